@@ -1,0 +1,154 @@
+# vitx: Vision Transformers that say why. `make help` lists the targets, `make V=1` shows commands.
+
+CONFIG   ?= release
+PREFIX   ?= /usr/local
+LIBDIR   ?= $(PREFIX)/lib
+VERSION  := $(shell sed -n 's/^.define VITX_VERSION "\(.*\)"/\1/p' include/vitx/base.h)
+SOMAJOR  := $(word 1,$(subst ., ,$(VERSION)))
+SONAME   := libvitx.so.$(SOMAJOR)
+B        := build/$(CONFIG)
+# Release products lie in build/ itself, those of other configurations beside their objects.
+OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
+Q        := $(if $(V),,@)
+PKG      := pkg-config
+PACKAGES := libcjson zlib stb openblas
+
+# -------------------------------------------------- what is here ---------------------------
+# What is missing is installed by one script, which the first target of a run calls.
+MISSING  := $(shell tools/install-deps.sh --missing)
+MACHINE  := $(shell $(CC) -dumpmachine)
+X86      := $(filter x86_64%,$(MACHINE))
+CUDA_NVCC := $(shell command -v nvcc 2>/dev/null)
+# OpenBLAS is loaded when a context is created (docs/performance.md says why): what is needed
+# here is the name under which the loader finds the library that pkg-config knows.
+BLAS_SO  := $(if $(MISSING),,$(shell tools/soname.sh "$(CC)" openblas cblas_sgemm))
+
+# -------------------------------------------------- how it is built ------------------------
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wstrict-prototypes
+OPTIMISE := -O2 -g
+CFLAGS   ?=
+FLAGS_release :=
+FLAGS_debug   := -O0
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan    := -O1 -fsanitize=thread
+SANITIZE := $(FLAGS_$(CONFIG))
+DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
+INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
+ALL_CFLAGS = -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) \
+             $(SANITIZE) $(ISA) $(CFLAGS)
+LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs libcjson zlib)) -lm -ldl -pthread
+CHECK_LIBS = $(shell $(PKG) --libs check)
+
+LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
+CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
+TEST_SRC := $(sort $(wildcard test/test_*.c))
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
+SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
+EXAMPLES := $(B)/example_c $(B)/example_cpp
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d)
+.SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT)
+
+ifneq ($(MISSING),)
+# ------------------------------------- something is missing: install it, then start again --
+GOALS := $(filter-out help clean,$(or $(MAKECMDGOALS),all))
+.PHONY: $(GOALS) install-deps
+$(GOALS): install-deps
+	$(Q)$(MAKE) --no-print-directory $@
+install-deps:
+	$(Q)tools/install-deps.sh
+else
+
+.PHONY: all check asan tsan bench install uninstall format lint info tests
+all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli        ## build the library and vitx-cli
+
+$(OUT)/libvitx.a: $(LIB_OBJ)
+	@echo "  AR    $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(OUT)/libvitx.so: $(LIB_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)ln -sf libvitx.so $(OUT)/$(SONAME)
+
+$(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Vector code is compiled for its instruction set by the ending of its file name and chosen when
+# the program runs; everything else is for any processor of the kind.
+%_avx2.o:   ISA = $(if $(X86),-mavx2 -mfma -mf16c)
+%_avx512.o: ISA = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+$(B)/%.o: %.c
+	@echo "  CC    $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+# The examples see what a user sees: the public headers and the shared library.
+$(B)/example_c: docs/examples/example.c $(OUT)/libvitx.so
+	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+$(B)/example_cpp: docs/examples/example.cpp $(OUT)/libvitx.so include/vitx/vitx.hpp
+	$(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+
+tests: all $(TESTS) $(EXAMPLES)
+check: tests                                                   ## build and run all tests
+	$(Q)test/run.sh $(OUT) $(B)
+
+asan:                                                          ## all tests under the address and undefined-behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory CONFIG=asan check
+
+tsan:                                                          ## the threaded tests under the thread sanitizer
+	$(Q)$(MAKE) --no-print-directory CONFIG=tsan tests
+	$(Q)test/run.sh --threads build/tsan build/tsan
+
+bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of MODEL=folder
+	$(Q)$(B)/test_kernels --bench
+	$(Q)$(if $(MODEL),$(OUT)/vitx-cli bench -m $(MODEL),echo "make bench MODEL=folder times a model, too")
+
+install: all                                                   ## install under PREFIX (default /usr/local), DESTDIR honoured
+	$(Q)install -d $(DESTDIR)$(PREFIX)/include/vitx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 include/vitx/*.h include/vitx/*.hpp $(DESTDIR)$(PREFIX)/include/vitx
+	$(Q)install -m 644 $(OUT)/libvitx.a $(DESTDIR)$(LIBDIR)
+	$(Q)install -m 755 $(OUT)/libvitx.so $(DESTDIR)$(LIBDIR)/libvitx.so.$(VERSION)
+	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
+	$(Q)install -m 755 $(OUT)/vitx-cli $(DESTDIR)$(PREFIX)/bin
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' tools/vitx.pc.in \
+	    > $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc
+
+uninstall:                                                     ## remove what install put there
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/include/vitx
+	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libvitx.a $(DESTDIR)$(LIBDIR)/libvitx.so* \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli
+
+C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
+format:                                                        ## format the sources with clang-format
+	$(Q)clang-format -i $(C_FILES)
+lint:                                                          ## clang-tidy, cppcheck and shellcheck over the sources
+	$(Q)clang-tidy --quiet $(LIB_SRC) $(CLI_SRC) -- -std=c11 $(INCLUDES) $(DEFINES)
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
+	$(Q)shellcheck tools/*.sh test/*.sh .ci/run
+
+info:                                                          ## what was found: compiler, OpenBLAS, nvcc, versions
+	@echo "vitx      $(VERSION), shared library $(SONAME), configuration $(CONFIG)"
+	@echo "compiler  $(shell $(CC) --version | head -n 1) for $(MACHINE)"
+	@echo "openblas  $(shell $(PKG) --modversion openblas), loaded at run time as $(BLAS_SO)"
+	@echo "cjson     $(shell $(PKG) --modversion libcjson)"
+	@echo "zlib      $(shell $(PKG) --modversion zlib)"
+	@echo "check     $(shell $(PKG) --modversion check)"
+	@echo "stb       $(shell $(PKG) --variable=includedir stb)"
+	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"
+endif
+
+.PHONY: help clean
+help:                                                          ## this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | expand -t 14
+clean:                                                         ## remove build/
+	$(Q)rm -rf build
+
+-include $(wildcard $(DEPS))

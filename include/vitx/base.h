@@ -1,0 +1,118 @@
+/*
+ * vitx/base.h: what every other header of vitx uses.
+ *
+ * Status codes and their message, the hooks by which a program lends vitx its allocator and its
+ * log, and the version. Rules that hold for the whole library:
+ *
+ *  - A function that can fail returns an int: VITX_OK (0) or one of the negative codes below.
+ *    Outputs come first; on failure a handle output is set to NULL and other outputs are left
+ *    as they were, unless the function says otherwise.
+ *  - The message of a failure is one line that names what is wrong (the file, the tensor, the
+ *    expected and the found shape). It is kept per thread: see vitx_last_error().
+ *  - `_free` releases a handle that vitx made; it accepts NULL. Strings and views that a
+ *    function hands out belong to the handle they came from and live as long as it does.
+ *  - An option struct begins with its own size. Start from its _INIT macro, or from its _init
+ *    function where a macro cannot be used; passing NULL for options means all defaults.
+ *  - vitx never prints, exits, aborts, reads or writes environment variables, installs signal
+ *    handlers, or changes the locale, the floating-point mode or any other state of the process.
+ */
+#ifndef VITX_BASE_H
+#define VITX_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define VITX_API __attribute__((visibility("default")))
+#else
+#define VITX_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of these headers; compare with vitx_version() to find a mismatched library. */
+#define VITX_VERSION_MAJOR 0
+#define VITX_VERSION_MINOR 1
+#define VITX_VERSION_PATCH 0
+#define VITX_VERSION "0.1.0"
+
+/** @return the version of the library that is running, "MAJOR.MINOR.PATCH". Static; any thread. */
+VITX_API const char *vitx_version(void);
+
+/** What a fallible function returns. */
+typedef enum vitx_status {
+    VITX_OK = 0,
+    VITX_INVALID = -1,     /**< an argument or option is wrong: the caller can mend it          */
+    VITX_NOMEM = -2,       /**< an allocation failed, or a stated budget would be exceeded      */
+    VITX_IO = -3,          /**< a file cannot be opened, read or written                        */
+    VITX_FORMAT = -4,      /**< a file is not what it claims to be, or is damaged               */
+    VITX_UNSUPPORTED = -5, /**< well-formed, but nothing vitx can run (dtype, family, method)   */
+    VITX_DEVICE = -6,      /**< the device failed or is not present                             */
+    VITX_CANCELLED = -7    /**< the progress callback asked to stop                             */
+} vitx_status;
+
+/** @return the name of a status, as "format"; "unknown" for other numbers. Static; any thread. */
+VITX_API const char *vitx_status_name(int status);
+
+/**
+ * The message of the last call of this thread that failed.
+ *
+ * @return one line without a newline; "" before the first failure. Successful calls leave it
+ *         alone. It stays valid until the next failure on the same thread.
+ */
+VITX_API const char *vitx_last_error(void);
+
+/** How much a log message matters. */
+typedef enum vitx_log_level {
+    VITX_LOG_DEBUG = 0,  /**< choices made: kernels, layouts, sizes                              */
+    VITX_LOG_INFO = 1,   /**< what a user may want to know                                       */
+    VITX_LOG_WARNING = 2 /**< the work goes on, but something deserves a look                    */
+} vitx_log_level;
+
+/**
+ * What a program may lend to vitx. Every member may be NULL.
+ *
+ * `alloc` and `release` come together or not at all (then malloc and free are used). `alloc`
+ * returns memory aligned as malloc's, or NULL; `release` is never given NULL. Both may be called
+ * from any thread that calls vitx. `log` receives one line without a newline, on the caller's
+ * thread. The struct is copied; `payload` must outlive every handle made with it.
+ *
+ * Memory that other libraries take for themselves does not go through the hooks: the JSON parser
+ * while a configuration is read, zlib while a PNG is written, and OpenBLAS's work buffers.
+ */
+typedef struct vitx_hooks {
+    size_t struct_size;
+    void *(*alloc)(size_t bytes, void *payload);
+    void (*release)(void *memory, void *payload);
+    void (*log)(vitx_log_level level, const char *message, void *payload);
+    void *payload;
+} vitx_hooks;
+
+#define VITX_HOOKS_INIT { sizeof(vitx_hooks), NULL, NULL, NULL, NULL }
+/** Fills `out` with VITX_HOOKS_INIT, for languages that cannot use the macro. */
+VITX_API void vitx_hooks_init(vitx_hooks *out);
+
+/** Element type of a tensor view. */
+typedef enum vitx_dtype {
+    VITX_F32 = 0, /**< IEEE single                    */
+    VITX_F16 = 1  /**< IEEE half, as raw uint16_t     */
+} vitx_dtype;
+
+/**
+ * A look at memory that belongs to a handle: no copy is made and nothing is to be freed.
+ * Element (i0, i1, ...) is at index i0*stride[0] + i1*stride[1] + ... of `data`.
+ */
+typedef struct vitx_view {
+    const void *data;  /**< host memory                                   */
+    vitx_dtype dtype;
+    int rank;          /**< 1 to 4                                        */
+    int64_t shape[4];  /**< elements; entries from `rank` on are 1        */
+    int64_t stride[4]; /**< in elements, not bytes                        */
+} vitx_view;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,187 @@
+/*
+ * vitx/context.h: running a model.
+ *
+ * A context owns everything that changes while a model runs: the memory of the activations, the
+ * worker threads, the recorded attention. It takes its memory when it is created, in amounts that
+ * vitx_context_get_info() tells; classifying allocates nothing afterwards.
+ *
+ * Thread rule: a context belongs to one thread at a time. Use one context per thread; they may
+ * share a model.
+ */
+#ifndef VITX_CONTEXT_H
+#define VITX_CONTEXT_H
+
+#include <vitx/base.h>
+#include <vitx/image.h>
+#include <vitx/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vitx_context vitx_context;
+
+/** How a picture meets the model's input. */
+typedef enum vitx_fit {
+    VITX_FIT_RECIPE = 0, /**< as the model's recipe says                                        */
+    VITX_FIT_SQUASH = 1  /**< the whole picture resized to the input size with the recipe's
+                              filter; a picture of that size is taken as it is                  */
+} vitx_fit;
+
+/**
+ * Called on the caller's thread while work is under way. `done` grows from 0 to `total` within
+ * one public call; the unit is one block of one batch. It must not call vitx with this context.
+ *
+ * @return 0 to go on; anything else makes the running call return VITX_CANCELLED
+ */
+typedef int vitx_progress(int64_t done, int64_t total, void *payload);
+
+typedef struct vitx_context_opts {
+    size_t struct_size;
+    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); NULL: "cpu"      */
+    const char *precision;    /**< "f32"; NULL or "auto": the fastest the device has that keeps
+                                   the f32 tolerance                                            */
+    int threads;              /**< workers, the caller's thread among them; 0: as many as the
+                                   process may use processors; at most 256                      */
+    int max_batch;            /**< pictures that run at once, 1 to 1024; 0: 1. More pictures a
+                                   call are run in several batches                              */
+    vitx_fit fit;             /**< default VITX_FIT_RECIPE                                      */
+    size_t trace_budget;      /**< bytes that recorded attention may take; 0: 1 GiB             */
+    vitx_progress *progress;  /**< NULL: none                                                   */
+    void *progress_payload;
+} vitx_context_opts;
+
+#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL }
+VITX_API void vitx_context_opts_init(vitx_context_opts *out);
+
+/**
+ * Makes a context for a model.
+ *
+ * The first context of a device reads the weights (they are then shared by all contexts of the
+ * model on that device) and checks that every value is finite. Worker threads sleep between calls.
+ *
+ * @param out    the context; free it with vitx_context_free(), before the model
+ * @param model  must outlive the context
+ * @param opts   NULL: all defaults
+ * @return VITX_OK, VITX_INVALID (an option), VITX_NOMEM, VITX_IO or VITX_FORMAT (the weights;
+ *         the message names the tensor), VITX_DEVICE (unknown or failing device or precision)
+ */
+VITX_API int vitx_context_create(vitx_context **out, vitx_model *model,
+                                 const vitx_context_opts *opts);
+VITX_API void vitx_context_free(vitx_context *context);
+
+/** What a context runs on and takes. Strings live as long as the context. */
+typedef struct vitx_context_info {
+    size_t struct_size;
+    const char *device;      /**< "cpu"                                                         */
+    const char *precision;   /**< "f32"                                                         */
+    const char *kernels;     /**< one line: instruction sets and libraries in use               */
+    int threads;
+    int max_batch;
+    size_t weight_bytes;     /**< packed weights, shared by the model's contexts on the device  */
+    size_t activation_bytes; /**< this context's memory without recorded attention              */
+    size_t trace_bytes;      /**< memory of recorded attention held now                         */
+} vitx_context_info;
+
+#define VITX_CONTEXT_INFO_INIT { sizeof(vitx_context_info) }
+VITX_API void vitx_context_info_init(vitx_context_info *out);
+VITX_API int vitx_context_get_info(vitx_context_info *out, const vitx_context *context);
+
+/** One class of one picture. */
+typedef struct vitx_prediction {
+    int index;         /**< class, 0..K-1; -1 in entries beyond K                               */
+    float logit;       /**< the model's raw output                                              */
+    float probability; /**< softmax over all K logits                                           */
+    const char *label; /**< name of the class or NULL; lives as long as the model               */
+} vitx_prediction;
+
+/**
+ * The `k` most probable classes of one picture, best first (equal logits: lower index first).
+ *
+ * @param top  [k]
+ * @param k    at least 1; entries beyond the model's classes get index -1
+ * @return VITX_OK, VITX_INVALID, VITX_FORMAT (the model answered with a NaN or an infinity),
+ *         VITX_CANCELLED, VITX_DEVICE
+ */
+VITX_API int vitx_classify(vitx_context *context, const vitx_image *image, vitx_prediction *top,
+                           int k);
+
+/** The same for `n` pictures: `top` is [n, k]. Runs max_batch pictures at a time. */
+VITX_API int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, int n,
+                                 vitx_prediction *top, int k);
+
+/**
+ * Runs the forward pass of 1 to max_batch pictures and keeps the logits and, where
+ * vitx_context_set_trace() asked for it, the attention. The views that vitx_logits(),
+ * vitx_input() and vitx_attention() hand out belong to the last vitx_forward() and become invalid
+ * with the next call that runs the context.
+ *
+ * @return as vitx_classify()
+ */
+VITX_API int vitx_forward(vitx_context *context, const vitx_image *const *images, int n);
+
+/** Logits of the last vitx_forward(): f32 [n, K]. @return VITX_OK, VITX_INVALID (nothing ran). */
+VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
+
+/** The normalised input of the last vitx_forward(): f32 [n, 3, H, W]. */
+VITX_API int vitx_input(vitx_view *out, const vitx_context *context);
+
+/* ------------------------------------------------------------------ recording attention ---- */
+
+/** What is kept of each recorded layer's attention probabilities (softmax output; rows sum to 1). */
+typedef enum vitx_record {
+    VITX_RECORD_NONE = 0,
+    VITX_RECORD_ROW = 1,   /**< one query's row: [n, H, 1, T]                                   */
+    VITX_RECORD_FUSED = 2, /**< heads fused while they are computed: [n, 1, T, T]               */
+    VITX_RECORD_ALL = 3    /**< everything: [n, H, T, T]                                        */
+} vitx_record;
+
+/** How heads become one. */
+typedef enum vitx_fuse { VITX_FUSE_MEAN = 0, VITX_FUSE_MAX = 1, VITX_FUSE_MIN = 2 } vitx_fuse;
+
+/** For layer, head and query: what the method or model takes by itself. */
+#define VITX_AUTO (-1)
+/** For layer and head: each of them, as a leading axis of the map. */
+#define VITX_ALL (-2)
+
+typedef struct vitx_trace_opts {
+    size_t struct_size;
+    vitx_record record;
+    vitx_fuse fuse;    /**< of VITX_RECORD_FUSED                                                */
+    int query;         /**< of VITX_RECORD_ROW: a token 0..T-1; VITX_AUTO: the one the head reads
+                            (class token), or the mean over the patch rows where it reads their
+                            mean                                                                */
+    const int *layers; /**< blocks to record, any order; NULL: all. Copied                      */
+    int layer_count;
+    vitx_dtype storage; /**< VITX_F32, or VITX_F16 for half the memory                          */
+} vitx_trace_opts;
+
+#define VITX_TRACE_OPTS_INIT { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32 }
+VITX_API void vitx_trace_opts_init(vitx_trace_opts *out);
+
+/** The bytes that recording takes for `batch` pictures, without allocating anything. */
+VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
+                              int batch);
+
+/**
+ * Says what vitx_forward() records from now on (until then: nothing). Allocates for max_batch
+ * pictures, once; refuses with VITX_NOMEM, and changes nothing, where the context's trace_budget
+ * would be exceeded.
+ *
+ * @param opts  NULL: record nothing
+ */
+VITX_API int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts);
+
+/**
+ * The recorded attention of one block: a view of rank 4 in the shape that vitx_record gives, no
+ * copy.
+ *
+ * @param layer  0..depth-1
+ * @return VITX_OK, VITX_INVALID (the layer was not recorded)
+ */
+VITX_API int vitx_attention(vitx_view *out, const vitx_context *context, int layer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,129 @@
+/*
+ * vitx/explain.h: maps that say where the model looked.
+ *
+ * A map holds raw, signed numbers on the model's patch grid (or on its input pixels, for methods
+ * that work there), without clipping or scaling: those belong to rendering. Formulas and
+ * references stand beside each method in lib/explain/; vitx_method_get() lists them.
+ */
+#ifndef VITX_EXPLAIN_H
+#define VITX_EXPLAIN_H
+
+#include <vitx/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A finished map. Immutable: any number of threads may read it. Independent of the context. */
+typedef struct vitx_map vitx_map;
+
+typedef struct vitx_explain_opts {
+    size_t struct_size;
+    const char *method;     /**< a name of vitx_method_get(), as "rollout"; required            */
+    int target;             /**< class to explain; VITX_AUTO: the picture's top class. Recorded
+                                 with the map; methods that do not depend on a class say so     */
+    int layer;              /**< block 0..depth-1, VITX_AUTO: the method's default, VITX_ALL    */
+    int head;               /**< head 0..H-1, VITX_AUTO: heads fused, VITX_ALL                  */
+    int query;              /**< token 0..T-1 whose attention is explained; VITX_AUTO: the one
+                                 the classification head reads                                  */
+    const char *const *set; /**< "key=value" for the method's own options                       */
+    int set_count;
+} vitx_explain_opts;
+
+#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0 }
+VITX_API void vitx_explain_opts_init(vitx_explain_opts *out);
+
+/**
+ * Explains one picture with one method: one forward pass that records just what the method needs.
+ *
+ * @param out  the map; free it with vitx_map_free()
+ * @return VITX_OK, VITX_INVALID (unknown method or option, target, layer, head or query out of
+ *         range), VITX_NOMEM (also: past the context's trace_budget), VITX_UNSUPPORTED (the method
+ *         cannot explain this model), VITX_FORMAT, VITX_CANCELLED, VITX_DEVICE
+ */
+VITX_API int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
+                          const vitx_explain_opts *opts);
+
+/**
+ * Explains `n` pictures in `m` ways; all maps of a picture come out of one forward pass. The
+ * union of what the methods need is recorded, within the context's trace_budget.
+ *
+ * @param out   [n, m]: the map of picture i by opts[j] is out[i*m + j]. Each is to be freed. On
+ *              failure all are NULL
+ * @param opts  [m]
+ */
+VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
+                               const vitx_image *const *images, int n,
+                               const vitx_explain_opts *opts, int m);
+
+VITX_API void vitx_map_free(vitx_map *map);
+
+/** What a map is. Strings are static or live as long as the map. */
+typedef struct vitx_map_info {
+    size_t struct_size;
+    const char *method;
+    int target;        /**< class explained                                                     */
+    float logit;       /**< its logit                                                           */
+    float probability; /**< its probability                                                     */
+    int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
+    int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
+    int query;         /**< token, or VITX_AUTO for the mean over the patches                   */
+    int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads      */
+    int64_t shape[4];  /**< [layers, heads, height, width] without the axes that are single     */
+    int grid_height, grid_width;       /**< patches of the model                                */
+    int picture_height, picture_width; /**< the picture it explains                             */
+    double seen[4];    /**< x0, y0, x1, y1: the part of the picture that the model saw, in its
+                            pixels, before any clipping to the picture                          */
+    float min, max;    /**< of the values                                                       */
+} vitx_map_info;
+
+#define VITX_MAP_INFO_INIT { sizeof(vitx_map_info) }
+VITX_API void vitx_map_info_init(vitx_map_info *out);
+VITX_API int vitx_map_get_info(vitx_map_info *out, const vitx_map *map);
+
+/** @return the values, C order, of the shape in vitx_map_info; they live as long as the map. */
+VITX_API const float *vitx_map_values(const vitx_map *map);
+
+/**
+ * The map resized bilinearly to `height` x `width` over the model's input (half-pixel centres,
+ * edges clamped: as torch's interpolate(mode="bilinear", align_corners=False)). Leading axes stay.
+ */
+VITX_API int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width);
+
+/**
+ * The map in the coordinates of the original picture: crop and resize undone, one value a pixel,
+ * [.., picture_height, picture_width]. Pixels that the model did not see (outside `seen`) are 0.
+ */
+VITX_API int vitx_map_to_picture(vitx_map **out, const vitx_map *map);
+
+/* ------------------------------------------------------------------ what there is --------- */
+
+/** One `key=value` option of a method. Strings are static. */
+typedef struct vitx_method_option {
+    const char *key;
+    const char *fallback; /**< the default                                                      */
+    const char *values;   /**< what it takes: "mean|max|min", "0 to 1"                          */
+    const char *help;
+} vitx_method_option;
+
+typedef struct vitx_method_info {
+    size_t struct_size;
+    const char *name;
+    const char *summary;               /**< one line                                            */
+    const char *cost;                  /**< in forward passes, in words                         */
+    const char *reference;             /**< paper                                               */
+    int uses_target;                   /**< nonzero: the map depends on the class               */
+    const vitx_method_option *options; /**< [option_count]                                      */
+    int option_count;
+} vitx_method_info;
+
+#define VITX_METHOD_INFO_INIT { sizeof(vitx_method_info) }
+VITX_API void vitx_method_info_init(vitx_method_info *out);
+VITX_API int vitx_method_count(void);
+/** @param index  0..vitx_method_count()-1. @return VITX_OK or VITX_INVALID. */
+VITX_API int vitx_method_get(vitx_method_info *out, int index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

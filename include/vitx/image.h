@@ -1,0 +1,75 @@
+/*
+ * vitx/image.h: pictures.
+ *
+ * A vitx_image is 8-bit RGB, upright, in the picture's own size. How it is resized, cropped and
+ * normalised for a model is the model's recipe (vitx/model.h) and happens in the context.
+ */
+#ifndef VITX_IMAGE_H
+#define VITX_IMAGE_H
+
+#include <vitx/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A decoded picture. Immutable after it is made: any number of threads may read it. */
+typedef struct vitx_image vitx_image;
+
+typedef struct vitx_image_opts {
+    size_t struct_size;
+    const vitx_hooks *hooks;  /**< NULL: malloc, no log                                        */
+    int64_t max_pixels;       /**< larger pictures are refused before decoding; 0: 178,956,970
+                                   (what Pillow calls a decompression bomb)                     */
+    int ignore_orientation;   /**< nonzero: EXIF orientation is not applied                    */
+} vitx_image_opts;
+
+#define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0 }
+VITX_API void vitx_image_opts_init(vitx_image_opts *out);
+
+/**
+ * Decodes a JPEG, PNG or BMP file.
+ *
+ * Grey becomes RGB, an alpha channel is dropped without blending (as Pillow's convert("RGB")),
+ * 16-bit samples keep their high byte, and EXIF orientation is applied. JPEG pixels equal those
+ * of libjpeg-turbo's default decoder, and so Pillow's and torchvision's, bit for bit.
+ *
+ * @param out   the picture; free it with vitx_image_free()
+ * @param path  file name in the encoding of the file system
+ * @return VITX_OK, VITX_IO, VITX_FORMAT (not a picture, damaged), VITX_UNSUPPORTED (too large),
+ *         VITX_NOMEM
+ */
+VITX_API int vitx_image_open(vitx_image **out, const char *path);
+/** The same with options; `opts` may be NULL. */
+VITX_API int vitx_image_open_with(vitx_image **out, const char *path, const vitx_image_opts *opts);
+
+/**
+ * The same from memory. `name` is used in messages ("upload 17"); NULL: "picture in memory".
+ * `data` is not kept.
+ */
+VITX_API int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes,
+                                    const char *name, const vitx_image_opts *opts);
+
+/**
+ * Copies pixels that the program already has.
+ *
+ * @param rgb     row 0 at the top, 3 bytes a pixel, [height, stride]
+ * @param width   1 to 65535
+ * @param height  1 to 65535
+ * @param stride  bytes from one row to the next; 0: 3*width; else at least 3*width
+ * @return VITX_OK, VITX_INVALID, VITX_UNSUPPORTED (too large), VITX_NOMEM
+ */
+VITX_API int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int height,
+                                 size_t stride, const vitx_image_opts *opts);
+
+VITX_API void vitx_image_free(vitx_image *image);
+
+VITX_API int vitx_image_width(const vitx_image *image);
+VITX_API int vitx_image_height(const vitx_image *image);
+/** @return the pixels, [height, width, 3], rows without gaps; they live as long as the image. */
+VITX_API const uint8_t *vitx_image_pixels(const vitx_image *image);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,143 @@
+/*
+ * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
+ *
+ * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
+ * shards; config.json; preprocessor_config.json) or from one .safetensors file, whose folder is
+ * then searched for the JSON files. Family, sizes and naming are found in the tensors and the
+ * configuration; nothing is converted.
+ */
+#ifndef VITX_MODEL_H
+#define VITX_MODEL_H
+
+#include <vitx/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * An opened model. Immutable: any number of threads and contexts may share it. It keeps its
+ * weight files open and reads the values when the first context of a device is created.
+ */
+typedef struct vitx_model vitx_model;
+
+typedef struct vitx_model_opts {
+    size_t struct_size;
+    const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
+    const char *labels;      /**< file with class names, one a line, or JSON (an array, or an
+                                  object index -> name); NULL: from the model's config          */
+} vitx_model_opts;
+
+#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL }
+VITX_API void vitx_model_opts_init(vitx_model_opts *out);
+
+/**
+ * Opens a model and checks every tensor's presence, dtype, shape and place in the file.
+ *
+ * The weights' values are not read yet (so opening is quick); a NaN or an infinity among them is
+ * reported by vitx_context_create(). A weight file that shrinks or disappears after opening
+ * makes a later vitx_context_create() fail with VITX_IO and harms nothing else: values are
+ * copied with positioned reads, never read through a memory mapping.
+ *
+ * @param out   the model; free it with vitx_model_free() after all of its contexts
+ * @param path  folder or .safetensors file
+ * @return VITX_OK, VITX_IO, VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED
+ *         (a dtype or an architecture vitx does not run; the message says which), VITX_NOMEM
+ */
+VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
+
+/** Frees a model. Every context made from it must have been freed before. */
+VITX_API void vitx_model_free(vitx_model *model);
+
+/** How a picture is resampled; as in Pillow. */
+typedef enum vitx_filter {
+    VITX_NEAREST = 0,
+    VITX_BOX = 1,
+    VITX_BILINEAR = 2,
+    VITX_BICUBIC = 3, /**< a = -0.5 */
+    VITX_LANCZOS = 4
+} vitx_filter;
+
+/** How a picture gets the shape of the model's input. */
+typedef enum vitx_resize {
+    VITX_RESIZE_SHORTEST = 0, /**< shortest side to `resize_height`, then centre crop            */
+    VITX_RESIZE_EXACT = 1,    /**< to resize_height x resize_width, then centre crop             */
+    VITX_RESIZE_NONE = 2      /**< no resizing, only the centre crop                             */
+} vitx_resize;
+
+/** Where a field of the recipe came from. */
+typedef enum vitx_source {
+    VITX_FROM_DEFAULT = 0,      /**< the family's default: no file said anything                */
+    VITX_FROM_CONFIG = 1,       /**< config.json                                                */
+    VITX_FROM_PREPROCESSOR = 2, /**< preprocessor_config.json                                   */
+    VITX_FROM_TENSORS = 3       /**< the weights' shapes                                        */
+} vitx_source;
+
+/** @return "default", "config.json", "preprocessor_config.json", "tensors". Static. */
+VITX_API const char *vitx_source_name(vitx_source source);
+/** @return "nearest", "box", "bilinear", "bicubic", "lanczos". Static. */
+VITX_API const char *vitx_filter_name(vitx_filter filter);
+
+/** From picture to input tensor, and which file said so. */
+typedef struct vitx_recipe {
+    int input_height, input_width;   /**< pixels of the model's input                           */
+    vitx_resize resize;
+    int resize_height, resize_width; /**< target of the resize; SHORTEST uses resize_height     */
+    vitx_filter filter;
+    int crop_round;                  /**< centre-crop offset: 0: (H-h)/2 rounded down (Hugging
+                                          Face); 1: rounded half to even (torchvision)          */
+    float scale;                     /**< pixel 0..255 times this, before mean and std          */
+    float mean[3], std[3];
+    vitx_source from_input, from_resize, from_filter, from_crop, from_scale, from_mean, from_std;
+} vitx_recipe;
+
+/** What a model is. Strings live as long as the model. */
+typedef struct vitx_model_info {
+    size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
+    const char *family;        /**< "vit", "deit"                                               */
+    const char *naming;        /**< "timm", "huggingface"                                       */
+    const char *architecture;  /**< as the config names it; "" if it does not                   */
+    const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu"                   */
+    const char *pooling;       /**< "token", "avg"                                              */
+    const char *weight_dtype;  /**< "F32", "F16", "BF16" or "mixed"                             */
+    int depth;                 /**< blocks                                                      */
+    int width;                 /**< D                                                           */
+    int heads;                 /**< H                                                           */
+    int mlp_hidden;
+    int patch_height, patch_width;
+    int grid_height, grid_width; /**< patches                                                   */
+    int prefix_tokens;         /**< tokens before the patches: class, distillation, registers   */
+    int tokens;                /**< T = prefix_tokens + grid_height*grid_width                  */
+    int classes;               /**< K                                                           */
+    int labels;                /**< how many classes have a name                                */
+    float norm_eps;
+    vitx_source from_eps, from_activation, from_heads;
+    int64_t parameters;        /**< elements of the tensors that are used                       */
+    int64_t weight_bytes;      /**< bytes those tensors take in the file                        */
+    int64_t flops;             /**< multiply-adds of one forward of one picture, times two      */
+    vitx_recipe recipe;
+} vitx_model_info;
+
+#define VITX_MODEL_INFO_INIT { sizeof(vitx_model_info) }
+/** Sets struct_size and zeroes the rest. */
+VITX_API void vitx_model_info_init(vitx_model_info *out);
+
+/** Fills `out` (its struct_size must be set). @return VITX_OK or VITX_INVALID. */
+VITX_API int vitx_model_get_info(vitx_model_info *out, const vitx_model *model);
+
+/** @return the name of class `index`, NULL if it has none. Lives as long as the model. */
+VITX_API const char *vitx_model_label(const vitx_model *model, int index);
+
+/**
+ * Finds a class by its number in decimal, its whole name, or one of the comma-separated parts of
+ * its name ("tench" in "tench, Tinca tinca"); letter case of ASCII is ignored.
+ *
+ * @return VITX_OK, or VITX_INVALID where none or more than one class matches (the message says
+ *         which) or the number is not below the number of classes
+ */
+VITX_API int vitx_model_find_label(int *out_index, const vitx_model *model, const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+/*
+ * vitx/render.h: maps as files: png for the eye, npy and json for programs.
+ */
+#ifndef VITX_RENDER_H
+#define VITX_RENDER_H
+
+#include <vitx/explain.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a png shows. A map with several layers or heads becomes a sheet of such tiles. */
+typedef enum vitx_layout {
+    VITX_LAYOUT_OVERLAY = 0, /**< the picture with the coloured map over it                     */
+    VITX_LAYOUT_SIDE = 1,    /**< the picture and, beside it, the overlay                       */
+    VITX_LAYOUT_MAP = 2      /**< the coloured map alone                                        */
+} vitx_layout;
+
+/** How raw values become 0..1 for the colours. */
+typedef enum vitx_scale {
+    VITX_SCALE_MAX = 0,    /**< negative values to 0, then divided by the maximum               */
+    VITX_SCALE_MINMAX = 1, /**< minimum to 0, maximum to 1                                      */
+    VITX_SCALE_P99 = 2,    /**< negative values to 0, the 99th percentile and above to 1        */
+    VITX_SCALE_SIGNED = 3  /**< -max|v| to 0, 0 to 0.5, +max|v| to 1                            */
+} vitx_scale;
+
+/** Which picture lies under the map. */
+typedef enum vitx_frame {
+    VITX_FRAME_PICTURE = 0, /**< the original one; what the model did not see is darkened       */
+    VITX_FRAME_INPUT = 1    /**< the part the model saw, at the model's input size              */
+} vitx_frame;
+
+typedef struct vitx_render_opts {
+    size_t struct_size;
+    const char *format;   /**< "png", "npy", "json"; NULL: from the ending of the path          */
+    vitx_layout layout;   /**< default VITX_LAYOUT_OVERLAY                                      */
+    vitx_scale scale;     /**< default VITX_SCALE_MAX. A sheet scales each tile by itself       */
+    vitx_frame frame;     /**< default VITX_FRAME_PICTURE                                       */
+    const char *colormap; /**< "turbo", "viridis", "inferno", "jet", "grey"; NULL: "turbo"      */
+    float alpha;          /**< 0..1, weight of the map in an overlay; default 0.5               */
+    int colorbar;         /**< nonzero: a bar with the raw values at its ends                   */
+    const char *title;    /**< name of the picture in json; NULL: ""                            */
+    const char *label;    /**< name of the target class in json; NULL: null                     */
+} vitx_render_opts;
+
+#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_MAX, VITX_FRAME_PICTURE, NULL, 0.5f, 0, NULL, NULL }
+VITX_API void vitx_render_opts_init(vitx_render_opts *out);
+
+/**
+ * Writes a map to a file. Regular files are replaced in one step (a temporary file beside the
+ * target is renamed), so a failure leaves an earlier file as it was.
+ *
+ * npy: little-endian float32, C order, the raw values in the map's shape.
+ * json: one object with what vitx_map_info tells and the raw values, nested as the shape.
+ *
+ * @param map    as vitx_explain() gave it, or resized
+ * @param image  the picture that was explained; needed by png unless layout is VITX_LAYOUT_MAP,
+ *               else it may be NULL
+ * @return VITX_OK, VITX_INVALID (unknown ending, colour map or option; a picture of another size
+ *         than the one explained), VITX_IO, VITX_NOMEM
+ */
+VITX_API int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
+                         const vitx_render_opts *opts);
+
+/** Receives output piece by piece. @return 0 to go on; anything else stops with VITX_IO. */
+typedef int vitx_writer(const void *data, size_t bytes, void *payload);
+
+/** The same to a callback; opts->format is required. */
+VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
+                               void *payload, const vitx_render_opts *opts);
+
+/** @return the ending of format `index` ("png"), NULL past the last one. Static. */
+VITX_API const char *vitx_format_name(int index);
+/** @return the name of colour map `index`, NULL past the last one. Static. */
+VITX_API const char *vitx_colormap_name(int index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,28 @@
+/* kernels/device.c: the table of devices. */
+#include "kernels/device.h"
+
+#include <string.h>
+
+#define VX_DEVICE(name) extern const vx_device_class vx_device_##name;
+#include "kernels/devices.def"
+#undef VX_DEVICE
+
+static const vx_device_class *const devices[] = {
+#define VX_DEVICE(name) &vx_device_##name,
+#include "kernels/devices.def"
+#undef VX_DEVICE
+};
+
+const vx_device_class *vx_device_at(int index)
+{
+    const int count = (int)(sizeof devices / sizeof devices[0]);
+    return index >= 0 && index < count ? devices[index] : NULL;
+}
+
+const vx_device_class *vx_device_find(const char *name)
+{
+    for (int i = 0; vx_device_at(i); i++)
+        if (strcmp(vx_device_at(i)->name, name) == 0)
+            return vx_device_at(i);
+    return NULL;
+}

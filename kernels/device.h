@@ -1,0 +1,79 @@
+/*
+ * kernels/device.h: what a device is.
+ *
+ * A device is one folder, one const vx_device_class and one row in devices.def. The class makes
+ * instances; a context owns one. kernels/ knows no model, no file and no user, so what it needs
+ * from the outside (memory, workers, a log) comes in vx_device_env.
+ */
+#ifndef VX_KERNELS_DEVICE_H
+#define VX_KERNELS_DEVICE_H
+
+#include "kernels/ops.h"
+
+/* What the owner lends to a device. alloc may return NULL; release takes what alloc gave. */
+typedef struct vx_device_env {
+    void *(*alloc)(size_t bytes, void *owner);
+    void (*release)(void *memory, void *owner);
+    /* Calls task(arg, i, worker) for every i in 0..count-1, spread over the workers, and returns
+     * when all are done; worker is 0..workers-1 and no two running calls share one. */
+    void (*parallel)(void (*task)(void *arg, int i, int worker), void *arg, int count, void *owner);
+    void (*log)(const char *line, void *owner);
+    void *owner;
+    int workers;
+} vx_device_env;
+
+/* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. */
+typedef struct vx_dims {
+    int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width, classes;
+} vx_dims;
+
+/* CPU features a caller may withhold, so that tests reach every version of a kernel. */
+#define VX_CPU_AVX2 1u   /* AVX2, FMA and F16C */
+#define VX_CPU_AVX512 2u /* AVX-512 F, BW, DQ, VL */
+#define VX_CPU_BLAS 4u   /* OpenBLAS */
+#define VX_CPU_ALL (~0u)
+
+typedef struct vx_device_class vx_device_class;
+
+/* An instance begins with this; a device's own struct holds it as its first member. */
+struct vx_device {
+    const vx_device_class *cls;
+    vx_ops ops;
+    vx_device_env env;
+    char kernels[160]; /* one line for people: instruction sets and libraries in use */
+};
+
+/* Errors: functions returning int give 0 or nonzero with a one-line reason in err. */
+struct vx_device_class {
+    const char *name;
+    const char *const *precisions; /* names ended by NULL; the first is what "auto" means */
+    int host_memory;               /* nonzero: device memory can be read by the host      */
+
+    /* features: mask of VX_CPU_* that may be used (ignored by other devices). */
+    int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
+                char *err, size_t err_size);
+    void (*close)(vx_device *dev);
+    int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
+    size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
+
+    /* Device memory, 64-byte aligned; NULL when there is none left. Needs no instance, since a
+     * model's packed weights outlive the context that caused them to be packed. */
+    void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
+    void (*mem_free)(void *memory, const vx_device_env *env);
+
+    /* Packs rows first..first+rows-1 of a matrix [n,k], given as f32 [rows,k] in host memory. */
+    size_t (*weight_bytes)(const char *precision, int n, int k);
+    void (*weight_pack)(const char *precision, void *packed, const float *rows_f32, int first,
+                        int rows, int n, int k);
+
+    void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
+    void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);
+    /* Waits for everything queued; reports what went wrong since the last call. */
+    int (*sync)(vx_device *dev, char *err, size_t err_size);
+};
+
+/* @return the class of that name, NULL if there is none; or by index, NULL past the last. */
+const vx_device_class *vx_device_find(const char *name);
+const vx_device_class *vx_device_at(int index);
+
+#endif

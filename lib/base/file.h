@@ -1,0 +1,46 @@
+/*
+ * base/file.h: reading a regular file at given places.
+ *
+ * Why no mmap: a page of a mapping that lies past the end of a file that was cut short raises
+ * SIGBUS, and a library can only survive that by a signal handler, which belongs to the process.
+ * A mapping also changes under the reader when somebody writes into the file. pread copies: a
+ * short read is an error like any other, and what was read once stays as it was.
+ */
+#ifndef VX_BASE_FILE_H
+#define VX_BASE_FILE_H
+
+#include <stdint.h>
+
+#include "base/memory.h"
+
+/* Reads need no lock: one vx_file may be read by several threads. */
+typedef struct vx_file {
+    vitx_hooks hooks;
+    int fd;
+    uint64_t size; /* when it was opened */
+    char *path;    /* as the caller wrote it, for messages */
+} vx_file;
+
+/* VITX_IO for what is missing, unreadable or no regular file (a FIFO would block, a folder cannot
+ * be read). Free with vx_file_close, which accepts NULL. */
+int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks);
+void vx_file_close(vx_file *file);
+
+/* Exactly `bytes` bytes from `offset`; VITX_IO where the file has become shorter. */
+int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes);
+
+/* A whole file, at most max_bytes (VITX_FORMAT beyond), with a '\0' after it. Give *out back with
+ * vx_release. */
+int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks);
+
+bool vx_path_is_folder(const char *path);
+bool vx_path_exists(const char *path);
+/* folder + "/" + name, or the folder a path lies in ("." for a bare name). */
+int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);
+int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path);
+
+/* Replaces a regular file in one step: writes beside it, then renames. What is no regular file
+ * (a pipe, /dev/stdout) is written in place. */
+int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks);
+
+#endif

@@ -1,0 +1,28 @@
+/* base/status.h: how a failure is reported: a code that travels up, a line that stays where it was
+ * seen. Callers pass a code on untouched; nobody overwrites the message on the way. */
+#ifndef VX_BASE_STATUS_H
+#define VX_BASE_STATUS_H
+
+#include <vitx/base.h>
+
+/* Sets the thread's message (printf style, cut to 511 bytes, control characters shown as '?') and
+ * returns `code`. */
+int vx_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Returns from the calling function when `expr` is not VITX_OK. */
+#define VX_TRY(expr)                                                                               \
+    do {                                                                                           \
+        const int vx_status_ = (expr);                                                             \
+        if (vx_status_ != VITX_OK)                                                                 \
+            return vx_status_;                                                                     \
+    } while (0)
+
+/* An option struct of the public API whose struct_size is not one this library knows. */
+#define VX_CHECK_STRUCT(opts, type)                                                                \
+    do {                                                                                           \
+        if ((opts)->struct_size != sizeof(type))                                                   \
+            return vx_fail(VITX_INVALID, #type ".struct_size is %zu, expected %zu: start from its "  \
+                           "_INIT macro or _init function", (opts)->struct_size, sizeof(type));    \
+    } while (0)
+
+#endif

@@ -1,0 +1,32 @@
+/* explain/map.h: the inside of a map. */
+#ifndef VX_EXPLAIN_MAP_H
+#define VX_EXPLAIN_MAP_H
+
+#include <vitx/explain.h>
+
+#include "image/image.h"
+
+struct vitx_map {
+    vitx_hooks hooks;
+    vitx_map_info info;     /* struct_size set; method is static */
+    vx_placement placement; /* of the picture that was explained */
+    float *values;          /* C order, info.shape; height and width are the last two axes */
+    size_t count;
+};
+
+/* A map of info's shape with zeroed values. */
+int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
+                  const vitx_hooks *hooks);
+/* Sets info.min and info.max from the values. */
+void vx_map_finish(vitx_map *map);
+
+/* One plane [h,w] of a map, and how many there are (product of the leading axes). */
+int vx_map_planes(const vitx_map *map);
+const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
+
+/* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres, clamped). */
+void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height, int src_width);
+/* A plane in the picture's coordinates: dst [picture_height, picture_width], 0 where not seen. */
+void vx_plane_to_picture(float *dst, const vitx_map *map, int plane);
+
+#endif

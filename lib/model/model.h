@@ -1,0 +1,74 @@
+/* model/model.h: the inside of an opened model, and its weights on a device. */
+#ifndef VX_MODEL_MODEL_H
+#define VX_MODEL_MODEL_H
+
+#include <pthread.h>
+#include <vitx/model.h>
+
+#include "kernels/device.h"
+#include "model/arch.h"
+#include "model/container.h"
+
+/* The weights of one block; shapes as vx_arch names them (D width, F hidden). Pointers are memory
+ * of the device. */
+typedef struct vx_block_weights {
+    const float *norm1_w, *norm1_b; /* [D]               */
+    vx_weight qkv;                  /* [3D, D], bias [3D] */
+    vx_weight proj;                 /* [D, D]            */
+    const float *ls1;               /* [D] or NULL       */
+    const float *norm2_w, *norm2_b; /* [D]               */
+    vx_weight fc1;                  /* [F, D]            */
+    vx_weight fc2;                  /* [D, F]            */
+    const float *ls2;               /* [D] or NULL       */
+} vx_block_weights;
+
+/* All weights, packed for one device class and precision; shared by contexts, freed with the model. */
+typedef struct vx_weights {
+    struct vx_weights *next;
+    const vx_device_class *cls;
+    const char *precision;
+    vx_device_env env;     /* what mem_free needs */
+    void *memory;          /* one block of device memory */
+    size_t bytes;
+    vx_weight patch;       /* [D, C*ph*pw]           */
+    const float *prefix;   /* [P, D], position rows added; NULL where P is 0 */
+    const float *pos;      /* [gh*gw, D] or NULL     */
+    const float *norm_pre_w, *norm_pre_b; /* [D] or NULL */
+    vx_block_weights *blocks;             /* [depth]     */
+    const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
+    const float *fc_norm_w, *fc_norm_b;   /* [D] or NULL: the norm after pooling  */
+    vx_weight head;        /* [K, D]; data NULL where K is 0 */
+} vx_weights;
+
+/* Class names. */
+typedef struct vx_labels {
+    char **names; /* [count]; an entry may be NULL */
+    int count;
+} vx_labels;
+
+struct vitx_model {
+    vitx_hooks hooks;
+    char *path;
+    vx_container *container;
+    vx_arch arch;
+    const struct vx_family *family;
+    const struct vx_naming *naming;
+    char *architecture;      /* as config.json names it, "" if not */
+    vitx_recipe recipe;
+    vx_labels labels;
+    vitx_source from_eps, from_act, from_heads;
+    int64_t parameters, weight_bytes;
+    const char *weight_dtype;
+    pthread_mutex_t lock;    /* of packed: the only part that changes after opening */
+    vx_weights *packed;
+};
+
+/* The weights on a device in a precision; packs them at the first call (values are read and
+ * checked then). They belong to the model. Any thread. */
+int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
+                     const char *precision, const vx_device_env *env);
+
+/* Multiply-adds of one forward of one picture, times two. */
+int64_t vx_arch_flops(const vx_arch *arch);
+
+#endif
