@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* mkdtemp */
 #include "util.h"
 
 #include <dirent.h>
