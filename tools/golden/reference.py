@@ -1,0 +1,66 @@
+"""What the golden scripts and compare.py share: rollout in numpy, and the attention of a timm model.
+
+Everything is float64 and written from the definitions, slowly and plainly; nothing here knows how
+vitx computes the same things.
+"""
+import numpy as np
+
+
+def fuse(attention, how):
+    """Heads [H,T,T] -> [T,T]."""
+    return {"mean": np.mean, "max": np.max, "min": np.min}[how](attention, axis=0)
+
+
+def discard(matrix, ratio):
+    """Zeroes the int(T*T*ratio) smallest entries of the whole matrix, entry [0,0] excepted.
+
+    As jacobgil/vit-explain vit_rollout.py@15a81d3 does it: over the flattened matrix, not per row;
+    the exempt entry counts among the smallest where it is one of them. A stable sort settles ties.
+    """
+    flat = matrix.flatten()
+    smallest = np.argsort(flat, kind="stable")[: int(flat.size * ratio)]
+    flat[smallest[smallest != 0]] = 0
+    return flat.reshape(matrix.shape)
+
+
+def rollout_matrix(attentions, how="mean", ratio=0.0, start=0, form="row"):
+    """Attentions [L,H,T,T] -> R [T,T] = B_{L-1} ... B_start, where B_l comes from fuse(A_l) + I.
+
+    form "row": each row of B divided by its own sum (Abnar & Zuidema 2020).
+    form "compat": vit-explain's `a / a.sum(dim=-1)` without keepdim, which divides column j by the
+    sum of row j (vit-explain issue 16).
+    """
+    tokens = attentions.shape[-1]
+    identity = np.eye(tokens)
+    result = identity
+    for attention in attentions[start:]:
+        b = discard(fuse(attention, how), ratio) + identity
+        sums = b.sum(axis=1)
+        b = b / (sums[:, None] if form == "row" else sums[None, :])
+        result = b @ result
+    return result
+
+
+def query_row(matrix, query, prefix):
+    """The row of one token without the prefix columns; query -1: the mean over the patch rows."""
+    row = matrix[prefix:].mean(axis=0) if query < 0 else matrix[query]
+    return row[prefix:]
+
+
+def timm_attentions(model, run):
+    """Runs `run()` and returns (its result, [per block: attention [B,H,T,T] as numpy]).
+
+    The model must have been made with TIMM_FUSED_ATTN=0, or timm never builds the matrix.
+    """
+    kept = []
+    hooks = [block.attn.attn_drop.register_forward_hook(
+                 lambda module, args, out: kept.append(out.detach().double().numpy()))
+             for block in model.blocks]
+    try:
+        result = run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if len(kept) != len(model.blocks):
+        raise RuntimeError("fused attention is on: set TIMM_FUSED_ATTN=0 before importing timm")
+    return result, kept
