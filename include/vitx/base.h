@@ -28,6 +28,13 @@
 #define VITX_API
 #endif
 
+/* An option or info struct with its size set and all else zero. */
+#ifdef __cplusplus
+#define VITX_SIZED(type) { sizeof(type) }
+#else
+#define VITX_SIZED(type) { .struct_size = sizeof(type) }
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -83,7 +83,7 @@ typedef struct vitx_context_info {
     size_t trace_bytes;      /**< memory of recorded attention held now                         */
 } vitx_context_info;
 
-#define VITX_CONTEXT_INFO_INIT { sizeof(vitx_context_info) }
+#define VITX_CONTEXT_INFO_INIT VITX_SIZED(vitx_context_info)
 VITX_API void vitx_context_info_init(vitx_context_info *out);
 VITX_API int vitx_context_get_info(vitx_context_info *out, const vitx_context *context);
 
@@ -179,7 +179,7 @@ VITX_API int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts
  * @param layer  0..depth-1
  * @return VITX_OK, VITX_INVALID (the layer was not recorded)
  */
-VITX_API int vitx_attention(vitx_view *out, const vitx_context *context, int layer);
+VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
 #ifdef __cplusplus
 }

@@ -77,7 +77,7 @@ typedef struct vitx_map_info {
     float min, max;    /**< of the values                                                       */
 } vitx_map_info;
 
-#define VITX_MAP_INFO_INIT { sizeof(vitx_map_info) }
+#define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
 VITX_API void vitx_map_info_init(vitx_map_info *out);
 VITX_API int vitx_map_get_info(vitx_map_info *out, const vitx_map *map);
 
@@ -117,7 +117,7 @@ typedef struct vitx_method_info {
     int option_count;
 } vitx_method_info;
 
-#define VITX_METHOD_INFO_INIT { sizeof(vitx_method_info) }
+#define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)
 VITX_API void vitx_method_info_init(vitx_method_info *out);
 VITX_API int vitx_method_count(void);
 /** @param index  0..vitx_method_count()-1. @return VITX_OK or VITX_INVALID. */

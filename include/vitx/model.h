@@ -118,7 +118,7 @@ typedef struct vitx_model_info {
     vitx_recipe recipe;
 } vitx_model_info;
 
-#define VITX_MODEL_INFO_INIT { sizeof(vitx_model_info) }
+#define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)
 /** Sets struct_size and zeroes the rest. */
 VITX_API void vitx_model_info_init(vitx_model_info *out);
 

@@ -1,0 +1,197 @@
+/* base/file.c: positioned reads of regular files, small paths, and replacing a file in one step. */
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
+{
+    *out = NULL;
+    /* Without O_NONBLOCK opening a FIFO would wait for a writer. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    struct stat info;
+    int status = VITX_OK;
+    if (fstat(fd, &info) != 0)
+        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    else if (!S_ISREG(info.st_mode))
+        status = vx_fail(VITX_IO, "%s: %s, not a regular file", path,
+                         S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket");
+    vx_file *file = NULL;
+    if (status == VITX_OK)
+        status = vx_new(&file, hooks, 1, sizeof *file, "an open file");
+    if (status == VITX_OK) {
+        *file = (vx_file){.hooks = *hooks, .fd = fd, .size = (uint64_t)info.st_size};
+        status = vx_strdup(&file->path, hooks, path);
+    }
+    if (status != VITX_OK) {
+        vx_release(hooks, file);
+        close(fd);
+        return status;
+    }
+    *out = file;
+    return VITX_OK;
+}
+
+void vx_file_close(vx_file *file)
+{
+    if (!file)
+        return;
+    const vitx_hooks hooks = file->hooks;
+    close(file->fd);
+    vx_release(&hooks, file->path);
+    vx_release(&hooks, file);
+}
+
+int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
+{
+    char *to = dst;
+    uint64_t at = offset;
+    size_t left = bytes;
+    if (offset > INT64_MAX || bytes > (uint64_t)INT64_MAX - offset)
+        return vx_fail(VITX_FORMAT, "%s: a place beyond the largest file", file->path);
+    while (left) {
+        const ssize_t got = pread(file->fd, to, left, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return vx_fail(VITX_IO, "%s: %s", file->path, strerror(errno));
+        if (got == 0)
+            return vx_fail(VITX_IO, "%s: ends at byte %llu, expected %zu bytes from %llu (it had %llu "
+                                    "when it was opened)", file->path, (unsigned long long)at, bytes,
+                           (unsigned long long)offset, (unsigned long long)file->size);
+        to += got;
+        at += (uint64_t)got;
+        left -= (size_t)got;
+    }
+    return VITX_OK;
+}
+
+int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks)
+{
+    vx_file *file;
+    char *data = NULL;
+    *out = NULL;
+    VX_TRY(vx_file_open(&file, path, hooks));
+    int status = VITX_OK;
+    if (file->size > max_bytes)
+        status = vx_fail(VITX_FORMAT, "%s: %llu bytes, at most %zu are accepted", path,
+                         (unsigned long long)file->size, max_bytes);
+    const size_t size = (size_t)file->size;
+    if (status == VITX_OK) {
+        data = vx_alloc(hooks, size + 1);
+        if (!data)
+            status = vx_fail(VITX_NOMEM, "%s: no memory for its %zu bytes", path, size);
+    }
+    if (status == VITX_OK)
+        status = vx_file_read(file, data, 0, size);
+    vx_file_close(file);
+    if (status != VITX_OK) {
+        vx_release(hooks, data);
+        return status;
+    }
+    data[size] = '\0';
+    *out = data;
+    *bytes = size;
+    return VITX_OK;
+}
+
+bool vx_path_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool vx_path_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name)
+{
+    const size_t length = strlen(folder), bytes = length + strlen(name) + 2;
+    VX_TRY(vx_new(out, hooks, bytes, 1, "a path"));
+    const bool slash = length > 0 && folder[length - 1] == '/';
+    snprintf(*out, bytes, "%s%s%s", folder, slash ? "" : "/", name);
+    return VITX_OK;
+}
+
+int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return vx_strdup(out, hooks, ".");
+    const size_t length = slash == path ? 1 : (size_t)(slash - path);
+    VX_TRY(vx_new(out, hooks, length + 1, 1, "a path"));
+    memcpy(*out, path, length);
+    return VITX_OK;
+}
+
+static int write_all(int fd, const char *data, size_t bytes, const char *path)
+{
+    while (bytes) {
+        const ssize_t put = write(fd, data, bytes);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return vx_fail(VITX_IO, "%s: %s", path, put < 0 ? strerror(errno) : "nothing was written");
+        data += put;
+        bytes -= (size_t)put;
+    }
+    return VITX_OK;
+}
+
+static int save_in_place(const char *path, const void *data, size_t bytes)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd < 0)
+        return vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    int status = write_all(fd, data, bytes, path);
+    if (close(fd) != 0 && status == VITX_OK)
+        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    return status;
+}
+
+int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks)
+{
+    static const char ending[] = ".XXXXXX";
+    struct stat info;
+    const bool there = lstat(path, &info) == 0;
+    if (there && !S_ISREG(info.st_mode)) /* a pipe, a device, a link: its name must stay what it is */
+        return save_in_place(path, data, bytes);
+    /* mkstemp's 0600 would be a surprise. Without asking the umask, which can only be read by
+     * changing it, a new file gets the mode that open() gives one. */
+    char *temporary;
+    const size_t length = strlen(path) + sizeof ending;
+    VX_TRY(vx_new(&temporary, hooks, length, 1, "a path"));
+    snprintf(temporary, length, "%s%s", path, ending);
+    int status = VITX_OK, fd = -1;
+    for (unsigned try = 0; try < 100 && fd < 0; try++) {
+        snprintf(temporary + length - sizeof ending, sizeof ending, ".%06x",
+                 ((unsigned)getpid() * 100 + try) & 0xffffff);
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? info.st_mode & 0777 : 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    if (fd < 0) {
+        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        vx_release(hooks, temporary);
+        return status;
+    }
+    status = write_all(fd, data, bytes, path);
+    if (close(fd) != 0 && status == VITX_OK)
+        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    if (status == VITX_OK && rename(temporary, path) != 0)
+        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    if (status != VITX_OK)
+        unlink(temporary);
+    vx_release(hooks, temporary);
+    return status;
+}

@@ -1,0 +1,279 @@
+/* engine/context.c: making and freeing a context; see context.h for its memory. */
+#include "engine/context.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void vitx_context_opts_init(vitx_context_opts *out)
+{
+    *out = (vitx_context_opts)VITX_CONTEXT_OPTS_INIT;
+}
+
+void vitx_context_info_init(vitx_context_info *out)
+{
+    *out = (vitx_context_info)VITX_CONTEXT_INFO_INIT;
+}
+
+/* What a device gets from its context, and packed weights, which outlive it, from the model. */
+static void *context_alloc(size_t bytes, void *owner)
+{
+    return vx_alloc(&((vitx_context *)owner)->hooks, bytes);
+}
+
+static void context_release(void *memory, void *owner)
+{
+    vx_release(&((vitx_context *)owner)->hooks, memory);
+}
+
+static void context_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count, void *owner)
+{
+    vx_pool_run(((vitx_context *)owner)->pool, task, arg, count);
+}
+
+static void context_log(const char *line, void *owner)
+{
+    vx_log(&((vitx_context *)owner)->hooks, VITX_LOG_DEBUG, "%s", line);
+}
+
+static void *model_alloc(size_t bytes, void *owner)
+{
+    return vx_alloc(owner, bytes);
+}
+
+static void model_release(void *memory, void *owner)
+{
+    vx_release(owner, memory);
+}
+
+static void layout(vx_activations *act, vx_arena *arena, const vx_arch *a, int batch)
+{
+    const size_t b = (size_t)batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
+    const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width, hidden = (size_t)a->hidden;
+    const size_t height = (size_t)a->grid_height * (size_t)a->patch_height;
+    const size_t width = (size_t)a->grid_width * (size_t)a->patch_width, k = (size_t)a->classes;
+
+    act->input = vx_arena_take(arena, b * (size_t)a->channels * height, width * sizeof(float));
+    act->x = vx_arena_take(arena, b * t, d * sizeof(float));
+    act->y = vx_arena_take(arena, b * t, d * sizeof(float));
+    act->wide = vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
+    act->pooled = vx_arena_take(arena, b, d * sizeof(float));
+    act->logits = vx_arena_take(arena, b, k * sizeof(float));
+    act->probabilities = vx_arena_take(arena, b, k * sizeof(float));
+}
+
+static int reserve_activations(vitx_context *c)
+{
+    const vx_arch *a = &c->model->arch;
+    const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
+    vx_arena arena = {0};
+    layout(&c->act, &arena, a, c->max_batch);
+    if (arena.overflow)
+        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted", c->max_batch);
+    c->memory_bytes = arena.size;
+    c->memory = c->dev->cls->mem_alloc(arena.size, &c->env);
+    if (!c->memory)
+        return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
+                       c->max_batch, arena.size);
+    arena = (vx_arena){.base = c->memory};
+    layout(&c->act, &arena, a, c->max_batch);
+
+    VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
+    VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
+    VX_TRY(vx_plan_create(&c->need, a, &c->hooks));
+    if (c->dev->cls->host_memory) {
+        c->host_input = c->act.input;
+        c->host_logits = c->act.logits;
+        c->host_probabilities = c->act.probabilities;
+        return VITX_OK;
+    }
+    const size_t input = (size_t)a->channels * (size_t)(a->grid_height * a->patch_height) *
+                         (size_t)(a->grid_width * a->patch_width);
+    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input * sizeof(float), "the input"));
+    VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
+    return vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float), "the probabilities");
+}
+
+/* NULL and "auto" mean the device's first. */
+static const char *find_precision(const vx_device_class *cls, const char *wanted)
+{
+    if (!wanted || strcmp(wanted, "auto") == 0)
+        return cls->precisions[0];
+    for (int i = 0; cls->precisions[i]; i++)
+        if (strcmp(cls->precisions[i], wanted) == 0)
+            return cls->precisions[i];
+    return NULL;
+}
+
+static void list_devices(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; vx_device_at(i) && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", vx_device_at(i)->name);
+}
+
+static int open_device(vitx_context *c, const vitx_context_opts *o)
+{
+    char text[160];
+    const vx_arch *a = &c->model->arch;
+    const char *name = o->device ? o->device : vx_device_at(0)->name;
+    const vx_device_class *cls = vx_device_find(name);
+    if (!cls) {
+        list_devices(text, sizeof text);
+        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name, text);
+    }
+    const char *precision = find_precision(cls, o->precision);
+    if (!precision)
+        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
+                       cls->precisions[0]);
+    c->env = (vx_device_env){.alloc = context_alloc, .release = context_release,
+                             .parallel = context_parallel, .log = context_log, .owner = c,
+                             .workers = vx_pool_threads(c->pool)};
+    if (cls->open(&c->dev, &c->env, precision, VX_CPU_ALL, text, sizeof text) != 0) {
+        c->dev = NULL;
+        return vx_fail(VITX_DEVICE, "device %s: %s", name, text);
+    }
+    const vx_dims dims = {.batch = c->max_batch, .tokens = vx_arch_tokens(a), .width = a->width,
+                          .heads = a->heads, .head_width = a->head_width, .hidden = a->hidden,
+                          .channels = a->channels, .patch_height = a->patch_height,
+                          .patch_width = a->patch_width, .classes = a->classes};
+    if (cls->reserve(c->dev, &dims, text, sizeof text) != 0)
+        return vx_fail(VITX_NOMEM, "device %s: %s", name, text);
+    c->memory_bytes = 0;
+    const vx_device_env weights_env = {.alloc = model_alloc, .release = model_release,
+                                       .owner = &c->model->hooks, .workers = 1};
+    return vx_model_weights(&c->weights, c->model, cls, precision, &weights_env);
+}
+
+static int create(vitx_context *c, const vitx_context_opts *o)
+{
+    if (o->threads < 0 || o->threads > 256)
+        return vx_fail(VITX_INVALID, "threads = %d: 0 (all processors) to 256 are accepted", o->threads);
+    if (o->max_batch < 0 || o->max_batch > 1024)
+        return vx_fail(VITX_INVALID, "max_batch = %d: 1 to 1024 are accepted", o->max_batch);
+    if (o->fit != VITX_FIT_RECIPE && o->fit != VITX_FIT_SQUASH)
+        return vx_fail(VITX_INVALID, "fit = %d is no vitx_fit", (int)o->fit);
+    int threads = o->threads ? o->threads : vx_cpu_count();
+    threads = threads > 256 ? 256 : threads;
+    c->max_batch = o->max_batch ? o->max_batch : 1;
+    c->fit = o->fit;
+    c->trace_budget = o->trace_budget ? o->trace_budget : (size_t)1 << 30;
+    c->progress = o->progress;
+    c->progress_payload = o->progress_payload;
+    vx_scratch_init(&c->scratch, &c->hooks);
+    VX_TRY(vx_pool_create(&c->pool, &c->hooks, threads));
+    VX_TRY(open_device(c, o));
+    return reserve_activations(c);
+}
+
+int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_context_opts *opts)
+{
+    static const vitx_context_opts defaults = VITX_CONTEXT_OPTS_INIT;
+    if (!out)
+        return vx_fail(VITX_INVALID, "vitx_context_create: out is NULL");
+    *out = NULL;
+    if (!model)
+        return vx_fail(VITX_INVALID, "vitx_context_create: model is NULL");
+    if (opts)
+        VX_CHECK_STRUCT(opts, vitx_context_opts);
+    vitx_context *c;
+    VX_TRY(vx_new(&c, &model->hooks, 1, sizeof *c, "a context"));
+    c->hooks = model->hooks;
+    c->model = model;
+    const int status = create(c, opts ? opts : &defaults);
+    if (status != VITX_OK) {
+        vitx_context_free(c);
+        return status;
+    }
+    vx_log(&c->hooks, VITX_LOG_INFO, "%s, %s, %d threads: %s", c->dev->cls->name, c->weights->precision,
+           vx_pool_threads(c->pool), c->dev->kernels);
+    *out = c;
+    return VITX_OK;
+}
+
+void vitx_context_free(vitx_context *context)
+{
+    vitx_context *c = context;
+    if (!c)
+        return;
+    const vitx_hooks hooks = c->hooks;
+    if (c->dev) {
+        const vx_device_class *cls = c->dev->cls;
+        void *const device_memory[] = {c->memory, c->trace.memory, c->work.memory};
+        for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
+            if (device_memory[i])
+                cls->mem_free(device_memory[i], &c->env);
+        if (!cls->host_memory) {
+            vx_release(&hooks, c->host_input);
+            vx_release(&hooks, c->host_logits);
+            vx_release(&hooks, c->host_probabilities);
+        }
+        cls->close(c->dev);
+    }
+    vx_release(&hooks, c->mirror.memory);
+    vx_release(&hooks, c->placements);
+    vx_plan_dispose(&c->wish, &hooks);
+    vx_plan_dispose(&c->need, &hooks);
+    vx_scratch_dispose(&c->scratch);
+    vx_pool_free(c->pool);
+    vx_release(&hooks, c);
+}
+
+int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
+{
+    if (!out || !context)
+        return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
+    VX_CHECK_STRUCT(out, vitx_context_info);
+    const vx_arch *a = &context->model->arch;
+    const vx_dims dims = {.batch = context->max_batch, .tokens = vx_arch_tokens(a), .width = a->width,
+                          .heads = a->heads, .head_width = a->head_width, .hidden = a->hidden,
+                          .channels = a->channels, .patch_height = a->patch_height,
+                          .patch_width = a->patch_width, .classes = a->classes};
+    *out = (vitx_context_info){.struct_size = sizeof *out,
+                               .device = context->dev->cls->name,
+                               .precision = context->weights->precision,
+                               .kernels = context->dev->kernels,
+                               .threads = vx_pool_threads(context->pool),
+                               .max_batch = context->max_batch,
+                               .weight_bytes = context->weights->bytes,
+                               .activation_bytes = context->memory_bytes +
+                                   context->dev->cls->reserve_bytes(context->dev, &dims),
+                               .trace_bytes = context->trace.bytes};
+    return VITX_OK;
+}
+
+int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what)
+{
+    if (block->bytes >= bytes)
+        return VITX_OK;
+    if (block->memory)
+        c->dev->cls->mem_free(block->memory, &c->env);
+    *block = (vx_block){0};
+    block->memory = c->dev->cls->mem_alloc(bytes, &c->env);
+    if (!block->memory)
+        return vx_fail(VITX_NOMEM, "no memory for %s (%zu bytes)", what, bytes);
+    block->bytes = bytes;
+    return VITX_OK;
+}
+
+int vx_context_sync(vitx_context *c)
+{
+    char text[160];
+    if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
+        return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
+    return VITX_OK;
+}
+
+void vx_context_begin(vitx_context *c, int batches)
+{
+    c->progress_done = 0;
+    c->progress_total = (int64_t)batches * c->model->arch.depth;
+}
+
+int vx_context_tick(vitx_context *c)
+{
+    c->progress_done++;
+    if (c->progress && c->progress(c->progress_done, c->progress_total, c->progress_payload))
+        return vx_fail(VITX_CANCELLED, "cancelled by the progress callback");
+    return VITX_OK;
+}

@@ -1,0 +1,86 @@
+/*
+ * engine/context.h: the inside of a context.
+ *
+ * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
+ * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
+ *
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [B,D] |
+ *      logits [B,K] | probabilities [B,K]
+ *
+ * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
+ * in a block's first half and the hidden layer in its second.
+ */
+#ifndef VX_ENGINE_CONTEXT_H
+#define VX_ENGINE_CONTEXT_H
+
+#include <vitx/context.h>
+
+#include "base/pool.h"
+#include "engine/scratch.h"
+#include "engine/trace.h"
+#include "image/image.h"
+#include "model/model.h"
+
+typedef struct vx_activations {
+    float *input;         /* [B,3,H,W]                */
+    float *x, *y;         /* [B,T,D]                  */
+    float *wide;          /* [B,T,max(4A,F)]          */
+    float *pooled;        /* [B,D]                    */
+    float *logits;        /* [B,K]                    */
+    float *probabilities; /* [B,K]                    */
+} vx_activations;
+
+/* Device memory that grows and is kept. */
+typedef struct vx_block {
+    void *memory;
+    size_t bytes;
+} vx_block;
+
+struct vitx_context {
+    vitx_hooks hooks;
+    vitx_model *model;
+    const vx_weights *weights; /* the model's */
+    vx_pool *pool;
+    vx_device_env env;
+    vx_device *dev;
+    int max_batch;
+    vitx_fit fit;
+    size_t trace_budget;
+    vitx_progress *progress;
+    void *progress_payload;
+    int64_t progress_done, progress_total;
+
+    void *memory; /* of the activations */
+    size_t memory_bytes;
+    vx_activations act;
+    float *host_input, *host_logits, *host_probabilities; /* on the host: act's own where it can */
+    vx_placement *placements;                             /* [max_batch] of the last forward   */
+    vx_scratch scratch;                                   /* of preprocessing, on the host      */
+
+    vx_plan wish;     /* what vitx_context_set_trace asked for          */
+    vx_plan need;     /* what the methods of a vitx_explain_many need   */
+    vx_block trace;   /* memory of the plan in force                    */
+    vx_block work;    /* memory of the explain methods                  */
+    vx_block mirror;  /* host copy of recorded attention, for devices whose memory the host cannot read */
+    int recorded;     /* pictures of the last vitx_forward whose views are valid; 0: none */
+};
+
+/* Starts a public call that will run `batches` batches: progress goes from 0 to their blocks. */
+void vx_context_begin(vitx_context *c, int batches);
+
+/* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Logits and
+ * probabilities are then in host_logits and host_probabilities [n,K], checked to be finite. */
+int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
+
+/* The forward pass itself (forward.c): from act.input to act.logits and act.probabilities. */
+int vx_forward(vitx_context *c, int batch, const vx_plan *plan);
+/* Tells the caller how far the work is; VITX_CANCELLED if it asks to stop. */
+int vx_context_tick(vitx_context *c);
+
+/* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
+int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
+
+/* Waits for the device; VITX_DEVICE if it failed. */
+int vx_context_sync(vitx_context *c);
+
+#endif

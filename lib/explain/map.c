@@ -1,0 +1,176 @@
+/*
+ * explain/map.c: maps, and their way to other sizes.
+ *
+ * Bilinear with half-pixel centres: value x of n output samples lies at (x + 0.5) * m / n - 0.5 of
+ * m input samples, clamped to 0..m-1 (torch's interpolate with align_corners=False, OpenCV's
+ * INTER_LINEAR). Going to the picture is the same with the placement's scale and offset between.
+ */
+#include "explain/map.h"
+
+#include <math.h>
+#include <string.h>
+
+void vitx_map_info_init(vitx_map_info *out)
+{
+    *out = (vitx_map_info)VITX_MAP_INFO_INIT;
+}
+
+static void set_seen(vitx_map_info *info, const vx_placement *p)
+{
+    info->seen[0] = p->left * p->scale_x;
+    info->seen[1] = p->top * p->scale_y;
+    info->seen[2] = (p->left + p->input_w) * p->scale_x;
+    info->seen[3] = (p->top + p->input_h) * p->scale_y;
+}
+
+int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
+                  const vitx_hooks *hooks)
+{
+    size_t count = 1;
+    for (int axis = 0; axis < info->rank; axis++)
+        if (info->shape[axis] < 1 || !vx_mul_size(&count, count, (size_t)info->shape[axis]))
+            return vx_fail(VITX_NOMEM, "a map of more values than can be counted");
+    vitx_map *map;
+    *out = NULL;
+    VX_TRY(vx_new(&map, hooks, 1, sizeof *map, "a map"));
+    *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
+    set_seen(&map->info, placement);
+    const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
+    if (status != VITX_OK) {
+        vitx_map_free(map);
+        return status;
+    }
+    *out = map;
+    return VITX_OK;
+}
+
+void vitx_map_free(vitx_map *map)
+{
+    if (!map)
+        return;
+    const vitx_hooks hooks = map->hooks;
+    vx_release(&hooks, map->values);
+    vx_release(&hooks, map);
+}
+
+void vx_map_finish(vitx_map *map)
+{
+    map->info.min = map->info.max = map->values[0];
+    for (size_t i = 1; i < map->count; i++) {
+        map->info.min = fminf(map->info.min, map->values[i]);
+        map->info.max = fmaxf(map->info.max, map->values[i]);
+    }
+}
+
+int vitx_map_get_info(vitx_map_info *out, const vitx_map *map)
+{
+    if (!out || !map)
+        return vx_fail(VITX_INVALID, "vitx_map_get_info: an argument is NULL");
+    VX_CHECK_STRUCT(out, vitx_map_info);
+    *out = map->info;
+    return VITX_OK;
+}
+
+const float *vitx_map_values(const vitx_map *map)
+{
+    return map->values;
+}
+
+int vx_map_planes(const vitx_map *map)
+{
+    int planes = 1;
+    for (int axis = 0; axis < map->info.rank - 2; axis++)
+        planes *= (int)map->info.shape[axis];
+    return planes;
+}
+
+const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width)
+{
+    *height = (int)map->info.shape[map->info.rank - 2];
+    *width = (int)map->info.shape[map->info.rank - 1];
+    return map->values + (size_t)plane * (size_t)*height * (size_t)*width;
+}
+
+/* Where a sample falls between two of `count`, and how far from the first. */
+static void between(int *first, int *second, float *part, double at, int count)
+{
+    const double clamped = fmin(fmax(at, 0), count - 1);
+    *first = (int)clamped;
+    *second = *first + 1 < count ? *first + 1 : *first;
+    *part = (float)(clamped - *first);
+}
+
+/* The plane at (y, x), in its own samples. */
+static float sample(const float *src, int height, int width, double y, double x)
+{
+    int x0, x1, y0, y1;
+    float fx, fy;
+    between(&x0, &x1, &fx, x, width);
+    between(&y0, &y1, &fy, y, height);
+    const float *upper = src + (size_t)y0 * (size_t)width, *lower = src + (size_t)y1 * (size_t)width;
+    const float above = upper[x0] + (upper[x1] - upper[x0]) * fx;
+    const float below = lower[x0] + (lower[x1] - lower[x0]) * fx;
+    return above + (below - above) * fy;
+}
+
+void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height, int src_width)
+{
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            *dst++ = sample(src, src_height, src_width, (y + 0.5) * src_height / height - 0.5,
+                            (x + 0.5) * src_width / width - 0.5);
+}
+
+void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
+{
+    int h, w;
+    const float *src = vx_map_plane(map, plane, &h, &w);
+    const vx_placement *p = &map->placement;
+    for (int y = 0; y < map->info.picture_height; y++) {
+        const double v = (y + 0.5) / p->scale_y - p->top; /* in pixels of the model's input */
+        for (int x = 0; x < map->info.picture_width; x++) {
+            const double u = (x + 0.5) / p->scale_x - p->left;
+            const bool seen = u >= 0 && u <= p->input_w && v >= 0 && v <= p->input_h;
+            *dst++ = seen ? sample(src, h, w, v * h / p->input_h - 0.5, u * w / p->input_w - 0.5) : 0;
+        }
+    }
+}
+
+/* An empty map like `map` but with planes of another size. */
+static int create_resized(vitx_map **out, const vitx_map *map, int height, int width)
+{
+    vitx_map_info info = map->info;
+    info.shape[info.rank - 2] = height;
+    info.shape[info.rank - 1] = width;
+    return vx_map_create(out, &info, &map->placement, &map->hooks);
+}
+
+int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
+{
+    if (!out || !map)
+        return vx_fail(VITX_INVALID, "vitx_map_resize: an argument is NULL");
+    *out = NULL;
+    if (height < 1 || width < 1 || height > 65535 || width > 65535)
+        return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height, width);
+    VX_TRY(create_resized(out, map, height, width));
+    for (int plane = 0; plane < vx_map_planes(map); plane++) {
+        int h, w;
+        const float *src = vx_map_plane(map, plane, &h, &w);
+        vx_plane_resize((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height, width, src, h, w);
+    }
+    vx_map_finish(*out);
+    return VITX_OK;
+}
+
+int vitx_map_to_picture(vitx_map **out, const vitx_map *map)
+{
+    if (!out || !map)
+        return vx_fail(VITX_INVALID, "vitx_map_to_picture: an argument is NULL");
+    *out = NULL;
+    const int height = map->info.picture_height, width = map->info.picture_width;
+    VX_TRY(create_resized(out, map, height, width));
+    for (int plane = 0; plane < vx_map_planes(map); plane++)
+        vx_plane_to_picture((*out)->values + (size_t)plane * (size_t)height * (size_t)width, map, plane);
+    vx_map_finish(*out);
+    return VITX_OK;
+}

@@ -1,0 +1,66 @@
+/* explain/settings.c: "key=value" options of a method. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "explain/method.h"
+
+static const vitx_method_option *find_option(const vx_method *method, const char *key, size_t length)
+{
+    for (int i = 0; i < method->option_count; i++)
+        if (strlen(method->options[i].key) == length && memcmp(method->options[i].key, key, length) == 0)
+            return &method->options[i];
+    return NULL;
+}
+
+const char *vx_setting(const vx_job *job, const char *key)
+{
+    const size_t length = strlen(key);
+    for (int i = job->opts->set_count - 1; i >= 0; i--)
+        if (strncmp(job->opts->set[i], key, length) == 0 && job->opts->set[i][length] == '=')
+            return job->opts->set[i] + length + 1;
+    const vitx_method_option *option = find_option(job->method, key, length);
+    return option ? option->fallback : "";
+}
+
+int vx_setting_number(double *out, const vx_job *job, const char *key, double low, double high)
+{
+    const char *text = vx_setting(job, key);
+    if (!vx_parse_double(text, out) || !(*out >= low && *out <= high))
+        return vx_fail(VITX_INVALID, "%s: %s=%s: a number from %g to %g is expected", job->method->name, key, text,
+                       low, high);
+    return VITX_OK;
+}
+
+int vx_setting_int(int *out, const vx_job *job, const char *key, int low, int high)
+{
+    const char *text = vx_setting(job, key);
+    if (!vx_parse_int(text, out) || *out < low || *out > high)
+        return vx_fail(VITX_INVALID, "%s: %s=%s: a whole number from %d to %d is expected", job->method->name, key,
+                       text, low, high);
+    return VITX_OK;
+}
+
+int vx_setting_choice(int *out, const vx_job *job, const char *key)
+{
+    const char *text = vx_setting(job, key);
+    const char *values = find_option(job->method, key, strlen(key))->values;
+    int index = 0;
+    for (const char *p = values; *p; index++) {
+        const size_t length = strcspn(p, "|");
+        if (strlen(text) == length && memcmp(p, text, length) == 0) {
+            *out = index;
+            return VITX_OK;
+        }
+        p += length + (p[length] == '|');
+    }
+    return vx_fail(VITX_INVALID, "%s: %s=%s: one of %s is expected", job->method->name, key, text, values);
+}
+
+int vx_setting_fuse(vx_fuse *out, const vx_job *job)
+{
+    int choice;
+    VX_TRY(vx_setting_choice(&choice, job, "fuse"));
+    *out = (vx_fuse)choice; /* the words stand in the order of vx_fuse */
+    return VITX_OK;
+}
