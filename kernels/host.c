@@ -1,0 +1,91 @@
+/*
+ * kernels/host.c: memory and weights of devices that compute in host memory.
+ *
+ *      what env->alloc gave        64-byte boundary
+ *      |                           |
+ *      v                           v
+ *      +-----------------+---------+------------------------------+
+ *      | unused          | pointer | bytes                        |
+ *      +-----------------+---------+------------------------------+
+ *                          to the start, for mem_free
+ */
+#define _GNU_SOURCE /* madvise */
+#include "kernels/host.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ALIGN ((size_t)64)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+const char *const vx_host_precisions[] = {"f32", NULL};
+
+/* Weights are walked once a forward pass: with 4 KiB pages the page tables are, too. A hint only;
+ * blocks below two huge pages are left alone. */
+static void offer_huge_pages(char *memory, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const size_t skip = (HUGE_PAGE - (uintptr_t)memory % HUGE_PAGE) % HUGE_PAGE;
+    if (bytes < 2 * HUGE_PAGE)
+        return;
+    madvise(memory + skip, (bytes - skip) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#else
+    (void)memory;
+    (void)bytes;
+#endif
+}
+
+void *vx_host_mem_alloc(size_t bytes, const vx_device_env *env)
+{
+    const size_t extra = sizeof(void *) + ALIGN - 1;
+    if (bytes > SIZE_MAX - extra)
+        return NULL;
+    char *start = env->alloc(bytes + extra, env->owner);
+    if (!start)
+        return NULL;
+    char *memory = start + sizeof(void *);
+    memory += (ALIGN - (uintptr_t)memory % ALIGN) % ALIGN;
+    memcpy(memory - sizeof start, &start, sizeof start);
+    offer_huge_pages(memory, bytes);
+    return memory;
+}
+
+void vx_host_mem_free(void *memory, const vx_device_env *env)
+{
+    if (!memory)
+        return;
+    char *start;
+    memcpy(&start, (char *)memory - sizeof start, sizeof start);
+    env->release(start, env->owner);
+}
+
+size_t vx_host_weight_bytes(const char *precision, int n, int k)
+{
+    (void)precision;
+    return (size_t)n * (size_t)k * sizeof(float);
+}
+
+void vx_host_weight_pack(const char *precision, void *packed, const float *rows_f32, int first,
+                         int rows, int n, int k)
+{
+    (void)precision;
+    (void)n;
+    memcpy((float *)packed + (size_t)first * (size_t)k, rows_f32,
+           (size_t)rows * (size_t)k * sizeof(float));
+}
+
+void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes)
+{
+    (void)dev;
+    memcpy(dst, src, bytes);
+}
+
+int vx_host_check_precision(const char *device, const char *precision, char *err, size_t err_size)
+{
+    if (!precision || strcmp(precision, "auto") == 0 || strcmp(precision, "f32") == 0)
+        return 0;
+    snprintf(err, err_size, "device %s has no precision \"%s\", only \"f32\"", device, precision);
+    return 1;
+}

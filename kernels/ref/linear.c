@@ -1,0 +1,76 @@
+/* kernels/ref/linear.c: y = residual + gamma * act(x W^T + bias), and the same over the patches of
+ * pictures. */
+#include "kernels/ref/ref.h"
+
+double vx_ref_dot(const float *a, const float *b, int n)
+{
+    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        s0 += (double)a[i] * b[i];
+        s1 += (double)a[i + 1] * b[i + 1];
+        s2 += (double)a[i + 2] * b[i + 2];
+        s3 += (double)a[i + 3] * b[i + 3];
+    }
+    for (; i < n; i++)
+        s0 += (double)a[i] * b[i];
+    return (s0 + s1) + (s2 + s3);
+}
+
+void vx_linear_ref(vx_device *dev, const vx_linear *a)
+{
+    (void)dev;
+    const vx_weight *w = a->w;
+    const float *matrix = w->data;
+    for (int i = 0; i < a->m; i++)
+        for (int j = 0; j < w->n; j++) {
+            const float *x = a->x + (size_t)i * (size_t)a->ldx;
+            double v = vx_ref_dot(x, matrix + (size_t)j * (size_t)w->k, w->k);
+            v = vx_ref_act(a->act, v + (w->bias ? w->bias[j] : 0));
+            v *= a->gamma ? a->gamma[j] : 1;
+            v += a->residual ? a->residual[(size_t)i * (size_t)a->ldr + (size_t)j] : 0;
+            a->y[(size_t)i * (size_t)a->ldy + (size_t)j] = (float)v;
+        }
+}
+
+/* w[k] . one patch, whose first pixel of channel 0 is at `pixels`. */
+static double patch_dot(const vx_patch_embed *a, const float *pixels, const float *w)
+{
+    const size_t plane = (size_t)a->height * (size_t)a->width;
+    double sum = 0;
+    for (int c = 0; c < a->channels; c++)
+        for (int y = 0; y < a->patch_height; y++, w += a->patch_width)
+            sum += vx_ref_dot(pixels + (size_t)c * plane + (size_t)y * (size_t)a->width, w,
+                              a->patch_width);
+    return sum;
+}
+
+static void embed_patch(float *y, const float *pixels, const float *pos, const vx_patch_embed *a)
+{
+    const float *matrix = a->w->data;
+    for (int j = 0; j < a->w->n; j++) {
+        double v = patch_dot(a, pixels, matrix + (size_t)j * (size_t)a->w->k);
+        v += a->w->bias ? a->w->bias[j] : 0;
+        v += pos ? pos[j] : 0;
+        y[j] = (float)v;
+    }
+}
+
+void vx_patch_embed_ref(vx_device *dev, const vx_patch_embed *a)
+{
+    (void)dev;
+    const int gh = a->height / a->patch_height, gw = a->width / a->patch_width;
+    const size_t d = (size_t)a->w->n;
+    const size_t picture = (size_t)a->channels * (size_t)a->height * (size_t)a->width;
+    float *y = a->y;
+    for (int b = 0; b < a->batch; b++) {
+        for (size_t i = 0; i < (size_t)a->prefix_count * d; i++)
+            *y++ = a->prefix[i];
+        for (int p = 0; p < gh * gw; p++, y += d) {
+            const size_t row = (size_t)(p / gw) * (size_t)a->patch_height;
+            const size_t column = (size_t)(p % gw) * (size_t)a->patch_width;
+            const float *pixels = a->image + (size_t)b * picture + row * (size_t)a->width + column;
+            embed_patch(y, pixels, a->pos ? a->pos + (size_t)p * d : NULL, a);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/* kernels/ref/norm.c: layernorm, softmax, and the mean over tokens. */
+#include "kernels/ref/ref.h"
+
+#include <math.h>
+
+void vx_layernorm_ref(vx_device *dev, float *y, int ldy, const float *x, int ldx,
+                      const float *weight, const float *bias, float eps, int m, int n)
+{
+    (void)dev;
+    for (int i = 0; i < m; i++, x += ldx, y += ldy) {
+        double mean = 0, var = 0;
+        for (int j = 0; j < n; j++)
+            mean += x[j];
+        mean /= n;
+        for (int j = 0; j < n; j++)
+            var += (x[j] - mean) * (x[j] - mean);
+        var /= n;
+        const double scale = 1 / sqrt(var + (double)eps);
+        for (int j = 0; j < n; j++)
+            y[j] = (float)((x[j] - mean) * scale * weight[j] + bias[j]);
+    }
+}
+
+void vx_softmax_ref(vx_device *dev, float *y, const float *x, int m, int n)
+{
+    (void)dev;
+    for (int i = 0; i < m; i++, x += n, y += n) {
+        double max = x[0], sum = 0;
+        for (int j = 1; j < n; j++)
+            max = x[j] > max ? x[j] : max;
+        for (int j = 0; j < n; j++)
+            sum += exp(x[j] - max);
+        for (int j = 0; j < n; j++)
+            y[j] = (float)(exp(x[j] - max) / sum);
+    }
+}
+
+void vx_mean_tokens_ref(vx_device *dev, float *y, const float *x, int first, int b, int t, int d)
+{
+    (void)dev;
+    for (int p = 0; p < b; p++, x += (size_t)t * (size_t)d, y += d)
+        for (int start = 0; start < d; start += VX_REF_CHUNK) {
+            const int n = d - start < VX_REF_CHUNK ? d - start : VX_REF_CHUNK;
+            double sum[VX_REF_CHUNK] = {0};
+            for (int i = first; i < t; i++)
+                for (int j = 0; j < n; j++)
+                    sum[j] += x[(size_t)i * (size_t)d + (size_t)(start + j)];
+            for (int j = 0; j < n; j++)
+                y[start + j] = (float)(sum[j] / (t - first));
+        }
+}
