@@ -1,0 +1,55 @@
+#!/bin/bash
+# Includes go one way: tools -> include/vitx <- lib -> kernels, and inside lib
+# base <- image, model <- engine <- explain <- render, measure. A folder may include itself and the
+# folders listed for it here, nothing else.
+set -u
+declare -A may=(
+    [kernels]="kernels"
+    [lib/base]="vitx base kernels"
+    [lib/image]="vitx base image"
+    [lib/model]="vitx base model kernels"
+    [lib/engine]="vitx base image model engine kernels"
+    [lib/explain]="vitx base image model engine explain kernels"
+    [lib/measure]="vitx base image model engine explain measure kernels"
+    [lib/render]="vitx base image model engine explain render"
+    [tools]="vitx tools"
+    [include/vitx]="vitx"
+)
+# The libraries that one file alone may know.
+declare -A only=([stb_image.h]=lib/image/decode.c [stb_image_write.h]=lib/render/png.c [cJSON.h]=lib/base/json.c)
+bad=0 seen=0
+complain() { echo "$1"; bad=$((bad + 1)); }
+
+while IFS=: read -r file line text; do
+    seen=$((seen + 1))
+    name=$(sed -E 's/.*[<"]([^>"]+)[>"].*/\1/' <<< "$text")
+    base=${name##*/}
+    [ -n "${only[$base]:-}" ] && [ "${only[$base]}" != "$file" ] &&
+        complain "$file:$line: $base may be included by ${only[$base]} alone"
+    case $name in
+        vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/*) target=${name%%/*} ;;
+        kernels/*) target=kernels ;;
+        *) # a system header, or a neighbour in the same folder
+            [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"
+            continue ;;
+    esac
+    folder=
+    for key in "${!may[@]}"; do
+        [[ $file == "$key"/* && ${#key} -gt ${#folder} ]] && folder=$key
+    done
+    [[ " ${may[$folder]:-} " == *" $target "* ]] || complain "$file:$line: ${folder:-?} may not include $name"
+done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' -r include lib kernels tools --include='*.[ch]' --include='*.hpp' \
+             --include='*.cu' --include='*.cuh' --include='*.def')
+
+# Nothing above kernels/ names a device or an instruction set.
+if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then
+    complain "an instruction set is named above kernels/"
+fi
+# The library itself neither prints nor ends the process nor reads the environment. (The private
+# environment of the loaded OpenBLAS is reached through dlsym, not by calling setenv.)
+if grep -nE '(^|[^a-z_"])(printf|puts|fprintf|perror|exit|abort|getenv|setenv|putenv|setlocale|signal|sigaction)[[:space:]]*\(' \
+    -r lib kernels --include='*.[ch]' | grep -vE '^\S+\s*(\*|/\*|//)'; then
+    complain "the library prints, exits or touches the environment"
+fi
+[ "$seen" -gt 50 ] || complain "only $seen includes were found"
+[ "$bad" = 0 ]

@@ -1,0 +1,374 @@
+/* Status, memory, buffers, arenas, files, text and the worker threads. VX_TEST_THREADS */
+#define _GNU_SOURCE
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "engine/scratch.h"
+#include "util.h"
+
+static vitx_hooks plain(void)
+{
+    vitx_hooks hooks;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    return hooks;
+}
+
+START_TEST(test_status__message_is_one_clean_line)
+{
+    ck_assert_int_eq(vx_fail(VITX_IO, "a\nb\x1b[31m %d", 7), VITX_IO);
+    ck_assert_str_eq(vitx_last_error(), "a?b?[31m 7");
+    char longer[2000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    vx_fail(VITX_IO, "%s", longer);
+    ck_assert_uint_eq(strlen(vitx_last_error()), 511);
+    ck_assert_str_eq(vitx_status_name(VITX_OK), "ok");
+    ck_assert_str_eq(vitx_status_name(VITX_CANCELLED), "cancelled");
+    ck_assert_str_eq(vitx_status_name(1), "unknown");
+    ck_assert_str_eq(vitx_status_name(-99), "unknown");
+    ck_assert_str_eq(vitx_version(), VITX_VERSION);
+}
+END_TEST
+
+static void *fail_elsewhere(void *arg)
+{
+    ck_assert_str_eq(vitx_last_error(), "");
+    vx_fail(VITX_IO, "other thread");
+    return arg;
+}
+
+START_TEST(test_status__message_belongs_to_its_thread)
+{
+    pthread_t thread;
+    vx_fail(VITX_INVALID, "this thread");
+    ck_assert_int_eq(pthread_create(&thread, NULL, fail_elsewhere, NULL), 0);
+    pthread_join(thread, NULL);
+    ck_assert_str_eq(vitx_last_error(), "this thread");
+}
+END_TEST
+
+static void *some_alloc(size_t bytes, void *payload)
+{
+    (void)payload;
+    return malloc(bytes);
+}
+
+START_TEST(test_hooks__half_a_pair_is_refused)
+{
+    vitx_hooks out, in = VITX_HOOKS_INIT;
+    in.alloc = some_alloc;
+    ck_fails(vx_hooks_resolve(&out, &in), VITX_INVALID, "come together");
+    in.struct_size = 3;
+    ck_fails(vx_hooks_resolve(&out, &in), VITX_INVALID, "struct_size");
+}
+END_TEST
+
+START_TEST(test_memory__products_that_do_not_fit)
+{
+    vitx_hooks hooks = plain();
+    size_t n = 5;
+    void *p = &n;
+    ck_assert(!vx_mul_size(&n, SIZE_MAX / 2, 3) && n == 5);
+    ck_assert(!vx_add_size(&n, SIZE_MAX, 1) && n == 5);
+    ck_assert(vx_mul_size(&n, 0, SIZE_MAX) && n == 0);
+    ck_fails(vx_new(&p, &hooks, SIZE_MAX, 16, "a thing"), VITX_NOMEM, "a thing");
+    ck_assert_ptr_null(p);
+}
+END_TEST
+
+START_TEST(test_buffer__grows_and_formats)
+{
+    vitx_hooks hooks = plain();
+    vx_buffer b = {.hooks = &hooks};
+    char longer[3000];
+    memset(longer, 'y', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    for (int i = 0; i < 100; i++)
+        ck_ok(vx_buffer_printf(&b, "%d,", i));
+    ck_ok(vx_buffer_printf(&b, "%s", longer));
+    ck_ok(vx_buffer_append(&b, "", 0));
+    ck_assert_uint_eq(b.size, 290 + 2999);
+    ck_assert_uint_eq(strlen(b.data), b.size);
+    ck_assert_int_eq(strncmp(b.data, "0,1,2,", 6), 0);
+    vx_buffer_dispose(&b);
+    vx_buffer_dispose(&b);
+}
+END_TEST
+
+START_TEST(test_arena__second_run_gives_the_measured_places)
+{
+    vx_arena measure = {0};
+    ck_assert_ptr_null(vx_arena_take(&measure, 3, 5));
+    ck_assert_ptr_null(vx_arena_take(&measure, 100, 4));
+    ck_assert_uint_eq(measure.size, 64 + 448);
+    char *base = aligned_alloc(VX_ARENA_ALIGN, measure.size);
+    vx_arena place = {.base = base};
+    ck_assert_ptr_eq(vx_arena_take(&place, 3, 5), base);
+    ck_assert_ptr_eq(vx_arena_take(&place, 100, 4), base + 64);
+    ck_assert(!place.overflow);
+    vx_arena_take(&measure, SIZE_MAX / 2, 3);
+    ck_assert(measure.overflow);
+    free(base);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ files ------------------ */
+
+START_TEST(test_file__reads_and_says_what_is_wrong)
+{
+    vitx_hooks hooks = plain();
+    char *folder = make_folder(), path[200], buffer[8];
+    vx_file *file;
+    snprintf(path, sizeof path, "%s/data", folder);
+    write_file(path, "0123456789", 10);
+    ck_ok(vx_file_open(&file, path, &hooks));
+    ck_assert_uint_eq(file->size, 10);
+    ck_ok(vx_file_read(file, buffer, 3, 4));
+    ck_assert_int_eq(memcmp(buffer, "3456", 4), 0);
+    ck_fails(vx_file_read(file, buffer, 8, 4), VITX_IO, "data: ends at byte 10");
+    ck_fails(vx_file_read(file, buffer, UINT64_MAX - 2, 4), VITX_FORMAT, "data");
+    /* A file that is cut short after it was opened is an error, not a signal. */
+    ck_assert_int_eq(truncate(path, 5), 0);
+    ck_ok(vx_file_read(file, buffer, 0, 5));
+    ck_fails(vx_file_read(file, buffer, 3, 4), VITX_IO, "it had 10");
+    vx_file_close(file);
+    vx_file_close(NULL);
+
+    char *text;
+    size_t bytes;
+    ck_ok(vx_file_load(&text, &bytes, path, 5, &hooks));
+    ck_assert_str_eq(text, "01234");
+    vx_release(&hooks, text);
+    ck_fails(vx_file_load(&text, &bytes, path, 4, &hooks), VITX_FORMAT, "at most 4");
+    ck_assert_ptr_null(text);
+    ck_fails(vx_file_open(&file, folder, &hooks), VITX_IO, "a folder");
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_fails(vx_file_open(&file, path, &hooks), VITX_IO, "pipe"); /* and does not wait for a writer */
+    ck_fails(vx_file_open(&file, "no/such/file", &hooks), VITX_IO, "no/such/file: No such file");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_file__save_replaces_in_one_step)
+{
+    vitx_hooks hooks = plain();
+    char *folder = make_folder(), path[200], link[200];
+    size_t bytes;
+    struct stat info;
+    snprintf(path, sizeof path, "%s/out", folder);
+    ck_ok(vx_file_save(path, "first", 5, &hooks));
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    ck_ok(vx_file_save(path, "second", 6, &hooks));
+    char *text = read_file(path, &bytes);
+    ck_assert_str_eq(text, "second");
+    free(text);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(info.st_mode & 0777, 0640);
+    /* A link stays a link. */
+    snprintf(link, sizeof link, "%s/link", folder);
+    ck_assert_int_eq(symlink("out", link), 0);
+    ck_ok(vx_file_save(link, "third", 5, &hooks));
+    text = read_file(path, &bytes);
+    ck_assert_str_eq(text, "third");
+    free(text);
+    ck_fails(vx_file_save("no/such/folder/out", "x", 1, &hooks), VITX_IO, "no/such/folder/out");
+    ck_fails(vx_file_save("/dev/full", "x", 1, &hooks), VITX_IO, "/dev/full");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_path__joins_and_splits)
+{
+    vitx_hooks hooks = plain();
+    static const char *const rows[][2] = {{"a/b.x", "a"}, {"b.x", "."}, {"/b.x", "/"}, {"a/b/c", "a/b"}};
+    char *p;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ck_ok(vx_path_folder(&p, &hooks, rows[i][0]));
+        ck_assert_str_eq(p, rows[i][1]);
+        vx_release(&hooks, p);
+    }
+    ck_ok(vx_path_join(&p, &hooks, "a/", "b"));
+    ck_assert_str_eq(p, "a/b");
+    vx_release(&hooks, p);
+    ck_ok(vx_path_join(&p, &hooks, "a", "b"));
+    ck_assert_str_eq(p, "a/b");
+    vx_release(&hooks, p);
+}
+END_TEST
+
+START_TEST(test_text__numbers)
+{
+    double d;
+    int i;
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {{"0", 0}, {"-0.25", -0.25}, {"1e-3", 1e-3}, {"0.9", 0.9}, {"12345678901234567890", 12345678901234567890.0},
+                {".5", .5}, {"5.", 5}, {"+7", 7}, {"1e300", 1e300}, {"0.1", 0.1}, {"1e-320", 0}};
+    static const char *const bad[] = {"", "-", ".", "1,5", "1e", "nan", "inf", "0x1", "1 ", " 1", "1e999", "3x"};
+    for (size_t k = 0; k < sizeof good / sizeof good[0]; k++) {
+        ck_assert_msg(vx_parse_double(good[k].text, &d), "%s", good[k].text);
+        ck_assert_msg(fabs(d - good[k].value) <= 1e-15 * fabs(good[k].value) + 1e-300, "%s", good[k].text);
+    }
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++)
+        ck_assert_msg(!vx_parse_double(bad[k], &d), "%s", bad[k]);
+    ck_assert(vx_parse_int("-2147483648", &i) && i == -2147483647 - 1);
+    ck_assert(vx_parse_int("2147483647", &i) && i == 2147483647);
+    ck_assert(!vx_parse_int("2147483648", &i) && !vx_parse_int("1.0", &i) && !vx_parse_int("", &i));
+    ck_assert(!vx_parse_int("99999999999999999999999", &i));
+    ck_assert(vx_same_word("TeNch", "tench") && !vx_same_word("tench", "tenc"));
+}
+END_TEST
+
+/* ------------------------------------------------------------------ kept blocks ------------ */
+
+typedef struct counter {
+    int live, calls;
+} counter;
+
+static void *count_alloc(size_t bytes, void *payload)
+{
+    counter *c = payload;
+    c->live++;
+    c->calls++;
+    return malloc(bytes);
+}
+
+static void count_release(void *memory, void *payload)
+{
+    counter *c = payload;
+    c->live--;
+    free(memory);
+}
+
+START_TEST(test_scratch__second_round_allocates_nothing)
+{
+    counter c = {0};
+    const vitx_hooks hooks = {sizeof hooks, count_alloc, count_release, NULL, &c};
+    vx_scratch scratch;
+    vx_scratch_init(&scratch, &hooks);
+    const vitx_hooks kept = vx_scratch_hooks(&scratch);
+    int first = 0;
+    for (int round = 0; round < 3; round++) {
+        void *p[12]; /* more than are kept */
+        for (int i = 0; i < (round == 2 ? 12 : 5); i++) {
+            p[i] = vx_alloc(&kept, (size_t)(100 * (i + 1)));
+            ck_assert_ptr_nonnull(p[i]);
+            memset(p[i], i, (size_t)(100 * (i + 1)));
+        }
+        for (int i = 0; i < (round == 2 ? 12 : 5); i++) {
+            ck_assert_int_eq(((char *)p[i])[100 * i], i);
+            vx_release(&kept, p[i]);
+        }
+        if (round == 0)
+            first = c.calls;
+        if (round == 1)
+            ck_assert_int_eq(c.calls, first);
+    }
+    vx_scratch_dispose(&scratch);
+    ck_assert_int_eq(c.live, 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ workers ---------------- */
+
+typedef struct tally {
+    atomic_int count[1000];
+    int threads;
+} tally;
+
+static void mark(void *arg, int i, int worker)
+{
+    tally *t = arg;
+    ck_assert(worker >= 0 && worker < t->threads);
+    atomic_fetch_add(&t->count[i], 1);
+}
+
+START_TEST(test_pool__every_number_once)
+{
+    static tally t;
+    vitx_hooks hooks = plain();
+    const int threads = _i + 1;
+    vx_pool *pool;
+    memset(&t, 0, sizeof t);
+    t.threads = threads;
+    ck_ok(vx_pool_create(&pool, &hooks, threads));
+    ck_assert_int_eq(vx_pool_threads(pool), threads);
+    for (int round = 0; round < 200; round++)
+        vx_pool_run(pool, mark, &t, round == 199 ? 0 : 1000 - (round % 7));
+    for (int i = 0; i < 990; i++)
+        ck_assert_int_eq(atomic_load(&t.count[i]), 199);
+    usleep(2000); /* long enough for the workers to fall asleep */
+    vx_pool_run(pool, mark, &t, 1000);
+    ck_assert_int_eq(atomic_load(&t.count[5]), 200);
+    vx_pool_free(pool);
+}
+END_TEST
+
+static void check_mask(void *arg, int i, int worker)
+{
+    sigset_t set;
+    (void)i;
+    pthread_sigmask(SIG_SETMASK, NULL, &set);
+    if (worker > 0)
+        atomic_fetch_add((atomic_int *)arg, sigismember(&set, SIGUSR1) == 1 ? 0 : 1);
+    usleep(100);
+}
+
+START_TEST(test_pool__workers_leave_signals_alone)
+{
+    vitx_hooks hooks = plain();
+    vx_pool *pool;
+    atomic_int open = 0;
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    ck_ok(vx_pool_create(&pool, &hooks, 3));
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (int signal = 1; signal < 32; signal++)
+        ck_assert_int_eq(sigismember(&before, signal), sigismember(&after, signal));
+    vx_pool_run(pool, check_mask, &open, 30);
+    ck_assert_int_eq(atomic_load(&open), 0);
+    vx_pool_free(pool);
+    vx_pool_free(NULL);
+    ck_fails(vx_pool_create(&pool, &hooks, 0), VITX_INVALID, "1 to 256");
+    ck_fails(vx_pool_create(&pool, &hooks, 257), VITX_INVALID, "257");
+    ck_assert_int_ge(vx_cpu_count(), 1);
+}
+END_TEST
+
+static Suite *base_suite(void)
+{
+    Suite *suite = suite_create("base");
+    TCase *tcase = tcase_create("base");
+    tcase_add_test(tcase, test_status__message_is_one_clean_line);
+    tcase_add_test(tcase, test_status__message_belongs_to_its_thread);
+    tcase_add_test(tcase, test_hooks__half_a_pair_is_refused);
+    tcase_add_test(tcase, test_memory__products_that_do_not_fit);
+    tcase_add_test(tcase, test_buffer__grows_and_formats);
+    tcase_add_test(tcase, test_arena__second_run_gives_the_measured_places);
+    tcase_add_test(tcase, test_file__reads_and_says_what_is_wrong);
+    tcase_add_test(tcase, test_file__save_replaces_in_one_step);
+    tcase_add_test(tcase, test_path__joins_and_splits);
+    tcase_add_test(tcase, test_text__numbers);
+    tcase_add_test(tcase, test_scratch__second_round_allocates_nothing);
+    tcase_add_loop_test(tcase, test_pool__every_number_once, 0, 4);
+    tcase_add_test(tcase, test_pool__workers_leave_signals_alone);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+VX_TEST_MAIN(base_suite)
