@@ -21,6 +21,9 @@ extern "C" {
 
 typedef struct vitx_context vitx_context;
 
+/** @return the name of device `index` ("cpu"), NULL past the last one. Static; any thread. */
+VITX_API const char *vitx_device_name(int index);
+
 /** How a picture meets the model's input. */
 typedef enum vitx_fit {
     VITX_FIT_RECIPE = 0, /**< as the model's recipe says                                        */

@@ -1,0 +1,99 @@
+/*
+ * render/json.c: the raw map and what is known about it as one JSON object on one line.
+ *
+ *   {"image","method","target","label","logit","probability","layer","head","query",
+ *    "shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],"min","max","values":[[..]..]}
+ *
+ * layer and head are a number, "all", or null where there is none; query is null for the mean over
+ * the patches. Nine digits give every float32 back exactly.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "render/number.h"
+#include "render/render.h"
+
+static int append(vx_buffer *out, const char *text)
+{
+    return vx_buffer_append(out, text, strlen(text));
+}
+
+static int append_number(vx_buffer *out, const char *before, double value)
+{
+    char text[VX_NUMBER_TEXT];
+    vx_number_text(text, value, 9);
+    VX_TRY(append(out, before));
+    return append(out, text);
+}
+
+static int append_string(vx_buffer *out, const char *before, const char *text)
+{
+    VX_TRY(append(out, before));
+    return text ? vx_json_quote(out, text) : append(out, "null");
+}
+
+static int append_choice(vx_buffer *out, const char *before, int value)
+{
+    VX_TRY(append(out, before));
+    if (value == VITX_ALL)
+        return append(out, "\"all\"");
+    return value < 0 ? append(out, "null") : vx_buffer_printf(out, "%d", value);
+}
+
+static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_render_opts *opts)
+{
+    VX_TRY(append_string(out, "{\"image\":", opts->title));
+    VX_TRY(append_string(out, ",\"method\":", info->method));
+    VX_TRY(vx_buffer_printf(out, ",\"target\":%d", info->target));
+    VX_TRY(append_string(out, ",\"label\":", opts->label));
+    VX_TRY(append_number(out, ",\"logit\":", (double)info->logit));
+    VX_TRY(append_number(out, ",\"probability\":", (double)info->probability));
+    VX_TRY(append_choice(out, ",\"layer\":", info->layer));
+    VX_TRY(append_choice(out, ",\"head\":", info->head));
+    VX_TRY(append_choice(out, ",\"query\":", info->query));
+    VX_TRY(append(out, ",\"shape\":["));
+    for (int i = 0; i < info->rank; i++)
+        VX_TRY(vx_buffer_printf(out, i ? ",%lld" : "%lld", (long long)info->shape[i]));
+    VX_TRY(vx_buffer_printf(out, "],\"grid\":[%d,%d]", info->grid_height, info->grid_width));
+    VX_TRY(
+        vx_buffer_printf(out, ",\"picture\":[%d,%d]", info->picture_height, info->picture_width));
+    for (int i = 0; i < 4; i++)
+        VX_TRY(append_number(out, i ? "," : ",\"seen\":[", info->seen[i]));
+    VX_TRY(append_number(out, "],\"min\":", (double)info->min));
+    return append_number(out, ",\"max\":", (double)info->max);
+}
+
+/* Nested as the shape: before value i stands a '[' for every axis that starts there. */
+static int append_values(vx_buffer *out, const vitx_map *map)
+{
+    const vitx_map_info *info = &map->info;
+    for (size_t i = 0; i < map->count; i++) {
+        size_t block = 1;
+        if (i)
+            VX_TRY(append(out, ","));
+        for (int axis = info->rank - 1; axis >= 0; axis--) {
+            block *= (size_t)info->shape[axis];
+            if (i % block == 0)
+                VX_TRY(append(out, "["));
+        }
+        VX_TRY(append_number(out, "", (double)map->values[i]));
+        block = 1;
+        for (int axis = info->rank - 1; axis >= 0; axis--) {
+            block *= (size_t)info->shape[axis];
+            if ((i + 1) % block == 0)
+                VX_TRY(append(out, "]"));
+        }
+    }
+    return VITX_OK;
+}
+
+static int render(vx_buffer *out, const vx_render_job *job)
+{
+    VX_TRY(append_facts(out, &job->map->info, &job->opts));
+    VX_TRY(append(out, ",\"values\":"));
+    VX_TRY(append_values(out, job->map));
+    return append(out, "}\n");
+}
+
+const vx_format vx_format_json = {.name = "json", .render = render};

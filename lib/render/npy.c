@@ -1,0 +1,58 @@
+/*
+ * render/npy.c: the raw map as a NumPy file, version 1.0.
+ *
+ *   \x93NUMPY 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (..), } spaces \n
+ *
+ * The header with its length field is a multiple of 64 bytes (numpy/lib/format.py); then float32,
+ * little-endian, C order.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "render/render.h"
+
+static int append_header(vx_buffer *out, const vitx_map_info *info)
+{
+    char text[192];
+    int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    for (int i = 0; i < info->rank; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, i ? ", %lld" : "%lld",
+                      (long long)info->shape[i]);
+    n += snprintf(text + n, sizeof text - (size_t)n, "), }");
+    const int length = (10 + n + 1 + 63) / 64 * 64 - 10;
+    memset(text + n, ' ', (size_t)(length - 1 - n));
+    text[length - 1] = '\n';
+    const unsigned char start[10] = {0x93,
+                                     'N',
+                                     'U',
+                                     'M',
+                                     'P',
+                                     'Y',
+                                     1,
+                                     0,
+                                     (unsigned char)(length & 255),
+                                     (unsigned char)(length >> 8)};
+    VX_TRY(vx_buffer_append(out, start, sizeof start));
+    return vx_buffer_append(out, text, (size_t)length);
+}
+
+static int render(vx_buffer *out, const vx_render_job *job)
+{
+    unsigned char bytes[4 * 1024];
+    const float *values = job->map->values;
+    VX_TRY(append_header(out, &job->map->info));
+    for (size_t i = 0; i < job->map->count;) {
+        size_t n = 0;
+        for (; n < sizeof bytes && i < job->map->count; i++, n += 4) {
+            uint32_t bits;
+            memcpy(&bits, &values[i], 4);
+            for (int k = 0; k < 4; k++)
+                bytes[n + (size_t)k] = (unsigned char)(bits >> (8 * k));
+        }
+        VX_TRY(vx_buffer_append(out, bytes, n));
+    }
+    return VITX_OK;
+}
+
+const vx_format vx_format_npy = {.name = "npy", .render = render};

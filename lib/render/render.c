@@ -1,0 +1,155 @@
+/*
+ * render/render.c: the public face of rendering: checks the options, finds the format, and takes
+ * the finished bytes to a file or to the caller's function.
+ */
+#include "render/render.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define VX_FORMAT(name) extern const vx_format vx_format_##name;
+#include "render/formats.def"
+#undef VX_FORMAT
+
+static const vx_format *const formats[] = {
+#define VX_FORMAT(name) &vx_format_##name,
+#include "render/formats.def"
+#undef VX_FORMAT
+};
+#define FORMAT_COUNT ((int)(sizeof formats / sizeof formats[0]))
+
+void vitx_render_opts_init(vitx_render_opts *out)
+{
+    *out = (vitx_render_opts)VITX_RENDER_OPTS_INIT;
+}
+
+const char *vitx_format_name(int index)
+{
+    return index >= 0 && index < FORMAT_COUNT ? formats[index]->name : NULL;
+}
+
+const char *vitx_colormap_name(int index)
+{
+    const vx_colormap *map = vx_colormap_at(index);
+    return map ? map->name : NULL;
+}
+
+/* "png, npy, json" in `text`, of the names that name_at gives. */
+static const char *name_list(char *text, size_t size, const char *(*name_at)(int))
+{
+    size_t n = 0;
+    text[0] = '\0';
+    for (int i = 0; name_at(i) && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", name_at(i));
+    return text;
+}
+
+static int find_format(const vx_format **out, const char *name, const char *path)
+{
+    char list[128];
+    for (int i = 0; name && i < FORMAT_COUNT; i++)
+        if (vx_same_word(name, formats[i]->name)) {
+            *out = formats[i];
+            return VITX_OK;
+        }
+    name_list(list, sizeof list, vitx_format_name);
+    if (!path)
+        return vx_fail(VITX_INVALID, "no format \"%s\"; there are %s", name ? name : "", list);
+    return vx_fail(VITX_INVALID, "%s: the ending of the name is of no known format; there are %s",
+                   path, list);
+}
+
+/* What follows the last dot of the file's name; NULL if it has none. */
+static const char *ending(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const char *slash = strrchr(path, '/');
+    return dot && (!slash || dot > slash) ? dot + 1 : NULL;
+}
+
+static int check_opts(vx_render_job *job)
+{
+    const vitx_render_opts *o = &job->opts;
+    char list[128];
+    if (!(o->alpha >= 0 && o->alpha <= 1))
+        return vx_fail(VITX_INVALID, "alpha is %g, it must be 0 to 1", (double)o->alpha);
+    if (o->layout < VITX_LAYOUT_OVERLAY || o->layout > VITX_LAYOUT_MAP)
+        return vx_fail(VITX_INVALID, "layout %d is none of vitx_layout", (int)o->layout);
+    if (o->scale < VITX_SCALE_MAX || o->scale > VITX_SCALE_SIGNED)
+        return vx_fail(VITX_INVALID, "scale %d is none of vitx_scale", (int)o->scale);
+    if (o->frame < VITX_FRAME_PICTURE || o->frame > VITX_FRAME_INPUT)
+        return vx_fail(VITX_INVALID, "frame %d is none of vitx_frame", (int)o->frame);
+    job->colormap = o->colormap ? vx_colormap_find(o->colormap) : vx_colormap_at(0);
+    if (!job->colormap)
+        return vx_fail(VITX_INVALID, "no colour map \"%s\"; there are %s", o->colormap,
+                       name_list(list, sizeof list, vitx_colormap_name));
+    return VITX_OK;
+}
+
+static int check_image(const vx_render_job *job, const vx_format *format)
+{
+    const vitx_image *image = job->image;
+    const vitx_map_info *info = &job->map->info;
+    if (!image && format->draws_picture && job->opts.layout != VITX_LAYOUT_MAP)
+        return vx_fail(VITX_INVALID,
+                       "%s of this layout needs the picture; VITX_LAYOUT_MAP does not",
+                       format->name);
+    if (image && (image->width != info->picture_width || image->height != info->picture_height))
+        return vx_fail(VITX_INVALID, "the picture is %d x %d, the one explained was %d x %d",
+                       image->width, image->height, info->picture_width, info->picture_height);
+    return VITX_OK;
+}
+
+/* The whole output in `out`; path is NULL where opts must name the format. */
+static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, const char *path,
+                  const vitx_render_opts *opts)
+{
+    vx_render_job job = {.map = map, .image = image, .opts = VITX_RENDER_OPTS_INIT};
+    const vx_format *format;
+    if (opts) {
+        VX_CHECK_STRUCT(opts, vitx_render_opts);
+        job.opts = *opts;
+    }
+    if (!job.opts.title)
+        job.opts.title = "";
+    if (job.opts.format)
+        VX_TRY(find_format(&format, job.opts.format, NULL));
+    else
+        VX_TRY(find_format(&format, path ? ending(path) : NULL, path));
+    VX_TRY(check_opts(&job));
+    VX_TRY(check_image(&job, format));
+    return format->render(out, &job);
+}
+
+int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
+                const vitx_render_opts *opts)
+{
+    if (!map || !path)
+        return vx_fail(VITX_INVALID, "vitx_render: %s is NULL", map ? "path" : "map");
+    vx_buffer out = {.hooks = &map->hooks};
+    int status = render(&out, map, image, path, opts);
+    if (status == VITX_OK)
+        status = vx_file_save(path, out.data, out.size, &map->hooks);
+    vx_buffer_dispose(&out);
+    return status;
+}
+
+int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
+                      void *payload, const vitx_render_opts *opts)
+{
+    const size_t piece = 1 << 20; /* so that a writer that wants to stop is heard */
+    if (!map || !write)
+        return vx_fail(VITX_INVALID, "vitx_render_write: %s is NULL", map ? "write" : "map");
+    vx_buffer out = {.hooks = &map->hooks};
+    int status = render(&out, map, image, NULL, opts);
+    for (size_t at = 0; status == VITX_OK && at < out.size; at += piece) {
+        const size_t bytes = out.size - at < piece ? out.size - at : piece;
+        if (write(out.data + at, bytes, payload) != 0)
+            status = vx_fail(VITX_IO, "the writer stopped after %zu of %zu bytes", at, out.size);
+    }
+    vx_buffer_dispose(&out);
+    return status;
+}

@@ -1,0 +1,29 @@
+/*
+ * render/render.h: what an output format is.
+ *
+ * A format is one file that ends in one const vx_format, plus its row in formats.def. It gets a
+ * job whose options are checked and complete, and appends the whole file to a buffer: a file is
+ * replaced in one step, so nothing is gained by writing it piece by piece.
+ */
+#ifndef VX_RENDER_RENDER_H
+#define VX_RENDER_RENDER_H
+
+#include <vitx/render.h>
+
+#include "explain/map.h"
+#include "image/colormap.h"
+
+typedef struct vx_render_job {
+    const vitx_map *map;
+    const vitx_image *image; /* NULL where no format needs it; else of the explained size */
+    vitx_render_opts opts;   /* checked; title is never NULL */
+    const vx_colormap *colormap;
+} vx_render_job;
+
+typedef struct vx_format {
+    const char *name;   /* also the ending of its files */
+    bool draws_picture; /* needs job.image unless the layout is VITX_LAYOUT_MAP */
+    int (*render)(vx_buffer *out, const vx_render_job *job);
+} vx_format;
+
+#endif

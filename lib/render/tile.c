@@ -1,0 +1,220 @@
+/*
+ * render/tile.c: see tile.h.
+ *
+ * Order of the steps: raw values are clipped and scaled to 0..1 on the map's own grid, then
+ * resized bilinearly to the model's input and from there to the picture; then colour, then
+ *   pixel = (1 - alpha) picture + alpha colour.
+ * What the model did not see keeps the picture, darkened, so that nobody takes the absence of a
+ * map there for a low value.
+ */
+#include "render/tile.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "render/number.h"
+#include "render/scale.h"
+
+static const uint8_t ink[3] = {32, 32, 32}, unseen[3] = {24, 24, 24};
+
+/* The frame's size before any scaling down, and the input's placement in it. */
+static void place_frame(vx_tiles *t)
+{
+    const vx_render_job *job = t->job;
+    t->placement = job->map->placement;
+    if (job->opts.frame == VITX_FRAME_PICTURE) {
+        t->width = job->map->info.picture_width;
+        t->height = job->map->info.picture_height;
+        return;
+    }
+    t->width = t->placement.resized_w = t->placement.input_w;
+    t->height = t->placement.resized_h = t->placement.input_h;
+    t->placement.left = t->placement.top = 0;
+    t->placement.scale_x = t->placement.scale_y = 1;
+}
+
+/* Scales the frame down so that its longer side is max_side. */
+static void shrink_frame(vx_tiles *t, int max_side)
+{
+    const int longer = t->width > t->height ? t->width : t->height;
+    if (max_side == 0 || longer <= max_side)
+        return;
+    const double factor = (double)max_side / longer;
+    const int w = (int)fmax(1, floor(t->width * factor + 0.5));
+    const int h = (int)fmax(1, floor(t->height * factor + 0.5));
+    t->placement.scale_x *= (double)w / t->width;
+    t->placement.scale_y *= (double)h / t->height;
+    t->width = w;
+    t->height = h;
+}
+
+/* The picture below the map, at the tile's size. */
+static int make_under(vx_tiles *t)
+{
+    const vx_render_job *job = t->job;
+    const vitx_hooks *hooks = &job->map->hooks;
+    const vx_placement *p = &job->map->placement;
+    const size_t bytes = (size_t)t->width * (size_t)t->height * 3;
+    const uint8_t *whole = job->image->pixels;
+    uint8_t *input = NULL;
+    int w = job->image->width, h = job->image->height, status = VITX_OK;
+    if (job->opts.frame == VITX_FRAME_INPUT) {
+        w = p->input_w;
+        h = p->input_h;
+        VX_TRY(vx_new(&input, hooks, (size_t)w * (size_t)h, 3, "the picture's input"));
+        status = vx_preprocess_u8(input, job->image, p, hooks);
+        whole = input;
+    }
+    if (status == VITX_OK && (w != t->width || h != t->height)) {
+        status = vx_new(&t->owned, hooks, bytes, 1, "a smaller picture");
+        if (status == VITX_OK)
+            status =
+                vx_resize_u8(t->owned, t->width, t->height, whole, w, h, 3, VITX_BILINEAR, hooks);
+        whole = t->owned;
+    } else if (status == VITX_OK && input) {
+        t->owned = input;
+        input = NULL;
+    }
+    t->under = whole;
+    vx_release(hooks, input);
+    return status;
+}
+
+/* First pixel whose centre lies at or after `edge`, within 0..size. */
+static int first_pixel(double edge, int size)
+{
+    const double pixel = ceil(edge - 0.5);
+    return pixel <= 0 ? 0 : pixel >= size ? size : (int)pixel;
+}
+
+static void measure(vx_tiles *t)
+{
+    const vx_placement *p = &t->placement;
+    const int gap = t->width / 64 > 4 ? t->width / 64 : 4;
+    t->x0 = first_pixel(p->left * p->scale_x, t->width);
+    t->y0 = first_pixel(p->top * p->scale_y, t->height);
+    t->x1 = first_pixel((p->left + p->input_w) * p->scale_x, t->width);
+    t->y1 = first_pixel((p->top + p->input_h) * p->scale_y, t->height);
+    t->unit = t->width / 256 > 1 ? t->width / 256 : 1;
+    t->overlay_x = t->job->opts.layout == VITX_LAYOUT_SIDE ? t->width + gap : 0;
+    t->panel_w = t->overlay_x + t->width;
+    t->panel_h = t->height;
+    if (t->job->opts.colorbar) {
+        const int least = 22 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.234e-05 */
+        t->panel_w = t->overlay_x + (t->width > least ? t->width : least);
+        t->panel_h += 26 * t->unit;
+    }
+}
+
+int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
+{
+    const vitx_hooks *hooks = &job->map->hooks;
+    int plane_h, plane_w;
+    t->job = job;
+    place_frame(t);
+    shrink_frame(t, max_side);
+    measure(t);
+    vx_map_plane(job->map, 0, &plane_h, &plane_w);
+    for (int i = 0; i < VX_TILE_COLOURS; i++)
+        vx_colormap_rgb(t->colours[i], job->colormap, (float)i / (VX_TILE_COLOURS - 1));
+    if (job->opts.layout != VITX_LAYOUT_MAP)
+        VX_TRY(make_under(t));
+    VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
+                  "a scaled map"));
+    return vx_new(&t->field, hooks, (size_t)t->height * (size_t)t->width, sizeof(float),
+                  "a map in pixels");
+}
+
+void vx_tiles_dispose(vx_tiles *t)
+{
+    if (!t->job)
+        return;
+    const vitx_hooks *hooks = &t->job->map->hooks;
+    vx_release(hooks, t->owned);
+    vx_release(hooks, t->scaled);
+    vx_release(hooks, t->field);
+}
+
+/* The scaled plane in the tile's pixels: a map like the job's, whose picture is the tile. */
+static void fill_field(vx_tiles *t, int plane_h, int plane_w)
+{
+    vitx_map view = *t->job->map;
+    view.values = t->scaled;
+    view.count = (size_t)plane_h * (size_t)plane_w;
+    view.info.rank = 2;
+    view.info.shape[0] = plane_h;
+    view.info.shape[1] = plane_w;
+    view.info.picture_width = t->width;
+    view.info.picture_height = t->height;
+    view.info.seen[0] = t->placement.left * t->placement.scale_x;
+    view.info.seen[1] = t->placement.top * t->placement.scale_y;
+    view.info.seen[2] = (t->placement.left + t->placement.input_w) * t->placement.scale_x;
+    view.info.seen[3] = (t->placement.top + t->placement.input_h) * t->placement.scale_y;
+    view.placement = t->placement;
+    vx_plane_to_picture(t->field, &view, 0);
+}
+
+static const uint8_t *colour(const vx_tiles *t, float v)
+{
+    const int last = VX_TILE_COLOURS - 1;
+    return t->colours[v > 0 ? v < 1 ? (int)(v * (float)last + 0.5f) : last : 0];
+}
+
+/* Unseen pixels i..end-1 of a row. */
+static void draw_unseen(const vx_tiles *t, uint8_t *to, const uint8_t *under, int i, int end)
+{
+    for (; i < end; i++)
+        for (int c = 0; c < 3; c++)
+            to[3 * i + c] = t->under ? (uint8_t)(under[3 * i + c] * 90 >> 8) : unseen[c];
+}
+
+static void draw_row(const vx_tiles *t, uint8_t *to, int y)
+{
+    const size_t start = (size_t)y * (size_t)t->width;
+    const float *field = t->field + start;
+    const uint8_t *under = t->under ? t->under + 3 * start : NULL;
+    const bool seen = y >= t->y0 && y < t->y1;
+    const int weight = (int)(t->job->opts.alpha * 256 + 0.5f); /* 0..256 */
+    const int x0 = seen ? t->x0 : t->width, x1 = seen ? t->x1 : t->width;
+    draw_unseen(t, to, under, 0, x0);
+    for (int x = x0; x < x1; x++) {
+        const uint8_t *rgb = colour(t, field[x]);
+        if (!under)
+            memcpy(to + 3 * x, rgb, 3);
+        else
+            for (int c = 0; c < 3; c++)
+                to[3 * x + c] =
+                    (uint8_t)((under[3 * x + c] * (256 - weight) + rgb[c] * weight + 128) >> 8);
+    }
+    draw_unseen(t, to, under, x1, t->width);
+}
+
+static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float low, float high)
+{
+    const int u = t->unit, left = x + 2 * u, width = t->panel_w - t->overlay_x - 4 * u;
+    char text[VX_NUMBER_TEXT];
+    for (int i = 0; i < width; i++)
+        vx_canvas_fill(canvas, left + i, y + 4 * u, 1, 8 * u,
+                       colour(t, ((float)i + 0.5f) / (float)width));
+    vx_number_text(text, (double)low, 4);
+    vx_canvas_text(canvas, left, y + 15 * u, text, u, ink);
+    vx_number_text(text, (double)high, 4);
+    vx_canvas_text(canvas, left + width - vx_text_width(text, u), y + 15 * u, text, u, ink);
+}
+
+int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
+{
+    int h, w;
+    float low, high;
+    const float *values = vx_map_plane(t->job->map, plane, &h, &w);
+    VX_TRY(vx_scale_values(t->scaled, &low, &high, values, (size_t)h * (size_t)w,
+                           t->job->opts.scale, &t->job->map->hooks));
+    fill_field(t, h, w);
+    if (t->job->opts.layout == VITX_LAYOUT_SIDE)
+        vx_canvas_copy(canvas, x, y, t->under, t->width, t->height);
+    for (int row = 0; row < t->height; row++)
+        draw_row(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row);
+    if (t->job->opts.colorbar)
+        draw_bar(t, canvas, x + t->overlay_x, y + t->height, low, high);
+    return VITX_OK;
+}

@@ -1,0 +1,241 @@
+/* cli/cmd_info.c: what a model is; without one, what this vitx can do. No weights are read. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "session.h"
+
+struct settings {
+    struct common common;
+    bool json;
+};
+
+static const struct settings defaults = {.common = COMMON_DEFAULTS};
+
+static const struct option options[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct settings, json),
+     .help = "one JSON object"},
+};
+
+/* ------------------------------------------------------------------ the program ------------ */
+
+static const char *method_name(int index)
+{
+    vitx_method_info m;
+    vitx_method_info_init(&m);
+    return index < vitx_method_count() && vitx_method_get(&m, index) == VITX_OK ? m.name : NULL;
+}
+
+static const struct {
+    const char *what;
+    const char *(*name_at)(int index);
+} lists[] = {
+    {"devices", vitx_device_name},
+    {"methods", method_name},
+    {"formats", vitx_format_name},
+    {"colormaps", vitx_colormap_name},
+};
+
+static void print_program(bool json)
+{
+    printf(json ? "{\"version\":\"%s\"" : "version     %s\n", vitx_version());
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        const char *name;
+        printf(json ? ",\"%s\":[" : "%-12s", lists[i].what);
+        for (int k = 0; (name = lists[i].name_at(k)) != NULL; k++) {
+            printf("%s", k ? json ? "," : ", " : "");
+            if (json)
+                json_text(name);
+            else
+                printf("%s", name);
+        }
+        printf(json ? "]" : "\n");
+    }
+    printf(json ? "}\n" : "");
+}
+
+/* ------------------------------------------------------------------ a model ---------------- */
+
+/* Bytes that recorded attention takes for one picture. */
+static const struct trace {
+    const char *key, *words;
+    vitx_record record;
+    vitx_dtype storage;
+} traces[] = {
+    {"row", "one query's row", VITX_RECORD_ROW, VITX_F32},
+    {"fused", "heads fused", VITX_RECORD_FUSED, VITX_F32},
+    {"all", "everything", VITX_RECORD_ALL, VITX_F32},
+    {"all_f16", "everything, half precision", VITX_RECORD_ALL, VITX_F16},
+};
+#define TRACES (sizeof traces / sizeof traces[0])
+
+static bool trace_bytes(size_t *out, const struct session *s, const struct trace *trace)
+{
+    vitx_trace_opts opts = VITX_TRACE_OPTS_INIT;
+    opts.record = trace->record;
+    opts.storage = trace->storage;
+    if (vitx_trace_bytes(out, s->model, &opts, 1) == VITX_OK)
+        return true;
+    complain_last(NULL);
+    return false;
+}
+
+static void resize_words(char *text, size_t size, const vitx_recipe *r)
+{
+    if (r->resize == VITX_RESIZE_NONE)
+        snprintf(text, size, "none");
+    else if (r->resize == VITX_RESIZE_SHORTEST)
+        snprintf(text, size, "shortest side to %d", r->resize_height);
+    else
+        snprintf(text, size, "to %d x %d", r->resize_height, r->resize_width);
+}
+
+static void print_recipe(const vitx_recipe *r)
+{
+    char resize[64];
+    resize_words(resize, sizeof resize, r);
+    printf("recipe (height x width)\n");
+    printf("  input         %d x %d  (%s)\n", r->input_height, r->input_width,
+           vitx_source_name(r->from_input));
+    printf("  resize        %s  (%s)\n", resize, vitx_source_name(r->from_resize));
+    printf("  filter        %s  (%s)\n", vitx_filter_name(r->filter),
+           vitx_source_name(r->from_filter));
+    printf("  centre crop   %s  (%s)\n", r->crop_round ? "offset rounded" : "offset rounded down",
+           vitx_source_name(r->from_crop));
+    printf("  scale         %.9g  (%s)\n", (double)r->scale, vitx_source_name(r->from_scale));
+    printf("  mean          %.9g %.9g %.9g  (%s)\n", (double)r->mean[0], (double)r->mean[1],
+           (double)r->mean[2], vitx_source_name(r->from_mean));
+    printf("  std           %.9g %.9g %.9g  (%s)\n", (double)r->std[0], (double)r->std[1],
+           (double)r->std[2], vitx_source_name(r->from_std));
+}
+
+static int print_model(const struct session *s)
+{
+    const vitx_model_info *m = &s->info;
+    printf("family          %s, %s names\n", m->family, m->naming);
+    printf("architecture    %s\n", text_or(m->architecture, "not named"));
+    printf("depth           %d blocks\n", m->depth);
+    printf("width           %d, mlp %d\n", m->width, m->mlp_hidden);
+    printf("heads           %d  (%s)\n", m->heads, vitx_source_name(m->from_heads));
+    printf("activation      %s  (%s)\n", m->activation, vitx_source_name(m->from_activation));
+    printf("norm eps        %.9g  (%s)\n", (double)m->norm_eps, vitx_source_name(m->from_eps));
+    printf("patches         %d x %d pixels, grid %d x %d\n", m->patch_height, m->patch_width,
+           m->grid_height, m->grid_width);
+    printf("tokens          %d, the first %d before the patches\n", m->tokens, m->prefix_tokens);
+    printf("pooling         %s\n", m->pooling);
+    printf("classes         %d, %d with a name\n", m->classes, m->labels);
+    printf("parameters      %" PRId64 "\n", m->parameters);
+    printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
+    printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
+    print_recipe(&m->recipe);
+    printf("memory of recorded attention, one picture\n");
+    for (size_t i = 0; i < TRACES; i++) {
+        size_t bytes;
+        if (!trace_bytes(&bytes, s, &traces[i]))
+            return SOME_FAILED;
+        printf("  %-26s  %12zu bytes\n", traces[i].words, bytes);
+    }
+    return DONE;
+}
+
+static void json_from(const char *key, vitx_source source, bool last)
+{
+    printf("\"%s\":\"%s\"%s", key, vitx_source_name(source), last ? "" : ",");
+}
+
+static void json_recipe(const vitx_recipe *r)
+{
+    static const char *const resizes[] = {"shortest", "exact", "none"};
+    printf("\"recipe\":{\"input\":[%d,%d],\"resize\":\"%s\",\"resize_to\":[%d,%d],",
+           r->input_height, r->input_width, resizes[r->resize], r->resize_height, r->resize_width);
+    printf("\"filter\":\"%s\",\"crop_round\":%d,\"scale\":%.9g,", vitx_filter_name(r->filter),
+           r->crop_round, (double)r->scale);
+    printf("\"mean\":[%.9g,%.9g,%.9g],", (double)r->mean[0], (double)r->mean[1],
+           (double)r->mean[2]);
+    printf("\"std\":[%.9g,%.9g,%.9g],\"from\":{", (double)r->std[0], (double)r->std[1],
+           (double)r->std[2]);
+    json_from("input", r->from_input, false);
+    json_from("resize", r->from_resize, false);
+    json_from("filter", r->from_filter, false);
+    json_from("crop_round", r->from_crop, false);
+    json_from("scale", r->from_scale, false);
+    json_from("mean", r->from_mean, false);
+    json_from("std", r->from_std, true);
+    printf("}}");
+}
+
+static void json_pair(const char *key, const char *text)
+{
+    printf("\"%s\":", key);
+    json_text(text);
+    putchar(',');
+}
+
+static int json_model(const struct session *s, const char *path)
+{
+    const vitx_model_info *m = &s->info;
+    putchar('{');
+    json_pair("model", path);
+    json_pair("family", m->family);
+    json_pair("naming", m->naming);
+    json_pair("architecture", m->architecture);
+    json_pair("activation", m->activation);
+    json_pair("pooling", m->pooling);
+    json_pair("weight_dtype", m->weight_dtype);
+    printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
+           m->weight_bytes, m->parameters, m->flops);
+    printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,
+           m->heads, m->mlp_hidden);
+    printf("\"patch\":[%d,%d],\"grid\":[%d,%d],", m->patch_height, m->patch_width, m->grid_height,
+           m->grid_width);
+    printf("\"prefix_tokens\":%d,\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->prefix_tokens,
+           m->tokens, m->classes, m->labels);
+    printf("\"norm_eps\":%.9g,\"from\":{", (double)m->norm_eps);
+    json_from("norm_eps", m->from_eps, false);
+    json_from("activation", m->from_activation, false);
+    json_from("heads", m->from_heads, true);
+    printf("},");
+    json_recipe(&m->recipe);
+    for (size_t i = 0; i < TRACES; i++) {
+        size_t bytes;
+        if (!trace_bytes(&bytes, s, &traces[i]))
+            return SOME_FAILED;
+        printf("%s\"%s\":%zu", i ? "," : ",\"trace_bytes\":{", traces[i].key, bytes);
+    }
+    printf("}}\n");
+    return DONE;
+}
+
+static int run(const void *settings, char **files, int count)
+{
+    const struct settings *o = settings;
+    struct session s;
+    if (count)
+        return wrong_usage("takes no files: %s; a model comes with -m", files[0]);
+    if (!o->common.model) {
+        print_program(o->json);
+        return DONE;
+    }
+    int status = session_open(&s, &o->common);
+    if (status == DONE)
+        status = o->json ? json_model(&s, o->common.model) : print_model(&s);
+    session_close(&s);
+    return status;
+}
+
+const struct command cmd_info = {
+    .name = "info",
+    .summary = "Describes a model, or, without -m, this vitx.",
+    .usage = "[-m MODEL] [OPTIONS]",
+    .details = "For a model: what it is, how pictures are brought to its input and which file says "
+               "so, and what\n"
+               "recording its attention would take. Without a model: version, devices, methods, "
+               "formats and\n"
+               "colour maps.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .defaults = &defaults,
+    .settings_size = sizeof defaults,
+    .run = run,
+};

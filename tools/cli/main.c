@@ -1,0 +1,86 @@
+/*
+ * cli/main.c: vitx-cli, the library's face on the command line. It uses the public headers only.
+ *
+ * Finds the command in commands.def and makes sure that what was written has really arrived.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <vitx/vitx.h>
+
+#include "options.h"
+
+#define VX_COMMAND(name) extern const struct command cmd_##name;
+#include "commands.def"
+#undef VX_COMMAND
+
+static const struct command *const commands[] = {
+#define VX_COMMAND(name) &cmd_##name,
+#include "commands.def"
+#undef VX_COMMAND
+};
+
+const struct command *command_at(int index)
+{
+    const int count = (int)(sizeof commands / sizeof commands[0]);
+    return index >= 0 && index < count ? commands[index] : NULL;
+}
+
+/* A file opened later must not become number 0, 1 or 2, or results would be written into it. */
+static void fill_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof commands[0] + 1] = {NULL};
+    for (int i = 0; command_at(i); i++)
+        names[i] = command_at(i)->name;
+    const char *near = nearest(name, names);
+    if (near)
+        return wrong_usage("no command %s; did you mean %s?", name, near);
+    return wrong_usage("no command %s; vitx-cli -h lists them", name);
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2)
+        return wrong_usage("no command; vitx-cli -h lists them");
+    const char *name = argv[1];
+    if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) {
+        program_help(name[1] == '-');
+        return DONE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("vitx-cli %s\n", vitx_version());
+        return DONE;
+    }
+    if (name[0] == '-')
+        return wrong_usage("the command comes before its options; vitx-cli -h lists the commands");
+    for (int i = 0; command_at(i); i++)
+        if (strcmp(command_at(i)->name, name) == 0)
+            return command_main(command_at(i), argc - 1, argv + 1);
+    return unknown_command(name);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_streams();
+    /* A reader that went away is a failed write like a full disk: status 1, not death by signal. */
+    signal(SIGPIPE, SIG_IGN);
+    int status = run(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status != WRONG_USAGE) {
+        complain("standard output", "%s", errno ? strerror(errno) : "not all could be written");
+        status = SOME_FAILED;
+    }
+    return status;
+}

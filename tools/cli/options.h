@@ -1,0 +1,89 @@
+/*
+ * cli/options.h: the command line as tables.
+ *
+ * A command is one file that ends in one const struct, plus its row in commands.def. Its options
+ * are a table; parsing, the short and the long help all come from it.
+ */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the program returns. */
+enum { DONE = 0, SOME_FAILED = 1, WRONG_USAGE = 2 };
+
+enum option_kind {
+    OPTION_FLAG,   /* bool                                                               */
+    OPTION_TEXT,   /* const char *                                                       */
+    OPTION_INT,    /* int, low..high, or `word`, which stands for word_value             */
+    OPTION_REAL,   /* double, low..high                                                  */
+    OPTION_BYTES,  /* size_t, with K, M or G                                             */
+    OPTION_CHOICE, /* int: the place in `choices`                                        */
+    OPTION_LIST,   /* struct list: one item each time the option stands there            */
+    OPTION_NAMES   /* struct list: several items each time, separated by commas          */
+};
+
+struct option {
+    const char *name; /* without the dashes                                              */
+    char letter;      /* of the short form; '\0': none                                   */
+    enum option_kind kind;
+    size_t offset;     /* of the variable in the command's settings                       */
+    const char *value; /* how the help writes the value                                   */
+    const char *help;  /* one line                                                        */
+    const char *more;  /* for the long help; NULL: nothing to add                         */
+    double low, high;
+    const char *word;
+    int word_value;
+    const char *const *choices; /* ended by NULL                                          */
+};
+
+struct list {
+    char **items;
+    int count;
+};
+
+/* The settings of every command begin with these. */
+struct common {
+    const char *model, *labels, *device, *precision;
+    int threads, batch, fit; /* fit -1: the command's own default */
+    size_t budget;
+    bool quiet, verbose;
+};
+#define COMMON_DEFAULTS                                                                            \
+    {                                                                                              \
+        .batch = 1, .fit = -1                                                                      \
+    }
+
+struct command {
+    const char *name, *summary;
+    const char *usage;   /* what follows the name: "-m MODEL [OPTIONS] IMAGE..."           */
+    const char *details; /* paragraphs of the long help                                    */
+    const struct option *options;
+    int option_count;
+    const void *defaults; /* settings to start from                                        */
+    size_t settings_size;
+    int (*run)(const void *settings, char **files, int file_count); /* gives the exit status */
+};
+
+const struct command *command_at(int index); /* NULL past the last */
+
+/* Parses and runs; argv[0] is the command's name. */
+int command_main(const struct command *command, int argc, char **argv);
+
+void program_help(bool everything);
+
+/* The one of `names` (ended by NULL) that is most like `text`; NULL where none is near. */
+const char *nearest(const char *text, const char *const *names);
+
+bool list_add(struct list *list, const char *text, size_t length);
+void list_free(struct list *list);
+
+/* "vitx-cli: what: message" on standard error, in one line. what NULL: without it. */
+void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for the message of the library's last failure. */
+void complain_last(const char *what);
+/* "vitx-cli: COMMAND: message"; gives WRONG_USAGE. */
+int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,197 @@
+/* cli/session.c: see session.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void put_log(vitx_log_level level, const char *text, void *payload)
+{
+    static const char *const names[] = {"debug", "info", "warning"};
+    const struct common *common = payload;
+    if (common->verbose || (level >= VITX_LOG_WARNING && !common->quiet))
+        complain(names[level], "%s", text);
+}
+
+/* The payload is only read. */
+static vitx_hooks hooks_for(const struct common *common)
+{
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    hooks.log = put_log;
+    hooks.payload = (void *)common;
+    return hooks;
+}
+
+static int check_device(const struct common *common)
+{
+    char list[128] = "";
+    const char *name;
+    if (!common->device)
+        return DONE;
+    for (int i = 0; (name = vitx_device_name(i)) != NULL; i++) {
+        if (strcmp(name, common->device) == 0)
+            return DONE;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", name);
+    }
+    return wrong_usage("no device \"%s\"; there are %s", common->device, list);
+}
+
+int session_open(struct session *session, const struct common *common)
+{
+    const vitx_hooks hooks = hooks_for(common);
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    *session = (struct session){.info.struct_size = 0};
+    if (!common->model)
+        return wrong_usage("needs -m MODEL");
+    if (check_device(common) != DONE)
+        return WRONG_USAGE;
+    opts.hooks = &hooks;
+    opts.labels = common->labels;
+    if (vitx_model_open(&session->model, common->model, &opts) != VITX_OK) {
+        complain_last(common->model);
+        return SOME_FAILED;
+    }
+    vitx_model_info_init(&session->info);
+    if (vitx_model_get_info(&session->info, session->model) == VITX_OK)
+        return DONE;
+    complain_last(common->model);
+    session_close(session);
+    return SOME_FAILED;
+}
+
+int session_start(struct session *session, const struct common *common, vitx_fit fit)
+{
+    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
+    opts.device = common->device;
+    opts.precision = common->precision;
+    opts.threads = common->threads;
+    opts.max_batch = common->batch;
+    opts.fit = common->fit < 0 ? fit : common->fit ? VITX_FIT_SQUASH : VITX_FIT_RECIPE;
+    opts.trace_budget = common->budget;
+    const int status = vitx_context_create(&session->context, session->model, &opts);
+    if (status == VITX_OK)
+        return DONE;
+    /* The device is known, so what a device refuses here is the precision that was asked for. */
+    if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
+        return wrong_usage("%s", vitx_last_error());
+    complain_last(common->model);
+    return SOME_FAILED;
+}
+
+void session_close(struct session *session)
+{
+    vitx_context_free(session->context);
+    vitx_model_free(session->model);
+    session->context = NULL;
+    session->model = NULL;
+}
+
+bool batch_create(struct batch *batch, int capacity)
+{
+    *batch = (struct batch){.capacity = capacity};
+    batch->images = calloc((size_t)capacity, sizeof *batch->images);
+    batch->names = calloc((size_t)capacity, sizeof *batch->names);
+    batch->order = calloc((size_t)capacity, sizeof *batch->order);
+    if (batch->images && batch->names && batch->order)
+        return true;
+    complain(NULL, "no memory");
+    batch_free(batch);
+    return false;
+}
+
+bool batch_load(struct batch *batch, char **files, int n, const struct common *common)
+{
+    const vitx_hooks hooks = hooks_for(common);
+    vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
+    bool all = true;
+    opts.hooks = &hooks;
+    batch_clear(batch);
+    for (int i = 0; i < n; i++) {
+        if (vitx_image_open_with(&batch->images[batch->count], files[i], &opts) != VITX_OK) {
+            complain_last(files[i]);
+            all = false;
+            continue;
+        }
+        batch->names[batch->count] = files[i];
+        batch->order[batch->count++] = i;
+    }
+    return all;
+}
+
+void batch_clear(struct batch *batch)
+{
+    for (int i = 0; i < batch->count; i++)
+        vitx_image_free(batch->images[i]);
+    batch->count = 0;
+}
+
+void batch_free(struct batch *batch)
+{
+    batch_clear(batch);
+    free(batch->images);
+    free(batch->names);
+    free(batch->order);
+    *batch = (struct batch){0};
+}
+
+void show_progress(const struct common *common, int done, int total, const char *name)
+{
+    if (common->quiet || total < 2 || !isatty(STDERR_FILENO))
+        return;
+    if (done < total)
+        fprintf(stderr, "\r\033[K%d/%d %.60s", done, total, name);
+    else
+        fprintf(stderr, "\r\033[K");
+}
+
+bool output_works(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+/* Bytes of the UTF-8 sequence at p, 0 where there is none (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). */
+static int utf8_length(const unsigned char *p)
+{
+    const int n = p[0] < 0x80                   ? 1
+                  : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                  : (p[0] & 0xf0) == 0xe0       ? 3
+                  : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                                : 0;
+    for (int i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+void json_text(const char *text)
+{
+    if (!text) {
+        fputs("null", stdout);
+        return;
+    }
+    putchar('"');
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        const int n = utf8_length(p);
+        if (n == 0)
+            fputs("\xef\xbf\xbd", stdout);
+        else if (*p == '"' || *p == '\\')
+            printf("\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7f)
+            printf("\\u%04x", *p);
+        else
+            fwrite(p, 1, (size_t)n, stdout);
+        p += n ? n : 1;
+    }
+    putchar('"');
+}
+
+const char *text_or(const char *text, const char *fallback)
+{
+    return text && *text ? text : fallback;
+}

@@ -1,0 +1,46 @@
+/* cli/session.h: what the commands share between parsing and the library: the opened model, the
+ * pictures of a batch, progress, and JSON on standard output. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include <vitx/vitx.h>
+
+#include "options.h"
+
+struct session {
+    vitx_model *model;
+    vitx_context *context;
+    vitx_model_info info;
+};
+
+/* Both give an exit status and complain where it is not DONE. */
+int session_open(struct session *session, const struct common *common);
+int session_start(struct session *session, const struct common *common, vitx_fit fit);
+void session_close(struct session *session);
+
+/* Pictures that run together; names[i] is images[i]'s file. */
+struct batch {
+    vitx_image **images;
+    char **names;
+    int *order; /* the file's place among those given to batch_load */
+    int count, capacity;
+};
+
+bool batch_create(struct batch *batch, int capacity);
+/* Opens files[0..n-1], n at most the capacity; complains about those that fail: false then. */
+bool batch_load(struct batch *batch, char **files, int n, const struct common *common);
+void batch_clear(struct batch *batch);
+void batch_free(struct batch *batch);
+
+/* "3/100 name" on a terminal, unless quiet; done == total removes it. */
+void show_progress(const struct common *common, int done, int total, const char *name);
+
+/* Whether standard output still takes what is written. */
+bool output_works(void);
+
+/* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
+void json_text(const char *text);
+
+const char *text_or(const char *text, const char *fallback);
+
+#endif
