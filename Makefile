@@ -106,6 +106,10 @@ tsan:                                                          ## the threaded t
 	$(Q)$(MAKE) --no-print-directory CONFIG=tsan tests
 	$(Q)test/run.sh --threads build/tsan build/tsan
 
+# What OpenBLAS alone takes for a forward pass's matrix products: the yardstick of docs/performance.md.
+$(OUT)/products: tools/bench/products.c
+	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(INCLUDES) -o $@ $< $(shell $(PKG) --libs openblas)
+
 bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of MODEL=folder
 	$(Q)$(B)/test_kernels --bench
 	$(Q)$(if $(MODEL),$(OUT)/vitx-cli bench -m $(MODEL),echo "make bench MODEL=folder times a model, too")
