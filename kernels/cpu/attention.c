@@ -1,0 +1,194 @@
+/*
+ * kernels/cpu/attention.c: y = softmax(scale q k^T) v, and what is recorded of the probabilities.
+ *
+ *   qkv [T, 3HE], read where it lies           p [rows, T]              y [T, HE]
+ *      q       k       v                      +---------------+
+ *   +--+----+--+----+--+----+     strip of    | softmax of    |      +--+----+
+ *   |  |####|  |####|  |####| --> queries --> | scale q k^T   | -->  |  |####| rows
+ *   |  |    |  |####|  |####|                 +---------------+      |  |    |
+ *   +--+----+--+----+--+----+                 a worker's scratch,
+ *      head h                                 or the record itself
+ *
+ * A task is a strip of queries of one picture and head, so that a few heads still keep all workers
+ * busy. Where heads are fused while they are computed it is a strip of a picture, with a loop over
+ * the heads; where rows are averaged, a picture and head, with a loop over the strips.
+ */
+#include "kernels/cpu/cpu.h"
+
+#include <string.h>
+
+#define LEAST_ROWS 32 /* of a strip: each packs all of k and v again */
+
+typedef struct run {
+    vx_cpu *cpu;
+    const vx_attention *a;
+    int strips, rows; /* of one picture and head */
+} run;
+
+typedef struct place {
+    int worker, b, h, first, rows;
+} place;
+
+/* q, k or v (part 0, 1, 2) of a token: [E], tokens 3HE apart. */
+static const float *part_of(const vx_attention *a, int part, int b, int h, int t)
+{
+    const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
+    const size_t token = (size_t)b * (size_t)a->tokens + (size_t)t;
+    return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
+}
+
+/* The probabilities of a strip: p [rows,T]. */
+static void probabilities(const run *r, const place *at, float *p)
+{
+    const vx_attention *a = r->a;
+    const int ld = 3 * a->heads * a->head_width;
+    vx_cpu_gemm(r->cpu, at->worker,
+                &(vx_gemm){.c = p,
+                           .a = part_of(a, 0, at->b, at->h, at->first),
+                           .b = part_of(a, 1, at->b, at->h, 0),
+                           .ldc = a->tokens,
+                           .lda = ld,
+                           .ldb = ld,
+                           .alpha = a->scale,
+                           .m = at->rows,
+                           .n = a->tokens,
+                           .k = a->head_width});
+    r->cpu->serial.softmax(&r->cpu->base, p, p, at->rows, a->tokens);
+}
+
+/* y of a strip from its probabilities. */
+static void values(const run *r, const place *at, const float *p)
+{
+    const vx_attention *a = r->a;
+    const size_t token = (size_t)at->b * (size_t)a->tokens + (size_t)at->first;
+    vx_cpu_gemm(
+        r->cpu, at->worker,
+        &(vx_gemm){.c = a->y + (token * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width,
+                   .a = p,
+                   .b = part_of(a, 2, at->b, at->h, 0),
+                   .b_is_kn = 1,
+                   .ldc = a->heads * a->head_width,
+                   .lda = a->tokens,
+                   .ldb = 3 * a->heads * a->head_width,
+                   .alpha = 1,
+                   .m = at->rows,
+                   .n = a->head_width,
+                   .k = a->tokens});
+}
+
+/* Element `index` of the record. */
+static void *record_at(const vx_recorded *record, size_t index)
+{
+    return (char *)record->data + index * (record->store == VX_STORE_F16 ? 2 : 4);
+}
+
+/* A task of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
+static void strip_of_head(void *arg, int i, int worker)
+{
+    const run *r = arg;
+    const vx_recorded *record = &r->a->record;
+    const size_t t = (size_t)r->a->tokens;
+    const int first = i % r->strips * r->rows, head = i / r->strips;
+    const place at = {worker, head / r->a->heads, head % r->a->heads, first,
+                      vx_least(r->rows, r->a->tokens - first)};
+    const size_t n = (size_t)at.rows * t, index = ((size_t)head * t + (size_t)first) * t;
+    float *p = vx_cpu_scratch(r->cpu, worker).strip;
+    if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F32)
+        p = record_at(record, index);
+    probabilities(r, &at, p);
+    if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F16)
+        r->cpu->pieces.convert(record_at(record, index), VX_STORE_F16, p, VX_STORE_F32, 1, n);
+    const int query = record->query - first;
+    if (record->keep == VX_KEEP_ROW && query >= 0 && query < at.rows)
+        r->cpu->pieces.convert(record_at(record, (size_t)head * t), record->store,
+                               p + (size_t)query * t, VX_STORE_F32, 1, t);
+    values(r, &at, p);
+}
+
+/* A task of VX_KEEP_FUSED. The sum lies in the record, or in scratch where that is half. */
+static void strip_of_heads(void *arg, int i, int worker)
+{
+    const run *r = arg;
+    const vx_recorded *record = &r->a->record;
+    const vx_pieces *pieces = &r->cpu->pieces;
+    const vx_scratch s = vx_cpu_scratch(r->cpu, worker);
+    const size_t t = (size_t)r->a->tokens;
+    const int first = i % r->strips * r->rows;
+    place at = {worker, i / r->strips, 0, first, vx_least(r->rows, r->a->tokens - first)};
+    const size_t n = (size_t)at.rows * t, index = ((size_t)at.b * t + (size_t)first) * t;
+    float *fused =
+        record->store == VX_STORE_F32 ? record_at(record, index) : s.strip + s.strip_floats / 2;
+    for (; at.h < r->a->heads; at.h++) {
+        float *p = at.h ? s.strip : fused;
+        probabilities(r, &at, p);
+        values(r, &at, p);
+        if (at.h)
+            pieces->fuse(fused, p, VX_STORE_F32, n, record->fuse);
+    }
+    const float scale = record->fuse == VX_FUSE_MEAN ? 1 / (float)r->a->heads : 1;
+    if (record->store == VX_STORE_F16 || record->fuse == VX_FUSE_MEAN)
+        pieces->convert(record_at(record, index), record->store, fused, VX_STORE_F32, scale, n);
+}
+
+/* A task of VX_KEEP_ROW, the mean over the rows first..T-1. */
+static void head_mean(void *arg, int i, int worker)
+{
+    const run *r = arg;
+    const vx_recorded *record = &r->a->record;
+    const vx_pieces *pieces = &r->cpu->pieces;
+    const vx_scratch s = vx_cpu_scratch(r->cpu, worker);
+    const size_t t = (size_t)r->a->tokens;
+    place at = {worker, i / r->a->heads, i % r->a->heads, 0, 0};
+    memset(s.row, 0, t * sizeof *s.row);
+    for (; at.first < r->a->tokens; at.first += r->rows) {
+        at.rows = vx_least(r->rows, r->a->tokens - at.first);
+        probabilities(r, &at, s.strip);
+        values(r, &at, s.strip);
+        for (int q = at.first < record->first ? record->first - at.first : 0; q < at.rows; q++)
+            pieces->fuse(s.row, s.strip + (size_t)q * t, VX_STORE_F32, t, VX_FUSE_MEAN);
+    }
+    pieces->convert(record_at(record, (size_t)i * t), record->store, s.row, VX_STORE_F32,
+                    1 / (float)(r->a->tokens - record->first), t);
+}
+
+/* As few strips as fit the scratch and leave no more than a tenth of the workers' time idle. */
+static void choose_strips(run *r, int heads, size_t room)
+{
+    const int t = r->a->tokens, workers = r->cpu->base.env.workers;
+    const int most = room / (size_t)t < (size_t)t ? (int)(room / (size_t)t) : t;
+    const int least = vx_ceil_div(t, most > 0 ? most : 1);
+    double best = -1;
+    for (int strips = least; strips < least + 8; strips++) {
+        const int rows = vx_ceil_div(t, strips);
+        if (strips > least && rows < LEAST_ROWS)
+            break;
+        const int tasks = heads * vx_ceil_div(t, rows);
+        const double busy = (double)tasks / ((double)vx_ceil_div(tasks, workers) * workers);
+        if (busy > best + 0.01) {
+            best = busy;
+            r->rows = rows;
+            r->strips = vx_ceil_div(t, rows);
+        }
+        if (best >= 0.9)
+            break;
+    }
+}
+
+void vx_attention_cpu(vx_device *dev, const vx_attention *a)
+{
+    run r = {.cpu = vx_cpu_of(dev), .a = a};
+    const size_t room = vx_cpu_scratch(r.cpu, 0).strip_floats;
+    const vx_recorded *record = &a->record;
+    if (a->batch <= 0 || a->tokens <= 0)
+        return;
+    if (record->keep == VX_KEEP_FUSED) {
+        choose_strips(&r, a->batch, record->store == VX_STORE_F16 ? room / 2 : room);
+        dev->env.parallel(strip_of_heads, &r, a->batch * r.strips, dev->env.owner);
+        return;
+    }
+    choose_strips(&r, a->batch * a->heads, room);
+    if (record->keep == VX_KEEP_ROW && record->query < 0)
+        dev->env.parallel(head_mean, &r, a->batch * a->heads, dev->env.owner);
+    else
+        dev->env.parallel(strip_of_head, &r, a->batch * a->heads * r.strips, dev->env.owner);
+}

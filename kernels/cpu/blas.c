@@ -1,0 +1,225 @@
+/*
+ * kernels/cpu/blas.c: OpenBLAS, in a room of its own.
+ *
+ *      process:      program, its libraries, its OpenBLAS     environment, as it is
+ *      our namespace: libc.so.6 (second copy), OpenBLAS        environment: OPENBLAS_NUM_THREADS=1
+ *
+ * A process may already use an OpenBLAS, whose thread count and choice of kernels are global and
+ * whose settings come from the environment; none of that is ours to change. dlmopen (glibc) loads
+ * a second copy together with a libc of its own, whose environment we may write. It starts no
+ * threads; our workers call sgemm at the same time, each with one of its work buffers.
+ *
+ * OpenBLAS up to 0.3.21 does not know Sapphire Rapids and takes its Haswell kernels there, at half
+ * the speed of its SkylakeX kernels. Where it chose kernels older than AVX-512 on a processor that
+ * has it, it is unloaded and loaded again with OPENBLAS_CORETYPE=SkylakeX, if it has those.
+ *
+ * It is unloaded with its last user, since a library that is itself unloaded and loaded again
+ * would otherwise use up the namespaces, of which there are about a dozen.
+ *
+ * Where there is no dlmopen, the process's own namespace is used, but only where calls run on the
+ * calling thread without touching the thread count of others: a sequential OpenBLAS, or one with
+ * one thread. (openblas_set_num_threads_local() changes the count for all threads where OpenBLAS
+ * has its own threads, so it is used with OpenMP only.)
+ */
+#define _GNU_SOURCE /* dlmopen */
+#include "kernels/cpu/blas.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef VX_OPENBLAS_SONAME
+#define VX_OPENBLAS_SONAME ""
+#endif
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct library {
+    void *libc, *blas;
+    int users, workers, max_workers;
+    int (*set_threads_local)(int);
+    vx_sgemm_fn *sgemm;
+    vx_blas face;
+} library; /* under the lock, but for what sgemm reads */
+
+/* dlsym gives an object pointer, which ISO C does not convert to a function's. */
+static int find(void *out_function, void *handle, const char *name)
+{
+    void *symbol = dlsym(handle, name);
+    memcpy(out_function, &symbol, sizeof symbol);
+    return symbol != NULL;
+}
+
+static void unload(void)
+{
+    if (library.blas)
+        dlclose(library.blas);
+    if (library.libc)
+        dlclose(library.libc);
+    library.blas = library.libc = NULL;
+}
+
+#ifdef LM_ID_NEWLM
+/* A namespace with a libc whose environment holds our settings and nothing else: variables such
+ * as OPENBLAS_VERBOSE would make it print. */
+static int load_private(const char *coretype)
+{
+    int (*clear)(void), (*set)(const char *, const char *, int);
+    Lmid_t space;
+    library.libc = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW | RTLD_LOCAL);
+    if (library.libc && dlinfo(library.libc, RTLD_DI_LMID, &space) == 0 &&
+        find(&clear, library.libc, "clearenv") && find(&set, library.libc, "setenv") &&
+        clear() == 0 && set("OPENBLAS_NUM_THREADS", "1", 1) == 0 &&
+        set("OMP_NUM_THREADS", "1", 1) == 0 &&
+        (!coretype || set("OPENBLAS_CORETYPE", coretype, 1) == 0))
+        library.blas = dlmopen(space, VX_OPENBLAS_SONAME, RTLD_NOW | RTLD_LOCAL);
+    if (!library.blas)
+        unload();
+    return library.blas != NULL;
+}
+#else
+static int load_private(const char *coretype)
+{
+    (void)coretype;
+    return 0;
+}
+#endif
+
+static void sgemm_on_one_thread(int order, int transpose_a, int transpose_b, int m, int n, int k,
+                                float alpha, const float *a, int lda, const float *b, int ldb,
+                                float beta, float *c, int ldc)
+{
+    const int before = library.set_threads_local(1);
+    library.sgemm(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    library.set_threads_local(before);
+}
+
+/* In the process's own namespace: see above. */
+static int load_shared(char *why, size_t why_size)
+{
+    enum { SEQUENTIAL = 0, THREADS = 1, OPENMP = 2 };
+    int (*parallel)(void), (*threads)(void);
+    library.blas = dlopen(VX_OPENBLAS_SONAME, RTLD_NOW | RTLD_LOCAL);
+    if (!library.blas) {
+        snprintf(why, why_size, "%s is not there", VX_OPENBLAS_SONAME);
+        return 0;
+    }
+    const int kind = find(&parallel, library.blas, "openblas_get_parallel") ? parallel() : THREADS;
+    if (kind == OPENMP &&
+        find(&library.set_threads_local, library.blas, "openblas_set_num_threads_local"))
+        return 1;
+    library.set_threads_local = NULL;
+    if (kind == SEQUENTIAL ||
+        (find(&threads, library.blas, "openblas_get_num_threads") && threads() == 1))
+        return 1;
+    snprintf(why, why_size, "%s has threads that others may use, and there is no dlmopen",
+             VX_OPENBLAS_SONAME);
+    unload();
+    return 0;
+}
+
+static const char *core_name(void)
+{
+    char *(*core)(void);
+    return find(&core, library.blas, "openblas_get_corename") ? core() : "unknown";
+}
+
+static int older_than_avx512(const char *core)
+{
+    static const char *const names[] = {"Prescott",   "Core2",       "Penryn",      "Dunnington",
+                                        "Atom",       "Nehalem",     "Sandybridge", "Haswell",
+                                        "Opteron",    "Barcelona",   "Bobcat",      "Bulldozer",
+                                        "Piledriver", "Steamroller", "Excavator",   "Zen"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(core, names[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* The number after `key` in OpenBLAS's description of itself. */
+static int config_number(const char *config, const char *key, int otherwise)
+{
+    const char *at = strstr(config, key);
+    const int n = at ? atoi(at + strlen(key)) : 0;
+    return n > 0 ? n : otherwise;
+}
+
+/* Takes what we need from what was loaded. */
+static int examine(char *why, size_t why_size)
+{
+    char *(*describe)(void);
+    const char *config = find(&describe, library.blas, "openblas_get_config") ? describe() : "";
+    if (!find(&library.sgemm, library.blas, "cblas_sgemm") || strstr(config, "USE64BITINT")) {
+        snprintf(why, why_size, "%s has no cblas_sgemm with 32-bit sizes", VX_OPENBLAS_SONAME);
+        return 0;
+    }
+    /* Each call holds one of 2 * MAX_THREADS buffers, 50 at least; when they are used up OpenBLAS
+     * prints a warning and takes more. */
+    const int buffers = 2 * config_number(config, "MAX_THREADS=", 1);
+    library.max_workers = buffers > 50 ? buffers : 50;
+    int length = 0;
+    if (sscanf(config, "OpenBLAS %*s%n", &length) == EOF || length > 40)
+        length = 0;
+    snprintf(library.face.name, sizeof library.face.name, "%.*s %.30s, %s", length ? length : 8,
+             length ? config : "OpenBLAS", core_name(), library.libc ? "private" : "shared");
+    library.face.sgemm = library.set_threads_local ? sgemm_on_one_thread : library.sgemm;
+    return 1;
+}
+
+static int load(int avx512, char *why, size_t why_size)
+{
+    void *table;
+    if (VX_OPENBLAS_SONAME[0] == '\0') {
+        snprintf(why, why_size, "built without OpenBLAS");
+        return 0;
+    }
+    library.set_threads_local = NULL;
+    if (load_private(NULL)) {
+        if (avx512 && older_than_avx512(core_name()) &&
+            (table = dlsym(library.blas, "gotoblas_SKYLAKEX")) != NULL) {
+            unload();
+            if (!load_private("SkylakeX") && !load_private(NULL)) {
+                snprintf(why, why_size, "%s cannot be loaded again", VX_OPENBLAS_SONAME);
+                return 0;
+            }
+        }
+    } else if (!load_shared(why, why_size)) {
+        return 0;
+    }
+    if (examine(why, why_size))
+        return 1;
+    unload();
+    return 0;
+}
+
+const vx_blas *vx_blas_open(int workers, int avx512, char *why, size_t why_size)
+{
+    const vx_blas *blas = NULL;
+    pthread_mutex_lock(&lock);
+    if (library.users > 0 || load(avx512, why, why_size)) {
+        if (workers <= library.max_workers - library.workers) {
+            library.users++;
+            library.workers += workers;
+            blas = &library.face;
+            snprintf(why, why_size, "%s", library.face.name);
+        } else {
+            snprintf(why, why_size, "OpenBLAS serves %d threads at once, %d are in use",
+                     library.max_workers, library.workers);
+            if (library.users == 0)
+                unload();
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return blas;
+}
+
+void vx_blas_close(int workers)
+{
+    pthread_mutex_lock(&lock);
+    library.users--;
+    library.workers -= workers;
+    if (library.users == 0)
+        unload();
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,118 @@
+/*
+ * kernels/cpu/cpu.h: an instance of the device "cpu".
+ *
+ * Two tables: base.ops, which the engine calls and which spreads the work over the workers, and
+ * `serial`, one thread's share of it. The latter begins as the reference and is overwritten row by
+ * row of cpu.def with the best version the processor has. `pieces` are parts of operations, chosen
+ * in the same way.
+ */
+#ifndef VX_CPU_CPU_H
+#define VX_CPU_CPU_H
+
+#include "kernels/cpu/blas.h"
+#include "kernels/device.h"
+
+/* y[m,n] = residual + gamma * act(c + bias): what follows the product in a linear. y may be c, and
+ * residual may be y. */
+typedef struct vx_epilogue {
+    float *y;
+    const float *c;
+    const float *bias, *gamma; /* [n] or NULL */
+    const float *residual;     /* [m,n] or NULL */
+    int ldy, ldc, ldr;
+    vx_act act;
+    int m, n;
+} vx_epilogue;
+
+/* c[m,n] = alpha a[m,k] b^T (+ c), b being [n,k]; with b_is_kn nonzero: alpha a b, b being [k,n]. */
+typedef struct vx_gemm {
+    float *c;
+    const float *a, *b;
+    int ldc, lda, ldb;
+    int b_is_kn, accumulate;
+    float alpha;
+    int m, n, k;
+} vx_gemm;
+
+typedef void vx_epilogue_fn(const vx_epilogue *e);
+/* acc[n] = acc + x, max(acc, x) or min(acc, x); x is recorded attention. NaN stays. */
+typedef void vx_fuse_fn(float *acc, const void *x, vx_store store, size_t n, vx_fuse fuse);
+/* dst[n] = src[n] * scale, either of them f32 or f16. dst may be src. */
+typedef void vx_convert_fn(void *dst, vx_store to, const void *src, vx_store from, float scale,
+                           size_t n);
+/* A product of few rows: every row of b is read once. b must be [n,k]. */
+typedef void vx_gemm_few_fn(const vx_gemm *g);
+/* Our own product, for where there is no BLAS. pack: VX_GEMM_PACK floats. */
+typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
+#define VX_GEMM_DEPTH 256
+#define VX_GEMM_COLUMNS 512
+#define VX_GEMM_PACK (VX_GEMM_DEPTH * VX_GEMM_COLUMNS)
+#define VX_GEMM_FEW 3 /* rows up to which gemm_few is the faster one */
+
+typedef struct vx_pieces {
+    vx_epilogue_fn *epilogue;
+    vx_fuse_fn *fuse;
+    vx_convert_fn *convert;
+    vx_gemm_few_fn *gemm_few;
+    vx_gemm_own_fn *gemm_own;
+} vx_pieces;
+
+/* A strip of probabilities, of patches, or of a product, per worker: 1 MiB, unless one row of them
+ * is longer. */
+#define VX_STRIP_FLOATS (256 * 1024)
+
+/* One worker's memory. */
+typedef struct vx_scratch {
+    float *strip; /* [strip_floats] */
+    float *row;   /* [tokens] */
+    float *pack;  /* [VX_GEMM_PACK], NULL with BLAS */
+    size_t strip_floats;
+} vx_scratch;
+
+typedef struct vx_cpu {
+    vx_device base;
+    vx_ops serial;
+    vx_pieces pieces;
+    const vx_blas *blas; /* NULL: gemm_own */
+    unsigned flags;      /* VX_CPU_* in use */
+    char *memory;        /* all workers' scratch */
+    vx_dims max;         /* what it was reserved for */
+} vx_cpu;
+
+#define VX_SPREAD(op) vx_##op##_fn vx_##op##_cpu;
+#define VX_KERNEL(op, isa, need) vx_##op##_fn vx_##op##_##isa;
+#define VX_PIECE(piece, isa, need) vx_##piece##_fn vx_##piece##_##isa;
+#include "kernels/cpu/cpu.def"
+#undef VX_SPREAD
+#undef VX_KERNEL
+#undef VX_PIECE
+
+/* Which of VX_CPU_AVX2 and VX_CPU_AVX512 the processor has and the system saves (features.c). */
+unsigned vx_cpu_features(void);
+
+static inline vx_cpu *vx_cpu_of(vx_device *dev)
+{
+    return (vx_cpu *)dev;
+}
+
+vx_scratch vx_cpu_scratch(const vx_cpu *cpu, int worker);
+void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
+/* Rows m0..m1-1, columns n0..n1-1 of a linear, on this thread. */
+void vx_cpu_linear_tile(const vx_cpu *cpu, int worker, const vx_linear *a, int m0, int m1, int n0,
+                        int n1);
+
+/* Calls task(arg, first, count) for parts of 0..items-1, some per worker; `least` items at least. */
+typedef void vx_part_fn(void *arg, int64_t first, int64_t count);
+void vx_cpu_spread(const vx_cpu *cpu, vx_part_fn *task, void *arg, int64_t items, int64_t least);
+
+static inline int vx_ceil_div(int a, int b)
+{
+    return a / b + (a % b != 0);
+}
+
+static inline int vx_least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * kernels/cpu/device_cpu.c: the device "cpu": plain f32, vector kernels chosen when it is opened,
+ * OpenBLAS for large products where there is one. It allocates in open and reserve only.
+ */
+#include "kernels/host.h"
+#include "kernels/cpu/cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LINE ((size_t)64)
+
+extern const vx_device_class vx_device_cpu;
+
+/* ---------------------------------------------------------------------------- scratch ------ */
+
+static size_t round_up(size_t n)
+{
+    return (n + LINE - 1) / LINE * LINE;
+}
+
+static size_t strip_floats(const vx_dims *max)
+{
+    const size_t patch =
+        (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
+    const size_t rows = 2 * (size_t)max->tokens; /* one of the product, one of the fused sum */
+    const size_t longest = patch > rows ? patch : rows;
+    return longest > VX_STRIP_FLOATS ? longest : VX_STRIP_FLOATS;
+}
+
+static size_t worker_bytes(const vx_cpu *cpu, const vx_dims *max)
+{
+    return round_up(strip_floats(max) * sizeof(float)) +
+           round_up((size_t)max->tokens * sizeof(float)) +
+           (cpu->blas ? 0 : VX_GEMM_PACK * sizeof(float));
+}
+
+vx_scratch vx_cpu_scratch(const vx_cpu *cpu, int worker)
+{
+    char *at = cpu->memory + (size_t)worker * worker_bytes(cpu, &cpu->max);
+    vx_scratch s = {.strip = (float *)at, .strip_floats = strip_floats(&cpu->max)};
+    at += round_up(s.strip_floats * sizeof(float));
+    s.row = (float *)at;
+    at += round_up((size_t)cpu->max.tokens * sizeof(float));
+    s.pack = cpu->blas ? NULL : (float *)at;
+    return s;
+}
+
+static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
+{
+    return worker_bytes((const vx_cpu *)dev, max) * (size_t)dev->env.workers;
+}
+
+static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const size_t bytes = reserve_bytes(dev, max);
+    char *memory = vx_host_mem_alloc(bytes, &dev->env);
+    if (!memory) {
+        snprintf(err, err_size, "no memory for the scratch of %d workers (%zu bytes)",
+                 dev->env.workers, bytes);
+        return 1;
+    }
+    vx_host_mem_free(cpu->memory, &dev->env);
+    cpu->memory = memory;
+    cpu->max = *max;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------ open, close ------ */
+
+static void fill_tables(vx_cpu *cpu)
+{
+    const unsigned flags = cpu->flags;
+    vx_ops *ops = &cpu->serial;
+    vx_pieces *pieces = &cpu->pieces;
+    vx_ops_init_ref(ops);
+#define VX_SPREAD(op)
+#define VX_KERNEL(op, isa, need)                                                                   \
+    if ((flags & (need)) == (need))                                                                \
+        ops->op = vx_##op##_##isa;
+#define VX_PIECE(piece, isa, need)                                                                 \
+    if ((flags & (need)) == (need))                                                                \
+        pieces->piece = vx_##piece##_##isa;
+#include "kernels/cpu/cpu.def"
+#undef VX_SPREAD
+#undef VX_KERNEL
+#undef VX_PIECE
+    cpu->base.ops = cpu->serial;
+#define VX_SPREAD(op) cpu->base.ops.op = vx_##op##_cpu;
+#define VX_KERNEL(op, isa, need)
+#define VX_PIECE(piece, isa, need)
+#include "kernels/cpu/cpu.def"
+#undef VX_SPREAD
+#undef VX_KERNEL
+#undef VX_PIECE
+}
+
+static const char *vectors_in_use(unsigned flags)
+{
+    if (flags & VX_CPU_AVX512)
+        return "avx512";
+    return flags & VX_CPU_AVX2 ? "avx2" : "baseline vectors";
+}
+
+static void find_blas(vx_cpu *cpu, unsigned features)
+{
+    const vx_device_env *env = &cpu->base.env;
+    char line[200], why[120] = "withheld";
+    if (features & VX_CPU_BLAS)
+        cpu->blas =
+            vx_blas_open(env->workers, (vx_cpu_features() & VX_CPU_AVX512) != 0, why, sizeof why);
+    snprintf(cpu->base.kernels, sizeof cpu->base.kernels, "%s; %.100s", vectors_in_use(cpu->flags),
+             cpu->blas ? cpu->blas->name : "own matrix products");
+    snprintf(line, sizeof line, "cpu: %s, %d workers, OpenBLAS: %s", vectors_in_use(cpu->flags),
+             env->workers, why);
+    if (env->log)
+        env->log(line, env->owner);
+}
+
+static int open_cpu(vx_device **out, const vx_device_env *env, const char *precision,
+                    unsigned features, char *err, size_t err_size)
+{
+    *out = NULL;
+    if (vx_host_check_precision("cpu", precision, err, err_size) != 0)
+        return 1;
+    vx_cpu *cpu = env->alloc(sizeof *cpu, env->owner);
+    if (!cpu) {
+        snprintf(err, err_size, "no memory for the device cpu");
+        return 1;
+    }
+    memset(cpu, 0, sizeof *cpu);
+    cpu->base.cls = &vx_device_cpu;
+    cpu->base.env = *env;
+    cpu->flags = vx_cpu_features() & features;
+    if (!(cpu->flags & VX_CPU_AVX2))
+        cpu->flags = 0; /* AVX-512 without AVX2 is no processor, but it may be a mask */
+    fill_tables(cpu);
+    find_blas(cpu, features);
+    *out = &cpu->base;
+    return 0;
+}
+
+static void close_cpu(vx_device *dev)
+{
+    if (!dev)
+        return;
+    vx_cpu *cpu = vx_cpu_of(dev);
+    if (cpu->blas)
+        vx_blas_close(dev->env.workers);
+    vx_host_mem_free(cpu->memory, &dev->env);
+    dev->env.release(cpu, dev->env.owner);
+}
+
+static int sync_cpu(vx_device *dev, char *err, size_t err_size)
+{
+    (void)dev; /* operations return when they are done */
+    (void)err;
+    (void)err_size;
+    return 0;
+}
+
+const vx_device_class vx_device_cpu = {
+    .name = "cpu",
+    .precisions = vx_host_precisions,
+    .host_memory = 1,
+    .open = open_cpu,
+    .close = close_cpu,
+    .reserve = reserve,
+    .reserve_bytes = reserve_bytes,
+    .mem_alloc = vx_host_mem_alloc,
+    .mem_free = vx_host_mem_free,
+    .weight_bytes = vx_host_weight_bytes,
+    .weight_pack = vx_host_weight_pack,
+    .upload = vx_host_copy,
+    .download = vx_host_copy,
+    .sync = sync_cpu,
+};

@@ -1,0 +1,69 @@
+/* kernels/cpu/patch_embed.c: the tokens of pictures: patches are copied into rows, a strip at a
+ * time, then it is a linear whose residual is the position embedding. */
+#include "kernels/cpu/cpu.h"
+
+#include <string.h>
+
+typedef struct embedding {
+    vx_cpu *cpu;
+    const vx_patch_embed *a;
+    int across, patches; /* patches in a row of patches, in a picture */
+    int strips, rows;    /* per picture; patches of one strip */
+} embedding;
+
+/* One patch as [C, ph, pw]. */
+static void copy_patch(float *dst, const float *picture, const vx_patch_embed *a, int row,
+                       int column)
+{
+    const size_t width = (size_t)a->patch_width;
+    for (int c = 0; c < a->channels; c++)
+        for (int y = 0; y < a->patch_height; y++, dst += width) {
+            const size_t line =
+                (size_t)c * (size_t)a->height + (size_t)row * (size_t)a->patch_height + (size_t)y;
+            memcpy(dst, picture + line * (size_t)a->width + (size_t)column * width,
+                   width * sizeof *dst);
+        }
+}
+
+static void embed_strip(void *arg, int i, int worker)
+{
+    const embedding *e = arg;
+    const vx_patch_embed *a = e->a;
+    const size_t d = (size_t)a->w->n, k = (size_t)a->w->k, prefix = (size_t)a->prefix_count;
+    const int b = i / e->strips, first = i % e->strips * e->rows;
+    const int rows = vx_least(e->rows, e->patches - first);
+    const float *picture =
+        a->image + (size_t)b * (size_t)a->channels * (size_t)a->height * (size_t)a->width;
+    float *tokens = a->y + (size_t)b * (prefix + (size_t)e->patches) * d;
+    float *strip = vx_cpu_scratch(e->cpu, worker).strip;
+    if (first == 0 && prefix)
+        memcpy(tokens, a->prefix, prefix * d * sizeof *tokens);
+    for (int r = 0; r < rows; r++)
+        copy_patch(strip + (size_t)r * k, picture, a, (first + r) / e->across,
+                   (first + r) % e->across);
+    const vx_linear linear = {.y = tokens + (prefix + (size_t)first) * d,
+                              .ldy = a->w->n,
+                              .x = strip,
+                              .ldx = a->w->k,
+                              .w = a->w,
+                              .residual = a->pos ? a->pos + (size_t)first * d : NULL,
+                              .ldr = a->w->n,
+                              .m = rows};
+    if (rows > 0)
+        vx_cpu_linear_tile(e->cpu, worker, &linear, 0, rows, 0, a->w->n);
+}
+
+void vx_patch_embed_cpu(vx_device *dev, const vx_patch_embed *a)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const int down = a->height / a->patch_height, across = a->width / a->patch_width;
+    const size_t room = vx_cpu_scratch(cpu, 0).strip_floats / (size_t)a->w->k;
+    embedding e = {.cpu = cpu, .a = a, .across = across, .patches = down * across};
+    /* One strip per worker, smaller ones where the scratch is. */
+    e.strips = vx_ceil_div(dev->env.workers, a->batch);
+    e.rows = vx_ceil_div(e.patches, e.strips);
+    e.rows = vx_least(e.rows, room < INT32_MAX ? (int)room : INT32_MAX);
+    e.rows = e.rows > 0 ? e.rows : 1;
+    e.strips = e.patches ? vx_ceil_div(e.patches, e.rows) : 1;
+    dev->env.parallel(embed_strip, &e, a->batch * e.strips, dev->env.owner);
+}

@@ -1,0 +1,295 @@
+/*
+ * kernels/cpu/rows_vec.h: what runs along rows, written once for every vector width.
+ *
+ * Included by kernels_any.c, kernels_avx2.c and kernels_avx512.c. The last lanes of a row are
+ * loaded and stored by masks: nothing beyond the row is touched.
+ */
+#ifndef VX_CPU_ROWS_VEC_H
+#define VX_CPU_ROWS_VEC_H
+
+#include <math.h>
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec_math.h"
+
+#define VX_PASTE_(a, b, c) a##b##_##c
+#define VX_PASTE(a, b, c) VX_PASTE_(a, b, c)
+#define VX_NAME(op) VX_PASTE(vx_, op, VX_ISA)
+
+/* ------------------------------------------------------------------- activation, epilogue -- */
+
+VX_INLINE void activate_with(float *y, const float *x, vx_act act, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_act(v_load(x + i), act));
+    if (i < n)
+        v_store_n(y + i, v_act(v_load_n(x + i, (int)(n - i), 0), act), (int)(n - i));
+}
+
+void VX_NAME(activate)(vx_device *dev, float *y, const float *x, vx_act act, int64_t count)
+{
+    (void)dev;
+    switch (act) {
+    case VX_ACT_GELU:
+        activate_with(y, x, VX_ACT_GELU, count);
+        break;
+    case VX_ACT_GELU_TANH:
+        activate_with(y, x, VX_ACT_GELU_TANH, count);
+        break;
+    case VX_ACT_QUICK_GELU:
+        activate_with(y, x, VX_ACT_QUICK_GELU, count);
+        break;
+    case VX_ACT_RELU:
+        activate_with(y, x, VX_ACT_RELU, count);
+        break;
+    default:
+        activate_with(y, x, VX_ACT_NONE, count);
+    }
+}
+
+VX_INLINE void epilogue_with(const vx_epilogue *e, vx_act act)
+{
+    for (int i = 0; i < e->m; i++) {
+        const float *c = e->c + (size_t)i * (size_t)e->ldc;
+        const float *r = e->residual ? e->residual + (size_t)i * (size_t)e->ldr : NULL;
+        float *y = e->y + (size_t)i * (size_t)e->ldy;
+        int j = 0;
+        for (; j + VL <= e->n; j += VL) {
+            vf v = v_load(c + j);
+            v = v_act(e->bias ? v + v_load(e->bias + j) : v, act);
+            v = e->gamma ? v * v_load(e->gamma + j) : v;
+            v_store(y + j, r ? v + v_load(r + j) : v);
+        }
+        const int left = e->n - j;
+        if (left) {
+            vf v = v_load_n(c + j, left, 0);
+            v = v_act(e->bias ? v + v_load_n(e->bias + j, left, 0) : v, act);
+            v = e->gamma ? v * v_load_n(e->gamma + j, left, 0) : v;
+            v_store_n(y + j, r ? v + v_load_n(r + j, left, 0) : v, left);
+        }
+    }
+}
+
+void VX_NAME(epilogue)(const vx_epilogue *e)
+{
+    switch (e->act) {
+    case VX_ACT_GELU:
+        epilogue_with(e, VX_ACT_GELU);
+        break;
+    case VX_ACT_GELU_TANH:
+        epilogue_with(e, VX_ACT_GELU_TANH);
+        break;
+    case VX_ACT_QUICK_GELU:
+        epilogue_with(e, VX_ACT_QUICK_GELU);
+        break;
+    case VX_ACT_RELU:
+        epilogue_with(e, VX_ACT_RELU);
+        break;
+    default:
+        epilogue_with(e, VX_ACT_NONE);
+    }
+}
+
+/* ------------------------------------------------------------------------ norm, softmax ---- */
+
+VX_INLINE double row_mean(const float *x, int n)
+{
+    vd low = {0}, high = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf v = v_load(x + i);
+        low += v_low(v);
+        high += v_high(v);
+    }
+    double sum = v_sum_double(low + high);
+    for (; i < n; i++)
+        sum += x[i];
+    return sum / n;
+}
+
+VX_INLINE double row_variance(const float *x, int n, double mean)
+{
+    vd low = {0}, high = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf v = v_load(x + i);
+        const vd a = v_low(v) - mean, b = v_high(v) - mean;
+        low += a * a;
+        high += b * b;
+    }
+    double sum = v_sum_double(low + high);
+    for (; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum / n;
+}
+
+/* Mean and variance in double: three passes over a row that lies in the first cache cost little
+ * beside the products, and rows of one value or of large values need no care. */
+void VX_NAME(layernorm)(vx_device *dev, float *y, int ldy, const float *x, int ldx,
+                        const float *weight, const float *bias, float eps, int m, int n)
+{
+    (void)dev;
+    for (int i = 0; i < m; i++, x += ldx, y += ldy) {
+        const double mean = row_mean(x, n);
+        const float scale = (float)(1 / sqrt(row_variance(x, n, mean) + (double)eps));
+        const float head = (float)mean, rest = (float)(mean - head);
+        int j = 0;
+        for (; j + VL <= n; j += VL) {
+            const vf v = (v_load(x + j) - head - rest) * scale;
+            v_store(y + j, v_fma(v, v_load(weight + j), v_load(bias + j)));
+        }
+        const int left = n - j;
+        if (left) {
+            const vf v = (v_load_n(x + j, left, 0) - head - rest) * scale;
+            v_store_n(y + j, v_fma(v, v_load_n(weight + j, left, 0), v_load_n(bias + j, left, 0)),
+                      left);
+        }
+    }
+}
+
+VX_INLINE float row_max(const float *x, int n)
+{
+    vf a = v_set(-INFINITY), b = a;
+    int i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        a = v_max(a, v_load(x + i));
+        b = v_max(b, v_load(x + i + VL));
+    }
+    for (; i + VL <= n; i += VL)
+        a = v_max(a, v_load(x + i));
+    if (i < n)
+        a = v_max(a, v_load_n(x + i, n - i, -INFINITY));
+    return v_largest(v_max(a, b));
+}
+
+/* A NaN in a row, +infinity, or nothing but -infinity makes the whole row NaN, as the formula. */
+void VX_NAME(softmax)(vx_device *dev, float *y, const float *x, int m, int n)
+{
+    (void)dev;
+    const int whole = n - n % VL, left = n % VL;
+    for (int i = 0; i < m; i++, x += n, y += n) {
+        const float max = row_max(x, n);
+        vf sum = {0};
+        for (int j = 0; j < whole; j += VL) {
+            const vf e = v_exp_neg(v_load(x + j) - max);
+            v_store(y + j, e);
+            sum += e;
+        }
+        vf last = {0};
+        if (left) {
+            last = v_exp_neg(v_load_n(x + whole, left, -INFINITY) - max);
+            sum += last;
+        }
+        const float scale = 1 / v_sum(sum);
+        for (int j = 0; j < whole; j += VL)
+            v_store(y + j, v_load(y + j) * scale);
+        if (left)
+            v_store_n(y + whole, last * scale, left);
+    }
+}
+
+/* ------------------------------------------------------------------- recorded attention ---- */
+
+VX_INLINE vf fuse_lanes(vf acc, vf x, vx_fuse fuse)
+{
+    if (fuse == VX_FUSE_MEAN)
+        return acc + x;
+    return v_keep_nan(acc, fuse == VX_FUSE_MAX ? v_max(acc, x) : v_min(acc, x));
+}
+
+VX_INLINE void fuse_with(float *acc, const void *x, vx_store store, size_t n, vx_fuse fuse)
+{
+    const float *single = x;
+    const uint16_t *half = x;
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf v = store == VX_STORE_F16 ? v_load_half(half + i) : v_load(single + i);
+        v_store(acc + i, fuse_lanes(v_load(acc + i), v, fuse));
+    }
+    const int left = (int)(n - i);
+    if (left) {
+        const vf v =
+            store == VX_STORE_F16 ? v_load_half_n(half + i, left) : v_load_n(single + i, left, 0);
+        v_store_n(acc + i, fuse_lanes(v_load_n(acc + i, left, 0), v, fuse), left);
+    }
+}
+
+void VX_NAME(fuse)(float *acc, const void *x, vx_store store, size_t n, vx_fuse fuse)
+{
+    if (fuse == VX_FUSE_MEAN)
+        fuse_with(acc, x, store, n, VX_FUSE_MEAN);
+    else if (fuse == VX_FUSE_MAX)
+        fuse_with(acc, x, store, n, VX_FUSE_MAX);
+    else
+        fuse_with(acc, x, store, n, VX_FUSE_MIN);
+}
+
+void VX_NAME(convert)(void *dst, vx_store to, const void *src, vx_store from, float scale, size_t n)
+{
+    const float *single = src;
+    const uint16_t *half = src;
+    float *single_out = dst;
+    uint16_t *half_out = dst;
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf v = (from == VX_STORE_F16 ? v_load_half(half + i) : v_load(single + i)) * scale;
+        if (to == VX_STORE_F16)
+            v_store_half(half_out + i, v);
+        else
+            v_store(single_out + i, v);
+    }
+    const int left = (int)(n - i);
+    if (left) {
+        const vf v = scale * (from == VX_STORE_F16 ? v_load_half_n(half + i, left)
+                                                   : v_load_n(single + i, left, 0));
+        if (to == VX_STORE_F16)
+            v_store_half_n(half_out + i, v, left);
+        else
+            v_store_n(single_out + i, v, left);
+    }
+}
+
+/* ------------------------------------------------------------------------------ rollout ---- */
+
+/* The sum of a row of f + I. */
+VX_INLINE float rollout_sum(const float *f, int n)
+{
+    vf sum = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        sum += v_load(f + i);
+    if (i < n)
+        sum += v_load_n(f + i, n - i, 0);
+    return v_sum(sum) + 1;
+}
+
+VX_INLINE void add_scaled(float *y, const float *x, float scale, int n)
+{
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_fma(v_load(x + i), v_set(scale), v_load(y + i)));
+    if (i < n)
+        v_store_n(y + i, v_fma(v_load_n(x + i, n - i, 0), v_set(scale), v_load_n(y + i, n - i, 0)),
+                  n - i);
+}
+
+void VX_NAME(rollout_step)(vx_device *dev, float *out, const float *row, const float *f,
+                           vx_norm norm, int b, int t)
+{
+    (void)dev;
+    const size_t step = (size_t)t;
+    for (int p = 0; p < b; p++, out += t, row += t, f += step * step) {
+        memset(out, 0, step * sizeof *out);
+        for (int i = 0; i < t; i++) {
+            const float *fi = f + (size_t)i * step;
+            const float scale = norm == VX_NORM_ROWS ? row[i] / rollout_sum(fi, t) : row[i];
+            add_scaled(out, fi, scale, t);
+            out[i] += scale;
+        }
+        for (int i = 0; i < t && norm == VX_NORM_COLUMNS; i++)
+            out[i] /= rollout_sum(f + (size_t)i * step, t);
+    }
+}
+
+#endif

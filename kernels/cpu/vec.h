@@ -1,0 +1,279 @@
+/*
+ * kernels/cpu/vec.h: vectors of VL floats, under the same names for every instruction set.
+ *
+ * A file that defines VX_VECTOR_BITS (128, 256 or 512) and is compiled with the flags for it gets
+ * SSE2, NEON or whatever the compiler makes of 16 bytes; AVX2, FMA and F16C; or AVX-512 F, BW, DQ,
+ * VL. Arithmetic, comparisons and shifts are the compiler's own on such vectors (gcc and clang);
+ * here is what they do not have. _n: only the first n lanes, 0 < n < VL, are in memory.
+ */
+#ifndef VX_CPU_VEC_H
+#define VX_CPU_VEC_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if VX_VECTOR_BITS > 128
+#include <immintrin.h>
+#endif
+
+#include "kernels/bits.h"
+
+#define VL (VX_VECTOR_BITS / 32)
+#define VX_INLINE static inline __attribute__((always_inline, unused))
+
+typedef float vf __attribute__((vector_size(VX_VECTOR_BITS / 8)));
+typedef uint32_t vu __attribute__((vector_size(VX_VECTOR_BITS / 8)));
+typedef double vd __attribute__((vector_size(VX_VECTOR_BITS / 8)));
+
+VX_INLINE vf v_load(const float *p)
+{
+    vf x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+VX_INLINE void v_store(float *p, vf x)
+{
+    memcpy(p, &x, sizeof x);
+}
+
+VX_INLINE vf v_set(float x)
+{
+    return x - (vf){0};
+}
+
+#if VX_VECTOR_BITS == 512
+
+VX_INLINE vf v_fma(vf a, vf b, vf c) /* a b + c */
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+VX_INLINE vf v_max(vf a, vf b) /* b where one of them is NaN */
+{
+    return _mm512_max_ps(a, b);
+}
+
+VX_INLINE vf v_min(vf a, vf b) /* b where one of them is NaN */
+{
+    return _mm512_min_ps(a, b);
+}
+
+VX_INLINE vf v_select_less(vf a, vf b, vf yes, vf no) /* a < b ? yes : no */
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+
+VX_INLINE vf v_keep_nan(vf old, vf x) /* old where that is NaN, else x */
+{
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(old, old, _CMP_UNORD_Q), old);
+}
+
+VX_INLINE vf v_load_n(const float *p, int n, float fill)
+{
+    return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << n) - 1), p);
+}
+
+VX_INLINE void v_store_n(float *p, vf x, int n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+}
+
+VX_INLINE vd v_low(vf x) /* lanes 0..VL/2-1 */
+{
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+}
+
+VX_INLINE vd v_high(vf x)
+{
+    return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+}
+
+VX_INLINE vf v_load_half(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+VX_INLINE void v_store_half(uint16_t *p, vf x) /* to nearest even */
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(x, 8));
+}
+
+#elif VX_VECTOR_BITS == 256
+
+VX_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+VX_INLINE vf v_max(vf a, vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+VX_INLINE vf v_min(vf a, vf b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+VX_INLINE vf v_select_less(vf a, vf b, vf yes, vf no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+VX_INLINE vf v_keep_nan(vf old, vf x)
+{
+    return _mm256_blendv_ps(x, old, _mm256_cmp_ps(old, old, _CMP_UNORD_Q));
+}
+
+VX_INLINE __m256i v_mask(int n)
+{
+    static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(lanes + 8 - n));
+}
+
+VX_INLINE vf v_load_n(const float *p, int n, float fill)
+{
+    const __m256i mask = v_mask(n);
+    return _mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, mask),
+                            _mm256_castsi256_ps(mask));
+}
+
+VX_INLINE void v_store_n(float *p, vf x, int n)
+{
+    _mm256_maskstore_ps(p, v_mask(n), x);
+}
+
+VX_INLINE vd v_low(vf x)
+{
+    return _mm256_cvtps_pd(_mm256_castps256_ps128(x));
+}
+
+VX_INLINE vd v_high(vf x)
+{
+    return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+}
+
+VX_INLINE vf v_load_half(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+VX_INLINE void v_store_half(uint16_t *p, vf x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x, 8));
+}
+
+#else /* any processor: no fused multiply-add, lanes one by one where there is no operator */
+
+VX_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+
+VX_INLINE vf v_select_less(vf a, vf b, vf yes, vf no)
+{
+    const vu mask = (vu)(a < b);
+    return (vf)(((vu)yes & mask) | ((vu)no & ~mask));
+}
+
+VX_INLINE vf v_max(vf a, vf b)
+{
+    return v_select_less(b, a, a, b);
+}
+
+VX_INLINE vf v_min(vf a, vf b)
+{
+    return v_select_less(a, b, a, b);
+}
+
+VX_INLINE vf v_keep_nan(vf old, vf x)
+{
+    const vu mask = (vu)(old != old);
+    return (vf)(((vu)old & mask) | ((vu)x & ~mask));
+}
+
+VX_INLINE vf v_load_n(const float *p, int n, float fill)
+{
+    vf x = v_set(fill);
+    memcpy(&x, p, (size_t)n * sizeof *p);
+    return x;
+}
+
+VX_INLINE void v_store_n(float *p, vf x, int n)
+{
+    memcpy(p, &x, (size_t)n * sizeof *p);
+}
+
+VX_INLINE vd v_low(vf x)
+{
+    return (vd){x[0], x[1]};
+}
+
+VX_INLINE vd v_high(vf x)
+{
+    return (vd){x[2], x[3]};
+}
+
+VX_INLINE vf v_load_half(const uint16_t *p)
+{
+    return (vf){vx_half_to_float(p[0]), vx_half_to_float(p[1]), vx_half_to_float(p[2]),
+                vx_half_to_float(p[3])};
+}
+
+VX_INLINE void v_store_half(uint16_t *p, vf x)
+{
+    for (int i = 0; i < VL; i++)
+        p[i] = vx_float_to_half(x[i]);
+}
+
+#endif
+
+VX_INLINE vf v_load_half_n(const uint16_t *p, int n)
+{
+    uint16_t lanes[VL] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return v_load_half(lanes);
+}
+
+VX_INLINE void v_store_half_n(uint16_t *p, vf x, int n)
+{
+    uint16_t lanes[VL];
+    v_store_half(lanes, x);
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
+VX_INLINE vf v_abs(vf x)
+{
+    return (vf)((vu)x & 0x7fffffffu);
+}
+
+/* Over the lanes; not for inner loops. */
+VX_INLINE float v_sum(vf x)
+{
+    float lanes[VL];
+    v_store(lanes, x);
+    for (int step = VL / 2; step; step /= 2)
+        for (int i = 0; i < step; i++)
+            lanes[i] += lanes[i + step];
+    return lanes[0];
+}
+
+VX_INLINE float v_largest(vf x)
+{
+    float lanes[VL];
+    v_store(lanes, x);
+    for (int i = 1; i < VL; i++)
+        lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+    return lanes[0];
+}
+
+VX_INLINE double v_sum_double(vd x)
+{
+    double sum = 0;
+    for (int i = 0; i < VL / 2; i++)
+        sum += x[i];
+    return sum;
+}
+
+#endif
