@@ -1,92 +1,107 @@
 /*
- * render/png.c: maps for the eye.
+ * render/png.c: maps for the eye (sheet.h says how they are drawn) as PNG files; the one file that
+ * includes stb_image_write.
  *
- * One plane becomes one tile in the size of its frame. Several become a sheet: heads side by side
- * and layers below each other where there are both, else a grid that is about as wide as high;
- * each tile is scaled by itself and carries its name.
+ * stb filters the rows and lays out the chunks, zlib compresses. stb takes its memory through
+ * macros without an argument, so the hooks of the call under way lie in a thread-local; so do the
+ * blocks it holds, because stb forgets one when an allocation fails. None of stb's global settings
+ * is changed.
  */
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
+#include <zlib.h>
 
-#include "render/encode.h"
-#include "render/render.h"
-#include "render/tile.h"
+#include "render/sheet.h"
 
-#define SHEET_SIDE 256 /* pixels of the longer side of a picture in a sheet */
-#define SHEET_GAP 12
+static _Thread_local struct {
+    const vitx_hooks *hooks;
+    void *held[8]; /* stb holds at most three blocks at once */
+} stb;
 
-static const uint8_t ink[3] = {32, 32, 32};
+static void *stb_alloc(size_t bytes)
+{
+    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
+        if (!stb.held[i])
+            return stb.held[i] = vx_alloc(stb.hooks, bytes);
+    return NULL;
+}
 
-struct sheet {
-    int columns, rows;
-    int cell_w, cell_h; /* a tile with its label */
-    int label_scale, label_h;
+static void stb_release(void *memory)
+{
+    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
+        if (stb.held[i] == memory)
+            stb.held[i] = NULL;
+    vx_release(stb.hooks, memory);
+}
+
+/* Level 6 makes a photograph a tenth smaller than level 1 and takes seven times as long: small
+ * pictures get it, a camera's 12 million pixels do not. */
+static unsigned char *compress_zlib(unsigned char *data, int bytes, int *out_bytes, int quality)
+{
+    (void)quality;
+    uLongf size = compressBound((uLong)bytes);
+    unsigned char *out = size <= INT_MAX ? stb_alloc(size) : NULL;
+    if (!out)
+        return NULL;
+    if (compress2(out, &size, data, (uLong)bytes, bytes <= 3 << 20 ? 6 : 1) != Z_OK) {
+        stb_release(out);
+        return NULL;
+    }
+    *out_bytes = (int)size;
+    return out;
+}
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#endif
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBIW_ASSERT(x) ((void)0)
+#define STBIW_MALLOC(bytes) stb_alloc(bytes)
+#define STBIW_REALLOC(memory, bytes) NULL /* only its own zlib would */
+#define STBIW_FREE(memory) stb_release(memory)
+#define STBIW_ZLIB_COMPRESS compress_zlib
+#include <stb_image_write.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+struct sink {
+    vx_buffer *out;
+    int status;
 };
 
-/* "layer 3 head 1": which planes a leading axis counts follows from what was asked for. */
-static void tile_name(char *text, size_t size, const vitx_map_info *info, int plane)
+static void append(void *context, void *data, int bytes)
 {
-    const int inner = info->rank == 4 ? (int)info->shape[1] : 1;
-    if (info->rank == 4)
-        snprintf(text, size, "layer %d head %d", plane / inner, plane % inner);
-    else if (info->head == VITX_ALL && info->layer != VITX_ALL)
-        snprintf(text, size, "head %d", plane);
-    else
-        snprintf(text, size, "layer %d", plane);
+    struct sink *sink = context;
+    sink->status = vx_buffer_append(sink->out, data, (size_t)bytes);
 }
 
-static void lay_out(struct sheet *s, const vitx_map_info *info, const vx_tiles *tiles, int planes)
+static int encode(vx_buffer *out, const vx_canvas *canvas)
 {
-    char last[64];
-    tile_name(last, sizeof last, info, planes - 1);
-    s->label_scale = vx_text_width(last, 2) <= tiles->panel_w ? 2 : 1;
-    s->label_h = (VX_TEXT_HEIGHT + 2) * s->label_scale;
-    const int least = vx_text_width(last, s->label_scale);
-    s->cell_w = (tiles->panel_w > least ? tiles->panel_w : least) + SHEET_GAP;
-    s->cell_h = tiles->panel_h + s->label_h + SHEET_GAP;
-    s->columns = info->rank == 4 ? (int)info->shape[1] : 1;
-    while (info->rank < 4 && (int64_t)s->columns * s->cell_w <
-                                 (int64_t)((planes + s->columns - 1) / s->columns) * s->cell_h)
-        s->columns++;
-    s->rows = (planes + s->columns - 1) / s->columns;
-}
-
-static int draw_sheet(vx_canvas *canvas, vx_tiles *tiles, const vitx_map *map)
-{
-    struct sheet s;
-    char name[64];
-    const int planes = vx_map_planes(map);
-    lay_out(&s, &map->info, tiles, planes);
-    VX_TRY(vx_canvas_create(canvas, (int64_t)s.columns * s.cell_w + SHEET_GAP,
-                            (int64_t)s.rows * s.cell_h + SHEET_GAP, &map->hooks));
-    for (int i = 0; i < planes; i++) {
-        const int x = SHEET_GAP + i % s.columns * s.cell_w,
-                  y = SHEET_GAP + i / s.columns * s.cell_h;
-        tile_name(name, sizeof name, &map->info, i);
-        vx_canvas_text(canvas, x, y, name, s.label_scale, ink);
-        VX_TRY(vx_tiles_draw(tiles, canvas, x, y + s.label_h, i));
-    }
-    return VITX_OK;
-}
-
-static int draw_single(vx_canvas *canvas, vx_tiles *tiles, const vitx_map *map)
-{
-    VX_TRY(vx_canvas_create(canvas, tiles->panel_w, tiles->panel_h, &map->hooks));
-    return vx_tiles_draw(tiles, canvas, 0, 0, 0);
+    struct sink sink = {out, VITX_OK};
+    stb.hooks = &canvas->hooks;
+    const int done =
+        stbi_write_png_to_func(append, &sink, canvas->width, canvas->height, 3, canvas->pixels, 0);
+    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
+        if (stb.held[i])
+            stb_release(stb.held[i]);
+    stb.hooks = NULL;
+    if (!done)
+        return vx_fail(VITX_NOMEM, "no memory to compress a png of %d x %d pixels", canvas->width,
+                       canvas->height);
+    return sink.status;
 }
 
 static int render(vx_buffer *out, const vx_render_job *job)
 {
-    vx_tiles tiles = {0};
     vx_canvas canvas = {0};
-    const bool is_sheet = job->map->info.rank > 2;
-    int status = vx_tiles_prepare(&tiles, job, is_sheet ? SHEET_SIDE : 0);
+    int status = vx_sheet_draw(&canvas, job);
     if (status == VITX_OK)
-        status = is_sheet ? draw_sheet(&canvas, &tiles, job->map)
-                          : draw_single(&canvas, &tiles, job->map);
-    vx_tiles_dispose(&tiles); /* before encoding, which takes as much again */
-    if (status == VITX_OK)
-        status = vx_png_encode(out, &canvas);
+        status = encode(out, &canvas);
     vx_canvas_dispose(&canvas);
     return status;
 }

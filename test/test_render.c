@@ -1,0 +1,850 @@
+/* test_render.c: colour maps, scaling, and every output format. */
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vitx/vitx.h>
+
+#include "base/json.h"
+#include "explain/map.h"
+#include "image/colormap.h"
+#include "render/number.h"
+#include "render/scale.h"
+#include "util.h"
+
+/* ------------------------------------------------------------------ support ---------------- */
+
+/* An allocator that fails once, at allocation number fail_at (from 1; 0: never). */
+struct meter {
+    int count, live, fail_at;
+};
+
+static void *metered_alloc(size_t bytes, void *payload)
+{
+    struct meter *m = payload;
+    if (++m->count == m->fail_at)
+        return NULL;
+    m->live++;
+    return malloc(bytes);
+}
+
+static void metered_release(void *memory, void *payload)
+{
+    ((struct meter *)payload)->live--;
+    free(memory);
+}
+
+static vitx_hooks metered(struct meter *meter)
+{
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    hooks.alloc = metered_alloc;
+    hooks.release = metered_release;
+    hooks.payload = meter;
+    return hooks;
+}
+
+static vitx_hooks plain_hooks(void)
+{
+    vitx_hooks hooks;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    return hooks;
+}
+
+/* A map of a 60 x 40 picture whose input of 32 x 32 is the middle of the picture at 48 x 32, so
+ * that the columns 10 to 50 of the picture are seen. */
+static const vx_placement middle = {.resized_w = 48,
+                                    .resized_h = 32,
+                                    .left = 8,
+                                    .top = 0,
+                                    .input_w = 32,
+                                    .input_h = 32,
+                                    .scale_x = 1.25,
+                                    .scale_y = 1.25,
+                                    .filter = VITX_BILINEAR};
+
+static vitx_map *make_map(int rank, const int64_t *shape, const vitx_hooks *hooks)
+{
+    vitx_map *map;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    rng r = {5};
+    info.method = "rollout";
+    info.target = 7;
+    info.logit = 1.5f;
+    info.probability = 0.25f;
+    info.layer = info.head = info.query = VITX_AUTO;
+    info.rank = rank;
+    for (int i = 0; i < 4; i++)
+        info.shape[i] = i < rank ? shape[i] : 1;
+    info.grid_height = (int)shape[rank - 2];
+    info.grid_width = (int)shape[rank - 1];
+    info.picture_width = 60;
+    info.picture_height = 40;
+    ck_ok(vx_map_create(&map, &info, &middle, hooks));
+    for (size_t i = 0; i < map->count; i++)
+        map->values[i] = rng_float(&r, -0.25f, 1);
+    vx_map_finish(map);
+    return map;
+}
+
+static vitx_map *make_grid_map(void)
+{
+    const vitx_hooks hooks = plain_hooks();
+    return make_map(2, (const int64_t[]){4, 4}, &hooks);
+}
+
+static vitx_image *make_image(int w, int h)
+{
+    vitx_image *image;
+    uint8_t *rgb = malloc((size_t)w * (size_t)h * 3);
+    rng r = {11};
+    ck_assert(rgb != NULL);
+    for (int i = 0; i < w * h * 3; i++)
+        rgb[i] = (uint8_t)rng_int(&r, 0, 255);
+    ck_ok(vitx_image_from_rgb(&image, rgb, w, h, 0, NULL));
+    free(rgb);
+    return image;
+}
+
+/* Output of vitx_render_write in a growing block. */
+struct sink {
+    char *data;
+    size_t size;
+    int pieces, stop_at;
+};
+
+static int collect(const void *data, size_t bytes, void *payload)
+{
+    struct sink *sink = payload;
+    if (++sink->pieces == sink->stop_at)
+        return 1;
+    sink->data = realloc(sink->data, sink->size + bytes + 1);
+    ck_assert(sink->data != NULL);
+    memcpy(sink->data + sink->size, data, bytes);
+    sink->size += bytes;
+    sink->data[sink->size] = '\0';
+    return 0;
+}
+
+/* The png of a map, decoded again. */
+static vitx_image *draw(const vitx_map *map, const vitx_image *image, const vitx_render_opts *opts)
+{
+    struct sink sink = {0};
+    vitx_image *png;
+    vitx_render_opts o = *opts;
+    o.format = "png";
+    ck_ok(vitx_render_write(map, image, collect, &sink, &o));
+    ck_ok(vitx_image_open_memory(&png, sink.data, sink.size, "png", NULL));
+    free(sink.data);
+    return png;
+}
+
+static const uint8_t *pixel(const vitx_image *image, int x, int y)
+{
+    return vitx_image_pixels(image) + 3 * (y * vitx_image_width(image) + x);
+}
+
+static int difference(const uint8_t *a, const uint8_t *b)
+{
+    int worst = 0;
+    for (int c = 0; c < 3; c++)
+        worst = abs(a[c] - b[c]) > worst ? abs(a[c] - b[c]) : worst;
+    return worst;
+}
+
+/* ------------------------------------------------------------------ colour maps ------------ */
+
+START_TEST(test_colormap__matches_matplotlib)
+{
+    npy golden = read_npy(golden_path("render/colormaps.npy"));
+    int worst = 0;
+    for (size_t m = 0; m < golden.shape[0]; m++)
+        for (int i = 0; i < 256; i++) {
+            uint8_t rgb[3];
+            ck_assert(vx_colormap_at((int)m) != NULL);
+            vx_colormap_rgb(rgb, vx_colormap_at((int)m), (float)i / 255);
+            for (int c = 0; c < 3; c++) {
+                const int d = abs(rgb[c] - (int)golden.data[(m * 256 + (size_t)i) * 3 + (size_t)c]);
+                worst = d > worst ? d : worst;
+            }
+        }
+    ck_assert_int_le(worst, 2);
+    ck_assert(vx_colormap_at((int)golden.shape[0]) == NULL);
+    free_npy(&golden);
+}
+END_TEST
+
+START_TEST(test_colormap__names_are_those_promised)
+{
+    static const char *const names[] = {"turbo", "viridis", "inferno", "jet", "grey"};
+    for (int i = 0; i < 5; i++) {
+        ck_assert_str_eq(vitx_colormap_name(i), names[i]);
+        ck_assert(vx_colormap_find(names[i]) == vx_colormap_at(i));
+    }
+    ck_assert(vitx_colormap_name(5) == NULL && vitx_colormap_name(-1) == NULL);
+    ck_assert(vx_colormap_find("gray") == NULL);
+}
+END_TEST
+
+START_TEST(test_colormap__ends_and_nan)
+{
+    const vx_colormap *grey = vx_colormap_find("grey");
+    static const struct {
+        float v;
+        uint8_t grey;
+    } cases[] = {{0, 0},         {1, 255},        {-3, 0},    {9, 255},
+                 {-INFINITY, 0}, {INFINITY, 255}, {NAN, 128}, {0.2f, 51}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t rgb[3];
+        vx_colormap_rgb(rgb, grey, cases[i].v);
+        for (int c = 0; c < 3; c++)
+            ck_assert_int_eq(rgb[c], cases[i].grey);
+    }
+}
+END_TEST
+
+/* ------------------------------------------------------------------ numbers ---------------- */
+
+static void check_number(double v, int digits)
+{
+    char got[VX_NUMBER_TEXT], want[64];
+    vx_number_text(got, v, digits);
+    snprintf(want, sizeof want, "%.*g", digits, v);
+    ck_assert_str_eq(got, want);
+}
+
+START_TEST(test_number__is_what_printf_gives)
+{
+    static const double values[] = {0,
+                                    -0.0,
+                                    1,
+                                    -1,
+                                    10,
+                                    100,
+                                    0.1,
+                                    0.25,
+                                    1e-4,
+                                    1.5e-5,
+                                    999999999,
+                                    1e9,
+                                    1.25e9,
+                                    1e100,
+                                    1e-300,
+                                    5e-324,
+                                    1.7976931348623157e308,
+                                    0.999999999999,
+                                    123456789,
+                                    7.70569,
+                                    -6.74987};
+    rng r = {3};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        for (int digits = 1; digits <= 17; digits++)
+            check_number(values[i], digits);
+    for (int i = 0; i < 20000; i++) {
+        const uint32_t bits = (uint32_t)rng_next(&r);
+        float v;
+        memcpy(&v, &bits, 4);
+        if (isfinite(v))
+            check_number((double)v, 1 + i % 10);
+    }
+}
+END_TEST
+
+START_TEST(test_number__what_is_not_finite_is_null)
+{
+    char text[VX_NUMBER_TEXT];
+    vx_number_text(text, NAN, 9);
+    ck_assert_str_eq(text, "null");
+    vx_number_text(text, -INFINITY, 9);
+    ck_assert_str_eq(text, "null");
+}
+END_TEST
+
+START_TEST(test_number__keeps_its_point_in_any_locale)
+{
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8",
+                                        "ps_AF.UTF-8"};
+    char text[VX_NUMBER_TEXT];
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !found; i++)
+        found = setlocale(LC_ALL, names[i]) != NULL;
+    if (!found)
+        printf("skipped: no locale with a decimal comma is installed\n");
+    vx_number_text(text, -1234.5, 9);
+    setlocale(LC_ALL, "C");
+    ck_assert_str_eq(text, "-1234.5");
+}
+END_TEST
+
+/* ------------------------------------------------------------------ scaling ---------------- */
+
+static void check_scale(vitx_scale scale, const float *src, const float *want, size_t n, float low,
+                        float high)
+{
+    const vitx_hooks hooks = plain_hooks();
+    float got[8], l, h;
+    ck_ok(vx_scale_values(got, &l, &h, src, n, scale, &hooks));
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(fabsf(got[i] - want[i]) < 1e-6f, "scale %d, value %zu: %g, expected %g",
+                      (int)scale, i, (double)got[i], (double)want[i]);
+    ck_assert_float_eq(l, low);
+    ck_assert_float_eq(h, high);
+}
+
+START_TEST(test_scale__each_mode)
+{
+    const float v[] = {-2, 0, 1, 4};
+    check_scale(VITX_SCALE_MAX, v, (const float[]){0, 0, 0.25f, 1}, 4, 0, 4);
+    check_scale(VITX_SCALE_MINMAX, v, (const float[]){0, 2.0f / 6, 0.5f, 1}, 4, -2, 4);
+    check_scale(VITX_SCALE_SIGNED, v, (const float[]){0.25f, 0.5f, 0.625f, 1}, 4, -4, 4);
+    /* numpy.percentile([0, 0, 1, 4], 99) = 3.91 */
+    check_scale(VITX_SCALE_P99, v, (const float[]){0, 0, 1 / 3.91f, 1}, 4, 0, 3.91f);
+}
+END_TEST
+
+START_TEST(test_scale__constant_zero_and_negative_maps)
+{
+    const float zero[3] = {0}, two[] = {2, 2, 2}, minus[] = {-2, -2, -2};
+    const float ones[] = {1, 1, 1}, halves[] = {0.5f, 0.5f, 0.5f};
+    check_scale(VITX_SCALE_MAX, zero, zero, 3, 0, 0);
+    check_scale(VITX_SCALE_MINMAX, zero, zero, 3, 0, 0);
+    check_scale(VITX_SCALE_P99, zero, zero, 3, 0, 0);
+    check_scale(VITX_SCALE_SIGNED, zero, halves, 3, 0, 0);
+    check_scale(VITX_SCALE_MAX, two, ones, 3, 0, 2);
+    check_scale(VITX_SCALE_MINMAX, two, zero, 3, 2, 2);
+    check_scale(VITX_SCALE_MAX, minus, zero, 3, 0, 0);
+    check_scale(VITX_SCALE_SIGNED, minus, zero, 3, -2, 2);
+}
+END_TEST
+
+START_TEST(test_scale__extremes_and_what_is_not_finite)
+{
+    const float v[] = {-3e38f, 3e38f, NAN, INFINITY};
+    check_scale(VITX_SCALE_MINMAX, v, (const float[]){0, 1, 0.5f, 0.5f}, 4, -3e38f, 3e38f);
+    check_scale(VITX_SCALE_SIGNED, v, (const float[]){0, 1, 0.5f, 0.5f}, 4, -3e38f, 3e38f);
+    check_scale(VITX_SCALE_MAX, v, (const float[]){0, 1, 0, 0}, 4, 0, 3e38f);
+}
+END_TEST
+
+START_TEST(test_scale__p99_of_few_points_is_the_maximum)
+{
+    const vitx_hooks hooks = plain_hooks();
+    float v[400] = {0}, got[400], low, high;
+    v[17] = 8;
+    ck_ok(vx_scale_values(got, &low, &high, v, 400, VITX_SCALE_P99, &hooks));
+    ck_assert_float_eq(high, 8);
+    ck_assert_float_eq(got[17], 1);
+    ck_assert_float_eq(got[18], 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ npy -------------------- */
+
+START_TEST(test_npy__holds_the_raw_values)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(4, (const int64_t[]){2, 3, 4, 5}, &hooks);
+    char *folder = make_folder(), path[128];
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/map.npy", folder);
+    ck_ok(vitx_render(map, NULL, path, NULL));
+    npy got = read_npy(path);
+    ck_assert_int_eq(got.rank, 4);
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(got.shape[i], (size_t)i + 2);
+    for (size_t i = 0; i < got.count; i++)
+        ck_assert_double_eq(got.data[i], (double)map->values[i]);
+    unsigned char *file = read_file(path, &bytes);
+    ck_assert(memcmp(file, "\x93NUMPY\x01\x00", 8) == 0);
+    ck_assert_uint_eq((10 + file[8] + 256u * file[9]) % 64, 0);
+    ck_assert_int_eq(file[9 + file[8] + 256 * file[9]], '\n');
+    ck_assert(strstr((char *)file + 10,
+                     "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4, 5), }") != NULL);
+    free(file);
+    free_npy(&got);
+    remove_folder(folder);
+    free(folder);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ json ------------------- */
+
+static double number_at(const vx_json *node, const char *key)
+{
+    double v;
+    ck_assert_msg(vx_json_number(vx_json_get(node, key), &v), "%s is no number", key);
+    return v;
+}
+
+static vx_json *render_json(const vitx_map *map, const vitx_render_opts *opts)
+{
+    struct sink sink = {0};
+    vx_json *root;
+    vitx_render_opts o = *opts;
+    o.format = "json";
+    ck_ok(vitx_render_write(map, NULL, collect, &sink, &o));
+    ck_assert_int_eq(sink.data[sink.size - 1], '\n');
+    ck_ok(vx_json_parse(&root, sink.data, sink.size, "json", 100000));
+    free(sink.data);
+    return root;
+}
+
+START_TEST(test_json__says_what_the_map_is)
+{
+    vitx_map *map = make_grid_map();
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.title = "a \"b\"\n\xff.jpg";
+    opts.label = "tench, Tinca tinca";
+    vx_json *root = render_json(map, &opts);
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "image")), "a \"b\"\n\xef\xbf\xbd.jpg");
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "method")), "rollout");
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "label")), opts.label);
+    ck_assert_double_eq(number_at(root, "target"), 7);
+    ck_assert_double_eq(number_at(root, "logit"), 1.5);
+    ck_assert_double_eq(number_at(root, "probability"), 0.25);
+    ck_assert(vx_json_is_null(vx_json_get(root, "layer")));
+    ck_assert(vx_json_is_null(vx_json_get(root, "head")));
+    ck_assert(vx_json_is_null(vx_json_get(root, "query")));
+    ck_assert_double_eq_tol(number_at(root, "min"), (double)map->info.min, 1e-8);
+    ck_assert_double_eq_tol(number_at(root, "max"), (double)map->info.max, 1e-8);
+    const vx_json *seen = vx_json_first(vx_json_get(root, "seen"));
+    for (int i = 0; i < 4; i++, seen = vx_json_next(seen)) {
+        double v;
+        ck_assert(vx_json_number(seen, &v));
+        ck_assert_double_eq_tol(v, map->info.seen[i], 1e-6);
+    }
+    vx_json_free(root);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_json__nests_values_as_the_shape)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(3, (const int64_t[]){2, 3, 4}, &hooks);
+    map->info.layer = VITX_ALL;
+    map->info.head = 2;
+    vx_json *root = render_json(map, &(vitx_render_opts)VITX_RENDER_OPTS_INIT);
+    const float *want = map->values;
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "layer")), "all");
+    ck_assert_double_eq(number_at(root, "head"), 2);
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "image")), "");
+    ck_assert(vx_json_is_null(vx_json_get(root, "label")));
+    const vx_json *values = vx_json_get(root, "values");
+    ck_assert_int_eq(vx_json_size(values), 2);
+    for (const vx_json *plane = vx_json_first(values); plane; plane = vx_json_next(plane)) {
+        ck_assert_int_eq(vx_json_size(plane), 3);
+        for (const vx_json *row = vx_json_first(plane); row; row = vx_json_next(row)) {
+            ck_assert_int_eq(vx_json_size(row), 4);
+            for (const vx_json *v = vx_json_first(row); v; v = vx_json_next(v)) {
+                double number;
+                ck_assert(vx_json_number(v, &number));
+                ck_assert_float_eq((float)number, *want++); /* nine digits give a float back */
+            }
+        }
+    }
+    vx_json_free(root);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ png -------------------- */
+
+/* A map as large as the input: nothing is interpolated, every pixel is its value's colour. */
+START_TEST(test_png__map_alone_shows_each_value)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(2, (const int64_t[]){32, 32}, &hooks);
+    for (int i = 0; vitx_colormap_name(i); i++) {
+        vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+        opts.layout = VITX_LAYOUT_MAP;
+        opts.frame = VITX_FRAME_INPUT;
+        opts.colormap = vitx_colormap_name(i);
+        vitx_image *png = draw(map, NULL, &opts);
+        ck_assert_int_eq(vitx_image_width(png), 32);
+        ck_assert_int_eq(vitx_image_height(png), 32);
+        for (int k = 0; k < 32 * 32; k++) {
+            uint8_t want[3];
+            vx_colormap_rgb(want, vx_colormap_at(i), fmaxf(map->values[k], 0) / map->info.max);
+            ck_assert_int_le(difference(pixel(png, k % 32, k / 32), want), 1);
+        }
+        vitx_image_free(png);
+    }
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__alpha_0_is_the_picture_where_it_was_seen)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.alpha = 0;
+    vitx_image *png = draw(map, image, &opts);
+    ck_assert_int_eq(vitx_image_width(png), 60);
+    ck_assert_int_eq(vitx_image_height(png), 40);
+    for (int y = 0; y < 40; y++)
+        for (int x = 0; x < 60; x++) {
+            const uint8_t *want = pixel(image, x, y), *got = pixel(png, x, y);
+            if (x >= 10 && x < 50) /* (0 + 8) * 1.25 to (32 + 8) * 1.25 */
+                ck_assert_int_eq(difference(got, want), 0);
+            else
+                for (int c = 0; c < 3; c++)
+                    ck_assert_int_eq(got[c], want[c] * 90 / 256);
+        }
+    vitx_image_free(png);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__alpha_mixes_picture_and_map)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.layout = VITX_LAYOUT_MAP;
+    vitx_image *colours = draw(map, image, &opts);
+    opts.layout = VITX_LAYOUT_OVERLAY;
+    opts.alpha = 0.25f;
+    vitx_image *png = draw(map, image, &opts);
+    for (int y = 0; y < 40; y++)
+        for (int x = 10; x < 50; x++)
+            for (int c = 0; c < 3; c++) {
+                const double want = 0.75 * pixel(image, x, y)[c] + 0.25 * pixel(colours, x, y)[c];
+                ck_assert_double_eq_tol(pixel(png, x, y)[c], want, 1);
+            }
+    vitx_image_free(png);
+    vitx_image_free(colours);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* The map's highest cell lies where vitx_map_to_picture says. */
+START_TEST(test_png__the_map_lies_where_the_model_saw_it)
+{
+    vitx_map *map = make_grid_map(), *there;
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.layout = VITX_LAYOUT_MAP;
+    opts.colormap = "grey";
+    for (size_t i = 0; i < map->count; i++)
+        map->values[i] = i == 6 ? 2 : 0;
+    ck_ok(vitx_map_to_picture(&there, map));
+    vitx_image *png = draw(map, NULL, &opts);
+    for (int y = 0; y < 40; y++)
+        for (int x = 10; x < 50; x++)
+            ck_assert_double_eq_tol(pixel(png, x, y)[0],
+                                    (double)there->values[y * 60 + x] / 2 * 255, 1.5);
+    vitx_image_free(png);
+    vitx_map_free(there);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__input_frame_shows_what_the_model_saw)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    uint8_t want[32 * 32 * 3];
+    opts.frame = VITX_FRAME_INPUT;
+    opts.alpha = 0;
+    vitx_image *png = draw(map, image, &opts);
+    ck_ok(vx_preprocess_u8(want, image, &middle, &map->hooks));
+    ck_assert_int_eq(vitx_image_width(png), 32);
+    ck_assert_int_eq(vitx_image_height(png), 32);
+    ck_assert_mem_eq(vitx_image_pixels(png), want, sizeof want);
+    vitx_image_free(png);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__side_has_the_picture_on_its_left)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    vitx_image *overlay = draw(map, image, &opts);
+    opts.layout = VITX_LAYOUT_SIDE;
+    vitx_image *png = draw(map, image, &opts);
+    const int w = vitx_image_width(png);
+    ck_assert_int_gt(w, 120);
+    ck_assert_int_eq(vitx_image_height(png), 40);
+    for (int y = 0; y < 40; y++)
+        for (int x = 0; x < 60; x++) {
+            ck_assert_int_eq(difference(pixel(png, x, y), pixel(image, x, y)), 0);
+            ck_assert_int_eq(difference(pixel(png, w - 60 + x, y), pixel(overlay, x, y)), 0);
+        }
+    vitx_image_free(png);
+    vitx_image_free(overlay);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__colour_bar_runs_from_low_to_high)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.colorbar = 1;
+    opts.colormap = "grey";
+    vitx_image *png = draw(map, image, &opts);
+    const int w = vitx_image_width(png);
+    ck_assert_int_eq(vitx_image_height(png), 40 + 26);
+    ck_assert_int_le(pixel(png, 3, 40 + 8)[0], 4);
+    ck_assert_int_ge(pixel(png, w - 4, 40 + 8)[0], 251);
+    for (int x = 4; x < w - 4; x++)
+        ck_assert_int_ge(pixel(png, x, 40 + 8)[0], pixel(png, x - 1, 40 + 8)[0]);
+    int dark = 0; /* the numbers */
+    for (int x = 0; x < w; x++)
+        for (int y = 40 + 15; y < 40 + 26; y++)
+            dark += pixel(png, x, y)[0] < 100;
+    ck_assert_int_gt(dark, 30);
+    vitx_image_free(png);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* Layers are rows, heads columns; each tile is what its own layer and head would give. */
+START_TEST(test_png__sheet_has_a_tile_for_each_layer_and_head)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(4, (const int64_t[]){2, 3, 4, 4}, &hooks);
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    map->info.layer = map->info.head = VITX_ALL;
+    vitx_image *sheet = draw(map, image, &opts);
+    const int cell_w = (vitx_image_width(sheet) - 12) / 3,
+              cell_h = (vitx_image_height(sheet) - 12) / 2;
+    ck_assert_int_ge(cell_w, 60 + 12);
+    for (int i = 0; i < 6; i++) {
+        vitx_map *one = make_map(2, (const int64_t[]){4, 4}, &hooks);
+        memcpy(one->values, map->values + 16 * i, 16 * sizeof(float));
+        vitx_image *tile = draw(one, image, &opts);
+        const int x0 = 12 + i % 3 * cell_w, y0 = (i / 3 + 1) * cell_h - 40;
+        for (int y = 0; y < 40; y++)
+            for (int x = 0; x < 60; x++)
+                ck_assert_int_eq(difference(pixel(sheet, x0 + x, y0 + y), pixel(tile, x, y)), 0);
+        vitx_image_free(tile);
+        vitx_map_free(one);
+    }
+    vitx_image_free(sheet);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__sheet_of_one_axis_is_about_square)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(3, (const int64_t[]){12, 4, 4}, &hooks);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.layout = VITX_LAYOUT_MAP;
+    map->info.layer = VITX_ALL;
+    vitx_image *sheet = draw(map, NULL, &opts);
+    const double ratio = (double)vitx_image_width(sheet) / vitx_image_height(sheet);
+    ck_assert_msg(ratio > 0.6 && ratio < 1.7, "%d x %d", vitx_image_width(sheet),
+                  vitx_image_height(sheet));
+    vitx_image_free(sheet);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__large_pictures_become_small_tiles)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(3, (const int64_t[]){2, 4, 4}, &hooks);
+    vitx_image *image = make_image(1200, 800);
+    map->info.picture_width = 1200;
+    map->info.picture_height = 800;
+    map->placement.scale_x = map->placement.scale_y = 25;
+    vitx_image *sheet = draw(map, image, &(vitx_render_opts)VITX_RENDER_OPTS_INIT);
+    ck_assert_int_lt(vitx_image_width(sheet), 700);
+    ck_assert_int_lt(vitx_image_height(sheet), 500);
+    vitx_image_free(sheet);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__absurd_sheets_are_refused)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(4, (const int64_t[]){80, 80, 1, 1}, &hooks);
+    struct sink sink = {0};
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.format = "png";
+    opts.layout = VITX_LAYOUT_MAP;
+    map->info.picture_width = map->info.picture_height = 256;
+    ck_fails(vitx_render_write(map, NULL, collect, &sink, &opts), VITX_UNSUPPORTED,
+             "at most 268435456 pixels");
+    vitx_map_free(map);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ every format ----------- */
+
+START_TEST(test_render__wrong_options_are_named)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40), *other = make_image(40, 60);
+    vitx_render_opts o;
+    struct sink sink = {0};
+    ck_fails(vitx_render(map, image, "x.gif", NULL), VITX_INVALID,
+             "x.gif: the ending of the name is of no known format; there are png, npy, json");
+    ck_fails(vitx_render(map, image, "png", NULL), VITX_INVALID, "png, npy, json");
+    ck_fails(vitx_render(map, image, "a.png/b", NULL), VITX_INVALID, "png, npy, json");
+    ck_fails(vitx_render(map, NULL, "x.png", NULL), VITX_INVALID, "needs the picture");
+    ck_fails(vitx_render(map, other, "x.png", NULL), VITX_INVALID, "40 x 60");
+    ck_fails(vitx_render(NULL, image, "x.png", NULL), VITX_INVALID, "map");
+    ck_fails(vitx_render(map, image, NULL, NULL), VITX_INVALID, "path");
+    ck_fails(vitx_render_write(map, image, collect, &sink, NULL), VITX_INVALID, "png, npy, json");
+    vitx_render_opts_init(&o);
+    o.format = "png";
+    ck_fails(vitx_render_write(map, image, NULL, NULL, &o), VITX_INVALID, "write");
+    o.colormap = "plasma";
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID,
+             "turbo, viridis, inferno, jet, grey");
+    o.colormap = NULL;
+    o.format = "html";
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "\"html\"");
+    o.format = "png";
+    static const float alphas[] = {-0.1f, 1.1f, NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        o.alpha = alphas[i];
+        ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "alpha");
+    }
+    o.alpha = 1;
+    o.layout = (vitx_layout)3;
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "layout");
+    o.layout = VITX_LAYOUT_MAP;
+    o.scale = (vitx_scale)4;
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "scale");
+    o.scale = VITX_SCALE_MAX;
+    o.frame = (vitx_frame)2;
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "frame");
+    o.struct_size = 3;
+    ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "struct_size");
+    ck_assert_uint_eq(sink.size, 0);
+    vitx_image_free(other);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_render__every_format_through_file_and_function)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    char *folder = make_folder(), path[128];
+    for (int i = 0; vitx_format_name(i); i++) {
+        vitx_render_opts o = VITX_RENDER_OPTS_INIT;
+        struct sink sink = {0};
+        size_t bytes;
+        snprintf(path, sizeof path, "%s/map.%s", folder, vitx_format_name(i));
+        ck_ok(vitx_render(map, image, path, NULL));
+        o.format = vitx_format_name(i);
+        ck_ok(vitx_render_write(map, image, collect, &sink, &o));
+        char *file = read_file(path, &bytes);
+        ck_assert_uint_eq(bytes, sink.size);
+        ck_assert_mem_eq(file, sink.data, bytes);
+        free(file);
+        free(sink.data);
+        sink = (struct sink){.stop_at = 1};
+        ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_IO, "the writer stopped");
+        snprintf(path, sizeof path, "%s/missing/map.%s", folder, vitx_format_name(i));
+        ck_fails(vitx_render(map, image, path, NULL), VITX_IO, path);
+    }
+    snprintf(path, sizeof path, "%s/UPPER.PNG", folder);
+    ck_ok(vitx_render(map, image, path, NULL));
+    remove_folder(folder);
+    free(folder);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* Whichever allocation fails: VITX_NOMEM, nothing leaked, and the map is as good as before. */
+START_TEST(test_render__survives_every_failing_allocation)
+{
+    struct meter meter = {0};
+    const vitx_hooks hooks = metered(&meter);
+    vitx_map *map = make_map(3, (const int64_t[]){2, 4, 4}, &hooks);
+    vitx_image *image = make_image(600, 400);
+    map->info.picture_width = 600;
+    map->info.picture_height = 400;
+    map->info.layer = VITX_ALL;
+    map->placement.scale_x = map->placement.scale_y = 12.5;
+    const int before = meter.live;
+    for (int i = 0; vitx_format_name(i); i++)
+        for (int frame = 0; frame < 2; frame++) {
+            int status = VITX_NOMEM;
+            for (int fail = 1; status != VITX_OK; fail++) {
+                vitx_render_opts o = VITX_RENDER_OPTS_INIT;
+                struct sink sink = {0};
+                o.format = vitx_format_name(i);
+                o.frame = (vitx_frame)frame;
+                o.scale = VITX_SCALE_P99;
+                meter.count = 0;
+                meter.fail_at = fail;
+                status = vitx_render_write(map, image, collect, &sink, &o);
+                ck_assert(status == VITX_OK || status == VITX_NOMEM);
+                ck_assert_int_eq(meter.live, before);
+                ck_assert_int_lt(fail, 1000);
+                free(sink.data);
+            }
+        }
+    vitx_image_free(image);
+    meter.fail_at = 0;
+    vitx_map_free(map);
+    ck_assert_int_eq(meter.live, 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("render");
+    TCase *t = tcase_create("colours");
+    tcase_add_test(t, test_colormap__matches_matplotlib);
+    tcase_add_test(t, test_colormap__names_are_those_promised);
+    tcase_add_test(t, test_colormap__ends_and_nan);
+    suite_add_tcase(s, t);
+    t = tcase_create("numbers");
+    tcase_add_test(t, test_number__is_what_printf_gives);
+    tcase_add_test(t, test_number__what_is_not_finite_is_null);
+    tcase_add_test(t, test_number__keeps_its_point_in_any_locale);
+    tcase_add_test(t, test_scale__each_mode);
+    tcase_add_test(t, test_scale__constant_zero_and_negative_maps);
+    tcase_add_test(t, test_scale__extremes_and_what_is_not_finite);
+    tcase_add_test(t, test_scale__p99_of_few_points_is_the_maximum);
+    suite_add_tcase(s, t);
+    t = tcase_create("formats");
+    tcase_add_test(t, test_npy__holds_the_raw_values);
+    tcase_add_test(t, test_json__says_what_the_map_is);
+    tcase_add_test(t, test_json__nests_values_as_the_shape);
+    tcase_add_test(t, test_render__wrong_options_are_named);
+    tcase_add_test(t, test_render__every_format_through_file_and_function);
+    tcase_add_test(t, test_render__survives_every_failing_allocation);
+    suite_add_tcase(s, t);
+    t = tcase_create("png");
+    tcase_add_test(t, test_png__map_alone_shows_each_value);
+    tcase_add_test(t, test_png__alpha_0_is_the_picture_where_it_was_seen);
+    tcase_add_test(t, test_png__alpha_mixes_picture_and_map);
+    tcase_add_test(t, test_png__the_map_lies_where_the_model_saw_it);
+    tcase_add_test(t, test_png__input_frame_shows_what_the_model_saw);
+    tcase_add_test(t, test_png__side_has_the_picture_on_its_left);
+    tcase_add_test(t, test_png__colour_bar_runs_from_low_to_high);
+    tcase_add_test(t, test_png__sheet_has_a_tile_for_each_layer_and_head);
+    tcase_add_test(t, test_png__sheet_of_one_axis_is_about_square);
+    tcase_add_test(t, test_png__large_pictures_become_small_tiles);
+    tcase_add_test(t, test_png__absurd_sheets_are_refused);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+VX_TEST_MAIN(suite)
