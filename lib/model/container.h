@@ -32,6 +32,7 @@ typedef struct vx_container {
     vx_file **files;    /* [file_count] */
     int file_count;
     char *names;        /* what the names point into */
+    size_t names_size;
     char *path;         /* for messages */
 } vx_container;
 
@@ -40,12 +41,18 @@ typedef struct vx_container {
 int vx_safetensors_open(vx_container **out, const char *path, const vitx_hooks *hooks);
 void vx_container_close(vx_container *container); /* accepts NULL */
 
+/* Whether a path names the index of a sharded file. */
+bool vx_safetensors_is_index(const char *path);
+
 /* By name, NULL if there is none. */
 const vx_tensor *vx_container_find(const vx_container *container, const char *name);
 
 /* Elements first..first+count-1 in C order as f32. VITX_FORMAT, naming the tensor and the index,
  * for a NaN or an infinity. */
 int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count);
+
+/* "F32", "F16", "BF16"; "other". */
+const char *vx_dtype_name(vx_dtype dtype);
 
 /* "[197, 192]" into text; returns text. */
 const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int rank);

@@ -8,6 +8,8 @@
 #include "kernels/device.h"
 #include "model/arch.h"
 #include "model/container.h"
+#include "model/family.h"
+#include "model/labels.h"
 
 /* The weights of one block; shapes as vx_arch names them (D width, F hidden). Pointers are memory
  * of the device. */
@@ -40,19 +42,14 @@ typedef struct vx_weights {
     vx_weight head;        /* [K, D]; data NULL where K is 0 */
 } vx_weights;
 
-/* Class names. */
-typedef struct vx_labels {
-    char **names; /* [count]; an entry may be NULL */
-    int count;
-} vx_labels;
-
 struct vitx_model {
     vitx_hooks hooks;
     char *path;
     vx_container *container;
     vx_arch arch;
-    const struct vx_family *family;
-    const struct vx_naming *naming;
+    const vx_family *family;
+    const vx_naming *naming;
+    vx_found found;          /* the tensors, in the container */
     char *architecture;      /* as config.json names it, "" if not */
     vitx_recipe recipe;
     vx_labels labels;
@@ -67,6 +64,9 @@ struct vitx_model {
  * checked then). They belong to the model. Any thread. */
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
                      const char *precision, const vx_device_env *env);
+
+/* Frees what vx_model_weights packed; part of vitx_model_free. */
+void vx_model_free_weights(vitx_model *model);
 
 /* Multiply-adds of one forward of one picture, times two. */
 int64_t vx_arch_flops(const vx_arch *arch);

@@ -1,0 +1,142 @@
+/*
+ * model/container.c: what every container format shares: lookup by name, and values as f32.
+ *
+ * Half formats: value = (-1)^s 2^(e-15) (1 + m/1024), or (-1)^s m 2^-24 where e is 0 (IEEE 754
+ * binary16); bfloat16 is the upper half of a float. Files are little-endian, and so are the
+ * processors that vitx runs on.
+ */
+#include "model/container.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LANES 256  /* a constant number of steps lets the compiler use vectors */
+#define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
+
+void vx_container_close(vx_container *container)
+{
+    if (!container)
+        return;
+    const vitx_hooks hooks = container->hooks;
+    for (int i = 0; i < container->file_count; i++)
+        vx_file_close(container->files[i]);
+    vx_release(&hooks, container->files);
+    vx_release(&hooks, container->tensors);
+    vx_release(&hooks, container->names);
+    vx_release(&hooks, container->path);
+    vx_release(&hooks, container);
+}
+
+const vx_tensor *vx_container_find(const vx_container *container, const char *name)
+{
+    int low = 0, high = container->count;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        const int order = strcmp(name, container->tensors[middle].name);
+        if (order == 0)
+            return &container->tensors[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const char *vx_dtype_name(vx_dtype dtype)
+{
+    static const char *const names[] = {"F32", "F16", "BF16", "other"};
+    return names[dtype];
+}
+
+const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int rank)
+{
+    size_t at = 0;
+    for (int i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? ", " : "[", (long long)shape[i]);
+    if (at < size)
+        snprintf(text + at, size - at, "%s", rank ? "]" : "[]");
+    return text;
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* All branches are computed and no f32 subnormal occurs, so it holds with denormals-are-zero. */
+static float half_to_float(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
+    const uint32_t tiny = bits_of((float)(int32_t)magnitude * 0x1p-24f);
+    const uint32_t large = (112u << 23) + (magnitude << 13);
+    const uint32_t infinite = 0x7f800000 | (magnitude & 0x3ff) << 13;
+    return float_of(sign | (magnitude < 0x400    ? tiny
+                            : magnitude < 0x7c00 ? large
+                                                 : infinite));
+}
+
+static void convert(float *dst, const uint16_t *src, size_t count, vx_dtype dtype)
+{
+    if (dtype == VX_F16)
+        for (size_t i = 0; i < count; i++)
+            dst[i] = half_to_float(src[i]);
+    else
+        for (size_t i = 0; i < count; i++)
+            dst[i] = float_of((uint32_t)src[i] << 16);
+}
+
+static bool finite_lanes(const float *x)
+{
+    uint32_t bad = 0;
+    for (int i = 0; i < LANES; i++)
+        bad |= (bits_of(x[i]) & 0x7f800000) == 0x7f800000;
+    return !bad;
+}
+
+/* First element that is no finite number, or count. */
+static uint64_t find_bad(const float *x, uint64_t count)
+{
+    uint64_t i = 0;
+    while (count - i >= LANES && finite_lanes(x + i))
+        i += LANES;
+    while (i < count && (bits_of(x[i]) & 0x7f800000) != 0x7f800000)
+        i++;
+    return i;
+}
+
+int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
+{
+    if (tensor->dtype == VX_DTYPE_OTHER)
+        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is %s; vitx reads F32, F16 and BF16",
+                       tensor->file->path, tensor->name, tensor->dtype_name);
+    if (first > tensor->count || count > tensor->count - first || count > SIZE_MAX / sizeof *dst)
+        return vx_fail(VITX_INVALID, "%s: tensor %.100s has %llu elements, asked for %llu from %llu",
+                       tensor->file->path, tensor->name, (unsigned long long)tensor->count,
+                       (unsigned long long)count, (unsigned long long)first);
+    if (tensor->dtype == VX_F32) {
+        VX_TRY(vx_file_read(tensor->file, dst, tensor->offset + 4 * first, (size_t)count * 4));
+    } else {
+        uint16_t halfs[CHUNK];
+        for (uint64_t i = 0; i < count; i += CHUNK) {
+            const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
+            VX_TRY(vx_file_read(tensor->file, halfs, tensor->offset + 2 * (first + i), n * 2));
+            convert(dst + i, halfs, n, tensor->dtype);
+        }
+    }
+    const uint64_t bad = find_bad(dst, count);
+    if (bad < count)
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu", tensor->file->path,
+                       tensor->name, bits_of(dst[bad]) << 9 ? "a NaN" : "an infinity",
+                       (unsigned long long)(first + bad));
+    return VITX_OK;
+}

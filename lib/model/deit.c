@@ -1,0 +1,23 @@
+/*
+ * model/deit.c: DeiT and DeiT III (Touvron et al. 2020, arXiv:2012.12877; 2022, arXiv:2204.07118).
+ *
+ * In timm's names a plain DeiT is a ViT whose pictures are normalised otherwise, so only its
+ * architecture's name tells. Hugging Face's always has a distillation token after the class token;
+ * DeiTForImageClassification reads the class token alone. Models that average two heads (timm's
+ * *_distilled, Hugging Face's ...WithTeacher) are refused in family.c.
+ */
+#include "model/family.h"
+
+static const char *const architectures[] = {"deit_", "deit3_", NULL};
+
+/* timm: _cfg() of models/deit.py */
+static const vx_recipe_defaults timm_recipe = {
+    VITX_BICUBIC, true, VITX_RESIZE_SHORTEST, 0.9, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+
+static const vx_dialect dialects[] = {
+    {.naming = &vx_naming_timm, .prefix = "", .architectures = architectures, .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf, .prefix = "deit.", .recipe = &vx_hf_deit_processor},
+    {0},
+};
+
+const vx_family vx_family_deit = {.name = "deit", .dialects = dialects};

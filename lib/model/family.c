@@ -1,0 +1,549 @@
+/*
+ * model/family.c: which family a file is of, and its tensors by role.
+ *
+ * Sizes are read from the tensors' shapes; what the configuration says besides must agree. Every
+ * tensor of the file must be used or known to be harmless: one that is left over (a query norm, a
+ * relative position bias) would change the answer.
+ */
+#include "model/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_DEPTH 1024
+#define MAX_WIDTH 65536
+#define MAX_HIDDEN (1 << 20)
+#define MAX_CLASSES (1 << 24)
+#define MAX_TOKENS (1 << 20)
+#define MAX_PATCH 1024
+
+#define VX_FAMILY(name) extern const vx_family vx_family_##name;
+#include "model/families.def"
+#undef VX_FAMILY
+
+static const vx_family *const families[] = {
+#define VX_FAMILY(name) &vx_family_##name,
+#include "model/families.def"
+#undef VX_FAMILY
+};
+#define FAMILIES (sizeof families / sizeof families[0])
+
+const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                         vx_role role, int block)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (const char *p = naming->names[role]; p && *p && at + 1 < size; p++) {
+        if (*p == '*')
+            at += (size_t)snprintf(text + at, size - at, "%s", prefix);
+        else if (*p == '#')
+            at += (size_t)snprintf(text + at, size - at, "%d", block);
+        else
+            at += (size_t)snprintf(text + at, size - at, "%c", *p);
+    }
+    return text;
+}
+
+/* -------------------------------------------------------------------------- refusals ------ */
+
+/* Tensor names that tell of networks vitx does not run: '^' begins so, else contains. */
+static const struct {
+    const char *pattern, *what;
+} foreign[] = {
+    {"^head_dist.", "a distilled DeiT, which averages the answers of two heads"},
+    {"distillation_classifier.", "a distilled DeiT, which averages the answers of two heads"},
+    {"^reg_token", "a model with register tokens"},
+    {"register_tokens", "a model with register tokens"},
+    {"layer_scale1.lambda1", "a DINOv2"},
+    {"^vision_model.", "the vision part of a CLIP or SigLIP"},
+    {"^text_model.", "the text part of a CLIP or SigLIP"},
+    {"^visual.", "an OpenCLIP model"},
+    {"embeddings.class_embedding", "the vision part of a CLIP"},
+    {"^attn_pool.", "a model with an attention-pooling head"},
+    {"q_norm.", "a model that normalises its queries and keys"},
+    {"k_norm.", "a model that normalises its queries and keys"},
+    {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
+    {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
+    {"attn.q_bias", "a BEiT or EVA model"},
+    {".attns.", "a model with parallel blocks"},
+    {"blocks.0.in_proj.", "a model with parallel blocks"},
+    {"mlp.w12.", "a model with SwiGLU"},
+    {"mlp.weights_in.", "a model with SwiGLU"},
+    {"mlp.fc1_g.", "a model with SwiGLU"},
+    {"lm_head.", "a language model"},
+    {"embed_tokens.", "a language model"},
+    {"word_embeddings.", "a language model"},
+    {"^model.layers.", "a language model"},
+    {"^transformer.h.", "a language model"},
+    {"decoder", "a masked autoencoder or another model with a decoder"},
+    {"downsample", "a network in stages, as Swin"},
+    {"^stages.", "a network in stages, as ConvNeXt"},
+    {"convnext", "a ConvNeXt"},
+    {"^timm_model.", "a timm model wrapped by transformers (timm's own file is read)"},
+};
+
+/* The same for timm's names of architectures, whose tensors alone would pass for a plain ViT. */
+static const struct {
+    const char *part, *what;
+} foreign_architectures[] = {
+    {"_rpn", "which normalises after each layer, not before"},
+    {"clip", "a CLIP vision tower"},
+    {"siglip", "a SigLIP vision tower"},
+    {"dinov2", "a DINOv2"},
+    {"dinov3", "a DINOv3"},
+};
+
+static bool matches(const char *name, const char *pattern)
+{
+    return pattern[0] == '^' ? strncmp(name, pattern + 1, strlen(pattern + 1)) == 0
+                             : strstr(name, pattern) != NULL;
+}
+
+static int refuse_foreign_tensors(const vx_container *c)
+{
+    for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
+        for (int i = 0; i < c->count; i++)
+            if (matches(c->tensors[i].name, foreign[k].pattern))
+                return vx_fail(VITX_UNSUPPORTED, "%s: looks like %s, which vitx does not run (tensor %.100s)",
+                               c->path, foreign[k].what, c->tensors[i].name);
+    return VITX_OK;
+}
+
+static int refuse_foreign_architecture(const vx_container *c, const char *architecture)
+{
+    for (size_t k = 0; k < sizeof foreign_architectures / sizeof foreign_architectures[0]; k++)
+        if (strstr(architecture, foreign_architectures[k].part))
+            return vx_fail(VITX_UNSUPPORTED, "%s: architecture %.100s, %s, is not run by vitx", c->path,
+                           architecture, foreign_architectures[k].what);
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- matching ------ */
+
+static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming, const char *prefix,
+                                  vx_role role, int block)
+{
+    char name[200];
+    return naming->names[role] ? vx_container_find(c, vx_role_name(name, sizeof name, naming, prefix, role, block))
+                               : NULL;
+}
+
+static bool begins_with_one_of(const char *text, const char *const *beginnings)
+{
+    for (; beginnings && *beginnings; beginnings++)
+        if (strncmp(text, *beginnings, strlen(*beginnings)) == 0)
+            return true;
+    return false;
+}
+
+static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
+{
+    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
+        return false;
+    const char *architecture = d->naming->architecture(config);
+    return !d->architectures || (architecture && begins_with_one_of(architecture, d->architectures));
+}
+
+/* Hugging Face's bare models have no prefix and no head. */
+static int refuse_unknown(const vx_container *c)
+{
+    for (size_t f = 0; f < FAMILIES; f++)
+        for (const vx_dialect *d = families[f]->dialects; d->naming; d++)
+            if (d->prefix[0] && find_role(c, d->naming, "", VX_PATCH_W, 0))
+                return vx_fail(VITX_UNSUPPORTED, "%s: a bare model of %s: it has no classification head",
+                               c->path, d->naming->title);
+    if (c->count == 0)
+        return vx_fail(VITX_FORMAT, "%s: holds no tensor", c->path);
+    return vx_fail(VITX_UNSUPPORTED, "%s: no Vision Transformer that vitx knows: there is neither tensor "
+                                     "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
+                                     "projection.weight (Hugging Face) among its %d; the first is %.100s",
+                   c->path, c->count, c->tensors[0].name);
+}
+
+int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config)
+{
+    VX_TRY(refuse_foreign_tensors(container));
+    for (size_t f = 0; f < FAMILIES; f++)
+        for (const vx_dialect *d = families[f]->dialects; d->naming; d++) {
+            if (!match_dialect(d, container, config))
+                continue;
+            const char *architecture = d->naming->architecture(config);
+            *out = (vx_match){families[f], d, d->prefix};
+            return architecture ? refuse_foreign_architecture(container, architecture) : VITX_OK;
+        }
+    return refuse_unknown(container);
+}
+
+/* -------------------------------------------------------------------------- shapes -------- */
+
+typedef enum dim { DIM_END = 0, ONE, ROWS, D, D3, F, K, C, PH, PW } dim;
+
+/* Shape of each role, and whether a model may lack it; WITH: there if the role before it is. */
+typedef enum need { REQUIRED = 0, OPTIONAL, WITH } need;
+static const struct {
+    need need;
+    unsigned char shape[5];
+} roles[VX_ROLES] = {
+    [VX_PATCH_W] = {REQUIRED, {D, C, PH, PW}},
+    [VX_PATCH_B] = {OPTIONAL, {D}},
+    [VX_CLASS_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_DISTILLATION_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_POSITIONS] = {REQUIRED, {ONE, ROWS, D}},
+    [VX_NORM_PRE_W] = {OPTIONAL, {D}},
+    [VX_NORM_PRE_B] = {WITH, {D}},
+    [VX_NORM_W] = {OPTIONAL, {D}},
+    [VX_NORM_B] = {WITH, {D}},
+    [VX_FC_NORM_W] = {OPTIONAL, {D}},
+    [VX_FC_NORM_B] = {WITH, {D}},
+    [VX_HEAD_W] = {REQUIRED, {K, D}},
+    [VX_HEAD_B] = {REQUIRED, {K}},
+    [VX_NORM1_W] = {REQUIRED, {D}},
+    [VX_NORM1_B] = {REQUIRED, {D}},
+    [VX_QKV_W] = {REQUIRED, {D3, D}},
+    [VX_QKV_B] = {OPTIONAL, {D3}},
+    [VX_Q_W] = {REQUIRED, {D, D}},
+    [VX_Q_B] = {OPTIONAL, {D}},
+    [VX_K_W] = {REQUIRED, {D, D}},
+    [VX_K_B] = {OPTIONAL, {D}},
+    [VX_V_W] = {REQUIRED, {D, D}},
+    [VX_V_B] = {OPTIONAL, {D}},
+    [VX_PROJ_W] = {REQUIRED, {D, D}},
+    [VX_PROJ_B] = {OPTIONAL, {D}},
+    [VX_LS1] = {OPTIONAL, {D}},
+    [VX_NORM2_W] = {REQUIRED, {D}},
+    [VX_NORM2_B] = {REQUIRED, {D}},
+    [VX_FC1_W] = {REQUIRED, {F, D}},
+    [VX_FC1_B] = {OPTIONAL, {F}},
+    [VX_FC2_W] = {REQUIRED, {D, F}},
+    [VX_FC2_B] = {OPTIONAL, {D}},
+    [VX_LS2] = {OPTIONAL, {D}},
+};
+
+/* What the reading functions share. */
+typedef struct reader {
+    vx_found *found;
+    vx_arch *arch;
+    int64_t position_rows;
+    const vx_match *match;
+    const vx_hints *hints;
+    const vx_container *container;
+    const vx_config *config;
+    bool *used; /* [container->count] */
+} reader;
+
+static int64_t dim_size(const reader *r, unsigned char code)
+{
+    const vx_arch *a = r->arch;
+    const int64_t sizes[] = {[ONE] = 1, [ROWS] = r->position_rows, [D] = a->width, [D3] = 3 * (int64_t)a->width,
+                             [F] = a->hidden, [K] = a->classes, [C] = a->channels, [PH] = a->patch_height,
+                             [PW] = a->patch_width};
+    return sizes[code];
+}
+
+static int check_shape(const reader *r, const vx_tensor *t, vx_role role)
+{
+    int64_t shape[5];
+    int rank = 0;
+    bool same = true;
+    for (; roles[role].shape[rank]; rank++) {
+        shape[rank] = dim_size(r, roles[role].shape[rank]);
+        same = same && rank < t->rank && t->shape[rank] == shape[rank];
+    }
+    if (same && rank == t->rank)
+        return VITX_OK;
+    char expected[120], is[200];
+    return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %s", r->container->path, t->name,
+                   vx_shape_text(is, sizeof is, t->shape, t->rank),
+                   vx_shape_text(expected, sizeof expected, shape, rank));
+}
+
+static int missing(const reader *r, vx_role role, int block)
+{
+    char name[200];
+    vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix, role, block);
+    return vx_fail(VITX_FORMAT, "%s: lacks tensor %s", r->container->path, name);
+}
+
+/* One role; *out NULL where the model has none. `there`: an optional one must be there. */
+static int take(const vx_tensor **out, reader *r, vx_role role, int block, bool there)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_tensor *t = find_role(r->container, naming, r->match->prefix, role, block);
+    *out = t;
+    if (!naming->names[role] || (!t && !there))
+        return VITX_OK;
+    if (!t)
+        return missing(r, role, block);
+    if (t->dtype == VX_DTYPE_OTHER)
+        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is %s; vitx reads F32, F16 and BF16",
+                       r->container->path, t->name, t->dtype_name);
+    r->used[t - r->container->tensors] = true;
+    return check_shape(r, t, role);
+}
+
+/* A size from a shape: dimension `at` of a role's tensor. */
+static int size_of_role(int *out, const reader *r, vx_role role, int block, int at, int most, const char *what)
+{
+    const vx_tensor *t = find_role(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+    char shape[200];
+    if (!t)
+        return missing(r, role, block);
+    if (t->rank != (int)strlen((const char *)roles[role].shape))
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions", r->container->path,
+                       t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
+                       strlen((const char *)roles[role].shape));
+    if (t->shape[at] < 1 || t->shape[at] > most)
+        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s has shape %s: %s from 1 to %d is supported",
+                       r->container->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank), what,
+                       most);
+    *out = (int)t->shape[at];
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- sizes --------- */
+
+/* The block that a tensor belongs to, -1 for none: its name against "*blocks.#." of norm1. */
+static int block_of(const char *name, const char *start)
+{
+    const size_t n = strlen(start);
+    int block = 0;
+    if (strncmp(name, start, n) != 0)
+        return -1;
+    const char *p = name + n;
+    for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
+        block = block * 10 + (*p - '0');
+    return p > name + n && *p == '.' ? block : -1;
+}
+
+static int count_blocks(reader *r)
+{
+    char start[200];
+    const vx_naming *naming = r->match->dialect->naming;
+    vx_role_name(start, sizeof start, naming, r->match->prefix, VX_NORM1_W, 0);
+    char *const digit = strstr(start, ".0."); /* cut at the block's number */
+    if (digit)
+        digit[1] = '\0';
+    for (int i = 0; i < r->container->count; i++) {
+        const int block = block_of(r->container->tensors[i].name, start);
+        if (block >= MAX_DEPTH)
+            return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
+                           r->container->path, r->container->tensors[i].name, MAX_DEPTH);
+        if (block >= r->arch->depth)
+            r->arch->depth = block + 1;
+    }
+    return r->arch->depth ? VITX_OK : missing(r, VX_NORM1_W, 0);
+}
+
+static int agree(const reader *r, const char *what, int told, int is)
+{
+    if (told == 0 || told == is)
+        return VITX_OK;
+    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", r->config->config_path, what, told,
+                   r->container->path, is);
+}
+
+/* There being no head is said before any other complaint, since it is what people run into. */
+static int read_head_size(reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    char name[200];
+    if (!find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+        !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) && r->hints->classes == 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: has no classification head (%s)", r->container->path,
+                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_HEAD_W, 0));
+    return size_of_role(&r->arch->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+}
+
+static int read_sizes(reader *r)
+{
+    vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    VX_TRY(size_of_role(&a->width, r, VX_PATCH_W, 0, 0, MAX_WIDTH, "a width"));
+    VX_TRY(size_of_role(&a->channels, r, VX_PATCH_W, 0, 1, MAX_PATCH, "a number of channels"));
+    VX_TRY(size_of_role(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
+    VX_TRY(size_of_role(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
+    if (a->channels != 3)
+        return vx_fail(VITX_UNSUPPORTED, "%s: reads pictures of %d channels; vitx has RGB, 3 channels",
+                       r->container->path, a->channels);
+    VX_TRY(read_head_size(r));
+    VX_TRY(count_blocks(r));
+    VX_TRY(size_of_role(&a->hidden, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(agree(r, "the depth", h->depth, a->depth));
+    VX_TRY(agree(r, "the width", h->width, a->width));
+    VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
+    VX_TRY(agree(r, "the number of classes", h->classes, a->classes));
+    VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
+    return agree(r, "the patch width", h->patch_width, a->patch_width);
+}
+
+static int64_t square_root(int64_t n)
+{
+    int64_t s = 0;
+    while ((s + 1) * (s + 1) <= n)
+        s++;
+    return s;
+}
+
+/* The grid from the image size where it is known, else a square one; and whether the prefix
+ * tokens have rows among the position embeddings. */
+static int read_grid(reader *r)
+{
+    vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    int rows;
+    VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, MAX_TOKENS, "a number of tokens"));
+    r->position_rows = rows;
+    if (h->image_height) {
+        a->grid_height = h->image_height / a->patch_height;
+        a->grid_width = h->image_width / a->patch_width;
+        const int64_t patches = (int64_t)a->grid_height * a->grid_width;
+        a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
+        if (patches == 0 || (rows != patches && rows != patches + a->prefix))
+            return vx_fail(VITX_FORMAT, "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                                        "%dx%d and %d more tokens make %lld", r->container->path, rows,
+                           h->image_height, h->image_width, r->config->config_path, a->patch_height,
+                           a->patch_width, a->prefix, (long long)(patches + a->prefix));
+        return VITX_OK;
+    }
+    const int64_t with = square_root(rows - a->prefix), without = square_root(rows);
+    a->prefix_pos = a->prefix > 0 && with > 0 && with * with == rows - a->prefix;
+    if (!a->prefix_pos && without * without != rows)
+        return vx_fail(VITX_UNSUPPORTED, "%s: %d position embeddings make no square of patches; say the image "
+                                         "size in config.json (timm: model_args.img_size, Hugging Face: "
+                                         "image_size)", r->container->path, rows);
+    a->grid_height = a->grid_width = (int)(a->prefix_pos ? with : without);
+    return VITX_OK;
+}
+
+/* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
+ * table 2; the so400m of SigLIP), else heads of 64, as all smaller ones have them. */
+static int guess_heads(int width)
+{
+    if (width == 1152 || width == 1280 || width == 1408 || width == 1664)
+        return 16;
+    return width % 64 == 0 ? width / 64 : 0;
+}
+
+static int read_heads(reader *r, vx_hints *hints)
+{
+    vx_arch *a = r->arch;
+    a->heads = hints->heads;
+    if (a->heads == 0) {
+        a->heads = guess_heads(a->width);
+        hints->from_heads = VITX_FROM_DEFAULT;
+        if (a->heads == 0)
+            return vx_fail(VITX_UNSUPPORTED, "%s: nothing says how many attention heads share the width of "
+                                             "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
+                                             "N}, Hugging Face: \"num_attention_heads\": N)",
+                           r->container->path, a->width);
+        vx_log(&r->container->hooks, VITX_LOG_INFO, "%s: %d attention heads taken from its width of %d",
+               r->container->path, a->heads, a->width);
+    }
+    if (a->heads > a->width || a->width % a->heads)
+        return vx_fail(VITX_FORMAT, "%s: its width of %d cannot be shared by %d attention heads",
+                       r->container->path, a->width, a->heads);
+    a->head_width = a->width / a->heads;
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- reading ------- */
+
+static int take_model_roles(reader *r)
+{
+    const vx_tensor **model = r->found->model;
+    for (int i = 0; i < VX_MODEL_ROLES; i++)
+        if (i != VX_POSITIONS) {
+            const bool there = roles[i].need == REQUIRED || (roles[i].need == WITH && model[i - 1]);
+            if (roles[i].need == WITH && !there)
+                continue; /* a bias without its weight is left over, and refused as such */
+            VX_TRY(take(&model[i], r, (vx_role)i, 0, there));
+        }
+    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL);
+    VX_TRY(read_grid(r));
+    return take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
+}
+
+/* An optional tensor that block 0 has is in all blocks, or it is left over. */
+static int take_block_roles(reader *r)
+{
+    for (int b = 0; b < r->arch->depth; b++)
+        for (int i = 0; i < VX_BLOCK_ROLES; i++) {
+            const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
+            const bool there = roles[role].need == REQUIRED || (b > 0 && r->found->blocks[0][i]);
+            if (b > 0 && !there)
+                continue;
+            VX_TRY(take(&r->found->blocks[b][i], r, role, b, there));
+        }
+    const vx_tensor *const *first = r->found->blocks[0];
+    const bool q = first[VX_Q_B - VX_MODEL_ROLES], k = first[VX_K_B - VX_MODEL_ROLES],
+               v = first[VX_V_B - VX_MODEL_ROLES];
+    if (q != k || q != v)
+        return missing(r, !q ? VX_Q_B : !k ? VX_K_B : VX_V_B, 0);
+    return VITX_OK;
+}
+
+static bool harmless(const char *name, const char *const *list, const char *prefix)
+{
+    for (; *list; list++) {
+        char full[200];
+        const char *rest = *list;
+        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "", *rest == '*' ? rest + 1 : rest);
+        const size_t n = strlen(full);
+        if (strcmp(name, full) == 0 || (full[n - 1] == '.' && strncmp(name, full, n) == 0))
+            return true;
+    }
+    return false;
+}
+
+static int refuse_left_over(const reader *r)
+{
+    const vx_dialect *d = r->match->dialect;
+    for (int i = 0; i < r->container->count; i++) {
+        const char *name = r->container->tensors[i].name;
+        if (!r->used[i] && !harmless(name, d->naming->harmless, r->match->prefix))
+            return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is not part of family %s in the names of %s",
+                           r->container->path, name, r->match->family->name, d->naming->title);
+    }
+    return VITX_OK;
+}
+
+static int read_pool(reader *r)
+{
+    const bool class_token = r->found->model[VX_CLASS_TOKEN] != NULL;
+    const bool average = !class_token || (r->found->model[VX_FC_NORM_W] && !r->found->model[VX_NORM_W]);
+    r->arch->pool = r->hints->pool_known ? r->hints->pool : average ? VX_POOL_AVG : VX_POOL_TOKEN;
+    if (r->arch->pool == VX_POOL_TOKEN && !class_token)
+        return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
+                       r->config->config_path, r->container->path);
+    return VITX_OK;
+}
+
+static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
+{
+    vx_arch *a = r->arch;
+    VX_TRY(read_sizes(r));
+    VX_TRY(vx_new(&r->found->blocks, hooks, (size_t)a->depth, sizeof *r->found->blocks, "the list of blocks"));
+    VX_TRY(vx_new(&r->used, hooks, (size_t)r->container->count, sizeof *r->used, "the list of used tensors"));
+    VX_TRY(take_model_roles(r));
+    VX_TRY(take_block_roles(r));
+    VX_TRY(refuse_left_over(r));
+    VX_TRY(read_heads(r, hints));
+    VX_TRY(read_pool(r));
+    if (vx_arch_tokens(a) > MAX_TOKENS)
+        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tokens", r->container->path, MAX_TOKENS);
+    a->eps = (float)hints->eps;
+    a->act = hints->act;
+    return VITX_OK;
+}
+
+int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+                   const vx_container *container, const vx_config *config, const vitx_hooks *hooks)
+{
+    *found = (vx_found){0};
+    *arch = (vx_arch){0};
+    reader r = {.found = found, .arch = arch, .match = match, .hints = hints, .container = container,
+                .config = config};
+    const int status = read_all(&r, hints, hooks);
+    vx_release(hooks, r.used);
+    return status;
+}

@@ -1,0 +1,116 @@
+/*
+ * model/family.h: families and namings: from named tensors and configuration to a vx_arch.
+ *
+ * A naming is a library's way of writing things down: the names of the tensors, and where its
+ * configuration tells what shapes cannot (heads, activation, eps, preprocessing). A family is a
+ * kind of network that may come in several namings: it says by what it is known and what the
+ * library takes for granted. A new family is one file ending in a const vx_family, and one row in
+ * families.def; a new naming is one file ending in a const vx_naming.
+ */
+#ifndef VX_MODEL_FAMILY_H
+#define VX_MODEL_FAMILY_H
+
+#include <vitx/model.h>
+
+#include "model/arch.h"
+#include "model/config.h"
+#include "model/container.h"
+
+/* What a tensor is there for. */
+typedef enum vx_role {
+    VX_PATCH_W, VX_PATCH_B, VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN, VX_POSITIONS,
+    VX_NORM_PRE_W, VX_NORM_PRE_B, VX_NORM_W, VX_NORM_B, VX_FC_NORM_W, VX_FC_NORM_B, VX_HEAD_W, VX_HEAD_B,
+    VX_MODEL_ROLES, /* above: one a model; below: one a block */
+    VX_NORM1_W = VX_MODEL_ROLES, VX_NORM1_B, VX_QKV_W, VX_QKV_B,
+    VX_Q_W, VX_Q_B, VX_K_W, VX_K_B, VX_V_W, VX_V_B, VX_PROJ_W, VX_PROJ_B, VX_LS1,
+    VX_NORM2_W, VX_NORM2_B, VX_FC1_W, VX_FC1_B, VX_FC2_W, VX_FC2_B, VX_LS2,
+    VX_ROLES
+} vx_role;
+#define VX_BLOCK_ROLES (VX_ROLES - VX_MODEL_ROLES)
+
+/* The tensors of a model by role; NULL where a model has none. */
+typedef struct vx_found {
+    const vx_tensor *model[VX_MODEL_ROLES];
+    const vx_tensor *(*blocks)[VX_BLOCK_ROLES]; /* [depth]; index role - VX_MODEL_ROLES */
+} vx_found;
+
+static inline const vx_tensor *vx_found_block(const vx_found *found, int block, vx_role role)
+{
+    return found->blocks[block][role - VX_MODEL_ROLES];
+}
+
+/* What the configuration says about the architecture; the tensors say the rest. */
+typedef struct vx_hints {
+    int heads;                     /* 0: nothing known                          */
+    int image_height, image_width; /* 0: nothing known                          */
+    int depth, width, hidden, patch_height, patch_width, classes; /* 0: not said; else the tensors must agree */
+    double eps;
+    vx_act act;
+    vx_pool_kind pool;
+    bool pool_known; /* false: decided by which tensors there are */
+    vitx_source from_heads, from_eps, from_act;
+} vx_hints;
+
+/* What a library does to pictures where the files do not say. */
+typedef struct vx_recipe_defaults {
+    vitx_filter filter;
+    bool centre_crop;
+    vitx_resize resize;
+    double crop_pct; /* input size over resize size */
+    float mean[3], std[3];
+} vx_recipe_defaults;
+
+typedef struct vx_family vx_family;
+typedef struct vx_naming vx_naming;
+
+/* A family in one naming. */
+typedef struct vx_dialect {
+    const vx_naming *naming;
+    const char *prefix;               /* of the tensors: '*' in the naming's templates           */
+    const char *const *architectures; /* beginnings of the config's name for it, ended by NULL;
+                                         NULL: known by its tensors alone                        */
+    const vx_recipe_defaults *recipe;
+} vx_dialect;
+
+struct vx_family {
+    const char *name;
+    const vx_dialect *dialects; /* ended by one without a naming */
+};
+
+struct vx_naming {
+    const char *name; /* "timm", "huggingface"; and for people: */
+    const char *title;
+    const char *names[VX_ROLES];  /* '*': the dialect's prefix, '#': the block; NULL: has none   */
+    const char *const *harmless;  /* tensors that do not change the answer, ended by NULL; a
+                                     trailing '.' means all that begin so                        */
+    /* The config's name for the architecture, NULL if there is none. */
+    const char *(*architecture)(const vx_config *config);
+    int (*read_hints)(vx_hints *out, const vx_config *config);
+    /* `out` holds the defaults already (recipe.h). */
+    int (*read_recipe)(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
+};
+
+/* What a model file turned out to be. */
+typedef struct vx_match {
+    const vx_family *family;
+    const vx_dialect *dialect;
+    const char *prefix;
+} vx_match;
+
+/* Finds the family, or says in one sentence what was found and why it is not run. */
+int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
+
+/* Finds every tensor by name and shape, and fills arch. found->blocks is allocated with hooks. A
+ * tensor of the file that is neither used nor harmless is an error. */
+int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+                   const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
+
+/* A role's name in a dialect, in `text`. */
+const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                         vx_role role, int block);
+
+extern const vx_naming vx_naming_timm, vx_naming_hf;
+/* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
+extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor;
+
+#endif

@@ -1,0 +1,240 @@
+/*
+ * model/model.c: opening a model and telling what it is.
+ *
+ * Opening reads headers and JSON only: container -> config -> family -> arch and tensors by role
+ * -> recipe -> labels. Values are read in weights.c, when the first context asks for them.
+ */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "model/recipe.h"
+
+void vitx_model_opts_init(vitx_model_opts *out)
+{
+    *out = (vitx_model_opts)VITX_MODEL_OPTS_INIT;
+}
+
+void vitx_model_info_init(vitx_model_info *out)
+{
+    *out = (vitx_model_info)VITX_MODEL_INFO_INIT;
+}
+
+/* -------------------------------------------------------------------------- files --------- */
+
+/* folder/name where it exists; *out NULL where not. */
+static int find_file(char **out, const char *folder, const char *name, const vitx_hooks *hooks)
+{
+    VX_TRY(vx_path_join(out, hooks, folder, name));
+    if (vx_path_exists(*out))
+        return VITX_OK;
+    vx_release(hooks, *out);
+    *out = NULL;
+    return VITX_OK;
+}
+
+/* The weight file and the folder of the JSON files, both to be released. */
+static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
+{
+    char *pickle = NULL;
+    if (!vx_path_is_folder(path)) {
+        VX_TRY(vx_strdup(weights, hooks, path));
+        return vx_path_folder(folder, hooks, path);
+    }
+    VX_TRY(vx_strdup(folder, hooks, path));
+    VX_TRY(find_file(weights, path, "model.safetensors", hooks));
+    if (!*weights)
+        VX_TRY(find_file(weights, path, "model.safetensors.index.json", hooks));
+    if (*weights)
+        return VITX_OK;
+    VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
+    const bool only_pickle = pickle != NULL;
+    vx_release(hooks, pickle);
+    return vx_fail(VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
+                   only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
+                                 "the model as safetensors" : "");
+}
+
+/* -------------------------------------------------------------------------- opening ------- */
+
+static void add_tensor(vitx_model *m, const vx_tensor *t)
+{
+    if (!t)
+        return;
+    m->parameters += (int64_t)t->count;
+    m->weight_bytes += (int64_t)t->bytes;
+    const char *dtype = vx_dtype_name(t->dtype);
+    m->weight_dtype = !m->weight_dtype || strcmp(m->weight_dtype, dtype) == 0 ? dtype : "mixed";
+}
+
+static void count_parameters(vitx_model *m)
+{
+    for (int i = 0; i < VX_MODEL_ROLES; i++)
+        add_tensor(m, m->found.model[i]);
+    for (int b = 0; b < m->arch.depth; b++)
+        for (int i = 0; i < VX_BLOCK_ROLES; i++)
+            add_tensor(m, m->found.blocks[b][i]);
+}
+
+static int read_model(vitx_model *m, const vx_config *config, const char *labels)
+{
+    vx_match match;
+    vx_hints hints;
+    VX_TRY(vx_family_match(&match, m->container, config));
+    m->family = match.family;
+    m->naming = match.dialect->naming;
+    const char *architecture = m->naming->architecture(config);
+    VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
+    VX_TRY(m->naming->read_hints(&hints, config));
+    VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
+    m->from_eps = hints.from_eps;
+    m->from_act = hints.from_act;
+    m->from_heads = hints.from_heads;
+    vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
+    VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
+    VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
+    count_parameters(m);
+    if (labels)
+        return vx_labels_load(&m->labels, labels, m->arch.classes, &m->hooks);
+    return vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
+}
+
+static int open_files(vitx_model *m, const char *labels)
+{
+    char *weights = NULL, *folder = NULL;
+    vx_config config = {0};
+    int status = locate(&weights, &folder, m->path, &m->hooks);
+    if (status == VITX_OK)
+        status = vx_safetensors_open(&m->container, weights, &m->hooks);
+    if (status == VITX_OK)
+        status = vx_config_open(&config, folder, &m->hooks);
+    if (status == VITX_OK)
+        status = read_model(m, &config, labels);
+    vx_config_dispose(&config, &m->hooks);
+    vx_release(&m->hooks, weights);
+    vx_release(&m->hooks, folder);
+    return status;
+}
+
+int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts)
+{
+    const vitx_model_opts defaults = VITX_MODEL_OPTS_INIT;
+    vitx_hooks hooks;
+    vitx_model *m;
+    if (!out)
+        return vx_fail(VITX_INVALID, "vitx_model_open: out is NULL");
+    *out = NULL;
+    if (!path)
+        return vx_fail(VITX_INVALID, "vitx_model_open: path is NULL");
+    if (!opts)
+        opts = &defaults;
+    VX_CHECK_STRUCT(opts, vitx_model_opts);
+    VX_TRY(vx_hooks_resolve(&hooks, opts->hooks));
+    VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
+    m->hooks = hooks;
+    if (pthread_mutex_init(&m->lock, NULL) != 0) {
+        vx_release(&hooks, m);
+        return vx_fail(VITX_NOMEM, "no mutex for a model");
+    }
+    int status = vx_strdup(&m->path, &hooks, path);
+    if (status == VITX_OK)
+        status = open_files(m, opts->labels);
+    if (status != VITX_OK) {
+        vitx_model_free(m);
+        return status;
+    }
+    *out = m;
+    return VITX_OK;
+}
+
+void vitx_model_free(vitx_model *model)
+{
+    if (!model)
+        return;
+    const vitx_hooks hooks = model->hooks;
+    vx_model_free_weights(model);
+    vx_labels_dispose(&model->labels, &hooks);
+    vx_release(&hooks, model->found.blocks);
+    vx_release(&hooks, model->architecture);
+    vx_release(&hooks, model->path);
+    vx_container_close(model->container);
+    pthread_mutex_destroy(&model->lock);
+    vx_release(&hooks, model);
+}
+
+/* -------------------------------------------------------------------------- telling ------- */
+
+int64_t vx_arch_flops(const vx_arch *a)
+{
+    /* In double, since the largest sizes that are accepted do not fit 64 bits. */
+    const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
+    const double patches = (double)a->grid_height * a->grid_width;
+    const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
+    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
+    const double total = 2 * (embed + a->depth * block + d * a->classes);
+    return total < 9e18 ? (int64_t)total : INT64_MAX;
+}
+
+static const char *activation_name(vx_act act)
+{
+    static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu", "relu"};
+    return names[act];
+}
+
+static int count_labels(const vx_labels *labels)
+{
+    int n = 0;
+    for (int i = 0; i < labels->count; i++)
+        n += labels->names[i] != NULL;
+    return n;
+}
+
+int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
+{
+    if (!out || !model)
+        return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
+    VX_CHECK_STRUCT(out, vitx_model_info);
+    const vx_arch *a = &model->arch;
+    *out = (vitx_model_info){
+        .struct_size = sizeof *out,
+        .family = model->family->name,
+        .naming = model->naming->name,
+        .architecture = model->architecture,
+        .activation = activation_name(a->act),
+        .pooling = a->pool == VX_POOL_AVG ? "avg" : "token",
+        .weight_dtype = model->weight_dtype,
+        .depth = a->depth,
+        .width = a->width,
+        .heads = a->heads,
+        .mlp_hidden = a->hidden,
+        .patch_height = a->patch_height,
+        .patch_width = a->patch_width,
+        .grid_height = a->grid_height,
+        .grid_width = a->grid_width,
+        .prefix_tokens = a->prefix,
+        .tokens = vx_arch_tokens(a),
+        .classes = a->classes,
+        .labels = count_labels(&model->labels),
+        .norm_eps = a->eps,
+        .from_eps = model->from_eps,
+        .from_activation = model->from_act,
+        .from_heads = model->from_heads,
+        .parameters = model->parameters,
+        .weight_bytes = model->weight_bytes,
+        .flops = vx_arch_flops(a),
+        .recipe = model->recipe,
+    };
+    return VITX_OK;
+}
+
+const char *vitx_model_label(const vitx_model *model, int index)
+{
+    return model && index >= 0 && index < model->labels.count ? model->labels.names[index] : NULL;
+}
+
+int vitx_model_find_label(int *out_index, const vitx_model *model, const char *text)
+{
+    if (!out_index || !model || !text)
+        return vx_fail(VITX_INVALID, "vitx_model_find_label: an argument is NULL");
+    return vx_labels_find(out_index, &model->labels, model->arch.classes, text, model->path);
+}

@@ -1,0 +1,233 @@
+/*
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT: the names of 4.x, which
+ * 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py).
+ *
+ * Fields that config.json or preprocessor_config.json lack have the default of their class.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "model/recipe.h"
+
+static const char *const harmless_names[] = {"*embeddings.mask_token", "*embeddings.position_ids", "*pooler.", NULL};
+
+const vx_recipe_defaults vx_hf_vit_processor = {
+    VITX_BILINEAR, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+const vx_recipe_defaults vx_hf_deit_processor = {
+    VITX_BICUBIC, true, VITX_RESIZE_EXACT, 224.0 / 256, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+#define CLASS_SIZE 224 /* of both classes' input */
+
+static const char *architecture(const vx_config *config)
+{
+    return vx_json_string(vx_json_first(vx_json_get(config->config, "architectures")));
+}
+
+/* -------------------------------------------------------------------------- hints --------- */
+
+static int read_activation(vx_hints *out, const vx_config *config)
+{
+    static const struct {
+        const char *name;
+        vx_act act;
+    } acts[] = {{"gelu", VX_ACT_GELU}, {"gelu_python", VX_ACT_GELU}, {"gelu_new", VX_ACT_GELU_TANH},
+                {"gelu_pytorch_tanh", VX_ACT_GELU_TANH}, {"gelu_fast", VX_ACT_GELU_TANH},
+                {"quick_gelu", VX_ACT_QUICK_GELU}, {"relu", VX_ACT_RELU}};
+    const char *name = "gelu";
+    bool found;
+    VX_TRY(vx_config_string(&name, &found, config->config, "hidden_act", config->config_path));
+    out->from_act = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
+        if (strcmp(name, acts[i].name) == 0) {
+            out->act = acts[i].act;
+            return VITX_OK;
+        }
+    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", config->config_path, name);
+}
+
+static int refuse_model_type(const vx_config *config)
+{
+    const char *type = NULL;
+    VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
+    if (type && strcmp(type, "vit") != 0 && strcmp(type, "deit") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: model_type %.40s is not supported; vitx runs vit and deit",
+                       config->config_path, type);
+    return VITX_OK;
+}
+
+static int read_hints(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->config_path;
+    const vx_json *c = config->config;
+    bool found;
+    *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
+    VX_TRY(refuse_model_type(config));
+    VX_TRY(read_activation(out, config));
+    VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
+    out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    if (c) /* the class default; without a file there is no class */
+        out->heads = 12;
+    VX_TRY(vx_config_int(&out->heads, &found, c, "num_attention_heads", 1, 65536, path));
+    out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_int(&out->depth, NULL, c, "num_hidden_layers", 1, 65536, path));
+    VX_TRY(vx_config_int(&out->width, NULL, c, "hidden_size", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
+    VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
+    return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);
+}
+
+/* -------------------------------------------------------------------------- recipe -------- */
+
+/* Pillow's codes of filters. */
+static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    static const vitx_filter filters[] = {VITX_NEAREST, VITX_LANCZOS, VITX_BILINEAR, VITX_BICUBIC, VITX_BOX};
+    int code = 0;
+    bool found;
+    VX_TRY(vx_config_int(&code, &found, p, "resample", 0, 5, path));
+    if (!found)
+        return VITX_OK;
+    if (code == 5)
+        return vx_fail(VITX_UNSUPPORTED, "%s: resample 5 (hamming) is not supported", path);
+    out->filter = filters[code];
+    out->from_filter = VITX_FROM_PREPROCESSOR;
+    return VITX_OK;
+}
+
+/* size: a number for both sides (in these classes), {height, width}, or {shortest_edge}. */
+static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path)
+{
+    const vx_json *size = vx_json_get(p, "size");
+    const vx_json *longest = vx_json_get(size, "longest_edge");
+    bool shortest;
+    out->resize = VITX_RESIZE_EXACT;
+    if (longest && !vx_json_is_null(longest))
+        return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
+    VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
+    *found = true;
+    if (!shortest)
+        return vx_config_size(&out->resize_height, &out->resize_width, found, p, "size", path);
+    out->resize = VITX_RESIZE_SHORTEST;
+    out->resize_width = out->resize_height;
+    return VITX_OK;
+}
+
+/* Resize, then perhaps crop; what comes out is the input. Where neither happens, pictures must
+ * have the model's size already, which `out` holds as the input. */
+static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path, bool crop)
+{
+    bool resize = true, found_resize, found_size, found_crop, pad = false;
+    VX_TRY(vx_config_bool(&resize, &found_resize, p, "do_resize", path));
+    VX_TRY(vx_config_bool(&crop, &found_crop, p, "do_center_crop", path));
+    VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
+    if (pad)
+        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad is not supported", path);
+    VX_TRY(read_size(out, &found_size, p, path));
+    if (found_resize || found_size)
+        out->from_resize = VITX_FROM_PREPROCESSOR;
+    if (crop) {
+        bool found = false;
+        out->input_height = out->input_width = CLASS_SIZE;
+        VX_TRY(vx_config_size(&out->input_height, &out->input_width, &found, p, "crop_size", path));
+        out->from_input = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+        found_crop = found_crop || found;
+    } else if (resize && out->resize == VITX_RESIZE_SHORTEST) {
+        return vx_fail(VITX_UNSUPPORTED, "%s: size.shortest_edge without do_center_crop gives pictures of any "
+                                         "shape, which the model cannot take", path);
+    } else if (resize) {
+        out->input_height = out->resize_height;
+        out->input_width = out->resize_width;
+        out->from_input = found_size ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+    }
+    if (!resize)
+        out->resize = VITX_RESIZE_NONE;
+    out->from_crop = found_crop ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+static int read_values(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    bool rescale = true, normalize = true, found, found_flag;
+    double scale = 1.0 / 255;
+    VX_TRY(vx_config_bool(&rescale, &found_flag, p, "do_rescale", path));
+    VX_TRY(vx_config_number(&scale, &found, p, "rescale_factor", 1e-9, 1e9, path));
+    out->scale = rescale ? (float)scale : 1;
+    out->from_scale = found || found_flag ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_bool(&normalize, &found_flag, p, "do_normalize", path));
+    VX_TRY(vx_config_rgb(out->mean, &found, p, "image_mean", -1e6, 1e6, path));
+    out->from_mean = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_rgb(out->std, &found, p, "image_std", 1e-6, 1e6, path));
+    out->from_std = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
+    for (int i = 0; i < 3 && !normalize; i++) {
+        out->mean[i] = 0;
+        out->std[i] = 1;
+        out->from_mean = out->from_std = VITX_FROM_PREPROCESSOR;
+    }
+    return VITX_OK;
+}
+
+/* A file names the class whose defaults count; ViT models with DeiT's processor are common. */
+static int read_class(const vx_recipe_defaults **out, const vx_json *p, const char *path)
+{
+    const char *name = NULL;
+    VX_TRY(vx_config_string(&name, NULL, p, "image_processor_type", path));
+    if (!name)
+        VX_TRY(vx_config_string(&name, NULL, p, "feature_extractor_type", path));
+    if (name && strncmp(name, "ViT", 3) == 0)
+        *out = &vx_hf_vit_processor;
+    if (name && strncmp(name, "DeiT", 4) == 0)
+        *out = &vx_hf_deit_processor;
+    return VITX_OK;
+}
+
+static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+{
+    const vx_json *p = config->preprocessor;
+    const char *path = config->preprocessor_path;
+    const vx_recipe_defaults *defaults = dialect->recipe;
+    if (!p)
+        return VITX_OK;
+    VX_TRY(read_class(&defaults, p, path));
+    out->filter = defaults->filter;
+    out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
+    memcpy(out->mean, defaults->mean, sizeof out->mean);
+    memcpy(out->std, defaults->std, sizeof out->std);
+    VX_TRY(read_geometry(out, p, path, defaults->centre_crop));
+    VX_TRY(read_filter(out, p, path));
+    return read_values(out, p, path);
+}
+
+const vx_naming vx_naming_hf = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .names = {
+        [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
+        [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
+        [VX_CLASS_TOKEN] = "*embeddings.cls_token",
+        [VX_DISTILLATION_TOKEN] = "*embeddings.distillation_token",
+        [VX_POSITIONS] = "*embeddings.position_embeddings",
+        [VX_NORM_W] = "*layernorm.weight",
+        [VX_NORM_B] = "*layernorm.bias",
+        [VX_HEAD_W] = "classifier.weight",
+        [VX_HEAD_B] = "classifier.bias",
+        [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
+        [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
+        [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
+        [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
+        [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
+        [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
+        [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
+        [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
+        [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
+        [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
+        [VX_NORM2_W] = "*encoder.layer.#.layernorm_after.weight",
+        [VX_NORM2_B] = "*encoder.layer.#.layernorm_after.bias",
+        [VX_FC1_W] = "*encoder.layer.#.intermediate.dense.weight",
+        [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
+        [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
+        [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
+    },
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};

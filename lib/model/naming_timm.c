@@ -1,0 +1,248 @@
+/*
+ * model/naming_timm.c: what timm writes (huggingface/pytorch-image-models@aa4b585:
+ * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py).
+ *
+ * config.json: architecture, num_classes, global_pool, model_args {what differs from the
+ * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
+ * std}. What an architecture implies beyond that is known here for heads only; the rest shows in
+ * the tensors.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "model/recipe.h"
+
+static const char *const harmless_names[] = {"mask_token", NULL};
+
+static const char *architecture(const vx_config *config)
+{
+    const char *name = vx_json_string(vx_json_get(config->config, "architecture"));
+    return name ? name : vx_json_string(vx_json_get(config->pretrained, "architecture"));
+}
+
+/* -------------------------------------------------------------------------- hints --------- */
+
+/* Heads by architecture name; where several match, the first counts. */
+static const struct {
+    const char *part;
+    int heads;
+} known_heads[] = {
+    {"_base_patch16_gap_", 16}, {"_plus_", 14}, {"_tiny_", 3}, {"_small_", 6}, {"_base_", 12},
+    {"_large_", 16}, {"_huge_", 16}, {"_giant_", 16}, {"_gigantic_", 16}, {"_so400m_", 16},
+    {"test_vit3", 3}, {"test_vit4", 3}, {"test_vit", 2},
+};
+
+static int read_heads(vx_hints *out, const vx_config *config)
+{
+    bool found = false;
+    VX_TRY(vx_config_int(&out->heads, &found, config->model_args, "num_heads", 1, 65536, config->config_path));
+    const char *name = architecture(config);
+    for (size_t i = 0; !found && name && i < sizeof known_heads / sizeof known_heads[0]; i++)
+        if (strstr(name, known_heads[i].part)) {
+            out->heads = known_heads[i].heads;
+            found = true;
+        }
+    out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+static int read_activation(vx_hints *out, const vx_config *config)
+{
+    static const struct {
+        const char *name;
+        vx_act act;
+    } acts[] = {{"gelu", VX_ACT_GELU}, {"gelu_tanh", VX_ACT_GELU_TANH}, {"quick_gelu", VX_ACT_QUICK_GELU},
+                {"relu", VX_ACT_RELU}};
+    const char *name = NULL;
+    out->act = VX_ACT_GELU;
+    VX_TRY(vx_config_string(&name, NULL, config->model_args, "act_layer", config->config_path));
+    if (!name || !name[0])
+        return VITX_OK;
+    out->from_act = VITX_FROM_CONFIG;
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
+        if (strcmp(name, acts[i].name) == 0) {
+            out->act = acts[i].act;
+            return VITX_OK;
+        }
+    return vx_fail(VITX_UNSUPPORTED, "%s: activation \"%.40s\" is none of gelu, gelu_tanh, quick_gelu, relu",
+                   config->config_path, name);
+}
+
+static int read_pool(vx_hints *out, const vx_config *config)
+{
+    const char *name = NULL;
+    VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool", config->config_path));
+    if (!out->pool_known)
+        VX_TRY(vx_config_string(&name, &out->pool_known, config->config, "global_pool", config->config_path));
+    if (!out->pool_known)
+        return VITX_OK;
+    out->pool = strcmp(name, "avg") == 0 ? VX_POOL_AVG : VX_POOL_TOKEN;
+    if (strcmp(name, "avg") != 0 && strcmp(name, "token") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: global_pool \"%.40s\" is neither token nor avg",
+                       config->config_path, name);
+    return VITX_OK;
+}
+
+/* Arguments of VisionTransformer that change the answer and show in no tensor. */
+static int refuse_arguments(const vx_config *config)
+{
+    static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm", "pool_include_prefix",
+                                        "dynamic_img_pad"};
+    static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer", "embed_norm_layer"};
+    const char *path = config->config_path, *norm = NULL;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        bool set = false;
+        VX_TRY(vx_config_bool(&set, NULL, config->model_args, flags[i], path));
+        if (set)
+            return vx_fail(VITX_UNSUPPORTED, "%s: model_args.%s is not supported", path, flags[i]);
+    }
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        const vx_json *node = vx_json_get(config->model_args, layers[i]);
+        if (node && !vx_json_is_null(node))
+            return vx_fail(VITX_UNSUPPORTED, "%s: model_args.%s is not supported", path, layers[i]);
+    }
+    VX_TRY(vx_config_string(&norm, NULL, config->model_args, "norm_layer", path));
+    if (norm && norm[0] && !vx_same_word(norm, "layernorm") && !vx_same_word(norm, "layer_norm"))
+        return vx_fail(VITX_UNSUPPORTED, "%s: norm_layer \"%.40s\" is not layernorm", path, norm);
+    return VITX_OK;
+}
+
+/* input_size is [channels, height, width]. */
+static int read_input_size(int *height, int *width, bool *found, const vx_config *config)
+{
+    const vx_json *node = vx_json_get(config->pretrained, "input_size");
+    int size[3];
+    *found = node && !vx_json_is_null(node);
+    if (!*found)
+        return VITX_OK;
+    const vx_json *item = vx_json_first(node);
+    bool good = vx_json_is_array(node) && vx_json_size(node) == 3;
+    for (int i = 0; i < 3 && good; i++, item = vx_json_next(item))
+        good = vx_json_int(item, &size[i]) && size[i] >= 1 && size[i] <= 65535;
+    if (!good)
+        return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]", config->config_path);
+    *height = size[1];
+    *width = size[2];
+    return VITX_OK;
+}
+
+static int read_hints(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->config_path;
+    const vx_json *args = config->model_args;
+    bool found;
+    *out = (vx_hints){.eps = 1e-6};
+    VX_TRY(refuse_arguments(config));
+    VX_TRY(read_heads(out, config));
+    VX_TRY(read_activation(out, config));
+    VX_TRY(read_pool(out, config));
+    VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
+    VX_TRY(vx_config_int(&out->width, NULL, args, "embed_dim", 1, 1 << 24, path));
+    VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, args, "patch_size", path));
+    VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
+    if (!found)
+        VX_TRY(vx_config_int(&out->classes, &found, args, "num_classes", 0, 1 << 30, path));
+    VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found, args, "img_size", path));
+    return found ? VITX_OK : read_input_size(&out->image_height, &out->image_width, &found, config);
+}
+
+/* -------------------------------------------------------------------------- recipe -------- */
+
+static int read_filter(vitx_recipe *out, const vx_config *config)
+{
+    const char *name = NULL;
+    bool found;
+    VX_TRY(vx_config_string(&name, &found, config->pretrained, "interpolation", config->config_path));
+    if (!found || !name[0])
+        return VITX_OK;
+    out->from_filter = VITX_FROM_CONFIG;
+    for (int f = VITX_NEAREST; f <= VITX_LANCZOS; f++)
+        if (strcmp(name, vitx_filter_name((vitx_filter)f)) == 0) {
+            out->filter = (vitx_filter)f;
+            return VITX_OK;
+        }
+    return vx_fail(VITX_UNSUPPORTED, "%s: interpolation \"%.40s\" is not supported", config->config_path, name);
+}
+
+/* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
+ * both sides exactly. timm up to 1.0.29 resized to such inputs bilinearly whatever `interpolation`
+ * said; 1.0.31, followed here, uses the filter that it names. */
+static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
+{
+    const char *mode = "center", *path = config->config_path;
+    double crop_pct = default_pct;
+    bool found_pct, found_mode;
+    VX_TRY(vx_config_number(&crop_pct, &found_pct, config->pretrained, "crop_pct", 0.01, 100, path));
+    VX_TRY(vx_config_string(&mode, &found_mode, config->pretrained, "crop_mode", path));
+    const double height = vx_recipe_resized(out->input_height, crop_pct);
+    const double width = vx_recipe_resized(out->input_width, crop_pct);
+    if (height < 1 || width < 1 || height > 65535 || width > 65535)
+        return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path, crop_pct,
+                       out->input_height, out->input_width, height, width);
+    out->resize_height = (int)height;
+    out->resize_width = (int)width;
+    out->from_resize = found_pct ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    out->from_crop = found_mode ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    if (strcmp(mode, "squash") == 0)
+        out->resize = VITX_RESIZE_EXACT;
+    else if (mode[0] && strcmp(mode, "center") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: crop_mode \"%.40s\" is neither center nor squash", path, mode);
+    else
+        out->resize = out->resize_height == out->resize_width ? VITX_RESIZE_SHORTEST : VITX_RESIZE_COVER;
+    return VITX_OK;
+}
+
+static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+{
+    bool found;
+    const char *path = config->config_path;
+    out->crop_round = 1; /* torchvision's CenterCrop */
+    VX_TRY(read_input_size(&out->input_height, &out->input_width, &found, config));
+    if (found)
+        out->from_input = VITX_FROM_CONFIG;
+    VX_TRY(read_resize(out, config, dialect->recipe->crop_pct));
+    VX_TRY(read_filter(out, config));
+    VX_TRY(vx_config_rgb(out->mean, &found, config->pretrained, "mean", -1e6, 1e6, path));
+    out->from_mean = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_rgb(out->std, &found, config->pretrained, "std", 1e-6, 1e6, path));
+    out->from_std = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+const vx_naming vx_naming_timm = {
+    .name = "timm",
+    .title = "timm",
+    .names = {
+        [VX_PATCH_W] = "patch_embed.proj.weight",
+        [VX_PATCH_B] = "patch_embed.proj.bias",
+        [VX_CLASS_TOKEN] = "cls_token",
+        [VX_POSITIONS] = "pos_embed",
+        [VX_NORM_PRE_W] = "norm_pre.weight",
+        [VX_NORM_PRE_B] = "norm_pre.bias",
+        [VX_NORM_W] = "norm.weight",
+        [VX_NORM_B] = "norm.bias",
+        [VX_FC_NORM_W] = "fc_norm.weight",
+        [VX_FC_NORM_B] = "fc_norm.bias",
+        [VX_HEAD_W] = "head.weight",
+        [VX_HEAD_B] = "head.bias",
+        [VX_NORM1_W] = "blocks.#.norm1.weight",
+        [VX_NORM1_B] = "blocks.#.norm1.bias",
+        [VX_QKV_W] = "blocks.#.attn.qkv.weight",
+        [VX_QKV_B] = "blocks.#.attn.qkv.bias",
+        [VX_PROJ_W] = "blocks.#.attn.proj.weight",
+        [VX_PROJ_B] = "blocks.#.attn.proj.bias",
+        [VX_LS1] = "blocks.#.ls1.gamma",
+        [VX_NORM2_W] = "blocks.#.norm2.weight",
+        [VX_NORM2_B] = "blocks.#.norm2.bias",
+        [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
+        [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
+        [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
+        [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
+        [VX_LS2] = "blocks.#.ls2.gamma",
+    },
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};

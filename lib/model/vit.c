@@ -1,0 +1,19 @@
+/*
+ * model/vit.c: the Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929), as timm's
+ * VisionTransformer and as Hugging Face's ViTForImageClassification.
+ *
+ * With timm's names it also stands for the plain networks that share them under other names.
+ */
+#include "model/family.h"
+
+/* timm: _cfg() of models/vision_transformer.py */
+static const vx_recipe_defaults timm_recipe = {
+    VITX_BICUBIC, true, VITX_RESIZE_SHORTEST, 0.9, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+
+static const vx_dialect dialects[] = {
+    {.naming = &vx_naming_timm, .prefix = "", .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf, .prefix = "vit.", .recipe = &vx_hf_vit_processor},
+    {0},
+};
+
+const vx_family vx_family_vit = {.name = "vit", .dialects = dialects};

@@ -1,0 +1,312 @@
+/*
+ * model/weights.c: from the file to a device.
+ *
+ * One block of device memory holds everything. layout() runs twice over it (base/arena.h), first
+ * to measure, then to place; fill() then reads the tensors in chunks of rows through a small
+ * buffer that stays in the cache, checks that they are finite, and lets the device pack them.
+ */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+
+#define STAGING 262144 /* floats: 1 MiB */
+#define ROWS 64        /* chunks are whole panels of any device where a row is not too long */
+
+/* -------------------------------------------------------------------------- layout -------- */
+
+typedef struct layout_state {
+    vx_arena arena;
+    const vx_device_class *cls;
+    const char *precision;
+} layout_state;
+
+static float *place_vector(layout_state *s, const vx_tensor *t, size_t count)
+{
+    return t ? vx_arena_take(&s->arena, count, sizeof(float)) : NULL;
+}
+
+static vx_weight place_matrix(layout_state *s, int n, int k, bool bias)
+{
+    vx_weight w = {.n = n, .k = k};
+    w.data = vx_arena_take(&s->arena, s->cls->weight_bytes(s->precision, n, k), 1);
+    w.bias = bias ? vx_arena_take(&s->arena, (size_t)n, sizeof(float)) : NULL;
+    return w;
+}
+
+static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f, int b, const vx_arch *a)
+{
+    const size_t d = (size_t)a->width;
+    const bool qkv_bias = vx_found_block(f, b, VX_QKV_B) || vx_found_block(f, b, VX_Q_B);
+    w->norm1_w = place_vector(s, vx_found_block(f, b, VX_NORM1_W), d);
+    w->norm1_b = place_vector(s, vx_found_block(f, b, VX_NORM1_B), d);
+    w->qkv = place_matrix(s, 3 * a->width, a->width, qkv_bias);
+    w->proj = place_matrix(s, a->width, a->width, vx_found_block(f, b, VX_PROJ_B));
+    w->ls1 = place_vector(s, vx_found_block(f, b, VX_LS1), d);
+    w->norm2_w = place_vector(s, vx_found_block(f, b, VX_NORM2_W), d);
+    w->norm2_b = place_vector(s, vx_found_block(f, b, VX_NORM2_B), d);
+    w->fc1 = place_matrix(s, a->hidden, a->width, vx_found_block(f, b, VX_FC1_B));
+    w->fc2 = place_matrix(s, a->width, a->hidden, vx_found_block(f, b, VX_FC2_B));
+    w->ls2 = place_vector(s, vx_found_block(f, b, VX_LS2), d);
+}
+
+/* In the order in which a forward pass reads them. */
+static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_arch *a)
+{
+    const size_t d = (size_t)a->width, patches = (size_t)a->grid_height * (size_t)a->grid_width;
+    w->patch = place_matrix(s, a->width, a->channels * a->patch_height * a->patch_width, f->model[VX_PATCH_B]);
+    w->prefix = a->prefix ? vx_arena_take(&s->arena, (size_t)a->prefix * d, sizeof(float)) : NULL;
+    w->pos = place_vector(s, f->model[VX_POSITIONS], patches * d);
+    w->norm_pre_w = place_vector(s, f->model[VX_NORM_PRE_W], d);
+    w->norm_pre_b = place_vector(s, f->model[VX_NORM_PRE_B], d);
+    for (int b = 0; b < a->depth; b++)
+        layout_block(s, &w->blocks[b], f, b, a);
+    w->norm_w = place_vector(s, f->model[VX_NORM_W], d);
+    w->norm_b = place_vector(s, f->model[VX_NORM_B], d);
+    w->fc_norm_w = place_vector(s, f->model[VX_FC_NORM_W], d);
+    w->fc_norm_b = place_vector(s, f->model[VX_FC_NORM_B], d);
+    w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
+}
+
+/* -------------------------------------------------------------------------- values -------- */
+
+typedef struct filler {
+    const vx_device_class *cls;
+    const char *precision;
+    float *staging;
+    size_t staging_size; /* floats */
+} filler;
+
+/* The pointers of vx_weights are const for those who run the model; here they are written. */
+static float *writable(const float *p)
+{
+    return (float *)(uintptr_t)p;
+}
+
+static int fill_vector(const float *dst, const vx_tensor *t)
+{
+    return t ? vx_tensor_read_f32(t, writable(dst), 0, t->count) : VITX_OK;
+}
+
+/* Rows first_row.. of w from the whole of t; the tensor's rows are w.k long, whatever its shape. */
+static int fill_rows(const filler *f, const vx_weight *w, const vx_tensor *t, int first_row)
+{
+    const size_t k = (size_t)w->k;
+    const int rows = (int)(t->count / k);
+    int step = (int)(f->staging_size / k);
+    step = step > ROWS ? step / ROWS * ROWS : step;
+    for (int r = 0; r < rows; r += step) {
+        const int n = rows - r < step ? rows - r : step;
+        VX_TRY(vx_tensor_read_f32(t, f->staging, (uint64_t)r * k, (uint64_t)n * k));
+        f->cls->weight_pack(f->precision, (void *)(uintptr_t)w->data, f->staging, first_row + r, n, w->n, w->k);
+    }
+    return VITX_OK;
+}
+
+static int fill_matrix(const filler *f, const vx_weight *w, const vx_tensor *weight, const vx_tensor *bias)
+{
+    VX_TRY(fill_rows(f, w, weight, 0));
+    return fill_vector(w->bias, bias);
+}
+
+/* One tensor [3D, D], or three [D, D] one below the other. */
+static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, int b)
+{
+    const vx_role weights[] = {VX_Q_W, VX_K_W, VX_V_W}, biases[] = {VX_Q_B, VX_K_B, VX_V_B};
+    const int d = w->n / 3;
+    if (vx_found_block(found, b, VX_QKV_W))
+        return fill_matrix(f, w, vx_found_block(found, b, VX_QKV_W), vx_found_block(found, b, VX_QKV_B));
+    for (int i = 0; i < 3; i++) {
+        VX_TRY(fill_rows(f, w, vx_found_block(found, b, weights[i]), i * d));
+        if (w->bias)
+            VX_TRY(fill_vector(w->bias + (ptrdiff_t)i * d, vx_found_block(found, b, biases[i])));
+    }
+    return VITX_OK;
+}
+
+/* Class and distillation token, each with its row of the position embeddings, where there are any
+ * for them; then the patches' rows. */
+static int fill_tokens(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
+{
+    const uint64_t d = (uint64_t)a->width;
+    const vx_tensor *pos = found->model[VX_POSITIONS];
+    const uint64_t first = a->prefix_pos ? (uint64_t)a->prefix : 0;
+    const vx_role roles[] = {VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN};
+    int p = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!found->model[roles[i]])
+            continue;
+        float *const row = writable(w->prefix) + (size_t)p * d;
+        VX_TRY(fill_vector(row, found->model[roles[i]]));
+        if (a->prefix_pos) {
+            VX_TRY(vx_tensor_read_f32(pos, f->staging, (uint64_t)p * d, d));
+            for (uint64_t j = 0; j < d; j++)
+                row[j] += f->staging[j];
+        }
+        p++;
+    }
+    return vx_tensor_read_f32(pos, writable(w->pos), first * d, pos->count - first * d);
+}
+
+static int fill_block(const filler *f, const vx_block_weights *w, const vx_found *found, int b)
+{
+    VX_TRY(fill_vector(w->norm1_w, vx_found_block(found, b, VX_NORM1_W)));
+    VX_TRY(fill_vector(w->norm1_b, vx_found_block(found, b, VX_NORM1_B)));
+    VX_TRY(fill_qkv(f, &w->qkv, found, b));
+    VX_TRY(fill_matrix(f, &w->proj, vx_found_block(found, b, VX_PROJ_W), vx_found_block(found, b, VX_PROJ_B)));
+    VX_TRY(fill_vector(w->ls1, vx_found_block(found, b, VX_LS1)));
+    VX_TRY(fill_vector(w->norm2_w, vx_found_block(found, b, VX_NORM2_W)));
+    VX_TRY(fill_vector(w->norm2_b, vx_found_block(found, b, VX_NORM2_B)));
+    VX_TRY(fill_matrix(f, &w->fc1, vx_found_block(found, b, VX_FC1_W), vx_found_block(found, b, VX_FC1_B)));
+    VX_TRY(fill_matrix(f, &w->fc2, vx_found_block(found, b, VX_FC2_W), vx_found_block(found, b, VX_FC2_B)));
+    return fill_vector(w->ls2, vx_found_block(found, b, VX_LS2));
+}
+
+static int fill(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
+{
+    const vx_tensor *const *model = found->model;
+    VX_TRY(fill_matrix(f, &w->patch, model[VX_PATCH_W], model[VX_PATCH_B]));
+    VX_TRY(fill_tokens(f, w, found, a));
+    VX_TRY(fill_vector(w->norm_pre_w, model[VX_NORM_PRE_W]));
+    VX_TRY(fill_vector(w->norm_pre_b, model[VX_NORM_PRE_B]));
+    for (int b = 0; b < a->depth; b++)
+        VX_TRY(fill_block(f, &w->blocks[b], found, b));
+    VX_TRY(fill_vector(w->norm_w, model[VX_NORM_W]));
+    VX_TRY(fill_vector(w->norm_b, model[VX_NORM_B]));
+    VX_TRY(fill_vector(w->fc_norm_w, model[VX_FC_NORM_W]));
+    VX_TRY(fill_vector(w->fc_norm_b, model[VX_FC_NORM_B]));
+    return fill_matrix(f, &w->head, model[VX_HEAD_W], model[VX_HEAD_B]);
+}
+
+/* -------------------------------------------------------------------------- packing ------- */
+
+/* The environment of the packed weights. The context that asks for them may be gone when they are
+ * freed, so its own environment cannot be kept: this one leads to the model. */
+static void *env_alloc(size_t bytes, void *model)
+{
+    return vx_alloc(&((vitx_model *)model)->hooks, bytes);
+}
+
+static void env_release(void *memory, void *model)
+{
+    vx_release(&((vitx_model *)model)->hooks, memory);
+}
+
+static void env_log(const char *line, void *model)
+{
+    vx_log(&((vitx_model *)model)->hooks, VITX_LOG_DEBUG, "%s", line);
+}
+
+static void env_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count, void *model)
+{
+    (void)model;
+    for (int i = 0; i < count; i++)
+        task(arg, i, 0);
+}
+
+static void free_weights(vx_weights *w, const vitx_hooks *hooks)
+{
+    if (!w)
+        return;
+    if (w->memory)
+        w->cls->mem_free(w->memory, &w->env);
+    vx_release(hooks, w->blocks);
+    vx_release(hooks, w);
+}
+
+static int allocate(vx_weights *w, const vitx_model *m)
+{
+    layout_state s = {.cls = w->cls, .precision = w->precision};
+    VX_TRY(vx_new(&w->blocks, &m->hooks, (size_t)m->arch.depth, sizeof *w->blocks, "the list of blocks"));
+    layout(&s, w, &m->found, &m->arch);
+    if (s.arena.overflow)
+        return vx_fail(VITX_NOMEM, "%s: its packed weights have no size that fits memory", m->path);
+    w->bytes = s.arena.size;
+    w->memory = w->cls->mem_alloc(w->bytes, &w->env);
+    if (!w->memory)
+        return vx_fail(VITX_NOMEM, "%s: no memory for %zu bytes of packed weights on device %s", m->path,
+                       w->bytes, w->cls->name);
+    s.arena = (vx_arena){.base = w->memory};
+    layout(&s, w, &m->found, &m->arch);
+    return VITX_OK;
+}
+
+/* A longest row that exceeds the staging buffer widens it. */
+static int fill_all(const vx_weights *w, const vitx_model *m)
+{
+    const vx_arch *a = &m->arch;
+    filler f = {.cls = w->cls, .precision = w->precision, .staging_size = STAGING};
+    const int k[] = {a->channels * a->patch_height * a->patch_width, a->hidden, a->width};
+    for (int i = 0; i < 3; i++)
+        if ((size_t)k[i] > f.staging_size)
+            f.staging_size = (size_t)k[i];
+    VX_TRY(vx_new(&f.staging, &m->hooks, f.staging_size, sizeof *f.staging, "the staging buffer"));
+    const int status = fill(&f, w, &m->found, a);
+    vx_release(&m->hooks, f.staging);
+    return status;
+}
+
+static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, const char *precision)
+{
+    vx_weights *w;
+    if (!cls->host_memory) /* then: fill a host copy of the block, and upload it whole */
+        return vx_fail(VITX_DEVICE, "device %s: its memory cannot be written by the host", cls->name);
+    VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
+    w->cls = cls;
+    w->precision = precision;
+    w->env = (vx_device_env){.alloc = env_alloc, .release = env_release, .parallel = env_parallel,
+                             .log = env_log, .owner = m, .workers = 1};
+    int status = allocate(w, m);
+    if (status == VITX_OK)
+        status = fill_all(w, m);
+    if (status != VITX_OK) {
+        free_weights(w, &m->hooks);
+        return status;
+    }
+    *out = w;
+    return VITX_OK;
+}
+
+/* The class's own string for a precision, which lives as long as the class. */
+static const char *find_precision(const vx_device_class *cls, const char *precision)
+{
+    for (const char *const *p = cls->precisions; *p; p++)
+        if (strcmp(*p, precision) == 0)
+            return *p;
+    return NULL;
+}
+
+int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
+                     const char *precision, const vx_device_env *env)
+{
+    (void)env; /* see env_alloc */
+    *out = NULL;
+    const char *name = find_precision(cls, precision);
+    if (!name)
+        return vx_fail(VITX_DEVICE, "device %s has no precision \"%.40s\"", cls->name, precision);
+    pthread_mutex_lock(&model->lock);
+    vx_weights *w = model->packed;
+    while (w && (w->cls != cls || w->precision != name))
+        w = w->next;
+    int status = VITX_OK;
+    if (!w) {
+        status = pack(&w, model, cls, name);
+        if (status == VITX_OK) {
+            w->next = model->packed;
+            model->packed = w;
+        }
+    }
+    pthread_mutex_unlock(&model->lock);
+    *out = status == VITX_OK ? w : NULL;
+    return status;
+}
+
+void vx_model_free_weights(vitx_model *model)
+{
+    while (model->packed) {
+        vx_weights *const w = model->packed;
+        model->packed = w->next;
+        free_weights(w, &model->hooks);
+    }
+}
