@@ -351,7 +351,7 @@ static bool explain_some(int *code, const struct plan *plan, const struct batch 
 static int report(int code, const char *picture, const char *method)
 {
     if (code == VITX_INVALID) /* a --set that the method refuses: no picture would do better */
-        return wrong_usage("%s: %s", method, vitx_last_error());
+        return wrong_usage("%s", vitx_last_error());
     complain(picture, "%s: %s", method, vitx_last_error());
     return SOME_FAILED;
 }

@@ -1,0 +1,373 @@
+#!/bin/bash
+# cli.sh: vitx-cli from the outside: exit statuses, what goes to which stream, the forms that
+# scripts rely on. run.sh exports OUT, the folder of the products. Needs coreutils and grep only.
+set -u
+: "${OUT:=build}"
+cli=$OUT/vitx-cli
+models=test/golden/models
+model=$models/vit-timm
+picture=$models/picture.png
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+out=$folder/stdout err=$folder/stderr status=0 failed=0 name=
+
+fail() {
+    printf 'cli: %s: %s\n' "$name" "$*"
+    failed=$((failed + 1))
+}
+check() { name=$*; } # the case that follows, for messages
+run() {
+    "$cli" "$@" > "$out" 2> "$err"
+    status=$?
+}
+gives() { [ "$status" = "$1" ] || fail "status $status, expected $1: $(cat "$err")"; }
+out_has() { grep -qE -- "$1" "$out" || fail "standard output lacks $1: $(head -c 300 "$out")"; }
+err_has() { grep -qF -- "$1" "$err" || fail "standard error lacks $1: $(cat "$err")"; }
+out_lines() { [ "$(wc -l < "$out")" = "$1" ] || fail "$(wc -l < "$out") lines of output, expected $1"; }
+err_lines() { [ "$(wc -l < "$err")" = "$1" ] || fail "$(wc -l < "$err") lines of errors, expected $1: $(cat "$err")"; }
+exists() { [ -s "$1" ] || fail "$1 was not written"; }
+
+# wrong MESSAGE ARGUMENT...: wrong usage: status 2, one line that holds MESSAGE, no output
+wrong() {
+    local message=$1
+    shift
+    check "vitx-cli $*"
+    run "$@"
+    gives 2
+    out_lines 0
+    err_lines 1
+    err_has "vitx-cli: "
+    err_has "$message"
+}
+# right ARGUMENT...: all is well: status 0, nothing on standard error
+right() {
+    check "vitx-cli $*"
+    run "$@"
+    gives 0
+    err_lines 0
+}
+
+# ---------------------------------------------------------------- help, versions, usage ------
+right -h
+out_has '^usage: vitx-cli COMMAND'
+for command in classify explain methods info bench; do
+    out_has "^  $command "
+done
+right --help
+out_has 'Exit status'
+out_has '--threads N'
+right --version
+out_has '^vitx-cli [0-9]+\.[0-9]+\.[0-9]+$'
+for command in classify explain methods info bench; do
+    right "$command" -h
+    out_has "^usage: vitx-cli $command"
+    out_has '--model MODEL'
+    short=$(wc -l < "$out")
+    right "$command" --help
+    [ "$(wc -l < "$out")" -gt "$short" ] || fail "the long help is no longer than the short one"
+    wrong "no option --nonsense" "$command" --nonsense
+    wrong "did you mean --threads?" "$command" --thread 2
+    wrong "--threads needs a value" "$command" --threads
+    wrong "--quiet takes no value" "$command" --quiet=1
+    wrong "no option -x" "$command" -x
+done
+wrong "no command"
+wrong "did you mean classify?" clasify
+wrong "no command xyzzy" xyzzy
+wrong "the command comes before" --json classify
+for value in 3x "" " 3" 1e1 257 -1 99999999999999999999; do
+    wrong "--threads is \"$value\"" classify --threads "$value" -m $model $picture
+done
+for value in 0 1025 x; do
+    wrong "--batch is" classify --batch $value -m $model $picture
+done
+for value in 0 3x 1T K -1 1GG 99999999999G; do
+    wrong "--budget is" classify --budget $value -m $model $picture
+done
+wrong "--top is \"0\"" classify --top 0 -m $model $picture
+wrong "or all" classify --top some -m $model $picture
+wrong "--fit is" classify --fit crop -m $model $picture
+wrong 'no device "gpu"; there are cpu' classify --device gpu -m $model $picture
+wrong "explain: --alpha is" explain --alpha 1.5 -m $model $picture
+wrong "explain: --alpha is" explain --alpha nan -m $model $picture
+wrong "explain: --layout is" explain --layout both -m $model $picture
+
+# ---------------------------------------------------------------- classify -------------------
+wrong "needs -m MODEL" classify $picture
+wrong "needs at least one picture" classify -m $model
+right classify -m $model $picture
+out_lines 6
+out_has "^$picture\$"
+out_has '^ +-?[0-9]+\.[0-9]{5}  0\.[0-9]{4}  [0-6]  [a-z ]+$'
+right classify -m $model --top=2 -- $picture
+out_lines 3
+right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
+out_lines 8
+right classify -m $model --json $picture $picture
+out_lines 2
+number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
+prediction="\\{\"index\":[0-6],\"label\":\"[a-z ]+\",\"probability\":$number,\"logit\":$number\\}"
+out_has "^\\{\"image\":\"$picture\",\"predictions\":\\[$prediction(,$prediction){4}\\]\\}\$"
+right classify -m $models/vit-hf-sharded --json --top 1 $picture
+out_has '"label":null'
+cp $picture "$folder/a \"b\" c.png"
+right classify -m $model --json --top 1 "$folder/a \"b\" c.png"
+out_has 'a \\"b\\" c\.png","predictions"'
+printf 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n' > "$folder/labels.txt"
+right classify -m $model --labels "$folder/labels.txt" $picture
+out_has '  (one|two|three|four|five|six|seven)$'
+right classify -m $model/model.safetensors $picture
+
+check "one bad picture among many, in every batch size"
+head -c 100 $picture > "$folder/cut.png"
+printf 'no picture\n' > "$folder/text.jpg"
+for batch in 1 2 3 16; do
+    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder" - $picture
+    gives 1
+    out_lines 2
+    err_lines 5
+    for bad in cut.png missing.png text.jpg; do
+        err_has "vitx-cli: $folder/$bad: "
+    done
+done
+
+check "the order of the arguments is kept"
+for i in 1 2 3 4 5; do
+    cp $picture "$folder/$i.png"
+done
+run classify -m $model --json --top 1 --batch 2 "$folder"/{3,1,5,2,4}.png
+gives 0
+[ "$(grep -o '[1-5]\.png' "$out" | tr -d '\n')" = 3.png1.png5.png2.png4.png ] || fail "order: $(cat "$out")"
+
+# ---------------------------------------------------------------- models that fail -----------
+check "a model that is not there"
+run classify -m "$folder/nothing" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "vitx-cli: $folder/nothing"
+check "weights that were cut short"
+mkdir "$folder/cut"
+cp $model/config.json "$folder/cut"
+head -c 20000 $model/model.safetensors > "$folder/cut/model.safetensors"
+for command in "classify" "explain --method rollout -o $folder/x.png" "info" "bench"; do
+    files=$picture
+    [ "$command" = info ] && files=
+    # shellcheck disable=SC2086
+    run $command -m "$folder/cut" $files
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "$folder/cut/model.safetensors"
+done
+
+# ---------------------------------------------------------------- explain --------------------
+x="explain -m $model --method rollout"
+wrong "needs -m MODEL" explain --method rollout -o "$folder/x.png" $picture
+wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
+# shellcheck disable=SC2086
+{
+    wrong "needs -o OUT" $x $picture
+    wrong "needs at least one picture" $x -o "$folder/x.png"
+    wrong "must end in one of .png, .npy, .json" $x -o "$folder/x.gif" $picture
+    wrong "must end in one of .png, .npy, .json" $x -o "$folder/png" $picture
+    wrong "no field {picture}" $x -o "$folder/{picture}.png" $picture
+    wrong "two maps would be written" $x -o "$folder/x.png" $picture $model/../picture.png
+    wrong "two maps would be written" $x -o "$folder/{image}.png" $picture "$folder/../${folder##*/}/1.png" "$folder/1.png"
+    wrong "two maps would be written" $x -o "$folder/{image}.png" --target 1 --target 2 $picture
+    wrong "two maps would be written" $x -o "$folder/{target}.png" "$folder/1.png" "$folder/2.png"
+    wrong "two maps would be written" $x,attention -o "$folder/{image}.png" $picture
+    wrong "two maps would be written" $x -o "$folder/{target}.png" --target 0 --target tench $picture
+    wrong "would replace the picture" $x -o "$folder/{image}.png" "$folder/1.png"
+    wrong "would replace the picture" $x -o "$folder/./1.png" "$folder/1.png"
+    wrong "the model has 3 blocks" $x --layer 99 -o "$folder/x.png" $picture
+    wrong "the model has 3 heads" $x --head 3 -o "$folder/x.png" $picture
+    wrong "--layer is \"-1\"" $x --layer -1 -o "$folder/x.png" $picture
+    wrong "--query" $x --query 26 -o "$folder/x.png" $picture
+    wrong "5 rows and 5 columns" $x --query 5,0 -o "$folder/x.png" $picture
+    wrong "row,col" $x --query 1,2,3 -o "$folder/x.png" $picture
+    wrong "row,col" $x --query a -o "$folder/x.png" $picture
+    wrong "--target 7" $x --target 7 -o "$folder/x.png" $picture
+    wrong "--target unicorn" $x --target unicorn -o "$folder/x.png" $picture
+    wrong "did you mean viridis?" $x --colormap viridi -o "$folder/x.png" $picture
+    wrong "KEY=VALUE" $x --set discard -o "$folder/x.png" $picture
+    wrong "no such option" $x --set colour=red -o "$folder/x.png" $picture
+    wrong "discard" $x --set discard=2 -o "$folder/x.png" $picture
+}
+wrong "did you mean rollout?" explain -m $model --method rolout -o "$folder/x.png" $picture
+wrong 'no method "magic"; there are attention' explain -m $model --method magic -o "$folder/x.png" $picture
+wrong "no class token" explain -m $models/vit-timm-no-class-token --method attention --query cls -o "$folder/x.png" $picture
+[ -e "$folder/x.png" ] && fail "wrong usage wrote a file"
+
+right explain -m $model --method rollout -o "$folder/map.png" $picture
+out_lines 1
+out_has "^$folder/map.png  rollout  [0-6] [a-z ]+\$"
+exists "$folder/map.png"
+right explain -m $model --method rollout --quiet -o "$folder/map.json" $picture
+out_lines 0
+exists "$folder/map.json"
+check "the json of a map"
+cp "$folder/map.json" "$out"
+out_has "^\\{\"image\":\"$picture\",\"method\":\"rollout\",\"target\":[0-6],\"label\":\"[a-z ]+\",\"logit\":$number,"
+out_has '"shape":\[5,5\],"grid":\[5,5\],"picture":\[47,61\],"seen":\['
+out_has '"values":\[\[.*\]\]\}$'
+
+right explain -m $model --method attention,rollout --target hen --target 3 --batch 2 --threads 1 \
+    -o "$folder/new/{image}/{method}.{target}.npy" "$folder/1.png" "$folder/2.png" "$folder/3.png"
+out_lines 12
+for i in 1 2 3; do
+    for method in attention rollout; do
+        for target in 6 3; do
+            exists "$folder/new/$i/$method.$target.npy"
+        done
+    done
+done
+check "an npy: magic, version 1.0, shape, size"
+npy=$folder/new/1/rollout.6.npy
+[ "$(head -c 8 "$npy" | od -An -tx1 | tr -d ' ')" = 934e554d50590100 ] || fail "magic bytes"
+grep -qaF "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 5), }" "$npy" || fail "header"
+[ "$(stat -c %s "$npy")" = $((128 + 4 * 25)) ] || fail "$(stat -c %s "$npy") bytes"
+cmp -s "$folder/new/1/rollout.6.npy" "$folder/new/2/rollout.6.npy" || fail "one picture, two maps"
+
+right explain -m $model --method attention --layer all --head all -o "$folder/all.npy" $picture
+grep -qaF "'shape': (3, 3, 5, 5)" "$folder/all.npy" || fail "layers and heads are no leading axes"
+right explain -m $model --method attention --layer all --head all --layout side --colorbar --colormap viridis --scale p99 -o "$folder/all.png" $picture
+exists "$folder/all.png"
+right explain -m $model --method rollout,attention --set discard=0.5 --frame input --layout map --alpha 1 --query 2,3 -o "$folder/{method}.PNG" $picture
+exists "$folder/attention.PNG"
+right explain -m $model --method attention --query cls --layer 0 --head 2 -o "$folder/cls.npy" $picture
+right explain -m $model --method attention --query 0 --layer 0 --head 2 -o "$folder/0.npy" $picture
+cmp -s "$folder/cls.npy" "$folder/0.npy" || fail "cls is not token 0"
+right explain -m $model --method attention --query 1,0 -o "$folder/patch.npy" $picture
+right explain -m $model --method attention --query 6 -o "$folder/6.npy" $picture
+cmp -s "$folder/patch.npy" "$folder/6.npy" || fail "patch 1,0 is not token 6"
+
+check "one bad picture does not stop the others"
+for batch in 1 4; do
+    rm -rf "$folder/some"
+    run explain -m $model --method rollout --batch $batch -o "$folder/some/{image}.png" "$folder/1.png" "$folder/text.jpg" "$folder/2.png"
+    gives 1
+    out_lines 2
+    err_lines 1
+    err_has "vitx-cli: $folder/text.jpg: "
+    exists "$folder/some/2.png"
+done
+
+check "a file that cannot be written"
+run explain -m $model --method rollout -o /dev/null/x.png $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "/dev/null/x.png"
+run explain -m $model --method rollout -o "/dev/null/{image}.png" $picture
+gives 1
+out_lines 0
+err_lines 1
+run explain -m $model --method rollout -o "$folder/not/there.png" $picture
+gives 1
+err_lines 1
+err_has "$folder/not/there.png"
+
+check "a budget that is too small"
+run explain -m $model --method rollout --budget 100 -o "$folder/x.png" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "$picture: rollout: "
+
+# ---------------------------------------------------------------- methods, info --------------
+right methods
+out_has '^attention: '
+out_has '^rollout: '
+out_has 'cost '
+out_has -- '--set discard=0 '
+methods=$(grep -c '^[a-z]' "$out")
+right methods --json
+out_lines "$methods"
+out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":"'
+wrong "takes no files" methods $picture
+right info
+out_has '^version'
+out_has '^devices +cpu'
+out_has '^formats +png, npy, json'
+out_has '^colormaps +turbo, viridis, inferno, jet, grey'
+right info --json
+out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json"\]'
+for m in "$models"/*/; do
+    right info -m "$m"
+    out_has '^family'
+    out_has '^recipe'
+    out_has 'heads fused +[0-9]+ bytes'
+    right info --json -m "$m"
+    out_lines 1
+    out_has '^\{"model":".*"trace_bytes":\{"row":[0-9]+,"fused":[0-9]+,"all":[0-9]+,"all_f16":[0-9]+\}\}$'
+done
+wrong "takes no files" info -m $model $picture
+
+# ---------------------------------------------------------------- bench ----------------------
+wrong "needs -m MODEL" bench
+wrong "did you mean rollout?" bench -m $model --method attention+rolout
+wrong "--runs is" bench -m $model --runs 0
+right bench -m $model --runs 2 --threads 1
+out_lines 2
+out_has '^what +batch +threads'
+out_has '^forward +1 +1 +f32 '
+right bench -m $model --runs 2 --threads 1 --batch 3 --json --method rollout,attention+rollout
+out_lines 3
+row='"batch":3,"threads":1,"precision":"f32","median_ms":[0-9.]+,"min_ms":[0-9.]+,"runs":2,"peak_rss_mb":[0-9.]+\}'
+out_has "^\\{\"what\":\"forward\",$row\$"
+out_has "^\\{\"what\":\"rollout\",$row\$"
+out_has "^\\{\"what\":\"attention\\+rollout\",$row\$"
+right bench -m $model --seconds 0 --json --fit recipe $picture $picture
+out_has '"runs":5,'
+
+# ---------------------------------------------------------------- standard output that fails -
+check "a full disk"
+if [ -e /dev/full ]; then
+    "$cli" classify -m $model $picture > /dev/full 2> "$err"
+    status=$?
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: standard output: "
+    "$cli" --help > /dev/full 2> "$err"
+    status=$?
+    gives 1
+fi
+check "a closed standard output"
+"$cli" classify -m $model $picture >&- 2> "$err"
+status=$?
+gives 1
+err_lines 1
+check "a reader that has gone"
+{
+    sleep 0.2
+    "$cli" classify -m $model $picture 2> "$err"
+    echo $? > "$folder/status"
+} | true
+status=$(cat "$folder/status")
+gives 1
+err_lines 1
+check "progress is for terminals"
+run classify -m $model "$folder"/[1-5].png
+gives 0
+err_lines 0
+
+# ---------------------------------------------------------------- the real model -------------
+data=../shared/data
+if [ -e $data/README.md ]; then
+    real=$data/models/deit_tiny_patch16_224
+    labels=$data/labels/imagenet1k_en_chinese-clip.txt
+    right classify -m $real --labels $labels --top 2 --json $data/images/dog.jpg
+    out_has '"predictions":\[\{"index":249,.*"logit":7\.705[67]'
+    out_has '\},\{"index":444,.*"logit":6\.749[789]'
+    right explain -m $real --labels $labels --method rollout --target 249 --target 444 -o "$folder/{image}.{target}.png" $data/images/dog.jpg
+    out_lines 2
+    exists "$folder/dog.249.png"
+    right classify -m $real --json --top 1 --batch 3 $data/images/{dog.jpg,both.png,eagle.jpg,el1.png}
+    out_lines 4
+else
+    echo "skipped: the real DeiT-tiny needs ../shared/data, which is not here"
+fi
+
+[ $failed = 0 ] || printf 'cli: %d checks failed\n' $failed
+[ $failed = 0 ]
