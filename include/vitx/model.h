@@ -62,7 +62,10 @@ typedef enum vitx_filter {
 typedef enum vitx_resize {
     VITX_RESIZE_SHORTEST = 0, /**< shortest side to `resize_height`, then centre crop            */
     VITX_RESIZE_EXACT = 1,    /**< to resize_height x resize_width, then centre crop             */
-    VITX_RESIZE_NONE = 2      /**< no resizing, only the centre crop                             */
+    VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop                             */
+    VITX_RESIZE_COVER = 3     /**< sides in proportion, the smallest that cover resize_height x
+                                   resize_width, rounded half to even, then centre crop (timm's
+                                   ResizeKeepRatio, for inputs that are not square)              */
 } vitx_resize;
 
 /** Where a field of the recipe came from. */

@@ -1,0 +1,197 @@
+/*
+ * image/image.c: the public face of pictures: open, turn upright, hand out.
+ */
+#include "image/image.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "image/codec.h"
+
+/* What Pillow refuses as a decompression bomb: twice 1 GiB / 4 / 3 pixels. */
+#define DEFAULT_MAX_PIXELS INT64_C(178956970)
+/* No picture within that size needs a longer file. */
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+void vitx_image_opts_init(vitx_image_opts *out)
+{
+    *out = (vitx_image_opts)VITX_IMAGE_OPTS_INIT;
+}
+
+/* Options with their defaults filled in. */
+typedef struct settings {
+    vitx_hooks hooks;
+    int64_t max_pixels;
+    bool upright;
+} settings;
+
+static int read_settings(settings *out, const vitx_image_opts *opts)
+{
+    *out = (settings){.max_pixels = DEFAULT_MAX_PIXELS, .upright = true};
+    if (opts) {
+        VX_CHECK_STRUCT(opts, vitx_image_opts);
+        if (opts->max_pixels < 0)
+            return vx_fail(VITX_INVALID,
+                           "vitx_image_opts.max_pixels is %" PRId64
+                           ", expected a positive number, or 0 for the default",
+                           opts->max_pixels);
+        if (opts->max_pixels > 0)
+            out->max_pixels = opts->max_pixels;
+        out->upright = !opts->ignore_orientation;
+    }
+    return vx_hooks_resolve(&out->hooks, opts ? opts->hooks : NULL);
+}
+
+/*
+ * Turns pixels [h, w, 3] by EXIF orientation 2..8 into `dst`, whose sides are swapped from 5 on.
+ * In the order of the numbers: mirrored, turned by 180 degrees, flipped, transposed, turned right,
+ * transversed, turned left; as PIL.ImageOps.exif_transpose does it.
+ */
+static void turn(uint8_t *dst, const uint8_t *src, int w, int h, int orientation)
+{
+    const bool swap = orientation >= 5;
+    const bool from_right =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    const bool from_bottom =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    const int width = swap ? h : w, height = swap ? w : h;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, dst += 3) {
+            const int u = swap ? y : x, v = swap ? x : y;
+            const size_t sx = (size_t)(from_right ? w - 1 - u : u);
+            const size_t sy = (size_t)(from_bottom ? h - 1 - v : v);
+            memcpy(dst, src + (sy * (size_t)w + sx) * 3, 3);
+        }
+}
+
+static int make_upright(vitx_image *image, int orientation)
+{
+    uint8_t *turned;
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    VX_TRY(vx_new(&turned, &image->hooks, pixels, 3, "a picture"));
+    turn(turned, image->pixels, image->width, image->height, orientation);
+    vx_release(&image->hooks, image->pixels);
+    image->pixels = turned;
+    if (orientation >= 5) {
+        const int width = image->width;
+        image->width = image->height;
+        image->height = width;
+    }
+    return VITX_OK;
+}
+
+static int create(vitx_image **out, const settings *s)
+{
+    VX_TRY(vx_new(out, &s->hooks, 1, sizeof **out, "a picture"));
+    (*out)->hooks = s->hooks;
+    return VITX_OK;
+}
+
+static int open_memory(vitx_image **out, const void *data, size_t bytes, const char *name,
+                       const settings *s)
+{
+    vitx_image *image = NULL;
+    int status = create(&image, s);
+    if (status == VITX_OK)
+        status = vx_decode(&image->pixels, &image->width, &image->height, data, bytes, name,
+                           s->max_pixels, &image->hooks);
+    if (status == VITX_OK && s->upright) {
+        const int orientation = vx_exif_orientation(data, bytes);
+        if (orientation != 1)
+            status = make_upright(image, orientation);
+    }
+    if (status != VITX_OK) {
+        vitx_image_free(image);
+        return status;
+    }
+    *out = image;
+    return VITX_OK;
+}
+
+int vitx_image_open(vitx_image **out, const char *path)
+{
+    return vitx_image_open_with(out, path, NULL);
+}
+
+int vitx_image_open_with(vitx_image **out, const char *path, const vitx_image_opts *opts)
+{
+    settings s;
+    char *data = NULL;
+    size_t bytes = 0;
+    *out = NULL;
+    VX_TRY(read_settings(&s, opts));
+    if (!path)
+        return vx_fail(VITX_INVALID, "vitx_image_open: path is NULL");
+    VX_TRY(vx_file_load(&data, &bytes, path, MAX_FILE_BYTES, &s.hooks));
+    const int status = open_memory(out, data, bytes, path, &s);
+    vx_release(&s.hooks, data);
+    return status;
+}
+
+int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes, const char *name,
+                           const vitx_image_opts *opts)
+{
+    settings s;
+    *out = NULL;
+    VX_TRY(read_settings(&s, opts));
+    if (!data && bytes > 0)
+        return vx_fail(VITX_INVALID, "vitx_image_open_memory: data is NULL");
+    return open_memory(out, data, bytes, name ? name : "picture in memory", &s);
+}
+
+int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int height, size_t stride,
+                        const vitx_image_opts *opts)
+{
+    settings s;
+    vitx_image *image = NULL;
+    *out = NULL;
+    VX_TRY(read_settings(&s, opts));
+    if (!rgb || width < 1 || height < 1)
+        return vx_fail(VITX_INVALID, "vitx_image_from_rgb: %s, %d x %d pixels",
+                       rgb ? "pixels" : "rgb is NULL", width, height);
+    VX_TRY(vx_check_picture_size("picture in memory", width, height, s.max_pixels));
+    const size_t row = (size_t)width * 3;
+    if (stride == 0)
+        stride = row;
+    if (stride < row)
+        return vx_fail(VITX_INVALID, "vitx_image_from_rgb: stride %zu, at least %zu expected",
+                       stride, row);
+    int status = create(&image, &s);
+    if (status == VITX_OK)
+        status = vx_new(&image->pixels, &s.hooks, row, (size_t)height, "a picture");
+    if (status != VITX_OK) {
+        vitx_image_free(image);
+        return status;
+    }
+    image->width = width;
+    image->height = height;
+    for (size_t y = 0; y < (size_t)height; y++)
+        memcpy(image->pixels + y * row, rgb + y * stride, row);
+    *out = image;
+    return VITX_OK;
+}
+
+void vitx_image_free(vitx_image *image)
+{
+    if (!image)
+        return;
+    const vitx_hooks hooks = image->hooks;
+    vx_release(&hooks, image->pixels);
+    vx_release(&hooks, image);
+}
+
+int vitx_image_width(const vitx_image *image)
+{
+    return image->width;
+}
+
+int vitx_image_height(const vitx_image *image)
+{
+    return image->height;
+}
+
+const uint8_t *vitx_image_pixels(const vitx_image *image)
+{
+    return image->pixels;
+}

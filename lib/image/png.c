@@ -1,0 +1,267 @@
+/*
+ * image/png.c: PNG to RGB (W3C Portable Network Graphics, third edition).
+ *
+ * The chunks are read and checked here, stb_image (image/stb.c) inflates and unfilters, colour is
+ * made here as Pillow's convert("RGB") makes it: alpha and transparency are dropped, 16-bit samples
+ * keep their high byte, a palette index without an entry is black.
+ *
+ * Everything is as large as the header says before anything is inflated, so that a small file
+ * cannot unfold into a large one.
+ */
+#include "image/codec.h"
+#include "image/stb.h"
+
+#include <limits.h>
+#include <string.h>
+#include <zlib.h> /* crc32 */
+
+/* Inflated data may be longer than the picture: some writers pad it. */
+enum { SLACK = 65536, IHDR_BYTES = 13 };
+
+typedef struct png {
+    const vx_source *source;
+    vx_png_layout layout;
+    uint8_t palette[256][3];
+    bool has_palette;
+    const uint8_t *first_data; /* of the first IDAT chunk */
+    size_t data_bytes;         /* of all of them */
+    int data_chunks;
+} png;
+
+typedef struct chunk {
+    const uint8_t *data;
+    uint32_t bytes;
+    const uint8_t *type; /* four letters */
+} chunk;
+
+static bool is_type(const chunk *c, const char *type)
+{
+    return memcmp(c->type, type, 4) == 0;
+}
+
+/* A capital first letter says that the picture cannot be shown without the chunk. */
+static bool is_critical(const chunk *c)
+{
+    return !(c->type[0] & 0x20);
+}
+
+static int read_chunk(chunk *out, const vx_source *s, size_t *at)
+{
+    if (s->bytes - *at < 12)
+        return vx_fail_truncated(s);
+    const uint8_t *p = s->data + *at;
+    const uint32_t length = vx_be32(p);
+    if (length > s->bytes - *at - 12)
+        return vx_fail_truncated(s);
+    *out = (chunk){p + 8, length, p + 4};
+    if (is_critical(out) && (uint32_t)crc32(0, p + 4, length + 4) != vx_be32(p + 8 + length))
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: chunk %.4s at byte %zu has a wrong checksum",
+                       s->name, (const char *)out->type, *at);
+    *at += 12 + (size_t)length;
+    return VITX_OK;
+}
+
+static int read_layout(png *p, const chunk *c)
+{
+    static const int channels_of[7] = {1, 0, 3, 1, 2, 0, 4};
+    const char *name = p->source->name;
+    const uint8_t *d = c->data;
+    if (c->bytes != IHDR_BYTES)
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a header of %u bytes, expected %d", name,
+                       (unsigned)c->bytes, IHDR_BYTES);
+    const int depth = d[8], color = d[9];
+    VX_TRY(vx_check_picture_size(name, vx_be32(d), vx_be32(d + 4), p->source->max_pixels));
+    const bool known = color <= 6 && channels_of[color] > 0;
+    const bool small = depth == 1 || depth == 2 || depth == 4;
+    const bool fits =
+        depth == 8 || (small && (color == 0 || color == 3)) || (depth == 16 && color != 3);
+    if (!known || !fits || d[10] != 0 || d[11] != 0 || d[12] > 1)
+        return vx_fail(VITX_FORMAT,
+                       "%s: damaged PNG: colour type %d of %d bits, compression %d, filter %d, "
+                       "interlacing %d",
+                       name, color, depth, d[10], d[11], d[12]);
+    p->layout = (vx_png_layout){
+        .width = (int)vx_be32(d),
+        .height = (int)vx_be32(d + 4),
+        .depth = depth,
+        .color_type = color,
+        .channels = channels_of[color],
+        .interlaced = d[12] == 1,
+    };
+    return VITX_OK;
+}
+
+static int read_palette(png *p, const chunk *c)
+{
+    if (c->bytes % 3 != 0 || c->bytes > sizeof p->palette)
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a palette of %u bytes", p->source->name,
+                       (unsigned)c->bytes);
+    memcpy(p->palette, c->data, c->bytes);
+    p->has_palette = true;
+    return VITX_OK;
+}
+
+static int read_known_chunk(png *p, const chunk *c)
+{
+    if (is_type(c, "IHDR"))
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a second header", p->source->name);
+    if (is_type(c, "PLTE"))
+        return read_palette(p, c);
+    if (is_type(c, "IDAT")) {
+        if (p->data_chunks++ == 0)
+            p->first_data = c->data;
+        p->data_bytes += c->bytes;
+        return VITX_OK;
+    }
+    if (is_critical(c))
+        return vx_fail(VITX_UNSUPPORTED, "%s: a PNG that needs the unknown chunk %.4s",
+                       p->source->name, (const char *)c->type);
+    return VITX_OK;
+}
+
+static int read_chunks(png *p, const vx_source *source)
+{
+    size_t at = 8;
+    chunk c = {0};
+    *p = (png){.source = source};
+    VX_TRY(read_chunk(&c, source, &at));
+    if (!is_type(&c, "IHDR"))
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: the first chunk is %.4s, expected IHDR",
+                       source->name, (const char *)c.type);
+    VX_TRY(read_layout(p, &c));
+    for (;;) {
+        VX_TRY(read_chunk(&c, source, &at));
+        if (is_type(&c, "IEND"))
+            break;
+        VX_TRY(read_known_chunk(p, &c));
+    }
+    if (p->data_chunks == 0 || p->data_bytes > INT_MAX)
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: %zu bytes of picture data", source->name,
+                       p->data_bytes);
+    if (p->layout.color_type == 3 && !p->has_palette)
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: no palette", source->name);
+    return VITX_OK;
+}
+
+/* The deflated data in one piece: in the file itself if that is one chunk, else in *owned. */
+static int gather_data(const uint8_t **data, uint8_t **owned, const png *p)
+{
+    *data = p->first_data;
+    if (p->data_chunks == 1)
+        return VITX_OK;
+    VX_TRY(vx_new(owned, p->source->hooks, p->data_bytes, 1, "PNG data"));
+    size_t at = (size_t)(p->first_data - p->source->data) - 8, filled = 0;
+    while (filled < p->data_bytes) {
+        chunk c = {0};
+        VX_TRY(read_chunk(&c, p->source, &at));
+        if (is_type(&c, "IDAT")) {
+            memcpy(*owned + filled, c.data, c.bytes);
+            filled += c.bytes;
+        }
+    }
+    *data = *owned;
+    return VITX_OK;
+}
+
+/* Bytes of the filtered rows, each with its filter byte; of all seven passes if interlaced. */
+static size_t raw_bytes(const vx_png_layout *l)
+{
+    static const int x0[7] = {0, 4, 0, 2, 0, 1, 0}, y0[7] = {0, 0, 4, 0, 2, 0, 1};
+    static const int dx[7] = {8, 8, 4, 4, 2, 2, 1}, dy[7] = {8, 8, 8, 4, 4, 2, 2};
+    const size_t bits = (size_t)l->channels * (size_t)l->depth;
+    if (!l->interlaced)
+        return ((size_t)l->width * bits + 7) / 8 * (size_t)l->height + (size_t)l->height;
+    size_t total = 0;
+    for (int pass = 0; pass < 7; pass++) {
+        const size_t w = (size_t)((l->width - x0[pass] + dx[pass] - 1) / dx[pass]);
+        const size_t h = (size_t)((l->height - y0[pass] + dy[pass] - 1) / dy[pass]);
+        if (w > 0)
+            total += ((w * bits + 7) / 8 + 1) * h;
+    }
+    return total;
+}
+
+static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
+{
+    const vitx_hooks *hooks = p->source->hooks;
+    const size_t expected = raw_bytes(&p->layout);
+    const uint8_t *data = NULL;
+    uint8_t *owned = NULL;
+    int status, n;
+    if (expected > INT_MAX - SLACK)
+        return vx_fail(VITX_UNSUPPORTED, "%s: a PNG of %zu bytes inflated", p->source->name,
+                       expected);
+    status = gather_data(&data, &owned, p);
+    if (status != VITX_OK)
+        goto cleanup;
+    status = vx_new(raw, hooks, expected + SLACK, 1, "inflated PNG data");
+    if (status != VITX_OK)
+        goto cleanup;
+    n = vx_stb_inflate(*raw, (int)(expected + SLACK), data, (int)p->data_bytes);
+    if (n < 0 || (size_t)n < expected)
+        status = vx_fail(VITX_FORMAT,
+                         n < 0 ? "%s: damaged PNG: the picture data do not inflate to %zu bytes"
+                               : "%s: damaged PNG: less picture data than %zu bytes",
+                         p->source->name, expected);
+    *bytes = expected;
+cleanup:
+    vx_release(hooks, owned);
+    return status;
+}
+
+/* One sample of 8 or 16 bits as 8. */
+static inline uint8_t sample(const uint8_t *samples, size_t i, bool wide)
+{
+    return wide ? (uint8_t)(((const uint16_t *)(const void *)samples)[i] >> 8) : samples[i];
+}
+
+static void samples_to_rgb(uint8_t *out, const uint8_t *samples, const png *p)
+{
+    const vx_png_layout *l = &p->layout;
+    const size_t pixels = (size_t)l->width * (size_t)l->height, n = (size_t)l->channels;
+    const bool wide = l->depth == 16;
+    if (l->color_type == 3) {
+        for (size_t i = 0; i < pixels; i++)
+            memcpy(out + 3 * i, p->palette[samples[i]], 3);
+        return;
+    }
+    const size_t green = n >= 3 ? 1 : 0, blue = n >= 3 ? 2 : 0;
+    for (size_t i = 0; i < pixels; i++, out += 3) {
+        out[0] = sample(samples, i * n, wide);
+        out[1] = sample(samples, i * n + green, wide);
+        out[2] = sample(samples, i * n + blue, wide);
+    }
+}
+
+int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *source)
+{
+    png p;
+    VX_TRY(read_chunks(&p, source));
+    const vitx_hooks *hooks = source->hooks;
+    const size_t pixels = (size_t)p.layout.width * (size_t)p.layout.height;
+    uint8_t *raw = NULL, *samples = NULL;
+    size_t bytes = 0;
+    int status = inflate_rows(&raw, &bytes, &p);
+    if (status != VITX_OK)
+        goto cleanup;
+    status = vx_stb_png_samples(&samples, &p.layout, raw, bytes, source);
+    if (status != VITX_OK)
+        goto cleanup;
+    if (p.layout.channels == 3 && p.layout.depth == 8) {
+        *out = samples;
+        samples = NULL;
+    } else {
+        vx_release(hooks, raw); /* the largest moment is over: do not hold three copies */
+        raw = NULL;
+        status = vx_new(out, hooks, pixels, 3, "a picture");
+        if (status != VITX_OK)
+            goto cleanup;
+        samples_to_rgb(*out, samples, &p);
+    }
+    *width = p.layout.width;
+    *height = p.layout.height;
+cleanup:
+    vx_release(hooks, raw);
+    vx_release(hooks, samples);
+    return status;
+}

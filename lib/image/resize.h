@@ -1,0 +1,22 @@
+/* image/resize.h: a part of a resized picture, for the callers inside lib/image. */
+#ifndef VX_IMAGE_RESIZE_H
+#define VX_IMAGE_RESIZE_H
+
+#include "image/image.h"
+
+/* The pixels left..left+width-1, top..top+height-1 of src resized to dst_w x dst_h: the same bits
+ * as resizing all of it and cropping, for less work. */
+typedef struct vx_resize_part {
+    uint8_t *dst; /* [height, dst_stride] */
+    size_t dst_stride;
+    int left, top, width, height;
+    int dst_w, dst_h;
+    const uint8_t *src; /* [src_h, src_w, channels] */
+    int src_w, src_h;
+    int channels; /* 1 to 4 */
+    vitx_filter filter;
+} vx_resize_part;
+
+int vx_resize_part_u8(const vx_resize_part *part, const vitx_hooks *hooks);
+
+#endif
