@@ -43,7 +43,9 @@ struct vx_device {
     char kernels[160]; /* one line for people: instruction sets and libraries in use */
 };
 
-/* Errors: functions returning int give 0 or nonzero with a one-line reason in err. */
+/* Functions returning int give 0, or one of these with a one-line reason in err. */
+enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2 };
+
 struct vx_device_class {
     const char *name;
     const char *const *precisions; /* names ended by NULL; the first is what "auto" means */
@@ -66,6 +68,7 @@ struct vx_device_class {
     void (*weight_pack)(const char *precision, void *packed, const float *rows_f32, int first,
                         int rows, int n, int k);
 
+    /* Copies; dev NULL (packing weights, before there is an instance): done on return. */
     void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
     void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);
     /* Waits for everything queued; reports what went wrong since the last call. */

@@ -87,5 +87,5 @@ int vx_host_check_precision(const char *device, const char *precision, char *err
     if (!precision || strcmp(precision, "auto") == 0 || strcmp(precision, "f32") == 0)
         return 0;
     snprintf(err, err_size, "device %s has no precision \"%s\", only \"f32\"", device, precision);
-    return 1;
+    return VX_DEVICE_FAILED;
 }

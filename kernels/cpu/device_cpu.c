@@ -59,7 +59,7 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     if (!memory) {
         snprintf(err, err_size, "no memory for the scratch of %d workers (%zu bytes)",
                  dev->env.workers, bytes);
-        return 1;
+        return VX_DEVICE_NOMEM;
     }
     vx_host_mem_free(cpu->memory, &dev->env);
     cpu->memory = memory;
@@ -123,11 +123,11 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
 {
     *out = NULL;
     if (vx_host_check_precision("cpu", precision, err, err_size) != 0)
-        return 1;
+        return VX_DEVICE_FAILED;
     vx_cpu *cpu = env->alloc(sizeof *cpu, env->owner);
     if (!cpu) {
         snprintf(err, err_size, "no memory for the device cpu");
-        return 1;
+        return VX_DEVICE_NOMEM;
     }
     memset(cpu, 0, sizeof *cpu);
     cpu->base.cls = &vx_device_cpu;

@@ -22,11 +22,11 @@ static int open_ref(vx_device **out, const vx_device_env *env, const char *preci
     (void)features;
     *out = NULL;
     if (vx_host_check_precision("ref", precision, err, err_size) != 0)
-        return 1;
+        return VX_DEVICE_FAILED;
     vx_device *dev = env->alloc(sizeof *dev, env->owner);
     if (!dev) {
         snprintf(err, err_size, "no memory for the device ref");
-        return 1;
+        return VX_DEVICE_NOMEM;
     }
     memset(dev, 0, sizeof *dev);
     dev->cls = &vx_device_ref;
@@ -70,7 +70,7 @@ static int sync_ref(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_ref = {
     .name = "ref",
     .precisions = vx_host_precisions,
-    .host_memory = 1,
+    .host_memory = 0, /* it can be; saying no keeps the way of devices whose memory cannot be tested */
     .open = open_ref,
     .close = close_ref,
     .reserve = reserve_ref,

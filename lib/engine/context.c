@@ -14,7 +14,7 @@ void vitx_context_info_init(vitx_context_info *out)
     *out = (vitx_context_info)VITX_CONTEXT_INFO_INIT;
 }
 
-/* What a device gets from its context, and packed weights, which outlive it, from the model. */
+/* What a device gets from its context. */
 static void *context_alloc(size_t bytes, void *owner)
 {
     return vx_alloc(&((vitx_context *)owner)->hooks, bytes);
@@ -33,16 +33,6 @@ static void context_parallel(void (*task)(void *arg, int i, int worker), void *a
 static void context_log(const char *line, void *owner)
 {
     vx_log(&((vitx_context *)owner)->hooks, VITX_LOG_DEBUG, "%s", line);
-}
-
-static void *model_alloc(size_t bytes, void *owner)
-{
-    return vx_alloc(owner, bytes);
-}
-
-static void model_release(void *memory, void *owner)
-{
-    vx_release(owner, memory);
 }
 
 static void layout(vx_activations *act, vx_arena *arena, const vx_arch *a, int batch)
@@ -129,20 +119,18 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     c->env = (vx_device_env){.alloc = context_alloc, .release = context_release,
                              .parallel = context_parallel, .log = context_log, .owner = c,
                              .workers = vx_pool_threads(c->pool)};
-    if (cls->open(&c->dev, &c->env, precision, VX_CPU_ALL, text, sizeof text) != 0) {
+    int failed = cls->open(&c->dev, &c->env, precision, VX_CPU_ALL, text, sizeof text);
+    if (failed)
         c->dev = NULL;
-        return vx_fail(VITX_DEVICE, "device %s: %s", name, text);
-    }
     const vx_dims dims = {.batch = c->max_batch, .tokens = vx_arch_tokens(a), .width = a->width,
                           .heads = a->heads, .head_width = a->head_width, .hidden = a->hidden,
                           .channels = a->channels, .patch_height = a->patch_height,
                           .patch_width = a->patch_width, .classes = a->classes};
-    if (cls->reserve(c->dev, &dims, text, sizeof text) != 0)
-        return vx_fail(VITX_NOMEM, "device %s: %s", name, text);
-    c->memory_bytes = 0;
-    const vx_device_env weights_env = {.alloc = model_alloc, .release = model_release,
-                                       .owner = &c->model->hooks, .workers = 1};
-    return vx_model_weights(&c->weights, c->model, cls, precision, &weights_env);
+    if (!failed)
+        failed = cls->reserve(c->dev, &dims, text, sizeof text);
+    if (failed)
+        return vx_fail(failed == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name, text);
+    return vx_model_weights(&c->weights, c->model, cls, precision);
 }
 
 static int create(vitx_context *c, const vitx_context_opts *o)

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 
-#define VX_SCRATCH_BLOCKS 8
+#define VX_SCRATCH_BLOCKS 16
 
 typedef struct vx_scratch {
     vitx_hooks hooks; /* where blocks come from */

@@ -63,7 +63,7 @@ struct vitx_model {
 /* The weights on a device in a precision; packs them at the first call (values are read and
  * checked then). They belong to the model. Any thread. */
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
-                     const char *precision, const vx_device_env *env);
+                     const char *precision);
 
 /* Frees what vx_model_weights packed; part of vitx_model_free. */
 void vx_model_free_weights(vitx_model *model);

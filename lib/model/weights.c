@@ -78,15 +78,28 @@ typedef struct filler {
     size_t staging_size; /* floats */
 } filler;
 
-/* The pointers of vx_weights are const for those who run the model; here they are written. */
-static float *writable(const float *p)
+/* Floats to the device. The pointers of vx_weights are const for those who run the model; here they
+ * are written. */
+static void put(const filler *f, const float *dst, const float *values, size_t count)
 {
-    return (float *)(uintptr_t)p;
+    f->cls->upload(NULL, (void *)(uintptr_t)dst, values, count * sizeof *values);
 }
 
-static int fill_vector(const float *dst, const vx_tensor *t)
+/* Elements first.. of t, to its end. */
+static int fill_from(const filler *f, const float *dst, const vx_tensor *t, uint64_t first)
 {
-    return t ? vx_tensor_read_f32(t, writable(dst), 0, t->count) : VITX_OK;
+    for (uint64_t at = first; at < t->count;) {
+        const uint64_t left = t->count - at, n = left < f->staging_size ? left : f->staging_size;
+        VX_TRY(vx_tensor_read_f32(t, f->staging, at, n));
+        put(f, dst + (at - first), f->staging, (size_t)n);
+        at += n;
+    }
+    return VITX_OK;
+}
+
+static int fill_vector(const filler *f, const float *dst, const vx_tensor *t)
+{
+    return t ? fill_from(f, dst, t, 0) : VITX_OK;
 }
 
 /* Rows first_row.. of w from the whole of t; the tensor's rows are w.k long, whatever its shape. */
@@ -107,7 +120,7 @@ static int fill_rows(const filler *f, const vx_weight *w, const vx_tensor *t, in
 static int fill_matrix(const filler *f, const vx_weight *w, const vx_tensor *weight, const vx_tensor *bias)
 {
     VX_TRY(fill_rows(f, w, weight, 0));
-    return fill_vector(w->bias, bias);
+    return fill_vector(f, w->bias, bias);
 }
 
 /* One tensor [3D, D], or three [D, D] one below the other. */
@@ -120,7 +133,7 @@ static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, 
     for (int i = 0; i < 3; i++) {
         VX_TRY(fill_rows(f, w, vx_found_block(found, b, weights[i]), i * d));
         if (w->bias)
-            VX_TRY(fill_vector(w->bias + (ptrdiff_t)i * d, vx_found_block(found, b, biases[i])));
+            VX_TRY(fill_vector(f, w->bias + (ptrdiff_t)i * d, vx_found_block(found, b, biases[i])));
     }
     return VITX_OK;
 }
@@ -129,38 +142,38 @@ static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, 
  * for them; then the patches' rows. */
 static int fill_tokens(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
 {
-    const uint64_t d = (uint64_t)a->width;
+    const size_t d = (size_t)a->width;
     const vx_tensor *pos = found->model[VX_POSITIONS];
-    const uint64_t first = a->prefix_pos ? (uint64_t)a->prefix : 0;
     const vx_role roles[] = {VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN};
-    int p = 0;
+    float *const token = f->staging, *const place = f->staging + d;
+    size_t p = 0;
     for (int i = 0; i < 2; i++) {
         if (!found->model[roles[i]])
             continue;
-        float *const row = writable(w->prefix) + (size_t)p * d;
-        VX_TRY(fill_vector(row, found->model[roles[i]]));
+        VX_TRY(vx_tensor_read_f32(found->model[roles[i]], token, 0, d));
         if (a->prefix_pos) {
-            VX_TRY(vx_tensor_read_f32(pos, f->staging, (uint64_t)p * d, d));
-            for (uint64_t j = 0; j < d; j++)
-                row[j] += f->staging[j];
+            VX_TRY(vx_tensor_read_f32(pos, place, p * d, d));
+            for (size_t j = 0; j < d; j++)
+                token[j] += place[j];
         }
+        put(f, w->prefix + p * d, token, d);
         p++;
     }
-    return vx_tensor_read_f32(pos, writable(w->pos), first * d, pos->count - first * d);
+    return fill_from(f, w->pos, pos, a->prefix_pos ? (uint64_t)a->prefix * d : 0);
 }
 
 static int fill_block(const filler *f, const vx_block_weights *w, const vx_found *found, int b)
 {
-    VX_TRY(fill_vector(w->norm1_w, vx_found_block(found, b, VX_NORM1_W)));
-    VX_TRY(fill_vector(w->norm1_b, vx_found_block(found, b, VX_NORM1_B)));
+    VX_TRY(fill_vector(f, w->norm1_w, vx_found_block(found, b, VX_NORM1_W)));
+    VX_TRY(fill_vector(f, w->norm1_b, vx_found_block(found, b, VX_NORM1_B)));
     VX_TRY(fill_qkv(f, &w->qkv, found, b));
     VX_TRY(fill_matrix(f, &w->proj, vx_found_block(found, b, VX_PROJ_W), vx_found_block(found, b, VX_PROJ_B)));
-    VX_TRY(fill_vector(w->ls1, vx_found_block(found, b, VX_LS1)));
-    VX_TRY(fill_vector(w->norm2_w, vx_found_block(found, b, VX_NORM2_W)));
-    VX_TRY(fill_vector(w->norm2_b, vx_found_block(found, b, VX_NORM2_B)));
+    VX_TRY(fill_vector(f, w->ls1, vx_found_block(found, b, VX_LS1)));
+    VX_TRY(fill_vector(f, w->norm2_w, vx_found_block(found, b, VX_NORM2_W)));
+    VX_TRY(fill_vector(f, w->norm2_b, vx_found_block(found, b, VX_NORM2_B)));
     VX_TRY(fill_matrix(f, &w->fc1, vx_found_block(found, b, VX_FC1_W), vx_found_block(found, b, VX_FC1_B)));
     VX_TRY(fill_matrix(f, &w->fc2, vx_found_block(found, b, VX_FC2_W), vx_found_block(found, b, VX_FC2_B)));
-    return fill_vector(w->ls2, vx_found_block(found, b, VX_LS2));
+    return fill_vector(f, w->ls2, vx_found_block(found, b, VX_LS2));
 }
 
 static int fill(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
@@ -168,14 +181,14 @@ static int fill(const filler *f, const vx_weights *w, const vx_found *found, con
     const vx_tensor *const *model = found->model;
     VX_TRY(fill_matrix(f, &w->patch, model[VX_PATCH_W], model[VX_PATCH_B]));
     VX_TRY(fill_tokens(f, w, found, a));
-    VX_TRY(fill_vector(w->norm_pre_w, model[VX_NORM_PRE_W]));
-    VX_TRY(fill_vector(w->norm_pre_b, model[VX_NORM_PRE_B]));
+    VX_TRY(fill_vector(f, w->norm_pre_w, model[VX_NORM_PRE_W]));
+    VX_TRY(fill_vector(f, w->norm_pre_b, model[VX_NORM_PRE_B]));
     for (int b = 0; b < a->depth; b++)
         VX_TRY(fill_block(f, &w->blocks[b], found, b));
-    VX_TRY(fill_vector(w->norm_w, model[VX_NORM_W]));
-    VX_TRY(fill_vector(w->norm_b, model[VX_NORM_B]));
-    VX_TRY(fill_vector(w->fc_norm_w, model[VX_FC_NORM_W]));
-    VX_TRY(fill_vector(w->fc_norm_b, model[VX_FC_NORM_B]));
+    VX_TRY(fill_vector(f, w->norm_w, model[VX_NORM_W]));
+    VX_TRY(fill_vector(f, w->norm_b, model[VX_NORM_B]));
+    VX_TRY(fill_vector(f, w->fc_norm_w, model[VX_FC_NORM_W]));
+    VX_TRY(fill_vector(f, w->fc_norm_b, model[VX_FC_NORM_B]));
     return fill_matrix(f, &w->head, model[VX_HEAD_W], model[VX_HEAD_B]);
 }
 
@@ -232,12 +245,12 @@ static int allocate(vx_weights *w, const vitx_model *m)
     return VITX_OK;
 }
 
-/* A longest row that exceeds the staging buffer widens it. */
+/* The staging buffer holds the longest row, and two rows of tokens. */
 static int fill_all(const vx_weights *w, const vitx_model *m)
 {
     const vx_arch *a = &m->arch;
     filler f = {.cls = w->cls, .precision = w->precision, .staging_size = STAGING};
-    const int k[] = {a->channels * a->patch_height * a->patch_width, a->hidden, a->width};
+    const int k[] = {a->channels * a->patch_height * a->patch_width, a->hidden, 2 * a->width};
     for (int i = 0; i < 3; i++)
         if ((size_t)k[i] > f.staging_size)
             f.staging_size = (size_t)k[i];
@@ -250,8 +263,6 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
 static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, const char *precision)
 {
     vx_weights *w;
-    if (!cls->host_memory) /* then: fill a host copy of the block, and upload it whole */
-        return vx_fail(VITX_DEVICE, "device %s: its memory cannot be written by the host", cls->name);
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
     w->cls = cls;
     w->precision = precision;
@@ -278,9 +289,8 @@ static const char *find_precision(const vx_device_class *cls, const char *precis
 }
 
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
-                     const char *precision, const vx_device_env *env)
+                     const char *precision)
 {
-    (void)env; /* see env_alloc */
     *out = NULL;
     const char *name = find_precision(cls, precision);
     if (!name)
