@@ -173,7 +173,7 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "must end in one of .png, .npy, .json" $x -o "$folder/png" $picture
     wrong "no field {picture}" $x -o "$folder/{picture}.png" $picture
     wrong "two maps would be written" $x -o "$folder/x.png" $picture $model/../picture.png
-    wrong "two maps would be written" $x -o "$folder/{image}.png" $picture "$folder/../${folder##*/}/1.png" "$folder/1.png"
+    wrong "two maps would be written" $x -o "$folder/x{image}.png" $picture "$folder/../${folder##*/}/1.png" "$folder/1.png"
     wrong "two maps would be written" $x -o "$folder/{image}.png" --target 1 --target 2 $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" "$folder/1.png" "$folder/2.png"
     wrong "two maps would be written" $x,attention -o "$folder/{image}.png" $picture

@@ -106,6 +106,15 @@ static void measure(vx_tiles *t)
     }
 }
 
+/* Place u of the model's input, 0..size, among `count` samples of the plane: as in explain/map.c
+ * (half-pixel centres, ends clamped), but once for a column or row, not for every pixel. */
+static vx_between between(double u, int size, int count)
+{
+    const double at = fmin(fmax(u * count / size - 0.5, 0), count - 1);
+    const int first = (int)at;
+    return (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
+}
+
 int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
 {
     const vitx_hooks *hooks = &job->map->hooks;
@@ -121,8 +130,12 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
         VX_TRY(make_under(t));
     VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
                   "a scaled map"));
-    return vx_new(&t->field, hooks, (size_t)t->height * (size_t)t->width, sizeof(float),
-                  "a map in pixels");
+    VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
+    VX_TRY(vx_new(&t->columns, hooks, (size_t)t->width, sizeof *t->columns, "a picture's columns"));
+    for (int x = 0; x < t->width; x++)
+        t->columns[x] = between((x + 0.5) / t->placement.scale_x - t->placement.left,
+                                t->placement.input_w, plane_w);
+    return VITX_OK;
 }
 
 void vx_tiles_dispose(vx_tiles *t)
@@ -132,26 +145,19 @@ void vx_tiles_dispose(vx_tiles *t)
     const vitx_hooks *hooks = &t->job->map->hooks;
     vx_release(hooks, t->owned);
     vx_release(hooks, t->scaled);
-    vx_release(hooks, t->field);
+    vx_release(hooks, t->across);
+    vx_release(hooks, t->columns);
 }
 
-/* The scaled plane in the tile's pixels: a map like the job's, whose picture is the tile. */
-static void fill_field(vx_tiles *t, int plane_h, int plane_w)
+/* Row y of the tile, at the plane's columns. */
+static void fill_across(const vx_tiles *t, int y, int plane_h, int plane_w)
 {
-    vitx_map view = *t->job->map;
-    view.values = t->scaled;
-    view.count = (size_t)plane_h * (size_t)plane_w;
-    view.info.rank = 2;
-    view.info.shape[0] = plane_h;
-    view.info.shape[1] = plane_w;
-    view.info.picture_width = t->width;
-    view.info.picture_height = t->height;
-    view.info.seen[0] = t->placement.left * t->placement.scale_x;
-    view.info.seen[1] = t->placement.top * t->placement.scale_y;
-    view.info.seen[2] = (t->placement.left + t->placement.input_w) * t->placement.scale_x;
-    view.info.seen[3] = (t->placement.top + t->placement.input_h) * t->placement.scale_y;
-    view.placement = t->placement;
-    vx_plane_to_picture(t->field, &view, 0);
+    const vx_placement *p = &t->placement;
+    const vx_between at = between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h);
+    const float *above = t->scaled + (size_t)at.first * (size_t)plane_w;
+    const float *below = t->scaled + (size_t)at.second * (size_t)plane_w;
+    for (int x = 0; x < plane_w; x++)
+        t->across[x] = above[x] + (below[x] - above[x]) * at.part;
 }
 
 static const uint8_t *colour(const vx_tiles *t, float v)
@@ -171,14 +177,15 @@ static void draw_unseen(const vx_tiles *t, uint8_t *to, const uint8_t *under, in
 static void draw_row(const vx_tiles *t, uint8_t *to, int y)
 {
     const size_t start = (size_t)y * (size_t)t->width;
-    const float *field = t->field + start;
     const uint8_t *under = t->under ? t->under + 3 * start : NULL;
     const bool seen = y >= t->y0 && y < t->y1;
     const int weight = (int)(t->job->opts.alpha * 256 + 0.5f); /* 0..256 */
     const int x0 = seen ? t->x0 : t->width, x1 = seen ? t->x1 : t->width;
     draw_unseen(t, to, under, 0, x0);
     for (int x = x0; x < x1; x++) {
-        const uint8_t *rgb = colour(t, field[x]);
+        const vx_between at = t->columns[x];
+        const uint8_t *rgb =
+            colour(t, t->across[at.first] + (t->across[at.second] - t->across[at.first]) * at.part);
         if (!under)
             memcpy(to + 3 * x, rgb, 3);
         else
@@ -209,11 +216,12 @@ int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
     const float *values = vx_map_plane(t->job->map, plane, &h, &w);
     VX_TRY(vx_scale_values(t->scaled, &low, &high, values, (size_t)h * (size_t)w,
                            t->job->opts.scale, &t->job->map->hooks));
-    fill_field(t, h, w);
     if (t->job->opts.layout == VITX_LAYOUT_SIDE)
         vx_canvas_copy(canvas, x, y, t->under, t->width, t->height);
-    for (int row = 0; row < t->height; row++)
+    for (int row = 0; row < t->height; row++) {
+        fill_across(t, row, h, w);
         draw_row(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row);
+    }
     if (t->job->opts.colorbar)
         draw_bar(t, canvas, x + t->overlay_x, y + t->height, low, high);
     return VITX_OK;

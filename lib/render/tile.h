@@ -16,6 +16,12 @@
 
 #define VX_TILE_COLOURS 1024
 
+/* Where a column or row of the tile falls between two of the plane's. */
+typedef struct vx_between {
+    int first, second;
+    float part; /* 0: at the first, 1: at the second */
+} vx_between;
+
 /* What all tiles of a job share. Start from zeroes; vx_tiles_prepare fills it. */
 typedef struct vx_tiles {
     const vx_render_job *job;
@@ -27,8 +33,9 @@ typedef struct vx_tiles {
     uint8_t *owned;         /* `under`, where it is not the caller's picture                  */
     vx_placement placement; /* of the model's input in the tile                               */
     int x0, y0, x1, y1;     /* pixels of the tile that the model saw                          */
-    float *scaled;          /* [plane's height, width]                                        */
-    float *field;           /* [height, width]: the plane in the tile's pixels                */
+    float *scaled;          /* [plane's height, width]: 0..1 */
+    float *across;          /* [plane's width]: the plane at one row of the tile */
+    vx_between *columns;    /* [width] */
     uint8_t colours[VX_TILE_COLOURS][3];
 } vx_tiles;
 

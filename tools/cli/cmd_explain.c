@@ -42,7 +42,7 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(out),
      .value = "OUT",
-     .help = "file to write, or a pattern; .png, .npy or .json",
+     .help = "file to write, or a pattern; its ending picks the format",
      .more = "In a pattern {image} is the picture's name without folder and ending, {method} the "
              "method,\n"
              "{target} the number of the class. Folders of a pattern that do not exist are made. A "
@@ -93,14 +93,14 @@ static const struct option options[] = {
      AT(layout),
      .value = "overlay|side|map",
      .choices = layouts,
-     .help = "what a png shows",
+     .help = "what a png shows (default overlay)",
      .more = "overlay: the map over the picture; side: the picture and the overlay; map: the map "
              "alone."},
     {.name = "colormap",
      .kind = OPTION_TEXT,
      AT(colormap),
      .value = "NAME",
-     .help = "turbo (default), viridis, inferno, jet or grey"},
+     .help = "colours of a png (default turbo); vitx-cli info lists them"},
     {.name = "alpha",
      .kind = OPTION_REAL,
      AT(alpha),
@@ -113,7 +113,7 @@ static const struct option options[] = {
      AT(scale),
      .value = "max|minmax|p99|signed",
      .choices = scales,
-     .help = "how values become colours",
+     .help = "how values become colours (default max)",
      .more =
          "max: negative values to 0, then divided by the maximum. minmax: minimum to maximum. p99: "
          "as max,\n"
@@ -123,7 +123,7 @@ static const struct option options[] = {
      AT(frame),
      .value = "picture|input",
      .choices = frames,
-     .help = "the whole picture, or what the model saw"},
+     .help = "the whole picture (default), or what the model saw"},
     {.name = "colorbar",
      .kind = OPTION_FLAG,
      AT(colorbar),
@@ -181,8 +181,9 @@ static int check_settings(const struct settings *o, int files)
             return DONE;
     }
     const char *near = nearest(o->colormap, names);
-    return wrong_usage("no colour map \"%s\"; %s%s", o->colormap,
-                       near ? "did you mean " : "vitx-cli info lists them", near ? near : "");
+    if (near)
+        return wrong_usage("no colour map \"%s\"; did you mean %s?", o->colormap, near);
+    return wrong_usage("no colour map \"%s\"; vitx-cli info lists them", o->colormap);
 }
 
 static int check_range(const char *name, int value, int count, const char *what)

@@ -103,10 +103,10 @@ static void print_recipe(const vitx_recipe *r)
            vitx_source_name(r->from_filter));
     printf("  centre crop   %s  (%s)\n", r->crop_round ? "offset rounded" : "offset rounded down",
            vitx_source_name(r->from_crop));
-    printf("  scale         %.9g  (%s)\n", (double)r->scale, vitx_source_name(r->from_scale));
-    printf("  mean          %.9g %.9g %.9g  (%s)\n", (double)r->mean[0], (double)r->mean[1],
+    printf("  scale         %.6g  (%s)\n", (double)r->scale, vitx_source_name(r->from_scale));
+    printf("  mean          %.6g %.6g %.6g  (%s)\n", (double)r->mean[0], (double)r->mean[1],
            (double)r->mean[2], vitx_source_name(r->from_mean));
-    printf("  std           %.9g %.9g %.9g  (%s)\n", (double)r->std[0], (double)r->std[1],
+    printf("  std           %.6g %.6g %.6g  (%s)\n", (double)r->std[0], (double)r->std[1],
            (double)r->std[2], vitx_source_name(r->from_std));
 }
 
@@ -119,7 +119,7 @@ static int print_model(const struct session *s)
     printf("width           %d, mlp %d\n", m->width, m->mlp_hidden);
     printf("heads           %d  (%s)\n", m->heads, vitx_source_name(m->from_heads));
     printf("activation      %s  (%s)\n", m->activation, vitx_source_name(m->from_activation));
-    printf("norm eps        %.9g  (%s)\n", (double)m->norm_eps, vitx_source_name(m->from_eps));
+    printf("norm eps        %.6g  (%s)\n", (double)m->norm_eps, vitx_source_name(m->from_eps));
     printf("patches         %d x %d pixels, grid %d x %d\n", m->patch_height, m->patch_width,
            m->grid_height, m->grid_width);
     printf("tokens          %d, the first %d before the patches\n", m->tokens, m->prefix_tokens);

@@ -11,6 +11,10 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#define HELP_WIDTH 79
+#define HELP_COLUMN 30
+#define EXIT_HELP                                                                                  \
+    "Exit status: 0 all done, 1 some of the work failed and the rest was done, 2 wrong\nusage.\n"
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
 static const char *const fits[] = {"recipe", "squash", NULL};
@@ -61,7 +65,7 @@ static const struct option common_options[] = {
      .offset = offsetof(struct common, fit),
      .value = "recipe|squash",
      .choices = fits,
-     .help = "how a picture meets the model's input",
+     .help = "how a picture meets the model's input (default recipe; bench: squash)",
      .more = "recipe does what the model's files say. squash resizes the whole picture to the "
              "input's size;\n"
              "a picture of that size is taken as it is."},
@@ -434,14 +438,35 @@ int command_main(const struct command *command, int argc, char **argv)
 
 /* ------------------------------------------------------------------ help ------------------- */
 
-/* A text of several lines, each behind `indent` blanks. */
-static void put_indented(const char *text, int indent)
+/* Words wrapped at column HELP_WIDTH, each line behind `indent` blanks; the cursor stands at column
+ * `at`. A line of the text that begins with a blank is kept as it is. */
+static void put_wrapped(const char *text, int indent, int at)
 {
     while (*text) {
-        const int length = (int)strcspn(text, "\n");
-        printf("%*s%.*s\n", length ? indent : 0, "", length, text);
-        text += length + (text[length] == '\n');
+        const int line = (int)strcspn(text, "\n"), word = (int)strcspn(text, " \n");
+        if (*text == ' ' || line == 0) {
+            printf("%s%.*s\n", at > indent ? "\n" : "", line, text);
+            text += line + (text[line] == '\n');
+            at = 0;
+            continue;
+        }
+        if (at > indent && at + 1 + word > HELP_WIDTH) {
+            putchar('\n');
+            at = 0;
+        }
+        if (at > indent)
+            at += printf(" %.*s", word, text);
+        else
+            at += printf("%*s%.*s", indent - at, "", word, text);
+        text += word;
+        if (*text == '\n' && (text[1] == ' ' || text[1] == '\n')) { /* the end of a paragraph */
+            putchar('\n');
+            at = 0;
+        }
+        text += *text != '\0';
     }
+    if (at)
+        putchar('\n');
 }
 
 static void put_option(char letter, const char *name, const char *value, const char *help,
@@ -452,13 +477,13 @@ static void put_option(char letter, const char *name, const char *value, const c
         letter ? snprintf(text, sizeof text, "-%c, ", letter) : snprintf(text, sizeof text, "    ");
     n += snprintf(text + n, sizeof text - (size_t)n, "--%s", name);
     if (value)
-        snprintf(text + n, sizeof text - (size_t)n, " %s", value);
-    if (strlen(text) > 28)
-        printf("  %s\n  %-28s  %s\n", text, "", help);
-    else
-        printf("  %-28s  %s\n", text, help);
+        n += snprintf(text + n, sizeof text - (size_t)n, " %s", value);
+    printf("  %s", text);
+    if (n + 4 > HELP_COLUMN)
+        putchar('\n');
+    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2);
     if (more)
-        put_indented(more, 32);
+        put_wrapped(more, HELP_COLUMN, 0);
 }
 
 static void put_options(const struct option *options, int count, bool everything)
@@ -474,7 +499,7 @@ static void command_help(const struct command *command, bool everything)
     printf("%s\n", command->summary);
     if (everything) {
         printf("\n");
-        put_indented(command->details, 0);
+        put_wrapped(command->details, 0, 0);
     }
     if (command->option_count)
         printf("\nOptions\n");
@@ -483,9 +508,8 @@ static void command_help(const struct command *command, bool everything)
     put_options(common_options, COUNT(common_options), everything);
     put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);
     if (everything)
-        printf("\nOptions may stand before, between and behind the files; -- ends them. Exit "
-               "status: 0 all done,\n"
-               "1 some of the work failed and the rest was done, 2 wrong usage.\n");
+        printf(
+            "\nOptions may stand before, between and behind the files; -- ends them.\n" EXIT_HELP);
 }
 
 void program_help(bool everything)
@@ -502,7 +526,5 @@ void program_help(bool everything)
     put_options(common_options, COUNT(common_options), true);
     put_option('h', "help", NULL, "-h: a command's help in short; --help: at length", NULL);
     put_option('\0', "version", NULL, "the version; without a command", NULL);
-    printf("\nResults go to standard output, errors to standard error, one line each. Exit status: "
-           "0 all done,\n"
-           "1 some of the work failed and the rest was done, 2 wrong usage.\n");
+    printf("\nResults go to standard output, errors to standard error, one line each.\n" EXIT_HELP);
 }
