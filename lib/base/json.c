@@ -93,7 +93,7 @@ static long hex4(scanner *s)
 static int scan_escape(scanner *s)
 {
     const int c = peek(s);
-    if (c < 0 || !strchr("\"\\/bfnrtu", c))
+    if (c <= 0 || !strchr("\"\\/bfnrtu", c)) /* strchr finds the terminator, too */
         return refuse(s, "an unknown escape");
     s->at++;
     if (c != 'u')
