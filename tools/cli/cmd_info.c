@@ -81,6 +81,22 @@ static bool trace_bytes(size_t *out, const struct session *s, const struct trace
     return false;
 }
 
+/* A switch without default: a value that is new in the header is a warning here. */
+static const char *resize_name(vitx_resize resize)
+{
+    switch (resize) {
+    case VITX_RESIZE_SHORTEST:
+        return "shortest";
+    case VITX_RESIZE_EXACT:
+        return "exact";
+    case VITX_RESIZE_NONE:
+        return "none";
+    case VITX_RESIZE_COVER:
+        return "cover";
+    }
+    return "unknown";
+}
+
 static void resize_words(char *text, size_t size, const vitx_recipe *r)
 {
     if (r->resize == VITX_RESIZE_NONE)
@@ -88,7 +104,8 @@ static void resize_words(char *text, size_t size, const vitx_recipe *r)
     else if (r->resize == VITX_RESIZE_SHORTEST)
         snprintf(text, size, "shortest side to %d", r->resize_height);
     else
-        snprintf(text, size, "to %d x %d", r->resize_height, r->resize_width);
+        snprintf(text, size, "%s %d x %d", resize_name(r->resize), r->resize_height,
+                 r->resize_width);
 }
 
 static void print_recipe(const vitx_recipe *r)
@@ -146,9 +163,9 @@ static void json_from(const char *key, vitx_source source, bool last)
 
 static void json_recipe(const vitx_recipe *r)
 {
-    static const char *const resizes[] = {"shortest", "exact", "none"};
     printf("\"recipe\":{\"input\":[%d,%d],\"resize\":\"%s\",\"resize_to\":[%d,%d],",
-           r->input_height, r->input_width, resizes[r->resize], r->resize_height, r->resize_width);
+           r->input_height, r->input_width, resize_name(r->resize), r->resize_height,
+           r->resize_width);
     printf("\"filter\":\"%s\",\"crop_round\":%d,\"scale\":%.9g,", vitx_filter_name(r->filter),
            r->crop_round, (double)r->scale);
     printf("\"mean\":[%.9g,%.9g,%.9g],", (double)r->mean[0], (double)r->mean[1],
