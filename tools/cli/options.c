@@ -1,4 +1,5 @@
 /* cli/options.c: see options.h. */
+#define _POSIX_C_SOURCE 200809L
 #include "options.h"
 
 #include <ctype.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <vitx/vitx.h>
 
 #define HELP_WIDTH 79
@@ -86,6 +88,7 @@ static const struct option common_options[] = {
 };
 
 static const struct command *current; /* for messages */
+static bool progress_shown;
 
 /* ------------------------------------------------------------------ messages --------------- */
 
@@ -96,10 +99,32 @@ static void put_line(const char *text)
         fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
 }
 
+static void hide_progress(void)
+{
+    if (progress_shown)
+        fputs("\r\033[K", stderr);
+    progress_shown = false;
+}
+
+void show_progress(const struct common *common, int done, int total, const char *name)
+{
+    hide_progress();
+    /* Results that go to the terminal, too, are progress enough. */
+    if (common->quiet || total < 2 || done == total || !isatty(STDERR_FILENO) ||
+        isatty(STDOUT_FILENO))
+        return;
+    char text[64];
+    snprintf(text, sizeof text, "%d/%d %.40s", done, total, name);
+    put_line(text);
+    fflush(stderr);
+    progress_shown = true;
+}
+
 static void message(const char *what, const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
+    hide_progress();
     fputs("vitx-cli: ", stderr);
     if (what) {
         put_line(what);

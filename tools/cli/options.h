@@ -79,6 +79,10 @@ const char *nearest(const char *text, const char *const *names);
 bool list_add(struct list *list, const char *text, size_t length);
 void list_free(struct list *list);
 
+/* "3/100 name" on a terminal that nothing else is written to, unless quiet; done == total takes it
+ * away. */
+void show_progress(const struct common *common, int done, int total, const char *name);
+
 /* "vitx-cli: what: message" on standard error, in one line. what NULL: without it. */
 void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for the message of the library's last failure. */

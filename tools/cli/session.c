@@ -136,16 +136,6 @@ void batch_free(struct batch *batch)
     *batch = (struct batch){0};
 }
 
-void show_progress(const struct common *common, int done, int total, const char *name)
-{
-    if (common->quiet || total < 2 || !isatty(STDERR_FILENO))
-        return;
-    if (done < total)
-        fprintf(stderr, "\r\033[K%d/%d %.60s", done, total, name);
-    else
-        fprintf(stderr, "\r\033[K");
-}
-
 bool output_works(void)
 {
     return fflush(stdout) == 0 && !ferror(stdout);

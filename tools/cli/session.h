@@ -1,5 +1,5 @@
 /* cli/session.h: what the commands share between parsing and the library: the opened model, the
- * pictures of a batch, progress, and JSON on standard output. */
+ * pictures of a batch, and JSON on standard output. */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
@@ -31,9 +31,6 @@ bool batch_create(struct batch *batch, int capacity);
 bool batch_load(struct batch *batch, char **files, int n, const struct common *common);
 void batch_clear(struct batch *batch);
 void batch_free(struct batch *batch);
-
-/* "3/100 name" on a terminal, unless quiet; done == total removes it. */
-void show_progress(const struct common *common, int done, int total, const char *name);
 
 /* Whether standard output still takes what is written. */
 bool output_works(void);
