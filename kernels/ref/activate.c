@@ -7,9 +7,10 @@ double vx_ref_act(vx_act act, double x)
 {
     switch (act) {
     case VX_ACT_GELU:
-        return x * 0.5 * (1 + erf(x * 0.70710678118654752440));
+        return x * 0.5 * erfc(x * -0.70710678118654752440); /* 1 + erf(z) without cancellation */
     case VX_ACT_GELU_TANH:
-        return x * 0.5 * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+        /* (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), likewise */
+        return x / (1 + exp(-1.5957691216057307118 * (x + 0.044715 * x * x * x)));
     case VX_ACT_QUICK_GELU:
         return x / (1 + exp(-1.702 * x));
     case VX_ACT_RELU:
