@@ -146,6 +146,11 @@ gives 1
 out_lines 0
 err_lines 1
 err_has "vitx-cli: $folder/nothing"
+check "labels that are not there"
+run classify -m $model --labels "$folder/no labels" $picture
+gives 1
+err_lines 1
+err_has "vitx-cli: $folder/no labels: "
 check "weights that were cut short"
 mkdir "$folder/cut"
 cp $model/config.json "$folder/cut"
@@ -158,7 +163,7 @@ for command in "classify" "explain --method rollout -o $folder/x.png" "info" "be
     gives 1
     out_lines 0
     err_lines 1
-    err_has "$folder/cut/model.safetensors"
+    err_has "vitx-cli: $folder/cut/model.safetensors: "
 done
 
 # ---------------------------------------------------------------- explain --------------------

@@ -36,7 +36,7 @@ void vx_number_text(char out[VX_NUMBER_TEXT], double value, int digits)
         strcpy(out, "null");
         return;
     }
-    char d[20];
+    char d[20] = "";
     int exponent;
     const int n = split(d, &exponent, value, digits);
     char *p = out;

@@ -108,7 +108,7 @@ static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, 
                   const vitx_render_opts *opts)
 {
     vx_render_job job = {.map = map, .image = image, .opts = VITX_RENDER_OPTS_INIT};
-    const vx_format *format;
+    const vx_format *format = NULL;
     if (opts) {
         VX_CHECK_STRUCT(opts, vitx_render_opts);
         job.opts = *opts;

@@ -146,8 +146,9 @@ void complain_last(const char *what)
 {
     const char *text = vitx_last_error();
     const size_t length = what ? strlen(what) : 0;
-    /* Messages about a file begin with its name already. */
-    if (length && strncmp(text, what, length) == 0 && text[length] == ':')
+    /* A message about a file, or one in a folder, begins with its name already. */
+    if (length && strncmp(text, what, length) == 0 &&
+        (text[length] == ':' || text[length] == '/' || what[length - 1] == '/'))
         what = NULL;
     complain(what, "%s", text);
 }

@@ -50,7 +50,9 @@ int session_open(struct session *session, const struct common *common)
     opts.hooks = &hooks;
     opts.labels = common->labels;
     if (vitx_model_open(&session->model, common->model, &opts) != VITX_OK) {
-        complain_last(common->model);
+        const char *labels = common->labels;
+        const bool of_labels = labels && strncmp(vitx_last_error(), labels, strlen(labels)) == 0;
+        complain_last(of_labels ? labels : common->model);
         return SOME_FAILED;
     }
     vitx_model_info_init(&session->info);
