@@ -439,6 +439,10 @@ START_TEST(test_map__to_picture_undoes_crop_and_resize)
             const double clamped = fmin(fmax(column, 4), 60); /* beyond the outer centres: constant */
             ck_assert_double_eq_tol(v[y * 200 + x], 100 + clamped, 1e-4);
         }
+    vitx_map *again; /* there already: nothing changes */
+    ck_ok(vitx_map_to_picture(&again, out));
+    ck_assert_int_eq(memcmp(vitx_map_values(again), v, 100 * 200 * sizeof *v), 0);
+    vitx_map_free(again);
     vitx_map_free(map);
     vitx_map_free(out);
     vitx_map_free(NULL);

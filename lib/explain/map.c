@@ -136,13 +136,14 @@ void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
     }
 }
 
-/* An empty map like `map` but with planes of another size. */
-static int create_resized(vitx_map **out, const vitx_map *map, int height, int width)
+/* An empty map like `map` but with planes of another size, which lie elsewhere in the picture. */
+static int create_resized(vitx_map **out, const vitx_map *map, int height, int width,
+                          const vx_placement *placement)
 {
     vitx_map_info info = map->info;
     info.shape[info.rank - 2] = height;
     info.shape[info.rank - 1] = width;
-    return vx_map_create(out, &info, &map->placement, &map->hooks);
+    return vx_map_create(out, &info, placement, &map->hooks);
 }
 
 int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
@@ -152,7 +153,7 @@ int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
     *out = NULL;
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
         return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height, width);
-    VX_TRY(create_resized(out, map, height, width));
+    VX_TRY(create_resized(out, map, height, width, &map->placement));
     for (int plane = 0; plane < vx_map_planes(map); plane++) {
         int h, w;
         const float *src = vx_map_plane(map, plane, &h, &w);
@@ -168,7 +169,11 @@ int vitx_map_to_picture(vitx_map **out, const vitx_map *map)
         return vx_fail(VITX_INVALID, "vitx_map_to_picture: an argument is NULL");
     *out = NULL;
     const int height = map->info.picture_height, width = map->info.picture_width;
-    VX_TRY(create_resized(out, map, height, width));
+    /* Its planes cover the picture itself: going there again changes nothing. */
+    const vx_placement whole = {.resized_w = width, .resized_h = height, .input_w = width, .input_h = height,
+                                .scale_x = 1, .scale_y = 1, .filter = map->placement.filter};
+    VX_TRY(create_resized(out, map, height, width, &whole));
+    memcpy((*out)->info.seen, map->info.seen, sizeof map->info.seen);
     for (int plane = 0; plane < vx_map_planes(map); plane++)
         vx_plane_to_picture((*out)->values + (size_t)plane * (size_t)height * (size_t)width, map, plane);
     vx_map_finish(*out);

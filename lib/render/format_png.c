@@ -1,5 +1,5 @@
 /*
- * render/png.c: maps for the eye (sheet.h says how they are drawn) as PNG files; the one file that
+ * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files; the one file that
  * includes stb_image_write.
  *
  * stb filters the rows and lays out the chunks, zlib compresses. stb takes its memory through

@@ -1,5 +1,5 @@
 /*
- * render/json.c: the raw map and what is known about it as one JSON object on one line.
+ * render/format_json.c: the raw map and what is known about it as one JSON object on one line.
  *
  *   {"image","method","target","label","logit","probability","layer","head","query",
  *    "shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],"min","max","values":[[..]..]}

@@ -1,5 +1,5 @@
 /*
- * render/npy.c: the raw map as a NumPy file, version 1.0.
+ * render/format_npy.c: the raw map as a NumPy file, version 1.0.
  *
  *   \x93NUMPY 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (..), } spaces \n
  *
