@@ -13,8 +13,10 @@
  * the speed of its SkylakeX kernels. Where it chose kernels older than AVX-512 on a processor that
  * has it, it is unloaded and loaded again with OPENBLAS_CORETYPE=SkylakeX, if it has those.
  *
- * It is unloaded with its last user, since a library that is itself unloaded and loaded again
- * would otherwise use up the namespaces, of which there are about a dozen.
+ * Once loaded it stays, as a library that is linked would: loading takes 3 to 6 ms, and unloading
+ * it leaves some 20 kB behind each time, what the second libc had taken from the system. A program
+ * that unloads vitx (dlclose) and loads it again would lose sight of it, and use up the namespaces,
+ * of which there are about a dozen; so from then on the library that holds this file stays, too.
  *
  * Where there is no dlmopen, the process's own namespace is used, but only where calls run on the
  * calling thread without touching the thread count of others: a sequential OpenBLAS, or one with
@@ -25,6 +27,9 @@
 #include "kernels/cpu/blas.h"
 
 #include <dlfcn.h>
+#ifdef LM_ID_NEWLM
+#include <link.h>
+#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +42,11 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct library {
     void *libc, *blas;
-    int users, workers, max_workers;
+    int workers, max_workers; /* that may call at once: now, at most */
     int (*set_threads_local)(int);
     vx_sgemm_fn *sgemm;
     vx_blas face;
-} library; /* under the lock, but for what sgemm reads */
+} library; /* under the lock, but for what sgemm reads, which does not change once it is used */
 
 /* dlsym gives an object pointer, which ISO C does not convert to a function's. */
 static int find(void *out_function, void *handle, const char *name)
@@ -61,6 +66,30 @@ static void unload(void)
 }
 
 #ifdef LM_ID_NEWLM
+static int names_interpreter(struct dl_phdr_info *info, size_t size, void *found)
+{
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        *(int *)found |= info->dlpi_phdr[i].p_type == PT_INTERP;
+    return 1; /* the first object is the program itself */
+}
+
+/* A program without a dynamic loader: glibc's dlopen exists in it, but may crash. */
+static int is_static(void)
+{
+    int found = 0;
+    dl_iterate_phdr(names_interpreter, &found);
+    return !found;
+}
+
+/* Keeps the shared library that this code is part of, if it is; see above. */
+static void stay(void)
+{
+    Dl_info self;
+    if (dladdr((void *)&library, &self) && self.dli_fname)
+        dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 /* A namespace with a libc whose environment holds our settings and nothing else: variables such
  * as OPENBLAS_VERBOSE would make it print. */
 static int load_private(const char *coretype)
@@ -74,11 +103,19 @@ static int load_private(const char *coretype)
         set("OMP_NUM_THREADS", "1", 1) == 0 &&
         (!coretype || set("OPENBLAS_CORETYPE", coretype, 1) == 0))
         library.blas = dlmopen(space, VX_OPENBLAS_SONAME, RTLD_NOW | RTLD_LOCAL);
-    if (!library.blas)
+    if (!library.blas) {
         unload();
-    return library.blas != NULL;
+        return 0;
+    }
+    stay();
+    return 1;
 }
 #else
+static int is_static(void)
+{
+    return 0;
+}
+
 static int load_private(const char *coretype)
 {
     (void)coretype;
@@ -113,7 +150,7 @@ static int load_shared(char *why, size_t why_size)
     if (kind == SEQUENTIAL ||
         (find(&threads, library.blas, "openblas_get_num_threads") && threads() == 1))
         return 1;
-    snprintf(why, why_size, "%s has threads that others may use, and there is no dlmopen",
+    snprintf(why, why_size, "%s has threads that others may use and cannot be loaded apart",
              VX_OPENBLAS_SONAME);
     unload();
     return 0;
@@ -174,6 +211,10 @@ static int load(int avx512, char *why, size_t why_size)
         snprintf(why, why_size, "built without OpenBLAS");
         return 0;
     }
+    if (is_static()) {
+        snprintf(why, why_size, "not for a program without dynamic loader");
+        return 0;
+    }
     library.set_threads_local = NULL;
     if (load_private(NULL)) {
         if (avx512 && older_than_avx512(core_name()) &&
@@ -197,17 +238,14 @@ const vx_blas *vx_blas_open(int workers, int avx512, char *why, size_t why_size)
 {
     const vx_blas *blas = NULL;
     pthread_mutex_lock(&lock);
-    if (library.users > 0 || load(avx512, why, why_size)) {
+    if (library.blas || load(avx512, why, why_size)) {
         if (workers <= library.max_workers - library.workers) {
-            library.users++;
             library.workers += workers;
             blas = &library.face;
             snprintf(why, why_size, "%s", library.face.name);
         } else {
             snprintf(why, why_size, "OpenBLAS serves %d threads at once, %d are in use",
                      library.max_workers, library.workers);
-            if (library.users == 0)
-                unload();
         }
     }
     pthread_mutex_unlock(&lock);
@@ -217,9 +255,6 @@ const vx_blas *vx_blas_open(int workers, int avx512, char *why, size_t why_size)
 void vx_blas_close(int workers)
 {
     pthread_mutex_lock(&lock);
-    library.users--;
     library.workers -= workers;
-    if (library.users == 0)
-        unload();
     pthread_mutex_unlock(&lock);
 }

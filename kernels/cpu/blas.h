@@ -18,7 +18,7 @@ typedef struct vx_blas {
 } vx_blas;
 
 /*
- * The process's one OpenBLAS for vitx, loaded by the first caller and unloaded by the last.
+ * The process's one OpenBLAS for vitx, loaded by the first caller.
  *
  * @param workers  threads that may call sgemm at once
  * @param avx512   whether the processor has AVX-512 F, BW, DQ, VL
