@@ -19,14 +19,17 @@ START_TEST(test_json__reads_every_kind)
     uint64_t u;
     double d;
     bool b;
-    ck_ok(parse(&j, "\xef\xbb\xbf {\"b\":[1,-2.5e1,true,null,\"\\u00e9\\ud83d\\ude00\\n\"],\"a\":{},\"c\":9007199254740992} \n"));
+    ck_ok(parse(&j, "\xef\xbb\xbf "
+                    "{\"b\":[1,-2.5e1,true,null,\"\\u00e9\\ud83d\\ude00\\n\"],\"a\":{},\"c\":"
+                    "9007199254740992} \n"));
     ck_assert(vx_json_is_object(j));
     ck_assert_int_eq(vx_json_size(j), 3);
     ck_assert_str_eq(vx_json_key(vx_json_first(j)), "a"); /* sorted by key */
     const vx_json *item = vx_json_first(vx_json_get(j, "b"));
     ck_assert(vx_json_int(item, &i) && i == 1);
     item = vx_json_next(item);
-    ck_assert(vx_json_number(item, &d) && d == -25 && vx_json_int(item, &i) && !vx_json_u64(item, &u));
+    ck_assert(vx_json_number(item, &d) && d == -25 && vx_json_int(item, &i) &&
+              !vx_json_u64(item, &u));
     item = vx_json_next(item);
     ck_assert(vx_json_bool(item, &b) && b && !vx_json_int(item, &i));
     item = vx_json_next(item);
@@ -36,7 +39,8 @@ START_TEST(test_json__reads_every_kind)
     ck_assert(vx_json_u64(vx_json_get(j, "c"), &u) && u == (uint64_t)1 << 53);
     ck_assert(!vx_json_int(vx_json_get(j, "c"), &i));
     ck_assert(vx_json_get(vx_json_get(vx_json_get(j, "a"), "x"), "y") == NULL);
-    ck_assert(vx_json_first(NULL) == NULL && vx_json_size(NULL) == 0 && vx_json_get(NULL, "a") == NULL);
+    ck_assert(vx_json_first(NULL) == NULL && vx_json_size(NULL) == 0 &&
+              vx_json_get(NULL, "a") == NULL);
     vx_json_free(j);
     vx_json_free(NULL);
 }
@@ -139,7 +143,8 @@ START_TEST(test_json__finds_one_duplicate_among_many)
             ck_ok(vx_buffer_printf(&b, "\"%d\":0,", i));
         ck_ok(vx_buffer_printf(&b, "\"%s\":0}", twice ? "77777" : "x"));
         if (twice) {
-            ck_fails(vx_json_parse(&j, b.data, b.size, "x", 300000), VITX_FORMAT, "\"77777\" occurs twice");
+            ck_fails(vx_json_parse(&j, b.data, b.size, "x", 300000), VITX_FORMAT,
+                     "\"77777\" occurs twice");
         } else {
             ck_ok(vx_json_parse(&j, b.data, b.size, "x", 300000));
             ck_assert_int_eq(vx_json_size(j), 200001);
@@ -173,7 +178,8 @@ END_TEST
 
 START_TEST(test_json__survives_mutations)
 {
-    const char seed[] = "{\"a\":[1,2.5,-3e2,{\"b\":\"\\u00e9\\ud83d\\ude00x\"}],\"c\":null,\"d\":true,\"e\":{\"f\":[]}}";
+    const char seed[] = "{\"a\":[1,2.5,-3e2,{\"b\":\"\\u00e9\\ud83d\\ude00x\"}],\"c\":null,\"d\":"
+                        "true,\"e\":{\"f\":[]}}";
     rng r = {7};
     int good = 0;
     for (int i = 0; i < 20000; i++) {
@@ -188,7 +194,8 @@ START_TEST(test_json__survives_mutations)
         memcpy(copy, text, n);
         vx_json *j;
         const int status = vx_json_parse(&j, copy, n, "x", 40);
-        ck_assert_msg(status == VITX_OK || status == VITX_FORMAT, "%.*s: %s", (int)n, text, vitx_last_error());
+        ck_assert_msg(status == VITX_OK || status == VITX_FORMAT, "%.*s: %s", (int)n, text,
+                      vitx_last_error());
         good += status == VITX_OK;
         vx_json_free(j);
         free(copy);

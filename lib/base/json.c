@@ -307,7 +307,8 @@ static int check_tree(cJSON *node, const char *name)
     return VITX_OK;
 }
 
-int vx_json_parse(vx_json **out, const char *text, size_t bytes, const char *name, size_t max_values)
+int vx_json_parse(vx_json **out, const char *text, size_t bytes, const char *name,
+                  size_t max_values)
 {
     *out = NULL;
     if (bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
@@ -431,8 +432,12 @@ int vx_json_quote(vx_buffer *out, const char *text)
     VX_TRY(vx_buffer_append(out, "\"", 1));
     while (left) {
         const size_t n = utf8_character(p, left);
-        const char *const escape = *p == '"' ? "\\\"" : *p == '\\' ? "\\\\" : *p == '\n' ? "\\n"
-                                   : *p == '\r' ? "\\r" : *p == '\t' ? "\\t" : NULL;
+        const char *const escape = *p == '"'    ? "\\\""
+                                   : *p == '\\' ? "\\\\"
+                                   : *p == '\n' ? "\\n"
+                                   : *p == '\r' ? "\\r"
+                                   : *p == '\t' ? "\\t"
+                                                : NULL;
         if (n == 0)
             VX_TRY(vx_buffer_append(out, "\xef\xbf\xbd", 3));
         else if (escape)

@@ -7,7 +7,8 @@
 #define MAX_VALUES ((size_t)1 << 20)
 #define MAX_SIDE 65535
 
-static int load(vx_json **out, char **path, const char *folder, const char *name, const vitx_hooks *hooks)
+static int load(vx_json **out, char **path, const char *folder, const char *name,
+                const vitx_hooks *hooks)
 {
     char *text = NULL;
     size_t bytes;
@@ -26,7 +27,8 @@ int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
 {
     *out = (vx_config){0};
     VX_TRY(load(&out->config, &out->config_path, folder, "config.json", hooks));
-    VX_TRY(load(&out->preprocessor, &out->preprocessor_path, folder, "preprocessor_config.json", hooks));
+    VX_TRY(load(&out->preprocessor, &out->preprocessor_path, folder, "preprocessor_config.json",
+                hooks));
     const vx_json *pretrained = vx_json_get(out->config, "pretrained_cfg");
     const vx_json *args = vx_json_get(out->config, "model_args");
     if (pretrained && !vx_json_is_object(pretrained) && !vx_json_is_null(pretrained))
@@ -66,7 +68,8 @@ int vx_config_int(int *out, bool *found, const vx_json *object, const char *key,
     if (!node)
         return VITX_OK;
     if (!vx_json_int(node, &value) || value < low || value > high)
-        return vx_fail(VITX_FORMAT, "%s: %s is no whole number from %d to %d", path, key, low, high);
+        return vx_fail(VITX_FORMAT, "%s: %s is no whole number from %d to %d", path, key, low,
+                       high);
     *out = value;
     return VITX_OK;
 }
@@ -157,7 +160,8 @@ int vx_config_rgb(float out[3], bool *found, const vx_json *object, const char *
             item = vx_json_next(item);
     }
     if (!good)
-        return vx_fail(VITX_FORMAT, "%s: %s is not three numbers from %g to %g", path, key, low, high);
+        return vx_fail(VITX_FORMAT, "%s: %s is not three numbers from %g to %g", path, key, low,
+                       high);
     for (int i = 0; i < 3; i++)
         out[i] = (float)v[i];
     return VITX_OK;

@@ -27,7 +27,8 @@ int vx_config_int(int *out, bool *found, const vx_json *object, const char *key,
                   const char *path);
 int vx_config_number(double *out, bool *found, const vx_json *object, const char *key, double low,
                      double high, const char *path);
-int vx_config_bool(bool *out, bool *found, const vx_json *object, const char *key, const char *path);
+int vx_config_bool(bool *out, bool *found, const vx_json *object, const char *key,
+                   const char *path);
 int vx_config_string(const char **out, bool *found, const vx_json *object, const char *key,
                      const char *path);
 /* A size: one number for both, [height, width], or {"height", "width"}. */

@@ -135,7 +135,8 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
         return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is %s; vitx reads F32, F16 and BF16",
                        tensor->file->path, tensor->name, tensor->dtype_name);
     if (first > tensor->count || count > tensor->count - first || count > SIZE_MAX / sizeof *dst)
-        return vx_fail(VITX_INVALID, "%s: tensor %.100s has %llu elements, asked for %llu from %llu",
+        return vx_fail(VITX_INVALID,
+                       "%s: tensor %.100s has %llu elements, asked for %llu from %llu",
                        tensor->file->path, tensor->name, (unsigned long long)tensor->count,
                        (unsigned long long)count, (unsigned long long)first);
     if (tensor->dtype == VX_F32) {
@@ -150,8 +151,9 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
     }
     const uint64_t bad = find_bad(dst, count);
     if (bad < count)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu", tensor->file->path,
-                       tensor->name, bits_of(dst[bad]) << 9 ? "a NaN" : "an infinity",
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu",
+                       tensor->file->path, tensor->name,
+                       bits_of(dst[bad]) << 9 ? "a NaN" : "an infinity",
                        (unsigned long long)(first + bad));
     return VITX_OK;
 }

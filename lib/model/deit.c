@@ -11,11 +11,18 @@
 static const char *const architectures[] = {"deit_", "deit3_", NULL};
 
 /* timm: _cfg() of models/deit.py */
-static const vx_recipe_defaults timm_recipe = {
-    VITX_BICUBIC, true, VITX_RESIZE_SHORTEST, 0.9, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC,
+                                               true,
+                                               VITX_RESIZE_SHORTEST,
+                                               0.9,
+                                               {0.485f, 0.456f, 0.406f},
+                                               {0.229f, 0.224f, 0.225f}};
 
 static const vx_dialect dialects[] = {
-    {.naming = &vx_naming_timm, .prefix = "", .architectures = architectures, .recipe = &timm_recipe},
+    {.naming = &vx_naming_timm,
+     .prefix = "",
+     .architectures = architectures,
+     .recipe = &timm_recipe},
     {.naming = &vx_naming_hf, .prefix = "deit.", .recipe = &vx_hf_deit_processor},
     {0},
 };

@@ -104,7 +104,8 @@ static int refuse_foreign_tensors(const vx_container *c)
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
             if (matches(c->tensors[i].name, foreign[k].pattern))
-                return vx_fail(VITX_UNSUPPORTED, "%s: looks like %s, which vitx does not run (tensor %.100s)",
+                return vx_fail(VITX_UNSUPPORTED,
+                               "%s: looks like %s, which vitx does not run (tensor %.100s)",
                                c->path, foreign[k].what, c->tensors[i].name);
     return VITX_OK;
 }
@@ -113,19 +114,20 @@ static int refuse_foreign_architecture(const vx_container *c, const char *archit
 {
     for (size_t k = 0; k < sizeof foreign_architectures / sizeof foreign_architectures[0]; k++)
         if (strstr(architecture, foreign_architectures[k].part))
-            return vx_fail(VITX_UNSUPPORTED, "%s: architecture %.100s, %s, is not run by vitx", c->path,
-                           architecture, foreign_architectures[k].what);
+            return vx_fail(VITX_UNSUPPORTED, "%s: architecture %.100s, %s, is not run by vitx",
+                           c->path, architecture, foreign_architectures[k].what);
     return VITX_OK;
 }
 
 /* -------------------------------------------------------------------------- matching ------ */
 
-static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming, const char *prefix,
-                                  vx_role role, int block)
+static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming,
+                                  const char *prefix, vx_role role, int block)
 {
     char name[200];
-    return naming->names[role] ? vx_container_find(c, vx_role_name(name, sizeof name, naming, prefix, role, block))
-                               : NULL;
+    return naming->names[role]
+               ? vx_container_find(c, vx_role_name(name, sizeof name, naming, prefix, role, block))
+               : NULL;
 }
 
 static bool begins_with_one_of(const char *text, const char *const *beginnings)
@@ -141,7 +143,8 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
     if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
         return false;
     const char *architecture = d->naming->architecture(config);
-    return !d->architectures || (architecture && begins_with_one_of(architecture, d->architectures));
+    return !d->architectures ||
+           (architecture && begins_with_one_of(architecture, d->architectures));
 }
 
 /* Hugging Face's bare models have no prefix and no head. */
@@ -150,13 +153,15 @@ static int refuse_unknown(const vx_container *c)
     for (size_t f = 0; f < FAMILIES; f++)
         for (const vx_dialect *d = families[f]->dialects; d->naming; d++)
             if (d->prefix[0] && find_role(c, d->naming, "", VX_PATCH_W, 0))
-                return vx_fail(VITX_UNSUPPORTED, "%s: a bare model of %s: it has no classification head",
-                               c->path, d->naming->title);
+                return vx_fail(VITX_UNSUPPORTED,
+                               "%s: a bare model of %s: it has no classification head", c->path,
+                               d->naming->title);
     if (c->count == 0)
         return vx_fail(VITX_FORMAT, "%s: holds no tensor", c->path);
-    return vx_fail(VITX_UNSUPPORTED, "%s: no Vision Transformer that vitx knows: there is neither tensor "
-                                     "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-                                     "projection.weight (Hugging Face) among its %d; the first is %.100s",
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: no Vision Transformer that vitx knows: there is neither tensor "
+                   "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
+                   "projection.weight (Hugging Face) among its %d; the first is %.100s",
                    c->path, c->count, c->tensors[0].name);
 }
 
@@ -234,8 +239,14 @@ typedef struct reader {
 static int64_t dim_size(const reader *r, unsigned char code)
 {
     const vx_arch *a = r->arch;
-    const int64_t sizes[] = {[ONE] = 1, [ROWS] = r->position_rows, [D] = a->width, [D3] = 3 * (int64_t)a->width,
-                             [F] = a->hidden, [K] = a->classes, [C] = a->channels, [PH] = a->patch_height,
+    const int64_t sizes[] = {[ONE] = 1,
+                             [ROWS] = r->position_rows,
+                             [D] = a->width,
+                             [D3] = 3 * (int64_t)a->width,
+                             [F] = a->hidden,
+                             [K] = a->classes,
+                             [C] = a->channels,
+                             [PH] = a->patch_height,
                              [PW] = a->patch_width};
     return sizes[code];
 }
@@ -252,8 +263,8 @@ static int check_shape(const reader *r, const vx_tensor *t, vx_role role)
     if (same && rank == t->rank)
         return VITX_OK;
     char expected[120], is[200];
-    return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %s", r->container->path, t->name,
-                   vx_shape_text(is, sizeof is, t->shape, t->rank),
+    return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %s", r->container->path,
+                   t->name, vx_shape_text(is, sizeof is, t->shape, t->rank),
                    vx_shape_text(expected, sizeof expected, shape, rank));
 }
 
@@ -282,20 +293,24 @@ static int take(const vx_tensor **out, reader *r, vx_role role, int block, bool 
 }
 
 /* A size from a shape: dimension `at` of a role's tensor. */
-static int size_of_role(int *out, const reader *r, vx_role role, int block, int at, int most, const char *what)
+static int size_of_role(int *out, const reader *r, vx_role role, int block, int at, int most,
+                        const char *what)
 {
-    const vx_tensor *t = find_role(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+    const vx_tensor *t =
+        find_role(r->container, r->match->dialect->naming, r->match->prefix, role, block);
     char shape[200];
     if (!t)
         return missing(r, role, block);
     if (t->rank != (int)strlen((const char *)roles[role].shape))
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions", r->container->path,
-                       t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions",
+                       r->container->path, t->name,
+                       vx_shape_text(shape, sizeof shape, t->shape, t->rank),
                        strlen((const char *)roles[role].shape));
     if (t->shape[at] < 1 || t->shape[at] > most)
-        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s has shape %s: %s from 1 to %d is supported",
-                       r->container->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank), what,
-                       most);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: tensor %.100s has shape %s: %s from 1 to %d is supported",
+                       r->container->path, t->name,
+                       vx_shape_text(shape, sizeof shape, t->shape, t->rank), what, most);
     *out = (int)t->shape[at];
     return VITX_OK;
 }
@@ -338,8 +353,8 @@ static int agree(const reader *r, const char *what, int told, int is)
 {
     if (told == 0 || told == is)
         return VITX_OK;
-    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", r->config->config_path, what, told,
-                   r->container->path, is);
+    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", r->config->config_path,
+                   what, told, r->container->path, is);
 }
 
 /* There being no head is said before any other complaint, since it is what people run into. */
@@ -363,7 +378,8 @@ static int read_sizes(reader *r)
     VX_TRY(size_of_role(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
     VX_TRY(size_of_role(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
     if (a->channels != 3)
-        return vx_fail(VITX_UNSUPPORTED, "%s: reads pictures of %d channels; vitx has RGB, 3 channels",
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: reads pictures of %d channels; vitx has RGB, 3 channels",
                        r->container->path, a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
@@ -399,18 +415,22 @@ static int read_grid(reader *r)
         const int64_t patches = (int64_t)a->grid_height * a->grid_width;
         a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
         if (patches == 0 || (rows != patches && rows != patches + a->prefix))
-            return vx_fail(VITX_FORMAT, "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                                        "%dx%d and %d more tokens make %lld", r->container->path, rows,
-                           h->image_height, h->image_width, r->config->config_path, a->patch_height,
-                           a->patch_width, a->prefix, (long long)(patches + a->prefix));
+            return vx_fail(VITX_FORMAT,
+                           "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                           "%dx%d and %d more tokens make %lld",
+                           r->container->path, rows, h->image_height, h->image_width,
+                           r->config->config_path, a->patch_height, a->patch_width, a->prefix,
+                           (long long)(patches + a->prefix));
         return VITX_OK;
     }
     const int64_t with = square_root(rows - a->prefix), without = square_root(rows);
     a->prefix_pos = a->prefix > 0 && with > 0 && with * with == rows - a->prefix;
     if (!a->prefix_pos && without * without != rows)
-        return vx_fail(VITX_UNSUPPORTED, "%s: %d position embeddings make no square of patches; say the image "
-                                         "size in config.json (timm: model_args.img_size, Hugging Face: "
-                                         "image_size)", r->container->path, rows);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: %d position embeddings make no square of patches; say the image "
+                       "size in config.json (timm: model_args.img_size, Hugging Face: "
+                       "image_size)",
+                       r->container->path, rows);
     a->grid_height = a->grid_width = (int)(a->prefix_pos ? with : without);
     return VITX_OK;
 }
@@ -432,12 +452,14 @@ static int read_heads(reader *r, vx_hints *hints)
         a->heads = guess_heads(a->width);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
-            return vx_fail(VITX_UNSUPPORTED, "%s: nothing says how many attention heads share the width of "
-                                             "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
-                                             "N}, Hugging Face: \"num_attention_heads\": N)",
+            return vx_fail(VITX_UNSUPPORTED,
+                           "%s: nothing says how many attention heads share the width of "
+                           "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
+                           "N}, Hugging Face: \"num_attention_heads\": N)",
                            r->container->path, a->width);
-        vx_log(&r->container->hooks, VITX_LOG_INFO, "%s: %d attention heads taken from its width of %d",
-               r->container->path, a->heads, a->width);
+        vx_log(&r->container->hooks, VITX_LOG_INFO,
+               "%s: %d attention heads taken from its width of %d", r->container->path, a->heads,
+               a->width);
     }
     if (a->heads > a->width || a->width % a->heads)
         return vx_fail(VITX_FORMAT, "%s: its width of %d cannot be shared by %d attention heads",
@@ -487,7 +509,8 @@ static bool harmless(const char *name, const char *const *list, const char *pref
     for (; *list; list++) {
         char full[200];
         const char *rest = *list;
-        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "", *rest == '*' ? rest + 1 : rest);
+        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
+                 *rest == '*' ? rest + 1 : rest);
         const size_t n = strlen(full);
         if (strcmp(name, full) == 0 || (full[n - 1] == '.' && strncmp(name, full, n) == 0))
             return true;
@@ -501,7 +524,8 @@ static int refuse_left_over(const reader *r)
     for (int i = 0; i < r->container->count; i++) {
         const char *name = r->container->tensors[i].name;
         if (!r->used[i] && !harmless(name, d->naming->harmless, r->match->prefix))
-            return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is not part of family %s in the names of %s",
+            return vx_fail(VITX_UNSUPPORTED,
+                           "%s: tensor %.100s is not part of family %s in the names of %s",
                            r->container->path, name, r->match->family->name, d->naming->title);
     }
     return VITX_OK;
@@ -510,7 +534,8 @@ static int refuse_left_over(const reader *r)
 static int read_pool(reader *r)
 {
     const bool class_token = r->found->model[VX_CLASS_TOKEN] != NULL;
-    const bool average = !class_token || (r->found->model[VX_FC_NORM_W] && !r->found->model[VX_NORM_W]);
+    const bool average =
+        !class_token || (r->found->model[VX_FC_NORM_W] && !r->found->model[VX_NORM_W]);
     r->arch->pool = r->hints->pool_known ? r->hints->pool : average ? VX_POOL_AVG : VX_POOL_TOKEN;
     if (r->arch->pool == VX_POOL_TOKEN && !class_token)
         return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
@@ -522,8 +547,10 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
 {
     vx_arch *a = r->arch;
     VX_TRY(read_sizes(r));
-    VX_TRY(vx_new(&r->found->blocks, hooks, (size_t)a->depth, sizeof *r->found->blocks, "the list of blocks"));
-    VX_TRY(vx_new(&r->used, hooks, (size_t)r->container->count, sizeof *r->used, "the list of used tensors"));
+    VX_TRY(vx_new(&r->found->blocks, hooks, (size_t)a->depth, sizeof *r->found->blocks,
+                  "the list of blocks"));
+    VX_TRY(vx_new(&r->used, hooks, (size_t)r->container->count, sizeof *r->used,
+                  "the list of used tensors"));
     VX_TRY(take_model_roles(r));
     VX_TRY(take_block_roles(r));
     VX_TRY(refuse_left_over(r));
@@ -541,7 +568,11 @@ int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
 {
     *found = (vx_found){0};
     *arch = (vx_arch){0};
-    reader r = {.found = found, .arch = arch, .match = match, .hints = hints, .container = container,
+    reader r = {.found = found,
+                .arch = arch,
+                .match = match,
+                .hints = hints,
+                .container = container,
                 .config = config};
     const int status = read_all(&r, hints, hooks);
     vx_release(hooks, r.used);

@@ -18,12 +18,40 @@
 
 /* What a tensor is there for. */
 typedef enum vx_role {
-    VX_PATCH_W, VX_PATCH_B, VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN, VX_POSITIONS,
-    VX_NORM_PRE_W, VX_NORM_PRE_B, VX_NORM_W, VX_NORM_B, VX_FC_NORM_W, VX_FC_NORM_B, VX_HEAD_W, VX_HEAD_B,
+    VX_PATCH_W,
+    VX_PATCH_B,
+    VX_CLASS_TOKEN,
+    VX_DISTILLATION_TOKEN,
+    VX_POSITIONS,
+    VX_NORM_PRE_W,
+    VX_NORM_PRE_B,
+    VX_NORM_W,
+    VX_NORM_B,
+    VX_FC_NORM_W,
+    VX_FC_NORM_B,
+    VX_HEAD_W,
+    VX_HEAD_B,
     VX_MODEL_ROLES, /* above: one a model; below: one a block */
-    VX_NORM1_W = VX_MODEL_ROLES, VX_NORM1_B, VX_QKV_W, VX_QKV_B,
-    VX_Q_W, VX_Q_B, VX_K_W, VX_K_B, VX_V_W, VX_V_B, VX_PROJ_W, VX_PROJ_B, VX_LS1,
-    VX_NORM2_W, VX_NORM2_B, VX_FC1_W, VX_FC1_B, VX_FC2_W, VX_FC2_B, VX_LS2,
+    VX_NORM1_W = VX_MODEL_ROLES,
+    VX_NORM1_B,
+    VX_QKV_W,
+    VX_QKV_B,
+    VX_Q_W,
+    VX_Q_B,
+    VX_K_W,
+    VX_K_B,
+    VX_V_W,
+    VX_V_B,
+    VX_PROJ_W,
+    VX_PROJ_B,
+    VX_LS1,
+    VX_NORM2_W,
+    VX_NORM2_B,
+    VX_FC1_W,
+    VX_FC1_B,
+    VX_FC2_W,
+    VX_FC2_B,
+    VX_LS2,
     VX_ROLES
 } vx_role;
 #define VX_BLOCK_ROLES (VX_ROLES - VX_MODEL_ROLES)
@@ -43,7 +71,8 @@ static inline const vx_tensor *vx_found_block(const vx_found *found, int block, 
 typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
     int image_height, image_width; /* 0: nothing known                          */
-    int depth, width, hidden, patch_height, patch_width, classes; /* 0: not said; else the tensors must agree */
+    /* 0: not said; else the tensors must agree */
+    int depth, width, hidden, patch_height, patch_width, classes;
     double eps;
     vx_act act;
     vx_pool_kind pool;
@@ -80,8 +109,8 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
-    const char *names[VX_ROLES];  /* '*': the dialect's prefix, '#': the block; NULL: has none   */
-    const char *const *harmless;  /* tensors that do not change the answer, ended by NULL; a
+    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block; NULL: has none   */
+    const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' means all that begin so                        */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);

@@ -66,7 +66,8 @@ static int decimal(const char *key)
 
 static int wrong_count(const char *path, int count, int classes)
 {
-    return vx_fail(VITX_FORMAT, "%s: %d class names, but the model has %d classes", path, count, classes);
+    return vx_fail(VITX_FORMAT, "%s: %d class names, but the model has %d classes", path, count,
+                   classes);
 }
 
 /* -------------------------------------------------------------------------- text ---------- */
@@ -107,7 +108,8 @@ static const char *name_of(const vx_json *node)
     return vx_json_string(last);
 }
 
-static int take_array(vx_labels *out, const vx_json *array, const char *path, const vitx_hooks *hooks)
+static int take_array(vx_labels *out, const vx_json *array, const char *path,
+                      const vitx_hooks *hooks)
 {
     int i = 0;
     for (const vx_json *m = vx_json_first(array); m; m = vx_json_next(m), i++) {
@@ -120,7 +122,8 @@ static int take_array(vx_labels *out, const vx_json *array, const char *path, co
     return VITX_OK;
 }
 
-static int take_numbered(vx_labels *out, const vx_json *object, const char *path, const vitx_hooks *hooks)
+static int take_numbered(vx_labels *out, const vx_json *object, const char *path,
+                         const vitx_hooks *hooks)
 {
     for (const vx_json *m = vx_json_first(object); m; m = vx_json_next(m)) {
         const int index = decimal(vx_json_key(m));
@@ -154,9 +157,10 @@ static int choose_array(const vx_json **out, const vx_json *root, const char *pa
     if (fits == 1 || arrays == 1)
         return VITX_OK;
     if (arrays == 0)
-        return vx_fail(VITX_FORMAT, "%s: neither an array of class names nor an object of numbers", path);
-    return vx_fail(VITX_FORMAT, "%s: %d of its %d arrays have %d names, one of them must", path, fits, arrays,
-                   classes);
+        return vx_fail(VITX_FORMAT, "%s: neither an array of class names nor an object of numbers",
+                       path);
+    return vx_fail(VITX_FORMAT, "%s: %d of its %d arrays have %d names, one of them must", path,
+                   fits, arrays, classes);
 }
 
 static int load_json(vx_labels *out, const vx_json *root, const char *path, int classes,
@@ -211,7 +215,8 @@ static int by_key(const void *key, const void *member)
 
 static const char *look_up(const dictionary *d, const char *key)
 {
-    const vx_json **m = d->count ? bsearch(key, d->members, d->count, sizeof *d->members, by_key) : NULL;
+    const vx_json **m =
+        d->count ? bsearch(key, d->members, d->count, sizeof *d->members, by_key) : NULL;
     return m ? vx_json_string(*m) : NULL;
 }
 
@@ -220,7 +225,8 @@ static int make_dictionary(dictionary *out, const vx_json *object, const vitx_ho
     size_t count = 0;
     if (!vx_json_is_object(object) || !vx_json_first(object))
         return VITX_OK;
-    VX_TRY(vx_new(&out->members, hooks, (size_t)vx_json_size(object), sizeof *out->members, "class names"));
+    VX_TRY(vx_new(&out->members, hooks, (size_t)vx_json_size(object), sizeof *out->members,
+                  "class names"));
     for (const vx_json *m = vx_json_first(object); m; m = vx_json_next(m))
         out->members[count++] = m;
     out->count = count;
@@ -236,8 +242,8 @@ static bool dummy(const char *name, int index)
 }
 
 /* An array, or an object of numbers; names that `texts` describes are replaced by that. */
-static int take_config(vx_labels *out, const vx_json *names, const dictionary *texts, const char *path,
-                       const vitx_hooks *hooks)
+static int take_config(vx_labels *out, const vx_json *names, const dictionary *texts,
+                       const char *path, const vitx_hooks *hooks)
 {
     const bool array = vx_json_is_array(names);
     int i = 0;
@@ -245,7 +251,8 @@ static int take_config(vx_labels *out, const vx_json *names, const dictionary *t
         const int index = array ? i : decimal(vx_json_key(m));
         const char *name = vx_json_string(m);
         if (index < 0 || index >= out->count || !name) {
-            vx_log(hooks, VITX_LOG_WARNING, "%s: class name %d is left out: no name, or no class", path, i);
+            vx_log(hooks, VITX_LOG_WARNING, "%s: class name %d is left out: no name, or no class",
+                   path, i);
             continue;
         }
         const char *text = look_up(texts, name);
@@ -261,7 +268,8 @@ static const vx_json *somewhere(const vx_config *config, const char *key)
     return node ? node : vx_json_get(config->pretrained, key);
 }
 
-int vx_labels_from_config(vx_labels *out, const vx_config *config, int classes, const vitx_hooks *hooks)
+int vx_labels_from_config(vx_labels *out, const vx_config *config, int classes,
+                          const vitx_hooks *hooks)
 {
     const vx_json *names = somewhere(config, "label_names");
     dictionary texts = {0};
@@ -271,8 +279,9 @@ int vx_labels_from_config(vx_labels *out, const vx_config *config, int classes, 
     if (!vx_json_first(names))
         return VITX_OK;
     if (vx_json_size(names) != classes) {
-        vx_log(hooks, VITX_LOG_WARNING, "%s: its %d class names are left out: the model has %d classes",
-               config->config_path, vx_json_size(names), classes);
+        vx_log(hooks, VITX_LOG_WARNING,
+               "%s: its %d class names are left out: the model has %d classes", config->config_path,
+               vx_json_size(names), classes);
         return VITX_OK;
     }
     int status = make_dictionary(&texts, somewhere(config, "label_descriptions"), hooks);
@@ -319,14 +328,16 @@ static bool name_matches(const char *name, const char *text, size_t n)
     return false;
 }
 
-int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *text, const char *path)
+int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *text,
+                   const char *path)
 {
     const size_t n = strlen(text);
     int found = -1;
     if (n && strspn(text, "0123456789") == n) {
         int index;
         if (!vx_parse_int(text, &index) || index >= classes)
-            return vx_fail(VITX_INVALID, "class %.40s: %s has classes 0 to %d", text, path, classes - 1);
+            return vx_fail(VITX_INVALID, "class %.40s: %s has classes 0 to %d", text, path,
+                           classes - 1);
         *out = index;
         return VITX_OK;
     }
@@ -334,13 +345,16 @@ int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *t
         if (!labels->names[i] || !name_matches(labels->names[i], text, n))
             continue;
         if (found >= 0)
-            return vx_fail(VITX_INVALID, "\"%.100s\" names more than one class: %d (%.100s) and %d (%.100s); give "
-                                         "the number", text, found, labels->names[found], i, labels->names[i]);
+            return vx_fail(
+                VITX_INVALID,
+                "\"%.100s\" names more than one class: %d (%.100s) and %d (%.100s); give "
+                "the number",
+                text, found, labels->names[found], i, labels->names[i]);
         found = i;
     }
     if (found < 0)
-        return vx_fail(VITX_INVALID, "\"%.100s\" names none of the %d classes of %s%s", text, classes, path,
-                       labels->count ? "" : " (it has no class names)");
+        return vx_fail(VITX_INVALID, "\"%.100s\" names none of the %d classes of %s%s", text,
+                       classes, path, labels->count ? "" : " (it has no class names)");
     *out = found;
     return VITX_OK;
 }

@@ -16,11 +16,13 @@ int vx_labels_load(vx_labels *out, const char *path, int classes, const vitx_hoo
 
 /* From config.json: id2label, or timm's label_names with label_descriptions. What does not fit the
  * classes is left out, with a warning in the log. Fails for want of memory only. */
-int vx_labels_from_config(vx_labels *out, const vx_config *config, int classes, const vitx_hooks *hooks);
+int vx_labels_from_config(vx_labels *out, const vx_config *config, int classes,
+                          const vitx_hooks *hooks);
 
 void vx_labels_dispose(vx_labels *labels, const vitx_hooks *hooks);
 
 /* What vitx_model_find_label does; `path` of the model for messages. */
-int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *text, const char *path);
+int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *text,
+                   const char *path);
 
 #endif

@@ -50,9 +50,11 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
     VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
     const bool only_pickle = pickle != NULL;
     vx_release(hooks, pickle);
-    return vx_fail(VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
-                   only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
-                                 "the model as safetensors" : "");
+    return vx_fail(
+        VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
+        only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
+                      "the model as safetensors"
+                    : "");
 }
 
 /* -------------------------------------------------------------------------- opening ------- */
@@ -177,7 +179,8 @@ int64_t vx_arch_flops(const vx_arch *a)
 
 static const char *activation_name(vx_act act)
 {
-    static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu", "relu"};
+    static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu",
+                                                    "relu"};
     return names[act];
 }
 

@@ -9,7 +9,8 @@
 
 #include "model/recipe.h"
 
-static const char *const harmless_names[] = {"*embeddings.mask_token", "*embeddings.position_ids", "*pooler.", NULL};
+static const char *const harmless_names[] = {"*embeddings.mask_token", "*embeddings.position_ids",
+                                             "*pooler.", NULL};
 
 const vx_recipe_defaults vx_hf_vit_processor = {
     VITX_BILINEAR, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
@@ -29,9 +30,13 @@ static int read_activation(vx_hints *out, const vx_config *config)
     static const struct {
         const char *name;
         vx_act act;
-    } acts[] = {{"gelu", VX_ACT_GELU}, {"gelu_python", VX_ACT_GELU}, {"gelu_new", VX_ACT_GELU_TANH},
-                {"gelu_pytorch_tanh", VX_ACT_GELU_TANH}, {"gelu_fast", VX_ACT_GELU_TANH},
-                {"quick_gelu", VX_ACT_QUICK_GELU}, {"relu", VX_ACT_RELU}};
+    } acts[] = {{"gelu", VX_ACT_GELU},
+                {"gelu_python", VX_ACT_GELU},
+                {"gelu_new", VX_ACT_GELU_TANH},
+                {"gelu_pytorch_tanh", VX_ACT_GELU_TANH},
+                {"gelu_fast", VX_ACT_GELU_TANH},
+                {"quick_gelu", VX_ACT_QUICK_GELU},
+                {"relu", VX_ACT_RELU}};
     const char *name = "gelu";
     bool found;
     VX_TRY(vx_config_string(&name, &found, config->config, "hidden_act", config->config_path));
@@ -41,7 +46,8 @@ static int read_activation(vx_hints *out, const vx_config *config)
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", config->config_path, name);
+    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported",
+                   config->config_path, name);
 }
 
 static int refuse_model_type(const vx_config *config)
@@ -49,7 +55,8 @@ static int refuse_model_type(const vx_config *config)
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
     if (type && strcmp(type, "vit") != 0 && strcmp(type, "deit") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: model_type %.40s is not supported; vitx runs vit and deit",
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: model_type %.40s is not supported; vitx runs vit and deit",
                        config->config_path, type);
     return VITX_OK;
 }
@@ -80,7 +87,8 @@ static int read_hints(vx_hints *out, const vx_config *config)
 /* Pillow's codes of filters. */
 static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
 {
-    static const vitx_filter filters[] = {VITX_NEAREST, VITX_LANCZOS, VITX_BILINEAR, VITX_BICUBIC, VITX_BOX};
+    static const vitx_filter filters[] = {VITX_NEAREST, VITX_LANCZOS, VITX_BILINEAR, VITX_BICUBIC,
+                                          VITX_BOX};
     int code = 0;
     bool found;
     VX_TRY(vx_config_int(&code, &found, p, "resample", 0, 5, path));
@@ -131,8 +139,10 @@ static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path, b
         out->from_input = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
         found_crop = found_crop || found;
     } else if (resize && out->resize == VITX_RESIZE_SHORTEST) {
-        return vx_fail(VITX_UNSUPPORTED, "%s: size.shortest_edge without do_center_crop gives pictures of any "
-                                         "shape, which the model cannot take", path);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: size.shortest_edge without do_center_crop gives pictures of any "
+                       "shape, which the model cannot take",
+                       path);
     } else if (resize) {
         out->input_height = out->resize_height;
         out->input_width = out->resize_width;
@@ -199,33 +209,34 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_hf = {
     .name = "huggingface",
     .title = "Hugging Face",
-    .names = {
-        [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
-        [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
-        [VX_CLASS_TOKEN] = "*embeddings.cls_token",
-        [VX_DISTILLATION_TOKEN] = "*embeddings.distillation_token",
-        [VX_POSITIONS] = "*embeddings.position_embeddings",
-        [VX_NORM_W] = "*layernorm.weight",
-        [VX_NORM_B] = "*layernorm.bias",
-        [VX_HEAD_W] = "classifier.weight",
-        [VX_HEAD_B] = "classifier.bias",
-        [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
-        [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
-        [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
-        [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
-        [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
-        [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
-        [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
-        [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
-        [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
-        [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
-        [VX_NORM2_W] = "*encoder.layer.#.layernorm_after.weight",
-        [VX_NORM2_B] = "*encoder.layer.#.layernorm_after.bias",
-        [VX_FC1_W] = "*encoder.layer.#.intermediate.dense.weight",
-        [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
-        [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
-        [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
-    },
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
+            [VX_CLASS_TOKEN] = "*embeddings.cls_token",
+            [VX_DISTILLATION_TOKEN] = "*embeddings.distillation_token",
+            [VX_POSITIONS] = "*embeddings.position_embeddings",
+            [VX_NORM_W] = "*layernorm.weight",
+            [VX_NORM_B] = "*layernorm.bias",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+            [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
+            [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
+            [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
+            [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
+            [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
+            [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
+            [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
+            [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
+            [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
+            [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
+            [VX_NORM2_W] = "*encoder.layer.#.layernorm_after.weight",
+            [VX_NORM2_B] = "*encoder.layer.#.layernorm_after.bias",
+            [VX_FC1_W] = "*encoder.layer.#.intermediate.dense.weight",
+            [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
+            [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
+            [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
+        },
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_hints,

@@ -28,15 +28,26 @@ static const struct {
     const char *part;
     int heads;
 } known_heads[] = {
-    {"_base_patch16_gap_", 16}, {"_plus_", 14}, {"_tiny_", 3}, {"_small_", 6}, {"_base_", 12},
-    {"_large_", 16}, {"_huge_", 16}, {"_giant_", 16}, {"_gigantic_", 16}, {"_so400m_", 16},
-    {"test_vit3", 3}, {"test_vit4", 3}, {"test_vit", 2},
+    {"_base_patch16_gap_", 16},
+    {"_plus_", 14},
+    {"_tiny_", 3},
+    {"_small_", 6},
+    {"_base_", 12},
+    {"_large_", 16},
+    {"_huge_", 16},
+    {"_giant_", 16},
+    {"_gigantic_", 16},
+    {"_so400m_", 16},
+    {"test_vit3", 3},
+    {"test_vit4", 3},
+    {"test_vit", 2},
 };
 
 static int read_heads(vx_hints *out, const vx_config *config)
 {
     bool found = false;
-    VX_TRY(vx_config_int(&out->heads, &found, config->model_args, "num_heads", 1, 65536, config->config_path));
+    VX_TRY(vx_config_int(&out->heads, &found, config->model_args, "num_heads", 1, 65536,
+                         config->config_path));
     const char *name = architecture(config);
     for (size_t i = 0; !found && name && i < sizeof known_heads / sizeof known_heads[0]; i++)
         if (strstr(name, known_heads[i].part)) {
@@ -52,7 +63,9 @@ static int read_activation(vx_hints *out, const vx_config *config)
     static const struct {
         const char *name;
         vx_act act;
-    } acts[] = {{"gelu", VX_ACT_GELU}, {"gelu_tanh", VX_ACT_GELU_TANH}, {"quick_gelu", VX_ACT_QUICK_GELU},
+    } acts[] = {{"gelu", VX_ACT_GELU},
+                {"gelu_tanh", VX_ACT_GELU_TANH},
+                {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
     const char *name = NULL;
     out->act = VX_ACT_GELU;
@@ -65,16 +78,19 @@ static int read_activation(vx_hints *out, const vx_config *config)
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: activation \"%.40s\" is none of gelu, gelu_tanh, quick_gelu, relu",
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: activation \"%.40s\" is none of gelu, gelu_tanh, quick_gelu, relu",
                    config->config_path, name);
 }
 
 static int read_pool(vx_hints *out, const vx_config *config)
 {
     const char *name = NULL;
-    VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool", config->config_path));
+    VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool",
+                            config->config_path));
     if (!out->pool_known)
-        VX_TRY(vx_config_string(&name, &out->pool_known, config->config, "global_pool", config->config_path));
+        VX_TRY(vx_config_string(&name, &out->pool_known, config->config, "global_pool",
+                                config->config_path));
     if (!out->pool_known)
         return VITX_OK;
     out->pool = strcmp(name, "avg") == 0 ? VX_POOL_AVG : VX_POOL_TOKEN;
@@ -87,9 +103,10 @@ static int read_pool(vx_hints *out, const vx_config *config)
 /* Arguments of VisionTransformer that change the answer and show in no tensor. */
 static int refuse_arguments(const vx_config *config)
 {
-    static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm", "pool_include_prefix",
-                                        "dynamic_img_pad"};
-    static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer", "embed_norm_layer"};
+    static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm",
+                                        "pool_include_prefix", "dynamic_img_pad"};
+    static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
+                                         "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         bool set = false;
@@ -121,7 +138,8 @@ static int read_input_size(int *height, int *width, bool *found, const vx_config
     for (int i = 0; i < 3 && good; i++, item = vx_json_next(item))
         good = vx_json_int(item, &size[i]) && size[i] >= 1 && size[i] <= 65535;
     if (!good)
-        return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]", config->config_path);
+        return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]",
+                       config->config_path);
     *height = size[1];
     *width = size[2];
     return VITX_OK;
@@ -153,7 +171,8 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
 {
     const char *name = NULL;
     bool found;
-    VX_TRY(vx_config_string(&name, &found, config->pretrained, "interpolation", config->config_path));
+    VX_TRY(
+        vx_config_string(&name, &found, config->pretrained, "interpolation", config->config_path));
     if (!found || !name[0])
         return VITX_OK;
     out->from_filter = VITX_FROM_CONFIG;
@@ -162,7 +181,8 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
             out->filter = (vitx_filter)f;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: interpolation \"%.40s\" is not supported", config->config_path, name);
+    return vx_fail(VITX_UNSUPPORTED, "%s: interpolation \"%.40s\" is not supported",
+                   config->config_path, name);
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
@@ -173,13 +193,14 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     const char *mode = "center", *path = config->config_path;
     double crop_pct = default_pct;
     bool found_pct, found_mode;
-    VX_TRY(vx_config_number(&crop_pct, &found_pct, config->pretrained, "crop_pct", 0.01, 100, path));
+    VX_TRY(
+        vx_config_number(&crop_pct, &found_pct, config->pretrained, "crop_pct", 0.01, 100, path));
     VX_TRY(vx_config_string(&mode, &found_mode, config->pretrained, "crop_mode", path));
     const double height = vx_recipe_resized(out->input_height, crop_pct);
     const double width = vx_recipe_resized(out->input_width, crop_pct);
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
-        return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path, crop_pct,
-                       out->input_height, out->input_width, height, width);
+        return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path,
+                       crop_pct, out->input_height, out->input_width, height, width);
     out->resize_height = (int)height;
     out->resize_width = (int)width;
     out->from_resize = found_pct ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
@@ -187,9 +208,11 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     if (strcmp(mode, "squash") == 0)
         out->resize = VITX_RESIZE_EXACT;
     else if (mode[0] && strcmp(mode, "center") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: crop_mode \"%.40s\" is neither center nor squash", path, mode);
+        return vx_fail(VITX_UNSUPPORTED, "%s: crop_mode \"%.40s\" is neither center nor squash",
+                       path, mode);
     else
-        out->resize = out->resize_height == out->resize_width ? VITX_RESIZE_SHORTEST : VITX_RESIZE_COVER;
+        out->resize =
+            out->resize_height == out->resize_width ? VITX_RESIZE_SHORTEST : VITX_RESIZE_COVER;
     return VITX_OK;
 }
 
@@ -213,34 +236,35 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_timm = {
     .name = "timm",
     .title = "timm",
-    .names = {
-        [VX_PATCH_W] = "patch_embed.proj.weight",
-        [VX_PATCH_B] = "patch_embed.proj.bias",
-        [VX_CLASS_TOKEN] = "cls_token",
-        [VX_POSITIONS] = "pos_embed",
-        [VX_NORM_PRE_W] = "norm_pre.weight",
-        [VX_NORM_PRE_B] = "norm_pre.bias",
-        [VX_NORM_W] = "norm.weight",
-        [VX_NORM_B] = "norm.bias",
-        [VX_FC_NORM_W] = "fc_norm.weight",
-        [VX_FC_NORM_B] = "fc_norm.bias",
-        [VX_HEAD_W] = "head.weight",
-        [VX_HEAD_B] = "head.bias",
-        [VX_NORM1_W] = "blocks.#.norm1.weight",
-        [VX_NORM1_B] = "blocks.#.norm1.bias",
-        [VX_QKV_W] = "blocks.#.attn.qkv.weight",
-        [VX_QKV_B] = "blocks.#.attn.qkv.bias",
-        [VX_PROJ_W] = "blocks.#.attn.proj.weight",
-        [VX_PROJ_B] = "blocks.#.attn.proj.bias",
-        [VX_LS1] = "blocks.#.ls1.gamma",
-        [VX_NORM2_W] = "blocks.#.norm2.weight",
-        [VX_NORM2_B] = "blocks.#.norm2.bias",
-        [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
-        [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
-        [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
-        [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
-        [VX_LS2] = "blocks.#.ls2.gamma",
-    },
+    .names =
+        {
+            [VX_PATCH_W] = "patch_embed.proj.weight",
+            [VX_PATCH_B] = "patch_embed.proj.bias",
+            [VX_CLASS_TOKEN] = "cls_token",
+            [VX_POSITIONS] = "pos_embed",
+            [VX_NORM_PRE_W] = "norm_pre.weight",
+            [VX_NORM_PRE_B] = "norm_pre.bias",
+            [VX_NORM_W] = "norm.weight",
+            [VX_NORM_B] = "norm.bias",
+            [VX_FC_NORM_W] = "fc_norm.weight",
+            [VX_FC_NORM_B] = "fc_norm.bias",
+            [VX_HEAD_W] = "head.weight",
+            [VX_HEAD_B] = "head.bias",
+            [VX_NORM1_W] = "blocks.#.norm1.weight",
+            [VX_NORM1_B] = "blocks.#.norm1.bias",
+            [VX_QKV_W] = "blocks.#.attn.qkv.weight",
+            [VX_QKV_B] = "blocks.#.attn.qkv.bias",
+            [VX_PROJ_W] = "blocks.#.attn.proj.weight",
+            [VX_PROJ_B] = "blocks.#.attn.proj.bias",
+            [VX_LS1] = "blocks.#.ls1.gamma",
+            [VX_NORM2_W] = "blocks.#.norm2.weight",
+            [VX_NORM2_B] = "blocks.#.norm2.bias",
+            [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
+            [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
+            [VX_LS2] = "blocks.#.ls2.gamma",
+        },
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_hints,

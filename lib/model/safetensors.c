@@ -16,7 +16,7 @@
 
 #include "base/json.h"
 
-#define MAX_HEADER 100000000u /* as the reference implementation */
+#define MAX_HEADER 100000000u        /* as the reference implementation */
 #define MAX_VALUES ((size_t)1 << 20) /* of the header: 75,000 tensors of rank 8, some 100 MB */
 #define MAX_INDEX ((size_t)1 << 24)
 #define MAX_SHARDS 256 /* each stays open */
@@ -27,14 +27,28 @@ static const struct {
     vx_dtype dtype;
     unsigned bits;
 } dtypes[] = {
-    {"F32", VX_F32, 32}, {"F16", VX_F16, 16}, {"BF16", VX_BF16, 16},
-    {"BOOL", VX_DTYPE_OTHER, 8}, {"U8", VX_DTYPE_OTHER, 8}, {"I8", VX_DTYPE_OTHER, 8},
-    {"U16", VX_DTYPE_OTHER, 16}, {"I16", VX_DTYPE_OTHER, 16}, {"U32", VX_DTYPE_OTHER, 32},
-    {"I32", VX_DTYPE_OTHER, 32}, {"U64", VX_DTYPE_OTHER, 64}, {"I64", VX_DTYPE_OTHER, 64},
-    {"F64", VX_DTYPE_OTHER, 64}, {"C64", VX_DTYPE_OTHER, 64}, {"F4", VX_DTYPE_OTHER, 4},
-    {"F6_E2M3", VX_DTYPE_OTHER, 6}, {"F6_E3M2", VX_DTYPE_OTHER, 6},
-    {"F8_E5M2", VX_DTYPE_OTHER, 8}, {"F8_E4M3", VX_DTYPE_OTHER, 8}, {"F8_E8M0", VX_DTYPE_OTHER, 8},
-    {"F8_E4M3FNUZ", VX_DTYPE_OTHER, 8}, {"F8_E5M2FNUZ", VX_DTYPE_OTHER, 8},
+    {"F32", VX_F32, 32},
+    {"F16", VX_F16, 16},
+    {"BF16", VX_BF16, 16},
+    {"BOOL", VX_DTYPE_OTHER, 8},
+    {"U8", VX_DTYPE_OTHER, 8},
+    {"I8", VX_DTYPE_OTHER, 8},
+    {"U16", VX_DTYPE_OTHER, 16},
+    {"I16", VX_DTYPE_OTHER, 16},
+    {"U32", VX_DTYPE_OTHER, 32},
+    {"I32", VX_DTYPE_OTHER, 32},
+    {"U64", VX_DTYPE_OTHER, 64},
+    {"I64", VX_DTYPE_OTHER, 64},
+    {"F64", VX_DTYPE_OTHER, 64},
+    {"C64", VX_DTYPE_OTHER, 64},
+    {"F4", VX_DTYPE_OTHER, 4},
+    {"F6_E2M3", VX_DTYPE_OTHER, 6},
+    {"F6_E3M2", VX_DTYPE_OTHER, 6},
+    {"F8_E5M2", VX_DTYPE_OTHER, 8},
+    {"F8_E4M3", VX_DTYPE_OTHER, 8},
+    {"F8_E8M0", VX_DTYPE_OTHER, 8},
+    {"F8_E4M3FNUZ", VX_DTYPE_OTHER, 8},
+    {"F8_E5M2FNUZ", VX_DTYPE_OTHER, 8},
 };
 
 static bool mul_u64(uint64_t *out, uint64_t a, uint64_t b)
@@ -59,8 +73,9 @@ static int read_dtype(vx_tensor *t, unsigned *bits, const vx_json *entry, const 
             *bits = dtypes[i].bits;
             return VITX_OK;
         }
-    return vx_fail(VITX_FORMAT, "%s: tensor %.100s has dtype \"%.20s\", which safetensors does not define",
-                   path, t->name, name);
+    return vx_fail(VITX_FORMAT,
+                   "%s: tensor %.100s has dtype \"%.20s\", which safetensors does not define", path,
+                   t->name, name);
 }
 
 /* In C order, as the reference multiplies: a dimension of 0 makes what follows harmless. */
@@ -73,11 +88,12 @@ static int read_shape(vx_tensor *t, const vx_json *entry, const char *path)
     for (const vx_json *d = vx_json_first(shape); d; d = vx_json_next(d)) {
         uint64_t size;
         if (t->rank == VX_MAX_RANK)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s has more than %d dimensions", path, t->name,
-                           VX_MAX_RANK);
+            return vx_fail(VITX_FORMAT, "%s: tensor %.100s has more than %d dimensions", path,
+                           t->name, VX_MAX_RANK);
         if (!vx_json_u64(d, &size))
-            return vx_fail(VITX_FORMAT, "%s: dimension %d of tensor %.100s is no whole number up to 2^53",
-                           path, t->rank, t->name);
+            return vx_fail(VITX_FORMAT,
+                           "%s: dimension %d of tensor %.100s is no whole number up to 2^53", path,
+                           t->rank, t->name);
         if (!mul_u64(&t->count, t->count, size))
             return vx_fail(VITX_FORMAT, "%s: the shape of tensor %.100s overflows", path, t->name);
         t->shape[t->rank++] = (int64_t)size;
@@ -93,16 +109,18 @@ static int read_place(vx_tensor *t, unsigned bits, const vx_json *entry, const c
     uint64_t begin, end, size;
     if (!vx_json_is_array(offsets) || vx_json_size(offsets) != 2 || !vx_json_u64(first, &begin) ||
         !vx_json_u64(vx_json_next(first), &end))
-        return vx_fail(VITX_FORMAT, "%s: data_offsets of tensor %.100s are not two whole numbers up to 2^53",
+        return vx_fail(VITX_FORMAT,
+                       "%s: data_offsets of tensor %.100s are not two whole numbers up to 2^53",
                        path, t->name);
     if (end < begin)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s ends at %llu, before its begin at %llu", path,
-                       t->name, (unsigned long long)end, (unsigned long long)begin);
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s ends at %llu, before its begin at %llu",
+                       path, t->name, (unsigned long long)end, (unsigned long long)begin);
     if (!mul_u64(&size, t->count, bits))
         return vx_fail(VITX_FORMAT, "%s: the size of tensor %.100s overflows", path, t->name);
     char shape[200];
     if (size % 8 || size / 8 != end - begin)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s takes %llu bytes, but %s of %s are %llu bits", path,
+        return vx_fail(VITX_FORMAT,
+                       "%s: tensor %.100s takes %llu bytes, but %s of %s are %llu bits", path,
                        t->name, (unsigned long long)(end - begin),
                        vx_shape_text(shape, sizeof shape, t->shape, t->rank), t->dtype_name,
                        (unsigned long long)size);
@@ -117,7 +135,8 @@ static int check_metadata(const vx_json *metadata, const char *path)
         return vx_fail(VITX_FORMAT, "%s: __metadata__ is no object", path);
     for (const vx_json *m = vx_json_first(metadata); m; m = vx_json_next(m))
         if (!vx_json_string(m))
-            return vx_fail(VITX_FORMAT, "%s: __metadata__ \"%.100s\" is no string", path, vx_json_key(m));
+            return vx_fail(VITX_FORMAT, "%s: __metadata__ \"%.100s\" is no string", path,
+                           vx_json_key(m));
     return VITX_OK;
 }
 
@@ -144,16 +163,18 @@ static int check_places(vx_tensor *tensors, int count, uint64_t buffer, const vx
     for (int i = 0; i < count; i++) {
         vx_tensor *t = &tensors[i];
         if (t->offset != at)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s begins at %llu, expected %llu: tensors %s",
-                           file->path, t->name, (unsigned long long)t->offset, (unsigned long long)at,
-                           t->offset < at ? "overlap" : "have a hole between them");
+            return vx_fail(
+                VITX_FORMAT, "%s: tensor %.100s begins at %llu, expected %llu: tensors %s",
+                file->path, t->name, (unsigned long long)t->offset, (unsigned long long)at,
+                t->offset < at ? "overlap" : "have a hole between them");
         at += t->bytes; /* below 2^54: both offsets are at most 2^53 */
         t->offset += buffer;
         t->file = file;
     }
     if (at != file->size - buffer)
         return vx_fail(VITX_FORMAT, "%s: its tensors take %llu bytes, but %llu follow the header",
-                       file->path, (unsigned long long)at, (unsigned long long)(file->size - buffer));
+                       file->path, (unsigned long long)at,
+                       (unsigned long long)(file->size - buffer));
     return VITX_OK;
 }
 
@@ -206,7 +227,8 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
         *t = (vx_tensor){.name = kept};
         unsigned bits = 0;
         if (!vx_json_is_object(m))
-            return vx_fail(VITX_FORMAT, "%s: the entry of tensor %.100s is no object", file->path, name);
+            return vx_fail(VITX_FORMAT, "%s: the entry of tensor %.100s is no object", file->path,
+                           name);
         VX_TRY(read_dtype(t, &bits, m, file->path));
         VX_TRY(read_shape(t, m, file->path));
         VX_TRY(read_place(t, bits, m, file->path));
@@ -228,12 +250,14 @@ static int read_length(size_t *n, const vx_file *file)
     for (int i = 7; i >= 0; i--)
         length = length << 8 | bytes[i];
     if (length > MAX_HEADER)
-        return vx_fail(VITX_FORMAT, "%s: no safetensors file: its first 8 bytes tell of a header of %llu "
-                                    "bytes, at most %u are allowed", file->path,
-                       (unsigned long long)length, MAX_HEADER);
+        return vx_fail(VITX_FORMAT,
+                       "%s: no safetensors file: its first 8 bytes tell of a header of %llu "
+                       "bytes, at most %u are allowed",
+                       file->path, (unsigned long long)length, MAX_HEADER);
     if (length > file->size - 8)
         return vx_fail(VITX_FORMAT, "%s: cut short: the header is %llu bytes, but only %llu follow",
-                       file->path, (unsigned long long)length, (unsigned long long)(file->size - 8));
+                       file->path, (unsigned long long)length,
+                       (unsigned long long)(file->size - 8));
     *n = (size_t)length;
     return VITX_OK;
 }
@@ -251,7 +275,8 @@ static int add_file(vx_container *c, const char *path)
     VX_TRY(vx_new(&text, &c->hooks, n + 1, 1, "a safetensors header"));
     int status = vx_file_read(file, text, 8, n);
     if (status == VITX_OK && (n == 0 || text[0] != '{'))
-        status = vx_fail(VITX_FORMAT, "%s: no safetensors file: its header does not begin with {", path);
+        status =
+            vx_fail(VITX_FORMAT, "%s: no safetensors file: its header does not begin with {", path);
     /* An entry of 14 values (rank 8) takes more than 56 bytes, so n/4 is never reached by what the
      * format allows; the tree stays within some 30 times the header's length. */
     const size_t most = n / 4 + 64 < MAX_VALUES ? n / 4 + 64 : MAX_VALUES;
@@ -270,7 +295,8 @@ static int sort_names(vx_container *c)
     for (int i = 1; i < c->count; i++)
         if (strcmp(c->tensors[i - 1].name, c->tensors[i].name) == 0)
             return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in both %s and %s", c->path,
-                           c->tensors[i].name, c->tensors[i - 1].file->path, c->tensors[i].file->path);
+                           c->tensors[i].name, c->tensors[i - 1].file->path,
+                           c->tensors[i].file->path);
     return VITX_OK;
 }
 
@@ -300,8 +326,8 @@ static int list_shards(const char **shards, int *count, const vx_json *map, cons
     for (const vx_json *m = vx_json_first(map); m; m = vx_json_next(m)) {
         const char *name = vx_json_string(m);
         if (!name || !plain_name(name))
-            return vx_fail(VITX_FORMAT, "%s: the shard of tensor %.100s is no plain file name", path,
-                           vx_json_key(m));
+            return vx_fail(VITX_FORMAT, "%s: the shard of tensor %.100s is no plain file name",
+                           path, vx_json_key(m));
         if (*count && bsearch(&name, shards, (size_t)*count, sizeof *shards, by_text))
             continue;
         if (*count == MAX_SHARDS)
@@ -320,20 +346,20 @@ static int check_map(const vx_container *c, const vx_json *map, const char *cons
         const char *name = vx_json_key(m), *shard = vx_json_string(m);
         const int order = i < c->count ? strcmp(c->tensors[i].name, name) : 1;
         if (order > 0)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is not in shard %.100s, nor in another", c->path,
-                           name, shard);
+            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is not in shard %.100s, nor in another",
+                           c->path, name, shard);
         if (order < 0)
             break;
         int at = 0;
         while (c->files[at] != c->tensors[i].file)
             at++;
         if (strcmp(shards[at], shard) != 0)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in shard %s, expected in %.100s", c->path,
-                           name, shards[at], shard);
+            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in shard %s, expected in %.100s",
+                           c->path, name, shards[at], shard);
     }
     if (i < c->count)
-        return vx_fail(VITX_FORMAT, "%s: does not list tensor %.100s of %s", c->path, c->tensors[i].name,
-                       c->tensors[i].file->path);
+        return vx_fail(VITX_FORMAT, "%s: does not list tensor %.100s of %s", c->path,
+                       c->tensors[i].name, c->tensors[i].file->path);
     return VITX_OK;
 }
 

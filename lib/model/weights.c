@@ -35,7 +35,8 @@ static vx_weight place_matrix(layout_state *s, int n, int k, bool bias)
     return w;
 }
 
-static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f, int b, const vx_arch *a)
+static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f, int b,
+                         const vx_arch *a)
 {
     const size_t d = (size_t)a->width;
     const bool qkv_bias = vx_found_block(f, b, VX_QKV_B) || vx_found_block(f, b, VX_Q_B);
@@ -55,7 +56,8 @@ static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f
 static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_arch *a)
 {
     const size_t d = (size_t)a->width, patches = (size_t)a->grid_height * (size_t)a->grid_width;
-    w->patch = place_matrix(s, a->width, a->channels * a->patch_height * a->patch_width, f->model[VX_PATCH_B]);
+    w->patch = place_matrix(s, a->width, a->channels * a->patch_height * a->patch_width,
+                            f->model[VX_PATCH_B]);
     w->prefix = a->prefix ? vx_arena_take(&s->arena, (size_t)a->prefix * d, sizeof(float)) : NULL;
     w->pos = place_vector(s, f->model[VX_POSITIONS], patches * d);
     w->norm_pre_w = place_vector(s, f->model[VX_NORM_PRE_W], d);
@@ -112,12 +114,14 @@ static int fill_rows(const filler *f, const vx_weight *w, const vx_tensor *t, in
     for (int r = 0; r < rows; r += step) {
         const int n = rows - r < step ? rows - r : step;
         VX_TRY(vx_tensor_read_f32(t, f->staging, (uint64_t)r * k, (uint64_t)n * k));
-        f->cls->weight_pack(f->precision, (void *)(uintptr_t)w->data, f->staging, first_row + r, n, w->n, w->k);
+        f->cls->weight_pack(f->precision, (void *)(uintptr_t)w->data, f->staging, first_row + r, n,
+                            w->n, w->k);
     }
     return VITX_OK;
 }
 
-static int fill_matrix(const filler *f, const vx_weight *w, const vx_tensor *weight, const vx_tensor *bias)
+static int fill_matrix(const filler *f, const vx_weight *w, const vx_tensor *weight,
+                       const vx_tensor *bias)
 {
     VX_TRY(fill_rows(f, w, weight, 0));
     return fill_vector(f, w->bias, bias);
@@ -129,7 +133,8 @@ static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, 
     const vx_role weights[] = {VX_Q_W, VX_K_W, VX_V_W}, biases[] = {VX_Q_B, VX_K_B, VX_V_B};
     const int d = w->n / 3;
     if (vx_found_block(found, b, VX_QKV_W))
-        return fill_matrix(f, w, vx_found_block(found, b, VX_QKV_W), vx_found_block(found, b, VX_QKV_B));
+        return fill_matrix(f, w, vx_found_block(found, b, VX_QKV_W),
+                           vx_found_block(found, b, VX_QKV_B));
     for (int i = 0; i < 3; i++) {
         VX_TRY(fill_rows(f, w, vx_found_block(found, b, weights[i]), i * d));
         if (w->bias)
@@ -140,7 +145,8 @@ static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, 
 
 /* Class and distillation token, each with its row of the position embeddings, where there are any
  * for them; then the patches' rows. */
-static int fill_tokens(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
+static int fill_tokens(const filler *f, const vx_weights *w, const vx_found *found,
+                       const vx_arch *a)
 {
     const size_t d = (size_t)a->width;
     const vx_tensor *pos = found->model[VX_POSITIONS];
@@ -167,12 +173,15 @@ static int fill_block(const filler *f, const vx_block_weights *w, const vx_found
     VX_TRY(fill_vector(f, w->norm1_w, vx_found_block(found, b, VX_NORM1_W)));
     VX_TRY(fill_vector(f, w->norm1_b, vx_found_block(found, b, VX_NORM1_B)));
     VX_TRY(fill_qkv(f, &w->qkv, found, b));
-    VX_TRY(fill_matrix(f, &w->proj, vx_found_block(found, b, VX_PROJ_W), vx_found_block(found, b, VX_PROJ_B)));
+    VX_TRY(fill_matrix(f, &w->proj, vx_found_block(found, b, VX_PROJ_W),
+                       vx_found_block(found, b, VX_PROJ_B)));
     VX_TRY(fill_vector(f, w->ls1, vx_found_block(found, b, VX_LS1)));
     VX_TRY(fill_vector(f, w->norm2_w, vx_found_block(found, b, VX_NORM2_W)));
     VX_TRY(fill_vector(f, w->norm2_b, vx_found_block(found, b, VX_NORM2_B)));
-    VX_TRY(fill_matrix(f, &w->fc1, vx_found_block(found, b, VX_FC1_W), vx_found_block(found, b, VX_FC1_B)));
-    VX_TRY(fill_matrix(f, &w->fc2, vx_found_block(found, b, VX_FC2_W), vx_found_block(found, b, VX_FC2_B)));
+    VX_TRY(fill_matrix(f, &w->fc1, vx_found_block(found, b, VX_FC1_W),
+                       vx_found_block(found, b, VX_FC1_B)));
+    VX_TRY(fill_matrix(f, &w->fc2, vx_found_block(found, b, VX_FC2_W),
+                       vx_found_block(found, b, VX_FC2_B)));
     return fill_vector(f, w->ls2, vx_found_block(found, b, VX_LS2));
 }
 
@@ -211,7 +220,8 @@ static void env_log(const char *line, void *model)
     vx_log(&((vitx_model *)model)->hooks, VITX_LOG_DEBUG, "%s", line);
 }
 
-static void env_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count, void *model)
+static void env_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count,
+                         void *model)
 {
     (void)model;
     for (int i = 0; i < count; i++)
@@ -231,15 +241,16 @@ static void free_weights(vx_weights *w, const vitx_hooks *hooks)
 static int allocate(vx_weights *w, const vitx_model *m)
 {
     layout_state s = {.cls = w->cls, .precision = w->precision};
-    VX_TRY(vx_new(&w->blocks, &m->hooks, (size_t)m->arch.depth, sizeof *w->blocks, "the list of blocks"));
+    VX_TRY(vx_new(&w->blocks, &m->hooks, (size_t)m->arch.depth, sizeof *w->blocks,
+                  "the list of blocks"));
     layout(&s, w, &m->found, &m->arch);
     if (s.arena.overflow)
         return vx_fail(VITX_NOMEM, "%s: its packed weights have no size that fits memory", m->path);
     w->bytes = s.arena.size;
     w->memory = w->cls->mem_alloc(w->bytes, &w->env);
     if (!w->memory)
-        return vx_fail(VITX_NOMEM, "%s: no memory for %zu bytes of packed weights on device %s", m->path,
-                       w->bytes, w->cls->name);
+        return vx_fail(VITX_NOMEM, "%s: no memory for %zu bytes of packed weights on device %s",
+                       m->path, w->bytes, w->cls->name);
     s.arena = (vx_arena){.base = w->memory};
     layout(&s, w, &m->found, &m->arch);
     return VITX_OK;
@@ -266,8 +277,12 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
     w->cls = cls;
     w->precision = precision;
-    w->env = (vx_device_env){.alloc = env_alloc, .release = env_release, .parallel = env_parallel,
-                             .log = env_log, .owner = m, .workers = 1};
+    w->env = (vx_device_env){.alloc = env_alloc,
+                             .release = env_release,
+                             .parallel = env_parallel,
+                             .log = env_log,
+                             .owner = m,
+                             .workers = 1};
     int status = allocate(w, m);
     if (status == VITX_OK)
         status = fill_all(w, m);
