@@ -49,16 +49,29 @@ typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
 #define VX_GEMM_PACK (VX_GEMM_DEPTH * VX_GEMM_COLUMNS)
 #define VX_GEMM_FEW 3 /* rows up to which gemm_few is the faster one */
 
+/* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and add
+ * are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
+typedef struct vx_wide {
+    float *y;
+    const double *a;
+    const float *b, *bias, *add;
+    double *pack;
+    int m, n, k;
+} vx_wide;
+typedef void vx_gemm_wide_fn(const vx_wide *g);
+#define VX_WIDE_COLUMNS 16
+
 typedef struct vx_pieces {
     vx_epilogue_fn *epilogue;
     vx_fuse_fn *fuse;
     vx_convert_fn *convert;
     vx_gemm_few_fn *gemm_few;
     vx_gemm_own_fn *gemm_own;
+    vx_gemm_wide_fn *gemm_wide;
 } vx_pieces;
 
-/* A strip of probabilities, of patches, or of a product, per worker: 1 MiB, unless one row of them
- * is longer. */
+/* A strip of probabilities, of patches, or of a product, per worker: 1 MiB, unless what has to be
+ * there at once is more. */
 #define VX_STRIP_FLOATS (256 * 1024)
 
 /* One worker's memory. */

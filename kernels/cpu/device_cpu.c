@@ -24,7 +24,8 @@ static size_t strip_floats(const vx_dims *max)
     const size_t patch =
         (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
     const size_t rows = 2 * (size_t)max->tokens; /* one of the product, one of the fused sum */
-    const size_t longest = patch > rows ? patch : rows;
+    const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
+    const size_t longest = wide > rows ? wide : rows;
     return longest > VX_STRIP_FLOATS ? longest : VX_STRIP_FLOATS;
 }
 

@@ -1,8 +1,9 @@
-/* kernels/cpu/kernels_avx2.c: the kernels of rows_vec.h and gemm_vec.h for vectors of 256 bits. */
+/* kernels/cpu/kernels_avx2.c: the kernels of the *_vec.h files for vectors of 256 bits. */
 #define VX_ISA avx2
 #define VX_VECTOR_BITS 256
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "kernels/cpu/gemm_vec.h"
+#include "kernels/cpu/wide_vec.h"
 #else
 #include "kernels/cpu/cpu.h" /* another kind of processor */
 #endif

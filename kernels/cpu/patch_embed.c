@@ -1,5 +1,7 @@
 /* kernels/cpu/patch_embed.c: the tokens of pictures: patches are copied into rows, a strip at a
- * time, then it is a linear whose residual is the position embedding. */
+ * time, then multiplied with sums in double (wide_vec.h says why). A worker's strip:
+ *
+ *      | panel of the filters [k, VX_WIDE_COLUMNS] | patches [rows, k] |    doubles */
 #include "kernels/cpu/cpu.h"
 
 #include <string.h>
@@ -12,16 +14,16 @@ typedef struct embedding {
 } embedding;
 
 /* One patch as [C, ph, pw]. */
-static void copy_patch(float *dst, const float *picture, const vx_patch_embed *a, int row,
-                       int column)
+static void copy_patch(double *dst, const float *picture, const vx_patch_embed *a, int row, int column)
 {
     const size_t width = (size_t)a->patch_width;
     for (int c = 0; c < a->channels; c++)
         for (int y = 0; y < a->patch_height; y++, dst += width) {
             const size_t line =
                 (size_t)c * (size_t)a->height + (size_t)row * (size_t)a->patch_height + (size_t)y;
-            memcpy(dst, picture + line * (size_t)a->width + (size_t)column * width,
-                   width * sizeof *dst);
+            const float *src = picture + line * (size_t)a->width + (size_t)column * width;
+            for (size_t x = 0; x < width; x++)
+                dst[x] = (double)src[x];
         }
 }
 
@@ -35,29 +37,29 @@ static void embed_strip(void *arg, int i, int worker)
     const float *picture =
         a->image + (size_t)b * (size_t)a->channels * (size_t)a->height * (size_t)a->width;
     float *tokens = a->y + (size_t)b * (prefix + (size_t)e->patches) * d;
-    float *strip = vx_cpu_scratch(e->cpu, worker).strip;
+    double *pack = (double *)(void *)vx_cpu_scratch(e->cpu, worker).strip;
+    double *patches = pack + k * VX_WIDE_COLUMNS;
     if (first == 0 && prefix)
         memcpy(tokens, a->prefix, prefix * d * sizeof *tokens);
     for (int r = 0; r < rows; r++)
-        copy_patch(strip + (size_t)r * k, picture, a, (first + r) / e->across,
+        copy_patch(patches + (size_t)r * k, picture, a, (first + r) / e->across,
                    (first + r) % e->across);
-    const vx_linear linear = {.y = tokens + (prefix + (size_t)first) * d,
-                              .ldy = a->w->n,
-                              .x = strip,
-                              .ldx = a->w->k,
-                              .w = a->w,
-                              .residual = a->pos ? a->pos + (size_t)first * d : NULL,
-                              .ldr = a->w->n,
-                              .m = rows};
-    if (rows > 0)
-        vx_cpu_linear_tile(e->cpu, worker, &linear, 0, rows, 0, a->w->n);
+    e->cpu->pieces.gemm_wide(&(vx_wide){.y = tokens + (prefix + (size_t)first) * d,
+                                        .a = patches,
+                                        .b = a->w->data,
+                                        .bias = a->w->bias,
+                                        .add = a->pos ? a->pos + (size_t)first * d : NULL,
+                                        .pack = pack,
+                                        .m = rows,
+                                        .n = a->w->n,
+                                        .k = a->w->k});
 }
 
 void vx_patch_embed_cpu(vx_device *dev, const vx_patch_embed *a)
 {
     vx_cpu *cpu = vx_cpu_of(dev);
     const int down = a->height / a->patch_height, across = a->width / a->patch_width;
-    const size_t room = vx_cpu_scratch(cpu, 0).strip_floats / (size_t)a->w->k;
+    const size_t room = vx_cpu_scratch(cpu, 0).strip_floats / 2 / (size_t)a->w->k - VX_WIDE_COLUMNS;
     embedding e = {.cpu = cpu, .a = a, .across = across, .patches = down * across};
     /* One strip per worker, smaller ones where the scratch is. */
     e.strips = vx_ceil_div(dev->env.workers, a->batch);

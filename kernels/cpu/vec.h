@@ -49,6 +49,11 @@ VX_INLINE vf v_fma(vf a, vf b, vf c) /* a b + c */
     return _mm512_fmadd_ps(a, b, c);
 }
 
+VX_INLINE vd v_fma_double(vd a, vd b, vd c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+
 VX_INLINE vf v_max(vf a, vf b) /* b where one of them is NaN */
 {
     return _mm512_max_ps(a, b);
@@ -104,6 +109,11 @@ VX_INLINE void v_store_half(uint16_t *p, vf x) /* to nearest even */
 VX_INLINE vf v_fma(vf a, vf b, vf c)
 {
     return _mm256_fmadd_ps(a, b, c);
+}
+
+VX_INLINE vd v_fma_double(vd a, vd b, vd c)
+{
+    return _mm256_fmadd_pd(a, b, c);
 }
 
 VX_INLINE vf v_max(vf a, vf b)
@@ -167,6 +177,11 @@ VX_INLINE void v_store_half(uint16_t *p, vf x)
 #else /* any processor: no fused multiply-add, lanes one by one where there is no operator */
 
 VX_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return a * b + c;
+}
+
+VX_INLINE vd v_fma_double(vd a, vd b, vd c)
 {
     return a * b + c;
 }
