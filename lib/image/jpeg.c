@@ -6,7 +6,8 @@
  * found as libjpeg finds it (jdapimin.c, default_decompress_parms).
  *
  * Bounds on hostile files: a scan of n blocks must hold at least the bits that n blocks take, and
- * there are at most MAX_SCANS scans, so that neither memory nor time grows far beyond the file.
+ * scans go over the picture only so many times, so that neither memory nor time grows far beyond
+ * the file.
  */
 #include "image/codec.h"
 #include "image/jpeg_kernels.h"
@@ -15,8 +16,10 @@
 #include <string.h>
 
 enum {
-    MAX_SCANS = 100, /* what libjpeg's cjpeg accepts in a script; encoders write about ten */
-    MAX_MCU = 10,    /* blocks of an interleaved unit (ITU-T T.81, B.2.3) */
+    MAX_SCANS = 100,       /* what libjpeg's cjpeg accepts in a script; encoders write about ten */
+    MAX_MCU = 10,          /* blocks of an interleaved unit (ITU-T T.81, B.2.3) */
+    MAX_PASSES = 12,       /* over the whole picture; libjpeg's own script makes six */
+    FREE_BLOCKS = 1 << 20, /* scans of small pictures are not worth counting */
 };
 
 typedef enum colour { GREY, RGB, YCC, CMYK, YCCK } colour;
@@ -35,6 +38,7 @@ typedef struct header {
     bool jfif;
     int adobe; /* colour transform of an Adobe marker, -1 without one */
     int scans;
+    size_t blocks, coded; /* of the picture, of all scans so far */
 } header;
 
 /* A marker segment's contents, without the length. */
@@ -82,6 +86,14 @@ static int read_segment(header *h, segment *out)
     return VITX_OK;
 }
 
+/* Interleaved units of the picture. */
+static size_t count_units(const header *h)
+{
+    const size_t across = (size_t)((h->width + 8 * h->h_max - 1) / (8 * h->h_max));
+    const size_t down = (size_t)((h->height + 8 * h->v_max - 1) / (8 * h->v_max));
+    return across * down;
+}
+
 static int read_frame(header *h, const segment *s, bool progressive)
 {
     const uint8_t *d = s->data;
@@ -114,7 +126,10 @@ static int read_frame(header *h, const segment *s, bool progressive)
             return vx_fail(VITX_UNSUPPORTED, "%s: JPEG sampling factors %dx%d of %dx%d",
                            h->source->name, h->component[i].h, h->component[i].v, h->h_max,
                            h->v_max);
-    return vx_check_picture_size(h->source->name, h->width, h->height, h->source->max_pixels);
+    VX_TRY(vx_check_picture_size(h->source->name, h->width, h->height, h->source->max_pixels));
+    for (int i = 0; i < h->count; i++)
+        h->blocks += count_units(h) * (size_t)(h->component[i].h * h->component[i].v);
+    return VITX_OK;
 }
 
 /* stb_image writes past its tables when a Huffman table has more than 256 codes. */
@@ -173,7 +188,7 @@ static const component *find_component(const header *h, int id)
 static size_t count_blocks(const header *h, const segment *s)
 {
     const int n = s->data[0];
-    int mcu = 0;
+    int unit = 0;
     for (int i = 0; i < n; i++) {
         const component *c = find_component(h, s->data[1 + 2 * i]);
         if (!c)
@@ -183,20 +198,29 @@ static size_t count_blocks(const header *h, const segment *s)
             const int height = (h->height * c->v + h->v_max - 1) / h->v_max;
             return (size_t)((w + 7) / 8) * (size_t)((height + 7) / 8);
         }
-        mcu += c->h * c->v;
+        unit += c->h * c->v;
     }
-    const size_t mcus_x = (size_t)((h->width + 8 * h->h_max - 1) / (8 * h->h_max));
-    const size_t mcus_y = (size_t)((h->height + 8 * h->v_max - 1) / (8 * h->v_max));
-    return mcu <= MAX_MCU ? mcus_x * mcus_y * (size_t)mcu : 0;
+    return unit <= MAX_MCU ? count_units(h) * (size_t)unit : 0;
+}
+
+static int count_scan(header *h, size_t blocks)
+{
+    if (blocks == 0)
+        return damaged(h, "a scan of unknown components or of too many blocks");
+    h->scans++;
+    h->coded += blocks;
+    if (h->scans > MAX_SCANS || (h->coded > MAX_PASSES * h->blocks && h->coded > FREE_BLOCKS))
+        return vx_fail(
+            VITX_UNSUPPORTED,
+            "%s: a JPEG of too many scans: more than %d, or than %d over the whole picture",
+            h->source->name, MAX_SCANS, MAX_PASSES);
+    return VITX_OK;
 }
 
 static int read_scan(header *h, const segment *s)
 {
     if (h->count == 0)
         return damaged(h, "a scan before the frame");
-    if (++h->scans > MAX_SCANS)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a JPEG of more than %d scans", h->source->name,
-                       MAX_SCANS);
     const int n = s->bytes > 0 ? s->data[0] : 0;
     if (n < 1 || n > h->count || s->bytes != 4 + 2 * (size_t)n)
         return damaged(h, "a scan header of the wrong length");
@@ -205,8 +229,7 @@ static int read_scan(header *h, const segment *s)
     const bool is_dc = s->data[1 + 2 * n] == 0;
     const size_t bits = !h->progressive ? 2 : is_dc ? 1 : 0;
     const size_t blocks = count_blocks(h, s), needed = blocks * bits / 8;
-    if (blocks == 0)
-        return damaged(h, "a scan of unknown components or of too many blocks");
+    VX_TRY(count_scan(h, blocks));
     const size_t bytes = skip_entropy_coded(h);
     if (h->at >= h->source->bytes)
         return vx_fail_truncated(h->source);
@@ -351,7 +374,7 @@ static void planes_to_rgb(uint8_t *out, const header *h, const vx_jpeg_planes *p
     const colour space = find_colour(h);
     const size_t line = (size_t)h->width + 4; /* upsampling ends up to 3 samples past the row */
     for (int y = 0; y < h->height; y++) {
-        const uint8_t *in[4] = {0};
+        const uint8_t *in[4] = {lines, lines, lines, lines};
         for (int k = 0; k < planes->count; k++)
             in[k] = component_row(lines + line * (size_t)k, &planes->plane[k], y);
         convert_row(out + (size_t)y * (size_t)h->width * 3, in, h->width, space);
