@@ -176,283 +176,32 @@ typedef struct golden {
 } golden;
 
 #define HF "huggingface"
+/* clang-format off */
 static const golden goldens[] = {
-    {"deit-hf",
-     "deit",
-     HF,
-     "gelu_tanh",
-     "token",
-     "BF16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     2,
-     7,
-     1e-12,
-     11055,
-     20,
-     20,
-     VITX_RESIZE_EXACT,
-     25,
-     25,
-     VITX_BICUBIC,
-     0,
-     0.5,
-     0.5},
-    {"deit-timm",
-     "deit",
-     "timm",
-     "gelu",
-     "token",
-     "F16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     0,
-     1e-6,
-     11007,
-     20,
-     20,
-     VITX_RESIZE_SHORTEST,
-     22,
-     22,
-     VITX_BICUBIC,
-     1,
-     0.485,
-     0.229},
-    {"vit-hf-half",
-     "vit",
-     HF,
-     "quick_gelu",
-     "token",
-     "F16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     0,
-     1e-5,
-     11007,
-     20,
-     20,
-     VITX_RESIZE_SHORTEST,
-     23,
-     23,
-     VITX_BICUBIC,
-     0,
-     0.5,
-     0.5},
-    {"vit-hf-sharded",
-     "vit",
-     HF,
-     "relu",
-     "token",
-     "F32",
-     3,
-     3,
-     8,
-     8,
-     3,
-     5,
-     1,
-     0,
-     1e-12,
-     18487,
-     24,
-     40,
-     VITX_RESIZE_EXACT,
-     24,
-     40,
-     VITX_BILINEAR,
-     0,
-     0.5,
-     0.5},
-    {"vit-hf",
-     "vit",
-     HF,
-     "gelu",
-     "token",
-     "F32",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     7,
-     1e-12,
-     11007,
-     20,
-     20,
-     VITX_RESIZE_EXACT,
-     20,
-     20,
-     VITX_BILINEAR,
-     0,
-     0.5,
-     0.5},
-    {"vit-timm-avg-norm",
-     "vit",
-     "timm",
-     "gelu",
-     "avg",
-     "BF16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     0,
-     1e-6,
-     11007,
-     20,
-     20,
-     VITX_RESIZE_SHORTEST,
-     22,
-     22,
-     VITX_BICUBIC,
-     1,
-     0.5,
-     0.5},
-    {"vit-timm-avg",
-     "vit",
-     "timm",
-     "gelu_tanh",
-     "avg",
-     "F16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     0,
-     1e-6,
-     11007,
-     20,
-     20,
-     VITX_RESIZE_EXACT,
-     22,
-     22,
-     VITX_BILINEAR,
-     1,
-     0.5,
-     0.5},
-    {"vit-timm-layerscale",
-     "vit",
-     "timm",
-     "quick_gelu",
-     "token",
-     "F16",
-     2,
-     3,
-     4,
-     4,
-     5,
-     5,
-     1,
-     0,
-     1e-6,
-     11103,
-     20,
-     20,
-     VITX_RESIZE_SHORTEST,
-     22,
-     22,
-     VITX_BICUBIC,
-     1,
-     0.5,
-     0.5},
-    {"vit-timm-no-class-token",
-     "vit",
-     "timm",
-     "relu",
-     "avg",
-     "BF16",
-     2,
-     2,
-     4,
-     4,
-     5,
-     5,
-     0,
-     0,
-     1e-6,
-     10815,
-     20,
-     20,
-     VITX_RESIZE_SHORTEST,
-     22,
-     22,
-     VITX_BICUBIC,
-     1,
-     0.5,
-     0.5},
-    {"vit-timm-oblong",
-     "vit",
-     "timm",
-     "gelu",
-     "token",
-     "BF16",
-     2,
-     3,
-     8,
-     4,
-     3,
-     10,
-     1,
-     0,
-     1e-6,
-     12279,
-     24,
-     40,
-     VITX_RESIZE_COVER,
-     26,
-     44,
-     VITX_BICUBIC,
-     1,
-     0.5,
-     0.5},
-    {"vit-timm",
-     "vit",
-     "timm",
-     "gelu",
-     "token",
-     "F32",
-     3,
-     3,
-     8,
-     8,
-     5,
-     5,
-     1,
-     7,
-     1e-6,
-     18943,
-     40,
-     40,
-     VITX_RESIZE_SHORTEST,
-     44,
-     44,
-     VITX_BICUBIC,
-     1,
-     0.5,
-     0.5},
+    {"deit-hf", "deit", HF, "gelu_tanh", "token", "BF16", 2, 3, 4, 4, 5, 5, 2, 7, 1e-12, 11055, 20,
+     20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"deit-timm", "deit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007, 20,
+     20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"vit-hf-half", "vit", HF, "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-5, 11007,
+     20, 20, VITX_RESIZE_SHORTEST, 23, 23, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"vit-hf-sharded", "vit", HF, "relu", "token", "F32", 3, 3, 8, 8, 3, 5, 1, 0, 1e-12, 18487, 24,
+     40, VITX_RESIZE_EXACT, 24, 40, VITX_BILINEAR, 0, 0.5, 0.5},
+    {"vit-hf", "vit", HF, "gelu", "token", "F32", 2, 3, 4, 4, 5, 5, 1, 7, 1e-12, 11007, 20, 20,
+     VITX_RESIZE_EXACT, 20, 20, VITX_BILINEAR, 0, 0.5, 0.5},
+    {"vit-timm-avg-norm", "vit", "timm", "gelu", "avg", "BF16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007,
+     20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"vit-timm-avg", "vit", "timm", "gelu_tanh", "avg", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007,
+     20, 20, VITX_RESIZE_EXACT, 22, 22, VITX_BILINEAR, 1, 0.5, 0.5},
+    {"vit-timm-layerscale", "vit", "timm", "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0,
+     1e-6, 11103, 20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"vit-timm-no-class-token", "vit", "timm", "relu", "avg", "BF16", 2, 2, 4, 4, 5, 5, 0, 0, 1e-6,
+     10815, 20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"vit-timm-oblong", "vit", "timm", "gelu", "token", "BF16", 2, 3, 8, 4, 3, 10, 1, 0, 1e-6,
+     12279, 24, 40, VITX_RESIZE_COVER, 26, 44, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"vit-timm", "vit", "timm", "gelu", "token", "F32", 3, 3, 8, 8, 5, 5, 1, 7, 1e-6, 18943, 40, 40,
+     VITX_RESIZE_SHORTEST, 44, 44, VITX_BICUBIC, 1, 0.5, 0.5},
 };
+/* clang-format on */
 #define GOLDENS ((int)(sizeof goldens / sizeof goldens[0]))
 
 START_TEST(test_model__tells_what_a_golden_model_is)
@@ -641,20 +390,21 @@ typedef struct file_case {
 
 #define T(dtype, shape, begin, end)                                                                \
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+/* clang-format off */
 static const file_case file_cases[] = {
     /* what the format allows */
     {"{\"a\":" T("F32", "[2]", 0, 8) "}", 8, NULL},
     {"{\"a\":" T("F32", "[2]", 0, 8) "}     ", 8, NULL},
     {"{}", 0, NULL},
     {"{\"__metadata__\":{\"format\":\"pt\"},\"a\":" T("F32", "[]", 0, 4) "}", 4, NULL},
-    {"{\"b\":" T("F16", "[1]", 0, 2) ",\"a\":" T("F32", "[1]", 2, 6) "}", 6, NULL}, /* unaligned */
-    {"{\"a\":" T("F32", "[1]", 2, 6) ",\"b\":" T("U8", "[2]", 0, 2) "}", 6, NULL},  /* any order */
+    {"{\"b\":" T("F16", "[1]", 0, 2) ",\"a\":" T("F32", "[1]", 2, 6) "}", 6, NULL},
+    /* unaligned */
+    {"{\"a\":" T("F32", "[1]", 2, 6) ",\"b\":" T("U8", "[2]", 0, 2) "}", 6, NULL},
+    /* any order */
     {"{\"a\":" T("F32", "[0,7]", 0, 0) ",\"b\":" T("F32", "[1]", 0, 4) ",\"c\":" T("I64", "[0]", 4,
-                                                                                   4) "}",
-     4, NULL},
-    {"{\"a\":" T("F4", "[2]", 0, 1) ",\"b\":" T("F8_E4M3", "[3]", 1,
-                                                4) ",\"c\":" T("F6_E2M3", "[4]", 4, 7) "}",
-     7, NULL},
+     4) "}", 4, NULL},
+    {"{\"a\":" T("F4", "[2]", 0, 1) ",\"b\":" T("F8_E4M3", "[3]", 1, 4) ",\"c\":" T("F6_E2M3",
+     "[4]", 4, 7) "}", 7, NULL},
     {"{\"a\":" T("BOOL", "[1,1,1,1,1,1,1,1]", 0, 1) "}", 1, NULL},
     {"{\"a\":" T("F32", "[0,9007199254740992,9007199254740992]", 0, 0) "}", 0, NULL},
     /* places */
@@ -715,6 +465,7 @@ static const file_case file_cases[] = {
      "more than 64 deep"},
     {"{\"\xff\":" T("F32", "[1]", 0, 4) "}", 4, "not UTF-8"},
 };
+/* clang-format on */
 
 static int open_container(vx_container **out, const char *path)
 {
@@ -923,6 +674,7 @@ END_TEST
 
 /* -------------------------------------------------------------------------- tensors ------- */
 
+/* clang-format off */
 static const struct {
     const char *model, *find, *replace;
     int code;
@@ -973,6 +725,7 @@ static const struct {
     {"vit-hf", "\"vit.layernorm.weight\"", "\"vit.layernorn.weight\"", VITX_UNSUPPORTED,
      "in the names of Hugging Face"},
 };
+/* clang-format on */
 
 START_TEST(test_model__names_the_tensor_that_is_wrong)
 {
@@ -985,6 +738,7 @@ START_TEST(test_model__names_the_tensor_that_is_wrong)
 END_TEST
 
 /* One sentence that says what was found. An extra, empty tensor is enough to be recognised. */
+/* clang-format off */
 static const struct {
     const char *tensor, *part;
 } foreigners[] = {
@@ -1004,6 +758,7 @@ static const struct {
     {"lm_head.weight", "language model"},
     {"something.else", "tensor something.else is not part of family vit in the names of timm"},
 };
+/* clang-format on */
 
 START_TEST(test_model__refuses_what_it_does_not_run)
 {
@@ -1227,6 +982,7 @@ END_TEST
 
 /* -------------------------------------------------------------------------- config -------- */
 
+/* clang-format off */
 static const struct {
     const char *model, *file, *find, *replace;
     int code;
@@ -1325,6 +1081,7 @@ static const struct {
      VITX_FORMAT, "rescale_factor"},
     {"vit-hf", "preprocessor_config.json", "{", "[] {", VITX_FORMAT, "preprocessor_config.json"},
 };
+/* clang-format on */
 
 START_TEST(test_config__refuses)
 {
@@ -1457,18 +1214,16 @@ END_TEST
 
 /* -------------------------------------------------------------------------- labels -------- */
 
+/* clang-format off */
 static const struct {
     const char *text, *third; /* name of class 2; part of the message where code is not 0 */
     int code;
 } label_files[] = {
     {"a\nb\nc\nd\ne\nf\ng", "c", 0},
-    {"\xef\xbb\xbf"
-     "a\r\nb\r\nc, cc\r\nd\r\ne\r\nf\r\ng\r\n\r\n\n",
-     "c, cc", 0},
+    {"\xef\xbb\xbf" "a\r\nb\r\nc, cc\r\nd\r\ne\r\nf\r\ng\r\n\r\n\n", "c, cc", 0},
     {"a\nb\n\nd\ne\nf\ng\n", NULL, 0},
     {"n01440764 tench, Tinca tinca\nn01443537 goldfish\nn01484850 great white shark, white "
-     "shark\nd\ne\nf\ng\n",
-     "great white shark, white shark", 0},
+     "shark\nd\ne\nf\ng\n", "great white shark, white shark", 0},
     {"a\nb\nn01484850\nd\ne\nf\ng\n", "n01484850", 0},
     {"a\nb\n\xe9\xb1\xbc\nd\ne\nf\ng\n", "\xe9\xb1\xbc", 0},
     {"[\"a\",\"b\",\"c\",\"d\",null,\"f\",\"g\"]", "c", 0},
@@ -1476,8 +1231,7 @@ static const struct {
     {"{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\",\"3\":\"d\",\"4\":\"e\",\"5\":\"f\",\"6\":\"g\"}", "c",
      0},
     {"{\"6\":[\"n1\",\"g\"],\"1\":\"b\",\"2\":[\"n2\",\"c\"],\"3\":\"d\",\"4\":\"e\",\"5\":\"f\","
-     "\"0\":\"a\"}",
-     "c", 0},
+     "\"0\":\"a\"}", "c", 0},
     {"{\"big\":[\"x\"],\"imagenet1k\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]}", "c", 0},
     {"{\"imagenet1k\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"],\"note\":\"x\"}", "c", 0},
     {"a\nb\nc\n", "3 class names, but the model has 7 classes", VITX_FORMAT},
@@ -1496,6 +1250,7 @@ static const struct {
     {"[\"a\",", "no valid JSON", VITX_FORMAT},
     {"a\nb\n\xff\nd\ne\nf\ng\n", "not UTF-8", VITX_FORMAT},
 };
+/* clang-format on */
 
 START_TEST(test_labels__reads_what_people_have)
 {
