@@ -2,8 +2,9 @@
  * Every operation of every device and version against the scalar reference, on odd sizes, with
  * guarded memory; the reference against formulas of its own. VX_TEST_THREADS
  *
- *     test_kernels           runs the suite
- *     test_kernels --bench   times every operation and version (make bench)
+ *     test_kernels                  runs the suite
+ *     test_kernels --bench          times every operation and version (make bench)
+ *     test_kernels --bench linear   those whose name or version holds a word
  *
  * A `bed` is a device opened with some features withheld and some number of threads. Versions that
  * this machine lacks are skipped with a line.
@@ -1258,8 +1259,12 @@ static void call_rollout(void *arg)
     j->ops->rollout_step(j->dev, j->y, j->w, j->x, VX_NORM_ROWS, 1, j->n);
 }
 
+static const char *wanted = "";
+
 static void report(const char *version, int threads, job *j)
 {
+    if (!strstr(version, wanted) && !strstr(j->what, wanted))
+        return;
     const double t = least_time(j->call, j);
     printf("%-18s %d  %-34s %10.1f us", version, threads, j->what, t * 1e6);
     if (j->flops > 0)
@@ -1371,7 +1376,7 @@ static void time_linear(vx_device *dev, const char *version, int threads)
             continue;
         bare.set_threads(threads);
         snprintf(note, sizeof note, "(bare %s)", bare.core());
-        snprintf(what, sizeof what, "  sgemm %dx%dx%d", m, n, k);
+        snprintf(what, sizeof what, "  sgemm %dx%dx%d for linear", m, n, k);
         j.call = call_bare;
         report(note, threads, &j);
         bare.set_threads(1);
@@ -1509,7 +1514,9 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        wanted = argc > 2 ? argv[2] : "";
         return bench();
+    }
     return run_suite(suite());
 }

@@ -14,7 +14,8 @@ typedef struct embedding {
 } embedding;
 
 /* One patch as [C, ph, pw]. */
-static void copy_patch(double *dst, const float *picture, const vx_patch_embed *a, int row, int column)
+static void copy_patch(double *dst, const float *picture, const vx_patch_embed *a, int row,
+                       int column)
 {
     const size_t width = (size_t)a->patch_width;
     for (int c = 0; c < a->channels; c++)

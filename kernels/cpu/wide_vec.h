@@ -16,8 +16,8 @@
 
 #include "kernels/cpu/gemm_vec.h"
 
-#define LANES (VL / 2)                    /* doubles in a vector */
-#define WIDE_NR (2 * LANES)               /* columns of a panel  */
+#define LANES (VL / 2)      /* doubles in a vector */
+#define WIDE_NR (2 * LANES) /* columns of a panel  */
 #define WIDE_MR (VX_VECTOR_BITS == 512 ? 8 : VX_VECTOR_BITS == 256 ? 4 : 2)
 
 VX_INLINE vd load_doubles(const double *p)
@@ -40,7 +40,8 @@ VX_INLINE void store_wide(const vx_wide *g, int i, int j, int columns, vd left, 
 }
 
 /* Rows i..i+rows-1 (a constant) of one panel. */
-VX_INLINE void wide_block(const vx_wide *g, const double *panel, int i, int rows, int j, int columns)
+VX_INLINE void wide_block(const vx_wide *g, const double *panel, int i, int rows, int j,
+                          int columns)
 {
     const double *a = g->a + (size_t)i * (size_t)g->k;
     vd left[8], right[8];

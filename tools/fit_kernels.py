@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""The polynomials of kernels/cpu/vec_math.h.
+
+    python3 tools/fit_kernels.py        (numpy 1.24 or later, mpmath 1.3)
+
+Least maximum of the relative error at Chebyshev points, by Lawson's iteration of weighted least
+squares; the constants in the header are this output rounded to float. `phi`: Phi(-a) =
+exp(-a^2/2) t P(t) with t = 1/(1 + 0.305 a) on 0 <= a <= 14.5. `exp`: exp(r) = 1 + r + r^2 q(r) on
+|r| <= ln2/2.
+"""
+import mpmath
+import numpy as np
+
+mpmath.mp.dps = 40
+
+
+def fit(columns, target, rounds=300):
+    """Coefficients c for which max |columns @ c - target| is least, and that maximum."""
+    weight = np.ones(len(target))
+    best = None
+    for _ in range(rounds):
+        root = np.sqrt(weight)
+        c = np.linalg.lstsq(columns * root[:, None], target * root, rcond=None)[0]
+        error = np.abs(columns @ c - target)
+        if best is None or error.max() < best[0]:
+            best = (error.max(), c)
+        weight = weight * error / error.max() + 1e-12
+        weight /= weight.sum()
+    return best
+
+
+def points(low, high, n):
+    return (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+
+
+def show(name, error, coefficients):
+    print(f"{name}: relative error {error:.2e}, lowest power first")
+    for c in coefficients:
+        print(f"    {float(np.float32(c))!r}")
+
+
+def fit_phi(p=0.305, degree=7, last=14.5):
+    t = points(1 / (1 + p * last), 1, 800)
+    a = [mpmath.mpf((1 / x - 1) / p) for x in t]
+    scaled = [mpmath.erfc(x / mpmath.sqrt(2)) / 2 * mpmath.exp(x * x / 2) for x in a]
+    columns = np.vander(t, degree + 1, increasing=True) * t[:, None]
+    columns /= np.array([float(y) for y in scaled])[:, None]
+    show("phi", *fit(columns, np.ones(len(t))))
+
+
+def fit_exp(degree=4):
+    half = float(mpmath.log(2)) / 2 * 1.0001
+    r = points(-half, half, 400)
+    weight = r * r / np.exp(r)
+    q = [(mpmath.exp(mpmath.mpf(x)) - 1 - mpmath.mpf(x)) / mpmath.mpf(x) ** 2 for x in r]
+    columns = np.vander(r, degree + 1, increasing=True) * weight[:, None]
+    show("exp", *fit(columns, np.array([float(v) for v in q]) * weight, 200))
+
+
+fit_phi()
+fit_exp()
