@@ -35,14 +35,20 @@ static void context_log(const char *line, void *owner)
     vx_log(&((vitx_context *)owner)->hooks, VITX_LOG_DEBUG, "%s", line);
 }
 
-static void layout(vx_activations *act, vx_arena *arena, const vx_arch *a, int batch)
+/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
+static size_t input_count(const vitx_model *m)
 {
+    return (size_t)m->arch.channels * (size_t)m->recipe.input_height * (size_t)m->recipe.input_width;
+}
+
+static void layout(vx_activations *act, vx_arena *arena, const vitx_model *m, int batch)
+{
+    const vx_arch *a = &m->arch;
     const size_t b = (size_t)batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width, hidden = (size_t)a->hidden;
-    const size_t height = (size_t)a->grid_height * (size_t)a->patch_height;
-    const size_t width = (size_t)a->grid_width * (size_t)a->patch_width, k = (size_t)a->classes;
+    const size_t k = (size_t)a->classes;
 
-    act->input = vx_arena_take(arena, b * (size_t)a->channels * height, width * sizeof(float));
+    act->input = vx_arena_take(arena, b, input_count(m) * sizeof(float));
     act->x = vx_arena_take(arena, b * t, d * sizeof(float));
     act->y = vx_arena_take(arena, b * t, d * sizeof(float));
     act->wide = vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
@@ -56,7 +62,7 @@ static int reserve_activations(vitx_context *c)
     const vx_arch *a = &c->model->arch;
     const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
     vx_arena arena = {0};
-    layout(&c->act, &arena, a, c->max_batch);
+    layout(&c->act, &arena, c->model, c->max_batch);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted", c->max_batch);
     c->memory_bytes = arena.size;
@@ -65,7 +71,7 @@ static int reserve_activations(vitx_context *c)
         return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
                        c->max_batch, arena.size);
     arena = (vx_arena){.base = c->memory};
-    layout(&c->act, &arena, a, c->max_batch);
+    layout(&c->act, &arena, c->model, c->max_batch);
 
     VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
@@ -76,9 +82,7 @@ static int reserve_activations(vitx_context *c)
         c->host_probabilities = c->act.probabilities;
         return VITX_OK;
     }
-    const size_t input = (size_t)a->channels * (size_t)(a->grid_height * a->patch_height) *
-                         (size_t)(a->grid_width * a->patch_width);
-    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input * sizeof(float), "the input"));
+    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input_count(c->model) * sizeof(float), "the input"));
     VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
     return vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float), "the probabilities");
 }

@@ -26,8 +26,8 @@ static void embed(const forward *f)
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
         .y = act->x, .image = act->input, .w = &f->w->patch, .prefix = f->w->prefix, .pos = f->w->pos,
-        .batch = f->batch, .channels = a->channels,
-        .height = a->grid_height * a->patch_height, .width = a->grid_width * a->patch_width,
+        .batch = f->batch, .channels = a->channels, .height = f->c->model->recipe.input_height,
+        .width = f->c->model->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
     if (f->w->norm_pre_w)
         f->ops->layernorm(f->dev, act->x, f->width, act->x, f->width, f->w->norm_pre_w,

@@ -149,7 +149,11 @@ static int make_map(vitx_map **out, const vx_job *job, const vitx_image *image, 
     info.shape[info.rank++] = a->grid_width;
     for (int axis = info.rank; axis < 4; axis++)
         info.shape[axis] = 1;
-    VX_TRY(vx_map_create(out, &info, &c->placements[i], &c->hooks));
+    /* A grid covers whole patches: where the input's sides are no multiples, a margin is not seen. */
+    vx_placement placement = c->placements[i];
+    placement.input_h = a->grid_height * a->patch_height;
+    placement.input_w = a->grid_width * a->patch_width;
+    VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     VX_TRY(job->method->run(job, i, (*out)->values));
     vx_map_finish(*out);
     return VITX_OK;
