@@ -184,6 +184,7 @@ def main():
             processor=dict(size={"height": 24, "width": 40}), shard="20KB")
     make_hf("vit-hf-half", image, "vit", 11, torch.float16, hidden_act="quick_gelu", layer_norm_eps=1e-5,
             processor=dict(size={"shortest_edge": 23}, do_center_crop=True, crop_size={"height": 20, "width": 20}, resample=3))
+    make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
