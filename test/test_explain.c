@@ -398,6 +398,7 @@ START_TEST(test_map__resize_matches_torch)
     vitx_map *map = make_map(src.data, 5, 7, &place, 5, 7), *out;
     ck_ok(vitx_map_resize(&out, map, (int)dst.shape[0], (int)dst.shape[1]));
     ck_assert_double_lt(max_error_f32(vitx_map_values(out), dst.data, dst.count), 1e-6);
+    vitx_map_free(out);
     ck_fails(vitx_map_resize(&out, map, 0, 4), VITX_INVALID, "0 x 4");
     ck_assert_ptr_null(out);
     vitx_map_free(map);
