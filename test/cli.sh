@@ -313,6 +313,8 @@ wrong "takes no files" info -m $model $picture
 wrong "needs -m MODEL" bench
 wrong "did you mean rollout?" bench -m $model --method attention+rolout
 wrong "--runs is" bench -m $model --runs 0
+wrong "--record is" bench -m $model --record many
+right bench -m $model --runs 1 --record all
 right bench -m $model --runs 2 --threads 1
 out_lines 2
 out_has '^what +batch +threads'

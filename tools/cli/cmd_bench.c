@@ -16,8 +16,12 @@ struct settings {
     struct list methods;
     int runs; /* 0: as many as the time takes */
     double seconds;
+    int record; /* as vitx_record */
     bool json;
 };
+
+/* In the order of vitx_record. */
+static const char *const records[] = {"none", "row", "fused", "all", NULL};
 
 static const struct settings defaults = {.common = COMMON_DEFAULTS, .seconds = 3};
 
@@ -42,6 +46,12 @@ static const struct option options[] = {
      .high = 3600,
      .help = "without --runs: at least that long a row (default 3)",
      .more = "and at least 5 runs. Two runs before them are not counted."},
+    {.name = "record",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct settings, record),
+     .value = "none|row|fused|all",
+     .choices = records,
+     .help = "attention that the forward row records (default none)"},
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
@@ -202,6 +212,18 @@ static int make_picture(vitx_image **out, const vitx_model_info *info)
     return status == VITX_OK ? DONE : SOME_FAILED;
 }
 
+/* What the forward row leaves behind. Methods record what they need themselves. */
+static int set_record(const struct bench *b)
+{
+    vitx_trace_opts opts;
+    vitx_trace_opts_init(&opts);
+    opts.record = (vitx_record)b->settings->record;
+    if (vitx_context_set_trace(b->session.context, &opts) == VITX_OK)
+        return DONE;
+    complain_last(NULL);
+    return SOME_FAILED;
+}
+
 static int run_rows(struct bench *b, const struct row *rows, int count)
 {
     int status = DONE;
@@ -264,6 +286,8 @@ static int run(const void *settings, char **files, int count)
         status = session_open(&b.session, common);
     if (status == DONE)
         status = session_start(&b.session, common, VITX_FIT_SQUASH);
+    if (status == DONE)
+        status = set_record(&b);
     if (status == DONE)
         status = bench(&b, rows, row_count, files, count);
     session_close(&b.session);
