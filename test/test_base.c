@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/pool.h"
+#include "base/structs.h"
 #include "base/text.h"
 #include "engine/scratch.h"
 #include "util.h"
@@ -120,6 +121,62 @@ START_TEST(test_arena__second_run_gives_the_measured_places)
     vx_arena_take(&measure, SIZE_MAX / 2, 3);
     ck_assert(measure.overflow);
     free(base);
+}
+END_TEST
+
+/* A public struct in its first version, as it is now, and as headers to come will have it. */
+typedef struct grown_1 {
+    size_t struct_size;
+    int a;
+    float pad;
+} grown_1;
+typedef struct grown_2 {
+    size_t struct_size;
+    int a;
+    float pad;
+    const char *added;
+} grown_2;
+typedef struct grown_3 {
+    grown_2 known;
+    double more;
+} grown_3;
+
+START_TEST(test_structs__options_of_older_headers_take_the_defaults)
+{
+    grown_2 out = {sizeof out, 1, 2, "default"};
+    const grown_1 old = {sizeof old, 5, 6};
+    ck_ok(VX_STRUCT_READ(&out, NULL, grown_2, pad));
+    ck_assert_int_eq(out.a, 1);
+    ck_ok(VX_STRUCT_READ(&out, &old, grown_2, pad));
+    ck_assert(out.struct_size == sizeof out && out.a == 5 && out.pad == 6);
+    ck_assert_str_eq(out.added, "default");
+    const grown_3 newer = {.known.struct_size = sizeof newer};
+    ck_fails(VX_STRUCT_READ(&out, &newer, grown_2, pad), VITX_INVALID, "struct_size is 32, this library knows 16 to 24");
+    const grown_2 forgotten = {.struct_size = 0};
+    ck_fails(VX_STRUCT_READ(&out, &forgotten, grown_2, pad), VITX_INVALID, "grown_2.struct_size is 0");
+    ck_assert_str_eq(out.added, "default");
+}
+END_TEST
+
+START_TEST(test_structs__nothing_is_written_past_an_older_struct)
+{
+    const grown_2 full = {sizeof full, 7, 8, "added"};
+    struct {
+        grown_1 info;
+        uint64_t guard;
+    } old = {{sizeof old.info, 0, 0}, 0x5a5a5a5a5a5a5a5au};
+    ck_ok(VX_STRUCT_WRITE(&old.info, &full, grown_2, pad));
+    ck_assert(old.info.struct_size == sizeof old.info && old.info.a == 7 && old.info.pad == 8);
+    ck_assert(old.guard == 0x5a5a5a5a5a5a5a5au);
+    memset(&old.info, 0xff, sizeof old.info);
+    vx_struct_init(&old.info, sizeof old.info, &full, sizeof full);
+    ck_assert(old.info.struct_size == sizeof old.info && old.info.a == 7);
+    ck_assert(old.guard == 0x5a5a5a5a5a5a5a5au);
+    grown_3 newer;
+    memset(&newer, 0xff, sizeof newer);
+    vx_struct_init(&newer, sizeof newer, &full, sizeof full);
+    ck_assert(newer.known.struct_size == sizeof newer && newer.more == 0);
+    ck_assert_str_eq(newer.known.added, "added");
 }
 END_TEST
 
@@ -357,6 +414,8 @@ static Suite *base_suite(void)
     tcase_add_test(tcase, test_status__message_is_one_clean_line);
     tcase_add_test(tcase, test_status__message_belongs_to_its_thread);
     tcase_add_test(tcase, test_hooks__half_a_pair_is_refused);
+    tcase_add_test(tcase, test_structs__options_of_older_headers_take_the_defaults);
+    tcase_add_test(tcase, test_structs__nothing_is_written_past_an_older_struct);
     tcase_add_test(tcase, test_memory__products_that_do_not_fit);
     tcase_add_test(tcase, test_buffer__grows_and_formats);
     tcase_add_test(tcase, test_arena__second_run_gives_the_measured_places);

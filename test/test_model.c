@@ -228,17 +228,17 @@ START_TEST(test_model__tells_what_a_golden_model_is)
     ck_assert(f.norm_eps == (float)g->eps);
     ck_assert_int_eq(f.parameters, g->parameters);
     ck_assert_int_eq(f.weight_bytes, g->parameters * (strcmp(g->dtype, "F32") == 0 ? 4 : 2));
-    ck_assert(f.recipe.input_height == g->input_h && f.recipe.input_width == g->input_w);
-    ck_assert_int_eq(f.recipe.resize, g->resize);
-    ck_assert(f.recipe.resize_height == g->resize_h && f.recipe.resize_width == g->resize_w);
-    ck_assert_int_eq(f.recipe.filter, g->filter);
-    ck_assert_int_eq(f.recipe.crop_round, g->round);
-    ck_assert(f.recipe.scale == 1.0f / 255);
-    ck_assert(f.recipe.mean[0] == (float)g->mean0 && f.recipe.std[0] == (float)g->std0);
+    ck_assert(f.recipe->input_height == g->input_h && f.recipe->input_width == g->input_w);
+    ck_assert_int_eq(f.recipe->resize, g->resize);
+    ck_assert(f.recipe->resize_height == g->resize_h && f.recipe->resize_width == g->resize_w);
+    ck_assert_int_eq(f.recipe->filter, g->filter);
+    ck_assert_int_eq(f.recipe->crop_round, g->round);
+    ck_assert(f.recipe->scale == 1.0f / 255);
+    ck_assert(f.recipe->mean[0] == (float)g->mean0 && f.recipe->std[0] == (float)g->std0);
     const vitx_source file =
         strcmp(g->naming, "timm") == 0 ? VITX_FROM_CONFIG : VITX_FROM_PREPROCESSOR;
-    ck_assert(f.recipe.from_input == file && f.recipe.from_mean == file &&
-              f.recipe.from_filter == file);
+    ck_assert(f.recipe->from_input == file && f.recipe->from_mean == file &&
+              f.recipe->from_filter == file);
     ck_assert_int_eq(f.from_heads, VITX_FROM_CONFIG);
     const char *label = vitx_model_label(m, 0);
     ck_assert(g->labels ? label && strcmp(label, "tench") == 0 : label == NULL);
@@ -362,7 +362,7 @@ START_TEST(test_model__real_deit_tiny)
               f.classes == 1000);
     ck_assert_int_eq(f.parameters, 5717416);
     ck_assert_int_eq(f.flops, 2507366400); /* 2 x 1.25 G multiply-adds */
-    ck_assert(f.recipe.resize_height == 248 && f.recipe.mean[1] == 0.456f);
+    ck_assert(f.recipe->resize_height == 248 && f.recipe->mean[1] == 0.456f);
 
     char *folder = make_folder(); /* without a configuration: a ViT of heads of 64 */
     char target[600];
@@ -372,9 +372,9 @@ START_TEST(test_model__real_deit_tiny)
     const vitx_model_info g = info_of(in_folder(folder, "alone.safetensors"));
     ck_assert_str_eq(g.family, "vit");
     ck_assert(g.heads == 3 && g.from_heads == VITX_FROM_DEFAULT && g.grid_height == 14);
-    ck_assert(g.recipe.from_input == VITX_FROM_TENSORS && g.recipe.input_height == 224);
-    ck_assert(g.recipe.resize_height == 248 && g.recipe.from_resize == VITX_FROM_DEFAULT);
-    ck_assert(g.recipe.mean[0] == 0.5f);
+    ck_assert(g.recipe->from_input == VITX_FROM_TENSORS && g.recipe->input_height == 224);
+    ck_assert(g.recipe->resize_height == 248 && g.recipe->from_resize == VITX_FROM_DEFAULT);
+    ck_assert(g.recipe->mean[0] == 0.5f);
     remove_folder(folder);
     free(folder);
 }
@@ -928,8 +928,8 @@ static void try_mutant(const char *folder)
         vitx_model_info f = VITX_MODEL_INFO_INIT;
         int index;
         ck_ok(vitx_model_get_info(&f, m));
-        ck_assert(f.heads >= 1 && f.tokens >= 1 && f.recipe.std[0] > 0 &&
-                  f.recipe.input_height >= 1);
+        ck_assert(f.heads >= 1 && f.tokens >= 1 && f.recipe->std[0] > 0 &&
+                  f.recipe->input_height >= 1);
         (void)vitx_model_find_label(&index, m, "tench");
     }
     vitx_model_free(m);
@@ -1105,22 +1105,22 @@ START_TEST(test_config__takes_the_class_defaults_for_what_is_missing)
     ck_assert(f.norm_eps == 1e-12f && f.from_eps == VITX_FROM_DEFAULT);
     ck_assert(strcmp(f.activation, "gelu") == 0 && f.from_activation == VITX_FROM_DEFAULT);
     ck_assert(f.heads == 12 && f.from_heads == VITX_FROM_DEFAULT);
-    ck_assert(f.recipe.filter == VITX_BILINEAR && f.recipe.from_filter == VITX_FROM_DEFAULT);
-    ck_assert(f.recipe.mean[2] == 0.5f && f.recipe.from_mean == VITX_FROM_DEFAULT);
-    ck_assert(f.recipe.from_std == VITX_FROM_PREPROCESSOR);
+    ck_assert(f.recipe->filter == VITX_BILINEAR && f.recipe->from_filter == VITX_FROM_DEFAULT);
+    ck_assert(f.recipe->mean[2] == 0.5f && f.recipe->from_mean == VITX_FROM_DEFAULT);
+    ck_assert(f.recipe->from_std == VITX_FROM_PREPROCESSOR);
 
     unlink(in_folder(folder, "preprocessor_config.json")); /* the model's own size, then */
     f = info_of(folder);
-    ck_assert(f.recipe.input_height == 20 && f.recipe.from_input == VITX_FROM_CONFIG);
-    ck_assert(f.recipe.resize == VITX_RESIZE_EXACT && f.recipe.resize_height == 20);
+    ck_assert(f.recipe->input_height == 20 && f.recipe->from_input == VITX_FROM_CONFIG);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT && f.recipe->resize_height == 20);
     remove_folder(folder);
     free(folder);
     folder = copy_golden("deit-hf");
     unlink(in_folder(folder, "preprocessor_config.json"));
     f = info_of(folder);
-    ck_assert(f.recipe.resize == VITX_RESIZE_EXACT &&
-              f.recipe.resize_height == 22); /* 20 * 256 / 224 */
-    ck_assert(f.recipe.filter == VITX_BICUBIC && f.recipe.input_height == 20);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT &&
+              f.recipe->resize_height == 22); /* 20 * 256 / 224 */
+    ck_assert(f.recipe->filter == VITX_BICUBIC && f.recipe->input_height == 20);
     remove_folder(folder);
     free(folder);
 }
@@ -1137,11 +1137,11 @@ START_TEST(test_config__reads_what_hubs_hold)
         "0.406],"
         "\"image_std\": [0.229, 0.224, 0.225], \"size\": 23}");
     vitx_model_info f = info_of(folder);
-    ck_assert(f.recipe.resize == VITX_RESIZE_EXACT && f.recipe.resize_height == 23 &&
-              f.recipe.resize_width == 23);
-    ck_assert(f.recipe.input_height == 20 && f.recipe.filter == VITX_BICUBIC &&
-              f.recipe.mean[0] == 0.485f);
-    ck_assert(f.recipe.crop_round == 0);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT && f.recipe->resize_height == 23 &&
+              f.recipe->resize_width == 23);
+    ck_assert(f.recipe->input_height == 20 && f.recipe->filter == VITX_BICUBIC &&
+              f.recipe->mean[0] == 0.485f);
+    ck_assert(f.recipe->crop_round == 0);
     /* nothing done to the picture but the crop, the range -1..1 */
     write_text(
         folder, "preprocessor_config.json",
@@ -1149,14 +1149,14 @@ START_TEST(test_config__reads_what_hubs_hold)
         "false,"
         "\"do_normalize\": false, \"rescale_factor\": 0.5, \"size\": {\"shortest_edge\": 9}}");
     f = info_of(folder);
-    ck_assert(f.recipe.resize == VITX_RESIZE_NONE && f.recipe.scale == 0.5f);
-    ck_assert(f.recipe.mean[0] == 0 && f.recipe.std[0] == 1 &&
-              f.recipe.from_mean == VITX_FROM_PREPROCESSOR);
+    ck_assert(f.recipe->resize == VITX_RESIZE_NONE && f.recipe->scale == 0.5f);
+    ck_assert(f.recipe->mean[0] == 0 && f.recipe->std[0] == 1 &&
+              f.recipe->from_mean == VITX_FROM_PREPROCESSOR);
     write_text(folder, "preprocessor_config.json",
                "{\"do_resize\": false, \"do_rescale\": false, \"size\": null}");
     f = info_of(folder);
-    ck_assert(f.recipe.resize == VITX_RESIZE_NONE && f.recipe.input_height == 20 &&
-              f.recipe.scale == 1);
+    ck_assert(f.recipe->resize == VITX_RESIZE_NONE && f.recipe->input_height == 20 &&
+              f.recipe->scale == 1);
     remove_folder(folder);
     free(folder);
 
@@ -1169,13 +1169,13 @@ START_TEST(test_config__reads_what_hubs_hold)
                "\"std\": 0.25,"
                "\"test_input_size\": [3, 288, 288], \"global_pool\": null}");
     f = info_of(folder);
-    ck_assert(f.heads == 3 && f.recipe.filter == VITX_BILINEAR && f.recipe.resize_height == 20);
-    ck_assert(f.recipe.mean[1] == 0.2f && f.recipe.std[2] == 0.25f &&
+    ck_assert(f.heads == 3 && f.recipe->filter == VITX_BILINEAR && f.recipe->resize_height == 20);
+    ck_assert(f.recipe->mean[1] == 0.2f && f.recipe->std[2] == 0.25f &&
               strcmp(f.family, "deit") == 0);
     write_text(folder, "config.json", "{\"architecture\": \"deit3_small_patch16_224\"}");
     f = info_of(folder);
-    ck_assert(f.heads == 6 && strcmp(f.family, "deit") == 0 && f.recipe.mean[0] == 0.485f);
-    ck_assert(f.recipe.from_mean == VITX_FROM_DEFAULT && f.recipe.resize_height == 22);
+    ck_assert(f.heads == 6 && strcmp(f.family, "deit") == 0 && f.recipe->mean[0] == 0.485f);
+    ck_assert(f.recipe->from_mean == VITX_FROM_DEFAULT && f.recipe->resize_height == 22);
     write_text(folder, "config.json", "{\"architecture\": \"my_vit\"}");
     try_open(folder, VITX_UNSUPPORTED, "\"num_heads\": N");
     unlink(in_folder(folder, "config.json"));

@@ -704,7 +704,7 @@ START_TEST(test_render__wrong_options_are_named)
     ck_fails(vitx_render(NULL, image, "x.png", NULL), VITX_INVALID, "map");
     ck_fails(vitx_render(map, image, NULL, NULL), VITX_INVALID, "path");
     ck_fails(vitx_render_write(map, image, collect, &sink, NULL), VITX_INVALID, "png, npy, json");
-    vitx_render_opts_init(&o);
+    vitx_render_opts_init(&o, sizeof o);
     o.format = "png";
     ck_fails(vitx_render_write(map, image, NULL, NULL, &o), VITX_INVALID, "write");
     o.colormap = "plasma";

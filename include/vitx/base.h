@@ -11,8 +11,11 @@
  *    expected and the found shape). It is kept per thread: see vitx_last_error().
  *  - `_free` releases a handle that vitx made; it accepts NULL. Strings and views that a
  *    function hands out belong to the handle they came from and live as long as it does.
- *  - An option struct begins with its own size. Start from its _INIT macro, or from its _init
- *    function where a macro cannot be used; passing NULL for options means all defaults.
+ *  - An option or info struct begins with its own size. Start from its _INIT macro, or from its
+ *    _init function where a macro cannot be used; passing NULL for options means all defaults.
+ *  - Such structs grow at their end only. A program keeps working with a newer library: options
+ *    that its headers did not have take their defaults, information that it has no room for is not
+ *    written. A struct larger than the library knows is VITX_INVALID. Other public structs are final.
  *  - vitx never prints, exits, aborts, reads or writes environment variables, installs signal
  *    handlers, or changes the locale, the floating-point mode or any other state of the process.
  */
@@ -98,8 +101,12 @@ typedef struct vitx_hooks {
 } vitx_hooks;
 
 #define VITX_HOOKS_INIT { sizeof(vitx_hooks), NULL, NULL, NULL, NULL }
-/** Fills `out` with VITX_HOOKS_INIT, for languages that cannot use the macro. */
-VITX_API void vitx_hooks_init(vitx_hooks *out);
+/**
+ * Fills `out` with VITX_HOOKS_INIT, for languages that cannot use the macro. struct_size is the size
+ * that the caller's own declaration of the struct has: no more is written. All _init functions of
+ * vitx are like this one.
+ */
+VITX_API void vitx_hooks_init(vitx_hooks *out, size_t struct_size);
 
 /** Element type of a tensor view. */
 typedef enum vitx_dtype {

@@ -55,7 +55,7 @@ typedef struct vitx_context_opts {
 } vitx_context_opts;
 
 #define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL }
-VITX_API void vitx_context_opts_init(vitx_context_opts *out);
+VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size);
 
 /**
  * Makes a context for a model.
@@ -87,7 +87,7 @@ typedef struct vitx_context_info {
 } vitx_context_info;
 
 #define VITX_CONTEXT_INFO_INIT VITX_SIZED(vitx_context_info)
-VITX_API void vitx_context_info_init(vitx_context_info *out);
+VITX_API void vitx_context_info_init(vitx_context_info *out, size_t struct_size);
 VITX_API int vitx_context_get_info(vitx_context_info *out, const vitx_context *context);
 
 /** One class of one picture. */
@@ -160,7 +160,7 @@ typedef struct vitx_trace_opts {
 } vitx_trace_opts;
 
 #define VITX_TRACE_OPTS_INIT { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32 }
-VITX_API void vitx_trace_opts_init(vitx_trace_opts *out);
+VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 
 /** The bytes that recording takes for `batch` pictures, without allocating anything. */
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,

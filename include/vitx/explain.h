@@ -31,7 +31,7 @@ typedef struct vitx_explain_opts {
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0 }
-VITX_API void vitx_explain_opts_init(vitx_explain_opts *out);
+VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
  * Explains one picture with one method: one forward pass that records just what the method needs.
@@ -50,7 +50,7 @@ VITX_API int vitx_explain(vitx_map **out, vitx_context *context, const vitx_imag
  *
  * @param out   [n, m]: the map of picture i by opts[j] is out[i*m + j]. Each is to be freed. On
  *              failure all are NULL
- * @param opts  [m]
+ * @param opts  [m], all of one struct_size
  */
 VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
                                const vitx_image *const *images, int n,
@@ -78,7 +78,7 @@ typedef struct vitx_map_info {
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
-VITX_API void vitx_map_info_init(vitx_map_info *out);
+VITX_API void vitx_map_info_init(vitx_map_info *out, size_t struct_size);
 VITX_API int vitx_map_get_info(vitx_map_info *out, const vitx_map *map);
 
 /** @return the values, C order, of the shape in vitx_map_info; they live as long as the map. */
@@ -118,7 +118,7 @@ typedef struct vitx_method_info {
 } vitx_method_info;
 
 #define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)
-VITX_API void vitx_method_info_init(vitx_method_info *out);
+VITX_API void vitx_method_info_init(vitx_method_info *out, size_t struct_size);
 VITX_API int vitx_method_count(void);
 /** @param index  0..vitx_method_count()-1. @return VITX_OK or VITX_INVALID. */
 VITX_API int vitx_method_get(vitx_method_info *out, int index);

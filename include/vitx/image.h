@@ -25,7 +25,7 @@ typedef struct vitx_image_opts {
 } vitx_image_opts;
 
 #define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0 }
-VITX_API void vitx_image_opts_init(vitx_image_opts *out);
+VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
 
 /**
  * Decodes a JPEG, PNG or BMP file.

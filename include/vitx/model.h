@@ -29,7 +29,7 @@ typedef struct vitx_model_opts {
 } vitx_model_opts;
 
 #define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL }
-VITX_API void vitx_model_opts_init(vitx_model_opts *out);
+VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
  * Opens a model and checks every tensor's presence, dtype, shape and place in the file.
@@ -81,7 +81,8 @@ VITX_API const char *vitx_source_name(vitx_source source);
 /** @return "nearest", "box", "bilinear", "bicubic", "lanczos". Static. */
 VITX_API const char *vitx_filter_name(vitx_filter filter);
 
-/** From picture to input tensor, and which file said so. */
+/** From picture to input tensor, and which file said so. Handed out by pointer: it
+ * may grow at its end. */
 typedef struct vitx_recipe {
     int input_height, input_width;   /**< pixels of the model's input                           */
     vitx_resize resize;
@@ -118,12 +119,11 @@ typedef struct vitx_model_info {
     int64_t parameters;        /**< elements of the tensors that are used                       */
     int64_t weight_bytes;      /**< bytes those tensors take in the file                        */
     int64_t flops;             /**< multiply-adds of one forward of one picture, times two      */
-    vitx_recipe recipe;
+    const vitx_recipe *recipe; /**< lives as long as the model                                  */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)
-/** Sets struct_size and zeroes the rest. */
-VITX_API void vitx_model_info_init(vitx_model_info *out);
+VITX_API void vitx_model_info_init(vitx_model_info *out, size_t struct_size);
 
 /** Fills `out` (its struct_size must be set). @return VITX_OK or VITX_INVALID. */
 VITX_API int vitx_model_get_info(vitx_model_info *out, const vitx_model *model);

@@ -45,7 +45,7 @@ typedef struct vitx_render_opts {
 } vitx_render_opts;
 
 #define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_MAX, VITX_FRAME_PICTURE, NULL, 0.5f, 0, NULL, NULL }
-VITX_API void vitx_render_opts_init(vitx_render_opts *out);
+VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**
  * Writes a map to a file. Regular files are replaced in one step (a temporary file beside the

@@ -57,25 +57,25 @@ inline void check(int status)
 inline vitx_model_opts model_opts()
 {
     vitx_model_opts opts;
-    vitx_model_opts_init(&opts);
+    vitx_model_opts_init(&opts, sizeof opts);
     return opts;
 }
 inline vitx_context_opts context_opts()
 {
     vitx_context_opts opts;
-    vitx_context_opts_init(&opts);
+    vitx_context_opts_init(&opts, sizeof opts);
     return opts;
 }
 inline vitx_image_opts image_opts()
 {
     vitx_image_opts opts;
-    vitx_image_opts_init(&opts);
+    vitx_image_opts_init(&opts, sizeof opts);
     return opts;
 }
 inline vitx_trace_opts trace_opts(vitx_record record)
 {
     vitx_trace_opts opts;
-    vitx_trace_opts_init(&opts);
+    vitx_trace_opts_init(&opts, sizeof opts);
     opts.record = record;
     return opts;
 }
@@ -83,14 +83,14 @@ inline vitx_trace_opts trace_opts(vitx_record record)
 inline vitx_explain_opts explain_opts(const char *method)
 {
     vitx_explain_opts opts;
-    vitx_explain_opts_init(&opts);
+    vitx_explain_opts_init(&opts, sizeof opts);
     opts.method = method;
     return opts;
 }
 inline vitx_render_opts render_opts()
 {
     vitx_render_opts opts;
-    vitx_render_opts_init(&opts);
+    vitx_render_opts_init(&opts, sizeof opts);
     return opts;
 }
 
@@ -172,7 +172,7 @@ class map
     vitx_map_info info() const
     {
         vitx_map_info info;
-        vitx_map_info_init(&info);
+        vitx_map_info_init(&info, sizeof info);
         check(vitx_map_get_info(&info, get()));
         return info;
     }
@@ -247,7 +247,7 @@ class model
     vitx_model_info info() const
     {
         vitx_model_info info;
-        vitx_model_info_init(&info);
+        vitx_model_info_init(&info, sizeof info);
         check(vitx_model_get_info(&info, get()));
         return info;
     }
@@ -284,7 +284,7 @@ class context
     vitx_context_info info() const
     {
         vitx_context_info info;
-        vitx_context_info_init(&info);
+        vitx_context_info_init(&info, sizeof info);
         check(vitx_context_get_info(&info, get()));
         return info;
     }

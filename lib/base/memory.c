@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/structs.h"
+
 static void *default_alloc(size_t bytes, void *payload)
 {
     (void)payload;
@@ -19,20 +21,18 @@ static void default_release(void *memory, void *payload)
     free(memory);
 }
 
-void vitx_hooks_init(vitx_hooks *out)
+void vitx_hooks_init(vitx_hooks *out, size_t struct_size)
 {
-    *out = (vitx_hooks)VITX_HOOKS_INIT;
+    const vitx_hooks full = VITX_HOOKS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 int vx_hooks_resolve(vitx_hooks *out, const vitx_hooks *hooks)
 {
     *out = (vitx_hooks)VITX_HOOKS_INIT;
-    if (hooks) {
-        VX_CHECK_STRUCT(hooks, vitx_hooks);
-        if (!hooks->alloc != !hooks->release)
-            return vx_fail(VITX_INVALID, "hooks: alloc and release come together or not at all");
-        *out = *hooks;
-    }
+    VX_TRY(VX_STRUCT_READ(out, hooks, vitx_hooks, payload));
+    if (!out->alloc != !out->release)
+        return vx_fail(VITX_INVALID, "hooks: alloc and release come together or not at all");
     if (!out->alloc) {
         out->alloc = default_alloc;
         out->release = default_release;

@@ -17,12 +17,4 @@ int vx_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 
             return vx_status_;                                                                     \
     } while (0)
 
-/* An option struct of the public API whose struct_size is not one this library knows. */
-#define VX_CHECK_STRUCT(opts, type)                                                                \
-    do {                                                                                           \
-        if ((opts)->struct_size != sizeof(type))                                                   \
-            return vx_fail(VITX_INVALID, #type ".struct_size is %zu, expected %zu: start from its "  \
-                           "_INIT macro or _init function", (opts)->struct_size, sizeof(type));    \
-    } while (0)
-
 #endif

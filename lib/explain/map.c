@@ -10,9 +10,12 @@
 #include <math.h>
 #include <string.h>
 
-void vitx_map_info_init(vitx_map_info *out)
+#include "base/structs.h"
+
+void vitx_map_info_init(vitx_map_info *out, size_t struct_size)
 {
-    *out = (vitx_map_info)VITX_MAP_INFO_INIT;
+    const vitx_map_info full = VITX_MAP_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 static void set_seen(vitx_map_info *info, const vx_placement *p)
@@ -66,9 +69,7 @@ int vitx_map_get_info(vitx_map_info *out, const vitx_map *map)
 {
     if (!out || !map)
         return vx_fail(VITX_INVALID, "vitx_map_get_info: an argument is NULL");
-    VX_CHECK_STRUCT(out, vitx_map_info);
-    *out = map->info;
-    return VITX_OK;
+    return VX_STRUCT_WRITE(out, &map->info, vitx_map_info, max);
 }
 
 const float *vitx_map_values(const vitx_map *map)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/structs.h"
 #include "image/codec.h"
 
 /* What Pillow refuses as a decompression bomb: twice 1 GiB / 4 / 3 pixels. */
@@ -14,9 +15,10 @@
 /* No picture within that size needs a longer file. */
 #define MAX_FILE_BYTES ((size_t)1 << 30)
 
-void vitx_image_opts_init(vitx_image_opts *out)
+void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size)
 {
-    *out = (vitx_image_opts)VITX_IMAGE_OPTS_INIT;
+    const vitx_image_opts full = VITX_IMAGE_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 /* Options with their defaults filled in. */
@@ -28,19 +30,16 @@ typedef struct settings {
 
 static int read_settings(settings *out, const vitx_image_opts *opts)
 {
-    *out = (settings){.max_pixels = DEFAULT_MAX_PIXELS, .upright = true};
-    if (opts) {
-        VX_CHECK_STRUCT(opts, vitx_image_opts);
-        if (opts->max_pixels < 0)
-            return vx_fail(VITX_INVALID,
-                           "vitx_image_opts.max_pixels is %" PRId64
-                           ", expected a positive number, or 0 for the default",
-                           opts->max_pixels);
-        if (opts->max_pixels > 0)
-            out->max_pixels = opts->max_pixels;
-        out->upright = !opts->ignore_orientation;
-    }
-    return vx_hooks_resolve(&out->hooks, opts ? opts->hooks : NULL);
+    vitx_image_opts o = VITX_IMAGE_OPTS_INIT;
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_image_opts, ignore_orientation));
+    if (o.max_pixels < 0)
+        return vx_fail(VITX_INVALID,
+                       "vitx_image_opts.max_pixels is %" PRId64
+                       ", expected a positive number, or 0 for the default",
+                       o.max_pixels);
+    *out = (settings){.max_pixels = o.max_pixels > 0 ? o.max_pixels : DEFAULT_MAX_PIXELS,
+                      .upright = !o.ignore_orientation};
+    return vx_hooks_resolve(&out->hooks, o.hooks);
 }
 
 /*

@@ -8,16 +8,19 @@
 
 #include <string.h>
 
+#include "base/structs.h"
 #include "model/recipe.h"
 
-void vitx_model_opts_init(vitx_model_opts *out)
+void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size)
 {
-    *out = (vitx_model_opts)VITX_MODEL_OPTS_INIT;
+    const vitx_model_opts full = VITX_MODEL_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-void vitx_model_info_init(vitx_model_info *out)
+void vitx_model_info_init(vitx_model_info *out, size_t struct_size)
 {
-    *out = (vitx_model_info)VITX_MODEL_INFO_INIT;
+    const vitx_model_info full = VITX_MODEL_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 /* -------------------------------------------------------------------------- files --------- */
@@ -120,7 +123,7 @@ static int open_files(vitx_model *m, const char *labels)
 
 int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts)
 {
-    const vitx_model_opts defaults = VITX_MODEL_OPTS_INIT;
+    vitx_model_opts o = VITX_MODEL_OPTS_INIT;
     vitx_hooks hooks;
     vitx_model *m;
     if (!out)
@@ -128,10 +131,8 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     *out = NULL;
     if (!path)
         return vx_fail(VITX_INVALID, "vitx_model_open: path is NULL");
-    if (!opts)
-        opts = &defaults;
-    VX_CHECK_STRUCT(opts, vitx_model_opts);
-    VX_TRY(vx_hooks_resolve(&hooks, opts->hooks));
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_model_opts, labels));
+    VX_TRY(vx_hooks_resolve(&hooks, o.hooks));
     VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
     m->hooks = hooks;
     if (pthread_mutex_init(&m->lock, NULL) != 0) {
@@ -140,7 +141,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     }
     int status = vx_strdup(&m->path, &hooks, path);
     if (status == VITX_OK)
-        status = open_files(m, opts->labels);
+        status = open_files(m, o.labels);
     if (status != VITX_OK) {
         vitx_model_free(m);
         return status;
@@ -196,10 +197,8 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
 {
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
-    VX_CHECK_STRUCT(out, vitx_model_info);
     const vx_arch *a = &model->arch;
-    *out = (vitx_model_info){
-        .struct_size = sizeof *out,
+    const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
@@ -225,9 +224,9 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .parameters = model->parameters,
         .weight_bytes = model->weight_bytes,
         .flops = vx_arch_flops(a),
-        .recipe = model->recipe,
+        .recipe = &model->recipe,
     };
-    return VITX_OK;
+    return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
 
 const char *vitx_model_label(const vitx_model *model, int index)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/structs.h"
 #include "base/text.h"
 
 #define VX_FORMAT(name) extern const vx_format vx_format_##name;
@@ -21,9 +22,10 @@ static const vx_format *const formats[] = {
 };
 #define FORMAT_COUNT ((int)(sizeof formats / sizeof formats[0]))
 
-void vitx_render_opts_init(vitx_render_opts *out)
+void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size)
 {
-    *out = (vitx_render_opts)VITX_RENDER_OPTS_INIT;
+    const vitx_render_opts full = VITX_RENDER_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 const char *vitx_format_name(int index)
@@ -109,10 +111,7 @@ static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, 
 {
     vx_render_job job = {.map = map, .image = image, .opts = VITX_RENDER_OPTS_INIT};
     const vx_format *format = NULL;
-    if (opts) {
-        VX_CHECK_STRUCT(opts, vitx_render_opts);
-        job.opts = *opts;
-    }
+    VX_TRY(VX_STRUCT_READ(&job.opts, opts, vitx_render_opts, label));
     if (!job.opts.title)
         job.opts.title = "";
     if (job.opts.format)

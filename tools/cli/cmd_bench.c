@@ -115,7 +115,7 @@ static int run_once(const struct bench *b, const struct row *row)
 static void print_row(const struct bench *b, const struct row *row, int runs)
 {
     vitx_context_info info;
-    vitx_context_info_init(&info);
+    vitx_context_info_init(&info, sizeof info);
     vitx_context_get_info(&info, b->session.context);
     qsort(b->times, (size_t)runs, sizeof *b->times, compare);
     const double median = (b->times[(runs - 1) / 2] + b->times[runs / 2]) / 2;
@@ -166,7 +166,7 @@ static int parse_row(struct row *row, const char *what, char *text)
             return wrong_usage("%s: a set of more than %d methods", what, MOST_METHODS);
         if (method_find(&m, name) != DONE)
             return WRONG_USAGE;
-        vitx_explain_opts_init(&row->opts[row->count]);
+        vitx_explain_opts_init(&row->opts[row->count], sizeof row->opts[row->count]);
         row->opts[row->count++].method = m.name;
     }
     return row->count ? DONE : wrong_usage("--method holds an empty name");
@@ -195,7 +195,7 @@ static int make_rows(struct row *rows, const struct list *methods)
 /* A picture of the input's size: a slope with some texture. */
 static int make_picture(vitx_image **out, const vitx_model_info *info)
 {
-    const int w = info->recipe.input_width, h = info->recipe.input_height;
+    const int w = info->recipe->input_width, h = info->recipe->input_height;
     uint8_t *rgb = malloc((size_t)w * (size_t)h * 3), *p = rgb;
     for (int y = 0; rgb && y < h; y++)
         for (int x = 0; x < w; x++) {
@@ -216,7 +216,7 @@ static int make_picture(vitx_image **out, const vitx_model_info *info)
 static int set_record(const struct bench *b)
 {
     vitx_trace_opts opts;
-    vitx_trace_opts_init(&opts);
+    vitx_trace_opts_init(&opts, sizeof opts);
     opts.record = (vitx_record)b->settings->record;
     if (vitx_context_set_trace(b->session.context, &opts) == VITX_OK)
         return DONE;

@@ -265,7 +265,7 @@ static int fill_opts(struct plan *plan)
         const char **mine = plan->sets + (size_t)(i / plan->target_count) * (size_t)sets;
         if (method_find(&m, o->methods.items[i / plan->target_count]) != DONE)
             return WRONG_USAGE;
-        vitx_explain_opts_init(e);
+        vitx_explain_opts_init(e, sizeof *e);
         e->method = m.name;
         e->target = plan->targets[i % plan->target_count];
         e->layer = o->layer;

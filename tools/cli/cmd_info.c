@@ -23,7 +23,7 @@ static const struct option options[] = {
 static const char *method_name(int index)
 {
     vitx_method_info m;
-    vitx_method_info_init(&m);
+    vitx_method_info_init(&m, sizeof m);
     return index < vitx_method_count() && vitx_method_get(&m, index) == VITX_OK ? m.name : NULL;
 }
 
@@ -145,7 +145,7 @@ static int print_model(const struct session *s)
     printf("parameters      %" PRId64 "\n", m->parameters);
     printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
     printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
-    print_recipe(&m->recipe);
+    print_recipe(m->recipe);
     printf("memory of recorded attention, one picture\n");
     for (size_t i = 0; i < TRACES; i++) {
         size_t bytes;
@@ -213,7 +213,7 @@ static int json_model(const struct session *s, const char *path)
     json_from("activation", m->from_activation, false);
     json_from("heads", m->from_heads, true);
     printf("},");
-    json_recipe(&m->recipe);
+    json_recipe(m->recipe);
     for (size_t i = 0; i < TRACES; i++) {
         size_t bytes;
         if (!trace_bytes(&bytes, s, &traces[i]))

@@ -64,7 +64,7 @@ static int run(const void *settings, char **files, int count)
         return wrong_usage("takes no files: %s", files[0]);
     for (int i = 0; i < vitx_method_count(); i++) {
         vitx_method_info m;
-        vitx_method_info_init(&m);
+        vitx_method_info_init(&m, sizeof m);
         if (vitx_method_get(&m, i) != VITX_OK) {
             complain_last(NULL);
             return SOME_FAILED;

@@ -8,7 +8,7 @@ int method_find(vitx_method_info *out, const char *name)
 {
     const char *names[65] = {NULL};
     char list[512] = "";
-    vitx_method_info_init(out);
+    vitx_method_info_init(out, sizeof *out);
     for (int i = 0; i < vitx_method_count() && vitx_method_get(out, i) == VITX_OK; i++) {
         if (strcmp(out->name, name) == 0)
             return DONE;

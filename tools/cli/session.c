@@ -55,7 +55,7 @@ int session_open(struct session *session, const struct common *common)
         complain_last(of_labels ? labels : common->model);
         return SOME_FAILED;
     }
-    vitx_model_info_init(&session->info);
+    vitx_model_info_init(&session->info, sizeof session->info);
     if (vitx_model_get_info(&session->info, session->model) == VITX_OK)
         return DONE;
     complain_last(common->model);
