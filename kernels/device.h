@@ -27,11 +27,12 @@ typedef struct vx_dims {
     int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width, classes;
 } vx_dims;
 
-/* CPU features a caller may withhold, so that tests reach every version of a kernel. */
+/* Features a caller may withhold, so that tests reach every version of a kernel: bits of a device's
+ * own. These are the device cpu's. */
 #define VX_CPU_AVX2 1u   /* AVX2, FMA and F16C */
 #define VX_CPU_AVX512 2u /* AVX-512 F, BW, DQ, VL */
 #define VX_CPU_BLAS 4u   /* OpenBLAS */
-#define VX_CPU_ALL (~0u)
+#define VX_FEATURES_ALL (~0u)
 
 typedef struct vx_device_class vx_device_class;
 
@@ -48,10 +49,11 @@ enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2 };
 
 struct vx_device_class {
     const char *name;
-    const char *const *precisions; /* names ended by NULL; the first is what "auto" means */
-    int host_memory;               /* nonzero: device memory can be read by the host      */
+    int host_memory; /* nonzero: device memory can be read by the host */
+    /* The precisions that this machine runs, NULL past the last; the first is what "auto" means. */
+    const char *(*precision_at)(int index);
 
-    /* features: mask of VX_CPU_* that may be used (ignored by other devices). */
+    /* features: what of the processor may be used (a device's own bits; VX_FEATURES_ALL). */
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
     void (*close)(vx_device *dev);

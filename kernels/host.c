@@ -20,8 +20,6 @@
 #define ALIGN ((size_t)64)
 #define HUGE_PAGE ((size_t)2 << 20)
 
-const char *const vx_host_precisions[] = {"f32", NULL};
-
 /* Weights are walked once a forward pass: with 4 KiB pages the page tables are, too. A hint only;
  * blocks below two huge pages are left alone. */
 static void offer_huge_pages(char *memory, size_t bytes)
@@ -35,6 +33,11 @@ static void offer_huge_pages(char *memory, size_t bytes)
     (void)memory;
     (void)bytes;
 #endif
+}
+
+const char *vx_host_precision_at(int index)
+{
+    return index == 0 ? "f32" : NULL;
 }
 
 void *vx_host_mem_alloc(size_t bytes, const vx_device_env *env)

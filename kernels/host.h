@@ -7,9 +7,10 @@
 
 #include "kernels/device.h"
 
-extern const char *const vx_host_precisions[]; /* "f32" */
 
-/* Members of vx_device_class. Large blocks are offered to the kernel for huge pages. */
+/* Members of vx_device_class. The one precision is f32. Large blocks are offered to the kernel for
+ * huge pages. */
+const char *vx_host_precision_at(int index);
 void *vx_host_mem_alloc(size_t bytes, const vx_device_env *env);
 void vx_host_mem_free(void *memory, const vx_device_env *env);
 size_t vx_host_weight_bytes(const char *precision, int n, int k);

@@ -73,7 +73,7 @@ typedef struct watch {
 static int compare_block(int64_t done, int64_t total, void *payload)
 {
     watch *w = payload;
-    const vx_arch *a = &w->c->model->arch;
+    const vx_arch *a = &w->c->arch;
     char name[32];
     snprintf(name, sizeof name, "block_%d.npy", w->block);
     npy expected = golden(w->folder, name);
@@ -97,7 +97,7 @@ static int compare_block(int64_t done, int64_t total, void *payload)
 
 static void compare_attention(vitx_context *c, const char *folder, int n)
 {
-    for (int l = 0; l < c->model->arch.depth; l++) {
+    for (int l = 0; l < c->arch.depth; l++) {
         char name[32];
         vitx_view view;
         snprintf(name, sizeof name, "attention_%d.npy", l);

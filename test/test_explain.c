@@ -14,8 +14,7 @@
 
 typedef struct bench {
     vitx_context c;
-    vitx_model model; /* only its arch is looked at */
-    vx_plan unused;
+    double settings[32]; /* of the last job */
     float *attention; /* [L,H,T,T] in device memory */
 } bench;
 
@@ -47,17 +46,16 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     const size_t plane = (size_t)heads * (size_t)t * (size_t)t;
     memset(b, 0, sizeof *b);
     ck_ok(vx_hooks_resolve(&b->c.hooks, NULL));
-    b->model.arch = (vx_arch){.depth = layers, .heads = heads, .head_width = 4, .width = 4 * heads, .hidden = 8,
+    b->c.arch = (vx_arch){.depth = layers, .heads = heads, .head_width = 4, .width = 4 * heads, .hidden = 8,
                               .classes = 3, .channels = 3, .patch_height = 2, .patch_width = 2,
                               .grid_height = gh, .grid_width = gw, .prefix = prefix, .pool = pool};
-    b->c.model = &b->model;
     b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
     const vx_device_class *cls = vx_device_find(device);
-    ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_CPU_ALL, text, sizeof text), 0);
+    ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3};
     ck_assert_int_eq(cls->reserve(b->c.dev, &dims, text, sizeof text), 0);
     vx_scratch_init(&b->c.scratch, &b->c.hooks);
-    ck_ok(vx_plan_create(&b->c.need, &b->model.arch, &b->c.hooks));
+    ck_ok(vx_plan_create(&b->c.need, &b->c.arch, &b->c.hooks));
     b->attention = cls->mem_alloc((size_t)layers * plane * sizeof(float), &b->c.env);
     float *host = malloc((size_t)layers * plane * sizeof(float));
     for (size_t i = 0; i < (size_t)layers * plane; i++)
@@ -65,7 +63,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     cls->upload(b->c.dev, b->attention, host, (size_t)layers * plane * sizeof(float));
     free(host);
     for (int l = 0; l < layers; l++)
-        b->c.need.layers[l] = (vx_recorded){.data = b->attention + (size_t)l * plane, .keep = VX_KEEP_ALL,
+        b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane, .keep = VX_KEEP_ALL,
                                             .first = prefix, .batch = 1, .heads = heads, .tokens = t};
 }
 
@@ -93,11 +91,12 @@ static const vx_method *method(const char *name)
 static vx_job job_of(bench *b, const char *name, const char *const *set, int set_count, vitx_explain_opts *opts,
                      int layer, int head, int query)
 {
-    vitx_explain_opts_init(opts);
+    vitx_explain_opts_init(opts, sizeof *opts);
     opts->method = name;
     opts->set = set;
     opts->set_count = set_count;
-    vx_job job = {.method = method(name), .context = &b->c, .arch = &b->model.arch, .opts = opts,
+    memset(b->settings, 0, sizeof b->settings);
+    vx_job job = {.method = method(name), .context = &b->c, .arch = &b->c.arch, .opts = *opts, .settings = b->settings,
                   .layer_first = layer, .layer_last = layer, .head_first = head, .head_last = head,
                   .query = query};
     vx_plan need;
@@ -105,6 +104,13 @@ static vx_job job_of(bench *b, const char *name, const char *const *set, int set
     ck_ok(job.method->prepare(&job, &need));
     vx_plan_dispose(&need, &b->c.hooks);
     return job;
+}
+
+/* The values of picture 0. */
+static int run_job(const vx_job *job, float *out)
+{
+    vitx_map map = {.values = out};
+    return job->method->run(job, 0, &map);
 }
 
 /* ------------------------------------------------------------------ rollout goldens -------- */
@@ -138,7 +144,7 @@ static void check_rollouts(const char *device, const char *name, int layers, int
         vx_job job = job_of(&b, "rollout", set, 4, &opts, layers - 1, -1, query);
         float *out = malloc(patches * sizeof *out);
         double *expected = maps.data + row * patches, max = 0;
-        ck_ok(job.method->run(&job, 0, out));
+        ck_ok(run_job(&job, out));
         for (size_t p = 0; p < patches; p++)
             max = fmax(max, expected[p]);
         for (size_t p = 0; p < patches && compat && max > 0; p++)
@@ -176,7 +182,7 @@ START_TEST(test_rollout__printed_numbers)
     vitx_explain_opts opts;
     open_bench(&b, devices[_i], a.data, 2, 2, 1, 2, 2, VX_POOL_TOKEN);
     vx_job job = job_of(&b, "rollout", NULL, 0, &opts, 1, -1, 0);
-    ck_ok(job.method->run(&job, 0, out));
+    ck_ok(run_job(&job, out));
     for (int p = 0; p < 4; p++)
         ck_assert_double_eq_tol(out[p], raw[p], 6e-7);
     close_bench(&b);
@@ -210,21 +216,21 @@ START_TEST(test_rollout__row_sums_to_one)
     open_bench(&b, devices[_i], a, 3, 2, 1, 2, 3, VX_POOL_TOKEN);
     /* From a patch query: the patch columns and the class column together are 1. With no prefix
      * dropped that is the sum of the map, so compare with the class column's share. */
-    b.model.arch.prefix = 0;
-    b.model.arch.grid_height = 1;
-    b.model.arch.grid_width = 7;
+    b.c.arch.prefix = 0;
+    b.c.arch.grid_height = 1;
+    b.c.arch.grid_width = 7;
     float whole[7];
     vx_job job = job_of(&b, "rollout", NULL, 0, &opts, 2, -1, 4);
-    ck_ok(job.method->run(&job, 0, whole));
+    ck_ok(run_job(&job, whole));
     double sum = 0;
     for (int j = 0; j < 7; j++)
         sum += whole[j];
     ck_assert_double_eq_tol(sum, 1, 1e-6);
-    b.model.arch.prefix = 1;
-    b.model.arch.grid_height = 2;
-    b.model.arch.grid_width = 3;
+    b.c.arch.prefix = 1;
+    b.c.arch.grid_height = 2;
+    b.c.arch.grid_width = 3;
     job = job_of(&b, "rollout", NULL, 0, &opts, 2, -1, 4);
-    ck_ok(job.method->run(&job, 0, out));
+    ck_ok(run_job(&job, out));
     ck_assert_int_eq(memcmp(out, whole + 1, sizeof out), 0); /* dropped, not renormalised */
     close_bench(&b);
     free(a);
@@ -243,7 +249,7 @@ START_TEST(test_methods__uniform_attention_gives_uniform_map)
             vitx_explain_opts opts;
             open_bench(&b, devices[_i], a, 2, 2, 1, 2, 3, VX_POOL_TOKEN);
             vx_job job = job_of(&b, vx_method_at(m)->name, NULL, 0, &opts, 1, -1, query);
-            ck_ok(job.method->run(&job, 0, out));
+            ck_ok(run_job(&job, out));
             for (int p = 0; p < 6; p++)
                 ck_assert_msg(fabsf(out[p] - out[0]) < 1e-6f && out[p] > 0, "%s", vx_method_at(m)->name);
             close_bench(&b);
@@ -268,11 +274,11 @@ START_TEST(test_methods__permuted_patches_permute_the_map)
         vitx_explain_opts opts;
         open_bench(&b, devices[_i], a, L, H, 1, 3, 3, VX_POOL_TOKEN);
         vx_job job = job_of(&b, vx_method_at(m)->name, NULL, 0, &opts, L - 1, -1, 0);
-        ck_ok(job.method->run(&job, 0, out));
+        ck_ok(run_job(&job, out));
         close_bench(&b);
         open_bench(&b, devices[_i], moved, L, H, 1, 3, 3, VX_POOL_TOKEN);
         job = job_of(&b, vx_method_at(m)->name, NULL, 0, &opts, L - 1, -1, 0);
-        ck_ok(job.method->run(&job, 0, other));
+        ck_ok(run_job(&job, other));
         for (int p = 0; p < 9; p++)
             ck_assert_msg(fabsf(other[to[p + 1] - 1] - out[p]) < 1e-6f, "%s", vx_method_at(m)->name);
         close_bench(&b);
@@ -297,7 +303,7 @@ START_TEST(test_attention__fusions)
             for (int kind = -3; kind < 3; kind++) { /* below 0: a head */
                 vx_job job = job_of(&b, "attention", &fuse[kind < 0 ? 0 : kind], 1, &opts, layer,
                                     kind < 0 ? kind + 3 : -1, query);
-                ck_ok(job.method->run(&job, 0, out));
+                ck_ok(run_job(&job, out));
                 for (int p = 0; p < 4; p++) {
                     double v[3];
                     for (int h = 0; h < 3; h++) {
@@ -329,7 +335,7 @@ START_TEST(test_rollout__bad_options)
         vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
         opts.set = &rows[i].set;
         opts.set_count = 1;
-        vx_job job = {.method = method("rollout"), .context = &b.c, .arch = &b.model.arch, .opts = &opts,
+        vx_job job = {.method = method("rollout"), .context = &b.c, .arch = &b.c.arch, .opts = opts, .settings = b.settings,
                       .layer_first = 1, .layer_last = 1, .head_first = -1, .head_last = -1};
         ck_fails(job.method->prepare(&job, &b.c.need), VITX_INVALID, rows[i].part);
     }
@@ -346,23 +352,23 @@ START_TEST(test_plan__needs_merge_into_the_least_that_serves_both)
     vx_plan plan;
     ck_ok(vx_hooks_resolve(&hooks, NULL));
     ck_ok(vx_plan_create(&plan, &arch, &hooks));
-    vx_plan_need(&plan, 1, 3, VX_KEEP_FUSED, VX_FUSE_MAX, 0);
-    vx_plan_need(&plan, 2, 2, VX_KEEP_FUSED, VX_FUSE_MAX, 7);
-    vx_plan_need(&plan, 3, 3, VX_KEEP_ROW, VX_FUSE_MEAN, 0);
-    vx_plan_need(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MEAN, 4);
-    vx_plan_need(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MAX, 4);
-    ck_assert_int_eq(plan.layers[0].keep, VX_KEEP_ROW);
-    ck_assert_int_eq(plan.layers[1].keep, VX_KEEP_FUSED);
-    ck_assert_int_eq(plan.layers[2].keep, VX_KEEP_FUSED);
-    ck_assert_int_eq(plan.layers[3].keep, VX_KEEP_ALL);
-    vx_plan_need(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MEAN, 3);
-    vx_plan_need(&plan, 1, 1, VX_KEEP_FUSED, VX_FUSE_MIN, 0);
-    ck_assert_int_eq(plan.layers[0].keep, VX_KEEP_ALL);
-    ck_assert_int_eq(plan.layers[1].keep, VX_KEEP_ALL);
-    ck_assert_uint_eq(vx_recorded_bytes(&plan.layers[1], &arch), 3 * 25 * 4);
-    ck_assert_uint_eq(vx_recorded_bytes(&plan.layers[2], &arch), 25 * 4);
-    plan.layers[1].store = VX_STORE_F16;
-    ck_assert_uint_eq(vx_recorded_bytes(&plan.layers[1], &arch), 3 * 25 * 2);
+    vx_plan_need_attention(&plan, 1, 3, VX_KEEP_FUSED, VX_FUSE_MAX, 0);
+    vx_plan_need_attention(&plan, 2, 2, VX_KEEP_FUSED, VX_FUSE_MAX, 7);
+    vx_plan_need_attention(&plan, 3, 3, VX_KEEP_ROW, VX_FUSE_MEAN, 0);
+    vx_plan_need_attention(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MEAN, 4);
+    vx_plan_need_attention(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MAX, 4);
+    ck_assert_int_eq(plan.attention[0].keep, VX_KEEP_ROW);
+    ck_assert_int_eq(plan.attention[1].keep, VX_KEEP_FUSED);
+    ck_assert_int_eq(plan.attention[2].keep, VX_KEEP_FUSED);
+    ck_assert_int_eq(plan.attention[3].keep, VX_KEEP_ALL);
+    vx_plan_need_attention(&plan, 0, 0, VX_KEEP_ROW, VX_FUSE_MEAN, 3);
+    vx_plan_need_attention(&plan, 1, 1, VX_KEEP_FUSED, VX_FUSE_MIN, 0);
+    ck_assert_int_eq(plan.attention[0].keep, VX_KEEP_ALL);
+    ck_assert_int_eq(plan.attention[1].keep, VX_KEEP_ALL);
+    ck_assert_uint_eq(vx_recorded_bytes(&plan.attention[1], &arch), 3 * 25 * 4);
+    ck_assert_uint_eq(vx_recorded_bytes(&plan.attention[2], &arch), 25 * 4);
+    plan.attention[1].store = VX_STORE_F16;
+    ck_assert_uint_eq(vx_recorded_bytes(&plan.attention[1], &arch), 3 * 25 * 2);
     vx_plan_dispose(&plan, &hooks);
 }
 END_TEST

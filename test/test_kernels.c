@@ -50,13 +50,13 @@ static const struct version {
     unsigned features;
     const char *must_say[2]; /* what dev->kernels holds where the version is there */
 } versions[] = {
-    {"cpu, all", "cpu", VX_CPU_ALL, {"", ""}},
-    {"cpu, avx512, BLAS", "cpu", VX_CPU_ALL, {"avx512", "OpenBLAS"}},
+    {"cpu, all", "cpu", VX_FEATURES_ALL, {"", ""}},
+    {"cpu, avx512, BLAS", "cpu", VX_FEATURES_ALL, {"avx512", "OpenBLAS"}},
     {"cpu, avx2, BLAS", "cpu", VX_CPU_AVX2 | VX_CPU_BLAS, {"avx2", "OpenBLAS"}},
     {"cpu, avx512", "cpu", VX_CPU_AVX512 | VX_CPU_AVX2, {"avx512", "own"}},
     {"cpu, avx2", "cpu", VX_CPU_AVX2, {"avx2", "own"}},
     {"cpu, baseline", "cpu", 0, {"baseline", "own"}},
-    {"ref", "ref", VX_CPU_ALL, {"scalar", ""}},
+    {"ref", "ref", VX_FEATURES_ALL, {"scalar", ""}},
 };
 enum { VERSIONS = sizeof versions / sizeof *versions, MOST_THREADS = 3 };
 
@@ -1081,10 +1081,10 @@ START_TEST(test_device__refuses_an_unknown_precision)
     for (int i = 0; vx_device_at(i); i++) {
         const vx_device_class *cls = vx_device_at(i);
         vx_device *dev = (vx_device *)&b;
-        ck_assert_int_ne(cls->open(&dev, &env, "f8", VX_CPU_ALL, err, sizeof err), 0);
+        ck_assert_int_ne(cls->open(&dev, &env, "f8", VX_FEATURES_ALL, err, sizeof err), 0);
         ck_assert(dev == NULL && strstr(err, "\"f8\"") && strstr(err, cls->name));
         ck_assert_ptr_eq(vx_device_find(cls->name), cls);
-        ck_assert_str_eq(cls->precisions[0], "f32");
+        ck_assert_str_eq(cls->precision_at(0), "f32");
     }
     ck_assert_ptr_null(vx_device_find("toaster"));
     bed_close(&b);
@@ -1101,11 +1101,11 @@ START_TEST(test_device__survives_failing_allocations)
         const vx_device_class *cls = vx_device_at(i);
         vx_device *dev;
         b.allocations_left = 0;
-        ck_assert_int_ne(cls->open(&dev, &env, NULL, VX_CPU_ALL, err, sizeof err), 0);
+        ck_assert_int_ne(cls->open(&dev, &env, NULL, VX_FEATURES_ALL, err, sizeof err), 0);
         ck_assert(dev == NULL && strstr(err, "memory"));
         ck_assert_ptr_null(cls->mem_alloc(100, &env));
         b.allocations_left = 1;
-        ck_assert_int_eq(cls->open(&dev, &env, NULL, VX_CPU_ALL, err, sizeof err), 0);
+        ck_assert_int_eq(cls->open(&dev, &env, NULL, VX_FEATURES_ALL, err, sizeof err), 0);
         const int status = cls->reserve(dev, &largest, err, sizeof err);
         ck_assert(status == 0 ? cls->reserve_bytes(dev, &largest) == 0
                               : strstr(err, "memory") != NULL);

@@ -92,7 +92,7 @@ static void strip_of_head(void *arg, int i, int worker)
     const place at = {worker, head / r->a->heads, head % r->a->heads, first,
                       vx_least(r->rows, r->a->tokens - first)};
     const size_t n = (size_t)at.rows * t, index = ((size_t)head * t + (size_t)first) * t;
-    float *p = vx_cpu_scratch(r->cpu, worker).strip;
+    float *p = vx_cpu_room_of(r->cpu, worker).strip;
     if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F32)
         p = record_at(record, index);
     probabilities(r, &at, p);
@@ -111,7 +111,7 @@ static void strip_of_heads(void *arg, int i, int worker)
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
     const vx_pieces *pieces = &r->cpu->pieces;
-    const vx_scratch s = vx_cpu_scratch(r->cpu, worker);
+    const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const size_t t = (size_t)r->a->tokens;
     const int first = i % r->strips * r->rows;
     place at = {worker, i / r->strips, 0, first, vx_least(r->rows, r->a->tokens - first)};
@@ -136,7 +136,7 @@ static void head_mean(void *arg, int i, int worker)
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
     const vx_pieces *pieces = &r->cpu->pieces;
-    const vx_scratch s = vx_cpu_scratch(r->cpu, worker);
+    const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const size_t t = (size_t)r->a->tokens;
     place at = {worker, i / r->a->heads, i % r->a->heads, 0, 0};
     memset(s.row, 0, t * sizeof *s.row);
@@ -177,7 +177,7 @@ static void choose_strips(run *r, int heads, size_t room)
 void vx_attention_cpu(vx_device *dev, const vx_attention *a)
 {
     run r = {.cpu = vx_cpu_of(dev), .a = a};
-    const size_t room = vx_cpu_scratch(r.cpu, 0).strip_floats;
+    const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;
     const vx_recorded *record = &a->record;
     if (a->batch <= 0 || a->tokens <= 0)
         return;

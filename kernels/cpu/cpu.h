@@ -75,12 +75,12 @@ typedef struct vx_pieces {
 #define VX_STRIP_FLOATS (256 * 1024)
 
 /* One worker's memory. */
-typedef struct vx_scratch {
+typedef struct vx_cpu_room {
     float *strip; /* [strip_floats] */
     float *row;   /* [tokens] */
     float *pack;  /* [VX_GEMM_PACK], NULL with BLAS */
     size_t strip_floats;
-} vx_scratch;
+} vx_cpu_room;
 
 typedef struct vx_cpu {
     vx_device base;
@@ -108,7 +108,7 @@ static inline vx_cpu *vx_cpu_of(vx_device *dev)
     return (vx_cpu *)dev;
 }
 
-vx_scratch vx_cpu_scratch(const vx_cpu *cpu, int worker);
+vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker);
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
 /* Rows m0..m1-1, columns n0..n1-1 of a linear, on this thread. */
 void vx_cpu_linear_tile(const vx_cpu *cpu, int worker, const vx_linear *a, int m0, int m1, int n0,

@@ -36,10 +36,10 @@ static size_t worker_bytes(const vx_cpu *cpu, const vx_dims *max)
            (cpu->blas ? 0 : VX_GEMM_PACK * sizeof(float));
 }
 
-vx_scratch vx_cpu_scratch(const vx_cpu *cpu, int worker)
+vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
 {
     char *at = cpu->memory + (size_t)worker * worker_bytes(cpu, &cpu->max);
-    vx_scratch s = {.strip = (float *)at, .strip_floats = strip_floats(&cpu->max)};
+    vx_cpu_room s = {.strip = (float *)at, .strip_floats = strip_floats(&cpu->max)};
     at += round_up(s.strip_floats * sizeof(float));
     s.row = (float *)at;
     at += round_up((size_t)cpu->max.tokens * sizeof(float));
@@ -163,7 +163,7 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
-    .precisions = vx_host_precisions,
+    .precision_at = vx_host_precision_at,
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,

@@ -10,5 +10,5 @@ void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
         cpu->blas->sgemm(ROW_MAJOR, NO, g->b_is_kn ? NO : YES, g->m, g->n, g->k, g->alpha, g->a,
                          g->lda, g->b, g->ldb, g->accumulate ? 1.0f : 0.0f, g->c, g->ldc);
     else
-        cpu->pieces.gemm_own(g, vx_cpu_scratch(cpu, worker).pack);
+        cpu->pieces.gemm_own(g, vx_cpu_room_of(cpu, worker).pack);
 }

@@ -22,7 +22,7 @@ typedef struct tiling {
 /* The product goes to y or, where y holds the residual that is still needed, through scratch. */
 static void tile_through_scratch(const vx_cpu *cpu, int worker, vx_gemm g, vx_epilogue e)
 {
-    const vx_scratch s = vx_cpu_scratch(cpu, worker);
+    const vx_cpu_room s = vx_cpu_room_of(cpu, worker);
     const int rows = vx_least(g.m, (int)(s.strip_floats / 64));
     const int columns = vx_least(g.n, (int)(s.strip_floats / (size_t)rows) / 16 * 16);
     for (int i = 0; i < g.m; i += rows)

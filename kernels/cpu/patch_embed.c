@@ -38,7 +38,7 @@ static void embed_strip(void *arg, int i, int worker)
     const float *picture =
         a->image + (size_t)b * (size_t)a->channels * (size_t)a->height * (size_t)a->width;
     float *tokens = a->y + (size_t)b * (prefix + (size_t)e->patches) * d;
-    double *pack = (double *)(void *)vx_cpu_scratch(e->cpu, worker).strip;
+    double *pack = (double *)(void *)vx_cpu_room_of(e->cpu, worker).strip;
     double *patches = pack + k * VX_WIDE_COLUMNS;
     if (first == 0 && prefix)
         memcpy(tokens, a->prefix, prefix * d * sizeof *tokens);
@@ -60,7 +60,7 @@ void vx_patch_embed_cpu(vx_device *dev, const vx_patch_embed *a)
 {
     vx_cpu *cpu = vx_cpu_of(dev);
     const int down = a->height / a->patch_height, across = a->width / a->patch_width;
-    const size_t room = vx_cpu_scratch(cpu, 0).strip_floats / 2 / (size_t)a->w->k - VX_WIDE_COLUMNS;
+    const size_t room = vx_cpu_room_of(cpu, 0).strip_floats / 2 / (size_t)a->w->k - VX_WIDE_COLUMNS;
     embedding e = {.cpu = cpu, .a = a, .across = across, .patches = down * across};
     /* One strip per worker, smaller ones where the scratch is. */
     e.strips = vx_ceil_div(dev->env.workers, a->batch);

@@ -69,7 +69,7 @@ static int sync_ref(vx_device *dev, char *err, size_t err_size)
 
 const vx_device_class vx_device_ref = {
     .name = "ref",
-    .precisions = vx_host_precisions,
+    .precision_at = vx_host_precision_at,
     .host_memory = 0, /* it can be; saying no keeps the way of devices whose memory cannot be tested */
     .open = open_ref,
     .close = close_ref,

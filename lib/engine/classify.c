@@ -2,13 +2,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/structs.h"
 #include "engine/context.h"
 
 /* The places of a plan in c->trace, within the budget. */
 static int place_trace(vitx_context *c, vx_plan *plan)
 {
     vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &c->model->arch, c->max_batch);
+    vx_plan_place(plan, &arena, &c->arch, c->max_batch);
     if (arena.overflow || arena.size > c->trace_budget)
         return vx_fail(VITX_NOMEM, "recording the attention of %d pictures takes %zu bytes, the budget is "
                                    "%zu: record less, or raise trace_budget", c->max_batch,
@@ -16,14 +17,14 @@ static int place_trace(vitx_context *c, vx_plan *plan)
     VX_TRY(vx_block_reserve(c, &c->trace, arena.size, "recorded attention"));
     arena = (vx_arena){.base = c->trace.memory};
     if (arena.base)
-        vx_plan_place(plan, &arena, &c->model->arch, c->max_batch);
+        vx_plan_place(plan, &arena, &c->arch, c->max_batch);
     return VITX_OK;
 }
 
 static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
 {
-    const vitx_recipe *recipe = &c->model->recipe;
-    const size_t size = (size_t)c->model->arch.channels * (size_t)recipe->input_height * (size_t)recipe->input_width;
+    const vitx_recipe *recipe = &c->recipe;
+    const size_t size = (size_t)c->arch.channels * (size_t)recipe->input_height * (size_t)recipe->input_width;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     for (int i = 0; i < n; i++) {
         vx_placement *p = &c->placements[i];
@@ -37,7 +38,7 @@ static int load_pictures(vitx_context *c, const vitx_image *const *images, int n
 
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
 {
-    const size_t k = (size_t)c->model->arch.classes;
+    const size_t k = (size_t)c->arch.classes;
     c->recorded = 0;
     for (int i = 0; i < n; i++)
         if (!images[i])
@@ -118,7 +119,7 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
         return vx_fail(VITX_INVALID, "vitx_classify_batch: an argument is NULL");
     if (n < 1 || k < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n, k);
-    const size_t classes = (size_t)c->model->arch.classes;
+    const size_t classes = (size_t)c->arch.classes;
     vx_context_begin(c, (n - 1) / c->max_batch + 1);
     for (int at = 0; at < n; at += c->max_batch) {
         const int count = n - at < c->max_batch ? n - at : c->max_batch;
@@ -159,7 +160,7 @@ static int check_forward(const vitx_context *c, const void *out)
 int vitx_logits(vitx_view *out, const vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
-    const int64_t k = context->model->arch.classes;
+    const int64_t k = context->arch.classes;
     *out = (vitx_view){.data = context->host_logits, .dtype = VITX_F32, .rank = 2,
                        .shape = {context->recorded, k, 1, 1}, .stride = {k, 1, 1, 1}};
     return VITX_OK;
@@ -168,8 +169,8 @@ int vitx_logits(vitx_view *out, const vitx_context *context)
 int vitx_input(vitx_view *out, const vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
-    const int64_t c = context->model->arch.channels, h = context->model->recipe.input_height,
-                  w = context->model->recipe.input_width;
+    const int64_t c = context->arch.channels, h = context->recipe.input_height,
+                  w = context->recipe.input_width;
     *out = (vitx_view){.data = context->host_input, .dtype = VITX_F32, .rank = 4,
                        .shape = {context->recorded, c, h, w}, .stride = {c * h * w, h * w, w, 1}};
     return VITX_OK;
@@ -177,14 +178,16 @@ int vitx_input(vitx_view *out, const vitx_context *context)
 
 /* ------------------------------------------------------------------ recording attention ---- */
 
-void vitx_trace_opts_init(vitx_trace_opts *out)
+void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size)
 {
-    *out = (vitx_trace_opts)VITX_TRACE_OPTS_INIT;
+    const vitx_trace_opts full = VITX_TRACE_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-static int check_trace(const vitx_trace_opts *o, const vx_arch *a)
+static int read_trace(vitx_trace_opts *o, const vitx_trace_opts *given, const vx_arch *a)
 {
-    VX_CHECK_STRUCT(o, vitx_trace_opts);
+    *o = (vitx_trace_opts)VITX_TRACE_OPTS_INIT;
+    VX_TRY(VX_STRUCT_READ(o, given, vitx_trace_opts, storage));
     if (o->record < VITX_RECORD_NONE || o->record > VITX_RECORD_ALL)
         return vx_fail(VITX_INVALID, "record = %d is no vitx_record", (int)o->record);
     if (o->fuse < VITX_FUSE_MEAN || o->fuse > VITX_FUSE_MIN)
@@ -211,7 +214,7 @@ static void wish(vx_plan *plan, const vitx_trace_opts *o, const vx_arch *a)
     const int count = o->layers ? o->layer_count : a->depth;
     vx_plan_clear(plan);
     for (int i = 0; i < count && o->record != VITX_RECORD_NONE; i++)
-        plan->layers[o->layers ? o->layers[i] : i] =
+        plan->attention[o->layers ? o->layers[i] : i] =
             (vx_recorded){.keep = keep[o->record],
                           .fuse = fuse[o->fuse],
                           .query = o->query == VITX_AUTO ? vx_default_query(a) : o->query,
@@ -224,11 +227,12 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
         return vx_fail(VITX_INVALID, "vitx_trace_bytes: an argument is NULL");
     if (batch < 1 || batch > 1024)
         return vx_fail(VITX_INVALID, "batch = %d: 1 to 1024 are accepted", batch);
-    VX_TRY(check_trace(opts, &model->arch));
+    vitx_trace_opts o;
+    VX_TRY(read_trace(&o, opts, &model->arch));
     vx_plan plan;
     VX_TRY(vx_plan_create(&plan, &model->arch, &model->hooks));
     vx_arena arena = {0};
-    wish(&plan, opts, &model->arch);
+    wish(&plan, &o, &model->arch);
     vx_plan_place(&plan, &arena, &model->arch, batch);
     vx_plan_dispose(&plan, &model->hooks);
     if (arena.overflow)
@@ -239,16 +243,16 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
 
 int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
 {
-    static const vitx_trace_opts nothing = VITX_TRACE_OPTS_INIT;
+    vitx_trace_opts o;
     if (!context)
         return vx_fail(VITX_INVALID, "vitx_context_set_trace: context is NULL");
-    const vitx_trace_opts *o = opts ? opts : &nothing;
-    VX_TRY(check_trace(o, &context->model->arch));
+    VX_TRY(read_trace(&o, opts, &context->arch));
     /* Tried on the other plan first, so that a refusal changes nothing. */
-    wish(&context->need, o, &context->model->arch);
+    wish(&context->need, &o, &context->arch);
     context->recorded = 0;
     VX_TRY(place_trace(context, &context->need));
-    memcpy(context->wish.layers, context->need.layers, (size_t)context->wish.depth * sizeof *context->wish.layers);
+    memcpy(context->wish.attention, context->need.attention,
+           (size_t)context->wish.depth * sizeof *context->wish.attention);
     return VITX_OK;
 }
 
@@ -267,7 +271,7 @@ static int host_attention(const void **data, vitx_context *c, const vx_recorded 
     }
     char *copy = (char *)c->mirror.memory + ((const char *)r->data - (const char *)c->trace.memory);
     c->dev->cls->download(c->dev, copy, r->data,
-                          (size_t)c->recorded * vx_recorded_bytes(r, &c->model->arch));
+                          (size_t)c->recorded * vx_recorded_bytes(r, &c->arch));
     *data = copy;
     return vx_context_sync(c);
 }
@@ -278,7 +282,7 @@ int vitx_attention(vitx_view *out, vitx_context *context, int layer)
     const vx_plan *plan = &context->wish;
     if (layer < 0 || layer >= plan->depth)
         return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d", layer, plan->depth - 1);
-    const vx_recorded *r = &plan->layers[layer];
+    const vx_recorded *r = &plan->attention[layer];
     if (r->keep == VX_KEEP_NONE)
         return vx_fail(VITX_INVALID, "the attention of block %d was not recorded", layer);
     const int64_t t = r->tokens, h = r->keep == VX_KEEP_FUSED ? 1 : r->heads;

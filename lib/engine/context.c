@@ -4,14 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-void vitx_context_opts_init(vitx_context_opts *out)
+#include "base/structs.h"
+
+void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 {
-    *out = (vitx_context_opts)VITX_CONTEXT_OPTS_INIT;
+    const vitx_context_opts full = VITX_CONTEXT_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-void vitx_context_info_init(vitx_context_info *out)
+void vitx_context_info_init(vitx_context_info *out, size_t struct_size)
 {
-    *out = (vitx_context_info)VITX_CONTEXT_INFO_INIT;
+    const vitx_context_info full = VITX_CONTEXT_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 /* What a device gets from its context. */
@@ -36,19 +40,19 @@ static void context_log(const char *line, void *owner)
 }
 
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
-static size_t input_count(const vitx_model *m)
+static size_t input_count(const vitx_context *c)
 {
-    return (size_t)m->arch.channels * (size_t)m->recipe.input_height * (size_t)m->recipe.input_width;
+    return (size_t)c->arch.channels * (size_t)c->recipe.input_height * (size_t)c->recipe.input_width;
 }
 
-static void layout(vx_activations *act, vx_arena *arena, const vitx_model *m, int batch)
+static void layout(vx_activations *act, vx_arena *arena, const vitx_context *c)
 {
-    const vx_arch *a = &m->arch;
-    const size_t b = (size_t)batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
+    const vx_arch *a = &c->arch;
+    const size_t b = (size_t)c->max_batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width, hidden = (size_t)a->hidden;
     const size_t k = (size_t)a->classes;
 
-    act->input = vx_arena_take(arena, b, input_count(m) * sizeof(float));
+    act->input = vx_arena_take(arena, b, input_count(c) * sizeof(float));
     act->x = vx_arena_take(arena, b * t, d * sizeof(float));
     act->y = vx_arena_take(arena, b * t, d * sizeof(float));
     act->wide = vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
@@ -59,10 +63,10 @@ static void layout(vx_activations *act, vx_arena *arena, const vitx_model *m, in
 
 static int reserve_activations(vitx_context *c)
 {
-    const vx_arch *a = &c->model->arch;
+    const vx_arch *a = &c->arch;
     const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
     vx_arena arena = {0};
-    layout(&c->act, &arena, c->model, c->max_batch);
+    layout(&c->act, &arena, c);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted", c->max_batch);
     c->memory_bytes = arena.size;
@@ -71,7 +75,7 @@ static int reserve_activations(vitx_context *c)
         return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
                        c->max_batch, arena.size);
     arena = (vx_arena){.base = c->memory};
-    layout(&c->act, &arena, c->model, c->max_batch);
+    layout(&c->act, &arena, c);
 
     VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
@@ -82,54 +86,61 @@ static int reserve_activations(vitx_context *c)
         c->host_probabilities = c->act.probabilities;
         return VITX_OK;
     }
-    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input_count(c->model) * sizeof(float), "the input"));
+    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input_count(c) * sizeof(float), "the input"));
     VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
     return vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float), "the probabilities");
+}
+
+/* The largest sizes that the device will meet. */
+static vx_dims dims_of(const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    return (vx_dims){.batch = c->max_batch, .tokens = vx_arch_tokens(a), .width = a->width, .heads = a->heads,
+                     .head_width = a->head_width, .hidden = a->hidden, .channels = a->channels,
+                     .patch_height = a->patch_height, .patch_width = a->patch_width, .classes = a->classes};
 }
 
 /* NULL and "auto" mean the device's first. */
 static const char *find_precision(const vx_device_class *cls, const char *wanted)
 {
     if (!wanted || strcmp(wanted, "auto") == 0)
-        return cls->precisions[0];
-    for (int i = 0; cls->precisions[i]; i++)
-        if (strcmp(cls->precisions[i], wanted) == 0)
-            return cls->precisions[i];
+        return cls->precision_at(0);
+    for (int i = 0; cls->precision_at(i); i++)
+        if (strcmp(cls->precision_at(i), wanted) == 0)
+            return cls->precision_at(i);
     return NULL;
 }
 
-static void list_devices(char *text, size_t size)
+/* "cpu, ref" in `text`, of the names that name_at gives. */
+static void list_names(char *text, size_t size, const char *(*name_at)(int index))
 {
     size_t used = 0;
     text[0] = '\0';
-    for (int i = 0; vx_device_at(i) && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", vx_device_at(i)->name);
+    for (int i = 0; name_at(i) && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
 }
 
 static int open_device(vitx_context *c, const vitx_context_opts *o)
 {
     char text[160];
-    const vx_arch *a = &c->model->arch;
     const char *name = o->device ? o->device : vx_device_at(0)->name;
     const vx_device_class *cls = vx_device_find(name);
     if (!cls) {
-        list_devices(text, sizeof text);
+        list_names(text, sizeof text, vitx_device_name);
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name, text);
     }
     const char *precision = find_precision(cls, o->precision);
-    if (!precision)
-        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
-                       cls->precisions[0]);
+    if (!precision) {
+        list_names(text, sizeof text, cls->precision_at);
+        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision, text);
+    }
     c->env = (vx_device_env){.alloc = context_alloc, .release = context_release,
                              .parallel = context_parallel, .log = context_log, .owner = c,
                              .workers = vx_pool_threads(c->pool)};
-    int failed = cls->open(&c->dev, &c->env, precision, VX_CPU_ALL, text, sizeof text);
+    int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
         c->dev = NULL;
-    const vx_dims dims = {.batch = c->max_batch, .tokens = vx_arch_tokens(a), .width = a->width,
-                          .heads = a->heads, .head_width = a->head_width, .hidden = a->hidden,
-                          .channels = a->channels, .patch_height = a->patch_height,
-                          .patch_width = a->patch_width, .classes = a->classes};
+    const vx_dims dims = dims_of(c);
     if (!failed)
         failed = cls->reserve(c->dev, &dims, text, sizeof text);
     if (failed)
@@ -160,19 +171,20 @@ static int create(vitx_context *c, const vitx_context_opts *o)
 
 int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_context_opts *opts)
 {
-    static const vitx_context_opts defaults = VITX_CONTEXT_OPTS_INIT;
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
     if (!out)
         return vx_fail(VITX_INVALID, "vitx_context_create: out is NULL");
     *out = NULL;
     if (!model)
         return vx_fail(VITX_INVALID, "vitx_context_create: model is NULL");
-    if (opts)
-        VX_CHECK_STRUCT(opts, vitx_context_opts);
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_context_opts, progress_payload));
     vitx_context *c;
     VX_TRY(vx_new(&c, &model->hooks, 1, sizeof *c, "a context"));
     c->hooks = model->hooks;
     c->model = model;
-    const int status = create(c, opts ? opts : &defaults);
+    c->arch = model->arch;
+    c->recipe = model->recipe;
+    const int status = create(c, &o);
     if (status != VITX_OK) {
         vitx_context_free(c);
         return status;
@@ -215,14 +227,8 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
 {
     if (!out || !context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
-    VX_CHECK_STRUCT(out, vitx_context_info);
-    const vx_arch *a = &context->model->arch;
-    const vx_dims dims = {.batch = context->max_batch, .tokens = vx_arch_tokens(a), .width = a->width,
-                          .heads = a->heads, .head_width = a->head_width, .hidden = a->hidden,
-                          .channels = a->channels, .patch_height = a->patch_height,
-                          .patch_width = a->patch_width, .classes = a->classes};
-    *out = (vitx_context_info){.struct_size = sizeof *out,
-                               .device = context->dev->cls->name,
+    const vx_dims dims = dims_of(context);
+    const vitx_context_info info = {.device = context->dev->cls->name,
                                .precision = context->weights->precision,
                                .kernels = context->dev->kernels,
                                .threads = vx_pool_threads(context->pool),
@@ -231,7 +237,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
                                .activation_bytes = context->memory_bytes +
                                    context->dev->cls->reserve_bytes(context->dev, &dims),
                                .trace_bytes = context->trace.bytes};
-    return VITX_OK;
+    return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
 }
 
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what)
@@ -259,7 +265,7 @@ int vx_context_sync(vitx_context *c)
 void vx_context_begin(vitx_context *c, int batches)
 {
     c->progress_done = 0;
-    c->progress_total = (int64_t)batches * c->model->arch.depth;
+    c->progress_total = (int64_t)batches * c->arch.depth;
 }
 
 int vx_context_tick(vitx_context *c)

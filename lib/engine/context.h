@@ -40,6 +40,8 @@ struct vitx_context {
     vitx_hooks hooks;
     vitx_model *model;
     const vx_weights *weights; /* the model's */
+    vx_arch arch;              /* what is run: the model's, with the grid of this context's input  */
+    vitx_recipe recipe;        /* the model's, likewise. Nobody below reads model->arch or ->recipe */
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;

@@ -26,8 +26,8 @@ static void embed(const forward *f)
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
         .y = act->x, .image = act->input, .w = &f->w->patch, .prefix = f->w->prefix, .pos = f->w->pos,
-        .batch = f->batch, .channels = a->channels, .height = f->c->model->recipe.input_height,
-        .width = f->c->model->recipe.input_width,
+        .batch = f->batch, .channels = a->channels, .height = f->c->recipe.input_height,
+        .width = f->c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
     if (f->w->norm_pre_w)
         f->ops->layernorm(f->dev, act->x, f->width, act->x, f->width, f->w->norm_pre_w,
@@ -101,7 +101,7 @@ static void classify(const forward *f)
 int vx_forward(vitx_context *c, int batch, const vx_plan *plan)
 {
     static const vx_recorded nothing = {0};
-    const vx_arch *a = &c->model->arch;
+    const vx_arch *a = &c->arch;
     const forward f = {.c = c,
                        .arch = a,
                        .w = c->weights,
@@ -114,7 +114,7 @@ int vx_forward(vitx_context *c, int batch, const vx_plan *plan)
                        .attention_width = a->heads * a->head_width};
     embed(&f);
     for (int l = 0; l < a->depth; l++) {
-        vx_recorded record = plan ? plan->layers[l] : nothing;
+        vx_recorded record = plan ? plan->attention[l] : nothing;
         record.batch = batch; /* placed for max_batch, filled for this batch */
         block(&f, l, &record, l == a->depth - 1 && a->pool == VX_POOL_TOKEN);
         VX_TRY(vx_context_tick(c));

@@ -4,25 +4,25 @@
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks)
 {
     out->depth = arch->depth;
-    return vx_new(&out->layers, hooks, (size_t)arch->depth, sizeof *out->layers, "the trace's plan");
+    return vx_new(&out->attention, hooks, (size_t)arch->depth, sizeof *out->attention, "the trace's plan");
 }
 
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks)
 {
-    vx_release(hooks, plan->layers);
-    plan->layers = NULL;
+    vx_release(hooks, plan->attention);
+    plan->attention = NULL;
 }
 
 void vx_plan_clear(vx_plan *plan)
 {
     for (int l = 0; l < plan->depth; l++)
-        plan->layers[l] = (vx_recorded){0};
+        plan->attention[l] = (vx_recorded){0};
 }
 
-void vx_plan_need(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query)
+void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query)
 {
     for (int l = first; l <= last; l++) {
-        vx_recorded *r = &plan->layers[l];
+        vx_recorded *r = &plan->attention[l];
         const bool same = r->keep == keep && (keep != VX_KEEP_FUSED || r->fuse == fuse) &&
                           (keep != VX_KEEP_ROW || r->query == query);
         if (r->keep == VX_KEEP_NONE)
@@ -49,7 +49,7 @@ size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch)
 void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch)
 {
     for (int l = 0; l < plan->depth; l++) {
-        vx_recorded *r = &plan->layers[l];
+        vx_recorded *r = &plan->attention[l];
         if (r->keep == VX_KEEP_NONE)
             continue;
         r->batch = batch;

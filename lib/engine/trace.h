@@ -17,15 +17,16 @@
 
 typedef struct vx_plan {
     int depth;
-    vx_recorded *layers; /* [depth]; data is set by vx_plan_place */
+    vx_recorded *attention; /* [depth]; data is set by vx_plan_place */
 } vx_plan;
 
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks);
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks);
 void vx_plan_clear(vx_plan *plan);
 
-/* Adds a need for blocks first..last, stored as f32. fuse counts with FUSED, query with ROW. */
-void vx_plan_need(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query);
+/* Adds a need for the attention of blocks first..last, stored as f32. fuse counts with FUSED, query
+ * with ROW. */
+void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query);
 
 /* Bytes of one picture's record of one block. */
 size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch);

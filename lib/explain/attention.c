@@ -9,10 +9,15 @@
 
 #include "explain/method.h"
 
+typedef struct settings {
+    vx_fuse fuse;
+} settings;
+
 static int prepare(vx_job *job, vx_plan *need)
 {
-    VX_TRY(vx_setting_fuse(&job->set.attention.fuse, job));
-    vx_plan_need(need, job->layer_first, job->layer_last, VX_KEEP_ROW, VX_FUSE_MEAN, job->query);
+    settings *set = job->settings;
+    VX_TRY(vx_setting_fuse(&set->fuse, job));
+    vx_plan_need_attention(need, job->layer_first, job->layer_last, VX_KEEP_ROW, VX_FUSE_MEAN, job->query);
     return VITX_OK;
 }
 
@@ -30,8 +35,9 @@ static void fuse_rows(float *out, const float *rows, const vx_arch *a, int head,
     }
 }
 
-static int run(const vx_job *job, int i, float *out)
+static int run(const vx_job *job, int i, vitx_map *map)
 {
+    const settings *set = job->settings;
     const vx_arch *a = job->arch;
     vitx_context *c = job->context;
     const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
@@ -41,14 +47,15 @@ static int run(const vx_job *job, int i, float *out)
     VX_TRY(vx_block_reserve(c, &c->work, row * sizeof(float), "attention rows"));
     float *rows;
     VX_TRY(vx_new(&rows, &scratch, row, sizeof *rows, "attention rows"));
+    float *out = map->values;
     int status = VITX_OK;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
-        const vx_recorded record = vx_recorded_picture(&c->need.layers[l], a, i);
+        const vx_recorded record = vx_job_attention(job, l, i);
         c->dev->ops.attn_row(c->dev, c->work.memory, &record, job->query, a->prefix);
         c->dev->cls->download(c->dev, rows, c->work.memory, row * sizeof(float));
         status = vx_context_sync(c);
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
-            fuse_rows(out, rows, a, h, job->set.attention.fuse);
+            fuse_rows(out, rows, a, h, set->fuse);
     }
     vx_release(&scratch, rows);
     return status;
@@ -63,6 +70,7 @@ const vx_method vx_method_attention = {
     .reference = "Vaswani et al. 2017; shown as maps by Caron et al. 2021 (DINO)",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
     .prepare = prepare,
     .run = run,
 };

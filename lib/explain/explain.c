@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/structs.h"
 #include "explain/method.h"
 
 #define VX_METHOD(name) extern const vx_method vx_method_##name;
@@ -24,27 +25,28 @@ int vitx_method_count(void)
     return (int)(sizeof methods / sizeof methods[0]);
 }
 
-void vitx_explain_opts_init(vitx_explain_opts *out)
+void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size)
 {
-    *out = (vitx_explain_opts)VITX_EXPLAIN_OPTS_INIT;
+    const vitx_explain_opts full = VITX_EXPLAIN_OPTS_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-void vitx_method_info_init(vitx_method_info *out)
+void vitx_method_info_init(vitx_method_info *out, size_t struct_size)
 {
-    *out = (vitx_method_info)VITX_METHOD_INFO_INIT;
+    const vitx_method_info full = VITX_METHOD_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
 int vitx_method_get(vitx_method_info *out, int index)
 {
     if (!out)
         return vx_fail(VITX_INVALID, "vitx_method_get: out is NULL");
-    VX_CHECK_STRUCT(out, vitx_method_info);
     const vx_method *m = vx_method_at(index);
     if (!m)
         return vx_fail(VITX_INVALID, "method %d: there are %d", index, vitx_method_count());
-    *out = (vitx_method_info){sizeof *out, m->name, m->summary, m->cost, m->reference, m->uses_target,
-                              m->options, m->option_count};
-    return VITX_OK;
+    const vitx_method_info info = {sizeof info, m->name, m->summary, m->cost, m->reference, m->uses_target,
+                                   m->options, m->option_count};
+    return VX_STRUCT_WRITE(out, &info, vitx_method_info, option_count);
 }
 
 /* ------------------------------------------------------------------ options to jobs -------- */
@@ -68,10 +70,10 @@ static int find_method(const vx_method **out, const char *name)
 
 static int check_settings(const vx_job *job)
 {
-    if (job->opts->set_count < 0 || (job->opts->set_count > 0 && !job->opts->set))
-        return vx_fail(VITX_INVALID, "set_count = %d does not fit set", job->opts->set_count);
-    for (int i = 0; i < job->opts->set_count; i++) {
-        const char *text = job->opts->set[i];
+    if (job->opts.set_count < 0 || (job->opts.set_count > 0 && !job->opts.set))
+        return vx_fail(VITX_INVALID, "set_count = %d does not fit set", job->opts.set_count);
+    for (int i = 0; i < job->opts.set_count; i++) {
+        const char *text = job->opts.set[i];
         const char *equals = text ? strchr(text, '=') : NULL;
         if (!equals)
             return vx_fail(VITX_INVALID, "option \"%s\" is not key=value", text ? text : "");
@@ -97,11 +99,13 @@ static int resolve_range(int *first, int *last, int asked, int automatic, int co
     return VITX_OK;
 }
 
-static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *opts)
+static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 {
-    const vx_arch *a = &c->model->arch;
-    VX_CHECK_STRUCT(opts, vitx_explain_opts);
-    *job = (vx_job){.context = c, .arch = a, .opts = opts};
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_explain_opts *opts = &job->opts;
+    *job = (vx_job){.context = c, .arch = a, .opts = VITX_EXPLAIN_OPTS_INIT};
+    VX_TRY(VX_STRUCT_READ(&job->opts, given, vitx_explain_opts, set_count));
     VX_TRY(find_method(&job->method, opts->method));
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth, "layer"));
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
@@ -113,6 +117,8 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *op
         return vx_fail(VITX_INVALID, "target %d is out of range: the model has classes 0 to %d", opts->target,
                        a->classes - 1);
     VX_TRY(check_settings(job));
+    if (job->method->settings_size)
+        VX_TRY(vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
     return job->method->prepare(job, &c->need);
 }
 
@@ -127,23 +133,28 @@ static int top_class(const float *logits, int count)
     return best;
 }
 
-/* The map of picture `i` of the batch that has just run. */
-static int make_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
+vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
+{
+    return vx_recorded_picture(&job->context->need.attention[layer], job->arch, i);
+}
+
+/* The map of picture `i` of the batch that has just run, still without values. */
+static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
 {
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const float *logits = c->host_logits + (size_t)i * (size_t)a->classes;
-    const int target = job->opts->target == VITX_AUTO ? top_class(logits, a->classes) : job->opts->target;
+    const int target = job->opts.target == VITX_AUTO ? top_class(logits, a->classes) : job->opts.target;
     vitx_map_info info = {.struct_size = sizeof info, .method = job->method->name, .target = target,
                           .logit = logits[target],
                           .probability = c->host_probabilities[(size_t)i * (size_t)a->classes + (size_t)target],
-                          .layer = job->opts->layer == VITX_ALL ? VITX_ALL : job->layer_first,
-                          .head = job->opts->head, .query = job->query,
+                          .layer = job->opts.layer == VITX_ALL ? VITX_ALL : job->layer_first,
+                          .head = job->opts.head, .query = job->query,
                           .grid_height = a->grid_height, .grid_width = a->grid_width,
                           .picture_height = image->height, .picture_width = image->width};
-    if (job->layer_last > job->layer_first || job->opts->layer == VITX_ALL)
+    if (job->layer_last > job->layer_first || job->opts.layer == VITX_ALL)
         info.shape[info.rank++] = job->layer_last - job->layer_first + 1;
-    if (job->opts->head == VITX_ALL)
+    if (job->opts.head == VITX_ALL)
         info.shape[info.rank++] = a->heads;
     info.shape[info.rank++] = a->grid_height;
     info.shape[info.rank++] = a->grid_width;
@@ -153,10 +164,7 @@ static int make_map(vitx_map **out, const vx_job *job, const vitx_image *image, 
     vx_placement placement = c->placements[i];
     placement.input_h = a->grid_height * a->patch_height;
     placement.input_w = a->grid_width * a->patch_width;
-    VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
-    VX_TRY(job->method->run(job, i, (*out)->values));
-    vx_map_finish(*out);
-    return VITX_OK;
+    return vx_map_create(out, &info, &placement, &c->hooks);
 }
 
 static int explain_batch(vitx_map **out, vitx_context *c, const vitx_image *const *images, int n,
@@ -165,7 +173,13 @@ static int explain_batch(vitx_map **out, vitx_context *c, const vitx_image *cons
     VX_TRY(vx_context_run(c, images, n, &c->need));
     for (int i = 0; i < n; i++)
         for (int j = 0; j < m; j++)
-            VX_TRY(make_map(&out[(size_t)i * (size_t)m + (size_t)j], &jobs[j], images[i], i));
+            VX_TRY(create_map(&out[(size_t)i * (size_t)m + (size_t)j], &jobs[j], images[i], i));
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < m; j++) {
+            vitx_map *map = out[(size_t)i * (size_t)m + (size_t)j];
+            VX_TRY(jobs[j].method->run(&jobs[j], i, map));
+            vx_map_finish(map);
+        }
     return VITX_OK;
 }
 
@@ -173,8 +187,10 @@ static int explain_all(vitx_map **out, vitx_context *c, const vitx_image *const 
                        const vitx_explain_opts *opts, vx_job *jobs, int m)
 {
     vx_plan_clear(&c->need);
-    for (int j = 0; j < m; j++)
-        VX_TRY(prepare_job(&jobs[j], c, &opts[j]));
+    /* The caller's array may be of structs of an older, shorter version: his size is the step. */
+    const char *given = (const char *)opts;
+    for (int j = 0; j < m; j++, given += opts->struct_size)
+        VX_TRY(prepare_job(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
     vx_context_begin(c, (n - 1) / c->max_batch + 1);
     for (int at = 0; at < n; at += c->max_batch) {
         const int count = n - at < c->max_batch ? n - at : c->max_batch;
@@ -199,6 +215,8 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
     const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     const int status = explain_all(out, context, images, n, opts, jobs, m);
+    for (int j = 0; j < m; j++)
+        vx_release(&scratch, jobs[j].settings);
     vx_release(&scratch, jobs);
     for (size_t i = 0; status != VITX_OK && i < count; i++) {
         vitx_map_free(out[i]);

@@ -4,7 +4,8 @@
  * A method is one file that ends in one const vx_method, and one row in methods.def. It runs in two
  * steps: `prepare` checks the job and writes down what the forward pass must record; `run` turns
  * the recordings of one picture into the values of its map. Between the two lies one forward pass
- * that serves all methods of the call.
+ * that serves all methods of the call. What `prepare` works out for `run` is a struct of the
+ * method's own file: job->settings.
  */
 #ifndef VX_EXPLAIN_METHOD_H
 #define VX_EXPLAIN_METHOD_H
@@ -19,21 +20,11 @@ typedef struct vx_job {
     const vx_method *method;
     vitx_context *context;
     const vx_arch *arch;
-    const vitx_explain_opts *opts;
+    vitx_explain_opts opts;      /* read: complete, whatever version the caller's was */
+    void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or -1: mean over the patch rows    */
-    union {                      /* what prepare worked out for run             */
-        struct {
-            vx_fuse fuse;
-        } attention;
-        struct {
-            vx_fuse fuse;
-            int start;
-            double discard;
-            bool compat;
-        } rollout;
-    } set;
 } vx_job;
 
 struct vx_method {
@@ -41,14 +32,19 @@ struct vx_method {
     bool uses_target;
     const vitx_method_option *options; /* [option_count] */
     int option_count;
-    /* Reads the options into job->set and adds to `need`. */
+    size_t settings_size;              /* of the method's own struct; 0: none */
+    /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
-    /* The map of picture `i` of the batch: out [layers, heads, gh, gw] without gaps. */
-    int (*run)(const vx_job *job, int i, float *out);
+    /* The map of picture `i` of the batch: fills map->values [layers, heads, gh, gw], in the shape
+     * that map->info has already. Info of every map of the batch is complete before the first run. */
+    int (*run)(const vx_job *job, int i, vitx_map *map);
 };
 
 /* By index, NULL past the last. */
 const vx_method *vx_method_at(int index);
+
+/* What block `layer` left behind for picture `i` of the batch. */
+vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
 
 /* The value of an option: what was set last, else its default. Unknown keys were refused before. */
 const char *vx_setting(const vx_job *job, const char *key);

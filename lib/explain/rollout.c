@@ -17,19 +17,27 @@
 
 #include "explain/method.h"
 
+typedef struct settings {
+    vx_fuse fuse;
+    int start;
+    double discard;
+    bool compat;
+} settings;
+
 static int prepare(vx_job *job, vx_plan *need)
 {
+    settings *set = job->settings;
     int compat;
-    VX_TRY(vx_setting_fuse(&job->set.rollout.fuse, job));
-    VX_TRY(vx_setting_number(&job->set.rollout.discard, job, "discard", 0, 1));
-    if (job->set.rollout.discard == 1)
+    VX_TRY(vx_setting_fuse(&set->fuse, job));
+    VX_TRY(vx_setting_number(&set->discard, job, "discard", 0, 1));
+    if (set->discard == 1)
         return vx_fail(VITX_INVALID, "rollout: discard=%s: below 1 is expected, or nothing is left",
                        vx_setting(job, "discard"));
-    VX_TRY(vx_setting_int(&job->set.rollout.start, job, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
     VX_TRY(vx_setting_choice(&compat, job, "compat"));
-    job->set.rollout.compat = compat == 1;
-    vx_plan_need(need, job->set.rollout.start, job->layer_last,
-                 job->head_first < 0 ? VX_KEEP_FUSED : VX_KEEP_ALL, job->set.rollout.fuse, 0);
+    set->compat = compat == 1;
+    vx_plan_need_attention(need, set->start, job->layer_last,
+                           job->head_first < 0 ? VX_KEEP_FUSED : VX_KEEP_ALL, set->fuse, 0);
     return VITX_OK;
 }
 
@@ -49,13 +57,14 @@ static void layout(rows *r, vx_arena *arena, int tokens)
 static const float *fused(const vx_job *job, const vx_recorded *r, int head, float *space)
 {
     vx_device *dev = job->context->dev;
-    const bool discard = job->set.rollout.discard > 0;
+    const settings *set = job->settings;
+    const bool discard = set->discard > 0;
     if (r->keep == VX_KEEP_FUSED && r->store == VX_STORE_F32 && !discard)
         return r->data;
     const int t = r->tokens;
-    dev->ops.attn_fuse(dev, space, r, job->set.rollout.fuse, head);
+    dev->ops.attn_fuse(dev, space, r, set->fuse, head);
     if (discard)
-        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * job->set.rollout.discard), 1, 1, t);
+        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard), 1, 1, t);
     return space;
 }
 
@@ -63,16 +72,17 @@ static const float *fused(const vx_job *job, const vx_recorded *r, int head, flo
 static int roll(const vx_job *job, int i, int layer, int head, rows *r, float *host, float *out)
 {
     vitx_context *c = job->context;
+    const settings *set = job->settings;
     const vx_arch *a = job->arch;
     const int tokens = vx_arch_tokens(a), patches = tokens - a->prefix;
     const size_t bytes = (size_t)tokens * sizeof(float);
-    const vx_norm norm = job->set.rollout.compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;
+    const vx_norm norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;
 
     for (int t = 0; t < tokens; t++)
         host[t] = job->query >= 0 ? (float)(t == job->query) : t < a->prefix ? 0.0f : 1.0f / (float)patches;
     c->dev->cls->upload(c->dev, r->now, host, bytes);
-    for (int l = layer; l >= job->set.rollout.start; l--) {
-        const vx_recorded record = vx_recorded_picture(&c->need.layers[l], a, i);
+    for (int l = layer; l >= set->start; l--) {
+        const vx_recorded record = vx_job_attention(job, l, i);
         const float *f = fused(job, &record, head, r->fused);
         c->dev->ops.rollout_step(c->dev, r->next, r->now, f, norm, 1, tokens);
         float *swap = r->now;
@@ -94,9 +104,10 @@ static void divide_by_max(float *plane, int count)
         plane[p] /= max;
 }
 
-static int run(const vx_job *job, int i, float *out)
+static int run(const vx_job *job, int i, vitx_map *map)
 {
     vitx_context *c = job->context;
+    const settings *set = job->settings;
     const int tokens = vx_arch_tokens(job->arch), patches = tokens - job->arch->prefix;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     rows r;
@@ -109,11 +120,12 @@ static int run(const vx_job *job, int i, float *out)
     layout(&r, &arena, tokens);
     float *host;
     VX_TRY(vx_new(&host, &scratch, (size_t)tokens, sizeof *host, "a row of the rollout"));
+    float *out = map->values;
     int status = VITX_OK;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++)
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += patches) {
             status = roll(job, i, l, h, &r, host, out);
-            if (job->set.rollout.compat)
+            if (set->compat)
                 divide_by_max(out, patches);
         }
     vx_release(&scratch, host);
@@ -134,6 +146,7 @@ const vx_method vx_method_rollout = {
     .reference = "Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
     .prepare = prepare,
     .run = run,
 };

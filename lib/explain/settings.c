@@ -16,9 +16,9 @@ static const vitx_method_option *find_option(const vx_method *method, const char
 const char *vx_setting(const vx_job *job, const char *key)
 {
     const size_t length = strlen(key);
-    for (int i = job->opts->set_count - 1; i >= 0; i--)
-        if (strncmp(job->opts->set[i], key, length) == 0 && job->opts->set[i][length] == '=')
-            return job->opts->set[i] + length + 1;
+    for (int i = job->opts.set_count - 1; i >= 0; i--)
+        if (strncmp(job->opts.set[i], key, length) == 0 && job->opts.set[i][length] == '=')
+            return job->opts.set[i] + length + 1;
     const vitx_method_option *option = find_option(job->method, key, length);
     return option ? option->fallback : "";
 }

@@ -297,9 +297,9 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
 /* The class's own string for a precision, which lives as long as the class. */
 static const char *find_precision(const vx_device_class *cls, const char *precision)
 {
-    for (const char *const *p = cls->precisions; *p; p++)
-        if (strcmp(*p, precision) == 0)
-            return *p;
+    for (int i = 0; cls->precision_at(i); i++)
+        if (strcmp(cls->precision_at(i), precision) == 0)
+            return cls->precision_at(i);
     return NULL;
 }
 
