@@ -11,7 +11,7 @@ B        := build/$(CONFIG)
 OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
-PACKAGES := libcjson zlib stb openblas
+PACKAGES := libcjson zlib
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
@@ -34,8 +34,7 @@ FLAGS_tsan    := -O1 -fsanitize=thread
 SANITIZE := $(FLAGS_$(CONFIG))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
-ALL_CFLAGS = -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) \
-             $(SANITIZE) $(ISA) $(CFLAGS)
+ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs libcjson zlib)) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
@@ -54,6 +53,7 @@ ifneq ($(MISSING),)
 # ------------------------------------- something is missing: install it, then start again --
 GOALS := $(filter-out help clean,$(or $(MAKECMDGOALS),all))
 .PHONY: $(GOALS) install-deps
+.NOTPARALLEL:
 $(GOALS): install-deps
 	$(Q)$(MAKE) --no-print-directory $@
 install-deps:
@@ -66,6 +66,13 @@ all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli        ## build the libr
 $(OUT)/libvitx.a: $(LIB_OBJ)
 	@echo "  AR    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# What everything is built with; another compiler or other flags build everything again.
+BUILT_WITH := $(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
+$(B)/flags: FORCE
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
 
 $(OUT)/libvitx.so: $(LIB_OBJ)
 	@echo "  LINK  $@"
@@ -80,19 +87,20 @@ $(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o:   ISA = $(if $(X86),-mavx2 -mfma -mf16c)
 %_avx512.o: ISA = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(ISA) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 
 # The examples see what a user sees: the public headers and the shared library.
-$(B)/example_c: docs/examples/example.c $(OUT)/libvitx.so
+$(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
+$(B)/example_c: docs/examples/example.c
 	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
-$(B)/example_cpp: docs/examples/example.cpp $(OUT)/libvitx.so include/vitx/vitx.hpp
+$(B)/example_cpp: docs/examples/example.cpp
 	$(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 
 tests: all $(TESTS) $(EXAMPLES)
@@ -122,7 +130,7 @@ install: all                                                   ## install under 
 	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
 	$(Q)install -m 755 $(OUT)/vitx-cli $(DESTDIR)$(PREFIX)/bin
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' tools/vitx.pc.in \
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS@|$(LIBS)|' tools/vitx.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc
 
 uninstall:                                                     ## remove what install put there
@@ -145,7 +153,7 @@ info:                                                          ## what was found
 	@echo "cjson     $(shell $(PKG) --modversion libcjson)"
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
 	@echo "check     $(shell $(PKG) --modversion check)"
-	@echo "stb       $(shell $(PKG) --variable=includedir stb)"
+	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"
 endif
 

@@ -10,9 +10,12 @@ need() { case " $missing " in *" $1 "*) ;; *) missing="$missing $1" ;; esac; }
 if command -v pkg-config >/dev/null 2>&1; then
     pkg-config --exists openblas || need libopenblas-dev
     pkg-config --exists check || need check
-    pkg-config --exists stb || need libstb-dev
     pkg-config --exists libcjson || need libcjson-dev
     pkg-config --exists zlib || need zlib1g-dev
+    # Only Debian gives stb a file for pkg-config; the folder's name is the same everywhere.
+    # shellcheck disable=SC2046
+    printf '#include <stb/stb_image.h>\n#include <stb/stb_image_write.h>\n' |
+        ${CC:-cc} $(pkg-config --cflags libcjson 2>/dev/null) -E -x c - >/dev/null 2>&1 || need libstb-dev
 else
     missing=" libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev pkg-config"
 fi
@@ -31,13 +34,19 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
       { apt-get update && apt-get install -y --no-install-recommends $missing; }; } > "$log" 2>&1 ||
         { tail -n 20 "$log" >&2; rm -f "$log"; echo "vitx: apt-get could not install: $missing" >&2; exit 1; }
     rm -f "$log"
-    exit 0
+    left=$("$0" --missing)
+    [ -z "$left" ] && exit 0
+    echo "vitx: installed, but pkg-config or the compiler does not find it: $left" >&2
+    exit 1
 fi
 cat >&2 <<EOF
 vitx needs packages that are not installed: $missing
 Install them and run make again:
   Debian, Ubuntu:  sudo apt-get install -y libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev pkg-config g++
-  Fedora:          sudo dnf install -y openblas-devel check-devel stb-devel cjson-devel zlib-devel pkgconf-pkg-config gcc-c++
-  macOS:           brew install openblas check stb cjson zlib pkgconf
+  Fedora:          sudo dnf install -y openblas-devel check-devel stb_image-devel stb_image_write-devel cjson-devel zlib-devel pkgconf-pkg-config gcc-c++
+  Homebrew:        brew install openblas check cjson zlib pkgconf
+                   export PKG_CONFIG_PATH="\$(brew --prefix openblas)/lib/pkgconfig:\$(brew --prefix zlib)/lib/pkgconfig"
+                   and, because there is no formula for stb, stb_image.h and stb_image_write.h
+                   from https://github.com/nothings/stb into "\$(brew --prefix)/include/stb"
 EOF
 exit 1

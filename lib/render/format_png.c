@@ -64,7 +64,7 @@ static unsigned char *compress_zlib(unsigned char *data, int bytes, int *out_byt
 #define STBIW_REALLOC(memory, bytes) NULL /* only its own zlib would */
 #define STBIW_FREE(memory) stb_release(memory)
 #define STBIW_ZLIB_COMPRESS compress_zlib
-#include <stb_image_write.h>
+#include <stb/stb_image_write.h>
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
