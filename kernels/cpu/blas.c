@@ -22,6 +22,11 @@
  * calling thread without touching the thread count of others: a sequential OpenBLAS, or one with
  * one thread. (openblas_set_num_threads_local() changes the count for all threads where OpenBLAS
  * has its own threads, so it is used with OpenMP only.)
+ *
+ * Every call needs a work buffer, mapped when it is first used (128 MiB of addresses on x86-64, of
+ * which little is touched) and then kept. Where the system refuses one, as under RLIMIT_AS,
+ * OpenBLAS up to at least 0.3.21 tries again for ever. So all buffers that the workers may hold at
+ * once are made when they are announced, each after a look whether there is room.
  */
 #define _GNU_SOURCE /* dlmopen */
 #include "kernels/cpu/blas.h"
@@ -34,15 +39,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifndef VX_OPENBLAS_SONAME
 #define VX_OPENBLAS_SONAME ""
 #endif
 
+#define BUFFER_ROOM ((size_t)256 << 20) /* at least a work buffer of any processor's kernels */
+#define MAX_BUFFERS 512
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct library {
     void *libc, *blas;
     int workers, max_workers; /* that may call at once: now, at most */
+    int buffers;              /* work buffers known to be there */
+    void *buffer[MAX_BUFFERS];
     int (*set_threads_local)(int);
     vx_sgemm_fn *sgemm;
     vx_blas face;
@@ -194,7 +205,8 @@ static int examine(char *why, size_t why_size)
     /* Each call holds one of 2 * MAX_THREADS buffers, 50 at least; when they are used up OpenBLAS
      * prints a warning and takes more. */
     const int buffers = 2 * config_number(config, "MAX_THREADS=", 1);
-    library.max_workers = buffers > 50 ? buffers : 50;
+    library.max_workers = buffers > MAX_BUFFERS ? MAX_BUFFERS : buffers > 50 ? buffers : 50;
+    library.buffers = 0;
     int length = 0;
     if (sscanf(config, "OpenBLAS %*s%n", &length) == EOF || length > 40)
         length = 0;
@@ -234,18 +246,61 @@ static int load(int avx512, char *why, size_t why_size)
     return 0;
 }
 
+/* Whether `bytes` more could be mapped now. */
+static int has_room(size_t bytes)
+{
+    void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return 0;
+    munmap(room, bytes);
+    return 1;
+}
+
+static void remember(void *buffer)
+{
+    for (int i = 0; i < library.buffers; i++)
+        if (library.buffer[i] == buffer)
+            return;
+    library.buffer[library.buffers++] = buffer;
+}
+
+/* Makes OpenBLAS map `count` buffers: takes one after the other until so many different ones have
+ * been seen, then gives all back. Others' calls hold known ones meanwhile, so there are never more
+ * than `count` in use. Where its allocator is hidden, room for them all has to be enough. */
+static int make_buffers(int count)
+{
+    void *(*take)(int), *held[MAX_BUFFERS];
+    void (*give)(void *);
+    int n = 0, room = 1;
+    if (!find(&take, library.blas, "blas_memory_alloc") ||
+        !find(&give, library.blas, "blas_memory_free"))
+        return has_room(BUFFER_ROOM * (size_t)count);
+    while (library.buffers < count && n < count && (room = has_room(BUFFER_ROOM)) != 0) {
+        held[n] = take(0);
+        if (!held[n])
+            break;
+        remember(held[n++]);
+    }
+    for (int i = 0; i < n; i++)
+        give(held[i]);
+    return room && library.buffers >= count;
+}
+
 const vx_blas *vx_blas_open(int workers, int avx512, char *why, size_t why_size)
 {
     const vx_blas *blas = NULL;
     pthread_mutex_lock(&lock);
     if (library.blas || load(avx512, why, why_size)) {
-        if (workers <= library.max_workers - library.workers) {
+        if (workers > library.max_workers - library.workers) {
+            snprintf(why, why_size, "OpenBLAS serves %d threads at once, %d are in use",
+                     library.max_workers, library.workers);
+        } else if (!make_buffers(library.workers + workers)) {
+            snprintf(why, why_size, "no room for the work buffers of %d threads", workers);
+        } else {
             library.workers += workers;
             blas = &library.face;
             snprintf(why, why_size, "%s", library.face.name);
-        } else {
-            snprintf(why, why_size, "OpenBLAS serves %d threads at once, %d are in use",
-                     library.max_workers, library.workers);
         }
     }
     pthread_mutex_unlock(&lock);
