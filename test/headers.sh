@@ -1,6 +1,6 @@
 #!/bin/bash
-# headers.sh: every public header compiles alone, as C11 and as C++11, without a warning. CC and
-# CXX choose the compilers.
+# headers.sh: every public header compiles alone, as C11 and as C++11, without a warning, and so
+# does a program that uses every _INIT macro. CC and CXX choose the compilers.
 set -u
 failed=0
 
@@ -23,4 +23,25 @@ for path in include/vitx/*.h; do
 done
 # shellcheck disable=SC2086
 check vitx.hpp c++ ${CXX:-c++} -std=c++11
+
+# VITX_MODEL_OPTS_INIT starts a vitx_model_opts.
+macros=$(sed -n 's/^#define VITX_\([A-Z_]*\)_INIT .*/\1/p' include/vitx/*.h)
+[ "$(wc -w <<< "$macros")" -ge 11 ] || { echo "few _INIT macros were found: $macros"; failed=1; }
+program=$(
+    printf '#include <vitx/vitx.h>\nint main(void)\n{\n'
+    for macro in $macros; do
+        printf 'vitx_%s x%s = VITX_%s_INIT;\nif (x%s.struct_size != sizeof(vitx_%s)) return 1;\n' \
+            "${macro,,}" "$macro" "$macro" "$macro" "${macro,,}"
+    done
+    printf 'return 0;\n}\n'
+)
+strict="-Iinclude -Wall -Wextra -Wpedantic -Wshadow -Wmissing-field-initializers -Werror -fsyntax-only"
+for standard in c11 c++11 c++17 c++20; do
+    case $standard in c11) compiler="${CC:-cc} -x c" ;; *) compiler="${CXX:-c++} -x c++" ;; esac
+    # shellcheck disable=SC2086
+    $compiler -std=$standard $strict - <<< "$program" || {
+        echo "the _INIT macros do not compile as $standard"
+        failed=1
+    }
+done
 exit $failed

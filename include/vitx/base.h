@@ -31,9 +31,9 @@
 #define VITX_API
 #endif
 
-/* An option or info struct with its size set and all else zero. */
+/* An option or info struct with its size set and all else zero; in C++, a value (C++11). */
 #ifdef __cplusplus
-#define VITX_SIZED(type) { sizeof(type) }
+#define VITX_SIZED(type) [] { type sized_ = type(); sized_.struct_size = sizeof(type); return sized_; }()
 #else
 #define VITX_SIZED(type) { .struct_size = sizeof(type) }
 #endif
