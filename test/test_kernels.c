@@ -6,259 +6,14 @@
  *     test_kernels --bench          times every operation and version (make bench)
  *     test_kernels --bench linear   those whose name or version holds a word
  *
- * A `bed` is a device opened with some features withheld and some number of threads. Versions that
- * this machine lacks are skipped with a line.
+ * A row of ops.def needs a test_<operation>__matches_reference here, or this file does not compile.
  */
-#define _GNU_SOURCE /* RTLD_DEFAULT */
-#include <dlfcn.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/pool.h"
-#include "kernels/bits.h"
-#include "kernels/cpu/cpu.h"
-#include "kernels/device.h"
-#include "util.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define QUICK 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define QUICK 1
-#endif
-#endif
-#ifndef QUICK
-#define QUICK 0
-#endif
-
-/* ck_assert_msg(), without the line that Check writes to a file for every assertion that holds:
- * there are millions, and --bench runs outside of Check. */
-#define expect(condition, ...)                                                                     \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg(__VA_ARGS__);                                                             \
-    } while (0)
-
-/* ------------------------------------------------------------------------------ the bed ---- */
-
-static const struct version {
-    const char *name, *device;
-    unsigned features;
-    const char *must_say[2]; /* what dev->kernels holds where the version is there */
-} versions[] = {
-    {"cpu, all", "cpu", VX_FEATURES_ALL, {"", ""}},
-    {"cpu, avx512, BLAS", "cpu", VX_FEATURES_ALL, {"avx512", "OpenBLAS"}},
-    {"cpu, avx2, BLAS", "cpu", VX_CPU_AVX2 | VX_CPU_BLAS, {"avx2", "OpenBLAS"}},
-    {"cpu, avx512", "cpu", VX_CPU_AVX512 | VX_CPU_AVX2, {"avx512", "own"}},
-    {"cpu, avx2", "cpu", VX_CPU_AVX2, {"avx2", "own"}},
-    {"cpu, baseline", "cpu", 0, {"baseline", "own"}},
-    {"ref", "ref", VX_FEATURES_ALL, {"scalar", ""}},
-};
-enum { VERSIONS = sizeof versions / sizeof *versions, MOST_THREADS = 3 };
-
-typedef struct bed {
-    vx_device *dev;
-    vx_pool *pool;
-    int allocations_left; /* -1: any number */
-    const struct version *version;
-} bed;
-
-static void *bed_alloc(size_t bytes, void *owner)
-{
-    bed *b = owner;
-    if (b->allocations_left == 0)
-        return NULL;
-    b->allocations_left -= b->allocations_left > 0;
-    return malloc(bytes);
-}
-
-static void bed_release(void *memory, void *owner)
-{
-    (void)owner;
-    free(memory);
-}
-
-static void bed_parallel(void (*task)(void *, int, int), void *arg, int count, void *owner)
-{
-    vx_pool_run(((bed *)owner)->pool, task, arg, count);
-}
-
-static vx_device_env bed_env(bed *b)
-{
-    return (vx_device_env){bed_alloc, bed_release, bed_parallel, NULL, b, vx_pool_threads(b->pool)};
-}
-
-static const vx_dims largest = {.batch = 3,
-                                .tokens = 197,
-                                .width = 192,
-                                .heads = 12,
-                                .head_width = 64,
-                                .hidden = 768,
-                                .channels = 3,
-                                .patch_height = 16,
-                                .patch_width = 16,
-                                .classes = 1000};
-
-/* Index runs over the versions and 1 to 3 threads. false: this machine lacks the version. */
-static bool bed_open(bed *b, int index, const vx_dims *dims)
-{
-    char err[200] = "";
-    vitx_hooks hooks;
-    expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
-    *b = (bed){.allocations_left = -1, .version = &versions[index / MOST_THREADS]};
-    expect(vx_pool_create(&b->pool, &hooks, 1 + index % MOST_THREADS) == 0, "no threads");
-    const vx_device_env env = bed_env(b);
-    const vx_device_class *cls = vx_device_find(b->version->device);
-    expect(cls->open(&b->dev, &env, "auto", b->version->features, err, sizeof err) == 0, "%s", err);
-    expect(cls->reserve(b->dev, dims, err, sizeof err) == 0, "%s", err);
-    if (strstr(b->dev->kernels, b->version->must_say[0]) &&
-        strstr(b->dev->kernels, b->version->must_say[1]))
-        return true;
-    if (index % MOST_THREADS == 0)
-        printf("skipped: \"%s\" is not on this machine (%s)\n", b->version->name, b->dev->kernels);
-    cls->close(b->dev);
-    vx_pool_free(b->pool);
-    return false;
-}
-
-static void bed_close(bed *b)
-{
-    char err[200];
-    expect(b->dev->cls->sync(b->dev, err, sizeof err) == 0, "%s", err);
-    b->dev->cls->close(b->dev);
-    vx_pool_free(b->pool);
-}
-
-/* ----------------------------------------------------------------------- guarded memory ---- */
-
-/* Outputs lie between guards and begin at no particular alignment; what nobody writes keeps its
- * pattern, a NaN that no computation gives. Inputs are exactly as large as they are, for the
- * address sanitizer. */
-enum { GUARD = 37, MOST_BLOCKS = 16 };
-static const uint32_t pattern = 0x7fa5c3e1u;
-static struct block {
-    uint32_t *memory;
-    size_t words;
-} blocks[MOST_BLOCKS];
-static int block_count;
-
-static void *output(size_t bytes)
-{
-    expect(block_count < MOST_BLOCKS, "too many outputs");
-    struct block *b = &blocks[block_count++];
-    b->words = (bytes + 3) / 4;
-    b->memory = malloc((b->words + 2 * GUARD) * 4);
-    expect(b->memory != NULL, "no memory");
-    for (size_t i = 0; i < b->words + 2 * GUARD; i++)
-        b->memory[i] = pattern;
-    return b->memory + GUARD;
-}
-
-static float *output_f32(size_t n)
-{
-    return output(n * sizeof(float));
-}
-
-static float *copied(const float *x, size_t n)
-{
-    float *y = output_f32(n);
-    memcpy(y, x, n * sizeof *y);
-    return y;
-}
-
-static bool untouched(float x)
-{
-    return vx_float_bits(x) == pattern;
-}
-
-static void check_guards(const char *what)
-{
-    for (int i = 0; i < block_count; i++)
-        for (size_t j = 0; j < GUARD; j++) {
-            const uint32_t *after = blocks[i].memory + GUARD + blocks[i].words;
-            expect(blocks[i].memory[j] == pattern && after[j] == pattern,
-                   "%s wrote outside its output", what);
-        }
-}
-
-static void free_outputs(void)
-{
-    while (block_count)
-        free(blocks[--block_count].memory);
-}
-
-/* What numbers an input holds. */
-enum kind { NORMAL, LARGE, TINY, CONSTANT, OFFSET, MASKED, KINDS };
-
-static float draw(rng *r, enum kind kind)
-{
-    const float x = rng_normal(r);
-    switch (kind) {
-    case LARGE:
-        return x * 1e18f;
-    case TINY:
-        return x * 1e-40f;
-    case CONSTANT:
-        return 1234.567f;
-    case OFFSET:
-        return 1e4f + x;
-    case MASKED:
-        return rng_int(r, 0, 3) ? x : -1e30f;
-    default:
-        return x * 2;
-    }
-}
-
-static float *input(rng *r, size_t n, enum kind kind)
-{
-    float *x = malloc(n * sizeof *x + (n == 0));
-    expect(x != NULL, "no memory");
-    for (size_t i = 0; i < n; i++)
-        x[i] = draw(r, kind);
-    return x;
-}
-
-static float *weights(rng *r, size_t n, float scale)
-{
-    float *x = input(r, n, NORMAL);
-    for (size_t i = 0; i < n; i++)
-        x[i] *= scale;
-    return x;
-}
-
-/* Both NaN, the same infinity, or within `tolerance` of the larger of |b| and `floor`. */
-static void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,
-                        const char *what)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (isnan(a[i]) && isnan(b[i]) && !untouched(a[i]))
-            continue;
-        const double limit = tolerance * fmax(fabs((double)b[i]), floor);
-        expect(a[i] == b[i] || fabs((double)a[i] - (double)b[i]) <= limit,
-               "%s: element %zu of %zu is %.9g, expected %.9g", what, i, n, (double)a[i],
-               (double)b[i]);
-    }
-}
-
-static const char *say(const bed *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static const char *say(const bed *b, const char *format, ...)
-{
-    static char line[400];
-    va_list args;
-    va_start(args, format);
-    const int n =
-        snprintf(line, sizeof line, "%s, %d threads: ", b->version->name, vx_pool_threads(b->pool));
-    vsnprintf(line + n, sizeof line - (size_t)n, format, args);
-    va_end(args);
-    return line;
-}
-
-static const int sizes[] = {1, 7, 17, 33, 197};
-enum { SIZES = sizeof sizes / sizeof *sizes };
+#include "kernel_bed.h"
 
 /* ------------------------------------------------------------------------ along the rows --- */
 
@@ -458,21 +213,18 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     float *bias = weights(r, (size_t)n, 1), *gamma = weights(r, (size_t)n, 1);
     float *residual = weights(r, rows * ldr, 1);
     float *expected = output_f32(count), *outputs[2] = {output_f32(count), output_f32(count)};
-    void *packed = output(vx_device_find("cpu")->weight_bytes("f32", n, k));
-    b->dev->cls->weight_pack("f32", packed, w, 0, n / 2, n, k);
-    b->dev->cls->weight_pack("f32", packed, w + (size_t)(n / 2) * (size_t)k, n / 2, n - n / 2, n,
-                             k);
-    const vx_weight weight = {packed, parts & BIAS ? bias : NULL, n, k};
+    const vx_weight plain = {w, parts & BIAS ? bias : NULL, n, k};
+    const vx_weight packed = packed_weight(b, w, plain.bias, n, k);
     vx_linear a = {.ldy = (int)ldy,
                    .x = x,
                    .ldx = (int)ldx,
-                   .w = &weight,
                    .ldr = (int)ldr,
                    .gamma = parts & GAMMA ? gamma : NULL,
                    .act = act,
                    .m = m};
     for (int run = 0; run < 3; run++) {
         a.y = run < 2 ? outputs[run] : expected;
+        a.w = run < 2 ? &packed : &plain;
         a.residual = parts & RESIDUAL ? residual : NULL;
         for (size_t i = 0; i < rows && parts & IN_PLACE; i++)
             memcpy(a.y + i * ldy, residual + i * ldr, (size_t)n * sizeof *a.y);
@@ -574,10 +326,10 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
     float *w = weights(r, (size_t)(d * k), 0.1f), *bias = weights(r, (size_t)d, 1);
     float *first = weights(r, (size_t)(prefix * d), 1), *pos = weights(r, (size_t)(gh * gw * d), 1);
     float *y = output_f32(count), *expected = output_f32(count);
-    const vx_weight weight = {w, bias, d, k};
+    const vx_weight plain = {w, bias, d, k}, packed = packed_weight(b, w, bias, d, k);
     vx_patch_embed a = {expected,
                         image,
-                        &weight,
+                        &plain,
                         prefix ? first : NULL,
                         with_pos ? pos : NULL,
                         batch,
@@ -589,6 +341,7 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
                         prefix};
     vx_patch_embed_ref(NULL, &a);
     a.y = y;
+    a.w = &packed;
     b->dev->ops.patch_embed(b->dev, &a);
     check_guards(what);
     expect(product_error(y, expected, count) < TOL_NMSE, "%s", what);
@@ -820,51 +573,72 @@ static vx_recorded make_record(rng *r, vx_keep keep, vx_store store, int batch, 
     return record;
 }
 
-static void recorded_case(bed *b, rng *r, vx_store store, int batch, int heads, int t)
+static void fuse_case(bed *b, rng *r, vx_store store, int batch, int heads, int t)
 {
-    const size_t fused = (size_t)(batch * t) * (size_t)t, row = (size_t)(batch * heads * t);
+    const size_t n = (size_t)(batch * t) * (size_t)t;
     vx_recorded all = make_record(r, VX_KEEP_ALL, store, batch, heads, t);
-    vx_recorded rows = make_record(r, VX_KEEP_ROW, store, batch, heads, t);
     vx_recorded one = make_record(r, VX_KEEP_FUSED, store, batch, heads, t);
-    const char *what = say(b, "attn_fuse or attn_row B%d H%d T%d", batch, heads, t);
-    float *y = output_f32(fused), *expected = output_f32(fused);
-    float *z = output_f32(row), *expected_row = output_f32(row);
+    const char *what = say(b, "attn_fuse B%d H%d T%d", batch, heads, t);
+    float *y = output_f32(n), *expected = output_f32(n);
     for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++)
-        for (int head = -1; head<heads; head += heads> 1 ? heads - 1 : 1) {
+        for (int head = -1; head < heads; head += heads > 1 ? heads - 1 : 1) {
             vx_attn_fuse_ref(NULL, expected, &all, (vx_fuse)fuse, head);
             b->dev->ops.attn_fuse(b->dev, y, &all, (vx_fuse)fuse, head);
-            check_close(y, expected, fused, TOL_KERNEL, 0, what);
+            check_close(y, expected, n, TOL_KERNEL, 0, what);
         }
     vx_attn_fuse_ref(NULL, expected, &one, VX_FUSE_MEAN, -1);
     b->dev->ops.attn_fuse(b->dev, y, &one, VX_FUSE_MEAN, -1);
-    check_close(y, expected, fused, 0, 0, what);
+    check_close(y, expected, n, 0, 0, what);
+    check_guards(what);
+    free_outputs();
+    free(all.data);
+    free(one.data);
+}
+
+static void row_case(bed *b, rng *r, vx_store store, int batch, int heads, int t)
+{
+    const size_t n = (size_t)(batch * heads * t);
+    vx_recorded all = make_record(r, VX_KEEP_ALL, store, batch, heads, t);
+    vx_recorded rows = make_record(r, VX_KEEP_ROW, store, batch, heads, t);
+    const char *what = say(b, "attn_row B%d H%d T%d", batch, heads, t);
+    float *y = output_f32(n), *expected = output_f32(n);
     for (int query = -1; query < t; query += t / 2 + 1) {
         const int first = t > 1;
-        vx_attn_row_ref(NULL, expected_row, &all, query, first);
-        b->dev->ops.attn_row(b->dev, z, &all, query, first);
-        check_close(z, expected_row, row, TOL_KERNEL, 0, what);
+        vx_attn_row_ref(NULL, expected, &all, query, first);
+        b->dev->ops.attn_row(b->dev, y, &all, query, first);
+        check_close(y, expected, n, TOL_KERNEL, 0, what);
     }
-    vx_attn_row_ref(NULL, expected_row, &rows, 0, 0);
-    b->dev->ops.attn_row(b->dev, z, &rows, 0, 0);
-    check_close(z, expected_row, row, 0, 0, what);
+    vx_attn_row_ref(NULL, expected, &rows, 0, 0);
+    b->dev->ops.attn_row(b->dev, y, &rows, 0, 0);
+    check_close(y, expected, n, 0, 0, what);
     check_guards(what);
     free_outputs();
     free(all.data);
     free(rows.data);
-    free(one.data);
 }
 
-START_TEST(test_recorded__matches_reference)
+static void recorded_cases(int index, uint64_t seed,
+                           void (*check)(bed *b, rng *r, vx_store store, int batch, int heads, int t))
 {
     bed b;
-    rng r = {10};
-    if (!bed_open(&b, _i, &largest))
+    rng r = {seed};
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < SIZES; i++)
         for (int store = VX_STORE_F32; store <= VX_STORE_F16; store++)
-            recorded_case(&b, &r, (vx_store)store, 1 + i % 2, 1 + i,
-                          QUICK && i == 4 ? 50 : sizes[i]);
+            check(&b, &r, (vx_store)store, 1 + i % 2, 1 + i, QUICK && i == 4 ? 50 : sizes[i]);
     bed_close(&b);
+}
+
+START_TEST(test_attn_fuse__matches_reference)
+{
+    recorded_cases(_i, 10, fuse_case);
+}
+END_TEST
+
+START_TEST(test_attn_row__matches_reference)
+{
+    recorded_cases(_i, 18, row_case);
 }
 END_TEST
 
@@ -896,12 +670,12 @@ START_TEST(test_mean_tokens__matches_reference)
         return;
     for (int i = 0; i < SIZES; i++) {
         const int t = sizes[i], d = sizes[SIZES - 1 - i], batch = 1 + i % 3;
-        float *x = input(&r, (size_t)(batch * t * d), OFFSET);
+        float *x = input(&r, (size_t)(batch * t * d), i % 2 ? OFFSET : NORMAL);
         float *y = output_f32((size_t)(batch * d)), *expected = output_f32((size_t)(batch * d));
         vx_mean_tokens_ref(NULL, expected, x, t > 1, batch, t, d);
         b.dev->ops.mean_tokens(b.dev, y, x, t > 1, batch, t, d);
         check_guards("mean_tokens");
-        check_close(y, expected, (size_t)(batch * d), TOL_KERNEL, 0,
+        check_close(y, expected, (size_t)(batch * d), TOL_KERNEL, 1,
                     say(&b, "mean_tokens %d %d", t, d));
         free(x);
         free_outputs();
@@ -955,7 +729,7 @@ static void discard_case(bed *b, rng *r, int batch, int t, int64_t count, int ki
     free_outputs();
 }
 
-START_TEST(test_discard_smallest__drops_exactly_those)
+START_TEST(test_discard_smallest__matches_reference)
 {
     bed b;
     rng r = {12};
@@ -1006,517 +780,32 @@ START_TEST(test_rollout_step__matches_reference)
 }
 END_TEST
 
-/* --------------------------------------------------------------------- halves, devices ----- */
-
-START_TEST(test_half__every_half_survives)
-{
-    for (uint32_t h = 0; h < 65536; h++) {
-        const float x = vx_half_to_float((uint16_t)h);
-        if (isnan(x))
-            expect(isnan(vx_half_to_float(vx_float_to_half(x))), "%x", h);
-        else
-            expect(vx_float_to_half(x) == h, "%x", h);
-    }
-    ck_assert_float_eq(vx_half_to_float(0x3c00), 1);
-    ck_assert_float_eq(vx_half_to_float(0x0001), 0x1p-24f);
-    ck_assert_uint_eq(vx_float_to_half(65519.99f), 0x7bff);
-    ck_assert_uint_eq(vx_float_to_half(65520), 0x7c00);
-    ck_assert_uint_eq(vx_float_to_half(0x1p-25f), 0); /* half way: to even */
-    ck_assert_uint_eq(vx_float_to_half(0x1.8p-24f), 2);
-}
-END_TEST
-
-START_TEST(test_half__vectors_round_as_the_scalar)
-{
-    enum { N = 1003 };
-    bed b;
-    rng r = {14};
-    if (!bed_open(&b, _i, &largest))
-        return;
-    static float x[N], back[N];
-    static uint16_t half[N];
-    for (int round = 0; round < (QUICK ? 3 : 100) && strcmp(b.version->device, "cpu") == 0;
-         round++) {
-        const vx_pieces *pieces = &vx_cpu_of(b.dev)->pieces;
-        for (int i = 0; i < N; i++)
-            x[i] = vx_bits_float((uint32_t)rng_next(&r) & 0xfffff000u); /* many ties */
-        pieces->convert(half, VX_STORE_F16, x, VX_STORE_F32, 1, N);
-        pieces->convert(back, VX_STORE_F32, half, VX_STORE_F16, 1, N);
-        for (int i = 0; i < N; i++) {
-            if (isnan(x[i])) {
-                expect(isnan(back[i]), "%a", (double)x[i]);
-                continue;
-            }
-            expect(half[i] == vx_float_to_half(x[i]), "%a", (double)x[i]);
-            expect(back[i] == vx_half_to_float(half[i]), "%a", (double)x[i]);
-        }
-    }
-    bed_close(&b);
-}
-END_TEST
-
-START_TEST(test_device__opens_and_closes_a_hundred_times)
-{
-    bed b, second;
-    for (int i = 0; i < 100; i++) {
-        ck_assert(bed_open(&b, i % MOST_THREADS, &largest));
-        const bool two = i % 10 == 0 && bed_open(&second, 1, &largest);
-        if (i == 0)
-            printf("kernels: %s\n", b.dev->kernels);
-        rng r = {15};
-        linear_case(&b, &r, 17, 33, 40, VX_ACT_NONE, BIAS, 0);
-        if (two)
-            bed_close(&second);
-        bed_close(&b);
-    }
-}
-END_TEST
-
-START_TEST(test_device__refuses_an_unknown_precision)
-{
-    bed b;
-    char err[100];
-    ck_assert(bed_open(&b, 0, &largest));
-    const vx_device_env env = bed_env(&b);
-    for (int i = 0; vx_device_at(i); i++) {
-        const vx_device_class *cls = vx_device_at(i);
-        vx_device *dev = (vx_device *)&b;
-        ck_assert_int_ne(cls->open(&dev, &env, "f8", VX_FEATURES_ALL, err, sizeof err), 0);
-        ck_assert(dev == NULL && strstr(err, "\"f8\"") && strstr(err, cls->name));
-        ck_assert_ptr_eq(vx_device_find(cls->name), cls);
-        ck_assert_str_eq(cls->precision_at(0), "f32");
-    }
-    ck_assert_ptr_null(vx_device_find("toaster"));
-    bed_close(&b);
-}
-END_TEST
-
-START_TEST(test_device__survives_failing_allocations)
-{
-    bed b;
-    char err[200];
-    ck_assert(bed_open(&b, 0, &largest));
-    const vx_device_env env = bed_env(&b);
-    for (int i = 0; vx_device_at(i); i++) {
-        const vx_device_class *cls = vx_device_at(i);
-        vx_device *dev;
-        b.allocations_left = 0;
-        ck_assert_int_ne(cls->open(&dev, &env, NULL, VX_FEATURES_ALL, err, sizeof err), 0);
-        ck_assert(dev == NULL && strstr(err, "memory"));
-        ck_assert_ptr_null(cls->mem_alloc(100, &env));
-        b.allocations_left = 1;
-        ck_assert_int_eq(cls->open(&dev, &env, NULL, VX_FEATURES_ALL, err, sizeof err), 0);
-        const int status = cls->reserve(dev, &largest, err, sizeof err);
-        ck_assert(status == 0 ? cls->reserve_bytes(dev, &largest) == 0
-                              : strstr(err, "memory") != NULL);
-        b.allocations_left = -1;
-        ck_assert_int_eq(cls->reserve(dev, &largest, err, sizeof err), 0);
-        ck_assert_int_eq(cls->reserve(dev, &largest, err, sizeof err), 0);
-        cls->close(dev);
-        cls->close(NULL);
-    }
-    bed_close(&b);
-}
-END_TEST
-
-START_TEST(test_device__memory_is_aligned)
-{
-    bed b;
-    ck_assert(bed_open(&b, 0, &largest));
-    const vx_device_env env = bed_env(&b);
-    const size_t bytes[] = {0, 1, 63, 64, 1000, 9 << 20};
-    for (int i = 0; i < 6; i++) {
-        char *p = b.dev->cls->mem_alloc(bytes[i], &env);
-        ck_assert(p != NULL && (uintptr_t)p % 64 == 0);
-        memset(p, 1, bytes[i]);
-        b.dev->cls->mem_free(p, &env);
-    }
-    b.dev->cls->mem_free(NULL, &env);
-    ck_assert_ptr_null(b.dev->cls->mem_alloc(SIZE_MAX - 8, &env));
-    bed_close(&b);
-}
-END_TEST
-
-/* The program that uses us must not see our OpenBLAS: neither its symbols nor its settings. */
-START_TEST(test_blas__stays_private)
-{
-    bed b;
-    ck_assert_int_eq(setenv("OPENBLAS_NUM_THREADS", "7", 1), 0);
-    ck_assert_int_eq(setenv("OPENBLAS_VERBOSE", "2", 1), 0);
-    ck_assert(bed_open(&b, 0, &largest));
-    ck_assert_str_eq(getenv("OPENBLAS_NUM_THREADS"), "7");
-    ck_assert_ptr_null(getenv("OPENBLAS_CORETYPE"));
-    ck_assert_ptr_null(dlsym(RTLD_DEFAULT, "cblas_sgemm"));
-    rng r = {16};
-    linear_case(&b, &r, 197, 197, 197, VX_ACT_NONE, BIAS, 0);
-    bed_close(&b);
-}
-END_TEST
-
-/* ------------------------------------------------------------------------------ timing ----- */
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The least time of one call, measured for about a fifth of a second. */
-static double least_time(void (*call)(void *arg), void *arg)
-{
-    double least = 1e9;
-    call(arg);
-    for (const double end = seconds() + 0.2; seconds() < end;) {
-        const double start = seconds();
-        call(arg);
-        least = fmin(least, seconds() - start);
-    }
-    return least;
-}
-
-/* One operation with all its arguments. */
-typedef struct job {
-    vx_device *dev;
-    const vx_ops *ops; /* dev's, or the reference's */
-    void (*call)(void *arg);
-    const char *what;
-    double flops, bytes; /* of one call */
-    vx_linear linear;
-    vx_attention attention;
-    vx_patch_embed patch_embed;
-    float *x, *y, *w;
-    vx_act act;
-    int m, n;
-} job;
-
-static void call_linear(void *arg)
-{
-    job *j = arg;
-    j->ops->linear(j->dev, &j->linear);
-}
-
-static void call_attention(void *arg)
-{
-    job *j = arg;
-    j->ops->attention(j->dev, &j->attention);
-}
-
-static void call_patch_embed(void *arg)
-{
-    job *j = arg;
-    j->ops->patch_embed(j->dev, &j->patch_embed);
-}
-
-static void call_layernorm(void *arg)
-{
-    job *j = arg;
-    j->ops->layernorm(j->dev, j->y, j->n, j->x, j->n, j->w, j->w, 1e-6f, j->m, j->n);
-}
-
-static void call_softmax(void *arg)
-{
-    job *j = arg;
-    j->ops->softmax(j->dev, j->y, j->x, j->m, j->n);
-}
-
-static void call_activate(void *arg)
-{
-    job *j = arg;
-    j->ops->activate(j->dev, j->y, j->x, j->act, (int64_t)j->m * j->n);
-}
-
-static void call_mean_tokens(void *arg)
-{
-    job *j = arg;
-    j->ops->mean_tokens(j->dev, j->y, j->x, 1, 1, j->m, j->n);
-}
-
-static void call_attn_fuse(void *arg)
-{
-    job *j = arg;
-    const vx_recorded a = {j->x, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, j->m, j->n};
-    j->ops->attn_fuse(j->dev, j->y, &a, VX_FUSE_MEAN, -1);
-}
-
-static void call_attn_row(void *arg)
-{
-    job *j = arg;
-    const vx_recorded a = {j->x, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, j->m, j->n};
-    j->ops->attn_row(j->dev, j->y, &a, -1, 1);
-}
-
-static void call_discard(void *arg)
-{
-    job *j = arg; /* with the copy without which the second call would see zeros */
-    memcpy(j->y, j->x, (size_t)j->n * (size_t)j->n * sizeof(float));
-    j->ops->discard_smallest(j->dev, j->y, (int64_t)(0.9 * j->n * j->n), 1, 1, j->n);
-}
-
-static void call_rollout(void *arg)
-{
-    job *j = arg;
-    j->ops->rollout_step(j->dev, j->y, j->w, j->x, VX_NORM_ROWS, 1, j->n);
-}
-
-static const char *wanted = "";
-
-static void report(const char *version, int threads, job *j)
-{
-    if (!strstr(version, wanted) && !strstr(j->what, wanted))
-        return;
-    const double t = least_time(j->call, j);
-    printf("%-18s %d  %-34s %10.1f us", version, threads, j->what, t * 1e6);
-    if (j->flops > 0)
-        printf(" %8.1f GFLOP/s\n", j->flops / t * 1e-9);
-    else
-        printf(" %8.2f GB/s\n", j->bytes / t * 1e-9);
-    fflush(stdout);
-}
-
-/* Memory for the largest of the timed shapes. */
-static float *bench_x, *bench_y, *bench_w;
-enum { BENCH_FLOATS = 1576 * 3072 };
-
-static void time_rows(vx_device *dev, const vx_ops *ops, const char *version, int threads)
-{
-    const double tt = 197. * 197, mn = 197. * 768;
-    job jobs[] = {
-        {.call = call_layernorm, .what = "layernorm 197x768", .m = 197, .n = 768, .bytes = 8 * mn},
-        {.call = call_softmax,
-         .what = "softmax 12x197 x 197",
-         .m = 12 * 197,
-         .n = 197,
-         .bytes = 96 * tt},
-        {.call = call_activate,
-         .what = "gelu 197x3072",
-         .act = VX_ACT_GELU,
-         .m = 197,
-         .n = 3072,
-         .bytes = 32 * mn},
-        {.call = call_activate,
-         .what = "gelu_tanh 197x3072",
-         .act = VX_ACT_GELU_TANH,
-         .m = 197,
-         .n = 3072,
-         .bytes = 32 * mn},
-        {.call = call_activate,
-         .what = "quick_gelu 197x3072",
-         .act = VX_ACT_QUICK_GELU,
-         .m = 197,
-         .n = 3072,
-         .bytes = 32 * mn},
-        {.call = call_mean_tokens,
-         .what = "mean_tokens 197x768",
-         .m = 197,
-         .n = 768,
-         .bytes = 4 * mn},
-        {.call = call_attn_fuse,
-         .what = "attn_fuse 12 heads, 197",
-         .m = 12,
-         .n = 197,
-         .bytes = 52 * tt},
-        {.call = call_attn_row,
-         .what = "attn_row 12 heads, 197, mean",
-         .m = 12,
-         .n = 197,
-         .bytes = 48 * tt},
-        {.call = call_discard, .what = "discard_smallest 197, 90 %", .n = 197, .bytes = 4 * tt},
-        {.call = call_rollout, .what = "rollout_step 197", .n = 197, .bytes = 4 * tt},
-    };
-    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
-        jobs[i].dev = dev;
-        jobs[i].ops = ops;
-        jobs[i].x = bench_x;
-        jobs[i].y = bench_y;
-        jobs[i].w = bench_w;
-        report(version, threads, &jobs[i]);
-    }
-}
-
-/* OpenBLAS as a program that links it would run it: its own threads, its own choice of kernels. */
-static struct bare {
-    vx_sgemm_fn *sgemm;
-    void (*set_threads)(int);
-    const char *(*core)(void);
-} bare;
-
-static void call_bare(void *arg)
-{
-    const vx_linear *a = &((job *)arg)->linear;
-    bare.sgemm(101, 111, 112, a->m, a->w->n, a->w->k, 1, a->x, a->w->k, a->w->data, a->w->k, 0,
-               a->y, a->w->n);
-}
-
-static void time_linear(vx_device *dev, const char *version, int threads)
-{
-    static const int shapes[][3] = {{197, 2304, 768},  {197, 768, 768},   {197, 3072, 768},
-                                    {197, 768, 3072},  {1576, 2304, 768}, {1576, 3072, 768},
-                                    {1576, 768, 3072}, {197, 576, 192},   {197, 768, 192},
-                                    {197, 192, 768},   {1, 1000, 768},    {8, 1000, 768}};
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const int m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
-        char what[64], note[96];
-        const vx_weight w = {bench_w, bench_x, n, k};
-        job j = {.dev = dev,
-                 .ops = &dev->ops,
-                 .call = call_linear,
-                 .what = what,
-                 .flops = 2.0 * m * n * k};
-        j.linear = (vx_linear){.y = bench_y,
-                               .ldy = n,
-                               .x = bench_x,
-                               .ldx = k,
-                               .w = &w,
-                               .m = m,
-                               .act = n == 4 * k ? VX_ACT_GELU : VX_ACT_NONE};
-        snprintf(what, sizeof what, "linear %dx%dx%d%s", m, n, k, n == 4 * k ? ", gelu" : "");
-        report(version, threads, &j);
-        if (!bare.sgemm || !strstr(dev->kernels, "OpenBLAS"))
-            continue;
-        bare.set_threads(threads);
-        snprintf(note, sizeof note, "(bare %s)", bare.core());
-        snprintf(what, sizeof what, "  sgemm %dx%dx%d for linear", m, n, k);
-        j.call = call_bare;
-        report(note, threads, &j);
-        bare.set_threads(1);
-    }
-}
-
-static void time_attention(vx_device *dev, const char *version, int threads)
-{
-    static const struct {
-        const char *what;
-        int batch, heads;
-        vx_keep keep;
-        vx_store store;
-    } rows[] = {{"attention 12x64, keep none", 1, 12, VX_KEEP_NONE, VX_STORE_F32},
-                {"attention 12x64, keep all f32", 1, 12, VX_KEEP_ALL, VX_STORE_F32},
-                {"attention 12x64, keep all f16", 1, 12, VX_KEEP_ALL, VX_STORE_F16},
-                {"attention 12x64, keep fused", 1, 12, VX_KEEP_FUSED, VX_STORE_F32},
-                {"attention 12x64, keep row", 1, 12, VX_KEEP_ROW, VX_STORE_F32},
-                {"attention 3x64, keep none", 1, 3, VX_KEEP_NONE, VX_STORE_F32},
-                {"attention 8 pictures, keep none", 8, 12, VX_KEEP_NONE, VX_STORE_F32}};
-    float *record = malloc(sizeof *record * 12 * 197 * 197);
-    for (size_t i = 0; record && i < sizeof rows / sizeof *rows; i++) {
-        job j = {.dev = dev, .ops = &dev->ops, .call = call_attention, .what = rows[i].what};
-        j.attention = (vx_attention){bench_y,
-                                     bench_x,
-                                     0.125f,
-                                     rows[i].batch,
-                                     197,
-                                     rows[i].heads,
-                                     64,
-                                     {record, rows[i].keep, rows[i].store, VX_FUSE_MEAN, 0, 0,
-                                      rows[i].batch, rows[i].heads, 197}};
-        j.flops = 4.0 * rows[i].batch * rows[i].heads * 197 * 197 * 64;
-        report(version, threads, &j);
-    }
-    free(record);
-    const vx_weight w = {bench_w, bench_w, 768, 768};
-    job j = {
-        .dev = dev, .ops = &dev->ops, .call = call_patch_embed, .what = "patch_embed 224, 16, 768"};
-    j.patch_embed =
-        (vx_patch_embed){bench_y, bench_x, &w, bench_w, bench_w, 1, 3, 224, 224, 16, 16, 1};
-    j.flops = 2.0 * 196 * 768 * 768;
-    report(version, threads, &j);
-}
-
-static void load_bare(void)
-{
-#ifdef VX_OPENBLAS_SONAME
-    void *library =
-        VX_OPENBLAS_SONAME[0] ? dlopen(VX_OPENBLAS_SONAME, RTLD_NOW | RTLD_LOCAL) : NULL;
-    void *symbols[3] = {NULL, NULL, NULL};
-    if (library) {
-        symbols[0] = dlsym(library, "openblas_get_corename");
-        symbols[1] = dlsym(library, "openblas_set_num_threads");
-        symbols[2] = dlsym(library, "cblas_sgemm");
-    }
-    if (symbols[0] && symbols[1]) {
-        memcpy(&bare.core, &symbols[0], sizeof symbols[0]);
-        memcpy(&bare.set_threads, &symbols[1], sizeof symbols[0]);
-        memcpy(&bare.sgemm, &symbols[2], sizeof symbols[0]);
-    }
-#endif
-}
-
-static int bench(void)
-{
-    vx_ops reference;
-    rng r = {17};
-    vx_ops_init_ref(&reference);
-    bench_x = input(&r, BENCH_FLOATS, NORMAL);
-    bench_y = input(&r, BENCH_FLOATS, NORMAL);
-    bench_w = weights(&r, BENCH_FLOATS, 0.02f);
-    load_bare();
-    printf("%-18s %s  %-34s %13s\n", "version", "threads", "operation", "least time");
-    time_rows(NULL, &reference, "ref", 1);
-    for (int version = 1; version < VERSIONS - 1; version++)
-        for (int threads = 1; threads <= 2; threads++) {
-            bed b;
-            if (!bed_open(&b, version * MOST_THREADS + threads - 1, &largest))
-                continue;
-            const char *name = b.version->name;
-            const bool own = strstr(b.dev->kernels, "own") != NULL;
-            if (own || version == 1)
-                time_rows(b.dev, &b.dev->ops, name, threads);
-            time_linear(b.dev, name, threads);
-            time_attention(b.dev, name, threads);
-            bed_close(&b);
-        }
-    free(bench_x);
-    free(bench_y);
-    free(bench_w);
-    return 0;
-}
-
 /* ------------------------------------------------------------------------------------------ */
 
 static Suite *suite(void)
 {
-    enum { BEDS = VERSIONS * MOST_THREADS };
     Suite *s = suite_create("kernels");
-    TCase *rows = tcase_create("rows"), *linear = tcase_create("linear");
-    TCase *attention = tcase_create("attention"), *device = tcase_create("device");
-    tcase_add_loop_test(rows, test_softmax__matches_reference, 0, BEDS);
-    tcase_add_loop_test(rows, test_softmax__keeps_nan_and_infinities, 0, BEDS);
-    tcase_add_loop_test(rows, test_layernorm__matches_reference, 0, BEDS);
-    tcase_add_loop_test(rows, test_activate__matches_reference, 0, BEDS);
-    tcase_add_loop_test(rows, test_mean_tokens__matches_reference, 0, BEDS);
+    TCase *each = tcase_create("each operation"), *more = tcase_create("more");
+#define VX_OP(name, args) tcase_add_loop_test(each, test_##name##__matches_reference, 0, BEDS);
+#include "kernels/ops.def"
+#undef VX_OP
+    tcase_add_loop_test(more, test_softmax__keeps_nan_and_infinities, 0, BEDS);
     for (int v = 0; v < VERSIONS; v++)
-        tcase_add_loop_test(rows, test_activate__gelu_is_accurate_over_all_floats, v * MOST_THREADS,
+        tcase_add_loop_test(more, test_activate__gelu_is_accurate_over_all_floats, v * MOST_THREADS,
                             v * MOST_THREADS + 1);
-    tcase_add_loop_test(linear, test_linear__matches_reference, 0, BEDS);
-    tcase_add_test(linear, test_linear__reference_is_the_formula);
-    tcase_add_loop_test(linear, test_patch_embed__matches_reference, 0, BEDS);
-    tcase_add_loop_test(attention, test_attention__matches_reference, 0, BEDS);
-    tcase_add_loop_test(attention, test_attention__strips_of_long_sequences, 0,
+    tcase_add_test(more, test_linear__reference_is_the_formula);
+    tcase_add_loop_test(more, test_attention__strips_of_long_sequences, 0,
                         QUICK ? 3 : BEDS - MOST_THREADS);
-    tcase_add_test(attention, test_attention__reference_is_the_formula);
-    tcase_add_loop_test(attention, test_recorded__matches_reference, 0, BEDS);
-    tcase_add_loop_test(attention, test_recorded__nan_stays, 0, BEDS);
-    tcase_add_loop_test(attention, test_discard_smallest__drops_exactly_those, 0, BEDS);
-    tcase_add_loop_test(attention, test_rollout_step__matches_reference, 0, BEDS);
-    tcase_add_test(device, test_half__every_half_survives);
-    tcase_add_loop_test(device, test_half__vectors_round_as_the_scalar, 0, BEDS);
-    tcase_add_test(device, test_device__opens_and_closes_a_hundred_times);
-    tcase_add_test(device, test_device__refuses_an_unknown_precision);
-    tcase_add_test(device, test_device__survives_failing_allocations);
-    tcase_add_test(device, test_device__memory_is_aligned);
-    tcase_add_test(device, test_blas__stays_private);
-    suite_add_tcase(s, rows);
-    suite_add_tcase(s, linear);
-    suite_add_tcase(s, attention);
-    suite_add_tcase(s, device);
+    tcase_add_test(more, test_attention__reference_is_the_formula);
+    tcase_add_loop_test(more, test_recorded__nan_stays, 0, BEDS);
+    suite_add_tcase(s, each);
+    suite_add_tcase(s, more);
     return s;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        wanted = argc > 2 ? argv[2] : "";
-        return bench();
-    }
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+        return kernel_bench(argc > 2 ? argv[2] : "");
     return run_suite(suite());
 }

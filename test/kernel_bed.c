@@ -1,0 +1,212 @@
+/* test/kernel_bed.c: see kernel_bed.h. */
+#include "kernel_bed.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------ the bed ---- */
+
+const struct version versions[VERSIONS] = {
+    {"cpu, all", "cpu", VX_FEATURES_ALL, {"", ""}},
+    {"cpu, avx512, BLAS", "cpu", VX_FEATURES_ALL, {"avx512", "OpenBLAS"}},
+    {"cpu, avx2, BLAS", "cpu", VX_CPU_AVX2 | VX_CPU_BLAS, {"avx2", "OpenBLAS"}},
+    {"cpu, avx512", "cpu", VX_CPU_AVX512 | VX_CPU_AVX2, {"avx512", "own"}},
+    {"cpu, avx2", "cpu", VX_CPU_AVX2, {"avx2", "own"}},
+    {"cpu, baseline", "cpu", 0, {"baseline", "own"}},
+    {"ref", "ref", VX_FEATURES_ALL, {"scalar", ""}},
+};
+static void *bed_alloc(size_t bytes, void *owner)
+{
+    bed *b = owner;
+    if (b->allocations_left == 0)
+        return NULL;
+    b->allocations_left -= b->allocations_left > 0;
+    return malloc(bytes);
+}
+
+static void bed_release(void *memory, void *owner)
+{
+    (void)owner;
+    free(memory);
+}
+
+static void bed_parallel(void (*task)(void *, int, int), void *arg, int count, void *owner)
+{
+    vx_pool_run(((bed *)owner)->pool, task, arg, count);
+}
+
+vx_device_env bed_env(bed *b)
+{
+    return (vx_device_env){bed_alloc, bed_release, bed_parallel, NULL, b, vx_pool_threads(b->pool)};
+}
+
+const vx_dims largest = {.batch = 3,
+                                .tokens = 197,
+                                .width = 192,
+                                .heads = 12,
+                                .head_width = 64,
+                                .hidden = 768,
+                                .channels = 3,
+                                .patch_height = 16,
+                                .patch_width = 16,
+                                .classes = 1000};
+
+bool bed_open(bed *b, int index, const vx_dims *dims)
+{
+    char err[200] = "";
+    vitx_hooks hooks;
+    expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
+    *b = (bed){.allocations_left = -1, .version = &versions[index / MOST_THREADS]};
+    expect(vx_pool_create(&b->pool, &hooks, 1 + index % MOST_THREADS) == 0, "no threads");
+    const vx_device_env env = bed_env(b);
+    const vx_device_class *cls = vx_device_find(b->version->device);
+    expect(cls->open(&b->dev, &env, "auto", b->version->features, err, sizeof err) == 0, "%s", err);
+    expect(cls->reserve(b->dev, dims, err, sizeof err) == 0, "%s", err);
+    if (strstr(b->dev->kernels, b->version->must_say[0]) &&
+        strstr(b->dev->kernels, b->version->must_say[1]))
+        return true;
+    if (index % MOST_THREADS == 0)
+        printf("skipped: \"%s\" is not on this machine (%s)\n", b->version->name, b->dev->kernels);
+    cls->close(b->dev);
+    vx_pool_free(b->pool);
+    return false;
+}
+
+void bed_close(bed *b)
+{
+    char err[200];
+    expect(b->dev->cls->sync(b->dev, err, sizeof err) == 0, "%s", err);
+    b->dev->cls->close(b->dev);
+    vx_pool_free(b->pool);
+}
+
+/* ----------------------------------------------------------------------- guarded memory ---- */
+
+enum { GUARD = 37, MOST_BLOCKS = 16 };
+static const uint32_t pattern = 0x7fa5c3e1u;
+static struct block {
+    uint32_t *memory;
+    size_t words;
+} blocks[MOST_BLOCKS];
+static int block_count;
+
+void *output(size_t bytes)
+{
+    expect(block_count < MOST_BLOCKS, "too many outputs");
+    struct block *b = &blocks[block_count++];
+    b->words = (bytes + 3) / 4;
+    b->memory = malloc((b->words + 2 * GUARD) * 4);
+    expect(b->memory != NULL, "no memory");
+    for (size_t i = 0; i < b->words + 2 * GUARD; i++)
+        b->memory[i] = pattern;
+    return b->memory + GUARD;
+}
+
+float *output_f32(size_t n)
+{
+    return output(n * sizeof(float));
+}
+
+float *copied(const float *x, size_t n)
+{
+    float *y = output_f32(n);
+    memcpy(y, x, n * sizeof *y);
+    return y;
+}
+
+bool untouched(float x)
+{
+    return vx_float_bits(x) == pattern;
+}
+
+void check_guards(const char *what)
+{
+    for (int i = 0; i < block_count; i++)
+        for (size_t j = 0; j < GUARD; j++) {
+            const uint32_t *after = blocks[i].memory + GUARD + blocks[i].words;
+            expect(blocks[i].memory[j] == pattern && after[j] == pattern,
+                   "%s wrote outside its output", what);
+        }
+}
+
+void free_outputs(void)
+{
+    while (block_count)
+        free(blocks[--block_count].memory);
+}
+
+static float draw(rng *r, enum kind kind)
+{
+    const float x = rng_normal(r);
+    switch (kind) {
+    case LARGE:
+        return x * 1e18f;
+    case TINY:
+        return x * 1e-40f;
+    case CONSTANT:
+        return 1234.567f;
+    case OFFSET:
+        return 1e4f + x;
+    case MASKED:
+        return rng_int(r, 0, 3) ? x : -1e30f;
+    default:
+        return x * 2;
+    }
+}
+
+float *input(rng *r, size_t n, enum kind kind)
+{
+    float *x = malloc(n * sizeof *x + (n == 0));
+    expect(x != NULL, "no memory");
+    for (size_t i = 0; i < n; i++)
+        x[i] = draw(r, kind);
+    return x;
+}
+
+float *weights(rng *r, size_t n, float scale)
+{
+    float *x = input(r, n, NORMAL);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+    return x;
+}
+
+vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, int k)
+{
+    const vx_device_class *cls = b->dev->cls;
+    const char *precision = cls->precision_at(0);
+    void *data = output(cls->weight_bytes(precision, n, k));
+    cls->weight_pack(precision, data, w, 0, n / 2, n, k);
+    cls->weight_pack(precision, data, w + (size_t)(n / 2) * (size_t)k, n / 2, n - n / 2, n, k);
+    return (vx_weight){data, bias, n, k};
+}
+
+void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,
+                 const char *what)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(a[i]) && isnan(b[i]) && !untouched(a[i]))
+            continue;
+        const double limit = tolerance * fmax(fabs((double)b[i]), floor);
+        expect(a[i] == b[i] || fabs((double)a[i] - (double)b[i]) <= limit,
+               "%s: element %zu of %zu is %.9g, expected %.9g", what, i, n, (double)a[i],
+               (double)b[i]);
+    }
+}
+
+const char *say(const bed *b, const char *format, ...)
+{
+    static char line[400];
+    va_list args;
+    va_start(args, format);
+    const int n =
+        snprintf(line, sizeof line, "%s, %d threads: ", b->version->name, vx_pool_threads(b->pool));
+    vsnprintf(line + n, sizeof line - (size_t)n, format, args);
+    va_end(args);
+    return line;
+}
+
+const int sizes[SIZES] = {1, 7, 17, 33, 197};

@@ -1,0 +1,92 @@
+/*
+ * test/kernel_bed.h: what the tests and the timing of kernels stand on.
+ *
+ * A `bed` is a device opened with some features withheld and some number of threads. Versions that
+ * this machine lacks are skipped with a line.
+ */
+#ifndef VX_TEST_KERNEL_BED_H
+#define VX_TEST_KERNEL_BED_H
+
+#include "base/pool.h"
+#include "kernels/bits.h"
+#include "kernels/cpu/cpu.h"
+#include "kernels/device.h"
+#include "util.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define QUICK 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUICK 1
+#endif
+#endif
+#ifndef QUICK
+#define QUICK 0
+#endif
+
+/* ck_assert_msg(), without the line that Check writes to a file for every assertion that holds:
+ * there are millions, and --bench runs outside of Check. */
+#define expect(condition, ...)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
+/* ------------------------------------------------------------------------------ the bed ---- */
+
+enum { VERSIONS = 7, MOST_THREADS = 3, BEDS = VERSIONS * MOST_THREADS };
+
+typedef struct bed {
+    vx_device *dev;
+    vx_pool *pool;
+    int allocations_left; /* -1: any number */
+    const struct version *version;
+} bed;
+
+struct version {
+    const char *name, *device;
+    unsigned features;
+    const char *must_say[2]; /* what dev->kernels holds where the version is there */
+};
+extern const struct version versions[VERSIONS];
+extern const vx_dims largest;
+
+vx_device_env bed_env(bed *b);
+/* Index 0..BEDS-1 runs over the versions and 1 to 3 threads. false: this machine lacks the version. */
+bool bed_open(bed *b, int index, const vx_dims *dims);
+void bed_close(bed *b);
+
+/* ----------------------------------------------------------------------- guarded memory ---- */
+
+/* Outputs lie between guards and begin at no particular alignment; what nobody writes keeps its
+ * pattern, a NaN that no computation gives. Inputs are exactly as large as they are, for the
+ * address sanitizer. */
+void *output(size_t bytes);
+float *output_f32(size_t n);
+float *copied(const float *x, size_t n);
+bool untouched(float x);
+void check_guards(const char *what);
+void free_outputs(void);
+
+/* What numbers an input holds. */
+enum kind { NORMAL, LARGE, TINY, CONSTANT, OFFSET, MASKED, KINDS };
+float *input(rng *r, size_t n, enum kind kind);
+float *weights(rng *r, size_t n, float scale);
+
+/* A matrix [n,k] in two parts in the device's own form, in output memory. The reference takes `w`. */
+vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, int k);
+
+/* Both NaN, the same infinity, or within `tolerance` of the larger of |b| and `floor`. */
+void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,
+                 const char *what);
+
+/* "cpu, avx2, 3 threads: ..." in a buffer that the next call reuses. */
+const char *say(const bed *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+enum { SIZES = 5 };
+extern const int sizes[SIZES]; /* odd ones, rising */
+
+/* test_kernels --bench: times what holds the word in its name or version (kernel_bench.c). */
+int kernel_bench(const char *word);
+
+#endif
