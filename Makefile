@@ -85,8 +85,8 @@ $(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
-%_avx2.o:   ISA = $(if $(X86),-mavx2 -mfma -mf16c)
-%_avx512.o: ISA = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+%_avx2.o %_avx2.tidy:     ISA = $(if $(X86),-mavx2 -mfma -mf16c)
+%_avx512.o %_avx512.tidy: ISA = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
@@ -141,8 +141,12 @@ uninstall:                                                     ## remove what in
 C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
 format:                                                        ## format the sources with clang-format
 	$(Q)clang-format -i $(C_FILES)
-lint:                                                          ## clang-tidy, cppcheck and shellcheck over the sources
-	$(Q)clang-tidy --quiet $(LIB_SRC) $(CLI_SRC) -- -std=c11 $(INCLUDES) $(DEFINES)
+TIDY := $(patsubst %.c,%.tidy,$(LIB_SRC) $(CLI_SRC))
+.PHONY: $(TIDY)
+$(TIDY): %.tidy: %.c
+	@echo "  TIDY  $<"
+	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) $(ISA) 2>/dev/null
+lint: $(TIDY)                                                  ## clang-tidy, cppcheck and shellcheck over the sources
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
 	$(Q)shellcheck tools/*.sh test/*.sh .ci/run
 

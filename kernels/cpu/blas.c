@@ -218,7 +218,6 @@ static int examine(char *why, size_t why_size)
 
 static int load(int avx512, char *why, size_t why_size)
 {
-    void *table;
     if (VX_OPENBLAS_SONAME[0] == '\0') {
         snprintf(why, why_size, "built without OpenBLAS");
         return 0;
@@ -230,7 +229,7 @@ static int load(int avx512, char *why, size_t why_size)
     library.set_threads_local = NULL;
     if (load_private(NULL)) {
         if (avx512 && older_than_avx512(core_name()) &&
-            (table = dlsym(library.blas, "gotoblas_SKYLAKEX")) != NULL) {
+            dlsym(library.blas, "gotoblas_SKYLAKEX")) {
             unload();
             if (!load_private("SkylakeX") && !load_private(NULL)) {
                 snprintf(why, why_size, "%s cannot be loaded again", VX_OPENBLAS_SONAME);

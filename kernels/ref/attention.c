@@ -95,7 +95,7 @@ static void record_fused(const vx_attention *a, int b, int i)
     const size_t at = ((size_t)b * (size_t)a->tokens + (size_t)i) * (size_t)a->tokens;
     for (int start = 0; start < a->tokens; start += VX_REF_CHUNK) {
         const int left = a->tokens - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
-        double fused[VX_REF_CHUNK];
+        double fused[VX_REF_CHUNK] = {0};
         for (int h = 0; h < a->heads; h++) {
             const stats s = row_stats(a, b, h, i);
             for (int j = 0; j < n; j++) {

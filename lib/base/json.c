@@ -299,6 +299,7 @@ static int check_tree(cJSON *node, const char *name)
             if (before && strcmp(before->string, m->string) == 0)
                 return vx_fail(VITX_FORMAT, "%s: key \"%.100s\" occurs twice", name, m->string);
         }
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sorting loses no member */
         node->child->prev = before; /* as cJSON keeps it: the first points to the last */
     }
     if (cJSON_IsObject(node) || cJSON_IsArray(node))
