@@ -39,7 +39,7 @@ typedef struct vx_device_class vx_device_class;
 /* An instance begins with this; a device's own struct holds it as its first member. */
 struct vx_device {
     const vx_device_class *cls;
-    vx_ops ops;
+    vx_ops ops; /* complete: the reference reads host memory, so it serves where that is the device's */
     vx_device_env env;
     char kernels[160]; /* one line for people: instruction sets and libraries in use */
 };

@@ -94,6 +94,21 @@ START_TEST(test_device__opens_and_closes_a_hundred_times)
 }
 END_TEST
 
+START_TEST(test_device__has_every_operation)
+{
+    for (int v = 0; v < VERSIONS; v++) {
+        bed b;
+        if (!bed_open(&b, v * MOST_THREADS, &largest))
+            continue;
+        const char *device = b.version->name;
+#define VX_OP(name, args) expect(b.dev->ops.name != NULL, "%s lacks " #name, device);
+#include "kernels/ops.def"
+#undef VX_OP
+        bed_close(&b);
+    }
+}
+END_TEST
+
 START_TEST(test_device__refuses_an_unknown_precision)
 {
     bed b;
@@ -181,6 +196,7 @@ static Suite *suite(void)
     tcase_add_test(device, test_half__every_half_survives);
     tcase_add_loop_test(device, test_half__vectors_round_as_the_scalar, 0, BEDS);
     tcase_add_test(device, test_device__opens_and_closes_a_hundred_times);
+    tcase_add_test(device, test_device__has_every_operation);
     tcase_add_test(device, test_device__refuses_an_unknown_precision);
     tcase_add_test(device, test_device__survives_failing_allocations);
     tcase_add_test(device, test_device__memory_is_aligned);

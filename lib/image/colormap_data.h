@@ -1,4 +1,5 @@
 /* image/colormap_data.h: made by tools/golden/make_colormaps.py, not by hand. */
+#include <stdint.h>
 
 /* Mikhailov 2019, the table that Google published */
 static const uint8_t turbo_points[43][3] = {
