@@ -26,3 +26,13 @@ const vx_device_class *vx_device_find(const char *name)
             return vx_device_at(i);
     return NULL;
 }
+
+const char *vx_device_precision(const vx_device_class *cls, const char *name)
+{
+    if (!name || strcmp(name, "auto") == 0)
+        return cls->precision_at(0);
+    for (int i = 0; cls->precision_at(i); i++)
+        if (strcmp(cls->precision_at(i), name) == 0)
+            return cls->precision_at(i);
+    return NULL;
+}

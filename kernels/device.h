@@ -81,4 +81,7 @@ struct vx_device_class {
 const vx_device_class *vx_device_find(const char *name);
 const vx_device_class *vx_device_at(int index);
 
+/* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has none. */
+const char *vx_device_precision(const vx_device_class *cls, const char *name);
+
 #endif

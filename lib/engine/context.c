@@ -2,7 +2,6 @@
 #include "engine/context.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/structs.h"
 
@@ -100,17 +99,6 @@ static vx_dims dims_of(const vitx_context *c)
                      .patch_height = a->patch_height, .patch_width = a->patch_width, .classes = a->classes};
 }
 
-/* NULL and "auto" mean the device's first. */
-static const char *find_precision(const vx_device_class *cls, const char *wanted)
-{
-    if (!wanted || strcmp(wanted, "auto") == 0)
-        return cls->precision_at(0);
-    for (int i = 0; cls->precision_at(i); i++)
-        if (strcmp(cls->precision_at(i), wanted) == 0)
-            return cls->precision_at(i);
-    return NULL;
-}
-
 /* "cpu, ref" in `text`, of the names that name_at gives. */
 static void list_names(char *text, size_t size, const char *(*name_at)(int index))
 {
@@ -129,7 +117,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
         list_names(text, sizeof text, vitx_device_name);
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name, text);
     }
-    const char *precision = find_precision(cls, o->precision);
+    const char *precision = vx_device_precision(cls, o->precision);
     if (!precision) {
         list_names(text, sizeof text, cls->precision_at);
         return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision, text);

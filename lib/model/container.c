@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/bits.h"
+
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
 #define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
 
@@ -59,34 +61,20 @@ const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int ran
     return text;
 }
 
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* All cases are computed and one is chosen by masks; no f32 subnormal occurs on the way, so it also
  * holds where the process has denormals read as zero. */
 static float half_to_float(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
-    const uint32_t tiny = bits_of((float)(int32_t)magnitude * 0x1p-24f);
+    const uint32_t tiny = vx_float_bits((float)(int32_t)magnitude * 0x1p-24f);
     const uint32_t normal = (112u << 23) + (magnitude << 13);
     const uint32_t is_tiny = 0u - (magnitude < 0x400), is_infinite = 0u - (magnitude >= 0x7c00);
-    return float_of(sign | (tiny & is_tiny) | (normal & ~is_tiny) | (0x7f800000 & is_infinite));
+    return vx_bits_float(sign | (tiny & is_tiny) | (normal & ~is_tiny) | (0x7f800000 & is_infinite));
 }
 
 static float bfloat_to_float(uint16_t bfloat)
 {
-    return float_of((uint32_t)bfloat << 16);
+    return vx_bits_float((uint32_t)bfloat << 16);
 }
 
 static void half_lanes(float *restrict dst, const uint16_t *restrict src)
@@ -114,7 +102,7 @@ static bool finite_lanes(const float *x)
 {
     uint32_t bad = 0;
     for (int i = 0; i < LANES; i++)
-        bad |= 0u - ((bits_of(x[i]) & 0x7f800000) == 0x7f800000);
+        bad |= 0u - ((vx_float_bits(x[i]) & 0x7f800000) == 0x7f800000);
     return !bad;
 }
 
@@ -124,7 +112,7 @@ static uint64_t find_bad(const float *x, uint64_t count)
     uint64_t i = 0;
     while (count - i >= LANES && finite_lanes(x + i))
         i += LANES;
-    while (i < count && (bits_of(x[i]) & 0x7f800000) != 0x7f800000)
+    while (i < count && (vx_float_bits(x[i]) & 0x7f800000) != 0x7f800000)
         i++;
     return i;
 }
@@ -153,7 +141,7 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
     if (bad < count)
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu",
                        tensor->file->path, tensor->name,
-                       bits_of(dst[bad]) << 9 ? "a NaN" : "an infinity",
+                       vx_float_bits(dst[bad]) << 9 ? "a NaN" : "an infinity",
                        (unsigned long long)(first + bad));
     return VITX_OK;
 }

@@ -294,20 +294,11 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
     return VITX_OK;
 }
 
-/* The class's own string for a precision, which lives as long as the class. */
-static const char *find_precision(const vx_device_class *cls, const char *precision)
-{
-    for (int i = 0; cls->precision_at(i); i++)
-        if (strcmp(cls->precision_at(i), precision) == 0)
-            return cls->precision_at(i);
-    return NULL;
-}
-
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
                      const char *precision)
 {
     *out = NULL;
-    const char *name = find_precision(cls, precision);
+    const char *name = vx_device_precision(cls, precision);
     if (!name)
         return vx_fail(VITX_DEVICE, "device %s has no precision \"%.40s\"", cls->name, precision);
     pthread_mutex_lock(&model->lock);
