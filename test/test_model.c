@@ -527,6 +527,10 @@ START_TEST(test_safetensors__refuses_lengths_that_lie)
         write_file(path, file, cases[i].size);
         ck_fails(open_container(&c, path), VITX_FORMAT, cases[i].part);
     }
+    /* what `git clone` leaves where git-lfs is not installed */
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\n";
+    write_file(path, pointer, sizeof pointer - 1);
+    ck_fails(open_container(&c, path), VITX_FORMAT, "git lfs pull");
     ck_fails(open_container(&c, folder), VITX_IO, "folder");
     ck_fails(open_container(&c, in_folder(folder, "none")), VITX_IO, "none");
     remove_folder(folder);
@@ -1339,7 +1343,7 @@ START_TEST(test_labels__leaves_out_what_does_not_fit_the_config)
     ck_assert(vitx_model_label(m, 6) == NULL && vitx_model_label(m, 5) == NULL &&
               vitx_model_label(m, 4) == NULL);
     ck_assert_str_eq(vitx_model_label(m, 3), "tiger shark");
-    ck_assert_int_eq(warnings, 3);
+    ck_assert_int_eq(warnings, 2); /* one line, however many names */
     vitx_model_free(m);
     remove_folder(folder);
     free(folder);
