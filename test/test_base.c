@@ -1,5 +1,6 @@
 /* Status, memory, buffers, arenas, files, text and the worker threads. VX_TEST_THREADS */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/pool.h"
 #include "base/structs.h"
 #include "base/text.h"
@@ -34,6 +36,17 @@ START_TEST(test_status__message_is_one_clean_line)
     longer[sizeof longer - 1] = '\0';
     vx_fail(VITX_IO, "%s", longer);
     ck_assert_uint_eq(strlen(vitx_last_error()), 511);
+    /* What is left out is the middle, between whole characters: the reason stays. */
+    vx_fail(VITX_IO, "a%s: no reason", longer);
+    ck_assert_uint_eq(strlen(vitx_last_error()), 511);
+    ck_assert(strstr(vitx_last_error(), "xx ... xx") && strstr(vitx_last_error(), "xx: no reason"));
+    for (size_t i = 0; i < sizeof longer - 1; i++)
+        longer[i] = "\xe7\x8c\xab"[i % 3]; /* a character of three bytes */
+    for (int shift = 0; shift < 3; shift++) {
+        vx_fail(VITX_IO, "%.*s%.1998s", shift, "ab", longer);
+        ck_assert(vx_utf8_valid(vitx_last_error(), strlen(vitx_last_error())));
+        ck_assert_uint_ge(strlen(vitx_last_error()), 500);
+    }
     ck_assert_str_eq(vitx_status_name(VITX_OK), "ok");
     ck_assert_str_eq(vitx_status_name(VITX_CANCELLED), "cancelled");
     ck_assert_str_eq(vitx_status_name(1), "unknown");
@@ -201,6 +214,24 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     ck_fails(vx_file_read(file, buffer, 3, 4), VITX_IO, "it had 10");
     vx_file_close(file);
     vx_file_close(NULL);
+    /* One that is written to shows. */
+    write_file(path, "01234", 5);
+    ck_ok(vx_file_open(&file, path, &hooks));
+    ck_ok(vx_file_unchanged(file));
+    const struct timespec times[2] = {{1, 5}, {1, 5}};
+    write_file(path, "56789", 5);
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0); /* clocks of file systems are coarse */
+    ck_fails(vx_file_unchanged(file), VITX_IO, "data: was written to");
+    vx_file_close(file);
+    write_file(path, "01234", 5);
+    /* Its first bytes, as many as there are. */
+    size_t start = sizeof buffer;
+    ck_ok(vx_file_peek(buffer, &start, path, &hooks));
+    ck_assert_uint_eq(start, 5);
+    ck_assert_int_eq(memcmp(buffer, "01234", 5), 0);
+    start = 2;
+    ck_ok(vx_file_peek(buffer, &start, path, &hooks));
+    ck_assert_uint_eq(start, 2);
 
     char *text;
     size_t bytes;
@@ -213,6 +244,10 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     snprintf(path, sizeof path, "%s/pipe", folder);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_fails(vx_file_open(&file, path, &hooks), VITX_IO, "pipe"); /* and does not wait for a writer */
+    snprintf(path, sizeof path, "%s/nowhere", folder);
+    ck_assert_int_eq(symlink("nothing", path), 0);
+    ck_assert(vx_path_exists(path) && vx_path_exists(folder)); /* a link to nothing is something */
+    ck_assert(!vx_path_exists("no/such/file") && !vx_path_exists("Makefile/file"));
     ck_fails(vx_file_open(&file, "no/such/file", &hooks), VITX_IO, "no/such/file: No such file");
     remove_folder(folder);
     free(folder);
@@ -241,6 +276,12 @@ START_TEST(test_file__save_replaces_in_one_step)
     text = read_file(path, &bytes);
     ck_assert_str_eq(text, "third");
     free(text);
+    /* A name may be as long as the system lets it. */
+    memset(link, 'n', sizeof link);
+    char longest[512];
+    snprintf(longest, sizeof longest, "%s/%.200s%.55s", folder, link, link);
+    ck_ok(vx_file_save(longest, "x", 1, &hooks));
+    ck_ok(vx_file_save(longest, "xy", 2, &hooks));
     ck_fails(vx_file_save("no/such/folder/out", "x", 1, &hooks), VITX_IO, "no/such/folder/out");
     ck_fails(vx_file_save("/dev/full", "x", 1, &hooks), VITX_IO, "/dev/full");
     remove_folder(folder);

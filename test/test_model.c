@@ -6,11 +6,13 @@
  * its header's text edited, and put together again.
  */
 #define _XOPEN_SOURCE 700 /* realpath, symlink, truncate */
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vitx/vitx.h>
 
@@ -882,6 +884,47 @@ START_TEST(test_model__names_the_value_that_is_not_finite)
 }
 END_TEST
 
+/* A million tokens of width 2048, in a file without contents. */
+START_TEST(test_model__refuses_more_activations_than_int_counts)
+{
+    static const struct {
+        const char *name, *shape;
+        uint64_t count;
+    } tensors[] = {
+        {"patch_embed.proj.weight", "2048,3,1,1", 6144},
+        {"pos_embed", "1,1048576,2048", UINT64_C(1) << 31},
+        {"blocks.0.norm1.weight", "2048", 2048},
+        {"blocks.0.norm1.bias", "2048", 2048},
+        {"blocks.0.attn.qkv.weight", "6144,2048", 6144 * 2048},
+        {"blocks.0.attn.proj.weight", "2048,2048", 2048 * 2048},
+        {"blocks.0.norm2.weight", "2048", 2048},
+        {"blocks.0.norm2.bias", "2048", 2048},
+        {"blocks.0.mlp.fc1.weight", "1,2048", 2048},
+        {"blocks.0.mlp.fc2.weight", "2048,1", 2048},
+        {"head.weight", "2,2048", 4096},
+        {"head.bias", "2", 2},
+    };
+    char header[4096], *folder = make_folder();
+    uint64_t at = 0, n = 8;
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
+        const uint64_t end = at + 4 * tensors[i].count;
+        n += (uint64_t)snprintf(header + n, sizeof header - n,
+                                "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
+                                i ? "," : "{", tensors[i].name, tensors[i].shape,
+                                (unsigned long long)at, (unsigned long long)end);
+        at = end;
+    }
+    header[n++] = '}';
+    const uint64_t length = n - 8;
+    memcpy(header, &length, 8);
+    write_file(in_folder(folder, "model.safetensors"), header, n);
+    ck_assert_int_eq(truncate(in_folder(folder, "model.safetensors"), (off_t)(n + at)), 0);
+    try_open(folder, VITX_UNSUPPORTED, "1048576 tokens of width 2048");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_model__survives_a_file_that_shrinks)
 {
     char *folder = copy_golden("vit-timm");
@@ -892,6 +935,16 @@ START_TEST(test_model__survives_a_file_that_shrinks)
     ck_fails(pack(&w, m), VITX_IO, "model.safetensors");
     ck_assert_int_eq(truncate(path, 0), 0);
     ck_fails(pack(&w, m), VITX_IO, "model.safetensors");
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+
+    folder = copy_golden("vit-timm"); /* other values in the same place are no part of this model */
+    path = in_folder(folder, "model.safetensors");
+    const struct timespec times[2] = {{1, 5}, {1, 5}};
+    m = open_ok(folder);
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    ck_fails(pack(&w, m), VITX_IO, "model.safetensors: was written to");
     vitx_model_free(m);
     remove_folder(folder);
     free(folder);
@@ -1496,6 +1549,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
     tcase_add_test(t, test_model__names_the_value_that_is_not_finite);
     tcase_add_test(t, test_model__survives_a_file_that_shrinks);
+    tcase_add_test(t, test_model__refuses_more_activations_than_int_counts);
     tcase_add_test(t, test_model__refuses_every_truncation);
     tcase_add_loop_test(t, test_model__survives_mutated_files, 0, 2);
     suite_add_tcase(s, t);

@@ -35,9 +35,10 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * Opens a model and checks every tensor's presence, dtype, shape and place in the file.
  *
  * The weights' values are not read yet (so opening is quick); a NaN or an infinity among them is
- * reported by vitx_context_create(). A weight file that shrinks or disappears after opening
+ * reported by vitx_context_create(). A weight file that is written to or shrinks after opening
  * makes a later vitx_context_create() fail with VITX_IO and harms nothing else: values are
- * copied with positioned reads, never read through a memory mapping.
+ * copied with positioned reads, never read through a memory mapping. One that is removed, or
+ * replaced by renaming another, stays readable as it was.
  *
  * @param out   the model; free it with vitx_model_free() after all of its contexts
  * @param path  folder or .safetensors file

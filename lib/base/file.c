@@ -9,6 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __APPLE__
+#define st_mtim st_mtimespec
+#endif
+
 int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
 {
     *out = NULL;
@@ -27,7 +31,8 @@ int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
     if (status == VITX_OK)
         status = vx_new(&file, hooks, 1, sizeof *file, "an open file");
     if (status == VITX_OK) {
-        *file = (vx_file){.hooks = *hooks, .fd = fd, .size = (uint64_t)info.st_size};
+        *file = (vx_file){.hooks = *hooks, .fd = fd, .size = (uint64_t)info.st_size,
+                          .written_s = info.st_mtim.tv_sec, .written_ns = info.st_mtim.tv_nsec};
         status = vx_strdup(&file->path, hooks, path);
     }
     if (status != VITX_OK) {
@@ -73,6 +78,28 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
     return VITX_OK;
 }
 
+int vx_file_unchanged(const vx_file *file)
+{
+    struct stat info;
+    if (fstat(file->fd, &info) != 0)
+        return vx_fail(VITX_IO, "%s: %s", file->path, strerror(errno));
+    if ((uint64_t)info.st_size == file->size && info.st_mtim.tv_sec == file->written_s &&
+        info.st_mtim.tv_nsec == file->written_ns)
+        return VITX_OK;
+    return vx_fail(VITX_IO, "%s: was written to after it had been opened: open the model again", file->path);
+}
+
+int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks)
+{
+    vx_file *file;
+    VX_TRY(vx_file_open(&file, path, hooks));
+    if (*bytes > file->size)
+        *bytes = (size_t)file->size;
+    const int status = vx_file_read(file, dst, 0, *bytes);
+    vx_file_close(file);
+    return status;
+}
+
 int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks)
 {
     vx_file *file;
@@ -111,7 +138,7 @@ bool vx_path_is_folder(const char *path)
 bool vx_path_exists(const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0;
+    return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name)
@@ -159,32 +186,37 @@ static int save_in_place(const char *path, const void *data, size_t bytes)
     return status;
 }
 
+/* A new file in the folder of `path`; *out is its name, to be released. It is not made of the
+ * target's own name, which may be as long as a name can be. mkstemp's 0600 would be a surprise:
+ * without asking the umask, which can only be read by changing it, a new file gets the mode that
+ * open() gives one. */
+static int create_beside(char **out, int *fd, const char *path, mode_t mode, const vitx_hooks *hooks)
+{
+    static const char pattern[] = ".vitx-XXXXXX";
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    VX_TRY(vx_new(out, hooks, folder + sizeof pattern, 1, "a path"));
+    memcpy(*out, path, folder);
+    *fd = -1;
+    for (unsigned try = 0; try < 100 && *fd < 0; try++) {
+        snprintf(*out + folder, sizeof pattern, ".vitx-%06x", ((unsigned)getpid() * 100 + try) & 0xffffff);
+        *fd = open(*out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (*fd < 0 && errno != EEXIST)
+            break;
+    }
+    return *fd >= 0 ? VITX_OK : vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+}
+
 int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks)
 {
-    static const char ending[] = ".XXXXXX";
     struct stat info;
     const bool there = lstat(path, &info) == 0;
     if (there && !S_ISREG(info.st_mode)) /* a pipe, a device, a link: its name must stay what it is */
         return save_in_place(path, data, bytes);
-    /* mkstemp's 0600 would be a surprise. Without asking the umask, which can only be read by
-     * changing it, a new file gets the mode that open() gives one. */
-    char *temporary;
-    const size_t length = strlen(path) + sizeof ending;
-    VX_TRY(vx_new(&temporary, hooks, length, 1, "a path"));
-    snprintf(temporary, length, "%s%s", path, ending);
-    int status = VITX_OK, fd = -1;
-    for (unsigned try = 0; try < 100 && fd < 0; try++) {
-        snprintf(temporary + length - sizeof ending, sizeof ending, ".%06x",
-                 ((unsigned)getpid() * 100 + try) & 0xffffff);
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? info.st_mode & 0777 : 0666);
-        if (fd < 0 && errno != EEXIST)
-            break;
-    }
-    if (fd < 0) {
-        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
-        vx_release(hooks, temporary);
-        return status;
-    }
+    char *temporary = NULL;
+    int fd = -1, status = create_beside(&temporary, &fd, path, there ? info.st_mode & 0777 : 0666, hooks);
+    if (status != VITX_OK)
+        goto cleanup;
     status = write_all(fd, data, bytes, path);
     if (close(fd) != 0 && status == VITX_OK)
         status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
@@ -192,6 +224,7 @@ int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_ho
         status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
     if (status != VITX_OK)
         unlink(temporary);
+cleanup:
     vx_release(hooks, temporary);
     return status;
 }

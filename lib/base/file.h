@@ -18,6 +18,7 @@ typedef struct vx_file {
     vitx_hooks hooks;
     int fd;
     uint64_t size; /* when it was opened */
+    int64_t written_s, written_ns; /* time of the last change before that */
     char *path;    /* as the caller wrote it, for messages */
 } vx_file;
 
@@ -29,11 +30,19 @@ void vx_file_close(vx_file *file);
 /* Exactly `bytes` bytes from `offset`; VITX_IO where the file has become shorter. */
 int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes);
 
+/* VITX_IO where somebody has written to the file since it was opened. */
+int vx_file_unchanged(const vx_file *file);
+
 /* A whole file, at most max_bytes (VITX_FORMAT beyond), with a '\0' after it. Give *out back with
  * vx_release. */
 int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks);
 
+/* The first *bytes bytes of a file; *bytes becomes less where it is shorter. */
+int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks);
+
 bool vx_path_is_folder(const char *path);
+/* Whether there is something of that name, be it a link to nothing or out of reach: opening it then
+ * says what is wrong. */
 bool vx_path_exists(const char *path);
 /* folder + "/" + name, or the folder a path lies in ("." for a bare name). */
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);

@@ -5,8 +5,8 @@
 
 #include <vitx/base.h>
 
-/* Sets the thread's message (printf style, cut to 511 bytes, control characters shown as '?') and
- * returns `code`. */
+/* Sets the thread's message (printf style; of more than 511 bytes the middle is left out, control
+ * characters are shown as '?') and returns `code`. */
 int vx_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Returns from the calling function when `expr` is not VITX_OK. */

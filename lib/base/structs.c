@@ -21,7 +21,7 @@ static int check(const void *given, size_t size, size_t least, const char *type)
 
 void vx_struct_init(void *out, size_t struct_size, const void *full, size_t size)
 {
-    if (struct_size < sizeof struct_size)
+    if (!out || struct_size < sizeof struct_size)
         return;
     memset(out, 0, struct_size);
     memcpy(out, full, struct_size < size ? struct_size : size);

@@ -246,19 +246,21 @@ static int take_config(vx_labels *out, const vx_json *names, const dictionary *t
                        const char *path, const vitx_hooks *hooks)
 {
     const bool array = vx_json_is_array(names);
-    int i = 0;
+    int i = 0, left_out = 0;
     for (const vx_json *m = vx_json_first(names); m; m = vx_json_next(m), i++) {
         const int index = array ? i : decimal(vx_json_key(m));
         const char *name = vx_json_string(m);
         if (index < 0 || index >= out->count || !name) {
-            vx_log(hooks, VITX_LOG_WARNING, "%s: class name %d is left out: no name, or no class",
-                   path, i);
+            left_out++;
             continue;
         }
         const char *text = look_up(texts, name);
         if (!dummy(name, index))
             VX_TRY(set(out, index, text ? text : name, strlen(text ? text : name), hooks));
     }
+    if (left_out)
+        vx_log(hooks, VITX_LOG_WARNING, "%s: %d class names are left out: no name, or no class", path,
+               left_out);
     return VITX_OK;
 }
 

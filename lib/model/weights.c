@@ -266,7 +266,9 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
         if ((size_t)k[i] > f.staging_size)
             f.staging_size = (size_t)k[i];
     VX_TRY(vx_new(&f.staging, &m->hooks, f.staging_size, sizeof *f.staging, "the staging buffer"));
-    const int status = fill(&f, w, &m->found, a);
+    int status = fill(&f, w, &m->found, a);
+    for (int i = 0; i < m->container->file_count && status == VITX_OK; i++)
+        status = vx_file_unchanged(m->container->files[i]);
     vx_release(&m->hooks, f.staging);
     return status;
 }
