@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <vitx/image.h>
 
@@ -264,6 +265,36 @@ START_TEST(test_refuse__damaged_pngs)
 END_TEST
 
 /* No file that ends early is a picture. */
+/* 13377 x 13377 pixels of 64 bits from 8 bytes: nothing is allocated for them. A gigabyte that is no
+ * picture is not read. */
+START_TEST(test_refuse__large_claims_cost_no_memory)
+{
+    static const uint8_t claim[] =
+        "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x34\x41\0\0\x34\x41\x10\x06\0\0\0\x1a\xf8\xac\xd9"
+        "\0\0\0\10IDAT\x78\x9c\3\0\0\0\0\1\x48\x06\x89\xd2\0\0\0\0IEND\xae\x42\x60\x82";
+    ledger l = {0};
+    const vitx_hooks hooks = ledger_hooks(&l);
+    vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
+    vitx_image *image;
+    opts.hooks = &hooks;
+    ck_fails(vitx_image_open_memory(&image, claim, sizeof claim - 1, "claim", &opts), VITX_FORMAT,
+             "8 bytes of picture data cannot inflate to 1431566409");
+    ck_assert_uint_lt(l.peak, 10000);
+
+    char *folder = make_folder(), path[200];
+    snprintf(path, sizeof path, "%s/zeros.jpg", folder);
+    write_file(path, "", 1);
+    ck_assert_int_eq(truncate(path, (1 << 30) - 1), 0); /* takes no room on the disk */
+    l = (ledger){0};
+    ck_fails(vitx_image_open_with(&image, path, &opts), VITX_FORMAT, "zeros.jpg: not a picture");
+    ck_assert_uint_lt(l.peak, 10000);
+    remove_folder(folder);
+    free(folder);
+    ck_fails(vitx_image_open(NULL, "x"), VITX_INVALID, "out is NULL");
+    ck_assert(vitx_image_width(NULL) == 0 && vitx_image_height(NULL) == 0 && !vitx_image_pixels(NULL));
+}
+END_TEST
+
 START_TEST(test_refuse__every_prefix_of_every_kind)
 {
     FILE *table = open_table("pictures.txt");
@@ -851,6 +882,7 @@ static Suite *image_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_refuse__other_formats_by_name);
     tcase_add_test(c, test_refuse__damaged_pngs);
+    tcase_add_test(c, test_refuse__large_claims_cost_no_memory);
     tcase_add_test(c, test_refuse__every_prefix_of_every_kind);
     tcase_add_test(c, test_refuse__files_that_are_no_files);
     tcase_add_test(c, test_refuse__too_many_pixels_before_decoding);

@@ -71,17 +71,30 @@ static const format *find_format(const uint8_t *data, size_t bytes)
     return NULL;
 }
 
+static int check_format(const format **out, const uint8_t *data, size_t bytes, const char *name)
+{
+    if (bytes == 0)
+        return vx_fail(VITX_FORMAT, "%s: the file is empty", name);
+    *out = find_format(data, bytes);
+    if (!*out)
+        return vx_fail(VITX_FORMAT, "%s: not a picture; vitx reads JPEG, PNG and BMP", name);
+    if (!(*out)->decode)
+        return vx_fail(VITX_FORMAT, "%s: %s; vitx reads JPEG, PNG and BMP", name, (*out)->name);
+    return VITX_OK;
+}
+
+int vx_check_signature(const uint8_t *data, size_t bytes, const char *name)
+{
+    const format *f;
+    return check_format(&f, data, bytes, name);
+}
+
 int vx_decode(uint8_t **out, int *width, int *height, const uint8_t *data, size_t bytes,
               const char *name, int64_t max_pixels, const vitx_hooks *hooks)
 {
+    const format *f;
     *out = NULL;
-    if (bytes == 0)
-        return vx_fail(VITX_FORMAT, "%s: the file is empty", name);
-    const format *f = find_format(data, bytes);
-    if (!f)
-        return vx_fail(VITX_FORMAT, "%s: not a picture; vitx reads JPEG, PNG and BMP", name);
-    if (!f->decode)
-        return vx_fail(VITX_FORMAT, "%s: %s; vitx reads JPEG, PNG and BMP", name, f->name);
+    VX_TRY(check_format(&f, data, bytes, name));
     const vx_source source = {data, bytes, name, max_pixels, hooks};
     return f->decode(out, width, height, &source);
 }

@@ -113,15 +113,27 @@ int vitx_image_open(vitx_image **out, const char *path)
     return vitx_image_open_with(out, path, NULL);
 }
 
+static int begin_output(vitx_image **out)
+{
+    if (!out)
+        return vx_fail(VITX_INVALID, "opening a picture: out is NULL");
+    *out = NULL;
+    return VITX_OK;
+}
+
 int vitx_image_open_with(vitx_image **out, const char *path, const vitx_image_opts *opts)
 {
     settings s;
     char *data = NULL;
-    size_t bytes = 0;
-    *out = NULL;
+    uint8_t start[VX_SIGNATURE_BYTES];
+    size_t bytes = sizeof start;
+    VX_TRY(begin_output(out));
     VX_TRY(read_settings(&s, opts));
     if (!path)
         return vx_fail(VITX_INVALID, "vitx_image_open: path is NULL");
+    /* So that what is no picture is not read in full, which may be a gigabyte. */
+    VX_TRY(vx_file_peek(start, &bytes, path, &s.hooks));
+    VX_TRY(vx_check_signature(start, bytes, path));
     VX_TRY(vx_file_load(&data, &bytes, path, MAX_FILE_BYTES, &s.hooks));
     const int status = open_memory(out, data, bytes, path, &s);
     vx_release(&s.hooks, data);
@@ -132,7 +144,7 @@ int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes, con
                            const vitx_image_opts *opts)
 {
     settings s;
-    *out = NULL;
+    VX_TRY(begin_output(out));
     VX_TRY(read_settings(&s, opts));
     if (!data && bytes > 0)
         return vx_fail(VITX_INVALID, "vitx_image_open_memory: data is NULL");
@@ -144,7 +156,7 @@ int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int hei
 {
     settings s;
     vitx_image *image = NULL;
-    *out = NULL;
+    VX_TRY(begin_output(out));
     VX_TRY(read_settings(&s, opts));
     if (!rgb || width < 1 || height < 1)
         return vx_fail(VITX_INVALID, "vitx_image_from_rgb: %s, %d x %d pixels",
@@ -182,15 +194,15 @@ void vitx_image_free(vitx_image *image)
 
 int vitx_image_width(const vitx_image *image)
 {
-    return image->width;
+    return image ? image->width : 0;
 }
 
 int vitx_image_height(const vitx_image *image)
 {
-    return image->height;
+    return image ? image->height : 0;
 }
 
 const uint8_t *vitx_image_pixels(const vitx_image *image)
 {
-    return image->pixels;
+    return image ? image->pixels : NULL;
 }

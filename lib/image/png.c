@@ -5,8 +5,8 @@
  * made here as Pillow's convert("RGB") makes it: alpha and transparency are dropped, 16-bit samples
  * keep their high byte, a palette index without an entry is black.
  *
- * Everything is as large as the header says before anything is inflated, so that a small file
- * cannot unfold into a large one.
+ * Everything is as large as the header says before anything is inflated, and nothing is allocated
+ * for more than the data could inflate to, so that a small file cannot unfold into a large one.
  */
 #include "image/codec.h"
 #include "image/stb.h"
@@ -17,6 +17,8 @@
 
 /* Inflated data may be longer than the picture: some writers pad it. */
 enum { SLACK = 65536, IHDR_BYTES = 13 };
+/* One deflated byte makes at most 1032: 258 at a time, by two codes of a bit each. */
+enum { MOST_INFLATED = 1032 };
 
 typedef struct png {
     const vx_source *source;
@@ -191,6 +193,9 @@ static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
     if (expected > INT_MAX - SLACK)
         return vx_fail(VITX_UNSUPPORTED, "%s: a PNG of %zu bytes inflated", p->source->name,
                        expected);
+    if (expected / MOST_INFLATED > p->data_bytes)
+        return vx_fail(VITX_FORMAT, "%s: damaged PNG: %zu bytes of picture data cannot inflate to %zu",
+                       p->source->name, p->data_bytes, expected);
     status = gather_data(&data, &owned, p);
     if (status != VITX_OK)
         goto cleanup;
