@@ -524,6 +524,46 @@ static int stop_at_two(int64_t done, int64_t total, void *payload)
     return done == 2;
 }
 
+/* After the last block: as if the weights had overflowed where the logits do not look. */
+static int poison(int64_t done, int64_t total, void *payload)
+{
+    vitx_context *c = payload;
+    for (size_t i = 0; done == total && i < c->trace.bytes / sizeof(float); i++)
+        ((float *)c->trace.memory)[i] = NAN;
+    return 0;
+}
+
+START_TEST(test_explain__a_map_of_nans_is_a_failure)
+{
+    vitx_model *model;
+    vitx_image *image = picture();
+    vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map *map = (vitx_map *)1;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", NULL));
+    vitx_context *c = make_context(model, "cpu", 1, 1);
+    opts.method = "attention";
+    c->progress = poison;
+    c->progress_payload = c;
+    ck_fails(vitx_explain(&map, c, image, &opts), VITX_FORMAT, "the map holds a NaN");
+    ck_assert_ptr_null(map);
+    c->progress = NULL;
+    ck_ok(vitx_explain(&map, c, image, &opts));
+    vitx_map_free(map);
+    /* Outputs are NULL after every failure, the earliest ones too. */
+    map = (vitx_map *)1;
+    ck_fails(vitx_explain(&map, NULL, image, &opts), VITX_INVALID, "NULL");
+    ck_assert_ptr_null(map);
+    map = (vitx_map *)1;
+    ck_fails(vitx_map_resize(&map, NULL, 1, 1), VITX_INVALID, "NULL");
+    ck_assert_ptr_null(map);
+    ck_fails(vitx_explain(NULL, c, image, &opts), VITX_INVALID, "NULL");
+    ck_assert_ptr_null(vitx_map_values(NULL));
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
 START_TEST(test_progress__cancels_and_leaves_the_context_usable)
 {
     vitx_model *model;
@@ -858,6 +898,7 @@ static Suite *engine_suite(void)
     tcase_add_test(tcase, test_trace__states_its_size_and_keeps_to_the_budget);
     tcase_add_loop_test(tcase, test_explain__many_equals_one_by_one, 0, folder_count);
     tcase_add_test(tcase, test_explain__bad_requests);
+    tcase_add_test(tcase, test_explain__a_map_of_nans_is_a_failure);
     tcase_add_test(tcase, test_context__bad_options);
     tcase_add_test(tcase, test_progress__cancels_and_leaves_the_context_usable);
     tcase_add_test(tcase, test_context__leaves_the_process_alone);

@@ -1,4 +1,5 @@
 /* explain/explain.c: from options to jobs, from one forward pass to all maps. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -167,6 +168,17 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
     return vx_map_create(out, &info, &placement, &c->hooks);
 }
 
+/* The logits may be finite where what a map is made of is not: the last block's other tokens do not
+ * reach the class token. */
+static int check_values(const vitx_map *map)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (!isfinite(map->values[i]))
+            return vx_fail(VITX_FORMAT, "the map holds %s: the model's weights overflow in single precision",
+                           isnan(map->values[i]) ? "a NaN" : "an infinity");
+    return VITX_OK;
+}
+
 static int explain_batch(vitx_map **out, vitx_context *c, const vitx_image *const *images, int n,
                          const vx_job *jobs, int m)
 {
@@ -178,6 +190,7 @@ static int explain_batch(vitx_map **out, vitx_context *c, const vitx_image *cons
         for (int j = 0; j < m; j++) {
             vitx_map *map = out[(size_t)i * (size_t)m + (size_t)j];
             VX_TRY(jobs[j].method->run(&jobs[j], i, map));
+            VX_TRY(check_values(map));
             vx_map_finish(map);
         }
     return VITX_OK;
@@ -202,15 +215,15 @@ static int explain_all(vitx_map **out, vitx_context *c, const vitx_image *const 
 int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
                       const vitx_explain_opts *opts, int m)
 {
-    if (!out || !context || !images || !opts)
-        return vx_fail(VITX_INVALID, "vitx_explain_many: an argument is NULL");
     if (n < 1 || m < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d methods: at least one of each is needed", n, m);
     size_t count;
     if (!vx_mul_size(&count, (size_t)n, (size_t)m))
         return vx_fail(VITX_INVALID, "%d pictures x %d methods are too many", n, m);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; out && i < count; i++)
         out[i] = NULL;
+    if (!out || !context || !images || !opts)
+        return vx_fail(VITX_INVALID, "vitx_explain_many: an argument is NULL");
     vx_job *jobs;
     const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
@@ -227,5 +240,7 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
 
 int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image, const vitx_explain_opts *opts)
 {
+    if (out)
+        *out = NULL;
     return vitx_explain_many(out, context, &image, 1, opts, 1);
 }

@@ -74,7 +74,7 @@ int vitx_map_get_info(vitx_map_info *out, const vitx_map *map)
 
 const float *vitx_map_values(const vitx_map *map)
 {
-    return map->values;
+    return map ? map->values : NULL;
 }
 
 int vx_map_planes(const vitx_map *map)
@@ -149,9 +149,10 @@ static int create_resized(vitx_map **out, const vitx_map *map, int height, int w
 
 int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
 {
+    if (out)
+        *out = NULL;
     if (!out || !map)
         return vx_fail(VITX_INVALID, "vitx_map_resize: an argument is NULL");
-    *out = NULL;
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
         return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height, width);
     VX_TRY(create_resized(out, map, height, width, &map->placement));
@@ -166,9 +167,10 @@ int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
 
 int vitx_map_to_picture(vitx_map **out, const vitx_map *map)
 {
+    if (out)
+        *out = NULL;
     if (!out || !map)
         return vx_fail(VITX_INVALID, "vitx_map_to_picture: an argument is NULL");
-    *out = NULL;
     const int height = map->info.picture_height, width = map->info.picture_width;
     /* Its planes cover the picture itself: going there again changes nothing. */
     const vx_placement whole = {.resized_w = width, .resized_h = height, .input_w = width, .input_h = height,

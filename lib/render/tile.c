@@ -95,7 +95,9 @@ static void measure(vx_tiles *t)
     t->y0 = first_pixel(p->top * p->scale_y, t->height);
     t->x1 = first_pixel((p->left + p->input_w) * p->scale_x, t->width);
     t->y1 = first_pixel((p->top + p->input_h) * p->scale_y, t->height);
-    t->unit = t->width / 256 > 1 ? t->width / 256 : 1;
+    /* The bar's letters grow with the picture, but the bar is no taller than a picture may be. */
+    t->unit = t->width / 256 < t->height / 32 ? t->width / 256 : t->height / 32;
+    t->unit = t->unit > 1 ? t->unit : 1;
     t->overlay_x = t->job->opts.layout == VITX_LAYOUT_SIDE ? t->width + gap : 0;
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
