@@ -185,12 +185,18 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" --target 0 --target tench $picture
     wrong "would replace the picture" $x -o "$folder/{image}.png" "$folder/1.png"
     wrong "would replace the picture" $x -o "$folder/./1.png" "$folder/1.png"
+    # another picture than the map's own, by another name
+    cp $picture "$folder/1.map.png"
+    wrong "would replace the picture" $x -o "$folder/{image}.map.png" "$folder/1.png" "$folder/./1.map.png"
+    rm "$folder/1.map.png"
     wrong "the model has 3 blocks" $x --layer 99 -o "$folder/x.png" $picture
     wrong "the model has 3 heads" $x --head 3 -o "$folder/x.png" $picture
     wrong "--layer is \"-1\"" $x --layer -1 -o "$folder/x.png" $picture
     wrong "--query" $x --query 26 -o "$folder/x.png" $picture
     wrong "5 rows and 5 columns" $x --query 5,0 -o "$folder/x.png" $picture
     wrong "row,col" $x --query 1,2,3 -o "$folder/x.png" $picture
+    wrong "row,col" $x --query 9999999999,1x -o "$folder/x.png" $picture
+    wrong "5 rows and 5 columns" $x --query 1,99999999999999999999 -o "$folder/x.png" $picture
     wrong "row,col" $x --query a -o "$folder/x.png" $picture
     wrong "--target 7" $x --target 7 -o "$folder/x.png" $picture
     wrong "--target unicorn" $x --target unicorn -o "$folder/x.png" $picture
@@ -327,6 +333,45 @@ out_has "^\\{\"what\":\"rollout\",$row\$"
 out_has "^\\{\"what\":\"attention\\+rollout\",$row\$"
 right bench -m $model --seconds 0 --json --fit recipe $picture $picture
 out_has '"runs":5,'
+
+# ---------------------------------------------------------------- what must not be lost ------
+check "a picture with the name that a map turns out to get"
+cp $picture "$folder/1.2.png"
+run explain -m $model --method rollout -o "$folder/{image}.{target}.png" "$folder/1.png" "$folder/1.2.png"
+gives 1
+err_lines 1
+err_has "the map would replace the picture $folder/1.2.png"
+cmp -s $picture "$folder/1.2.png" || fail "the picture is gone"
+exists "$folder/1.2.2.png"
+check "the reason behind a long name"
+long=$folder/$(printf 'x/%.0s' {1..600})
+run classify -m $model "$long"
+gives 1
+err_lines 1
+err_has ": No such file or directory"
+wrong "must end in one of .png" explain -m $model --method rollout -o "$long" $picture
+name=$(printf 'x%.0s' {1..251})
+right explain -m $model --method rollout -o "$folder/$name.png" $picture
+check "a configuration that is a link to nothing"
+cp -r $model "$folder/linked"
+rm "$folder/linked/config.json"
+ln -s nothing "$folder/linked/config.json"
+run classify -m "$folder/linked" $picture
+gives 1
+err_lines 1
+err_has "linked/config.json: No such file or directory"
+
+# Without room for OpenBLAS's work buffers (which it would wait for in vain) the rest still works.
+# The sanitizers need more address space than that for themselves.
+check "little address space"
+if [ "$OUT" = build ] && [ "$(uname)" = Linux ]; then
+    for room in 120000 200000 300000; do
+        (ulimit -v $room && exec timeout 10 "$cli" classify -m $model --threads 2 --top 1 $picture) > "$out" 2> "$err"
+        status=$?
+        gives 0
+        out_has "great white shark"
+    done
+fi
 
 # ---------------------------------------------------------------- standard output that fails -
 check "a full disk"

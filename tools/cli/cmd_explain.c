@@ -138,6 +138,7 @@ struct plan {
     const char **sets; /* [methods][set.count]: for each method the --set that it knows */
     int *targets;      /* [target_count] */
     int target_count, opts_count;
+    struct pictures pictures;
     int query;
     bool pattern;
 };
@@ -213,10 +214,12 @@ static int parse_query(int *out, const char *text, const vitx_model_info *m)
     const char *next = end + 1;
     if (digit && *end == ',' && *next >= '0' && *next <= '9') {
         const long second = strtol(next, &end, 10);
-        if (*end == '\0' && (first >= m->grid_height || second >= m->grid_width))
+        const bool inside = first < m->grid_height && second < m->grid_width;
+        if (*end == '\0' && !inside)
             return wrong_usage("--query is \"%s\", the grid has %d rows and %d columns", text,
                                m->grid_height, m->grid_width);
-        *out = m->prefix_tokens + (int)first * m->grid_width + (int)second;
+        if (inside)
+            *out = m->prefix_tokens + (int)first * m->grid_width + (int)second;
     }
     return *out >= 0 && *end == '\0'
                ? DONE
@@ -289,11 +292,13 @@ static int fill_opts(struct plan *plan)
     return DONE;
 }
 
-static int check_outputs(const struct plan *plan, char **files, int count)
+static int check_outputs(struct plan *plan, char **files, int count)
 {
     const struct settings *o = plan->settings;
-    return check_collisions(o->out, files, count, o->methods.items, o->methods.count, plan->targets,
-                            plan->target_count);
+    if (!pictures_know(&plan->pictures, files, count))
+        return SOME_FAILED;
+    return check_collisions(o->out, &plan->pictures, files, count, o->methods.items,
+                            o->methods.count, plan->targets, plan->target_count);
 }
 
 /* ------------------------------------------------------------------ the work --------------- */
@@ -320,6 +325,11 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
     if (!name)
         complain(picture, "no memory");
     bool written = name && (!plan->pattern || make_folders(name));
+    /* {target} is known only now, so the check before the work could not see this. */
+    if (written && pictures_have(&plan->pictures, name)) {
+        complain(picture, "the map would replace the picture %s", name);
+        written = false;
+    }
     if (written && vitx_render(map, image, name, &opts) != VITX_OK) {
         complain_last(name);
         written = false;
@@ -428,6 +438,7 @@ static int run(const void *settings, char **files, int count)
     if (status == DONE)
         status = explain(&plan, files, count);
     session_close(&plan.session);
+    pictures_free(&plan.pictures);
     free(plan.opts);
     free(plan.sets);
     free(plan.targets);

@@ -122,16 +122,24 @@ void show_progress(const struct common *common, int done, int total, const char 
 
 static void message(const char *what, const char *format, va_list args)
 {
-    char text[1024];
-    vsnprintf(text, sizeof text, format, args);
+    char brief[1024];
+    va_list again;
+    va_copy(again, args);
+    const int length = vsnprintf(brief, sizeof brief, format, args);
+    /* Arguments may be long, and the reason stands behind them. */
+    char *text = length >= (int)sizeof brief ? malloc((size_t)length + 1) : NULL;
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
     hide_progress();
     fputs("vitx-cli: ", stderr);
     if (what) {
         put_line(what);
         fputs(": ", stderr);
     }
-    put_line(text);
+    put_line(text ? text : brief);
     fputc('\n', stderr);
+    free(text);
 }
 
 void complain(const char *what, const char *format, ...)

@@ -102,12 +102,52 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* One file under two names. */
-static bool same_file(const char *a, const char *b)
+struct file_id {
+    dev_t device;
+    ino_t inode;
+};
+
+static int compare_ids(const void *a, const void *b)
 {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
-           S_ISREG(x.st_mode);
+    const struct file_id *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static bool identify(struct file_id *out, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return false;
+    *out = (struct file_id){info.st_dev, info.st_ino};
+    return true;
+}
+
+bool pictures_know(struct pictures *pictures, char **files, int count)
+{
+    *pictures = (struct pictures){.ids = calloc((size_t)count, sizeof *pictures->ids)};
+    if (!pictures->ids) {
+        complain(NULL, "no memory");
+        return false;
+    }
+    for (int i = 0; i < count; i++)
+        pictures->count += identify(&pictures->ids[pictures->count], files[i]);
+    qsort(pictures->ids, (size_t)pictures->count, sizeof *pictures->ids, compare_ids);
+    return true;
+}
+
+bool pictures_have(const struct pictures *pictures, const char *path)
+{
+    struct file_id id;
+    return identify(&id, path) && bsearch(&id, pictures->ids, (size_t)pictures->count,
+                                          sizeof *pictures->ids, compare_ids) != NULL;
+}
+
+void pictures_free(struct pictures *pictures)
+{
+    free(pictures->ids);
+    *pictures = (struct pictures){0};
 }
 
 /* Sorted names: equal ones are neighbours, and pictures among them are found. */
@@ -124,8 +164,9 @@ static int check_names(char **names, int count, char **images, int image_count)
     return DONE;
 }
 
-int check_collisions(const char *out, char **images, int image_count, char *const *methods,
-                     int method_count, const int *targets, int target_count)
+int check_collisions(const char *out, const struct pictures *pictures, char **images,
+                     int image_count, char *const *methods, int method_count, const int *targets,
+                     int target_count)
 {
     const size_t each = (size_t)method_count * (size_t)target_count,
                  most = (size_t)image_count * each;
@@ -137,7 +178,7 @@ int check_collisions(const char *out, char **images, int image_count, char *cons
                                targets[i % (size_t)target_count]);
         if (!names[i])
             status = SOME_FAILED;
-        else if (count++, same_file(names[i], image))
+        else if (count++, pictures_have(pictures, names[i]))
             status = wrong_usage("%s: a map would replace the picture", names[i]);
     }
     if (status == SOME_FAILED)
