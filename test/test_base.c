@@ -248,6 +248,12 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     ck_assert_int_eq(symlink("nothing", path), 0);
     ck_assert(vx_path_exists(path) && vx_path_exists(folder)); /* a link to nothing is something */
     ck_assert(!vx_path_exists("no/such/file") && !vx_path_exists("Makefile/file"));
+    ck_fails(vx_file_open(&file, "", &hooks), VITX_IO, "an empty file name");
+    char *longer = malloc(100001);
+    memset(longer, 'x', 100000);
+    longer[100000] = '\0';
+    ck_fails(vx_file_open(&file, longer, &hooks), VITX_IO, "a file name of 100000 bytes is too long");
+    free(longer);
     ck_fails(vx_file_open(&file, "no/such/file", &hooks), VITX_IO, "no/such/file: No such file");
     remove_folder(folder);
     free(folder);

@@ -13,9 +13,16 @@
 #define st_mtim st_mtimespec
 #endif
 
+#define MAX_PATH_BYTES 4096 /* Linux takes no more; the message must not be longer than its buffer */
+
 int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
 {
     *out = NULL;
+    const size_t length = strlen(path);
+    if (length == 0)
+        return vx_fail(VITX_IO, "an empty file name");
+    if (length > MAX_PATH_BYTES)
+        return vx_fail(VITX_IO, "%.200s...: a file name of %zu bytes is too long", path, length);
     /* Without O_NONBLOCK opening a FIFO would wait for a writer. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)

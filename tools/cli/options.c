@@ -158,7 +158,7 @@ void complain_last(const char *what)
     if (length && strncmp(text, what, length) == 0 &&
         (text[length] == ':' || text[length] == '/' || what[length - 1] == '/'))
         what = NULL;
-    complain(what, "%s", text);
+    complain(length ? what : NULL, "%s", text);
 }
 
 int wrong_usage(const char *format, ...)
