@@ -24,7 +24,8 @@ typedef struct vx_device_env {
 
 /* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. */
 typedef struct vx_dims {
-    int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width, classes;
+    int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width,
+        classes;
 } vx_dims;
 
 /* Features a caller may withhold, so that tests reach every version of a kernel: bits of a device's
@@ -39,7 +40,8 @@ typedef struct vx_device_class vx_device_class;
 /* An instance begins with this; a device's own struct holds it as its first member. */
 struct vx_device {
     const vx_device_class *cls;
-    vx_ops ops; /* complete: the reference reads host memory, so it serves where that is the device's */
+    /* Complete: the reference reads host memory, so it serves where that is the device's. */
+    vx_ops ops;
     vx_device_env env;
     char kernels[160]; /* one line for people: instruction sets and libraries in use */
 };

@@ -7,7 +7,6 @@
 
 #include "kernels/device.h"
 
-
 /* Members of vx_device_class. The one precision is f32. Large blocks are offered to the kernel for
  * huge pages. */
 const char *vx_host_precision_at(int index);

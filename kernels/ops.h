@@ -12,12 +12,13 @@
 
 typedef struct vx_device vx_device;
 
+/* clang-format off */
 typedef enum vx_act {
     VX_ACT_NONE = 0,
-    VX_ACT_GELU,       /* x/2 (1 + erf(x / sqrt 2))                           Hendrycks & Gimpel 2016 */
-    VX_ACT_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))                                */
-    VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                                      */
-    VX_ACT_RELU,       /* max(x, 0)                                                                    */
+    VX_ACT_GELU,       /* x/2 (1 + erf(x / sqrt 2)), Hendrycks & Gimpel 2016     */
+    VX_ACT_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))          */
+    VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                */
+    VX_ACT_RELU,       /* max(x, 0)                                              */
     VX_ACT_COUNT
 } vx_act;
 
@@ -84,6 +85,7 @@ typedef struct vx_attention {
     int batch, tokens, heads, head_width;
     vx_recorded record; /* its batch, heads, tokens equal the above unless keep is NONE */
 } vx_attention;
+/* clang-format on */
 
 /* One type per operation, vx_linear_fn and so on; the table; the reference versions. */
 #define VX_OP(name, args) typedef void vx_##name##_fn args;

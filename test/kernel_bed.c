@@ -44,15 +44,15 @@ vx_device_env bed_env(bed *b)
 }
 
 const vx_dims largest = {.batch = 3,
-                                .tokens = 197,
-                                .width = 192,
-                                .heads = 12,
-                                .head_width = 64,
-                                .hidden = 768,
-                                .channels = 3,
-                                .patch_height = 16,
-                                .patch_width = 16,
-                                .classes = 1000};
+                         .tokens = 197,
+                         .width = 192,
+                         .heads = 12,
+                         .head_width = 64,
+                         .hidden = 768,
+                         .channels = 3,
+                         .patch_height = 16,
+                         .patch_width = 16,
+                         .classes = 1000};
 
 bool bed_open(bed *b, int index, const vx_dims *dims)
 {

@@ -164,9 +164,11 @@ START_TEST(test_structs__options_of_older_headers_take_the_defaults)
     ck_assert(out.struct_size == sizeof out && out.a == 5 && out.pad == 6);
     ck_assert_str_eq(out.added, "default");
     const grown_3 newer = {.known.struct_size = sizeof newer};
-    ck_fails(VX_STRUCT_READ(&out, &newer, grown_2, pad), VITX_INVALID, "struct_size is 32, this library knows 16 to 24");
+    ck_fails(VX_STRUCT_READ(&out, &newer, grown_2, pad), VITX_INVALID,
+             "struct_size is 32, this library knows 16 to 24");
     const grown_2 forgotten = {.struct_size = 0};
-    ck_fails(VX_STRUCT_READ(&out, &forgotten, grown_2, pad), VITX_INVALID, "grown_2.struct_size is 0");
+    ck_fails(VX_STRUCT_READ(&out, &forgotten, grown_2, pad), VITX_INVALID,
+             "grown_2.struct_size is 0");
     ck_assert_str_eq(out.added, "default");
 }
 END_TEST
@@ -220,7 +222,8 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     ck_ok(vx_file_unchanged(file));
     const struct timespec times[2] = {{1, 5}, {1, 5}};
     write_file(path, "56789", 5);
-    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0); /* clocks of file systems are coarse */
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0),
+                     0); /* clocks of file systems are coarse */
     ck_fails(vx_file_unchanged(file), VITX_IO, "data: was written to");
     vx_file_close(file);
     write_file(path, "01234", 5);
@@ -243,7 +246,8 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     ck_fails(vx_file_open(&file, folder, &hooks), VITX_IO, "a folder");
     snprintf(path, sizeof path, "%s/pipe", folder);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_fails(vx_file_open(&file, path, &hooks), VITX_IO, "pipe"); /* and does not wait for a writer */
+    ck_fails(vx_file_open(&file, path, &hooks), VITX_IO,
+             "pipe"); /* and does not wait for a writer */
     snprintf(path, sizeof path, "%s/nowhere", folder);
     ck_assert_int_eq(symlink("nothing", path), 0);
     ck_assert(vx_path_exists(path) && vx_path_exists(folder)); /* a link to nothing is something */
@@ -252,7 +256,8 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
     char *longer = malloc(100001);
     memset(longer, 'x', 100000);
     longer[100000] = '\0';
-    ck_fails(vx_file_open(&file, longer, &hooks), VITX_IO, "a file name of 100000 bytes is too long");
+    ck_fails(vx_file_open(&file, longer, &hooks), VITX_IO,
+             "a file name of 100000 bytes is too long");
     free(longer);
     ck_fails(vx_file_open(&file, "no/such/file", &hooks), VITX_IO, "no/such/file: No such file");
     remove_folder(folder);
@@ -298,7 +303,8 @@ END_TEST
 START_TEST(test_path__joins_and_splits)
 {
     vitx_hooks hooks = plain();
-    static const char *const rows[][2] = {{"a/b.x", "a"}, {"b.x", "."}, {"/b.x", "/"}, {"a/b/c", "a/b"}};
+    static const char *const rows[][2] = {
+        {"a/b.x", "a"}, {"b.x", "."}, {"/b.x", "/"}, {"a/b/c", "a/b"}};
     char *p;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ck_ok(vx_path_folder(&p, &hooks, rows[i][0]));
@@ -321,12 +327,23 @@ START_TEST(test_text__numbers)
     static const struct {
         const char *text;
         double value;
-    } good[] = {{"0", 0}, {"-0.25", -0.25}, {"1e-3", 1e-3}, {"0.9", 0.9}, {"12345678901234567890", 12345678901234567890.0},
-                {".5", .5}, {"5.", 5}, {"+7", 7}, {"1e300", 1e300}, {"0.1", 0.1}, {"1e-320", 0}};
-    static const char *const bad[] = {"", "-", ".", "1,5", "1e", "nan", "inf", "0x1", "1 ", " 1", "1e999", "3x"};
+    } good[] = {{"0", 0},
+                {"-0.25", -0.25},
+                {"1e-3", 1e-3},
+                {"0.9", 0.9},
+                {"12345678901234567890", 12345678901234567890.0},
+                {".5", .5},
+                {"5.", 5},
+                {"+7", 7},
+                {"1e300", 1e300},
+                {"0.1", 0.1},
+                {"1e-320", 0}};
+    static const char *const bad[] = {"",    "-",   ".",  "1,5", "1e",    "nan",
+                                      "inf", "0x1", "1 ", " 1",  "1e999", "3x"};
     for (size_t k = 0; k < sizeof good / sizeof good[0]; k++) {
         ck_assert_msg(vx_parse_double(good[k].text, &d), "%s", good[k].text);
-        ck_assert_msg(fabs(d - good[k].value) <= 1e-15 * fabs(good[k].value) + 1e-300, "%s", good[k].text);
+        ck_assert_msg(fabs(d - good[k].value) <= 1e-15 * fabs(good[k].value) + 1e-300, "%s",
+                      good[k].text);
     }
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++)
         ck_assert_msg(!vx_parse_double(bad[k], &d), "%s", bad[k]);

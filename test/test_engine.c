@@ -30,7 +30,8 @@ static void find_models(void)
         struct stat s;
         snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
         if (e->d_name[0] != '.' && stat(path, &s) == 0)
-            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s", e->d_name);
+            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s",
+                     e->d_name);
     }
     closedir(dir);
 }
@@ -87,8 +88,10 @@ static int compare_block(int64_t done, int64_t total, void *payload)
     const bool class_only = done == total && a->pool == VX_POOL_TOKEN;
     const size_t compared = class_only ? row : rows * row;
     for (int b = 0; b < w->batch; b++) {
-        const double error = max_error_f32(x + (size_t)b * rows * row, expected.data + (size_t)b * rows * row, compared);
-        ck_assert_msg(error < TOL_LOGITS, "%s: picture %d after block %d: error %g", w->folder, b, (int)done - 1, error);
+        const double error = max_error_f32(x + (size_t)b * rows * row,
+                                           expected.data + (size_t)b * rows * row, compared);
+        ck_assert_msg(error < TOL_LOGITS, "%s: picture %d after block %d: error %g", w->folder, b,
+                      (int)done - 1, error);
     }
     free(x);
     free_npy(&expected);
@@ -126,7 +129,8 @@ START_TEST(test_forward__matches_float64)
     const int n = (int)input.shape[0];
     vitx_model *model;
     ck_ok(vitx_model_open(&model, folder, NULL));
-    vitx_context *c = make_context(model, setups[_i % SETUPS].device, setups[_i % SETUPS].threads, n);
+    vitx_context *c =
+        make_context(model, setups[_i % SETUPS].device, setups[_i % SETUPS].threads, n);
     vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
     trace.record = VITX_RECORD_ALL;
     ck_ok(vitx_context_set_trace(c, &trace));
@@ -260,27 +264,31 @@ END_TEST
 static float half(uint16_t h)
 {
     const int exponent = h >> 10 & 31, mantissa = h & 1023;
-    const float magnitude = exponent ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24);
+    const float magnitude =
+        exponent ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24);
     return h >> 15 ? -magnitude : magnitude;
 }
 
 static float element(const vitx_view *v, int64_t b, int64_t h, int64_t i, int64_t j)
 {
     const int64_t at = b * v->stride[0] + h * v->stride[1] + i * v->stride[2] + j * v->stride[3];
-    return v->dtype == VITX_F16 ? half(((const uint16_t *)v->data)[at]) : ((const float *)v->data)[at];
+    return v->dtype == VITX_F16 ? half(((const uint16_t *)v->data)[at])
+                                : ((const float *)v->data)[at];
 }
 
 /* Every policy, fusion and storage says the same as the whole record. */
 START_TEST(test_trace__policies_agree)
 {
-    static const char *const models[] = {"test/golden/models/deit-hf", "test/golden/models/vit-timm-avg"};
+    static const char *const models[] = {"test/golden/models/deit-hf",
+                                         "test/golden/models/vit-timm-avg"};
     static const char *const devices[] = {"cpu", "ref"};
     vitx_model *model;
     vitx_image *images[2] = {noise(1, 50, 50), noise(2, 64, 30)};
     ck_ok(vitx_model_open(&model, models[_i % 2], NULL));
     const vx_arch *a = &model->arch;
     const int T = vx_arch_tokens(a), H = a->heads;
-    vitx_context *whole = make_context(model, devices[_i / 2], 1, 2), *c = make_context(model, devices[_i / 2], 2, 2);
+    vitx_context *whole = make_context(model, devices[_i / 2], 1, 2),
+                 *c = make_context(model, devices[_i / 2], 2, 2);
     vitx_trace_opts all = VITX_TRACE_OPTS_INIT;
     all.record = VITX_RECORD_ALL;
     ck_ok(vitx_context_set_trace(whole, &all));
@@ -321,13 +329,15 @@ START_TEST(test_trace__policies_agree)
                                         e = variant == 0 ? sum / H : variant == 1 ? high : low;
                                     } else if (record == VITX_RECORD_ROW && variant == 2) {
                                         e = element(&f, b, h, T - 1, j);
-                                    } else if (record == VITX_RECORD_ROW && a->pool == VX_POOL_AVG) {
+                                    } else if (record == VITX_RECORD_ROW &&
+                                               a->pool == VX_POOL_AVG) {
                                         e = 0;
                                         for (int q = a->prefix; q < T; q++)
                                             e += (double)element(&f, b, h, q, j) / (T - a->prefix);
                                     }
-                                    ck_assert_double_eq_tol(element(&v, b, h, i, j), e,
-                                                            (storage == VITX_F16 ? 6e-4 * e + 1e-7 : 2e-6));
+                                    ck_assert_double_eq_tol(
+                                        element(&v, b, h, i, j), e,
+                                        (storage == VITX_F16 ? 6e-4 * e + 1e-7 : 2e-6));
                                 }
                 }
                 if (a->depth > 2)
@@ -347,7 +357,8 @@ START_TEST(test_trace__states_its_size_and_keeps_to_the_budget)
     vitx_image *image = picture();
     size_t bytes;
     ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", NULL));
-    const size_t T = (size_t)vx_arch_tokens(&model->arch), H = (size_t)model->arch.heads, L = (size_t)model->arch.depth;
+    const size_t T = (size_t)vx_arch_tokens(&model->arch), H = (size_t)model->arch.heads,
+                 L = (size_t)model->arch.depth;
     vitx_trace_opts o = VITX_TRACE_OPTS_INIT;
     o.record = VITX_RECORD_ALL;
     ck_ok(vitx_trace_bytes(&bytes, model, &o, 2));
@@ -403,7 +414,8 @@ START_TEST(test_explain__many_equals_one_by_one)
     static const char *const set[] = {"fuse=max", "discard=0.3"};
     vitx_model *model;
     ck_ok(vitx_model_open(&model, folders[_i], NULL));
-    vitx_context *many = make_context(model, "cpu", 2, 2), *single = make_context(model, "cpu", 1, 1);
+    vitx_context *many = make_context(model, "cpu", 2, 2),
+                 *single = make_context(model, "cpu", 1, 1);
     vitx_image *images[N];
     for (int i = 0; i < N; i++)
         images[i] = noise((uint64_t)i + 5, 50 + i, 45);
@@ -434,7 +446,8 @@ START_TEST(test_explain__many_equals_one_by_one)
                 ck_assert_int_eq((int)info.shape[axis], (int)other.shape[axis]);
                 count *= (size_t)info.shape[axis];
             }
-            ck_assert_double_lt(max_error_ff(vitx_map_values(maps[i * 6 + j]), vitx_map_values(map), count), 1e-5);
+            ck_assert_double_lt(
+                max_error_ff(vitx_map_values(maps[i * 6 + j]), vitx_map_values(map), count), 1e-5);
             vitx_map_free(map);
             vitx_map_free(maps[i * 6 + j]);
         }
@@ -455,13 +468,15 @@ START_TEST(test_explain__bad_requests)
     vitx_context *c = make_context(model, "cpu", 1, 1);
     static const char *const set[] = {"fuse"}, *const unknown[] = {"sharpness=3"};
     vitx_explain_opts o = how("gradcamel");
-    ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID, "no method \"gradcamel\"; there are: attention, rollout");
+    ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID,
+             "no method \"gradcamel\"; there are: attention, rollout");
     ck_assert_ptr_null(map);
     o = how(NULL);
     ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID, "no method is given");
     o = how("rollout");
     o.layer = 99;
-    ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID, "layer 99 is out of range: the model has 3 (0 to 2)");
+    ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID,
+             "layer 99 is out of range: the model has 3 (0 to 2)");
     o = how("rollout");
     o.head = 3;
     ck_fails(vitx_explain(&map, c, image, &o), VITX_INVALID, "head 3 is out of range");
@@ -495,11 +510,21 @@ START_TEST(test_context__bad_options)
         int code;
         const char *part;
     } rows[] = {
-        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_DEVICE, "there are: cpu, ref"},
-        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_DEVICE, "no precision \"f8\""},
-        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_INVALID, "threads = 257"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_INVALID, "max_batch = -1"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL}, VITX_INVALID, "fit = 7"},
+        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+         VITX_DEVICE,
+         "there are: cpu, ref"},
+        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+         VITX_DEVICE,
+         "no precision \"f8\""},
+        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+         VITX_INVALID,
+         "threads = 257"},
+        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL},
+         VITX_INVALID,
+         "max_batch = -1"},
+        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL},
+         VITX_INVALID,
+         "fit = 7"},
         {{8, NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_INVALID, "struct_size is 8"},
     };
     vitx_model *model;
@@ -746,7 +771,8 @@ static int whole_way(const vitx_hooks *hooks, const char *folder)
 
 START_TEST(test_memory__every_allocation_may_fail)
 {
-    static const char *const models[] = {"test/golden/models/vit-timm", "test/golden/models/vit-hf-sharded"};
+    static const char *const models[] = {"test/golden/models/vit-timm",
+                                         "test/golden/models/vit-hf-sharded"};
     ration r = {.left = -1};
     const vitx_hooks hooks = {sizeof hooks, ration_alloc, ration_release, NULL, &r};
     ck_ok(whole_way(&hooks, models[_i]));
@@ -756,7 +782,8 @@ START_TEST(test_memory__every_allocation_may_fail)
     for (int n = 0; n < needed; n++) {
         r = (ration){.left = n};
         const int status = whole_way(&hooks, models[_i]);
-        ck_assert_msg(status == VITX_NOMEM, "with %d allocations: %s, %s", n, vitx_status_name(status), vitx_last_error());
+        ck_assert_msg(status == VITX_NOMEM, "with %d allocations: %s, %s", n,
+                      vitx_status_name(status), vitx_last_error());
         ck_assert_msg(r.live == 0, "with %d allocations: %d are left", n, r.live);
     }
 }
@@ -864,7 +891,8 @@ START_TEST(test_deit_tiny__rollout_variants)
         snprintf(text[0], sizeof text[0], "fuse=%s", fuse);
         snprintf(text[1], sizeof text[1], "discard=%s", discard);
         snprintf(text[2], sizeof text[2], "start=%d", start);
-        snprintf(text[3], sizeof text[3], "compat=%s", strcmp(form, "compat") == 0 ? "vit-explain" : "none");
+        snprintf(text[3], sizeof text[3], "compat=%s",
+                 strcmp(form, "compat") == 0 ? "vit-explain" : "none");
         const char *const set[] = {text[0], text[1], text[2], text[3]};
         vitx_explain_opts o = how("rollout");
         vitx_map *map;

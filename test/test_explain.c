@@ -15,7 +15,7 @@
 typedef struct bench {
     vitx_context c;
     double settings[32]; /* of the last job */
-    float *attention; /* [L,H,T,T] in device memory */
+    float *attention;    /* [L,H,T,T] in device memory */
 } bench;
 
 static void *lend(size_t bytes, void *owner)
@@ -38,17 +38,27 @@ static void alone(void (*task)(void *arg, int i, int worker), void *arg, int cou
 }
 
 /* A device with L blocks of attention a [L,H,T,T], `prefix` tokens before a grid of gh x gw. */
-static void open_bench(bench *b, const char *device, const double *a, int layers, int heads, int prefix, int gh,
-                       int gw, vx_pool_kind pool)
+static void open_bench(bench *b, const char *device, const double *a, int layers, int heads,
+                       int prefix, int gh, int gw, vx_pool_kind pool)
 {
     char text[160];
     const int t = prefix + gh * gw;
     const size_t plane = (size_t)heads * (size_t)t * (size_t)t;
     memset(b, 0, sizeof *b);
     ck_ok(vx_hooks_resolve(&b->c.hooks, NULL));
-    b->c.arch = (vx_arch){.depth = layers, .heads = heads, .head_width = 4, .width = 4 * heads, .hidden = 8,
-                              .classes = 3, .channels = 3, .patch_height = 2, .patch_width = 2,
-                              .grid_height = gh, .grid_width = gw, .prefix = prefix, .pool = pool};
+    b->c.arch = (vx_arch){.depth = layers,
+                          .heads = heads,
+                          .head_width = 4,
+                          .width = 4 * heads,
+                          .hidden = 8,
+                          .classes = 3,
+                          .channels = 3,
+                          .patch_height = 2,
+                          .patch_width = 2,
+                          .grid_height = gh,
+                          .grid_width = gw,
+                          .prefix = prefix,
+                          .pool = pool};
     b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
@@ -63,8 +73,12 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     cls->upload(b->c.dev, b->attention, host, (size_t)layers * plane * sizeof(float));
     free(host);
     for (int l = 0; l < layers; l++)
-        b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane, .keep = VX_KEEP_ALL,
-                                            .first = prefix, .batch = 1, .heads = heads, .tokens = t};
+        b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane,
+                                               .keep = VX_KEEP_ALL,
+                                               .first = prefix,
+                                               .batch = 1,
+                                               .heads = heads,
+                                               .tokens = t};
 }
 
 static void close_bench(bench *b)
@@ -88,16 +102,23 @@ static const vx_method *method(const char *name)
 }
 
 /* A job on all blocks (or one), fused heads unless `head` says one, with settings. */
-static vx_job job_of(bench *b, const char *name, const char *const *set, int set_count, vitx_explain_opts *opts,
-                     int layer, int head, int query)
+static vx_job job_of(bench *b, const char *name, const char *const *set, int set_count,
+                     vitx_explain_opts *opts, int layer, int head, int query)
 {
     vitx_explain_opts_init(opts, sizeof *opts);
     opts->method = name;
     opts->set = set;
     opts->set_count = set_count;
     memset(b->settings, 0, sizeof b->settings);
-    vx_job job = {.method = method(name), .context = &b->c, .arch = &b->c.arch, .opts = *opts, .settings = b->settings,
-                  .layer_first = layer, .layer_last = layer, .head_first = head, .head_last = head,
+    vx_job job = {.method = method(name),
+                  .context = &b->c,
+                  .arch = &b->c.arch,
+                  .opts = *opts,
+                  .settings = b->settings,
+                  .layer_first = layer,
+                  .layer_last = layer,
+                  .head_first = head,
+                  .head_last = head,
                   .query = query};
     vx_plan need;
     ck_ok(vx_plan_create(&need, job.arch, &b->c.hooks));
@@ -117,7 +138,8 @@ static int run_job(const vx_job *job, float *out)
 
 static const char *const devices[] = {"ref", "cpu"};
 
-static void check_rollouts(const char *device, const char *name, int layers, int heads, int prefix, int gh, int gw)
+static void check_rollouts(const char *device, const char *name, int layers, int heads, int prefix,
+                           int gh, int gw)
 {
     char path[64], text[4][32];
     snprintf(path, sizeof path, "explain/%s_attention.npy", name);
@@ -133,7 +155,8 @@ static void check_rollouts(const char *device, const char *name, int layers, int
     for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n"), row++) {
         char form[16], fuse[16], discard[16];
         int start, query;
-        ck_assert_int_eq(sscanf(line, "%15s %15s %15s %d %d", form, fuse, discard, &start, &query), 5);
+        ck_assert_int_eq(sscanf(line, "%15s %15s %15s %d %d", form, fuse, discard, &start, &query),
+                         5);
         const bool compat = strcmp(form, "compat") == 0;
         snprintf(text[0], sizeof text[0], "fuse=%s", fuse);
         snprintf(text[1], sizeof text[1], "discard=%s", discard);
@@ -251,7 +274,8 @@ START_TEST(test_methods__uniform_attention_gives_uniform_map)
             vx_job job = job_of(&b, vx_method_at(m)->name, NULL, 0, &opts, 1, -1, query);
             ck_ok(run_job(&job, out));
             for (int p = 0; p < 6; p++)
-                ck_assert_msg(fabsf(out[p] - out[0]) < 1e-6f && out[p] > 0, "%s", vx_method_at(m)->name);
+                ck_assert_msg(fabsf(out[p] - out[0]) < 1e-6f && out[p] > 0, "%s",
+                              vx_method_at(m)->name);
             close_bench(&b);
         }
 }
@@ -280,7 +304,8 @@ START_TEST(test_methods__permuted_patches_permute_the_map)
         job = job_of(&b, vx_method_at(m)->name, NULL, 0, &opts, L - 1, -1, 0);
         ck_ok(run_job(&job, other));
         for (int p = 0; p < 9; p++)
-            ck_assert_msg(fabsf(other[to[p + 1] - 1] - out[p]) < 1e-6f, "%s", vx_method_at(m)->name);
+            ck_assert_msg(fabsf(other[to[p + 1] - 1] - out[p]) < 1e-6f, "%s",
+                          vx_method_at(m)->name);
         close_bench(&b);
     }
     free(a);
@@ -308,11 +333,16 @@ START_TEST(test_attention__fusions)
                     double v[3];
                     for (int h = 0; h < 3; h++) {
                         const double *A = a + (layer * 3 + h) * 25;
-                        v[h] = query >= 0 ? A[query * 5 + p + 1] :
-                                            (A[5 + p + 1] + A[10 + p + 1] + A[15 + p + 1] + A[20 + p + 1]) / 4;
+                        v[h] =
+                            query >= 0
+                                ? A[query * 5 + p + 1]
+                                : (A[5 + p + 1] + A[10 + p + 1] + A[15 + p + 1] + A[20 + p + 1]) /
+                                      4;
                     }
-                    const double expected = kind < 0 ? v[kind + 3] : kind == 0 ? (v[0] + v[1] + v[2]) / 3 :
-                                            kind == 1 ? fmax(v[0], fmax(v[1], v[2])) : fmin(v[0], fmin(v[1], v[2]));
+                    const double expected = kind < 0    ? v[kind + 3]
+                                            : kind == 0 ? (v[0] + v[1] + v[2]) / 3
+                                            : kind == 1 ? fmax(v[0], fmax(v[1], v[2]))
+                                                        : fmin(v[0], fmin(v[1], v[2]));
                     ck_assert_double_eq_tol(out[p], expected, 1e-6);
                 }
             }
@@ -325,9 +355,11 @@ START_TEST(test_rollout__bad_options)
 {
     static const struct {
         const char *set, *part;
-    } rows[] = {{"discard=1", "below 1"}, {"discard=-0.1", "from 0 to 1"}, {"discard=x", "discard=x"},
-                {"start=2", "from 0 to 1"}, {"start=-1", "start=-1"}, {"fuse=median", "mean|max|min"},
-                {"compat=yes", "none|vit-explain"}, {"discard=nan", "discard=nan"}, {"discard=0,5", "discard=0,5"}};
+    } rows[] = {{"discard=1", "below 1"},           {"discard=-0.1", "from 0 to 1"},
+                {"discard=x", "discard=x"},         {"start=2", "from 0 to 1"},
+                {"start=-1", "start=-1"},           {"fuse=median", "mean|max|min"},
+                {"compat=yes", "none|vit-explain"}, {"discard=nan", "discard=nan"},
+                {"discard=0,5", "discard=0,5"}};
     double a[2 * 2 * 25] = {0};
     bench b;
     open_bench(&b, "ref", a, 2, 2, 1, 2, 2, VX_POOL_TOKEN);
@@ -335,8 +367,15 @@ START_TEST(test_rollout__bad_options)
         vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
         opts.set = &rows[i].set;
         opts.set_count = 1;
-        vx_job job = {.method = method("rollout"), .context = &b.c, .arch = &b.c.arch, .opts = opts, .settings = b.settings,
-                      .layer_first = 1, .layer_last = 1, .head_first = -1, .head_last = -1};
+        vx_job job = {.method = method("rollout"),
+                      .context = &b.c,
+                      .arch = &b.c.arch,
+                      .opts = opts,
+                      .settings = b.settings,
+                      .layer_first = 1,
+                      .layer_last = 1,
+                      .head_first = -1,
+                      .head_last = -1};
         ck_fails(job.method->prepare(&job, &b.c.need), VITX_INVALID, rows[i].part);
     }
     close_bench(&b);
@@ -375,7 +414,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ maps ------------------- */
 
-static vitx_map *make_map(const double *values, int h, int w, const vx_placement *place, int ph, int pw)
+static vitx_map *make_map(const double *values, int h, int w, const vx_placement *place, int ph,
+                          int pw)
 {
     vitx_hooks hooks;
     vitx_map *map;
@@ -418,12 +458,19 @@ START_TEST(test_map__to_picture_undoes_crop_and_resize)
 {
     enum { G = 8, IN = 64 };
     /* picture 200 x 100, shortest side to 80, crop 64: resized 160 x 80, left 48, top 8 */
-    const vx_placement place = {.resized_w = 160, .resized_h = 80, .left = 48, .top = 8, .input_w = IN,
-                                .input_h = IN, .scale_x = 200.0 / 160, .scale_y = 100.0 / 80};
+    const vx_placement place = {.resized_w = 160,
+                                .resized_h = 80,
+                                .left = 48,
+                                .top = 8,
+                                .input_w = IN,
+                                .input_h = IN,
+                                .scale_x = 200.0 / 160,
+                                .scale_y = 100.0 / 80};
     double ramp[G * G];
     for (int y = 0; y < G; y++)
         for (int x = 0; x < G; x++)
-            ramp[y * G + x] = 100 + (x + .5) * IN / G; /* 100 + input column at the patch's centre */
+            ramp[y * G + x] =
+                100 + (x + .5) * IN / G; /* 100 + input column at the patch's centre */
     vitx_map *map = make_map(ramp, G, G, &place, 100, 200), *out;
     vitx_map_info info = VITX_MAP_INFO_INIT;
     ck_ok(vitx_map_to_picture(&out, map));
@@ -443,7 +490,8 @@ START_TEST(test_map__to_picture_undoes_crop_and_resize)
                 continue;
             }
             const double column = (x + .5) / 1.25 - 48;
-            const double clamped = fmin(fmax(column, 4), 60); /* beyond the outer centres: constant */
+            const double clamped =
+                fmin(fmax(column, 4), 60); /* beyond the outer centres: constant */
             ck_assert_double_eq_tol(v[y * 200 + x], 100 + clamped, 1e-4);
         }
     vitx_map *again; /* there already: nothing changes */
@@ -463,7 +511,8 @@ START_TEST(test_methods__table_is_complete)
         ck_ok(vitx_method_get(&info, i));
         ck_assert(info.name && info.summary && info.cost && info.reference);
         for (int k = 0; k < info.option_count; k++)
-            ck_assert(info.options[k].key && info.options[k].fallback && info.options[k].values && info.options[k].help);
+            ck_assert(info.options[k].key && info.options[k].fallback && info.options[k].values &&
+                      info.options[k].help);
     }
     ck_assert_int_ge(vitx_method_count(), 2);
     ck_fails(vitx_method_get(&info, vitx_method_count()), VITX_INVALID, "method");

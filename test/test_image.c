@@ -291,7 +291,8 @@ START_TEST(test_refuse__large_claims_cost_no_memory)
     remove_folder(folder);
     free(folder);
     ck_fails(vitx_image_open(NULL, "x"), VITX_INVALID, "out is NULL");
-    ck_assert(vitx_image_width(NULL) == 0 && vitx_image_height(NULL) == 0 && !vitx_image_pixels(NULL));
+    ck_assert(vitx_image_width(NULL) == 0 && vitx_image_height(NULL) == 0 &&
+              !vitx_image_pixels(NULL));
 }
 END_TEST
 

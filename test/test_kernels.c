@@ -581,7 +581,7 @@ static void fuse_case(bed *b, rng *r, vx_store store, int batch, int heads, int 
     const char *what = say(b, "attn_fuse B%d H%d T%d", batch, heads, t);
     float *y = output_f32(n), *expected = output_f32(n);
     for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++)
-        for (int head = -1; head < heads; head += heads > 1 ? heads - 1 : 1) {
+        for (int head = -1; head<heads; head += heads> 1 ? heads - 1 : 1) {
             vx_attn_fuse_ref(NULL, expected, &all, (vx_fuse)fuse, head);
             b->dev->ops.attn_fuse(b->dev, y, &all, (vx_fuse)fuse, head);
             check_close(y, expected, n, TOL_KERNEL, 0, what);
@@ -618,7 +618,8 @@ static void row_case(bed *b, rng *r, vx_store store, int batch, int heads, int t
 }
 
 static void recorded_cases(int index, uint64_t seed,
-                           void (*check)(bed *b, rng *r, vx_store store, int batch, int heads, int t))
+                           void (*check)(bed *b, rng *r, vx_store store, int batch, int heads,
+                                         int t))
 {
     bed b;
     rng r = {seed};

@@ -908,10 +908,11 @@ START_TEST(test_model__refuses_more_activations_than_int_counts)
     uint64_t at = 0, n = 8;
     for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
         const uint64_t end = at + 4 * tensors[i].count;
-        n += (uint64_t)snprintf(header + n, sizeof header - n,
-                                "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
-                                i ? "," : "{", tensors[i].name, tensors[i].shape,
-                                (unsigned long long)at, (unsigned long long)end);
+        n += (uint64_t)snprintf(
+            header + n, sizeof header - n,
+            "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
+            i ? "," : "{", tensors[i].name, tensors[i].shape, (unsigned long long)at,
+            (unsigned long long)end);
         at = end;
     }
     header[n++] = '}';

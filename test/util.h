@@ -58,7 +58,7 @@ typedef struct rng {
     uint64_t state;
 } rng;
 uint64_t rng_next(rng *r);
-int rng_int(rng *r, int low, int high);        /* low..high */
+int rng_int(rng *r, int low, int high); /* low..high */
 float rng_float(rng *r, float low, float high);
 float rng_normal(rng *r);
 
@@ -75,8 +75,8 @@ float rng_normal(rng *r);
         const int ck_status_ = (expr);                                                             \
         ck_assert_msg(ck_status_ == (code), "%s gave %s, expected %s (%s)", #expr,                 \
                       vitx_status_name(ck_status_), vitx_status_name(code), vitx_last_error());    \
-        ck_assert_msg(strstr(vitx_last_error(), part) != NULL, "%s: the message \"%s\" lacks \"%s\"", \
-                      #expr, vitx_last_error(), part);                                             \
+        ck_assert_msg(strstr(vitx_last_error(), part) != NULL,                                     \
+                      "%s: the message \"%s\" lacks \"%s\"", #expr, vitx_last_error(), part);      \
     } while (0)
 
 int run_suite(Suite *suite);

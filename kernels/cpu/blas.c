@@ -228,8 +228,7 @@ static int load(int avx512, char *why, size_t why_size)
     }
     library.set_threads_local = NULL;
     if (load_private(NULL)) {
-        if (avx512 && older_than_avx512(core_name()) &&
-            dlsym(library.blas, "gotoblas_SKYLAKEX")) {
+        if (avx512 && older_than_avx512(core_name()) && dlsym(library.blas, "gotoblas_SKYLAKEX")) {
             unload();
             if (!load_private("SkylakeX") && !load_private(NULL)) {
                 snprintf(why, why_size, "%s cannot be loaded again", VX_OPENBLAS_SONAME);

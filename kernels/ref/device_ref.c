@@ -70,7 +70,8 @@ static int sync_ref(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_ref = {
     .name = "ref",
     .precision_at = vx_host_precision_at,
-    .host_memory = 0, /* it can be; saying no keeps the way of devices whose memory cannot be tested */
+    /* It can be read; saying no keeps the way of devices whose memory cannot be tested. */
+    .host_memory = 0,
     .open = open_ref,
     .close = close_ref,
     .reserve = reserve_ref,

@@ -13,7 +13,8 @@
 #define st_mtim st_mtimespec
 #endif
 
-#define MAX_PATH_BYTES 4096 /* Linux takes no more; the message must not be longer than its buffer */
+#define MAX_PATH_BYTES                                                                             \
+    4096 /* Linux takes no more; the message must not be longer than its buffer */
 
 int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
 {
@@ -38,8 +39,11 @@ int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
     if (status == VITX_OK)
         status = vx_new(&file, hooks, 1, sizeof *file, "an open file");
     if (status == VITX_OK) {
-        *file = (vx_file){.hooks = *hooks, .fd = fd, .size = (uint64_t)info.st_size,
-                          .written_s = info.st_mtim.tv_sec, .written_ns = info.st_mtim.tv_nsec};
+        *file = (vx_file){.hooks = *hooks,
+                          .fd = fd,
+                          .size = (uint64_t)info.st_size,
+                          .written_s = info.st_mtim.tv_sec,
+                          .written_ns = info.st_mtim.tv_nsec};
         status = vx_strdup(&file->path, hooks, path);
     }
     if (status != VITX_OK) {
@@ -75,9 +79,11 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
         if (got < 0)
             return vx_fail(VITX_IO, "%s: %s", file->path, strerror(errno));
         if (got == 0)
-            return vx_fail(VITX_IO, "%s: ends at byte %llu, expected %zu bytes from %llu (it had %llu "
-                                    "when it was opened)", file->path, (unsigned long long)at, bytes,
-                           (unsigned long long)offset, (unsigned long long)file->size);
+            return vx_fail(VITX_IO,
+                           "%s: ends at byte %llu, expected %zu bytes from %llu (it had %llu "
+                           "when it was opened)",
+                           file->path, (unsigned long long)at, bytes, (unsigned long long)offset,
+                           (unsigned long long)file->size);
         to += got;
         at += (uint64_t)got;
         left -= (size_t)got;
@@ -93,7 +99,8 @@ int vx_file_unchanged(const vx_file *file)
     if ((uint64_t)info.st_size == file->size && info.st_mtim.tv_sec == file->written_s &&
         info.st_mtim.tv_nsec == file->written_ns)
         return VITX_OK;
-    return vx_fail(VITX_IO, "%s: was written to after it had been opened: open the model again", file->path);
+    return vx_fail(VITX_IO, "%s: was written to after it had been opened: open the model again",
+                   file->path);
 }
 
 int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks)
@@ -107,7 +114,8 @@ int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *h
     return status;
 }
 
-int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks)
+int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes,
+                 const vitx_hooks *hooks)
 {
     vx_file *file;
     char *data = NULL;
@@ -175,7 +183,8 @@ static int write_all(int fd, const char *data, size_t bytes, const char *path)
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return vx_fail(VITX_IO, "%s: %s", path, put < 0 ? strerror(errno) : "nothing was written");
+            return vx_fail(VITX_IO, "%s: %s", path,
+                           put < 0 ? strerror(errno) : "nothing was written");
         data += put;
         bytes -= (size_t)put;
     }
@@ -197,7 +206,8 @@ static int save_in_place(const char *path, const void *data, size_t bytes)
  * target's own name, which may be as long as a name can be. mkstemp's 0600 would be a surprise:
  * without asking the umask, which can only be read by changing it, a new file gets the mode that
  * open() gives one. */
-static int create_beside(char **out, int *fd, const char *path, mode_t mode, const vitx_hooks *hooks)
+static int create_beside(char **out, int *fd, const char *path, mode_t mode,
+                         const vitx_hooks *hooks)
 {
     static const char pattern[] = ".vitx-XXXXXX";
     const char *slash = strrchr(path, '/');
@@ -206,7 +216,8 @@ static int create_beside(char **out, int *fd, const char *path, mode_t mode, con
     memcpy(*out, path, folder);
     *fd = -1;
     for (unsigned try = 0; try < 100 && *fd < 0; try++) {
-        snprintf(*out + folder, sizeof pattern, ".vitx-%06x", ((unsigned)getpid() * 100 + try) & 0xffffff);
+        snprintf(*out + folder, sizeof pattern, ".vitx-%06x",
+                 ((unsigned)getpid() * 100 + try) & 0xffffff);
         *fd = open(*out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (*fd < 0 && errno != EEXIST)
             break;
@@ -218,10 +229,12 @@ int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_ho
 {
     struct stat info;
     const bool there = lstat(path, &info) == 0;
-    if (there && !S_ISREG(info.st_mode)) /* a pipe, a device, a link: its name must stay what it is */
+    if (there &&
+        !S_ISREG(info.st_mode)) /* a pipe, a device, a link: its name must stay what it is */
         return save_in_place(path, data, bytes);
     char *temporary = NULL;
-    int fd = -1, status = create_beside(&temporary, &fd, path, there ? info.st_mode & 0777 : 0666, hooks);
+    int fd = -1,
+        status = create_beside(&temporary, &fd, path, there ? info.st_mode & 0777 : 0666, hooks);
     if (status != VITX_OK)
         goto cleanup;
     status = write_all(fd, data, bytes, path);

@@ -17,9 +17,9 @@
 typedef struct vx_file {
     vitx_hooks hooks;
     int fd;
-    uint64_t size; /* when it was opened */
+    uint64_t size;                 /* when it was opened */
     int64_t written_s, written_ns; /* time of the last change before that */
-    char *path;    /* as the caller wrote it, for messages */
+    char *path;                    /* as the caller wrote it, for messages */
 } vx_file;
 
 /* VITX_IO for what is missing, unreadable or no regular file (a FIFO would block, a folder cannot
@@ -35,7 +35,8 @@ int vx_file_unchanged(const vx_file *file);
 
 /* A whole file, at most max_bytes (VITX_FORMAT beyond), with a '\0' after it. Give *out back with
  * vx_release. */
-int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes, const vitx_hooks *hooks);
+int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes,
+                 const vitx_hooks *hooks);
 
 /* The first *bytes bytes of a file; *bytes becomes less where it is shorter. */
 int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks);

@@ -15,7 +15,8 @@ typedef struct cJSON vx_json;
  * after it is not. A zero byte in a string (\u0000) is refused, too, since it would cut the text.
  * Refused (VITX_FORMAT, naming `name`): what is no JSON, invalid UTF-8, a key that occurs twice in
  * one object, a number that is not finite, nesting past 64, more than max_values values. */
-int vx_json_parse(vx_json **out, const char *text, size_t bytes, const char *name, size_t max_values);
+int vx_json_parse(vx_json **out, const char *text, size_t bytes, const char *name,
+                  size_t max_values);
 void vx_json_free(vx_json *root);
 
 const vx_json *vx_json_get(const vx_json *object, const char *key);
@@ -31,8 +32,8 @@ const char *vx_json_key(const vx_json *node);
 
 const char *vx_json_string(const vx_json *node); /* NULL if no string */
 bool vx_json_number(const vx_json *node, double *out);
-bool vx_json_int(const vx_json *node, int *out);       /* false unless a whole number that fits */
-bool vx_json_u64(const vx_json *node, uint64_t *out);  /* likewise, 0 to 2^53 */
+bool vx_json_int(const vx_json *node, int *out);      /* false unless a whole number that fits */
+bool vx_json_u64(const vx_json *node, uint64_t *out); /* likewise, 0 to 2^53 */
 bool vx_json_bool(const vx_json *node, bool *out);
 
 /* Whether the bytes are whole UTF-8 characters, none overlong, no surrogate. */

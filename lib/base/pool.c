@@ -23,15 +23,17 @@
 
 #define SPIN_ROUNDS 4000 /* about 20 to 60 microseconds */
 
+struct worker {
+    struct vx_pool *pool;
+    int index;
+};
+
 struct vx_pool {
     vitx_hooks hooks;
     int threads; /* the caller included */
     int started; /* threads that run, to be joined */
     pthread_t *handles;
-    struct worker {
-        struct vx_pool *pool;
-        int index;
-    } *workers;
+    struct worker *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     atomic_uint generation; /* raised under the lock; read outside it while spinning */
@@ -157,9 +159,11 @@ int vx_pool_create(vx_pool **out, const vitx_hooks *hooks, int threads)
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
-    int status = vx_new(&pool->handles, hooks, (size_t)threads, sizeof *pool->handles, "worker threads");
+    int status =
+        vx_new(&pool->handles, hooks, (size_t)threads, sizeof *pool->handles, "worker threads");
     if (status == VITX_OK)
-        status = vx_new(&pool->workers, hooks, (size_t)threads, sizeof *pool->workers, "worker threads");
+        status =
+            vx_new(&pool->workers, hooks, (size_t)threads, sizeof *pool->workers, "worker threads");
     if (status == VITX_OK)
         status = start_workers(pool);
     if (status != VITX_OK) {

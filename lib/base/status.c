@@ -19,7 +19,7 @@ const char *vitx_last_error(void)
 
 const char *vitx_status_name(int status)
 {
-    static const char *const names[] = {"ok",          "invalid", "nomem",  "io",
+    static const char *const names[] = {"ok",     "invalid",     "nomem",  "io",
                                         "format", "unsupported", "device", "cancelled"};
     const int count = (int)(sizeof names / sizeof names[0]);
     return status <= 0 && status > -count ? names[-status] : "unknown";

@@ -15,8 +15,10 @@ static int check(const void *given, size_t size, size_t least, const char *type)
     const size_t found = size_of(given);
     if (found >= least && found <= size)
         return VITX_OK;
-    return vx_fail(VITX_INVALID, "%s.struct_size is %zu, this library knows %zu to %zu: start from its "
-                                 "_INIT macro or _init function", type, found, least, size);
+    return vx_fail(VITX_INVALID,
+                   "%s.struct_size is %zu, this library knows %zu to %zu: start from its "
+                   "_INIT macro or _init function",
+                   type, found, least, size);
 }
 
 void vx_struct_init(void *out, size_t struct_size, const void *full, size_t size)

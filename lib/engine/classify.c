@@ -11,9 +11,10 @@ static int place_trace(vitx_context *c, vx_plan *plan)
     vx_arena arena = {0};
     vx_plan_place(plan, &arena, &c->arch, c->max_batch);
     if (arena.overflow || arena.size > c->trace_budget)
-        return vx_fail(VITX_NOMEM, "recording the attention of %d pictures takes %zu bytes, the budget is "
-                                   "%zu: record less, or raise trace_budget", c->max_batch,
-                       arena.overflow ? (size_t)-1 : arena.size, c->trace_budget);
+        return vx_fail(VITX_NOMEM,
+                       "recording the attention of %d pictures takes %zu bytes, the budget is "
+                       "%zu: record less, or raise trace_budget",
+                       c->max_batch, arena.overflow ? (size_t)-1 : arena.size, c->trace_budget);
     VX_TRY(vx_block_reserve(c, &c->trace, arena.size, "recorded attention"));
     arena = (vx_arena){.base = c->trace.memory};
     if (arena.base)
@@ -24,7 +25,8 @@ static int place_trace(vitx_context *c, vx_plan *plan)
 static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
 {
     const vitx_recipe *recipe = &c->recipe;
-    const size_t size = (size_t)c->arch.channels * (size_t)recipe->input_height * (size_t)recipe->input_width;
+    const size_t size =
+        (size_t)c->arch.channels * (size_t)recipe->input_height * (size_t)recipe->input_width;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     for (int i = 0; i < n; i++) {
         vx_placement *p = &c->placements[i];
@@ -49,14 +51,16 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     VX_TRY(vx_forward(c, n, plan));
     if (c->host_logits != c->act.logits) {
         c->dev->cls->download(c->dev, c->host_logits, c->act.logits, (size_t)n * k * sizeof(float));
-        c->dev->cls->download(c->dev, c->host_probabilities, c->act.probabilities, (size_t)n * k * sizeof(float));
+        c->dev->cls->download(c->dev, c->host_probabilities, c->act.probabilities,
+                              (size_t)n * k * sizeof(float));
         VX_TRY(vx_context_sync(c));
     }
     for (size_t i = 0; i < (size_t)n * k; i++)
         if (!isfinite(c->host_logits[i]))
-            return vx_fail(VITX_FORMAT, "the model answered with %s as logit of class %zu: its weights "
-                                        "overflow in single precision", isnan(c->host_logits[i]) ? "NaN" : "infinity",
-                           i % k);
+            return vx_fail(VITX_FORMAT,
+                           "the model answered with %s as logit of class %zu: its weights "
+                           "overflow in single precision",
+                           isnan(c->host_logits[i]) ? "NaN" : "infinity", i % k);
     return VITX_OK;
 }
 
@@ -118,7 +122,8 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
     if (!c || !images || !top)
         return vx_fail(VITX_INVALID, "vitx_classify_batch: an argument is NULL");
     if (n < 1 || k < 1)
-        return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n, k);
+        return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
+                       k);
     const size_t classes = (size_t)c->arch.classes;
     vx_context_begin(c, (n - 1) / c->max_batch + 1);
     for (int at = 0; at < n; at += c->max_batch) {
@@ -141,7 +146,8 @@ int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)
     if (!context || !images)
         return vx_fail(VITX_INVALID, "vitx_forward: an argument is NULL");
     if (n < 1 || n > context->max_batch)
-        return vx_fail(VITX_INVALID, "%d pictures: 1 to max_batch = %d are accepted", n, context->max_batch);
+        return vx_fail(VITX_INVALID, "%d pictures: 1 to max_batch = %d are accepted", n,
+                       context->max_batch);
     vx_context_begin(context, 1);
     VX_TRY(vx_context_run(context, images, n, &context->wish));
     context->recorded = n;
@@ -153,7 +159,8 @@ static int check_forward(const vitx_context *c, const void *out)
     if (!out || !c)
         return vx_fail(VITX_INVALID, "a view: an argument is NULL");
     if (!c->recorded)
-        return vx_fail(VITX_INVALID, "nothing to view: vitx_forward was not the last call that ran the context");
+        return vx_fail(VITX_INVALID,
+                       "nothing to view: vitx_forward was not the last call that ran the context");
     return VITX_OK;
 }
 
@@ -161,8 +168,11 @@ int vitx_logits(vitx_view *out, const vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
     const int64_t k = context->arch.classes;
-    *out = (vitx_view){.data = context->host_logits, .dtype = VITX_F32, .rank = 2,
-                       .shape = {context->recorded, k, 1, 1}, .stride = {k, 1, 1, 1}};
+    *out = (vitx_view){.data = context->host_logits,
+                       .dtype = VITX_F32,
+                       .rank = 2,
+                       .shape = {context->recorded, k, 1, 1},
+                       .stride = {k, 1, 1, 1}};
     return VITX_OK;
 }
 
@@ -171,8 +181,11 @@ int vitx_input(vitx_view *out, const vitx_context *context)
     VX_TRY(check_forward(context, out));
     const int64_t c = context->arch.channels, h = context->recipe.input_height,
                   w = context->recipe.input_width;
-    *out = (vitx_view){.data = context->host_input, .dtype = VITX_F32, .rank = 4,
-                       .shape = {context->recorded, c, h, w}, .stride = {c * h * w, h * w, w, 1}};
+    *out = (vitx_view){.data = context->host_input,
+                       .dtype = VITX_F32,
+                       .rank = 4,
+                       .shape = {context->recorded, c, h, w},
+                       .stride = {c * h * w, h * w, w, 1}};
     return VITX_OK;
 }
 
@@ -193,16 +206,18 @@ static int read_trace(vitx_trace_opts *o, const vitx_trace_opts *given, const vx
     if (o->fuse < VITX_FUSE_MEAN || o->fuse > VITX_FUSE_MIN)
         return vx_fail(VITX_INVALID, "fuse = %d is no vitx_fuse", (int)o->fuse);
     if (o->storage != VITX_F32 && o->storage != VITX_F16)
-        return vx_fail(VITX_INVALID, "storage = %d: VITX_F32 and VITX_F16 are accepted", (int)o->storage);
+        return vx_fail(VITX_INVALID, "storage = %d: VITX_F32 and VITX_F16 are accepted",
+                       (int)o->storage);
     if (o->query < VITX_AUTO || o->query >= vx_arch_tokens(a))
-        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d", o->query,
-                       vx_arch_tokens(a) - 1);
+        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
+                       o->query, vx_arch_tokens(a) - 1);
     if (o->layers && o->layer_count < 1)
-        return vx_fail(VITX_INVALID, "layer_count = %d: a list of layers has at least one", o->layer_count);
+        return vx_fail(VITX_INVALID, "layer_count = %d: a list of layers has at least one",
+                       o->layer_count);
     for (int i = 0; o->layers && i < o->layer_count; i++)
         if (o->layers[i] < 0 || o->layers[i] >= a->depth)
-            return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d", o->layers[i],
-                           a->depth - 1);
+            return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
+                           o->layers[i], a->depth - 1);
     return VITX_OK;
 }
 
@@ -236,7 +251,8 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
     vx_plan_place(&plan, &arena, &model->arch, batch);
     vx_plan_dispose(&plan, &model->hooks);
     if (arena.overflow)
-        return vx_fail(VITX_NOMEM, "the attention of %d pictures takes more bytes than can be counted", batch);
+        return vx_fail(VITX_NOMEM,
+                       "the attention of %d pictures takes more bytes than can be counted", batch);
     *out = arena.size;
     return VITX_OK;
 }
@@ -266,7 +282,8 @@ static int host_attention(const void **data, vitx_context *c, const vx_recorded 
     if (c->mirror.bytes < c->trace.bytes) {
         vx_release(&c->hooks, c->mirror.memory);
         c->mirror = (vx_block){0};
-        VX_TRY(vx_new(&c->mirror.memory, &c->hooks, c->trace.bytes, 1, "a copy of recorded attention"));
+        VX_TRY(vx_new(&c->mirror.memory, &c->hooks, c->trace.bytes, 1,
+                      "a copy of recorded attention"));
         c->mirror.bytes = c->trace.bytes;
     }
     char *copy = (char *)c->mirror.memory + ((const char *)r->data - (const char *)c->trace.memory);
@@ -281,7 +298,8 @@ int vitx_attention(vitx_view *out, vitx_context *context, int layer)
     VX_TRY(check_forward(context, out));
     const vx_plan *plan = &context->wish;
     if (layer < 0 || layer >= plan->depth)
-        return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d", layer, plan->depth - 1);
+        return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
+                       layer, plan->depth - 1);
     const vx_recorded *r = &plan->attention[layer];
     if (r->keep == VX_KEEP_NONE)
         return vx_fail(VITX_INVALID, "the attention of block %d was not recorded", layer);
@@ -289,7 +307,10 @@ int vitx_attention(vitx_view *out, vitx_context *context, int layer)
     const int64_t rows = r->keep == VX_KEEP_ROW ? 1 : t;
     const void *data;
     VX_TRY(host_attention(&data, context, r));
-    *out = (vitx_view){.data = data, .dtype = r->store == VX_STORE_F16 ? VITX_F16 : VITX_F32, .rank = 4,
-                       .shape = {context->recorded, h, rows, t}, .stride = {h * rows * t, rows * t, t, 1}};
+    *out = (vitx_view){.data = data,
+                       .dtype = r->store == VX_STORE_F16 ? VITX_F16 : VITX_F32,
+                       .rank = 4,
+                       .shape = {context->recorded, h, rows, t},
+                       .stride = {h * rows * t, rows * t, t, 1}};
     return VITX_OK;
 }

@@ -28,7 +28,8 @@ static void context_release(void *memory, void *owner)
     vx_release(&((vitx_context *)owner)->hooks, memory);
 }
 
-static void context_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count, void *owner)
+static void context_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count,
+                             void *owner)
 {
     vx_pool_run(((vitx_context *)owner)->pool, task, arg, count);
 }
@@ -41,20 +42,23 @@ static void context_log(const char *line, void *owner)
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
 static size_t input_count(const vitx_context *c)
 {
-    return (size_t)c->arch.channels * (size_t)c->recipe.input_height * (size_t)c->recipe.input_width;
+    return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
+           (size_t)c->recipe.input_width;
 }
 
 static void layout(vx_activations *act, vx_arena *arena, const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
     const size_t b = (size_t)c->max_batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
-    const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width, hidden = (size_t)a->hidden;
+    const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
+                 hidden = (size_t)a->hidden;
     const size_t k = (size_t)a->classes;
 
     act->input = vx_arena_take(arena, b, input_count(c) * sizeof(float));
     act->x = vx_arena_take(arena, b * t, d * sizeof(float));
     act->y = vx_arena_take(arena, b * t, d * sizeof(float));
-    act->wide = vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
+    act->wide =
+        vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
     act->pooled = vx_arena_take(arena, b, d * sizeof(float));
     act->logits = vx_arena_take(arena, b, k * sizeof(float));
     act->probabilities = vx_arena_take(arena, b, k * sizeof(float));
@@ -67,7 +71,8 @@ static int reserve_activations(vitx_context *c)
     vx_arena arena = {0};
     layout(&c->act, &arena, c);
     if (arena.overflow)
-        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted", c->max_batch);
+        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
+                       c->max_batch);
     c->memory_bytes = arena.size;
     c->memory = c->dev->cls->mem_alloc(arena.size, &c->env);
     if (!c->memory)
@@ -94,9 +99,16 @@ static int reserve_activations(vitx_context *c)
 static vx_dims dims_of(const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
-    return (vx_dims){.batch = c->max_batch, .tokens = vx_arch_tokens(a), .width = a->width, .heads = a->heads,
-                     .head_width = a->head_width, .hidden = a->hidden, .channels = a->channels,
-                     .patch_height = a->patch_height, .patch_width = a->patch_width, .classes = a->classes};
+    return (vx_dims){.batch = c->max_batch,
+                     .tokens = vx_arch_tokens(a),
+                     .width = a->width,
+                     .heads = a->heads,
+                     .head_width = a->head_width,
+                     .hidden = a->hidden,
+                     .channels = a->channels,
+                     .patch_height = a->patch_height,
+                     .patch_width = a->patch_width,
+                     .classes = a->classes};
 }
 
 /* "cpu, ref" in `text`, of the names that name_at gives. */
@@ -120,10 +132,14 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     const char *precision = vx_device_precision(cls, o->precision);
     if (!precision) {
         list_names(text, sizeof text, cls->precision_at);
-        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision, text);
+        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name,
+                       o->precision, text);
     }
-    c->env = (vx_device_env){.alloc = context_alloc, .release = context_release,
-                             .parallel = context_parallel, .log = context_log, .owner = c,
+    c->env = (vx_device_env){.alloc = context_alloc,
+                             .release = context_release,
+                             .parallel = context_parallel,
+                             .log = context_log,
+                             .owner = c,
                              .workers = vx_pool_threads(c->pool)};
     int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
@@ -132,14 +148,16 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     if (!failed)
         failed = cls->reserve(c->dev, &dims, text, sizeof text);
     if (failed)
-        return vx_fail(failed == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name, text);
+        return vx_fail(failed == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name,
+                       text);
     return vx_model_weights(&c->weights, c->model, cls, precision);
 }
 
 static int create(vitx_context *c, const vitx_context_opts *o)
 {
     if (o->threads < 0 || o->threads > 256)
-        return vx_fail(VITX_INVALID, "threads = %d: 0 (all processors) to 256 are accepted", o->threads);
+        return vx_fail(VITX_INVALID, "threads = %d: 0 (all processors) to 256 are accepted",
+                       o->threads);
     if (o->max_batch < 0 || o->max_batch > 1024)
         return vx_fail(VITX_INVALID, "max_batch = %d: 1 to 1024 are accepted", o->max_batch);
     if (o->fit != VITX_FIT_RECIPE && o->fit != VITX_FIT_SQUASH)
@@ -177,8 +195,8 @@ int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_contex
         vitx_context_free(c);
         return status;
     }
-    vx_log(&c->hooks, VITX_LOG_INFO, "%s, %s, %d threads: %s", c->dev->cls->name, c->weights->precision,
-           vx_pool_threads(c->pool), c->dev->kernels);
+    vx_log(&c->hooks, VITX_LOG_INFO, "%s, %s, %d threads: %s", c->dev->cls->name,
+           c->weights->precision, vx_pool_threads(c->pool), c->dev->kernels);
     *out = c;
     return VITX_OK;
 }
@@ -217,14 +235,15 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
     const vx_dims dims = dims_of(context);
     const vitx_context_info info = {.device = context->dev->cls->name,
-                               .precision = context->weights->precision,
-                               .kernels = context->dev->kernels,
-                               .threads = vx_pool_threads(context->pool),
-                               .max_batch = context->max_batch,
-                               .weight_bytes = context->weights->bytes,
-                               .activation_bytes = context->memory_bytes +
-                                   context->dev->cls->reserve_bytes(context->dev, &dims),
-                               .trace_bytes = context->trace.bytes};
+                                    .precision = context->weights->precision,
+                                    .kernels = context->dev->kernels,
+                                    .threads = vx_pool_threads(context->pool),
+                                    .max_batch = context->max_batch,
+                                    .weight_bytes = context->weights->bytes,
+                                    .activation_bytes =
+                                        context->memory_bytes +
+                                        context->dev->cls->reserve_bytes(context->dev, &dims),
+                                    .trace_bytes = context->trace.bytes};
     return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
 }
 

@@ -40,8 +40,8 @@ struct vitx_context {
     vitx_hooks hooks;
     vitx_model *model;
     const vx_weights *weights; /* the model's */
-    vx_arch arch;              /* what is run: the model's, with the grid of this context's input  */
-    vitx_recipe recipe;        /* the model's, likewise. Nobody below reads model->arch or ->recipe */
+    vx_arch arch;       /* what is run: the model's, with the grid of this context's input  */
+    vitx_recipe recipe; /* the model's, likewise. Nobody below reads model->arch or ->recipe */
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;
@@ -59,12 +59,12 @@ struct vitx_context {
     vx_placement *placements;                             /* [max_batch] of the last forward   */
     vx_scratch scratch;                                   /* of preprocessing, on the host      */
 
-    vx_plan wish;     /* what vitx_context_set_trace asked for          */
-    vx_plan need;     /* what the methods of a vitx_explain_many need   */
-    vx_block trace;   /* memory of the plan in force                    */
-    vx_block work;    /* memory of the explain methods                  */
-    vx_block mirror;  /* host copy of recorded attention, for devices whose memory the host cannot read */
-    int recorded;     /* pictures of the last vitx_forward whose views are valid; 0: none */
+    vx_plan wish;    /* what vitx_context_set_trace asked for          */
+    vx_plan need;    /* what the methods of a vitx_explain_many need   */
+    vx_block trace;  /* memory of the plan in force                    */
+    vx_block work;   /* memory of the explain methods                  */
+    vx_block mirror; /* recorded attention, where the host cannot read the device    */
+    int recorded;    /* pictures of the last vitx_forward whose views are valid; 0: none */
 };
 
 /* Starts a public call that will run `batches` batches: progress goes from 0 to their blocks. */

@@ -19,13 +19,15 @@ typedef struct forward {
     int batch, tokens, width, attention_width;
 } forward;
 
+/* clang-format off */
 static void embed(const forward *f)
 {
     const vx_arch *a = f->arch;
     const vx_activations *act = f->act;
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
-        .y = act->x, .image = act->input, .w = &f->w->patch, .prefix = f->w->prefix, .pos = f->w->pos,
+        .y = act->x, .image = act->input, .w = &f->w->patch, .prefix = f->w->prefix,
+        .pos = f->w->pos,
         .batch = f->batch, .channels = a->channels, .height = f->c->recipe.input_height,
         .width = f->c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
@@ -57,7 +59,8 @@ static void block(const forward *f, int l, const vx_recorded *record, bool class
         .y = act->x, .ldy = step * D, .x = attended, .ldx = step * A, .w = &w->proj,
         .gamma = w->ls1, .residual = act->x, .ldr = step * D, .m = m});
 
-    f->ops->layernorm(f->dev, act->y, D, act->x, step * D, w->norm2_w, w->norm2_b, f->arch->eps, m, D);
+    f->ops->layernorm(f->dev, act->y, D, act->x, step * D, w->norm2_w, w->norm2_b, f->arch->eps,
+                      m, D);
     f->ops->linear(f->dev, &(vx_linear){
         .y = hidden, .ldy = F, .x = act->y, .ldx = D, .w = &w->fc1, .act = f->arch->act, .m = m});
     f->ops->linear(f->dev, &(vx_linear){
@@ -77,7 +80,8 @@ static void classify(const forward *f)
 
     if (a->pool == VX_POOL_AVG) {
         if (f->w->norm_w)
-            f->ops->layernorm(f->dev, act->x, D, act->x, D, f->w->norm_w, f->w->norm_b, a->eps, M, D);
+            f->ops->layernorm(f->dev, act->x, D, act->x, D, f->w->norm_w, f->w->norm_b, a->eps,
+                              M, D);
         f->ops->mean_tokens(f->dev, act->pooled, act->x, a->prefix, f->batch, f->tokens, D);
         pooled = act->pooled;
         ld = D;
@@ -88,15 +92,17 @@ static void classify(const forward *f)
         ld = D;
     }
     if (f->w->fc_norm_w) {
-        f->ops->layernorm(f->dev, act->pooled, D, pooled, ld, f->w->fc_norm_w, f->w->fc_norm_b, a->eps,
-                          f->batch, D);
+        f->ops->layernorm(f->dev, act->pooled, D, pooled, ld, f->w->fc_norm_w, f->w->fc_norm_b,
+                          a->eps, f->batch, D);
         pooled = act->pooled;
         ld = D;
     }
     f->ops->linear(f->dev, &(vx_linear){
-        .y = act->logits, .ldy = a->classes, .x = pooled, .ldx = ld, .w = &f->w->head, .m = f->batch});
+        .y = act->logits, .ldy = a->classes, .x = pooled, .ldx = ld, .w = &f->w->head,
+        .m = f->batch});
     f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
 }
+/* clang-format on */
 
 int vx_forward(vitx_context *c, int batch, const vx_plan *plan)
 {

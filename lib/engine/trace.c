@@ -4,7 +4,8 @@
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks)
 {
     out->depth = arch->depth;
-    return vx_new(&out->attention, hooks, (size_t)arch->depth, sizeof *out->attention, "the trace's plan");
+    return vx_new(&out->attention, hooks, (size_t)arch->depth, sizeof *out->attention,
+                  "the trace's plan");
 }
 
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks)
@@ -19,7 +20,8 @@ void vx_plan_clear(vx_plan *plan)
         plan->attention[l] = (vx_recorded){0};
 }
 
-void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query)
+void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse,
+                            int query)
 {
     for (int l = first; l <= last; l++) {
         vx_recorded *r = &plan->attention[l];
@@ -38,10 +40,14 @@ size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch)
     const size_t element = r->store == VX_STORE_F16 ? 2 : 4;
     /* Sizes of an opened model are bounded (t <= 2^20, h <= 2^16): t*t*h*4 fits 64 bits. */
     switch (r->keep) {
-    case VX_KEEP_ROW: return h * t * element;
-    case VX_KEEP_FUSED: return t * t * element;
-    case VX_KEEP_ALL: return h * t * t * element;
-    case VX_KEEP_NONE: break;
+    case VX_KEEP_ROW:
+        return h * t * element;
+    case VX_KEEP_FUSED:
+        return t * t * element;
+    case VX_KEEP_ALL:
+        return h * t * t * element;
+    case VX_KEEP_NONE:
+        break;
     }
     return 0;
 }

@@ -26,7 +26,8 @@ void vx_plan_clear(vx_plan *plan);
 
 /* Adds a need for the attention of blocks first..last, stored as f32. fuse counts with FUSED, query
  * with ROW. */
-void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse, int query);
+void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse,
+                            int query);
 
 /* Bytes of one picture's record of one block. */
 size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch);

@@ -17,19 +17,23 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     VX_TRY(vx_setting_fuse(&set->fuse, job));
-    vx_plan_need_attention(need, job->layer_first, job->layer_last, VX_KEEP_ROW, VX_FUSE_MEAN, job->query);
+    vx_plan_need_attention(need, job->layer_first, job->layer_last, VX_KEEP_ROW, VX_FUSE_MEAN,
+                           job->query);
     return VITX_OK;
 }
 
 /* rows [H,T] -> out [patches]: one head, or all of them fused. */
 static void fuse_rows(float *out, const float *rows, const vx_arch *a, int head, vx_fuse fuse)
 {
-    const int tokens = vx_arch_tokens(a), from = head < 0 ? 0 : head, to = head < 0 ? a->heads - 1 : head;
+    const int tokens = vx_arch_tokens(a), from = head < 0 ? 0 : head,
+              to = head < 0 ? a->heads - 1 : head;
     for (int p = a->prefix; p < tokens; p++) {
         float v = rows[(size_t)from * (size_t)tokens + (size_t)p];
         for (int h = from + 1; h <= to; h++) {
             const float next = rows[(size_t)h * (size_t)tokens + (size_t)p];
-            v = fuse == VX_FUSE_MAX ? fmaxf(v, next) : fuse == VX_FUSE_MIN ? fminf(v, next) : v + next;
+            v = fuse == VX_FUSE_MAX   ? fmaxf(v, next)
+                : fuse == VX_FUSE_MIN ? fminf(v, next)
+                                      : v + next;
         }
         out[p - a->prefix] = fuse == VX_FUSE_MEAN && head < 0 ? v / (float)a->heads : v;
     }

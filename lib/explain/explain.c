@@ -45,8 +45,8 @@ int vitx_method_get(vitx_method_info *out, int index)
     const vx_method *m = vx_method_at(index);
     if (!m)
         return vx_fail(VITX_INVALID, "method %d: there are %d", index, vitx_method_count());
-    const vitx_method_info info = {sizeof info, m->name, m->summary, m->cost, m->reference, m->uses_target,
-                                   m->options, m->option_count};
+    const vitx_method_info info = {sizeof info,  m->name,        m->summary, m->cost,
+                                   m->reference, m->uses_target, m->options, m->option_count};
     return VX_STRUCT_WRITE(out, &info, vitx_method_info, option_count);
 }
 
@@ -64,7 +64,8 @@ static int find_method(const vx_method **out, const char *name)
             return VITX_OK;
         }
         if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", vx_method_at(i)->name);
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                     vx_method_at(i)->name);
     }
     return vx_fail(VITX_INVALID, "no method \"%s\"; there are: %s", name, list);
 }
@@ -91,10 +92,12 @@ static int check_settings(const vx_job *job)
 }
 
 /* first..last of `count` things, by a number, VITX_ALL, or VITX_AUTO (then first = last = automatic). */
-static int resolve_range(int *first, int *last, int asked, int automatic, int count, const char *what)
+static int resolve_range(int *first, int *last, int asked, int automatic, int count,
+                         const char *what)
 {
     if (asked < VITX_ALL || asked >= count)
-        return vx_fail(VITX_INVALID, "%s %d is out of range: the model has %d (0 to %d)", what, asked, count, count - 1);
+        return vx_fail(VITX_INVALID, "%s %d is out of range: the model has %d (0 to %d)", what,
+                       asked, count, count - 1);
     *first = asked == VITX_ALL ? 0 : asked == VITX_AUTO ? automatic : asked;
     *last = asked == VITX_ALL ? count - 1 : *first;
     return VITX_OK;
@@ -108,18 +111,20 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
     *job = (vx_job){.context = c, .arch = a, .opts = VITX_EXPLAIN_OPTS_INIT};
     VX_TRY(VX_STRUCT_READ(&job->opts, given, vitx_explain_opts, set_count));
     VX_TRY(find_method(&job->method, opts->method));
-    VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth, "layer"));
+    VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
+                         "layer"));
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
     if (opts->query < VITX_AUTO || opts->query >= vx_arch_tokens(a))
-        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d", opts->query,
-                       vx_arch_tokens(a) - 1);
+        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
+                       opts->query, vx_arch_tokens(a) - 1);
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
-        return vx_fail(VITX_INVALID, "target %d is out of range: the model has classes 0 to %d", opts->target,
-                       a->classes - 1);
+        return vx_fail(VITX_INVALID, "target %d is out of range: the model has classes 0 to %d",
+                       opts->target, a->classes - 1);
     VX_TRY(check_settings(job));
     if (job->method->settings_size)
-        VX_TRY(vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
+        VX_TRY(
+            vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
     return job->method->prepare(job, &c->need);
 }
 
@@ -145,14 +150,21 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const float *logits = c->host_logits + (size_t)i * (size_t)a->classes;
-    const int target = job->opts.target == VITX_AUTO ? top_class(logits, a->classes) : job->opts.target;
-    vitx_map_info info = {.struct_size = sizeof info, .method = job->method->name, .target = target,
-                          .logit = logits[target],
-                          .probability = c->host_probabilities[(size_t)i * (size_t)a->classes + (size_t)target],
-                          .layer = job->opts.layer == VITX_ALL ? VITX_ALL : job->layer_first,
-                          .head = job->opts.head, .query = job->query,
-                          .grid_height = a->grid_height, .grid_width = a->grid_width,
-                          .picture_height = image->height, .picture_width = image->width};
+    const int target =
+        job->opts.target == VITX_AUTO ? top_class(logits, a->classes) : job->opts.target;
+    vitx_map_info info = {
+        .struct_size = sizeof info,
+        .method = job->method->name,
+        .target = target,
+        .logit = logits[target],
+        .probability = c->host_probabilities[(size_t)i * (size_t)a->classes + (size_t)target],
+        .layer = job->opts.layer == VITX_ALL ? VITX_ALL : job->layer_first,
+        .head = job->opts.head,
+        .query = job->query,
+        .grid_height = a->grid_height,
+        .grid_width = a->grid_width,
+        .picture_height = image->height,
+        .picture_width = image->width};
     if (job->layer_last > job->layer_first || job->opts.layer == VITX_ALL)
         info.shape[info.rank++] = job->layer_last - job->layer_first + 1;
     if (job->opts.head == VITX_ALL)
@@ -174,7 +186,8 @@ static int check_values(const vitx_map *map)
 {
     for (size_t i = 0; i < map->count; i++)
         if (!isfinite(map->values[i]))
-            return vx_fail(VITX_FORMAT, "the map holds %s: the model's weights overflow in single precision",
+            return vx_fail(VITX_FORMAT,
+                           "the map holds %s: the model's weights overflow in single precision",
                            isnan(map->values[i]) ? "a NaN" : "an infinity");
     return VITX_OK;
 }
@@ -216,7 +229,8 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
                       const vitx_explain_opts *opts, int m)
 {
     if (n < 1 || m < 1)
-        return vx_fail(VITX_INVALID, "%d pictures, %d methods: at least one of each is needed", n, m);
+        return vx_fail(VITX_INVALID, "%d pictures, %d methods: at least one of each is needed", n,
+                       m);
     size_t count;
     if (!vx_mul_size(&count, (size_t)n, (size_t)m))
         return vx_fail(VITX_INVALID, "%d pictures x %d methods are too many", n, m);
@@ -238,7 +252,8 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
     return status;
 }
 
-int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image, const vitx_explain_opts *opts)
+int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
+                 const vitx_explain_opts *opts)
 {
     if (out)
         *out = NULL;

@@ -108,13 +108,15 @@ static float sample(const float *src, int height, int width, double y, double x)
     float fx, fy;
     between(&x0, &x1, &fx, x, width);
     between(&y0, &y1, &fy, y, height);
-    const float *upper = src + (size_t)y0 * (size_t)width, *lower = src + (size_t)y1 * (size_t)width;
+    const float *upper = src + (size_t)y0 * (size_t)width,
+                *lower = src + (size_t)y1 * (size_t)width;
     const float above = upper[x0] + (upper[x1] - upper[x0]) * fx;
     const float below = lower[x0] + (lower[x1] - lower[x0]) * fx;
     return above + (below - above) * fy;
 }
 
-void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height, int src_width)
+void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
+                     int src_width)
 {
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
@@ -132,7 +134,8 @@ void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
         for (int x = 0; x < map->info.picture_width; x++) {
             const double u = (x + 0.5) / p->scale_x - p->left;
             const bool seen = u >= 0 && u <= p->input_w && v >= 0 && v <= p->input_h;
-            *dst++ = seen ? sample(src, h, w, v * h / p->input_h - 0.5, u * w / p->input_w - 0.5) : 0;
+            *dst++ =
+                seen ? sample(src, h, w, v * h / p->input_h - 0.5, u * w / p->input_w - 0.5) : 0;
         }
     }
 }
@@ -154,12 +157,14 @@ int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
     if (!out || !map)
         return vx_fail(VITX_INVALID, "vitx_map_resize: an argument is NULL");
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
-        return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height, width);
+        return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height,
+                       width);
     VX_TRY(create_resized(out, map, height, width, &map->placement));
     for (int plane = 0; plane < vx_map_planes(map); plane++) {
         int h, w;
         const float *src = vx_map_plane(map, plane, &h, &w);
-        vx_plane_resize((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height, width, src, h, w);
+        vx_plane_resize((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height,
+                        width, src, h, w);
     }
     vx_map_finish(*out);
     return VITX_OK;
@@ -173,12 +178,18 @@ int vitx_map_to_picture(vitx_map **out, const vitx_map *map)
         return vx_fail(VITX_INVALID, "vitx_map_to_picture: an argument is NULL");
     const int height = map->info.picture_height, width = map->info.picture_width;
     /* Its planes cover the picture itself: going there again changes nothing. */
-    const vx_placement whole = {.resized_w = width, .resized_h = height, .input_w = width, .input_h = height,
-                                .scale_x = 1, .scale_y = 1, .filter = map->placement.filter};
+    const vx_placement whole = {.resized_w = width,
+                                .resized_h = height,
+                                .input_w = width,
+                                .input_h = height,
+                                .scale_x = 1,
+                                .scale_y = 1,
+                                .filter = map->placement.filter};
     VX_TRY(create_resized(out, map, height, width, &whole));
     memcpy((*out)->info.seen, map->info.seen, sizeof map->info.seen);
     for (int plane = 0; plane < vx_map_planes(map); plane++)
-        vx_plane_to_picture((*out)->values + (size_t)plane * (size_t)height * (size_t)width, map, plane);
+        vx_plane_to_picture((*out)->values + (size_t)plane * (size_t)height * (size_t)width, map,
+                            plane);
     vx_map_finish(*out);
     return VITX_OK;
 }

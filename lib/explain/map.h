@@ -25,7 +25,8 @@ int vx_map_planes(const vitx_map *map);
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
 
 /* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres, clamped). */
-void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height, int src_width);
+void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
+                     int src_width);
 /* A plane in the picture's coordinates: dst [picture_height, picture_width], 0 where not seen. */
 void vx_plane_to_picture(float *dst, const vitx_map *map, int plane);
 

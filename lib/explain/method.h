@@ -32,7 +32,7 @@ struct vx_method {
     bool uses_target;
     const vitx_method_option *options; /* [option_count] */
     int option_count;
-    size_t settings_size;              /* of the method's own struct; 0: none */
+    size_t settings_size; /* of the method's own struct; 0: none */
     /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
     /* The map of picture `i` of the batch: fills map->values [layers, heads, gh, gw], in the shape
@@ -55,7 +55,9 @@ int vx_setting_choice(int *out, const vx_job *job, const char *key);
 
 /* How heads are fused, of an option whose values are "mean|max|min". */
 int vx_setting_fuse(vx_fuse *out, const vx_job *job);
+/* clang-format off */
 #define VX_OPTION_FUSE                                                                             \
     { "fuse", "mean", "mean|max|min", "how the heads become one, where no head is chosen" }
+/* clang-format on */
 
 #endif

@@ -64,7 +64,8 @@ static const float *fused(const vx_job *job, const vx_recorded *r, int head, flo
     const int t = r->tokens;
     dev->ops.attn_fuse(dev, space, r, set->fuse, head);
     if (discard)
-        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard), 1, 1, t);
+        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard), 1, 1,
+                                  t);
     return space;
 }
 
@@ -79,7 +80,9 @@ static int roll(const vx_job *job, int i, int layer, int head, rows *r, float *h
     const vx_norm norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;
 
     for (int t = 0; t < tokens; t++)
-        host[t] = job->query >= 0 ? (float)(t == job->query) : t < a->prefix ? 0.0f : 1.0f / (float)patches;
+        host[t] = job->query >= 0 ? (float)(t == job->query)
+                  : t < a->prefix ? 0.0f
+                                  : 1.0f / (float)patches;
     c->dev->cls->upload(c->dev, r->now, host, bytes);
     for (int l = layer; l >= set->start; l--) {
         const vx_recorded record = vx_job_attention(job, l, i);
@@ -114,7 +117,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
     vx_arena arena = {0};
     layout(&r, &arena, tokens);
     if (arena.overflow)
-        return vx_fail(VITX_NOMEM, "rollout: a matrix of %d x %d tokens is too large", tokens, tokens);
+        return vx_fail(VITX_NOMEM, "rollout: a matrix of %d x %d tokens is too large", tokens,
+                       tokens);
     VX_TRY(vx_block_reserve(c, &c->work, arena.size, "rollout"));
     arena = (vx_arena){.base = c->work.memory};
     layout(&r, &arena, tokens);
@@ -123,7 +127,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
     float *out = map->values;
     int status = VITX_OK;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++)
-        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += patches) {
+        for (int h = job->head_first; h <= job->head_last && status == VITX_OK;
+             h++, out += patches) {
             status = roll(job, i, l, h, &r, host, out);
             if (set->compat)
                 divide_by_max(out, patches);
@@ -134,7 +139,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
 
 static const vitx_method_option options[] = {
     VX_OPTION_FUSE,
-    {"discard", "0", "0 to below 1", "share of the smallest attention values that are set to 0 in each block"},
+    {"discard", "0", "0 to below 1",
+     "share of the smallest attention values that are set to 0 in each block"},
     {"start", "0", "0 to the last block rolled out", "first block of the product"},
     {"compat", "none", "none|vit-explain", "reproduce that code's normalisation"},
 };

@@ -5,10 +5,12 @@
 #include "base/text.h"
 #include "explain/method.h"
 
-static const vitx_method_option *find_option(const vx_method *method, const char *key, size_t length)
+static const vitx_method_option *find_option(const vx_method *method, const char *key,
+                                             size_t length)
 {
     for (int i = 0; i < method->option_count; i++)
-        if (strlen(method->options[i].key) == length && memcmp(method->options[i].key, key, length) == 0)
+        if (strlen(method->options[i].key) == length &&
+            memcmp(method->options[i].key, key, length) == 0)
             return &method->options[i];
     return NULL;
 }
@@ -27,8 +29,8 @@ int vx_setting_number(double *out, const vx_job *job, const char *key, double lo
 {
     const char *text = vx_setting(job, key);
     if (!vx_parse_double(text, out) || !(*out >= low && *out <= high))
-        return vx_fail(VITX_INVALID, "%s: %s=%s: a number from %g to %g is expected", job->method->name, key, text,
-                       low, high);
+        return vx_fail(VITX_INVALID, "%s: %s=%s: a number from %g to %g is expected",
+                       job->method->name, key, text, low, high);
     return VITX_OK;
 }
 
@@ -36,8 +38,8 @@ int vx_setting_int(int *out, const vx_job *job, const char *key, int low, int hi
 {
     const char *text = vx_setting(job, key);
     if (!vx_parse_int(text, out) || *out < low || *out > high)
-        return vx_fail(VITX_INVALID, "%s: %s=%s: a whole number from %d to %d is expected", job->method->name, key,
-                       text, low, high);
+        return vx_fail(VITX_INVALID, "%s: %s=%s: a whole number from %d to %d is expected",
+                       job->method->name, key, text, low, high);
     return VITX_OK;
 }
 
@@ -54,7 +56,8 @@ int vx_setting_choice(int *out, const vx_job *job, const char *key)
         }
         p += length + (p[length] == '|');
     }
-    return vx_fail(VITX_INVALID, "%s: %s=%s: one of %s is expected", job->method->name, key, text, values);
+    return vx_fail(VITX_INVALID, "%s: %s=%s: one of %s is expected", job->method->name, key, text,
+                   values);
 }
 
 int vx_setting_fuse(vx_fuse *out, const vx_job *job)

@@ -1,4 +1,5 @@
 /* image/colormap_data.h: made by tools/golden/make_colormaps.py, not by hand. */
+/* clang-format off */
 #include <stdint.h>
 
 /* Mikhailov 2019, the table that Google published */

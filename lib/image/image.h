@@ -41,8 +41,8 @@ typedef struct vx_placement {
     int resized_w, resized_h; /* the picture after the resize                             */
     int left, top;            /* corner of the crop in it; negative where it was padded    */
     int input_w, input_h;
-    double scale_x, scale_y;  /* picture pixels per resized pixel                          */
-    vitx_filter filter;       /* after vitx_fit was applied                                */
+    double scale_x, scale_y; /* picture pixels per resized pixel                          */
+    vitx_filter filter;      /* after vitx_fit was applied                                */
 } vx_placement;
 
 /* What a recipe does to a picture of that size; squash: the whole picture to the input size.

@@ -194,7 +194,8 @@ static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
         return vx_fail(VITX_UNSUPPORTED, "%s: a PNG of %zu bytes inflated", p->source->name,
                        expected);
     if (expected / MOST_INFLATED > p->data_bytes)
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: %zu bytes of picture data cannot inflate to %zu",
+        return vx_fail(VITX_FORMAT,
+                       "%s: damaged PNG: %zu bytes of picture data cannot inflate to %zu",
                        p->source->name, p->data_bytes, expected);
     status = gather_data(&data, &owned, p);
     if (status != VITX_OK)

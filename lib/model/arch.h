@@ -28,7 +28,7 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
-    bool prefix_pos; /* position rows exist for the prefix tokens too (pos has prefix + patches rows) */
+    bool prefix_pos; /* the prefix tokens have position rows, too: prefix + patches in all */
 } vx_arch;
 
 static inline int vx_arch_tokens(const vx_arch *a)

@@ -69,7 +69,8 @@ static float half_to_float(uint16_t half)
     const uint32_t tiny = vx_float_bits((float)(int32_t)magnitude * 0x1p-24f);
     const uint32_t normal = (112u << 23) + (magnitude << 13);
     const uint32_t is_tiny = 0u - (magnitude < 0x400), is_infinite = 0u - (magnitude >= 0x7c00);
-    return vx_bits_float(sign | (tiny & is_tiny) | (normal & ~is_tiny) | (0x7f800000 & is_infinite));
+    return vx_bits_float(sign | (tiny & is_tiny) | (normal & ~is_tiny) |
+                         (0x7f800000 & is_infinite));
 }
 
 static float bfloat_to_float(uint16_t bfloat)

@@ -19,8 +19,8 @@ typedef struct vx_tensor {
     vx_dtype dtype;         /* OTHER: listed, but cannot be read */
     int rank;
     int64_t shape[VX_MAX_RANK];
-    uint64_t count;         /* product of shape */
-    uint64_t offset;        /* first byte in the file */
+    uint64_t count;  /* product of shape */
+    uint64_t offset; /* first byte in the file */
     uint64_t bytes;
     const vx_file *file;
 } vx_tensor;
@@ -29,11 +29,11 @@ typedef struct vx_container {
     vitx_hooks hooks;
     vx_tensor *tensors; /* [count], sorted by name */
     int count;
-    vx_file **files;    /* [file_count] */
+    vx_file **files; /* [file_count] */
     int file_count;
-    char *names;        /* what the names point into */
+    char *names; /* what the names point into */
     size_t names_size;
-    char *path;         /* for messages */
+    char *path; /* for messages */
 } vx_container;
 
 /* A .safetensors file, or with an ending of .index.json the shards it names (beside it; names with

@@ -559,8 +559,10 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
     VX_TRY(read_pool(r));
     if (vx_arch_tokens(a) > MAX_TOKENS)
         return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tokens", r->container->path, MAX_TOKENS);
-    if (vx_arch_tokens(a) > INT_MAX / a->width) /* kernels count the steps between pictures in int */
-        return vx_fail(VITX_UNSUPPORTED, "%s: %d tokens of width %d: more than %d numbers a picture",
+    if (vx_arch_tokens(a) >
+        INT_MAX / a->width) /* kernels count the steps between pictures in int */
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: %d tokens of width %d: more than %d numbers a picture",
                        r->container->path, vx_arch_tokens(a), a->width, INT_MAX);
     a->eps = (float)hints->eps;
     a->act = hints->act;

@@ -259,8 +259,8 @@ static int take_config(vx_labels *out, const vx_json *names, const dictionary *t
             VX_TRY(set(out, index, text ? text : name, strlen(text ? text : name), hooks));
     }
     if (left_out)
-        vx_log(hooks, VITX_LOG_WARNING, "%s: %d class names are left out: no name, or no class", path,
-               left_out);
+        vx_log(hooks, VITX_LOG_WARNING, "%s: %d class names are left out: no name, or no class",
+               path, left_out);
     return VITX_OK;
 }
 

@@ -29,17 +29,17 @@ typedef struct vx_weights {
     struct vx_weights *next;
     const vx_device_class *cls;
     const char *precision;
-    vx_device_env env;     /* what mem_free needs */
-    void *memory;          /* one block of device memory */
+    vx_device_env env; /* what mem_free needs */
+    void *memory;      /* one block of device memory */
     size_t bytes;
-    vx_weight patch;       /* [D, C*ph*pw]           */
-    const float *prefix;   /* [P, D], position rows added; NULL where P is 0 */
-    const float *pos;      /* [gh*gw, D] or NULL     */
+    vx_weight patch;                      /* [D, C*ph*pw]           */
+    const float *prefix;                  /* [P, D], position rows added; NULL where P is 0 */
+    const float *pos;                     /* [gh*gw, D] or NULL     */
     const float *norm_pre_w, *norm_pre_b; /* [D] or NULL */
     vx_block_weights *blocks;             /* [depth]     */
     const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
     const float *fc_norm_w, *fc_norm_b;   /* [D] or NULL: the norm after pooling  */
-    vx_weight head;        /* [K, D]; data NULL where K is 0 */
+    vx_weight head;                       /* [K, D]; data NULL where K is 0 */
 } vx_weights;
 
 struct vitx_model {
@@ -49,14 +49,14 @@ struct vitx_model {
     vx_arch arch;
     const vx_family *family;
     const vx_naming *naming;
-    vx_found found;          /* the tensors, in the container */
-    char *architecture;      /* as config.json names it, "" if not */
+    vx_found found;     /* the tensors, in the container */
+    char *architecture; /* as config.json names it, "" if not */
     vitx_recipe recipe;
     vx_labels labels;
     vitx_source from_eps, from_act, from_heads;
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
-    pthread_mutex_t lock;    /* of packed: the only part that changes after opening */
+    pthread_mutex_t lock; /* of packed: the only part that changes after opening */
     vx_weights *packed;
 };
 

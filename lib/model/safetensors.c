@@ -250,7 +250,8 @@ static int read_length(size_t *n, const vx_file *file)
     for (int i = 7; i >= 0; i--)
         length = length << 8 | bytes[i];
     if (memcmp(bytes, "version ", 8) == 0) /* what git leaves where git-lfs is not installed */
-        return vx_fail(VITX_FORMAT, "%s: a pointer of Git LFS, not the weights: git lfs pull gets them",
+        return vx_fail(VITX_FORMAT,
+                       "%s: a pointer of Git LFS, not the weights: git lfs pull gets them",
                        file->path);
     if (length > MAX_HEADER)
         return vx_fail(VITX_FORMAT,

@@ -41,7 +41,8 @@ typedef struct sizes {
 /* Every product of one forward pass; each block has weights of its own, as in a model. */
 static void forward(const sizes *s, const float *x, float *y, float *p, const float *weights)
 {
-    const int m = s->batch * s->tokens, d = s->width, f = s->hidden, t = s->tokens, e = d / s->heads;
+    const int m = s->batch * s->tokens, d = s->width, f = s->hidden, t = s->tokens,
+              e = d / s->heads;
     const float *w = weights;
     linear(y, x, w, s->batch * (t - 1), d, d); /* patches of 16x16x3 */
     for (int l = 0; l < s->depth; l++) {
@@ -50,9 +51,11 @@ static void forward(const sizes *s, const float *x, float *y, float *p, const fl
         for (int b = 0; b < s->batch; b++)
             for (int h = 0; h < s->heads; h++) {
                 const float *q = x + (size_t)b * (size_t)t * 3 * (size_t)d + (size_t)h * (size_t)e;
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, t, t, e, 1, q, 3 * d, q + d, 3 * d, 0, p, t);
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, t, e, t, 1, p, t, q + 2 * d, 3 * d, 0,
-                            y + (size_t)b * (size_t)t * (size_t)d + (size_t)h * (size_t)e, d);
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, t, t, e, 1, q, 3 * d, q + d,
+                            3 * d, 0, p, t);
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, t, e, t, 1, p, t, q + 2 * d,
+                            3 * d, 0, y + (size_t)b * (size_t)t * (size_t)d + (size_t)h * (size_t)e,
+                            d);
             }
         linear(y, x, w, m, d, d);
         w += (size_t)d * (size_t)d;
@@ -77,9 +80,11 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc && i <= 7; i++)
         v[i - 1] = atoi(argv[i]);
     const sizes s = {v[0], v[2], v[3], v[4], v[5], v[6]};
-    const size_t rows = (size_t)s.batch * (size_t)s.tokens, d = (size_t)s.width, f = (size_t)s.hidden;
+    const size_t rows = (size_t)s.batch * (size_t)s.tokens, d = (size_t)s.width,
+                 f = (size_t)s.hidden;
     const size_t wide = 3 * d > f ? 3 * d : f;
-    float *x = filled(rows * wide), *y = filled(rows * wide), *p = filled((size_t)s.tokens * (size_t)s.tokens);
+    float *x = filled(rows * wide), *y = filled(rows * wide),
+          *p = filled((size_t)s.tokens * (size_t)s.tokens);
     float *w = filled((size_t)s.depth * (4 * d * d + 2 * d * f));
     double times[30];
     int runs = 0;
@@ -93,8 +98,10 @@ int main(int argc, char **argv)
         times[runs] = seconds() - begin;
     }
     qsort(times, (size_t)runs, sizeof times[0], compare);
-    printf("products of a forward pass, width %d, depth %d, batch %d, %d threads, OpenBLAS %s: median %.1f ms, min %.1f ms\n",
-           s.width, s.depth, s.batch, v[1], openblas_get_corename(), times[runs / 2] * 1e3, times[0] * 1e3);
+    printf("products of a forward pass, width %d, depth %d, batch %d, %d threads, OpenBLAS %s: "
+           "median %.1f ms, min %.1f ms\n",
+           s.width, s.depth, s.batch, v[1], openblas_get_corename(), times[runs / 2] * 1e3,
+           times[0] * 1e3);
     free(x), free(y), free(p), free(w);
     return 0;
 }

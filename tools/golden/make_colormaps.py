@@ -51,6 +51,7 @@ def main():
     golden = []
     lines = [
         "/* image/colormap_data.h: made by tools/golden/make_colormaps.py, not by hand. */",
+        "/* clang-format off */",
         "#include <stdint.h>",
         "",
     ]
