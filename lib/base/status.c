@@ -42,6 +42,7 @@ static void shorten(char *text, size_t length)
     memmove(text + head + sizeof gap - 1, text + tail, length - tail + 1);
 }
 
+#undef vx_fail /* status.h */
 int vx_fail(int code, const char *format, ...)
 {
     char text[12288]; /* two paths as long as systems take them */

@@ -38,6 +38,7 @@ typedef struct chunk {
 
 static bool is_type(const chunk *c, const char *type)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a chunk that was read has a type */
     return memcmp(c->type, type, 4) == 0;
 }
 
