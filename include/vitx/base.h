@@ -7,6 +7,7 @@
  *  - A function that can fail returns an int: VITX_OK (0) or one of the negative codes below.
  *    Outputs come first; on failure a handle output is set to NULL and other outputs are left
  *    as they were, unless the function says otherwise.
+ *  - NULL where something is needed is VITX_INVALID; functions that return a value answer 0 or NULL.
  *  - The message of a failure is one line that names what is wrong (the file, the tensor, the
  *    expected and the found shape). It is kept per thread: see vitx_last_error().
  *  - `_free` releases a handle that vitx made; it accepts NULL. Strings and views that a
