@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vitx/vitx.h>
 
@@ -655,6 +656,32 @@ START_TEST(test_context__leaves_the_process_alone)
 }
 END_TEST
 
+/* Workers do not live on in a child; its context must neither wait for them nor answer otherwise. */
+START_TEST(test_context__goes_on_after_fork)
+{
+    vitx_model *model;
+    vitx_image *image = picture();
+    vitx_prediction top, again;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", NULL));
+    vitx_context *c = make_context(model, "cpu", 3, 1);
+    ck_ok(vitx_classify(c, image, &top, 1));
+    const pid_t child = fork();
+    if (child == 0) {
+        const int status = vitx_classify(c, image, &again, 1);
+        vitx_context_free(c);
+        _exit(status == VITX_OK && again.index == top.index && again.logit == top.logit ? 0 : 1);
+    }
+    int result = -1;
+    ck_assert_int_eq(waitpid(child, &result, 0), child);
+    ck_assert_int_eq(result, 0);
+    ck_ok(vitx_classify(c, image, &again, 1));
+    ck_assert_float_eq(again.logit, top.logit);
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
 typedef struct share {
     vitx_model *model;
     vitx_prediction top;
@@ -930,6 +957,7 @@ static Suite *engine_suite(void)
     tcase_add_test(tcase, test_context__bad_options);
     tcase_add_test(tcase, test_progress__cancels_and_leaves_the_context_usable);
     tcase_add_test(tcase, test_context__leaves_the_process_alone);
+    tcase_add_test(tcase, test_context__goes_on_after_fork);
     tcase_add_test(tcase, test_model__is_shared_by_threads);
     tcase_add_loop_test(tcase, test_memory__every_allocation_may_fail, 0, 2);
     tcase_add_test(tcase, test_classify__allocates_nothing_after_the_first_call);

@@ -884,24 +884,24 @@ START_TEST(test_model__names_the_value_that_is_not_finite)
 }
 END_TEST
 
-/* A million tokens of width 2048, in a file without contents. */
+/* 65,536 tokens of width 32,768, in a file without contents. */
 START_TEST(test_model__refuses_more_activations_than_int_counts)
 {
     static const struct {
         const char *name, *shape;
         uint64_t count;
     } tensors[] = {
-        {"patch_embed.proj.weight", "2048,3,1,1", 6144},
-        {"pos_embed", "1,1048576,2048", UINT64_C(1) << 31},
-        {"blocks.0.norm1.weight", "2048", 2048},
-        {"blocks.0.norm1.bias", "2048", 2048},
-        {"blocks.0.attn.qkv.weight", "6144,2048", 6144 * 2048},
-        {"blocks.0.attn.proj.weight", "2048,2048", 2048 * 2048},
-        {"blocks.0.norm2.weight", "2048", 2048},
-        {"blocks.0.norm2.bias", "2048", 2048},
-        {"blocks.0.mlp.fc1.weight", "1,2048", 2048},
-        {"blocks.0.mlp.fc2.weight", "2048,1", 2048},
-        {"head.weight", "2,2048", 4096},
+        {"patch_embed.proj.weight", "32768,3,1,1", 98304},
+        {"pos_embed", "1,65536,32768", UINT64_C(1) << 31},
+        {"blocks.0.norm1.weight", "32768", 32768},
+        {"blocks.0.norm1.bias", "32768", 32768},
+        {"blocks.0.attn.qkv.weight", "98304,32768", UINT64_C(98304) * 32768},
+        {"blocks.0.attn.proj.weight", "32768,32768", UINT64_C(32768) * 32768},
+        {"blocks.0.norm2.weight", "32768", 32768},
+        {"blocks.0.norm2.bias", "32768", 32768},
+        {"blocks.0.mlp.fc1.weight", "1,32768", 32768},
+        {"blocks.0.mlp.fc2.weight", "32768,1", 32768},
+        {"head.weight", "2,32768", 65536},
         {"head.bias", "2", 2},
     };
     char header[4096], *folder = make_folder();
@@ -920,7 +920,7 @@ START_TEST(test_model__refuses_more_activations_than_int_counts)
     memcpy(header, &length, 8);
     write_file(in_folder(folder, "model.safetensors"), header, n);
     ck_assert_int_eq(truncate(in_folder(folder, "model.safetensors"), (off_t)(n + at)), 0);
-    try_open(folder, VITX_UNSUPPORTED, "1048576 tokens of width 2048");
+    try_open(folder, VITX_UNSUPPORTED, "65536 tokens of width 32768");
     remove_folder(folder);
     free(folder);
 }

@@ -6,7 +6,8 @@
  * vitx_context_get_info() tells; classifying allocates nothing afterwards.
  *
  * Thread rule: a context belongs to one thread at a time. Use one context per thread; they may
- * share a model. Worker threads do not live on in the child of a fork(): there, make a context anew.
+ * share a model. Worker threads do not live on in the child of a fork(): there a context goes on with
+ * the calling thread alone; make a new one to have workers.
  */
 #ifndef VITX_CONTEXT_H
 #define VITX_CONTEXT_H

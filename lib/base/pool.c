@@ -30,8 +30,9 @@ struct worker {
 
 struct vx_pool {
     vitx_hooks hooks;
-    int threads; /* the caller included */
-    int started; /* threads that run, to be joined */
+    pid_t process; /* that started the workers: they do not live on in the child of a fork */
+    int threads;   /* the caller included */
+    int started;   /* threads that run, to be joined */
     pthread_t *handles;
     struct worker *workers;
     pthread_mutex_t lock;
@@ -104,7 +105,7 @@ static void publish(vx_pool *pool)
 
 void vx_pool_run(vx_pool *pool, void (*task)(void *arg, int i, int worker), void *arg, int count)
 {
-    if (pool->threads == 1 || count <= 1) {
+    if (pool->threads == 1 || count <= 1 || pool->process != getpid()) {
         for (int i = 0; i < count; i++)
             task(arg, i, 0);
         return;
@@ -156,6 +157,7 @@ int vx_pool_create(vx_pool **out, const vitx_hooks *hooks, int threads)
     VX_TRY(vx_new(&pool, hooks, 1, sizeof *pool, "worker threads"));
     pool->hooks = *hooks;
     pool->threads = threads;
+    pool->process = getpid();
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -179,13 +181,15 @@ void vx_pool_free(vx_pool *pool)
     if (!pool)
         return;
     const vitx_hooks hooks = pool->hooks;
-    pool->stopping = true;
-    publish(pool);
-    for (int i = 0; i < pool->started; i++)
-        pthread_join(pool->handles[i], NULL);
-    pthread_mutex_destroy(&pool->lock);
-    pthread_cond_destroy(&pool->wake);
-    pthread_cond_destroy(&pool->done);
+    if (pool->process == getpid()) {
+        pool->stopping = true;
+        publish(pool);
+        for (int i = 0; i < pool->started; i++)
+            pthread_join(pool->handles[i], NULL);
+        pthread_mutex_destroy(&pool->lock);
+        pthread_cond_destroy(&pool->wake);
+        pthread_cond_destroy(&pool->done);
+    }
     vx_release(&hooks, pool->handles);
     vx_release(&hooks, pool->workers);
     vx_release(&hooks, pool);

@@ -38,7 +38,7 @@ size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch)
 {
     const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
     const size_t element = r->store == VX_STORE_F16 ? 2 : 4;
-    /* Sizes of an opened model are bounded (t <= 2^20, h <= 2^16): t*t*h*4 fits 64 bits. */
+    /* Sizes of an opened model are bounded (t <= 2^16, h <= 2^16): t*t*h*4 fits 64 bits. */
     switch (r->keep) {
     case VX_KEEP_ROW:
         return h * t * element;
