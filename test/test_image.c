@@ -201,7 +201,7 @@ START_TEST(test_decode__shared_pictures_match_pillow_and_timm)
         snprintf(path, sizeof path, "images/%s", e.name);
         ck_ok(vitx_image_open(&image, shared_path(path)));
         ck_assert_msg(fnv_image(image) == e.hash, "%s has other pixels than Pillow's", e.name);
-        ck_ok(vx_place(&p, &recipe, false, e.width, e.height));
+        ck_ok(vx_place(&p, &recipe, e.width, e.height));
         ck_ok(vx_preprocess_u8(seen, image, &p, &hooks));
         ck_assert_msg(fnv(seen, 224 * 224 * 3) == crop, "%s has another crop than timm's", e.name);
         vitx_image_free(image);
@@ -636,13 +636,15 @@ START_TEST(test_preprocess__matches_torchvision_timm_and_transformers)
         vx_placement p;
         r.input_width = iw;
         r.input_height = ih;
-        r.resize = how == SQUASH ? VITX_RESIZE_NONE : (vitx_resize)how;
+        r.resize = (vitx_resize)how;
         r.resize_width = rw;
         r.resize_height = rh;
         r.filter = (vitx_filter)filter;
         r.crop_round = crop;
         ck_ok(vitx_image_from_rgb(&image, rgb, w, h, 0, NULL));
-        ck_ok(vx_place(&p, &r, how == SQUASH, w, h));
+        if (how == SQUASH)
+            vx_recipe_squash(&r);
+        ck_ok(vx_place(&p, &r, w, h));
         ck_ok(vx_preprocess_u8(seen, image, &p, &hooks));
         ck_ok(vx_preprocess(input, image, &r, &p, &hooks));
         ck_assert_msg(fnv(seen, samples) == hash, "pixels of seed %llu, how %d", seed, how);
@@ -667,16 +669,17 @@ START_TEST(test_place__says_where_the_input_lies)
     r.resize = VITX_RESIZE_SHORTEST;
     r.resize_height = 248;
     r.filter = VITX_BICUBIC;
-    ck_ok(vx_place(&p, &r, false, 640, 427));
+    ck_ok(vx_place(&p, &r, 640, 427));
     ck_assert_int_eq(p.resized_w, 371);
     ck_assert_int_eq(p.resized_h, 248);
     ck_assert_int_eq(p.left, 73);
     ck_assert_int_eq(p.top, 12);
     ck_assert_double_eq_tol(p.scale_x, 640.0 / 371, 1e-12);
     r.crop_round = 1;
-    ck_ok(vx_place(&p, &r, false, 640, 427));
+    ck_ok(vx_place(&p, &r, 640, 427));
     ck_assert_int_eq(p.left, 74); /* 73.5, to even */
-    ck_ok(vx_place(&p, &r, true, 640, 427));
+    vx_recipe_squash(&r);
+    ck_ok(vx_place(&p, &r, 640, 427));
     ck_assert_int_eq(p.resized_w, 224);
     ck_assert_int_eq(p.left, 0);
     ck_assert_double_eq_tol(p.scale_y, 427.0 / 224, 1e-12);
@@ -690,18 +693,17 @@ START_TEST(test_place__refuses_what_would_be_absurdly_large)
     vx_placement p;
     r.input_width = r.input_height = 224;
     r.resize_height = r.resize_width = 248;
-    ck_fails(vx_place(&p, &r, false, 1, 60000), VITX_UNSUPPORTED,
-             "1 x 60000 pixels would be resized");
+    ck_fails(vx_place(&p, &r, 1, 60000), VITX_UNSUPPORTED, "1 x 60000 pixels would be resized");
     r.resize = VITX_RESIZE_COVER;
-    ck_fails(vx_place(&p, &r, false, 60000, 1), VITX_UNSUPPORTED, "60000 x 1");
+    ck_fails(vx_place(&p, &r, 60000, 1), VITX_UNSUPPORTED, "60000 x 1");
     r.resize = VITX_RESIZE_EXACT;
     r.resize_width = r.resize_height = 60000;
-    ck_fails(vx_place(&p, &r, false, 3, 3), VITX_UNSUPPORTED, "60000 x 60000");
+    ck_fails(vx_place(&p, &r, 3, 3), VITX_UNSUPPORTED, "60000 x 60000");
     r.resize_width = 0;
-    ck_fails(vx_place(&p, &r, false, 3, 3), VITX_INVALID, "recipe");
+    ck_fails(vx_place(&p, &r, 3, 3), VITX_INVALID, "recipe");
     r.input_width = -1;
-    ck_fails(vx_place(&p, &r, false, 3, 3), VITX_INVALID, "recipe");
-    ck_fails(vx_place(&p, &imagenet, false, 0, 3), VITX_INVALID, "0 x 3");
+    ck_fails(vx_place(&p, &r, 3, 3), VITX_INVALID, "recipe");
+    ck_fails(vx_place(&p, &imagenet, 0, 3), VITX_INVALID, "0 x 3");
 }
 END_TEST
 
@@ -837,7 +839,7 @@ static int use_picture(const char *path, ledger *l)
     r.resize = VITX_RESIZE_SHORTEST;
     r.resize_height = 9;
     r.filter = VITX_BICUBIC;
-    ck_ok(vx_place(&p, &r, false, vitx_image_width(image), vitx_image_height(image)));
+    ck_ok(vx_place(&p, &r, vitx_image_width(image), vitx_image_height(image)));
     status = vx_preprocess(input, image, &r, &p, &hooks);
     vitx_image_free(image);
     return status;

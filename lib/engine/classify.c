@@ -30,7 +30,7 @@ static int load_pictures(vitx_context *c, const vitx_image *const *images, int n
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     for (int i = 0; i < n; i++) {
         vx_placement *p = &c->placements[i];
-        VX_TRY(vx_place(p, recipe, c->fit == VITX_FIT_SQUASH, images[i]->width, images[i]->height));
+        VX_TRY(vx_place(p, recipe, images[i]->width, images[i]->height));
         VX_TRY(vx_preprocess(c->host_input + (size_t)i * size, images[i], recipe, p, &scratch));
     }
     if (c->host_input != c->act.input)

@@ -165,7 +165,8 @@ static int create(vitx_context *c, const vitx_context_opts *o)
     int threads = o->threads ? o->threads : vx_cpu_count();
     threads = threads > 256 ? 256 : threads;
     c->max_batch = o->max_batch ? o->max_batch : 1;
-    c->fit = o->fit;
+    if (o->fit == VITX_FIT_SQUASH)
+        vx_recipe_squash(&c->recipe);
     c->trace_budget = o->trace_budget ? o->trace_budget : (size_t)1 << 30;
     c->progress = o->progress;
     c->progress_payload = o->progress_payload;

@@ -40,13 +40,13 @@ struct vitx_context {
     vitx_hooks hooks;
     vitx_model *model;
     const vx_weights *weights; /* the model's */
-    vx_arch arch;       /* what is run: the model's, with the grid of this context's input  */
-    vitx_recipe recipe; /* the model's, likewise. Nobody below reads model->arch or ->recipe */
+    vx_arch arch; /* what is run: the model's, with the grid of this context's input  */
+    vitx_recipe
+        recipe; /* the model's, with the context's fit in it. Nobody below reads the model's */
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;
     int max_batch;
-    vitx_fit fit;
     size_t trace_budget;
     vitx_progress *progress;
     void *progress_payload;

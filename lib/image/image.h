@@ -42,13 +42,16 @@ typedef struct vx_placement {
     int left, top;            /* corner of the crop in it; negative where it was padded    */
     int input_w, input_h;
     double scale_x, scale_y; /* picture pixels per resized pixel                          */
-    vitx_filter filter;      /* after vitx_fit was applied                                */
+    vitx_filter filter;
 } vx_placement;
 
-/* What a recipe does to a picture of that size; squash: the whole picture to the input size.
+/* Turns a recipe into the one that resizes the whole picture to the input's size (VITX_FIT_SQUASH). */
+void vx_recipe_squash(vitx_recipe *recipe);
+
+/* What a recipe does to a picture of that size.
  * VITX_UNSUPPORTED where the resized picture would be absurdly large (a side above 65535, or more
  * than 2^28 pixels: a picture of 1 x 60000). */
-int vx_place(vx_placement *out, const vitx_recipe *recipe, bool squash, int width, int height);
+int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height);
 
 /* The normalised input: out f32 [3, input_h, input_w] = (pixel*scale - mean)/std, float32
  * arithmetic as torchvision's ToTensor and Normalize do it; padding is pixel 0. */

@@ -57,20 +57,18 @@ static int crop_offset(int size, int crop, int crop_round)
     return crop_round ? (int)round_half_even(spare / 2.0) : spare / 2;
 }
 
-static int resized_size(int64_t *w, int64_t *h, const vitx_recipe *r, bool squash)
+static int resized_size(int64_t *w, int64_t *h, const vitx_recipe *r)
 {
-    const bool exact = r->resize == VITX_RESIZE_EXACT || r->resize == VITX_RESIZE_COVER;
-    const int target_w = squash ? r->input_width : r->resize_width;
-    const int target_h = squash ? r->input_height : r->resize_height;
+    const bool both = r->resize == VITX_RESIZE_EXACT || r->resize == VITX_RESIZE_COVER;
+    const int target_w = r->resize_width, target_h = r->resize_height;
     if (r->input_width < 1 || r->input_height < 1 || r->input_width > VX_MAX_SIDE ||
         r->input_height > VX_MAX_SIDE)
         return vx_fail(VITX_INVALID, "recipe: an input of %d x %d pixels", r->input_width,
                        r->input_height);
-    if ((squash || r->resize != VITX_RESIZE_NONE) &&
-        (target_h < 1 || target_h > VX_MAX_SIDE ||
-         ((squash || exact) && (target_w < 1 || target_w > VX_MAX_SIDE))))
+    if (r->resize != VITX_RESIZE_NONE && (target_h < 1 || target_h > VX_MAX_SIDE ||
+                                          (both && (target_w < 1 || target_w > VX_MAX_SIDE))))
         return vx_fail(VITX_INVALID, "recipe: resizing to %d x %d pixels", target_w, target_h);
-    if (squash || r->resize == VITX_RESIZE_EXACT) {
+    if (r->resize == VITX_RESIZE_EXACT) {
         *w = target_w;
         *h = target_h;
     } else if (r->resize == VITX_RESIZE_SHORTEST) {
@@ -81,12 +79,19 @@ static int resized_size(int64_t *w, int64_t *h, const vitx_recipe *r, bool squas
     return VITX_OK;
 }
 
-int vx_place(vx_placement *out, const vitx_recipe *recipe, bool squash, int width, int height)
+void vx_recipe_squash(vitx_recipe *recipe)
+{
+    recipe->resize = VITX_RESIZE_EXACT;
+    recipe->resize_width = recipe->input_width;
+    recipe->resize_height = recipe->input_height;
+}
+
+int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height)
 {
     int64_t w = width, h = height;
     if (width < 1 || height < 1)
         return vx_fail(VITX_INVALID, "a picture of %d x %d pixels", width, height);
-    VX_TRY(resized_size(&w, &h, recipe, squash));
+    VX_TRY(resized_size(&w, &h, recipe));
     if (w < 1 || h < 1 || w > VX_MAX_SIDE || h > VX_MAX_SIDE || w * h > MAX_RESIZED_PIXELS)
         return vx_fail(
             VITX_UNSUPPORTED,
