@@ -92,36 +92,31 @@ const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *widt
     return map->values + (size_t)plane * (size_t)*height * (size_t)*width;
 }
 
-/* Where a sample falls between two of `count`, and how far from the first. */
-static void between(int *first, int *second, float *part, double at, int count)
+vx_between vx_find_between(double u, int size, int count)
 {
-    const double clamped = fmin(fmax(at, 0), count - 1);
-    *first = (int)clamped;
-    *second = *first + 1 < count ? *first + 1 : *first;
-    *part = (float)(clamped - *first);
+    const double at = fmin(fmax(u * count / size - 0.5, 0), count - 1);
+    const int first = (int)at;
+    return (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
 }
 
-/* The plane at (y, x), in its own samples. */
-static float sample(const float *src, int height, int width, double y, double x)
+/* The plane [.., width] at a row and a column. */
+static float sample(const float *src, int width, vx_between y, vx_between x)
 {
-    int x0, x1, y0, y1;
-    float fx, fy;
-    between(&x0, &x1, &fx, x, width);
-    between(&y0, &y1, &fy, y, height);
-    const float *upper = src + (size_t)y0 * (size_t)width,
-                *lower = src + (size_t)y1 * (size_t)width;
-    const float above = upper[x0] + (upper[x1] - upper[x0]) * fx;
-    const float below = lower[x0] + (lower[x1] - lower[x0]) * fx;
-    return above + (below - above) * fy;
+    const float *upper = src + (size_t)y.first * (size_t)width;
+    const float *lower = src + (size_t)y.second * (size_t)width;
+    const float above = upper[x.first] + (upper[x.second] - upper[x.first]) * x.part;
+    const float below = lower[x.first] + (lower[x.second] - lower[x.first]) * x.part;
+    return above + (below - above) * y.part;
 }
 
 void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
                      int src_width)
 {
-    for (int y = 0; y < height; y++)
+    for (int y = 0; y < height; y++) {
+        const vx_between row = vx_find_between(y + 0.5, height, src_height);
         for (int x = 0; x < width; x++)
-            *dst++ = sample(src, src_height, src_width, (y + 0.5) * src_height / height - 0.5,
-                            (x + 0.5) * src_width / width - 0.5);
+            *dst++ = sample(src, src_width, row, vx_find_between(x + 0.5, width, src_width));
+    }
 }
 
 void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
@@ -131,11 +126,12 @@ void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
     const vx_placement *p = &map->placement;
     for (int y = 0; y < map->info.picture_height; y++) {
         const double v = (y + 0.5) / p->scale_y - p->top; /* in pixels of the model's input */
+        const bool row_seen = v >= 0 && v <= p->input_h;
+        const vx_between row = vx_find_between(v, p->input_h, h);
         for (int x = 0; x < map->info.picture_width; x++) {
             const double u = (x + 0.5) / p->scale_x - p->left;
-            const bool seen = u >= 0 && u <= p->input_w && v >= 0 && v <= p->input_h;
-            *dst++ =
-                seen ? sample(src, h, w, v * h / p->input_h - 0.5, u * w / p->input_w - 0.5) : 0;
+            const bool seen = row_seen && u >= 0 && u <= p->input_w;
+            *dst++ = seen ? sample(src, w, row, vx_find_between(u, p->input_w, w)) : 0;
         }
     }
 }

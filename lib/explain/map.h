@@ -24,6 +24,15 @@ void vx_map_finish(vitx_map *map);
 int vx_map_planes(const vitx_map *map);
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
 
+/* Between which two of `count` samples a place lies, and how far from the first: place u of 0..size,
+ * the samples' centres at (i + 0.5) size / count, clamped to the outer ones. Bilinear resizing
+ * everywhere in vitx is this, along rows and along columns. */
+typedef struct vx_between {
+    int first, second;
+    float part; /* 0: at the first, 1: at the second */
+} vx_between;
+vx_between vx_find_between(double u, int size, int count);
+
 /* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres, clamped). */
 void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
                      int src_width);

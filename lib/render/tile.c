@@ -108,15 +108,6 @@ static void measure(vx_tiles *t)
     }
 }
 
-/* Place u of the model's input, 0..size, among `count` samples of the plane: as in explain/map.c
- * (half-pixel centres, ends clamped), but once for a column or row, not for every pixel. */
-static vx_between between(double u, int size, int count)
-{
-    const double at = fmin(fmax(u * count / size - 0.5, 0), count - 1);
-    const int first = (int)at;
-    return (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
-}
-
 int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
 {
     const vitx_hooks *hooks = &job->map->hooks;
@@ -134,9 +125,10 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
                   "a scaled map"));
     VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
     VX_TRY(vx_new(&t->columns, hooks, (size_t)t->width, sizeof *t->columns, "a picture's columns"));
+    /* Once for a column or row, not for every pixel. */
     for (int x = 0; x < t->width; x++)
-        t->columns[x] = between((x + 0.5) / t->placement.scale_x - t->placement.left,
-                                t->placement.input_w, plane_w);
+        t->columns[x] = vx_find_between((x + 0.5) / t->placement.scale_x - t->placement.left,
+                                        t->placement.input_w, plane_w);
     return VITX_OK;
 }
 
@@ -155,7 +147,7 @@ void vx_tiles_dispose(vx_tiles *t)
 static void fill_across(const vx_tiles *t, int y, int plane_h, int plane_w)
 {
     const vx_placement *p = &t->placement;
-    const vx_between at = between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h);
+    const vx_between at = vx_find_between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h);
     const float *above = t->scaled + (size_t)at.first * (size_t)plane_w;
     const float *below = t->scaled + (size_t)at.second * (size_t)plane_w;
     for (int x = 0; x < plane_w; x++)

@@ -16,12 +16,6 @@
 
 #define VX_TILE_COLOURS 1024
 
-/* Where a column or row of the tile falls between two of the plane's. */
-typedef struct vx_between {
-    int first, second;
-    float part; /* 0: at the first, 1: at the second */
-} vx_between;
-
 /* What all tiles of a job share. Start from zeroes; vx_tiles_prepare fills it. */
 typedef struct vx_tiles {
     const vx_render_job *job;
@@ -35,7 +29,7 @@ typedef struct vx_tiles {
     int x0, y0, x1, y1;     /* pixels of the tile that the model saw                          */
     float *scaled;          /* [plane's height, width]: 0..1 */
     float *across;          /* [plane's width]: the plane at one row of the tile */
-    vx_between *columns;    /* [width] */
+    vx_between *columns;    /* [width]: each column of the tile among the plane's */
     uint8_t colours[VX_TILE_COLOURS][3];
 } vx_tiles;
 
