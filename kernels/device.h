@@ -63,7 +63,8 @@ struct vx_device_class {
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
 
     /* Device memory, 64-byte aligned; NULL when there is none left. Needs no instance, since a
-     * model's packed weights outlive the context that caused them to be packed. */
+     * model's packed weights outlive the context that caused them to be packed; of env only alloc,
+     * release and owner. */
     void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
     void (*mem_free)(void *memory, const vx_device_env *env);
 

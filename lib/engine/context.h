@@ -40,9 +40,10 @@ struct vitx_context {
     vitx_hooks hooks;
     vitx_model *model;
     const vx_weights *weights; /* the model's */
-    vx_arch arch; /* what is run: the model's, with the grid of this context's input  */
-    vitx_recipe
-        recipe; /* the model's, with the context's fit in it. Nobody below reads the model's */
+    /* What is run: the model's, with this context's grid and fit in them. Nobody below reads the
+     * model's own. */
+    vx_arch arch;
+    vitx_recipe recipe;
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;

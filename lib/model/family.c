@@ -15,8 +15,7 @@
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_TOKENS                                                                                 \
-    (1 << 16) /* attention takes their square: at 65,536 a head is 17 GB of products a picture */
+#define MAX_TOKENS (1 << 16) /* attention takes their square: 17 GB a head and picture */
 #define MAX_PATCH 1024
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;

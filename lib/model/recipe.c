@@ -39,8 +39,7 @@ int vx_recipe_check(const vitx_recipe *r, const vx_arch *a, const char *path)
         r->input_width / a->patch_width != a->grid_width)
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: the recipe (%s) gives pictures of %dx%d, the position embeddings "
-                       "are for %dx%d (%dx%d patches of %dx%d); other sizes are not supported "
-                       "yet",
+                       "are for %dx%d (%dx%d patches of %dx%d); other sizes are not supported",
                        path, vitx_source_name(r->from_input), r->input_height, r->input_width,
                        a->grid_height * a->patch_height, a->grid_width * a->patch_width,
                        a->grid_height, a->grid_width, a->patch_height, a->patch_width);

@@ -203,8 +203,8 @@ static int fill(const filler *f, const vx_weights *w, const vx_found *found, con
 
 /* -------------------------------------------------------------------------- packing ------- */
 
-/* The environment of the packed weights. The context that asks for them may be gone when they are
- * freed, so its own environment cannot be kept: this one leads to the model. */
+/* The environment of the packed weights, as far as their memory needs one. The context that asks for
+ * them may be gone when they are freed, so its own cannot be kept: this one leads to the model. */
 static void *env_alloc(size_t bytes, void *model)
 {
     return vx_alloc(&((vitx_model *)model)->hooks, bytes);
@@ -213,19 +213,6 @@ static void *env_alloc(size_t bytes, void *model)
 static void env_release(void *memory, void *model)
 {
     vx_release(&((vitx_model *)model)->hooks, memory);
-}
-
-static void env_log(const char *line, void *model)
-{
-    vx_log(&((vitx_model *)model)->hooks, VITX_LOG_DEBUG, "%s", line);
-}
-
-static void env_parallel(void (*task)(void *arg, int i, int worker), void *arg, int count,
-                         void *model)
-{
-    (void)model;
-    for (int i = 0; i < count; i++)
-        task(arg, i, 0);
 }
 
 static void free_weights(vx_weights *w, const vitx_hooks *hooks)
@@ -279,12 +266,7 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
     w->cls = cls;
     w->precision = precision;
-    w->env = (vx_device_env){.alloc = env_alloc,
-                             .release = env_release,
-                             .parallel = env_parallel,
-                             .log = env_log,
-                             .owner = m,
-                             .workers = 1};
+    w->env = (vx_device_env){.alloc = env_alloc, .release = env_release, .owner = m};
     int status = allocate(w, m);
     if (status == VITX_OK)
         status = fill_all(w, m);

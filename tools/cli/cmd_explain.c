@@ -457,7 +457,7 @@ const struct command cmd_explain = {
                "  vitx-cli explain -m deit_tiny --method attention --layer all --head all -o "
                "heads.png cat.jpg\n"
                "  vitx-cli explain -m deit_tiny --method rollout,attention --target malamute "
-               "--target bicycle \\\n"
+               "--target tandem \\\n"
                "      -o 'maps/{image}.{method}.{target}.npy' *.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
