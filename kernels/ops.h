@@ -23,9 +23,38 @@ typedef enum vx_act {
 } vx_act;
 
 typedef enum vx_fuse { VX_FUSE_MEAN = 0, VX_FUSE_MAX, VX_FUSE_MIN } vx_fuse;
-typedef enum vx_norm { VX_NORM_ROWS = 0, VX_NORM_COLUMNS } vx_norm;
+typedef enum vx_norm { VX_NORM_ROWS = 0, VX_NORM_COLUMNS, VX_NORM_NONE } vx_norm;
 typedef enum vx_store { VX_STORE_F32 = 0, VX_STORE_F16 } vx_store;
 typedef enum vx_keep { VX_KEEP_NONE = 0, VX_KEEP_ROW, VX_KEEP_FUSED, VX_KEEP_ALL } vx_keep;
+
+/* One matrix from attention p and its gradient dp (Chefer et al. 2021, eq. 5; vit-explain's form). */
+typedef enum vx_product {
+    VX_PRODUCT_RELU_MEAN = 0, /* mean over heads of max(p*dp, 0) */
+    VX_PRODUCT_MEAN_RELU      /* max(mean over heads of p*dp, 0) */
+} vx_product;
+
+/* One number from the channels of a pixel. MAX and L1 take absolute values. */
+typedef enum vx_reduce {
+    VX_REDUCE_MAX = 0, /* max |v|          */
+    VX_REDUCE_SUM,     /* sum v            */
+    VX_REDUCE_MEAN,    /* sum v / channels */
+    VX_REDUCE_L1,      /* sum |v|          */
+    VX_REDUCE_L2       /* sqrt(sum v^2)    */
+} vx_reduce;
+
+/*
+ * Maps of token activations a and gradients g (P tokens, channels c; sums over tokens t unless said
+ * otherwise). Before any clipping: see docs/methods.
+ */
+typedef enum vx_cam {
+    VX_CAM_GRADCAM = 0, /* sum_c w_c a, w_c = mean g                                            */
+    VX_CAM_PLUSPLUS,    /* w_c = sum max(g,0) g^2 / (2 g^2 + (sum a) g^3 + 1e-6), 0 where g = 0 */
+    VX_CAM_XGRAD,       /* w_c = sum g a / (sum a + 1e-7)                                       */
+    VX_CAM_HIRES,       /* sum_c g a                                                            */
+    VX_CAM_ELEMENTWISE, /* sum_c max(g a, 0)                                                    */
+    VX_CAM_LAYER,       /* sum_c max(g, 0) a                                                    */
+    VX_CAM_COUNT
+} vx_cam;
 
 /* A matrix [n,k] in the form the device packed it (vx_device_class.weight_pack), with its bias. */
 typedef struct vx_weight {
@@ -49,6 +78,42 @@ typedef struct vx_linear {
 } vx_linear;
 
 /*
+ * Gradients of activations come as rows [G = B*targets, T, .] beside activations [B, T, .] of B
+ * pictures: row g*T + t of a gradient belongs to row (g / targets)*T + t of what the forward pass
+ * left. `tokens` is T, or 1 where only one token of each picture is there.
+ */
+
+/* dx[m,k] = act'(pre[m,k]) * ((gamma[n] * dy[m,n]) W): the gradient of a linear's input; act is the
+ * activation that made that input from pre. */
+typedef struct vx_linear_bwd {
+    float *dx;          /* [m,k], rows lddx apart; must not overlap dy                      */
+    int lddx;
+    const float *dy;    /* [m,n], rows lddy apart                                           */
+    int lddy;
+    const vx_weight *w; /* [n,k]                                                            */
+    const float *gamma; /* [n] LayerScale or NULL                                           */
+    const float *pre;   /* [m/targets,k], rows ldp apart; NULL where act is VX_ACT_NONE     */
+    int ldp;
+    vx_act act;
+    int m, tokens, targets; /* m = G*tokens */
+} vx_linear_bwd;
+
+/* With xhat = (x - mean)/sqrt(var + eps) and u = weight * dy:
+ * dx (+)= (u - mean(u) - xhat mean(u xhat)) / sqrt(var + eps). dx may be dy. */
+typedef struct vx_layernorm_bwd {
+    float *dx;           /* [m,n], rows lddx apart                                          */
+    int lddx;
+    const float *dy;     /* [m,n], rows lddy apart                                          */
+    int lddy;
+    const float *x;      /* [m/targets,n], rows ldx apart: the input of the forward pass    */
+    int ldx;
+    const float *weight; /* [n]                                                             */
+    float eps;
+    int accumulate;      /* nonzero: added to dx                                            */
+    int m, n, tokens, targets;
+} vx_layernorm_bwd;
+
+/*
  * Tokens of pictures: y[b,p,:] = prefix[p,:] for p < prefix_count, then for every patch, row by
  * row, w * patch + bias + pos[patch,:]. A patch is read as [channel,row,column] (a convolution
  * whose stride is its kernel). Pixels beyond the last whole patch are not read.
@@ -61,6 +126,15 @@ typedef struct vx_patch_embed {
     const float *pos;    /* [gh*gw, D] or NULL                                                 */
     int batch, channels, height, width, patch_height, patch_width, prefix_count;
 } vx_patch_embed;
+
+/* dimage[g,c,y,x] of the pixels a patch embedding read; 0 beyond the last whole patch. Gradients of
+ * prefix tokens are not read. */
+typedef struct vx_patch_embed_bwd {
+    float *dimage;      /* [G,C,H,W]                                                       */
+    const float *dy;    /* [G, prefix_count + gh*gw, D]                                    */
+    const vx_weight *w; /* [D, C*ph*pw]                                                    */
+    int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
+} vx_patch_embed_bwd;
 
 /* What attention leaves behind of its probabilities, and where. */
 typedef struct vx_recorded {
@@ -84,7 +158,28 @@ typedef struct vx_attention {
     float scale;      /* 1/sqrt(E) for every present family */
     int batch, tokens, heads, head_width;
     vx_recorded record; /* its batch, heads, tokens equal the above unless keep is NONE */
+    /* Sequences of different lengths, one behind the other: sequence b is rows starts[b] to
+     * starts[b+1]-1, none longer than `tokens`, at least 1. Host memory, may be reused on return.
+     * Nothing is recorded then. NULL: B sequences of `tokens` rows. */
+    const int *starts;
+    int queries; /* only the rows of the first so many tokens of each are computed; 0: all */
 } vx_attention;
+
+/*
+ * With p = softmax(scale q k^T) as above, for every gradient g and head:
+ *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
+ *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.
+ * Only the rows of the tokens 0..queries-1 have a gradient: dp and dq of the others are 0.
+ */
+typedef struct vx_attention_bwd {
+    float *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                           */
+    float *dp;        /* [G,H,T,T] or NULL                                                 */
+    const float *dy;  /* [G,queries,H*E]                                                   */
+    const float *qkv; /* [B,T,3*H*E]                                                       */
+    const float *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again          */
+    float scale;
+    int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..T */
+} vx_attention_bwd;
 /* clang-format on */
 
 /* One type per operation, vx_linear_fn and so on; the table; the reference versions. */

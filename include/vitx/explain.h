@@ -17,6 +17,13 @@ extern "C" {
 /** A finished map. Immutable: any number of threads may read it. Independent of the context. */
 typedef struct vitx_map vitx_map;
 
+/** What of the model's answer a method explains: a number made of the logits. */
+typedef enum vitx_score {
+    VITX_SCORE_LOGIT = 0,       /**< the target's logit                                         */
+    VITX_SCORE_PROBABILITY = 1, /**< its probability: softmax over all classes                  */
+    VITX_SCORE_DIFFERENCE = 2   /**< its logit less that of the class `versus`                  */
+} vitx_score;
+
 typedef struct vitx_explain_opts {
     size_t struct_size;
     const char *method;     /**< a name of vitx_method_get(), as "rollout"; required            */
@@ -28,9 +35,14 @@ typedef struct vitx_explain_opts {
                                  the classification head reads                                  */
     const char *const *set; /**< "key=value" for the method's own options                       */
     int set_count;
+    vitx_score score;       /**< default VITX_SCORE_LOGIT                                       */
+    int versus;             /**< class 0..K-1 of VITX_SCORE_DIFFERENCE; VITX_AUTO: the most
+                                 probable class that is not the target                          */
+    const vitx_image *baseline; /**< for methods with baseline=picture: what the picture is
+                                 compared with. As large as the explained picture; NULL: none   */
 } vitx_explain_opts;
 
-#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0 }
+#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_LOGIT, VITX_AUTO, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -75,6 +87,15 @@ typedef struct vitx_map_info {
     double seen[4];    /**< x0, y0, x1, y1: the part of the picture that the model saw, in its
                             pixels, before any clipping to the picture                          */
     float min, max;    /**< of the values                                                       */
+    int is_signed;     /**< nonzero: values below 0 speak against the target; 0: they mean nothing */
+    vitx_score score;  /**< what was explained                                                  */
+    int versus;        /**< class of VITX_SCORE_DIFFERENCE, else VITX_AUTO                      */
+    double value;      /**< the score of the picture                                            */
+    double base_value; /**< the score of the baseline, where the method has one, else 0         */
+    double completeness_error; /**< sum of the values - (value - base_value), for methods whose
+                            values are to add up to that difference, else 0                     */
+    int64_t forwards;  /**< pictures or variants that were run for this map alone, beyond the
+                            forward pass all maps share                                         */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
@@ -115,6 +136,10 @@ typedef struct vitx_method_info {
     int uses_target;                   /**< nonzero: the map depends on the class               */
     const vitx_method_option *options; /**< [option_count]                                      */
     int option_count;
+    int is_signed;                     /**< nonzero: its maps have values below 0 that mean
+                                            something                                           */
+    int on_pixels;                     /**< nonzero: a map has the size of the model's input, not
+                                            of its grid (unless an option says otherwise)       */
 } vitx_method_info;
 
 #define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)

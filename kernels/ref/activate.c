@@ -20,6 +20,27 @@ double vx_ref_act(vx_act act, double x)
     }
 }
 
+double vx_ref_act_slope(vx_act act, double x)
+{
+    switch (act) {
+    case VX_ACT_GELU: /* Phi(x) + x phi(x) */
+        return 0.5 * erfc(x * -0.70710678118654752440) +
+               x * 0.39894228040143267794 * exp(-0.5 * x * x);
+    case VX_ACT_GELU_TANH: { /* s + x s', s = 1/(1 + exp(-2u)), s' = 2 u' s (1-s) */
+        const double s = 1 / (1 + exp(-1.5957691216057307118 * (x + 0.044715 * x * x * x)));
+        return s + x * 1.5957691216057307118 * (1 + 3 * 0.044715 * x * x) * s * (1 - s);
+    }
+    case VX_ACT_QUICK_GELU: {
+        const double s = 1 / (1 + exp(-1.702 * x));
+        return s + x * 1.702 * s * (1 - s);
+    }
+    case VX_ACT_RELU:
+        return isnan(x) ? x : x > 0;
+    default:
+        return 1;
+    }
+}
+
 void vx_activate_ref(vx_device *dev, float *y, const float *x, vx_act act, int64_t count)
 {
     (void)dev;

@@ -108,12 +108,27 @@ static void record_fused(const vx_attention *a, int b, int i)
     }
 }
 
+/* Sequence b of several lengths, as the one sequence of a call of its own. */
+static void attend_sequence(vx_device *dev, const vx_attention *a, int b)
+{
+    const size_t width = (size_t)a->heads * (size_t)a->head_width, row = (size_t)a->starts[b];
+    vx_attention one = *a;
+    one.starts = NULL;
+    one.batch = 1;
+    one.tokens = a->starts[b + 1] - a->starts[b];
+    one.qkv += row * 3 * width;
+    one.y += row * width;
+    vx_attention_ref(dev, &one);
+}
+
 void vx_attention_ref(vx_device *dev, const vx_attention *a)
 {
-    (void)dev;
-    for (int b = 0; b < a->batch; b++) {
+    for (int b = 0; a->starts && b < a->batch; b++)
+        attend_sequence(dev, a, b);
+    for (int b = 0; !a->starts && b < a->batch; b++) {
+        const int queries = a->queries > 0 && a->queries < a->tokens ? a->queries : a->tokens;
         for (int h = 0; h < a->heads; h++) {
-            for (int i = 0; i < a->tokens; i++)
+            for (int i = 0; i < queries; i++)
                 attend(a, b, h, i);
             if (a->record.keep == VX_KEEP_ALL)
                 record_all(a, b, h);

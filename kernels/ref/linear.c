@@ -1,5 +1,7 @@
 /* kernels/ref/linear.c: y = residual + gamma * act(x W^T + bias), and the same over the patches of
  * pictures. */
+#include <stdbool.h>
+
 #include "kernels/ref/ref.h"
 
 double vx_ref_dot(const float *a, const float *b, int n)
@@ -30,6 +32,36 @@ void vx_linear_ref(vx_device *dev, const vx_linear *a)
             v *= a->gamma ? a->gamma[j] : 1;
             v += a->residual ? a->residual[(size_t)i * (size_t)a->ldr + (size_t)j] : 0;
             a->y[(size_t)i * (size_t)a->ldy + (size_t)j] = (float)v;
+        }
+}
+
+/* sum over n of gamma[n] dy[n] w[n,k], for the columns k of one chunk. */
+static void times_matrix(double *sum, const vx_linear_bwd *a, const float *dy, int start, int count)
+{
+    const float *matrix = a->w->data;
+    for (int j = 0; j < a->w->n; j++) {
+        const double d = a->gamma ? (double)a->gamma[j] * dy[j] : dy[j];
+        const float *w = matrix + (size_t)j * (size_t)a->w->k + start;
+        for (int c = 0; c < count; c++)
+            sum[c] += d * w[c];
+    }
+}
+
+void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *a)
+{
+    (void)dev;
+    for (int i = 0; i < a->m; i++)
+        for (int start = 0; start < a->w->k; start += VX_REF_CHUNK) {
+            const int left = a->w->k - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
+            const size_t row = vx_ref_forward_row(i, a->tokens, a->targets);
+            double sum[VX_REF_CHUNK] = {0};
+            times_matrix(sum, a, a->dy + (size_t)i * (size_t)a->lddy, start, n);
+            for (int c = 0; c < n; c++) {
+                if (a->act != VX_ACT_NONE)
+                    sum[c] *= vx_ref_act_slope(a->act,
+                                               a->pre[row * (size_t)a->ldp + (size_t)(start + c)]);
+                a->dx[(size_t)i * (size_t)a->lddx + (size_t)(start + c)] = (float)sum[c];
+            }
         }
 }
 
@@ -72,5 +104,37 @@ void vx_patch_embed_ref(vx_device *dev, const vx_patch_embed *a)
             const float *pixels = a->image + (size_t)b * picture + row * (size_t)a->width + column;
             embed_patch(y, pixels, a->pos ? a->pos + (size_t)p * d : NULL, a);
         }
+    }
+}
+
+/* d pixel [channel,y,x] of one patch: sum over j of dy[j] w[j,pixel]. */
+static double pixel_gradient(const vx_patch_embed_bwd *a, const float *dy, int pixel)
+{
+    const float *w = (const float *)a->w->data + pixel;
+    double sum = 0;
+    for (int j = 0; j < a->w->n; j++, w += a->w->k)
+        sum += (double)dy[j] * *w;
+    return sum;
+}
+
+void vx_patch_embed_bwd_ref(vx_device *dev, const vx_patch_embed_bwd *a)
+{
+    (void)dev;
+    const int gh = a->height / a->patch_height, gw = a->width / a->patch_width;
+    float *out = a->dimage;
+    for (int g = 0; g < a->batch; g++) {
+        const float *tokens =
+            a->dy + ((size_t)g * (size_t)(a->prefix_count + gh * gw) + (size_t)a->prefix_count) *
+                        (size_t)a->w->n;
+        for (int c = 0; c < a->channels; c++)
+            for (int y = 0; y < a->height; y++)
+                for (int x = 0; x < a->width; x++) {
+                    const int row = y / a->patch_height, column = x / a->patch_width;
+                    const int pixel = (c * a->patch_height + y % a->patch_height) * a->patch_width +
+                                      x % a->patch_width;
+                    const bool seen = row < gh && column < gw;
+                    const float *dy = tokens + (size_t)(row * gw + column) * (size_t)a->w->n;
+                    *out++ = seen ? (float)pixel_gradient(a, dy, pixel) : 0.0f;
+                }
     }
 }

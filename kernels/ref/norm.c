@@ -21,6 +21,41 @@ void vx_layernorm_ref(vx_device *dev, float *y, int ldy, const float *x, int ldx
     }
 }
 
+/* One row; dx may be dy, so what is needed of it is summed before anything is written. */
+static void layernorm_row_bwd(const vx_layernorm_bwd *a, float *dx, const float *dy, const float *x)
+{
+    const int n = a->n;
+    double mean = 0, var = 0, sum = 0, dot = 0;
+    for (int j = 0; j < n; j++)
+        mean += x[j];
+    mean /= n;
+    for (int j = 0; j < n; j++)
+        var += (x[j] - mean) * (x[j] - mean);
+    const double scale = 1 / sqrt(var / n + (double)a->eps);
+    for (int j = 0; j < n; j++) {
+        const double u = (double)a->weight[j] * dy[j];
+        sum += u;
+        dot += u * (x[j] - mean) * scale;
+    }
+    sum /= n;
+    dot /= n;
+    for (int j = 0; j < n; j++) {
+        const double u = (double)a->weight[j] * dy[j];
+        const double d = (u - sum - (x[j] - mean) * scale * dot) * scale;
+        dx[j] = (float)(a->accumulate ? dx[j] + d : d);
+    }
+}
+
+void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *a)
+{
+    (void)dev;
+    for (int i = 0; i < a->m; i++) {
+        const size_t row = vx_ref_forward_row(i, a->tokens, a->targets);
+        layernorm_row_bwd(a, a->dx + (size_t)i * (size_t)a->lddx,
+                          a->dy + (size_t)i * (size_t)a->lddy, a->x + row * (size_t)a->ldx);
+    }
+}
+
 void vx_softmax_ref(vx_device *dev, float *y, const float *x, int m, int n)
 {
     (void)dev;
@@ -48,4 +83,14 @@ void vx_mean_tokens_ref(vx_device *dev, float *y, const float *x, int first, int
             for (int j = 0; j < n; j++)
                 y[start + j] = (float)(sum[j] / (t - first));
         }
+}
+
+void vx_mean_tokens_bwd_ref(vx_device *dev, float *dx, const float *dy, int first, int b, int t,
+                            int d)
+{
+    (void)dev;
+    for (int p = 0; p < b; p++, dy += d)
+        for (int i = 0; i < t; i++)
+            for (int j = 0; j < d; j++)
+                *dx++ = i < first ? 0.0f : (float)((double)dy[j] / (t - first));
 }

@@ -73,6 +73,6 @@ void vx_rollout_step_ref(vx_device *dev, float *out, const float *row, const flo
             }
             for (int j = 0; j < n; j++)
                 out[start + j] =
-                    (float)(norm == VX_NORM_ROWS ? sum[j] : sum[j] / row_sum(f, t, start + j));
+                    (float)(norm == VX_NORM_COLUMNS ? sum[j] / row_sum(f, t, start + j) : sum[j]);
         }
 }

@@ -30,6 +30,8 @@ typedef struct vx_job {
 struct vx_method {
     const char *name, *summary, *cost, *reference;
     bool uses_target;
+    bool is_signed;                    /* values below 0 mean something */
+    bool on_pixels;                    /* maps have the size of the model's input */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
     size_t settings_size; /* of the method's own struct; 0: none */

@@ -1,0 +1,126 @@
+/*
+ * kernels/ref/attention_bwd.c: the mirror of attention.c: d probabilities and d qkv from d y.
+ *
+ * As there no row is kept: a probability, a d probability and the sum over a row of their products
+ * are computed again wherever they are needed, from the statistics of the row.
+ */
+#include <math.h>
+
+#include "kernels/ref/ref.h"
+
+/* What is known of one query's row: softmax's maximum and sum, and rowsum(p * dp). */
+typedef struct row {
+    double max, sum, dot;
+} row;
+
+static const float *part_of(const vx_attention_bwd *a, int part, int b, int h, int t)
+{
+    const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
+    const size_t token = (size_t)b * (size_t)a->tokens + (size_t)t;
+    return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
+}
+
+static double score(const vx_attention_bwd *a, int b, int h, int i, int j)
+{
+    return a->scale * vx_ref_dot(part_of(a, 0, b, h, i), part_of(a, 1, b, h, j), a->head_width);
+}
+
+static double probability(const vx_attention_bwd *a, int b, int h, int i, int j, row r)
+{
+    const size_t t = (size_t)a->tokens;
+    if (a->p)
+        return a->p[(((size_t)b * (size_t)a->heads + (size_t)h) * t + (size_t)i) * t + (size_t)j];
+    return exp(score(a, b, h, i, j) - r.max) / r.sum;
+}
+
+static const float *dy_of(const vx_attention_bwd *a, int g, int h, int i)
+{
+    const size_t at = (size_t)g * (size_t)a->queries + (size_t)i;
+    return a->dy + (at * (size_t)a->heads + (size_t)h) * (size_t)a->head_width;
+}
+
+static double d_probability(const vx_attention_bwd *a, int g, int h, int i, int j)
+{
+    return vx_ref_dot(dy_of(a, g, h, i), part_of(a, 2, g / a->targets, h, j), a->head_width);
+}
+
+static row row_of(const vx_attention_bwd *a, int g, int h, int i)
+{
+    const int b = g / a->targets;
+    row r = {-INFINITY, 0, 0};
+    for (int j = 0; !a->p && j < a->tokens; j++)
+        r.max = fmax(r.max, score(a, b, h, i, j));
+    for (int j = 0; !a->p && j < a->tokens; j++)
+        r.sum += exp(score(a, b, h, i, j) - r.max);
+    for (int j = 0; j < a->tokens; j++)
+        r.dot += probability(a, b, h, i, j, r) * d_probability(a, g, h, i, j);
+    return r;
+}
+
+/* scale * ds[i,j] */
+static double d_score(const vx_attention_bwd *a, int g, int h, int i, int j, row r)
+{
+    return a->scale * probability(a, g / a->targets, h, i, j, r) *
+           (d_probability(a, g, h, i, j) - r.dot);
+}
+
+static float *out_of(const vx_attention_bwd *a, int part, int g, int h, int t)
+{
+    const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
+    const size_t token = (size_t)g * (size_t)a->tokens + (size_t)t;
+    return a->dqkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
+}
+
+/* dq of token t, columns start..start+n-1: over the keys of its own row. */
+static void d_query(const vx_attention_bwd *a, int g, int h, int t, int start, int n)
+{
+    double dq[VX_REF_CHUNK] = {0};
+    const row r = t < a->queries ? row_of(a, g, h, t) : (row){0};
+    for (int j = 0; t < a->queries && j < a->tokens; j++) {
+        const double d = d_score(a, g, h, t, j, r);
+        const float *k = part_of(a, 1, g / a->targets, h, j) + start;
+        for (int c = 0; c < n; c++)
+            dq[c] += d * k[c];
+    }
+    for (int c = 0; c < n; c++)
+        out_of(a, 0, g, h, t)[start + c] = (float)dq[c];
+}
+
+/* dk and dv of token t: over the queries that look at it. */
+static void d_key_value(const vx_attention_bwd *a, int g, int h, int t, int start, int n)
+{
+    double dk[VX_REF_CHUNK] = {0}, dv[VX_REF_CHUNK] = {0};
+    for (int i = 0; i < a->queries; i++) {
+        const row r = row_of(a, g, h, i);
+        const double d = d_score(a, g, h, i, t, r);
+        const double p = probability(a, g / a->targets, h, i, t, r);
+        const float *q = part_of(a, 0, g / a->targets, h, i) + start;
+        const float *dy = dy_of(a, g, h, i) + start;
+        for (int c = 0; c < n; c++) {
+            dk[c] += d * q[c];
+            dv[c] += p * dy[c];
+        }
+    }
+    for (int c = 0; c < n; c++) {
+        out_of(a, 1, g, h, t)[start + c] = (float)dk[c];
+        out_of(a, 2, g, h, t)[start + c] = (float)dv[c];
+    }
+}
+
+void vx_attention_bwd_ref(vx_device *dev, const vx_attention_bwd *a)
+{
+    (void)dev;
+    float *dp = a->dp;
+    for (int g = 0; g < a->batch * a->targets; g++)
+        for (int h = 0; h < a->heads; h++)
+            for (int t = 0; t < a->tokens; t++) {
+                for (int j = 0; dp && j < a->tokens; j++)
+                    *dp++ = t < a->queries ? (float)d_probability(a, g, h, t, j) : 0.0f;
+                for (int start = 0; a->dqkv && start < a->head_width; start += VX_REF_CHUNK) {
+                    const int left = a->head_width - start;
+                    const int n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
+                    d_query(a, g, h, t, start, n);
+                    d_key_value(a, g, h, t, start, n);
+                }
+            }
+}
