@@ -33,13 +33,13 @@ typedef enum vx_product {
     VX_PRODUCT_MEAN_RELU      /* max(mean over heads of p*dp, 0) */
 } vx_product;
 
-/* One number from the channels of a pixel. MAX and L1 take absolute values. */
+/* One number from the channels of a pixel. */
 typedef enum vx_reduce {
-    VX_REDUCE_MAX = 0, /* max |v|          */
-    VX_REDUCE_SUM,     /* sum v            */
-    VX_REDUCE_MEAN,    /* sum v / channels */
-    VX_REDUCE_L1,      /* sum |v|          */
-    VX_REDUCE_L2       /* sqrt(sum v^2)    */
+    VX_REDUCE_MAX = 0, /* max |v|            */
+    VX_REDUCE_SUM,     /* sum v              */
+    VX_REDUCE_L1,      /* sum |v|            */
+    VX_REDUCE_MEAN,    /* sum |v| / channels */
+    VX_REDUCE_L2       /* sqrt(sum v^2)      */
 } vx_reduce;
 
 /*

@@ -19,9 +19,11 @@ typedef struct vitx_map vitx_map;
 
 /** What of the model's answer a method explains: a number made of the logits. */
 typedef enum vitx_score {
-    VITX_SCORE_LOGIT = 0,       /**< the target's logit                                         */
-    VITX_SCORE_PROBABILITY = 1, /**< its probability: softmax over all classes                  */
-    VITX_SCORE_DIFFERENCE = 2   /**< its logit less that of the class `versus`                  */
+    VITX_SCORE_AUTO = 0,        /**< what the method's authors take: the logit, of rise and lime
+                                     the probability                                            */
+    VITX_SCORE_LOGIT = 1,       /**< the target's logit                                         */
+    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes                  */
+    VITX_SCORE_DIFFERENCE = 3   /**< its logit less that of the class `versus`                  */
 } vitx_score;
 
 typedef struct vitx_explain_opts {
@@ -35,14 +37,14 @@ typedef struct vitx_explain_opts {
                                  the classification head reads                                  */
     const char *const *set; /**< "key=value" for the method's own options                       */
     int set_count;
-    vitx_score score;       /**< default VITX_SCORE_LOGIT                                       */
+    vitx_score score;       /**< default VITX_SCORE_AUTO                                        */
     int versus;             /**< class 0..K-1 of VITX_SCORE_DIFFERENCE; VITX_AUTO: the most
                                  probable class that is not the target                          */
     const vitx_image *baseline; /**< for methods with baseline=picture: what the picture is
                                  compared with. As large as the explained picture; NULL: none   */
 } vitx_explain_opts;
 
-#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_LOGIT, VITX_AUTO, NULL }
+#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_AUTO, VITX_AUTO, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**

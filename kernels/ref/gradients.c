@@ -162,7 +162,7 @@ void vx_reduce_channels_ref(vx_device *dev, float *out, const float *g, const fl
             const double size = fabs(one);
             if (kind == VX_REDUCE_MAX)
                 v = size > v || isnan(size) ? size : v;
-            else if (kind == VX_REDUCE_L1)
+            else if (kind == VX_REDUCE_L1 || kind == VX_REDUCE_MEAN)
                 v += size;
             else
                 v += kind == VX_REDUCE_L2 ? one * one : one;
