@@ -32,9 +32,17 @@ typedef enum vitx_fit {
                               filter; a picture of that size is taken as it is                  */
 } vitx_fit;
 
+/** What the backward pass reads of the forward pass. */
+typedef enum vitx_gradients {
+    VITX_GRADIENTS_AUTO = 0,     /**< kept where the trace_budget has room for it, else recomputed */
+    VITX_GRADIENTS_KEEP = 1,     /**< kept for every block that the backward pass reaches       */
+    VITX_GRADIENTS_RECOMPUTE = 2 /**< the blocks' inputs are kept and each block is run once more
+                                      before its backward: a tenth of the memory, one more forward */
+} vitx_gradients;
+
 /**
  * Called on the caller's thread while work is under way. `done` grows from 0 to `total` within
- * one public call; the unit is one block of one batch. It must not call vitx with this context.
+ * one public call; the unit is one block of one batch, forward or backward. It must not call vitx with this context.
  *
  * @return 0 to go on; anything else makes the running call return VITX_CANCELLED
  */
@@ -50,12 +58,14 @@ typedef struct vitx_context_opts {
     int max_batch;            /**< pictures that run at once, 1 to 1024; 0: 1. More pictures a
                                    call are run in several batches                              */
     vitx_fit fit;             /**< default VITX_FIT_RECIPE                                      */
-    size_t trace_budget;      /**< bytes that recorded attention may take; 0: 1 GiB             */
+    size_t trace_budget;      /**< bytes that recorded attention, and what gradients need, may
+                                   take; 0: 1 GiB                                               */
     vitx_progress *progress;  /**< NULL: none                                                   */
     void *progress_payload;
+    vitx_gradients gradients; /**< default VITX_GRADIENTS_AUTO                                  */
 } vitx_context_opts;
 
-#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL }
+#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO }
 VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size);
 
 /**

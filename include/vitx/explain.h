@@ -48,7 +48,9 @@ typedef struct vitx_explain_opts {
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
- * Explains one picture with one method: one forward pass that records just what the method needs.
+ * Explains one picture with one method: one forward pass, and where the method asks for gradients one
+ * backward pass, that record just what the method needs. Methods that look at variants of the picture
+ * run those as well; all of that is told by vitx_method_info.cost.
  *
  * @param out  the map; free it with vitx_map_free()
  * @return VITX_OK, VITX_INVALID (unknown method or option, target, layer, head or query out of
@@ -59,16 +61,28 @@ VITX_API int vitx_explain(vitx_map **out, vitx_context *context, const vitx_imag
                           const vitx_explain_opts *opts);
 
 /**
- * Explains `n` pictures in `m` ways; all maps of a picture come out of one forward pass. The
- * union of what the methods need is recorded, within the context's trace_budget.
+ * Explains `n` pictures in `m` ways; all maps of a picture come out of one forward pass, and one
+ * backward pass in which the different targets run side by side. The union of what the methods need
+ * is recorded, within the context's trace_budget.
  *
  * @param out   [n, m]: the map of picture i by opts[j] is out[i*m + j]. Each is to be freed. On
- *              failure all are NULL
+ *              failure, and when it was cancelled, maps that were finished before are there, too,
+ *              and are to be freed; the others are NULL
  * @param opts  [m], all of one struct_size
  */
 VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
                                const vitx_image *const *images, int n,
                                const vitx_explain_opts *opts, int m);
+
+/**
+ * The bytes that vitx_explain_many() with these options holds beside the context's activation_bytes:
+ * recordings and gradients of max_batch pictures, and the variants that methods run at once. Nothing
+ * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid.
+ *
+ * @return as vitx_explain(), for what can be known of the options without a picture
+ */
+VITX_API int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts,
+                                int m);
 
 VITX_API void vitx_map_free(vitx_map *map);
 

@@ -125,6 +125,23 @@ void vx_clear_ref(vx_device *dev, float *y, int64_t count)
         y[i] = 0;
 }
 
+void vx_copy_ref(vx_device *dev, float *y, const float *x, int64_t count)
+{
+    (void)dev;
+    for (int64_t i = 0; i < count; i++)
+        y[i] = x[i];
+}
+
+void vx_replace_channels_ref(vx_device *dev, float *y, const float *x, const int *channels,
+                             float value, int count, int t, int d)
+{
+    (void)dev;
+    for (int s = 0; s < count; s++)
+        for (int i = 0; i < t; i++)
+            for (int j = 0; j < d; j++)
+                *y++ = j == channels[s] ? value : x[(size_t)i * (size_t)d + (size_t)j];
+}
+
 void vx_gather_rows_ref(vx_device *dev, float *y, const float *a, const float *b, const int *from,
                         int rows, int d)
 {

@@ -3,22 +3,39 @@
 #include <string.h>
 
 #include "base/structs.h"
-#include "engine/context.h"
+#include "engine/pass.h"
 
-/* The places of a plan in c->trace, within the budget. */
-static int place_trace(vitx_context *c, vx_plan *plan)
+/* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
+static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
 {
     vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &c->arch, c->max_batch);
-    if (arena.overflow || arena.size > c->trace_budget)
+    vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
+    return arena.overflow ? SIZE_MAX : arena.size;
+}
+
+size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
+{
+    plan->recompute = c->recompute;
+    size_t bytes = plan_bytes(c, plan, batch);
+    if (bytes > c->trace_budget && !c->keep && !c->recompute && plan->kept_from < plan->depth) {
+        plan->recompute = true;
+        bytes = plan_bytes(c, plan, batch);
+    }
+    return bytes;
+}
+
+int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
+{
+    const size_t bytes = vx_context_plan_bytes(c, plan, batch);
+    if (bytes > c->trace_budget)
         return vx_fail(VITX_NOMEM,
-                       "recording the attention of %d pictures takes %zu bytes, the budget is "
-                       "%zu: record less, or raise trace_budget",
-                       c->max_batch, arena.overflow ? (size_t)-1 : arena.size, c->trace_budget);
-    VX_TRY(vx_block_reserve(c, &c->trace, arena.size, "recorded attention"));
-    arena = (vx_arena){.base = c->trace.memory};
+                       "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
+                       "record less, or raise trace_budget",
+                       batch, bytes, c->trace_budget);
+    VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
+    vx_arena arena = {.base = trace->memory};
     if (arena.base)
-        vx_plan_place(plan, &arena, &c->arch, c->max_batch);
+        vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
     return VITX_OK;
 }
 
@@ -40,27 +57,33 @@ static int load_pictures(vitx_context *c, const vitx_image *const *images, int n
 
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
 {
-    const size_t k = (size_t)c->arch.classes;
     c->recorded = 0;
     for (int i = 0; i < n; i++)
         if (!images[i])
             return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
     if (plan)
-        VX_TRY(place_trace(c, plan));
+        VX_TRY(vx_context_place(c, plan, &c->trace, c->max_batch));
     VX_TRY(load_pictures(c, images, n));
-    VX_TRY(vx_forward(c, n, plan));
-    if (c->host_logits != c->act.logits) {
-        c->dev->cls->download(c->dev, c->host_logits, c->act.logits, (size_t)n * k * sizeof(float));
-        c->dev->cls->download(c->dev, c->host_probabilities, c->act.probabilities,
+    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
+    return vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n);
+}
+
+int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
+                       float *probabilities, int n)
+{
+    const size_t k = (size_t)c->arch.classes;
+    if (logits != act->logits) {
+        c->dev->cls->download(c->dev, logits, act->logits, (size_t)n * k * sizeof(float));
+        c->dev->cls->download(c->dev, probabilities, act->probabilities,
                               (size_t)n * k * sizeof(float));
         VX_TRY(vx_context_sync(c));
     }
     for (size_t i = 0; i < (size_t)n * k; i++)
-        if (!isfinite(c->host_logits[i]))
+        if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,
                            "the model answered with %s as logit of class %zu: its weights "
                            "overflow in single precision",
-                           isnan(c->host_logits[i]) ? "NaN" : "infinity", i % k);
+                           isnan(logits[i]) ? "NaN" : "infinity", i % k);
     return VITX_OK;
 }
 
@@ -125,7 +148,7 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
                        k);
     const size_t classes = (size_t)c->arch.classes;
-    vx_context_begin(c, (n - 1) / c->max_batch + 1);
+    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
     for (int at = 0; at < n; at += c->max_batch) {
         const int count = n - at < c->max_batch ? n - at : c->max_batch;
         VX_TRY(vx_context_run(c, images + at, count, NULL));
@@ -148,7 +171,7 @@ int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)
     if (n < 1 || n > context->max_batch)
         return vx_fail(VITX_INVALID, "%d pictures: 1 to max_batch = %d are accepted", n,
                        context->max_batch);
-    vx_context_begin(context, 1);
+    vx_context_begin(context, context->arch.depth);
     VX_TRY(vx_context_run(context, images, n, &context->wish));
     context->recorded = n;
     return VITX_OK;
@@ -248,7 +271,7 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
     VX_TRY(vx_plan_create(&plan, &model->arch, &model->hooks));
     vx_arena arena = {0};
     wish(&plan, &o, &model->arch);
-    vx_plan_place(&plan, &arena, &model->arch, batch);
+    vx_plan_place(&plan, &arena, &model->arch, batch, 0);
     vx_plan_dispose(&plan, &model->hooks);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM,
@@ -266,9 +289,8 @@ int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
     /* Tried on the other plan first, so that a refusal changes nothing. */
     wish(&context->need, &o, &context->arch);
     context->recorded = 0;
-    VX_TRY(place_trace(context, &context->need));
-    memcpy(context->wish.attention, context->need.attention,
-           (size_t)context->wish.depth * sizeof *context->wish.attention);
+    VX_TRY(vx_context_place(context, &context->need, &context->trace, context->max_batch));
+    vx_plan_copy(&context->wish, &context->need);
     return VITX_OK;
 }
 

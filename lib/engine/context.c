@@ -39,27 +39,27 @@ static void context_log(const char *line, void *owner)
     vx_log(&((vitx_context *)owner)->hooks, VITX_LOG_DEBUG, "%s", line);
 }
 
-/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
-static size_t input_count(const vitx_context *c)
+size_t vx_context_input_count(const vitx_context *c)
 {
     return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
            (size_t)c->recipe.input_width;
 }
 
-static void layout(vx_activations *act, vx_arena *arena, const vitx_context *c)
+void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch)
 {
     const vx_arch *a = &c->arch;
-    const size_t b = (size_t)c->max_batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
+    const size_t b = (size_t)batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
                  hidden = (size_t)a->hidden;
     const size_t k = (size_t)a->classes;
 
-    act->input = vx_arena_take(arena, b, input_count(c) * sizeof(float));
+    act->input = vx_arena_take(arena, b, vx_context_input_count(c) * sizeof(float));
     act->x = vx_arena_take(arena, b * t, d * sizeof(float));
     act->y = vx_arena_take(arena, b * t, d * sizeof(float));
     act->wide =
         vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
     act->pooled = vx_arena_take(arena, b, d * sizeof(float));
+    act->features = vx_arena_take(arena, b, d * sizeof(float));
     act->logits = vx_arena_take(arena, b, k * sizeof(float));
     act->probabilities = vx_arena_take(arena, b, k * sizeof(float));
 }
@@ -69,7 +69,7 @@ static int reserve_activations(vitx_context *c)
     const vx_arch *a = &c->arch;
     const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
     vx_arena arena = {0};
-    layout(&c->act, &arena, c);
+    vx_activations_place(&c->act, &arena, c, c->max_batch);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
                        c->max_batch);
@@ -79,18 +79,20 @@ static int reserve_activations(vitx_context *c)
         return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
                        c->max_batch, arena.size);
     arena = (vx_arena){.base = c->memory};
-    layout(&c->act, &arena, c);
+    vx_activations_place(&c->act, &arena, c, c->max_batch);
 
     VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
     VX_TRY(vx_plan_create(&c->need, a, &c->hooks));
+    VX_TRY(vx_plan_create(&c->variants.plan, a, &c->hooks));
     if (c->dev->cls->host_memory) {
         c->host_input = c->act.input;
         c->host_logits = c->act.logits;
         c->host_probabilities = c->act.probabilities;
         return VITX_OK;
     }
-    VX_TRY(vx_new(&c->host_input, &c->hooks, b, input_count(c) * sizeof(float), "the input"));
+    VX_TRY(vx_new(&c->host_input, &c->hooks, b, vx_context_input_count(c) * sizeof(float),
+                  "the input"));
     VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
     return vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float), "the probabilities");
 }
@@ -99,7 +101,8 @@ static int reserve_activations(vitx_context *c)
 static vx_dims dims_of(const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
-    return (vx_dims){.batch = c->max_batch,
+    return (vx_dims){.batch =
+                         c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity,
                      .tokens = vx_arch_tokens(a),
                      .width = a->width,
                      .heads = a->heads,
@@ -118,6 +121,20 @@ static void list_names(char *text, size_t size, const char *(*name_at)(int index
     text[0] = '\0';
     for (int i = 0; name_at(i) && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
+}
+
+static int device_failed(int code, const char *name, const char *text)
+{
+    return vx_fail(code == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name, text);
+}
+
+int vx_context_reserve_device(vitx_context *c)
+{
+    char text[160];
+    const vx_device_class *cls = c->dev->cls;
+    const vx_dims dims = dims_of(c);
+    const int failed = cls->reserve(c->dev, &dims, text, sizeof text);
+    return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
 
 static int open_device(vitx_context *c, const vitx_context_opts *o)
@@ -144,12 +161,9 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
         c->dev = NULL;
-    const vx_dims dims = dims_of(c);
-    if (!failed)
-        failed = cls->reserve(c->dev, &dims, text, sizeof text);
     if (failed)
-        return vx_fail(failed == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name,
-                       text);
+        return device_failed(failed, name, text);
+    VX_TRY(vx_context_reserve_device(c));
     return vx_model_weights(&c->weights, c->model, cls, precision);
 }
 
@@ -167,6 +181,10 @@ static int create(vitx_context *c, const vitx_context_opts *o)
     c->max_batch = o->max_batch ? o->max_batch : 1;
     if (o->fit == VITX_FIT_SQUASH)
         vx_recipe_squash(&c->recipe);
+    if (o->gradients < VITX_GRADIENTS_AUTO || o->gradients > VITX_GRADIENTS_RECOMPUTE)
+        return vx_fail(VITX_INVALID, "gradients = %d is no vitx_gradients", (int)o->gradients);
+    c->keep = o->gradients == VITX_GRADIENTS_KEEP;
+    c->recompute = o->gradients == VITX_GRADIENTS_RECOMPUTE;
     c->trace_budget = o->trace_budget ? o->trace_budget : (size_t)1 << 30;
     c->progress = o->progress;
     c->progress_payload = o->progress_payload;
@@ -210,7 +228,8 @@ void vitx_context_free(vitx_context *context)
     const vitx_hooks hooks = c->hooks;
     if (c->dev) {
         const vx_device_class *cls = c->dev->cls;
-        void *const device_memory[] = {c->memory, c->trace.memory, c->work.memory};
+        void *const device_memory[] = {c->memory, c->trace.memory, c->work.memory,
+                                       c->variants.memory.memory, c->variants.trace.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
@@ -218,6 +237,9 @@ void vitx_context_free(vitx_context *context)
             vx_release(&hooks, c->host_input);
             vx_release(&hooks, c->host_logits);
             vx_release(&hooks, c->host_probabilities);
+            vx_release(&hooks, c->variants.host_input);
+            vx_release(&hooks, c->variants.host_logits);
+            vx_release(&hooks, c->variants.host_probabilities);
         }
         cls->close(c->dev);
     }
@@ -225,6 +247,7 @@ void vitx_context_free(vitx_context *context)
     vx_release(&hooks, c->placements);
     vx_plan_dispose(&c->wish, &hooks);
     vx_plan_dispose(&c->need, &hooks);
+    vx_plan_dispose(&c->variants.plan, &hooks);
     vx_scratch_dispose(&c->scratch);
     vx_pool_free(c->pool);
     vx_release(&hooks, c);
@@ -270,10 +293,10 @@ int vx_context_sync(vitx_context *c)
     return VITX_OK;
 }
 
-void vx_context_begin(vitx_context *c, int batches)
+void vx_context_begin(vitx_context *c, int64_t ticks)
 {
     c->progress_done = 0;
-    c->progress_total = (int64_t)batches * c->arch.depth;
+    c->progress_total = ticks;
 }
 
 int vx_context_tick(vitx_context *c)

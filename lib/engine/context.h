@@ -5,7 +5,7 @@
  * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
  *
  *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [B,D] |
- *      logits [B,K] | probabilities [B,K]
+ *      features [B,D] | logits [B,K] | probabilities [B,K]
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
  * in a block's first half and the hidden layer in its second.
@@ -26,6 +26,7 @@ typedef struct vx_activations {
     float *x, *y;         /* [B,T,D]                  */
     float *wide;          /* [B,T,max(4A,F)]          */
     float *pooled;        /* [B,D]                    */
+    float *features;      /* [B,D]: pooled behind fc_norm, where there is one */
     float *logits;        /* [B,K]                    */
     float *probabilities; /* [B,K]                    */
 } vx_activations;
@@ -35,6 +36,17 @@ typedef struct vx_block {
     void *memory;
     size_t bytes;
 } vx_block;
+
+/* Pictures that a method makes of one picture, run in memory of their own (engine/variants.h). */
+typedef struct vx_variants {
+    int capacity; /* at once; 0: none reserved */
+    vx_activations act;
+    vx_block memory;                                      /* of act */
+    float *host_input, *host_logits, *host_probabilities; /* as the context's */
+    vx_plan plan;                                         /* of those that need gradients */
+    vx_block trace;                                       /* of plan */
+    int planned;                                          /* variants that plan is placed for */
+} vx_variants;
 
 struct vitx_context {
     vitx_hooks hooks;
@@ -60,28 +72,44 @@ struct vitx_context {
     vx_placement *placements;                             /* [max_batch] of the last forward   */
     vx_scratch scratch;                                   /* of preprocessing, on the host      */
 
-    vx_plan wish;    /* what vitx_context_set_trace asked for          */
-    vx_plan need;    /* what the methods of a vitx_explain_many need   */
-    vx_block trace;  /* memory of the plan in force                    */
+    vx_plan wish;   /* what vitx_context_set_trace asked for          */
+    vx_plan need;   /* what the methods of a vitx_explain_many need   */
+    vx_block trace; /* memory of the plan in force                    */
+    bool recompute; /* how gradients are made, where the caller said  */
+    bool keep;
+    vx_variants variants;
     vx_block work;   /* memory of the explain methods                  */
     vx_block mirror; /* recorded attention, where the host cannot read the device    */
     int recorded;    /* pictures of the last vitx_forward whose views are valid; 0: none */
 };
 
-/* Starts a public call that will run `batches` batches: progress goes from 0 to their blocks. */
-void vx_context_begin(vitx_context *c, int batches);
+/* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */
+void vx_context_begin(vitx_context *c, int64_t ticks);
 
 /* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Logits and
  * probabilities are then in host_logits and host_probabilities [n,K], checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
-/* The forward pass itself (forward.c): from act.input to act.logits and act.probabilities. */
-int vx_forward(vitx_context *c, int batch, const vx_plan *plan);
 /* Tells the caller how far the work is; VITX_CANCELLED if it asks to stop. */
 int vx_context_tick(vitx_context *c);
 
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
+
+/* Cuts memory for `batch` sequences. */
+void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch);
+/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
+size_t vx_context_input_count(const vitx_context *c);
+/* Tells the device how much will run at once: max_batch pictures, or the variants reserved. */
+int vx_context_reserve_device(vitx_context *c);
+/* The bytes of a plan for `batch` pictures, SIZE_MAX where they cannot be counted. Where the caller
+ * left it open, blocks are kept if that fits the budget, else computed again (plan->recompute). */
+size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch);
+/* Places the plan in `trace`, within the budget. */
+int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch);
+/* The device's logits and probabilities [n,K] to the host's, checked to be finite. */
+int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
+                       float *probabilities, int n);
 
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);

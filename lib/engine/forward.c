@@ -1,130 +1,225 @@
 /*
  * engine/forward.c: a Vision Transformer, one operation after the other (Dosovitskiy et al. 2021,
- * eq. 1-4; the drawing is in model/arch.h).
+ * eq. 1-4; the drawing is in model/arch.h). backward.c is its mirror image.
  *
- * Names: M = B*T rows, D width, A = heads * head width, F hidden. The residual stream x is updated
- * in place by the epilogue of `linear`.
+ * Names: M rows (B*T, or those of shorter sequences), D width, A = heads * head width, F hidden. The
+ * residual stream stays in act->x unless the plan keeps it: then each block writes where the next
+ * one's input is kept.
  */
+#include "engine/forward.h"
+
 #include <math.h>
 
-#include "engine/context.h"
-
-typedef struct forward {
-    vitx_context *c;
-    const vx_arch *arch;
-    const vx_weights *w;
-    vx_device *dev;
-    const vx_ops *ops;
-    const vx_activations *act;
-    int batch, tokens, width, attention_width;
-} forward;
-
-/* clang-format off */
-static void embed(const forward *f)
+vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
 {
-    const vx_arch *a = f->arch;
-    const vx_activations *act = f->act;
-
-    f->ops->patch_embed(f->dev, &(vx_patch_embed){
-        .y = act->x, .image = act->input, .w = &f->w->patch, .prefix = f->w->prefix,
-        .pos = f->w->pos,
-        .batch = f->batch, .channels = a->channels, .height = f->c->recipe.input_height,
-        .width = f->c->recipe.input_width,
-        .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
-    if (f->w->norm_pre_w)
-        f->ops->layernorm(f->dev, act->x, f->width, act->x, f->width, f->w->norm_pre_w,
-                          f->w->norm_pre_b, a->eps, f->batch * f->tokens, f->width);
+    const vx_arch *a = &c->arch;
+    return (vx_run){.c = c,
+                    .pass = pass,
+                    .plan = pass->plan,
+                    .arch = a,
+                    .w = c->weights,
+                    .dev = c->dev,
+                    .ops = &c->dev->ops,
+                    .act = pass->act,
+                    .batch = pass->batch,
+                    .tokens = vx_arch_tokens(a),
+                    .rows =
+                        pass->starts ? pass->starts[pass->batch] : pass->batch * vx_arch_tokens(a),
+                    .width = a->width,
+                    .attention_width = a->heads * a->head_width,
+                    .scale = 1.0f / sqrtf((float)a->head_width)};
 }
 
-/* x += ls1 * proj(attention(qkv(norm1(x)))), then x += ls2 * fc2(act(fc1(norm2(x)))).
- * From the attention's output on only the first `rows` tokens of each picture are computed: all of
- * them, or the class token alone where nothing reads the others afterwards. */
-static void block(const forward *f, int l, const vx_recorded *record, bool class_only)
+/* Where the input of block l lies; behind the last block, where its output does. */
+static float *stream(const vx_run *f, int l)
+{
+    if (f->plan && l > f->pass->first && f->plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
+        return f->plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
+    if (f->plan && l < f->arch->depth && f->plan->blocks[l].kept.x)
+        return f->plan->blocks[l].kept.x;
+    return f->act->x;
+}
+
+/* clang-format off */
+void vx_pass_embed(vitx_context *c, const vx_pass *pass)
+{
+    const vx_run run = vx_run_of(c, pass), *f = &run;
+    const vx_arch *a = f->arch;
+    float *x = stream(f, 0);
+    float *embedded = f->w->norm_pre_w && f->plan && f->plan->embedded ? f->plan->embedded : x;
+
+    f->ops->patch_embed(f->dev, &(vx_patch_embed){
+        .y = embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
+        .pos = f->w->pos,
+        .batch = f->batch, .channels = a->channels, .height = c->recipe.input_height,
+        .width = c->recipe.input_width,
+        .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
+    if (f->w->norm_pre_w)
+        f->ops->layernorm(f->dev, x, f->width, embedded, f->width, f->w->norm_pre_w,
+                          f->w->norm_pre_b, a->eps, f->rows, f->width);
+}
+
+/* norm1, qkv, attention: x [M,D] -> attended [M,A]; with `queries` only the first so many tokens of
+ * each sequence. */
+void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *attended,
+                     const vx_recorded *record, int queries)
+{
+    const vx_block_weights *w = &f->w->blocks[l];
+    const int D = f->width, A = f->attention_width, M = f->rows;
+    const bool recorded = f->plan && f->plan->blocks[l].tokens_wanted[VX_AT_NORM1];
+    float *y = recorded ? f->plan->blocks[l].tokens[VX_AT_NORM1] : f->act->y;
+
+    if (!(f->pass->at_norm1 && l == f->pass->first))
+        f->ops->layernorm(f->dev, y, D, x, D, w->norm1_w, w->norm1_b, f->arch->eps, M, D);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = qkv, .ldy = 3 * A, .x = y, .ldx = D, .w = &w->qkv, .m = M});
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended, .qkv = qkv, .scale = f->scale,
+        .batch = f->batch, .tokens = f->tokens, .heads = f->arch->heads,
+        .head_width = f->arch->head_width, .record = *record, .starts = f->pass->starts,
+        .queries = queries});
+}
+
+/* mid = x + ls1 * proj(attended), then pre = fc1(norm2(mid)): m rows, as far apart as the lds say.
+ * pre [m,F] is the hidden layer before its activation, or behind it with `activated`. */
+void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
+                     bool activated, int m)
+{
+    const vx_block_weights *w = &f->w->blocks[l];
+    const int D = f->width, F = f->arch->hidden;
+
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = mid.at, .ldy = mid.ld, .x = attended.at, .ldx = attended.ld, .w = &w->proj,
+        .gamma = w->ls1, .residual = x.at, .ldr = x.ld, .m = m});
+    f->ops->layernorm(f->dev, f->act->y, D, mid.at, mid.ld, w->norm2_w, w->norm2_b, f->arch->eps,
+                      m, D);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = pre, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
+        .act = activated ? f->arch->act : VX_ACT_NONE, .m = m});
+}
+
+/* The class tokens of shorter sequences lie at no fixed distance: they are collected. */
+static vx_rows class_rows(const vx_run *f, float *x, int width, float *space)
+{
+    if (!f->pass->starts)
+        return (vx_rows){x, f->tokens * width};
+    f->ops->gather_rows(f->dev, space, x, NULL, f->pass->starts, f->batch, width);
+    return (vx_rows){space, width};
+}
+
+/* x -> out: x + ls1 * proj(attention(norm1(x))) = mid; mid + ls2 * fc2(act(fc1(norm2(mid)))).
+ * From the attention's output on only the class tokens are computed where nothing reads the others
+ * afterwards: B rows. */
+static vx_rows block(const vx_run *f, int l, float *x, float *out)
 {
     const vx_block_weights *w = &f->w->blocks[l];
     const vx_activations *act = f->act;
-    const int D = f->width, A = f->attention_width, F = f->arch->hidden, M = f->batch * f->tokens;
-    float *qkv = act->wide, *attended = act->wide + (size_t)M * 3 * (size_t)A, *hidden = act->wide;
-    /* Class tokens alone are M = B rows, a picture's T rows apart. */
-    const int m = class_only ? f->batch : M, step = class_only ? f->tokens : 1;
+    const int D = f->width, A = f->attention_width, F = f->arch->hidden;
+    const vx_kept *kept = f->plan && f->plan->blocks[l].kept.qkv ? &f->plan->blocks[l].kept : NULL;
+    const bool class_only = vx_plan_class_only(f->plan, f->arch, l);
+    vx_recorded record = f->plan ? f->plan->attention[l] : (vx_recorded){0};
+    float *qkv = kept ? kept->qkv : act->wide, *hidden = act->wide;
+    float *attended = act->wide + (size_t)f->rows * 3 * (size_t)A;
+    const int m = class_only ? f->batch : f->rows;
 
-    f->ops->layernorm(f->dev, act->y, D, act->x, D, w->norm1_w, w->norm1_b, f->arch->eps, M, D);
+    record.batch = f->batch; /* placed for the largest batch, filled for this one */
+    vx_block_attend(f, l, x, qkv, attended, &record,
+                    class_only && record.keep == VX_KEEP_NONE ? 1 : 0);
+    const vx_rows from = class_only ? class_rows(f, attended, A, act->wide) : (vx_rows){attended, A};
+    const vx_rows in = class_only ? class_rows(f, x, D, act->pooled) : (vx_rows){x, D};
+    /* Kept class rows lie together; in place they stay where the tokens are. */
+    vx_rows mid = {out, in.ld};
+    if (kept)
+        mid = (vx_rows){kept->mid, D};
+    else if (class_only && f->pass->starts)
+        mid = in;
+    vx_block_hidden(f, l, mid, in, from, kept ? kept->pre : hidden, !kept, m);
+    if (kept)
+        f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)m * F);
+    const vx_rows result = class_only && f->pass->starts ? mid : (vx_rows){out, in.ld};
     f->ops->linear(f->dev, &(vx_linear){
-        .y = qkv, .ldy = 3 * A, .x = act->y, .ldx = D, .w = &w->qkv, .m = M});
-    f->ops->attention(f->dev, &(vx_attention){
-        .y = attended, .qkv = qkv, .scale = 1.0f / sqrtf((float)f->arch->head_width),
-        .batch = f->batch, .tokens = f->tokens, .heads = f->arch->heads,
-        .head_width = f->arch->head_width, .record = *record});
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->x, .ldy = step * D, .x = attended, .ldx = step * A, .w = &w->proj,
-        .gamma = w->ls1, .residual = act->x, .ldr = step * D, .m = m});
+        .y = result.at, .ldy = result.ld, .x = hidden, .ldx = F, .w = &w->fc2,
+        .gamma = w->ls2, .residual = mid.at, .ldr = mid.ld, .m = m});
+    return result;
+}
 
-    f->ops->layernorm(f->dev, act->y, D, act->x, step * D, w->norm2_w, w->norm2_b, f->arch->eps,
-                      m, D);
+/* Means over the patches of each sequence. */
+static void pool(const vx_run *f, float *pooled, const float *x)
+{
+    const int *starts = f->pass->starts;
+    if (!starts)
+        f->ops->mean_tokens(f->dev, pooled, x, f->arch->prefix, f->batch, f->tokens, f->width);
+    for (int b = 0; starts && b < f->batch; b++)
+        f->ops->mean_tokens(f->dev, pooled + (size_t)b * (size_t)f->width,
+                            x + (size_t)starts[b] * (size_t)f->width, f->arch->prefix, 1,
+                            starts[b + 1] - starts[b], f->width);
+}
+
+/* [fc_norm] of act->pooled; head; softmax. */
+void vx_features_head(const vx_run *f, vx_rows pooled)
+{
+    const vx_arch *a = f->arch;
+    const vx_activations *act = f->act;
+    const int D = f->width;
+
+    if (f->w->fc_norm_w) {
+        f->ops->layernorm(f->dev, act->features, D, pooled.at, pooled.ld, f->w->fc_norm_w,
+                          f->w->fc_norm_b, a->eps, f->batch, D);
+        pooled = (vx_rows){act->features, D};
+    }
     f->ops->linear(f->dev, &(vx_linear){
-        .y = hidden, .ldy = F, .x = act->y, .ldx = D, .w = &w->fc1, .act = f->arch->act, .m = m});
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->x, .ldy = step * D, .x = hidden, .ldx = F, .w = &w->fc2,
-        .gamma = w->ls2, .residual = act->x, .ldr = step * D, .m = m});
+        .y = act->logits, .ldy = a->classes, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
+        .m = f->batch});
+    f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
 }
 
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where one token
  * is read only that one is normalised. */
-static void classify(const forward *f)
+static void classify(const vx_run *f, vx_rows x)
 {
     const vx_arch *a = f->arch;
     const vx_activations *act = f->act;
-    const int D = f->width, M = f->batch * f->tokens;
-    const float *pooled = act->x;
-    int ld = f->tokens * D; /* from one picture's row to the next */
+    const int D = f->width;
 
     if (a->pool == VX_POOL_AVG) {
         if (f->w->norm_w)
-            f->ops->layernorm(f->dev, act->x, D, act->x, D, f->w->norm_w, f->w->norm_b, a->eps,
-                              M, D);
-        f->ops->mean_tokens(f->dev, act->pooled, act->x, a->prefix, f->batch, f->tokens, D);
-        pooled = act->pooled;
-        ld = D;
+            f->ops->layernorm(f->dev, act->y, D, x.at, D, f->w->norm_w, f->w->norm_b, a->eps,
+                              f->rows, D);
+        pool(f, act->pooled, f->w->norm_w ? act->y : x.at);
+        x = (vx_rows){act->pooled, D};
     } else if (f->w->norm_w) {
-        f->ops->layernorm(f->dev, act->pooled, D, act->x, ld, f->w->norm_w, f->w->norm_b, a->eps,
+        f->ops->layernorm(f->dev, act->pooled, D, x.at, x.ld, f->w->norm_w, f->w->norm_b, a->eps,
                           f->batch, D);
-        pooled = act->pooled;
-        ld = D;
+        x = (vx_rows){act->pooled, D};
     }
-    if (f->w->fc_norm_w) {
-        f->ops->layernorm(f->dev, act->pooled, D, pooled, ld, f->w->fc_norm_w, f->w->fc_norm_b,
-                          a->eps, f->batch, D);
-        pooled = act->pooled;
-        ld = D;
-    }
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->logits, .ldy = a->classes, .x = pooled, .ldx = ld, .w = &f->w->head,
-        .m = f->batch});
-    f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
+    vx_features_head(f, x);
 }
 /* clang-format on */
 
-int vx_forward(vitx_context *c, int batch, const vx_plan *plan)
+int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
 {
-    static const vx_recorded nothing = {0};
-    const vx_arch *a = &c->arch;
-    const forward f = {.c = c,
-                       .arch = a,
-                       .w = c->weights,
-                       .dev = c->dev,
-                       .ops = &c->dev->ops,
-                       .act = &c->act,
-                       .batch = batch,
-                       .tokens = vx_arch_tokens(a),
-                       .width = a->width,
-                       .attention_width = a->heads * a->head_width};
-    embed(&f);
-    for (int l = 0; l < a->depth; l++) {
-        vx_recorded record = plan ? plan->attention[l] : nothing;
-        record.batch = batch; /* placed for max_batch, filled for this batch */
-        block(&f, l, &record, l == a->depth - 1 && a->pool == VX_POOL_TOKEN);
+    const vx_run f = vx_run_of(c, pass);
+    float *x = stream(&f, pass->first);
+    const bool token = f.arch->pool == VX_POOL_TOKEN;
+    vx_rows last = {x, f.width};
+    bool apart = token; /* the class rows still have to be picked */
+    for (int l = pass->first; l < f.arch->depth; l++) {
+        float *const out = stream(&f, l + 1);
+        last = block(&f, l, x, out);
+        apart = token && !vx_plan_class_only(pass->plan, f.arch, l);
+        x = out;
         VX_TRY(vx_context_tick(c));
     }
-    classify(&f);
+    if (apart)
+        last = class_rows(&f, x, f.width, f.act->pooled);
+    if (pass->plan)
+        pass->plan->last_x = x;
+    classify(&f, last);
     return vx_context_sync(c);
+}
+
+int vx_pass_forward(vitx_context *c, const vx_pass *pass)
+{
+    vx_pass_embed(c, pass);
+    return vx_pass_blocks(c, pass);
 }

@@ -1,23 +1,52 @@
 /* engine/trace.c: see trace.h. */
 #include "engine/trace.h"
 
+#include <string.h>
+
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks)
 {
-    out->depth = arch->depth;
-    return vx_new(&out->attention, hooks, (size_t)arch->depth, sizeof *out->attention,
-                  "the trace's plan");
+    const size_t depth = (size_t)arch->depth;
+    *out = (vx_plan){.depth = arch->depth};
+    out->lowest = out->kept_from = out->own_from = arch->depth;
+    VX_TRY(vx_new(&out->attention, hooks, depth, sizeof *out->attention, "the trace's plan"));
+    const int status = vx_new(&out->blocks, hooks, depth, sizeof *out->blocks, "the trace's plan");
+    if (status != VITX_OK)
+        vx_plan_dispose(out, hooks);
+    return status;
 }
 
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks)
 {
     vx_release(hooks, plan->attention);
+    vx_release(hooks, plan->blocks);
     plan->attention = NULL;
+    plan->blocks = NULL;
 }
 
 void vx_plan_clear(vx_plan *plan)
 {
-    for (int l = 0; l < plan->depth; l++)
+    for (int l = 0; l < plan->depth; l++) {
         plan->attention[l] = (vx_recorded){0};
+        plan->blocks[l] = (vx_block_plan){0};
+    }
+    *plan = (vx_plan){.depth = plan->depth,
+                      .attention = plan->attention,
+                      .blocks = plan->blocks,
+                      .recompute = plan->recompute,
+                      .lowest = plan->depth,
+                      .kept_from = plan->depth,
+                      .own_from = plan->depth};
+}
+
+void vx_plan_copy(vx_plan *dst, const vx_plan *src)
+{
+    vx_recorded *const attention = dst->attention;
+    vx_block_plan *const blocks = dst->blocks;
+    *dst = *src;
+    dst->attention = attention;
+    dst->blocks = blocks;
+    memcpy(attention, src->attention, (size_t)src->depth * sizeof *attention);
+    memcpy(blocks, src->blocks, (size_t)src->depth * sizeof *blocks);
 }
 
 void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse,
@@ -52,18 +81,146 @@ size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch)
     return 0;
 }
 
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch)
+void vx_plan_need_dattention(vx_plan *plan, int first, int last, vx_dkeep keep, vx_product product)
 {
+    for (int l = first; l <= last; l++) {
+        vx_block_plan *b = &plan->blocks[l];
+        if (b->dkeep == VX_DKEEP_NONE) {
+            b->dkeep = keep;
+            b->product = product;
+        } else if (b->dkeep != keep || b->product != product) {
+            b->dkeep = VX_DKEEP_ALL;
+        }
+        if (b->dkeep == VX_DKEEP_ALL) /* products follow from both */
+            vx_plan_need_attention(plan, l, l, VX_KEEP_ALL, VX_FUSE_MEAN, 0);
+    }
+}
+
+void vx_plan_need_tokens(vx_plan *plan, int layer, vx_at at)
+{
+    plan->blocks[layer].tokens_wanted[at] = true;
+    if (at == VX_AT_OUTPUT && layer == plan->depth - 1)
+        plan->all_tokens = true;
+}
+
+void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at)
+{
+    plan->blocks[layer].dtokens_wanted[at] = true;
+}
+
+int vx_plan_lowest(const vx_plan *plan)
+{
+    if (plan->pixels)
+        return 0;
     for (int l = 0; l < plan->depth; l++) {
-        vx_recorded *r = &plan->attention[l];
-        if (r->keep == VX_KEEP_NONE)
-            continue;
+        const vx_block_plan *b = &plan->blocks[l];
+        if (b->dkeep != VX_DKEEP_NONE || b->dtokens_wanted[VX_AT_NORM1])
+            return l;
+        if (b->dtokens_wanted[VX_AT_OUTPUT])
+            return l + 1; /* = depth: the head's backward alone */
+    }
+    return plan->depth;
+}
+
+bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer)
+{
+    return layer == arch->depth - 1 && arch->pool == VX_POOL_TOKEN && !(plan && plan->all_tokens);
+}
+
+/* What the backward pass needs of one block. The probabilities are the record of the block, which is
+ * made to hold all of them. */
+static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, int batch,
+                       bool class_only)
+{
+    const size_t t = (size_t)vx_arch_tokens(arch), rows = (size_t)batch * t;
+    const size_t behind = class_only ? (size_t)batch : rows;
+    const size_t a = (size_t)arch->heads * (size_t)arch->head_width;
+    kept->qkv = vx_arena_take(arena, rows, 3 * a * sizeof(float));
+    kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
+    kept->pre = vx_arena_take(arena, behind, (size_t)arch->hidden * sizeof(float));
+}
+
+static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
+{
+    return vx_arena_take(arena, pictures,
+                         (size_t)vx_arch_tokens(arch) * (size_t)arch->width * sizeof(float));
+}
+
+/* Whether a record is what the backward pass reads. */
+static bool holds_p(const vx_recorded *r)
+{
+    return r->keep == VX_KEEP_ALL && r->store == VX_STORE_F32;
+}
+
+static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, int batch)
+{
+    vx_recorded *r = &plan->attention[l];
+    vx_block_plan *b = &plan->blocks[l];
+    const size_t pictures = (size_t)batch, t = (size_t)vx_arch_tokens(arch);
+    const size_t gradients = pictures * (size_t)plan->targets;
+    if (l >= plan->kept_from && !plan->recompute)
+        *r = (vx_recorded){.keep = VX_KEEP_ALL};
+    if (r->keep != VX_KEEP_NONE) {
         r->batch = batch;
         r->heads = arch->heads;
         r->tokens = vx_arch_tokens(arch);
         r->first = arch->prefix;
-        r->data = vx_arena_take(arena, (size_t)batch, vx_recorded_bytes(r, arch));
+        r->data = vx_arena_take(arena, pictures, vx_recorded_bytes(r, arch));
     }
+    for (int at = 0; at < VX_AT_COUNT; at++) {
+        b->tokens[at] = b->tokens_wanted[at] ? take_tokens(arena, arch, pictures) : NULL;
+        b->dtokens[at] = b->dtokens_wanted[at] ? take_tokens(arena, arch, gradients) : NULL;
+    }
+    b->kept = (vx_kept){0};
+    if (l >= plan->kept_from) {
+        const bool recorded = l > 0 && plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT];
+        b->kept.x = recorded ? plan->blocks[l - 1].tokens[VX_AT_OUTPUT]
+                             : take_tokens(arena, arch, pictures);
+        if (!plan->recompute)
+            place_kept(&b->kept, arena, arch, batch, vx_plan_class_only(plan, arch, l));
+        b->kept.p = holds_p(r) ? r->data : NULL;
+    }
+    const size_t planes = b->dkeep == VX_DKEEP_ALL ? (size_t)arch->heads : 1;
+    b->dattention = b->dkeep == VX_DKEEP_NONE
+                        ? NULL
+                        : vx_arena_take(arena, gradients * planes, t * t * sizeof(float));
+}
+
+static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
+                           size_t input_floats)
+{
+    const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
+    const size_t a = h * (size_t)arch->head_width, f = (size_t)arch->hidden;
+    const size_t pictures = (size_t)batch;
+    const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
+    const size_t wide = 4 * a > f ? 4 * a : f;
+    bool product = plan->own_from < plan->depth;
+    for (int l = 0; l < plan->depth; l++)
+        product = product || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
+    plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
+    plan->dpooled = vx_arena_take(arena, g, (size_t)arch->width * sizeof(float));
+    plan->dx = take_tokens(arena, arch, g);
+    plan->dy = take_tokens(arena, arch, g);
+    plan->dwide = vx_arena_take(arena, g * t, wide * sizeof(float));
+    plan->dp = product ? vx_arena_take(arena, g * h, t * t * sizeof(float)) : NULL;
+    plan->again = (vx_kept){0};
+    if (plan->recompute && plan->kept_from < plan->depth) {
+        place_kept(&plan->again, arena, arch, batch, false);
+        plan->again.p = vx_arena_take(arena, pictures * h, t * t * sizeof(float));
+    }
+    plan->embedded = plan->pixels ? take_tokens(arena, arch, pictures) : NULL;
+    plan->dinput = plan->pixels ? vx_arena_take(arena, g, input_floats * sizeof(float)) : NULL;
+}
+
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
+                   size_t input_floats)
+{
+    plan->lowest = plan->targets > 0 ? vx_plan_lowest(plan) : plan->depth;
+    plan->kept_from = plan->lowest < plan->own_from ? plan->lowest : plan->own_from;
+    for (int l = 0; l < plan->depth; l++)
+        place_block(plan, l, arena, arch, batch);
+    if (plan->targets > 0 || plan->own_from < plan->depth)
+        place_backward(plan, arena, arch, batch, input_floats);
 }
 
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture)

@@ -1,11 +1,19 @@
 /*
- * engine/trace.h: what a forward pass records of its attention, and where.
+ * engine/trace.h: what a forward and a backward pass leave behind, and where.
  *
  * A plan says for each block what to keep. Methods write their needs into a plan (two needs for
- * one block merge into the least that serves both), the user's wish is a plan as well, and the
- * forward pass follows exactly one. Placing a plan cuts one block of device memory:
+ * one block merge into the least that serves both), the user's wish is a plan as well, and a pass
+ * follows exactly one. Placing a plan cuts one block of device memory:
  *
- *      | block 0: keep FUSED [B,T,T] | block 3: keep ALL [B,H,T,T] | ... blocks with NONE take nothing
+ *      forward   block 0: attention | tokens | kept     block 1: ...      blocks without needs take nothing
+ *      backward  block 0: d attention | d tokens        ...
+ *      once      embedded | d logits | d input | work
+ *
+ * `kept` is what the backward pass needs of a block's forward pass. With `recompute` only the inputs
+ * of the blocks are kept, and one place that serves all blocks in turn is filled again before each.
+ *
+ * Letters: B pictures, K gradients a picture (targets), G = B*K, T tokens, D width, A = heads * head
+ * width, H heads, F hidden.
  */
 #ifndef VX_ENGINE_TRACE_H
 #define VX_ENGINE_TRACE_H
@@ -15,24 +23,93 @@
 #include "kernels/device.h"
 #include "model/arch.h"
 
+/* Where in a block tokens are looked at. */
+typedef enum vx_at {
+    VX_AT_NORM1 = 0, /* what the first norm makes of the block's input */
+    VX_AT_OUTPUT,    /* the residual stream behind the block */
+    VX_AT_COUNT
+} vx_at;
+
+/* What is kept of the gradient of a block's attention. */
+typedef enum vx_dkeep {
+    VX_DKEEP_NONE = 0,
+    VX_DKEEP_PRODUCT, /* [G,T,T]: its product with the attention, heads made one (vx_product) */
+    VX_DKEEP_ALL      /* [G,H,T,T] */
+} vx_dkeep;
+
+/* A block's forward pass, as far as its backward pass reads it. Where only the class token is
+ * computed behind the attention, mid and pre have one row a picture. */
+typedef struct vx_kept {
+    float *x;   /* [B,T,D]   the block's input               */
+    float *qkv; /* [B,T,3A]                                  */
+    float *mid; /* [B,T,D]   behind the attention's residual */
+    float *pre; /* [B,T,F]   fc1 before its activation       */
+    float *p;   /* [B,H,T,T] attention                       */
+} vx_kept;
+
+typedef struct vx_block_plan {
+    bool tokens_wanted[VX_AT_COUNT], dtokens_wanted[VX_AT_COUNT];
+    float *tokens[VX_AT_COUNT];  /* [B,T,D] */
+    float *dtokens[VX_AT_COUNT]; /* [G,T,D] */
+    vx_dkeep dkeep;
+    vx_product product;
+    float *dattention;
+    vx_kept kept;
+} vx_block_plan;
+
 typedef struct vx_plan {
     int depth;
     vx_recorded *attention; /* [depth]; data is set by vx_plan_place */
+    vx_block_plan *blocks;  /* [depth] */
+    /* Blocks from here on are kept for a backward pass of their own (vx_pass_backward_block). */
+    int own_from;
+    bool all_tokens; /* the last block computes every token, though the head may read one alone */
+    bool pixels;     /* d input is wanted */
+    bool recompute;
+    int targets; /* K; 0: there is no backward pass */
+
+    /* Set by vx_plan_place, and by the forward pass where it says so. */
+    int lowest;      /* first block that the backward pass reaches; depth: none */
+    int kept_from;   /* first block of which the forward pass is kept */
+    float *embedded; /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
+    float *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
+    float *dinput;   /* [G,C,H,W] */
+    float *dx, *dy;  /* [G,T,D] work of the backward pass: the residual stream's gradient first */
+    float *dwide;    /* [G,T,max(3A + A, F)] */
+    float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
+    float *dpooled;  /* [G,D] */
+    vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
+    const float *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks);
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks);
+/* No needs at all; recompute stays. */
 void vx_plan_clear(vx_plan *plan);
+/* dst follows the needs of src (of one model); its places are its own. */
+void vx_plan_copy(vx_plan *dst, const vx_plan *src);
 
 /* Adds a need for the attention of blocks first..last, stored as f32. fuse counts with FUSED, query
  * with ROW. */
 void vx_plan_need_attention(vx_plan *plan, int first, int last, vx_keep keep, vx_fuse fuse,
                             int query);
+/* The same for its gradient; product counts with VX_DKEEP_PRODUCT. With VX_DKEEP_ALL the attention
+ * itself is recorded whole, too. */
+void vx_plan_need_dattention(vx_plan *plan, int first, int last, vx_dkeep keep, vx_product product);
+void vx_plan_need_tokens(vx_plan *plan, int layer, vx_at at);
+void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at);
+
+/* The blocks down to which the backward pass goes, depth where it goes nowhere. */
+int vx_plan_lowest(const vx_plan *plan);
+/* Whether block `layer` computes the class token alone behind its attention. */
+bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer);
 
 /* Bytes of one picture's record of one block. */
 size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch);
-/* Takes the places of all blocks for `batch` pictures from the arena (base NULL: only measures). */
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch);
+/* Takes the places of everything for `batch` pictures of `input_floats` values each from the arena
+ * (base NULL: only measures). */
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
+                   size_t input_floats);
 
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/variants.h"
 #include "explain/method.h"
 
 #define VX_METHOD(name) extern const vx_method vx_method_##name;
@@ -122,6 +123,19 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
         return vx_fail(VITX_INVALID, "target %d is out of range: the model has classes 0 to %d",
                        opts->target, a->classes - 1);
+    if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DIFFERENCE)
+        return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)opts->score);
+    if (opts->versus < VITX_AUTO || opts->versus >= a->classes)
+        return vx_fail(VITX_INVALID, "versus %d is out of range: the model has classes 0 to %d",
+                       opts->versus, a->classes - 1);
+    if (job->method->no_layers && opts->layer != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no layer", job->method->name);
+    if (job->method->no_heads && opts->head != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no head", job->method->name);
+    job->score = opts->score          ? opts->score
+                 : job->method->score ? job->method->score
+                                      : VITX_SCORE_LOGIT;
+    job->pixels = job->method->on_pixels;
     VX_TRY(check_settings(job));
     if (job->method->settings_size)
         VX_TRY(
@@ -131,18 +145,68 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
 
 /* ------------------------------------------------------------------ jobs to maps ----------- */
 
-static int top_class(const float *logits, int count)
-{
-    int best = 0;
-    for (int k = 1; k < count; k++)
-        if (logits[k] > logits[best])
-            best = k;
-    return best;
-}
-
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
 {
     return vx_recorded_picture(&job->context->need.attention[layer], job->arch, i);
+}
+
+/* The gradient of picture `i` that is this job's, of rows of `floats`. */
+static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
+{
+    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->seed;
+    return all + g * floats;
+}
+
+float *vx_job_dattention(const vx_job *job, int layer, int i)
+{
+    const vx_block_plan *b = &job->context->need.blocks[layer];
+    const size_t t = (size_t)vx_arch_tokens(job->arch);
+    return gradient_of(job, b->dattention, i,
+                       (b->dkeep == VX_DKEEP_ALL ? (size_t)job->arch->heads : 1) * t * t);
+}
+
+static size_t token_floats(const vx_job *job)
+{
+    return (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
+}
+
+const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
+{
+    return job->context->need.blocks[layer].tokens[at] + (size_t)i * token_floats(job);
+}
+
+const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
+{
+    return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
+}
+
+const float *vx_job_dinput(const vx_job *job, int i)
+{
+    return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
+}
+
+const float *vx_job_input(const vx_job *job, int i)
+{
+    return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
+}
+
+vx_target vx_map_target(const vitx_map *map)
+{
+    return (vx_target){map->info.score, map->info.target, map->info.versus};
+}
+
+/* The axes of a job's map. */
+static void set_shape(vitx_map_info *info, const vx_job *job)
+{
+    const vitx_recipe *recipe = &job->context->recipe;
+    if (!job->method->no_layers && job->opts.layer == VITX_ALL)
+        info->shape[info->rank++] = job->layer_last - job->layer_first + 1;
+    if (!job->method->no_heads && job->opts.head == VITX_ALL)
+        info->shape[info->rank++] = job->arch->heads;
+    info->shape[info->rank++] = job->pixels ? recipe->input_height : job->arch->grid_height;
+    info->shape[info->rank++] = job->pixels ? recipe->input_width : job->arch->grid_width;
+    for (int axis = info->rank; axis < 4; axis++)
+        info->shape[axis] = 1;
 }
 
 /* The map of picture `i` of the batch that has just run, still without values. */
@@ -150,34 +214,37 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
 {
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
-    const float *logits = c->host_logits + (size_t)i * (size_t)a->classes;
-    const int target =
-        job->opts.target == VITX_AUTO ? top_class(logits, a->classes) : job->opts.target;
-    vitx_map_info info = {
-        .struct_size = sizeof info,
-        .method = job->method->name,
-        .target = target,
-        .logit = logits[target],
-        .probability = c->host_probabilities[(size_t)i * (size_t)a->classes + (size_t)target],
-        .layer = job->opts.layer == VITX_ALL ? VITX_ALL : job->layer_first,
-        .head = job->opts.head,
-        .query = job->query,
-        .grid_height = a->grid_height,
-        .grid_width = a->grid_width,
-        .picture_height = image->height,
-        .picture_width = image->width};
-    if (job->layer_last > job->layer_first || job->opts.layer == VITX_ALL)
-        info.shape[info.rank++] = job->layer_last - job->layer_first + 1;
-    if (job->opts.head == VITX_ALL)
-        info.shape[info.rank++] = a->heads;
-    info.shape[info.rank++] = a->grid_height;
-    info.shape[info.rank++] = a->grid_width;
-    for (int axis = info.rank; axis < 4; axis++)
-        info.shape[axis] = 1;
-    /* A grid covers whole patches: where the input's sides are no multiples, a margin is not seen. */
+    const size_t row = (size_t)i * (size_t)a->classes;
+    const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
+    vx_target t;
+    VX_TRY(
+        vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits, a->classes));
+    vitx_map_info info = {.struct_size = sizeof info,
+                          .method = job->method->name,
+                          .target = t.target,
+                          .logit = logits[t.target],
+                          .probability = probabilities[t.target],
+                          .layer = job->method->no_layers        ? VITX_AUTO
+                                   : job->opts.layer == VITX_ALL ? VITX_ALL
+                                                                 : job->layer_first,
+                          .head = job->opts.head,
+                          .query = job->query,
+                          .grid_height = a->grid_height,
+                          .grid_width = a->grid_width,
+                          .picture_height = image->height,
+                          .picture_width = image->width,
+                          .is_signed = job->method->is_signed,
+                          .score = t.score,
+                          .versus = t.versus,
+                          .value = vx_target_value(t, logits, probabilities)};
+    set_shape(&info, job);
     vx_placement placement = c->placements[i];
-    placement.input_h = a->grid_height * a->patch_height;
-    placement.input_w = a->grid_width * a->patch_width;
+    if (!job->pixels) {
+        /* A grid covers whole patches: where the input's sides are no multiples, a margin is not
+         * seen. */
+        placement.input_h = a->grid_height * a->patch_height;
+        placement.input_w = a->grid_width * a->patch_width;
+    }
     return vx_map_create(out, &info, &placement, &c->hooks);
 }
 
@@ -193,37 +260,202 @@ static int check_values(const vitx_map *map)
     return VITX_OK;
 }
 
-static int explain_batch(vitx_map **out, vitx_context *c, const vitx_image *const *images, int n,
-                         const vx_job *jobs, int m)
+/* All that a call works on: n pictures, m jobs, and the maps of one batch, [batch, m]. */
+typedef struct call {
+    vitx_context *c;
+    const vitx_image *const *images;
+    int n, m;
+    vx_job *jobs;
+    vitx_map **pending; /* maps without values */
+} call;
+
+static vitx_map **pending_of(const call *k, int i, int j)
 {
-    VX_TRY(vx_context_run(c, images, n, &c->need));
+    return &k->pending[(size_t)i * (size_t)k->m + (size_t)j];
+}
+
+/* The gradients of the batch's n pictures: each job's seed, then one backward pass for all. */
+static int run_backward(const call *k, int n)
+{
+    vitx_context *c = k->c;
+    vx_plan *plan = &c->need;
+    const size_t classes = (size_t)c->arch.classes, gradients = (size_t)n * (size_t)plan->targets;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    float *seeds;
+    if (plan->targets == 0)
+        return VITX_OK;
+    VX_TRY(vx_new(&seeds, &scratch, gradients * classes, sizeof *seeds, "gradients of the logits"));
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < m; j++)
-            VX_TRY(create_map(&out[(size_t)i * (size_t)m + (size_t)j], &jobs[j], images[i], i));
+        for (int j = 0; j < k->m; j++) {
+            const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
+            if (k->jobs[j].gradient)
+                vx_target_seed(seeds + g * classes, vx_map_target(*pending_of(k, i, j)),
+                               c->host_probabilities + (size_t)i * classes, c->arch.classes);
+        }
+    c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
+    const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
+    vx_release(&scratch, seeds);
+    return status;
+}
+
+/* Hands a finished map over. */
+static int finish(vitx_map **out, vitx_map **pending)
+{
+    VX_TRY(check_values(*pending));
+    vx_map_finish(*pending);
+    *out = *pending;
+    *pending = NULL;
+    return VITX_OK;
+}
+
+/* One job on all pictures of the batch. */
+static int run_whole(vitx_map **out, const call *k, const vx_job *job, int j, int n)
+{
+    vitx_map **maps;
+    const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
+    VX_TRY(vx_new(&maps, &scratch, (size_t)n, sizeof(vitx_map *), "maps"));
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < m; j++) {
-            vitx_map *map = out[(size_t)i * (size_t)m + (size_t)j];
-            VX_TRY(jobs[j].method->run(&jobs[j], i, map));
-            VX_TRY(check_values(map));
-            vx_map_finish(map);
+        maps[i] = *pending_of(k, i, j);
+    int status = job->method->run_batch(job, n, maps);
+    vx_release(&scratch, maps);
+    for (int i = 0; i < n && status == VITX_OK; i++)
+        status = finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j));
+    return status;
+}
+
+static int run_jobs(vitx_map **out, const call *k, int n)
+{
+    for (int j = 0; j < k->m; j++)
+        if (k->jobs[j].method->run_batch)
+            VX_TRY(run_whole(out, k, &k->jobs[j], j, n));
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < k->m; j++) {
+            const vx_job *job = &k->jobs[j];
+            if (job->method->run_batch)
+                continue;
+            VX_TRY(job->method->run(job, i, *pending_of(k, i, j)));
+            VX_TRY(finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j)));
         }
     return VITX_OK;
 }
 
-static int explain_all(vitx_map **out, vitx_context *c, const vitx_image *const *images, int n,
-                       const vitx_explain_opts *opts, vx_job *jobs, int m)
+/* Pictures first..first+n-1. */
+static int explain_batch(vitx_map **out, const call *k, int first, int n)
+{
+    vitx_context *c = k->c;
+    VX_TRY(vx_context_run(c, k->images + first, n, &c->need));
+    int status = VITX_OK;
+    for (int i = 0; i < n && status == VITX_OK; i++)
+        for (int j = 0; j < k->m && status == VITX_OK; j++)
+            status = create_map(pending_of(k, i, j), &k->jobs[j], k->images[first + i], i);
+    if (status == VITX_OK)
+        status = run_backward(k, n);
+    if (status == VITX_OK)
+        status = run_jobs(out, k, n);
+    for (size_t i = 0; i < (size_t)n * (size_t)k->m; i++) {
+        vitx_map_free(k->pending[i]);
+        k->pending[i] = NULL;
+    }
+    return status;
+}
+
+/* Jobs that explain the same number share one gradient. */
+static int share_seeds(vx_job *jobs, int m)
+{
+    int count = 0;
+    for (int j = 0; j < m; j++) {
+        const vx_job *job = &jobs[j];
+        jobs[j].seed = job->gradient ? count : -1;
+        for (int before = 0; job->gradient && before < j; before++) {
+            const vx_job *other = &jobs[before];
+            if (other->gradient && other->opts.target == job->opts.target &&
+                other->score == job->score && other->opts.versus == job->opts.versus)
+                jobs[j].seed = other->seed;
+        }
+        count += jobs[j].seed == count;
+    }
+    return count;
+}
+
+/* From options to jobs and to what the passes must record. */
+static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *jobs, int m)
 {
     vx_plan_clear(&c->need);
     /* The caller's array may be of structs of an older, shorter version: his size is the step. */
     const char *given = (const char *)opts;
     for (int j = 0; j < m; j++, given += opts->struct_size)
         VX_TRY(prepare_job(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
-    vx_context_begin(c, (n - 1) / c->max_batch + 1);
-    for (int at = 0; at < n; at += c->max_batch) {
-        const int count = n - at < c->max_batch ? n - at : c->max_batch;
-        VX_TRY(explain_batch(out + (size_t)at * (size_t)m, c, images + at, count, jobs, m));
+    c->need.targets = share_seeds(jobs, m);
+    return VITX_OK;
+}
+
+/* How many variants run at once in the largest job, and whether any needs their gradients. */
+static int variants_of(const vx_job *jobs, int m, bool *gradients)
+{
+    int most = 0;
+    *gradients = false;
+    for (int j = 0; j < m; j++) {
+        most = jobs[j].variants > most ? jobs[j].variants : most;
+        *gradients = *gradients || jobs[j].variant_gradients;
+    }
+    return most;
+}
+
+/* Blocks of all the passes of the call. */
+static int64_t count_ticks(const call *k)
+{
+    const vitx_context *c = k->c;
+    const int64_t batches = (k->n - 1) / c->max_batch + 1;
+    int64_t ticks = batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
+    for (int j = 0; j < k->m; j++)
+        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : k->n);
+    return ticks;
+}
+
+static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
+{
+    vitx_context *c = k->c;
+    bool gradients;
+    VX_TRY(prepare_all(c, opts, k->jobs, k->m));
+    const int variants = variants_of(k->jobs, k->m, &gradients);
+    if (variants)
+        VX_TRY(vx_variants_reserve(c, variants, gradients));
+    vx_context_begin(c, count_ticks(k));
+    for (int at = 0; at < k->n; at += c->max_batch) {
+        const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
+        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at, count));
     }
     return VITX_OK;
+}
+
+static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    for (int j = 0; j < m; j++)
+        vx_release(hooks, jobs[j].settings);
+    vx_release(hooks, jobs);
+}
+
+int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+{
+    vitx_context *c = context;
+    if (!out || !c || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
+    vx_job *jobs;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
+    c->recorded = 0;
+    int status = prepare_all(c, opts, jobs, m);
+    if (status == VITX_OK) {
+        bool gradients;
+        const int variants = variants_of(jobs, m, &gradients);
+        size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch), more = 0;
+        if (variants)
+            more = vx_variants_bytes(c, variants, gradients);
+        if (!vx_add_size(out, bytes, more) || bytes == SIZE_MAX || more == SIZE_MAX)
+            status = vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
+    }
+    free_jobs(jobs, m, &scratch);
+    return status;
 }
 
 int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
@@ -239,17 +471,15 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
         out[i] = NULL;
     if (!out || !context || !images || !opts)
         return vx_fail(VITX_INVALID, "vitx_explain_many: an argument is NULL");
-    vx_job *jobs;
+    const size_t batch = (size_t)(n < context->max_batch ? n : context->max_batch);
     const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
-    VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
-    const int status = explain_all(out, context, images, n, opts, jobs, m);
-    for (int j = 0; j < m; j++)
-        vx_release(&scratch, jobs[j].settings);
-    vx_release(&scratch, jobs);
-    for (size_t i = 0; status != VITX_OK && i < count; i++) {
-        vitx_map_free(out[i]);
-        out[i] = NULL;
-    }
+    call k = {.c = context, .images = images, .n = n, .m = m};
+    VX_TRY(vx_new(&k.jobs, &scratch, (size_t)m, sizeof *k.jobs, "jobs"));
+    int status = vx_new(&k.pending, &scratch, batch * (size_t)m, sizeof(vitx_map *), "maps");
+    if (status == VITX_OK)
+        status = explain_all(out, &k, opts);
+    vx_release(&scratch, k.pending);
+    free_jobs(k.jobs, m, &scratch);
     return status;
 }
 

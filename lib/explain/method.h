@@ -2,16 +2,18 @@
  * explain/method.h: what an explanation method is.
  *
  * A method is one file that ends in one const vx_method, and one row in methods.def. It runs in two
- * steps: `prepare` checks the job and writes down what the forward pass must record; `run` turns
- * the recordings of one picture into the values of its map. Between the two lies one forward pass
- * that serves all methods of the call. What `prepare` works out for `run` is a struct of the
- * method's own file: job->settings.
+ * steps: `prepare` checks the job and writes down what the forward and backward pass must record;
+ * `run` turns the recordings of one picture into the values of its map. Between the two lie one
+ * forward pass and one backward pass that serve all methods of the call. What `prepare` works out for
+ * `run` is a struct of the method's own file: job->settings. A method that runs variants of the
+ * picture does so in `run` (engine/variants.h).
  */
 #ifndef VX_EXPLAIN_METHOD_H
 #define VX_EXPLAIN_METHOD_H
 
-#include "engine/context.h"
+#include "engine/pass.h"
 #include "explain/map.h"
+#include "explain/score.h"
 
 typedef struct vx_method vx_method;
 
@@ -25,6 +27,16 @@ typedef struct vx_job {
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or -1: mean over the patch rows    */
+    vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
+
+    /* Set by prepare. */
+    bool gradient;          /* takes part in the backward pass                         */
+    bool pixels;            /* the map is [H,W] of the input (prepared: method->on_pixels) */
+    int64_t ticks;          /* blocks of passes that run() goes through, of one picture  */
+    int variants;           /* variants run() runs at once; 0: none                    */
+    bool variant_gradients; /* ... with gradients down to their pixels                 */
+
+    int seed; /* which of the K gradients of a picture is this job's; -1: none */
 } vx_job;
 
 struct vx_method {
@@ -32,14 +44,18 @@ struct vx_method {
     bool uses_target;
     bool is_signed;                    /* values below 0 mean something */
     bool on_pixels;                    /* maps have the size of the model's input */
+    bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
+    vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
     size_t settings_size; /* of the method's own struct; 0: none */
     /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
-    /* The map of picture `i` of the batch: fills map->values [layers, heads, gh, gw], in the shape
+    /* The map of picture `i` of the batch: fills map->values [layers, heads, h, w], in the shape
      * that map->info has already. Info of every map of the batch is complete before the first run. */
     int (*run)(const vx_job *job, int i, vitx_map *map);
+    /* In place of run: the maps of all n pictures; picture i's is maps[i]. */
+    int (*run_batch)(const vx_job *job, int n, vitx_map *const *maps);
 };
 
 /* By index, NULL past the last. */
@@ -47,6 +63,15 @@ const vx_method *vx_method_at(int index);
 
 /* What block `layer` left behind for picture `i` of the batch. */
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
+
+/* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps it. */
+float *vx_job_dattention(const vx_job *job, int layer, int i);
+const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
+const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
+const float *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
+const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
+/* What the map of picture `i` explains. */
+vx_target vx_map_target(const vitx_map *map);
 
 /* The value of an option: what was set last, else its default. Unknown keys were refused before. */
 const char *vx_setting(const vx_job *job, const char *key);
@@ -61,5 +86,13 @@ int vx_setting_fuse(vx_fuse *out, const vx_job *job);
 #define VX_OPTION_FUSE                                                                             \
     { "fuse", "mean", "mean|max|min", "how the heads become one, where no head is chosen" }
 /* clang-format on */
+
+/* The share of smallest values that a rollout sets to 0: from 0 to below 1. */
+int vx_setting_discard(double *out, const vx_job *job);
+#define VX_OPTION_DISCARD                                                                          \
+    {                                                                                              \
+        "discard", "0", "0 to below 1",                                                            \
+            "share of the smallest values that are set to 0 in each block"                         \
+    }
 
 #endif

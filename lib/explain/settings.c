@@ -67,3 +67,12 @@ int vx_setting_fuse(vx_fuse *out, const vx_job *job)
     *out = (vx_fuse)choice; /* the words stand in the order of vx_fuse */
     return VITX_OK;
 }
+
+int vx_setting_discard(double *out, const vx_job *job)
+{
+    VX_TRY(vx_setting_number(out, job, "discard", 0, 1));
+    if (*out == 1)
+        return vx_fail(VITX_INVALID, "%s: discard=%s: below 1 is expected, or nothing is left",
+                       job->method->name, vx_setting(job, "discard"));
+    return VITX_OK;
+}

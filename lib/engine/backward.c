@@ -1,0 +1,294 @@
+/*
+ * engine/backward.c: forward.c in the mirror: from gradients of the logits to those of attention
+ * probabilities, tokens and pixels. Gradients of activations only.
+ *
+ * Every operation of the forward pass has its line here, last one first. G = B*K gradients of B
+ * pictures run as one batch; dx [G,T,D] is the gradient of the residual stream and is updated in place.
+ * Where the last block computed the class token alone, one row a gradient is there: dx is 0 elsewhere
+ * until that block's attention spreads it.
+ */
+#include "engine/forward.h"
+
+typedef struct mirror {
+    const vx_run *f;
+    vx_plan *plan;
+    int targets, gradients; /* K, G */
+} mirror;
+
+/* Rows of a gradient and of the activations beside it: all tokens, or one a picture. */
+typedef struct span {
+    int rows, tokens; /* rows of the gradient; of them a picture's */
+    int step;         /* from one to the next, in rows of [G,T,.] */
+} span;
+
+static span span_of(const mirror *m, bool class_only)
+{
+    const int t = m->f->tokens;
+    return class_only ? (span){m->gradients, 1, t} : (span){m->gradients * t, t, 1};
+}
+
+/* clang-format off */
+/* head, [fc_norm]: dlogits [G,classes] -> rows of `to`. */
+static void features_head_bwd(const mirror *m, vx_rows to)
+{
+    const vx_run *f = m->f;
+    const bool norm = f->w->fc_norm_w != NULL;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = norm ? m->plan->dpooled : to.at, .lddx = norm ? f->width : to.ld,
+        .dy = m->plan->dlogits, .lddy = f->arch->classes, .w = &f->w->head,
+        .m = m->gradients, .tokens = 1, .targets = m->targets});
+}
+
+/* pooled -> features where there is fc_norm: the gradient lies in dpooled, its input at x. */
+static void fc_norm_bwd(const mirror *m, vx_rows to, const float *x, int ldx)
+{
+    const vx_run *f = m->f;
+    if (f->w->fc_norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx = to.at, .lddx = to.ld, .dy = m->plan->dpooled, .lddy = f->width,
+            .x = x, .ldx = ldx, .weight = f->w->fc_norm_w, .eps = f->arch->eps,
+            .m = m->gradients, .n = f->width, .tokens = 1, .targets = m->targets});
+}
+
+/* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
+static void classify_bwd(const mirror *m)
+{
+    const vx_run *f = m->f;
+    const int D = f->width, T = f->tokens;
+    const float *x = m->plan->last_x;
+    float *dx = m->plan->dx;
+    vx_layernorm_bwd norm = {
+        .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = x, .ldx = D, .weight = f->w->norm_w,
+        .eps = f->arch->eps, .m = m->gradients * T, .n = D, .tokens = T, .targets = m->targets};
+
+    if (f->arch->pool == VX_POOL_AVG) {
+        features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
+        fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, f->act->pooled, D);
+        f->ops->mean_tokens_bwd(f->dev, dx, m->plan->dpooled, f->arch->prefix, m->gradients, T, D);
+    } else {
+        f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
+        features_head_bwd(m, (vx_rows){dx, T * D});
+        fc_norm_bwd(m, (vx_rows){dx, T * D}, f->w->norm_w ? f->act->pooled : x,
+                    f->w->norm_w ? D : T * D);
+        norm.lddx = norm.lddy = norm.ldx = T * D;
+        norm.m = m->gradients;
+        norm.tokens = 1;
+    }
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &norm);
+}
+
+/* fc2, activation, fc1, norm2, residual: dx += ... */
+static void hidden_bwd(const mirror *m, int l, const vx_kept *kept, span s)
+{
+    const vx_run *f = m->f;
+    const vx_block_weights *w = &f->w->blocks[l];
+    const int D = f->width, F = f->arch->hidden, step = s.step * D;
+    float *dx = m->plan->dx, *dhidden = m->plan->dwide, *dy = m->plan->dy;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dhidden, .lddx = F, .dy = dx, .lddy = step, .w = &w->fc2, .gamma = w->ls2,
+        .pre = kept->pre, .ldp = F, .act = f->arch->act, .m = s.rows, .tokens = s.tokens,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dy, .lddx = D, .dy = dhidden, .lddy = F, .w = &w->fc1, .m = s.rows,
+        .tokens = s.tokens, .targets = m->targets});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dx, .lddx = step, .dy = dy, .lddy = D, .x = kept->mid, .ldx = D,
+        .weight = w->norm2_w, .eps = f->arch->eps, .accumulate = 1, .m = s.rows, .n = D,
+        .tokens = s.tokens, .targets = m->targets});
+}
+
+/* proj, attention: dx -> dp [G,H,T,T] and dqkv [G,T,3A], either of them where it is not NULL. */
+static void attend_bwd(const mirror *m, int l, const vx_kept *kept, span s, float *dp, float *dqkv)
+{
+    const vx_run *f = m->f;
+    const vx_block_weights *w = &f->w->blocks[l];
+    const int D = f->width, A = f->attention_width;
+    float *dattended = m->plan->dwide + (size_t)m->gradients * (size_t)f->tokens * 3 * (size_t)A;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dattended, .lddx = A, .dy = m->plan->dx, .lddy = s.step * D, .w = &w->proj,
+        .gamma = w->ls1, .m = s.rows, .tokens = s.tokens, .targets = m->targets});
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = kept->qkv, .p = kept->p, .scale = f->scale,
+        .batch = f->batch, .targets = m->targets, .tokens = f->tokens, .heads = f->arch->heads,
+        .head_width = f->arch->head_width, .queries = s.tokens});
+}
+
+/* qkv: dqkv -> dy, the gradient of what norm1 gives. */
+static void qkv_bwd(const mirror *m, int l, float *dy)
+{
+    const vx_run *f = m->f;
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dy, .lddx = f->width, .dy = m->plan->dwide, .lddy = 3 * f->attention_width,
+        .w = &f->w->blocks[l].qkv, .m = m->gradients * f->tokens, .tokens = f->tokens,
+        .targets = m->targets});
+}
+
+/* norm1, residual: dx += ... */
+static void norm1_bwd(const mirror *m, int l, const vx_kept *kept, const float *dy)
+{
+    const vx_run *f = m->f;
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = m->plan->dx, .lddx = f->width, .dy = dy, .lddy = f->width, .x = kept->x,
+        .ldx = f->width, .weight = f->w->blocks[l].norm1_w, .eps = f->arch->eps, .accumulate = 1,
+        .m = m->gradients * f->tokens, .n = f->width, .tokens = f->tokens,
+        .targets = m->targets});
+}
+
+/* norm_pre; patch embedding: dx -> dinput. */
+static void embed_bwd(const mirror *m)
+{
+    const vx_run *f = m->f;
+    const vx_arch *a = f->arch;
+    float *dx = m->plan->dx;
+
+    if (f->w->norm_pre_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = m->plan->embedded,
+            .ldx = f->width, .weight = f->w->norm_pre_w, .eps = a->eps,
+            .m = m->gradients * f->tokens, .n = f->width, .tokens = f->tokens,
+            .targets = m->targets});
+    f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
+        .dimage = m->plan->dinput, .dy = dx, .w = &f->w->patch, .batch = m->gradients,
+        .channels = a->channels, .height = f->c->recipe.input_height,
+        .width = f->c->recipe.input_width, .patch_height = a->patch_height,
+        .patch_width = a->patch_width, .prefix_count = a->prefix});
+}
+/* clang-format on */
+
+/* What the forward pass left of a block, or the block's forward pass once more. */
+static vx_kept kept_of(const mirror *m, int l, bool class_only)
+{
+    const vx_run *f = m->f;
+    vx_kept kept = m->plan->blocks[l].kept;
+    if (kept.qkv)
+        return kept;
+    const int D = f->width, A = f->attention_width, T = f->tokens;
+    const vx_kept *again = &m->plan->again;
+    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)A;
+    vx_recorded record = {0};
+    if (!kept.p)
+        record = (vx_recorded){.data = again->p,
+                               .keep = VX_KEEP_ALL,
+                               .batch = f->batch,
+                               .heads = f->arch->heads,
+                               .tokens = T};
+    vx_block_attend(f, l, kept.x, again->qkv, attended, &record, 0);
+    vx_block_hidden(f, l, (vx_rows){again->mid, D}, (vx_rows){kept.x, class_only ? T * D : D},
+                    (vx_rows){attended, class_only ? T * A : A}, again->pre, false,
+                    class_only ? f->batch : f->rows);
+    return (vx_kept){kept.x, again->qkv, again->mid, again->pre, kept.p ? kept.p : again->p};
+}
+
+/* d attention of a block into its place: whole, or as a product with the attention. */
+static void record_dattention(const mirror *m, int l, const vx_kept *kept)
+{
+    const vx_run *f = m->f;
+    const vx_block_plan *b = &m->plan->blocks[l];
+    if (b->dkeep == VX_DKEEP_PRODUCT)
+        f->ops->attn_product(f->dev, b->dattention, kept->p, m->plan->dp, b->product, -1, f->batch,
+                             m->targets, f->arch->heads, f->tokens);
+}
+
+/* Block l, as far as its needs and those of the blocks below go; dx is then d of its input. */
+static void block_bwd(const mirror *m, int l)
+{
+    const vx_run *f = m->f;
+    vx_plan *plan = m->plan;
+    const vx_block_plan *b = &plan->blocks[l];
+    const bool further = l > plan->lowest || plan->pixels, dnorm1 = b->dtokens[VX_AT_NORM1] != NULL;
+    const bool class_only = vx_plan_class_only(plan, f->arch, l);
+    const vx_kept kept = kept_of(m, l, class_only);
+    const span s = span_of(m, class_only);
+    float *dp = b->dkeep == VX_DKEEP_ALL ? b->dattention : NULL;
+    float *dy = dnorm1 ? b->dtokens[VX_AT_NORM1] : plan->dy;
+    if (b->dkeep == VX_DKEEP_PRODUCT)
+        dp = plan->dp;
+
+    hidden_bwd(m, l, &kept, s);
+    attend_bwd(m, l, &kept, s, dp, further || dnorm1 ? plan->dwide : NULL);
+    record_dattention(m, l, &kept);
+    if (further || dnorm1)
+        qkv_bwd(m, l, dy);
+    if (further)
+        norm1_bwd(m, l, &kept, dy);
+}
+
+/* d of a block's output, before the block's own backward changes it. */
+static void record_doutput(const mirror *m, int l)
+{
+    float *to = m->plan->blocks[l].dtokens[VX_AT_OUTPUT];
+    const vx_run *f = m->f;
+    if (to)
+        f->ops->copy(f->dev, to, m->plan->dx,
+                     (int64_t)m->gradients * f->tokens * (int64_t)f->width);
+}
+
+int vx_pass_backward(vitx_context *c, const vx_pass *pass)
+{
+    const vx_run f = vx_run_of(c, pass);
+    const mirror m = {&f, f.plan, f.plan->targets, f.batch * f.plan->targets};
+    classify_bwd(&m);
+    for (int l = f.arch->depth - 1; l >= 0 && l >= m.plan->lowest - 1; l--) {
+        record_doutput(&m, l);
+        if (l < m.plan->lowest)
+            break;
+        block_bwd(&m, l);
+        VX_TRY(vx_context_tick(c));
+    }
+    if (m.plan->pixels)
+        embed_bwd(&m);
+    return vx_context_sync(c);
+}
+
+int vx_pass_backward_ticks(const vx_plan *plan)
+{
+    return plan->targets > 0 ? plan->depth - vx_plan_lowest(plan) : 0;
+}
+
+int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
+                           void *payload)
+{
+    const vx_run f = vx_run_of(c, pass);
+    vx_plan *plan = f.plan;
+    const mirror m = {&f, plan, 1, f.batch};
+    const int D = f.width, T = f.tokens;
+    const bool last = layer == f.arch->depth - 1;
+    const float *x = last ? plan->last_x : plan->blocks[layer + 1].kept.x;
+    float *mean = f.act->y, *pooled = f.act->pooled; /* [B,D], before and behind the norm */
+
+    const vx_kept kept = kept_of(&m, layer, false);
+    f.ops->mean_tokens(f.dev, mean, x, 0, f.batch, T, D);
+    if (f.w->norm_w)
+        f.ops->layernorm(f.dev, pooled, D, mean, D, f.w->norm_w, f.w->norm_b, f.arch->eps, f.batch,
+                         D);
+    else
+        pooled = mean;
+    vx_features_head(&f, (vx_rows){pooled, D});
+    VX_TRY(vx_context_sync(c));
+    VX_TRY(seed(payload, plan, f.act->logits, f.act->probabilities));
+
+    features_head_bwd(&m, (vx_rows){plan->dpooled, D});
+    fc_norm_bwd(&m, (vx_rows){plan->dpooled, D}, pooled, D);
+    if (f.w->norm_w)
+        f.ops->layernorm_bwd(f.dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
+                                                        .lddx = D,
+                                                        .dy = plan->dpooled,
+                                                        .lddy = D,
+                                                        .x = mean,
+                                                        .ldx = D,
+                                                        .weight = f.w->norm_w,
+                                                        .eps = f.arch->eps,
+                                                        .m = m.gradients,
+                                                        .n = D,
+                                                        .tokens = 1,
+                                                        .targets = m.targets});
+    f.ops->mean_tokens_bwd(f.dev, plan->dx, plan->dpooled, 0, m.gradients, T, D);
+    const span s = span_of(&m, false);
+    hidden_bwd(&m, layer, &kept, s);
+    attend_bwd(&m, layer, &kept, s, plan->dp, NULL);
+    return vx_context_tick(c) == VITX_OK ? vx_context_sync(c) : VITX_CANCELLED;
+}

@@ -1,0 +1,54 @@
+/*
+ * engine/pass.h: one run of the transformer, forward and backward.
+ *
+ * A pass is what runs: how many sequences, in which memory, recording what. The pictures of a call
+ * are one pass; the variants of a picture that a method makes (engine/variants.h) are others, with
+ * memory of their own. forward.c and backward.c are mirror images.
+ */
+#ifndef VX_ENGINE_PASS_H
+#define VX_ENGINE_PASS_H
+
+#include "engine/context.h"
+
+typedef struct vx_pass {
+    const vx_activations *act;
+    vx_plan *plan; /* placed; NULL: nothing is recorded */
+    int batch;     /* sequences */
+    /* Sequences of fewer tokens: sequence b is rows starts[b]..starts[b+1]-1, its first prefix tokens
+     * are the model's. Host memory; NULL: all have the model's tokens. Nothing is recorded then. */
+    const int *starts;
+    int first;     /* the block to begin with: act->x holds its input */
+    bool at_norm1; /* act->y holds what norm1 of that block made of it */
+} vx_pass;
+
+/* act->input -> act->x: patches, prefix, positions, norm_pre. */
+void vx_pass_embed(vitx_context *c, const vx_pass *pass);
+/* act->x -> act->logits, act->probabilities. VITX_CANCELLED, VITX_DEVICE. */
+int vx_pass_blocks(vitx_context *c, const vx_pass *pass);
+/* Both. */
+int vx_pass_forward(vitx_context *c, const vx_pass *pass);
+
+/* norm, pool, [fc_norm], head of x, rows of `ld` a picture: -> logits, probabilities. */
+void vx_pass_head(vitx_context *c, const vx_pass *pass, const float *x);
+
+/*
+ * The gradients that pass->plan wants, from plan->dlogits [G,classes] down. The pass has run forward
+ * with that plan, and nothing has run in its memory since. VITX_CANCELLED, VITX_DEVICE.
+ */
+int vx_pass_backward(vitx_context *c, const vx_pass *pass);
+
+/*
+ * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
+ * score is the head's answer to the mean over all tokens behind that block. `seed` fills
+ * plan->dlogits [B,classes] from that block's logits and probabilities [B,classes] (device memory).
+ * The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
+ */
+typedef int vx_seed_fn(void *payload, vx_plan *plan, const float *logits,
+                       const float *probabilities);
+int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
+                           void *payload);
+
+/* Blocks that vx_pass_backward works through, for the progress. */
+int vx_pass_backward_ticks(const vx_plan *plan);
+
+#endif

@@ -1,0 +1,126 @@
+/* engine/variants.c: see variants.h. */
+#include "engine/variants.h"
+
+/* The plan of variants with gradients: everything kept, down to the pixels. */
+static vx_plan *pixel_plan(vitx_context *c)
+{
+    vx_plan *plan = &c->variants.plan;
+    vx_plan_clear(plan);
+    plan->targets = 1;
+    plan->pixels = true;
+    return plan;
+}
+
+int vx_variants_at_once(vitx_context *c, bool gradients)
+{
+    int count = c->max_batch > VX_VARIANTS_AT_ONCE ? c->max_batch : VX_VARIANTS_AT_ONCE;
+    const size_t most = c->trace_budget < VX_VARIANTS_BYTES ? c->trace_budget : VX_VARIANTS_BYTES;
+    while (gradients && count > 1 && vx_context_plan_bytes(c, pixel_plan(c), count) > most)
+        count--;
+    return count;
+}
+
+static size_t activation_bytes(const vitx_context *c, int count)
+{
+    vx_activations act;
+    vx_arena arena = {0};
+    vx_activations_place(&act, &arena, c, count);
+    return arena.overflow ? SIZE_MAX : arena.size;
+}
+
+size_t vx_variants_bytes(vitx_context *c, int count, bool gradients)
+{
+    size_t bytes = activation_bytes(c, count);
+    if (gradients && !vx_add_size(&bytes, bytes, vx_context_plan_bytes(c, pixel_plan(c), count)))
+        return SIZE_MAX;
+    return bytes;
+}
+
+/* The host's side, where it cannot read the device's memory. */
+static int reserve_host(vitx_context *c, int count)
+{
+    vx_variants *v = &c->variants;
+    const size_t n = (size_t)count, k = (size_t)c->arch.classes * sizeof(float);
+    if (c->dev->cls->host_memory) {
+        v->host_input = v->act.input;
+        v->host_logits = v->act.logits;
+        v->host_probabilities = v->act.probabilities;
+        return VITX_OK;
+    }
+    vx_release(&c->hooks, v->host_input);
+    vx_release(&c->hooks, v->host_logits);
+    vx_release(&c->hooks, v->host_probabilities);
+    v->host_input = v->host_logits = v->host_probabilities = NULL;
+    VX_TRY(vx_new(&v->host_input, &c->hooks, n, vx_context_input_count(c) * sizeof(float),
+                  "the variants' input"));
+    VX_TRY(vx_new(&v->host_logits, &c->hooks, n, k, "the variants' logits"));
+    return vx_new(&v->host_probabilities, &c->hooks, n, k, "the variants' probabilities");
+}
+
+static int reserve_activations(vitx_context *c, int count)
+{
+    vx_variants *v = &c->variants;
+    const size_t bytes = activation_bytes(c, count);
+    if (count <= v->capacity)
+        return VITX_OK;
+    v->capacity = 0;
+    if (bytes == SIZE_MAX)
+        return vx_fail(VITX_NOMEM, "%d variants of a picture are more than can be counted", count);
+    VX_TRY(vx_block_reserve(c, &v->memory, bytes, "variants of a picture"));
+    vx_arena arena = {.base = v->memory.memory};
+    vx_activations_place(&v->act, &arena, c, count);
+    VX_TRY(reserve_host(c, count));
+    v->capacity = count;
+    const int status = vx_context_reserve_device(c);
+    v->capacity = status == VITX_OK ? count : 0;
+    return status;
+}
+
+int vx_variants_reserve(vitx_context *c, int count, bool gradients)
+{
+    VX_TRY(reserve_activations(c, count));
+    c->variants.planned = 0;
+    if (gradients) {
+        VX_TRY(vx_context_place(c, pixel_plan(c), &c->variants.trace, count));
+        c->variants.planned = count;
+    }
+    return VITX_OK;
+}
+
+float *vx_variants_input(vitx_context *c, int i)
+{
+    return c->variants.host_input + (size_t)i * vx_context_input_count(c);
+}
+
+static int run(vitx_context *c, const vx_pass *pass, bool pixels)
+{
+    vx_variants *v = &c->variants;
+    const size_t bytes = (size_t)pass->batch * vx_context_input_count(c) * sizeof(float);
+    if (pixels && v->host_input != v->act.input)
+        c->dev->cls->upload(c->dev, v->act.input, v->host_input, bytes);
+    if (pixels)
+        vx_pass_embed(c, pass);
+    VX_TRY(vx_pass_blocks(c, pass));
+    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, pass->batch);
+}
+
+int vx_variants_run(vitx_context *c, int n)
+{
+    return run(c, &(vx_pass){.act = &c->variants.act, .batch = n}, true);
+}
+
+int vx_variants_run_kept(vitx_context *c, int n)
+{
+    return run(c, &(vx_pass){.act = &c->variants.act, .plan = &c->variants.plan, .batch = n}, true);
+}
+
+int vx_variants_backward(vitx_context *c, int n)
+{
+    return vx_pass_backward(
+        c, &(vx_pass){.act = &c->variants.act, .plan = &c->variants.plan, .batch = n});
+}
+
+int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass)
+{
+    return run(c, pass, false);
+}

@@ -1,0 +1,40 @@
+/*
+ * engine/variants.h: running many variants of one picture: noisy ones, masked ones, ones with tokens
+ * taken away.
+ *
+ * Variants have activations of their own, for so many at once as the methods of a call asked for, so
+ * what the pass over the pictures left behind stays where it is. A method fills host_input (or device
+ * memory) for some variants, runs them, reads their logits, and goes on: memory does not grow with the
+ * number of variants.
+ */
+#ifndef VX_ENGINE_VARIANTS_H
+#define VX_ENGINE_VARIANTS_H
+
+#include "engine/pass.h"
+
+/* How many at once are worth their memory: products of more rows than these are no faster. */
+#define VX_VARIANTS_AT_ONCE 8
+/* What those that need gradients may take beyond the first. */
+#define VX_VARIANTS_BYTES ((size_t)192 << 20)
+
+/* How many to run at once: at least max_batch of the context; fewer than VX_VARIANTS_AT_ONCE where
+ * gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES. */
+int vx_variants_at_once(vitx_context *c, bool gradients);
+/* Bytes that reserving takes. */
+size_t vx_variants_bytes(vitx_context *c, int count, bool gradients);
+/* Memory for `count` at once; with gradients also for the backward pass to the pixels. */
+int vx_variants_reserve(vitx_context *c, int count, bool gradients);
+
+/* The place of variant i's input on the host: [C,H,W]. */
+float *vx_variants_input(vitx_context *c, int i);
+/* Uploads the first n inputs and runs them: logits and probabilities are then in
+ * c->variants.host_logits and host_probabilities [n,classes]. */
+int vx_variants_run(vitx_context *c, int n);
+/* The same, recording what the backward pass needs. The plan is c->variants.plan: dlogits
+ * [n,classes] is to be filled, then vx_variants_backward makes dinput [n,C,H,W]. */
+int vx_variants_run_kept(vitx_context *c, int n);
+int vx_variants_backward(vitx_context *c, int n);
+/* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled. */
+int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass);
+
+#endif

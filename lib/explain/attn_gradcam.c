@@ -1,0 +1,80 @@
+/*
+ * explain/attn_gradcam.c: Grad-CAM on one block's attention, each head a channel.
+ *
+ *     w_h = mean over the patch columns of G[h, query, :];  map = mean over heads of w_h A[h, query, :]
+ *
+ * over the patch columns, before any clipping; G = d score / d A of the block. As attn_gradcam in
+ * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0.
+ */
+#include "explain/method.h"
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    job->gradient = true;
+    vx_plan_need_dattention(need, job->layer_first, job->layer_last, VX_DKEEP_ALL,
+                            VX_PRODUCT_RELU_MEAN);
+    return VITX_OK;
+}
+
+/* One plane from the query's rows of attention and gradient, [H,T] each. */
+static void combine(float *out, const float *attention, const float *gradient, const vx_arch *a,
+                    int first, int last)
+{
+    const size_t t = (size_t)vx_arch_tokens(a), prefix = (size_t)a->prefix;
+    for (size_t p = prefix; p < t; p++)
+        out[p - prefix] = 0;
+    for (int h = first; h <= last; h++) {
+        const float *row = attention + (size_t)h * t, *d = gradient + (size_t)h * t;
+        double weight = 0;
+        for (size_t p = prefix; p < t; p++)
+            weight += d[p];
+        weight /= (double)(t - prefix) * (last - first + 1);
+        for (size_t p = prefix; p < t; p++)
+            out[p - prefix] += (float)(weight * row[p]);
+    }
+}
+
+/* The query's rows of all heads, [H,T], of attention or of its gradient. */
+static void read_rows(const vx_job *job, float *host, const vx_recorded *record, float *device)
+{
+    vitx_context *c = job->context;
+    const size_t row = (size_t)job->arch->heads * (size_t)record->tokens;
+    c->dev->ops.attn_row(c->dev, device, record, job->query, job->arch->prefix);
+    c->dev->cls->download(c->dev, host, device, row * sizeof(float));
+}
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    const vx_arch *a = job->arch;
+    vitx_context *c = job->context;
+    const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
+    const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    float *rows, *out = map->values;
+    VX_TRY(vx_block_reserve(c, &c->work, 2 * row * sizeof(float), "rows of attention"));
+    VX_TRY(vx_new(&rows, &scratch, 2 * row, sizeof *rows, "rows of attention"));
+    int status = VITX_OK;
+    for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
+        const vx_recorded attention = vx_job_attention(job, l, i);
+        vx_recorded gradient = attention;
+        gradient.data = vx_job_dattention(job, l, i);
+        read_rows(job, rows, &attention, c->work.memory);
+        read_rows(job, rows + row, &gradient, (float *)c->work.memory + row);
+        status = vx_context_sync(c);
+        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
+            combine(out, rows, rows + row, a, h < 0 ? 0 : h, h < 0 ? a->heads - 1 : h);
+    }
+    vx_release(&scratch, rows);
+    return status;
+}
+
+const vx_method vx_method_attn_gradcam = {
+    .name = "attn-gradcam",
+    .summary = "Grad-CAM on one block's attention, each head a channel",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Selvaraju et al. 2017 on attention, as in Chefer, Gur & Wolf 2021",
+    .uses_target = true,
+    .is_signed = true,
+    .prepare = prepare,
+    .run = run,
+};

@@ -1,0 +1,127 @@
+/*
+ * explain/generic.c: attention times gradient, followed through the blocks: the generic method
+ * (Chefer, Gur & Wolf 2021b, eq. 5 and 6) and gradient rollout.
+ *
+ * With A_l the attention of block l and G_l = d score / d A_l:
+ *
+ *     generic        Abar_l = mean_h max(A_l G_l, 0);  R = I;  R += Abar_l R from the first block on
+ *     grad-rollout   F_l = max(mean_h A_l G_l, 0);     R = prod rownorm(F_l + I)
+ *     map = R[query, prefix..T-1], nothing normalised afterwards.
+ *
+ * R + Abar R is (I + Abar) R, so both are rows pushed through the blocks (roll.h). generic was checked
+ * against hila-chefer/Transformer-MM-Explainability @ 58eaea8 (Transformer_MM_explainability_ViT.ipynb),
+ * grad-rollout against jacobgil/vit-explain @ 15a81d3 (vit_grad_rollout.py), which has its own way of
+ * going wrong: it pairs the attention of block l with the gradient of block L-1-l, divides column j by
+ * the sum of row j, exempts no entry from discarding, and divides the map by its maximum.
+ * compat=vit-explain reproduces all of that.
+ */
+#include "explain/roll.h"
+
+typedef struct settings {
+    vx_product product;
+    vx_norm norm;
+    int start;
+    double discard;
+    bool compat;
+} settings;
+
+static int prepare_generic(vx_job *job, vx_plan *need)
+{
+    settings *set = job->settings;
+    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    set->product = VX_PRODUCT_RELU_MEAN;
+    set->norm = VX_NORM_NONE;
+    job->gradient = true;
+    vx_plan_need_dattention(need, set->start, job->layer_last,
+                            job->head_first < 0 ? VX_DKEEP_PRODUCT : VX_DKEEP_ALL, set->product);
+    return VITX_OK;
+}
+
+static int prepare_rollout(vx_job *job, vx_plan *need)
+{
+    settings *set = job->settings;
+    int compat;
+    VX_TRY(vx_setting_discard(&set->discard, job));
+    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    set->compat = compat == 1;
+    set->product = VX_PRODUCT_MEAN_RELU;
+    set->norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;
+    job->gradient = true;
+    if (set->compat) /* block l meets the gradient of block L-1-l */
+        vx_plan_need_dattention(need, 0, job->arch->depth - 1, VX_DKEEP_ALL, set->product);
+    else
+        vx_plan_need_dattention(need, set->start, job->layer_last,
+                                job->head_first < 0 ? VX_DKEEP_PRODUCT : VX_DKEEP_ALL,
+                                set->product);
+    return VITX_OK;
+}
+
+/* Abar_l or F_l: as the backward pass left it, or made of what it left. */
+static const float *product(const vx_job *job, int i, int layer, int head, float *space)
+{
+    const settings *set = job->settings;
+    const vx_arch *a = job->arch;
+    vx_device *dev = job->context->dev;
+    const int t = vx_arch_tokens(a), paired = set->compat ? a->depth - 1 - layer : layer;
+    const float *gradient = vx_job_dattention(job, paired, i), *f = gradient;
+    if (job->context->need.blocks[paired].dkeep == VX_DKEEP_ALL) {
+        const vx_recorded record = vx_job_attention(job, layer, i);
+        dev->ops.attn_product(dev, space, record.data, gradient, set->product, head, 1, 1, a->heads,
+                              t);
+        f = space;
+    }
+    if (set->discard > 0) {
+        if (f != space)
+            dev->ops.copy(dev, space, f, (int64_t)t * t);
+        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard),
+                                  !set->compat, 1, t);
+        f = space;
+    }
+    return f;
+}
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    const settings *set = job->settings;
+    return vx_roll(job, i, map, set->start, set->norm, product, set->compat);
+}
+
+/* clang-format off */
+#define OPTION_START                                                                               \
+    { "start", "0", "0 to the last block followed", "first block of the product" }
+/* clang-format on */
+
+static const vitx_method_option generic_options[] = {OPTION_START};
+
+const vx_method vx_method_generic = {
+    .name = "generic",
+    .summary = "attention times its gradient, followed through the blocks up to --layer",
+    .cost = "1 forward, 1 backward to the first block's attention",
+    .reference = "Chefer, Gur & Wolf 2021, Generic Attention-model Explainability",
+    .uses_target = true,
+    .options = generic_options,
+    .option_count = sizeof generic_options / sizeof generic_options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare_generic,
+    .run = run,
+};
+
+static const vitx_method_option rollout_options[] = {
+    VX_OPTION_DISCARD,
+    OPTION_START,
+    {"compat", "none", "none|vit-explain", "reproduce that code's pairing and normalisation"},
+};
+
+const vx_method vx_method_grad_rollout = {
+    .name = "grad-rollout",
+    .summary = "rollout of attention weighed by its gradient",
+    .cost = "1 forward, 1 backward to the first block's attention",
+    .reference = "Gildenblat 2020, jacobgil/vit-explain; after Abnar & Zuidema 2020",
+    .uses_target = true,
+    .options = rollout_options,
+    .option_count = sizeof rollout_options / sizeof rollout_options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare_rollout,
+    .run = run,
+};

@@ -1,0 +1,113 @@
+/*
+ * explain/legrad.c: LeGrad (Bousselham et al. 2024, section 3).
+ *
+ *     s_l = the score of the head's answer to the mean over all tokens behind block l
+ *     map = sum over l of mean over heads and queries of max(d s_l / d A_l, 0), prefix columns dropped
+ *
+ * Every block has a score of its own, so each is a backward pass through one block. The attention's
+ * values are not used. Checked against the formula in PyTorch; the reference, WalBouss/LeGrad, begins at
+ * the last but one block by default and scales the sum to 0..1.
+ */
+#include "explain/method.h"
+
+typedef struct settings {
+    int start;
+} settings;
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    settings *set = job->settings;
+    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    need->own_from = set->start < need->own_from ? set->start : need->own_from;
+    need->all_tokens = true;
+    job->ticks = job->layer_last - set->start + 1;
+    return VITX_OK;
+}
+
+/* What the seed of a block is made of. */
+typedef struct seeding {
+    const vx_job *job;
+    vitx_map *const *maps;
+    int n;
+    float *row, *logits, *probabilities; /* [classes] each, on the host */
+} seeding;
+
+/* Each picture's own score of this block's answer. */
+static int seed(void *payload, vx_plan *plan, const float *logits, const float *probabilities)
+{
+    const seeding *s = payload;
+    vitx_context *c = s->job->context;
+    const size_t k = (size_t)s->job->arch->classes, bytes = k * sizeof(float);
+    (void)logits;
+    for (int i = 0; i < s->n; i++) {
+        c->dev->cls->download(c->dev, s->probabilities, probabilities + (size_t)i * k, bytes);
+        VX_TRY(vx_context_sync(c));
+        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->probabilities, (int)k);
+        c->dev->cls->upload(c->dev, plan->dlogits + (size_t)i * k, s->row, bytes);
+        VX_TRY(vx_context_sync(c)); /* the row is used again */
+    }
+    return VITX_OK;
+}
+
+/* Adds block l's part to the planes of all pictures: one for each layer asked for from l on. */
+static int add_block(const seeding *s, int l, float *device, float *host)
+{
+    const vx_job *job = s->job;
+    vitx_context *c = job->context;
+    const vx_arch *a = job->arch;
+    const int t = vx_arch_tokens(a), patches = t - a->prefix;
+    const int heads = job->head_last - job->head_first + 1;
+    for (int h = job->head_first; h <= job->head_last; h++) {
+        c->dev->ops.attn_relu_mean(c->dev, device, c->need.dp, h, s->n, a->heads, t);
+        c->dev->cls->download(c->dev, host, device, (size_t)s->n * (size_t)t * sizeof *host);
+        VX_TRY(vx_context_sync(c));
+        for (int i = 0; i < s->n; i++)
+            for (int layer = l > job->layer_first ? l : job->layer_first; layer <= job->layer_last;
+                 layer++) {
+                const int plane = (layer - job->layer_first) * heads + h - job->head_first;
+                float *out = s->maps[i]->values + (size_t)plane * (size_t)patches;
+                for (int p = 0; p < patches; p++)
+                    out[p] += host[(size_t)i * (size_t)t + (size_t)(a->prefix + p)];
+            }
+    }
+    return VITX_OK;
+}
+
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
+{
+    const settings *set = job->settings;
+    vitx_context *c = job->context;
+    const size_t k = (size_t)job->arch->classes;
+    const size_t rows = (size_t)n * (size_t)vx_arch_tokens(job->arch);
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
+    float *host;
+    VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));
+    VX_TRY(vx_new(&host, &scratch, rows + 2 * k, sizeof *host, "legrad"));
+    seeding s = {job, maps, n, host + rows, NULL, host + rows + k};
+    int status = VITX_OK;
+    for (int l = job->layer_last; l >= set->start && status == VITX_OK; l--) {
+        status = vx_pass_backward_block(c, &pass, l, seed, &s);
+        if (status == VITX_OK)
+            status = add_block(&s, l, c->work.memory, host);
+    }
+    vx_release(&scratch, host);
+    return status;
+}
+
+static const vitx_method_option options[] = {
+    {"start", "0", "0 to the last block summed", "first block of the sum"},
+};
+
+const vx_method vx_method_legrad = {
+    .name = "legrad",
+    .summary = "gradient of each block's own answer by its attention, summed up to --layer",
+    .cost = "1 forward, about 1 backward",
+    .reference = "Bousselham et al. 2024, LeGrad",
+    .uses_target = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run_batch,
+};

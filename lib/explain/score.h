@@ -1,0 +1,23 @@
+/*
+ * explain/score.h: the number that a method explains, made of a picture's logits.
+ */
+#ifndef VX_EXPLAIN_SCORE_H
+#define VX_EXPLAIN_SCORE_H
+
+#include <vitx/explain.h>
+
+typedef struct vx_target {
+    vitx_score score;   /* never VITX_SCORE_AUTO */
+    int target, versus; /* classes; versus counts with VITX_SCORE_DIFFERENCE */
+} vx_target;
+
+/* Classes as asked for (VITX_AUTO: found in the logits [classes]). versus == target is VITX_INVALID, as
+ * is a difference of one class. */
+int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, const float *logits,
+                      int classes);
+/* The score of an answer, logits and probabilities [classes]. */
+double vx_target_value(vx_target t, const float *logits, const float *probabilities);
+/* d score / d logits [classes] into row. */
+void vx_target_seed(float *row, vx_target t, const float *probabilities, int classes);
+
+#endif
