@@ -20,6 +20,7 @@
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
 static const char *const fits[] = {"recipe", "squash", NULL};
+static const char *const gradients[] = {"auto", "keep", "recompute", NULL}; /* as vitx_gradients */
 
 static const struct option common_options[] = {
     {.name = "model",
@@ -75,8 +76,17 @@ static const struct option common_options[] = {
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, budget),
      .value = "BYTES",
-     .help = "memory for recorded attention, as 500M (default 1G)",
+     .help = "memory for recordings and gradients, as 500M (default 1G)",
      .more = "K, M and G stand for 1024, 1024^2 and 1024^3. Work that needs more is refused."},
+    {.name = "gradients",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct common, gradients),
+     .value = "auto|keep|recompute",
+     .choices = gradients,
+     .help = "what gradients read: kept, or computed again (default auto)",
+     .more = "keep takes memory within --budget; recompute a tenth of it, and one more forward. auto "
+             "keeps if there\n"
+             "is room."},
     {.name = "quiet",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct common, quiet),

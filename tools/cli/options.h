@@ -47,6 +47,7 @@ struct list {
 struct common {
     const char *model, *labels, *device, *precision;
     int threads, batch, fit; /* fit -1: the command's own default */
+    int gradients;           /* as vitx_gradients */
     size_t budget;
     bool quiet, verbose;
 };

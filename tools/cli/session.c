@@ -72,6 +72,7 @@ int session_start(struct session *session, const struct common *common, vitx_fit
     opts.max_batch = common->batch;
     opts.fit = common->fit < 0 ? fit : common->fit ? VITX_FIT_SQUASH : VITX_FIT_RECIPE;
     opts.trace_budget = common->budget;
+    opts.gradients = (vitx_gradients)common->gradients;
     const int status = vitx_context_create(&session->context, session->model, &opts);
     if (status == VITX_OK)
         return DONE;
