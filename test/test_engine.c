@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <vitx/vitx.h>
 
-#include "engine/context.h"
+#include "engine/pass.h"
 #include "util.h"
 
 static char folders[64][128];
@@ -141,8 +141,8 @@ START_TEST(test_forward__matches_float64)
     watch w = {c, folder, 0, n};
     c->progress = compare_block;
     c->progress_payload = &w;
-    vx_context_begin(c, 1);
-    ck_ok(vx_forward(c, n, &c->wish));
+    vx_context_begin(c, model->arch.depth);
+    ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
     ck_assert_int_eq(w.block, model->arch.depth);
     float *out = malloc(logits.count * sizeof *out);
     c->dev->cls->download(c->dev, out, c->act.logits, logits.count * sizeof *out);
@@ -511,22 +511,33 @@ START_TEST(test_context__bad_options)
         int code;
         const char *part;
     } rows[] = {
-        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
+          VITX_GRADIENTS_AUTO},
          VITX_DEVICE,
          "there are: cpu, ref"},
-        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
+          VITX_GRADIENTS_AUTO},
          VITX_DEVICE,
          "no precision \"f8\""},
-        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL},
+        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
+          VITX_GRADIENTS_AUTO},
          VITX_INVALID,
          "threads = 257"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL},
+        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL,
+          VITX_GRADIENTS_AUTO},
          VITX_INVALID,
          "max_batch = -1"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL},
+        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL,
+          VITX_GRADIENTS_AUTO},
          VITX_INVALID,
          "fit = 7"},
-        {{8, NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL}, VITX_INVALID, "struct_size is 8"},
+        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
+          (vitx_gradients)3},
+         VITX_INVALID,
+         "gradients = 3"},
+        {{8, NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO},
+         VITX_INVALID,
+         "struct_size is 8"},
     };
     vitx_model *model;
     vitx_context *c;
@@ -629,6 +640,8 @@ START_TEST(test_context__leaves_the_process_alone)
 {
     extern char **environ;
     const int before = count_threads();
+    const char *const threads = getenv("OPENBLAS_NUM_THREADS"), *const kernels =
+                                                                    getenv("OPENBLAS_CORETYPE");
     int variables = 0;
     for (char **e = environ; *e; e++)
         variables++;
@@ -648,8 +661,8 @@ START_TEST(test_context__leaves_the_process_alone)
     for (char **e = environ; *e; e++)
         after++;
     ck_assert_int_eq(after, variables);
-    ck_assert_ptr_null(getenv("OPENBLAS_NUM_THREADS"));
-    ck_assert_ptr_null(getenv("OPENBLAS_CORETYPE"));
+    ck_assert_ptr_eq(getenv("OPENBLAS_NUM_THREADS"), threads);
+    ck_assert_ptr_eq(getenv("OPENBLAS_CORETYPE"), kernels);
     vitx_image_free(image);
     vitx_context_free(c);
     vitx_model_free(model);

@@ -199,7 +199,9 @@ static void block_bwd(const mirror *m, int l)
     const vx_run *f = m->f;
     vx_plan *plan = m->plan;
     const vx_block_plan *b = &plan->blocks[l];
-    const bool further = l > plan->lowest || plan->pixels, dnorm1 = b->dtokens[VX_AT_NORM1] != NULL;
+    const bool dnorm1 = b->dtokens[VX_AT_NORM1] != NULL;
+    const bool further =
+        l > plan->lowest || plan->pixels || (l > 0 && plan->blocks[l - 1].dtokens[VX_AT_OUTPUT]);
     const bool class_only = vx_plan_class_only(plan, f->arch, l);
     const vx_kept kept = kept_of(m, l, class_only);
     const span s = span_of(m, class_only);

@@ -1,0 +1,439 @@
+/*
+ * test_backward.c: the backward pass against finite differences of a forward pass in double.
+ *
+ * The forward pass here is written anew, in double, plainly, from the same weights; a value anywhere in
+ * it (a pixel, a token behind norm1 or behind a block, an attention probability) can be moved a little.
+ * Tiny models of test/golden/models stand for every step that a model may have.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vitx/vitx.h>
+
+#include "engine/pass.h"
+#include "explain/score.h"
+#include "util.h"
+
+static const char *const folders[] = {
+    "vit-timm", "vit-timm-avg",        "vit-timm-avg-norm", "vit-timm-no-class-token",
+    "deit-hf",  "vit-timm-layerscale", "vit-timm-oblong",   "vit-hf-margin"};
+enum { FOLDERS = sizeof folders / sizeof folders[0] };
+
+/* ------------------------------------------------------------------ forward, in double ----- */
+
+typedef enum place { PIXEL, NORM1, OUTPUT, ATTENTION, NOWHERE } place;
+
+/* Adds `by` to element `index` of what lies at `where` in `block`. */
+typedef struct nudge {
+    place where;
+    int block;
+    size_t index;
+    double by;
+} nudge;
+
+static void push(const nudge *n, place where, int block, double *values)
+{
+    if (n->where == where && (where == PIXEL || n->block == block))
+        values[n->index] += n->by;
+}
+
+static double *numbers(size_t count)
+{
+    double *out = calloc(count, sizeof *out);
+    ck_assert_ptr_nonnull(out);
+    return out;
+}
+
+/* y[m,n] = x[m,k] W^T + bias */
+static void product(double *y, const double *x, const vx_weight *w, int m)
+{
+    const float *matrix = w->data;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < w->n; j++) {
+            double sum = w->bias ? w->bias[j] : 0;
+            for (int k = 0; k < w->k; k++)
+                sum += x[i * w->k + k] * matrix[j * w->k + k];
+            y[i * w->n + j] = sum;
+        }
+}
+
+static void norm(double *y, const double *x, const float *w, const float *b, double eps, int m,
+                 int n)
+{
+    for (int i = 0; i < m; i++, x += n, y += n) {
+        double mean = 0, var = 0;
+        for (int j = 0; j < n; j++)
+            mean += x[j] / n;
+        for (int j = 0; j < n; j++)
+            var += (x[j] - mean) * (x[j] - mean) / n;
+        for (int j = 0; j < n; j++)
+            y[j] = (x[j] - mean) / sqrt(var + eps) * w[j] + b[j];
+    }
+}
+
+static double activation(vx_act act, double x)
+{
+    switch (act) {
+    case VX_ACT_GELU:
+        return x / 2 * (1 + erf(x / sqrt(2)));
+    case VX_ACT_GELU_TANH:
+        return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    case VX_ACT_QUICK_GELU:
+        return x / (1 + exp(-1.702 * x));
+    case VX_ACT_RELU:
+        return x > 0 ? x : 0;
+    default:
+        return x;
+    }
+}
+
+static void embed(double *x, const vitx_context *c, const double *input, const nudge *n)
+{
+    const vx_arch *a = &c->arch;
+    const vx_weights *w = c->weights;
+    const int H = c->recipe.input_height, W = c->recipe.input_width, D = a->width;
+    const int patch = a->channels * a->patch_height * a->patch_width;
+    double *pixels = numbers((size_t)(a->channels * H * W)), *row = numbers((size_t)patch);
+    memcpy(pixels, input, (size_t)(a->channels * H * W) * sizeof *pixels);
+    push(n, PIXEL, 0, pixels);
+    for (int i = 0; i < a->prefix * D; i++)
+        x[i] = w->prefix[i];
+    for (int p = 0; p < a->grid_height * a->grid_width; p++) {
+        double *out = x + (a->prefix + p) * D;
+        for (int i = 0; i < patch; i++) {
+            const int ch = i / (a->patch_height * a->patch_width);
+            const int y =
+                i / a->patch_width % a->patch_height + p / a->grid_width * a->patch_height;
+            const int q = i % a->patch_width + p % a->grid_width * a->patch_width;
+            row[i] = pixels[(ch * H + y) * W + q];
+        }
+        product(out, row, &w->patch, 1);
+        for (int d = 0; d < D && w->pos; d++)
+            out[d] += w->pos[p * D + d];
+    }
+    if (w->norm_pre_w)
+        norm(x, x, w->norm_pre_w, w->norm_pre_b, (double)a->eps, vx_arch_tokens(a), D);
+    free(pixels);
+    free(row);
+}
+
+static void attend(double *out, const double *qkv, const vx_arch *a, int l, const nudge *n)
+{
+    const int T = vx_arch_tokens(a), E = a->head_width, A = a->heads * E;
+    double *p = numbers((size_t)(a->heads * T * T));
+    for (int h = 0; h < a->heads; h++)
+        for (int i = 0; i < T; i++) {
+            double *row = p + (h * T + i) * T, sum = 0;
+            for (int j = 0; j < T; j++) {
+                double score = 0;
+                for (int e = 0; e < E; e++)
+                    score += qkv[i * 3 * A + h * E + e] * qkv[j * 3 * A + A + h * E + e];
+                sum += row[j] = exp(score / sqrt(E));
+            }
+            for (int j = 0; j < T; j++)
+                row[j] /= sum;
+        }
+    push(n, ATTENTION, l, p);
+    for (int i = 0; i < T; i++)
+        for (int k = 0; k < A; k++) {
+            double sum = 0;
+            for (int j = 0; j < T; j++)
+                sum += p[(k / E * T + i) * T + j] * qkv[j * 3 * A + 2 * A + k];
+            out[i * A + k] = sum;
+        }
+    free(p);
+}
+
+static void block(double *x, const vitx_context *c, int l, const nudge *n)
+{
+    const vx_arch *a = &c->arch;
+    const vx_block_weights *w = &c->weights->blocks[l];
+    const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = a->hidden;
+    double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
+    double *out = numbers((size_t)(T * D));
+    norm(y, x, w->norm1_w, w->norm1_b, (double)a->eps, T, D);
+    push(n, NORM1, l, y);
+    product(wide, y, &w->qkv, T);
+    attend(y, wide, a, l, n);
+    product(out, y, &w->proj, T);
+    for (int i = 0; i < T * D; i++)
+        x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
+    norm(y, x, w->norm2_w, w->norm2_b, (double)a->eps, T, D);
+    product(wide, y, &w->fc1, T);
+    for (int i = 0; i < T * F; i++)
+        wide[i] = activation(a->act, wide[i]);
+    product(out, wide, &w->fc2, T);
+    for (int i = 0; i < T * D; i++)
+        x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);
+    push(n, OUTPUT, l, x);
+    free(y);
+    free(wide);
+    free(out);
+}
+
+/* score of the answer to input [C,H,W]. */
+static double score_of(const vitx_context *c, const double *input, vx_target target, nudge n)
+{
+    const vx_arch *a = &c->arch;
+    const vx_weights *w = c->weights;
+    const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
+    double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)D), *z = numbers((size_t)K);
+    embed(x, c, input, &n);
+    for (int l = 0; l < a->depth; l++)
+        block(x, c, l, &n);
+    if (w->norm_w)
+        norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
+    for (int t = a->pool == VX_POOL_AVG ? a->prefix : 0; t < (a->pool == VX_POOL_AVG ? T : 1); t++)
+        for (int d = 0; d < D; d++)
+            pooled[d] += x[t * D + d] / (a->pool == VX_POOL_AVG ? T - a->prefix : 1);
+    if (w->fc_norm_w)
+        norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
+    product(z, pooled, &w->head, 1);
+    double sum = 0, value = z[target.target];
+    for (int k = 0; k < K; k++)
+        sum += exp(z[k] - z[target.target]);
+    if (target.score == VITX_SCORE_PROBABILITY)
+        value = 1 / sum;
+    if (target.score == VITX_SCORE_DIFFERENCE)
+        value -= z[target.versus];
+    free(x);
+    free(pooled);
+    free(z);
+    return value;
+}
+
+/* ------------------------------------------------------------------ the backward pass ------ */
+
+enum { BATCH = 2, TARGETS = 3 };
+static const vx_target targets[TARGETS] = {{VITX_SCORE_LOGIT, 2, VITX_AUTO},
+                                           {VITX_SCORE_PROBABILITY, 5, VITX_AUTO},
+                                           {VITX_SCORE_DIFFERENCE, 0, 6}};
+
+typedef struct bench {
+    vitx_model *model;
+    vitx_context *c;
+    double *input; /* [BATCH,C,H,W] */
+    size_t input_count;
+} bench;
+
+static bench open_bench(const char *folder, const char *device, vitx_gradients gradients)
+{
+    char path[80];
+    bench b;
+    rng r = {7};
+    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
+    snprintf(path, sizeof path, "test/golden/models/%s", folder);
+    ck_ok(vitx_model_open(&b.model, path, NULL));
+    opts.device = device;
+    opts.threads = 2;
+    opts.max_batch = BATCH;
+    opts.gradients = gradients;
+    ck_ok(vitx_context_create(&b.c, b.model, &opts));
+    b.input_count = vx_context_input_count(b.c);
+    b.input = numbers(BATCH * b.input_count);
+    for (size_t i = 0; i < BATCH * b.input_count; i++)
+        b.input[i] = (double)(b.c->host_input[i] = rng_normal(&r));
+    return b;
+}
+
+static void close_bench(bench *b)
+{
+    vitx_context_free(b->c);
+    vitx_model_free(b->model);
+    free(b->input);
+}
+
+/* Everything that a plan can hold of gradients. */
+static void need_everything(vx_plan *plan)
+{
+    vx_plan_clear(plan);
+    plan->targets = TARGETS;
+    plan->pixels = true;
+    vx_plan_need_dattention(plan, 0, plan->depth - 1, VX_DKEEP_ALL, VX_PRODUCT_RELU_MEAN);
+    for (int l = 0; l < plan->depth; l++)
+        for (int at = 0; at < VX_AT_COUNT; at++)
+            vx_plan_need_dtokens(plan, l, (vx_at)at);
+}
+
+static void run_pass(bench *b, vx_plan *plan)
+{
+    vitx_context *c = b->c;
+    const size_t k = (size_t)c->arch.classes;
+    const vx_pass pass = {.act = &c->act, .plan = plan, .batch = BATCH};
+    float *seeds = calloc(BATCH * TARGETS * k, sizeof *seeds);
+    ck_ok(vx_context_place(c, plan, &c->trace, BATCH));
+    c->dev->cls->upload(c->dev, c->act.input, c->host_input,
+                        BATCH * b->input_count * sizeof(float));
+    vx_context_begin(c, 1);
+    ck_ok(vx_pass_forward(c, &pass));
+    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, BATCH));
+    for (size_t i = 0; i < BATCH; i++)
+        for (size_t t = 0; t < TARGETS; t++)
+            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
+                           (int)k);
+    c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
+    ck_ok(vx_pass_backward(c, &pass));
+    free(seeds);
+}
+
+/* Where a gradient lies in the plan, and how many values one has. */
+static const float *gradient_at(const vitx_context *c, const vx_plan *plan, place where, int l,
+                                size_t *count)
+{
+    const vx_arch *a = &c->arch;
+    const size_t t = (size_t)vx_arch_tokens(a);
+    const vx_block_plan *b = &plan->blocks[l];
+    *count = where == PIXEL       ? vx_context_input_count(c)
+             : where == ATTENTION ? (size_t)a->heads * t * t
+                                  : t * (size_t)a->width;
+    return where == PIXEL       ? plan->dinput
+           : where == ATTENTION ? b->dattention
+                                : b->dtokens[where == NORM1 ? VX_AT_NORM1 : VX_AT_OUTPUT];
+}
+
+/* Some values of one gradient against central differences; the scale is its largest value. */
+static void check_gradient(const bench *b, const vx_plan *plan, place where, int l, rng *r,
+                           const char *folder)
+{
+    enum { SAMPLES = 12 };
+    const double step = 1e-6; /* small beside the distance to a kink of relu */
+    vitx_context *c = b->c;
+    size_t count;
+    const float *all = gradient_at(c, plan, where, l, &count);
+    float *one = malloc(count * sizeof *one);
+    for (int picture = 0; picture < BATCH; picture++)
+        for (int t = 0; t < TARGETS; t++) {
+            double largest = 0;
+            c->dev->cls->download(c->dev, one, all + (size_t)(picture * TARGETS + t) * count,
+                                  count * sizeof *one);
+            for (size_t i = 0; i < count; i++)
+                largest = fmax(largest, fabs((double)one[i]));
+            for (int s = 0; s < SAMPLES; s++) {
+                nudge n = {where, l, (size_t)rng_next(r) % count, step};
+                if (s < 4 && where != PIXEL) /* the class token's row, which most goes through */
+                    n.index = (size_t)rng_next(r) % (size_t)c->arch.width;
+                const double *x = b->input + (size_t)picture * b->input_count;
+                const double up = score_of(c, x, targets[t], n);
+                n.by = -step;
+                const double expected = (up - score_of(c, x, targets[t], n)) / (2 * step);
+                ck_assert_msg(fabs((double)one[n.index] - expected) <=
+                                  TOL_GRADIENT * largest + 1e-9,
+                              "%s: place %d block %d picture %d target %d [%zu]: %g, expected %g "
+                              "(largest %g)",
+                              folder, (int)where, l, picture, t, n.index, (double)one[n.index],
+                              expected, largest);
+            }
+        }
+    free(one);
+}
+
+START_TEST(test_backward__is_the_slope_of_a_forward_in_double)
+{
+    static const vitx_gradients how[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
+    const char *folder = folders[_i / 4];
+    bench b = open_bench(folder, _i % 2 ? "cpu" : "ref", how[_i / 2 % 2]);
+    rng r = {5};
+    vx_plan *plan = &b.c->need;
+    need_everything(plan);
+    run_pass(&b, plan);
+    /* The forward in double is the same function. */
+    const nudge none = {NOWHERE, 0, 0, 0};
+    for (int t = 0; t < TARGETS; t++)
+        ck_assert_double_eq_tol(
+            score_of(b.c, b.input, targets[t], none),
+            vx_target_value(targets[t], b.c->host_logits, b.c->host_probabilities), 1e-4);
+    check_gradient(&b, plan, PIXEL, 0, &r, folder);
+    for (int l = 0; l < plan->depth; l++) {
+        check_gradient(&b, plan, NORM1, l, &r, folder);
+        check_gradient(&b, plan, OUTPUT, l, &r, folder);
+        check_gradient(&b, plan, ATTENTION, l, &r, folder);
+    }
+    close_bench(&b);
+}
+END_TEST
+
+/* One need alone gives what it gives among all others: where the pass stops changes nothing. */
+START_TEST(test_backward__stops_where_the_need_stops)
+{
+    bench b = open_bench(folders[_i], "cpu", VITX_GRADIENTS_AUTO);
+    vitx_context *c = b.c;
+    const int depth = c->arch.depth;
+    vx_plan all;
+    vx_block trace = c->trace;
+    ck_ok(vx_plan_create(&all, &c->arch, &c->hooks));
+    need_everything(&all);
+    run_pass(&b, &all);
+    trace = c->trace; /* kept while the others run in memory of their own */
+    c->trace = (vx_block){0};
+    for (int where = NORM1; where <= ATTENTION; where++)
+        for (int l = 0; l < depth; l++) {
+            size_t count;
+            vx_plan *plan = &c->need;
+            vx_plan_clear(plan);
+            plan->targets = TARGETS;
+            if (where == ATTENTION)
+                vx_plan_need_dattention(plan, l, l, VX_DKEEP_ALL, VX_PRODUCT_RELU_MEAN);
+            else
+                vx_plan_need_dtokens(plan, l, where == NORM1 ? VX_AT_NORM1 : VX_AT_OUTPUT);
+            run_pass(&b, plan);
+            ck_assert_int_eq(plan->lowest, where == OUTPUT ? l + 1 : l);
+            const float *one = gradient_at(c, plan, (place)where, l, &count);
+            const float *whole = gradient_at(c, &all, (place)where, l, &count);
+            ck_assert_double_lt(max_error_ff(one, whole, BATCH * TARGETS * count), 1e-6);
+        }
+    c->dev->cls->mem_free(trace.memory, &c->env);
+    vx_plan_dispose(&all, &c->hooks);
+    close_bench(&b);
+}
+END_TEST
+
+/* The product kept instead of the gradient is the product of what is kept whole. */
+START_TEST(test_backward__keeps_products)
+{
+    bench b = open_bench("vit-timm", _i ? "cpu" : "ref", VITX_GRADIENTS_AUTO);
+    vitx_context *c = b.c;
+    const int depth = c->arch.depth, heads = c->arch.heads, t = vx_arch_tokens(&c->arch);
+    const size_t tt = (size_t)(t * t);
+    for (int kind = 0; kind < 2; kind++) {
+        vx_plan *plan = &c->need;
+        float *expected = malloc(BATCH * TARGETS * tt * sizeof *expected);
+        float *found = malloc(BATCH * TARGETS * tt * sizeof *found);
+        float *space = c->dev->cls->mem_alloc(BATCH * TARGETS * tt * sizeof *space, &c->env);
+        for (int l = 0; l < depth; l++) {
+            vx_plan_clear(plan);
+            plan->targets = TARGETS;
+            vx_plan_need_dattention(plan, l, l, VX_DKEEP_ALL, (vx_product)kind);
+            run_pass(&b, plan);
+            c->dev->ops.attn_product(c->dev, space, plan->attention[l].data,
+                                     plan->blocks[l].dattention, (vx_product)kind, -1, BATCH,
+                                     TARGETS, heads, t);
+            c->dev->cls->download(c->dev, expected, space, BATCH * TARGETS * tt * sizeof *space);
+            vx_plan_clear(plan);
+            plan->targets = TARGETS;
+            vx_plan_need_dattention(plan, l, l, VX_DKEEP_PRODUCT, (vx_product)kind);
+            run_pass(&b, plan);
+            c->dev->cls->download(c->dev, found, plan->blocks[l].dattention,
+                                  BATCH * TARGETS * tt * sizeof *found);
+            ck_assert_double_lt(max_error_ff(found, expected, BATCH * TARGETS * tt), 1e-6);
+        }
+        c->dev->cls->mem_free(space, &c->env);
+        free(expected);
+        free(found);
+    }
+    close_bench(&b);
+}
+END_TEST
+
+static Suite *backward_suite(void)
+{
+    Suite *suite = suite_create("backward");
+    TCase *tcase = tcase_create("backward");
+    tcase_add_loop_test(tcase, test_backward__is_the_slope_of_a_forward_in_double, 0, 4 * FOLDERS);
+    tcase_add_loop_test(tcase, test_backward__stops_where_the_need_stops, 0, FOLDERS);
+    tcase_add_loop_test(tcase, test_backward__keeps_products, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+VX_TEST_MAIN(backward_suite)
