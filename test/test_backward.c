@@ -425,6 +425,130 @@ START_TEST(test_backward__keeps_products)
 }
 END_TEST
 
+/* A view's values as the plan of another context has them. */
+static void check_view(const vitx_view *view, const bench *b, const float *expected, int64_t first)
+{
+    vitx_context *c = b->c;
+    size_t count = 1;
+    for (int axis = 0; axis < view->rank; axis++)
+        count *= (size_t)view->shape[axis];
+    ck_assert_int_eq(view->shape[0], first);
+    ck_assert_int_eq(view->dtype, VITX_F32);
+    ck_assert_int_eq(view->stride[view->rank - 1], 1);
+    float *host = malloc(count * sizeof *host);
+    c->dev->cls->download(c->dev, host, expected, count * sizeof *host);
+    ck_assert_double_lt(max_error_ff(view->data, host, count), 1e-6);
+    free(host);
+}
+
+/* The public face gives what the plan holds, on devices that the host can and cannot read. */
+START_TEST(test_backward__views)
+{
+    const char *device = _i ? "cpu" : "ref";
+    bench b = open_bench("vit-timm", device, VITX_GRADIENTS_AUTO),
+          other = open_bench("vit-timm", device, VITX_GRADIENTS_AUTO);
+    vitx_context *c = b.c;
+    const int k = c->arch.classes, depth = c->arch.depth;
+    const int n = BATCH * TARGETS;
+    vitx_image *image;
+    vitx_view view;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    float *seeds = calloc((size_t)(n * k), sizeof *seeds);
+    ck_ok(vitx_image_open(&image, "test/golden/models/picture.png"));
+    const vitx_image *const images[BATCH] = {image, image};
+    ck_ok(vitx_forward(c, images, BATCH));
+    ck_fails(vitx_backward(c, seeds), VITX_INVALID, "did not ask for gradients");
+    trace.gradients = VITX_GRADIENT_ANY;
+    ck_fails(vitx_context_set_trace(c, &trace), VITX_INVALID, "targets = 0");
+    trace.targets = TARGETS;
+    ck_ok(vitx_context_set_trace(c, &trace));
+    ck_fails(vitx_backward(c, seeds), VITX_INVALID, "nothing to view");
+    ck_ok(vitx_forward(c, images, BATCH));
+    ck_fails(vitx_input_gradient(&view, c), VITX_INVALID, "vitx_backward has not run");
+    for (int i = 0; i < BATCH; i++)
+        for (int t = 0; t < TARGETS; t++)
+            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
+                           k);
+    seeds[0] = NAN;
+    ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
+    seeds[0] = 0;
+    ck_ok(vitx_backward(c, seeds));
+
+    memcpy(other.c->host_input, c->host_input, BATCH * b.input_count * sizeof(float));
+    vx_plan *plan = &other.c->need;
+    need_everything(plan);
+    run_pass(&other, plan);
+    ck_ok(vitx_input_gradient(&view, c));
+    check_view(&view, &other, plan->dinput, n);
+    for (int l = 0; l < depth; l++) {
+        ck_ok(vitx_attention_gradient(&view, c, l));
+        ck_assert_int_eq(view.shape[1], c->arch.heads);
+        check_view(&view, &other, plan->blocks[l].dattention, n);
+        for (int at = 0; at < VX_AT_COUNT; at++) {
+            ck_ok(vitx_tokens_gradient(&view, c, l, (vitx_tokens_at)at));
+            ck_assert_int_eq(view.rank, 3);
+            check_view(&view, &other, plan->blocks[l].dtokens[at], n);
+            ck_ok(vitx_tokens(&view, c, l, (vitx_tokens_at)at));
+            ck_assert_int_eq(view.shape[0], BATCH);
+        }
+    }
+    ck_fails(vitx_attention_gradient(&view, c, depth), VITX_INVALID, "out of range");
+    ck_fails(vitx_tokens(&view, c, 0, (vitx_tokens_at)2), VITX_INVALID, "at = 2");
+    free(seeds);
+    vitx_image_free(image);
+    close_bench(&b);
+    close_bench(&other);
+}
+END_TEST
+
+/* The bytes told beforehand are those taken; a budget between the two ways makes it recompute. */
+START_TEST(test_backward__bytes)
+{
+    vitx_model *model;
+    vitx_context *c;
+    size_t keep = 0, again = 0, bytes;
+    vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    vitx_image *image;
+    vitx_map *maps[2];
+    opts.method = "generic";
+    o.threads = 1;
+    ck_ok(vitx_image_open(&image, "test/golden/models/picture.png"));
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", NULL));
+    for (int how = 0; how < 4; how++) { /* keep, recompute, auto with little, too little */
+        o.gradients = how == 0   ? VITX_GRADIENTS_KEEP
+                      : how == 1 ? VITX_GRADIENTS_RECOMPUTE
+                                 : VITX_GRADIENTS_AUTO;
+        o.trace_budget = how == 2 ? again : how == 3 ? again - 1 : 0;
+        ck_ok(vitx_context_create(&c, model, &o));
+        ck_ok(vitx_explain_bytes(&bytes, c, &opts, 1));
+        *(how == 0 ? &keep : how == 1 ? &again : &bytes) = bytes;
+        if (how == 3) {
+            ck_fails(vitx_explain(&maps[1], c, image, &opts), VITX_NOMEM, "the budget is");
+            ck_assert_ptr_null(maps[1]);
+        } else {
+            ck_ok(vitx_explain(&maps[how > 0], c, image, &opts));
+            ck_ok(vitx_context_get_info(&info, c));
+            ck_assert_uint_eq(info.trace_bytes, bytes);
+        }
+        if (how == 2)
+            ck_assert_uint_eq(bytes, again);
+        if (how == 1)
+            ck_assert_uint_lt(again, keep);
+        if (how == 1 || how == 2) {
+            ck_assert_double_lt(
+                max_error_ff(vitx_map_values(maps[1]), vitx_map_values(maps[0]), 25), 1e-6);
+            vitx_map_free(maps[1]);
+        }
+        vitx_context_free(c);
+    }
+    vitx_map_free(maps[0]);
+    vitx_image_free(image);
+    vitx_model_free(model);
+}
+END_TEST
+
 static Suite *backward_suite(void)
 {
     Suite *suite = suite_create("backward");
@@ -432,6 +556,8 @@ static Suite *backward_suite(void)
     tcase_add_loop_test(tcase, test_backward__is_the_slope_of_a_forward_in_double, 0, 4 * FOLDERS);
     tcase_add_loop_test(tcase, test_backward__stops_where_the_need_stops, 0, FOLDERS);
     tcase_add_loop_test(tcase, test_backward__keeps_products, 0, 2);
+    tcase_add_loop_test(tcase, test_backward__views, 0, 2);
+    tcase_add_test(tcase, test_backward__bytes);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -158,6 +158,15 @@ typedef enum vitx_fuse { VITX_FUSE_MEAN = 0, VITX_FUSE_MAX = 1, VITX_FUSE_MIN = 
 /** For layer and head: each of them, as a leading axis of the map. */
 #define VITX_ALL (-2)
 
+/** What vitx_backward() is to find gradients of; sums of these. Tokens come with their activations. */
+typedef enum vitx_gradient {
+    VITX_GRADIENT_ATTENTION = 1, /**< each recorded block's attention probabilities             */
+    VITX_GRADIENT_NORM1 = 2,     /**< what its first norm gives                                 */
+    VITX_GRADIENT_OUTPUT = 4,    /**< the tokens behind it                                      */
+    VITX_GRADIENT_INPUT = 8,     /**< the normalised input                                      */
+    VITX_GRADIENT_ANY = 15
+} vitx_gradient;
+
 typedef struct vitx_trace_opts {
     size_t struct_size;
     vitx_record record;
@@ -168,12 +177,17 @@ typedef struct vitx_trace_opts {
     const int *layers; /**< blocks to record, any order; NULL: all. Copied                      */
     int layer_count;
     vitx_dtype storage; /**< VITX_F32, or VITX_F16 for half the memory                          */
+    int gradients;      /**< sum of vitx_gradient, for the blocks in `layers`; 0: none. Blocks that
+                             the backward pass goes through keep their attention whole, in f32  */
+    int targets;        /**< gradients of each picture that vitx_backward() runs at once, 1 to
+                             1024; 0 without gradients                                          */
 } vitx_trace_opts;
 
-#define VITX_TRACE_OPTS_INIT { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32 }
+#define VITX_TRACE_OPTS_INIT { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32, 0, 0 }
 VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 
-/** The bytes that recording takes for `batch` pictures, without allocating anything. */
+/** The bytes that recording takes for `batch` pictures, and with gradients (kept, not recomputed) the
+ * backward pass, without allocating anything. */
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
                               int batch);
 
@@ -194,6 +208,39 @@ VITX_API int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts
  * @return VITX_OK, VITX_INVALID (the layer was not recorded)
  */
 VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
+
+/* ------------------------------------------------------------------ gradients -------------- */
+
+/**
+ * The backward pass of the last vitx_forward(): from gradients of the logits, any linear combination
+ * of which is a score, to what vitx_context_set_trace() asked for in `gradients`. It stops where
+ * nothing below is wanted. May be called again with other dlogits.
+ *
+ * @param dlogits  [n, targets, K], n pictures of the last vitx_forward(): d score / d logit. A logit k:
+ *                 1 at k, else 0. A probability p_k: p_k ((j == k) - p_j) at j
+ * @return VITX_OK, VITX_INVALID (nothing ran, no gradients asked for, a number that is not finite),
+ *         VITX_CANCELLED, VITX_DEVICE
+ */
+VITX_API int vitx_backward(vitx_context *context, const float *dlogits);
+
+/** Where in a block tokens are looked at. */
+typedef enum vitx_tokens_at {
+    VITX_AT_NORM1 = 0, /**< what the block's first norm gives                                   */
+    VITX_AT_OUTPUT = 1 /**< behind the block, residual added                                    */
+} vitx_tokens_at;
+
+/**
+ * Views of what the last vitx_backward() left behind, f32; gradient g = i*targets + k belongs to
+ * target k of picture i. Valid as vitx_attention()'s, and until the next vitx_backward().
+ * Attention: [n*targets, H, T, T]; tokens: [n*targets, T, D]; input: [n*targets, 3, H, W].
+ *
+ * @return VITX_OK, VITX_INVALID (not asked for, or vitx_backward() has not run)
+ */
+VITX_API int vitx_attention_gradient(vitx_view *out, vitx_context *context, int layer);
+VITX_API int vitx_tokens_gradient(vitx_view *out, vitx_context *context, int layer, vitx_tokens_at at);
+VITX_API int vitx_input_gradient(vitx_view *out, vitx_context *context);
+/** Tokens themselves, f32 [n, T, D], of blocks whose gradients at that place were asked for. */
+VITX_API int vitx_tokens(vitx_view *out, vitx_context *context, int layer, vitx_tokens_at at);
 
 #ifdef __cplusplus
 }

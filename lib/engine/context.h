@@ -78,9 +78,10 @@ struct vitx_context {
     bool recompute; /* how gradients are made, where the caller said  */
     bool keep;
     vx_variants variants;
-    vx_block work;   /* memory of the explain methods                  */
-    vx_block mirror; /* recorded attention, where the host cannot read the device    */
-    int recorded;    /* pictures of the last vitx_forward whose views are valid; 0: none */
+    vx_block work;       /* memory of the explain methods                  */
+    vx_block mirror;     /* recorded attention, where the host cannot read the device    */
+    int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
+    bool differentiated; /* vitx_backward has run on them */
 };
 
 /* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */

@@ -158,8 +158,13 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     vx_block_plan *b = &plan->blocks[l];
     const size_t pictures = (size_t)batch, t = (size_t)vx_arch_tokens(arch);
     const size_t gradients = pictures * (size_t)plan->targets;
-    if (l >= plan->kept_from && !plan->recompute)
+    if (b->raised)
+        *r = b->asked;
+    b->raised = l >= plan->kept_from && !plan->recompute;
+    if (b->raised) {
+        b->asked = *r;
         *r = (vx_recorded){.keep = VX_KEEP_ALL};
+    }
     if (r->keep != VX_KEEP_NONE) {
         r->batch = batch;
         r->heads = arch->heads;

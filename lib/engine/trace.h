@@ -55,6 +55,8 @@ typedef struct vx_block_plan {
     vx_product product;
     float *dattention;
     vx_kept kept;
+    bool raised; /* placing made the block's record hold everything for the backward pass... */
+    vx_recorded asked; /* ... where this is what the needs asked for                             */
 } vx_block_plan;
 
 typedef struct vx_plan {
