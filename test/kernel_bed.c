@@ -197,6 +197,19 @@ void check_close(const float *a, const float *b, size_t n, double tolerance, dou
     }
 }
 
+double product_error(const float *a, const float *b, size_t n)
+{
+    double error = 0, power = (double)n;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)a[i] - (double)b[i];
+        if (!(fabs(d) < 1e30))
+            return INFINITY;
+        error += d * d;
+        power += (double)b[i] * (double)b[i];
+    }
+    return error / power;
+}
+
 const char *say(const bed *b, const char *format, ...)
 {
     static char line[400];

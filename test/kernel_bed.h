@@ -80,11 +80,19 @@ vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, 
 void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,
                  const char *what);
 
+/* nmse_ff, but a single element may be small because its terms cancel: they are of size 1. */
+double product_error(const float *a, const float *b, size_t n);
+
 /* "cpu, avx2, 3 threads: ..." in a buffer that the next call reuses. */
 const char *say(const bed *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 enum { SIZES = 5 };
 extern const int sizes[SIZES]; /* odd ones, rising */
+
+/* test_softmax__matches_reference and so on: the operation of one bed against the reference. */
+#define VX_OP(name, args) void test_##name##__matches_reference(int index);
+#include "kernels/ops.def"
+#undef VX_OP
 
 /* test_kernels --bench: times what holds the word in its name or version (kernel_bench.c). */
 int kernel_bench(const char *word);

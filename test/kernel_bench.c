@@ -254,15 +254,15 @@ static void time_attention(vx_device *dev, const char *version, int threads)
     float *record = malloc(sizeof *record * 12 * 197 * 197);
     for (size_t i = 0; record && i < sizeof rows / sizeof *rows; i++) {
         job j = {.dev = dev, .ops = &dev->ops, .call = call_attention, .what = rows[i].what};
-        j.attention = (vx_attention){bench_y,
-                                     bench_x,
-                                     0.125f,
-                                     rows[i].batch,
-                                     197,
-                                     rows[i].heads,
-                                     64,
-                                     {record, rows[i].keep, rows[i].store, VX_FUSE_MEAN, 0, 0,
-                                      rows[i].batch, rows[i].heads, 197}};
+        j.attention = (vx_attention){.y = bench_y,
+                                     .qkv = bench_x,
+                                     .scale = 0.125f,
+                                     .batch = rows[i].batch,
+                                     .tokens = 197,
+                                     .heads = rows[i].heads,
+                                     .head_width = 64,
+                                     .record = {record, rows[i].keep, rows[i].store, VX_FUSE_MEAN,
+                                                0, 0, rows[i].batch, rows[i].heads, 197}};
         j.flops = 4.0 * rows[i].batch * rows[i].heads * 197 * 197 * 64;
         report(version, threads, &j);
     }

@@ -6,7 +6,9 @@
  *     test_kernels --bench          times every operation and version (make bench)
  *     test_kernels --bench linear   those whose name or version holds a word
  *
- * A row of ops.def needs a test_<operation>__matches_reference here, or this file does not compile.
+ * Every row of ops.def has its test_<operation>__matches_reference, or this program does not link:
+ * here those of the forward pass and of attention's records, in kernel_bwd.c those of gradients, in
+ * kernel_maps.c what methods make of them.
  */
 #include <math.h>
 #include <stdio.h>
@@ -39,18 +41,17 @@ static void softmax_case(bed *b, rng *r, int m, int n, enum kind kind)
     free_outputs();
 }
 
-START_TEST(test_softmax__matches_reference)
+void test_softmax__matches_reference(int index)
 {
     bed b;
     rng r = {1};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < SIZES; i++)
         for (int kind = 0; kind < KINDS; kind++)
             softmax_case(&b, &r, QUICK ? 40 : 3 + 60 * (i == 4), sizes[i], (enum kind)kind);
     bed_close(&b);
 }
-END_TEST
 
 START_TEST(test_softmax__keeps_nan_and_infinities)
 {
@@ -104,11 +105,11 @@ static void layernorm_case(bed *b, rng *r, int m, int n, enum kind kind, int pad
     free_outputs();
 }
 
-START_TEST(test_layernorm__matches_reference)
+void test_layernorm__matches_reference(int index)
 {
     bed b;
     rng r = {2};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < SIZES; i++)
         for (int kind = 0; kind < KINDS; kind++)
@@ -119,16 +120,15 @@ START_TEST(test_layernorm__matches_reference)
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]));
     bed_close(&b);
 }
-END_TEST
 
-START_TEST(test_activate__matches_reference)
+void test_activate__matches_reference(int index)
 {
     static const float special[] = {0,   -0.0f,    1,         -1,    30,     -30,     88,
                                     -88, 1e-40f,   -1e-40f,   1e30f, -1e30f, 3.4e38f, -3.4e38f,
                                     NAN, INFINITY, -INFINITY, 14.4f, -14.6f, -13.0f};
     bed b;
     rng r = {3};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int act = 0; act < VX_ACT_COUNT; act++)
         for (int i = 0; i < SIZES + 1; i++) {
@@ -149,7 +149,6 @@ START_TEST(test_activate__matches_reference)
         }
     bed_close(&b);
 }
-END_TEST
 
 /* Every 1009th float: erf to 1e-6 absolute, GELU to 1e-6 relative down to -13 (1e-5 where
  * there is no fused multiply-add). */
@@ -186,20 +185,6 @@ START_TEST(test_activate__gelu_is_accurate_over_all_floats)
 END_TEST
 
 /* ------------------------------------------------------------------------------- linear ---- */
-
-/* nmse_ff, but a single element may be small because its terms cancel: they are of size 1. */
-static double product_error(const float *a, const float *b, size_t n)
-{
-    double error = 0, power = (double)n;
-    for (size_t i = 0; i < n; i++) {
-        const double d = (double)a[i] - (double)b[i];
-        if (!(fabs(d) < 1e30))
-            return INFINITY;
-        error += d * d;
-        power += (double)b[i] * (double)b[i];
-    }
-    return error / power;
-}
 
 enum { BIAS = 1, GAMMA = 2, RESIDUAL = 4, IN_PLACE = 8 };
 
@@ -252,7 +237,7 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     free_outputs();
 }
 
-START_TEST(test_linear__matches_reference)
+void test_linear__matches_reference(int index)
 {
     static const int parts[] = {0,
                                 BIAS,
@@ -263,7 +248,7 @@ START_TEST(test_linear__matches_reference)
                                 BIAS | GAMMA | RESIDUAL | IN_PLACE};
     bed b;
     rng r = {4};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < (QUICK ? 40 : 200); i++) {
         const int m = sizes[rng_int(&r, 0, SIZES - 1)], n = sizes[rng_int(&r, 0, SIZES - 1)];
@@ -276,7 +261,6 @@ START_TEST(test_linear__matches_reference)
         linear_case(&b, &r, 500, 700, 64, VX_ACT_GELU, BIAS | GAMMA | RESIDUAL | IN_PLACE, 1);
     bed_close(&b);
 }
-END_TEST
 
 /* Against loops written here, so that the reference is not its own witness. */
 START_TEST(test_linear__reference_is_the_formula)
@@ -353,11 +337,11 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
     free_outputs();
 }
 
-START_TEST(test_patch_embed__matches_reference)
+void test_patch_embed__matches_reference(int index)
 {
     bed b;
     rng r = {6};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     patch_embed_case(&b, &r, 1, 64, 48, 16, 16, 33, 1, 1);
     patch_embed_case(&b, &r, 3, 50, 61, 16, 8, 40, 2, 1);
@@ -365,7 +349,6 @@ START_TEST(test_patch_embed__matches_reference)
     patch_embed_case(&b, &r, 1, 16, 16, 16, 16, 7, 5, 0);
     bed_close(&b);
 }
-END_TEST
 
 /* ---------------------------------------------------------------------------- attention ---- */
 
@@ -406,16 +389,40 @@ static void check_record(const vx_recorded *a, const vx_recorded *b, const char 
     }
 }
 
-static void attention_case(bed *b, rng *r, vx_recorded record, int e)
+/* Rows of y beyond the queries are not written, as what the reference left. */
+static void check_attended(const float *y, const float *expected, const vx_attention *a,
+                           const char *what)
+{
+    const size_t d = (size_t)(a->heads * a->head_width);
+    for (int b = 0; b < a->batch; b++) {
+        const int row = a->starts ? a->starts[b] : b * a->tokens;
+        const int tokens = a->starts ? a->starts[b + 1] - row : a->tokens;
+        const int queries = a->queries > 0 && a->queries < tokens ? a->queries : tokens;
+        const size_t at = (size_t)row * d, n = (size_t)queries * d;
+        expect(product_error(y + at, expected + at, n) < TOL_NMSE, "%s: sequence %d", what, b);
+        for (size_t i = n; i < (size_t)tokens * d; i++)
+            expect(untouched(y[at + i]), "%s: wrote the row of no query", what);
+    }
+}
+
+static void attention_case(bed *b, rng *r, vx_recorded record, int e, int queries)
 {
     const size_t d = (size_t)(record.heads * e), rows = (size_t)(record.batch * record.tokens);
     const size_t count = rows * d;
-    const char *what = say(b, "attention B%d T%d H%d E%d keep %d store %d fuse %d query %d",
-                           record.batch, record.tokens, record.heads, e, (int)record.keep,
-                           (int)record.store, (int)record.fuse, record.query);
+    const char *what =
+        say(b, "attention B%d T%d H%d E%d keep %d store %d fuse %d query %d, %d queries",
+            record.batch, record.tokens, record.heads, e, (int)record.keep, (int)record.store,
+            (int)record.fuse, record.query, queries);
     float *qkv = input(r, rows * 3 * d, NORMAL), *expected = output_f32(count);
-    vx_attention a = {
-        expected, qkv, 1 / sqrtf((float)e), record.batch, record.tokens, record.heads, e, record};
+    vx_attention a = {.y = expected,
+                      .qkv = qkv,
+                      .scale = 1 / sqrtf((float)e),
+                      .batch = record.batch,
+                      .tokens = record.tokens,
+                      .heads = record.heads,
+                      .head_width = e,
+                      .record = record,
+                      .queries = queries};
     a.record.data = record.keep ? output(record_bytes(&record)) : NULL;
     vx_attention_ref(NULL, &a);
     const vx_recorded reference = a.record;
@@ -427,7 +434,7 @@ static void attention_case(bed *b, rng *r, vx_recorded record, int e)
         b->dev->ops.attention(b->dev, &a);
     }
     check_guards(what);
-    expect(product_error(y[0], expected, count) < TOL_NMSE, "%s", what);
+    check_attended(y[0], expected, &a, what);
     check_record(&a.record, &reference, what);
     expect(memcmp(y[0], y[1], count * sizeof(float)) == 0, "%s: two runs differ", what);
     ck_assert(!record.keep || memcmp(data[0], data[1], record_bytes(&record)) == 0);
@@ -435,37 +442,71 @@ static void attention_case(bed *b, rng *r, vx_recorded record, int e)
     free_outputs();
 }
 
-START_TEST(test_attention__matches_reference)
+/* Sequences of several lengths. */
+static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e, int queries)
 {
-    static const int shapes[][4] = {
-        {2, 17, 3, 8}, {1, 33, 2, 70}, {1, 1, 1, 1}, {3, 7, 5, 16}, {1, 197, 3, 64}};
+    enum { MOST = 9 };
+    int starts[MOST + 1] = {0};
+    for (int i = 0; i < batch; i++)
+        starts[i + 1] = starts[i] + (i == batch / 2 ? longest : rng_int(r, 1, longest));
+    const size_t d = (size_t)(heads * e), rows = (size_t)starts[batch];
+    const char *what =
+        say(b, "attention of %d sequences of at most %d, %d queries", batch, longest, queries);
+    float *qkv = input(r, rows * 3 * d, NORMAL);
+    float *y = output_f32(rows * d), *expected = output_f32(rows * d);
+    vx_attention a = {.y = expected,
+                      .qkv = qkv,
+                      .scale = 1 / sqrtf((float)e),
+                      .batch = batch,
+                      .tokens = longest,
+                      .heads = heads,
+                      .head_width = e,
+                      .starts = starts,
+                      .queries = queries};
+    vx_attention_ref(NULL, &a);
+    a.y = y;
+    b->dev->ops.attention(b->dev, &a);
+    check_guards(what);
+    check_attended(y, expected, &a, what);
+    free(qkv);
+    free_outputs();
+}
+
+void test_attention__matches_reference(int index)
+{
+    static const int shapes[][4] = {{2, 17, 3, 8}, {1, 33, 2, 70}, {1, 1, 1, 1},
+                                    {3, 7, 5, 16}, {2, 19, 3, 9},  {1, 197, 3, 64}};
+    static const int queries[] = {0, 33, 0, 1, 5, 0};
     bed b;
     rng r = {7};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
-    for (int s = 0; s < (QUICK ? 4 : 5); s++) {
+    for (int s = 0; s < (QUICK ? 5 : 6); s++) {
         vx_recorded record = {.batch = shapes[s][0], .tokens = shapes[s][1], .heads = shapes[s][2]};
         const int e = shapes[s][3], last = record.tokens - 1;
-        attention_case(&b, &r, record, e);
+        attention_case(&b, &r, record, e, queries[s]);
         for (int store = VX_STORE_F32; store <= VX_STORE_F16; store++) {
             record.store = (vx_store)store;
             record.keep = VX_KEEP_ALL;
-            attention_case(&b, &r, record, e);
+            attention_case(&b, &r, record, e, queries[s]);
             record.keep = VX_KEEP_ROW;
             for (record.query = -1; record.query <= last; record.query += 1 + last / 2) {
                 record.first = record.query < 0 && last > 0 ? 1 : 0;
-                attention_case(&b, &r, record, e);
+                attention_case(&b, &r, record, e, queries[s]);
             }
             record.keep = VX_KEEP_FUSED;
-            for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN && s < 4; fuse++) {
+            for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN && s < 5; fuse++) {
                 record.fuse = (vx_fuse)fuse;
-                attention_case(&b, &r, record, e);
+                attention_case(&b, &r, record, e, queries[s]);
             }
         }
     }
+    for (int i = 0; i <= 3; i++)
+        ragged_case(&b, &r, 9 - 2 * i, 1 + 11 * i, 3, 5 + i, i == 2 ? 0 : i);
+    if (!QUICK)
+        ragged_case(&b, &r, 2, 197, 2, 64, 0);
     bed_close(&b);
 }
-END_TEST
 
 /* More tokens than one strip holds: every kind of task meets several strips. */
 START_TEST(test_attention__strips_of_long_sequences)
@@ -483,7 +524,7 @@ START_TEST(test_attention__strips_of_long_sequences)
         malloc(sizeof(float) * H * T * T), VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T};
     vx_recorded record = {
         malloc(sizeof(float) * T * T), VX_KEEP_FUSED, VX_STORE_F16, VX_FUSE_MEAN, 0, 0, 1, H, T};
-    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all};
+    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0};
     vx_attention fused = a, mean = a;
     b.dev->ops.attention(b.dev, &a);
     for (int i = 0; i < H * T; i += 311) { /* rows against the formula */
@@ -531,7 +572,8 @@ START_TEST(test_attention__reference_is_the_formula)
     rng r = {9};
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
     const vx_attention a = {
-        y, qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T}};
+        y,    qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
+        NULL, 0};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {
@@ -631,17 +673,15 @@ static void recorded_cases(int index, uint64_t seed,
     bed_close(&b);
 }
 
-START_TEST(test_attn_fuse__matches_reference)
+void test_attn_fuse__matches_reference(int index)
 {
-    recorded_cases(_i, 10, fuse_case);
+    recorded_cases(index, 10, fuse_case);
 }
-END_TEST
 
-START_TEST(test_attn_row__matches_reference)
+void test_attn_row__matches_reference(int index)
 {
-    recorded_cases(_i, 18, row_case);
+    recorded_cases(index, 18, row_case);
 }
-END_TEST
 
 START_TEST(test_recorded__nan_stays)
 {
@@ -663,11 +703,11 @@ START_TEST(test_recorded__nan_stays)
 }
 END_TEST
 
-START_TEST(test_mean_tokens__matches_reference)
+void test_mean_tokens__matches_reference(int index)
 {
     bed b;
     rng r = {11};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < SIZES; i++) {
         const int t = sizes[i], d = sizes[SIZES - 1 - i], batch = 1 + i % 3;
@@ -683,7 +723,6 @@ START_TEST(test_mean_tokens__matches_reference)
     }
     bed_close(&b);
 }
-END_TEST
 
 /* What discard_smallest means, by sorting. */
 static const float *sort_by;
@@ -730,11 +769,11 @@ static void discard_case(bed *b, rng *r, int batch, int t, int64_t count, int ki
     free_outputs();
 }
 
-START_TEST(test_discard_smallest__matches_reference)
+void test_discard_smallest__matches_reference(int index)
 {
     bed b;
     rng r = {12};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
     for (int i = 0; i < SIZES; i++)
         for (int kind = 0; kind < 3; kind++) {
@@ -746,26 +785,25 @@ START_TEST(test_discard_smallest__matches_reference)
         }
     bed_close(&b);
 }
-END_TEST
 
-START_TEST(test_rollout_step__matches_reference)
+void test_rollout_step__matches_reference(int index)
 {
     bed b;
     rng r = {13};
-    if (!bed_open(&b, _i, &largest))
+    if (!bed_open(&b, index, &largest))
         return;
-    for (int i = 0; i < 2 * SIZES; i++) {
-        const int t = QUICK && i > 7 ? 50 : sizes[i / 2], batch = 1 + i % 3;
+    for (int i = 0; i < 3 * SIZES; i++) {
+        const int t = QUICK && i > 11 ? 50 : sizes[i / 3], batch = 1 + i % 2;
         const size_t n = (size_t)(batch * t);
         vx_recorded f = make_record(&r, VX_KEEP_FUSED, VX_STORE_F32, batch, 1, t);
         float *row = malloc(n * sizeof *row), *y = output_f32(n), *expected = output_f32(n);
         for (size_t j = 0; j < n; j++)
             row[j] = rng_float(&r, 0, 1);
-        vx_rollout_step_ref(NULL, expected, row, f.data, (vx_norm)(i % 2), batch, t);
-        b.dev->ops.rollout_step(b.dev, y, row, f.data, (vx_norm)(i % 2), batch, t);
+        vx_rollout_step_ref(NULL, expected, row, f.data, (vx_norm)(i % 3), batch, t);
+        b.dev->ops.rollout_step(b.dev, y, row, f.data, (vx_norm)(i % 3), batch, t);
         check_guards("rollout_step");
-        check_close(y, expected, n, TOL_KERNEL, 0, say(&b, "rollout_step %d, norm %d", t, i % 2));
-        if (i % 2 == VX_NORM_ROWS) { /* rows of the normalised matrix sum to 1: the sum is kept */
+        check_close(y, expected, n, TOL_KERNEL, 0, say(&b, "rollout_step %d, norm %d", t, i % 3));
+        if (i % 3 == VX_NORM_ROWS) { /* rows of the normalised matrix sum to 1: the sum is kept */
             double before = 0, after = 0;
             for (int j = 0; j < t; j++) {
                 before += row[j];
@@ -779,15 +817,23 @@ START_TEST(test_rollout_step__matches_reference)
     }
     bed_close(&b);
 }
-END_TEST
 
 /* ------------------------------------------------------------------------------------------ */
+
+#define VX_OP(name, args)                                                                          \
+    START_TEST(name##_row)                                                                         \
+    {                                                                                              \
+        test_##name##__matches_reference(_i);                                                      \
+    }                                                                                              \
+    END_TEST
+#include "kernels/ops.def"
+#undef VX_OP
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("kernels");
     TCase *each = tcase_create("each operation"), *more = tcase_create("more");
-#define VX_OP(name, args) tcase_add_loop_test(each, test_##name##__matches_reference, 0, BEDS);
+#define VX_OP(name, args) tcase_add_loop_test(each, name##_row, 0, BEDS);
 #include "kernels/ops.def"
 #undef VX_OP
     tcase_add_loop_test(more, test_softmax__keeps_nan_and_infinities, 0, BEDS);

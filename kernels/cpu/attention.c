@@ -11,7 +11,8 @@
  *
  * A task is a strip of queries of one picture and head, so that a few heads still keep all workers
  * busy. Where heads are fused while they are computed it is a strip of a picture, with a loop over
- * the heads; where rows are averaged, a picture and head, with a loop over the strips.
+ * the heads; where rows are averaged, a picture and head, with a loop over the strips. Of sequences
+ * of different lengths the shorter ones have no use for their last strips.
  */
 #include "kernels/cpu/cpu.h"
 
@@ -22,6 +23,8 @@
 typedef struct run {
     vx_cpu *cpu;
     const vx_attention *a;
+    int attended; /* queries that y is wanted of */
+    int queries;  /* that probabilities are wanted of, where y or the record takes them in turn */
     int strips, rows; /* of one picture and head */
 } run;
 
@@ -29,11 +32,22 @@ typedef struct place {
     int worker, b, h, first, rows;
 } place;
 
+/* Where sequence b begins, and its tokens. */
+static size_t start_of(const vx_attention *a, int b)
+{
+    return a->starts ? (size_t)a->starts[b] : (size_t)b * (size_t)a->tokens;
+}
+
+static int tokens_of(const vx_attention *a, int b)
+{
+    return a->starts ? a->starts[b + 1] - a->starts[b] : a->tokens;
+}
+
 /* q, k or v (part 0, 1, 2) of a token: [E], tokens 3HE apart. */
 static const float *part_of(const vx_attention *a, int part, int b, int h, int t)
 {
     const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
-    const size_t token = (size_t)b * (size_t)a->tokens + (size_t)t;
+    const size_t token = start_of(a, b) + (size_t)t;
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
 }
 
@@ -41,26 +55,29 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
 static void probabilities(const run *r, const place *at, float *p)
 {
     const vx_attention *a = r->a;
-    const int ld = 3 * a->heads * a->head_width;
+    const int ld = 3 * a->heads * a->head_width, tokens = tokens_of(a, at->b);
     vx_cpu_gemm(r->cpu, at->worker,
                 &(vx_gemm){.c = p,
                            .a = part_of(a, 0, at->b, at->h, at->first),
                            .b = part_of(a, 1, at->b, at->h, 0),
-                           .ldc = a->tokens,
+                           .ldc = tokens,
                            .lda = ld,
                            .ldb = ld,
                            .alpha = a->scale,
                            .m = at->rows,
-                           .n = a->tokens,
+                           .n = tokens,
                            .k = a->head_width});
-    r->cpu->serial.softmax(&r->cpu->base, p, p, at->rows, a->tokens);
+    r->cpu->serial.softmax(&r->cpu->base, p, p, at->rows, tokens);
 }
 
-/* y of a strip from its probabilities. */
+/* y of a strip, as far as it is wanted, from its probabilities. */
 static void values(const run *r, const place *at, const float *p)
 {
     const vx_attention *a = r->a;
-    const size_t token = (size_t)at->b * (size_t)a->tokens + (size_t)at->first;
+    const size_t token = start_of(a, at->b) + (size_t)at->first;
+    const int rows = vx_least(at->rows, r->attended - at->first), tokens = tokens_of(a, at->b);
+    if (rows <= 0)
+        return;
     vx_cpu_gemm(
         r->cpu, at->worker,
         &(vx_gemm){.c = a->y + (token * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width,
@@ -68,18 +85,30 @@ static void values(const run *r, const place *at, const float *p)
                    .b = part_of(a, 2, at->b, at->h, 0),
                    .b_is_kn = 1,
                    .ldc = a->heads * a->head_width,
-                   .lda = a->tokens,
+                   .lda = tokens,
                    .ldb = 3 * a->heads * a->head_width,
                    .alpha = 1,
-                   .m = at->rows,
+                   .m = rows,
                    .n = a->head_width,
-                   .k = a->tokens});
+                   .k = tokens});
 }
 
 /* Element `index` of the record. */
 static void *record_at(const vx_recorded *record, size_t index)
 {
     return (char *)record->data + index * (record->store == VX_STORE_F16 ? 2 : 4);
+}
+
+/* The recorded row of a head, where no strip holds it. */
+static void record_row(const run *r, place at)
+{
+    const vx_recorded *record = &r->a->record;
+    const size_t t = (size_t)r->a->tokens, head = (size_t)(at.b * r->a->heads + at.h);
+    float *p = vx_cpu_room_of(r->cpu, at.worker).row;
+    at.first = record->query;
+    at.rows = 1;
+    probabilities(r, &at, p);
+    r->cpu->pieces.convert(record_at(record, head * t), record->store, p, VX_STORE_F32, 1, t);
 }
 
 /* A task of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
@@ -89,8 +118,10 @@ static void strip_of_head(void *arg, int i, int worker)
     const vx_recorded *record = &r->a->record;
     const size_t t = (size_t)r->a->tokens;
     const int first = i % r->strips * r->rows, head = i / r->strips;
-    const place at = {worker, head / r->a->heads, head % r->a->heads, first,
-                      vx_least(r->rows, r->a->tokens - first)};
+    place at = {worker, head / r->a->heads, head % r->a->heads, first, 0};
+    at.rows = vx_least(r->rows, vx_least(r->queries, tokens_of(r->a, at.b)) - first);
+    if (at.rows <= 0)
+        return;
     const size_t n = (size_t)at.rows * t, index = ((size_t)head * t + (size_t)first) * t;
     float *p = vx_cpu_room_of(r->cpu, worker).strip;
     if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F32)
@@ -103,6 +134,8 @@ static void strip_of_head(void *arg, int i, int worker)
         r->cpu->pieces.convert(record_at(record, (size_t)head * t), record->store,
                                p + (size_t)query * t, VX_STORE_F32, 1, t);
     values(r, &at, p);
+    if (record->keep == VX_KEEP_ROW && first == 0 && record->query >= r->queries)
+        record_row(r, at);
 }
 
 /* A task of VX_KEEP_FUSED. The sum lies in the record, or in scratch where that is half. */
@@ -154,20 +187,21 @@ static void head_mean(void *arg, int i, int worker)
 /* As few strips as fit the scratch and leave no more than a tenth of the workers' time idle. */
 static void choose_strips(run *r, int heads, size_t room)
 {
-    const int t = r->a->tokens, workers = r->cpu->base.env.workers;
-    const int most = room / (size_t)t < (size_t)t ? (int)(room / (size_t)t) : t;
-    const int least = vx_ceil_div(t, most > 0 ? most : 1);
+    const int q = r->queries, workers = r->cpu->base.env.workers;
+    const size_t fit = room / (size_t)r->a->tokens;
+    const int most = fit < (size_t)q ? (int)fit : q;
+    const int least = vx_ceil_div(q, most > 0 ? most : 1);
     double best = -1;
     for (int strips = least; strips < least + 8; strips++) {
-        const int rows = vx_ceil_div(t, strips);
+        const int rows = vx_ceil_div(q, strips);
         if (strips > least && rows < LEAST_ROWS)
             break;
-        const int tasks = heads * vx_ceil_div(t, rows);
+        const int tasks = heads * vx_ceil_div(q, rows);
         const double busy = (double)tasks / ((double)vx_ceil_div(tasks, workers) * workers);
         if (busy > best + 0.01) {
             best = busy;
             r->rows = rows;
-            r->strips = vx_ceil_div(t, rows);
+            r->strips = vx_ceil_div(q, rows);
         }
         if (best >= 0.9)
             break;
@@ -176,18 +210,23 @@ static void choose_strips(run *r, int heads, size_t room)
 
 void vx_attention_cpu(vx_device *dev, const vx_attention *a)
 {
+    const vx_recorded *record = &a->record;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;
-    const vx_recorded *record = &a->record;
+    const int of_mean = record->keep == VX_KEEP_ROW && record->query < 0;
     if (a->batch <= 0 || a->tokens <= 0)
         return;
+    r.attended = a->queries > 0 ? vx_least(a->queries, a->tokens) : a->tokens;
+    r.queries = record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean
+                    ? a->tokens
+                    : r.attended;
     if (record->keep == VX_KEEP_FUSED) {
         choose_strips(&r, a->batch, record->store == VX_STORE_F16 ? room / 2 : room);
         dev->env.parallel(strip_of_heads, &r, a->batch * r.strips, dev->env.owner);
         return;
     }
     choose_strips(&r, a->batch * a->heads, room);
-    if (record->keep == VX_KEEP_ROW && record->query < 0)
+    if (of_mean)
         dev->env.parallel(head_mean, &r, a->batch * a->heads, dev->env.owner);
     else
         dev->env.parallel(strip_of_head, &r, a->batch * a->heads * r.strips, dev->env.owner);

@@ -24,12 +24,12 @@ typedef struct vx_epilogue {
     int m, n;
 } vx_epilogue;
 
-/* c[m,n] = alpha a[m,k] b^T (+ c), b being [n,k]; with b_is_kn nonzero: alpha a b, b being [k,n]. */
+/* c[m,n] = alpha a b (+ c). a is [m,k], or [k,m] with a_is_km; b is [n,k], or [k,n] with b_is_kn. */
 typedef struct vx_gemm {
     float *c;
     const float *a, *b;
     int ldc, lda, ldb;
-    int b_is_kn, accumulate;
+    int a_is_km, b_is_kn, accumulate;
     float alpha;
     int m, n, k;
 } vx_gemm;
@@ -40,14 +40,16 @@ typedef void vx_fuse_fn(float *acc, const void *x, vx_store store, size_t n, vx_
 /* dst[n] = src[n] * scale, either of them f32 or f16. dst may be src. */
 typedef void vx_convert_fn(void *dst, vx_store to, const void *src, vx_store from, float scale,
                            size_t n);
-/* A product of few rows: every row of b is read once. b must be [n,k]. */
+/* Products of few rows, a [m,k]: every row of b is read once. b is [n,k], of the second [k,n]. */
 typedef void vx_gemm_few_fn(const vx_gemm *g);
+typedef void vx_gemm_few_kn_fn(const vx_gemm *g);
 /* Our own product, for where there is no BLAS. pack: VX_GEMM_PACK floats. */
 typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
 #define VX_GEMM_DEPTH 256
 #define VX_GEMM_COLUMNS 512
 #define VX_GEMM_PACK (VX_GEMM_DEPTH * VX_GEMM_COLUMNS)
 #define VX_GEMM_FEW 3 /* rows up to which gemm_few is the faster one */
+#define VX_GEMM_FEW_KN 3
 
 /* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and add
  * are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
@@ -61,11 +63,24 @@ typedef struct vx_wide {
 typedef void vx_gemm_wide_fn(const vx_wide *g);
 #define VX_WIDE_COLUMNS 16
 
+/* y[n] *= act'(x[n]) */
+typedef void vx_slope_fn(float *y, const float *x, vx_act act, size_t n);
+/* One row of layernorm_bwd. */
+typedef void vx_layernorm_bwd_row_fn(const vx_layernorm_bwd *a, float *dx, const float *dy,
+                                     const float *x);
+/* ds[m,n] = scale * p * (dp - rowsum(p * dp)). ds may be p or dp. */
+typedef void vx_softmax_bwd_fn(float *ds, const float *p, const float *dp, float scale, int m,
+                               int n);
+
 typedef struct vx_pieces {
     vx_epilogue_fn *epilogue;
+    vx_slope_fn *slope;
+    vx_layernorm_bwd_row_fn *layernorm_bwd_row;
+    vx_softmax_bwd_fn *softmax_bwd;
     vx_fuse_fn *fuse;
     vx_convert_fn *convert;
     vx_gemm_few_fn *gemm_few;
+    vx_gemm_few_kn_fn *gemm_few_kn;
     vx_gemm_own_fn *gemm_own;
     vx_gemm_wide_fn *gemm_wide;
 } vx_pieces;
@@ -78,6 +93,7 @@ typedef struct vx_pieces {
 typedef struct vx_cpu_room {
     float *strip; /* [strip_floats] */
     float *row;   /* [tokens] */
+    float *part;  /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
     float *pack;  /* [VX_GEMM_PACK], NULL with BLAS */
     size_t strip_floats;
 } vx_cpu_room;
@@ -110,9 +126,25 @@ static inline vx_cpu *vx_cpu_of(vx_device *dev)
 
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker);
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
-/* Rows m0..m1-1, columns n0..n1-1 of a linear, on this thread. */
-void vx_cpu_linear_tile(const vx_cpu *cpu, int worker, const vx_linear *a, int m0, int m1, int n0,
-                        int n1);
+
+/* How a product [m,n] is cut into tiles for the workers. */
+typedef struct vx_tiling {
+    int count, across; /* tiles in all, in a row of tiles */
+    int m, n, rows, columns;
+} vx_tiling;
+typedef struct vx_tile {
+    int m0, m, n0, n; /* first row, rows; first column, columns */
+} vx_tile;
+
+/* Tiles begin at columns that are multiples of `unit`. */
+vx_tiling vx_cpu_tiling(const vx_cpu *cpu, int m, int n, int unit);
+vx_tile vx_cpu_tile(const vx_tiling *t, int index);
+
+/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs to. */
+static inline size_t vx_forward_row(int r, int tokens, int targets)
+{
+    return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
+}
 
 /* Calls task(arg, first, count) for parts of 0..items-1, some per worker; `least` items at least. */
 typedef void vx_part_fn(void *arg, int64_t first, int64_t count);

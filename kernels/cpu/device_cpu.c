@@ -29,10 +29,16 @@ static size_t strip_floats(const vx_dims *max)
     return longest > VX_STRIP_FLOATS ? longest : VX_STRIP_FLOATS;
 }
 
+static size_t part_floats(const vx_dims *max)
+{
+    return 2 * (size_t)max->tokens * (size_t)max->head_width;
+}
+
 static size_t worker_bytes(const vx_cpu *cpu, const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) +
            round_up((size_t)max->tokens * sizeof(float)) +
+           round_up(part_floats(max) * sizeof(float)) +
            (cpu->blas ? 0 : VX_GEMM_PACK * sizeof(float));
 }
 
@@ -43,6 +49,8 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
     at += round_up(s.strip_floats * sizeof(float));
     s.row = (float *)at;
     at += round_up((size_t)cpu->max.tokens * sizeof(float));
+    s.part = (float *)at;
+    at += round_up(part_floats(&cpu->max) * sizeof(float));
     s.pack = cpu->blas ? NULL : (float *)at;
     return s;
 }

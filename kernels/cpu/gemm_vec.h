@@ -33,9 +33,10 @@ VX_INLINE void store_sums(float *c, vf sum, float alpha, int accumulate, int n)
         v_store_n(c, accumulate ? v_fma(sum, v_set(alpha), v_load_n(c, n, 0)) : sum * alpha, n);
 }
 
-/* c[rows,n] = alpha a[rows,depth] panel[depth,NR] (+ c); rows is a constant, n <= NR. */
-VX_INLINE void block(float *c, int ldc, const float *a, int lda, const float *panel, int depth,
-                     int rows, int n, float alpha, int accumulate)
+/* c[rows,n] = alpha a[rows,depth] panel[depth,NR] (+ c); n <= NR. Rows of a are `down` apart, its
+ * columns `across`. rows is a constant, and one of the distances, 1. */
+VX_INLINE void block(float *c, int ldc, const float *a, size_t down, size_t across,
+                     const float *panel, int depth, int rows, int n, float alpha, int accumulate)
 {
     vf left[MR], right[MR];
 #pragma GCC unroll 16
@@ -45,7 +46,7 @@ VX_INLINE void block(float *c, int ldc, const float *a, int lda, const float *pa
         const vf b0 = v_load(panel), b1 = v_load(panel + VL);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
-            const vf x = v_set(a[(size_t)i * (size_t)lda + (size_t)p]);
+            const vf x = v_set(a[(size_t)i * down + (size_t)p * across]);
             left[i] = v_fma(x, b0, left[i]);
             right[i] = v_fma(x, b1, right[i]);
         }
@@ -79,19 +80,29 @@ static void pack_b(float *pack, const vx_gemm *g, int j0, int n, int p0, int dep
 }
 
 /* One panel against all rows of a. */
-static void times_panel(const vx_gemm *g, const float *panel, int j, int n, int p, int depth)
+VX_INLINE void times_panel(const vx_gemm *g, const float *panel, int j, int n, int p, int depth,
+                           size_t down, size_t across)
 {
     const int accumulate = g->accumulate || p > 0;
-    const float *a = g->a + p;
+    const float *a = g->a + (size_t)p * across;
     float *c = g->c + j;
     int i = 0;
-    for (; i + MR <= g->m;
-         i += MR, a += (size_t)MR * (size_t)g->lda, c += (size_t)MR * (size_t)g->ldc)
-        block(c, g->ldc, a, g->lda, panel, depth, MR, n, g->alpha, accumulate);
-    for (; i + 4 <= g->m; i += 4, a += (size_t)4 * (size_t)g->lda, c += (size_t)4 * (size_t)g->ldc)
-        block(c, g->ldc, a, g->lda, panel, depth, 4, n, g->alpha, accumulate);
-    for (; i < g->m; i++, a += g->lda, c += g->ldc)
-        block(c, g->ldc, a, g->lda, panel, depth, 1, n, g->alpha, accumulate);
+    for (; i + MR <= g->m; i += MR, a += MR * down, c += (size_t)MR * (size_t)g->ldc)
+        block(c, g->ldc, a, down, across, panel, depth, MR, n, g->alpha, accumulate);
+    for (; i + 4 <= g->m; i += 4, a += 4 * down, c += (size_t)4 * (size_t)g->ldc)
+        block(c, g->ldc, a, down, across, panel, depth, 4, n, g->alpha, accumulate);
+    for (; i < g->m; i++, a += down, c += g->ldc)
+        block(c, g->ldc, a, down, across, panel, depth, 1, n, g->alpha, accumulate);
+}
+
+static void times_rows(const vx_gemm *g, const float *panel, int j, int n, int p, int depth)
+{
+    times_panel(g, panel, j, n, p, depth, (size_t)g->lda, 1);
+}
+
+static void times_columns(const vx_gemm *g, const float *panel, int j, int n, int p, int depth)
+{
+    times_panel(g, panel, j, n, p, depth, 1, (size_t)g->lda);
 }
 
 void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
@@ -102,10 +113,60 @@ void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
             const int depth = vx_least(VX_GEMM_DEPTH, g->k - p);
             pack_b(pack, g, j, columns, p, depth);
             for (int c = 0; c < columns; c += NR)
-                times_panel(g, pack + (size_t)c * (size_t)depth, j + c, vx_least(NR, columns - c),
-                            p, depth);
+                (g->a_is_km ? times_columns : times_rows)(g, pack + (size_t)c * (size_t)depth,
+                                                          j + c, vx_least(NR, columns - c), p,
+                                                          depth);
         }
     }
+}
+
+/* c[n] += x[0] b[0,:] + ... + x[3] b[3,:] */
+VX_INLINE void add_rows4(float *c, const float x[4], const float *b, size_t ldb, int n)
+{
+    int j = 0;
+    for (; j + VL <= n; j += VL) {
+        vf s = v_load(b + j) * x[0];
+        s = v_fma(v_load(b + ldb + j), v_set(x[1]), s);
+        s = v_fma(v_load(b + 2 * ldb + j), v_set(x[2]), s);
+        s = v_fma(v_load(b + 3 * ldb + j), v_set(x[3]), s);
+        v_store(c + j, v_load(c + j) + s);
+    }
+    const int left = n - j;
+    if (left) {
+        vf s = v_load_n(b + j, left, 0) * x[0];
+        s = v_fma(v_load_n(b + ldb + j, left, 0), v_set(x[1]), s);
+        s = v_fma(v_load_n(b + 2 * ldb + j, left, 0), v_set(x[2]), s);
+        s = v_fma(v_load_n(b + 3 * ldb + j, left, 0), v_set(x[3]), s);
+        v_store_n(c + j, v_load_n(c + j, left, 0) + s, left);
+    }
+}
+
+/* Columns j..j+n-1, whose sums lie in the first cache. */
+static void few_columns(const vx_gemm *g, int j, int n)
+{
+    for (int i = 0; i < g->m && !g->accumulate; i++)
+        memset(g->c + (size_t)i * (size_t)g->ldc + (size_t)j, 0, (size_t)n * sizeof *g->c);
+    for (int p = 0; p < g->k; p += 4) {
+        const float *b = g->b + (size_t)p * (size_t)g->ldb + (size_t)j;
+        const int rows = vx_least(4, g->k - p);
+        for (int i = 0; i < g->m; i++) {
+            const float *a = g->a + (size_t)i * (size_t)g->lda + (size_t)p;
+            float *c = g->c + (size_t)i * (size_t)g->ldc + (size_t)j, x[4];
+            for (int r = 0; r < rows; r++)
+                x[r] = g->alpha * a[r];
+            if (rows == 4)
+                add_rows4(c, x, b, (size_t)g->ldb, n);
+            for (int r = 0; r < rows && rows < 4; r++)
+                add_scaled(c, b + (size_t)r * (size_t)g->ldb, x[r], n);
+        }
+    }
+}
+
+void VX_NAME(gemm_few_kn)(const vx_gemm *g)
+{
+    enum { COLUMNS = 1024 };
+    for (int j = 0; j < g->n; j += COLUMNS)
+        few_columns(g, j, vx_least(COLUMNS, g->n - j));
 }
 
 /* Four dot products with one x. */

@@ -91,6 +91,37 @@ void VX_NAME(epilogue)(const vx_epilogue *e)
     }
 }
 
+VX_INLINE void slope_with(float *y, const float *x, vx_act act, size_t n)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_load(y + i) * v_act_slope(v_load(x + i), act));
+    const int left = (int)(n - i);
+    if (left)
+        v_store_n(y + i, v_load_n(y + i, left, 0) * v_act_slope(v_load_n(x + i, left, 0), act),
+                  left);
+}
+
+void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
+{
+    switch (act) {
+    case VX_ACT_GELU:
+        slope_with(y, x, VX_ACT_GELU, n);
+        break;
+    case VX_ACT_GELU_TANH:
+        slope_with(y, x, VX_ACT_GELU_TANH, n);
+        break;
+    case VX_ACT_QUICK_GELU:
+        slope_with(y, x, VX_ACT_QUICK_GELU, n);
+        break;
+    case VX_ACT_RELU:
+        slope_with(y, x, VX_ACT_RELU, n);
+        break;
+    default:
+        break;
+    }
+}
+
 /* ------------------------------------------------------------------------ norm, softmax ---- */
 
 VX_INLINE double row_mean(const float *x, int n)
@@ -148,6 +179,65 @@ void VX_NAME(layernorm)(vx_device *dev, float *y, int ldy, const float *x, int l
     }
 }
 
+/* Where weight * dy stands against its row: what layernorm's derivative needs of it. */
+typedef struct norm_sums {
+    double mean, scale;  /* of x: mean, 1 / sqrt(var + eps) */
+    double of_u, of_dot; /* mean(u), mean(u (x - mean)), u = weight * dy */
+} norm_sums;
+
+VX_INLINE norm_sums norm_sums_of(const vx_layernorm_bwd *a, const float *dy, const float *x)
+{
+    const int n = a->n;
+    const float *w = a->weight;
+    norm_sums s = {row_mean(x, n), 0, 0, 0};
+    vd var = {0}, u_sum = {0}, dot = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf v = v_load(x + i), u = v_load(w + i) * v_load(dy + i);
+        const vd c0 = v_low(v) - s.mean, c1 = v_high(v) - s.mean, u0 = v_low(u), u1 = v_high(u);
+        var = v_fma_double(c0, c0, v_fma_double(c1, c1, var));
+        dot = v_fma_double(c0, u0, v_fma_double(c1, u1, dot));
+        u_sum += u0 + u1;
+    }
+    double var_rest = 0;
+    for (; i < n; i++) {
+        const double c = x[i] - s.mean, u = w[i] * dy[i];
+        var_rest += c * c;
+        s.of_dot += c * u;
+        s.of_u += u;
+    }
+    s.scale = 1 / sqrt((v_sum_double(var) + var_rest) / n + (double)a->eps);
+    s.of_u = (s.of_u + v_sum_double(u_sum)) / n;
+    s.of_dot = (s.of_dot + v_sum_double(dot)) / n;
+    return s;
+}
+
+/* dx = u scale - (x - mean) factor - shift, which is the formula of struct vx_layernorm_bwd; mean
+ * and shift in two parts each. */
+void VX_NAME(layernorm_bwd_row)(const vx_layernorm_bwd *a, float *dx, const float *dy,
+                                const float *x)
+{
+    const norm_sums s = norm_sums_of(a, dy, x);
+    const float *w = a->weight;
+    const float mean = (float)s.mean, mean_rest = (float)(s.mean - mean);
+    const float u_mean = (float)s.of_u, u_rest = (float)(s.of_u - u_mean);
+    const float scale = (float)s.scale, factor = (float)(s.of_dot * s.scale * s.scale);
+    int i = 0;
+    for (; i + VL <= a->n; i += VL) {
+        const vf c = v_load(x + i) - mean - mean_rest;
+        const vf u = v_load(w + i) * v_load(dy + i) - u_mean - u_rest;
+        const vf d = v_fma(c, v_set(-factor), u) * scale;
+        v_store(dx + i, a->accumulate ? v_load(dx + i) + d : d);
+    }
+    const int left = a->n - i;
+    if (left) {
+        const vf c = v_load_n(x + i, left, 0) - mean - mean_rest;
+        const vf u = v_load_n(w + i, left, 0) * v_load_n(dy + i, left, 0) - u_mean - u_rest;
+        const vf d = v_fma(c, v_set(-factor), u) * scale;
+        v_store_n(dx + i, a->accumulate ? v_load_n(dx + i, left, 0) + d : d, left);
+    }
+}
+
 VX_INLINE float row_max(const float *x, int n)
 {
     vf a = v_set(-INFINITY), b = a;
@@ -186,6 +276,39 @@ void VX_NAME(softmax)(vx_device *dev, float *y, const float *x, int m, int n)
             v_store(y + j, v_load(y + j) * scale);
         if (left)
             v_store_n(y + whole, last * scale, left);
+    }
+}
+
+VX_INLINE double row_dot(const float *a, const float *b, int n)
+{
+    vd low = {0}, high = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf x = v_load(a + i), y = v_load(b + i);
+        low = v_fma_double(v_low(x), v_low(y), low);
+        high = v_fma_double(v_high(x), v_high(y), high);
+    }
+    const int left = n - i;
+    if (left) {
+        const vf x = v_load_n(a + i, left, 0), y = v_load_n(b + i, left, 0);
+        low = v_fma_double(v_low(x), v_low(y), low);
+        high = v_fma_double(v_high(x), v_high(y), high);
+    }
+    return v_sum_double(low + high);
+}
+
+/* The sum in double: what it is subtracted from is of its size. */
+void VX_NAME(softmax_bwd)(float *ds, const float *p, const float *dp, float scale, int m, int n)
+{
+    for (int i = 0; i < m; i++, ds += n, p += n, dp += n) {
+        const float dot = (float)row_dot(p, dp, n);
+        int j = 0;
+        for (; j + VL <= n; j += VL)
+            v_store(ds + j, v_load(p + j) * scale * (v_load(dp + j) - dot));
+        const int left = n - j;
+        if (left)
+            v_store_n(ds + j, v_load_n(p + j, left, 0) * scale * (v_load_n(dp + j, left, 0) - dot),
+                      left);
     }
 }
 

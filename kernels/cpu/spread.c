@@ -63,6 +63,27 @@ void vx_layernorm_cpu(vx_device *dev, float *y, int ldy, const float *x, int ldx
     vx_cpu_spread(r.cpu, layernorm_part, &r, m, rows_of(n));
 }
 
+typedef struct norm_bwd {
+    vx_cpu *cpu;
+    const vx_layernorm_bwd *a;
+} norm_bwd;
+
+static void layernorm_bwd_part(void *arg, int64_t first, int64_t count)
+{
+    const norm_bwd *r = arg;
+    const vx_layernorm_bwd *a = r->a;
+    for (int64_t i = first; i < first + count; i++)
+        r->cpu->pieces.layernorm_bwd_row(a, a->dx + i * a->lddx, a->dy + i * a->lddy,
+                                         a->x + vx_forward_row((int)i, a->tokens, a->targets) *
+                                                    (size_t)a->ldx);
+}
+
+void vx_layernorm_bwd_cpu(vx_device *dev, const vx_layernorm_bwd *a)
+{
+    norm_bwd r = {vx_cpu_of(dev), a};
+    vx_cpu_spread(r.cpu, layernorm_bwd_part, &r, a->m, rows_of(a->n));
+}
+
 static void softmax_part(void *arg, int64_t first, int64_t count)
 {
     const rows *r = arg;

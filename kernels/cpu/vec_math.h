@@ -38,7 +38,7 @@ VX_INLINE vf v_exp_neg(vf x)
  * Phi(-a) = exp(-a^2/2) t P(t), t = 1/(1 + 0.305 a), a = |x| (the form of Abramowitz & Stegun
  * 7.1.26, with more terms). a^2 in two parts, since its rounding error would be multiplied by a^2/2.
  */
-VX_INLINE vf v_phi(vf x)
+VX_INLINE vf v_phi_and_density(vf x, vf *density /* exp(-x^2/2) */)
 {
     const vf a = v_min(v_set(14.5f), v_abs(x));
     const vf t = 1.0f / v_fma(a, v_set(0.305f), v_set(1.0f));
@@ -51,16 +51,30 @@ VX_INLINE vf v_phi(vf x)
     p = v_fma(p, t, v_set(0.12245868146419525f));
     p = v_fma(p, t, v_set(0.12164024263620377f));
     const vf square = a * a, rest = v_fma(a, a, -square);
-    vf tail = p * t * v_exp_neg(square * -0.5f);
+    *density = v_exp_neg(square * -0.5f);
+    vf tail = p * t * *density;
     tail = v_fma(tail * -0.5f, rest, tail);
     return v_select_less(x, (vf){0}, tail, 1.0f - tail);
 }
 
+VX_INLINE vf v_phi(vf x)
+{
+    vf density;
+    return v_phi_and_density(x, &density);
+}
+
 /* 1 / (1 + exp(-x)), from the side that cannot overflow. */
-VX_INLINE vf v_sigmoid(vf x)
+VX_INLINE vf v_sigmoid_and_slope(vf x, vf *slope)
 {
     const vf e = v_exp_neg(-v_abs(x)), s = 1.0f / (e + 1.0f);
+    *slope = e * s * s;
     return v_select_less(x, (vf){0}, e * s, s);
+}
+
+VX_INLINE vf v_sigmoid(vf x)
+{
+    vf slope;
+    return v_sigmoid_and_slope(x, &slope);
 }
 
 /* See enum vx_act. `act` is a constant where this is used, so one case remains. */
@@ -77,6 +91,32 @@ VX_INLINE vf v_act(vf x, vx_act act)
         return v_max((vf){0}, x);
     default:
         return x;
+    }
+}
+
+/* The derivative of an activation. */
+VX_INLINE vf v_act_slope(vf x, vx_act act)
+{
+    vf slope;
+    switch (act) {
+    case VX_ACT_GELU: { /* Phi(x) + x phi(x) */
+        const vf phi = v_phi_and_density(x, &slope);
+        return v_fma(x, slope * 0.3989422804f, phi);
+    }
+    case VX_ACT_GELU_TANH: { /* s(2u) + x 2u' s'(2u); s' is 0 where x is cut, but x^3 infinite */
+        const vf cut = v_max(v_set(-20), v_min(v_set(20), x)), square = cut * cut;
+        const vf s = v_sigmoid_and_slope(
+            cut * v_fma(square, v_set(0.07135481282f), v_set(1.5957691216f)), &slope);
+        return v_fma(x, slope * v_fma(square, v_set(0.2140644385f), v_set(1.5957691216f)), s);
+    }
+    case VX_ACT_QUICK_GELU: {
+        const vf s = v_sigmoid_and_slope(x * 1.702f, &slope);
+        return v_fma(x, slope * 1.702f, s);
+    }
+    case VX_ACT_RELU:
+        return v_keep_nan(x, v_select_less((vf){0}, x, v_set(1), (vf){0}));
+    default:
+        return v_set(1);
     }
 }
 

@@ -1,0 +1,238 @@
+/*
+ * kernels/cpu/attention_bwd.c: d probabilities and d qkv from d y, the mirror of attention.c.
+ *
+ *                       over keys                      for a strip of queries
+ *      +---------+     +---------+
+ *      |    p    |     |   dp    |        p  = softmax(scale q k^T), or as it was recorded
+ *      +---------+     +---------+        dp = dy v^T, written where it is wanted
+ *           \             /               dv += p^T dy
+ *             +---------+                 ds = scale p (dp - rowsum(p dp))
+ *             |   ds    |                 dq = ds k,  dk += ds^T q
+ *             +---------+
+ *
+ * A task is a head of a gradient. Where that leaves workers idle (DeiT-tiny's three heads on two),
+ * the queries of all heads are dealt out evenly instead: a task that begins inside a head keeps its
+ * share of that head's dk and dv apart (vx_cpu_room.part), and the shares are added at the end.
+ */
+#include "kernels/cpu/cpu.h"
+
+#include <string.h>
+
+#define LEAST_ROWS 16 /* of a task, and of a strip where there is room: each packs k and v again */
+#define BUSY 0.85     /* of the workers' time, below which heads are cut */
+
+typedef struct run {
+    vx_cpu *cpu;
+    const vx_attention_bwd *a;
+    int tasks, rows; /* rows: of a strip, at most */
+} run;
+
+/* A strip: queries first..first+rows-1 of head h of gradient g, and where its dk and dv go. */
+typedef struct place {
+    int worker, g, h, first, rows;
+    float *dk, *dv;
+    int ld, accumulate;
+} place;
+
+static int ld_of(const vx_attention_bwd *a)
+{
+    return 3 * a->heads * a->head_width;
+}
+
+/* Part 0, 1, 2 (q, k or v) of a token of picture b in qkv; of gradient b in dqkv. */
+static size_t part_at(const vx_attention_bwd *a, int part, int b, int h, int t)
+{
+    const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
+    const size_t token = (size_t)b * (size_t)a->tokens + (size_t)t;
+    return (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
+}
+
+static const float *qkv_at(const vx_attention_bwd *a, int part, const place *at, int t)
+{
+    return a->qkv + part_at(a, part, at->g / a->targets, at->h, t);
+}
+
+/* A row of [.,H,T,T], of picture or gradient b. */
+static size_t row_at(const vx_attention_bwd *a, int b, int h, int row)
+{
+    const size_t t = (size_t)a->tokens;
+    return (((size_t)b * (size_t)a->heads + (size_t)h) * t + (size_t)row) * t;
+}
+
+static const float *dy_at(const vx_attention_bwd *a, const place *at)
+{
+    const size_t row = (size_t)at->g * (size_t)a->queries + (size_t)at->first;
+    return a->dy + (row * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width;
+}
+
+/* c [rows,T] = scale x k^T or x v^T, x being rows of q or of dy. */
+static void times_keys(const run *r, const place *at, float *c, const float *x, int ldx, int part,
+                       float scale)
+{
+    vx_cpu_gemm(r->cpu, at->worker,
+                &(vx_gemm){.c = c,
+                           .a = x,
+                           .b = qkv_at(r->a, part, at, 0),
+                           .ldc = r->a->tokens,
+                           .lda = ldx,
+                           .ldb = ld_of(r->a),
+                           .alpha = scale,
+                           .m = at->rows,
+                           .n = r->a->tokens,
+                           .k = r->a->head_width});
+}
+
+/* dk or dv [T,E] (+)= c^T x, c [rows,T]. */
+static void into_keys(const run *r, const place *at, float *d, const float *c, const float *x,
+                      int ldx)
+{
+    vx_cpu_gemm(r->cpu, at->worker,
+                &(vx_gemm){.c = d,
+                           .a = c,
+                           .b = x,
+                           .ldc = at->ld,
+                           .lda = r->a->tokens,
+                           .ldb = ldx,
+                           .a_is_km = 1,
+                           .b_is_kn = 1,
+                           .accumulate = at->accumulate,
+                           .alpha = 1,
+                           .m = r->a->tokens,
+                           .n = r->a->head_width,
+                           .k = at->rows});
+}
+
+static void d_queries(const run *r, const place *at, const float *ds)
+{
+    vx_cpu_gemm(r->cpu, at->worker,
+                &(vx_gemm){.c = r->a->dqkv + part_at(r->a, 0, at->g, at->h, at->first),
+                           .a = ds,
+                           .b = qkv_at(r->a, 1, at, 0),
+                           .ldc = ld_of(r->a),
+                           .lda = r->a->tokens,
+                           .ldb = ld_of(r->a),
+                           .b_is_kn = 1,
+                           .alpha = 1,
+                           .m = at->rows,
+                           .n = r->a->head_width,
+                           .k = r->a->tokens});
+}
+
+static void strip(const run *r, const place *at)
+{
+    const vx_attention_bwd *a = r->a;
+    const int t = a->tokens, ldy = a->heads * a->head_width;
+    const float *dy = dy_at(a, at), *q = qkv_at(a, 0, at, at->first);
+    float *scratch = vx_cpu_room_of(r->cpu, at->worker).strip;
+    float *dp =
+        a->dp ? a->dp + row_at(a, at->g, at->h, at->first) : scratch + (size_t)r->rows * (size_t)t;
+    times_keys(r, at, dp, dy, ldy, 2, 1);
+    if (!a->dqkv)
+        return;
+    const float *p = scratch;
+    if (a->p) {
+        p = a->p + row_at(a, at->g / a->targets, at->h, at->first);
+    } else {
+        times_keys(r, at, scratch, q, ld_of(a), 1, a->scale);
+        r->cpu->serial.softmax(&r->cpu->base, scratch, scratch, at->rows, t);
+    }
+    into_keys(r, at, at->dv, p, dy, ldy);
+    r->cpu->pieces.softmax_bwd(scratch, p, dp, a->scale, at->rows, t);
+    d_queries(r, at, scratch);
+    into_keys(r, at, at->dk, scratch, q, ld_of(a));
+}
+
+/* dp and dq of the tokens that were no queries. */
+static void clear_others(const vx_attention_bwd *a, const place *at)
+{
+    const size_t rows = (size_t)(a->tokens - a->queries);
+    if (a->dp)
+        memset(a->dp + row_at(a, at->g, at->h, a->queries), 0,
+               rows * (size_t)a->tokens * sizeof *a->dp);
+    for (int t = a->queries; t < a->tokens && a->dqkv; t++)
+        memset(a->dqkv + part_at(a, 0, at->g, at->h, t), 0,
+               (size_t)a->head_width * sizeof *a->dqkv);
+}
+
+/* Where task i of the even deal begins, counted in queries of all heads. */
+static int64_t begin_of(const run *r, int i)
+{
+    const int64_t heads = (int64_t)r->a->batch * r->a->targets * r->a->heads;
+    return heads * r->a->queries * i / r->tasks;
+}
+
+/* Queries first..first+count-1 of one head, in strips; dk and dv go to their place or, where that is
+ * another task's, into the worker memory of this task's number. */
+static void share_of_head(const run *r, int task, int worker, int head, int first, int count)
+{
+    const vx_attention_bwd *a = r->a;
+    place at = {.worker = worker, .g = head / a->heads, .h = head % a->heads};
+    if (first > 0 && a->dqkv) {
+        at.dk = vx_cpu_room_of(r->cpu, task).part;
+        at.dv = at.dk + a->head_width;
+        at.ld = 2 * a->head_width;
+    } else if (a->dqkv) {
+        at.dk = a->dqkv + part_at(a, 1, at.g, at.h, 0);
+        at.dv = a->dqkv + part_at(a, 2, at.g, at.h, 0);
+        at.ld = ld_of(a);
+    }
+    for (int i = 0; i < count; i += r->rows) {
+        at.first = first + i;
+        at.rows = vx_least(r->rows, count - i);
+        at.accumulate = i > 0;
+        strip(r, &at);
+    }
+    if (first + count == a->queries)
+        clear_others(a, &at);
+}
+
+static void run_task(void *arg, int i, int worker)
+{
+    const run *r = arg;
+    const int queries = r->a->queries;
+    int64_t at = begin_of(r, i);
+    const int64_t end = begin_of(r, i + 1);
+    while (at < end) {
+        const int first = (int)(at % queries);
+        const int count = end - at < queries - first ? (int)(end - at) : queries - first;
+        share_of_head(r, i, worker, (int)(at / queries), first, count);
+        at += count;
+    }
+}
+
+/* Tokens first..first+count-1 of dk and dv of all heads that were cut. */
+static void add_shares(void *arg, int64_t first, int64_t count)
+{
+    const run *r = arg;
+    const vx_attention_bwd *a = r->a;
+    const size_t e = (size_t)a->head_width;
+    for (int i = 0; i < r->tasks; i++) {
+        const int64_t begin = begin_of(r, i);
+        const int head = (int)(begin / a->queries);
+        if (begin % a->queries == 0)
+            continue;
+        const float *part = vx_cpu_room_of(r->cpu, i).part + (size_t)first * 2 * e;
+        for (int t = (int)first; t < (int)(first + count); t++, part += 2 * e)
+            for (int kv = 1; kv <= 2; kv++)
+                r->cpu->pieces.fuse(a->dqkv + part_at(a, kv, head / a->heads, head % a->heads, t),
+                                    part + (kv == 2 ? e : 0), VX_STORE_F32, e, VX_FUSE_MEAN);
+    }
+}
+
+void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *a)
+{
+    run r = {.cpu = vx_cpu_of(dev), .a = a};
+    const int heads = a->batch * a->targets * a->heads, workers = dev->env.workers;
+    const size_t buffers = a->dqkv ? (a->dp ? 1 : 2) : 1, t = (size_t)a->tokens;
+    if (heads <= 0)
+        return;
+    const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats / (buffers * t);
+    r.rows = room < (size_t)a->queries ? (int)room : a->queries;
+    r.tasks = heads;
+    if ((double)heads < BUSY * (double)vx_ceil_div(heads, workers) * workers &&
+        (int64_t)heads * a->queries >= (int64_t)LEAST_ROWS * workers)
+        r.tasks = workers;
+    dev->env.parallel(run_task, &r, r.tasks, dev->env.owner);
+    if (r.tasks != heads && a->dqkv)
+        vx_cpu_spread(r.cpu, add_shares, &r, a->tokens, 64);
+}

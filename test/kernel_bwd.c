@@ -1,0 +1,505 @@
+/* test/kernel_bwd.c: the backward operations against the scalar reference, which test_gradients.c
+ * holds against differences. Like the tests of test_kernels.c, for one bed each. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_bed.h"
+
+/* Every row of a product, and nothing between them. */
+static void check_products(const float *y, const float *expected, int rows, int columns, int ld,
+                           const char *what)
+{
+    for (int i = 0; i < rows; i++, y += ld, expected += ld) {
+        const double error = product_error(y, expected, (size_t)columns);
+        expect(error < TOL_NMSE, "%s: row %d is off by %g", what, i, error);
+        for (int j = columns; j < ld; j++)
+            expect(untouched(y[j]), "%s: wrote between rows", what);
+    }
+}
+
+/* ------------------------------------------------------------------------------- linear ---- */
+
+typedef struct rows_shape {
+    int batch, targets, tokens, n, k, pad;
+} rows_shape;
+
+static void linear_case(bed *b, rng *r, rows_shape s, vx_act act, int with_gamma)
+{
+    const int m = s.batch * s.targets * s.tokens, n = s.n, k = s.k;
+    const int lddx = k + s.pad, lddy = n + 2 * s.pad, ldp = k + 3 * s.pad;
+    const size_t count = (size_t)m * (size_t)lddx;
+    const char *what = say(b, "linear_bwd [%d,%d]x%d, act %d, %d targets, gamma %d", m, n, k,
+                           (int)act, s.targets, with_gamma);
+    float *w = weights(r, (size_t)n * (size_t)k, 0.5f), *gamma = weights(r, (size_t)n, 0.5f);
+    float *dy = weights(r, (size_t)m * (size_t)lddy, 0.5f);
+    float *pre = weights(r, (size_t)(m / s.targets) * (size_t)ldp, 1);
+    float *expected = output_f32(count), *outputs[2] = {output_f32(count), output_f32(count)};
+    const vx_weight plain = {w, NULL, n, k}, packed = packed_weight(b, w, NULL, n, k);
+    vx_linear_bwd a = {.dx = expected,
+                       .lddx = lddx,
+                       .dy = dy,
+                       .lddy = lddy,
+                       .w = &plain,
+                       .gamma = with_gamma ? gamma : NULL,
+                       .pre = act ? pre : NULL,
+                       .ldp = ldp,
+                       .act = act,
+                       .m = m,
+                       .tokens = s.tokens,
+                       .targets = s.targets};
+    vx_linear_bwd_ref(NULL, &a);
+    a.w = &packed;
+    for (int run = 0; run < 2; run++) {
+        a.dx = outputs[run];
+        b->dev->ops.linear_bwd(b->dev, &a);
+    }
+    check_guards(what);
+    expect(memcmp(outputs[0], outputs[1], count * sizeof **outputs) == 0, "%s: two runs differ",
+           what);
+    check_products(outputs[0], expected, m, k, lddx, what);
+    free(w);
+    free(gamma);
+    free(dy);
+    free(pre);
+    free_outputs();
+}
+
+/* One weight of 1: dx is the slope itself. */
+static void slopes_case(bed *b, rng *r, vx_act act)
+{
+    enum { N = 20011 };
+    static const float special[] = {0,     -0.0f,  1,       -1,    30,     -30,     88,
+                                    -88,   1e-40f, -1e-40f, 1e30f, -1e30f, 3.4e38f, -3.4e38f,
+                                    14.4f, -14.6f, -13.0f,  NAN,   -0.75f, -0.7518f};
+    const char *what = say(b, "slope of activation %d", (int)act);
+    float *pre = input(r, N, NORMAL), *one = input(r, N, CONSTANT), *expected = output_f32(N);
+    float *dx = output_f32(N);
+    for (size_t i = 0; i < N; i++) {
+        pre[i] = i < sizeof special / sizeof *special ? special[i] : pre[i] * 3;
+        one[i] = 1;
+    }
+    const vx_weight plain = {one, NULL, 1, N}, packed = packed_weight(b, one, NULL, 1, N);
+    vx_linear_bwd a = {.dx = expected,
+                       .lddx = N,
+                       .dy = one,
+                       .lddy = 1,
+                       .w = &plain,
+                       .pre = pre,
+                       .ldp = N,
+                       .act = act,
+                       .m = 1,
+                       .tokens = 1,
+                       .targets = 1};
+    vx_linear_bwd_ref(NULL, &a);
+    a.dx = dx;
+    a.w = &packed;
+    b->dev->ops.linear_bwd(b->dev, &a);
+    check_guards(what);
+    check_close(dx, expected, N, TOL_KERNEL, 0.1, what);
+    free(pre);
+    free(one);
+    free_outputs();
+}
+
+/* A NaN spoils its own row only, and one of `pre` its own element. */
+static void nan_case(bed *b, int m)
+{
+    enum { N = 9, K = 21, M = 40 };
+    float dy[M * N], w[N * K], pre[M * K], *dx = output_f32((size_t)(m * K));
+    for (int i = 0; i < M * N; i++)
+        dy[i] = 1;
+    for (int i = 0; i < N * K; i++)
+        w[i] = 1;
+    for (int i = 0; i < M * K; i++)
+        pre[i] = 1;
+    dy[(m / 2) * N + 4] = NAN;
+    pre[(m - 1) * K + 20] = NAN;
+    const vx_weight packed = packed_weight(b, w, NULL, N, K);
+    b->dev->ops.linear_bwd(b->dev, &(vx_linear_bwd){.dx = dx,
+                                                    .lddx = K,
+                                                    .dy = dy,
+                                                    .lddy = N,
+                                                    .w = &packed,
+                                                    .pre = pre,
+                                                    .ldp = K,
+                                                    .act = VX_ACT_GELU,
+                                                    .m = m,
+                                                    .tokens = m,
+                                                    .targets = 1});
+    for (int i = 0; i < m * K; i++)
+        expect(isnan(dx[i]) == (i / K == m / 2 || i == m * K - 1), "%s",
+               say(b, "NaN in linear_bwd of %d rows: element %d is %g", m, i, (double)dx[i]));
+    free_outputs();
+}
+
+void test_linear_bwd__matches_reference(int index)
+{
+    bed b;
+    rng r = {21};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < (QUICK ? 30 : 90); i++) {
+        const rows_shape s = {1 + i % 2,
+                              i % 5 == 0 ? 3 : 1,
+                              i % 3 ? sizes[rng_int(&r, 0, SIZES - 2)] : 1,
+                              sizes[rng_int(&r, 0, SIZES - 1)],
+                              sizes[rng_int(&r, 0, SIZES - 1)],
+                              i % 4};
+        linear_case(&b, &r, s, (vx_act)(i % VX_ACT_COUNT), i % 7 < 3);
+    }
+    for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
+        linear_case(&b, &r, (rows_shape){1, 1, m, 300, 31 + 7 * m, 0}, VX_ACT_NONE, m & 1);
+    if (!QUICK) {
+        linear_case(&b, &r, (rows_shape){1, 1, 1100, 300, 70, 1}, VX_ACT_GELU, 1);
+        linear_case(&b, &r, (rows_shape){1, 3, 1, 1000, 1111, 0}, VX_ACT_NONE, 0);
+    }
+    for (int act = 0; act < VX_ACT_COUNT; act++)
+        slopes_case(&b, &r, (vx_act)act);
+    nan_case(&b, 1);
+    nan_case(&b, 3);
+    nan_case(&b, 40);
+    bed_close(&b);
+}
+
+/* ---------------------------------------------------------------------------- layernorm ---- */
+
+/* The size of a row's terms, which may cancel: the largest |weight dy| over sqrt(var + eps). */
+static double norm_unit(const vx_layernorm_bwd *a, int row)
+{
+    const float *x = a->x + (row / a->tokens / a->targets * a->tokens + row % a->tokens) * a->ldx;
+    double mean = 0, var = 0, most = 0;
+    for (int j = 0; j < a->n; j++)
+        mean += (double)x[j] / a->n;
+    for (int j = 0; j < a->n; j++) {
+        var += (x[j] - mean) * (x[j] - mean) / a->n;
+        most = fmax(most, fabs((double)a->weight[j] * a->dy[row * a->lddy + j]));
+    }
+    return most / sqrt(var + (double)a->eps);
+}
+
+static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int accumulate)
+{
+    const int m = s.batch * s.targets * s.tokens, n = s.n;
+    const int lddy = n + 2 * s.pad, lddx = n + s.pad, ldx = n + 3 * s.pad;
+    const size_t dys = (size_t)(m * lddy), dxs = (size_t)(m * lddx);
+    const char *what = say(b, "layernorm_bwd [%d,%d] of kind %d, %d targets, accumulate %d", m, n,
+                           (int)kind, s.targets, accumulate);
+    float *x = input(r, (size_t)(m / s.targets * ldx), kind), *dy = input(r, dys, NORMAL);
+    float *weight = weights(r, (size_t)n, 1), *before = weights(r, dxs, 1);
+    float *expected = output_f32(dxs), *dx = output_f32(dxs), *in_place = copied(dy, dys);
+    for (int i = 0; i < m && accumulate; i++) {
+        memcpy(expected + i * lddx, before + i * lddx, (size_t)n * sizeof *dx);
+        memcpy(dx + i * lddx, before + i * lddx, (size_t)n * sizeof *dx);
+    }
+    vx_layernorm_bwd a = {expected, lddx,       dy, lddy, x,        ldx,      weight,
+                          1e-6f,    accumulate, m,  n,    s.tokens, s.targets};
+    vx_layernorm_bwd_ref(NULL, &a);
+    a.dx = dx;
+    b->dev->ops.layernorm_bwd(b->dev, &a);
+    a.dx = in_place;
+    a.dy = in_place;
+    a.lddx = lddy;
+    a.accumulate = 0;
+    b->dev->ops.layernorm_bwd(b->dev, &a);
+    check_guards(what);
+    a.dy = dy;
+    for (int i = 0; i < m; i++) {
+        check_close(dx + i * lddx, expected + i * lddx, (size_t)n, TOL_KERNEL, norm_unit(&a, i),
+                    what);
+        expect(accumulate || memcmp(dx + i * lddx, in_place + i * lddy, (size_t)n * 4) == 0,
+               "%s: differs in place", what);
+        for (int j = n; j < lddx; j++)
+            expect(untouched(dx[i * lddx + j]), "%s: wrote between rows", what);
+        expect(memcmp(in_place + i * lddy + n, dy + i * lddy + n, (size_t)(lddy - n) * 4) == 0,
+               "%s: wrote between rows in place", what);
+    }
+    free(x);
+    free(dy);
+    free(weight);
+    free(before);
+    free_outputs();
+}
+
+void test_layernorm_bwd__matches_reference(int index)
+{
+    bed b;
+    rng r = {22};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES; i++)
+        for (int kind = 0; kind < KINDS; kind++)
+            layernorm_case(
+                &b, &r,
+                (rows_shape){1 + kind % 2, kind % 3 ? 3 : 1, i % 2 ? 7 : 1, sizes[i], 0, i % 4},
+                (enum kind)kind, (i + kind) % 2);
+    layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1);
+    float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
+    b.dev->ops.layernorm_bwd(b.dev,
+                             &(vx_layernorm_bwd){y, 3, dy, 3, x, 3, w, 1e-6f, 0, 2, 3, 2, 1});
+    ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]) && isfinite(y[3]));
+    bed_close(&b);
+}
+
+/* ---------------------------------------------------------------------------- attention ---- */
+
+enum { WITH_P = 1, WITH_DP = 2, WITH_DQKV = 4 };
+
+/* All that an attention_bwd of these sizes reads. */
+static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tokens, int heads,
+                                         int e, int queries)
+{
+    const size_t d = (size_t)(heads * e), rows = (size_t)(batch * tokens);
+    float *qkv = input(r, rows * 3 * d, NORMAL);
+    float *p = malloc(sizeof *p * rows * (size_t)(heads * tokens)),
+          *y = malloc(sizeof *y * rows * d);
+    const vx_attention a = {
+        .y = y,
+        .qkv = qkv,
+        .scale = 1 / sqrtf((float)e),
+        .batch = batch,
+        .tokens = tokens,
+        .heads = heads,
+        .head_width = e,
+        .record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, batch, heads, tokens}};
+    vx_attention_ref(NULL, &a);
+    free(y);
+    return (vx_attention_bwd){.dy = weights(r, (size_t)(batch * targets * queries) * d, 0.5f),
+                              .qkv = qkv,
+                              .p = p,
+                              .scale = a.scale,
+                              .batch = batch,
+                              .targets = targets,
+                              .tokens = tokens,
+                              .heads = heads,
+                              .head_width = e,
+                              .queries = queries};
+}
+
+static void free_inputs(const vx_attention_bwd *a)
+{
+    free((void *)(uintptr_t)a->p);
+    free((void *)(uintptr_t)a->qkv);
+    free((void *)(uintptr_t)a->dy);
+}
+
+/* What there is to be written, in fresh memory. */
+static void attention_outputs(vx_attention_bwd *a, int parts)
+{
+    const size_t rows = (size_t)(a->batch * a->targets * a->tokens);
+    a->dqkv = parts & WITH_DQKV ? output_f32(rows * (size_t)(3 * a->heads * a->head_width)) : NULL;
+    a->dp = parts & WITH_DP ? output_f32(rows * (size_t)(a->heads * a->tokens)) : NULL;
+}
+
+/* Rows of queries in products' precision, the others 0. */
+static void check_dp(const float *dp, const float *expected, const vx_attention_bwd *a,
+                     const char *what)
+{
+    const int t = a->tokens;
+    for (int i = 0; i < a->batch * a->targets * a->heads * t; i++, dp += t, expected += t) {
+        const double error = product_error(dp, expected, (size_t)t);
+        expect(error < TOL_NMSE, "%s: row %d of dp is off by %g", what, i, error);
+        for (int j = 0; j < t && i % t >= a->queries; j++)
+            expect(dp[j] == 0, "%s: row %d of dp has no query", what, i);
+    }
+}
+
+static void check_dqkv(const float *dqkv, const float *expected, const vx_attention_bwd *a,
+                       const char *what)
+{
+    const int d = a->heads * a->head_width, rows = a->batch * a->targets * a->tokens;
+    check_products(dqkv, expected, rows, 3 * d, 3 * d, what);
+    for (int i = 0; i < rows * 3 * d; i++)
+        expect(dqkv[i] == 0 || i % (3 * d) >= d || i / (3 * d) % a->tokens < a->queries,
+               "%s: dq where there is no query", what);
+}
+
+static void attention_case(bed *b, rng *r, const int shape[6], int parts)
+{
+    const vx_attention_bwd in =
+        attention_inputs(r, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]);
+    const char *what = say(b, "attention_bwd B%d K%d T%d H%d E%d, %d queries, parts %d", in.batch,
+                           in.targets, in.tokens, in.heads, in.head_width, in.queries, parts);
+    vx_attention_bwd expected = in, a[2] = {in, in};
+    attention_outputs(&expected, parts);
+    vx_attention_bwd_ref(NULL, &expected);
+    for (int run = 0; run < 2; run++) {
+        a[run].p = parts & WITH_P ? in.p : NULL;
+        attention_outputs(&a[run], parts);
+        b->dev->ops.attention_bwd(b->dev, &a[run]);
+    }
+    check_guards(what);
+    const size_t rows = (size_t)(in.batch * in.targets * in.tokens);
+    if (parts & WITH_DP) {
+        check_dp(a[0].dp, expected.dp, &in, what);
+        ck_assert_mem_eq(a[0].dp, a[1].dp, rows * (size_t)(in.heads * in.tokens) * sizeof(float));
+    }
+    if (parts & WITH_DQKV) {
+        check_dqkv(a[0].dqkv, expected.dqkv, &in, what);
+        ck_assert_mem_eq(a[0].dqkv, a[1].dqkv,
+                         rows * (size_t)(3 * in.heads * in.head_width) * sizeof(float));
+    }
+    free_inputs(&in);
+    free_outputs();
+}
+
+/* One head by the formula, in double: p, dp and dqkv of the first gradient. */
+static void attention_formula(const vx_attention_bwd *a, int h, double *p, double *dp, double *dqkv)
+{
+    const int T = a->tokens, E = a->head_width, D = a->heads * E;
+    for (int i = 0; i < a->queries; i++) {
+        const float *q = a->qkv + i * 3 * D + h * E, *dy = a->dy + i * D + h * E;
+        double sum = 0, dot = 0;
+        for (int j = 0; j < T; j++) {
+            const float *k = a->qkv + j * 3 * D + D + h * E, *v = k + D;
+            p[j] = dp[j] = 0;
+            for (int e = 0; e < E; e++) {
+                p[j] += (double)q[e] * k[e];
+                dp[j] += (double)dy[e] * v[e];
+            }
+            sum += p[j] = exp((double)a->scale * p[j]);
+        }
+        for (int j = 0; j < T; j++)
+            dot += (p[j] /= sum) * dp[j];
+        for (int j = 0; j < T; j++) {
+            const float *k = a->qkv + j * 3 * D + D + h * E;
+            const double ds = (double)a->scale * p[j] * (dp[j] - dot);
+            for (int e = 0; e < E; e++) {
+                dqkv[i * 3 * E + e] += ds * k[e];
+                dqkv[j * 3 * E + E + e] += ds * q[e];
+                dqkv[j * 3 * E + 2 * E + e] += p[j] * dy[e];
+            }
+        }
+    }
+}
+
+/* More tokens than one strip holds, and fewer heads than workers. */
+static void long_attention_case(bed *b, rng *r, int tokens, int heads, int e, int queries)
+{
+    const int d = heads * e;
+    const char *what = say(b, "attention_bwd of %d tokens, %d heads", tokens, heads);
+    float *y = output_f32((size_t)(tokens * 3 * d));
+    vx_attention_bwd a = {.dqkv = y,
+                          .dy = weights(r, (size_t)(queries * d), 0.5f),
+                          .qkv = input(r, (size_t)(tokens * 3 * d), NORMAL),
+                          .scale = 1 / sqrtf((float)e),
+                          .batch = 1,
+                          .targets = 1,
+                          .tokens = tokens,
+                          .heads = heads,
+                          .head_width = e,
+                          .queries = queries};
+    b->dev->ops.attention_bwd(b->dev, &a);
+    check_guards(what);
+    double *row = malloc(sizeof *row * 2 * (size_t)tokens);
+    for (int h = 0; h < heads; h++) {
+        double *dqkv = calloc((size_t)(tokens * 3 * e), sizeof *dqkv);
+        double error = 0, power = 0;
+        attention_formula(&a, h, row, row + tokens, dqkv);
+        for (int i = 0; i < tokens * 3 * e; i++) {
+            const float x = y[(i / e * heads + h) * e + i % e];
+            error += (x - dqkv[i]) * (x - dqkv[i]);
+            power += dqkv[i] * dqkv[i];
+        }
+        expect(error < TOL_NMSE * power, "%s: head %d is off by %g", what, h, error / power);
+        free(dqkv);
+    }
+    free(row);
+    free_inputs(&a);
+    free_outputs();
+}
+
+void test_attention_bwd__matches_reference(int index)
+{
+    static const int shapes[][6] = {{2, 1, 17, 3, 8, 17},
+                                    {1, 3, 17, 2, 9, 1},
+                                    {1, 1, 1, 1, 1, 1},
+                                    {2, 3, 7, 5, 16, 4},
+                                    {1, 1, 33, 1, 70, 33}};
+    static const int parts[] = {
+        WITH_DQKV, WITH_DQKV | WITH_P, WITH_DQKV | WITH_DP, WITH_DQKV | WITH_DP | WITH_P,
+        WITH_DP,   WITH_DP | WITH_P};
+    bed b;
+    rng r = {23};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int s = 0; s < (QUICK ? 4 : 5); s++)
+        for (int i = 0; i < 6; i++)
+            attention_case(&b, &r, shapes[s], parts[i]);
+    const bool cpu = strcmp(b.version->device, "cpu") == 0;
+    if (cpu) {
+        long_attention_case(&b, &r, QUICK ? 60 : 197, 5, 64, QUICK ? 60 : 197);
+        long_attention_case(&b, &r, QUICK ? 60 : 197, 3, 16, 50);
+    }
+    bed_close(&b);
+    vx_dims dims = largest;
+    dims.tokens = 1100;
+    if (QUICK || !cpu || !bed_open(&b, index, &dims))
+        return;
+    long_attention_case(&b, &r, 1100, 1, 3, 1100);
+    bed_close(&b);
+}
+
+/* ---------------------------------------------------------------------- patches, pooling --- */
+
+static void patch_case(bed *b, rng *r, int batch, int height, int width, int ph, int pw, int d,
+                       int prefix)
+{
+    enum { C = 3 };
+    const int gh = height / ph, gw = width / pw, k = C * ph * pw, tokens = prefix + gh * gw;
+    const size_t count = (size_t)(batch * C * height * width);
+    const char *what = say(b, "patch_embed_bwd %dx%d by %dx%d", height, width, ph, pw);
+    float *w = weights(r, (size_t)(d * k), 0.1f);
+    float *dy = weights(r, (size_t)(batch * tokens * d), 0.5f);
+    float *y = output_f32(count), *expected = output_f32(count);
+    for (int i = 0; i < batch * tokens * d; i++)
+        dy[i] = i / d % tokens < prefix ? NAN : dy[i];
+    const vx_weight plain = {w, NULL, d, k}, packed = packed_weight(b, w, NULL, d, k);
+    vx_patch_embed_bwd a = {expected, dy, &plain, batch, C, height, width, ph, pw, prefix};
+    vx_patch_embed_bwd_ref(NULL, &a);
+    a.dimage = y;
+    a.w = &packed;
+    b->dev->ops.patch_embed_bwd(b->dev, &a);
+    check_guards(what);
+    expect(product_error(y, expected, count) < TOL_NMSE, "%s", what);
+    for (size_t i = 0; i < count; i++)
+        expect(expected[i] != 0 || y[i] == 0, "%s: a gradient beyond the patches", what);
+    free(w);
+    free(dy);
+    free_outputs();
+}
+
+void test_patch_embed_bwd__matches_reference(int index)
+{
+    bed b;
+    rng r = {24};
+    if (!bed_open(&b, index, &largest))
+        return;
+    patch_case(&b, &r, 1, 64, 48, 16, 16, 33, 1);
+    patch_case(&b, &r, 3, 50, 61, 16, 8, 40, 2);
+    patch_case(&b, &r, 2, 30, 30, 7, 5, 17, 0);
+    patch_case(&b, &r, 1, 16, 16, 16, 16, 7, 5);
+    patch_case(&b, &r, 5, 12, 130, 4, 13, 19, 1);
+    bed_close(&b);
+}
+
+void test_mean_tokens_bwd__matches_reference(int index)
+{
+    bed b;
+    rng r = {25};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES; i++) {
+        const int t = sizes[i], d = sizes[SIZES - 1 - i], batch = 1 + i % 3;
+        const size_t n = (size_t)(batch * t * d);
+        float *dy = input(&r, (size_t)(batch * d), i % 2 ? LARGE : NORMAL);
+        float *dx = output_f32(n), *expected = output_f32(n);
+        vx_mean_tokens_bwd_ref(NULL, expected, dy, t > 1, batch, t, d);
+        b.dev->ops.mean_tokens_bwd(b.dev, dx, dy, t > 1, batch, t, d);
+        check_guards("mean_tokens_bwd");
+        check_close(dx, expected, n, TOL_KERNEL, 0, say(&b, "mean_tokens_bwd %d %d", t, d));
+        free(dy);
+        free_outputs();
+    }
+    bed_close(&b);
+}
