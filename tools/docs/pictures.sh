@@ -1,0 +1,27 @@
+#!/bin/bash
+# pictures.sh MODEL: makes the pictures of docs/methods with the real DeiT-tiny, two for each method that
+# follows a target: the cat, then the coffee. docs/images/pair.jpg is put together from two pictures of
+# scikit-image's data that are in the public domain (CC0): chelsea by Stefan van der Walt, coffee by Rachel
+# Michetti. Needs build/vitx-cli.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+model=${1:?usage: tools/docs/pictures.sh MODEL}
+out=docs/methods/images
+mkdir -p "$out"
+
+explain() { # explain METHOD OUT [OPTION...]
+    local method=$1 file=$2
+    shift 2
+    build/vitx-cli explain -m "$model" --fit squash --method "$method" -o "$file" --quiet "$@" docs/images/pair.jpg
+}
+
+build/vitx-cli methods --json | sed -n 's/.*"name":"\([^"]*\)".*"uses_target":\([a-z01]*\).*/\1 \2/p' |
+    while read -r method follows; do
+        case $follows in
+            true | 1)
+                explain "$method" "$out/$method.png" --target 285
+                explain "$method" "$out/$method.coffee.png" --target 967
+                ;;
+            *) explain "$method" "$out/$method.png" ;;
+        esac
+    done
