@@ -37,7 +37,10 @@ typedef struct job {
     const char *what;
     double flops, bytes; /* of one call */
     vx_linear linear;
+    vx_linear_bwd linear_bwd;
+    vx_layernorm_bwd layernorm_bwd;
     vx_attention attention;
+    vx_attention_bwd attention_bwd;
     vx_patch_embed patch_embed;
     float *x, *y, *w;
     vx_act act;
@@ -48,6 +51,89 @@ static void call_linear(void *arg)
 {
     job *j = arg;
     j->ops->linear(j->dev, &j->linear);
+}
+
+static void call_linear_bwd(void *arg)
+{
+    job *j = arg;
+    j->ops->linear_bwd(j->dev, &j->linear_bwd);
+}
+
+static void call_layernorm_bwd(void *arg)
+{
+    job *j = arg;
+    j->ops->layernorm_bwd(j->dev, &j->layernorm_bwd);
+}
+
+static void call_attention_bwd(void *arg)
+{
+    job *j = arg;
+    j->ops->attention_bwd(j->dev, &j->attention_bwd);
+}
+
+static void call_attn_product(void *arg)
+{
+    job *j = arg;
+    j->ops->attn_product(j->dev, j->y, j->x, j->w, VX_PRODUCT_RELU_MEAN, -1, 1, 1, j->m, j->n);
+}
+
+static void call_attn_relu_mean(void *arg)
+{
+    job *j = arg;
+    j->ops->attn_relu_mean(j->dev, j->y, j->x, -1, 1, j->m, j->n);
+}
+
+static void call_token_cam(void *arg)
+{
+    job *j = arg;
+    j->ops->token_cam(j->dev, j->y, j->x, j->w, VX_CAM_PLUSPLUS, 1, j->m, j->n);
+}
+
+static void call_token_gram(void *arg)
+{
+    job *j = arg;
+    j->ops->token_gram(j->dev, j->y, j->x, j->w, 1, j->m, j->n);
+}
+
+static void call_mean_tokens_bwd(void *arg)
+{
+    job *j = arg;
+    j->ops->mean_tokens_bwd(j->dev, j->y, j->x, 1, 1, j->m, j->n);
+}
+
+static void call_clear(void *arg)
+{
+    job *j = arg;
+    j->ops->clear(j->dev, j->y, (int64_t)j->m * j->n);
+}
+
+static void call_gather_rows(void *arg)
+{
+    job *j = arg;
+    int from[512];
+    for (int i = 0; i < j->m; i++)
+        from[i] = i % 2 ? i : -1;
+    j->ops->gather_rows(j->dev, j->y, j->x, j->w, from, j->m, j->n);
+}
+
+static void call_add_weighted(void *arg)
+{
+    job *j = arg;
+    j->ops->add_weighted(j->dev, j->y, j->x, j->w, 0, j->m, j->n);
+}
+
+static void call_reduce_channels(void *arg)
+{
+    job *j = arg;
+    j->ops->reduce_channels(j->dev, j->y, j->x, j->w, VX_REDUCE_L2, j->m, j->n);
+}
+
+static void call_patch_embed_bwd(void *arg)
+{
+    job *j = arg;
+    const vx_weight w = {j->w, NULL, 768, 768};
+    const vx_patch_embed_bwd a = {j->y, j->x, &w, 1, 3, 224, 224, 16, 16, 1};
+    j->ops->patch_embed_bwd(j->dev, &a);
 }
 
 static void call_attention(void *arg)
@@ -177,6 +263,50 @@ static void time_rows(vx_device *dev, const vx_ops *ops, const char *version, in
          .bytes = 48 * tt},
         {.call = call_discard, .what = "discard_smallest 197, 90 %", .n = 197, .bytes = 4 * tt},
         {.call = call_rollout, .what = "rollout_step 197", .n = 197, .bytes = 4 * tt},
+        {.call = call_attn_product,
+         .what = "attn_product 12 heads, 197",
+         .m = 12,
+         .n = 197,
+         .bytes = 100 * tt},
+        {.call = call_attn_relu_mean,
+         .what = "attn_relu_mean 12 heads, 197",
+         .m = 12,
+         .n = 197,
+         .bytes = 48 * tt},
+        {.call = call_token_cam,
+         .what = "token_cam++ 197x768",
+         .m = 197,
+         .n = 768,
+         .bytes = 8 * mn},
+        {.call = call_token_gram,
+         .what = "token_gram 197x768",
+         .m = 197,
+         .n = 768,
+         .flops = 2. * 196 * 196 * 768},
+        {.call = call_patch_embed_bwd,
+         .what = "patch_embed_bwd 224, 16, 768",
+         .flops = 2. * 196 * 768 * 768},
+        {.call = call_mean_tokens_bwd,
+         .what = "mean_tokens_bwd 197x768",
+         .m = 197,
+         .n = 768,
+         .bytes = 4 * mn},
+        {.call = call_clear, .what = "clear 197x3072", .m = 197, .n = 3072, .bytes = 16 * mn},
+        {.call = call_gather_rows,
+         .what = "gather_rows 197x768",
+         .m = 197,
+         .n = 768,
+         .bytes = 8 * mn},
+        {.call = call_add_weighted,
+         .what = "add_weighted 8 of 3x224x224",
+         .m = 8,
+         .n = 150528,
+         .bytes = 40. * 150528},
+        {.call = call_reduce_channels,
+         .what = "reduce_channels L2, x, 224x224",
+         .m = 3,
+         .n = 50176,
+         .bytes = 28. * 50176},
     };
     for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
         jobs[i].dev = dev;
@@ -244,13 +374,18 @@ static void time_attention(vx_device *dev, const char *version, int threads)
         int batch, heads;
         vx_keep keep;
         vx_store store;
-    } rows[] = {{"attention 12x64, keep none", 1, 12, VX_KEEP_NONE, VX_STORE_F32},
-                {"attention 12x64, keep all f32", 1, 12, VX_KEEP_ALL, VX_STORE_F32},
-                {"attention 12x64, keep all f16", 1, 12, VX_KEEP_ALL, VX_STORE_F16},
-                {"attention 12x64, keep fused", 1, 12, VX_KEEP_FUSED, VX_STORE_F32},
-                {"attention 12x64, keep row", 1, 12, VX_KEEP_ROW, VX_STORE_F32},
-                {"attention 3x64, keep none", 1, 3, VX_KEEP_NONE, VX_STORE_F32},
-                {"attention 8 pictures, keep none", 8, 12, VX_KEEP_NONE, VX_STORE_F32}};
+        int queries, tokens; /* tokens: of sequences behind each other, 0: 197 of each picture */
+    } rows[] = {{"attention 12x64, keep none", 1, 12, VX_KEEP_NONE, VX_STORE_F32, 0, 0},
+                {"attention 12x64, keep all f32", 1, 12, VX_KEEP_ALL, VX_STORE_F32, 0, 0},
+                {"attention 12x64, keep all f16", 1, 12, VX_KEEP_ALL, VX_STORE_F16, 0, 0},
+                {"attention 12x64, keep fused", 1, 12, VX_KEEP_FUSED, VX_STORE_F32, 0, 0},
+                {"attention 12x64, keep row", 1, 12, VX_KEEP_ROW, VX_STORE_F32, 0, 0},
+                {"attention 3x64, keep none", 1, 3, VX_KEEP_NONE, VX_STORE_F32, 0, 0},
+                {"attention 8 pictures, keep none", 8, 12, VX_KEEP_NONE, VX_STORE_F32, 0, 0},
+                {"attention 8 pictures, 1 query", 8, 12, VX_KEEP_NONE, VX_STORE_F32, 1, 0},
+                {"attention 16 sequences of 98", 16, 12, VX_KEEP_NONE, VX_STORE_F32, 0, 98},
+                {"attention 32 sequences of 49", 32, 12, VX_KEEP_NONE, VX_STORE_F32, 0, 49}};
+    int starts[33];
     float *record = malloc(sizeof *record * 12 * 197 * 197);
     for (size_t i = 0; record && i < sizeof rows / sizeof *rows; i++) {
         job j = {.dev = dev, .ops = &dev->ops, .call = call_attention, .what = rows[i].what};
@@ -262,8 +397,14 @@ static void time_attention(vx_device *dev, const char *version, int threads)
                                      .heads = rows[i].heads,
                                      .head_width = 64,
                                      .record = {record, rows[i].keep, rows[i].store, VX_FUSE_MEAN,
-                                                0, 0, rows[i].batch, rows[i].heads, 197}};
-        j.flops = 4.0 * rows[i].batch * rows[i].heads * 197 * 197 * 64;
+                                                0, 0, rows[i].batch, rows[i].heads, 197},
+                                     .starts = rows[i].tokens ? starts : NULL,
+                                     .queries = rows[i].queries};
+        const int tokens = rows[i].tokens ? rows[i].tokens : 197;
+        for (int b = 0; b <= rows[i].batch; b++)
+            starts[b] = b * tokens;
+        j.flops = 4.0 * rows[i].batch * rows[i].heads * tokens * 64 *
+                  (rows[i].queries ? rows[i].queries : tokens);
         report(version, threads, &j);
     }
     free(record);
@@ -274,6 +415,132 @@ static void time_attention(vx_device *dev, const char *version, int threads)
         (vx_patch_embed){bench_y, bench_x, &w, bench_w, bench_w, 1, 3, 224, 224, 16, 16, 1};
     j.flops = 2.0 * 196 * 768 * 768;
     report(version, threads, &j);
+}
+
+static void call_bare_bwd(void *arg)
+{
+    const vx_linear_bwd *a = &((job *)arg)->linear_bwd;
+    bare.sgemm(101, 111, 111, a->m, a->w->k, a->w->n, 1, a->dy, a->w->n, a->w->data, a->w->k, 0,
+               a->dx, a->w->k);
+}
+
+static void time_linear_bwd(vx_device *dev, const char *version, int threads)
+{
+    static const struct {
+        int m, n, k, gamma;
+    } rows[] = {{197, 768, 3072, 0},  {197, 3072, 768, 0},  {197, 768, 768, 0},
+                {197, 768, 768, 1},   {197, 2304, 768, 0},  {1576, 768, 3072, 0},
+                {1576, 3072, 768, 0}, {1576, 768, 3072, 1}, {197, 192, 768, 0},
+                {197, 768, 192, 0},   {197, 576, 192, 0},   {1, 1000, 768, 0},
+                {1, 768, 3072, 0},    {3, 3072, 768, 0},    {8, 768, 3072, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int m = rows[i].m, n = rows[i].n, k = rows[i].k;
+        char what[64], note[96];
+        const vx_weight w = {bench_w, NULL, n, k};
+        job j = {.dev = dev,
+                 .ops = &dev->ops,
+                 .call = call_linear_bwd,
+                 .what = what,
+                 .flops = 2.0 * m * n * k};
+        j.linear_bwd = (vx_linear_bwd){.dx = bench_y,
+                                       .lddx = k,
+                                       .dy = bench_x,
+                                       .lddy = n,
+                                       .w = &w,
+                                       .gamma = rows[i].gamma ? bench_w : NULL,
+                                       .pre = bench_x,
+                                       .ldp = k,
+                                       .act = k == 4 * n ? VX_ACT_GELU : VX_ACT_NONE,
+                                       .m = m,
+                                       .tokens = m,
+                                       .targets = 1};
+        snprintf(what, sizeof what, "linear_bwd %dx%dx%d%s%s", m, n, k, k == 4 * n ? ", gelu" : "",
+                 rows[i].gamma ? ", gamma" : "");
+        report(version, threads, &j);
+        if (!bare.sgemm || !strstr(dev->kernels, "OpenBLAS"))
+            continue;
+        bare.set_threads(threads);
+        snprintf(note, sizeof note, "(bare %s)", bare.core());
+        snprintf(what, sizeof what, "  sgemm %dx%dx%d for linear_bwd", m, n, k);
+        j.call = call_bare_bwd;
+        report(note, threads, &j);
+        bare.set_threads(1);
+    }
+}
+
+/* The five products of attention_bwd, one head after the other. */
+static void call_bare_attention_bwd(void *arg)
+{
+    const vx_attention_bwd *a = &((job *)arg)->attention_bwd;
+    const int t = a->tokens, e = a->head_width, d = a->heads * e;
+    static float p[2 * 197 * 197];
+    for (int i = 0; i < a->batch * a->heads; i++) {
+        const size_t at = (size_t)(i / a->heads * t) * 3 * (size_t)d + (size_t)(i % a->heads * e);
+        const float *q = a->qkv + at, *dy = a->dy + at / 3, *k = q + d, *v = k + d;
+        float *dq = a->dqkv + at, *dp = p + t * t;
+        bare.sgemm(101, 111, 112, t, t, e, 1, q, 3 * d, k, 3 * d, 0, p, t);
+        bare.sgemm(101, 111, 112, t, t, e, 1, dy, d, v, 3 * d, 0, dp, t);
+        bare.sgemm(101, 112, 111, t, e, t, 1, p, t, dy, d, 0, dq + 2 * d, 3 * d);
+        bare.sgemm(101, 111, 111, t, e, t, 1, p, t, k, 3 * d, 0, dq, 3 * d);
+        bare.sgemm(101, 112, 111, t, e, t, 1, p, t, q, 3 * d, 0, dq + d, 3 * d);
+    }
+}
+
+static void time_attention_bwd(vx_device *dev, const char *version, int threads)
+{
+    static const struct {
+        const char *what;
+        int batch, heads, queries, p, dp, dqkv;
+        double products;
+    } rows[] = {{"attention_bwd 12x64", 1, 12, 197, 0, 0, 1, 5},
+                {"attention_bwd 12x64, p", 1, 12, 197, 1, 0, 1, 4},
+                {"attention_bwd 12x64, p, dp", 1, 12, 197, 1, 1, 1, 4},
+                {"attention_bwd 12x64, only dp", 1, 12, 197, 1, 1, 0, 1},
+                {"attention_bwd 12x64, 1 query, p, dp", 1, 12, 1, 1, 1, 1, 4},
+                {"attention_bwd 12x64, 1 query", 1, 12, 1, 0, 0, 1, 5},
+                {"attention_bwd 3x64", 1, 3, 197, 0, 0, 1, 5},
+                {"attention_bwd 8 pictures", 8, 12, 197, 0, 0, 1, 5}};
+    float *p = calloc(12 * 197 * 197, sizeof *p), *dp = calloc(12 * 197 * 197, sizeof *dp);
+    for (size_t i = 0; p && dp && i < sizeof rows / sizeof *rows; i++) {
+        job j = {.dev = dev, .ops = &dev->ops, .call = call_attention_bwd, .what = rows[i].what};
+        j.attention_bwd = (vx_attention_bwd){.dqkv = rows[i].dqkv ? bench_y : NULL,
+                                             .dp = rows[i].dp ? dp : NULL,
+                                             .dy = bench_w,
+                                             .qkv = bench_x,
+                                             .p = rows[i].p ? p : NULL,
+                                             .scale = 0.125f,
+                                             .batch = rows[i].batch,
+                                             .targets = 1,
+                                             .tokens = 197,
+                                             .heads = rows[i].heads,
+                                             .head_width = 64,
+                                             .queries = rows[i].queries};
+        j.flops =
+            2.0 * rows[i].products * rows[i].batch * rows[i].heads * rows[i].queries * 197 * 64;
+        report(version, threads, &j);
+        if (!bare.sgemm || !strstr(dev->kernels, "OpenBLAS") || rows[i].products < 5 ||
+            rows[i].queries < 197)
+            continue;
+        char note[96];
+        bare.set_threads(threads);
+        snprintf(note, sizeof note, "(bare %s)", bare.core());
+        j.what = "  its sgemms, attention_bwd";
+        j.call = call_bare_attention_bwd;
+        report(note, threads, &j);
+        bare.set_threads(1);
+    }
+    free(p);
+    free(dp);
+    static const int targets[] = {1, 3};
+    for (int i = 0; i < 2; i++) {
+        job j = {.dev = dev, .ops = &dev->ops, .call = call_layernorm_bwd};
+        j.what = i ? "layernorm_bwd 197x768, 3 targets" : "layernorm_bwd 197x768";
+        j.bytes = (12. * targets[i] + 4) * 197 * 768;
+        j.layernorm_bwd =
+            (vx_layernorm_bwd){bench_y, 768, bench_w,          768, bench_x, 768,       bench_w,
+                               1e-6f,   1,   197 * targets[i], 768, 197,     targets[i]};
+        report(version, threads, &j);
+    }
 }
 
 static void load_bare(void)
@@ -317,7 +584,9 @@ int kernel_bench(const char *word)
             if (own || version == 1)
                 time_rows(b.dev, &b.dev->ops, name, threads);
             time_linear(b.dev, name, threads);
+            time_linear_bwd(b.dev, name, threads);
             time_attention(b.dev, name, threads);
+            time_attention_bwd(b.dev, name, threads);
             bed_close(&b);
         }
     free(bench_x);

@@ -72,6 +72,27 @@ typedef void vx_layernorm_bwd_row_fn(const vx_layernorm_bwd *a, float *dx, const
 typedef void vx_softmax_bwd_fn(float *ds, const float *p, const float *dp, float scale, int m,
                                int n);
 
+/* acc[n] += p * dp, of VX_PRODUCT_RELU_MEAN max(p * dp, 0). */
+typedef void vx_product_fn(float *acc, const float *p, const float *dp, vx_product kind, size_t n);
+/* y[n] = max(x[n] * scale, 0). y may be x. */
+typedef void vx_scaled_relu_fn(float *y, const float *x, float scale, size_t n);
+/* acc[n] += over rows, ld apart, of max(x, 0). */
+typedef void vx_relu_sums_fn(double *acc, const float *x, size_t ld, size_t rows, size_t n);
+/* w[n]: what n channels of a and g [T,.], rows ld apart, weigh; VX_CAM_GRADCAM, _PLUSPLUS, _XGRAD. */
+typedef void vx_cam_weights_fn(double *w, const float *a, const float *g, vx_cam kind, size_t ld,
+                               size_t tokens, size_t n);
+/* One token of token_cam; w is that of vx_cam_weights_fn, where the kind has weights. */
+typedef double vx_cam_token_fn(const double *w, const float *a, const float *g, vx_cam kind,
+                               size_t n);
+/* y[T,n] = a, times g where that is not NULL, less the mean over T; rows ldy and lda apart. */
+typedef void vx_centre_fn(float *y, size_t ldy, const float *a, const float *g, size_t lda,
+                          size_t tokens, size_t n);
+/* n pixels of the operations of these names, whose samples or channels lie `step` apart. */
+typedef void vx_weighted_sums_fn(float *sum, const float *x, const float *weights, int squared,
+                                 int s, size_t step, size_t n);
+typedef void vx_reduced_fn(float *out, const float *g, const float *x, vx_reduce kind, int c,
+                           size_t step, size_t n);
+
 typedef struct vx_pieces {
     vx_epilogue_fn *epilogue;
     vx_slope_fn *slope;
@@ -83,6 +104,14 @@ typedef struct vx_pieces {
     vx_gemm_few_kn_fn *gemm_few_kn;
     vx_gemm_own_fn *gemm_own;
     vx_gemm_wide_fn *gemm_wide;
+    vx_product_fn *product;
+    vx_scaled_relu_fn *scaled_relu;
+    vx_relu_sums_fn *relu_sums;
+    vx_cam_weights_fn *cam_weights;
+    vx_cam_token_fn *cam_token;
+    vx_centre_fn *centre;
+    vx_weighted_sums_fn *weighted_sums;
+    vx_reduced_fn *reduced;
 } vx_pieces;
 
 /* A strip of probabilities, of patches, or of a product, per worker: 1 MiB, unless what has to be

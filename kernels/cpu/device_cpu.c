@@ -25,8 +25,12 @@ static size_t strip_floats(const vx_dims *max)
         (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
     const size_t rows = 2 * (size_t)max->tokens; /* one of the product, one of the fused sum */
     const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
-    const size_t longest = wide > rows ? wide : rows;
-    return longest > VX_STRIP_FLOATS ? longest : VX_STRIP_FLOATS;
+    const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
+    const size_t wanted[] = {rows, wide, weights};
+    size_t most = VX_STRIP_FLOATS;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        most = wanted[i] > most ? wanted[i] : most;
+    return most;
 }
 
 static size_t part_floats(const vx_dims *max)

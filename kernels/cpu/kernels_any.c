@@ -2,4 +2,5 @@
 #define VX_ISA any
 #define VX_VECTOR_BITS 128
 #include "kernels/cpu/gemm_vec.h"
+#include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/wide_vec.h"

@@ -3,6 +3,7 @@
 #define VX_VECTOR_BITS 256
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "kernels/cpu/gemm_vec.h"
+#include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/wide_vec.h"
 #else
 #include "kernels/cpu/cpu.h" /* another kind of processor */

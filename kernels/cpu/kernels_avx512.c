@@ -3,6 +3,7 @@
 #define VX_VECTOR_BITS 512
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #include "kernels/cpu/gemm_vec.h"
+#include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/wide_vec.h"
 #else
 #include "kernels/cpu/cpu.h" /* another kind of processor */

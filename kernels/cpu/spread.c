@@ -123,6 +123,65 @@ void vx_mean_tokens_cpu(vx_device *dev, float *y, const float *x, int first, int
     vx_cpu_spread(r.cpu, mean_tokens_part, &r, b, 1);
 }
 
+/* Rows of dx [B*T,D]. */
+static void mean_tokens_bwd_part(void *arg, int64_t first, int64_t count)
+{
+    const rows *r = arg; /* as above */
+    const size_t d = (size_t)r->n;
+    for (int64_t i = first; i < first + count; i++) {
+        float *dx = r->y + (size_t)i * d;
+        if (i % r->ldy < r->ldx)
+            memset(dx, 0, d * sizeof *dx);
+        else
+            r->cpu->pieces.convert(dx, VX_STORE_F32, r->x + (size_t)(i / r->ldy) * d, VX_STORE_F32,
+                                   1 / (float)(r->ldy - r->ldx), d);
+    }
+}
+
+void vx_mean_tokens_bwd_cpu(vx_device *dev, float *dx, const float *dy, int first, int b, int t,
+                            int d)
+{
+    rows r = {.cpu = vx_cpu_of(dev), .y = dx, .x = dy, .ldy = t, .ldx = first, .n = d};
+    vx_cpu_spread(r.cpu, mean_tokens_bwd_part, &r, (int64_t)b * t, rows_of(d));
+}
+
+/* ------------------------------------------------------------------------------- moving ---- */
+
+static void clear_part(void *arg, int64_t first, int64_t count)
+{
+    memset((float *)arg + first, 0, (size_t)count * sizeof(float));
+}
+
+void vx_clear_cpu(vx_device *dev, float *y, int64_t count)
+{
+    vx_cpu_spread(vx_cpu_of(dev), clear_part, y, count, 4 * LEAST_FLOATS);
+}
+
+typedef struct gathering {
+    float *y;
+    const float *a, *b;
+    const int *from;
+    size_t d;
+} gathering;
+
+static void gather_part(void *arg, int64_t first, int64_t count)
+{
+    const gathering *r = arg;
+    for (int64_t i = first; i < first + count; i++) {
+        const int from = r->from[i];
+        const float *row =
+            from >= 0 ? r->a + (size_t)from * r->d : r->b + (size_t)(-1 - from) * r->d;
+        memcpy(r->y + (size_t)i * r->d, row, r->d * sizeof *row);
+    }
+}
+
+void vx_gather_rows_cpu(vx_device *dev, float *y, const float *a, const float *b, const int *from,
+                        int count, int d)
+{
+    gathering r = {y, a, b, from, (size_t)d};
+    vx_cpu_spread(vx_cpu_of(dev), gather_part, &r, count, rows_of(d));
+}
+
 /* --------------------------------------------------------------------- recorded attention -- */
 
 typedef struct reading {

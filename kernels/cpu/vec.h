@@ -9,6 +9,7 @@
 #ifndef VX_CPU_VEC_H
 #define VX_CPU_VEC_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@
 typedef float vf __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 typedef uint32_t vu __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 typedef double vd __attribute__((vector_size(VX_VECTOR_BITS / 8)));
+typedef int64_t vl __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 
 VX_INLINE vf v_load(const float *p)
 {
@@ -92,6 +94,17 @@ VX_INLINE vd v_low(vf x) /* lanes 0..VL/2-1 */
 VX_INLINE vd v_high(vf x)
 {
     return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+}
+
+VX_INLINE vf v_narrow(vd low, vd high) /* of v_low and v_high */
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high),
+                              1);
+}
+
+VX_INLINE vd v_sqrt(vd x)
+{
+    return _mm512_sqrt_pd(x);
 }
 
 VX_INLINE vf v_load_half(const uint16_t *p)
@@ -164,6 +177,17 @@ VX_INLINE vd v_high(vf x)
     return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
 }
 
+VX_INLINE vf v_narrow(vd low, vd high)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low)), _mm256_cvtpd_ps(high),
+                                1);
+}
+
+VX_INLINE vd v_sqrt(vd x)
+{
+    return _mm256_sqrt_pd(x);
+}
+
 VX_INLINE vf v_load_half(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -230,6 +254,16 @@ VX_INLINE vd v_high(vf x)
     return (vd){x[2], x[3]};
 }
 
+VX_INLINE vf v_narrow(vd low, vd high)
+{
+    return (vf){(float)low[0], (float)low[1], (float)high[0], (float)high[1]};
+}
+
+VX_INLINE vd v_sqrt(vd x)
+{
+    return (vd){sqrt(x[0]), sqrt(x[1])};
+}
+
 VX_INLINE vf v_load_half(const uint16_t *p)
 {
     return (vf){vx_half_to_float(p[0]), vx_half_to_float(p[1]), vx_half_to_float(p[2]),
@@ -256,6 +290,25 @@ VX_INLINE void v_store_half_n(uint16_t *p, vf x, int n)
     uint16_t lanes[VL];
     v_store_half(lanes, x);
     memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
+/* The first n lanes, or all where n is more. */
+VX_INLINE vf v_load_most(const float *p, size_t n)
+{
+    return n < VL ? v_load_n(p, (int)n, 0) : v_load(p);
+}
+
+VX_INLINE void v_store_most(float *p, vf x, size_t n)
+{
+    if (n < VL)
+        v_store_n(p, x, (int)n);
+    else
+        v_store(p, x);
+}
+
+VX_INLINE vd v_above_0(vd x) /* max(x, 0); NaN stays */
+{
+    return (vd)((vl)x & ~(x < 0));
 }
 
 VX_INLINE vf v_abs(vf x)
