@@ -90,6 +90,10 @@ static int check_settings(const vx_job *job)
             return vx_fail(VITX_INVALID, "method %s has no option \"%.*s\"", job->method->name,
                            (int)(length > 64 ? 64 : length), text);
     }
+    if (job->opts.baseline && strcmp(vx_setting(job, "baseline"), "picture") != 0)
+        return vx_fail(VITX_INVALID,
+                       "method %s: a baseline picture is given without baseline=picture",
+                       job->method->name);
     return VITX_OK;
 }
 

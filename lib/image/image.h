@@ -53,6 +53,9 @@ void vx_recipe_squash(vitx_recipe *recipe);
  * than 2^28 pixels: a picture of 1 x 60000). */
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height);
 
+/* What a pixel of value v, 0..255, becomes in that channel of the model's input. */
+float vx_pixel_value(const vitx_recipe *recipe, int channel, int v);
+
 /* The normalised input: out f32 [3, input_h, input_w] = (pixel*scale - mean)/std, float32
  * arithmetic as torchvision's ToTensor and Normalize do it; padding is pixel 0. */
 int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe,

@@ -141,16 +141,14 @@ int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *
 }
 
 /*
- * The 256 values a channel can take. torchvision divides by 255 in float; transformers multiplies
- * by 1/255 in double and rounds: the same float for all 256. Another scale is multiplied by.
+ * torchvision divides by 255 in float; transformers multiplies by 1/255 in double and rounds: the same
+ * float for all 256 values. Another scale is multiplied by.
  */
-static void make_table(float table[256], const vitx_recipe *r, int channel)
+float vx_pixel_value(const vitx_recipe *r, int channel, int v)
 {
     const float one_255th = 1.0f / 255.0f;
-    for (int v = 0; v < 256; v++) {
-        const float scaled = r->scale == one_255th ? (float)v / 255.0f : (float)v * r->scale;
-        table[v] = (scaled - r->mean[channel]) / r->std[channel];
-    }
+    const float scaled = r->scale == one_255th ? (float)v / 255.0f : (float)v * r->scale;
+    return (scaled - r->mean[channel]) / r->std[channel];
 }
 
 int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe,
@@ -162,7 +160,8 @@ int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe
     const int status = vx_preprocess_u8(input, image, placement, hooks);
     for (int c = 0; status == VITX_OK && c < 3; c++) {
         float table[256];
-        make_table(table, recipe, c);
+        for (int v = 0; v < 256; v++)
+            table[v] = vx_pixel_value(recipe, c, v);
         for (size_t i = 0; i < pixels; i++)
             out[(size_t)c * pixels + i] = table[input[3 * i + (size_t)c]];
     }

@@ -1,0 +1,226 @@
+/*
+ * explain/integrated_gradients.c: integrated gradients (Sundararajan et al. 2017, eq. 1).
+ *
+ *      map = sum over channels of (x - x') * sum_i w_i (d score / d x at x' + a_i (x - x'))
+ *
+ * with nodes a_i and weights w_i of a rule on [0,1] and a baseline x'. Up to the rule's error the values
+ * add up to score(x) - score(x'); what is missing stands beside the map.
+ *
+ * compat=captum: Captum @ faac087, _utils/approximation_methods.py, gives the trapezoid rule n weights of
+ * 1/n with halved ends, which sum to 1 - 1/n. Its other rules are these.
+ */
+#include <limits.h>
+#include <math.h>
+
+#include "engine/variants.h"
+#include "explain/baseline.h"
+#include "explain/pixels.h"
+
+#define PI 3.14159265358979323846
+
+typedef enum rule { GAUSS_LEGENDRE = 0, TRAPEZOID, LEFT, RIGHT, MIDDLE } rule;
+
+typedef struct settings {
+    int steps;
+    rule rule;
+    bool captum;
+    vx_baseline baseline;
+    vx_grid grid;
+} settings;
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    (void)need;
+    settings *s = job->settings;
+    int choice, compat;
+    VX_TRY(vx_setting_int(&s->steps, job, "steps", 1, 10000));
+    VX_TRY(vx_setting_choice(&choice, job, "rule"));
+    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    VX_TRY(vx_setting_baseline(&s->baseline, job, "baseline"));
+    VX_TRY(vx_setting_int(&s->baseline.seed, job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_grid(&s->grid, job));
+    s->rule = (rule)choice;
+    s->captum = compat == 1;
+    if (s->rule == TRAPEZOID && s->steps == 1)
+        return vx_fail(VITX_INVALID, "%s: rule=trapezoid takes at least 2 steps",
+                       job->method->name);
+    vx_walk_prepare(job, s->steps);
+    job->ticks += job->arch->depth; /* the baseline's own score */
+    return VITX_OK;
+}
+
+/* ------------------------------------------------------------------ rules ----------------- */
+
+/* Roots of the Legendre polynomial P_n by Newton's method, mapped from [-1,1]; the weight of root x is
+ * 2 / ((1 - x^2) P_n'(x)^2). Good to some units in the last place. */
+static void gauss_legendre(double *at, double *weight, int n)
+{
+    for (int i = 0; i < (n + 1) / 2; i++) {
+        double x = cos(PI * (i + 0.75) / (n + 0.5)), slope = 1, step = 1;
+        for (int turn = 0; turn < 20 && fabs(step) > 1e-15; turn++) {
+            double p = 1, before = 0;
+            for (int k = 0; k < n; k++) {
+                const double next = ((2 * k + 1) * x * p - k * before) / (k + 1);
+                before = p;
+                p = next;
+            }
+            slope = n * (x * p - before) / (x * x - 1);
+            step = p / slope;
+            x -= step;
+        }
+        at[i] = (1 - x) / 2;
+        at[n - 1 - i] = (1 + x) / 2;
+        weight[i] = weight[n - 1 - i] = 1 / ((1 - x * x) * slope * slope);
+    }
+}
+
+static void make_rule(double *at, double *weight, const settings *s)
+{
+    const int n = s->steps;
+    if (s->rule == GAUSS_LEGENDRE) {
+        gauss_legendre(at, weight, n);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        at[i] = s->rule == TRAPEZOID ? (double)i / (n - 1)
+                : s->rule == LEFT    ? (double)i / n
+                : s->rule == RIGHT   ? (double)(i + 1) / n
+                                     : (i + 0.5) / n;
+        weight[i] = 1.0 / (s->rule == TRAPEZOID && !s->captum ? n - 1 : n);
+    }
+    if (s->rule == TRAPEZOID) {
+        weight[0] /= 2;
+        weight[n - 1] /= 2;
+    }
+}
+
+/* ------------------------------------------------------------------ the path -------------- */
+
+typedef struct path {
+    double *at, *weight;     /* [steps] */
+    float *start;            /* the baseline, on the host */
+    float *way;              /* the picture less the baseline, on the host */
+    float *sum, *device_way; /* [C,H,W], device */
+    float *plane;            /* [H,W], device */
+    size_t floats;
+} path;
+
+static void fill(const void *payload, float *out, int v, size_t at, size_t floats)
+{
+    const path *p = payload;
+    const float a = (float)p->at[v];
+    for (size_t i = at; i < at + floats; i++)
+        *out++ = p->start[i] + a * p->way[i];
+}
+
+static void add(void *payload, vitx_context *c, float *gradients, int first, int n)
+{
+    const path *p = payload;
+    float weights[64];
+    for (int from = 0; from < n; from += 64) {
+        const int some = n - from < 64 ? n - from : 64;
+        for (int v = 0; v < some; v++)
+            weights[v] = (float)p->weight[first + from + v];
+        c->dev->ops.add_weighted(c->dev, p->sum, gradients + (size_t)from * p->floats, weights, 0,
+                                 some, (int64_t)p->floats);
+    }
+}
+
+/* Leaves what it got in `p`: free_path. */
+static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
+{
+    vitx_context *c = job->context;
+    const settings *s = job->settings;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t count = vx_context_input_count(c), pixels = count / (size_t)job->arch->channels;
+    const size_t steps = (size_t)s->steps;
+    p->floats = count;
+    VX_TRY(
+        vx_block_reserve(c, &c->work, (2 * count + pixels) * sizeof(float), "sums of gradients"));
+    p->sum = c->work.memory;
+    p->device_way = p->sum + count;
+    p->plane = p->device_way + count;
+    VX_TRY(vx_new(&p->at, &scratch, steps, sizeof *p->at, "steps"));
+    VX_TRY(vx_new(&p->weight, &scratch, steps, sizeof *p->weight, "weights of steps"));
+    VX_TRY(vx_new(&p->start, &scratch, count, sizeof *p->start, "a baseline"));
+    VX_TRY(vx_new(&p->way, &scratch, count, sizeof *p->way, "a baseline"));
+    make_rule(p->at, p->weight, s);
+    VX_TRY(vx_baseline_fill(p->start, &s->baseline, job, i, map));
+    for (size_t k = 0; k < count; k++)
+        p->way[k] = c->host_input[(size_t)i * count + k] - p->start[k];
+    c->dev->cls->upload(c->dev, p->device_way, p->way, count * sizeof(float));
+    c->dev->ops.clear(c->dev, p->sum, (int64_t)count);
+    return VITX_OK;
+}
+
+static void free_path(path *p, vitx_context *c)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    vx_release(&scratch, p->at);
+    vx_release(&scratch, p->weight);
+    vx_release(&scratch, p->start);
+    vx_release(&scratch, p->way);
+}
+
+/* The baseline's score, of its own forward pass. */
+static int run_baseline(const vx_job *job, vitx_map *map, const path *p)
+{
+    vitx_context *c = job->context;
+    float *input = vx_variants_input(c, 0);
+    for (size_t k = 0; k < p->floats; k++)
+        input[k] = p->start[k];
+    VX_TRY(vx_variants_run(c, 1));
+    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.host_logits,
+                                           c->variants.host_probabilities);
+    map->info.forwards++;
+    return VITX_OK;
+}
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    const settings *s = job->settings;
+    path p = {0};
+    double sum = 0;
+    int status = make_path(&p, job, i, map);
+    if (status == VITX_OK)
+        status = run_baseline(job, map, &p);
+    if (status == VITX_OK)
+        status = vx_walk_run(job, map, &(vx_walk){s->steps, fill, add, &p});
+    if (status == VITX_OK)
+        status =
+            vx_pixels_map(map, &sum, job, p.plane, p.sum, p.device_way, VX_REDUCE_SUM, s->grid);
+    /* Of the pixels, whatever they are pooled to. */
+    map->info.completeness_error = sum - (map->info.value - map->info.base_value);
+    free_path(&p, job->context);
+    return status;
+}
+
+static const vitx_method_option options[] = {
+    {"steps", "50", "1 to 10000", "points on the way from the baseline to the picture"},
+    {"rule", "gauss-legendre", "gauss-legendre|trapezoid|left|right|middle",
+     "where the points lie and what they weigh"},
+    {"compat", "none", "none|captum",
+     "captum: the trapezoid rule's weights as Captum has them, which sum to 1 - 1/steps"},
+    {"baseline", "mean", "mean|black|white|blur|noise|picture",
+     "what the picture is compared with; picture: one that the caller gives"},
+    VX_OPTION_BLUR,
+    {"seed", "0", "0 to 2147483647", "of baseline=noise"},
+    VX_OPTION_GRID,
+};
+
+const vx_method vx_method_integrated_gradients = {
+    .name = "integrated-gradients",
+    .summary = "what each pixel adds to the score on the way from a baseline to the picture",
+    .cost = "steps = 50 forwards and backwards, 1 forward of the baseline",
+    .reference = "Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks",
+    .uses_target = true,
+    .is_signed = true,
+    .on_pixels = true,
+    .no_layers = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run = run,
+};

@@ -1,0 +1,127 @@
+/* explain/pixels.c: see pixels.h. */
+#include "explain/pixels.h"
+
+#include "engine/variants.h"
+
+int vx_setting_reduce(vx_reduce *out, const vx_job *job)
+{
+    static const vx_reduce kinds[] = {VX_REDUCE_MAX, VX_REDUCE_L1, VX_REDUCE_MEAN, VX_REDUCE_L2,
+                                      VX_REDUCE_SUM};
+    int choice;
+    VX_TRY(vx_setting_choice(&choice, job, "reduce"));
+    *out = kinds[choice];
+    return VITX_OK;
+}
+
+int vx_setting_grid(vx_grid *out, vx_job *job)
+{
+    int choice;
+    VX_TRY(vx_setting_choice(&choice, job, "grid"));
+    *out = (vx_grid)choice;
+    job->pixels = *out == VX_GRID_NONE;
+    return VITX_OK;
+}
+
+/* Pixels beyond the last whole patch belong to none. */
+static void pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid)
+{
+    const double share = grid == VX_GRID_MEAN ? 1.0 / (a->patch_height * a->patch_width) : 1;
+    for (int gy = 0; gy < a->grid_height; gy++)
+        for (int gx = 0; gx < a->grid_width; gx++) {
+            double sum = 0;
+            for (int y = gy * a->patch_height; y < (gy + 1) * a->patch_height; y++)
+                for (int x = gx * a->patch_width; x < (gx + 1) * a->patch_width; x++)
+                    sum += plane[(size_t)y * (size_t)width + (size_t)x];
+            *out++ = (float)(sum * share);
+        }
+}
+
+int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, const float *g,
+                  const float *x, vx_reduce reduce, vx_grid grid)
+{
+    vitx_context *c = job->context;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const int channels = job->arch->channels;
+    const size_t pixels = vx_context_input_count(c) / (size_t)channels;
+    float *values = map->values;
+    if (grid != VX_GRID_NONE)
+        VX_TRY(vx_new(&values, &scratch, pixels, sizeof *values, "a map of pixels"));
+    c->dev->ops.reduce_channels(c->dev, plane, g, x, reduce, channels, (int64_t)pixels);
+    c->dev->cls->download(c->dev, values, plane, pixels * sizeof *values);
+    const int status = vx_context_sync(c);
+    if (sum)
+        *sum = 0;
+    for (size_t i = 0; sum && status == VITX_OK && i < pixels; i++)
+        *sum += values[i];
+    if (grid != VX_GRID_NONE) {
+        if (status == VITX_OK)
+            pool(map->values, values, job->arch, c->recipe.input_width, grid);
+        vx_release(&scratch, values);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------ variants -------------- */
+
+void vx_walk_prepare(vx_job *job, int count)
+{
+    vitx_context *c = job->context;
+    const int at_once = vx_variants_at_once(c, true);
+    job->variants = count < at_once ? count : at_once;
+    job->variant_gradients = true;
+    const int64_t runs = (count - 1) / job->variants + 1;
+    job->ticks += runs * (c->arch.depth + vx_pass_backward_ticks(&c->variants.plan));
+}
+
+enum { FILL_FLOATS = 16384 }; /* of a task: noise takes some 0.2 ms for so many */
+
+typedef struct filling {
+    vitx_context *c;
+    const vx_walk *walk;
+    int first;
+    size_t floats, tasks; /* of one variant */
+} filling;
+
+static void fill_part(void *arg, int i, int worker)
+{
+    (void)worker;
+    const filling *f = arg;
+    const int v = (int)((size_t)i / f->tasks);
+    const size_t at = (size_t)i % f->tasks * FILL_FLOATS, left = f->floats - at;
+    f->walk->fill(f->walk->payload, vx_variants_input(f->c, v) + at, f->first + v, at,
+                  left < FILL_FLOATS ? left : FILL_FLOATS);
+}
+
+/* The variants first..first+n-1 filled in and run, and the gradients of their scores. Each has its own
+ * probabilities, so each its own gradient of the logits. */
+static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk, int first, int n)
+{
+    vitx_context *c = job->context;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t classes = (size_t)job->arch->classes, floats = vx_context_input_count(c);
+    filling f = {c, walk, first, floats, (floats - 1) / FILL_FLOATS + 1};
+    float *seeds;
+    c->env.parallel(fill_part, &f, n * (int)f.tasks, c->env.owner);
+    VX_TRY(vx_variants_run_kept(c, n));
+    VX_TRY(vx_new(&seeds, &scratch, (size_t)n * classes, sizeof *seeds, "gradients of the logits"));
+    for (size_t v = 0; v < (size_t)n; v++)
+        vx_target_seed(seeds + v * classes, vx_map_target(map),
+                       c->variants.host_probabilities + v * classes, job->arch->classes);
+    c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
+                        (size_t)n * classes * sizeof *seeds);
+    const int status = vx_variants_backward(c, n);
+    vx_release(&scratch, seeds);
+    return status;
+}
+
+int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk)
+{
+    vitx_context *c = job->context;
+    for (int at = 0; at < walk->count; at += job->variants) {
+        const int left = walk->count - at, n = left < job->variants ? left : job->variants;
+        VX_TRY(gradients(job, map, walk, at, n));
+        walk->add(walk->payload, c, c->variants.plan.dinput, at, n);
+    }
+    map->info.forwards += walk->count;
+    return vx_context_sync(c);
+}

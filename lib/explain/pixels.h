@@ -1,0 +1,46 @@
+/*
+ * explain/pixels.h: what the methods on gradients of pixels share: channels made one, pixels pooled to
+ * patches, and the gradients of many variants of a picture.
+ */
+#ifndef VX_EXPLAIN_PIXELS_H
+#define VX_EXPLAIN_PIXELS_H
+
+#include "explain/method.h"
+
+typedef enum vx_grid { VX_GRID_NONE = 0, VX_GRID_MEAN, VX_GRID_SUM } vx_grid;
+
+/* clang-format off */
+#define VX_OPTION_REDUCE                                                                           \
+    { "reduce", "max", "max|sum|mean|l2|signed",                                                   \
+      "how a pixel's channels become one: largest, sum or mean of magnitudes, norm, signed sum" }
+#define VX_OPTION_GRID                                                                             \
+    { "grid", "none", "none|mean|sum", "pixels pooled to the model's patches" }
+/* clang-format on */
+
+int vx_setting_reduce(vx_reduce *out, const vx_job *job);
+/* Sets job->pixels as well: a pooled map has the size of the grid. */
+int vx_setting_grid(vx_grid *out, vx_job *job);
+
+/* Channels of g [C,H,W], times x where x is not NULL, reduced into `plane` [H,W] (all three device
+ * memory), and that pooled or as it is into map->values. sum: of the plane, or NULL. */
+int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, const float *g,
+                  const float *x, vx_reduce reduce, vx_grid grid);
+
+/*
+ * The gradients of `count` variants of a picture, some at a time. fill writes `floats` values from `at`
+ * on of variant v's input [C,H,W] to out, called by several workers at once. add takes the gradients
+ * of the variants first..first+n-1, [n,C,H,W] in device memory, which it may change.
+ */
+typedef struct vx_walk {
+    int count;
+    void (*fill)(const void *payload, float *out, int v, size_t at, size_t floats);
+    void (*add)(void *payload, vitx_context *c, float *gradients, int first, int n);
+    void *payload;
+} vx_walk;
+
+/* For prepare: what a walk over so many variants needs. */
+void vx_walk_prepare(vx_job *job, int count);
+/* Adds what was run to map->info.forwards. */
+int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * explain/saliency.c: saliency and input x gradient.
+ *
+ * With g = d score / d x, x the normalised input [C,H,W]:
+ *      saliency      the channels of g made one: max |g| (Simonyan et al. 2014), sum |g|, mean |g|,
+ *                    sqrt(sum g^2), or the signed sum
+ *      input-x-grad  sum over channels of x g, signed (Shrikumar et al. 2017). x is what the model sees,
+ *                    so a pixel of the mean colour counts nothing
+ * The gradient is the one that all methods of the call share.
+ *
+ * Captum's Saliency and InputXGradient are these before their channels are made one.
+ */
+#include "explain/pixels.h"
+
+typedef struct settings {
+    vx_reduce reduce;
+    vx_grid grid;
+} settings;
+
+static int prepare_gradient(vx_job *job, vx_plan *need)
+{
+    settings *s = job->settings;
+    s->reduce = VX_REDUCE_SUM;
+    VX_TRY(vx_setting_grid(&s->grid, job));
+    job->gradient = true;
+    need->pixels = true;
+    return VITX_OK;
+}
+
+static int prepare_saliency(vx_job *job, vx_plan *need)
+{
+    settings *s = job->settings;
+    VX_TRY(prepare_gradient(job, need));
+    return vx_setting_reduce(&s->reduce, job);
+}
+
+/* The map of the gradient, times x where x is not NULL. */
+static int run(const vx_job *job, int i, vitx_map *map, const float *x)
+{
+    vitx_context *c = job->context;
+    const settings *s = job->settings;
+    const size_t pixels = vx_context_input_count(c) / (size_t)job->arch->channels;
+    VX_TRY(vx_block_reserve(c, &c->work, pixels * sizeof(float), "a map of pixels"));
+    map->info.is_signed = s->reduce == VX_REDUCE_SUM;
+    return vx_pixels_map(map, NULL, job, c->work.memory, vx_job_dinput(job, i), x, s->reduce,
+                         s->grid);
+}
+
+static int run_saliency(const vx_job *job, int i, vitx_map *map)
+{
+    return run(job, i, map, NULL);
+}
+
+static int run_input_x_grad(const vx_job *job, int i, vitx_map *map)
+{
+    return run(job, i, map, vx_job_input(job, i));
+}
+
+static const vitx_method_option options[] = {VX_OPTION_GRID, VX_OPTION_REDUCE};
+
+const vx_method vx_method_saliency = {
+    .name = "saliency",
+    .summary = "how much the score changes with each pixel",
+    .cost = "1 forward, 1 backward",
+    .reference = "Simonyan, Vedaldi & Zisserman 2014, Deep inside convolutional networks",
+    .uses_target = true,
+    .on_pixels = true,
+    .no_layers = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = 2,
+    .settings_size = sizeof(settings),
+    .prepare = prepare_saliency,
+    .run = run_saliency,
+};
+
+const vx_method vx_method_input_x_grad = {
+    .name = "input-x-grad",
+    .summary = "the gradient times the input: what each pixel adds to the score, to first order",
+    .cost = "1 forward, 1 backward",
+    .reference = "Shrikumar, Greenside & Kundaje 2017, Learning important features",
+    .uses_target = true,
+    .is_signed = true,
+    .on_pixels = true,
+    .no_layers = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = 1, /* the grid */
+    .settings_size = sizeof(settings),
+    .prepare = prepare_gradient,
+    .run = run_input_x_grad,
+};

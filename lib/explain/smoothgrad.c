@@ -1,0 +1,155 @@
+/*
+ * explain/smoothgrad.c: SmoothGrad (Smilkov et al. 2017), its squares and its variance (VarGrad,
+ * Adebayo et al. 2018).
+ *
+ * With g_s = d score / d x at x + sigma (max x - min x) z_s, z_s standard normal, s = 0..n-1:
+ *      mean    mean_s g_s
+ *      square  mean_s g_s^2
+ *      var     mean_s g_s^2 - (mean_s g_s)^2, for every channel of every pixel
+ * and of that the channels made one as saliency does. Sample s takes stream s of the seed, so a sample
+ * is the same in any batch.
+ *
+ * The references disagree on every default (docs/methods/smoothgrad.md): sigma and n are the paper's.
+ */
+#include <limits.h>
+#include <math.h>
+
+#include "base/random.h"
+#include "explain/pixels.h"
+
+typedef enum kind { MEAN = 0, SQUARE, VAR } kind;
+
+typedef struct settings {
+    int n, seed;
+    double sigma;
+    kind kind;
+    vx_reduce reduce;
+    vx_grid grid;
+} settings;
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    (void)need;
+    settings *s = job->settings;
+    int choice;
+    VX_TRY(vx_setting_int(&s->n, job, "n", 1, 10000));
+    VX_TRY(vx_setting_number(&s->sigma, job, "sigma", 0, 10));
+    VX_TRY(vx_setting_choice(&choice, job, "kind"));
+    VX_TRY(vx_setting_int(&s->seed, job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_reduce(&s->reduce, job));
+    VX_TRY(vx_setting_grid(&s->grid, job));
+    s->kind = (kind)choice;
+    vx_walk_prepare(job, s->n);
+    return VITX_OK;
+}
+
+typedef struct samples {
+    const settings *s;
+    const float *input; /* the picture's own, on the host */
+    float deviation;
+    float *sum, *first; /* [C,H,W], device: what is summed; VAR: sample 0's gradient, and ... */
+    float *squares;     /* ... the squares of the differences */
+    int64_t floats;
+} samples;
+
+static void fill(const void *payload, float *out, int v, size_t at, size_t floats)
+{
+    const samples *a = payload;
+    vx_random_normals(out, (uint64_t)a->s->seed, (uint64_t)v, at, floats);
+    for (size_t i = 0; i < floats; i++)
+        out[i] = a->input[at + i] + a->deviation * out[i];
+}
+
+/* The variance is that of the differences from sample 0: the difference of two large means would
+ * lose it in their rounding. */
+static void subtract_first(const samples *a, vitx_context *c, float *gradients, int first, int n)
+{
+    static const float minus_one = -1;
+    if (first == 0)
+        c->dev->ops.copy(c->dev, a->first, gradients, a->floats);
+    for (int v = 0; v < n; v++)
+        c->dev->ops.add_weighted(c->dev, gradients + v * a->floats, a->first, &minus_one, 0, 1,
+                                 a->floats);
+}
+
+static void add(void *payload, vitx_context *c, float *gradients, int first, int n)
+{
+    const samples *a = payload;
+    const float share = 1 / (float)a->s->n;
+    float weights[64];
+    if (a->s->kind == VAR)
+        subtract_first(a, c, gradients, first, n);
+    for (int at = 0; at < n; at += 64) {
+        const int some = n - at < 64 ? n - at : 64;
+        for (int v = 0; v < some; v++)
+            weights[v] = share;
+        const float *g = gradients + at * a->floats;
+        c->dev->ops.add_weighted(c->dev, a->sum, g, weights, a->s->kind == SQUARE, some, a->floats);
+        if (a->s->kind == VAR)
+            c->dev->ops.add_weighted(c->dev, a->squares, g, weights, 1, some, a->floats);
+    }
+}
+
+static float range(const float *x, size_t count)
+{
+    float low = x[0], high = x[0];
+    for (size_t i = 1; i < count; i++) {
+        low = fminf(low, x[i]);
+        high = fmaxf(high, x[i]);
+    }
+    return high - low;
+}
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    vitx_context *c = job->context;
+    const settings *s = job->settings;
+    const size_t count = vx_context_input_count(c), pixels = count / (size_t)job->arch->channels;
+    const size_t sums = s->kind == VAR ? 3 : 1;
+    VX_TRY(vx_block_reserve(c, &c->work, (sums * count + pixels) * sizeof(float),
+                            "sums of gradients"));
+    float *sum = c->work.memory, *plane = sum + sums * count;
+    const float *input = c->host_input + (size_t)i * count;
+    samples a = {s,
+                 input,
+                 (float)(s->sigma * range(input, count)),
+                 sum,
+                 s->kind == VAR ? sum + count : NULL,
+                 s->kind == VAR ? sum + 2 * count : NULL,
+                 (int64_t)count};
+    c->dev->ops.clear(c->dev, sum, (int64_t)(sums * count));
+    VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, add, &a}));
+    if (s->kind == VAR) {
+        static const float minus_one = -1;
+        c->dev->ops.add_weighted(c->dev, a.squares, sum, &minus_one, 1, 1, (int64_t)count);
+        sum = a.squares;
+    }
+    map->info.is_signed = s->kind == MEAN && s->reduce == VX_REDUCE_SUM;
+    return vx_pixels_map(map, NULL, job, plane, sum, NULL, s->reduce, s->grid);
+}
+
+static const vitx_method_option options[] = {
+    {"n", "25", "1 to 10000", "noisy pictures"},
+    {"sigma", "0.15", "0 to 10",
+     "standard deviation of the noise, of the input's largest value less its smallest"},
+    {"kind", "mean", "mean|square|var", "of the gradients: their mean, mean square, or variance"},
+    VX_OPTION_REDUCE,
+    {"seed", "0", "0 to 2147483647", "of the noise"},
+    VX_OPTION_GRID,
+};
+
+const vx_method vx_method_smoothgrad = {
+    .name = "smoothgrad",
+    .summary = "the mean gradient of noisy copies of the picture",
+    .cost = "n = 25 forwards and backwards",
+    .reference = "Smilkov et al. 2017, SmoothGrad; Adebayo et al. 2018 for the variance",
+    .uses_target = true,
+    .on_pixels = true,
+    .no_layers = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run = run,
+};
