@@ -176,13 +176,33 @@ END_TEST
 
 START_TEST(test_colormap__names_are_those_promised)
 {
-    static const char *const names[] = {"turbo", "viridis", "inferno", "jet", "grey"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const names[] = {"turbo", "viridis",  "inferno", "jet",
+                                        "grey",  "coolwarm", "rdbu"};
+    for (int i = 0; i < 7; i++) {
         ck_assert_str_eq(vitx_colormap_name(i), names[i]);
         ck_assert(vx_colormap_find(names[i]) == vx_colormap_at(i));
     }
-    ck_assert(vitx_colormap_name(5) == NULL && vitx_colormap_name(-1) == NULL);
+    ck_assert(vitx_colormap_name(7) == NULL && vitx_colormap_name(-1) == NULL);
     ck_assert(vx_colormap_find("gray") == NULL);
+}
+END_TEST
+
+/* Blue below, red above, and no colour where a signed map is 0. */
+START_TEST(test_colormap__diverging_ones_have_a_neutral_middle)
+{
+    static const char *const names[] = {"coolwarm", "rdbu"};
+    for (int i = 0; i < 2; i++) {
+        uint8_t low[3], mid[3], high[3];
+        const vx_colormap *map = vx_colormap_find(names[i]);
+        vx_colormap_rgb(low, map, 0.2f);
+        vx_colormap_rgb(mid, map, 0.5f);
+        vx_colormap_rgb(high, map, 0.8f);
+        ck_assert_int_gt(low[2], low[0] + 60);
+        ck_assert_int_gt(high[0], high[2] + 60);
+        ck_assert_int_le(abs(mid[0] - mid[1]), 1);
+        ck_assert_int_le(abs(mid[1] - mid[2]), 1);
+        ck_assert_int_gt(mid[0], 200);
+    }
 }
 END_TEST
 
@@ -299,6 +319,12 @@ START_TEST(test_scale__each_mode)
     check_scale(VITX_SCALE_SIGNED, v, (const float[]){0.25f, 0.5f, 0.625f, 1}, 4, -4, 4);
     /* numpy.percentile([0, 0, 1, 4], 99) = 3.91 */
     check_scale(VITX_SCALE_P99, v, (const float[]){0, 0, 1 / 3.91f, 1}, 4, 0, 3.91f);
+    /* numpy.percentile([2, 0, 1, 4], 99) = 3.94 */
+    check_scale(VITX_SCALE_SIGNED_P99, v,
+                (const float[]){0.5f - 1 / 3.94f, 0.5f, 0.5f + 0.5f / 3.94f, 1}, 4, -3.94f, 3.94f);
+    const float w[] = {-8, 1};
+    check_scale(VITX_SCALE_SIGNED_P99, w, (const float[]){0, 0.5f + 0.5f / 7.93f}, 2, -7.93f,
+                7.93f);
 }
 END_TEST
 
@@ -310,10 +336,12 @@ START_TEST(test_scale__constant_zero_and_negative_maps)
     check_scale(VITX_SCALE_MINMAX, zero, zero, 3, 0, 0);
     check_scale(VITX_SCALE_P99, zero, zero, 3, 0, 0);
     check_scale(VITX_SCALE_SIGNED, zero, halves, 3, 0, 0);
+    check_scale(VITX_SCALE_SIGNED_P99, zero, halves, 3, 0, 0);
     check_scale(VITX_SCALE_MAX, two, ones, 3, 0, 2);
     check_scale(VITX_SCALE_MINMAX, two, zero, 3, 2, 2);
     check_scale(VITX_SCALE_MAX, minus, zero, 3, 0, 0);
     check_scale(VITX_SCALE_SIGNED, minus, zero, 3, -2, 2);
+    check_scale(VITX_SCALE_SIGNED_P99, minus, zero, 3, -2, 2);
 }
 END_TEST
 
@@ -335,6 +363,12 @@ START_TEST(test_scale__p99_of_few_points_is_the_maximum)
     ck_assert_float_eq(high, 8);
     ck_assert_float_eq(got[17], 1);
     ck_assert_float_eq(got[18], 0);
+    v[17] = -8;
+    ck_ok(vx_scale_values(got, &low, &high, v, 400, VITX_SCALE_SIGNED_P99, &hooks));
+    ck_assert_float_eq(low, -8);
+    ck_assert_float_eq(high, 8);
+    ck_assert_float_eq(got[17], 0);
+    ck_assert_float_eq(got[18], 0.5f);
 }
 END_TEST
 
@@ -414,6 +448,55 @@ START_TEST(test_json__says_what_the_map_is)
         ck_assert(vx_json_number(seen, &v));
         ck_assert_double_eq_tol(v, map->info.seen[i], 1e-6);
     }
+    vx_json_free(root);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_json__says_what_was_explained)
+{
+    static const char *const absent[] = {"score", "versus", "value", "base_value",
+                                         "completeness_error"};
+    const vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    bool is_signed;
+    vitx_map *map = make_grid_map();
+    vx_json *root = render_json(map, &opts);
+    for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++)
+        ck_assert_msg(vx_json_is_null(vx_json_get(root, absent[i])), "%s", absent[i]);
+    ck_assert_double_eq(number_at(root, "forwards"), 0);
+    ck_assert(vx_json_bool(vx_json_get(root, "signed"), &is_signed) && !is_signed);
+    vx_json_free(root);
+    map->info.is_signed = 1;
+    map->info.score = VITX_SCORE_PROBABILITY;
+    map->info.value = 0.25;
+    map->info.versus = 3; /* means nothing here */
+    map->info.forwards = INT64_C(5000000000);
+    root = render_json(map, &opts);
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "score")), "probability");
+    ck_assert_double_eq(number_at(root, "value"), 0.25);
+    ck_assert_double_eq(number_at(root, "forwards"), 5e9);
+    ck_assert(vx_json_is_null(vx_json_get(root, "versus")));
+    ck_assert(vx_json_is_null(vx_json_get(root, "base_value")));
+    ck_assert(vx_json_bool(vx_json_get(root, "signed"), &is_signed) && is_signed);
+    vx_json_free(root);
+    map->info.score = VITX_SCORE_DIFFERENCE;
+    map->info.versus = 0;
+    map->info.value = -4.5;
+    map->info.base_value = -1.5;
+    root = render_json(map, &opts);
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "score")), "difference");
+    ck_assert_double_eq(number_at(root, "versus"), 0);
+    ck_assert_double_eq(number_at(root, "value"), -4.5);
+    ck_assert_double_eq(number_at(root, "base_value"), -1.5);
+    ck_assert_double_eq(number_at(root, "completeness_error"), 0);
+    vx_json_free(root);
+    map->info.base_value = 0;
+    map->info.completeness_error = 0.125;
+    map->info.score = (vitx_score)9;
+    root = render_json(map, &opts);
+    ck_assert(vx_json_is_null(vx_json_get(root, "score")));
+    ck_assert_double_eq(number_at(root, "base_value"), 0);
+    ck_assert_double_eq(number_at(root, "completeness_error"), 0.125);
     vx_json_free(root);
     vitx_map_free(map);
 }
@@ -610,6 +693,161 @@ START_TEST(test_png__colour_bar_runs_from_low_to_high)
 }
 END_TEST
 
+/* What is drawn when nothing is chosen, and what would have to be chosen for the same. */
+static void check_automatic(const vitx_map *map, vitx_scale scale, const char *colormap,
+                            float alpha)
+{
+    vitx_image *image = make_image(60, 40);
+    for (int layout = 0; layout < 3; layout++) {
+        vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+        opts.layout = (vitx_layout)layout;
+        opts.colorbar = 1;
+        vitx_image *got = draw(map, image, &opts);
+        opts.scale = scale;
+        opts.colormap = colormap;
+        opts.alpha = alpha;
+        vitx_image *want = draw(map, image, &opts);
+        const size_t bytes = 3 * (size_t)vitx_image_width(want) * (size_t)vitx_image_height(want);
+        ck_assert_int_eq(vitx_image_width(got), vitx_image_width(want));
+        ck_assert_int_eq(vitx_image_height(got), vitx_image_height(want));
+        ck_assert_mem_eq(vitx_image_pixels(got), vitx_image_pixels(want), bytes);
+        vitx_image_free(got);
+        vitx_image_free(want);
+    }
+    vitx_image_free(image);
+}
+
+START_TEST(test_png__automatic_options_suit_the_map)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *grid = make_grid_map(), *pixels, *resized;
+    vitx_map_info info = grid->info;
+    info.shape[0] = info.shape[1] = 32;
+    ck_ok(vx_map_create(&pixels, &info, &middle, &hooks));
+    for (size_t i = 0; i < pixels->count; i++)
+        pixels->values[i] = (float)(i % 7) - 2 + (i == 40 ? 50 : 0);
+    vx_map_finish(pixels);
+    ck_ok(vitx_map_resize(&resized, grid, 32, 32));
+    check_automatic(grid, VITX_SCALE_MAX, "turbo", 0.5f);
+    check_automatic(resized, VITX_SCALE_MAX, "turbo", 0.5f);
+    check_automatic(pixels, VITX_SCALE_P99, "inferno", 0.5f);
+    grid->info.is_signed = pixels->info.is_signed = resized->info.is_signed = 1;
+    check_automatic(grid, VITX_SCALE_SIGNED, "coolwarm", 0.8f);
+    check_automatic(resized, VITX_SCALE_SIGNED, "coolwarm", 0.8f);
+    check_automatic(pixels, VITX_SCALE_SIGNED_P99, "coolwarm", 0.8f);
+    vitx_map_free(resized);
+    vitx_map_free(pixels);
+    vitx_map_free(grid);
+}
+END_TEST
+
+/* On a picture of the colour map's middle colour a signed overlay with alpha 1 is the map alone,
+ * but where a colour strong enough for that would lie outside 0..255. */
+START_TEST(test_png__signed_overlay_is_the_colour_map_on_its_middle_colour)
+{
+    const vitx_hooks hooks = plain_hooks();
+    vitx_map *map = make_map(2, (const int64_t[]){32, 32}, &hooks);
+    static const char *const names[] = {"coolwarm", "rdbu"};
+    const uint8_t mid[2][3] = {{221, 221, 221}, {247, 247, 246}};
+    for (int i = 0; i < 2; i++) {
+        uint8_t rgb[60 * 40 * 3];
+        vitx_image *plain;
+        vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+        for (int k = 0; k < 60 * 40; k++)
+            memcpy(rgb + 3 * k, mid[i], 3);
+        ck_ok(vitx_image_from_rgb(&plain, rgb, 60, 40, 0, NULL));
+        opts.scale = VITX_SCALE_SIGNED;
+        opts.colormap = names[i];
+        opts.frame = VITX_FRAME_INPUT;
+        opts.alpha = 1;
+        vitx_image *overlay = draw(map, plain, &opts);
+        opts.layout = VITX_LAYOUT_MAP;
+        vitx_image *alone = draw(map, NULL, &opts);
+        int compared = 0;
+        for (int k = 0; k < 32 * 32; k++) {
+            const uint8_t *want = pixel(alone, k % 32, k / 32),
+                          *got = pixel(overlay, k % 32, k / 32);
+            const double part = fabs((double)map->values[k]) / (double)map->info.max;
+            for (int c = 0; c < 3; c++) {
+                const double full = mid[i][c] + (want[c] - mid[i][c]) / part;
+                if (full < 0 || full > 255)
+                    continue;
+                ck_assert_int_le(abs(got[c] - want[c]), 2);
+                compared++;
+            }
+        }
+        ck_assert_int_gt(compared, 32 * 32);
+        vitx_image_free(alone);
+        vitx_image_free(overlay);
+        vitx_image_free(plain);
+    }
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__signed_overlay_leaves_the_picture_where_the_map_is_0)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    map->info.is_signed = 1;
+    for (size_t i = 0; i < map->count; i++)
+        map->values[i] = i % 4 == 0 ? 1 : i % 4 == 3 ? -2 : 0; /* by columns: +, 0, 0, - */
+    vitx_image *png = draw(map, image, &opts);
+    for (int y = 0; y < 40; y++) {
+        uint8_t want[3];
+        for (int x = 26; x < 34; x++) /* between the two columns of zeroes */
+            ck_assert_int_eq(difference(pixel(png, x, y), pixel(image, x, y)), 0);
+        vx_colormap_rgb(want, vx_colormap_find("coolwarm"), 0); /* -2 is the largest magnitude */
+        for (int c = 0; c < 3; c++)
+            ck_assert_double_eq_tol(pixel(png, 49, y)[c],
+                                    0.2 * pixel(image, 49, y)[c] + 0.8 * want[c], 1.5);
+        /* half of it: 0.4 of the weight, and red */
+        for (int c = 0; c < 3; c++) {
+            const int least = (int)(0.6 * pixel(image, 10, y)[c]);
+            ck_assert_int_ge(pixel(png, 10, y)[c], least - 1);
+            ck_assert_int_le(pixel(png, 10, y)[c], least + 1 + (int)(0.4 * 255));
+        }
+        ck_assert_int_ge(pixel(png, 10, y)[0] - (int)(0.6 * pixel(image, 10, y)[0]), 90);
+        ck_assert_int_le(pixel(png, 10, y)[2] - (int)(0.6 * pixel(image, 10, y)[2]), 40);
+    }
+    vitx_image_free(png);
+    for (size_t i = 0; i < map->count; i++)
+        map->values[i] = 0;
+    png = draw(map, image, &opts);
+    for (int y = 0; y < 40; y++)
+        for (int x = 10; x < 50; x++)
+            ck_assert_int_eq(difference(pixel(png, x, y), pixel(image, x, y)), 0);
+    vitx_image_free(png);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+START_TEST(test_png__signed_colour_bar_has_its_0_in_the_middle)
+{
+    vitx_map *map = make_grid_map();
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.colorbar = 1;
+    opts.layout = VITX_LAYOUT_MAP;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        opts.scale = is_signed ? VITX_SCALE_SIGNED : VITX_SCALE_MAX;
+        vitx_image *png = draw(map, NULL, &opts);
+        const int w = vitx_image_width(png);
+        int dark = 0;
+        for (int x = w / 2 - 3; x < w / 2 + 3; x++)
+            for (int y = 40 + 15; y < 40 + 26; y++)
+                dark += pixel(png, x, y)[0] < 100;
+        ck_assert_msg(is_signed ? dark > 10 : dark == 0, "%d dark pixels", dark);
+        const uint8_t *zero = pixel(png, w / 2, 40 + 8);
+        if (is_signed)
+            ck_assert_int_le(abs(zero[0] - zero[2]), 8);
+        vitx_image_free(png);
+    }
+    vitx_map_free(map);
+}
+END_TEST
+
 /* Layers are rows, heads columns; each tile is what its own layer and head would give. */
 START_TEST(test_png__sheet_has_a_tile_for_each_layer_and_head)
 {
@@ -709,7 +947,7 @@ START_TEST(test_render__wrong_options_are_named)
     ck_fails(vitx_render_write(map, image, NULL, NULL, &o), VITX_INVALID, "write");
     o.colormap = "plasma";
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID,
-             "turbo, viridis, inferno, jet, grey");
+             "turbo, viridis, inferno, jet, grey, coolwarm, rdbu");
     o.colormap = NULL;
     o.format = "html";
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "\"html\"");
@@ -723,7 +961,7 @@ START_TEST(test_render__wrong_options_are_named)
     o.layout = (vitx_layout)3;
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "layout");
     o.layout = VITX_LAYOUT_MAP;
-    o.scale = (vitx_scale)4;
+    o.scale = (vitx_scale)6;
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "scale");
     o.scale = VITX_SCALE_MAX;
     o.frame = (vitx_frame)2;
@@ -812,6 +1050,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("colours");
     tcase_add_test(t, test_colormap__matches_matplotlib);
     tcase_add_test(t, test_colormap__names_are_those_promised);
+    tcase_add_test(t, test_colormap__diverging_ones_have_a_neutral_middle);
     tcase_add_test(t, test_colormap__ends_and_nan);
     suite_add_tcase(s, t);
     t = tcase_create("numbers");
@@ -826,6 +1065,7 @@ static Suite *suite(void)
     t = tcase_create("formats");
     tcase_add_test(t, test_npy__holds_the_raw_values);
     tcase_add_test(t, test_json__says_what_the_map_is);
+    tcase_add_test(t, test_json__says_what_was_explained);
     tcase_add_test(t, test_json__nests_values_as_the_shape);
     tcase_add_test(t, test_render__wrong_options_are_named);
     tcase_add_test(t, test_render__every_format_through_file_and_function);
@@ -839,6 +1079,10 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__input_frame_shows_what_the_model_saw);
     tcase_add_test(t, test_png__side_has_the_picture_on_its_left);
     tcase_add_test(t, test_png__colour_bar_runs_from_low_to_high);
+    tcase_add_test(t, test_png__automatic_options_suit_the_map);
+    tcase_add_test(t, test_png__signed_overlay_is_the_colour_map_on_its_middle_colour);
+    tcase_add_test(t, test_png__signed_overlay_leaves_the_picture_where_the_map_is_0);
+    tcase_add_test(t, test_png__signed_colour_bar_has_its_0_in_the_middle);
     tcase_add_test(t, test_png__sheet_has_a_tile_for_each_layer_and_head);
     tcase_add_test(t, test_png__sheet_of_one_axis_is_about_square);
     tcase_add_test(t, test_png__large_pictures_become_small_tiles);

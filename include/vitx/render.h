@@ -19,10 +19,14 @@ typedef enum vitx_layout {
 
 /** How raw values become 0..1 for the colours. */
 typedef enum vitx_scale {
-    VITX_SCALE_MAX = 0,    /**< negative values to 0, then divided by the maximum               */
-    VITX_SCALE_MINMAX = 1, /**< minimum to 0, maximum to 1                                      */
-    VITX_SCALE_P99 = 2,    /**< negative values to 0, the 99th percentile and above to 1        */
-    VITX_SCALE_SIGNED = 3  /**< -max|v| to 0, 0 to 0.5, +max|v| to 1                            */
+    VITX_SCALE_AUTO = 0,      /**< what suits the map: VITX_SCALE_MAX, of one on pixels P99; where
+                                   its values have signs (vitx_map_info.is_signed) SIGNED, of
+                                   one on pixels SIGNED_P99                                     */
+    VITX_SCALE_MAX = 1,       /**< negative values to 0, then divided by the maximum            */
+    VITX_SCALE_MINMAX = 2,    /**< minimum to 0, maximum to 1                                   */
+    VITX_SCALE_P99 = 3,       /**< negative values to 0, the 99th percentile and above to 1     */
+    VITX_SCALE_SIGNED = 4,    /**< -max|v| to 0, 0 to 0.5, +max|v| to 1                         */
+    VITX_SCALE_SIGNED_P99 = 5 /**< the same by the 99th percentile of |v|, clipped there        */
 } vitx_scale;
 
 /** Which picture lies under the map. */
@@ -35,16 +39,19 @@ typedef struct vitx_render_opts {
     size_t struct_size;
     const char *format;   /**< "png", "npy", "json"; NULL: from the ending of the path          */
     vitx_layout layout;   /**< default VITX_LAYOUT_OVERLAY                                      */
-    vitx_scale scale;     /**< default VITX_SCALE_MAX. A sheet scales each tile by itself       */
+    vitx_scale scale;     /**< default VITX_SCALE_AUTO. A sheet scales each tile by itself      */
     vitx_frame frame;     /**< default VITX_FRAME_PICTURE                                       */
-    const char *colormap; /**< "turbo", "viridis", "inferno", "jet", "grey"; NULL: "turbo"      */
-    float alpha;          /**< 0..1, weight of the map in an overlay; default 0.5               */
+    const char *colormap; /**< a name of vitx_colormap_name(); NULL: "turbo", of a map on pixels
+                               "inferno", with a signed scale "coolwarm"                        */
+    float alpha;          /**< 0..1, weight of the map in an overlay; default VITX_AUTO: 0.5, with
+                               a signed scale 0.8. There it is the weight of the largest |v| and in
+                               proportion below: where the map is 0 the picture stays as it is  */
     int colorbar;         /**< nonzero: a bar with the raw values at its ends                   */
     const char *title;    /**< name of the picture in json; NULL: ""                            */
     const char *label;    /**< name of the target class in json; NULL: null                     */
 } vitx_render_opts;
 
-#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_MAX, VITX_FRAME_PICTURE, NULL, 0.5f, 0, NULL, NULL }
+#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**

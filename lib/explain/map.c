@@ -37,6 +37,8 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
     *out = NULL;
     VX_TRY(vx_new(&map, hooks, 1, sizeof *map, "a map"));
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
+    map->on_pixels = info->shape[info->rank - 2] != info->grid_height ||
+                     info->shape[info->rank - 1] != info->grid_width;
     set_seen(&map->info, placement);
     const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
     if (status != VITX_OK) {
@@ -143,7 +145,9 @@ static int create_resized(vitx_map **out, const vitx_map *map, int height, int w
     vitx_map_info info = map->info;
     info.shape[info.rank - 2] = height;
     info.shape[info.rank - 1] = width;
-    return vx_map_create(out, &info, placement, &map->hooks);
+    VX_TRY(vx_map_create(out, &info, placement, &map->hooks));
+    (*out)->on_pixels = map->on_pixels;
+    return VITX_OK;
 }
 
 int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)

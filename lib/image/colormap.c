@@ -3,7 +3,7 @@
  *
  * A map is a few equally spaced sRGB points p_0..p_{n-1}; the colour of v lies on the straight
  * line between p_i and p_{i+1}, i = floor(v (n-1)). The points come from matplotlib's tables
- * (colormap_data.h) and keep within 1/255 of them. In front stands the default.
+ * (colormap_data.h) and keep within 1/255 of them.
  */
 #include "image/colormap.h"
 
@@ -18,7 +18,8 @@
 static const vx_colormap colormaps[] = {
     {"turbo", POINTS(turbo_points)},     {"viridis", POINTS(viridis_points)},
     {"inferno", POINTS(inferno_points)}, {"jet", POINTS(jet_points)},
-    {"grey", POINTS(grey_points)},
+    {"grey", POINTS(grey_points)},       {"coolwarm", POINTS(coolwarm_points)},
+    {"rdbu", POINTS(rdbu_points)},
 };
 
 const vx_colormap *vx_colormap_at(int index)

@@ -1,13 +1,17 @@
 /*
  * render/format_json.c: the raw map and what is known about it as one JSON object on one line.
  *
- *   {"image","method","target","label","logit","probability","layer","head","query",
- *    "shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],"min","max","values":[[..]..]}
+ *   {"image","method","target","label","logit","probability",
+ *    "score","versus","value","base_value","completeness_error","forwards",
+ *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
+ *    "signed","min","max","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
- * the patches. Nine digits give every float32 back exactly.
+ * the patches; score is "logit", "probability" or "difference", null with value where the method
+ * explains none; versus is null but for a difference, base_value and completeness_error where the
+ * method has no baseline. Nine digits give every float32 back exactly.
  */
-#include <stdint.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -19,6 +23,7 @@ static int append(vx_buffer *out, const char *text)
     return vx_buffer_append(out, text, strlen(text));
 }
 
+/* A value that is not finite is null. */
 static int append_number(vx_buffer *out, const char *before, double value)
 {
     char text[VX_NUMBER_TEXT];
@@ -41,6 +46,23 @@ static int append_choice(vx_buffer *out, const char *before, int value)
     return value < 0 ? append(out, "null") : vx_buffer_printf(out, "%d", value);
 }
 
+/* What was explained; see vitx_map_info. */
+static int append_score(vx_buffer *out, const vitx_map_info *info)
+{
+    static const char *const names[] = {NULL, "logit", "probability", "difference"};
+    const int known = (int)(sizeof names / sizeof names[0]);
+    const int score = (int)info->score;
+    const char *name = score >= 0 && score < known ? names[score] : NULL;
+    const bool has_base = info->base_value != 0 || info->completeness_error != 0;
+    VX_TRY(append_string(out, ",\"score\":", name));
+    VX_TRY(append_choice(out, ",\"versus\":", score == VITX_SCORE_DIFFERENCE ? info->versus : -1));
+    VX_TRY(append_number(out, ",\"value\":", name ? info->value : NAN));
+    VX_TRY(append_number(out, ",\"base_value\":", has_base ? info->base_value : NAN));
+    VX_TRY(
+        append_number(out, ",\"completeness_error\":", has_base ? info->completeness_error : NAN));
+    return vx_buffer_printf(out, ",\"forwards\":%lld", (long long)info->forwards);
+}
+
 static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_render_opts *opts)
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
@@ -49,6 +71,7 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
     VX_TRY(append_string(out, ",\"label\":", opts->label));
     VX_TRY(append_number(out, ",\"logit\":", (double)info->logit));
     VX_TRY(append_number(out, ",\"probability\":", (double)info->probability));
+    VX_TRY(append_score(out, info));
     VX_TRY(append_choice(out, ",\"layer\":", info->layer));
     VX_TRY(append_choice(out, ",\"head\":", info->head));
     VX_TRY(append_choice(out, ",\"query\":", info->query));
@@ -60,7 +83,8 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
         vx_buffer_printf(out, ",\"picture\":[%d,%d]", info->picture_height, info->picture_width));
     for (int i = 0; i < 4; i++)
         VX_TRY(append_number(out, i ? "," : ",\"seen\":[", info->seen[i]));
-    VX_TRY(append_number(out, "],\"min\":", (double)info->min));
+    VX_TRY(append(out, info->is_signed ? "],\"signed\":true" : "],\"signed\":false"));
+    VX_TRY(append_number(out, ",\"min\":", (double)info->min));
     return append_number(out, ",\"max\":", (double)info->max);
 }
 

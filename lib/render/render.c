@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/structs.h"
 #include "base/text.h"
+#include "render/scale.h"
 
 #define VX_FORMAT(name) extern const vx_format vx_format_##name;
 #include "render/formats.def"
@@ -72,19 +73,34 @@ static const char *ending(const char *path)
     return dot && (!slash || dot > slash) ? dot + 1 : NULL;
 }
 
+/* What VITX_SCALE_AUTO stands for. */
+static vitx_scale suitable_scale(const vitx_map *map)
+{
+    if (map->info.is_signed)
+        return map->on_pixels ? VITX_SCALE_SIGNED_P99 : VITX_SCALE_SIGNED;
+    return map->on_pixels ? VITX_SCALE_P99 : VITX_SCALE_MAX;
+}
+
 static int check_opts(vx_render_job *job)
 {
-    const vitx_render_opts *o = &job->opts;
+    vitx_render_opts *o = &job->opts;
     char list[128];
-    if (!(o->alpha >= 0 && o->alpha <= 1))
+    if (!(o->alpha >= 0 && o->alpha <= 1) && o->alpha != VITX_AUTO)
         return vx_fail(VITX_INVALID, "alpha is %g, it must be 0 to 1", (double)o->alpha);
     if (o->layout < VITX_LAYOUT_OVERLAY || o->layout > VITX_LAYOUT_MAP)
         return vx_fail(VITX_INVALID, "layout %d is none of vitx_layout", (int)o->layout);
-    if (o->scale < VITX_SCALE_MAX || o->scale > VITX_SCALE_SIGNED)
+    if (o->scale < VITX_SCALE_AUTO || o->scale > VITX_SCALE_SIGNED_P99)
         return vx_fail(VITX_INVALID, "scale %d is none of vitx_scale", (int)o->scale);
     if (o->frame < VITX_FRAME_PICTURE || o->frame > VITX_FRAME_INPUT)
         return vx_fail(VITX_INVALID, "frame %d is none of vitx_frame", (int)o->frame);
-    job->colormap = o->colormap ? vx_colormap_find(o->colormap) : vx_colormap_at(0);
+    if (o->scale == VITX_SCALE_AUTO)
+        o->scale = suitable_scale(job->map);
+    const bool is_signed = vx_scale_is_signed(o->scale);
+    if (o->alpha < 0)
+        o->alpha = is_signed ? 0.8f : 0.5f;
+    if (!o->colormap)
+        o->colormap = is_signed ? "coolwarm" : job->map->on_pixels ? "inferno" : "turbo";
+    job->colormap = vx_colormap_find(o->colormap);
     if (!job->colormap)
         return vx_fail(VITX_INVALID, "no colour map \"%s\"; there are %s", o->colormap,
                        name_list(list, sizeof list, vitx_colormap_name));

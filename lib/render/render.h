@@ -16,7 +16,7 @@
 typedef struct vx_render_job {
     const vitx_map *map;
     const vitx_image *image; /* NULL where no format needs it; else of the explained size */
-    vitx_render_opts opts;   /* checked; title is never NULL */
+    vitx_render_opts opts;   /* checked and complete: title is not NULL, nothing automatic */
     const vx_colormap *colormap;
 } vx_render_job;
 

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static int compare(const void *a, const void *b)
 {
@@ -11,12 +10,13 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of count values that are all >= 0. */
+/* Of the magnitudes of count values. */
 static int percentile99(float *out, const float *values, size_t count, const vitx_hooks *hooks)
 {
     float *sorted;
     VX_TRY(vx_new(&sorted, hooks, count, sizeof *sorted, "a sorted copy of a map"));
-    memcpy(sorted, values, count * sizeof *sorted);
+    for (size_t k = 0; k < count; k++)
+        sorted[k] = fabsf(values[k]);
     qsort(sorted, count, sizeof *sorted, compare);
     const double rank = 0.99 * (double)(count - 1);
     const size_t i = (size_t)rank;
@@ -43,20 +43,21 @@ int vx_scale_values(float *dst, float *low, float *high, const float *src, size_
     }
     *low = scale == VITX_SCALE_MINMAX ? min : 0;
     *high = max;
-    if (scale == VITX_SCALE_SIGNED) {
-        *high = fmaxf(max, -min);
-        *low = -*high;
-    } else if (scale == VITX_SCALE_P99) {
+    if (vx_scale_is_signed(scale))
+        *high = max = fmaxf(max, -min);
+    if (scale == VITX_SCALE_P99 || scale == VITX_SCALE_SIGNED_P99) {
         VX_TRY(percentile99(high, dst, count, hooks));
         if (!(*high > 0))
             *high = max;
     }
+    if (vx_scale_is_signed(scale))
+        *low = -*high;
     const double range = (double)*high - (double)*low;
     for (size_t i = 0; i < count; i++) {
         if (range > 0)
-            dst[i] = (float)fmin(((double)dst[i] - (double)*low) / range, 1);
+            dst[i] = (float)fmin(fmax(((double)dst[i] - (double)*low) / range, 0), 1);
         else
-            dst[i] = scale == VITX_SCALE_SIGNED ? 0.5f : 0;
+            dst[i] = vx_scale_is_signed(scale) ? 0.5f : 0;
     }
     return VITX_OK;
 }

@@ -4,6 +4,11 @@
  * Order of the steps: raw values are clipped and scaled to 0..1 on the map's own grid, then
  * resized bilinearly to the model's input and from there to the picture; then colour, then
  *   pixel = (1 - alpha) picture + alpha colour.
+ * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
+ *   pixel = (1 - alpha |s|) picture + alpha |s| (m + (colour - m) / |s|),  m the colour of 0,
+ * clipped to 0..255, which for alpha 1 on a picture of colour m is the colour map itself. So what
+ * is faint is faint by its weight and keeps its hue; the colour map's pale middle would only look
+ * like fog.
  * What the model did not see keeps the picture, darkened, so that nobody takes the absence of a
  * map there for a low value.
  */
@@ -102,9 +107,29 @@ static void measure(vx_tiles *t)
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
     if (t->job->opts.colorbar) {
-        const int least = 22 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.234e-05 */
+        const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.234e-05, a 0 */
         t->panel_w = t->overlay_x + (t->width > least ? t->width : least);
         t->panel_h += 26 * t->unit;
+    }
+}
+
+/* What is drawn for each scaled value, and how strongly. */
+static void fill_colours(vx_tiles *t)
+{
+    const vitx_render_opts *o = &t->job->opts;
+    const bool fades = vx_scale_is_signed(o->scale) && o->layout != VITX_LAYOUT_MAP;
+    uint8_t middle[3];
+    vx_colormap_rgb(middle, t->job->colormap, 0.5f);
+    for (int i = 0; i < VX_TILE_COLOURS; i++) {
+        const float v = (float)i / (VX_TILE_COLOURS - 1);
+        const float part = fades ? fabsf(2 * v - 1) : 1;
+        uint8_t *rgb = t->colours[i];
+        vx_colormap_rgb(rgb, t->job->colormap, v);
+        for (int c = 0; c < 3 && fades && part > 0; c++) {
+            const float x = (float)middle[c] + (float)(rgb[c] - middle[c]) / part;
+            rgb[c] = (uint8_t)(fminf(fmaxf(x, 0), 255) + 0.5f);
+        }
+        t->weights[i] = (uint16_t)(o->alpha * part * 256 + 0.5f);
     }
 }
 
@@ -117,8 +142,7 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
     shrink_frame(t, max_side);
     measure(t);
     vx_map_plane(job->map, 0, &plane_h, &plane_w);
-    for (int i = 0; i < VX_TILE_COLOURS; i++)
-        vx_colormap_rgb(t->colours[i], job->colormap, (float)i / (VX_TILE_COLOURS - 1));
+    fill_colours(t);
     if (job->opts.layout != VITX_LAYOUT_MAP)
         VX_TRY(make_under(t));
     VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
@@ -154,10 +178,10 @@ static void fill_across(const vx_tiles *t, int y, int plane_h, int plane_w)
         t->across[x] = above[x] + (below[x] - above[x]) * at.part;
 }
 
-static const uint8_t *colour(const vx_tiles *t, float v)
+static int colour_at(float v)
 {
     const int last = VX_TILE_COLOURS - 1;
-    return t->colours[v > 0 ? v < 1 ? (int)(v * (float)last + 0.5f) : last : 0];
+    return v > 0 ? v < 1 ? (int)(v * (float)last + 0.5f) : last : 0;
 }
 
 /* Unseen pixels i..end-1 of a row. */
@@ -173,13 +197,14 @@ static void draw_row(const vx_tiles *t, uint8_t *to, int y)
     const size_t start = (size_t)y * (size_t)t->width;
     const uint8_t *under = t->under ? t->under + 3 * start : NULL;
     const bool seen = y >= t->y0 && y < t->y1;
-    const int weight = (int)(t->job->opts.alpha * 256 + 0.5f); /* 0..256 */
     const int x0 = seen ? t->x0 : t->width, x1 = seen ? t->x1 : t->width;
     draw_unseen(t, to, under, 0, x0);
     for (int x = x0; x < x1; x++) {
         const vx_between at = t->columns[x];
-        const uint8_t *rgb =
-            colour(t, t->across[at.first] + (t->across[at.second] - t->across[at.first]) * at.part);
+        const int i =
+            colour_at(t->across[at.first] + (t->across[at.second] - t->across[at.first]) * at.part);
+        const uint8_t *rgb = t->colours[i];
+        const int weight = t->weights[i]; /* 0..256 */
         if (!under)
             memcpy(to + 3 * x, rgb, 3);
         else
@@ -194,13 +219,17 @@ static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float l
 {
     const int u = t->unit, left = x + 2 * u, width = t->panel_w - t->overlay_x - 4 * u;
     char text[VX_NUMBER_TEXT];
-    for (int i = 0; i < width; i++)
-        vx_canvas_fill(canvas, left + i, y + 4 * u, 1, 8 * u,
-                       colour(t, ((float)i + 0.5f) / (float)width));
+    uint8_t rgb[3];
+    for (int i = 0; i < width; i++) {
+        vx_colormap_rgb(rgb, t->job->colormap, ((float)i + 0.5f) / (float)width);
+        vx_canvas_fill(canvas, left + i, y + 4 * u, 1, 8 * u, rgb);
+    }
     vx_number_text(text, (double)low, 4);
     vx_canvas_text(canvas, left, y + 15 * u, text, u, ink);
     vx_number_text(text, (double)high, 4);
     vx_canvas_text(canvas, left + width - vx_text_width(text, u), y + 15 * u, text, u, ink);
+    if (vx_scale_is_signed(t->job->opts.scale))
+        vx_canvas_text(canvas, left + (width - vx_text_width("0", u)) / 2, y + 15 * u, "0", u, ink);
 }
 
 int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)

@@ -14,7 +14,7 @@
 #include "render/canvas.h"
 #include "render/render.h"
 
-#define VX_TILE_COLOURS 1024
+#define VX_TILE_COLOURS 1025 /* odd: the middle, where a signed map is 0, is one of them */
 
 /* What all tiles of a job share. Start from zeroes; vx_tiles_prepare fills it. */
 typedef struct vx_tiles {
@@ -30,7 +30,8 @@ typedef struct vx_tiles {
     float *scaled;          /* [plane's height, width]: 0..1 */
     float *across;          /* [plane's width]: the plane at one row of the tile */
     vx_between *columns;    /* [width]: each column of the tile among the plane's */
-    uint8_t colours[VX_TILE_COLOURS][3];
+    uint8_t colours[VX_TILE_COLOURS][3]; /* drawn for 0..1 */
+    uint16_t weights[VX_TILE_COLOURS];   /* theirs over the picture: 0..256 */
 } vx_tiles;
 
 /* @param max_side  pictures whose longer side is larger are scaled down to it; 0: as they are */

@@ -20,6 +20,8 @@ MAPS = [
     ("inferno", "inferno", "Smith and van der Walt 2015 (CC0)"),
     ("jet", "jet", "matplotlib's piecewise linear definition"),
     ("grey", "gray", "black to white"),
+    ("coolwarm", "coolwarm", "Moreland 2009, diverging: blue, light grey, red"),
+    ("rdbu", "RdBu_r", "Brewer 2002, diverging: blue, white, red"),
 ]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
