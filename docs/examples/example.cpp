@@ -18,8 +18,7 @@ int main(int argc, char **argv)
             if (p.index >= 0)
                 std::printf("%.5f  %.4f  %d  %s\n", p.logit, p.probability, p.index,
                             p.label ? p.label : "");
-        vitx_explain_opts opts = vitx::explain_opts("rollout");
-        opts.target = top[0].index;
+        const vitx_explain_opts opts = vitx::explain_opts("rollout", top[0].index);
         context.explain(image, opts).render(&image, argv[3]);
     } catch (const std::exception &failure) {
         return std::fprintf(stderr, "%s\n", failure.what()), 1;

@@ -6,8 +6,7 @@
  *     vitx::image image("cat.jpg");
  *     std::vector<vitx_prediction> top = context.classify(image, 5);
  *
- *     vitx_explain_opts opts = vitx::explain_opts("rollout");
- *     opts.target = top[0].index;
+ *     vitx_explain_opts opts = vitx::explain_opts("rollout", top[0].index);
  *     context.explain(image, opts).render(&image, "cat.overlay.png");
  *
  * A thin layer over the C headers, which say what everything means; there is nothing to link but
@@ -79,12 +78,21 @@ inline vitx_trace_opts trace_opts(vitx_record record)
     opts.record = record;
     return opts;
 }
-/** @param method  kept as a pointer, as in C */
-inline vitx_explain_opts explain_opts(const char *method)
+/** @param method  kept as a pointer, as in C; so is opts.baseline: baseline_picture.get() */
+inline vitx_explain_opts explain_opts(const char *method, int target = VITX_AUTO)
 {
     vitx_explain_opts opts;
     vitx_explain_opts_init(&opts, sizeof opts);
     opts.method = method;
+    opts.target = target;
+    return opts;
+}
+/** Why `target` and not `versus`: the difference of their logits. */
+inline vitx_explain_opts explain_opts(const char *method, int target, int versus)
+{
+    vitx_explain_opts opts = explain_opts(method, target);
+    opts.score = VITX_SCORE_DIFFERENCE;
+    opts.versus = versus;
     return opts;
 }
 inline vitx_render_opts render_opts()
@@ -271,6 +279,17 @@ class model
     std::unique_ptr<vitx_model, release> handle_;
 };
 
+/** What there is to choose from: vitx/explain.h. */
+inline std::vector<vitx_method_info> methods()
+{
+    std::vector<vitx_method_info> list(static_cast<std::size_t>(vitx_method_count()));
+    for (std::size_t i = 0; i < list.size(); i++) {
+        vitx_method_info_init(&list[i], sizeof list[i]);
+        check(vitx_method_get(&list[i], static_cast<int>(i)));
+    }
+    return list;
+}
+
 /** Runs a model: vitx/context.h. One thread at a time. */
 class context
 {
@@ -308,10 +327,11 @@ class context
         std::vector<vitx_map *> out(opts.size());
         std::vector<map> maps;
         maps.reserve(opts.size());
-        check(vitx_explain_many(out.data(), get(), &handle, 1, opts.data(),
-                                static_cast<int>(opts.size())));
-        for (vitx_map *one : out)
+        const int status = vitx_explain_many(out.data(), get(), &handle, 1, opts.data(),
+                                             static_cast<int>(opts.size()));
+        for (vitx_map *one : out) /* finished ones are to be freed after a failure, too */
             maps.emplace_back(one);
+        check(status);
         return maps;
     }
     /** Keeps logits and, after set_trace(), attention, for logits() and attention(). */
