@@ -91,6 +91,8 @@ wrong 'no device "gpu"; there are cpu' classify --device gpu -m $model $picture
 wrong "explain: --alpha is" explain --alpha 1.5 -m $model $picture
 wrong "explain: --alpha is" explain --alpha nan -m $model $picture
 wrong "explain: --layout is" explain --layout both -m $model $picture
+wrong "explain: --scale is" explain --scale log -m $model $picture
+wrong "explain: --score is" explain --score softmax -m $model $picture
 
 # ---------------------------------------------------------------- classify -------------------
 wrong "needs -m MODEL" classify $picture
@@ -179,7 +181,6 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "no field {picture}" $x -o "$folder/{picture}.png" $picture
     wrong "two maps would be written" $x -o "$folder/x.png" $picture $model/../picture.png
     wrong "two maps would be written" $x -o "$folder/x{image}.png" $picture "$folder/../${folder##*/}/1.png" "$folder/1.png"
-    wrong "two maps would be written" $x -o "$folder/{image}.png" --target 1 --target 2 $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" "$folder/1.png" "$folder/2.png"
     wrong "two maps would be written" $x,attention -o "$folder/{image}.png" $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" --target 0 --target tench $picture
@@ -200,6 +201,9 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "row,col" $x --query a -o "$folder/x.png" $picture
     wrong "--target 7" $x --target 7 -o "$folder/x.png" $picture
     wrong "--target unicorn" $x --target unicorn -o "$folder/x.png" $picture
+    wrong "--versus unicorn" $x --versus unicorn -o "$folder/x.png" $picture
+    wrong "--versus is for --score difference" $x --score logit --versus 1 -o "$folder/x.png" $picture
+    wrong "compare with no picture" $x --baseline $picture -o "$folder/x.png" $picture
     wrong "did you mean viridis?" $x --colormap viridi -o "$folder/x.png" $picture
     wrong "KEY=VALUE" $x --set discard -o "$folder/x.png" $picture
     wrong "no such option" $x --set colour=red -o "$folder/x.png" $picture
@@ -239,6 +243,30 @@ npy=$folder/new/1/rollout.6.npy
 grep -qaF "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 5), }" "$npy" || fail "header"
 [ "$(stat -c %s "$npy")" = $((128 + 4 * 25)) ] || fail "$(stat -c %s "$npy") bytes"
 cmp -s "$folder/new/1/rollout.6.npy" "$folder/new/2/rollout.6.npy" || fail "one picture, two maps"
+
+check "one map of a method that knows no class, but for each class's own file"
+right explain -m $model --method attention,rollout --target hen --target 3 -o "$folder/{method}.npy" $picture
+out_lines 2
+cmp -s "$folder/rollout.npy" "$npy" && fail "another picture, the same map"
+right explain -m $model --method rollout --target hen --target 3 -o "$folder/same.json" $picture
+out_lines 1
+grep -q '"target":6,"label":"hen"' "$folder/same.json" || fail "the map is not of the first class"
+right explain -m $model --method rollout --target hen --target 3 -o "$folder/same.{target}.json" $picture
+out_lines 2
+grep -q '"target":3,' "$folder/same.3.json" || fail "same.3.json is of another class"
+check "how values become colours"
+for scale in auto max minmax p99 signed signed-p99; do
+    right explain -m $model --method rollout --scale $scale -o "$folder/$scale.png" $picture
+done
+right explain -m $model --method rollout -o "$folder/none.png" $picture
+cmp -s "$folder/none.png" "$folder/auto.png" || fail "auto is not the default"
+cmp -s "$folder/max.png" "$folder/auto.png" || fail "auto is not max for a rollout"
+cmp -s "$folder/max.png" "$folder/signed.png" && fail "signed is max"
+for colormap in coolwarm rdbu turbo; do
+    right explain -m $model --method rollout --scale signed --colormap $colormap -o "$folder/$colormap.png" $picture
+done
+cmp -s "$folder/coolwarm.png" "$folder/signed.png" || fail "coolwarm is not the default of --scale signed"
+cmp -s "$folder/rdbu.png" "$folder/signed.png" && fail "rdbu is coolwarm"
 
 right explain -m $model --method attention --layer all --head all -o "$folder/all.npy" $picture
 grep -qaF "'shape': (3, 3, 5, 5)" "$folder/all.npy" || fail "layers and heads are no leading axes"
@@ -288,20 +316,29 @@ err_has "$picture: rollout: "
 
 # ---------------------------------------------------------------- methods, info --------------
 right methods
-out_has '^attention: '
-out_has '^rollout: '
-out_has 'cost '
-out_has -- '--set discard=0 '
-methods=$(grep -c '^[a-z]' "$out")
+out_has '^name +cost +what$'
+out_has '^attention +1 forward +[a-z]'
+out_has '^rollout +1 forward +[a-z]'
+methods=$(($(wc -l < "$out") - 1))
 right methods --json
 out_lines "$methods"
-out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":"'
-wrong "takes no files" methods $picture
+out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":".*\],"is_signed":(true|false),"on_pixels":(true|false)\}$'
+right methods rollout
+out_has '^rollout$'
+out_has '^    cost +1 forward$'
+out_has '^    target +the map is the same for every class$'
+out_has '^    --set discard=0  \(0 to below 1\)$'
+grep -q attention$ "$out" && fail "methods rollout speaks of attention"
+right methods rollout attention
+out_has '^attention$'
+right methods --json attention
+out_lines 1
+wrong "did you mean rollout?" methods attention rolout
 right info
 out_has '^version'
 out_has '^devices +cpu'
 out_has '^formats +png, npy, json'
-out_has '^colormaps +turbo, viridis, inferno, jet, grey'
+out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu$'
 right info --json
 out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json"'
 for m in "$models"/*/; do
@@ -320,6 +357,16 @@ wrong "needs -m MODEL" bench
 wrong "did you mean rollout?" bench -m $model --method attention+rolout
 wrong "--runs is" bench -m $model --runs 0
 wrong "--record is" bench -m $model --record many
+wrong "--target unicorn" bench -m $model --target unicorn --method rollout
+wrong "the model has 3 blocks" bench -m $model --layer 3 --method rollout
+wrong "KEY=VALUE" bench -m $model --method rollout --set discard
+wrong "no such option" bench -m $model --method attention --set discard=0.5
+wrong "empty name" bench -m $model --method attention++rollout
+run bench -m $model --runs 1 --method rollout --set discard=2
+gives 1
+out_lines 2
+err_lines 1
+err_has "vitx-cli: rollout: discard=2"
 right bench -m $model --runs 1 --record all
 right bench -m $model --runs 2 --threads 1
 out_lines 2
@@ -327,10 +374,15 @@ out_has '^what +batch +threads'
 out_has '^forward +1 +1 +f32 '
 right bench -m $model --runs 2 --threads 1 --batch 3 --json --method rollout,attention+rollout
 out_lines 3
-row='"batch":3,"threads":1,"precision":"f32","median_ms":[0-9.]+,"min_ms":[0-9.]+,"runs":2,"peak_rss_mb":[0-9.]+\}'
+row='"batch":3,"threads":1,"precision":"f32","median_ms":[0-9.]+,"min_ms":[0-9.]+,"runs":2,"peak_rss_mb":[0-9.]+,"forwards":[0-9.]+\}'
 out_has "^\\{\"what\":\"forward\",$row\$"
 out_has "^\\{\"what\":\"rollout\",$row\$"
 out_has "^\\{\"what\":\"attention\\+rollout\",$row\$"
+grep -q '^{"what":"forward".*,"forwards":1.00}$' "$out" || fail "a forward is not one forward: $(cat "$out")"
+right bench -m $model --runs 1 --method rollout,attention+rollout --set discard=0.5 --set fuse=max --target hen --layer 1
+out_lines 4
+out_has '^what .* forwards$'
+right bench -m $model --runs 1 --method attention --layer all
 right bench -m $model --seconds 0 --json --fit recipe $picture $picture
 out_has '"runs":5,'
 
@@ -399,10 +451,62 @@ check "a reader that has gone"
 status=$(cat "$folder/status")
 gives 1
 err_lines 1
-check "progress is for terminals"
-run classify -m $model "$folder"/[1-5].png
+# ---------------------------------------------------------------- progress, Ctrl-C -----------
+# Slow enough to watch: the scalar device, and more pictures than it gets through.
+pictures=()
+for ((i = 0; i < 12000; i++)); do
+    pictures[i]=$picture
+done
+slow=(classify -m "$model" --device ref --threads 1 --batch 50 --top 1 --json)
+check "Ctrl-C: what is done stays, one line says so"
+if env --default-signal=INT true 2> /dev/null; then
+    env --default-signal=INT timeout --preserve-status -k 60 -s INT 0.7 "$cli" "${slow[@]}" "${pictures[@]}" > "$out" 2> "$err"
+    status=$?
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: cancelled"
+    lines=$(wc -l < "$out")
+    if [ "$lines" = 0 ] || [ "$lines" = 12000 ] || [ $((lines % 50)) != 0 ]; then
+        fail "$lines answers"
+    fi
+    [ "$(tail -n 1 "$out" | tail -c 3)" = "]}" ] || fail "the last answer is not whole"
+else
+    echo "skipped: Ctrl-C needs env --default-signal"
+fi
+check "Ctrl-C that whoever started the program wants to be ignored, as a shell does behind &"
+"$cli" "${slow[@]}" "${pictures[@]:0:3000}" > "$out" 2> "$err" &
+sleep 0.3
+kill -INT $!
+wait $!
+status=$?
 gives 0
 err_lines 0
+out_lines 3000
+
+# terminal ARGUMENT...: vitx-cli with standard error on a terminal; what went there is in $err.
+terminal() {
+    printf '%q ' "$cli" "$@" > "$folder/command"
+    printf '> %q\n' "$out" >> "$folder/command"
+    SHELL=/bin/bash script -qec "bash $folder/command" "$folder/typed" > /dev/null < /dev/null
+    status=$?
+    grep -av '^Script ' "$folder/typed" > "$err"
+}
+if script -qec true /dev/null > /dev/null 2>&1 < /dev/null; then
+    check "a progress bar on a terminal, taken away at the end, and not among the results"
+    terminal "${slow[@]}" "${pictures[@]:0:3000}"
+    gives 0
+    out_lines 3000
+    grep -q '\[#' "$out" && fail "the bar is among the answers"
+    grep -aqE '[ 0-9]{3}% \[#+\.*\]  [0-9]+:[0-9][0-9] left  [0-9]+/3000 ' "$err" || fail "no bar: $(head -c 300 "$err")"
+    tr -d '\n\r' < "$err" | grep -aqF $'\e[K' || fail "the bar was not taken away"
+    [ "$(tr -d '\n\r' < "$err" | tail -c 3)" = $'\e[K' ] || fail "the bar is left standing"
+    check "no bar with --quiet"
+    terminal "${slow[@]}" --quiet "${pictures[@]:0:3000}"
+    gives 0
+    [ -z "$(tr -d '\n\r' < "$err")" ] || fail "a bar: $(head -c 300 "$err")"
+else
+    echo "skipped: a progress bar needs script(1)"
+fi
 
 # ---------------------------------------------------------------- the real model -------------
 data=../shared/data

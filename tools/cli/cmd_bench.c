@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "methods.h"
+#include "progress.h"
 
-enum { LEAST_RUNS = 5, WARM_UPS = 2, MOST_RUNS = 100000, MOST_METHODS = 16 };
+enum { LEAST_RUNS = 5, WARM_UPS = 2, LONG_MS = 1000, MOST_RUNS = 100000 };
 
 struct settings {
     struct common common;
-    struct list methods;
+    struct list methods, set;
+    const char *target;
+    int layer;
     int runs; /* 0: as many as the time takes */
     double seconds;
     int record; /* as vitx_record */
@@ -23,7 +25,8 @@ struct settings {
 /* In the order of vitx_record. */
 static const char *const records[] = {"none", "row", "fused", "all", NULL};
 
-static const struct settings defaults = {.common = COMMON_DEFAULTS, .seconds = 3};
+static const struct settings defaults = {
+    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seconds = 3};
 
 static const struct option options[] = {
     {.name = "method",
@@ -31,6 +34,25 @@ static const struct option options[] = {
      .offset = offsetof(struct settings, methods),
      .value = "NAME[,NAME...]",
      .help = "methods to time; A+B is a set that shares one forward"},
+    {.name = "set",
+     .kind = OPTION_LIST,
+     .offset = offsetof(struct settings, set),
+     .value = "KEY=VALUE",
+     .help = "option of the methods that have it, repeatable"},
+    {.name = "target",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct settings, target),
+     .value = "N|LABEL",
+     .help = "class to explain (default: the top class)"},
+    {.name = "layer",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct settings, layer),
+     .value = "L|all",
+     .low = 0,
+     .high = INT_MAX,
+     .word = "all",
+     .word_value = VITX_ALL,
+     .help = "block, from 0 (default: the method's own)"},
     {.name = "runs",
      .kind = OPTION_INT,
      .offset = offsetof(struct settings, runs),
@@ -45,7 +67,8 @@ static const struct option options[] = {
      .low = 0,
      .high = 3600,
      .help = "without --runs: at least that long a row (default 3)",
-     .more = "and at least 5 runs. Two runs before them are not counted."},
+     .more = "and at least 5 runs. Two runs before them are not counted; one, where it takes a "
+             "second."},
     {.name = "record",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct settings, record),
@@ -57,31 +80,30 @@ static const struct option options[] = {
      .offset = offsetof(struct settings, json),
      .help = "one JSON object a row, one a line",
      .more = "{\"what\",\"batch\",\"threads\",\"precision\",\"median_ms\",\"min_ms\",\"runs\","
-             "\"peak_rss_mb\"}; what is\n"
-             "\"forward\", a method or a set."},
+             "\"peak_rss_mb\",\n"
+             "\"forwards\"}; what is \"forward\", a method or a set; forwards is null where the "
+             "forward pass failed."},
 };
 
 /* One row: a forward (no methods), a method or a set. */
 struct row {
     const char *what;
-    vitx_explain_opts opts[MOST_METHODS];
-    int count;
+    int first, count; /* of bench.opts */
 };
 
 struct bench {
     const struct settings *settings;
     struct session session;
+    struct row *rows; /* [row_count], the first is the forward */
+    int row_count;
+    vitx_explain_opts *opts; /* [opts_count]: of all rows */
+    int opts_count;
+    const char **sets;         /* what opts[].set point to */
     const vitx_image **images; /* [batch] */
     double *times;             /* [MOST_RUNS], ms */
-    vitx_map **maps;           /* [batch * MOST_METHODS] */
+    vitx_map **maps;           /* [batch, opts_count] */
+    double forward_ms;         /* median of the first row; 0: not known */
 };
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static double peak_rss_mb(void)
 {
@@ -100,96 +122,141 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int run_once(const struct bench *b, const struct row *row)
+/* *ms: what it took. */
+static int run_once(const struct bench *b, const struct row *row, double *ms)
 {
     const int n = b->settings->common.batch;
-    if (row->count == 0)
-        return vitx_forward(b->session.context, b->images, n);
+    vitx_context *c = b->session.context;
+    progress_begin(&b->settings->common, 1);
+    progress_step(0, 1, row->what);
+    const double start = now_ms();
     const int status =
-        vitx_explain_many(b->maps, b->session.context, b->images, n, row->opts, row->count);
-    for (int i = 0; status == VITX_OK && i < n * row->count; i++)
+        row->count ? vitx_explain_many(b->maps, c, b->images, n, b->opts + row->first, row->count)
+                   : vitx_forward(c, b->images, n);
+    *ms = now_ms() - start;
+    for (int i = 0; i < n * row->count; i++) {
         vitx_map_free(b->maps[i]);
+        b->maps[i] = NULL;
+    }
     return status;
 }
 
-static void print_row(const struct bench *b, const struct row *row, int runs)
+static void print_row(struct bench *b, const struct row *row, int runs)
 {
     vitx_context_info info;
     vitx_context_info_init(&info, sizeof info);
     vitx_context_get_info(&info, b->session.context);
     qsort(b->times, (size_t)runs, sizeof *b->times, compare);
     const double median = (b->times[(runs - 1) / 2] + b->times[runs / 2]) / 2;
+    char forwards[32] = "";
+    if (row->count == 0)
+        b->forward_ms = median;
+    if (b->forward_ms > 0)
+        snprintf(forwards, sizeof forwards, "%.2f", median / b->forward_ms);
+    progress_before_results();
     if (b->settings->json) {
         printf("{\"what\":");
         json_text(row->what);
         printf(",\"batch\":%d,\"threads\":%d,\"precision\":", b->settings->common.batch,
                info.threads);
         json_text(info.precision);
-        printf(",\"median_ms\":%.4f,\"min_ms\":%.4f,\"runs\":%d,\"peak_rss_mb\":%.1f}\n", median,
-               b->times[0], runs, peak_rss_mb());
+        printf(",\"median_ms\":%.4f,\"min_ms\":%.4f,\"runs\":%d,\"peak_rss_mb\":%.1f,"
+               "\"forwards\":%s}\n",
+               median, b->times[0], runs, peak_rss_mb(), text_or(forwards, "null"));
     } else {
-        printf("%-24s  %5d  %7d  %-9s  %11.3f  %11.3f  %6d  %11.1f\n", row->what,
+        printf("%-24s  %5d  %7d  %-9s  %11.3f  %11.3f  %6d  %11.1f  %8s\n", row->what,
                b->settings->common.batch, info.threads, info.precision, median, b->times[0], runs,
-               peak_rss_mb());
+               peak_rss_mb(), text_or(forwards, "-"));
     }
 }
 
-static int run_row(const struct bench *b, const struct row *row)
+/* Not counted: a second run only where the first was short. */
+static int warm_up(const struct bench *b, const struct row *row)
+{
+    double ms = 0;
+    int status = VITX_OK;
+    for (int i = 0; status == VITX_OK && i < WARM_UPS && ms < LONG_MS; i++)
+        status = run_once(b, row, &ms);
+    return status;
+}
+
+static int run_row(struct bench *b, const struct row *row)
 {
     const int wanted = b->settings->runs;
-    int status = VITX_OK, runs = 0;
-    for (int i = 0; status == VITX_OK && i < WARM_UPS; i++)
-        status = run_once(b, row);
+    int status = warm_up(b, row), runs = 0;
     const double start = now_ms();
     while (status == VITX_OK && runs < MOST_RUNS &&
            (wanted ? runs < wanted
-                   : runs < LEAST_RUNS || now_ms() - start < b->settings->seconds * 1e3)) {
-        const double before = now_ms();
-        status = run_once(b, row);
-        b->times[runs++] = now_ms() - before;
-    }
-    if (status != VITX_OK) {
+                   : runs < LEAST_RUNS || now_ms() - start < b->settings->seconds * 1e3))
+        status = run_once(b, row, &b->times[runs++]);
+    if (status == VITX_OK)
+        print_row(b, row, runs);
+    else if (status != VITX_CANCELLED)
         complain_last(row->what);
-        return SOME_FAILED;
-    }
-    print_row(b, row, runs);
-    return DONE;
+    return status == VITX_OK ? DONE : SOME_FAILED;
 }
 
-/* "rollout+attention" into methods; `text` is cut up. */
-static int parse_row(struct row *row, const char *what, char *text)
+/* "rollout+attention" into a row and its opts, for which there is room. */
+static int parse_row(struct bench *b, struct row *row, const char *what)
 {
-    *row = (struct row){.what = what};
-    for (char *name = strtok(text, "+"); name; name = strtok(NULL, "+")) {
+    *row = (struct row){.what = what, .first = b->opts_count};
+    for (const char *p = what;; p += strcspn(p, "+") + 1) {
+        const int length = (int)strcspn(p, "+");
+        char name[64];
         vitx_method_info m;
-        if (row->count == MOST_METHODS)
-            return wrong_usage("%s: a set of more than %d methods", what, MOST_METHODS);
+        if (length == 0)
+            return wrong_usage("--method %s holds an empty name", what);
+        snprintf(name, sizeof name, "%.*s", length, p);
         if (method_find(&m, name) != DONE)
             return WRONG_USAGE;
-        vitx_explain_opts_init(&row->opts[row->count], sizeof row->opts[row->count]);
-        row->opts[row->count++].method = m.name;
+        vitx_explain_opts *e = &b->opts[b->opts_count++];
+        vitx_explain_opts_init(e, sizeof *e);
+        e->method = m.name;
+        e->layer = b->settings->layer;
+        row->count++;
+        if (p[length] == '\0')
+            return DONE;
     }
-    return row->count ? DONE : wrong_usage("--method holds an empty name");
 }
 
-/* Row 0 is the forward. Names are checked for all rows before the first is run. */
-static int make_rows(struct row *rows, const struct list *methods)
+/* Row 0 is the forward. All names are checked before the first row is run. */
+static int make_rows(struct bench *b)
 {
-    rows[0] = (struct row){.what = "forward"};
+    const struct list *methods = &b->settings->methods;
+    size_t names = 0;
     for (int i = 0; i < methods->count; i++) {
-        const size_t size = strlen(methods->items[i]) + 1;
-        char *copy = malloc(size);
-        if (!copy) {
-            complain(NULL, "no memory");
-            return SOME_FAILED;
-        }
-        memcpy(copy, methods->items[i], size);
-        const int status = parse_row(&rows[i + 1], methods->items[i], copy);
-        free(copy);
+        names++;
+        for (const char *p = methods->items[i]; *p; p++)
+            names += *p == '+';
+    }
+    b->row_count = methods->count + 1;
+    b->rows = calloc((size_t)b->row_count, sizeof *b->rows);
+    b->opts = calloc(names + 1, sizeof *b->opts);
+    if (!b->rows || !b->opts) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    b->rows[0] = (struct row){.what = "forward"};
+    for (int i = 0; i < methods->count; i++) {
+        const int status = parse_row(b, &b->rows[i + 1], methods->items[i]);
         if (status != DONE)
             return status;
     }
-    return DONE;
+    if (check_set(&b->settings->set) != DONE)
+        return WRONG_USAGE;
+    return give_set(b->opts, b->opts_count, &b->settings->set, &b->sets);
+}
+
+/* What needs the model. */
+static int check_against_model(struct bench *b)
+{
+    const struct settings *o = b->settings;
+    int target = VITX_AUTO;
+    if (o->target && find_class(&target, &b->session, "target", o->target) != DONE)
+        return WRONG_USAGE;
+    for (int i = 0; i < b->opts_count; i++)
+        b->opts[i].target = target;
+    return check_range("layer", o->layer, b->session.info.depth, "blocks");
 }
 
 /* A picture of the input's size: a slope with some texture. */
@@ -224,23 +291,23 @@ static int set_record(const struct bench *b)
     return SOME_FAILED;
 }
 
-static int run_rows(struct bench *b, const struct row *rows, int count)
+static int run_rows(struct bench *b)
 {
     int status = DONE;
     if (!b->settings->json)
-        printf("%-24s  %5s  %7s  %-9s  %11s  %11s  %6s  %11s\n", "what", "batch", "threads",
-               "precision", "median ms", "min ms", "runs", "peak RSS MB");
-    for (int i = 0; i < count && output_works(); i++) {
-        show_progress(&b->settings->common, i, count, rows[i].what);
-        if (run_row(b, &rows[i]) != DONE)
-            status = SOME_FAILED;
+        printf("%-24s  %5s  %7s  %-9s  %11s  %11s  %6s  %11s  %8s\n", "what", "batch", "threads",
+               "precision", "median ms", "min ms", "runs", "peak RSS MB", "forwards");
+    for (int i = 0; i < b->row_count && output_works(); i++) {
+        const int one = run_row(b, &b->rows[i]);
+        status = one == DONE ? status : SOME_FAILED;
+        if ((one != DONE || i + 1 < b->row_count) && progress_cancelled())
+            return SOME_FAILED;
     }
-    show_progress(&b->settings->common, count, count, "");
     return status;
 }
 
 /* Fills the batch from the pictures in turn, or with the made one, and runs. */
-static int bench(struct bench *b, const struct row *rows, int row_count, char **files, int count)
+static int bench(struct bench *b, char **files, int count)
 {
     const int n = b->settings->common.batch;
     struct batch pictures;
@@ -249,7 +316,7 @@ static int bench(struct bench *b, const struct row *rows, int row_count, char **
     if (!batch_create(&pictures, count ? count : 1))
         return SOME_FAILED;
     b->images = calloc((size_t)n, sizeof *b->images);
-    b->maps = calloc((size_t)n * MOST_METHODS, sizeof *b->maps);
+    b->maps = calloc((size_t)n * (size_t)b->opts_count + 1, sizeof(vitx_map *));
     b->times = calloc(MOST_RUNS, sizeof *b->times);
     if (!b->images || !b->maps || !b->times) {
         complain(NULL, "no memory");
@@ -262,7 +329,8 @@ static int bench(struct bench *b, const struct row *rows, int row_count, char **
     for (int i = 0; status == DONE && i < n; i++)
         b->images[i] = made ? made : pictures.images[i % pictures.count];
     if (status == DONE)
-        status = run_rows(b, rows, row_count);
+        status = run_rows(b);
+    progress_hide();
     vitx_image_free(made);
     batch_free(&pictures);
     free(b->images);
@@ -275,23 +343,21 @@ static int run(const void *settings, char **files, int count)
 {
     struct bench b = {.settings = settings};
     const struct common *common = &b.settings->common;
-    const int row_count = b.settings->methods.count + 1;
-    struct row *rows = calloc((size_t)row_count, sizeof *rows);
-    if (!rows) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    int status = make_rows(rows, &b.settings->methods);
+    int status = make_rows(&b);
     if (status == DONE)
         status = session_open(&b.session, common);
+    if (status == DONE)
+        status = check_against_model(&b);
     if (status == DONE)
         status = session_start(&b.session, common, VITX_FIT_SQUASH);
     if (status == DONE)
         status = set_record(&b);
     if (status == DONE)
-        status = bench(&b, rows, row_count, files, count);
+        status = bench(&b, files, count);
     session_close(&b.session);
-    free(rows);
+    free(b.rows);
+    free(b.opts);
+    free(b.sets);
     return status;
 }
 
@@ -301,8 +367,9 @@ const struct command cmd_bench = {
     .usage = "-m MODEL [OPTIONS] [IMAGE...]",
     .details = "The first row is the forward pass of one batch, its preprocessing included; then a "
                "row for each\n"
-               "--method: a whole explanation of the batch, without writing it. Without IMAGE a "
-               "made-up picture of\n"
+               "--method: a whole explanation of the batch, without writing it, and how many "
+               "forward passes that is\n"
+               "in time: median over median. Without IMAGE a made-up picture of\n"
                "the model's input size is taken, which needs no resizing: --fit is squash here "
                "unless given. Given\n"
                "pictures fill the batch in turn. Peak memory is the process's up to that row.\n"

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "progress.h"
 #include "session.h"
 
 struct settings {
@@ -56,24 +57,37 @@ static void print_table(const char *name, const vitx_prediction *top, int k, int
                top[i].index, top[i].label ? "  " : "", text_or(top[i].label, ""));
 }
 
+static void print_answer(const struct session *s, const struct settings *o, const char *name,
+                         const vitx_prediction *top, int k)
+{
+    progress_before_results();
+    if (o->json)
+        print_json(name, top, k);
+    else
+        print_table(name, top, k, s->info.classes);
+}
+
 /* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. */
 static bool run_batch(const struct session *s, const struct settings *o, const struct batch *batch,
                       vitx_prediction *top, int k)
 {
     const vitx_image *const *images = (const vitx_image *const *)batch->images;
     bool all = true;
-    const bool together = batch->count > 0 &&
-                          vitx_classify_batch(s->context, images, batch->count, top, k) == VITX_OK;
+    if (batch->count == 0)
+        return true;
+    int code = vitx_classify_batch(s->context, images, batch->count, top, k);
+    const bool together = code == VITX_OK;
     for (int i = 0; i < batch->count; i++) {
         vitx_prediction *mine = top + (size_t)i * (size_t)k;
-        if (!together && vitx_classify(s->context, images[i], mine, k) != VITX_OK) {
+        if (!together && code != VITX_CANCELLED)
+            code = vitx_classify(s->context, images[i], mine, k);
+        if (code == VITX_CANCELLED)
+            return !progress_cancelled();
+        if (code == VITX_OK)
+            print_answer(s, o, batch->names[i], mine, k);
+        else
             complain_last(batch->names[i]);
-            all = false;
-        } else if (o->json) {
-            print_json(batch->names[i], mine, k);
-        } else {
-            print_table(batch->names[i], mine, k, s->info.classes);
-        }
+        all &= code == VITX_OK;
     }
     return all;
 }
@@ -89,15 +103,20 @@ static int classify(const struct session *s, const struct settings *o, char **fi
     vitx_prediction *top = calloc((size_t)size * (size_t)k, sizeof *top);
     if (!top)
         complain(NULL, "no memory");
+    progress_begin(&o->common, count);
     for (int i = 0; top && i < count && output_works(); i += size) {
         const int n = count - i < size ? count - i : size;
-        show_progress(&o->common, i, count, files[i]);
+        if (progress_cancelled()) {
+            status = SOME_FAILED;
+            break;
+        }
+        progress_step(i, n, files[i]);
         if (!batch_load(&batch, files + i, n, &o->common))
             status = SOME_FAILED;
         if (!run_batch(s, o, &batch, top, k))
             status = SOME_FAILED;
     }
-    show_progress(&o->common, count, count, "");
+    progress_hide();
     batch_free(&batch);
     if (!top)
         status = SOME_FAILED;

@@ -11,23 +11,25 @@
 
 #include "methods.h"
 #include "outputs.h"
+#include "progress.h"
 
 struct settings {
     struct common common;
     struct list methods, targets, set;
-    const char *out, *query, *colormap;
+    const char *out, *query, *colormap, *versus, *baseline;
     int layer, head;
-    int layout, scale, frame;
+    int score, layout, scale, frame;
     double alpha;
     bool colorbar;
 };
 
 static const struct settings defaults = {
-    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .head = VITX_AUTO, .alpha = 0.5};
+    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .head = VITX_AUTO, .alpha = VITX_AUTO};
 
-/* In the order of vitx_layout, vitx_scale, vitx_frame. */
+/* In the order of vitx_score, vitx_layout, vitx_scale, vitx_frame. */
+static const char *const scores[] = {"auto", "logit", "probability", "difference", NULL};
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
-static const char *const scales[] = {"max", "minmax", "p99", "signed", NULL};
+static const char *const scales[] = {"auto", "max", "minmax", "p99", "signed", "signed-p99", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
 
 #define AT(member) .offset = offsetof(struct settings, member)
@@ -54,7 +56,33 @@ static const struct option options[] = {
      .value = "N|LABEL",
      .help = "class to explain, repeatable (default: the top class)",
      .more = "A class's number, its name, or one of the names between commas in it; case does not "
-             "matter."},
+             "matter.\n"
+             "Of a method whose map is the same for every class one map is written, unless OUT has "
+             "{target}."},
+    {.name = "score",
+     .kind = OPTION_CHOICE,
+     AT(score),
+     .value = "auto|logit|probability|difference",
+     .choices = scores,
+     .help = "what of the answer is explained",
+     .more = "logit: the target's; probability: its softmax; difference: its logit less that of "
+             "--versus.\n"
+             "Default auto: what the method's authors take."},
+    {.name = "versus",
+     .kind = OPTION_TEXT,
+     AT(versus),
+     .value = "N|LABEL",
+     .help = "why the target and not that class",
+     .more = "The other class of --score difference, which need not be given then. Default: the "
+             "most probable\n"
+             "one that is not the target."},
+    {.name = "baseline",
+     .kind = OPTION_TEXT,
+     AT(baseline),
+     .value = "FILE",
+     .help = "picture to compare with, as large as the explained one",
+     .more = "For methods with an option baseline that takes picture; it stands for --set "
+             "baseline=picture."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -100,24 +128,33 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(colormap),
      .value = "NAME",
-     .help = "colours of a png (default turbo); vitx-cli info lists them"},
+     .help = "colours of a png; vitx-cli info lists them",
+     .more = "Default turbo, of a map on pixels inferno, with a signed scale coolwarm: red speaks "
+             "for the\n"
+             "target, blue against it."},
     {.name = "alpha",
      .kind = OPTION_REAL,
      AT(alpha),
      .value = "A",
      .low = 0,
      .high = 1,
-     .help = "weight of the map in an overlay (default 0.5)"},
+     .help = "weight of the map in an overlay (default 0.5; signed 0.8)",
+     .more = "With a signed scale it is the weight of the largest value, and 0 leaves the picture "
+             "as it is."},
     {.name = "scale",
      .kind = OPTION_CHOICE,
      AT(scale),
-     .value = "max|minmax|p99|signed",
+     .value = "auto|max|minmax|p99|signed|signed-p99",
      .choices = scales,
-     .help = "how values become colours (default max)",
+     .help = "how values become colours",
      .more =
          "max: negative values to 0, then divided by the maximum. minmax: minimum to maximum. p99: "
          "as max,\n"
-         "by the 99th percentile. signed: 0 in the middle. Of npy and json the values stay raw."},
+         "by the 99th percentile. signed: 0 in the middle; signed-p99: the same by the 99th "
+         "percentile.\n"
+         "Default auto: max or signed, as the method's values are, and with p99 for maps on "
+         "pixels. Of npy\n"
+         "and json the values stay raw."},
     {.name = "frame",
      .kind = OPTION_CHOICE,
      AT(frame),
@@ -130,29 +167,21 @@ static const struct option options[] = {
      .help = "a bar with the raw values at its ends"},
 };
 
-/* All the ways in which each picture is explained: opts[m * target_count + t]. */
+/* All the ways in which each picture is explained. */
 struct plan {
     const struct settings *settings;
     struct session session;
-    vitx_explain_opts *opts;
-    const char **sets; /* [methods][set.count]: for each method the --set that it knows */
-    int *targets;      /* [target_count] */
+    vitx_explain_opts *opts; /* [opts_count]: methods x targets */
+    const char **sets;       /* what opts[].set point to */
+    int *targets;            /* [target_count] */
     int target_count, opts_count;
+    int score, versus, query;
+    vitx_image *baseline; /* NULL: none */
     struct pictures pictures;
-    int query;
     bool pattern;
 };
 
 /* ------------------------------------------------------------------ checks ----------------- */
-
-static bool knows(const vitx_method_info *m, const char *set)
-{
-    const size_t length = strcspn(set, "=");
-    for (int i = 0; i < m->option_count; i++)
-        if (strlen(m->options[i].key) == length && strncmp(m->options[i].key, set, length) == 0)
-            return true;
-    return false;
-}
 
 /* What needs no model. */
 static int check_settings(const struct settings *o, int files)
@@ -172,9 +201,10 @@ static int check_settings(const struct settings *o, int files)
         if (method_find(&m, o->methods.items[i]) != DONE)
             return WRONG_USAGE;
     }
-    for (int i = 0; i < o->set.count; i++)
-        if (!strchr(o->set.items[i], '='))
-            return wrong_usage("--set is \"%s\", it takes KEY=VALUE", o->set.items[i]);
+    if (check_set(&o->set) != DONE)
+        return WRONG_USAGE;
+    if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
+        return wrong_usage("--versus is for --score difference");
     const char *names[32] = {NULL};
     for (int i = 0; i < 31 && vitx_colormap_name(i); i++) {
         names[i] = vitx_colormap_name(i);
@@ -185,14 +215,6 @@ static int check_settings(const struct settings *o, int files)
     if (near)
         return wrong_usage("no colour map \"%s\"; did you mean %s?", o->colormap, near);
     return wrong_usage("no colour map \"%s\"; vitx-cli info lists them", o->colormap);
-}
-
-static int check_range(const char *name, int value, int count, const char *what)
-{
-    if (value < count)
-        return DONE;
-    return wrong_usage("--%s is %d, the model has %d %s, 0 to %d", name, value, count, what,
-                       count - 1);
 }
 
 static int parse_query(int *out, const char *text, const vitx_model_info *m)
@@ -242,63 +264,98 @@ static int check_against_model(struct plan *plan)
     }
     plan->targets[0] = VITX_AUTO;
     for (int i = 0; i < o->targets.count; i++)
-        if (vitx_model_find_label(&plan->targets[i], plan->session.model, o->targets.items[i]) !=
-            VITX_OK)
-            return wrong_usage("--target %s: %s", o->targets.items[i], vitx_last_error());
+        if (find_class(&plan->targets[i], &plan->session, "target", o->targets.items[i]) != DONE)
+            return WRONG_USAGE;
+    plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
+    plan->versus = VITX_AUTO;
+    if (o->versus && find_class(&plan->versus, &plan->session, "versus", o->versus) != DONE)
+        return WRONG_USAGE;
     return parse_query(&plan->query, o->query, m);
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */
 
-/* One entry of opts for each method and target. */
+static void fill_one(const struct plan *plan, vitx_explain_opts *e, const char *method, int target)
+{
+    vitx_explain_opts_init(e, sizeof *e);
+    e->method = method;
+    e->target = target;
+    e->layer = plan->settings->layer;
+    e->head = plan->settings->head;
+    e->query = plan->query;
+    e->score = (vitx_score)plan->score;
+    e->versus = plan->versus;
+}
+
+/* One entry of opts for each method and target; but a map that is the same for all classes is made
+ * once, unless each class has a file of its own. */
 static int fill_opts(struct plan *plan)
 {
     const struct settings *o = plan->settings;
-    const int n = o->methods.count, sets = o->set.count;
-    plan->opts_count = n * plan->target_count;
-    plan->opts = calloc((size_t)plan->opts_count, sizeof *plan->opts);
-    plan->sets = calloc((size_t)n * (size_t)sets + 1, sizeof *plan->sets);
-    if (!plan->opts || !plan->sets) {
+    const bool each = has_target(o->out);
+    plan->opts = calloc((size_t)o->methods.count * (size_t)plan->target_count, sizeof *plan->opts);
+    if (!plan->opts) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    for (int i = 0; i < plan->opts_count; i++) {
+    for (int i = 0; i < o->methods.count; i++) {
         vitx_method_info m;
-        vitx_explain_opts *e = &plan->opts[i];
-        const char **mine = plan->sets + (size_t)(i / plan->target_count) * (size_t)sets;
-        if (method_find(&m, o->methods.items[i / plan->target_count]) != DONE)
+        if (method_find(&m, o->methods.items[i]) != DONE)
             return WRONG_USAGE;
-        vitx_explain_opts_init(e, sizeof *e);
-        e->method = m.name;
-        e->target = plan->targets[i % plan->target_count];
-        e->layer = o->layer;
-        e->head = o->head;
-        e->query = plan->query;
-        e->set = mine;
-        for (int k = 0; k < sets; k++)
-            if (knows(&m, o->set.items[k]))
-                mine[e->set_count++] = o->set.items[k];
+        for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
+            fill_one(plan, &plan->opts[plan->opts_count++], m.name, plan->targets[t]);
     }
-    for (int k = 0; k < sets; k++) {
-        bool taken = false;
-        for (int i = 0; i < plan->opts_count; i++)
-            for (int j = 0; j < plan->opts[i].set_count; j++)
-                taken |= plan->opts[i].set[j] == o->set.items[k];
-        if (!taken)
-            return wrong_usage(
-                "--set %s: the chosen methods have no such option; vitx-cli methods lists them",
-                o->set.items[k]);
+    return give_set(plan->opts, plan->opts_count, &o->set, &plan->sets);
+}
+
+/* Whether `word` is one of "a|b|c". */
+static bool among(const char *word, const char *values)
+{
+    const size_t length = strlen(word);
+    for (const char *p = values; *p; p += strcspn(p, "|"), p += *p == '|')
+        if (strcspn(p, "|") == length && strncmp(p, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* --baseline is --set baseline=picture for those methods that know it, where --set says nothing. */
+static int choose_baseline(struct plan *plan)
+{
+    bool used = false;
+    for (int i = 0; i < plan->opts_count; i++) {
+        vitx_explain_opts *e = &plan->opts[i];
+        vitx_method_info m;
+        if (method_find(&m, e->method) != DONE)
+            return WRONG_USAGE;
+        const vitx_method_option *option = method_option(&m, "baseline");
+        if (!option || !among("picture", option->values))
+            continue;
+        bool chosen = false;
+        for (int k = 0; k < e->set_count; k++)
+            chosen |= method_option(&m, e->set[k]) == option;
+        if (!chosen)
+            plan->sets[e->set - plan->sets + e->set_count++] = "baseline=picture"; /* fits */
+        used = true;
     }
+    return used ? DONE : wrong_usage("--baseline: the chosen methods compare with no picture");
+}
+
+static int load_baseline(struct plan *plan)
+{
+    const struct settings *o = plan->settings;
+    if (!image_load(&plan->baseline, o->baseline, &o->common))
+        return SOME_FAILED;
+    for (int i = 0; i < plan->opts_count; i++)
+        plan->opts[i].baseline = plan->baseline;
     return DONE;
 }
 
 static int check_outputs(struct plan *plan, char **files, int count)
 {
     const struct settings *o = plan->settings;
-    if (!pictures_know(&plan->pictures, files, count))
+    if (!pictures_know(&plan->pictures, files, count, o->baseline))
         return SOME_FAILED;
-    return check_collisions(o->out, &plan->pictures, files, count, o->methods.items,
-                            o->methods.count, plan->targets, plan->target_count);
+    return check_collisions(o->out, &plan->pictures, files, count, plan->opts, plan->opts_count);
 }
 
 /* ------------------------------------------------------------------ the work --------------- */
@@ -334,6 +391,7 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
         complain_last(name);
         written = false;
     }
+    progress_before_results();
     if (written && !o->common.quiet)
         printf("%s  %s  %d%s%s\n", name, info.method, info.target, opts.label ? " " : "",
                text_or(opts.label, ""));
@@ -341,81 +399,147 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
     return written;
 }
 
-/* Explains n pictures by m of the options and writes the maps. *code is the library's status,
- * nothing is reported where it is a failure; the result says whether all were written. */
-static bool explain_some(int *code, const struct plan *plan, const struct batch *batch, int first,
-                         int n, const vitx_explain_opts *opts, int m, vitx_map **maps)
+enum { ALL = -1 };
+
+/* A batch under way. */
+struct work {
+    const struct plan *plan;
+    struct batch batch;
+    int done, status;        /* pictures before the batch; exit status so far             */
+    bool *settled;           /* [batch, opts_count]: the map was made, or reported        */
+    vitx_map **maps;         /* [batch, opts_count]: of one call                          */
+    vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
+    int *which;              /* [opts_count]: where these are in the plan                 */
+};
+
+static void worsen(struct work *w, int status)
 {
-    bool all = true;
-    *code = vitx_explain_many(maps, plan->session.context,
-                              (const vitx_image *const *)batch->images + first, n, opts, m);
-    if (*code != VITX_OK)
-        return false;
+    w->status = status > w->status ? status : w->status;
+}
+
+/* Whether one of n pictures is of another size than the baseline: refused like a wrong --set, but
+ * the next picture may do better. */
+static bool misfits(const struct work *w, int first, int n)
+{
+    const vitx_image *base = w->plan->baseline;
+    for (int i = first; base && i < first + n; i++)
+        if (vitx_image_width(base) != vitx_image_width(w->batch.images[i]) ||
+            vitx_image_height(base) != vitx_image_height(w->batch.images[i]))
+            return true;
+    return false;
+}
+
+/* Says why a call failed, where it was for one map, so that there is nothing finer to be tried. What
+ * the library calls invalid is a --set: no picture would do better. */
+static void report(struct work *w, int code, int first, int n, int m)
+{
+    if (code == VITX_INVALID && !misfits(w, first, n)) {
+        worsen(w, wrong_usage("%s", vitx_last_error()));
+    } else if (n == 1 && m == 1) {
+        complain(w->batch.names[first], "%s: %s", w->opts[0].method, vitx_last_error());
+        w->settled[first * w->plan->opts_count + w->which[0]] = true;
+        worsen(w, SOME_FAILED);
+    }
+}
+
+/* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
+ * the first of them lacks. Writes the maps that come out of it, of a failed call, too. */
+static int attempt(struct work *w, int first, int n, int only)
+{
+    const struct plan *plan = w->plan;
+    const int all = plan->opts_count;
+    int m = 0;
+    for (int j = 0; j < all; j++)
+        if (!w->settled[first * all + j] && (only == ALL || only == j)) {
+            w->opts[m] = plan->opts[j];
+            w->which[m++] = j;
+        }
+    if (m == 0)
+        return VITX_OK;
+    progress_step(w->done + first, n, w->batch.names[first]);
+    const int code =
+        vitx_explain_many(w->maps, plan->session.context,
+                          (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
+    if (code != VITX_OK && code != VITX_CANCELLED)
+        report(w, code, first, n, m);
     for (int i = 0; i < n * m; i++) {
-        all &= write_map(plan, maps[i], batch->images[first + i / m], batch->names[first + i / m]);
-        vitx_map_free(maps[i]);
+        const int picture = first + i / m;
+        if (!w->maps[i])
+            continue;
+        if (!write_map(plan, w->maps[i], w->batch.images[picture], w->batch.names[picture]))
+            worsen(w, SOME_FAILED);
+        w->settled[picture * all + w->which[i % m]] = true;
+        vitx_map_free(w->maps[i]);
     }
-    return all;
+    return code;
 }
 
-/* Says why one picture failed by one method. */
-static int report(int code, const char *picture, const char *method)
+/* A batch; where that fails what its pictures lack, picture by picture, and where one of these
+ * fails, too, map by map, so that no failure costs what could have been done. */
+static void explain_batch(struct work *w)
 {
-    if (code == VITX_INVALID) /* a --set that the method refuses: no picture would do better */
-        return wrong_usage("%s", vitx_last_error());
-    complain(picture, "%s: %s", method, vitx_last_error());
-    return SOME_FAILED;
-}
-
-/* A batch; where that fails its pictures one by one, and where one of these fails its maps one by
- * one, so that no failure costs what could have been done. */
-static int explain_batch(const struct plan *plan, const struct batch *batch, int first, int n,
-                         vitx_map **maps)
-{
-    int code, status = DONE;
-    if (n == 0 || explain_some(&code, plan, batch, first, n, plan->opts, plan->opts_count, maps))
-        return DONE;
-    if (code == VITX_OK)
-        return SOME_FAILED;
-    if (n == 1 && plan->opts_count == 1)
-        return report(code, batch->names[first], plan->opts[0].method);
-    const int parts = n > 1 ? n : plan->opts_count;
-    for (int i = 0; i < parts && status != WRONG_USAGE; i++) {
-        int one = DONE;
+    const int n = w->batch.count, m = w->plan->opts_count;
+    if (n == 0)
+        return;
+    memset(w->settled, 0, (size_t)n * (size_t)m * sizeof *w->settled);
+    int code = attempt(w, 0, n, ALL);
+    const int pictures = code == VITX_OK ? 0 : n;
+    for (int i = 0; i < pictures && code != VITX_CANCELLED && w->status != WRONG_USAGE; i++) {
         if (n > 1)
-            one = explain_batch(plan, batch, first + i, 1, maps);
-        else if (!explain_some(&code, plan, batch, first, 1, &plan->opts[i], 1, maps))
-            one = code == VITX_OK ? SOME_FAILED
-                                  : report(code, batch->names[first], plan->opts[i].method);
-        status = one > status ? one : status;
+            code = attempt(w, i, 1, ALL);
+        for (int j = 0; j < m && code != VITX_CANCELLED && w->status != WRONG_USAGE; j++)
+            code = attempt(w, i, 1, j);
     }
-    return status;
+    if (code == VITX_CANCELLED && progress_cancelled())
+        worsen(w, SOME_FAILED);
+}
+
+static bool work_create(struct work *w, int size)
+{
+    const size_t m = (size_t)w->plan->opts_count, all = (size_t)size * m;
+    if (!batch_create(&w->batch, size))
+        return false;
+    w->settled = calloc(all, sizeof *w->settled);
+    w->maps = calloc(all, sizeof(vitx_map *));
+    w->opts = calloc(m, sizeof *w->opts);
+    w->which = calloc(m, sizeof *w->which);
+    if (w->settled && w->maps && w->opts && w->which)
+        return true;
+    complain(NULL, "no memory");
+    return false;
+}
+
+static void work_free(struct work *w)
+{
+    batch_free(&w->batch);
+    free(w->settled);
+    free(w->maps);
+    free(w->opts);
+    free(w->which);
 }
 
 static int explain(const struct plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
     const int size = common->batch < count ? common->batch : count;
-    struct batch batch;
-    int status = DONE;
-    if (!batch_create(&batch, size))
-        return SOME_FAILED;
-    vitx_map **maps = calloc((size_t)size * (size_t)plan->opts_count, sizeof(vitx_map *));
-    if (!maps) {
-        complain(NULL, "no memory");
-        status = SOME_FAILED;
+    struct work w = {.plan = plan};
+    const bool ready = work_create(&w, size);
+    if (!ready)
+        w.status = SOME_FAILED;
+    progress_begin(common, count);
+    for (; ready && w.done < count && w.status != WRONG_USAGE && output_works(); w.done += size) {
+        const int n = count - w.done < size ? count - w.done : size;
+        if (progress_cancelled()) {
+            worsen(&w, SOME_FAILED);
+            break;
+        }
+        if (!batch_load(&w.batch, files + w.done, n, common))
+            worsen(&w, SOME_FAILED);
+        explain_batch(&w);
     }
-    for (int i = 0; maps && i < count && status != WRONG_USAGE && output_works(); i += size) {
-        show_progress(common, i, count, files[i]);
-        if (!batch_load(&batch, files + i, count - i < size ? count - i : size, common))
-            status = SOME_FAILED;
-        const int one = explain_batch(plan, &batch, 0, batch.count, maps);
-        status = one > status ? one : status;
-    }
-    show_progress(common, count, count, "");
-    free(maps);
-    batch_free(&batch);
-    return status;
+    progress_hide();
+    work_free(&w);
+    return w.status;
 }
 
 static int run(const void *settings, char **files, int count)
@@ -431,13 +555,18 @@ static int run(const void *settings, char **files, int count)
         status = check_against_model(&plan);
     if (status == DONE)
         status = fill_opts(&plan);
+    if (status == DONE && o->baseline)
+        status = choose_baseline(&plan);
     if (status == DONE)
         status = check_outputs(&plan, files, count);
+    if (status == DONE && o->baseline)
+        status = load_baseline(&plan);
     if (status == DONE)
         status = session_start(&plan.session, &o->common, VITX_FIT_RECIPE);
     if (status == DONE)
         status = explain(&plan, files, count);
     session_close(&plan.session);
+    vitx_image_free(plan.baseline);
     pictures_free(&plan.pictures);
     free(plan.opts);
     free(plan.sets);

@@ -1,7 +1,10 @@
 /* cli/cmd_methods.c: every method with its options, defaults and cost. */
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "session.h"
+#include "methods.h"
 
 struct settings {
     struct common common;
@@ -17,7 +20,7 @@ static const struct option options[] = {
      .help = "one JSON object a method, one a line",
      .more = "{\"name\",\"summary\",\"cost\",\"reference\",\"uses_target\",\"options\":[{\"key\","
              "\"default\",\"values\",\n"
-             "\"help\"}]}"},
+             "\"help\"}],\"is_signed\",\"on_pixels\"}"},
 };
 
 static void print_json(const vitx_method_info *m)
@@ -42,47 +45,105 @@ static void print_json(const vitx_method_info *m)
         json_text(m->options[i].help);
         printf("}");
     }
-    printf("]}\n");
+    printf("],\"is_signed\":%s,\"on_pixels\":%s}\n", m->is_signed ? "true" : "false",
+           m->on_pixels ? "true" : "false");
 }
 
-static void print_text(const vitx_method_info *m)
+/* Columns of the list, as wide as what stands in them. */
+struct columns {
+    int name, cost, width;
+};
+
+static struct columns measure(void)
 {
-    printf("%s: %s\n", m->name, text_or(m->summary, ""));
-    printf("    cost       %s\n", text_or(m->cost, "-"));
-    printf("    reference  %s\n", text_or(m->reference, "-"));
-    printf("    target     %s\n",
-           m->uses_target ? "the map depends on the class" : "the map is the same for every class");
-    for (int i = 0; i < m->option_count; i++)
-        printf("    --set %s=%s  %s (%s)\n", m->options[i].key, text_or(m->options[i].fallback, ""),
-               text_or(m->options[i].help, ""), text_or(m->options[i].values, ""));
+    struct columns c = {.name = (int)strlen("name"), .cost = (int)strlen("cost")};
+    vitx_method_info m = VITX_METHOD_INFO_INIT;
+    for (int i = 0; i < vitx_method_count() && vitx_method_get(&m, i) == VITX_OK; i++) {
+        const int name = (int)strlen(m.name), cost = (int)strlen(text_or(m.cost, ""));
+        c.name = name > c.name ? name : c.name;
+        c.cost = cost > c.cost ? cost : c.cost;
+    }
+    /* One line a method for programs; on a terminal long ones are wrapped within their column. */
+    c.width = terminal_width(STDOUT_FILENO, INT_MAX);
+    return c;
 }
 
-static int run(const void *settings, char **files, int count)
+static void print_line(const struct columns *c, const char *name, const char *cost,
+                       const char *what)
 {
-    const struct settings *o = settings;
-    if (count)
-        return wrong_usage("takes no files: %s", files[0]);
+    const int before = printf("%-*s  %-*s  ", c->name, name, c->cost, cost);
+    put_wrapped(what, before, before, c->width);
+}
+
+static void print_long(const vitx_method_info *m)
+{
+    enum { FACT = 15 };
+    const char *const facts[][2] = {
+        {"cost", text_or(m->cost, "-")},
+        {"reference", text_or(m->reference, "-")},
+        {"target",
+         m->uses_target ? "the map depends on the class" : "the map is the same for every class"},
+        {"values", m->is_signed ? "signed: above 0 speaks for the target, below against it"
+                                : "the larger, the more it matters"},
+        {"map", m->on_pixels ? "on the pixels of the model's input" : "on the grid of patches"}};
+    printf("%s\n", m->name);
+    put_wrapped(text_or(m->summary, ""), 4, 0, HELP_WIDTH);
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        put_wrapped(facts[i][1], FACT, printf("    %-9s  ", facts[i][0]), HELP_WIDTH);
+    for (int i = 0; i < m->option_count; i++) {
+        const vitx_method_option *o = &m->options[i];
+        printf("    --set %s=%s  (%s)\n", o->key, text_or(o->fallback, ""), text_or(o->values, ""));
+        put_wrapped(text_or(o->help, ""), FACT, 0, HELP_WIDTH);
+    }
+}
+
+static int list(bool json)
+{
+    const struct columns columns = measure();
+    vitx_method_info m = VITX_METHOD_INFO_INIT;
+    if (!json)
+        print_line(&columns, "name", "cost", "what");
     for (int i = 0; i < vitx_method_count(); i++) {
-        vitx_method_info m;
-        vitx_method_info_init(&m, sizeof m);
         if (vitx_method_get(&m, i) != VITX_OK) {
             complain_last(NULL);
             return SOME_FAILED;
         }
+        if (json)
+            print_json(&m);
+        else
+            print_line(&columns, m.name, text_or(m.cost, "-"), text_or(m.summary, ""));
+    }
+    return DONE;
+}
+
+static int run(const void *settings, char **names, int count)
+{
+    const struct settings *o = settings;
+    vitx_method_info m;
+    for (int i = 0; i < count; i++)
+        if (method_find(&m, names[i]) != DONE)
+            return WRONG_USAGE;
+    if (count == 0)
+        return list(o->json);
+    for (int i = 0; i < count && method_find(&m, names[i]) == DONE; i++) {
         if (o->json)
             print_json(&m);
         else
-            print_text(&m);
+            print_long(&m);
     }
     return DONE;
 }
 
 const struct command cmd_methods = {
     .name = "methods",
-    .summary = "Lists the methods of explaining, with options, defaults and cost.",
-    .usage = "[OPTIONS]",
-    .details =
-        "What --set takes for a method stands below it: key=default, what it does, what it takes.",
+    .summary = "Lists the methods of explaining; says all about one.",
+    .usage = "[OPTIONS] [NAME...]",
+    .details = "Without NAME one line a method: its name, its cost, what it shows. With names all "
+               "about these: what\n"
+               "their maps are, where they come from, and what --set takes: key=default, the "
+               "values, what it does.\n"
+               "\n"
+               "  vitx-cli methods rollout",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

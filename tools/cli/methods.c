@@ -2,6 +2,7 @@
 #include "methods.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int method_find(vitx_method_info *out, const char *name)
@@ -20,4 +21,66 @@ int method_find(vitx_method_info *out, const char *name)
     if (near)
         return wrong_usage("no method \"%s\"; did you mean %s?", name, near);
     return wrong_usage("no method \"%s\"; there are %s", name, list);
+}
+
+const vitx_method_option *method_option(const vitx_method_info *method, const char *name)
+{
+    const size_t length = strcspn(name, "=");
+    for (int i = 0; i < method->option_count; i++)
+        if (strlen(method->options[i].key) == length &&
+            strncmp(method->options[i].key, name, length) == 0)
+            return &method->options[i];
+    return NULL;
+}
+
+int check_range(const char *option, int value, int count, const char *what)
+{
+    if (value < count)
+        return DONE;
+    return wrong_usage("--%s is %d, the model has %d %s, 0 to %d", option, value, count, what,
+                       count - 1);
+}
+
+int find_class(int *out, const struct session *session, const char *option, const char *text)
+{
+    if (vitx_model_find_label(out, session->model, text) == VITX_OK)
+        return DONE;
+    return wrong_usage("--%s %s: %s", option, text, vitx_last_error());
+}
+
+int check_set(const struct list *set)
+{
+    for (int i = 0; i < set->count; i++)
+        if (!strchr(set->items[i], '='))
+            return wrong_usage("--set is \"%s\", it takes KEY=VALUE", set->items[i]);
+    return DONE;
+}
+
+int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept)
+{
+    const size_t room = (size_t)set->count + 1;
+    *kept = calloc((size_t)count * room + 1, sizeof **kept);
+    if (!*kept) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < count; i++)
+        opts[i].set = *kept + (size_t)i * room;
+    for (int k = 0; k < set->count; k++) {
+        bool taken = false;
+        for (int i = 0; i < count; i++) {
+            vitx_method_info m;
+            if (method_find(&m, opts[i].method) != DONE)
+                return WRONG_USAGE;
+            if (!method_option(&m, set->items[k]))
+                continue;
+            (*kept)[(size_t)i * room + (size_t)opts[i].set_count++] = set->items[k];
+            taken = true;
+        }
+        if (!taken)
+            return wrong_usage(
+                "--set %s: the chosen methods have no such option; vitx-cli methods lists them",
+                set->items[k]);
+    }
+    return DONE;
 }

@@ -1,11 +1,25 @@
-/* cli/methods.h: names of methods on the command line. */
+/* cli/methods.h: the way from words on the command line to a vitx_explain_opts. */
 #ifndef CLI_METHODS_H
 #define CLI_METHODS_H
 
 #include "session.h"
 
-/* The method of that name; where there is none, complains, naming those there are, and gives
- * WRONG_USAGE. */
+/* All complain where they fail; WRONG_USAGE, or SOME_FAILED without memory. */
+
+/* The method of that name; where there is none, the message names those there are. */
 int method_find(vitx_method_info *out, const char *name);
+/* Its option of that name; the name ends at '\0' or '='. NULL: it has none. */
+const vitx_method_option *method_option(const vitx_method_info *method, const char *name);
+
+/* Whether a --layer or --head lies within what the model has. */
+int check_range(const char *option, int value, int count, const char *what);
+/* The class that --target or --versus means. */
+int find_class(int *out, const struct session *session, const char *option, const char *text);
+
+/* That all of --set are KEY=VALUE. */
+int check_set(const struct list *set);
+/* Gives each of opts those of --set that its method has; one that none has is wrong usage. The
+ * texts lie in *kept, to be freed with the opts, where each of them has room for one more. */
+int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
 
 #endif

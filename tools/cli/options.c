@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <vitx/vitx.h>
 
-#define HELP_WIDTH 79
+#include "progress.h"
+
 #define HELP_COLUMN 30
 #define EXIT_HELP                                                                                  \
     "Exit status: 0 all done, 1 some of the work failed and the rest was done, 2 wrong\nusage.\n"
@@ -98,36 +100,24 @@ static const struct option common_options[] = {
 };
 
 static const struct command *current; /* for messages */
-static bool progress_shown;
 
 /* ------------------------------------------------------------------ messages --------------- */
 
-/* A name may hold anything: it must not break the line or drive the terminal. */
-static void put_line(const char *text)
+void put_printable(const char *text)
 {
     for (; *text; text++)
         fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
 }
 
-static void hide_progress(void)
+int terminal_width(int fd, int fallback)
 {
-    if (progress_shown)
-        fputs("\r\033[K", stderr);
-    progress_shown = false;
-}
-
-void show_progress(const struct common *common, int done, int total, const char *name)
-{
-    hide_progress();
-    /* Results that go to the terminal, too, are progress enough. */
-    if (common->quiet || total < 2 || done == total || !isatty(STDERR_FILENO) ||
-        isatty(STDOUT_FILENO))
-        return;
-    char text[64];
-    snprintf(text, sizeof text, "%d/%d %.40s", done, total, name);
-    put_line(text);
-    fflush(stderr);
-    progress_shown = true;
+    (void)fd; /* where nothing asks it */
+#ifdef TIOCGWINSZ
+    struct winsize size;
+    if (isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+#endif
+    return fallback;
 }
 
 static void message(const char *what, const char *format, va_list args)
@@ -141,13 +131,13 @@ static void message(const char *what, const char *format, va_list args)
     if (text)
         vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
-    hide_progress();
+    progress_hide();
     fputs("vitx-cli: ", stderr);
     if (what) {
-        put_line(what);
+        put_printable(what);
         fputs(": ", stderr);
     }
-    put_line(text ? text : brief);
+    put_printable(text ? text : brief);
     fputc('\n', stderr);
     free(text);
 }
@@ -482,9 +472,7 @@ int command_main(const struct command *command, int argc, char **argv)
 
 /* ------------------------------------------------------------------ help ------------------- */
 
-/* Words wrapped at column HELP_WIDTH, each line behind `indent` blanks; the cursor stands at column
- * `at`. A line of the text that begins with a blank is kept as it is. */
-static void put_wrapped(const char *text, int indent, int at)
+void put_wrapped(const char *text, int indent, int at, int width)
 {
     while (*text) {
         const int line = (int)strcspn(text, "\n"), word = (int)strcspn(text, " \n");
@@ -494,7 +482,7 @@ static void put_wrapped(const char *text, int indent, int at)
             at = 0;
             continue;
         }
-        if (at > indent && at + 1 + word > HELP_WIDTH) {
+        if (at > indent && at + 1 + word > width) {
             putchar('\n');
             at = 0;
         }
@@ -525,9 +513,9 @@ static void put_option(char letter, const char *name, const char *value, const c
     printf("  %s", text);
     if (n + 4 > HELP_COLUMN)
         putchar('\n');
-    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2);
+    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2, HELP_WIDTH);
     if (more)
-        put_wrapped(more, HELP_COLUMN, 0);
+        put_wrapped(more, HELP_COLUMN, 0, HELP_WIDTH);
 }
 
 static void put_options(const struct option *options, int count, bool everything)
@@ -543,7 +531,7 @@ static void command_help(const struct command *command, bool everything)
     printf("%s\n", command->summary);
     if (everything) {
         printf("\n");
-        put_wrapped(command->details, 0, 0);
+        put_wrapped(command->details, 0, 0, HELP_WIDTH);
     }
     if (command->option_count)
         printf("\nOptions\n");

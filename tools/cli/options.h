@@ -80,9 +80,15 @@ const char *nearest(const char *text, const char *const *names);
 bool list_add(struct list *list, const char *text, size_t length);
 void list_free(struct list *list);
 
-/* "3/100 name" on a terminal that nothing else is written to, unless quiet; done == total takes it
- * away. */
-void show_progress(const struct common *common, int done, int total, const char *name);
+#define HELP_WIDTH 79
+/* Words to standard output, wrapped at column `width`, each line behind `indent` blanks; the cursor
+ * stands at column `at`. A line of the text that begins with a blank is kept as it is. */
+void put_wrapped(const char *text, int indent, int at, int width);
+/* The columns of a terminal; `fallback` where there is none. */
+int terminal_width(int fd, int fallback);
+/* Text to standard error. A name may hold anything: it must not break the line or drive the
+ * terminal. */
+void put_printable(const char *text);
 
 /* "vitx-cli: what: message" on standard error, in one line. what NULL: without it. */
 void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));

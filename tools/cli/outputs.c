@@ -31,6 +31,11 @@ bool is_pattern(const char *out)
     return false;
 }
 
+bool has_target(const char *out)
+{
+    return strstr(out, fields[2]) != NULL;
+}
+
 static bool same_word(const char *a, const char *b)
 {
     for (; *a && tolower((unsigned char)*a) == tolower((unsigned char)*b); a++)
@@ -70,7 +75,7 @@ char *output_name(const char *out, const char *image, const char *method, int ta
     char number[16] = "?"; /* one name for all classes that are not known yet */
     int length;
     const char *name = stem(image, &length);
-    if (target != TARGET_LATER)
+    if (target != VITX_AUTO)
         snprintf(number, sizeof number, "%d", target);
     size_t size = 1;
     char *text = NULL;
@@ -124,15 +129,17 @@ static bool identify(struct file_id *out, const char *path)
     return true;
 }
 
-bool pictures_know(struct pictures *pictures, char **files, int count)
+bool pictures_know(struct pictures *pictures, char **files, int count, const char *one)
 {
-    *pictures = (struct pictures){.ids = calloc((size_t)count, sizeof *pictures->ids)};
+    *pictures = (struct pictures){.ids = calloc((size_t)count + 1, sizeof *pictures->ids)};
     if (!pictures->ids) {
         complain(NULL, "no memory");
         return false;
     }
     for (int i = 0; i < count; i++)
         pictures->count += identify(&pictures->ids[pictures->count], files[i]);
+    if (one)
+        pictures->count += identify(&pictures->ids[pictures->count], one);
     qsort(pictures->ids, (size_t)pictures->count, sizeof *pictures->ids, compare_ids);
     return true;
 }
@@ -165,17 +172,14 @@ static int check_names(char **names, int count, char **images, int image_count)
 }
 
 int check_collisions(const char *out, const struct pictures *pictures, char **images,
-                     int image_count, char *const *methods, int method_count, const int *targets,
-                     int target_count)
+                     int image_count, const vitx_explain_opts *opts, int m)
 {
-    const size_t each = (size_t)method_count * (size_t)target_count,
-                 most = (size_t)image_count * each;
+    const size_t most = (size_t)image_count * (size_t)m;
     char **names = calloc(most, sizeof *names);
     int count = 0, status = names ? DONE : SOME_FAILED;
     for (size_t i = 0; status == DONE && i < most; i++) {
-        char *image = images[i / each];
-        names[i] = output_name(out, image, methods[i % each / (size_t)target_count],
-                               targets[i % (size_t)target_count]);
+        const vitx_explain_opts *o = &opts[i % (size_t)m];
+        names[i] = output_name(out, images[i / (size_t)m], o->method, o->target);
         if (!names[i])
             status = SOME_FAILED;
         else if (count++, pictures_have(pictures, names[i]))

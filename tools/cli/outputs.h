@@ -8,32 +8,33 @@
 #define CLI_OUTPUTS_H
 
 #include <stdbool.h>
+#include <vitx/explain.h>
 
-/* Which files the pictures are, whatever name leads to them, so that no map replaces one. */
+/* Which files the pictures are, whatever name leads to them, so that no map replaces one. `one`,
+ * if not NULL, is another picture. */
 struct pictures {
     struct file_id *ids; /* sorted */
     int count;
 };
-bool pictures_know(struct pictures *pictures, char **files, int count); /* complains */
+bool pictures_know(struct pictures *pictures, char **files, int count,
+                   const char *one); /* complains */
 bool pictures_have(const struct pictures *pictures, const char *path);
 void pictures_free(struct pictures *pictures);
 
-/* {target} of a map whose class is known only after the picture has been run. */
-#define TARGET_LATER (-1)
-
-/* Whether OUT has a {field} at all. */
+/* Whether OUT has a {field} at all, and whether it has {target}. */
 bool is_pattern(const char *out);
+bool has_target(const char *out);
 /* An unknown {field}, or an ending of no known format: complains, WRONG_USAGE. */
 int check_pattern(const char *out);
 
-/* The name of one map's file, to be freed; NULL without memory. */
+/* The name of one map's file, to be freed; NULL without memory. A class that is known only after
+ * the picture has been run is VITX_AUTO. */
 char *output_name(const char *out, const char *image, const char *method, int target);
 
-/* Whether two of [images] x [methods] x [targets] get one name, or one gets a picture's:
- * complains, WRONG_USAGE. */
+/* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,
+ * WRONG_USAGE. */
 int check_collisions(const char *out, const struct pictures *pictures, char **images,
-                     int image_count, char *const *methods, int method_count, const int *targets,
-                     int target_count);
+                     int image_count, const vitx_explain_opts *opts, int m);
 
 /* Makes the folders that the file's name runs through. Complains where that fails. */
 bool make_folders(const char *path);

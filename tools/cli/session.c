@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "progress.h"
+
 static void put_log(vitx_log_level level, const char *text, void *payload)
 {
     static const char *const names[] = {"debug", "info", "warning"};
@@ -73,6 +75,7 @@ int session_start(struct session *session, const struct common *common, vitx_fit
     opts.fit = common->fit < 0 ? fit : common->fit ? VITX_FIT_SQUASH : VITX_FIT_RECIPE;
     opts.trace_budget = common->budget;
     opts.gradients = (vitx_gradients)common->gradients;
+    opts.progress = progress_tick;
     const int status = vitx_context_create(&session->context, session->model, &opts);
     if (status == VITX_OK)
         return DONE;
@@ -104,16 +107,23 @@ bool batch_create(struct batch *batch, int capacity)
     return false;
 }
 
-bool batch_load(struct batch *batch, char **files, int n, const struct common *common)
+bool image_load(vitx_image **out, const char *file, const struct common *common)
 {
     const vitx_hooks hooks = hooks_for(common);
     vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
-    bool all = true;
     opts.hooks = &hooks;
+    if (vitx_image_open_with(out, file, &opts) == VITX_OK)
+        return true;
+    complain_last(file);
+    return false;
+}
+
+bool batch_load(struct batch *batch, char **files, int n, const struct common *common)
+{
+    bool all = true;
     batch_clear(batch);
     for (int i = 0; i < n; i++) {
-        if (vitx_image_open_with(&batch->images[batch->count], files[i], &opts) != VITX_OK) {
-            complain_last(files[i]);
+        if (!image_load(&batch->images[batch->count], files[i], common)) {
             all = false;
             continue;
         }

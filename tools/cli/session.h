@@ -18,6 +18,9 @@ int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);
 void session_close(struct session *session);
 
+/* Complains where it fails. */
+bool image_load(vitx_image **out, const char *file, const struct common *common);
+
 /* Pictures that run together; names[i] is images[i]'s file. */
 struct batch {
     vitx_image **images;

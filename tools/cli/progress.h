@@ -1,0 +1,38 @@
+/*
+ * cli/progress.h: how far the work is, in one line on a terminal; and Ctrl-C.
+ *
+ *      43% [##########..............]  0:12 left  3/100 dog.jpg
+ *
+ * The line is for terminals only, and not with --quiet. It appears when a call of the library has
+ * lasted half a second, is drawn at most ten times a second, and is taken away before anything
+ * else is written. Percentage and time left are those of all the work that progress_begin stated.
+ *
+ * From progress_begin on the first Ctrl-C makes the running call of the library return
+ * VITX_CANCELLED, and the next one ends the program.
+ */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "options.h"
+
+/* Work on `total` items, which are pictures or runs. */
+void progress_begin(const struct common *common, int total);
+/* The next call of the library works on n items behind the first `done`; name is kept. */
+void progress_step(int done, int n, const char *name);
+/* For vitx_context_opts.progress. */
+int progress_tick(int64_t done, int64_t total, void *payload);
+
+/* Takes the line away; before results, only where these go to a terminal, too. */
+void progress_hide(void);
+void progress_before_results(void);
+
+/* Whether Ctrl-C was pressed; says so, once. To be asked where there is still work to do. */
+bool progress_cancelled(void);
+
+/* Milliseconds on a clock that only goes forward. */
+double now_ms(void);
+
+#endif
