@@ -184,6 +184,7 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" "$folder/1.png" "$folder/2.png"
     wrong "two maps would be written" $x,attention -o "$folder/{image}.png" $picture
     wrong "two maps would be written" $x -o "$folder/{target}.png" --target 0 --target tench $picture
+    wrong "two maps would be written" $x,generic -o "$folder/{image}.{method}.png" --target 1 --target 2 $picture
     wrong "would replace the picture" $x -o "$folder/{image}.png" "$folder/1.png"
     wrong "would replace the picture" $x -o "$folder/./1.png" "$folder/1.png"
     # another picture than the map's own, by another name
@@ -207,7 +208,7 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "did you mean viridis?" $x --colormap viridi -o "$folder/x.png" $picture
     wrong "KEY=VALUE" $x --set discard -o "$folder/x.png" $picture
     wrong "no such option" $x --set colour=red -o "$folder/x.png" $picture
-    wrong "discard" $x --set discard=2 -o "$folder/x.png" $picture
+    wrong "explain: rollout: discard=2" $x,attention --set discard=2 -o "$folder/x.{method}.png" $picture
 }
 wrong "did you mean rollout?" explain -m $model --method rolout -o "$folder/x.png" $picture
 wrong 'no method "magic"; there are attention' explain -m $model --method magic -o "$folder/x.png" $picture
@@ -254,6 +255,29 @@ grep -q '"target":6,"label":"hen"' "$folder/same.json" || fail "the map is not o
 right explain -m $model --method rollout --target hen --target 3 -o "$folder/same.{target}.json" $picture
 out_lines 2
 grep -q '"target":3,' "$folder/same.3.json" || fail "same.3.json is of another class"
+check "what is explained, and against what"
+right explain -m $model --method generic --target 1 -o "$folder/logit.json" $picture
+grep -qE '"logit":([^,]+),.*"score":"logit","versus":null,"value":\1,"base_value":null,"completeness_error":null,"forwards":0,' "$folder/logit.json" ||
+    fail "no logit is explained: $(head -c 400 "$folder/logit.json")"
+right explain -m $model --method generic --target 1 --score probability -o "$folder/p.json" $picture
+grep -qE '"probability":([^,]+),"score":"probability","versus":null,"value":\1,' "$folder/p.json" || fail "no probability is explained"
+for versus in 6 hen; do
+    right explain -m $model --method generic --target 1 --versus $versus -o "$folder/versus.$versus.json" $picture
+    grep -q '"score":"difference","versus":6,"value":-\?[0-9]' "$folder/versus.$versus.json" || fail "no difference is explained"
+done
+right explain -m $model --method generic --target 1 --score difference --versus 6 -o "$folder/difference.json" $picture
+cmp -s "$folder/difference.json" "$folder/versus.hen.json" || fail "--versus alone is another difference"
+cmp -s "$folder/difference.json" "$folder/logit.json" && fail "the difference is the logit"
+right explain -m $model --method generic --target 1 --score difference -o "$folder/second.json" $picture
+grep -q '"score":"difference","versus":[0-6],' "$folder/second.json" || fail "no second class"
+wrong "that is the target" explain -m $model --method generic --target 1 --versus 1 -o "$folder/x.png" $picture
+run classify -m $model --top 1 --json $picture
+top=$(grep -oE '"index":[0-9]+' "$out" | grep -oE '[0-9]+')
+run explain -m $model --method generic,rollout --versus "$top" -o "$folder/x.{method}.npy" $picture
+gives 1
+out_lines 1
+err_lines 1
+err_has "$picture: generic: "
 check "how values become colours"
 for scale in auto max minmax p99 signed signed-p99; do
     right explain -m $model --method rollout --scale $scale -o "$folder/$scale.png" $picture
@@ -313,6 +337,17 @@ gives 1
 out_lines 0
 err_lines 1
 err_has "$picture: rollout: "
+check "a budget that is too small for one method costs the others nothing"
+for batch in 1 3; do
+    rm -rf "$folder/some"
+    run explain -m $model --method attention,rollout --budget 4000 --batch $batch -o "$folder/some/{image}.{method}.npy" "$folder"/[1-3].png
+    gives 1
+    out_lines 3
+    err_lines 3
+    err_has "vitx-cli: $folder/2.png: rollout: "
+    exists "$folder/some/3.attention.npy"
+    [ -e "$folder/some/3.rollout.npy" ] && fail "a rollout within 4000 bytes"
+done
 
 # ---------------------------------------------------------------- methods, info --------------
 right methods
@@ -362,11 +397,7 @@ wrong "the model has 3 blocks" bench -m $model --layer 3 --method rollout
 wrong "KEY=VALUE" bench -m $model --method rollout --set discard
 wrong "no such option" bench -m $model --method attention --set discard=0.5
 wrong "empty name" bench -m $model --method attention++rollout
-run bench -m $model --runs 1 --method rollout --set discard=2
-gives 1
-out_lines 2
-err_lines 1
-err_has "vitx-cli: rollout: discard=2"
+wrong "bench: rollout: discard=2" bench -m $model --method attention,rollout --set discard=2
 right bench -m $model --runs 1 --record all
 right bench -m $model --runs 2 --threads 1
 out_lines 2
@@ -460,7 +491,8 @@ done
 slow=(classify -m "$model" --device ref --threads 1 --batch 50 --top 1 --json)
 check "Ctrl-C: what is done stays, one line says so"
 if env --default-signal=INT true 2> /dev/null; then
-    env --default-signal=INT timeout --preserve-status -k 60 -s INT 0.7 "$cli" "${slow[@]}" "${pictures[@]}" > "$out" 2> "$err"
+    # in the foreground, or timeout would send a second one to the group
+    env --default-signal=INT timeout --foreground --preserve-status -k 60 -s INT 0.7 "$cli" "${slow[@]}" "${pictures[@]}" > "$out" 2> "$err"
     status=$?
     gives 1
     err_lines 1

@@ -351,6 +351,8 @@ static int run(const void *settings, char **files, int count)
     if (status == DONE)
         status = session_start(&b.session, common, VITX_FIT_SQUASH);
     if (status == DONE)
+        status = check_opts(&b.session, b.opts, b.opts_count);
+    if (status == DONE)
         status = set_record(&b);
     if (status == DONE)
         status = bench(&b, files, count);

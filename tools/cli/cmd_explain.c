@@ -1,8 +1,9 @@
 /*
  * cli/cmd_explain.c: maps of pictures.
  *
- * Everything that can be wrong with the command line is found before the weights are read and the
- * first picture is opened; then pictures x methods x targets, one vitx_explain_many a batch.
+ * Everything that can be wrong with the command line is found before the first picture is opened,
+ * and all but the values of --set before the weights are read; then pictures x methods x targets,
+ * one vitx_explain_many a batch.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -270,21 +271,27 @@ static int check_against_model(struct plan *plan)
     plan->versus = VITX_AUTO;
     if (o->versus && find_class(&plan->versus, &plan->session, "versus", o->versus) != DONE)
         return WRONG_USAGE;
+    for (int i = 0; o->versus && i < o->targets.count; i++)
+        if (plan->targets[i] == plan->versus)
+            return wrong_usage("--versus %s: that is the target", o->versus);
     return parse_query(&plan->query, o->query, m);
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */
 
-static void fill_one(const struct plan *plan, vitx_explain_opts *e, const char *method, int target)
+static void fill_one(const struct plan *plan, vitx_explain_opts *e, const vitx_method_info *m,
+                     int target)
 {
     vitx_explain_opts_init(e, sizeof *e);
-    e->method = method;
+    e->method = m->name;
     e->target = target;
     e->layer = plan->settings->layer;
     e->head = plan->settings->head;
     e->query = plan->query;
-    e->score = (vitx_score)plan->score;
-    e->versus = plan->versus;
+    if (m->uses_target) {
+        e->score = (vitx_score)plan->score;
+        e->versus = plan->versus;
+    }
 }
 
 /* One entry of opts for each method and target; but a map that is the same for all classes is made
@@ -303,7 +310,7 @@ static int fill_opts(struct plan *plan)
         if (method_find(&m, o->methods.items[i]) != DONE)
             return WRONG_USAGE;
         for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
-            fill_one(plan, &plan->opts[plan->opts_count++], m.name, plan->targets[t]);
+            fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
     }
     return give_set(plan->opts, plan->opts_count, &o->set, &plan->sets);
 }
@@ -417,33 +424,9 @@ static void worsen(struct work *w, int status)
     w->status = status > w->status ? status : w->status;
 }
 
-/* Whether one of n pictures is of another size than the baseline: refused like a wrong --set, but
- * the next picture may do better. */
-static bool misfits(const struct work *w, int first, int n)
-{
-    const vitx_image *base = w->plan->baseline;
-    for (int i = first; base && i < first + n; i++)
-        if (vitx_image_width(base) != vitx_image_width(w->batch.images[i]) ||
-            vitx_image_height(base) != vitx_image_height(w->batch.images[i]))
-            return true;
-    return false;
-}
-
-/* Says why a call failed, where it was for one map, so that there is nothing finer to be tried. What
- * the library calls invalid is a --set: no picture would do better. */
-static void report(struct work *w, int code, int first, int n, int m)
-{
-    if (code == VITX_INVALID && !misfits(w, first, n)) {
-        worsen(w, wrong_usage("%s", vitx_last_error()));
-    } else if (n == 1 && m == 1) {
-        complain(w->batch.names[first], "%s: %s", w->opts[0].method, vitx_last_error());
-        w->settled[first * w->plan->opts_count + w->which[0]] = true;
-        worsen(w, SOME_FAILED);
-    }
-}
-
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
- * the first of them lacks. Writes the maps that come out of it, of a failed call, too. */
+ * the first of them lacks. Writes the maps that come out of it, of a failed call, too; where that
+ * was for a single map, says why it failed. */
 static int attempt(struct work *w, int first, int n, int only)
 {
     const struct plan *plan = w->plan;
@@ -460,8 +443,11 @@ static int attempt(struct work *w, int first, int n, int only)
     const int code =
         vitx_explain_many(w->maps, plan->session.context,
                           (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
-    if (code != VITX_OK && code != VITX_CANCELLED)
-        report(w, code, first, n, m);
+    if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
+        complain(w->batch.names[first], "%s: %s", w->opts[0].method, vitx_last_error());
+        w->settled[first * all + w->which[0]] = true;
+        worsen(w, SOME_FAILED);
+    }
     for (int i = 0; i < n * m; i++) {
         const int picture = first + i / m;
         if (!w->maps[i])
@@ -484,10 +470,10 @@ static void explain_batch(struct work *w)
     memset(w->settled, 0, (size_t)n * (size_t)m * sizeof *w->settled);
     int code = attempt(w, 0, n, ALL);
     const int pictures = code == VITX_OK ? 0 : n;
-    for (int i = 0; i < pictures && code != VITX_CANCELLED && w->status != WRONG_USAGE; i++) {
+    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
         if (n > 1)
             code = attempt(w, i, 1, ALL);
-        for (int j = 0; j < m && code != VITX_CANCELLED && w->status != WRONG_USAGE; j++)
+        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
             code = attempt(w, i, 1, j);
     }
     if (code == VITX_CANCELLED && progress_cancelled())
@@ -527,7 +513,7 @@ static int explain(const struct plan *plan, char **files, int count)
     if (!ready)
         w.status = SOME_FAILED;
     progress_begin(common, count);
-    for (; ready && w.done < count && w.status != WRONG_USAGE && output_works(); w.done += size) {
+    for (; ready && w.done < count && output_works(); w.done += size) {
         const int n = count - w.done < size ? count - w.done : size;
         if (progress_cancelled()) {
             worsen(&w, SOME_FAILED);
@@ -563,6 +549,8 @@ static int run(const void *settings, char **files, int count)
         status = load_baseline(&plan);
     if (status == DONE)
         status = session_start(&plan.session, &o->common, VITX_FIT_RECIPE);
+    if (status == DONE)
+        status = check_opts(&plan.session, plan.opts, plan.opts_count);
     if (status == DONE)
         status = explain(&plan, files, count);
     session_close(&plan.session);

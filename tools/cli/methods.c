@@ -84,3 +84,13 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
     }
     return DONE;
 }
+
+int check_opts(const struct session *session, const vitx_explain_opts *opts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        size_t bytes;
+        if (vitx_explain_bytes(&bytes, session->context, &opts[i], 1) == VITX_INVALID)
+            return wrong_usage("%s", vitx_last_error());
+    }
+    return DONE;
+}

@@ -21,5 +21,8 @@ int check_set(const struct list *set);
 /* Gives each of opts those of --set that its method has; one that none has is wrong usage. The
  * texts lie in *kept, to be freed with the opts, where each of them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
+/* What only the methods know of the values, as in --set; needs a started session. What a method
+ * refuses on other grounds is left to be reported where it is run. */
+int check_opts(const struct session *session, const vitx_explain_opts *opts, int count);
 
 #endif

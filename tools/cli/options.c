@@ -86,9 +86,10 @@ static const struct option common_options[] = {
      .value = "auto|keep|recompute",
      .choices = gradients,
      .help = "what gradients read: kept, or computed again (default auto)",
-     .more = "keep takes memory within --budget; recompute a tenth of it, and one more forward. auto "
-             "keeps if there\n"
-             "is room."},
+     .more =
+         "keep takes memory within --budget; recompute a tenth of it, and one more forward. auto "
+         "keeps if there\n"
+         "is room."},
     {.name = "quiet",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct common, quiet),
