@@ -49,13 +49,16 @@ static void print_json(const vitx_method_info *m)
            m->on_pixels ? "true" : "false");
 }
 
-/* Columns of the list, as wide as what stands in them. */
+/* Widths of the list's columns. */
 struct columns {
-    int name, cost, width;
+    int name, cost, what;
 };
 
+/* One line a method for programs. A terminal may be too narrow for that: there the columns are as
+ * wide as there is room, and texts are wrapped within them. */
 static struct columns measure(void)
 {
+    const int width = terminal_width(STDOUT_FILENO, INT_MAX);
     struct columns c = {.name = (int)strlen("name"), .cost = (int)strlen("cost")};
     vitx_method_info m = VITX_METHOD_INFO_INIT;
     for (int i = 0; i < vitx_method_count() && vitx_method_get(&m, i) == VITX_OK; i++) {
@@ -63,16 +66,34 @@ static struct columns measure(void)
         c.name = name > c.name ? name : c.name;
         c.cost = cost > c.cost ? cost : c.cost;
     }
-    /* One line a method for programs; on a terminal long ones are wrapped within their column. */
-    c.width = terminal_width(STDOUT_FILENO, INT_MAX);
+    const int room = width > c.name + 4 + 32 ? width - c.name - 4 : 32;
+    c.cost = c.cost > room / 3 ? room / 3 : c.cost;
+    c.what = room - c.cost;
     return c;
+}
+
+/* As many words as fit into `width` columns, at least one; the text goes on behind them. */
+static int take_words(const char **text, int width)
+{
+    const char *start = *text, *end = start + strcspn(start, " ");
+    while (*end && end + 1 + strcspn(end + 1, " ") - start <= width)
+        end += 1 + strcspn(end + 1, " ");
+    *text = end + strspn(end, " ");
+    return (int)(end - start);
 }
 
 static void print_line(const struct columns *c, const char *name, const char *cost,
                        const char *what)
 {
-    const int before = printf("%-*s  %-*s  ", c->name, name, c->cost, cost);
-    put_wrapped(what, before, before, c->width);
+    do {
+        const char *cost_now = cost, *what_now = what;
+        const int cost_length = take_words(&cost, c->cost);
+        const int what_length = take_words(&what, c->what);
+        printf("%-*s  %.*s", c->name, name, cost_length, cost_now);
+        printf("%*s  %.*s\n", c->cost > cost_length ? c->cost - cost_length : 0, "", what_length,
+               what_now);
+        name = "";
+    } while (*cost || *what);
 }
 
 static void print_long(const vitx_method_info *m)
@@ -87,13 +108,13 @@ static void print_long(const vitx_method_info *m)
                                 : "the larger, the more it matters"},
         {"map", m->on_pixels ? "on the pixels of the model's input" : "on the grid of patches"}};
     printf("%s\n", m->name);
-    put_wrapped(text_or(m->summary, ""), 4, 0, HELP_WIDTH);
+    put_wrapped(text_or(m->summary, ""), 4, 0);
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
-        put_wrapped(facts[i][1], FACT, printf("    %-9s  ", facts[i][0]), HELP_WIDTH);
+        put_wrapped(facts[i][1], FACT, printf("    %-9s  ", facts[i][0]));
     for (int i = 0; i < m->option_count; i++) {
         const vitx_method_option *o = &m->options[i];
         printf("    --set %s=%s  (%s)\n", o->key, text_or(o->fallback, ""), text_or(o->values, ""));
-        put_wrapped(text_or(o->help, ""), FACT, 0, HELP_WIDTH);
+        put_wrapped(text_or(o->help, ""), FACT, 0);
     }
 }
 

@@ -16,6 +16,7 @@
 
 #include "progress.h"
 
+#define HELP_WIDTH 79
 #define HELP_COLUMN 30
 #define EXIT_HELP                                                                                  \
     "Exit status: 0 all done, 1 some of the work failed and the rest was done, 2 wrong\nusage.\n"
@@ -473,7 +474,7 @@ int command_main(const struct command *command, int argc, char **argv)
 
 /* ------------------------------------------------------------------ help ------------------- */
 
-void put_wrapped(const char *text, int indent, int at, int width)
+void put_wrapped(const char *text, int indent, int at)
 {
     while (*text) {
         const int line = (int)strcspn(text, "\n"), word = (int)strcspn(text, " \n");
@@ -483,7 +484,7 @@ void put_wrapped(const char *text, int indent, int at, int width)
             at = 0;
             continue;
         }
-        if (at > indent && at + 1 + word > width) {
+        if (at > indent && at + 1 + word > HELP_WIDTH) {
             putchar('\n');
             at = 0;
         }
@@ -514,9 +515,9 @@ static void put_option(char letter, const char *name, const char *value, const c
     printf("  %s", text);
     if (n + 4 > HELP_COLUMN)
         putchar('\n');
-    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2, HELP_WIDTH);
+    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2);
     if (more)
-        put_wrapped(more, HELP_COLUMN, 0, HELP_WIDTH);
+        put_wrapped(more, HELP_COLUMN, 0);
 }
 
 static void put_options(const struct option *options, int count, bool everything)
@@ -532,7 +533,7 @@ static void command_help(const struct command *command, bool everything)
     printf("%s\n", command->summary);
     if (everything) {
         printf("\n");
-        put_wrapped(command->details, 0, 0, HELP_WIDTH);
+        put_wrapped(command->details, 0, 0);
     }
     if (command->option_count)
         printf("\nOptions\n");

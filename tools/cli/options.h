@@ -80,10 +80,9 @@ const char *nearest(const char *text, const char *const *names);
 bool list_add(struct list *list, const char *text, size_t length);
 void list_free(struct list *list);
 
-#define HELP_WIDTH 79
-/* Words to standard output, wrapped at column `width`, each line behind `indent` blanks; the cursor
- * stands at column `at`. A line of the text that begins with a blank is kept as it is. */
-void put_wrapped(const char *text, int indent, int at, int width);
+/* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor stands
+ * at column `at`. A line of the text that begins with a blank is kept as it is. */
+void put_wrapped(const char *text, int indent, int at);
 /* The columns of a terminal; `fallback` where there is none. */
 int terminal_width(int fd, int fallback);
 /* Text to standard error. A name may hold anything: it must not break the line or drive the
