@@ -489,19 +489,37 @@ for ((i = 0; i < 12000; i++)); do
     pictures[i]=$picture
 done
 slow=(classify -m "$model" --device ref --threads 1 --batch 50 --top 1 --json)
-check "Ctrl-C: what is done stays, one line says so"
-if env --default-signal=INT true 2> /dev/null; then
-    # in the foreground, or timeout would send a second one to the group
-    env --default-signal=INT timeout --foreground --preserve-status -k 60 -s INT 0.7 "$cli" "${slow[@]}" "${pictures[@]}" > "$out" 2> "$err"
+# cancelled ARGUMENT...: vitx-cli, and Ctrl-C after a while. In the foreground, or timeout would send
+# another one to the group.
+cancelled() {
+    env --default-signal=INT timeout --foreground --preserve-status -k 60 -s INT 0.7 "$cli" "$@" > "$out" 2> "$err"
     status=$?
     gives 1
     err_lines 1
     err_has "vitx-cli: cancelled"
+}
+check "Ctrl-C: what is done stays, one line says so"
+if env --default-signal=INT true 2> /dev/null; then
+    cancelled "${slow[@]}" "${pictures[@]}"
     lines=$(wc -l < "$out")
     if [ "$lines" = 0 ] || [ "$lines" = 12000 ] || [ $((lines % 50)) != 0 ]; then
         fail "$lines answers"
     fi
     [ "$(tail -n 1 "$out" | tail -c 3)" = "]}" ] || fail "the last answer is not whole"
+    check "Ctrl-C: finished maps are written"
+    mkdir "$folder/many"
+    tee "$folder/many"/{100..999}.png < $picture > /dev/null
+    cancelled explain -m $model --device ref --threads 1 --method generic,legrad --target 0 --target 1 --target 2 \
+        -o "$folder/many/{image}.{method}.{target}.npy" "$folder/many"/{100..999}.png
+    maps=("$folder/many"/*.npy)
+    out_lines ${#maps[@]}
+    if [ ${#maps[@]} = 5400 ] || [ $((${#maps[@]} % 6)) != 0 ]; then
+        fail "${#maps[@]} maps"
+    fi
+    for map in "${maps[@]}"; do
+        [ "$(wc -c < "$map")" = 228 ] || fail "$map is not whole"
+    done
+    rm -r "$folder/many"
 else
     echo "skipped: Ctrl-C needs env --default-signal"
 fi
