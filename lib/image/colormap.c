@@ -16,10 +16,10 @@
 #define POINTS(p) p, (int)(sizeof(p) / sizeof(p)[0])
 
 static const vx_colormap colormaps[] = {
-    {"turbo", POINTS(turbo_points)},     {"viridis", POINTS(viridis_points)},
-    {"inferno", POINTS(inferno_points)}, {"jet", POINTS(jet_points)},
-    {"grey", POINTS(grey_points)},       {"coolwarm", POINTS(coolwarm_points)},
-    {"rdbu", POINTS(rdbu_points)},
+    {"turbo", POINTS(turbo_points), false},     {"viridis", POINTS(viridis_points), false},
+    {"inferno", POINTS(inferno_points), false}, {"jet", POINTS(jet_points), false},
+    {"grey", POINTS(grey_points), false},       {"coolwarm", POINTS(coolwarm_points), true},
+    {"rdbu", POINTS(rdbu_points), true},
 };
 
 const vx_colormap *vx_colormap_at(int index)

@@ -2,12 +2,14 @@
 #ifndef VX_IMAGE_COLORMAP_H
 #define VX_IMAGE_COLORMAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct vx_colormap {
     const char *name;
     const uint8_t (*points)[3]; /* [count][3] sRGB, equally spaced from 0 to 1 */
     int count;
+    bool diverging; /* from one hue through grey or white, at 1/2, to another */
 } vx_colormap;
 
 /* By name, NULL if there is none; by index, NULL past the last. */

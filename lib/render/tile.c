@@ -5,10 +5,10 @@
  * resized bilinearly to the model's input and from there to the picture; then colour, then
  *   pixel = (1 - alpha) picture + alpha colour.
  * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
- *   pixel = (1 - alpha |s|) picture + alpha |s| (m + (colour - m) / |s|),  m the colour of 0,
- * clipped to 0..255, which for alpha 1 on a picture of colour m is the colour map itself. So what
- * is faint is faint by its weight and keeps its hue; the colour map's pale middle would only look
- * like fog.
+ *   pixel = (1 - alpha |s|) picture + alpha |s| colour.
+ * A diverging colour map is pale where the weight is small, too, which would only look like fog. Of
+ * such a map the colour is (m + (colour - m) / |s|), m the colour of 0, clipped to 0..255, so that
+ * what is faint keeps its hue: for alpha 1 on a picture of colour m that is the colour map itself.
  * What the model did not see keeps the picture, darkened, so that nobody takes the absence of a
  * map there for a low value.
  */
@@ -117,15 +117,16 @@ static void measure(vx_tiles *t)
 static void fill_colours(vx_tiles *t)
 {
     const vitx_render_opts *o = &t->job->opts;
+    const vx_colormap *map = t->job->colormap;
     const bool fades = vx_scale_is_signed(o->scale) && o->layout != VITX_LAYOUT_MAP;
     uint8_t middle[3];
-    vx_colormap_rgb(middle, t->job->colormap, 0.5f);
+    vx_colormap_rgb(middle, map, 0.5f);
     for (int i = 0; i < VX_TILE_COLOURS; i++) {
         const float v = (float)i / (VX_TILE_COLOURS - 1);
         const float part = fades ? fabsf(2 * v - 1) : 1;
         uint8_t *rgb = t->colours[i];
-        vx_colormap_rgb(rgb, t->job->colormap, v);
-        for (int c = 0; c < 3 && fades && part > 0; c++) {
+        vx_colormap_rgb(rgb, map, v);
+        for (int c = 0; c < 3 && map->diverging && part > 0; c++) {
             const float x = (float)middle[c] + (float)(rgb[c] - middle[c]) / part;
             rgb[c] = (uint8_t)(fminf(fmaxf(x, 0), 255) + 0.5f);
         }
