@@ -513,9 +513,7 @@ if env --default-signal=INT true 2> /dev/null; then
         -o "$folder/many/{image}.{method}.{target}.npy" "$folder/many"/{100..999}.png
     maps=("$folder/many"/*.npy)
     out_lines ${#maps[@]}
-    if [ ${#maps[@]} = 5400 ] || [ $((${#maps[@]} % 6)) != 0 ]; then
-        fail "${#maps[@]} maps"
-    fi
+    [ ${#maps[@]} -lt 5400 ] || fail "all maps are there"
     for map in "${maps[@]}"; do
         [ "$(wc -c < "$map")" = 228 ] || fail "$map is not whole"
     done
