@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "explain/map.h"
+#include "image/blur.h"
 #include "image/colormap.h"
 #include "render/number.h"
 #include "render/scale.h"
@@ -958,6 +959,12 @@ START_TEST(test_render__wrong_options_are_named)
         ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "alpha");
     }
     o.alpha = 1;
+    static const float smooths[] = {-0.1f, 257, NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        o.smooth = smooths[i];
+        ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "smooth");
+    }
+    o.smooth = 0;
     o.layout = (vitx_layout)3;
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "layout");
     o.layout = VITX_LAYOUT_MAP;
@@ -972,6 +979,34 @@ START_TEST(test_render__wrong_options_are_named)
     vitx_image_free(other);
     vitx_image_free(image);
     vitx_map_free(map);
+}
+END_TEST
+
+/* Weights 1/4, 1/2, 1/4 (radius 1, and a sigma that gives them) by hand, edges both ways. */
+START_TEST(test_blur__by_hand)
+{
+    const double sigma = sqrt(1 / (2 * log(2.0)));
+    const float row[4] = {8, 0, 4, 16};
+    static const float clamped[4] = {6, 3, 6, 13}, reflected[4] = {4, 3, 6, 10};
+    vitx_hooks hooks;
+    float out[8], impulse[7 * 9] = {0}, wide[7 * 9], sum = 0;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    ck_ok(vx_blur(out, row, 1, 1, 4, sigma, 1, false, &hooks));
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_eq_tol(out[i], clamped[i], 1e-6);
+    memcpy(out, row, sizeof row); /* two columns of one plane each, in place */
+    memcpy(out + 4, row, sizeof row);
+    ck_ok(vx_blur(out, out, 2, 4, 1, sigma, 1, true, &hooks));
+    for (int i = 0; i < 8; i++)
+        ck_assert_double_eq_tol(out[i], reflected[i % 4], 1e-6);
+    impulse[3 * 9 + 4] = 1;
+    ck_ok(vx_blur(wide, impulse, 1, 7, 9, 0.75, vx_blur_radius(0.75), false, &hooks));
+    for (int i = 0; i < 7 * 9; i++) {
+        sum += wide[i];
+        ck_assert_double_eq_tol(wide[i], wide[7 * 9 - 1 - i], 1e-7);
+    }
+    ck_assert_double_eq_tol(sum, 1, 1e-6);
+    ck_assert_double_eq_tol(wide[3 * 9 + 5] / wide[3 * 9 + 4], exp(-0.5 / (0.75 * 0.75)), 1e-6);
 }
 END_TEST
 
@@ -1087,6 +1122,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__sheet_of_one_axis_is_about_square);
     tcase_add_test(t, test_png__large_pictures_become_small_tiles);
     tcase_add_test(t, test_png__absurd_sheets_are_refused);
+    tcase_add_test(t, test_blur__by_hand);
     suite_add_tcase(s, t);
     return s;
 }

@@ -49,9 +49,13 @@ typedef struct vitx_render_opts {
     int colorbar;         /**< nonzero: a bar with the raw values at its ends                   */
     const char *title;    /**< name of the picture in json; NULL: ""                            */
     const char *label;    /**< name of the target class in json; NULL: null                     */
+    float smooth;         /**< standard deviation, in pixels of the model's input and at most 256,
+                               of a Gaussian over the map before it is scaled, in pictures only;
+                               default VITX_AUTO: half a patch for signed maps on pixels, whose
+                               neighbours cancel, else 0                                        */
 } vitx_render_opts;
 
-#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL }
+#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**

@@ -81,12 +81,22 @@ static vitx_scale suitable_scale(const vitx_map *map)
     return map->on_pixels ? VITX_SCALE_P99 : VITX_SCALE_MAX;
 }
 
+/* What VITX_AUTO stands for as smooth. */
+static float suitable_smooth(const vitx_map *map)
+{
+    if (!map->info.is_signed || !map->on_pixels || map->info.grid_width < 1)
+        return 0;
+    return 0.5f * (float)map->placement.input_w / (float)map->info.grid_width;
+}
+
 static int check_opts(vx_render_job *job)
 {
     vitx_render_opts *o = &job->opts;
     char list[128];
     if (!(o->alpha >= 0 && o->alpha <= 1) && o->alpha != VITX_AUTO)
         return vx_fail(VITX_INVALID, "alpha is %g, it must be 0 to 1", (double)o->alpha);
+    if (!(o->smooth >= 0 && o->smooth <= 256) && o->smooth != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "smooth is %g, it must be 0 to 256", (double)o->smooth);
     if (o->layout < VITX_LAYOUT_OVERLAY || o->layout > VITX_LAYOUT_MAP)
         return vx_fail(VITX_INVALID, "layout %d is none of vitx_layout", (int)o->layout);
     if (o->scale < VITX_SCALE_AUTO || o->scale > VITX_SCALE_SIGNED_P99)
@@ -98,6 +108,8 @@ static int check_opts(vx_render_job *job)
     const bool is_signed = vx_scale_is_signed(o->scale);
     if (o->alpha < 0)
         o->alpha = is_signed ? 0.8f : 0.5f;
+    if (o->smooth < 0)
+        o->smooth = suitable_smooth(job->map);
     if (!o->colormap)
         o->colormap = is_signed ? "coolwarm" : job->map->on_pixels ? "inferno" : "turbo";
     job->colormap = vx_colormap_find(o->colormap);

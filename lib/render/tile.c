@@ -1,8 +1,9 @@
 /*
  * render/tile.c: see tile.h.
  *
- * Order of the steps: raw values are clipped and scaled to 0..1 on the map's own grid, then
- * resized bilinearly to the model's input and from there to the picture; then colour, then
+ * Order of the steps: raw values are smoothed if asked for, clipped and scaled to 0..1 on the map's
+ * own grid, then resized bilinearly to the model's input and from there to the picture; then colour,
+ * then
  *   pixel = (1 - alpha) picture + alpha colour.
  * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
  *   pixel = (1 - alpha |s|) picture + alpha |s| colour.
@@ -17,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/blur.h"
 #include "render/number.h"
 #include "render/scale.h"
 
@@ -238,8 +240,13 @@ int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
     int h, w;
     float low, high;
     const float *values = vx_map_plane(t->job->map, plane, &h, &w);
-    VX_TRY(vx_scale_values(t->scaled, &low, &high, values, (size_t)h * (size_t)w,
-                           t->job->opts.scale, &t->job->map->hooks));
+    const vitx_hooks *hooks = &t->job->map->hooks;
+    /* In samples of the plane. */
+    const double sigma = (double)t->job->opts.smooth * w / t->placement.input_w;
+    if (sigma > 0)
+        VX_TRY(vx_blur(t->scaled, values, 1, h, w, sigma, vx_blur_radius(sigma), false, hooks));
+    VX_TRY(vx_scale_values(t->scaled, &low, &high, sigma > 0 ? t->scaled : values,
+                           (size_t)h * (size_t)w, t->job->opts.scale, hooks));
     if (t->job->opts.layout == VITX_LAYOUT_SIDE)
         vx_canvas_copy(canvas, x, y, t->under, t->width, t->height);
     for (int row = 0; row < t->height; row++) {

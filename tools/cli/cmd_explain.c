@@ -20,12 +20,15 @@ struct settings {
     const char *out, *query, *colormap, *versus, *baseline;
     int layer, head;
     int score, layout, scale, frame;
-    double alpha;
+    double alpha, smooth;
     bool colorbar;
 };
 
-static const struct settings defaults = {
-    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .head = VITX_AUTO, .alpha = VITX_AUTO};
+static const struct settings defaults = {.common = COMMON_DEFAULTS,
+                                         .layer = VITX_AUTO,
+                                         .head = VITX_AUTO,
+                                         .alpha = VITX_AUTO,
+                                         .smooth = VITX_AUTO};
 
 /* In the order of vitx_score, vitx_layout, vitx_scale, vitx_frame. */
 static const char *const scores[] = {"auto", "logit", "probability", "difference", NULL};
@@ -142,6 +145,16 @@ static const struct option options[] = {
      .help = "weight of the map in an overlay (default 0.5; signed 0.8)",
      .more = "With a signed scale it is the weight of the largest value, and 0 leaves the picture "
              "as it is."},
+    {.name = "smooth",
+     .kind = OPTION_REAL,
+     AT(smooth),
+     .value = "SIGMA",
+     .low = 0,
+     .high = 256,
+     .help = "a Gaussian over the map of a png, in input pixels",
+     .more =
+         "Default half a patch for signed maps on pixels, where values next to each other cancel; "
+         "else 0."},
     {.name = "scale",
      .kind = OPTION_CHOICE,
      AT(scale),
@@ -382,6 +395,7 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
     opts.frame = (vitx_frame)o->frame;
     opts.colormap = o->colormap;
     opts.alpha = (float)o->alpha;
+    opts.smooth = (float)o->smooth;
     opts.colorbar = o->colorbar;
     opts.title = picture;
     opts.label = vitx_model_label(plan->session.model, info.target);
