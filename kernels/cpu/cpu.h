@@ -43,13 +43,15 @@ typedef void vx_convert_fn(void *dst, vx_store to, const void *src, vx_store fro
 /* Products of few rows, a [m,k]: every row of b is read once. b is [n,k], of the second [k,n]. */
 typedef void vx_gemm_few_fn(const vx_gemm *g);
 typedef void vx_gemm_few_kn_fn(const vx_gemm *g);
-/* Our own product, for where there is no BLAS. pack: VX_GEMM_PACK floats. */
+/* Our own product: where it is the faster one, and where there is no BLAS. pack: VX_GEMM_PACK. */
 typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
+#define VX_GEMM_ROWS 192
 #define VX_GEMM_DEPTH 256
 #define VX_GEMM_COLUMNS 512
-#define VX_GEMM_PACK (VX_GEMM_DEPTH * VX_GEMM_COLUMNS)
-#define VX_GEMM_FEW 3 /* rows up to which gemm_few is the faster one */
-#define VX_GEMM_FEW_KN 3
+#define VX_GEMM_PACK (VX_GEMM_DEPTH * VX_GEMM_COLUMNS + VX_GEMM_ROWS * (VX_GEMM_DEPTH + 16))
+/* Rows up to which gemm_few and gemm_few_kn are faster than the others. */
+#define VX_GEMM_FEW 4
+#define VX_GEMM_FEW_KN 6
 
 /* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and add
  * are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
@@ -123,7 +125,7 @@ typedef struct vx_cpu_room {
     float *strip; /* [strip_floats] */
     float *row;   /* [tokens] */
     float *part;  /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
-    float *pack;  /* [VX_GEMM_PACK], NULL with BLAS */
+    float *pack;  /* [VX_GEMM_PACK] */
     size_t strip_floats;
 } vx_cpu_room;
 
@@ -131,7 +133,7 @@ typedef struct vx_cpu {
     vx_device base;
     vx_ops serial;
     vx_pieces pieces;
-    const vx_blas *blas; /* NULL: gemm_own */
+    const vx_blas *blas; /* NULL: gemm_own alone */
     unsigned flags;      /* VX_CPU_* in use */
     char *memory;        /* all workers' scratch */
     vx_dims max;         /* what it was reserved for */

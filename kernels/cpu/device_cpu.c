@@ -38,30 +38,29 @@ static size_t part_floats(const vx_dims *max)
     return 2 * (size_t)max->tokens * (size_t)max->head_width;
 }
 
-static size_t worker_bytes(const vx_cpu *cpu, const vx_dims *max)
+static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) +
            round_up((size_t)max->tokens * sizeof(float)) +
-           round_up(part_floats(max) * sizeof(float)) +
-           (cpu->blas ? 0 : VX_GEMM_PACK * sizeof(float));
+           round_up(part_floats(max) * sizeof(float)) + VX_GEMM_PACK * sizeof(float);
 }
 
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
 {
-    char *at = cpu->memory + (size_t)worker * worker_bytes(cpu, &cpu->max);
+    char *at = cpu->memory + (size_t)worker * worker_bytes(&cpu->max);
     vx_cpu_room s = {.strip = (float *)at, .strip_floats = strip_floats(&cpu->max)};
     at += round_up(s.strip_floats * sizeof(float));
     s.row = (float *)at;
     at += round_up((size_t)cpu->max.tokens * sizeof(float));
     s.part = (float *)at;
     at += round_up(part_floats(&cpu->max) * sizeof(float));
-    s.pack = cpu->blas ? NULL : (float *)at;
+    s.pack = (float *)at;
     return s;
 }
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
 {
-    return worker_bytes((const vx_cpu *)dev, max) * (size_t)dev->env.workers;
+    return worker_bytes(max) * (size_t)dev->env.workers;
 }
 
 static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)

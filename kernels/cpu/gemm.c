@@ -5,6 +5,13 @@
 /* What packing one element costs, in multiply-adds: 0.4 ns beside 0.02 ns on one Zen 4 core. */
 #define PACK_COST 20.0
 
+/* OpenBLAS packs both matrices, ours one: with AVX-512 it is up to a tenth faster where that tells,
+ * and equal elsewhere (docs/performance.md). */
+static int own_is_faster(const vx_cpu *cpu, const vx_gemm *g)
+{
+    return (cpu->flags & VX_CPU_AVX512) && (g->m <= 256 || g->n <= 128);
+}
+
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
 {
     enum { ROW_MAJOR = 101, NO = 111, YES = 112 };
@@ -12,7 +19,7 @@ void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
         cpu->pieces.gemm_few(g);
     else if (!g->a_is_km && g->b_is_kn && g->m <= VX_GEMM_FEW_KN)
         cpu->pieces.gemm_few_kn(g);
-    else if (cpu->blas)
+    else if (cpu->blas && !own_is_faster(cpu, g))
         cpu->blas->sgemm(ROW_MAJOR, g->a_is_km ? YES : NO, g->b_is_kn ? NO : YES, g->m, g->n, g->k,
                          g->alpha, g->a, g->lda, g->b, g->ldb, g->accumulate ? 1.0f : 0.0f, g->c,
                          g->ldc);

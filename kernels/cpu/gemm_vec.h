@@ -34,75 +34,135 @@ VX_INLINE void store_sums(float *c, vf sum, float alpha, int accumulate, int n)
 }
 
 /* c[rows,n] = alpha a[rows,depth] panel[depth,NR] (+ c); n <= NR. Rows of a are `down` apart, its
- * columns `across`. rows is a constant, and one of the distances, 1. */
+ * columns `across`. Constants: rows, one of the distances, which is 1, and whether n is above VL:
+ * else half of the panel is not computed. */
 VX_INLINE void block(float *c, int ldc, const float *a, size_t down, size_t across,
-                     const float *panel, int depth, int rows, int n, float alpha, int accumulate)
+                     const float *panel, int depth, int rows, int wide, int n, float alpha,
+                     int accumulate)
 {
     vf left[MR], right[MR];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
         left[i] = right[i] = (vf){0};
     for (int p = 0; p < depth; p++, panel += NR) {
-        const vf b0 = v_load(panel), b1 = v_load(panel + VL);
+        const vf b0 = v_load(panel), b1 = wide ? v_load(panel + VL) : b0;
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             const vf x = v_set(a[(size_t)i * down + (size_t)p * across]);
             left[i] = v_fma(x, b0, left[i]);
-            right[i] = v_fma(x, b1, right[i]);
+            if (wide)
+                right[i] = v_fma(x, b1, right[i]);
         }
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++, c += ldc) {
         store_sums(c, left[i], alpha, accumulate, n);
-        store_sums(c + VL, right[i], alpha, accumulate, n - VL);
+        if (wide)
+            store_sums(c + VL, right[i], alpha, accumulate, n - VL);
     }
+}
+
+/* One panel [depth,NR] of a b that is [n,k], columns past the last 0. */
+VX_INLINE void pack_transposed(float *pack, const float *b, size_t ldb, int columns, int depth)
+{
+    for (int c = 0; c < NR; c += VL)
+        for (int p = 0; p < depth; p += VL) {
+            vf r[VL];
+#pragma GCC unroll 16
+            for (int i = 0; i < VL; i++)
+                r[i] = c + i < columns
+                           ? v_load_most(b + (size_t)(c + i) * ldb + p, (size_t)(depth - p))
+                           : (vf){0};
+            v_transpose(r);
+            float *to = pack + (size_t)p * NR + c;
+#pragma GCC unroll 16
+            for (int i = 0; i < VL; i++)
+                if (p + i < depth)
+                    v_store(to + i * NR, r[i]);
+        }
 }
 
 /* Columns j0..j0+n-1, depth p0..p0+depth-1 of b as panels [depth,NR], the last filled with 0. */
 static void pack_b(float *pack, const vx_gemm *g, int j0, int n, int p0, int depth)
 {
+    const size_t ldb = (size_t)g->ldb;
     for (int j = 0; j < n; j += NR, pack += (size_t)depth * NR) {
         const int columns = vx_least(NR, n - j);
-        if (columns < NR)
-            memset(pack, 0, (size_t)depth * NR * sizeof *pack);
-        if (g->b_is_kn) {
-            const float *b = g->b + (size_t)p0 * (size_t)g->ldb + (size_t)(j0 + j);
-            for (int p = 0; p < depth; p++, b += g->ldb)
-                memcpy(pack + (size_t)p * NR, b, (size_t)columns * sizeof *b);
+        if (!g->b_is_kn) {
+            pack_transposed(pack, g->b + (size_t)(j0 + j) * ldb + p0, ldb, columns, depth);
             continue;
         }
-        for (int c = 0; c < columns; c++) {
-            const float *b = g->b + (size_t)(j0 + j + c) * (size_t)g->ldb + (size_t)p0;
-            for (int p = 0; p < depth; p++)
-                pack[(size_t)p * NR + (size_t)c] = b[p];
-        }
+        const float *b = g->b + (size_t)p0 * ldb + (size_t)(j0 + j);
+        for (int p = 0; p < depth; p++, b += ldb)
+            for (int c = 0; c < NR; c += VL)
+                v_store(pack + p * NR + c, columns >= c + VL ? v_load(b + c)
+                                           : columns > c     ? v_load_n(b + c, columns - c, 0)
+                                                             : (vf){0});
     }
 }
 
-/* One panel against all rows of a. */
-VX_INLINE void times_panel(const vx_gemm *g, const float *panel, int j, int n, int p, int depth,
-                           size_t down, size_t across)
+/* c[m,n] = alpha a panel (+ c), a [m,depth]; distances and constants as above. */
+VX_INLINE void times_panel(const vx_gemm *g, const float *panel, int depth, size_t down,
+                           size_t across, int wide)
 {
-    const int accumulate = g->accumulate || p > 0;
-    const float *a = g->a + (size_t)p * across;
-    float *c = g->c + j;
+    const size_t ldc = (size_t)g->ldc;
+    const float *a = g->a;
+    float *c = g->c;
     int i = 0;
-    for (; i + MR <= g->m; i += MR, a += MR * down, c += (size_t)MR * (size_t)g->ldc)
-        block(c, g->ldc, a, down, across, panel, depth, MR, n, g->alpha, accumulate);
-    for (; i + 4 <= g->m; i += 4, a += 4 * down, c += (size_t)4 * (size_t)g->ldc)
-        block(c, g->ldc, a, down, across, panel, depth, 4, n, g->alpha, accumulate);
-    for (; i < g->m; i++, a += down, c += g->ldc)
-        block(c, g->ldc, a, down, across, panel, depth, 1, n, g->alpha, accumulate);
+    for (; i + MR <= g->m; i += MR, a += MR * down, c += MR * ldc)
+        block(c, g->ldc, a, down, across, panel, depth, MR, wide, g->n, g->alpha, g->accumulate);
+    for (; i + 4 <= g->m; i += 4, a += 4 * down, c += 4 * ldc)
+        block(c, g->ldc, a, down, across, panel, depth, 4, wide, g->n, g->alpha, g->accumulate);
+    for (; i < g->m; i++, a += down, c += ldc)
+        block(c, g->ldc, a, down, across, panel, depth, 1, wide, g->n, g->alpha, g->accumulate);
 }
 
-static void times_rows(const vx_gemm *g, const float *panel, int j, int n, int p, int depth)
+static void times_rows(const vx_gemm *g, const float *panel, int depth)
 {
-    times_panel(g, panel, j, n, p, depth, (size_t)g->lda, 1);
+    if (g->n > VL)
+        times_panel(g, panel, depth, (size_t)g->lda, 1, 1);
+    else
+        times_panel(g, panel, depth, (size_t)g->lda, 1, 0);
 }
 
-static void times_columns(const vx_gemm *g, const float *panel, int j, int n, int p, int depth)
+static void times_columns(const vx_gemm *g, const float *panel, int depth)
 {
-    times_panel(g, panel, j, n, p, depth, 1, (size_t)g->lda);
+    if (g->n > VL)
+        times_panel(g, panel, depth, 1, (size_t)g->lda, 1);
+    else
+        times_panel(g, panel, depth, 1, (size_t)g->lda, 0);
+}
+
+/* Rows of a that are a multiple of 4 KiB apart fall on the same lines of the first cache, of which
+ * 8 or 12 are there: more rows are copied closer together. */
+#define FAR 1024
+#define NEAR (VX_GEMM_DEPTH + 16)
+
+/* A part of a product, k being `depth`: packed columns against all rows, of which so many at a time
+ * stay in the second cache. */
+static void times_panels(const vx_gemm *g, float *pack, int depth)
+{
+    const int blocks = vx_ceil_div(g->m, VX_GEMM_ROWS);
+    const int most = vx_ceil_div(vx_ceil_div(g->m, blocks), MR) * MR;
+    float *near = pack + VX_GEMM_DEPTH * VX_GEMM_COLUMNS;
+    for (int i = 0; i < g->m; i += most) {
+        vx_gemm part = *g;
+        part.m = vx_least(most, g->m - i);
+        part.a += (size_t)i * (g->a_is_km ? 1 : (size_t)g->lda);
+        if (MR > 6 && !g->a_is_km && g->lda % FAR == 0 && part.m > 4) {
+            for (int r = 0; r < part.m; r++)
+                memcpy(near + (size_t)r * NEAR, part.a + (size_t)r * (size_t)g->lda,
+                       (size_t)depth * sizeof *near);
+            part.a = near;
+            part.lda = NEAR;
+        }
+        for (int j = 0; j < g->n; j += NR) {
+            part.n = vx_least(NR, g->n - j);
+            part.c = g->c + (size_t)i * (size_t)g->ldc + (size_t)j;
+            (g->a_is_km ? times_columns : times_rows)(&part, pack + (size_t)j * (size_t)depth,
+                                                      depth);
+        }
+    }
 }
 
 void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
@@ -111,11 +171,13 @@ void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
         const int columns = vx_least(VX_GEMM_COLUMNS, g->n - j);
         for (int p = 0; p < g->k; p += VX_GEMM_DEPTH) {
             const int depth = vx_least(VX_GEMM_DEPTH, g->k - p);
+            vx_gemm part = *g;
+            part.a += g->a_is_km ? (size_t)p * (size_t)g->lda : (size_t)p;
+            part.c += j;
+            part.n = columns;
+            part.accumulate = g->accumulate || p > 0;
             pack_b(pack, g, j, columns, p, depth);
-            for (int c = 0; c < columns; c += NR)
-                (g->a_is_km ? times_columns : times_rows)(g, pack + (size_t)c * (size_t)depth,
-                                                          j + c, vx_least(NR, columns - c), p,
-                                                          depth);
+            times_panels(&part, pack, depth);
         }
     }
 }

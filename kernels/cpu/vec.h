@@ -107,6 +107,49 @@ VX_INLINE vd v_sqrt(vd x)
     return _mm512_sqrt_pd(x);
 }
 
+VX_INLINE float v_sum(vf x) /* over the lanes, as the next */
+{
+    return _mm512_reduce_add_ps(x);
+}
+
+VX_INLINE float v_largest(vf x)
+{
+    return _mm512_reduce_max_ps(x);
+}
+
+VX_INLINE double v_sum_double(vd x)
+{
+    return _mm512_reduce_add_pd(x);
+}
+
+/* Lane j of r[i] becomes lane i of r[j]: in quads of lanes first, then the quads. */
+VX_INLINE void v_transpose(vf *r)
+{
+    __m512 q[16];
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(r[i], r[i + 1])),
+                      b = _mm512_castps_pd(_mm512_unpackhi_ps(r[i], r[i + 1])),
+                      c = _mm512_castps_pd(_mm512_unpacklo_ps(r[i + 2], r[i + 3])),
+                      d = _mm512_castps_pd(_mm512_unpackhi_ps(r[i + 2], r[i + 3]));
+        q[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+        q[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        q[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+        q[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        const __m512 a = _mm512_shuffle_f32x4(q[i], q[i + 4], 0x88),
+                     b = _mm512_shuffle_f32x4(q[i], q[i + 4], 0xdd),
+                     c = _mm512_shuffle_f32x4(q[i + 8], q[i + 12], 0x88),
+                     d = _mm512_shuffle_f32x4(q[i + 8], q[i + 12], 0xdd);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+
 VX_INLINE vf v_load_half(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
@@ -188,6 +231,47 @@ VX_INLINE vd v_sqrt(vd x)
     return _mm256_sqrt_pd(x);
 }
 
+VX_INLINE float v_sum(vf x)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+VX_INLINE float v_largest(vf x)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+VX_INLINE double v_sum_double(vd x)
+{
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+
+VX_INLINE void v_transpose(vf *r)
+{
+    __m256 q[8];
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(r[i], r[i + 1])),
+                      b = _mm256_castps_pd(_mm256_unpackhi_ps(r[i], r[i + 1])),
+                      c = _mm256_castps_pd(_mm256_unpacklo_ps(r[i + 2], r[i + 3])),
+                      d = _mm256_castps_pd(_mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+        q[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+        q[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+        q[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+        q[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(q[i], q[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(q[i], q[i + 4], 0x31);
+    }
+}
+
 VX_INLINE vf v_load_half(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -264,6 +348,31 @@ VX_INLINE vd v_sqrt(vd x)
     return (vd){sqrt(x[0]), sqrt(x[1])};
 }
 
+VX_INLINE float v_sum(vf x)
+{
+    return (x[0] + x[2]) + (x[1] + x[3]);
+}
+
+VX_INLINE float v_largest(vf x)
+{
+    float most = x[0];
+    for (int i = 1; i < VL; i++)
+        most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+VX_INLINE double v_sum_double(vd x)
+{
+    return x[0] + x[1];
+}
+
+VX_INLINE void v_transpose(vf *r)
+{
+    const vf a = r[0], b = r[1], c = r[2], d = r[3];
+    for (int i = 0; i < VL; i++)
+        r[i] = (vf){a[i], b[i], c[i], d[i]};
+}
+
 VX_INLINE vf v_load_half(const uint16_t *p)
 {
     return (vf){vx_half_to_float(p[0]), vx_half_to_float(p[1]), vx_half_to_float(p[2]),
@@ -314,34 +423,6 @@ VX_INLINE vd v_above_0(vd x) /* max(x, 0); NaN stays */
 VX_INLINE vf v_abs(vf x)
 {
     return (vf)((vu)x & 0x7fffffffu);
-}
-
-/* Over the lanes; not for inner loops. */
-VX_INLINE float v_sum(vf x)
-{
-    float lanes[VL];
-    v_store(lanes, x);
-    for (int step = VL / 2; step; step /= 2)
-        for (int i = 0; i < step; i++)
-            lanes[i] += lanes[i + step];
-    return lanes[0];
-}
-
-VX_INLINE float v_largest(vf x)
-{
-    float lanes[VL];
-    v_store(lanes, x);
-    for (int i = 1; i < VL; i++)
-        lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
-    return lanes[0];
-}
-
-VX_INLINE double v_sum_double(vd x)
-{
-    double sum = 0;
-    for (int i = 0; i < VL / 2; i++)
-        sum += x[i];
-    return sum;
 }
 
 #endif
