@@ -166,6 +166,22 @@ typedef struct vx_attention {
 } vx_attention;
 
 /*
+ * Attention of one query, with one channel after the other of the tokens x that qkv was made of set to
+ * `value`. As qkv is linear in x, row t of it becomes, in variant s,
+ *   qkv[t,:] + (value - x[t,channels[s]]) * columns[s,:],   columns[s,:] = W[:,channels[s]] of qkv = x W^T + b;
+ * y[s,:] is what that attention gives for the query.
+ */
+typedef struct vx_attention_replaced {
+    float *y;             /* [count,H*E]                                      */
+    const float *qkv;     /* [T,3*H*E], of x as it is                         */
+    const float *x;       /* [T,D]                                            */
+    const float *columns; /* [count,3*H*E]                                    */
+    const int *channels;  /* [count]; host memory, and may be reused on return */
+    float value, scale;
+    int count, query, tokens, width, heads, head_width;
+} vx_attention_replaced;
+
+/*
  * With p = softmax(scale q k^T) as above, for every gradient g and head:
  *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
  *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.

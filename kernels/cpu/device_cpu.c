@@ -23,7 +23,8 @@ static size_t strip_floats(const vx_dims *max)
 {
     const size_t patch =
         (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
-    const size_t rows = 2 * (size_t)max->tokens; /* one of the product, one of the fused sum */
+    /* one of the product, one of the fused sum; or what a variant of attention_replaced has */
+    const size_t rows = 2 * (size_t)max->tokens + (size_t)max->head_width;
     const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
     const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
     const size_t wanted[] = {rows, wide, weights};

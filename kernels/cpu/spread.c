@@ -157,6 +157,50 @@ void vx_clear_cpu(vx_device *dev, float *y, int64_t count)
     vx_cpu_spread(vx_cpu_of(dev), clear_part, y, count, 4 * LEAST_FLOATS);
 }
 
+typedef struct copying {
+    float *y;
+    const float *x;
+} copying;
+
+static void copy_part(void *arg, int64_t first, int64_t count)
+{
+    const copying *r = arg;
+    memcpy(r->y + first, r->x + first, (size_t)count * sizeof(float));
+}
+
+void vx_copy_cpu(vx_device *dev, float *y, const float *x, int64_t count)
+{
+    copying r = {y, x};
+    vx_cpu_spread(vx_cpu_of(dev), copy_part, &r, count, 4 * LEAST_FLOATS);
+}
+
+typedef struct replacing {
+    float *y;
+    const float *x;
+    const int *channels;
+    float value;
+    int t, d;
+} replacing;
+
+/* Rows of y [count*t,d]. */
+static void replace_part(void *arg, int64_t first, int64_t count)
+{
+    const replacing *r = arg;
+    const size_t d = (size_t)r->d;
+    for (int64_t i = first; i < first + count; i++) {
+        float *row = r->y + (size_t)i * d;
+        memcpy(row, r->x + (size_t)(i % r->t) * d, d * sizeof *row);
+        row[r->channels[i / r->t]] = r->value;
+    }
+}
+
+void vx_replace_channels_cpu(vx_device *dev, float *y, const float *x, const int *channels,
+                             float value, int count, int t, int d)
+{
+    replacing r = {y, x, channels, value, t, d};
+    vx_cpu_spread(vx_cpu_of(dev), replace_part, &r, (int64_t)count * t, rows_of(d));
+}
+
 typedef struct gathering {
     float *y;
     const float *a, *b;

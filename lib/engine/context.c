@@ -45,15 +45,16 @@ size_t vx_context_input_count(const vitx_context *c)
            (size_t)c->recipe.input_width;
 }
 
-void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch)
+/* All but the input. */
+static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
+                       int tokens)
 {
     const vx_arch *a = &c->arch;
-    const size_t b = (size_t)batch, t = (size_t)vx_arch_tokens(a), d = (size_t)a->width;
+    const size_t b = (size_t)batch, t = (size_t)tokens, d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
                  hidden = (size_t)a->hidden;
     const size_t k = (size_t)a->classes;
 
-    act->input = vx_arena_take(arena, b, vx_context_input_count(c) * sizeof(float));
     act->x = vx_arena_take(arena, b * t, d * sizeof(float));
     act->y = vx_arena_take(arena, b * t, d * sizeof(float));
     act->wide =
@@ -62,6 +63,19 @@ void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_conte
     act->features = vx_arena_take(arena, b, d * sizeof(float));
     act->logits = vx_arena_take(arena, b, k * sizeof(float));
     act->probabilities = vx_arena_take(arena, b, k * sizeof(float));
+}
+
+void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch)
+{
+    act->input = vx_arena_take(arena, (size_t)batch, vx_context_input_count(c) * sizeof(float));
+    place_rows(act, arena, c, batch, vx_arch_tokens(&c->arch));
+}
+
+void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
+                               int rows)
+{
+    act->input = NULL;
+    place_rows(act, arena, c, rows, 1);
 }
 
 static int reserve_activations(vitx_context *c)
@@ -101,9 +115,11 @@ static int reserve_activations(vitx_context *c)
 static vx_dims dims_of(const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
-    return (vx_dims){.batch =
-                         c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity,
-                     .tokens = vx_arch_tokens(a),
+    const int tokens = vx_arch_tokens(a), rows = c->channels.capacity / tokens + 1;
+    int batch = c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity;
+    batch = batch > rows ? batch : rows;
+    return (vx_dims){.batch = batch,
+                     .tokens = tokens,
                      .width = a->width,
                      .heads = a->heads,
                      .head_width = a->head_width,
@@ -228,8 +244,12 @@ void vitx_context_free(vitx_context *context)
     const vitx_hooks hooks = c->hooks;
     if (c->dev) {
         const vx_device_class *cls = c->dev->cls;
-        void *const device_memory[] = {c->memory, c->trace.memory, c->work.memory,
-                                       c->variants.memory.memory, c->variants.trace.memory};
+        void *const device_memory[] = {c->memory,
+                                       c->trace.memory,
+                                       c->work.memory,
+                                       c->variants.memory.memory,
+                                       c->variants.trace.memory,
+                                       c->channels.memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
@@ -240,9 +260,12 @@ void vitx_context_free(vitx_context *context)
             vx_release(&hooks, c->variants.host_input);
             vx_release(&hooks, c->variants.host_logits);
             vx_release(&hooks, c->variants.host_probabilities);
+            vx_release(&hooks, c->channels.host_logits);
+            vx_release(&hooks, c->channels.host_probabilities);
         }
         cls->close(c->dev);
     }
+    vx_release(&hooks, c->channels.starts);
     vx_release(&hooks, c->mirror.memory);
     vx_release(&hooks, c->placements);
     vx_plan_dispose(&c->wish, &hooks);

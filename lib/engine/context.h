@@ -48,6 +48,16 @@ typedef struct vx_variants {
     int planned;                                          /* variants that plan is placed for */
 } vx_variants;
 
+/* Variants of which the class token alone is run (engine/channels.h). */
+typedef struct vx_channels {
+    int capacity;       /* at once; 0: none reserved */
+    vx_activations act; /* of `capacity` rows; no input */
+    float *qkv;         /* [T,3A] of the picture at hand */
+    vx_block memory;    /* of both */
+    int *starts, *from; /* [capacity+1] 0, 1, 2 ..; [capacity] the class token's row, 0 */
+    float *host_logits, *host_probabilities; /* [capacity,K], as the context's */
+} vx_channels;
+
 struct vitx_context {
     vitx_hooks hooks;
     vitx_model *model;
@@ -78,6 +88,7 @@ struct vitx_context {
     bool recompute; /* how gradients are made, where the caller said  */
     bool keep;
     vx_variants variants;
+    vx_channels channels;
     vx_block work;       /* memory of the explain methods                  */
     vx_block mirror;     /* recorded attention, where the host cannot read the device    */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
@@ -97,11 +108,13 @@ int vx_context_tick(vitx_context *c);
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
 
-/* Cuts memory for `batch` sequences. */
+/* Cuts memory for `batch` sequences; for `rows` sequences of one token each, which have no input. */
 void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch);
+void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
+                               int rows);
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
 size_t vx_context_input_count(const vitx_context *c);
-/* Tells the device how much will run at once: max_batch pictures, or the variants reserved. */
+/* Tells the device how much will run at once: max_batch pictures, or the variants and rows reserved. */
 int vx_context_reserve_device(vitx_context *c);
 /* The bytes of a plan for `batch` pictures, SIZE_MAX where they cannot be counted. Where the caller
  * left it open, blocks are kept if that fits the budget, else computed again (plan->recompute). */

@@ -35,6 +35,8 @@ static float *stream(const vx_run *f, int l)
 {
     if (f->plan && l > f->pass->first && f->plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
         return f->plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
+    if (f->plan && l == 0 && f->plan->blocks[0].tokens_wanted[VX_AT_INPUT])
+        return f->plan->blocks[0].tokens[VX_AT_INPUT];
     if (f->plan && l < f->arch->depth && f->plan->blocks[l].kept.x)
         return f->plan->blocks[l].kept.x;
     return f->act->x;
@@ -123,8 +125,9 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
     const int m = class_only ? f->batch : f->rows;
 
     record.batch = f->batch; /* placed for the largest batch, filled for this one */
-    vx_block_attend(f, l, x, qkv, attended, &record,
-                    class_only && record.keep == VX_KEEP_NONE ? 1 : 0);
+    if (!(f->pass->attended && l == f->pass->first))
+        vx_block_attend(f, l, x, qkv, attended, &record,
+                        class_only && record.keep == VX_KEEP_NONE ? 1 : 0);
     const vx_rows from = class_only ? class_rows(f, attended, A, act->wide) : (vx_rows){attended, A};
     const vx_rows in = class_only ? class_rows(f, x, D, act->pooled) : (vx_rows){x, D};
     /* Kept class rows lie together; in place they stay where the tokens are. */

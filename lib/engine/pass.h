@@ -19,6 +19,7 @@ typedef struct vx_pass {
     const int *starts;
     int first;     /* the block to begin with: act->x holds its input */
     bool at_norm1; /* act->y holds what norm1 of that block made of it */
+    bool attended; /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
 } vx_pass;
 
 /* act->input -> act->x: patches, prefix, positions, norm_pre. */

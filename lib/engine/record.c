@@ -94,7 +94,7 @@ static void wish_block(vx_plan *plan, int l, const vitx_trace_opts *o, const vx_
     if (o->gradients & VITX_GRADIENT_ATTENTION) /* kept whole without the attention beside it */
         plan->blocks[l].dkeep = VX_DKEEP_ALL;
     static const int gradients[] = {VITX_GRADIENT_NORM1, VITX_GRADIENT_OUTPUT};
-    for (int at = 0; at < VX_AT_COUNT; at++)
+    for (size_t at = 0; at < sizeof gradients / sizeof gradients[0]; at++)
         if (o->gradients & gradients[at]) {
             vx_plan_need_tokens(plan, l, (vx_at)at);
             vx_plan_need_dtokens(plan, l, (vx_at)at);

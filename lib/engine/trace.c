@@ -99,6 +99,8 @@ void vx_plan_need_dattention(vx_plan *plan, int first, int last, vx_dkeep keep, 
 void vx_plan_need_tokens(vx_plan *plan, int layer, vx_at at)
 {
     plan->blocks[layer].tokens_wanted[at] = true;
+    if (at == VX_AT_INPUT && layer > 0) /* one place for both */
+        plan->blocks[layer - 1].tokens_wanted[VX_AT_OUTPUT] = true;
     if (at == VX_AT_OUTPUT && layer == plan->depth - 1)
         plan->all_tokens = true;
 }
@@ -146,6 +148,32 @@ static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
                          (size_t)vx_arch_tokens(arch) * (size_t)arch->width * sizeof(float));
 }
 
+/* The tokens wanted of a block and their gradients. */
+static void place_tokens(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, int batch)
+{
+    vx_block_plan *b = &plan->blocks[l];
+    const size_t pictures = (size_t)batch, gradients = pictures * (size_t)plan->targets;
+    for (int at = 0; at < VX_AT_COUNT; at++) {
+        const bool before = at == VX_AT_INPUT && l > 0;
+        b->tokens[at] = NULL;
+        if (b->tokens_wanted[at])
+            b->tokens[at] = before ? plan->blocks[l - 1].tokens[VX_AT_OUTPUT]
+                                   : take_tokens(arena, arch, pictures);
+        b->dtokens[at] = b->dtokens_wanted[at] ? take_tokens(arena, arch, gradients) : NULL;
+    }
+}
+
+/* The input of a block, which lies where it is wanted anyway. */
+static float *place_input(const vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
+                          int batch)
+{
+    if (l > 0 && plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
+        return plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
+    if (plan->blocks[l].tokens_wanted[VX_AT_INPUT])
+        return plan->blocks[l].tokens[VX_AT_INPUT];
+    return take_tokens(arena, arch, (size_t)batch);
+}
+
 /* Whether a record is what the backward pass reads. */
 static bool holds_p(const vx_recorded *r)
 {
@@ -172,15 +200,10 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
         r->first = arch->prefix;
         r->data = vx_arena_take(arena, pictures, vx_recorded_bytes(r, arch));
     }
-    for (int at = 0; at < VX_AT_COUNT; at++) {
-        b->tokens[at] = b->tokens_wanted[at] ? take_tokens(arena, arch, pictures) : NULL;
-        b->dtokens[at] = b->dtokens_wanted[at] ? take_tokens(arena, arch, gradients) : NULL;
-    }
+    place_tokens(plan, l, arena, arch, batch);
     b->kept = (vx_kept){0};
     if (l >= plan->kept_from) {
-        const bool recorded = l > 0 && plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT];
-        b->kept.x = recorded ? plan->blocks[l - 1].tokens[VX_AT_OUTPUT]
-                             : take_tokens(arena, arch, pictures);
+        b->kept.x = place_input(plan, l, arena, arch, batch);
         if (!plan->recompute)
             place_kept(&b->kept, arena, arch, batch, vx_plan_class_only(plan, arch, l));
         b->kept.p = holds_p(r) ? r->data : NULL;

@@ -27,6 +27,7 @@
 typedef enum vx_at {
     VX_AT_NORM1 = 0, /* what the first norm makes of the block's input */
     VX_AT_OUTPUT,    /* the residual stream behind the block */
+    VX_AT_INPUT,     /* ... before it: tokens alone, no gradients */
     VX_AT_COUNT
 } vx_at;
 

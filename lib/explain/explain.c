@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/channels.h"
 #include "engine/variants.h"
 #include "explain/method.h"
 
@@ -393,16 +394,37 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
     return VITX_OK;
 }
 
-/* How many variants run at once in the largest job, and whether any needs their gradients. */
-static int variants_of(const vx_job *jobs, int m, bool *gradients)
+/* What the jobs run beside the pictures. */
+typedef struct beside {
+    int variants; /* at once, in the largest job; 0: none */
+    bool gradients, channels;
+} beside;
+
+static beside beside_of(const vx_job *jobs, int m)
 {
-    int most = 0;
-    *gradients = false;
+    beside b = {0};
     for (int j = 0; j < m; j++) {
-        most = jobs[j].variants > most ? jobs[j].variants : most;
-        *gradients = *gradients || jobs[j].variant_gradients;
+        b.variants = jobs[j].variants > b.variants ? jobs[j].variants : b.variants;
+        b.gradients = b.gradients || jobs[j].variant_gradients;
+        b.channels = b.channels || jobs[j].channels;
     }
-    return most;
+    return b;
+}
+
+static int reserve_beside(vitx_context *c, beside b)
+{
+    if (b.variants)
+        VX_TRY(vx_variants_reserve(c, b.variants, b.gradients));
+    return b.channels ? vx_channels_reserve(c) : VITX_OK;
+}
+
+/* false where the bytes cannot be counted. */
+static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
+{
+    const size_t variants = b.variants ? vx_variants_bytes(c, b.variants, b.gradients) : 0;
+    const size_t channels = b.channels ? vx_channels_bytes(c) : 0;
+    return *bytes != SIZE_MAX && variants != SIZE_MAX && channels != SIZE_MAX &&
+           vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
 }
 
 /* Blocks of all the passes of the call. */
@@ -419,11 +441,8 @@ static int64_t count_ticks(const call *k)
 static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
 {
     vitx_context *c = k->c;
-    bool gradients;
     VX_TRY(prepare_all(c, opts, k->jobs, k->m));
-    const int variants = variants_of(k->jobs, k->m, &gradients);
-    if (variants)
-        VX_TRY(vx_variants_reserve(c, variants, gradients));
+    VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
     vx_context_begin(c, count_ticks(k));
     for (int at = 0; at < k->n; at += c->max_batch) {
         const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
@@ -450,12 +469,10 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     c->recorded = 0;
     int status = prepare_all(c, opts, jobs, m);
     if (status == VITX_OK) {
-        bool gradients;
-        const int variants = variants_of(jobs, m, &gradients);
-        size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch), more = 0;
-        if (variants)
-            more = vx_variants_bytes(c, variants, gradients);
-        if (!vx_add_size(out, bytes, more) || bytes == SIZE_MAX || more == SIZE_MAX)
+        size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
+        if (add_beside_bytes(&bytes, c, beside_of(jobs, m)))
+            *out = bytes;
+        else
             status = vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
     }
     free_jobs(jobs, m, &scratch);

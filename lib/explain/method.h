@@ -35,6 +35,7 @@ typedef struct vx_job {
     int64_t ticks;          /* blocks of passes that run() goes through, of one picture  */
     int variants;           /* variants run() runs at once; 0: none                    */
     bool variant_gradients; /* ... with gradients down to their pixels                 */
+    bool channels;          /* run() goes through engine/channels.h                    */
 
     int seed; /* which of the K gradients of a picture is this job's; -1: none */
 } vx_job;

@@ -1,0 +1,138 @@
+/* engine/channels.c: see channels.h. */
+#include "engine/channels.h"
+
+#include "engine/forward.h"
+
+int vx_channels_at_once(const vitx_context *c)
+{
+    const int width = c->arch.width;
+    const int parts = (width - 1) / VX_CHANNELS_AT_ONCE + 1;
+    return (width - 1) / parts + 1;
+}
+
+static void place(vx_channels *v, vx_arena *arena, const vitx_context *c, int rows)
+{
+    const vx_arch *a = &c->arch;
+    vx_activations_place_rows(&v->act, arena, c, rows);
+    v->qkv = vx_arena_take(arena, (size_t)vx_arch_tokens(a),
+                           3 * (size_t)a->heads * (size_t)a->head_width * sizeof(float));
+}
+
+size_t vx_channels_bytes(const vitx_context *c)
+{
+    vx_channels v;
+    vx_arena arena = {0};
+    place(&v, &arena, c, vx_channels_at_once(c));
+    return arena.overflow ? SIZE_MAX : arena.size;
+}
+
+/* The host's side: where it cannot read the device's memory, and numbers of rows. */
+static int reserve_host(vitx_context *c, int rows)
+{
+    vx_channels *v = &c->channels;
+    const size_t n = (size_t)rows, k = (size_t)c->arch.classes * sizeof(float);
+    VX_TRY(vx_new(&v->starts, &c->hooks, 2 * n + 1, sizeof *v->starts, "rows of channels"));
+    v->from = v->starts + n + 1;
+    for (int i = 0; i <= rows; i++)
+        v->starts[i] = i;
+    v->host_logits = v->act.logits;
+    v->host_probabilities = v->act.probabilities;
+    if (c->dev->cls->host_memory)
+        return VITX_OK;
+    v->host_logits = v->host_probabilities = NULL;
+    VX_TRY(vx_new(&v->host_logits, &c->hooks, n, k, "the channels' logits"));
+    return vx_new(&v->host_probabilities, &c->hooks, n, k, "the channels' probabilities");
+}
+
+static void release_host(vitx_context *c)
+{
+    vx_channels *v = &c->channels;
+    vx_release(&c->hooks, v->starts);
+    v->starts = NULL;
+    if (!c->dev->cls->host_memory) {
+        vx_release(&c->hooks, v->host_logits);
+        vx_release(&c->hooks, v->host_probabilities);
+    }
+    v->host_logits = v->host_probabilities = NULL;
+}
+
+int vx_channels_reserve(vitx_context *c)
+{
+    vx_channels *v = &c->channels;
+    const int rows = vx_channels_at_once(c);
+    const size_t bytes = vx_channels_bytes(c);
+    if (v->capacity > 0)
+        return VITX_OK;
+    if (bytes == SIZE_MAX)
+        return vx_fail(VITX_NOMEM, "%d rows of channels are more than can be counted", rows);
+    VX_TRY(vx_block_reserve(c, &v->memory, bytes, "channels of a picture"));
+    vx_arena arena = {.base = v->memory.memory};
+    place(v, &arena, c, rows);
+    release_host(c);
+    VX_TRY(reserve_host(c, rows));
+    v->capacity = rows;
+    const int status = vx_context_reserve_device(c);
+    v->capacity = status == VITX_OK ? rows : 0;
+    return status;
+}
+
+/* Rows of act->x, from block `first` on; its attention, where there is a block, was done before. */
+static vx_pass pass_of(const vitx_context *c, int first, int n)
+{
+    return (vx_pass){.act = &c->channels.act,
+                     .batch = n,
+                     .starts = c->channels.starts,
+                     .first = first,
+                     .attended = true};
+}
+
+static int run(vitx_context *c, const vx_pass *pass)
+{
+    const vx_channels *v = &c->channels;
+    VX_TRY(vx_pass_blocks(c, pass));
+    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, pass->batch);
+}
+
+void vx_channels_begin(vitx_context *c, vx_channels_of p)
+{
+    const vx_weight *w = &c->weights->blocks[c->arch.depth - 1].qkv;
+    c->dev->ops.linear(c->dev, &(vx_linear){.y = c->channels.qkv,
+                                            .ldy = w->n,
+                                            .x = p.y,
+                                            .ldx = w->k,
+                                            .w = w,
+                                            .m = vx_arch_tokens(&c->arch)});
+}
+
+/* clang-format off */
+int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, float value, int n)
+{
+    const int last = c->arch.depth - 1;
+    const vx_pass pass = pass_of(c, last, n);
+    const vx_run f = vx_run_of(c, &pass);
+    const int D = f.width, A = f.attention_width;
+    float *columns = f.act->wide, *attended = f.act->wide + (size_t)n * 3 * (size_t)A;
+    vx_weight w = f.w->blocks[last].qkv;
+
+    /* What the weights make of a row that is 1 in one channel is their column. */
+    w.bias = NULL;
+    f.ops->clear(f.dev, f.act->y, D);
+    f.ops->replace_channels(f.dev, f.act->x, f.act->y, channels, 1, n, 1, D);
+    f.ops->linear(f.dev, &(vx_linear){
+        .y = columns, .ldy = 3 * A, .x = f.act->x, .ldx = D, .w = &w, .m = n});
+    f.ops->attention_replaced(f.dev, &(vx_attention_replaced){
+        .y = attended, .qkv = c->channels.qkv, .x = p.y, .columns = columns, .channels = channels,
+        .value = value, .scale = f.scale, .count = n, .query = 0, .tokens = f.tokens, .width = D,
+        .heads = f.arch->heads, .head_width = f.arch->head_width});
+    f.ops->gather_rows(f.dev, f.act->x, p.x, NULL, c->channels.from, n, D);
+    return run(c, &pass);
+}
+/* clang-format on */
+
+int vx_channels_run_output(vitx_context *c, const float *output, const int *channels, float value,
+                           int n)
+{
+    const vx_pass pass = pass_of(c, c->arch.depth, n);
+    c->dev->ops.replace_channels(c->dev, pass.act->x, output, channels, value, n, 1, c->arch.width);
+    return run(c, &pass);
+}

@@ -1,0 +1,188 @@
+/*
+ * explain/scorecam.c: Score-CAM (Wang et al. 2020, algorithm 1).
+ *
+ *     m_c = the map of channel c of a block's tokens, resized to the input, (m - min) / (max - min + 1e-8)
+ *     s_c = score of x m_c;  w = softmax over the channels of s;  map_p = sum_c w_c a[p,c]
+ *
+ * with a the tokens of the patches and x the normalised input, so that what is masked away becomes the
+ * mean colour. Resized bilinearly with the corner patches in the input's corners (torch's
+ * align_corners=True). No score of a baseline is subtracted, though algorithm 1 has one: under softmax it
+ * changes nothing. As in jacobgil/pytorch-grad-cam @ 084273b (score_cam.py).
+ */
+#include <math.h>
+
+#include "engine/variants.h"
+#include "explain/tokens.h"
+
+typedef struct settings {
+    vx_at at;
+} settings;
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    settings *set = job->settings;
+    VX_TRY(vx_tokens_prepare(&set->at, job, need, false));
+    job->variants = vx_variants_at_once(job->context, false);
+    const int runs = (job->arch->width - 1) / job->variants + 1;
+    job->ticks = (int64_t)(job->layer_last - job->layer_first + 1) * runs * job->arch->depth;
+    return VITX_OK;
+}
+
+/* ------------------------------------------------------------------ masked inputs ---------- */
+
+/* What the workers make the inputs of variants from. */
+typedef struct masking {
+    vitx_context *c;
+    const float *x;      /* [C,H,W] */
+    const float *tokens; /* [T,D] */
+    vx_between *rows,
+        *columns; /* [H], [W]: between which rows and columns of the grid a pixel lies */
+    int first;    /* channel of variant 0 */
+} masking;
+
+/* Pixel 0 at the first of `count` samples, the last pixel at the last one. */
+static void find_places(vx_between *out, int size, int count)
+{
+    for (int i = 0; i < size; i++) {
+        const double at = size > 1 ? (double)i * (count - 1) / (size - 1) : 0;
+        const int first = (int)at;
+        out[i] = (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
+    }
+}
+
+/* The channel's map resized: mask [H,W], by way of rows [gh,W]. Its least and largest value. */
+static void resize(float *mask, float *rows, const masking *m, int channel, float *least,
+                   float *largest)
+{
+    const vx_arch *a = &m->c->arch;
+    const int height = m->c->recipe.input_height, width = m->c->recipe.input_width;
+    const size_t step = (size_t)width;
+    for (int y = 0; y < a->grid_height; y++)
+        for (int x = 0; x < width; x++) {
+            const vx_between at = m->columns[x];
+            const float *token = m->tokens + (size_t)channel +
+                                 (size_t)(a->prefix + y * a->grid_width) * (size_t)a->width;
+            const float left = token[(size_t)at.first * (size_t)a->width];
+            const float right = token[(size_t)at.second * (size_t)a->width];
+            rows[(size_t)y * step + (size_t)x] = left + (right - left) * at.part;
+        }
+    *least = INFINITY;
+    *largest = -INFINITY;
+    for (int y = 0; y < height; y++) {
+        const vx_between at = m->rows[y];
+        const float *upper = rows + (size_t)at.first * step;
+        const float *lower = rows + (size_t)at.second * step;
+        for (size_t x = 0; x < step; x++) {
+            const float v = upper[x] + (lower[x] - upper[x]) * at.part;
+            *least = v < *least ? v : *least;
+            *largest = v > *largest ? v : *largest;
+            mask[(size_t)y * step + x] = v;
+        }
+    }
+}
+
+/* The input of variant i: its first plane holds the mask until the others are made. */
+static void make_input(void *arg, int i, int worker)
+{
+    (void)worker;
+    const masking *m = arg;
+    const size_t plane = (size_t)m->c->recipe.input_height * (size_t)m->c->recipe.input_width;
+    float *const input = vx_variants_input(m->c, i), *const mask = input;
+    float least, largest;
+    resize(mask, input + plane, m, m->first + i, &least, &largest);
+    const float scale = 1 / (largest - least + 1e-8f);
+    for (size_t p = 0; p < plane; p++)
+        mask[p] = (mask[p] - least) * scale;
+    for (int k = m->c->arch.channels - 1; k >= 0; k--)
+        for (size_t p = 0; p < plane; p++)
+            input[(size_t)k * plane + p] = m->x[(size_t)k * plane + p] * mask[p];
+}
+
+/* ------------------------------------------------------------------ scores ----------------- */
+
+/* weights[D]: the score of each channel's masked input, then their softmax. */
+static int weigh(double *weights, const vx_job *job, masking *m, vx_target target)
+{
+    vitx_context *c = job->context;
+    const int width = job->arch->width, classes = job->arch->classes;
+    double max = -INFINITY, sum = 0;
+    for (m->first = 0; m->first < width; m->first += job->variants) {
+        const int left = width - m->first, n = left < job->variants ? left : job->variants;
+        vx_pool_run(c->pool, make_input, m, n);
+        VX_TRY(vx_variants_run(c, n));
+        for (int i = 0; i < n; i++) {
+            const size_t row = (size_t)i * (size_t)classes;
+            weights[m->first + i] = vx_target_value(target, c->variants.host_logits + row,
+                                                    c->variants.host_probabilities + row);
+            max = fmax(max, weights[m->first + i]);
+        }
+    }
+    for (int k = 0; k < width; k++)
+        sum += weights[k] = exp(weights[k] - max);
+    for (int k = 0; k < width; k++)
+        weights[k] /= sum;
+    return VITX_OK;
+}
+
+static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float *tokens,
+                      double *weights)
+{
+    const settings *set = job->settings;
+    const vx_arch *a = job->arch;
+    float *out = map->values;
+    for (int l = job->layer_first; l <= job->layer_last; l++) {
+        VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
+        VX_TRY(weigh(weights, job, m, vx_map_target(map)));
+        vx_tokens_sum(out, tokens, weights, a);
+        out += a->grid_height * a->grid_width;
+        map->info.forwards += a->width;
+    }
+    return VITX_OK;
+}
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    vitx_context *c = job->context;
+    const vx_arch *a = job->arch;
+    const size_t pixels = vx_context_input_count(c), width = (size_t)a->width;
+    const size_t tokens = (size_t)vx_arch_tokens(a) * width;
+    const int h = c->recipe.input_height, w = c->recipe.input_width;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    masking m = {.c = c};
+    float *floats;
+    double *weights = NULL;
+    VX_TRY(vx_new(&floats, &scratch, pixels + tokens, sizeof *floats, "scorecam"));
+    int status = vx_new(&weights, &scratch, width, sizeof *weights, "scorecam");
+    if (status == VITX_OK)
+        status = vx_new(&m.rows, &scratch, (size_t)h + (size_t)w, sizeof *m.rows, "scorecam");
+    if (status == VITX_OK) {
+        m.x = floats;
+        m.tokens = floats + pixels;
+        m.columns = m.rows + h;
+        find_places(m.rows, h, a->grid_height);
+        find_places(m.columns, w, a->grid_width);
+        c->dev->cls->download(c->dev, floats, vx_job_input(job, i), pixels * sizeof *floats);
+        status = run_layers(job, i, map, &m, floats + pixels, weights);
+    }
+    vx_release(&scratch, m.rows);
+    vx_release(&scratch, weights);
+    vx_release(&scratch, floats);
+    return status;
+}
+
+static const vitx_method_option options[] = {VX_OPTION_AT};
+
+const vx_method vx_method_scorecam = {
+    .name = "scorecam",
+    .summary = "channels weighted by the score of the picture masked with them",
+    .cost = "1 forward, and one for each channel of the width",
+    .reference = "Wang et al. 2020, Score-CAM",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run = run,
+};

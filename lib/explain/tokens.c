@@ -1,0 +1,43 @@
+/* explain/tokens.c: see tokens.h. */
+#include "explain/tokens.h"
+
+int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient)
+{
+    static const vx_at places[] = {VX_AT_NORM1, VX_AT_OUTPUT}; /* in the option's order */
+    int choice;
+    VX_TRY(vx_setting_choice(&choice, job, "at"));
+    *at = places[choice];
+    if (gradient && *at == VX_AT_OUTPUT && job->layer_last == job->arch->depth - 1 &&
+        job->arch->pool == VX_POOL_TOKEN)
+        return vx_fail(VITX_INVALID,
+                       "%s: at=output of the last block: the head reads the class token alone, so "
+                       "no patch has a gradient there and the map would be 0 everywhere",
+                       job->method->name);
+    for (int l = job->layer_first; l <= job->layer_last; l++) {
+        vx_plan_need_tokens(need, l, *at);
+        if (gradient)
+            vx_plan_need_dtokens(need, l, *at);
+    }
+    job->gradient = gradient;
+    return VITX_OK;
+}
+
+int vx_tokens_download(float *tokens, const vx_job *job, int layer, vx_at at, int i)
+{
+    vitx_context *c = job->context;
+    const size_t count = (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
+    c->dev->cls->download(c->dev, tokens, vx_job_tokens(job, layer, at, i), count * sizeof *tokens);
+    return vx_context_sync(c);
+}
+
+void vx_tokens_sum(float *map, const float *tokens, const double *weights, const vx_arch *arch)
+{
+    const int width = arch->width, count = vx_arch_tokens(arch);
+    for (int t = arch->prefix; t < count; t++) {
+        const float *row = tokens + (size_t)t * (size_t)width;
+        double sum = 0;
+        for (int c = 0; c < width; c++)
+            sum += weights[c] * row[c];
+        map[t - arch->prefix] = (float)sum;
+    }
+}

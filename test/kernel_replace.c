@@ -1,0 +1,175 @@
+/* test/kernel_replace.c: tokens copied, their channels replaced, and attention with channels of its tokens
+ * replaced, against the scalar reference. Like the tests of test_kernels.c, for one bed each. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_bed.h"
+
+void test_copy__matches_reference(int index)
+{
+    bed b;
+    rng r = {41};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES + 1; i++) {
+        const size_t n = i < SIZES ? (size_t)sizes[i] : 100003;
+        float *x = input(&r, n, NORMAL), *y = output_f32(n);
+        x[n / 2] = vx_bits_float(0x7fc12345u); /* bits are kept */
+        b.dev->ops.copy(b.dev, y, x, (int64_t)n);
+        check_guards("copy");
+        ck_assert_mem_eq(y, x, n * sizeof *y);
+        free(x);
+        free_outputs();
+    }
+    b.dev->ops.copy(b.dev, NULL, NULL, 0);
+    bed_close(&b);
+}
+
+void test_replace_channels__matches_reference(int index)
+{
+    enum { MOST = 40 };
+    bed b;
+    rng r = {42};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES; i++) {
+        const int d = sizes[i], t = 1 + 3 * i, count = i == 2 ? MOST : 1 + 2 * i;
+        const size_t n = (size_t)(count * t * d);
+        float *x = input(&r, (size_t)(t * d), NORMAL), *y = output_f32(n),
+              *expected = output_f32(n);
+        int channels[MOST];
+        for (int s = 0; s < count; s++)
+            channels[s] = s == 0 ? d - 1 : rng_int(&r, 0, d - 1);
+        vx_replace_channels_ref(NULL, expected, x, channels, -1e7f, count, t, d);
+        b.dev->ops.replace_channels(b.dev, y, x, channels, -1e7f, count, t, d);
+        check_guards("replace_channels");
+        ck_assert_mem_eq(y, expected, n * sizeof *y);
+        for (int s = 0; s < count; s++)
+            expect(y[(s * t + t - 1) * d + channels[s]] == -1e7f, "replace_channels: nothing set");
+        free(x);
+        free_outputs();
+    }
+    bed_close(&b);
+}
+
+/* qkv [T,3A] = x W^T + bias with W [3A,D], in double. */
+static void project(float *qkv, const float *x, const float *w, const float *bias, int t, int d,
+                    int n)
+{
+    for (int i = 0; i < t; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = bias[j];
+            for (int k = 0; k < d; k++)
+                sum += (double)x[i * d + k] * w[j * d + k];
+            qkv[i * n + j] = (float)sum;
+        }
+}
+
+typedef struct shape {
+    int count, tokens, width, heads, head_width, query;
+    float value;
+} shape;
+
+/* Variant s of a case by its meaning: x with the channel replaced, projected, attended by `attention`. */
+static void by_hand(float *y, const shape *s, const float *x, const float *w, const float *bias,
+                    int channel)
+{
+    const int a = s->heads * s->head_width;
+    float *moved = malloc(sizeof(float) * (size_t)(s->tokens * s->width));
+    float *qkv = malloc(sizeof(float) * (size_t)(s->tokens * 3 * a));
+    float *all = malloc(sizeof(float) * (size_t)(s->tokens * a));
+    vx_replace_channels_ref(NULL, moved, x, &channel, s->value, 1, s->tokens, s->width);
+    project(qkv, moved, w, bias, s->tokens, s->width, 3 * a);
+    vx_attention_ref(NULL, &(vx_attention){.y = all,
+                                           .qkv = qkv,
+                                           .scale = 1 / sqrtf((float)s->head_width),
+                                           .batch = 1,
+                                           .tokens = s->tokens,
+                                           .heads = s->heads,
+                                           .head_width = s->head_width,
+                                           .queries = s->query + 1});
+    memcpy(y, all + s->query * a, sizeof(float) * (size_t)a);
+    free(moved);
+    free(qkv);
+    free(all);
+}
+
+static void replaced_case(bed *b, rng *r, const shape *s)
+{
+    const int a = s->heads * s->head_width, n = 3 * a;
+    const char *what =
+        say(b, "attention_replaced %d of [%d,%d], H%d E%d, query %d, value %g", s->count, s->tokens,
+            s->width, s->heads, s->head_width, s->query, (double)s->value);
+    const size_t count = (size_t)(s->count * a);
+    float *x = input(r, (size_t)(s->tokens * s->width), NORMAL),
+          *bias = weights(r, (size_t)n, 0.3f);
+    float *w = weights(r, (size_t)(n * s->width), 1 / sqrtf((float)s->width));
+    float *qkv = malloc(sizeof(float) * (size_t)(s->tokens * n));
+    float *columns = malloc(sizeof(float) * (size_t)(s->count * n));
+    int *channels = malloc(sizeof(int) * (size_t)s->count);
+    float *y = output_f32(count), *again = output_f32(count), *expected = output_f32(count);
+    project(qkv, x, w, bias, s->tokens, s->width, n);
+    for (int i = 0; i < s->count; i++) {
+        channels[i] = i == 0 ? s->width - 1 : rng_int(r, 0, s->width - 1);
+        for (int j = 0; j < n; j++)
+            columns[i * n + j] = w[j * s->width + channels[i]];
+    }
+    vx_attention_replaced op = {.y = expected,
+                                .qkv = qkv,
+                                .x = x,
+                                .columns = columns,
+                                .channels = channels,
+                                .value = s->value,
+                                .scale = 1 / sqrtf((float)s->head_width),
+                                .count = s->count,
+                                .query = s->query,
+                                .tokens = s->tokens,
+                                .width = s->width,
+                                .heads = s->heads,
+                                .head_width = s->head_width};
+    vx_attention_replaced_ref(NULL, &op);
+    op.y = y;
+    b->dev->ops.attention_replaced(b->dev, &op);
+    op.y = again;
+    b->dev->ops.attention_replaced(b->dev, &op);
+    check_guards(what);
+    expect(product_error(y, expected, count) < TOL_NMSE, "%s: off by %g", what,
+           product_error(y, expected, count));
+    expect(memcmp(y, again, count * sizeof *y) == 0, "%s: two runs differ", what);
+    float *hand = malloc(sizeof(float) * (size_t)a); /* the reference, too, means what it says */
+    for (int i = 0; i < s->count; i += 1 + s->count / 3) {
+        by_hand(hand, s, x, w, bias, channels[i]);
+        expect(product_error(expected + i * a, hand, (size_t)a) < TOL_NMSE, "%s: variant %d", what,
+               i);
+    }
+    free(hand);
+    free(x);
+    free(w);
+    free(bias);
+    free(qkv);
+    free(columns);
+    free(channels);
+    free_outputs();
+}
+
+void test_attention_replaced__matches_reference(int index)
+{
+    static const shape shapes[] = {
+        {1, 1, 1, 1, 1, 0, 0},     {5, 3, 7, 1, 9, 2, 0},      {70, 17, 70, 3, 8, 0, 0},
+        {33, 33, 24, 2, 17, 0, 2}, {130, 10, 130, 5, 3, 9, 0}, {40, 50, 64, 3, 64, 0, -0.5f},
+    };
+    bed b;
+    rng r = {43};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        replaced_case(&b, &r, &shapes[i]);
+    bed_close(&b);
+    vx_dims dims = largest; /* so many tokens that a strip holds few variants */
+    dims.tokens = 9001;
+    if (QUICK || !bed_open(&b, index, &dims))
+        return;
+    replaced_case(&b, &r, &(shape){70, 9001, 3, 1, 2, 2, 0});
+    bed_close(&b);
+}
