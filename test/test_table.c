@@ -106,7 +106,7 @@ START_TEST(test_every_method__shape_and_info)
         ck_ok(vitx_method_get(&m, i));
         const vitx_explain_opts o = opts_of(&m, 2);
         explain(&map, c, image, &o);
-        const size_t count = count_of(map, &info);
+        count_of(map, &info);
         const int64_t h = m.on_pixels ? about.recipe->input_height : info.grid_height;
         const int64_t w = m.on_pixels ? about.recipe->input_width : info.grid_width;
         ck_assert_str_eq(info.method, m.name);
@@ -115,11 +115,6 @@ START_TEST(test_every_method__shape_and_info)
         ck_assert_int_eq(info.target, 2);
         ck_assert_int_eq(info.is_signed, m.is_signed);
         ck_assert_int_ne(info.score, VITX_SCORE_AUTO);
-        float least = 0;
-        for (size_t k = 0; k < count; k++)
-            least = fminf(least, vitx_map_values(map)[k]);
-        ck_assert_msg(m.is_signed || least >= 0, "%s says it has no sign, and holds %g", m.name,
-                      (double)least);
         vitx_map_free(map);
     }
     vitx_context_free(c);
