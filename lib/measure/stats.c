@@ -14,7 +14,7 @@ static const struct {
     {"gini", "Gini coefficient of the rows"},
     {"top10", "share of the top 10 % of the keys"},
     {"prefix", "share of the prefix tokens"},
-    {"sink", "share of the class token in the patches' rows"},
+    {"sink", "share that the patches give the class token"},
     {"similarity", "mean cosine with the other heads of the block"},
     {"focus", "share of the 2 % of the patches that get most"},
 };
