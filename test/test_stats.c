@@ -9,6 +9,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "base/json.h"
 #include "measure/stats.h"
 #include "util.h"
 
@@ -908,6 +909,299 @@ START_TEST(test_stats__no_warnings_without_a_cause)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ files ------------------ */
+
+static int keep(const void *data, size_t bytes, void *payload)
+{
+    return vx_buffer_append(payload, data, bytes);
+}
+
+static int refuse(const void *data, size_t bytes, void *payload)
+{
+    (void)data;
+    (void)bytes;
+    (void)payload;
+    return 1;
+}
+
+/* Two blocks of three heads: side, down, alike to all; artifacts. */
+static void open_filled(bed *b)
+{
+    open_bed(b, 2, 3, 1, 3, 5, 8, 4, 1);
+    point(b, 0, to_the_side);
+    point(b, 1, down);
+    fill(b, 2, 1.0 / 16);
+    b->output[b->width * (1 + 7)] = 9;
+    add_same(b);
+    add_same(b);
+}
+
+static double number(const vx_json *node)
+{
+    double v = NAN;
+    ck_assert(vx_json_number(node, &v));
+    return v;
+}
+
+/* Element `i` of an array. */
+static const vx_json *item(const vx_json *array, int i)
+{
+    const vx_json *node = vx_json_first(array);
+    for (; i > 0; i--)
+        node = vx_json_next(node);
+    return node;
+}
+
+START_TEST(test_stats_json__holds_everything)
+{
+    bed b;
+    vitx_hooks hooks;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    open_filled(&b);
+    vx_buffer out = {.hooks = &hooks};
+    vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+    vx_json *root;
+    opts.format = "json";
+    opts.title = "a \"b\"";
+    ck_ok(vitx_stats_render_write(b.s, keep, &out, &opts));
+    ck_assert_int_eq(out.data[out.size - 1], '\n');
+    ck_ok(vx_json_parse(&root, out.data, out.size, "stats", 10000));
+    ck_assert_str_eq(vx_json_string(vx_json_get(root, "model")), "a \"b\"");
+    ck_assert_double_eq(number(vx_json_get(root, "pictures")), 2);
+    ck_assert_double_eq(number(vx_json_get(root, "tokens")), 16);
+    ck_assert_double_eq(number(item(vx_json_get(root, "grid"), 1)), 5);
+    ck_near(number(vx_json_get(root, "entropy_limit")), log(16));
+    const vx_json *statistics = vx_json_get(root, "statistics");
+    ck_assert_int_eq(vx_json_size(statistics), 8);
+    for (int i = 0; vitx_stat_name(i); i++)
+        for (int l = 0; l < 2; l++)
+            for (int h = 0; h < 3; h++) {
+                const vx_json *one = vx_json_get(statistics, vitx_stat_name(i));
+                ck_assert_double_eq_tol(number(item(item(vx_json_get(one, "mean"), l), h)),
+                                        mean(&b, (vitx_stat)i, l, h), 1e-7);
+                ck_assert_double_eq(number(item(item(vx_json_get(one, "spread"), l), h)), 0);
+            }
+    ck_assert_str_eq(vx_json_string(item(item(vx_json_get(root, "patterns"), 1), 2)), "global");
+    ck_assert_double_eq_tol(number(item(item(item(vx_json_get(root, "similarity"), 1), 0), 2)),
+                            vitx_stats_similarity(b.s, 1)[2], 1e-8);
+    ck_assert_int_eq(vx_json_size(vx_json_get(root, "redundant")), 0);
+    const vx_json *artifacts = item(vx_json_get(root, "artifacts"), 1);
+    ck_assert_double_eq(number(vx_json_get(artifacts, "count")), 2);
+    ck_assert_double_eq(number(vx_json_get(artifacts, "largest")), 9);
+    static const double place[] = {1, 2, 2}; /* row, column, pictures */
+    for (int i = 0; i < 3; i++)
+        ck_assert_double_eq(number(item(item(vx_json_get(artifacts, "positions"), 0), i)),
+                            place[i]);
+    const vx_json *warnings = vx_json_get(root, "warnings");
+    ck_assert_int_eq(vx_json_size(warnings), 2); /* spread over everything; artifacts */
+    ck_assert_str_eq(vx_json_string(item(warnings, 1)), vitx_stats_warning(b.s, 1));
+    vx_json_free(root);
+    vx_buffer_dispose(&out);
+    close_bed(&b);
+}
+END_TEST
+
+/* Every cell has the colour of its value: the least is the map's first, the largest its last. */
+START_TEST(test_stats_png__cells_have_the_colours_of_their_values)
+{
+    static const uint8_t first[3] = {68, 1, 84}, last[3] = {253, 231, 37}; /* viridis */
+    bed b;
+    vitx_hooks hooks;
+    vitx_image *image;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    open_filled(&b);
+    vx_buffer out = {.hooks = &hooks};
+    vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+    opts.format = "PNG";
+    opts.title = "model";
+    ck_ok(vitx_stats_render_write(b.s, keep, &out, &opts));
+    ck_ok(vitx_image_open_memory(&image, out.data, out.size, "heat map", NULL));
+    const int width = vitx_image_width(image), height = vitx_image_height(image);
+    size_t low = 0, high = 0;
+    for (int i = 0; i < width * height; i++) {
+        low += memcmp(vitx_image_pixels(image) + 3 * i, first, 3) == 0;
+        high += memcmp(vitx_image_pixels(image) + 3 * i, last, 3) == 0;
+    }
+    /* Cells of 63 x 63 with digits in them: heads 0 and 1 of both blocks are least, head 2 is most. */
+    ck_assert_uint_gt(low, 4 * 63 * 63 * 8 / 10);
+    ck_assert_uint_lt(low, 4 * 63 * 63 + 21 * 20);
+    ck_assert_uint_gt(high, 2 * 63 * 63 * 8 / 10);
+    ck_assert_uint_lt(high, 2 * 63 * 63 + 21 * 20);
+    vitx_image_free(image);
+    vx_buffer_dispose(&out);
+    close_bed(&b);
+}
+END_TEST
+
+/* One statistic alike everywhere, one head, one layer: nothing to divide by. */
+START_TEST(test_stats_png__every_statistic_of_every_shape)
+{
+    static const int shapes[][2] = {{1, 1}, {1, 40}, {40, 1}, {12, 3}, {2, 12}};
+    vitx_hooks hooks;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        bed b;
+        open_bed(&b, shapes[i][0], shapes[i][1], 0, 1, 2, 4, 4, 1);
+        for (int h = 0; h < shapes[i][1]; h++)
+            fill(&b, h, 0.5);
+        add_same(&b);
+        for (int stat = 0; vitx_stat_name(stat); stat++) {
+            vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+            vitx_image *image;
+            vx_buffer out = {.hooks = &hooks};
+            opts.format = "png";
+            opts.stat = (vitx_stat)stat;
+            opts.title = "a name that is far longer than any picture of a model's heads could be "
+                         "wide, and of letters that are not there: \xc3\xa4\xc3\xb6";
+            ck_ok(vitx_stats_render_write(b.s, keep, &out, &opts));
+            ck_ok(vitx_image_open_memory(&image, out.data, out.size, "heat map", NULL));
+            ck_assert_int_le(vitx_image_width(image), 1600);
+            vitx_image_free(image);
+            vx_buffer_dispose(&out);
+        }
+        close_bed(&b);
+    }
+}
+END_TEST
+
+START_TEST(test_stats_render__files_and_what_is_refused)
+{
+    bed b, empty;
+    char *folder = make_folder(), path[160];
+    open_filled(&b);
+    open_bed(&empty, 1, 1, 0, 1, 1, 1, 1, 1);
+    vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+    static const char *const endings[] = {"png", "json"};
+    for (int i = 0; i < 2; i++) {
+        size_t bytes;
+        snprintf(path, sizeof path, "%s/x.%s", folder, endings[i]);
+        ck_ok(vitx_stats_render(b.s, path, NULL));
+        free(read_file(path, &bytes));
+        ck_assert_uint_gt(bytes, 500);
+    }
+    ck_fails(vitx_stats_render(b.s, "x.npy", NULL), VITX_INVALID, "x.npy: the ending");
+    ck_fails(vitx_stats_render(b.s, "png", NULL), VITX_INVALID, "png: the ending");
+    ck_fails(vitx_stats_render(b.s, NULL, NULL), VITX_INVALID, "path is NULL");
+    ck_fails(vitx_stats_render(NULL, "x.png", NULL), VITX_INVALID, "stats is NULL");
+    ck_fails(vitx_stats_render(empty.s, "x.png", NULL), VITX_INVALID, "no picture");
+    ck_fails(vitx_stats_render(b.s, "/nowhere/x.png", NULL), VITX_IO, "/nowhere/x.png");
+    ck_fails(vitx_stats_render_write(b.s, NULL, NULL, NULL), VITX_INVALID, "write is NULL");
+    ck_fails(vitx_stats_render_write(b.s, refuse, NULL, NULL), VITX_INVALID, "no format");
+    opts.format = "npy";
+    ck_fails(vitx_stats_render(b.s, "x.png", &opts), VITX_INVALID, "no format \"npy\"");
+    opts.format = "json";
+    ck_fails(vitx_stats_render_write(b.s, refuse, NULL, &opts), VITX_IO, "the writer stopped");
+    opts.stat = (vitx_stat)8;
+    ck_fails(vitx_stats_render(b.s, "x.png", &opts), VITX_INVALID, "stat 8");
+    opts.stat = VITX_STAT_GINI;
+    opts.colormap = "rainbow";
+    ck_fails(vitx_stats_render(b.s, "x.png", &opts), VITX_INVALID, "no colour map \"rainbow\"");
+    close_bed(&b);
+    close_bed(&empty);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ memory ----------------- */
+
+typedef struct ration {
+    int left, live, calls; /* left < 0: no limit */
+} ration;
+
+static void *ration_alloc(size_t bytes, void *payload)
+{
+    ration *r = payload;
+    r->calls++;
+    if (r->left == 0)
+        return NULL;
+    r->left -= r->left > 0;
+    r->live++;
+    return malloc(bytes);
+}
+
+static void ration_release(void *memory, void *payload)
+{
+    ((ration *)payload)->live--;
+    free(memory);
+}
+
+/* A collection of two pictures, drawn and written. */
+static int whole_way(vitx_context *c, const vitx_image *const *images)
+{
+    static const char *const formats[] = {"png", "json"};
+    vitx_stats *s;
+    vitx_hooks hooks;
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    int status = vitx_stats_create(&s, c);
+    if (status == VITX_OK)
+        status = vitx_stats_add(s, images, 2);
+    for (int i = 0; i < 2 && status == VITX_OK; i++) {
+        vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+        vx_buffer out = {.hooks = &hooks};
+        opts.format = formats[i];
+        status = vitx_stats_render_write(s, keep, &out, &opts);
+        vx_buffer_dispose(&out);
+    }
+    vitx_stats_free(s);
+    return status;
+}
+
+START_TEST(test_stats__every_allocation_may_fail)
+{
+    ration r = {.left = -1};
+    const vitx_hooks hooks = {sizeof hooks, ration_alloc, ration_release, NULL, &r};
+    vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
+    vitx_model *model;
+    vitx_image *images[2] = {picture(), noise(1)};
+    mo.hooks = &hooks;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", &mo));
+    vitx_context_free(make_context(model, _i ? "ref" : "cpu", 1, 1, 0)); /* reads the weights */
+    const int live = r.live;
+    for (int n = 0, status = VITX_NOMEM; status != VITX_OK; n++) {
+        /* A fresh one each time: it keeps what was allocated for it. */
+        vitx_context *c = make_context(model, _i ? "ref" : "cpu", 1, 1, 0);
+        r.left = n;
+        status = whole_way(c, (const vitx_image *const *)images);
+        r.left = -1;
+        ck_assert_msg(status == VITX_NOMEM || (status == VITX_OK && n > 8),
+                      "with %d allocations: %s, %s", n, vitx_status_name(status),
+                      vitx_last_error());
+        vitx_context_free(c);
+        ck_assert_msg(r.live == live, "with %d allocations: %d are left", n, r.live - live);
+    }
+    vitx_model_free(model);
+    ck_assert_int_eq(r.live, 0);
+    vitx_image_free(images[0]);
+    vitx_image_free(images[1]);
+}
+END_TEST
+
+/* Behind the first call nothing is allocated. */
+START_TEST(test_stats__adding_allocates_nothing_after_the_first_call)
+{
+    ration r = {.left = -1};
+    const vitx_hooks hooks = {sizeof hooks, ration_alloc, ration_release, NULL, &r};
+    vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
+    vitx_model *model;
+    vitx_stats *s;
+    vitx_image *image = picture();
+    const vitx_image *const images[] = {image, image, image};
+    mo.hooks = &hooks;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", &mo));
+    vitx_context *c = make_context(model, "cpu", 2, 2, 0);
+    ck_ok(vitx_stats_create(&s, c));
+    ck_ok(vitx_stats_add(s, images, 2));
+    const int calls = r.calls;
+    ck_ok(vitx_stats_add(s, images, 3));
+    ck_assert_int_eq(r.calls, calls);
+    vitx_stats_free(s);
+    vitx_context_free(c);
+    vitx_model_free(model);
+    vitx_image_free(image);
+    ck_assert_int_eq(r.live, 0);
+}
+END_TEST
 static Suite *stats_suite(void)
 {
     Suite *suite = suite_create("stats");
@@ -931,6 +1225,12 @@ static Suite *stats_suite(void)
     tcase_add_test(tcase, test_stats__a_median_of_0_makes_no_artifacts);
     tcase_add_test(tcase, test_stats__warnings_say_why);
     tcase_add_test(tcase, test_stats__no_warnings_without_a_cause);
+    tcase_add_test(tcase, test_stats_json__holds_everything);
+    tcase_add_test(tcase, test_stats_png__cells_have_the_colours_of_their_values);
+    tcase_add_test(tcase, test_stats_png__every_statistic_of_every_shape);
+    tcase_add_test(tcase, test_stats_render__files_and_what_is_refused);
+    tcase_add_loop_test(tcase, test_stats__every_allocation_may_fail, 0, 2);
+    tcase_add_test(tcase, test_stats__adding_allocates_nothing_after_the_first_call);
     suite_add_tcase(suite, tcase);
     return suite;
 }
