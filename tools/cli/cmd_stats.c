@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "outputs.h"
+#include "progress.h"
 #include "session.h"
 
 struct settings {
@@ -44,33 +45,13 @@ static const struct option options[] = {
 
 /* ------------------------------------------------------------------ checks ----------------- */
 
-/* The place of `text` among the names that name_at gives, or WRONG_USAGE with a complaint. */
-static int find_name(int *out, const char *text, const char *(*name_at)(int index),
-                     const char *what)
-{
-    const char *names[32] = {NULL};
-    char list[256] = "";
-    for (int i = 0; i < 31 && name_at(i); i++) {
-        names[i] = name_at(i);
-        if (strcmp(names[i], text) == 0) {
-            *out = i;
-            return DONE;
-        }
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
-    }
-    const char *near = nearest(text, names);
-    if (near)
-        return wrong_usage("no %s \"%s\"; did you mean %s?", what, text, near);
-    return wrong_usage("no %s \"%s\"; there are %s", what, text, list);
-}
-
 static int check_out(const char *out, char **files, int count)
 {
     struct pictures pictures;
     const char *dot = strrchr(out, '.');
     if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".json") != 0))
         return wrong_usage("-o %s: the name must end in .png or .json", out);
-    if (!pictures_know(&pictures, files, count))
+    if (!pictures_know(&pictures, files, count, NULL))
         return SOME_FAILED;
     const bool replaces = pictures_have(&pictures, out);
     pictures_free(&pictures);
@@ -266,44 +247,55 @@ static bool write_file(const vitx_stats *stats, const struct settings *o)
 static bool add_batch(vitx_stats *stats, const struct batch *batch, int *added)
 {
     const vitx_image *const *images = (const vitx_image *const *)batch->images;
-    const bool together =
-        batch->count > 1 && vitx_stats_add(stats, images, batch->count) == VITX_OK;
+    int code = batch->count > 1 ? vitx_stats_add(stats, images, batch->count) : VITX_INVALID;
+    const bool together = code == VITX_OK;
     bool all = true;
     for (int i = 0; i < batch->count; i++) {
-        if (together || vitx_stats_add(stats, images + i, 1) == VITX_OK) {
+        if (!together && code != VITX_CANCELLED)
+            code = vitx_stats_add(stats, images + i, 1);
+        if (code == VITX_CANCELLED)
+            return !progress_cancelled();
+        if (code == VITX_OK)
             (*added)++;
-            continue;
-        }
-        complain_last(batch->names[i]);
-        all = false;
+        else
+            complain_last(batch->names[i]);
+        all &= code == VITX_OK;
     }
     return all;
 }
 
-static int collect(vitx_stats *stats, const struct settings *o, char **files, int count)
+/* Ctrl-C ends the work on pictures; what was added until then is still printed. */
+static int collect(vitx_stats *stats, int *added, const struct settings *o, char **files, int count)
 {
     const int size = o->common.batch < count ? o->common.batch : count;
     struct batch batch;
-    int status = DONE, added = 0;
+    int status = DONE;
     if (!batch_create(&batch, size))
         return SOME_FAILED;
+    progress_begin(&o->common, count);
     for (int i = 0; i < count; i += size) {
         const int n = count - i < size ? count - i : size;
-        show_progress(&o->common, i, count, files[i]);
+        if (progress_cancelled()) {
+            status = SOME_FAILED;
+            break;
+        }
+        progress_step(i, n, files[i]);
         if (!batch_load(&batch, files + i, n, &o->common))
             status = SOME_FAILED;
-        if (!add_batch(stats, &batch, &added))
+        if (!add_batch(stats, &batch, added))
             status = SOME_FAILED;
     }
-    show_progress(&o->common, count, count, "");
+    progress_hide();
     batch_free(&batch);
-    if (added == 0)
-        return SOME_FAILED;
-    if (!(o->json ? print_json(stats, o) : print_table(stats, o)))
-        status = SOME_FAILED;
-    if (o->out && !write_file(stats, o))
-        status = SOME_FAILED;
     return status;
+}
+
+static int report(const vitx_stats *stats, const struct settings *o)
+{
+    bool all = o->json ? print_json(stats, o) : print_table(stats, o);
+    if (o->out)
+        all &= write_file(stats, o);
+    return all ? DONE : SOME_FAILED;
 }
 
 static int run(const void *settings, char **files, int count)
@@ -311,7 +303,7 @@ static int run(const void *settings, char **files, int count)
     const struct settings *o = settings;
     struct session s;
     vitx_stats *stats = NULL;
-    int status = check_settings(o, files, count);
+    int added = 0, status = check_settings(o, files, count);
     if (status != DONE)
         return status;
     status = session_open(&s, &o->common);
@@ -322,7 +314,9 @@ static int run(const void *settings, char **files, int count)
         status = SOME_FAILED;
     }
     if (status == DONE)
-        status = collect(stats, o, files, count);
+        status = collect(stats, &added, o, files, count);
+    if (added && report(stats, o) != DONE)
+        status = SOME_FAILED;
     vitx_stats_free(stats);
     session_close(&s);
     return status;
