@@ -143,8 +143,8 @@ VITX_API int vitx_stats_head(vitx_head_info *out, const vitx_stats *stats, int l
  * Artifact tokens behind one block: patch tokens in whose place the model keeps something of its
  * own, which shows in their norm (Darcet et al. 2023, Vision Transformers Need Registers). A patch
  * token is one where the Euclidean norm of the block's output is more than VITX_STATS_ARTIFACT
- * times the median over the patch tokens of that picture. (Darcet et al. use a fixed norm, 150 for
- * DINOv2-g; a multiple of the median is the same for every model.) The last block computes patches
+ * times the median over the patch tokens of that picture. (Darcet et al. pick a limit by hand, 150
+ * for DINOv2; a multiple of the median serves every model.) The last block computes patches
  * for this, too, where the head reads the class token alone.
  */
 typedef struct vitx_artifacts {
