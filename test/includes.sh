@@ -1,6 +1,6 @@
 #!/bin/bash
 # Includes go one way: tools -> include/vitx <- lib -> kernels, and inside lib
-# base <- image, model <- engine <- explain <- render, measure. A folder may include itself and the
+# base <- image, model <- engine <- explain <- measure <- render. A folder may include itself and the
 # folders listed for it here, nothing else.
 set -u
 declare -A may=(
@@ -11,7 +11,7 @@ declare -A may=(
     [lib/engine]="vitx base image model engine kernels"
     [lib/explain]="vitx base image model engine explain kernels"
     [lib/measure]="vitx base image model engine explain measure kernels"
-    [lib/render]="vitx base image model engine explain render"
+    [lib/render]="vitx base image model engine explain measure render"
     [tools]="vitx tools"
     [include/vitx]="vitx"
 )

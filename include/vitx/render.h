@@ -1,10 +1,11 @@
 /*
- * vitx/render.h: maps as files: png for the eye, npy and json for programs.
+ * vitx/render.h: maps as files: png for the eye, npy and json for programs; statistics likewise.
  */
 #ifndef VITX_RENDER_H
 #define VITX_RENDER_H
 
 #include <vitx/explain.h>
+#include <vitx/measure.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -85,6 +86,42 @@ VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vit
 VITX_API const char *vitx_format_name(int index);
 /** @return the name of colour map `index`, NULL past the last one. Static. */
 VITX_API const char *vitx_colormap_name(int index);
+
+/* ------------------------------------------------------------------ statistics ------------- */
+
+typedef struct vitx_stats_render_opts {
+    size_t struct_size;
+    const char *format;   /**< "png", "json"; NULL: from the ending of the path                 */
+    vitx_stat stat;       /**< what a png shows; default VITX_STAT_ENTROPY                      */
+    const char *colormap; /**< of a png: a name of vitx_colormap_name(); NULL: "viridis"        */
+    const char *title;    /**< name of the model; NULL: ""                                      */
+} vitx_stats_render_opts;
+
+#define VITX_STATS_RENDER_OPTS_INIT { sizeof(vitx_stats_render_opts), NULL, VITX_STAT_ENTROPY, NULL, NULL }
+VITX_API void vitx_stats_render_opts_init(vitx_stats_render_opts *out, size_t struct_size);
+
+/**
+ * Writes statistics to a file, which is replaced as by vitx_render().
+ *
+ * png: the means of one statistic, layers across, heads down, with a colour bar from the least to
+ * the largest.
+ *
+ * json: one object, {"model","pictures","layers","heads","tokens","prefix_tokens","grid":[h,w],
+ * "patch":[h,w],"entropy_limit","distance_uniform", "statistics":{NAME:{"mean":[[..]..],
+ * "spread":[[..]..]}..}, "patterns":[["local"..]..], "similarity":[[[..]..]..],
+ * "redundant":[{"layer","head","with","cosine"}..], "artifacts":[{"layer","count","pictures",
+ * "largest","median","positions":[[row,column,count]..]}..], "warnings":["..."..]}. Matrices are
+ * [layers][heads], similarity [layers][heads][heads]; artifacts has all layers, positions what is
+ * not 0.
+ *
+ * @return VITX_OK, VITX_INVALID (no picture was added; unknown ending, statistic or colour map),
+ *         VITX_UNSUPPORTED (a png too large), VITX_IO, VITX_NOMEM
+ */
+VITX_API int vitx_stats_render(const vitx_stats *stats, const char *path,
+                               const vitx_stats_render_opts *opts);
+/** The same to a callback; opts->format is required. */
+VITX_API int vitx_stats_render_write(const vitx_stats *stats, vitx_writer *write, void *payload,
+                                     const vitx_stats_render_opts *opts);
 
 #ifdef __cplusplus
 }

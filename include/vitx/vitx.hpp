@@ -22,6 +22,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <vitx/vitx.h>
@@ -101,6 +102,12 @@ inline vitx_render_opts render_opts()
     vitx_render_opts_init(&opts, sizeof opts);
     return opts;
 }
+inline vitx_stats_render_opts stats_render_opts()
+{
+    vitx_stats_render_opts opts;
+    vitx_stats_render_opts_init(&opts, sizeof opts);
+    return opts;
+}
 
 /** How std::unique_ptr frees the C handles. */
 struct release {
@@ -120,6 +127,39 @@ struct release {
     {
         vitx_map_free(handle);
     }
+    void operator()(vitx_stats *handle) const noexcept
+    {
+        vitx_stats_free(handle);
+    }
+};
+
+/** Collects what the _write functions give; for this header's own use. */
+class collected
+{
+  public:
+    static int append(const void *data, std::size_t bytes, void *payload)
+    {
+        collected *out = static_cast<collected *>(payload);
+        try {
+            out->bytes_.append(static_cast<const char *>(data), bytes);
+        } catch (...) { /* exceptions must not pass through C */
+            out->thrown_ = std::current_exception();
+            return 1;
+        }
+        return 0;
+    }
+    /** The bytes, or the exception of the call that gave `status`. */
+    std::string take(int status)
+    {
+        if (thrown_)
+            std::rethrow_exception(thrown_);
+        check(status);
+        return std::move(bytes_);
+    }
+
+  private:
+    std::string bytes_;
+    std::exception_ptr thrown_;
 };
 
 /** A picture: vitx/image.h. */
@@ -210,13 +250,10 @@ class map
     /** The same into memory; opts.format is required. */
     std::string render(const image *picture, const vitx_render_opts &opts) const
     {
-        sink out = {std::string(), nullptr};
-        const int status =
-            vitx_render_write(get(), picture ? picture->get() : nullptr, append, &out, &opts);
-        if (out.thrown)
-            std::rethrow_exception(out.thrown);
-        check(status);
-        return out.bytes;
+        collected out;
+        const int status = vitx_render_write(get(), picture ? picture->get() : nullptr,
+                                             collected::append, &out, &opts);
+        return out.take(status);
     }
     vitx_map *get() const noexcept
     {
@@ -224,21 +261,6 @@ class map
     }
 
   private:
-    struct sink {
-        std::string bytes;
-        std::exception_ptr thrown; /* exceptions must not pass through C */
-    };
-    static int append(const void *data, std::size_t bytes, void *payload)
-    {
-        sink *out = static_cast<sink *>(payload);
-        try {
-            out->bytes.append(static_cast<const char *>(data), bytes);
-        } catch (...) {
-            out->thrown = std::current_exception();
-            return 1;
-        }
-        return 0;
-    }
     std::unique_ptr<vitx_map, release> handle_;
 };
 
@@ -363,6 +385,92 @@ class context
 
   private:
     std::unique_ptr<vitx_context, release> handle_;
+};
+
+/** Attention statistics over many pictures: vitx/measure.h. The context must outlive every add(). */
+class stats
+{
+  public:
+    explicit stats(context &runs)
+    {
+        vitx_stats *handle;
+        check(vitx_stats_create(&handle, runs.get()));
+        handle_.reset(handle);
+    }
+    void add(const image &picture)
+    {
+        const vitx_image *handle = picture.get();
+        check(vitx_stats_add(get(), &handle, 1));
+    }
+    /** Several pictures run together, as many as the context's max_batch. */
+    void add(const std::vector<const image *> &pictures)
+    {
+        std::vector<const vitx_image *> handles;
+        handles.reserve(pictures.size());
+        for (const image *one : pictures)
+            handles.push_back(one->get());
+        check(vitx_stats_add(get(), handles.data(), static_cast<int>(handles.size())));
+    }
+    vitx_stats_info info() const
+    {
+        vitx_stats_info info;
+        vitx_stats_info_init(&info, sizeof info);
+        check(vitx_stats_get_info(&info, get()));
+        return info;
+    }
+    /** [layers, heads]; the values live as long as the collection. */
+    const double *mean(vitx_stat stat) const
+    {
+        return vitx_stats_mean(get(), stat);
+    }
+    const double *spread(vitx_stat stat) const
+    {
+        return vitx_stats_spread(get(), stat);
+    }
+    /** [heads, heads] */
+    const double *similarity(int layer) const
+    {
+        return vitx_stats_similarity(get(), layer);
+    }
+    vitx_head_info head(int layer, int head) const
+    {
+        vitx_head_info info;
+        vitx_head_info_init(&info, sizeof info);
+        check(vitx_stats_head(&info, get(), layer, head));
+        return info;
+    }
+    vitx_artifacts artifacts(int layer) const
+    {
+        vitx_artifacts info;
+        vitx_artifacts_init(&info, sizeof info);
+        check(vitx_stats_artifacts(&info, get(), layer));
+        return info;
+    }
+    std::vector<std::string> warnings() const
+    {
+        std::vector<std::string> all;
+        for (int i = 0; const char *text = vitx_stats_warning(get(), i); i++)
+            all.push_back(text);
+        return all;
+    }
+    void render(const std::string &path, const vitx_stats_render_opts *opts = nullptr) const
+    {
+        check(vitx_stats_render(get(), path.c_str(), opts));
+    }
+    /** The same into memory; opts.format is required. */
+    std::string render(const vitx_stats_render_opts &opts) const
+    {
+        collected out;
+        const int status = vitx_stats_render_write(get(), collected::append, &out, &opts);
+        return out.take(status);
+    }
+    vitx_stats *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    std::unique_ptr<vitx_stats, release> handle_;
 };
 
 } // namespace vitx

@@ -156,6 +156,13 @@ bool vx_path_exists(const char *path)
     return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+const char *vx_path_ending(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const char *slash = strrchr(path, '/');
+    return dot && (!slash || dot > slash) ? dot + 1 : NULL;
+}
+
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name)
 {
     const size_t length = strlen(folder), bytes = length + strlen(name) + 2;

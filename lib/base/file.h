@@ -45,6 +45,8 @@ bool vx_path_is_folder(const char *path);
 /* Whether there is something of that name, be it a link to nothing or out of reach: opening it then
  * says what is wrong. */
 bool vx_path_exists(const char *path);
+/* What follows the last dot of the file's name; NULL if it has none. */
+const char *vx_path_ending(const char *path);
 /* folder + "/" + name, or the folder a path lies in ("." for a bare name). */
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);
 int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path);

@@ -62,7 +62,7 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
         if (!images[i])
             return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
     if (plan)
-        VX_TRY(vx_context_place(c, plan, &c->trace, c->max_batch));
+        VX_TRY(vx_context_place(c, plan, &c->trace, plan->watch ? n : c->max_batch));
     VX_TRY(load_pictures(c, images, n));
     VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
     return vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n);

@@ -211,6 +211,8 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
         last = block(&f, l, x, out);
         apart = token && !vx_plan_class_only(pass->plan, f.arch, l);
         x = out;
+        if (pass->plan && pass->plan->watch)
+            VX_TRY(pass->plan->watch(pass->plan->watcher, l, x));
         VX_TRY(vx_context_tick(c));
     }
     if (apart)

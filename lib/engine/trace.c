@@ -180,6 +180,17 @@ static bool holds_p(const vx_recorded *r)
     return r->keep == VX_KEEP_ALL && r->store == VX_STORE_F32;
 }
 
+/* The place that serves the blocks of a watched plan in turn. */
+static void *take_shared(const vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch)
+{
+    size_t most = 0;
+    for (int l = 0; l < plan->depth; l++) {
+        const size_t bytes = vx_recorded_bytes(&plan->attention[l], arch);
+        most = bytes > most ? bytes : most;
+    }
+    return vx_arena_take(arena, (size_t)batch, most);
+}
+
 static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, int batch)
 {
     vx_recorded *r = &plan->attention[l];
@@ -198,7 +209,8 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
         r->heads = arch->heads;
         r->tokens = vx_arch_tokens(arch);
         r->first = arch->prefix;
-        r->data = vx_arena_take(arena, pictures, vx_recorded_bytes(r, arch));
+        r->data =
+            plan->watch ? plan->shared : vx_arena_take(arena, pictures, vx_recorded_bytes(r, arch));
     }
     place_tokens(plan, l, arena, arch, batch);
     b->kept = (vx_kept){0};
@@ -245,6 +257,7 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
 {
     plan->lowest = plan->targets > 0 ? vx_plan_lowest(plan) : plan->depth;
     plan->kept_from = plan->lowest < plan->own_from ? plan->lowest : plan->own_from;
+    plan->shared = plan->watch ? take_shared(plan, arena, arch, batch) : NULL;
     for (int l = 0; l < plan->depth; l++)
         place_block(plan, l, arena, arch, batch);
     if (plan->targets > 0 || plan->own_from < plan->depth)

@@ -60,6 +60,10 @@ typedef struct vx_block_plan {
     vx_recorded asked; /* ... where this is what the needs asked for                             */
 } vx_block_plan;
 
+/* Looks at what block `layer` has recorded, and at its output x [B,T,D], before the next one runs; a
+ * failure ends the pass. */
+typedef int vx_watch(void *watcher, int layer, const float *x);
+
 typedef struct vx_plan {
     int depth;
     vx_recorded *attention; /* [depth]; data is set by vx_plan_place */
@@ -71,7 +75,13 @@ typedef struct vx_plan {
     bool recompute;
     int targets; /* K; 0: there is no backward pass */
 
+    /* With a watch all blocks record their attention in one place in turn: a whole model takes no more
+     * than its largest block. For plans without gradients; NULL: none. */
+    vx_watch *watch;
+    void *watcher;
+
     /* Set by vx_plan_place, and by the forward pass where it says so. */
+    void *shared;    /* the place of a watched plan's blocks */
     int lowest;      /* first block that the backward pass reaches; depth: none */
     int kept_from;   /* first block of which the forward pass is kept */
     float *embedded; /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */

@@ -80,7 +80,7 @@ static void append(void *context, void *data, int bytes)
     sink->status = vx_buffer_append(sink->out, data, (size_t)bytes);
 }
 
-static int encode(vx_buffer *out, const vx_canvas *canvas)
+int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas)
 {
     struct sink sink = {out, VITX_OK};
     stb.hooks = &canvas->hooks;
@@ -101,7 +101,7 @@ static int render(vx_buffer *out, const vx_render_job *job)
     vx_canvas canvas = {0};
     int status = vx_sheet_draw(&canvas, job);
     if (status == VITX_OK)
-        status = encode(out, &canvas);
+        status = vx_canvas_png(out, &canvas);
     vx_canvas_dispose(&canvas);
     return status;
 }

@@ -65,12 +65,14 @@ static int find_format(const vx_format **out, const char *name, const char *path
                    path, list);
 }
 
-/* What follows the last dot of the file's name; NULL if it has none. */
-static const char *ending(const char *path)
+int vx_render_colormap(const vx_colormap **out, const char *name)
 {
-    const char *dot = strrchr(path, '.');
-    const char *slash = strrchr(path, '/');
-    return dot && (!slash || dot > slash) ? dot + 1 : NULL;
+    char list[128];
+    *out = vx_colormap_find(name);
+    if (!*out)
+        return vx_fail(VITX_INVALID, "no colour map \"%s\"; there are %s", name,
+                       name_list(list, sizeof list, vitx_colormap_name));
+    return VITX_OK;
 }
 
 /* What VITX_SCALE_AUTO stands for. */
@@ -92,7 +94,6 @@ static float suitable_smooth(const vitx_map *map)
 static int check_opts(vx_render_job *job)
 {
     vitx_render_opts *o = &job->opts;
-    char list[128];
     if (!(o->alpha >= 0 && o->alpha <= 1) && o->alpha != VITX_AUTO)
         return vx_fail(VITX_INVALID, "alpha is %g, it must be 0 to 1", (double)o->alpha);
     if (!(o->smooth >= 0 && o->smooth <= 256) && o->smooth != VITX_AUTO)
@@ -112,11 +113,7 @@ static int check_opts(vx_render_job *job)
         o->smooth = suitable_smooth(job->map);
     if (!o->colormap)
         o->colormap = is_signed ? "coolwarm" : job->map->on_pixels ? "inferno" : "turbo";
-    job->colormap = vx_colormap_find(o->colormap);
-    if (!job->colormap)
-        return vx_fail(VITX_INVALID, "no colour map \"%s\"; there are %s", o->colormap,
-                       name_list(list, sizeof list, vitx_colormap_name));
-    return VITX_OK;
+    return vx_render_colormap(&job->colormap, o->colormap);
 }
 
 static int check_image(const vx_render_job *job, const vx_format *format)
@@ -145,10 +142,21 @@ static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, 
     if (job.opts.format)
         VX_TRY(find_format(&format, job.opts.format, NULL));
     else
-        VX_TRY(find_format(&format, path ? ending(path) : NULL, path));
+        VX_TRY(find_format(&format, path ? vx_path_ending(path) : NULL, path));
     VX_TRY(check_opts(&job));
     VX_TRY(check_image(&job, format));
     return format->render(out, &job);
+}
+
+int vx_render_pieces(const vx_buffer *out, vitx_writer *write, void *payload)
+{
+    const size_t piece = 1 << 20; /* so that a writer that wants to stop is heard */
+    for (size_t at = 0; at < out->size; at += piece) {
+        const size_t bytes = out->size - at < piece ? out->size - at : piece;
+        if (write(out->data + at, bytes, payload) != 0)
+            return vx_fail(VITX_IO, "the writer stopped after %zu of %zu bytes", at, out->size);
+    }
+    return VITX_OK;
 }
 
 int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
@@ -167,16 +175,12 @@ int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
 int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
                       void *payload, const vitx_render_opts *opts)
 {
-    const size_t piece = 1 << 20; /* so that a writer that wants to stop is heard */
     if (!map || !write)
         return vx_fail(VITX_INVALID, "vitx_render_write: %s is NULL", map ? "write" : "map");
     vx_buffer out = {.hooks = &map->hooks};
     int status = render(&out, map, image, NULL, opts);
-    for (size_t at = 0; status == VITX_OK && at < out.size; at += piece) {
-        const size_t bytes = out.size - at < piece ? out.size - at : piece;
-        if (write(out.data + at, bytes, payload) != 0)
-            status = vx_fail(VITX_IO, "the writer stopped after %zu of %zu bytes", at, out.size);
-    }
+    if (status == VITX_OK)
+        status = vx_render_pieces(&out, write, payload);
     vx_buffer_dispose(&out);
     return status;
 }

@@ -26,4 +26,9 @@ typedef struct vx_format {
     int (*render)(vx_buffer *out, const vx_render_job *job);
 } vx_format;
 
+/* The colour map of that name; VITX_INVALID where there is none. */
+int vx_render_colormap(const vx_colormap **out, const char *name);
+/* Gives a whole output to the caller's function, piece by piece. */
+int vx_render_pieces(const vx_buffer *out, vitx_writer *write, void *payload);
+
 #endif

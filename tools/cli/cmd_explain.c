@@ -219,16 +219,8 @@ static int check_settings(const struct settings *o, int files)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
         return wrong_usage("--versus is for --score difference");
-    const char *names[32] = {NULL};
-    for (int i = 0; i < 31 && vitx_colormap_name(i); i++) {
-        names[i] = vitx_colormap_name(i);
-        if (!o->colormap || strcmp(names[i], o->colormap) == 0)
-            return DONE;
-    }
-    const char *near = nearest(o->colormap, names);
-    if (near)
-        return wrong_usage("no colour map \"%s\"; did you mean %s?", o->colormap, near);
-    return wrong_usage("no colour map \"%s\"; vitx-cli info lists them", o->colormap);
+    int index;
+    return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
 }
 
 static int parse_query(int *out, const char *text, const vitx_model_info *m)

@@ -213,6 +213,24 @@ const char *nearest(const char *text, const char *const *names)
     return best;
 }
 
+int find_name(int *out, const char *text, const char *(*name_at)(int index), const char *what)
+{
+    const char *names[32] = {NULL};
+    char list[256] = "";
+    for (int i = 0; i < 31 && name_at(i); i++) {
+        names[i] = name_at(i);
+        if (strcmp(names[i], text) == 0) {
+            *out = i;
+            return DONE;
+        }
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = nearest(text, names);
+    if (near)
+        return wrong_usage("no %s \"%s\"; did you mean %s?", what, text, near);
+    return wrong_usage("no %s \"%s\"; there are %s", what, text, list);
+}
+
 /* ------------------------------------------------------------------ lists ------------------ */
 
 bool list_add(struct list *list, const char *text, size_t length)

@@ -76,6 +76,9 @@ void program_help(bool everything);
 
 /* The one of `names` (ended by NULL) that is most like `text`; NULL where none is near. */
 const char *nearest(const char *text, const char *const *names);
+/* The place of `text` among the names that name_at gives until NULL; where it is none of them,
+ * complains, naming them, and gives WRONG_USAGE. */
+int find_name(int *out, const char *text, const char *(*name_at)(int index), const char *what);
 
 bool list_add(struct list *list, const char *text, size_t length);
 void list_free(struct list *list);
