@@ -248,7 +248,6 @@ cmp -s "$folder/new/1/rollout.6.npy" "$folder/new/2/rollout.6.npy" || fail "one 
 check "one map of a method that knows no class, but for each class's own file"
 right explain -m $model --method attention,rollout --target hen --target 3 -o "$folder/{method}.npy" $picture
 out_lines 2
-cmp -s "$folder/rollout.npy" "$npy" && fail "another picture, the same map"
 right explain -m $model --method rollout --target hen --target 3 -o "$folder/same.json" $picture
 out_lines 1
 grep -q '"target":6,"label":"hen"' "$folder/same.json" || fail "the map is not of the first class"
