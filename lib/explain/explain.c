@@ -393,14 +393,15 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
     return VITX_OK;
 }
 
-/* How many variants run at once in the largest job, and whether any needs their gradients. */
-static int variants_of(const vx_job *jobs, int m, bool *gradients)
+/* How many variants run at once in the largest job, and in the largest that needs their gradients. */
+static int variants_of(const vx_job *jobs, int m, int *kept)
 {
     int most = 0;
-    *gradients = false;
+    *kept = 0;
     for (int j = 0; j < m; j++) {
         most = jobs[j].variants > most ? jobs[j].variants : most;
-        *gradients = *gradients || jobs[j].variant_gradients;
+        if (jobs[j].variant_gradients && jobs[j].variants > *kept)
+            *kept = jobs[j].variants;
     }
     return most;
 }
@@ -419,11 +420,11 @@ static int64_t count_ticks(const call *k)
 static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
 {
     vitx_context *c = k->c;
-    bool gradients;
+    int kept;
     VX_TRY(prepare_all(c, opts, k->jobs, k->m));
-    const int variants = variants_of(k->jobs, k->m, &gradients);
+    const int variants = variants_of(k->jobs, k->m, &kept);
     if (variants)
-        VX_TRY(vx_variants_reserve(c, variants, gradients));
+        VX_TRY(vx_variants_reserve(c, variants, kept));
     vx_context_begin(c, count_ticks(k));
     for (int at = 0; at < k->n; at += c->max_batch) {
         const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
@@ -450,11 +451,11 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     c->recorded = 0;
     int status = prepare_all(c, opts, jobs, m);
     if (status == VITX_OK) {
-        bool gradients;
-        const int variants = variants_of(jobs, m, &gradients);
+        int kept;
+        const int variants = variants_of(jobs, m, &kept);
         size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch), more = 0;
         if (variants)
-            more = vx_variants_bytes(c, variants, gradients);
+            more = vx_variants_bytes(c, variants, kept);
         if (!vx_add_size(out, bytes, more) || bytes == SIZE_MAX || more == SIZE_MAX)
             status = vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
     }
