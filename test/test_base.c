@@ -1,4 +1,4 @@
-/* Status, memory, buffers, arenas, files, text and the worker threads. VX_TEST_THREADS */
+/* Status, memory, buffers, arenas, files, text, random numbers and the worker threads. VX_TEST_THREADS */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/pool.h"
+#include "base/random.h"
 #include "base/structs.h"
 #include "base/text.h"
 #include "engine/scratch.h"
@@ -471,6 +472,73 @@ START_TEST(test_pool__workers_leave_signals_alone)
 }
 END_TEST
 
+/* SplitMix64 as published: a sequence. */
+static uint64_t split_mix(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+START_TEST(test_random__bits_are_splitmix64_of_splitmix64)
+{
+    /* The first outputs from 1234567, as printed on rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64. */
+    static const uint64_t known[] = {6457827717110365317u, 3203168211198807973u,
+                                     9817491932198370423u, 4593380528125082431u,
+                                     16408922859458223821u};
+    uint64_t outer = 1234567;
+    for (uint64_t stream = 0; stream < 5; stream++) {
+        uint64_t inner = split_mix(&outer);
+        ck_assert_uint_eq(inner, known[stream]);
+        for (uint64_t i = 0; i < 5; i++)
+            ck_assert_uint_eq(vx_random_bits(1234567, stream, i), split_mix(&inner));
+    }
+}
+END_TEST
+
+START_TEST(test_random__uniform_fills_the_unit_interval)
+{
+    enum { N = 100000, BINS = 20 };
+    int bins[BINS] = {0};
+    for (int i = 0; i < N; i++) {
+        const double u = vx_random_uniform(0, 9, (uint64_t)i);
+        ck_assert(u >= 0 && u < 1);
+        ck_assert(u == (double)(vx_random_bits(0, 9, (uint64_t)i) >> 11) / 9007199254740992.0);
+        bins[(int)(u * BINS)]++;
+    }
+    double chi = 0;
+    for (int b = 0; b < BINS; b++)
+        chi += pow(bins[b] - N / BINS, 2) / (N / BINS);
+    ck_assert_double_lt(chi, 43.8); /* 19 degrees of freedom: 1 in 1000 */
+}
+END_TEST
+
+/* The distribution function of each value is the place it was made from. */
+START_TEST(test_random__normal_is_the_inverse_of_its_distribution)
+{
+    enum { N = 30000 };
+    double sum = 0, squares = 0, far = 0;
+    float some[64];
+    for (int i = 0; i < N; i++) {
+        const double z = vx_random_normal(3, 1, (uint64_t)i);
+        const double place = ((double)(vx_random_bits(3, 1, (uint64_t)i) >> 12) + 0.5) * 0x1p-52;
+        const double tail = z < 0 ? place : 1 - place; /* small ones are good to their digits */
+        ck_assert_double_eq_tol(0.5 * erfc(fabs(z) / sqrt(2)) / tail, 1, 5e-6);
+        ck_assert(z < 0 ? place < 0.5 : place > 0.5);
+        sum += z / N;
+        squares += z * z / N;
+        far = fmax(far, fabs(z));
+    }
+    ck_assert_double_eq_tol(sum, 0, 4 / sqrt(N));
+    ck_assert_double_eq_tol(squares, 1, 4 * sqrt(2.0 / N));
+    ck_assert(far > 4 && far < 7);
+    vx_random_normals(some, 3, 1, 1000, 64);
+    for (int i = 0; i < 64; i++)
+        ck_assert_float_eq(some[i], (float)vx_random_normal(3, 1, 1000 + (uint64_t)i));
+}
+END_TEST
+
 static Suite *base_suite(void)
 {
     Suite *suite = suite_create("base");
@@ -490,6 +558,9 @@ static Suite *base_suite(void)
     tcase_add_test(tcase, test_scratch__second_round_allocates_nothing);
     tcase_add_loop_test(tcase, test_pool__every_number_once, 0, 4);
     tcase_add_test(tcase, test_pool__workers_leave_signals_alone);
+    tcase_add_test(tcase, test_random__bits_are_splitmix64_of_splitmix64);
+    tcase_add_test(tcase, test_random__uniform_fills_the_unit_interval);
+    tcase_add_test(tcase, test_random__normal_is_the_inverse_of_its_distribution);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -28,10 +28,10 @@ static size_t activation_bytes(const vitx_context *c, int count)
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
-size_t vx_variants_bytes(vitx_context *c, int count, bool gradients)
+size_t vx_variants_bytes(vitx_context *c, int count, int kept)
 {
     size_t bytes = activation_bytes(c, count);
-    if (gradients && !vx_add_size(&bytes, bytes, vx_context_plan_bytes(c, pixel_plan(c), count)))
+    if (kept && !vx_add_size(&bytes, bytes, vx_context_plan_bytes(c, pixel_plan(c), kept)))
         return SIZE_MAX;
     return bytes;
 }
@@ -76,13 +76,13 @@ static int reserve_activations(vitx_context *c, int count)
     return status;
 }
 
-int vx_variants_reserve(vitx_context *c, int count, bool gradients)
+int vx_variants_reserve(vitx_context *c, int count, int kept)
 {
     VX_TRY(reserve_activations(c, count));
     c->variants.planned = 0;
-    if (gradients) {
-        VX_TRY(vx_context_place(c, pixel_plan(c), &c->variants.trace, count));
-        c->variants.planned = count;
+    if (kept) {
+        VX_TRY(vx_context_place(c, pixel_plan(c), &c->variants.trace, kept));
+        c->variants.planned = kept;
     }
     return VITX_OK;
 }

@@ -21,9 +21,9 @@
  * gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES. */
 int vx_variants_at_once(vitx_context *c, bool gradients);
 /* Bytes that reserving takes. */
-size_t vx_variants_bytes(vitx_context *c, int count, bool gradients);
-/* Memory for `count` at once; with gradients also for the backward pass to the pixels. */
-int vx_variants_reserve(vitx_context *c, int count, bool gradients);
+size_t vx_variants_bytes(vitx_context *c, int count, int kept);
+/* Memory for `count` at once, `kept` of them (0: none) with what the backward pass to the pixels needs. */
+int vx_variants_reserve(vitx_context *c, int count, int kept);
 
 /* The place of variant i's input on the host: [C,H,W]. */
 float *vx_variants_input(vitx_context *c, int i);

@@ -397,7 +397,8 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
 /* What the jobs run beside the pictures. */
 typedef struct beside {
     int variants; /* at once, in the largest job; 0: none */
-    bool gradients, channels;
+    int kept;     /* the same of the jobs that need their gradients */
+    bool channels;
 } beside;
 
 static beside beside_of(const vx_job *jobs, int m)
@@ -405,7 +406,8 @@ static beside beside_of(const vx_job *jobs, int m)
     beside b = {0};
     for (int j = 0; j < m; j++) {
         b.variants = jobs[j].variants > b.variants ? jobs[j].variants : b.variants;
-        b.gradients = b.gradients || jobs[j].variant_gradients;
+        if (jobs[j].variant_gradients && jobs[j].variants > b.kept)
+            b.kept = jobs[j].variants;
         b.channels = b.channels || jobs[j].channels;
     }
     return b;
@@ -414,14 +416,14 @@ static beside beside_of(const vx_job *jobs, int m)
 static int reserve_beside(vitx_context *c, beside b)
 {
     if (b.variants)
-        VX_TRY(vx_variants_reserve(c, b.variants, b.gradients));
+        VX_TRY(vx_variants_reserve(c, b.variants, b.kept));
     return b.channels ? vx_channels_reserve(c) : VITX_OK;
 }
 
 /* false where the bytes cannot be counted. */
 static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
 {
-    const size_t variants = b.variants ? vx_variants_bytes(c, b.variants, b.gradients) : 0;
+    const size_t variants = b.variants ? vx_variants_bytes(c, b.variants, b.kept) : 0;
     const size_t channels = b.channels ? vx_channels_bytes(c) : 0;
     return *bytes != SIZE_MAX && variants != SIZE_MAX && channels != SIZE_MAX &&
            vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
