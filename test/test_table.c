@@ -84,6 +84,13 @@ static double difference(const vitx_map *a, const vitx_map *b)
     return worst / most;
 }
 
+/* Two formulas divide by numbers that can come near 0, where rounding shows (2 g^2 + g^3 sum a of
+ * gradcam++; sum a of xgradcam), of their reference as well. */
+static double tolerance_of(const char *method)
+{
+    return strcmp(method, "gradcam++") == 0 || strcmp(method, "xgradcam") == 0 ? 1e-2 : TOL_MAP;
+}
+
 static void explain(vitx_map **map, vitx_context *c, const vitx_image *image,
                     const vitx_explain_opts *o)
 {
@@ -147,8 +154,8 @@ START_TEST(test_every_method__is_the_same_everywhere)
             const vitx_explain_opts o = opts_of(&m, 4);
             explain(&one, c, image, &o);
             explain(&two, other, image, &o);
-            ck_assert_msg(difference(one, two) < TOL_MAP, "%s on %s, %d threads: %g", m.name,
-                          others[k].device, others[k].threads, difference(one, two));
+            ck_assert_msg(difference(one, two) < tolerance_of(m.name), "%s on %s, %d threads: %g",
+                          m.name, others[k].device, others[k].threads, difference(one, two));
             vitx_map_free(one);
             vitx_map_free(two);
         }
@@ -186,8 +193,8 @@ START_TEST(test_every_method__is_the_same_in_company)
         for (int j = 0; j < m; j++) {
             explain(&alone, one, images[i], &opts[j]);
             const double d = difference(alone, maps[i * m + j]);
-            ck_assert_msg(d < TOL_MAP, "%s: %s, target %d, picture %d: %g", folders[_i],
-                          opts[j].method, opts[j].target, i, d);
+            ck_assert_msg(d < tolerance_of(opts[j].method), "%s: %s, target %d, picture %d: %g",
+                          folders[_i], opts[j].method, opts[j].target, i, d);
             vitx_map_free(alone);
             vitx_map_free(maps[i * m + j]);
         }
