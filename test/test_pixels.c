@@ -1,6 +1,6 @@
 /*
  * The methods on gradients of pixels: properties that hold of any model, each method against a plain
- * sum over variants, baselines, random numbers. Maps of Captum are compared in test_golden_maps.
+ * sum over variants, baselines, random numbers. Captum's maps are compared in test_methods.
  * VX_TEST_THREADS
  */
 #include <dirent.h>
