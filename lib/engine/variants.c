@@ -134,6 +134,13 @@ int vx_variants_backward(vitx_context *c, int n)
         c, &(vx_pass){.act = &c->variants.act, .plan = &c->variants.plan, .batch = n});
 }
 
+int vx_variants_no_patches(vitx_context *c)
+{
+    vx_variants *v = &c->variants;
+    VX_TRY(vx_pass_no_patches(c, &(vx_pass){.act = &v->act, .batch = 1}));
+    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, 1);
+}
+
 int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass)
 {
     return run(c, pass, false);
