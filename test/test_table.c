@@ -199,7 +199,7 @@ START_TEST(test_every_method__is_the_same_in_company)
 }
 END_TEST
 
-/* Progress runs from 1 to the total by ones, and a cancelled call says so. */
+/* Progress rises to the total, and a cancelled call says so. */
 typedef struct watch {
     int64_t last, total, stop_at;
 } watch;
@@ -207,7 +207,8 @@ typedef struct watch {
 static int progress(int64_t done, int64_t total, void *payload)
 {
     watch *w = payload;
-    ck_assert_int_eq(done, w->last + 1);
+    ck_assert_int_gt(done, w->last);
+    ck_assert_int_le(done, total);
     ck_assert(w->total == 0 || w->total == total);
     w->last = done;
     w->total = total;

@@ -35,7 +35,9 @@ int vx_setting_removal(vx_removal *out, const vx_job *job)
 
 void vx_patches_prepare(vx_job *job, int64_t variants)
 {
-    job->variants = vx_variants_at_once(job->context, false);
+    const int most = vx_variants_at_once(job->context, false);
+    job->variants = variants < most ? (int)variants : most;
+    job->variants = job->variants > 1 ? job->variants : 2; /* the picture and its baseline */
     job->ticks = variants * job->arch->depth;
 }
 
