@@ -15,8 +15,9 @@ static const char *const folders[] = {"test/golden/models/vit-timm", "test/golde
                                       "test/golden/models/vit-timm-oblong"};
 enum { FOLDERS = sizeof folders / sizeof folders[0], PICTURES = 3, MOST = 64 };
 
-/* So few samples that all methods together stay quick; a method without the option has no use for it. */
-static const char *const few[] = {"n=12", "steps=5"};
+/* So few samples that all methods together stay quick, two for each patch for kernelshap; a method without
+ * the option has no use for it. */
+static const char *const few[] = {"n=64", "steps=5"};
 
 static vitx_image *noise(uint64_t seed)
 {

@@ -119,6 +119,8 @@ static vx_dims dims_of(const vitx_context *c)
     const int tokens = vx_arch_tokens(a), rows = c->channels.capacity / tokens + 1;
     int batch = c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity;
     batch = batch > rows ? batch : rows;
+    int sequences = c->variants.sequences;
+    sequences = sequences > c->channels.capacity ? sequences : c->channels.capacity;
     return (vx_dims){.batch = batch,
                      .tokens = tokens,
                      .width = a->width,
@@ -129,7 +131,7 @@ static vx_dims dims_of(const vitx_context *c)
                      .patch_height = a->patch_height,
                      .patch_width = a->patch_width,
                      .classes = a->classes,
-                     .sequences = c->variants.sequences};
+                     .sequences = sequences};
 }
 
 /* "cpu, ref" in `text`, of the names that name_at gives. */
