@@ -26,6 +26,7 @@ typedef struct vx_device_env {
 typedef struct vx_dims {
     int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width,
         classes;
+    int sequences; /* of fewer tokens, at once: batch*tokens rows at most; 0: no more than batch */
 } vx_dims;
 
 /* Features a caller may withhold, so that tests reach every version of a kernel: bits of a device's

@@ -15,8 +15,9 @@ static const char *const folders[] = {"test/golden/models/vit-timm", "test/golde
                                       "test/golden/models/vit-timm-oblong"};
 enum { FOLDERS = sizeof folders / sizeof folders[0], PICTURES = 3, MOST = 64 };
 
-/* So few samples that all methods together stay quick; a method without the option has no use for it. */
-static const char *const few[] = {"n=12", "steps=5"};
+/* So few samples that all methods together stay quick, two for each patch for kernelshap; a method without
+ * the option has no use for it. */
+static const char *const few[] = {"n=64", "steps=5"};
 
 static vitx_image *noise(uint64_t seed)
 {
@@ -206,7 +207,7 @@ START_TEST(test_every_method__is_the_same_in_company)
 }
 END_TEST
 
-/* Progress runs from 1 to the total by ones, and a cancelled call says so. */
+/* Progress rises to the total, and a cancelled call says so. */
 typedef struct watch {
     int64_t last, total, stop_at;
 } watch;
@@ -214,7 +215,8 @@ typedef struct watch {
 static int progress(int64_t done, int64_t total, void *payload)
 {
     watch *w = payload;
-    ck_assert_int_eq(done, w->last + 1);
+    ck_assert_int_gt(done, w->last);
+    ck_assert_int_le(done, total);
     ck_assert(w->total == 0 || w->total == total);
     w->last = done;
     w->total = total;

@@ -42,7 +42,8 @@ typedef enum vitx_gradients {
 
 /**
  * Called on the caller's thread while work is under way. `done` grows from 0 to `total` within
- * one public call; the unit is one block of one batch, forward or backward. It must not call vitx with this context.
+ * one public call, by one or more at a time; the unit is one block of one batch, forward or backward, or of
+ * one variant of a picture. It must not call vitx with this context.
  *
  * @return 0 to go on; anything else makes the running call return VITX_CANCELLED
  */

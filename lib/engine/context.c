@@ -46,36 +46,37 @@ size_t vx_context_input_count(const vitx_context *c)
 }
 
 /* All but the input. */
-static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
-                       int tokens)
+static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, size_t rows,
+                       int sequences)
 {
     const vx_arch *a = &c->arch;
-    const size_t b = (size_t)batch, t = (size_t)tokens, d = (size_t)a->width;
+    const size_t d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
                  hidden = (size_t)a->hidden;
-    const size_t k = (size_t)a->classes;
+    const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
-    act->x = vx_arena_take(arena, b * t, d * sizeof(float));
-    act->y = vx_arena_take(arena, b * t, d * sizeof(float));
+    act->x = vx_arena_take(arena, rows, d * sizeof(float));
+    act->y = vx_arena_take(arena, rows, d * sizeof(float));
     act->wide =
-        vx_arena_take(arena, b * t, (attention > hidden ? attention : hidden) * sizeof(float));
-    act->pooled = vx_arena_take(arena, b, d * sizeof(float));
-    act->features = vx_arena_take(arena, b, d * sizeof(float));
-    act->logits = vx_arena_take(arena, b, k * sizeof(float));
-    act->probabilities = vx_arena_take(arena, b, k * sizeof(float));
+        vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * sizeof(float));
+    act->pooled = vx_arena_take(arena, s, d * sizeof(float));
+    act->features = vx_arena_take(arena, s, d * sizeof(float));
+    act->logits = vx_arena_take(arena, s, k * sizeof(float));
+    act->probabilities = vx_arena_take(arena, s, k * sizeof(float));
 }
 
-void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch)
+void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
+                          int sequences)
 {
     act->input = vx_arena_take(arena, (size_t)batch, vx_context_input_count(c) * sizeof(float));
-    place_rows(act, arena, c, batch, vx_arch_tokens(&c->arch));
+    place_rows(act, arena, c, (size_t)batch * (size_t)vx_arch_tokens(&c->arch), sequences);
 }
 
 void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
                                int rows)
 {
     act->input = NULL;
-    place_rows(act, arena, c, rows, 1);
+    place_rows(act, arena, c, (size_t)rows, rows);
 }
 
 static int reserve_activations(vitx_context *c)
@@ -83,7 +84,7 @@ static int reserve_activations(vitx_context *c)
     const vx_arch *a = &c->arch;
     const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
     vx_arena arena = {0};
-    vx_activations_place(&c->act, &arena, c, c->max_batch);
+    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
                        c->max_batch);
@@ -93,7 +94,7 @@ static int reserve_activations(vitx_context *c)
         return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
                        c->max_batch, arena.size);
     arena = (vx_arena){.base = c->memory};
-    vx_activations_place(&c->act, &arena, c, c->max_batch);
+    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
 
     VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
@@ -118,6 +119,8 @@ static vx_dims dims_of(const vitx_context *c)
     const int tokens = vx_arch_tokens(a), rows = c->channels.capacity / tokens + 1;
     int batch = c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity;
     batch = batch > rows ? batch : rows;
+    int sequences = c->variants.sequences;
+    sequences = sequences > c->channels.capacity ? sequences : c->channels.capacity;
     return (vx_dims){.batch = batch,
                      .tokens = tokens,
                      .width = a->width,
@@ -127,7 +130,8 @@ static vx_dims dims_of(const vitx_context *c)
                      .channels = a->channels,
                      .patch_height = a->patch_height,
                      .patch_width = a->patch_width,
-                     .classes = a->classes};
+                     .classes = a->classes,
+                     .sequences = sequences};
 }
 
 /* "cpu, ref" in `text`, of the names that name_at gives. */
@@ -322,10 +326,15 @@ void vx_context_begin(vitx_context *c, int64_t ticks)
     c->progress_total = ticks;
 }
 
-int vx_context_tick(vitx_context *c)
+int vx_context_advance(vitx_context *c, int64_t ticks)
 {
-    c->progress_done++;
+    c->progress_done += ticks;
     if (c->progress && c->progress(c->progress_done, c->progress_total, c->progress_payload))
         return vx_fail(VITX_CANCELLED, "cancelled by the progress callback");
     return VITX_OK;
+}
+
+int vx_context_tick(vitx_context *c)
+{
+    return vx_context_advance(c, 1);
 }

@@ -4,8 +4,10 @@
  * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
  * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
  *
- *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [B,D] |
- *      features [B,D] | logits [B,K] | probabilities [B,K]
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
+ *      features [S,D] | logits [S,K] | probabilities [S,K]
+ *
+ * S, sequences at once, is B, and more for variants of a picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
  * in a block's first half and the hidden layer in its second.
@@ -25,10 +27,10 @@ typedef struct vx_activations {
     float *input;         /* [B,3,H,W]                */
     float *x, *y;         /* [B,T,D]                  */
     float *wide;          /* [B,T,max(4A,F)]          */
-    float *pooled;        /* [B,D]                    */
-    float *features;      /* [B,D]: pooled behind fc_norm, where there is one */
-    float *logits;        /* [B,K]                    */
-    float *probabilities; /* [B,K]                    */
+    float *pooled;        /* [S,D]                    */
+    float *features;      /* [S,D]: pooled behind fc_norm, where there is one */
+    float *logits;        /* [S,K]                    */
+    float *probabilities; /* [S,K]                    */
 } vx_activations;
 
 /* Device memory that grows and is kept. */
@@ -39,7 +41,8 @@ typedef struct vx_block {
 
 /* Pictures that a method makes of one picture, run in memory of their own (engine/variants.h). */
 typedef struct vx_variants {
-    int capacity; /* at once; 0: none reserved */
+    int capacity;  /* at once; 0: none reserved */
+    int sequences; /* at once where they are shorter */
     vx_activations act;
     vx_block memory;                                      /* of act */
     float *host_input, *host_logits, *host_probabilities; /* as the context's */
@@ -102,14 +105,17 @@ void vx_context_begin(vitx_context *c, int64_t ticks);
  * probabilities are then in host_logits and host_probabilities [n,K], checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
-/* Tells the caller how far the work is; VITX_CANCELLED if it asks to stop. */
-int vx_context_tick(vitx_context *c);
+/* Tells the caller how far the work is: so many blocks further. VITX_CANCELLED if it asks to stop. */
+int vx_context_advance(vitx_context *c, int64_t ticks);
+int vx_context_tick(vitx_context *c); /* one */
 
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
 
-/* Cuts memory for `batch` sequences; for `rows` sequences of one token each, which have no input. */
-void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch);
+/* Cuts memory for `batch` sequences, or for up to `sequences` >= batch that are no more tokens; for
+ * `rows` sequences of one token each, which have no input. */
+void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
+                          int sequences);
 void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
                                int rows);
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */

@@ -213,13 +213,22 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
         x = out;
         if (pass->plan && pass->plan->watch)
             VX_TRY(pass->plan->watch(pass->plan->watcher, l, x));
-        VX_TRY(vx_context_tick(c));
+        VX_TRY(vx_context_advance(c, pass->ticks ? pass->ticks : 1));
     }
     if (apart)
         last = class_rows(&f, x, f.width, f.act->pooled);
     if (pass->plan)
         pass->plan->last_x = x;
     classify(&f, last);
+    return vx_context_sync(c);
+}
+
+int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
+{
+    vx_run f = vx_run_of(c, pass);
+    f.batch = 1;
+    f.ops->clear(f.dev, f.act->pooled, f.width);
+    vx_features_head(&f, (vx_rows){f.act->pooled, f.width});
     return vx_context_sync(c);
 }
 

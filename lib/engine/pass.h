@@ -20,6 +20,7 @@ typedef struct vx_pass {
     int first;     /* the block to begin with: act->x holds its input */
     bool at_norm1; /* act->y holds what norm1 of that block made of it */
     bool attended; /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
+    int ticks;     /* what a block of this pass is in the progress; 0: 1 */
 } vx_pass;
 
 /* act->input -> act->x: patches, prefix, positions, norm_pre. */
@@ -29,8 +30,11 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass);
 /* Both. */
 int vx_pass_forward(vitx_context *c, const vx_pass *pass);
 
-/* norm, pool, [fc_norm], head of x, rows of `ld` a picture: -> logits, probabilities. */
-void vx_pass_head(vitx_context *c, const vx_pass *pass, const float *x);
+/*
+ * What a model that pools the mean answers where there are no patches, as sequence 0: the mean over
+ * none is taken to be 0. VITX_DEVICE.
+ */
+int vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
 
 /*
  * The gradients that pass->plan wants, from plan->dlogits [G,classes] down. The pass has run forward

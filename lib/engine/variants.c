@@ -24,7 +24,7 @@ static size_t activation_bytes(const vitx_context *c, int count)
 {
     vx_activations act;
     vx_arena arena = {0};
-    vx_activations_place(&act, &arena, c, count);
+    vx_activations_place(&act, &arena, c, count, count * VX_VARIANTS_SHORTER);
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
@@ -40,7 +40,8 @@ size_t vx_variants_bytes(vitx_context *c, int count, int kept)
 static int reserve_host(vitx_context *c, int count)
 {
     vx_variants *v = &c->variants;
-    const size_t n = (size_t)count, k = (size_t)c->arch.classes * sizeof(float);
+    const size_t n = (size_t)count, s = n * VX_VARIANTS_SHORTER,
+                 k = (size_t)c->arch.classes * sizeof(float);
     if (c->dev->cls->host_memory) {
         v->host_input = v->act.input;
         v->host_logits = v->act.logits;
@@ -53,8 +54,8 @@ static int reserve_host(vitx_context *c, int count)
     v->host_input = v->host_logits = v->host_probabilities = NULL;
     VX_TRY(vx_new(&v->host_input, &c->hooks, n, vx_context_input_count(c) * sizeof(float),
                   "the variants' input"));
-    VX_TRY(vx_new(&v->host_logits, &c->hooks, n, k, "the variants' logits"));
-    return vx_new(&v->host_probabilities, &c->hooks, n, k, "the variants' probabilities");
+    VX_TRY(vx_new(&v->host_logits, &c->hooks, s, k, "the variants' logits"));
+    return vx_new(&v->host_probabilities, &c->hooks, s, k, "the variants' probabilities");
 }
 
 static int reserve_activations(vitx_context *c, int count)
@@ -63,16 +64,18 @@ static int reserve_activations(vitx_context *c, int count)
     const size_t bytes = activation_bytes(c, count);
     if (count <= v->capacity)
         return VITX_OK;
-    v->capacity = 0;
+    v->capacity = v->sequences = 0;
     if (bytes == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "%d variants of a picture are more than can be counted", count);
     VX_TRY(vx_block_reserve(c, &v->memory, bytes, "variants of a picture"));
     vx_arena arena = {.base = v->memory.memory};
-    vx_activations_place(&v->act, &arena, c, count);
+    vx_activations_place(&v->act, &arena, c, count, count * VX_VARIANTS_SHORTER);
     VX_TRY(reserve_host(c, count));
     v->capacity = count;
+    v->sequences = count * VX_VARIANTS_SHORTER;
     const int status = vx_context_reserve_device(c);
-    v->capacity = status == VITX_OK ? count : 0;
+    if (status != VITX_OK)
+        v->capacity = v->sequences = 0;
     return status;
 }
 
@@ -92,14 +95,25 @@ float *vx_variants_input(vitx_context *c, int i)
     return c->variants.host_input + (size_t)i * vx_context_input_count(c);
 }
 
+static void embed(vitx_context *c, const vx_pass *pass)
+{
+    const vx_variants *v = &c->variants;
+    const size_t bytes = (size_t)pass->batch * vx_context_input_count(c) * sizeof(float);
+    if (v->host_input != v->act.input)
+        c->dev->cls->upload(c->dev, v->act.input, v->host_input, bytes);
+    vx_pass_embed(c, pass);
+}
+
+void vx_variants_embed(vitx_context *c, int n)
+{
+    embed(c, &(vx_pass){.act = &c->variants.act, .batch = n});
+}
+
 static int run(vitx_context *c, const vx_pass *pass, bool pixels)
 {
     vx_variants *v = &c->variants;
-    const size_t bytes = (size_t)pass->batch * vx_context_input_count(c) * sizeof(float);
-    if (pixels && v->host_input != v->act.input)
-        c->dev->cls->upload(c->dev, v->act.input, v->host_input, bytes);
     if (pixels)
-        vx_pass_embed(c, pass);
+        embed(c, pass);
     VX_TRY(vx_pass_blocks(c, pass));
     return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, pass->batch);
 }
@@ -118,6 +132,13 @@ int vx_variants_backward(vitx_context *c, int n)
 {
     return vx_pass_backward(
         c, &(vx_pass){.act = &c->variants.act, .plan = &c->variants.plan, .batch = n});
+}
+
+int vx_variants_no_patches(vitx_context *c)
+{
+    vx_variants *v = &c->variants;
+    VX_TRY(vx_pass_no_patches(c, &(vx_pass){.act = &v->act, .batch = 1}));
+    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, 1);
 }
 
 int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass)

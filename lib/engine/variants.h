@@ -16,6 +16,9 @@
 #define VX_VARIANTS_AT_ONCE 8
 /* What those that need gradients may take beyond the first. */
 #define VX_VARIANTS_BYTES ((size_t)192 << 20)
+/* How many times as many sequences fit where they are shorter; what they hold a sequence beside
+ * their tokens is a small part of it. */
+#define VX_VARIANTS_SHORTER 8
 
 /* How many to run at once: at least max_batch of the context; fewer than VX_VARIANTS_AT_ONCE where
  * gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES. */
@@ -34,7 +37,12 @@ int vx_variants_run(vitx_context *c, int n);
  * [n,classes] is to be filled, then vx_variants_backward makes dinput [n,C,H,W]. */
 int vx_variants_run_kept(vitx_context *c, int n);
 int vx_variants_backward(vitx_context *c, int n);
-/* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled. */
+/* Uploads the first n inputs and embeds them: tokens [n,T,D] are then in c->variants.act.x. */
+void vx_variants_embed(vitx_context *c, int n);
+/* What a model that pools the mean answers where there are no patches, as variant 0. */
+int vx_variants_no_patches(vitx_context *c);
+/* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled: no more
+ * tokens than were reserved for, and no more sequences than c->variants.sequences. */
 int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass);
 
 #endif

@@ -22,8 +22,7 @@ int vx_setting_grid(vx_grid *out, vx_job *job)
     return VITX_OK;
 }
 
-/* Pixels beyond the last whole patch belong to none. */
-static void pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid)
+void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid)
 {
     const double share = grid == VX_GRID_MEAN ? 1.0 / (a->patch_height * a->patch_width) : 1;
     for (int gy = 0; gy < a->grid_height; gy++)
@@ -55,7 +54,7 @@ int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, c
         *sum += values[i];
     if (grid != VX_GRID_NONE) {
         if (status == VITX_OK)
-            pool(map->values, values, job->arch, c->recipe.input_width, grid);
+            vx_pixels_pool(map->values, values, job->arch, c->recipe.input_width, grid);
         vx_release(&scratch, values);
     }
     return status;

@@ -21,6 +21,9 @@ int vx_setting_reduce(vx_reduce *out, const vx_job *job);
 /* Sets job->pixels as well: a pooled map has the size of the grid. */
 int vx_setting_grid(vx_grid *out, vx_job *job);
 
+/* A plane [H,W] pooled to patches: out [gh,gw]. Pixels beyond the last whole patch belong to none. */
+void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid);
+
 /* Channels of g [C,H,W], times x where x is not NULL, reduced into `plane` [H,W] (all three device
  * memory), and that pooled or as it is into map->values. sum: of the plane, or NULL. */
 int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, const float *g,

@@ -2,8 +2,9 @@
 """Writes test/golden/models: tiny random models with what their own library answers in float64.
 
     python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers pillow numpy
-    venv/bin/python tools/golden/make_models.py
+    venv/bin/python tools/golden/make_models.py [MODEL...]
 
+Without names all models are made anew, with names those alone (and versions.txt stays as it is).
 Every model is made and saved by its library (timm's save_for_hf, transformers' save_pretrained),
 with weights that are random but large enough for every tensor to matter. The expected values come
 from the library's own code run in double on the weights as they stand in the file, that is, after
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import shutil
+import sys
 
 import numpy as np
 import PIL
@@ -21,6 +23,7 @@ import timm
 import torch
 import transformers
 from PIL import Image
+from reference import register_softmax64
 from timm.data import create_transform, resolve_data_config
 from timm.models._hub import save_for_hf
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
@@ -64,15 +67,6 @@ def randomise(model, seed, dtype):
             p.copy_(p.to(dtype).float())
 
 
-def softmax64_attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
-    """transformers' eager attention, whose softmax always runs in float32, in the input's type."""
-    p = torch.softmax(query @ key.transpose(2, 3) * scaling, -1)
-    return (p @ value).transpose(1, 2).contiguous(), p
-
-
-transformers.AttentionInterface.register("softmax64", softmax64_attention)
-
-
 def save(folder, name, array):
     np.save(os.path.join(folder, name + ".npy"), np.ascontiguousarray(array.detach().numpy().astype(np.float32)))
 
@@ -100,6 +94,10 @@ def expected(folder, model, x, blocks, attentions, run):
         save(folder, name, array)
 
 
+def wanted(name):
+    return len(sys.argv) == 1 or name in sys.argv[1:]
+
+
 def fresh(name):
     folder = os.path.join(OUT, name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -114,6 +112,8 @@ def batch(first, n, seed):
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
+    if not wanted(name):
+        return
     folder = fresh(name)
     args = dict(dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=40 / 24, img_size=20, patch_size=4, num_classes=7), **args)
     model = timm.create_model(architecture, pretrained=False, **args)
@@ -135,6 +135,8 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=
 
 
 def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, processor={}, shard=None, **args):
+    if not wanted(name):
+        return
     folder = fresh(name)
     args = dict(dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=20,
                      patch_size=4), **args)
@@ -161,6 +163,7 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
 
 def main():
     os.makedirs(OUT, exist_ok=True)
+    register_softmax64()
     image = picture(os.path.join(OUT, "picture.png"))
     size20 = dict(size={"height": 20, "width": 20})
     labels = {"label_names": ["n%08d" % i for i in range(7)],
@@ -185,9 +188,13 @@ def main():
     make_hf("vit-hf-half", image, "vit", 11, torch.float16, hidden_act="quick_gelu", layer_norm_eps=1e-5,
             processor=dict(size={"shortest_edge": 23}, do_center_crop=True, crop_size={"height": 20, "width": 20}, resample=3))
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
+    make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
+    make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
+    if len(sys.argv) > 1:
+        return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
         for module in (torch, timm, transformers, PIL, np):
             f.write(f"{module.__name__} {module.__version__}\n")

@@ -1,4 +1,5 @@
-"""What the golden scripts and compare.py share: rollout in numpy, and the attention of a timm model.
+"""What the golden scripts and compare.py share: rollout and what gradients make of attention, in numpy;
+the attention of models of timm and transformers.
 
 Everything is float64 and written from the definitions, slowly and plainly; nothing here knows how
 vitx computes the same things.
@@ -64,3 +65,16 @@ def timm_attentions(model, run):
     if len(kept) != len(model.blocks):
         raise RuntimeError("fused attention is on: set TIMM_FUSED_ATTN=0 before importing timm")
     return result, kept
+
+
+def register_softmax64():
+    """Gives transformers an attention named "softmax64": its eager one, whose softmax always runs in
+    float32, in the type of the input."""
+    import torch
+    import transformers
+
+    def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
+        p = torch.softmax(query @ key.transpose(2, 3) * scaling, -1)
+        return (p @ value).transpose(1, 2).contiguous(), p
+
+    transformers.AttentionInterface.register("softmax64", attend)

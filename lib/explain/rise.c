@@ -1,0 +1,401 @@
+/*
+ * explain/rise.c: RISE, the mean of random masks weighed by what the model answers to the picture seen
+ * through them (Petsiuk, Das & Saenko 2018, eq. 6).
+ *
+ *     map = 1/(N p) sum_i f(x m_i + b (1 - m_i)) m_i
+ *
+ * A mask: cells x cells bits, 1 with probability p, stretched bilinearly to (cells + 1) cells of
+ * ceil(H / cells) x ceil(W / cells) pixels and cut to H x W at a random offset of less than a cell, so
+ * that the mean of every pixel is p. Checked against eclique/RISE @ d91ea00 (explanations.py), whose
+ * masked pictures have the mean colour (b = 0), too; its masks are mirrored at their edges where these
+ * are continued, which the offset mostly cuts off.
+ *
+ * remove=drop leaves tokens out, which a soft mask cannot: a patch stays where the mean of its mask is
+ * above a level that is drawn anew for each mask, uniform in 0..1. So it stays with the probability that
+ * its mask says, and the map is that of binary masks of patches, with the same mean.
+ */
+#include <string.h>
+
+#include "base/random.h"
+#include "engine/variants.h"
+#include "explain/patches.h"
+#include "explain/pixels.h"
+
+enum { MOST_CELLS = 64, PIECE = 256, STRIP = 16 };
+
+typedef struct settings {
+    vx_removal removal;
+    vx_grid grid;
+    int n, cells, seed, level;
+    double p;
+} settings;
+
+static int prepare(vx_job *job, vx_plan *need)
+{
+    settings *set = job->settings;
+    (void)need;
+    VX_TRY(vx_setting_removal(&set->removal, job));
+    VX_TRY(vx_setting_int(&set->n, job, "n", 1, VX_MOST_SAMPLES));
+    VX_TRY(vx_setting_int(&set->cells, job, "cells", 1, MOST_CELLS));
+    VX_TRY(vx_setting_int(&set->seed, job, "seed", 0, INT32_MAX));
+    VX_TRY(vx_setting_int(&set->level, job, "level", 0, 2));
+    VX_TRY(vx_setting_number(&set->p, job, "p", 0, 1));
+    VX_TRY(vx_setting_grid(&set->grid, job));
+    if (set->p == 0 || set->p == 1)
+        return vx_fail(VITX_INVALID,
+                       "rise: p=%s: between 0 and 1 is expected, or all masks are one",
+                       vx_setting(job, "p"));
+    vx_patches_prepare(job, set->n);
+    if (set->removal.drop)
+        job->pixels = false;
+    else
+        job->ticks = (int64_t)((set->n - 1) / job->variants + 1) * job->arch->depth;
+    return VITX_OK;
+}
+
+/* ------------------------------------------------------------------ masks ----------------- */
+
+/* Where each place of a stretched side lies between the cells. */
+typedef struct side {
+    int cell;          /* pixels of one */
+    vx_between *place; /* [(cells + 1) * cell] */
+} side;
+
+typedef struct mask {
+    int down, right; /* offset */
+    double level;
+    float cells[MOST_CELLS * MOST_CELLS];
+} mask;
+
+typedef struct masks {
+    const settings *set;
+    int height, width;
+    side y, x;
+    mask *at_hand; /* [job->variants] */
+} masks;
+
+static int create_side(side *out, int pixels, int cells, const vitx_hooks *hooks)
+{
+    out->cell = (pixels + cells - 1) / cells;
+    const int length = (cells + 1) * out->cell;
+    VX_TRY(vx_new(&out->place, hooks, (size_t)length, sizeof *out->place, "a mask's places"));
+    for (int i = 0; i < length; i++)
+        out->place[i] = vx_find_between(i + 0.5, length, cells);
+    return VITX_OK;
+}
+
+static int create_masks(masks *out, const vx_job *job, const vitx_hooks *hooks)
+{
+    const settings *set = job->settings;
+    const vitx_recipe *recipe = &job->context->recipe;
+    *out = (masks){.set = set, .height = recipe->input_height, .width = recipe->input_width};
+    VX_TRY(create_side(&out->y, out->height, set->cells, hooks));
+    VX_TRY(create_side(&out->x, out->width, set->cells, hooks));
+    return vx_new(&out->at_hand, hooks, (size_t)job->variants, sizeof *out->at_hand, "masks");
+}
+
+static void dispose_masks(masks *m, const vitx_hooks *hooks)
+{
+    vx_release(hooks, m->at_hand);
+    vx_release(hooks, m->x.place);
+    vx_release(hooks, m->y.place);
+}
+
+static void draw(mask *out, const masks *m, int64_t sample)
+{
+    const settings *set = m->set;
+    const uint64_t seed = (uint64_t)set->seed, stream = (uint64_t)sample;
+    out->down = (int)(vx_random_uniform(seed, stream, 0) * m->y.cell);
+    out->right = (int)(vx_random_uniform(seed, stream, 1) * m->x.cell);
+    out->level = vx_random_uniform(seed, stream, 2);
+    for (int k = 0; k < set->cells * set->cells; k++)
+        out->cells[k] = vx_random_uniform(seed, stream, 3 + (uint64_t)k) < set->p;
+}
+
+static float between(float a, float b, float part)
+{
+    return a + part * (b - a);
+}
+
+/* Row y of a mask between its columns: [cells]. */
+static void mask_line(float *line, const masks *m, const mask *one, int y)
+{
+    const vx_between at = m->y.place[y + one->down];
+    const float *first = one->cells + at.first * m->set->cells;
+    const float *second = one->cells + at.second * m->set->cells;
+    for (int k = 0; k < m->set->cells; k++)
+        line[k] = between(first[k], second[k], at.part);
+}
+
+/* n pixels of that row from x on. */
+static void mask_pixels(float *out, const masks *m, const mask *one, const float *line, int x,
+                        int n)
+{
+    const vx_between *at = m->x.place + x + one->right;
+    for (int i = 0; i < n; i++)
+        out[i] = between(line[at[i].first], line[at[i].second], at[i].part);
+}
+
+/* ------------------------------------------------------------------ soft masks on pixels -- */
+
+typedef struct soft {
+    const vx_job *job;
+    masks masks;
+    const float *picture; /* [C,H,W] on the host */
+    float *baseline;      /* [C,H,W] */
+    double *sum;          /* [H,W] */
+    double *scores;       /* [job->variants] */
+    int n, strips;        /* variants at hand; strips of a mask's rows */
+} soft;
+
+static int strip_end(const soft *s, int strip)
+{
+    const int end = (strip + 1) * STRIP;
+    return end < s->masks.height ? end : s->masks.height;
+}
+
+/* A strip of the input of one variant. */
+static void blend(void *arg, int i, int worker)
+{
+    const soft *s = arg;
+    const masks *m = &s->masks;
+    const int v = i / s->strips, strip = i % s->strips, channels = s->job->arch->channels;
+    const size_t plane = (size_t)m->height * (size_t)m->width;
+    float *out = vx_variants_input(s->job->context, v), line[MOST_CELLS], part[PIECE];
+    (void)worker;
+    for (int y = strip * STRIP; y < strip_end(s, strip); y++) {
+        mask_line(line, m, &m->at_hand[v], y);
+        for (int x = 0; x < m->width; x += PIECE) {
+            const int left = m->width - x, n = left < PIECE ? left : PIECE;
+            mask_pixels(part, m, &m->at_hand[v], line, x, n);
+            for (int c = 0; c < channels; c++) {
+                const size_t at = (size_t)c * plane + (size_t)y * (size_t)m->width + (size_t)x;
+                for (int k = 0; k < n; k++)
+                    out[at + (size_t)k] =
+                        between(s->baseline[at + (size_t)k], s->picture[at + (size_t)k], part[k]);
+            }
+        }
+    }
+}
+
+/* A strip of the sum: every mask at hand times its score. */
+static void add(void *arg, int strip, int worker)
+{
+    const soft *s = arg;
+    const masks *m = &s->masks;
+    float line[MOST_CELLS], part[PIECE];
+    (void)worker;
+    for (int y = strip * STRIP; y < strip_end(s, strip); y++)
+        for (int v = 0; v < s->n; v++) {
+            mask_line(line, m, &m->at_hand[v], y);
+            for (int x = 0; x < m->width; x += PIECE) {
+                const int left = m->width - x, n = left < PIECE ? left : PIECE;
+                double *sum = s->sum + (size_t)y * (size_t)m->width + (size_t)x;
+                mask_pixels(part, m, &m->at_hand[v], line, x, n);
+                for (int k = 0; k < n; k++)
+                    sum[k] += s->scores[v] * part[k];
+            }
+        }
+}
+
+static int run_batches(soft *s, const vitx_map *map)
+{
+    const vx_job *job = s->job;
+    const settings *set = job->settings;
+    vitx_context *c = job->context;
+    const size_t classes = (size_t)job->arch->classes;
+    for (int first = 0; first < set->n; first += job->variants) {
+        s->n = set->n - first < job->variants ? set->n - first : job->variants;
+        for (int v = 0; v < s->n; v++)
+            draw(&s->masks.at_hand[v], &s->masks, (int64_t)first + v);
+        c->env.parallel(blend, s, s->n * s->strips, c->env.owner);
+        VX_TRY(vx_variants_run(c, s->n));
+        for (int v = 0; v < s->n; v++)
+            s->scores[v] =
+                vx_target_value(vx_map_target(map), c->variants.host_logits + (size_t)v * classes,
+                                c->variants.host_probabilities + (size_t)v * classes);
+        c->env.parallel(add, s, s->strips, c->env.owner);
+    }
+    return VITX_OK;
+}
+
+/* The sum over the masks is done: the map. */
+static int finish(const soft *s, vitx_map *map, const vitx_hooks *scratch)
+{
+    const settings *set = s->job->settings;
+    const size_t pixels = (size_t)s->masks.height * (size_t)s->masks.width;
+    float *plane = map->values;
+    if (set->grid != VX_GRID_NONE)
+        VX_TRY(vx_new(&plane, scratch, pixels, sizeof *plane, "a map of pixels"));
+    for (size_t k = 0; k < pixels; k++)
+        plane[k] = (float)(s->sum[k] / (set->n * set->p));
+    if (set->grid != VX_GRID_NONE) {
+        vx_pixels_pool(map->values, plane, s->job->arch, s->masks.width, set->grid);
+        vx_release(scratch, plane);
+    }
+    map->info.forwards = set->n;
+    return VITX_OK;
+}
+
+static int run_soft(const vx_job *job, int i, vitx_map *map)
+{
+    const settings *set = job->settings;
+    vitx_context *c = job->context;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t input = vx_context_input_count(c), pixels = input / (size_t)job->arch->channels;
+    soft s = {.job = job, .picture = c->host_input + (size_t)i * input};
+    int status = create_masks(&s.masks, job, &scratch);
+    s.strips = (s.masks.height + STRIP - 1) / STRIP;
+    if (status == VITX_OK)
+        status = vx_new(&s.baseline, &scratch, input, sizeof *s.baseline, "a baseline");
+    if (status == VITX_OK)
+        status = vx_new(&s.sum, &scratch, pixels, sizeof *s.sum, "a sum of masks");
+    if (status == VITX_OK)
+        status = vx_new(&s.scores, &scratch, (size_t)job->variants, sizeof *s.scores, "scores");
+    if (status == VITX_OK)
+        status = vx_baseline_fill(s.baseline, &set->removal.fill, job, i, map);
+    if (status == VITX_OK)
+        status = run_batches(&s, map);
+    if (status == VITX_OK)
+        status = finish(&s, map, &scratch);
+    vx_release(&scratch, s.scores);
+    vx_release(&scratch, s.sum);
+    vx_release(&scratch, s.baseline);
+    dispose_masks(&s.masks, &scratch);
+    return status;
+}
+
+/* ------------------------------------------------------------------ patches dropped ------- */
+
+typedef struct dropped {
+    const vx_arch *arch;
+    masks masks;
+    double *rows; /* [gh, cells] the rows of patches between the cells: means over their pixels */
+    double *sum;  /* [P] */
+} dropped;
+
+/* weights [cells]: how the mean over pixels first..first+n-1 of a side is made of the cells. */
+static void mean_weights(double *weights, const side *s, int first, int n, int cells)
+{
+    memset(weights, 0, (size_t)cells * sizeof *weights);
+    for (int i = first; i < first + n; i++) {
+        const vx_between at = s->place[i];
+        weights[at.first] += (1 - (double)at.part) / n;
+        weights[at.second] += (double)at.part / n;
+    }
+}
+
+static int larger(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+#include <stdlib.h>
+
+static void choose(void *payload, int64_t v, unsigned char *kept)
+{
+    dropped *d = payload;
+    const vx_arch *a = d->arch;
+    const masks *m = &d->masks;
+    const int cells = m->set->cells;
+    double weights[MOST_CELLS];
+    mask *one = m->at_hand;
+    draw(one, m, v);
+    for (int gy = 0; gy < a->grid_height; gy++) {
+        double *row = d->rows + (size_t)gy * (size_t)cells;
+        mean_weights(weights, &m->y, gy * a->patch_height + one->down, a->patch_height, cells);
+        for (int k = 0; k < cells; k++) {
+            row[k] = 0;
+            for (int j = 0; j < cells; j++)
+                row[k] += weights[j] * one->cells[j * cells + k];
+        }
+    }
+    double means[4096], sorted[4096];
+    for (int gx = 0; gx < a->grid_width; gx++) {
+        mean_weights(weights, &m->x, gx * a->patch_width + one->right, a->patch_width, cells);
+        for (int gy = 0; gy < a->grid_height; gy++) {
+            double mean = 0;
+            for (int k = 0; k < cells; k++)
+                mean += weights[k] * d->rows[gy * cells + k];
+            kept[gy * a->grid_width + gx] = mean > one->level;
+            if (m->set->level == 1)
+                kept[gy * a->grid_width + gx] = mean >= 0.5;
+            means[gy * a->grid_width + gx] = mean;
+        }
+    }
+    if (m->set->level == 2) {
+        const int P = a->grid_width * a->grid_height;
+        memcpy(sorted, means, sizeof(double) * (size_t)P);
+        qsort(sorted, (size_t)P, sizeof(double), larger);
+        const double t = sorted[(int)(P * m->set->p)];
+        for (int p = 0; p < P; p++)
+            kept[p] = means[p] > t;
+    }
+}
+
+static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+{
+    dropped *d = payload;
+    (void)v;
+    for (int p = 0; p < d->arch->grid_height * d->arch->grid_width; p++)
+        d->sum[p] += score * kept[p];
+}
+
+static int run_dropped(const vx_job *job, int i, vitx_map *map)
+{
+    const settings *set = job->settings;
+    const vx_arch *a = job->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    dropped d = {.arch = a};
+    int status = create_masks(&d.masks, job, &scratch);
+    if (status == VITX_OK)
+        status = vx_new(&d.rows, &scratch, (size_t)a->grid_height * (size_t)set->cells,
+                        sizeof *d.rows, "rows of a mask");
+    if (status == VITX_OK)
+        status = vx_new(&d.sum, &scratch, map->count, sizeof *d.sum, "a sum of masks");
+    if (status == VITX_OK)
+        status = vx_patches_run(job, i, map, &set->removal, set->n, choose, take, &d);
+    const double pixels = set->grid == VX_GRID_SUM ? a->patch_height * a->patch_width : 1;
+    for (size_t k = 0; status == VITX_OK && k < map->count; k++)
+        map->values[k] = (float)(pixels * d.sum[k] / (set->n * set->p));
+    vx_release(&scratch, d.sum);
+    vx_release(&scratch, d.rows);
+    dispose_masks(&d.masks, &scratch);
+    return status;
+}
+
+/* ------------------------------------------------------------------ the method ------------ */
+
+static int run(const vx_job *job, int i, vitx_map *map)
+{
+    const settings *set = job->settings;
+    return set->removal.drop ? run_dropped(job, i, map) : run_soft(job, i, map);
+}
+
+static const vitx_method_option options[] = {
+    {"n", "4000", "1 to 10000000", "masks"},
+    {"level", "0", "", "temp"},
+    {"cells", "8", "1 to 64", "cells of a mask along each side"},
+    {"p", "0.5", "above 0 to below 1", "probability of a cell to be seen"},
+    VX_OPTION_SEED,
+    VX_OPTION_REMOVE,
+    VX_OPTION_BLUR,
+    VX_OPTION_GRID,
+};
+
+const vx_method vx_method_rise = {
+    .name = "rise",
+    .summary = "the mean of random masks, weighed by the answer to the picture seen through them",
+    .cost = "n forwards: 4000",
+    .reference = "Petsiuk, Das & Saenko 2018, RISE",
+    .uses_target = true,
+    .on_pixels = true,
+    .no_layers = true,
+    .no_heads = true,
+    .score = VITX_SCORE_PROBABILITY,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run = run,
+};
