@@ -63,7 +63,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
-    const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3};
+    const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3, 0};
     ck_assert_int_eq(cls->reserve(b->c.dev, &dims, text, sizeof text), 0);
     vx_scratch_init(&b->c.scratch, &b->c.hooks);
     ck_ok(vx_plan_create(&b->c.need, &b->c.arch, &b->c.hooks));
