@@ -380,7 +380,7 @@ START_TEST(test_backward__stops_where_the_need_stops)
             ck_assert_int_eq(plan->lowest, where == OUTPUT ? l + 1 : l);
             const float *one = gradient_at(c, plan, (place)where, l, &count);
             const float *whole = gradient_at(c, &all, (place)where, l, &count);
-            ck_assert_double_lt(max_error_ff(one, whole, BATCH * TARGETS * count), 1e-6);
+            ck_assert_double_lt(max_error_ff(one, whole, BATCH * TARGETS * count), TOL_KERNEL);
         }
     c->dev->cls->mem_free(trace.memory, &c->env);
     vx_plan_dispose(&all, &c->hooks);
