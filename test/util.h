@@ -23,6 +23,9 @@
 #define TOL_LOGITS 1e-4
 /* Attention rows and rollout against a float64 run: largest difference over the map's maximum. */
 #define TOL_MAP 1e-4
+/* Maps that are differences of nearly equal answers, or quotients: PyTorch's own float32 is off by 2e-5
+ * to 2e-4 there, case by case in test/golden/methods/cases.txt. */
+#define TOL_MAP_WIDE 1e-3
 
 /* "test/golden/<name>", or "../shared/data/<name>", in a static buffer that the next call reuses.
  * Tests run in the repository's root. */

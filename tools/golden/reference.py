@@ -67,6 +67,49 @@ def timm_attentions(model, run):
     return result, kept
 
 
+def gradient_matrix(attention, gradient, kind):
+    """Attention and its gradient [H,T,T] -> [T,T]: "relu-mean" max(A G, 0) averaged over the heads
+    (Chefer et al. 2021, rule 5), "mean-relu" the mean cut off at 0 (vit-explain's gradient rollout)."""
+    product = attention * gradient
+    if kind == "relu-mean":
+        return np.maximum(product, 0).mean(axis=0)
+    return np.maximum(product.mean(axis=0), 0)
+
+
+def gradient_rollout_matrix(attentions, gradients, ratio=0.0, start=0, compat=False):
+    """R [T,T] of jacobgil/vit-explain vit_grad_rollout.py@15a81d3, its slips mended unless `compat`:
+    there block l meets the gradient of block L-1-l (its issue 6) and column j is divided by the sum
+    of row j (issue 16). The smallest entries are discarded without an exemption, as there."""
+    tokens = attentions.shape[-1]
+    if compat:
+        gradients = gradients[::-1]
+    result = np.eye(tokens, dtype=attentions.dtype)
+    for attention, gradient in list(zip(attentions, gradients))[start:]:
+        f = gradient_matrix(attention, gradient, "mean-relu").flatten()
+        f[np.argsort(f, kind="stable")[: int(f.size * ratio)]] = 0
+        b = f.reshape(tokens, tokens) + np.eye(tokens, dtype=f.dtype)
+        sums = b.sum(axis=1)
+        b = b / (sums[None, :] if compat else sums[:, None])
+        result = b @ result
+    return result
+
+
+def generic_matrix(attentions, gradients, start=0):
+    """R [T,T] of Chefer et al. 2021 (ICCV): R = I, then R += mean_h max(G A, 0) R, block by block."""
+    result = np.eye(attentions.shape[-1], dtype=attentions.dtype)
+    for attention, gradient in list(zip(attentions, gradients))[start:]:
+        result = result + gradient_matrix(attention, gradient, "relu-mean") @ result
+    return result
+
+
+def attention_gradcam(attention, gradient, query, prefix):
+    """Attention of one block and its gradient [H,T,T] -> [P]: the row of the query, each head weighted
+    by the mean of its gradient row over the patches, averaged over the heads; not cut off at 0."""
+    rows = [query_row(a, query, prefix) for a in attention]
+    weights = [query_row(g, query, prefix).mean() for g in gradient]
+    return np.mean([w * row for w, row in zip(weights, rows)], axis=0)
+
+
 def register_softmax64():
     """Gives transformers an attention named "softmax64": its eager one, whose softmax always runs in
     float32, in the type of the input."""
