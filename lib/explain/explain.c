@@ -76,22 +76,7 @@ static int find_method(const vx_method **out, const char *name)
 
 static int check_settings(const vx_job *job)
 {
-    if (job->opts.set_count < 0 || (job->opts.set_count > 0 && !job->opts.set))
-        return vx_fail(VITX_INVALID, "set_count = %d does not fit set", job->opts.set_count);
-    for (int i = 0; i < job->opts.set_count; i++) {
-        const char *text = job->opts.set[i];
-        const char *equals = text ? strchr(text, '=') : NULL;
-        if (!equals)
-            return vx_fail(VITX_INVALID, "option \"%s\" is not key=value", text ? text : "");
-        const size_t length = (size_t)(equals - text);
-        bool known = false;
-        for (int k = 0; k < job->method->option_count; k++)
-            known = known || (strlen(job->method->options[k].key) == length &&
-                              memcmp(job->method->options[k].key, text, length) == 0);
-        if (!known)
-            return vx_fail(VITX_INVALID, "method %s has no option \"%.*s\"", job->method->name,
-                           (int)(length > 64 ? 64 : length), text);
-    }
+    VX_TRY(vx_settings_check(job, "method"));
     if (job->opts.baseline && strcmp(vx_setting(job, "baseline"), "picture") != 0)
         return vx_fail(VITX_INVALID,
                        "method %s: a baseline picture is given without baseline=picture",
