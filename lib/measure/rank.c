@@ -75,7 +75,7 @@ double vx_correlation(const double *a, const double *b, size_t count)
         aa += da * da;
         bb += db * db;
     }
-    return aa > 0 && bb > 0 ? fmax(-1, fmin(1, ab / (sqrt(aa) * sqrt(bb)))) : 0;
+    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
 double vx_gini(const float *values, size_t count, uint32_t *order, uint32_t *space)
