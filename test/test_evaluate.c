@@ -140,7 +140,7 @@ static double value_of(const bed *b, const vitx_map *map, const char *metric, co
 /* ------------------------------------------------------------------ goldens ---------------- */
 
 /* Probabilities, correlations and shares in f32 against float64. */
-#define TOL_METRIC 2e-5
+#define TOL_METRIC 1e-5
 
 static vitx_map *golden_map(const bed *b, const char *model, const char *name)
 {
