@@ -68,6 +68,14 @@ VITX_API int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context,
                                 const vitx_image *image, const vitx_map *map,
                                 const vitx_evaluate_opts *opts, int m);
 
+/**
+ * Finds what is wrong with options before there is a map or a picture. Nothing runs; opts.mask is not
+ * looked at.
+ *
+ * @return as vitx_evaluate(), for what can be known
+ */
+VITX_API int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m);
+
 VITX_API void vitx_evaluation_free(vitx_evaluation *evaluation);
 
 /** Pointers live as long as the evaluation. What the values and curves are vitx_metric_info names. */

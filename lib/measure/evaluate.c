@@ -161,6 +161,7 @@ static int check_map(const vx_subject *s)
     return VITX_OK;
 }
 
+/* map and image are NULL where only options are checked. */
 static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, const vitx_map *map)
 {
     *s = (vx_subject){.context = c,
@@ -170,6 +171,8 @@ static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, con
                       .input_width = c->recipe.input_width,
                       .seen_height = c->arch.grid_height * c->arch.patch_height,
                       .seen_width = c->arch.grid_width * c->arch.patch_width};
+    if (!map)
+        return VITX_OK;
     s->plane = vx_map_plane(map, 0, &s->height, &s->width);
     return check_map(s);
 }
@@ -197,7 +200,7 @@ static int find_metric(const vx_metric **out, const char *name)
 /* The way in which the map was made, for the class and score that it turned out to explain. */
 static int read_explain(vx_trial *t)
 {
-    const vitx_map_info *info = &t->subject->map->info;
+    const vitx_map *map = t->subject->map;
     vitx_explain_opts *e = &t->explain;
     if (!t->opts.explain)
         return vx_fail(VITX_INVALID,
@@ -205,12 +208,14 @@ static int read_explain(vx_trial *t)
                        t->metric->name);
     *e = (vitx_explain_opts)VITX_EXPLAIN_OPTS_INIT;
     VX_TRY(VX_STRUCT_READ(e, t->opts.explain, vitx_explain_opts, set_count));
-    if (!e->method || strcmp(e->method, info->method) != 0)
+    if (!map)
+        return VITX_OK;
+    if (!e->method || strcmp(e->method, map->info.method) != 0)
         return vx_fail(VITX_INVALID, "metric %s: the map is of %s, the options are of %s",
-                       t->metric->name, info->method, e->method ? e->method : "no method");
-    e->target = info->target;
-    e->score = info->score;
-    e->versus = info->versus;
+                       t->metric->name, map->info.method, e->method ? e->method : "no method");
+    e->target = map->info.target;
+    e->score = map->info.score;
+    e->versus = map->info.versus;
     return VITX_OK;
 }
 
@@ -244,7 +249,7 @@ static int prepare_trial(vx_trial *t, const vx_subject *s, const vitx_evaluate_o
     VX_TRY(vx_settings_check(&t->job, "metric"));
     if (m->needs_explain)
         VX_TRY(read_explain(t));
-    if (m->needs_mask)
+    if (m->needs_mask && s->image)
         VX_TRY(check_mask(t));
     if (m->settings_size)
         VX_TRY(vx_new(&t->settings, &scratch, 1, m->settings_size, "a metric's settings"));
@@ -277,16 +282,30 @@ static int run_picture(vx_subject *s)
     return VITX_OK;
 }
 
+static int prepare_all(vx_trial *trials, const vx_subject *s, const vitx_evaluate_opts *opts, int m)
+{
+    /* The caller's array may be of structs of an older, shorter version: his size is the step. */
+    const char *given = (const char *)opts;
+    for (int j = 0; j < m; j++, given += opts->struct_size)
+        VX_TRY(prepare_trial(&trials[j], s, (const vitx_evaluate_opts *)(const void *)given));
+    return VITX_OK;
+}
+
+static void free_trials(vx_trial *trials, int m, const vitx_hooks *hooks)
+{
+    for (int j = 0; trials && j < m; j++)
+        vx_release(hooks, trials[j].settings);
+    vx_release(hooks, trials);
+}
+
 static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
                    const vitx_evaluate_opts *opts, int m)
 {
     vitx_context *c = s->context;
-    /* The caller's array may be of structs of an older, shorter version: his size is the step. */
-    const char *given = (const char *)opts;
     int64_t ticks = c->arch.depth;
     int variants = 0;
-    for (int j = 0; j < m; j++, given += opts->struct_size) {
-        VX_TRY(prepare_trial(&trials[j], s, (const vitx_evaluate_opts *)(const void *)given));
+    VX_TRY(prepare_all(trials, s, opts, m));
+    for (int j = 0; j < m; j++) {
         ticks += trials[j].ticks + trials[j].job.ticks;
         variants = trials[j].job.variants > variants ? trials[j].job.variants : variants;
     }
@@ -317,10 +336,23 @@ int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_
         vx_new(&s.input, &scratch, vx_context_input_count(context), sizeof *s.input, "the input");
     if (status == VITX_OK)
         status = run_all(out, &s, trials, opts, m);
-    for (int j = 0; j < m; j++)
-        vx_release(&scratch, trials[j].settings);
     vx_release(&scratch, s.input);
-    vx_release(&scratch, trials);
+    free_trials(trials, m, &scratch);
+    return status;
+}
+
+int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m)
+{
+    if (!context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_check: an argument is NULL or m is %d", m);
+    const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
+    vx_subject s;
+    vx_trial *trials;
+    VX_TRY(describe(&s, context, NULL, NULL));
+    VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
+    context->recorded = 0; /* explaining again plans what is recorded */
+    const int status = prepare_all(trials, &s, opts, m);
+    free_trials(trials, m, &scratch);
     return status;
 }
 
