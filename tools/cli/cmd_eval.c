@@ -348,6 +348,44 @@ static int check_curves(const struct plan *plan)
     return DONE;
 }
 
+/* "curves/{metric}.png" for a metric; to be freed. */
+static char *curves_name(const char *out, const char *metric)
+{
+    const char *field = strstr(out, "{metric}");
+    const size_t size = strlen(out) + strlen(metric) + 1;
+    char *name = malloc(size);
+    if (name && field)
+        snprintf(name, size, "%.*s%s%s", (int)(field - out), out, metric,
+                 field + strlen("{metric}"));
+    else if (name)
+        snprintf(name, size, "%s", out);
+    return name;
+}
+
+/* No file of curves may be a picture, or the mask. */
+static int check_replaced(const struct plan *plan, char **files, int count)
+{
+    const struct settings *o = plan->settings;
+    struct pictures pictures;
+    int status = DONE;
+    if (!o->curves)
+        return DONE;
+    if (!pictures_know(&pictures, files, count, o->mask))
+        return SOME_FAILED;
+    for (int i = 0; i < plan->metrics && status == DONE; i++) {
+        char *name = curves_name(o->curves, plan->table.metrics[i].name);
+        if (!name) {
+            complain(NULL, "no memory");
+            status = SOME_FAILED;
+        } else if (pictures_have(&pictures, name)) {
+            status = wrong_usage("%s: curves would replace the picture", name);
+        }
+        free(name);
+    }
+    pictures_free(&pictures);
+    return status;
+}
+
 static int check_boxes(struct plan *plan)
 {
     const struct list *boxes = &plan->settings->boxes;
@@ -365,10 +403,10 @@ static int check_boxes(struct plan *plan)
 }
 
 /* What needs no model. */
-static int check_settings(struct plan *plan, int files)
+static int check_settings(struct plan *plan, char **files, int count)
 {
     const struct settings *o = plan->settings;
-    if (files == 0)
+    if (count == 0)
         return wrong_usage("needs at least one picture");
     if (!o->common.model)
         return wrong_usage("needs -m MODEL");
@@ -386,7 +424,9 @@ static int check_settings(struct plan *plan, int files)
         status = create_table(plan);
     if (status == DONE)
         status = sort_sets(plan);
-    return status == DONE ? check_curves(plan) : status;
+    if (status == DONE)
+        status = check_curves(plan);
+    return status == DONE ? check_replaced(plan, files, count) : status;
 }
 
 /* One of opts for each method. */
@@ -621,20 +661,6 @@ static void work_free(struct work *w)
     free(w->results);
 }
 
-/* "curves/{metric}.png" for a metric; to be freed. */
-static char *curves_name(const char *out, const char *metric)
-{
-    const char *field = strstr(out, "{metric}");
-    const size_t size = strlen(out) + strlen(metric) + 1;
-    char *name = malloc(size);
-    if (name && field)
-        snprintf(name, size, "%.*s%s%s", (int)(field - out), out, metric,
-                 field + strlen("{metric}"));
-    else if (name)
-        snprintf(name, size, "%s", out);
-    return name;
-}
-
 static int write_curves(const struct plan *plan)
 {
     const char *out = plan->settings->curves;
@@ -683,7 +709,7 @@ static int run(const void *settings, char **files, int count)
     const struct settings *o = settings;
     if (o->list)
         return list_metrics();
-    int status = check_settings(&plan, count);
+    int status = check_settings(&plan, files, count);
     if (status == DONE)
         status = session_open(&plan.session, &o->common);
     if (status == DONE)

@@ -84,7 +84,11 @@ bool table_add(struct table *t, int row, int metric, const vitx_evaluation_info 
 static void put_number(char *text, size_t size, double v)
 {
     const double most = fabs(v);
-    snprintf(text, size, most == 0 || (most >= 0.0095 && most < 1000) ? "%.3f" : "%.1e", v);
+    snprintf(text, size,
+             most >= 1000 || (most > 0 && most < 0.00095) ? "%.1e"
+             : most > 0 && most < 0.0095                  ? "%.4f"
+                                                          : "%.3f",
+             v);
 }
 
 /* "0.512 +- 0.021": mean and standard error; "-" where nothing was measured. */
