@@ -123,6 +123,41 @@ VITX_API int vitx_stats_render(const vitx_stats *stats, const char *path,
 VITX_API int vitx_stats_render_write(const vitx_stats *stats, vitx_writer *write, void *payload,
                                      const vitx_stats_render_opts *opts);
 
+/* ------------------------------------------------------------------ curves --------------- */
+
+/** One line of a plot, as of vitx_evaluation_info. */
+typedef struct vitx_curve {
+    const char *name;    /**< in the legend                                                     */
+    const double *x, *y; /**< [count], finite; x grows                                          */
+    int count;           /**< at least 1                                                        */
+} vitx_curve;
+
+typedef struct vitx_plot_opts {
+    size_t struct_size;
+    const char *format;      /**< "png", "npy"; NULL: from the ending of the path               */
+    const char *title;       /**< NULL: ""                                                      */
+    const char *x_label;     /**< NULL: ""                                                      */
+    const vitx_hooks *hooks; /**< NULL: malloc                                                  */
+} vitx_plot_opts;
+
+#define VITX_PLOT_OPTS_INIT { sizeof(vitx_plot_opts), NULL, NULL, NULL, NULL }
+VITX_API void vitx_plot_opts_init(vitx_plot_opts *out, size_t struct_size);
+
+/**
+ * Writes `n` curves to a file, which is replaced as by vitx_render().
+ *
+ * png: the curves in one plot with a legend. npy: little-endian float32 [n + 1, count], C order: x in
+ * row 0, then y of curve after curve, which must share their x.
+ *
+ * @return VITX_OK, VITX_INVALID (unknown ending; values that are not finite; of npy curves that do
+ *         not share their x), VITX_UNSUPPORTED (a png too large), VITX_IO, VITX_NOMEM
+ */
+VITX_API int vitx_plot(const vitx_curve *curves, int n, const char *path,
+                       const vitx_plot_opts *opts);
+/** The same to a callback; opts->format is required. */
+VITX_API int vitx_plot_write(const vitx_curve *curves, int n, vitx_writer *write, void *payload,
+                             const vitx_plot_opts *opts);
+
 #ifdef __cplusplus
 }
 #endif

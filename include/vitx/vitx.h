@@ -33,6 +33,7 @@
 #include <vitx/image.h>
 #include <vitx/context.h>
 #include <vitx/explain.h>
+#include <vitx/evaluate.h>
 #include <vitx/measure.h>
 #include <vitx/render.h>
 

@@ -41,31 +41,70 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
 {
     const vitx_recipe *recipe = &c->recipe;
-    const size_t size =
-        (size_t)c->arch.channels * (size_t)recipe->input_height * (size_t)recipe->input_width;
+    const size_t size = vx_context_input_count(c);
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     for (int i = 0; i < n; i++) {
         vx_placement *p = &c->placements[i];
         VX_TRY(vx_place(p, recipe, images[i]->width, images[i]->height));
         VX_TRY(vx_preprocess(c->host_input + (size_t)i * size, images[i], recipe, p, &scratch));
     }
-    if (c->host_input != c->act.input)
-        c->dev->cls->upload(c->dev, c->act.input, c->host_input, (size_t)n * size * sizeof(float));
     return VITX_OK;
+}
+
+typedef struct writing {
+    const vx_inputs *inputs;
+    float *to;
+    size_t floats;
+    int first;
+} writing;
+
+static void write_one(void *arg, int i, int worker)
+{
+    const writing *w = arg;
+    w->inputs->fill(w->inputs->payload, w->first + i, w->to + (size_t)i * w->floats, worker);
+}
+
+void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n)
+{
+    vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
+}
+
+/* The n inputs that lie in host_input. */
+static int run_loaded(vitx_context *c, int n, vx_plan *plan)
+{
+    const size_t bytes = (size_t)n * vx_context_input_count(c) * sizeof(float);
+    if (c->host_input != c->act.input)
+        c->dev->cls->upload(c->dev, c->act.input, c->host_input, bytes);
+    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
+    return vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n);
+}
+
+static int begin_run(vitx_context *c, vx_plan *plan, int n)
+{
+    c->recorded = 0;
+    c->differentiated = false;
+    const int room = plan && plan->watch ? n : c->max_batch;
+    return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
 }
 
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
 {
-    c->recorded = 0;
-    c->differentiated = false;
     for (int i = 0; i < n; i++)
         if (!images[i])
             return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
-    if (plan)
-        VX_TRY(vx_context_place(c, plan, &c->trace, plan->watch ? n : c->max_batch));
+    VX_TRY(begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
-    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
-    return vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n);
+    return run_loaded(c, n, plan);
+}
+
+int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
+                          int first, int n, vx_plan *plan)
+{
+    VX_TRY(begin_run(c, plan, n));
+    for (int i = 0; i < n; i++)
+        VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+    vx_inputs_write(c, inputs, c->host_input, first, n);
+    return run_loaded(c, n, plan);
 }
 
 int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,

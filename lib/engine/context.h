@@ -105,6 +105,18 @@ void vx_context_begin(vitx_context *c, int64_t ticks);
  * probabilities are then in host_logits and host_probabilities [n,K], checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
+/* Inputs that are made, not read from pictures: fill writes number v, normalised, [C,H,W]. It is called
+ * by several workers at once, `worker` being which, and in no order. */
+typedef struct vx_inputs {
+    void (*fill)(const void *payload, int v, float *input, int worker);
+    const void *payload;
+} vx_inputs;
+/* Writes inputs first..first+n-1 to `to`, one behind the other. */
+void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
+/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place. */
+int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
+                          int first, int n, vx_plan *plan);
+
 /* Tells the caller how far the work is: so many blocks further. VITX_CANCELLED if it asks to stop. */
 int vx_context_advance(vitx_context *c, int64_t ticks);
 int vx_context_tick(vitx_context *c); /* one */

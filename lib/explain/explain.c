@@ -6,6 +6,7 @@
 #include "base/structs.h"
 #include "engine/channels.h"
 #include "engine/variants.h"
+#include "explain/explain.h"
 #include "explain/method.h"
 
 #define VX_METHOD(name) extern const vx_method vx_method_##name;
@@ -75,22 +76,7 @@ static int find_method(const vx_method **out, const char *name)
 
 static int check_settings(const vx_job *job)
 {
-    if (job->opts.set_count < 0 || (job->opts.set_count > 0 && !job->opts.set))
-        return vx_fail(VITX_INVALID, "set_count = %d does not fit set", job->opts.set_count);
-    for (int i = 0; i < job->opts.set_count; i++) {
-        const char *text = job->opts.set[i];
-        const char *equals = text ? strchr(text, '=') : NULL;
-        if (!equals)
-            return vx_fail(VITX_INVALID, "option \"%s\" is not key=value", text ? text : "");
-        const size_t length = (size_t)(equals - text);
-        bool known = false;
-        for (int k = 0; k < job->method->option_count; k++)
-            known = known || (strlen(job->method->options[k].key) == length &&
-                              memcmp(job->method->options[k].key, text, length) == 0);
-        if (!known)
-            return vx_fail(VITX_INVALID, "method %s has no option \"%.*s\"", job->method->name,
-                           (int)(length > 64 ? 64 : length), text);
-    }
+    VX_TRY(vx_settings_check(job, "method"));
     if (job->opts.baseline && strcmp(vx_setting(job, "baseline"), "picture") != 0)
         return vx_fail(VITX_INVALID,
                        "method %s: a baseline picture is given without baseline=picture",
@@ -269,6 +255,7 @@ static int check_values(const vitx_map *map)
 typedef struct call {
     vitx_context *c;
     const vitx_image *const *images;
+    const vx_inputs *inputs; /* n inputs in place of pictures, all of images[0]; NULL: none */
     int n, m;
     vx_job *jobs;
     vitx_map **pending; /* maps without values */
@@ -344,15 +331,22 @@ static int run_jobs(vitx_map **out, const call *k, int n)
     return VITX_OK;
 }
 
+static int run_forward(const call *k, int first, int n)
+{
+    if (k->inputs)
+        return vx_context_run_inputs(k->c, k->images[0], k->inputs, first, n, &k->c->need);
+    return vx_context_run(k->c, k->images + first, n, &k->c->need);
+}
+
 /* Pictures first..first+n-1. */
 static int explain_batch(vitx_map **out, const call *k, int first, int n)
 {
-    vitx_context *c = k->c;
-    VX_TRY(vx_context_run(c, k->images + first, n, &c->need));
+    VX_TRY(run_forward(k, first, n));
     int status = VITX_OK;
     for (int i = 0; i < n && status == VITX_OK; i++)
         for (int j = 0; j < k->m && status == VITX_OK; j++)
-            status = create_map(pending_of(k, i, j), &k->jobs[j], k->images[first + i], i);
+            status = create_map(pending_of(k, i, j), &k->jobs[j],
+                                k->images[k->inputs ? 0 : first + i], i);
     if (status == VITX_OK)
         status = run_backward(k, n);
     if (status == VITX_OK)
@@ -445,7 +439,8 @@ static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
     vitx_context *c = k->c;
     VX_TRY(prepare_all(c, opts, k->jobs, k->m));
     VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
-    vx_context_begin(c, count_ticks(k));
+    if (!k->inputs)
+        vx_context_begin(c, count_ticks(k));
     for (int at = 0; at < k->n; at += c->max_batch) {
         const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
         VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at, count));
@@ -458,6 +453,20 @@ static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
     for (int j = 0; j < m; j++)
         vx_release(hooks, jobs[j].settings);
     vx_release(hooks, jobs);
+}
+
+/* Fills in the rest of k, and out, which holds n * m times NULL. */
+static int explain_call(vitx_map **out, call *k, const vitx_explain_opts *opts)
+{
+    const size_t batch = (size_t)(k->n < k->c->max_batch ? k->n : k->c->max_batch);
+    const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
+    VX_TRY(vx_new(&k->jobs, &scratch, (size_t)k->m, sizeof *k->jobs, "jobs"));
+    int status = vx_new(&k->pending, &scratch, batch * (size_t)k->m, sizeof(vitx_map *), "maps");
+    if (status == VITX_OK)
+        status = explain_all(out, k, opts);
+    vx_release(&scratch, k->pending);
+    free_jobs(k->jobs, k->m, &scratch);
+    return status;
 }
 
 int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
@@ -494,16 +503,8 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
         out[i] = NULL;
     if (!out || !context || !images || !opts)
         return vx_fail(VITX_INVALID, "vitx_explain_many: an argument is NULL");
-    const size_t batch = (size_t)(n < context->max_batch ? n : context->max_batch);
-    const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
     call k = {.c = context, .images = images, .n = n, .m = m};
-    VX_TRY(vx_new(&k.jobs, &scratch, (size_t)m, sizeof *k.jobs, "jobs"));
-    int status = vx_new(&k.pending, &scratch, batch * (size_t)m, sizeof(vitx_map *), "maps");
-    if (status == VITX_OK)
-        status = explain_all(out, &k, opts);
-    vx_release(&scratch, k.pending);
-    free_jobs(k.jobs, m, &scratch);
-    return status;
+    return explain_call(out, &k, opts);
 }
 
 int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
@@ -512,4 +513,25 @@ int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
     if (out)
         *out = NULL;
     return vitx_explain_many(out, context, &image, 1, opts, 1);
+}
+
+int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,
+                      const vx_inputs *inputs, int n, const vitx_explain_opts *opts)
+{
+    call k = {.c = c, .images = &image, .inputs = inputs, .n = n, .m = 1};
+    for (int i = 0; i < n; i++)
+        out[i] = NULL;
+    return explain_call(out, &k, opts);
+}
+
+int vx_explain_ticks(int64_t *out, vitx_context *c, const vitx_explain_opts *opts, int n)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    call k = {.c = c, .n = n, .m = 1};
+    VX_TRY(vx_new(&k.jobs, &scratch, 1, sizeof *k.jobs, "jobs"));
+    const int status = prepare_all(c, opts, k.jobs, 1);
+    if (status == VITX_OK)
+        *out = count_ticks(&k);
+    free_jobs(k.jobs, 1, &scratch);
+    return status;
 }

@@ -101,8 +101,7 @@ vx_between vx_find_between(double u, int size, int count)
     return (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
 }
 
-/* The plane [.., width] at a row and a column. */
-static float sample(const float *src, int width, vx_between y, vx_between x)
+float vx_plane_at(const float *src, int width, vx_between y, vx_between x)
 {
     const float *upper = src + (size_t)y.first * (size_t)width;
     const float *lower = src + (size_t)y.second * (size_t)width;
@@ -117,7 +116,7 @@ void vx_plane_resize(float *dst, int height, int width, const float *src, int sr
     for (int y = 0; y < height; y++) {
         const vx_between row = vx_find_between(y + 0.5, height, src_height);
         for (int x = 0; x < width; x++)
-            *dst++ = sample(src, src_width, row, vx_find_between(x + 0.5, width, src_width));
+            *dst++ = vx_plane_at(src, src_width, row, vx_find_between(x + 0.5, width, src_width));
     }
 }
 
@@ -133,7 +132,7 @@ void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
         for (int x = 0; x < map->info.picture_width; x++) {
             const double u = (x + 0.5) / p->scale_x - p->left;
             const bool seen = row_seen && u >= 0 && u <= p->input_w;
-            *dst++ = seen ? sample(src, w, row, vx_find_between(u, p->input_w, w)) : 0;
+            *dst++ = seen ? vx_plane_at(src, w, row, vx_find_between(u, p->input_w, w)) : 0;
         }
     }
 }

@@ -74,6 +74,8 @@ const float *vx_job_input(const vx_job *job, int i);                        /* [
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
 
+/* Whether all that was set is key=value of keys that the method has; `what` it is, in messages. */
+int vx_settings_check(const vx_job *job, const char *what);
 /* The value of an option: what was set last, else its default. Unknown keys were refused before. */
 const char *vx_setting(const vx_job *job, const char *key);
 /* It as a number within low..high; as one of the words of the option's `values` ("a|b|c"). */

@@ -15,6 +15,23 @@ static const vitx_method_option *find_option(const vx_method *method, const char
     return NULL;
 }
 
+int vx_settings_check(const vx_job *job, const char *what)
+{
+    if (job->opts.set_count < 0 || (job->opts.set_count > 0 && !job->opts.set))
+        return vx_fail(VITX_INVALID, "set_count = %d does not fit set", job->opts.set_count);
+    for (int i = 0; i < job->opts.set_count; i++) {
+        const char *text = job->opts.set[i];
+        const char *equals = text ? strchr(text, '=') : NULL;
+        if (!equals)
+            return vx_fail(VITX_INVALID, "option \"%s\" is not key=value", text ? text : "");
+        const size_t length = (size_t)(equals - text);
+        if (!find_option(job->method, text, length))
+            return vx_fail(VITX_INVALID, "%s %s has no option \"%.*s\"", what, job->method->name,
+                           (int)(length > 64 ? 64 : length), text);
+    }
+    return VITX_OK;
+}
+
 const char *vx_setting(const vx_job *job, const char *key)
 {
     const size_t length = strlen(key);

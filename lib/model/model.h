@@ -65,6 +65,10 @@ struct vitx_model {
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
                      const char *precision);
 
+/* A copy that belongs to the caller, who may change it (reset.h). */
+int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights);
+void vx_weights_free(vx_weights *weights, const vitx_model *model);
+
 /* Frees what vx_model_weights packed; part of vitx_model_free. */
 void vx_model_free_weights(vitx_model *model);
 

@@ -260,7 +260,24 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
     return status;
 }
 
-static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, const char *precision)
+/* Through the host, in pieces: no instance of the device is at hand. */
+static int copy_all(const vx_weights *to, const vx_weights *from, const vitx_hooks *hooks)
+{
+    const size_t piece = STAGING * sizeof(float);
+    char *staging;
+    VX_TRY(vx_new(&staging, hooks, piece, 1, "the staging buffer"));
+    for (size_t at = 0; at < from->bytes; at += piece) {
+        const size_t n = from->bytes - at < piece ? from->bytes - at : piece;
+        from->cls->download(NULL, staging, (const char *)from->memory + at, n);
+        from->cls->upload(NULL, (char *)to->memory + at, staging, n);
+    }
+    vx_release(hooks, staging);
+    return VITX_OK;
+}
+
+/* From the model's files, or from weights that are packed already. */
+static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, const char *precision,
+                const vx_weights *from)
 {
     vx_weights *w;
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
@@ -269,13 +286,24 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
     w->env = (vx_device_env){.alloc = env_alloc, .release = env_release, .owner = m};
     int status = allocate(w, m);
     if (status == VITX_OK)
-        status = fill_all(w, m);
+        status = from ? copy_all(w, from, &m->hooks) : fill_all(w, m);
     if (status != VITX_OK) {
         free_weights(w, &m->hooks);
         return status;
     }
     *out = w;
     return VITX_OK;
+}
+
+int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights)
+{
+    *out = NULL;
+    return pack(out, model, weights->cls, weights->precision, weights);
+}
+
+void vx_weights_free(vx_weights *weights, const vitx_model *model)
+{
+    free_weights(weights, &model->hooks);
 }
 
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
@@ -291,7 +319,7 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_
         w = w->next;
     int status = VITX_OK;
     if (!w) {
-        status = pack(&w, model, cls, name);
+        status = pack(&w, model, cls, name, NULL);
         if (status == VITX_OK) {
             w->next = model->packed;
             model->packed = w;

@@ -10,15 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "render/npy.h"
 #include "render/render.h"
 
-static int append_header(vx_buffer *out, const vitx_map_info *info)
+int vx_npy_header(vx_buffer *out, const int64_t *shape, int rank)
 {
     char text[192];
     int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
-    for (int i = 0; i < info->rank; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, i ? ", %lld" : "%lld",
-                      (long long)info->shape[i]);
+    for (int i = 0; i < rank; i++)
+        n +=
+            snprintf(text + n, sizeof text - (size_t)n, i ? ", %lld" : "%lld", (long long)shape[i]);
     n += snprintf(text + n, sizeof text - (size_t)n, "), }");
     const int length = (10 + n + 1 + 63) / 64 * 64 - 10;
     memset(text + n, ' ', (size_t)(length - 1 - n));
@@ -37,14 +38,12 @@ static int append_header(vx_buffer *out, const vitx_map_info *info)
     return vx_buffer_append(out, text, (size_t)length);
 }
 
-static int render(vx_buffer *out, const vx_render_job *job)
+int vx_npy_values(vx_buffer *out, const float *values, size_t count)
 {
     unsigned char bytes[4 * 1024];
-    const float *values = job->map->values;
-    VX_TRY(append_header(out, &job->map->info));
-    for (size_t i = 0; i < job->map->count;) {
+    for (size_t i = 0; i < count;) {
         size_t n = 0;
-        for (; n < sizeof bytes && i < job->map->count; i++, n += 4) {
+        for (; n < sizeof bytes && i < count; i++, n += 4) {
             uint32_t bits;
             memcpy(&bits, &values[i], 4);
             for (int k = 0; k < 4; k++)
@@ -53,6 +52,13 @@ static int render(vx_buffer *out, const vx_render_job *job)
         VX_TRY(vx_buffer_append(out, bytes, n));
     }
     return VITX_OK;
+}
+
+static int render(vx_buffer *out, const vx_render_job *job)
+{
+    const vitx_map *map = job->map;
+    VX_TRY(vx_npy_header(out, map->info.shape, map->info.rank));
+    return vx_npy_values(out, map->values, map->count);
 }
 
 const vx_format vx_format_npy = {.name = "npy", .render = render};

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "render/ticks.h"
+
 enum {
     MARGIN = 20,
     GAP = 12,
@@ -20,7 +22,6 @@ enum {
 
 #define LETTER_HEIGHT (VX_TEXT_HEIGHT * SCALE)
 #define CAPITAL 7 /* rows of a glyph above the base line */
-#define NUMBER 40
 
 static const uint8_t ink[3] = {32, 32, 32}, pale[3] = {96, 96, 96}, white[3] = {255, 255, 255};
 
@@ -32,22 +33,6 @@ typedef struct drawing {
     int bar_x, bar_height;
     int title_scale;
 } drawing;
-
-/* With so many digits behind the point, which is one whatever the locale says. */
-static void put_fixed(char text[NUMBER], double value, int decimals)
-{
-    double unit = 1;
-    for (int i = 0; i < decimals; i++)
-        unit *= 10;
-    if (!(fabs(value) * unit < 1e15)) {
-        snprintf(text, NUMBER, "-");
-        return;
-    }
-    const long long whole = llround(fabs(value) * unit), one = (long long)unit;
-    const int used = snprintf(text, NUMBER, "%s%lld", value < 0 && whole ? "-" : "", whole / one);
-    if (decimals)
-        snprintf(text + used, (size_t)(NUMBER - used), ".%0*lld", decimals, whole % one);
-}
 
 static double value_at(const vx_heat *heat, int row, int column)
 {
@@ -77,21 +62,11 @@ static int decimals_of(const drawing *d)
     return most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.1 ? 2 : 3;
 }
 
-/* 1, 2 or 5 times a power of ten, `share` at least; *decimals are what it takes. */
-static double nice_step(double share, int *decimals)
-{
-    const int power = (int)floor(log10(share));
-    const double unit = pow(10, power), times = share / unit;
-    const double step = times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10;
-    *decimals = power + (step == 10) < 0 ? -(power + (step == 10)) : 0;
-    return step * unit;
-}
-
 /* ------------------------------------------------------------------ places ----------------- */
 
 static int number_width(int number)
 {
-    char text[NUMBER];
+    char text[VX_NUMBER];
     snprintf(text, sizeof text, "%d", number);
     return vx_text_width(text, SCALE);
 }
@@ -106,7 +81,7 @@ static void lay_out(drawing *d, int64_t *width, int64_t *height)
 {
     const vx_heat *heat = d->heat;
     const int most = larger(heat->rows, heat->columns);
-    char text[NUMBER];
+    char text[VX_NUMBER];
     d->cell = WHOLE / most < LEAST_CELL     ? LEAST_CELL
               : WHOLE / most > LARGEST_CELL ? LARGEST_CELL
                                             : WHOLE / most;
@@ -116,7 +91,7 @@ static void lay_out(drawing *d, int64_t *width, int64_t *height)
     d->x = MARGIN + vx_text_width(heat->down, SCALE) + 2 * GAP + number_width(heat->rows - 1) +
            GAP / 2;
     d->bar_x = d->x + d->width + 2 * GAP;
-    put_fixed(text, d->high, decimals_of(d) + 2);
+    vx_put_fixed(text, d->high, decimals_of(d) + 2);
     *width = (int64_t)d->bar_x + BAR + TICK + GAP / 2 + vx_text_width(text, SCALE) + MARGIN;
     const int title = vx_text_width(heat->title, SCALE + 1);
     d->title_scale = title + 2 * MARGIN <= *width ? SCALE + 1 : SCALE;
@@ -143,10 +118,10 @@ static void draw_cell(const drawing *d, int row, int column, int decimals)
     const double value = value_at(d->heat, row, column);
     const int x = d->x + column * d->cell, y = d->y + row * d->cell;
     uint8_t rgb[3];
-    char text[NUMBER];
+    char text[VX_NUMBER];
     vx_colormap_rgb(rgb, d->heat->colormap, (float)position(d, value));
     vx_canvas_fill(d->canvas, x, y, d->cell - 1, d->cell - 1, rgb);
-    put_fixed(text, value, decimals);
+    vx_put_fixed(text, value, decimals);
     const int light = (299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2]) / 1000;
     for (int scale = SCALE; scale > 0; scale--)
         if (vx_text_width(text, scale) + 4 <= d->cell) {
@@ -161,7 +136,7 @@ static void draw_numbers(const drawing *d, int count, bool of_rows)
 {
     const int need = of_rows ? LETTER_HEIGHT : number_width(count - 1) + 2 * SCALE;
     const int every = (need + d->cell - 1) / d->cell;
-    char text[NUMBER];
+    char text[VX_NUMBER];
     for (int i = 0; i < count; i += every) {
         const int middle = i * d->cell + d->cell / 2;
         snprintf(text, sizeof text, "%d", i);
@@ -190,8 +165,8 @@ static void draw_tick(const drawing *d, double value, int decimals)
 {
     const int y = d->y + (int)lround((1 - position(d, value)) * (d->bar_height - 1)),
               x = d->bar_x + BAR;
-    char text[NUMBER];
-    put_fixed(text, value, decimals);
+    char text[VX_NUMBER];
+    vx_put_fixed(text, value, decimals);
     vx_canvas_fill(d->canvas, x, y, TICK, 1, ink);
     vx_canvas_text(d->canvas, x + TICK + GAP / 2, y - CAPITAL * SCALE / 2, text, SCALE, ink);
 }
@@ -210,7 +185,7 @@ static void draw_bar(const drawing *d)
     }
     int decimals;
     const double step =
-        nice_step((d->high - d->low) * TICK_SPACE / (double)d->bar_height, &decimals);
+        vx_nice_step((d->high - d->low) * TICK_SPACE / (double)d->bar_height, &decimals);
     for (double k = ceil(d->low / step - 1e-9); k * step <= d->high + 1e-9 * step; k++)
         draw_tick(d, k * step, decimals);
 }

@@ -1,0 +1,94 @@
+/*
+ * measure/metric.h: what a metric of maps is.
+ *
+ * A metric is one file that ends in one const vx_metric, and one row in metrics.def. It runs in two
+ * steps, as a method does: `prepare` reads the options and says what will be run and how long the
+ * curve will be; `run` fills in the numbers. Between the two the picture is run once, for all metrics of
+ * the call.
+ */
+#ifndef VX_MEASURE_METRIC_H
+#define VX_MEASURE_METRIC_H
+
+#include <vitx/evaluate.h>
+
+#include "engine/variants.h"
+#include "explain/method.h"
+
+typedef struct vx_metric vx_metric;
+
+/* The map that is measured, and what all metrics of a call share. */
+typedef struct vx_subject {
+    vitx_context *context;
+    const vitx_image *image;
+    const vitx_map *map; /* of one plane, finite */
+    const float *plane;  /* [height,width]: its values */
+    int height, width;
+    int input_height, input_width; /* the model's input */
+    int seen_height, seen_width; /* the part of it that is covered by patches, from the top left */
+    /* Behind prepare. */
+    float *input;       /* [C,input_height,input_width] normalised, on the host */
+    double probability; /* of the map's class for the picture itself */
+} vx_subject;
+
+/* One metric applied to a map; made from a vitx_evaluate_opts. */
+typedef struct vx_trial {
+    const vx_metric *metric;
+    const vx_subject *subject;
+    vitx_evaluate_opts opts;
+    vitx_explain_opts
+        explain;    /* opts.explain, complete, for the map's own target; where it is needed */
+    void *settings; /* [metric->settings_size] bytes, zeroed for prepare */
+
+    /* Set by prepare. */
+    int points;    /* of each curve */
+    int64_t ticks; /* blocks of passes that run() goes through, beside those of job */
+
+    /* The metric as a method sees it, for what methods and metrics share: its options (vx_setting and
+     * its kin), and runs without patches (explain/patches.h, which sets variants and ticks). */
+    vx_method as_method;
+    vx_job job;
+} vx_trial;
+
+/* The inside of an evaluation: its arrays, still to be filled, are info's. */
+struct vitx_evaluation {
+    vitx_hooks hooks;
+    vitx_evaluation_info info;
+    double *values; /* [metric->value_count] */
+    double *x;      /* [points] */
+    double *curves; /* [metric->curve_count, points] */
+};
+
+struct vx_metric {
+    const char *name, *summary, *cost, *reference;
+    bool higher_is_better;
+    bool needs_mask, needs_explain;
+    const char *const *value_names; /* [value_count]; left out: the name alone */
+    int value_count;
+    const char *const *curve_names; /* [curve_count] */
+    int curve_count;
+    const char *x_name;
+    const vitx_method_option *options; /* [option_count] */
+    int option_count;
+    size_t settings_size;            /* of the metric's own struct; 0: none */
+    int (*prepare)(vx_trial *trial); /* NULL: nothing to prepare */
+    int (*run)(const vx_trial *trial, vitx_evaluation *out); /* fills values, x and curves */
+};
+
+/* By index, NULL past the last. */
+const vx_metric *vx_metric_at(int index);
+
+/* ------------------------------------------------------------------ running variants ------- */
+
+/* For prepare: run() will score `n` variants. */
+void vx_trial_variants(vx_trial *trial, int n);
+/* Runs the n inputs and gives the probability of the map's class for each: out [n]. Adds n to
+ * evaluation->info.forwards. */
+int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,
+                   const vx_inputs *inputs, int n);
+
+/* For prepare: run() will explain n inputs, which need trial->explain. */
+int vx_trial_explains(vx_trial *trial, int n);
+/* Does it: out [n] maps, to be freed, all of the shape of the map that is measured; on failure none. */
+int vx_trial_explain(vitx_map **out, const vx_trial *trial, const vx_inputs *inputs, int n);
+
+#endif
