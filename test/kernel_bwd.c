@@ -150,6 +150,7 @@ void test_linear_bwd__matches_reference(int index)
     }
     for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
         linear_case(&b, &r, (rows_shape){1, 1, m, 300, 31 + 7 * m, 0}, VX_ACT_NONE, m & 1);
+    linear_case(&b, &r, (rows_shape){1, 1, 29, 1024, 40, 0}, VX_ACT_NONE, 0); /* rows 4 KiB apart */
     if (!QUICK) {
         linear_case(&b, &r, (rows_shape){1, 1, 1100, 300, 70, 1}, VX_ACT_GELU, 1);
         linear_case(&b, &r, (rows_shape){1, 3, 1, 1000, 1111, 0}, VX_ACT_NONE, 0);

@@ -257,6 +257,7 @@ void test_linear__matches_reference(int index)
     }
     for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
         linear_case(&b, &r, m, 31 + 7 * m, 300, VX_ACT_NONE, BIAS, 0);
+    linear_case(&b, &r, 29, 40, 1024, VX_ACT_NONE, BIAS, 0); /* rows 4 KiB apart */
     if (!QUICK)
         linear_case(&b, &r, 500, 700, 64, VX_ACT_GELU, BIAS | GAMMA | RESIDUAL | IN_PLACE, 1);
     bed_close(&b);
