@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Golden maps and gradients of every explanation method, in float64 by PyTorch's own libraries.
 
-    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers captum grad-cam pillow numpy
-    venv/bin/python tools/golden/make_methods.py ../shared/data test/golden/methods [--authors FOLDER]
+    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers captum grad-cam scipy pillow numpy
+    venv/bin/python tools/golden/make_methods.py ../shared/data test/golden/methods [MODEL...] [--authors FOLDER]
 
-Writes one array file a model, cases.txt and gradients.txt, which say where in it what lies, a
+Without names all models are done (the last, deit_tiny, takes ten minutes), with names those alone, the others'
+lines staying as they are. Writes one array file a model, cases.txt and gradients.txt, which say where in it what lies, a
 picture to compare with, and versions.txt; README.md there describes them. The models are the tiny
 ones of test/golden/models and the real DeiT-tiny of the data folder. Every case runs once more in
 float32: what PyTorch itself is then off by stands beside it, and decides its tolerance.
@@ -144,6 +145,7 @@ integrated-gradients target={t} steps=10 rule=middle grid=mean
 integrated-gradients target={t} steps=7 baseline=black grid=mean
 integrated-gradients target={t} steps=20 baseline=white grid=mean
 integrated-gradients target={t} steps=20 baseline=picture grid=mean
+integrated-gradients target={t} steps=20 baseline=blur sigma=1.5 grid=mean
 integrated-gradients target={t} steps=20 score=probability grid=mean
 integrated-gradients target={t} steps=20 score=difference versus={v} grid=mean
 """
@@ -164,6 +166,7 @@ occlusion target={t} window=2 stride=2
 occlusion target={t} window=3 stride=2
 occlusion target={t} remove=black
 occlusion target={t} window=2 remove=white
+occlusion target={t} remove=blur
 occlusion target={t} remove=drop
 occlusion target={t} window=2 stride=2 remove=drop
 occlusion target={t} score=probability
@@ -174,6 +177,7 @@ kernelshap
 kernelshap target={t}
 kernelshap target={t} n=600
 kernelshap target={t} remove=black
+kernelshap target={t} remove=blur sigma=3
 kernelshap target={t} score=probability
 kernelshap target={t} score=difference versus={v}
 """
@@ -351,6 +355,16 @@ def write_baseline(path):
     Image.fromarray(np.clip(np.rint(rgb), 0, 255).astype(np.uint8)).save(path, optimize=True)
 
 
+def sections(path):
+    """The text of each array file's subjects, of what is there already."""
+    found = {}
+    for line in path.read_text().splitlines(True) if path.exists() else []:
+        if line.startswith("subject "):
+            name = line.split(" file=")[1].strip()[:-4]
+        found[name] = found.get(name, "") + line
+    return found
+
+
 def make_tiny(name, out, refused):
     """Text for cases.txt and gradients.txt."""
     nets, pack = load(MODELS / name), Pack(name)
@@ -373,6 +387,7 @@ def make_tiny(name, out, refused):
 
 def make_deit(data, out, refused):
     """Text for cases.txt."""
+    torch.set_num_threads(2)
     text, pack = "", Pack("deit_tiny")
     nets = load(data / "models" / "deit_tiny_patch16_224")
     plain = transforms.Compose([transforms.ToTensor(), transforms.Normalize(nets[0].mean, nets[0].std)])
@@ -400,6 +415,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--authors", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)  # tiny matrices
@@ -408,15 +424,18 @@ def main():
         return check_methods.authors(args.authors, MODELS / "vit-timm")
     args.out.mkdir(parents=True, exist_ok=True)
     write_baseline(args.out / "baseline.png")
-    cases, gradients, refused = "", "", []
-    for name in TINY:
-        text = make_tiny(name, args.out, refused)
-        cases, gradients = cases + text[0], gradients + text[1]
-    torch.set_num_threads(2)
-    cases += make_deit(args.data, args.out, refused)
-    (args.out / "cases.txt").write_text(cases)
-    (args.out / "gradients.txt").write_text(gradients)
-    packages = ("torch", "torchvision", "timm", "transformers", "captum", "grad-cam", "pillow", "numpy")
+    files, refused = [args.out / "cases.txt", args.out / "gradients.txt"], []
+    cases, gradients = (sections(path) for path in files)
+    names = list(TINY) + ["deit_tiny"]
+    for name in args.models or names:
+        if name in TINY:
+            cases[name], gradients[name] = make_tiny(name, args.out, refused)
+        else:
+            cases[name] = make_deit(args.data, args.out, refused)
+    for path, found in zip(files, (cases, gradients)):
+        path.write_text("".join(found.get(name, "") for name in names))
+    packages = ("torch", "torchvision", "timm", "transformers", "captum", "grad-cam", "scipy", "pillow",
+                "numpy")
     (args.out / "versions.txt").write_text("".join(f"{p} {version(p)}\n" for p in packages))
     print("left out, PyTorch's own float32 being that far off:", *refused, sep="\n  ")
 

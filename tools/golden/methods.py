@@ -13,6 +13,7 @@ import pytorch_grad_cam as pgc
 import torch
 from pytorch_grad_cam.ablation_layer import AblationLayerVit
 from pytorch_grad_cam.utils.image import scale_cam_image
+from scipy.ndimage import gaussian_filter
 
 import reference
 from reference import query_row
@@ -306,6 +307,9 @@ def constant(job, level):
 def baseline(job, name):
     if name == "picture":
         return job.other
+    if name == "blur":
+        sigma = float(job.case.get("sigma", 8))
+        return torch.from_numpy(gaussian_filter(job.x.numpy(), (0, 0, sigma, sigma), mode="nearest"))
     flat = {"mean": lambda: torch.zeros(1, 3, 1, 1, dtype=job.x.dtype),
             "black": lambda: constant(job, 0), "white": lambda: constant(job, 1)}[name]()
     return flat.expand_as(job.x).contiguous()

@@ -12,15 +12,15 @@ def fuse(attention, how):
     return {"mean": np.mean, "max": np.max, "min": np.min}[how](attention, axis=0)
 
 
-def discard(matrix, ratio):
-    """Zeroes the int(T*T*ratio) smallest entries of the whole matrix, entry [0,0] excepted.
+def discard(matrix, ratio, exempt=True):
+    """Zeroes the int(T*T*ratio) smallest entries of the whole matrix, entry [0,0] excepted if `exempt`.
 
     As jacobgil/vit-explain vit_rollout.py@15a81d3 does it: over the flattened matrix, not per row;
     the exempt entry counts among the smallest where it is one of them. A stable sort settles ties.
     """
     flat = matrix.flatten()
     smallest = np.argsort(flat, kind="stable")[: int(flat.size * ratio)]
-    flat[smallest[smallest != 0]] = 0
+    flat[smallest[smallest != 0] if exempt else smallest] = 0
     return flat.reshape(matrix.shape)
 
 
@@ -78,16 +78,15 @@ def gradient_matrix(attention, gradient, kind):
 
 def gradient_rollout_matrix(attentions, gradients, ratio=0.0, start=0, compat=False):
     """R [T,T] of jacobgil/vit-explain vit_grad_rollout.py@15a81d3, its slips mended unless `compat`:
-    there block l meets the gradient of block L-1-l (its issue 6) and column j is divided by the sum
-    of row j (issue 16). The smallest entries are discarded without an exemption, as there."""
+    there block l meets the gradient of block L-1-l (its issue 6), column j is divided by the sum of
+    row j (issue 16), and entry [0,0] may be discarded, which its rollout exempts."""
     tokens = attentions.shape[-1]
     if compat:
         gradients = gradients[::-1]
     result = np.eye(tokens, dtype=attentions.dtype)
     for attention, gradient in list(zip(attentions, gradients))[start:]:
-        f = gradient_matrix(attention, gradient, "mean-relu").flatten()
-        f[np.argsort(f, kind="stable")[: int(f.size * ratio)]] = 0
-        b = f.reshape(tokens, tokens) + np.eye(tokens, dtype=f.dtype)
+        f = gradient_matrix(attention, gradient, "mean-relu")
+        b = discard(f, ratio, exempt=not compat) + np.eye(tokens, dtype=f.dtype)
         sums = b.sum(axis=1)
         b = b / (sums[None, :] if compat else sums[:, None])
         result = b @ result
