@@ -5,8 +5,8 @@
 /* What packing one element costs, in multiply-adds: 0.4 ns beside 0.02 ns on one Zen 4 core. */
 #define PACK_COST 20.0
 
-/* OpenBLAS packs both matrices, ours one: with AVX-512 it is up to a tenth faster where that tells,
- * and equal elsewhere (docs/performance.md). */
+/* OpenBLAS packs both matrices, ours one: with AVX-512 it is the faster one where that tells
+ * (docs/performance.md). */
 static int own_is_faster(const vx_cpu *cpu, const vx_gemm *g)
 {
     return (cpu->flags & VX_CPU_AVX512) && (g->m <= 256 || g->n <= 128);
