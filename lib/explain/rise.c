@@ -6,13 +6,15 @@
  *
  * A mask: cells x cells bits, 1 with probability p, stretched bilinearly to (cells + 1) cells of
  * ceil(H / cells) x ceil(W / cells) pixels and cut to H x W at a random offset of less than a cell, so
- * that the mean of every pixel is p. Checked against eclique/RISE @ d91ea00 (explanations.py), whose
- * masked pictures have the mean colour (b = 0), too; its masks are mirrored at their edges where these
- * are continued, which the offset mostly cuts off.
+ * that the mean of every pixel is p. As eclique/RISE @ d91ea00 (explanations.py), where
+ * b = 0, the mean colour, too; but beyond the centres of their outer cells its masks are mirrored, where
+ * these are continued.
  *
  * remove=drop leaves tokens out, which a soft mask cannot: a patch stays where the mean of its mask is
- * above a level that is drawn anew for each mask, uniform in 0..1. So it stays with the probability that
- * its mask says, and the map is that of binary masks of patches, with the same mean.
+ * above a level. The level is 1/2 where p is 1/2 (but for a trifle that is drawn, so that a mean of
+ * exactly 1/2 counts for neither side). For another p that would keep too many patches or too few: the
+ * level is drawn for each mask, uniform in 0..1, and a patch stays with the probability that its mask
+ * says. Either way each patch stays with probability p.
  */
 #include <string.h>
 
@@ -26,7 +28,7 @@ enum { MOST_CELLS = 64, PIECE = 256, STRIP = 16 };
 typedef struct settings {
     vx_removal removal;
     vx_grid grid;
-    int n, cells, seed, level;
+    int n, cells, seed;
     double p;
 } settings;
 
@@ -38,7 +40,6 @@ static int prepare(vx_job *job, vx_plan *need)
     VX_TRY(vx_setting_int(&set->n, job, "n", 1, VX_MOST_SAMPLES));
     VX_TRY(vx_setting_int(&set->cells, job, "cells", 1, MOST_CELLS));
     VX_TRY(vx_setting_int(&set->seed, job, "seed", 0, INT32_MAX));
-    VX_TRY(vx_setting_int(&set->level, job, "level", 0, 2));
     VX_TRY(vx_setting_number(&set->p, job, "p", 0, 1));
     VX_TRY(vx_setting_grid(&set->grid, job));
     if (set->p == 0 || set->p == 1)
@@ -63,7 +64,7 @@ typedef struct side {
 
 typedef struct mask {
     int down, right; /* offset */
-    double level;
+    double level;    /* of remove=drop */
     float cells[MOST_CELLS * MOST_CELLS];
 } mask;
 
@@ -107,7 +108,7 @@ static void draw(mask *out, const masks *m, int64_t sample)
     const uint64_t seed = (uint64_t)set->seed, stream = (uint64_t)sample;
     out->down = (int)(vx_random_uniform(seed, stream, 0) * m->y.cell);
     out->right = (int)(vx_random_uniform(seed, stream, 1) * m->x.cell);
-    out->level = vx_random_uniform(seed, stream, 2);
+    out->level = 0.5 + (vx_random_uniform(seed, stream, 2) - 0.5) * (set->p == 0.5 ? 1e-6 : 1);
     for (int k = 0; k < set->cells * set->cells; k++)
         out->cells[k] = vx_random_uniform(seed, stream, 3 + (uint64_t)k) < set->p;
 }
@@ -285,13 +286,6 @@ static void mean_weights(double *weights, const side *s, int first, int n, int c
     }
 }
 
-static int larger(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-#include <stdlib.h>
-
 static void choose(void *payload, int64_t v, unsigned char *kept)
 {
     dropped *d = payload;
@@ -310,7 +304,6 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
                 row[k] += weights[j] * one->cells[j * cells + k];
         }
     }
-    double means[4096], sorted[4096];
     for (int gx = 0; gx < a->grid_width; gx++) {
         mean_weights(weights, &m->x, gx * a->patch_width + one->right, a->patch_width, cells);
         for (int gy = 0; gy < a->grid_height; gy++) {
@@ -318,18 +311,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
             for (int k = 0; k < cells; k++)
                 mean += weights[k] * d->rows[gy * cells + k];
             kept[gy * a->grid_width + gx] = mean > one->level;
-            if (m->set->level == 1)
-                kept[gy * a->grid_width + gx] = mean >= 0.5;
-            means[gy * a->grid_width + gx] = mean;
         }
-    }
-    if (m->set->level == 2) {
-        const int P = a->grid_width * a->grid_height;
-        memcpy(sorted, means, sizeof(double) * (size_t)P);
-        qsort(sorted, (size_t)P, sizeof(double), larger);
-        const double t = sorted[(int)(P * m->set->p)];
-        for (int p = 0; p < P; p++)
-            kept[p] = means[p] > t;
     }
 }
 
@@ -374,7 +356,6 @@ static int run(const vx_job *job, int i, vitx_map *map)
 
 static const vitx_method_option options[] = {
     {"n", "4000", "1 to 10000000", "masks"},
-    {"level", "0", "", "temp"},
     {"cells", "8", "1 to 64", "cells of a mask along each side"},
     {"p", "0.5", "above 0 to below 1", "probability of a cell to be seen"},
     VX_OPTION_SEED,

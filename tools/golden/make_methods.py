@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden maps and gradients of every explanation method, in float64 by PyTorch's own libraries.
 
-    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers captum grad-cam scipy pillow numpy
+    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers captum grad-cam scipy scikit-learn pillow numpy
     venv/bin/python tools/golden/make_methods.py ../shared/data test/golden/methods [MODEL...] [--authors FOLDER]
 
 Without names all models are done (the last, deit_tiny, takes ten minutes), with names those alone, the others'
@@ -172,6 +172,19 @@ occlusion target={t} window=2 stride=2 remove=drop
 occlusion target={t} score=probability
 occlusion target={t} score=difference versus={v}
 """
+SAMPLED = """
+rise target={t} n=20 cells=3
+rise target={t} n=20 cells=5 p=0.7 remove=white seed=4 grid=mean
+rise target={t} n=30 remove=drop score=logit
+lime target={t} n=60
+lime target={t} n=60 alpha=0.2 kernel=0.5 remove=drop seed=2
+lime target={t} n=60 remove=blur score=difference versus={v}
+kernelshap target={t} n=150
+"""
+SAMPLED_DROP = """
+rise target={t} n=30 cells=3 p=0.6 remove=drop seed=5
+kernelshap target={t} n=151 remove=drop seed=3
+"""  # where something is left when all patches are gone
 SHAPLEY = """
 kernelshap
 kernelshap target={t}
@@ -250,11 +263,11 @@ ablationcam target={t} compat=pytorch-grad-cam
 
 ALL = ATTENTION + TOKENS + PIXELS + PATCHES
 TINY = {
-    "vit-timm": ALL,
+    "vit-timm": ALL + SAMPLED + SAMPLED_DROP,
     "vit-timm-avg": ALL + OUTPUT_OF_LAST + PIXELS_AS_THEY_ARE,
     "vit-timm-layerscale": ALL,
-    "vit-timm-oblong": ALL,
-    "vit-timm-no-class-token": ALL + OUTPUT_OF_LAST,
+    "vit-timm-oblong": ALL + SAMPLED + SAMPLED_DROP,
+    "vit-timm-no-class-token": ALL + OUTPUT_OF_LAST + SAMPLED,
     "deit-hf": ALL + PIXELS_AS_THEY_ARE,
     "vit-hf": ALL + PIXELS_AS_THEY_ARE,
     "vit-timm-avg-norm": FEW + OUTPUT_OF_LAST,
@@ -434,8 +447,8 @@ def main():
             cases[name] = make_deit(args.data, args.out, refused)
     for path, found in zip(files, (cases, gradients)):
         path.write_text("".join(found.get(name, "") for name in names))
-    packages = ("torch", "torchvision", "timm", "transformers", "captum", "grad-cam", "scipy", "pillow",
-                "numpy")
+    packages = ("torch", "torchvision", "timm", "transformers", "captum", "grad-cam", "scipy", "scikit-learn",
+                "pillow", "numpy")
     (args.out / "versions.txt").write_text("".join(f"{p} {version(p)}\n" for p in packages))
     print("left out, PyTorch's own float32 being that far off:", *refused, sep="\n  ")
 

@@ -16,6 +16,7 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from scipy.ndimage import gaussian_filter
 
 import reference
+import sampled
 from reference import query_row
 
 
@@ -44,7 +45,8 @@ class Score:
 
     def __init__(self, case, logits):
         order = [int(k) for k in torch.argsort(logits, descending=True)]
-        self.kind = case.fields.get("score", "logit")
+        usual = "probability" if case.method in ("rise", "lime") else "logit"
+        self.kind = case.fields.get("score", usual)
         self.target = case.index("target", order[0])
         self.versus = case.index("versus", next(k for k in order if k != self.target))
 
@@ -356,9 +358,21 @@ def occlusion(job):
     return g[0, 0].double().numpy()
 
 
+def rise(job):
+    how = job.case.get("remove", "mean")
+    return sampled.rise(job, removal(job), None if how == "drop" else baseline(job, how), pooled)
+
+
+def lime(job):
+    return sampled.lime(job, removal(job))
+
+
 def kernelshap(job):
-    """The Shapley values themselves, from the scores of all sets of patches."""
+    """Of few patches the Shapley values themselves, from the scores of all sets of patches."""
     patches = math.prod(job.net.grid)
+    if patches > 9:
+        phi, job.base = sampled.kernelshap(job, removal(job))
+        return phi
     masks = torch.tensor(list(itertools.product((0, 1), repeat=patches)), dtype=job.x.dtype)
     with torch.no_grad():
         v = torch.cat([removal(job)(part.reshape((-1,) + job.net.grid))
@@ -385,7 +399,8 @@ METHODS = {
     "attention": attention, "rollout": rollout, "grad-rollout": grad_rollout, "generic": generic,
     "legrad": legrad, "attn-gradcam": attn_gradcam, "ablationcam": ablationcam,
     "saliency": saliency, "input-x-grad": input_x_grad, "smoothgrad": smoothgrad,
-    "integrated-gradients": integrated_gradients, "occlusion": occlusion, "kernelshap": kernelshap,
+    "integrated-gradients": integrated_gradients, "occlusion": occlusion, "rise": rise,
+    "lime": lime, "kernelshap": kernelshap,
     **{name: grad_cam for name in CAMS},
 }
 WITHOUT_TARGET = ("attention", "rollout", "eigencam")
