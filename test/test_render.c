@@ -1079,6 +1079,171 @@ START_TEST(test_render__survives_every_failing_allocation)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ plots ------------------ */
+
+static int keep(const void *data, size_t bytes, void *payload)
+{
+    return vx_buffer_append(payload, data, bytes);
+}
+
+static const double plot_x[] = {0, 0.5, 1}, plot_flat[] = {1, 1, 1}, plot_falling[] = {1, 0.25, 0};
+
+static vitx_plot_opts plot_opts(const char *format)
+{
+    vitx_plot_opts o = VITX_PLOT_OPTS_INIT;
+    o.format = format;
+    o.title = "two curves";
+    o.x_label = "share";
+    return o;
+}
+
+/* Pixels of exactly that colour in rows y0..y1-1. */
+static int count_colour(const vitx_image *image, int y0, int y1, const uint8_t rgb[3])
+{
+    const int width = vitx_image_width(image);
+    const uint8_t *p = vitx_image_pixels(image) + (size_t)y0 * (size_t)width * 3;
+    int n = 0;
+    for (int i = 0; i < (y1 - y0) * width; i++, p += 3)
+        n += memcmp(p, rgb, 3) == 0;
+    return n;
+}
+
+START_TEST(test_plot__png_has_a_line_where_the_curve_is)
+{
+    static const uint8_t first[3] = {31, 119, 180}, second[3] = {220, 80, 20};
+    const vitx_curve curves[] = {{"flat", plot_x, plot_flat, 3},
+                                 {"falling", plot_x, plot_falling, 3}};
+    const vitx_plot_opts o = plot_opts(NULL);
+    char *folder = make_folder(), path[256];
+    vitx_image *image;
+    snprintf(path, sizeof path, "%s/plot.PNG", folder);
+    ck_ok(vitx_plot(curves, 2, path, &o));
+    ck_ok(vitx_image_open(&image, path));
+    const int height = vitx_image_height(image), width = vitx_image_width(image);
+    ck_assert_int_gt(width, 900);
+    ck_assert_int_gt(height, 560);
+    /* The flat curve is a line of 900 pixels at the top, and a sample of 40 in the legend. */
+    const int blue = count_colour(image, 0, height, first);
+    ck_assert_int_ge(blue, 940);
+    ck_assert_int_eq(count_colour(image, 0, height / 4, first), blue);
+    /* The other one goes all the way down. */
+    for (int y = 120; y < 600; y += 60)
+        ck_assert_int_gt(count_colour(image, y, y + 60, second), 40);
+    vitx_image_free(image);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_plot__png_of_odd_curves)
+{
+    static const double far[] = {-1e30, 1e30}, one[] = {0.5}, same[] = {3, 3},
+                        near[] = {1e17, 1e17 + 32};
+    const vitx_curve curves[] = {{"far", same, far, 2}, {"a point", one, one, 1}};
+    const vitx_curve close = {"close together", near, same, 2};
+    const vitx_curve point = {"", one, one, 1};
+    const vitx_plot_opts o = plot_opts("png");
+    vx_buffer out = {.hooks = NULL};
+    vitx_hooks hooks = plain_hooks();
+    out.hooks = &hooks;
+    ck_ok(vitx_plot_write(curves, 2, keep, &out, &o));
+    ck_assert_uint_gt(out.size, 1000);
+    ck_ok(vitx_plot_write(&point, 1, keep, &out, &o));
+    ck_ok(vitx_plot_write(&close, 1, keep, &out, &o));
+    vx_buffer_dispose(&out);
+}
+END_TEST
+
+START_TEST(test_plot__many_curves_are_dashed)
+{
+    vitx_curve curves[25];
+    const vitx_plot_opts o = plot_opts("png");
+    vitx_hooks hooks = plain_hooks();
+    vx_buffer out = {.hooks = &hooks};
+    for (int i = 0; i < 25; i++)
+        curves[i] = (vitx_curve){"curve", plot_x, i == 10 ? plot_flat : plot_falling, 3};
+    ck_ok(vitx_plot_write(curves, 25, keep, &out, &o));
+    vitx_image *image;
+    ck_ok(vitx_image_open_memory(&image, out.data, out.size, NULL, NULL));
+    /* Half of the flat line and of its sample; and the first curve's sample. */
+    const int blue = count_colour(image, 0, 120, (const uint8_t[3]){31, 119, 180});
+    ck_assert_int_gt(blue, 300);
+    ck_assert_int_lt(blue, 2000);
+    vitx_image_free(image);
+    vx_buffer_dispose(&out);
+}
+END_TEST
+
+START_TEST(test_plot__npy_holds_x_and_the_curves)
+{
+    const vitx_curve curves[] = {{"flat", plot_x, plot_flat, 3},
+                                 {"falling", plot_x, plot_falling, 3}};
+    char *folder = make_folder(), path[256];
+    snprintf(path, sizeof path, "%s/plot.npy", folder);
+    ck_ok(vitx_plot(curves, 2, path, NULL));
+    npy a = read_npy(path);
+    ck_assert_int_eq(a.rank, 2);
+    ck_assert_uint_eq(a.shape[0], 3);
+    ck_assert_uint_eq(a.shape[1], 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_double_eq(a.data[i], plot_x[i]);
+        ck_assert_double_eq(a.data[3 + i], plot_flat[i]);
+        ck_assert_double_eq(a.data[6 + i], plot_falling[i]);
+    }
+    free_npy(&a);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_plot__refuses)
+{
+    const double nan[] = {0, NAN, 1}, other[] = {0, 0.6, 1};
+    vitx_curve curves[] = {{"flat", plot_x, plot_flat, 3}, {"other", other, plot_falling, 3}};
+    vitx_plot_opts o = plot_opts("npy");
+    vitx_hooks hooks = plain_hooks();
+    vx_buffer out = {.hooks = &hooks};
+    ck_fails(vitx_plot_write(curves, 2, keep, &out, &o), VITX_INVALID, "do not share their x");
+    curves[1].count = 2;
+    ck_fails(vitx_plot_write(curves, 2, keep, &out, &o), VITX_INVALID, "do not share their x");
+    curves[1] = (vitx_curve){"broken", plot_x, nan, 3};
+    ck_fails(vitx_plot_write(curves, 2, keep, &out, &o), VITX_INVALID,
+             "curve \"broken\": point 1 is not finite");
+    curves[1].count = 0;
+    ck_fails(vitx_plot_write(curves, 2, keep, &out, &o), VITX_INVALID, "curve 1 of 2");
+    ck_fails(vitx_plot_write(curves, 0, keep, &out, &o), VITX_INVALID, "0 curves");
+    ck_fails(vitx_plot_write(NULL, 1, keep, &out, &o), VITX_INVALID, "0 curves");
+    ck_fails(vitx_plot_write(curves, 1, NULL, &out, &o), VITX_INVALID, "NULL");
+    ck_fails(vitx_plot(curves, 1, "x.json", NULL), VITX_INVALID, "there are png, npy");
+    ck_fails(vitx_plot(curves, 1, "npy", NULL), VITX_INVALID, "there are png, npy");
+    o.format = "gif";
+    ck_fails(vitx_plot_write(curves, 1, keep, &out, &o), VITX_INVALID, "no format \"gif\"");
+    ck_assert_uint_eq(out.size, 0);
+    vx_buffer_dispose(&out);
+}
+END_TEST
+
+START_TEST(test_plot__survives_every_failing_allocation)
+{
+    const vitx_curve curves[] = {{"flat", plot_x, plot_flat, 3}};
+    static const char *const formats[] = {"png", "npy"};
+    struct meter meter = {0};
+    const vitx_hooks hooks = metered(&meter);
+    vitx_plot_opts o = plot_opts(formats[_i]);
+    o.hooks = &hooks;
+    int status = VITX_NOMEM;
+    for (int n = 1; status != VITX_OK; n++) {
+        vitx_hooks own = plain_hooks();
+        vx_buffer out = {.hooks = &own};
+        meter = (struct meter){.fail_at = n};
+        status = vitx_plot_write(curves, 1, keep, &out, &o);
+        ck_assert(status == VITX_NOMEM || (status == VITX_OK && meter.count < n && n > 1));
+        ck_assert_int_eq(meter.live, 0);
+        vx_buffer_dispose(&out);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("render");
@@ -1123,6 +1288,14 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__large_pictures_become_small_tiles);
     tcase_add_test(t, test_png__absurd_sheets_are_refused);
     tcase_add_test(t, test_blur__by_hand);
+    suite_add_tcase(s, t);
+    t = tcase_create("plot");
+    tcase_add_test(t, test_plot__png_has_a_line_where_the_curve_is);
+    tcase_add_test(t, test_plot__png_of_odd_curves);
+    tcase_add_test(t, test_plot__many_curves_are_dashed);
+    tcase_add_test(t, test_plot__npy_holds_x_and_the_curves);
+    tcase_add_test(t, test_plot__refuses);
+    tcase_add_loop_test(t, test_plot__survives_every_failing_allocation, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }

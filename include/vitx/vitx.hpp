@@ -96,6 +96,14 @@ inline vitx_explain_opts explain_opts(const char *method, int target, int versus
     opts.versus = versus;
     return opts;
 }
+/** @param metric  kept as a pointer, as in C */
+inline vitx_evaluate_opts evaluate_opts(const char *metric)
+{
+    vitx_evaluate_opts opts;
+    vitx_evaluate_opts_init(&opts, sizeof opts);
+    opts.metric = metric;
+    return opts;
+}
 inline vitx_render_opts render_opts()
 {
     vitx_render_opts opts;
@@ -126,6 +134,10 @@ struct release {
     void operator()(vitx_map *handle) const noexcept
     {
         vitx_map_free(handle);
+    }
+    void operator()(vitx_evaluation *handle) const noexcept
+    {
+        vitx_evaluation_free(handle);
     }
     void operator()(vitx_stats *handle) const noexcept
     {
@@ -264,6 +276,31 @@ class map
     std::unique_ptr<vitx_map, release> handle_;
 };
 
+/** What a metric said of a map: vitx/evaluate.h. */
+class evaluation
+{
+  public:
+    /** Takes over a C handle. */
+    explicit evaluation(vitx_evaluation *handle) noexcept : handle_(handle)
+    {
+    }
+    /** What it points to lives as long as the evaluation. */
+    vitx_evaluation_info info() const
+    {
+        vitx_evaluation_info info;
+        vitx_evaluation_info_init(&info, sizeof info);
+        check(vitx_evaluation_get_info(&info, get()));
+        return info;
+    }
+    vitx_evaluation *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    std::unique_ptr<vitx_evaluation, release> handle_;
+};
+
 /** Weights, architecture, labels: vitx/model.h. */
 class model
 {
@@ -312,6 +349,17 @@ inline std::vector<vitx_method_info> methods()
     return list;
 }
 
+/** vitx/evaluate.h. */
+inline std::vector<vitx_metric_info> metrics()
+{
+    std::vector<vitx_metric_info> list(static_cast<std::size_t>(vitx_metric_count()));
+    for (std::size_t i = 0; i < list.size(); i++) {
+        vitx_metric_info_init(&list[i], sizeof list[i]);
+        check(vitx_metric_get(&list[i], static_cast<int>(i)));
+    }
+    return list;
+}
+
 /** Runs a model: vitx/context.h. One thread at a time. */
 class context
 {
@@ -355,6 +403,28 @@ class context
             maps.emplace_back(one);
         check(status);
         return maps;
+    }
+    /** Measures a map of that picture. */
+    evaluation evaluate(const image &picture, const map &one, const vitx_evaluate_opts &opts)
+    {
+        vitx_evaluation *out;
+        check(vitx_evaluate(&out, get(), picture.get(), one.get(), &opts));
+        return evaluation(out);
+    }
+    /** A map that knows nothing, to compare with. */
+    map blind(const image &picture, vitx_blind kind, int seed = 0, int target = VITX_AUTO)
+    {
+        vitx_map *out;
+        check(vitx_map_blind(&out, get(), picture.get(), kind, seed, target));
+        return map(out);
+    }
+    /** A map of values [height, width] that were made elsewhere. */
+    map map_of(const image &picture, const float *values, int height, int width,
+               int target = VITX_AUTO)
+    {
+        vitx_map *out;
+        check(vitx_map_of_values(&out, get(), picture.get(), values, height, width, target));
+        return map(out);
     }
     /** Keeps logits and, after set_trace(), attention, for logits() and attention(). */
     void forward(const image &picture)

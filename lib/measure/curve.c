@@ -32,8 +32,7 @@ static void blur_weights(double w[BLUR])
     for (int i = 0; i < BLUR; i++)
         w[i] = 0;
     for (int j = -20; j <= 20; j++) {
-        int at = (BLUR / 2 + j) % (2 * BLUR);
-        at = at < 0 ? at + 2 * BLUR : at;
+        const int at = (BLUR / 2 + j + 2 * BLUR) % (2 * BLUR);
         const double g = exp(-0.5 * j * j / 25.0);
         w[at < BLUR ? at : 2 * BLUR - 1 - at] += g;
         sum += g;

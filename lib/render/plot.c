@@ -137,10 +137,13 @@ static void draw_ticks(const drawing *d, double low, double high, bool across)
     char text[VX_NUMBER];
     const int length = across ? WIDTH : HEIGHT;
     const double step = vx_nice_step((high - low) * TICK_SPACE / length, &decimals);
-    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) {
-        const int x = across ? (int)lround(at_x(d, k * step)) : d->x;
-        const int y = across ? d->y + HEIGHT : (int)lround(at_y(d, k * step));
-        vx_put_fixed(text, k * step, decimals);
+    const double first = ceil(low / step - 1e-9);
+    /* Counted: first + 1 may be first where values lie far from 0 and close together. */
+    for (int i = 0; i <= length / TICK_SPACE && (first + i) * step <= high + 1e-9 * step; i++) {
+        const double value = (first + i) * step;
+        const int x = across ? (int)lround(at_x(d, value)) : d->x;
+        const int y = across ? d->y + HEIGHT : (int)lround(at_y(d, value));
+        vx_put_fixed(text, value, decimals);
         const int width = vx_text_width(text, SCALE);
         if (across) {
             vx_canvas_fill(d->canvas, x, d->y, 1, HEIGHT, grid);
@@ -169,7 +172,7 @@ static void draw_legend(const drawing *d, const vitx_curve *curves, int n)
 {
     const int x = d->x + WIDTH + 2 * GAP;
     for (int i = 0; i < n; i++) {
-        const double middle = d->y + i * LINE + CAPITAL * SCALE / 2;
+        const int middle = d->y + i * LINE + CAPITAL * SCALE / 2;
         double gone = 0;
         draw_piece(d, x, middle, x + SAMPLE, middle, i, &gone);
         vx_canvas_text(d->canvas, x + SAMPLE + GAP, d->y + i * LINE, curves[i].name, SCALE, ink);
