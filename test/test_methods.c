@@ -1,11 +1,13 @@
 /*
- * Every explanation method against pytorch-grad-cam, Captum and PyTorch's autograd in float64: the
- * cases of test/golden/methods/cases.txt, whose README.md describes the lines.
+ * Every explanation method against pytorch-grad-cam, Captum and PyTorch's autograd in float64, and the
+ * gradients that they are made of: the lines of cases.txt and gradients.txt in test/golden/methods,
+ * whose README.md describes them.
  *
  *     test_methods [--list] [WORD...]
  *
  * With words only the cases whose name holds one of them are run, and each says how far off it is.
  */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +18,18 @@
 
 enum { MOST_CASES = 2000, MOST_SETTINGS = 8 };
 
-/* A line of cases.txt and the "subject" line above it. */
-static struct {
+/* A line and the "subject" line above it. */
+typedef struct entry {
     const char *line, *subject;
-} cases[MOST_CASES];
-static int case_count, tiny_count; /* the first tiny_count are models of test/golden */
+} entry;
+
+typedef struct list {
+    char text[1 << 18];
+    entry entries[MOST_CASES];
+    int count, tiny; /* the first `tiny` are models of test/golden */
+} list;
+
+static list maps, gradients;
 static bool talkative;
 
 /* ------------------------------------------------------------------ the list ---------------- */
@@ -49,44 +58,39 @@ static const char *place(const char *name)
     return strncmp(name, "shared/", 7) == 0 ? shared_path(name + 7) : golden_path(name + 7);
 }
 
+/* Whether a line's name holds one of the words; any does where there are none. */
 static bool wanted(const char *line, char **words, int count)
 {
-    char name[200];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(line, " "), line);
-    for (int i = 0; i < count; i++)
-        if (strstr(name, words[i]))
+    const size_t length = strcspn(line, " ");
+    for (int i = 0; i < count; i++) {
+        const char *at = strstr(line, words[i]);
+        if (at && (size_t)(at - line) + strlen(words[i]) <= length)
             return true;
+    }
     return count == 0;
 }
 
-/* The whole list, or "". (read_file() is for inside of tests.) */
-static char *read_list(void)
+/* Reads a file's lines. Subjects of ../shared come last in it. (read_file() asserts, which is for
+ * inside of tests.) */
+static void find_entries(list *l, const char *name, char **words, int count)
 {
-    static char text[1 << 20];
-    FILE *f = fopen(golden_path("methods/cases.txt"), "rb");
-    if (f) {
-        text[fread(text, 1, sizeof text - 1, f)] = '\0';
-        fclose(f);
-    }
-    return text;
-}
-
-/* Reads the list, which lives as long as the program. Subjects of ../shared come last in it. */
-static void find_cases(char **words, int count)
-{
-    char *subject = NULL, *save = NULL, *text = read_list();
+    char *subject = NULL, *save = NULL;
     bool shared = false, here = true;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    FILE *f = fopen(golden_path(name), "rb");
+    if (!f)
+        return;
+    l->text[fread(l->text, 1, sizeof l->text - 1, f)] = '\0';
+    fclose(f);
+    for (char *line = strtok_r(l->text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         if (strncmp(line, "subject ", 8) == 0) {
             const bool before = shared;
             subject = line;
             shared = strstr(line, " model=shared/") != NULL;
             if (shared && !before)
                 here = have_shared("methods on the real DeiT-tiny");
-        } else if (wanted(line, words, count) && (here || !shared) && case_count < MOST_CASES) {
-            cases[case_count].line = line;
-            cases[case_count++].subject = subject;
-            tiny_count += !shared;
+        } else if (wanted(line, words, count) && (here || !shared) && l->count < MOST_CASES) {
+            l->entries[l->count++] = (entry){line, subject};
+            l->tiny += !shared;
         }
     }
 }
@@ -95,7 +99,7 @@ static void find_cases(char **words, int count)
 
 typedef struct request {
     char text[200]; /* cut into what follows */
-    const char *name, *set[MOST_SETTINGS];
+    const char *set[MOST_SETTINGS];
     vitx_explain_opts opts;
     bool pooled, with_picture;
 } request;
@@ -137,7 +141,7 @@ static void take_option(request *r, char *word)
     r->with_picture = r->with_picture || strcmp(word, "baseline=picture") == 0;
 }
 
-/* "SUBJECT/METHOD,key=value,..." as options. */
+/* "SUBJECT/METHOD,key=value,..." as options; of a gradient the method is the tensor. */
 static void read_request(request *r, const char *line)
 {
     char *save = NULL;
@@ -145,7 +149,7 @@ static void read_request(request *r, const char *line)
     snprintf(r->text, sizeof r->text, "%.*s", (int)strcspn(line, " "), line);
     r->opts.set = r->set;
     strtok_r(r->text, "/", &save);
-    r->name = r->opts.method = strtok_r(NULL, ",", &save);
+    r->opts.method = strtok_r(NULL, ",", &save);
     for (char *word = strtok_r(NULL, ",", &save); word; word = strtok_r(NULL, ",", &save))
         take_option(r, word);
 }
@@ -159,19 +163,23 @@ static vitx_image *picture(const char *subject, const char *key)
     return image;
 }
 
-/* What the options say and explain_map() gives, against the case's line. */
+static void check_shape(const char *line, const int64_t *shape, int rank)
+{
+    char text[64];
+    int axis = 0;
+    field(text, sizeof text, line, "shape");
+    for (char *at = text; *at; at += *at == ',', axis++) {
+        const long expected = strtol(at, &at, 10);
+        ck_assert_msg(axis < rank && shape[axis] == expected, "%s: axis %d has %d", line, axis,
+                      axis < rank ? (int)shape[axis] : 0);
+    }
+    ck_assert_msg(axis == rank, "%s: rank %d, not %d", line, rank, axis);
+}
+
+/* What a map says of itself against its line; `sum` is that of the expected values. */
 static void check_info(const vitx_map_info *info, const request *r, const char *line, double sum)
 {
     char text[64];
-    int64_t shape[4] = {1, 1, 1, 1};
-    int rank = 0;
-    field(text, sizeof text, line, "shape");
-    for (char *at = text; *at && rank < 4; at += *at == ',')
-        shape[rank++] = strtol(at, &at, 10);
-    ck_assert_msg(info->rank == rank, "%s: rank %d, not %d", line, info->rank, rank);
-    for (int i = 0; i < 4; i++)
-        ck_assert_msg(info->shape[i] == shape[i], "%s: axis %d has %d", line, i,
-                      (int)info->shape[i]);
     if (!field(text, sizeof text, line, "class"))
         return;
     ck_assert_msg(info->target == atoi(text), "%s: class %d", line, info->target);
@@ -188,81 +196,186 @@ static void check_info(const vitx_map_info *info, const request *r, const char *
                   "%s: completeness error %.9g, not %.9g", line, info->completeness_error, error);
 }
 
-static vitx_map *explain(const char *subject, const request *r, const char *device)
+/* A context of the subject's model and its picture. */
+typedef struct bench {
+    vitx_model *model;
+    vitx_context *context;
+    vitx_image *image;
+} bench;
+
+static bench open_bench(const char *subject, const char *device)
 {
     char text[128];
-    vitx_model *model;
-    vitx_context *c;
-    vitx_map *map;
+    bench b = {.image = picture(subject, "picture")};
     vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
-    vitx_explain_opts o = r->opts;
-    vitx_image *image = picture(subject, "picture");
-    vitx_image *other = r->with_picture ? picture(subject, "baseline") : NULL;
-    o.baseline = other;
     co.device = device;
     co.threads = strcmp(device, "cpu") == 0 ? 2 : 1;
     if (field(text, sizeof text, subject, "fit"))
         co.fit = VITX_FIT_SQUASH;
     field(text, sizeof text, subject, "model");
-    ck_ok(vitx_model_open(&model, place(text), NULL));
-    ck_ok(vitx_context_create(&c, model, &co));
-    const int status = vitx_explain(&map, c, image, &o);
-    ck_assert_msg(status == VITX_OK, "%s: %s", vitx_status_name(status), vitx_last_error());
-    vitx_image_free(image);
-    vitx_image_free(other);
-    vitx_context_free(c);
-    vitx_model_free(model);
-    return map;
+    ck_ok(vitx_model_open(&b.model, place(text), NULL));
+    ck_ok(vitx_context_create(&b.context, b.model, &co));
+    return b;
 }
 
-static void check_case(const char *subject, const char *line, const char *device)
+static void close_bench(bench *b)
 {
-    char text[128], path[192], name[200];
-    request r;
-    snprintf(name, sizeof name, "%.*s on %s", (int)strcspn(line, " "), line, device);
-    if (talkative)
-        printf("%s: ", name);
-    fflush(stdout); /* a crash below should not take the name with it */
-    read_request(&r, line);
-    vitx_map *map = explain(subject, &r, device);
-    vitx_map_info info = VITX_MAP_INFO_INIT;
-    ck_ok(vitx_map_get_info(&info, map));
-    field(text, sizeof text, subject, "file");
+    vitx_image_free(b->image);
+    vitx_context_free(b->context);
+    vitx_model_free(b->model);
+}
+
+/* values against the `count` numbers that a line points to; gives their sum. */
+static double compare(const entry *e, const char *name, const float *values, size_t count,
+                      double allowed)
+{
+    char text[128], path[192];
+    field(text, sizeof text, e->subject, "file");
     snprintf(path, sizeof path, "methods/%.127s", text);
     npy all = read_npy(golden_path(path));
-    const size_t offset = (size_t)number(line, "offset");
-    size_t count = 1;
-    for (int i = 0; i < 4; i++)
-        count *= (size_t)info.shape[i];
-    ck_assert(offset + count <= all.count);
+    const size_t offset = (size_t)number(e->line, "offset");
+    ck_assert_msg(offset + count <= all.count, "%s: %s is too short", name, path);
+    const double error = max_error_f32(values, all.data + offset, count);
+    if (talkative)
+        printf("%.1e\n", error);
+    field(text, sizeof text, e->line, "float32");
+    ck_assert_msg(error < allowed, "%s: error %.1e, %g is allowed (PyTorch's float32: %s)", name,
+                  error, allowed, text);
     double sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += all.data[offset + i];
-    check_info(&info, &r, line, sum);
-    const double error = max_error_f32(vitx_map_values(map), all.data + offset, count);
-    field(text, sizeof text, line, "tolerance");
-    const double allowed = strcmp(text, "wide") == 0 ? TOL_MAP_WIDE : TOL_MAP;
-    if (talkative)
-        printf("%.1e\n", error);
-    field(text, sizeof text, line, "float32");
-    ck_assert_msg(error < allowed, "%s: error %.1e, %g is allowed (PyTorch's float32: %s)", name,
-                  error, allowed, text);
-    vitx_map_free(map);
     free_npy(&all);
+    return sum;
+}
+
+/* "NAME on DEVICE", printed too where somebody listens: a crash should not take it along. */
+static void announce(char *name, size_t size, const entry *e, const char *device)
+{
+    snprintf(name, size, "%.*s on %s", (int)strcspn(e->line, " "), e->line, device);
+    if (talkative)
+        printf("%s: ", name);
+    fflush(stdout);
+}
+
+static void check_map(const entry *e, const char *device)
+{
+    char text[16], name[200];
+    request r;
+    vitx_map *map;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    announce(name, sizeof name, e, device);
+    read_request(&r, e->line);
+    bench b = open_bench(e->subject, device);
+    vitx_explain_opts o = r.opts;
+    vitx_image *other = r.with_picture ? picture(e->subject, "baseline") : NULL;
+    o.baseline = other;
+    const int status = vitx_explain(&map, b.context, b.image, &o);
+    ck_assert_msg(status == VITX_OK, "%s: %s: %s", name, vitx_status_name(status),
+                  vitx_last_error());
+    ck_ok(vitx_map_get_info(&info, map));
+    size_t count = 1;
+    for (int i = 0; i < 4; i++)
+        count *= (size_t)info.shape[i];
+    check_shape(e->line, info.shape, info.rank);
+    field(text, sizeof text, e->line, "tolerance");
+    const double sum = compare(e, name, vitx_map_values(map), count,
+                               strcmp(text, "wide") == 0 ? TOL_MAP_WIDE : TOL_MAP);
+    check_info(&info, &r, e->line, sum);
+    vitx_map_free(map);
+    vitx_image_free(other);
+    close_bench(&b);
 }
 
 START_TEST(test_methods__match_their_libraries)
 {
-    check_case(cases[_i].subject, cases[_i].line, "cpu");
+    check_map(&maps.entries[_i], "cpu");
 }
 END_TEST
 
 /* The same through a device whose memory the host cannot read. */
 START_TEST(test_methods__match_their_libraries_on_ref)
 {
-    check_case(cases[_i].subject, cases[_i].line, "ref");
+    check_map(&maps.entries[_i], "ref");
 }
 END_TEST
+
+/* ------------------------------------------------------------------ gradients --------------- */
+
+/* d score / d logits [K]. */
+static float *seed(vitx_context *c, const vitx_explain_opts *o)
+{
+    vitx_view logits;
+    ck_ok(vitx_logits(&logits, c));
+    const int classes = (int)logits.shape[1];
+    const float *x = logits.data;
+    float *d = calloc((size_t)classes, sizeof *d);
+    if (o->score == VITX_SCORE_PROBABILITY) {
+        double sum = 0;
+        for (int k = 0; k < classes; k++)
+            sum += exp((double)x[k]);
+        for (int k = 0; k < classes; k++)
+            d[k] = (float)(exp((double)x[o->target]) / sum *
+                           ((k == o->target) - exp((double)x[k]) / sum));
+        return d;
+    }
+    d[o->target] = 1;
+    if (o->score == VITX_SCORE_DIFFERENCE)
+        d[o->versus] = -1;
+    return d;
+}
+
+/* Of "attention.2", "norm1.0", "block.1" or "pixels". */
+static vitx_view gradient_view(vitx_context *c, const char *tensor)
+{
+    vitx_view view;
+    const char *dot = strchr(tensor, '.');
+    if (!dot)
+        ck_ok(vitx_input_gradient(&view, c));
+    else if (tensor[0] == 'a')
+        ck_ok(vitx_attention_gradient(&view, c, atoi(dot + 1)));
+    else
+        ck_ok(vitx_tokens_gradient(&view, c, atoi(dot + 1),
+                                   tensor[0] == 'n' ? VITX_AT_NORM1 : VITX_AT_OUTPUT));
+    return view;
+}
+
+static void check_gradient(const entry *e, const char *device)
+{
+    char name[200];
+    request r;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    announce(name, sizeof name, e, device);
+    read_request(&r, e->line);
+    bench b = open_bench(e->subject, device);
+    trace.gradients = VITX_GRADIENT_ANY;
+    trace.targets = 1;
+    ck_ok(vitx_context_set_trace(b.context, &trace));
+    ck_ok(vitx_forward(b.context, (const vitx_image *const[]){b.image}, 1));
+    float *d = seed(b.context, &r.opts);
+    ck_ok(vitx_backward(b.context, d));
+    const vitx_view view = gradient_view(b.context, r.opts.method);
+    size_t count = 1;
+    for (int i = 0; i < view.rank; i++)
+        count *= (size_t)view.shape[i];
+    check_shape(e->line, view.shape + 1, view.rank - 1);
+    compare(e, name, view.data, count, TOL_GRADIENT);
+    free(d);
+    close_bench(&b);
+}
+
+START_TEST(test_gradients__match_autograd)
+{
+    check_gradient(&gradients.entries[_i], "cpu");
+}
+END_TEST
+
+START_TEST(test_gradients__match_autograd_on_ref)
+{
+    check_gradient(&gradients.entries[_i], "ref");
+}
+END_TEST
+
+/* ------------------------------------------------------------------ the table --------------- */
 
 /* What is random has properties, but no golden numbers. */
 static const char *const random_methods[] = {"rise", "lime"};
@@ -275,8 +388,8 @@ START_TEST(test_methods__each_has_a_case)
         bool found = false;
         for (size_t i = 0; i < sizeof random_methods / sizeof random_methods[0]; i++)
             found = found || strcmp(info.name, random_methods[i]) == 0;
-        for (int i = 0; i < case_count && !found; i++) {
-            const char *method = strchr(cases[i].line, '/') + 1;
+        for (int i = 0; i < maps.count && !found; i++) {
+            const char *method = strchr(maps.entries[i].line, '/') + 1;
             found = strcspn(method, ", ") == strlen(info.name) &&
                     strncmp(method, info.name, strlen(info.name)) == 0;
         }
@@ -290,23 +403,36 @@ static Suite *methods_suite(void)
     Suite *suite = suite_create("methods");
     TCase *tcase = tcase_create("methods");
     tcase_set_timeout(tcase, 240);
-    tcase_add_loop_test(tcase, test_methods__match_their_libraries, 0, case_count);
-    tcase_add_loop_test(tcase, test_methods__match_their_libraries_on_ref, 0, tiny_count);
+    tcase_add_loop_test(tcase, test_gradients__match_autograd, 0, gradients.count);
+    tcase_add_loop_test(tcase, test_gradients__match_autograd_on_ref, 0, gradients.count);
+    tcase_add_loop_test(tcase, test_methods__match_their_libraries, 0, maps.count);
+    tcase_add_loop_test(tcase, test_methods__match_their_libraries_on_ref, 0, maps.tiny);
     if (!talkative)
         tcase_add_test(tcase, test_methods__each_has_a_case);
     suite_add_tcase(suite, tcase);
     return suite;
 }
 
+static void print_names(const list *l)
+{
+    for (int i = 0; i < l->count; i++)
+        printf("%.*s\n", (int)strcspn(l->entries[i].line, " "), l->entries[i].line);
+}
+
 int main(int argc, char **argv)
 {
-    const bool list = argc > 1 && strcmp(argv[1], "--list") == 0;
-    const int first = list ? 2 : 1;
+    const bool names = argc > 1 && strcmp(argv[1], "--list") == 0;
+    const int first = names ? 2 : 1;
     talkative = argc > first;
-    find_cases(argv + first, argc - first);
-    for (int i = 0; i < case_count && list; i++)
-        printf("%.*s\n", (int)strcspn(cases[i].line, " "), cases[i].line);
-    if (case_count == 0)
-        printf("no case of test/golden/methods/cases.txt has such a name\n");
-    return list || case_count == 0 ? case_count == 0 : run_suite(methods_suite());
+    find_entries(&gradients, "methods/gradients.txt", argv + first, argc - first);
+    find_entries(&maps, "methods/cases.txt", argv + first, argc - first);
+    if (gradients.count + maps.count == 0) {
+        printf("no line of test/golden/methods has such a name\n");
+        return 1;
+    }
+    if (!names)
+        return run_suite(methods_suite());
+    print_names(&gradients);
+    print_names(&maps);
+    return 0;
 }
