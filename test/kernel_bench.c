@@ -41,6 +41,7 @@ typedef struct job {
     vx_layernorm_bwd layernorm_bwd;
     vx_attention attention;
     vx_attention_bwd attention_bwd;
+    vx_attention_replaced attention_replaced;
     vx_patch_embed patch_embed;
     float *x, *y, *w;
     vx_act act;
@@ -69,6 +70,12 @@ static void call_attention_bwd(void *arg)
 {
     job *j = arg;
     j->ops->attention_bwd(j->dev, &j->attention_bwd);
+}
+
+static void call_attention_replaced(void *arg)
+{
+    job *j = arg;
+    j->ops->attention_replaced(j->dev, &j->attention_replaced);
 }
 
 static void call_attn_product(void *arg)
@@ -418,6 +425,31 @@ static void time_attention(vx_device *dev, const char *version, int threads)
     report(version, threads, &j);
 }
 
+static void time_attention_replaced(vx_device *dev, const char *version, int threads)
+{
+    enum { N = 256, TOKENS = 197, HEADS = 12, E = 64 };
+    int channels[N];
+    for (int i = 0; i < N; i++)
+        channels[i] = i;
+    job j = {.dev = dev,
+             .ops = &dev->ops,
+             .call = call_attention_replaced,
+             .what = "attention_replaced 256 of 12x64"};
+    j.attention_replaced = (vx_attention_replaced){.y = bench_y,
+                                                   .qkv = bench_x,
+                                                   .x = bench_w,
+                                                   .columns = bench_w,
+                                                   .channels = channels,
+                                                   .scale = 0.125f,
+                                                   .count = N,
+                                                   .tokens = TOKENS,
+                                                   .width = HEADS * E,
+                                                   .heads = HEADS,
+                                                   .head_width = E};
+    j.flops = 4.0 * N * HEADS * TOKENS * E;
+    report(version, threads, &j);
+}
+
 static void call_bare_bwd(void *arg)
 {
     const vx_linear_bwd *a = &((job *)arg)->linear_bwd;
@@ -587,6 +619,7 @@ int kernel_bench(const char *word)
             time_linear(b.dev, name, threads);
             time_linear_bwd(b.dev, name, threads);
             time_attention(b.dev, name, threads);
+            time_attention_replaced(b.dev, name, threads);
             time_attention_bwd(b.dev, name, threads);
             bed_close(&b);
         }
