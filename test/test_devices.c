@@ -178,6 +178,7 @@ END_TEST
 START_TEST(test_blas__stays_private)
 {
     bed b;
+    ck_assert_int_eq(unsetenv("OPENBLAS_CORETYPE"), 0);
     ck_assert_int_eq(setenv("OPENBLAS_NUM_THREADS", "7", 1), 0);
     ck_assert_int_eq(setenv("OPENBLAS_VERBOSE", "2", 1), 0);
     ck_assert(bed_open(&b, 0, &largest));
