@@ -196,12 +196,29 @@ static int run_row(struct bench *b, const struct row *row)
     return status == VITX_OK ? DONE : SOME_FAILED;
 }
 
+/* How long the name at the start of a set is: that of the longest method that stands there, since a
+ * method's own name may hold a '+', else up to the next '+'. */
+static int name_length(const char *set)
+{
+    size_t longest = 0;
+    for (int i = 0; i < vitx_method_count(); i++) {
+        vitx_method_info m;
+        vitx_method_info_init(&m, sizeof m);
+        if (vitx_method_get(&m, i) != VITX_OK)
+            break;
+        const size_t length = strlen(m.name);
+        if (length > longest && strncmp(set, m.name, length) == 0 && strchr("+", set[length]))
+            longest = length;
+    }
+    return (int)(longest ? longest : strcspn(set, "+"));
+}
+
 /* "rollout+attention" into a row and its opts, for which there is room. */
 static int parse_row(struct bench *b, struct row *row, const char *what)
 {
     *row = (struct row){.what = what, .first = b->opts_count};
-    for (const char *p = what;; p += strcspn(p, "+") + 1) {
-        const int length = (int)strcspn(p, "+");
+    for (const char *p = what;;) {
+        const int length = name_length(p);
         char name[64];
         vitx_method_info m;
         if (length == 0)
@@ -216,6 +233,7 @@ static int parse_row(struct bench *b, struct row *row, const char *what)
         row->count++;
         if (p[length] == '\0')
             return DONE;
+        p += length + 1;
     }
 }
 
