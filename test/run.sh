@@ -10,16 +10,41 @@ export OUT BUILD
 export CK_DEFAULT_TIMEOUT="${CK_DEFAULT_TIMEOUT:-240}"
 passed=0 failed=0
 
+# As many at once as there are processors; what each says is printed when it has ended, in order.
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)}
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+names=()
+
 run() { # run NAME COMMAND...
-    local name=$1 start=$SECONDS
+    local name=$1 log
+    log=$logs/${#names[@]}
     shift
-    if "$@"; then
-        passed=$((passed + 1))
-        printf 'ok    %s (%d s)\n' "$name" $((SECONDS - start))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL  %s\n' "$name"
-    fi
+    names+=("$name")
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+        wait -n
+    done
+    {
+        start=$SECONDS
+        "$@" >"$log" 2>&1
+        echo "$? $((SECONDS - start))" >"$log.end"
+    } &
+}
+
+report() {
+    wait
+    for i in "${!names[@]}"; do
+        local code=1 seconds=0
+        [ -f "$logs/$i.end" ] && read -r code seconds <"$logs/$i.end"
+        cat "$logs/$i"
+        if [ "$code" = 0 ]; then
+            passed=$((passed + 1))
+            printf 'ok    %s (%d s)\n' "${names[i]}" "$seconds"
+        else
+            failed=$((failed + 1))
+            printf 'FAIL  %s\n' "${names[i]}"
+        fi
+    done
 }
 
 for test in "$BUILD"/test_*; do
@@ -27,7 +52,7 @@ for test in "$BUILD"/test_*; do
     name=$(basename "$test")
     if [ -n "$threads" ]; then
         grep -q VX_TEST_THREADS "test/$name.c" || continue
-        CK_FORK=no run "$name" "$test"
+        run "$name" env CK_FORK=no "$test"
     else
         run "$name" "$test"
     fi
@@ -38,5 +63,6 @@ if [ -z "$threads" ]; then
         run "$(basename "$script")" bash "$script"
     done
 fi
+report
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
