@@ -1094,22 +1094,45 @@ static void ration_release(void *memory, void *payload)
     free(memory);
 }
 
-/* Blind map, map of values, and every metric of a map of generic. */
-static int whole_way(const bed *b, const vitx_map *map, const vitx_evaluate_opts *o, int m)
+/* A metric of a map; without one, a blind map and a map of values. */
+static int whole_way(const bed *b, const vitx_map *map, const vitx_evaluate_opts *o)
 {
-    vitx_evaluation *e[EVERY] = {NULL};
+    vitx_evaluation *e = NULL;
     vitx_map *blind = NULL, *given = NULL;
-    int status = vitx_map_blind(&blind, b->c, b->image, VITX_BLIND_RANDOM, 0, VITX_AUTO);
-    if (status == VITX_OK)
+    int status = VITX_OK;
+    if (o)
+        status = vitx_evaluate(&e, b->c, b->image, map, o);
+    else
+        status = vitx_map_blind(&blind, b->c, b->image, VITX_BLIND_RANDOM, 0, VITX_AUTO);
+    if (!o && status == VITX_OK)
         status =
             vitx_map_of_values(&given, b->c, b->image, vitx_map_values(blind), 5, 5, VITX_AUTO);
-    if (status == VITX_OK)
-        status = vitx_evaluate_many(e, b->c, b->image, map, o, m);
-    for (int j = 0; j < m; j++)
-        vitx_evaluation_free(e[j]);
+    ck_assert_int_eq(status == VITX_OK, o ? e != NULL : given != NULL);
+    vitx_evaluation_free(e);
     vitx_map_free(blind);
     vitx_map_free(given);
     return status;
+}
+
+/* With 0, 1, 2, ... allocations until they are enough; gives how many were. */
+static int starve(bed *b, ration *r, const vitx_context_opts *co, const vitx_map *map,
+                  const vitx_evaluate_opts *o)
+{
+    const int live = r->live;
+    int n = 0;
+    for (int status = VITX_NOMEM; status != VITX_OK; n++) {
+        const char *what = o ? o->metric : "maps";
+        r->left = -1; /* a fresh context, which has nothing in store */
+        ck_ok(vitx_context_create(&b->c, b->model, co));
+        r->left = n;
+        status = whole_way(b, map, o);
+        ck_assert_msg(status == VITX_NOMEM || status == VITX_OK, "%s, %d allocations: %s, %s", what,
+                      n, vitx_status_name(status), vitx_last_error());
+        r->left = -1;
+        vitx_context_free(b->c);
+        ck_assert_msg(r->live == live, "%s, %d allocations: %d are left", what, n, r->live - live);
+    }
+    return n;
 }
 
 START_TEST(test_memory__every_allocation_may_fail)
@@ -1123,7 +1146,7 @@ START_TEST(test_memory__every_allocation_may_fail)
     vitx_explain_opts explain = VITX_EXPLAIN_OPTS_INIT;
     bed b;
     mo.hooks = &hooks;
-    co.threads = 2;
+    co.threads = 1;
     co.device = devices[_i];
     explain.method = "generic";
     ck_ok(vitx_image_open(&b.image, "test/golden/models/picture.png"));
@@ -1132,21 +1155,10 @@ START_TEST(test_memory__every_allocation_may_fail)
     vitx_map *map = explained(&b, "generic");
     vitx_context_free(b.c);
     uint8_t *mask = middle_mask(b.image);
-    const int m = every_metric(o, &explain, mask, b.image), live = r.live;
-    int n = 0;
-    /* All of the first ones; then ever wider apart, since each step runs all metrics up to there. */
-    for (int status = VITX_NOMEM; status != VITX_OK; n += 1 + (n > 64 ? n / 24 : 0)) {
-        r.left = -1; /* a fresh context, which has nothing in store */
-        ck_ok(vitx_context_create(&b.c, b.model, &co));
-        r.left = n;
-        status = whole_way(&b, map, o, m);
-        ck_assert_msg(status == VITX_NOMEM || status == VITX_OK, "with %d allocations: %s, %s", n,
-                      vitx_status_name(status), vitx_last_error());
-        r.left = -1;
-        vitx_context_free(b.c);
-        ck_assert_msg(r.live == live, "with %d allocations: %d are left", n, r.live - live);
-    }
-    ck_assert_int_gt(n, 30);
+    const int m = every_metric(o, &explain, mask, b.image);
+    ck_assert_int_gt(starve(&b, &r, &co, map, NULL), 4);
+    for (int j = 0; j < m; j++)
+        ck_assert_int_gt(starve(&b, &r, &co, map, &o[j]), 6);
     free(mask);
     vitx_map_free(map);
     vitx_image_free(b.image);
@@ -1197,6 +1209,8 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_many__equals_one_by_one);
     tcase_add_test(tcase, test_many__understands_shorter_structs);
     tcase_add_test(tcase, test_progress__ends_at_its_total_and_can_be_cancelled);
+    suite_add_tcase(s, tcase);
+    tcase = tcase_create("memory");
     tcase_add_loop_test(tcase, test_memory__every_allocation_may_fail, 0, 2);
     suite_add_tcase(s, tcase);
     return s;
