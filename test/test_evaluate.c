@@ -737,6 +737,28 @@ START_TEST(test_infidelity__ends)
 }
 END_TEST
 
+/* The best scale makes up for any other, also where sums over a patch's pixels are beyond floats. */
+START_TEST(test_infidelity__does_not_depend_on_the_scale)
+{
+    bed b = tiny();
+    rng r = {3};
+    double *v = malloc(40 * 40 * sizeof *v);
+    for (int i = 0; i < 40 * 40; i++)
+        v[i] = rng_int(&r, 1, 8);
+    vitx_map *small = map_of(&b, v, 40, 40);
+    for (int i = 0; i < 40 * 40; i++)
+        v[i] = ldexp(v[i], 124);
+    vitx_map *large = map_of(&b, v, 40, 40);
+    free(v);
+    const double share = value_of(&b, small, "infidelity", "", 1);
+    ck_assert_double_gt(share, 0.01);
+    ck_assert_double_eq_tol(value_of(&b, large, "infidelity", "", 1), share, 1e-9);
+    vitx_map_free(small);
+    vitx_map_free(large);
+    close_bed(&b);
+}
+END_TEST
+
 START_TEST(test_sparseness__ends)
 {
     bed b = tiny();
@@ -1199,6 +1221,7 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_randomisation__begins_at_1_and_leaves_the_model_alone);
     tcase_add_test(tcase, test_infidelity__of_integrated_gradients_on_a_linear_model_is_0);
     tcase_add_test(tcase, test_infidelity__ends);
+    tcase_add_test(tcase, test_infidelity__does_not_depend_on_the_scale);
     tcase_add_test(tcase, test_sparseness__ends);
     tcase_add_test(tcase, test_blind__maps);
     tcase_add_test(tcase, test_values__refuse);

@@ -464,6 +464,25 @@ START_TEST(test_map__resize_matches_torch)
 }
 END_TEST
 
+/* Floats have no room for the difference of values that they have room for. */
+START_TEST(test_map__resize_of_large_values)
+{
+    const vx_placement place = {.scale_x = 1, .scale_y = 1, .input_w = 2, .input_h = 2};
+    static const double values[4] = {-3e38, 3e38, 3e38, -3e38};
+    vitx_map *map = make_map(values, 2, 2, &place, 2, 2), *out;
+    ck_ok(vitx_map_resize(&out, map, 3, 4));
+    const float *v = vitx_map_values(out);
+    static const double row[4] = {-3e38, -1.5e38, 1.5e38, 3e38};
+    for (int x = 0; x < 4; x++) {
+        ck_assert_double_eq_tol(v[x] / 3e38, row[x] / 3e38, 1e-6);
+        ck_assert_double_eq_tol(v[4 + x] / 3e38, 0, 1e-6);
+        ck_assert_double_eq_tol(v[8 + x] / 3e38, -row[x] / 3e38, 1e-6);
+    }
+    vitx_map_free(out);
+    vitx_map_free(map);
+}
+END_TEST
+
 /* A linear ramp over the input comes back as the ramp that the crop and the resize imply. */
 START_TEST(test_map__to_picture_undoes_crop_and_resize)
 {
@@ -545,6 +564,7 @@ static Suite *explain_suite(void)
     tcase_add_test(tcase, test_rollout__bad_options);
     tcase_add_test(tcase, test_plan__needs_merge_into_the_least_that_serves_both);
     tcase_add_loop_test(tcase, test_map__resize_matches_torch, 0, 2);
+    tcase_add_test(tcase, test_map__resize_of_large_values);
     tcase_add_test(tcase, test_map__to_picture_undoes_crop_and_resize);
     tcase_add_test(tcase, test_methods__table_is_complete);
     suite_add_tcase(suite, tcase);

@@ -1007,6 +1007,11 @@ START_TEST(test_blur__by_hand)
     }
     ck_assert_double_eq_tol(sum, 1, 1e-6);
     ck_assert_double_eq_tol(wide[3 * 9 + 5] / wide[3 * 9 + 4], exp(-0.5 / (0.75 * 0.75)), 1e-6);
+    for (int radius = 0; radius < 2; radius++) { /* a sigma whose square is 0 changes nothing */
+        ck_ok(vx_blur(out, row, 1, 1, 4, 1e-200, radius, false, &hooks));
+        for (int i = 0; i < 4; i++)
+            ck_assert_double_eq(out[i], row[i]);
+    }
 }
 END_TEST
 

@@ -179,7 +179,8 @@ typedef struct vitx_trace_opts {
     int layer_count;
     vitx_dtype storage; /**< VITX_F32, or VITX_F16 for half the memory                          */
     int gradients;      /**< sum of vitx_gradient, for the blocks in `layers`; 0: none. Blocks that
-                             the backward pass goes through keep their attention whole, in f32  */
+                             the backward pass goes through keep their attention whole, in f32,
+                             unless it is recomputed: vitx_view.shape tells                      */
     int targets;        /**< gradients of each picture that vitx_backward() runs at once, 1 to
                              1024; 0 without gradients                                          */
 } vitx_trace_opts;

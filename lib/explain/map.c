@@ -105,9 +105,12 @@ float vx_plane_at(const float *src, int width, vx_between y, vx_between x)
 {
     const float *upper = src + (size_t)y.first * (size_t)width;
     const float *lower = src + (size_t)y.second * (size_t)width;
-    const float above = upper[x.first] + (upper[x.second] - upper[x.first]) * x.part;
-    const float below = lower[x.first] + (lower[x.second] - lower[x.first]) * x.part;
-    return above + (below - above) * y.part;
+    /* In double: the difference of two floats may be no float. */
+    const double left = upper[x.first], right = upper[x.second];
+    const double low_left = lower[x.first], low_right = lower[x.second];
+    const double above = left + (right - left) * x.part;
+    const double below = low_left + (low_right - low_left) * x.part;
+    return (float)(above + (below - above) * y.part);
 }
 
 void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,

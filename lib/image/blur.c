@@ -17,8 +17,10 @@ static int edge(int i, int count, bool reflect)
 static void gaussian(double *weights, int radius, double sigma)
 {
     double sum = 0;
-    for (int k = -radius; k <= radius; k++)
-        sum += weights[k + radius] = sigma > 0 ? exp(-0.5 * k * k / (sigma * sigma)) : 1;
+    for (int k = -radius; k <= radius; k++) {
+        const double z = sigma > 0 ? k / sigma : 0; /* the square of a tiny sigma would be 0 */
+        sum += weights[k + radius] = exp(-0.5 * z * z);
+    }
     for (int k = 0; k <= 2 * radius; k++)
         weights[k] /= sum;
 }

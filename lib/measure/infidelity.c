@@ -44,6 +44,7 @@ static int prepare(vx_trial *trial)
 typedef struct sums {
     const settings *set;
     const float *a; /* [patches] */
+    double unit;    /* that a counts in; floats may have no room for the product */
     size_t patches;
     double value;      /* f(x) */
     double aa, ad, dd; /* of a.I and the differences d */
@@ -63,7 +64,7 @@ static void take(void *payload, int64_t v, const unsigned char *kept, double sco
     double removed = 0;
     (void)v;
     for (size_t i = 0; i < m->patches; i++)
-        removed += kept[i] ? 0 : m->a[i];
+        removed += kept[i] ? 0 : m->unit * m->a[i];
     m->aa += removed * removed;
     m->ad += removed * d;
     m->dd += d * d;
@@ -80,9 +81,11 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
     VX_TRY(vx_new(&values, &scratch, n, sizeof *values, "the map on patches"));
     vx_plane_on_patches(values, s);
     const bool grid = s->height == a->grid_height && s->width == a->grid_width;
-    for (size_t i = 0; i < n && !grid; i++)
-        values[i] *= (float)(a->patch_height * a->patch_width);
-    sums m = {.set = set, .a = values, .patches = n, .value = s->map->info.value};
+    sums m = {.set = set,
+              .a = values,
+              .unit = grid ? 1 : a->patch_height * a->patch_width,
+              .patches = n,
+              .value = s->map->info.value};
     const int status =
         vx_trial_run_patches(trial, out, VITX_SCORE_AUTO, &set->removal, set->n, choose, take, &m);
     const double b = !set->normalize ? 1 : m.aa > 0 ? m.ad / m.aa : 0;
