@@ -34,7 +34,8 @@ typedef struct vitx_explain_opts {
     int layer;              /**< block 0..depth-1, VITX_AUTO: the method's default, VITX_ALL    */
     int head;               /**< head 0..H-1, VITX_AUTO: heads fused, VITX_ALL                  */
     int query;              /**< token 0..T-1 whose attention is explained; VITX_AUTO: the one
-                                 the classification head reads                                  */
+                                 the classification head reads. Methods that follow no attention
+                                 take no other                                                  */
     const char *const *set; /**< "key=value" for the method's own options                       */
     int set_count;
     vitx_score score;       /**< default VITX_SCORE_AUTO                                        */
@@ -95,7 +96,8 @@ typedef struct vitx_map_info {
     float probability; /**< its probability                                                     */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
     int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
-    int query;         /**< token, or VITX_AUTO for the mean over the patches                   */
+    int query;         /**< token, or VITX_AUTO for the mean over the patches, and where the
+                            method knows no query                                               */
     int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads      */
     int64_t shape[4];  /**< [layers, heads, height, width] without the axes that are single     */
     int grid_height, grid_width;       /**< patches of the model                                */

@@ -72,6 +72,7 @@ const vx_method vx_method_attention = {
     .summary = "attention of one query in one block, as it is",
     .cost = "1 forward",
     .reference = "Vaswani et al. 2017; shown as maps by Caron et al. 2021 (DINO)",
+    .uses_query = true,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),

@@ -75,6 +75,7 @@ const vx_method vx_method_attn_gradcam = {
     .reference = "Selvaraju et al. 2017 on attention, as in Chefer, Gur & Wolf 2021",
     .uses_target = true,
     .is_signed = true,
+    .uses_query = true,
     .prepare = prepare,
     .run = run,
 };

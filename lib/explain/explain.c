@@ -123,6 +123,8 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
         return vx_fail(VITX_INVALID, "method %s takes no layer", job->method->name);
     if (job->method->no_heads && opts->head != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no head", job->method->name);
+    if (!job->method->uses_query && opts->query != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no query", job->method->name);
     job->score = opts->score          ? opts->score
                  : job->method->score ? job->method->score
                                       : VITX_SCORE_LOGIT;
@@ -219,7 +221,7 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
                                    : job->opts.layer == VITX_ALL ? VITX_ALL
                                                                  : job->layer_first,
                           .head = job->opts.head,
-                          .query = job->query,
+                          .query = job->method->uses_query ? job->query : VITX_AUTO,
                           .grid_height = a->grid_height,
                           .grid_width = a->grid_width,
                           .picture_height = image->height,

@@ -71,6 +71,7 @@ const vx_method vx_method_rollout = {
     .summary = "attention followed through the blocks up to --layer, residual connections included",
     .cost = "1 forward",
     .reference = "Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers",
+    .uses_query = true,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),
