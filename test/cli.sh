@@ -194,6 +194,7 @@ wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
     wrong "the model has 3 blocks" $x --layer 99 -o "$folder/x.png" $picture
     wrong "the model has 3 heads" $x --head 3 -o "$folder/x.png" $picture
     wrong "--layer is \"-1\"" $x --layer -1 -o "$folder/x.png" $picture
+    wrong "takes no query" explain -m $model --method gradcam --query 3 -o "$folder/x.png" $picture
     wrong "--query" $x --query 26 -o "$folder/x.png" $picture
     wrong "5 rows and 5 columns" $x --query 5,0 -o "$folder/x.png" $picture
     wrong "row,col" $x --query 1,2,3 -o "$folder/x.png" $picture
