@@ -17,10 +17,12 @@ explain() { # explain METHOD OUT [OPTION...]
 
 build/vitx-cli methods --json | sed -n 's/.*"name":"\([^"]*\)".*"uses_target":\([a-z01]*\).*/\1 \2/p' |
     while read -r method follows; do
+        few=() # samples enough for a picture
+        case $method in rise | kernelshap) few=(--set n=1000) ;; esac
         case $follows in
             true | 1)
-                explain "$method" "$out/$method.png" --target 285
-                explain "$method" "$out/$method.coffee.png" --target 967
+                explain "$method" "$out/$method.png" --target 285 "${few[@]}"
+                explain "$method" "$out/$method.coffee.png" --target 967 "${few[@]}"
                 ;;
             *) explain "$method" "$out/$method.png" ;;
         esac
