@@ -23,6 +23,7 @@ typedef struct lanczos {
     int n, steps;
     double *basis, *next;
     double a[STEPS], b[STEPS], z[STEPS];
+    double down[STEPS], up[STEPS]; /* pivots of vector_of */
 } lanczos;
 
 static double dot(const double *x, const double *y, int n)
@@ -133,7 +134,7 @@ static double largest_of(const lanczos *l, int count)
  * 0 (Parlett & Dhillon 1997). lambda lies above all eigenvalues, so no pivot is 0 before. */
 static void vector_of(lanczos *l, int count, double lambda)
 {
-    double down[STEPS], up[STEPS];
+    double *const down = l->down, *const up = l->up;
     int meet = 0;
     for (int k = 0; k < count; k++)
         down[k] = l->a[k] - lambda - (k > 0 ? l->b[k - 1] * l->b[k - 1] / down[k - 1] : 0);

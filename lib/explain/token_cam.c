@@ -54,12 +54,12 @@ static const vitx_method_option options[] = {VX_OPTION_AT};
         return run(job, i, map, kind);                                                             \
     }                                                                                              \
     const vx_method vx_method_##id = {                                                             \
-        .name = label,                                                                             \
-        .summary = line,                                                                           \
+        .name = (label),                                                                           \
+        .summary = (line),                                                                         \
         .cost = "1 forward, the backward of the blocks above",                                     \
-        .reference = paper,                                                                        \
+        .reference = (paper),                                                                      \
         .uses_target = true,                                                                       \
-        .is_signed = signs,                                                                        \
+        .is_signed = (signs),                                                                      \
         .no_heads = true,                                                                          \
         .options = options,                                                                        \
         .option_count = sizeof options / sizeof options[0],                                        \
