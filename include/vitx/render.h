@@ -20,9 +20,10 @@ typedef enum vitx_layout {
 
 /** How raw values become 0..1 for the colours. */
 typedef enum vitx_scale {
-    VITX_SCALE_AUTO = 0,      /**< what suits the map: VITX_SCALE_MAX, of one on pixels P99; where
-                                   its values have signs (vitx_map_info.is_signed) SIGNED, of
-                                   one on pixels SIGNED_P99                                     */
+    VITX_SCALE_AUTO = 0,      /**< what suits the map: VITX_SCALE_MAX, of one on pixels P99, or
+                                   MINMAX where its least value is above a quarter of its
+                                   largest (rise); where its values have signs
+                                   (vitx_map_info.is_signed) SIGNED, of one on pixels SIGNED_P99 */
     VITX_SCALE_MAX = 1,       /**< negative values to 0, then divided by the maximum            */
     VITX_SCALE_MINMAX = 2,    /**< minimum to 0, maximum to 1                                   */
     VITX_SCALE_P99 = 3,       /**< negative values to 0, the 99th percentile and above to 1     */

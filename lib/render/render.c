@@ -80,7 +80,9 @@ static vitx_scale suitable_scale(const vitx_map *map)
 {
     if (map->info.is_signed)
         return map->on_pixels ? VITX_SCALE_SIGNED_P99 : VITX_SCALE_SIGNED;
-    return map->on_pixels ? VITX_SCALE_P99 : VITX_SCALE_MAX;
+    if (!map->on_pixels)
+        return VITX_SCALE_MAX;
+    return map->info.min > 0.25f * map->info.max ? VITX_SCALE_MINMAX : VITX_SCALE_P99;
 }
 
 /* What VITX_AUTO stands for as smooth. */
