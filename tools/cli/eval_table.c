@@ -81,23 +81,28 @@ bool table_add(struct table *t, int row, int metric, const vitx_evaluation_info 
 
 /* ------------------------------------------------------------------ printing --------------- */
 
-static void put_number(char *text, size_t size, double v)
+/* Digits behind the point for a number of that size; -1: as a power of ten. */
+static int decimals_of(double most)
 {
-    const double most = fabs(v);
-    snprintf(text, size,
-             most >= 1000 || (most > 0 && most < 0.00095) ? "%.1e"
-             : most > 0 && most < 0.0095                  ? "%.4f"
-                                                          : "%.3f",
-             v);
+    return most >= 1000 || (most > 0 && most < 0.00095) ? -1 : most > 0 && most < 0.0095 ? 4 : 3;
+}
+
+static void put_number(char *text, size_t size, double v, int decimals)
+{
+    if (decimals < 0)
+        snprintf(text, size, "%.1e", v);
+    else
+        snprintf(text, size, "%.*f", decimals, v);
 }
 
 /* "0.512 +- 0.021": mean and standard error; "-" where nothing was measured. */
 static void put_cell(char *text, size_t size, const struct cell *cell)
 {
     char mean[32], error[32];
-    put_number(mean, sizeof mean, cell->mean);
-    put_number(error, sizeof error,
-               cell->n > 1 ? sqrt(cell->squares / (cell->n - 1) / cell->n) : 0);
+    const double e = cell->n > 1 ? sqrt(cell->squares / (cell->n - 1) / cell->n) : 0;
+    const int decimals = decimals_of(fmax(fabs(cell->mean), e));
+    put_number(mean, sizeof mean, cell->mean, decimals);
+    put_number(error, sizeof error, e, decimals);
     snprintf(text, size, cell->n > 1 ? "%s +- %s" : cell->n ? "%s" : "-", mean, error);
 }
 
