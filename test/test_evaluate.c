@@ -836,6 +836,10 @@ END_TEST
 
 /* ------------------------------------------------------------------ what is refused -------- */
 
+enum { EVERY = 32 };
+static int every_metric(vitx_evaluate_opts *o, const vitx_explain_opts *explain,
+                        const uint8_t *mask, const vitx_image *image);
+
 START_TEST(test_evaluate__refuses_options)
 {
     static const char *const wrong[][3] = {
@@ -860,8 +864,26 @@ START_TEST(test_evaluate__refuses_options)
         a.o.explain = &a.explain;
         ck_fails(vitx_evaluate(&e, b.c, b.image, map, &a.o), VITX_INVALID, wrong[i][2]);
         ck_assert_ptr_null(e);
+        ck_fails(vitx_evaluate_check(b.c, &a.o, 1), VITX_INVALID, wrong[i][2]);
     }
     vitx_map_free(map);
+    close_bed(&b);
+}
+END_TEST
+
+/* What is right is right before there is a map, and a mask. */
+START_TEST(test_check__accepts_what_can_be_run)
+{
+    bed b = tiny();
+    vitx_evaluate_opts o[EVERY];
+    vitx_explain_opts explain = VITX_EXPLAIN_OPTS_INIT;
+    explain.method = "generic";
+    const int m = every_metric(o, &explain, NULL, b.image);
+    ck_ok(vitx_evaluate_check(b.c, o, m));
+    explain.layer = 99;
+    ck_fails(vitx_evaluate_check(b.c, o, m), VITX_INVALID, "layer 99");
+    ck_fails(vitx_evaluate_check(b.c, o, 0), VITX_INVALID, "m is 0");
+    ck_fails(vitx_evaluate_check(NULL, o, 1), VITX_INVALID, "NULL");
     close_bed(&b);
 }
 END_TEST
@@ -932,8 +954,6 @@ START_TEST(test_evaluate__refuses_other_options_than_the_maps)
 END_TEST
 
 /* ------------------------------------------------------------------ many, progress, memory - */
-
-enum { EVERY = 32 };
 
 /* All metrics of the table in short, for a map of `method` and a mask. */
 static int every_metric(vitx_evaluate_opts *o, const vitx_explain_opts *explain,
@@ -1226,6 +1246,7 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_blind__maps);
     tcase_add_test(tcase, test_values__refuse);
     tcase_add_test(tcase, test_evaluate__refuses_options);
+    tcase_add_test(tcase, test_check__accepts_what_can_be_run);
     tcase_add_test(tcase, test_evaluate__refuses_maps);
     tcase_add_test(tcase, test_evaluate__refuses_other_options_than_the_maps);
     tcase_add_test(tcase, test_table__says_what_there_is);
