@@ -626,18 +626,31 @@ for ((i = 0; i < 12000; i++)); do
     pictures[i]=$picture
 done
 slow=(classify -m "$model" --device ref --threads 1 --batch 50 --top 1 --json)
-# cancelled ARGUMENT...: vitx-cli, and Ctrl-C after a while. In the foreground, or timeout would send
-# another one to the group.
+# cancelled BEGUN ARGUMENT...: vitx-cli, and Ctrl-C once the command BEGUN says that something is done.
 cancelled() {
-    env --default-signal=INT timeout --foreground --preserve-status -k 60 -s INT 0.7 "$cli" "$@" > "$out" 2> "$err"
+    local begun=$1 pid
+    shift
+    : > "$out"
+    env --default-signal=INT "$cli" "$@" > "$out" 2> "$err" &
+    pid=$!
+    for ((i = 0; i < 1200; i++)); do
+        if $begun || ! kill -0 $pid 2> /dev/null; then
+            break
+        fi
+        sleep 0.05
+    done
+    kill -INT $pid
+    wait $pid
     status=$?
     gives 1
     err_lines 1
     err_has "vitx-cli: cancelled"
 }
+has_answers() { [ -s "$out" ]; }
+has_maps() { compgen -G "$folder/many/*.npy" > /dev/null; }
 check "Ctrl-C: what is done stays, one line says so"
 if env --default-signal=INT true 2> /dev/null; then
-    cancelled "${slow[@]}" "${pictures[@]}"
+    cancelled has_answers "${slow[@]}" "${pictures[@]}"
     lines=$(wc -l < "$out")
     if [ "$lines" = 0 ] || [ "$lines" = 12000 ] || [ $((lines % 50)) != 0 ]; then
         fail "$lines answers"
@@ -646,7 +659,7 @@ if env --default-signal=INT true 2> /dev/null; then
     check "Ctrl-C: finished maps are written"
     mkdir "$folder/many"
     tee "$folder/many"/{100..999}.png < $picture > /dev/null
-    cancelled explain -m $model --device ref --threads 1 --method generic,legrad --target 0 --target 1 --target 2 \
+    cancelled has_maps explain -m $model --device ref --threads 1 --method generic,legrad --target 0 --target 1 --target 2 \
         -o "$folder/many/{image}.{method}.{target}.npy" "$folder/many"/{100..999}.png
     maps=("$folder/many"/*.npy)
     out_lines ${#maps[@]}
