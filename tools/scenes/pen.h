@@ -45,7 +45,7 @@ void pen_arc(struct pen *pen, double x, double y, double rx, double ry, double f
 
 /* Paints what was outlined since the last paint. Open outlines are closed. */
 void pen_fill(struct pen *pen, enum role role);
-/* Paints a line of that width, with round ends and corners, along what was outlined. */
+/* Paints a line of that width along what was outlined: round at the ends, mitred at corners. */
 void pen_stroke(struct pen *pen, double width, enum role role);
 
 /* Of whole turns; the same on every machine. */

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SCENE_OBJECTS = 3, SCENE_SIDE_MIN = 32, SCENE_SIDE_MAX = 4096 };
+enum { SCENE_OBJECTS = 3, SCENE_SIDE_MIN = 32, SCENE_SIDE_MAX = 2048 };
 
 struct scene_opts {
     int width, height; /* SCENE_SIDE_MIN..SCENE_SIDE_MAX                                     */
