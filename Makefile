@@ -40,13 +40,15 @@ CHECK_LIBS = $(shell $(PKG) --libs check)
 
 LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
+SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
 EXAMPLES := $(B)/example_c $(B)/example_cpp
-DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d)
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d)
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT)
 
 ifneq ($(MISSING),)
@@ -61,7 +63,7 @@ install-deps:
 else
 
 .PHONY: all check asan tsan bench install uninstall format lint info tests
-all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli        ## build the library and vitx-cli
+all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
 	@echo "  AR    $@"
@@ -83,6 +85,13 @@ $(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(OUT)/vitx-scenes: $(SCENE_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm
+
+# Scenes are the same bytes on every machine: no multiplication is fused with an addition.
+$(SCENE_OBJ): EXACT = -ffp-contract=off
+
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     ISA = $(if $(X86),-mavx2 -mfma -mf16c)
@@ -90,7 +99,7 @@ $(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ISA) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(ISA) $(EXACT) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"

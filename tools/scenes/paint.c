@@ -47,6 +47,7 @@ struct pattern pattern_roll(struct dice *dice, enum pattern_kind kind, double pe
     double turn = dice_in(dice, 0, 1);
     out.across = (float)(pen_cos(turn) / period);
     out.down = (float)(pen_sin(turn) / period);
+    out.pixel = (float)(1 / period);
     out.phase = (float)dice_in(dice, 0, 16);
     out.share = (float)dice_in(dice, 0.3, 0.6);
     if (kind == PATTERN_CLOUDS || kind == PATTERN_GRAIN)
@@ -60,6 +61,20 @@ static float part_of(float x)
 {
     x += 4096;
     return x - (float)(int)x;
+}
+
+/* 1 well inside, 0 well outside of a border, and a pixel between: `outside` in periods. */
+static float inside(float outside, float pixel)
+{
+    float p = 0.5f - outside / pixel;
+    return p < 0 ? 0 : p > 1 ? 1 : p;
+}
+
+/* Stripes along u that take `share` of the period. */
+static float stripe(float u, float share, float pixel)
+{
+    float from_middle = part_of(u + 0.5f) - 0.5f;
+    return inside((from_middle < 0 ? -from_middle : from_middle) - share / 2, pixel);
 }
 
 static float noise_at(const struct pattern *pattern, float u, float v)
@@ -81,25 +96,29 @@ float pattern_at(const struct pattern *pattern, float x, float y)
 {
     float u = x * pattern->across + y * pattern->down + pattern->phase;
     float v = y * pattern->across - x * pattern->down + pattern->phase;
-    float share = pattern->share, p, q;
+    float share = pattern->share, pixel = pattern->pixel, p, q;
     switch (pattern->kind) {
     case PATTERN_SLOPE:
         p = u - pattern->phase + 0.5f;
         return p < 0 ? 0 : p > 1 ? 1 : p;
     case PATTERN_STRIPES:
-        return part_of(u) < share ? 1 : 0;
+        return stripe(u, share, pixel);
     case PATTERN_WAVES:
         p = part_of(u) * 2;
         p = p > 1 ? 2 - p : p;
         return p * p * (3 - 2 * p);
     case PATTERN_CHECKS:
-        return (part_of(u) < 0.5f) == (part_of(v) < 0.5f) ? 1 : 0;
+        p = stripe(u, 0.5f, pixel);
+        q = stripe(v, 0.5f, pixel);
+        return p * q + (1 - p) * (1 - q);
     case PATTERN_DOTS:
         p = part_of(u) - 0.5f;
         q = part_of(v) - 0.5f;
-        return p * p + q * q < share * share * 0.4f ? 1 : 0;
+        return inside(sqrtf(p * p + q * q) - share * 0.63f, pixel);
     case PATTERN_GRID:
-        return part_of(u) < share * 0.25f || part_of(v) < share * 0.25f ? 1 : 0;
+        p = stripe(u, share * 0.25f, pixel);
+        q = stripe(v, share * 0.25f, pixel);
+        return p > q ? p : q;
     case PATTERN_CLOUDS:
         return noise_at(pattern, u, v);
     case PATTERN_GRAIN:

@@ -10,14 +10,14 @@ struct colour {
 
 enum pattern_kind {
     PATTERN_PLAIN,
-    PATTERN_SLOPE,   /* from one border to the other          */
+    PATTERN_SLOPE, /* from one border to the other          */
     PATTERN_STRIPES,
-    PATTERN_WAVES,   /* stripes with soft borders              */
+    PATTERN_WAVES, /* stripes with soft borders              */
     PATTERN_CHECKS,
     PATTERN_DOTS,
-    PATTERN_GRID,    /* thin lines                             */
-    PATTERN_CLOUDS,  /* smooth noise                           */
-    PATTERN_GRAIN,   /* clouds and finer clouds on top         */
+    PATTERN_GRID,   /* thin lines                             */
+    PATTERN_CLOUDS, /* smooth noise                           */
+    PATTERN_GRAIN,  /* clouds and finer clouds on top         */
     PATTERN_COUNT
 };
 
@@ -27,6 +27,7 @@ enum { LATTICE = 16 };
 struct pattern {
     enum pattern_kind kind;
     float across, down; /* direction, divided by the period */
+    float pixel;        /* one, as a part of the period     */
     float phase, share; /* share: of the period that is 1   */
     float lattice[LATTICE][LATTICE];
 };

@@ -2,6 +2,7 @@
 #include "draw.h"
 
 #include <math.h>
+#include <stddef.h>
 
 /* sin of whole turns: to a quarter of a turn around 0, then its series. */
 double pen_sin(double turns)
@@ -76,8 +77,8 @@ void pen_line(struct pen *pen, double x, double y)
 void pen_curve(struct pen *pen, double x1, double y1, double x2, double y2, double x, double y)
 {
     double u = pen->u, v = pen->v;
-    double length = fabs(x1 - u) + fabs(y1 - v) + fabs(x2 - x1) + fabs(y2 - y1) + fabs(x - x2) +
-                    fabs(y - y2);
+    double length =
+        fabs(x1 - u) + fabs(y1 - v) + fabs(x2 - x1) + fabs(y2 - y1) + fabs(x - x2) + fabs(y - y2);
     int n = pieces(length * unit_in_pixels(pen));
     for (int i = 1; i <= n; i++) {
         double t = (double)i / n, s = 1 - t;
@@ -244,12 +245,16 @@ static void border_at(const struct pen *pen, int first, int end, int i, bool clo
                       double out[2])
 {
     int n = end - first, last = end - 1;
-    int before = i > first ? i - 1 : closed ? last : i, after = i < last ? i + 1 : closed ? first : i;
+    int before = i > first ? i - 1
+                 : closed  ? last
+                           : i,
+        after = i < last ? i + 1
+                : closed ? first
+                         : i;
     if (n < 2)
         before = after = i;
-    const double(*p)[2] = pen->points;
-    double ax = p[i][0] - p[before][0], ay = p[i][1] - p[before][1];
-    double bx = p[after][0] - p[i][0], by = p[after][1] - p[i][1];
+    const double *at = pen->points[i], *from = pen->points[before], *to = pen->points[after];
+    double ax = at[0] - from[0], ay = at[1] - from[1], bx = to[0] - at[0], by = to[1] - at[1];
     double a = sqrt(ax * ax + ay * ay), b = sqrt(bx * bx + by * by);
     double ux = (a > 0 ? ax / a : 0), uy = (a > 0 ? ay / a : 0);
     double vx = (b > 0 ? bx / b : ux), vy = (b > 0 ? by / b : uy);
@@ -261,8 +266,8 @@ static void border_at(const struct pen *pen, int first, int end, int i, bool clo
     double scale = square > 0.25 ? 2 / square : 2; /* 1/cos of half the corner, over |sum| */
     double length = sqrt(square) * scale;
     scale *= length > 2 ? 2 / length : 1;
-    out[0] = p[i][0] + y * scale * half;
-    out[1] = p[i][1] - x * scale * half;
+    out[0] = at[0] + y * scale * half;
+    out[1] = at[1] - x * scale * half;
 }
 
 static void edges_of_round(struct raster *raster, double x, double y, double r)
@@ -316,7 +321,7 @@ static void stroke(struct pen *pen, double width, const struct paint *paint)
 
 void pen_fill(struct pen *pen, enum role role)
 {
-    const double(*p)[2] = pen->points;
+    double(*p)[2] = pen->points;
     for (int k = 0; k < pen->outlines; k++) {
         int end = outline_end(pen, k);
         for (int i = pen->starts[k]; i < end; i++) {

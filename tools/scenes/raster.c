@@ -95,8 +95,7 @@ void raster_row(struct raster *raster, int y, float *coverage)
         /* Below one part in 512 it is what rounding left. */
         coverage[x - raster->x0] = size < 0.002f ? 0 : size > 1 ? 1 : size;
     }
-    row[raster->x1] = 0;
-    row[raster->x1 + 1 <= raster->width + 1 ? raster->x1 + 1 : raster->x1] = 0;
+    row[raster->x1] = row[raster->x1 + 1] = 0;
 }
 
 void raster_clear(struct raster *raster)

@@ -34,7 +34,7 @@ struct scene_object {
 
 struct scene {
     int width, height;
-    uint8_t *rgb;  /* [height,width,3]                                                          */
+    uint8_t *rgb; /* [height,width,3]                                                          */
     /* [height,width]: 0 background, k the pixel shows objects[k-1]: more than half of it is covered by that
      * object, and by none before it. Shadows are background. */
     uint8_t *owner;
