@@ -293,8 +293,9 @@ static void roll_paints(struct pen *pen, struct dice *dice, struct colour behind
 {
     struct colour body = roll_apart(dice, behind, 0.45f, behind, 0.45f);
     struct colour second = roll_apart(dice, body, 0.45f, behind, 0.25f);
-    struct colour dark = colour_hsv(dice_in(dice, 0, 1), 0.5, dice_in(dice, 0.02, 0.22));
-    struct colour light = colour_hsv(dice_in(dice, 0, 1), dice_in(dice, 0, 0.2), 1);
+    double hue = dice_in(dice, 0, 1);
+    struct colour dark = colour_hsv(hue, 0.5, dice_in(dice, 0.02, 0.22));
+    struct colour light = colour_hsv(1 - hue, dice_in(dice, 0, 0.2), 1);
     pen->paints[ROLE_BODY] = textured(dice, body, size);
     pen->paints[ROLE_SECOND] =
         dice_chance(dice, 0.3) ? textured(dice, second, size) : plain(second);
