@@ -180,13 +180,23 @@ void shape_mushroom(struct pen *pen, struct dice *dice)
     mushroom_spots(pen, side, spots, top, hem);
 }
 
+static const double cactus_width = 0.27; /* of an arm */
+
 static void cactus_arm(struct pen *pen, double side, double y, double reach, double tip)
 {
     const struct frame frame = frame_at(0, 0, side, 1, 0);
     const struct dot arm[] = {
         {0, y, 1}, {reach * 0.55, y, 0}, {reach, y - 0.2, 0}, {reach, tip, 1}};
     sketch_open(pen, &frame, arm, 4);
-    pen_stroke(pen, 0.27, ROLE_BODY);
+}
+
+/* As wide as two strokes beside each other, at most. */
+static void cactus_trunk(struct pen *pen, double half, double top, double bottom)
+{
+    double x = half - cactus_width / 2;
+    pen_move(pen, -x, bottom);
+    pen_arc(pen, 0, top + half, x, x, 0.5, 1);
+    pen_line(pen, x, bottom);
 }
 
 static void cactus_spines(struct pen *pen, double wide, double top)
@@ -201,7 +211,7 @@ static void cactus_spines(struct pen *pen, double wide, double top)
 
 void shape_cactus(struct pen *pen, struct dice *dice)
 {
-    double wide = dice_in(dice, 0.2, 0.28), side = dice_chance(dice, 0.5) ? -1 : 1;
+    double wide = dice_in(dice, 0.19, 0.25), side = dice_chance(dice, 0.5) ? -1 : 1;
     int bloom = dice_chance(dice, 0.45);
     double top = bloom ? -0.86 : -1, pot = dice_in(dice, 0.4, 0.55),
            mouth = dice_in(dice, 0.4, 0.52);
@@ -210,8 +220,8 @@ void shape_cactus(struct pen *pen, struct dice *dice)
     cactus_arm(pen, side, y, reach, tip);
     reach += dice_in(dice, -0.03, 0.03);
     cactus_arm(pen, -side, y - dice_in(dice, 0.15, 0.35), reach, tip - dice_in(dice, -0.02, 0.2));
-    pen_box(pen, -wide, top, wide, pot + 0.2, wide);
-    pen_fill(pen, ROLE_BODY);
+    cactus_trunk(pen, wide, top, pot + 0.1);
+    pen_stroke(pen, cactus_width, ROLE_BODY);
     cactus_spines(pen, wide, top);
     if (bloom) {
         for (int i = -2; i <= 2; i++)
@@ -241,7 +251,7 @@ void shape_apple(struct pen *pen, struct dice *dice)
                                {0.78 * wide, 0.64, 0},
                                {0.38 * wide, 0.97, 0},
                                {0, low, 0}};
-    const struct dot stem[] = {{0, dip + 0.12, 1}, {0.02, -0.65, 0}, {bend, -0.93, 1}};
+    const struct dot stem[] = {{0, dip + 0.12, 1}, {0.02, -0.65, 0}, {bend, -0.9, 1}};
     const struct dot shine[] = {
         {-0.6 * wide, 0.28, 1}, {-0.68 * wide, -0.02, 0}, {-0.5 * wide, -0.3, 1}};
     sketch_even(pen, &frame, half, 7);

@@ -138,7 +138,7 @@ void sketch_eye(struct pen *pen, const struct frame *frame, double x, double y, 
 {
     sketch_circle(pen, frame, x, y, r);
     pen_fill(pen, ROLE_LIGHT);
-    sketch_circle(pen, frame, x + r * 0.15, y, r * 0.62);
+    sketch_circle(pen, frame, x + r * 0.15, y, r * 0.55);
     pen_fill(pen, ROLE_DARK);
     sketch_circle(pen, frame, x + r * 0.35, y - r * 0.25, r * 0.2);
     pen_fill(pen, ROLE_LIGHT);

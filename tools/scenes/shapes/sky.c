@@ -56,37 +56,48 @@ static void cloud_rain(struct pen *pen, struct dice *dice, double y)
     pen_stroke(pen, 0.1, ROLE_SECOND);
 }
 
-/* Bumps on a flat bottom. */
-static void cloud_outline(struct pen *pen, const double (*bumps)[3], int n, double bottom, double h)
+/* A flat bottom, and bumps between dots around the rest, higher where their dots are further apart. Those of
+ * its first and its last bump stand above each other: these bumps end at x = -1 and x = 1. */
+static void cloud_outline(struct pen *pen, const double (*dots)[2], int n, double bulge)
 {
-    pen_box(pen, -1, bottom - 2 * h, 1, bottom, h);
-    for (int i = 0; i < n; i++)
-        pen_circle(pen, bumps[i][0], bumps[i][1], bumps[i][2]);
+    pen_move(pen, dots[0][0], dots[0][1]);
+    for (int i = 0; i + 1 < n; i++) {
+        double x = dots[i][0], y = dots[i][1], to_x = dots[i + 1][0], to_y = dots[i + 1][1];
+        double dx = to_x - x, dy = to_y - y;
+        pen_curve(pen, x + dy * bulge - dx * 0.08, y - dx * bulge - dy * 0.08,
+                  to_x + dy * bulge + dx * 0.08, to_y - dx * bulge + dy * 0.08, to_x, to_y);
+    }
+    pen_close(pen);
     pen_fill(pen, ROLE_BODY);
 }
 
 void shape_cloud(struct pen *pen, struct dice *dice)
 {
-    int rain = dice_chance(dice, 0.35), n = 3 + dice_below(dice, 2);
-    double bottom = rain ? 0.3 : 0.58, h = dice_in(dice, 0.24, 0.32);
-    double bumps[4][3], side = dice_chance(dice, 0.5) ? -1 : 1, grow = dice_in(dice, 0.9, 1.12);
-    static const double three[][3] = {{-0.5, 0.5, 0.36}, {0.02, 0.68, 0.52}, {0.52, 0.46, 0.34}};
-    static const double four[][3] = {
-        {-0.6, 0.42, 0.33}, {-0.2, 0.76, 0.43}, {0.3, 0.62, 0.38}, {0.64, 0.36, 0.3}};
+    int rain = dice_chance(dice, 0.35), n = 5 + dice_below(dice, 2);
+    double bottom = rain ? 0.26 : 0.55, side = dice_chance(dice, 0.5) ? -1 : 1, dots[6][2];
+    double bulge = dice_in(dice, 0.56, 0.7), high = dice_in(dice, 0.42, 0.56);
+    double low = high * dice_in(dice, 0.8, 1), peak = dice_in(dice, 0.1, 0.26);
+    double split = dice_in(dice, 0.05, 0.3), left = -1 + 0.75 * bulge * high;
+    double right = 1 - 0.75 * bulge * low;
+    const double five[][2] = {
+        {left, 0}, {left, -high}, {split, -high - peak}, {right, -low}, {right, 0}};
+    const double six[][2] = {
+        {left, 0},     {left, -high}, {split - 0.4, -high - peak}, {split + 0.2, -high - peak},
+        {right, -low}, {right, 0}};
     for (int i = 0; i < n; i++) {
-        const double *bump = n == 3 ? three[i] : four[i];
-        bumps[i][0] = side * (bump[0] + dice_in(dice, -0.05, 0.05));
-        bumps[i][1] = bottom - bump[1] * grow;
-        bumps[i][2] = bump[2] * dice_in(dice, 0.92, 1.08);
+        const double *dot = (n == 5 ? five : six)[side > 0 ? i : n - 1 - i];
+        dots[i][0] = side * dot[0];
+        dots[i][1] = bottom + dot[1];
     }
     if (rain)
         cloud_rain(pen, dice, bottom);
-    cloud_outline(pen, (const double(*)[3])bumps, n, bottom, h);
-    pen_arc(pen, bumps[1][0], bumps[1][1], bumps[1][2] * 0.66, bumps[1][2] * 0.66, 0.55, 0.8);
+    cloud_outline(pen, (const double(*)[2])dots, n, bulge);
+    double x = side * (left + split) / 2, y = bottom - high - peak / 2 + 0.06;
+    pen_arc(pen, x, y, 0.18, 0.18, 0.56, 0.8);
     pen_stroke(pen, 0.08, ROLE_LIGHT);
     if (dice_chance(dice, 0.6)) {
-        double x = side * dice_in(dice, 0.1, 0.35), y = bottom - h * 0.75;
-        sketch_line(pen, &whole, x - 0.45, y, x + 0.3, y);
+        x = side * dice_in(dice, 0.1, 0.35);
+        sketch_line(pen, &whole, x - 0.45, bottom - 0.16, x + 0.3, bottom - 0.16);
         pen_stroke(pen, 0.08, ROLE_SECOND);
     }
 }

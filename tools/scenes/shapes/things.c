@@ -22,9 +22,9 @@ void shape_cup(struct pen *pen, struct dice *dice)
         band = dice_chance(dice, 0.5);
     double rim = steam ? -0.38 : -0.66, foot = steam ? 0.86 : 0.72,
            taper = dice_in(dice, 0.42, 0.7);
-    double loop = dice_in(dice, 0.26, 0.34), middle = rim + (foot - rim) * 0.42;
-    double right = 0.5, left = -0.92, x = (right + left) / 2, half = (right - left) / 2;
-    frame.x = frame.across * (plate ? 0.0 : 0.02);
+    double loop = dice_in(dice, 0.3, 0.36), middle = rim + (foot - rim) * 0.42;
+    double right = 0.5, left = -0.96, x = (right + left) / 2, half = (right - left) / 2;
+    frame.x = plate ? 0 : frame.across * (0.02 - (loop - 0.3) * 0.5);
     const struct frame bowl = frame_at(frame.x + frame.across * x, 0, half, 1, 0);
     const struct dot body[] = {
         {1, rim, 1}, {0.97, middle, 0}, {taper + 0.12, foot - 0.14, 0}, {taper - 0.06, foot, 1}};
@@ -79,15 +79,18 @@ void shape_key(struct pen *pen, struct dice *dice)
     int kind = dice_below(dice, 3), teeth = 2 + dice_below(dice, 3);
     double r = dice_in(dice, 0.38, 0.5), w = dice_in(dice, 0.09, 0.13), start = -1 + 2 * r - 0.06;
     double step = dice_in(dice, 0.17, 0.2);
-    const struct dot shaft[] = {{w, start, 1}, {w, 0.94, 1}, {w * 0.5, 1, 1}};
-    sketch_even(pen, &whole, shaft, 3);
-    pen_fill(pen, ROLE_BODY);
-    for (int i = 0; i < teeth; i++) {
-        double y = 0.9 - step * i, reach = w + dice_in(dice, 0.16, 0.32);
-        const struct dot tooth[] = {
-            {0, y - 0.12, 1}, {reach, y - 0.12, 1}, {reach, y, 1}, {0, y, 1}};
-        sketch(pen, &frame, tooth, 4);
+    struct dot shaft[4 + 4 * 4] = {{-w, start, 1}, {w, start, 1}};
+    int n = 2;
+    for (int i = teeth; i-- > 0;) {
+        double y = 0.92 - step * i, reach = w + dice_in(dice, 0.16, 0.32);
+        shaft[n++] = (struct dot){w, y - 0.11, 1};
+        shaft[n++] = (struct dot){reach, y - 0.11, 1};
+        shaft[n++] = (struct dot){reach, y, 1};
+        shaft[n++] = (struct dot){w, y, 1};
     }
+    shaft[n++] = (struct dot){w * 0.5, 1, 1};
+    shaft[n++] = (struct dot){-w, 0.96, 1};
+    sketch(pen, &frame, shaft, n);
     pen_fill(pen, ROLE_BODY);
     key_bow(pen, kind, r);
     pen_box(pen, -w - 0.09, start + 0.04, w + 0.09, start + 0.15, 0.03);
@@ -151,9 +154,11 @@ static void cone(struct pen *pen, double rim, double wide, int lines)
 
 static void scoop(struct pen *pen, double x, double y, double r, enum role role)
 {
-    pen_circle(pen, x, y, r);
-    for (int i = -2; i <= 2; i++)
-        pen_circle(pen, x + i * r * 0.48, y + r * (i % 2 ? 0.66 : 0.5), r * 0.3);
+    const struct frame frame = frame_at(x, y, r, r, 0);
+    static const struct dot half[] = {
+        {0, -1, 0},    {0.71, -0.71, 0}, {1, -0.02, 0},  {1.16, 0.3, 0},  {1.12, 0.6, 0},
+        {0.9, 0.7, 0}, {0.7, 0.58, 0},   {0.5, 0.82, 0}, {0.28, 0.86, 0}, {0, 0.62, 0}};
+    sketch_even(pen, &frame, half, 10);
     pen_fill(pen, role);
     pen_arc(pen, x, y, r * 0.68, r * 0.68, 0.54, 0.7);
     pen_stroke(pen, 0.07, ROLE_LIGHT);

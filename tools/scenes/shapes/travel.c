@@ -120,15 +120,12 @@ void shape_car(struct pen *pen, struct dice *dice)
            slope = dice_in(dice, 0.2, 0.34);
     int soft = dice_chance(dice, 0.4) ? 0 : 1, stripe = dice_chance(dice, 0.5);
     double sill = 0.38, glass = belt + 0.02;
-    const struct dot cabin[] = {{rear - 0.12, belt + 0.1, 1},
-                                {rear, roof + 0.06, 0},
-                                {rear + 0.1, roof, soft},
-                                {front, roof, soft},
-                                {front + slope, belt + 0.1, 1}};
     const struct dot body[] = {
-        {-0.96, belt + 0.1, 0}, {-0.8, belt, 0},       {front + 0.1, belt, 0},
-        {0.72, belt + 0.05, 0}, {0.96, belt + 0.2, 0}, {1, sill - 0.1, 0},
-        {0.94, sill, 1},        {-0.94, sill, 1},      {-1, sill - 0.14, 0}};
+        {-0.97, belt + 0.1, 0},   {-0.86, belt, 0},         {rear - 0.08, belt, 1},
+        {rear, roof + 0.06, 0},   {rear + 0.1, roof, soft}, {front, roof, soft},
+        {front + slope, belt, 1}, {0.74, belt + 0.05, 0},   {0.96, belt + 0.2, 0},
+        {1, sill - 0.1, 0},       {0.94, sill, 1},          {-0.94, sill, 1},
+        {-1, sill - 0.14, 0}};
     const struct dot rear_glass[] = {{rear + 0.02, glass, 1},
                                      {rear + 0.1, roof + 0.1, 1},
                                      {(rear + front) / 2 - 0.03, roof + 0.1, 1},
@@ -137,8 +134,7 @@ void shape_car(struct pen *pen, struct dice *dice)
                                       {(rear + front) / 2 + 0.05, roof + 0.1, 1},
                                       {front - 0.01, roof + 0.1, 1},
                                       {front + slope * 0.72, glass, 1}};
-    sketch(pen, &frame, cabin, 5);
-    sketch(pen, &frame, body, 9);
+    sketch(pen, &frame, body, 13);
     pen_fill(pen, ROLE_BODY);
     sketch(pen, &frame, rear_glass, 4);
     sketch(pen, &frame, front_glass, 4);
@@ -263,7 +259,6 @@ void shape_anchor(struct pen *pen, struct dice *dice)
     pen_circle(pen, 0, -1 + ring + 0.06, ring);
     pen_stroke(pen, 0.12, ROLE_BODY);
     pen_arc(pen, 0, bottom - 0.62, reach, 0.62, 0.02, 0.48);
-    pen_stroke(pen, w, ROLE_BODY);
     sketch_line(pen, &whole, 0, -1 + 2 * ring + 0.1, 0, bottom);
     pen_stroke(pen, w, ROLE_BODY);
     for (int side = -1; side <= 1; side += 2) {
