@@ -219,7 +219,9 @@ void shape_cactus(struct pen *pen, struct dice *dice)
     double tip = dice_in(dice, -0.55, -0.3);
     cactus_arm(pen, side, y, reach, tip);
     reach += dice_in(dice, -0.03, 0.03);
-    cactus_arm(pen, -side, y - dice_in(dice, 0.15, 0.35), reach, tip - dice_in(dice, -0.02, 0.2));
+    y -= dice_in(dice, 0.15, 0.35);
+    tip -= dice_in(dice, -0.02, 0.2);
+    cactus_arm(pen, -side, y, reach, tip);
     cactus_trunk(pen, wide, top, pot + 0.1);
     pen_stroke(pen, cactus_width, ROLE_BODY);
     cactus_spines(pen, wide, top);
