@@ -408,8 +408,6 @@ static int check_settings(struct plan *plan, char **files, int count)
     const struct settings *o = plan->settings;
     if (count == 0)
         return wrong_usage("needs at least one picture");
-    if (!o->common.model)
-        return wrong_usage("needs -m MODEL");
     if (o->methods.count == 0)
         return wrong_usage("needs --method NAME; vitx-cli methods lists them");
     for (int i = 0; i < o->methods.count; i++) {
@@ -736,7 +734,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_eval = {
     .name = "eval",
     .summary = "Says whether maps are right: metrics of methods, over pictures.",
-    .usage = "-m MODEL --method NAME [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] --method NAME [OPTIONS] IMAGE...",
     .details = "Prints a table, a line for each method: means over the pictures, with their "
                "standard errors, of "
                "how soon\n"

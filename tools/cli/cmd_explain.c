@@ -202,8 +202,6 @@ static int check_settings(const struct settings *o, int files)
 {
     if (files == 0)
         return wrong_usage("needs at least one picture");
-    if (!o->common.model)
-        return wrong_usage("needs -m MODEL");
     if (o->methods.count == 0)
         return wrong_usage("needs --method NAME; vitx-cli methods lists them");
     if (!o->out)
@@ -571,7 +569,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_explain = {
     .name = "explain",
     .summary = "Shows why: writes maps of where the model looked.",
-    .usage = "-m MODEL --method NAME -o OUT [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] --method NAME -o OUT [OPTIONS] IMAGE...",
     .details = "Writes one map for each picture, method and target, and prints a line for each "
                "file written: its\n"
                "name, the method, the class. All maps of a picture come out of one forward pass.\n"
