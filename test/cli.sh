@@ -95,7 +95,6 @@ wrong "explain: --scale is" explain --scale log -m $model $picture
 wrong "explain: --score is" explain --score softmax -m $model $picture
 
 # ---------------------------------------------------------------- classify -------------------
-wrong "needs -m MODEL" classify $picture
 wrong "needs at least one picture" classify -m $model
 right classify -m $model $picture
 out_lines 6
@@ -141,6 +140,101 @@ run classify -m $model --json --top 1 --batch 2 "$folder"/{3,1,5,2,4}.png
 gives 0
 [ "$(grep -o '[1-5]\.png' "$out" | tr -d '\n')" = 3.png1.png5.png2.png4.png ] || fail "order: $(cat "$out")"
 
+# ---------------------------------------------------------------- the bundled model ----------
+right classify --top all $picture
+cp "$out" "$folder/bundled"
+right classify --top all -m weights/scenes $picture
+cmp -s "$out" "$folder/bundled" || fail "the bundled model is not that of weights/scenes"
+right info
+out_has "^model +$PWD/weights/scenes\$"
+out_has '^family +vit, timm names$'
+right info --json
+out_has "\"bundled\":\\{\"model\":\"$PWD/weights/scenes\",\"family\":\"vit\""
+right explain --method rollout -o "$folder/bundled.png" $picture
+exists "$folder/bundled.png"
+right stats --json $picture
+out_has "^\\{\"model\":\"$PWD/weights/scenes\""
+right eval --method rollout --metric sparseness $picture
+right bench --runs 1 --threads 1
+for language in en zh; do
+    check "the bundled model names its classes in $language, each by another name"
+    right info --lang $language
+    out_has '^classes +([0-9]+), \1 with a name$'
+    classes=$(sed -n 's/^classes *\([0-9]*\),.*/\1/p' "$out")
+    right classify --lang $language --top all $picture
+    out_lines $((classes + 1))
+    [ "$(sed -e 1d -e 's/^ *[^ ]*  *[^ ]*  *[0-9]*  //' "$out" | sort -u | wc -l)" = "$classes" ] ||
+        fail "two classes have one name: $(cat "$out")"
+done
+check "a program far from its model says where it looked, unless there is an installed one"
+mkdir -p "$folder/far/away"
+cp "$cli" "$folder/far/away"
+for command in "classify $picture" "explain --method rollout -o $folder/x.png $picture" "stats $picture" "bench --runs 1"; do
+    # shellcheck disable=SC2086
+    "$folder/far/away/vitx-cli" $command > "$out" 2> "$err"
+    status=$?
+    if installed=$("$folder/far/away/vitx-cli" info | sed -n 's/^model  *\(\/.*\)/\1/p') && [ -n "$installed" ]; then
+        exists "$installed/model.safetensors"
+        gives 0
+    else
+        gives 1
+        out_lines 0
+        err_lines 1
+        err_has "vitx-cli: no bundled model in $folder/far/share/vitx/scenes, $folder/far/weights/scenes, $folder/weights/scenes or "
+        err_has "; -m MODEL takes another"
+    fi
+done
+"$folder/far/away/vitx-cli" info --json > "$out" 2> "$err"
+status=$?
+gives 0
+out_has '"bundled":(null|\{.*\})\}$'
+"$folder/far/away/vitx-cli" classify -m $model $picture > "$out" 2> "$err"
+status=$?
+gives 0
+
+# ---------------------------------------------------------------- languages ------------------
+cp -r $model "$folder/languages"
+printf '丁鲷\n金鱼\n大白鲨\n虎鲨\n双髻鲨\n魟鱼\n母鸡\n' > "$folder/languages/labels.zh.txt"
+printf 'Schleie\nGoldfisch\nHai\n' > "$folder/languages/labels.de.txt"
+l="-m $folder/languages"
+# shellcheck disable=SC2086
+{
+    right classify $l --lang zh --top all $picture
+    out_has '^ +-?[0-9]+\.[0-9]{5}  0\.[0-9]{4}  6  母鸡$'
+    right classify $l --lang zh --top all --json $picture
+    out_has '"index":2,"label":"大白鲨",'
+    right classify $l/model.safetensors --lang zh --top all $picture
+    out_has '  金鱼$'
+    right classify $l --lang en --top all $picture
+    out_has '  6  hen$'
+    right explain $l --lang zh --method generic --target 母鸡 --versus 金鱼 -o "$folder/zh.json" $picture
+    out_has "^$folder/zh.json  generic  6 母鸡\$"
+    grep -q '"target":6,"label":"母鸡".*"versus":1,' "$folder/zh.json" || fail "zh.json: $(head -c 300 "$folder/zh.json")"
+    right eval $l --lang zh --method rollout --metric sparseness --target 大白鲨 --json $picture
+    out_has '"target":2,"label":"大白鲨",'
+    right stats $l --lang zh $picture
+    right bench $l --lang zh --runs 1 --method generic --target 母鸡
+    wrong "names none of the 7 classes" explain $l --method generic --target 母鸡 -o "$folder/x.png" $picture
+    wrong "names none of the 7 classes" explain $l --lang zh --method generic --target hen -o "$folder/x.png" $picture
+    wrong "--labels and --lang: one of them" classify $l --lang zh --labels "$folder/labels.txt" $picture
+    wrong "--labels and --lang: one of them" info --lang zh --labels "$folder/labels.txt"
+    wrong 'the language "../zh" is none' classify $l --lang ../zh $picture
+    wrong "--lang is empty" info --lang=
+    wrong 'the language "x_y" is none' info --lang x_y
+    check "a language the model does not speak"
+    run classify $l --lang fr $picture
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "vitx-cli: $folder/languages: no class names in the language \"fr\": there is no labels.fr.txt"
+    check "a language with too few names"
+    run explain $l --lang de --method rollout -o "$folder/x.png" $picture
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "vitx-cli: $folder/languages/labels.de.txt: 3 class names, but the model has 7 classes"
+}
+
 # ---------------------------------------------------------------- models that fail -----------
 check "a model that is not there"
 run classify -m "$folder/nothing" $picture
@@ -170,7 +264,6 @@ done
 
 # ---------------------------------------------------------------- explain --------------------
 x="explain -m $model --method rollout"
-wrong "needs -m MODEL" explain --method rollout -o "$folder/x.png" $picture
 wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
 # shellcheck disable=SC2086
 {
@@ -351,7 +444,6 @@ done
 
 # ---------------------------------------------------------------- stats ----------------------
 wrong "needs at least one picture" stats -m $model
-wrong "needs -m MODEL" stats $picture
 wrong "did you mean distance?" stats -m $model --stat distanc $picture
 wrong 'no statistic "x"; there are entropy, distance, gini' stats -m $model --stat x $picture
 wrong "did you mean viridis?" stats -m $model --colormap viridi $picture
@@ -411,7 +503,6 @@ err_has "recording the attention of one block of one picture takes 8112 bytes, t
 
 # ---------------------------------------------------------------- eval -----------------------
 wrong "needs at least one picture" eval -m $model --method rollout
-wrong "needs -m MODEL" eval --method rollout $picture
 wrong "needs --method NAME" eval -m $model $picture
 wrong "did you mean rollout?" eval -m $model --method rollut $picture
 wrong "did you mean deletion?" eval -m $model --method rollout --metric deletoin $picture
@@ -512,6 +603,7 @@ out_has '^devices +cpu'
 out_has '^formats +png, npy, json'
 out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu$'
 right info --json
+out_lines 1
 out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json"'
 for m in "$models"/*/; do
     right info -m "$m"
@@ -525,7 +617,6 @@ done
 wrong "takes no files" info -m $model $picture
 
 # ---------------------------------------------------------------- bench ----------------------
-wrong "needs -m MODEL" bench
 wrong "did you mean rollout?" bench -m $model --method attention+rolout
 wrong "--runs is" bench -m $model --runs 0
 wrong "--record is" bench -m $model --record many
