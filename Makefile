@@ -141,7 +141,8 @@ bench: all $(B)/test_kernels                                   ## time every ker
 
 # The bundled model, and what `make demo` needs of it.
 BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.txt README.md)
-DEMO    := $(addprefix docs/images/scenes/,one.png two.png wrong.png objects.txt)
+DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
+    wrong.png wrong.1.png objects.txt)
 
 install: all                                                   ## install under PREFIX (default /usr/local), DESTDIR honoured
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/vitx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin

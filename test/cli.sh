@@ -156,16 +156,6 @@ right stats --json $picture
 out_has "^\\{\"model\":\"$PWD/weights/scenes\""
 right eval --method rollout --metric sparseness $picture
 right bench --runs 1 --threads 1
-for language in en zh; do
-    check "the bundled model names its classes in $language, each by another name"
-    right info --lang $language
-    out_has '^classes +([0-9]+), \1 with a name$'
-    classes=$(sed -n 's/^classes *\([0-9]*\),.*/\1/p' "$out")
-    right classify --lang $language --top all $picture
-    out_lines $((classes + 1))
-    [ "$(sed -e 1d -e 's/^ *[^ ]*  *[^ ]*  *[0-9]*  //' "$out" | sort -u | wc -l)" = "$classes" ] ||
-        fail "two classes have one name: $(cat "$out")"
-done
 check "a program far from its model says where it looked, unless there is an installed one"
 mkdir -p "$folder/far/away"
 cp "$cli" "$folder/far/away"

@@ -55,7 +55,7 @@ cmp -s vitx-demo/wrong.answer.png vitx-demo/wrong.truth.png && fail "one map for
 # Each command that it prints can be repeated.
 mkdir again
 grep '^\$ vitx-cli' told | sed 's/^\$ //' > again/commands
-[ "$(wc -l < again/commands)" = 6 ] || fail "not six commands: $(cat again/commands)"
+[ "$(wc -l < again/commands)" = 7 ] || fail "not seven commands: $(cat again/commands)"
 rm "${maps[@]}"
 PATH="$moved/bin:$PATH" sh -e again/commands > log 2>&1 || fail "its commands: $(cat log)"
 [ "$(compgen -G 'vitx-demo/*.png' | wc -l)" = 8 ] || fail "its commands write other maps"

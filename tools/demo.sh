@@ -1,9 +1,10 @@
 #!/bin/sh
 # demo.sh [VITX_CLI [PICTURES [OUT]]]: asks the bundled model what is in three pictures, and why. Each
 # command is printed before it runs, so that it can be repeated; the maps go to the folder OUT, with a
-# page that shows them. PICTURES holds one.png (one object), two.png (two), wrong.png (one that the
-# model takes for another) and objects.txt, which names what is in them. Without arguments: vitx-cli as
-# the shell finds it, the pictures beside this script (so it is installed), ./vitx-demo.
+# page that shows them. PICTURES is what tools/docs/scenes.sh makes: one.png (one object), two.png (two),
+# wrong.png (one that the model takes for another), NAME.K.png with the pixels of the Kth object, and
+# objects.txt, which names them. Without arguments: vitx-cli as the shell finds it, the pictures beside this
+# script (so it is installed), ./vitx-demo.
 set -eu
 cli=${1:-vitx-cli} pictures=${2:-$(dirname "$0")} out=${3:-vitx-demo}
 page=$out/index.html lines=$out/.lines maps=
@@ -63,6 +64,9 @@ if [ "$answer" = "$truth" ]; then
     echo "demo.sh: $wrong is $truth, and the model knows it: there is no mistake to explain" >&2
     exit 1
 fi
+say "Are such maps right? two.2.png has the pixels of the $second: does the largest value lie on it, and how much of the map?"
+run "$cli" eval --method gradcam,generic,rollout,attention --metric pointing,energy --target "$second" --mask "$pictures/two.2.png" "$two"
+
 say "A mistake: this is $truth, the model says $answer. What speaks for $answer and against $truth, and the other way round?"
 run "$cli" explain --method gradcam --target "$answer" --versus "$truth" --layout side -o "$out/{image}.answer.png" "$wrong"
 run "$cli" explain --method gradcam --target "$truth" --versus "$answer" --layout side -o "$out/{image}.truth.png" "$wrong"
