@@ -5,11 +5,8 @@
  *   vitx-scenes --seed 1 --count 1000 --raw           frames on standard output, for training
  *   vitx-scenes --classes                             the classes: index, English, Chinese
  */
+#include "png.h"
 #include "scene.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
-#include <stb/stb_image_write.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -128,19 +125,12 @@ static bool read_arguments(struct settings *settings, int argc, char **argv)
 
 /* --------------------------------- output -------------------------------- */
 
-static void write_bytes(void *file, void *data, int bytes)
-{
-    fwrite(data, 1, (size_t)bytes, file);
-}
-
 static bool save_png(const char *path, int width, int height, int channels, const uint8_t *pixels)
 {
     FILE *file = fopen(path, "wb");
     if (!file)
         return fail(path, strerror(errno));
-    bool good = stbi_write_png_to_func(write_bytes, file, width, height, channels, pixels,
-                                       width * channels) != 0;
-    good = !ferror(file) && good;
+    bool good = png_write(file, width, height, channels, pixels);
     good = fclose(file) == 0 && good;
     return good || fail("cannot write", path);
 }
