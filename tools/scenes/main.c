@@ -197,9 +197,9 @@ static bool save_scenes(const struct settings *settings, struct scene *scene)
         good = save_scene(settings, scene, settings->first + i, lines, buffer);
     }
     free(buffer);
-    if (lines && (ferror(lines) | fclose(lines)) != 0)
-        good = fail("cannot write", path);
-    return good;
+    bool written = lines && !ferror(lines);
+    written = lines && fclose(lines) == 0 && written;
+    return good && (written || fail("cannot write", path));
 }
 
 /* Turns owners into 1 + class. */
