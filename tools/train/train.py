@@ -49,10 +49,10 @@ def classes(scenes):
     return [line.split("\t") for line in lines.splitlines()]
 
 
-def command(scenes, seed, first, size, objects, smallest, largest, count=None):
+def command(scenes, seed, first, size, objects, smallest, largest, count=1 << 40):
     words = [scenes, "--raw", "--seed", seed, "--first", first, "--size", size, "--objects", objects,
              "--smallest", smallest, "--largest", largest]
-    return [str(w) for w in words + (["--count", count] if count else [])]
+    return [str(w) for w in words + ["--count", count]]
 
 
 def read(stream, count, size):
