@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import timm.layers
@@ -41,6 +42,8 @@ PHASES = [
 ]
 TRAIN, VALIDATION = 1, 1000001  # seeds; export.py reports on another
 LR, WARM_UP, DECAY, CLIP, EMA = 1e-3, 0.03, 0.05, 1.0, 0.998
+THREADS = len(os.sched_getaffinity(0))
+PART = 32 * 49  # patches that a thread takes at once; threads share no step but its end
 PRESENT = 4  # pixels of every fourth: as many must show a class for it to count
 
 
@@ -164,6 +167,20 @@ def fixed(scenes, seed, count, size, objects, smallest, largest):
         return read(child.stdout, count, size)
 
 
+class Parts:
+    """An iterator for several threads."""
+
+    def __init__(self, items):
+        self.items, self.lock = iter(items), threading.Lock()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        with self.lock:
+            return next(self.items)
+
+
 class Trainer:
     def __init__(self, args):
         self.args, self.count = args, len(classes(args.scenes))
@@ -175,21 +192,30 @@ class Trainer:
         if saved:
             self.master.load_state_dict(saved["model"])
             self.ema.load_state_dict(saved["ema"])
-        self.work = copy.deepcopy(self.master).bfloat16()
+        self.pool = ThreadPoolExecutor(THREADS, initializer=lambda: torch.set_num_threads(1))
+        self.work = [copy.deepcopy(self.master).bfloat16() for _ in range(THREADS)]
+        self.share()
         hidden = [p for p in self.master.blocks.parameters() if p.dim() == 2]
         known = {id(p) for p in hidden}
         rest = [p for p in self.master.parameters() if id(p) not in known]
         groups = [dict(params=[p for p in rest if p.dim() > 1], weight_decay=DECAY),
                   dict(params=[p for p in rest if p.dim() == 1], weight_decay=0.0)]
         if args.optimizer == "muon":
-            muon = torch.optim.Muon(hidden, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
-            self.optimizers = [muon, torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)]
+            muon = [torch.optim.Muon(hidden[i::THREADS], weight_decay=DECAY,
+                                     adjust_lr_fn="match_rms_adamw") for i in range(THREADS)]
+            self.optimizers = [*muon, torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)]
         else:
             groups[0]["params"] = groups[0]["params"] + hidden
             self.optimizers = [torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)]
         if saved:
             for optimizer, state in zip(self.optimizers, saved["optimizers"]):
                 optimizer.load_state_dict(state)
+
+    def share(self):
+        """Every thread has gradients of its own, and the weights of the first."""
+        for work in self.work[1:]:
+            for p, first in zip(work.parameters(), self.work[0].parameters()):
+                p.data = first.data
 
     def path(self):
         return os.path.join(self.args.out, "last.pt")
@@ -218,43 +244,55 @@ class Trainer:
         """The same model for pictures of another size."""
         if self.master.patch_embed.img_size == (size, size):
             return
-        for model in (self.master, self.ema, self.work):
+        for model in (self.master, self.ema, *self.work):
             grid = [size // PATCH] * 2
             new = resample_abs_pos_embed(model.pos_embed.data.float(), grid, interpolation="bicubic",
                                          antialias=True)
             model.pos_embed.data = new.to(model.pos_embed.dtype)
-            model.pos_embed.grad = None
             model.patch_embed.set_input_size(img_size=size)
+        self.share()
         self.optimizers[-1].state.pop(self.master.pos_embed, None)
 
+    def part(self, work, parts, total, weight):
+        """One thread's share of a step: parts of the batch as long as there are any."""
+        sums = np.zeros(4)
+        for pixels, owner in parts:
+            x, shares, present = prepare(pixels, owner, self.count)
+            logits, patches = forward(work, x)
+            loss = entropy(logits, present / present.sum(1, keepdim=True).clamp(min=1))
+            patch_loss = entropy(patches, shares)
+            ((loss + weight * patch_loss) * (len(x) / total)).backward()
+            single = present.sum(1) == 1
+            hit = (logits.argmax(1) == present.argmax(1)) & single
+            losses = [loss.item() * len(x) / total, patch_loss.item() * len(x) / total]
+            sums += np.array([*losses, hit.sum().item(), single.sum().item()])
+        return sums
+
     def step(self, batch, weight):
-        x, shares, present = prepare(*batch, self.count)
-        copy_weights(self.work, self.master)
-        logits, patches = forward(self.work, x)
-        loss = entropy(logits, present / present.sum(1, keepdim=True).clamp(min=1))
-        patch_loss = entropy(patches, shares)
-        (loss + weight * patch_loss).backward()
-        for p, w in zip(self.master.parameters(), self.work.parameters()):
-            p.grad, w.grad = w.grad.float(), None
+        copy_weights(self.work[0], self.master)
+        size = batch[0].shape[1] // PATCH
+        parts = Parts(zip(*(t.split(max(1, PART // size**2)) for t in batch)))
+        sums = sum(self.pool.map(lambda w: self.part(w, parts, len(batch[0]), weight), self.work))
+        for p, *works in zip(*(m.parameters() for m in [self.master, *self.work])):
+            p.grad = sum(w.grad.float() for w in works if w.grad is not None)
+            for w in works:
+                w.grad = None
         torch.nn.utils.clip_grad_norm_(self.master.parameters(), CLIP)
         done = self.done()
         rate = self.args.lr * min(1, done / WARM_UP + 1e-3) * 0.5 * (1 + math.cos(math.pi * done))
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
+        for group in (g for o in self.optimizers for g in o.param_groups):
+            group["lr"] = rate
+        list(self.pool.map(lambda o: o.step(), self.optimizers))
         self.steps += 1
         keep = min(EMA, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(list(self.ema.parameters()),
                              [p.detach() for p in self.master.parameters()], 1 - keep)
-        single = present.sum(1) == 1
-        hit = logits.argmax(1) == present.argmax(1)
-        return loss.item(), patch_loss.item(), (hit & single).sum().item(), single.sum().item()
+        return sums
 
     def evaluate(self, sets, batch):
-        copy_weights(self.work, self.ema)
-        one, two = accuracy(self.work, sets, self.count, batch)
-        print(f"validation: {self.work.patch_embed.img_size[0]} px, one object {one:.4f}, "
+        copy_weights(self.work[0], self.ema)
+        one, two = accuracy(self.work[0], sets, self.count, batch)
+        print(f"validation: {self.ema.patch_embed.img_size[0]} px, one object {one:.4f}, "
               f"both of two {two:.4f}", flush=True)
 
     def run_phase(self):
@@ -267,7 +305,7 @@ class Trainer:
         start = logged = saved = time.time()
         sums, before = np.zeros(5), self.elapsed
         while self.done() < until:
-            sums += np.array([*self.step(scenes.next(), weight), 1])
+            sums += [*self.step(scenes.next(), weight), 1]
             self.drawn += batch
             self.tokens += batch * ((size // PATCH) ** 2 + 1)
             now = time.time()
