@@ -110,7 +110,11 @@ $(B)/%.o: %.c $(B)/flags
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+# It draws, and sees to it that memory runs out.
+$(B)/test_scenes: $(DRAW_OBJ)
+$(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
