@@ -47,6 +47,8 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
+# The scenes without their program, for others that draw them.
+DRAW_OBJ := $(filter-out %/main.o,$(SCENE_OBJ))
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
 EXAMPLES := $(B)/example_c $(B)/example_cpp
@@ -83,7 +85,7 @@ $(OUT)/libvitx.so: $(LIB_OBJ)
 	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(LIBS)
 	$(Q)ln -sf libvitx.so $(OUT)/$(SONAME)
 
-$(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
+$(OUT)/vitx-cli: $(CLI_OBJ) $(DRAW_OBJ) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -108,7 +110,11 @@ $(B)/%.o: %.c $(B)/flags
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+# It draws, and sees to it that memory runs out.
+$(B)/test_scenes: $(DRAW_OBJ)
+$(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so

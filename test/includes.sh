@@ -29,7 +29,7 @@ while IFS=: read -r file line text; do
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
         vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/*) target=${name%%/*} ;;
-        kernels/*) target=kernels ;;
+        kernels/* | tools/*) target=${name%%/*} ;;
         *) # a system header, or a neighbour in the same folder
             [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"
             continue ;;

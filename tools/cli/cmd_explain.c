@@ -202,17 +202,10 @@ static int check_settings(const struct settings *o, int files)
 {
     if (files == 0)
         return wrong_usage("needs at least one picture");
-    if (o->methods.count == 0)
-        return wrong_usage("needs --method NAME; vitx-cli methods lists them");
     if (!o->out)
         return wrong_usage("needs -o OUT");
-    if (check_pattern(o->out) != DONE)
+    if (check_pattern(o->out) != DONE || check_methods(&o->methods) != DONE)
         return WRONG_USAGE;
-    for (int i = 0; i < o->methods.count; i++) {
-        vitx_method_info m;
-        if (method_find(&m, o->methods.items[i]) != DONE)
-            return WRONG_USAGE;
-    }
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
