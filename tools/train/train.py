@@ -10,8 +10,9 @@ and, so that less has to be found out by chance, every patch tells what share of
 which class or background; the layer for that is dropped afterwards. Most scenes are small pictures
 with objects of the size in pixels that they have at 224; then the position embedding is resampled.
 
-The length of a run is counted in tokens (--tokens, reproducible) or in minutes (--minutes); phases
-and learning rate are functions of the part that is done. bfloat16 on the CPU, float32 masters.
+The length of a run is counted in tokens (--tokens) or in minutes (--minutes); phases and learning
+rate are functions of the part that is done. bfloat16 on the CPU, float32 masters. Runs of as many
+tokens see the same scenes; their weights differ by rounding, as threads take what comes next.
 """
 import argparse
 import copy
@@ -41,7 +42,7 @@ PHASES = [
     (1.00, 224, "1-3", 0.30, 0.75, 128, 0.2),
 ]
 TRAIN, VALIDATION = 1, 1000001  # seeds; export.py reports on another
-LR, WARM_UP, DECAY, CLIP, EMA = 1e-3, 0.03, 0.05, 1.0, 0.998
+LR, WARM_UP, DECAY, CLIP, EMA = 2e-3, 0.03, 0.05, 1.0, 0.998
 THREADS = len(os.sched_getaffinity(0))
 PART = 32 * 49  # patches that a thread takes at once; threads share no step but its end
 PRESENT = 4  # pixels of every fourth: as many must show a class for it to count
@@ -53,9 +54,9 @@ def classes(scenes):
 
 
 def command(scenes, seed, first, size, objects, smallest, largest, count=1 << 40):
-    words = [scenes, "--raw", "--seed", seed, "--first", first, "--size", size, "--objects", objects,
-             "--smallest", smallest, "--largest", largest]
-    return [str(w) for w in words + ["--count", count]]
+    words = [scenes, "--raw", "--seed", seed, "--first", first, "--count", count, "--size", size,
+             "--objects", objects, "--smallest", smallest, "--largest", largest]
+    return [str(w) for w in words]
 
 
 def read(stream, count, size):
@@ -200,13 +201,10 @@ class Trainer:
         rest = [p for p in self.master.parameters() if id(p) not in known]
         groups = [dict(params=[p for p in rest if p.dim() > 1], weight_decay=DECAY),
                   dict(params=[p for p in rest if p.dim() == 1], weight_decay=0.0)]
-        if args.optimizer == "muon":
-            muon = [torch.optim.Muon(hidden[i::THREADS], weight_decay=DECAY,
-                                     adjust_lr_fn="match_rms_adamw") for i in range(THREADS)]
-            self.optimizers = [*muon, torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)]
-        else:
-            groups[0]["params"] = groups[0]["params"] + hidden
-            self.optimizers = [torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)]
+        # matrices of the blocks by Muon, which needs fewer scenes; the rest by AdamW
+        self.optimizers = [torch.optim.Muon(hidden[i::THREADS], weight_decay=DECAY,
+                                            adjust_lr_fn="match_rms_adamw") for i in range(THREADS)]
+        self.optimizers.append(torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True))
         if saved:
             for optimizer, state in zip(self.optimizers, saved["optimizers"]):
                 optimizer.load_state_dict(state)
@@ -338,11 +336,10 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--out", required=True, help="folder of the checkpoint")
     p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
-    p.add_argument("--tokens", type=float, default=1e8, help="length of the run")
+    p.add_argument("--tokens", type=float, default=4.8e7, help="length of the run")
     p.add_argument("--minutes", type=float, help="length of the run, instead of --tokens")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--lr", type=float, default=LR)
-    p.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     p.add_argument("--log", type=float, default=30, help="seconds between lines")
     p.add_argument("--save", type=float, default=240, help="seconds between checkpoints")
     p.add_argument("--validate", type=int, default=600, help="scenes of one, and of two objects")
