@@ -373,6 +373,8 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
 {
     struct picture p = {.maps = calloc((size_t)plan->table.row_count, sizeof(vitx_map *))};
     const bool ready = eval_case_create(&p.c, plan) && p.maps;
+    if (!p.maps)
+        complain(NULL, "no memory");
     if (!ready)
         p.c.status = SOME_FAILED;
     progress_begin(&plan->settings->common, count * (plan->table.row_count + 1));
