@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "eval.h"
+#include "methods.h"
 #include "outputs.h"
 #include "progress.h"
 
@@ -38,6 +39,13 @@ static const struct option options[] = {
      AT(target),
      .value = "N|LABEL",
      .help = "class to explain (default: each picture's top class)"},
+    {.name = "score",
+     .kind = OPTION_CHOICE,
+     AT(score),
+     .value = "auto|logit|probability|difference",
+     .choices = score_names,
+     .help = "what of the answer is explained, as explain has it",
+     .more = "difference: to the most probable class that is not the target."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
