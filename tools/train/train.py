@@ -12,7 +12,7 @@ which class or background; the layer for that is dropped afterwards. Most scenes
 with objects of the size in pixels that they have at 224; then the position embedding is resampled.
 
 The second run teaches the class token to read the patches in the last block, too, where maps look for
-what it read (late_attention). Without it the answers are the same and most maps are worse.
+what it read (late_attention). Without it the answers are as good, and Grad-CAM points elsewhere.
 
 The length of a run is counted in tokens (--tokens) or in minutes (--minutes); phases and learning
 rate are functions of the part that is done. bfloat16 on the CPU, float32 masters. Runs of as many
