@@ -28,16 +28,20 @@ static span span_of(const mirror *m, bool class_only)
 }
 
 /* clang-format off */
-/* head, [fc_norm]: dlogits [G,classes] -> rows of `to`. */
+/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
 static void features_head_bwd(const mirror *m, vx_rows to)
 {
     const vx_run *f = m->f;
-    const bool norm = f->w->fc_norm_w != NULL;
+    const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
 
-    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = norm ? m->plan->dpooled : to.at, .lddx = norm ? f->width : to.ld,
-        .dy = m->plan->dlogits, .lddy = f->arch->classes, .w = &f->w->head,
-        .m = m->gradients, .tokens = 1, .targets = m->targets});
+    if (f->w->fc_norm_w)
+        to = (vx_rows){m->plan->dpooled, f->width};
+    if (f->arch->bare)
+        vx_copy_rows(f, to, dlogits, m->gradients, f->width);
+    else
+        f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = &f->w->head,
+            .m = m->gradients, .tokens = 1, .targets = m->targets});
 }
 
 /* pooled -> features where there is fc_norm: the gradient lies in dpooled, its input at x. */

@@ -158,7 +158,17 @@ static void pool(const vx_run *f, float *pooled, const float *x)
                             starts[b + 1] - starts[b], f->width);
 }
 
-/* [fc_norm] of act->pooled; head; softmax. */
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
+{
+    if (to.ld == width && from.ld == width) {
+        f->ops->copy(f->dev, to.at, from.at, (int64_t)m * width);
+        return;
+    }
+    for (int i = 0; i < m; i++)
+        f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
+}
+
+/* [fc_norm] of act->pooled; [head]; softmax, of classes. */
 void vx_features_head(const vx_run *f, vx_rows pooled)
 {
     const vx_arch *a = f->arch;
@@ -170,10 +180,16 @@ void vx_features_head(const vx_run *f, vx_rows pooled)
                           f->w->fc_norm_b, a->eps, f->batch, D);
         pooled = (vx_rows){act->features, D};
     }
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->logits, .ldy = a->classes, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
-        .m = f->batch});
-    f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
+    if (a->bare)
+        vx_copy_rows(f, (vx_rows){act->logits, D}, pooled, f->batch, D);
+    else
+        f->ops->linear(f->dev, &(vx_linear){
+            .y = act->logits, .ldy = a->classes, .x = pooled.at, .ldx = pooled.ld,
+            .w = &f->w->head, .m = f->batch});
+    if (a->units)
+        f->ops->clear(f->dev, act->probabilities, (int64_t)f->batch * a->classes);
+    else
+        f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
 }
 
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where one token

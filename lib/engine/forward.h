@@ -33,5 +33,7 @@ void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *
 void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
                      bool activated, int m);
 void vx_features_head(const vx_run *f, vx_rows pooled);
+/* m rows of `width` floats. */
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width);
 
 #endif

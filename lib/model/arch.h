@@ -8,7 +8,7 @@
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
  *      depth x:  x += ls1 * proj(attention(qkv(norm1(x))))
  *                x += ls2 * fc2(act(fc1(norm2(x))))
- *      [norm]; pool; [fc_norm]; head -> logits [B,K]
+ *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -29,6 +29,8 @@ typedef struct vx_arch {
     vx_act act;
     vx_pool_kind pool;
     bool prefix_pos; /* the prefix tokens have position rows, too: prefix + patches in all */
+    bool units;      /* the outputs are components of an embedding: `classes` counts them */
+    bool bare;       /* no head: the outputs are the pooled features, classes = width */
 } vx_arch;
 
 static inline int vx_arch_tokens(const vx_arch *a)

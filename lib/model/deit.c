@@ -9,6 +9,7 @@
 #include "model/family.h"
 
 static const char *const architectures[] = {"deit_", "deit3_", NULL};
+static const char *const bare_architectures[] = {"DeiTModel", NULL}; /* Hugging Face */
 
 /* timm: _cfg() of models/deit.py */
 static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC,
@@ -24,6 +25,10 @@ static const vx_dialect dialects[] = {
      .architectures = architectures,
      .recipe = &timm_recipe},
     {.naming = &vx_naming_hf, .prefix = "deit.", .recipe = &vx_hf_deit_processor},
+    {.naming = &vx_naming_hf,
+     .prefix = "",
+     .architectures = bare_architectures,
+     .recipe = &vx_hf_deit_processor},
     {0},
 };
 

@@ -102,6 +102,11 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
 {
     char *file = NULL;
     int status;
+    if (m->arch.units)
+        return opts->labels ? vx_fail(VITX_INVALID,
+                                      "%s: names of classes for %s, whose outputs are an embedding",
+                                      opts->labels, m->path)
+                            : VITX_OK;
     if (opts->labels)
         return vx_labels_load(&m->labels, opts->labels, m->arch.classes, &m->hooks);
     if (opts->language)
@@ -223,7 +228,8 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
-    const double total = 2 * (embed + a->depth * block + d * a->classes);
+    const double head = a->bare ? 0 : d * a->classes;
+    const double total = 2 * (embed + a->depth * block + head);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -274,6 +280,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .weight_bytes = model->weight_bytes,
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
+        .units = a->units,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

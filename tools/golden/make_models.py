@@ -146,6 +146,8 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
         args.update(num_labels=7)
     config_class, model_class, processor_class = {
         "vit": (transformers.ViTConfig, transformers.ViTForImageClassification, ViTImageProcessorPil),
+        "vit-bare": (transformers.ViTConfig, transformers.ViTModel, ViTImageProcessorPil),
+        "deit-bare": (transformers.DeiTConfig, transformers.DeiTModel, DeiTImageProcessorPil),
         "deit": (transformers.DeiTConfig, transformers.DeiTForImageClassification, DeiTImageProcessorPil)}[kind]
     model = model_class(config_class(**args))
     randomise(model, seed, dtype)
@@ -156,9 +158,10 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     model.config._attn_implementation = "softmax64"
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
-    layers = list((model.vit if kind == "vit" else model.deit).layers)
+    bare = kind.endswith("-bare")
+    layers = list((model if bare else getattr(model, kind)).layers)
     expected(folder, model, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers],
-             lambda m, t: m(t).logits)
+             lambda m, t: m(t).last_hidden_state[:, 0] if bare else m(t).logits)
 
 
 def main():
@@ -190,6 +193,10 @@ def main():
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
     make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
+    make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
+    make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)
+    make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
+            processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
