@@ -1,51 +1,8 @@
 #!/bin/bash
 # cli.sh: vitx-cli from the outside: exit statuses, what goes to which stream, the forms that
 # scripts rely on. run.sh exports OUT, the folder of the products. Needs coreutils and grep only.
-set -u
-: "${OUT:=build}"
-cli=$OUT/vitx-cli
-models=test/golden/models
-model=$models/vit-timm
-picture=$models/picture.png
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-out=$folder/stdout err=$folder/stderr status=0 failed=0 name=
-
-fail() {
-    printf 'cli: %s: %s\n' "$name" "$*"
-    failed=$((failed + 1))
-}
-check() { name=$*; } # the case that follows, for messages
-run() {
-    "$cli" "$@" > "$out" 2> "$err"
-    status=$?
-}
-gives() { [ "$status" = "$1" ] || fail "status $status, expected $1: $(cat "$err")"; }
-out_has() { grep -qE -- "$1" "$out" || fail "standard output lacks $1: $(head -c 300 "$out")"; }
-err_has() { grep -qF -- "$1" "$err" || fail "standard error lacks $1: $(cat "$err")"; }
-out_lines() { [ "$(wc -l < "$out")" = "$1" ] || fail "$(wc -l < "$out") lines of output, expected $1"; }
-err_lines() { [ "$(wc -l < "$err")" = "$1" ] || fail "$(wc -l < "$err") lines of errors, expected $1: $(cat "$err")"; }
-exists() { [ -s "$1" ] || fail "$1 was not written"; }
-
-# wrong MESSAGE ARGUMENT...: wrong usage: status 2, one line that holds MESSAGE, no output
-wrong() {
-    local message=$1
-    shift
-    check "vitx-cli $*"
-    run "$@"
-    gives 2
-    out_lines 0
-    err_lines 1
-    err_has "vitx-cli: "
-    err_has "$message"
-}
-# right ARGUMENT...: all is well: status 0, nothing on standard error
-right() {
-    check "vitx-cli $*"
-    run "$@"
-    gives 0
-    err_lines 0
-}
+. test/check.bash
+cli=$program
 
 # ---------------------------------------------------------------- help, versions, usage ------
 right -h
@@ -516,6 +473,13 @@ wrong "must end in .png or .npy" eval -m $model --method rollout --curves "$fold
 wrong "{metric} in the name" eval -m $model --method rollout --curves "$folder/x.png" $picture
 wrong "have no curves" eval -m $model --method rollout --metric sparseness --curves "$folder/x.png" $picture
 wrong "would replace the picture" eval -m $model --method rollout --metric road --curves "$folder/./1.png" "$folder/1.png"
+wrong "--metric follows needs --other" eval -m $model --method rollout --metric follows --box 1,1,9,9 $picture
+wrong "--other needs --mask or --box" eval -m $model --method rollout --other $picture $picture
+wrong "would replace the picture" eval -m $model --method rollout --metric road --box 1,1,9,9 --other "$folder/2.png" --curves "$folder/2.png" "$folder/1.png"
+wrong "rollout: discard=2" eval -m $model --method rollout --set rollout.discard=2 $picture
+wrong "the chosen methods have no such option" eval -m $model --method rollout --set rollout.steps=2 $picture
+wrong 'nor a method with --method' eval -m $model --method rollout --set rise.n=4 $picture
+wrong "the chosen methods have no such option" explain -m $model --method rollout --set rise.n=4 -o "$folder/x.png" $picture
 right eval --list
 out_has '^insertion-patch$'
 out_has '^    --set road.noise=0.01  \(0 to 1\)$'
@@ -549,6 +513,21 @@ out_has 'insertion +deletion +road +pointing +energy +iou +roc$'
 cp $picture "$folder/mask-1.png"
 right eval -m $model --method rollout --metric energy --mask "$folder/mask-{image}.png" "$folder/1.png"
 out_has '^rollout +1.000$'
+right eval -m $model --method rollout --other "$folder/mask-{image}.png" --box 10,5,30,20 "$folder/1.png"
+out_has 'energy +iou +roc +follows$'
+out_has '^rollout .* (0\.000|0\.500|1\.000)$'
+check "a second mask of another size"
+"$cli" explain -m $model --method attention --layout map --frame input --quiet -o "$folder/small.png" $picture
+run eval -m $model --method rollout --metric follows --other "$folder/small.png" --box 10,5,30,20 $picture
+gives 1
+err_lines 1
+err_has 'the masks are 61 x 47 and 40 x 40 pixels'
+right eval -m $model --method all --metric sparseness --set rise.n=8 --set lime.n=8 --set kernelshap.n=50 $picture
+out_lines $((2 + 2 + $("$cli" methods --json | wc -l) + 2))
+right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set rise.n=8 --set rise.seed=3 --json $picture
+cp "$out" "$folder/own"
+right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set n=8 --set seed=3 --json $picture
+cmp -s "$out" "$folder/own" || fail "--set rise.n is not --set n"
 check "a mask that lies where the model does not look, and one of another size: the rest is done"
 run eval -m $model --method rollout --metric sparseness,iou,roc --box 0,0,1,40 "$folder"/[1-2].png
 gives 1
@@ -807,5 +786,4 @@ else
     echo "skipped: the real DeiT-tiny needs ../shared/data, which is not here"
 fi
 
-[ $failed = 0 ] || printf 'cli: %d checks failed\n' $failed
-[ $failed = 0 ]
+finish

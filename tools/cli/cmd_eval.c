@@ -436,7 +436,7 @@ const struct command cmd_eval = {
                "  vitx-cli eval -m deit_tiny --method rollout,generic,gradcam *.jpg\n"
                "  vitx-cli eval -m deit_tiny --method generic --metric all --mask "
                "'masks/{image}.png' *.jpg\n"
-               "  vitx-cli eval -m weights/scenes --method all --scenes 100\n"
+               "  vitx-cli eval --method all --scenes 100\n"
                "  vitx-cli eval -m deit_tiny --method generic --metric deletion --set "
                "deletion.step=1792 \\\n"
                "      --curves deletion.png --json *.jpg > values.jsonl",

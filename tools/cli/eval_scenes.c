@@ -71,7 +71,7 @@ static int find_outputs(struct scenes *s)
     for (int k = 0; k < scene_classes(); k++)
         if (vitx_model_find_label(&s->outputs[k], model, scene_label_zh(k)) != VITX_OK &&
             vitx_model_find_label(&s->outputs[k], model, scene_label(k)) != VITX_OK) {
-            complain(s->plan->settings->common.model,
+            complain(s->plan->session.path,
                      "the model does not know the scenes' classes: it has no class \"%s\"",
                      scene_label(k));
             return SOME_FAILED;
@@ -88,9 +88,8 @@ static int open_scenes(struct scenes *s)
     opts.height = r->input_height;
     if (opts.width < SCENE_SIDE_MIN || opts.height < SCENE_SIDE_MIN ||
         opts.width > SCENE_SIDE_MAX || opts.height > SCENE_SIDE_MAX) {
-        complain(s->plan->settings->common.model,
-                 "its input is %d x %d, scenes have sides of %d to %d", opts.width, opts.height,
-                 SCENE_SIDE_MIN, SCENE_SIDE_MAX);
+        complain(s->plan->session.path, "its input is %d x %d, scenes have sides of %d to %d",
+                 opts.width, opts.height, SCENE_SIDE_MIN, SCENE_SIDE_MAX);
         return SOME_FAILED;
     }
     for (int k = 0; k < KINDS; k++) {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,8 @@ static bool print_classes(void)
 int main(int argc, char **argv)
 {
     struct settings settings = {.opts = scene_defaults, .seed = 1, .count = 10};
+    /* A reader that went away is a failed write like a full disk: status 1, not death by signal. */
+    signal(SIGPIPE, SIG_IGN);
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return fputs(help, stdout) < 0;
     if (!read_arguments(&settings, argc, argv))
