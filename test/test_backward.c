@@ -23,6 +23,8 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-layerscale",
                                       "vit-timm-oblong",
                                       "vit-hf-margin",
+                                      "vit-timm-bare",
+                                      "vit-hf-bare",
                                       "deit-timm-distilled",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
@@ -209,7 +211,10 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
     mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
-    product(z, pooled, &w->head, 1);
+    if (a->bare)
+        memcpy(z, pooled, (size_t)K * sizeof *z);
+    else
+        product(z, pooled, &w->head, 1);
     if (w->head2.data) {
         double *more = numbers((size_t)K);
         const int first = a->pool == VX_POOL_TWO_TOKENS ? 1 : a->prefix;
@@ -238,6 +243,15 @@ enum { BATCH = 2, TARGETS = 3 };
 static const vx_target targets[TARGETS] = {{VITX_SCORE_LOGIT, 2, VITX_AUTO},
                                            {VITX_SCORE_PROBABILITY, 5, VITX_AUTO},
                                            {VITX_SCORE_DIFFERENCE, 0, 6}};
+
+/* An embedding has no probabilities. */
+static vx_target target_of(const vitx_context *c, int t)
+{
+    vx_target out = targets[t];
+    if (c->arch.units && out.score == VITX_SCORE_PROBABILITY)
+        out.score = VITX_SCORE_LOGIT;
+    return out;
+}
 
 typedef struct bench {
     vitx_model *model;
@@ -299,8 +313,8 @@ static void run_pass(bench *b, vx_plan *plan)
     ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, BATCH));
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
-                           (int)k);
+            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+                           c->host_probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     free(seeds);
@@ -343,9 +357,9 @@ static void check_gradient(const bench *b, const vx_plan *plan, place where, int
                 if (s < 4 && where != PIXEL) /* the class token's row, which most goes through */
                     n.index = (size_t)rng_next(r) % (size_t)c->arch.width;
                 const double *x = b->input + (size_t)picture * b->input_count;
-                const double up = score_of(c, x, targets[t], n);
+                const double up = score_of(c, x, target_of(c, t), n);
                 n.by = -step;
-                const double expected = (up - score_of(c, x, targets[t], n)) / (2 * step);
+                const double expected = (up - score_of(c, x, target_of(c, t), n)) / (2 * step);
                 ck_assert_msg(fabs((double)one[n.index] - expected) <=
                                   TOL_GRADIENT * largest + 1e-9,
                               "%s: place %d block %d picture %d target %d [%zu]: %g, expected %g "
@@ -370,8 +384,8 @@ START_TEST(test_backward__is_the_slope_of_a_forward_in_double)
     const nudge none = {NOWHERE, 0, 0, 0};
     for (int t = 0; t < TARGETS; t++)
         ck_assert_double_eq_tol(
-            score_of(b.c, b.input, targets[t], none),
-            vx_target_value(targets[t], b.c->host_logits, b.c->host_probabilities), 1e-4);
+            score_of(b.c, b.input, target_of(b.c, t), none),
+            vx_target_value(target_of(b.c, t), b.c->host_logits, b.c->host_probabilities), 1e-4);
     check_gradient(&b, plan, PIXEL, 0, &r, folder);
     for (int l = 0; l < plan->depth; l++) {
         check_gradient(&b, plan, NORM1, l, &r, folder);
@@ -496,8 +510,8 @@ START_TEST(test_backward__views)
     ck_fails(vitx_input_gradient(&view, c), VITX_INVALID, "vitx_backward has not run");
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
-                           k);
+            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+                           c->host_probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

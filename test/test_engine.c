@@ -504,6 +504,33 @@ START_TEST(test_explain__bad_requests)
 }
 END_TEST
 
+START_TEST(test_units__have_no_classes)
+{
+    vitx_model *model;
+    vitx_image *image = picture();
+    vitx_prediction top;
+    vitx_map *map;
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm-bare", NULL));
+    vitx_context *c = make_context(model, "cpu", 1, 1);
+    ck_fails(vitx_classify(c, image, &top, 1), VITX_UNSUPPORTED, "vitx-cli embed");
+    o.method = "rise";
+    o.target = 3;
+    o.score = VITX_SCORE_PROBABILITY;
+    ck_fails(vitx_explain(&map, c, image, &o), VITX_UNSUPPORTED, "no probabilities");
+    o.score = VITX_SCORE_AUTO; /* rise's own is the probability */
+    ck_ok(vitx_explain(&map, c, image, &o));
+    ck_ok(vitx_map_get_info(&info, map));
+    ck_assert_int_eq(info.score, VITX_SCORE_LOGIT);
+    ck_assert(info.probability == 0 && info.value == (double)info.logit);
+    vitx_map_free(map);
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
 START_TEST(test_context__bad_options)
 {
     static const struct {
@@ -967,6 +994,7 @@ static Suite *engine_suite(void)
     tcase_add_loop_test(tcase, test_explain__many_equals_one_by_one, 0, folder_count);
     tcase_add_test(tcase, test_explain__bad_requests);
     tcase_add_test(tcase, test_explain__a_map_of_nans_is_a_failure);
+    tcase_add_test(tcase, test_units__have_no_classes);
     tcase_add_test(tcase, test_context__bad_options);
     tcase_add_test(tcase, test_progress__cancels_and_leaves_the_context_usable);
     tcase_add_test(tcase, test_context__leaves_the_process_alone);

@@ -184,6 +184,12 @@ typedef struct golden {
 #define HF "huggingface"
 /* clang-format off */
 static const golden goldens[] = {
+    {"deit-hf-bare", "deit", HF, "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-12, 10880, 20,
+     20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"vit-hf-bare", "vit", HF, "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-12, 10832, 20,
+     20, VITX_RESIZE_EXACT, 20, 20, VITX_BILINEAR, 0, 0.5, 0.5},
+    {"vit-timm-bare", "vit", "timm", "gelu", "avg", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 10832, 20,
+     20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
     {"deit-hf", "deit", HF, "gelu_tanh", "token", "BF16", 2, 3, 4, 4, 5, 5, 2, 7, 1e-12, 11055, 20,
      20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
     {"deit-timm", "deit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007, 20,
@@ -229,7 +235,11 @@ START_TEST(test_model__tells_what_a_golden_model_is)
     ck_assert(f.grid_height == g->grid_h && f.grid_width == g->grid_w);
     ck_assert_int_eq(f.prefix_tokens, g->prefix);
     ck_assert_int_eq(f.tokens, g->prefix + g->grid_h * g->grid_w);
-    ck_assert_int_eq(f.classes, 7);
+    char answer[100];
+    snprintf(answer, sizeof answer, "models/%s/logits.npy", g->name);
+    npy logits = read_npy(golden_path(answer));
+    ck_assert_int_eq(f.classes, (int)logits.shape[1]);
+    free_npy(&logits);
     ck_assert_int_eq(f.labels, g->labels);
     ck_assert(f.norm_eps == (float)g->eps);
     ck_assert_int_eq(f.parameters, g->parameters);
@@ -801,6 +811,32 @@ START_TEST(test_model__lets_harmless_tensors_be)
 }
 END_TEST
 
+/* A head that the configuration tells of has to be there. */
+START_TEST(test_model__without_a_head_is_an_embedding)
+{
+    static const char *const edits[][4] = {
+        {"vit-timm-bare", "\"num_classes\": 0", "\"num_classes\": 7", "lacks tensor head.weight"},
+        {"vit-hf-bare", "ViTModel", "ViTForImageClassification", "lacks tensor classifier.weight"},
+    };
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        char *folder = copy_golden(edits[i][0]);
+        edit_file(folder, "config.json", edits[i][1], edits[i][2]);
+        try_open(folder, VITX_FORMAT, edits[i][3]);
+        remove_folder(folder);
+        free(folder);
+    }
+    char *folder = copy_golden("vit-hf-bare"), labels[1100];
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    vitx_model *m;
+    write_text(folder, "labels.txt", "tench\n");
+    snprintf(labels, sizeof labels, "%s", in_folder(folder, "labels.txt"));
+    opts.labels = labels;
+    ck_fails(vitx_model_open(&m, folder, &opts), VITX_INVALID, "whose outputs are an embedding");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* Headless and unknown files, written from nothing. */
 START_TEST(test_model__says_what_a_file_without_a_head_is)
 {
@@ -813,11 +849,11 @@ START_TEST(test_model__says_what_a_file_without_a_head_is)
         {"{\"conv1.weight\":" T("F32", "[0]", 0, 0) "}", VITX_UNSUPPORTED,
          "no Vision Transformer that vitx knows"},
         {"{\"embeddings.patch_embeddings.projection.weight\":" T("F32", "[0]", 0, 0) "}",
-         VITX_UNSUPPORTED, "no classification head"},
-        {"{\"patch_embed.proj.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}", VITX_UNSUPPORTED,
-         "no classification head (head.weight)"},
+         VITX_FORMAT, "expected 4 dimensions"},
+        {"{\"patch_embed.proj.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}", VITX_FORMAT,
+         "lacks tensor blocks.0.norm1.weight"},
         {"{\"vit.embeddings.patch_embeddings.projection.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}",
-         VITX_UNSUPPORTED, "no classification head (classifier.weight)"},
+         VITX_FORMAT, "lacks tensor vit.encoder.layer.0.layernorm_before.weight"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1,1]", 0, 0) "}", VITX_UNSUPPORTED,
          "a width from 1"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1000000,1]", 0, 0) "}", VITX_UNSUPPORTED,
@@ -1548,6 +1584,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_model__names_the_tensor_that_is_wrong, 0, COUNT(tensor_edits));
     tcase_add_loop_test(t, test_model__refuses_what_it_does_not_run, 0, COUNT(foreigners));
     tcase_add_test(t, test_model__lets_harmless_tensors_be);
+    tcase_add_test(t, test_model__without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
     tcase_add_test(t, test_model__names_the_value_that_is_not_finite);
     tcase_add_test(t, test_model__survives_a_file_that_shrinks);

@@ -115,7 +115,8 @@ typedef struct vitx_prediction {
  *
  * @param top  [k]
  * @param k    at least 1; entries beyond the model's classes get index -1
- * @return VITX_OK, VITX_INVALID, VITX_FORMAT (the model answered with a NaN or an infinity),
+ * @return VITX_OK, VITX_INVALID, VITX_UNSUPPORTED (the model has no classes:
+ *         vitx_model_info.units), VITX_FORMAT (the model answered with a NaN or an infinity),
  *         VITX_CANCELLED, VITX_DEVICE
  */
 VITX_API int vitx_classify(vitx_context *context, const vitx_image *image, vitx_prediction *top,
@@ -135,7 +136,7 @@ VITX_API int vitx_classify_batch(vitx_context *context, const vitx_image *const 
  */
 VITX_API int vitx_forward(vitx_context *context, const vitx_image *const *images, int n);
 
-/** Logits of the last vitx_forward(): f32 [n, K]. @return VITX_OK, VITX_INVALID (nothing ran). */
+/** Logits of the last vitx_forward(), or its embeddings: f32 [n, K]. @return VITX_OK, VITX_INVALID (nothing ran). */
 VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
 
 /** The normalised input of the last vitx_forward(): f32 [n, 3, H, W]. */

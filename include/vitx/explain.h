@@ -21,8 +21,11 @@ typedef struct vitx_map vitx_map;
 typedef enum vitx_score {
     VITX_SCORE_AUTO = 0,        /**< what the method's authors take: the logit, of rise and lime
                                      the probability                                            */
-    VITX_SCORE_LOGIT = 1,       /**< the target's logit                                         */
-    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes                  */
+    VITX_SCORE_LOGIT = 1,       /**< the target's logit; of a model without classes
+                                     (vitx_model_info.units) that component of its embedding,
+                                     which is what AUTO means there                             */
+    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes; not of a model
+                                     without classes                                            */
     VITX_SCORE_DIFFERENCE = 3   /**< its logit less that of the class `versus`                  */
 } vitx_score;
 
@@ -93,7 +96,7 @@ typedef struct vitx_map_info {
     const char *method;
     int target;        /**< class explained                                                     */
     float logit;       /**< its logit                                                           */
-    float probability; /**< its probability                                                     */
+    float probability; /**< its probability; 0 where the model has no classes                   */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
     int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
     int query;         /**< token, or VITX_AUTO for the mean over the patches or over the two

@@ -116,7 +116,7 @@ typedef struct vitx_model_info {
     int grid_height, grid_width; /**< patches                                                   */
     int prefix_tokens;         /**< tokens before the patches: class, distillation, registers   */
     int tokens;                /**< T = prefix_tokens + grid_height*grid_width                  */
-    int classes;               /**< K                                                           */
+    int classes;               /**< K: classes, or numbers of the embedding (see `units`)       */
     int labels;                /**< how many classes have a name                                */
     float norm_eps;
     vitx_source from_eps, from_activation, from_heads;
@@ -124,6 +124,9 @@ typedef struct vitx_model_info {
     int64_t weight_bytes;      /**< bytes those tensors take in the file                        */
     int64_t flops;             /**< multiply-adds of one forward of one picture, times two      */
     const vitx_recipe *recipe; /**< lives as long as the model                                  */
+    int units;                 /**< nonzero: a model without a classifier; its K outputs are the
+                                    components of an embedding, which have no names and no
+                                    probabilities                                               */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -28,16 +28,20 @@ static span span_of(const mirror *m, bool class_only)
 }
 
 /* clang-format off */
-/* One head: dlogits [G,classes] -> rows of `to`. */
+/* One head, or none: dlogits [G,classes] -> rows of `to`. */
 static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
 {
     const vx_run *f = m->f;
-    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = to.at, .lddx = to.ld, .dy = m->plan->dlogits, .lddy = f->arch->classes, .w = head,
-        .m = m->gradients, .tokens = 1, .targets = m->targets});
+    const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
+    if (f->arch->bare)
+        vx_copy_rows(f, to, dlogits, m->gradients, f->width);
+    else
+        f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
+            .m = m->gradients, .tokens = 1, .targets = m->targets});
 }
 
-/* head, [fc_norm]: dlogits [G,classes] -> rows of `to`. */
+/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
 static void features_head_bwd(const mirror *m, vx_rows to)
 {
     const vx_run *f = m->f;

@@ -120,9 +120,10 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits
     for (size_t i = 0; i < (size_t)n * k; i++)
         if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,
-                           "the model answered with %s as logit of class %zu: its weights "
-                           "overflow in single precision",
-                           isnan(logits[i]) ? "NaN" : "infinity", i % k);
+                           "the model answered with %s as %s %zu: its weights overflow in "
+                           "single precision",
+                           isnan(logits[i]) ? "NaN" : "infinity",
+                           c->arch.units ? "unit" : "logit of class", i % k);
     return VITX_OK;
 }
 
@@ -186,6 +187,11 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
     if (n < 1 || k < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
                        k);
+    if (c->arch.units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no classes, its answer is an embedding of %d numbers; vitx_embed "
+                       "(vitx-cli embed) gives it",
+                       c->model->path, c->arch.classes);
     const size_t classes = (size_t)c->arch.classes;
     vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
     for (int at = 0; at < n; at += c->max_batch) {

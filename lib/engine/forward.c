@@ -168,7 +168,17 @@ static void pool(const vx_run *f, float *pooled, const float *x)
     }
 }
 
-/* [fc_norm] of what one head reads; the head, or both; softmax. */
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
+{
+    if (to.ld == width && from.ld == width) {
+        f->ops->copy(f->dev, to.at, from.at, (int64_t)m * width);
+        return;
+    }
+    for (int i = 0; i < m; i++)
+        f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
+}
+
+/* [fc_norm] of what one head reads; the head, both or none; softmax, of classes. */
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
 {
     const vx_arch *a = f->arch;
@@ -180,14 +190,20 @@ void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
                           f->w->fc_norm_b, a->eps, f->batch, D);
         pooled = (vx_rows){act->features, D};
     }
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
-        .m = f->batch});
+    if (a->bare)
+        vx_copy_rows(f, (vx_rows){act->logits, D}, pooled, f->batch, D);
+    else
+        f->ops->linear(f->dev, &(vx_linear){
+            .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
+            .m = f->batch});
     if (vx_arch_two_heads(a))
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
             .residual = act->logits, .ldr = K, .m = f->batch});
-    f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, K);
+    if (a->units)
+        f->ops->clear(f->dev, act->probabilities, (int64_t)f->batch * K);
+    else
+        f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, K);
 }
 
 /* [norm]: m rows of x to y, or x as it is. */

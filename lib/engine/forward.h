@@ -34,5 +34,7 @@ void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows att
                      bool activated, int m);
 /* `second` counts with two heads. */
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second);
+/* m rows of `width` floats. */
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width);
 
 #endif

@@ -116,6 +116,10 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
                        opts->target, a->classes - 1);
     if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DIFFERENCE)
         return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)opts->score);
+    if (a->units && opts->score == VITX_SCORE_PROBABILITY)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "score probability: the model's outputs are an embedding, which has no "
+                       "probabilities; score logit explains one of its units");
     if (opts->versus < VITX_AUTO || opts->versus >= a->classes)
         return vx_fail(VITX_INVALID, "versus %d is out of range: the model has classes 0 to %d",
                        opts->versus, a->classes - 1);
@@ -125,9 +129,9 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
         return vx_fail(VITX_INVALID, "method %s takes no head", job->method->name);
     if (!job->method->uses_query && opts->query != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no query", job->method->name);
-    job->score = opts->score          ? opts->score
-                 : job->method->score ? job->method->score
-                                      : VITX_SCORE_LOGIT;
+    job->score = opts->score                       ? opts->score
+                 : job->method->score && !a->units ? job->method->score
+                                                   : VITX_SCORE_LOGIT;
     job->pixels = job->method->on_pixels;
     VX_TRY(check_settings(job));
     if (job->method->settings_size)

@@ -366,11 +366,23 @@ int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image
 
 /* ------------------------------------------------------------------ what metrics run ------- */
 
-void vx_trial_variants(vx_trial *trial, int n)
+int vx_trial_need_classes(const vx_trial *trial)
 {
+    if (trial->job.arch->units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "metric %s follows the probability of a class; this model has no classes, "
+                       "its answer is an embedding",
+                       trial->metric->name);
+    return VITX_OK;
+}
+
+int vx_trial_variants(vx_trial *trial, int n)
+{
+    VX_TRY(vx_trial_need_classes(trial));
     const int most = vx_variants_at_once(trial->subject->context, false);
     trial->job.variants = n < most ? n : most;
     trial->ticks += (int64_t)((n - 1) / trial->job.variants + 1) * trial->job.arch->depth;
+    return VITX_OK;
 }
 
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,

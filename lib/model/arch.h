@@ -8,7 +8,7 @@
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
  *      depth x:  x += ls1 * proj(attention(qkv(norm1(x))))
  *                x += ls2 * fc2(act(fc1(norm2(x))))
- *      [norm]; pool; [fc_norm]; head -> logits [B,K]
+ *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
  * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
  * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
@@ -33,9 +33,10 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
-    bool
-        swiglu; /* fc1 gives 2 hidden, the activation is that of the operation swiglu; act is none */
+    bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
+    bool units;     /* the outputs are components of an embedding: `classes` counts them */
+    bool bare;      /* no head: the outputs are the pooled features, classes = width */
 } vx_arch;
 
 static inline int vx_arch_tokens(const vx_arch *a)

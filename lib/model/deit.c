@@ -11,6 +11,7 @@
 
 static const char *const meta_tensors[] = {"blocks.0.gamma_1", "blocks.0.gamma_2", NULL};
 static const char *const architectures[] = {"deit_", "deit3_", NULL};
+static const char *const bare_architectures[] = {"DeiTModel", NULL}; /* Hugging Face */
 
 /* timm: _cfg() of models/deit.py */
 static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC,
@@ -27,6 +28,10 @@ static const vx_dialect dialects[] = {
      .recipe = &timm_recipe},
     {.naming = &vx_naming_meta, .prefix = "", .recipe = &timm_recipe, .tensors = meta_tensors},
     {.naming = &vx_naming_hf, .prefix = "deit.", .recipe = &vx_hf_deit_processor},
+    {.naming = &vx_naming_hf,
+     .prefix = "",
+     .architectures = bare_architectures,
+     .recipe = &vx_hf_deit_processor},
     {0},
 };
 

@@ -155,15 +155,8 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
            (architecture && begins_with_one_of(architecture, d->architectures));
 }
 
-/* Hugging Face's bare models have no prefix and no head. */
 static int refuse_unknown(const vx_container *c)
 {
-    for (size_t f = 0; f < FAMILIES; f++)
-        for (const vx_dialect *d = families[f]->dialects; d->naming; d++)
-            if (d->prefix[0] && find_role(c, d->naming, "", VX_PATCH_W, 0))
-                return vx_fail(VITX_UNSUPPORTED,
-                               "%s: a bare model of %s: it has no classification head", c->path,
-                               d->naming->title);
     if (c->count == 0)
         return vx_fail(VITX_FORMAT, "%s: holds no tensor", c->path);
     return vx_fail(VITX_UNSUPPORTED,
@@ -209,8 +202,8 @@ static const struct {
     [VX_NORM_B] = {WITH, {D}},
     [VX_FC_NORM_W] = {OPTIONAL, {D}},
     [VX_FC_NORM_B] = {WITH, {D}},
-    [VX_HEAD_W] = {REQUIRED, {K, KD}},
-    [VX_HEAD_B] = {REQUIRED, {K}},
+    [VX_HEAD_W] = {OPTIONAL, {K, KD}}, /* see needed() */
+    [VX_HEAD_B] = {OPTIONAL, {K}},
     [VX_HEAD2_W] = {OPTIONAL, {K, D}},
     [VX_HEAD2_B] = {WITH, {K}},
     [VX_NORM1_W] = {REQUIRED, {D}},
@@ -386,17 +379,20 @@ static int refuse_linear4(const reader *r)
     return VITX_OK;
 }
 
-/* There being no head is said before any other complaint, since it is what people run into. */
+/* Without a head, where the configuration says of none, the outputs are the pooled features. */
 static int read_head_size(reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
-    char name[200];
-    if (!find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
-        !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) && r->hints->classes == 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: has no classification head (%s)", r->container->path,
-                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_HEAD_W, 0));
+    vx_arch *a = r->arch;
+    a->bare = !find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+              !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+              r->hints->classes == 0 && !r->hints->classifies;
+    a->units = a->bare || r->hints->units;
+    a->classes = a->width;
+    if (a->bare)
+        return VITX_OK;
     VX_TRY(refuse_linear4(r));
-    return size_of_role(&r->arch->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+    return size_of_role(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
 
 /* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
@@ -525,6 +521,15 @@ static int read_heads(reader *r, vx_hints *hints)
 
 /* -------------------------------------------------------------------------- reading ------- */
 
+/* Whether the model cannot do without a role; a projection needs no bias. */
+static bool needed(const reader *r, int role)
+{
+    const vx_arch *a = r->arch;
+    if (role == VX_HEAD_W || role == VX_HEAD_B)
+        return role == VX_HEAD_W ? !a->bare : !a->units;
+    return roles[role].need == REQUIRED || (roles[role].need == WITH && r->found->model[role - 1]);
+}
+
 static int take_model_roles(reader *r)
 {
     const vx_tensor **model = r->found->model;
@@ -533,7 +538,7 @@ static int take_model_roles(reader *r)
                             "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS) {
-            const bool there = roles[i].need == REQUIRED || (roles[i].need == WITH && model[i - 1]);
+            const bool there = needed(r, i);
             if (roles[i].need == WITH && !there)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(take(&model[i], r, (vx_role)i, 0, there));
@@ -653,6 +658,8 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
         hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;
     a->act = a->swiglu ? VX_ACT_NONE : hints->act;
+    if (a->swiglu)
+        hints->from_act = VITX_FROM_TENSORS;
     return VITX_OK;
 }
 

@@ -80,6 +80,8 @@ typedef struct vx_hints {
     vx_act act;
     vx_pool_kind pool;
     bool pool_known; /* false: decided by which tensors there are */
+    bool units;      /* the head is a projection: its outputs are an embedding */
+    bool classifies; /* the model has a classification head: its tensors must be there */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 

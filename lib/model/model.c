@@ -99,6 +99,11 @@ static int read_model(vitx_model *m, const vx_config *config, const char *labels
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
     count_parameters(m);
+    if (m->arch.units)
+        return labels ? vx_fail(VITX_INVALID,
+                                "%s: names of classes for %s, whose outputs are an embedding",
+                                labels, m->path)
+                      : VITX_OK;
     if (labels)
         return vx_labels_load(&m->labels, labels, m->arch.classes, &m->hooks);
     return vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
@@ -174,7 +179,7 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
-    const double heads = vx_arch_two_heads(a) ? 2 : 1;
+    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
     const double total = 2 * (embed + a->depth * block + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
@@ -232,6 +237,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .weight_bytes = model->weight_bytes,
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
+        .units = a->units,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -39,7 +39,7 @@ typedef struct vx_weights {
     vx_block_weights *blocks;             /* [depth]     */
     const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
     const float *fc_norm_w, *fc_norm_b;   /* [D] or NULL: the norm after pooling  */
-    vx_weight head;                       /* [K, D]; data NULL where K is 0 */
+    vx_weight head;                       /* [K, D]; data NULL where arch.bare */
     vx_weight head2;                      /* [K, D], no bias; data NULL where one vector is read */
 } vx_weights;
 

@@ -78,7 +78,9 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const char *path = config->config_path;
     const vx_json *c = config->config;
     bool found;
+    const char *name = architecture(config);
     *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
+    out->classifies = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(refuse_model_type(config));
     VX_TRY(read_activation(out, config));
     VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));

@@ -68,7 +68,8 @@ static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_a
     w->norm_b = place_vector(s, f->model[VX_NORM_B], d);
     w->fc_norm_w = place_vector(s, f->model[VX_FC_NORM_W], d);
     w->fc_norm_b = place_vector(s, f->model[VX_FC_NORM_B], d);
-    w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
+    if (!a->bare)
+        w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
     if (vx_arch_two_heads(a))
         w->head2 = place_matrix(s, a->classes, a->width, false);
 }
@@ -251,7 +252,7 @@ static int fill(const filler *f, const vx_weights *w, const vx_found *found, con
     VX_TRY(fill_vector(f, w->norm_b, model[VX_NORM_B]));
     VX_TRY(fill_vector(f, w->fc_norm_w, model[VX_FC_NORM_W]));
     VX_TRY(fill_vector(f, w->fc_norm_b, model[VX_FC_NORM_B]));
-    return fill_heads(f, w, found, a);
+    return a->bare ? VITX_OK : fill_heads(f, w, found, a);
 }
 
 /* -------------------------------------------------------------------------- packing ------- */

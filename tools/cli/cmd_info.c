@@ -141,7 +141,10 @@ static int print_model(const struct session *s)
            m->grid_height, m->grid_width);
     printf("tokens          %d, the first %d before the patches\n", m->tokens, m->prefix_tokens);
     printf("pooling         %s\n", m->pooling);
-    printf("classes         %d, %d with a name\n", m->classes, m->labels);
+    if (m->units)
+        printf("embedding       %d numbers, no classes\n", m->classes);
+    else
+        printf("classes         %d, %d with a name\n", m->classes, m->labels);
     printf("parameters      %" PRId64 "\n", m->parameters);
     printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
     printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
@@ -207,7 +210,8 @@ static int json_model(const struct session *s, const char *path)
     printf("\"patch\":[%d,%d],\"grid\":[%d,%d],", m->patch_height, m->patch_width, m->grid_height,
            m->grid_width);
     printf("\"prefix_tokens\":%d,\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->prefix_tokens,
-           m->tokens, m->classes, m->labels);
+           m->tokens, m->units ? 0 : m->classes, m->labels);
+    printf("\"embedding\":%d,", m->units ? m->classes : 0);
     printf("\"norm_eps\":%.9g,\"from\":{", (double)m->norm_eps);
     json_from("norm_eps", m->from_eps, false);
     json_from("activation", m->from_activation, false);

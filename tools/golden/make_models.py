@@ -250,6 +250,9 @@ HF_KINDS = {
     "vit": (transformers.ViTConfig, transformers.ViTForImageClassification, ViTImageProcessorPil),
     "deit": (transformers.DeiTConfig, transformers.DeiTForImageClassification, DeiTImageProcessorPil),
     "deit-teacher": (transformers.DeiTConfig, transformers.DeiTForImageClassificationWithTeacher, DeiTImageProcessorPil),
+    "vit-bare": (transformers.ViTConfig, transformers.ViTModel, ViTImageProcessorPil),
+    "deit-bare": (transformers.DeiTConfig, transformers.DeiTModel, DeiTImageProcessorPil),
+    "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
@@ -289,7 +292,7 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     base = model.base_model
     layers = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
     expected(folder, model, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers],
-             lambda m, t: m(t).logits)
+             lambda m, t: m(t).last_hidden_state[:, 0] if kind.endswith("-bare") else m(t).logits)
 
 
 def make_two_heads_and_dinov2(image):
@@ -318,6 +321,9 @@ def make_two_heads_and_dinov2(image):
         named = hf_names(state, "dinov2_with_registers.", True)
         return {**named, **{k.replace("linear_head", "classifier"): v for k, v in heads.items()}}
 
+    make_hf("dinov2-hf-bare", image, "dinov2-bare", 42, half, mlp_ratio=2,
+            processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}))
+    make_meta("dinov2-meta-bare", image, "vit_small_patch14_dinov2", 43, half, convert="bare", num_classes=0)
     make_hf("dinov2-hf-registers-swiglu", image, "dinov2-registers", 41, half, use_swiglu_ffn=True, mlp_ratio=2, weights=same,
             processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}, do_normalize=False))
 
@@ -351,6 +357,10 @@ def main():
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
     make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
+    make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
+    make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)
+    make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
+            processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     make_two_heads_and_dinov2(image)
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
