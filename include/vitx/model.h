@@ -108,8 +108,11 @@ typedef struct vitx_model_info {
     const char *family;        /**< "vit", "deit"                                               */
     const char *naming;        /**< "timm", "huggingface"                                       */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
-    const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu"                   */
-    const char *pooling;       /**< "token", "avg"                                              */
+    const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
+    const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of the
+                                    patches), "token+avg" (both, one behind the other), "token+dist"
+                                    (class and distillation token, each with a head of its own; the
+                                    answers are averaged)                                       */
     const char *weight_dtype;  /**< "F32", "F16", "BF16" or "mixed"                             */
     int depth;                 /**< blocks                                                      */
     int width;                 /**< D                                                           */

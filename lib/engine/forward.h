@@ -32,7 +32,8 @@ void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *
                      const vx_recorded *record, int queries);
 void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
                      bool activated, int m);
-void vx_features_head(const vx_run *f, vx_rows pooled);
+/* `second` counts with two heads. */
+void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second);
 /* m rows of `width` floats. */
 void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width);
 

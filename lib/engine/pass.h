@@ -46,7 +46,7 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
  * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
  * score is the head's answer to the mean over all tokens behind that block. `seed` fills
  * plan->dlogits [B,classes] from that block's logits and probabilities [B,classes] (device memory).
- * The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
+ * A model with two heads gives both of them that mean. The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
  */
 typedef int vx_seed_fn(void *payload, vx_plan *plan, const float *logits,
                        const float *probabilities);

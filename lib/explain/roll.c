@@ -37,12 +37,12 @@ static int roll(const vx_job *job, int i, int layer, int head, int start, vx_nor
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const int tokens = vx_arch_tokens(a), patches = tokens - a->prefix;
+    const int first = vx_query_first(job->query, a->prefix),
+              end = vx_query_end(job->query, a->prefix, tokens);
     const size_t bytes = (size_t)tokens * sizeof(float);
 
     for (int t = 0; t < tokens; t++)
-        r->host[t] = job->query >= 0 ? (float)(t == job->query)
-                     : t < a->prefix ? 0.0f
-                                     : 1.0f / (float)patches;
+        r->host[t] = t >= first && t < end ? 1.0f / (float)(end - first) : 0.0f;
     c->dev->cls->upload(c->dev, r->now, r->host, bytes);
     for (int l = layer; l >= start; l--) {
         const float *f = matrix(job, i, l, head, r->space);

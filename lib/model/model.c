@@ -227,9 +227,9 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
-    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
-    const double head = a->bare ? 0 : d * a->classes;
-    const double total = 2 * (embed + a->depth * block + head);
+    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
+    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
+    const double total = 2 * (embed + a->depth * block + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -238,6 +238,12 @@ static const char *activation_name(vx_act act)
     static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu",
                                                     "relu"};
     return names[act];
+}
+
+static const char *pooling_name(vx_pool_kind pool)
+{
+    static const char *const names[] = {"token", "avg", "token+dist", "token+avg"};
+    return names[pool];
 }
 
 static int count_labels(const vx_labels *labels)
@@ -257,8 +263,8 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
-        .activation = activation_name(a->act),
-        .pooling = a->pool == VX_POOL_AVG ? "avg" : "token",
+        .activation = a->swiglu ? "swiglu" : activation_name(a->act),
+        .pooling = pooling_name(a->pool),
         .weight_dtype = model->weight_dtype,
         .depth = a->depth,
         .width = a->width,

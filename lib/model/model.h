@@ -19,7 +19,7 @@ typedef struct vx_block_weights {
     vx_weight proj;                 /* [D, D]            */
     const float *ls1;               /* [D] or NULL       */
     const float *norm2_w, *norm2_b; /* [D]               */
-    vx_weight fc1;                  /* [F, D]            */
+    vx_weight fc1;                  /* [F, D]; of swiglu [2F, D] */
     vx_weight fc2;                  /* [D, F]            */
     const float *ls2;               /* [D] or NULL       */
 } vx_block_weights;
@@ -40,6 +40,7 @@ typedef struct vx_weights {
     const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
     const float *fc_norm_w, *fc_norm_b;   /* [D] or NULL: the norm after pooling  */
     vx_weight head;                       /* [K, D]; data NULL where arch.bare */
+    vx_weight head2;                      /* [K, D], no bias; data NULL where one vector is read */
 } vx_weights;
 
 struct vitx_model {

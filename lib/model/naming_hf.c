@@ -1,6 +1,7 @@
 /*
- * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT: the names of 4.x, which
- * 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py).
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2: the names of 4.x,
+ * which 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py,
+ * image_processing_bit.py).
  *
  * Fields that config.json or preprocessor_config.json lack have the default of their class.
  */
@@ -16,7 +17,14 @@ const vx_recipe_defaults vx_hf_vit_processor = {
     VITX_BILINEAR, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 const vx_recipe_defaults vx_hf_deit_processor = {
     VITX_BICUBIC, true, VITX_RESIZE_EXACT, 224.0 / 256, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
-#define CLASS_SIZE 224 /* of both classes' input */
+/* BitImageProcessor, which DINOv2 uses; CLIP's values. */
+static const vx_recipe_defaults bit_processor = {VITX_BICUBIC,
+                                                 true,
+                                                 VITX_RESIZE_SHORTEST,
+                                                 1.0,
+                                                 {0.48145466f, 0.4578275f, 0.40821073f},
+                                                 {0.26862954f, 0.26130258f, 0.27577711f}};
+#define CLASS_SIZE 224 /* of all classes' input */
 
 static const char *architecture(const vx_config *config)
 {
@@ -54,11 +62,15 @@ static int refuse_model_type(const vx_config *config)
 {
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
-    if (type && strcmp(type, "vit") != 0 && strcmp(type, "deit") != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: model_type %.40s is not supported; vitx runs vit and deit",
-                       config->config_path, type);
-    return VITX_OK;
+    static const char *const run[] = {"vit", "deit", "dinov2", "dinov2_with_registers"};
+    for (size_t i = 0; type && i < sizeof run / sizeof run[0]; i++)
+        if (strcmp(type, run[i]) == 0)
+            return VITX_OK;
+    return !type ? VITX_OK
+                 : vx_fail(VITX_UNSUPPORTED,
+                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2 and "
+                           "dinov2_with_registers",
+                           config->config_path, type);
 }
 
 static int read_hints(vx_hints *out, const vx_config *config)
@@ -103,13 +115,14 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* size: a number for both sides (in these classes), {height, width}, or {shortest_edge}. */
-static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path)
+/* size: {height, width}, {shortest_edge}, or a number, which means what the class resizes to. */
+static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
+                     vitx_resize class_resize)
 {
     const vx_json *size = vx_json_get(p, "size");
     const vx_json *longest = vx_json_get(size, "longest_edge");
     bool shortest;
-    out->resize = VITX_RESIZE_EXACT;
+    out->resize = vx_json_get(size, "height") ? VITX_RESIZE_EXACT : class_resize;
     if (longest && !vx_json_is_null(longest))
         return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
     VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
@@ -123,15 +136,17 @@ static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char
 
 /* Resize, then perhaps crop; what comes out is the input. Where neither happens, pictures must
  * have the model's size already, which `out` holds as the input. */
-static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path, bool crop)
+static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
+                         const vx_recipe_defaults *defaults)
 {
-    bool resize = true, found_resize, found_size, found_crop, pad = false;
+    bool crop = defaults->centre_crop, resize = true, found_resize, found_size, found_crop,
+         pad = false;
     VX_TRY(vx_config_bool(&resize, &found_resize, p, "do_resize", path));
     VX_TRY(vx_config_bool(&crop, &found_crop, p, "do_center_crop", path));
     VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
     if (pad)
         return vx_fail(VITX_UNSUPPORTED, "%s: do_pad is not supported", path);
-    VX_TRY(read_size(out, &found_size, p, path));
+    VX_TRY(read_size(out, &found_size, p, path, defaults->resize));
     if (found_resize || found_size)
         out->from_resize = VITX_FROM_PREPROCESSOR;
     if (crop) {
@@ -188,6 +203,8 @@ static int read_class(const vx_recipe_defaults **out, const vx_json *p, const ch
         *out = &vx_hf_vit_processor;
     if (name && strncmp(name, "DeiT", 4) == 0)
         *out = &vx_hf_deit_processor;
+    if (name && strncmp(name, "Bit", 3) == 0)
+        *out = &bit_processor;
     return VITX_OK;
 }
 
@@ -203,7 +220,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
     out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
-    VX_TRY(read_geometry(out, p, path, defaults->centre_crop));
+    VX_TRY(read_geometry(out, p, path, defaults));
     VX_TRY(read_filter(out, p, path));
     return read_values(out, p, path);
 }
@@ -220,8 +237,10 @@ const vx_naming vx_naming_hf = {
             [VX_POSITIONS] = "*embeddings.position_embeddings",
             [VX_NORM_W] = "*layernorm.weight",
             [VX_NORM_B] = "*layernorm.bias",
-            [VX_HEAD_W] = "classifier.weight",
-            [VX_HEAD_B] = "classifier.bias",
+            [VX_HEAD_W] = "classifier.weight|cls_classifier.weight",
+            [VX_HEAD_B] = "classifier.bias|cls_classifier.bias",
+            [VX_HEAD2_W] = "distillation_classifier.weight",
+            [VX_HEAD2_B] = "distillation_classifier.bias",
             [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
             [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
             [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
@@ -238,6 +257,46 @@ const vx_naming vx_naming_hf = {
             [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
             [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
             [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
+        },
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+/* DINOv2, with registers and without. */
+const vx_naming vx_naming_hf_dinov2 = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
+            [VX_CLASS_TOKEN] = "*embeddings.cls_token",
+            [VX_REGISTERS] = "*embeddings.register_tokens",
+            [VX_POSITIONS] = "*embeddings.position_embeddings",
+            [VX_NORM_W] = "*layernorm.weight",
+            [VX_NORM_B] = "*layernorm.bias",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+            [VX_NORM1_W] = "*encoder.layer.#.norm1.weight",
+            [VX_NORM1_B] = "*encoder.layer.#.norm1.bias",
+            [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
+            [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
+            [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
+            [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
+            [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
+            [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
+            [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
+            [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
+            [VX_LS1] = "*encoder.layer.#.layer_scale1.lambda1",
+            [VX_NORM2_W] = "*encoder.layer.#.norm2.weight",
+            [VX_NORM2_B] = "*encoder.layer.#.norm2.bias",
+            [VX_FC1_W] = "*encoder.layer.#.mlp.fc1.weight|*encoder.layer.#.mlp.weights_in.weight",
+            [VX_FC1_B] = "*encoder.layer.#.mlp.fc1.bias|*encoder.layer.#.mlp.weights_in.bias",
+            [VX_FC2_W] = "*encoder.layer.#.mlp.fc2.weight|*encoder.layer.#.mlp.weights_out.weight",
+            [VX_FC2_B] = "*encoder.layer.#.mlp.fc2.bias|*encoder.layer.#.mlp.weights_out.bias",
+            [VX_LS2] = "*encoder.layer.#.layer_scale2.lambda1",
         },
     .harmless = harmless_names,
     .architecture = architecture,

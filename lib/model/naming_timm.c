@@ -1,6 +1,7 @@
 /*
  * model/naming_timm.c: what timm writes (huggingface/pytorch-image-models@aa4b585:
- * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py).
+ * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py), and what Meta's own
+ * files write, whose names are nearly the same.
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
@@ -13,7 +14,7 @@
 #include "base/text.h"
 #include "model/recipe.h"
 
-static const char *const harmless_names[] = {"mask_token", NULL};
+static const char *const harmless_names[] = {"*mask_token", NULL};
 
 static const char *architecture(const vx_config *config)
 {
@@ -233,39 +234,60 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
     return VITX_OK;
 }
 
+/* What timm took from Facebook's repositories, or gave them. DeiT III's own files write gamma_1 and
+ * gamma_2, DINOv2's w12, w3 and register_tokens. */
+/* clang-format off */
+#define SHARED_NAMES                                                                               \
+    [VX_PATCH_W] = "*patch_embed.proj.weight",                                                     \
+    [VX_PATCH_B] = "*patch_embed.proj.bias",                                                       \
+    [VX_CLASS_TOKEN] = "*cls_token",                                                               \
+    [VX_DISTILLATION_TOKEN] = "*dist_token",                                                       \
+    [VX_REGISTERS] = "*reg_token|*register_tokens",                                                \
+    [VX_POSITIONS] = "*pos_embed",                                                                 \
+    [VX_NORM_PRE_W] = "*norm_pre.weight",                                                          \
+    [VX_NORM_PRE_B] = "*norm_pre.bias",                                                            \
+    [VX_NORM_W] = "*norm.weight",                                                                  \
+    [VX_NORM_B] = "*norm.bias",                                                                    \
+    [VX_FC_NORM_W] = "*fc_norm.weight",                                                            \
+    [VX_FC_NORM_B] = "*fc_norm.bias",                                                              \
+    [VX_HEAD2_W] = "*head_dist.weight",                                                            \
+    [VX_HEAD2_B] = "*head_dist.bias",                                                              \
+    [VX_NORM1_W] = "*blocks.#.norm1.weight",                                                       \
+    [VX_NORM1_B] = "*blocks.#.norm1.bias",                                                         \
+    [VX_QKV_W] = "*blocks.#.attn.qkv.weight",                                                      \
+    [VX_QKV_B] = "*blocks.#.attn.qkv.bias",                                                        \
+    [VX_PROJ_W] = "*blocks.#.attn.proj.weight",                                                    \
+    [VX_PROJ_B] = "*blocks.#.attn.proj.bias",                                                      \
+    [VX_LS1] = "*blocks.#.ls1.gamma|*blocks.#.gamma_1",                                            \
+    [VX_NORM2_W] = "*blocks.#.norm2.weight",                                                       \
+    [VX_NORM2_B] = "*blocks.#.norm2.bias",                                                         \
+    [VX_FC1_W] = "*blocks.#.mlp.fc1.weight|*blocks.#.mlp.w12.weight",                              \
+    [VX_FC1_B] = "*blocks.#.mlp.fc1.bias|*blocks.#.mlp.w12.bias",                                  \
+    [VX_FC2_W] = "*blocks.#.mlp.fc2.weight|*blocks.#.mlp.w3.weight",                               \
+    [VX_FC2_B] = "*blocks.#.mlp.fc2.bias|*blocks.#.mlp.w3.bias",                                   \
+    [VX_LS2] = "*blocks.#.ls2.gamma|*blocks.#.gamma_2"
+/* clang-format on */
+
 const vx_naming vx_naming_timm = {
     .name = "timm",
     .title = "timm",
-    .names =
-        {
-            [VX_PATCH_W] = "patch_embed.proj.weight",
-            [VX_PATCH_B] = "patch_embed.proj.bias",
-            [VX_CLASS_TOKEN] = "cls_token",
-            [VX_POSITIONS] = "pos_embed",
-            [VX_NORM_PRE_W] = "norm_pre.weight",
-            [VX_NORM_PRE_B] = "norm_pre.bias",
-            [VX_NORM_W] = "norm.weight",
-            [VX_NORM_B] = "norm.bias",
-            [VX_FC_NORM_W] = "fc_norm.weight",
-            [VX_FC_NORM_B] = "fc_norm.bias",
-            [VX_HEAD_W] = "head.weight",
-            [VX_HEAD_B] = "head.bias",
-            [VX_NORM1_W] = "blocks.#.norm1.weight",
-            [VX_NORM1_B] = "blocks.#.norm1.bias",
-            [VX_QKV_W] = "blocks.#.attn.qkv.weight",
-            [VX_QKV_B] = "blocks.#.attn.qkv.bias",
-            [VX_PROJ_W] = "blocks.#.attn.proj.weight",
-            [VX_PROJ_B] = "blocks.#.attn.proj.bias",
-            [VX_LS1] = "blocks.#.ls1.gamma",
-            [VX_NORM2_W] = "blocks.#.norm2.weight",
-            [VX_NORM2_B] = "blocks.#.norm2.bias",
-            [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
-            [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
-            [VX_LS2] = "blocks.#.ls2.gamma",
-        },
+    .names = {SHARED_NAMES, [VX_HEAD_W] = "head.weight", [VX_HEAD_B] = "head.bias"},
     .harmless = harmless_names,
+    .two_heads = true,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+/* The repositories deit and dinov2 of facebookresearch. Their files come without a configuration;
+ * one of timm's kind beside them is read. */
+const vx_naming vx_naming_meta = {
+    .name = "meta",
+    .title = "Meta",
+    .names = {SHARED_NAMES, [VX_HEAD_W] = "head.weight|linear_head.weight",
+              [VX_HEAD_B] = "head.bias|linear_head.bias"},
+    .harmless = harmless_names,
+    .two_heads = true,
     .architecture = architecture,
     .read_hints = read_hints,
     .read_recipe = read_recipe,
