@@ -2,9 +2,9 @@
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards; config.json; preprocessor_config.json) or from one .safetensors file, whose folder is
- * then searched for the JSON files. Family, sizes and naming are found in the tensors and the
- * configuration; nothing is converted.
+ * shards, or Google's weights, the one .npz file there; config.json; preprocessor_config.json) or
+ * from one .safetensors or .npz file, whose folder is then searched for the JSON files. Family,
+ * sizes and naming are found in the tensors and the configuration; nothing is converted.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -41,7 +41,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * replaced by renaming another, stays readable as it was.
  *
  * @param out   the model; free it with vitx_model_free() after all of its contexts
- * @param path  folder or .safetensors file
+ * @param path  folder, or .safetensors or .npz file
  * @return VITX_OK, VITX_IO, VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED
  *         (a dtype or an architecture vitx does not run; the message says which), VITX_NOMEM
  */
@@ -100,7 +100,7 @@ typedef struct vitx_recipe {
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
     const char *family;        /**< "vit", "deit"                                               */
-    const char *naming;        /**< "timm", "huggingface"                                       */
+    const char *naming;        /**< "timm", "huggingface", "google", "big_vision"               */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu"                   */
     const char *pooling;       /**< "token", "avg"                                              */
