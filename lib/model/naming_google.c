@@ -35,18 +35,19 @@ static const struct {
     const char *end;
     int rank;
     unsigned char order[4], groups[5];
+    int heads; /* which dimension they are; -1: none */
 } layouts[] = {
-    {"embedding/kernel", 4, {3, 2, 0, 1}, {1, 1, 1, 1}},
-    {"/query/kernel", 3, {1, 2, 0}, {2, 1}},
-    {"/key/kernel", 3, {1, 2, 0}, {2, 1}},
-    {"/value/kernel", 3, {1, 2, 0}, {2, 1}},
-    {"/query/bias", 2, {0, 1}, {2}},
-    {"/key/bias", 2, {0, 1}, {2}},
-    {"/value/bias", 2, {0, 1}, {2}},
-    {"/out/kernel", 3, {2, 0, 1}, {1, 2}},
-    {"/Dense_0/kernel", 2, {1, 0}, {1, 1}},
-    {"/Dense_1/kernel", 2, {1, 0}, {1, 1}},
-    {"head/kernel", 2, {1, 0}, {1, 1}},
+    {"embedding/kernel", 4, {3, 2, 0, 1}, {1, 1, 1, 1}, -1},
+    {"/query/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/key/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/value/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/query/bias", 2, {0, 1}, {2}, 0},
+    {"/key/bias", 2, {0, 1}, {2}, 0},
+    {"/value/bias", 2, {0, 1}, {2}, 0},
+    {"/out/kernel", 3, {2, 0, 1}, {1, 2}, 0},
+    {"/Dense_0/kernel", 2, {1, 0}, {1, 1}, -1},
+    {"/Dense_1/kernel", 2, {1, 0}, {1, 1}, -1},
+    {"head/kernel", 2, {1, 0}, {1, 1}, -1},
 };
 
 static bool ends_in(const char *text, const char *end)
@@ -137,17 +138,16 @@ static int unstack(vx_container *c, const char *prefix)
 
 /* -------------------------------------------------------------------------- shapes -------- */
 
-/* Heads are the middle of the queries' kernel, whatever an architecture's name in config.json would
- * make one believe; all blocks have the same number. */
+/* Heads are a dimension of the kernels, whatever an architecture's name in config.json would make
+ * one believe; all blocks have the same number. */
 static int read_heads(vx_hints *hints, const vx_tensor *t, int64_t heads, const vx_container *c)
 {
     if (heads < 1 || heads > 65536)
         return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s has %lld attention heads", c->path,
                        t->name, (long long)heads);
     if (hints->from_heads == VITX_FROM_TENSORS && hints->heads != heads)
-        return vx_fail(VITX_FORMAT,
-                       "%s: tensor %.100s has %lld attention heads, another block has %d", c->path,
-                       t->name, (long long)heads, hints->heads);
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has %lld attention heads, others have %d",
+                       c->path, t->name, (long long)heads, hints->heads);
     hints->from_heads = VITX_FROM_TENSORS;
     hints->heads = (int)heads;
     return VITX_OK;
@@ -163,8 +163,8 @@ static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
             return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %d dimensions",
                            c->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
                            layouts[i].rank);
-        if (strstr(t->name, "/encoderblock_") && strcmp(layouts[i].end, "/query/kernel") == 0)
-            VX_TRY(read_heads(hints, t, t->shape[1], c));
+        if (layouts[i].heads >= 0 && strstr(t->name, "/encoderblock_"))
+            VX_TRY(read_heads(hints, t, t->shape[layouts[i].heads], c));
         vx_tensor_permute(t, layouts[i].order, layouts[i].groups);
         return VITX_OK;
     }
@@ -184,6 +184,9 @@ static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const v
             vx_log(&c->hooks, VITX_LOG_WARNING, "%s: its pre_logits are left out, as timm does",
                    c->path);
     }
+    if (told && hints->from_heads == VITX_FROM_TENSORS && told != hints->heads)
+        return vx_fail(VITX_FORMAT, "%s says num_heads is %d, but in %s it is %d",
+                       config->config_path, told, c->path, hints->heads);
     return VITX_OK;
 }
 

@@ -38,7 +38,7 @@ struct vx_npz {
     vx_zip zip;
     reader readers[READERS];
     uint64_t loads;
-    const vx_tensor *loaded; /* whose elements `data` are */
+    vx_tensor loaded; /* whose elements `data` are, NULL for none */
     void *data;
 };
 
@@ -333,7 +333,6 @@ void vx_npz_rest(vx_npz *npz)
     }
     vx_release(&npz->hooks, npz->data);
     npz->data = NULL;
-    npz->loaded = NULL;
 }
 
 void vx_npz_close(vx_npz *npz)
@@ -456,6 +455,17 @@ static uint64_t span(const vx_tensor *t)
     return t->axes ? n : t->count;
 }
 
+static bool same_elements(const vx_tensor *a, const vx_tensor *b)
+{
+    if (a->member != b->member || a->offset != b->offset || a->count != b->count ||
+        a->axes != b->axes)
+        return false;
+    for (int i = 0; i < a->axes; i++)
+        if (a->axis[i].size != b->axis[i].size || a->axis[i].stride != b->axis[i].stride)
+            return false;
+    return true;
+}
+
 int vx_npz_load(const void **out, const vx_tensor *t)
 {
     vx_npz *const npz = t->npz;
@@ -463,11 +473,10 @@ int vx_npz_load(const void **out, const vx_tensor *t)
     const size_t bytes = (size_t)(span(t) * item); /* within what the member holds */
     char *raw, *arranged = NULL;
     *out = npz->data;
-    if (npz->loaded == t)
+    if (npz->data && same_elements(&npz->loaded, t))
         return VITX_OK;
     vx_release(&npz->hooks, npz->data);
     npz->data = NULL;
-    npz->loaded = NULL;
     VX_TRY(vx_new(&raw, &npz->hooks, bytes, 1, t->name));
     int status = read_bytes(raw, npz, t, bytes);
     if (status == VITX_OK && t->axes) {
@@ -481,7 +490,7 @@ int vx_npz_load(const void **out, const vx_tensor *t)
         vx_release(&npz->hooks, raw);
         return status;
     }
-    npz->loaded = t;
+    npz->loaded = *t;
     *out = npz->data = raw;
     return VITX_OK;
 }

@@ -61,7 +61,7 @@ typedef struct directory {
 /* A field of the end record says the same as zip64's, or all ones. */
 static bool same_field(uint64_t small, uint64_t large, uint64_t ones)
 {
-    return small == large || (small == ones && large >= ones);
+    return small == large || small == ones;
 }
 
 /* Where a locator stands before the end record at `end`, its record counts. */
