@@ -12,136 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 #include <vitx/vitx.h>
-#include <zlib.h>
 
+#include "archive.h"
 #include "model/model.h"
 #include "util.h"
 
 /* -------------------------------------------------------------------------- archives ------ */
-
-enum { MEMBERS = 40 };
-
-typedef struct archive {
-    unsigned char *data;
-    size_t size;
-    int count;
-    size_t local[MEMBERS], content[MEMBERS], entry[MEMBERS], end64, locator, end;
-} archive;
-
-typedef struct member {
-    const char *name; /* with .npy */
-    void *data;
-    size_t size;
-    bool deflated;
-} member;
-
-static void put(archive *a, const void *data, size_t bytes)
-{
-    a->data = realloc(a->data, a->size + bytes + 1);
-    memcpy(a->data + a->size, data, bytes);
-    a->size += bytes;
-}
-
-static void put_int(archive *a, uint64_t value, size_t bytes)
-{
-    put(a, &value, bytes); /* little-endian, as the file */
-}
-
-static void put_ints(archive *a, const char *widths, const uint64_t *values)
-{
-    for (; *widths; widths++)
-        put_int(a, *values++, (size_t)(*widths - '0'));
-}
-
-static size_t deflate_all(unsigned char **out, const void *data, size_t size)
-{
-    z_stream z = {0};
-    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    const size_t bound = deflateBound(&z, size);
-    *out = malloc(bound);
-    z.next_in = (unsigned char *)(uintptr_t)data;
-    z.avail_in = (unsigned)size;
-    z.next_out = *out;
-    z.avail_out = (unsigned)bound;
-    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return z.total_out;
-}
-
-/* zip64: sizes and places in extra fields everywhere, and a second end record. */
-static archive build(const member *members, int count, bool zip64)
-{
-    archive a = {.count = count};
-    size_t packed[MEMBERS];
-    for (int i = 0; i < count; i++) {
-        const member *m = &members[i];
-        unsigned char *bytes = m->data;
-        packed[i] = m->deflated ? deflate_all(&bytes, m->data, m->size) : m->size;
-        a.local[i] = a.size;
-        const uint64_t crc = crc32(0, m->data, (unsigned)m->size), name = strlen(m->name);
-        const uint64_t ones = 0xffffffff;
-        put_ints(&a, "42222244422",
-                 (uint64_t[]){0x04034b50, 45, 0, m->deflated ? 8 : 0, 0, 0, crc,
-                              zip64 ? ones : packed[i], zip64 ? ones : m->size, name,
-                              zip64 ? 20 : 0});
-        put(&a, m->name, name);
-        if (zip64)
-            put_ints(&a, "2288", (uint64_t[]){1, 16, m->size, packed[i]});
-        a.content[i] = a.size;
-        put(&a, bytes, packed[i]);
-        if (m->deflated)
-            free(bytes);
-    }
-    const size_t start = a.size;
-    for (int i = 0; i < count; i++) {
-        const member *m = &members[i];
-        const uint64_t crc = crc32(0, m->data, (unsigned)m->size), name = strlen(m->name);
-        const uint64_t ones = 0xffffffff;
-        a.entry[i] = a.size;
-        put_ints(&a, "42222224442222244",
-                 (uint64_t[]){0x02014b50, 45, 45, 0, m->deflated ? 8 : 0, 0, 0, crc,
-                              zip64 ? ones : packed[i], zip64 ? ones : m->size, name,
-                              zip64 ? 28 : 0, 0, 0, 0, 0, zip64 ? ones : a.local[i]});
-        put(&a, m->name, name);
-        if (zip64)
-            put_ints(&a, "22888", (uint64_t[]){1, 24, m->size, packed[i], a.local[i]});
-    }
-    const size_t directory = a.size - start;
-    if (zip64) {
-        a.end64 = a.size;
-        put_ints(&a, "4822448888",
-                 (uint64_t[]){0x06064b50, 44, 45, 45, 0, 0, (uint64_t)count, (uint64_t)count,
-                              directory, start});
-        a.locator = a.size;
-        put_ints(&a, "4484", (uint64_t[]){0x07064b50, 0, a.end64, 1});
-    }
-    a.end = a.size;
-    put_ints(&a, "42222442",
-             (uint64_t[]){0x06054b50, 0, 0, zip64 ? 0xffff : (uint64_t)count,
-                          zip64 ? 0xffff : (uint64_t)count, zip64 ? 0xffffffff : directory,
-                          zip64 ? 0xffffffff : start, 0});
-    return a;
-}
-
-/* A .npy array of `bytes` bytes behind a header of version 1. */
-static member array(const char *name, const char *dict, const void *data, size_t bytes,
-                    bool deflated)
-{
-    const size_t n = strlen(dict);
-    member m = {name, malloc(10 + n + bytes), 10 + n + bytes, deflated};
-    memcpy(m.data, "\x93NUMPY\1\0", 8);
-    ((unsigned char *)m.data)[8] = (unsigned char)n;
-    ((unsigned char *)m.data)[9] = (unsigned char)(n >> 8);
-    memcpy((char *)m.data + 10, dict, n);
-    memcpy((char *)m.data + 10 + n, data, bytes);
-    return m;
-}
-
-static void free_members(member *m, int count)
-{
-    for (int i = 0; i < count; i++)
-        free(m[i].data);
-}
 
 static char folder_path[256], file_path[300];
 
@@ -172,12 +48,12 @@ static float zeros[3000];
 /* Member 0 is stored, member 1 deflated. */
 static archive two(bool zip64)
 {
-    member m[2] = {array("a.npy", DICT23, counted, sizeof counted, false),
-                   array("b/c.npy",
-                         "{'descr': '<f4', 'fortran_order': False, 'shape': (3000,), }\n", zeros,
-                         sizeof zeros, true)};
-    const archive a = build(m, 2, zip64);
-    free_members(m, 2);
+    archive_member m[2] = {
+        archive_array("a.npy", DICT23, counted, sizeof counted, false),
+        archive_array("b/c.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3000,), }\n",
+                      zeros, sizeof zeros, true)};
+    const archive a = archive_build(m, 2, zip64);
+    archive_free_members(m, 2);
     return a;
 }
 
@@ -204,7 +80,7 @@ START_TEST(test_npz__reads_what_it_finds)
     ck_ok(vx_tensor_read_f32(vx_container_find(c, "a"), read, 0, 1));
     vx_container_close(c);
 
-    put(&a, "a comment", 9); /* after the end record, which says how long it is */
+    archive_put(&a, "a comment", 9); /* after the end record, which says how long it is */
     a.data[a.end + 20] = 9;
     write_file(file_path, a.data, a.size);
     ck_ok(open_file(&c));
@@ -215,7 +91,7 @@ END_TEST
 
 START_TEST(test_npz__an_archive_of_nothing_holds_no_tensor)
 {
-    archive a = build(NULL, 0, false);
+    archive a = archive_build(NULL, 0, false);
     vitx_model *m;
     write_file(file_path, a.data, a.size);
     ck_fails(vitx_model_open(&m, file_path, NULL), VITX_FORMAT, "holds no tensor");
@@ -337,32 +213,32 @@ END_TEST
 
 START_TEST(test_npz__refuses_members_that_share)
 {
-    member m[3] = {array("a.npy", DICT23, counted, sizeof counted, false),
-                   array("a.npy", DICT23, counted, sizeof counted, false),
-                   array("b.txt", DICT23, counted, sizeof counted, false)};
+    archive_member m[3] = {archive_array("a.npy", DICT23, counted, sizeof counted, false),
+                           archive_array("a.npy", DICT23, counted, sizeof counted, false),
+                           archive_array("b.txt", DICT23, counted, sizeof counted, false)};
     vx_container *c;
-    archive a = build(m, 2, false);
+    archive a = archive_build(m, 2, false);
     write_file(file_path, a.data, a.size);
     ck_fails(open_file(&c), VITX_FORMAT, "member a.npy occurs twice");
     free(a.data);
 
-    a = build(m + 1, 2, false);
+    a = archive_build(m + 1, 2, false);
     write_file(file_path, a.data, a.size);
     ck_fails(open_file(&c), VITX_FORMAT, "member b.txt is no .npy array");
     free(a.data);
 
     m[1].name = "b.npy"; /* its header lies in the data of the first */
     unsigned char *inside = (unsigned char *)m[0].data + m[0].size - 60;
-    archive one = build(m + 1, 1, false);
+    archive one = archive_build(m + 1, 1, false);
     memcpy(inside, one.data, 35);
     free(one.data);
-    a = build(m, 2, false);
+    a = archive_build(m, 2, false);
     const uint32_t at = (uint32_t)(a.content[0] + m[0].size - 60);
     memcpy(a.data + a.entry[1] + 42, &at, 4);
     write_file(file_path, a.data, a.size);
     ck_fails(open_file(&c), VITX_FORMAT, "members a.npy and b.npy overlap");
     free(a.data);
-    free_members(m, 3);
+    archive_free_members(m, 3);
 }
 END_TEST
 
@@ -420,12 +296,12 @@ START_TEST(test_npz__refuses_contents_of_another_length)
         char dict[80];
         snprintf(dict, sizeof dict, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu,)}",
                  said / 4);
-        member m = array("b.npy", dict, zeros, sizeof zeros, true);
-        archive a = build(&m, 1, false);
+        archive_member m = archive_array("b.npy", dict, zeros, sizeof zeros, true);
+        archive a = archive_build(&m, 1, false);
         const uint32_t size = (uint32_t)(m.size - sizeof zeros + said);
         uint32_t packed = (uint32_t)(a.entry[0] - a.content[0]);
         if (i == 2) { /* room for one byte more, taken from the next record */
-            put(&a, "", 1);
+            archive_put(&a, "", 1);
             memmove(a.data + a.entry[0] + 1, a.data + a.entry[0], a.size - 1 - a.entry[0]);
             packed++;
             a.entry[0]++;
@@ -444,7 +320,7 @@ START_TEST(test_npz__refuses_contents_of_another_length)
         ck_fails(vx_tensor_read_f32(&c->tensors[0], read, 0, 1), VITX_FORMAT, parts[i]);
         vx_container_close(c);
         free(a.data);
-        free_members(&m, 1);
+        archive_free_members(&m, 1);
     }
 }
 END_TEST
@@ -477,9 +353,10 @@ START_TEST(test_npz__opening_does_not_unfold)
 {
     const size_t bytes = 40 << 20;
     void *nothing = calloc(bytes, 1);
-    member m = array("a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (10485760,)}",
-                     nothing, bytes, true);
-    archive a = build(&m, 1, false);
+    archive_member m =
+        archive_array("a.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (10485760,)}",
+                      nothing, bytes, true);
+    archive a = archive_build(&m, 1, false);
     account counts = {.left = SIZE_MAX};
     vitx_hooks hooks = VITX_HOOKS_INIT;
     vx_container *c;
@@ -498,7 +375,7 @@ START_TEST(test_npz__opening_does_not_unfold)
     ck_assert_int_eq(counts.alive, 0);
     free(a.data);
     free(nothing);
-    free_members(&m, 1);
+    archive_free_members(&m, 1);
 }
 END_TEST
 
@@ -564,8 +441,9 @@ static const struct {
 START_TEST(test_npz__keeps_to_numpys_headers)
 {
     for (int deflated = 0; deflated < 2; deflated++) {
-        member m = array("a.npy", headers[_i].dict, zeros, headers[_i].bytes, deflated);
-        archive a = build(&m, 1, false);
+        archive_member m =
+            archive_array("a.npy", headers[_i].dict, zeros, headers[_i].bytes, deflated);
+        archive a = archive_build(&m, 1, false);
         vx_container *c = NULL;
         char shape[200];
         write_file(file_path, a.data, a.size);
@@ -583,7 +461,7 @@ START_TEST(test_npz__keeps_to_numpys_headers)
             vx_container_close(c);
         }
         free(a.data);
-        free_members(&m, 1);
+        archive_free_members(&m, 1);
     }
 }
 END_TEST
@@ -615,8 +493,8 @@ START_TEST(test_npz__reads_all_versions_of_headers)
         memcpy(data + n, dict, sizeof dict - 1);
         data[n + 0x39] = '\n';
         memcpy(data + n + 0x3a, counted, sizeof counted);
-        const member m = {"a.npy", data, n == 4 ? 4 : n + 0x3a + sizeof counted, false};
-        archive a = build(&m, 1, false);
+        const archive_member m = {"a.npy", data, n == 4 ? 4 : n + 0x3a + sizeof counted, false};
+        archive a = archive_build(&m, 1, false);
         vx_container *c;
         float read[6];
         write_file(file_path, a.data, a.size);
@@ -664,9 +542,9 @@ START_TEST(test_npz__shows_dimensions_in_any_order)
     char dict[100];
     snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': %s, 'shape': (%d, %d, %d, %d)}",
              sixteen ? "<f2" : "<f4", fortran ? "True" : "False", N0, N1, N2, N3);
-    member m = array("a.npy", dict, sixteen ? (void *)half : wide,
-                     sixteen ? sizeof half : sizeof wide, _i & 4);
-    archive a = build(&m, 1, false);
+    archive_member m = archive_array("a.npy", dict, sixteen ? (void *)half : wide,
+                                     sixteen ? sizeof half : sizeof wide, _i & 4);
+    archive a = archive_build(&m, 1, false);
     vx_container *c;
     write_file(file_path, a.data, a.size);
     ck_ok(open_file(&c));
@@ -709,30 +587,31 @@ START_TEST(test_npz__shows_dimensions_in_any_order)
     vx_container_close(c);
     free(in_c);
     free(a.data);
-    free_members(&m, 1);
+    archive_free_members(&m, 1);
 }
 END_TEST
 
 /* More members at once than readers are kept, each read layer by layer. */
 START_TEST(test_npz__reads_many_members_by_turns)
 {
-    member m[MEMBERS];
-    char names[MEMBERS][12];
+    archive_member m[ARCHIVE_MEMBERS];
+    char names[ARCHIVE_MEMBERS][12];
     static float values[3 * 5000];
-    for (int i = 0; i < MEMBERS; i++) {
+    for (int i = 0; i < ARCHIVE_MEMBERS; i++) {
         snprintf(names[i], sizeof names[i], "t%02d.npy", i);
         for (int k = 0; k < 3 * 5000; k++)
             values[k] = (float)(i * 100000 + k);
-        m[i] = array(names[i], HEAD("'<f4'", "False", "(3, 5000)"), values, sizeof values, i % 2);
+        m[i] = archive_array(names[i], HEAD("'<f4'", "False", "(3, 5000)"), values, sizeof values,
+                             i % 2);
     }
-    archive a = build(m, MEMBERS, false);
+    archive a = archive_build(m, ARCHIVE_MEMBERS, false);
     vx_container *c;
     write_file(file_path, a.data, a.size);
     ck_ok(open_file(&c));
-    vx_tensor *slices = malloc(3 * MEMBERS * sizeof *slices);
+    vx_tensor *slices = malloc(3 * ARCHIVE_MEMBERS * sizeof *slices);
     for (int layer = 0; layer < 3; layer++)
-        for (int i = 0; i < MEMBERS; i++) {
-            vx_tensor *t = &slices[layer * MEMBERS + i];
+        for (int i = 0; i < ARCHIVE_MEMBERS; i++) {
+            vx_tensor *t = &slices[layer * ARCHIVE_MEMBERS + i];
             float read[2];
             *t = c->tensors[i];
             vx_tensor_slice(t, (uint64_t)layer);
@@ -742,7 +621,7 @@ START_TEST(test_npz__reads_many_members_by_turns)
     vx_container_close(c);
     free(slices);
     free(a.data);
-    free_members(m, MEMBERS);
+    archive_free_members(m, ARCHIVE_MEMBERS);
 }
 END_TEST
 
@@ -942,8 +821,9 @@ END_TEST
 
 START_TEST(test_npz__names_the_value_that_is_not_finite)
 {
-    member m = array("a.npy", DICT23, (const float[]){0, 1, NAN, 3, INFINITY, 5}, 24, true);
-    archive a = build(&m, 1, false);
+    archive_member m =
+        archive_array("a.npy", DICT23, (const float[]){0, 1, NAN, 3, INFINITY, 5}, 24, true);
+    archive a = archive_build(&m, 1, false);
     vx_container *c;
     float read[6];
     write_file(file_path, a.data, a.size);
@@ -954,7 +834,7 @@ START_TEST(test_npz__names_the_value_that_is_not_finite)
              "an infinity at element 4");
     vx_container_close(c);
     free(a.data);
-    free_members(&m, 1);
+    archive_free_members(&m, 1);
 }
 END_TEST
 
