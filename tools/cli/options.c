@@ -31,10 +31,10 @@ static const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, model),
      .value = "MODEL",
-     .help = "folder of the model, or one .safetensors file",
-     .more =
-         "A folder holds model.safetensors (or shards with their index), config.json and perhaps\n"
-         "preprocessor_config.json."},
+     .help = "folder of the model, or one .safetensors or .npz file",
+     .more = "A folder holds model.safetensors (or shards with their index, or one .npz file of "
+             "Google's),\n"
+             "config.json and perhaps preprocessor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
