@@ -2,9 +2,10 @@
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards; config.json; preprocessor_config.json; labels.zh.txt and the like) or from one
- * .safetensors file, whose folder is then searched for the others. Family, sizes and naming are
- * found in the tensors and the configuration; nothing is converted.
+ * shards, or Google's weights, the one .npz file there; config.json; preprocessor_config.json;
+ * labels.zh.txt and the like) or from one .safetensors or .npz file, whose folder is then searched
+ * for the others. Family, sizes and naming are found in the tensors and the configuration; nothing
+ * is converted.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -45,7 +46,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * replaced by renaming another, stays readable as it was.
  *
  * @param out   the model; free it with vitx_model_free() after all of its contexts
- * @param path  folder or .safetensors file
+ * @param path  folder, or .safetensors or .npz file
  * @return VITX_OK, VITX_IO (missing or unreadable files, that of the language among them),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a language that
@@ -106,7 +107,7 @@ typedef struct vitx_recipe {
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
     const char *family;        /**< "vit", "deit"                                               */
-    const char *naming;        /**< "timm", "huggingface"                                       */
+    const char *naming;        /**< "timm", "huggingface", "google", "big_vision"               */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
     const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of the

@@ -80,6 +80,10 @@ static const struct {
     {"downsample", "a network in stages, as Swin"},
     {"^stages.", "a network in stages, as ConvNeXt"},
     {"convnext", "a ConvNeXt"},
+    {"MAPHead_", "a model with an attention-pooling head"},
+    {"conv_root/", "a hybrid of ResNet and ViT"},
+    {"MixerBlock_", "an MLP-Mixer"},
+    {"^resnet/", "a ResNet"},
     {"^timm_model.", "a timm model wrapped by transformers (timm's own file is read)"},
 };
 
@@ -145,7 +149,7 @@ static bool begins_with_one_of(const char *text, const char *const *beginnings)
 static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
 {
     char name[200];
-    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
+    if (!find_role(c, d->naming, d->prefix, d->known_by, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0)))
@@ -162,7 +166,8 @@ static int refuse_unknown(const vx_container *c)
     return vx_fail(VITX_UNSUPPORTED,
                    "%s: no Vision Transformer that vitx knows: there is neither tensor "
                    "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-                   "projection.weight (Hugging Face) among its %d; the first is %.100s",
+                   "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
+                   "the first is %.100s",
                    c->path, c->count, c->tensors[0].name);
 }
 
@@ -325,8 +330,9 @@ static int size_of_role(int *out, const reader *r, vx_role role, int block, int 
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
-/* The block that a tensor belongs to, -1 for none: its name against "*blocks.#." of norm1. */
-static int block_of(const char *name, const char *start)
+/* The block that a tensor belongs to, -1 for none: its name against what stands before and after the
+ * number. */
+static int block_of(const char *name, const char *start, char after)
 {
     const size_t n = strlen(start);
     int block = 0;
@@ -335,19 +341,19 @@ static int block_of(const char *name, const char *start)
     const char *p = name + n;
     for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
         block = block * 10 + (*p - '0');
-    return p > name + n && *p == '.' ? block : -1;
+    return p > name + n && *p == after ? block : -1;
 }
 
 static int count_blocks(reader *r)
 {
     char start[200];
-    const vx_naming *naming = r->match->dialect->naming;
-    vx_role_name(start, sizeof start, naming, r->match->prefix, VX_NORM1_W, 0);
-    char *const digit = strstr(start, ".0."); /* cut at the block's number */
-    if (digit)
-        digit[1] = '\0';
+    const char *const pattern = r->match->dialect->naming->names[VX_NORM1_W];
+    const char *const number = strchr(pattern, '#');
+    const bool prefixed = pattern[0] == '*';
+    snprintf(start, sizeof start, "%s%.*s", prefixed ? r->match->prefix : "",
+             (int)(number - pattern) - prefixed, pattern + prefixed);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start);
+        const int block = block_of(r->container->tensors[i].name, start, number[1]);
         if (block >= MAX_DEPTH)
             return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
                            r->container->path, r->container->tensors[i].name, MAX_DEPTH);
@@ -580,7 +586,8 @@ static bool harmless(const char *name, const char *const *list, const char *pref
         snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
                  *rest == '*' ? rest + 1 : rest);
         const size_t n = strlen(full);
-        if (strcmp(name, full) == 0 || (full[n - 1] == '.' && strncmp(name, full, n) == 0))
+        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
+        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
             return true;
     }
     return false;

@@ -43,6 +43,7 @@ static int find_file(char **out, const char *folder, const char *name, const vit
 static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
 {
     char *pickle = NULL;
+    int archives;
     if (!vx_path_is_folder(path)) {
         VX_TRY(vx_strdup(weights, hooks, path));
         return vx_path_folder(folder, hooks, path);
@@ -53,11 +54,19 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
         VX_TRY(find_file(weights, path, "model.safetensors.index.json", hooks));
     if (*weights)
         return VITX_OK;
+    VX_TRY(vx_path_only(weights, &archives, path, "npz", hooks));
+    if (*weights)
+        return VITX_OK;
+    if (archives)
+        return vx_fail(VITX_IO, "%s: holds %d .npz files: say which of them is meant", path,
+                       archives);
     VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
     const bool only_pickle = pickle != NULL;
     vx_release(hooks, pickle);
     return vx_fail(
-        VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
+        VITX_IO,
+        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
+        path,
         only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
                       "the model as safetensors"
                     : "");
@@ -129,6 +138,8 @@ static int read_model(vitx_model *m, const vx_config *config)
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(m->naming->read_hints(&hints, config));
+    if (m->naming->arrange)
+        VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
@@ -146,7 +157,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     vx_config config = {0};
     int status = locate(&weights, &folder, m->path, &m->hooks);
     if (status == VITX_OK)
-        status = vx_safetensors_open(&m->container, weights, &m->hooks);
+        status = vx_container_open(&m->container, weights, &m->hooks);
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)

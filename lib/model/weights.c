@@ -310,6 +310,7 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
     int status = fill(&f, w, &m->found, a);
     for (int i = 0; i < m->container->file_count && status == VITX_OK; i++)
         status = vx_file_unchanged(m->container->files[i]);
+    vx_container_rest(m->container);
     vx_release(&m->hooks, f.staging);
     return status;
 }
