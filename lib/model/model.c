@@ -87,6 +87,7 @@ static int read_model(vitx_model *m, const vx_config *config, const char *labels
     vx_hints hints;
     VX_TRY(vx_family_match(&match, m->container, config));
     m->family = match.family;
+    m->dialect = match.dialect;
     m->naming = match.dialect->naming;
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
