@@ -164,6 +164,49 @@ START_TEST(test_families__the_query_is_what_the_head_reads)
 }
 END_TEST
 
+/* All patches left out: the prefix goes through the blocks, and the mean over none is 0, to which the head
+ * that reads it adds nothing. */
+START_TEST(test_families__a_picture_without_patches)
+{
+    static const char *const folder = "test/golden/models/dinov2-hf-registers-swiglu";
+    static const char *const devices[] = {"ref", "cpu"};
+    double nothing[2];
+    for (int i = 0; i < 2; i++) {
+        vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+        vitx_model *m = open_model(folder);
+        vitx_context *c;
+        o.device = devices[i];
+        ck_ok(vitx_context_create(&c, m, &o));
+        const vx_arch *a = &c->arch;
+        const int starts[] = {0, a->prefix}, k = a->classes;
+        float *logits = malloc(2 * (size_t)k * sizeof *logits);
+        const size_t n = vx_context_input_count(c);
+        for (size_t p = 0; p < n; p++)
+            c->host_input[p] = 0.5f;
+        c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
+        const vx_pass pass = {.act = &c->act, .batch = 1, .starts = starts};
+        vx_context_begin(c, 1);
+        vx_pass_embed(c, &(vx_pass){.act = &c->act, .batch = 1});
+        ck_ok(vx_pass_blocks(c, &pass)); /* the prefix is what lies first */
+        c->dev->cls->download(c->dev, logits, c->act.logits, (size_t)k * sizeof *logits);
+        /* the head alone on the class token that this left */
+        c->dev->ops.linear(c->dev, &(vx_linear){.y = c->act.logits,
+                                                .ldy = k,
+                                                .x = c->act.pooled,
+                                                .ldx = a->width,
+                                                .w = &c->weights->head,
+                                                .m = 1});
+        c->dev->cls->download(c->dev, logits + k, c->act.logits, (size_t)k * sizeof *logits);
+        ck_assert_double_lt(max_error_ff(logits, logits + k, (size_t)k), 1e-6);
+        nothing[i] = (double)logits[0];
+        free(logits);
+        vitx_context_free(c);
+        vitx_model_free(m);
+    }
+    ck_assert_double_eq_tol(nothing[0], nothing[1], 1e-5);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("families");
@@ -171,6 +214,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_families__every_dialect_has_a_golden);
     tcase_add_loop_test(t, test_families__the_same_weights_give_the_same_answer, 0, SAME);
     tcase_add_test(t, test_families__the_query_is_what_the_head_reads);
+    tcase_add_test(t, test_families__a_picture_without_patches);
     suite_add_tcase(s, t);
     return s;
 }

@@ -211,6 +211,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
     const vx_arch *a = &model->arch;
+    const vx_tensor *registers = model->found.model[VX_REGISTERS];
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
@@ -239,6 +240,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
         .units = a->units,
+        .registers = registers ? (int)registers->shape[1] : 0,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
