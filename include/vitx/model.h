@@ -134,6 +134,8 @@ typedef struct vitx_model_info {
     int units;                 /**< nonzero: a model without a classifier; its K outputs are the
                                     components of an embedding, which have no names and no
                                     probabilities                                               */
+    int registers;             /**< of the prefix tokens, the last ones: registers. What is left is
+                                    the class token, if there is one, and a distillation token  */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -46,6 +46,11 @@ static const char *write_name(char *text, size_t size, const char *name, const c
     return text;
 }
 
+const vx_family *vx_family_at(int index)
+{
+    return index >= 0 && (size_t)index < FAMILIES ? families[index] : NULL;
+}
+
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block)
 {
@@ -71,6 +76,7 @@ static const struct {
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
     {"mlp.fc1_g.", "an EVA, whose SwiGLU and rotary positions differ"},
+    {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -536,6 +542,23 @@ static bool needed(const reader *r, int role)
     return roles[role].need == REQUIRED || (roles[role].need == WITH && r->found->model[role - 1]);
 }
 
+/* A distillation token's head makes two. */
+static int check_heads(const reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
+    if (model[VX_HEAD2_W] && !token)
+        return missing(r, VX_DISTILLATION_TOKEN, 0);
+    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
+        return missing(r, VX_HEAD2_W, 0);
+    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has a norm after pooling and a head that reads two vectors: no known "
+                       "model has both",
+                       r->container->path);
+    return VITX_OK;
+}
+
 static int take_model_roles(reader *r)
 {
     const vx_tensor **model = r->found->model;
@@ -555,6 +578,7 @@ static int take_model_roles(reader *r)
                        r->container->path);
     r->arch->prefix =
         (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
+    VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
 }
@@ -606,30 +630,12 @@ static int refuse_left_over(const reader *r)
     return VITX_OK;
 }
 
-/* A distillation token's head makes two. */
-static int check_heads(const reader *r)
-{
-    const vx_tensor *const *model = r->found->model;
-    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
-    if (model[VX_HEAD2_W] && !token)
-        return missing(r, VX_DISTILLATION_TOKEN, 0);
-    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
-        return missing(r, VX_HEAD2_W, 0);
-    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has a norm after pooling and a head that reads two vectors: no known "
-                       "model has both",
-                       r->container->path);
-    return VITX_OK;
-}
-
 static int read_pool(reader *r)
 {
     const vx_tensor *const *model = r->found->model;
     const bool class_token = model[VX_CLASS_TOKEN] != NULL;
     const bool average = !class_token || (model[VX_FC_NORM_W] && !model[VX_NORM_W]);
     vx_arch *a = r->arch;
-    VX_TRY(check_heads(r));
     a->pool = r->hints->pool_known ? r->hints->pool : average ? VX_POOL_AVG : VX_POOL_TOKEN;
     if (model[VX_HEAD2_W])
         a->pool = VX_POOL_TWO_TOKENS;

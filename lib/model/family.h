@@ -142,6 +142,9 @@ typedef struct vx_match {
     const char *prefix;
 } vx_match;
 
+/* The table, NULL behind its end. */
+const vx_family *vx_family_at(int index);
+
 /* Finds the family, or says in one sentence what was found and why it is not run. */
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
 

@@ -134,6 +134,7 @@ static int read_model(vitx_model *m, const vx_config *config)
     vx_hints hints;
     VX_TRY(vx_family_match(&match, m->container, config));
     m->family = match.family;
+    m->dialect = match.dialect;
     m->naming = match.dialect->naming;
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
@@ -270,6 +271,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
     const vx_arch *a = &model->arch;
+    const vx_tensor *registers = model->found.model[VX_REGISTERS];
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
@@ -298,6 +300,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
         .units = a->units,
+        .registers = registers ? (int)registers->shape[1] : 0,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

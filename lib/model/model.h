@@ -49,6 +49,7 @@ struct vitx_model {
     vx_container *container;
     vx_arch arch;
     const vx_family *family;
+    const vx_dialect *dialect;
     const vx_naming *naming;
     vx_found found;     /* the tensors, in the container */
     char *architecture; /* as config.json names it, "" if not */

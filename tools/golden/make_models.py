@@ -324,9 +324,14 @@ def make_two_heads_and_dinov2(image):
         named = hf_names(state, "dinov2_with_registers.", True)
         return {**named, **{k.replace("linear_head", "classifier"): v for k, v in heads.items()}}
 
+    small_bare = ("vit_small_patch14_dinov2", 43, half)
+    make_meta("dinov2-meta-bare", image, *small_bare, convert="bare", num_classes=0, mlp_ratio=2)
     make_hf("dinov2-hf-bare", image, "dinov2-bare", 42, half, mlp_ratio=2,
-            processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}))
-    make_meta("dinov2-meta-bare", image, "vit_small_patch14_dinov2", 43, half, convert="bare", num_classes=0)
+            processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}), weights=lambda: hf_names(
+                meta_dinov2(build_timm(*small_bare, **dict(TIMM_ARGS, num_classes=0, mlp_ratio=2)).to(half), {}), "", True))
+    make_hf("vit-hf-3x3", image, "vit", 44, half, image_size=12, layer_norm_eps=1e-6,
+            processor=dict(size={"height": 12, "width": 12}), weights=lambda: hf_names(
+                build_timm("vit_tiny_patch16_224", 13, half, **dict(TIMM_ARGS, img_size=12)).to(half).state_dict(), "vit.", False))
     make_hf("dinov2-hf-registers-swiglu", image, "dinov2-registers", 41, half, use_swiglu_ffn=True, mlp_ratio=2, weights=same,
             processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}, do_normalize=False))
 
