@@ -29,7 +29,17 @@ typedef struct vx_arch {
     vx_act act;
     vx_pool_kind pool;
     bool prefix_pos; /* the prefix tokens have position rows, too: prefix + patches in all */
+    int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
 } vx_arch;
+
+/* Attention takes their square: 17 GB a head and picture. */
+#define VX_MAX_TOKENS (1 << 16)
+
+/* Whether the position embeddings are to be resampled. */
+static inline bool vx_arch_resamples(const vx_arch *a)
+{
+    return a->grid_height != a->pos_height || a->grid_width != a->pos_width;
+}
 
 static inline int vx_arch_tokens(const vx_arch *a)
 {

@@ -15,7 +15,6 @@
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_TOKENS (1 << 16) /* attention takes their square: 17 GB a head and picture */
 #define MAX_PATCH 1024
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;
@@ -401,38 +400,47 @@ static int64_t square_root(int64_t n)
     return s;
 }
 
-/* The grid from the image size where it is known, else a square one; and whether the prefix
- * tokens have rows among the position embeddings. */
+/* What is wrong with position embeddings that make neither the image size's patches nor a square. */
+static int refuse_positions(const reader *r, int rows, int64_t patches)
+{
+    const vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    if (h->image_height)
+        return vx_fail(VITX_FORMAT,
+                       "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                       "%dx%d and %d more tokens make %lld",
+                       r->container->path, rows, h->image_height, h->image_width,
+                       r->config->config_path, a->patch_height, a->patch_width, a->prefix,
+                       (long long)(patches + a->prefix));
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: %d position embeddings make no square of patches; say the image "
+                   "size in config.json (timm: model_args.img_size, Hugging Face: "
+                   "image_size)",
+                   r->container->path, rows);
+}
+
+/* The grid of the position embeddings: the image size's where they are as many, else a square one,
+ * which is then resampled; and whether the prefix tokens have rows among them. */
 static int read_grid(reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
     int rows;
-    VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, MAX_TOKENS, "a number of tokens"));
+    VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
     r->position_rows = rows;
-    if (h->image_height) {
-        a->grid_height = h->image_height / a->patch_height;
-        a->grid_width = h->image_width / a->patch_width;
-        const int64_t patches = (int64_t)a->grid_height * a->grid_width;
-        a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
-        if (patches == 0 || (rows != patches && rows != patches + a->prefix))
-            return vx_fail(VITX_FORMAT,
-                           "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                           "%dx%d and %d more tokens make %lld",
-                           r->container->path, rows, h->image_height, h->image_width,
-                           r->config->config_path, a->patch_height, a->patch_width, a->prefix,
-                           (long long)(patches + a->prefix));
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    const int64_t patches = (int64_t)a->pos_height * a->pos_width;
+    if (h->image_height && patches == 0)
+        return refuse_positions(r, rows, patches);
+    a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
+    if (patches > 0 && (a->prefix_pos || rows == patches))
         return VITX_OK;
-    }
     const int64_t with = square_root(rows - a->prefix), without = square_root(rows);
     a->prefix_pos = a->prefix > 0 && with > 0 && with * with == rows - a->prefix;
     if (!a->prefix_pos && without * without != rows)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d position embeddings make no square of patches; say the image "
-                       "size in config.json (timm: model_args.img_size, Hugging Face: "
-                       "image_size)",
-                       r->container->path, rows);
-    a->grid_height = a->grid_width = (int)(a->prefix_pos ? with : without);
+        return refuse_positions(r, rows, patches);
+    a->pos_height = a->pos_width = (int)(a->prefix_pos ? with : without);
     return VITX_OK;
 }
 
@@ -557,13 +565,6 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
     VX_TRY(refuse_left_over(r));
     VX_TRY(read_heads(r, hints));
     VX_TRY(read_pool(r));
-    if (vx_arch_tokens(a) > MAX_TOKENS)
-        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tokens", r->container->path, MAX_TOKENS);
-    if (vx_arch_tokens(a) >
-        INT_MAX / a->width) /* kernels count the steps between pictures in int */
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d tokens of width %d: more than %d numbers a picture",
-                       r->container->path, vx_arch_tokens(a), a->width, INT_MAX);
     a->eps = (float)hints->eps;
     a->act = hints->act;
     return VITX_OK;

@@ -15,6 +15,7 @@
 #include "model/arch.h"
 #include "model/config.h"
 #include "model/container.h"
+#include "model/positions.h"
 
 /* What a tensor is there for. */
 typedef enum vx_role {
@@ -99,6 +100,7 @@ typedef struct vx_dialect {
     const char *const *architectures; /* beginnings of the config's name for it, ended by NULL;
                                          NULL: known by its tensors alone                        */
     const vx_recipe_defaults *recipe;
+    vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
 struct vx_family {
@@ -109,6 +111,7 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
+    vx_pos_rule positions; /* how the library resamples position embeddings                      */
     const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block; NULL: has none   */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' means all that begin so                        */

@@ -97,7 +97,16 @@ static int read_model(vitx_model *m, const vx_config *config, const char *labels
     m->from_heads = hints.from_heads;
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
-    VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
+    VX_TRY(vx_recipe_check(&m->recipe, m->path));
+    VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
+    m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
+    if (m->positions == VX_POS_UNSET)
+        m->positions = VX_POS_TIMM;
+    if (vx_arch_resamples(&m->arch))
+        vx_log(&m->hooks, VITX_LOG_INFO,
+               "%s: position embeddings of %dx%d patches are resampled to %dx%d (%s)", m->path,
+               m->arch.pos_height, m->arch.pos_width, m->arch.grid_height, m->arch.grid_width,
+               vx_pos_rule_name(m->positions));
     count_parameters(m);
     if (labels)
         return vx_labels_load(&m->labels, labels, m->arch.classes, &m->hooks);
@@ -225,6 +234,9 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .weight_bytes = model->weight_bytes,
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
+        .pos_height = a->pos_height,
+        .pos_width = a->pos_width,
+        .pos_resample = vx_pos_rule_name(model->positions),
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
