@@ -2,9 +2,10 @@
  * model/positions.c: see positions.h.
  *
  * Each axis on its own: output i of an axis is a weighted sum of a few inputs ("taps"), and a row of
- * the result is the sum of rows, along x first. Places and weights are computed in float32 where
- * PyTorch does (aten/src/ATen/native/UpSample.h and cpu/UpSampleKernel.cpp, 2.x), since it is its
- * results that are to be met; scipy computes in double.
+ * the result is the sum of rows, along x first. Places and weights are computed in
+ * float32, with the fused multiply-adds that PyTorch's build for AVX2 and AVX-512 has
+ * (aten/src/ATen/native/UpSample.h, cpu/UpSampleKernel.cpp): the cubic kernel is a difference of large numbers,
+ * and without them PyTorch's own results are 1e-6 away. scipy computes in double.
  */
 #include "model/positions.h"
 
@@ -79,12 +80,12 @@ typedef struct axis {
 /* The cubic convolution kernel (Keys 1981) within 1 and from 1 to 2. */
 static float cubic_near(float x, float a)
 {
-    return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return fmaf(fmaf(a + 2, x, -(a + 3)) * x, x, 1);
 }
 
 static float cubic_far(float x, float a)
 {
-    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+    return fmaf(fmaf(fmaf(a, x, -5 * a), x, 8 * a), x, -4 * a);
 }
 
 static int clamp(int v, int count)
@@ -100,10 +101,10 @@ static float step_of(const struct rule *r, int out, int in)
 
 static void fill_cubic(const axis *x, int i, float step, int in)
 {
-    const float a = -0.75f, at = step * ((float)i + 0.5f) - 0.5f;
-    const float low = floorf(at), t = fminf(fmaxf(at - low, 0), 1);
-    const float weights[4] = {cubic_far(t + 1, a), cubic_near(t, a), cubic_near(1 - t, a),
-                              cubic_far(2 - t, a)};
+    const float at = fmaf(step, (float)i + 0.5f, -0.5f), low = floorf(at);
+    const float a = -0.75f, t = at - low, rest = 1 - t;
+    const float weights[4] = {cubic_far(t + 1, a), cubic_near(t, a), cubic_near(rest, a),
+                              cubic_far(rest + 1, a)};
     for (int k = 0; k < 4; k++) {
         x->index[i * 4 + k] = clamp((int)low - 1 + k, in);
         x->weight[i * 4 + k] = weights[k];
@@ -112,7 +113,7 @@ static void fill_cubic(const axis *x, int i, float step, int in)
 
 static void fill_linear(const axis *x, int i, float step, int in)
 {
-    const float at = fmaxf(step * ((float)i + 0.5f) - 0.5f, 0);
+    const float at = fmaxf(fmaf(step, (float)i + 0.5f, -0.5f), 0);
     const int low = clamp((int)at, in);
     const float t = fminf(fmaxf(at - (float)low, 0), 1);
     x->index[i * 2] = low;
@@ -160,7 +161,7 @@ static void fill_antialiased(const axis *x, int i, float step, int in, kernel ki
         sum += w;
     }
     for (int k = 0; k < x->taps && sum != 0; k++)
-        x->weight[i * x->taps + k] /= sum;
+        x->weight[i * x->taps + k] = x->weight[i * x->taps + k] / sum;
 }
 
 static int make_axis(axis *x, int out, int in, const struct rule *r, const vitx_hooks *hooks)
