@@ -13,15 +13,18 @@
 static int check_side(int side, int own, int patch, const char *what)
 {
     if (side < 1 || side > MAX_SIDE)
-        return vx_fail(VITX_INVALID, "%s = %d: 1 to %d pixels are accepted", what, side, MAX_SIDE);
+        return vx_fail(VITX_INVALID, "an input of %s %d: 1 to %d pixels are accepted", what, side,
+                       MAX_SIDE);
     const int below = side / patch * patch;
     if (below == side || side == own)
         return VITX_OK;
     if (below == 0 || below + patch > MAX_SIDE)
-        return vx_fail(VITX_INVALID, "%s = %d is no multiple of the patch's %d pixels; %d is", what,
-                       side, patch, below ? below : patch);
-    return vx_fail(VITX_INVALID, "%s = %d is no multiple of the patch's %d pixels; %d and %d are",
-                   what, side, patch, below, below + patch);
+        return vx_fail(VITX_INVALID,
+                       "an input of %s %d: no multiple of the patch's %d pixels; %d is", what, side,
+                       patch, below ? below : patch);
+    return vx_fail(VITX_INVALID,
+                   "an input of %s %d: no multiple of the patch's %d pixels; %d and %d are", what,
+                   side, patch, below, below + patch);
 }
 
 static int check_tokens(const vx_arch *a, int max_tokens, const char *what)
@@ -41,13 +44,16 @@ static int apply(vx_size *s, const vitx_model *model, const vitx_context_opts *o
     const vx_arch *a = &model->arch;
     const int own_h = model->recipe.input_height, own_w = model->recipe.input_width;
     if (o->input_height || o->input_width) {
-        VX_TRY(check_side(o->input_height, own_h, a->patch_height, "input_height"));
-        VX_TRY(check_side(o->input_width, own_w, a->patch_width, "input_width"));
+        VX_TRY(check_side(o->input_height, own_h, a->patch_height, "height"));
+        VX_TRY(check_side(o->input_width, own_w, a->patch_width, "width"));
         s->recipe.from_input = VITX_FROM_OPTIONS;
     }
     if (o->input_height && (o->input_height != own_h || o->input_width != own_w)) {
         VX_TRY(vx_arch_set_input(&s->arch, o->input_height, o->input_width, model->path));
-        VX_TRY(vx_recipe_set_input(&s->recipe, o->input_height, o->input_width, model->path));
+        if (o->fit == VITX_FIT_RECIPE)
+            VX_TRY(vx_recipe_set_input(&s->recipe, o->input_height, o->input_width, model->path));
+        s->recipe.input_height = o->input_height;
+        s->recipe.input_width = o->input_width;
     }
     if (o->fit == VITX_FIT_SQUASH || o->fit == VITX_FIT_KEEP)
         vx_recipe_squash(&s->recipe);
