@@ -122,7 +122,8 @@ static void fill_linear(const axis *x, int i, float step, int in)
     x->weight[i * 2 + 1] = t;
 }
 
-/* scipy: in double; a place a rounding error beyond the last input is that input's. */
+/* scipy: in double. Where rounding puts the last place beyond the last input (8 to 26 is such a pair), scipy 1.17
+ * takes what is outside, 0; here it is that input's. */
 static void fill_aligned(const axis *x, int i, int out, int in)
 {
     const double at = out > 1 ? (double)i * ((in - 1) / (double)(out - 1)) : 0;
