@@ -15,6 +15,7 @@
 #include "model/arch.h"
 #include "model/config.h"
 #include "model/container.h"
+#include "model/positions.h"
 
 /* What a tensor is there for. */
 typedef enum vx_role {
@@ -105,10 +106,11 @@ typedef struct vx_dialect {
                                          NULL: known by its tensors alone                        */
     const vx_recipe_defaults *recipe;
     const char *const
-        *tensors;      /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
-    double eps;        /* where the config does not say; 0: the naming's                   */
-    bool concatenates; /* its head reads the class token and the mean of the patches       */
-    vx_role known_by; /* the tensor that tells; 0 is the patches' */
+        *tensors;          /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
+    double eps;            /* where the config does not say; 0: the naming's                   */
+    bool concatenates;     /* its head reads the class token and the mean of the patches       */
+    vx_role known_by;      /* the tensor that tells; 0 is the patches'                         */
+    vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
 struct vx_family {
@@ -119,6 +121,7 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
+    vx_pos_rule positions; /* how the library resamples position embeddings                      */
     const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
                                     has none                                                    */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a

@@ -147,7 +147,18 @@ static int read_model(vitx_model *m, const vx_config *config)
     m->from_heads = hints.from_heads;
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
-    VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
+    VX_TRY(vx_recipe_check(&m->recipe, m->path));
+    VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
+    m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
+    if (m->positions == VX_POS_UNSET)
+        m->positions = VX_POS_TIMM;
+    if (m->found.model[VX_REGISTERS])
+        m->positions = vx_pos_rule_with_registers(m->positions);
+    if (vx_arch_resamples(&m->arch))
+        vx_log(&m->hooks, VITX_LOG_INFO,
+               "%s: position embeddings of %dx%d patches are resampled to %dx%d (%s)", m->path,
+               m->arch.pos_height, m->arch.pos_width, m->arch.grid_height, m->arch.grid_width,
+               vx_pos_rule_name(m->positions));
     count_parameters(m);
     return VITX_OK;
 }
@@ -301,6 +312,9 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .recipe = &model->recipe,
         .units = a->units,
         .registers = registers ? (int)registers->shape[1] : 0,
+        .pos_height = a->pos_height,
+        .pos_width = a->pos_width,
+        .pos_resample = vx_pos_rule_name(model->positions),
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -230,6 +230,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_google = {
     .name = "google",
     .title = "Google's vision_transformer",
+    .positions = VX_POS_TIMM_NPZ,
     .names = NAMES("*Transformer/posembed_input/pos_embedding", "MultiHeadDotProductAttention_1/",
                    "LayerNorm_2/", "MlpBlock_3/"),
     .harmless = harmless_names,
@@ -242,6 +243,7 @@ const vx_naming vx_naming_google = {
 const vx_naming vx_naming_big_vision = {
     .name = "big_vision",
     .title = "Google's big_vision",
+    .positions = VX_POS_TIMM_NPZ,
     .names =
         NAMES("*pos_embedding", "MultiHeadDotProductAttention_0/", "LayerNorm_1/", "MlpBlock_0/"),
     .harmless = harmless_names,

@@ -55,7 +55,7 @@ static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f
 /* In the order in which a forward pass reads them. */
 static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_arch *a)
 {
-    const size_t d = (size_t)a->width, patches = (size_t)a->grid_height * (size_t)a->grid_width;
+    const size_t d = (size_t)a->width, patches = (size_t)a->pos_height * (size_t)a->pos_width;
     w->patch = place_matrix(s, a->width, a->channels * a->patch_height * a->patch_width,
                             f->model[VX_PATCH_B]);
     w->prefix = a->prefix ? vx_arena_take(&s->arena, (size_t)a->prefix * d, sizeof(float)) : NULL;
@@ -294,6 +294,19 @@ static int allocate(vx_weights *w, const vitx_model *m)
                        m->path, w->bytes, w->cls->name);
     s.arena = (vx_arena){.base = w->memory};
     layout(&s, w, &m->found, &m->arch);
+    return VITX_OK;
+}
+
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+                          const char *precision)
+{
+    vx_weights w = {.cls = cls, .precision = precision};
+    layout_state s = {.cls = cls, .precision = precision};
+    VX_TRY(vx_new(&w.blocks, &model->hooks, (size_t)model->arch.depth, sizeof *w.blocks,
+                  "the list of blocks"));
+    layout(&s, &w, &model->found, &model->arch);
+    vx_release(&model->hooks, w.blocks);
+    *out = s.arena.overflow ? SIZE_MAX : s.arena.size;
     return VITX_OK;
 }
 
