@@ -503,9 +503,10 @@ START_TEST(test_keep__every_metric)
     const vitx_context_opts o = sized(0, 0, VITX_FIT_KEEP), fixed = sized(24, 56, VITX_FIT_SQUASH);
     vitx_context *c = create(model, &o), *d = create(model, &fixed);
     vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
-    static uint8_t mask[56 * 24];
+    static uint8_t mask[56 * 24], another[56 * 24];
     make_shapes(images);
     memset(mask + 300, 1, 500);
+    memset(another + 900, 1, 300);
     e.method = "attn-gradcam";
     vitx_map *map = explain(c, images[1], &e), *other = explain(d, images[1], &e);
     for (int i = 0; i < vitx_metric_count(); i++) {
@@ -518,6 +519,7 @@ START_TEST(test_keep__every_metric)
         v.metric = m.name;
         v.explain = &e;
         v.mask = mask;
+        v.other = another;
         v.mask_height = 24;
         v.mask_width = 56;
         ck_ok(vitx_classify(c, images[3], &top, 1)); /* another size between */

@@ -154,7 +154,7 @@ static bool begins_with_one_of(const char *text, const char *const *beginnings)
 static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
 {
     char name[200];
-    if (!find_role(c, d->naming, d->prefix, d->known_by, 0))
+    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0)))

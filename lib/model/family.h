@@ -109,7 +109,6 @@ typedef struct vx_dialect {
         *tensors;          /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
     double eps;            /* where the config does not say; 0: the naming's                   */
     bool concatenates;     /* its head reads the class token and the mean of the patches       */
-    vx_role known_by;      /* the tensor that tells; 0 is the patches'                         */
     vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
