@@ -49,7 +49,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 # The scenes without their program, for others that draw them.
-DRAW_OBJ := $(filter-out %/main.o,$(SCENE_OBJ))
+DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
 FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))

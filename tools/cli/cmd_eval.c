@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "eval.h"
+#include "methods.h"
 #include "outputs.h"
 #include "progress.h"
 
@@ -38,6 +39,13 @@ static const struct option options[] = {
      AT(target),
      .value = "N|LABEL",
      .help = "class to explain (default: each picture's top class)"},
+    {.name = "score",
+     .kind = OPTION_CHOICE,
+     AT(score),
+     .value = "auto|logit|probability|difference",
+     .choices = score_names,
+     .help = "what of the answer is explained, as explain has it",
+     .more = "difference: to the most probable class that is not the target."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -373,6 +381,8 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
 {
     struct picture p = {.maps = calloc((size_t)plan->table.row_count, sizeof(vitx_map *))};
     const bool ready = eval_case_create(&p.c, plan) && p.maps;
+    if (!p.maps)
+        complain(NULL, "no memory");
     if (!ready)
         p.c.status = SOME_FAILED;
     progress_begin(&plan->settings->common, count * (plan->table.row_count + 1));

@@ -30,8 +30,7 @@ static const struct settings defaults = {.common = COMMON_DEFAULTS,
                                          .alpha = VITX_AUTO,
                                          .smooth = VITX_AUTO};
 
-/* In the order of vitx_score, vitx_layout, vitx_scale, vitx_frame. */
-static const char *const scores[] = {"auto", "logit", "probability", "difference", NULL};
+/* In the order of vitx_layout, vitx_scale, vitx_frame. */
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
 static const char *const scales[] = {"auto", "max", "minmax", "p99", "signed", "signed-p99", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
@@ -67,7 +66,7 @@ static const struct option options[] = {
      .kind = OPTION_CHOICE,
      AT(score),
      .value = "auto|logit|probability|difference",
-     .choices = scores,
+     .choices = score_names,
      .help = "what of the answer is explained",
      .more = "logit: the target's; probability: its softmax; difference: its logit less that of "
              "--versus.\n"

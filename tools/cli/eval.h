@@ -16,7 +16,7 @@ struct eval_settings {
     struct common common;
     struct list methods, metrics, set, boxes;
     const char *target, *mask, *other, *curves;
-    int layer;
+    int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
     bool json, no_baselines, list;
 };

@@ -288,6 +288,7 @@ int eval_plan_methods(struct eval_plan *plan)
     enum { STEPS = 8 };
     const struct eval_settings *o = plan->settings;
     const vitx_model_info *m = &plan->session.info;
+    vitx_method_info method;
     const int64_t pixels =
         (int64_t)m->grid_height * m->patch_height * m->grid_width * m->patch_width;
     plan->methods = plan->method_names.count;
@@ -308,6 +309,8 @@ int eval_plan_methods(struct eval_plan *plan)
         plan->opts[i].method = plan->method_names.items[i];
         plan->opts[i].target = plan->target;
         plan->opts[i].layer = o->layer;
+        if (method_find(&method, plan->opts[i].method) == DONE && method.uses_target)
+            plan->opts[i].score = (vitx_score)o->score;
     }
     return give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets);
 }

@@ -328,16 +328,19 @@ static void print_text(struct scenes *s)
 {
     static const char *const titles[] = {"one object", "two objects", "one object*", ""};
     struct table *t = &s->plan->table;
+    const int all = s->seen[0] + s->seen[1];
     t->titles = titles;
     t->starred = s->starred;
-    printf("%d scenes of seed %d, %d x %d: %d with one object, %d with two, each of which is asked "
-           "for\n",
-           s->seen[0] + s->seen[1], s->seed, s->of[0]->width, s->of[0]->height, s->seen[0],
+    printf("%d scene%s of seed %d, %d x %d: %d with one object, %d with two, each of which is "
+           "asked for\n",
+           all, all == 1 ? "" : "s", s->seed, s->of[0]->width, s->of[0]->height, s->seen[0],
            s->seen[1]);
-    printf("the model names the one object of %.1f %%, both of two of %.1f %%\n",
-           percent_right(s, 0), percent_right(s, 1));
+    printf("the model names the one object of %.1f %%", percent_right(s, 0));
+    if (s->seen[1])
+        printf(", both of two of %.1f %%", percent_right(s, 1));
+    printf("\n");
     table_print_brief(t);
-    printf("+-: the largest standard error; *: over the first %d scenes\n",
+    printf("+-: the largest standard error; *: over the first %d of each kind\n",
            s->costly < s->seen[0] ? s->costly : s->seen[0]);
 }
 

@@ -16,6 +16,9 @@ int check_methods(const struct list *asked);
 /* What --method means, where "all" is every method there is. Own it: list_free(). */
 int choose_methods(struct list *out, const struct list *asked);
 
+/* The words of --score, in the order of vitx_score, ended by NULL. */
+extern const char *const score_names[];
+
 /* Whether a --layer or --head lies within what the model has. */
 int check_range(const char *option, int value, int count, const char *what);
 /* The class that --target or --versus means. */
