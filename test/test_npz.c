@@ -595,7 +595,7 @@ END_TEST
 START_TEST(test_npz__reads_many_members_by_turns)
 {
     archive_member m[ARCHIVE_MEMBERS];
-    char names[ARCHIVE_MEMBERS][12];
+    char names[ARCHIVE_MEMBERS][20];
     static float values[3 * 5000];
     for (int i = 0; i < ARCHIVE_MEMBERS; i++) {
         snprintf(names[i], sizeof names[i], "t%02d.npy", i);

@@ -36,6 +36,7 @@ typedef struct reader {
 struct vx_npz {
     vitx_hooks hooks;
     vx_zip zip;
+    char (*descr)[16]; /* of each member, what dtype_name of its tensors points to */
     reader readers[READERS];
     uint64_t loads;
     vx_tensor loaded; /* whose elements `data` are, NULL for none */
@@ -256,7 +257,7 @@ static int read_tensor(vx_tensor *t, char descr[16], char *text, vx_zip_stream *
                        "'shape'} of a plain array of at most %d dimensions",
                        path, t->name, VX_MAX_RANK);
     const uint64_t item = read_descr(&t->dtype, descr);
-    t->dtype_name = descr; /* for the message; the caller keeps it */
+    t->dtype_name = descr;
     if (item == 0)
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: tensor %.100s is of dtype \"%.15s\", which vitx does not read", path,
@@ -275,7 +276,6 @@ static int add_member(vx_container *c, int member, char *text)
     const vx_zip_member *m = &npz->zip.members[member];
     const size_t length = strlen(m->name);
     vx_zip_stream *stream;
-    char descr[16] = "";
     if (length < 4 || strcmp(m->name + length - 4, ".npy") != 0)
         return vx_fail(VITX_FORMAT, "%s: member %.100s is no .npy array", c->path, m->name);
     vx_tensor *t = &c->tensors[c->count++];
@@ -284,8 +284,7 @@ static int add_member(vx_container *c, int member, char *text)
                      .npz = npz,
                      .member = member};
     VX_TRY(vx_zip_start(&stream, &npz->zip, member));
-    const int status = read_tensor(t, descr, text, stream, m, c->path);
-    t->dtype_name = vx_container_keep(c, descr, strlen(descr));
+    const int status = read_tensor(t, npz->descr[member], text, stream, m, c->path);
     vx_zip_stop(stream);
     return status;
 }
@@ -296,8 +295,10 @@ static int add_members(vx_container *c)
     char *text;
     size_t bytes = 0;
     for (int i = 0; i < zip->count; i++)
-        bytes += strlen(zip->members[i].name) + 1 + 16; /* and its descr */
+        bytes += strlen(zip->members[i].name) + 1;
     VX_TRY(vx_container_grow(c, zip->count, bytes));
+    VX_TRY(vx_new(&c->npz->descr, &c->hooks, (size_t)zip->count + 1, sizeof *c->npz->descr,
+                  "the dtypes of an .npz file"));
     VX_TRY(vx_new(&text, &c->hooks, MAX_HEADER, 1, "an .npy header"));
     int status = VITX_OK;
     for (int i = 0; i < zip->count && status == VITX_OK; i++)
@@ -343,6 +344,7 @@ void vx_npz_close(vx_npz *npz)
     vx_npz_rest(npz);
     if (npz->zip.hooks)
         vx_zip_dispose(&npz->zip);
+    vx_release(&hooks, npz->descr);
     vx_release(&hooks, npz);
 }
 
