@@ -32,12 +32,13 @@ static const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, model),
      .value = "MODEL",
-     .help = "folder of the model, or one .safetensors or .npz file (default: the bundled one)",
-     .more = "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
-             "folder holds\n"
-             "model.safetensors (or shards with their index, or one .npz file of Google's), "
-             "config.json and\n"
-             "perhaps preprocessor_config.json."},
+     .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
+     .more =
+         "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
+         "folder holds\n"
+         "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
+         "and\n"
+         "perhaps preprocessor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
