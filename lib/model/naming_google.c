@@ -181,7 +181,7 @@ static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const v
     for (int i = 0; i < c->count; i++) {
         VX_TRY(show(&c->tensors[i], hints, c));
         if (ends_in(c->tensors[i].name, "pre_logits/kernel"))
-            vx_log(&c->hooks, VITX_LOG_WARNING, "%s: its pre_logits are left out, as timm does",
+            vx_log(&c->hooks, VITX_LOG_INFO, "%s: its pre_logits are left out, as timm does",
                    c->path);
     }
     if (told && hints->from_heads == VITX_FROM_TENSORS && told != hints->heads)
