@@ -27,9 +27,9 @@ static const struct rule {
     /* layers/pos_embed.py, resample_abs_pos_embed @ aa4b585 */
     [VX_POS_TIMM] = {"timm", CUBIC, .antialias = true},
     /* models/vision_transformer.py, _load_weights: what is loaded from Google's files */
-    [VX_POS_TIMM_NPZ] = {"timm-npz", LINEAR},
+    [VX_POS_TIMM_NPZ] = {"timm-npz", LINEAR, .antialias = false},
     /* interpolate_pos_encoding of ViT, DeiT, DINOv2, CLIP and SigLIP in transformers */
-    [VX_POS_HF] = {"hf", CUBIC},
+    [VX_POS_HF] = {"hf", CUBIC, .antialias = false},
     /* modeling_dinov2_with_registers.py */
     [VX_POS_HF_REGISTERS] = {"hf-registers", CUBIC, .antialias = true},
     /* open_clip @ 89fb801, model.py, resize_pos_embed */
