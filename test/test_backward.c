@@ -18,7 +18,7 @@
 static const char *const folders[] = {
     "vit-timm",      "vit-timm-avg",        "vit-timm-avg-norm", "vit-timm-no-class-token",
     "deit-hf",       "vit-timm-layerscale", "vit-timm-oblong",   "vit-hf-margin",
-    "vit-timm-bare", "vit-hf-bare"};
+    "vit-timm-bare", "vit-hf-bare",         "vit-timm-map"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -173,6 +173,42 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     free(out);
 }
 
+/* Attention of one query over tokens x [T,D], then a perceptron: pooled [D]. */
+static void pool_map(double *pooled, const double *x, const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vx_pool_weights *w = &c->weights->pool;
+    const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
+    double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
+    product(kv, x, &w->kv, T);
+    for (int h = 0; h < a->heads; h++) {
+        double total = 0;
+        for (int t = 0; t < T; t++) {
+            double score = 0;
+            for (int e = h * E; e < (h + 1) * E; e++)
+                score += w->query[e] * kv[t * 2 * D + e];
+            total += p[t] = exp(score / sqrt(E));
+        }
+        for (int t = 0; t < T; t++)
+            for (int e = h * E; e < (h + 1) * E; e++)
+                sum[e] += p[t] / total * kv[t * 2 * D + D + e];
+    }
+    product(pooled, sum, &w->proj, 1);
+    norm(y, pooled, w->norm_w, w->norm_b, (double)a->eps, 1, D);
+    product(wide, y, &w->fc1, 1);
+    for (int i = 0; i < F; i++)
+        wide[i] = activation(a->act, wide[i]);
+    product(y, wide, &w->fc2, 1);
+    for (int d = 0; d < D; d++)
+        pooled[d] += y[d];
+    free(kv);
+    free(p);
+    free(sum);
+    free(y);
+    free(wide);
+}
+
 /* score of the answer to input [C,H,W]. */
 static double score_of(const vitx_context *c, const double *input, vx_target target, nudge n)
 {
@@ -185,9 +221,12 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
-    for (int t = a->pool == VX_POOL_AVG ? a->prefix : 0; t < (a->pool == VX_POOL_AVG ? T : 1); t++)
+    for (int t = a->pool == VX_POOL_AVG ? a->prefix : 0;
+         a->pool != VX_POOL_MAP && t < (a->pool == VX_POOL_AVG ? T : 1); t++)
         for (int d = 0; d < D; d++)
             pooled[d] += x[t * D + d] / (a->pool == VX_POOL_AVG ? T - a->prefix : 1);
+    if (a->pool == VX_POOL_MAP)
+        pool_map(pooled, x, c);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
     if (a->bare)

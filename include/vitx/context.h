@@ -212,6 +212,14 @@ VITX_API int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts
  */
 VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
+/**
+ * What an attention-pooling head (vitx_model_info.pooling "map") pools with: the attention of its one
+ * query over the tokens, f32 [n, H, 1, T]. Recorded wherever vitx_trace_opts.record is not NONE.
+ *
+ * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
+ */
+VITX_API int vitx_pool_attention(vitx_view *out, vitx_context *context);
+
 /* ------------------------------------------------------------------ gradients -------------- */
 
 /**

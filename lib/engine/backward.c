@@ -55,6 +55,43 @@ static void fc_norm_bwd(const mirror *m, vx_rows to, const float *x, int ldx)
             .m = m->gradients, .n = f->width, .tokens = 1, .targets = m->targets});
 }
 
+/* pool: dpooled -> rows of `to` [G,T,D], which is dx. */
+static void pool_map_bwd(const mirror *m, float *to)
+{
+    const vx_run *f = m->f;
+    const vx_pool_weights *w = &f->w->pool;
+    vx_plan *plan = m->plan;
+    const int D = f->width, F = f->arch->hidden, G = m->gradients, T = f->tokens;
+    float *dpooled = plan->dpooled, *dqkv = plan->dwide;
+    float *dattended = plan->dwide + (size_t)G * (size_t)T * 3 * (size_t)D;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dwide, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2,
+        .pre = plan->pool.pre, .ldp = F, .act = f->arch->act, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dy, .lddx = D, .dy = plan->dwide, .lddy = F, .w = &w->fc1, .m = G,
+        .tokens = 1, .targets = m->targets});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dpooled, .lddx = D, .dy = plan->dy, .lddy = D, .x = plan->pool.mid, .ldx = D,
+        .weight = w->norm_w, .eps = f->arch->eps, .accumulate = 1, .m = G, .n = D, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = plan->pool_dp ? plan->dp : NULL, .dy = dattended,
+        .qkv = plan->pool.qkv, .scale = f->scale, .batch = f->batch, .targets = m->targets,
+        .tokens = T, .heads = f->arch->heads, .head_width = f->arch->head_width, .queries = 1});
+    if (plan->pool_dp)
+        f->ops->attn_row(f->dev, plan->pool_dp, &(vx_recorded){
+            .data = plan->dp, .keep = VX_KEEP_ALL, .batch = G, .heads = f->arch->heads,
+            .tokens = T}, 0, 0);
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
+        .tokens = T, .targets = m->targets});
+}
+
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
 static void classify_bwd(const mirror *m)
 {
@@ -66,9 +103,13 @@ static void classify_bwd(const mirror *m)
         .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = x, .ldx = D, .weight = f->w->norm_w,
         .eps = f->arch->eps, .m = m->gradients * T, .n = D, .tokens = T, .targets = m->targets};
 
-    if (f->arch->pool == VX_POOL_AVG) {
+    if (f->arch->pool != VX_POOL_TOKEN) {
         features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
         fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, f->act->pooled, D);
+    }
+    if (f->arch->pool == VX_POOL_MAP) {
+        pool_map_bwd(m, dx);
+    } else if (f->arch->pool == VX_POOL_AVG) {
         f->ops->mean_tokens_bwd(f->dev, dx, m->plan->dpooled, f->arch->prefix, m->gradients, T, D);
     } else {
         f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);

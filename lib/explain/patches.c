@@ -118,9 +118,9 @@ static double score_of(const patches *p, int s)
 static int place_of(int *out, patches *p, const unsigned char *kept)
 {
     const int n = vx_patches_count(kept, p->count);
-    *out = n == p->count                                            ? WHOLE
-           : n == 0 && p->drop && p->job->arch->pool == VX_POOL_AVG ? NOTHING
-                                                                    : p->sequences;
+    *out = n == p->count                                              ? WHOLE
+           : n == 0 && p->drop && p->job->arch->pool != VX_POOL_TOKEN ? NOTHING
+                                                                      : p->sequences;
     if (*out == NOTHING && !p->nothing_known) {
         VX_TRY(vx_variants_no_patches(p->job->context));
         p->nothing = score_of(p, 0);

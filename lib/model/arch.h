@@ -9,6 +9,9 @@
  *      depth x:  x += ls1 * proj(attention(qkv(norm1(x))))
  *                x += ls2 * fc2(act(fc1(norm2(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
+ *
+ *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of all tokens;
+ *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -19,7 +22,8 @@
 
 typedef enum vx_pool_kind {
     VX_POOL_TOKEN = 0, /* token 0 */
-    VX_POOL_AVG        /* mean over the patch tokens */
+    VX_POOL_AVG,       /* mean over the patch tokens */
+    VX_POOL_MAP        /* attention of one learnt query over all tokens, then a perceptron */
 } vx_pool_kind;
 
 typedef struct vx_arch {

@@ -45,11 +45,13 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
         return vx_path_folder(folder, hooks, path);
     }
     VX_TRY(vx_strdup(folder, hooks, path));
-    VX_TRY(find_file(weights, path, "model.safetensors", hooks));
-    if (!*weights)
-        VX_TRY(find_file(weights, path, "model.safetensors.index.json", hooks));
-    if (*weights)
-        return VITX_OK;
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "open_clip_model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        VX_TRY(find_file(weights, path, names[i], hooks));
+        if (*weights)
+            return VITX_OK;
+    }
     VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
     const bool only_pickle = pickle != NULL;
     vx_release(hooks, pickle);
@@ -180,7 +182,8 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
     const double head = a->bare ? 0 : d * a->classes;
-    const double total = 2 * (embed + a->depth * block + head);
+    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
+    const double total = 2 * (embed + a->depth * block + pool + head);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -203,13 +206,14 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
 {
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
+    static const char *const pooling[] = {"token", "avg", "map"};
     const vx_arch *a = &model->arch;
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
         .activation = activation_name(a->act),
-        .pooling = a->pool == VX_POOL_AVG ? "avg" : "token",
+        .pooling = pooling[a->pool],
         .weight_dtype = model->weight_dtype,
         .depth = a->depth,
         .width = a->width,
