@@ -55,8 +55,9 @@ static void fc_norm_bwd(const mirror *m, vx_rows to, const float *x, int ldx)
             .m = m->gradients, .n = f->width, .tokens = 1, .targets = m->targets});
 }
 
-/* pool: dpooled -> rows of `to` [G,T,D], which is dx. */
-static void pool_map_bwd(const mirror *m, float *to)
+/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,T,T], in the rows of the
+ * first token, where that is not NULL. */
+static void pool_map_bwd(const mirror *m, float *to, float *dp)
 {
     const vx_run *f = m->f;
     const vx_pool_weights *w = &f->w->pool;
@@ -80,16 +81,22 @@ static void pool_map_bwd(const mirror *m, float *to)
         .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
         .targets = m->targets});
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
-        .dqkv = dqkv, .dp = plan->pool_dp ? plan->dp : NULL, .dy = dattended,
+        .dqkv = dqkv, .dp = dp, .dy = dattended,
         .qkv = plan->pool.qkv, .scale = f->scale, .batch = f->batch, .targets = m->targets,
         .tokens = T, .heads = f->arch->heads, .head_width = f->arch->head_width, .queries = 1});
-    if (plan->pool_dp)
-        f->ops->attn_row(f->dev, plan->pool_dp, &(vx_recorded){
-            .data = plan->dp, .keep = VX_KEEP_ALL, .batch = G, .heads = f->arch->heads,
-            .tokens = T}, 0, 0);
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
         .tokens = T, .targets = m->targets});
+}
+
+/* d of the pooling head's attention: the one row that is not 0 into its place. */
+static void record_dpool(const mirror *m)
+{
+    const vx_run *f = m->f;
+    const vx_recorded whole = {.data = m->plan->dp, .keep = VX_KEEP_ALL, .batch = m->gradients,
+                               .heads = f->arch->heads, .tokens = f->tokens};
+    if (m->plan->pool_dp)
+        f->ops->attn_row(f->dev, m->plan->pool_dp, &whole, 0, 0);
 }
 
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
@@ -108,7 +115,8 @@ static void classify_bwd(const mirror *m)
         fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, f->act->pooled, D);
     }
     if (f->arch->pool == VX_POOL_MAP) {
-        pool_map_bwd(m, dx);
+        pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
+        record_dpool(m);
     } else if (f->arch->pool == VX_POOL_AVG) {
         f->ops->mean_tokens_bwd(f->dev, dx, m->plan->dpooled, f->arch->prefix, m->gradients, T, D);
     } else {
@@ -296,46 +304,81 @@ int vx_pass_backward_ticks(const vx_plan *plan)
     return plan->targets > 0 ? plan->depth - vx_plan_lowest(plan) : 0;
 }
 
+/* The head's answer to pooled [B,D], the seed that is made of it, and the head's backward: dpooled. */
+static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *payload)
+{
+    const vx_run *f = m->f;
+    const int D = f->width;
+    vx_features_head(f, (vx_rows){pooled, D});
+    VX_TRY(vx_context_sync(f->c));
+    VX_TRY(seed(payload, m->plan, f->act->logits, f->act->probabilities));
+    features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
+    fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
+    return VITX_OK;
+}
+
+/* A block's tokens x pooled by attention. */
+static int backward_block_map(const mirror *m, const float *x, vx_seed_fn *seed, void *payload)
+{
+    const vx_run *f = m->f;
+    const int D = f->width;
+    float *y = f->act->y, *pooled = f->act->pooled;
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, y, D, x, D, f->w->norm_w, f->w->norm_b, f->arch->eps, f->rows, D);
+    vx_pool_map(f, pooled, f->w->norm_w ? y : x, NULL);
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    pool_map_bwd(m, m->plan->dx, m->plan->dp);
+    return VITX_OK;
+}
+
+/* The mean of a block's tokens x, as one token behind the norm. */
+static int backward_block_mean(const mirror *m, int layer, const float *x, vx_seed_fn *seed,
+                               void *payload)
+{
+    const vx_run *f = m->f;
+    vx_plan *plan = m->plan;
+    const int D = f->width, T = f->tokens;
+    float *mean = f->act->y, *pooled = f->act->pooled; /* [B,D], before and behind the norm */
+
+    const vx_kept kept = kept_of(m, layer, false);
+    f->ops->mean_tokens(f->dev, mean, x, 0, f->batch, T, D);
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, pooled, D, mean, D, f->w->norm_w, f->w->norm_b, f->arch->eps,
+                          f->batch, D);
+    else
+        pooled = mean;
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
+                                                          .lddx = D,
+                                                          .dy = plan->dpooled,
+                                                          .lddy = D,
+                                                          .x = mean,
+                                                          .ldx = D,
+                                                          .weight = f->w->norm_w,
+                                                          .eps = f->arch->eps,
+                                                          .m = m->gradients,
+                                                          .n = D,
+                                                          .tokens = 1,
+                                                          .targets = m->targets});
+    f->ops->mean_tokens_bwd(f->dev, plan->dx, plan->dpooled, 0, m->gradients, T, D);
+    const span s = span_of(m, false);
+    hidden_bwd(m, layer, &kept, s);
+    attend_bwd(m, layer, &kept, s, plan->dp, NULL);
+    return VITX_OK;
+}
+
 int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
                            void *payload)
 {
     const vx_run f = vx_run_of(c, pass);
     vx_plan *plan = f.plan;
     const mirror m = {&f, plan, 1, f.batch};
-    const int D = f.width, T = f.tokens;
     const bool last = layer == f.arch->depth - 1;
     const float *x = last ? plan->last_x : plan->blocks[layer + 1].kept.x;
-    float *mean = f.act->y, *pooled = f.act->pooled; /* [B,D], before and behind the norm */
-
-    const vx_kept kept = kept_of(&m, layer, false);
-    f.ops->mean_tokens(f.dev, mean, x, 0, f.batch, T, D);
-    if (f.w->norm_w)
-        f.ops->layernorm(f.dev, pooled, D, mean, D, f.w->norm_w, f.w->norm_b, f.arch->eps, f.batch,
-                         D);
+    if (f.arch->pool == VX_POOL_MAP)
+        VX_TRY(backward_block_map(&m, x, seed, payload));
     else
-        pooled = mean;
-    vx_features_head(&f, (vx_rows){pooled, D});
-    VX_TRY(vx_context_sync(c));
-    VX_TRY(seed(payload, plan, f.act->logits, f.act->probabilities));
-
-    features_head_bwd(&m, (vx_rows){plan->dpooled, D});
-    fc_norm_bwd(&m, (vx_rows){plan->dpooled, D}, pooled, D);
-    if (f.w->norm_w)
-        f.ops->layernorm_bwd(f.dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
-                                                        .lddx = D,
-                                                        .dy = plan->dpooled,
-                                                        .lddy = D,
-                                                        .x = mean,
-                                                        .ldx = D,
-                                                        .weight = f.w->norm_w,
-                                                        .eps = f.arch->eps,
-                                                        .m = m.gradients,
-                                                        .n = D,
-                                                        .tokens = 1,
-                                                        .targets = m.targets});
-    f.ops->mean_tokens_bwd(f.dev, plan->dx, plan->dpooled, 0, m.gradients, T, D);
-    const span s = span_of(&m, false);
-    hidden_bwd(&m, layer, &kept, s);
-    attend_bwd(&m, layer, &kept, s, plan->dp, NULL);
+        VX_TRY(backward_block_mean(&m, layer, x, seed, payload));
     return vx_context_tick(c) == VITX_OK ? vx_context_sync(c) : VITX_CANCELLED;
 }

@@ -215,7 +215,7 @@ static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
 
 /* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token of each
  * sequence has its own; no other query is computed, nor read. */
-void vx_pool_map(const vx_run *f, float *pooled, const float *y)
+void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
 {
     const vx_pool_weights *w = &f->w->pool;
     const int D = f->width, T = f->tokens;
@@ -223,8 +223,8 @@ void vx_pool_map(const vx_run *f, float *pooled, const float *y)
     float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
     vx_recorded record = {0};
 
-    if (f->plan && f->plan->pool_p)
-        record = (vx_recorded){.data = f->plan->pool_p, .keep = VX_KEEP_ROW, .batch = f->batch,
+    if (p)
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = f->batch,
                                .heads = f->arch->heads, .tokens = T};
     f->ops->linear(f->dev, &(vx_linear){
         .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
@@ -254,7 +254,8 @@ static void classify(const vx_run *f, vx_rows x)
         if (a->pool == VX_POOL_AVG)
             pool(f, act->pooled, f->w->norm_w ? act->y : x.at);
         else
-            vx_pool_map(f, act->pooled, f->w->norm_w ? act->y : x.at);
+            vx_pool_map(f, act->pooled, f->w->norm_w ? act->y : x.at,
+                        f->plan ? f->plan->pool_p : NULL);
         x = (vx_rows){act->pooled, D};
     } else if (f->w->norm_w) {
         f->ops->layernorm(f->dev, act->pooled, D, x.at, x.ld, f->w->norm_w, f->w->norm_b, a->eps,

@@ -94,9 +94,9 @@ typedef struct vx_plan {
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
     float *dpooled;  /* [G,D] */
     vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
-    float *pool_p;       /* [B,H,T] */
-    float *pool_dp;      /* [G,H,T] */
-    vx_kept pool;        /* of a pooling head: qkv; mid and pre of one row a picture */
+    float *pool_p;   /* [B,H,T] */
+    float *pool_dp;  /* [G,H,T] */
+    vx_kept pool;    /* of a pooling head: qkv; mid and pre of one row a picture */
     const float *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
@@ -135,7 +135,8 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
-/* The query a record or a map means by default: the class token, or -1 for the mean of the patches. */
+/* The query a record or a map means by default: the class token, or -1 for the mean of the patches, which
+ * in a map of a model with a pooling head is the head's query (explain/pool.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif

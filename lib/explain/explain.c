@@ -177,6 +177,21 @@ const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
     return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
 }
 
+static size_t pool_floats(const vx_job *job)
+{
+    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+}
+
+const float *vx_job_pool(const vx_job *job, int i)
+{
+    return job->context->need.pool_p + (size_t)i * pool_floats(job);
+}
+
+const float *vx_job_dpool(const vx_job *job, int i)
+{
+    return gradient_of(job, job->context->need.pool_dp, i, pool_floats(job));
+}
+
 const float *vx_job_dinput(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
@@ -221,9 +236,9 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
                           .target = t.target,
                           .logit = logits[t.target],
                           .probability = probabilities[t.target],
-                          .layer = job->method->no_layers        ? VITX_AUTO
-                                   : job->opts.layer == VITX_ALL ? VITX_ALL
-                                                                 : job->layer_first,
+                          .layer = job->method->no_layers || job->at_pool ? VITX_AUTO
+                                   : job->opts.layer == VITX_ALL          ? VITX_ALL
+                                                                          : job->layer_first,
                           .head = job->opts.head,
                           .query = job->method->uses_query ? job->query : VITX_AUTO,
                           .grid_height = a->grid_height,
