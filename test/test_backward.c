@@ -249,9 +249,10 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
 /* ------------------------------------------------------------------ the backward pass ------ */
 
 enum { BATCH = 2, TARGETS = 3 };
-static const vx_target targets[TARGETS] = {{VITX_SCORE_LOGIT, 2, VITX_AUTO},
-                                           {VITX_SCORE_PROBABILITY, 5, VITX_AUTO},
-                                           {VITX_SCORE_DIFFERENCE, 0, 6}};
+static const vx_target targets[TARGETS] = {
+    {.score = VITX_SCORE_LOGIT, .target = 2, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_PROBABILITY, .target = 5, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_DIFFERENCE, .target = 0, .versus = 6}};
 
 /* An embedding has no probabilities. */
 static vx_target target_of(const vitx_context *c, int t)
@@ -323,7 +324,7 @@ static void run_pass(bench *b, vx_plan *plan)
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_probabilities + i * k, (int)k);
+                           c->host_logits + i * k, c->host_probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     free(seeds);
@@ -520,7 +521,7 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_probabilities + i * k, k);
+                           c->host_logits + i * k, c->host_probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

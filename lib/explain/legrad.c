@@ -40,11 +40,11 @@ static int seed(void *payload, vx_plan *plan, const float *logits, const float *
     const seeding *s = payload;
     vitx_context *c = s->job->context;
     const size_t k = (size_t)s->job->arch->classes, bytes = k * sizeof(float);
-    (void)logits;
     for (int i = 0; i < s->n; i++) {
+        c->dev->cls->download(c->dev, s->logits, logits + (size_t)i * k, bytes);
         c->dev->cls->download(c->dev, s->probabilities, probabilities + (size_t)i * k, bytes);
         VX_TRY(vx_context_sync(c));
-        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->probabilities, (int)k);
+        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->logits, s->probabilities, (int)k);
         c->dev->cls->upload(c->dev, plan->dlogits + (size_t)i * k, s->row, bytes);
         VX_TRY(vx_context_sync(c)); /* the row is used again */
     }
@@ -87,8 +87,8 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
     const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
     float *host;
     VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));
-    VX_TRY(vx_new(&host, &scratch, rows + 2 * k, sizeof *host, "legrad"));
-    seeding s = {job, maps, n, host + rows, NULL, host + rows + k};
+    VX_TRY(vx_new(&host, &scratch, rows + 3 * k, sizeof *host, "legrad"));
+    seeding s = {job, maps, n, host + rows, host + rows + k, host + rows + 2 * k};
     int status = VITX_OK;
     for (int l = job->layer_last; l >= set->start && status == VITX_OK; l--) {
         status = vx_pass_backward_block(c, &pass, l, seed, &s);

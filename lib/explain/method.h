@@ -28,6 +28,7 @@ typedef struct vx_job {
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or -1: mean over the patch rows    */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
+    float *vector;               /* [classes] of the scores of one, as vx_target has it; or NULL */
 
     /* Set by prepare. */
     bool gradient;          /* takes part in the backward pass                         */
