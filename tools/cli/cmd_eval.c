@@ -589,7 +589,7 @@ static bool load(struct work *w, const char *file)
         return mask_of_boxes(&w->mask, w->image, plan->boxes, o->boxes.count);
     if (!o->mask)
         return true;
-    char *name = output_name(o->mask, file, "", VITX_AUTO);
+    char *name = output_name(o->mask, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
     if (!name)
         complain(file, "no memory");
     const bool loaded = name && mask_of_file(&w->mask, name, &o->common);
