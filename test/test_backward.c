@@ -25,6 +25,7 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-hf-margin",
                                       "vit-timm-bare",
                                       "vit-hf-bare",
+                                      "vit-timm-map",
                                       "deit-timm-distilled",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
@@ -187,6 +188,42 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     free(out);
 }
 
+/* Attention of one query over tokens x [T,D], then a perceptron: pooled [D]. */
+static void pool_map(double *pooled, const double *x, const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vx_pool_weights *w = &c->weights->pool;
+    const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
+    double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
+    product(kv, x, &w->kv, T);
+    for (int h = 0; h < a->heads; h++) {
+        double total = 0;
+        for (int t = 0; t < T; t++) {
+            double score = 0;
+            for (int e = h * E; e < (h + 1) * E; e++)
+                score += w->query[e] * kv[t * 2 * D + e];
+            total += p[t] = exp(score / sqrt(E));
+        }
+        for (int t = 0; t < T; t++)
+            for (int e = h * E; e < (h + 1) * E; e++)
+                sum[e] += p[t] / total * kv[t * 2 * D + D + e];
+    }
+    product(pooled, sum, &w->proj, 1);
+    norm(y, pooled, w->norm_w, w->norm_b, (double)a->eps, 1, D);
+    product(wide, y, &w->fc1, 1);
+    for (int i = 0; i < F; i++)
+        wide[i] = activation(a->act, wide[i]);
+    product(y, wide, &w->fc2, 1);
+    for (int d = 0; d < D; d++)
+        pooled[d] += y[d];
+    free(kv);
+    free(p);
+    free(sum);
+    free(y);
+    free(wide);
+}
+
 static void mean(double *out, const double *x, int first, int end, int width)
 {
     for (int d = 0; d < width; d++) {
@@ -209,6 +246,8 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
     mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
+    if (a->pool == VX_POOL_MAP)
+        pool_map(pooled, x, c);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
     if (a->bare)
@@ -240,9 +279,10 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
 /* ------------------------------------------------------------------ the backward pass ------ */
 
 enum { BATCH = 2, TARGETS = 3 };
-static const vx_target targets[TARGETS] = {{VITX_SCORE_LOGIT, 2, VITX_AUTO},
-                                           {VITX_SCORE_PROBABILITY, 5, VITX_AUTO},
-                                           {VITX_SCORE_DIFFERENCE, 0, 6}};
+static const vx_target targets[TARGETS] = {
+    {.score = VITX_SCORE_LOGIT, .target = 2, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_PROBABILITY, .target = 5, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_DIFFERENCE, .target = 0, .versus = 6}};
 
 /* An embedding has no probabilities. */
 static vx_target target_of(const vitx_context *c, int t)
@@ -314,7 +354,7 @@ static void run_pass(bench *b, vx_plan *plan)
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_probabilities + i * k, (int)k);
+                           c->host_logits + i * k, c->host_probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     free(seeds);
@@ -511,7 +551,7 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_probabilities + i * k, k);
+                           c->host_logits + i * k, c->host_probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

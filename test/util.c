@@ -39,16 +39,15 @@ int model_folders(char (*folders)[128])
 {
     DIR *dir = opendir("test/golden/models");
     int count = 0;
-    ck_assert(dir != NULL);
-    for (struct dirent *e; (e = readdir(dir)) && count < MOST_MODELS;) {
+    for (struct dirent *e; dir && (e = readdir(dir)) && count < MOST_MODELS;) {
         char path[512];
         struct stat s;
         snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
         if (e->d_name[0] != '.' && stat(path, &s) == 0)
             snprintf(folders[count++], sizeof folders[0], "test/golden/models/%.90s", e->d_name);
     }
-    closedir(dir);
-    ck_assert_int_lt(count, MOST_MODELS);
+    if (dir)
+        closedir(dir);
     return count;
 }
 

@@ -167,6 +167,21 @@ VITX_API int vitx_classify_batch(vitx_context *context, const vitx_image *const 
                                  vitx_prediction *top, int k);
 
 /**
+ * The embedding of one picture by a model without classes (vitx_model_info.units): what its library
+ * gives for it, that is the pooled features, or with a projection the projected ones.
+ *
+ * @param out        [K], K of vitx_model_info.classes
+ * @param normalize  nonzero: divided by its Euclidean length; 0: as it is
+ * @return VITX_OK, VITX_INVALID, VITX_UNSUPPORTED (the model has classes), VITX_FORMAT (a NaN, an
+ *         infinity; or all 0 where it is to be normalised), VITX_CANCELLED, VITX_DEVICE
+ */
+VITX_API int vitx_embed(vitx_context *context, const vitx_image *image, float *out, int normalize);
+
+/** The same for `n` pictures: `out` is [n, K]. Runs max_batch pictures at a time. */
+VITX_API int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int n,
+                              float *out, int normalize);
+
+/**
  * Runs the forward pass of 1 to max_batch pictures and keeps the logits and, where
  * vitx_context_set_trace() asked for it, the attention. With VITX_FIT_KEEP they must make inputs of one
  * size. The views that vitx_logits(),
@@ -256,6 +271,14 @@ VITX_API int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts
  * @return VITX_OK, VITX_INVALID (the layer was not recorded)
  */
 VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
+
+/**
+ * What an attention-pooling head (vitx_model_info.pooling "map") pools with: the attention of its one
+ * query over the tokens, f32 [n, H, 1, T]. Recorded wherever vitx_trace_opts.record is not NONE.
+ *
+ * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
+ */
+VITX_API int vitx_pool_attention(vitx_view *out, vitx_context *context);
 
 /* ------------------------------------------------------------------ gradients -------------- */
 

@@ -2,10 +2,10 @@
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards, or Google's weights, the one .npz file there; config.json; preprocessor_config.json;
- * labels.zh.txt and the like) or from one .safetensors or .npz file, whose folder is then searched
- * for the others. Family, sizes and naming are found in the tensors and the configuration; nothing
- * is converted.
+ * shards, or open_clip_model.safetensors, or Google's weights, the one .npz file there; config.json;
+ * preprocessor_config.json; open_clip_config.json; labels.zh.txt and the like) or from one
+ * .safetensors or .npz file, whose folder is then searched for the others. Family, sizes and naming
+ * are found in the tensors and the configuration; nothing is converted.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -85,10 +85,12 @@ typedef enum vitx_source {
     VITX_FROM_CONFIG = 1,       /**< config.json                                                */
     VITX_FROM_PREPROCESSOR = 2, /**< preprocessor_config.json                                   */
     VITX_FROM_TENSORS = 3,      /**< the weights' shapes                                        */
-    VITX_FROM_OPTIONS = 4       /**< vitx_context_opts                                          */
+    VITX_FROM_OPTIONS = 4,      /**< vitx_context_opts                                          */
+    VITX_FROM_OPEN_CLIP = 5     /**< open_clip_config.json                                      */
 } vitx_source;
 
-/** @return "default", "config.json", "preprocessor_config.json", "tensors", "options". Static. */
+/** @return "default", "config.json", "preprocessor_config.json", "tensors", "options",
+ *  "open_clip_config.json". Static. */
 VITX_API const char *vitx_source_name(vitx_source source);
 /** @return "nearest", "box", "bilinear", "bicubic", "lanczos". Static. */
 VITX_API const char *vitx_filter_name(vitx_filter filter);
@@ -113,12 +115,14 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
-    const char *family;        /**< "vit", "deit"                                               */
-    const char *naming;        /**< "timm", "huggingface", "google", "big_vision"               */
+    const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
+    const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
+                                    "big_vision"                                                */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
     const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of the
-                                    patches), "token+avg" (both, one behind the other), "token+dist"
+                                    patches), "map" (attention of a learnt query), "token+avg"
+                                    (class token and mean, one behind the other), "token+dist"
                                     (class and distillation token, each with a head of its own; the
                                     answers are averaged)                                       */
     const char *weight_dtype;  /**< "F32", "F16", "BF16" or "mixed"                             */

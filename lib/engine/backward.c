@@ -72,6 +72,50 @@ static void final_norm_bwd(const mirror *m, int first, span s)
             .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = m->targets});
 }
 
+/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,T,T], in the rows of the
+ * first token, where that is not NULL. */
+static void pool_map_bwd(const mirror *m, float *to, float *dp)
+{
+    const vx_run *f = m->f;
+    const vx_pool_weights *w = &f->w->pool;
+    vx_plan *plan = m->plan;
+    const int D = f->width, F = f->arch->hidden, G = m->gradients, T = f->tokens;
+    float *dpooled = plan->dpooled, *dqkv = plan->dwide;
+    float *dattended = plan->dwide + (size_t)G * (size_t)T * 3 * (size_t)D;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dwide, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2,
+        .pre = plan->pool.pre, .ldp = F, .act = f->arch->act, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dy, .lddx = D, .dy = plan->dwide, .lddy = F, .w = &w->fc1, .m = G,
+        .tokens = 1, .targets = m->targets});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dpooled, .lddx = D, .dy = plan->dy, .lddy = D, .x = plan->pool.mid, .ldx = D,
+        .weight = w->norm_w, .eps = f->arch->eps, .accumulate = 1, .m = G, .n = D, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = dp, .dy = dattended,
+        .qkv = plan->pool.qkv, .scale = f->scale, .batch = f->batch, .targets = m->targets,
+        .tokens = T, .heads = f->arch->heads, .head_width = f->arch->head_width, .queries = 1});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
+        .tokens = T, .targets = m->targets});
+}
+
+/* d of the pooling head's attention: the one row that is not 0 into its place. */
+static void record_dpool(const mirror *m)
+{
+    const vx_run *f = m->f;
+    const vx_recorded whole = {.data = m->plan->dp, .keep = VX_KEEP_ALL, .batch = m->gradients,
+                               .heads = f->arch->heads, .tokens = f->tokens};
+    if (m->plan->pool_dp)
+        f->ops->attn_row(f->dev, m->plan->pool_dp, &whole, 0, 0);
+}
+
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
 static void classify_bwd(const mirror *m)
 {
@@ -82,13 +126,18 @@ static void classify_bwd(const mirror *m)
     const vx_rows token = {dx, T * D};
 
     if (vx_arch_reads_patches(f->arch)) {
-        if (pool == VX_POOL_AVG) {
+        if (pool == VX_POOL_TOKEN_AVG) {
+            head_bwd(m, &f->w->head2, (vx_rows){dpooled, D});
+        } else {
             features_head_bwd(m, (vx_rows){dpooled, D});
             fc_norm_bwd(m, (vx_rows){dpooled, D}, f->act->pooled, D);
-        } else {
-            head_bwd(m, &f->w->head2, (vx_rows){dpooled, D});
         }
-        f->ops->mean_tokens_bwd(f->dev, dx, dpooled, f->arch->prefix, m->gradients, T, D);
+        if (pool == VX_POOL_MAP) {
+            pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
+            record_dpool(m);
+        } else {
+            f->ops->mean_tokens_bwd(f->dev, dx, dpooled, f->arch->prefix, m->gradients, T, D);
+        }
         if (pool == VX_POOL_TOKEN_AVG)
             head_bwd(m, &f->w->head, token);
         final_norm_bwd(m, 0, span_of(m, false));
@@ -281,29 +330,76 @@ int vx_pass_backward_ticks(const vx_plan *plan)
     return plan->targets > 0 ? plan->depth - vx_plan_lowest(plan) : 0;
 }
 
-/* clang-format off */
-/* [norm], [fc_norm], head(s) of one vector a picture, `mean`, which both heads read: dlogits ->
- * dpooled. */
-static void mean_head_bwd(const mirror *m, const float *mean, const float *pooled)
+/* The head's answer to pooled [B,D], which both heads read where there are two, the seed that is made of
+ * it, and the head's backward: dpooled. */
+static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *payload)
 {
     const vx_run *f = m->f;
-    const vx_plan *plan = m->plan;
     const int D = f->width;
     const float one = 1;
-
-    features_head_bwd(m, (vx_rows){plan->dpooled, D});
-    fc_norm_bwd(m, (vx_rows){plan->dpooled, D}, pooled, D);
+    vx_features_head(f, (vx_rows){pooled, D}, (vx_rows){pooled, D});
+    VX_TRY(vx_context_sync(f->c));
+    VX_TRY(seed(payload, m->plan, f->act->logits, f->act->probabilities));
+    features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
+    fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
     if (vx_arch_two_heads(f->arch)) {
-        head_bwd(m, &f->w->head2, (vx_rows){plan->dy, D});
-        f->ops->add_weighted(f->dev, plan->dpooled, plan->dy, &one, 0, 1, (int64_t)m->gradients * D);
+        head_bwd(m, &f->w->head2, (vx_rows){m->plan->dy, D});
+        f->ops->add_weighted(f->dev, m->plan->dpooled, m->plan->dy, &one, 0, 1,
+                             (int64_t)m->gradients * D);
     }
-    if (f->w->norm_w)
-        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx = plan->dpooled, .lddx = D, .dy = plan->dpooled, .lddy = D, .x = mean, .ldx = D,
-            .weight = f->w->norm_w, .eps = f->arch->eps, .m = m->gradients, .n = D, .tokens = 1,
-            .targets = m->targets});
+    return VITX_OK;
 }
-/* clang-format on */
+
+/* A block's tokens x pooled by attention. */
+static int backward_block_map(const mirror *m, const float *x, vx_seed_fn *seed, void *payload)
+{
+    const vx_run *f = m->f;
+    const int D = f->width;
+    float *y = f->act->y, *pooled = f->act->pooled;
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, y, D, x, D, f->w->norm_w, f->w->norm_b, f->arch->eps, f->rows, D);
+    vx_pool_map(f, pooled, f->w->norm_w ? y : x, NULL);
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    pool_map_bwd(m, m->plan->dx, m->plan->dp);
+    return VITX_OK;
+}
+
+/* The mean of a block's tokens x, as one token behind the norm. */
+static int backward_block_mean(const mirror *m, int layer, const float *x, vx_seed_fn *seed,
+                               void *payload)
+{
+    const vx_run *f = m->f;
+    vx_plan *plan = m->plan;
+    const int D = f->width, T = f->tokens;
+    float *mean = f->act->y, *pooled = f->act->pooled; /* [B,D], before and behind the norm */
+
+    const vx_kept kept = kept_of(m, layer, false);
+    f->ops->mean_tokens(f->dev, mean, x, 0, f->batch, T, D);
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, pooled, D, mean, D, f->w->norm_w, f->w->norm_b, f->arch->eps,
+                          f->batch, D);
+    else
+        pooled = mean;
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
+                                                          .lddx = D,
+                                                          .dy = plan->dpooled,
+                                                          .lddy = D,
+                                                          .x = mean,
+                                                          .ldx = D,
+                                                          .weight = f->w->norm_w,
+                                                          .eps = f->arch->eps,
+                                                          .m = m->gradients,
+                                                          .n = D,
+                                                          .tokens = 1,
+                                                          .targets = m->targets});
+    f->ops->mean_tokens_bwd(f->dev, plan->dx, plan->dpooled, 0, m->gradients, T, D);
+    const span s = span_of(m, false);
+    hidden_bwd(m, layer, &kept, s);
+    attend_bwd(m, layer, &kept, s, plan->dp, NULL);
+    return VITX_OK;
+}
 
 int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
                            void *payload)
@@ -311,26 +407,11 @@ int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_s
     const vx_run f = vx_run_of(c, pass);
     vx_plan *plan = f.plan;
     const mirror m = {&f, plan, 1, f.batch};
-    const int D = f.width, T = f.tokens;
     const bool last = layer == f.arch->depth - 1;
     const float *x = last ? plan->last_x : plan->blocks[layer + 1].kept.x;
-    float *mean = f.act->y, *pooled = f.act->pooled; /* [B,D], before and behind the norm */
-
-    const vx_kept kept = kept_of(&m, layer, false);
-    f.ops->mean_tokens(f.dev, mean, x, 0, f.batch, T, D);
-    if (f.w->norm_w)
-        f.ops->layernorm(f.dev, pooled, D, mean, D, f.w->norm_w, f.w->norm_b, f.arch->eps, f.batch,
-                         D);
+    if (f.arch->pool == VX_POOL_MAP)
+        VX_TRY(backward_block_map(&m, x, seed, payload));
     else
-        pooled = mean;
-    vx_features_head(&f, (vx_rows){pooled, D}, (vx_rows){pooled, D});
-    VX_TRY(vx_context_sync(c));
-    VX_TRY(seed(payload, plan, f.act->logits, f.act->probabilities));
-
-    mean_head_bwd(&m, mean, pooled);
-    f.ops->mean_tokens_bwd(f.dev, plan->dx, plan->dpooled, 0, m.gradients, T, D);
-    const span s = span_of(&m, false);
-    hidden_bwd(&m, layer, &kept, s);
-    attend_bwd(&m, layer, &kept, s, plan->dp, NULL);
+        VX_TRY(backward_block_mean(&m, layer, x, seed, payload));
     return vx_context_tick(c) == VITX_OK ? vx_context_sync(c) : VITX_CANCELLED;
 }

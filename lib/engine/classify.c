@@ -238,6 +238,50 @@ int vitx_classify(vitx_context *context, const vitx_image *image, vitx_predictio
     return vitx_classify_batch(context, &image, 1, top, k);
 }
 
+/* Divides a vector by its length. */
+static int make_unit(float *vector, size_t count)
+{
+    double square = 0;
+    for (size_t i = 0; i < count; i++)
+        square += (double)vector[i] * vector[i];
+    if (!(square > 0))
+        return vx_fail(VITX_FORMAT, "the embedding is 0 and has no direction");
+    for (size_t i = 0; i < count; i++)
+        vector[i] = (float)(vector[i] / sqrt(square));
+    return VITX_OK;
+}
+
+int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int n, float *out,
+                     int normalize)
+{
+    vitx_context *c = context;
+    if (!c || !images || !out)
+        return vx_fail(VITX_INVALID, "vitx_embed_batch: an argument is NULL");
+    if (n < 1)
+        return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
+    if (!c->arch.units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: answers with %d classes, not with an embedding; vitx_classify "
+                       "(vitx-cli classify) gives them",
+                       c->model->path, c->arch.classes);
+    const size_t k = (size_t)c->arch.classes;
+    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
+    for (int at = 0; at < n; at += c->max_batch) {
+        const int count = n - at < c->max_batch ? n - at : c->max_batch;
+        float *const to = out + (size_t)at * k;
+        VX_TRY(vx_context_run(c, images + at, count, NULL));
+        memcpy(to, c->host_logits, (size_t)count * k * sizeof *to);
+        for (int i = 0; normalize && i < count; i++)
+            VX_TRY(make_unit(to + (size_t)i * k, k));
+    }
+    return VITX_OK;
+}
+
+int vitx_embed(vitx_context *context, const vitx_image *image, float *out, int normalize)
+{
+    return vitx_embed_batch(context, &image, 1, out, normalize);
+}
+
 int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)
 {
     if (!context || !images)

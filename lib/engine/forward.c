@@ -216,6 +216,53 @@ static vx_rows normalise(const vx_run *f, float *y, vx_rows x, int m)
     return (vx_rows){y, f->width};
 }
 
+/* pooled = a + fc2(act(fc1(norm(a)))) of a = proj(attended). */
+static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
+{
+    const vx_pool_weights *w = &f->w->pool;
+    const vx_kept *kept = f->plan && f->plan->pool.qkv ? &f->plan->pool : NULL;
+    const int D = f->width, F = f->arch->hidden, B = f->batch;
+    float *mid = kept ? kept->mid : pooled, *hidden = f->act->wide;
+
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = mid, .ldy = D, .x = attended.at, .ldx = attended.ld, .w = &w->proj, .m = B});
+    f->ops->layernorm(f->dev, f->act->y, D, mid, D, w->norm_w, w->norm_b, f->arch->eps, B, D);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = kept ? kept->pre : hidden, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
+        .act = kept ? VX_ACT_NONE : f->arch->act, .m = B});
+    if (kept)
+        f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)B * F);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = mid, .ldr = D,
+        .m = B});
+}
+
+/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token of each
+ * sequence has its own; no other query is computed, nor read. */
+void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
+{
+    const vx_pool_weights *w = &f->w->pool;
+    const int D = f->width, T = f->tokens;
+    float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
+    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+    vx_recorded record = {0};
+
+    if (p)
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = f->batch,
+                               .heads = f->arch->heads, .tokens = T};
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
+    for (int b = 0; b < f->batch; b++) {
+        const size_t first = f->pass->starts ? (size_t)f->pass->starts[b] : (size_t)b * (size_t)T;
+        f->ops->copy(f->dev, qkv + first * 3 * (size_t)D, w->query, D);
+    }
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = T,
+        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
+        .starts = f->pass->starts, .queries = 1});
+    pool_hidden(f, pooled, token_rows(f, attended, 0, D, f->act->features));
+}
+
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are
  * read only the tokens that are read are normalised. With VX_POOL_TOKEN x holds the class tokens. */
 static void classify(const vx_run *f, vx_rows x)
@@ -231,6 +278,8 @@ static void classify(const vx_run *f, vx_rows x)
         first = normalise(f, act->pooled, x, f->batch);
     } else if (a->pool == VX_POOL_AVG) {
         pool(f, act->pooled, x.at);
+    } else if (a->pool == VX_POOL_MAP) {
+        vx_pool_map(f, act->pooled, x.at, f->plan ? f->plan->pool_p : NULL);
     } else if (a->pool == VX_POOL_TOKEN_AVG) {
         first = token_rows(f, x.at, 0, D, act->pooled);
         pool(f, act->features, x.at);
@@ -271,6 +320,10 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
     f.ops->clear(f.dev, f.act->pooled, f.width);
+    if (f.arch->pool == VX_POOL_MAP) { /* likewise: attention over nothing is 0 */
+        f.ops->clear(f.dev, f.act->features, f.width);
+        pool_hidden(&f, f.act->pooled, (vx_rows){f.act->features, f.width});
+    }
     vx_features_head(&f, (vx_rows){f.act->pooled, f.width}, (vx_rows){0});
     return vx_context_sync(c);
 }

@@ -109,6 +109,8 @@ static void wish(vx_plan *plan, const vitx_trace_opts *o, const vx_arch *a)
     vx_plan_clear(plan);
     plan->targets = o->targets;
     plan->pixels = (o->gradients & VITX_GRADIENT_INPUT) != 0;
+    if (o->record != VITX_RECORD_NONE && a->pool == VX_POOL_MAP)
+        vx_plan_need_pool(plan, false);
     for (int i = 0; i < count; i++)
         wish_block(plan, o->layers ? o->layers[i] : i, o, a);
 }
@@ -199,6 +201,25 @@ int vitx_attention(vitx_view *out, vitx_context *context, int layer)
                        .rank = 4,
                        .shape = {context->recorded, h, rows, t},
                        .stride = {h * rows * t, rows * t, t, 1}};
+    return VITX_OK;
+}
+
+int vitx_pool_attention(vitx_view *out, vitx_context *context)
+{
+    VX_TRY(check_forward(context, out));
+    const vx_arch *a = &context->arch;
+    const int64_t n = context->recorded, h = a->heads, t = vx_arch_tokens(a);
+    if (a->pool != VX_POOL_MAP)
+        return vx_fail(VITX_UNSUPPORTED, "the model has no attention-pooling head");
+    if (!context->wish.pool_p)
+        return vx_fail(VITX_INVALID, "the attention of the pooling head was not recorded");
+    const void *data;
+    VX_TRY(host_trace(&data, context, context->wish.pool_p, (size_t)(n * h * t) * sizeof(float)));
+    *out = (vitx_view){.data = data,
+                       .dtype = VITX_F32,
+                       .rank = 4,
+                       .shape = {n, h, 1, t},
+                       .stride = {h * t, t, t, 1}};
     return VITX_OK;
 }
 

@@ -148,6 +148,9 @@ static int check_map(const vx_subject *s)
     if (image->width != info->picture_width || image->height != info->picture_height)
         return vx_fail(VITX_INVALID, "the picture is %d x %d, the one explained was %d x %d",
                        image->width, image->height, info->picture_width, info->picture_height);
+    if (info->explains == VITX_EXPLAINED_VECTOR || info->explains == VITX_EXPLAINED_PICTURE)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "the map explains a vector; metrics are about classes and units");
     if (info->target < 0 || info->target >= s->context->arch.classes)
         return vx_fail(VITX_INVALID, "the map is of class %d, the model has classes 0 to %d",
                        info->target, s->context->arch.classes - 1);

@@ -10,6 +10,8 @@
  *                x += ls2 * fc2(act(fc1(norm2(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
+ *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of all tokens;
+ *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
  * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
  * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
  */
@@ -23,6 +25,7 @@
 typedef enum vx_pool_kind {
     VX_POOL_TOKEN = 0,  /* token 0 */
     VX_POOL_AVG,        /* mean over the patch tokens */
+    VX_POOL_MAP,        /* attention of one learnt query over all tokens, then a perceptron */
     VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
     VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
 } vx_pool_kind;
@@ -68,7 +71,7 @@ static inline bool vx_arch_two_heads(const vx_arch *a)
 /* Whether the head reads patch tokens behind the last block. */
 static inline bool vx_arch_reads_patches(const vx_arch *a)
 {
-    return a->pool == VX_POOL_AVG || a->pool == VX_POOL_TOKEN_AVG;
+    return a->pool != VX_POOL_TOKEN && a->pool != VX_POOL_TWO_TOKENS;
 }
 
 #endif

@@ -28,12 +28,20 @@ static const vx_family *const families[] = {
 };
 #define FAMILIES (sizeof families / sizeof families[0])
 
+static const char *template_of(const vx_naming *naming, vx_role role)
+{
+    const char *own = naming->names[role];
+    return own || !naming->base ? own : naming->base->names[role];
+}
+
 /* A name written out from its template, up to the end or to '|'. */
 static const char *write_name(char *text, size_t size, const char *name, const char *prefix,
-                              int block)
+                              int block, bool behind_prefix)
 {
     size_t at = 0;
     text[0] = '\0';
+    if (behind_prefix)
+        at = (size_t)snprintf(text, size, "%s", prefix);
     for (const char *p = name; *p && *p != '|' && at + 1 < size; p++) {
         if (*p == '*')
             at += (size_t)snprintf(text + at, size - at, "%s", prefix);
@@ -53,7 +61,8 @@ const vx_family *vx_family_at(int index)
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block)
 {
-    return write_name(text, size, naming->names[role] ? naming->names[role] : "", prefix, block);
+    return write_name(text, size, template_of(naming, role) ? template_of(naming, role) : "",
+                      prefix, block, !naming->names[role] && naming->base);
 }
 
 /* -------------------------------------------------------------------------- refusals ------ */
@@ -62,11 +71,9 @@ const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const
 static const struct {
     const char *pattern, *what;
 } foreign[] = {
-    {"^vision_model.", "the vision part of a CLIP or SigLIP"},
     {"^text_model.", "the text part of a CLIP or SigLIP"},
-    {"^visual.", "an OpenCLIP model"},
-    {"embeddings.class_embedding", "the vision part of a CLIP"},
-    {"^attn_pool.", "a model with an attention-pooling head"},
+    {"^visual.attnpool.", "the residual network of a CLIP"},
+    {"^visual.attn_pool.", "a CoCa, which pools with many queries"},
     {"q_norm.", "a model that normalises its queries and keys"},
     {"k_norm.", "a model that normalises its queries and keys"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
@@ -97,8 +104,6 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
-    {"clip", "a CLIP vision tower"},
-    {"siglip", "a SigLIP vision tower"},
     {"dinov3", "a DINOv3"},
 };
 
@@ -108,11 +113,28 @@ static bool matches(const char *name, const char *pattern)
                              : strstr(name, pattern) != NULL;
 }
 
-static int refuse_foreign_tensors(const vx_container *c)
+static bool harmless(const char *name, const char *const *list, const char *prefix)
+{
+    for (; *list; list++) {
+        char full[200];
+        const char *rest = *list;
+        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
+                 *rest == '*' ? rest + 1 : rest);
+        const size_t n = strlen(full);
+        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
+        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* d: what the file was taken for, whose harmless tensors (a text tower) do not count; or NULL. */
+static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
 {
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
-            if (matches(c->tensors[i].name, foreign[k].pattern))
+            if (matches(c->tensors[i].name, foreign[k].pattern) &&
+                !(d && harmless(c->tensors[i].name, d->naming->harmless, d->prefix)))
                 return vx_fail(VITX_UNSUPPORTED,
                                "%s: looks like %s, which vitx does not run (tensor %.100s)",
                                c->path, foreign[k].what, c->tensors[i].name);
@@ -134,9 +156,11 @@ static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming
                                   const char *prefix, vx_role role, int block)
 {
     char name[200];
+    const bool behind_prefix = !naming->names[role]; /* then it is the base's, if any */
     const vx_tensor *found = NULL;
-    for (const char *p = naming->names[role]; p && !found;) {
-        found = vx_container_find(c, write_name(name, sizeof name, p, prefix, block));
+    for (const char *p = template_of(naming, role); p && !found;) {
+        found =
+            vx_container_find(c, write_name(name, sizeof name, p, prefix, block, behind_prefix));
         p = strchr(p, '|');
         p = p ? p + 1 : NULL;
     }
@@ -146,7 +170,8 @@ static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming
 static bool begins_with_one_of(const char *text, const char *const *beginnings)
 {
     for (; beginnings && *beginnings; beginnings++)
-        if (strncmp(text, *beginnings, strlen(*beginnings)) == 0)
+        if (**beginnings == '*' ? strstr(text, *beginnings + 1) != NULL
+                                : strncmp(text, *beginnings, strlen(*beginnings)) == 0)
             return true;
     return false;
 }
@@ -154,10 +179,11 @@ static bool begins_with_one_of(const char *text, const char *const *beginnings)
 static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
 {
     char name[200];
-    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
+    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
+        !find_role(c, d->naming, d->prefix, d->with, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
-        if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0)))
+        if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0, false)))
             return false;
     const char *architecture = d->naming->architecture(config);
     return !d->architectures ||
@@ -178,21 +204,22 @@ static int refuse_unknown(const vx_container *c)
 
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config)
 {
-    VX_TRY(refuse_foreign_tensors(container));
     for (size_t f = 0; f < FAMILIES; f++)
         for (const vx_dialect *d = families[f]->dialects; d->naming; d++) {
             if (!match_dialect(d, container, config))
                 continue;
             const char *architecture = d->naming->architecture(config);
             *out = (vx_match){families[f], d, d->prefix};
+            VX_TRY(refuse_foreign_tensors(container, d));
             return architecture ? refuse_foreign_architecture(container, architecture) : VITX_OK;
         }
+    VX_TRY(refuse_foreign_tensors(container, NULL));
     return refuse_unknown(container);
 }
 
 /* -------------------------------------------------------------------------- shapes -------- */
 
-typedef enum dim { DIM_END = 0, ONE, ROWS, R, D, D3, F1, F, K, KD, C, PH, PW } dim;
+typedef enum dim { DIM_END = 0, ONE, ROWS, R, D, D2, D3, F1, F, K, KD, C, PH, PW } dim;
 
 /* Shape of each role, and whether a model may lack it; WITH: there if the role before it is. */
 typedef enum need { REQUIRED = 0, OPTIONAL, WITH } need;
@@ -216,6 +243,22 @@ static const struct {
     [VX_HEAD_B] = {OPTIONAL, {K}},
     [VX_HEAD2_W] = {OPTIONAL, {K, D}},
     [VX_HEAD2_B] = {WITH, {K}},
+    [VX_HEAD_T] = {OPTIONAL, {D, K}},
+    [VX_POOL_PROBE] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_POOL_QKV_W] = {OPTIONAL, {D3, D}},
+    [VX_POOL_QKV_B] = {OPTIONAL, {D3}},
+    [VX_POOL_Q_W] = {OPTIONAL, {D, D}},
+    [VX_POOL_Q_B] = {OPTIONAL, {D}},
+    [VX_POOL_KV_W] = {OPTIONAL, {D2, D}},
+    [VX_POOL_KV_B] = {OPTIONAL, {D2}},
+    [VX_POOL_PROJ_W] = {OPTIONAL, {D, D}},
+    [VX_POOL_PROJ_B] = {OPTIONAL, {D}},
+    [VX_POOL_NORM_W] = {OPTIONAL, {D}},
+    [VX_POOL_NORM_B] = {WITH, {D}},
+    [VX_POOL_FC1_W] = {OPTIONAL, {F, D}},
+    [VX_POOL_FC1_B] = {OPTIONAL, {F}},
+    [VX_POOL_FC2_W] = {OPTIONAL, {D, F}},
+    [VX_POOL_FC2_B] = {OPTIONAL, {D}},
     [VX_NORM1_W] = {REQUIRED, {D}},
     [VX_NORM1_B] = {REQUIRED, {D}},
     [VX_QKV_W] = {REQUIRED, {D3, D}},
@@ -258,6 +301,7 @@ static int64_t dim_size(const reader *r, unsigned char code)
                              [ROWS] = r->position_rows,
                              [R] = r->registers,
                              [D] = a->width,
+                             [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
                              [F1] = vx_arch_fc1(a),
                              [F] = a->hidden,
@@ -269,13 +313,23 @@ static int64_t dim_size(const reader *r, unsigned char code)
     return sizes[code];
 }
 
+/* The dimensions of 1 that a role's shape begins with and this tensor leaves out. */
+static int left_out(const vx_tensor *t, vx_role role)
+{
+    int n = 0;
+    while (roles[role].shape[n] == ONE &&
+           t->rank + n < (int)strlen((const char *)roles[role].shape))
+        n++;
+    return n;
+}
+
 static int check_shape(const reader *r, const vx_tensor *t, vx_role role)
 {
     int64_t shape[5];
     int rank = 0;
     bool same = true;
-    for (; roles[role].shape[rank]; rank++) {
-        shape[rank] = dim_size(r, roles[role].shape[rank]);
+    for (int n = left_out(t, role); roles[role].shape[n]; n++, rank++) {
+        shape[rank] = dim_size(r, roles[role].shape[n]);
         same = same && rank < t->rank && t->shape[rank] == shape[rank];
     }
     if (same && rank == t->rank)
@@ -299,7 +353,7 @@ static int take(const vx_tensor **out, reader *r, vx_role role, int block, bool 
     const vx_naming *naming = r->match->dialect->naming;
     const vx_tensor *t = find_role(r->container, naming, r->match->prefix, role, block);
     *out = t;
-    if (!naming->names[role] || (!t && !there))
+    if (!template_of(naming, role) || (!t && !there))
         return VITX_OK;
     if (!t)
         return missing(r, role, block);
@@ -319,7 +373,9 @@ static int size_of_role(int *out, const reader *r, vx_role role, int block, int 
     char shape[200];
     if (!t)
         return missing(r, role, block);
-    if (t->rank != (int)strlen((const char *)roles[role].shape))
+    const int without = left_out(t, role);
+    at -= without;
+    if (t->rank + without != (int)strlen((const char *)roles[role].shape))
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions",
                        r->container->path, t->name,
                        vx_shape_text(shape, sizeof shape, t->shape, t->rank),
@@ -368,12 +424,18 @@ static int count_blocks(reader *r)
     return r->arch->depth ? VITX_OK : missing(r, VX_NORM1_W, 0);
 }
 
+/* The file of the configuration. */
+static const char *said_by(const reader *r)
+{
+    return r->hints->path ? r->hints->path : r->config->config_path;
+}
+
 static int agree(const reader *r, const char *what, int told, int is)
 {
     if (told == 0 || told == is)
         return VITX_OK;
-    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", r->config->config_path,
-                   what, told, r->container->path, is);
+    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", said_by(r), what, told,
+                   r->container->path, is);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
@@ -395,13 +457,17 @@ static int read_head_size(reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
+    const bool turned = template_of(naming, VX_HEAD_T) != NULL;
     a->bare = !find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
               !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+              !find_role(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
               r->hints->classes == 0 && !r->hints->classifies;
     a->units = a->bare || r->hints->units;
     a->classes = a->width;
     if (a->bare)
         return VITX_OK;
+    if (turned)
+        return size_of_role(&a->classes, r, VX_HEAD_T, 0, 1, MAX_CLASSES, "a number of outputs");
     VX_TRY(refuse_linear4(r));
     return size_of_role(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
@@ -458,8 +524,8 @@ static int refuse_positions(const reader *r, int rows, int64_t patches)
         return vx_fail(VITX_FORMAT,
                        "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
                        "%dx%d and %d more tokens make %lld",
-                       r->container->path, rows, h->image_height, h->image_width,
-                       r->config->config_path, a->patch_height, a->patch_width, a->prefix,
+                       r->container->path, rows, h->image_height, h->image_width, said_by(r),
+                       a->patch_height, a->patch_width, a->prefix,
                        (long long)(patches + a->prefix));
     return vx_fail(VITX_UNSUPPORTED,
                    "%s: %d position embeddings make no square of patches; say the image "
@@ -553,8 +619,24 @@ static int read_heads(reader *r, vx_hints *hints)
 static bool needed(const reader *r, int role)
 {
     const vx_arch *a = r->arch;
-    if (role == VX_HEAD_W || role == VX_HEAD_B)
-        return role == VX_HEAD_W ? !a->bare : !a->units;
+    const bool pool = r->found->model[VX_POOL_PROBE] != NULL;
+    switch (role) {
+    case VX_HEAD_W:
+    case VX_HEAD_T: /* a naming has one of them */
+        return !a->bare;
+    case VX_HEAD_B:
+        return !a->units;
+    case VX_POOL_Q_W:
+    case VX_POOL_KV_W:
+        return pool && !r->found->model[VX_POOL_QKV_W];
+    case VX_POOL_PROJ_W:
+    case VX_POOL_NORM_W:
+    case VX_POOL_FC1_W:
+    case VX_POOL_FC2_W:
+        return pool;
+    default:
+        break;
+    }
     return roles[role].need == REQUIRED || (roles[role].need == WITH && r->found->model[role - 1]);
 }
 
@@ -618,21 +700,6 @@ static int take_block_roles(reader *r)
     return VITX_OK;
 }
 
-static bool harmless(const char *name, const char *const *list, const char *prefix)
-{
-    for (; *list; list++) {
-        char full[200];
-        const char *rest = *list;
-        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
-                 *rest == '*' ? rest + 1 : rest);
-        const size_t n = strlen(full);
-        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
-        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
-            return true;
-    }
-    return false;
-}
-
 static int refuse_left_over(const reader *r)
 {
     const vx_dialect *d = r->match->dialect;
@@ -646,20 +713,47 @@ static int refuse_left_over(const reader *r)
     return VITX_OK;
 }
 
+/* With an attention-pooling head its tensors and the configuration must agree. */
+static int check_map(const reader *r)
+{
+    const bool there = r->found->model[VX_POOL_PROBE] != NULL;
+    char name[200];
+    if (there != (r->arch->pool == VX_POOL_MAP))
+        return vx_fail(VITX_FORMAT, "%s %s attention pooling, but %s %s %s", said_by(r),
+                       there ? "says nothing of" : "says", r->container->path,
+                       there ? "holds" : "lacks",
+                       vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
+                                    VX_POOL_PROBE, 0));
+    if (there && r->arch->prefix)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: attention pooling beside a class token is not supported",
+                       r->container->path);
+    return VITX_OK;
+}
+
 static int read_pool(reader *r)
 {
-    const vx_tensor *const *model = r->found->model;
+    const vx_tensor **model = r->found->model;
     const bool class_token = model[VX_CLASS_TOKEN] != NULL;
     const bool average = !class_token || (model[VX_FC_NORM_W] && !model[VX_NORM_W]);
     vx_arch *a = r->arch;
-    a->pool = r->hints->pool_known ? r->hints->pool : average ? VX_POOL_AVG : VX_POOL_TOKEN;
+    a->pool = r->hints->pool_known   ? r->hints->pool
+              : model[VX_POOL_PROBE] ? VX_POOL_MAP
+              : average              ? VX_POOL_AVG
+                                     : VX_POOL_TOKEN;
     if (model[VX_HEAD2_W])
         a->pool = VX_POOL_TWO_TOKENS;
     else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
         a->pool = VX_POOL_TOKEN_AVG;
-    if (a->pool != VX_POOL_AVG && !class_token)
+    VX_TRY(check_map(r));
+    if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
+        model[VX_FC_NORM_W] = model[VX_NORM_W];
+        model[VX_FC_NORM_B] = model[VX_NORM_B];
+        model[VX_NORM_W] = model[VX_NORM_B] = NULL;
+    }
+    if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
         return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
-                       r->config->config_path, r->container->path);
+                       said_by(r), r->container->path);
     return VITX_OK;
 }
 

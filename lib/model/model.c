@@ -49,11 +49,13 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
         return vx_path_folder(folder, hooks, path);
     }
     VX_TRY(vx_strdup(folder, hooks, path));
-    VX_TRY(find_file(weights, path, "model.safetensors", hooks));
-    if (!*weights)
-        VX_TRY(find_file(weights, path, "model.safetensors.index.json", hooks));
-    if (*weights)
-        return VITX_OK;
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "open_clip_model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        VX_TRY(find_file(weights, path, names[i], hooks));
+        if (*weights)
+            return VITX_OK;
+    }
     VX_TRY(vx_path_only(weights, &archives, path, "npz", hooks));
     if (*weights)
         return VITX_OK;
@@ -252,7 +254,8 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
     const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
-    const double total = 2 * (embed + a->depth * block + heads * d * a->classes);
+    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
+    const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -265,7 +268,7 @@ static const char *activation_name(vx_act act)
 
 static const char *pooling_name(vx_pool_kind pool)
 {
-    static const char *const names[] = {"token", "avg", "token+dist", "token+avg"};
+    static const char *const names[] = {"token", "avg", "map", "token+dist", "token+avg"};
     return names[pool];
 }
 

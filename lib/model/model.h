@@ -24,6 +24,16 @@ typedef struct vx_block_weights {
     const float *ls2;               /* [D] or NULL       */
 } vx_block_weights;
 
+/* The pooling head of VX_POOL_MAP. */
+typedef struct vx_pool_weights {
+    const float *query;           /* [D]: the probe as the query's projection leaves it */
+    vx_weight kv;                 /* [2D, D], bias [2D] */
+    vx_weight proj;               /* [D, D]             */
+    const float *norm_w, *norm_b; /* [D]                */
+    vx_weight fc1;                /* [F, D]             */
+    vx_weight fc2;                /* [D, F]             */
+} vx_pool_weights;
+
 /* All weights, packed for one device class and precision; shared by contexts, freed with the model. */
 typedef struct vx_weights {
     struct vx_weights *next;
@@ -39,9 +49,10 @@ typedef struct vx_weights {
     const float *norm_pre_w, *norm_pre_b; /* [D] or NULL */
     vx_block_weights *blocks;             /* [depth]     */
     const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
-    const float *fc_norm_w, *fc_norm_b;   /* [D] or NULL: the norm after pooling  */
-    vx_weight head;                       /* [K, D]; data NULL where arch.bare */
-    vx_weight head2;                      /* [K, D], no bias; data NULL where one vector is read */
+    vx_pool_weights pool;
+    const float *fc_norm_w, *fc_norm_b; /* [D] or NULL: the norm after pooling  */
+    vx_weight head;                     /* [K, D]; data NULL where arch.bare */
+    vx_weight head2;                    /* [K, D], no bias; data NULL where one vector is read */
 } vx_weights;
 
 struct vitx_model {

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/recipe.h"
+#include "model/naming_hf.h"
 
 static const char *const harmless_names[] = {"*embeddings.mask_token", "*embeddings.position_ids",
                                              "*pooler.", NULL};
@@ -17,23 +17,20 @@ const vx_recipe_defaults vx_hf_vit_processor = {
     VITX_BILINEAR, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 const vx_recipe_defaults vx_hf_deit_processor = {
     VITX_BICUBIC, true, VITX_RESIZE_EXACT, 224.0 / 256, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
-/* BitImageProcessor, which DINOv2 uses; CLIP's values. */
-static const vx_recipe_defaults bit_processor = {VITX_BICUBIC,
-                                                 true,
-                                                 VITX_RESIZE_SHORTEST,
-                                                 1.0,
-                                                 {0.48145466f, 0.4578275f, 0.40821073f},
-                                                 {0.26862954f, 0.26130258f, 0.27577711f}};
+const vx_recipe_defaults vx_hf_clip_processor = {VITX_BICUBIC, true,         VITX_RESIZE_SHORTEST,
+                                                 1.0,          VX_CLIP_MEAN, VX_CLIP_STD};
+const vx_recipe_defaults vx_hf_siglip_processor = {
+    VITX_BICUBIC, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 #define CLASS_SIZE 224 /* of all classes' input */
 
-static const char *architecture(const vx_config *config)
+const char *vx_hf_architecture(const vx_config *config)
 {
     return vx_json_string(vx_json_first(vx_json_get(config->config, "architectures")));
 }
 
 /* -------------------------------------------------------------------------- hints --------- */
 
-static int read_activation(vx_hints *out, const vx_config *config)
+int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name, const char *path)
 {
     static const struct {
         const char *name;
@@ -45,17 +42,15 @@ static int read_activation(vx_hints *out, const vx_config *config)
                 {"gelu_fast", VX_ACT_GELU_TANH},
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
-    const char *name = "gelu";
     bool found;
-    VX_TRY(vx_config_string(&name, &found, config->config, "hidden_act", config->config_path));
+    VX_TRY(vx_config_string(&name, &found, object, "hidden_act", path));
     out->from_act = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
         if (strcmp(name, acts[i].name) == 0) {
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported",
-                   config->config_path, name);
+    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", path, name);
 }
 
 static int refuse_model_type(const vx_config *config)
@@ -78,11 +73,11 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const char *path = config->config_path;
     const vx_json *c = config->config;
     bool found;
-    const char *name = architecture(config);
+    const char *name = vx_hf_architecture(config);
     *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
     out->classifies = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(refuse_model_type(config));
-    VX_TRY(read_activation(out, config));
+    VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
     VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
     out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     if (c) /* the class default; without a file there is no class */
@@ -115,14 +110,14 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* size: {height, width}, {shortest_edge}, or a number, which means what the class resizes to. */
+/* size: a number (for both sides, or, of CLIP and DINOv2, the shortest), {height, width}, or {shortest_edge}. */
 static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
-                     vitx_resize class_resize)
+                     vitx_resize by_default)
 {
     const vx_json *size = vx_json_get(p, "size");
     const vx_json *longest = vx_json_get(size, "longest_edge");
     bool shortest;
-    out->resize = vx_json_get(size, "height") ? VITX_RESIZE_EXACT : class_resize;
+    out->resize = vx_json_is_object(size) ? VITX_RESIZE_EXACT : by_default;
     if (longest && !vx_json_is_null(longest))
         return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
     VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
@@ -203,12 +198,15 @@ static int read_class(const vx_recipe_defaults **out, const vx_json *p, const ch
         *out = &vx_hf_vit_processor;
     if (name && strncmp(name, "DeiT", 4) == 0)
         *out = &vx_hf_deit_processor;
-    if (name && strncmp(name, "Bit", 3) == 0)
-        *out = &bit_processor;
+    if (name &&
+        (strncmp(name, "CLIP", 4) == 0 || strncmp(name, "Bit", 3) == 0)) /* one as the other */
+        *out = &vx_hf_clip_processor;
+    if (name && strncmp(name, "Siglip", 6) == 0)
+        *out = &vx_hf_siglip_processor;
     return VITX_OK;
 }
 
-static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
     const vx_json *p = config->preprocessor;
     const char *path = config->preprocessor_path;
@@ -261,9 +259,9 @@ const vx_naming vx_naming_hf = {
             [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
         },
     .harmless = harmless_names,
-    .architecture = architecture,
+    .architecture = vx_hf_architecture,
     .read_hints = read_hints,
-    .read_recipe = read_recipe,
+    .read_recipe = vx_hf_read_recipe,
 };
 
 /* DINOv2, with registers and without. */
@@ -302,7 +300,7 @@ const vx_naming vx_naming_hf_dinov2 = {
             [VX_LS2] = "*encoder.layer.#.layer_scale2.lambda1",
         },
     .harmless = harmless_names,
-    .architecture = architecture,
+    .architecture = vx_hf_architecture,
     .read_hints = read_hints,
-    .read_recipe = read_recipe,
+    .read_recipe = vx_hf_read_recipe,
 };

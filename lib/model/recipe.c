@@ -96,6 +96,8 @@ const char *vitx_source_name(vitx_source source)
         return "config.json";
     case VITX_FROM_PREPROCESSOR:
         return "preprocessor_config.json";
+    case VITX_FROM_OPEN_CLIP:
+        return "open_clip_config.json";
     case VITX_FROM_TENSORS:
         return "tensors";
     case VITX_FROM_OPTIONS:

@@ -71,11 +71,25 @@ static void reset_norm(const resetter *r, const float *weight, const float *bias
     }
 }
 
+static void reset_pool(resetter *r, int width)
+{
+    const vx_pool_weights *p = &r->w->pool;
+    draw(r, r->stream++, 0, (size_t)width, 1 / sqrt((double)width));
+    put(r, p->query, (size_t)width);
+    reset_matrix(r, &p->kv);
+    reset_matrix(r, &p->proj);
+    reset_matrix(r, &p->fc1);
+    reset_matrix(r, &p->fc2);
+    reset_norm(r, p->norm_w, p->norm_b, width);
+}
+
 static void reset_part(resetter *r, const vx_arch *a, int part)
 {
     const vx_weights *w = r->w;
     if (part == 0) {
         reset_heads(r, a);
+        if (a->pool == VX_POOL_MAP)
+            reset_pool(r, a->width);
         reset_norm(r, w->norm_w, w->norm_b, a->width);
         reset_norm(r, w->fc_norm_w, w->fc_norm_b, a->width);
     } else if (part <= a->depth) {

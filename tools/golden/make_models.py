@@ -470,4 +470,5 @@ def main():
             f.write(f"{module.__name__} {module.__version__}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
