@@ -543,6 +543,88 @@ START_TEST(test_vector__files)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ allocations ------------ */
+
+typedef struct ration {
+    int left, live, calls; /* left < 0: no limit */
+} ration;
+
+static void *ration_alloc(size_t bytes, void *payload)
+{
+    ration *r = payload;
+    r->calls++;
+    if (r->left == 0)
+        return NULL;
+    r->left -= r->left > 0;
+    r->live++;
+    return malloc(bytes);
+}
+
+static void ration_release(void *memory, void *payload)
+{
+    ((ration *)payload)->live--;
+    free(memory);
+}
+
+/* Open, embed, explain likeness in five ways. */
+static int whole_way(const vitx_hooks *hooks, const char *folder)
+{
+    enum { M = 5 };
+    static const char *const methods[M] = {"attention", "rollout", "generic", "legrad",
+                                           "attn-gradcam"};
+    vitx_model *model = NULL;
+    vitx_context *c = NULL;
+    vitx_image *image = picture();
+    vitx_map *maps[M] = {NULL};
+    float embedding[24];
+    vitx_explain_opts o[M];
+    vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
+    vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
+    mo.hooks = hooks;
+    co.threads = 1;
+    int status = vitx_model_open(&model, folder, &mo);
+    if (status == VITX_OK)
+        status = vitx_context_create(&c, model, &co);
+    if (status == VITX_OK)
+        status = vitx_embed(c, image, embedding, 1);
+    for (int j = 0; j < M; j++) {
+        vitx_explain_opts_init(&o[j], sizeof o[j]);
+        o[j].method = methods[j];
+        o[j].layer = j == 0 ? 0 : VITX_AUTO;
+        o[j].like = j ? image : NULL;
+        o[j].score = j ? VITX_SCORE_DOT : VITX_SCORE_AUTO;
+    }
+    if (status == VITX_OK)
+        status = vitx_explain_many(maps, c, (const vitx_image *const[]){image}, 1, o, M);
+    for (int j = 0; j < M; j++)
+        vitx_map_free(maps[j]);
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+    return status;
+}
+
+START_TEST(test_towers__every_allocation_may_fail)
+{
+    const char *folder = golden_path(_i ? "models/siglip-timm" : "models/clip-open-clip");
+    char path[200];
+    ration r = {.left = -1};
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    hooks.alloc = ration_alloc;
+    hooks.release = ration_release;
+    hooks.payload = &r;
+    snprintf(path, sizeof path, "%s", folder);
+    ck_ok(whole_way(&hooks, path));
+    const int calls = r.calls;
+    ck_assert(calls > 20 && r.live == 0);
+    for (int n = 0; n < calls; n++) {
+        r = (ration){.left = n};
+        ck_assert_int_eq(whole_way(&hooks, path), VITX_NOMEM);
+        ck_assert_msg(r.live == 0, "%d allocations stay behind when number %d fails", r.live, n);
+    }
+}
+END_TEST
+
 static Suite *towers_suite(void)
 {
     Suite *suite = suite_create("towers");
@@ -558,6 +640,7 @@ static Suite *towers_suite(void)
     tcase_add_test(t, test_vector__bad_requests);
     tcase_add_test(t, test_vector__dot_is_the_sum_of_its_units);
     tcase_add_test(t, test_vector__files);
+    tcase_add_loop_test(t, test_towers__every_allocation_may_fail, 0, 2);
     suite_add_tcase(suite, t);
     return suite;
 }
