@@ -7,7 +7,7 @@ cli=$program
 # ---------------------------------------------------------------- help, versions, usage ------
 right -h
 out_has '^usage: vitx-cli COMMAND'
-for command in classify explain stats eval methods info bench; do
+for command in classify embed explain stats eval methods info bench; do
     out_has "^  $command "
 done
 right --help
@@ -15,7 +15,7 @@ out_has 'Exit status'
 out_has '--threads N'
 right --version
 out_has '^vitx-cli [0-9]+\.[0-9]+\.[0-9]+$'
-for command in classify explain stats eval methods info bench; do
+for command in classify embed explain stats eval methods info bench; do
     right "$command" -h
     out_has "^usage: vitx-cli $command"
     out_has '--model MODEL'
@@ -78,6 +78,60 @@ printf 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n' > "$folder/labels.txt"
 right classify -m $model --labels "$folder/labels.txt" $picture
 out_has '  (one|two|three|four|five|six|seven)$'
 right classify -m $model/model.safetensors $picture
+
+# ---------------------------------------------------------------- embed ----------------------
+clip=$models/clip-hf other=test/golden/image/410.jpg
+wrong "needs -m MODEL" embed $picture
+wrong "needs at least one picture" embed -m $clip
+wrong "must end in .npy" embed -m $clip -o "$folder/x.png" $picture
+wrong "one of them" embed -m $clip --json -o "$folder/x.npy" $picture
+run embed -m $model $picture
+gives 1
+err_has "answers with 7 classes"
+run classify -m $clip $picture $picture
+gives 1
+err_lines 1
+err_has "vitx-cli embed"
+right embed -m $clip $picture
+out_lines 2
+out_has "^$number( $number){6}\$"
+right embed -m $clip --json --normalize $picture $other
+out_lines 2
+out_has "^\\{\"image\":\"$picture\",\"embedding\":\\[$number(,$number){6}\\]\\}\$"
+right embed -m $clip -o "$folder/v.npy" $picture
+out_lines 0
+[ "$(stat -c %s "$folder/v.npy")" -eq $((128 + 28)) ] || fail "v.npy is not of 7 numbers"
+run embed -m $clip -o "$folder/none.npy" $picture "$folder/missing.png"
+gives 1
+[ ! -e "$folder/none.npy" ] || fail "a file of half the pictures was written"
+
+check "what is explained of an embedding"
+e="explain -m $clip --method gradcam"
+wrong "needs --unit, --vector or --like" $e -o "$folder/e.json" $picture
+wrong "the model has no classes" $e --target 1 -o "$folder/e.json" $picture
+wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$folder/e.json" $picture
+wrong "the model has no classes" $e --unit 1 --score probability -o "$folder/e.json" $picture
+wrong "unit" $e --unit 7 -o "$folder/e.json" $picture
+wrong "it takes a number" $e --unit x -o "$folder/e.json" $picture
+wrong "one of them" $e --unit 1 --like $other -o "$folder/e.json" $picture
+wrong "is for --score cosine or dot" $e --like $other --score logit -o "$folder/e.json" $picture
+wrong "is for --vector or --like" $e --unit 1 --score cosine -o "$folder/e.json" $picture
+wrong "a vector of 7 numbers is needed" $e --vector test/golden/models/siglip-hf/logits.npy -o "$folder/e.json" $picture
+run $e --vector $other -o "$folder/e.json" $picture
+gives 1
+err_has "no .npy file"
+right $e --unit 2 --unit 3 -o "$folder/e.{target}.json" $picture
+out_has 'e\.2\.json  gradcam  unit 2$'
+grep -q '"target":3,"label":null,"logit":[^,]*,"probability":null,"score":"logit",.*"explains":"unit"' "$folder/e.3.json" || fail "no unit is explained"
+right $e --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture
+grep -q '"target":null,"label":"[^"]*v.npy","logit":null,"probability":null,"score":"cosine",.*"explains":"vector"' "$folder/e.vector.json" || fail "no vector is explained"
+right $e --like $other -o "$folder/e.{target}.json" $picture
+out_has "  like $other\$"
+grep -q '"explains":"picture"' "$folder/e.like.json" || fail "no picture is explained"
+right $e --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
+right explain -m $clip --method rollout -o "$folder/e.png" $picture
+right info -m $clip
+out_has '^embedding +7 numbers'
 
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
