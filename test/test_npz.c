@@ -730,9 +730,9 @@ static const struct {
     {"vit-npz", "embedding/kernel", "embedding/kornol", U,
      "neither tensor patch_embed.proj.weight (timm)"},
     {"vit-npz", "head/kernel", "feet/kernel", F, "lacks tensor head/kernel"},
-    {"vit-npz", "head/", "feet/", U, "no classification head (head/kernel)"},
-    {"vit-npz", "Transformer/posembed_input", "Transformer/posembed_onput", F,
-     "lacks tensor Transformer/posembed_input/pos_embedding"},
+    {"vit-npz", "head/", "feet/", U, "tensor feet/"},
+    {"vit-npz", "Transformer/posembed_input", "Transformer/posembed_onput", U,
+     "has no position embeddings (Transformer/posembed_input/pos_embedding)"},
     {"vit-npz", "encoderblock_1/LayerNorm_2/bias", "encoderblock_1/LayerNorm_3/bias", F,
      "lacks tensor Transformer/encoderblock_1/LayerNorm_2/bias"},
     {"vit-npz", "encoderblock_1/LayerNorm_2/bias", "encoderblock_9/LayerNorm_2/bias", F,
@@ -760,8 +760,8 @@ static const struct {
      "lacks tensor params/img/Transformer/encoderblock_0/LayerNorm_0/bias"},
     {"vit-big-vision-scan", "'shape': (3, 40), }", "'shape': (2, 60), }", F, "has shape [60]"},
     {"vit-big-vision-scan", "'shape': (3, 40), }", "'shape': (120,1), }", F, "shape"},
-    {"vit-big-vision-scan", "params/img/pos_embedding.npy", "params/img/pos_embidding.npy", F,
-     "lacks tensor params/img/pos_embedding"},
+    {"vit-big-vision-scan", "params/img/pos_embedding.npy", "params/img/pos_embidding.npy", U,
+     "has no position embeddings (params/img/pos_embedding)"},
 };
 /* clang-format on */
 

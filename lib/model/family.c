@@ -408,11 +408,12 @@ static int block_of(const char *name, const char *start, char after)
 static int count_blocks(reader *r)
 {
     char start[200];
-    const char *const pattern = r->match->dialect->naming->names[VX_NORM1_W];
+    const vx_naming *naming = r->match->dialect->naming;
+    const char *const pattern = template_of(naming, VX_NORM1_W);
     const char *const number = strchr(pattern, '#');
-    const bool prefixed = pattern[0] == '*';
-    snprintf(start, sizeof start, "%s%.*s", prefixed ? r->match->prefix : "",
-             (int)(number - pattern) - prefixed, pattern + prefixed);
+    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
+    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
+             (int)(number - pattern) - starred, pattern + starred);
     for (int i = 0; i < r->container->count; i++) {
         const int block = block_of(r->container->tensors[i].name, start, number[1]);
         if (block >= MAX_DEPTH)
