@@ -15,10 +15,21 @@
 #include "explain/score.h"
 #include "util.h"
 
-static const char *const folders[] = {
-    "vit-timm",      "vit-timm-avg",        "vit-timm-avg-norm", "vit-timm-no-class-token",
-    "deit-hf",       "vit-timm-layerscale", "vit-timm-oblong",   "vit-hf-margin",
-    "vit-timm-bare", "vit-hf-bare",         "vit-timm-map"};
+static const char *const folders[] = {"vit-timm",
+                                      "vit-timm-avg",
+                                      "vit-timm-avg-norm",
+                                      "vit-timm-no-class-token",
+                                      "deit-hf",
+                                      "vit-timm-layerscale",
+                                      "vit-timm-oblong",
+                                      "vit-hf-margin",
+                                      "vit-timm-bare",
+                                      "vit-hf-bare",
+                                      "vit-timm-map",
+                                      "deit-timm-distilled",
+                                      "vit-timm-registers-gap",
+                                      "dinov2-hf",
+                                      "dinov2-meta-registers-swiglu"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -150,7 +161,7 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
 {
     const vx_arch *a = &c->arch;
     const vx_block_weights *w = &c->weights->blocks[l];
-    const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = a->hidden;
+    const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = vx_arch_fc1(a);
     double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
     double *out = numbers((size_t)(T * D));
     norm(y, x, w->norm1_w, w->norm1_b, (double)a->eps, T, D);
@@ -162,8 +173,12 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
     norm(y, x, w->norm2_w, w->norm2_b, (double)a->eps, T, D);
     product(wide, y, &w->fc1, T);
-    for (int i = 0; i < T * F; i++)
+    for (int i = 0; i < T * F && !a->swiglu; i++)
         wide[i] = activation(a->act, wide[i]);
+    for (int i = 0; i < T * a->hidden && a->swiglu; i++) {
+        const double *row = wide + i / a->hidden * F + i % a->hidden; /* never before wide + i */
+        wide[i] = row[0] / (1 + exp(-row[0])) * row[a->hidden];
+    }
     product(out, wide, &w->fc2, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);
@@ -209,6 +224,15 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
     free(wide);
 }
 
+static void mean(double *out, const double *x, int first, int end, int width)
+{
+    for (int d = 0; d < width; d++) {
+        out[d] = 0;
+        for (int t = first; t < end; t++)
+            out[d] += x[t * width + d] / (end - first);
+    }
+}
+
 /* score of the answer to input [C,H,W]. */
 static double score_of(const vitx_context *c, const double *input, vx_target target, nudge n)
 {
@@ -221,10 +245,7 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
-    for (int t = a->pool == VX_POOL_AVG ? a->prefix : 0;
-         a->pool != VX_POOL_MAP && t < (a->pool == VX_POOL_AVG ? T : 1); t++)
-        for (int d = 0; d < D; d++)
-            pooled[d] += x[t * D + d] / (a->pool == VX_POOL_AVG ? T - a->prefix : 1);
+    mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
     if (a->pool == VX_POOL_MAP)
         pool_map(pooled, x, c);
     if (w->fc_norm_w)
@@ -233,6 +254,15 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         memcpy(z, pooled, (size_t)K * sizeof *z);
     else
         product(z, pooled, &w->head, 1);
+    if (w->head2.data) {
+        double *more = numbers((size_t)K);
+        const int first = a->pool == VX_POOL_TWO_TOKENS ? 1 : a->prefix;
+        mean(pooled, x, first, a->pool == VX_POOL_TWO_TOKENS ? 2 : T, D);
+        product(more, pooled, &w->head2, 1);
+        for (int k = 0; k < K; k++)
+            z[k] += more[k];
+        free(more);
+    }
     double sum = 0, value = z[target.target];
     for (int k = 0; k < K; k++)
         sum += exp(z[k] - z[target.target]);

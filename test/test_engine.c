@@ -17,25 +17,8 @@
 #include "engine/pass.h"
 #include "util.h"
 
-static char folders[64][128];
+static char folders[MOST_MODELS][128];
 static int folder_count;
-
-/* Every folder of test/golden/models: a new one is tested from the start. */
-static void find_models(void)
-{
-    DIR *dir = opendir("test/golden/models");
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir)) && folder_count < 64;) {
-        char path[512];
-        struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
-            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s",
-                     e->d_name);
-    }
-    closedir(dir);
-}
 
 static npy golden(const char *folder, const char *name)
 {
@@ -981,7 +964,7 @@ END_TEST
 
 static Suite *engine_suite(void)
 {
-    find_models();
+    folder_count = model_folders(folders);
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     tcase_set_timeout(tcase, 240);

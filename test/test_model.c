@@ -211,6 +211,14 @@ static const golden goldens[] = {
      20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
     {"deit-timm", "deit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007, 20,
      20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"deit-timm-distilled", "deit", "timm", "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6,
+     11230, 20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"deit-hf-teacher", "deit", HF, "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6, 11230,
+     20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"dinov2-timm", "dinov2", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11103, 20,
+     20, VITX_RESIZE_SHORTEST, 20, 20, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"vit-timm-registers", "vit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 4, 6, 4, 0, 1e-6, 11127,
+     16, 24, VITX_RESIZE_COVER, 17, 26, VITX_BICUBIC, 1, 0.5, 0.5},
     {"vit-hf-half", "vit", HF, "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-5, 11007,
      20, 20, VITX_RESIZE_SHORTEST, 23, 23, VITX_BICUBIC, 0, 0.5, 0.5},
     {"vit-hf-sharded", "vit", HF, "relu", "token", "F32", 3, 3, 8, 8, 3, 5, 1, 0, 1e-12, 18487, 24,
@@ -742,6 +750,28 @@ static const struct {
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
     {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
+    {"vit-timm", "\"pos_embed\"", "\"pos_embet\"", VITX_UNSUPPORTED,
+     "rotate queries and keys instead, as DINOv3"},
+    {"deit-timm-distilled", "\"head_dist.weight\"", "\"head_dost.weight\"", VITX_FORMAT,
+     "lacks tensor head_dist.weight"},
+    {"deit-timm-distilled", "\"head_dist.bias\"", "\"head_dost.bias\"", VITX_FORMAT,
+     "lacks tensor head_dist.bias"},
+    {"deit-timm-distilled", "\"dist_token\"", "\"reg_token\"", VITX_FORMAT,
+     "lacks tensor dist_token"},
+    {"deit-hf-teacher", "\"cls_classifier.weight\"", "\"cls_classifier.wight\"", VITX_FORMAT,
+     "lacks tensor classifier.weight"},
+    {"deit3-meta", "\"blocks.1.gamma_2\"", "\"blocks.1.gamma_3\"", VITX_FORMAT,
+     "lacks tensor blocks.1.ls2.gamma"},
+    {"vit-timm-registers", "\"shape\":[1,3,24]", "\"shape\":[72]", VITX_FORMAT,
+     "reg_token has shape [72], expected 3 dimensions"},
+    {"vit-timm-registers", "\"shape\":[1,3,24]", "\"shape\":[3,1,24]", VITX_FORMAT,
+     "reg_token has shape [3, 1, 24], expected [1, 1, 24]"},
+    {"vit-timm-registers", "\"cls_token\"", "\"dist_token\"", VITX_UNSUPPORTED,
+     "registers and a distillation token"},
+    {"dinov2-timm-registers-swiglu", "\"shape\":[24,32]", "\"shape\":[32,24]", VITX_FORMAT,
+     "blocks.0.mlp.fc2.weight has shape [32, 24], expected [24, 64]"},
+    {"dinov2-hf", "\"shape\":[7,48]", "\"shape\":[14,24]", VITX_FORMAT,
+     "classifier.weight has shape [14, 24], expected [14, 48]"},
     {"vit-timm", "\"blocks.0.attn.qkv.bias\"", "\"blocks.0.attn.qkv.bios\"", VITX_UNSUPPORTED,
      "is not part of family vit in the names of timm"},
     {"vit-timm", "\"blocks.2.norm1.bias\"", "\"blocks.2000.norm1.bias\"", VITX_UNSUPPORTED,
@@ -780,20 +810,22 @@ END_TEST
 static const struct {
     const char *tensor, *part;
 } foreigners[] = {
-    {"head_dist.weight", "two heads"},
-    {"reg_token", "register tokens"},
     {"blocks.0.attn.q_norm.weight", "normalises its queries"},
     {"blocks.0.attn.relative_position_bias_table", "relative position bias"},
     {"blocks.0.attn.rel_pos_h", "relative position bias"},
     {"blocks.0.attn.q_bias", "BEiT or EVA"},
-    {"blocks.0.mlp.w12.weight", "SwiGLU"},
+    {"blocks.0.mlp.fc1_g.weight", "EVA"},
+    {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
+    {"layer.0.attention.q_proj.weight", "DINOv3"},
     {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
     {"visual.attn_pool.query", "CoCa"},
     {"text_model.final_layer_norm.weight", "text part"},
     {"decoder_blocks.0.norm1.weight", "decoder"},
     {"layers.1.downsample.reduction.weight", "in stages, as Swin"},
     {"stages.0.blocks.0.conv_dw.weight", "ConvNeXt"},
+    {"convnextv2.embeddings.layernorm.weight", "ConvNeXt"},
     {"lm_head.weight", "language model"},
+    {"blocks.0.mlp.w12.weight", "tensor blocks.0.mlp.w12.weight is not part of family vit"},
     {"something.else", "tensor something.else is not part of family vit in the names of timm"},
 };
 /* clang-format on */
@@ -876,11 +908,23 @@ START_TEST(test_model__says_what_a_file_without_a_head_is)
          "a width from 1"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1000000,1]", 0, 0) "}", VITX_UNSUPPORTED,
          "from 1"},
+        {"{\"backbone.patch_embed.proj.weight\":" T(
+             "F32", "[1,3,1,1]", 0,
+             12) ",\"backbone.mask_token\":" T("F32", "[0]", 12, 12) ",\"backbone.blocks.0.ls1."
+                                                                     "gamma\":" T("F32", "[0]", 12,
+                                                                                  12) ",\"linear_"
+                                                                                      "head."
+                                                                                      "weight\""
+                                                                                      ":" T("F32",
+                                                                                            "[0,"
+                                                                                            "5]",
+                                                                                            12,
+                                                                                            12) "}",
+         VITX_UNSUPPORTED, "the last four blocks"},
         {"{\"deit.embeddings.patch_embeddings.projection.weight\":" T(
-             "F32", "[1,3,1,1]", 0, 12) ","
-                                        "\"distillation_classifier.weight\":" T("F32", "[0]", 0,
-                                                                                0) "}",
-         VITX_UNSUPPORTED, "two heads"},
+             "F32", "[1,3,1,1]", 0, 12) ",\"distillation_classifier.weight\":" T("F32", "[0]", 12,
+                                                                                 12) "}",
+         VITX_FORMAT, "lacks tensor deit.encoder.layer.0.layernorm_before.weight"},
     };
     char *folder = make_folder(), data[12] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -1269,6 +1313,35 @@ START_TEST(test_config__takes_the_class_defaults_for_what_is_missing)
 }
 END_TEST
 
+/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; its processor's own
+ * class, or, where the file names none, what the checkpoints do. */
+START_TEST(test_config__takes_the_defaults_of_dinov2)
+{
+    char *folder = copy_golden("dinov2-hf");
+    edit_file(folder, "config.json", "\"layer_norm_eps\"", "\"layer_norm_epz\"");
+    write_text(
+        folder, "preprocessor_config.json",
+        "{\"image_processor_type\": \"BitImageProcessor\", \"size\": 23, \"crop_size\": 20}");
+    vitx_model_info f = info_of(folder);
+    ck_assert(f.norm_eps == 1e-6f && f.from_eps == VITX_FROM_DEFAULT);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 23);
+    ck_assert(f.recipe->input_height == 20 && f.recipe->filter == VITX_BICUBIC);
+    ck_assert(f.recipe->mean[0] == 0.48145466f && f.recipe->std[2] == 0.27577711f);
+    write_text(folder, "preprocessor_config.json", "{\"size\": 23, \"crop_size\": 20}");
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->mean[0] == 0.485f);
+    write_text(folder, "preprocessor_config.json",
+               "{\"size\": {\"height\": 21, \"width\": 25}, \"crop_size\": 20}");
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT && f.recipe->resize_width == 25);
+    unlink(in_folder(folder, "preprocessor_config.json"));
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 22);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_config__reads_what_hubs_hold)
 {
     char *folder = copy_golden("vit-hf");
@@ -1623,7 +1696,7 @@ static void failing_release(void *memory, void *payload)
 
 START_TEST(test_model__survives_each_allocation_that_fails)
 {
-    static const char *const names[] = {"vit-timm", "deit-hf", "vit-hf-sharded"};
+    static const char *const names[] = {"vit-timm", "deit-hf-teacher", "vit-hf-sharded"};
     failing f = {0};
     vitx_hooks hooks = VITX_HOOKS_INIT;
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
@@ -1691,6 +1764,7 @@ static Suite *suite(void)
     t = tcase_create("config");
     tcase_add_loop_test(t, test_config__refuses, 0, COUNT(config_edits));
     tcase_add_test(t, test_config__takes_the_class_defaults_for_what_is_missing);
+    tcase_add_test(t, test_config__takes_the_defaults_of_dinov2);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);

@@ -190,7 +190,7 @@ typedef struct vitx_trace_opts {
     vitx_fuse fuse;    /**< of VITX_RECORD_FUSED                                                */
     int query;         /**< of VITX_RECORD_ROW: a token 0..T-1; VITX_AUTO: the one the head reads
                             (class token), or the mean over the patch rows where it reads their
-                            mean                                                                */
+                            mean, or over both rows where it reads two tokens                   */
     const int *layers; /**< blocks to record, any order; NULL: all. Copied                      */
     int layer_count;
     vitx_dtype storage; /**< VITX_F32, or VITX_F16 for half the memory                          */

@@ -127,8 +127,9 @@ typedef struct vitx_map_info {
     float probability; /**< its probability; 0 where the model has no classes                   */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
     int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
-    int query;         /**< token, or VITX_AUTO for the mean over the patches, and where the
-                            method knows no query                                               */
+    int query;         /**< token, or VITX_AUTO for the mean over the patches or over the two
+                            tokens that a distilled model reads, and where the method knows no
+                            query                                                               */
     int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads      */
     int64_t shape[4];  /**< [layers, heads, height, width] without the axes that are single     */
     int grid_height, grid_width;       /**< patches of the model                                */

@@ -108,11 +108,15 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
-    const char *family;        /**< "vit", "deit", "clip", "siglip"                             */
-    const char *naming;        /**< "timm", "huggingface", "open_clip"                          */
+    const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
+    const char *naming;        /**< "timm", "huggingface", "open_clip", "meta"                  */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
-    const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu"                   */
-    const char *pooling;       /**< "token", "avg", "map" (attention of a learnt query)         */
+    const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
+    const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of the
+                                    patches), "map" (attention of a learnt query), "token+avg"
+                                    (class token and mean, one behind the other), "token+dist"
+                                    (class and distillation token, each with a head of its own; the
+                                    answers are averaged)                                       */
     const char *weight_dtype;  /**< "F32", "F16", "BF16" or "mixed"                             */
     int depth;                 /**< blocks                                                      */
     int width;                 /**< D                                                           */
@@ -133,6 +137,8 @@ typedef struct vitx_model_info {
     int units;                 /**< nonzero: a model without a classifier; its K outputs are the
                                     components of an embedding, which have no names and no
                                     probabilities                                               */
+    int registers;             /**< of the prefix tokens, the last ones: registers. What is left is
+                                    the class token, if there is one, and a distillation token  */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

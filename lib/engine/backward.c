@@ -28,20 +28,24 @@ static span span_of(const mirror *m, bool class_only)
 }
 
 /* clang-format off */
-/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
-static void features_head_bwd(const mirror *m, vx_rows to)
+/* One head, or none: dlogits [G,classes] -> rows of `to`. */
+static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
 {
     const vx_run *f = m->f;
     const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
-
-    if (f->w->fc_norm_w)
-        to = (vx_rows){m->plan->dpooled, f->width};
     if (f->arch->bare)
         vx_copy_rows(f, to, dlogits, m->gradients, f->width);
     else
         f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = &f->w->head,
+            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
             .m = m->gradients, .tokens = 1, .targets = m->targets});
+}
+
+/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
+static void features_head_bwd(const mirror *m, vx_rows to)
+{
+    const vx_run *f = m->f;
+    head_bwd(m, &f->w->head, f->w->fc_norm_w ? (vx_rows){m->plan->dpooled, f->width} : to);
 }
 
 /* pooled -> features where there is fc_norm: the gradient lies in dpooled, its input at x. */
@@ -53,6 +57,19 @@ static void fc_norm_bwd(const mirror *m, vx_rows to, const float *x, int ldx)
             .dx = to.at, .lddx = to.ld, .dy = m->plan->dpooled, .lddy = f->width,
             .x = x, .ldx = ldx, .weight = f->w->fc_norm_w, .eps = f->arch->eps,
             .m = m->gradients, .n = f->width, .tokens = 1, .targets = m->targets});
+}
+
+/* [norm] in place of rows of dx, `first` the first of them in [T,D]: all, or one a picture. */
+static void final_norm_bwd(const mirror *m, int first, span s)
+{
+    const vx_run *f = m->f;
+    const int D = f->width, step = s.step * D;
+    float *dx = m->plan->dx + (ptrdiff_t)first * D;
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx = dx, .lddx = step, .dy = dx, .lddy = step,
+            .x = m->plan->last_x + (ptrdiff_t)first * D, .ldx = step, .weight = f->w->norm_w,
+            .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = m->targets});
 }
 
 /* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,T,T], in the rows of the
@@ -103,33 +120,38 @@ static void record_dpool(const mirror *m)
 static void classify_bwd(const mirror *m)
 {
     const vx_run *f = m->f;
+    const vx_pool_kind pool = f->arch->pool;
     const int D = f->width, T = f->tokens;
-    const float *x = m->plan->last_x;
-    float *dx = m->plan->dx;
-    vx_layernorm_bwd norm = {
-        .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = x, .ldx = D, .weight = f->w->norm_w,
-        .eps = f->arch->eps, .m = m->gradients * T, .n = D, .tokens = T, .targets = m->targets};
+    float *dx = m->plan->dx, *dpooled = m->plan->dpooled;
+    const vx_rows token = {dx, T * D};
 
-    if (f->arch->pool != VX_POOL_TOKEN) {
-        features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
-        fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, f->act->pooled, D);
+    if (vx_arch_reads_patches(f->arch)) {
+        if (pool == VX_POOL_TOKEN_AVG) {
+            head_bwd(m, &f->w->head2, (vx_rows){dpooled, D});
+        } else {
+            features_head_bwd(m, (vx_rows){dpooled, D});
+            fc_norm_bwd(m, (vx_rows){dpooled, D}, f->act->pooled, D);
+        }
+        if (pool == VX_POOL_MAP) {
+            pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
+            record_dpool(m);
+        } else {
+            f->ops->mean_tokens_bwd(f->dev, dx, dpooled, f->arch->prefix, m->gradients, T, D);
+        }
+        if (pool == VX_POOL_TOKEN_AVG)
+            head_bwd(m, &f->w->head, token);
+        final_norm_bwd(m, 0, span_of(m, false));
+        return;
     }
-    if (f->arch->pool == VX_POOL_MAP) {
-        pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
-        record_dpool(m);
-    } else if (f->arch->pool == VX_POOL_AVG) {
-        f->ops->mean_tokens_bwd(f->dev, dx, m->plan->dpooled, f->arch->prefix, m->gradients, T, D);
-    } else {
-        f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
-        features_head_bwd(m, (vx_rows){dx, T * D});
-        fc_norm_bwd(m, (vx_rows){dx, T * D}, f->w->norm_w ? f->act->pooled : x,
-                    f->w->norm_w ? D : T * D);
-        norm.lddx = norm.lddy = norm.ldx = T * D;
-        norm.m = m->gradients;
-        norm.tokens = 1;
+    f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
+    features_head_bwd(m, token);
+    fc_norm_bwd(m, token, f->w->norm_w ? f->act->pooled : m->plan->last_x,
+                f->w->norm_w ? D : T * D);
+    final_norm_bwd(m, 0, span_of(m, true));
+    if (pool == VX_POOL_TWO_TOKENS) {
+        head_bwd(m, &f->w->head2, (vx_rows){dx + D, T * D});
+        final_norm_bwd(m, 1, span_of(m, true));
     }
-    if (f->w->norm_w)
-        f->ops->layernorm_bwd(f->dev, &norm);
 }
 
 /* fc2, activation, fc1, norm2, residual: dx += ... */
@@ -137,13 +159,17 @@ static void hidden_bwd(const mirror *m, int l, const vx_kept *kept, span s)
 {
     const vx_run *f = m->f;
     const vx_block_weights *w = &f->w->blocks[l];
-    const int D = f->width, F = f->arch->hidden, step = s.step * D;
+    const int D = f->width, F = vx_arch_fc1(f->arch), step = s.step * D;
     float *dx = m->plan->dx, *dhidden = m->plan->dwide, *dy = m->plan->dy;
 
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dhidden, .lddx = F, .dy = dx, .lddy = step, .w = &w->fc2, .gamma = w->ls2,
         .pre = kept->pre, .ldp = F, .act = f->arch->act, .m = s.rows, .tokens = s.tokens,
         .targets = m->targets});
+    if (f->arch->swiglu)
+        f->ops->swiglu_bwd(f->dev, &(vx_swiglu_bwd){
+            .dx = dhidden, .lddx = F, .dy = dhidden, .lddy = F, .x = kept->pre, .ldx = F,
+            .m = s.rows, .n = f->arch->hidden, .tokens = s.tokens, .targets = m->targets});
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dy, .lddx = D, .dy = dhidden, .lddy = F, .w = &w->fc1, .m = s.rows,
         .tokens = s.tokens, .targets = m->targets});
@@ -304,16 +330,23 @@ int vx_pass_backward_ticks(const vx_plan *plan)
     return plan->targets > 0 ? plan->depth - vx_plan_lowest(plan) : 0;
 }
 
-/* The head's answer to pooled [B,D], the seed that is made of it, and the head's backward: dpooled. */
+/* The head's answer to pooled [B,D], which both heads read where there are two, the seed that is made of
+ * it, and the head's backward: dpooled. */
 static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *payload)
 {
     const vx_run *f = m->f;
     const int D = f->width;
-    vx_features_head(f, (vx_rows){pooled, D});
+    const float one = 1;
+    vx_features_head(f, (vx_rows){pooled, D}, (vx_rows){pooled, D});
     VX_TRY(vx_context_sync(f->c));
     VX_TRY(seed(payload, m->plan, f->act->logits, f->act->probabilities));
     features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
     fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
+    if (vx_arch_two_heads(f->arch)) {
+        head_bwd(m, &f->w->head2, (vx_rows){m->plan->dy, D});
+        f->ops->add_weighted(f->dev, m->plan->dpooled, m->plan->dy, &one, 0, 1,
+                             (int64_t)m->gradients * D);
+    }
     return VITX_OK;
 }
 

@@ -52,7 +52,7 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     const vx_arch *a = &c->arch;
     const size_t d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
-                 hidden = (size_t)a->hidden;
+                 hidden = (size_t)vx_arch_fc1(a);
     const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
     act->x = vx_arena_take(arena, rows, d * sizeof(float));
@@ -126,7 +126,7 @@ static vx_dims dims_of(const vitx_context *c)
                      .width = a->width,
                      .heads = a->heads,
                      .head_width = a->head_width,
-                     .hidden = a->hidden,
+                     .hidden = vx_arch_fc1(a),
                      .channels = a->channels,
                      .patch_height = a->patch_height,
                      .patch_width = a->patch_width,

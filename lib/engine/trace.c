@@ -145,7 +145,7 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, int 
     const size_t a = (size_t)arch->heads * (size_t)arch->head_width;
     kept->qkv = vx_arena_take(arena, rows, 3 * a * sizeof(float));
     kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
-    kept->pre = vx_arena_take(arena, behind, (size_t)arch->hidden * sizeof(float));
+    kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * sizeof(float));
 }
 
 static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
@@ -236,7 +236,7 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
                            size_t input_floats)
 {
     const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
-    const size_t a = h * (size_t)arch->head_width, f = (size_t)arch->hidden;
+    const size_t a = h * (size_t)arch->head_width, f = (size_t)vx_arch_fc1(arch);
     const size_t pictures = (size_t)batch;
     const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
     const size_t wide = 4 * a > f ? 4 * a : f;
@@ -297,5 +297,7 @@ vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int p
 
 int vx_default_query(const vx_arch *arch)
 {
-    return arch->pool == VX_POOL_TOKEN ? 0 : -1;
+    if (arch->pool == VX_POOL_AVG || arch->pool == VX_POOL_MAP)
+        return VX_QUERY_PATCHES;
+    return arch->pool == VX_POOL_TWO_TOKENS ? VX_QUERY_PREFIX : 0;
 }

@@ -45,7 +45,7 @@ typedef struct vx_kept {
     float *x;   /* [B,T,D]   the block's input               */
     float *qkv; /* [B,T,3A]                                  */
     float *mid; /* [B,T,D]   behind the attention's residual */
-    float *pre; /* [B,T,F]   fc1 before its activation       */
+    float *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     float *p;   /* [B,H,T,T] attention                       */
 } vx_kept;
 
@@ -90,7 +90,7 @@ typedef struct vx_plan {
     float *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
     float *dinput;   /* [G,C,H,W] */
     float *dx, *dy;  /* [G,T,D] work of the backward pass: the residual stream's gradient first */
-    float *dwide;    /* [G,T,max(3A + A, F)] */
+    float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
     float *dpooled;  /* [G,D] */
     vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
@@ -135,8 +135,9 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
-/* The query a record or a map means by default: the class token, or -1 for the mean of the patches, which
- * in a map of a model with a pooling head is the head's query (explain/pool.h). */
+/* The query a record or a map means by default: the class token; where the head reads no more than the
+ * mean of the patches, or two tokens, the mean over those (VX_QUERY_PATCHES, VX_QUERY_PREFIX). The first of
+ * these is, in a map of a model with a pooling head, the head's query (explain/pool.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif

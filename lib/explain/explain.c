@@ -244,7 +244,8 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
                                    : job->opts.layer == VITX_ALL          ? VITX_ALL
                                                                           : job->layer_first,
                           .head = job->opts.head,
-                          .query = job->method->uses_query ? job->query : VITX_AUTO,
+                          .query =
+                              job->method->uses_query && job->query >= 0 ? job->query : VITX_AUTO,
                           .grid_height = a->grid_height,
                           .grid_width = a->grid_width,
                           .picture_height = image->height,

@@ -26,7 +26,7 @@ typedef struct vx_job {
     void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
-    int query;                   /* a token, or -1: mean over the patch rows    */
+    int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
     float *vector;               /* [classes] of the scores of one, as vx_target has it; or NULL */
 

@@ -50,12 +50,11 @@ static int download_pool(const vx_job *job, int i, rows *r)
 static void start_row(const vx_job *job, int head, vx_norm norm, vx_start_fn *pooled, rows *r)
 {
     const vx_arch *a = job->arch;
-    const int tokens = vx_arch_tokens(a), patches = tokens - a->prefix;
+    const int tokens = vx_arch_tokens(a), first = vx_query_first(job->query, a->prefix),
+              end = vx_query_end(job->query, a->prefix, tokens);
     if (!vx_job_pools(job)) {
         for (int t = 0; t < tokens; t++)
-            r->host[t] = job->query >= 0 ? (float)(t == job->query)
-                         : t < a->prefix ? 0.0f
-                                         : 1.0f / (float)patches;
+            r->host[t] = t >= first && t < end ? 1.0f / (float)(end - first) : 0.0f;
         return;
     }
     double sum = 0;

@@ -12,6 +12,8 @@
  *
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of all tokens;
  *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
+ * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
+ * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -21,9 +23,11 @@
 #include "kernels/ops.h"
 
 typedef enum vx_pool_kind {
-    VX_POOL_TOKEN = 0, /* token 0 */
-    VX_POOL_AVG,       /* mean over the patch tokens */
-    VX_POOL_MAP        /* attention of one learnt query over all tokens, then a perceptron */
+    VX_POOL_TOKEN = 0,  /* token 0 */
+    VX_POOL_AVG,        /* mean over the patch tokens */
+    VX_POOL_MAP,        /* attention of one learnt query over all tokens, then a perceptron */
+    VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
+    VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
 } vx_pool_kind;
 
 typedef struct vx_arch {
@@ -32,14 +36,32 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
-    bool prefix_pos; /* the prefix tokens have position rows, too: prefix + patches in all */
-    bool units;      /* the outputs are components of an embedding: `classes` counts them */
-    bool bare;       /* no head: the outputs are the pooled features, classes = width */
+    bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
+    int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
+    bool units;     /* the outputs are components of an embedding: `classes` counts them */
+    bool bare;      /* no head: the outputs are the pooled features, classes = width */
 } vx_arch;
 
 static inline int vx_arch_tokens(const vx_arch *a)
 {
     return a->prefix + a->grid_height * a->grid_width;
+}
+
+/* Rows of fc1. */
+static inline int vx_arch_fc1(const vx_arch *a)
+{
+    return a->swiglu ? 2 * a->hidden : a->hidden;
+}
+
+static inline bool vx_arch_two_heads(const vx_arch *a)
+{
+    return a->pool == VX_POOL_TWO_TOKENS || a->pool == VX_POOL_TOKEN_AVG;
+}
+
+/* Whether the head reads patch tokens behind the last block. */
+static inline bool vx_arch_reads_patches(const vx_arch *a)
+{
+    return a->pool != VX_POOL_TOKEN && a->pool != VX_POOL_TWO_TOKENS;
 }
 
 #endif

@@ -35,14 +35,15 @@ static const char *template_of(const vx_naming *naming, vx_role role)
     return own || !naming->base ? own : naming->base->names[role];
 }
 
-const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
-                         vx_role role, int block)
+/* A name written out from its template, up to the end or to '|'. */
+static const char *write_name(char *text, size_t size, const char *name, const char *prefix,
+                              int block, bool behind_prefix)
 {
     size_t at = 0;
     text[0] = '\0';
-    if (!naming->names[role] && naming->base)
+    if (behind_prefix)
         at = (size_t)snprintf(text, size, "%s", prefix);
-    for (const char *p = template_of(naming, role); p && *p && at + 1 < size; p++) {
+    for (const char *p = name; *p && *p != '|' && at + 1 < size; p++) {
         if (*p == '*')
             at += (size_t)snprintf(text + at, size - at, "%s", prefix);
         else if (*p == '#')
@@ -53,17 +54,24 @@ const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const
     return text;
 }
 
+const vx_family *vx_family_at(int index)
+{
+    return index >= 0 && (size_t)index < FAMILIES ? families[index] : NULL;
+}
+
+const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                         vx_role role, int block)
+{
+    return write_name(text, size, template_of(naming, role) ? template_of(naming, role) : "",
+                      prefix, block, !naming->names[role] && naming->base);
+}
+
 /* -------------------------------------------------------------------------- refusals ------ */
 
 /* Tensor names that tell of networks vitx does not run: '^' begins so, else contains. */
 static const struct {
     const char *pattern, *what;
 } foreign[] = {
-    {"^head_dist.", "a distilled DeiT, which averages the answers of two heads"},
-    {"distillation_classifier.", "a distilled DeiT, which averages the answers of two heads"},
-    {"^reg_token", "a model with register tokens"},
-    {"register_tokens", "a model with register tokens"},
-    {"layer_scale1.lambda1", "a DINOv2"},
     {"^text_model.", "the text part of a CLIP or SigLIP"},
     {"^visual.attnpool.", "the residual network of a CLIP"},
     {"^visual.attn_pool.", "a CoCa, which pools with many queries"},
@@ -74,9 +82,8 @@ static const struct {
     {"attn.q_bias", "a BEiT or EVA model"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"mlp.w12.", "a model with SwiGLU"},
-    {"mlp.weights_in.", "a model with SwiGLU"},
-    {"mlp.fc1_g.", "a model with SwiGLU"},
+    {"mlp.fc1_g.", "an EVA, whose SwiGLU and rotary positions differ"},
+    {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -94,7 +101,6 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
-    {"dinov2", "a DINOv2"},
     {"dinov3", "a DINOv3"},
 };
 
@@ -146,9 +152,15 @@ static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming
                                   const char *prefix, vx_role role, int block)
 {
     char name[200];
-    return template_of(naming, role)
-               ? vx_container_find(c, vx_role_name(name, sizeof name, naming, prefix, role, block))
-               : NULL;
+    const bool behind_prefix = !naming->names[role]; /* then it is the base's, if any */
+    const vx_tensor *found = NULL;
+    for (const char *p = template_of(naming, role); p && !found;) {
+        found =
+            vx_container_find(c, write_name(name, sizeof name, p, prefix, block, behind_prefix));
+        p = strchr(p, '|');
+        p = p ? p + 1 : NULL;
+    }
+    return found;
 }
 
 static bool begins_with_one_of(const char *text, const char *const *beginnings)
@@ -162,9 +174,13 @@ static bool begins_with_one_of(const char *text, const char *const *beginnings)
 
 static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
 {
+    char name[200];
     if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
         !find_role(c, d->naming, d->prefix, d->with, 0))
         return false;
+    for (const char *const *t = d->tensors; t && *t; t++)
+        if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0, false)))
+            return false;
     const char *architecture = d->naming->architecture(config);
     return !d->architectures ||
            (architecture && begins_with_one_of(architecture, d->architectures));
@@ -198,7 +214,7 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
 
 /* -------------------------------------------------------------------------- shapes -------- */
 
-typedef enum dim { DIM_END = 0, ONE, ROWS, D, D2, D3, F, K, C, PH, PW } dim;
+typedef enum dim { DIM_END = 0, ONE, ROWS, R, D, D2, D3, F1, F, K, KD, C, PH, PW } dim;
 
 /* Shape of each role, and whether a model may lack it; WITH: there if the role before it is. */
 typedef enum need { REQUIRED = 0, OPTIONAL, WITH } need;
@@ -210,6 +226,7 @@ static const struct {
     [VX_PATCH_B] = {OPTIONAL, {D}},
     [VX_CLASS_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
     [VX_DISTILLATION_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_REGISTERS] = {OPTIONAL, {ONE, R, D}},
     [VX_POSITIONS] = {REQUIRED, {ONE, ROWS, D}},
     [VX_NORM_PRE_W] = {OPTIONAL, {D}},
     [VX_NORM_PRE_B] = {WITH, {D}},
@@ -217,8 +234,10 @@ static const struct {
     [VX_NORM_B] = {WITH, {D}},
     [VX_FC_NORM_W] = {OPTIONAL, {D}},
     [VX_FC_NORM_B] = {WITH, {D}},
-    [VX_HEAD_W] = {OPTIONAL, {K, D}}, /* see needed() */
+    [VX_HEAD_W] = {OPTIONAL, {K, KD}}, /* see needed() */
     [VX_HEAD_B] = {OPTIONAL, {K}},
+    [VX_HEAD2_W] = {OPTIONAL, {K, D}},
+    [VX_HEAD2_B] = {WITH, {K}},
     [VX_HEAD_T] = {OPTIONAL, {D, K}},
     [VX_POOL_PROBE] = {OPTIONAL, {ONE, ONE, D}},
     [VX_POOL_QKV_W] = {OPTIONAL, {D3, D}},
@@ -250,8 +269,8 @@ static const struct {
     [VX_LS1] = {OPTIONAL, {D}},
     [VX_NORM2_W] = {REQUIRED, {D}},
     [VX_NORM2_B] = {REQUIRED, {D}},
-    [VX_FC1_W] = {REQUIRED, {F, D}},
-    [VX_FC1_B] = {OPTIONAL, {F}},
+    [VX_FC1_W] = {REQUIRED, {F1, D}},
+    [VX_FC1_B] = {OPTIONAL, {F1}},
     [VX_FC2_W] = {REQUIRED, {D, F}},
     [VX_FC2_B] = {OPTIONAL, {D}},
     [VX_LS2] = {OPTIONAL, {D}},
@@ -262,6 +281,7 @@ typedef struct reader {
     vx_found *found;
     vx_arch *arch;
     int64_t position_rows;
+    int registers;
     const vx_match *match;
     const vx_hints *hints;
     const vx_container *container;
@@ -274,11 +294,14 @@ static int64_t dim_size(const reader *r, unsigned char code)
     const vx_arch *a = r->arch;
     const int64_t sizes[] = {[ONE] = 1,
                              [ROWS] = r->position_rows,
+                             [R] = r->registers,
                              [D] = a->width,
                              [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
+                             [F1] = vx_arch_fc1(a),
                              [F] = a->hidden,
                              [K] = a->classes,
+                             [KD] = (r->match->dialect->concatenates ? 2 : 1) * (int64_t)a->width,
                              [C] = a->channels,
                              [PH] = a->patch_height,
                              [PW] = a->patch_width};
@@ -409,6 +432,20 @@ static int agree(const reader *r, const char *what, int told, int is)
                    r->container->path, is);
 }
 
+/* Meta's heads of DINOv2 that read the last four blocks. */
+static int refuse_linear4(const reader *r)
+{
+    const vx_tensor *t =
+        find_role(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
+    if (t && r->match->dialect->concatenates && t->rank == 2 &&
+        t->shape[1] == 5 * (int64_t)r->arch->width)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: its head reads the class tokens of the last four blocks (tensor %.100s "
+                       "of 5 x %d columns), which vitx does not run; the head of one block is run",
+                       r->container->path, t->name, r->arch->width);
+    return VITX_OK;
+}
+
 /* Without a head, where the configuration says of none, the outputs are the pooled features. */
 static int read_head_size(reader *r)
 {
@@ -425,7 +462,20 @@ static int read_head_size(reader *r)
         return VITX_OK;
     if (turned)
         return size_of_role(&a->classes, r, VX_HEAD_T, 0, 1, MAX_CLASSES, "a number of outputs");
+    VX_TRY(refuse_linear4(r));
     return size_of_role(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+}
+
+/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
+static int read_hidden(reader *r)
+{
+    vx_arch *a = r->arch;
+    int rows, columns;
+    VX_TRY(size_of_role(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(size_of_role(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
+    a->swiglu = rows == 2 * columns;
+    a->hidden = a->swiglu ? columns : rows;
+    return VITX_OK;
 }
 
 static int read_sizes(reader *r)
@@ -442,7 +492,7 @@ static int read_sizes(reader *r)
                        r->container->path, a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
-    VX_TRY(size_of_role(&a->hidden, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(read_hidden(r));
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));
     VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
@@ -459,39 +509,52 @@ static int64_t square_root(int64_t n)
     return s;
 }
 
-/* The grid from the image size where it is known, else a square one; and whether the prefix
- * tokens have rows among the position embeddings. */
+/* The grid from the image size where it is known, else a square one; and which prefix tokens have rows
+ * among the position embeddings: all, none, or the class token without the registers. */
 static int read_grid(reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
+    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
     int rows;
+    char name[200];
+    const vx_naming *naming = r->match->dialect->naming;
+    if (!find_role(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no position embeddings (%s); models that rotate queries and keys "
+                       "instead, as DINOv3 and EVA, are not run",
+                       r->container->path,
+                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
     VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, MAX_TOKENS, "a number of tokens"));
     r->position_rows = rows;
     if (h->image_height) {
         a->grid_height = h->image_height / a->patch_height;
         a->grid_width = h->image_width / a->patch_width;
         const int64_t patches = (int64_t)a->grid_height * a->grid_width;
-        a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
-        if (patches == 0 || (rows != patches && rows != patches + a->prefix))
-            return vx_fail(VITX_FORMAT,
-                           "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                           "%dx%d and %d more tokens make %lld",
-                           r->container->path, rows, h->image_height, h->image_width, said_by(r),
-                           a->patch_height, a->patch_width, a->prefix,
-                           (long long)(patches + a->prefix));
-        return VITX_OK;
+        for (int i = 0; i < 3 && patches > 0; i++)
+            if (rows == patches + ways[i]) {
+                a->prefix_pos = ways[i];
+                return VITX_OK;
+            }
+        return vx_fail(VITX_FORMAT,
+                       "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                       "%dx%d and %d more tokens make %lld",
+                       r->container->path, rows, h->image_height, h->image_width, said_by(r),
+                       a->patch_height, a->patch_width, a->prefix,
+                       (long long)(patches + a->prefix));
     }
-    const int64_t with = square_root(rows - a->prefix), without = square_root(rows);
-    a->prefix_pos = a->prefix > 0 && with > 0 && with * with == rows - a->prefix;
-    if (!a->prefix_pos && without * without != rows)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d position embeddings make no square of patches; say the image "
-                       "size in config.json (timm: model_args.img_size, Hugging Face: "
-                       "image_size)",
-                       r->container->path, rows);
-    a->grid_height = a->grid_width = (int)(a->prefix_pos ? with : without);
-    return VITX_OK;
+    for (int i = 0; i < 3; i++) {
+        const int64_t side = square_root(rows - ways[i]);
+        if (side > 0 && side * side == rows - ways[i]) {
+            a->prefix_pos = ways[i];
+            a->grid_height = a->grid_width = (int)side;
+            return VITX_OK;
+        }
+    }
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: %d position embeddings make no square of patches; say the image size in "
+                   "config.json (timm: model_args.img_size, Hugging Face: image_size)",
+                   r->container->path, rows);
 }
 
 /* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
@@ -554,9 +617,29 @@ static bool needed(const reader *r, int role)
     return roles[role].need == REQUIRED || (roles[role].need == WITH && r->found->model[role - 1]);
 }
 
+/* A distillation token's head makes two. */
+static int check_heads(const reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
+    if (model[VX_HEAD2_W] && !token)
+        return missing(r, VX_DISTILLATION_TOKEN, 0);
+    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
+        return missing(r, VX_HEAD2_W, 0);
+    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has a norm after pooling and a head that reads two vectors: no known "
+                       "model has both",
+                       r->container->path);
+    return VITX_OK;
+}
+
 static int take_model_roles(reader *r)
 {
     const vx_tensor **model = r->found->model;
+    if (find_role(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
+        VX_TRY(size_of_role(&r->registers, r, VX_REGISTERS, 0, 1, MAX_TOKENS,
+                            "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS) {
             const bool there = needed(r, i);
@@ -564,7 +647,13 @@ static int take_model_roles(reader *r)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(take(&model[i], r, (vx_role)i, 0, there));
         }
-    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL);
+    if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has registers and a distillation token: no known model has both",
+                       r->container->path);
+    r->arch->prefix =
+        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
+    VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
 }
@@ -624,17 +713,22 @@ static int read_pool(reader *r)
     const vx_tensor **model = r->found->model;
     const bool class_token = model[VX_CLASS_TOKEN] != NULL;
     const bool average = !class_token || (model[VX_FC_NORM_W] && !model[VX_NORM_W]);
-    r->arch->pool = r->hints->pool_known   ? r->hints->pool
-                    : model[VX_POOL_PROBE] ? VX_POOL_MAP
-                    : average              ? VX_POOL_AVG
-                                           : VX_POOL_TOKEN;
+    vx_arch *a = r->arch;
+    a->pool = r->hints->pool_known   ? r->hints->pool
+              : model[VX_POOL_PROBE] ? VX_POOL_MAP
+              : average              ? VX_POOL_AVG
+                                     : VX_POOL_TOKEN;
+    if (model[VX_HEAD2_W])
+        a->pool = VX_POOL_TWO_TOKENS;
+    else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
+        a->pool = VX_POOL_TOKEN_AVG;
     VX_TRY(check_map(r));
     if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
         model[VX_FC_NORM_W] = model[VX_NORM_W];
         model[VX_FC_NORM_B] = model[VX_NORM_B];
         model[VX_NORM_W] = model[VX_NORM_B] = NULL;
     }
-    if (r->arch->pool == VX_POOL_TOKEN && !class_token)
+    if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
         return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
                        said_by(r), r->container->path);
     return VITX_OK;
@@ -660,8 +754,12 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: %d tokens of width %d: more than %d numbers a picture",
                        r->container->path, vx_arch_tokens(a), a->width, INT_MAX);
+    if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
+        hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;
-    a->act = hints->act;
+    a->act = a->swiglu ? VX_ACT_NONE : hints->act;
+    if (a->swiglu)
+        hints->from_act = VITX_FROM_TENSORS;
     return VITX_OK;
 }
 

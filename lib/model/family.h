@@ -22,6 +22,7 @@ typedef enum vx_role {
     VX_PATCH_B,
     VX_CLASS_TOKEN,
     VX_DISTILLATION_TOKEN,
+    VX_REGISTERS,
     VX_POSITIONS,
     VX_NORM_PRE_W,
     VX_NORM_PRE_B,
@@ -31,6 +32,8 @@ typedef enum vx_role {
     VX_FC_NORM_B,
     VX_HEAD_W,
     VX_HEAD_B,
+    VX_HEAD2_W, /* the head of the distillation token */
+    VX_HEAD2_B,
     VX_HEAD_T, /* the head's matrix lying the other way: [D,K] */
     VX_POOL_PROBE,
     VX_POOL_QKV_W, /* or the query's apart from the rest */
@@ -119,7 +122,11 @@ typedef struct vx_dialect {
     const char *const *architectures; /* beginnings of the config's name for it, or, behind a '*',
                                          parts of it; ended by NULL; NULL: its tensors alone tell */
     const vx_recipe_defaults *recipe;
-    vx_role with; /* a tensor it is known by beside the patch embedding       */
+    const char *const
+        *tensors;      /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
+    double eps;        /* where the config does not say; 0: the naming's                   */
+    bool concatenates; /* its head reads the class token and the mean of the patches       */
+    vx_role with;      /* a tensor it is known by beside the patch embedding       */
 } vx_dialect;
 
 struct vx_family {
@@ -130,10 +137,12 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
-    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block; NULL: has none   */
+    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
+                                    has none                                                    */
     const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' means all that begin so                        */
+    bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
@@ -148,6 +157,9 @@ typedef struct vx_match {
     const char *prefix;
 } vx_match;
 
+/* The table, NULL behind its end. */
+const vx_family *vx_family_at(int index);
+
 /* Finds the family, or says in one sentence what was found and why it is not run. */
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
 
@@ -156,12 +168,12 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
 int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
-/* A role's name in a dialect, in `text`. */
+/* A role's name (the first, where it has several), in `text`. */
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block);
 
-extern const vx_naming vx_naming_timm, vx_naming_hf, vx_naming_hf_clip, vx_naming_hf_siglip,
-    vx_naming_open_clip, vx_naming_open_clip_timm;
+extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
+    vx_naming_hf_clip, vx_naming_hf_siglip, vx_naming_open_clip, vx_naming_open_clip_timm;
 /* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;

@@ -127,6 +127,7 @@ static int read_model(vitx_model *m, const vx_config *config)
     vx_hints hints;
     VX_TRY(vx_family_match(&match, m->container, config));
     m->family = match.family;
+    m->dialect = match.dialect;
     m->naming = match.dialect->naming;
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
@@ -229,10 +230,10 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
-    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
-    const double head = a->bare ? 0 : d * a->classes;
+    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
+    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
     const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
-    const double total = 2 * (embed + a->depth * block + pool + head);
+    const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -241,6 +242,12 @@ static const char *activation_name(vx_act act)
     static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu",
                                                     "relu"};
     return names[act];
+}
+
+static const char *pooling_name(vx_pool_kind pool)
+{
+    static const char *const names[] = {"token", "avg", "map", "token+dist", "token+avg"};
+    return names[pool];
 }
 
 static int count_labels(const vx_labels *labels)
@@ -255,14 +262,14 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
 {
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
-    static const char *const pooling[] = {"token", "avg", "map"};
     const vx_arch *a = &model->arch;
+    const vx_tensor *registers = model->found.model[VX_REGISTERS];
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
-        .activation = activation_name(a->act),
-        .pooling = pooling[a->pool],
+        .activation = a->swiglu ? "swiglu" : activation_name(a->act),
+        .pooling = pooling_name(a->pool),
         .weight_dtype = model->weight_dtype,
         .depth = a->depth,
         .width = a->width,
@@ -285,6 +292,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
         .units = a->units,
+        .registers = registers ? (int)registers->shape[1] : 0,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -19,7 +19,7 @@ typedef struct vx_block_weights {
     vx_weight proj;                 /* [D, D]            */
     const float *ls1;               /* [D] or NULL       */
     const float *norm2_w, *norm2_b; /* [D]               */
-    vx_weight fc1;                  /* [F, D]            */
+    vx_weight fc1;                  /* [F, D]; of swiglu [2F, D] */
     vx_weight fc2;                  /* [D, F]            */
     const float *ls2;               /* [D] or NULL       */
 } vx_block_weights;
@@ -51,6 +51,7 @@ typedef struct vx_weights {
     vx_pool_weights pool;
     const float *fc_norm_w, *fc_norm_b; /* [D] or NULL: the norm after pooling  */
     vx_weight head;                     /* [K, D]; data NULL where arch.bare */
+    vx_weight head2;                    /* [K, D], no bias; data NULL where one vector is read */
 } vx_weights;
 
 struct vitx_model {
@@ -59,6 +60,7 @@ struct vitx_model {
     vx_container *container;
     vx_arch arch;
     const vx_family *family;
+    const vx_dialect *dialect;
     const vx_naming *naming;
     vx_found found;     /* the tensors, in the container */
     char *architecture; /* as config.json names it, "" if not */

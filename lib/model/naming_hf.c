@@ -1,6 +1,7 @@
 /*
- * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT: the names of 4.x, which
- * 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py).
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2: the names of 4.x,
+ * which 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py,
+ * image_processing_bit.py).
  *
  * Fields that config.json or preprocessor_config.json lack have the default of their class.
  */
@@ -56,11 +57,15 @@ static int refuse_model_type(const vx_config *config)
 {
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
-    if (type && strcmp(type, "vit") != 0 && strcmp(type, "deit") != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: model_type %.40s is not supported; vitx runs vit and deit",
-                       config->config_path, type);
-    return VITX_OK;
+    static const char *const run[] = {"vit", "deit", "dinov2", "dinov2_with_registers"};
+    for (size_t i = 0; type && i < sizeof run / sizeof run[0]; i++)
+        if (strcmp(type, run[i]) == 0)
+            return VITX_OK;
+    return !type ? VITX_OK
+                 : vx_fail(VITX_UNSUPPORTED,
+                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2 and "
+                           "dinov2_with_registers",
+                           config->config_path, type);
 }
 
 static int read_hints(vx_hints *out, const vx_config *config)
@@ -105,7 +110,7 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* size: a number (for both sides, or, of CLIP, the shortest), {height, width}, or {shortest_edge}. */
+/* size: a number (for both sides, or, of CLIP and DINOv2, the shortest), {height, width}, or {shortest_edge}. */
 static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
                      vitx_resize by_default)
 {
@@ -193,7 +198,8 @@ static int read_class(const vx_recipe_defaults **out, const vx_json *p, const ch
         *out = &vx_hf_vit_processor;
     if (name && strncmp(name, "DeiT", 4) == 0)
         *out = &vx_hf_deit_processor;
-    if (name && strncmp(name, "CLIP", 4) == 0)
+    if (name &&
+        (strncmp(name, "CLIP", 4) == 0 || strncmp(name, "Bit", 3) == 0)) /* one as the other */
         *out = &vx_hf_clip_processor;
     if (name && strncmp(name, "Siglip", 6) == 0)
         *out = &vx_hf_siglip_processor;
@@ -229,8 +235,10 @@ const vx_naming vx_naming_hf = {
             [VX_POSITIONS] = "*embeddings.position_embeddings",
             [VX_NORM_W] = "*layernorm.weight",
             [VX_NORM_B] = "*layernorm.bias",
-            [VX_HEAD_W] = "classifier.weight",
-            [VX_HEAD_B] = "classifier.bias",
+            [VX_HEAD_W] = "classifier.weight|cls_classifier.weight",
+            [VX_HEAD_B] = "classifier.bias|cls_classifier.bias",
+            [VX_HEAD2_W] = "distillation_classifier.weight",
+            [VX_HEAD2_B] = "distillation_classifier.bias",
             [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
             [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
             [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
@@ -247,6 +255,46 @@ const vx_naming vx_naming_hf = {
             [VX_FC1_B] = "*encoder.layer.#.intermediate.dense.bias",
             [VX_FC2_W] = "*encoder.layer.#.output.dense.weight",
             [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
+        },
+    .harmless = harmless_names,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_hints,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+/* DINOv2, with registers and without. */
+const vx_naming vx_naming_hf_dinov2 = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
+            [VX_CLASS_TOKEN] = "*embeddings.cls_token",
+            [VX_REGISTERS] = "*embeddings.register_tokens",
+            [VX_POSITIONS] = "*embeddings.position_embeddings",
+            [VX_NORM_W] = "*layernorm.weight",
+            [VX_NORM_B] = "*layernorm.bias",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+            [VX_NORM1_W] = "*encoder.layer.#.norm1.weight",
+            [VX_NORM1_B] = "*encoder.layer.#.norm1.bias",
+            [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
+            [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
+            [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
+            [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
+            [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
+            [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
+            [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
+            [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
+            [VX_LS1] = "*encoder.layer.#.layer_scale1.lambda1",
+            [VX_NORM2_W] = "*encoder.layer.#.norm2.weight",
+            [VX_NORM2_B] = "*encoder.layer.#.norm2.bias",
+            [VX_FC1_W] = "*encoder.layer.#.mlp.fc1.weight|*encoder.layer.#.mlp.weights_in.weight",
+            [VX_FC1_B] = "*encoder.layer.#.mlp.fc1.bias|*encoder.layer.#.mlp.weights_in.bias",
+            [VX_FC2_W] = "*encoder.layer.#.mlp.fc2.weight|*encoder.layer.#.mlp.weights_out.weight",
+            [VX_FC2_B] = "*encoder.layer.#.mlp.fc2.bias|*encoder.layer.#.mlp.weights_out.bias",
+            [VX_LS2] = "*encoder.layer.#.layer_scale2.lambda1",
         },
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,

@@ -1,6 +1,7 @@
 /*
  * model/naming_timm.c: what timm writes (huggingface/pytorch-image-models@aa4b585:
- * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py).
+ * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py), and what Meta's own
+ * files write, whose names are nearly the same.
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
@@ -13,7 +14,7 @@
 #include "base/text.h"
 #include "model/naming_timm.h"
 
-static const char *const harmless_names[] = {"mask_token", NULL};
+static const char *const harmless_names[] = {"*mask_token", NULL};
 
 static const char *architecture(const vx_config *config)
 {
@@ -284,6 +285,8 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
     return VITX_OK;
 }
 
+/* Behind '|' the names of Meta's repositories: DeiT III has gamma_1 and gamma_2, DINOv2 w12, w3 and
+ * register_tokens. */
 const vx_naming vx_naming_timm = {
     .name = "timm",
     .title = "timm",
@@ -292,6 +295,8 @@ const vx_naming vx_naming_timm = {
             [VX_PATCH_W] = "patch_embed.proj.weight",
             [VX_PATCH_B] = "patch_embed.proj.bias",
             [VX_CLASS_TOKEN] = "cls_token",
+            [VX_DISTILLATION_TOKEN] = "dist_token",
+            [VX_REGISTERS] = "reg_token|register_tokens",
             [VX_POSITIONS] = "pos_embed",
             [VX_NORM_PRE_W] = "norm_pre.weight",
             [VX_NORM_PRE_B] = "norm_pre.bias",
@@ -301,6 +306,8 @@ const vx_naming vx_naming_timm = {
             [VX_FC_NORM_B] = "fc_norm.bias",
             [VX_HEAD_W] = "head.weight",
             [VX_HEAD_B] = "head.bias",
+            [VX_HEAD2_W] = "head_dist.weight",
+            [VX_HEAD2_B] = "head_dist.bias",
             [VX_POOL_PROBE] = "attn_pool.latent",
             [VX_POOL_Q_W] = "attn_pool.q.weight",
             [VX_POOL_Q_B] = "attn_pool.q.bias",
@@ -320,16 +327,35 @@ const vx_naming vx_naming_timm = {
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias",
-            [VX_LS1] = "blocks.#.ls1.gamma",
+            [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",
             [VX_NORM2_W] = "blocks.#.norm2.weight",
             [VX_NORM2_B] = "blocks.#.norm2.bias",
-            [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
-            [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
-            [VX_LS2] = "blocks.#.ls2.gamma",
+            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias",
+            [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias",
+            [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2",
         },
     .harmless = harmless_names,
+    .two_heads = true,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+/* The repositories deit and dinov2 of facebookresearch. Their files come without a configuration;
+ * one of timm's kind beside them is read. */
+const vx_naming vx_naming_meta = {
+    .name = "meta",
+    .title = "Meta",
+    .names =
+        {
+            [VX_HEAD_W] = "head.weight|linear_head.weight",
+            [VX_HEAD_B] = "head.bias|linear_head.bias",
+        },
+    .base = &vx_naming_timm,
+    .harmless = harmless_names,
+    .two_heads = true,
     .architecture = architecture,
     .read_hints = read_hints,
     .read_recipe = read_recipe,

@@ -47,7 +47,7 @@ static void layout_block(layout_state *s, vx_block_weights *w, const vx_found *f
     w->ls1 = place_vector(s, vx_found_block(f, b, VX_LS1), d);
     w->norm2_w = place_vector(s, vx_found_block(f, b, VX_NORM2_W), d);
     w->norm2_b = place_vector(s, vx_found_block(f, b, VX_NORM2_B), d);
-    w->fc1 = place_matrix(s, a->hidden, a->width, vx_found_block(f, b, VX_FC1_B));
+    w->fc1 = place_matrix(s, vx_arch_fc1(a), a->width, vx_found_block(f, b, VX_FC1_B));
     w->fc2 = place_matrix(s, a->width, a->hidden, vx_found_block(f, b, VX_FC2_B));
     w->ls2 = place_vector(s, vx_found_block(f, b, VX_LS2), d);
 }
@@ -85,6 +85,8 @@ static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_a
     w->fc_norm_b = place_vector(s, f->model[VX_FC_NORM_B], d);
     if (!a->bare)
         w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
+    if (vx_arch_two_heads(a))
+        w->head2 = place_matrix(s, a->classes, a->width, false);
 }
 
 /* -------------------------------------------------------------------------- values -------- */
@@ -166,29 +168,80 @@ static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, 
     return VITX_OK;
 }
 
-/* Class and distillation token, each with its row of the position embeddings, where there are any
- * for them; then the patches' rows. */
+/* The prefix tokens, each with its row of the position embeddings, where there is one for it; then the
+ * patches' rows. */
 static int fill_tokens(const filler *f, const vx_weights *w, const vx_found *found,
                        const vx_arch *a)
 {
     const size_t d = (size_t)a->width;
     const vx_tensor *pos = found->model[VX_POSITIONS];
-    const vx_role roles[] = {VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN};
+    const vx_role roles[] = {VX_CLASS_TOKEN, VX_DISTILLATION_TOKEN, VX_REGISTERS};
     float *const token = f->staging, *const place = f->staging + d;
     size_t p = 0;
-    for (int i = 0; i < 2; i++) {
-        if (!found->model[roles[i]])
-            continue;
-        VX_TRY(vx_tensor_read_f32(found->model[roles[i]], token, 0, d));
-        if (a->prefix_pos) {
-            VX_TRY(vx_tensor_read_f32(pos, place, p * d, d));
-            for (size_t j = 0; j < d; j++)
+    for (int i = 0; i < 3; i++) {
+        const vx_tensor *tokens = found->model[roles[i]];
+        for (uint64_t at = 0; tokens && at < tokens->count; at += d, p++) {
+            VX_TRY(vx_tensor_read_f32(tokens, token, at, d));
+            if (p < (size_t)a->prefix_pos)
+                VX_TRY(vx_tensor_read_f32(pos, place, p * d, d));
+            for (size_t j = 0; p < (size_t)a->prefix_pos && j < d; j++)
                 token[j] += place[j];
+            put(f, w->prefix + p * d, token, d);
         }
-        put(f, w->prefix + p * d, token, d);
-        p++;
     }
-    return fill_from(f, w->pos, pos, a->prefix_pos ? (uint64_t)a->prefix * d : 0);
+    return fill_from(f, w->pos, pos, (uint64_t)a->prefix_pos * d);
+}
+
+/* w from columns first.. of t, whose rows are `columns` long; halved where two heads are averaged. */
+static int fill_columns(const filler *f, const vx_weight *w, const vx_tensor *t, size_t first,
+                        size_t columns, bool half)
+{
+    const size_t k = (size_t)w->k;
+    int step = (int)(f->staging_size / k);
+    step = step > ROWS ? step / ROWS * ROWS : step;
+    for (int r = 0; r < w->n; r += step) {
+        const int n = w->n - r < step ? w->n - r : step;
+        for (int i = 0; i < n; i++)
+            VX_TRY(vx_tensor_read_f32(t, f->staging + (size_t)i * k,
+                                      (uint64_t)(r + i) * columns + first, k));
+        for (size_t i = 0; half && i < (size_t)n * k; i++)
+            f->staging[i] *= 0.5f;
+        f->cls->weight_pack(f->precision, (void *)(uintptr_t)w->data, f->staging, r, n, w->n, w->k);
+    }
+    return VITX_OK;
+}
+
+/* (b1 + b2) / 2 */
+static int fill_mean_bias(const filler *f, const vx_weight *w, const vx_tensor *one,
+                          const vx_tensor *other)
+{
+    const size_t half = f->staging_size / 2, count = (size_t)w->n;
+    for (size_t at = 0; at < count; at += half) {
+        const size_t n = count - at < half ? count - at : half;
+        VX_TRY(vx_tensor_read_f32(one, f->staging, at, n));
+        VX_TRY(vx_tensor_read_f32(other, f->staging + half, at, n));
+        for (size_t i = 0; i < n; i++)
+            f->staging[i] = 0.5f * f->staging[i] + 0.5f * f->staging[half + i];
+        put(f, w->bias + at, f->staging, n);
+    }
+    return VITX_OK;
+}
+
+/* One head; one of twice the columns, in two; or two whose answers are averaged. */
+static int fill_heads(const filler *f, const vx_weights *w, const vx_found *found, const vx_arch *a)
+{
+    const vx_tensor *const *model = found->model;
+    const size_t d = (size_t)a->width;
+    if (!vx_arch_two_heads(a))
+        return fill_matrix(f, &w->head, model[VX_HEAD_W], model[VX_HEAD_B]);
+    if (a->pool == VX_POOL_TOKEN_AVG) {
+        VX_TRY(fill_columns(f, &w->head, model[VX_HEAD_W], 0, 2 * d, false));
+        VX_TRY(fill_columns(f, &w->head2, model[VX_HEAD_W], d, 2 * d, false));
+        return fill_vector(f, w->head.bias, model[VX_HEAD_B]);
+    }
+    VX_TRY(fill_columns(f, &w->head, model[VX_HEAD_W], 0, d, true));
+    VX_TRY(fill_columns(f, &w->head2, model[VX_HEAD2_W], 0, d, true));
+    return fill_mean_bias(f, &w->head, model[VX_HEAD_B], model[VX_HEAD2_B]);
 }
 
 static int fill_block(const filler *f, const vx_block_weights *w, const vx_found *found, int b)
@@ -289,7 +342,7 @@ static int fill(const filler *f, const vx_weights *w, const vx_found *found, con
     VX_TRY(fill_vector(f, w->fc_norm_b, model[VX_FC_NORM_B]));
     if (model[VX_HEAD_T])
         return fill_turned(f, &w->head, model[VX_HEAD_T], hooks);
-    return a->bare ? VITX_OK : fill_matrix(f, &w->head, model[VX_HEAD_W], model[VX_HEAD_B]);
+    return a->bare ? VITX_OK : fill_heads(f, w, found, a);
 }
 
 /* -------------------------------------------------------------------------- packing ------- */

@@ -260,7 +260,9 @@ static int parse_query(int *out, const char *text, const vitx_model_info *m)
         return DONE;
     if (strcmp(text, "cls") == 0) {
         *out = 0;
-        return m->prefix_tokens ? DONE : wrong_usage("--query cls: the model has no class token");
+        return m->prefix_tokens > m->registers
+                   ? DONE
+                   : wrong_usage("--query cls: the model has no class token");
     }
     char *end;
     const bool digit = *text >= '0' && *text <= '9';

@@ -141,7 +141,10 @@ static int print_model(const struct session *s)
     printf("norm eps        %.6g  (%s)\n", (double)m->norm_eps, vitx_source_name(m->from_eps));
     printf("patches         %d x %d pixels, grid %d x %d\n", m->patch_height, m->patch_width,
            m->grid_height, m->grid_width);
-    printf("tokens          %d, the first %d before the patches\n", m->tokens, m->prefix_tokens);
+    printf("tokens          %d, the first %d before the patches", m->tokens, m->prefix_tokens);
+    if (m->registers)
+        printf(", %d of them registers", m->registers);
+    printf("\n");
     printf("pooling         %s\n", m->pooling);
     if (m->units)
         printf("embedding       %d numbers, no classes\n", m->classes);
@@ -211,8 +214,9 @@ static int json_model(const struct session *s)
            m->heads, m->mlp_hidden);
     printf("\"patch\":[%d,%d],\"grid\":[%d,%d],", m->patch_height, m->patch_width, m->grid_height,
            m->grid_width);
-    printf("\"prefix_tokens\":%d,\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->prefix_tokens,
-           m->tokens, m->units ? 0 : m->classes, m->labels);
+    printf("\"prefix_tokens\":%d,\"registers\":%d,", m->prefix_tokens, m->registers);
+    printf("\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->tokens, m->units ? 0 : m->classes,
+           m->labels);
     printf("\"embedding\":%d,", m->units ? m->classes : 0);
     printf("\"norm_eps\":%.9g,\"from\":{", (double)m->norm_eps);
     json_from("norm_eps", m->from_eps, false);

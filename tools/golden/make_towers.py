@@ -289,7 +289,7 @@ def make_open_clip(name, image, seed, vision, quick=False, preprocess={}, dtype=
         for block in visual.trunk.blocks:
             block.attn.fused_attn = False
         blocks, attentions = list(visual.trunk.blocks), [b.attn.attn_drop for b in visual.trunk.blocks]
-        pool = record_latent(visual.trunk.attn_pool)
+        pool = record_latent(visual.trunk.attn_pool) if vision["timm_pool"] == "map" else None
     else:
         blocks, pool = list(visual.transformer.resblocks), None
         attentions = [record_mha(b.attn) for b in blocks]
@@ -302,7 +302,8 @@ def tower(trunk):
     timm.create_model = lambda name, **kw: make(name, embed_dim=D, depth=DEPTH, mlp_ratio=HIDDEN / D,
                                                 img_size=trunk["size"], patch_size=trunk["patch"], **kw)
     try:
-        return TimmModel(trunk["name"], trunk["embed_dim"], image_size=trunk["size"], pool="map", proj=trunk["proj"])
+        return TimmModel(trunk["name"], trunk["embed_dim"], image_size=trunk["size"], pool=trunk.get("pool", "map"),
+                         proj=trunk["proj"])
     finally:
         timm.create_model = make
 
@@ -399,6 +400,11 @@ def main():
         make_open_clip("siglip-open-clip", image, 39, dict(image_size=20, timm_model_name="vit_base_patch16_siglip_224",
                        timm_model_pretrained=False, timm_pool="map", timm_proj="linear"), dtype=half, preprocess=squash,
                        trunk=dict(name="vit_base_patch16_siglip_224", embed_dim=OUTPUTS, size=20, patch=4, proj="linear"))
+    if wanted("clip-open-clip-trunk"):
+        name = "vit_base_patch16_clip_quickgelu_224"
+        make_open_clip("clip-open-clip-trunk", image, 41, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
+                       timm_pool="token", timm_proj="linear"), dtype=half,
+                       trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj="linear"))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
     for folder, _, files in os.walk(OUT):
