@@ -81,7 +81,6 @@ right classify -m $model/model.safetensors $picture
 
 # ---------------------------------------------------------------- embed ----------------------
 clip=$models/clip-hf other=test/golden/image/410.jpg
-wrong "needs -m MODEL" embed $picture
 wrong "needs at least one picture" embed -m $clip
 wrong "must end in .npy" embed -m $clip -o "$folder/x.png" $picture
 wrong "one of them" embed -m $clip --json -o "$folder/x.npy" $picture

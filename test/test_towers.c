@@ -11,6 +11,7 @@
 
 #include "engine/pass.h"
 #include "util.h"
+
 static const char *const devices[] = {"cpu", "ref"};
 
 typedef struct bench {
