@@ -113,6 +113,18 @@ typedef struct vx_layernorm_bwd {
     int m, n, tokens, targets;
 } vx_layernorm_bwd;
 
+/* With u, v the halves of x and s = 1/(1 + exp(-u)):
+ * dx = [dy * v * (s + u s (1 - s)), dy * u s]. dy may be the first half of dx's rows. */
+typedef struct vx_swiglu_bwd {
+    float *dx;       /* [m,2n], rows lddx apart                                             */
+    int lddx;
+    const float *dy; /* [m,n], rows lddy apart                                              */
+    int lddy;
+    const float *x;  /* [m/targets,2n], rows ldx apart: the input of the forward pass       */
+    int ldx;
+    int m, n, tokens, targets;
+} vx_swiglu_bwd;
+
 /*
  * Tokens of pictures: y[b,p,:] = prefix[p,:] for p < prefix_count, then for every patch, row by
  * row, w * patch + bias + pos[patch,:]. A patch is read as [channel,row,column] (a convolution
@@ -136,13 +148,27 @@ typedef struct vx_patch_embed_bwd {
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
 
+/* A query that is no token: the mean over the rows of several, `first` being the first patch's. */
+enum { VX_QUERY_PATCHES = -1 /* first..T-1 */, VX_QUERY_PREFIX = -2 /* 0..first-1 */ };
+
+static inline int vx_query_first(int query, int first)
+{
+    return query >= 0 ? query : query == VX_QUERY_PATCHES ? first : 0;
+}
+
+/* The row behind the last one. */
+static inline int vx_query_end(int query, int first, int tokens)
+{
+    return query >= 0 ? query + 1 : query == VX_QUERY_PATCHES ? tokens : first;
+}
+
 /* What attention leaves behind of its probabilities, and where. */
 typedef struct vx_recorded {
     void *data;     /* ROW [B,H,T], FUSED [B,T,T], ALL [B,H,T,T]; NULL with VX_KEEP_NONE       */
     vx_keep keep;
     vx_store store; /* type of data: float, or IEEE half in uint16_t (round to nearest even)   */
     vx_fuse fuse;   /* of VX_KEEP_FUSED                                                        */
-    int query;      /* of VX_KEEP_ROW: the token; < 0: the mean over tokens first..T-1         */
+    int query;      /* of VX_KEEP_ROW: the token, or a mean: see vx_query_first                */
     int first;
     int batch, heads, tokens;
 } vx_recorded;

@@ -173,6 +173,12 @@ static void call_activate(void *arg)
     j->ops->activate(j->dev, j->y, j->x, j->act, (int64_t)j->m * j->n);
 }
 
+static void call_swiglu(void *arg)
+{
+    job *j = arg;
+    j->ops->swiglu(j->dev, j->y, j->n, j->x, 2 * j->n, j->m, j->n);
+}
+
 static void call_mean_tokens(void *arg)
 {
     job *j = arg;
@@ -253,6 +259,11 @@ static void time_rows(vx_device *dev, const vx_ops *ops, const char *version, in
          .m = 197,
          .n = 3072,
          .bytes = 32 * mn},
+        {.call = call_swiglu,
+         .what = "swiglu 257x4096",
+         .m = 257,
+         .n = 4096,
+         .bytes = 12. * 257 * 4096},
         {.call = call_mean_tokens,
          .what = "mean_tokens 197x768",
          .m = 197,

@@ -163,6 +163,52 @@ void test_linear_bwd__matches_reference(int index)
     bed_close(&b);
 }
 
+/* ------------------------------------------------------------------------------- swiglu ---- */
+
+static void swiglu_case(bed *b, rng *r, rows_shape s)
+{
+    const int m = s.batch * s.targets * s.tokens, n = s.n;
+    const int lddx = 2 * n + s.pad, lddy = n + 2 * s.pad, ldx = 2 * n + 3 * s.pad;
+    const size_t count = (size_t)(m * lddx);
+    const char *what = say(b, "swiglu_bwd [%d,%d], %d targets", m, n, s.targets);
+    float *x = input(r, (size_t)(m / s.targets * ldx), NORMAL);
+    float *dy = weights(r, (size_t)(m * lddy), 1);
+    float *expected = output_f32(count), *dx = output_f32(count), *in_place = output_f32(count);
+    vx_swiglu_bwd a = {expected, lddx, dy, lddy, x, ldx, m, n, s.tokens, s.targets};
+    vx_swiglu_bwd_ref(NULL, &a);
+    a.dx = dx;
+    b->dev->ops.swiglu_bwd(b->dev, &a);
+    for (int i = 0; i < m; i++)
+        memcpy(in_place + i * lddx, dy + i * lddy, (size_t)n * sizeof *dy);
+    a.dx = in_place;
+    a.dy = in_place;
+    a.lddy = lddx;
+    b->dev->ops.swiglu_bwd(b->dev, &a);
+    check_guards(what);
+    for (int i = 0; i < m; i++) {
+        check_close(dx + i * lddx, expected + i * lddx, (size_t)(2 * n), TOL_KERNEL, 0.1, what);
+        ck_assert_mem_eq(dx + i * lddx, in_place + i * lddx, (size_t)(2 * n) * sizeof *dx);
+        for (int j = 2 * n; j < lddx; j++)
+            expect(untouched(dx[i * lddx + j]), "%s: wrote between rows", what);
+    }
+    free(x);
+    free(dy);
+    free_outputs();
+}
+
+void test_swiglu_bwd__matches_reference(int index)
+{
+    bed b;
+    rng r = {34};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < 3 * SIZES; i++)
+        swiglu_case(&b, &r,
+                    (rows_shape){1 + i % 2, i % 5 == 0 ? 3 : 1, sizes[(i * 2 + 1) % (SIZES - 1)],
+                                 sizes[i % SIZES], 0, i % 4});
+    bed_close(&b);
+}
+
 /* ---------------------------------------------------------------------------- layernorm ---- */
 
 /* The size of a row's terms, which may cancel: the largest |weight dy| over sqrt(var + eps). */

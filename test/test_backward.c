@@ -15,9 +15,21 @@
 #include "explain/score.h"
 #include "util.h"
 
-static const char *const folders[] = {
-    "vit-timm", "vit-timm-avg",        "vit-timm-avg-norm", "vit-timm-no-class-token",
-    "deit-hf",  "vit-timm-layerscale", "vit-timm-oblong",   "vit-hf-margin"};
+static const char *const folders[] = {"vit-timm",
+                                      "vit-timm-avg",
+                                      "vit-timm-avg-norm",
+                                      "vit-timm-no-class-token",
+                                      "deit-hf",
+                                      "vit-timm-layerscale",
+                                      "vit-timm-oblong",
+                                      "vit-hf-margin",
+                                      "vit-timm-bare",
+                                      "vit-hf-bare",
+                                      "vit-timm-map",
+                                      "deit-timm-distilled",
+                                      "vit-timm-registers-gap",
+                                      "dinov2-hf",
+                                      "dinov2-meta-registers-swiglu"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -149,7 +161,7 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
 {
     const vx_arch *a = &c->arch;
     const vx_block_weights *w = &c->weights->blocks[l];
-    const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = a->hidden;
+    const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = vx_arch_fc1(a);
     double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
     double *out = numbers((size_t)(T * D));
     norm(y, x, w->norm1_w, w->norm1_b, (double)a->eps, T, D);
@@ -161,8 +173,12 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
     norm(y, x, w->norm2_w, w->norm2_b, (double)a->eps, T, D);
     product(wide, y, &w->fc1, T);
-    for (int i = 0; i < T * F; i++)
+    for (int i = 0; i < T * F && !a->swiglu; i++)
         wide[i] = activation(a->act, wide[i]);
+    for (int i = 0; i < T * a->hidden && a->swiglu; i++) {
+        const double *row = wide + i / a->hidden * F + i % a->hidden; /* never before wide + i */
+        wide[i] = row[0] / (1 + exp(-row[0])) * row[a->hidden];
+    }
     product(out, wide, &w->fc2, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);
@@ -170,6 +186,51 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     free(y);
     free(wide);
     free(out);
+}
+
+/* Attention of one query over tokens x [T,D], then a perceptron: pooled [D]. */
+static void pool_map(double *pooled, const double *x, const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vx_pool_weights *w = &c->weights->pool;
+    const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
+    double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
+    product(kv, x, &w->kv, T);
+    for (int h = 0; h < a->heads; h++) {
+        double total = 0;
+        for (int t = 0; t < T; t++) {
+            double score = 0;
+            for (int e = h * E; e < (h + 1) * E; e++)
+                score += w->query[e] * kv[t * 2 * D + e];
+            total += p[t] = exp(score / sqrt(E));
+        }
+        for (int t = 0; t < T; t++)
+            for (int e = h * E; e < (h + 1) * E; e++)
+                sum[e] += p[t] / total * kv[t * 2 * D + D + e];
+    }
+    product(pooled, sum, &w->proj, 1);
+    norm(y, pooled, w->norm_w, w->norm_b, (double)a->eps, 1, D);
+    product(wide, y, &w->fc1, 1);
+    for (int i = 0; i < F; i++)
+        wide[i] = activation(a->act, wide[i]);
+    product(y, wide, &w->fc2, 1);
+    for (int d = 0; d < D; d++)
+        pooled[d] += y[d];
+    free(kv);
+    free(p);
+    free(sum);
+    free(y);
+    free(wide);
+}
+
+static void mean(double *out, const double *x, int first, int end, int width)
+{
+    for (int d = 0; d < width; d++) {
+        out[d] = 0;
+        for (int t = first; t < end; t++)
+            out[d] += x[t * width + d] / (end - first);
+    }
 }
 
 /* score of the answer to input [C,H,W]. */
@@ -184,12 +245,24 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
-    for (int t = a->pool == VX_POOL_AVG ? a->prefix : 0; t < (a->pool == VX_POOL_AVG ? T : 1); t++)
-        for (int d = 0; d < D; d++)
-            pooled[d] += x[t * D + d] / (a->pool == VX_POOL_AVG ? T - a->prefix : 1);
+    mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
+    if (a->pool == VX_POOL_MAP)
+        pool_map(pooled, x, c);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
-    product(z, pooled, &w->head, 1);
+    if (a->bare)
+        memcpy(z, pooled, (size_t)K * sizeof *z);
+    else
+        product(z, pooled, &w->head, 1);
+    if (w->head2.data) {
+        double *more = numbers((size_t)K);
+        const int first = a->pool == VX_POOL_TWO_TOKENS ? 1 : a->prefix;
+        mean(pooled, x, first, a->pool == VX_POOL_TWO_TOKENS ? 2 : T, D);
+        product(more, pooled, &w->head2, 1);
+        for (int k = 0; k < K; k++)
+            z[k] += more[k];
+        free(more);
+    }
     double sum = 0, value = z[target.target];
     for (int k = 0; k < K; k++)
         sum += exp(z[k] - z[target.target]);
@@ -206,9 +279,19 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
 /* ------------------------------------------------------------------ the backward pass ------ */
 
 enum { BATCH = 2, TARGETS = 3 };
-static const vx_target targets[TARGETS] = {{VITX_SCORE_LOGIT, 2, VITX_AUTO},
-                                           {VITX_SCORE_PROBABILITY, 5, VITX_AUTO},
-                                           {VITX_SCORE_DIFFERENCE, 0, 6}};
+static const vx_target targets[TARGETS] = {
+    {.score = VITX_SCORE_LOGIT, .target = 2, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_PROBABILITY, .target = 5, .versus = VITX_AUTO},
+    {.score = VITX_SCORE_DIFFERENCE, .target = 0, .versus = 6}};
+
+/* An embedding has no probabilities. */
+static vx_target target_of(const vitx_context *c, int t)
+{
+    vx_target out = targets[t];
+    if (c->arch.units && out.score == VITX_SCORE_PROBABILITY)
+        out.score = VITX_SCORE_LOGIT;
+    return out;
+}
 
 typedef struct bench {
     vitx_model *model;
@@ -270,8 +353,8 @@ static void run_pass(bench *b, vx_plan *plan)
     ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, BATCH));
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
-                           (int)k);
+            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+                           c->host_logits + i * k, c->host_probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     free(seeds);
@@ -314,9 +397,9 @@ static void check_gradient(const bench *b, const vx_plan *plan, place where, int
                 if (s < 4 && where != PIXEL) /* the class token's row, which most goes through */
                     n.index = (size_t)rng_next(r) % (size_t)c->arch.width;
                 const double *x = b->input + (size_t)picture * b->input_count;
-                const double up = score_of(c, x, targets[t], n);
+                const double up = score_of(c, x, target_of(c, t), n);
                 n.by = -step;
-                const double expected = (up - score_of(c, x, targets[t], n)) / (2 * step);
+                const double expected = (up - score_of(c, x, target_of(c, t), n)) / (2 * step);
                 ck_assert_msg(fabs((double)one[n.index] - expected) <=
                                   TOL_GRADIENT * largest + 1e-9,
                               "%s: place %d block %d picture %d target %d [%zu]: %g, expected %g "
@@ -341,8 +424,8 @@ START_TEST(test_backward__is_the_slope_of_a_forward_in_double)
     const nudge none = {NOWHERE, 0, 0, 0};
     for (int t = 0; t < TARGETS; t++)
         ck_assert_double_eq_tol(
-            score_of(b.c, b.input, targets[t], none),
-            vx_target_value(targets[t], b.c->host_logits, b.c->host_probabilities), 1e-4);
+            score_of(b.c, b.input, target_of(b.c, t), none),
+            vx_target_value(target_of(b.c, t), b.c->host_logits, b.c->host_probabilities), 1e-4);
     check_gradient(&b, plan, PIXEL, 0, &r, folder);
     for (int l = 0; l < plan->depth; l++) {
         check_gradient(&b, plan, NORM1, l, &r, folder);
@@ -467,8 +550,8 @@ START_TEST(test_backward__views)
     ck_fails(vitx_input_gradient(&view, c), VITX_INVALID, "vitx_backward has not run");
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, targets[t], c->host_probabilities + i * k,
-                           k);
+            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+                           c->host_logits + i * k, c->host_probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

@@ -734,7 +734,7 @@ START_TEST(test_cams__bad_options)
             o = ask(cams[m], layer, at_output);
             if (gradient && last) {
                 ck_fails(vitx_explain(&map, s.c, s.image, &o), VITX_INVALID,
-                         "reads the class token alone");
+                         "the head reads no patch");
                 ck_fails(vitx_explain_bytes(&bytes, s.c, &o, 1), VITX_INVALID, cams[m]);
             } else {
                 ck_ok(vitx_explain_bytes(&bytes, s.c, &o, 1));

@@ -17,25 +17,8 @@
 #include "engine/pass.h"
 #include "util.h"
 
-static char folders[64][128];
+static char folders[MOST_MODELS][128];
 static int folder_count;
-
-/* Every folder of test/golden/models: a new one is tested from the start. */
-static void find_models(void)
-{
-    DIR *dir = opendir("test/golden/models");
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir)) && folder_count < 64;) {
-        char path[512];
-        struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
-            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s",
-                     e->d_name);
-    }
-    closedir(dir);
-}
 
 static npy golden(const char *folder, const char *name)
 {
@@ -504,40 +487,50 @@ START_TEST(test_explain__bad_requests)
 }
 END_TEST
 
+START_TEST(test_units__have_no_classes)
+{
+    vitx_model *model;
+    vitx_image *image = picture();
+    vitx_prediction top;
+    vitx_map *map;
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm-bare", NULL));
+    vitx_context *c = make_context(model, "cpu", 1, 1);
+    ck_fails(vitx_classify(c, image, &top, 1), VITX_UNSUPPORTED, "vitx-cli embed");
+    o.method = "rise";
+    o.target = 3;
+    o.score = VITX_SCORE_PROBABILITY;
+    ck_fails(vitx_explain(&map, c, image, &o), VITX_UNSUPPORTED, "no probabilities");
+    o.score = VITX_SCORE_AUTO; /* rise's own is the probability */
+    ck_ok(vitx_explain(&map, c, image, &o));
+    ck_ok(vitx_map_get_info(&info, map));
+    ck_assert_int_eq(info.score, VITX_SCORE_LOGIT);
+    ck_assert(info.probability == 0 && info.value == (double)info.logit);
+    vitx_map_free(map);
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
 START_TEST(test_context__bad_options)
 {
-    static const struct {
+    const size_t size = sizeof(vitx_context_opts);
+    const struct {
         vitx_context_opts o;
         int code;
         const char *part;
     } rows[] = {
-        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_DEVICE,
-         "there are: cpu, ref"},
-        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
+        {{.struct_size = size, .device = "tpu"}, VITX_DEVICE, "there are: cpu, ref"},
+        {{.struct_size = size, .device = "cpu", .precision = "f8"},
          VITX_DEVICE,
          "no precision \"f8\""},
-        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "threads = 257"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "max_batch = -1"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "fit = 7"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          (vitx_gradients)3},
-         VITX_INVALID,
-         "gradients = 3"},
-        {{8, NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "struct_size is 8"},
+        {{.struct_size = size, .threads = 257}, VITX_INVALID, "threads = 257"},
+        {{.struct_size = size, .max_batch = -1}, VITX_INVALID, "max_batch = -1"},
+        {{.struct_size = size, .fit = (vitx_fit)7}, VITX_INVALID, "fit = 7"},
+        {{.struct_size = size, .gradients = (vitx_gradients)3}, VITX_INVALID, "gradients = 3"},
+        {{.struct_size = 8}, VITX_INVALID, "struct_size is 8"},
     };
     vitx_model *model;
     vitx_context *c;
@@ -954,7 +947,7 @@ END_TEST
 
 static Suite *engine_suite(void)
 {
-    find_models();
+    folder_count = model_folders(folders);
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     tcase_set_timeout(tcase, 240);
@@ -967,6 +960,7 @@ static Suite *engine_suite(void)
     tcase_add_loop_test(tcase, test_explain__many_equals_one_by_one, 0, folder_count);
     tcase_add_test(tcase, test_explain__bad_requests);
     tcase_add_test(tcase, test_explain__a_map_of_nans_is_a_failure);
+    tcase_add_test(tcase, test_units__have_no_classes);
     tcase_add_test(tcase, test_context__bad_options);
     tcase_add_test(tcase, test_progress__cancels_and_leaves_the_context_usable);
     tcase_add_test(tcase, test_context__leaves_the_process_alone);

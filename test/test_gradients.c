@@ -182,6 +182,53 @@ START_TEST(test_linear_bwd__slopes_of_activations)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------- swiglu ---- */
+
+typedef struct gate_shape {
+    int tokens, n;
+} gate_shape;
+
+static void gate_forward(const void *shape, double *y, const double *x)
+{
+    const gate_shape *s = shape;
+    for (int i = 0; i < s->tokens * s->n; i++) {
+        const double *row = x + i / s->n * 2 * s->n + i % s->n;
+        y[i] = row[0] / (1 + exp(-row[0])) * row[s->n];
+    }
+}
+
+static void check_gate(rng *r, int tokens, int targets, int pad)
+{
+    enum { N = 7 };
+    const int m = B * targets * tokens, lddx = 2 * N + pad, lddy = N + 2 * pad,
+              ldx = 2 * N + 3 * pad;
+    float *dy = weights(r, (size_t)(m * lddy), 0.5f),
+          *x = weights(r, (size_t)(m / targets * ldx), 2);
+    float *dx = output_f32((size_t)(m * lddx));
+    const gate_shape s = {tokens, N};
+    vx_swiglu_bwd_ref(NULL, &(vx_swiglu_bwd){dx, lddx, dy, lddy, x, ldx, m, N, tokens, targets});
+    check_guards("swiglu_bwd");
+    for (int g = 0; g < B * targets; g++) {
+        double *at = widened(x + g / targets * tokens * ldx, tokens, 2 * N, ldx);
+        double *d = widened(dy + g * tokens * lddy, tokens, N, lddy), exact[MOST];
+        differences(exact, gate_forward, &s, at, tokens * 2 * N, d, tokens * N);
+        check_rows(dx + g * tokens * lddx, exact, tokens, 2 * N, lddx, "swiglu_bwd");
+        free(at);
+        free(d);
+    }
+    free(dy);
+    free(x);
+    free_outputs();
+}
+
+START_TEST(test_swiglu_bwd__is_the_derivative)
+{
+    rng r = {46};
+    for (int i = 0; i < 6; i++)
+        check_gate(&r, i & 1 ? 5 : 1, i & 2 ? 3 : 1, i % 3);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------------- layernorm ---- */
 
 typedef struct norm_shape {
@@ -480,6 +527,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("derivatives");
     tcase_add_test(c, test_linear_bwd__is_the_derivative);
     tcase_add_test(c, test_linear_bwd__slopes_of_activations);
+    tcase_add_test(c, test_swiglu_bwd__is_the_derivative);
     tcase_add_test(c, test_layernorm_bwd__is_the_derivative);
     tcase_add_test(c, test_attention_bwd__is_the_derivative);
     tcase_add_test(c, test_patch_embed_bwd__is_the_derivative);

@@ -150,6 +150,43 @@ void test_activate__matches_reference(int index)
     bed_close(&b);
 }
 
+/* Rows apart, and in place: y is the first half of x's rows. */
+static void swiglu_case(bed *b, rng *r, int m, int n, int pad)
+{
+    static const float special[] = {0,   -0.0f,  1,       -1,    30,     -30,     88,      -88,
+                                    NAN, 1e-40f, -1e-40f, 1e30f, -1e30f, 3.4e38f, -3.4e38f};
+    const int ldx = 2 * n + pad, ldy = n + 2 * pad;
+    const size_t xs = (size_t)(m * ldx), ys = (size_t)(m * ldy);
+    const char *what = say(b, "swiglu [%d,%d]", m, n);
+    float *x = input(r, xs, NORMAL), *expected = output_f32(ys), *y = output_f32(ys);
+    for (size_t i = 0; i < sizeof special / sizeof *special && i < (size_t)n && m > 1; i++)
+        x[ldx + (int)i] = special[i];
+    float *in_place = copied(x, xs);
+    vx_swiglu_ref(NULL, expected, ldy, x, ldx, m, n);
+    b->dev->ops.swiglu(b->dev, y, ldy, x, ldx, m, n);
+    b->dev->ops.swiglu(b->dev, in_place, ldx, in_place, ldx, m, n);
+    check_guards(what);
+    for (int i = 0; i < m; i++) {
+        check_close(y + i * ldy, expected + i * ldy, (size_t)n, TOL_KERNEL, 1e-3, what);
+        ck_assert_mem_eq(y + i * ldy, in_place + i * ldx, (size_t)n * sizeof *y);
+        for (int j = n; j < ldy; j++)
+            expect(untouched(y[i * ldy + j]), "%s: wrote between rows", what);
+    }
+    free(x);
+    free_outputs();
+}
+
+void test_swiglu__matches_reference(int index)
+{
+    bed b;
+    rng r = {33};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < 3 * SIZES; i++)
+        swiglu_case(&b, &r, sizes[(i * 2 + 1) % SIZES], sizes[i % SIZES], i % 3);
+    bed_close(&b);
+}
+
 /* Every 1009th float: erf to 1e-6 absolute, GELU to 1e-6 relative down to -13 (1e-5 where
  * there is no fused multiply-add). */
 START_TEST(test_activate__gelu_is_accurate_over_all_floats)
@@ -491,8 +528,9 @@ void test_attention__matches_reference(int index)
             record.keep = VX_KEEP_ALL;
             attention_case(&b, &r, record, e, queries[s]);
             record.keep = VX_KEEP_ROW;
-            for (record.query = -1; record.query <= last; record.query += 1 + last / 2) {
-                record.first = record.query < 0 && last > 0 ? 1 : 0;
+            for (record.query = last > 1 ? VX_QUERY_PREFIX : -1; record.query <= last;
+                 record.query += record.query < 0 ? 1 : 1 + last / 2) {
+                record.first = record.query >= 0 ? 0 : last > 1 ? 2 : last > 0;
                 attention_case(&b, &r, record, e, queries[s]);
             }
             record.keep = VX_KEEP_FUSED;
@@ -645,8 +683,8 @@ static void row_case(bed *b, rng *r, vx_store store, int batch, int heads, int t
     vx_recorded rows = make_record(r, VX_KEEP_ROW, store, batch, heads, t);
     const char *what = say(b, "attn_row B%d H%d T%d", batch, heads, t);
     float *y = output_f32(n), *expected = output_f32(n);
-    for (int query = -1; query < t; query += t / 2 + 1) {
-        const int first = t > 1;
+    for (int query = t > 2 ? VX_QUERY_PREFIX : -1; query < t; query += query < 0 ? 1 : t / 2 + 1) {
+        const int first = t > 2 ? 2 : t > 1;
         vx_attn_row_ref(NULL, expected, &all, query, first);
         b->dev->ops.attn_row(b->dev, y, &all, query, first);
         check_close(y, expected, n, TOL_KERNEL, 0, what);

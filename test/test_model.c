@@ -98,8 +98,9 @@ static void edit_header(weights_file *w, const char *find, const char *replace)
 static char *copy_golden(const char *name)
 {
     char *folder = make_folder();
-    const char *files[] = {"model.safetensors", "config.json", "preprocessor_config.json"};
-    for (int i = 0; i < 3; i++) {
+    const char *files[] = {"model.safetensors", "config.json", "preprocessor_config.json",
+                           "open_clip_model.safetensors", "open_clip_config.json"};
+    for (int i = 0; i < 5; i++) {
         char from[512];
         snprintf(from, sizeof from, "%s/%s", golden_model(name), files[i]);
         size_t size;
@@ -184,10 +185,40 @@ typedef struct golden {
 #define HF "huggingface"
 /* clang-format off */
 static const golden goldens[] = {
+    {"clip-hf", "clip", HF, "quick_gelu", "token", "F16", 2, 3, 8, 8, 5, 5, 1, 0, 1e-05, 14480, 40,
+     40, VITX_RESIZE_SHORTEST, 44, 44, VITX_BICUBIC, 0, 0.48145466, 0.26862954},
+    {"clip-hf-full", "clip", HF, "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-05, 11024, 20,
+     20, VITX_RESIZE_SHORTEST, 20, 20, VITX_BICUBIC, 0, 0.48145466, 0.26862954},
+    {"clip-hf-bare", "clip", HF, "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-05, 10856,
+     20, 20, VITX_RESIZE_SHORTEST, 20, 20, VITX_BICUBIC, 0, 0.48145466, 0.26862954},
+    {"clip-timm", "clip", "timm", "quick_gelu", "token", "F16", 2, 3, 8, 8, 5, 5, 1, 0, 1e-05,
+     14487, 40, 40, VITX_RESIZE_SHORTEST, 40, 40, VITX_BICUBIC, 1, 0.48145466, 0.26862954},
+    {"siglip-hf", "siglip", HF, "gelu_tanh", "map", "F16", 2, 3, 8, 8, 5, 5, 0, 0, 1e-06, 18696, 40,
+     40, VITX_RESIZE_EXACT, 40, 40, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"siglip-hf-full", "siglip", HF, "gelu_tanh", "map", "F16", 2, 3, 4, 4, 5, 5, 0, 0, 1e-06,
+     15240, 20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"siglip-timm", "siglip", "timm", "gelu_tanh", "map", "F16", 2, 3, 8, 8, 5, 5, 0, 0, 1e-06,
+     18696, 40, 40, VITX_RESIZE_SHORTEST, 44, 44, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"vit-timm-map", "vit", "timm", "gelu", "map", "F16", 2, 3, 4, 4, 5, 5, 0, 0, 1e-06, 15415, 20,
+     20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
+    {"deit-hf-bare", "deit", HF, "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-12, 10880, 20,
+     20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"vit-hf-bare", "vit", HF, "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-12, 10832, 20,
+     20, VITX_RESIZE_EXACT, 20, 20, VITX_BILINEAR, 0, 0.5, 0.5},
+    {"vit-timm-bare", "vit", "timm", "gelu", "avg", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 10832, 20,
+     20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.5, 0.5},
     {"deit-hf", "deit", HF, "gelu_tanh", "token", "BF16", 2, 3, 4, 4, 5, 5, 2, 7, 1e-12, 11055, 20,
      20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
     {"deit-timm", "deit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007, 20,
      20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"deit-timm-distilled", "deit", "timm", "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6,
+     11230, 20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"deit-hf-teacher", "deit", HF, "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6, 11230,
+     20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"dinov2-timm", "dinov2", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11103, 20,
+     20, VITX_RESIZE_SHORTEST, 20, 20, VITX_BICUBIC, 1, 0.485, 0.229},
+    {"vit-timm-registers", "vit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 4, 6, 4, 0, 1e-6, 11127,
+     16, 24, VITX_RESIZE_COVER, 17, 26, VITX_BICUBIC, 1, 0.5, 0.5},
     {"vit-hf-half", "vit", HF, "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-5, 11007,
      20, 20, VITX_RESIZE_SHORTEST, 23, 23, VITX_BICUBIC, 0, 0.5, 0.5},
     {"vit-hf-sharded", "vit", HF, "relu", "token", "F32", 3, 3, 8, 8, 3, 5, 1, 0, 1e-12, 18487, 24,
@@ -229,7 +260,11 @@ START_TEST(test_model__tells_what_a_golden_model_is)
     ck_assert(f.grid_height == g->grid_h && f.grid_width == g->grid_w);
     ck_assert_int_eq(f.prefix_tokens, g->prefix);
     ck_assert_int_eq(f.tokens, g->prefix + g->grid_h * g->grid_w);
-    ck_assert_int_eq(f.classes, 7);
+    char answer[100];
+    snprintf(answer, sizeof answer, "models/%s/logits.npy", g->name);
+    npy logits = read_npy(golden_path(answer));
+    ck_assert_int_eq(f.classes, (int)logits.shape[1]);
+    free_npy(&logits);
     ck_assert_int_eq(f.labels, g->labels);
     ck_assert(f.norm_eps == (float)g->eps);
     ck_assert_int_eq(f.parameters, g->parameters);
@@ -704,7 +739,8 @@ static const struct {
     {"vit-timm", "\"shape\":[24,3,8,8]", "\"shape\":[24,3,4,16]", VITX_FORMAT, "patch height is 8"},
     {"vit-timm", "\"shape\":[1,26,24]", "\"shape\":[1,24,26]", VITX_FORMAT,
      "24 position embeddings"},
-    {"vit-timm", "\"shape\":[1,26,24]", "\"shape\":[26,24]", VITX_FORMAT, "expected 3 dimensions"},
+    {"vit-timm", "\"shape\":[1,26,24]", "\"shape\":[1,1,26,24]", VITX_FORMAT,
+     "expected 3 dimensions"},
     {"vit-timm", "\"cls_token\"", "\"cls_tokem\"", VITX_FORMAT, "position embeddings"},
     {"vit-timm", "\"blocks.1.norm2.bias\"", "\"blocks.1.norm3.bias\"", VITX_FORMAT,
      "lacks tensor blocks.1.norm2.bias"},
@@ -714,6 +750,28 @@ static const struct {
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
     {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
+    {"vit-timm", "\"pos_embed\"", "\"pos_embet\"", VITX_UNSUPPORTED,
+     "rotate queries and keys instead, as DINOv3"},
+    {"deit-timm-distilled", "\"head_dist.weight\"", "\"head_dost.weight\"", VITX_FORMAT,
+     "lacks tensor head_dist.weight"},
+    {"deit-timm-distilled", "\"head_dist.bias\"", "\"head_dost.bias\"", VITX_FORMAT,
+     "lacks tensor head_dist.bias"},
+    {"deit-timm-distilled", "\"dist_token\"", "\"reg_token\"", VITX_FORMAT,
+     "lacks tensor dist_token"},
+    {"deit-hf-teacher", "\"cls_classifier.weight\"", "\"cls_classifier.wight\"", VITX_FORMAT,
+     "lacks tensor classifier.weight"},
+    {"deit3-meta", "\"blocks.1.gamma_2\"", "\"blocks.1.gamma_3\"", VITX_FORMAT,
+     "lacks tensor blocks.1.ls2.gamma"},
+    {"vit-timm-registers", "\"shape\":[1,3,24]", "\"shape\":[72]", VITX_FORMAT,
+     "reg_token has shape [72], expected 3 dimensions"},
+    {"vit-timm-registers", "\"shape\":[1,3,24]", "\"shape\":[3,1,24]", VITX_FORMAT,
+     "reg_token has shape [3, 1, 24], expected [1, 1, 24]"},
+    {"vit-timm-registers", "\"cls_token\"", "\"dist_token\"", VITX_UNSUPPORTED,
+     "registers and a distillation token"},
+    {"dinov2-timm-registers-swiglu", "\"shape\":[24,32]", "\"shape\":[32,24]", VITX_FORMAT,
+     "blocks.0.mlp.fc2.weight has shape [32, 24], expected [24, 64]"},
+    {"dinov2-hf", "\"shape\":[7,48]", "\"shape\":[14,24]", VITX_FORMAT,
+     "classifier.weight has shape [14, 24], expected [14, 48]"},
     {"vit-timm", "\"blocks.0.attn.qkv.bias\"", "\"blocks.0.attn.qkv.bios\"", VITX_UNSUPPORTED,
      "is not part of family vit in the names of timm"},
     {"vit-timm", "\"blocks.2.norm1.bias\"", "\"blocks.2000.norm1.bias\"", VITX_UNSUPPORTED,
@@ -752,20 +810,22 @@ END_TEST
 static const struct {
     const char *tensor, *part;
 } foreigners[] = {
-    {"head_dist.weight", "two heads"},
-    {"reg_token", "register tokens"},
     {"blocks.0.attn.q_norm.weight", "normalises its queries"},
     {"blocks.0.attn.relative_position_bias_table", "relative position bias"},
     {"blocks.0.attn.rel_pos_h", "relative position bias"},
     {"blocks.0.attn.q_bias", "BEiT or EVA"},
-    {"blocks.0.mlp.w12.weight", "SwiGLU"},
-    {"attn_pool.latent", "attention-pooling"},
-    {"vision_model.embeddings.class_embedding", "CLIP or SigLIP"},
-    {"visual.class_embedding", "OpenCLIP"},
+    {"blocks.0.mlp.fc1_g.weight", "EVA"},
+    {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
+    {"layer.0.attention.q_proj.weight", "DINOv3"},
+    {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
+    {"visual.attn_pool.query", "CoCa"},
+    {"text_model.final_layer_norm.weight", "text part"},
     {"decoder_blocks.0.norm1.weight", "decoder"},
     {"layers.1.downsample.reduction.weight", "in stages, as Swin"},
     {"stages.0.blocks.0.conv_dw.weight", "ConvNeXt"},
+    {"convnextv2.embeddings.layernorm.weight", "ConvNeXt"},
     {"lm_head.weight", "language model"},
+    {"blocks.0.mlp.w12.weight", "tensor blocks.0.mlp.w12.weight is not part of family vit"},
     {"something.else", "tensor something.else is not part of family vit in the names of timm"},
 };
 /* clang-format on */
@@ -801,6 +861,32 @@ START_TEST(test_model__lets_harmless_tensors_be)
 }
 END_TEST
 
+/* A head that the configuration tells of has to be there. */
+START_TEST(test_model__without_a_head_is_an_embedding)
+{
+    static const char *const edits[][4] = {
+        {"vit-timm-bare", "\"num_classes\": 0", "\"num_classes\": 7", "lacks tensor head.weight"},
+        {"vit-hf-bare", "ViTModel", "ViTForImageClassification", "lacks tensor classifier.weight"},
+    };
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        char *folder = copy_golden(edits[i][0]);
+        edit_file(folder, "config.json", edits[i][1], edits[i][2]);
+        try_open(folder, VITX_FORMAT, edits[i][3]);
+        remove_folder(folder);
+        free(folder);
+    }
+    char *folder = copy_golden("vit-hf-bare"), labels[1100];
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    vitx_model *m;
+    write_text(folder, "labels.txt", "tench\n");
+    snprintf(labels, sizeof labels, "%s", in_folder(folder, "labels.txt"));
+    opts.labels = labels;
+    ck_fails(vitx_model_open(&m, folder, &opts), VITX_INVALID, "whose outputs are an embedding");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* Headless and unknown files, written from nothing. */
 START_TEST(test_model__says_what_a_file_without_a_head_is)
 {
@@ -813,20 +899,32 @@ START_TEST(test_model__says_what_a_file_without_a_head_is)
         {"{\"conv1.weight\":" T("F32", "[0]", 0, 0) "}", VITX_UNSUPPORTED,
          "no Vision Transformer that vitx knows"},
         {"{\"embeddings.patch_embeddings.projection.weight\":" T("F32", "[0]", 0, 0) "}",
-         VITX_UNSUPPORTED, "no classification head"},
-        {"{\"patch_embed.proj.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}", VITX_UNSUPPORTED,
-         "no classification head (head.weight)"},
+         VITX_FORMAT, "expected 4 dimensions"},
+        {"{\"patch_embed.proj.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}", VITX_FORMAT,
+         "lacks tensor blocks.0.norm1.weight"},
         {"{\"vit.embeddings.patch_embeddings.projection.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}",
-         VITX_UNSUPPORTED, "no classification head (classifier.weight)"},
+         VITX_FORMAT, "lacks tensor vit.encoder.layer.0.layernorm_before.weight"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1,1]", 0, 0) "}", VITX_UNSUPPORTED,
          "a width from 1"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1000000,1]", 0, 0) "}", VITX_UNSUPPORTED,
          "from 1"},
+        {"{\"backbone.patch_embed.proj.weight\":" T(
+             "F32", "[1,3,1,1]", 0,
+             12) ",\"backbone.mask_token\":" T("F32", "[0]", 12, 12) ",\"backbone.blocks.0.ls1."
+                                                                     "gamma\":" T("F32", "[0]", 12,
+                                                                                  12) ",\"linear_"
+                                                                                      "head."
+                                                                                      "weight\""
+                                                                                      ":" T("F32",
+                                                                                            "[0,"
+                                                                                            "5]",
+                                                                                            12,
+                                                                                            12) "}",
+         VITX_UNSUPPORTED, "the last four blocks"},
         {"{\"deit.embeddings.patch_embeddings.projection.weight\":" T(
-             "F32", "[1,3,1,1]", 0, 12) ","
-                                        "\"distillation_classifier.weight\":" T("F32", "[0]", 0,
-                                                                                0) "}",
-         VITX_UNSUPPORTED, "two heads"},
+             "F32", "[1,3,1,1]", 0, 12) ",\"distillation_classifier.weight\":" T("F32", "[0]", 12,
+                                                                                 12) "}",
+         VITX_FORMAT, "lacks tensor deit.encoder.layer.0.layernorm_before.weight"},
     };
     char *folder = make_folder(), data[12] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -1075,14 +1173,40 @@ static const struct {
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"act_layer\": \"silu\",",
      VITX_UNSUPPORTED, "silu"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": [{", VITX_FORMAT, "JSON"},
+    {"deit-timm", "config.json", "\"global_pool\": \"token\"", "\"global_pool\": \"max\"",
+     VITX_UNSUPPORTED, "\"max\" is none of token, avg, map"},
     {"deit-timm", "config.json", "\"global_pool\": \"token\"", "\"global_pool\": \"map\"",
-     VITX_UNSUPPORTED, "map"},
+     VITX_FORMAT, "lacks attn_pool.latent"},
+    {"vit-timm-map", "config.json", "\"global_pool\": \"map\",\n    \"class",
+     "\"global_pool\": \"avg\",\n    \"class", VITX_FORMAT, "holds attn_pool.latent"},
+    {"siglip-hf", "config.json", "siglip_vision_model", "siglip2_vision_model", VITX_UNSUPPORTED,
+     "model_type siglip2_vision_model"},
+    {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"width\": 48", VITX_FORMAT,
+     "open_clip_config.json says the width is 48"},
+    {"clip-open-clip", "open_clip_config.json", "\"head_width\": 8", "\"head_width\": 0",
+     VITX_FORMAT, "head_width"},
+    {"clip-open-clip", "open_clip_config.json", "\"head_width\": 8", "\"head_width\": 48",
+     VITX_FORMAT, "heads of 48 do not fit a width of 24"},
+    {"clip-open-clip", "open_clip_config.json", "\"embed_dim\": 7", "\"embed_dim\": 8", VITX_FORMAT,
+     "number of classes is 8"},
+    {"clip-open-clip", "open_clip_config.json", "\"quick_gelu\": true", "\"quick_gelu\": 3",
+     VITX_FORMAT, "quick_gelu"},
+    {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"scale_fc\": true, \"width\": 24",
+     VITX_UNSUPPORTED, "vision_cfg.scale_fc"},
+    {"clip-open-clip-avg", "open_clip_config.json", "\"squash\"", "\"longest\"", VITX_UNSUPPORTED,
+     "resize_mode \"longest\""},
+    {"clip-open-clip-avg", "open_clip_config.json", "\"pool_type\": \"avg\"",
+     "\"pool_type\": \"none\"", VITX_UNSUPPORTED, "pool_type \"none\""},
+    {"clip-open-clip-avg", "open_clip_config.json", "\"tanh\"", "\"erf\"", VITX_UNSUPPORTED,
+     "approximate"},
+    {"clip-open-clip-avg", "open_clip_config.json", "\"std\": [\n      0.5", "\"std\": [\n      0",
+     VITX_FORMAT, "std"},
+    {"siglip-open-clip", "open_clip_config.json", "\"timm_pool\": \"map\"",
+     "\"timm_pool\": \"rot_attn\"", VITX_UNSUPPORTED, "rot_attn"},
     {"vit-timm-no-class-token", "config.json", "\"global_pool\": \"avg\",\n    \"class",
      "\"global_pool\": \"token\",\n    \"class", VITX_FORMAT, "class token is read"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_base_patch16_rpn_224",
      VITX_UNSUPPORTED, "rpn"},
-    {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_base_patch16_clip_224",
-     VITX_UNSUPPORTED, "CLIP"},
     {"vit-timm", "config.json", "\"crop_mode\": \"center\"", "\"crop_mode\": \"border\"",
      VITX_UNSUPPORTED, "border"},
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": 0", VITX_FORMAT, "crop_pct"},
@@ -1093,7 +1217,7 @@ static const struct {
     {"vit-timm", "config.json", "\"interpolation\": \"bicubic\"", "\"interpolation\": \"hamming\"",
      VITX_UNSUPPORTED, "hamming"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
-     "\"input_size\": [\n      3,\n      48,", VITX_UNSUPPORTED, "gives pictures of 48x40"},
+     "\"input_size\": [\n      3,\n      4,", VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,", "\"input_size\": [\n      3,3,",
      VITX_FORMAT, "input_size"},
     {"vit-timm", "config.json", "\"std\": [\n      0.5,", "\"std\": [\n      0,", VITX_FORMAT,
@@ -1102,8 +1226,6 @@ static const struct {
      "std"},
     {"vit-timm", "config.json", "\"mean\": [\n      0.5,", "\"mean\": [\n      \"a\",", VITX_FORMAT,
      "mean"},
-    {"vit-timm", "config.json", "\"img_size\": [\n      40,", "\"img_size\": [\n      80,",
-     VITX_FORMAT, "26 position embeddings"},
     {"vit-hf", "config.json", "\"model_type\": \"vit\"", "\"model_type\": \"vit_msn\"",
      VITX_UNSUPPORTED, "model_type vit_msn"},
     {"vit-hf", "config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"",
@@ -1120,14 +1242,7 @@ static const struct {
      "depth is 12"},
     {"vit-hf", "config.json", "\"intermediate_size\": 40", "\"intermediate_size\": 3072",
      VITX_FORMAT, "hidden width is 3072"},
-    {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 224", VITX_FORMAT,
-     "224x224 pixels"},
     {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 3", VITX_FORMAT, "3x3 pixels"},
-    {"vit-hf", "preprocessor_config.json", "\"height\": 20", "\"height\": 24", VITX_UNSUPPORTED,
-     "(preprocessor_config.json) gives pictures of 24x20"},
-    {"vit-hf", "preprocessor_config.json",
-     "\"size\": {\n    \"height\": 20,\n    \"width\": 20\n  }", "\"sise\": 0", VITX_UNSUPPORTED,
-     "gives pictures of 224x224"},
     {"vit-hf", "preprocessor_config.json", "\"height\": 20,\n    \"width\": 20",
      "\"shortest_edge\": 20", VITX_UNSUPPORTED, "shortest_edge"},
     {"vit-hf", "preprocessor_config.json", "\"height\": 20,", "\"longest_edge\": 20,",
@@ -1153,6 +1268,40 @@ START_TEST(test_config__refuses)
     try_open(folder, config_edits[_i].code, config_edits[_i].part);
     remove_folder(folder);
     free(folder);
+}
+END_TEST
+
+/* An input of another size than the position embeddings' is no contradiction: they are resampled. */
+START_TEST(test_config__another_size_is_resampled)
+{
+    static const struct {
+        const char *model, *file, *find, *replace, *how;
+        int grid_h, grid_w, pos;
+    } rows[] = {
+        {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
+         "\"input_size\": [\n      3,\n      48,", "timm", 6, 5, 5},
+        {"vit-timm", "config.json", "\"img_size\": [\n      40,", "\"img_size\": [\n      80,",
+         "timm", 5, 5, 5}, /* pretrained_cfg.input_size is still 40 */
+        {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 224", "hf", 5, 5, 5},
+        {"vit-hf", "preprocessor_config.json", "\"height\": 20", "\"height\": 24", "hf", 6, 5, 5},
+        {"vit-hf", "preprocessor_config.json",
+         "\"size\": {\n    \"height\": 20,\n    \"width\": 20\n  }", "\"sise\": 0", "hf", 56, 56,
+         5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        vitx_model_info info = VITX_MODEL_INFO_INIT;
+        char *folder = copy_golden(rows[i].model);
+        edit_file(folder, rows[i].file, rows[i].find, rows[i].replace);
+        vitx_model *m = open_ok(folder);
+        ck_ok(vitx_model_get_info(&info, m));
+        ck_assert(info.grid_height == rows[i].grid_h && info.grid_width == rows[i].grid_w);
+        ck_assert(info.pos_height == rows[i].pos && info.pos_width == rows[i].pos);
+        ck_assert_str_eq(info.pos_resample, rows[i].how);
+        ck_assert_int_eq(info.tokens, info.prefix_tokens + rows[i].grid_h * rows[i].grid_w);
+        vitx_model_free(m);
+        remove_folder(folder);
+        free(folder);
+    }
 }
 END_TEST
 
@@ -1184,6 +1333,35 @@ START_TEST(test_config__takes_the_class_defaults_for_what_is_missing)
     ck_assert(f.recipe->resize == VITX_RESIZE_EXACT &&
               f.recipe->resize_height == 22); /* 20 * 256 / 224 */
     ck_assert(f.recipe->filter == VITX_BICUBIC && f.recipe->input_height == 20);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; its processor's own
+ * class, or, where the file names none, what the checkpoints do. */
+START_TEST(test_config__takes_the_defaults_of_dinov2)
+{
+    char *folder = copy_golden("dinov2-hf");
+    edit_file(folder, "config.json", "\"layer_norm_eps\"", "\"layer_norm_epz\"");
+    write_text(
+        folder, "preprocessor_config.json",
+        "{\"image_processor_type\": \"BitImageProcessor\", \"size\": 23, \"crop_size\": 20}");
+    vitx_model_info f = info_of(folder);
+    ck_assert(f.norm_eps == 1e-6f && f.from_eps == VITX_FROM_DEFAULT);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 23);
+    ck_assert(f.recipe->input_height == 20 && f.recipe->filter == VITX_BICUBIC);
+    ck_assert(f.recipe->mean[0] == 0.48145466f && f.recipe->std[2] == 0.27577711f);
+    write_text(folder, "preprocessor_config.json", "{\"size\": 23, \"crop_size\": 20}");
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->mean[0] == 0.485f);
+    write_text(folder, "preprocessor_config.json",
+               "{\"size\": {\"height\": 21, \"width\": 25}, \"crop_size\": 20}");
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT && f.recipe->resize_width == 25);
+    unlink(in_folder(folder, "preprocessor_config.json"));
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 22);
     remove_folder(folder);
     free(folder);
 }
@@ -1543,7 +1721,7 @@ static void failing_release(void *memory, void *payload)
 
 START_TEST(test_model__survives_each_allocation_that_fails)
 {
-    static const char *const names[] = {"vit-timm", "deit-hf", "vit-hf-sharded"};
+    static const char *const names[] = {"vit-timm", "deit-hf-teacher", "vit-hf-sharded"};
     failing f = {0};
     vitx_hooks hooks = VITX_HOOKS_INIT;
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
@@ -1600,6 +1778,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_model__names_the_tensor_that_is_wrong, 0, COUNT(tensor_edits));
     tcase_add_loop_test(t, test_model__refuses_what_it_does_not_run, 0, COUNT(foreigners));
     tcase_add_test(t, test_model__lets_harmless_tensors_be);
+    tcase_add_test(t, test_model__without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
     tcase_add_test(t, test_model__names_the_value_that_is_not_finite);
     tcase_add_test(t, test_model__survives_a_file_that_shrinks);
@@ -1609,7 +1788,9 @@ static Suite *suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("config");
     tcase_add_loop_test(t, test_config__refuses, 0, COUNT(config_edits));
+    tcase_add_test(t, test_config__another_size_is_resampled);
     tcase_add_test(t, test_config__takes_the_class_defaults_for_what_is_missing);
+    tcase_add_test(t, test_config__takes_the_defaults_of_dinov2);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);

@@ -180,6 +180,8 @@ START_TEST(test_integrated__is_complete)
             snprintf(words, sizeof words, "steps=%d", steps[k]);
             vitx_explain_opts *o = ask(&q, "integrated-gradients", words);
             o->score = scores[_i];
+            if (s.c->arch.units && o->score == VITX_SCORE_PROBABILITY)
+                o->score = VITX_SCORE_LOGIT;
             vitx_map *map = explain_with(&s, o, &info);
             const double change = info.value - info.base_value;
             const double scale =
@@ -519,6 +521,8 @@ START_TEST(test_pixels__many_equals_one_by_one)
     for (int j = 0; j < M; j++) {
         o[j] = *ask(&q[j], methods[j % METHODS], few[j % METHODS]);
         o[j].score = j < METHODS ? VITX_SCORE_AUTO : (vitx_score)(2 + j % 2);
+        if (many.c->arch.units && o[j].score == VITX_SCORE_PROBABILITY)
+            o[j].score = VITX_SCORE_LOGIT;
         o[j].target = j < METHODS ? VITX_AUTO : 1;
         o[j].versus = o[j].score == VITX_SCORE_DIFFERENCE ? 3 : VITX_AUTO;
     }

@@ -35,6 +35,22 @@ bool have_shared(const char *what)
     return false;
 }
 
+int model_folders(char (*folders)[128])
+{
+    DIR *dir = opendir("test/golden/models");
+    int count = 0;
+    for (struct dirent *e; dir && (e = readdir(dir)) && count < MOST_MODELS;) {
+        char path[512];
+        struct stat s;
+        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
+        if (e->d_name[0] != '.' && stat(path, &s) == 0)
+            snprintf(folders[count++], sizeof folders[0], "test/golden/models/%.90s", e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
 void *read_file(const char *path, size_t *bytes)
 {
     FILE *f = fopen(path, "rb");

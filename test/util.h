@@ -34,6 +34,11 @@ const char *shared_path(const char *name);
 /* Whether ../shared/data is there; prints one line saying that `what` is skipped if it is not. */
 bool have_shared(const char *what);
 
+/* Every folder of test/golden/models: a new one is tested from the start. May be called outside of a
+ * test. */
+enum { MOST_MODELS = 128 };
+int model_folders(char (*folders)[128]);
+
 /* A whole file in malloc'ed memory with a '\0' after it; fails the test if it is not there. */
 void *read_file(const char *path, size_t *bytes);
 void write_file(const char *path, const void *data, size_t bytes);

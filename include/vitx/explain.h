@@ -21,16 +21,30 @@ typedef struct vitx_map vitx_map;
 typedef enum vitx_score {
     VITX_SCORE_AUTO = 0,        /**< what the method's authors take: the logit, of rise and lime
                                      the probability                                            */
-    VITX_SCORE_LOGIT = 1,       /**< the target's logit                                         */
-    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes                  */
-    VITX_SCORE_DIFFERENCE = 3   /**< its logit less that of the class `versus`                  */
+    VITX_SCORE_LOGIT = 1,       /**< the target's logit; of a model without classes
+                                     (vitx_model_info.units) that component of its embedding,
+                                     which is what AUTO means there                             */
+    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes; not of a model
+                                     without classes                                            */
+    VITX_SCORE_DIFFERENCE = 3,  /**< its logit less that of the class `versus`                  */
+    VITX_SCORE_COSINE = 4,      /**< in place of a target: the cosine of the model's outputs and
+                                     a vector, which is what AUTO means where there is one      */
+    VITX_SCORE_DOT = 5          /**< likewise: the outputs times the vector, summed             */
 } vitx_score;
+
+/** What a score is made of. */
+typedef enum vitx_explained {
+    VITX_EXPLAINED_CLASS = 0,  /**< a class                                                     */
+    VITX_EXPLAINED_UNIT = 1,   /**< a component of an embedding                                 */
+    VITX_EXPLAINED_VECTOR = 2, /**< vitx_explain_opts.vector                                    */
+    VITX_EXPLAINED_PICTURE = 3 /**< vitx_explain_opts.like                                      */
+} vitx_explained;
 
 typedef struct vitx_explain_opts {
     size_t struct_size;
     const char *method;     /**< a name of vitx_method_get(), as "rollout"; required            */
-    int target;             /**< class to explain; VITX_AUTO: the picture's top class. Recorded
-                                 with the map; methods that do not depend on a class say so     */
+    int target;             /**< class (or unit of an embedding) to explain; VITX_AUTO: the one with
+                                 the picture's largest output. Recorded with the map; methods that do not depend on a class say so     */
     int layer;              /**< block 0..depth-1, VITX_AUTO: the method's default, VITX_ALL    */
     int head;               /**< head 0..H-1, VITX_AUTO: heads fused, VITX_ALL                  */
     int query;              /**< token 0..T-1 whose attention is explained; VITX_AUTO: the one
@@ -43,9 +57,16 @@ typedef struct vitx_explain_opts {
                                  probable class that is not the target                          */
     const vitx_image *baseline; /**< for methods with baseline=picture: what the picture is
                                  compared with. As large as the explained picture; NULL: none   */
+    const float *vector;    /**< [vector_count] in place of a target: what the outputs are compared
+                                 with, by VITX_SCORE_COSINE or VITX_SCORE_DOT. Finite and not all
+                                 0, of any length; `target` is VITX_AUTO then. NULL: none       */
+    int vector_count;       /**< K                                                              */
+    const vitx_image *like; /**< likewise, the vector being the model's outputs for this picture,
+                                 of any size: what makes the explained one similar to it. It is
+                                 run once a call. NULL: none                                    */
 } vitx_explain_opts;
 
-#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_AUTO, VITX_AUTO, NULL }
+#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -78,12 +99,23 @@ VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
 /**
  * The bytes that vitx_explain_many() with these options holds beside the context's activation_bytes:
  * recordings and gradients of max_batch pictures, and the variants that methods run at once. Nothing
- * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid.
+ * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid. With
+ * VITX_FIT_KEEP it counts for pictures of the size that vitx_context_info tells.
  *
  * @return as vitx_explain(), for what can be known of the options without a picture
  */
 VITX_API int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts,
                                 int m);
+
+/**
+ * Reads a vector for vitx_explain_opts: a .npy file of `count` float16, float32 or float64 numbers,
+ * little-endian, in one dimension (others may be 1), as vitx_vectors_save() writes one.
+ *
+ * @param out  [count]
+ * @return VITX_OK, VITX_INVALID (another number of them), VITX_IO, VITX_FORMAT (damaged, a number that
+ *         is not finite), VITX_UNSUPPORTED (another type)
+ */
+VITX_API int vitx_vector_load(float *out, int count, const char *path);
 
 VITX_API void vitx_map_free(vitx_map *map);
 
@@ -91,13 +123,14 @@ VITX_API void vitx_map_free(vitx_map *map);
 typedef struct vitx_map_info {
     size_t struct_size;
     const char *method;
-    int target;        /**< class explained                                                     */
-    float logit;       /**< its logit                                                           */
-    float probability; /**< its probability                                                     */
+    int target;        /**< class or unit explained; VITX_AUTO where it was a vector            */
+    float logit;       /**< its logit; 0 where it was a vector                                  */
+    float probability; /**< its probability; 0 where the model has no classes                   */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
     int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
-    int query;         /**< token, or VITX_AUTO for the mean over the patches, and where the
-                            method knows no query                                               */
+    int query;         /**< token, or VITX_AUTO for the mean over the patches or over the two
+                            tokens that a distilled model reads, and where the method knows no
+                            query                                                               */
     int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads      */
     int64_t shape[4];  /**< [layers, heads, height, width] without the axes that are single     */
     int grid_height, grid_width;       /**< patches of the model                                */
@@ -114,6 +147,7 @@ typedef struct vitx_map_info {
                             values are to add up to that difference, else 0                     */
     int64_t forwards;  /**< pictures or variants that were run for this map alone, beyond the
                             forward pass all maps share                                         */
+    vitx_explained explains; /**< what the score is made of                                     */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

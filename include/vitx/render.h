@@ -88,6 +88,12 @@ VITX_API const char *vitx_format_name(int index);
 /** @return the name of colour map `index`, NULL past the last one. Static. */
 VITX_API const char *vitx_colormap_name(int index);
 
+/**
+ * Writes `n` vectors of `count` numbers as a .npy file, float32 [n, count], replaced as by
+ * vitx_render().
+ */
+VITX_API int vitx_vectors_save(const float *values, int n, int count, const char *path);
+
 /* ------------------------------------------------------------------ statistics ------------- */
 
 typedef struct vitx_stats_render_opts {

@@ -163,7 +163,7 @@ static void strip_of_heads(void *arg, int i, int worker)
         pieces->convert(record_at(record, index), record->store, fused, VX_STORE_F32, scale, n);
 }
 
-/* A task of VX_KEEP_ROW, the mean over the rows first..T-1. */
+/* A task of VX_KEEP_ROW, the mean over several rows. */
 static void head_mean(void *arg, int i, int worker)
 {
     const run *r = arg;
@@ -171,17 +171,20 @@ static void head_mean(void *arg, int i, int worker)
     const vx_pieces *pieces = &r->cpu->pieces;
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const size_t t = (size_t)r->a->tokens;
+    const int begin = vx_query_first(record->query, record->first),
+              end = vx_query_end(record->query, record->first, r->a->tokens);
     place at = {worker, i / r->a->heads, i % r->a->heads, 0, 0};
     memset(s.row, 0, t * sizeof *s.row);
     for (; at.first < r->a->tokens; at.first += r->rows) {
         at.rows = vx_least(r->rows, r->a->tokens - at.first);
         probabilities(r, &at, s.strip);
         values(r, &at, s.strip);
-        for (int q = at.first < record->first ? record->first - at.first : 0; q < at.rows; q++)
+        for (int q = at.first < begin ? begin - at.first : 0; q < at.rows && at.first + q < end;
+             q++)
             pieces->fuse(s.row, s.strip + (size_t)q * t, VX_STORE_F32, t, VX_FUSE_MEAN);
     }
     pieces->convert(record_at(record, (size_t)i * t), record->store, s.row, VX_STORE_F32,
-                    1 / (float)(r->a->tokens - record->first), t);
+                    1 / (float)(end - begin), t);
 }
 
 /* As few strips as fit the scratch and leave no more than a tenth of the workers' time idle. */

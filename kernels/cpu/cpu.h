@@ -67,6 +67,9 @@ typedef void vx_gemm_wide_fn(const vx_wide *g);
 
 /* y[n] *= act'(x[n]) */
 typedef void vx_slope_fn(float *y, const float *x, vx_act act, size_t n);
+/* One row of swiglu and of swiglu_bwd: n columns of the result, 2n of x and dx. */
+typedef void vx_swiglu_row_fn(float *y, const float *x, size_t n);
+typedef void vx_swiglu_bwd_row_fn(float *dx, const float *dy, const float *x, size_t n);
 /* One row of layernorm_bwd. */
 typedef void vx_layernorm_bwd_row_fn(const vx_layernorm_bwd *a, float *dx, const float *dy,
                                      const float *x);
@@ -98,6 +101,8 @@ typedef void vx_reduced_fn(float *out, const float *g, const float *x, vx_reduce
 typedef struct vx_pieces {
     vx_epilogue_fn *epilogue;
     vx_slope_fn *slope;
+    vx_swiglu_row_fn *swiglu_row;
+    vx_swiglu_bwd_row_fn *swiglu_bwd_row;
     vx_layernorm_bwd_row_fn *layernorm_bwd_row;
     vx_softmax_bwd_fn *softmax_bwd;
     vx_fuse_fn *fuse;

@@ -122,6 +122,47 @@ void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
     }
 }
 
+void VX_NAME(swiglu_row)(float *y, const float *x, size_t n)
+{
+    const float *gate = x, *value = x + n;
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const vf u = v_load(gate + i);
+        v_store(y + i, u * v_sigmoid(u) * v_load(value + i));
+    }
+    const int left = (int)(n - i);
+    if (left) {
+        const vf u = v_load_n(gate + i, left, 0);
+        v_store_n(y + i, u * v_sigmoid(u) * v_load_n(value + i, left, 0), left);
+    }
+}
+
+VX_INLINE vf swiglu_slopes(vf *du, vf dy, vf u, vf v)
+{
+    vf slope;
+    const vf s = v_sigmoid_and_slope(u, &slope);
+    *du = dy * v * v_fma(u, slope, s);
+    return dy * (u * s);
+}
+
+void VX_NAME(swiglu_bwd_row)(float *dx, const float *dy, const float *x, size_t n)
+{
+    size_t i = 0;
+    vf du;
+    for (; i + VL <= n; i += VL) {
+        const vf dv = swiglu_slopes(&du, v_load(dy + i), v_load(x + i), v_load(x + n + i));
+        v_store(dx + i, du);
+        v_store(dx + n + i, dv);
+    }
+    const int left = (int)(n - i);
+    if (left) {
+        const vf dv = swiglu_slopes(&du, v_load_n(dy + i, left, 0), v_load_n(x + i, left, 0),
+                                    v_load_n(x + n + i, left, 0));
+        v_store_n(dx + i, du, left);
+        v_store_n(dx + n + i, dv, left);
+    }
+}
+
 /* ------------------------------------------------------------------------ norm, softmax ---- */
 
 VX_INLINE double row_mean(const float *x, int n)

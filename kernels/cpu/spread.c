@@ -109,6 +109,40 @@ void vx_activate_cpu(vx_device *dev, float *y, const float *x, vx_act act, int64
     vx_cpu_spread(r.cpu, activate_part, &r, count, LEAST_FLOATS);
 }
 
+static void swiglu_part(void *arg, int64_t first, int64_t count)
+{
+    const rows *r = arg;
+    for (int64_t i = first; i < first + count; i++)
+        r->cpu->pieces.swiglu_row(r->y + i * r->ldy, r->x + i * r->ldx, (size_t)r->n);
+}
+
+void vx_swiglu_cpu(vx_device *dev, float *y, int ldy, const float *x, int ldx, int m, int n)
+{
+    rows r = {.cpu = vx_cpu_of(dev), .y = y, .x = x, .ldy = ldy, .ldx = ldx, .n = n};
+    vx_cpu_spread(r.cpu, swiglu_part, &r, m, rows_of(n));
+}
+
+typedef struct gate_bwd {
+    vx_cpu *cpu;
+    const vx_swiglu_bwd *a;
+} gate_bwd;
+
+static void swiglu_bwd_part(void *arg, int64_t first, int64_t count)
+{
+    const gate_bwd *r = arg;
+    const vx_swiglu_bwd *a = r->a;
+    for (int64_t i = first; i < first + count; i++)
+        r->cpu->pieces.swiglu_bwd_row(
+            a->dx + i * a->lddx, a->dy + i * a->lddy,
+            a->x + vx_forward_row((int)i, a->tokens, a->targets) * (size_t)a->ldx, (size_t)a->n);
+}
+
+void vx_swiglu_bwd_cpu(vx_device *dev, const vx_swiglu_bwd *a)
+{
+    gate_bwd r = {vx_cpu_of(dev), a};
+    vx_cpu_spread(r.cpu, swiglu_bwd_part, &r, a->m, rows_of(a->n));
+}
+
 static void mean_tokens_part(void *arg, int64_t first, int64_t count)
 {
     const rows *r = arg; /* ldy: tokens, ldx: the first one, n: width */
@@ -277,8 +311,8 @@ static void attn_row_part(void *arg, int64_t first, int64_t count)
     const vx_recorded *a = r->a;
     const vx_pieces *pieces = &r->cpu->pieces;
     const size_t t = (size_t)a->tokens;
-    const int begin = r->query < 0 ? r->first : r->query,
-              end = r->query < 0 ? a->tokens : begin + 1;
+    const int begin = vx_query_first(r->query, r->first),
+              end = vx_query_end(r->query, r->first, a->tokens);
     for (size_t bh = (size_t)first; bh < (size_t)(first + count); bh++) {
         float *out = r->out + bh * t;
         if (a->keep == VX_KEEP_ROW) {

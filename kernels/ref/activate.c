@@ -41,6 +41,34 @@ double vx_ref_act_slope(vx_act act, double x)
     }
 }
 
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+void vx_swiglu_ref(vx_device *dev, float *y, int ldy, const float *x, int ldx, int m, int n)
+{
+    (void)dev;
+    for (int i = 0; i < m; i++, y += ldy, x += ldx)
+        for (int j = 0; j < n; j++)
+            y[j] = (float)(x[j] * sigmoid(x[j]) * x[n + j]);
+}
+
+void vx_swiglu_bwd_ref(vx_device *dev, const vx_swiglu_bwd *a)
+{
+    (void)dev;
+    for (int i = 0; i < a->m; i++) {
+        const float *x = a->x + vx_ref_forward_row(i, a->tokens, a->targets) * (size_t)a->ldx;
+        float *dx = a->dx + (size_t)i * (size_t)a->lddx;
+        for (int j = 0; j < a->n; j++) {
+            const double dy = a->dy[(size_t)i * (size_t)a->lddy + (size_t)j], u = x[j];
+            const double s = sigmoid(u);
+            dx[j] = (float)(dy * x[a->n + j] * (s + u * s * (1 - s)));
+            dx[a->n + j] = (float)(dy * u * s);
+        }
+    }
+}
+
 void vx_activate_ref(vx_device *dev, float *y, const float *x, vx_act act, int64_t count)
 {
     (void)dev;

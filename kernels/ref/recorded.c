@@ -58,7 +58,7 @@ void vx_attn_row_ref(vx_device *dev, float *out, const vx_recorded *a, int query
 {
     (void)dev;
     const size_t t = (size_t)a->tokens;
-    const int begin = query < 0 ? first : query, end = query < 0 ? a->tokens : query + 1;
+    const int begin = vx_query_first(query, first), end = vx_query_end(query, first, a->tokens);
     for (size_t bh = 0; bh < (size_t)a->batch * (size_t)a->heads; bh++)
         for (size_t j = 0; j < t; j++) {
             double sum = 0;

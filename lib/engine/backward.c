@@ -28,16 +28,24 @@ static span span_of(const mirror *m, bool class_only)
 }
 
 /* clang-format off */
-/* head, [fc_norm]: dlogits [G,classes] -> rows of `to`. */
+/* One head, or none: dlogits [G,classes] -> rows of `to`. */
+static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
+{
+    const vx_run *f = m->f;
+    const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
+    if (f->arch->bare)
+        vx_copy_rows(f, to, dlogits, m->gradients, f->width);
+    else
+        f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
+            .m = m->gradients, .tokens = 1, .targets = m->targets});
+}
+
+/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
 static void features_head_bwd(const mirror *m, vx_rows to)
 {
     const vx_run *f = m->f;
-    const bool norm = f->w->fc_norm_w != NULL;
-
-    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = norm ? m->plan->dpooled : to.at, .lddx = norm ? f->width : to.ld,
-        .dy = m->plan->dlogits, .lddy = f->arch->classes, .w = &f->w->head,
-        .m = m->gradients, .tokens = 1, .targets = m->targets});
+    head_bwd(m, &f->w->head, f->w->fc_norm_w ? (vx_rows){m->plan->dpooled, f->width} : to);
 }
 
 /* pooled -> features where there is fc_norm: the gradient lies in dpooled, its input at x. */
@@ -51,32 +59,99 @@ static void fc_norm_bwd(const mirror *m, vx_rows to, const float *x, int ldx)
             .m = m->gradients, .n = f->width, .tokens = 1, .targets = m->targets});
 }
 
+/* [norm] in place of rows of dx, `first` the first of them in [T,D]: all, or one a picture. */
+static void final_norm_bwd(const mirror *m, int first, span s)
+{
+    const vx_run *f = m->f;
+    const int D = f->width, step = s.step * D;
+    float *dx = m->plan->dx + (ptrdiff_t)first * D;
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx = dx, .lddx = step, .dy = dx, .lddy = step,
+            .x = m->plan->last_x + (ptrdiff_t)first * D, .ldx = step, .weight = f->w->norm_w,
+            .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = m->targets});
+}
+
+/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,T,T], in the rows of the
+ * first token, where that is not NULL. */
+static void pool_map_bwd(const mirror *m, float *to, float *dp)
+{
+    const vx_run *f = m->f;
+    const vx_pool_weights *w = &f->w->pool;
+    vx_plan *plan = m->plan;
+    const int D = f->width, F = f->arch->hidden, G = m->gradients, T = f->tokens;
+    float *dpooled = plan->dpooled, *dqkv = plan->dwide;
+    float *dattended = plan->dwide + (size_t)G * (size_t)T * 3 * (size_t)D;
+
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dwide, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2,
+        .pre = plan->pool.pre, .ldp = F, .act = f->arch->act, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = plan->dy, .lddx = D, .dy = plan->dwide, .lddy = F, .w = &w->fc1, .m = G,
+        .tokens = 1, .targets = m->targets});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dpooled, .lddx = D, .dy = plan->dy, .lddy = D, .x = plan->pool.mid, .ldx = D,
+        .weight = w->norm_w, .eps = f->arch->eps, .accumulate = 1, .m = G, .n = D, .tokens = 1,
+        .targets = m->targets});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
+        .targets = m->targets});
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = dp, .dy = dattended,
+        .qkv = plan->pool.qkv, .scale = f->scale, .batch = f->batch, .targets = m->targets,
+        .tokens = T, .heads = f->arch->heads, .head_width = f->arch->head_width, .queries = 1});
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
+        .tokens = T, .targets = m->targets});
+}
+
+/* d of the pooling head's attention: the one row that is not 0 into its place. */
+static void record_dpool(const mirror *m)
+{
+    const vx_run *f = m->f;
+    const vx_recorded whole = {.data = m->plan->dp, .keep = VX_KEEP_ALL, .batch = m->gradients,
+                               .heads = f->arch->heads, .tokens = f->tokens};
+    if (m->plan->pool_dp)
+        f->ops->attn_row(f->dev, m->plan->pool_dp, &whole, 0, 0);
+}
+
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
 static void classify_bwd(const mirror *m)
 {
     const vx_run *f = m->f;
+    const vx_pool_kind pool = f->arch->pool;
     const int D = f->width, T = f->tokens;
-    const float *x = m->plan->last_x;
-    float *dx = m->plan->dx;
-    vx_layernorm_bwd norm = {
-        .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = x, .ldx = D, .weight = f->w->norm_w,
-        .eps = f->arch->eps, .m = m->gradients * T, .n = D, .tokens = T, .targets = m->targets};
+    float *dx = m->plan->dx, *dpooled = m->plan->dpooled;
+    const vx_rows token = {dx, T * D};
 
-    if (f->arch->pool == VX_POOL_AVG) {
-        features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
-        fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, f->act->pooled, D);
-        f->ops->mean_tokens_bwd(f->dev, dx, m->plan->dpooled, f->arch->prefix, m->gradients, T, D);
-    } else {
-        f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
-        features_head_bwd(m, (vx_rows){dx, T * D});
-        fc_norm_bwd(m, (vx_rows){dx, T * D}, f->w->norm_w ? f->act->pooled : x,
-                    f->w->norm_w ? D : T * D);
-        norm.lddx = norm.lddy = norm.ldx = T * D;
-        norm.m = m->gradients;
-        norm.tokens = 1;
+    if (vx_arch_reads_patches(f->arch)) {
+        if (pool == VX_POOL_TOKEN_AVG) {
+            head_bwd(m, &f->w->head2, (vx_rows){dpooled, D});
+        } else {
+            features_head_bwd(m, (vx_rows){dpooled, D});
+            fc_norm_bwd(m, (vx_rows){dpooled, D}, f->act->pooled, D);
+        }
+        if (pool == VX_POOL_MAP) {
+            pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
+            record_dpool(m);
+        } else {
+            f->ops->mean_tokens_bwd(f->dev, dx, dpooled, f->arch->prefix, m->gradients, T, D);
+        }
+        if (pool == VX_POOL_TOKEN_AVG)
+            head_bwd(m, &f->w->head, token);
+        final_norm_bwd(m, 0, span_of(m, false));
+        return;
     }
-    if (f->w->norm_w)
-        f->ops->layernorm_bwd(f->dev, &norm);
+    f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
+    features_head_bwd(m, token);
+    fc_norm_bwd(m, token, f->w->norm_w ? f->act->pooled : m->plan->last_x,
+                f->w->norm_w ? D : T * D);
+    final_norm_bwd(m, 0, span_of(m, true));
+    if (pool == VX_POOL_TWO_TOKENS) {
+        head_bwd(m, &f->w->head2, (vx_rows){dx + D, T * D});
+        final_norm_bwd(m, 1, span_of(m, true));
+    }
 }
 
 /* fc2, activation, fc1, norm2, residual: dx += ... */
@@ -84,13 +159,17 @@ static void hidden_bwd(const mirror *m, int l, const vx_kept *kept, span s)
 {
     const vx_run *f = m->f;
     const vx_block_weights *w = &f->w->blocks[l];
-    const int D = f->width, F = f->arch->hidden, step = s.step * D;
+    const int D = f->width, F = vx_arch_fc1(f->arch), step = s.step * D;
     float *dx = m->plan->dx, *dhidden = m->plan->dwide, *dy = m->plan->dy;
 
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dhidden, .lddx = F, .dy = dx, .lddy = step, .w = &w->fc2, .gamma = w->ls2,
         .pre = kept->pre, .ldp = F, .act = f->arch->act, .m = s.rows, .tokens = s.tokens,
         .targets = m->targets});
+    if (f->arch->swiglu)
+        f->ops->swiglu_bwd(f->dev, &(vx_swiglu_bwd){
+            .dx = dhidden, .lddx = F, .dy = dhidden, .lddy = F, .x = kept->pre, .ldx = F,
+            .m = s.rows, .n = f->arch->hidden, .tokens = s.tokens, .targets = m->targets});
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dy, .lddx = D, .dy = dhidden, .lddy = F, .w = &w->fc1, .m = s.rows,
         .tokens = s.tokens, .targets = m->targets});
@@ -251,46 +330,88 @@ int vx_pass_backward_ticks(const vx_plan *plan)
     return plan->targets > 0 ? plan->depth - vx_plan_lowest(plan) : 0;
 }
 
+/* The head's answer to pooled [B,D], which both heads read where there are two, the seed that is made of
+ * it, and the head's backward: dpooled. */
+static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *payload)
+{
+    const vx_run *f = m->f;
+    const int D = f->width;
+    const float one = 1;
+    vx_features_head(f, (vx_rows){pooled, D}, (vx_rows){pooled, D});
+    VX_TRY(vx_context_sync(f->c));
+    VX_TRY(seed(payload, m->plan, f->act->logits, f->act->probabilities));
+    features_head_bwd(m, (vx_rows){m->plan->dpooled, D});
+    fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
+    if (vx_arch_two_heads(f->arch)) {
+        head_bwd(m, &f->w->head2, (vx_rows){m->plan->dy, D});
+        f->ops->add_weighted(f->dev, m->plan->dpooled, m->plan->dy, &one, 0, 1,
+                             (int64_t)m->gradients * D);
+    }
+    return VITX_OK;
+}
+
+/* A block's tokens x pooled by attention. */
+static int backward_block_map(const mirror *m, const float *x, vx_seed_fn *seed, void *payload)
+{
+    const vx_run *f = m->f;
+    const int D = f->width;
+    float *y = f->act->y, *pooled = f->act->pooled;
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, y, D, x, D, f->w->norm_w, f->w->norm_b, f->arch->eps, f->rows, D);
+    vx_pool_map(f, pooled, f->w->norm_w ? y : x, NULL);
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    pool_map_bwd(m, m->plan->dx, m->plan->dp);
+    return VITX_OK;
+}
+
+/* The mean of a block's tokens x, as one token behind the norm. */
+static int backward_block_mean(const mirror *m, int layer, const float *x, vx_seed_fn *seed,
+                               void *payload)
+{
+    const vx_run *f = m->f;
+    vx_plan *plan = m->plan;
+    const int D = f->width, T = f->tokens;
+    float *mean = f->act->y, *pooled = f->act->pooled; /* [B,D], before and behind the norm */
+
+    const vx_kept kept = kept_of(m, layer, false);
+    f->ops->mean_tokens(f->dev, mean, x, 0, f->batch, T, D);
+    if (f->w->norm_w)
+        f->ops->layernorm(f->dev, pooled, D, mean, D, f->w->norm_w, f->w->norm_b, f->arch->eps,
+                          f->batch, D);
+    else
+        pooled = mean;
+    VX_TRY(answer_bwd(m, pooled, seed, payload));
+    if (f->w->norm_w)
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
+                                                          .lddx = D,
+                                                          .dy = plan->dpooled,
+                                                          .lddy = D,
+                                                          .x = mean,
+                                                          .ldx = D,
+                                                          .weight = f->w->norm_w,
+                                                          .eps = f->arch->eps,
+                                                          .m = m->gradients,
+                                                          .n = D,
+                                                          .tokens = 1,
+                                                          .targets = m->targets});
+    f->ops->mean_tokens_bwd(f->dev, plan->dx, plan->dpooled, 0, m->gradients, T, D);
+    const span s = span_of(m, false);
+    hidden_bwd(m, layer, &kept, s);
+    attend_bwd(m, layer, &kept, s, plan->dp, NULL);
+    return VITX_OK;
+}
+
 int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
                            void *payload)
 {
     const vx_run f = vx_run_of(c, pass);
     vx_plan *plan = f.plan;
     const mirror m = {&f, plan, 1, f.batch};
-    const int D = f.width, T = f.tokens;
     const bool last = layer == f.arch->depth - 1;
     const float *x = last ? plan->last_x : plan->blocks[layer + 1].kept.x;
-    float *mean = f.act->y, *pooled = f.act->pooled; /* [B,D], before and behind the norm */
-
-    const vx_kept kept = kept_of(&m, layer, false);
-    f.ops->mean_tokens(f.dev, mean, x, 0, f.batch, T, D);
-    if (f.w->norm_w)
-        f.ops->layernorm(f.dev, pooled, D, mean, D, f.w->norm_w, f.w->norm_b, f.arch->eps, f.batch,
-                         D);
+    if (f.arch->pool == VX_POOL_MAP)
+        VX_TRY(backward_block_map(&m, x, seed, payload));
     else
-        pooled = mean;
-    vx_features_head(&f, (vx_rows){pooled, D});
-    VX_TRY(vx_context_sync(c));
-    VX_TRY(seed(payload, plan, f.act->logits, f.act->probabilities));
-
-    features_head_bwd(&m, (vx_rows){plan->dpooled, D});
-    fc_norm_bwd(&m, (vx_rows){plan->dpooled, D}, pooled, D);
-    if (f.w->norm_w)
-        f.ops->layernorm_bwd(f.dev, &(vx_layernorm_bwd){.dx = plan->dpooled,
-                                                        .lddx = D,
-                                                        .dy = plan->dpooled,
-                                                        .lddy = D,
-                                                        .x = mean,
-                                                        .ldx = D,
-                                                        .weight = f.w->norm_w,
-                                                        .eps = f.arch->eps,
-                                                        .m = m.gradients,
-                                                        .n = D,
-                                                        .tokens = 1,
-                                                        .targets = m.targets});
-    f.ops->mean_tokens_bwd(f.dev, plan->dx, plan->dpooled, 0, m.gradients, T, D);
-    const span s = span_of(&m, false);
-    hidden_bwd(&m, layer, &kept, s);
-    attend_bwd(&m, layer, &kept, s, plan->dp, NULL);
+        VX_TRY(backward_block_mean(&m, layer, x, seed, payload));
     return vx_context_tick(c) == VITX_OK ? vx_context_sync(c) : VITX_CANCELLED;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/pass.h"
+#include "engine/size.h"
 
 /* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
 static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
@@ -83,8 +84,21 @@ static int begin_run(vitx_context *c, vx_plan *plan, int n)
 {
     c->recorded = 0;
     c->differentiated = false;
-    const int room = plan && plan->watch ? n : c->max_batch;
+    /* Where each call has its own size, there is no place to keep for a larger batch of it. */
+    const bool as_many = (plan && plan->watch) || c->fit == VITX_FIT_KEEP;
+    const int room = as_many ? n : c->max_batch;
     return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
+}
+
+/* A row that vitx_context_set_trace asked for, when the input was larger. */
+static int check_queries(const vx_plan *plan, const vx_arch *a)
+{
+    for (int l = 0; plan && l < plan->depth; l++)
+        if (plan->attention[l].keep == VX_KEEP_ROW && plan->attention[l].query >= vx_arch_tokens(a))
+            return vx_fail(VITX_INVALID,
+                           "query %d is out of range: the picture makes tokens 0 to %d",
+                           plan->attention[l].query, vx_arch_tokens(a) - 1);
+    return VITX_OK;
 }
 
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
@@ -92,6 +106,12 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     for (int i = 0; i < n; i++)
         if (!images[i])
             return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
+    if (vx_size_alike(c, images, n) < n)
+        return vx_fail(VITX_INVALID,
+                       "pictures of several sizes in one batch: with VITX_FIT_KEEP those that run "
+                       "together make inputs of one size");
+    VX_TRY(vx_size_take(c, images[0]));
+    VX_TRY(check_queries(plan, &c->arch));
     VX_TRY(begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
     return run_loaded(c, n, plan);
@@ -120,9 +140,10 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits
     for (size_t i = 0; i < (size_t)n * k; i++)
         if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,
-                           "the model answered with %s as logit of class %zu: its weights "
-                           "overflow in single precision",
-                           isnan(logits[i]) ? "NaN" : "infinity", i % k);
+                           "the model answered with %s as %s %zu: its weights overflow in "
+                           "single precision",
+                           isnan(logits[i]) ? "NaN" : "infinity",
+                           c->arch.units ? "unit" : "logit of class", i % k);
     return VITX_OK;
 }
 
@@ -177,6 +198,12 @@ static void rank(vitx_prediction *top, int k, const float *logits, const float *
         top[i] = (vitx_prediction){.index = -1};
 }
 
+/* How many of the n pictures run next. */
+static int next_batch(const vitx_context *c, const vitx_image *const *images, int n)
+{
+    return vx_size_alike(c, images, n < c->max_batch ? n : c->max_batch);
+}
+
 int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, int n,
                         vitx_prediction *top, int k)
 {
@@ -186,10 +213,18 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
     if (n < 1 || k < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
                        k);
+    if (c->arch.units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no classes, its answer is an embedding of %d numbers; vitx_embed "
+                       "(vitx-cli embed) gives it",
+                       c->model->path, c->arch.classes);
     const size_t classes = (size_t)c->arch.classes;
-    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
-    for (int at = 0; at < n; at += c->max_batch) {
-        const int count = n - at < c->max_batch ? n - at : c->max_batch;
+    int64_t batches = 0;
+    for (int at = 0; at < n; at += next_batch(c, images + at, n - at))
+        batches++;
+    vx_context_begin(c, batches * c->arch.depth);
+    for (int at = 0, count; at < n; at += count) {
+        count = next_batch(c, images + at, n - at);
         VX_TRY(vx_context_run(c, images + at, count, NULL));
         for (int i = 0; i < count; i++)
             rank(top + (size_t)(at + i) * (size_t)k, k, c->host_logits + (size_t)i * classes,
@@ -201,6 +236,50 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
 int vitx_classify(vitx_context *context, const vitx_image *image, vitx_prediction *top, int k)
 {
     return vitx_classify_batch(context, &image, 1, top, k);
+}
+
+/* Divides a vector by its length. */
+static int make_unit(float *vector, size_t count)
+{
+    double square = 0;
+    for (size_t i = 0; i < count; i++)
+        square += (double)vector[i] * vector[i];
+    if (!(square > 0))
+        return vx_fail(VITX_FORMAT, "the embedding is 0 and has no direction");
+    for (size_t i = 0; i < count; i++)
+        vector[i] = (float)(vector[i] / sqrt(square));
+    return VITX_OK;
+}
+
+int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int n, float *out,
+                     int normalize)
+{
+    vitx_context *c = context;
+    if (!c || !images || !out)
+        return vx_fail(VITX_INVALID, "vitx_embed_batch: an argument is NULL");
+    if (n < 1)
+        return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
+    if (!c->arch.units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: answers with %d classes, not with an embedding; vitx_classify "
+                       "(vitx-cli classify) gives them",
+                       c->model->path, c->arch.classes);
+    const size_t k = (size_t)c->arch.classes;
+    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
+    for (int at = 0; at < n; at += c->max_batch) {
+        const int count = n - at < c->max_batch ? n - at : c->max_batch;
+        float *const to = out + (size_t)at * k;
+        VX_TRY(vx_context_run(c, images + at, count, NULL));
+        memcpy(to, c->host_logits, (size_t)count * k * sizeof *to);
+        for (int i = 0; normalize && i < count; i++)
+            VX_TRY(make_unit(to + (size_t)i * k, k));
+    }
+    return VITX_OK;
+}
+
+int vitx_embed(vitx_context *context, const vitx_image *image, float *out, int normalize)
+{
+    return vitx_embed_batch(context, &image, 1, out, normalize);
 }
 
 int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)

@@ -52,7 +52,7 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
         .y = embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
-        .pos = f->w->pos,
+        .pos = c->pos ? c->pos : f->w->pos,
         .batch = f->batch, .channels = a->channels, .height = c->recipe.input_height,
         .width = c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
@@ -83,12 +83,13 @@ void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *
 }
 
 /* mid = x + ls1 * proj(attended), then pre = fc1(norm2(mid)): m rows, as far apart as the lds say.
- * pre [m,F] is the hidden layer before its activation, or behind it with `activated`. */
+ * pre [m,fc1] is the hidden layer before its activation, or behind it with `activated`: then as many
+ * columns as fc2 reads count. */
 void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
                      bool activated, int m)
 {
     const vx_block_weights *w = &f->w->blocks[l];
-    const int D = f->width, F = f->arch->hidden;
+    const int D = f->width, F = vx_arch_fc1(f->arch);
 
     f->ops->linear(f->dev, &(vx_linear){
         .y = mid.at, .ldy = mid.ld, .x = attended.at, .ldx = attended.ld, .w = &w->proj,
@@ -98,11 +99,14 @@ void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows att
     f->ops->linear(f->dev, &(vx_linear){
         .y = pre, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
         .act = activated ? f->arch->act : VX_ACT_NONE, .m = m});
+    if (activated && f->arch->swiglu)
+        f->ops->swiglu(f->dev, pre, F, pre, F, m, f->arch->hidden);
 }
 
-/* The class tokens of shorter sequences lie at no fixed distance: they are collected. */
-static vx_rows class_rows(const vx_run *f, float *x, int width, float *space)
+/* One token of each sequence. Those of shorter sequences lie at no fixed distance: they are collected. */
+static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float *space)
 {
+    x += (ptrdiff_t)token * width;
     if (!f->pass->starts)
         return (vx_rows){x, f->tokens * width};
     f->ops->gather_rows(f->dev, space, x, NULL, f->pass->starts, f->batch, width);
@@ -116,7 +120,7 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
 {
     const vx_block_weights *w = &f->w->blocks[l];
     const vx_activations *act = f->act;
-    const int D = f->width, A = f->attention_width, F = f->arch->hidden;
+    const int D = f->width, A = f->attention_width, F = vx_arch_fc1(f->arch);
     const vx_kept *kept = f->plan && f->plan->blocks[l].kept.qkv ? &f->plan->blocks[l].kept : NULL;
     const bool class_only = vx_plan_class_only(f->plan, f->arch, l);
     vx_recorded record = f->plan ? f->plan->attention[l] : (vx_recorded){0};
@@ -128,8 +132,8 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
     if (!(f->pass->attended && l == f->pass->first))
         vx_block_attend(f, l, x, qkv, attended, &record,
                         class_only && record.keep == VX_KEEP_NONE ? 1 : 0);
-    const vx_rows from = class_only ? class_rows(f, attended, A, act->wide) : (vx_rows){attended, A};
-    const vx_rows in = class_only ? class_rows(f, x, D, act->pooled) : (vx_rows){x, D};
+    const vx_rows from = class_only ? token_rows(f, attended, 0, A, act->wide) : (vx_rows){attended, A};
+    const vx_rows in = class_only ? token_rows(f, x, 0, D, act->pooled) : (vx_rows){x, D};
     /* Kept class rows lie together; in place they stay where the tokens are. */
     vx_rows mid = {out, in.ld};
     if (kept)
@@ -137,7 +141,9 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
     else if (class_only && f->pass->starts)
         mid = in;
     vx_block_hidden(f, l, mid, in, from, kept ? kept->pre : hidden, !kept, m);
-    if (kept)
+    if (kept && f->arch->swiglu)
+        f->ops->swiglu(f->dev, hidden, F, kept->pre, F, m, f->arch->hidden);
+    else if (kept)
         f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)m * F);
     const vx_rows result = class_only && f->pass->starts ? mid : (vx_rows){out, in.ld};
     f->ops->linear(f->dev, &(vx_linear){
@@ -146,56 +152,142 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
     return result;
 }
 
-/* Means over the patches of each sequence. */
+/* Means over the patches of each sequence; over none it is taken to be 0. */
 static void pool(const vx_run *f, float *pooled, const float *x)
 {
-    const int *starts = f->pass->starts;
+    const int *starts = f->pass->starts, prefix = f->arch->prefix, D = f->width;
     if (!starts)
-        f->ops->mean_tokens(f->dev, pooled, x, f->arch->prefix, f->batch, f->tokens, f->width);
-    for (int b = 0; starts && b < f->batch; b++)
-        f->ops->mean_tokens(f->dev, pooled + (size_t)b * (size_t)f->width,
-                            x + (size_t)starts[b] * (size_t)f->width, f->arch->prefix, 1,
-                            starts[b + 1] - starts[b], f->width);
+        f->ops->mean_tokens(f->dev, pooled, x, prefix, f->batch, f->tokens, D);
+    for (int b = 0; starts && b < f->batch; b++) {
+        const int tokens = starts[b + 1] - starts[b];
+        float *to = pooled + (size_t)b * (size_t)D;
+        if (tokens > prefix)
+            f->ops->mean_tokens(f->dev, to, x + (size_t)starts[b] * (size_t)D, prefix, 1, tokens, D);
+        else
+            f->ops->clear(f->dev, to, D);
+    }
 }
 
-/* [fc_norm] of act->pooled; head; softmax. */
-void vx_features_head(const vx_run *f, vx_rows pooled)
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
+{
+    if (to.ld == width && from.ld == width) {
+        f->ops->copy(f->dev, to.at, from.at, (int64_t)m * width);
+        return;
+    }
+    for (int i = 0; i < m; i++)
+        f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
+}
+
+/* [fc_norm] of what one head reads; the head, both or none; softmax, of classes. */
+void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
 {
     const vx_arch *a = f->arch;
     const vx_activations *act = f->act;
-    const int D = f->width;
+    const int D = f->width, K = a->classes;
 
     if (f->w->fc_norm_w) {
         f->ops->layernorm(f->dev, act->features, D, pooled.at, pooled.ld, f->w->fc_norm_w,
                           f->w->fc_norm_b, a->eps, f->batch, D);
         pooled = (vx_rows){act->features, D};
     }
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = act->logits, .ldy = a->classes, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
-        .m = f->batch});
-    f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, a->classes);
+    if (a->bare)
+        vx_copy_rows(f, (vx_rows){act->logits, D}, pooled, f->batch, D);
+    else
+        f->ops->linear(f->dev, &(vx_linear){
+            .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
+            .m = f->batch});
+    if (vx_arch_two_heads(a))
+        f->ops->linear(f->dev, &(vx_linear){
+            .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
+            .residual = act->logits, .ldr = K, .m = f->batch});
+    if (a->units)
+        f->ops->clear(f->dev, act->probabilities, (int64_t)f->batch * K);
+    else
+        f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, K);
 }
 
-/* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where one token
- * is read only that one is normalised. */
+/* [norm]: m rows of x to y, or x as it is. */
+static vx_rows normalise(const vx_run *f, float *y, vx_rows x, int m)
+{
+    if (!f->w->norm_w)
+        return x;
+    f->ops->layernorm(f->dev, y, f->width, x.at, x.ld, f->w->norm_w, f->w->norm_b, f->arch->eps, m,
+                      f->width);
+    return (vx_rows){y, f->width};
+}
+
+/* pooled = a + fc2(act(fc1(norm(a)))) of a = proj(attended). */
+static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
+{
+    const vx_pool_weights *w = &f->w->pool;
+    const vx_kept *kept = f->plan && f->plan->pool.qkv ? &f->plan->pool : NULL;
+    const int D = f->width, F = f->arch->hidden, B = f->batch;
+    float *mid = kept ? kept->mid : pooled, *hidden = f->act->wide;
+
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = mid, .ldy = D, .x = attended.at, .ldx = attended.ld, .w = &w->proj, .m = B});
+    f->ops->layernorm(f->dev, f->act->y, D, mid, D, w->norm_w, w->norm_b, f->arch->eps, B, D);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = kept ? kept->pre : hidden, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
+        .act = kept ? VX_ACT_NONE : f->arch->act, .m = B});
+    if (kept)
+        f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)B * F);
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = mid, .ldr = D,
+        .m = B});
+}
+
+/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token of each
+ * sequence has its own; no other query is computed, nor read. */
+void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
+{
+    const vx_pool_weights *w = &f->w->pool;
+    const int D = f->width, T = f->tokens;
+    float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
+    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+    vx_recorded record = {0};
+
+    if (p)
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = f->batch,
+                               .heads = f->arch->heads, .tokens = T};
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
+    for (int b = 0; b < f->batch; b++) {
+        const size_t first = f->pass->starts ? (size_t)f->pass->starts[b] : (size_t)b * (size_t)T;
+        f->ops->copy(f->dev, qkv + first * 3 * (size_t)D, w->query, D);
+    }
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = T,
+        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
+        .starts = f->pass->starts, .queries = 1});
+    pool_hidden(f, pooled, token_rows(f, attended, 0, D, f->act->features));
+}
+
+/* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are
+ * read only the tokens that are read are normalised. With VX_POOL_TOKEN x holds the class tokens. */
 static void classify(const vx_run *f, vx_rows x)
 {
     const vx_arch *a = f->arch;
     const vx_activations *act = f->act;
     const int D = f->width;
+    vx_rows first = {act->pooled, D}, second = {act->features, D};
 
-    if (a->pool == VX_POOL_AVG) {
-        if (f->w->norm_w)
-            f->ops->layernorm(f->dev, act->y, D, x.at, D, f->w->norm_w, f->w->norm_b, a->eps,
-                              f->rows, D);
-        pool(f, act->pooled, f->w->norm_w ? act->y : x.at);
-        x = (vx_rows){act->pooled, D};
-    } else if (f->w->norm_w) {
-        f->ops->layernorm(f->dev, act->pooled, D, x.at, x.ld, f->w->norm_w, f->w->norm_b, a->eps,
-                          f->batch, D);
-        x = (vx_rows){act->pooled, D};
+    if (vx_arch_reads_patches(a))
+        x = normalise(f, act->y, x, f->rows);
+    if (a->pool == VX_POOL_TOKEN) {
+        first = normalise(f, act->pooled, x, f->batch);
+    } else if (a->pool == VX_POOL_AVG) {
+        pool(f, act->pooled, x.at);
+    } else if (a->pool == VX_POOL_MAP) {
+        vx_pool_map(f, act->pooled, x.at, f->plan ? f->plan->pool_p : NULL);
+    } else if (a->pool == VX_POOL_TOKEN_AVG) {
+        first = token_rows(f, x.at, 0, D, act->pooled);
+        pool(f, act->features, x.at);
+    } else {
+        first = normalise(f, act->pooled, token_rows(f, x.at, 0, D, act->pooled), f->batch);
+        second = normalise(f, act->features, token_rows(f, x.at, 1, D, act->features), f->batch);
     }
-    vx_features_head(f, x);
+    vx_features_head(f, first, second);
 }
 /* clang-format on */
 
@@ -216,7 +308,7 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
         VX_TRY(vx_context_advance(c, pass->ticks ? pass->ticks : 1));
     }
     if (apart)
-        last = class_rows(&f, x, f.width, f.act->pooled);
+        last = token_rows(&f, x, 0, f.width, f.act->pooled);
     if (pass->plan)
         pass->plan->last_x = x;
     classify(&f, last);
@@ -228,7 +320,11 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
     f.ops->clear(f.dev, f.act->pooled, f.width);
-    vx_features_head(&f, (vx_rows){f.act->pooled, f.width});
+    if (f.arch->pool == VX_POOL_MAP) { /* likewise: attention over nothing is 0 */
+        f.ops->clear(f.dev, f.act->features, f.width);
+        pool_hidden(&f, f.act->pooled, (vx_rows){f.act->features, f.width});
+    }
+    vx_features_head(&f, (vx_rows){f.act->pooled, f.width}, (vx_rows){0});
     return vx_context_sync(c);
 }
 

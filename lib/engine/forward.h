@@ -32,6 +32,12 @@ void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *
                      const vx_recorded *record, int queries);
 void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
                      bool activated, int m);
-void vx_features_head(const vx_run *f, vx_rows pooled);
+/* The pooling head (VX_POOL_MAP) of tokens y [M,D], which may be act->y: pooled [B,D]; its attention
+ * [B,H,T] into `p` where that is not NULL. */
+void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p);
+/* `second` counts with two heads. */
+void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second);
+/* m rows of `width` floats. */
+void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width);
 
 #endif

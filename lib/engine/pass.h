@@ -44,9 +44,10 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
 
 /*
  * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
- * score is the head's answer to the mean over all tokens behind that block. `seed` fills
+ * score is the head's answer to the mean over all tokens behind that block. Of a pooling head it is
+ * that of the head's attention over the tokens, in the rows of the first. `seed` fills
  * plan->dlogits [B,classes] from that block's logits and probabilities [B,classes] (device memory).
- * The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
+ * A model with two heads gives both of them that mean. The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
  */
 typedef int vx_seed_fn(void *payload, vx_plan *plan, const float *logits,
                        const float *probabilities);

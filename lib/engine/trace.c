@@ -110,6 +110,12 @@ void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at)
     plan->blocks[layer].dtokens_wanted[at] = true;
 }
 
+void vx_plan_need_pool(vx_plan *plan, bool gradient)
+{
+    plan->pool_wanted = true;
+    plan->dpool_wanted = plan->dpool_wanted || gradient;
+}
+
 int vx_plan_lowest(const vx_plan *plan)
 {
     if (plan->pixels)
@@ -139,7 +145,7 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, int 
     const size_t a = (size_t)arch->heads * (size_t)arch->head_width;
     kept->qkv = vx_arena_take(arena, rows, 3 * a * sizeof(float));
     kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
-    kept->pre = vx_arena_take(arena, behind, (size_t)arch->hidden * sizeof(float));
+    kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * sizeof(float));
 }
 
 static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
@@ -230,11 +236,11 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
                            size_t input_floats)
 {
     const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
-    const size_t a = h * (size_t)arch->head_width, f = (size_t)arch->hidden;
+    const size_t a = h * (size_t)arch->head_width, f = (size_t)vx_arch_fc1(arch);
     const size_t pictures = (size_t)batch;
     const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
     const size_t wide = 4 * a > f ? 4 * a : f;
-    bool product = plan->own_from < plan->depth;
+    bool product = plan->own_from < plan->depth || plan->dpool_wanted;
     for (int l = 0; l < plan->depth; l++)
         product = product || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
@@ -252,6 +258,21 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     plan->dinput = plan->pixels ? vx_arena_take(arena, g, input_floats * sizeof(float)) : NULL;
 }
 
+/* A pooling head's attention, and what its backward pass reads. */
+static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch)
+{
+    const size_t row = (size_t)arch->heads * (size_t)vx_arch_tokens(arch) * sizeof(float);
+    const size_t pictures = (size_t)batch, gradients = pictures * (size_t)plan->targets;
+    plan->pool_p = plan->pool_wanted ? vx_arena_take(arena, pictures, row) : NULL;
+    plan->pool_dp = NULL;
+    plan->pool = (vx_kept){0};
+    if (plan->targets == 0 && plan->own_from == plan->depth)
+        return;
+    place_kept(&plan->pool, arena, arch, batch, true);
+    if (plan->dpool_wanted)
+        plan->pool_dp = vx_arena_take(arena, gradients > 0 ? gradients : pictures, row);
+}
+
 void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
                    size_t input_floats)
 {
@@ -260,6 +281,8 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
     plan->shared = plan->watch ? take_shared(plan, arena, arch, batch) : NULL;
     for (int l = 0; l < plan->depth; l++)
         place_block(plan, l, arena, arch, batch);
+    if (arch->pool == VX_POOL_MAP)
+        place_pool(plan, arena, arch, batch);
     if (plan->targets > 0 || plan->own_from < plan->depth)
         place_backward(plan, arena, arch, batch, input_floats);
 }
@@ -274,5 +297,7 @@ vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int p
 
 int vx_default_query(const vx_arch *arch)
 {
-    return arch->pool == VX_POOL_TOKEN ? 0 : -1;
+    if (arch->pool == VX_POOL_AVG || arch->pool == VX_POOL_MAP)
+        return VX_QUERY_PATCHES;
+    return arch->pool == VX_POOL_TWO_TOKENS ? VX_QUERY_PREFIX : 0;
 }

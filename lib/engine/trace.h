@@ -7,6 +7,7 @@
  *
  *      forward   block 0: attention | tokens | kept     block 1: ...      blocks without needs take nothing
  *      backward  block 0: d attention | d tokens        ...
+ *      pooling   its attention | kept | d attention     where the head is one (VX_POOL_MAP)
  *      once      embedded | d logits | d input | work
  *
  * `kept` is what the backward pass needs of a block's forward pass. With `recompute` only the inputs
@@ -44,7 +45,7 @@ typedef struct vx_kept {
     float *x;   /* [B,T,D]   the block's input               */
     float *qkv; /* [B,T,3A]                                  */
     float *mid; /* [B,T,D]   behind the attention's residual */
-    float *pre; /* [B,T,F]   fc1 before its activation       */
+    float *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     float *p;   /* [B,H,T,T] attention                       */
 } vx_kept;
 
@@ -72,6 +73,7 @@ typedef struct vx_plan {
     int own_from;
     bool all_tokens; /* the last block computes every token, though the head may read one alone */
     bool pixels;     /* d input is wanted */
+    bool pool_wanted, dpool_wanted; /* the attention of a pooling head, and its gradient */
     bool recompute;
     int targets; /* K; 0: there is no backward pass */
 
@@ -88,10 +90,13 @@ typedef struct vx_plan {
     float *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
     float *dinput;   /* [G,C,H,W] */
     float *dx, *dy;  /* [G,T,D] work of the backward pass: the residual stream's gradient first */
-    float *dwide;    /* [G,T,max(3A + A, F)] */
+    float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
     float *dpooled;  /* [G,D] */
     vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
+    float *pool_p;   /* [B,H,T] */
+    float *pool_dp;  /* [G,H,T] */
+    vx_kept pool;    /* of a pooling head: qkv; mid and pre of one row a picture */
     const float *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
@@ -112,6 +117,9 @@ void vx_plan_need_dattention(vx_plan *plan, int first, int last, vx_dkeep keep, 
 void vx_plan_need_tokens(vx_plan *plan, int layer, vx_at at);
 void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at);
 
+/* The attention of a pooling head (arch->pool is VX_POOL_MAP), and its gradient. */
+void vx_plan_need_pool(vx_plan *plan, bool gradient);
+
 /* The blocks down to which the backward pass goes, depth where it goes nowhere. */
 int vx_plan_lowest(const vx_plan *plan);
 /* Whether block `layer` computes the class token alone behind its attention. */
@@ -127,7 +135,9 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
-/* The query a record or a map means by default: the class token, or -1 for the mean of the patches. */
+/* The query a record or a map means by default: the class token; where the head reads no more than the
+ * mean of the patches, or two tokens, the mean over those (VX_QUERY_PATCHES, VX_QUERY_PREFIX). The first of
+ * these is, in a map of a model with a pooling head, the head's query (explain/pool.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif

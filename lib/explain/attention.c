@@ -3,11 +3,12 @@
  *
  * The map of block l is the row of the query in A_l = softmax(q k^T / sqrt E), over the patch
  * columns: A_l[h, query, prefix..T-1], heads fused (mean, max, min) or one by one. Prefix columns
- * are dropped and nothing is normalised afterwards. Caron et al. 2021 (DINO) show such maps.
+ * are dropped and nothing is normalised afterwards. Caron et al. 2021 (DINO) show such maps. Of a model
+ * that pools by attention the default is the attention of its head (pool.h).
  */
-#include <math.h>
+#include <string.h>
 
-#include "explain/method.h"
+#include "explain/pool.h"
 
 typedef struct settings {
     vx_fuse fuse;
@@ -17,49 +18,45 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     VX_TRY(vx_setting_fuse(&set->fuse, job));
-    vx_plan_need_attention(need, job->layer_first, job->layer_last, VX_KEEP_ROW, VX_FUSE_MEAN,
-                           job->query);
+    job->at_pool = vx_job_of_head(job);
+    if (vx_job_pools(job))
+        vx_plan_need_pool(need, false);
+    if (!job->at_pool)
+        vx_plan_need_attention(need, job->layer_first, job->layer_last,
+                               vx_job_pools(job) ? VX_KEEP_ALL : VX_KEEP_ROW, VX_FUSE_MEAN,
+                               job->query);
     return VITX_OK;
 }
 
-/* rows [H,T] -> out [patches]: one head, or all of them fused. */
-static void fuse_rows(float *out, const float *rows, const vx_arch *a, int head, vx_fuse fuse)
+/* One head's row, or all of them fused, over the patches. */
+static void take_row(float *out, float *rows, const vx_job *job, int head)
 {
-    const int tokens = vx_arch_tokens(a), from = head < 0 ? 0 : head,
-              to = head < 0 ? a->heads - 1 : head;
-    for (int p = a->prefix; p < tokens; p++) {
-        float v = rows[(size_t)from * (size_t)tokens + (size_t)p];
-        for (int h = from + 1; h <= to; h++) {
-            const float next = rows[(size_t)h * (size_t)tokens + (size_t)p];
-            v = fuse == VX_FUSE_MAX   ? fmaxf(v, next)
-                : fuse == VX_FUSE_MIN ? fminf(v, next)
-                                      : v + next;
-        }
-        out[p - a->prefix] = fuse == VX_FUSE_MEAN && head < 0 ? v / (float)a->heads : v;
-    }
+    const settings *set = job->settings;
+    const vx_arch *a = job->arch;
+    const size_t t = (size_t)vx_arch_tokens(a), prefix = (size_t)a->prefix;
+    float *const row = rows + (size_t)a->heads * t;
+    vx_fuse_rows(row, rows, a, head, set->fuse);
+    memcpy(out, row + prefix, (t - prefix) * sizeof *out);
 }
 
 static int run(const vx_job *job, int i, vitx_map *map)
 {
-    const settings *set = job->settings;
     const vx_arch *a = job->arch;
     vitx_context *c = job->context;
     const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
     const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-
-    VX_TRY(vx_block_reserve(c, &c->work, row * sizeof(float), "attention rows"));
     float *rows;
-    VX_TRY(vx_new(&rows, &scratch, row, sizeof *rows, "attention rows"));
+    VX_TRY(
+        vx_new(&rows, &scratch, row + (size_t)vx_arch_tokens(a), sizeof *rows, "attention rows"));
     float *out = map->values;
     int status = VITX_OK;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
         const vx_recorded record = vx_job_attention(job, l, i);
-        c->dev->ops.attn_row(c->dev, c->work.memory, &record, job->query, a->prefix);
-        c->dev->cls->download(c->dev, rows, c->work.memory, row * sizeof(float));
-        status = vx_context_sync(c);
+        status = job->at_pool ? vx_pool_download(rows, job, i, false)
+                              : vx_query_rows(rows, job, i, &record);
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
-            fuse_rows(out, rows, a, h, set->fuse);
+            take_row(out, rows, job, h);
     }
     vx_release(&scratch, rows);
     return status;

@@ -4,13 +4,19 @@
  *     w_h = mean over the patch columns of G[h, query, :];  map = mean over heads of w_h A[h, query, :]
  *
  * over the patch columns, before any clipping; G = d score / d A of the block. As attn_gradcam in
- * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0.
+ * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0. Of a model that
+ * pools by attention the default is the attention of its head (pool.h).
  */
-#include "explain/method.h"
+#include "explain/pool.h"
 
 static int prepare(vx_job *job, vx_plan *need)
 {
     job->gradient = true;
+    job->at_pool = vx_job_of_head(job);
+    if (vx_job_pools(job))
+        vx_plan_need_pool(need, job->at_pool);
+    if (job->at_pool)
+        return VITX_OK;
     vx_plan_need_dattention(need, job->layer_first, job->layer_last, VX_DKEEP_ALL,
                             VX_PRODUCT_RELU_MEAN);
     return VITX_OK;
@@ -34,13 +40,19 @@ static void combine(float *out, const float *attention, const float *gradient, c
     }
 }
 
-/* The query's rows of all heads, [H,T], of attention or of its gradient. */
-static void read_rows(const vx_job *job, float *host, const vx_recorded *record, float *device)
+/* The query's rows of all heads, [H,T] each: of the attention, and behind it of its gradient. */
+static int read_rows(float *rows, const vx_job *job, int i, int layer)
 {
-    vitx_context *c = job->context;
-    const size_t row = (size_t)job->arch->heads * (size_t)record->tokens;
-    c->dev->ops.attn_row(c->dev, device, record, job->query, job->arch->prefix);
-    c->dev->cls->download(c->dev, host, device, row * sizeof(float));
+    const size_t row = (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+    if (job->at_pool) {
+        VX_TRY(vx_pool_download(rows, job, i, false));
+        return vx_pool_download(rows + row, job, i, true);
+    }
+    const vx_recorded attention = vx_job_attention(job, layer, i);
+    vx_recorded gradient = attention;
+    gradient.data = vx_job_dattention(job, layer, i);
+    VX_TRY(vx_query_rows(rows, job, i, &attention));
+    return vx_query_rows(rows + row, job, i, &gradient);
 }
 
 static int run(const vx_job *job, int i, vitx_map *map)
@@ -51,16 +63,10 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     float *rows, *out = map->values;
-    VX_TRY(vx_block_reserve(c, &c->work, 2 * row * sizeof(float), "rows of attention"));
     VX_TRY(vx_new(&rows, &scratch, 2 * row, sizeof *rows, "rows of attention"));
     int status = VITX_OK;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
-        const vx_recorded attention = vx_job_attention(job, l, i);
-        vx_recorded gradient = attention;
-        gradient.data = vx_job_dattention(job, l, i);
-        read_rows(job, rows, &attention, c->work.memory);
-        read_rows(job, rows + row, &gradient, (float *)c->work.memory + row);
-        status = vx_context_sync(c);
+        status = read_rows(rows, job, i, l);
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
             combine(out, rows, rows + row, a, h < 0 ? 0 : h, h < 0 ? a->heads - 1 : h);
     }

@@ -5,7 +5,9 @@
 
 #include "base/structs.h"
 #include "engine/channels.h"
+#include "engine/size.h"
 #include "engine/variants.h"
+#include "explain/direction.h"
 #include "explain/explain.h"
 #include "explain/method.h"
 
@@ -112,22 +114,27 @@ static int prepare_job(vx_job *job, vitx_context *c, const vitx_explain_opts *gi
                        opts->query, vx_arch_tokens(a) - 1);
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
-        return vx_fail(VITX_INVALID, "target %d is out of range: the model has classes 0 to %d",
-                       opts->target, a->classes - 1);
-    if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DIFFERENCE)
+        return vx_fail(VITX_INVALID, "target %d is out of range: the model has %s 0 to %d",
+                       opts->target, a->units ? "units" : "classes", a->classes - 1);
+    if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DOT)
         return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)opts->score);
+    if (a->units && opts->score == VITX_SCORE_PROBABILITY)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "score probability: the model's outputs are an embedding, which has no "
+                       "probabilities; score logit explains one of its units");
     if (opts->versus < VITX_AUTO || opts->versus >= a->classes)
-        return vx_fail(VITX_INVALID, "versus %d is out of range: the model has classes 0 to %d",
-                       opts->versus, a->classes - 1);
+        return vx_fail(VITX_INVALID, "versus %d is out of range: the model has %s 0 to %d",
+                       opts->versus, a->units ? "units" : "classes", a->classes - 1);
     if (job->method->no_layers && opts->layer != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no layer", job->method->name);
     if (job->method->no_heads && opts->head != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no head", job->method->name);
     if (!job->method->uses_query && opts->query != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no query", job->method->name);
-    job->score = opts->score          ? opts->score
-                 : job->method->score ? job->method->score
-                                      : VITX_SCORE_LOGIT;
+    job->score = opts->score                       ? opts->score
+                 : job->method->score && !a->units ? job->method->score
+                                                   : VITX_SCORE_LOGIT;
+    VX_TRY(vx_direction_prepare(job));
     job->pixels = job->method->on_pixels;
     VX_TRY(check_settings(job));
     if (job->method->settings_size)
@@ -173,6 +180,21 @@ const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
     return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
 }
 
+static size_t pool_floats(const vx_job *job)
+{
+    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+}
+
+const float *vx_job_pool(const vx_job *job, int i)
+{
+    return job->context->need.pool_p + (size_t)i * pool_floats(job);
+}
+
+const float *vx_job_dpool(const vx_job *job, int i)
+{
+    return gradient_of(job, job->context->need.pool_dp, i, pool_floats(job));
+}
+
 const float *vx_job_dinput(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
@@ -185,7 +207,8 @@ const float *vx_job_input(const vx_job *job, int i)
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score, map->info.target, map->info.versus};
+    return (vx_target){map->info.score, map->info.target, map->info.versus, map->vector,
+                       map->vector_count};
 }
 
 /* The axes of a job's map. */
@@ -209,19 +232,21 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
     const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
-    vx_target t;
-    VX_TRY(
-        vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits, a->classes));
+    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes};
+    if (!job->vector)
+        VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
+                                 a->classes));
     vitx_map_info info = {.struct_size = sizeof info,
                           .method = job->method->name,
                           .target = t.target,
-                          .logit = logits[t.target],
-                          .probability = probabilities[t.target],
-                          .layer = job->method->no_layers        ? VITX_AUTO
-                                   : job->opts.layer == VITX_ALL ? VITX_ALL
-                                                                 : job->layer_first,
+                          .logit = t.target < 0 ? 0 : logits[t.target],
+                          .probability = t.target < 0 ? 0 : probabilities[t.target],
+                          .layer = job->method->no_layers || job->at_pool ? VITX_AUTO
+                                   : job->opts.layer == VITX_ALL          ? VITX_ALL
+                                                                          : job->layer_first,
                           .head = job->opts.head,
-                          .query = job->method->uses_query ? job->query : VITX_AUTO,
+                          .query =
+                              job->method->uses_query && job->query >= 0 ? job->query : VITX_AUTO,
                           .grid_height = a->grid_height,
                           .grid_width = a->grid_width,
                           .picture_height = image->height,
@@ -229,7 +254,8 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
                           .is_signed = job->method->is_signed,
                           .score = t.score,
                           .versus = t.versus,
-                          .value = vx_target_value(t, logits, probabilities)};
+                          .value = vx_target_value(t, logits, probabilities),
+                          .explains = vx_direction_explains(job)};
     set_shape(&info, job);
     vx_placement placement = c->placements[i];
     if (!job->pixels) {
@@ -238,7 +264,10 @@ static int create_map(vitx_map **out, const vx_job *job, const vitx_image *image
         placement.input_h = a->grid_height * a->patch_height;
         placement.input_w = a->grid_width * a->patch_width;
     }
-    return vx_map_create(out, &info, &placement, &c->hooks);
+    VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
+    (*out)->vector = job->vector;
+    (*out)->vector_count = a->classes;
+    return VITX_OK;
 }
 
 /* The logits may be finite where what a map is made of is not: the last block's other tokens do not
@@ -284,6 +313,7 @@ static int run_backward(const call *k, int n)
             const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
             if (k->jobs[j].gradient)
                 vx_target_seed(seeds + g * classes, vx_map_target(*pending_of(k, i, j)),
+                               c->host_logits + (size_t)i * classes,
                                c->host_probabilities + (size_t)i * classes, c->arch.classes);
         }
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
@@ -297,6 +327,7 @@ static int finish(vitx_map **out, vitx_map **pending)
 {
     VX_TRY(check_values(*pending));
     vx_map_finish(*pending);
+    (*pending)->vector = NULL; /* it goes with the job */
     *out = *pending;
     *pending = NULL;
     return VITX_OK;
@@ -370,12 +401,30 @@ static int share_seeds(vx_job *jobs, int m)
         for (int before = 0; job->gradient && before < j; before++) {
             const vx_job *other = &jobs[before];
             if (other->gradient && other->opts.target == job->opts.target &&
-                other->score == job->score && other->opts.versus == job->opts.versus)
+                other->score == job->score && other->opts.versus == job->opts.versus &&
+                other->opts.vector == job->opts.vector && other->opts.like == job->opts.like)
                 jobs[j].seed = other->seed;
         }
         count += jobs[j].seed == count;
     }
     return count;
+}
+
+/* Of jobs that were prepared; they may be prepared again. */
+static void release_settings(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    for (int j = 0; j < m; j++) {
+        vx_release(hooks, jobs[j].settings);
+        vx_release(hooks, jobs[j].vector);
+        jobs[j].settings = NULL;
+        jobs[j].vector = NULL;
+    }
+}
+
+static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    release_settings(jobs, m, hooks);
+    vx_release(hooks, jobs);
 }
 
 /* From options to jobs and to what the passes must record. */
@@ -425,36 +474,68 @@ static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
            vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
 }
 
-/* Blocks of all the passes of the call. */
-static int64_t count_ticks(const call *k)
+/* Blocks of the passes that n pictures of one size go through. */
+static int64_t count_ticks(const call *k, int n)
 {
     const vitx_context *c = k->c;
-    const int64_t batches = (k->n - 1) / c->max_batch + 1;
-    int64_t ticks = batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
+    const int64_t batches = (n - 1) / c->max_batch + 1;
+    int64_t ticks = (int64_t)vx_direction_count(k->jobs, k->m) * c->arch.depth;
+    ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
     for (int j = 0; j < k->m; j++)
-        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : k->n);
+        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : n);
     return ticks;
 }
 
-static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
+/* How many of the pictures from `first` on make inputs of one size. */
+static int alike_from(const call *k, int first)
+{
+    return k->inputs ? k->n : vx_size_alike(k->c, k->images + first, k->n - first);
+}
+
+/* Prepares the jobs for pictures of the size of number `first`. */
+static int prepare_at(const call *k, const vitx_explain_opts *opts, int first)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
+    release_settings(k->jobs, k->m, &scratch);
+    VX_TRY(vx_size_measure(k->c, k->images[k->inputs ? 0 : first]));
+    return prepare_all(k->c, opts, k->jobs, k->m);
+}
+
+/* Pictures of one size. */
+static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
-    VX_TRY(prepare_all(c, opts, k->jobs, k->m));
+    VX_TRY(vx_direction_look(k->jobs, k->m));
+    VX_TRY(vx_size_take(c, k->images[k->inputs ? 0 : first]));
     VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
-    if (!k->inputs)
-        vx_context_begin(c, count_ticks(k));
-    for (int at = 0; at < k->n; at += c->max_batch) {
-        const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
-        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at, count));
+    for (int at = first; at < first + n; at += c->max_batch) {
+        const int left = first + n - at;
+        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at,
+                             left < c->max_batch ? left : c->max_batch));
     }
     return VITX_OK;
 }
 
-static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
+/* Size after size: what the jobs plan depends on it. The work is counted before, so that the
+ * progress knows its end. */
+static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
 {
-    for (int j = 0; j < m; j++)
-        vx_release(hooks, jobs[j].settings);
-    vx_release(hooks, jobs);
+    int64_t ticks = 0;
+    int sizes = 0;
+    for (int at = 0, n; at < k->n; at += n, sizes++) {
+        n = alike_from(k, at);
+        VX_TRY(prepare_at(k, opts, at));
+        ticks += count_ticks(k, n);
+    }
+    if (!k->inputs)
+        vx_context_begin(k->c, ticks);
+    for (int at = 0, n; at < k->n; at += n) {
+        n = alike_from(k, at);
+        if (sizes > 1)
+            VX_TRY(prepare_at(k, opts, at));
+        VX_TRY(explain_alike(out, k, at, n));
+    }
+    return VITX_OK;
 }
 
 /* Fills in the rest of k, and out, which holds n * m times NULL. */
@@ -533,7 +614,7 @@ int vx_explain_ticks(int64_t *out, vitx_context *c, const vitx_explain_opts *opt
     VX_TRY(vx_new(&k.jobs, &scratch, 1, sizeof *k.jobs, "jobs"));
     const int status = prepare_all(c, opts, k.jobs, 1);
     if (status == VITX_OK)
-        *out = count_ticks(&k);
+        *out = count_ticks(&k, n);
     free_jobs(k.jobs, 1, &scratch);
     return status;
 }

@@ -32,6 +32,7 @@ static int prepare_generic(vx_job *job, vx_plan *need)
     set->product = VX_PRODUCT_RELU_MEAN;
     set->norm = VX_NORM_NONE;
     job->gradient = true;
+    vx_roll_prepare(job, need);
     vx_plan_need_dattention(need, set->start, job->layer_last,
                             job->head_first < 0 ? VX_DKEEP_PRODUCT : VX_DKEEP_ALL, set->product);
     return VITX_OK;
@@ -48,6 +49,7 @@ static int prepare_rollout(vx_job *job, vx_plan *need)
     set->product = VX_PRODUCT_MEAN_RELU;
     set->norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;
     job->gradient = true;
+    vx_roll_prepare(job, need);
     if (set->compat) /* block l meets the gradient of block L-1-l */
         vx_plan_need_dattention(need, 0, job->arch->depth - 1, VX_DKEEP_ALL, set->product);
     else
@@ -81,10 +83,27 @@ static const float *product(const vx_job *job, int i, int layer, int head, float
     return f;
 }
 
+/* What attn_product makes of one row. */
+static void pooled(float *row, const float *rows, const vx_job *job, int head)
+{
+    const settings *set = job->settings;
+    const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->heads;
+    const size_t first = head < 0 ? 0 : (size_t)head, end = head < 0 ? heads : first + 1;
+    const float *gradient = rows + heads * t;
+    for (size_t j = 0; j < t; j++) {
+        double sum = 0;
+        for (size_t h = first; h < end; h++) {
+            const double v = (double)rows[h * t + j] * (double)gradient[h * t + j];
+            sum += set->product == VX_PRODUCT_RELU_MEAN && v < 0 ? 0 : v;
+        }
+        row[j] = sum > 0 ? (float)(sum / (double)(end - first)) : 0;
+    }
+}
+
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
-    return vx_roll(job, i, map, set->start, set->norm, product, set->compat);
+    return vx_roll(job, i, map, set->start, set->norm, product, pooled, set->compat);
 }
 
 /* clang-format off */

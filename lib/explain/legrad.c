@@ -4,7 +4,9 @@
  *     s_l = the score of the head's answer to the mean over all tokens behind block l
  *     map = sum over l of mean over heads and queries of max(d s_l / d A_l, 0), prefix columns dropped
  *
- * Every block has a score of its own, so each is a backward pass through one block. The attention's
+ * Every block has a score of its own, so each is a backward pass through one block. Where the head pools by
+ * attention, s_l is the head's answer to block l's tokens and A_l the head's own attention over them, as
+ * the reference has it for SigLIP (which leaves out the norm before the head). The attention's
  * values are not used. Checked against the formula in PyTorch; the reference, WalBouss/LeGrad, begins at
  * the last but one block by default and scales the sum to 0..1.
  */
@@ -38,11 +40,11 @@ static int seed(void *payload, vx_plan *plan, const float *logits, const float *
     const seeding *s = payload;
     vitx_context *c = s->job->context;
     const size_t k = (size_t)s->job->arch->classes, bytes = k * sizeof(float);
-    (void)logits;
     for (int i = 0; i < s->n; i++) {
+        c->dev->cls->download(c->dev, s->logits, logits + (size_t)i * k, bytes);
         c->dev->cls->download(c->dev, s->probabilities, probabilities + (size_t)i * k, bytes);
         VX_TRY(vx_context_sync(c));
-        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->probabilities, (int)k);
+        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->logits, s->probabilities, (int)k);
         c->dev->cls->upload(c->dev, plan->dlogits + (size_t)i * k, s->row, bytes);
         VX_TRY(vx_context_sync(c)); /* the row is used again */
     }
@@ -57,6 +59,8 @@ static int add_block(const seeding *s, int l, float *device, float *host)
     const vx_arch *a = job->arch;
     const int t = vx_arch_tokens(a), patches = t - a->prefix;
     const int heads = job->head_last - job->head_first + 1;
+    /* A pooling head has one, of which the mean over all tokens is taken. */
+    const float queries = a->pool == VX_POOL_MAP ? (float)t : 1;
     for (int h = job->head_first; h <= job->head_last; h++) {
         c->dev->ops.attn_relu_mean(c->dev, device, c->need.dp, h, s->n, a->heads, t);
         c->dev->cls->download(c->dev, host, device, (size_t)s->n * (size_t)t * sizeof *host);
@@ -67,7 +71,7 @@ static int add_block(const seeding *s, int l, float *device, float *host)
                 const int plane = (layer - job->layer_first) * heads + h - job->head_first;
                 float *out = s->maps[i]->values + (size_t)plane * (size_t)patches;
                 for (int p = 0; p < patches; p++)
-                    out[p] += host[(size_t)i * (size_t)t + (size_t)(a->prefix + p)];
+                    out[p] += queries * host[(size_t)i * (size_t)t + (size_t)(a->prefix + p)];
             }
     }
     return VITX_OK;
@@ -83,8 +87,8 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
     const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
     float *host;
     VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));
-    VX_TRY(vx_new(&host, &scratch, rows + 2 * k, sizeof *host, "legrad"));
-    seeding s = {job, maps, n, host + rows, NULL, host + rows + k};
+    VX_TRY(vx_new(&host, &scratch, rows + 3 * k, sizeof *host, "legrad"));
+    seeding s = {job, maps, n, host + rows, host + rows + k, host + rows + 2 * k};
     int status = VITX_OK;
     for (int l = job->layer_last; l >= set->start && status == VITX_OK; l--) {
         status = vx_pass_backward_block(c, &pass, l, seed, &s);

@@ -10,8 +10,10 @@ struct vitx_map {
     vitx_hooks hooks;
     vitx_map_info info;     /* struct_size set; method is static */
     vx_placement placement; /* of the picture that was explained */
-    bool on_pixels;         /* made on the input's pixels, not on the grid, and so noisy */
-    float *values;          /* C order, info.shape; height and width are the last two axes */
+    const float *vector;    /* what a score of one is made with, until the map is finished */
+    int vector_count;
+    bool on_pixels; /* made on the input's pixels, not on the grid, and so noisy */
+    float *values;  /* C order, info.shape; height and width are the last two axes */
     size_t count;
 };
 

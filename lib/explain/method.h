@@ -26,8 +26,9 @@ typedef struct vx_job {
     void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
-    int query;                   /* a token, or -1: mean over the patch rows    */
+    int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
+    float *vector;               /* [classes] of the scores of one, as vx_target has it; or NULL */
 
     /* Set by prepare. */
     bool gradient;          /* takes part in the backward pass                         */
@@ -36,6 +37,7 @@ typedef struct vx_job {
     int variants;           /* variants run() runs at once; 0: none                    */
     bool variant_gradients; /* ... with gradients down to their pixels                 */
     bool channels;          /* run() goes through engine/channels.h                    */
+    bool at_pool;           /* the map is of the pooling head's attention, not of a block's */
 
     int seed; /* which of the K gradients of a picture is this job's; -1: none */
 } vx_job;
@@ -72,6 +74,9 @@ const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [
 const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
 const float *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
 const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
+/* The attention of the pooling head, and its gradient, [H,T]. */
+const float *vx_job_pool(const vx_job *job, int i);
+const float *vx_job_dpool(const vx_job *job, int i);
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
 

@@ -12,7 +12,7 @@
  * P, the prefix tokens, always stay. Dropped variants are shorter and lie one behind the other: as many
  * run at once as fill the memory of job->variants whole ones. Memory does not grow with their number.
  *
- * Of no patches at all a model with a class token sees its prefix; one that pools the mean over the
+ * Of no patches at all a model with a class token sees its prefix; a head that reads the mean of the
  * patches gets the vector 0 for it (where a baseline fills them there is nothing special about it).
  */
 #ifndef VX_EXPLAIN_PATCHES_H

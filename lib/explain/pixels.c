@@ -92,7 +92,7 @@ static void fill_part(void *arg, int i, int worker)
 }
 
 /* The variants first..first+n-1 filled in and run, and the gradients of their scores. Each has its own
- * probabilities, so each its own gradient of the logits. */
+ * answer, so each its own gradient of the logits. */
 static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk, int first, int n)
 {
     vitx_context *c = job->context;
@@ -105,6 +105,7 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     VX_TRY(vx_new(&seeds, &scratch, (size_t)n * classes, sizeof *seeds, "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
         vx_target_seed(seeds + v * classes, vx_map_target(map),
+                       c->variants.host_logits + v * classes,
                        c->variants.host_probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
                         (size_t)n * classes * sizeof *seeds);

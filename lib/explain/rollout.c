@@ -32,6 +32,7 @@ static int prepare(vx_job *job, vx_plan *need)
     set->compat = compat == 1;
     vx_plan_need_attention(need, set->start, job->layer_last,
                            job->head_first < 0 ? VX_KEEP_FUSED : VX_KEEP_ALL, set->fuse, 0);
+    vx_roll_prepare(job, need);
     return VITX_OK;
 }
 
@@ -52,11 +53,17 @@ static const float *fused(const vx_job *job, int i, int layer, int head, float *
     return space;
 }
 
+static void pooled(float *row, const float *rows, const vx_job *job, int head)
+{
+    const settings *set = job->settings;
+    vx_fuse_rows(row, rows, job->arch, head, set->fuse);
+}
+
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
     return vx_roll(job, i, map, set->start, set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS, fused,
-                   set->compat);
+                   pooled, set->compat);
 }
 
 static const vitx_method_option options[] = {

@@ -1,6 +1,7 @@
 /* explain/score.c: see score.h. */
 #include "explain/score.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -18,7 +19,7 @@ static int top_class(const float *logits, int classes, int but)
 int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, const float *logits,
                       int classes)
 {
-    vx_target t = {score, target, VITX_AUTO};
+    vx_target t = {.score = score, .target = target, .versus = VITX_AUTO};
     if (t.target == VITX_AUTO)
         t.target = top_class(logits, classes, -1);
     if (score == VITX_SCORE_DIFFERENCE) {
@@ -32,16 +33,39 @@ int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, 
     return VITX_OK;
 }
 
+static double dot(const float *a, const float *b, int count)
+{
+    double sum = 0;
+    for (int k = 0; k < count; k++)
+        sum += (double)a[k] * b[k];
+    return sum;
+}
+
 double vx_target_value(vx_target t, const float *logits, const float *probabilities)
 {
     if (t.score == VITX_SCORE_PROBABILITY)
         return probabilities[t.target];
     if (t.score == VITX_SCORE_DIFFERENCE)
         return (double)logits[t.target] - logits[t.versus];
+    if (t.score == VITX_SCORE_DOT)
+        return dot(t.vector, logits, t.count);
+    if (t.score == VITX_SCORE_COSINE) {
+        const double length = sqrt(dot(logits, logits, t.count));
+        return length > 0 ? dot(t.vector, logits, t.count) / length : 0;
+    }
     return logits[t.target];
 }
 
-void vx_target_seed(float *row, vx_target t, const float *probabilities, int classes)
+/* d cos(z, u) / d z = (u - cos z / |z|) / |z| of a u of length 1; 0 where z is. */
+static void seed_cosine(float *row, vx_target t, const float *z)
+{
+    const double length = sqrt(dot(z, z, t.count)), along = dot(t.vector, z, t.count);
+    for (int k = 0; k < t.count && length > 0; k++)
+        row[k] = (float)((t.vector[k] - along / length * (z[k] / length)) / length);
+}
+
+void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
+                    int classes)
 {
     memset(row, 0, (size_t)classes * sizeof *row);
     if (t.score == VITX_SCORE_PROBABILITY) {
@@ -49,6 +73,14 @@ void vx_target_seed(float *row, vx_target t, const float *probabilities, int cla
         const double p = probabilities[t.target];
         for (int k = 0; k < classes; k++)
             row[k] = (float)(p * ((k == t.target) - (double)probabilities[k]));
+        return;
+    }
+    if (t.score == VITX_SCORE_COSINE) {
+        seed_cosine(row, t, logits);
+        return;
+    }
+    if (t.score == VITX_SCORE_DOT) {
+        memcpy(row, t.vector, (size_t)classes * sizeof *row);
         return;
     }
     row[t.target] = 1;

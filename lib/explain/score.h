@@ -1,5 +1,5 @@
 /*
- * explain/score.h: the number that a method explains, made of a picture's logits.
+ * explain/score.h: the number that a method explains, made of a picture's logits (or embedding).
  */
 #ifndef VX_EXPLAIN_SCORE_H
 #define VX_EXPLAIN_SCORE_H
@@ -7,17 +7,20 @@
 #include <vitx/explain.h>
 
 typedef struct vx_target {
-    vitx_score score;   /* never VITX_SCORE_AUTO */
-    int target, versus; /* classes; versus counts with VITX_SCORE_DIFFERENCE */
+    vitx_score score;    /* never VITX_SCORE_AUTO */
+    int target, versus;  /* classes; versus counts with VITX_SCORE_DIFFERENCE */
+    const float *vector; /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
+    int count;           /* of the vector */
 } vx_target;
 
 /* Classes as asked for (VITX_AUTO: found in the logits [classes]). versus == target is VITX_INVALID, as
- * is a difference of one class. */
+ * is a difference of one class. Not for the scores of vectors. */
 int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, const float *logits,
                       int classes);
-/* The score of an answer, logits and probabilities [classes]. */
+/* The score of an answer, logits and probabilities [classes]. The cosine of an answer of zeros is 0. */
 double vx_target_value(vx_target t, const float *logits, const float *probabilities);
 /* d score / d logits [classes] into row. */
-void vx_target_seed(float *row, vx_target t, const float *probabilities, int classes);
+void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
+                    int classes);
 
 #endif

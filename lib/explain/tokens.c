@@ -8,10 +8,10 @@ int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient)
     VX_TRY(vx_setting_choice(&choice, job, "at"));
     *at = places[choice];
     if (gradient && *at == VX_AT_OUTPUT && job->layer_last == job->arch->depth - 1 &&
-        job->arch->pool == VX_POOL_TOKEN)
+        !vx_arch_reads_patches(job->arch))
         return vx_fail(VITX_INVALID,
-                       "%s: at=output of the last block: the head reads the class token alone, so "
-                       "no patch has a gradient there and the map would be 0 everywhere",
+                       "%s: at=output of the last block: the head reads no patch, so none has a "
+                       "gradient there and the map would be 0 everywhere",
                        job->method->name);
     for (int l = job->layer_first; l <= job->layer_last; l++) {
         vx_plan_need_tokens(need, l, *at);

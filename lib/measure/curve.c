@@ -108,7 +108,7 @@ int vx_pixel_walk_prepare(vx_trial *trial)
         return vx_fail(VITX_INVALID, "%s: step=%d makes %zu steps, fewer than %d are accepted",
                        trial->metric->name, walk->step, steps, MOST_POINTS);
     trial->points = (int)steps + 1;
-    vx_trial_variants(trial, trial->points);
+    VX_TRY(vx_trial_variants(trial, trial->points));
     return VITX_OK;
 }
 
@@ -190,6 +190,7 @@ int vx_pixel_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
 int vx_patch_walk_prepare(vx_trial *trial)
 {
     vx_patch_walk *walk = trial->settings;
+    VX_TRY(vx_trial_need_classes(trial));
     trial->points = (int)vx_subject_patches(trial->subject) + 1;
     return vx_trial_patches(trial, &walk->removal, trial->points);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/size.h"
 #include "explain/explain.h"
 #include "measure/metric.h"
 
@@ -147,6 +148,9 @@ static int check_map(const vx_subject *s)
     if (image->width != info->picture_width || image->height != info->picture_height)
         return vx_fail(VITX_INVALID, "the picture is %d x %d, the one explained was %d x %d",
                        image->width, image->height, info->picture_width, info->picture_height);
+    if (info->explains == VITX_EXPLAINED_VECTOR || info->explains == VITX_EXPLAINED_PICTURE)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "the map explains a vector; metrics are about classes and units");
     if (info->target < 0 || info->target >= s->context->arch.classes)
         return vx_fail(VITX_INVALID, "the map is of class %d, the model has classes 0 to %d",
                        info->target, s->context->arch.classes - 1);
@@ -165,6 +169,8 @@ static int check_map(const vx_subject *s)
 /* map and image are NULL where only options are checked. */
 static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, const vitx_map *map)
 {
+    if (image)
+        VX_TRY(vx_size_take(c, image));
     *s = (vx_subject){.context = c,
                       .image = image,
                       .map = map,
@@ -372,11 +378,23 @@ int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image
 
 /* ------------------------------------------------------------------ what metrics run ------- */
 
-void vx_trial_variants(vx_trial *trial, int n)
+int vx_trial_need_classes(const vx_trial *trial)
 {
+    if (trial->job.arch->units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "metric %s follows the probability of a class; this model has no classes, "
+                       "its answer is an embedding",
+                       trial->metric->name);
+    return VITX_OK;
+}
+
+int vx_trial_variants(vx_trial *trial, int n)
+{
+    VX_TRY(vx_trial_need_classes(trial));
     const int most = vx_variants_at_once(trial->subject->context, false);
     trial->job.variants = n < most ? n : most;
     trial->ticks += (int64_t)((n - 1) / trial->job.variants + 1) * trial->job.arch->depth;
+    return VITX_OK;
 }
 
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,

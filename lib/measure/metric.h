@@ -80,8 +80,10 @@ const vx_metric *vx_metric_at(int index);
 
 /* ------------------------------------------------------------------ running variants ------- */
 
-/* For prepare: run() will score `n` variants. */
-void vx_trial_variants(vx_trial *trial, int n);
+/* For prepare: run() follows the probability of the map's class. */
+int vx_trial_need_classes(const vx_trial *trial);
+/* The same, and run() will score `n` variants. */
+int vx_trial_variants(vx_trial *trial, int n);
 /* Runs the n inputs and gives the probability of the map's class for each: out [n]. Adds n to
  * evaluation->info.forwards. */
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,

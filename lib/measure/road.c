@@ -38,7 +38,7 @@ static int prepare(vx_trial *trial)
     VX_TRY(vx_setting_number(&set->noise, &trial->job, "noise", 0, 1));
     VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
     trial->points = set->steps;
-    vx_trial_variants(trial, 2 * set->steps);
+    VX_TRY(vx_trial_variants(trial, 2 * set->steps));
     return VITX_OK;
 }
 

@@ -8,7 +8,12 @@
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
  *      depth x:  x += ls1 * proj(attention(qkv(norm1(x))))
  *                x += ls2 * fc2(act(fc1(norm2(x))))
- *      [norm]; pool; [fc_norm]; head -> logits [B,K]
+ *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
+ *
+ *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of all tokens;
+ *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
+ * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
+ * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -18,8 +23,11 @@
 #include "kernels/ops.h"
 
 typedef enum vx_pool_kind {
-    VX_POOL_TOKEN = 0, /* token 0 */
-    VX_POOL_AVG        /* mean over the patch tokens */
+    VX_POOL_TOKEN = 0,  /* token 0 */
+    VX_POOL_AVG,        /* mean over the patch tokens */
+    VX_POOL_MAP,        /* attention of one learnt query over all tokens, then a perceptron */
+    VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
+    VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
 } vx_pool_kind;
 
 typedef struct vx_arch {
@@ -28,12 +36,42 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
-    bool prefix_pos; /* the prefix tokens have position rows, too: prefix + patches in all */
+    bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
+    int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
+    int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
+    bool units; /* the outputs are components of an embedding: `classes` counts them */
+    bool bare;  /* no head: the outputs are the pooled features, classes = width */
 } vx_arch;
+
+/* Attention takes their square: 17 GB a head and picture. */
+#define VX_MAX_TOKENS (1 << 16)
+
+/* Whether the position embeddings are to be resampled. */
+static inline bool vx_arch_resamples(const vx_arch *a)
+{
+    return a->grid_height != a->pos_height || a->grid_width != a->pos_width;
+}
 
 static inline int vx_arch_tokens(const vx_arch *a)
 {
     return a->prefix + a->grid_height * a->grid_width;
+}
+
+/* Rows of fc1. */
+static inline int vx_arch_fc1(const vx_arch *a)
+{
+    return a->swiglu ? 2 * a->hidden : a->hidden;
+}
+
+static inline bool vx_arch_two_heads(const vx_arch *a)
+{
+    return a->pool == VX_POOL_TWO_TOKENS || a->pool == VX_POOL_TOKEN_AVG;
+}
+
+/* Whether the head reads patch tokens behind the last block. */
+static inline bool vx_arch_reads_patches(const vx_arch *a)
+{
+    return a->pool != VX_POOL_TOKEN && a->pool != VX_POOL_TWO_TOKENS;
 }
 
 #endif

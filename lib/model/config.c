@@ -29,6 +29,7 @@ int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
     VX_TRY(load(&out->config, &out->config_path, folder, "config.json", hooks));
     VX_TRY(load(&out->preprocessor, &out->preprocessor_path, folder, "preprocessor_config.json",
                 hooks));
+    VX_TRY(load(&out->open_clip, &out->open_clip_path, folder, "open_clip_config.json", hooks));
     const vx_json *pretrained = vx_json_get(out->config, "pretrained_cfg");
     const vx_json *args = vx_json_get(out->config, "model_args");
     if (pretrained && !vx_json_is_object(pretrained) && !vx_json_is_null(pretrained))
@@ -44,8 +45,10 @@ void vx_config_dispose(vx_config *config, const vitx_hooks *hooks)
 {
     vx_json_free(config->config);
     vx_json_free(config->preprocessor);
+    vx_json_free(config->open_clip);
     vx_release(hooks, config->config_path);
     vx_release(hooks, config->preprocessor_path);
+    vx_release(hooks, config->open_clip_path);
     *config = (vx_config){0};
 }
 

@@ -2,13 +2,16 @@
  * model/deit.c: DeiT and DeiT III (Touvron et al. 2020, arXiv:2012.12877; 2022, arXiv:2204.07118).
  *
  * In timm's names a plain DeiT is a ViT whose pictures are normalised otherwise, so only its
- * architecture's name tells. Hugging Face's always has a distillation token after the class token;
- * DeiTForImageClassification reads the class token alone. Models that average two heads (timm's
- * *_distilled, Hugging Face's ...WithTeacher) are refused in family.c.
+ * architecture's name tells. Distilled ones have a distillation token behind the class token: timm's
+ * read both, each with a head, and average the answers; Hugging Face's have the token always and read
+ * it where there is a distillation_classifier (...ForImageClassificationWithTeacher). Meta's DeiT III
+ * is known by the names of its LayerScale.
  */
 #include "model/family.h"
 
+static const char *const meta_tensors[] = {"blocks.0.gamma_1", "blocks.0.gamma_2", NULL};
 static const char *const architectures[] = {"deit_", "deit3_", NULL};
+static const char *const bare_architectures[] = {"DeiTModel", NULL}; /* Hugging Face */
 
 /* timm: _cfg() of models/deit.py */
 static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC,
@@ -23,7 +26,12 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .architectures = architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_meta, .prefix = "", .recipe = &timm_recipe, .tensors = meta_tensors},
     {.naming = &vx_naming_hf, .prefix = "deit.", .recipe = &vx_hf_deit_processor},
+    {.naming = &vx_naming_hf,
+     .prefix = "",
+     .architectures = bare_architectures,
+     .recipe = &vx_hf_deit_processor},
     {0},
 };
 

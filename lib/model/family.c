@@ -15,7 +15,6 @@
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_TOKENS (1 << 16) /* attention takes their square: 17 GB a head and picture */
 #define MAX_PATCH 1024
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;
@@ -29,12 +28,21 @@ static const vx_family *const families[] = {
 };
 #define FAMILIES (sizeof families / sizeof families[0])
 
-const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
-                         vx_role role, int block)
+static const char *template_of(const vx_naming *naming, vx_role role)
+{
+    const char *own = naming->names[role];
+    return own || !naming->base ? own : naming->base->names[role];
+}
+
+/* A name written out from its template, up to the end or to '|'. */
+static const char *write_name(char *text, size_t size, const char *name, const char *prefix,
+                              int block, bool behind_prefix)
 {
     size_t at = 0;
     text[0] = '\0';
-    for (const char *p = naming->names[role]; p && *p && at + 1 < size; p++) {
+    if (behind_prefix)
+        at = (size_t)snprintf(text, size, "%s", prefix);
+    for (const char *p = name; *p && *p != '|' && at + 1 < size; p++) {
         if (*p == '*')
             at += (size_t)snprintf(text + at, size - at, "%s", prefix);
         else if (*p == '#')
@@ -45,22 +53,27 @@ const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const
     return text;
 }
 
+const vx_family *vx_family_at(int index)
+{
+    return index >= 0 && (size_t)index < FAMILIES ? families[index] : NULL;
+}
+
+const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                         vx_role role, int block)
+{
+    return write_name(text, size, template_of(naming, role) ? template_of(naming, role) : "",
+                      prefix, block, !naming->names[role] && naming->base);
+}
+
 /* -------------------------------------------------------------------------- refusals ------ */
 
 /* Tensor names that tell of networks vitx does not run: '^' begins so, else contains. */
 static const struct {
     const char *pattern, *what;
 } foreign[] = {
-    {"^head_dist.", "a distilled DeiT, which averages the answers of two heads"},
-    {"distillation_classifier.", "a distilled DeiT, which averages the answers of two heads"},
-    {"^reg_token", "a model with register tokens"},
-    {"register_tokens", "a model with register tokens"},
-    {"layer_scale1.lambda1", "a DINOv2"},
-    {"^vision_model.", "the vision part of a CLIP or SigLIP"},
     {"^text_model.", "the text part of a CLIP or SigLIP"},
-    {"^visual.", "an OpenCLIP model"},
-    {"embeddings.class_embedding", "the vision part of a CLIP"},
-    {"^attn_pool.", "a model with an attention-pooling head"},
+    {"^visual.attnpool.", "the residual network of a CLIP"},
+    {"^visual.attn_pool.", "a CoCa, which pools with many queries"},
     {"q_norm.", "a model that normalises its queries and keys"},
     {"k_norm.", "a model that normalises its queries and keys"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
@@ -68,9 +81,8 @@ static const struct {
     {"attn.q_bias", "a BEiT or EVA model"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"mlp.w12.", "a model with SwiGLU"},
-    {"mlp.weights_in.", "a model with SwiGLU"},
-    {"mlp.fc1_g.", "a model with SwiGLU"},
+    {"mlp.fc1_g.", "an EVA, whose SwiGLU and rotary positions differ"},
+    {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -80,6 +92,10 @@ static const struct {
     {"downsample", "a network in stages, as Swin"},
     {"^stages.", "a network in stages, as ConvNeXt"},
     {"convnext", "a ConvNeXt"},
+    {"MAPHead_", "a model with an attention-pooling head"},
+    {"conv_root/", "a hybrid of ResNet and ViT"},
+    {"MixerBlock_", "an MLP-Mixer"},
+    {"^resnet/", "a ResNet"},
     {"^timm_model.", "a timm model wrapped by transformers (timm's own file is read)"},
 };
 
@@ -88,9 +104,6 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
-    {"clip", "a CLIP vision tower"},
-    {"siglip", "a SigLIP vision tower"},
-    {"dinov2", "a DINOv2"},
     {"dinov3", "a DINOv3"},
 };
 
@@ -100,11 +113,28 @@ static bool matches(const char *name, const char *pattern)
                              : strstr(name, pattern) != NULL;
 }
 
-static int refuse_foreign_tensors(const vx_container *c)
+static bool harmless(const char *name, const char *const *list, const char *prefix)
+{
+    for (; *list; list++) {
+        char full[200];
+        const char *rest = *list;
+        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
+                 *rest == '*' ? rest + 1 : rest);
+        const size_t n = strlen(full);
+        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
+        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* d: what the file was taken for, whose harmless tensors (a text tower) do not count; or NULL. */
+static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
 {
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
-            if (matches(c->tensors[i].name, foreign[k].pattern))
+            if (matches(c->tensors[i].name, foreign[k].pattern) &&
+                !(d && harmless(c->tensors[i].name, d->naming->harmless, d->prefix)))
                 return vx_fail(VITX_UNSUPPORTED,
                                "%s: looks like %s, which vitx does not run (tensor %.100s)",
                                c->path, foreign[k].what, c->tensors[i].name);
@@ -126,63 +156,70 @@ static const vx_tensor *find_role(const vx_container *c, const vx_naming *naming
                                   const char *prefix, vx_role role, int block)
 {
     char name[200];
-    return naming->names[role]
-               ? vx_container_find(c, vx_role_name(name, sizeof name, naming, prefix, role, block))
-               : NULL;
+    const bool behind_prefix = !naming->names[role]; /* then it is the base's, if any */
+    const vx_tensor *found = NULL;
+    for (const char *p = template_of(naming, role); p && !found;) {
+        found =
+            vx_container_find(c, write_name(name, sizeof name, p, prefix, block, behind_prefix));
+        p = strchr(p, '|');
+        p = p ? p + 1 : NULL;
+    }
+    return found;
 }
 
 static bool begins_with_one_of(const char *text, const char *const *beginnings)
 {
     for (; beginnings && *beginnings; beginnings++)
-        if (strncmp(text, *beginnings, strlen(*beginnings)) == 0)
+        if (**beginnings == '*' ? strstr(text, *beginnings + 1) != NULL
+                                : strncmp(text, *beginnings, strlen(*beginnings)) == 0)
             return true;
     return false;
 }
 
 static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_config *config)
 {
-    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0))
+    char name[200];
+    if (!find_role(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
+        !find_role(c, d->naming, d->prefix, d->with, 0))
         return false;
+    for (const char *const *t = d->tensors; t && *t; t++)
+        if (!vx_container_find(c, write_name(name, sizeof name, *t, d->prefix, 0, false)))
+            return false;
     const char *architecture = d->naming->architecture(config);
     return !d->architectures ||
            (architecture && begins_with_one_of(architecture, d->architectures));
 }
 
-/* Hugging Face's bare models have no prefix and no head. */
 static int refuse_unknown(const vx_container *c)
 {
-    for (size_t f = 0; f < FAMILIES; f++)
-        for (const vx_dialect *d = families[f]->dialects; d->naming; d++)
-            if (d->prefix[0] && find_role(c, d->naming, "", VX_PATCH_W, 0))
-                return vx_fail(VITX_UNSUPPORTED,
-                               "%s: a bare model of %s: it has no classification head", c->path,
-                               d->naming->title);
     if (c->count == 0)
         return vx_fail(VITX_FORMAT, "%s: holds no tensor", c->path);
     return vx_fail(VITX_UNSUPPORTED,
                    "%s: no Vision Transformer that vitx knows: there is neither tensor "
                    "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-                   "projection.weight (Hugging Face) among its %d; the first is %.100s",
+                   "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
+                   "the first is %.100s",
                    c->path, c->count, c->tensors[0].name);
 }
 
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config)
 {
-    VX_TRY(refuse_foreign_tensors(container));
     for (size_t f = 0; f < FAMILIES; f++)
         for (const vx_dialect *d = families[f]->dialects; d->naming; d++) {
             if (!match_dialect(d, container, config))
                 continue;
             const char *architecture = d->naming->architecture(config);
             *out = (vx_match){families[f], d, d->prefix};
+            VX_TRY(refuse_foreign_tensors(container, d));
             return architecture ? refuse_foreign_architecture(container, architecture) : VITX_OK;
         }
+    VX_TRY(refuse_foreign_tensors(container, NULL));
     return refuse_unknown(container);
 }
 
 /* -------------------------------------------------------------------------- shapes -------- */
 
-typedef enum dim { DIM_END = 0, ONE, ROWS, D, D3, F, K, C, PH, PW } dim;
+typedef enum dim { DIM_END = 0, ONE, ROWS, R, D, D2, D3, F1, F, K, KD, C, PH, PW } dim;
 
 /* Shape of each role, and whether a model may lack it; WITH: there if the role before it is. */
 typedef enum need { REQUIRED = 0, OPTIONAL, WITH } need;
@@ -194,6 +231,7 @@ static const struct {
     [VX_PATCH_B] = {OPTIONAL, {D}},
     [VX_CLASS_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
     [VX_DISTILLATION_TOKEN] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_REGISTERS] = {OPTIONAL, {ONE, R, D}},
     [VX_POSITIONS] = {REQUIRED, {ONE, ROWS, D}},
     [VX_NORM_PRE_W] = {OPTIONAL, {D}},
     [VX_NORM_PRE_B] = {WITH, {D}},
@@ -201,8 +239,26 @@ static const struct {
     [VX_NORM_B] = {WITH, {D}},
     [VX_FC_NORM_W] = {OPTIONAL, {D}},
     [VX_FC_NORM_B] = {WITH, {D}},
-    [VX_HEAD_W] = {REQUIRED, {K, D}},
-    [VX_HEAD_B] = {REQUIRED, {K}},
+    [VX_HEAD_W] = {OPTIONAL, {K, KD}}, /* see needed() */
+    [VX_HEAD_B] = {OPTIONAL, {K}},
+    [VX_HEAD2_W] = {OPTIONAL, {K, D}},
+    [VX_HEAD2_B] = {WITH, {K}},
+    [VX_HEAD_T] = {OPTIONAL, {D, K}},
+    [VX_POOL_PROBE] = {OPTIONAL, {ONE, ONE, D}},
+    [VX_POOL_QKV_W] = {OPTIONAL, {D3, D}},
+    [VX_POOL_QKV_B] = {OPTIONAL, {D3}},
+    [VX_POOL_Q_W] = {OPTIONAL, {D, D}},
+    [VX_POOL_Q_B] = {OPTIONAL, {D}},
+    [VX_POOL_KV_W] = {OPTIONAL, {D2, D}},
+    [VX_POOL_KV_B] = {OPTIONAL, {D2}},
+    [VX_POOL_PROJ_W] = {OPTIONAL, {D, D}},
+    [VX_POOL_PROJ_B] = {OPTIONAL, {D}},
+    [VX_POOL_NORM_W] = {OPTIONAL, {D}},
+    [VX_POOL_NORM_B] = {WITH, {D}},
+    [VX_POOL_FC1_W] = {OPTIONAL, {F, D}},
+    [VX_POOL_FC1_B] = {OPTIONAL, {F}},
+    [VX_POOL_FC2_W] = {OPTIONAL, {D, F}},
+    [VX_POOL_FC2_B] = {OPTIONAL, {D}},
     [VX_NORM1_W] = {REQUIRED, {D}},
     [VX_NORM1_B] = {REQUIRED, {D}},
     [VX_QKV_W] = {REQUIRED, {D3, D}},
@@ -218,8 +274,8 @@ static const struct {
     [VX_LS1] = {OPTIONAL, {D}},
     [VX_NORM2_W] = {REQUIRED, {D}},
     [VX_NORM2_B] = {REQUIRED, {D}},
-    [VX_FC1_W] = {REQUIRED, {F, D}},
-    [VX_FC1_B] = {OPTIONAL, {F}},
+    [VX_FC1_W] = {REQUIRED, {F1, D}},
+    [VX_FC1_B] = {OPTIONAL, {F1}},
     [VX_FC2_W] = {REQUIRED, {D, F}},
     [VX_FC2_B] = {OPTIONAL, {D}},
     [VX_LS2] = {OPTIONAL, {D}},
@@ -230,6 +286,7 @@ typedef struct reader {
     vx_found *found;
     vx_arch *arch;
     int64_t position_rows;
+    int registers;
     const vx_match *match;
     const vx_hints *hints;
     const vx_container *container;
@@ -242,14 +299,28 @@ static int64_t dim_size(const reader *r, unsigned char code)
     const vx_arch *a = r->arch;
     const int64_t sizes[] = {[ONE] = 1,
                              [ROWS] = r->position_rows,
+                             [R] = r->registers,
                              [D] = a->width,
+                             [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
+                             [F1] = vx_arch_fc1(a),
                              [F] = a->hidden,
                              [K] = a->classes,
+                             [KD] = (r->match->dialect->concatenates ? 2 : 1) * (int64_t)a->width,
                              [C] = a->channels,
                              [PH] = a->patch_height,
                              [PW] = a->patch_width};
     return sizes[code];
+}
+
+/* The dimensions of 1 that a role's shape begins with and this tensor leaves out. */
+static int left_out(const vx_tensor *t, vx_role role)
+{
+    int n = 0;
+    while (roles[role].shape[n] == ONE &&
+           t->rank + n < (int)strlen((const char *)roles[role].shape))
+        n++;
+    return n;
 }
 
 static int check_shape(const reader *r, const vx_tensor *t, vx_role role)
@@ -257,8 +328,8 @@ static int check_shape(const reader *r, const vx_tensor *t, vx_role role)
     int64_t shape[5];
     int rank = 0;
     bool same = true;
-    for (; roles[role].shape[rank]; rank++) {
-        shape[rank] = dim_size(r, roles[role].shape[rank]);
+    for (int n = left_out(t, role); roles[role].shape[n]; n++, rank++) {
+        shape[rank] = dim_size(r, roles[role].shape[n]);
         same = same && rank < t->rank && t->shape[rank] == shape[rank];
     }
     if (same && rank == t->rank)
@@ -282,7 +353,7 @@ static int take(const vx_tensor **out, reader *r, vx_role role, int block, bool 
     const vx_naming *naming = r->match->dialect->naming;
     const vx_tensor *t = find_role(r->container, naming, r->match->prefix, role, block);
     *out = t;
-    if (!naming->names[role] || (!t && !there))
+    if (!template_of(naming, role) || (!t && !there))
         return VITX_OK;
     if (!t)
         return missing(r, role, block);
@@ -302,7 +373,9 @@ static int size_of_role(int *out, const reader *r, vx_role role, int block, int 
     char shape[200];
     if (!t)
         return missing(r, role, block);
-    if (t->rank != (int)strlen((const char *)roles[role].shape))
+    const int without = left_out(t, role);
+    at -= without;
+    if (t->rank + without != (int)strlen((const char *)roles[role].shape))
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions",
                        r->container->path, t->name,
                        vx_shape_text(shape, sizeof shape, t->shape, t->rank),
@@ -318,8 +391,9 @@ static int size_of_role(int *out, const reader *r, vx_role role, int block, int 
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
-/* The block that a tensor belongs to, -1 for none: its name against "*blocks.#." of norm1. */
-static int block_of(const char *name, const char *start)
+/* The block that a tensor belongs to, -1 for none: its name against what stands before and after the
+ * number. */
+static int block_of(const char *name, const char *start, char after)
 {
     const size_t n = strlen(start);
     int block = 0;
@@ -328,19 +402,20 @@ static int block_of(const char *name, const char *start)
     const char *p = name + n;
     for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
         block = block * 10 + (*p - '0');
-    return p > name + n && *p == '.' ? block : -1;
+    return p > name + n && *p == after ? block : -1;
 }
 
 static int count_blocks(reader *r)
 {
     char start[200];
     const vx_naming *naming = r->match->dialect->naming;
-    vx_role_name(start, sizeof start, naming, r->match->prefix, VX_NORM1_W, 0);
-    char *const digit = strstr(start, ".0."); /* cut at the block's number */
-    if (digit)
-        digit[1] = '\0';
+    const char *const pattern = template_of(naming, VX_NORM1_W);
+    const char *const number = strchr(pattern, '#');
+    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
+    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
+             (int)(number - pattern) - starred, pattern + starred);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start);
+        const int block = block_of(r->container->tensors[i].name, start, number[1]);
         if (block >= MAX_DEPTH)
             return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
                            r->container->path, r->container->tensors[i].name, MAX_DEPTH);
@@ -350,24 +425,64 @@ static int count_blocks(reader *r)
     return r->arch->depth ? VITX_OK : missing(r, VX_NORM1_W, 0);
 }
 
+/* The file of the configuration. */
+static const char *said_by(const reader *r)
+{
+    return r->hints->path ? r->hints->path : r->config->config_path;
+}
+
 static int agree(const reader *r, const char *what, int told, int is)
 {
     if (told == 0 || told == is)
         return VITX_OK;
-    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", r->config->config_path,
-                   what, told, r->container->path, is);
+    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", said_by(r), what, told,
+                   r->container->path, is);
 }
 
-/* There being no head is said before any other complaint, since it is what people run into. */
+/* Meta's heads of DINOv2 that read the last four blocks. */
+static int refuse_linear4(const reader *r)
+{
+    const vx_tensor *t =
+        find_role(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
+    if (t && r->match->dialect->concatenates && t->rank == 2 &&
+        t->shape[1] == 5 * (int64_t)r->arch->width)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: its head reads the class tokens of the last four blocks (tensor %.100s "
+                       "of 5 x %d columns), which vitx does not run; the head of one block is run",
+                       r->container->path, t->name, r->arch->width);
+    return VITX_OK;
+}
+
+/* Without a head, where the configuration says of none, the outputs are the pooled features. */
 static int read_head_size(reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
-    char name[200];
-    if (!find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
-        !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) && r->hints->classes == 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: has no classification head (%s)", r->container->path,
-                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_HEAD_W, 0));
-    return size_of_role(&r->arch->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+    vx_arch *a = r->arch;
+    const bool turned = template_of(naming, VX_HEAD_T) != NULL;
+    a->bare = !find_role(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+              !find_role(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+              !find_role(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
+              r->hints->classes == 0 && !r->hints->classifies;
+    a->units = a->bare || r->hints->units;
+    a->classes = a->width;
+    if (a->bare)
+        return VITX_OK;
+    if (turned)
+        return size_of_role(&a->classes, r, VX_HEAD_T, 0, 1, MAX_CLASSES, "a number of outputs");
+    VX_TRY(refuse_linear4(r));
+    return size_of_role(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+}
+
+/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
+static int read_hidden(reader *r)
+{
+    vx_arch *a = r->arch;
+    int rows, columns;
+    VX_TRY(size_of_role(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(size_of_role(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
+    a->swiglu = rows == 2 * columns;
+    a->hidden = a->swiglu ? columns : rows;
+    return VITX_OK;
 }
 
 static int read_sizes(reader *r)
@@ -384,7 +499,7 @@ static int read_sizes(reader *r)
                        r->container->path, a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
-    VX_TRY(size_of_role(&a->hidden, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(read_hidden(r));
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));
     VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
@@ -401,39 +516,69 @@ static int64_t square_root(int64_t n)
     return s;
 }
 
-/* The grid from the image size where it is known, else a square one; and whether the prefix
- * tokens have rows among the position embeddings. */
+/* What is wrong with position embeddings that make neither the image size's patches nor a square. */
+static int refuse_positions(const reader *r, int rows, int64_t patches)
+{
+    const vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    if (h->image_height)
+        return vx_fail(VITX_FORMAT,
+                       "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                       "%dx%d and %d more tokens make %lld",
+                       r->container->path, rows, h->image_height, h->image_width, said_by(r),
+                       a->patch_height, a->patch_width, a->prefix,
+                       (long long)(patches + a->prefix));
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: %d position embeddings make no square of patches; say the image "
+                   "size in config.json (timm: model_args.img_size, Hugging Face: "
+                   "image_size)",
+                   r->container->path, rows);
+}
+
+static int count_positions(reader *r, int *rows)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    char name[200];
+    if (!find_role(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no position embeddings (%s); models that rotate queries and keys "
+                       "instead, as DINOv3 and EVA, are not run",
+                       r->container->path,
+                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+    VX_TRY(size_of_role(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
+    r->position_rows = *rows;
+    return VITX_OK;
+}
+
+/* The grid of the position embeddings: the image size's where they are as many, else a square one,
+ * which is then resampled; and which prefix tokens have rows among them: all, none, or the class token
+ * without the registers. */
 static int read_grid(reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    int rows;
-    VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, MAX_TOKENS, "a number of tokens"));
-    r->position_rows = rows;
-    if (h->image_height) {
-        a->grid_height = h->image_height / a->patch_height;
-        a->grid_width = h->image_width / a->patch_width;
-        const int64_t patches = (int64_t)a->grid_height * a->grid_width;
-        a->prefix_pos = a->prefix > 0 && rows == patches + a->prefix;
-        if (patches == 0 || (rows != patches && rows != patches + a->prefix))
-            return vx_fail(VITX_FORMAT,
-                           "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                           "%dx%d and %d more tokens make %lld",
-                           r->container->path, rows, h->image_height, h->image_width,
-                           r->config->config_path, a->patch_height, a->patch_width, a->prefix,
-                           (long long)(patches + a->prefix));
-        return VITX_OK;
+    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    int rows = 0;
+    VX_TRY(count_positions(r, &rows));
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    const int64_t patches = (int64_t)a->pos_height * a->pos_width;
+    if (h->image_height && patches == 0)
+        return refuse_positions(r, rows, patches);
+    for (int i = 0; i < 3 && patches > 0; i++)
+        if (rows == patches + ways[i]) {
+            a->prefix_pos = ways[i];
+            return VITX_OK;
+        }
+    for (int i = 0; i < 3; i++) {
+        const int64_t side = square_root(rows - ways[i]);
+        if (side > 0 && side * side == rows - ways[i]) {
+            a->prefix_pos = ways[i];
+            a->pos_height = a->pos_width = (int)side;
+            return VITX_OK;
+        }
     }
-    const int64_t with = square_root(rows - a->prefix), without = square_root(rows);
-    a->prefix_pos = a->prefix > 0 && with > 0 && with * with == rows - a->prefix;
-    if (!a->prefix_pos && without * without != rows)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d position embeddings make no square of patches; say the image "
-                       "size in config.json (timm: model_args.img_size, Hugging Face: "
-                       "image_size)",
-                       r->container->path, rows);
-    a->grid_height = a->grid_width = (int)(a->prefix_pos ? with : without);
-    return VITX_OK;
+    return refuse_positions(r, rows, patches);
 }
 
 /* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
@@ -471,17 +616,68 @@ static int read_heads(reader *r, vx_hints *hints)
 
 /* -------------------------------------------------------------------------- reading ------- */
 
+/* Whether the model cannot do without a role; a projection needs no bias. */
+static bool needed(const reader *r, int role)
+{
+    const vx_arch *a = r->arch;
+    const bool pool = r->found->model[VX_POOL_PROBE] != NULL;
+    switch (role) {
+    case VX_HEAD_W:
+    case VX_HEAD_T: /* a naming has one of them */
+        return !a->bare;
+    case VX_HEAD_B:
+        return !a->units;
+    case VX_POOL_Q_W:
+    case VX_POOL_KV_W:
+        return pool && !r->found->model[VX_POOL_QKV_W];
+    case VX_POOL_PROJ_W:
+    case VX_POOL_NORM_W:
+    case VX_POOL_FC1_W:
+    case VX_POOL_FC2_W:
+        return pool;
+    default:
+        break;
+    }
+    return roles[role].need == REQUIRED || (roles[role].need == WITH && r->found->model[role - 1]);
+}
+
+/* A distillation token's head makes two. */
+static int check_heads(const reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
+    if (model[VX_HEAD2_W] && !token)
+        return missing(r, VX_DISTILLATION_TOKEN, 0);
+    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
+        return missing(r, VX_HEAD2_W, 0);
+    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has a norm after pooling and a head that reads two vectors: no known "
+                       "model has both",
+                       r->container->path);
+    return VITX_OK;
+}
+
 static int take_model_roles(reader *r)
 {
     const vx_tensor **model = r->found->model;
+    if (find_role(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
+        VX_TRY(size_of_role(&r->registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
+                            "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS) {
-            const bool there = roles[i].need == REQUIRED || (roles[i].need == WITH && model[i - 1]);
+            const bool there = needed(r, i);
             if (roles[i].need == WITH && !there)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(take(&model[i], r, (vx_role)i, 0, there));
         }
-    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL);
+    if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has registers and a distillation token: no known model has both",
+                       r->container->path);
+    r->arch->prefix =
+        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
+    VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
 }
@@ -505,20 +701,6 @@ static int take_block_roles(reader *r)
     return VITX_OK;
 }
 
-static bool harmless(const char *name, const char *const *list, const char *prefix)
-{
-    for (; *list; list++) {
-        char full[200];
-        const char *rest = *list;
-        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
-                 *rest == '*' ? rest + 1 : rest);
-        const size_t n = strlen(full);
-        if (strcmp(name, full) == 0 || (full[n - 1] == '.' && strncmp(name, full, n) == 0))
-            return true;
-    }
-    return false;
-}
-
 static int refuse_left_over(const reader *r)
 {
     const vx_dialect *d = r->match->dialect;
@@ -532,15 +714,47 @@ static int refuse_left_over(const reader *r)
     return VITX_OK;
 }
 
+/* With an attention-pooling head its tensors and the configuration must agree. */
+static int check_map(const reader *r)
+{
+    const bool there = r->found->model[VX_POOL_PROBE] != NULL;
+    char name[200];
+    if (there != (r->arch->pool == VX_POOL_MAP))
+        return vx_fail(VITX_FORMAT, "%s %s attention pooling, but %s %s %s", said_by(r),
+                       there ? "says nothing of" : "says", r->container->path,
+                       there ? "holds" : "lacks",
+                       vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
+                                    VX_POOL_PROBE, 0));
+    if (there && r->arch->prefix)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: attention pooling beside a class token is not supported",
+                       r->container->path);
+    return VITX_OK;
+}
+
 static int read_pool(reader *r)
 {
-    const bool class_token = r->found->model[VX_CLASS_TOKEN] != NULL;
-    const bool average =
-        !class_token || (r->found->model[VX_FC_NORM_W] && !r->found->model[VX_NORM_W]);
-    r->arch->pool = r->hints->pool_known ? r->hints->pool : average ? VX_POOL_AVG : VX_POOL_TOKEN;
-    if (r->arch->pool == VX_POOL_TOKEN && !class_token)
+    const vx_tensor **model = r->found->model;
+    const bool class_token = model[VX_CLASS_TOKEN] != NULL;
+    const bool average = !class_token || (model[VX_FC_NORM_W] && !model[VX_NORM_W]);
+    vx_arch *a = r->arch;
+    a->pool = r->hints->pool_known   ? r->hints->pool
+              : model[VX_POOL_PROBE] ? VX_POOL_MAP
+              : average              ? VX_POOL_AVG
+                                     : VX_POOL_TOKEN;
+    if (model[VX_HEAD2_W])
+        a->pool = VX_POOL_TWO_TOKENS;
+    else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
+        a->pool = VX_POOL_TOKEN_AVG;
+    VX_TRY(check_map(r));
+    if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
+        model[VX_FC_NORM_W] = model[VX_NORM_W];
+        model[VX_FC_NORM_B] = model[VX_NORM_B];
+        model[VX_NORM_W] = model[VX_NORM_B] = NULL;
+    }
+    if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
         return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
-                       r->config->config_path, r->container->path);
+                       said_by(r), r->container->path);
     return VITX_OK;
 }
 
@@ -557,15 +771,12 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
     VX_TRY(refuse_left_over(r));
     VX_TRY(read_heads(r, hints));
     VX_TRY(read_pool(r));
-    if (vx_arch_tokens(a) > MAX_TOKENS)
-        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tokens", r->container->path, MAX_TOKENS);
-    if (vx_arch_tokens(a) >
-        INT_MAX / a->width) /* kernels count the steps between pictures in int */
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d tokens of width %d: more than %d numbers a picture",
-                       r->container->path, vx_arch_tokens(a), a->width, INT_MAX);
+    if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
+        hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;
-    a->act = hints->act;
+    a->act = a->swiglu ? VX_ACT_NONE : hints->act;
+    if (a->swiglu)
+        hints->from_act = VITX_FROM_TENSORS;
     return VITX_OK;
 }
 

@@ -15,6 +15,7 @@
 #include "model/arch.h"
 #include "model/config.h"
 #include "model/container.h"
+#include "model/positions.h"
 
 /* What a tensor is there for. */
 typedef enum vx_role {
@@ -22,6 +23,7 @@ typedef enum vx_role {
     VX_PATCH_B,
     VX_CLASS_TOKEN,
     VX_DISTILLATION_TOKEN,
+    VX_REGISTERS,
     VX_POSITIONS,
     VX_NORM_PRE_W,
     VX_NORM_PRE_B,
@@ -31,6 +33,24 @@ typedef enum vx_role {
     VX_FC_NORM_B,
     VX_HEAD_W,
     VX_HEAD_B,
+    VX_HEAD2_W, /* the head of the distillation token */
+    VX_HEAD2_B,
+    VX_HEAD_T, /* the head's matrix lying the other way: [D,K] */
+    VX_POOL_PROBE,
+    VX_POOL_QKV_W, /* or the query's apart from the rest */
+    VX_POOL_QKV_B,
+    VX_POOL_Q_W,
+    VX_POOL_Q_B,
+    VX_POOL_KV_W,
+    VX_POOL_KV_B,
+    VX_POOL_PROJ_W,
+    VX_POOL_PROJ_B,
+    VX_POOL_NORM_W,
+    VX_POOL_NORM_B,
+    VX_POOL_FC1_W,
+    VX_POOL_FC1_B,
+    VX_POOL_FC2_W,
+    VX_POOL_FC2_B,
     VX_MODEL_ROLES, /* above: one a model; below: one a block */
     VX_NORM1_W = VX_MODEL_ROLES,
     VX_NORM1_B,
@@ -73,10 +93,14 @@ typedef struct vx_hints {
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes;
+    const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
     vx_pool_kind pool;
     bool pool_known; /* false: decided by which tensors there are */
+    bool units;      /* the head is a projection: its outputs are an embedding */
+    bool norm_after; /* the norm comes behind the pooling */
+    bool classifies; /* the model has a classification head: its tensors must be there */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 
@@ -96,9 +120,15 @@ typedef struct vx_naming vx_naming;
 typedef struct vx_dialect {
     const vx_naming *naming;
     const char *prefix;               /* of the tensors: '*' in the naming's templates           */
-    const char *const *architectures; /* beginnings of the config's name for it, ended by NULL;
-                                         NULL: known by its tensors alone                        */
+    const char *const *architectures; /* beginnings of the config's name for it, or, behind a '*',
+                                         parts of it; ended by NULL; NULL: its tensors alone tell */
     const vx_recipe_defaults *recipe;
+    const char *const
+        *tensors;          /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
+    double eps;            /* where the config does not say; 0: the naming's                   */
+    bool concatenates;     /* its head reads the class token and the mean of the patches       */
+    vx_role with;          /* a tensor it is known by beside the patch embedding               */
+    vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
 struct vx_family {
@@ -109,12 +139,20 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
-    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block; NULL: has none   */
+    vx_pos_rule positions; /* how the library resamples position embeddings                      */
+    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
+                                    has none                                                    */
+    const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
-                                     trailing '.' means all that begin so                        */
+                                     trailing '.' or '/' means all that begin so                 */
+    bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
+    /* NULL, or: shows the tensors under `prefix` in the shapes that roles have, and adds to the hints
+     * what only the shapes in the file tell. Other tensors may be dropped. */
+    int (*arrange)(vx_container *container, vx_hints *hints, const char *prefix,
+                   const vx_config *config);
     /* `out` holds the defaults already (recipe.h). */
     int (*read_recipe)(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
 };
@@ -126,6 +164,9 @@ typedef struct vx_match {
     const char *prefix;
 } vx_match;
 
+/* The table, NULL behind its end. */
+const vx_family *vx_family_at(int index);
+
 /* Finds the family, or says in one sentence what was found and why it is not run. */
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
 
@@ -134,12 +175,24 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
 int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
-/* A role's name in a dialect, in `text`. */
+/* A role's name (the first, where it has several), in `text`. */
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block);
 
-extern const vx_naming vx_naming_timm, vx_naming_hf;
+extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
+    vx_naming_hf_clip, vx_naming_hf_siglip, vx_naming_open_clip, vx_naming_open_clip_timm,
+    vx_naming_google, vx_naming_big_vision;
 /* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
-extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor;
+extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
+    vx_hf_siglip_processor;
+/* What CLIP's pictures are normalised with; of open_clip's PreprocessCfg. */
+#define VX_CLIP_MEAN                                                                               \
+    {                                                                                              \
+        0.48145466f, 0.4578275f, 0.40821073f                                                       \
+    }
+#define VX_CLIP_STD                                                                                \
+    {                                                                                              \
+        0.26862954f, 0.26130258f, 0.27577711f                                                      \
+    }
 
 #endif

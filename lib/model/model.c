@@ -43,21 +43,32 @@ static int find_file(char **out, const char *folder, const char *name, const vit
 static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
 {
     char *pickle = NULL;
+    int archives;
     if (!vx_path_is_folder(path)) {
         VX_TRY(vx_strdup(weights, hooks, path));
         return vx_path_folder(folder, hooks, path);
     }
     VX_TRY(vx_strdup(folder, hooks, path));
-    VX_TRY(find_file(weights, path, "model.safetensors", hooks));
-    if (!*weights)
-        VX_TRY(find_file(weights, path, "model.safetensors.index.json", hooks));
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "open_clip_model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        VX_TRY(find_file(weights, path, names[i], hooks));
+        if (*weights)
+            return VITX_OK;
+    }
+    VX_TRY(vx_path_only(weights, &archives, path, "npz", hooks));
     if (*weights)
         return VITX_OK;
+    if (archives)
+        return vx_fail(VITX_IO, "%s: holds %d .npz files: say which of them is meant", path,
+                       archives);
     VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
     const bool only_pickle = pickle != NULL;
     vx_release(hooks, pickle);
     return vx_fail(
-        VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
+        VITX_IO,
+        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
+        path,
         only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
                       "the model as safetensors"
                     : "");
@@ -102,6 +113,11 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
 {
     char *file = NULL;
     int status;
+    if (m->arch.units)
+        return opts->labels ? vx_fail(VITX_INVALID,
+                                      "%s: names of classes for %s, whose outputs are an embedding",
+                                      opts->labels, m->path)
+                            : VITX_OK;
     if (opts->labels)
         return vx_labels_load(&m->labels, opts->labels, m->arch.classes, &m->hooks);
     if (opts->language)
@@ -120,17 +136,31 @@ static int read_model(vitx_model *m, const vx_config *config)
     vx_hints hints;
     VX_TRY(vx_family_match(&match, m->container, config));
     m->family = match.family;
+    m->dialect = match.dialect;
     m->naming = match.dialect->naming;
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(m->naming->read_hints(&hints, config));
+    if (m->naming->arrange)
+        VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
-    VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
+    VX_TRY(vx_recipe_check(&m->recipe, m->path));
+    VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
+    m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
+    if (m->positions == VX_POS_UNSET)
+        m->positions = VX_POS_TIMM;
+    if (m->found.model[VX_REGISTERS])
+        m->positions = vx_pos_rule_with_registers(m->positions);
+    if (vx_arch_resamples(&m->arch))
+        vx_log(&m->hooks, VITX_LOG_INFO,
+               "%s: position embeddings of %dx%d patches are resampled to %dx%d (%s)", m->path,
+               m->arch.pos_height, m->arch.pos_width, m->arch.grid_height, m->arch.grid_width,
+               vx_pos_rule_name(m->positions));
     count_parameters(m);
     return VITX_OK;
 }
@@ -141,7 +171,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     vx_config config = {0};
     int status = locate(&weights, &folder, m->path, &m->hooks);
     if (status == VITX_OK)
-        status = vx_safetensors_open(&m->container, weights, &m->hooks);
+        status = vx_container_open(&m->container, weights, &m->hooks);
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)
@@ -222,8 +252,10 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
-    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + 2 * t * d * f;
-    const double total = 2 * (embed + a->depth * block + d * a->classes);
+    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
+    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
+    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
+    const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
@@ -232,6 +264,12 @@ static const char *activation_name(vx_act act)
     static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu",
                                                     "relu"};
     return names[act];
+}
+
+static const char *pooling_name(vx_pool_kind pool)
+{
+    static const char *const names[] = {"token", "avg", "map", "token+dist", "token+avg"};
+    return names[pool];
 }
 
 static int count_labels(const vx_labels *labels)
@@ -247,12 +285,13 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
     const vx_arch *a = &model->arch;
+    const vx_tensor *registers = model->found.model[VX_REGISTERS];
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
-        .activation = activation_name(a->act),
-        .pooling = a->pool == VX_POOL_AVG ? "avg" : "token",
+        .activation = a->swiglu ? "swiglu" : activation_name(a->act),
+        .pooling = pooling_name(a->pool),
         .weight_dtype = model->weight_dtype,
         .depth = a->depth,
         .width = a->width,
@@ -274,6 +313,11 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .weight_bytes = model->weight_bytes,
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
+        .units = a->units,
+        .registers = registers ? (int)registers->shape[1] : 0,
+        .pos_height = a->pos_height,
+        .pos_width = a->pos_width,
+        .pos_resample = vx_pos_rule_name(model->positions),
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

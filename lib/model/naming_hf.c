@@ -1,13 +1,14 @@
 /*
- * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT: the names of 4.x, which
- * 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py).
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2: the names of 4.x,
+ * which 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py,
+ * image_processing_bit.py).
  *
  * Fields that config.json or preprocessor_config.json lack have the default of their class.
  */
 #include <math.h>
 #include <string.h>
 
-#include "model/recipe.h"
+#include "model/naming_hf.h"
 
 static const char *const harmless_names[] = {"*embeddings.mask_token", "*embeddings.position_ids",
                                              "*pooler.", NULL};
@@ -16,16 +17,20 @@ const vx_recipe_defaults vx_hf_vit_processor = {
     VITX_BILINEAR, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 const vx_recipe_defaults vx_hf_deit_processor = {
     VITX_BICUBIC, true, VITX_RESIZE_EXACT, 224.0 / 256, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
-#define CLASS_SIZE 224 /* of both classes' input */
+const vx_recipe_defaults vx_hf_clip_processor = {VITX_BICUBIC, true,         VITX_RESIZE_SHORTEST,
+                                                 1.0,          VX_CLIP_MEAN, VX_CLIP_STD};
+const vx_recipe_defaults vx_hf_siglip_processor = {
+    VITX_BICUBIC, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+#define CLASS_SIZE 224 /* of all classes' input */
 
-static const char *architecture(const vx_config *config)
+const char *vx_hf_architecture(const vx_config *config)
 {
     return vx_json_string(vx_json_first(vx_json_get(config->config, "architectures")));
 }
 
 /* -------------------------------------------------------------------------- hints --------- */
 
-static int read_activation(vx_hints *out, const vx_config *config)
+int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name, const char *path)
 {
     static const struct {
         const char *name;
@@ -37,28 +42,30 @@ static int read_activation(vx_hints *out, const vx_config *config)
                 {"gelu_fast", VX_ACT_GELU_TANH},
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
-    const char *name = "gelu";
     bool found;
-    VX_TRY(vx_config_string(&name, &found, config->config, "hidden_act", config->config_path));
+    VX_TRY(vx_config_string(&name, &found, object, "hidden_act", path));
     out->from_act = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
         if (strcmp(name, acts[i].name) == 0) {
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported",
-                   config->config_path, name);
+    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", path, name);
 }
 
 static int refuse_model_type(const vx_config *config)
 {
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
-    if (type && strcmp(type, "vit") != 0 && strcmp(type, "deit") != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: model_type %.40s is not supported; vitx runs vit and deit",
-                       config->config_path, type);
-    return VITX_OK;
+    static const char *const run[] = {"vit", "deit", "dinov2", "dinov2_with_registers"};
+    for (size_t i = 0; type && i < sizeof run / sizeof run[0]; i++)
+        if (strcmp(type, run[i]) == 0)
+            return VITX_OK;
+    return !type ? VITX_OK
+                 : vx_fail(VITX_UNSUPPORTED,
+                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2 and "
+                           "dinov2_with_registers",
+                           config->config_path, type);
 }
 
 static int read_hints(vx_hints *out, const vx_config *config)
@@ -66,9 +73,11 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const char *path = config->config_path;
     const vx_json *c = config->config;
     bool found;
+    const char *name = vx_hf_architecture(config);
     *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
+    out->classifies = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(refuse_model_type(config));
-    VX_TRY(read_activation(out, config));
+    VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
     VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
     out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     if (c) /* the class default; without a file there is no class */
@@ -101,13 +110,14 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* size: a number for both sides (in these classes), {height, width}, or {shortest_edge}. */
-static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path)
+/* size: a number (for both sides, or, of CLIP and DINOv2, the shortest), {height, width}, or {shortest_edge}. */
+static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
+                     vitx_resize by_default)
 {
     const vx_json *size = vx_json_get(p, "size");
     const vx_json *longest = vx_json_get(size, "longest_edge");
     bool shortest;
-    out->resize = VITX_RESIZE_EXACT;
+    out->resize = vx_json_is_object(size) ? VITX_RESIZE_EXACT : by_default;
     if (longest && !vx_json_is_null(longest))
         return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
     VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
@@ -121,15 +131,17 @@ static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char
 
 /* Resize, then perhaps crop; what comes out is the input. Where neither happens, pictures must
  * have the model's size already, which `out` holds as the input. */
-static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path, bool crop)
+static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
+                         const vx_recipe_defaults *defaults)
 {
-    bool resize = true, found_resize, found_size, found_crop, pad = false;
+    bool crop = defaults->centre_crop, resize = true, found_resize, found_size, found_crop,
+         pad = false;
     VX_TRY(vx_config_bool(&resize, &found_resize, p, "do_resize", path));
     VX_TRY(vx_config_bool(&crop, &found_crop, p, "do_center_crop", path));
     VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
     if (pad)
         return vx_fail(VITX_UNSUPPORTED, "%s: do_pad is not supported", path);
-    VX_TRY(read_size(out, &found_size, p, path));
+    VX_TRY(read_size(out, &found_size, p, path, defaults->resize));
     if (found_resize || found_size)
         out->from_resize = VITX_FROM_PREPROCESSOR;
     if (crop) {
@@ -186,10 +198,15 @@ static int read_class(const vx_recipe_defaults **out, const vx_json *p, const ch
         *out = &vx_hf_vit_processor;
     if (name && strncmp(name, "DeiT", 4) == 0)
         *out = &vx_hf_deit_processor;
+    if (name &&
+        (strncmp(name, "CLIP", 4) == 0 || strncmp(name, "Bit", 3) == 0)) /* one as the other */
+        *out = &vx_hf_clip_processor;
+    if (name && strncmp(name, "Siglip", 6) == 0)
+        *out = &vx_hf_siglip_processor;
     return VITX_OK;
 }
 
-static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
     const vx_json *p = config->preprocessor;
     const char *path = config->preprocessor_path;
@@ -198,10 +215,11 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
         return VITX_OK;
     VX_TRY(read_class(&defaults, p, path));
     out->filter = defaults->filter;
+    out->crop_pct = 0; /* sizes are told in pixels */
     out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
-    VX_TRY(read_geometry(out, p, path, defaults->centre_crop));
+    VX_TRY(read_geometry(out, p, path, defaults));
     VX_TRY(read_filter(out, p, path));
     return read_values(out, p, path);
 }
@@ -209,6 +227,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_hf = {
     .name = "huggingface",
     .title = "Hugging Face",
+    .positions = VX_POS_HF,
     .names =
         {
             [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
@@ -218,8 +237,10 @@ const vx_naming vx_naming_hf = {
             [VX_POSITIONS] = "*embeddings.position_embeddings",
             [VX_NORM_W] = "*layernorm.weight",
             [VX_NORM_B] = "*layernorm.bias",
-            [VX_HEAD_W] = "classifier.weight",
-            [VX_HEAD_B] = "classifier.bias",
+            [VX_HEAD_W] = "classifier.weight|cls_classifier.weight",
+            [VX_HEAD_B] = "classifier.bias|cls_classifier.bias",
+            [VX_HEAD2_W] = "distillation_classifier.weight",
+            [VX_HEAD2_B] = "distillation_classifier.bias",
             [VX_NORM1_W] = "*encoder.layer.#.layernorm_before.weight",
             [VX_NORM1_B] = "*encoder.layer.#.layernorm_before.bias",
             [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
@@ -238,7 +259,48 @@ const vx_naming vx_naming_hf = {
             [VX_FC2_B] = "*encoder.layer.#.output.dense.bias",
         },
     .harmless = harmless_names,
-    .architecture = architecture,
+    .architecture = vx_hf_architecture,
     .read_hints = read_hints,
-    .read_recipe = read_recipe,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+/* DINOv2, with registers and without. */
+const vx_naming vx_naming_hf_dinov2 = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embeddings.projection.bias",
+            [VX_CLASS_TOKEN] = "*embeddings.cls_token",
+            [VX_REGISTERS] = "*embeddings.register_tokens",
+            [VX_POSITIONS] = "*embeddings.position_embeddings",
+            [VX_NORM_W] = "*layernorm.weight",
+            [VX_NORM_B] = "*layernorm.bias",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+            [VX_NORM1_W] = "*encoder.layer.#.norm1.weight",
+            [VX_NORM1_B] = "*encoder.layer.#.norm1.bias",
+            [VX_Q_W] = "*encoder.layer.#.attention.attention.query.weight",
+            [VX_Q_B] = "*encoder.layer.#.attention.attention.query.bias",
+            [VX_K_W] = "*encoder.layer.#.attention.attention.key.weight",
+            [VX_K_B] = "*encoder.layer.#.attention.attention.key.bias",
+            [VX_V_W] = "*encoder.layer.#.attention.attention.value.weight",
+            [VX_V_B] = "*encoder.layer.#.attention.attention.value.bias",
+            [VX_PROJ_W] = "*encoder.layer.#.attention.output.dense.weight",
+            [VX_PROJ_B] = "*encoder.layer.#.attention.output.dense.bias",
+            [VX_LS1] = "*encoder.layer.#.layer_scale1.lambda1",
+            [VX_NORM2_W] = "*encoder.layer.#.norm2.weight",
+            [VX_NORM2_B] = "*encoder.layer.#.norm2.bias",
+            [VX_FC1_W] = "*encoder.layer.#.mlp.fc1.weight|*encoder.layer.#.mlp.weights_in.weight",
+            [VX_FC1_B] = "*encoder.layer.#.mlp.fc1.bias|*encoder.layer.#.mlp.weights_in.bias",
+            [VX_FC2_W] = "*encoder.layer.#.mlp.fc2.weight|*encoder.layer.#.mlp.weights_out.weight",
+            [VX_FC2_B] = "*encoder.layer.#.mlp.fc2.bias|*encoder.layer.#.mlp.weights_out.bias",
+            [VX_LS2] = "*encoder.layer.#.layer_scale2.lambda1",
+        },
+    .harmless = harmless_names,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_hints,
+    .read_recipe = vx_hf_read_recipe,
 };

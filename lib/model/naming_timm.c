@@ -1,6 +1,7 @@
 /*
  * model/naming_timm.c: what timm writes (huggingface/pytorch-image-models@aa4b585:
- * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py).
+ * models/vision_transformer.py, models/_hub.py, data/transforms_factory.py), and what Meta's own
+ * files write, whose names are nearly the same.
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
@@ -11,9 +12,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/recipe.h"
+#include "model/naming_timm.h"
 
-static const char *const harmless_names[] = {"mask_token", NULL};
+static const char *const harmless_names[] = {"*mask_token", NULL};
 
 static const char *architecture(const vx_config *config)
 {
@@ -36,6 +37,7 @@ static const struct {
     {"_large_", 16},
     {"_huge_", 16},
     {"_giant_", 16},
+    {"_giantopt_", 16},
     {"_gigantic_", 16},
     {"_so400m_", 16},
     {"test_vit3", 3},
@@ -43,18 +45,57 @@ static const struct {
     {"test_vit", 2},
 };
 
+/* Activations likewise; none of them is in model_args. */
+static const struct {
+    const char *part;
+    vx_act act;
+} known_acts[] = {
+    {"_clip_quickgelu_", VX_ACT_QUICK_GELU},
+    {"_patch32_siglip_", VX_ACT_GELU_TANH},
+    {"_large_patch16_siglip_512", VX_ACT_GELU_TANH},
+    {"_large_patch16_siglip_gap_512", VX_ACT_GELU_TANH},
+    {"_so400m_patch16_siglip_", VX_ACT_GELU_TANH},
+    {"_giantopt_patch16_siglip_", VX_ACT_GELU_TANH},
+};
+
+void vx_timm_implied(vx_hints *out, const char *architecture)
+{
+    for (size_t i = 0; !out->heads && i < sizeof known_heads / sizeof known_heads[0]; i++)
+        if (strstr(architecture, known_heads[i].part)) {
+            out->heads = known_heads[i].heads;
+            out->from_heads = VITX_FROM_CONFIG;
+        }
+    for (size_t i = 0; i < sizeof known_acts / sizeof known_acts[0]; i++)
+        if (strstr(architecture, known_acts[i].part)) {
+            out->act = known_acts[i].act;
+            out->from_act = VITX_FROM_CONFIG;
+        }
+    if (strstr(architecture, "_clip_")) {
+        out->eps = 1e-5;
+        out->from_eps = VITX_FROM_CONFIG;
+    }
+}
+
 static int read_heads(vx_hints *out, const vx_config *config)
 {
     bool found = false;
     VX_TRY(vx_config_int(&out->heads, &found, config->model_args, "num_heads", 1, 65536,
                          config->config_path));
-    const char *name = architecture(config);
-    for (size_t i = 0; !found && name && i < sizeof known_heads / sizeof known_heads[0]; i++)
-        if (strstr(name, known_heads[i].part)) {
-            out->heads = known_heads[i].heads;
-            found = true;
-        }
     out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+/* A CLIP tower's classifier is its projection, unless it was fine-tuned: then its tag says so, it names
+ * its classes, or has as many as ImageNet. */
+static int read_units(vx_hints *out, const vx_config *config)
+{
+    static const int imagenet[] = {1000, 11821, 11823, 12000, 21841, 21843};
+    const char *name = architecture(config), *tag = NULL;
+    VX_TRY(vx_config_string(&tag, NULL, config->pretrained, "tag", config->config_path));
+    out->units = name && strstr(name, "_clip_") && !(tag && strstr(tag, "ft_")) &&
+                 !vx_json_get(config->config, "label_names");
+    for (size_t i = 0; i < sizeof imagenet / sizeof imagenet[0]; i++)
+        out->units = out->units && out->classes != imagenet[i];
     return VITX_OK;
 }
 
@@ -68,7 +109,6 @@ static int read_activation(vx_hints *out, const vx_config *config)
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
     const char *name = NULL;
-    out->act = VX_ACT_GELU;
     VX_TRY(vx_config_string(&name, NULL, config->model_args, "act_layer", config->config_path));
     if (!name || !name[0])
         return VITX_OK;
@@ -83,6 +123,18 @@ static int read_activation(vx_hints *out, const vx_config *config)
                    config->config_path, name);
 }
 
+int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
+{
+    static const char *const words[] = {"token", "avg", "map"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *out = (vx_pool_kind)i;
+            return VITX_OK;
+        }
+    return vx_fail(VITX_UNSUPPORTED, "%s: global_pool \"%.40s\" is none of token, avg, map", path,
+                   word);
+}
+
 static int read_pool(vx_hints *out, const vx_config *config)
 {
     const char *name = NULL;
@@ -93,11 +145,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
                                 config->config_path));
     if (!out->pool_known)
         return VITX_OK;
-    out->pool = strcmp(name, "avg") == 0 ? VX_POOL_AVG : VX_POOL_TOKEN;
-    if (strcmp(name, "avg") != 0 && strcmp(name, "token") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: global_pool \"%.40s\" is neither token nor avg",
-                       config->config_path, name);
-    return VITX_OK;
+    return vx_timm_pool(&out->pool, name, config->config_path);
 }
 
 /* Arguments of VisionTransformer that change the answer and show in no tensor. */
@@ -150,9 +198,12 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const char *path = config->config_path;
     const vx_json *args = config->model_args;
     bool found;
-    *out = (vx_hints){.eps = 1e-6};
+    const char *name = architecture(config);
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU};
     VX_TRY(refuse_arguments(config));
     VX_TRY(read_heads(out, config));
+    if (name)
+        vx_timm_implied(out, name);
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));
     VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
@@ -161,6 +212,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
     if (!found)
         VX_TRY(vx_config_int(&out->classes, &found, args, "num_classes", 0, 1 << 30, path));
+    VX_TRY(read_units(out, config));
     VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found, args, "img_size", path));
     return found ? VITX_OK : read_input_size(&out->image_height, &out->image_width, &found, config);
 }
@@ -201,6 +253,7 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
         return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path,
                        crop_pct, out->input_height, out->input_width, height, width);
+    out->crop_pct = crop_pct;
     out->resize_height = (int)height;
     out->resize_width = (int)width;
     out->from_resize = found_pct ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
@@ -233,14 +286,19 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
     return VITX_OK;
 }
 
+/* Behind '|' the names of Meta's repositories: DeiT III has gamma_1 and gamma_2, DINOv2 w12, w3 and
+ * register_tokens. */
 const vx_naming vx_naming_timm = {
     .name = "timm",
     .title = "timm",
+    .positions = VX_POS_TIMM,
     .names =
         {
             [VX_PATCH_W] = "patch_embed.proj.weight",
             [VX_PATCH_B] = "patch_embed.proj.bias",
             [VX_CLASS_TOKEN] = "cls_token",
+            [VX_DISTILLATION_TOKEN] = "dist_token",
+            [VX_REGISTERS] = "reg_token|register_tokens",
             [VX_POSITIONS] = "pos_embed",
             [VX_NORM_PRE_W] = "norm_pre.weight",
             [VX_NORM_PRE_B] = "norm_pre.bias",
@@ -250,22 +308,56 @@ const vx_naming vx_naming_timm = {
             [VX_FC_NORM_B] = "fc_norm.bias",
             [VX_HEAD_W] = "head.weight",
             [VX_HEAD_B] = "head.bias",
+            [VX_HEAD2_W] = "head_dist.weight",
+            [VX_HEAD2_B] = "head_dist.bias",
+            [VX_POOL_PROBE] = "attn_pool.latent",
+            [VX_POOL_Q_W] = "attn_pool.q.weight",
+            [VX_POOL_Q_B] = "attn_pool.q.bias",
+            [VX_POOL_KV_W] = "attn_pool.kv.weight",
+            [VX_POOL_KV_B] = "attn_pool.kv.bias",
+            [VX_POOL_PROJ_W] = "attn_pool.proj.weight",
+            [VX_POOL_PROJ_B] = "attn_pool.proj.bias",
+            [VX_POOL_NORM_W] = "attn_pool.norm.weight",
+            [VX_POOL_NORM_B] = "attn_pool.norm.bias",
+            [VX_POOL_FC1_W] = "attn_pool.mlp.fc1.weight",
+            [VX_POOL_FC1_B] = "attn_pool.mlp.fc1.bias",
+            [VX_POOL_FC2_W] = "attn_pool.mlp.fc2.weight",
+            [VX_POOL_FC2_B] = "attn_pool.mlp.fc2.bias",
             [VX_NORM1_W] = "blocks.#.norm1.weight",
             [VX_NORM1_B] = "blocks.#.norm1.bias",
             [VX_QKV_W] = "blocks.#.attn.qkv.weight",
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias",
-            [VX_LS1] = "blocks.#.ls1.gamma",
+            [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",
             [VX_NORM2_W] = "blocks.#.norm2.weight",
             [VX_NORM2_B] = "blocks.#.norm2.bias",
-            [VX_FC1_W] = "blocks.#.mlp.fc1.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias",
-            [VX_FC2_W] = "blocks.#.mlp.fc2.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias",
-            [VX_LS2] = "blocks.#.ls2.gamma",
+            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias",
+            [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias",
+            [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2",
         },
     .harmless = harmless_names,
+    .two_heads = true,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+/* The repositories deit and dinov2 of facebookresearch. Their files come without a configuration;
+ * one of timm's kind beside them is read. */
+const vx_naming vx_naming_meta = {
+    .name = "meta",
+    .title = "Meta",
+    .names =
+        {
+            [VX_HEAD_W] = "head.weight|linear_head.weight",
+            [VX_HEAD_B] = "head.bias|linear_head.bias",
+        },
+    .base = &vx_naming_timm,
+    .harmless = harmless_names,
+    .two_heads = true,
     .architecture = architecture,
     .read_hints = read_hints,
     .read_recipe = read_recipe,

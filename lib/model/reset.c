@@ -27,10 +27,9 @@ static void draw(const resetter *r, uint64_t stream, size_t first, size_t count,
         r->staging[i] = (float)(bound * (2 * vx_random_uniform(r->seed, stream, first + i) - 1));
 }
 
-static void reset_matrix(resetter *r, const vx_weight *w)
+static void reset_within(resetter *r, const vx_weight *w, double bound)
 {
     const size_t k = (size_t)w->k;
-    const double bound = 1 / sqrt((double)w->k);
     for (int row = 0; w->data && row < w->n; row += ROWS) {
         const int rows = w->n - row < ROWS ? w->n - row : ROWS;
         draw(r, r->stream, (size_t)row * k, (size_t)rows * k, bound);
@@ -46,6 +45,21 @@ static void reset_matrix(resetter *r, const vx_weight *w)
     r->stream += 2;
 }
 
+static void reset_matrix(resetter *r, const vx_weight *w)
+{
+    reset_within(r, w, 1 / sqrt((double)w->k));
+}
+
+/* Two heads are the halves of one with twice the inputs, or two of which each counts half. */
+static void reset_heads(resetter *r, const vx_arch *a)
+{
+    const double inputs = a->pool == VX_POOL_TOKEN_AVG    ? 2.0 * a->width
+                          : a->pool == VX_POOL_TWO_TOKENS ? 4.0 * a->width
+                                                          : a->width;
+    reset_within(r, &r->w->head, 1 / sqrt(inputs));
+    reset_within(r, &r->w->head2, 1 / sqrt(inputs));
+}
+
 static void reset_norm(const resetter *r, const float *weight, const float *bias, int width)
 {
     const float *const at[] = {weight, bias};
@@ -57,11 +71,25 @@ static void reset_norm(const resetter *r, const float *weight, const float *bias
     }
 }
 
+static void reset_pool(resetter *r, int width)
+{
+    const vx_pool_weights *p = &r->w->pool;
+    draw(r, r->stream++, 0, (size_t)width, 1 / sqrt((double)width));
+    put(r, p->query, (size_t)width);
+    reset_matrix(r, &p->kv);
+    reset_matrix(r, &p->proj);
+    reset_matrix(r, &p->fc1);
+    reset_matrix(r, &p->fc2);
+    reset_norm(r, p->norm_w, p->norm_b, width);
+}
+
 static void reset_part(resetter *r, const vx_arch *a, int part)
 {
     const vx_weights *w = r->w;
     if (part == 0) {
-        reset_matrix(r, &w->head);
+        reset_heads(r, a);
+        if (a->pool == VX_POOL_MAP)
+            reset_pool(r, a->width);
         reset_norm(r, w->norm_w, w->norm_b, a->width);
         reset_norm(r, w->fc_norm_w, w->fc_norm_b, a->width);
     } else if (part <= a->depth) {

@@ -12,7 +12,8 @@ static inline int vx_reset_parts(const vx_arch *arch)
 
 /*
  * Re-initialises part 0..parts-1, counted from the answer to the picture (so that block depth-1 is part 1),
- * as PyTorch's reset_parameters() does: matrices and their biases uniform in +-1/sqrt(inputs), norms 1 and 0.
+ * as PyTorch's reset_parameters() does: matrices and their biases uniform in +-1/sqrt(inputs) (of two heads
+ * that are averaged half as wide), norms 1 and 0.
  * LayerScale, prefix tokens and positions, which have no such function, stay. Random numbers are those of
  * `seed`, a stream a tensor.
  */

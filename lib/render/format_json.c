@@ -2,13 +2,14 @@
  * render/format_json.c: the raw map and what is known about it as one JSON object on one line.
  *
  *   {"image","method","target","label","logit","probability",
- *    "score","versus","value","base_value","completeness_error","forwards",
+ *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
  *    "signed","min","max","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
- * the patches; score is "logit", "probability" or "difference", null with value where the method
- * explains none; versus is null but for a difference, base_value and completeness_error where the
+ * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are null
+ * for the last two, and probability for all but the first; score is "logit", "probability",
+ * "difference", "cosine" or "dot", null with value where the method explains none; versus is null but for a difference, base_value and completeness_error where the
  * method has no baseline. Nine digits give every float32 back exactly.
  */
 #include <math.h>
@@ -49,7 +50,8 @@ static int append_choice(vx_buffer *out, const char *before, int value)
 /* What was explained; see vitx_map_info. */
 static int append_score(vx_buffer *out, const vitx_map_info *info)
 {
-    static const char *const names[] = {NULL, "logit", "probability", "difference"};
+    static const char *const names[] = {NULL,         "logit",  "probability",
+                                        "difference", "cosine", "dot"};
     const int known = (int)(sizeof names / sizeof names[0]);
     const int score = (int)info->score;
     const char *name = score >= 0 && score < known ? names[score] : NULL;
@@ -60,17 +62,20 @@ static int append_score(vx_buffer *out, const vitx_map_info *info)
     VX_TRY(append_number(out, ",\"base_value\":", has_base ? info->base_value : NAN));
     VX_TRY(
         append_number(out, ",\"completeness_error\":", has_base ? info->completeness_error : NAN));
-    return vx_buffer_printf(out, ",\"forwards\":%lld", (long long)info->forwards);
+    VX_TRY(vx_buffer_printf(out, ",\"forwards\":%lld", (long long)info->forwards));
+    static const char *const explains[] = {"class", "unit", "vector", "picture"};
+    return append_string(out, ",\"explains\":", explains[info->explains]);
 }
 
 static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_render_opts *opts)
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
     VX_TRY(append_string(out, ",\"method\":", info->method));
-    VX_TRY(vx_buffer_printf(out, ",\"target\":%d", info->target));
+    const bool of_class = info->explains == VITX_EXPLAINED_CLASS;
+    VX_TRY(append_choice(out, ",\"target\":", info->target));
     VX_TRY(append_string(out, ",\"label\":", opts->label));
-    VX_TRY(append_number(out, ",\"logit\":", (double)info->logit));
-    VX_TRY(append_number(out, ",\"probability\":", (double)info->probability));
+    VX_TRY(append_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
+    VX_TRY(append_number(out, ",\"probability\":", of_class ? (double)info->probability : NAN));
     VX_TRY(append_score(out, info));
     VX_TRY(append_choice(out, ",\"layer\":", info->layer));
     VX_TRY(append_choice(out, ",\"head\":", info->head));

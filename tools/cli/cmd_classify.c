@@ -131,6 +131,12 @@ static int run(const void *settings, char **files, int count)
     if (count == 0)
         return wrong_usage("needs at least one picture");
     int status = session_open(&s, &o->common);
+    if (status == DONE && s.info.units) {
+        complain(o->common.model,
+                 "has no classes; vitx-cli embed gives its embedding of %d numbers",
+                 s.info.classes);
+        status = SOME_FAILED;
+    }
     if (status == DONE)
         status = session_start(&s, &o->common, VITX_FIT_RECIPE);
     if (status == DONE)

@@ -281,7 +281,7 @@ static void print_json(const struct eval_case *c, const vitx_map *of)
 static bool load_mask(struct mask *out, const char *pattern, const char *file,
                       const struct common *common)
 {
-    char *name = output_name(pattern, file, "", VITX_AUTO);
+    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
     if (!name)
         complain(file, "no memory");
     const bool loaded = name && mask_of_file(out, name, common);

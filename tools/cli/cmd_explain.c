@@ -16,8 +16,8 @@
 
 struct settings {
     struct common common;
-    struct list methods, targets, set;
-    const char *out, *query, *colormap, *versus, *baseline;
+    struct list methods, targets, units, set;
+    const char *out, *query, *colormap, *versus, *baseline, *vector, *like;
     int layer, head;
     int score, layout, scale, frame;
     double alpha, smooth;
@@ -30,7 +30,9 @@ static const struct settings defaults = {.common = COMMON_DEFAULTS,
                                          .alpha = VITX_AUTO,
                                          .smooth = VITX_AUTO};
 
-/* In the order of vitx_layout, vitx_scale, vitx_frame. */
+/* In the order of vitx_score, vitx_layout, vitx_scale, vitx_frame. */
+static const char *const scores[] = {"auto",   "logit", "probability", "difference",
+                                     "cosine", "dot",   NULL};
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
 static const char *const scales[] = {"auto", "max", "minmax", "p99", "signed", "signed-p99", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
@@ -50,7 +52,8 @@ static const struct option options[] = {
      .help = "file to write, or a pattern; its ending picks the format",
      .more = "In a pattern {image} is the picture's name without folder and ending, {method} the "
              "method,\n"
-             "{target} the number of the class. Folders of a pattern that do not exist are made. A "
+             "{target} the number of the class or unit. Folders of a pattern that do not exist are "
+             "made. A "
              "pattern\n"
              "that would write two maps to one file, or a map over a picture, is wrong usage."},
     {.name = "target",
@@ -62,15 +65,40 @@ static const struct option options[] = {
              "matter.\n"
              "Of a method whose map is the same for every class one map is written, unless OUT has "
              "{target}."},
+    {.name = "unit",
+     .kind = OPTION_LIST,
+     AT(units),
+     .value = "N",
+     .help = "component of an embedding to explain, repeatable",
+     .more = "In place of --target, of models without classes."},
+    {.name = "vector",
+     .kind = OPTION_TEXT,
+     AT(vector),
+     .value = "V.npy",
+     .help = "explain the similarity to a vector",
+     .more =
+         "In place of --target: the cosine of the embedding and the file's numbers, of any type "
+         "of float;\n"
+         "with --score dot their product. embed -o writes such files; a text's embedding is one "
+         "as well."},
+    {.name = "like",
+     .kind = OPTION_TEXT,
+     AT(like),
+     .value = "PICTURE",
+     .help = "explain the similarity to another picture",
+     .more = "In place of --target: what makes the picture similar to that one, whose embedding is "
+             "the vector."},
     {.name = "score",
      .kind = OPTION_CHOICE,
      AT(score),
-     .value = "auto|logit|probability|difference",
-     .choices = score_names,
+     .value = "auto|logit|probability|difference|cosine|dot",
+     .choices = scores,
      .help = "what of the answer is explained",
-     .more = "logit: the target's; probability: its softmax; difference: its logit less that of "
-             "--versus.\n"
-             "Default auto: what the method's authors take."},
+     .more =
+         "logit: the target's; probability: its softmax; difference: its logit less that of "
+         "--versus.\n"
+         "cosine, dot: of --vector or --like. Default auto: what the method's authors take; with "
+         "these cosine."},
     {.name = "versus",
      .kind = OPTION_TEXT,
      AT(versus),
@@ -190,6 +218,8 @@ struct plan {
     int target_count, opts_count;
     int score, versus, query;
     vitx_image *baseline; /* NULL: none */
+    float *vector;        /* likewise */
+    vitx_image *like;
     struct pictures pictures;
     bool pattern;
 };
@@ -209,26 +239,44 @@ static int check_settings(const struct settings *o, int files)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
         return wrong_usage("--versus is for --score difference");
+    const int ways = (o->targets.count > 0) + (o->units.count > 0) + !!o->vector + !!o->like;
+    if (ways > 1)
+        return wrong_usage("--target, --unit, --vector and --like: one of them");
+    const bool of_vector = o->score == VITX_SCORE_COSINE || o->score == VITX_SCORE_DOT;
+    if ((o->vector || o->like) && o->score != VITX_SCORE_AUTO && !of_vector)
+        return wrong_usage("--%s is for --score cosine or dot", o->vector ? "vector" : "like");
+    if (of_vector && !o->vector && !o->like)
+        return wrong_usage("--score %s is for --vector or --like", scores[o->score]);
+    if (o->versus && (o->vector || o->like))
+        return wrong_usage("--versus is for --target");
     int index;
     return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
 }
 
-static int parse_query(int *out, const char *text, const vitx_model_info *m)
+static int parse_query(int *out, const char *text, const struct session *session)
 {
+    const vitx_model_info *m = &session->info;
     *out = VITX_AUTO;
     if (!text)
         return DONE;
     if (strcmp(text, "cls") == 0) {
         *out = 0;
-        return m->prefix_tokens ? DONE : wrong_usage("--query cls: the model has no class token");
+        return m->prefix_tokens > m->registers
+                   ? DONE
+                   : wrong_usage("--query cls: the model has no class token");
     }
     char *end;
     const bool digit = *text >= '0' && *text <= '9';
     const long first = strtol(text, &end, 10);
     if (digit && *end == '\0') {
         *out = first < INT_MAX ? (int)first : INT_MAX;
-        return check_range("query", *out, m->tokens, "tokens");
+        return session->keep ? DONE : check_range("query", *out, m->tokens, "tokens");
     }
+    if (session->keep)
+        return wrong_usage(
+            "--query is \"%s\": with --fit keep each picture has a grid of its own, so "
+            "it takes a token's number or cls",
+            text);
     const char *next = end + 1;
     if (digit && *end == ',' && *next >= '0' && *next <= '9') {
         const long second = strtol(next, &end, 10);
@@ -244,23 +292,62 @@ static int parse_query(int *out, const char *text, const vitx_model_info *m)
                : wrong_usage("--query is \"%s\", it takes a token's number, row,col or cls", text);
 }
 
+/* --unit N. */
+static int find_unit(int *out, const vitx_model_info *m, const char *text)
+{
+    char *end;
+    const long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+    if (n < 0 || *end)
+        return wrong_usage("--unit is \"%s\", it takes a number", text);
+    *out = n < INT_MAX ? (int)n : INT_MAX;
+    return check_range("unit", *out, m->classes, "numbers in its embedding");
+}
+
+/* Models with classes have no units to name, those without have no classes. */
+static int check_ways(const struct plan *plan)
+{
+    const struct settings *o = plan->settings;
+    const bool units = plan->session.info.units;
+    if (!units && o->units.count)
+        return wrong_usage("--unit: the model has classes; --target names one");
+    if (units && o->targets.count)
+        return wrong_usage("--target: the model has no classes; --unit, --vector or --like");
+    if (units && o->score == VITX_SCORE_PROBABILITY)
+        return wrong_usage("--score probability: the model has no classes");
+    for (int i = 0; units && i < o->methods.count; i++) {
+        vitx_method_info method;
+        if (method_find(&method, o->methods.items[i]) != DONE)
+            return WRONG_USAGE;
+        if (method.uses_target && !o->units.count && !o->vector && !o->like)
+            return wrong_usage("%s explains an answer, and the model has no classes: it needs "
+                               "--unit, --vector or --like",
+                               method.name);
+    }
+    return DONE;
+}
+
 /* What needs the model but no picture. */
 static int check_against_model(struct plan *plan)
 {
     const struct settings *o = plan->settings;
     const vitx_model_info *m = &plan->session.info;
+    const struct list *named = o->units.count ? &o->units : &o->targets;
+    if (check_ways(plan) != DONE)
+        return WRONG_USAGE;
     if (check_range("layer", o->layer, m->depth, "blocks") != DONE ||
         check_range("head", o->head, m->heads, "heads") != DONE)
         return WRONG_USAGE;
-    plan->target_count = o->targets.count ? o->targets.count : 1;
+    plan->target_count = named->count ? named->count : 1;
     plan->targets = calloc((size_t)plan->target_count, sizeof *plan->targets);
     if (!plan->targets) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
     plan->targets[0] = VITX_AUTO;
-    for (int i = 0; i < o->targets.count; i++)
-        if (find_class(&plan->targets[i], &plan->session, "target", o->targets.items[i]) != DONE)
+    for (int i = 0; i < named->count; i++)
+        if (o->units.count
+                ? find_unit(&plan->targets[i], m, named->items[i]) != DONE
+                : find_class(&plan->targets[i], &plan->session, "target", named->items[i]) != DONE)
             return WRONG_USAGE;
     plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
     plan->versus = VITX_AUTO;
@@ -269,7 +356,7 @@ static int check_against_model(struct plan *plan)
     for (int i = 0; o->versus && i < o->targets.count; i++)
         if (plan->targets[i] == plan->versus)
             return wrong_usage("--versus %s: that is the target", o->versus);
-    return parse_query(&plan->query, o->query, m);
+    return parse_query(&plan->query, o->query, &plan->session);
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */
@@ -342,6 +429,40 @@ static int choose_baseline(struct plan *plan)
     return used ? DONE : wrong_usage("--baseline: the chosen methods compare with no picture");
 }
 
+static int load_vector(struct plan *plan)
+{
+    const struct settings *o = plan->settings;
+    const int count = plan->session.info.classes;
+    plan->vector = calloc((size_t)count, sizeof *plan->vector);
+    if (!plan->vector) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    const int code = vitx_vector_load(plan->vector, count, o->vector);
+    if (code == VITX_INVALID)
+        return wrong_usage("--vector %s", vitx_last_error());
+    if (code != VITX_OK) {
+        complain_last(o->vector);
+        return SOME_FAILED;
+    }
+    return DONE;
+}
+
+/* The vector, or the picture, that stands in place of a target. */
+static int load_direction(struct plan *plan)
+{
+    const struct settings *o = plan->settings;
+    int status = o->vector ? load_vector(plan) : DONE;
+    if (o->like && !image_load(&plan->like, o->like, &o->common))
+        status = SOME_FAILED;
+    for (int i = 0; i < plan->opts_count; i++) {
+        plan->opts[i].vector = plan->vector;
+        plan->opts[i].vector_count = plan->vector ? plan->session.info.classes : 0;
+        plan->opts[i].like = plan->like;
+    }
+    return status;
+}
+
 static int load_baseline(struct plan *plan)
 {
     const struct settings *o = plan->settings;
@@ -362,6 +483,16 @@ static int check_outputs(struct plan *plan, char **files, int count)
 
 /* ------------------------------------------------------------------ the work --------------- */
 
+/* name  method  what was explained */
+static void print_line(const char *name, const vitx_map_info *info, const char *label)
+{
+    static const char *const words[] = {"", "unit ", "vector", "like"};
+    printf("%s  %s  %s", name, info->method, words[info->explains]);
+    if (info->target >= 0)
+        printf("%d", info->target);
+    printf("%s%s\n", label ? " " : "", text_or(label, ""));
+}
+
 static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_image *image,
                       const char *picture)
 {
@@ -380,8 +511,11 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
     opts.smooth = (float)o->smooth;
     opts.colorbar = o->colorbar;
     opts.title = picture;
-    opts.label = vitx_model_label(plan->session.model, info.target);
-    char *name = output_name(o->out, picture, info.method, info.target);
+    opts.label = info.explains == VITX_EXPLAINED_VECTOR ? o->vector
+                 : info.explains == VITX_EXPLAINED_PICTURE
+                     ? o->like
+                     : vitx_model_label(plan->session.model, info.target);
+    char *name = output_name(o->out, picture, info.method, info.target, info.explains);
     if (!name)
         complain(picture, "no memory");
     bool written = name && (!plan->pattern || make_folders(name));
@@ -396,8 +530,7 @@ static bool write_map(const struct plan *plan, const vitx_map *map, const vitx_i
     }
     progress_before_results();
     if (written && !o->common.quiet)
-        printf("%s  %s  %d%s%s\n", name, info.method, info.target, opts.label ? " " : "",
-               text_or(opts.label, ""));
+        print_line(name, &info, opts.label);
     free(name);
     return written;
 }
@@ -540,6 +673,8 @@ static int run(const void *settings, char **files, int count)
     if (status == DONE && o->baseline)
         status = choose_baseline(&plan);
     if (status == DONE)
+        status = load_direction(&plan);
+    if (status == DONE)
         status = check_outputs(&plan, files, count);
     if (status == DONE && o->baseline)
         status = load_baseline(&plan);
@@ -551,6 +686,8 @@ static int run(const void *settings, char **files, int count)
         status = explain(&plan, files, count);
     session_close(&plan.session);
     vitx_image_free(plan.baseline);
+    vitx_image_free(plan.like);
+    free(plan.vector);
     pictures_free(&plan.pictures);
     free(plan.opts);
     free(plan.sets);
@@ -571,7 +708,8 @@ const struct command cmd_explain = {
                "heads.png cat.jpg\n"
                "  vitx-cli explain -m deit_tiny --method rollout,attention --target malamute "
                "--target tandem \\\n"
-               "      -o 'maps/{image}.{method}.{target}.npy' *.jpg",
+               "      -o 'maps/{image}.{method}.{target}.npy' *.jpg\n"
+               "  vitx-cli explain -m clip --method gradcam --like dog.jpg -o why.png park.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

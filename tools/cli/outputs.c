@@ -70,13 +70,16 @@ static const char *stem(const char *image, int *length)
     return name;
 }
 
-char *output_name(const char *out, const char *image, const char *method, int target)
+char *output_name(const char *out, const char *image, const char *method, int target,
+                  vitx_explained explains)
 {
     char number[16] = "?"; /* one name for all classes that are not known yet */
     int length;
     const char *name = stem(image, &length);
     if (target != VITX_AUTO)
         snprintf(number, sizeof number, "%d", target);
+    else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
+        snprintf(number, sizeof number, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
     size_t size = 1;
     char *text = NULL;
     for (int pass = 0; pass < 2; pass++) { /* measure, then write */
@@ -179,7 +182,10 @@ int check_collisions(const char *out, const struct pictures *pictures, char **im
     int count = 0, status = names ? DONE : SOME_FAILED;
     for (size_t i = 0; status == DONE && i < most; i++) {
         const vitx_explain_opts *o = &opts[i % (size_t)m];
-        names[i] = output_name(out, images[i / (size_t)m], o->method, o->target);
+        names[i] = output_name(out, images[i / (size_t)m], o->method, o->target,
+                               o->like     ? VITX_EXPLAINED_PICTURE
+                               : o->vector ? VITX_EXPLAINED_VECTOR
+                                           : VITX_EXPLAINED_CLASS);
         if (!names[i])
             status = SOME_FAILED;
         else if (count++, pictures_have(pictures, names[i]))

@@ -2,7 +2,7 @@
  * cli/outputs.h: the names of the files that explain writes.
  *
  * OUT is one name, or a pattern with {image} (the picture's name without folder and ending),
- * {method} and {target} (the class's number).
+ * {method} and {target} (the number of the class or unit).
  */
 #ifndef CLI_OUTPUTS_H
 #define CLI_OUTPUTS_H
@@ -28,8 +28,9 @@ bool has_target(const char *out);
 int check_pattern(const char *out);
 
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
- * the picture has been run is VITX_AUTO. */
-char *output_name(const char *out, const char *image, const char *method, int target);
+ * the picture has been run is VITX_AUTO; what is no class is named "vector" or "like". */
+char *output_name(const char *out, const char *image, const char *method, int target,
+                  vitx_explained explains);
 
 /* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,
  * WRONG_USAGE. */

@@ -212,6 +212,39 @@ integrated-gradients target={t} steps=20 grid=sum
 occlusion target={t}
 occlusion target={t} window=2 remove=drop
 """
+PREFIXES = """
+attention
+attention layer=0 head=1 query=1
+rollout
+rollout start=1 fuse=max
+rollout layer=all
+grad-rollout target={t}
+grad-rollout target={t} score=probability
+generic target={t}
+generic target={t} query=6
+generic target={t} score=difference versus={v}
+legrad target={t}
+legrad target={t} start=1
+attn-gradcam target={t}
+attn-gradcam target={t} layer=0 head=1
+gradcam target={t}
+gradcam target={t} layer=0 at=output
+hirescam target={t} layer=0
+layercam target={t}
+eigencam
+eigengradcam target={t}
+scorecam target={t}
+ablationcam target={t}
+ablationcam target={t} layer=0 at=output
+saliency target={t} grid=mean
+saliency target={t} score=probability grid=mean
+input-x-grad target={t} grid=sum
+integrated-gradients target={t} steps=20 grid=mean
+occlusion target={t}
+occlusion target={t} window=2 stride=2 remove=drop
+rise target={t} n=30 remove=drop score=logit
+lime target={t} n=60
+"""
 DEIT = """
 grad-rollout target={t}
 grad-rollout target={t} discard=0.9
@@ -272,6 +305,8 @@ TINY = {
     "vit-hf": ALL + PIXELS_AS_THEY_ARE,
     "vit-timm-avg-norm": FEW + OUTPUT_OF_LAST,
     "vit-hf-margin": FEW,
+    "deit-timm-distilled": PREFIXES,
+    "dinov2-hf-registers-swiglu": PREFIXES + OUTPUT_OF_LAST,
     "vit-timm-3x3": SHAPLEY + SHAPLEY_DROP,
     "vit-timm-2x2-avg": SHAPLEY,
 }

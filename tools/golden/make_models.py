@@ -9,14 +9,17 @@ Every model is made and saved by its library (timm's save_for_hf, transformers' 
 with weights that are random but large enough for every tensor to matter. The expected values come
 from the library's own code run in double on the weights as they stand in the file, that is, after
 rounding to the file's dtype. The picture goes through the library's own transform (Hugging Face:
-the Pillow processors). README.md there names the files; versions.txt what made them.
+the Pillow processors). Google's .npz files are written by NumPy, in the layouts of vision_transformer
+and big_vision, and answered by a timm model into which timm's own loader has read the file. README.md there names the files; versions.txt what made them.
 """
 import json
 import math
 import os
 import shutil
 import sys
+import types
 
+import ml_dtypes
 import numpy as np
 import PIL
 import timm
@@ -25,7 +28,10 @@ import transformers
 from PIL import Image
 from reference import register_softmax64
 from timm.data import create_transform, resolve_data_config
+from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
+from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -58,7 +64,7 @@ def randomise(model, seed, dtype):
                 p.copy_(r * sharp / math.sqrt(p[0].numel()))
             elif "norm" in leaf and name.endswith("weight"):
                 p.copy_(1 + 0.3 * r)
-            elif "gamma" in name:
+            elif "gamma" in name or "lambda1" in name:
                 p.copy_(0.5 + 0.2 * r)
             elif "token" in name or "pos" in name:
                 p.copy_(0.6 * r)
@@ -92,6 +98,10 @@ def expected(folder, model, x, blocks, attentions, run):
     save(folder, "logits", logits)
     for name, array in kept.items():
         save(folder, name, array)
+    leaf = x.double().requires_grad_()
+    answer = run(model, leaf)
+    (answer * torch.cos(torch.arange(answer.shape[1], dtype=torch.float64))).sum().backward()
+    save(folder, "gradient", leaf.grad)
 
 
 def wanted(name):
@@ -111,20 +121,16 @@ def batch(first, n, seed):
     return torch.cat([first[None]] + [torch.randn((1,) + tuple(first.shape), generator=g) for _ in range(n - 1)])
 
 
-def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
-    if not wanted(name):
-        return
-    folder = fresh(name)
-    args = dict(dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=40 / 24, img_size=20, patch_size=4, num_classes=7), **args)
+TIMM_ARGS = dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=40 / 24, img_size=20, patch_size=4, num_classes=7)
+
+
+def build_timm(architecture, seed, dtype, **args):
     model = timm.create_model(architecture, pretrained=False, **args)
     randomise(model, seed, dtype)
-    model.pretrained_cfg = dict(model.pretrained_cfg, **data)
-    save_for_hf(model.to(dtype), folder, safe_serialization=True, model_config=labels, data_config=data or None)
-    path = os.path.join(folder, "config.json")
-    config = json.load(open(path))
-    for key in drop_args:  # what configurations on the hub leave to the architecture's name
-        config["model_args"].pop(key, None)
-    json.dump(config, open(path, "w"), indent=2)
+    return model
+
+
+def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
@@ -134,21 +140,156 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=
              lambda m, t: m(t))
 
 
-def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, processor={}, shard=None, **args):
+def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(TIMM_ARGS, **args)
+    model = build_timm(architecture, seed, dtype, **args)
+    model.pretrained_cfg = dict(model.pretrained_cfg, **data)
+    save_for_hf(model.to(dtype), folder, safe_serialization=True, model_config=labels, data_config=data or None)
+    path = os.path.join(folder, "config.json")
+    config = json.load(open(path))
+    for key in drop_args:  # what configurations on the hub leave to the architecture's name
+        config["model_args"].pop(key, None)
+    json.dump(config, open(path, "w"), indent=2)
+    expected_timm(folder, config, model, image, n, seed)
+
+
+def hf_names(state, prefix, dino):
+    """A timm state dict under the names of transformers; prefix "deit." and so on."""
+    out = {}
+    top = {"cls_token": "embeddings.cls_token", "dist_token": "embeddings.distillation_token",
+           "register_tokens": "embeddings.register_tokens", "mask_token": "embeddings.mask_token",
+           "pos_embed": "embeddings.position_embeddings", "norm": "layernorm",
+           "patch_embed.proj": "embeddings.patch_embeddings.projection"}
+    block = {"attn.proj": "attention.output.dense", "ls1.gamma": "layer_scale1.lambda1", "ls2.gamma": "layer_scale2.lambda1",
+             "mlp.w12": "mlp.weights_in", "mlp.w3": "mlp.weights_out"}
+    if not dino:
+        block.update({"norm1": "layernorm_before", "norm2": "layernorm_after", "mlp.fc1": "intermediate.dense",
+                      "mlp.fc2": "output.dense"})
+    for key, value in state.items():
+        stem, leaf = key.rsplit(".", 1) if key.endswith((".weight", ".bias")) else (key, "")
+        leaf = leaf and "." + leaf
+        if stem == "head" or stem == "head_dist":
+            both = "head_dist.weight" in state
+            out[{"head": "cls_classifier" if both else "classifier", "head_dist": "distillation_classifier"}[stem] + leaf] = value
+        elif stem.startswith("blocks."):
+            _, index, rest = stem.split(".", 2)
+            at = f"{prefix}encoder.layer.{index}."
+            if rest == "attn.qkv":
+                for part, rows in zip(("query", "key", "value"), value.chunk(3)):
+                    out[f"{at}attention.attention.{part}{leaf}"] = rows.clone()
+            else:
+                out[at + block.get(rest, rest) + leaf] = value
+        else:
+            out[prefix + top[stem] + leaf] = value
+    return out
+
+
+def meta_dinov2(model, heads):
+    """A timm DINOv2 with its head replaced by `heads` {name: tensor}, under Meta's names, with a position
+    for the class token; timm's own reader is to give the weights back."""
+    g = torch.Generator().manual_seed(99)
+    timm_state = {k: v for k, v in model.state_dict().items() if not k.startswith("head.")}
+    state, dtype = dict(timm_state), model.cls_token.dtype
+    if "reg_token" in state:
+        state["register_tokens"] = state.pop("reg_token")
+        row = (0.6 * torch.randn(1, 1, state["cls_token"].shape[-1], generator=g)).to(dtype)
+        state["cls_token"] = (state["cls_token"] - row).to(dtype)
+        state["pos_embed"] = torch.cat([row, state["pos_embed"]], 1)
+    state["mask_token"] = torch.randn(1, state["cls_token"].shape[-1], generator=g).to(dtype)
+    for key in list(state):
+        swiglu = model.blocks[0].mlp.fc1.out_features != model.blocks[0].mlp.fc2.in_features
+        if swiglu and ".mlp.fc" in key:
+            state[key.replace("fc1", "w12").replace("fc2", "w3")] = state.pop(key)
+    model.float()
+    back = checkpoint_filter_fn({k: v.float() for k, v in state.items()}, model)
+    assert set(back) == set(timm_state)
+    model.load_state_dict(back, strict=False)  # the class token as a sum of what the file holds
+    prefix = "backbone." if heads else ""
+    return {**{prefix + k: v for k, v in state.items()}, **heads}
+
+
+class Concatenated(torch.nn.Module):
+    """dinov2/hub/classifiers.py: a linear head on the class token and the mean of the patches."""
+
+    def __init__(self, backbone, heads):
+        super().__init__()
+        self.backbone, self.blocks = backbone, backbone.blocks
+        self.linear_head = torch.nn.Linear(*reversed(heads["linear_head.weight"].shape))
+        self.linear_head.load_state_dict({k.split(".")[1]: v for k, v in heads.items()})
+
+    def forward(self, x):
+        x = self.backbone.forward_features(x)
+        return self.linear_head(torch.cat([x[:, 0], x[:, self.backbone.num_prefix_tokens:].mean(1)], 1))
+
+
+def linear_head(width, classes, dtype):
+    head = torch.nn.Linear(2 * width, classes)
+    randomise(head, 77, dtype)
+    return {"linear_head." + k: v.detach().to(dtype) for k, v in head.state_dict().items()}
+
+
+def make_meta(name, image, architecture, seed, dtype=torch.float32, n=1, convert=None, crop=None, **args):
+    """Under the names of Meta's repositories. They have no configuration: what shapes do not tell (heads) is
+    said in a config.json of timm's kind."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(TIMM_ARGS, **args)
+    model = build_timm(architecture, seed, dtype, **args).to(dtype)
+    heads = linear_head(24, 7, dtype) if convert == "lc" else {}
+    if convert:
+        state = meta_dinov2(model, heads)
+    else:  # DeiT III
+        state = {k.replace("ls1.gamma", "gamma_1").replace("ls2.gamma", "gamma_2"): v for k, v in model.state_dict().items()}
+        assert any("gamma_1" in k for k in state)
+    save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(folder, "model.safetensors"))
+    side = args["img_size"]
+    config = {"model_args": {"num_heads": args["num_heads"]}, "pretrained_cfg": dict(input_size=[3, side, side], **(crop or {}))}
+    json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+    known = dict(interpolation="bicubic", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), crop_pct=0.875 if convert else 0.9)
+    cfg = {"pretrained_cfg": dict(known, **config["pretrained_cfg"])}
+    expected_timm(folder, cfg, Concatenated(model.float(), heads) if heads else model, image, n, seed)
+
+
+HF_KINDS = {
+    "vit": (transformers.ViTConfig, transformers.ViTForImageClassification, ViTImageProcessorPil),
+    "deit": (transformers.DeiTConfig, transformers.DeiTForImageClassification, DeiTImageProcessorPil),
+    "deit-teacher": (transformers.DeiTConfig, transformers.DeiTForImageClassificationWithTeacher, DeiTImageProcessorPil),
+    "vit-bare": (transformers.ViTConfig, transformers.ViTModel, ViTImageProcessorPil),
+    "deit-bare": (transformers.DeiTConfig, transformers.DeiTModel, DeiTImageProcessorPil),
+    "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
+    "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
+    "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
+                         BitImageProcessorPil),
+}
+
+
+def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, processor={}, shard=None, weights=None, **args):
+    """weights: a function that gives a state dict; without it they are random."""
     if not wanted(name):
         return
     folder = fresh(name)
     args = dict(dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=20,
                      patch_size=4), **args)
+    if kind.startswith("dinov2"):
+        del args["intermediate_size"]
     if labels:
         args.update(id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)})
     else:
         args.update(num_labels=7)
-    config_class, model_class, processor_class = {
-        "vit": (transformers.ViTConfig, transformers.ViTForImageClassification, ViTImageProcessorPil),
-        "deit": (transformers.DeiTConfig, transformers.DeiTForImageClassification, DeiTImageProcessorPil)}[kind]
-    model = model_class(config_class(**args))
-    randomise(model, seed, dtype)
+    config_class, model_class, processor_class = HF_KINDS[kind]
+    if weights:
+        config_class(**args).save_pretrained(folder)
+        save_file({k: v.contiguous() for k, v in weights().items()}, os.path.join(folder, "model.safetensors"),
+                  metadata={"format": "pt"})
+        model, info = model_class.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"], info
+    else:
+        model = model_class(config_class(**args))
+        randomise(model, seed, dtype)
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
     transform = processor_class(**processor)
     transform.save_pretrained(folder)
@@ -156,9 +297,128 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     model.config._attn_implementation = "softmax64"
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
-    layers = list((model.vit if kind == "vit" else model.deit).layers)
+    base = model.base_model
+    layers = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
     expected(folder, model, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers],
-             lambda m, t: m(t).logits)
+             lambda m, t: m(t).last_hidden_state[:, 0] if kind.endswith("-bare") else m(t).logits)
+
+
+def make_two_heads_and_dinov2(image):
+    half, small = torch.float16, dict(size={"height": 20, "width": 20})
+    distilled = ("deit_tiny_distilled_patch16_224", 31, half)
+    make_timm("deit-timm-distilled", image, *distilled, n=2)
+    make_hf("deit-hf-teacher", image, "deit-teacher", 32, half, layer_norm_eps=1e-6, processor=dict(do_center_crop=False, **small),
+            weights=lambda: hf_names(build_timm(*distilled, **TIMM_ARGS).to(half).state_dict(), "deit.", False))
+    make_timm("deit3-timm", image, "deit3_small_patch16_224", 33, torch.bfloat16, img_size=23, patch_size=5,
+              data=dict(input_size=(3, 23, 23)))
+    make_meta("deit3-meta", image, "deit3_small_patch16_224", 34, half)
+    make_timm("vit-timm-registers", image, "vit_tiny_patch16_224", 35, half, reg_tokens=3, img_size=(16, 24),
+              data=dict(input_size=(3, 16, 24)))
+    make_timm("vit-timm-registers-gap", image, "vit_medium_patch16_reg4_gap_256", 36, torch.bfloat16)
+    make_timm("dinov2-timm", image, "vit_small_patch14_dinov2", 37, half)
+    make_timm("dinov2-timm-registers-swiglu", image, "vit_giant_patch14_reg4_dinov2", 38, half, mlp_ratio=64 / 24)
+    make_hf("dinov2-hf", image, "dinov2", 39, half, mlp_ratio=2, labels=NAMES,
+            processor=dict(size={"shortest_edge": 23}, crop_size={"height": 20, "width": 20}))
+    giant = ("vit_giant_patch14_reg4_dinov2", 40, half)
+    make_meta("dinov2-meta-registers-swiglu", image, *giant, n=2, convert="lc", mlp_ratio=64 / 24)
+
+    def same():
+        model = build_timm(*giant, **dict(TIMM_ARGS, mlp_ratio=64 / 24)).to(half)
+        heads = linear_head(24, 7, half)
+        state = {k.removeprefix("backbone."): v for k, v in meta_dinov2(model, heads).items() if k not in heads}
+        named = hf_names(state, "dinov2_with_registers.", True)
+        return {**named, **{k.replace("linear_head", "classifier"): v for k, v in heads.items()}}
+
+    small_bare = ("vit_small_patch14_dinov2", 43, half)
+    make_meta("dinov2-meta-bare", image, *small_bare, convert="bare", num_classes=0, mlp_ratio=2)
+    make_hf("dinov2-hf-bare", image, "dinov2-bare", 42, half, mlp_ratio=2,
+            processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}), weights=lambda: hf_names(
+                meta_dinov2(build_timm(*small_bare, **dict(TIMM_ARGS, num_classes=0, mlp_ratio=2)).to(half), {}), "", True))
+    make_hf("vit-hf-3x3", image, "vit", 44, half, image_size=12, layer_norm_eps=1e-6,
+            processor=dict(size={"height": 12, "width": 12}), weights=lambda: hf_names(
+                build_timm("vit_tiny_patch16_224", 13, half, **dict(TIMM_ARGS, img_size=12)).to(half).state_dict(), "vit.", False))
+    make_hf("dinov2-hf-registers-swiglu", image, "dinov2-registers", 41, half, use_swiglu_ffn=True, mlp_ratio=2, weights=same,
+            processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}, do_normalize=False))
+
+
+def google_arrays(state, heads, big_vision, stacked):
+    """A timm state dict as Flax's arrays: what timm's loader turns round, the other way round."""
+    s = {k: v.numpy() for k, v in state.items()}
+    d = s["pos_embed"].shape[-1]
+    out = {"embedding/kernel": s["patch_embed.proj.weight"].transpose(2, 3, 1, 0), "embedding/bias": s["patch_embed.proj.bias"],
+           "Transformer/encoder_norm/scale": s["norm.weight"], "Transformer/encoder_norm/bias": s["norm.bias"],
+           "head/kernel": s["head.weight"].T, "head/bias": s["head.bias"]}
+    out["pos_embedding" if big_vision else "Transformer/posembed_input/pos_embedding"] = s["pos_embed"]
+    if "cls_token" in s:
+        out["cls"] = s["cls_token"]
+    attention, norm2, mlp = (0, 1, 0) if big_vision else (1, 2, 3)
+    blocks = []
+    for i in range(1 + max(int(k.split(".")[1]) for k in s if k.startswith("blocks."))):
+        t = {k.split(".", 2)[2]: v for k, v in s.items() if k.startswith(f"blocks.{i}.")}
+        a = f"MultiHeadDotProductAttention_{attention}/"
+        block = {"LayerNorm_0/scale": t["norm1.weight"], "LayerNorm_0/bias": t["norm1.bias"],
+                 f"LayerNorm_{norm2}/scale": t["norm2.weight"], f"LayerNorm_{norm2}/bias": t["norm2.bias"],
+                 a + "out/kernel": t["attn.proj.weight"].T.reshape(heads, d // heads, d), a + "out/bias": t["attn.proj.bias"]}
+        for j, name in enumerate(("query", "key", "value")):
+            block[a + name + "/kernel"] = t["attn.qkv.weight"][j * d:(j + 1) * d].T.reshape(d, heads, d // heads)
+            block[a + name + "/bias"] = t["attn.qkv.bias"][j * d:(j + 1) * d].reshape(heads, d // heads)
+        for j in range(2):
+            block[f"MlpBlock_{mlp}/Dense_{j}/kernel"] = t[f"mlp.fc{j + 1}.weight"].T
+            block[f"MlpBlock_{mlp}/Dense_{j}/bias"] = t[f"mlp.fc{j + 1}.bias"]
+        blocks.append(block)
+    if stacked:
+        out.update({"Transformer/encoderblock/" + k: np.stack([b[k] for b in blocks]) for k in blocks[0]})
+    else:
+        out.update({f"Transformer/encoderblock_{i}/{k}": v for i, b in enumerate(blocks) for k, v in b.items()})
+    return out
+
+
+def load_google(model, path, bfloat16):
+    """timm's loader. It asks JAX for np.load and for a type, which are NumPy's as well."""
+    if not bfloat16:
+        model.load_pretrained(path)
+        return
+    jax = types.ModuleType("jax")
+    jax.numpy = np
+    sys.modules.update({"jax": jax, "jax.numpy": np})
+    _load_weights(model, path, load_bfloat16=True)
+
+
+def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stacked=False, compressed=False, fortran=False,
+                weights_of=None, extra={}, config=None, **args):
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(dict(img_size=20, patch_size=4, embed_dim=24, depth=2, num_heads=3, mlp_ratio=40 / 24, num_classes=7), **args)
+    model = VisionTransformer(**args)
+    randomise(model, seed, dtype)
+    if weights_of:
+        model.load_state_dict(load_file(os.path.join(OUT, weights_of, "model.safetensors")))
+    arrays = google_arrays(model.state_dict(), args["num_heads"], big_vision, stacked)
+    arrays = {k: np.asfortranarray(v) if fortran else np.ascontiguousarray(v) for k, v in arrays.items()}
+    if dtype == torch.bfloat16:  # raw pairs of bytes, as NumPy writes them with and without ml_dtypes
+        arrays = {k: v.astype(ml_dtypes.bfloat16) for k, v in arrays.items()}
+        arrays = {k: v.view("V2") if "kernel" in k else v for k, v in arrays.items()}
+    elif dtype == torch.float16:
+        arrays = {k: v.astype(np.float16) for k, v in arrays.items()}
+    arrays = {prefix + k: v for k, v in arrays.items()}
+    arrays.update(extra)
+    path = os.path.join(folder, "weights.npz")
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)
+    read = VisionTransformer(**args)
+    load_google(read, path, dtype == torch.bfloat16)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, read.state_dict()[key]), key
+    data = dict(input_size=(3, args["img_size"], args["img_size"]), interpolation="bicubic", crop_pct=0.9,
+                mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    if config:
+        data.update(config)
+        json.dump({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": data}, open(os.path.join(folder, "config.json"), "w"),
+                  indent=2)
+    x = create_transform(**data, is_training=False)(image)[None]
+    for block in read.blocks:
+        block.attn.fused_attn = False
+    expected(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
 
 
 def main():
@@ -190,14 +450,30 @@ def main():
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
     make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
+    make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
+    make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)
+    make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
+            processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
+    make_two_heads_and_dinov2(image)
+    rng = np.random.default_rng(15)
+    make_google("vit-npz", image, 15, "", False, img_size=12)
+    make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,
+                weights_of="vit-timm-3x3", img_size=12,
+                extra={"opt/target/pre_logits/kernel": rng.normal(size=(24, 24)).astype(np.float32),
+                       "opt/target/pre_logits/bias": np.zeros(24, np.float32), "opt/state/step": np.int32(7)})
+    make_google("vit-big-vision", image, 17, "params/", True, torch.float16, num_heads=2, no_embed_class=True,
+                config=dict(interpolation="bilinear", crop_pct=1.0))
+    make_google("vit-big-vision-scan", image, 18, "params/img/", True, torch.bfloat16, stacked=True, depth=3, class_token=False,
+                global_pool="avg", fc_norm=False, extra={"params/t": np.ones(1, np.float32), "params/txt/cls": np.zeros((1, 1, 8))})
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
     if len(sys.argv) > 1:
         return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
-        for module in (torch, timm, transformers, PIL, np):
+        for module in (torch, timm, transformers, PIL, np, ml_dtypes):
             f.write(f"{module.__name__} {module.__version__}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,8 +43,10 @@ def rollout_matrix(attentions, how="mean", ratio=0.0, start=0, form="row"):
 
 
 def query_row(matrix, query, prefix):
-    """The row of one token without the prefix columns; query -1: the mean over the patch rows."""
-    row = matrix[prefix:].mean(axis=0) if query < 0 else matrix[query]
+    """The row of one token without the prefix columns; query -1: the mean over the patch rows, -2: over the
+    prefix rows."""
+    rows = {-1: matrix[prefix:], -2: matrix[:prefix]}.get(query)
+    row = matrix[query] if rows is None else rows.mean(axis=0)
     return row[prefix:]
 
 

@@ -20,7 +20,7 @@ transformers.utils.logging.disable_progress_bar()
 class Wired:
     """model: pictures [B,3,H,W] -> logits [B,K]; blocks, norms: its blocks and what they begin with;
     tokens: the module whose output [B,T,D] enters the first block; grid, prefix, patch; query: the
-    token that the head reads, -1 the mean over the patches; tail: from one vector [1,D] through the
+    token that the head reads, -1 the mean over the patches, -2 over the prefix; tail: from one vector [1,D] through the
     final norm to logits; transform: from a picture to pixels, the library's own; mean, std of it."""
 
     def __init__(self, folder, dtype):
@@ -43,6 +43,9 @@ class Wired:
         self.patch = tuple(m.patch_embed.patch_size)
         self.query = 0 if m.global_pool == "token" else -1
         self.tail = lambda v: m.head(m.fc_norm(m.norm(v)))
+        if hasattr(m, "head_dist"):
+            self.query = -2
+            self.tail = lambda v: (m.head(m.norm(v)) + m.head_dist(m.norm(v))) / 2
         config = timm.data.resolve_model_data_config(m)
         self.transform = timm.data.create_transform(**config, is_training=False)
         self.mean, self.std = config["mean"], config["std"]
@@ -61,16 +64,19 @@ class Wired:
                 return self.inner(x).logits
 
         self.model = Logits()
-        self.blocks = list(base.layers)
-        self.norms = [layer.layernorm_before for layer in base.layers]
-        self.attentions = [(layer.attention, lambda out: out[1]) for layer in base.layers]
+        dinov2 = inner.config.model_type.startswith("dinov2")
+        self.blocks = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
+        self.norms = [layer.norm1 if dinov2 else layer.layernorm_before for layer in self.blocks]
+        self.attentions = [(layer.attention, lambda out: out[1]) for layer in self.blocks]
         self.tokens = base.embeddings
         pair = lambda v: (v, v) if isinstance(v, int) else tuple(v)
         size, self.patch = pair(inner.config.image_size), pair(inner.config.patch_size)
         self.grid = (size[0] // self.patch[0], size[1] // self.patch[1])
         self.prefix = base.embeddings.position_embeddings.shape[1] - self.grid[0] * self.grid[1]
+        self.prefix += getattr(inner.config, "num_register_tokens", 0)
         self.query = 0
-        self.tail = lambda v: inner.classifier(base.layernorm(v))
+        twice = 2 if dinov2 else 1  # its head reads the class token and the mean of the patches
+        self.tail = lambda v: inner.classifier(torch.cat([base.layernorm(v)] * twice, -1))
         processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
         self.transform = lambda p: processor(images=p, return_tensors="pt")["pixel_values"][0]
         self.mean, self.std = processor.image_mean, processor.image_std

@@ -1,0 +1,14 @@
+/* model/naming_hf.h: what Hugging Face's namings share. */
+#ifndef VX_MODEL_NAMING_HF_H
+#define VX_MODEL_NAMING_HF_H
+
+#include "model/recipe.h"
+
+/* The first of config.json's "architectures", NULL: none. */
+const char *vx_hf_architecture(const vx_config *config);
+/* hidden_act of an object of the file `path`; `name` where it is not said. */
+int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name, const char *path);
+/* vx_naming.read_recipe: preprocessor_config.json. */
+int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
+
+#endif

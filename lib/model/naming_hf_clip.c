@@ -1,0 +1,143 @@
+/*
+ * model/naming_hf_clip.c: what Hugging Face's transformers writes for the vision parts of CLIP and
+ * SigLIP (configuration_clip.py, configuration_siglip.py): CLIPVisionModel, ...WithProjection and
+ * SiglipVisionModel, and whole models, whose text part is left alone.
+ *
+ * config.json is that of the vision part, or holds it as "vision_config", where fields that have the
+ * default of their class are often left out.
+ */
+#include <string.h>
+
+#include "model/naming_hf.h"
+
+static const char *const harmless_names[] = {"*embeddings.position_ids",
+                                             "text_model.",
+                                             "text_projection.",
+                                             "logit_scale",
+                                             "logit_bias",
+                                             NULL};
+
+static const vx_json *vision(const vx_config *config)
+{
+    const vx_json *nested = vx_json_get(config->config, "vision_config");
+    return vx_json_is_object(nested) ? nested : config->config;
+}
+
+static int refuse_model_type(const vx_config *config)
+{
+    static const char *const known[] = {"clip", "clip_vision_model", "siglip",
+                                        "siglip_vision_model"};
+    const char *type = NULL;
+    VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
+    for (size_t i = 0; type && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(type, known[i]) == 0)
+            return VITX_OK;
+    if (!type)
+        return VITX_OK;
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: model_type %.40s is not supported; with such tensors vitx runs clip and "
+                   "siglip",
+                   config->config_path, type);
+}
+
+static int read_sizes(vx_hints *out, const vx_config *config)
+{
+    const vx_json *c = vision(config);
+    const char *path = config->config_path;
+    bool found;
+    VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
+    out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    if (c) /* the class default; without a file there is no class */
+        out->heads = 12;
+    VX_TRY(vx_config_int(&out->heads, &found, c, "num_attention_heads", 1, 65536, path));
+    out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_int(&out->depth, NULL, c, "num_hidden_layers", 1, 65536, path));
+    VX_TRY(vx_config_int(&out->width, NULL, c, "hidden_size", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
+    VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
+    return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);
+}
+
+static int read_clip_hints(vx_hints *out, const vx_config *config)
+{
+    *out = (vx_hints){.eps = 1e-5, .pool = VX_POOL_TOKEN, .pool_known = true, .units = true};
+    VX_TRY(refuse_model_type(config));
+    VX_TRY(vx_hf_read_activation(out, vision(config), "quick_gelu", config->config_path));
+    return read_sizes(out, config);
+}
+
+static int read_siglip_hints(vx_hints *out, const vx_config *config)
+{
+    *out = (vx_hints){.eps = 1e-6, .pool = VX_POOL_MAP, .pool_known = true, .units = true};
+    VX_TRY(refuse_model_type(config));
+    VX_TRY(vx_hf_read_activation(out, vision(config), "gelu_pytorch_tanh", config->config_path));
+    return read_sizes(out, config);
+}
+
+/* clang-format off */
+#define SHARED_NAMES                                                                               \
+    [VX_PATCH_W] = "*embeddings.patch_embedding.weight",                                           \
+    [VX_PATCH_B] = "*embeddings.patch_embedding.bias",                                             \
+    [VX_POSITIONS] = "*embeddings.position_embedding.weight",                                      \
+    [VX_NORM_W] = "*post_layernorm.weight",                                                        \
+    [VX_NORM_B] = "*post_layernorm.bias",                                                          \
+    [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",                                         \
+    [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",                                           \
+    [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",                                        \
+    [VX_Q_B] = "*encoder.layers.#.self_attn.q_proj.bias",                                          \
+    [VX_K_W] = "*encoder.layers.#.self_attn.k_proj.weight",                                        \
+    [VX_K_B] = "*encoder.layers.#.self_attn.k_proj.bias",                                          \
+    [VX_V_W] = "*encoder.layers.#.self_attn.v_proj.weight",                                        \
+    [VX_V_B] = "*encoder.layers.#.self_attn.v_proj.bias",                                          \
+    [VX_PROJ_W] = "*encoder.layers.#.self_attn.out_proj.weight",                                   \
+    [VX_PROJ_B] = "*encoder.layers.#.self_attn.out_proj.bias",                                     \
+    [VX_NORM2_W] = "*encoder.layers.#.layer_norm2.weight",                                         \
+    [VX_NORM2_B] = "*encoder.layers.#.layer_norm2.bias",                                           \
+    [VX_FC1_W] = "*encoder.layers.#.mlp.fc1.weight",                                               \
+    [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",                                                 \
+    [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",                                               \
+    [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias"
+/* clang-format on */
+
+const vx_naming vx_naming_hf_clip = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names =
+        {
+            SHARED_NAMES,
+            [VX_CLASS_TOKEN] = "*embeddings.class_embedding",
+            [VX_NORM_PRE_W] = "*pre_layrnorm.weight", /* its spelling */
+            [VX_NORM_PRE_B] = "*pre_layrnorm.bias",
+            [VX_HEAD_W] = "visual_projection.weight",
+        },
+    .harmless = harmless_names,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_clip_hints,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+const vx_naming vx_naming_hf_siglip = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names =
+        {
+            SHARED_NAMES,
+            [VX_POOL_PROBE] = "*head.probe",
+            [VX_POOL_QKV_W] = "*head.attention.in_proj_weight",
+            [VX_POOL_QKV_B] = "*head.attention.in_proj_bias",
+            [VX_POOL_PROJ_W] = "*head.attention.out_proj.weight",
+            [VX_POOL_PROJ_B] = "*head.attention.out_proj.bias",
+            [VX_POOL_NORM_W] = "*head.layernorm.weight",
+            [VX_POOL_NORM_B] = "*head.layernorm.bias",
+            [VX_POOL_FC1_W] = "*head.mlp.fc1.weight",
+            [VX_POOL_FC1_B] = "*head.mlp.fc1.bias",
+            [VX_POOL_FC2_W] = "*head.mlp.fc2.weight",
+            [VX_POOL_FC2_B] = "*head.mlp.fc2.bias",
+        },
+    .harmless = harmless_names,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_siglip_hints,
+    .read_recipe = vx_hf_read_recipe,
+};

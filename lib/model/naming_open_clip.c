@@ -1,0 +1,261 @@
+/*
+ * model/naming_open_clip.c: what open_clip writes (mlfoundations/open_clip 3.3: transformer.py,
+ * model.py, timm_model.py, transform.py), whose names for its own towers are those of OpenAI's CLIP.
+ * The text tower is left alone.
+ *
+ * open_clip_config.json: model_cfg {embed_dim, quick_gelu, vision_cfg}, preprocess_cfg {size, mean, std,
+ * interpolation, resize_mode}. A tower that is a timm model has its names behind visual.trunk., and
+ * what its architecture's name implies (model/naming_timm.h).
+ */
+#include <math.h>
+#include <string.h>
+
+#include "model/naming_timm.h"
+
+static const char *const harmless_names[] = {"text.",
+                                             "transformer.",
+                                             "token_embedding.",
+                                             "positional_embedding",
+                                             "ln_final.",
+                                             "text_projection",
+                                             "text_projection.",
+                                             "attn_mask",
+                                             "logit_scale",
+                                             "logit_bias",
+                                             "input_resolution",
+                                             "context_length",
+                                             "vocab_size",
+                                             NULL};
+
+static const vx_json *model_cfg(const vx_config *config)
+{
+    return vx_json_get(config->open_clip, "model_cfg");
+}
+
+static const vx_json *vision_cfg(const vx_config *config)
+{
+    return vx_json_get(model_cfg(config), "vision_cfg");
+}
+
+static const char *architecture(const vx_config *config)
+{
+    return vx_json_string(vx_json_get(vision_cfg(config), "timm_model_name"));
+}
+
+/* -------------------------------------------------------------------------- hints --------- */
+
+/* Of vision_cfg, what changes the answer and is not run; false and null are as good as absent. */
+static int refuse_settings(const vx_config *config)
+{
+    static const char *const flags[] = {
+        "attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
+        "scale_attn",       "scale_fc"};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        const vx_json *node = vx_json_get(vision_cfg(config), flags[i]);
+        bool set = node && !vx_json_is_null(node);
+        if (set && !vx_json_bool(node, &set))
+            set = true;
+        if (set)
+            return vx_fail(VITX_UNSUPPORTED, "%s: vision_cfg.%s is not supported",
+                           config->open_clip_path, flags[i]);
+    }
+    return VITX_OK;
+}
+
+static int read_image_size(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->open_clip_path;
+    bool found;
+    VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found,
+                          vx_json_get(config->open_clip, "preprocess_cfg"), "size", path));
+    return found ? VITX_OK
+                 : vx_config_size(&out->image_height, &out->image_width, NULL, vision_cfg(config),
+                                  "image_size", path);
+}
+
+/* quick_gelu, or GELU with the arguments of act_kwargs. */
+static int read_activation(vx_hints *out, const vx_config *config)
+{
+    bool quick = false, found;
+    const char *approximate = "none", *path = config->open_clip_path;
+    VX_TRY(vx_config_bool(&quick, &found, model_cfg(config), "quick_gelu", path));
+    VX_TRY(vx_config_string(&approximate, NULL, vx_json_get(vision_cfg(config), "act_kwargs"),
+                            "approximate", path));
+    const bool tanh = strcmp(approximate, "tanh") == 0;
+    if (!tanh && strcmp(approximate, "none") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: act_kwargs.approximate \"%.40s\" is not supported",
+                       path, approximate);
+    out->act = quick ? VX_ACT_QUICK_GELU : tanh ? VX_ACT_GELU_TANH : VX_ACT_GELU;
+    out->from_act = found || tanh ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+/* The width over head_width, where the width is said. */
+static int read_heads(vx_hints *out, const vx_config *config)
+{
+    int head_width = 64;
+    bool found;
+    VX_TRY(vx_config_int(&out->width, &found, vision_cfg(config), "width", 1, 1 << 24,
+                         config->open_clip_path));
+    VX_TRY(vx_config_int(&head_width, NULL, vision_cfg(config), "head_width", 1, 1 << 24,
+                         config->open_clip_path));
+    if (!found && config->open_clip)
+        out->width = 768; /* CLIPVisionCfg's */
+    if (out->width && out->width < head_width)
+        return vx_fail(VITX_FORMAT, "%s: heads of %d do not fit a width of %d",
+                       config->open_clip_path, head_width, out->width);
+    out->heads = out->width / head_width;
+    out->from_heads = config->open_clip ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+static int read_pool(vx_hints *out, const vx_config *config)
+{
+    const char *type = "tok";
+    VX_TRY(vx_config_string(&type, NULL, vision_cfg(config), "pool_type", config->open_clip_path));
+    out->pool = strcmp(type, "avg") == 0 ? VX_POOL_AVG : VX_POOL_TOKEN;
+    if (out->pool == VX_POOL_TOKEN && strcmp(type, "tok") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: pool_type \"%.40s\" is neither tok nor avg",
+                       config->open_clip_path, type);
+    return vx_config_bool(&out->norm_after, NULL, vision_cfg(config), "final_ln_after_pool",
+                          config->open_clip_path);
+}
+
+static int read_hints(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->open_clip_path;
+    const vx_json *c = vision_cfg(config);
+    bool found;
+    *out = (vx_hints){.eps = 1e-5, .pool_known = true, .units = true, .path = path};
+    VX_TRY(refuse_settings(config));
+    VX_TRY(vx_config_number(&out->eps, &found, vx_json_get(c, "norm_kwargs"), "eps", 0, 1, path));
+    out->from_eps = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    VX_TRY(read_activation(out, config));
+    VX_TRY(read_heads(out, config));
+    VX_TRY(read_pool(out, config));
+    VX_TRY(vx_config_int(&out->classes, NULL, model_cfg(config), "embed_dim", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->depth, NULL, c, "layers", 1, 65536, path));
+    VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
+    return read_image_size(out, config);
+}
+
+/* The tower is a timm model. */
+static int read_timm_hints(vx_hints *out, const vx_config *config)
+{
+    const char *pool = NULL, *path = config->open_clip_path, *name = architecture(config);
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .units = true, .path = path};
+    if (name)
+        vx_timm_implied(out, name);
+    vitx_source *const from[] = {&out->from_heads, &out->from_act, &out->from_eps};
+    for (int i = 0; i < 3; i++)
+        if (*from[i] == VITX_FROM_CONFIG)
+            *from[i] = VITX_FROM_OPEN_CLIP;
+    VX_TRY(vx_config_string(&pool, NULL, vision_cfg(config), "timm_pool", path));
+    out->pool_known = pool && pool[0];
+    if (out->pool_known)
+        VX_TRY(vx_timm_pool(&out->pool, pool, path));
+    return read_image_size(out, config);
+}
+
+/* -------------------------------------------------------------------------- recipe -------- */
+
+/* shortest: then cropped; squash: both sides exactly. */
+static int read_resize(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    const char *mode = out->resize == VITX_RESIZE_EXACT ? "squash" : "shortest";
+    bool found;
+    VX_TRY(vx_config_string(&mode, &found, p, "resize_mode", path));
+    if (strcmp(mode, "squash") != 0 && strcmp(mode, "shortest") != 0)
+        return vx_fail(VITX_UNSUPPORTED, "%s: resize_mode \"%.40s\" is neither shortest nor squash",
+                       path, mode);
+    out->from_resize = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    out->resize_height = out->input_height;
+    out->resize_width = out->input_width;
+    out->resize = strcmp(mode, "squash") == 0             ? VITX_RESIZE_EXACT
+                  : out->input_height == out->input_width ? VITX_RESIZE_SHORTEST
+                                                          : VITX_RESIZE_COVER;
+    return VITX_OK;
+}
+
+/* Everything but "bilinear" is bicubic, and so is what covers an input that is not square. */
+static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    const char *name = "bicubic";
+    bool found;
+    VX_TRY(vx_config_string(&name, &found, p, "interpolation", path));
+    if (strcmp(name, "bilinear") == 0 && out->resize != VITX_RESIZE_COVER)
+        out->filter = VITX_BILINEAR;
+    else
+        out->filter = VITX_BICUBIC;
+    out->from_filter = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+{
+    const vx_json *p = vx_json_get(config->open_clip, "preprocess_cfg");
+    const char *path = config->open_clip_path;
+    bool found;
+    (void)dialect;
+    out->crop_round = 1; /* torchvision's CenterCrop */
+    if (out->from_input == VITX_FROM_CONFIG)
+        out->from_input = VITX_FROM_OPEN_CLIP;
+    VX_TRY(read_resize(out, p, path));
+    VX_TRY(read_filter(out, p, path));
+    VX_TRY(vx_config_rgb(out->mean, &found, p, "mean", -1e6, 1e6, path));
+    out->from_mean = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    VX_TRY(vx_config_rgb(out->std, &found, p, "std", 1e-6, 1e6, path));
+    out->from_std = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
+    return VITX_OK;
+}
+
+const vx_naming vx_naming_open_clip = {
+    .name = "open_clip",
+    .title = "open_clip",
+    .positions = VX_POS_OPEN_CLIP,
+    .names =
+        {
+            [VX_PATCH_W] = "visual.conv1.weight",
+            [VX_CLASS_TOKEN] = "visual.class_embedding",
+            [VX_POSITIONS] = "visual.positional_embedding",
+            [VX_NORM_PRE_W] = "visual.ln_pre.weight",
+            [VX_NORM_PRE_B] = "visual.ln_pre.bias",
+            [VX_NORM_W] = "visual.ln_post.weight",
+            [VX_NORM_B] = "visual.ln_post.bias",
+            [VX_HEAD_T] = "visual.proj",
+            [VX_NORM1_W] = "visual.transformer.resblocks.#.ln_1.weight",
+            [VX_NORM1_B] = "visual.transformer.resblocks.#.ln_1.bias",
+            [VX_QKV_W] = "visual.transformer.resblocks.#.attn.in_proj_weight",
+            [VX_QKV_B] = "visual.transformer.resblocks.#.attn.in_proj_bias",
+            [VX_PROJ_W] = "visual.transformer.resblocks.#.attn.out_proj.weight",
+            [VX_PROJ_B] = "visual.transformer.resblocks.#.attn.out_proj.bias",
+            [VX_LS1] = "visual.transformer.resblocks.#.ls_1.gamma",
+            [VX_NORM2_W] = "visual.transformer.resblocks.#.ln_2.weight",
+            [VX_NORM2_B] = "visual.transformer.resblocks.#.ln_2.bias",
+            [VX_FC1_W] = "visual.transformer.resblocks.#.mlp.c_fc.weight",
+            [VX_FC1_B] = "visual.transformer.resblocks.#.mlp.c_fc.bias",
+            [VX_FC2_W] = "visual.transformer.resblocks.#.mlp.c_proj.weight",
+            [VX_FC2_B] = "visual.transformer.resblocks.#.mlp.c_proj.bias",
+            [VX_LS2] = "visual.transformer.resblocks.#.ls_2.gamma",
+        },
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .read_recipe = read_recipe,
+};
+
+const vx_naming vx_naming_open_clip_timm = {
+    .name = "open_clip",
+    .title = "open_clip",
+    .positions = VX_POS_TIMM, /* the trunk is a model of timm */
+    .names =
+        {
+            [VX_HEAD_W] = "visual.head.proj.weight",
+            [VX_HEAD_B] = "visual.head.proj.bias",
+        },
+    .base = &vx_naming_timm,
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_timm_hints,
+    .read_recipe = read_recipe,
+};

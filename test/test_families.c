@@ -1,0 +1,294 @@
+/*
+ * test_families.c: the table of families and the ways in which each is written down.
+ *
+ * That a golden model is answered as its own library answers it is for test_engine.c; here: that there is
+ * one for every row of the table, its gradients, that the same weights under different names are the same
+ * network, and that what a head reads is what is explained.
+ */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <vitx/vitx.h>
+
+#include "engine/pass.h"
+#include "util.h"
+
+static vitx_model *open_model(const char *folder)
+{
+    vitx_model *m;
+    ck_ok(vitx_model_open(&m, folder, NULL));
+    return m;
+}
+
+static vitx_context *context_of(vitx_model *model, const char *device, int batch,
+                                vitx_gradients gradients)
+{
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_context *c;
+    o.device = device;
+    o.threads = 2;
+    o.max_batch = batch;
+    o.gradients = gradients;
+    ck_ok(vitx_context_create(&c, model, &o));
+    return c;
+}
+
+static void name_dialect(char *text, size_t size, const vx_family *family, const vx_dialect *d)
+{
+    snprintf(text, size, "family %s in the names of %s, prefix \"%s\"%s%s", family->name,
+             d->naming->title, d->prefix, d->architectures ? ", architecture " : "",
+             d->architectures ? d->architectures[0] : "");
+}
+
+/* Each row of each family is what some golden model is opened as. */
+START_TEST(test_families__every_dialect_has_a_golden)
+{
+    static char folders[MOST_MODELS][128];
+    const int count = model_folders(folders);
+    const vx_dialect *seen[MOST_MODELS];
+    int rows = 0;
+    char text[300];
+    for (int i = 0; i < count; i++) {
+        vitx_model *m = open_model(folders[i]);
+        seen[i] = m->dialect; /* in a table that stays */
+        vitx_model_free(m);
+    }
+    for (int f = 0; vx_family_at(f); f++)
+        for (const vx_dialect *d = vx_family_at(f)->dialects; d->naming; d++, rows++) {
+            bool found = false;
+            for (int i = 0; i < count; i++)
+                found = found || seen[i] == d;
+            name_dialect(text, sizeof text, vx_family_at(f), d);
+            ck_assert_msg(found, "%s: no model in test/golden/models is of this kind", text);
+        }
+    ck_assert_int_ge(rows, 10);
+    ck_assert_int_lt(count, MOST_MODELS);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ gradients -------------- */
+
+/* Every model with gradient.npy: the gradient by its input of sum_k cos(k) answer_k. */
+static char with_gradient[MOST_MODELS][128];
+static int gradient_count;
+
+static void find_gradients(void)
+{
+    static char folders[MOST_MODELS][128];
+    const int count = model_folders(folders);
+    for (int i = 0; i < count; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "%.120s/gradient.npy", folders[i]);
+        if (access(path, R_OK) == 0)
+            memcpy(with_gradient[gradient_count++], folders[i], sizeof folders[i]);
+    }
+}
+
+static npy golden(const char *folder, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_npy(path);
+}
+
+START_TEST(test_families__gradients_match_float64)
+{
+    static const vitx_gradients how[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
+    const char *folder = with_gradient[_i / 4];
+    npy input = golden(folder, "input.npy"), expected = golden(folder, "gradient.npy");
+    const int n = (int)input.shape[0];
+    vitx_model *m = open_model(folder);
+    vitx_context *c = context_of(m, _i % 2 ? "cpu" : "ref", n, how[_i / 2 % 2]);
+    const int k = c->arch.classes;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    vitx_view view;
+    trace.gradients = VITX_GRADIENT_INPUT;
+    trace.targets = 1;
+    ck_ok(vitx_context_set_trace(c, &trace));
+    for (size_t i = 0; i < input.count; i++)
+        c->host_input[i] = (float)input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->host_input, input.count * sizeof(float));
+    vx_context_begin(c, 1);
+    ck_ok(vx_context_place(c, &c->wish, &c->trace, n));
+    ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
+    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n));
+    c->recorded = n;
+    float *dlogits = malloc((size_t)(n * k) * sizeof *dlogits);
+    for (int i = 0; i < n * k; i++)
+        dlogits[i] = (float)cos(i % k);
+    ck_ok(vitx_backward(c, dlogits));
+    ck_ok(vitx_input_gradient(&view, c));
+    const double error = max_error_f32(view.data, expected.data, expected.count);
+    ck_assert_msg(error < 1e-5, "%s: %g of the largest", folder, error);
+    free(dlogits);
+    vitx_context_free(c);
+    vitx_model_free(m);
+    free_npy(&input);
+    free_npy(&expected);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ layouts ---------------- */
+
+/* The same weights, written down by several libraries (tools/golden/make_models.py). */
+static const char *const same[][2] = {
+    {"vit-timm-3x3", "vit-hf-3x3"},
+    {"deit-timm-distilled", "deit-hf-teacher"},
+    {"dinov2-meta-bare", "dinov2-hf-bare"},
+    {"dinov2-meta-registers-swiglu", "dinov2-hf-registers-swiglu"},
+    {"clip-hf", "clip-open-clip"},
+    {"siglip-hf", "siglip-timm"},
+};
+#define SAME ((int)(sizeof same / sizeof same[0]))
+
+/* Logits of random input, in malloc'ed memory. */
+static float *answer(const char *name, int *count)
+{
+    char folder[128];
+    rng r = {3};
+    snprintf(folder, sizeof folder, "test/golden/models/%s", name);
+    vitx_model *m = open_model(folder);
+    vitx_context *c = context_of(m, "cpu", 1, VITX_GRADIENTS_AUTO);
+    const size_t k = (size_t)c->arch.classes, n = vx_context_input_count(c);
+    float *out = malloc(k * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        c->host_input[i] = rng_normal(&r);
+    c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
+    vx_context_begin(c, 1);
+    ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .batch = 1}));
+    c->dev->cls->download(c->dev, out, c->act.logits, k * sizeof *out);
+    *count = c->arch.classes;
+    vitx_context_free(c);
+    vitx_model_free(m);
+    return out;
+}
+
+START_TEST(test_families__the_same_weights_give_the_same_answer)
+{
+    int n[2];
+    float *logits[2] = {answer(same[_i][0], &n[0]), answer(same[_i][1], &n[1])};
+    ck_assert_int_eq(n[0], n[1]);
+    const double error = max_error_ff(logits[0], logits[1], (size_t)n[0]);
+    ck_assert_msg(error < 1e-6, "%s and %s differ by %g", same[_i][0], same[_i][1], error);
+    free(logits[0]);
+    free(logits[1]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ what the head reads ---- */
+
+static void explain(float *out, int *query, vitx_context *c, const char *method, int asked, int n)
+{
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    vitx_image *image;
+    vitx_map *map;
+    o.method = method;
+    o.query = asked;
+    ck_ok(vitx_image_open(&image, "test/golden/models/picture.png"));
+    ck_ok(vitx_explain(&map, c, image, &o));
+    ck_ok(vitx_map_get_info(&info, map));
+    ck_assert_int_eq(info.shape[0] * info.shape[1], n);
+    *query = info.query;
+    memcpy(out, vitx_map_values(map), (size_t)n * sizeof *out);
+    vitx_map_free(map);
+    vitx_image_free(image);
+}
+
+/* The default query is the class token; of two heads the mean over both rows. Maps are of patches. */
+START_TEST(test_families__the_query_is_what_the_head_reads)
+{
+    static const struct {
+        const char *folder;
+        int patches, query, read; /* read: how many tokens */
+    } cases[] = {
+        {"test/golden/models/deit-timm-distilled", 25, VITX_AUTO, 2},
+        {"test/golden/models/deit-hf", 25, 0, 1},
+        {"test/golden/models/dinov2-timm-registers-swiglu", 25, 0, 1},
+        {"test/golden/models/dinov2-hf-registers-swiglu", 25, 0, 1},
+        {"test/golden/models/vit-timm-registers-gap", 25, VITX_AUTO, 0},
+    };
+    static const char *const methods[] = {"attention", "rollout"}; /* linear in the rows */
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++)
+        for (int i = 0; i < 2; i++) {
+            enum { MOST = 32 };
+            float map[MOST], row[MOST], mean[MOST] = {0};
+            int query, ignored;
+            vitx_model *m = open_model(cases[k].folder);
+            vitx_context *c = context_of(m, "cpu", 1, VITX_GRADIENTS_AUTO);
+            const int n = cases[k].patches, prefix = c->arch.prefix;
+            const int first = cases[k].read ? 0 : prefix, count = cases[k].read ? cases[k].read : n;
+            explain(map, &query, c, methods[i], VITX_AUTO, n);
+            ck_assert_int_eq(query, cases[k].query);
+            for (int t = first; t < first + count; t++) {
+                explain(row, &ignored, c, methods[i], t, n);
+                ck_assert_int_eq(ignored, t);
+                for (int p = 0; p < n; p++)
+                    mean[p] += row[p] / (float)count;
+            }
+            const double error = max_error_ff(map, mean, (size_t)n);
+            ck_assert_msg(error < 1e-5, "%s of %s: off by %g", methods[i], cases[k].folder, error);
+            vitx_context_free(c);
+            vitx_model_free(m);
+        }
+}
+END_TEST
+
+/* All patches left out: the prefix goes through the blocks, and the mean over none is 0, to which the head
+ * that reads it adds nothing. */
+START_TEST(test_families__a_picture_without_patches)
+{
+    static const char *const folder = "test/golden/models/dinov2-hf-registers-swiglu";
+    static const char *const devices[] = {"ref", "cpu"};
+    double nothing[2];
+    for (int i = 0; i < 2; i++) {
+        vitx_model *m = open_model(folder);
+        vitx_context *c = context_of(m, devices[i], 1, VITX_GRADIENTS_AUTO);
+        const vx_arch *a = &c->arch;
+        const int starts[] = {0, a->prefix}, k = a->classes;
+        float *logits = malloc(2 * (size_t)k * sizeof *logits);
+        const size_t n = vx_context_input_count(c);
+        for (size_t p = 0; p < n; p++)
+            c->host_input[p] = 0.5f;
+        c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
+        const vx_pass pass = {.act = &c->act, .batch = 1, .starts = starts};
+        vx_context_begin(c, 1);
+        vx_pass_embed(c, &(vx_pass){.act = &c->act, .batch = 1});
+        ck_ok(vx_pass_blocks(c, &pass)); /* the prefix is what lies first */
+        c->dev->cls->download(c->dev, logits, c->act.logits, (size_t)k * sizeof *logits);
+        /* the head alone on the class token that this left */
+        c->dev->ops.linear(c->dev, &(vx_linear){.y = c->act.logits,
+                                                .ldy = k,
+                                                .x = c->act.pooled,
+                                                .ldx = a->width,
+                                                .w = &c->weights->head,
+                                                .m = 1});
+        c->dev->cls->download(c->dev, logits + k, c->act.logits, (size_t)k * sizeof *logits);
+        ck_assert_double_lt(max_error_ff(logits, logits + k, (size_t)k), 1e-6);
+        nothing[i] = (double)logits[0];
+        free(logits);
+        vitx_context_free(c);
+        vitx_model_free(m);
+    }
+    ck_assert_double_eq_tol(nothing[0], nothing[1], 1e-5);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("families");
+    TCase *t = tcase_create("families");
+    tcase_add_test(t, test_families__every_dialect_has_a_golden);
+    find_gradients();
+    tcase_add_loop_test(t, test_families__gradients_match_float64, 0, 4 * gradient_count);
+    tcase_add_loop_test(t, test_families__the_same_weights_give_the_same_answer, 0, SAME);
+    tcase_add_test(t, test_families__the_query_is_what_the_head_reads);
+    tcase_add_test(t, test_families__a_picture_without_patches);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+VX_TEST_MAIN(suite)
