@@ -6,6 +6,8 @@ LIBDIR   ?= $(PREFIX)/lib
 VERSION  := $(shell sed -n 's/^.define VITX_VERSION "\(.*\)"/\1/p' include/vitx/base.h)
 SOMAJOR  := $(word 1,$(subst ., ,$(VERSION)))
 SONAME   := libvitx.so.$(SOMAJOR)
+DATADIR  ?= $(PREFIX)/share/vitx
+DEMO_OUT ?= build/demo
 B        := build/$(CONFIG)
 # Release products lie in build/ itself, those of other configurations beside their objects.
 OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
@@ -45,6 +47,8 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
+# The scenes without their program, for others that draw them.
+DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
 EXAMPLES := $(B)/example_c $(B)/example_cpp
@@ -62,7 +66,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all check asan tsan bench install uninstall format lint info tests
+.PHONY: all demo check asan tsan bench install uninstall format lint info tests
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -81,7 +85,7 @@ $(OUT)/libvitx.so: $(LIB_OBJ)
 	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,$(SONAME) $(LDFLAGS) -o $@ $^ $(LIBS)
 	$(Q)ln -sf libvitx.so $(OUT)/$(SONAME)
 
-$(OUT)/vitx-cli: $(CLI_OBJ) $(OUT)/libvitx.a
+$(OUT)/vitx-cli: $(CLI_OBJ) $(DRAW_OBJ) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -90,20 +94,27 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm
 
 # Scenes are the same bytes on every machine: no multiplication is fused with an addition.
-$(SCENE_OBJ): EXACT = -ffp-contract=off
+$(SCENE_OBJ): OWN = -ffp-contract=off
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
-%_avx2.o %_avx2.tidy:     ISA = $(if $(X86),-mavx2 -mfma -mf16c)
-%_avx512.o %_avx512.tidy: ISA = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+%_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)
+%_avx512.o %_avx512.tidy: OWN = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+# Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
+# That PREFIX may come later, with `make install`, is why it is looked for beside it first.
+%/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ISA) $(EXACT) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(OWN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+# It draws, and sees to it that memory runs out.
+$(B)/test_scenes: $(DRAW_OBJ)
+$(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
@@ -111,6 +122,9 @@ $(B)/example_c: docs/examples/example.c
 	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_cpp: docs/examples/example.cpp
 	$(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+
+demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
+	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
 tests: all $(TESTS) $(EXAMPLES)
 check: tests                                                   ## build and run all tests
@@ -127,9 +141,14 @@ tsan:                                                          ## the threaded t
 $(OUT)/products: tools/bench/products.c
 	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(INCLUDES) -o $@ $< $(shell $(PKG) --libs openblas)
 
-bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of MODEL=folder
+bench: all $(B)/test_kernels                                   ## time every kernel, and the forward pass of the bundled model or MODEL=folder
 	$(Q)$(B)/test_kernels --bench
-	$(Q)$(if $(MODEL),$(OUT)/vitx-cli bench -m $(MODEL),echo "make bench MODEL=folder times a model, too")
+	$(Q)$(OUT)/vitx-cli bench $(if $(MODEL),-m $(MODEL))
+
+# The bundled model, and what `make demo` needs of it.
+BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.txt README.md)
+DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
+    wrong.png wrong.1.png objects.txt)
 
 install: all                                                   ## install under PREFIX (default /usr/local), DESTDIR honoured
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/vitx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
@@ -139,6 +158,10 @@ install: all                                                   ## install under 
 	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
 	$(Q)install -m 755 $(OUT)/vitx-cli $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -d $(DESTDIR)$(DATADIR)/scenes $(DESTDIR)$(DATADIR)/demo
+	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
+	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
+	$(Q)install -m 755 tools/demo.sh $(DESTDIR)$(DATADIR)/demo
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS@|$(LIBS)|' tools/vitx.pc.in \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc
 
@@ -146,6 +169,9 @@ uninstall:                                                     ## remove what in
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/include/vitx
 	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libvitx.a $(DESTDIR)$(LIBDIR)/libvitx.so* \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli
+	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh)
+	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
 C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
 format:                                                        ## format the sources with clang-format
@@ -154,7 +180,7 @@ TIDY := $(patsubst %.c,%.tidy,$(LIB_SRC) $(CLI_SRC))
 .PHONY: $(TIDY)
 $(TIDY): %.tidy: %.c
 	@echo "  TIDY  $<"
-	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) $(ISA) 2>/dev/null
+	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) $(OWN) 2>/dev/null
 lint: $(TIDY)                                                  ## clang-tidy, cppcheck and shellcheck over the sources
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
 	$(Q)shellcheck tools/*.sh test/*.sh .ci/run

@@ -1,56 +1,13 @@
 #!/bin/bash
 # cli.sh: vitx-cli from the outside: exit statuses, what goes to which stream, the forms that
 # scripts rely on. run.sh exports OUT, the folder of the products. Needs coreutils and grep only.
-set -u
-: "${OUT:=build}"
-cli=$OUT/vitx-cli
-models=test/golden/models
-model=$models/vit-timm
-picture=$models/picture.png
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-out=$folder/stdout err=$folder/stderr status=0 failed=0 name=
-
-fail() {
-    printf 'cli: %s: %s\n' "$name" "$*"
-    failed=$((failed + 1))
-}
-check() { name=$*; } # the case that follows, for messages
-run() {
-    "$cli" "$@" > "$out" 2> "$err"
-    status=$?
-}
-gives() { [ "$status" = "$1" ] || fail "status $status, expected $1: $(cat "$err")"; }
-out_has() { grep -qE -- "$1" "$out" || fail "standard output lacks $1: $(head -c 300 "$out")"; }
-err_has() { grep -qF -- "$1" "$err" || fail "standard error lacks $1: $(cat "$err")"; }
-out_lines() { [ "$(wc -l < "$out")" = "$1" ] || fail "$(wc -l < "$out") lines of output, expected $1"; }
-err_lines() { [ "$(wc -l < "$err")" = "$1" ] || fail "$(wc -l < "$err") lines of errors, expected $1: $(cat "$err")"; }
-exists() { [ -s "$1" ] || fail "$1 was not written"; }
-
-# wrong MESSAGE ARGUMENT...: wrong usage: status 2, one line that holds MESSAGE, no output
-wrong() {
-    local message=$1
-    shift
-    check "vitx-cli $*"
-    run "$@"
-    gives 2
-    out_lines 0
-    err_lines 1
-    err_has "vitx-cli: "
-    err_has "$message"
-}
-# right ARGUMENT...: all is well: status 0, nothing on standard error
-right() {
-    check "vitx-cli $*"
-    run "$@"
-    gives 0
-    err_lines 0
-}
+. test/check.bash
+cli=$program
 
 # ---------------------------------------------------------------- help, versions, usage ------
 right -h
 out_has '^usage: vitx-cli COMMAND'
-for command in classify explain stats eval methods info bench; do
+for command in classify embed explain stats eval methods info bench; do
     out_has "^  $command "
 done
 right --help
@@ -58,7 +15,7 @@ out_has 'Exit status'
 out_has '--threads N'
 right --version
 out_has '^vitx-cli [0-9]+\.[0-9]+\.[0-9]+$'
-for command in classify explain stats eval methods info bench; do
+for command in classify embed explain stats eval methods info bench; do
     right "$command" -h
     out_has "^usage: vitx-cli $command"
     out_has '--model MODEL'
@@ -95,7 +52,6 @@ wrong "explain: --scale is" explain --scale log -m $model $picture
 wrong "explain: --score is" explain --score softmax -m $model $picture
 
 # ---------------------------------------------------------------- classify -------------------
-wrong "needs -m MODEL" classify $picture
 wrong "needs at least one picture" classify -m $model
 right classify -m $model $picture
 out_lines 6
@@ -120,6 +76,59 @@ right classify -m $model --labels "$folder/labels.txt" $picture
 out_has '  (one|two|three|four|five|six|seven)$'
 right classify -m $model/model.safetensors $picture
 
+# ---------------------------------------------------------------- embed ----------------------
+clip=$models/clip-hf other=test/golden/image/410.jpg
+wrong "needs at least one picture" embed -m $clip
+wrong "must end in .npy" embed -m $clip -o "$folder/x.png" $picture
+wrong "one of them" embed -m $clip --json -o "$folder/x.npy" $picture
+run embed -m $model $picture
+gives 1
+err_has "answers with 7 classes"
+run classify -m $clip $picture $picture
+gives 1
+err_lines 1
+err_has "vitx-cli embed"
+right embed -m $clip $picture
+out_lines 2
+out_has "^$number( $number){6}\$"
+right embed -m $clip --json --normalize $picture $other
+out_lines 2
+out_has "^\\{\"image\":\"$picture\",\"embedding\":\\[$number(,$number){6}\\]\\}\$"
+right embed -m $clip -o "$folder/v.npy" $picture
+out_lines 0
+[ "$(stat -c %s "$folder/v.npy")" -eq $((128 + 28)) ] || fail "v.npy is not of 7 numbers"
+run embed -m $clip -o "$folder/none.npy" $picture "$folder/missing.png"
+gives 1
+[ ! -e "$folder/none.npy" ] || fail "a file of half the pictures was written"
+
+check "what is explained of an embedding"
+e="explain -m $clip --method gradcam"
+wrong "needs --unit, --vector or --like" $e -o "$folder/e.json" $picture
+wrong "the model has no classes" $e --target 1 -o "$folder/e.json" $picture
+wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$folder/e.json" $picture
+wrong "the model has no classes" $e --unit 1 --score probability -o "$folder/e.json" $picture
+wrong "unit" $e --unit 7 -o "$folder/e.json" $picture
+wrong "it takes a number" $e --unit x -o "$folder/e.json" $picture
+wrong "one of them" $e --unit 1 --like $other -o "$folder/e.json" $picture
+wrong "is for --score cosine or dot" $e --like $other --score logit -o "$folder/e.json" $picture
+wrong "is for --vector or --like" $e --unit 1 --score cosine -o "$folder/e.json" $picture
+wrong "a vector of 7 numbers is needed" $e --vector test/golden/models/siglip-hf/logits.npy -o "$folder/e.json" $picture
+run $e --vector $other -o "$folder/e.json" $picture
+gives 1
+err_has "no .npy file"
+right $e --unit 2 --unit 3 -o "$folder/e.{target}.json" $picture
+out_has 'e\.2\.json  gradcam  unit 2$'
+grep -q '"target":3,"label":null,"logit":[^,]*,"probability":null,"score":"logit",.*"explains":"unit"' "$folder/e.3.json" || fail "no unit is explained"
+right $e --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture
+grep -q '"target":null,"label":"[^"]*v.npy","logit":null,"probability":null,"score":"cosine",.*"explains":"vector"' "$folder/e.vector.json" || fail "no vector is explained"
+right $e --like $other -o "$folder/e.{target}.json" $picture
+out_has "  like $other\$"
+grep -q '"explains":"picture"' "$folder/e.like.json" || fail "no picture is explained"
+right $e --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
+right explain -m $clip --method rollout -o "$folder/e.png" $picture
+right info -m $clip
+out_has '^embedding +7 numbers'
+
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
 printf 'no picture\n' > "$folder/text.jpg"
@@ -140,6 +149,91 @@ done
 run classify -m $model --json --top 1 --batch 2 "$folder"/{3,1,5,2,4}.png
 gives 0
 [ "$(grep -o '[1-5]\.png' "$out" | tr -d '\n')" = 3.png1.png5.png2.png4.png ] || fail "order: $(cat "$out")"
+
+# ---------------------------------------------------------------- the bundled model ----------
+right classify --top all $picture
+cp "$out" "$folder/bundled"
+right classify --top all -m weights/scenes $picture
+cmp -s "$out" "$folder/bundled" || fail "the bundled model is not that of weights/scenes"
+right info
+out_has "^model +$PWD/weights/scenes\$"
+out_has '^family +vit, timm names$'
+right info --json
+out_has "\"bundled\":\\{\"model\":\"$PWD/weights/scenes\",\"family\":\"vit\""
+right explain --method rollout -o "$folder/bundled.png" $picture
+exists "$folder/bundled.png"
+right stats --json $picture
+out_has "^\\{\"model\":\"$PWD/weights/scenes\""
+right eval --method rollout --metric sparseness $picture
+right bench --runs 1 --threads 1
+check "a program far from its model says where it looked, unless there is an installed one"
+mkdir -p "$folder/far/away"
+cp "$cli" "$folder/far/away"
+for command in "classify $picture" "explain --method rollout -o $folder/x.png $picture" "stats $picture" "bench --runs 1"; do
+    # shellcheck disable=SC2086
+    "$folder/far/away/vitx-cli" $command > "$out" 2> "$err"
+    status=$?
+    if installed=$("$folder/far/away/vitx-cli" info | sed -n 's/^model  *\(\/.*\)/\1/p') && [ -n "$installed" ]; then
+        exists "$installed/model.safetensors"
+        gives 0
+    else
+        gives 1
+        out_lines 0
+        err_lines 1
+        err_has "vitx-cli: no bundled model in $folder/far/share/vitx/scenes, $folder/far/weights/scenes, $folder/weights/scenes or "
+        err_has "; -m MODEL takes another"
+    fi
+done
+"$folder/far/away/vitx-cli" info --json > "$out" 2> "$err"
+status=$?
+gives 0
+out_has '"bundled":(null|\{.*\})\}$'
+"$folder/far/away/vitx-cli" classify -m $model $picture > "$out" 2> "$err"
+status=$?
+gives 0
+
+# ---------------------------------------------------------------- languages ------------------
+cp -r $model "$folder/languages"
+printf '丁鲷\n金鱼\n大白鲨\n虎鲨\n双髻鲨\n魟鱼\n母鸡\n' > "$folder/languages/labels.zh.txt"
+printf 'Schleie\nGoldfisch\nHai\n' > "$folder/languages/labels.de.txt"
+l="-m $folder/languages"
+# shellcheck disable=SC2086
+{
+    right classify $l --lang zh --top all $picture
+    out_has '^ +-?[0-9]+\.[0-9]{5}  0\.[0-9]{4}  6  母鸡$'
+    right classify $l --lang zh --top all --json $picture
+    out_has '"index":2,"label":"大白鲨",'
+    right classify $l/model.safetensors --lang zh --top all $picture
+    out_has '  金鱼$'
+    right classify $l --lang en --top all $picture
+    out_has '  6  hen$'
+    right explain $l --lang zh --method generic --target 母鸡 --versus 金鱼 -o "$folder/zh.json" $picture
+    out_has "^$folder/zh.json  generic  6 母鸡\$"
+    grep -q '"target":6,"label":"母鸡".*"versus":1,' "$folder/zh.json" || fail "zh.json: $(head -c 300 "$folder/zh.json")"
+    right eval $l --lang zh --method rollout --metric sparseness --target 大白鲨 --json $picture
+    out_has '"target":2,"label":"大白鲨",'
+    right stats $l --lang zh $picture
+    right bench $l --lang zh --runs 1 --method generic --target 母鸡
+    wrong "names none of the 7 classes" explain $l --method generic --target 母鸡 -o "$folder/x.png" $picture
+    wrong "names none of the 7 classes" explain $l --lang zh --method generic --target hen -o "$folder/x.png" $picture
+    wrong "--labels and --lang: one of them" classify $l --lang zh --labels "$folder/labels.txt" $picture
+    wrong "--labels and --lang: one of them" info --lang zh --labels "$folder/labels.txt"
+    wrong 'the language "../zh" is none' classify $l --lang ../zh $picture
+    wrong "--lang is empty" info --lang=
+    wrong 'the language "x_y" is none' info --lang x_y
+    check "a language the model does not speak"
+    run classify $l --lang fr $picture
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "vitx-cli: $folder/languages: no class names in the language \"fr\": there is no labels.fr.txt"
+    check "a language with too few names"
+    run explain $l --lang de --method rollout -o "$folder/x.png" $picture
+    gives 1
+    out_lines 0
+    err_lines 1
+    err_has "vitx-cli: $folder/languages/labels.de.txt: 3 class names, but the model has 7 classes"
+}
 
 # ---------------------------------------------------------------- models that fail -----------
 check "a model that is not there"
@@ -170,7 +264,6 @@ done
 
 # ---------------------------------------------------------------- explain --------------------
 x="explain -m $model --method rollout"
-wrong "needs -m MODEL" explain --method rollout -o "$folder/x.png" $picture
 wrong "needs --method" explain -m $model -o "$folder/x.png" $picture
 # shellcheck disable=SC2086
 {
@@ -351,7 +444,6 @@ done
 
 # ---------------------------------------------------------------- stats ----------------------
 wrong "needs at least one picture" stats -m $model
-wrong "needs -m MODEL" stats $picture
 wrong "did you mean distance?" stats -m $model --stat distanc $picture
 wrong 'no statistic "x"; there are entropy, distance, gini' stats -m $model --stat x $picture
 wrong "did you mean viridis?" stats -m $model --colormap viridi $picture
@@ -411,7 +503,6 @@ err_has "recording the attention of one block of one picture takes 8112 bytes, t
 
 # ---------------------------------------------------------------- eval -----------------------
 wrong "needs at least one picture" eval -m $model --method rollout
-wrong "needs -m MODEL" eval --method rollout $picture
 wrong "needs --method NAME" eval -m $model $picture
 wrong "did you mean rollout?" eval -m $model --method rollut $picture
 wrong "did you mean deletion?" eval -m $model --method rollout --metric deletoin $picture
@@ -435,6 +526,13 @@ wrong "must end in .png or .npy" eval -m $model --method rollout --curves "$fold
 wrong "{metric} in the name" eval -m $model --method rollout --curves "$folder/x.png" $picture
 wrong "have no curves" eval -m $model --method rollout --metric sparseness --curves "$folder/x.png" $picture
 wrong "would replace the picture" eval -m $model --method rollout --metric road --curves "$folder/./1.png" "$folder/1.png"
+wrong "--metric follows needs --other" eval -m $model --method rollout --metric follows --box 1,1,9,9 $picture
+wrong "--other needs --mask or --box" eval -m $model --method rollout --other $picture $picture
+wrong "would replace the picture" eval -m $model --method rollout --metric road --box 1,1,9,9 --other "$folder/2.png" --curves "$folder/2.png" "$folder/1.png"
+wrong "rollout: discard=2" eval -m $model --method rollout --set rollout.discard=2 $picture
+wrong "the chosen methods have no such option" eval -m $model --method rollout --set rollout.steps=2 $picture
+wrong 'nor a method with --method' eval -m $model --method rollout --set rise.n=4 $picture
+wrong "the chosen methods have no such option" explain -m $model --method rollout --set rise.n=4 -o "$folder/x.png" $picture
 right eval --list
 out_has '^insertion-patch$'
 out_has '^    --set road.noise=0.01  \(0 to 1\)$'
@@ -468,6 +566,26 @@ out_has 'insertion +deletion +road +pointing +energy +iou +roc$'
 cp $picture "$folder/mask-1.png"
 right eval -m $model --method rollout --metric energy --mask "$folder/mask-{image}.png" "$folder/1.png"
 out_has '^rollout +1.000$'
+right eval -m $model --method rollout --other "$folder/mask-{image}.png" --box 10,5,30,20 "$folder/1.png"
+out_has 'energy +iou +roc +follows$'
+out_has '^rollout .* (0\.000|0\.500|1\.000)$'
+check "a second mask of another size"
+"$cli" explain -m $model --method attention --layout map --frame input --quiet -o "$folder/small.png" $picture
+run eval -m $model --method rollout --metric follows --other "$folder/small.png" --box 10,5,30,20 $picture
+gives 1
+err_lines 1
+err_has 'the masks are 61 x 47 and 40 x 40 pixels'
+wrong '--score is "best"' eval -m $model --method gradcam --score best $picture
+right eval -m $model --method gradcam,rollout --metric energy --box 10,5,30,20 --json $picture
+cp "$out" "$folder/logit"
+right eval -m $model --method gradcam,rollout --metric energy --box 10,5,30,20 --json --score difference $picture
+[ "$(diff "$folder/logit" "$out" | grep -c '^>')" = 1 ] || fail "--score does not change the map of gradcam alone"
+right eval -m $model --method all --metric sparseness --set rise.n=8 --set lime.n=8 --set kernelshap.n=50 $picture
+out_lines $((2 + 2 + $("$cli" methods --json | wc -l) + 2))
+right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set rise.n=8 --set rise.seed=3 --json $picture
+cp "$out" "$folder/own"
+right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set n=8 --set seed=3 --json $picture
+cmp -s "$out" "$folder/own" || fail "--set rise.n is not --set n"
 check "a mask that lies where the model does not look, and one of another size: the rest is done"
 run eval -m $model --method rollout --metric sparseness,iou,roc --box 0,0,1,40 "$folder"/[1-2].png
 gives 1
@@ -512,6 +630,7 @@ out_has '^devices +cpu'
 out_has '^formats +png, npy, json'
 out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu$'
 right info --json
+out_lines 1
 out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json"'
 for m in "$models"/*/; do
     right info -m "$m"
@@ -525,7 +644,6 @@ done
 wrong "takes no files" info -m $model $picture
 
 # ---------------------------------------------------------------- bench ----------------------
-wrong "needs -m MODEL" bench
 wrong "did you mean rollout?" bench -m $model --method attention+rolout
 wrong "--runs is" bench -m $model --runs 0
 wrong "--record is" bench -m $model --record many
@@ -726,5 +844,4 @@ else
     echo "skipped: the real DeiT-tiny needs ../shared/data, which is not here"
 fi
 
-[ $failed = 0 ] || printf 'cli: %d checks failed\n' $failed
-[ $failed = 0 ]
+finish

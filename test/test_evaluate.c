@@ -583,14 +583,49 @@ START_TEST(test_where__by_hand)
 }
 END_TEST
 
+START_TEST(test_where__which_of_two)
+{
+    place p;
+    uint8_t other[SIDE * SIDE] = {0};
+    open_place(&p, 0, 0, 2, 1); /* two pixels */
+    vitx_evaluate_opts o = with_mask(&p, "follows");
+    o.other = other;
+    memset(other + 10, 1, 4); /* four others */
+    memset(p.map, 0, sizeof p.map);
+    p.map[0] = 3; /* a mean of 1.5; what is below 0 is none */
+    p.map[1] = -7;
+    p.map[10] = p.map[12] = 1; /* a mean of 0.5 */
+    p.map[11] = -100;
+    p.map[200] = 50; /* nobody's */
+    for (int i = 0; i < 2; i++) {
+        vitx_map *map = map_of(&p.b, p.map, SIDE, SIDE);
+        ck_assert_double_eq(value_at(&p.b, map, &o, 0), 1 - i);
+        ck_assert_double_eq_tol(value_at(&p.b, map, &o, 1), i ? 0.25 : 0.75, 1e-15);
+        vitx_map_free(map);
+        o.mask = other; /* and the other way round */
+        o.other = p.mask;
+    }
+    memset(p.map, 0, sizeof p.map);
+    for (int i = 0; i < 2; i++) { /* neither has anything, or both have the same */
+        p.map[0] = p.map[1] = i;
+        memcpy(p.map + 10, (double[]){i, i, i, i}, 4 * sizeof *p.map);
+        vitx_map *map = map_of(&p.b, p.map, SIDE, SIDE);
+        ck_assert_double_eq(value_at(&p.b, map, &o, 0), 0.5);
+        ck_assert_double_eq(value_at(&p.b, map, &o, 1), 0.5);
+        vitx_map_free(map);
+    }
+    close_bed(&p.b);
+}
+END_TEST
+
 START_TEST(test_where__refuses)
 {
     place p;
     open_place(&p, 0, 0, 4, 4);
     vitx_map *map = map_of(&p.b, p.map, SIDE, SIDE);
     vitx_evaluation *e;
-    static const char *const metrics[] = {"pointing", "energy", "iou", "roc"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const metrics[] = {"pointing", "energy", "iou", "roc", "follows"};
+    for (int i = 0; i < 5; i++) {
         vitx_evaluate_opts o = with_mask(&p, metrics[i]);
         o.mask = NULL;
         ck_fails(vitx_evaluate(&e, p.b.c, p.b.image, map, &o), VITX_INVALID, "needs a mask");
@@ -602,7 +637,17 @@ START_TEST(test_where__refuses)
         const uint8_t empty[SIDE * SIDE] = {0};
         o = with_mask(&p, metrics[i]);
         o.mask = empty;
+        o.other = p.mask;
         ck_fails(vitx_evaluate(&e, p.b.c, p.b.image, map, &o), VITX_INVALID, "the mask is empty");
+        if (i < 4)
+            continue;
+        o.mask = p.mask;
+        o.other = empty;
+        ck_fails(vitx_evaluate(&e, p.b.c, p.b.image, map, &o), VITX_INVALID,
+                 "the other mask is empty");
+        o.other = NULL;
+        ck_fails(vitx_evaluate(&e, p.b.c, p.b.image, map, &o), VITX_INVALID,
+                 "needs the mask of another object");
     }
     memset(p.mask, 1, sizeof p.mask);
     const vitx_evaluate_opts o = with_mask(&p, "roc");
@@ -971,6 +1016,7 @@ static int every_metric(vitx_evaluate_opts *o, const vitx_explain_opts *explain,
         o[n].mask = mask;
         o[n].mask_height = vitx_image_height(image);
         o[n].mask_width = vitx_image_width(image);
+        o[n].other = m.needs_other ? mask : NULL;
         for (int k = 0; k < m.option_count; k++) {
             if (strcmp(m.options[k].key, "step") == 0)
                 o[n].set = quick;
@@ -1235,6 +1281,7 @@ static Suite *suite(void)
     tcase_add_test(tcase, test_where__an_inverse_map);
     tcase_add_test(tcase, test_where__a_constant_map);
     tcase_add_test(tcase, test_where__by_hand);
+    tcase_add_test(tcase, test_where__which_of_two);
     tcase_add_test(tcase, test_where__refuses);
     tcase_add_test(tcase, test_where__what_was_not_seen_does_not_count);
     tcase_add_test(tcase, test_sensitivity__is_0_of_radius_0);

@@ -1566,6 +1566,57 @@ START_TEST(test_labels__leaves_out_what_does_not_fit_the_config)
 }
 END_TEST
 
+START_TEST(test_labels__of_a_language)
+{
+    static const char *const odd[] = {"", "zh/", "../zh", "zh.txt", "zh ", "abcdefghijklmnopq"};
+    char *folder = copy_golden("vit-timm");
+    char file[300];
+    int i;
+    vitx_model *m;
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    snprintf(file, sizeof file, "%s/model.safetensors", folder);
+    write_text(folder, "labels.zh.txt", "a\nb\n\xe9\xb1\xbc\nd\ne\nf\ng\n");
+    write_text(folder, "labels.pt-BR.txt", "a\nb\n");
+    for (int k = 0; k < 2; k++) { /* the folder, and the file in it */
+        const char *path = k ? file : folder;
+        opts.language = "zh";
+        ck_ok(vitx_model_open(&m, path, &opts));
+        ck_assert_str_eq(vitx_model_label(m, 2), "\xe9\xb1\xbc");
+        ck_ok(vitx_model_find_label(&i, m, "\xe9\xb1\xbc"));
+        ck_assert_int_eq(i, 2);
+        vitx_model_free(m);
+        opts.language = "pt-BR";
+        ck_fails(vitx_model_open(&m, path, &opts), VITX_FORMAT,
+                 "labels.pt-BR.txt: 2 class names, but the model has 7");
+        opts.language = "fr";
+        ck_fails(vitx_model_open(&m, path, &opts), VITX_IO,
+                 ": no class names in the language \"fr\": there is no labels.fr.txt");
+        opts.language = "en";
+        ck_ok(vitx_model_open(&m, path, &opts));
+        ck_assert_str_eq(vitx_model_label(m, 2), "great white shark");
+        vitx_model_free(m);
+    }
+    write_text(folder, "labels.en.txt", "a\nb\nfish\nd\ne\nf\ng\n");
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    ck_assert_str_eq(vitx_model_label(m, 2), "fish");
+    vitx_model_free(m);
+    opts.labels = in_folder(folder, "labels.zh.txt");
+    ck_fails(vitx_model_open(&m, folder, &opts), VITX_INVALID, "one of them");
+    opts.labels = NULL;
+    for (size_t k = 0; k < sizeof odd / sizeof odd[0]; k++) {
+        opts.language = odd[k];
+        ck_fails(vitx_model_open(&m, folder, &opts), VITX_INVALID, "the language \"");
+    }
+    /* a program built when the struct ended before it */
+    opts.struct_size = offsetof(vitx_model_opts, language);
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    ck_assert_str_eq(vitx_model_label(m, 2), "great white shark");
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_labels__finds_a_class)
 {
     char *folder = make_folder();
@@ -1653,17 +1704,18 @@ START_TEST(test_model__survives_each_allocation_that_fails)
     hooks.release = failing_release;
     hooks.payload = &f;
     opts.hooks = &hooks;
-    char *folder = make_folder(), path[300];
-    snprintf(path, sizeof path, "%s/labels", folder);
-    write_text(folder, "labels", "a\nb\nc\nd\ne\nf\ng");
-    for (int k = 0; k < 4; k++) {
+    char *folder = copy_golden("vit-timm"), path[300];
+    snprintf(path, sizeof path, "%s/labels.zh.txt", folder);
+    write_text(folder, "labels.zh.txt", "a\nb\nc\nd\ne\nf\ng");
+    for (int k = 0; k < 5; k++) {
         opts.labels = k == 3 ? path : NULL;
+        opts.language = k == 4 ? "zh" : NULL;
         int n = 0;
         for (bool done = false; !done; n++) {
             vitx_model *m = NULL;
             const vx_weights *w = NULL;
             f = (failing){.left = n};
-            int status = vitx_model_open(&m, golden_model(names[k % 3]), &opts);
+            int status = vitx_model_open(&m, k == 4 ? folder : golden_model(names[k % 3]), &opts);
             if (status == VITX_OK)
                 status = pack(&w, m);
             ck_assert_msg(status == VITX_OK || status == VITX_NOMEM, "allocation %d: %s", n,
@@ -1720,6 +1772,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_labels__reads_what_people_have, 0, COUNT(label_files));
     tcase_add_test(t, test_labels__reads_the_shared_ones);
     tcase_add_test(t, test_labels__leaves_out_what_does_not_fit_the_config);
+    tcase_add_test(t, test_labels__of_a_language);
     tcase_add_test(t, test_labels__finds_a_class);
     suite_add_tcase(s, t);
     t = tcase_create("memory");

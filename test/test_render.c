@@ -10,6 +10,7 @@
 #include "explain/map.h"
 #include "image/blur.h"
 #include "image/colormap.h"
+#include "render/canvas.h"
 #include "render/number.h"
 #include "render/scale.h"
 #include "util.h"
@@ -983,6 +984,25 @@ START_TEST(test_render__wrong_options_are_named)
 END_TEST
 
 /* Weights 1/4, 1/2, 1/4 (radius 1, and a sigma that gives them) by hand, edges both ways. */
+START_TEST(test_canvas__a_character_the_font_lacks_is_one_box)
+{
+    static const uint8_t ink[3] = {0};
+    const char *texts[] = {"\xe9\xb1\xbc/\xc3\xa9 7", "#/# 7"}; /* a fish, an e with an accent */
+    const vitx_hooks hooks = plain_hooks();
+    vx_canvas canvas[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(vx_text_width(texts[i], 2), (5 * VX_TEXT_WIDTH - 1) * 2);
+        ck_ok(vx_canvas_create(&canvas[i], 5 * VX_TEXT_WIDTH, VX_TEXT_HEIGHT, &hooks));
+        vx_canvas_text(&canvas[i], 0, 0, texts[i], 1, ink);
+    }
+    ck_assert_int_eq(vx_canvas_row(&canvas[0], 0, 0)[0], 0);
+    ck_assert_mem_eq(canvas[0].pixels, canvas[1].pixels,
+                     (size_t)3 * canvas[0].width * canvas[0].height);
+    for (int i = 0; i < 2; i++)
+        vx_canvas_dispose(&canvas[i]);
+}
+END_TEST
+
 START_TEST(test_blur__by_hand)
 {
     const double sigma = sqrt(1 / (2 * log(2.0)));
@@ -1292,6 +1312,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__sheet_of_one_axis_is_about_square);
     tcase_add_test(t, test_png__large_pictures_become_small_tiles);
     tcase_add_test(t, test_png__absurd_sheets_are_refused);
+    tcase_add_test(t, test_canvas__a_character_the_font_lacks_is_one_box);
     tcase_add_test(t, test_blur__by_hand);
     suite_add_tcase(s, t);
     t = tcase_create("plot");

@@ -35,9 +35,11 @@ typedef struct vitx_evaluate_opts {
     const uint8_t *mask;     /**< [mask_height, mask_width], where the object is (nonzero): one
                                   value a pixel of the picture. For metrics that need a mask    */
     int mask_height, mask_width; /**< must be the picture's                                     */
+    const uint8_t *other;    /**< of the mask's size: where another object is. For metrics that
+                                  compare the two                                               */
 } vitx_evaluate_opts;
 
-#define VITX_EVALUATE_OPTS_INIT { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0 }
+#define VITX_EVALUATE_OPTS_INIT { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0, NULL }
 VITX_API void vitx_evaluate_opts_init(vitx_evaluate_opts *out, size_t struct_size);
 
 /** What a metric said of a map. */
@@ -139,7 +141,7 @@ typedef struct vitx_metric_info {
     const char *cost;                 /**< in forward passes, in words                          */
     const char *reference;            /**< paper                                                */
     int higher_is_better;             /**< nonzero: higher values are better; 0: lower ones     */
-    int needs_mask, needs_explain;    /**< what vitx_evaluate_opts must have                    */
+    int needs_mask, needs_other, needs_explain; /**< what vitx_evaluate_opts must have          */
     const char *const *value_names;   /**< [value_count]; the first is the metric itself        */
     int value_count;
     const char *const *curve_names;   /**< [curve_count]                                        */

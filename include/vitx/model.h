@@ -3,8 +3,8 @@
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
  * shards, or open_clip_model.safetensors; config.json; preprocessor_config.json;
- * open_clip_config.json) or from one .safetensors file, whose folder is
- * then searched for the JSON files. Family, sizes and naming are found in the tensors and the
+ * open_clip_config.json; labels.zh.txt and the like) or from one .safetensors file, whose folder is
+ * then searched for the others. Family, sizes and naming are found in the tensors and the
  * configuration; nothing is converted.
  */
 #ifndef VITX_MODEL_H
@@ -27,9 +27,13 @@ typedef struct vitx_model_opts {
     const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
     const char *labels;      /**< file with class names, one a line, or JSON (an array, or an
                                   object index -> name); NULL: from the model's config          */
+    const char *language;    /**< class names from labels.LANGUAGE.txt beside the weights ("zh"; a
+                                  file as `labels` is): letters, digits and - only, at most 16.
+                                  "en" without such a file means the config's. NULL: no such file
+                                  is looked for. Not together with `labels`                     */
 } vitx_model_opts;
 
-#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL }
+#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL, NULL }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -43,8 +47,10 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  *
  * @param out   the model; free it with vitx_model_free() after all of its contexts
  * @param path  folder or .safetensors file
- * @return VITX_OK, VITX_IO, VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED
- *         (a dtype or an architecture vitx does not run; the message says which), VITX_NOMEM
+ * @return VITX_OK, VITX_IO (missing or unreadable files, that of the language among them),
+ *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
+ *         architecture vitx does not run; the message says which), VITX_INVALID (a language that
+ *         is none; language and labels), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 

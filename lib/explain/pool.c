@@ -38,30 +38,17 @@ int vx_pool_download(float *rows, const vx_job *job, int i, bool gradient)
     return vx_context_sync(c);
 }
 
-/* rows: P in, sum_t p_t A[h,t,:] out. A step of an unnormalised rollout is p (A + I). */
-static int weigh_rows(float *rows, const vx_job *job, const vx_recorded *record)
+/* Adds sum_t p_t A[h,t,:] to sum [H,T] on the device; p [T] is the mean of P [H,T] over its heads. */
+static void weigh_rows(float *sum, float *p, const float *pool, const vx_job *job,
+                       const vx_recorded *record)
 {
-    vitx_context *c = job->context;
+    vx_device *dev = job->context->dev;
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
-    const size_t bytes = heads * t * sizeof *rows;
-    float *const p = c->work.memory, *const sum = p + heads * t;
-    for (size_t j = 0; j < t; j++) {
-        double mean = 0;
-        for (size_t h = 0; h < heads; h++)
-            mean += (double)rows[h * t + j] / (double)heads;
-        for (size_t h = 0; h < heads; h++)
-            rows[h * t + j] = (float)mean;
-    }
-    c->dev->cls->upload(c->dev, p, rows, bytes);
-    c->dev->ops.rollout_step(c->dev, sum, p, record->data, VX_NORM_NONE, (int)heads, (int)t);
-    float *const mean = rows + heads * t;
-    for (size_t j = 0; j < t; j++)
-        mean[j] = rows[j];
-    c->dev->cls->download(c->dev, rows, sum, bytes);
-    VX_TRY(vx_context_sync(c));
-    for (size_t k = 0; k < heads * t; k++)
-        rows[k] -= mean[k % t];
-    return VITX_OK;
+    const float *whole = record->data;
+    vx_fuse_rows(p, pool, job->arch, -1, VX_FUSE_MEAN);
+    dev->ops.clear(dev, sum, (int64_t)(heads * t));
+    for (size_t h = 0; h < heads; h++)
+        dev->ops.add_weighted(dev, sum + h * t, whole + h * t * t, p, 0, (int)t, (int64_t)t);
 }
 
 int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *record)
@@ -69,19 +56,19 @@ int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *reco
     vitx_context *c = job->context;
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    float *all;
-    VX_TRY(vx_block_reserve(c, &c->work, 2 * heads * t * sizeof *rows, "rows of attention"));
-    if (!vx_job_pools(job)) {
+    int status = VITX_OK;
+    VX_TRY(vx_block_reserve(c, &c->work, heads * t * sizeof *rows, "rows of attention"));
+    if (vx_job_pools(job)) {
+        float *pool;
+        VX_TRY(vx_new(&pool, &scratch, (heads + 1) * t, sizeof *pool, "rows of attention"));
+        status = vx_pool_download(pool, job, i, false);
+        if (status == VITX_OK)
+            weigh_rows(c->work.memory, pool + heads * t, pool, job, record);
+        vx_release(&scratch, pool);
+    } else {
         c->dev->ops.attn_row(c->dev, c->work.memory, record, job->query, job->arch->prefix);
-        c->dev->cls->download(c->dev, rows, c->work.memory, heads * t * sizeof *rows);
-        return vx_context_sync(c);
     }
-    VX_TRY(vx_new(&all, &scratch, (heads + 1) * t, sizeof *all, "rows of attention"));
-    int status = vx_pool_download(all, job, i, false);
-    if (status == VITX_OK)
-        status = weigh_rows(all, job, record);
-    for (size_t k = 0; k < heads * t && status == VITX_OK; k++)
-        rows[k] = all[k];
-    vx_release(&scratch, all);
-    return status;
+    VX_TRY(status);
+    c->dev->cls->download(c->dev, rows, c->work.memory, heads * t * sizeof *rows);
+    return vx_context_sync(c);
 }

@@ -36,6 +36,7 @@ const vx_metric vx_metric_energy = {
     .reference = "Wang et al. 2020, Score-CAM",
     .higher_is_better = true,
     .needs_mask = true,
+    .only_map = true,
     .value_names = value_names,
     .value_count = 2,
     .run = run,

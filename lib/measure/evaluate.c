@@ -64,6 +64,7 @@ int vitx_metric_get(vitx_metric_info *out, int index)
                                    .reference = m->reference,
                                    .higher_is_better = m->higher_is_better,
                                    .needs_mask = m->needs_mask,
+                                   .needs_other = m->needs_other,
                                    .needs_explain = m->needs_explain,
                                    .value_names = m->value_names ? m->value_names : &m->name,
                                    .value_count = value_count(m),
@@ -231,6 +232,8 @@ static int check_mask(const vx_trial *t)
     if (o->mask_width != image->width || o->mask_height != image->height)
         return vx_fail(VITX_INVALID, "the mask is %d x %d pixels, the picture %d x %d",
                        o->mask_width, o->mask_height, image->width, image->height);
+    if (t->metric->needs_other && !o->other)
+        return vx_fail(VITX_INVALID, "metric %s needs the mask of another object", t->metric->name);
     return VITX_OK;
 }
 
@@ -307,15 +310,18 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
     vitx_context *c = s->context;
     int64_t ticks = c->arch.depth;
     int variants = 0;
+    bool only_map = true;
     VX_TRY(prepare_all(trials, s, opts, m));
     for (int j = 0; j < m; j++) {
         ticks += trials[j].ticks + trials[j].job.ticks;
         variants = trials[j].job.variants > variants ? trials[j].job.variants : variants;
+        only_map &= trials[j].metric->only_map;
     }
     if (variants)
         VX_TRY(vx_variants_reserve(c, variants, false));
-    vx_context_begin(c, ticks);
-    VX_TRY(run_picture(s));
+    vx_context_begin(c, only_map ? 0 : ticks);
+    if (!only_map)
+        VX_TRY(run_picture(s));
     for (int j = 0; j < m; j++)
         VX_TRY(run_trial(&out[j], &trials[j]));
     return VITX_OK;

@@ -53,6 +53,7 @@ const vx_metric vx_metric_iou = {
     .reference = "Zhou et al. 2016 evaluate maps so; Choe et al. 2020 on the threshold",
     .higher_is_better = true,
     .needs_mask = true,
+    .only_map = true,
     .value_names = value_names,
     .value_count = 3,
     .run = run,

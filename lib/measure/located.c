@@ -25,6 +25,8 @@ int vx_located_create(vx_located *out, const vx_trial *trial)
     *out = (vx_located){0};
     VX_TRY(vx_new(&out->values, &scratch, all, sizeof *out->values, "the map on the picture"));
     VX_TRY(vx_new(&out->inside, &scratch, all, 1, "the mask"));
+    if (trial->metric->needs_other)
+        VX_TRY(vx_new(&out->beside, &scratch, all, 1, "the other mask"));
     vx_plane_to_picture(out->values, s->map, 0);
     seen_range(&x0, &x1, p->scale_x, p->left, p->input_w, s->image->width);
     seen_range(&y0, &y1, p->scale_y, p->top, p->input_h, s->image->height);
@@ -33,13 +35,18 @@ int vx_located_create(vx_located *out, const vx_trial *trial)
             const size_t from = (size_t)y * width + (size_t)x;
             out->values[out->count] = out->values[from]; /* never behind where it comes from */
             out->inside[out->count] = trial->opts.mask[from] != 0;
-            out->inside_count += out->inside[out->count++];
+            out->inside_count += out->inside[out->count];
+            if (out->beside) {
+                out->beside[out->count] = trial->opts.other[from] != 0;
+                out->beside_count += out->beside[out->count];
+            }
+            out->count++;
         }
-    if (out->inside_count == 0)
+    if (out->inside_count == 0 || (out->beside && out->beside_count == 0))
         return vx_fail(VITX_INVALID,
-                       "the mask is empty where the model looks: columns %d to %d, rows "
+                       "the %s is empty where the model looks: columns %d to %d, rows "
                        "%d to %d of the picture",
-                       x0, x1, y0, y1);
+                       out->inside_count ? "other mask" : "mask", x0, x1, y0, y1);
     return VITX_OK;
 }
 
@@ -48,4 +55,5 @@ void vx_located_dispose(vx_located *located, const vx_trial *trial)
     const vitx_hooks scratch = vx_scratch_hooks(&trial->subject->context->scratch);
     vx_release(&scratch, located->values);
     vx_release(&scratch, located->inside);
+    vx_release(&scratch, located->beside);
 }

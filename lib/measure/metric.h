@@ -25,7 +25,7 @@ typedef struct vx_subject {
     int height, width;
     int input_height, input_width; /* the model's input */
     int seen_height, seen_width; /* the part of it that is covered by patches, from the top left */
-    /* Behind prepare. */
+    /* Behind prepare; not where all metrics of the call have only_map. */
     float *input;       /* [C,input_height,input_width] normalised, on the host */
     double probability; /* of the map's class for the picture itself */
 } vx_subject;
@@ -61,7 +61,8 @@ struct vitx_evaluation {
 struct vx_metric {
     const char *name, *summary, *cost, *reference;
     bool higher_is_better;
-    bool needs_mask, needs_explain;
+    bool needs_mask, needs_other, needs_explain;
+    bool only_map; /* run() reads the map and the masks, and nothing of what the picture gave */
     const char *const *value_names; /* [value_count]; left out: the name alone */
     int value_count;
     const char *const *curve_names; /* [curve_count] */

@@ -31,5 +31,6 @@ const vx_metric vx_metric_pointing = {
     .reference = "Zhang et al. 2018, Top-Down Neural Attention by Excitation Backprop",
     .higher_is_better = true,
     .needs_mask = true,
+    .only_map = true,
     .run = run,
 };

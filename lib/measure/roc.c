@@ -52,5 +52,6 @@ const vx_metric vx_metric_roc = {
     .reference = "Fawcett 2006, An introduction to ROC analysis",
     .higher_is_better = true,
     .needs_mask = true,
+    .only_map = true,
     .run = run,
 };

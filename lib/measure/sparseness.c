@@ -81,6 +81,7 @@ const vx_metric vx_metric_sparseness = {
     .cost = "nothing",
     .reference = "Chalasani et al. 2020; Gini: Hurley & Rickard 2009",
     .higher_is_better = true,
+    .only_map = true,
     .value_names = value_names,
     .value_count = 2,
     .options = options,

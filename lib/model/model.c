@@ -6,10 +6,13 @@
  */
 #include "model/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
 #include "model/recipe.h"
+
+#define MAX_LANGUAGE 16 /* characters */
 
 void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size)
 {
@@ -83,7 +86,42 @@ static void count_parameters(vitx_model *m)
             add_tensor(m, m->found.blocks[b][i]);
 }
 
-static int read_model(vitx_model *m, const vx_config *config, const char *labels)
+/* labels.LANGUAGE.txt in the folder, to be released; *out NULL where the config has the names. */
+static int find_language(char **out, const char *folder, const char *language,
+                         const vitx_hooks *hooks)
+{
+    char name[32];
+    snprintf(name, sizeof name, "labels.%.*s.txt", MAX_LANGUAGE, language);
+    VX_TRY(find_file(out, folder, name, hooks));
+    if (!*out && strcmp(language, "en") != 0)
+        return vx_fail(VITX_IO, "%s: no class names in the language \"%s\": there is no %s", folder,
+                       language, name);
+    return VITX_OK;
+}
+
+static int read_labels(vitx_model *m, const vx_config *config, const char *folder,
+                       const vitx_model_opts *opts)
+{
+    char *file = NULL;
+    int status;
+    if (m->arch.units)
+        return opts->labels ? vx_fail(VITX_INVALID,
+                                      "%s: names of classes for %s, whose outputs are an embedding",
+                                      opts->labels, m->path)
+                            : VITX_OK;
+    if (opts->labels)
+        return vx_labels_load(&m->labels, opts->labels, m->arch.classes, &m->hooks);
+    if (opts->language)
+        VX_TRY(find_language(&file, folder, opts->language, &m->hooks));
+    if (file)
+        status = vx_labels_load(&m->labels, file, m->arch.classes, &m->hooks);
+    else
+        status = vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
+    vx_release(&m->hooks, file);
+    return status;
+}
+
+static int read_model(vitx_model *m, const vx_config *config)
 {
     vx_match match;
     vx_hints hints;
@@ -102,17 +140,10 @@ static int read_model(vitx_model *m, const vx_config *config, const char *labels
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
     count_parameters(m);
-    if (m->arch.units)
-        return labels ? vx_fail(VITX_INVALID,
-                                "%s: names of classes for %s, whose outputs are an embedding",
-                                labels, m->path)
-                      : VITX_OK;
-    if (labels)
-        return vx_labels_load(&m->labels, labels, m->arch.classes, &m->hooks);
-    return vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
+    return VITX_OK;
 }
 
-static int open_files(vitx_model *m, const char *labels)
+static int open_files(vitx_model *m, const vitx_model_opts *opts)
 {
     char *weights = NULL, *folder = NULL;
     vx_config config = {0};
@@ -122,11 +153,28 @@ static int open_files(vitx_model *m, const char *labels)
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)
-        status = read_model(m, &config, labels);
+        status = read_model(m, &config);
+    if (status == VITX_OK)
+        status = read_labels(m, &config, folder, opts);
     vx_config_dispose(&config, &m->hooks);
     vx_release(&m->hooks, weights);
     vx_release(&m->hooks, folder);
     return status;
+}
+
+static int check_language(const vitx_model_opts *opts)
+{
+    const char *language = opts->language;
+    if (!language)
+        return VITX_OK;
+    if (opts->labels)
+        return vx_fail(VITX_INVALID, "class names from a file and in a language: one of them");
+    const size_t length = strspn(language, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-");
+    if (length == 0 || length > MAX_LANGUAGE || language[length])
+        return vx_fail(VITX_INVALID, "the language \"%.40s\" is none; it is written as zh or en",
+                       language);
+    return VITX_OK;
 }
 
 int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts)
@@ -140,6 +188,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     if (!path)
         return vx_fail(VITX_INVALID, "vitx_model_open: path is NULL");
     VX_TRY(VX_STRUCT_READ(&o, opts, vitx_model_opts, labels));
+    VX_TRY(check_language(&o));
     VX_TRY(vx_hooks_resolve(&hooks, o.hooks));
     VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
     m->hooks = hooks;
@@ -149,7 +198,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     }
     int status = vx_strdup(&m->path, &hooks, path);
     if (status == VITX_OK)
-        status = open_files(m, o.labels);
+        status = open_files(m, &o);
     if (status != VITX_OK) {
         vitx_model_free(m);
         return status;

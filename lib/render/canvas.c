@@ -78,19 +78,30 @@ static const struct glyph *find_glyph(char c)
     return g;
 }
 
+/* A character of several bytes in UTF-8 takes one cell: that of its first byte. */
+static bool takes_cell(char byte)
+{
+    return (byte & 0xc0) != 0x80;
+}
+
 void vx_canvas_text(vx_canvas *canvas, int x, int y, const char *text, int scale,
                     const uint8_t rgb[3])
 {
-    for (; *text; text++, x += VX_TEXT_WIDTH * scale) {
+    for (; *text; text++) {
+        if (!takes_cell(*text))
+            continue;
         const char *rows = find_glyph(*text)->rows;
         for (int i = 0; rows[i]; i++)
             if (rows[i] == '#')
                 vx_canvas_fill(canvas, x + i % 6 * scale, y + i / 6 * scale, scale, scale, rgb);
+        x += VX_TEXT_WIDTH * scale;
     }
 }
 
 int vx_text_width(const char *text, int scale)
 {
-    const int glyphs_wide = (int)strlen(text);
-    return glyphs_wide ? (glyphs_wide * VX_TEXT_WIDTH - 1) * scale : 0;
+    int cells = 0;
+    for (; *text; text++)
+        cells += takes_cell(*text);
+    return cells ? (cells * VX_TEXT_WIDTH - 1) * scale : 0;
 }

@@ -1,8 +1,8 @@
 /*
  * render/format_json.c: the raw map and what is known about it as one JSON object on one line.
  *
- *   {"image","method","explains","target","label","logit","probability",
- *    "score","versus","value","base_value","completeness_error","forwards",
+ *   {"image","method","target","label","logit","probability",
+ *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
  *    "signed","min","max","values":[[..]..]}
  *
@@ -62,16 +62,16 @@ static int append_score(vx_buffer *out, const vitx_map_info *info)
     VX_TRY(append_number(out, ",\"base_value\":", has_base ? info->base_value : NAN));
     VX_TRY(
         append_number(out, ",\"completeness_error\":", has_base ? info->completeness_error : NAN));
-    return vx_buffer_printf(out, ",\"forwards\":%lld", (long long)info->forwards);
+    VX_TRY(vx_buffer_printf(out, ",\"forwards\":%lld", (long long)info->forwards));
+    static const char *const explains[] = {"class", "unit", "vector", "picture"};
+    return append_string(out, ",\"explains\":", explains[info->explains]);
 }
 
 static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_render_opts *opts)
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
     VX_TRY(append_string(out, ",\"method\":", info->method));
-    static const char *const explains[] = {"class", "unit", "vector", "picture"};
     const bool of_class = info->explains == VITX_EXPLAINED_CLASS;
-    VX_TRY(append_string(out, ",\"explains\":", explains[info->explains]));
     VX_TRY(append_choice(out, ",\"target\":", info->target));
     VX_TRY(append_string(out, ",\"label\":", opts->label));
     VX_TRY(append_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));

@@ -384,7 +384,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_bench = {
     .name = "bench",
     .summary = "Times the forward pass and methods.",
-    .usage = "-m MODEL [OPTIONS] [IMAGE...]",
+    .usage = "[-m MODEL] [OPTIONS] [IMAGE...]",
     .details = "The first row is the forward pass of one batch, its preprocessing included; then a "
                "row for each\n"
                "--method: a whole explanation of the batch, without writing it, and how many "

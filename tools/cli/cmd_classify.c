@@ -148,7 +148,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_classify = {
     .name = "classify",
     .summary = "Says what is in pictures.",
-    .usage = "-m MODEL [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] [OPTIONS] IMAGE...",
     .details =
         "Prints the most probable classes of each JPEG, PNG or BMP file, in the order of the "
         "arguments:\n"

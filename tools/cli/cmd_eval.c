@@ -5,35 +5,26 @@
  * vitx_evaluate_many; so are two maps that know nothing, to compare with. What fails for one picture is
  * reported and left out.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval_mask.h"
-#include "eval_table.h"
+#include "eval.h"
 #include "methods.h"
 #include "outputs.h"
 #include "progress.h"
 
-enum { BLIND = 2 }; /* how many blind maps there are */
+static const struct eval_settings defaults = {
+    .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seed = VITX_AUTO, .costly = VITX_AUTO};
 
-struct settings {
-    struct common common;
-    struct list methods, metrics, set, boxes;
-    const char *target, *mask, *curves;
-    int layer;
-    bool json, no_baselines, list;
-};
-
-static const struct settings defaults = {.common = COMMON_DEFAULTS, .layer = VITX_AUTO};
-
-#define AT(member) .offset = offsetof(struct settings, member)
+#define AT(member) .offset = offsetof(struct eval_settings, member)
 static const struct option options[] = {
     {.name = "method",
      .kind = OPTION_NAMES,
      AT(methods),
      .value = "NAME[,NAME...]",
-     .help = "methods to measure; vitx-cli methods lists them"},
+     .help = "methods to measure, or all; vitx-cli methods lists them"},
     {.name = "metric",
      .kind = OPTION_NAMES,
      AT(metrics),
@@ -42,12 +33,19 @@ static const struct option options[] = {
      .more =
          "NAME.VALUE is another number of a metric, as road.morf. With --mask or --box the default "
          "has pointing,\n"
-         "energy,iou,roc as well; without them, all is what needs no mask."},
+         "energy,iou,roc as well, with --other follows; without them, all is what needs no mask."},
     {.name = "target",
      .kind = OPTION_TEXT,
      AT(target),
      .value = "N|LABEL",
      .help = "class to explain (default: each picture's top class)"},
+    {.name = "score",
+     .kind = OPTION_CHOICE,
+     AT(score),
+     .value = "auto|logit|probability|difference",
+     .choices = score_names,
+     .help = "what of the answer is explained, as explain has it",
+     .more = "difference: to the most probable class that is not the target."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -69,14 +67,57 @@ static const struct option options[] = {
      AT(boxes),
      .value = "X0,Y0,X1,Y1",
      .help = "or a box, repeatable: pixels of the picture"},
+    {.name = "other",
+     .kind = OPTION_TEXT,
+     AT(other),
+     .value = "FILE",
+     .help = "picture of where another object is, as --mask, for follows"},
+    {.name = "scenes",
+     .kind = OPTION_INT,
+     AT(scenes),
+     .value = "N",
+     .low = 1,
+     .high = 1000000,
+     .help = "in place of pictures: N that are drawn, with their masks",
+     .more = "Half with one object, half with two, of which each is asked for in turn; "
+             "docs/scenes.md says "
+             "what\n"
+             "they are. The model has to have their classes. They are drawn in the size of its "
+             "input, and "
+             "the\n"
+             "default of --fit is squash. The default metrics are pointing,energy,iou,roc, of two "
+             "objects "
+             "follows\n"
+             "as well, insertion and deletion."},
+    {.name = "seed",
+     .kind = OPTION_INT,
+     AT(seed),
+     .value = "S",
+     .low = 0,
+     .high = INT_MAX,
+     .help = "which scenes (default 20261, which no model was trained on)"},
+    {.name = "costly",
+     .kind = OPTION_INT,
+     AT(costly),
+     .value = "K",
+     .low = 1,
+     .high = 1000000,
+     .help = "scenes of each kind for what is costly (default N / 10)",
+     .more = "That is: metrics that run the model (of one object only), and methods that run it 20 "
+             "times "
+             "a map\n"
+             "or more, whose lines have a star. insertion and deletion take 8 steps; --set "
+             "insertion.step "
+             "says\n"
+             "otherwise."},
     {.name = "set",
      .kind = OPTION_LIST,
      AT(set),
-     .value = "[METRIC.]KEY=VALUE",
-     .help = "option of a metric, or of the methods, repeatable",
-     .more = "--set deletion.step=1792 is the metric's, --set discard=0.9 goes to the methods that "
-             "have "
-             "it."},
+     .value = "[NAME.]KEY=VALUE",
+     .help = "option of a metric, or of methods, repeatable",
+     .more = "--set deletion.step=1792 is the metric's, --set rise.n=500 the method's, --set "
+             "discard=0.9\n"
+             "goes to all methods that have it."},
     {.name = "curves",
      .kind = OPTION_TEXT,
      AT(curves),
@@ -93,237 +134,20 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      AT(json),
      .help = "one JSON object a picture and method, one a line",
-     .more = "{\"image\",\"method\",\"target\",\"label\",\"probability\",\"values\":{NAME:number}},"
-             " with "
-             "all numbers of the\n"
-             "metrics; what could not be measured is missing."},
+     .more =
+         "{\"image\",\"method\",\"target\",\"label\",\"probability\",\"values\":{NAME:number}},"
+         " with "
+         "all numbers of the\n"
+         "metrics; what could not be measured is missing. With --scenes one a line of the table; "
+         "docs/evaluation.md\n"
+         "has the form."},
     {.name = "list", .kind = OPTION_FLAG, AT(list), .help = "lists the metrics with their options"},
 };
 
-struct plan {
-    const struct settings *settings;
-    struct session session;
-    vitx_explain_opts *opts;      /* [methods] */
-    const char **sets;            /* of opts */
-    vitx_evaluate_opts *evaluate; /* [metrics] */
-    const char **metric_sets;     /* [metrics, set.count] */
-    struct list method_set;       /* borrowed texts */
-    struct box *boxes;
-    struct table table;
-    int target, methods, metrics;
-};
-
-/* What one picture has. */
-struct work {
-    const struct plan *plan;
-    const char *name;
-    vitx_image *image;
-    struct mask mask;
-    vitx_map **maps;           /* [table.row_count] */
-    bool *reported;            /* [metrics]: a failure of this picture */
-    vitx_evaluate_opts *opts;  /* [metrics]: of one call */
-    int *which;                /* [metrics]: where these are in the plan */
-    vitx_evaluation **results; /* [metrics] */
-    int status;
-};
-
-/* ------------------------------------------------------------------ metrics ---------------- */
-
-static const char *metric_name(int index)
-{
-    vitx_metric_info m = VITX_METRIC_INFO_INIT;
-    return index < vitx_metric_count() && vitx_metric_get(&m, index) == VITX_OK ? m.name : NULL;
-}
-
-static void print_metric(const vitx_metric_info *m)
-{
-    enum { FACT = 15 };
-    printf("%s\n", m->name);
-    put_wrapped(m->summary, 4, 0);
-    put_wrapped(m->higher_is_better ? "higher values" : "lower values", FACT,
-                printf("    better     "));
-    put_wrapped(m->cost, FACT, printf("    cost       "));
-    put_wrapped(m->reference, FACT, printf("    reference  "));
-    if (m->needs_mask)
-        put_wrapped("a mask: --mask or --box", FACT, printf("    needs      "));
-    for (int i = 1; i < m->value_count; i++)
-        printf(i == 1 ? "    also       %s.%s" : ", %s.%s", m->name, m->value_names[i]);
-    printf(m->value_count > 1 ? "\n" : "");
-    for (int i = 0; i < m->option_count; i++) {
-        const vitx_method_option *o = &m->options[i];
-        printf("    --set %s.%s=%s  (%s)\n", m->name, o->key, o->fallback, o->values);
-        put_wrapped(o->help, FACT, 0);
-    }
-}
-
-static int list_metrics(void)
-{
-    vitx_metric_info m = VITX_METRIC_INFO_INIT;
-    for (int i = 0; i < vitx_metric_count(); i++) {
-        if (vitx_metric_get(&m, i) != VITX_OK) {
-            complain_last(NULL);
-            return SOME_FAILED;
-        }
-        printf(i ? "\n" : "");
-        print_metric(&m);
-    }
-    return DONE;
-}
-
-/* Splits METRIC[.VALUE]: the metric's place among all, and the value's. */
-static int find_column(int *metric, int *value, const char *text)
-{
-    char name[64];
-    vitx_metric_info m = VITX_METRIC_INFO_INIT;
-    const size_t length = strcspn(text, ".");
-    snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
-    if (find_name(metric, name, metric_name, "metric") != DONE)
-        return WRONG_USAGE;
-    *value = 0;
-    if (text[length] == '\0')
-        return DONE;
-    if (vitx_metric_get(&m, *metric) != VITX_OK)
-        return WRONG_USAGE;
-    for (int i = 1; i < m.value_count; i++)
-        if (strcmp(m.value_names[i], text + length + 1) == 0) {
-            *value = i;
-            return DONE;
-        }
-    return wrong_usage("metric %s has no value \"%s\"; vitx-cli eval --list lists them", name,
-                       text + length + 1);
-}
-
-static bool has_mask(const struct settings *o)
-{
-    return o->mask || o->boxes.count > 0;
-}
-
-/* One column, and its metric where it is the first of it. */
-static void add_column(struct plan *plan, int metric, int value)
-{
-    struct table *t = &plan->table;
-    vitx_metric_info m = VITX_METRIC_INFO_INIT;
-    int at = 0;
-    if (vitx_metric_get(&m, metric) != VITX_OK)
-        return;
-    while (at < plan->metrics && strcmp(t->metrics[at].name, m.name) != 0)
-        at++;
-    if (at == plan->metrics)
-        t->metrics[plan->metrics++] = m;
-    for (int i = 0; i < t->column_count; i++)
-        if (t->columns[i].metric == at && t->columns[i].value == value)
-            return;
-    struct column *c = &t->columns[t->column_count++];
-    *c = (struct column){.metric = at, .value = value, .higher = m.higher_is_better != 0};
-    snprintf(c->name, sizeof c->name, value ? "%s.%s" : "%s", m.name, m.value_names[value]);
-}
-
-/* The columns of one word of --metric. */
-static int add_word(struct plan *plan, const char *word)
-{
-    const struct settings *o = plan->settings;
-    vitx_metric_info m = VITX_METRIC_INFO_INIT;
-    int metric, value;
-    if (strcmp(word, "all") != 0) {
-        if (find_column(&metric, &value, word) != DONE || vitx_metric_get(&m, metric) != VITX_OK)
-            return WRONG_USAGE;
-        if (m.needs_mask && !has_mask(o))
-            return wrong_usage("--metric %s needs --mask or --box", m.name);
-        add_column(plan, metric, value);
-        return DONE;
-    }
-    for (int i = 0; i < vitx_metric_count(); i++)
-        if (vitx_metric_get(&m, i) == VITX_OK && (!m.needs_mask || has_mask(o)))
-            add_column(plan, i, 0);
-    return DONE;
-}
-
-static const char *const usual[] = {"insertion", "deletion", "road", NULL};
-static const char *const usual_with_mask[] = {"pointing", "energy", "iou", "roc", NULL};
-
-static int add_columns(struct plan *plan)
-{
-    const struct list *asked = &plan->settings->metrics;
-    int status = DONE;
-    for (int i = 0; i < asked->count && status == DONE; i++)
-        status = add_word(plan, asked->items[i]);
-    for (int i = 0; asked->count == 0 && usual[i] && status == DONE; i++)
-        status = add_word(plan, usual[i]);
-    for (int i = 0;
-         asked->count == 0 && has_mask(plan->settings) && usual_with_mask[i] && status == DONE; i++)
-        status = add_word(plan, usual_with_mask[i]);
-    return status;
-}
-
 /* ------------------------------------------------------------------ checks ----------------- */
 
-static int create_table(struct plan *plan)
-{
-    const struct settings *o = plan->settings;
-    const int rows = o->methods.count + (o->no_baselines ? 0 : BLIND);
-    const int words = o->metrics.count > 8 ? o->metrics.count : 8, all = vitx_metric_count();
-    struct table *t = &plan->table;
-    /* Room for what `all` means in place of each word. */
-    if (!table_create(t, rows, all, words * all))
-        return SOME_FAILED;
-    t->column_count = 0;
-    if (add_columns(plan) != DONE)
-        return WRONG_USAGE;
-    for (int i = 0; i < rows; i++)
-        t->rows[i] =
-            i < o->methods.count ? o->methods.items[i] : vitx_blind_name(i - o->methods.count);
-    return DONE;
-}
-
-/* Which of the metrics an option METRIC.KEY=VALUE is for; -1: it is for methods. */
-static int check_set_of_metric(int *out, const struct plan *plan, const char *text)
-{
-    const size_t length = strcspn(text, ".=");
-    char name[64];
-    *out = -1;
-    if (text[length] != '.')
-        return DONE;
-    snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
-    for (int i = 0; i < plan->metrics; i++)
-        if (strcmp(plan->table.metrics[i].name, name) == 0)
-            *out = i;
-    return *out >= 0
-               ? DONE
-               : wrong_usage("--set %s: no metric \"%s\" was chosen with --metric", text, name);
-}
-
-/* Sorts --set out: texts behind the dot to their metric, the others to the methods. */
-static int sort_sets(struct plan *plan)
-{
-    const struct list *set = &plan->settings->set;
-    const size_t room = (size_t)set->count + 1;
-    plan->evaluate = calloc((size_t)plan->metrics, sizeof *plan->evaluate);
-    plan->metric_sets = calloc((size_t)plan->metrics * room, sizeof *plan->metric_sets);
-    plan->method_set.items = calloc(room, sizeof *plan->method_set.items);
-    if (!plan->evaluate || !plan->metric_sets || !plan->method_set.items) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    for (int i = 0; i < plan->metrics; i++) {
-        vitx_evaluate_opts_init(&plan->evaluate[i], sizeof plan->evaluate[i]);
-        plan->evaluate[i].metric = plan->table.metrics[i].name;
-        plan->evaluate[i].set = plan->metric_sets + (size_t)i * room;
-    }
-    for (int k = 0; k < set->count; k++) {
-        int metric;
-        if (check_set_of_metric(&metric, plan, set->items[k]) != DONE)
-            return WRONG_USAGE;
-        if (metric < 0)
-            plan->method_set.items[plan->method_set.count++] = set->items[k];
-        else
-            plan->metric_sets[(size_t)metric * room + (size_t)plan->evaluate[metric].set_count++] =
-                strchr(set->items[k], '.') + 1;
-    }
-    return DONE;
-}
-
 /* How many of the metrics have curves. */
-static int count_curves(const struct plan *plan)
+static int count_curves(const struct eval_plan *plan)
 {
     int n = 0;
     for (int i = 0; i < plan->metrics; i++)
@@ -331,7 +155,7 @@ static int count_curves(const struct plan *plan)
     return n;
 }
 
-static int check_curves(const struct plan *plan)
+static int check_curves(const struct eval_plan *plan)
 {
     const char *out = plan->settings->curves, *dot = out ? strrchr(out, '.') : NULL;
     if (!out)
@@ -362,15 +186,15 @@ static char *curves_name(const char *out, const char *metric)
     return name;
 }
 
-/* No file of curves may be a picture, or the mask. */
-static int check_replaced(const struct plan *plan, char **files, int count)
+/* No file of curves may be a picture, or a mask. */
+static int check_replaced(const struct eval_plan *plan, char **files, int count, const char *mask)
 {
-    const struct settings *o = plan->settings;
+    const struct eval_settings *o = plan->settings;
     struct pictures pictures;
     int status = DONE;
     if (!o->curves)
         return DONE;
-    if (!pictures_know(&pictures, files, count, o->mask))
+    if (!pictures_know(&pictures, files, count, mask))
         return SOME_FAILED;
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
         char *name = curves_name(o->curves, plan->table.metrics[i].name);
@@ -386,11 +210,13 @@ static int check_replaced(const struct plan *plan, char **files, int count)
     return status;
 }
 
-static int check_boxes(struct plan *plan)
+static int check_boxes(struct eval_plan *plan)
 {
     const struct list *boxes = &plan->settings->boxes;
     if (plan->settings->mask && boxes->count)
         return wrong_usage("--mask and --box: one of them");
+    if (plan->settings->other && !plan->settings->mask && boxes->count == 0)
+        return wrong_usage("--other needs --mask or --box");
     plan->boxes = calloc((size_t)boxes->count + 1, sizeof *plan->boxes);
     if (!plan->boxes) {
         complain(NULL, "no memory");
@@ -403,84 +229,47 @@ static int check_boxes(struct plan *plan)
 }
 
 /* What needs no model. */
-static int check_settings(struct plan *plan, char **files, int count)
+static int check_settings(struct eval_plan *plan, char **files, int count)
 {
-    const struct settings *o = plan->settings;
-    if (count == 0)
+    const struct eval_settings *o = plan->settings;
+    if (count == 0 && !o->scenes)
         return wrong_usage("needs at least one picture");
-    if (!o->common.model)
-        return wrong_usage("needs -m MODEL");
-    if (o->methods.count == 0)
-        return wrong_usage("needs --method NAME; vitx-cli methods lists them");
-    for (int i = 0; i < o->methods.count; i++) {
-        vitx_method_info m;
-        if (method_find(&m, o->methods.items[i]) != DONE)
-            return WRONG_USAGE;
-    }
-    if (check_set(&o->set) != DONE)
-        return WRONG_USAGE;
-    int status = check_boxes(plan);
+    int status = eval_scenes_check(o, count);
     if (status == DONE)
-        status = create_table(plan);
+        status = check_boxes(plan);
     if (status == DONE)
-        status = sort_sets(plan);
+        status = eval_plan_create(plan);
     if (status == DONE)
         status = check_curves(plan);
-    return status == DONE ? check_replaced(plan, files, count) : status;
-}
-
-/* One of opts for each method. */
-static int fill_opts(struct plan *plan)
-{
-    const struct settings *o = plan->settings;
-    plan->methods = o->methods.count;
-    plan->target = VITX_AUTO;
-    if (o->target && find_class(&plan->target, &plan->session, "target", o->target) != DONE)
-        return WRONG_USAGE;
-    if (check_range("layer", o->layer, plan->session.info.depth, "blocks") != DONE)
-        return WRONG_USAGE;
-    plan->opts = calloc((size_t)plan->methods, sizeof *plan->opts);
-    if (!plan->opts) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    for (int i = 0; i < plan->methods; i++) {
-        vitx_explain_opts_init(&plan->opts[i], sizeof plan->opts[i]);
-        plan->opts[i].method = o->methods.items[i];
-        plan->opts[i].target = plan->target;
-        plan->opts[i].layer = o->layer;
-    }
-    return give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets);
-}
-
-/* Values of the metrics' options. */
-static int check_metrics(struct plan *plan)
-{
-    for (int i = 0; i < plan->metrics; i++) {
-        plan->evaluate[i].explain = plan->opts;
-        if (vitx_evaluate_check(plan->session.context, &plan->evaluate[i], 1) == VITX_INVALID)
-            return wrong_usage("%s", vitx_last_error());
-    }
-    return DONE;
+    if (status == DONE)
+        status = check_replaced(plan, files, count, o->mask);
+    return status == DONE && o->other ? check_replaced(plan, files, count, o->other) : status;
 }
 
 /* ------------------------------------------------------------------ one picture ------------ */
 
-static void print_json(const struct work *w, int row, int m)
+/* What one picture has. */
+struct picture {
+    struct eval_case c;
+    vitx_image *image;
+    vitx_map **maps; /* [table.row_count] */
+};
+
+static void print_json(const struct eval_case *c, const vitx_map *of)
 {
     vitx_map_info map = VITX_MAP_INFO_INIT;
     const char *before = "";
-    if (vitx_map_get_info(&map, w->maps[row]) != VITX_OK)
+    if (vitx_map_get_info(&map, of) != VITX_OK)
         return;
     printf("{\"image\":");
-    json_text(w->name);
+    json_text(c->name);
     printf(",\"method\":\"%s\",\"target\":%d,\"label\":", map.method, map.target);
-    json_text(vitx_model_label(w->plan->session.model, map.target));
+    json_text(vitx_model_label(c->plan->session.model, map.target));
     printf(",\"probability\":%.9g,\"values\":{", (double)map.probability);
-    for (int j = 0; j < m; j++) {
+    for (int j = 0; j < c->count; j++) {
         vitx_evaluation_info e = VITX_EVALUATION_INFO_INIT;
-        const vitx_metric_info *metric = &w->plan->table.metrics[w->which[j]];
-        if (!w->results[j] || vitx_evaluation_get_info(&e, w->results[j]) != VITX_OK)
+        const vitx_metric_info *metric = &c->plan->table.metrics[c->which[j]];
+        if (!c->results[j] || vitx_evaluation_get_info(&e, c->results[j]) != VITX_OK)
             continue;
         for (int v = 0; v < e.value_count; v++, before = ",")
             printf("%s\"%s%s%s\":%.9g", before, metric->name, v ? "." : "",
@@ -489,147 +278,80 @@ static void print_json(const struct work *w, int row, int m)
     printf("}}\n");
 }
 
-/* Says once a picture why a metric failed. */
-static void report(struct work *w, int metric)
+/* The mask of a file for a picture. */
+static bool load_mask(struct mask *out, const char *pattern, const char *file,
+                      const struct common *common)
 {
-    if (!w->reported[metric])
-        complain(w->name, "%s: %s", w->plan->evaluate[metric].metric, vitx_last_error());
-    w->reported[metric] = true;
-    w->status = SOME_FAILED;
-}
-
-/* The metrics that a row can be measured by, into opts and which; those that failed before for any map of this
- * picture are tried again, since it may have been the map's fault. */
-static int choose_metrics(struct work *w, int row)
-{
-    const struct plan *plan = w->plan;
-    int m = 0;
-    for (int j = 0; j < plan->metrics; j++) {
-        if (plan->table.metrics[j].needs_explain && row >= plan->methods)
-            continue;
-        w->opts[m] = plan->evaluate[j];
-        w->opts[m].explain = row < plan->methods ? &plan->opts[row] : NULL;
-        w->opts[m].mask = w->mask.inside;
-        w->opts[m].mask_height = w->mask.height;
-        w->opts[m].mask_width = w->mask.width;
-        w->which[m++] = j;
-    }
-    return m;
-}
-
-/* All metrics of one map; where that fails, those that are missing one by one. */
-static int measure(struct work *w, int row)
-{
-    const struct plan *plan = w->plan;
-    const int m = choose_metrics(w, row);
-    vitx_context *c = plan->session.context;
-    int code = m ? vitx_evaluate_many(w->results, c, w->image, w->maps[row], w->opts, m) : VITX_OK;
-    for (int j = 0; j < m && code != VITX_OK && code != VITX_CANCELLED; j++) {
-        if (w->results[j])
-            continue;
-        const int one = vitx_evaluate(&w->results[j], c, w->image, w->maps[row], &w->opts[j]);
-        if (one == VITX_CANCELLED)
-            code = one;
-        else if (one != VITX_OK)
-            report(w, w->which[j]);
-    }
-    return code == VITX_CANCELLED ? code : m;
-}
-
-static void count_row(struct work *w, struct table *t, int row, int m)
-{
-    if (w->plan->settings->json) {
-        progress_before_results();
-        print_json(w, row, m);
-    }
-    for (int j = 0; j < m; j++) {
-        vitx_evaluation_info info = VITX_EVALUATION_INFO_INIT;
-        if (w->results[j] && (vitx_evaluation_get_info(&info, w->results[j]) != VITX_OK ||
-                              !table_add(t, row, w->which[j], &info)))
-            w->status = SOME_FAILED;
-    }
-}
-
-/* The maps of the methods; where that fails, of those that can be made. */
-static int make_maps(struct work *w, int index)
-{
-    const struct plan *plan = w->plan;
-    vitx_context *c = plan->session.context;
-    const vitx_image *images[] = {w->image};
-    int code = vitx_explain_many(w->maps, c, images, 1, plan->opts, plan->methods);
-    for (int i = 0; i < plan->methods && code != VITX_OK && code != VITX_CANCELLED; i++) {
-        const int one =
-            w->maps[i] ? VITX_OK : vitx_explain(&w->maps[i], c, w->image, &plan->opts[i]);
-        if (one == VITX_CANCELLED)
-            return one;
-        if (one != VITX_OK) {
-            complain(w->name, "%s: %s", plan->opts[i].method, vitx_last_error());
-            w->status = SOME_FAILED;
-        }
-    }
-    for (int i = plan->methods; i < plan->table.row_count && code != VITX_CANCELLED; i++) {
-        code = vitx_map_blind(&w->maps[i], c, w->image, (vitx_blind)(i - plan->methods), index,
-                              plan->target);
-        if (code != VITX_OK && code != VITX_CANCELLED) {
-            complain_last(w->name);
-            w->status = SOME_FAILED;
-        }
-    }
-    return code == VITX_CANCELLED ? code : VITX_OK;
-}
-
-static bool load(struct work *w, const char *file)
-{
-    const struct plan *plan = w->plan;
-    const struct settings *o = plan->settings;
-    w->name = file;
-    if (!image_load(&w->image, file, &o->common))
-        return false;
-    if (o->boxes.count)
-        return mask_of_boxes(&w->mask, w->image, plan->boxes, o->boxes.count);
-    if (!o->mask)
-        return true;
-    char *name = output_name(o->mask, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
+    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
     if (!name)
         complain(file, "no memory");
-    const bool loaded = name && mask_of_file(&w->mask, name, &o->common);
+    const bool loaded = name && mask_of_file(out, name, common);
     free(name);
     return loaded;
 }
 
-static void clear(struct work *w)
+static bool load(struct picture *p, const char *file)
 {
-    for (int i = 0; i < w->plan->table.row_count; i++) {
-        vitx_map_free(w->maps[i]);
-        w->maps[i] = NULL;
-    }
-    memset(w->reported, 0, (size_t)w->plan->metrics * sizeof *w->reported);
-    vitx_image_free(w->image);
-    w->image = NULL;
-    mask_free(&w->mask);
+    const struct eval_plan *plan = p->c.plan;
+    const struct eval_settings *o = plan->settings;
+    if (!image_load(&p->image, file, &o->common))
+        return false;
+    eval_case_begin(&p->c, file, p->image);
+    if (o->boxes.count && !mask_of_boxes(&p->c.mask, p->image, plan->boxes, o->boxes.count))
+        return false;
+    if (o->mask && !load_mask(&p->c.mask, o->mask, file, &o->common))
+        return false;
+    if (!o->other)
+        return true;
+    if (!load_mask(&p->c.other, o->other, file, &o->common))
+        return false;
+    if (p->c.other.height == p->c.mask.height && p->c.other.width == p->c.mask.width)
+        return true;
+    complain(file, "the masks are %d x %d and %d x %d pixels", p->c.mask.width, p->c.mask.height,
+             p->c.other.width, p->c.other.height);
+    return false;
 }
 
-/* Picture `index` of the `total`. */
-static void evaluate_picture(struct work *w, struct table *t, const char *file, int index)
+static void clear(struct picture *p)
+{
+    for (int i = 0; i < p->c.plan->table.row_count; i++) {
+        vitx_map_free(p->maps[i]);
+        p->maps[i] = NULL;
+    }
+    vitx_image_free(p->image);
+    p->image = NULL;
+    mask_free(&p->c.mask);
+    mask_free(&p->c.other);
+}
+
+/* The maps of all rows. */
+static int make_maps(struct picture *p, int index)
+{
+    const struct eval_plan *plan = p->c.plan;
+    int code = eval_case_explain(&p->c, p->maps, plan->opts, plan->methods);
+    for (int i = plan->methods; i < plan->table.row_count && code == VITX_OK; i++)
+        code = eval_case_blind(&p->c, &p->maps[i], i, index, plan->target);
+    return code;
+}
+
+/* Picture `index` of them. */
+static void evaluate_picture(struct picture *p, struct table *t, const char *file, int index)
 {
     const int rows = t->row_count;
-    if (!load(w, file)) {
-        w->status = SOME_FAILED;
+    if (!load(p, file)) {
+        p->c.status = SOME_FAILED;
         return;
     }
     progress_step(index * (rows + 1), 1, file);
-    int code = make_maps(w, index);
+    int code = make_maps(p, index);
     for (int row = 0; row < rows && code != VITX_CANCELLED; row++) {
-        if (!w->maps[row])
+        if (!p->maps[row])
             continue;
         progress_step(index * (rows + 1) + 1 + row, 1, file);
-        const int m = measure(w, row);
-        code = m < 0 ? m : VITX_OK;
-        if (code == VITX_OK)
-            count_row(w, t, row, m);
-        for (int j = 0; j < w->plan->metrics; j++) {
-            vitx_evaluation_free(w->results[j]);
-            w->results[j] = NULL;
+        code = eval_case_measure(&p->c, t, p->maps[row], row);
+        if (code == VITX_OK && p->c.plan->settings->json) {
+            progress_before_results();
+            print_json(&p->c, p->maps[row]);
         }
     }
     t->pictures += code != VITX_CANCELLED;
@@ -637,31 +359,7 @@ static void evaluate_picture(struct work *w, struct table *t, const char *file, 
 
 /* ------------------------------------------------------------------ all pictures ----------- */
 
-static bool work_create(struct work *w, const struct plan *plan)
-{
-    const size_t m = (size_t)plan->metrics;
-    *w = (struct work){.plan = plan};
-    w->maps = calloc((size_t)plan->table.row_count, sizeof(vitx_map *));
-    w->reported = calloc(m, sizeof *w->reported);
-    w->opts = calloc(m, sizeof *w->opts);
-    w->which = calloc(m, sizeof *w->which);
-    w->results = calloc(m, sizeof(vitx_evaluation *));
-    if (w->maps && w->reported && w->opts && w->which && w->results)
-        return true;
-    complain(NULL, "no memory");
-    return false;
-}
-
-static void work_free(struct work *w)
-{
-    free(w->maps);
-    free(w->reported);
-    free(w->opts);
-    free(w->which);
-    free(w->results);
-}
-
-static int write_curves(const struct plan *plan)
+int eval_write_curves(const struct eval_plan *plan)
 {
     const char *out = plan->settings->curves;
     int status = DONE;
@@ -679,64 +377,59 @@ static int write_curves(const struct plan *plan)
 }
 
 /* Ctrl-C ends the work on pictures; what was measured until then is still printed. */
-static int evaluate(struct plan *plan, char **files, int count)
+static int evaluate(struct eval_plan *plan, char **files, int count)
 {
-    struct work w;
-    const bool ready = work_create(&w, plan);
+    struct picture p = {.maps = calloc((size_t)plan->table.row_count, sizeof(vitx_map *))};
+    const bool ready = eval_case_create(&p.c, plan) && p.maps;
+    if (!p.maps)
+        complain(NULL, "no memory");
     if (!ready)
-        w.status = SOME_FAILED;
+        p.c.status = SOME_FAILED;
     progress_begin(&plan->settings->common, count * (plan->table.row_count + 1));
     for (int i = 0; ready && i < count && output_works(); i++) {
         if (progress_cancelled()) {
-            w.status = SOME_FAILED;
+            p.c.status = SOME_FAILED;
             break;
         }
-        evaluate_picture(&w, &plan->table, files[i], i);
-        clear(&w);
+        evaluate_picture(&p, &plan->table, files[i], i);
+        clear(&p);
     }
     progress_hide();
-    work_free(&w);
+    eval_case_free(&p.c);
+    free(p.maps);
     if (plan->table.pictures == 0)
         return SOME_FAILED;
     if (!plan->settings->json)
         table_print(&plan->table);
-    return write_curves(plan) == DONE ? w.status : SOME_FAILED;
+    return eval_write_curves(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
 static int run(const void *settings, char **files, int count)
 {
-    struct plan plan = {.settings = settings};
-    const struct settings *o = settings;
+    struct eval_plan plan = {.settings = settings};
+    const struct eval_settings *o = settings;
     if (o->list)
-        return list_metrics();
+        return eval_list_metrics();
     int status = check_settings(&plan, files, count);
     if (status == DONE)
         status = session_open(&plan.session, &o->common);
     if (status == DONE)
-        status = fill_opts(&plan);
+        status = eval_plan_methods(&plan);
     if (status == DONE)
-        status = session_start(&plan.session, &o->common, VITX_FIT_RECIPE);
+        status =
+            session_start(&plan.session, &o->common, o->scenes ? VITX_FIT_SQUASH : VITX_FIT_RECIPE);
     if (status == DONE)
-        status = check_opts(&plan.session, plan.opts, plan.methods);
+        status = eval_plan_check(&plan);
     if (status == DONE)
-        status = check_metrics(&plan);
-    if (status == DONE)
-        status = evaluate(&plan, files, count);
-    session_close(&plan.session);
-    table_free(&plan.table);
-    free(plan.opts);
-    free(plan.sets);
-    free(plan.evaluate);
-    free(plan.metric_sets);
-    free(plan.method_set.items);
-    free(plan.boxes);
+        status = o->scenes ? eval_scenes(&plan) : evaluate(&plan, files, count);
+    eval_plan_free(&plan);
     return status;
 }
 
 const struct command cmd_eval = {
     .name = "eval",
     .summary = "Says whether maps are right: metrics of methods, over pictures.",
-    .usage = "-m MODEL --method NAME [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] --method NAME [OPTIONS] IMAGE... | --scenes N",
     .details = "Prints a table, a line for each method: means over the pictures, with their "
                "standard errors, of "
                "how soon\n"
@@ -753,6 +446,7 @@ const struct command cmd_eval = {
                "  vitx-cli eval -m deit_tiny --method rollout,generic,gradcam *.jpg\n"
                "  vitx-cli eval -m deit_tiny --method generic --metric all --mask "
                "'masks/{image}.png' *.jpg\n"
+               "  vitx-cli eval --method all --scenes 100\n"
                "  vitx-cli eval -m deit_tiny --method generic --metric deletion --set "
                "deletion.step=1792 \\\n"
                "      --curves deletion.png --json *.jpg > values.jsonl",

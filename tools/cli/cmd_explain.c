@@ -231,19 +231,10 @@ static int check_settings(const struct settings *o, int files)
 {
     if (files == 0)
         return wrong_usage("needs at least one picture");
-    if (!o->common.model)
-        return wrong_usage("needs -m MODEL");
-    if (o->methods.count == 0)
-        return wrong_usage("needs --method NAME; vitx-cli methods lists them");
     if (!o->out)
         return wrong_usage("needs -o OUT");
-    if (check_pattern(o->out) != DONE)
+    if (check_pattern(o->out) != DONE || check_methods(&o->methods) != DONE)
         return WRONG_USAGE;
-    for (int i = 0; i < o->methods.count; i++) {
-        vitx_method_info m;
-        if (method_find(&m, o->methods.items[i]) != DONE)
-            return WRONG_USAGE;
-    }
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
@@ -701,7 +692,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_explain = {
     .name = "explain",
     .summary = "Shows why: writes maps of where the model looked.",
-    .usage = "-m MODEL --method NAME -o OUT [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] --method NAME -o OUT [OPTIONS] IMAGE...",
     .details = "Writes one map for each picture, method and target, and prints a line for each "
                "file written: its\n"
                "name, the method, the class. All maps of a picture come out of one forward pass.\n"

@@ -1,7 +1,10 @@
-/* cli/cmd_info.c: what a model is; without one, what this vitx can do. No weights are read. */
+/* cli/cmd_info.c: what a model is; without -m, what this vitx can do, and the bundled model. No
+ * weights are read. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "bundled.h"
 #include "session.h"
 
 struct settings {
@@ -52,7 +55,6 @@ static void print_program(bool json)
         }
         printf(json ? "]" : "\n");
     }
-    printf(json ? "}\n" : "");
 }
 
 /* ------------------------------------------------------------------ a model ---------------- */
@@ -195,11 +197,11 @@ static void json_pair(const char *key, const char *text)
     putchar(',');
 }
 
-static int json_model(const struct session *s, const char *path)
+static int json_model(const struct session *s)
 {
     const vitx_model_info *m = &s->info;
     putchar('{');
-    json_pair("model", path);
+    json_pair("model", s->path);
     json_pair("family", m->family);
     json_pair("naming", m->naming);
     json_pair("architecture", m->architecture);
@@ -228,36 +230,55 @@ static int json_model(const struct session *s, const char *path)
             return SOME_FAILED;
         printf("%s\"%s\":%zu", i ? "," : ",\"trace_bytes\":{", traces[i].key, bytes);
     }
-    printf("}}\n");
+    printf("}}");
     return DONE;
+}
+
+/* Before the model, which may not have been opened, or of the bundled one not found. */
+static void print_all(const struct session *s, bool json)
+{
+    print_program(json);
+    if (json) {
+        printf(",\"bundled\":%s", s->model ? "" : "null");
+    } else if (s->path) {
+        printf("model       %s\n%s", s->path, s->model ? "\n" : "");
+    } else {
+        char *places = bundled_places();
+        printf("model       none in %s\n", text_or(places, "its folder"));
+        free(places);
+    }
 }
 
 static int run(const void *settings, char **files, int count)
 {
     const struct settings *o = settings;
-    struct session s;
+    struct session s = {.path = NULL};
     if (count)
         return wrong_usage("takes no files: %s; a model comes with -m", files[0]);
-    if (!o->common.model) {
-        print_program(o->json);
-        return DONE;
-    }
-    int status = session_open(&s, &o->common);
-    if (status == DONE)
-        status = o->json ? json_model(&s, o->common.model) : print_model(&s);
+    char *bundled = o->common.model ? NULL : bundled_model();
+    const bool all = !o->common.model, any = o->common.model || bundled;
+    int status = any ? session_open(&s, &o->common) : DONE;
+    if (all && status != WRONG_USAGE)
+        print_all(&s, o->json);
+    if (s.model)
+        status = o->json ? json_model(&s) : print_model(&s);
+    if (o->json && (s.model || (all && status != WRONG_USAGE)))
+        printf("%s\n", all ? "}" : "");
     session_close(&s);
+    free(bundled);
     return status;
 }
 
 const struct command cmd_info = {
     .name = "info",
-    .summary = "Describes a model, or, without -m, this vitx.",
+    .summary = "Describes a model; without -m, this vitx and its bundled model.",
     .usage = "[-m MODEL] [OPTIONS]",
-    .details = "For a model: what it is, how pictures are brought to its input and which file says "
-               "so, and what\n"
-               "recording its attention would take. Without a model: version, devices, methods, "
-               "formats and\n"
-               "colour maps.",
+    .details =
+        "For a model: what it is, how pictures are brought to its input and which file says "
+        "so, and what\n"
+        "recording its attention would take. Without -m that of the bundled model, and before it "
+        "version,\n"
+        "devices, methods, formats and colour maps.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -216,23 +216,23 @@ static int to_output(const void *data, size_t bytes, void *payload)
     return fwrite(data, 1, bytes, stdout) != bytes;
 }
 
-static bool print_json(const vitx_stats *stats, const struct settings *o)
+static bool print_json(const vitx_stats *stats, const char *model)
 {
     vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
     opts.format = "json";
-    opts.title = o->common.model;
+    opts.title = model;
     const int code = vitx_stats_render_write(stats, to_output, NULL, &opts);
     if (code != VITX_OK && code != VITX_IO) /* main says that of standard output */
         complain_last(NULL);
     return code == VITX_OK;
 }
 
-static bool write_file(const vitx_stats *stats, const struct settings *o)
+static bool write_file(const vitx_stats *stats, const struct settings *o, const char *model)
 {
     char name[64];
     vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
-    model_name(name, sizeof name, o->common.model);
-    opts.title = strcmp(strrchr(o->out, '.'), ".json") == 0 ? o->common.model : name;
+    model_name(name, sizeof name, model);
+    opts.title = strcmp(strrchr(o->out, '.'), ".json") == 0 ? model : name;
     opts.stat = chosen(o);
     opts.colormap = o->colormap;
     if (vitx_stats_render(stats, o->out, &opts) == VITX_OK)
@@ -290,11 +290,11 @@ static int collect(vitx_stats *stats, int *added, const struct settings *o, char
     return status;
 }
 
-static int report(const vitx_stats *stats, const struct settings *o)
+static int report(const vitx_stats *stats, const struct settings *o, const char *model)
 {
-    bool all = o->json ? print_json(stats, o) : print_table(stats, o);
+    bool all = o->json ? print_json(stats, model) : print_table(stats, o);
     if (o->out)
-        all &= write_file(stats, o);
+        all &= write_file(stats, o, model);
     return all ? DONE : SOME_FAILED;
 }
 
@@ -315,7 +315,7 @@ static int run(const void *settings, char **files, int count)
     }
     if (status == DONE)
         status = collect(stats, &added, o, files, count);
-    if (added && report(stats, o) != DONE)
+    if (added && report(stats, o, s.path) != DONE)
         status = SOME_FAILED;
     vitx_stats_free(stats);
     session_close(&s);
@@ -325,7 +325,7 @@ static int run(const void *settings, char **files, int count)
 const struct command cmd_stats = {
     .name = "stats",
     .summary = "Says what a model's attention does: statistics of each layer and head.",
-    .usage = "-m MODEL [OPTIONS] IMAGE...",
+    .usage = "[-m MODEL] [OPTIONS] IMAGE...",
     .details =
         "Prints one line for each layer and head: means over the pictures of the entropy of "
         "its rows (nats),\n"

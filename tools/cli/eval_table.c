@@ -69,14 +69,20 @@ static bool add_curves(struct mean_curve *sum, const vitx_evaluation_info *info)
     return true;
 }
 
-bool table_add(struct table *t, int row, int metric, const vitx_evaluation_info *info)
+bool table_add(struct table *t, int row, int metric, unsigned groups,
+               const vitx_evaluation_info *info)
 {
     for (int c = 0; c < t->column_count; c++)
-        if (t->columns[c].metric == metric)
+        if (t->columns[c].metric == metric && (groups >> t->columns[c].group & 1))
             add_value(&t->cells[row * t->column_count + c], info->values[t->columns[c].value]);
     if (info->curve_count == 0)
         return true;
     return add_curves(&t->curves[row * t->metric_count + metric], info);
+}
+
+double cell_error(const struct cell *cell)
+{
+    return cell->n > 1 ? sqrt(cell->squares / (cell->n - 1) / cell->n) : 0;
 }
 
 /* ------------------------------------------------------------------ printing --------------- */
@@ -99,45 +105,174 @@ static void put_number(char *text, size_t size, double v, int decimals)
 static void put_cell(char *text, size_t size, const struct cell *cell)
 {
     char mean[32], error[32];
-    const double e = cell->n > 1 ? sqrt(cell->squares / (cell->n - 1) / cell->n) : 0;
+    const double e = cell_error(cell);
     const int decimals = decimals_of(fmax(fabs(cell->mean), e));
     put_number(mean, sizeof mean, cell->mean, decimals);
     put_number(error, sizeof error, e, decimals);
     snprintf(text, size, cell->n > 1 ? "%s +- %s" : cell->n ? "%s" : "-", mean, error);
 }
 
-static int width_of(const struct table *t, int column)
+/* What stands in a row of the brief form: a mean, without its error. */
+static void put_brief(char *text, size_t size, const struct table *t, int row, int column)
+{
+    const struct cell *cell = &t->cells[row * t->column_count + column];
+    const bool time = t->columns[column].metric < 0;
+    if (cell->n == 0)
+        snprintf(text, size, "-");
+    else if (time)
+        snprintf(text, size, "%.*f", cell->mean < 100 ? 1 : 0, cell->mean);
+    else
+        put_number(text, size, cell->mean, decimals_of(fabs(cell->mean)));
+}
+
+/* The row below: the largest standard error of the rows with a star, or of those without. */
+static void put_error(char *text, size_t size, const struct table *t, int column, bool starred)
+{
+    double most = 0;
+    for (int r = 0; r < t->row_count; r++) {
+        const double e = cell_error(&t->cells[r * t->column_count + column]);
+        if ((t->starred && t->starred[r]) == starred && e > most)
+            most = e;
+    }
+    if (t->columns[column].metric < 0)
+        *text = '\0';
+    else
+        put_number(text, size, most, most < 1 ? 3 : decimals_of(most));
+}
+
+/* A block of columns first..last-1, in one of two forms. */
+struct block {
+    const struct table *t;
+    bool brief;
+    int first, last, names; /* names: the width of the rows' */
+};
+
+static void put_text(char *text, size_t size, const struct block *b, int row, int column)
+{
+    if (b->brief)
+        put_brief(text, size, b->t, row, column);
+    else
+        put_cell(text, size, &b->t->cells[row * b->t->column_count + column]);
+}
+
+static int width_alone(const struct block *b, int column)
 {
     char text[80];
-    size_t width = strlen(t->columns[column].name);
-    for (int r = 0; r < t->row_count; r++) {
-        put_cell(text, sizeof text, &t->cells[r * t->column_count + column]);
+    size_t width = strlen(b->t->columns[column].name);
+    for (int r = 0; r < b->t->row_count; r++) {
+        put_text(text, sizeof text, b, r, column);
         width = strlen(text) > width ? strlen(text) : width;
     }
     return (int)width;
 }
 
-/* Columns first..last-1. */
-static void print_block(const struct table *t, int first, int last, int names)
+static const char *title_of(const struct table *t, int column)
+{
+    return t->titles ? t->titles[t->columns[column].group] : "";
+}
+
+static bool ends_group(const struct table *t, int column)
+{
+    return column + 1 == t->column_count ||
+           t->columns[column + 1].group != t->columns[column].group;
+}
+
+/* The last column of a group is so wide that the title stands above the group. */
+static int width_of(const struct block *b, int column)
+{
+    const struct table *t = b->t;
+    const int alone = width_alone(b, column);
+    int used = alone;
+    if (!b->brief || !ends_group(t, column))
+        return alone;
+    for (int c = column - 1; c >= 0 && t->columns[c].group == t->columns[column].group; c--)
+        used += 2 + width_alone(b, c);
+    const int title = (int)strlen(title_of(t, column));
+    return title > used ? alone + title - used : alone;
+}
+
+static void put_column(const struct block *b, int column, const char *text)
+{
+    printf("  %-*s", column + 1 < b->last ? width_of(b, column) : 0, text);
+}
+
+/* Each title above the columns of its group; one that does not fit is cut. */
+static void print_titles(const struct block *b)
+{
+    printf("%-*s", b->names, "");
+    for (int c = b->first, next; c < b->last; c = next) {
+        int width = width_of(b, c);
+        for (next = c + 1; next < b->last && !ends_group(b->t, next - 1); next++)
+            width += 2 + width_of(b, next);
+        printf("  %-*.*s", next < b->last ? width : 0, width, title_of(b->t, c));
+    }
+    putchar('\n');
+}
+
+static void print_errors(const struct block *b, bool starred)
 {
     char text[80];
-    printf("%-*s", names, "");
-    for (int c = first; c < last; c++)
-        printf("  %-*s", c + 1 < last ? width_of(t, c) : 0, t->columns[c].name);
-    printf("\n%-*s", names, "better");
-    for (int c = first; c < last; c++)
-        printf("  %-*s", c + 1 < last ? width_of(t, c) : 0,
-               t->columns[c].value    ? ""
-               : t->columns[c].higher ? "higher"
-                                      : "lower");
+    printf("\n%-*s", b->names, starred ? "+- *" : "+-");
+    for (int c = b->first; c < b->last; c++) {
+        put_error(text, sizeof text, b->t, c, starred);
+        put_column(b, c, text);
+    }
+}
+
+static bool any_starred(const struct table *t)
+{
+    for (int r = 0; t->starred && r < t->row_count; r++)
+        if (t->starred[r])
+            return true;
+    return false;
+}
+
+static void print_block(const struct block *b)
+{
+    const struct table *t = b->t;
+    char text[80];
+    if (b->brief)
+        print_titles(b);
+    printf("%-*s", b->names, "");
+    for (int c = b->first; c < b->last; c++)
+        put_column(b, c, t->columns[c].name);
+    printf("\n%-*s", b->names, "better");
+    for (int c = b->first; c < b->last; c++)
+        put_column(b, c, t->columns[c].value ? "" : t->columns[c].higher ? "higher" : "lower");
     for (int r = 0; r < t->row_count; r++) {
-        printf("\n%-*s", names, t->rows[r]);
-        for (int c = first; c < last; c++) {
-            put_cell(text, sizeof text, &t->cells[r * t->column_count + c]);
-            printf("  %-*s", c + 1 < last ? width_of(t, c) : 0, text);
+        const bool star = b->brief && t->starred && t->starred[r];
+        printf("\n%s%-*s", t->rows[r], b->names - (int)strlen(t->rows[r]), star ? "*" : "");
+        for (int c = b->first; c < b->last; c++) {
+            put_text(text, sizeof text, b, r, c);
+            put_column(b, c, text);
         }
     }
+    if (b->brief)
+        print_errors(b, false);
+    if (b->brief && any_starred(t))
+        print_errors(b, true);
     printf("\n");
+}
+
+/* As many columns in a block as the terminal is wide. */
+static void print_blocks(const struct table *t, bool brief)
+{
+    const int width = terminal_width(STDOUT_FILENO, INT_MAX);
+    struct block b = {.t = t, .brief = brief, .names = (int)strlen("better")};
+    for (int r = 0; r < t->row_count; r++) {
+        const int length = (int)strlen(t->rows[r]) + (any_starred(t) ? 1 : 0);
+        b.names = length > b.names ? length : b.names;
+    }
+    for (; b.first < t->column_count; b.first = b.last) {
+        int used = b.names + 2 + width_of(&b, b.first);
+        for (b.last = b.first + 1; b.last < t->column_count; b.last++) {
+            used += 2 + width_of(&b, b.last);
+            if (used >= width)
+                break;
+        }
+        printf("\n");
+        print_block(&b);
+    }
 }
 
 /* Columns that lack pictures: fewer than there were have a number in every row that has any. */
@@ -156,23 +291,15 @@ static void print_missing(const struct table *t)
 
 void table_print(const struct table *t)
 {
-    const int width = terminal_width(STDOUT_FILENO, INT_MAX);
-    int names = (int)strlen("better");
-    for (int r = 0; r < t->row_count; r++)
-        names = (int)strlen(t->rows[r]) > names ? (int)strlen(t->rows[r]) : names;
     printf("%d picture%s%s\n", t->pictures, t->pictures == 1 ? "" : "s",
            t->pictures > 1 ? ": mean +- standard error" : "");
-    for (int first = 0, last; first < t->column_count; first = last) {
-        int used = names + 2 + width_of(t, first);
-        for (last = first + 1; last < t->column_count; last++) {
-            used += 2 + width_of(t, last);
-            if (used >= width)
-                break;
-        }
-        printf("\n");
-        print_block(t, first, last, names);
-    }
+    print_blocks(t, false);
     print_missing(t);
+}
+
+void table_print_brief(const struct table *t)
+{
+    print_blocks(t, true);
 }
 
 /* ------------------------------------------------------------------ curves ----------------- */
@@ -201,13 +328,18 @@ bool table_plot(const struct table *t, int metric, const char *path)
 {
     const vitx_metric_info *m = &t->metrics[metric];
     const size_t most = (size_t)t->row_count * (size_t)m->curve_count;
+    int pictures = 0;
     vitx_curve *curves = calloc(most, sizeof *curves);
     char(*names)[80] = calloc(most, sizeof *names);
     vitx_plot_opts opts = VITX_PLOT_OPTS_INIT;
     char title[160];
     bool written = curves && names;
-    snprintf(title, sizeof title, "%s, %s%d picture%s", m->name, t->pictures > 1 ? "mean of " : "",
-             t->pictures, t->pictures == 1 ? "" : "s");
+    for (int r = 0; r < t->row_count; r++) {
+        const struct mean_curve *sum = &t->curves[r * t->metric_count + metric];
+        pictures = sum->n > pictures ? sum->n : pictures;
+    }
+    snprintf(title, sizeof title, "%s, %s%d picture%s", m->name, pictures > 1 ? "mean of " : "",
+             pictures, pictures == 1 ? "" : "s");
     opts.title = title;
     opts.x_label = m->x_name;
     if (!written)

@@ -11,7 +11,8 @@
 
 struct column {
     char name[80];
-    int metric, value; /* of struct table's metrics; of its values */
+    int metric, value; /* of struct table's metrics, -1: of none; of its values */
+    int group;         /* where it counts: table_add() says which do */
     bool higher;       /* is better */
 };
 
@@ -27,16 +28,26 @@ struct table {
     struct cell *cells;        /* [row_count, column_count] */
     struct mean_curve *curves; /* [row_count, metric_count] */
     int row_count, metric_count, column_count, pictures;
+    /* For the brief form: what stands above the columns of a group, and rows that were measured over fewer
+     * pictures and get a star. NULL: none. */
+    const char *const *titles;
+    const bool *starred; /* [row_count] */
 };
 
 /* Makes room for so many; complains without memory. rows, metrics and columns are to be filled in. */
 bool table_create(struct table *t, int rows, int metrics, int columns);
 void table_free(struct table *t);
 
-/* Adds what a metric said of one picture's map; complains without memory. */
-bool table_add(struct table *t, int row, int metric, const vitx_evaluation_info *info);
+/* Adds what a metric said of one picture's map to its columns in the groups (bits); complains without
+ * memory. */
+bool table_add(struct table *t, int row, int metric, unsigned groups,
+               const vitx_evaluation_info *info);
+/* The standard error of a cell's mean; 0 of a single value. */
+double cell_error(const struct cell *cell);
 
 void table_print(const struct table *t);
+/* Means alone, and below them the largest standard error of each column. */
+void table_print_brief(const struct table *t);
 /* The mean curves of a metric as a file; complains where that fails. */
 bool table_plot(const struct table *t, int metric, const char *path);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <vitx/vitx.h>
 
+#include "bundled.h"
 #include "options.h"
 
 #define VX_COMMAND(name) extern const struct command cmd_##name;
@@ -74,6 +75,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     fill_standard_streams();
+    bundled_begin(argv[0]);
     /* A reader that went away is a failed write like a full disk: status 1, not death by signal. */
     signal(SIGPIPE, SIG_IGN);
     int status = run(argc, argv);

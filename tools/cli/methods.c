@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const score_names[] = {"auto", "logit", "probability", "difference", NULL};
+
 int method_find(vitx_method_info *out, const char *name)
 {
     const char *names[65] = {NULL};
@@ -21,6 +23,35 @@ int method_find(vitx_method_info *out, const char *name)
     if (near)
         return wrong_usage("no method \"%s\"; did you mean %s?", name, near);
     return wrong_usage("no method \"%s\"; there are %s", name, list);
+}
+
+int check_methods(const struct list *asked)
+{
+    vitx_method_info m;
+    if (asked->count == 0)
+        return wrong_usage("needs --method NAME; vitx-cli methods lists them");
+    for (int i = 0; i < asked->count; i++)
+        if (method_find(&m, asked->items[i]) != DONE)
+            return WRONG_USAGE;
+    return DONE;
+}
+
+int choose_methods(struct list *out, const struct list *asked)
+{
+    vitx_method_info m = VITX_METHOD_INFO_INIT;
+    bool added = true;
+    for (int i = 0; i < asked->count; i++) {
+        const char *name = asked->items[i];
+        if (strcmp(name, "all") != 0)
+            added &= list_add(out, name, strlen(name));
+        else
+            for (int k = 0; k < vitx_method_count() && vitx_method_get(&m, k) == VITX_OK; k++)
+                added &= list_add(out, m.name, strlen(m.name));
+    }
+    if (added)
+        return check_methods(out);
+    complain(NULL, "no memory");
+    return SOME_FAILED;
 }
 
 const vitx_method_option *method_option(const vitx_method_info *method, const char *name)
@@ -56,6 +87,15 @@ int check_set(const struct list *set)
     return DONE;
 }
 
+/* KEY=VALUE of --set, if it is for that method: its own name before a dot is left out. NULL: it is not. */
+static const char *set_for(const vitx_method_info *m, const char *text)
+{
+    const size_t length = strlen(m->name);
+    if (strncmp(text, m->name, length) == 0 && text[length] == '.')
+        text += length + 1;
+    return method_option(m, text) ? text : NULL;
+}
+
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept)
 {
     const size_t room = (size_t)set->count + 1;
@@ -72,9 +112,10 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
             vitx_method_info m;
             if (method_find(&m, opts[i].method) != DONE)
                 return WRONG_USAGE;
-            if (!method_option(&m, set->items[k]))
+            const char *text = set_for(&m, set->items[k]);
+            if (!text)
                 continue;
-            (*kept)[(size_t)i * room + (size_t)opts[i].set_count++] = set->items[k];
+            (*kept)[(size_t)i * room + (size_t)opts[i].set_count++] = text;
             taken = true;
         }
         if (!taken)

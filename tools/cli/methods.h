@@ -11,6 +11,14 @@ int method_find(vitx_method_info *out, const char *name);
 /* Its option of that name; the name ends at '\0' or '='. NULL: it has none. */
 const vitx_method_option *method_option(const vitx_method_info *method, const char *name);
 
+/* That --method names some, and that there are such. */
+int check_methods(const struct list *asked);
+/* What --method means, where "all" is every method there is. Own it: list_free(). */
+int choose_methods(struct list *out, const struct list *asked);
+
+/* The words of --score, in the order of vitx_score, ended by NULL. */
+extern const char *const score_names[];
+
 /* Whether a --layer or --head lies within what the model has. */
 int check_range(const char *option, int value, int count, const char *what);
 /* The class that --target or --versus means. */
@@ -18,8 +26,8 @@ int find_class(int *out, const struct session *session, const char *option, cons
 
 /* That all of --set are KEY=VALUE. */
 int check_set(const struct list *set);
-/* Gives each of opts those of --set that its method has; one that none has is wrong usage. The
- * texts lie in *kept, to be freed with the opts, where each of them has room for one more. */
+/* Gives each of opts those of --set that its method has, METHOD.KEY=VALUE to that method alone; one that
+ * none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
 /* What only the methods know of the values, as in --set; needs a started session. What a method
  * refuses on other grounds is left to be reported where it is run. */

@@ -31,9 +31,11 @@ static const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, model),
      .value = "MODEL",
-     .help = "folder of the model, or one .safetensors file",
+     .help = "model's folder or .safetensors file (default: the bundled one)",
      .more =
-         "A folder holds model.safetensors (or shards with their index), config.json and perhaps\n"
+         "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
+         "folder holds\n"
+         "model.safetensors (or shards with their index), config.json and perhaps "
          "preprocessor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
@@ -42,6 +44,14 @@ static const struct option common_options[] = {
      .help = "class names: one a line, or JSON",
      .more = "JSON is an array of names or an object from index to name. Default: the model's "
              "config.json."},
+    {.name = "lang",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, language),
+     .value = "LANG",
+     .help = "class names in a language, as zh or en (default: the model's)",
+     .more = "They come from the file labels.LANG.txt beside the weights, one name a line. en "
+             "without such a\n"
+             "file means the model's own."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),

@@ -45,7 +45,8 @@ struct list {
 
 /* The settings of every command begin with these. */
 struct common {
-    const char *model, *labels, *device, *precision;
+    const char *model; /* NULL: the bundled one */
+    const char *labels, *language, *device, *precision;
     int threads, batch, fit; /* fit -1: the command's own default */
     int gradients;           /* as vitx_gradients */
     size_t budget;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bundled.h"
 #include "progress.h"
 
 static void put_log(vitx_log_level level, const char *text, void *payload)
@@ -40,27 +41,47 @@ static int check_device(const struct common *common)
     return wrong_usage("no device \"%s\"; there are %s", common->device, list);
 }
 
+static int choose_model(struct session *session, const struct common *common)
+{
+    session->path = common->model;
+    if (session->path)
+        return DONE;
+    session->path = session->bundled = bundled_model();
+    if (session->path)
+        return DONE;
+    char *places = bundled_places();
+    complain(NULL, "no bundled model in %s; -m MODEL takes another", text_or(places, "its folder"));
+    free(places);
+    return SOME_FAILED;
+}
+
 int session_open(struct session *session, const struct common *common)
 {
     const vitx_hooks hooks = hooks_for(common);
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
     *session = (struct session){.info.struct_size = 0};
-    if (!common->model)
-        return wrong_usage("needs -m MODEL");
+    if (common->labels && common->language)
+        return wrong_usage("--labels and --lang: one of them");
     if (check_device(common) != DONE)
         return WRONG_USAGE;
+    if (choose_model(session, common) != DONE)
+        return SOME_FAILED;
     opts.hooks = &hooks;
     opts.labels = common->labels;
-    if (vitx_model_open(&session->model, common->model, &opts) != VITX_OK) {
+    opts.language = common->language;
+    const int status = vitx_model_open(&session->model, session->path, &opts);
+    if (status == VITX_INVALID)
+        return wrong_usage("%s", vitx_last_error());
+    if (status != VITX_OK) {
         const char *labels = common->labels;
         const bool of_labels = labels && strncmp(vitx_last_error(), labels, strlen(labels)) == 0;
-        complain_last(of_labels ? labels : common->model);
+        complain_last(of_labels ? labels : session->path);
         return SOME_FAILED;
     }
     vitx_model_info_init(&session->info, sizeof session->info);
     if (vitx_model_get_info(&session->info, session->model) == VITX_OK)
         return DONE;
-    complain_last(common->model);
+    complain_last(session->path);
     session_close(session);
     return SOME_FAILED;
 }
@@ -82,7 +103,7 @@ int session_start(struct session *session, const struct common *common, vitx_fit
     /* The device is known, so what a device refuses here is the precision that was asked for. */
     if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
         return wrong_usage("%s", vitx_last_error());
-    complain_last(common->model);
+    complain_last(session->path);
     return SOME_FAILED;
 }
 
@@ -90,8 +111,10 @@ void session_close(struct session *session)
 {
     vitx_context_free(session->context);
     vitx_model_free(session->model);
+    free(session->bundled);
     session->context = NULL;
     session->model = NULL;
+    session->path = session->bundled = NULL;
 }
 
 bool batch_create(struct batch *batch, int capacity)

@@ -8,6 +8,8 @@
 #include "options.h"
 
 struct session {
+    const char *path; /* of the model: what -m says, or the bundled one's folder */
+    char *bundled;    /* the latter, owned; NULL with -m */
     vitx_model *model;
     vitx_context *context;
     vitx_model_info info;

@@ -90,6 +90,91 @@ def finish(folder, model, x, blocks, attentions, pool, run):
         return run(model, x.double())
 
 
+# ---------------------------------------------------------------------------- maps
+
+def open_pool(pool):
+    """Makes a pooling head keep its attention in the graph (pool.p); what it answers stays the same."""
+    def attend(q, k, v, heads):
+        split = lambda x: x.reshape(x.shape[0], -1, heads, x.shape[-1] // heads).transpose(1, 2)
+        q, k, v = split(q), split(k), split(v)
+        pool.p = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]), -1)
+        return (pool.p @ v).transpose(1, 2).flatten(2)
+
+    def mha(query, key, value, **kwargs):
+        parts = [x @ w.T + b for x, w, b in zip((query, key, value), pool.in_proj_weight.chunk(3), pool.in_proj_bias.chunk(3))]
+        return pool.out_proj(attend(*parts, pool.num_heads)), None
+
+    def latent(x, attn_mask=None):
+        k, v = pool.kv(x).chunk(2, -1)
+        x = pool.proj(attend(pool.q(pool.latent).expand(len(x), -1, -1), k, v, pool.num_heads))
+        return (x + pool.mlp(pool.norm(x)))[:, 0]
+
+    pool.forward = mha if isinstance(pool, torch.nn.MultiheadAttention) else latent
+
+
+def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, prefix):
+    """maps.npy: rows [patches] of methods, named in maps.txt (method, score, layer); saliency.npy [H,W] of
+    the cosine. Scores: the logit of output 2, and the cosine with sin(k + 1). `tail`: from a block's
+    tokens to the answer."""
+    if pool:
+        open_pool(pool)
+    kept = {}
+    hook = lambda key: lambda m, a, o: kept.__setitem__(key, o[1] if isinstance(o, tuple) else o)
+    for i, (a, b) in enumerate(zip(attentions, blocks)):
+        a.register_forward_hook(hook(i))
+        b.register_forward_hook(lambda m, a, o, i=i: kept.__setitem__(("x", i), o[0] if isinstance(o, tuple) else o))
+    norm1.register_forward_hook(hook("norm1"))
+    leaf = x[:1].double().requires_grad_()
+    z = run(model, leaf)
+    kept["p"] = pool.p if pool else None
+    same(z.detach(), answer[:1])
+    direction = torch.sin(torch.arange(z.shape[1], dtype=torch.float64) + 1)
+    score = {"logit": lambda z: z[0, 2], "cosine": lambda z: torch.nn.functional.cosine_similarity(z, direction[None])[0]}
+    depth, rows, lines = len(blocks), [], []
+    at = list(range(depth))
+    normal = lambda m: m / m.sum(-1, keepdim=True)
+    eye = torch.eye(kept[0].shape[-1], dtype=torch.float64)
+    for name, s in score.items():
+        leaves = [kept[i] for i in at] + [kept["norm1"], leaf] + ([kept["p"]] if pool else [])
+        g = torch.autograd.grad(s(z), leaves, retain_graph=True)
+        A, G = [kept[i][0].detach() for i in at], [v[0] for v in g[:depth]]
+        out = {}
+        if pool:
+            P, dP = kept["p"][0, :, 0].detach(), g[-1][0, :, 0]
+            mean = P.mean(0)
+            out["attention auto"] = mean
+            out["attention 0"] = torch.einsum("t,htj->hj", mean, A[0]).mean(0)
+            roll, gen, grad = mean.clone(), (P * dP).clamp(min=0).mean(0), (P * dP).mean(0).clamp(min=0)
+            grad = grad / grad.sum() if grad.sum() > 0 else grad
+            cam = lambda a, d: (d.mean(-1)[:, None] * a).mean(0)
+            out["attn-gradcam auto"] = cam(P, dP)
+            out["attn-gradcam 0"] = cam(torch.einsum("t,htj->hj", mean, A[0]), torch.einsum("t,htj->hj", mean, G[0]))
+            legrad = 0
+            for i in at:
+                s_l = s(tail(kept[("x", i)].detach()[:1]))
+                legrad = legrad + torch.autograd.grad(s_l, pool.p)[0][0, :, 0].clamp(min=0).mean(0)
+            out["legrad auto"] = legrad
+        else:
+            roll = eye[0].clone()
+            gen = grad = roll
+        for i in reversed(at):
+            product = A[i] * G[i]
+            roll = roll @ normal(A[i].mean(0) + eye)
+            gen = gen + gen @ product.clamp(min=0).mean(0)
+            grad = grad @ normal(product.mean(0).clamp(min=0) + eye)
+        out["rollout auto"], out["generic auto"], out["grad-rollout auto"] = roll, gen, grad
+        a, d = kept["norm1"][0].detach()[prefix:], g[depth][0][prefix:]
+        out["gradcam auto"] = a @ d.mean(0)
+        for key, row in out.items():
+            method, layer = key.split()
+            lines.append(f"{method} {name} {layer}")
+            rows.append(row[prefix:] if len(row) > len(a) else row)
+    save(folder, "maps", torch.stack(rows))
+    save(folder, "saliency", g[depth + 1][0].abs().max(0).values)
+    with open(os.path.join(folder, "maps.txt"), "w") as f:
+        f.write("\n".join(lines) + "\n")
+
+
 # ---------------------------------------------------------------------------- Hugging Face
 
 def make_hf(name, image, kind, seed, dtype=torch.float32, size=20, patch=4, processor={}, drop=(), n=1, **args):
@@ -136,7 +221,12 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, size=20, patch=4, proc
         out = m(pixel_values=t)
         return out.image_embeds if form == "projection" else out.pooler_output
 
-    return finish(folder, model, x, layers, [layer.self_attn for layer in layers], pool, run), model, x
+    answer = finish(folder, model, x, layers, [layer.self_attn for layer in layers], pool, run)
+    if name in ("clip-hf", "siglip-hf"):
+        tail = lambda tokens: tower.head(tower.post_layernorm(tokens)) if family == "siglip" else None
+        maps(folder, model, x, layers, [layer.self_attn for layer in layers], layers[-1].layer_norm1,
+             tower.head.attention if family == "siglip" else None, run, answer, tail, family == "clip")
+    return answer, model, x
 
 
 # ---------------------------------------------------------------------------- timm
@@ -161,7 +251,13 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, size=20, pat
     for block in model.blocks:
         block.attn.fused_attn = False
     pool = record_latent(model.attn_pool) if model.attn_pool is not None else None
-    return finish(folder, model, x, list(model.blocks), [b.attn.attn_drop for b in model.blocks], pool, lambda m, t: m(t)), model, x
+    run = lambda m, t: m(t)
+    attentions = [b.attn.attn_drop for b in model.blocks]
+    answer = finish(folder, model, x, list(model.blocks), attentions, pool, run)
+    if name == "vit-timm-map":
+        maps(folder, model, x, list(model.blocks), attentions, model.blocks[-1].norm1, model.attn_pool, run, answer,
+             lambda tokens: model.head(model.attn_pool(model.norm(tokens))), 0)
+    return answer, model, x
 
 
 # ---------------------------------------------------------------------------- open_clip

@@ -5,14 +5,12 @@
  *   vitx-scenes --seed 1 --count 1000 --raw           frames on standard output, for training
  *   vitx-scenes --classes                             the classes: index, English, Chinese
  */
+#include "png.h"
 #include "scene.h"
-
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
-#include <stb/stb_image_write.h>
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,19 +126,12 @@ static bool read_arguments(struct settings *settings, int argc, char **argv)
 
 /* --------------------------------- output -------------------------------- */
 
-static void write_bytes(void *file, void *data, int bytes)
-{
-    fwrite(data, 1, (size_t)bytes, file);
-}
-
 static bool save_png(const char *path, int width, int height, int channels, const uint8_t *pixels)
 {
     FILE *file = fopen(path, "wb");
     if (!file)
         return fail(path, strerror(errno));
-    bool good = stbi_write_png_to_func(write_bytes, file, width, height, channels, pixels,
-                                       width * channels) != 0;
-    good = !ferror(file) && good;
+    bool good = png_write(file, width, height, channels, pixels);
     good = fclose(file) == 0 && good;
     return good || fail("cannot write", path);
 }
@@ -207,9 +198,9 @@ static bool save_scenes(const struct settings *settings, struct scene *scene)
         good = save_scene(settings, scene, settings->first + i, lines, buffer);
     }
     free(buffer);
-    if (lines && (ferror(lines) | fclose(lines)) != 0)
-        good = fail("cannot write", path);
-    return good;
+    bool written = lines && !ferror(lines);
+    written = lines && fclose(lines) == 0 && written;
+    return good && (written || fail("cannot write", path));
 }
 
 /* Turns owners into 1 + class. */
@@ -244,6 +235,8 @@ static bool print_classes(void)
 int main(int argc, char **argv)
 {
     struct settings settings = {.opts = scene_defaults, .seed = 1, .count = 10};
+    /* A reader that went away is a failed write like a full disk: status 1, not death by signal. */
+    signal(SIGPIPE, SIG_IGN);
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return fputs(help, stdout) < 0;
     if (!read_arguments(&settings, argc, argv))

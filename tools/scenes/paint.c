@@ -56,11 +56,18 @@ struct pattern pattern_roll(struct dice *dice, enum pattern_kind kind, double pe
     return out;
 }
 
-/* The part of x behind its whole part; patterns are used at places far above -4096 periods. */
+/* The largest whole number that is not above x. */
+static int floor_of(float x)
+{
+    int whole = (int)x;
+    return (float)whole > x ? whole - 1 : whole;
+}
+
+/* The part of x behind that. */
 static float part_of(float x)
 {
     x += 4096;
-    return x - (float)(int)x;
+    return x - (float)floor_of(x);
 }
 
 /* 1 well inside, 0 well outside of a border, and a pixel between: `outside` in periods. */
@@ -81,12 +88,14 @@ static float noise_at(const struct pattern *pattern, float u, float v)
 {
     u += 4096;
     v += 4096;
-    int i = (int)u, k = (int)v;
+    int i = floor_of(u), k = floor_of(v);
     float a = u - (float)i, b = v - (float)k;
     a = a * a * (3 - 2 * a);
     b = b * b * (3 - 2 * b);
-    const float *top = pattern->lattice[k % LATTICE], *bottom = pattern->lattice[(k + 1) % LATTICE];
-    int left = i % LATTICE, right = (i + 1) % LATTICE;
+    /* The remainder by LATTICE, a power of 2, which is not negative. */
+    const float *top = pattern->lattice[k & (LATTICE - 1)];
+    const float *bottom = pattern->lattice[(k + 1) & (LATTICE - 1)];
+    int left = i & (LATTICE - 1), right = (i + 1) & (LATTICE - 1);
     float over = top[left] + (top[right] - top[left]) * a;
     float under = bottom[left] + (bottom[right] - bottom[left]) * a;
     return over + (under - over) * b;

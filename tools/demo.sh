@@ -1,0 +1,74 @@
+#!/bin/sh
+# demo.sh [VITX_CLI [PICTURES [OUT]]]: asks the bundled model what is in three pictures, and why. Each
+# command is printed before it runs, so that it can be repeated; the maps go to the folder OUT, with a
+# page that shows them. PICTURES is what tools/docs/scenes.sh makes: one.png (one object), two.png (two),
+# wrong.png (one that the model takes for another), NAME.K.png with the pixels of the Kth object, and
+# objects.txt, which names them. Without arguments: vitx-cli as the shell finds it, the pictures beside this
+# script (so it is installed), ./vitx-demo.
+set -eu
+cli=${1:-vitx-cli} pictures=${2:-$(dirname "$0")} out=${3:-vitx-demo}
+page=$out/index.html lines=$out/.lines maps=
+trap 'rm -f "$lines"' EXIT
+
+html() { sed -e 's/&/\&amp;/g' -e 's/</\&lt;/g'; }
+say() { # say TEXT: on the terminal and on the page
+    printf '\n%s\n' "$*"
+    printf '<p>%s</p>\n' "$(printf '%s' "$*" | html)" >> "$page"
+}
+command_line() {
+    printf '$'
+    for word; do
+        case $word in
+            *[!A-Za-z0-9_./,=-]*) printf " '%s'" "$word" ;;
+            *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
+}
+run() { # run COMMAND...: shows it, what it prints, and on the page the maps that it wrote, too
+    command_line "$@"
+    "$@" > "$lines"
+    cat "$lines"
+    { echo '<pre>'; { command_line "$@"; cat "$lines"; } | html; echo '</pre>'; } >> "$page"
+    while IFS= read -r line; do # "FILE  METHOD  NUMBER CLASS"
+        file=${line%%  *}
+        [ "${file%/*}" = "$out" ] || continue
+        maps="$maps
+  $file"
+        printf '<figure><img src="%s"><figcaption>%s</figcaption></figure>\n' "${file##*/}" "${line#*  }" >> "$page"
+    done < "$lines"
+}
+object() { # object N PICTURE: its Nth object
+    sed -n "s/^$2: *//p" "$pictures/objects.txt" | cut -d, -f"$1" | sed 's/^ *//'
+}
+
+one=$pictures/one.png two=$pictures/two.png wrong=$pictures/wrong.png
+first=$(object 1 two.png) second=$(object 2 two.png) truth=$(object 1 wrong.png)
+mkdir -p "$out"
+printf '<!doctype html><meta charset="utf-8"><title>vitx</title>\n<style>%s</style>\n' \
+    'body{font:16px sans-serif;margin:2em}figure{display:inline-block;margin:0 1em 1em 0}img{height:256px}' > "$page"
+
+say "What is in these pictures? (logit, probability, class, name)"
+run "$cli" classify --top 3 "$one" "$two" "$wrong"
+run "$cli" classify --top 3 --lang zh "$one"
+
+say "Why? Four methods show where that answer comes from."
+run "$cli" explain --method gradcam,generic,rollout,attention --layout side -o "$out/{image}.{method}.png" "$one"
+
+say "Two objects: each class has its own place. Ask for $first, and for $second."
+run "$cli" explain --method gradcam --target "$first" --target "$second" --layout side -o "$out/{image}.{target}.png" "$two"
+
+# The second line of classify: logit, probability, class, name.
+answer=$("$cli" classify --top 1 "$wrong" | sed -n '2s/^ *[^ ]*  *[^ ]*  *[^ ]*  //p')
+if [ "$answer" = "$truth" ]; then
+    echo "demo.sh: $wrong is $truth, and the model knows it: there is no mistake to explain" >&2
+    exit 1
+fi
+say "Are such maps right? two.2.png has the pixels of the $second: does the largest value lie on it, and how much of the map?"
+run "$cli" eval --method gradcam,generic,rollout,attention --metric pointing,energy --target "$second" --mask "$pictures/two.2.png" "$two"
+
+say "A mistake: this is $truth, the model says $answer. What speaks for $answer and against $truth, and the other way round?"
+run "$cli" explain --method gradcam --target "$answer" --versus "$truth" --layout side -o "$out/{image}.answer.png" "$wrong"
+run "$cli" explain --method gradcam --target "$truth" --versus "$answer" --layout side -o "$out/{image}.truth.png" "$wrong"
+
+printf '\nThe maps:%s\nAll of it on one page:\n  %s\n' "$maps" "$page"
