@@ -2,13 +2,15 @@
  * test_families.c: the table of families and the ways in which each is written down.
  *
  * That a golden model is answered as its own library answers it is for test_engine.c; here: that there is
- * one for every row of the table, that the same weights under different names are the same network, and
- * what a head reads is what is explained.
+ * one for every row of the table, its gradients, that the same weights under different names are the same
+ * network, and that what a head reads is what is explained.
  */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <vitx/vitx.h>
 
 #include "engine/pass.h"
@@ -21,11 +23,15 @@ static vitx_model *open_model(const char *folder)
     return m;
 }
 
-static vitx_context *context_of(vitx_model *model)
+static vitx_context *context_of(vitx_model *model, const char *device, int batch,
+                                vitx_gradients gradients)
 {
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
     vitx_context *c;
-    o.threads = 1;
+    o.device = device;
+    o.threads = 2;
+    o.max_batch = batch;
+    o.gradients = gradients;
     ck_ok(vitx_context_create(&c, model, &o));
     return c;
 }
@@ -63,12 +69,78 @@ START_TEST(test_families__every_dialect_has_a_golden)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ gradients -------------- */
+
+/* Every model with gradient.npy: the gradient by its input of sum_k cos(k) answer_k. */
+static char with_gradient[MOST_MODELS][128];
+static int gradient_count;
+
+static void find_gradients(void)
+{
+    static char folders[MOST_MODELS][128];
+    const int count = model_folders(folders);
+    for (int i = 0; i < count; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "%.120s/gradient.npy", folders[i]);
+        if (access(path, R_OK) == 0)
+            memcpy(with_gradient[gradient_count++], folders[i], sizeof folders[i]);
+    }
+}
+
+static npy golden(const char *folder, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_npy(path);
+}
+
+START_TEST(test_families__gradients_match_float64)
+{
+    static const vitx_gradients how[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
+    const char *folder = with_gradient[_i / 4];
+    npy input = golden(folder, "input.npy"), expected = golden(folder, "gradient.npy");
+    const int n = (int)input.shape[0];
+    vitx_model *m = open_model(folder);
+    vitx_context *c = context_of(m, _i % 2 ? "cpu" : "ref", n, how[_i / 2 % 2]);
+    const int k = c->arch.classes;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    vitx_view view;
+    trace.gradients = VITX_GRADIENT_INPUT;
+    trace.targets = 1;
+    ck_ok(vitx_context_set_trace(c, &trace));
+    for (size_t i = 0; i < input.count; i++)
+        c->host_input[i] = (float)input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->host_input, input.count * sizeof(float));
+    vx_context_begin(c, 1);
+    ck_ok(vx_context_place(c, &c->wish, &c->trace, n));
+    ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
+    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n));
+    c->recorded = n;
+    float *dlogits = malloc((size_t)(n * k) * sizeof *dlogits);
+    for (int i = 0; i < n * k; i++)
+        dlogits[i] = (float)cos(i % k);
+    ck_ok(vitx_backward(c, dlogits));
+    ck_ok(vitx_input_gradient(&view, c));
+    const double error = max_error_f32(view.data, expected.data, expected.count);
+    ck_assert_msg(error < 1e-5, "%s: %g of the largest", folder, error);
+    free(dlogits);
+    vitx_context_free(c);
+    vitx_model_free(m);
+    free_npy(&input);
+    free_npy(&expected);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ layouts ---------------- */
+
 /* The same weights, written down by several libraries (tools/golden/make_models.py). */
 static const char *const same[][2] = {
     {"vit-timm-3x3", "vit-hf-3x3"},
     {"deit-timm-distilled", "deit-hf-teacher"},
     {"dinov2-meta-bare", "dinov2-hf-bare"},
     {"dinov2-meta-registers-swiglu", "dinov2-hf-registers-swiglu"},
+    {"clip-hf", "clip-open-clip"},
+    {"siglip-hf", "siglip-timm"},
 };
 #define SAME ((int)(sizeof same / sizeof same[0]))
 
@@ -79,7 +151,7 @@ static float *answer(const char *name, int *count)
     rng r = {3};
     snprintf(folder, sizeof folder, "test/golden/models/%s", name);
     vitx_model *m = open_model(folder);
-    vitx_context *c = context_of(m);
+    vitx_context *c = context_of(m, "cpu", 1, VITX_GRADIENTS_AUTO);
     const size_t k = (size_t)c->arch.classes, n = vx_context_input_count(c);
     float *out = malloc(k * sizeof *out);
     for (size_t i = 0; i < n; i++)
@@ -146,7 +218,7 @@ START_TEST(test_families__the_query_is_what_the_head_reads)
             float map[MOST], row[MOST], mean[MOST] = {0};
             int query, ignored;
             vitx_model *m = open_model(cases[k].folder);
-            vitx_context *c = context_of(m);
+            vitx_context *c = context_of(m, "cpu", 1, VITX_GRADIENTS_AUTO);
             const int n = cases[k].patches, prefix = c->arch.prefix;
             const int first = cases[k].read ? 0 : prefix, count = cases[k].read ? cases[k].read : n;
             explain(map, &query, c, methods[i], VITX_AUTO, n);
@@ -173,11 +245,8 @@ START_TEST(test_families__a_picture_without_patches)
     static const char *const devices[] = {"ref", "cpu"};
     double nothing[2];
     for (int i = 0; i < 2; i++) {
-        vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
         vitx_model *m = open_model(folder);
-        vitx_context *c;
-        o.device = devices[i];
-        ck_ok(vitx_context_create(&c, m, &o));
+        vitx_context *c = context_of(m, devices[i], 1, VITX_GRADIENTS_AUTO);
         const vx_arch *a = &c->arch;
         const int starts[] = {0, a->prefix}, k = a->classes;
         float *logits = malloc(2 * (size_t)k * sizeof *logits);
@@ -213,6 +282,8 @@ static Suite *suite(void)
     Suite *s = suite_create("families");
     TCase *t = tcase_create("families");
     tcase_add_test(t, test_families__every_dialect_has_a_golden);
+    find_gradients();
+    tcase_add_loop_test(t, test_families__gradients_match_float64, 0, 4 * gradient_count);
     tcase_add_loop_test(t, test_families__the_same_weights_give_the_same_answer, 0, SAME);
     tcase_add_test(t, test_families__the_query_is_what_the_head_reads);
     tcase_add_test(t, test_families__a_picture_without_patches);
