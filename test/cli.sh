@@ -127,6 +127,9 @@ grep -q '"target":null,"label":"[^"]*v.npy","logit":null,"probability":null,"sco
 right $e --like $other -o "$folder/e.{target}.json" $picture
 out_has "  like $other\$"
 grep -q '"explains":"picture"' "$folder/e.like.json" || fail "no picture is explained"
+cp $other "$folder/like.png"
+wrong "would replace the picture" $e --like "$folder/like.png" -o "$folder/like.png" $picture
+wrong "would replace the picture" $e --vector "$folder/v.npy" -o "$folder/v.npy" $picture
 right $e --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
 right explain -m $clip --method rollout -o "$folder/e.png" $picture
 right info -m $clip

@@ -861,6 +861,43 @@ START_TEST(test_model__lets_harmless_tensors_be)
 }
 END_TEST
 
+/* timm's CLIP has a projection where a classifier has its head, unless it was fine-tuned. */
+START_TEST(test_model__fine_tuned_clip_has_classes)
+{
+    static const char *const edits[][2] = {
+        {"\"tag\": \"metaclip_2pt5b\"", "\"tag\": \"openai_ft_in1k\""},
+        {"\"num_features\"", "\"label_names\": [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\"], "
+                             "\"num_features\""},
+    };
+    ck_assert(info_of(golden_model("clip-timm")).units);
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        char *folder = copy_golden("clip-timm");
+        edit_file(folder, "config.json", edits[i][0], edits[i][1]);
+        const vitx_model_info f = info_of(folder);
+        ck_assert(!f.units && f.classes == 7);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
+/* A size that is one number is the shortest side's, in CLIP's processor alone. */
+START_TEST(test_model__size_of_an_old_clip_processor)
+{
+    char *folder = copy_golden("clip-hf-bare");
+    edit_file(folder, "preprocessor_config.json", "\"size\": {\n    \"shortest_edge\": 20\n  }",
+              "\"size\": 22");
+    edit_file(folder, "preprocessor_config.json",
+              "\"crop_size\": {\n    \"height\": 20,\n    \"width\": 20\n  }", "\"crop_size\": 20");
+    const vitx_model_info f = info_of(folder);
+    ck_assert_int_eq(f.recipe->resize, VITX_RESIZE_SHORTEST);
+    ck_assert_int_eq(f.recipe->resize_height, 22);
+    ck_assert_int_eq(f.recipe->input_height, 20);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* A head that the configuration tells of has to be there. */
 START_TEST(test_model__without_a_head_is_an_embedding)
 {
@@ -1778,6 +1815,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_model__names_the_tensor_that_is_wrong, 0, COUNT(tensor_edits));
     tcase_add_loop_test(t, test_model__refuses_what_it_does_not_run, 0, COUNT(foreigners));
     tcase_add_test(t, test_model__lets_harmless_tensors_be);
+    tcase_add_test(t, test_model__fine_tuned_clip_has_classes);
+    tcase_add_test(t, test_model__size_of_an_old_clip_processor);
     tcase_add_test(t, test_model__without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
     tcase_add_test(t, test_model__names_the_value_that_is_not_finite);

@@ -187,6 +187,30 @@ START_TEST(test_towers__saliency_of_a_cosine_matches_autograd)
 }
 END_TEST
 
+/* Patches left out: the head attends to those that are there. */
+START_TEST(test_towers__pooling_of_fewer_patches_matches_float64)
+{
+    static const char *const set[] = {"remove=drop"};
+    npy input = golden("vit-timm-map", "input.npy"), expected = golden("vit-timm-map", "drop.npy");
+    bench b = open_bench("vit-timm-map", devices[_i], &input, VITX_GRADIENTS_AUTO);
+    vitx_image *image = picture();
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map *map;
+    o.method = "occlusion";
+    o.target = 2;
+    o.set = set;
+    o.set_count = 1;
+    ck_ok(vitx_explain(&map, b.c, image, &o));
+    const double error = max_error_f32(vitx_map_values(map), expected.data, expected.count);
+    ck_assert_msg(error < TOL_MAP, "error %g", error);
+    vitx_map_free(map);
+    vitx_image_free(image);
+    close_bench(&b);
+    free_npy(&input);
+    free_npy(&expected);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ vectors ---------------- */
 
 typedef struct scene {
@@ -573,6 +597,7 @@ static Suite *towers_suite(void)
     tcase_add_test(t, test_towers__only_a_pooling_head_has_its_attention);
     tcase_add_loop_test(t, test_towers__maps_match_autograd, 0, 6);
     tcase_add_loop_test(t, test_towers__saliency_of_a_cosine_matches_autograd, 0, 6);
+    tcase_add_loop_test(t, test_towers__pooling_of_fewer_patches_matches_float64, 0, 2);
     tcase_add_test(t, test_embed__is_what_the_library_answers);
     tcase_add_loop_test(t, test_like__is_the_vector_of_that_picture, 0, 2);
     tcase_add_test(t, test_vector__bad_requests);

@@ -193,7 +193,7 @@ static int check_replaced(const struct eval_plan *plan, char **files, int count,
     int status = DONE;
     if (!o->curves)
         return DONE;
-    if (!pictures_know(&pictures, files, count, mask))
+    if (!pictures_know(&pictures, files, count, mask, NULL))
         return SOME_FAILED;
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
         char *name = curves_name(o->curves, plan->table.metrics[i].name);

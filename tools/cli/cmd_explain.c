@@ -476,7 +476,7 @@ static int load_baseline(struct plan *plan)
 static int check_outputs(struct plan *plan, char **files, int count)
 {
     const struct settings *o = plan->settings;
-    if (!pictures_know(&plan->pictures, files, count, o->baseline))
+    if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
         return SOME_FAILED;
     return check_collisions(o->out, &plan->pictures, files, count, plan->opts, plan->opts_count);
 }

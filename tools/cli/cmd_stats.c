@@ -51,7 +51,7 @@ static int check_out(const char *out, char **files, int count)
     const char *dot = strrchr(out, '.');
     if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".json") != 0))
         return wrong_usage("-o %s: the name must end in .png or .json", out);
-    if (!pictures_know(&pictures, files, count, NULL))
+    if (!pictures_know(&pictures, files, count, NULL, NULL))
         return SOME_FAILED;
     const bool replaces = pictures_have(&pictures, out);
     pictures_free(&pictures);

@@ -132,9 +132,10 @@ static bool identify(struct file_id *out, const char *path)
     return true;
 }
 
-bool pictures_know(struct pictures *pictures, char **files, int count, const char *one)
+bool pictures_know(struct pictures *pictures, char **files, int count, const char *one,
+                   const char *two)
 {
-    *pictures = (struct pictures){.ids = calloc((size_t)count + 1, sizeof *pictures->ids)};
+    *pictures = (struct pictures){.ids = calloc((size_t)count + 2, sizeof *pictures->ids)};
     if (!pictures->ids) {
         complain(NULL, "no memory");
         return false;
@@ -143,6 +144,8 @@ bool pictures_know(struct pictures *pictures, char **files, int count, const cha
         pictures->count += identify(&pictures->ids[pictures->count], files[i]);
     if (one)
         pictures->count += identify(&pictures->ids[pictures->count], one);
+    if (two)
+        pictures->count += identify(&pictures->ids[pictures->count], two);
     qsort(pictures->ids, (size_t)pictures->count, sizeof *pictures->ids, compare_ids);
     return true;
 }

@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <vitx/explain.h>
 
-/* Which files the pictures are, whatever name leads to them, so that no map replaces one. `one`,
- * if not NULL, is another picture. */
+/* Which files the pictures are, whatever name leads to them, so that no map replaces one. `one` and
+ * `two`, if not NULL, are others. */
 struct pictures {
     struct file_id *ids; /* sorted */
     int count;
 };
-bool pictures_know(struct pictures *pictures, char **files, int count,
-                   const char *one); /* complains */
+bool pictures_know(struct pictures *pictures, char **files, int count, const char *one,
+                   const char *two); /* complains */
 bool pictures_have(const struct pictures *pictures, const char *path);
 void pictures_free(struct pictures *pictures);
 

@@ -112,6 +112,15 @@ def open_pool(pool):
     pool.forward = mha if isinstance(pool, torch.nn.MultiheadAttention) else latent
 
 
+def without_each(model, x, answer):
+    """[patches]: what the logit of output 2 loses where a patch's token is left out."""
+    with torch.no_grad():
+        tokens = model.pos_drop(model.patch_embed(x[:1].double()) + model.pos_embed)
+        keep = lambda p: [t for t in range(tokens.shape[1]) if t != p]
+        answers = [model.forward_head(model.norm(model.blocks(tokens[:, keep(p)]))) for p in range(tokens.shape[1])]
+        return answer[0, 2] - torch.cat(answers)[:, 2]
+
+
 def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, prefix):
     """maps.npy: rows [patches] of methods, named in maps.txt (method, score, layer); saliency.npy [H,W] of
     the cosine. Scores: the logit of output 2, and the cosine with sin(k + 1). `tail`: from a block's
@@ -170,6 +179,8 @@ def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, p
             lines.append(f"{method} {name} {layer}")
             rows.append(row[prefix:] if len(row) > len(a) else row)
     save(folder, "maps", torch.stack(rows))
+    if os.path.basename(folder) == "vit-timm-map":
+        save(folder, "drop", without_each(model, x, answer))
     save(folder, "saliency", g[depth + 1][0].abs().max(0).values)
     with open(os.path.join(folder, "maps.txt"), "w") as f:
         f.write("\n".join(lines) + "\n")
