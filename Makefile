@@ -33,6 +33,7 @@ FLAGS_release :=
 FLAGS_debug   := -O0
 FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -fsanitize=thread
+FLAGS_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE := $(FLAGS_$(CONFIG))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
@@ -51,9 +52,13 @@ SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
+FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))
+REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
+FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
+FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_cpp
-DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d)
-.SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT)
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
+.SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
 # ------------------------------------- something is missing: install it, then start again --
@@ -66,7 +71,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all demo check asan tsan bench install uninstall format lint info tests
+.PHONY: all demo check asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -116,6 +121,15 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
+# Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
+$(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/fuzz_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(OUT)/libvitx.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
 $(B)/example_c: docs/examples/example.c
@@ -126,7 +140,7 @@ $(B)/example_cpp: docs/examples/example.cpp
 demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
-tests: all $(TESTS) $(EXAMPLES)
+tests: all $(TESTS) $(REPLAYS) $(EXAMPLES)
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
 
@@ -136,6 +150,17 @@ asan:                                                          ## all tests unde
 tsan:                                                          ## the threaded tests under the thread sanitizer
 	$(Q)$(MAKE) --no-print-directory CONFIG=tsan tests
 	$(Q)test/run.sh --threads build/tsan build/tsan
+
+fuzzers: $(FUZZERS)
+fuzz:                                                          ## fuzz files and pictures until stopped, with clang (FUZZ=name: one target)
+	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
+	$(Q)test/fuzz/run.sh build/fuzz
+
+# As CI does it, two at a time.
+FUZZ_SECONDS ?= 60
+fuzz-ci:
+	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
+	$(Q)JOBS=2 test/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
 
 # What OpenBLAS alone takes for a forward pass's matrix products: the yardstick of docs/performance.md.
 $(OUT)/products: tools/bench/products.c
@@ -183,7 +208,7 @@ $(TIDY): %.tidy: %.c
 	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) $(OWN) 2>/dev/null
 lint: $(TIDY)                                                  ## clang-tidy, cppcheck and shellcheck over the sources
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
-	$(Q)shellcheck tools/*.sh test/*.sh .ci/run
+	$(Q)shellcheck tools/*.sh test/*.sh test/fuzz/*.sh .ci/run
 
 info:                                                          ## what was found: compiler, OpenBLAS, nvcc, versions
 	@echo "vitx      $(VERSION), shared library $(SONAME), configuration $(CONFIG)"

@@ -61,6 +61,7 @@ struct vx_device_class {
                 char *err, size_t err_size);
     void (*close)(vx_device *dev);
     int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
+    /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
 
     /* Device memory, 64-byte aligned; NULL when there is none left. Needs no instance, since a

@@ -56,8 +56,8 @@ esac
 # ---------------------------------------------------------------- maps -----------------------
 # points NAME TARGET MASK: 1.000 where the largest value of the map of TARGET lies on the object MASK
 points() {
-    "$OUT/vitx-cli" eval --no-baselines --method gradcam --metric pointing --target "$(object "$2" "$1")" \
-        --mask "$scenes/$1.$3.png" "$scenes/$1.png" | sed -n 's/^gradcam  *//p'
+    "$OUT/vitx-cli" eval --no-baselines --method hirescam --metric pointing --target "$(object "$2" "$1")" \
+        --mask "$scenes/$1.$3.png" "$scenes/$1.png" | sed -n 's/^hirescam  *//p'
 }
 [ "$(points one 1 1)" = 1.000 ] || fail "the map of one.png is not largest on its object"
 for target in 1 2; do

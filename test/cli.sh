@@ -43,7 +43,10 @@ for value in 0 3x 1T K -1 1GG 99999999999G; do
 done
 wrong "--top is \"0\"" classify --top 0 -m $model $picture
 wrong "or all" classify --top some -m $model $picture
-wrong "--fit is" classify --fit crop -m $model $picture
+wrong "--fit is" classify --fit stretch -m $model $picture
+for value in 0 -1 x 40x x40 40x40x40 40.0 ' 40' 1x100000 65536 99999999999; do
+    wrong "--size is \"$value\"" classify --size "$value" -m $model $picture
+done
 wrong 'no device "gpu"; there are cpu' classify --device gpu -m $model $picture
 wrong "explain: --alpha is" explain --alpha 1.5 -m $model $picture
 wrong "explain: --alpha is" explain --alpha nan -m $model $picture
@@ -671,6 +674,67 @@ out_has '^what .* forwards$'
 right bench -m $model --runs 1 --method attention --layer all
 right bench -m $model --seconds 0 --json --fit recipe $picture $picture
 out_has '"runs":5,'
+
+# ---------------------------------------------------------------- sizes and fits -------------
+wrong "an input of height 41: no multiple of the patch's 8 pixels; 40 and 48 are" classify --size 41 -m $model $picture
+wrong "width 4: no multiple of the patch's 8 pixels; 8 is" classify --size 40x4 -m $model $picture
+wrong 'no way to resample "timn"; did you mean timm?' classify --size 48 --pos-resample timn -m $model $picture
+wrong "with --fit keep each picture has a grid of its own" \
+    explain -m $model --fit keep --method attention --query 1,1 -o "$folder/q.png" $picture
+for fit in recipe squash crop pad keep; do
+    for size in 24x48 64; do
+        right classify -m $model --fit $fit --size $size --top 1 $picture
+        right explain -m $model --fit $fit --size $size --method gradcam,saliency --quiet \
+            -o "$folder/$fit.$size.{method}.png" $picture
+        exists "$folder/$fit.$size.gradcam.png"
+    done
+done
+right stats -m $model --size 24x48 $picture
+out_has ' 19 tokens'
+right eval -m $model --size 24x48 --fit pad --method gradcam --metric insertion,road $picture
+right bench -m $model --size 24x48 --runs 1 --method rollout
+out_lines 3
+right info -m $model --size 24x48
+out_has 'grid 3 x 6$'
+out_has '^tokens +19,'
+out_has '^positions +5 x 5, resampled to the grid as timm does$'
+out_has '^  input +24 x 48  \(options\)$'
+out_has '^activations +[0-9]+ bytes'
+right info -m $model --size 24x48 --json --pos-resample hf
+out_has '"grid":\[3,6\]'
+out_has '"positions":\[5,5\],"pos_resample":"hf","activation_bytes":[0-9]+,'
+right info -m $model --json
+out_has '"positions":\[5,5\],"pos_resample":null'
+right info -m $model --fit keep --max-tokens 99
+out_has "each picture's own, of at most 99 tokens"
+right classify -m $model --size 48 --json $picture
+timm=$(cat "$out")
+right classify -m $model --size 48 --json --pos-resample open_clip $picture
+[ "$timm" = "$(cat "$out")" ] || fail "open_clip resamples otherwise than timm"
+right classify -m $model --size 48 --json --pos-resample jax $picture
+[ "$timm" != "$(cat "$out")" ] || fail "--pos-resample changes nothing"
+right classify -m $model --json $picture
+own=$(cat "$out")
+right classify -m $model --json --size 40x40 --pos-resample jax $picture
+[ "$own" = "$(cat "$out")" ] || fail "the model's own size is resampled"
+
+check "memory and tokens past the bounds: one line, nothing done"
+run classify -m $model --size 480 --memory 100K $picture
+gives 1
+err_lines 1
+err_has "480 x 480 pixels makes 3601 tokens"
+run classify -m $model --fit keep --max-tokens 20 --batch 2 $picture $picture
+gives 1
+err_lines 2
+err_has "61 x 47 pixels makes 49 tokens (6 rows of 8 patches), max_tokens is 20"
+
+check "pictures of several sizes in one batch"
+small=test/golden/image/2_8.png # 11 x 7: one patch
+right classify -m $model --fit keep --batch 4 --top 1 $picture $small $picture
+out_lines 6
+right explain -m $model --fit keep --batch 4 --method gradcam -o "$folder/keep{image}.png" $picture $small
+exists "$folder/keeppicture.png"
+exists "$folder/keep2_8.png"
 
 # ---------------------------------------------------------------- what must not be lost ------
 check "a picture with the name that a map turns out to get"

@@ -516,38 +516,21 @@ END_TEST
 
 START_TEST(test_context__bad_options)
 {
-    static const struct {
+    const size_t size = sizeof(vitx_context_opts);
+    const struct {
         vitx_context_opts o;
         int code;
         const char *part;
     } rows[] = {
-        {{sizeof(vitx_context_opts), "tpu", NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_DEVICE,
-         "there are: cpu, ref"},
-        {{sizeof(vitx_context_opts), "cpu", "f8", 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
+        {{.struct_size = size, .device = "tpu"}, VITX_DEVICE, "there are: cpu, ref"},
+        {{.struct_size = size, .device = "cpu", .precision = "f8"},
          VITX_DEVICE,
          "no precision \"f8\""},
-        {{sizeof(vitx_context_opts), NULL, NULL, 257, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "threads = 257"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, -1, VITX_FIT_RECIPE, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "max_batch = -1"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, (vitx_fit)7, 0, NULL, NULL,
-          VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "fit = 7"},
-        {{sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL,
-          (vitx_gradients)3},
-         VITX_INVALID,
-         "gradients = 3"},
-        {{8, NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO},
-         VITX_INVALID,
-         "struct_size is 8"},
+        {{.struct_size = size, .threads = 257}, VITX_INVALID, "threads = 257"},
+        {{.struct_size = size, .max_batch = -1}, VITX_INVALID, "max_batch = -1"},
+        {{.struct_size = size, .fit = (vitx_fit)7}, VITX_INVALID, "fit = 7"},
+        {{.struct_size = size, .gradients = (vitx_gradients)3}, VITX_INVALID, "gradients = 3"},
+        {{.struct_size = 8}, VITX_INVALID, "struct_size is 8"},
     };
     vitx_model *model;
     vitx_context *c;

@@ -1217,7 +1217,7 @@ static const struct {
     {"vit-timm", "config.json", "\"interpolation\": \"bicubic\"", "\"interpolation\": \"hamming\"",
      VITX_UNSUPPORTED, "hamming"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
-     "\"input_size\": [\n      3,\n      48,", VITX_UNSUPPORTED, "gives pictures of 48x40"},
+     "\"input_size\": [\n      3,\n      4,", VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,", "\"input_size\": [\n      3,3,",
      VITX_FORMAT, "input_size"},
     {"vit-timm", "config.json", "\"std\": [\n      0.5,", "\"std\": [\n      0,", VITX_FORMAT,
@@ -1226,8 +1226,6 @@ static const struct {
      "std"},
     {"vit-timm", "config.json", "\"mean\": [\n      0.5,", "\"mean\": [\n      \"a\",", VITX_FORMAT,
      "mean"},
-    {"vit-timm", "config.json", "\"img_size\": [\n      40,", "\"img_size\": [\n      80,",
-     VITX_FORMAT, "26 position embeddings"},
     {"vit-hf", "config.json", "\"model_type\": \"vit\"", "\"model_type\": \"vit_msn\"",
      VITX_UNSUPPORTED, "model_type vit_msn"},
     {"vit-hf", "config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"",
@@ -1244,14 +1242,7 @@ static const struct {
      "depth is 12"},
     {"vit-hf", "config.json", "\"intermediate_size\": 40", "\"intermediate_size\": 3072",
      VITX_FORMAT, "hidden width is 3072"},
-    {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 224", VITX_FORMAT,
-     "224x224 pixels"},
     {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 3", VITX_FORMAT, "3x3 pixels"},
-    {"vit-hf", "preprocessor_config.json", "\"height\": 20", "\"height\": 24", VITX_UNSUPPORTED,
-     "(preprocessor_config.json) gives pictures of 24x20"},
-    {"vit-hf", "preprocessor_config.json",
-     "\"size\": {\n    \"height\": 20,\n    \"width\": 20\n  }", "\"sise\": 0", VITX_UNSUPPORTED,
-     "gives pictures of 224x224"},
     {"vit-hf", "preprocessor_config.json", "\"height\": 20,\n    \"width\": 20",
      "\"shortest_edge\": 20", VITX_UNSUPPORTED, "shortest_edge"},
     {"vit-hf", "preprocessor_config.json", "\"height\": 20,", "\"longest_edge\": 20,",
@@ -1277,6 +1268,40 @@ START_TEST(test_config__refuses)
     try_open(folder, config_edits[_i].code, config_edits[_i].part);
     remove_folder(folder);
     free(folder);
+}
+END_TEST
+
+/* An input of another size than the position embeddings' is no contradiction: they are resampled. */
+START_TEST(test_config__another_size_is_resampled)
+{
+    static const struct {
+        const char *model, *file, *find, *replace, *how;
+        int grid_h, grid_w, pos;
+    } rows[] = {
+        {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
+         "\"input_size\": [\n      3,\n      48,", "timm", 6, 5, 5},
+        {"vit-timm", "config.json", "\"img_size\": [\n      40,", "\"img_size\": [\n      80,",
+         "timm", 5, 5, 5}, /* pretrained_cfg.input_size is still 40 */
+        {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 224", "hf", 5, 5, 5},
+        {"vit-hf", "preprocessor_config.json", "\"height\": 20", "\"height\": 24", "hf", 6, 5, 5},
+        {"vit-hf", "preprocessor_config.json",
+         "\"size\": {\n    \"height\": 20,\n    \"width\": 20\n  }", "\"sise\": 0", "hf", 56, 56,
+         5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        vitx_model_info info = VITX_MODEL_INFO_INIT;
+        char *folder = copy_golden(rows[i].model);
+        edit_file(folder, rows[i].file, rows[i].find, rows[i].replace);
+        vitx_model *m = open_ok(folder);
+        ck_ok(vitx_model_get_info(&info, m));
+        ck_assert(info.grid_height == rows[i].grid_h && info.grid_width == rows[i].grid_w);
+        ck_assert(info.pos_height == rows[i].pos && info.pos_width == rows[i].pos);
+        ck_assert_str_eq(info.pos_resample, rows[i].how);
+        ck_assert_int_eq(info.tokens, info.prefix_tokens + rows[i].grid_h * rows[i].grid_w);
+        vitx_model_free(m);
+        remove_folder(folder);
+        free(folder);
+    }
 }
 END_TEST
 
@@ -1763,6 +1788,7 @@ static Suite *suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("config");
     tcase_add_loop_test(t, test_config__refuses, 0, COUNT(config_edits));
+    tcase_add_test(t, test_config__another_size_is_resampled);
     tcase_add_test(t, test_config__takes_the_class_defaults_for_what_is_missing);
     tcase_add_test(t, test_config__takes_the_defaults_of_dinov2);
     tcase_add_test(t, test_config__reads_what_hubs_hold);

@@ -53,10 +53,10 @@ run "$cli" classify --top 3 "$one" "$two" "$wrong"
 run "$cli" classify --top 3 --lang zh "$one"
 
 say "Why? Four methods show where that answer comes from."
-run "$cli" explain --method gradcam,generic,rollout,attention --layout side -o "$out/{image}.{method}.png" "$one"
+run "$cli" explain --method hirescam,generic,rollout,attention --layout side -o "$out/{image}.{method}.png" "$one"
 
 say "Two objects: each class has its own place. Ask for $first, and for $second."
-run "$cli" explain --method gradcam --target "$first" --target "$second" --layout side -o "$out/{image}.{target}.png" "$two"
+run "$cli" explain --method hirescam --target "$first" --target "$second" --layout side -o "$out/{image}.{target}.png" "$two"
 
 # The second line of classify: logit, probability, class, name.
 answer=$("$cli" classify --top 1 "$wrong" | sed -n '2s/^ *[^ ]*  *[^ ]*  *[^ ]*  //p')
@@ -65,10 +65,10 @@ if [ "$answer" = "$truth" ]; then
     exit 1
 fi
 say "Are such maps right? two.2.png has the pixels of the $second: does the largest value lie on it, and how much of the map?"
-run "$cli" eval --method gradcam,generic,rollout,attention --metric pointing,energy --target "$second" --mask "$pictures/two.2.png" "$two"
+run "$cli" eval --method hirescam,generic,rollout,attention --metric pointing,energy --target "$second" --mask "$pictures/two.2.png" "$two"
 
 say "A mistake: this is $truth, the model says $answer. What speaks for $answer and against $truth, and the other way round?"
-run "$cli" explain --method gradcam --target "$answer" --versus "$truth" --layout side -o "$out/{image}.answer.png" "$wrong"
-run "$cli" explain --method gradcam --target "$truth" --versus "$answer" --layout side -o "$out/{image}.truth.png" "$wrong"
+run "$cli" explain --method hirescam --target "$answer" --versus "$truth" --layout side -o "$out/{image}.answer.png" "$wrong"
+run "$cli" explain --method hirescam --target "$truth" --versus "$answer" --layout side -o "$out/{image}.truth.png" "$wrong"
 
 printf '\nThe maps:%s\nAll of it on one page:\n  %s\n' "$maps" "$page"

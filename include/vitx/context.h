@@ -3,7 +3,8 @@
  *
  * A context owns everything that changes while a model runs: the memory of the activations, the
  * worker threads, the recorded attention. It takes its memory when it is created, in amounts that
- * vitx_context_get_info() tells; classifying allocates nothing afterwards.
+ * vitx_context_get_info() tells, and vitx_context_preview() before; classifying allocates nothing
+ * afterwards, except with VITX_FIT_KEEP where a picture is larger than all before.
  *
  * Thread rule: a context belongs to one thread at a time. Use one context per thread; they may
  * share a model. Worker threads do not live on in the child of a fork(): there a context goes on with
@@ -28,8 +29,17 @@ VITX_API const char *vitx_device_name(int index);
 /** How a picture meets the model's input. */
 typedef enum vitx_fit {
     VITX_FIT_RECIPE = 0, /**< as the model's recipe says                                        */
-    VITX_FIT_SQUASH = 1  /**< the whole picture resized to the input size with the recipe's
+    VITX_FIT_SQUASH = 1, /**< the whole picture resized to the input size with the recipe's
                               filter; a picture of that size is taken as it is                  */
+    VITX_FIT_CROP = 2,   /**< resized in proportion to the smallest size that covers the input,
+                              then centre crop                                                  */
+    VITX_FIT_PAD = 3,    /**< resized in proportion to the largest size within the input, in its
+                              middle; the rest has the recipe's mean colour                     */
+    VITX_FIT_KEEP = 4    /**< the input takes the picture's own size, each side rounded to whole
+                              patches (half up, at least one) and the whole picture resized to
+                              that; with input_height and input_width, of the largest size in
+                              proportion within these. Pictures of a call may differ: those that
+                              follow one another and have one size run together                 */
 } vitx_fit;
 
 /** What the backward pass reads of the forward pass. */
@@ -64,9 +74,18 @@ typedef struct vitx_context_opts {
     vitx_progress *progress;  /**< NULL: none                                                   */
     void *progress_payload;
     vitx_gradients gradients; /**< default VITX_GRADIENTS_AUTO                                  */
+    const char *pos_resample; /**< how position embeddings are brought to a grid other than the
+                                   file's: a name of vitx_pos_resample_name(); NULL: as the
+                                   library that the file comes from does it                     */
+    size_t memory_budget;     /**< bytes that activation_bytes may come to; 0: any number       */
+    int input_height, input_width; /**< pixels of the input, multiples of the patch, at most 65535;
+                                   0, 0: the recipe's. What the recipe resizes to grows with it:
+                                   timm's floor(size / crop_pct), else in proportion            */
+    int max_tokens;           /**< tokens that a picture may make; 0: 16384, or what the model
+                                   makes by itself, where that is more                          */
 } vitx_context_opts;
 
-#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO }
+#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO, NULL, 0, 0, 0, 0 }
 VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size);
 
 /**
@@ -78,8 +97,10 @@ VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
  * @param out    the context; free it with vitx_context_free(), before the model
  * @param model  must outlive the context
  * @param opts   NULL: all defaults
- * @return VITX_OK, VITX_INVALID (an option), VITX_NOMEM, VITX_IO or VITX_FORMAT (the weights;
- *         the message names the tensor), VITX_DEVICE (unknown or failing device or precision)
+ * @return VITX_OK, VITX_INVALID (an option; of a side that is no multiple of the patch the message
+ *         names the two nearest), VITX_NOMEM (also: past memory_budget), VITX_UNSUPPORTED (more tokens
+ *         than max_tokens), VITX_IO or VITX_FORMAT (the weights; the message names the tensor),
+ *         VITX_DEVICE (unknown or failing device or precision)
  */
 VITX_API int vitx_context_create(vitx_context **out, vitx_model *model,
                                  const vitx_context_opts *opts);
@@ -96,11 +117,30 @@ typedef struct vitx_context_info {
     size_t weight_bytes;     /**< packed weights, shared by the model's contexts on the device  */
     size_t activation_bytes; /**< this context's memory without recorded attention              */
     size_t trace_bytes;      /**< memory of recorded attention held now                         */
+    int input_height, input_width; /**< with VITX_FIT_KEEP those of the last picture, before the
+                                  first the size that memory was taken for; so all below        */
+    int grid_height, grid_width;
+    int tokens;
+    int max_tokens;
+    int64_t flops;           /**< multiply-adds of one forward of one picture, times two        */
+    const char *pos_resample; /**< how the position embeddings were resampled; NULL: they were not */
+    const vitx_recipe *recipe; /**< from picture to this input; lives as long as the context    */
 } vitx_context_info;
 
 #define VITX_CONTEXT_INFO_INIT VITX_SIZED(vitx_context_info)
 VITX_API void vitx_context_info_init(vitx_context_info *out, size_t struct_size);
 VITX_API int vitx_context_get_info(vitx_context_info *out, const vitx_context *context);
+
+/**
+ * What vitx_context_get_info() would say of a context made with these options, without making one:
+ * nothing is allocated that stays, no weight is read. `kernels` is "" and `recipe` the one given.
+ *
+ * @param recipe       gets the recipe at that size, as much as fits; NULL: not wanted
+ * @param recipe_size  sizeof(vitx_recipe) as the caller knows it, or 0
+ * @return as vitx_context_create(), for what can be known of the options
+ */
+VITX_API int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t recipe_size,
+                                  const vitx_model *model, const vitx_context_opts *opts);
 
 /** One class of one picture. */
 typedef struct vitx_prediction {
@@ -143,7 +183,8 @@ VITX_API int vitx_embed_batch(vitx_context *context, const vitx_image *const *im
 
 /**
  * Runs the forward pass of 1 to max_batch pictures and keeps the logits and, where
- * vitx_context_set_trace() asked for it, the attention. The views that vitx_logits(),
+ * vitx_context_set_trace() asked for it, the attention. With VITX_FIT_KEEP they must make inputs of one
+ * size. The views that vitx_logits(),
  * vitx_input() and vitx_attention() hand out belong to the last vitx_forward() and become invalid
  * with the next call that runs the context.
  *
@@ -208,6 +249,10 @@ VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
  * backward pass, without allocating anything. */
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
                               int batch);
+/** The same for contexts made with these options (their size counts; NULL: all defaults). */
+VITX_API int vitx_trace_bytes_with(size_t *out, const vitx_model *model,
+                                   const vitx_context_opts *context, const vitx_trace_opts *opts,
+                                   int batch);
 
 /**
  * Says what vitx_forward() records from now on (until then: nothing). Allocates for max_batch

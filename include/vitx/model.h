@@ -2,10 +2,10 @@
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards, or open_clip_model.safetensors; config.json; preprocessor_config.json;
- * open_clip_config.json; labels.zh.txt and the like) or from one .safetensors file, whose folder is
- * then searched for the others. Family, sizes and naming are found in the tensors and the
- * configuration; nothing is converted.
+ * shards, or open_clip_model.safetensors, or Google's weights, the one .npz file there; config.json;
+ * preprocessor_config.json; open_clip_config.json; labels.zh.txt and the like) or from one
+ * .safetensors or .npz file, whose folder is then searched for the others. Family, sizes and naming
+ * are found in the tensors and the configuration; nothing is converted.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -46,7 +46,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * replaced by renaming another, stays readable as it was.
  *
  * @param out   the model; free it with vitx_model_free() after all of its contexts
- * @param path  folder or .safetensors file
+ * @param path  folder, or .safetensors or .npz file
  * @return VITX_OK, VITX_IO (missing or unreadable files, that of the language among them),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a language that
@@ -71,9 +71,12 @@ typedef enum vitx_resize {
     VITX_RESIZE_SHORTEST = 0, /**< shortest side to `resize_height`, then centre crop            */
     VITX_RESIZE_EXACT = 1,    /**< to resize_height x resize_width, then centre crop             */
     VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop                             */
-    VITX_RESIZE_COVER = 3     /**< sides in proportion, the smallest that cover resize_height x
+    VITX_RESIZE_COVER = 3,    /**< sides in proportion, the smallest that cover resize_height x
                                    resize_width, rounded half to even, then centre crop (timm's
                                    ResizeKeepRatio, for inputs that are not square)              */
+    VITX_RESIZE_WITHIN = 4    /**< sides in proportion, the largest within resize_height x
+                                   resize_width, rounded likewise; the rest of the input has the
+                                   colour `pad`                                                  */
 } vitx_resize;
 
 /** Where a field of the recipe came from. */
@@ -82,11 +85,12 @@ typedef enum vitx_source {
     VITX_FROM_CONFIG = 1,       /**< config.json                                                */
     VITX_FROM_PREPROCESSOR = 2, /**< preprocessor_config.json                                   */
     VITX_FROM_TENSORS = 3,      /**< the weights' shapes                                        */
-    VITX_FROM_OPEN_CLIP = 4     /**< open_clip_config.json                                      */
+    VITX_FROM_OPTIONS = 4,      /**< vitx_context_opts                                          */
+    VITX_FROM_OPEN_CLIP = 5     /**< open_clip_config.json                                      */
 } vitx_source;
 
-/** @return "default", "config.json", "preprocessor_config.json", "tensors", "open_clip_config.json".
- *  Static. */
+/** @return "default", "config.json", "preprocessor_config.json", "tensors", "options",
+ *  "open_clip_config.json". Static. */
 VITX_API const char *vitx_source_name(vitx_source source);
 /** @return "nearest", "box", "bilinear", "bicubic", "lanczos". Static. */
 VITX_API const char *vitx_filter_name(vitx_filter filter);
@@ -103,13 +107,17 @@ typedef struct vitx_recipe {
     float scale;                     /**< pixel 0..255 times this, before mean and std          */
     float mean[3], std[3];
     vitx_source from_input, from_resize, from_filter, from_crop, from_scale, from_mean, from_std;
+    double crop_pct; /**< of an input of another size s, floor(s / crop_pct) is the size to resize
+                          to; 0: it grows with the input, floor(s * resize / input)             */
+    uint8_t pad[3];  /**< colour of what lies beside the picture                                */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set it before the call: VITX_MODEL_INFO_INIT does           */
     const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
-    const char *naming;        /**< "timm", "huggingface", "open_clip", "meta"                  */
+    const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
+                                    "big_vision"                                                */
     const char *architecture;  /**< as the config names it; "" if it does not                   */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
     const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of the
@@ -139,6 +147,9 @@ typedef struct vitx_model_info {
                                     probabilities                                               */
     int registers;             /**< of the prefix tokens, the last ones: registers. What is left is
                                     the class token, if there is one, and a distillation token  */
+    int pos_height, pos_width; /**< grid that the file's position embeddings are for; where the
+                                    input's is another, they are resampled                      */
+    const char *pos_resample;  /**< how, by default: a name of vitx_pos_resample_name(). Static */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)
@@ -146,6 +157,19 @@ VITX_API void vitx_model_info_init(vitx_model_info *out, size_t struct_size);
 
 /** Fills `out` (its struct_size must be set). @return VITX_OK or VITX_INVALID. */
 VITX_API int vitx_model_get_info(vitx_model_info *out, const vitx_model *model);
+
+/**
+ * The ways to resample position embeddings, each as the library of that name does it:
+ * "timm": bicubic, antialiased. "timm-npz": bilinear; what timm does to Google's .npz files. "hf":
+ * bicubic, a = -0.75, not antialiased; transformers' interpolate_pos_encoding. "hf-registers": its
+ * DINOv2 with registers, antialiased. "open_clip": bicubic, antialiased. "dinov2": Meta's, as hf but
+ * with steps 1 / ((n + 0.1) / m). "dinov2-registers": Meta's with registers, antialiased. "jax":
+ * bilinear with the corners in place, scipy.ndimage.zoom(order=1); big_vision. Those that say the
+ * same give the same numbers.
+ *
+ * @return NULL past the last. Static; any thread.
+ */
+VITX_API const char *vitx_pos_resample_name(int index);
 
 /** @return the name of class `index`, NULL if it has none. Lives as long as the model. */
 VITX_API const char *vitx_model_label(const vitx_model *model, int index);

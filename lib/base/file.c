@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -170,6 +171,28 @@ int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const 
     const bool slash = length > 0 && folder[length - 1] == '/';
     snprintf(*out, bytes, "%s%s%s", folder, slash ? "" : "/", name);
     return VITX_OK;
+}
+
+int vx_path_only(char **out, int *count, const char *folder, const char *ending,
+                 const vitx_hooks *hooks)
+{
+    DIR *dir = opendir(folder);
+    int status = VITX_OK;
+    *out = NULL;
+    *count = 0;
+    if (!dir)
+        return vx_fail(VITX_IO, "%s: %s", folder, strerror(errno));
+    for (struct dirent *e; status == VITX_OK && (e = readdir(dir));) {
+        const char *its = vx_path_ending(e->d_name);
+        if (e->d_name[0] != '.' && its && strcmp(its, ending) == 0 && (*count)++ == 0)
+            status = vx_path_join(out, hooks, folder, e->d_name);
+    }
+    closedir(dir);
+    if (status == VITX_OK && *count > 1) {
+        vx_release(hooks, *out);
+        *out = NULL;
+    }
+    return status;
 }
 
 int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path)

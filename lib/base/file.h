@@ -47,6 +47,10 @@ bool vx_path_is_folder(const char *path);
 bool vx_path_exists(const char *path);
 /* What follows the last dot of the file's name; NULL if it has none. */
 const char *vx_path_ending(const char *path);
+/* The one file of a folder whose name has that ending (as vx_path_ending gives it), as a path; *out
+ * NULL and *count says how many where there is none or more. VITX_IO for an unreadable folder. */
+int vx_path_only(char **out, int *count, const char *folder, const char *ending,
+                 const vitx_hooks *hooks);
 /* folder + "/" + name, or the folder a path lies in ("." for a bare name). */
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);
 int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/pass.h"
+#include "engine/size.h"
 
 /* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
 static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
@@ -83,8 +84,21 @@ static int begin_run(vitx_context *c, vx_plan *plan, int n)
 {
     c->recorded = 0;
     c->differentiated = false;
-    const int room = plan && plan->watch ? n : c->max_batch;
+    /* Where each call has its own size, there is no place to keep for a larger batch of it. */
+    const bool as_many = (plan && plan->watch) || c->fit == VITX_FIT_KEEP;
+    const int room = as_many ? n : c->max_batch;
     return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
+}
+
+/* A row that vitx_context_set_trace asked for, when the input was larger. */
+static int check_queries(const vx_plan *plan, const vx_arch *a)
+{
+    for (int l = 0; plan && l < plan->depth; l++)
+        if (plan->attention[l].keep == VX_KEEP_ROW && plan->attention[l].query >= vx_arch_tokens(a))
+            return vx_fail(VITX_INVALID,
+                           "query %d is out of range: the picture makes tokens 0 to %d",
+                           plan->attention[l].query, vx_arch_tokens(a) - 1);
+    return VITX_OK;
 }
 
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
@@ -92,6 +106,12 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     for (int i = 0; i < n; i++)
         if (!images[i])
             return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
+    if (vx_size_alike(c, images, n) < n)
+        return vx_fail(VITX_INVALID,
+                       "pictures of several sizes in one batch: with VITX_FIT_KEEP those that run "
+                       "together make inputs of one size");
+    VX_TRY(vx_size_take(c, images[0]));
+    VX_TRY(check_queries(plan, &c->arch));
     VX_TRY(begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
     return run_loaded(c, n, plan);
@@ -178,6 +198,12 @@ static void rank(vitx_prediction *top, int k, const float *logits, const float *
         top[i] = (vitx_prediction){.index = -1};
 }
 
+/* How many of the n pictures run next. */
+static int next_batch(const vitx_context *c, const vitx_image *const *images, int n)
+{
+    return vx_size_alike(c, images, n < c->max_batch ? n : c->max_batch);
+}
+
 int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, int n,
                         vitx_prediction *top, int k)
 {
@@ -193,9 +219,12 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
                        "(vitx-cli embed) gives it",
                        c->model->path, c->arch.classes);
     const size_t classes = (size_t)c->arch.classes;
-    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
-    for (int at = 0; at < n; at += c->max_batch) {
-        const int count = n - at < c->max_batch ? n - at : c->max_batch;
+    int64_t batches = 0;
+    for (int at = 0; at < n; at += next_batch(c, images + at, n - at))
+        batches++;
+    vx_context_begin(c, batches * c->arch.depth);
+    for (int at = 0, count; at < n; at += count) {
+        count = next_batch(c, images + at, n - at);
         VX_TRY(vx_context_run(c, images + at, count, NULL));
         for (int i = 0; i < count; i++)
             rank(top + (size_t)(at + i) * (size_t)k, k, c->host_logits + (size_t)i * classes,

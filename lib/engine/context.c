@@ -2,8 +2,10 @@
 #include "engine/context.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/structs.h"
+#include "engine/size.h"
 
 void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 {
@@ -79,37 +81,45 @@ void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_
     place_rows(act, arena, c, (size_t)rows, rows);
 }
 
-static int reserve_activations(vitx_context *c)
+/* What does not depend on the input's size. */
+static int create_plans(vitx_context *c)
 {
     const vx_arch *a = &c->arch;
-    const size_t b = (size_t)c->max_batch, k = (size_t)a->classes;
-    vx_arena arena = {0};
-    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
-    if (arena.overflow)
-        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
-                       c->max_batch);
-    c->memory_bytes = arena.size;
-    c->memory = c->dev->cls->mem_alloc(arena.size, &c->env);
-    if (!c->memory)
-        return vx_fail(VITX_NOMEM, "no memory for the activations of %d pictures (%zu bytes)",
-                       c->max_batch, arena.size);
-    arena = (vx_arena){.base = c->memory};
-    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
-
-    VX_TRY(vx_new(&c->placements, &c->hooks, b, sizeof *c->placements, "placements"));
+    VX_TRY(vx_new(&c->placements, &c->hooks, (size_t)c->max_batch, sizeof *c->placements,
+                  "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
     VX_TRY(vx_plan_create(&c->need, a, &c->hooks));
-    VX_TRY(vx_plan_create(&c->variants.plan, a, &c->hooks));
+    return vx_plan_create(&c->variants.plan, a, &c->hooks);
+}
+
+/* The host's side, where it cannot read the device's memory. */
+static int reserve_host(vitx_context *c)
+{
+    const size_t b = (size_t)c->max_batch, k = (size_t)c->arch.classes;
     if (c->dev->cls->host_memory) {
         c->host_input = c->act.input;
         c->host_logits = c->act.logits;
         c->host_probabilities = c->act.probabilities;
         return VITX_OK;
     }
+    vx_release(&c->hooks, c->host_input);
+    c->host_input = NULL;
     VX_TRY(vx_new(&c->host_input, &c->hooks, b, vx_context_input_count(c) * sizeof(float),
                   "the input"));
-    VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
-    return vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float), "the probabilities");
+    if (!c->host_logits)
+        VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
+    return c->host_probabilities ? VITX_OK
+                                 : vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float),
+                                          "the probabilities");
+}
+
+/* Bytes of the activations; SIZE_MAX where they cannot be counted. */
+static size_t activation_bytes(const vitx_context *c)
+{
+    vx_activations act;
+    vx_arena arena = {0};
+    vx_activations_place(&act, &arena, c, c->max_batch, c->max_batch);
+    return arena.overflow ? SIZE_MAX : arena.size;
 }
 
 /* The largest sizes that the device will meet. */
@@ -143,6 +153,29 @@ static void list_names(char *text, size_t size, const char *(*name_at)(int index
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
 }
 
+/* All that the context holds for running pictures of one size on a device of that class. */
+static int count_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
+{
+    const vx_arch *a = &c->arch;
+    const vx_dims dims = dims_of(c);
+    const size_t bytes = activation_bytes(c);
+    const size_t pos = vx_arch_resamples(a)
+                           ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
+                           : 0;
+    if (bytes == SIZE_MAX || !vx_add_size(out, bytes, dev->cls->reserve_bytes(dev, &dims)) ||
+        !vx_add_size(out, *out, pos * sizeof(float)))
+        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
+                       c->max_batch);
+    if (c->memory_budget && *out > c->memory_budget)
+        return vx_fail(VITX_NOMEM,
+                       "an input of %d x %d pixels makes %d tokens: the activations of %d pictures "
+                       "take %zu bytes, the budget is %zu: take a smaller size or batch, or raise "
+                       "memory_budget",
+                       c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(a),
+                       c->max_batch, *out, c->memory_budget);
+    return VITX_OK;
+}
+
 static int device_failed(int code, const char *name, const char *text)
 {
     return vx_fail(code == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name, text);
@@ -157,7 +190,8 @@ int vx_context_reserve_device(vitx_context *c)
     return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
 
-static int open_device(vitx_context *c, const vitx_context_opts *o)
+static int find_device(const vx_device_class **out, const char **precision,
+                       const vitx_context_opts *o)
 {
     char text[160];
     const char *name = o->device ? o->device : vx_device_at(0)->name;
@@ -166,12 +200,21 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
         list_names(text, sizeof text, vitx_device_name);
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name, text);
     }
-    const char *precision = vx_device_precision(cls, o->precision);
-    if (!precision) {
-        list_names(text, sizeof text, cls->precision_at);
-        return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name,
-                       o->precision, text);
-    }
+    *out = cls;
+    *precision = vx_device_precision(cls, o->precision);
+    if (*precision)
+        return VITX_OK;
+    list_names(text, sizeof text, cls->precision_at);
+    return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
+                   text);
+}
+
+static int open_device(vitx_context *c, const vitx_context_opts *o)
+{
+    char text[160];
+    const vx_device_class *cls;
+    const char *precision;
+    VX_TRY(find_device(&cls, &precision, o));
     c->env = (vx_device_env){.alloc = context_alloc,
                              .release = context_release,
                              .parallel = context_parallel,
@@ -182,25 +225,106 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     if (failed)
         c->dev = NULL;
     if (failed)
-        return device_failed(failed, name, text);
-    VX_TRY(vx_context_reserve_device(c));
+        return device_failed(failed, cls->name, text);
+    size_t bytes; /* past the budget is found before the weights are read */
+    VX_TRY(count_bytes(&bytes, c, c->dev));
     return vx_model_weights(&c->weights, c->model, cls, precision);
 }
 
-static int create(vitx_context *c, const vitx_context_opts *o)
+/* The weights' position embeddings where the host can read them; *copy is to be released. */
+static int host_positions(const float **out, float **copy, vitx_context *c)
 {
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t row = (size_t)a->width * sizeof(float),
+                 rows = (size_t)a->pos_height * (size_t)a->pos_width;
+    *copy = NULL;
+    *out = c->weights->pos;
+    if (c->dev->cls->host_memory)
+        return VITX_OK;
+    VX_TRY(vx_new(copy, &scratch, rows, row, "position embeddings"));
+    c->dev->cls->download(c->dev, *copy, c->weights->pos, rows * row);
+    *out = *copy;
+    return vx_context_sync(c);
+}
+
+/* A context's position embeddings are its own where its grid is not that of the weights. */
+static int resample_positions(vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vx_pos_grid from = {a->pos_height, a->pos_width}, to = {a->grid_height, a->grid_width};
+    const size_t row = (size_t)a->width * sizeof(float),
+                 rows = (size_t)to.height * (size_t)to.width;
+    const float *src;
+    float *copy, *made = NULL;
+    c->pos = NULL;
+    if (!c->weights->pos || !vx_arch_resamples(a))
+        return VITX_OK;
+    int status = host_positions(&src, &copy, c);
+    if (status == VITX_OK)
+        status = vx_new(&made, &scratch, rows, row, "position embeddings");
+    if (status == VITX_OK)
+        status = vx_positions_resample(made, to, src, from, a->width, c->positions, &scratch);
+    if (status == VITX_OK)
+        status = vx_block_reserve(c, &c->pos_memory, rows * row, "position embeddings");
+    if (status == VITX_OK) {
+        c->dev->cls->upload(c->dev, c->pos_memory.memory, made, rows * row);
+        status = vx_context_sync(c);
+    }
+    vx_release(&scratch, copy);
+    vx_release(&scratch, made);
+    if (status == VITX_OK)
+        c->pos = c->pos_memory.memory;
+    return status;
+}
+
+int vx_context_reserve(vitx_context *c)
+{
+    size_t bytes;
+    c->sized = false;
+    c->variants.capacity = c->variants.sequences = 0;
+    c->variants.planned = 0;
+    c->channels.capacity = 0;
+    VX_TRY(count_bytes(&bytes, c, c->dev));
+    VX_TRY(vx_block_reserve(c, &c->memory, activation_bytes(c), "the activations"));
+    vx_arena arena = {.base = c->memory.memory};
+    vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
+    VX_TRY(reserve_host(c));
+    VX_TRY(vx_context_reserve_device(c));
+    VX_TRY(resample_positions(c));
+    c->sized = true;
+    return VITX_OK;
+}
+
+/* Options that say how large things are: what a preview needs. */
+static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
+{
+    vx_size size;
     if (o->threads < 0 || o->threads > 256)
         return vx_fail(VITX_INVALID, "threads = %d: 0 (all processors) to 256 are accepted",
                        o->threads);
     if (o->max_batch < 0 || o->max_batch > 1024)
         return vx_fail(VITX_INVALID, "max_batch = %d: 1 to 1024 are accepted", o->max_batch);
-    if (o->fit != VITX_FIT_RECIPE && o->fit != VITX_FIT_SQUASH)
-        return vx_fail(VITX_INVALID, "fit = %d is no vitx_fit", (int)o->fit);
-    int threads = o->threads ? o->threads : vx_cpu_count();
-    threads = threads > 256 ? 256 : threads;
+    *threads = o->threads ? o->threads : vx_cpu_count();
+    *threads = *threads > 256 ? 256 : *threads;
     c->max_batch = o->max_batch ? o->max_batch : 1;
-    if (o->fit == VITX_FIT_SQUASH)
-        vx_recipe_squash(&c->recipe);
+    VX_TRY(vx_size_begin(&size, c->model, o));
+    c->arch = size.arch;
+    c->recipe = size.recipe;
+    c->positions = size.positions;
+    c->max_tokens = size.max_tokens;
+    c->memory_budget = o->memory_budget;
+    c->fit = o->fit;
+    c->within_height = o->input_height;
+    c->within_width = o->input_width;
+    return VITX_OK;
+}
+
+static int create(vitx_context *c, const vitx_context_opts *o)
+{
+    int threads;
+    VX_TRY(read_sizes(c, &threads, o));
     if (o->gradients < VITX_GRADIENTS_AUTO || o->gradients > VITX_GRADIENTS_RECOMPUTE)
         return vx_fail(VITX_INVALID, "gradients = %d is no vitx_gradients", (int)o->gradients);
     c->keep = o->gradients == VITX_GRADIENTS_KEEP;
@@ -211,7 +335,8 @@ static int create(vitx_context *c, const vitx_context_opts *o)
     vx_scratch_init(&c->scratch, &c->hooks);
     VX_TRY(vx_pool_create(&c->pool, &c->hooks, threads));
     VX_TRY(open_device(c, o));
-    return reserve_activations(c);
+    VX_TRY(create_plans(c));
+    return vx_context_reserve(c);
 }
 
 int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_context_opts *opts)
@@ -227,8 +352,6 @@ int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_contex
     VX_TRY(vx_new(&c, &model->hooks, 1, sizeof *c, "a context"));
     c->hooks = model->hooks;
     c->model = model;
-    c->arch = model->arch;
-    c->recipe = model->recipe;
     const int status = create(c, &o);
     if (status != VITX_OK) {
         vitx_context_free(c);
@@ -248,11 +371,9 @@ void vitx_context_free(vitx_context *context)
     const vitx_hooks hooks = c->hooks;
     if (c->dev) {
         const vx_device_class *cls = c->dev->cls;
-        void *const device_memory[] = {c->memory,
-                                       c->trace.memory,
-                                       c->work.memory,
-                                       c->variants.memory.memory,
-                                       c->variants.trace.memory,
+        void *const device_memory[] = {c->memory.memory,          c->pos_memory.memory,
+                                       c->trace.memory,           c->work.memory,
+                                       c->variants.memory.memory, c->variants.trace.memory,
                                        c->channels.memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
@@ -280,22 +401,64 @@ void vitx_context_free(vitx_context *context)
     vx_release(&hooks, c);
 }
 
+/* What follows from arch and recipe. */
+static void tell_size(vitx_context_info *info, const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    info->max_batch = c->max_batch;
+    info->input_height = c->recipe.input_height;
+    info->input_width = c->recipe.input_width;
+    info->grid_height = a->grid_height;
+    info->grid_width = a->grid_width;
+    info->tokens = vx_arch_tokens(a);
+    info->max_tokens = c->max_tokens;
+    info->flops = vx_arch_flops(a);
+    info->pos_resample = vx_arch_resamples(a) ? vx_pos_rule_name(c->positions) : NULL;
+}
+
 int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
 {
     if (!out || !context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
     const vx_dims dims = dims_of(context);
-    const vitx_context_info info = {.device = context->dev->cls->name,
-                                    .precision = context->weights->precision,
-                                    .kernels = context->dev->kernels,
-                                    .threads = vx_pool_threads(context->pool),
-                                    .max_batch = context->max_batch,
-                                    .weight_bytes = context->weights->bytes,
-                                    .activation_bytes =
-                                        context->memory_bytes +
-                                        context->dev->cls->reserve_bytes(context->dev, &dims),
-                                    .trace_bytes = context->trace.bytes};
+    vitx_context_info info = {.device = context->dev->cls->name,
+                              .precision = context->weights->precision,
+                              .kernels = context->dev->kernels,
+                              .threads = vx_pool_threads(context->pool),
+                              .weight_bytes = context->weights->bytes,
+                              .activation_bytes =
+                                  context->memory.bytes + context->pos_memory.bytes +
+                                  context->dev->cls->reserve_bytes(context->dev, &dims),
+                              .trace_bytes = context->trace.bytes,
+                              .recipe = &context->recipe};
+    tell_size(&info, context);
     return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
+}
+
+int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t recipe_size,
+                         const vitx_model *model, const vitx_context_opts *opts)
+{
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    const vx_device_class *cls;
+    const char *precision;
+    if (!out || !model)
+        return vx_fail(VITX_INVALID, "vitx_context_preview: an argument is NULL");
+    VX_TRY(VX_STRUCT_READ(&o, opts, vitx_context_opts, progress_payload));
+    /* Never run, and so never freed: the model is only read. */
+    vitx_context c = {.hooks = model->hooks, .model = (vitx_model *)(uintptr_t)model};
+    vitx_context_info info = {.kernels = "", .recipe = recipe};
+    VX_TRY(read_sizes(&c, &info.threads, &o));
+    VX_TRY(find_device(&cls, &precision, &o));
+    const vx_device dev = {.cls = cls, .env = {.workers = info.threads}};
+    VX_TRY(count_bytes(&info.activation_bytes, &c, &dev));
+    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, cls, precision));
+    info.device = cls->name;
+    info.precision = precision;
+    tell_size(&info, &c);
+    VX_TRY(VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes));
+    if (recipe)
+        memcpy(recipe, &c.recipe, recipe_size < sizeof c.recipe ? recipe_size : sizeof c.recipe);
+    return VITX_OK;
 }
 
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what)

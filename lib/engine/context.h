@@ -73,14 +73,21 @@ struct vitx_context {
     vx_device_env env;
     vx_device *dev;
     int max_batch;
-    size_t trace_budget;
+    int max_tokens;
+    size_t trace_budget, memory_budget;
+    vitx_fit fit;
+    vx_pos_rule positions;           /* how position embeddings are resampled */
+    int within_height, within_width; /* of VITX_FIT_KEEP: what inputs lie within; 0: anything */
+    bool sized;                      /* memory is laid out for arch and recipe (size.h) */
     vitx_progress *progress;
     void *progress_payload;
     int64_t progress_done, progress_total;
 
-    void *memory; /* of the activations */
-    size_t memory_bytes;
+    vx_block memory; /* of the activations */
     vx_activations act;
+    vx_block pos_memory;
+    const float *
+        pos; /* [gh*gw,D] position embeddings resampled; NULL: the weights' own are for this grid */
     float *host_input, *host_logits, *host_probabilities; /* on the host: act's own where it can */
     vx_placement *placements;                             /* [max_batch] of the last forward   */
     vx_scratch scratch;                                   /* of preprocessing, on the host      */
@@ -132,6 +139,10 @@ void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_
                                int rows);
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
 size_t vx_context_input_count(const vitx_context *c);
+/* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position embeddings
+ * where the weights' own are for another grid. Blocks grow; variants and channels have to be reserved
+ * again. VITX_NOMEM past the memory_budget. After a failure nothing may run until it succeeds. */
+int vx_context_reserve(vitx_context *c);
 /* Tells the device how much will run at once: max_batch pictures, or the variants and rows reserved. */
 int vx_context_reserve_device(vitx_context *c);
 /* The bytes of a plan for `batch` pictures, SIZE_MAX where they cannot be counted. Where the caller

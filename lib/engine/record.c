@@ -5,6 +5,7 @@
 
 #include "base/structs.h"
 #include "engine/pass.h"
+#include "engine/size.h"
 
 static int check_forward(const vitx_context *c, const void *out)
 {
@@ -116,19 +117,29 @@ static void wish(vx_plan *plan, const vitx_trace_opts *o, const vx_arch *a)
 
 int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts, int batch)
 {
+    return vitx_trace_bytes_with(out, model, NULL, opts, batch);
+}
+
+int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_context_opts *context,
+                          const vitx_trace_opts *opts, int batch)
+{
+    vitx_context_opts sizes = VITX_CONTEXT_OPTS_INIT;
+    vx_size size;
     if (!out || !model || !opts)
         return vx_fail(VITX_INVALID, "vitx_trace_bytes: an argument is NULL");
     if (batch < 1 || batch > 1024)
         return vx_fail(VITX_INVALID, "batch = %d: 1 to 1024 are accepted", batch);
+    VX_TRY(VX_STRUCT_READ(&sizes, context, vitx_context_opts, progress_payload));
+    VX_TRY(vx_size_begin(&size, model, &sizes));
     vitx_trace_opts o;
-    VX_TRY(read_trace(&o, opts, &model->arch));
+    VX_TRY(read_trace(&o, opts, &size.arch));
     vx_plan plan;
-    VX_TRY(vx_plan_create(&plan, &model->arch, &model->hooks));
+    VX_TRY(vx_plan_create(&plan, &size.arch, &model->hooks));
     vx_arena arena = {0};
-    wish(&plan, &o, &model->arch);
-    vx_plan_place(&plan, &arena, &model->arch, batch,
-                  (size_t)model->arch.channels * (size_t)model->recipe.input_height *
-                      (size_t)model->recipe.input_width);
+    wish(&plan, &o, &size.arch);
+    vx_plan_place(&plan, &arena, &size.arch, batch,
+                  (size_t)size.arch.channels * (size_t)size.recipe.input_height *
+                      (size_t)size.recipe.input_width);
     vx_plan_dispose(&plan, &model->hooks);
     if (arena.overflow)
         return vx_fail(VITX_NOMEM,

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/size.h"
+
 /* What the options may not say together. */
 static int check(const vx_job *job)
 {
@@ -87,6 +89,7 @@ int vx_direction_look(vx_job *jobs, int m)
         const vitx_image *like = jobs[j].opts.like;
         if (!like || first_like(jobs, j) != j)
             continue;
+        VX_TRY(vx_size_take(c, like));
         VX_TRY(vx_context_run(c, &like, 1, NULL));
         for (int other = j; other < m; other++)
             if (jobs[other].opts.like == like)

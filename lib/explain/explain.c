@@ -5,6 +5,7 @@
 
 #include "base/structs.h"
 #include "engine/channels.h"
+#include "engine/size.h"
 #include "engine/variants.h"
 #include "explain/direction.h"
 #include "explain/explain.h"
@@ -409,6 +410,23 @@ static int share_seeds(vx_job *jobs, int m)
     return count;
 }
 
+/* Of jobs that were prepared; they may be prepared again. */
+static void release_settings(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    for (int j = 0; j < m; j++) {
+        vx_release(hooks, jobs[j].settings);
+        vx_release(hooks, jobs[j].vector);
+        jobs[j].settings = NULL;
+        jobs[j].vector = NULL;
+    }
+}
+
+static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    release_settings(jobs, m, hooks);
+    vx_release(hooks, jobs);
+}
+
 /* From options to jobs and to what the passes must record. */
 static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *jobs, int m)
 {
@@ -456,40 +474,68 @@ static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
            vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
 }
 
-/* Blocks of all the passes of the call. */
-static int64_t count_ticks(const call *k)
+/* Blocks of the passes that n pictures of one size go through. */
+static int64_t count_ticks(const call *k, int n)
 {
     const vitx_context *c = k->c;
-    const int64_t batches = (k->n - 1) / c->max_batch + 1;
+    const int64_t batches = (n - 1) / c->max_batch + 1;
     int64_t ticks = (int64_t)vx_direction_count(k->jobs, k->m) * c->arch.depth;
     ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
     for (int j = 0; j < k->m; j++)
-        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : k->n);
+        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : n);
     return ticks;
 }
 
-static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
+/* How many of the pictures from `first` on make inputs of one size. */
+static int alike_from(const call *k, int first)
+{
+    return k->inputs ? k->n : vx_size_alike(k->c, k->images + first, k->n - first);
+}
+
+/* Prepares the jobs for pictures of the size of number `first`. */
+static int prepare_at(const call *k, const vitx_explain_opts *opts, int first)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
+    release_settings(k->jobs, k->m, &scratch);
+    VX_TRY(vx_size_measure(k->c, k->images[k->inputs ? 0 : first]));
+    return prepare_all(k->c, opts, k->jobs, k->m);
+}
+
+/* Pictures of one size. */
+static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
-    VX_TRY(prepare_all(c, opts, k->jobs, k->m));
-    VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
-    if (!k->inputs)
-        vx_context_begin(c, count_ticks(k));
     VX_TRY(vx_direction_look(k->jobs, k->m));
-    for (int at = 0; at < k->n; at += c->max_batch) {
-        const int count = k->n - at < c->max_batch ? k->n - at : c->max_batch;
-        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at, count));
+    VX_TRY(vx_size_take(c, k->images[k->inputs ? 0 : first]));
+    VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
+    for (int at = first; at < first + n; at += c->max_batch) {
+        const int left = first + n - at;
+        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at,
+                             left < c->max_batch ? left : c->max_batch));
     }
     return VITX_OK;
 }
 
-static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
+/* Size after size: what the jobs plan depends on it. The work is counted before, so that the
+ * progress knows its end. */
+static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
 {
-    for (int j = 0; j < m; j++) {
-        vx_release(hooks, jobs[j].settings);
-        vx_release(hooks, jobs[j].vector);
+    int64_t ticks = 0;
+    int sizes = 0;
+    for (int at = 0, n; at < k->n; at += n, sizes++) {
+        n = alike_from(k, at);
+        VX_TRY(prepare_at(k, opts, at));
+        ticks += count_ticks(k, n);
     }
-    vx_release(hooks, jobs);
+    if (!k->inputs)
+        vx_context_begin(k->c, ticks);
+    for (int at = 0, n; at < k->n; at += n) {
+        n = alike_from(k, at);
+        if (sizes > 1)
+            VX_TRY(prepare_at(k, opts, at));
+        VX_TRY(explain_alike(out, k, at, n));
+    }
+    return VITX_OK;
 }
 
 /* Fills in the rest of k, and out, which holds n * m times NULL. */
@@ -568,7 +614,7 @@ int vx_explain_ticks(int64_t *out, vitx_context *c, const vitx_explain_opts *opt
     VX_TRY(vx_new(&k.jobs, &scratch, 1, sizeof *k.jobs, "jobs"));
     const int status = prepare_all(c, opts, k.jobs, 1);
     if (status == VITX_OK)
-        *out = count_ticks(&k);
+        *out = count_ticks(&k, n);
     free_jobs(k.jobs, 1, &scratch);
     return status;
 }

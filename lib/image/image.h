@@ -43,10 +43,13 @@ typedef struct vx_placement {
     int input_w, input_h;
     double scale_x, scale_y; /* picture pixels per resized pixel                          */
     vitx_filter filter;
+    uint8_t pad[3]; /* colour of the input where the picture is not                        */
 } vx_placement;
 
-/* Turns a recipe into the one that resizes the whole picture to the input's size (VITX_FIT_SQUASH). */
+/* Turn a recipe into the one of another vitx_fit, for the input's size: VITX_FIT_SQUASH, _CROP, _PAD. */
 void vx_recipe_squash(vitx_recipe *recipe);
+void vx_recipe_crop(vitx_recipe *recipe);
+void vx_recipe_pad(vitx_recipe *recipe);
 
 /* What a recipe does to a picture of that size.
  * VITX_UNSUPPORTED where the resized picture would be absurdly large (a side above 65535, or more
@@ -57,7 +60,7 @@ int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height
 float vx_pixel_value(const vitx_recipe *recipe, int channel, int v);
 
 /* The normalised input: out f32 [3, input_h, input_w] = (pixel*scale - mean)/std, float32
- * arithmetic as torchvision's ToTensor and Normalize do it; padding is pixel 0. */
+ * arithmetic as torchvision's ToTensor and Normalize do it; padding has the recipe's colour. */
 int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe,
                   const vx_placement *placement, const vitx_hooks *hooks);
 

@@ -9,7 +9,6 @@
 #include "image/resize.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "image/codec.h" /* VX_MAX_SIDE */
 
@@ -57,9 +56,19 @@ static int crop_offset(int size, int crop, int crop_round)
     return crop_round ? (int)round_half_even(spare / 2.0) : spare / 2;
 }
 
+/* Both sides lie within the target (the same with longest = 1). */
+static void fit_within(int64_t *w, int64_t *h, int target_w, int target_h)
+{
+    const double ratio = fmax((double)*w / target_w, (double)*h / target_h);
+    *w = round_half_even((double)*w / ratio);
+    *h = round_half_even((double)*h / ratio);
+    *w = *w < 1 ? 1 : *w;
+    *h = *h < 1 ? 1 : *h;
+}
+
 static int resized_size(int64_t *w, int64_t *h, const vitx_recipe *r)
 {
-    const bool both = r->resize == VITX_RESIZE_EXACT || r->resize == VITX_RESIZE_COVER;
+    const bool both = r->resize != VITX_RESIZE_SHORTEST;
     const int target_w = r->resize_width, target_h = r->resize_height;
     if (r->input_width < 1 || r->input_height < 1 || r->input_width > VX_MAX_SIDE ||
         r->input_height > VX_MAX_SIDE)
@@ -75,15 +84,38 @@ static int resized_size(int64_t *w, int64_t *h, const vitx_recipe *r)
         fit_shortest(w, h, target_h);
     } else if (r->resize == VITX_RESIZE_COVER) {
         fit_cover(w, h, target_w, target_h);
+    } else if (r->resize == VITX_RESIZE_WITHIN) {
+        fit_within(w, h, target_w, target_h);
     }
     return VITX_OK;
 }
 
-void vx_recipe_squash(vitx_recipe *recipe)
+static void resize_to_input(vitx_recipe *recipe, vitx_resize resize)
 {
-    recipe->resize = VITX_RESIZE_EXACT;
+    recipe->resize = resize;
     recipe->resize_width = recipe->input_width;
     recipe->resize_height = recipe->input_height;
+}
+
+void vx_recipe_squash(vitx_recipe *recipe)
+{
+    resize_to_input(recipe, VITX_RESIZE_EXACT);
+}
+
+void vx_recipe_crop(vitx_recipe *recipe)
+{
+    resize_to_input(recipe, recipe->input_width == recipe->input_height ? VITX_RESIZE_SHORTEST
+                                                                        : VITX_RESIZE_COVER);
+}
+
+/* The colour that normalises to 0, as timm's crop mode "border" has it: round(255 mean). */
+void vx_recipe_pad(vitx_recipe *recipe)
+{
+    const double unit = recipe->scale == 1.0f / 255.0f ? 255 : 1 / (double)recipe->scale;
+    resize_to_input(recipe, VITX_RESIZE_WITHIN);
+    for (int c = 0; c < 3; c++)
+        recipe->pad[c] =
+            (uint8_t)round_half_even(fmin(fmax((double)recipe->mean[c] * unit, 0), 255));
 }
 
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height)
@@ -108,6 +140,7 @@ int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height
         .scale_x = (double)width / (double)w,
         .scale_y = (double)height / (double)h,
         .filter = recipe->filter,
+        .pad = {recipe->pad[0], recipe->pad[1], recipe->pad[2]},
     };
     return VITX_OK;
 }
@@ -136,7 +169,8 @@ int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *
         .filter = p->filter,
     };
     if (part.width < p->input_w || part.height < p->input_h)
-        memset(out, 0, row * (size_t)p->input_h);
+        for (size_t i = 0; i < row * (size_t)p->input_h; i++)
+            out[i] = p->pad[i % 3];
     return vx_resize_part_u8(&part, hooks);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/size.h"
 #include "explain/explain.h"
 #include "measure/metric.h"
 
@@ -168,6 +169,8 @@ static int check_map(const vx_subject *s)
 /* map and image are NULL where only options are checked. */
 static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, const vitx_map *map)
 {
+    if (image)
+        VX_TRY(vx_size_take(c, image));
     *s = (vx_subject){.context = c,
                       .image = image,
                       .map = map,

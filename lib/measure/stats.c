@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/size.h"
 
 static const struct {
     const char *name, *summary;
@@ -144,6 +145,36 @@ static int open_stats(vitx_stats *s)
     return VITX_OK;
 }
 
+static void close_stats(vitx_stats *s)
+{
+    vx_gauge_dispose(&s->gauge, &s->hooks);
+    vx_plan_dispose(&s->plan, &s->hooks);
+    vx_release(&s->hooks, s->memory);
+}
+
+/* For the grid of the first picture, where each has its own (VITX_FIT_KEEP); all others have it, too. */
+static int follow_grid(vitx_stats *s, const vitx_image *first)
+{
+    vitx_context *c = s->context;
+    VX_TRY(vx_size_take(c, first));
+    const int h = c->arch.grid_height, w = c->arch.grid_width;
+    if (s->arch.grid_height == h && s->arch.grid_width == w)
+        return VITX_OK;
+    if (*s->now.pictures > 0)
+        return vx_fail(VITX_INVALID,
+                       "statistics are of pictures of one size: this one makes %d rows of %d "
+                       "patches, those before %d of %d; take another fit than keep",
+                       h, w, s->arch.grid_height, s->arch.grid_width);
+    vitx_stats other = {.hooks = s->hooks, .context = c, .arch = c->arch};
+    const int status = open_stats(&other);
+    close_stats(status == VITX_OK ? s : &other);
+    if (status == VITX_OK) {
+        *s = other;
+        s->plan.watcher = s;
+    }
+    return status;
+}
+
 int vitx_stats_create(vitx_stats **out, vitx_context *context)
 {
     if (out)
@@ -169,9 +200,7 @@ void vitx_stats_free(vitx_stats *stats)
     if (!stats)
         return;
     const vitx_hooks hooks = stats->hooks;
-    vx_gauge_dispose(&stats->gauge, &hooks);
-    vx_plan_dispose(&stats->plan, &hooks);
-    vx_release(&hooks, stats->memory);
+    close_stats(stats);
     vx_release(&hooks, stats);
 }
 
@@ -345,6 +374,13 @@ int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
         return vx_fail(VITX_INVALID, "vitx_stats_add: %s is NULL", s ? "images" : "stats");
     if (n < 1)
         return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
+    if (s->context->fit == VITX_FIT_KEEP)
+        VX_TRY(follow_grid(s, images[0]));
+    if (vx_size_alike(s->context, images, n) < n)
+        return vx_fail(VITX_INVALID,
+                       "statistics are of pictures of one size; these %d make inputs "
+                       "of several",
+                       n);
     vx_context_begin(s->context, ((int64_t)(n - 1) / s->batch + 1) * s->arch.depth);
     vx_stats_begin(s);
     for (int at = 0; at < n; at += s->batch) {

@@ -38,9 +38,19 @@ typedef struct vx_arch {
     vx_pool_kind pool;
     bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
-    bool units;     /* the outputs are components of an embedding: `classes` counts them */
-    bool bare;      /* no head: the outputs are the pooled features, classes = width */
+    int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
+    bool units; /* the outputs are components of an embedding: `classes` counts them */
+    bool bare;  /* no head: the outputs are the pooled features, classes = width */
 } vx_arch;
+
+/* Attention takes their square: 17 GB a head and picture. */
+#define VX_MAX_TOKENS (1 << 16)
+
+/* Whether the position embeddings are to be resampled. */
+static inline bool vx_arch_resamples(const vx_arch *a)
+{
+    return a->grid_height != a->pos_height || a->grid_width != a->pos_width;
+}
 
 static inline int vx_arch_tokens(const vx_arch *a)
 {

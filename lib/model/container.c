@@ -8,18 +8,105 @@
 #include "model/container.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "kernels/bits.h"
+#include "model/npz.h"
 
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
 #define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
+
+int vx_container_open(vx_container **out, const char *path, const vitx_hooks *hooks)
+{
+    const char *ending = vx_path_ending(path);
+    return ending && vx_same_word(ending, "npz") ? vx_npz_open(out, path, hooks)
+                                                 : vx_safetensors_open(out, path, hooks);
+}
+
+int vx_container_make(vx_container **out, const char *path, const vitx_hooks *hooks,
+                      int (*open)(vx_container *container))
+{
+    vx_container *c;
+    *out = NULL;
+    VX_TRY(vx_new(&c, hooks, 1, sizeof *c, "a list of tensors"));
+    c->hooks = *hooks;
+    int status = vx_strdup(&c->path, hooks, path);
+    if (status == VITX_OK)
+        status = open(c);
+    if (status != VITX_OK) {
+        vx_container_close(c);
+        return status;
+    }
+    *out = c;
+    return VITX_OK;
+}
+
+int vx_container_grow(vx_container *c, int count, size_t bytes)
+{
+    vx_tensor *tensors = NULL;
+    char *names = NULL;
+    int status = vx_new(&tensors, &c->hooks, (size_t)c->count + (size_t)count + 1, sizeof *tensors,
+                        "the list of tensors");
+    if (status == VITX_OK)
+        status = vx_new(&names, &c->hooks, c->names_size + bytes + 1, 1, "the tensors' names");
+    if (status != VITX_OK) {
+        vx_release(&c->hooks, tensors);
+        return status;
+    }
+    if (c->count) {
+        memcpy(names, c->names, c->names_size);
+        memcpy(tensors, c->tensors, (size_t)c->count * sizeof *tensors);
+    }
+    for (int i = 0; i < c->count; i++)
+        tensors[i].name = names + (c->tensors[i].name - c->names);
+    vx_release(&c->hooks, c->tensors);
+    vx_release(&c->hooks, c->names);
+    c->tensors = tensors;
+    c->names = names;
+    return VITX_OK;
+}
+
+const char *vx_container_keep(vx_container *c, const char *name, size_t length)
+{
+    char *const kept = memcpy(c->names + c->names_size, name, length);
+    kept[length] = '\0';
+    c->names_size += length + 1;
+    return kept;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const vx_tensor *)a)->name, ((const vx_tensor *)b)->name);
+}
+
+int vx_container_sort(vx_container *c)
+{
+    qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_name);
+    for (int i = 1; i < c->count; i++) {
+        const vx_tensor *one = &c->tensors[i - 1], *other = &c->tensors[i];
+        if (strcmp(one->name, other->name) != 0)
+            continue;
+        if (one->file == other->file)
+            return vx_fail(VITX_FORMAT, "%s: tensor %.100s occurs twice", c->path, one->name);
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in both %s and %s", c->path, one->name,
+                       one->file->path, other->file->path);
+    }
+    return VITX_OK;
+}
+
+void vx_container_rest(vx_container *container)
+{
+    vx_npz_rest(container->npz);
+}
 
 void vx_container_close(vx_container *container)
 {
     if (!container)
         return;
     const vitx_hooks hooks = container->hooks;
+    vx_npz_close(container->npz);
     for (int i = 0; i < container->file_count; i++)
         vx_file_close(container->files[i]);
     vx_release(&hooks, container->files);
@@ -60,6 +147,57 @@ const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int ran
         snprintf(text + at, size - at, "%s", rank ? "]" : "[]");
     return text;
 }
+
+/* -------------------------------------------------------------------------- views --------- */
+
+/* A packed tensor's dimensions as axes. */
+static void own_axes(vx_axis axis[VX_MAX_RANK], const vx_tensor *t)
+{
+    uint64_t stride = 1;
+    if (t->axes) {
+        memcpy(axis, t->axis, sizeof t->axis);
+        return;
+    }
+    for (int i = t->rank - 1; i >= 0; i--) {
+        axis[i] = (vx_axis){(uint64_t)t->shape[i], stride};
+        stride *= axis[i].size; /* may wrap where a size is 0: then nothing is read */
+    }
+}
+
+void vx_tensor_permute(vx_tensor *t, const unsigned char *order, const unsigned char *groups)
+{
+    vx_axis own[VX_MAX_RANK];
+    own_axes(own, t);
+    t->axes = t->rank;
+    for (int i = 0; i < t->rank; i++)
+        t->axis[i] = own[order[i]];
+    int at = 0, rank = 0;
+    for (; groups[rank]; rank++) {
+        uint64_t size = 1;
+        for (int i = 0; i < groups[rank]; i++)
+            size *= t->axis[at++].size;
+        t->shape[rank] = (int64_t)size;
+    }
+    t->rank = rank;
+}
+
+void vx_tensor_slice(vx_tensor *t, uint64_t i)
+{
+    vx_axis own[VX_MAX_RANK];
+    own_axes(own, t);
+    const uint64_t item = t->count ? t->bytes / t->count : 0;
+    t->offset += i * own[0].stride * item;
+    t->count /= own[0].size;
+    t->bytes /= own[0].size;
+    t->rank--;
+    for (int k = 0; k < t->rank; k++) {
+        t->shape[k] = t->shape[k + 1];
+        t->axis[k] = own[k + 1];
+    }
+    t->axes = t->axes ? t->rank : 0;
+}
+
+/* -------------------------------------------------------------------------- values -------- */
 
 /* All cases are computed and one is chosen by masks; no f32 subnormal occurs on the way, so it also
  * holds where the process has denormals read as zero. */
@@ -118,6 +256,28 @@ static uint64_t find_bad(const float *x, uint64_t count)
     return i;
 }
 
+static int read_halfs(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
+{
+    uint16_t halfs[CHUNK];
+    for (uint64_t i = 0; i < count; i += CHUNK) {
+        const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
+        VX_TRY(vx_file_read(tensor->file, halfs, tensor->offset + 2 * (first + i), n * 2));
+        convert(dst + i, halfs, n, tensor->dtype);
+    }
+    return VITX_OK;
+}
+
+static int read_loaded(const vx_tensor *tensor, float *dst, uint64_t first, size_t count)
+{
+    const void *data;
+    VX_TRY(vx_npz_load(&data, tensor));
+    if (tensor->dtype == VX_F32)
+        memcpy(dst, (const float *)data + first, count * sizeof *dst);
+    else
+        convert(dst, (const uint16_t *)data + first, count, tensor->dtype);
+    return VITX_OK;
+}
+
 int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
 {
     if (tensor->dtype == VX_DTYPE_OTHER)
@@ -128,16 +288,14 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
                        "%s: tensor %.100s has %llu elements, asked for %llu from %llu",
                        tensor->file->path, tensor->name, (unsigned long long)tensor->count,
                        (unsigned long long)count, (unsigned long long)first);
-    if (tensor->dtype == VX_F32) {
+    if (count == 0)
+        return VITX_OK;
+    if (tensor->npz)
+        VX_TRY(read_loaded(tensor, dst, first, (size_t)count));
+    else if (tensor->dtype == VX_F32)
         VX_TRY(vx_file_read(tensor->file, dst, tensor->offset + 4 * first, (size_t)count * 4));
-    } else {
-        uint16_t halfs[CHUNK];
-        for (uint64_t i = 0; i < count; i += CHUNK) {
-            const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
-            VX_TRY(vx_file_read(tensor->file, halfs, tensor->offset + 2 * (first + i), n * 2));
-            convert(dst + i, halfs, n, tensor->dtype);
-        }
-    }
+    else
+        VX_TRY(read_halfs(tensor, dst, first, count));
     const uint64_t bad = find_bad(dst, count);
     if (bad < count)
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu",

@@ -3,6 +3,10 @@
  *
  * A container format is one file: it opens a path, checks everything that can be checked without
  * reading values, and lists its tensors in a vx_container. Values are read by vx_tensor_read_f32.
+ *
+ * A tensor need not lie in the file in the order in which it is read: `axes` says where its
+ * elements are. vx_tensor_permute changes shape and axes alone, so a naming can show the tensors
+ * of a library that stores its matrices otherwise in the shapes that vitx expects.
  */
 #ifndef VX_MODEL_CONTAINER_H
 #define VX_MODEL_CONTAINER_H
@@ -13,6 +17,13 @@ typedef enum vx_dtype { VX_F32 = 0, VX_F16, VX_BF16, VX_DTYPE_OTHER } vx_dtype;
 
 #define VX_MAX_RANK 8
 
+/* Elements of a packed tensor: `size` of them, `stride` elements apart. */
+typedef struct vx_axis {
+    uint64_t size, stride;
+} vx_axis;
+
+typedef struct vx_npz vx_npz; /* what reads the members of an .npz file: npz.h */
+
 typedef struct vx_tensor {
     const char *name;
     const char *dtype_name; /* as the file spells it: "F32", "I64" */
@@ -20,9 +31,14 @@ typedef struct vx_tensor {
     int rank;
     int64_t shape[VX_MAX_RANK];
     uint64_t count;  /* product of shape */
-    uint64_t offset; /* first byte in the file */
+    uint64_t offset; /* first byte in the file, or in the member's contents */
     uint64_t bytes;
     const vx_file *file;
+    /* Of an .npz file only; else npz is NULL. */
+    vx_npz *npz;
+    int member;
+    int axes; /* 0: C order. Else the axes in the order in which they are read:   */
+    vx_axis axis[VX_MAX_RANK]; /* the shape with some of its dimensions divided; see permute */
 } vx_tensor;
 
 typedef struct vx_container {
@@ -33,13 +49,22 @@ typedef struct vx_container {
     int file_count;
     char *names; /* what the names point into */
     size_t names_size;
-    char *path; /* for messages */
+    char *path;  /* for messages */
+    vx_npz *npz; /* NULL: no .npz file */
 } vx_container;
+
+/* The format follows from the ending: .npz, or safetensors. */
+int vx_container_open(vx_container **out, const char *path, const vitx_hooks *hooks);
 
 /* A .safetensors file, or with an ending of .index.json the shards it names (beside it; names with
  * a slash are refused). Every check of the format's specification; VITX_FORMAT names the tensor. */
 int vx_safetensors_open(vx_container **out, const char *path, const vitx_hooks *hooks);
+/* An .npz file of NumPy. Its tensors are read by one thread at a time. */
+int vx_npz_open(vx_container **out, const char *path, const vitx_hooks *hooks);
 void vx_container_close(vx_container *container); /* accepts NULL */
+
+/* Gives back what reading has kept at hand; reading on is allowed. */
+void vx_container_rest(vx_container *container);
 
 /* Whether a path names the index of a sharded file. */
 bool vx_safetensors_is_index(const char *path);
@@ -51,10 +76,37 @@ const vx_tensor *vx_container_find(const vx_container *container, const char *na
  * for a NaN or an infinity. */
 int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count);
 
+/* Shows dimension order[0], order[1].. of a packed tensor's `rank` ones, in that order; the first
+ * groups[0] of them become one dimension, the next groups[1] another. {0} ends the groups. */
+void vx_tensor_permute(vx_tensor *tensor, const unsigned char *order, const unsigned char *groups);
+
+/* Element i of the first dimension, which goes; i must be within it. */
+void vx_tensor_slice(vx_tensor *tensor, uint64_t i);
+
 /* "F32", "F16", "BF16"; "other". */
 const char *vx_dtype_name(vx_dtype dtype);
 
 /* "[197, 192]" into text; returns text. */
 const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int rank);
+
+/* ------------------------------------------------------------ for those who write formats -- */
+
+/* A container for which `open` reads the file at container->path. */
+int vx_container_make(vx_container **out, const char *path, const vitx_hooks *hooks,
+                      int (*open)(vx_container *container));
+/* Room for `count` more tensors and `bytes` more of names; pointers into the old names are moved. */
+int vx_container_grow(vx_container *container, int count, size_t bytes);
+/* Copies a name into that room. */
+const char *vx_container_keep(vx_container *container, const char *name, size_t length);
+/* Sorts by name. VITX_FORMAT where two tensors have the same. */
+int vx_container_sort(vx_container *container);
+
+static inline bool vx_mul_u64(uint64_t *out, uint64_t a, uint64_t b)
+{
+    if (b && a > UINT64_MAX / b)
+        return false;
+    *out = a * b;
+    return true;
+}
 
 #endif

@@ -15,7 +15,6 @@
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_TOKENS (1 << 16) /* attention takes their square: 17 GB a head and picture */
 #define MAX_PATCH 1024
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;
@@ -93,6 +92,10 @@ static const struct {
     {"downsample", "a network in stages, as Swin"},
     {"^stages.", "a network in stages, as ConvNeXt"},
     {"convnext", "a ConvNeXt"},
+    {"MAPHead_", "a model with an attention-pooling head"},
+    {"conv_root/", "a hybrid of ResNet and ViT"},
+    {"MixerBlock_", "an MLP-Mixer"},
+    {"^resnet/", "a ResNet"},
     {"^timm_model.", "a timm model wrapped by transformers (timm's own file is read)"},
 };
 
@@ -118,7 +121,8 @@ static bool harmless(const char *name, const char *const *list, const char *pref
         snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
                  *rest == '*' ? rest + 1 : rest);
         const size_t n = strlen(full);
-        if (strcmp(name, full) == 0 || (full[n - 1] == '.' && strncmp(name, full, n) == 0))
+        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
+        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
             return true;
     }
     return false;
@@ -193,7 +197,8 @@ static int refuse_unknown(const vx_container *c)
     return vx_fail(VITX_UNSUPPORTED,
                    "%s: no Vision Transformer that vitx knows: there is neither tensor "
                    "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-                   "projection.weight (Hugging Face) among its %d; the first is %.100s",
+                   "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
+                   "the first is %.100s",
                    c->path, c->count, c->tensors[0].name);
 }
 
@@ -386,8 +391,9 @@ static int size_of_role(int *out, const reader *r, vx_role role, int block, int 
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
-/* The block that a tensor belongs to, -1 for none: its name against "*blocks.#." of norm1. */
-static int block_of(const char *name, const char *start)
+/* The block that a tensor belongs to, -1 for none: its name against what stands before and after the
+ * number. */
+static int block_of(const char *name, const char *start, char after)
 {
     const size_t n = strlen(start);
     int block = 0;
@@ -396,19 +402,20 @@ static int block_of(const char *name, const char *start)
     const char *p = name + n;
     for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
         block = block * 10 + (*p - '0');
-    return p > name + n && *p == '.' ? block : -1;
+    return p > name + n && *p == after ? block : -1;
 }
 
 static int count_blocks(reader *r)
 {
     char start[200];
     const vx_naming *naming = r->match->dialect->naming;
-    vx_role_name(start, sizeof start, naming, r->match->prefix, VX_NORM1_W, 0);
-    char *const digit = strstr(start, ".0."); /* cut at the block's number */
-    if (digit)
-        digit[1] = '\0';
+    const char *const pattern = template_of(naming, VX_NORM1_W);
+    const char *const number = strchr(pattern, '#');
+    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
+    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
+             (int)(number - pattern) - starred, pattern + starred);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start);
+        const int block = block_of(r->container->tensors[i].name, start, number[1]);
         if (block >= MAX_DEPTH)
             return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
                            r->container->path, r->container->tensors[i].name, MAX_DEPTH);
@@ -509,52 +516,69 @@ static int64_t square_root(int64_t n)
     return s;
 }
 
-/* The grid from the image size where it is known, else a square one; and which prefix tokens have rows
- * among the position embeddings: all, none, or the class token without the registers. */
-static int read_grid(reader *r)
+/* What is wrong with position embeddings that make neither the image size's patches nor a square. */
+static int refuse_positions(const reader *r, int rows, int64_t patches)
 {
-    vx_arch *a = r->arch;
+    const vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
-    int rows;
-    char name[200];
-    const vx_naming *naming = r->match->dialect->naming;
-    if (!find_role(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has no position embeddings (%s); models that rotate queries and keys "
-                       "instead, as DINOv3 and EVA, are not run",
-                       r->container->path,
-                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
-    VX_TRY(size_of_role(&rows, r, VX_POSITIONS, 0, 1, MAX_TOKENS, "a number of tokens"));
-    r->position_rows = rows;
-    if (h->image_height) {
-        a->grid_height = h->image_height / a->patch_height;
-        a->grid_width = h->image_width / a->patch_width;
-        const int64_t patches = (int64_t)a->grid_height * a->grid_width;
-        for (int i = 0; i < 3 && patches > 0; i++)
-            if (rows == patches + ways[i]) {
-                a->prefix_pos = ways[i];
-                return VITX_OK;
-            }
+    if (h->image_height)
         return vx_fail(VITX_FORMAT,
                        "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
                        "%dx%d and %d more tokens make %lld",
                        r->container->path, rows, h->image_height, h->image_width, said_by(r),
                        a->patch_height, a->patch_width, a->prefix,
                        (long long)(patches + a->prefix));
-    }
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: %d position embeddings make no square of patches; say the image "
+                   "size in config.json (timm: model_args.img_size, Hugging Face: "
+                   "image_size)",
+                   r->container->path, rows);
+}
+
+static int count_positions(reader *r, int *rows)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    char name[200];
+    if (!find_role(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no position embeddings (%s); models that rotate queries and keys "
+                       "instead, as DINOv3 and EVA, are not run",
+                       r->container->path,
+                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+    VX_TRY(size_of_role(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
+    r->position_rows = *rows;
+    return VITX_OK;
+}
+
+/* The grid of the position embeddings: the image size's where they are as many, else a square one,
+ * which is then resampled; and which prefix tokens have rows among them: all, none, or the class token
+ * without the registers. */
+static int read_grid(reader *r)
+{
+    vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    int rows = 0;
+    VX_TRY(count_positions(r, &rows));
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    const int64_t patches = (int64_t)a->pos_height * a->pos_width;
+    if (h->image_height && patches == 0)
+        return refuse_positions(r, rows, patches);
+    for (int i = 0; i < 3 && patches > 0; i++)
+        if (rows == patches + ways[i]) {
+            a->prefix_pos = ways[i];
+            return VITX_OK;
+        }
     for (int i = 0; i < 3; i++) {
         const int64_t side = square_root(rows - ways[i]);
         if (side > 0 && side * side == rows - ways[i]) {
             a->prefix_pos = ways[i];
-            a->grid_height = a->grid_width = (int)side;
+            a->pos_height = a->pos_width = (int)side;
             return VITX_OK;
         }
     }
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: %d position embeddings make no square of patches; say the image size in "
-                   "config.json (timm: model_args.img_size, Hugging Face: image_size)",
-                   r->container->path, rows);
+    return refuse_positions(r, rows, patches);
 }
 
 /* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
@@ -638,7 +662,7 @@ static int take_model_roles(reader *r)
 {
     const vx_tensor **model = r->found->model;
     if (find_role(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
-        VX_TRY(size_of_role(&r->registers, r, VX_REGISTERS, 0, 1, MAX_TOKENS,
+        VX_TRY(size_of_role(&r->registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS) {
@@ -747,13 +771,6 @@ static int read_all(reader *r, vx_hints *hints, const vitx_hooks *hooks)
     VX_TRY(refuse_left_over(r));
     VX_TRY(read_heads(r, hints));
     VX_TRY(read_pool(r));
-    if (vx_arch_tokens(a) > MAX_TOKENS)
-        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tokens", r->container->path, MAX_TOKENS);
-    if (vx_arch_tokens(a) >
-        INT_MAX / a->width) /* kernels count the steps between pictures in int */
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %d tokens of width %d: more than %d numbers a picture",
-                       r->container->path, vx_arch_tokens(a), a->width, INT_MAX);
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
         hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;

@@ -15,6 +15,7 @@
 #include "model/arch.h"
 #include "model/config.h"
 #include "model/container.h"
+#include "model/positions.h"
 
 /* What a tensor is there for. */
 typedef enum vx_role {
@@ -123,10 +124,11 @@ typedef struct vx_dialect {
                                          parts of it; ended by NULL; NULL: its tensors alone tell */
     const vx_recipe_defaults *recipe;
     const char *const
-        *tensors;      /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
-    double eps;        /* where the config does not say; 0: the naming's                   */
-    bool concatenates; /* its head reads the class token and the mean of the patches       */
-    vx_role with;      /* a tensor it is known by beside the patch embedding       */
+        *tensors;          /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
+    double eps;            /* where the config does not say; 0: the naming's                   */
+    bool concatenates;     /* its head reads the class token and the mean of the patches       */
+    vx_role with;          /* a tensor it is known by beside the patch embedding               */
+    vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
 struct vx_family {
@@ -137,15 +139,20 @@ struct vx_family {
 struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
+    vx_pos_rule positions; /* how the library resamples position embeddings                      */
     const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
                                     has none                                                    */
     const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
-                                     trailing '.' means all that begin so                        */
+                                     trailing '.' or '/' means all that begin so                 */
     bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
+    /* NULL, or: shows the tensors under `prefix` in the shapes that roles have, and adds to the hints
+     * what only the shapes in the file tell. Other tensors may be dropped. */
+    int (*arrange)(vx_container *container, vx_hints *hints, const char *prefix,
+                   const vx_config *config);
     /* `out` holds the defaults already (recipe.h). */
     int (*read_recipe)(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
 };
@@ -173,7 +180,8 @@ const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const
                          vx_role role, int block);
 
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
-    vx_naming_hf_clip, vx_naming_hf_siglip, vx_naming_open_clip, vx_naming_open_clip_timm;
+    vx_naming_hf_clip, vx_naming_hf_siglip, vx_naming_open_clip, vx_naming_open_clip_timm,
+    vx_naming_google, vx_naming_big_vision;
 /* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;

@@ -43,6 +43,7 @@ static int find_file(char **out, const char *folder, const char *name, const vit
 static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
 {
     char *pickle = NULL;
+    int archives;
     if (!vx_path_is_folder(path)) {
         VX_TRY(vx_strdup(weights, hooks, path));
         return vx_path_folder(folder, hooks, path);
@@ -55,11 +56,19 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
         if (*weights)
             return VITX_OK;
     }
+    VX_TRY(vx_path_only(weights, &archives, path, "npz", hooks));
+    if (*weights)
+        return VITX_OK;
+    if (archives)
+        return vx_fail(VITX_IO, "%s: holds %d .npz files: say which of them is meant", path,
+                       archives);
     VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
     const bool only_pickle = pickle != NULL;
     vx_release(hooks, pickle);
     return vx_fail(
-        VITX_IO, "%s: holds neither model.safetensors nor model.safetensors.index.json%s", path,
+        VITX_IO,
+        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
+        path,
         only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
                       "the model as safetensors"
                     : "");
@@ -132,13 +141,26 @@ static int read_model(vitx_model *m, const vx_config *config)
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(m->naming->read_hints(&hints, config));
+    if (m->naming->arrange)
+        VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
-    VX_TRY(vx_recipe_check(&m->recipe, &m->arch, m->path));
+    VX_TRY(vx_recipe_check(&m->recipe, m->path));
+    VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
+    m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
+    if (m->positions == VX_POS_UNSET)
+        m->positions = VX_POS_TIMM;
+    if (m->found.model[VX_REGISTERS])
+        m->positions = vx_pos_rule_with_registers(m->positions);
+    if (vx_arch_resamples(&m->arch))
+        vx_log(&m->hooks, VITX_LOG_INFO,
+               "%s: position embeddings of %dx%d patches are resampled to %dx%d (%s)", m->path,
+               m->arch.pos_height, m->arch.pos_width, m->arch.grid_height, m->arch.grid_width,
+               vx_pos_rule_name(m->positions));
     count_parameters(m);
     return VITX_OK;
 }
@@ -149,7 +171,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     vx_config config = {0};
     int status = locate(&weights, &folder, m->path, &m->hooks);
     if (status == VITX_OK)
-        status = vx_safetensors_open(&m->container, weights, &m->hooks);
+        status = vx_container_open(&m->container, weights, &m->hooks);
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)
@@ -293,6 +315,9 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .recipe = &model->recipe,
         .units = a->units,
         .registers = registers ? (int)registers->shape[1] : 0,
+        .pos_height = a->pos_height,
+        .pos_width = a->pos_width,
+        .pos_resample = vx_pos_rule_name(model->positions),
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

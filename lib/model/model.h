@@ -44,7 +44,8 @@ typedef struct vx_weights {
     size_t bytes;
     vx_weight patch;                      /* [D, C*ph*pw]           */
     const float *prefix;                  /* [P, D], position rows added; NULL where P is 0 */
-    const float *pos;                     /* [gh*gw, D] or NULL     */
+    const float *pos;                     /* [pos grid, D] or NULL; for another grid the context
+                                             has its own (engine/size.h) */
     const float *norm_pre_w, *norm_pre_b; /* [D] or NULL */
     vx_block_weights *blocks;             /* [depth]     */
     const float *norm_w, *norm_b;         /* [D] or NULL: the norm before pooling */
@@ -65,6 +66,8 @@ struct vitx_model {
     vx_found found;     /* the tensors, in the container */
     char *architecture; /* as config.json names it, "" if not */
     vitx_recipe recipe;
+    vx_pos_rule
+        positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
     vitx_source from_eps, from_act, from_heads;
     int64_t parameters, weight_bytes;
@@ -81,6 +84,10 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_
 /* A copy that belongs to the caller, who may change it (reset.h). */
 int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights);
 void vx_weights_free(vx_weights *weights, const vitx_model *model);
+
+/* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. */
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+                          const char *precision);
 
 /* Frees what vx_model_weights packed; part of vitx_model_free. */
 void vx_model_free_weights(vitx_model *model);

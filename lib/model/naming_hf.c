@@ -215,6 +215,7 @@ int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialec
         return VITX_OK;
     VX_TRY(read_class(&defaults, p, path));
     out->filter = defaults->filter;
+    out->crop_pct = 0; /* sizes are told in pixels */
     out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
@@ -226,6 +227,7 @@ int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialec
 const vx_naming vx_naming_hf = {
     .name = "huggingface",
     .title = "Hugging Face",
+    .positions = VX_POS_HF,
     .names =
         {
             [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",
@@ -266,6 +268,7 @@ const vx_naming vx_naming_hf = {
 const vx_naming vx_naming_hf_dinov2 = {
     .name = "huggingface",
     .title = "Hugging Face",
+    .positions = VX_POS_HF,
     .names =
         {
             [VX_PATCH_W] = "*embeddings.patch_embeddings.projection.weight",

@@ -102,6 +102,7 @@ static int read_siglip_hints(vx_hints *out, const vx_config *config)
 const vx_naming vx_naming_hf_clip = {
     .name = "huggingface",
     .title = "Hugging Face",
+    .positions = VX_POS_HF,
     .names =
         {
             SHARED_NAMES,
@@ -119,6 +120,7 @@ const vx_naming vx_naming_hf_clip = {
 const vx_naming vx_naming_hf_siglip = {
     .name = "huggingface",
     .title = "Hugging Face",
+    .positions = VX_POS_HF,
     .names =
         {
             SHARED_NAMES,

@@ -212,6 +212,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_open_clip = {
     .name = "open_clip",
     .title = "open_clip",
+    .positions = VX_POS_OPEN_CLIP,
     .names =
         {
             [VX_PATCH_W] = "visual.conv1.weight",
@@ -246,6 +247,7 @@ const vx_naming vx_naming_open_clip = {
 const vx_naming vx_naming_open_clip_timm = {
     .name = "open_clip",
     .title = "open_clip",
+    .positions = VX_POS_TIMM, /* the trunk is a model of timm */
     .names =
         {
             [VX_HEAD_W] = "visual.head.proj.weight",

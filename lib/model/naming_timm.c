@@ -253,6 +253,7 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
         return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path,
                        crop_pct, out->input_height, out->input_width, height, width);
+    out->crop_pct = crop_pct;
     out->resize_height = (int)height;
     out->resize_width = (int)width;
     out->from_resize = found_pct ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
@@ -290,6 +291,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 const vx_naming vx_naming_timm = {
     .name = "timm",
     .title = "timm",
+    .positions = VX_POS_TIMM,
     .names =
         {
             [VX_PATCH_W] = "patch_embed.proj.weight",

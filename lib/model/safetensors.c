@@ -51,14 +51,6 @@ static const struct {
     {"F8_E5M2FNUZ", VX_DTYPE_OTHER, 8},
 };
 
-static bool mul_u64(uint64_t *out, uint64_t a, uint64_t b)
-{
-    if (b && a > UINT64_MAX / b)
-        return false;
-    *out = a * b;
-    return true;
-}
-
 /* -------------------------------------------------------------------------- one tensor ---- */
 
 static int read_dtype(vx_tensor *t, unsigned *bits, const vx_json *entry, const char *path)
@@ -94,7 +86,7 @@ static int read_shape(vx_tensor *t, const vx_json *entry, const char *path)
             return vx_fail(VITX_FORMAT,
                            "%s: dimension %d of tensor %.100s is no whole number up to 2^53", path,
                            t->rank, t->name);
-        if (!mul_u64(&t->count, t->count, size))
+        if (!vx_mul_u64(&t->count, t->count, size))
             return vx_fail(VITX_FORMAT, "%s: the shape of tensor %.100s overflows", path, t->name);
         t->shape[t->rank++] = (int64_t)size;
     }
@@ -115,7 +107,7 @@ static int read_place(vx_tensor *t, unsigned bits, const vx_json *entry, const c
     if (end < begin)
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s ends at %llu, before its begin at %llu",
                        path, t->name, (unsigned long long)end, (unsigned long long)begin);
-    if (!mul_u64(&size, t->count, bits))
+    if (!vx_mul_u64(&size, t->count, bits))
         return vx_fail(VITX_FORMAT, "%s: the size of tensor %.100s overflows", path, t->name);
     char shape[200];
     if (size % 8 || size / 8 != end - begin)
@@ -150,11 +142,6 @@ static int by_offset(const void *a, const void *b)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const vx_tensor *)a)->name, ((const vx_tensor *)b)->name);
-}
-
 /* Side by side from the buffer's first byte to the file's last. */
 static int check_places(vx_tensor *tensors, int count, uint64_t buffer, const vx_file *file)
 {
@@ -178,40 +165,13 @@ static int check_places(vx_tensor *tensors, int count, uint64_t buffer, const vx
     return VITX_OK;
 }
 
-/* Makes room for what a header lists: `count` more tensors, `bytes` more of names. Pointers into
- * the old names are moved. */
-static int grow(vx_container *c, int count, size_t bytes)
-{
-    vx_tensor *tensors = NULL;
-    char *names = NULL;
-    int status = vx_new(&tensors, &c->hooks, (size_t)c->count + (size_t)count + 1, sizeof *tensors,
-                        "the list of tensors");
-    if (status == VITX_OK)
-        status = vx_new(&names, &c->hooks, c->names_size + bytes + 1, 1, "the tensors' names");
-    if (status != VITX_OK) {
-        vx_release(&c->hooks, tensors);
-        return status;
-    }
-    if (c->count) {
-        memcpy(names, c->names, c->names_size);
-        memcpy(tensors, c->tensors, (size_t)c->count * sizeof *tensors);
-    }
-    for (int i = 0; i < c->count; i++)
-        tensors[i].name = names + (c->tensors[i].name - c->names);
-    vx_release(&c->hooks, c->tensors);
-    vx_release(&c->hooks, c->names);
-    c->tensors = tensors;
-    c->names = names;
-    return VITX_OK;
-}
-
 static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, const vx_file *file)
 {
     int count = 0;
     size_t bytes = 0;
     for (const vx_json *m = vx_json_first(header); m; m = vx_json_next(m), count++)
         bytes += strlen(vx_json_key(m)) + 1;
-    VX_TRY(grow(c, count, bytes));
+    VX_TRY(vx_container_grow(c, count, bytes));
     vx_tensor *const first = c->tensors + c->count;
     int added = 0;
     for (const vx_json *m = vx_json_first(header); m; m = vx_json_next(m)) {
@@ -220,11 +180,8 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
             VX_TRY(check_metadata(m, file->path));
             continue;
         }
-        const size_t length = strlen(name) + 1;
-        char *const kept = memcpy(c->names + c->names_size, name, length);
-        c->names_size += length;
         vx_tensor *t = &first[added++];
-        *t = (vx_tensor){.name = kept};
+        *t = (vx_tensor){.name = vx_container_keep(c, name, strlen(name))};
         unsigned bits = 0;
         if (!vx_json_is_object(m))
             return vx_fail(VITX_FORMAT, "%s: the entry of tensor %.100s is no object", file->path,
@@ -291,17 +248,6 @@ static int add_file(vx_container *c, const char *path)
         status = add_tensors(c, header, 8 + n, file);
     vx_json_free(header);
     return status;
-}
-
-static int sort_names(vx_container *c)
-{
-    qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_name);
-    for (int i = 1; i < c->count; i++)
-        if (strcmp(c->tensors[i - 1].name, c->tensors[i].name) == 0)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in both %s and %s", c->path,
-                           c->tensors[i].name, c->tensors[i - 1].file->path,
-                           c->tensors[i].file->path);
-    return VITX_OK;
 }
 
 /* -------------------------------------------------------------------------- shards -------- */
@@ -388,7 +334,7 @@ static int open_shards(vx_container *c, const vx_json *index)
     }
     vx_release(&c->hooks, folder);
     if (status == VITX_OK)
-        status = sort_names(c);
+        status = vx_container_sort(c);
     return status == VITX_OK ? check_map(c, map, shards) : status;
 }
 
@@ -410,22 +356,15 @@ static int open_single(vx_container *c)
 {
     VX_TRY(vx_new(&c->files, &c->hooks, 1, sizeof *c->files, "a list of files"));
     VX_TRY(add_file(c, c->path));
-    return sort_names(c);
+    return vx_container_sort(c);
+}
+
+static int open_any(vx_container *c)
+{
+    return vx_safetensors_is_index(c->path) ? open_index(c) : open_single(c);
 }
 
 int vx_safetensors_open(vx_container **out, const char *path, const vitx_hooks *hooks)
 {
-    vx_container *c;
-    *out = NULL;
-    VX_TRY(vx_new(&c, hooks, 1, sizeof *c, "a list of tensors"));
-    c->hooks = *hooks;
-    int status = vx_strdup(&c->path, hooks, path);
-    if (status == VITX_OK)
-        status = vx_safetensors_is_index(path) ? open_index(c) : open_single(c);
-    if (status != VITX_OK) {
-        vx_container_close(c);
-        return status;
-    }
-    *out = c;
-    return VITX_OK;
+    return vx_container_make(out, path, hooks, open_any);
 }

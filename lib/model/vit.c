@@ -1,6 +1,7 @@
 /*
  * model/vit.c: the Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929), as timm's
- * VisionTransformer and as Hugging Face's ViTForImageClassification and ViTModel.
+ * VisionTransformer, as Hugging Face's ViTForImageClassification and ViTModel, and in Google's own
+ * .npz files, whose pictures are prepared as timm does for the models that it makes of them.
  *
  * With timm's names it also stands for the plain networks that share them under other names.
  */
@@ -13,6 +14,10 @@ static const vx_recipe_defaults timm_recipe = {
 static const vx_dialect dialects[] = {
     {.naming = &vx_naming_timm, .prefix = "", .recipe = &timm_recipe},
     {.naming = &vx_naming_hf, .prefix = "vit.", .recipe = &vx_hf_vit_processor},
+    {.naming = &vx_naming_big_vision, .prefix = "params/", .recipe = &timm_recipe},
+    {.naming = &vx_naming_big_vision, .prefix = "params/img/", .recipe = &timm_recipe},
+    {.naming = &vx_naming_google, .prefix = "opt/target/", .recipe = &timm_recipe},
+    {.naming = &vx_naming_google, .prefix = "", .recipe = &timm_recipe},
     {.naming = &vx_naming_hf, .prefix = "", .recipe = &vx_hf_vit_processor}, /* ViTModel */
     {0},
 };

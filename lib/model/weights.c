@@ -68,7 +68,7 @@ static void layout_pool(layout_state *s, vx_pool_weights *p, const vx_found *f, 
 /* In the order in which a forward pass reads them. */
 static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_arch *a)
 {
-    const size_t d = (size_t)a->width, patches = (size_t)a->grid_height * (size_t)a->grid_width;
+    const size_t d = (size_t)a->width, patches = (size_t)a->pos_height * (size_t)a->pos_width;
     w->patch = place_matrix(s, a->width, a->channels * a->patch_height * a->patch_width,
                             f->model[VX_PATCH_B]);
     w->prefix = a->prefix ? vx_arena_take(&s->arena, (size_t)a->prefix * d, sizeof(float)) : NULL;
@@ -387,6 +387,19 @@ static int allocate(vx_weights *w, const vitx_model *m)
     return VITX_OK;
 }
 
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+                          const char *precision)
+{
+    vx_weights w = {.cls = cls, .precision = precision};
+    layout_state s = {.cls = cls, .precision = precision};
+    VX_TRY(vx_new(&w.blocks, &model->hooks, (size_t)model->arch.depth, sizeof *w.blocks,
+                  "the list of blocks"));
+    layout(&s, &w, &model->found, &model->arch);
+    vx_release(&model->hooks, w.blocks);
+    *out = s.arena.overflow ? SIZE_MAX : s.arena.size;
+    return VITX_OK;
+}
+
 /* The staging buffer holds the longest row, and three rows of tokens. */
 static int fill_all(const vx_weights *w, const vitx_model *m)
 {
@@ -400,6 +413,7 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
     int status = fill(&f, w, &m->found, a, &m->hooks);
     for (int i = 0; i < m->container->file_count && status == VITX_OK; i++)
         status = vx_file_unchanged(m->container->files[i]);
+    vx_container_rest(m->container);
     vx_release(&m->hooks, f.staging);
     return status;
 }

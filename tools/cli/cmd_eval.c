@@ -106,10 +106,9 @@ static const struct option options[] = {
      .more = "That is: metrics that run the model (of one object only), and methods that run it 20 "
              "times "
              "a map\n"
-             "or more, whose lines have a star. insertion and deletion take 8 steps; --set "
-             "insertion.step "
-             "says\n"
-             "otherwise."},
+             "or more, whose lines have a star. insertion and deletion take 8 steps from or to the "
+             "mean colour;\n"
+             "--set insertion.step and insertion.fill say otherwise."},
     {.name = "set",
      .kind = OPTION_LIST,
      AT(set),

@@ -253,8 +253,9 @@ static int check_settings(const struct settings *o, int files)
     return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
 }
 
-static int parse_query(int *out, const char *text, const vitx_model_info *m)
+static int parse_query(int *out, const char *text, const struct session *session)
 {
+    const vitx_model_info *m = &session->info;
     *out = VITX_AUTO;
     if (!text)
         return DONE;
@@ -269,8 +270,13 @@ static int parse_query(int *out, const char *text, const vitx_model_info *m)
     const long first = strtol(text, &end, 10);
     if (digit && *end == '\0') {
         *out = first < INT_MAX ? (int)first : INT_MAX;
-        return check_range("query", *out, m->tokens, "tokens");
+        return session->keep ? DONE : check_range("query", *out, m->tokens, "tokens");
     }
+    if (session->keep)
+        return wrong_usage(
+            "--query is \"%s\": with --fit keep each picture has a grid of its own, so "
+            "it takes a token's number or cls",
+            text);
     const char *next = end + 1;
     if (digit && *end == ',' && *next >= '0' && *next <= '9') {
         const long second = strtol(next, &end, 10);
@@ -350,7 +356,7 @@ static int check_against_model(struct plan *plan)
     for (int i = 0; o->versus && i < o->targets.count; i++)
         if (plan->targets[i] == plan->versus)
             return wrong_usage("--versus %s: that is the target", o->versus);
-    return parse_query(&plan->query, o->query, m);
+    return parse_query(&plan->query, o->query, &plan->session);
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */

@@ -72,12 +72,14 @@ static const struct trace {
 };
 #define TRACES (sizeof traces / sizeof traces[0])
 
-static bool trace_bytes(size_t *out, const struct session *s, const struct trace *trace)
+static bool trace_bytes(size_t *out, const struct session *s, const struct common *common,
+                        const struct trace *trace)
 {
+    const vitx_context_opts size = context_opts_of(common, VITX_FIT_RECIPE);
     vitx_trace_opts opts = VITX_TRACE_OPTS_INIT;
     opts.record = trace->record;
     opts.storage = trace->storage;
-    if (vitx_trace_bytes(out, s->model, &opts, 1) == VITX_OK)
+    if (vitx_trace_bytes_with(out, s->model, &size, &opts, 1) == VITX_OK)
         return true;
     complain_last(NULL);
     return false;
@@ -95,6 +97,8 @@ static const char *resize_name(vitx_resize resize)
         return "none";
     case VITX_RESIZE_COVER:
         return "cover";
+    case VITX_RESIZE_WITHIN:
+        return "within";
     }
     return "unknown";
 }
@@ -129,7 +133,22 @@ static void print_recipe(const vitx_recipe *r)
            (double)r->std[2], vitx_source_name(r->from_std));
 }
 
-static int print_model(const struct session *s)
+/* Position embeddings, and what their grid costs. */
+static void print_size(const struct session *s)
+{
+    const vitx_model_info *m = &s->info;
+    if (s->size.pos_resample)
+        printf("positions       %d x %d, resampled to the grid as %s does\n", m->pos_height,
+               m->pos_width, s->size.pos_resample);
+    else
+        printf("positions       %d x %d, as the file has them\n", m->pos_height, m->pos_width);
+    if (s->keep)
+        printf("input           each picture's own, of at most %d tokens; all that depends on it "
+               "is for %d x %d\n",
+               s->size.max_tokens, m->recipe->input_height, m->recipe->input_width);
+}
+
+static int print_model(const struct session *s, const struct common *common)
 {
     const vitx_model_info *m = &s->info;
     printf("family          %s, %s names\n", m->family, m->naming);
@@ -145,6 +164,7 @@ static int print_model(const struct session *s)
     if (m->registers)
         printf(", %d of them registers", m->registers);
     printf("\n");
+    print_size(s);
     printf("pooling         %s\n", m->pooling);
     if (m->units)
         printf("embedding       %d numbers, no classes\n", m->classes);
@@ -153,11 +173,13 @@ static int print_model(const struct session *s)
     printf("parameters      %" PRId64 "\n", m->parameters);
     printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
     printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
+    printf("activations     %zu bytes, a batch of %d, %d threads\n", s->size.activation_bytes,
+           s->size.max_batch, s->size.threads);
     print_recipe(m->recipe);
     printf("memory of recorded attention, one picture\n");
     for (size_t i = 0; i < TRACES; i++) {
         size_t bytes;
-        if (!trace_bytes(&bytes, s, &traces[i]))
+        if (!trace_bytes(&bytes, s, common, &traces[i]))
             return SOME_FAILED;
         printf("  %-26s  %12zu bytes\n", traces[i].words, bytes);
     }
@@ -197,7 +219,7 @@ static void json_pair(const char *key, const char *text)
     putchar(',');
 }
 
-static int json_model(const struct session *s)
+static int json_model(const struct session *s, const struct common *common)
 {
     const vitx_model_info *m = &s->info;
     putchar('{');
@@ -218,6 +240,9 @@ static int json_model(const struct session *s)
     printf("\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->tokens, m->units ? 0 : m->classes,
            m->labels);
     printf("\"embedding\":%d,", m->units ? m->classes : 0);
+    printf("\"positions\":[%d,%d],\"pos_resample\":", m->pos_height, m->pos_width);
+    json_text(s->size.pos_resample);
+    printf(",\"activation_bytes\":%zu,", s->size.activation_bytes);
     printf("\"norm_eps\":%.9g,\"from\":{", (double)m->norm_eps);
     json_from("norm_eps", m->from_eps, false);
     json_from("activation", m->from_activation, false);
@@ -226,7 +251,7 @@ static int json_model(const struct session *s)
     json_recipe(m->recipe);
     for (size_t i = 0; i < TRACES; i++) {
         size_t bytes;
-        if (!trace_bytes(&bytes, s, &traces[i]))
+        if (!trace_bytes(&bytes, s, common, &traces[i]))
             return SOME_FAILED;
         printf("%s\"%s\":%zu", i ? "," : ",\"trace_bytes\":{", traces[i].key, bytes);
     }
@@ -261,7 +286,7 @@ static int run(const void *settings, char **files, int count)
     if (all && status != WRONG_USAGE)
         print_all(&s, o->json);
     if (s.model)
-        status = o->json ? json_model(&s) : print_model(&s);
+        status = o->json ? json_model(&s, &o->common) : print_model(&s, &o->common);
     if (o->json && (s.model || (all && status != WRONG_USAGE)))
         printf("%s\n", all ? "}" : "");
     session_close(&s);

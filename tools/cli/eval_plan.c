@@ -229,20 +229,29 @@ static int check_set_of_metric(int *out, const struct eval_plan *plan, const cha
                        text, name);
 }
 
-/* Whether its curve has a step, which over scenes is coarser. */
-static bool has_step(const vitx_metric_info *m)
+/* What over scenes is the default of a metric's option, if it is not that of the metric: a coarser step, and
+ * an insertion that does not begin with a blurred picture, which shows the forms that make a scene's classes. */
+static const char *scene_default(const struct eval_plan *plan, const char *key)
 {
-    for (int i = 0; i < m->option_count; i++)
-        if (strcmp(m->options[i].key, "step") == 0)
-            return true;
-    return false;
+    return strcmp(key, "step") == 0 ? plan->coarse : strcmp(key, "fill") == 0 ? "fill=mean" : NULL;
+}
+
+enum { SCENE_DEFAULTS = 2 };
+
+static void add_scene_defaults(struct eval_plan *plan, int metric, const char **sets)
+{
+    const vitx_metric_info *m = &plan->table.metrics[metric];
+    vitx_evaluate_opts *e = &plan->evaluate[metric];
+    for (int i = 0; plan->settings->scenes && i < m->option_count; i++)
+        if (scene_default(plan, m->options[i].key))
+            sets[e->set_count++] = scene_default(plan, m->options[i].key);
 }
 
 /* Sorts --set out: what names a metric goes to it without the name, the others to the methods. */
 static int sort_sets(struct eval_plan *plan)
 {
     const struct list *set = &plan->settings->set;
-    const size_t room = (size_t)set->count + 2;
+    const size_t room = (size_t)set->count + SCENE_DEFAULTS;
     plan->evaluate = calloc((size_t)plan->metrics, sizeof *plan->evaluate);
     plan->metric_sets = calloc((size_t)plan->metrics * room, sizeof *plan->metric_sets);
     plan->method_set.items = calloc(room, sizeof *plan->method_set.items);
@@ -254,9 +263,7 @@ static int sort_sets(struct eval_plan *plan)
         vitx_evaluate_opts_init(&plan->evaluate[i], sizeof plan->evaluate[i]);
         plan->evaluate[i].metric = plan->table.metrics[i].name;
         plan->evaluate[i].set = plan->metric_sets + (size_t)i * room;
-        if (plan->settings->scenes && has_step(&plan->table.metrics[i]))
-            plan->metric_sets[(size_t)i * room + (size_t)plan->evaluate[i].set_count++] =
-                plan->coarse;
+        add_scene_defaults(plan, i, plan->metric_sets + (size_t)i * room);
     }
     for (int k = 0; k < set->count; k++) {
         int metric;

@@ -22,7 +22,8 @@
     "Exit status: 0 all done, 1 some of the work failed and the rest was done, 2 wrong\nusage.\n"
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
-static const char *const fits[] = {"recipe", "squash", NULL};
+static const char *const fits[] = {"recipe", "squash", "crop",
+                                   "pad",    "keep",   NULL};               /* as vitx_fit */
 static const char *const gradients[] = {"auto", "keep", "recompute", NULL}; /* as vitx_gradients */
 
 static const struct option common_options[] = {
@@ -31,12 +32,13 @@ static const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, model),
      .value = "MODEL",
-     .help = "model's folder or .safetensors file (default: the bundled one)",
+     .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
      .more =
          "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
          "folder holds\n"
-         "model.safetensors (or shards with their index), config.json and perhaps "
-         "preprocessor_config.json."},
+         "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
+         "and\n"
+         "perhaps preprocessor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
@@ -79,12 +81,44 @@ static const struct option common_options[] = {
     {.name = "fit",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, fit),
-     .value = "recipe|squash",
+     .value = "recipe|squash|crop|pad|keep",
      .choices = fits,
      .help = "how a picture meets the model's input (default recipe; bench: squash)",
-     .more = "recipe does what the model's files say. squash resizes the whole picture to the "
-             "input's size;\n"
-             "a picture of that size is taken as it is."},
+     .more =
+         "recipe does what the model's files say. squash resizes the whole picture to the "
+         "input's size;\n"
+         "a picture of that size is taken as it is. crop resizes in proportion until the input is "
+         "covered and cuts\n"
+         "what is over; pad until the picture fits and fills up with the recipe's mean colour. "
+         "keep makes the input\n"
+         "as large as the picture, its sides rounded to whole patches; with --size, as large as "
+         "fits within it."},
+    {.name = "size",
+     .kind = OPTION_SIZE,
+     .offset = offsetof(struct common, size),
+     .value = "S|HxW",
+     .help = "pixels of the model's input, multiples of its patch (default: the model's own)",
+     .more = "S stands for SxS. Position embeddings are resampled, and what the recipe resizes to "
+             "grows with the\n"
+             "input. vitx-cli info -m MODEL --size S says what it takes."},
+    {.name = "pos-resample",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, pos_resample),
+     .value = "NAME",
+     .help = "whose way to resample position embeddings (default: that of the model's library)",
+     .more = "timm, timm-npz, hf, hf-registers, open_clip, dinov2, dinov2-registers or jax."},
+    {.name = "max-tokens",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, max_tokens),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "tokens that a picture may make (default 16384)"},
+    {.name = "memory",
+     .kind = OPTION_BYTES,
+     .offset = offsetof(struct common, memory),
+     .value = "BYTES",
+     .help = "memory that activations may take (default: what the machine has)"},
     {.name = "budget",
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, budget),
@@ -342,6 +376,27 @@ static int parse_choice(int *out, const struct option *o, const char *text)
     return wrong_usage("--%s is \"%s\", it takes %s", o->name, text, o->value);
 }
 
+/* Digits alone, and no more than a side can have; 0 where it is something else. *end: behind them. */
+static int parse_side(const char *text, const char **end)
+{
+    int side = 0;
+    for (*end = text; **end >= '0' && **end <= '9' && side <= 65535; (*end)++)
+        side = side * 10 + (**end - '0');
+    return side <= 65535 ? side : 0;
+}
+
+static int parse_size(struct size *out, const struct option *o, const char *text)
+{
+    const char *end;
+    out->height = out->width = parse_side(text, &end);
+    if (out->height && (*end == 'x' || *end == 'X'))
+        out->width = parse_side(end + 1, &end);
+    if (out->height && out->width && *end == '\0')
+        return DONE;
+    return wrong_usage("--%s is \"%s\", it takes S or HxW, sides of 1 to 65535 pixels", o->name,
+                       text);
+}
+
 static int store(void *settings, const struct option *o, const char *text)
 {
     void *at = (char *)settings + o->offset;
@@ -363,6 +418,8 @@ static int store(void *settings, const struct option *o, const char *text)
         return parse_bytes(at, o, text);
     case OPTION_CHOICE:
         return parse_choice(at, o, text);
+    case OPTION_SIZE:
+        return parse_size(at, o, text);
     case OPTION_LIST:
         stored = list_add(at, text, strlen(text));
         break;

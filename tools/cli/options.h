@@ -20,6 +20,7 @@ enum option_kind {
     OPTION_REAL,   /* double, low..high                                                  */
     OPTION_BYTES,  /* size_t, with K, M or G                                             */
     OPTION_CHOICE, /* int: the place in `choices`                                        */
+    OPTION_SIZE,   /* struct size: S for both sides, or HxW                              */
     OPTION_LIST,   /* struct list: one item each time the option stands there            */
     OPTION_NAMES   /* struct list: several items each time, separated by commas          */
 };
@@ -38,6 +39,10 @@ struct option {
     const char *const *choices; /* ended by NULL                                          */
 };
 
+struct size {
+    int height, width; /* pixels */
+};
+
 struct list {
     char **items;
     int count;
@@ -46,10 +51,12 @@ struct list {
 /* The settings of every command begin with these. */
 struct common {
     const char *model; /* NULL: the bundled one */
-    const char *labels, *language, *device, *precision;
-    int threads, batch, fit; /* fit -1: the command's own default */
+    const char *labels, *language, *device, *precision, *pos_resample;
+    int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
+    struct size size;        /* 0 x 0: the recipe's */
+    int max_tokens;          /* 0: the library's default */
     int gradients;           /* as vitx_gradients */
-    size_t budget;
+    size_t budget, memory;   /* memory 0: what the machine has */
     bool quiet, verbose;
 };
 #define COMMON_DEFAULTS                                                                            \

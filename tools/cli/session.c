@@ -55,6 +55,63 @@ static int choose_model(struct session *session, const struct common *common)
     return SOME_FAILED;
 }
 
+/* Bytes of the machine; 0 where nothing says so. */
+static size_t machine_memory(void)
+{
+#if defined(_SC_PHYS_PAGES) && defined(_SC_PAGESIZE)
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : 0;
+#else
+    return 0;
+#endif
+}
+
+vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit)
+{
+    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
+    opts.device = common->device;
+    opts.precision = common->precision;
+    opts.threads = common->threads;
+    opts.max_batch = common->batch;
+    opts.fit = common->fit < 0 ? fit : (vitx_fit)common->fit;
+    opts.trace_budget = common->budget;
+    opts.gradients = (vitx_gradients)common->gradients;
+    opts.pos_resample = common->pos_resample;
+    opts.memory_budget = common->memory ? common->memory : machine_memory();
+    opts.input_height = common->size.height;
+    opts.input_width = common->size.width;
+    opts.max_tokens = common->max_tokens;
+    return opts;
+}
+
+static int refused(int status, const char *path, const struct common *common)
+{
+    /* The device is known, so what a device refuses here is the precision that was asked for. */
+    if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
+        return wrong_usage("%s", vitx_last_error());
+    complain_last(path);
+    return SOME_FAILED;
+}
+
+/* What the model is at the size that was asked for, which takes no memory yet. */
+static int measure(struct session *session, const struct common *common)
+{
+    const vitx_context_opts opts = context_opts_of(common, VITX_FIT_RECIPE);
+    vitx_context_info *size = &session->size;
+    vitx_context_info_init(size, sizeof *size);
+    const int status =
+        vitx_context_preview(size, &session->recipe, sizeof session->recipe, session->model, &opts);
+    if (status != VITX_OK)
+        return refused(status, session->path, common);
+    session->info.grid_height = size->grid_height;
+    session->info.grid_width = size->grid_width;
+    session->info.tokens = size->tokens;
+    session->info.flops = size->flops;
+    session->info.recipe = &session->recipe;
+    session->keep = opts.fit == VITX_FIT_KEEP;
+    return DONE;
+}
+
 int session_open(struct session *session, const struct common *common)
 {
     const vitx_hooks hooks = hooks_for(common);
@@ -62,14 +119,17 @@ int session_open(struct session *session, const struct common *common)
     *session = (struct session){.info.struct_size = 0};
     if (common->labels && common->language)
         return wrong_usage("--labels and --lang: one of them");
-    if (check_device(common) != DONE)
-        return WRONG_USAGE;
+    int index, status = check_device(common);
+    if (status == DONE && common->pos_resample)
+        status = find_name(&index, common->pos_resample, vitx_pos_resample_name, "way to resample");
+    if (status != DONE)
+        return status;
     if (choose_model(session, common) != DONE)
         return SOME_FAILED;
     opts.hooks = &hooks;
     opts.labels = common->labels;
     opts.language = common->language;
-    const int status = vitx_model_open(&session->model, session->path, &opts);
+    status = vitx_model_open(&session->model, session->path, &opts);
     if (status == VITX_INVALID)
         return wrong_usage("%s", vitx_last_error());
     if (status != VITX_OK) {
@@ -79,32 +139,22 @@ int session_open(struct session *session, const struct common *common)
         return SOME_FAILED;
     }
     vitx_model_info_init(&session->info, sizeof session->info);
+    status = SOME_FAILED;
     if (vitx_model_get_info(&session->info, session->model) == VITX_OK)
-        return DONE;
-    complain_last(session->path);
-    session_close(session);
-    return SOME_FAILED;
+        status = measure(session, common);
+    else
+        complain_last(session->path);
+    if (status != DONE)
+        session_close(session);
+    return status;
 }
 
 int session_start(struct session *session, const struct common *common, vitx_fit fit)
 {
-    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
-    opts.device = common->device;
-    opts.precision = common->precision;
-    opts.threads = common->threads;
-    opts.max_batch = common->batch;
-    opts.fit = common->fit < 0 ? fit : common->fit ? VITX_FIT_SQUASH : VITX_FIT_RECIPE;
-    opts.trace_budget = common->budget;
-    opts.gradients = (vitx_gradients)common->gradients;
+    vitx_context_opts opts = context_opts_of(common, fit);
     opts.progress = progress_tick;
     const int status = vitx_context_create(&session->context, session->model, &opts);
-    if (status == VITX_OK)
-        return DONE;
-    /* The device is known, so what a device refuses here is the precision that was asked for. */
-    if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
-        return wrong_usage("%s", vitx_last_error());
-    complain_last(session->path);
-    return SOME_FAILED;
+    return status == VITX_OK ? DONE : refused(status, session->path, common);
 }
 
 void session_close(struct session *session)

@@ -12,13 +12,19 @@ struct session {
     char *bundled;    /* the latter, owned; NULL with -m */
     vitx_model *model;
     vitx_context *context;
-    vitx_model_info info;
+    vitx_model_info info; /* for the size that was asked for: grid, tokens, flops, recipe */
+    vitx_context_info size;
+    vitx_recipe recipe; /* what info.recipe points to */
+    bool keep;          /* each picture has a size of its own: these are not its */
 };
 
 /* Both give an exit status and complain where it is not DONE. */
 int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);
 void session_close(struct session *session);
+
+/* What a context is made with. */
+vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit);
 
 /* Complains where it fails. */
 bool image_load(vitx_image **out, const char *file, const struct common *common);

@@ -1,8 +1,8 @@
 #!/bin/bash
-# pictures.sh MODEL: makes the pictures of docs/methods with the real DeiT-tiny, two for each method that
-# follows a target: the cat, then the coffee. docs/images/pair.jpg is put together from two pictures of
-# scikit-image's data that are in the public domain (CC0): chelsea by Stefan van der Walt, coffee by Rachel
-# Michetti. Needs build/vitx-cli.
+# pictures.sh MODEL: makes the pictures of docs/methods with the real DeiT-tiny, two for each method that follows a
+# target: the cat, then the coffee; and those of README.md with the bundled model. docs/images/pair.jpg is put
+# together from two pictures of scikit-image's data that are in the public domain (CC0): chelsea by Stefan van der
+# Walt, coffee by Rachel Michetti. Needs build/vitx-cli.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 model=${1:?usage: tools/docs/pictures.sh MODEL}
@@ -27,3 +27,13 @@ build/vitx-cli methods --json | sed -n 's/.*"name":"\([^"]*\)".*"uses_target":\(
             *) explain "$method" "$out/$method.png" ;;
         esac
     done
+
+# README.md's, of the bundled model and the scenes of the demo.
+bundled() { # bundled SCENE NAME OPTION...
+    local scene=$1 name=$2
+    shift 2
+    build/vitx-cli explain --method hirescam --quiet -o "docs/images/demo.$name.png" "$@" "docs/images/scenes/$scene.png"
+}
+bundled two fir-tree --target 'fir tree'
+bundled two cactus --target cactus
+bundled wrong answer --target 'fir tree' --versus 'ice cream'

@@ -9,14 +9,17 @@ Every model is made and saved by its library (timm's save_for_hf, transformers' 
 with weights that are random but large enough for every tensor to matter. The expected values come
 from the library's own code run in double on the weights as they stand in the file, that is, after
 rounding to the file's dtype. The picture goes through the library's own transform (Hugging Face:
-the Pillow processors). README.md there names the files; versions.txt what made them.
+the Pillow processors). Google's .npz files are written by NumPy, in the layouts of vision_transformer
+and big_vision, and answered by a timm model into which timm's own loader has read the file. README.md there names the files; versions.txt what made them.
 """
 import json
 import math
 import os
 import shutil
 import sys
+import types
 
+import ml_dtypes
 import numpy as np
 import PIL
 import timm
@@ -24,11 +27,11 @@ import torch
 import transformers
 from PIL import Image
 from reference import register_softmax64
-from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
+from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
-from timm.models.vision_transformer import checkpoint_filter_fn
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -338,6 +341,86 @@ def make_two_heads_and_dinov2(image):
             processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}, do_normalize=False))
 
 
+def google_arrays(state, heads, big_vision, stacked):
+    """A timm state dict as Flax's arrays: what timm's loader turns round, the other way round."""
+    s = {k: v.numpy() for k, v in state.items()}
+    d = s["pos_embed"].shape[-1]
+    out = {"embedding/kernel": s["patch_embed.proj.weight"].transpose(2, 3, 1, 0), "embedding/bias": s["patch_embed.proj.bias"],
+           "Transformer/encoder_norm/scale": s["norm.weight"], "Transformer/encoder_norm/bias": s["norm.bias"],
+           "head/kernel": s["head.weight"].T, "head/bias": s["head.bias"]}
+    out["pos_embedding" if big_vision else "Transformer/posembed_input/pos_embedding"] = s["pos_embed"]
+    if "cls_token" in s:
+        out["cls"] = s["cls_token"]
+    attention, norm2, mlp = (0, 1, 0) if big_vision else (1, 2, 3)
+    blocks = []
+    for i in range(1 + max(int(k.split(".")[1]) for k in s if k.startswith("blocks."))):
+        t = {k.split(".", 2)[2]: v for k, v in s.items() if k.startswith(f"blocks.{i}.")}
+        a = f"MultiHeadDotProductAttention_{attention}/"
+        block = {"LayerNorm_0/scale": t["norm1.weight"], "LayerNorm_0/bias": t["norm1.bias"],
+                 f"LayerNorm_{norm2}/scale": t["norm2.weight"], f"LayerNorm_{norm2}/bias": t["norm2.bias"],
+                 a + "out/kernel": t["attn.proj.weight"].T.reshape(heads, d // heads, d), a + "out/bias": t["attn.proj.bias"]}
+        for j, name in enumerate(("query", "key", "value")):
+            block[a + name + "/kernel"] = t["attn.qkv.weight"][j * d:(j + 1) * d].T.reshape(d, heads, d // heads)
+            block[a + name + "/bias"] = t["attn.qkv.bias"][j * d:(j + 1) * d].reshape(heads, d // heads)
+        for j in range(2):
+            block[f"MlpBlock_{mlp}/Dense_{j}/kernel"] = t[f"mlp.fc{j + 1}.weight"].T
+            block[f"MlpBlock_{mlp}/Dense_{j}/bias"] = t[f"mlp.fc{j + 1}.bias"]
+        blocks.append(block)
+    if stacked:
+        out.update({"Transformer/encoderblock/" + k: np.stack([b[k] for b in blocks]) for k in blocks[0]})
+    else:
+        out.update({f"Transformer/encoderblock_{i}/{k}": v for i, b in enumerate(blocks) for k, v in b.items()})
+    return out
+
+
+def load_google(model, path, bfloat16):
+    """timm's loader. It asks JAX for np.load and for a type, which are NumPy's as well."""
+    if not bfloat16:
+        model.load_pretrained(path)
+        return
+    jax = types.ModuleType("jax")
+    jax.numpy = np
+    sys.modules.update({"jax": jax, "jax.numpy": np})
+    _load_weights(model, path, load_bfloat16=True)
+
+
+def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stacked=False, compressed=False, fortran=False,
+                weights_of=None, extra={}, config=None, **args):
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(dict(img_size=20, patch_size=4, embed_dim=24, depth=2, num_heads=3, mlp_ratio=40 / 24, num_classes=7), **args)
+    model = VisionTransformer(**args)
+    randomise(model, seed, dtype)
+    if weights_of:
+        model.load_state_dict(load_file(os.path.join(OUT, weights_of, "model.safetensors")))
+    arrays = google_arrays(model.state_dict(), args["num_heads"], big_vision, stacked)
+    arrays = {k: np.asfortranarray(v) if fortran else np.ascontiguousarray(v) for k, v in arrays.items()}
+    if dtype == torch.bfloat16:  # raw pairs of bytes, as NumPy writes them with and without ml_dtypes
+        arrays = {k: v.astype(ml_dtypes.bfloat16) for k, v in arrays.items()}
+        arrays = {k: v.view("V2") if "kernel" in k else v for k, v in arrays.items()}
+    elif dtype == torch.float16:
+        arrays = {k: v.astype(np.float16) for k, v in arrays.items()}
+    arrays = {prefix + k: v for k, v in arrays.items()}
+    arrays.update(extra)
+    path = os.path.join(folder, "weights.npz")
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)
+    read = VisionTransformer(**args)
+    load_google(read, path, dtype == torch.bfloat16)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, read.state_dict()[key]), key
+    data = dict(input_size=(3, args["img_size"], args["img_size"]), interpolation="bicubic", crop_pct=0.9,
+                mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    if config:
+        data.update(config)
+        json.dump({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": data}, open(os.path.join(folder, "config.json"), "w"),
+                  indent=2)
+    x = create_transform(**data, is_training=False)(image)[None]
+    for block in read.blocks:
+        block.attn.fused_attn = False
+    expected(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     register_softmax64()
@@ -372,13 +455,23 @@ def main():
     make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
             processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     make_two_heads_and_dinov2(image)
+    rng = np.random.default_rng(15)
+    make_google("vit-npz", image, 15, "", False, img_size=12)
+    make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,
+                weights_of="vit-timm-3x3", img_size=12,
+                extra={"opt/target/pre_logits/kernel": rng.normal(size=(24, 24)).astype(np.float32),
+                       "opt/target/pre_logits/bias": np.zeros(24, np.float32), "opt/state/step": np.int32(7)})
+    make_google("vit-big-vision", image, 17, "params/", True, torch.float16, num_heads=2, no_embed_class=True,
+                config=dict(interpolation="bilinear", crop_pct=1.0))
+    make_google("vit-big-vision-scan", image, 18, "params/img/", True, torch.bfloat16, stacked=True, depth=3, class_token=False,
+                global_pool="avg", fc_norm=False, extra={"params/t": np.ones(1, np.float32), "params/txt/cls": np.zeros((1, 1, 8))})
     for folder, _, files in os.walk(OUT):  # the safetensors writer makes private files
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
     if len(sys.argv) > 1:
         return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
-        for module in (torch, timm, transformers, PIL, np):
+        for module in (torch, timm, transformers, PIL, np, ml_dtypes):
             f.write(f"{module.__name__} {module.__version__}\n")
 
 

@@ -85,8 +85,9 @@ def main():
     model.load_state_dict({k: v.float() for k, v in weights.items()})
 
     os.makedirs(args.out, exist_ok=True)
-    safetensors.torch.save_file(weights, os.path.join(args.out, "model.safetensors"),
-                                metadata={"format": "pt"})
+    path = os.path.join(args.out, "model.safetensors")
+    safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
+    os.chmod(path, 0o644)  # the writer makes private files
     files = {"config.json": text(config(names)), "labels.zh.txt": "\n".join(r[2] for r in table),
              "accuracy.json": text(report(model, args.scenes, names, args.count))}
     for name, content in files.items():

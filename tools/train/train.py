@@ -3,12 +3,16 @@
 
     python3 -m venv venv && venv/bin/pip install torch timm safetensors numpy
     make && venv/bin/python tools/train/train.py --out run          # continues where a run broke off
-    venv/bin/python tools/train/export.py run weights/scenes
+    venv/bin/python tools/train/train.py --finish run --out finished --tokens 1.2e7 --lr 1e-3
+    venv/bin/python tools/train/export.py finished weights/scenes
 
 What is learned: a scene of k classes is the distribution 1/k over them (read from the class token)
 and, so that less has to be found out by chance, every patch tells what share of its pixels shows
 which class or background; the layer for that is dropped afterwards. Most scenes are small pictures
 with objects of the size in pixels that they have at 224; then the position embedding is resampled.
+
+The second run teaches the class token to read the patches in the last block, too, where maps look for
+what it read (late_attention). Without it the answers are as good, and Grad-CAM points elsewhere.
 
 The length of a run is counted in tokens (--tokens) or in minutes (--minutes); phases and learning
 rate are functions of the part that is done. bfloat16 on the CPU, float32 masters. Runs of as many
@@ -41,7 +45,10 @@ PHASES = [
     (0.80, 160, "1-3", 0.40, 0.90, 128, 0.4),
     (1.00, 224, "1-3", 0.30, 0.75, 128, 0.2),
 ]
-TRAIN, VALIDATION = 1, 1000001  # seeds; export.py reports on another
+# With --finish: the class token learns to read the patches in the last block (see late_attention).
+FINISH = [(1.00, 224, "1-3", 0.30, 0.75, 64, 0.2)]
+LATE = 0.5  # share of the scenes where it has to
+TRAIN, FINISHED, VALIDATION = 1, 11, 1000001  # seeds; export.py reports on another
 LR, WARM_UP, DECAY, CLIP, EMA = 2e-3, 0.03, 0.05, 1.0, 0.998
 THREADS = len(os.sched_getaffinity(0))
 PART = 32 * 49  # patches that a thread takes at once; threads share no step but its end
@@ -129,12 +136,42 @@ def build(size, count):
     return model
 
 
-def forward(model, patches):
+def late_attention(block, x, last, late, even):
+    """A block's attention. Where `late` [n] is set the class token looks at itself alone, and reads the
+    patches in the last block; where `even` is, too, it reads all of them evenly there. So the values of
+    every patch come to speak for the classes that are there, which is what maps are made of."""
+    n, t, width = x.shape
+    attn = block.attn
+    q, k, v = attn.qkv(x).reshape(n, t, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+    scores = (q * attn.scale) @ k.transpose(-2, -1)
+    row = scores[:, :, :1]
+    if last:
+        row = torch.where(even.view(-1, 1, 1, 1), torch.zeros_like(row), row)
+    else:
+        itself = torch.full_like(row, -1e4)
+        itself[..., 0] = 0
+        row = torch.where(late.view(-1, 1, 1, 1), itself, row)
+    shares = torch.cat([row, scores[:, :, 1:]], 2).softmax(-1)
+    return attn.proj((shares @ v).transpose(1, 2).reshape(n, t, width))
+
+
+def blocks(model, x, late):
+    if not late:
+        return model.blocks(x)
+    dice = torch.rand(len(x))
+    for block in model.blocks:
+        x = x + late_attention(block, block.norm1(x), block is model.blocks[-1], dice < late,
+                               dice < late / 2)
+        x = x + block.mlp(block.norm2(x))
+    return x
+
+
+def forward(model, patches, late=0.0):
     """Logits of the picture and of every patch; timm's forward, from unfolded patches."""
     proj = model.patch_embed.proj
     x = F.linear(patches, proj.weight.flatten(1), proj.bias)
     x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], 1) + model.pos_embed
-    x = model.norm(model.blocks(x))
+    x = model.norm(blocks(model, x, late))
     return model.head(x[:, 0]).float(), model.patch_head(x[:, 1:]).float()
 
 
@@ -186,9 +223,13 @@ class Trainer:
     def __init__(self, args):
         self.args, self.count = args, len(classes(args.scenes))
         self.phase, self.drawn, self.steps, self.tokens, self.elapsed = 0, 0, 0, 0, 0.0
+        self.phases, self.late = (FINISH, LATE) if args.finish else (PHASES, 0.0)
         torch.manual_seed(args.seed)
         saved = self.load()
-        self.master = build(PHASES[self.phase][1], self.count)
+        self.master = build(self.phases[min(self.phase, len(self.phases) - 1)][1], self.count)
+        if args.finish and not saved:
+            before = torch.load(os.path.join(args.finish, "last.pt"), weights_only=True)
+            self.master.load_state_dict(before["ema"])
         self.ema = copy.deepcopy(self.master).requires_grad_(False)
         if saved:
             self.master.load_state_dict(saved["model"])
@@ -256,7 +297,7 @@ class Trainer:
         sums = np.zeros(4)
         for pixels, owner in parts:
             x, shares, present = prepare(pixels, owner, self.count)
-            logits, patches = forward(work, x)
+            logits, patches = forward(work, x, self.late)
             loss = entropy(logits, present / present.sum(1, keepdim=True).clamp(min=1))
             patch_loss = entropy(patches, shares)
             ((loss + weight * patch_loss) * (len(x) / total)).backward()
@@ -294,11 +335,11 @@ class Trainer:
               f"both of two {two:.4f}", flush=True)
 
     def run_phase(self):
-        until, size, objects, smallest, largest, batch, weight = PHASES[self.phase]
+        until, size, objects, smallest, largest, batch, weight = self.phases[self.phase]
         self.resize(size)
         sets = [fixed(self.args.scenes, VALIDATION, self.args.validate, size, k, smallest, largest)
                 for k in (1, 2)]
-        scenes = Scenes(command(self.args.scenes, TRAIN + self.phase, self.drawn, size, objects,
+        scenes = Scenes(command(self.args.scenes, (FINISHED if self.late else TRAIN) + self.phase, self.drawn, size, objects,
                                 smallest, largest), batch, size)
         start = logged = saved = time.time()
         sums, before = np.zeros(5), self.elapsed
@@ -322,12 +363,12 @@ class Trainer:
         scenes.close()
         self.evaluate(sets, batch)
         self.phase, self.drawn = self.phase + 1, 0
-        if self.phase < len(PHASES):
-            self.resize(PHASES[self.phase][1])
+        if self.phase < len(self.phases):
+            self.resize(self.phases[self.phase][1])
         self.save()
 
     def run(self):
-        while self.phase < len(PHASES):
+        while self.phase < len(self.phases):
             self.run_phase()
         print(f"done: {self.steps} steps, {self.tokens} tokens, {self.elapsed / 60:.1f} minutes")
 
@@ -337,6 +378,7 @@ def main():
     p.add_argument("--out", required=True, help="folder of the checkpoint")
     p.add_argument("--scenes", default="build/vitx-scenes", help="the generator")
     p.add_argument("--tokens", type=float, default=4.8e7, help="length of the run")
+    p.add_argument("--finish", help="folder of a run that this one begins with")
     p.add_argument("--minutes", type=float, help="length of the run, instead of --tokens")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--lr", type=float, default=LR)

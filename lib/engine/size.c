@@ -1,0 +1,163 @@
+/* engine/size.c: see size.h. */
+#include "engine/size.h"
+
+#include <stdio.h>
+
+#include "model/recipe.h"
+
+#define MAX_SIDE 65535
+#define MAX_TOKENS 16384 /* unless asked for: minutes of a large model, 1024 tokens squared */
+
+/* -------------------------------------------------------------------------- options ------- */
+
+static int check_side(int side, int own, int patch, const char *what)
+{
+    if (side < 1 || side > MAX_SIDE)
+        return vx_fail(VITX_INVALID, "an input of %s %d: 1 to %d pixels are accepted", what, side,
+                       MAX_SIDE);
+    const int below = side / patch * patch;
+    if (below == side || side == own)
+        return VITX_OK;
+    if (below == 0 || below + patch > MAX_SIDE)
+        return vx_fail(VITX_INVALID,
+                       "an input of %s %d: no multiple of the patch's %d pixels; %d is", what, side,
+                       patch, below ? below : patch);
+    return vx_fail(VITX_INVALID,
+                   "an input of %s %d: no multiple of the patch's %d pixels; %d and %d are", what,
+                   side, patch, below, below + patch);
+}
+
+static int check_tokens(const vx_arch *a, int max_tokens, const char *what)
+{
+    if (vx_arch_tokens(a) <= max_tokens)
+        return VITX_OK;
+    return vx_fail(
+        VITX_UNSUPPORTED,
+        "%s makes %d tokens (%d rows of %d patches), max_tokens is %d: take a smaller size, or "
+        "raise it",
+        what, vx_arch_tokens(a), a->grid_height, a->grid_width, max_tokens);
+}
+
+/* Size, then fit: the recipe is brought to the size, and where the fit is another one replaced. */
+static int apply(vx_size *s, const vitx_model *model, const vitx_context_opts *o)
+{
+    const vx_arch *a = &model->arch;
+    const int own_h = model->recipe.input_height, own_w = model->recipe.input_width;
+    if (o->input_height || o->input_width) {
+        VX_TRY(check_side(o->input_height, own_h, a->patch_height, "height"));
+        VX_TRY(check_side(o->input_width, own_w, a->patch_width, "width"));
+        s->recipe.from_input = VITX_FROM_OPTIONS;
+    }
+    if (o->input_height && (o->input_height != own_h || o->input_width != own_w)) {
+        VX_TRY(vx_arch_set_input(&s->arch, o->input_height, o->input_width, model->path));
+        if (o->fit == VITX_FIT_RECIPE)
+            VX_TRY(vx_recipe_set_input(&s->recipe, o->input_height, o->input_width, model->path));
+        s->recipe.input_height = o->input_height;
+        s->recipe.input_width = o->input_width;
+    }
+    if (o->fit == VITX_FIT_SQUASH || o->fit == VITX_FIT_KEEP)
+        vx_recipe_squash(&s->recipe);
+    else if (o->fit == VITX_FIT_CROP)
+        vx_recipe_crop(&s->recipe);
+    else if (o->fit == VITX_FIT_PAD)
+        vx_recipe_pad(&s->recipe);
+    if (o->fit != VITX_FIT_RECIPE)
+        s->recipe.from_resize = s->recipe.from_crop = VITX_FROM_OPTIONS;
+    return VITX_OK;
+}
+
+int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *o)
+{
+    const int own = vx_arch_tokens(&model->arch);
+    *s = (vx_size){.arch = model->arch,
+                   .recipe = model->recipe,
+                   .positions = model->positions,
+                   .max_tokens = o->max_tokens};
+    if (o->fit < VITX_FIT_RECIPE || o->fit > VITX_FIT_KEEP)
+        return vx_fail(VITX_INVALID, "fit = %d is no vitx_fit", (int)o->fit);
+    if (o->max_tokens < 0 || o->max_tokens > VX_MAX_TOKENS)
+        return vx_fail(VITX_INVALID, "max_tokens = %d: 1 to %d are accepted", o->max_tokens,
+                       VX_MAX_TOKENS);
+    if (s->max_tokens == 0)
+        s->max_tokens = own > MAX_TOKENS ? own : MAX_TOKENS;
+    if (o->pos_resample)
+        VX_TRY(vx_pos_rule_find(&s->positions, o->pos_resample));
+    VX_TRY(apply(s, model, o));
+    return o->fit == VITX_FIT_KEEP ? VITX_OK : check_tokens(&s->arch, s->max_tokens, "the input");
+}
+
+/* -------------------------------------------------------------------------- pictures ------ */
+
+/* A side of the picture's times `scale`, in whole patches; not past `most` pixels (0: any number). */
+static int64_t rounded(int side, double scale, int patch, int most)
+{
+    int64_t patches = (int64_t)(side * scale / patch + 0.5);
+    if (most && patches > most / patch)
+        patches = most / patch;
+    return (patches < 1 ? 1 : patches) * patch;
+}
+
+/* The input that a picture makes by itself. */
+static void own_size(int64_t *height, int64_t *width, const vitx_context *c,
+                     const vitx_image *image)
+{
+    const vx_arch *a = &c->arch;
+    double scale = 1;
+    if (c->within_height) {
+        const double h = (double)c->within_height / image->height,
+                     w = (double)c->within_width / image->width;
+        scale = h < w ? h : w;
+    }
+    *height = rounded(image->height, scale, a->patch_height, c->within_height);
+    *width = rounded(image->width, scale, a->patch_width, c->within_width);
+}
+
+int vx_size_measure(vitx_context *c, const vitx_image *image)
+{
+    if (c->fit != VITX_FIT_KEEP)
+        return VITX_OK;
+    if (!image)
+        return vx_fail(VITX_INVALID, "a picture is NULL");
+    char what[64];
+    vx_arch arch = c->arch;
+    int64_t height, width;
+    own_size(&height, &width, c, image);
+    if (height == c->recipe.input_height && width == c->recipe.input_width)
+        return check_tokens(&arch, c->max_tokens, "a picture of this size");
+    snprintf(what, sizeof what, "a picture of %d x %d pixels", image->width, image->height);
+    if (height > MAX_SIDE || width > MAX_SIDE)
+        return vx_fail(VITX_UNSUPPORTED, "%s: sides of at most %d are kept", what, MAX_SIDE);
+    VX_TRY(vx_arch_set_input(&arch, (int)height, (int)width, what));
+    VX_TRY(check_tokens(&arch, c->max_tokens, what));
+    c->recorded = 0; /* views are of the old layout */
+    c->differentiated = false;
+    c->sized = false;
+    c->arch = arch;
+    c->recipe.input_height = (int)height;
+    c->recipe.input_width = (int)width;
+    vx_recipe_squash(&c->recipe);
+    return VITX_OK;
+}
+
+int vx_size_take(vitx_context *c, const vitx_image *image)
+{
+    VX_TRY(vx_size_measure(c, image));
+    return c->fit != VITX_FIT_KEEP || c->sized ? VITX_OK : vx_context_reserve(c);
+}
+
+int vx_size_alike(const vitx_context *c, const vitx_image *const *images, int n)
+{
+    int64_t height, width, h, w;
+    int count = 1;
+    if (c->fit != VITX_FIT_KEEP)
+        return n;
+    if (!images[0])
+        return 1;
+    own_size(&height, &width, c, images[0]);
+    for (; count < n && images[count]; count++) {
+        own_size(&h, &w, c, images[count]);
+        if (h != height || w != width)
+            break;
+    }
+    return count;
+}

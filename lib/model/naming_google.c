@@ -1,0 +1,254 @@
+/*
+ * model/naming_google.c: Google's own weights, .npz files of vision_transformer and big_vision
+ * (google-research/vision_transformer@c6de1e5, big_vision@0127fb6; read as timm's _load_weights in
+ * models/vision_transformer.py of 1.0.31 reads them).
+ *
+ * Flax keeps matrices as [in, out], heads apart, and patches as [height, width, colour, out]:
+ *
+ *      embedding/kernel            [P, P, 3, D]   shown as [D, 3, P, P]
+ *      .../query,key,value/kernel  [D, H, Dh]              [H*Dh, D]
+ *      .../query,key,value/bias    [H, Dh]                 [H*Dh]
+ *      .../out/kernel              [H, Dh, D]              [D, H*Dh]
+ *      Dense, head                 [in, out]               [out, in]
+ *
+ * Where big_vision ran its blocks by lax.scan, Transformer/encoderblock/... holds all of them, one
+ * below the other; they are shown as Transformer/encoderblock_0/..., _1/... Files with another
+ * prefix than the model's hold other things (an optimizer, a text tower), which are dropped.
+ *
+ * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
+ * weights are those. pre_logits, a layer of models trained on ImageNet-21k, is left out as timm does.
+ * config.json, if there is one, is timm's.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/recipe.h"
+
+#define MAX_DEPTH 1024        /* of stacked blocks */
+#define MAX_TENSORS (1 << 17) /* after unstacking  */
+#define STACKED "Transformer/encoderblock/"
+
+static const char *const harmless_names[] = {"*pre_logits/", NULL};
+
+/* How a tensor is shown, by the end of its name: vx_tensor_permute. */
+static const struct {
+    const char *end;
+    int rank;
+    unsigned char order[4], groups[5];
+    int heads; /* which dimension they are; -1: none */
+} layouts[] = {
+    {"embedding/kernel", 4, {3, 2, 0, 1}, {1, 1, 1, 1}, -1},
+    {"/query/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/key/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/value/kernel", 3, {1, 2, 0}, {2, 1}, 1},
+    {"/query/bias", 2, {0, 1}, {2}, 0},
+    {"/key/bias", 2, {0, 1}, {2}, 0},
+    {"/value/bias", 2, {0, 1}, {2}, 0},
+    {"/out/kernel", 3, {2, 0, 1}, {1, 2}, 0},
+    {"/Dense_0/kernel", 2, {1, 0}, {1, 1}, -1},
+    {"/Dense_1/kernel", 2, {1, 0}, {1, 1}, -1},
+    {"head/kernel", 2, {1, 0}, {1, 1}, -1},
+};
+
+static bool ends_in(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* -------------------------------------------------------------------------- blocks -------- */
+
+/* Room for as many digits as a block's number has, and for '_'. */
+#define DIGITS 5
+
+typedef struct stack {
+    const char *prefix;
+    size_t length; /* of the prefix */
+} stack;
+
+static bool is_stacked(const stack *s, const vx_tensor *t)
+{
+    return strncmp(t->name + s->length, STACKED, sizeof STACKED - 1) == 0;
+}
+
+/* How many tensors a tensor becomes, and the bytes of their names. */
+static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tensor *t,
+                   const char *path)
+{
+    if (strncmp(t->name, s->prefix, s->length) != 0)
+        return VITX_OK;
+    const bool stacked = is_stacked(s, t);
+    if (stacked && t->rank == 0)
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has no dimension of blocks", path, t->name);
+    if (stacked && t->shape[0] > MAX_DEPTH)
+        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported", path,
+                       t->name, MAX_DEPTH);
+    const uint64_t n = stacked ? (uint64_t)t->shape[0] : 1;
+    *count += n;
+    *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1);
+    if (*count > MAX_TENSORS)
+        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tensors", path, MAX_TENSORS);
+    return VITX_OK;
+}
+
+static void add_blocks(vx_container *to, const stack *s, const vx_tensor *t)
+{
+    const char *const rest = t->name + s->length + sizeof STACKED - 1;
+    for (uint64_t i = 0; i < (uint64_t)t->shape[0]; i++) {
+        vx_tensor *one = &to->tensors[to->count++];
+        char *const name = to->names + to->names_size;
+        *one = *t;
+        one->name = name;
+        vx_tensor_slice(one, i);
+        to->names_size +=
+            1 + (size_t)snprintf(name, strlen(t->name) + DIGITS + 1, "%s%.*s_%d/%s", s->prefix,
+                                 (int)sizeof STACKED - 2, STACKED, (int)i, rest);
+    }
+}
+
+/* Drops what is not under the prefix, and makes one tensor a block of those that hold all. */
+static int unstack(vx_container *c, const char *prefix)
+{
+    const stack s = {prefix, strlen(prefix)};
+    uint64_t count = 0;
+    size_t bytes = 0;
+    for (int i = 0; i < c->count; i++)
+        VX_TRY(measure(&count, &bytes, &s, &c->tensors[i], c->path));
+    vx_container next = {.hooks = c->hooks, .path = c->path};
+    VX_TRY(vx_container_grow(&next, (int)count, bytes));
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        if (strncmp(t->name, prefix, s.length) != 0)
+            continue;
+        if (is_stacked(&s, t)) {
+            add_blocks(&next, &s, t);
+        } else {
+            next.tensors[next.count] = *t;
+            next.tensors[next.count++].name = vx_container_keep(&next, t->name, strlen(t->name));
+        }
+    }
+    vx_release(&c->hooks, c->tensors);
+    vx_release(&c->hooks, c->names);
+    c->tensors = next.tensors;
+    c->count = next.count;
+    c->names = next.names;
+    c->names_size = next.names_size;
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- shapes -------- */
+
+/* Heads are a dimension of the kernels, whatever an architecture's name in config.json would make
+ * one believe; all blocks have the same number. */
+static int read_heads(vx_hints *hints, const vx_tensor *t, int64_t heads, const vx_container *c)
+{
+    if (heads < 1 || heads > 65536)
+        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s has %lld attention heads", c->path,
+                       t->name, (long long)heads);
+    if (hints->from_heads == VITX_FROM_TENSORS && hints->heads != heads)
+        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has %lld attention heads, others have %d",
+                       c->path, t->name, (long long)heads, hints->heads);
+    hints->from_heads = VITX_FROM_TENSORS;
+    hints->heads = (int)heads;
+    return VITX_OK;
+}
+
+static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
+{
+    char shape[200];
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        if (!ends_in(t->name, layouts[i].end))
+            continue;
+        if (t->rank != layouts[i].rank)
+            return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %d dimensions",
+                           c->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
+                           layouts[i].rank);
+        if (layouts[i].heads >= 0 && strstr(t->name, "/encoderblock_"))
+            VX_TRY(read_heads(hints, t, t->shape[layouts[i].heads], c));
+        vx_tensor_permute(t, layouts[i].order, layouts[i].groups);
+        return VITX_OK;
+    }
+    return VITX_OK;
+}
+
+static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const vx_config *config)
+{
+    int told = 0;
+    VX_TRY(unstack(c, prefix));
+    VX_TRY(vx_container_sort(c));
+    VX_TRY(
+        vx_config_int(&told, NULL, config->model_args, "num_heads", 1, 65536, config->config_path));
+    for (int i = 0; i < c->count; i++) {
+        VX_TRY(show(&c->tensors[i], hints, c));
+        if (ends_in(c->tensors[i].name, "pre_logits/kernel"))
+            vx_log(&c->hooks, VITX_LOG_INFO, "%s: its pre_logits are left out, as timm does",
+                   c->path);
+    }
+    if (told && hints->from_heads == VITX_FROM_TENSORS && told != hints->heads)
+        return vx_fail(VITX_FORMAT, "%s says num_heads is %d, but in %s it is %d",
+                       config->config_path, told, c->path, hints->heads);
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- timm's -------- */
+
+static const char *architecture(const vx_config *config)
+{
+    return vx_naming_timm.architecture(config);
+}
+
+static int read_hints(vx_hints *out, const vx_config *config)
+{
+    return vx_naming_timm.read_hints(out, config);
+}
+
+static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+{
+    return vx_naming_timm.read_recipe(out, config, dialect);
+}
+
+/* The two differ in the numbers that Flax gave to the layers of a block, and in the positions:
+ * big_vision adds them before the class token is there. */
+#define BLOCK "*Transformer/encoderblock_#/"
+#define NAMES(positions, attention, norm2, mlp)                                                    \
+    {                                                                                              \
+        [VX_PATCH_W] = "*embedding/kernel", [VX_PATCH_B] = "*embedding/bias",                      \
+        [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = positions,                                     \
+        [VX_NORM_W] = "*Transformer/encoder_norm/scale",                                           \
+        [VX_NORM_B] = "*Transformer/encoder_norm/bias", [VX_HEAD_W] = "*head/kernel",              \
+        [VX_HEAD_B] = "*head/bias", [VX_NORM1_W] = BLOCK "LayerNorm_0/scale",                      \
+        [VX_NORM1_B] = BLOCK "LayerNorm_0/bias", [VX_Q_W] = BLOCK attention "query/kernel",        \
+        [VX_Q_B] = BLOCK attention "query/bias", [VX_K_W] = BLOCK attention "key/kernel",          \
+        [VX_K_B] = BLOCK attention "key/bias", [VX_V_W] = BLOCK attention "value/kernel",          \
+        [VX_V_B] = BLOCK attention "value/bias", [VX_PROJ_W] = BLOCK attention "out/kernel",       \
+        [VX_PROJ_B] = BLOCK attention "out/bias", [VX_NORM2_W] = BLOCK norm2 "scale",              \
+        [VX_NORM2_B] = BLOCK norm2 "bias", [VX_FC1_W] = BLOCK mlp "Dense_0/kernel",                \
+        [VX_FC1_B] = BLOCK mlp "Dense_0/bias", [VX_FC2_W] = BLOCK mlp "Dense_1/kernel",            \
+        [VX_FC2_B] = BLOCK mlp "Dense_1/bias",                                                     \
+    }
+
+const vx_naming vx_naming_google = {
+    .name = "google",
+    .title = "Google's vision_transformer",
+    .positions = VX_POS_TIMM_NPZ,
+    .names = NAMES("*Transformer/posembed_input/pos_embedding", "MultiHeadDotProductAttention_1/",
+                   "LayerNorm_2/", "MlpBlock_3/"),
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .arrange = arrange,
+    .read_recipe = read_recipe,
+};
+
+const vx_naming vx_naming_big_vision = {
+    .name = "big_vision",
+    .title = "Google's big_vision",
+    .positions = VX_POS_TIMM_NPZ,
+    .names =
+        NAMES("*pos_embedding", "MultiHeadDotProductAttention_0/", "LayerNorm_1/", "MlpBlock_0/"),
+    .harmless = harmless_names,
+    .architecture = architecture,
+    .read_hints = read_hints,
+    .arrange = arrange,
+    .read_recipe = read_recipe,
+};

@@ -1,0 +1,14 @@
+/* model/npz.h: the inside of an .npz file, for container.c. */
+#ifndef VX_MODEL_NPZ_H
+#define VX_MODEL_NPZ_H
+
+#include "model/container.h"
+
+/* A tensor's elements, in the order of its axes and the file's type. They stay until another tensor
+ * is asked for. */
+int vx_npz_load(const void **out, const vx_tensor *tensor);
+
+void vx_npz_rest(vx_npz *npz);  /* frees what vx_npz_load keeps; NULL is accepted, as below */
+void vx_npz_close(vx_npz *npz); /* the file stays the container's */
+
+#endif

@@ -1,0 +1,10 @@
+#!/bin/bash
+# The committed inputs of the fuzz targets, among them what has once been found.
+set -eu
+for target in safetensors npz config image; do
+    folders=()
+    for folder in "test/fuzz/corpus/$target" "test/golden/$target"; do
+        [ -d "$folder" ] && folders+=("$folder")
+    done
+    echo "$target: $("$BUILD/replay_$target" "${folders[@]}" 2>&1)"
+done

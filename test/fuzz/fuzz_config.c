@@ -1,0 +1,65 @@
+/*
+ * What lies beside the weights: config.json, preprocessor_config.json and a file of labels, with a zero
+ * byte between them. The first byte chooses the weights, seeds of the other targets; what is empty is
+ * not there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static const char *const weights[] = {"safetensors/timm", "safetensors/hf", "safetensors/deit",
+                                      "npz/original"};
+enum { WEIGHTS = sizeof weights / sizeof weights[0] };
+
+/* The weights in the folder are those of the input before until another is chosen. */
+static void place_weights(int choice)
+{
+    static int chosen = -1;
+    static char data[1 << 16];
+    if (choice == chosen)
+        return;
+    char path[200];
+    snprintf(path, sizeof path, "test/fuzz/corpus/%s", weights[choice]);
+    FILE *f = fopen(path, "rb");
+    const size_t size = f ? fread(data, 1, sizeof data, f) : 0;
+    if (f)
+        fclose(f);
+    if (size == 0) {
+        fprintf(stderr, "%s is missing: run this in the repository's root\n", path);
+        abort();
+    }
+    const int npz = strncmp(weights[choice], "npz", 3) == 0;
+    unlink(fuzz_write("model.safetensors", "", 0));
+    unlink(fuzz_write("weights.npz", "", 0));
+    fuzz_write(npz ? "weights.npz" : "model.safetensors", data + npz, size - (size_t)npz);
+    chosen = choice;
+}
+
+/* The next part, up to a zero byte, as a file; NULL where it is empty. */
+static const char *place(const char *name, const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *stop = *at < end ? memchr(*at, '\0', (size_t)(end - *at)) : NULL;
+    if (!stop)
+        stop = end;
+    const char *path = fuzz_write(name, *at, (size_t)(stop - *at));
+    const int empty = stop == *at;
+    *at = stop < end ? stop + 1 : end;
+    if (empty)
+        unlink(path);
+    return empty ? NULL : path;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    const uint8_t *at = data + 1, *const end = data + size;
+    place_weights(data[0] % WEIGHTS);
+    place("config.json", &at, end);
+    place("preprocessor_config.json", &at, end);
+    fuzz_model(fuzz_folder(), place("labels", &at, end));
+    return 0;
+}

@@ -1,0 +1,12 @@
+/* A model.safetensors, beside a config.json that says what tensors cannot. */
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char config[] =
+        "{\"num_attention_heads\": 1, \"image_size\": null, \"model_args\": {\"num_heads\": 1}}";
+    fuzz_write("config.json", config, sizeof config - 1);
+    fuzz_write("model.safetensors", data, size);
+    fuzz_model(fuzz_folder(), NULL);
+    return 0;
+}

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Writes the seeds of test/fuzz/corpus and the word lists beside it: the smallest models that have all
+parts, and the files that lie beside models.
+
+    python3 tools/golden/make_fuzz_corpus.py        (needs NumPy)
+
+Inputs that a fuzzer has found are kept under names that begin with "found-"; they stay. Seeds for
+pictures are those of test/golden/image.
+"""
+import io
+import json
+import os
+import struct
+
+import numpy as np
+
+OUT = os.path.join(os.path.dirname(__file__), "..", "..", "test", "fuzz")
+D, P, F, K, GRID = 4, 2, 3, 2, 2
+RNG = np.random.default_rng(5)
+
+
+def put(kind, name, data):
+    folder = os.path.join(OUT, "corpus", kind)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(data)
+
+
+def draw(*shape):
+    return (RNG.normal(size=shape) * 0.5).astype(np.float32)
+
+
+# ------------------------------------------------------------------------ safetensors ------
+
+def timm(depth=1, prefix=1, extra=()):
+    t = {"patch_embed.proj.weight": draw(D, 3, P, P), "patch_embed.proj.bias": draw(D), "pos_embed": draw(1, prefix + GRID * GRID, D),
+         "norm.weight": draw(D), "norm.bias": draw(D), "head.weight": draw(K, D), "head.bias": draw(K)}
+    if prefix:
+        t["cls_token"] = draw(1, 1, D)
+    if "norm_pre" in extra:
+        t.update({"norm_pre.weight": draw(D), "norm_pre.bias": draw(D)})
+    for i in range(depth):
+        b = f"blocks.{i}."
+        t.update({b + "norm1.weight": draw(D), b + "norm1.bias": draw(D), b + "attn.qkv.weight": draw(3 * D, D),
+                  b + "attn.qkv.bias": draw(3 * D), b + "attn.proj.weight": draw(D, D), b + "attn.proj.bias": draw(D),
+                  b + "norm2.weight": draw(D), b + "norm2.bias": draw(D), b + "mlp.fc1.weight": draw(F, D), b + "mlp.fc1.bias": draw(F),
+                  b + "mlp.fc2.weight": draw(D, F), b + "mlp.fc2.bias": draw(D)})
+        if "scale" in extra:
+            t.update({b + "ls1.gamma": draw(D), b + "ls2.gamma": draw(D)})
+    return t
+
+
+def hugging_face(kind, prefix):
+    e, b = f"{kind}.embeddings.", f"{kind}.encoder.layer.0."
+    t = {e + "patch_embeddings.projection.weight": draw(D, 3, P, P), e + "patch_embeddings.projection.bias": draw(D),
+         e + "cls_token": draw(1, 1, D), e + "position_embeddings": draw(1, prefix + GRID * GRID, D),
+         f"{kind}.layernorm.weight": draw(D), f"{kind}.layernorm.bias": draw(D), "classifier.weight": draw(K, D), "classifier.bias": draw(K)}
+    if prefix == 2:
+        t[e + "distillation_token"] = draw(1, 1, D)
+    for name, rows, columns in (("attention.attention.query", D, D), ("attention.attention.key", D, D), ("attention.attention.value", D, D),
+                                ("attention.output.dense", D, D), ("intermediate.dense", F, D), ("output.dense", D, F)):
+        t.update({b + name + ".weight": draw(rows, columns), b + name + ".bias": draw(rows)})
+    for name in ("layernorm_before", "layernorm_after"):
+        t.update({b + name + ".weight": draw(D), b + name + ".bias": draw(D)})
+    return t
+
+
+def safetensors(tensors, dtype, metadata=None):
+    header, data = {}, b""
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, value in tensors.items():
+        raw = {"F32": value, "F16": value.astype(np.float16), "BF16": (value.view(np.uint32) >> 16).astype(np.uint16)}[dtype].tobytes()
+        header[name] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+# ------------------------------------------------------------------------ npz --------------
+
+def google(big_vision=False, stacked=False, prefix=""):
+    attention, norm2, mlp = ("0", "1", "0") if big_vision else ("1", "2", "3")
+    t = {"embedding/kernel": draw(P, P, 3, D), "embedding/bias": draw(D), "Transformer/encoder_norm/scale": draw(D),
+         "Transformer/encoder_norm/bias": draw(D), "head/kernel": draw(D, K), "head/bias": draw(K)}
+    if big_vision:
+        t["pos_embedding"] = draw(1, GRID * GRID, D)
+    else:
+        t.update({"cls": draw(1, 1, D), "Transformer/posembed_input/pos_embedding": draw(1, 1 + GRID * GRID, D)})
+    a = f"MultiHeadDotProductAttention_{attention}/"
+    block = {"LayerNorm_0/scale": (D,), "LayerNorm_0/bias": (D,), f"LayerNorm_{norm2}/scale": (D,), f"LayerNorm_{norm2}/bias": (D,),
+             a + "out/kernel": (2, D // 2, D), a + "out/bias": (D,), f"MlpBlock_{mlp}/Dense_0/kernel": (D, F),
+             f"MlpBlock_{mlp}/Dense_0/bias": (F,), f"MlpBlock_{mlp}/Dense_1/kernel": (F, D), f"MlpBlock_{mlp}/Dense_1/bias": (D,)}
+    for name in ("query", "key", "value"):
+        block.update({a + name + "/kernel": (D, 2, D // 2), a + name + "/bias": (2, D // 2)})
+    where = "Transformer/encoderblock/" if stacked else "Transformer/encoderblock_0/"
+    t.update({where + k: draw(*((2,) + s if stacked else s)) for k, s in block.items()})
+    return {prefix + k: v for k, v in t.items()}
+
+
+def archive(tensors, save):
+    out = io.BytesIO()
+    save(out, **tensors)
+    return b"\0" + out.getvalue()
+
+
+def members(tensors, flags, descr, fortran=()):
+    """The list that fuzz_npz.c puts together."""
+    out = bytes([flags | 1])
+    for name, value in tensors.items():
+        order = name.rsplit("/", 1)[-1] in fortran
+        raw = value.astype(np.float16) if descr == "<f2" else value
+        raw = raw.tobytes("F" if order else "C") if descr != "|V2" else (value.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        text = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {value.shape}, }}"
+        out += f"{name}.npy\n{text}\n".encode() + struct.pack("<H", len(raw)) + raw
+    return out
+
+
+# ------------------------------------------------------------------------ config -----------
+
+TIMM = {"architecture": "vit_tiny_patch16_224", "num_classes": K, "num_features": D, "global_pool": "token",
+        "label_names": ["n00000000", "n00000001"], "label_descriptions": {"n00000000": "tench, Tinca tinca", "n00000001": "hen"},
+        "model_args": {"num_heads": 2, "embed_dim": D, "depth": 1, "img_size": [4, 4], "patch_size": P, "act_layer": "gelu_tanh",
+                       "qk_norm": False, "norm_layer": None},
+        "pretrained_cfg": {"input_size": [3, 4, 4], "interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center",
+                           "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}
+HF = {"architectures": ["ViTForImageClassification"], "model_type": "vit", "hidden_size": D, "num_hidden_layers": 1,
+      "num_attention_heads": 2, "intermediate_size": F, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": 4, "patch_size": P,
+      "id2label": {"0": "tench", "1": "h\u00e9n"}, "label2id": {"tench": 0}}
+PROCESSOR = {"image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"height": 4, "width": 4}, "resample": 2,
+             "do_rescale": True, "rescale_factor": 0.00392156862745098, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5],
+             "image_std": 0.5}
+DEIT = {"image_processor_type": "DeiTImageProcessor", "size": 5, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}, "resample": 3}
+
+
+def beside(weights, config=None, processor=None, labels=""):
+    parts = [json.dumps(p) if p is not None else "" for p in (config, processor)] + [labels]
+    return bytes([weights]) + "\0".join(parts).encode()
+
+
+def words(name, items):
+    with open(os.path.join(OUT, name + ".dict"), "w") as f:
+        for item in items:
+            f.write('"' + "".join(c if 32 <= ord(c) < 127 and c not in '"\\' else "\\x%02x" % ord(c) for c in item) + '"\n')
+
+
+def keys(value):
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield '"%s"' % k
+            yield from keys(v)
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            yield from keys(v)
+    elif isinstance(value, str):
+        yield '"%s"' % value
+
+
+def main():
+    put("safetensors", "timm", safetensors(timm(), "F32"))
+    put("safetensors", "timm-half", safetensors(timm(2, 0, ("norm_pre", "scale")), "BF16", {"format": "pt"}))
+    put("safetensors", "hf", safetensors(hugging_face("vit", 1), "F16"))
+    put("safetensors", "deit", safetensors(hugging_face("deit", 2), "BF16"))
+    put("npz", "original", archive(google(), np.savez))
+    put("npz", "deflated", archive(google(prefix="opt/target/"), np.savez_compressed))
+    put("npz", "members", members(google(), 0, "<f4", ("kernel",)))
+    put("npz", "members-deflated", members(google(True, False, "params/"), 2, "<f2"))
+    put("npz", "members-stacked", members(google(True, True, "params/img/"), 4, "|V2"))
+    put("npz", "members-stacked-fortran", members(google(True, True, "params/"), 6, "<f4", ("kernel", "bias")))
+    put("config", "timm", beside(0, TIMM))
+    put("config", "timm-labels", beside(0, {"model_args": {"num_heads": 1}}, None, "n01440764 tench\nhen\n"))
+    put("config", "timm-old", beside(0, dict(TIMM["pretrained_cfg"], crop_mode="squash", architecture="test_vit"), None,
+                                     json.dumps(["tench", "hen"])))
+    put("config", "hf", beside(1, HF, PROCESSOR))
+    put("config", "hf-class", beside(1, dict(HF, hidden_act="quick_gelu"), dict(PROCESSOR, size={"shortest_edge": 5}, do_center_crop=True,
+                                                                          crop_size=4), json.dumps({"0": "tench", "1": ["n1", "hen"]})))
+    put("config", "deit", beside(2, dict(HF, model_type="deit", architectures=["DeiTForImageClassification"]), DEIT,
+                                 json.dumps({"a": ["x", "y"], "b": ["x"]})))
+    put("config", "google", beside(3, {"pretrained_cfg": {"crop_pct": 1.0, "interpolation": "nearest", "std": [1, 1, 1]}}))
+    words("config", sorted(set(keys([TIMM, HF, PROCESSOR, DEIT])) |
+                           {"null", "true", "false", "1e-6", "[]", "{}", '"shortest_edge"', '"longest_edge"', '"do_pad"', '"squash"', '"avg"',
+                            '"nearest"', '"box"', '"lanczos"', '"relu"', '"quick_gelu"', '"feature_extractor_type"', "\\u0000"}))
+    words("safetensors", ['"dtype":"F32"', '"dtype":"F16"', '"dtype":"BF16"', '"dtype":"F4"', '"shape":[', '"data_offsets":[',
+                          '"__metadata__":{', "9007199254740992", "[0,0]", "[]"])
+    words("npz", ["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", "\x93NUMPY\x01\x00", "'descr': '<f4'", "'<f2'", "'|V2'",
+                  "'<i8'", "'fortran_order': True", "'shape': (", "()", "9007199254740992", ".npy\n", "params/", "opt/target/",
+                  "Transformer/encoderblock/", "Transformer/encoderblock_1/", "pre_logits/kernel"])
+    words("image", ["\xff\xd8\xff", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xdd", "\xff\xe1", "\xff\xee", "Exif\x00\x00", "II*\x00",
+                    "MM\x00*", "\x89PNG\r\n\x1a\n", "IHDR", "PLTE", "tRNS", "IDAT", "IEND", "eXIf", "BM", "\x28\x00\x00\x00", "\x6c\x00\x00\x00"])
+
+
+main()
