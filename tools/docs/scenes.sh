@@ -22,6 +22,7 @@ draw() { # draw NAME OPTION...
 
 mkdir -p "$out"
 : > "$out/objects.txt"
+# Seed 7 was not trained on.
 draw one --seed 7 --first 35 --objects 1    # one object
 draw two --seed 7 --first 5 --objects 2     # two
 draw wrong --seed 7 --first 790 --objects 1 # one that the model takes for another
