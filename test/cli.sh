@@ -647,6 +647,23 @@ for m in "$models"/*/; do
     out_lines 1
     out_has '^\{"model":".*"trace_bytes":\{"row":[0-9]+,"fused":[0-9]+,"all":[0-9]+,"all_f16":[0-9]+\}\}$'
 done
+# Each model's drawing: the picture, its tokens, what the head reads, the answer.
+draws() { # model, line of tokens, line of pooling, last line
+    right info -m "$models/$1"
+    sed -n '3p;5p;7p' "$out" | tr '\n' '|' > "$folder/drawn"
+    [ "$(cat "$folder/drawn")" = "  $2|  $3|  $4|" ] || fail "$1 is drawn as $(cat "$folder/drawn")"
+}
+draws vit-timm "class token + 25 patches, 24 wide" "class token" "7 classes"
+draws deit-timm-distilled "class token + distillation token + 25 patches, 24 wide" \
+    "class token and distillation token, a head each; the mean of both" "7 classes"
+draws dinov2-hf-registers-swiglu "class token + 4 registers + 25 patches, 24 wide" \
+    "class token and mean of the patches, one behind the other" "7 classes"
+out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 - add - norm - mlp 32, swiglu - add \]$'
+draws vit-timm-registers-gap "4 registers + 25 patches, 24 wide" "mean of the patches" "7 classes"
+draws siglip-hf "25 patches, 24 wide" "attention of a learnt query, and its mlp" "embedding of 24 numbers"
+draws vit-hf-bare "class token + 25 patches, 24 wide" "class token" "embedding of 24 numbers"
+draws vit-hf-margin "class token + 16 patches, 24 wide" "class token" "7 classes"
+out_has '^     \|    4 x 4 patches of 5 x 5, a margin is not seen$'
 wrong "takes no files" info -m $model $picture
 
 # ---------------------------------------------------------------- bench ----------------------
@@ -702,6 +719,8 @@ out_has 'grid 3 x 6$'
 out_has '^tokens +19,'
 out_has '^positions +5 x 5, resampled to the grid as timm does$'
 out_has '^  input +24 x 48  \(options\)$'
+out_has '^  picture 3 x 24 x 48$'
+out_has '^     \|    3 x 6 patches of 8 x 8$'
 out_has '^activations +[0-9]+ bytes'
 right info -m $model --size 24x48 --json --pos-resample hf
 out_has '"grid":\[3,6\]'

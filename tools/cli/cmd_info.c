@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bundled.h"
 #include "session.h"
@@ -148,9 +149,48 @@ static void print_size(const struct session *s)
                s->size.max_tokens, m->recipe->input_height, m->recipe->input_width);
 }
 
+/* What the head reads; the names of vitx_model_info.pooling. */
+static const char *pooling_words(const char *pooling)
+{
+    static const char *const words[][2] = {
+        {"token", "class token"},
+        {"avg", "mean of the patches"},
+        {"map", "attention of a learnt query, and its mlp"},
+        {"token+avg", "class token and mean of the patches, one behind the other"},
+        {"token+dist", "class token and distillation token, a head each; the mean of both"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(pooling, words[i][0]) == 0)
+            return words[i][1];
+    return pooling;
+}
+
+/* The way of a picture through the model. Norms beside the blocks' own, LayerScale and a projection
+ * are not in vitx_model_info, and not drawn. */
+static void draw_model(const vitx_model_info *m)
+{
+    const int height = m->recipe->input_height, width = m->recipe->input_width;
+    const int left = m->prefix_tokens - m->registers;
+    printf("  picture 3 x %d x %d\n", height, width);
+    printf("     |    %d x %d patches of %d x %d%s\n", m->grid_height, m->grid_width,
+           m->patch_height, m->patch_width,
+           m->grid_height * m->patch_height < height || m->grid_width * m->patch_width < width
+               ? ", a margin is not seen"
+               : "");
+    printf("  %s%s", left > 0 ? "class token + " : "", left > 1 ? "distillation token + " : "");
+    if (m->registers)
+        printf("%d register%s + ", m->registers, m->registers > 1 ? "s" : "");
+    printf("%d patches, %d wide\n", m->tokens - m->prefix_tokens, m->width);
+    printf("     |    %d x [ norm - attention, %d heads of %d - add - norm - mlp %d, %s - add ]\n",
+           m->depth, m->heads, m->width / m->heads, m->mlp_hidden, m->activation);
+    printf("  %s\n     |\n", pooling_words(m->pooling));
+    printf(m->units ? "  embedding of %d numbers\n\n" : "  %d classes\n\n", m->classes);
+}
+
 static int print_model(const struct session *s, const struct common *common)
 {
     const vitx_model_info *m = &s->info;
+    draw_model(m);
     printf("family          %s, %s names\n", m->family, m->naming);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
     printf("depth           %d blocks\n", m->depth);
@@ -298,12 +338,11 @@ const struct command cmd_info = {
     .name = "info",
     .summary = "Describes a model; without -m, this vitx and its bundled model.",
     .usage = "[-m MODEL] [OPTIONS]",
-    .details =
-        "For a model: what it is, how pictures are brought to its input and which file says "
-        "so, and what\n"
-        "recording its attention would take. Without -m that of the bundled model, and before it "
-        "version,\n"
-        "devices, methods, formats and colour maps.",
+    .details = "For a model: a drawing of it, what it is, how pictures are brought to its input "
+               "and which\n"
+               "file says so, and what recording its attention would take. Without -m that of the "
+               "bundled\n"
+               "model, and before it version, devices, methods, formats and colour maps.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
