@@ -728,27 +728,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ allocations ------------ */
 
-typedef struct ration {
-    int left, live, calls; /* left < 0: no limit */
-} ration;
-
-static void *ration_alloc(size_t bytes, void *payload)
-{
-    ration *r = payload;
-    r->calls++;
-    if (r->left == 0)
-        return NULL;
-    r->left -= r->left > 0;
-    r->live++;
-    return malloc(bytes);
-}
-
-static void ration_release(void *memory, void *payload)
-{
-    ((ration *)payload)->live--;
-    free(memory);
-}
-
 static int drop(const void *data, size_t bytes, void *payload)
 {
     (void)data;

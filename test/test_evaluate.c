@@ -1161,27 +1161,6 @@ START_TEST(test_progress__ends_at_its_total_and_can_be_cancelled)
 }
 END_TEST
 
-typedef struct ration {
-    int left, live, calls; /* left < 0: no limit */
-} ration;
-
-static void *ration_alloc(size_t bytes, void *payload)
-{
-    ration *r = payload;
-    r->calls++;
-    if (r->left == 0)
-        return NULL;
-    r->left -= r->left > 0;
-    r->live++;
-    return malloc(bytes);
-}
-
-static void ration_release(void *memory, void *payload)
-{
-    ((ration *)payload)->live--;
-    free(memory);
-}
-
 /* A metric of a map; without one, a blind map and a map of values. */
 static int whole_way(const bed *b, const vitx_map *map, const vitx_evaluate_opts *o)
 {

@@ -657,14 +657,14 @@ END_TEST
 
 /* ------------------------------------------------------------------ memory ----------------- */
 
-typedef struct ration {
+typedef struct metered {
     int left, calls; /* left < 0: no limit */
     size_t live, most;
-} ration;
+} metered;
 
-static void *ration_alloc(size_t bytes, void *payload)
+static void *metered_alloc(size_t bytes, void *payload)
 {
-    ration *r = payload;
+    metered *r = payload;
     r->calls++;
     if (r->left == 0)
         return NULL;
@@ -676,20 +676,20 @@ static void *ration_alloc(size_t bytes, void *payload)
     return block + 64;
 }
 
-static void ration_release(void *memory, void *payload)
+static void metered_release(void *memory, void *payload)
 {
     size_t bytes;
     if (!memory)
         return;
     memcpy(&bytes, (char *)memory - 64, sizeof bytes);
-    ((ration *)payload)->live -= bytes;
+    ((metered *)payload)->live -= bytes;
     free((char *)memory - 64);
 }
 
-/* Model, context and map in the ration. */
-static int all_of_it(ration *r, const char *device, const char *line)
+/* Model, context and map in the metered. */
+static int all_of_it(metered *r, const char *device, const char *line)
 {
-    const vitx_hooks hooks = {sizeof hooks, ration_alloc, ration_release, NULL, r};
+    const vitx_hooks hooks = {sizeof hooks, metered_alloc, metered_release, NULL, r};
     vitx_model_opts mo = VITX_MODEL_OPTS_INIT;
     vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
     vitx_model *model = NULL;
@@ -719,12 +719,12 @@ START_TEST(test_memory__every_allocation_may_fail)
     static const char *const some[] = {"occlusion remove=blur", "rise n=5 grid=sum",
                                        "rise n=5 remove=drop", "lime n=5", "kernelshap n=20"};
     const char *const device = _i % 2 ? "ref" : "cpu", *line = some[_i / 2];
-    ration r = {.left = -1};
+    metered r = {.left = -1};
     ck_ok(all_of_it(&r, device, line));
     ck_assert_uint_eq(r.live, 0);
     const int needed = r.calls;
     for (int n = 0; n < needed; n++) {
-        r = (ration){.left = n};
+        r = (metered){.left = n};
         const int status = all_of_it(&r, device, line);
         ck_assert_msg(status == VITX_NOMEM, "%s with %d allocations: %s, %s", line, n,
                       vitx_status_name(status), vitx_last_error());
@@ -738,7 +738,7 @@ START_TEST(test_memory__does_not_grow_with_the_samples)
 {
     static const char *const some[] = {"rise", "rise remove=drop", "lime", "lime remove=drop",
                                        "kernelshap"};
-    ration few = {.left = -1}, many = {.left = -1};
+    metered few = {.left = -1}, many = {.left = -1};
     char line[64];
     snprintf(line, sizeof line, "%s n=50", some[_i]);
     ck_ok(all_of_it(&few, "cpu", line));

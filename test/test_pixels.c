@@ -786,27 +786,6 @@ START_TEST(test_pixels__progress_and_cancelling)
 }
 END_TEST
 
-typedef struct ration {
-    int left, live, calls; /* left < 0: no limit */
-} ration;
-
-static void *ration_alloc(size_t bytes, void *payload)
-{
-    ration *r = payload;
-    r->calls++;
-    if (r->left == 0)
-        return NULL;
-    r->left -= r->left > 0;
-    r->live++;
-    return malloc(bytes);
-}
-
-static void ration_release(void *memory, void *payload)
-{
-    ((ration *)payload)->live--;
-    free(memory);
-}
-
 static const char *const hungry[] = {"grid=sum", "grid=mean", "n=2 kind=var grid=mean",
                                      "steps=9 grid=sum baseline=blur"};
 

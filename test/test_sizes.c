@@ -729,27 +729,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ memory ----------------- */
 
-typedef struct ration {
-    int left, live, calls; /* left < 0: any number */
-} ration;
-
-static void *ration_alloc(size_t bytes, void *payload)
-{
-    ration *r = payload;
-    r->calls++;
-    if (r->left == 0)
-        return NULL;
-    r->left -= r->left > 0;
-    r->live++;
-    return malloc(bytes);
-}
-
-static void ration_release(void *memory, void *payload)
-{
-    ((ration *)payload)->live--;
-    free(memory);
-}
-
 /* From size to size: answers, maps, statistics. */
 static int go_through_sizes(const vitx_hooks *hooks, const char *device)
 {

@@ -1103,27 +1103,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ memory ----------------- */
 
-typedef struct ration {
-    int left, live, calls; /* left < 0: no limit */
-} ration;
-
-static void *ration_alloc(size_t bytes, void *payload)
-{
-    ration *r = payload;
-    r->calls++;
-    if (r->left == 0)
-        return NULL;
-    r->left -= r->left > 0;
-    r->live++;
-    return malloc(bytes);
-}
-
-static void ration_release(void *memory, void *payload)
-{
-    ((ration *)payload)->live--;
-    free(memory);
-}
-
 /* A collection of two pictures, drawn and written. */
 static int whole_way(vitx_context *c, const vitx_image *const *images)
 {

@@ -232,6 +232,23 @@ float rng_normal(rng *r)
     return (float)(sum - 6);
 }
 
+void *ration_alloc(size_t bytes, void *payload)
+{
+    ration *r = payload;
+    r->calls++;
+    if (r->left == 0)
+        return NULL;
+    r->left -= r->left > 0;
+    r->live++;
+    return malloc(bytes);
+}
+
+void ration_release(void *memory, void *payload)
+{
+    ((ration *)payload)->live--;
+    free(memory);
+}
+
 int run_suite(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);

@@ -87,6 +87,13 @@ float rng_normal(rng *r);
                       "%s: the message \"%s\" lacks \"%s\"", #expr, vitx_last_error(), part);      \
     } while (0)
 
+/* Memory that runs out: hooks whose payload is a ration. */
+typedef struct ration {
+    int left, live, calls; /* left < 0: no limit */
+} ration;
+void *ration_alloc(size_t bytes, void *payload);
+void ration_release(void *memory, void *payload);
+
 int run_suite(Suite *suite);
 #define VX_TEST_MAIN(suite)                                                                        \
     int main(void)                                                                                 \

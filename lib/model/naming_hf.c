@@ -68,16 +68,9 @@ static int refuse_model_type(const vx_config *config)
                            config->config_path, type);
 }
 
-static int read_hints(vx_hints *out, const vx_config *config)
+int vx_hf_read_sizes(vx_hints *out, const vx_json *c, const char *path)
 {
-    const char *path = config->config_path;
-    const vx_json *c = config->config;
     bool found;
-    const char *name = vx_hf_architecture(config);
-    *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
-    out->classifies = name && strstr(name, "ForImageClassification") != NULL;
-    VX_TRY(refuse_model_type(config));
-    VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
     VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
     out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     if (c) /* the class default; without a file there is no class */
@@ -89,6 +82,18 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
     return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);
+}
+
+static int read_hints(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->config_path;
+    const vx_json *c = config->config;
+    const char *name = vx_hf_architecture(config);
+    *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
+    out->classifies = name && strstr(name, "ForImageClassification") != NULL;
+    VX_TRY(refuse_model_type(config));
+    VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
+    return vx_hf_read_sizes(out, c, path);
 }
 
 /* -------------------------------------------------------------------------- recipe -------- */

@@ -40,30 +40,12 @@ static int refuse_model_type(const vx_config *config)
                    config->config_path, type);
 }
 
-static int read_sizes(vx_hints *out, const vx_config *config)
-{
-    const vx_json *c = vision(config);
-    const char *path = config->config_path;
-    bool found;
-    VX_TRY(vx_config_number(&out->eps, &found, c, "layer_norm_eps", 0, 1, path));
-    out->from_eps = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
-    if (c) /* the class default; without a file there is no class */
-        out->heads = 12;
-    VX_TRY(vx_config_int(&out->heads, &found, c, "num_attention_heads", 1, 65536, path));
-    out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
-    VX_TRY(vx_config_int(&out->depth, NULL, c, "num_hidden_layers", 1, 65536, path));
-    VX_TRY(vx_config_int(&out->width, NULL, c, "hidden_size", 1, 1 << 24, path));
-    VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
-    VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
-    return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);
-}
-
 static int read_clip_hints(vx_hints *out, const vx_config *config)
 {
     *out = (vx_hints){.eps = 1e-5, .pool = VX_POOL_TOKEN, .pool_known = true, .units = true};
     VX_TRY(refuse_model_type(config));
     VX_TRY(vx_hf_read_activation(out, vision(config), "quick_gelu", config->config_path));
-    return read_sizes(out, config);
+    return vx_hf_read_sizes(out, vision(config), config->config_path);
 }
 
 static int read_siglip_hints(vx_hints *out, const vx_config *config)
@@ -71,7 +53,7 @@ static int read_siglip_hints(vx_hints *out, const vx_config *config)
     *out = (vx_hints){.eps = 1e-6, .pool = VX_POOL_MAP, .pool_known = true, .units = true};
     VX_TRY(refuse_model_type(config));
     VX_TRY(vx_hf_read_activation(out, vision(config), "gelu_pytorch_tanh", config->config_path));
-    return read_sizes(out, config);
+    return vx_hf_read_sizes(out, vision(config), config->config_path);
 }
 
 /* clang-format off */
