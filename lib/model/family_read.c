@@ -1,0 +1,427 @@
+/*
+ * model/family_read.c: a model's sizes and its tensors by role.
+ *
+ * Sizes are read from the tensors' shapes; what the configuration says besides must agree. Every
+ * tensor of the file must be used or known to be harmless: one that is left over (a query norm, a
+ * relative position bias) would change the answer.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/roles.h"
+
+#define MAX_DEPTH 1024
+#define MAX_WIDTH 65536
+#define MAX_HIDDEN (1 << 20)
+#define MAX_CLASSES (1 << 24)
+#define MAX_PATCH 1024
+
+/* -------------------------------------------------------------------------- sizes --------- */
+
+/* The block that a tensor belongs to, -1 for none: its name against what stands before and after the
+ * number. */
+static int block_of(const char *name, const char *start, char after)
+{
+    const size_t n = strlen(start);
+    int block = 0;
+    if (strncmp(name, start, n) != 0)
+        return -1;
+    const char *p = name + n;
+    for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
+        block = block * 10 + (*p - '0');
+    return p > name + n && *p == after ? block : -1;
+}
+
+static int count_blocks(vx_reader *r)
+{
+    char start[200];
+    const vx_naming *naming = r->match->dialect->naming;
+    const char *const pattern = vx_role_template(naming, VX_NORM1_W);
+    const char *const number = strchr(pattern, '#');
+    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
+    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
+             (int)(number - pattern) - starred, pattern + starred);
+    for (int i = 0; i < r->container->count; i++) {
+        const int block = block_of(r->container->tensors[i].name, start, number[1]);
+        if (block >= MAX_DEPTH)
+            return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
+                           r->container->path, r->container->tensors[i].name, MAX_DEPTH);
+        if (block >= r->arch->depth)
+            r->arch->depth = block + 1;
+    }
+    return r->arch->depth ? VITX_OK : vx_role_missing(r, VX_NORM1_W, 0);
+}
+
+/* The file of the configuration. */
+static const char *said_by(const vx_reader *r)
+{
+    return r->hints->path ? r->hints->path : r->config->config_path;
+}
+
+static int agree(const vx_reader *r, const char *what, int told, int is)
+{
+    if (told == 0 || told == is)
+        return VITX_OK;
+    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", said_by(r), what, told,
+                   r->container->path, is);
+}
+
+/* Meta's heads of DINOv2 that read the last four blocks. */
+static int refuse_linear4(const vx_reader *r)
+{
+    const vx_tensor *t =
+        vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
+    if (t && r->match->dialect->concatenates && t->rank == 2 &&
+        t->shape[1] == 5 * (int64_t)r->arch->width)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: its head reads the class tokens of the last four blocks (tensor %.100s "
+                       "of 5 x %d columns), which vitx does not run; the head of one block is run",
+                       r->container->path, t->name, r->arch->width);
+    return VITX_OK;
+}
+
+/* Without a head, where the configuration says of none, the outputs are the pooled features. */
+static int read_head_size(vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    vx_arch *a = r->arch;
+    const bool turned = vx_role_template(naming, VX_HEAD_T) != NULL;
+    a->bare = !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
+              r->hints->classes == 0 && !r->hints->classifies;
+    a->units = a->bare || r->hints->units;
+    a->classes = a->width;
+    if (a->bare)
+        return VITX_OK;
+    if (turned)
+        return vx_role_size(&a->classes, r, VX_HEAD_T, 0, 1, MAX_CLASSES, "a number of outputs");
+    VX_TRY(refuse_linear4(r));
+    return vx_role_size(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
+}
+
+/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
+static int read_hidden(vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    int rows, columns;
+    VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
+    VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
+    a->swiglu = rows == 2 * columns;
+    a->hidden = a->swiglu ? columns : rows;
+    return VITX_OK;
+}
+
+static int read_sizes(vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    VX_TRY(vx_role_size(&a->width, r, VX_PATCH_W, 0, 0, MAX_WIDTH, "a width"));
+    VX_TRY(vx_role_size(&a->channels, r, VX_PATCH_W, 0, 1, MAX_PATCH, "a number of channels"));
+    VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
+    VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
+    if (a->channels != 3)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: reads pictures of %d channels; vitx has RGB, 3 channels",
+                       r->container->path, a->channels);
+    VX_TRY(read_head_size(r));
+    VX_TRY(count_blocks(r));
+    VX_TRY(read_hidden(r));
+    VX_TRY(agree(r, "the depth", h->depth, a->depth));
+    VX_TRY(agree(r, "the width", h->width, a->width));
+    VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
+    VX_TRY(agree(r, "the number of classes", h->classes, a->classes));
+    VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
+    return agree(r, "the patch width", h->patch_width, a->patch_width);
+}
+
+static int64_t square_root(int64_t n)
+{
+    int64_t s = 0;
+    while ((s + 1) * (s + 1) <= n)
+        s++;
+    return s;
+}
+
+/* What is wrong with position embeddings that make neither the image size's patches nor a square. */
+static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
+{
+    const vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    if (h->image_height)
+        return vx_fail(VITX_FORMAT,
+                       "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                       "%dx%d and %d more tokens make %lld",
+                       r->container->path, rows, h->image_height, h->image_width, said_by(r),
+                       a->patch_height, a->patch_width, a->prefix,
+                       (long long)(patches + a->prefix));
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: %d position embeddings make no square of patches; say the image "
+                   "size in config.json (timm: model_args.img_size, Hugging Face: "
+                   "image_size)",
+                   r->container->path, rows);
+}
+
+static int count_positions(vx_reader *r, int *rows)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    char name[200];
+    if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has no position embeddings (%s); models that rotate queries and keys "
+                       "instead, as DINOv3 and EVA, are not run",
+                       r->container->path,
+                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+    VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
+    r->position_rows = *rows;
+    return VITX_OK;
+}
+
+/* The grid of the position embeddings: the image size's where they are as many, else a square one,
+ * which is then resampled; and which prefix tokens have rows among them: all, none, or the class token
+ * without the registers. */
+static int read_grid(vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    const vx_hints *h = r->hints;
+    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    int rows = 0;
+    VX_TRY(count_positions(r, &rows));
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    const int64_t patches = (int64_t)a->pos_height * a->pos_width;
+    if (h->image_height && patches == 0)
+        return refuse_positions(r, rows, patches);
+    for (int i = 0; i < 3 && patches > 0; i++)
+        if (rows == patches + ways[i]) {
+            a->prefix_pos = ways[i];
+            return VITX_OK;
+        }
+    for (int i = 0; i < 3; i++) {
+        const int64_t side = square_root(rows - ways[i]);
+        if (side > 0 && side * side == rows - ways[i]) {
+            a->prefix_pos = ways[i];
+            a->pos_height = a->pos_width = (int)side;
+            return VITX_OK;
+        }
+    }
+    return refuse_positions(r, rows, patches);
+}
+
+/* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
+ * table 2; the so400m of SigLIP), else heads of 64, as all smaller ones have them. */
+static int guess_heads(int width)
+{
+    if (width == 1152 || width == 1280 || width == 1408 || width == 1664)
+        return 16;
+    return width % 64 == 0 ? width / 64 : 0;
+}
+
+static int read_heads(vx_reader *r, vx_hints *hints)
+{
+    vx_arch *a = r->arch;
+    a->heads = hints->heads;
+    if (a->heads == 0) {
+        a->heads = guess_heads(a->width);
+        hints->from_heads = VITX_FROM_DEFAULT;
+        if (a->heads == 0)
+            return vx_fail(VITX_UNSUPPORTED,
+                           "%s: nothing says how many attention heads share the width of "
+                           "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
+                           "N}, Hugging Face: \"num_attention_heads\": N)",
+                           r->container->path, a->width);
+        vx_log(&r->container->hooks, VITX_LOG_INFO,
+               "%s: %d attention heads taken from its width of %d", r->container->path, a->heads,
+               a->width);
+    }
+    if (a->heads > a->width || a->width % a->heads)
+        return vx_fail(VITX_FORMAT, "%s: its width of %d cannot be shared by %d attention heads",
+                       r->container->path, a->width, a->heads);
+    a->head_width = a->width / a->heads;
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- reading ------- */
+
+/* Whether the model cannot do without a role; a projection needs no bias. */
+static bool needed(const vx_reader *r, int role)
+{
+    const vx_arch *a = r->arch;
+    const bool pool = r->found->model[VX_POOL_PROBE] != NULL;
+    switch (role) {
+    case VX_HEAD_W:
+    case VX_HEAD_T: /* a naming has one of them */
+        return !a->bare;
+    case VX_HEAD_B:
+        return !a->units;
+    case VX_POOL_Q_W:
+    case VX_POOL_KV_W:
+        return pool && !r->found->model[VX_POOL_QKV_W];
+    case VX_POOL_PROJ_W:
+    case VX_POOL_NORM_W:
+    case VX_POOL_FC1_W:
+    case VX_POOL_FC2_W:
+        return pool;
+    default:
+        break;
+    }
+    return vx_role_need(role) == VX_REQUIRED ||
+           (vx_role_need(role) == VX_WITH && r->found->model[role - 1]);
+}
+
+/* A distillation token's head makes two. */
+static int check_heads(const vx_reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
+    if (model[VX_HEAD2_W] && !token)
+        return vx_role_missing(r, VX_DISTILLATION_TOKEN, 0);
+    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
+        return vx_role_missing(r, VX_HEAD2_W, 0);
+    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has a norm after pooling and a head that reads two vectors: no known "
+                       "model has both",
+                       r->container->path);
+    return VITX_OK;
+}
+
+static int take_model_roles(vx_reader *r)
+{
+    const vx_tensor **model = r->found->model;
+    if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
+        VX_TRY(vx_role_size(&r->registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
+                            "a number of registers"));
+    for (int i = 0; i < VX_MODEL_ROLES; i++)
+        if (i != VX_POSITIONS) {
+            const bool there = needed(r, i);
+            if (vx_role_need(i) == VX_WITH && !there)
+                continue; /* a bias without its weight is left over, and refused as such */
+            VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
+        }
+    if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: has registers and a distillation token: no known model has both",
+                       r->container->path);
+    r->arch->prefix =
+        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
+    VX_TRY(check_heads(r));
+    VX_TRY(read_grid(r));
+    return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
+}
+
+/* An optional tensor that block 0 has is in all blocks, or it is left over. */
+static int take_block_roles(vx_reader *r)
+{
+    for (int b = 0; b < r->arch->depth; b++)
+        for (int i = 0; i < VX_BLOCK_ROLES; i++) {
+            const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
+            const bool there =
+                vx_role_need(role) == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]);
+            if (b > 0 && !there)
+                continue;
+            VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
+        }
+    const vx_tensor *const *first = r->found->blocks[0];
+    const bool q = first[VX_Q_B - VX_MODEL_ROLES], k = first[VX_K_B - VX_MODEL_ROLES],
+               v = first[VX_V_B - VX_MODEL_ROLES];
+    if (q != k || q != v)
+        return vx_role_missing(r, !q ? VX_Q_B : !k ? VX_K_B : VX_V_B, 0);
+    return VITX_OK;
+}
+
+static int refuse_left_over(const vx_reader *r)
+{
+    const vx_dialect *d = r->match->dialect;
+    for (int i = 0; i < r->container->count; i++) {
+        const char *name = r->container->tensors[i].name;
+        if (!r->used[i] && !vx_harmless(name, d->naming->harmless, r->match->prefix))
+            return vx_fail(VITX_UNSUPPORTED,
+                           "%s: tensor %.100s is not part of family %s in the names of %s",
+                           r->container->path, name, r->match->family->name, d->naming->title);
+    }
+    return VITX_OK;
+}
+
+/* With an attention-pooling head its tensors and the configuration must agree. */
+static int check_map(const vx_reader *r)
+{
+    const bool there = r->found->model[VX_POOL_PROBE] != NULL;
+    char name[200];
+    if (there != (r->arch->pool == VX_POOL_MAP))
+        return vx_fail(VITX_FORMAT, "%s %s attention pooling, but %s %s %s", said_by(r),
+                       there ? "says nothing of" : "says", r->container->path,
+                       there ? "holds" : "lacks",
+                       vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
+                                    VX_POOL_PROBE, 0));
+    if (there && r->arch->prefix)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: attention pooling beside a class token is not supported",
+                       r->container->path);
+    return VITX_OK;
+}
+
+static int read_pool(vx_reader *r)
+{
+    const vx_tensor **model = r->found->model;
+    const bool class_token = model[VX_CLASS_TOKEN] != NULL;
+    const bool average = !class_token || (model[VX_FC_NORM_W] && !model[VX_NORM_W]);
+    vx_arch *a = r->arch;
+    a->pool = r->hints->pool_known   ? r->hints->pool
+              : model[VX_POOL_PROBE] ? VX_POOL_MAP
+              : average              ? VX_POOL_AVG
+                                     : VX_POOL_TOKEN;
+    if (model[VX_HEAD2_W])
+        a->pool = VX_POOL_TWO_TOKENS;
+    else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
+        a->pool = VX_POOL_TOKEN_AVG;
+    VX_TRY(check_map(r));
+    if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
+        model[VX_FC_NORM_W] = model[VX_NORM_W];
+        model[VX_FC_NORM_B] = model[VX_NORM_B];
+        model[VX_NORM_W] = model[VX_NORM_B] = NULL;
+    }
+    if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
+        return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
+                       said_by(r), r->container->path);
+    return VITX_OK;
+}
+
+static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
+{
+    vx_arch *a = r->arch;
+    VX_TRY(read_sizes(r));
+    VX_TRY(vx_new(&r->found->blocks, hooks, (size_t)a->depth, sizeof *r->found->blocks,
+                  "the list of blocks"));
+    VX_TRY(vx_new(&r->used, hooks, (size_t)r->container->count, sizeof *r->used,
+                  "the list of used tensors"));
+    VX_TRY(take_model_roles(r));
+    VX_TRY(take_block_roles(r));
+    VX_TRY(refuse_left_over(r));
+    VX_TRY(read_heads(r, hints));
+    VX_TRY(read_pool(r));
+    if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
+        hints->eps = r->match->dialect->eps;
+    a->eps = (float)hints->eps;
+    a->act = a->swiglu ? VX_ACT_NONE : hints->act;
+    if (a->swiglu)
+        hints->from_act = VITX_FROM_TENSORS;
+    return VITX_OK;
+}
+
+int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+                   const vx_container *container, const vx_config *config, const vitx_hooks *hooks)
+{
+    *found = (vx_found){0};
+    *arch = (vx_arch){0};
+    vx_reader r = {.found = found,
+                   .arch = arch,
+                   .match = match,
+                   .hints = hints,
+                   .container = container,
+                   .config = config};
+    const int status = read_all(&r, hints, hooks);
+    vx_release(hooks, r.used);
+    return status;
+}

@@ -1,0 +1,52 @@
+/*
+ * model/roles.h: the tensors of a file by what they are there for (vx_role).
+ */
+#ifndef VX_MODEL_ROLES_H
+#define VX_MODEL_ROLES_H
+
+#include "model/family.h"
+
+/* What the functions that read a model share. arch and what shapes need besides (position_rows, registers)
+ * fill up as sizes become known. */
+typedef struct vx_reader {
+    vx_found *found;
+    vx_arch *arch;
+    int64_t position_rows;
+    int registers;
+    const vx_match *match;
+    const vx_hints *hints;
+    const vx_container *container;
+    const vx_config *config;
+    bool *used; /* [container->count] */
+} vx_reader;
+
+/* How a naming writes a role (vx_naming.names); NULL: it has none. */
+const char *vx_role_template(const vx_naming *naming, vx_role role);
+
+/* A name written out from its template, up to the end or to '|'. Returns text. */
+const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block,
+                          bool behind_prefix);
+
+/* The tensor under the first of a role's names that the file has, whatever its shape; or NULL. */
+const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, const char *prefix,
+                              vx_role role, int block);
+
+/* Whether a model may lack a role; VX_WITH: it is there if the role before it is. */
+typedef enum vx_need { VX_REQUIRED = 0, VX_OPTIONAL, VX_WITH } vx_need;
+vx_need vx_role_need(vx_role role);
+
+/* One role's tensor, marked as used and of the shape that arch asks for; *out NULL where the model
+ * has none, which is an error if it must be `there` and the naming knows it. */
+int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there);
+
+/* A size from 1 to `most` that a role's tensor has in dimension `at`; `what` names it. */
+int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, int most,
+                 const char *what);
+
+/* Fails for want of a role's tensor. */
+int vx_role_missing(const vx_reader *r, vx_role role, int block);
+
+/* Whether a tensor is on a naming's list of harmless ones (vx_naming.harmless). */
+bool vx_harmless(const char *name, const char *const *list, const char *prefix);
+
+#endif
