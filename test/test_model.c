@@ -747,6 +747,8 @@ static const struct {
     {"vit-timm", "\"blocks.1.mlp.fc1.bias\"", "\"blocks.1.mlp.fc3.bias\"", VITX_FORMAT,
      "lacks tensor blocks.1.mlp.fc1.bias"},
     {"vit-timm", "\"norm.bias\"", "\"norn.bias\"", VITX_FORMAT, "lacks tensor norm.bias"},
+    {"vit-timm", "\"blocks.0.norm1.bias\"", "\"blocks.0.norm1.bibs\"", VITX_UNSUPPORTED,
+     "its norms have no bias"},
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
     {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
@@ -815,6 +817,9 @@ static const struct {
     {"blocks.0.attn.rel_pos_h", "relative position bias"},
     {"blocks.0.attn.q_bias", "BEiT or EVA"},
     {"blocks.0.mlp.fc1_g.weight", "EVA"},
+    {"blocks.0.attn.norm.weight", "norm within its attention"},
+    {"blocks.0.mlp.norm.weight", "norm within its perceptron"},
+    {"blocks.0.attn.lambda_q1", "differential attention"},
     {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
     {"layer.0.attention.q_proj.weight", "DINOv3"},
     {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
@@ -919,6 +924,21 @@ START_TEST(test_model__without_a_head_is_an_embedding)
     snprintf(labels, sizeof labels, "%s", in_folder(folder, "labels.txt"));
     opts.labels = labels;
     ck_fails(vitx_model_open(&m, folder, &opts), VITX_INVALID, "whose outputs are an embedding");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* transformers' wrapper without a head keeps the number of classes. */
+START_TEST(test_model__a_wrapper_without_a_head_is_an_embedding)
+{
+    char *folder = copy_golden("vit-timm-bare");
+    edit_file(folder, "config.json", "\"num_classes\": 0",
+              "\"architectures\": [\"TimmWrapperModel\"], \"num_classes\": 7");
+    const vitx_model_info f = info_of(folder);
+    ck_assert(f.units && f.classes == 24);
+    edit_file(folder, "config.json", "TimmWrapperModel", "TimmWrapperForImageClassification");
+    try_open(folder, VITX_FORMAT, "lacks tensor head.weight");
     remove_folder(folder);
     free(folder);
 }
@@ -1244,8 +1264,14 @@ static const struct {
      "\"global_pool\": \"token\",\n    \"class", VITX_FORMAT, "class token is read"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_base_patch16_rpn_224",
      VITX_UNSUPPORTED, "rpn"},
-    {"vit-timm", "config.json", "\"crop_mode\": \"center\"", "\"crop_mode\": \"border\"",
-     VITX_UNSUPPORTED, "border"},
+    {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_small_patch16_rope_ape_224",
+     VITX_UNSUPPORTED, "rotates its queries"},
+    {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_pe_spatial_tiny_patch16_512",
+     VITX_UNSUPPORTED, "Perception Encoder"},
+    {"vit-timm", "config.json", "\"crop_mode\": \"center\"", "\"crop_mode\": \"stretch\"",
+     VITX_UNSUPPORTED, "stretch"},
+    {"dinov2-timm-registers-swiglu", "config.json", "\"num_heads\"",
+     "\"act_layer\": \"gelu\", \"num_heads\"", VITX_UNSUPPORTED, "gated perceptron is not silu"},
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": 0", VITX_FORMAT, "crop_pct"},
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": -0.9", VITX_FORMAT, "crop_pct"},
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": 1e308", VITX_FORMAT,
@@ -1399,6 +1425,44 @@ START_TEST(test_config__takes_the_defaults_of_dinov2)
     unlink(in_folder(folder, "preprocessor_config.json"));
     f = info_of(folder);
     ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 22);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* What timm's names of architectures imply; the weights' width of 24 is anybody's. */
+START_TEST(test_config__names_of_architectures_imply)
+{
+    static const struct {
+        const char *config;
+        int heads;
+        float eps;
+    } cases[] = {
+        {"{\"architecture\": \"vit_tiny_patch16_224\"}", 3, 1e-6f},
+        {"{\"architecture\": \"vit_base_patch16_224\"}", 12, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_dinov2\"}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_reg4_dinov2\"}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_reg1_tipsv2\"}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch16_radio_v3\"}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_base_patch16_clip_224\"}", 12, 1e-5f},
+        {"{\"architecture\": \"vit_base_patch16_clip_224\", \"model_args\": {\"norm_layer\": "
+         "\"layernorm\"}}",
+         12, 1e-6f},
+    };
+    char *folder = copy_golden("vit-timm");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_text(folder, "config.json", cases[i].config);
+        const vitx_model_info f = info_of(folder);
+        ck_assert_int_eq(f.heads, cases[i].heads);
+        ck_assert(f.norm_eps == cases[i].eps);
+        /* PretrainedCfg's, not the architecture's */
+        ck_assert(f.recipe->mean[0] == 0.485f && f.recipe->resize_height == 45);
+        ck_assert(f.recipe->from_mean == VITX_FROM_DEFAULT);
+    }
+    write_text(folder, "config.json",
+               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"token\", "
+               "\"pretrained_cfg\": {\"global_pool\": \"avg\"}}");
+    ck_assert_str_eq(info_of(folder).pooling, "avg");
     remove_folder(folder);
     free(folder);
 }
@@ -1818,6 +1882,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_model__fine_tuned_clip_has_classes);
     tcase_add_test(t, test_model__size_of_an_old_clip_processor);
     tcase_add_test(t, test_model__without_a_head_is_an_embedding);
+    tcase_add_test(t, test_model__a_wrapper_without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
     tcase_add_test(t, test_model__names_the_value_that_is_not_finite);
     tcase_add_test(t, test_model__survives_a_file_that_shrinks);
@@ -1830,6 +1895,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__another_size_is_resampled);
     tcase_add_test(t, test_config__takes_the_class_defaults_for_what_is_missing);
     tcase_add_test(t, test_config__takes_the_defaults_of_dinov2);
+    tcase_add_test(t, test_config__names_of_architectures_imply);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);

@@ -59,8 +59,10 @@ static int apply(vx_size *s, const vitx_model *model, const vitx_context_opts *o
         vx_recipe_squash(&s->recipe);
     else if (o->fit == VITX_FIT_CROP)
         vx_recipe_crop(&s->recipe);
-    else if (o->fit == VITX_FIT_PAD)
+    else if (o->fit == VITX_FIT_PAD) {
         vx_recipe_pad(&s->recipe);
+        vx_recipe_pad_colour(&s->recipe);
+    }
     if (o->fit != VITX_FIT_RECIPE)
         s->recipe.from_resize = s->recipe.from_crop = VITX_FROM_OPTIONS;
     return VITX_OK;

@@ -108,14 +108,9 @@ void vx_recipe_crop(vitx_recipe *recipe)
                                                                         : VITX_RESIZE_COVER);
 }
 
-/* The colour that normalises to 0, as timm's crop mode "border" has it: round(255 mean). */
 void vx_recipe_pad(vitx_recipe *recipe)
 {
-    const double unit = recipe->scale == 1.0f / 255.0f ? 255 : 1 / (double)recipe->scale;
     resize_to_input(recipe, VITX_RESIZE_WITHIN);
-    for (int c = 0; c < 3; c++)
-        recipe->pad[c] =
-            (uint8_t)round_half_even(fmin(fmax((double)recipe->mean[c] * unit, 0), 255));
 }
 
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height)

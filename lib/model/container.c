@@ -116,6 +116,16 @@ void vx_container_close(vx_container *container)
     vx_release(&hooks, container);
 }
 
+void vx_container_strip(vx_container *c, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    for (int i = 0; i < c->count; i++)
+        if (strncmp(c->tensors[i].name, prefix, n) != 0)
+            return;
+    for (int i = 0; i < c->count; i++)
+        c->tensors[i].name += n;
+}
+
 const vx_tensor *vx_container_find(const vx_container *container, const char *name)
 {
     int low = 0, high = container->count;

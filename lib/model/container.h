@@ -69,6 +69,9 @@ void vx_container_rest(vx_container *container);
 /* Whether a path names the index of a sharded file. */
 bool vx_safetensors_is_index(const char *path);
 
+/* Takes a prefix off the names of all tensors, where each of them has it; their order stays. */
+void vx_container_strip(vx_container *container, const char *prefix);
+
 /* By name, NULL if there is none. */
 const vx_tensor *vx_container_find(const vx_container *container, const char *name);
 

@@ -40,7 +40,10 @@ static const struct {
     {"attn.q_bias", "a BEiT or EVA model"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"mlp.fc1_g.", "an EVA, whose SwiGLU and rotary positions differ"},
+    {"mlp.fc1_g.", "an EVA or AIMv2, with perceptrons gated by a second matrix"},
+    {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
+    {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
+    {"attn.lambda_", "a model with differential attention"},
     {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
@@ -55,7 +58,6 @@ static const struct {
     {"conv_root/", "a hybrid of ResNet and ViT"},
     {"MixerBlock_", "an MLP-Mixer"},
     {"^resnet/", "a ResNet"},
-    {"^timm_model.", "a timm model wrapped by transformers (timm's own file is read)"},
 };
 
 /* The same for timm's names of architectures, whose tensors alone would pass for a plain ViT. */
@@ -64,6 +66,8 @@ static const struct {
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
     {"dinov3", "a DINOv3"},
+    {"_rope_", "which rotates its queries and keys"},
+    {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
 };
 
 static bool matches(const char *name, const char *pattern)

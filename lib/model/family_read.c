@@ -81,6 +81,19 @@ static int refuse_linear4(const vx_reader *r)
     return VITX_OK;
 }
 
+/* Norms that do not subtract the mean have a weight alone. */
+static int refuse_norms(const vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_tensor *weight = vx_role_find(r->container, naming, r->match->prefix, VX_NORM1_W, 0);
+    if (!weight || vx_role_find(r->container, naming, r->match->prefix, VX_NORM1_B, 0))
+        return VITX_OK;
+    return vx_fail(VITX_UNSUPPORTED,
+                   "%s: its norms have no bias (RMSNorm or another kind), which vitx does not run "
+                   "(tensor %.100s)",
+                   r->container->path, weight->name);
+}
+
 /* Without a head, where the configuration says of none, the outputs are the pooled features. */
 static int read_head_size(vx_reader *r)
 {
@@ -127,6 +140,7 @@ static int read_sizes(vx_reader *r)
                        r->container->path, a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
+    VX_TRY(refuse_norms(r));
     VX_TRY(read_hidden(r));
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));

@@ -172,6 +172,8 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     int status = locate(&weights, &folder, m->path, &m->hooks);
     if (status == VITX_OK)
         status = vx_container_open(&m->container, weights, &m->hooks);
+    if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
+        vx_container_strip(m->container, "timm_model.");
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)

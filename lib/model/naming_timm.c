@@ -30,6 +30,9 @@ static const struct {
     int heads;
 } known_heads[] = {
     {"_base_patch16_gap_", 16},
+    {"_giant_patch14_dinov2", 24},
+    {"_giant_patch14_reg", 24}, /* DINOv2 and TIPSv2 with registers */
+    {"_giant_patch16_radio", 24},
     {"_plus_", 14},
     {"_tiny_", 3},
     {"_small_", 6},
@@ -85,6 +88,13 @@ static int read_heads(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
+/* transformers' TimmWrapperModel has no head, whatever number of classes its configuration keeps. */
+static bool is_headless_wrapper(const vx_config *config)
+{
+    const char *class = vx_json_string(vx_json_first(vx_json_get(config->config, "architectures")));
+    return class && strcmp(class, "TimmWrapperModel") == 0;
+}
+
 /* A CLIP tower's classifier is its projection, unless it was fine-tuned: then its tag says so, it names
  * its classes, or has as many as ImageNet. */
 static int read_units(vx_hints *out, const vx_config *config)
@@ -99,6 +109,14 @@ static int read_units(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
+/* Architectures whose perceptrons are SwiGLUPacked; that shows in their shapes, the gate's activation
+ * does not. */
+static bool is_gated(const char *architecture)
+{
+    return strstr(architecture, "_giant_patch14_dinov2") ||
+           strstr(architecture, "_giant_patch14_reg");
+}
+
 static int read_activation(vx_hints *out, const vx_config *config)
 {
     static const struct {
@@ -108,10 +126,17 @@ static int read_activation(vx_hints *out, const vx_config *config)
                 {"gelu_tanh", VX_ACT_GELU_TANH},
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
-    const char *name = NULL;
+    const char *name = NULL, *model = architecture(config);
     VX_TRY(vx_config_string(&name, NULL, config->model_args, "act_layer", config->config_path));
     if (!name || !name[0])
         return VITX_OK;
+    if (model && is_gated(model)) {
+        if (strcmp(name, "silu") == 0 || strcmp(name, "swish") == 0)
+            return VITX_OK;
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: activation \"%.40s\" of a gated perceptron is not silu",
+                       config->config_path, name);
+    }
     out->from_act = VITX_FROM_CONFIG;
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
         if (strcmp(name, acts[i].name) == 0) {
@@ -140,6 +165,9 @@ static int read_pool(vx_hints *out, const vx_config *config)
     const char *name = NULL;
     VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool",
                             config->config_path));
+    if (!out->pool_known) /* as timm reads it: before the root's, which it only writes */
+        VX_TRY(vx_config_string(&name, &out->pool_known, config->pretrained, "global_pool",
+                                config->config_path));
     if (!out->pool_known)
         VX_TRY(vx_config_string(&name, &out->pool_known, config->config, "global_pool",
                                 config->config_path));
@@ -148,8 +176,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
     return vx_timm_pool(&out->pool, name, config->config_path);
 }
 
-/* Arguments of VisionTransformer that change the answer and show in no tensor. */
-static int refuse_arguments(const vx_config *config)
+/* Arguments of VisionTransformer that change the answer and show in no tensor: refused, but for a norm. */
+static int read_arguments(vx_hints *out, const vx_config *config)
 {
     static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm",
                                         "pool_include_prefix", "dynamic_img_pad"};
@@ -170,6 +198,10 @@ static int refuse_arguments(const vx_config *config)
     VX_TRY(vx_config_string(&norm, NULL, config->model_args, "norm_layer", path));
     if (norm && norm[0] && !vx_same_word(norm, "layernorm") && !vx_same_word(norm, "layer_norm"))
         return vx_fail(VITX_UNSUPPORTED, "%s: norm_layer \"%.40s\" is not layernorm", path, norm);
+    if (norm && norm[0]) { /* then it is not the architecture's own, with another eps */
+        out->eps = 1e-6;
+        out->from_eps = VITX_FROM_CONFIG;
+    }
     return VITX_OK;
 }
 
@@ -200,10 +232,10 @@ static int read_hints(vx_hints *out, const vx_config *config)
     bool found;
     const char *name = architecture(config);
     *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU};
-    VX_TRY(refuse_arguments(config));
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
+    VX_TRY(read_arguments(out, config));
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));
     VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
@@ -212,6 +244,8 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
     if (!found)
         VX_TRY(vx_config_int(&out->classes, &found, args, "num_classes", 0, 1 << 30, path));
+    if (is_headless_wrapper(config))
+        out->classes = 0;
     VX_TRY(read_units(out, config));
     VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found, args, "img_size", path));
     return found ? VITX_OK : read_input_size(&out->image_height, &out->image_width, &found, config);
@@ -238,7 +272,7 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
- * both sides exactly. timm up to 1.0.29 resized to such inputs bilinearly whatever `interpolation`
+ * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29 resized to such inputs bilinearly whatever `interpolation`
  * said; 1.0.31, followed here, uses the filter that it names. */
 static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
 {
@@ -260,29 +294,47 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     out->from_crop = found_mode ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     if (strcmp(mode, "squash") == 0)
         out->resize = VITX_RESIZE_EXACT;
+    else if (strcmp(mode, "border") == 0)
+        out->resize = VITX_RESIZE_WITHIN;
     else if (mode[0] && strcmp(mode, "center") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: crop_mode \"%.40s\" is neither center nor squash",
-                       path, mode);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: crop_mode \"%.40s\" is none of center, squash, border", path, mode);
     else
         out->resize =
             out->resize_height == out->resize_width ? VITX_RESIZE_SHORTEST : VITX_RESIZE_COVER;
     return VITX_OK;
 }
 
+/* Of what a file leaves out that timm can load by itself, timm takes PretrainedCfg's default, not the
+ * architecture's. */
+static const vx_recipe_defaults loaded_recipe = {VITX_BICUBIC,
+                                                 true,
+                                                 VITX_RESIZE_SHORTEST,
+                                                 0.875,
+                                                 {0.485f, 0.456f, 0.406f},
+                                                 {0.229f, 0.224f, 0.225f}};
+
 static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
     bool found;
     const char *path = config->config_path;
+    const bool loads = dialect->naming == &vx_naming_timm && architecture(config);
+    const vx_recipe_defaults *silent = loads ? &loaded_recipe : dialect->recipe;
     out->crop_round = 1; /* torchvision's CenterCrop */
+    out->filter = silent->filter;
+    memcpy(out->mean, silent->mean, sizeof out->mean);
+    memcpy(out->std, silent->std, sizeof out->std);
     VX_TRY(read_input_size(&out->input_height, &out->input_width, &found, config));
     if (found)
         out->from_input = VITX_FROM_CONFIG;
-    VX_TRY(read_resize(out, config, dialect->recipe->crop_pct));
+    VX_TRY(read_resize(out, config, silent->crop_pct));
     VX_TRY(read_filter(out, config));
     VX_TRY(vx_config_rgb(out->mean, &found, config->pretrained, "mean", -1e6, 1e6, path));
     out->from_mean = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     VX_TRY(vx_config_rgb(out->std, &found, config->pretrained, "std", 1e-6, 1e6, path));
     out->from_std = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
+    if (out->resize == VITX_RESIZE_WITHIN)
+        vx_recipe_pad_colour(out);
     return VITX_OK;
 }
 

@@ -29,6 +29,13 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
     memcpy(out->std, defaults->std, sizeof out->std);
 }
 
+void vx_recipe_pad_colour(vitx_recipe *recipe)
+{
+    const double unit = recipe->scale == 1.0f / 255.0f ? 255 : 1 / (double)recipe->scale;
+    for (int c = 0; c < 3; c++) /* rint: half to even */
+        recipe->pad[c] = (uint8_t)rint(fmin(fmax((double)recipe->mean[c] * unit, 0), 255));
+}
+
 int vx_recipe_check(const vitx_recipe *r, const char *path)
 {
     if (r->resize_height < 1 || r->resize_height > MAX_SIDE || r->resize_width < 1 ||

@@ -11,6 +11,9 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
 /* The size that is resized to for an input of `input` pixels: floor(input / crop_pct). */
 double vx_recipe_resized(int input, double crop_pct);
 
+/* Padding gets the colour that normalises to 0, as timm's crop mode "border" has it: round(255 mean). */
+void vx_recipe_pad_colour(vitx_recipe *recipe);
+
 /* Sizes and values within bounds. */
 int vx_recipe_check(const vitx_recipe *recipe, const char *path);
 

@@ -156,6 +156,28 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=
     expected_timm(folder, config, model, image, n, seed)
 
 
+def make_wrapped(name, image, architecture, seed, dtype, data, **args):
+    """What transformers makes of a timm model. Its files begin their names with "timm_model."; from version 5 on they
+    are saved without it, as timm itself does."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    model = build_timm(architecture, seed, dtype, **dict(TIMM_ARGS, **args))
+    save_for_hf(model.to(dtype), folder, safe_serialization=True, model_config={"label_names": NAMES}, data_config=data)
+    path = os.path.join(folder, "config.json")
+    config = json.load(open(path))
+    del config["model_args"]["num_classes"]  # the wrapper gives it
+    json.dump(config, open(path, "w"))
+    wrapper = transformers.TimmWrapperForImageClassification.from_pretrained(folder, dtype=dtype)
+    shutil.rmtree(folder)
+    wrapper.save_pretrained(folder)
+    state = {"timm_model." + k.removeprefix("timm_model."): v for k, v in wrapper.timm_model.state_dict().items()}
+    save_file(state, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    model, info = transformers.TimmWrapperForImageClassification.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"], info
+    expected_timm(folder, json.load(open(path)), model.timm_model, image, 1, seed)
+
+
 def hf_names(state, prefix, dino):
     """A timm state dict under the names of transformers; prefix "deit." and so on."""
     out = {}
@@ -450,6 +472,7 @@ def main():
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
     make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
+    make_wrapped("vit-timm-wrapped", image, "vit_tiny_patch16_224", 41, torch.float16, dict(crop_mode="border"))
     make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
     make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)
     make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
