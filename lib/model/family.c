@@ -50,7 +50,6 @@ static const struct {
     {"k_norm.", "a model that normalises its queries and keys"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
     {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
-    {"attn.q_bias", "a BEiT or EVA model"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
     {"mlp.fc1_g.", "an EVA or AIMv2, with perceptrons gated by a second matrix"},
@@ -77,6 +76,7 @@ static const struct {
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
     {"dinov3", "a DINOv3"},
+    {"eva02_", "an EVA-02, which rotates its queries and keys or normalises after each layer"},
     {"_rope_", "which rotates its queries and keys"},
     {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
 };

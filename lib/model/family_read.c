@@ -340,8 +340,9 @@ static int take_block_roles(vx_reader *r)
     const vx_tensor *const *first = r->found->blocks[0];
     const bool q = first[VX_Q_B - VX_MODEL_ROLES], k = first[VX_K_B - VX_MODEL_ROLES],
                v = first[VX_V_B - VX_MODEL_ROLES];
-    if (q != k || q != v)
-        return vx_role_missing(r, !q ? VX_Q_B : !k ? VX_K_B : VX_V_B, 0);
+    const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES]; /* EVA's have no bias of their own */
+    if (q != v || (q && !keys) || (k && !q))
+        return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
     return VITX_OK;
 }
 

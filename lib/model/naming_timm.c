@@ -73,7 +73,7 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
             out->act = known_acts[i].act;
             out->from_act = VITX_FROM_CONFIG;
         }
-    if (strstr(architecture, "_clip_")) {
+    if (strstr(architecture, "_clip_") && !strstr(architecture, "eva_giant_")) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
     }
@@ -379,6 +379,8 @@ const vx_naming vx_naming_timm = {
             [VX_NORM1_B] = "blocks.#.norm1.bias",
             [VX_QKV_W] = "blocks.#.attn.qkv.weight",
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
+            [VX_Q_B] = "blocks.#.attn.q_bias",
+            [VX_V_B] = "blocks.#.attn.v_bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",

@@ -152,18 +152,27 @@ static int fill_matrix(const filler *f, const vx_weight *w, const vx_tensor *wei
     return fill_vector(f, w->bias, bias);
 }
 
-/* One tensor [3D, D], or three [D, D] one below the other. */
+/* One tensor [3D, D], or three [D, D] one below the other; so the bias, whose part of the keys may be
+ * left out. */
 static int fill_qkv(const filler *f, const vx_weight *w, const vx_found *found, int b)
 {
     const vx_role weights[] = {VX_Q_W, VX_K_W, VX_V_W}, biases[] = {VX_Q_B, VX_K_B, VX_V_B};
+    const vx_tensor *whole = vx_found_block(found, b, VX_QKV_W);
+    const vx_tensor *bias = vx_found_block(found, b, VX_QKV_B);
     const int d = w->n / 3;
-    if (vx_found_block(found, b, VX_QKV_W))
-        return fill_matrix(f, w, vx_found_block(found, b, VX_QKV_W),
-                           vx_found_block(found, b, VX_QKV_B));
-    for (int i = 0; i < 3; i++) {
+    if (whole)
+        VX_TRY(fill_matrix(f, w, whole, bias));
+    for (int i = 0; i < 3 && !whole; i++)
         VX_TRY(fill_rows(f, w, vx_found_block(found, b, weights[i]), i * d));
-        if (w->bias)
-            VX_TRY(fill_vector(f, w->bias + (ptrdiff_t)i * d, vx_found_block(found, b, biases[i])));
+    for (int i = 0; i < 3 && w->bias && !bias; i++) {
+        const vx_tensor *part = vx_found_block(found, b, biases[i]);
+        const float *dst = w->bias + (ptrdiff_t)i * d;
+        if (part) {
+            VX_TRY(fill_vector(f, dst, part));
+        } else {
+            memset(f->staging, 0, (size_t)d * sizeof *f->staging);
+            put(f, dst, f->staging, (size_t)d);
+        }
     }
     return VITX_OK;
 }

@@ -472,6 +472,7 @@ def main():
     make_hf("vit-hf-margin", image, "vit", 12, image_size=23, patch_size=5, processor=dict(size={"height": 23, "width": 23}))
     make_timm("vit-timm-3x3", image, "vit_tiny_patch16_224", 13, torch.float16, img_size=12)
     make_timm("vit-timm-2x2-avg", image, "vit_tiny_patch16_224", 14, torch.float16, img_size=8, global_pool="avg")
+    make_timm("vit-timm-q-v-bias", image, "eva_giant_patch14_224", 42, torch.float16)
     make_wrapped("vit-timm-wrapped", image, "vit_tiny_patch16_224", 41, torch.float16, dict(crop_mode="border"))
     make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
     make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)

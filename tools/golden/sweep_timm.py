@@ -5,7 +5,7 @@
 
 `build` is the folder of vitx-cli and libvitx.so. Nothing is downloaded. Four parts; without --part all of them:
 
-  config   Of each tag of timm's plain Vision Transformers (modules vision_transformer and deit) the config.json that
+  config   Of each tag of timm's plain Vision Transformers (modules vision_transformer and deit, eva_giant of eva) the config.json that
            timm's saver for the hub writes, and a safetensors file with the names and shapes of all tensors (the model
            is built on the "meta" device; the file is a hole behind its header). What `vitx-cli info --json` reads is
            compared with the modules of the timm model and with timm.data.resolve_model_data_config. So is the form
@@ -44,6 +44,7 @@ from timm.models import _registry
 from timm.models._hub import save_config_for_hf, save_for_hf
 
 PLAIN = ("vision_transformer", "deit")
+PLAIN_OF_OTHERS = ("eva_giant_",)  # of module eva
 DOUBLE = 60_000_000
 
 
@@ -366,6 +367,7 @@ def main():
     torch.set_grad_enabled(False)
     vitx = Vitx(args.build.resolve())
     plain = [n for m in PLAIN for n in timm.list_models(module=m)]
+    plain += [n for n in timm.list_models(module="eva") if n.startswith(PLAIN_OF_OTHERS)]
     others = [n for n in timm.list_models() if n not in plain and args.only in n]
     plain = [n for n in plain if args.only in n]
     print(f"timm {timm.__version__}: {len(plain)} plain architectures, {sum(len(tags_of(n)) for n in plain)} tags, "
