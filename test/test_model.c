@@ -1244,7 +1244,7 @@ static const struct {
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": [{", VITX_FORMAT, "JSON"},
     {"deit-timm", "config.json", "\"global_pool\": \"token\"", "\"global_pool\": \"max\"",
      VITX_UNSUPPORTED, "\"max\" is none of token, avg, map"},
-    {"deit-timm", "config.json", "\"global_pool\": \"token\"", "\"global_pool\": \"map\"",
+    {"deit-timm", "config.json", "\"pretrained_cfg\": {", "\"pretrained_cfg\": {\"global_pool\": \"map\",",
      VITX_FORMAT, "lacks attn_pool.latent"},
     {"vit-timm-map", "config.json", "\"global_pool\": \"map\",\n    \"class",
      "\"global_pool\": \"avg\",\n    \"class", VITX_FORMAT, "holds attn_pool.latent"},
@@ -1479,6 +1479,15 @@ START_TEST(test_config__names_of_architectures_imply)
                "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"token\", "
                "\"pretrained_cfg\": {\"global_pool\": \"avg\"}}");
     ck_assert_str_eq(info_of(folder).pooling, "avg");
+    /* the root's is written for people alone */
+    write_text(folder, "config.json",
+               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"avg\", "
+               "\"pretrained_cfg\": {}}");
+    ck_assert_str_eq(info_of(folder).pooling, "token");
+    write_text(folder, "config.json",
+               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"avgmax\", "
+               "\"pretrained_cfg\": {}}");
+    try_open(folder, VITX_UNSUPPORTED, "avgmax");
     remove_folder(folder);
     free(folder);
 }

@@ -160,20 +160,23 @@ int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
                    word);
 }
 
+/* timm writes the root's global_pool for people to read and builds the model without it: by model_args,
+ * pretrained_cfg, or as the architecture has it, which shows in the tensors. */
 static int read_pool(vx_hints *out, const vx_config *config)
 {
-    const char *name = NULL;
-    VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool",
-                            config->config_path));
-    if (!out->pool_known) /* as timm reads it: before the root's, which it only writes */
-        VX_TRY(vx_config_string(&name, &out->pool_known, config->pretrained, "global_pool",
-                                config->config_path));
-    if (!out->pool_known)
-        VX_TRY(vx_config_string(&name, &out->pool_known, config->config, "global_pool",
-                                config->config_path));
-    if (!out->pool_known)
-        return VITX_OK;
-    return vx_timm_pool(&out->pool, name, config->config_path);
+    const vx_json *const told[] = {config->model_args, config->pretrained};
+    const char *name = NULL, *model = architecture(config), *path = config->config_path;
+    vx_pool_kind written;
+    for (int i = 0; i < 2 && !out->pool_known; i++)
+        VX_TRY(vx_config_string(&name, &out->pool_known, told[i], "global_pool", path));
+    if (out->pool_known)
+        return vx_timm_pool(&out->pool, name, path);
+    if (model && strstr(model, "_siglip_gap_")) { /* also where the file has a pooling head */
+        out->pool = VX_POOL_AVG;
+        out->pool_known = true;
+    }
+    VX_TRY(vx_config_string(&name, NULL, config->config, "global_pool", path));
+    return name ? vx_timm_pool(&written, name, path) : VITX_OK;
 }
 
 /* Arguments of VisionTransformer that change the answer and show in no tensor: refused, but for a norm. */

@@ -157,7 +157,7 @@ def what_is(model):
         "depth": len(model.blocks), "width": model.embed_dim, "heads": block.attn.num_heads,
         "mlp_hidden": block.mlp.fc2.in_features, "patch": list(model.patch_embed.patch_size),
         "grid": list(model.patch_embed.grid_size), "prefix_tokens": model.num_prefix_tokens,
-        "registers": model.num_reg_tokens, "classes": head.out_features if head else 0,
+        "registers": getattr(model, "num_reg_tokens", 0), "classes": head.out_features if head else 0,
         "tokens": model.num_prefix_tokens + model.patch_embed.num_patches,
         "embedding": 0 if head else model.embed_dim,
         "norm_eps": np.float32(norms.pop()),
