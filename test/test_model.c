@@ -1278,6 +1278,10 @@ static const struct {
      VITX_UNSUPPORTED, "rpn"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_small_patch16_rope_ape_224",
      VITX_UNSUPPORTED, "rotates its queries"},
+    {"vit-timm-q-v-bias", "config.json", "\"num_heads\"",
+     "\"use_rot_pos_emb\": true, \"num_heads\"", VITX_UNSUPPORTED, "use_rot_pos_emb"},
+    {"vit-timm-q-v-bias", "config.json", "\"num_heads\"",
+     "\"use_post_norm\": true, \"num_heads\"", VITX_UNSUPPORTED, "use_post_norm"},
     {"vit-timm-q-v-bias", "config.json", "eva_giant_patch14_224", "eva02_enormous_patch14_clip_224",
      VITX_UNSUPPORTED, "EVA-02"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_pe_spatial_tiny_patch16_512",
@@ -1293,8 +1297,8 @@ static const struct {
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": 100", VITX_FORMAT, "makes 0x0"},
     {"vit-timm", "config.json", "\"interpolation\": \"bicubic\"", "\"interpolation\": \"hamming\"",
      VITX_UNSUPPORTED, "hamming"},
-    {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
-     "\"input_size\": [\n      3,\n      4,", VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
+    {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,\n      40\n    ],\n    \"fixed_input_size\": true",
+     "\"input_size\": [\n      3,\n      4,\n      40\n    ],\n    \"fixed_input_size\": false", VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,", "\"input_size\": [\n      3,3,",
      VITX_FORMAT, "input_size"},
     {"vit-timm", "config.json", "\"std\": [\n      0.5,", "\"std\": [\n      0,", VITX_FORMAT,
@@ -1355,10 +1359,13 @@ START_TEST(test_config__another_size_is_resampled)
         const char *model, *file, *find, *replace, *how;
         int grid_h, grid_w, pos;
     } rows[] = {
-        {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,",
-         "\"input_size\": [\n      3,\n      48,", "timm", 6, 5, 5},
+        {"vit-timm", "config.json",
+         "\"input_size\": [\n      3,\n      40,\n      40\n    ],\n    \"fixed_input_size\": true",
+         "\"input_size\": [\n      3,\n      48,\n      40\n    ],\n    \"fixed_input_size\": "
+         "false",
+         "timm", 6, 5, 5},
         {"vit-timm", "config.json", "\"img_size\": [\n      40,", "\"img_size\": [\n      80,",
-         "timm", 5, 5, 5}, /* pretrained_cfg.input_size is still 40 */
+         "timm", 10, 5, 5}, /* it wins over pretrained_cfg.input_size, still 40 */
         {"vit-hf", "config.json", "\"image_size\": 20", "\"image_size\": 224", "hf", 5, 5, 5},
         {"vit-hf", "preprocessor_config.json", "\"height\": 20", "\"height\": 24", "hf", 6, 5, 5},
         {"vit-hf", "preprocessor_config.json",
@@ -1488,6 +1495,24 @@ START_TEST(test_config__names_of_architectures_imply)
                "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"avgmax\", "
                "\"pretrained_cfg\": {}}");
     try_open(folder, VITX_UNSUPPORTED, "avgmax");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* What timm 1.0.31 does: img_size wins, unless the model takes any size. */
+START_TEST(test_config__img_size_of_a_fixed_model_is_its_input)
+{
+    char *folder = copy_golden("vit-timm");
+    edit_file(folder, "config.json", "\"input_size\": [\n      3,\n      40,\n      40",
+              "\"input_size\": [\n      3,\n      48,\n      56");
+    vitx_model_info f = info_of(folder);
+    ck_assert_int_eq(f.recipe->input_height, 40);
+    ck_assert_int_eq(f.recipe->input_width, 40);
+    edit_file(folder, "config.json", "\"num_heads\"", "\"dynamic_img_size\": true, \"num_heads\"");
+    f = info_of(folder);
+    ck_assert_int_eq(f.recipe->input_height, 48);
+    ck_assert_int_eq(f.recipe->input_width, 56);
     remove_folder(folder);
     free(folder);
 }
@@ -1921,6 +1946,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__takes_the_class_defaults_for_what_is_missing);
     tcase_add_test(t, test_config__takes_the_defaults_of_dinov2);
     tcase_add_test(t, test_config__names_of_architectures_imply);
+    tcase_add_test(t, test_config__img_size_of_a_fixed_model_is_its_input);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);

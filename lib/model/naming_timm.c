@@ -179,11 +179,12 @@ static int read_pool(vx_hints *out, const vx_config *config)
     return name ? vx_timm_pool(&written, name, path) : VITX_OK;
 }
 
-/* Arguments of VisionTransformer that change the answer and show in no tensor: refused, but for a norm. */
+/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
-    static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm",
-                                        "pool_include_prefix", "dynamic_img_pad"};
+    static const char *const flags[] = {
+        "qk_norm",         "scale_attn_norm", "scale_mlp_norm", "pool_include_prefix",
+        "dynamic_img_pad", "use_rot_pos_emb", "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
@@ -208,23 +209,41 @@ static int read_arguments(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
+/* Whether the model takes pictures of model_args.img_size and no others: then timm prepares them so,
+ * whatever input_size says. */
+static int is_fixed(bool *out, const vx_config *config)
+{
+    const char *path = config->config_path;
+    bool dynamic = false, strict = true;
+    VX_TRY(vx_config_bool(out, NULL, config->pretrained, "fixed_input_size", path));
+    VX_TRY(vx_config_bool(&dynamic, NULL, config->model_args, "dynamic_img_size", path));
+    VX_TRY(vx_config_bool(&strict, NULL, config->model_args, "strict_img_size", path));
+    *out = *out && strict && !dynamic;
+    return VITX_OK;
+}
+
 /* input_size is [channels, height, width]. */
 static int read_input_size(int *height, int *width, bool *found, const vx_config *config)
 {
     const vx_json *node = vx_json_get(config->pretrained, "input_size");
+    const char *path = config->config_path;
+    bool fixed = false, overridden = false;
     int size[3];
     *found = node && !vx_json_is_null(node);
-    if (!*found)
-        return VITX_OK;
-    const vx_json *item = vx_json_first(node);
-    bool good = vx_json_is_array(node) && vx_json_size(node) == 3;
-    for (int i = 0; i < 3 && good; i++, item = vx_json_next(item))
-        good = vx_json_int(item, &size[i]) && size[i] >= 1 && size[i] <= 65535;
-    if (!good)
-        return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]",
-                       config->config_path);
-    *height = size[1];
-    *width = size[2];
+    if (*found) {
+        const vx_json *item = vx_json_first(node);
+        bool good = vx_json_is_array(node) && vx_json_size(node) == 3;
+        for (int i = 0; i < 3 && good; i++, item = vx_json_next(item))
+            good = vx_json_int(item, &size[i]) && size[i] >= 1 && size[i] <= 65535;
+        if (!good)
+            return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]", path);
+        *height = size[1];
+        *width = size[2];
+    }
+    VX_TRY(is_fixed(&fixed, config));
+    if (fixed)
+        VX_TRY(vx_config_size(height, width, &overridden, config->model_args, "img_size", path));
+    *found = *found || overridden;
     return VITX_OK;
 }
 
