@@ -829,10 +829,13 @@ static const struct {
     {"decoder_blocks.0.norm1.weight", "decoder"},
     {"layers.1.downsample.reduction.weight", "in stages, as ResNet and Swin"},
     {"layers.0.blocks.0.attn.q_bias", "in stages, as Swin"}, /* Swin V2 */
-    {"patch_embed.backbone.stem.conv.weight", "hybrid of ResNet and ViT"},
+    {"patch_embed.backbone.stem.conv.weight", "hybrid of a convolutional"},
     {"patch_embed.conv.0.weight", "several convolutions"}, /* VOLO */
     {"levels.0.pos_embed", "as NesT"},
     {"head.projection.weight", "Hiera"},
+    {"head.fc.weight", "as Hiera"},
+    {"merger.norm.weight", "Qwen3-VL"},
+    {"aligner.fc1.weight", "DeepSeek"},
     {"pos_embed_window", "Hiera"},
     {"blocks.0.attn.proj_l.weight", "CaiT"},
     {"blocks.0.attn.pos_proj.weight", "ConViT"},
