@@ -749,8 +749,6 @@ static const struct {
     {"vit-timm-q-v-bias", "\"blocks.0.attn.v_bias\"", "\"blocks.0.attn.w_bias\"", VITX_FORMAT,
      "lacks tensor blocks.0.attn.v_bias"},
     {"vit-timm", "\"norm.bias\"", "\"norn.bias\"", VITX_FORMAT, "lacks tensor norm.bias"},
-    {"vit-timm", "\"blocks.0.norm1.bias\"", "\"blocks.0.norm1.bibs\"", VITX_UNSUPPORTED,
-     "its norms have no bias"},
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
     {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
@@ -974,6 +972,9 @@ START_TEST(test_model__says_what_a_file_without_a_head_is)
          VITX_FORMAT, "expected 4 dimensions"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}", VITX_FORMAT,
          "lacks tensor blocks.0.norm1.weight"},
+        {"{\"patch_embed.proj.weight\":" T(
+             "F32", "[1,3,1,1]", 0, 12) ",\"blocks.0.norm1.weight\":" T("F32", "[0]", 12, 12) "}",
+         VITX_UNSUPPORTED, "its norms have no bias"},
         {"{\"vit.embeddings.patch_embeddings.projection.weight\":" T("F32", "[1,3,1,1]", 0, 12) "}",
          VITX_FORMAT, "lacks tensor vit.encoder.layer.0.layernorm_before.weight"},
         {"{\"patch_embed.proj.weight\":" T("F32", "[0,3,1,1]", 0, 0) "}", VITX_UNSUPPORTED,

@@ -85,8 +85,10 @@ static int refuse_linear4(const vx_reader *r)
 static int refuse_norms(const vx_reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
-    const vx_tensor *weight = vx_role_find(r->container, naming, r->match->prefix, VX_NORM1_W, 0);
-    if (!weight || vx_role_find(r->container, naming, r->match->prefix, VX_NORM1_B, 0))
+    const char *prefix = r->match->prefix;
+    const vx_tensor *weight = vx_role_find(r->container, naming, prefix, VX_NORM1_W, 0);
+    if (!weight || vx_role_find(r->container, naming, prefix, VX_NORM1_B, 0) ||
+        vx_role_find(r->container, naming, prefix, VX_NORM2_B, 0))
         return VITX_OK;
     return vx_fail(VITX_UNSUPPORTED,
                    "%s: its norms have no bias (RMSNorm or another kind), which vitx does not run "
