@@ -64,10 +64,12 @@ static void forward(bench *b)
     c->recorded = b->n;
 }
 
+static const char *const pooled[] = {"siglip-hf",         "siglip-timm",  "siglip-hf-full",
+                                     "siglip-open-clip",  "vit-timm-map", "siglip-big-vision",
+                                     "vit-big-vision-map"};
+
 START_TEST(test_towers__pooling_attention_matches_float64)
 {
-    static const char *const pooled[] = {"siglip-hf", "siglip-timm", "siglip-hf-full",
-                                         "siglip-open-clip", "vit-timm-map"};
     const char *name = pooled[_i / 2];
     npy input = golden(name, "input.npy"), expected = golden(name, "attention_pool.npy");
     bench b = open_bench(name, devices[_i % 2], &input, VITX_GRADIENTS_AUTO);
@@ -572,7 +574,8 @@ static Suite *towers_suite(void)
 {
     Suite *suite = suite_create("towers");
     TCase *t = tcase_create("towers");
-    tcase_add_loop_test(t, test_towers__pooling_attention_matches_float64, 0, 10);
+    tcase_add_loop_test(t, test_towers__pooling_attention_matches_float64, 0,
+                        2 * (int)(sizeof pooled / sizeof pooled[0]));
     tcase_add_test(t, test_towers__only_a_pooling_head_has_its_attention);
     tcase_add_loop_test(t, test_towers__maps_match_autograd, 0, 6);
     tcase_add_loop_test(t, test_towers__saliency_of_a_cosine_matches_autograd, 0, 6);

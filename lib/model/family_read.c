@@ -256,7 +256,8 @@ static bool needed(const vx_reader *r, int role)
     case VX_HEAD_B:
         return !a->units;
     case VX_POOL_Q_W:
-    case VX_POOL_KV_W:
+    case VX_POOL_KV_W: /* a naming has this one or the next */
+    case VX_POOL_K_W:
         return pool && !r->found->model[VX_POOL_QKV_W];
     case VX_POOL_PROJ_W:
     case VX_POOL_NORM_W:

@@ -14,12 +14,13 @@ import math
 import os
 import sys
 
+import numpy as np
 import open_clip
 import safetensors.torch
 import timm
 import torch
 import transformers
-from make_models import OUT, batch, expected, fresh, randomise, save, wanted
+from make_models import OUT, batch, expected, fresh, make_google, randomise, save, wanted
 from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
@@ -271,6 +272,16 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, size=20, pat
     return answer, model, x
 
 
+# ---------------------------------------------------------------------------- big_vision
+
+def make_big_vision(name, image, seed, prefix, dtype, **args):
+    """SigLIP's own files."""
+    def answered(folder, model, x, blocks, attentions, run):
+        finish(folder, model, x, blocks, [a for a, _ in attentions], record_latent(model.attn_pool), run)
+
+    make_google(name, image, seed, prefix, True, dtype, answered=answered, class_token=False, global_pool="map", **args)
+
+
 # ---------------------------------------------------------------------------- open_clip
 
 def make_open_clip(name, image, seed, vision, quick=False, preprocess={}, dtype=torch.float32, trunk=None, fill=None):
@@ -415,6 +426,12 @@ def main():
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj="linear"))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
+    text = {"params/t": np.ones(1, np.float32), "params/b": np.ones(1, np.float32), "params/txt/head/bias": np.zeros(8, np.float32)}
+    make_big_vision("siglip-big-vision", image, 42, "params/img/", torch.bfloat16, stacked=True, num_classes=0, extra=text)
+    make_big_vision("siglip-big-vision-tower", image, 43, "params/", half, num_classes=0, img_size=40, patch_size=8,
+                    weights_of="siglip-timm", act_layer="gelu_tanh", config=dict(crop_pct=0.9),
+                    architecture="vit_so400m_patch16_siglip_256")
+    make_big_vision("vit-big-vision-map", image, 44, "params/", half)
     for folder, _, files in os.walk(OUT):
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
