@@ -64,9 +64,10 @@ static void forward(bench *b)
     c->recorded = b->n;
 }
 
-static const char *const pooled[] = {"siglip-hf",         "siglip-timm",  "siglip-hf-full",
-                                     "siglip-open-clip",  "vit-timm-map", "siglip-big-vision",
-                                     "vit-big-vision-map"};
+static const char *const pooled[] = {
+    "siglip-hf",          "siglip-timm",        "siglip-hf-full",
+    "siglip-open-clip",   "vit-timm-map",       "siglip-big-vision",
+    "vit-big-vision-map", "vit-timm-map-class", "vit-timm-map-registers"};
 
 START_TEST(test_towers__pooling_attention_matches_float64)
 {
@@ -124,7 +125,9 @@ static void explain_it(vitx_explain_opts *o, const char *score, float *vector, i
     o->score = cosine ? VITX_SCORE_COSINE : VITX_SCORE_LOGIT;
 }
 
-static const char *const mapped[] = {"clip-hf", "siglip-hf", "vit-timm-map"};
+static const char *const mapped[] = {"clip-hf", "siglip-hf", "vit-timm-map", "vit-timm-map-class",
+                                     "vit-timm-map-registers"};
+#define MAPPED ((int)(sizeof mapped / sizeof mapped[0]))
 
 START_TEST(test_towers__maps_match_autograd)
 {
@@ -193,8 +196,9 @@ END_TEST
 START_TEST(test_towers__pooling_of_fewer_patches_matches_float64)
 {
     static const char *const set[] = {"remove=drop"};
-    npy input = golden("vit-timm-map", "input.npy"), expected = golden("vit-timm-map", "drop.npy");
-    bench b = open_bench("vit-timm-map", devices[_i], &input, VITX_GRADIENTS_AUTO);
+    const char *name = mapped[2 + _i / 2];
+    npy input = golden(name, "input.npy"), expected = golden(name, "drop.npy");
+    bench b = open_bench(name, devices[_i % 2], &input, VITX_GRADIENTS_AUTO);
     vitx_image *image = picture();
     vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
     vitx_map *map;
@@ -577,9 +581,10 @@ static Suite *towers_suite(void)
     tcase_add_loop_test(t, test_towers__pooling_attention_matches_float64, 0,
                         2 * (int)(sizeof pooled / sizeof pooled[0]));
     tcase_add_test(t, test_towers__only_a_pooling_head_has_its_attention);
-    tcase_add_loop_test(t, test_towers__maps_match_autograd, 0, 6);
-    tcase_add_loop_test(t, test_towers__saliency_of_a_cosine_matches_autograd, 0, 6);
-    tcase_add_loop_test(t, test_towers__pooling_of_fewer_patches_matches_float64, 0, 2);
+    tcase_add_loop_test(t, test_towers__maps_match_autograd, 0, 2 * MAPPED);
+    tcase_add_loop_test(t, test_towers__saliency_of_a_cosine_matches_autograd, 0, 2 * MAPPED);
+    tcase_add_loop_test(t, test_towers__pooling_of_fewer_patches_matches_float64, 0,
+                        2 * (MAPPED - 2));
     tcase_add_test(t, test_embed__is_what_the_library_answers);
     tcase_add_loop_test(t, test_like__is_the_vector_of_that_picture, 0, 2);
     tcase_add_test(t, test_vector__bad_requests);

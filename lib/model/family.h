@@ -101,10 +101,11 @@ typedef struct vx_hints {
     double eps;
     vx_act act;
     vx_pool_kind pool;
-    bool pool_known; /* false: decided by which tensors there are */
-    bool units;      /* the head is a projection: its outputs are an embedding */
-    bool norm_after; /* the norm comes behind the pooling */
-    bool classifies; /* the model has a classification head: its tensors must be there */
+    bool pool_known;  /* false: decided by which tensors there are */
+    bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
+    bool units;       /* the head is a projection: its outputs are an embedding */
+    bool norm_after;  /* the norm comes behind the pooling */
+    bool classifies;  /* the model has a classification head: its tensors must be there */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 

@@ -356,10 +356,15 @@ static int check_map(const vx_reader *r)
                        there ? "holds" : "lacks",
                        vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
                                     VX_POOL_PROBE, 0));
-    if (there && r->arch->prefix)
+    if (there && r->arch->swiglu)
         return vx_fail(VITX_UNSUPPORTED,
-                       "%s: attention pooling beside a class token is not supported",
+                       "%s: has SwiGLU and attention pooling: no known model has both",
                        r->container->path);
+    if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: pool_include_prefix: a mean over prefix tokens is not supported",
+                       said_by(r));
+    r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }
 

@@ -70,6 +70,7 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
             out->act = known_acts[i].act;
             out->from_act = VITX_FROM_CONFIG;
         }
+    out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
     if (strstr(architecture, "_clip_")) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
@@ -138,6 +139,8 @@ int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
 static int read_pool(vx_hints *out, const vx_config *config)
 {
     const char *name = NULL;
+    VX_TRY(vx_config_bool(&out->pool_prefix, NULL, config->model_args, "pool_include_prefix",
+                          config->config_path));
     VX_TRY(vx_config_string(&name, &out->pool_known, config->model_args, "global_pool",
                             config->config_path));
     if (!out->pool_known)
@@ -152,7 +155,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
 static int refuse_arguments(const vx_config *config)
 {
     static const char *const flags[] = {"qk_norm", "scale_attn_norm", "scale_mlp_norm",
-                                        "pool_include_prefix", "dynamic_img_pad"};
+                                        "dynamic_img_pad"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
