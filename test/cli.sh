@@ -655,7 +655,7 @@ draws() { # model, line of tokens, line of pooling, last line
 }
 draws vit-timm "class token + 25 patches, 24 wide" "class token" "7 classes"
 draws deit-timm-distilled "class token + distillation token + 25 patches, 24 wide" \
-    "class token and distillation token, a head each; the mean of both" "7 classes"
+    "class token and distillation token; the mean of both answers" "7 classes"
 draws dinov2-hf-registers-swiglu "class token + 4 registers + 25 patches, 24 wide" \
     "class token and mean of the patches, one behind the other" "7 classes"
 out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 - add - norm - mlp 32, swiglu - add \]$'

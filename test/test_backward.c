@@ -29,6 +29,7 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-map-class",
                                       "vit-timm-map-registers",
                                       "deit-timm-distilled",
+                                      "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
                                       "dinov2-meta-registers-swiglu"};
@@ -253,6 +254,8 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         pool_map(pooled, x, c);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
+    if (a->bare && a->pool == VX_POOL_TWO_TOKENS)
+        mean(pooled, x, 0, 2, D);
     if (a->bare)
         memcpy(z, pooled, (size_t)K * sizeof *z);
     else

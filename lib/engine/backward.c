@@ -33,7 +33,9 @@ static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
 {
     const vx_run *f = m->f;
     const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
-    if (f->arch->bare)
+    if (f->arch->bare && vx_arch_two_heads(f->arch))
+        vx_half_rows(f, to, dlogits, m->gradients, false);
+    else if (f->arch->bare)
         vx_copy_rows(f, to, dlogits, m->gradients, f->width);
     else
         f->ops->linear_bwd(f->dev, &(vx_linear_bwd){

@@ -178,6 +178,29 @@ void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
         f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
 }
 
+void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
+{
+    const float half = 0.5f;
+    for (int i = 0; i < m; i++) {
+        float *const row = to.at + (ptrdiff_t)i * to.ld;
+        if (!add)
+            f->ops->clear(f->dev, row, f->width);
+        f->ops->add_weighted(f->dev, row, from.at + (ptrdiff_t)i * from.ld, &half, 0, 1, f->width);
+    }
+}
+
+/* The answers of heads that are not there. */
+static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
+{
+    const vx_rows to = {f->act->logits, f->width};
+    if (!vx_arch_two_heads(f->arch)) {
+        vx_copy_rows(f, to, pooled, f->batch, f->width);
+        return;
+    }
+    vx_half_rows(f, to, pooled, f->batch, false);
+    vx_half_rows(f, to, second, f->batch, true);
+}
+
 /* [fc_norm] of what one head reads; the head, both or none; softmax, of classes. */
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
 {
@@ -191,12 +214,12 @@ void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
         pooled = (vx_rows){act->features, D};
     }
     if (a->bare)
-        vx_copy_rows(f, (vx_rows){act->logits, D}, pooled, f->batch, D);
+        bare_answers(f, pooled, second);
     else
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
             .m = f->batch});
-    if (vx_arch_two_heads(a))
+    if (vx_arch_two_heads(a) && !a->bare)
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
             .residual = act->logits, .ldr = K, .m = f->batch});

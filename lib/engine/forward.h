@@ -41,5 +41,7 @@ void vx_pool_spread(const vx_run *f, float *row, const float *from, ptrdiff_t st
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second);
 /* m rows of `width` floats. */
 void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width);
+/* Half of m rows [D], in place of `to` or added to it. */
+void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add);
 
 #endif

@@ -14,6 +14,7 @@
  *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
  * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
  * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
+ * Without heads the answer is (p + q) / 2.
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -41,7 +42,8 @@ typedef struct vx_arch {
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
     bool units; /* the outputs are components of an embedding: `classes` counts them */
-    bool bare;  /* no head: the outputs are the pooled features, classes = width */
+    bool bare;  /* no head: the outputs are the pooled features, classes = width; of two tokens
+                   their mean */
 } vx_arch;
 
 /* Attention takes their square: 17 GB a head and picture. */

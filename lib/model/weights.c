@@ -86,7 +86,7 @@ static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_a
     w->fc_norm_b = place_vector(s, f->model[VX_FC_NORM_B], d);
     if (!a->bare)
         w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
-    if (vx_arch_two_heads(a))
+    if (vx_arch_two_heads(a) && !a->bare)
         w->head2 = place_matrix(s, a->classes, a->width, false);
 }
 

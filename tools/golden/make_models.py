@@ -309,6 +309,7 @@ def make_two_heads_and_dinov2(image):
     make_timm("deit-timm-distilled", image, *distilled, n=2)
     make_hf("deit-hf-teacher", image, "deit-teacher", 32, half, layer_norm_eps=1e-6, processor=dict(do_center_crop=False, **small),
             weights=lambda: hf_names(build_timm(*distilled, **TIMM_ARGS).to(half).state_dict(), "deit.", False))
+    make_timm("deit-timm-distilled-bare", image, "deit_tiny_distilled_patch16_224", 45, half, num_classes=0)
     make_timm("deit3-timm", image, "deit3_small_patch16_224", 33, torch.bfloat16, img_size=23, patch_size=5,
               data=dict(input_size=(3, 23, 23)))
     make_meta("deit3-meta", image, "deit3_small_patch16_224", 34, half)
