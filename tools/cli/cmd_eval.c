@@ -18,6 +18,9 @@
 static const struct eval_settings defaults = {
     .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seed = VITX_AUTO, .costly = VITX_AUTO};
 
+/* In the order of vitx_score, as far as it is of classes. */
+static const char *const scores[] = {"auto", "logit", "probability", "difference", NULL};
+
 #define AT(member) .offset = offsetof(struct eval_settings, member)
 static const struct option options[] = {
     {.name = "method",
@@ -43,7 +46,7 @@ static const struct option options[] = {
      .kind = OPTION_CHOICE,
      AT(score),
      .value = "auto|logit|probability|difference",
-     .choices = score_names,
+     .choices = scores,
      .help = "what of the answer is explained, as explain has it",
      .more = "difference: to the most probable class that is not the target."},
     {.name = "layer",
