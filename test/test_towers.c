@@ -373,17 +373,6 @@ START_TEST(test_vector__bad_requests)
     vector[3] = 1e-40f;
     ck_ok(vitx_explain(&map, s.c, s.image, &o));
     ck_assert_double_eq_tol(info.value, (vitx_map_get_info(&info, map), info.value), 1e-6);
-    /* metrics are about classes */
-    vitx_evaluation *e;
-    vitx_evaluate_opts eo = VITX_EVALUATE_OPTS_INIT;
-    eo.metric = "sparseness";
-    ck_fails(vitx_evaluate(&e, s.c, s.image, map, &eo), VITX_UNSUPPORTED, "explains a vector");
-    vitx_map_free(map);
-    o.vector = NULL;
-    o.target = 2;
-    ck_ok(vitx_explain(&map, s.c, s.image, &o));
-    eo.metric = "deletion";
-    ck_fails(vitx_evaluate(&e, s.c, s.image, map, &eo), VITX_UNSUPPORTED, "no classes");
     vitx_map_free(map);
     close_scene(&s);
 }
