@@ -7,6 +7,7 @@
 #ifndef CLI_EXPLAIN_H
 #define CLI_EXPLAIN_H
 
+#include "direction.h"
 #include "methods.h"
 #include "outputs.h"
 
@@ -30,8 +31,7 @@ struct explain_plan {
     int target_count, opts_count;
     int score, versus, query;
     vitx_image *baseline; /* NULL: none */
-    float *vector;        /* likewise */
-    vitx_image *like;
+    struct direction direction;
     struct pictures pictures;
     bool pattern;
 };

@@ -12,6 +12,12 @@
 
 /* ------------------------------------------------------------------ checks ----------------- */
 
+static struct direction_words words_of(const struct explain_settings *o)
+{
+    return (struct direction_words){o->vector, o->like, o->score,
+                                    (o->targets.count > 0) + (o->units.count > 0)};
+}
+
 int explain_check(const struct explain_settings *o, int files)
 {
     if (files == 0)
@@ -24,14 +30,9 @@ int explain_check(const struct explain_settings *o, int files)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
         return wrong_usage("--versus is for --score difference");
-    const int ways = (o->targets.count > 0) + (o->units.count > 0) + !!o->vector + !!o->like;
-    if (ways > 1)
-        return wrong_usage("--target, --unit, --vector and --like: one of them");
-    const bool of_vector = o->score == VITX_SCORE_COSINE || o->score == VITX_SCORE_DOT;
-    if ((o->vector || o->like) && o->score != VITX_SCORE_AUTO && !of_vector)
-        return wrong_usage("--%s is for --score cosine or dot", o->vector ? "vector" : "like");
-    if (of_vector && !o->vector && !o->like)
-        return wrong_usage("--score %s is for --vector or --like", score_names[o->score]);
+    const struct direction_words words = words_of(o);
+    if (direction_check(&words, "--target, --unit") != DONE)
+        return WRONG_USAGE;
     if (o->versus && (o->vector || o->like))
         return wrong_usage("--versus is for --target");
     int index;
@@ -214,37 +215,13 @@ static int choose_baseline(struct explain_plan *plan)
     return used ? DONE : wrong_usage("--baseline: the chosen methods compare with no picture");
 }
 
-static int load_vector(struct explain_plan *plan)
-{
-    const struct explain_settings *o = plan->settings;
-    const int count = plan->session.info.classes;
-    plan->vector = calloc((size_t)count, sizeof *plan->vector);
-    if (!plan->vector) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    const int code = vitx_vector_load(plan->vector, count, o->vector);
-    if (code == VITX_INVALID)
-        return wrong_usage("--vector %s", vitx_last_error());
-    if (code != VITX_OK) {
-        complain_last(o->vector);
-        return SOME_FAILED;
-    }
-    return DONE;
-}
-
 /* The vector, or the picture, that stands in place of a target. */
 static int load_direction(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    int status = o->vector ? load_vector(plan) : DONE;
-    if (o->like && !image_load(&plan->like, o->like, &o->common))
-        status = SOME_FAILED;
-    for (int i = 0; i < plan->opts_count; i++) {
-        plan->opts[i].vector = plan->vector;
-        plan->opts[i].vector_count = plan->vector ? plan->session.info.classes : 0;
-        plan->opts[i].like = plan->like;
-    }
+    const struct direction_words words = words_of(o);
+    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
+    direction_give(&plan->direction, plan->opts, plan->opts_count);
     return status;
 }
 
@@ -294,8 +271,7 @@ void explain_plan_free(struct explain_plan *plan)
 {
     session_close(&plan->session);
     vitx_image_free(plan->baseline);
-    vitx_image_free(plan->like);
-    free(plan->vector);
+    direction_free(&plan->direction);
     pictures_free(&plan->pictures);
     free(plan->opts);
     free(plan->sets);
