@@ -135,6 +135,22 @@ right explain -m $clip --method rollout -o "$folder/e.png" $picture
 right info -m $clip
 out_has '^embedding +7 numbers'
 
+check "maps of an embedding, measured"
+v="eval -m $clip --method gradcam --no-baselines --metric deletion,infidelity"
+right $v --like $other --json $picture
+out_has '"method":"gradcam","target":-1,"label":null,"probability":0,"values":\{"deletion":'
+right $v --vector "$folder/v.npy" --score dot --json $picture
+right eval -m $clip --method gradcam --metric deletion --like $other $picture
+out_has "^random +$number"
+wrong "one of them" $v --target 1 --like $other $picture
+wrong "is for --vector or --like" $v --score cosine $picture
+wrong "a vector of 7 numbers is needed" $v --vector test/golden/models/siglip-hf/logits.npy $picture
+wrong "would replace the picture" eval -m $clip --method gradcam --metric deletion --like "$folder/like.png" --curves "$folder/like.png" $picture
+wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
+run eval -m $clip --method gradcam --metric deletion $picture
+gives 1
+err_has "no vector is given"
+
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
 printf 'no picture\n' > "$folder/text.jpg"
@@ -655,7 +671,7 @@ draws() { # model, line of tokens, line of pooling, last line
 }
 draws vit-timm "class token + 25 patches, 24 wide" "class token" "7 classes"
 draws deit-timm-distilled "class token + distillation token + 25 patches, 24 wide" \
-    "class token and distillation token, a head each; the mean of both" "7 classes"
+    "class token and distillation token; the mean of both answers" "7 classes"
 draws dinov2-hf-registers-swiglu "class token + 4 registers + 25 patches, 24 wide" \
     "class token and mean of the patches, one behind the other" "7 classes"
 out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 - add - norm - mlp 32, swiglu - add \]$'

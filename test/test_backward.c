@@ -26,7 +26,10 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-bare",
                                       "vit-hf-bare",
                                       "vit-timm-map",
+                                      "vit-timm-map-class",
+                                      "vit-timm-map-registers",
                                       "deit-timm-distilled",
+                                      "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
                                       "dinov2-meta-registers-swiglu"};
@@ -194,18 +197,19 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
     const vx_arch *a = &c->arch;
     const vx_pool_weights *w = &c->weights->pool;
     const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    const int first = a->pool_first;
     double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
     double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
     product(kv, x, &w->kv, T);
     for (int h = 0; h < a->heads; h++) {
         double total = 0;
-        for (int t = 0; t < T; t++) {
+        for (int t = first; t < T; t++) {
             double score = 0;
             for (int e = h * E; e < (h + 1) * E; e++)
                 score += w->query[e] * kv[t * 2 * D + e];
             total += p[t] = exp(score / sqrt(E));
         }
-        for (int t = 0; t < T; t++)
+        for (int t = first; t < T; t++)
             for (int e = h * E; e < (h + 1) * E; e++)
                 sum[e] += p[t] / total * kv[t * 2 * D + D + e];
     }
@@ -250,6 +254,8 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
         pool_map(pooled, x, c);
     if (w->fc_norm_w)
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
+    if (a->bare && a->pool == VX_POOL_TWO_TOKENS)
+        mean(pooled, x, 0, 2, D);
     if (a->bare)
         memcpy(z, pooled, (size_t)K * sizeof *z);
     else

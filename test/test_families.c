@@ -141,6 +141,7 @@ static const char *const same[][2] = {
     {"dinov2-meta-registers-swiglu", "dinov2-hf-registers-swiglu"},
     {"clip-hf", "clip-open-clip"},
     {"siglip-hf", "siglip-timm"},
+    {"siglip-timm", "siglip-big-vision-tower"},
 };
 #define SAME ((int)(sizeof same / sizeof same[0]))
 

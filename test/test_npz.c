@@ -678,29 +678,41 @@ END_TEST
 START_TEST(test_npz__tells_what_a_model_is)
 {
     static const struct {
-        const char *name, *naming, *dtype, *pooling;
+        const char *name, *family, *naming, *dtype, *pooling, *act;
         int depth, heads, prefix, grid;
         vitx_filter filter;
-        int resize;
+        int resize, units, classes;
     } cases[] = {
-        {"vit-npz", "google", "F32", "token", 2, 3, 1, 3, VITX_BICUBIC, 13},
-        {"vit-npz-deflated", "google", "F16", "token", 2, 3, 1, 3, VITX_BICUBIC, 13},
-        {"vit-big-vision", "big_vision", "F16", "token", 2, 2, 1, 5, VITX_BILINEAR, 20},
-        {"vit-big-vision-scan", "big_vision", "BF16", "avg", 3, 3, 0, 5, VITX_BICUBIC, 22},
+        {"vit-npz", "vit", "google", "F32", "token", "gelu", 2, 3, 1, 3, VITX_BICUBIC, 13, 0, 7},
+        {"vit-npz-deflated", "vit", "google", "F16", "token", "gelu", 2, 3, 1, 3, VITX_BICUBIC, 13,
+         0, 7},
+        {"vit-big-vision", "vit", "big_vision", "F16", "token", "gelu", 2, 2, 1, 5, VITX_BILINEAR,
+         20, 0, 7},
+        /* the head of a tower projects */
+        {"vit-big-vision-scan", "vit", "big_vision", "BF16", "avg", "gelu", 3, 3, 0, 5,
+         VITX_BICUBIC, 22, 1, 7},
+        {"vit-big-vision-map", "vit", "big_vision", "F16", "map", "gelu", 2, 3, 0, 5, VITX_BICUBIC,
+         22, 0, 7},
+        {"siglip-big-vision", "siglip", "big_vision", "BF16", "map", "gelu", 2, 3, 0, 5,
+         VITX_BICUBIC, 22, 1, 24},
+        {"siglip-big-vision-tower", "siglip", "big_vision", "F16", "map", "gelu_tanh", 2, 3, 0, 5,
+         VITX_BICUBIC, 44, 1, 24},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         vitx_model *m;
         vitx_model_info f = VITX_MODEL_INFO_INIT;
         ck_ok(vitx_model_open(&m, golden(cases[i].name), NULL));
         ck_ok(vitx_model_get_info(&f, m));
-        ck_assert_str_eq(f.family, "vit");
+        ck_assert_str_eq(f.family, cases[i].family);
         ck_assert_str_eq(f.naming, cases[i].naming);
         ck_assert_str_eq(f.weight_dtype, cases[i].dtype);
         ck_assert_str_eq(f.pooling, cases[i].pooling);
-        ck_assert_str_eq(f.activation, "gelu");
+        ck_assert_str_eq(f.activation, cases[i].act);
+        ck_assert_int_eq(f.units, cases[i].units);
         ck_assert(f.depth == cases[i].depth && f.heads == cases[i].heads && f.width == 24);
         ck_assert(f.prefix_tokens == cases[i].prefix && f.grid_height == cases[i].grid);
-        ck_assert(f.norm_eps == 1e-6f && f.from_heads == VITX_FROM_TENSORS && f.classes == 7);
+        ck_assert(f.norm_eps == 1e-6f && f.from_heads == VITX_FROM_TENSORS &&
+                  f.classes == cases[i].classes);
         ck_assert(f.recipe->filter == cases[i].filter && f.recipe->mean[0] == 0.5f &&
                   f.recipe->std[0] == 0.5f && f.recipe->resize_height == cases[i].resize);
         vitx_model_free(m);
@@ -721,6 +733,7 @@ static void replace_all(unsigned char *data, size_t size, const char *find, cons
 
 #define BLOCK0 "encoderblock_0/MultiHeadDotProductAttention_1/"
 #define BLOCK1 "encoderblock_1/MultiHeadDotProductAttention_1/"
+#define MAP "MAPHead_0/MultiHeadDotProductAttention_0/"
 /* clang-format off */
 static const struct {
     const char *model, *find, *replace;
@@ -752,10 +765,15 @@ static const struct {
     {"vit-npz", "'<f4', 'fortran_order': False, 'shape': (1, 10, 24)",
      "'<i4', 'fortran_order': False, 'shape': (1, 10, 24)", U, "pos_embedding is <i4; vitx reads"},
     {"vit-npz", "encoder_norm/scale", "pre_logits/scale_x", U, "is not part"},
-    {"vit-npz", "Transformer/encoder_norm/", "MAPHead_0/encoder_norm__/", U, "attention-pooling head"},
+    {"vit-npz", "Transformer/encoder_norm/", "MAPHead_0/encoder_norm__/", U, "is not part of family vit"},
     {"vit-npz", "Transformer/encoder_norm/", "conv_root/encoder_norm__/", U, "hybrid of ResNet"},
     {"vit-npz", "Transformer/encoder_norm/", "MixerBlock_0/der_norm__0/", U, "MLP-Mixer"},
     {"vit-big-vision", "params/", "porims/", U, "neither tensor"},
+    {"vit-big-vision-map", "MAPHead_0/probe", "MAPHead_0/prabe", U, "is not part of family vit"},
+    {"vit-big-vision-map", MAP "key/bias", MAP "kay/bias", U, "is not part of family vit"},
+    {"vit-big-vision-map", MAP "value/kernel", MAP "velue/kernel", F, "lacks tensor params/" MAP "value/kernel"},
+    {"vit-big-vision-map", MAP "out/kernel", MAP "aut/kernel", F, "lacks tensor params/" MAP "out/kernel"},
+    {"vit-big-vision-map", "params/head/", "params/heed/", U, "tensor params/heed/"},
     {"vit-big-vision-scan", "encoderblock/LayerNorm_0/bias", "encoderblock/LayerNorm_9/bias", F,
      "lacks tensor params/img/Transformer/encoderblock_0/LayerNorm_0/bias"},
     {"vit-big-vision-scan", "'shape': (3, 40), }", "'shape': (2, 60), }", F, "has shape [60]"},
@@ -853,7 +871,8 @@ START_TEST(test_npz__survives_a_file_that_shrinks)
 }
 END_TEST
 
-static const char *const mutated[] = {"vit-npz", "vit-npz-deflated", "vit-big-vision-scan"};
+static const char *const mutated[] = {"vit-npz", "vit-npz-deflated", "vit-big-vision-scan",
+                                      "siglip-big-vision"};
 
 START_TEST(test_npz__refuses_every_truncation)
 {

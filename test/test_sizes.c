@@ -691,6 +691,66 @@ START_TEST(test_keep__pictures_past_the_bounds)
 }
 END_TEST
 
+/* The number behind "take " in a refusal. */
+static size_t bytes_asked(void)
+{
+    const char *at = strstr(vitx_last_error(), " take ");
+    ck_assert_ptr_nonnull(at);
+    return strtoull(at + 6, NULL, 10);
+}
+
+/* Methods that run variants run as many as the budget has room for, and say what they need where that is
+ * not even a few. */
+START_TEST(test_budget__counts_variants)
+{
+    static const char *const methods[] = {"occlusion", "smoothgrad", "scorecam", "ablationcam"};
+    vitx_model *model = open_model("vit-timm");
+    vitx_context_opts o = sized(0, 0, VITX_FIT_RECIPE);
+    vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    vitx_image *image = noise(1, 40, 40);
+    vitx_map *free_map, *map;
+    vitx_map_info shape = VITX_MAP_INFO_INIT;
+    e.method = methods[_i];
+    vitx_context *c = create(model, &o);
+    ck_ok(vitx_explain(&free_map, c, image, &e));
+    ck_ok(vitx_map_get_info(&shape, free_map));
+    const size_t all = c->variants.memory.bytes + c->channels.memory.bytes + c->memory.bytes;
+    ck_ok(vitx_context_get_info(&info, c));
+    ck_assert_uint_gt(all, c->memory.bytes);
+    const size_t full = info.activation_bytes + all - c->memory.bytes;
+    vitx_context_free(c);
+    ck_ok(vitx_context_preview(&info, NULL, 0, model, &o));
+    o.memory_budget = info.activation_bytes;
+    c = create(model, &o);
+    ck_fails(vitx_explain(&map, c, image, &e), VITX_NOMEM, "and, beside them, ");
+    const size_t needed = bytes_asked();
+    ck_assert(needed > o.memory_budget && needed <= full);
+    vitx_context_free(c);
+    for (int k = 0; k < 3; k++) { /* the least; between; what it takes without a budget */
+        o.memory_budget = needed + (full - needed) / 2 * (size_t)k;
+        c = create(model, &o);
+        ck_ok(vitx_explain(&map, c, image, &e));
+        ck_ok(vitx_context_get_info(&info, c));
+        ck_assert_uint_le(info.activation_bytes + c->variants.memory.bytes +
+                              c->channels.memory.bytes,
+                          o.memory_budget);
+        ck_assert_double_lt(max_error_ff(vitx_map_values(map), vitx_map_values(free_map),
+                                         (size_t)(shape.shape[0] * shape.shape[1])),
+                            TOL_MAP);
+        vitx_map_free(map);
+        vitx_context_free(c);
+    }
+    o.memory_budget = needed - 1;
+    c = create(model, &o);
+    ck_fails(vitx_explain(&map, c, image, &e), VITX_NOMEM, "raise memory_budget");
+    vitx_context_free(c);
+    vitx_map_free(free_map);
+    vitx_image_free(image);
+    vitx_model_free(model);
+}
+END_TEST
+
 /* What is said before is what is taken. */
 START_TEST(test_preview__says_what_is_taken)
 {
@@ -803,6 +863,7 @@ static Suite *sizes_suite(void)
     tcase_add_test(tcase, test_keep__a_query_beyond_the_picture);
     tcase_add_test(tcase, test_sizes__bad_options);
     tcase_add_test(tcase, test_keep__pictures_past_the_bounds);
+    tcase_add_loop_test(tcase, test_budget__counts_variants, 0, 4);
     tcase_add_test(tcase, test_preview__says_what_is_taken);
     tcase_add_loop_test(tcase, test_memory__every_allocation_may_fail, 0, 2);
     suite_add_tcase(suite, tcase);

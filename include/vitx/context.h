@@ -70,14 +70,16 @@ typedef struct vitx_context_opts {
                                    call are run in several batches                              */
     vitx_fit fit;             /**< default VITX_FIT_RECIPE                                      */
     size_t trace_budget;      /**< bytes that recorded attention, and what gradients need, may
-                                   take; 0: 1 GiB                                               */
+                                   take, of pictures and, apart, of their variants; 0: 1 GiB    */
     vitx_progress *progress;  /**< NULL: none                                                   */
     void *progress_payload;
     vitx_gradients gradients; /**< default VITX_GRADIENTS_AUTO                                  */
     const char *pos_resample; /**< how position embeddings are brought to a grid other than the
                                    file's: a name of vitx_pos_resample_name(); NULL: as the
                                    library that the file comes from does it                     */
-    size_t memory_budget;     /**< bytes that activation_bytes may come to; 0: any number       */
+    size_t memory_budget;     /**< bytes that activation_bytes may come to, and with them what
+                                   methods and metrics take for the variants of a picture that they
+                                   run at once: as many as fit. 0: any number                   */
     int input_height, input_width; /**< pixels of the input, multiples of the patch, at most 65535;
                                    0, 0: the recipe's. What the recipe resizes to grows with it:
                                    timm's floor(size / crop_pct), else in proportion            */
@@ -274,7 +276,7 @@ VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
 /**
  * What an attention-pooling head (vitx_model_info.pooling "map") pools with: the attention of its one
- * query over the tokens, f32 [n, H, 1, T]. Recorded wherever vitx_trace_opts.record is not NONE.
+ * query over the tokens (0 at prefix tokens that it leaves out), f32 [n, H, 1, T]. Recorded wherever vitx_trace_opts.record is not NONE.
  *
  * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
  */

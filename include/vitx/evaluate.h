@@ -30,8 +30,12 @@ typedef struct vitx_evaluate_opts {
     const char *const *set;  /**< "key=value" options of the metric; a later one wins           */
     int set_count;
     const vitx_explain_opts *explain; /**< how the map was made, for metrics that explain again
-                                           (vitx_metric_info.needs_explain); else it may be NULL.
-                                           Its target and score are taken from the map          */
+                                           (vitx_metric_info.needs_explain); its target and score
+                                           are taken from the map. Where it has a vector or a
+                                           picture (like), the first of a call that does, curves
+                                           are of the cosine with that in place of a class's
+                                           probability: needed for maps that explain one, of
+                                           use for those of given values. Else it may be NULL   */
     const uint8_t *mask;     /**< [mask_height, mask_width], where the object is (nonzero): one
                                   value a pixel of the picture. For metrics that need a mask    */
     int mask_height, mask_width; /**< must be the picture's                                     */
@@ -54,7 +58,8 @@ typedef struct vitx_evaluation vitx_evaluation;
  * @param map      one plane: not of all layers or heads. As vitx_explain() gave it, resized over the
  *                 model's input, or made by vitx_map_of_values()
  * @return VITX_OK, VITX_INVALID (an option, a mask of another size or without a pixel that the model
- *         saw, a map of another picture), VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE
+ *         saw, a map of another picture), VITX_UNSUPPORTED (curves of a model without classes, and
+ *         no vector), VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE
  */
 VITX_API int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image *image,
                            const vitx_map *map, const vitx_evaluate_opts *opts);

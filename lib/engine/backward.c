@@ -33,7 +33,9 @@ static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
 {
     const vx_run *f = m->f;
     const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
-    if (f->arch->bare)
+    if (f->arch->bare && vx_arch_two_heads(f->arch))
+        vx_half_rows(f, to, dlogits, m->gradients, false);
+    else if (f->arch->bare)
         vx_copy_rows(f, to, dlogits, m->gradients, f->width);
     else
         f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
@@ -72,8 +74,35 @@ static void final_norm_bwd(const mirror *m, int first, span s)
             .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = m->targets});
 }
 
-/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,T,T], in the rows of the
- * first token, where that is not NULL. */
+/* The attention of a pooling head: dattended [G,D] -> dqkv [G,T,3D], and dp as pool_map_bwd has it. */
+static void pool_attend_bwd(const mirror *m, float *dqkv, const float *dattended, float *dp)
+{
+    const vx_run *f = m->f;
+    const int H = f->arch->heads, T = f->tokens, skip = f->arch->pool_first, R = T - skip;
+    const size_t D = (size_t)f->width;
+    vx_attention_bwd a = {
+        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = m->plan->pool.qkv, .scale = f->scale,
+        .batch = f->batch, .targets = m->targets, .tokens = T, .heads = H,
+        .head_width = f->arch->head_width, .queries = 1};
+    if (skip == 0) {
+        f->ops->attention_bwd(f->dev, &a);
+        return;
+    }
+    a.batch = a.targets = 1;
+    a.tokens = R;
+    for (int g = 0; g < m->gradients; g++) {
+        const size_t row = (size_t)g * (size_t)T, from = (size_t)(g / m->targets) * (size_t)T;
+        f->ops->clear(f->dev, dqkv + row * 3 * D, skip * 3 * (int64_t)D);
+        a.dqkv = dqkv + (row + (size_t)skip) * 3 * D;
+        a.qkv = m->plan->pool.qkv + (from + (size_t)skip) * 3 * D;
+        a.dy = dattended + (size_t)g * D;
+        a.dp = dp ? dp + (size_t)g * (size_t)H * (size_t)R * (size_t)R : NULL;
+        f->ops->attention_bwd(f->dev, &a);
+    }
+}
+
+/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,R,R], R the tokens that it
+ * attends to, in the rows of the first, where that is not NULL. */
 static void pool_map_bwd(const mirror *m, float *to, float *dp)
 {
     const vx_run *f = m->f;
@@ -97,10 +126,7 @@ static void pool_map_bwd(const mirror *m, float *to, float *dp)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
         .targets = m->targets});
-    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
-        .dqkv = dqkv, .dp = dp, .dy = dattended,
-        .qkv = plan->pool.qkv, .scale = f->scale, .batch = f->batch, .targets = m->targets,
-        .tokens = T, .heads = f->arch->heads, .head_width = f->arch->head_width, .queries = 1});
+    pool_attend_bwd(m, dqkv, dattended, dp);
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
         .tokens = T, .targets = m->targets});
@@ -110,10 +136,11 @@ static void pool_map_bwd(const mirror *m, float *to, float *dp)
 static void record_dpool(const mirror *m)
 {
     const vx_run *f = m->f;
-    const vx_recorded whole = {.data = m->plan->dp, .keep = VX_KEEP_ALL, .batch = m->gradients,
-                               .heads = f->arch->heads, .tokens = f->tokens};
-    if (m->plan->pool_dp)
-        f->ops->attn_row(f->dev, m->plan->pool_dp, &whole, 0, 0);
+    const size_t H = (size_t)f->arch->heads, T = (size_t)f->tokens,
+                 R = T - (size_t)f->arch->pool_first;
+    for (size_t g = 0; m->plan->pool_dp && g < (size_t)m->gradients; g++)
+        vx_pool_spread(f, m->plan->pool_dp + g * H * T, m->plan->dp + g * H * R * R,
+                       (ptrdiff_t)(R * R));
 }
 
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */

@@ -65,6 +65,7 @@ int vx_channels_reserve(vitx_context *c)
         return VITX_OK;
     if (bytes == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "%d rows of channels are more than can be counted", rows);
+    VX_TRY(vx_context_allow_beside(c, 0, rows, bytes));
     VX_TRY(vx_block_reserve(c, &v->memory, bytes, "channels of a picture"));
     vx_arena arena = {.base = v->memory.memory};
     place(v, &arena, c, rows);

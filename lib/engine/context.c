@@ -6,6 +6,7 @@
 
 #include "base/structs.h"
 #include "engine/size.h"
+#include "engine/variants.h"
 
 void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 {
@@ -122,15 +123,18 @@ static size_t activation_bytes(const vitx_context *c)
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
-/* The largest sizes that the device will meet. */
-static vx_dims dims_of(const vitx_context *c)
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* The largest sizes that the device will meet, with room for so many variants and rows of channels. */
+static vx_dims dims_with(const vitx_context *c, int variants, int channels)
 {
     const vx_arch *a = &c->arch;
-    const int tokens = vx_arch_tokens(a), rows = c->channels.capacity / tokens + 1;
-    int batch = c->max_batch > c->variants.capacity ? c->max_batch : c->variants.capacity;
-    batch = batch > rows ? batch : rows;
-    int sequences = c->variants.sequences;
-    sequences = sequences > c->channels.capacity ? sequences : c->channels.capacity;
+    const int tokens = vx_arch_tokens(a);
+    const int batch = larger(larger(c->max_batch, variants), channels / tokens + 1);
+    const int sequences = larger(variants * VX_VARIANTS_SHORTER, channels);
     return (vx_dims){.batch = batch,
                      .tokens = tokens,
                      .width = a->width,
@@ -144,6 +148,11 @@ static vx_dims dims_of(const vitx_context *c)
                      .sequences = sequences};
 }
 
+static vx_dims dims_of(const vitx_context *c)
+{
+    return dims_with(c, c->variants.capacity, c->channels.capacity);
+}
+
 /* "cpu, ref" in `text`, of the names that name_at gives. */
 static void list_names(char *text, size_t size, const char *(*name_at)(int index))
 {
@@ -153,17 +162,27 @@ static void list_names(char *text, size_t size, const char *(*name_at)(int index
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
 }
 
-/* All that the context holds for running pictures of one size on a device of that class. */
+/* All that the context holds for running pictures of one size on a device of that class, which meets
+ * sizes up to `dims`. SIZE_MAX where it cannot be counted. */
+static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_dims *dims)
+{
+    const vx_arch *a = &c->arch;
+    size_t bytes = activation_bytes(c);
+    const size_t pos = vx_arch_resamples(a)
+                           ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
+                           : 0;
+    return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&
+                   vx_add_size(&bytes, bytes, pos * sizeof(float))
+               ? bytes
+               : SIZE_MAX;
+}
+
 static int count_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
 {
     const vx_arch *a = &c->arch;
     const vx_dims dims = dims_of(c);
-    const size_t bytes = activation_bytes(c);
-    const size_t pos = vx_arch_resamples(a)
-                           ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
-                           : 0;
-    if (bytes == SIZE_MAX || !vx_add_size(out, bytes, dev->cls->reserve_bytes(dev, &dims)) ||
-        !vx_add_size(out, *out, pos * sizeof(float)))
+    *out = bytes_with(c, dev, &dims);
+    if (*out == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
                        c->max_batch);
     if (c->memory_budget && *out > c->memory_budget)
@@ -174,6 +193,35 @@ static int count_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
                        c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(a),
                        c->max_batch, *out, c->memory_budget);
     return VITX_OK;
+}
+
+size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels, size_t bytes)
+{
+    const vx_dims dims = dims_with(c, larger(variants, c->variants.capacity),
+                                   larger(channels, c->channels.capacity));
+    size_t all = bytes_with(c, c->dev, &dims);
+    if (channels &&
+        !vx_add_size(&bytes, bytes, c->variants.capacity ? c->variants.memory.bytes : 0))
+        return SIZE_MAX;
+    if (variants &&
+        !vx_add_size(&bytes, bytes, c->channels.capacity ? c->channels.memory.bytes : 0))
+        return SIZE_MAX;
+    return all != SIZE_MAX && vx_add_size(&all, all, bytes) ? all : SIZE_MAX;
+}
+
+int vx_context_allow_beside(const vitx_context *c, int variants, int channels, size_t bytes)
+{
+    const size_t all = vx_context_bytes_beside(c, variants, channels, bytes);
+    if (!c->memory_budget || all <= c->memory_budget)
+        return VITX_OK;
+    return vx_fail(
+        VITX_NOMEM,
+        "an input of %d x %d pixels makes %d tokens: the activations of %d pictures and, "
+        "beside them, %d %s take %zu bytes, the budget is %zu: take a smaller size or "
+        "batch, or raise memory_budget",
+        c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(&c->arch), c->max_batch,
+        variants ? variants : channels, variants ? "variants of one" : "rows of channels", all,
+        c->memory_budget);
 }
 
 static int device_failed(int code, const char *name, const char *text)

@@ -143,6 +143,12 @@ size_t vx_context_input_count(const vitx_context *c);
  * where the weights' own are for another grid. Blocks grow; variants and channels have to be reserved
  * again. VITX_NOMEM past the memory_budget. After a failure nothing may run until it succeeds. */
 int vx_context_reserve(vitx_context *c);
+/* The bytes of activations with `bytes` more beside them, for so many variants at once, or (the other is
+ * 0) rows of channels; what is reserved of the other kind is counted, too. SIZE_MAX where they cannot be
+ * counted. */
+size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels, size_t bytes);
+/* VITX_NOMEM where these are past the memory_budget. */
+int vx_context_allow_beside(const vitx_context *c, int variants, int channels, size_t bytes);
 /* Tells the device how much will run at once: max_batch pictures, or the variants and rows reserved. */
 int vx_context_reserve_device(vitx_context *c);
 /* The bytes of a plan for `batch` pictures, SIZE_MAX where they cannot be counted. Where the caller

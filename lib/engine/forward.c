@@ -178,6 +178,29 @@ void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
         f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
 }
 
+void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
+{
+    const float half = 0.5f;
+    for (int i = 0; i < m; i++) {
+        float *const row = to.at + (ptrdiff_t)i * to.ld;
+        if (!add)
+            f->ops->clear(f->dev, row, f->width);
+        f->ops->add_weighted(f->dev, row, from.at + (ptrdiff_t)i * from.ld, &half, 0, 1, f->width);
+    }
+}
+
+/* The answers of heads that are not there. */
+static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
+{
+    const vx_rows to = {f->act->logits, f->width};
+    if (!vx_arch_two_heads(f->arch)) {
+        vx_copy_rows(f, to, pooled, f->batch, f->width);
+        return;
+    }
+    vx_half_rows(f, to, pooled, f->batch, false);
+    vx_half_rows(f, to, second, f->batch, true);
+}
+
 /* [fc_norm] of what one head reads; the head, both or none; softmax, of classes. */
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
 {
@@ -191,12 +214,12 @@ void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
         pooled = (vx_rows){act->features, D};
     }
     if (a->bare)
-        vx_copy_rows(f, (vx_rows){act->logits, D}, pooled, f->batch, D);
+        bare_answers(f, pooled, second);
     else
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
             .m = f->batch});
-    if (vx_arch_two_heads(a))
+    if (vx_arch_two_heads(a) && !a->bare)
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
             .residual = act->logits, .ldr = K, .m = f->batch});
@@ -237,30 +260,59 @@ static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
         .m = B});
 }
 
-/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token of each
- * sequence has its own; no other query is computed, nor read. */
-void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
+/* The pooling head's attention of sequences first..first+count-1, from token pool_first of each on;
+ * their rows of probabilities into p. */
+static void pool_attend(const vx_run *f, const float *qkv, float *attended, int first, int count,
+                        float *p)
 {
-    const vx_pool_weights *w = &f->w->pool;
-    const int D = f->width, T = f->tokens;
-    float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
-    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+    const int *starts = f->pass->starts, skip = f->arch->pool_first;
+    const int tokens = (starts && skip ? starts[first + 1] - starts[first] : f->tokens) - skip;
+    const size_t D = (size_t)f->width;
+    const size_t row = (size_t)(starts ? starts[first] : first * f->tokens) + (size_t)skip;
     vx_recorded record = {0};
 
     if (p)
-        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = f->batch,
-                               .heads = f->arch->heads, .tokens = T};
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = count,
+                               .heads = f->arch->heads, .tokens = tokens};
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended + row * D, .qkv = qkv + row * 3 * D, .scale = f->scale, .batch = count,
+        .tokens = tokens, .heads = f->arch->heads, .head_width = f->arch->head_width,
+        .record = record, .starts = skip ? NULL : starts, .queries = 1});
+}
+
+void vx_pool_spread(const vx_run *f, float *row, const float *from, ptrdiff_t step)
+{
+    const int T = f->tokens, skip = f->arch->pool_first;
+    for (int h = 0; h < f->arch->heads; h++, row += T, from += step) {
+        f->ops->clear(f->dev, row, skip);
+        f->ops->copy(f->dev, row + skip, from, T - skip);
+    }
+}
+
+/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token that it
+ * attends to has its own; no other query is computed, nor read. */
+void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
+{
+    const vx_pool_weights *w = &f->w->pool;
+    const int D = f->width, T = f->tokens, skip = f->arch->pool_first;
+    float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
+    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+
     f->ops->linear(f->dev, &(vx_linear){
         .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
     for (int b = 0; b < f->batch; b++) {
-        const size_t first = f->pass->starts ? (size_t)f->pass->starts[b] : (size_t)b * (size_t)T;
-        f->ops->copy(f->dev, qkv + first * 3 * (size_t)D, w->query, D);
+        const int first = skip + (f->pass->starts ? f->pass->starts[b] : b * T);
+        f->ops->copy(f->dev, qkv + (size_t)first * 3 * (size_t)D, w->query, D);
     }
-    f->ops->attention(f->dev, &(vx_attention){
-        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = T,
-        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
-        .starts = f->pass->starts, .queries = 1});
-    pool_hidden(f, pooled, token_rows(f, attended, 0, D, f->act->features));
+    if (skip == 0)
+        pool_attend(f, qkv, attended, 0, f->batch, p);
+    for (int b = 0; skip && b < f->batch; b++) { /* y is read: its place is free */
+        pool_attend(f, qkv, attended, b, 1, p ? f->act->y : NULL);
+        if (p)
+            vx_pool_spread(f, p + (size_t)b * (size_t)f->arch->heads * (size_t)T, f->act->y,
+                           T - skip);
+    }
+    pool_hidden(f, pooled, token_rows(f, attended, skip, D, f->act->features));
 }
 
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are

@@ -45,7 +45,8 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
 /*
  * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
  * score is the head's answer to the mean over all tokens behind that block. Of a pooling head it is
- * that of the head's attention over the tokens, in the rows of the first. `seed` fills
+ * that of the head's attention over the R tokens from pool_first on, [B,H,R,R], in the rows of the
+ * first. `seed` fills
  * plan->dlogits [B,classes] from that block's logits and probabilities [B,classes] (device memory).
  * A model with two heads gives both of them that mean. The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
  */

@@ -11,21 +11,29 @@ static vx_plan *pixel_plan(vitx_context *c)
     return plan;
 }
 
-int vx_variants_at_once(vitx_context *c, bool gradients)
-{
-    int count = c->max_batch > VX_VARIANTS_AT_ONCE ? c->max_batch : VX_VARIANTS_AT_ONCE;
-    const size_t most = c->trace_budget < VX_VARIANTS_BYTES ? c->trace_budget : VX_VARIANTS_BYTES;
-    while (gradients && count > 1 && vx_context_plan_bytes(c, pixel_plan(c), count) > most)
-        count--;
-    return count;
-}
-
 static size_t activation_bytes(const vitx_context *c, int count)
 {
     vx_activations act;
     vx_arena arena = {0};
     vx_activations_place(&act, &arena, c, count, count * VX_VARIANTS_SHORTER);
     return arena.overflow ? SIZE_MAX : arena.size;
+}
+
+static bool within_budget(const vitx_context *c, int count)
+{
+    return !c->memory_budget ||
+           vx_context_bytes_beside(c, count, 0, activation_bytes(c, count)) <= c->memory_budget;
+}
+
+int vx_variants_at_once(vitx_context *c, bool gradients)
+{
+    int count = c->max_batch > VX_VARIANTS_AT_ONCE ? c->max_batch : VX_VARIANTS_AT_ONCE;
+    const size_t most = c->trace_budget < VX_VARIANTS_BYTES ? c->trace_budget : VX_VARIANTS_BYTES;
+    while (gradients && count > 1 && vx_context_plan_bytes(c, pixel_plan(c), count) > most)
+        count--;
+    while (count > 1 && !within_budget(c, count))
+        count--;
+    return count;
 }
 
 size_t vx_variants_bytes(vitx_context *c, int count, int kept)
@@ -67,6 +75,7 @@ static int reserve_activations(vitx_context *c, int count)
     v->capacity = v->sequences = 0;
     if (bytes == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "%d variants of a picture are more than can be counted", count);
+    VX_TRY(vx_context_allow_beside(c, count, 0, bytes));
     VX_TRY(vx_block_reserve(c, &v->memory, bytes, "variants of a picture"));
     vx_arena arena = {.base = v->memory.memory};
     vx_activations_place(&v->act, &arena, c, count, count * VX_VARIANTS_SHORTER);

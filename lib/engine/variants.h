@@ -20,8 +20,9 @@
  * their tokens is a small part of it. */
 #define VX_VARIANTS_SHORTER 8
 
-/* How many to run at once: at least max_batch of the context; fewer than VX_VARIANTS_AT_ONCE where
- * gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES. */
+/* How many to run at once: at least max_batch of the context, or VX_VARIANTS_AT_ONCE; fewer, at least 1,
+ * where gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES, and where so
+ * many are past the memory_budget. */
 int vx_variants_at_once(vitx_context *c, bool gradients);
 /* Bytes that reserving takes. */
 size_t vx_variants_bytes(vitx_context *c, int count, int kept);

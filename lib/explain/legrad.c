@@ -57,9 +57,10 @@ static int add_block(const seeding *s, int l, float *device, float *host)
     const vx_job *job = s->job;
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
-    const int t = vx_arch_tokens(a), patches = t - a->prefix;
+    const int patches = vx_arch_tokens(a) - a->prefix;
+    const int t = vx_arch_tokens(a) - a->pool_first, prefix = a->prefix - a->pool_first;
     const int heads = job->head_last - job->head_first + 1;
-    /* A pooling head has one, of which the mean over all tokens is taken. */
+    /* A pooling head has one, of which the mean over all that it attends to is taken. */
     const float queries = a->pool == VX_POOL_MAP ? (float)t : 1;
     for (int h = job->head_first; h <= job->head_last; h++) {
         c->dev->ops.attn_relu_mean(c->dev, device, c->need.dp, h, s->n, a->heads, t);
@@ -71,7 +72,7 @@ static int add_block(const seeding *s, int l, float *device, float *host)
                 const int plane = (layer - job->layer_first) * heads + h - job->head_first;
                 float *out = s->maps[i]->values + (size_t)plane * (size_t)patches;
                 for (int p = 0; p < patches; p++)
-                    out[p] += queries * host[(size_t)i * (size_t)t + (size_t)(a->prefix + p)];
+                    out[p] += queries * host[(size_t)i * (size_t)t + (size_t)(prefix + p)];
             }
     }
     return VITX_OK;

@@ -114,18 +114,13 @@ static double score_of(const patches *p, int s)
     return vx_target_value(p->target, v->host_logits + row, v->host_probabilities + row);
 }
 
-static bool reads_patches_alone(const vx_arch *a)
-{
-    return a->pool == VX_POOL_AVG || a->pool == VX_POOL_MAP;
-}
-
 /* Where the answer to a set of patches comes from. */
 static int place_of(int *out, patches *p, const unsigned char *kept)
 {
     const int n = vx_patches_count(kept, p->count);
-    *out = n == p->count                                            ? WHOLE
-           : n == 0 && p->drop && reads_patches_alone(p->job->arch) ? NOTHING
-                                                                    : p->sequences;
+    *out = n == p->count                                                    ? WHOLE
+           : n == 0 && p->drop && vx_arch_reads_patches_alone(p->job->arch) ? NOTHING
+                                                                            : p->sequences;
     if (*out == NOTHING && !p->nothing_known) {
         VX_TRY(vx_variants_no_patches(p->job->context));
         p->nothing = score_of(p, 0);

@@ -190,7 +190,7 @@ int vx_pixel_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
 int vx_patch_walk_prepare(vx_trial *trial)
 {
     vx_patch_walk *walk = trial->settings;
-    VX_TRY(vx_trial_need_classes(trial));
+    VX_TRY(vx_trial_need_followed(trial));
     trial->points = (int)vx_subject_patches(trial->subject) + 1;
     return vx_trial_patches(trial, &walk->removal, trial->points);
 }
@@ -231,9 +231,8 @@ int vx_patch_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
     if (status == VITX_OK) {
         vx_plane_on_patches(values, s);
         vx_order(order, values, n, order + n);
-        status =
-            vx_trial_run_patches(trial, out, VITX_SCORE_PROBABILITY, &walk->removal, trial->points,
-                                 choose, take, &(patch_walk){order, n, insert, out->curves});
+        status = vx_trial_run_patches(trial, out, true, &walk->removal, trial->points, choose, take,
+                                      &(patch_walk){order, n, insert, out->curves});
     }
     for (size_t i = 0; i <= n && status == VITX_OK; i++)
         out->x[i] = (double)i / (double)n;

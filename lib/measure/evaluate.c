@@ -5,6 +5,7 @@
 
 #include "base/structs.h"
 #include "engine/size.h"
+#include "explain/direction.h"
 #include "explain/explain.h"
 #include "measure/metric.h"
 
@@ -126,6 +127,12 @@ int vitx_evaluation_get_info(vitx_evaluation_info *out, const vitx_evaluation *e
 
 /* ------------------------------------------------------------------ the map ---------------- */
 
+static bool of_vector(const vitx_map *map)
+{
+    return map->info.explains == VITX_EXPLAINED_VECTOR ||
+           map->info.explains == VITX_EXPLAINED_PICTURE;
+}
+
 /* Whether the map lies in the picture where this context's input does: then it was made with the same
  * recipe and fit, and was not taken to the picture's coordinates. */
 static bool same_place(const vx_placement *map, const vx_placement *own, const vx_subject *s)
@@ -148,10 +155,7 @@ static int check_map(const vx_subject *s)
     if (image->width != info->picture_width || image->height != info->picture_height)
         return vx_fail(VITX_INVALID, "the picture is %d x %d, the one explained was %d x %d",
                        image->width, image->height, info->picture_width, info->picture_height);
-    if (info->explains == VITX_EXPLAINED_VECTOR || info->explains == VITX_EXPLAINED_PICTURE)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "the map explains a vector; metrics are about classes and units");
-    if (info->target < 0 || info->target >= s->context->arch.classes)
+    if (!of_vector(s->map) && (info->target < 0 || info->target >= s->context->arch.classes))
         return vx_fail(VITX_INVALID, "the map is of class %d, the model has classes 0 to %d",
                        info->target, s->context->arch.classes - 1);
     VX_TRY(vx_place(&own, &s->context->recipe, image->width, image->height));
@@ -223,6 +227,11 @@ static int read_explain(vx_trial *t)
     e->target = map->info.target;
     e->score = map->info.score;
     e->versus = map->info.versus;
+    if (of_vector(map) && e->like) { /* which is run once */
+        e->like = NULL;
+        e->vector = t->subject->direction[VX_AS_IT_IS].vector;
+        e->vector_count = t->job.arch->classes;
+    }
     return VITX_OK;
 }
 
@@ -281,13 +290,58 @@ static int run_trial(vitx_evaluation **out, const vx_trial *t)
     return VITX_OK;
 }
 
-/* The picture itself, which all metrics begin with. */
-static int run_picture(vx_subject *s)
+/* The picture that is compared with, if there is one, and the picture itself, which all metrics begin
+ * with. */
+static int run_pictures(vx_subject *s)
 {
     vitx_context *c = s->context;
+    const vitx_map_info *info = &s->map->info;
+    const float *logits = c->host_logits, *probabilities = c->host_probabilities;
+    const bool vector = s->direction[0].vector != NULL;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
     memcpy(s->input, c->host_input, vx_context_input_count(c) * sizeof *s->input);
-    s->probability = c->host_probabilities[s->map->info.target];
+    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0};
+    s->follows = (vx_target){VITX_SCORE_PROBABILITY, info->target, VITX_AUTO, NULL, 0};
+    if (vector)
+        s->follows = (vx_target){VITX_SCORE_COSINE, VITX_AUTO, VITX_AUTO,
+                                 s->direction[VX_OF_LENGTH_1].vector, c->arch.classes};
+    if (vector && info->score == VITX_SCORE_DOT)
+        s->explains = (vx_target){VITX_SCORE_DOT, VITX_AUTO, VITX_AUTO,
+                                  s->direction[VX_AS_IT_IS].vector, c->arch.classes};
+    else if (vector)
+        s->explains = s->follows;
+    if (!vector && of_vector(s->map))
+        return VITX_OK; /* nobody asks */
+    s->value = vector ? vx_target_value(s->explains, logits, probabilities) : info->value;
+    s->followed = vx_target_value(s->follows, logits, probabilities);
+    return VITX_OK;
+}
+
+/* The vector that opts.explain has, of the first that has one. */
+static int find_direction(vx_subject *s, const vitx_evaluate_opts *opts, int m)
+{
+    static const vitx_score scores[] = {
+        [VX_AS_IT_IS] = VITX_SCORE_DOT, [VX_OF_LENGTH_1] = VITX_SCORE_COSINE};
+    const char *given = (const char *)opts;
+    const vx_arch *a = &s->context->arch;
+    for (int j = 0; j < m && !s->direction[0].vector; j++, given += opts->struct_size) {
+        vitx_evaluate_opts o = VITX_EVALUATE_OPTS_INIT;
+        vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+        VX_TRY(VX_STRUCT_READ(&o, (const vitx_evaluate_opts *)(const void *)given,
+                              vitx_evaluate_opts, mask_width));
+        if (o.explain)
+            VX_TRY(VX_STRUCT_READ(&e, o.explain, vitx_explain_opts, set_count));
+        if (!e.vector && !e.like)
+            continue;
+        for (int i = 0; i < 2; i++) {
+            vx_job *job = &s->direction[i];
+            *job = (vx_job){.context = s->context, .arch = a, .opts = e};
+            job->opts.score = scores[i];
+            VX_TRY(vx_direction_prepare(job));
+            for (int k = 0; e.like && k < a->classes; k++)
+                job->vector[k] = 1;
+        }
+    }
     return VITX_OK;
 }
 
@@ -307,6 +361,12 @@ static void free_trials(vx_trial *trials, int m, const vitx_hooks *hooks)
     vx_release(hooks, trials);
 }
 
+static void free_direction(vx_subject *s, const vitx_hooks *hooks)
+{
+    for (int i = 0; i < 2; i++)
+        vx_release(hooks, s->direction[i].vector);
+}
+
 static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
                    const vitx_evaluate_opts *opts, int m)
 {
@@ -320,11 +380,16 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
         variants = trials[j].job.variants > variants ? trials[j].job.variants : variants;
         only_map &= trials[j].metric->only_map;
     }
+    ticks += (int64_t)vx_direction_count(s->direction, 2) * c->arch.depth;
+    vx_context_begin(c, only_map ? 0 : ticks);
+    if (!only_map && s->direction[0].vector) {
+        VX_TRY(vx_direction_look(s->direction, 2));
+        VX_TRY(vx_size_take(c, s->image));
+    }
     if (variants)
         VX_TRY(vx_variants_reserve(c, variants, false));
-    vx_context_begin(c, only_map ? 0 : ticks);
     if (!only_map)
-        VX_TRY(run_picture(s));
+        VX_TRY(run_pictures(s));
     for (int j = 0; j < m; j++)
         VX_TRY(run_trial(&out[j], &trials[j]));
     return VITX_OK;
@@ -347,8 +412,11 @@ int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_
     int status =
         vx_new(&s.input, &scratch, vx_context_input_count(context), sizeof *s.input, "the input");
     if (status == VITX_OK)
+        status = find_direction(&s, opts, m);
+    if (status == VITX_OK)
         status = run_all(out, &s, trials, opts, m);
     vx_release(&scratch, s.input);
+    free_direction(&s, &scratch);
     free_trials(trials, m, &scratch);
     return status;
 }
@@ -363,7 +431,10 @@ int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, i
     VX_TRY(describe(&s, context, NULL, NULL));
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
     context->recorded = 0; /* explaining again plans what is recorded */
-    const int status = prepare_all(trials, &s, opts, m);
+    int status = find_direction(&s, opts, m);
+    if (status == VITX_OK)
+        status = prepare_all(trials, &s, opts, m);
+    free_direction(&s, &scratch);
     free_trials(trials, m, &scratch);
     return status;
 }
@@ -378,19 +449,32 @@ int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image
 
 /* ------------------------------------------------------------------ what metrics run ------- */
 
-int vx_trial_need_classes(const vx_trial *trial)
+int vx_trial_need_explained(const vx_trial *trial)
 {
-    if (trial->job.arch->units)
+    const vx_subject *s = trial->subject;
+    if (!s->direction[0].vector && s->map && of_vector(s->map))
+        return vx_fail(VITX_INVALID,
+                       "metric %s: the map explains the similarity to a vector, which the options "
+                       "that it was made with (explain) have to give",
+                       trial->metric->name);
+    return VITX_OK;
+}
+
+int vx_trial_need_followed(const vx_trial *trial)
+{
+    VX_TRY(vx_trial_need_explained(trial));
+    if (trial->job.arch->units && !trial->subject->direction[0].vector)
         return vx_fail(VITX_UNSUPPORTED,
-                       "metric %s follows the probability of a class; this model has no classes, "
-                       "its answer is an embedding",
+                       "metric %s follows the probability of a class, or the cosine with a vector; "
+                       "this model has no classes, its answer is an embedding, and no vector is "
+                       "given",
                        trial->metric->name);
     return VITX_OK;
 }
 
 int vx_trial_variants(vx_trial *trial, int n)
 {
-    VX_TRY(vx_trial_need_classes(trial));
+    VX_TRY(vx_trial_need_followed(trial));
     const int most = vx_variants_at_once(trial->subject->context, false);
     trial->job.variants = n < most ? n : most;
     trial->ticks += (int64_t)((n - 1) / trial->job.variants + 1) * trial->job.arch->depth;
@@ -401,14 +485,17 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
                    const vx_inputs *inputs, int n)
 {
     vitx_context *c = trial->subject->context;
+    const vx_variants *v = &c->variants;
     const size_t classes = (size_t)c->arch.classes;
-    const int most = trial->job.variants, target = trial->subject->map->info.target;
+    const int most = trial->job.variants;
     for (int at = 0; at < n; at += most) {
         const int count = n - at < most ? n - at : most;
         vx_inputs_write(c, inputs, vx_variants_input(c, 0), at, count);
         VX_TRY(vx_variants_run(c, count));
         for (int i = 0; i < count; i++)
-            out[at + i] = c->variants.host_probabilities[(size_t)i * classes + (size_t)target];
+            out[at + i] =
+                vx_target_value(trial->subject->follows, v->host_logits + (size_t)i * classes,
+                                v->host_probabilities + (size_t)i * classes);
     }
     evaluation->info.forwards += n;
     return VITX_OK;

@@ -38,6 +38,7 @@ static int prepare(vx_trial *trial)
     VX_TRY(vx_setting_number(&set->p, &trial->job, "p", 0, 1));
     VX_TRY(vx_setting_choice(&set->normalize, &trial->job, "normalize"));
     VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
+    VX_TRY(vx_trial_need_explained(trial));
     return vx_trial_patches(trial, &set->removal, set->n);
 }
 
@@ -85,9 +86,9 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
               .a = values,
               .unit = grid ? 1 : a->patch_height * a->patch_width,
               .patches = n,
-              .value = s->map->info.value};
+              .value = s->value};
     const int status =
-        vx_trial_run_patches(trial, out, VITX_SCORE_AUTO, &set->removal, set->n, choose, take, &m);
+        vx_trial_run_patches(trial, out, false, &set->removal, set->n, choose, take, &m);
     const double b = !set->normalize ? 1 : m.aa > 0 ? m.ad / m.aa : 0;
     out->values[0] = fmax(0, b * b * m.aa - 2 * b * m.ad + m.dd) / set->n;
     out->values[1] = m.dd > 0 ? out->values[0] * set->n / m.dd : 0;

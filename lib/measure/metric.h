@@ -25,10 +25,18 @@ typedef struct vx_subject {
     int height, width;
     int input_height, input_width; /* the model's input */
     int seen_height, seen_width; /* the part of it that is covered by patches, from the top left */
+    /* The vector that is compared with, where opts.explain has one or a picture; without, both have none.
+     * [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. Of a picture's it is 1, 1, .. up to
+     * run(). */
+    vx_job direction[2];
     /* Behind prepare; not where all metrics of the call have only_map. */
     float *input;       /* [C,input_height,input_width] normalised, on the host */
-    double probability; /* of the map's class for the picture itself */
+    vx_target explains; /* what the map explains */
+    vx_target follows;  /* what curves are of: the class's probability, or the cosine */
+    double value;       /* of `explains` for the picture itself */
+    double followed;    /* of `follows` */
 } vx_subject;
+enum { VX_AS_IT_IS, VX_OF_LENGTH_1 };
 
 /* One metric applied to a map; made from a vitx_evaluate_opts. */
 typedef struct vx_trial {
@@ -80,12 +88,13 @@ const vx_metric *vx_metric_at(int index);
 
 /* ------------------------------------------------------------------ running variants ------- */
 
-/* For prepare: run() follows the probability of the map's class. */
-int vx_trial_need_classes(const vx_trial *trial);
-/* The same, and run() will score `n` variants. */
+/* For prepare: run() reads what the map explains, or what curves are of. */
+int vx_trial_need_explained(const vx_trial *trial);
+int vx_trial_need_followed(const vx_trial *trial);
+/* The latter, and run() will score `n` variants. */
 int vx_trial_variants(vx_trial *trial, int n);
-/* Runs the n inputs and gives the probability of the map's class for each: out [n]. Adds n to
- * evaluation->info.forwards. */
+/* Runs the n inputs and gives the probability of the map's class, or the cosine, for each: out [n]. Adds n
+ * to evaluation->info.forwards. */
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,
                    const vx_inputs *inputs, int n);
 

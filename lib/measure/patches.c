@@ -10,17 +10,20 @@ int vx_trial_patches(vx_trial *trial, vx_removal *removal, int64_t n)
     return VITX_OK;
 }
 
-int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, vitx_score score,
+int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, bool followed,
                          const vx_removal *removal, int64_t n, vx_patches_choose *choose,
                          vx_patches_take *take, void *payload)
 {
     const vx_subject *s = trial->subject;
     vitx_context *c = s->context;
+    const vx_target t = followed ? s->follows : s->explains;
     vitx_map asked = *s->map; /* what is asked for each variant */
-    if (score == VITX_SCORE_PROBABILITY) {
-        asked.info.score = score;
-        asked.info.value = s->probability;
-    }
+    asked.info.score = t.score;
+    asked.info.target = t.target;
+    asked.info.versus = t.versus;
+    asked.info.value = followed ? s->followed : s->value;
+    asked.vector = t.vector;
+    asked.vector_count = t.count;
     /* Other metrics may have run inputs of theirs where the picture's was. */
     memcpy(c->host_input, s->input, vx_context_input_count(c) * sizeof *s->input);
     VX_TRY(vx_patches_run(&trial->job, 0, &asked, removal, n, choose, take, payload));

@@ -10,10 +10,11 @@
  *                x += ls2 * fc2(act(fc1(norm2(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
- *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of all tokens;
+ *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first on;
  *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
  * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
  * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
+ * Without heads the answer is (p + q) / 2.
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -25,7 +26,7 @@
 typedef enum vx_pool_kind {
     VX_POOL_TOKEN = 0,  /* token 0 */
     VX_POOL_AVG,        /* mean over the patch tokens */
-    VX_POOL_MAP,        /* attention of one learnt query over all tokens, then a perceptron */
+    VX_POOL_MAP,        /* attention of one learnt query over tokens, then a perceptron */
     VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
     VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
 } vx_pool_kind;
@@ -36,11 +37,13 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
+    int pool_first; /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
     bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
     bool units; /* the outputs are components of an embedding: `classes` counts them */
-    bool bare;  /* no head: the outputs are the pooled features, classes = width */
+    bool bare;  /* no head: the outputs are the pooled features, classes = width; of two tokens
+                   their mean */
 } vx_arch;
 
 /* Attention takes their square: 17 GB a head and picture. */
@@ -66,6 +69,12 @@ static inline int vx_arch_fc1(const vx_arch *a)
 static inline bool vx_arch_two_heads(const vx_arch *a)
 {
     return a->pool == VX_POOL_TWO_TOKENS || a->pool == VX_POOL_TOKEN_AVG;
+}
+
+/* Whether the head reads nothing of the prefix tokens. */
+static inline bool vx_arch_reads_patches_alone(const vx_arch *a)
+{
+    return a->pool == VX_POOL_AVG || (a->pool == VX_POOL_MAP && a->pool_first == a->prefix);
 }
 
 /* Whether the head reads patch tokens behind the last block. */

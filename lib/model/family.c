@@ -67,7 +67,6 @@ static const struct {
     {"^transformer.h.", "a language model"},
     {"decoder", "a masked autoencoder or another model with a decoder"},
     {"convnext", "a ConvNeXt"},
-    {"MAPHead_", "a model with an attention-pooling head"},
     {"conv_root/", "a hybrid of ResNet and ViT"},
     {"MixerBlock_", "an MLP-Mixer"},
     {"^resnet/", "a ResNet"},
@@ -143,6 +142,8 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
     char name[200];
     if (!vx_role_find(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
         !vx_role_find(c, d->naming, d->prefix, d->with, 0))
+        return false;
+    if (d->without != VX_PATCH_W && vx_role_find(c, d->naming, d->prefix, d->without, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0, false)))

@@ -41,8 +41,12 @@ typedef enum vx_role {
     VX_POOL_QKV_B,
     VX_POOL_Q_W,
     VX_POOL_Q_B,
-    VX_POOL_KV_W,
+    VX_POOL_KV_W, /* or keys and values apart, too */
     VX_POOL_KV_B,
+    VX_POOL_K_W,
+    VX_POOL_V_W,
+    VX_POOL_K_B,
+    VX_POOL_V_B,
     VX_POOL_PROJ_W,
     VX_POOL_PROJ_B,
     VX_POOL_NORM_W,
@@ -97,10 +101,11 @@ typedef struct vx_hints {
     double eps;
     vx_act act;
     vx_pool_kind pool;
-    bool pool_known; /* false: decided by which tensors there are */
-    bool units;      /* the head is a projection: its outputs are an embedding */
-    bool norm_after; /* the norm comes behind the pooling */
-    bool classifies; /* the model has a classification head: its tensors must be there */
+    bool pool_known;  /* false: decided by which tensors there are */
+    bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
+    bool units;       /* the head is a projection: its outputs are an embedding */
+    bool norm_after;  /* the norm comes behind the pooling */
+    bool classifies;  /* the model has a classification head: its tensors must be there */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 
@@ -128,6 +133,7 @@ typedef struct vx_dialect {
     double eps;            /* where the config does not say; 0: the naming's                   */
     bool concatenates;     /* its head reads the class token and the mean of the patches       */
     vx_role with;          /* a tensor it is known by beside the patch embedding               */
+    vx_role without;       /* a tensor that must not be there; VX_PATCH_W (0): none            */
     vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 

@@ -272,7 +272,8 @@ static bool needed(const vx_reader *r, int role)
     case VX_HEAD_B:
         return !a->units;
     case VX_POOL_Q_W:
-    case VX_POOL_KV_W:
+    case VX_POOL_KV_W: /* a naming has this one or the next */
+    case VX_POOL_K_W:
         return pool && !r->found->model[VX_POOL_QKV_W];
     case VX_POOL_PROJ_W:
     case VX_POOL_NORM_W:
@@ -286,16 +287,25 @@ static bool needed(const vx_reader *r, int role)
            (vx_role_need(role) == VX_WITH && r->found->model[role - 1]);
 }
 
-/* A distillation token's head makes two. */
+/* Whether the answer is the mean of a class token's and a distillation token's. */
+static bool reads_two_tokens(const vx_reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    return model[VX_HEAD2_W] || (model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN] &&
+                                 r->match->dialect->naming->two_heads);
+}
+
+/* A distillation token's head makes two, or there is none. */
 static int check_heads(const vx_reader *r)
 {
     const vx_tensor *const *model = r->found->model;
-    const bool token = model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN];
-    if (model[VX_HEAD2_W] && !token)
+    if (model[VX_HEAD2_W] && !(model[VX_CLASS_TOKEN] && model[VX_DISTILLATION_TOKEN]))
         return vx_role_missing(r, VX_DISTILLATION_TOKEN, 0);
-    if (!model[VX_HEAD2_W] && token && r->match->dialect->naming->two_heads)
+    if (model[VX_HEAD2_W] && r->arch->bare)
+        return vx_role_missing(r, VX_HEAD_W, 0);
+    if (!model[VX_HEAD2_W] && reads_two_tokens(r) && !r->arch->bare)
         return vx_role_missing(r, VX_HEAD2_W, 0);
-    if ((model[VX_HEAD2_W] || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+    if ((reads_two_tokens(r) || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: has a norm after pooling and a head that reads two vectors: no known "
                        "model has both",
@@ -372,10 +382,15 @@ static int check_map(const vx_reader *r)
                        there ? "holds" : "lacks",
                        vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
                                     VX_POOL_PROBE, 0));
-    if (there && r->arch->prefix)
+    if (there && r->arch->swiglu)
         return vx_fail(VITX_UNSUPPORTED,
-                       "%s: attention pooling beside a class token is not supported",
+                       "%s: has SwiGLU and attention pooling: no known model has both",
                        r->container->path);
+    if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: pool_include_prefix: a mean over prefix tokens is not supported",
+                       said_by(r));
+    r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }
 
@@ -389,7 +404,7 @@ static int read_pool(vx_reader *r)
               : model[VX_POOL_PROBE] ? VX_POOL_MAP
               : average              ? VX_POOL_AVG
                                      : VX_POOL_TOKEN;
-    if (model[VX_HEAD2_W])
+    if (reads_two_tokens(r))
         a->pool = VX_POOL_TWO_TOKENS;
     else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
         a->pool = VX_POOL_TOKEN_AVG;

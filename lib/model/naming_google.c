@@ -11,12 +11,14 @@
  *      .../out/kernel              [H, Dh, D]              [D, H*Dh]
  *      Dense, head                 [in, out]               [out, in]
  *
+ * The same in MAPHead_0/, big_vision's head that pools by attention, as SigLIP has it.
+ *
  * Where big_vision ran its blocks by lax.scan, Transformer/encoderblock/... holds all of them, one
  * below the other; they are shown as Transformer/encoderblock_0/..., _1/... Files with another
  * prefix than the model's hold other things (an optimizer, a text tower), which are dropped.
  *
  * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
- * weights are those. pre_logits, a layer of models trained on ImageNet-21k, is left out as timm does.
+ * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. pre_logits, a layer of models trained on ImageNet-21k, is left out as timm does.
  * config.json, if there is one, is timm's.
  */
 #include <stdio.h>
@@ -163,7 +165,8 @@ static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
             return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %d dimensions",
                            c->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
                            layouts[i].rank);
-        if (layouts[i].heads >= 0 && strstr(t->name, "/encoderblock_"))
+        if (layouts[i].heads >= 0 &&
+            (strstr(t->name, "/encoderblock_") || strstr(t->name, "MAPHead_")))
             VX_TRY(read_heads(hints, t, t->shape[layouts[i].heads], c));
         vx_tensor_permute(t, layouts[i].order, layouts[i].groups);
         return VITX_OK;
@@ -171,11 +174,48 @@ static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
     return VITX_OK;
 }
 
+/* -------------------------------------------------------------------------- SigLIP ------- */
+
+static const vx_tensor *find(const vx_container *c, const char *prefix, const char *rest, int rank)
+{
+    char name[100];
+    snprintf(name, sizeof name, "%s%s", prefix, rest);
+    const vx_tensor *t = vx_container_find(c, name);
+    return t && t->rank == rank ? t : NULL;
+}
+
+/* The SigLIPs that timm runs with the tanh approximation of GELU, by the sizes that their names
+ * stand for: patches of 32, so400m with patches of 16, giantopt, large for 512 pixels. */
+static bool is_tanh(const vx_container *c, const char *prefix)
+{
+    const vx_tensor *patch = find(c, prefix, "embedding/kernel", 4);
+    const vx_tensor *positions = find(c, prefix, "pos_embedding", 3);
+    if (!patch || !positions || !find(c, prefix, "MAPHead_0/probe", 3))
+        return false;
+    const int64_t side = patch->shape[0], width = patch->shape[3];
+    return side == 32 || width == 1536 || (width == 1152 && side == 16) ||
+           (width == 1024 && positions->shape[1] == 32 * 32);
+}
+
+/* What only the names of a config.json of timm's say otherwise; and that the head of one tower of
+ * two projects into what they share. */
+static void read_tower(vx_hints *hints, const vx_container *c, const char *prefix,
+                       const vx_config *config)
+{
+    if (hints->from_act == VITX_FROM_DEFAULT && !vx_naming_timm.architecture(config) &&
+        is_tanh(c, prefix)) {
+        hints->act = VX_ACT_GELU_TANH;
+        hints->from_act = VITX_FROM_TENSORS;
+    }
+    hints->units = hints->units || ends_in(prefix, "/img/");
+}
+
 static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const vx_config *config)
 {
     int told = 0;
     VX_TRY(unstack(c, prefix));
     VX_TRY(vx_container_sort(c));
+    read_tower(hints, c, prefix, config);
     VX_TRY(
         vx_config_int(&told, NULL, config->model_args, "num_heads", 1, 65536, config->config_path));
     for (int i = 0; i < c->count; i++) {
@@ -211,28 +251,39 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
  * big_vision adds them before the class token is there. */
 #define BLOCK "*Transformer/encoderblock_#/"
 #define NAMES(positions, attention, norm2, mlp)                                                    \
-    {                                                                                              \
-        [VX_PATCH_W] = "*embedding/kernel", [VX_PATCH_B] = "*embedding/bias",                      \
-        [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = positions,                                     \
-        [VX_NORM_W] = "*Transformer/encoder_norm/scale",                                           \
-        [VX_NORM_B] = "*Transformer/encoder_norm/bias", [VX_HEAD_W] = "*head/kernel",              \
-        [VX_HEAD_B] = "*head/bias", [VX_NORM1_W] = BLOCK "LayerNorm_0/scale",                      \
-        [VX_NORM1_B] = BLOCK "LayerNorm_0/bias", [VX_Q_W] = BLOCK attention "query/kernel",        \
-        [VX_Q_B] = BLOCK attention "query/bias", [VX_K_W] = BLOCK attention "key/kernel",          \
-        [VX_K_B] = BLOCK attention "key/bias", [VX_V_W] = BLOCK attention "value/kernel",          \
-        [VX_V_B] = BLOCK attention "value/bias", [VX_PROJ_W] = BLOCK attention "out/kernel",       \
-        [VX_PROJ_B] = BLOCK attention "out/bias", [VX_NORM2_W] = BLOCK norm2 "scale",              \
-        [VX_NORM2_B] = BLOCK norm2 "bias", [VX_FC1_W] = BLOCK mlp "Dense_0/kernel",                \
-        [VX_FC1_B] = BLOCK mlp "Dense_0/bias", [VX_FC2_W] = BLOCK mlp "Dense_1/kernel",            \
-        [VX_FC2_B] = BLOCK mlp "Dense_1/bias",                                                     \
-    }
+    [VX_PATCH_W] = "*embedding/kernel", [VX_PATCH_B] = "*embedding/bias",                          \
+    [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = positions,                                         \
+    [VX_NORM_W] = "*Transformer/encoder_norm/scale",                                               \
+    [VX_NORM_B] = "*Transformer/encoder_norm/bias", [VX_HEAD_W] = "*head/kernel",                  \
+    [VX_HEAD_B] = "*head/bias", [VX_NORM1_W] = BLOCK "LayerNorm_0/scale",                          \
+    [VX_NORM1_B] = BLOCK "LayerNorm_0/bias", [VX_Q_W] = BLOCK attention "query/kernel",            \
+    [VX_Q_B] = BLOCK attention "query/bias", [VX_K_W] = BLOCK attention "key/kernel",              \
+    [VX_K_B] = BLOCK attention "key/bias", [VX_V_W] = BLOCK attention "value/kernel",              \
+    [VX_V_B] = BLOCK attention "value/bias", [VX_PROJ_W] = BLOCK attention "out/kernel",           \
+    [VX_PROJ_B] = BLOCK attention "out/bias", [VX_NORM2_W] = BLOCK norm2 "scale",                  \
+    [VX_NORM2_B] = BLOCK norm2 "bias", [VX_FC1_W] = BLOCK mlp "Dense_0/kernel",                    \
+    [VX_FC1_B] = BLOCK mlp "Dense_0/bias", [VX_FC2_W] = BLOCK mlp "Dense_1/kernel",                \
+    [VX_FC2_B] = BLOCK mlp "Dense_1/bias",
+
+#define MAP "*MAPHead_0/"
+#define MAP_ATTENTION MAP "MultiHeadDotProductAttention_0/"
+#define POOL                                                                                       \
+    [VX_POOL_PROBE] = MAP "probe", [VX_POOL_Q_W] = MAP_ATTENTION "query/kernel",                   \
+    [VX_POOL_Q_B] = MAP_ATTENTION "query/bias", [VX_POOL_K_W] = MAP_ATTENTION "key/kernel",        \
+    [VX_POOL_V_W] = MAP_ATTENTION "value/kernel", [VX_POOL_K_B] = MAP_ATTENTION "key/bias",        \
+    [VX_POOL_V_B] = MAP_ATTENTION "value/bias", [VX_POOL_PROJ_W] = MAP_ATTENTION "out/kernel",     \
+    [VX_POOL_PROJ_B] = MAP_ATTENTION "out/bias", [VX_POOL_NORM_W] = MAP "LayerNorm_0/scale",       \
+    [VX_POOL_NORM_B] = MAP "LayerNorm_0/bias", [VX_POOL_FC1_W] = MAP "MlpBlock_0/Dense_0/kernel",  \
+    [VX_POOL_FC1_B] = MAP "MlpBlock_0/Dense_0/bias",                                               \
+    [VX_POOL_FC2_W] = MAP "MlpBlock_0/Dense_1/kernel",                                             \
+    [VX_POOL_FC2_B] = MAP "MlpBlock_0/Dense_1/bias",
 
 const vx_naming vx_naming_google = {
     .name = "google",
     .title = "Google's vision_transformer",
     .positions = VX_POS_TIMM_NPZ,
-    .names = NAMES("*Transformer/posembed_input/pos_embedding", "MultiHeadDotProductAttention_1/",
-                   "LayerNorm_2/", "MlpBlock_3/"),
+    .names = {NAMES("*Transformer/posembed_input/pos_embedding", "MultiHeadDotProductAttention_1/",
+                    "LayerNorm_2/", "MlpBlock_3/")},
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_hints,
@@ -244,8 +295,8 @@ const vx_naming vx_naming_big_vision = {
     .name = "big_vision",
     .title = "Google's big_vision",
     .positions = VX_POS_TIMM_NPZ,
-    .names =
-        NAMES("*pos_embedding", "MultiHeadDotProductAttention_0/", "LayerNorm_1/", "MlpBlock_0/"),
+    .names = {NAMES("*pos_embedding", "MultiHeadDotProductAttention_0/", "LayerNorm_1/",
+                    "MlpBlock_0/") POOL},
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_hints,

@@ -73,6 +73,7 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
             out->act = known_acts[i].act;
             out->from_act = VITX_FROM_CONFIG;
         }
+    out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
     if (strstr(architecture, "_clip_") && !strstr(architecture, "eva_giant_")) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
@@ -167,6 +168,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
     const vx_json *const told[] = {config->model_args, config->pretrained};
     const char *name = NULL, *model = architecture(config), *path = config->config_path;
     vx_pool_kind written;
+    VX_TRY(vx_config_bool(&out->pool_prefix, NULL, told[0], "pool_include_prefix", path));
     for (int i = 0; i < 2 && !out->pool_known; i++)
         VX_TRY(vx_config_string(&name, &out->pool_known, told[i], "global_pool", path));
     if (out->pool_known)
@@ -182,9 +184,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
 /* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
-    static const char *const flags[] = {
-        "qk_norm",         "scale_attn_norm", "scale_mlp_norm", "pool_include_prefix",
-        "dynamic_img_pad", "use_rot_pos_emb", "use_post_norm"};
+    static const char *const flags[] = {"qk_norm",         "scale_attn_norm", "scale_mlp_norm",
+                                        "dynamic_img_pad", "use_rot_pos_emb", "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;

@@ -23,6 +23,15 @@ static const vx_dialect dialects[] = {
     {.naming = &vx_naming_hf_siglip, .prefix = "vision_model.", .recipe = &vx_hf_siglip_processor},
     {.naming = &vx_naming_hf_siglip, .prefix = "", .recipe = &vx_hf_siglip_processor},
     {.naming = &vx_naming_open_clip_timm, .prefix = "visual.trunk.", .recipe = &open_clip_recipe},
+    {.naming = &vx_naming_big_vision,
+     .prefix = "params/img/",
+     .recipe = &timm_recipe,
+     .with = VX_POOL_PROBE},
+    {.naming = &vx_naming_big_vision,
+     .prefix = "params/",
+     .recipe = &timm_recipe,
+     .with = VX_POOL_PROBE,
+     .without = VX_HEAD_W}, /* with a head it is a ViT that pools so */
     {0},
 };
 

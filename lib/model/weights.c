@@ -57,7 +57,8 @@ static void layout_pool(layout_state *s, vx_pool_weights *p, const vx_found *f, 
     const size_t d = (size_t)a->width;
     const vx_tensor *const *model = f->model;
     p->query = vx_arena_take(&s->arena, d, sizeof(float));
-    p->kv = place_matrix(s, 2 * a->width, a->width, model[VX_POOL_QKV_B] || model[VX_POOL_KV_B]);
+    p->kv = place_matrix(s, 2 * a->width, a->width,
+                         model[VX_POOL_QKV_B] || model[VX_POOL_KV_B] || model[VX_POOL_K_B]);
     p->proj = place_matrix(s, a->width, a->width, model[VX_POOL_PROJ_B]);
     p->norm_w = place_vector(s, model[VX_POOL_NORM_W], d);
     p->norm_b = place_vector(s, model[VX_POOL_NORM_B], d);
@@ -85,7 +86,7 @@ static void layout(layout_state *s, vx_weights *w, const vx_found *f, const vx_a
     w->fc_norm_b = place_vector(s, f->model[VX_FC_NORM_B], d);
     if (!a->bare)
         w->head = place_matrix(s, a->classes, a->width, f->model[VX_HEAD_B]);
-    if (vx_arch_two_heads(a))
+    if (vx_arch_two_heads(a) && !a->bare)
         w->head2 = place_matrix(s, a->classes, a->width, false);
 }
 
@@ -294,16 +295,27 @@ static int fill_query(const filler *f, const vx_pool_weights *p, const vx_found 
     return VITX_OK;
 }
 
+/* Keys and values: one tensor, which may have the query's rows before them, or two. */
+static int fill_keys(const filler *f, const vx_weight *kv, const vx_tensor *const *model)
+{
+    const bool one = model[VX_POOL_QKV_W] != NULL;
+    const int d = kv->k, skip = one ? d : 0;
+    const vx_tensor *bias = model[one ? VX_POOL_QKV_B : VX_POOL_KV_B];
+    if (model[VX_POOL_K_W]) {
+        VX_TRY(fill_rows(f, kv, model[VX_POOL_K_W], 0));
+        VX_TRY(fill_rows(f, kv, model[VX_POOL_V_W], d));
+        VX_TRY(fill_vector(f, kv->bias, model[VX_POOL_K_B]));
+        return kv->bias ? fill_vector(f, kv->bias + d, model[VX_POOL_V_B]) : VITX_OK;
+    }
+    VX_TRY(fill_rows_from(f, kv, model[one ? VX_POOL_QKV_W : VX_POOL_KV_W], skip, 0));
+    return bias ? fill_from(f, kv->bias, bias, (uint64_t)skip) : VITX_OK;
+}
+
 static int fill_pool(const filler *f, const vx_pool_weights *p, const vx_found *found)
 {
     const vx_tensor *const *model = found->model;
-    const bool one = model[VX_POOL_QKV_W] != NULL; /* the query's rows before the others */
-    const int skip = one ? p->proj.k : 0;
-    const vx_tensor *bias = model[one ? VX_POOL_QKV_B : VX_POOL_KV_B];
     VX_TRY(fill_query(f, p, found));
-    VX_TRY(fill_rows_from(f, &p->kv, model[one ? VX_POOL_QKV_W : VX_POOL_KV_W], skip, 0));
-    if (bias)
-        VX_TRY(fill_from(f, p->kv.bias, bias, (uint64_t)skip));
+    VX_TRY(fill_keys(f, &p->kv, model));
     VX_TRY(fill_matrix(f, &p->proj, model[VX_POOL_PROJ_W], model[VX_POOL_PROJ_B]));
     VX_TRY(fill_vector(f, p->norm_w, model[VX_POOL_NORM_W]));
     VX_TRY(fill_vector(f, p->norm_b, model[VX_POOL_NORM_B]));

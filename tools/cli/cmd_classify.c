@@ -1,9 +1,8 @@
 /* cli/cmd_classify.c: the most probable classes of pictures. */
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "answers.h"
 #include "progress.h"
-#include "session.h"
 
 struct settings {
     struct common common;
@@ -57,92 +56,38 @@ static void print_table(const char *name, const vitx_prediction *top, int k, int
                top[i].index, top[i].label ? "  " : "", text_or(top[i].label, ""));
 }
 
-static void print_answer(const struct session *s, const struct settings *o, const char *name,
-                         const vitx_prediction *top, int k)
+static int top_of(const struct session *s, const struct settings *o)
 {
+    return o->top && o->top < s->info.classes ? o->top : s->info.classes;
+}
+
+static size_t size_of(const struct session *s, const void *settings)
+{
+    return (size_t)top_of(s, settings) * sizeof(vitx_prediction);
+}
+
+static int classify(void *top, const struct session *s, const void *settings,
+                    const vitx_image *const *images, int n)
+{
+    return vitx_classify_batch(s->context, images, n, top, top_of(s, settings));
+}
+
+static void print(const struct session *s, const void *settings, const char *name, const void *top)
+{
+    const struct settings *o = settings;
     progress_before_results();
     if (o->json)
-        print_json(name, top, k);
+        print_json(name, top, top_of(s, o));
     else
-        print_table(name, top, k, s->info.classes);
-}
-
-/* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. */
-static bool run_batch(const struct session *s, const struct settings *o, const struct batch *batch,
-                      vitx_prediction *top, int k)
-{
-    const vitx_image *const *images = (const vitx_image *const *)batch->images;
-    bool all = true;
-    if (batch->count == 0)
-        return true;
-    int code = vitx_classify_batch(s->context, images, batch->count, top, k);
-    const bool together = code == VITX_OK;
-    for (int i = 0; i < batch->count; i++) {
-        vitx_prediction *mine = top + (size_t)i * (size_t)k;
-        if (!together && code != VITX_CANCELLED)
-            code = vitx_classify(s->context, images[i], mine, k);
-        if (code == VITX_CANCELLED)
-            return !progress_cancelled();
-        if (code == VITX_OK)
-            print_answer(s, o, batch->names[i], mine, k);
-        else
-            complain_last(batch->names[i]);
-        all &= code == VITX_OK;
-    }
-    return all;
-}
-
-static int classify(const struct session *s, const struct settings *o, char **files, int count)
-{
-    const int size = o->common.batch < count ? o->common.batch : count;
-    const int k = o->top && o->top < s->info.classes ? o->top : s->info.classes;
-    struct batch batch;
-    int status = DONE;
-    if (!batch_create(&batch, size))
-        return SOME_FAILED;
-    vitx_prediction *top = calloc((size_t)size * (size_t)k, sizeof *top);
-    if (!top)
-        complain(NULL, "no memory");
-    progress_begin(&o->common, count);
-    for (int i = 0; top && i < count && output_works(); i += size) {
-        const int n = count - i < size ? count - i : size;
-        if (progress_cancelled()) {
-            status = SOME_FAILED;
-            break;
-        }
-        progress_step(i, n, files[i]);
-        if (!batch_load(&batch, files + i, n, &o->common))
-            status = SOME_FAILED;
-        if (!run_batch(s, o, &batch, top, k))
-            status = SOME_FAILED;
-    }
-    progress_hide();
-    batch_free(&batch);
-    if (!top)
-        status = SOME_FAILED;
-    free(top);
-    return status;
+        print_table(name, top, top_of(s, o), s->info.classes);
 }
 
 static int run(const void *settings, char **files, int count)
 {
-    const struct settings *o = settings;
-    struct session s;
+    static const struct answers how = {.size = size_of, .run = classify, .print = print};
     if (count == 0)
         return wrong_usage("needs at least one picture");
-    int status = session_open(&s, &o->common);
-    if (status == DONE && s.info.units) {
-        complain(o->common.model,
-                 "has no classes; vitx-cli embed gives its embedding of %d numbers",
-                 s.info.classes);
-        status = SOME_FAILED;
-    }
-    if (status == DONE)
-        status = session_start(&s, &o->common, VITX_FIT_RECIPE);
-    if (status == DONE)
-        status = classify(&s, o, files, count);
-    session_close(&s);
-    return status;
+    return answers_run(&how, settings, files, count);
 }
 
 const struct command cmd_classify = {

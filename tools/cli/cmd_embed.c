@@ -1,10 +1,9 @@
 /* cli/cmd_embed.c: the embeddings of pictures by models without classes. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "progress.h"
-#include "session.h"
 
 struct settings {
     struct common common;
@@ -36,8 +35,24 @@ static const struct option options[] = {
      .help = "divide each by its Euclidean length"},
 };
 
-static void print_one(const struct settings *o, const char *name, const float *embedding, int count)
+static size_t size_of(const struct session *s, const void *settings)
 {
+    (void)settings;
+    return (size_t)s->info.classes * sizeof(float);
+}
+
+static int embed(void *values, const struct session *s, const void *settings,
+                 const vitx_image *const *images, int n)
+{
+    const struct settings *o = settings;
+    return vitx_embed_batch(s->context, images, n, values, o->normalize);
+}
+
+static void print(const struct session *s, const void *settings, const char *name,
+                  const void *values)
+{
+    const struct settings *o = settings;
+    const float *embedding = values;
     progress_before_results();
     if (o->json) {
         printf("{\"image\":");
@@ -46,89 +61,28 @@ static void print_one(const struct settings *o, const char *name, const float *e
     } else {
         printf("%s\n", name);
     }
-    for (int k = 0; k < count; k++)
+    for (int k = 0; k < s->info.classes; k++)
         printf("%s%.9g", !k ? "" : o->json ? "," : " ", (double)embedding[k]);
     printf(o->json ? "]}\n" : "\n");
 }
 
-/* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. With
- * `out` they are only counted. */
-static bool run_batch(const struct session *s, const struct settings *o, const struct batch *batch,
-                      float *to)
+static int save(const struct session *s, const void *settings, const void *values, int count,
+                int status)
 {
-    const vitx_image *const *images = (const vitx_image *const *)batch->images;
-    const int k = s->info.classes;
-    bool all = true;
-    if (batch->count == 0)
-        return true;
-    int code = vitx_embed_batch(s->context, images, batch->count, to, o->normalize);
-    const bool together = code == VITX_OK;
-    for (int i = 0; i < batch->count; i++) {
-        float *mine = to + (size_t)i * (size_t)k;
-        if (!together && code != VITX_CANCELLED)
-            code = vitx_embed(s->context, images[i], mine, o->normalize);
-        if (code == VITX_CANCELLED)
-            return !progress_cancelled();
-        if (code != VITX_OK)
-            complain_last(batch->names[i]);
-        else if (!o->out)
-            print_one(o, batch->names[i], mine, k);
-        all &= code == VITX_OK;
-    }
-    return all;
-}
-
-static int embed(const struct session *s, const struct settings *o, char **files, int count,
-                 float *values)
-{
-    const int size = o->common.batch < count ? o->common.batch : count;
-    struct batch batch;
-    int status = DONE;
-    if (!batch_create(&batch, size))
-        return SOME_FAILED;
-    progress_begin(&o->common, count);
-    for (int i = 0; i < count && output_works(); i += size) {
-        const int n = count - i < size ? count - i : size;
-        if (progress_cancelled()) {
-            status = SOME_FAILED;
-            break;
-        }
-        progress_step(i, n, files[i]);
-        if (!batch_load(&batch, files + i, n, &o->common))
-            status = SOME_FAILED;
-        if (!run_batch(s, o, &batch, values + (o->out ? (size_t)i * (size_t)s->info.classes : 0)))
-            status = SOME_FAILED;
-    }
-    progress_hide();
-    batch_free(&batch);
-    return status;
-}
-
-/* Room for all pictures where they go into one file, else for a batch. */
-static int embed_all(const struct session *s, const struct settings *o, char **files, int count)
-{
-    const int rows = o->out || count < o->common.batch ? count : o->common.batch;
-    float *values = calloc((size_t)rows, (size_t)s->info.classes * sizeof *values);
-    if (!values) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    int status = embed(s, o, files, count, values);
-    if (o->out && status != DONE)
+    const struct settings *o = settings;
+    if (status != DONE) {
         complain(o->out, "not written, since not all pictures could be run");
-    if (o->out && status == DONE &&
-        vitx_vectors_save(values, count, s->info.classes, o->out) != VITX_OK) {
+    } else if (vitx_vectors_save(values, count, s->info.classes, o->out) != VITX_OK) {
         complain_last(o->out);
-        status = SOME_FAILED;
+        return SOME_FAILED;
     }
-    free(values);
     return status;
 }
 
 static int run(const void *settings, char **files, int count)
 {
     const struct settings *o = settings;
-    struct session s;
+    struct answers how = {.units = true, .size = size_of, .run = embed, .print = print};
     if (count == 0)
         return wrong_usage("needs at least one picture");
     const size_t length = o->out ? strlen(o->out) : 0;
@@ -136,20 +90,9 @@ static int run(const void *settings, char **files, int count)
         return wrong_usage("-o %s: the name must end in .npy", o->out);
     if (o->out && o->json)
         return wrong_usage("--json prints, -o writes a file: one of them");
-    int status = session_open(&s, &o->common);
-    if (status == DONE && !s.info.units) {
-        complain(o->common.model,
-                 "answers with %d classes, not with an embedding; vitx-cli "
-                 "classify gives them",
-                 s.info.classes);
-        status = SOME_FAILED;
-    }
-    if (status == DONE)
-        status = session_start(&s, &o->common, VITX_FIT_RECIPE);
-    if (status == DONE)
-        status = embed_all(&s, o, files, count);
-    session_close(&s);
-    return status;
+    how.all = o->out != NULL;
+    how.finish = o->out ? save : NULL;
+    return answers_run(&how, settings, files, count);
 }
 
 const struct command cmd_embed = {

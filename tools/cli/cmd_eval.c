@@ -42,10 +42,21 @@ static const struct option options[] = {
     {.name = "score",
      .kind = OPTION_CHOICE,
      AT(score),
-     .value = "auto|logit|probability|difference",
+     .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
      .help = "what of the answer is explained, as explain has it",
      .more = "difference: to the most probable class that is not the target."},
+    {.name = "vector",
+     .kind = OPTION_TEXT,
+     AT(vector),
+     .value = "V.npy",
+     .help = "explain the similarity to a vector, in place of --target",
+     .more = "Curves are then of the cosine. Of models without classes, as explain has it."},
+    {.name = "like",
+     .kind = OPTION_TEXT,
+     AT(like),
+     .value = "PICTURE",
+     .help = "explain the similarity to another picture, likewise"},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -193,7 +204,7 @@ static int check_replaced(const struct eval_plan *plan, char **files, int count,
     int status = DONE;
     if (!o->curves)
         return DONE;
-    if (!pictures_know(&pictures, files, count, mask, NULL))
+    if (!pictures_know(&pictures, files, count, mask, o->like ? o->like : o->vector))
         return SOME_FAILED;
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
         char *name = curves_name(o->curves, plan->table.metrics[i].name);
@@ -256,15 +267,19 @@ struct picture {
 
 static void print_json(const struct eval_case *c, const vitx_map *of)
 {
+    const struct eval_settings *o = c->plan->settings;
     vitx_map_info map = VITX_MAP_INFO_INIT;
     const char *before = "";
     if (vitx_map_get_info(&map, of) != VITX_OK)
         return;
     printf("{\"image\":");
     json_text(c->name);
+    if (o->vector || o->like) /* a blind map has a target that nobody asked for */
+        map.target = VITX_AUTO;
     printf(",\"method\":\"%s\",\"target\":%d,\"label\":", map.method, map.target);
     json_text(vitx_model_label(c->plan->session.model, map.target));
-    printf(",\"probability\":%.9g,\"values\":{", (double)map.probability);
+    printf(",\"probability\":%.9g,\"values\":{",
+           map.target == VITX_AUTO ? 0 : (double)map.probability);
     for (int j = 0; j < c->count; j++) {
         vitx_evaluation_info e = VITX_EVALUATION_INFO_INIT;
         const vitx_metric_info *metric = &c->plan->table.metrics[c->which[j]];

@@ -157,7 +157,7 @@ static const char *pooling_words(const char *pooling)
         {"avg", "mean of the patches"},
         {"map", "attention of a learnt query, and its mlp"},
         {"token+avg", "class token and mean of the patches, one behind the other"},
-        {"token+dist", "class token and distillation token, a head each; the mean of both"},
+        {"token+dist", "class token and distillation token; the mean of both answers"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(pooling, words[i][0]) == 0)

@@ -7,6 +7,7 @@
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
 
+#include "direction.h"
 #include "eval_mask.h"
 #include "eval_table.h"
 
@@ -15,7 +16,7 @@ enum { BLIND = 2 }; /* how many blind maps there are */
 struct eval_settings {
     struct common common;
     struct list methods, metrics, set, boxes;
-    const char *target, *mask, *other, *curves;
+    const char *target, *vector, *like, *mask, *other, *curves;
     int layer, score;
     int scenes, seed, costly; /* scenes 0: pictures; seed, costly VITX_AUTO: not given */
     bool json, no_baselines, list;
@@ -43,6 +44,7 @@ struct eval_plan {
     struct list method_set;       /* borrowed texts */
     char coarse[32];              /* "step=N": of insertion and deletion over scenes */
     struct box *boxes;
+    struct direction direction; /* in place of a target; that of all opts */
     struct table table;
     int target, methods, metrics;
 };

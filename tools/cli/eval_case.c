@@ -105,7 +105,8 @@ static void choose_metrics(struct eval_case *c, int row)
             continue;
         vitx_evaluate_opts *o = &c->opts[c->count];
         *o = plan->evaluate[j];
-        o->explain = row < plan->methods ? &plan->opts[row] : NULL;
+        /* A blind map follows the vector that the methods' maps explain. */
+        o->explain = &plan->opts[row < plan->methods ? row : 0];
         o->mask = c->mask.inside;
         o->mask_height = c->mask.height;
         o->mask_width = c->mask.width;

@@ -282,6 +282,10 @@ static int sort_sets(struct eval_plan *plan)
 
 int eval_plan_create(struct eval_plan *plan)
 {
+    const struct eval_settings *o = plan->settings;
+    const struct direction_words words = {o->vector, o->like, o->score, o->target != NULL};
+    if (direction_check(&words, "--target") != DONE)
+        return WRONG_USAGE;
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
     if (status == DONE)
         status = check_set(&plan->settings->set);
@@ -319,7 +323,11 @@ int eval_plan_methods(struct eval_plan *plan)
         if (method_find(&method, plan->opts[i].method) == DONE && method.uses_target)
             plan->opts[i].score = (vitx_score)o->score;
     }
-    return give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets);
+    const struct direction_words words = {o->vector, o->like, o->score, 0};
+    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
+    direction_give(&plan->direction, plan->opts, plan->methods);
+    return status == DONE ? give_set(plan->opts, plan->methods, &plan->method_set, &plan->sets)
+                          : status;
 }
 
 /* Leaves out the methods that cannot explain this model. */
@@ -364,6 +372,7 @@ void eval_plan_free(struct eval_plan *plan)
 {
     session_close(&plan->session);
     table_free(&plan->table);
+    direction_free(&plan->direction);
     list_free(&plan->method_names);
     free(plan->opts);
     free(plan->sets);

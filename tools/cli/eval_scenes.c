@@ -51,8 +51,11 @@ int eval_scenes_check(const struct eval_settings *o, int files)
         return DONE;
     if (files)
         return wrong_usage("--scenes draws the pictures: none can be given");
-    if (o->target)
-        return wrong_usage("--scenes asks for each object: --target cannot be given");
+    if (o->target || o->vector || o->like)
+        return wrong_usage("--scenes asks for each object: --%s cannot be given",
+                           o->target   ? "target"
+                           : o->vector ? "vector"
+                                       : "like");
     if (o->mask || o->other || o->boxes.count)
         return wrong_usage(
             "--scenes knows where the objects are: no --mask, --other or --box can be given");

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const score_names[] = {"auto", "logit", "probability", "difference", NULL};
+const char *const score_names[] = {"auto",   "logit", "probability", "difference",
+                                   "cosine", "dot",   NULL};
 
 int method_find(vitx_method_info *out, const char *name)
 {

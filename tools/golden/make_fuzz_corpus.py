@@ -99,6 +99,19 @@ def google(big_vision=False, stacked=False, prefix=""):
     return {prefix + k: v for k, v in t.items()}
 
 
+def google_map(prefix, **args):
+    """big_vision's with a head that pools by attention, in place of the classifier."""
+    t = {k: v for k, v in google(True, **args).items() if not k.startswith("head/")}
+    a = "MAPHead_0/MultiHeadDotProductAttention_0/"
+    shapes = {"probe": (1, 1, D), "LayerNorm_0/scale": (D,), "LayerNorm_0/bias": (D,), "MlpBlock_0/Dense_0/kernel": (D, F),
+              "MlpBlock_0/Dense_0/bias": (F,), "MlpBlock_0/Dense_1/kernel": (F, D), "MlpBlock_0/Dense_1/bias": (D,)}
+    t.update({"MAPHead_0/" + k: draw(*s) for k, s in shapes.items()})
+    for name in ("query", "key", "value"):
+        t.update({a + name + "/kernel": draw(D, 2, D // 2), a + name + "/bias": draw(2, D // 2)})
+    t.update({a + "out/kernel": draw(2, D // 2, D), a + "out/bias": draw(D)})
+    return {prefix + k: v for k, v in t.items()}
+
+
 def archive(tensors, save):
     out = io.BytesIO()
     save(out, **tensors)
@@ -185,9 +198,12 @@ def main():
                           '"__metadata__":{', "9007199254740992", "[0,0]", "[]"])
     words("npz", ["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", "\x93NUMPY\x01\x00", "'descr': '<f4'", "'<f2'", "'|V2'",
                   "'<i8'", "'fortran_order': True", "'shape': (", "()", "9007199254740992", ".npy\n", "params/", "opt/target/",
-                  "Transformer/encoderblock/", "Transformer/encoderblock_1/", "pre_logits/kernel"])
+                  "Transformer/encoderblock/", "Transformer/encoderblock_1/", "pre_logits/kernel", "MAPHead_0/", "probe.npy\n"])
     words("image", ["\xff\xd8\xff", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xdd", "\xff\xe1", "\xff\xee", "Exif\x00\x00", "II*\x00",
                     "MM\x00*", "\x89PNG\r\n\x1a\n", "IHDR", "PLTE", "tRNS", "IDAT", "IEND", "eXIf", "BM", "\x28\x00\x00\x00", "\x6c\x00\x00\x00"])
+    # behind the others, whose numbers stay the same
+    put("npz", "members-map", members(google_map("params/img/"), 0, "<f2"))
+    put("npz", "members-map-stacked", members(google_map("params/", stacked=True), 2, "|V2"))
 
 
 main()

@@ -331,6 +331,7 @@ def make_two_heads_and_dinov2(image):
     make_timm("deit-timm-distilled", image, *distilled, n=2)
     make_hf("deit-hf-teacher", image, "deit-teacher", 32, half, layer_norm_eps=1e-6, processor=dict(do_center_crop=False, **small),
             weights=lambda: hf_names(build_timm(*distilled, **TIMM_ARGS).to(half).state_dict(), "deit.", False))
+    make_timm("deit-timm-distilled-bare", image, "deit_tiny_distilled_patch16_224", 45, half, num_classes=0)
     make_timm("deit3-timm", image, "deit3_small_patch16_224", 33, torch.bfloat16, img_size=23, patch_size=5,
               data=dict(input_size=(3, 23, 23)))
     make_meta("deit3-meta", image, "deit3_small_patch16_224", 34, half)
@@ -368,8 +369,11 @@ def google_arrays(state, heads, big_vision, stacked):
     s = {k: v.numpy() for k, v in state.items()}
     d = s["pos_embed"].shape[-1]
     out = {"embedding/kernel": s["patch_embed.proj.weight"].transpose(2, 3, 1, 0), "embedding/bias": s["patch_embed.proj.bias"],
-           "Transformer/encoder_norm/scale": s["norm.weight"], "Transformer/encoder_norm/bias": s["norm.bias"],
-           "head/kernel": s["head.weight"].T, "head/bias": s["head.bias"]}
+           "Transformer/encoder_norm/scale": s["norm.weight"], "Transformer/encoder_norm/bias": s["norm.bias"]}
+    if "head.weight" in s:
+        out.update({"head/kernel": s["head.weight"].T, "head/bias": s["head.bias"]})
+    if "attn_pool.latent" in s:
+        out.update(google_pool({k.removeprefix("attn_pool."): v for k, v in s.items() if k.startswith("attn_pool.")}, heads))
     out["pos_embedding" if big_vision else "Transformer/posembed_input/pos_embedding"] = s["pos_embed"]
     if "cls_token" in s:
         out["cls"] = s["cls_token"]
@@ -395,6 +399,21 @@ def google_arrays(state, heads, big_vision, stacked):
     return out
 
 
+def google_pool(t, heads):
+    """big_vision's MAPHead_0 from timm's AttentionPoolLatent."""
+    d, a = t["latent"].shape[-1], "MultiHeadDotProductAttention_0/"
+    out = {"probe": t["latent"], "LayerNorm_0/scale": t["norm.weight"], "LayerNorm_0/bias": t["norm.bias"],
+           a + "out/kernel": t["proj.weight"].T.reshape(heads, d // heads, d), a + "out/bias": t["proj.bias"]}
+    weight, bias = (np.concatenate([t["q." + x], t["kv." + x]]) for x in ("weight", "bias"))
+    for j, name in enumerate(("query", "key", "value")):
+        out[a + name + "/kernel"] = weight[j * d:(j + 1) * d].T.reshape(d, heads, d // heads)
+        out[a + name + "/bias"] = bias[j * d:(j + 1) * d].reshape(heads, d // heads)
+    for j in range(2):
+        out[f"MlpBlock_0/Dense_{j}/kernel"] = t[f"mlp.fc{j + 1}.weight"].T
+        out[f"MlpBlock_0/Dense_{j}/bias"] = t[f"mlp.fc{j + 1}.bias"]
+    return {"MAPHead_0/" + k: v for k, v in out.items()}
+
+
 def load_google(model, path, bfloat16):
     """timm's loader. It asks JAX for np.load and for a type, which are NumPy's as well."""
     if not bfloat16:
@@ -407,7 +426,8 @@ def load_google(model, path, bfloat16):
 
 
 def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stacked=False, compressed=False, fortran=False,
-                weights_of=None, extra={}, config=None, **args):
+                weights_of=None, extra={}, config=None, architecture="vit_tiny_patch16_224", answered=expected, **args):
+    """answered: as expected(), which writes what the model answers."""
     if not wanted(name):
         return
     folder = fresh(name)
@@ -435,12 +455,12 @@ def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stac
                 mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     if config:
         data.update(config)
-        json.dump({"architecture": "vit_tiny_patch16_224", "pretrained_cfg": data}, open(os.path.join(folder, "config.json"), "w"),
+        json.dump({"architecture": architecture, "pretrained_cfg": data}, open(os.path.join(folder, "config.json"), "w"),
                   indent=2)
     x = create_transform(**data, is_training=False)(image)[None]
     for block in read.blocks:
         block.attn.fused_attn = False
-    expected(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
+    answered(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
 
 
 def main():

@@ -14,12 +14,13 @@ import math
 import os
 import sys
 
+import numpy as np
 import open_clip
 import safetensors.torch
 import timm
 import torch
 import transformers
-from make_models import OUT, batch, expected, fresh, randomise, save, wanted
+from make_models import OUT, batch, expected, fresh, make_google, randomise, save, wanted
 from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
@@ -84,8 +85,9 @@ def finish(folder, model, x, blocks, attentions, pool, run):
         kept = []
         pool.register_forward_hook(lambda module, args, out: kept.append(out))
     expected(folder, model, x, blocks, [(a, (lambda o: o[1] if isinstance(o, tuple) else o)) for a in attentions], run)
-    if pool:
-        save(folder, "attention_pool", kept[0])
+    if pool:  # 0 at prefix tokens that it does not attend to
+        tokens = np.load(os.path.join(folder, "attention_0.npy")).shape[-1]
+        save(folder, "attention_pool", torch.nn.functional.pad(kept[0], (tokens - kept[0].shape[-1], 0)))
     with torch.no_grad():
         return run(model, x.double())
 
@@ -115,9 +117,9 @@ def open_pool(pool):
 def without_each(model, x, answer):
     """[patches]: what the logit of output 2 loses where a patch's token is left out."""
     with torch.no_grad():
-        tokens = model.pos_drop(model.patch_embed(x[:1].double()) + model.pos_embed)
+        tokens, prefix = model._pos_embed(model.patch_embed(x[:1].double())), model.num_prefix_tokens
         keep = lambda p: [t for t in range(tokens.shape[1]) if t != p]
-        answers = [model.forward_head(model.norm(model.blocks(tokens[:, keep(p)]))) for p in range(tokens.shape[1])]
+        answers = [model.forward_head(model.norm(model.blocks(tokens[:, keep(p)]))) for p in range(prefix, tokens.shape[1])]
         return answer[0, 2] - torch.cat(answers)[:, 2]
 
 
@@ -149,19 +151,20 @@ def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, p
         A, G = [kept[i][0].detach() for i in at], [v[0] for v in g[:depth]]
         out = {}
         if pool:
-            P, dP = kept["p"][0, :, 0].detach(), g[-1][0, :, 0]
+            pad = lambda row: torch.nn.functional.pad(row, (len(eye) - row.shape[-1], 0))
+            P, dP = pad(kept["p"][0, :, 0].detach()), pad(g[-1][0, :, 0])
             mean = P.mean(0)
             out["attention auto"] = mean
             out["attention 0"] = torch.einsum("t,htj->hj", mean, A[0]).mean(0)
             roll, gen, grad = mean.clone(), (P * dP).clamp(min=0).mean(0), (P * dP).mean(0).clamp(min=0)
             grad = grad / grad.sum() if grad.sum() > 0 else grad
-            cam = lambda a, d: (d.mean(-1)[:, None] * a).mean(0)
+            cam = lambda a, d: (d[:, prefix:].mean(-1)[:, None] * a).mean(0)
             out["attn-gradcam auto"] = cam(P, dP)
             out["attn-gradcam 0"] = cam(torch.einsum("t,htj->hj", mean, A[0]), torch.einsum("t,htj->hj", mean, G[0]))
             legrad = 0
             for i in at:
                 s_l = s(tail(kept[("x", i)].detach()[:1]))
-                legrad = legrad + torch.autograd.grad(s_l, pool.p)[0][0, :, 0].clamp(min=0).mean(0)
+                legrad = legrad + pad(torch.autograd.grad(s_l, pool.p)[0][0, :, 0]).clamp(min=0).mean(0)
             out["legrad auto"] = legrad
         else:
             roll = eye[0].clone()
@@ -179,7 +182,7 @@ def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, p
             lines.append(f"{method} {name} {layer}")
             rows.append(row[prefix:] if len(row) > len(a) else row)
     save(folder, "maps", torch.stack(rows))
-    if os.path.basename(folder) == "vit-timm-map":
+    if os.path.basename(folder).startswith("vit-timm-map"):
         save(folder, "drop", without_each(model, x, answer))
     save(folder, "saliency", g[depth + 1][0].abs().max(0).values)
     with open(os.path.join(folder, "maps.txt"), "w") as f:
@@ -265,10 +268,20 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, size=20, pat
     run = lambda m, t: m(t)
     attentions = [b.attn.attn_drop for b in model.blocks]
     answer = finish(folder, model, x, list(model.blocks), attentions, pool, run)
-    if name == "vit-timm-map":
+    if name.startswith("vit-timm-map"):
         maps(folder, model, x, list(model.blocks), attentions, model.blocks[-1].norm1, model.attn_pool, run, answer,
-             lambda tokens: model.head(model.attn_pool(model.norm(tokens))), 0)
+             lambda tokens: model.forward_head(model.norm(tokens)), model.num_prefix_tokens)
     return answer, model, x
+
+
+# ---------------------------------------------------------------------------- big_vision
+
+def make_big_vision(name, image, seed, prefix, dtype, **args):
+    """SigLIP's own files."""
+    def answered(folder, model, x, blocks, attentions, run):
+        finish(folder, model, x, blocks, [a for a, _ in attentions], record_latent(model.attn_pool), run)
+
+    make_google(name, image, seed, prefix, True, dtype, answered=answered, class_token=False, global_pool="map", **args)
 
 
 # ---------------------------------------------------------------------------- open_clip
@@ -415,6 +428,17 @@ def main():
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj="linear"))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
+    if wanted("vit-timm-map-class"):
+        make_timm("vit-timm-map-class", image, "vit_tiny_patch16_224", 45, half, global_pool="map", reg_tokens=2, num_classes=OUTPUTS, n=2)
+    if wanted("vit-timm-map-registers"):
+        make_timm("vit-timm-map-registers", image, "vit_tiny_patch16_224", 46, half, global_pool="map", class_token=False, reg_tokens=4,
+                  no_embed_class=True, pool_include_prefix=True, num_classes=OUTPUTS)
+    text = {"params/t": np.ones(1, np.float32), "params/b": np.ones(1, np.float32), "params/txt/head/bias": np.zeros(8, np.float32)}
+    make_big_vision("siglip-big-vision", image, 42, "params/img/", torch.bfloat16, stacked=True, num_classes=0, extra=text)
+    make_big_vision("siglip-big-vision-tower", image, 43, "params/", half, num_classes=0, img_size=40, patch_size=8,
+                    weights_of="siglip-timm", act_layer="gelu_tanh", config=dict(crop_pct=0.9),
+                    architecture="vit_so400m_patch16_siglip_256")
+    make_big_vision("vit-big-vision-map", image, 44, "params/", half)
     for folder, _, files in os.walk(OUT):
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)

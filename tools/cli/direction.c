@@ -1,0 +1,59 @@
+/* cli/direction.c: see direction.h. */
+#include "direction.h"
+
+#include <stdlib.h>
+
+#include "methods.h"
+
+int direction_check(const struct direction_words *w, const char *others)
+{
+    if (w->others + !!w->vector + !!w->like > 1)
+        return wrong_usage("%s, --vector and --like: one of them", others);
+    const bool of_vector = w->score == VITX_SCORE_COSINE || w->score == VITX_SCORE_DOT;
+    if ((w->vector || w->like) && w->score != VITX_SCORE_AUTO && !of_vector)
+        return wrong_usage("--%s is for --score cosine or dot", w->vector ? "vector" : "like");
+    if (of_vector && !w->vector && !w->like)
+        return wrong_usage("--score %s is for --vector or --like", score_names[w->score]);
+    return DONE;
+}
+
+static int load_vector(struct direction *d, const char *file, int count)
+{
+    d->vector = calloc((size_t)count, sizeof *d->vector);
+    d->count = count;
+    if (!d->vector) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    const int code = vitx_vector_load(d->vector, count, file);
+    if (code == VITX_INVALID)
+        return wrong_usage("--vector %s", vitx_last_error());
+    if (code != VITX_OK) {
+        complain_last(file);
+        return SOME_FAILED;
+    }
+    return DONE;
+}
+
+int direction_load(struct direction *d, const struct direction_words *w,
+                   const struct session *session, const struct common *common)
+{
+    const int status = w->vector ? load_vector(d, w->vector, session->info.classes) : DONE;
+    return w->like && !image_load(&d->like, w->like, common) ? SOME_FAILED : status;
+}
+
+void direction_give(const struct direction *d, vitx_explain_opts *opts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        opts[i].vector = d->vector;
+        opts[i].vector_count = d->count;
+        opts[i].like = d->like;
+    }
+}
+
+void direction_free(struct direction *d)
+{
+    free(d->vector);
+    vitx_image_free(d->like);
+    *d = (struct direction){0};
+}

@@ -1,0 +1,32 @@
+/*
+ * cli/direction.h: --vector and --like, which stand in place of --target.
+ */
+#ifndef CLI_DIRECTION_H
+#define CLI_DIRECTION_H
+
+#include "session.h"
+
+/* What was given on the command line. */
+struct direction_words {
+    const char *vector, *like; /* NULL: not given */
+    int score;                 /* as vitx_score */
+    int others;                /* how many other things were named that can be explained */
+};
+
+struct direction {
+    float *vector; /* NULL: none */
+    int count;
+    vitx_image *like; /* likewise */
+};
+
+/* All give an exit status and complain where it is not DONE. */
+
+/* That one thing is explained, and --score is of such. `others` names theirs, in a message. */
+int direction_check(const struct direction_words *words, const char *others);
+/* Reads the file, for a model that is open. Free it whatever comes of it. */
+int direction_load(struct direction *out, const struct direction_words *words,
+                   const struct session *session, const struct common *common);
+void direction_give(const struct direction *direction, vitx_explain_opts *opts, int count);
+void direction_free(struct direction *direction);
+
+#endif

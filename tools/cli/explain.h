@@ -1,0 +1,52 @@
+/*
+ * cli/explain.h: what the files of explain share.
+ *
+ * cmd_explain.c has the options, explain_plan.c makes a plan of them, and complains about all that can be
+ * wrong with them, explain_run.c follows it.
+ */
+#ifndef CLI_EXPLAIN_H
+#define CLI_EXPLAIN_H
+
+#include "direction.h"
+#include "methods.h"
+#include "outputs.h"
+
+struct explain_settings {
+    struct common common;
+    struct list methods, targets, units, set;
+    const char *out, *query, *colormap, *versus, *baseline, *vector, *like;
+    int layer, head;
+    int score, layout, scale, frame;
+    double alpha, smooth;
+    bool colorbar;
+};
+
+/* All the ways in which each picture is explained. */
+struct explain_plan {
+    const struct explain_settings *settings;
+    struct session session;
+    vitx_explain_opts *opts; /* [opts_count]: methods x targets */
+    const char **sets;       /* what opts[].set point to */
+    int *targets;            /* [target_count] */
+    int target_count, opts_count;
+    int score, versus, query;
+    vitx_image *baseline; /* NULL: none */
+    struct direction direction;
+    struct pictures pictures;
+    bool pattern;
+};
+
+/* All give an exit status and complain where it is not DONE. */
+
+/* What is wrong with the settings, as far as no model is needed. */
+int explain_check(const struct explain_settings *settings, int files);
+/* Opens the model, makes the plan of what is to be done to `files` and starts the session; free the plan
+ * whatever comes of it. */
+int explain_plan(struct explain_plan *plan, const struct explain_settings *settings, char **files,
+                 int count);
+void explain_plan_free(struct explain_plan *plan);
+
+/* Explains the pictures and writes the maps, a line each. */
+int explain_run(const struct explain_plan *plan, char **files, int count);
+
+#endif

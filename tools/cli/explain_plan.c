@@ -1,0 +1,279 @@
+/*
+ * cli/explain_plan.c: from the options of explain to all the ways in which each picture is explained.
+ *
+ * Everything that can be wrong with the command line is found before the first picture is opened,
+ * and all but the values of --set before the weights are read.
+ */
+#include "explain.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ checks ----------------- */
+
+static struct direction_words words_of(const struct explain_settings *o)
+{
+    return (struct direction_words){o->vector, o->like, o->score,
+                                    (o->targets.count > 0) + (o->units.count > 0)};
+}
+
+int explain_check(const struct explain_settings *o, int files)
+{
+    if (files == 0)
+        return wrong_usage("needs at least one picture");
+    if (!o->out)
+        return wrong_usage("needs -o OUT");
+    if (check_pattern(o->out) != DONE || check_methods(&o->methods) != DONE)
+        return WRONG_USAGE;
+    if (check_set(&o->set) != DONE)
+        return WRONG_USAGE;
+    if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
+        return wrong_usage("--versus is for --score difference");
+    const struct direction_words words = words_of(o);
+    if (direction_check(&words, "--target, --unit") != DONE)
+        return WRONG_USAGE;
+    if (o->versus && (o->vector || o->like))
+        return wrong_usage("--versus is for --target");
+    int index;
+    return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
+}
+
+static int parse_query(int *out, const char *text, const struct session *session)
+{
+    const vitx_model_info *m = &session->info;
+    *out = VITX_AUTO;
+    if (!text)
+        return DONE;
+    if (strcmp(text, "cls") == 0) {
+        *out = 0;
+        return m->prefix_tokens > m->registers
+                   ? DONE
+                   : wrong_usage("--query cls: the model has no class token");
+    }
+    char *end;
+    const bool digit = *text >= '0' && *text <= '9';
+    const long first = strtol(text, &end, 10);
+    if (digit && *end == '\0') {
+        *out = first < INT_MAX ? (int)first : INT_MAX;
+        return session->keep ? DONE : check_range("query", *out, m->tokens, "tokens");
+    }
+    if (session->keep)
+        return wrong_usage(
+            "--query is \"%s\": with --fit keep each picture has a grid of its own, so "
+            "it takes a token's number or cls",
+            text);
+    const char *next = end + 1;
+    if (digit && *end == ',' && *next >= '0' && *next <= '9') {
+        const long second = strtol(next, &end, 10);
+        const bool inside = first < m->grid_height && second < m->grid_width;
+        if (*end == '\0' && !inside)
+            return wrong_usage("--query is \"%s\", the grid has %d rows and %d columns", text,
+                               m->grid_height, m->grid_width);
+        if (inside)
+            *out = m->prefix_tokens + (int)first * m->grid_width + (int)second;
+    }
+    return *out >= 0 && *end == '\0'
+               ? DONE
+               : wrong_usage("--query is \"%s\", it takes a token's number, row,col or cls", text);
+}
+
+/* --unit N. */
+static int find_unit(int *out, const vitx_model_info *m, const char *text)
+{
+    char *end;
+    const long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+    if (n < 0 || *end)
+        return wrong_usage("--unit is \"%s\", it takes a number", text);
+    *out = n < INT_MAX ? (int)n : INT_MAX;
+    return check_range("unit", *out, m->classes, "numbers in its embedding");
+}
+
+/* Models with classes have no units to name, those without have no classes. */
+static int check_ways(const struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    const bool units = plan->session.info.units;
+    if (!units && o->units.count)
+        return wrong_usage("--unit: the model has classes; --target names one");
+    if (units && o->targets.count)
+        return wrong_usage("--target: the model has no classes; --unit, --vector or --like");
+    if (units && o->score == VITX_SCORE_PROBABILITY)
+        return wrong_usage("--score probability: the model has no classes");
+    for (int i = 0; units && i < o->methods.count; i++) {
+        vitx_method_info method;
+        if (method_find(&method, o->methods.items[i]) != DONE)
+            return WRONG_USAGE;
+        if (method.uses_target && !o->units.count && !o->vector && !o->like)
+            return wrong_usage("%s explains an answer, and the model has no classes: it needs "
+                               "--unit, --vector or --like",
+                               method.name);
+    }
+    return DONE;
+}
+
+/* What needs the model but no picture. */
+static int check_against_model(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    const vitx_model_info *m = &plan->session.info;
+    const struct list *named = o->units.count ? &o->units : &o->targets;
+    if (check_ways(plan) != DONE)
+        return WRONG_USAGE;
+    if (check_range("layer", o->layer, m->depth, "blocks") != DONE ||
+        check_range("head", o->head, m->heads, "heads") != DONE)
+        return WRONG_USAGE;
+    plan->target_count = named->count ? named->count : 1;
+    plan->targets = calloc((size_t)plan->target_count, sizeof *plan->targets);
+    if (!plan->targets) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    plan->targets[0] = VITX_AUTO;
+    for (int i = 0; i < named->count; i++)
+        if (o->units.count
+                ? find_unit(&plan->targets[i], m, named->items[i]) != DONE
+                : find_class(&plan->targets[i], &plan->session, "target", named->items[i]) != DONE)
+            return WRONG_USAGE;
+    plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
+    plan->versus = VITX_AUTO;
+    if (o->versus && find_class(&plan->versus, &plan->session, "versus", o->versus) != DONE)
+        return WRONG_USAGE;
+    for (int i = 0; o->versus && i < o->targets.count; i++)
+        if (plan->targets[i] == plan->versus)
+            return wrong_usage("--versus %s: that is the target", o->versus);
+    return parse_query(&plan->query, o->query, &plan->session);
+}
+
+/* ------------------------------------------------------------------ the plan --------------- */
+
+static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
+                     const vitx_method_info *m, int target)
+{
+    vitx_explain_opts_init(e, sizeof *e);
+    e->method = m->name;
+    e->target = target;
+    e->layer = plan->settings->layer;
+    e->head = plan->settings->head;
+    e->query = plan->query;
+    if (m->uses_target) {
+        e->score = (vitx_score)plan->score;
+        e->versus = plan->versus;
+    }
+}
+
+/* One entry of opts for each method and target; but a map that is the same for all classes is made
+ * once, unless each class has a file of its own. */
+static int fill_opts(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    const bool each = has_target(o->out);
+    plan->opts = calloc((size_t)o->methods.count * (size_t)plan->target_count, sizeof *plan->opts);
+    if (!plan->opts) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < o->methods.count; i++) {
+        vitx_method_info m;
+        if (method_find(&m, o->methods.items[i]) != DONE)
+            return WRONG_USAGE;
+        for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
+            fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
+    }
+    return give_set(plan->opts, plan->opts_count, &o->set, &plan->sets);
+}
+
+/* Whether `word` is one of "a|b|c". */
+static bool among(const char *word, const char *values)
+{
+    const size_t length = strlen(word);
+    for (const char *p = values; *p; p += strcspn(p, "|"), p += *p == '|')
+        if (strcspn(p, "|") == length && strncmp(p, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* --baseline is --set baseline=picture for those methods that know it, where --set says nothing. */
+static int choose_baseline(struct explain_plan *plan)
+{
+    bool used = false;
+    for (int i = 0; i < plan->opts_count; i++) {
+        vitx_explain_opts *e = &plan->opts[i];
+        vitx_method_info m;
+        if (method_find(&m, e->method) != DONE)
+            return WRONG_USAGE;
+        const vitx_method_option *option = method_option(&m, "baseline");
+        if (!option || !among("picture", option->values))
+            continue;
+        bool chosen = false;
+        for (int k = 0; k < e->set_count; k++)
+            chosen |= method_option(&m, e->set[k]) == option;
+        if (!chosen)
+            plan->sets[e->set - plan->sets + e->set_count++] = "baseline=picture"; /* fits */
+        used = true;
+    }
+    return used ? DONE : wrong_usage("--baseline: the chosen methods compare with no picture");
+}
+
+/* The vector, or the picture, that stands in place of a target. */
+static int load_direction(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    const struct direction_words words = words_of(o);
+    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
+    direction_give(&plan->direction, plan->opts, plan->opts_count);
+    return status;
+}
+
+static int load_baseline(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    if (!image_load(&plan->baseline, o->baseline, &o->common))
+        return SOME_FAILED;
+    for (int i = 0; i < plan->opts_count; i++)
+        plan->opts[i].baseline = plan->baseline;
+    return DONE;
+}
+
+static int check_outputs(struct explain_plan *plan, char **files, int count)
+{
+    const struct explain_settings *o = plan->settings;
+    if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
+        return SOME_FAILED;
+    return check_collisions(o->out, &plan->pictures, files, count, plan->opts, plan->opts_count);
+}
+
+/* ------------------------------------------------------------------ in order --------------- */
+
+int explain_plan(struct explain_plan *plan, const struct explain_settings *o, char **files,
+                 int count)
+{
+    *plan = (struct explain_plan){.settings = o, .pattern = is_pattern(o->out)};
+    int status = session_open(&plan->session, &o->common);
+    if (status == DONE)
+        status = check_against_model(plan);
+    if (status == DONE)
+        status = fill_opts(plan);
+    if (status == DONE && o->baseline)
+        status = choose_baseline(plan);
+    if (status == DONE)
+        status = load_direction(plan);
+    if (status == DONE)
+        status = check_outputs(plan, files, count);
+    if (status == DONE && o->baseline)
+        status = load_baseline(plan);
+    if (status == DONE)
+        status = session_start(&plan->session, &o->common, VITX_FIT_RECIPE);
+    return status == DONE ? check_opts(&plan->session, plan->opts, plan->opts_count) : status;
+}
+
+void explain_plan_free(struct explain_plan *plan)
+{
+    session_close(&plan->session);
+    vitx_image_free(plan->baseline);
+    direction_free(&plan->direction);
+    pictures_free(&plan->pictures);
+    free(plan->opts);
+    free(plan->sets);
+    free(plan->targets);
+}
