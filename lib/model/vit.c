@@ -14,11 +14,14 @@ static const vx_recipe_defaults timm_recipe = {
 static const vx_dialect dialects[] = {
     {.naming = &vx_naming_timm, .prefix = "", .recipe = &timm_recipe},
     {.naming = &vx_naming_hf, .prefix = "vit.", .recipe = &vx_hf_vit_processor},
+    {.naming = &vx_naming_hf, .prefix = "ijepa.", .recipe = &vx_hf_vit_processor},
     {.naming = &vx_naming_big_vision, .prefix = "params/", .recipe = &timm_recipe},
     {.naming = &vx_naming_big_vision, .prefix = "params/img/", .recipe = &timm_recipe},
     {.naming = &vx_naming_google, .prefix = "opt/target/", .recipe = &timm_recipe},
     {.naming = &vx_naming_google, .prefix = "", .recipe = &timm_recipe},
-    {.naming = &vx_naming_hf, .prefix = "", .recipe = &vx_hf_vit_processor}, /* ViTModel */
+    {.naming = &vx_naming_hf,
+     .prefix = "",
+     .recipe = &vx_hf_vit_processor}, /* ViTModel and the like */
     {0},
 };
 

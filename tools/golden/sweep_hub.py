@@ -38,6 +38,7 @@ import transformers
 from make_models import randomise
 from open_clip.push_to_hf_hub import save_for_hf
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -145,6 +146,11 @@ B16 = tower(768, 12, 3072, 224, 16)
 NAMES = {"id2label": {"0": "normal", "1": "nsfw"}, "label2id": {"normal": 0, "nsfw": 1}}
 
 
+# Of these transformers 5.24 writes other names than 4.x did and the hub has; it reads both.
+MSN_4 = dict(renamed={r"^encoder\.": "vit.encoder."})
+ALT_4 = dict(renamed={r"^vision_model\.encoder\.layer\.": "vision_model.encoder.layers."})
+
+
 def labels(n):
     return {"id2label": {str(i): f"LABEL_{i}" for i in range(n)}, "label2id": {f"LABEL_{i}": i for i in range(n)}}
 
@@ -173,9 +179,9 @@ def hf_cases():
         "owkin/phikon": ("ViTModel", vit("base", layer_norm_eps=1e-6), dict(VIT_NEW, **IMAGENET)),
         "kaiko-like vit-b8": ("ViTModel", vit("base", patch_size=8, layer_norm_eps=1e-6), VIT_NEW),
         "facebook/vit-msn-base": ("ViTMSNModel", vit("base", model_type="vit_msn", layer_norm_eps=1e-6), dict(VIT_OLD, **IMAGENET)),
-        "facebook/vit-msn-small": ("ViTMSNForImageClassification", dict(vit("small", model_type="vit_msn", layer_norm_eps=1e-6), **seven), dict(VIT_OLD, **IMAGENET)),
+        "facebook/vit-msn-small": ("ViTMSNForImageClassification", dict(vit("small", model_type="vit_msn", layer_norm_eps=1e-6), **seven), dict(VIT_OLD, **IMAGENET), MSN_4),
         "facebook/vit-msn-base-4, eps of the class": ("ViTMSNForImageClassification", dict(vit("tiny", model_type="vit_msn", patch_size=4, image_size=64), **seven),
-                                                      dict(VIT_OLD, size=64), dict(drop=["layer_norm_eps"])),
+                                                      dict(VIT_OLD, size=64), dict(MSN_4, drop=["layer_norm_eps"])),
         "facebook/ijepa_vith14_1k": ("IJepaModel", vit("huge", model_type="ijepa", patch_size=14, layer_norm_eps=1e-6, pooler_act="tanh", pooler_output_size=1280),
                                      dict(VIT_NEW, **IMAGENET, do_convert_rgb=None)),
         "ijepa classifier": ("IJepaForImageClassification", dict(vit("small", model_type="ijepa", patch_size=16), **seven), dict(VIT_NEW, **IMAGENET)),
@@ -225,7 +231,7 @@ def hf_cases():
         "clip classifier": ("CLIPForImageClassification", clip(tower(768, 12, 3072, 224, 32), **labels(7)), CLIP_NEW),
         "clip classifier, gelu": ("CLIPForImageClassification", clip(tower(1024, 16, 4096, 224, 14, hidden_act="gelu"), **NAMES), CLIP_NEW),
         "OFA-Sys/chinese-clip-vit-base-patch16": ("ChineseCLIPModel", clip(dict(B16), dict(model_type="chinese_clip")), dict(OLD, **CLIP, do_center_crop=False, crop_size=224, feature_extractor_type="ChineseCLIPFeatureExtractor", resample=3, size=square(224))),
-        "BAAI/AltCLIP": ("AltCLIPModel", clip(tower(1024, 16, 4096, 224, 14), dict(model_type="altclip")), CLIP_OLD),
+        "BAAI/AltCLIP": ("AltCLIPModel", clip(tower(1024, 16, 4096, 224, 14), dict(model_type="altclip")), CLIP_OLD, ALT_4),
         "facebook/metaclip-2": ("MetaClip2Model", clip(tower(768, 12, 3072, 224, 32), dict(model_type="metaclip_2")), CLIP_NEW),
         "facebook/metaclip-2, vision": ("MetaClip2VisionModel", dict(model_type="metaclip_2_vision_model", **tower(384, 6, 1536, 224, 16)), CLIP_NEW),
         "CIDAS/clipseg": ("CLIPSegModel", clip(tower(768, 12, 3072, 224, 32), dict(model_type="clipseg")), VIT_NEW, dict(refused=True)),
@@ -254,6 +260,7 @@ def hf_cases():
         "no size": {k: v for k, v in VIT_NEW.items() if k != "size"},
         "no mean and std": dict(NEW, resample=2, size=224, image_processor_type="ViTImageProcessor"),
         "nothing but a type": dict(image_processor_type="ViTImageProcessor"),
+        "default_to_square false": dict(VIT_NEW, default_to_square=False, size=256, do_center_crop=True, crop_size=224),
         "no type at all": dict(VIT_NEW, image_processor_type=None),
         "size as a list": dict(VIT_NEW, size=[224, 224]),
         "resample 0": dict(VIT_NEW, resample=0), "resample 1": dict(VIT_NEW, resample=1), "resample 3": dict(VIT_NEW, resample=3), "resample 4": dict(VIT_NEW, resample=4),
@@ -310,8 +317,8 @@ def hf_cases():
 def hf_save(folder, kind, config, processor, more):
     """The model as save_pretrained writes it, under the spellings of the case."""
     cls = getattr(transformers, kind)
-    if len(config) == 1 or config.get("model_type") in ("clipseg", "vit_mae"):
-        config = dict(small_config(cls), **config) if len(config) == 1 else config
+    if len(config) == 1:
+        config = dict(small_config(cls), **config)
     raw = copy.deepcopy(config)
     if "vision_config" not in raw:
         raw.setdefault("num_hidden_layers", DEPTH)
@@ -326,11 +333,12 @@ def hf_save(folder, kind, config, processor, more):
     dtype = getattr(torch, more.get("dtype", "float32"))
     randomise(model, 7, dtype)
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": more["shards"]} if "shards" in more else {}))
-    if "extra" in more:
-        from safetensors.torch import load_file, save_file
+    if "extra" in more or "renamed" in more:
         path = os.path.join(folder, "model.safetensors")
         tensors = load_file(path)
-        tensors.update({k: torch.arange(shape[1]).expand(shape).contiguous() for k, shape in more["extra"].items()})
+        tensors.update({k: torch.arange(shape[1]).expand(shape).contiguous() for k, shape in more.get("extra", {}).items()})
+        for pattern, text in more.get("renamed", {}).items():
+            tensors = {re.sub(pattern, text, k): v for k, v in tensors.items()}
         save_file(tensors, path, {"format": "pt"})
     if len(config) > 1:
         for key in more.get("drop", ()):
@@ -340,7 +348,10 @@ def hf_save(folder, kind, config, processor, more):
 
 
 def small_config(cls):
-    return dict(hidden_size=48, num_attention_heads=3, intermediate_size=96, num_hidden_layers=DEPTH, image_size=32, patch_size=8) if "Swin" not in cls.__name__ else {}
+    if "Swin" in cls.__name__:
+        return {}
+    size = [32, 32] if "Yolos" in cls.__name__ else 32
+    return dict(hidden_size=48, num_attention_heads=3, intermediate_size=96, num_hidden_layers=DEPTH, image_size=size, patch_size=8)
 
 
 def hf_save_processor(folder, processor, nested):
@@ -401,14 +412,10 @@ class NoTokenizer:
 
 
 def shallow(create):
-    """timm.create_model, two blocks deep."""
+    """timm.create_model, two blocks deep where the blocks are alike."""
     def build(name, *args, **kwargs):
-        if issubclass(timm.models.model_entrypoint(name).__globals__.get("VisionTransformer", type(None)), object) and re.match(r"(vit|deit|eva|naflex)", name):
-            try:
-                return create(name, *args, depth=DEPTH, **kwargs)
-            except TypeError:
-                pass
-        return create(name, *args, **kwargs)
+        transformer = re.match(r"(vit|deit|eva|naflex)", name) and "relpos" not in name
+        return create(name, *args, **(dict(kwargs, depth=DEPTH) if transformer else kwargs))
     return build
 
 
@@ -421,6 +428,8 @@ def open_clip_cases():
         config = json.load(open(path))
         name = os.path.splitext(os.path.basename(path))[0]
         vision = config["vision_cfg"]
+        if "xxlarge" in name:  # two ConvNeXts of 3 GB
+            continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
         trunk = (vision.get("timm_model_name") or "").startswith(("vit_", "deit"))
         cases["open_clip: " + name] = (config, {}, own or trunk)
@@ -445,17 +454,19 @@ def open_clip_cases():
     return cases
 
 
-def open_clip_save(folder, config, preprocess):
+def open_clip_save(folder, config, preprocess, runs):
     config = copy.deepcopy(config)
+    if "hf_model_name" in config["text_cfg"]:  # which implies it
+        config["custom_text"] = True
     config["text_cfg"] = dict(SMALL_TEXT)
     config.pop("multimodal_cfg", None)
     if isinstance(config["vision_cfg"].get("layers"), int):
         config["vision_cfg"]["layers"] = DEPTH
     args = {k: v for k, v in config.items() if k in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_bias")}
     torch.manual_seed(1)
-    model = (open_clip.CustomTextCLIP if config.get("custom_text") or config["vision_cfg"].get("timm_model_name") else open_clip.CLIP)(**copy.deepcopy(args))
-    randomise(model, 7, torch.float32)
-    open_clip.transform  # the defaults that create_model would set
+    model = (open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP)(**copy.deepcopy(args))
+    if runs:
+        randomise(model, 7, torch.float32)
     open_clip.factory.set_model_preprocess_cfg(model, dict(vars(open_clip.transform.PreprocessCfg()), size=model.visual.image_size))
     save_for_hf(model, NoTokenizer(), config, folder, safe_serialization=True)
     path = os.path.join(folder, "open_clip_config.json")
@@ -518,7 +529,7 @@ def main():
         todo.append((name, lambda f, k=kind, c=config, p=processor, m=more: hf_save(f, k, c, p, m),
                      lambda f, k=kind: hf_answer(f, k, pictures), not more.get("refused")))
     for name, (config, preprocess, runs) in open_clip_cases().items():
-        todo.append((name, lambda f, c=config, p=preprocess: open_clip_save(f, c, p),
+        todo.append((name, lambda f, c=config, p=preprocess, r=runs: open_clip_save(f, c, p, r),
                      lambda f, c=config, p=preprocess: open_clip_answer(f, c, p, pictures), runs))
     for name, save, answer, runs in todo:
         if not wanted(name):
