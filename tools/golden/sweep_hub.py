@@ -431,8 +431,8 @@ def open_clip_cases():
         if "xxlarge" in name:  # two ConvNeXts of 3 GB
             continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
-        trunk = (vision.get("timm_model_name") or "").startswith(("vit_", "deit"))
-        cases["open_clip: " + name] = (config, {}, own or trunk)
+        trunk = re.match(r"(vit|deit)_(?!.*(_mci_|relpos|hybrid))", vision.get("timm_model_name") or "")
+        cases["open_clip: " + name] = (config, {}, bool(own or trunk))
     b = {"embed_dim": 64, "vision_cfg": {"image_size": 224, "layers": 2, "width": 256, "patch_size": 16}, "text_cfg": {}}
     mine = lambda **v: dict(b, vision_cfg=dict(b["vision_cfg"], **v))
     for name, cfg in {"longest": dict(resize_mode="longest"), "longest, colour": dict(resize_mode="longest", fill_color=127), "squash": dict(resize_mode="squash", interpolation="bilinear"),
