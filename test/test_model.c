@@ -1373,7 +1373,7 @@ static const struct {
     {"vit-hf", "preprocessor_config.json", "\"resample\": 2", "\"resample\": 6", VITX_FORMAT,
      "resample"},
     {"vit-hf", "preprocessor_config.json", "\"do_resize\": true",
-     "\"do_resize\": true, \"do_pad\": true", VITX_UNSUPPORTED, "do_pad"},
+     "\"do_resize\": true, \"do_pad\": true, \"pad_size\": 24", VITX_UNSUPPORTED, "pad_size"},
     {"vit-hf", "preprocessor_config.json", "\"do_resize\": true", "\"do_resize\": \"yes\"",
      VITX_FORMAT, "do_resize"},
     {"vit-hf", "preprocessor_config.json", "\"rescale_factor\": 0", "\"rescale_factor\": -0",

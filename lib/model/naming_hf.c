@@ -177,8 +177,9 @@ static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
     VX_TRY(vx_config_bool(&resize, &found_resize, p, "do_resize", path));
     VX_TRY(vx_config_bool(&crop, &found_crop, p, "do_center_crop", path));
     VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
-    if (pad)
-        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad is not supported", path);
+    const vx_json *pad_size = vx_json_get(p, "pad_size");
+    if (pad && pad_size && !vx_json_is_null(pad_size)) /* else to the largest of a batch: nothing */
+        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad with a pad_size is not supported", path);
     VX_TRY(read_size(out, &found_size, p, path, class));
     if (found_resize || found_size)
         out->from_resize = VITX_FROM_PREPROCESSOR;
