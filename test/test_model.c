@@ -1316,8 +1316,6 @@ static const struct {
      VITX_FORMAT, "fill_color"},
     {"clip-open-clip-trunk", "open_clip_config.json", "\"fill_color\": 90", "\"fill_color\": 9.5",
      VITX_FORMAT, "fill_color 9.5 is no whole number"},
-    {"clip-open-clip-trunk", "open_clip_config.json", "vit_base_patch16_clip_quickgelu_224",
-     "vit_pe_core_base_patch16_224", VITX_UNSUPPORTED, "a Perception Encoder"},
     {"clip-open-clip-avg", "open_clip_config.json", "\"pool_type\": \"avg\"",
      "\"pool_type\": \"none\"", VITX_UNSUPPORTED, "pool_type \"none\""},
     {"clip-open-clip-avg", "open_clip_config.json", "\"tanh\"", "\"erf\"", VITX_UNSUPPORTED,

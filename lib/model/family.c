@@ -64,7 +64,6 @@ static const struct {
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
     {"dinov3", "a DINOv3"},
-    {"vit_pe_", "a Perception Encoder, which rotates queries and keys"},
 };
 
 static bool matches(const char *name, const char *pattern)

@@ -317,6 +317,11 @@ def hf_cases():
     cases["oblong"] = ("ViTForImageClassification", dict(tiny, image_size=[128, 256]), dict(VIT_NEW, size={"height": 128, "width": 256}))
     cases["input of another size than the model's"] = ("ViTForImageClassification", dict(tiny, image_size=224), dict(VIT_NEW, size=square(384)))
     cases["position_ids in the file"] = ("CLIPModel", clip(tower(256, 4, 1024, 224, 16)), CLIP_NEW, dict(extra={"vision_model.embeddings.position_ids": (1, 197)}))
+    for name in ("vit_base_patch16_224.augreg2_in21k_ft_in1k", "deit_tiny_distilled_patch16_224", "deit3_small_patch16_224", "vit_small_patch14_dinov2", "vit_giant_patch14_reg4_dinov2",
+                 "vit_base_patch16_clip_224.openai_ft_in1k", "vit_base_patch16_siglip_224", "vit_small_patch16_384"):
+        cases["wrapped: " + name] = ("TimmWrapperForImageClassification", dict(architecture=name, model_args=dict(depth=DEPTH), num_labels=7), None)
+    cases["wrapped, no classifier: vit_tiny_patch16_224"] = ("TimmWrapperModel", dict(architecture="vit_tiny_patch16_224", model_args=dict(depth=DEPTH), num_labels=0), None)
+    cases["wrapped: convnext_atto"] = ("TimmWrapperForImageClassification", dict(architecture="convnext_atto", num_labels=7), None, dict(refused=True))
     for name, kind in {"BeitForImageClassification": "beit", "Data2VecVisionForImageClassification": "data2vec-vision", "SwinForImageClassification": "swin", "Dinov3": None,
                        "YolosModel": "yolos", "DPTModel": "dpt", "Owlv2Model": "owlv2", "ViTForMaskedImageModeling": "vit", "MLCDVisionModel": "mlcd_vision_model", "PixioModel": "pixio"}.items():
         cls = "DINOv3ViTModel" if kind is None else name
@@ -329,10 +334,12 @@ def hf_cases():
 def hf_save(folder, kind, config, processor, more):
     """The model as save_pretrained writes it, under the spellings of the case."""
     cls = getattr(transformers, kind)
+    if "architecture" in config:
+        config = dict(config, pretrained_cfg=timm.get_pretrained_cfg(config["architecture"]).to_dict())
     if len(config) == 1:
         config = dict(small_config(cls), **config)
     raw = copy.deepcopy(config)
-    if "vision_config" not in raw:
+    if "vision_config" not in raw and "architecture" not in raw:
         raw.setdefault("num_hidden_layers", DEPTH)
     raw["architectures"] = [kind]
     with_class = copy.deepcopy(raw)
@@ -352,6 +359,8 @@ def hf_save(folder, kind, config, processor, more):
         for pattern, text in more.get("renamed", {}).items():
             tensors = {re.sub(pattern, text, k): v for k, v in tensors.items()}
         save_file(tensors, path, {"format": "pt"})
+    if "architecture" in config:
+        return  # its own config.json is that of the pictures, too
     if len(config) > 1:
         for key in more.get("drop", ()):
             raw.pop(key, None)
@@ -386,12 +395,13 @@ def write(folder, name, value):
 
 def hf_answer(folder, kind, pictures):
     cls = getattr(transformers, kind)
-    model = cls.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    eager = {} if "Wrapper" in kind else {"attn_implementation": "eager"}
+    model = cls.from_pretrained(folder, dtype=torch.float32, **eager).eval()
     processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
     out = []
     for path in pictures:
         pixels = processor(Image.open(path).convert("RGB"), return_tensors="pt")["pixel_values"].float()
-        more = {} if kind.startswith(("Dinov2",)) or "ForImageClassification" in kind and kind.startswith("CLIP") else {"interpolate_pos_encoding": True}
+        more = {} if kind.startswith(("Dinov2", "TimmWrapper")) or "ForImageClassification" in kind and kind.startswith("CLIP") else {"interpolate_pos_encoding": True}
         size = getattr(getattr(model.config, "vision_config", model.config), "image_size", None)
         if size in (pixels.shape[-1], list(pixels.shape[-2:])):
             more = {}
@@ -410,6 +420,8 @@ def hf_answer(folder, kind, pictures):
 def pick(o, kind):
     if kind == "DeiTForImageClassificationWithTeacher" or "ForImageClassification" in kind:
         return o.logits
+    if "Wrapper" in kind:
+        return o.pooler_output
     if "WithProjection" in kind:
         return o.image_embeds
     if "CLIPVision" in kind or "Clip2Vision" in kind or "SiglipVision" in kind:
