@@ -456,8 +456,8 @@ def open_clip_cases():
         if "xxlarge" in name:  # two ConvNeXts of 3 GB
             continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
-        trunk = re.match(r"(vit|deit)_(?!.*(_mci_|relpos|hybrid))", vision.get("timm_model_name") or "")
-        cases["open_clip: " + name] = (config, {}, bool(own or trunk))
+        trunk = re.match(r"(vit|deit)_(?!.*(_mci_|_pe_|relpos|hybrid))", vision.get("timm_model_name") or "")
+        cases["open_clip: " + name] = (config, {}, bool(own or trunk) and "multimodal_cfg" not in config)
     b = {"embed_dim": 64, "vision_cfg": {"image_size": 224, "layers": 2, "width": 256, "patch_size": 16}, "text_cfg": {}}
     mine = lambda **v: dict(b, vision_cfg=dict(b["vision_cfg"], **v))
     for name, cfg in {"longest": dict(resize_mode="longest"), "longest, colour": dict(resize_mode="longest", fill_color=127), "squash": dict(resize_mode="squash", interpolation="bilinear"),
@@ -485,12 +485,14 @@ def open_clip_save(folder, config, preprocess, runs):
     if "hf_model_name" in config["text_cfg"]:  # which implies it
         config["custom_text"] = True
     config["text_cfg"] = dict(SMALL_TEXT)
-    config.pop("multimodal_cfg", None)
+    if "multimodal_cfg" in config:
+        config["multimodal_cfg"] = dict(SMALL_TEXT)
     if isinstance(config["vision_cfg"].get("layers"), int):
         config["vision_cfg"]["layers"] = DEPTH
-    args = {k: v for k, v in config.items() if k in ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_bias")}
+    args = {k: v for k, v in config.items() if k in ("embed_dim", "vision_cfg", "text_cfg", "multimodal_cfg", "quick_gelu", "init_logit_bias")}
     torch.manual_seed(1)
-    model = (open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP)(**copy.deepcopy(args))
+    cls = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP
+    model = cls(**copy.deepcopy(args))
     if runs:
         fill(model, torch.float32)
     open_clip.factory.set_model_preprocess_cfg(model, dict(vars(open_clip.transform.PreprocessCfg()), size=model.visual.image_size))
