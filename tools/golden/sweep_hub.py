@@ -456,7 +456,7 @@ def open_clip_cases():
         if "xxlarge" in name:  # two ConvNeXts of 3 GB
             continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
-        trunk = re.match(r"(vit|deit)_(?!.*(_mci_|_pe_|relpos|hybrid))", vision.get("timm_model_name") or "")
+        trunk = re.match(r"(vit|deit|eva_giant)_(?!.*(mci_|pe_core|relpos|hybrid))", vision.get("timm_model_name") or "")
         cases["open_clip: " + name] = (config, {}, bool(own or trunk) and "multimodal_cfg" not in config)
     b = {"embed_dim": 64, "vision_cfg": {"image_size": 224, "layers": 2, "width": 256, "patch_size": 16}, "text_cfg": {}}
     mine = lambda **v: dict(b, vision_cfg=dict(b["vision_cfg"], **v))
