@@ -13,6 +13,7 @@
 #include "model/naming_timm.h"
 
 static const char *const harmless_names[] = {"text.",
+                                             "text_decoder.", /* of CoCa */
                                              "transformer.",
                                              "token_embedding.",
                                              "positional_embedding",

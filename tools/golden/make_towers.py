@@ -409,7 +409,7 @@ def main():
     if wanted("clip-hf-bare"):
         make_hf("clip-hf-bare", image, "clip-", 33, half, processor=small, n=2)
     if wanted("clip-hf-class"):
-        make_hf("clip-hf-class", image, "clip-class", 42, half, processor=small, nested=True)
+        make_hf("clip-hf-class", image, "clip-class", 44, half, processor=small, nested=True)
     if wanted("siglip-hf-class"):
         make_hf("siglip-hf-class", image, "siglip-class", 43, half, processor=square)
     if wanted("clip-timm"):

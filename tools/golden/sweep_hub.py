@@ -457,7 +457,7 @@ def open_clip_cases():
             continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
         trunk = re.match(r"(vit|deit|eva_giant)_(?!.*(mci_|pe_core|relpos|hybrid))", vision.get("timm_model_name") or "")
-        cases["open_clip: " + name] = (config, {}, bool(own or trunk) and "multimodal_cfg" not in config)
+        cases["open_clip: " + name] = (config, {}, bool(own or trunk) and not vision.get("attentional_pool"))
     b = {"embed_dim": 64, "vision_cfg": {"image_size": 224, "layers": 2, "width": 256, "patch_size": 16}, "text_cfg": {}}
     mine = lambda **v: dict(b, vision_cfg=dict(b["vision_cfg"], **v))
     for name, cfg in {"longest": dict(resize_mode="longest"), "longest, colour": dict(resize_mode="longest", fill_color=127), "squash": dict(resize_mode="squash", interpolation="bilinear"),
@@ -510,7 +510,7 @@ def open_clip_answer(folder, config, preprocess, pictures):
     for path in pictures:
         pixels = transform(Image.open(path).convert("RGB"))[None]
         with torch.no_grad():
-            answer = model.encode_image(pixels)
+            answer = model.encode_image(pixels, normalize=False)
             unit = model.encode_image(pixels, normalize=True)
         assert torch.allclose(answer / answer.norm(dim=-1, keepdim=True), unit, atol=1e-6)
         out.append((pixels.numpy(), answer.numpy()))
