@@ -98,9 +98,10 @@ static void edit_header(weights_file *w, const char *find, const char *replace)
 static char *copy_golden(const char *name)
 {
     char *folder = make_folder();
-    const char *files[] = {"model.safetensors", "config.json", "preprocessor_config.json",
+    const char *files[] = {"model.safetensors",           "config.json",
+                           "preprocessor_config.json",    "processor_config.json",
                            "open_clip_model.safetensors", "open_clip_config.json"};
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char from[512];
         snprintf(from, sizeof from, "%s/%s", golden_model(name), files[i]);
         size_t size;
@@ -195,6 +196,10 @@ static const golden goldens[] = {
      14487, 40, 40, VITX_RESIZE_SHORTEST, 40, 40, VITX_BICUBIC, 1, 0.48145466, 0.26862954},
     {"siglip-hf", "siglip", HF, "gelu_tanh", "map", "F16", 2, 3, 8, 8, 5, 5, 0, 0, 1e-06, 18696, 40,
      40, VITX_RESIZE_EXACT, 40, 40, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"siglip-hf-class", "siglip", HF, "gelu_tanh", "avg", "F16", 2, 3, 4, 4, 5, 5, 0, 7, 1e-06,
+     10959, 20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
+    {"ijepa-hf", "vit", HF, "gelu", "avg", "F16", 2, 3, 4, 4, 5, 5, 0, 7, 1e-06, 10959, 20, 20,
+     VITX_RESIZE_EXACT, 20, 20, VITX_BILINEAR, 0, 0.5, 0.5},
     {"siglip-hf-full", "siglip", HF, "gelu_tanh", "map", "F16", 2, 3, 4, 4, 5, 5, 0, 0, 1e-06,
      15240, 20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
     {"siglip-timm", "siglip", "timm", "gelu_tanh", "map", "F16", 2, 3, 8, 8, 5, 5, 0, 0, 1e-06,
@@ -916,6 +921,65 @@ START_TEST(test_model__size_of_an_old_clip_processor)
 }
 END_TEST
 
+/* Older files of CLIP say it twice, and the second counts; what it leaves out has the class's default. */
+START_TEST(test_model__vision_config_dict_counts)
+{
+    char *folder = copy_golden("clip-hf-full");
+    edit_file(folder, "config.json", "\"vision_config\": {",
+              "\"vision_config_dict\": {\"num_attention_heads\": 4, \"hidden_act\": \"gelu_new\"}, "
+              "\"vision_config\": {");
+    vitx_model_info f = info_of(folder);
+    ck_assert_int_eq(f.heads, 4);
+    ck_assert_str_eq(f.activation, "gelu_tanh");
+    edit_file(folder, "config.json", "\"vision_config_dict\": {\"num_attention_heads\": 4, ",
+              "\"vision_config_dict\": {");
+    f = info_of(folder);
+    ck_assert_int_eq(f.heads, 12);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* Of one architecture's names, the class's default is another. */
+START_TEST(test_model__eps_by_model_type)
+{
+    static const struct {
+        const char *type;
+        float eps;
+    } types[] = {{"vit", 1e-12f}, {"vit_msn", 1e-6f}, {"vit_mae", 1e-12f}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        char *folder = copy_golden("vit-hf-bare"), text[64];
+        snprintf(text, sizeof text, "\"model_type\": \"%s\"", types[i].type);
+        edit_file(folder, "config.json", "\"layer_norm_eps\"", "\"layer_norm_epz\"");
+        edit_file(folder, "config.json", "\"model_type\": \"vit\"", text);
+        const vitx_model_info f = info_of(folder);
+        ck_assert(f.norm_eps == types[i].eps && strcmp(f.pooling, "token") == 0);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
+/* open_clip's pictures are as large as its tower's; one that is a timm model pools as timm_pool says. */
+START_TEST(test_model__open_clip_defaults)
+{
+    char *folder = copy_golden("clip-open-clip-trunk");
+    edit_file(folder, "open_clip_config.json", "\"fill_color\": 90",
+              "\"fill_color\": [1, 2, 3], \"size\": 24");
+    vitx_model_info f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_WITHIN && f.recipe->input_height == 20);
+    ck_assert(f.recipe->pad[0] == 1 && f.recipe->pad[1] == 2 && f.recipe->pad[2] == 3);
+    ck_assert_str_eq(f.pooling, "token");
+    edit_file(folder, "open_clip_config.json", "\"timm_pool\"", "\"timm_pol\"");
+    edit_file(folder, "open_clip_config.json", "\"image_size\"", "\"image_sise\"");
+    f = info_of(folder);
+    ck_assert_str_eq(f.pooling, "avg");
+    ck_assert(f.recipe->input_height == 224 && f.pos_height == 5);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* A head that the configuration tells of has to be there. */
 START_TEST(test_model__without_a_head_is_an_embedding)
 {
@@ -1255,7 +1319,23 @@ static const struct {
     {"vit-timm-map", "config.json", "\"global_pool\": \"map\",\n    \"class",
      "\"global_pool\": \"avg\",\n    \"class", VITX_FORMAT, "holds attn_pool.latent"},
     {"siglip-hf", "config.json", "siglip_vision_model", "siglip2_vision_model", VITX_UNSUPPORTED,
-     "model_type siglip2_vision_model"},
+     "model_type siglip2_vision_model, which takes pictures of any shape"},
+    {"siglip-hf", "config.json", "\"vision_use_head\": true", "\"vision_use_head\": false",
+     VITX_UNSUPPORTED, "vision_use_head is false"},
+    {"clip-hf", "config.json", "\"clip_vision_model\"", "\"clipseg\"", VITX_UNSUPPORTED,
+     "model_type clipseg"},
+    {"vit-hf", "config.json", "\"model_type\": \"vit\"", "\"model_type\": \"yolos\"",
+     VITX_UNSUPPORTED, "model_type yolos"},
+    {"vit-hf", "preprocessor_config.json", "ViTImageProcessor", "BeitImageProcessor",
+     VITX_UNSUPPORTED, "prepared by BeitImageProcessor"},
+    {"siglip-hf", "preprocessor_config.json", "SiglipImageProcessor", "Siglip2ImageProcessor",
+     VITX_UNSUPPORTED, "prepared by Siglip2ImageProcessor"},
+    {"vit-hf", "preprocessor_config.json", "ViTImageProcessor", "ViT", VITX_UNSUPPORTED,
+     "prepared by ViT;"},
+    {"clip-hf-class", "processor_config.json", "\"image_processor\": {",
+     "\"image_processor\": 1, \"x\": {", VITX_FORMAT, "image_processor is no object"},
+    {"clip-hf-class", "processor_config.json", "\"resample\": 3", "\"resample\": 6", VITX_FORMAT,
+     "/processor_config.json: resample"},
     {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"width\": 48", VITX_FORMAT,
      "open_clip_config.json says the width is 48"},
     {"clip-open-clip", "open_clip_config.json", "\"head_width\": 8", "\"head_width\": 0",
@@ -1268,8 +1348,12 @@ static const struct {
      VITX_FORMAT, "quick_gelu"},
     {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"scale_fc\": true, \"width\": 24",
      VITX_UNSUPPORTED, "vision_cfg.scale_fc"},
-    {"clip-open-clip-avg", "open_clip_config.json", "\"squash\"", "\"longest\"", VITX_UNSUPPORTED,
-     "resize_mode \"longest\""},
+    {"clip-open-clip-avg", "open_clip_config.json", "\"squash\"", "\"stretch\"", VITX_UNSUPPORTED,
+     "resize_mode \"stretch\""},
+    {"clip-open-clip-trunk", "open_clip_config.json", "\"fill_color\": 90", "\"fill_color\": 256",
+     VITX_FORMAT, "fill_color"},
+    {"clip-open-clip-trunk", "open_clip_config.json", "\"fill_color\": 90", "\"fill_color\": 9.5",
+     VITX_FORMAT, "fill_color 9.5 is no whole number"},
     {"clip-open-clip-avg", "open_clip_config.json", "\"pool_type\": \"avg\"",
      "\"pool_type\": \"none\"", VITX_UNSUPPORTED, "pool_type \"none\""},
     {"clip-open-clip-avg", "open_clip_config.json", "\"tanh\"", "\"erf\"", VITX_UNSUPPORTED,
@@ -1313,8 +1397,6 @@ static const struct {
      "std"},
     {"vit-timm", "config.json", "\"mean\": [\n      0.5,", "\"mean\": [\n      \"a\",", VITX_FORMAT,
      "mean"},
-    {"vit-hf", "config.json", "\"model_type\": \"vit\"", "\"model_type\": \"vit_msn\"",
-     VITX_UNSUPPORTED, "model_type vit_msn"},
     {"vit-hf", "config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"",
      VITX_UNSUPPORTED, "hidden_act \"silu\""},
     {"vit-hf", "config.json", "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": -1", VITX_FORMAT,
@@ -1339,7 +1421,7 @@ static const struct {
     {"vit-hf", "preprocessor_config.json", "\"resample\": 2", "\"resample\": 6", VITX_FORMAT,
      "resample"},
     {"vit-hf", "preprocessor_config.json", "\"do_resize\": true",
-     "\"do_resize\": true, \"do_pad\": true", VITX_UNSUPPORTED, "do_pad"},
+     "\"do_resize\": true, \"do_pad\": true, \"pad_size\": 24", VITX_UNSUPPORTED, "pad_size"},
     {"vit-hf", "preprocessor_config.json", "\"do_resize\": true", "\"do_resize\": \"yes\"",
      VITX_FORMAT, "do_resize"},
     {"vit-hf", "preprocessor_config.json", "\"rescale_factor\": 0", "\"rescale_factor\": -0",
@@ -1428,8 +1510,8 @@ START_TEST(test_config__takes_the_class_defaults_for_what_is_missing)
 }
 END_TEST
 
-/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; its processor's own
- * class, or, where the file names none, what the checkpoints do. */
+/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; what its processor, BiT's,
+ * takes for granted, or, without a file, what the checkpoints do. */
 START_TEST(test_config__takes_the_defaults_of_dinov2)
 {
     char *folder = copy_golden("dinov2-hf");
@@ -1444,7 +1526,7 @@ START_TEST(test_config__takes_the_defaults_of_dinov2)
     ck_assert(f.recipe->mean[0] == 0.48145466f && f.recipe->std[2] == 0.27577711f);
     write_text(folder, "preprocessor_config.json", "{\"size\": 23, \"crop_size\": 20}");
     f = info_of(folder);
-    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->mean[0] == 0.485f);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->mean[0] == 0.48145466f);
     write_text(folder, "preprocessor_config.json",
                "{\"size\": {\"height\": 21, \"width\": 25}, \"crop_size\": 20}");
     f = info_of(folder);
@@ -1524,6 +1606,35 @@ START_TEST(test_config__img_size_of_a_fixed_model_is_its_input)
 }
 END_TEST
 
+/* The nested one counts, where there is one (transformers' image_processing_base.py). */
+START_TEST(test_config__reads_processor_config)
+{
+    char *folder = copy_golden("clip-hf-class");
+    vitx_model_info f = info_of(folder);
+    const vitx_recipe *r = f.recipe;
+    ck_assert_str_eq(f.pooling, "avg");
+    ck_assert(r->mean[0] == 0.48145466f && r->from_mean == VITX_FROM_PROCESSOR);
+    ck_assert(r->from_input == VITX_FROM_PROCESSOR && r->from_resize == VITX_FROM_PROCESSOR &&
+              r->from_filter == VITX_FROM_PROCESSOR && r->from_crop == VITX_FROM_PROCESSOR &&
+              r->from_scale == VITX_FROM_PROCESSOR && r->from_std == VITX_FROM_PROCESSOR);
+    unlink(in_folder(folder, "preprocessor_config.json"));
+    f = info_of(folder);
+    ck_assert(f.recipe->from_mean == VITX_FROM_PROCESSOR);
+    write_text(folder, "processor_config.json", "{\"processor_class\": \"CLIPProcessor\"}");
+    f = info_of(folder); /* then there is none */
+    ck_assert(f.recipe->from_mean == VITX_FROM_DEFAULT && f.recipe->input_height == 20);
+    write_text(
+        folder, "preprocessor_config.json",
+        "{\"image_processor_type\": \"CLIPImageProcessorFast\", \"crop_size\": 20, \"size\": "
+        "[22, 24]}");
+    f = info_of(folder);
+    ck_assert(f.recipe->from_input == VITX_FROM_PREPROCESSOR);
+    ck_assert(f.recipe->resize == VITX_RESIZE_EXACT && f.recipe->resize_width == 24);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_config__reads_what_hubs_hold)
 {
     char *folder = copy_golden("vit-hf");
@@ -1540,6 +1651,12 @@ START_TEST(test_config__reads_what_hubs_hold)
     ck_assert(f.recipe->input_height == 20 && f.recipe->filter == VITX_BICUBIC &&
               f.recipe->mean[0] == 0.485f);
     ck_assert(f.recipe->crop_round == 0);
+    /* a size that is one number, as default_to_square says */
+    write_text(folder, "preprocessor_config.json",
+               "{\"size\": 23, \"do_center_crop\": true, \"crop_size\": 20, \"default_to_square\": "
+               "false}");
+    f = info_of(folder);
+    ck_assert(f.recipe->resize == VITX_RESIZE_SHORTEST && f.recipe->resize_height == 23);
     /* nothing done to the picture but the crop, the range -1..1 */
     write_text(
         folder, "preprocessor_config.json",
@@ -1606,6 +1723,7 @@ START_TEST(test_model__says_what_a_path_lacks)
     vitx_model_free(m);
     vitx_model_free(NULL);
     ck_assert_str_eq(vitx_source_name(VITX_FROM_PREPROCESSOR), "preprocessor_config.json");
+    ck_assert_str_eq(vitx_source_name(VITX_FROM_PROCESSOR), "processor_config.json");
     ck_assert_str_eq(vitx_filter_name(VITX_LANCZOS), "lanczos");
 }
 END_TEST
@@ -1937,6 +2055,9 @@ static Suite *suite(void)
     tcase_add_test(t, test_model__lets_harmless_tensors_be);
     tcase_add_test(t, test_model__fine_tuned_clip_has_classes);
     tcase_add_test(t, test_model__size_of_an_old_clip_processor);
+    tcase_add_test(t, test_model__vision_config_dict_counts);
+    tcase_add_test(t, test_model__eps_by_model_type);
+    tcase_add_test(t, test_model__open_clip_defaults);
     tcase_add_test(t, test_model__without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__a_wrapper_without_a_head_is_an_embedding);
     tcase_add_test(t, test_model__says_what_a_file_without_a_head_is);
@@ -1954,6 +2075,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__names_of_architectures_imply);
     tcase_add_test(t, test_config__img_size_of_a_fixed_model_is_its_input);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
+    tcase_add_test(t, test_config__reads_processor_config);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);
     t = tcase_create("labels");

@@ -597,8 +597,11 @@ START_TEST(test_baseline__scores_are_those_of_the_pictures)
     o->target = info.target;
     s.image = black;
     vitx_map_free(explain_with(&s, o, &direct));
-    ck_assert_double_eq_tol(info.base_value, direct.value, 1e-5);
-    check_zero(&s, "integrated-gradients", "steps=3 baseline=black");
+    if (s.c->recipe.resize !=
+        VITX_RESIZE_WITHIN) { /* else what lies beside it has another colour */
+        ck_assert_double_eq_tol(info.base_value, direct.value, 1e-5);
+        check_zero(&s, "integrated-gradients", "steps=3 baseline=black");
+    }
     s.image = other;
     vitx_map_free(explain_with(&s, o, &direct));
     s.image = mine;

@@ -3,9 +3,9 @@
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
  * shards, or open_clip_model.safetensors, or Google's weights, the one .npz file there; config.json;
- * preprocessor_config.json; open_clip_config.json; labels.zh.txt and the like) or from one
- * .safetensors or .npz file, whose folder is then searched for the others. Family, sizes and naming
- * are found in the tensors and the configuration; nothing is converted.
+ * processor_config.json or preprocessor_config.json; open_clip_config.json; labels.zh.txt and the
+ * like) or from one .safetensors or .npz file, whose folder is then searched for the others. Family,
+ * sizes and naming are found in the tensors and the configuration; nothing is converted.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -86,11 +86,12 @@ typedef enum vitx_source {
     VITX_FROM_PREPROCESSOR = 2, /**< preprocessor_config.json                                   */
     VITX_FROM_TENSORS = 3,      /**< the weights' shapes                                        */
     VITX_FROM_OPTIONS = 4,      /**< vitx_context_opts                                          */
-    VITX_FROM_OPEN_CLIP = 5     /**< open_clip_config.json                                      */
+    VITX_FROM_OPEN_CLIP = 5,    /**< open_clip_config.json                                      */
+    VITX_FROM_PROCESSOR = 6     /**< processor_config.json                                      */
 } vitx_source;
 
 /** @return "default", "config.json", "preprocessor_config.json", "tensors", "options",
- *  "open_clip_config.json". Static. */
+ *  "open_clip_config.json", "processor_config.json". Static. */
 VITX_API const char *vitx_source_name(vitx_source source);
 /** @return "nearest", "box", "bilinear", "bicubic", "lanczos". Static. */
 VITX_API const char *vitx_filter_name(vitx_filter filter);

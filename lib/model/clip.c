@@ -8,6 +8,7 @@
 #include "model/family.h"
 
 static const char *const timm_architectures[] = {"*_clip_", NULL};
+static const char *const classifier[] = {"classifier.weight", NULL}; /* Hugging Face */
 
 /* timm: _cfg() of models/vision_transformer.py with CLIP's mean and std */
 static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC, true,         VITX_RESIZE_SHORTEST,
@@ -21,6 +22,11 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .architectures = timm_architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf_clip_class,
+     .prefix = "vision_model.",
+     .recipe = &vx_hf_clip_processor,
+     .with = VX_CLASS_TOKEN,
+     .tensors = classifier},
     {.naming = &vx_naming_hf_clip,
      .prefix = "vision_model.",
      .recipe = &vx_hf_clip_processor,

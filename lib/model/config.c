@@ -29,13 +29,18 @@ int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
     VX_TRY(load(&out->config, &out->config_path, folder, "config.json", hooks));
     VX_TRY(load(&out->preprocessor, &out->preprocessor_path, folder, "preprocessor_config.json",
                 hooks));
+    VX_TRY(load(&out->processor, &out->processor_path, folder, "processor_config.json", hooks));
     VX_TRY(load(&out->open_clip, &out->open_clip_path, folder, "open_clip_config.json", hooks));
     const vx_json *pretrained = vx_json_get(out->config, "pretrained_cfg");
     const vx_json *args = vx_json_get(out->config, "model_args");
+    const vx_json *nested = vx_json_get(out->processor, "image_processor");
     if (pretrained && !vx_json_is_object(pretrained) && !vx_json_is_null(pretrained))
         return vx_fail(VITX_FORMAT, "%s: pretrained_cfg is no object", out->config_path);
     if (args && !vx_json_is_object(args) && !vx_json_is_null(args))
         return vx_fail(VITX_FORMAT, "%s: model_args is no object", out->config_path);
+    if (nested && !vx_json_is_object(nested) && !vx_json_is_null(nested))
+        return vx_fail(VITX_FORMAT, "%s: image_processor is no object", out->processor_path);
+    out->image_processor = vx_json_is_object(nested) ? nested : NULL;
     out->pretrained = vx_json_is_object(pretrained) ? pretrained : out->config;
     out->model_args = vx_json_is_object(args) ? args : NULL;
     return VITX_OK;
@@ -45,9 +50,11 @@ void vx_config_dispose(vx_config *config, const vitx_hooks *hooks)
 {
     vx_json_free(config->config);
     vx_json_free(config->preprocessor);
+    vx_json_free(config->processor);
     vx_json_free(config->open_clip);
     vx_release(hooks, config->config_path);
     vx_release(hooks, config->preprocessor_path);
+    vx_release(hooks, config->processor_path);
     vx_release(hooks, config->open_clip_path);
     *config = (vx_config){0};
 }

@@ -3,8 +3,8 @@
  *
  * timm's config.json holds "pretrained_cfg" (in old files its members stand at the top) and
  * "model_args"; Hugging Face's holds everything at the top and leaves the pictures to
- * preprocessor_config.json. open_clip's has "model_cfg" and "preprocess_cfg". Any of it may be
- * missing.
+ * preprocessor_config.json, or, of models that read texts, too, to "image_processor" of
+ * processor_config.json. open_clip's has "model_cfg" and "preprocess_cfg". Any of it may be missing.
  */
 #ifndef VX_MODEL_CONFIG_H
 #define VX_MODEL_CONFIG_H
@@ -12,13 +12,15 @@
 #include "base/json.h"
 
 typedef struct vx_config {
-    char *config_path, *preprocessor_path, *open_clip_path; /* for messages                  */
-    vx_json *config, *preprocessor, *open_clip; /* roots; NULL where the file is not there   */
-    const vx_json *pretrained;                  /* in config: timm's pretrained_cfg, or the root  */
-    const vx_json *model_args;                  /* in config; NULL: none                          */
+    char *config_path, *preprocessor_path, *processor_path, *open_clip_path; /* for messages    */
+    vx_json *config, *preprocessor, *processor, *open_clip; /* roots; NULL: no such file        */
+    const vx_json *pretrained;      /* in config: timm's pretrained_cfg, or the root  */
+    const vx_json *model_args;      /* in config; NULL: none                          */
+    const vx_json *image_processor; /* in processor; NULL: none                       */
 } vx_config;
 
-/* Reads config.json, preprocessor_config.json and open_clip_config.json of a folder. Dispose of it also after a failure. */
+/* Reads config.json, preprocessor_config.json, processor_config.json and open_clip_config.json of a
+ * folder. Dispose of it also after a failure. */
 int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks);
 void vx_config_dispose(vx_config *config, const vitx_hooks *hooks);
 

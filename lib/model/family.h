@@ -186,8 +186,8 @@ const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const
                          vx_role role, int block);
 
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
-    vx_naming_hf_clip, vx_naming_hf_siglip, vx_naming_open_clip, vx_naming_open_clip_timm,
-    vx_naming_google, vx_naming_big_vision;
+    vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
+    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google, vx_naming_big_vision;
 /* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;

@@ -39,10 +39,31 @@ static int find_file(char **out, const char *folder, const char *name, const vit
     return VITX_OK;
 }
 
+/* A folder in which there is nothing to read, perhaps beside files that are not read. */
+static int refuse_without_weights(const char *path, const vitx_hooks *hooks)
+{
+    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                          "open_clip_pytorch_model.bin"};
+    char also[160] = "";
+    for (size_t i = 0; i < sizeof pickles / sizeof pickles[0] && !also[0]; i++) {
+        char *pickle = NULL;
+        VX_TRY(find_file(&pickle, path, pickles[i], hooks));
+        if (pickle)
+            snprintf(also, sizeof also,
+                     "; its %s is a Python program, which vitx does not run: save the model as "
+                     "safetensors",
+                     pickles[i]);
+        vx_release(hooks, pickle);
+    }
+    return vx_fail(
+        VITX_IO,
+        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
+        path, also);
+}
+
 /* The weight file and the folder of the JSON files, both to be released. */
 static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
 {
-    char *pickle = NULL;
     int archives;
     if (!vx_path_is_folder(path)) {
         VX_TRY(vx_strdup(weights, hooks, path));
@@ -50,7 +71,8 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
     }
     VX_TRY(vx_strdup(folder, hooks, path));
     static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "open_clip_model.safetensors"};
+                                        "open_clip_model.safetensors",
+                                        "open_clip_pytorch_model.safetensors"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         VX_TRY(find_file(weights, path, names[i], hooks));
         if (*weights)
@@ -62,16 +84,7 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
     if (archives)
         return vx_fail(VITX_IO, "%s: holds %d .npz files: say which of them is meant", path,
                        archives);
-    VX_TRY(find_file(&pickle, path, "pytorch_model.bin", hooks));
-    const bool only_pickle = pickle != NULL;
-    vx_release(hooks, pickle);
-    return vx_fail(
-        VITX_IO,
-        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
-        path,
-        only_pickle ? "; its pytorch_model.bin is a Python program, which vitx does not run: save "
-                      "the model as safetensors"
-                    : "");
+    return refuse_without_weights(path, hooks);
 }
 
 /* -------------------------------------------------------------------------- opening ------- */

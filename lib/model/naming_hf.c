@@ -1,9 +1,10 @@
 /*
- * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2: the names of 4.x,
- * which 5.x still writes; configuration_vit.py, image_processing_vit.py, image_processing_deit.py,
- * image_processing_bit.py).
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2 and what shares their
+ * names: MSN, I-JEPA, the encoder of MAE; the names of 4.x, which 5.x still writes;
+ * configuration_vit.py, image_processing_vit.py, image_processing_deit.py, image_processing_bit.py).
  *
- * Fields that config.json or preprocessor_config.json lack have the default of their class.
+ * Fields that the files lack have the default of their class. Pictures: "image_processor" of
+ * processor_config.json, else preprocessor_config.json (image_processing_base.py).
  */
 #include <math.h>
 #include <string.h>
@@ -39,6 +40,8 @@ int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name
                 {"gelu_python", VX_ACT_GELU},
                 {"gelu_new", VX_ACT_GELU_TANH},
                 {"gelu_pytorch_tanh", VX_ACT_GELU_TANH},
+                {"gelu_python_tanh", VX_ACT_GELU_TANH},
+                {"gelu_accurate", VX_ACT_GELU_TANH},
                 {"gelu_fast", VX_ACT_GELU_TANH},
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
@@ -53,18 +56,30 @@ int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name
     return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", path, name);
 }
 
-static int refuse_model_type(const vx_config *config)
+/* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the mean. */
+static int read_model_type(vx_hints *out, const vx_config *config)
 {
+    static const struct {
+        const char *type;
+        double eps;
+        vx_pool_kind pool;
+    } run[] = {{"vit", 1e-12, VX_POOL_TOKEN},    {"deit", 1e-12, VX_POOL_TOKEN},
+               {"dinov2", 1e-6, VX_POOL_TOKEN},  {"dinov2_with_registers", 1e-6, VX_POOL_TOKEN},
+               {"vit_msn", 1e-6, VX_POOL_TOKEN}, {"ijepa", 1e-12, VX_POOL_AVG},
+               {"vit_mae", 1e-12, VX_POOL_TOKEN}};
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
-    static const char *const run[] = {"vit", "deit", "dinov2", "dinov2_with_registers"};
     for (size_t i = 0; type && i < sizeof run / sizeof run[0]; i++)
-        if (strcmp(type, run[i]) == 0)
+        if (strcmp(type, run[i].type) == 0) {
+            out->eps = run[i].eps;
+            out->pool = run[i].pool;
+            out->pool_known = true;
             return VITX_OK;
+        }
     return !type ? VITX_OK
                  : vx_fail(VITX_UNSUPPORTED,
-                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2 and "
-                           "dinov2_with_registers",
+                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2, "
+                           "dinov2_with_registers, vit_msn, ijepa and vit_mae",
                            config->config_path, type);
 }
 
@@ -89,9 +104,9 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const char *path = config->config_path;
     const vx_json *c = config->config;
     const char *name = vx_hf_architecture(config);
-    *out = (vx_hints){.eps = 1e-12, .pool = VX_POOL_TOKEN, .pool_known = true};
+    *out = (vx_hints){.eps = 1e-12};
     out->classifies = name && strstr(name, "ForImageClassification") != NULL;
-    VX_TRY(refuse_model_type(config));
+    VX_TRY(read_model_type(out, config));
     VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
     return vx_hf_read_sizes(out, c, path);
 }
@@ -115,14 +130,32 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* size: a number (for both sides, or, of CLIP and DINOv2, the shortest), {height, width}, or {shortest_edge}. */
+/* The classes that prepare pictures; `square`: a size that is one number is that of both sides, not of
+ * the shortest. */
+typedef struct processor {
+    const char *family;
+    const vx_recipe_defaults *defaults;
+    bool square;
+} processor;
+static const processor processors[] = {
+    {"ViT", &vx_hf_vit_processor, true},       {"DeiT", &vx_hf_deit_processor, true},
+    {"CLIP", &vx_hf_clip_processor, false},    {"ChineseCLIP", &vx_hf_clip_processor, false},
+    {"Bit", &vx_hf_clip_processor, false}, /* as CLIP's */
+    {"Siglip", &vx_hf_siglip_processor, false}};
+
+/* size: a number, [height, width], {height, width}, or {shortest_edge}. */
 static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
-                     vitx_resize by_default)
+                     const processor *class)
 {
     const vx_json *size = vx_json_get(p, "size");
     const vx_json *longest = vx_json_get(size, "longest_edge");
-    bool shortest;
-    out->resize = vx_json_is_object(size) ? VITX_RESIZE_EXACT : by_default;
+    bool shortest, square = class->square;
+    VX_TRY(vx_config_bool(&square, NULL, p, "default_to_square", path));
+    out->resize = class->defaults->resize;
+    if (vx_json_is_object(size) || vx_json_is_array(size))
+        out->resize = VITX_RESIZE_EXACT;
+    else if (size && !vx_json_is_null(size))
+        out->resize = square ? VITX_RESIZE_EXACT : VITX_RESIZE_SHORTEST;
     if (longest && !vx_json_is_null(longest))
         return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
     VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
@@ -137,16 +170,17 @@ static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char
 /* Resize, then perhaps crop; what comes out is the input. Where neither happens, pictures must
  * have the model's size already, which `out` holds as the input. */
 static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
-                         const vx_recipe_defaults *defaults)
+                         const processor *class)
 {
-    bool crop = defaults->centre_crop, resize = true, found_resize, found_size, found_crop,
+    bool crop = class->defaults->centre_crop, resize = true, found_resize, found_size, found_crop,
          pad = false;
     VX_TRY(vx_config_bool(&resize, &found_resize, p, "do_resize", path));
     VX_TRY(vx_config_bool(&crop, &found_crop, p, "do_center_crop", path));
     VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
-    if (pad)
-        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad is not supported", path);
-    VX_TRY(read_size(out, &found_size, p, path, defaults->resize));
+    const vx_json *pad_size = vx_json_get(p, "pad_size");
+    if (pad && pad_size && !vx_json_is_null(pad_size)) /* else to the largest of a batch: nothing */
+        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad with a pad_size is not supported", path);
+    VX_TRY(read_size(out, &found_size, p, path, class));
     if (found_resize || found_size)
         out->from_resize = VITX_FROM_PREPROCESSOR;
     if (crop) {
@@ -192,41 +226,68 @@ static int read_values(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* A file names the class whose defaults count; ViT models with DeiT's processor are common. */
-static int read_class(const vx_recipe_defaults **out, const vx_json *p, const char *path)
+/* Whether a name is that family's, as a processor or, formerly, a feature extractor, of any backend. */
+static bool is_of(const char *name, const char *family)
+{
+    const size_t n = strlen(family);
+    return strncmp(name, family, n) == 0 && (strncmp(name + n, "ImageProcessor", 14) == 0 ||
+                                             strcmp(name + n, "FeatureExtractor") == 0);
+}
+
+/* A file names the class whose defaults count; ViT models with DeiT's processor are common. One that
+ * names none has the class of the model. */
+static int read_class(const processor **out, const vx_json *p, const char *path,
+                      const vx_dialect *dialect)
 {
     const char *name = NULL;
+    const vx_recipe_defaults *own =
+        dialect->naming == &vx_naming_hf_dinov2 ? &vx_hf_clip_processor : dialect->recipe;
     VX_TRY(vx_config_string(&name, NULL, p, "image_processor_type", path));
     if (!name)
         VX_TRY(vx_config_string(&name, NULL, p, "feature_extractor_type", path));
-    if (name && strncmp(name, "ViT", 3) == 0)
-        *out = &vx_hf_vit_processor;
-    if (name && strncmp(name, "DeiT", 4) == 0)
-        *out = &vx_hf_deit_processor;
-    if (name &&
-        (strncmp(name, "CLIP", 4) == 0 || strncmp(name, "Bit", 3) == 0)) /* one as the other */
-        *out = &vx_hf_clip_processor;
-    if (name && strncmp(name, "Siglip", 6) == 0)
-        *out = &vx_hf_siglip_processor;
-    return VITX_OK;
+    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++)
+        if (name ? is_of(name, processors[i].family) : processors[i].defaults == own) {
+            *out = &processors[i];
+            return VITX_OK;
+        }
+    return vx_fail(
+        VITX_UNSUPPORTED,
+        "%s: pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
+        "CLIP, BiT (of DINOv2, too) and SigLIP do",
+        path, name ? name : "a class that is not named");
+}
+
+/* What the functions above found in one file stood in the other. */
+static void came_from_processor(vitx_recipe *r)
+{
+    vitx_source *const from[] = {&r->from_input, &r->from_resize, &r->from_filter, &r->from_crop,
+                                 &r->from_scale, &r->from_mean,   &r->from_std};
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++)
+        if (*from[i] == VITX_FROM_PREPROCESSOR)
+            *from[i] = VITX_FROM_PROCESSOR;
 }
 
 int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
-    const vx_json *p = config->preprocessor;
-    const char *path = config->preprocessor_path;
-    const vx_recipe_defaults *defaults = dialect->recipe;
+    const vx_json *nested = config->image_processor;
+    const vx_json *p = nested ? nested : config->preprocessor;
+    const char *path = nested ? config->processor_path : config->preprocessor_path;
+    const processor *class = NULL;
     if (!p)
         return VITX_OK;
-    VX_TRY(read_class(&defaults, p, path));
+    VX_TRY(read_class(&class, p, path, dialect));
+    const vx_recipe_defaults *defaults = class->defaults;
     out->filter = defaults->filter;
     out->crop_pct = 0; /* sizes are told in pixels */
     out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
-    VX_TRY(read_geometry(out, p, path, defaults));
+    VX_TRY(read_geometry(out, p, path, class));
     VX_TRY(read_filter(out, p, path));
-    return read_values(out, p, path);
+    VX_TRY(read_values(out, p, path));
+    if (nested)
+        came_from_processor(out);
+    return VITX_OK;
 }
 
 const vx_naming vx_naming_hf = {

@@ -1,10 +1,14 @@
 /*
  * model/naming_hf_clip.c: what Hugging Face's transformers writes for the vision parts of CLIP and
  * SigLIP (configuration_clip.py, configuration_siglip.py): CLIPVisionModel, ...WithProjection and
- * SiglipVisionModel, and whole models, whose text part is left alone.
+ * SiglipVisionModel, and whole models, whose text part is left alone; AltCLIP, Chinese CLIP and
+ * MetaCLIP 2 have CLIP's vision part. ...ForImageClassification (modeling_clip.py,
+ * modeling_siglip.py) read the mean of the patches: CLIP's as they leave the last block, SigLIP's
+ * behind the norm; what pools otherwise is in the file all the same.
  *
  * config.json is that of the vision part, or holds it as "vision_config", where fields that have the
- * default of their class are often left out.
+ * default of their class are often left out. Older files have "vision_config_dict" besides, which
+ * counts where it is there.
  */
 #include <string.h>
 
@@ -16,17 +20,22 @@ static const char *const harmless_names[] = {"*embeddings.position_ids",
                                              "logit_scale",
                                              "logit_bias",
                                              NULL};
+static const char *const clip_unread[] = {"*embeddings.position_ids", "*post_layernorm.", NULL};
+static const char *const siglip_unread[] = {"*embeddings.position_ids", "*head.", NULL};
 
 static const vx_json *vision(const vx_config *config)
 {
-    const vx_json *nested = vx_json_get(config->config, "vision_config");
-    return vx_json_is_object(nested) ? nested : config->config;
+    const vx_json *nested = vx_json_get(config->config, "vision_config"),
+                  *older = vx_json_get(config->config, "vision_config_dict");
+    return vx_json_is_object(older) ? older : vx_json_is_object(nested) ? nested : config->config;
 }
 
 static int refuse_model_type(const vx_config *config)
 {
-    static const char *const known[] = {"clip", "clip_vision_model", "siglip",
-                                        "siglip_vision_model"};
+    static const char *const known[] = {
+        "clip",         "clip_vision_model",         "altclip",    "altclip_vision_model",
+        "chinese_clip", "chinese_clip_vision_model", "metaclip_2", "metaclip_2_vision_model",
+        "siglip",       "siglip_vision_model"};
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
     for (size_t i = 0; type && i < sizeof known / sizeof known[0]; i++)
@@ -34,9 +43,14 @@ static int refuse_model_type(const vx_config *config)
             return VITX_OK;
     if (!type)
         return VITX_OK;
+    if (strncmp(type, "siglip2", 7) == 0)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: model_type %.40s, which takes pictures of any shape (NaFlex), is not "
+                       "run; SigLIP 2 for one size, whose model_type is siglip, is",
+                       config->config_path, type);
     return vx_fail(VITX_UNSUPPORTED,
-                   "%s: model_type %.40s is not supported; with such tensors vitx runs clip and "
-                   "siglip",
+                   "%s: model_type %.40s is not supported; with such tensors vitx runs clip, "
+                   "altclip, chinese_clip, metaclip_2 and siglip",
                    config->config_path, type);
 }
 
@@ -48,7 +62,7 @@ static int read_clip_hints(vx_hints *out, const vx_config *config)
     return vx_hf_read_sizes(out, vision(config), config->config_path);
 }
 
-static int read_siglip_hints(vx_hints *out, const vx_config *config)
+static int read_siglip_tower(vx_hints *out, const vx_config *config)
 {
     *out = (vx_hints){.eps = 1e-6, .pool = VX_POOL_MAP, .pool_known = true, .units = true};
     VX_TRY(refuse_model_type(config));
@@ -56,13 +70,44 @@ static int read_siglip_hints(vx_hints *out, const vx_config *config)
     return vx_hf_read_sizes(out, vision(config), config->config_path);
 }
 
+static int read_siglip_hints(vx_hints *out, const vx_config *config)
+{
+    bool head = true;
+    VX_TRY(vx_config_bool(&head, NULL, vision(config), "vision_use_head", config->config_path));
+    if (!head)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: vision_use_head is false: the model has no answer for a whole picture, "
+                       "only for its patches",
+                       config->config_path);
+    return read_siglip_tower(out, config);
+}
+
+/* ...ForImageClassification: what `read` finds, but for the head. */
+static int read_class_hints(vx_hints *out, const vx_config *config,
+                            int (*read)(vx_hints *, const vx_config *))
+{
+    VX_TRY(read(out, config));
+    out->pool = VX_POOL_AVG;
+    out->units = false;
+    out->classifies = true;
+    return VITX_OK;
+}
+
+static int read_clip_class_hints(vx_hints *out, const vx_config *config)
+{
+    return read_class_hints(out, config, read_clip_hints);
+}
+
+static int read_siglip_class_hints(vx_hints *out, const vx_config *config)
+{
+    return read_class_hints(out, config, read_siglip_tower);
+}
+
 /* clang-format off */
 #define SHARED_NAMES                                                                               \
     [VX_PATCH_W] = "*embeddings.patch_embedding.weight",                                           \
     [VX_PATCH_B] = "*embeddings.patch_embedding.bias",                                             \
     [VX_POSITIONS] = "*embeddings.position_embedding.weight",                                      \
-    [VX_NORM_W] = "*post_layernorm.weight",                                                        \
-    [VX_NORM_B] = "*post_layernorm.bias",                                                          \
     [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",                                         \
     [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",                                           \
     [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",                                        \
@@ -79,6 +124,16 @@ static int read_siglip_hints(vx_hints *out, const vx_config *config)
     [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",                                                 \
     [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",                                               \
     [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias"
+#define NORM_NAMES                                                                                 \
+    [VX_NORM_W] = "*post_layernorm.weight",                                                        \
+    [VX_NORM_B] = "*post_layernorm.bias"
+#define CLIP_NAMES                                                                                 \
+    [VX_CLASS_TOKEN] = "*embeddings.class_embedding",                                              \
+    [VX_NORM_PRE_W] = "*pre_layrnorm.weight", /* its spelling */                                   \
+    [VX_NORM_PRE_B] = "*pre_layrnorm.bias"
+#define CLASSIFIER_NAMES                                                                           \
+    [VX_HEAD_W] = "classifier.weight",                                                             \
+    [VX_HEAD_B] = "classifier.bias"
 /* clang-format on */
 
 const vx_naming vx_naming_hf_clip = {
@@ -88,9 +143,8 @@ const vx_naming vx_naming_hf_clip = {
     .names =
         {
             SHARED_NAMES,
-            [VX_CLASS_TOKEN] = "*embeddings.class_embedding",
-            [VX_NORM_PRE_W] = "*pre_layrnorm.weight", /* its spelling */
-            [VX_NORM_PRE_B] = "*pre_layrnorm.bias",
+            CLIP_NAMES,
+            NORM_NAMES,
             [VX_HEAD_W] = "visual_projection.weight",
         },
     .harmless = harmless_names,
@@ -106,6 +160,7 @@ const vx_naming vx_naming_hf_siglip = {
     .names =
         {
             SHARED_NAMES,
+            NORM_NAMES,
             [VX_POOL_PROBE] = "*head.probe",
             [VX_POOL_QKV_W] = "*head.attention.in_proj_weight",
             [VX_POOL_QKV_B] = "*head.attention.in_proj_bias",
@@ -121,5 +176,27 @@ const vx_naming vx_naming_hf_siglip = {
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,
     .read_hints = read_siglip_hints,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+const vx_naming vx_naming_hf_clip_class = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names = {SHARED_NAMES, CLIP_NAMES, CLASSIFIER_NAMES},
+    .harmless = clip_unread,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_clip_class_hints,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+const vx_naming vx_naming_hf_siglip_class = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names = {SHARED_NAMES, NORM_NAMES, CLASSIFIER_NAMES},
+    .harmless = siglip_unread,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_siglip_class_hints,
     .read_recipe = vx_hf_read_recipe,
 };

@@ -4,7 +4,7 @@
  * The text tower is left alone.
  *
  * open_clip_config.json: model_cfg {embed_dim, quick_gelu, vision_cfg}, preprocess_cfg {size, mean, std,
- * interpolation, resize_mode}. A tower that is a timm model has its names behind visual.trunk., and
+ * interpolation, resize_mode, fill_color}. A tower that is a timm model has its names behind visual.trunk., and
  * what its architecture's name implies (model/naming_timm.h).
  */
 #include <math.h>
@@ -13,6 +13,7 @@
 #include "model/naming_timm.h"
 
 static const char *const harmless_names[] = {"text.",
+                                             "text_decoder.", /* of CoCa */
                                              "transformer.",
                                              "token_embedding.",
                                              "positional_embedding",
@@ -62,15 +63,13 @@ static int refuse_settings(const vx_config *config)
     return VITX_OK;
 }
 
+/* Pictures are made as large as the tower's, whatever preprocess_cfg.size says (factory.py). */
 static int read_image_size(vx_hints *out, const vx_config *config)
 {
-    const char *path = config->open_clip_path;
-    bool found;
-    VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found,
-                          vx_json_get(config->open_clip, "preprocess_cfg"), "size", path));
-    return found ? VITX_OK
-                 : vx_config_size(&out->image_height, &out->image_width, NULL, vision_cfg(config),
-                                  "image_size", path);
+    if (vision_cfg(config))
+        out->image_height = out->image_width = 224; /* CLIPVisionCfg's */
+    return vx_config_size(&out->image_height, &out->image_width, NULL, vision_cfg(config),
+                          "image_size", config->open_clip_path);
 }
 
 /* quick_gelu, or GELU with the arguments of act_kwargs. */
@@ -142,7 +141,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
 /* The tower is a timm model. */
 static int read_timm_hints(vx_hints *out, const vx_config *config)
 {
-    const char *pool = NULL, *path = config->open_clip_path, *name = architecture(config);
+    const char *pool = "avg", *path = config->open_clip_path, *name = architecture(config);
     *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .units = true, .path = path};
     if (name)
         vx_timm_implied(out, name);
@@ -151,7 +150,7 @@ static int read_timm_hints(vx_hints *out, const vx_config *config)
         if (*from[i] == VITX_FROM_CONFIG)
             *from[i] = VITX_FROM_OPEN_CLIP;
     VX_TRY(vx_config_string(&pool, NULL, vision_cfg(config), "timm_pool", path));
-    out->pool_known = pool && pool[0];
+    out->pool_known = name && pool[0]; /* "": the network's own; without a name nothing is known */
     if (out->pool_known)
         VX_TRY(vx_timm_pool(&out->pool, pool, path));
     return read_image_size(out, config);
@@ -159,21 +158,38 @@ static int read_timm_hints(vx_hints *out, const vx_config *config)
 
 /* -------------------------------------------------------------------------- recipe -------- */
 
-/* shortest: then cropped; squash: both sides exactly. */
+/* shortest: then cropped; squash: both sides exactly; longest: the rest is filled. */
 static int read_resize(vitx_recipe *out, const vx_json *p, const char *path)
 {
     const char *mode = out->resize == VITX_RESIZE_EXACT ? "squash" : "shortest";
     bool found;
     VX_TRY(vx_config_string(&mode, &found, p, "resize_mode", path));
-    if (strcmp(mode, "squash") != 0 && strcmp(mode, "shortest") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: resize_mode \"%.40s\" is neither shortest nor squash",
-                       path, mode);
+    const bool longest = strcmp(mode, "longest") == 0, squash = strcmp(mode, "squash") == 0;
+    if (!longest && !squash && strcmp(mode, "shortest") != 0)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: resize_mode \"%.40s\" is none of shortest, longest and squash", path,
+                       mode);
     out->from_resize = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
     out->resize_height = out->input_height;
     out->resize_width = out->input_width;
-    out->resize = strcmp(mode, "squash") == 0             ? VITX_RESIZE_EXACT
+    out->resize = squash                                  ? VITX_RESIZE_EXACT
+                  : longest                               ? VITX_RESIZE_WITHIN
                   : out->input_height == out->input_width ? VITX_RESIZE_SHORTEST
                                                           : VITX_RESIZE_COVER;
+    return VITX_OK;
+}
+
+/* What lies beside the picture: one grey, or three colours. */
+static int read_fill(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    float fill[3] = {0, 0, 0};
+    VX_TRY(vx_config_rgb(fill, NULL, p, "fill_color", 0, 255, path));
+    for (int i = 0; i < 3; i++) {
+        out->pad[i] = (uint8_t)fill[i];
+        if ((float)out->pad[i] != fill[i])
+            return vx_fail(VITX_FORMAT, "%s: fill_color %g is no whole number", path,
+                           (double)fill[i]);
+    }
     return VITX_OK;
 }
 
@@ -202,6 +218,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
         out->from_input = VITX_FROM_OPEN_CLIP;
     VX_TRY(read_resize(out, p, path));
     VX_TRY(read_filter(out, p, path));
+    VX_TRY(read_fill(out, p, path));
     VX_TRY(vx_config_rgb(out->mean, &found, p, "mean", -1e6, 1e6, path));
     out->from_mean = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
     VX_TRY(vx_config_rgb(out->std, &found, p, "std", 1e-6, 1e6, path));
@@ -250,8 +267,8 @@ const vx_naming vx_naming_open_clip_timm = {
     .positions = VX_POS_TIMM, /* the trunk is a model of timm */
     .names =
         {
-            [VX_HEAD_W] = "visual.head.proj.weight",
-            [VX_HEAD_B] = "visual.head.proj.bias",
+            [VX_HEAD_W] = "visual.head.proj.weight|*head.weight", /* timm_proj "": timm's own */
+            [VX_HEAD_B] = "visual.head.proj.bias|*head.bias",
         },
     .base = &vx_naming_timm,
     .harmless = harmless_names,

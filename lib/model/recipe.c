@@ -105,6 +105,8 @@ const char *vitx_source_name(vitx_source source)
         return "preprocessor_config.json";
     case VITX_FROM_OPEN_CLIP:
         return "open_clip_config.json";
+    case VITX_FROM_PROCESSOR:
+        return "processor_config.json";
     case VITX_FROM_TENSORS:
         return "tensors";
     case VITX_FROM_OPTIONS:

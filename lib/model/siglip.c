@@ -7,6 +7,7 @@
 #include "model/family.h"
 
 static const char *const timm_architectures[] = {"*_siglip_", NULL};
+static const char *const classifier[] = {"classifier.weight", NULL}; /* Hugging Face */
 
 /* timm: _cfg() of models/vision_transformer.py */
 static const vx_recipe_defaults timm_recipe = {
@@ -20,6 +21,10 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .architectures = timm_architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf_siglip_class,
+     .prefix = "vision_model.",
+     .recipe = &vx_hf_siglip_processor,
+     .tensors = classifier},
     {.naming = &vx_naming_hf_siglip, .prefix = "vision_model.", .recipe = &vx_hf_siglip_processor},
     {.naming = &vx_naming_hf_siglip, .prefix = "", .recipe = &vx_hf_siglip_processor},
     {.naming = &vx_naming_open_clip_timm, .prefix = "visual.trunk.", .recipe = &open_clip_recipe},

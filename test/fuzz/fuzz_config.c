@@ -1,7 +1,7 @@
 /*
- * What lies beside the weights: config.json, preprocessor_config.json and a file of labels, with a zero
- * byte between them. The first byte chooses the weights, seeds of the other targets; what is empty is
- * not there.
+ * What lies beside the weights: config.json, preprocessor_config.json, processor_config.json and a file
+ * of labels, with a zero byte between them. The first byte chooses the weights, seeds of the other
+ * targets; what is empty is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     place_weights(data[0] % WEIGHTS);
     place("config.json", &at, end);
     place("preprocessor_config.json", &at, end);
+    place("processor_config.json", &at, end);
     fuzz_model(fuzz_folder(), place("labels", &at, end));
     return 0;
 }

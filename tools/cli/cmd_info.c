@@ -110,6 +110,9 @@ static void resize_words(char *text, size_t size, const vitx_recipe *r)
         snprintf(text, size, "none");
     else if (r->resize == VITX_RESIZE_SHORTEST)
         snprintf(text, size, "shortest side to %d", r->resize_height);
+    else if (r->resize == VITX_RESIZE_WITHIN)
+        snprintf(text, size, "within %d x %d, the rest %d %d %d", r->resize_height, r->resize_width,
+                 r->pad[0], r->pad[1], r->pad[2]);
     else
         snprintf(text, size, "%s %d x %d", resize_name(r->resize), r->resize_height,
                  r->resize_width);

@@ -147,8 +147,9 @@ PROCESSOR = {"image_processor_type": "ViTImageProcessor", "do_resize": True, "si
 DEIT = {"image_processor_type": "DeiTImageProcessor", "size": 5, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}, "resample": 3}
 
 
-def beside(weights, config=None, processor=None, labels=""):
-    parts = [json.dumps(p) if p is not None else "" for p in (config, processor)] + [labels]
+def beside(weights, config=None, processor=None, labels="", nested=None):
+    whole = {"image_processor": nested, "processor_class": "CLIPProcessor"} if nested else None
+    parts = [json.dumps(p) if p is not None else "" for p in (config, processor, whole)] + [labels]
     return bytes([weights]) + "\0".join(parts).encode()
 
 
@@ -188,12 +189,15 @@ def main():
     put("config", "hf", beside(1, HF, PROCESSOR))
     put("config", "hf-class", beside(1, dict(HF, hidden_act="quick_gelu"), dict(PROCESSOR, size={"shortest_edge": 5}, do_center_crop=True,
                                                                           crop_size=4), json.dumps({"0": "tench", "1": ["n1", "hen"]})))
+    put("config", "hf-processor", beside(1, HF, None, "", dict(PROCESSOR, image_processor_type="CLIPImageProcessor", size=4, crop_size=4,
+                                                             default_to_square=False, do_center_crop=True)))
+    put("config", "hf-processors", beside(1, dict(HF, model_type="vit_msn"), dict(PROCESSOR, size=[4, 4]), "", DEIT))
     put("config", "deit", beside(2, dict(HF, model_type="deit", architectures=["DeiTForImageClassification"]), DEIT,
                                  json.dumps({"a": ["x", "y"], "b": ["x"]})))
     put("config", "google", beside(3, {"pretrained_cfg": {"crop_pct": 1.0, "interpolation": "nearest", "std": [1, 1, 1]}}))
     words("config", sorted(set(keys([TIMM, HF, PROCESSOR, DEIT])) |
                            {"null", "true", "false", "1e-6", "[]", "{}", '"shortest_edge"', '"longest_edge"', '"do_pad"', '"squash"', '"avg"',
-                            '"nearest"', '"box"', '"lanczos"', '"relu"', '"quick_gelu"', '"feature_extractor_type"', "\\u0000"}))
+                            '"nearest"', '"box"', '"image_processor"', '"default_to_square"', '"ijepa"', '"vit_msn"', '"lanczos"', '"relu"', '"quick_gelu"', '"feature_extractor_type"', "\\u0000"}))
     words("safetensors", ['"dtype":"F32"', '"dtype":"F16"', '"dtype":"BF16"', '"dtype":"F4"', '"shape":[', '"data_offsets":[',
                           '"__metadata__":{', "9007199254740992", "[0,0]", "[]"])
     words("npz", ["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", "\x93NUMPY\x01\x00", "'descr': '<f4'", "'<f2'", "'|V2'",

@@ -282,6 +282,7 @@ HF_KINDS = {
     "deit-teacher": (transformers.DeiTConfig, transformers.DeiTForImageClassificationWithTeacher, DeiTImageProcessorPil),
     "vit-bare": (transformers.ViTConfig, transformers.ViTModel, ViTImageProcessorPil),
     "deit-bare": (transformers.DeiTConfig, transformers.DeiTModel, DeiTImageProcessorPil),
+    "ijepa": (transformers.IJepaConfig, transformers.IJepaForImageClassification, ViTImageProcessorPil),
     "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
@@ -495,6 +496,7 @@ def main():
     make_timm("vit-timm-q-v-bias", image, "eva_giant_patch14_224", 42, torch.float16)
     make_wrapped("vit-timm-wrapped", image, "vit_tiny_patch16_224", 41, torch.float16, dict(crop_mode="border"))
     make_timm("vit-timm-bare", image, "vit_tiny_patch16_224", 20, torch.float16, num_classes=0, global_pool="avg")
+    make_hf("ijepa-hf", image, "ijepa", 45, torch.float16, labels=NAMES, processor=size20, layer_norm_eps=1e-6)
     make_hf("vit-hf-bare", image, "vit-bare", 21, torch.float16, processor=size20)
     make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
             processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))

@@ -20,7 +20,7 @@ import safetensors.torch
 import timm
 import torch
 import transformers
-from make_models import OUT, batch, expected, fresh, make_google, randomise, save, wanted
+from make_models import NAMES, OUT, batch, expected, fresh, make_google, randomise, save, wanted
 from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import QuickGELU
@@ -191,26 +191,40 @@ def maps(folder, model, x, blocks, attentions, norm1, pool, run, answer, tail, p
 
 # ---------------------------------------------------------------------------- Hugging Face
 
-def make_hf(name, image, kind, seed, dtype=torch.float32, size=20, patch=4, processor={}, drop=(), n=1, **args):
+def save_processor(folder, transform):
+    """As a processor of pictures and texts is saved, by transformers 5; what is beside it must not count."""
+    json.dump(dict(image_processor=transform.to_dict(), processor_class="CLIPProcessor"), open(os.path.join(folder, "processor_config.json"), "w"), indent=2)
+    json.dump(dict(transform.to_dict(), image_mean=[0.1, 0.2, 0.3]), open(os.path.join(folder, "preprocessor_config.json"), "w"), indent=2)
+    read = type(transform).from_pretrained(folder)
+    assert tuple(read.image_mean) == tuple(transform.image_mean)
+
+
+def make_hf(name, image, kind, seed, dtype=torch.float32, size=20, patch=4, processor={}, nested=False, drop=(), n=1, **args):
     folder = fresh(name)
     family, _, form = kind.partition("-")
     vision = dict(TINY, image_size=size, patch_size=patch, **args)
+    known = dict(id2label=dict(enumerate(NAMES)), label2id={v: k for k, v in enumerate(NAMES)}) if form == "class" else {}
     if family == "clip":
         text = dict(TINY, vocab_size=20, max_position_embeddings=8, eos_token_id=1, bos_token_id=0)
         config = transformers.CLIPVisionConfig(projection_dim=OUTPUTS, **vision)
         model = {"projection": transformers.CLIPVisionModelWithProjection, "": transformers.CLIPVisionModel}.get(form)
-        full = lambda: transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=OUTPUTS))
+        whole = transformers.CLIPForImageClassification if known else transformers.CLIPModel
+        full = lambda: whole(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=OUTPUTS, **known))
         transform = CLIPImageProcessorPil(**processor)
     else:
         text = dict(TINY, vocab_size=20, max_position_embeddings=8)
         config = transformers.SiglipVisionConfig(**vision)
         model = {"": transformers.SiglipVisionModel}.get(form)
-        full = lambda: transformers.SiglipModel(transformers.SiglipConfig(text_config=text, vision_config=vision))
+        whole = transformers.SiglipForImageClassification if known else transformers.SiglipModel
+        full = lambda: whole(transformers.SiglipConfig(text_config=text, vision_config=vision, **known))
         transform = SiglipImageProcessorPil(**processor)
     model = model(config) if model else full()
     randomise(model, seed, dtype)
     model.to(dtype).save_pretrained(folder)
-    transform.save_pretrained(folder)
+    if nested:
+        save_processor(folder, transform)
+    else:
+        transform.save_pretrained(folder)
     if drop:  # what configurations on the hub leave out
         path = os.path.join(folder, "config.json")
         config = json.load(open(path))
@@ -226,13 +240,15 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, size=20, patch=4, proc
     tower.config._attn_implementation = "softmax64"
     x = batch(transform(image, return_tensors="pt")["pixel_values"][0], n, seed + 1)
     layers = list(tower.encoder.layers)
-    pool = record_mha(tower.head.attention) if family == "siglip" else None
+    pool = record_mha(tower.head.attention) if family == "siglip" and not known else None
 
     def run(m, t):
         if form == "full":
             out = m.get_image_features(pixel_values=t)
             return out if isinstance(out, torch.Tensor) else out.pooler_output
         out = m(pixel_values=t)
+        if known:
+            return out.logits
         return out.image_embeds if form == "projection" else out.pooler_output
 
     answer = finish(folder, model, x, layers, [layer.self_attn for layer in layers], pool, run)
@@ -405,6 +421,10 @@ def main():
         make_hf("clip-hf-full", image, "clip-full", 32, half, processor=small, drop=("num_channels",), hidden_act="gelu")
     if wanted("clip-hf-bare"):
         make_hf("clip-hf-bare", image, "clip-", 33, half, processor=small, n=2)
+    if wanted("clip-hf-class"):
+        make_hf("clip-hf-class", image, "clip-class", 44, half, processor=small, nested=True)
+    if wanted("siglip-hf-class"):
+        make_hf("siglip-hf-class", image, "siglip-class", 43, half, processor=square)
     if wanted("clip-timm"):
         make_timm("clip-timm", image, "vit_base_patch16_clip_quickgelu_224", 34, half, 40, 8, num_classes=OUTPUTS, drop=("act_layer",))
     if wanted("clip-open-clip-avg"):
@@ -424,7 +444,7 @@ def main():
     if wanted("clip-open-clip-trunk"):
         name = "vit_base_patch16_clip_quickgelu_224"
         make_open_clip("clip-open-clip-trunk", image, 41, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
-                       timm_pool="token", timm_proj="linear"), dtype=half,
+                       timm_pool="token", timm_proj="linear"), dtype=half, preprocess=dict(resize_mode="longest", fill_color=90),
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj="linear"))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
