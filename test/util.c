@@ -42,8 +42,8 @@ int model_folders(char (*folders)[128])
     for (struct dirent *e; dir && (e = readdir(dir)) && count < MOST_MODELS;) {
         char path[512];
         struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
+        snprintf(path, sizeof path, "test/golden/models/%s", e->d_name);
+        if (e->d_name[0] != '.' && stat(path, &s) == 0 && S_ISDIR(s.st_mode))
             snprintf(folders[count++], sizeof folders[0], "test/golden/models/%.90s", e->d_name);
     }
     if (dir)
