@@ -40,7 +40,7 @@ typedef struct truth {
 typedef struct scene {
     const char *folder;
     vitx_model *model;
-    vitx_context *pair, *single; /* of two pictures at once and two threads; of one and one */
+    vitx_context *pair, *single; /* of two pictures at once; of one */
     vitx_image *images[2];
     truth t;
 } scene;
@@ -103,7 +103,7 @@ static scene open_scene(const char *folder)
     rng r = {11};
     uint8_t rgb[3 * 45 * 50];
     ck_ok(vitx_model_open(&s.model, folder, NULL));
-    s.pair = context_of(s.model, 2, 2);
+    s.pair = context_of(s.model, 1, 2);
     s.single = context_of(s.model, 1, 1);
     ck_ok(vitx_image_open(&s.images[0], golden_path("models/picture.png")));
     for (size_t i = 0; i < sizeof rgb; i++)
