@@ -743,8 +743,9 @@ static void check_any(const found *f, int m)
                                     : f->s->single->recipe.input_width / a->patch_width);
     ck_assert(f->info.picture_width == 61 && f->info.picture_height == 47);
     for (size_t i = 0; i < f->count; i++)
-        ck_assert(isfinite(f->values[i]) && f->values[i] <= f->info.max &&
-                  f->values[i] >= f->info.min);
+        if (!isfinite(f->values[i]) || f->values[i] > f->info.max || f->values[i] < f->info.min)
+            ck_abort_msg("%s: %s: value %zu is %g", f->s->folder, f->o->method, i,
+                         (double)f->values[i]);
     const double value = score_of(f->o->score, t->logits, t->outputs, ignored);
     ck_assert_double_eq_tol(f->info.value, value, TOL_LOGITS * fmax(1, fabs(value)));
 }

@@ -28,7 +28,7 @@ static vitx_context *context_of(vitx_model *model, const char *device, int batch
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
     vitx_context *c;
     o.device = device;
-    o.threads = 2;
+    o.threads = 1;
     o.max_batch = batch;
     o.gradients = gradients;
     ck_ok(vitx_context_create(&c, model, &o));
