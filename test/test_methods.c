@@ -72,14 +72,6 @@ static bool wanted(const char *line, char **words, int count)
     return count == 0;
 }
 
-/* The real model says nothing about memory that the tiny ones do not, and takes minutes there. */
-static bool have_real_model(void)
-{
-    if (SANITIZED)
-        printf("skipped: methods on the real DeiT-tiny, under a sanitizer\n");
-    return !SANITIZED && have_shared("methods on the real DeiT-tiny");
-}
-
 /* Reads a file's lines. Subjects of ../shared come last in it. (read_file() asserts, which is for
  * inside of tests.) */
 static void find_entries(list *l, const char *name, char **words, int count)
@@ -97,7 +89,7 @@ static void find_entries(list *l, const char *name, char **words, int count)
             subject = line;
             shared = strstr(line, " model=shared/") != NULL;
             if (shared && !before)
-                here = have_real_model();
+                here = have_real_model("methods on the real DeiT-tiny");
         } else if (wanted(line, words, count) && (here || !shared) && l->count < MOST_CASES) {
             l->entries[l->count++] = (entry){line, subject};
             l->tiny += !shared;

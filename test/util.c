@@ -35,6 +35,13 @@ bool have_shared(const char *what)
     return false;
 }
 
+bool have_real_model(const char *what)
+{
+    if (SANITIZED)
+        printf("skipped: %s, under a sanitizer\n", what);
+    return !SANITIZED && have_shared(what);
+}
+
 int model_folders(char (*folders)[128])
 {
     DIR *dir = opendir("test/golden/models");

@@ -49,6 +49,9 @@ const char *golden_path(const char *name);
 const char *shared_path(const char *name);
 /* Whether ../shared/data is there; prints one line saying that `what` is skipped if it is not. */
 bool have_shared(const char *what);
+/* Likewise, and no sanitizer watches, to which a real model says nothing that the tiny ones do not, and takes
+ * minutes for it. */
+bool have_real_model(const char *what);
 
 /* Every folder of test/golden/models: a new one is tested from the start. May be called outside of a
  * test. */
