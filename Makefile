@@ -71,7 +71,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all demo check asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests
+.PHONY: all demo check asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -141,14 +141,18 @@ demo: all                                                      ## explain a few 
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
 tests: all $(TESTS) $(REPLAYS) $(EXAMPLES)
+# Those that run.sh --threads runs.
+threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)))
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
 
+# Without a process for each test: a sanitizer ends the program at its first find, and a fork of all its
+# shadow memory costs more than most tests.
 asan:                                                          ## all tests under the address and undefined-behaviour sanitizers
-	$(Q)$(MAKE) --no-print-directory CONFIG=asan check
+	$(Q)CK_FORK=no $(MAKE) --no-print-directory CONFIG=asan check
 
 tsan:                                                          ## the threaded tests under the thread sanitizer
-	$(Q)$(MAKE) --no-print-directory CONFIG=tsan tests
+	$(Q)$(MAKE) --no-print-directory CONFIG=tsan threaded
 	$(Q)test/run.sh --threads build/tsan build/tsan
 
 fuzzers: $(FUZZERS)

@@ -13,16 +13,7 @@
 #include "kernels/device.h"
 #include "util.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define QUICK 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define QUICK 1
-#endif
-#endif
-#ifndef QUICK
-#define QUICK 0
-#endif
+#define QUICK SANITIZED_THREADS
 
 /* ck_assert_msg(), without the line that Check writes to a file for every assertion that holds:
  * there are millions, and --bench runs outside of Check. */

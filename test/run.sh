@@ -8,6 +8,7 @@ threads=
 OUT=$1 BUILD=$2
 export OUT BUILD
 export CK_DEFAULT_TIMEOUT="${CK_DEFAULT_TIMEOUT:-240}"
+limit=900 # seconds of a program or script: without forks Check has no watch of its own
 passed=0 failed=0
 
 # As many at once as there are processors; what each says is printed when it has ended, in order.
@@ -26,7 +27,7 @@ run() { # run NAME COMMAND...
     done
     {
         start=$SECONDS
-        "$@" >"$log" 2>&1
+        timeout "$limit" "$@" >"$log" 2>&1
         echo "$? $((SECONDS - start))" >"$log.end"
     } &
 }

@@ -3,12 +3,10 @@
  * and what all of them keep: threads, batches, errors, cancelling, memory. Maps of pytorch-grad-cam are
  * compared in test_methods. VX_TEST_THREADS
  */
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <vitx/vitx.h>
 
 #include "engine/channels.h"
@@ -17,24 +15,8 @@
 #include "explain/method.h"
 #include "util.h"
 
-static char folders[64][128];
+static char folders[MOST_MODELS][128];
 static int folder_count;
-
-static void find_models(void)
-{
-    DIR *dir = opendir("test/golden/models");
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir)) && folder_count < 64;) {
-        char path[512];
-        struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
-            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s",
-                     e->d_name);
-    }
-    closedir(dir);
-}
 
 static const char *const cams[] = {"gradcam",     "gradcam++",  "xgradcam", "hirescam",
                                    "elementwise", "layercam",   "eigencam", "eigengradcam",
@@ -486,7 +468,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
 
 START_TEST(test_ablationcam__is_what_its_formula_says)
 {
-    scene s = open_scene(folders[_i / 2], devices[_i % 2], 1 + _i % 2, 1);
+    scene s = open_scene(folders[_i / 2], devices[_i % 2], 1, 1);
     for (int layer = 0; layer < s.c->arch.depth; layer++) {
         check_ablation(&s, layer, NULL, VX_AT_NORM1);
         check_ablation(&s, layer, at_output, VX_AT_OUTPUT);
@@ -576,7 +558,7 @@ static double masked_score(const scene *s, const float *tokens, int channel, con
 
 START_TEST(test_scorecam__is_what_its_formula_says)
 {
-    scene s = open_scene(folders[_i / 2], devices[_i % 2], 1 + _i % 2, 1);
+    scene s = open_scene(folders[_i / 2], devices[_i % 2], 1, 1);
     vitx_context *c = s.c;
     const vx_arch *a = &c->arch;
     const size_t pixels = vx_context_input_count(c);
@@ -639,7 +621,7 @@ END_TEST
 
 START_TEST(test_cams__devices_agree)
 {
-    scene ref = open_scene(folders[_i], "ref", 1, 1), cpu = open_scene(folders[_i], "cpu", 2, 1);
+    scene ref = open_scene(folders[_i], "ref", 1, 1), cpu = open_scene(folders[_i], "cpu", 1, 1);
     for (int m = 0; m < CAMS; m++)
         for (int layer = 0; layer < 2; layer++) {
             vitx_map_info info;
@@ -881,7 +863,7 @@ static Suite *cams_suite(void)
 {
     Suite *suite = suite_create("cams");
     TCase *tcase = tcase_create("cams");
-    find_models();
+    folder_count = model_folders(folders);
     tcase_add_test(tcase, test_lanczos__known_eigenvalues);
     tcase_add_test(tcase, test_lanczos__exact_cases);
     tcase_add_loop_test(tcase, test_cams__zero_gradient_gives_zero_map, 0, 2);

@@ -835,7 +835,7 @@ END_TEST
 
 START_TEST(test_deit_tiny__real_photos)
 {
-    if (!have_shared("the real DeiT-tiny"))
+    if (!have_real_model("the real DeiT-tiny"))
         return;
     npy logits = read_npy(golden_path("deit_tiny/logits.npy"));
     npy rows = read_npy(golden_path("deit_tiny/attention.npy"));
@@ -886,7 +886,7 @@ END_TEST
 /* dog.jpg with every rollout variant of the golden, vit-explain's own among them. */
 START_TEST(test_deit_tiny__rollout_variants)
 {
-    if (!have_shared("the real DeiT-tiny"))
+    if (!have_real_model("the real DeiT-tiny"))
         return;
     npy maps = read_npy(golden_path("deit_tiny/dog_rollout.npy"));
     char *lines = read_file(golden_path("deit_tiny/dog_rollout.txt"), NULL), *save = NULL;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <vitx/vitx.h>
 
 #include "engine/pass.h"
@@ -29,11 +28,21 @@ static vitx_context *context_of(vitx_model *model, const char *device, int batch
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
     vitx_context *c;
     o.device = device;
-    o.threads = 2;
+    o.threads = 1;
     o.max_batch = batch;
     o.gradients = gradients;
     ck_ok(vitx_context_create(&c, model, &o));
     return c;
+}
+
+static char folders[MOST_MODELS][128];
+static int folder_count;
+
+static npy golden(const char *folder, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_npy(path);
 }
 
 static void name_dialect(char *text, size_t size, const vx_family *family, const vx_dialect *d)
@@ -46,8 +55,7 @@ static void name_dialect(char *text, size_t size, const vx_family *family, const
 /* Each row of each family is what some golden model is opened as. */
 START_TEST(test_families__every_dialect_has_a_golden)
 {
-    static char folders[MOST_MODELS][128];
-    const int count = model_folders(folders);
+    const int count = folder_count;
     const vx_dialect *seen[MOST_MODELS];
     int rows = 0;
     char text[300];
@@ -69,35 +77,48 @@ START_TEST(test_families__every_dialect_has_a_golden)
 }
 END_TEST
 
+static void check_golden(const char *folder, const char *name, int rank, size_t count)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    npy array = read_npy(path); /* which fails where there is none */
+    ck_assert_msg(array.rank == rank && array.count == count, "%s: %d axes, %zu numbers, not %zu",
+                  path, array.rank, array.count, count);
+    free_npy(&array);
+}
+
+/* Nothing that a model is to be compared with is left out. */
+START_TEST(test_families__every_golden_is_whole)
+{
+    const char *folder = folders[_i];
+    vitx_model *m = open_model(folder);
+    const vx_arch *a = &m->arch;
+    const size_t t = (size_t)vx_arch_tokens(a), heads = (size_t)a->heads;
+    npy input = golden(folder, "input.npy");
+    const size_t n = input.shape[0];
+    check_golden(folder, "logits.npy", 2, n * (size_t)a->classes);
+    check_golden(folder, "gradient.npy", 4, input.count);
+    for (int l = 0; l < a->depth; l++) {
+        char name[32];
+        snprintf(name, sizeof name, "block_%d.npy", l);
+        check_golden(folder, name, 3, n * t * (size_t)a->width);
+        snprintf(name, sizeof name, "attention_%d.npy", l);
+        check_golden(folder, name, 4, n * heads * t * t);
+    }
+    if (a->pool == VX_POOL_MAP)
+        check_golden(folder, "attention_pool.npy", 4, n * heads * t);
+    free_npy(&input);
+    vitx_model_free(m);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ gradients -------------- */
 
-/* Every model with gradient.npy: the gradient by its input of sum_k cos(k) answer_k. */
-static char with_gradient[MOST_MODELS][128];
-static int gradient_count;
-
-static void find_gradients(void)
-{
-    static char folders[MOST_MODELS][128];
-    const int count = model_folders(folders);
-    for (int i = 0; i < count; i++) {
-        char path[160];
-        snprintf(path, sizeof path, "%.120s/gradient.npy", folders[i]);
-        if (access(path, R_OK) == 0)
-            memcpy(with_gradient[gradient_count++], folders[i], sizeof folders[i]);
-    }
-}
-
-static npy golden(const char *folder, const char *name)
-{
-    char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_npy(path);
-}
-
+/* By the input, of sum_k cos(k) answer_k. */
 START_TEST(test_families__gradients_match_float64)
 {
     static const vitx_gradients how[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
-    const char *folder = with_gradient[_i / 4];
+    const char *folder = folders[_i / 4];
     npy input = golden(folder, "input.npy"), expected = golden(folder, "gradient.npy");
     const int n = (int)input.shape[0];
     vitx_model *m = open_model(folder);
@@ -280,11 +301,12 @@ END_TEST
 
 static Suite *suite(void)
 {
+    folder_count = model_folders(folders);
     Suite *s = suite_create("families");
     TCase *t = tcase_create("families");
     tcase_add_test(t, test_families__every_dialect_has_a_golden);
-    find_gradients();
-    tcase_add_loop_test(t, test_families__gradients_match_float64, 0, 4 * gradient_count);
+    tcase_add_loop_test(t, test_families__every_golden_is_whole, 0, folder_count);
+    tcase_add_loop_test(t, test_families__gradients_match_float64, 0, 4 * folder_count);
     tcase_add_loop_test(t, test_families__the_same_weights_give_the_same_answer, 0, SAME);
     tcase_add_test(t, test_families__the_query_is_what_the_head_reads);
     tcase_add_test(t, test_families__a_picture_without_patches);

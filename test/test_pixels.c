@@ -3,12 +3,10 @@
  * sum over variants, baselines, random numbers. Captum's maps are compared in test_methods.
  * VX_TEST_THREADS
  */
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <vitx/vitx.h>
 
 #include "base/random.h"
@@ -16,24 +14,8 @@
 #include "explain/baseline.h"
 #include "util.h"
 
-static char folders[64][128];
+static char folders[MOST_MODELS][128];
 static int folder_count;
-
-static void find_models(void)
-{
-    DIR *dir = opendir("test/golden/models");
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir)) && folder_count < 64;) {
-        char path[512];
-        struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
-            snprintf(folders[folder_count++], sizeof folders[0], "test/golden/models/%.90s",
-                     e->d_name);
-    }
-    closedir(dir);
-}
 
 /* A model, a context on it and a picture. */
 typedef struct scene {
@@ -492,7 +474,7 @@ END_TEST
 
 START_TEST(test_pixels__devices_agree)
 {
-    scene ref = open_scene(folders[_i], "ref", 1, 1), cpu = open_scene(folders[_i], "cpu", 2, 1);
+    scene ref = open_scene(folders[_i], "ref", 1, 1), cpu = open_scene(folders[_i], "cpu", 1, 1);
     for (int m = 0; m < METHODS; m++) {
         vitx_map_info info;
         vitx_map *a = explain(&ref, methods[m], few[m], &info);
@@ -510,7 +492,7 @@ END_TEST
 START_TEST(test_pixels__many_equals_one_by_one)
 {
     enum { N = 3, M = 2 * METHODS };
-    scene many = open_scene(folders[_i], "cpu", 2, 2),
+    scene many = open_scene(folders[_i], "cpu", 1, 2),
           single = open_scene(folders[_i], "cpu", 1, 1);
     vitx_image *images[N];
     request q[M];
@@ -893,7 +875,7 @@ static Suite *pixels_suite(void)
 {
     Suite *suite = suite_create("pixels");
     TCase *tcase = tcase_create("pixels");
-    find_models();
+    folder_count = model_folders(folders);
     tcase_add_loop_test(tcase, test_integrated__is_complete, 0, 3);
     tcase_add_test(tcase, test_integrated__rules_are_related);
     tcase_add_test(tcase, test_integrated__linear_model_is_exact_by_every_rule);

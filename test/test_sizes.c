@@ -235,7 +235,7 @@ static void check_photos(vitx_model *model, int height, int width)
 START_TEST(test_sizes__real_photos)
 {
     vitx_model *model;
-    if (!have_shared("the real DeiT-tiny at 384x384 and 224x320"))
+    if (!have_real_model("the real DeiT-tiny at 384x384 and 224x320"))
         return;
     ck_ok(vitx_model_open(&model, shared_path("models/deit_tiny_patch16_224"), NULL));
     check_photos(model, 384, 384);

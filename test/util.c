@@ -35,6 +35,13 @@ bool have_shared(const char *what)
     return false;
 }
 
+bool have_real_model(const char *what)
+{
+    if (SANITIZED)
+        printf("skipped: %s, under a sanitizer\n", what);
+    return !SANITIZED && have_shared(what);
+}
+
 int model_folders(char (*folders)[128])
 {
     DIR *dir = opendir("test/golden/models");
@@ -42,8 +49,8 @@ int model_folders(char (*folders)[128])
     for (struct dirent *e; dir && (e = readdir(dir)) && count < MOST_MODELS;) {
         char path[512];
         struct stat s;
-        snprintf(path, sizeof path, "test/golden/models/%s/logits.npy", e->d_name);
-        if (e->d_name[0] != '.' && stat(path, &s) == 0)
+        snprintf(path, sizeof path, "test/golden/models/%s", e->d_name);
+        if (e->d_name[0] != '.' && stat(path, &s) == 0 && S_ISDIR(s.st_mode))
             snprintf(folders[count++], sizeof folders[0], "test/golden/models/%.90s", e->d_name);
     }
     if (dir)

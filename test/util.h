@@ -27,12 +27,31 @@
  * to 2e-4 there, case by case in test/golden/methods/cases.txt. */
 #define TOL_MAP_WIDE 1e-3
 
+/* Whether a sanitizer watches. It looks for ways through the code that harm memory: what only repeats
+ * numbers is cut short there. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define SANITIZED_THREADS 1
+#else
+#define SANITIZED_THREADS 0
+#endif
+#if SANITIZED_THREADS || defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 /* "test/golden/<name>", or "../shared/data/<name>", in a static buffer that the next call reuses.
  * Tests run in the repository's root. */
 const char *golden_path(const char *name);
 const char *shared_path(const char *name);
 /* Whether ../shared/data is there; prints one line saying that `what` is skipped if it is not. */
 bool have_shared(const char *what);
+/* Likewise, and no sanitizer watches, to which a real model says nothing that the tiny ones do not, and takes
+ * minutes for it. */
+bool have_real_model(const char *what);
 
 /* Every folder of test/golden/models: a new one is tested from the start. May be called outside of a
  * test. */

@@ -307,6 +307,8 @@ TINY = {
     "vit-hf-margin": FEW,
     "deit-timm-distilled": PREFIXES,
     "dinov2-hf-registers-swiglu": PREFIXES + OUTPUT_OF_LAST,
+    "dinov2-timm-registers-swiglu": PREFIXES,
+    "deit3-timm": PREFIXES,
     "vit-timm-3x3": SHAPLEY + SHAPLEY_DROP,
     "vit-timm-2x2-avg": SHAPLEY,
 }
