@@ -720,6 +720,91 @@ START_TEST(test_npz__tells_what_a_model_is)
 }
 END_TEST
 
+/* A SigLIP of one block and of zeros, whose sizes alone tell: patches of `side`, `width`, a grid of
+ * grid x grid. */
+static void write_tower(const char *path, int side, int width, int grid)
+{
+    enum { HEADS = 2, HIDDEN = 2, MEMBERS = 35 };
+    const int e = width / HEADS, n = grid * grid;
+    const struct {
+        const char *name;
+        int shape[4]; /* up to the first 0 */
+    } tensors[MEMBERS] = {
+        {"embedding/kernel", {side, side, 3, width}},
+        {"embedding/bias", {width}},
+        {"pos_embedding", {1, n, width}},
+        {"Transformer/encoder_norm/scale", {width}},
+        {"Transformer/encoder_norm/bias", {width}},
+#define HALF(a, norm, mlp)                                                                         \
+    {a "MultiHeadDotProductAttention_0/query/kernel", {width, HEADS, e}},                          \
+        {a "MultiHeadDotProductAttention_0/key/kernel", {width, HEADS, e}},                        \
+        {a "MultiHeadDotProductAttention_0/value/kernel", {width, HEADS, e}},                      \
+        {a "MultiHeadDotProductAttention_0/query/bias", {HEADS, e}},                               \
+        {a "MultiHeadDotProductAttention_0/key/bias", {HEADS, e}},                                 \
+        {a "MultiHeadDotProductAttention_0/value/bias", {HEADS, e}},                               \
+        {a "MultiHeadDotProductAttention_0/out/kernel", {HEADS, e, width}},                        \
+        {a "MultiHeadDotProductAttention_0/out/bias", {width}}, {a norm "scale", {width}},         \
+        {a norm "bias", {width}}, {a mlp "Dense_0/kernel", {width, HIDDEN}},                       \
+        {a mlp "Dense_0/bias", {HIDDEN}}, {a mlp "Dense_1/kernel", {HIDDEN, width}},               \
+    {                                                                                              \
+        a mlp "Dense_1/bias",                                                                      \
+        {                                                                                          \
+            width                                                                                  \
+        }                                                                                          \
+    }
+        HALF("Transformer/encoderblock_0/", "LayerNorm_1/", "MlpBlock_0/"),
+        HALF("MAPHead_0/", "LayerNorm_0/", "MlpBlock_0/"),
+        {"Transformer/encoderblock_0/LayerNorm_0/scale", {width}},
+        {"MAPHead_0/probe", {1, 1, width}},
+    };
+    archive_member members[MEMBERS + 1];
+    char name[120], dict[120], shape[60];
+    void *nothing = calloc((size_t)width * (size_t)width + 3072 * (size_t)width, 2);
+    for (int i = 0; i <= MEMBERS; i++) {
+        const int *s = tensors[i < MEMBERS ? i : 33].shape;
+        size_t bytes = 2, at = 0;
+        for (int d = 0; d < 4 && s[d]; d++) {
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%d, ", s[d]);
+            bytes *= (size_t)s[d];
+        }
+        snprintf(name, sizeof name, "params/img/%s.npy",
+                 i < MEMBERS ? tensors[i].name : "Transformer/encoderblock_0/LayerNorm_0/bias");
+        snprintf(dict, sizeof dict, "{'descr': '<f2', 'fortran_order': False, 'shape': (%s), }\n",
+                 shape);
+        members[i] = archive_array(name, dict, nothing, bytes, true);
+        members[i].name = strdup(name);
+    }
+    const archive a = archive_build(members, MEMBERS + 1, false);
+    write_file(path, a.data, a.size);
+    for (int i = 0; i <= MEMBERS; i++)
+        free((char *)(uintptr_t)members[i].name);
+    archive_free_members(members, MEMBERS + 1);
+    free(a.data);
+    free(nothing);
+}
+
+/* As the names of timm's SigLIPs have it, by the sizes that they stand for. */
+START_TEST(test_npz__gelu_of_a_siglip_is_that_of_its_size)
+{
+    static const struct {
+        int side, width, grid;
+        const char *act;
+    } cases[] = {{16, 8, 2, "gelu"},        {32, 8, 2, "gelu_tanh"}, {16, 1152, 2, "gelu_tanh"},
+                 {14, 1152, 2, "gelu"},     {16, 1024, 24, "gelu"},  {16, 1024, 32, "gelu_tanh"},
+                 {16, 1536, 2, "gelu_tanh"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vitx_model *m;
+        vitx_model_info f = VITX_MODEL_INFO_INIT;
+        write_tower(file_path, cases[i].side, cases[i].width, cases[i].grid);
+        ck_ok(vitx_model_open(&m, file_path, NULL));
+        ck_ok(vitx_model_get_info(&f, m));
+        ck_assert_str_eq(f.family, "siglip");
+        ck_assert_str_eq(f.activation, cases[i].act);
+        vitx_model_free(m);
+    }
+}
+END_TEST
+
 /* Every `find` becomes `replace`, which is as long. */
 static void replace_all(unsigned char *data, size_t size, const char *find, const char *replace)
 {
@@ -972,6 +1057,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_npz__is_what_timm_makes_of_it);
     tcase_add_test(t, test_npz__tells_what_a_model_is);
+    tcase_add_test(t, test_npz__gelu_of_a_siglip_is_that_of_its_size);
     tcase_add_loop_test(t, test_npz__names_the_tensor_that_is_wrong, 0, COUNT(changes));
     tcase_add_test(t, test_npz__reads_heads_from_every_block);
     tcase_add_test(t, test_npz__takes_the_only_archive_of_a_folder);
