@@ -485,12 +485,12 @@ static void check_close(const found *f, const double *expected, double tolerance
 }
 
 /* Blocks add up. What the backward pass of a block's own score leaves is the gradient by its attention,
- * [H,T,T]; at a pooling head by the one row that the head has, the others being 0. */
+ * [H,T,T]; at a pooling head by the one row that the head has, [H,R,R] of the R tokens that it attends to. */
 static void check_legrad(const found *f)
 {
     const truth *t = &f->s->t;
-    const int n = t->tokens, rows = t->pooling ? 1 : n;
     vitx_context *c = f->s->single;
+    const int first = c->arch.pool_first, n = t->tokens - first, rows = t->pooling ? 1 : n;
     double *sum = calloc(f->count, sizeof *sum);
     for (int l = 0; l < t->depth; l++) {
         char start[24];
@@ -500,7 +500,7 @@ static void check_legrad(const found *f)
         float *d = fetch(c, c->need.dp, t->heads * n * n);
         for (int p = 0; p < t->patches; p++)
             for (int i = 0; i < t->heads * n; i++)
-                sum[p] += fmax(0, (double)d[i * n + t->prefix + p]) / (t->heads * rows);
+                sum[p] += fmax(0, (double)d[i * n + t->prefix - first + p]) / (t->heads * rows);
         free(d);
     }
     check_close(f, sum, TOL_MAP, "not the sum of its blocks");
