@@ -138,10 +138,13 @@ typedef struct processor {
     bool square;
 } processor;
 static const processor processors[] = {
-    {"ViT", &vx_hf_vit_processor, true},       {"DeiT", &vx_hf_deit_processor, true},
-    {"CLIP", &vx_hf_clip_processor, false},    {"ChineseCLIP", &vx_hf_clip_processor, false},
+    {"ViT", &vx_hf_vit_processor, true},
+    {"DeiT", &vx_hf_deit_processor, true},
+    {"CLIP", &vx_hf_clip_processor, false},
+    {"ChineseCLIP", &vx_hf_clip_processor, false},
     {"Bit", &vx_hf_clip_processor, false}, /* as CLIP's */
-    {"Siglip", &vx_hf_siglip_processor, false}};
+    {"Siglip", &vx_hf_siglip_processor, false},
+    {"Beit", &vx_hf_siglip_processor, true}}; /* its defaults are SigLIP's */
 
 /* size: a number, [height, width], {height, width}, or {shortest_edge}. */
 static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char *path,
@@ -253,7 +256,7 @@ static int read_class(const processor **out, const vx_json *p, const char *path,
     return vx_fail(
         VITX_UNSUPPORTED,
         "%s: pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
-        "CLIP, BiT (of DINOv2, too) and SigLIP do",
+        "CLIP, BiT (of DINOv2, too), SigLIP and BEiT do",
         path, name ? name : "a class that is not named");
 }
 

@@ -48,9 +48,11 @@ static const char *architecture(const vx_config *config)
 /* Of vision_cfg, what changes the answer and is not run; false and null are as good as absent. */
 static int refuse_settings(const vx_config *config)
 {
-    static const char *const flags[] = {
-        "attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
-        "scale_attn",       "scale_fc"};
+    static const char *const flags[] = {"attentional_pool",   "qk_norm",
+                                        "scaled_cosine_attn", "scale_heads",
+                                        "scale_attn_inner",   "scale_attn",
+                                        "scale_fc",           "global_average_pool",
+                                        "input_patchnorm"}; /* the last two: of older versions */
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         const vx_json *node = vx_json_get(vision_cfg(config), flags[i]);
         bool set = node && !vx_json_is_null(node);

@@ -284,6 +284,9 @@ def hf_cases():
         "shortest edge below the crop": dict(VIT_NEW, size={"shortest_edge": 201}, do_center_crop=True, crop_size=224),
         "squash below the crop": dict(VIT_NEW, size=square(201), do_center_crop=True, crop_size=square(224)),
         "processor of CLIP": CLIP_NEW, "processor of DINOv2": BIT, "processor of DeiT": dict(image_processor_type="DeiTImageProcessor"),
+        "processor of BEiT": dict(NEW, **HALF, image_processor_type="BeitImageProcessor", crop_size=square(224), do_center_crop=False, do_reduce_labels=False, resample=2, size=square(224)),
+        "processor of BEiT, nothing else": dict(feature_extractor_type="BeitFeatureExtractor"),
+        "the model's config.json in its place": dict(VIT, id2label={"0": "a"}, architectures=["ViTForImageClassification"]),
         "processor of SigLIP": dict(image_processor_type="SiglipImageProcessor"),
         "processor of CLIP, size a number": dict(image_processor_type="CLIPImageProcessor", size=240),
         "do_resize false": dict(VIT_NEW, do_resize=False, do_center_crop=True, crop_size=224),
@@ -292,7 +295,7 @@ def hf_cases():
     }
     for name, processor in spellings.items():
         cases["spelling: " + name] = ("ViTForImageClassification", tiny, processor)
-    for name, kind in {"Beit": "BeitImageProcessor", "ConvNext": "ConvNextImageProcessor", "MobileViT": "MobileViTImageProcessor", "Vilt": "ViltImageProcessor",
+    for name, kind in {"ConvNext": "ConvNextImageProcessor", "MobileViT": "MobileViTImageProcessor", "Vilt": "ViltImageProcessor",
                        "own": "MyImageProcessor"}.items():
         cases["processor of another family: " + name] = ("ViTForImageClassification", tiny, dict(NEW, **HALF, image_processor_type=kind, size=square(224)), dict(refused=True))
     cases["spelling: size without a crop"] = ("ViTForImageClassification", tiny, dict(VIT_NEW, size={"shortest_edge": 224}), dict(refused=True))
