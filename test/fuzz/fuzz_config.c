@@ -1,7 +1,7 @@
 /*
- * What lies beside the weights: config.json, preprocessor_config.json, processor_config.json and a file
- * of labels, with a zero byte between them. The first byte chooses the weights, seeds of the other
- * targets; what is empty is not there.
+ * What lies beside the weights: config.json (or open_clip's, or the index of shards),
+ * preprocessor_config.json, processor_config.json and a file of labels, with a zero byte between them.
+ * The first byte chooses the weights, seeds of the other targets; what is empty is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,19 @@
 
 #include "fuzz.h"
 
-static const char *const weights[] = {"safetensors/timm", "safetensors/hf", "safetensors/deit",
-                                      "npz/original"};
+static const struct {
+    const char *seed, *file, *config; /* the names under which they lie there */
+} weights[] = {
+    {"safetensors/timm", "model.safetensors", "config.json"},
+    {"safetensors/hf", "model.safetensors", "config.json"},
+    {"safetensors/deit", "model.safetensors", "config.json"},
+    {"npz/original", "weights.npz", "config.json"},
+    {"safetensors/clip", "model.safetensors", "config.json"},
+    {"safetensors/siglip", "model.safetensors", "config.json"},
+    {"safetensors/open-clip", "open_clip_model.safetensors", "open_clip_config.json"},
+    {"safetensors/dinov2", "model.safetensors", "config.json"},
+    {"safetensors/timm", "shard.safetensors", "model.safetensors.index.json"},
+};
 enum { WEIGHTS = sizeof weights / sizeof weights[0] };
 
 /* The weights in the folder are those of the input before until another is chosen. */
@@ -19,10 +30,12 @@ static void place_weights(int choice)
 {
     static int chosen = -1;
     static char data[1 << 16];
+    static const char heads[] =
+        "{\"model_args\": {\"num_heads\": 2}}"; /* where another says the rest */
     if (choice == chosen)
         return;
     char path[200];
-    snprintf(path, sizeof path, "test/fuzz/corpus/%s", weights[choice]);
+    snprintf(path, sizeof path, "test/fuzz/corpus/%s", weights[choice].seed);
     FILE *f = fopen(path, "rb");
     const size_t size = f ? fread(data, 1, sizeof data, f) : 0;
     if (f)
@@ -31,10 +44,14 @@ static void place_weights(int choice)
         fprintf(stderr, "%s is missing: run this in the repository's root\n", path);
         abort();
     }
-    const int npz = strncmp(weights[choice], "npz", 3) == 0;
-    unlink(fuzz_write("model.safetensors", "", 0));
-    unlink(fuzz_write("weights.npz", "", 0));
-    fuzz_write(npz ? "weights.npz" : "model.safetensors", data + npz, size - (size_t)npz);
+    const int npz = strncmp(weights[choice].seed, "npz", 3) == 0;
+    for (int i = 0; i < WEIGHTS; i++) {
+        unlink(fuzz_write(weights[i].file, "", 0));
+        unlink(fuzz_write(weights[i].config, "", 0));
+    }
+    if (strcmp(weights[choice].config, "config.json") != 0)
+        fuzz_write("config.json", heads, sizeof heads - 1);
+    fuzz_write(weights[choice].file, data + npz, size - (size_t)npz);
     chosen = choice;
 }
 
@@ -57,8 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     const uint8_t *at = data + 1, *const end = data + size;
-    place_weights(data[0] % WEIGHTS);
-    place("config.json", &at, end);
+    const int choice = data[0] % WEIGHTS;
+    place_weights(choice);
+    place(weights[choice].config, &at, end);
     place("preprocessor_config.json", &at, end);
     place("processor_config.json", &at, end);
     fuzz_model(fuzz_folder(), place("labels", &at, end));

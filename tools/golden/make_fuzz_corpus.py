@@ -65,6 +65,55 @@ def hugging_face(kind, prefix):
     return t
 
 
+def linear(names, shapes):
+    return {f"{n}.{leaf}": draw(*(s if leaf == "weight" else s[:1])) for n, s in zip(names, shapes) for leaf in ("weight", "bias")}
+
+
+def norms(*names):
+    return linear(names, [(D,)] * len(names))
+
+
+def tower(siglip):
+    """CLIP's of Hugging Face with a projection, or SigLIP's with its pooling head."""
+    v, b = "vision_model.", "vision_model.encoder.layers.0."
+    t = {v + "embeddings.patch_embedding.weight": draw(D, 3, P, P), v + "embeddings.position_embedding.weight": draw(GRID * GRID + (not siglip), D)}
+    t.update(norms(b + "layer_norm1", b + "layer_norm2", v + "post_layernorm"))
+    t.update(linear([f"{b}self_attn.{p}_proj" for p in ("q", "k", "v", "out")], [(D, D)] * 4))
+    t.update(linear([b + "mlp.fc1", b + "mlp.fc2"], [(F, D), (D, F)]))
+    if siglip:
+        h = v + "head."
+        t.update({v + "embeddings.patch_embedding.bias": draw(D), h + "probe": draw(1, 1, D), h + "attention.in_proj_weight": draw(3 * D, D),
+                  h + "attention.in_proj_bias": draw(3 * D)})
+        t.update(norms(h + "layernorm"))
+        t.update(linear([h + "attention.out_proj", h + "mlp.fc1", h + "mlp.fc2"], [(D, D), (F, D), (D, F)]))
+    else:
+        t.update({v + "embeddings.class_embedding": draw(D), "visual_projection.weight": draw(K, D)})
+        t.update(norms(v + "pre_layrnorm"))
+    return t
+
+
+def open_clip():
+    v, b = "visual.", "visual.transformer.resblocks.0."
+    t = {v + "class_embedding": draw(D), v + "conv1.weight": draw(D, 3, P, P), v + "positional_embedding": draw(1 + GRID * GRID, D),
+         v + "proj": draw(D, K), b + "attn.in_proj_weight": draw(3 * D, D), b + "attn.in_proj_bias": draw(3 * D), "logit_scale": draw(1)}
+    t.update(norms(v + "ln_pre", v + "ln_post", b + "ln_1", b + "ln_2"))
+    t.update(linear([b + "attn.out_proj", b + "mlp.c_fc", b + "mlp.c_proj"], [(D, D), (F, D), (D, F)]))
+    return t
+
+
+def dinov2():
+    """Two registers, SwiGLU, a head on the class token and the mean."""
+    v, b = "dinov2_with_registers.", "dinov2_with_registers.encoder.layer.0."
+    t = {v + "embeddings.cls_token": draw(1, 1, D), v + "embeddings.mask_token": draw(1, D), v + "embeddings.register_tokens": draw(1, 2, D),
+         v + "embeddings.position_embeddings": draw(1, 1 + GRID * GRID, D), b + "layer_scale1.lambda1": draw(D),
+         b + "layer_scale2.lambda1": draw(D), "classifier.weight": draw(K, 2 * D), "classifier.bias": draw(K)}
+    t.update(linear([v + "embeddings.patch_embeddings.projection"], [(D, 3, P, P)]))
+    t.update(norms(v + "layernorm", b + "norm1", b + "norm2"))
+    t.update(linear([f"{b}attention.{p}" for p in ("attention.query", "attention.key", "attention.value", "output.dense")], [(D, D)] * 4))
+    t.update(linear([b + "mlp.weights_in", b + "mlp.weights_out"], [(2 * F, D), (D, F)]))
+    return t
+
+
 def safetensors(tensors, dtype, metadata=None):
     header, data = {}, b""
     if metadata:
@@ -147,6 +196,24 @@ PROCESSOR = {"image_processor_type": "ViTImageProcessor", "do_resize": True, "si
 DEIT = {"image_processor_type": "DeiTImageProcessor", "size": 5, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}, "resample": 3}
 
 
+CLIP = {"architectures": ["CLIPVisionModelWithProjection"], "model_type": "clip_vision_model", "hidden_size": D, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": F, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "image_size": 4, "patch_size": P,
+        "projection_dim": K}
+SIGLIP = {"model_type": "siglip", "vision_config": {"hidden_size": D, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": F,
+                                                    "hidden_act": "gelu_pytorch_tanh", "image_size": 4, "patch_size": P, "vision_use_head": True}}
+OPEN_CLIP = {"model_cfg": {"embed_dim": K, "quick_gelu": True, "vision_cfg": {"image_size": 4, "layers": 1, "width": D, "head_width": 2, "patch_size": P,
+                                                                            "mlp_ratio": F / D, "pool_type": "tok", "no_ln_pre": False}, "text_cfg": {}},
+             "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "interpolation": "bicubic", "resize_mode": "squash", "fill_color": 0}}
+DINOV2 = {"model_type": "dinov2_with_registers", "architectures": ["Dinov2WithRegistersForImageClassification"], "hidden_size": D,
+          "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 4, "patch_size": P, "use_swiglu_ffn": True, "num_register_tokens": 2,
+          "mlp_ratio": 1, "layer_norm_eps": 1e-6, "id2label": {"0": "a", "1": "b"}}
+
+
+def index(tensors):
+    """model.safetensors.index.json of one shard."""
+    return {"metadata": {"total_size": 4 * sum(v.size for v in tensors.values())}, "weight_map": {k: "shard.safetensors" for k in tensors}}
+
+
 def beside(weights, config=None, processor=None, labels="", nested=None):
     whole = {"image_processor": nested, "processor_class": "CLIPProcessor"} if nested else None
     parts = [json.dumps(p) if p is not None else "" for p in (config, processor, whole)] + [labels]
@@ -195,9 +262,10 @@ def main():
     put("config", "deit", beside(2, dict(HF, model_type="deit", architectures=["DeiTForImageClassification"]), DEIT,
                                  json.dumps({"a": ["x", "y"], "b": ["x"]})))
     put("config", "google", beside(3, {"pretrained_cfg": {"crop_pct": 1.0, "interpolation": "nearest", "std": [1, 1, 1]}}))
-    words("config", sorted(set(keys([TIMM, HF, PROCESSOR, DEIT])) |
+    words("config", sorted(set(keys([TIMM, HF, PROCESSOR, DEIT, CLIP, SIGLIP, OPEN_CLIP, DINOV2])) |
                            {"null", "true", "false", "1e-6", "[]", "{}", '"shortest_edge"', '"longest_edge"', '"do_pad"', '"squash"', '"avg"',
-                            '"nearest"', '"box"', '"image_processor"', '"default_to_square"', '"ijepa"', '"vit_msn"', '"lanczos"', '"relu"', '"quick_gelu"', '"feature_extractor_type"', "\\u0000"}))
+                            '"nearest"', '"box"', '"image_processor"', '"default_to_square"', '"ijepa"', '"vit_msn"', '"lanczos"', '"weight_map"', '"shard.safetensors"', '"../"', '"timm_model_name"', '"timm_pool"', '"shortest"', '"longest"',
+                            '"relu"', '"quick_gelu"', '"feature_extractor_type"', "\\u0000"}))
     words("safetensors", ['"dtype":"F32"', '"dtype":"F16"', '"dtype":"BF16"', '"dtype":"F4"', '"shape":[', '"data_offsets":[',
                           '"__metadata__":{', "9007199254740992", "[0,0]", "[]"])
     words("npz", ["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07", "\x93NUMPY\x01\x00", "'descr': '<f4'", "'<f2'", "'|V2'",
@@ -208,6 +276,16 @@ def main():
     # behind the others, whose numbers stay the same
     put("npz", "members-map", members(google_map("params/img/"), 0, "<f2"))
     put("npz", "members-map-stacked", members(google_map("params/", stacked=True), 2, "|V2"))
+    # weights of more families, for what lies beside them.
+    put("safetensors", "clip", safetensors(tower(False), "F16"))
+    put("safetensors", "siglip", safetensors(tower(True), "F16"))
+    put("safetensors", "open-clip", safetensors(open_clip(), "F16"))
+    put("safetensors", "dinov2", safetensors(dinov2(), "F16"))
+    put("config", "clip", beside(4, CLIP, dict(PROCESSOR, image_processor_type="CLIPImageProcessor", crop_size=4)))
+    put("config", "siglip", beside(5, SIGLIP))
+    put("config", "open-clip", beside(6, OPEN_CLIP))
+    put("config", "dinov2", beside(7, DINOV2))
+    put("config", "index", beside(8, index(timm())))
 
 
 main()
