@@ -775,6 +775,8 @@ static const struct {
      "reg_token has shape [3, 1, 24], expected [1, 1, 24]"},
     {"vit-timm-registers", "\"cls_token\"", "\"dist_token\"", VITX_UNSUPPORTED,
      "registers and a distillation token"},
+    {"siglip-hf", "\"head.attention.in_proj_weight\"", "\"head.attention.in_proj_wight\"", VITX_FORMAT,
+     "lacks tensor head.attention.in_proj_weight"},
     {"dinov2-timm-registers-swiglu", "\"shape\":[24,32]", "\"shape\":[32,24]", VITX_FORMAT,
      "blocks.0.mlp.fc2.weight has shape [32, 24], expected [24, 64]"},
     {"dinov2-hf", "\"shape\":[7,48]", "\"shape\":[14,24]", VITX_FORMAT,
@@ -1231,6 +1233,65 @@ static void try_mutant(const char *folder)
     }
     vitx_model_free(m);
 }
+
+/* Each tensor goes by a name that is left alone: refused, or a model that can be packed. */
+START_TEST(test_model__survives_each_tensor_that_is_missing)
+{
+    const char *name = goldens[_i].name;
+    char *folder = copy_golden(name), harmless[200];
+    const char *path = in_folder(folder, "model.safetensors");
+    vitx_model *m = open_ok(golden_model(name));
+    const char *const first = m->naming->harmless[0];
+    const size_t length = (size_t)snprintf(harmless, sizeof harmless, "\"%s%s",
+                                           *first == '*' ? m->dialect->prefix : "",
+                                           *first == '*' ? first + 1 : first);
+    snprintf(harmless + length, sizeof harmless - length, "%s\"",
+             harmless[length - 1] == '.' ? "x" : "");
+    for (int i = 0; i < m->container->count && access(path, R_OK) == 0; i++) {
+        char find[200];
+        weights_file good = load_weights(path), bad = good;
+        bad.header = strdup(good.header);
+        snprintf(find, sizeof find, "\"%s\"", m->container->tensors[i].name);
+        edit_header(&bad, find, harmless);
+        save_weights(path, &bad);
+        try_mutant(folder);
+        save_weights(path, &good);
+        free(bad.header);
+        free_weights_file(&good);
+    }
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* Two heads of a projection have no biases, or both. */
+START_TEST(test_model__two_heads_have_two_biases)
+{
+    char *folder = copy_golden("deit-timm-distilled");
+    edit_file(folder, "config.json", "deit_tiny_distilled_patch16_224",
+              "vit_base_patch16_clip_224");
+    ck_assert(info_of(folder).units);
+    edit_weights(folder, "\"head.bias\"", "\"mask_token\"");
+    try_open(folder, VITX_FORMAT, "lacks tensor head.bias");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* A dimension of 1 may be left out. */
+START_TEST(test_model__counts_registers)
+{
+    static const char *const shapes[] = {"\"shape\":[1,3,24]", "\"shape\":[3,24]"};
+    for (int i = 0; i < 2; i++) {
+        char *folder = copy_golden("vit-timm-registers");
+        edit_weights(folder, shapes[0], shapes[i]);
+        ck_assert_int_eq(info_of(folder).registers, 3);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
 
 /* Digits become other digits, punctuation other punctuation: most mutants get past the parser. */
 static void mutate(rng *r, char *text, size_t size, int count)
@@ -2067,6 +2128,9 @@ static Suite *suite(void)
     tcase_add_test(t, test_model__survives_a_file_that_shrinks);
     tcase_add_test(t, test_model__refuses_more_activations_than_int_counts);
     tcase_add_test(t, test_model__refuses_every_truncation);
+    tcase_add_loop_test(t, test_model__survives_each_tensor_that_is_missing, 0, GOLDENS);
+    tcase_add_test(t, test_model__two_heads_have_two_biases);
+    tcase_add_test(t, test_model__counts_registers);
     tcase_add_loop_test(t, test_model__survives_mutated_files, 0, 2);
     suite_add_tcase(s, t);
     t = tcase_create("config");

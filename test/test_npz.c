@@ -903,6 +903,32 @@ START_TEST(test_npz__reads_heads_from_every_block)
 }
 END_TEST
 
+/* One tensor that stands for 1024 blocks, and has a name of 20 KB for each. */
+START_TEST(test_npz__bounds_the_names_of_blocks)
+{
+    static const char start[] = "Transformer/encoderblock/", end[] = ".npy";
+    enum { LONG = 20000 };
+    const float kernel[24] = {0};
+    char *name = malloc(LONG + 1);
+    memset(name, 'a', LONG);
+    memcpy(name, start, sizeof start - 1);
+    memcpy(name + LONG - (sizeof end - 1), end, sizeof end);
+    archive_member members[] = {
+        archive_array("embedding/kernel.npy",
+                      "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 3, 8), }\n", kernel,
+                      sizeof kernel, false),
+        archive_array(name, "{'descr': '<f4', 'fortran_order': False, 'shape': (1024, 0), }\n",
+                      kernel, 0, false)};
+    const archive a = archive_build(members, 2, false);
+    vitx_model *m;
+    write_file(file_path, a.data, a.size);
+    ck_fails(vitx_model_open(&m, file_path, NULL), VITX_UNSUPPORTED, "bytes of their names");
+    archive_free_members(members, 2);
+    free(a.data);
+    free(name);
+}
+END_TEST
+
 START_TEST(test_npz__takes_the_only_archive_of_a_folder)
 {
     size_t size;
@@ -1060,6 +1086,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_npz__gelu_of_a_siglip_is_that_of_its_size);
     tcase_add_loop_test(t, test_npz__names_the_tensor_that_is_wrong, 0, COUNT(changes));
     tcase_add_test(t, test_npz__reads_heads_from_every_block);
+    tcase_add_test(t, test_npz__bounds_the_names_of_blocks);
     tcase_add_test(t, test_npz__takes_the_only_archive_of_a_folder);
     tcase_add_test(t, test_npz__names_the_value_that_is_not_finite);
     tcase_add_test(t, test_npz__survives_a_file_that_shrinks);

@@ -271,6 +271,8 @@ static bool needed(const vx_reader *r, int role)
         return !a->bare;
     case VX_HEAD_B:
         return !a->units;
+    case VX_POOL_QKV_W: /* a naming has this one or the others */
+        return pool;
     case VX_POOL_Q_W:
     case VX_POOL_KV_W: /* a naming has this one or the next */
     case VX_POOL_K_W:
@@ -303,6 +305,8 @@ static int check_heads(const vx_reader *r)
         return vx_role_missing(r, VX_DISTILLATION_TOKEN, 0);
     if (model[VX_HEAD2_W] && r->arch->bare)
         return vx_role_missing(r, VX_HEAD_W, 0);
+    if (model[VX_HEAD2_W] && !model[VX_HEAD_B]) /* of one alone there is no mean */
+        return vx_role_missing(r, VX_HEAD_B, 0);
     if (!model[VX_HEAD2_W] && reads_two_tokens(r) && !r->arch->bare)
         return vx_role_missing(r, VX_HEAD2_W, 0);
     if ((reads_two_tokens(r) || r->match->dialect->concatenates) && model[VX_FC_NORM_W])

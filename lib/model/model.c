@@ -329,7 +329,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .flops = vx_arch_flops(a),
         .recipe = &model->recipe,
         .units = a->units,
-        .registers = registers ? (int)registers->shape[1] : 0,
+        .registers = registers ? (int)registers->shape[registers->rank - 2] : 0,
         .pos_height = a->pos_height,
         .pos_width = a->pos_width,
         .pos_resample = vx_pos_rule_name(model->positions),

@@ -18,8 +18,9 @@
  * prefix than the model's hold other things (an optimizer, a text tower), which are dropped.
  *
  * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
- * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. pre_logits, a layer of models trained on ImageNet-21k, is left out as timm does.
- * config.json, if there is one, is timm's.
+ * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. pre_logits, a
+ * layer of models trained on ImageNet-21k, is left out as timm does. config.json, if there is one, is
+ * timm's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 
 #define MAX_DEPTH 1024        /* of stacked blocks */
 #define MAX_TENSORS (1 << 17) /* after unstacking  */
+#define MAX_NAMES (1u << 24)  /* bytes, likewise   */
 #define STACKED "Transformer/encoderblock/"
 
 static const char *const harmless_names[] = {"*pre_logits/", NULL};
@@ -87,9 +89,11 @@ static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tens
                        t->name, MAX_DEPTH);
     const uint64_t n = stacked ? (uint64_t)t->shape[0] : 1;
     *count += n;
-    *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1);
-    if (*count > MAX_TENSORS)
-        return vx_fail(VITX_UNSUPPORTED, "%s: more than %d tensors", path, MAX_TENSORS);
+    *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1); /* names in zip have 16 bits of length */
+    if (*count > MAX_TENSORS || *bytes > MAX_NAMES)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: more than %d tensors, or more than %u bytes of their names", path,
+                       MAX_TENSORS, MAX_NAMES);
     return VITX_OK;
 }
 
