@@ -169,11 +169,12 @@ static int read_pool(vx_hints *out, const vx_config *config)
     const char *name = NULL, *model = architecture(config), *path = config->config_path;
     vx_pool_kind written;
     VX_TRY(vx_config_bool(&out->pool_prefix, NULL, told[0], "pool_include_prefix", path));
-    for (int i = 0; i < 2 && !out->pool_known; i++)
-        VX_TRY(vx_config_string(&name, &out->pool_known, told[i], "global_pool", path));
-    if (out->pool_known)
+    for (int i = 0; i < 2 && !name; i++)
+        VX_TRY(vx_config_string(&name, NULL, told[i], "global_pool", path));
+    out->pool_known = name != NULL;
+    if (name)
         return vx_timm_pool(&out->pool, name, path);
-    if (model && strstr(model, "_siglip_gap_")) { /* also where the file has a pooling head */
+    if (model && strstr(model, "_siglip_gap_")) { /* a file with a pooling head is another model */
         out->pool = VX_POOL_AVG;
         out->pool_known = true;
     }
