@@ -5,8 +5,8 @@
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
- * std}. What an architecture implies beyond that is known here for heads only; the rest shows in
- * the tensors.
+ * std}. What an architecture implies beyond that and no tensor shows is known here by its name: heads,
+ * activation, eps, some of the pooling.
  */
 #include <math.h>
 #include <string.h>
@@ -182,7 +182,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
     return name ? vx_timm_pool(&written, name, path) : VITX_OK;
 }
 
-/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a norm. */
+/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a
+ * norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
     static const char *const flags[] = {"qk_norm",         "scale_attn_norm", "scale_mlp_norm",
@@ -296,8 +297,9 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
- * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29 resized to such inputs bilinearly whatever `interpolation`
- * said; 1.0.31, followed here, uses the filter that it names. */
+ * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29
+ * resized to inputs that are not square bilinearly, whatever `interpolation` said; 1.0.31, followed here,
+ * uses the filter that it names. */
 static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
 {
     const char *mode = "center", *path = config->config_path;
