@@ -140,7 +140,7 @@ out_has '^embedding +7 numbers'
 check "maps of an embedding, measured"
 v="eval -m $clip --method gradcam --no-baselines --metric deletion,infidelity"
 right $v --like $other --json $picture
-out_has '"method":"gradcam","target":-1,"label":null,"probability":0,"values":\{"deletion":'
+out_has '"method":"gradcam","target":null,"label":null,"probability":null,"values":\{"deletion":'
 right $v --vector "$folder/v.npy" --score dot --json $picture
 right eval -m $clip --method gradcam --metric deletion --like $other $picture
 out_has "^random +$number"
