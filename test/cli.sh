@@ -112,6 +112,8 @@ wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$f
 wrong "the model has no classes" $e --unit 1 --score probability -o "$folder/e.json" $picture
 wrong "unit" $e --unit 7 -o "$folder/e.json" $picture
 wrong "it takes a number" $e --unit x -o "$folder/e.json" $picture
+wrong "versus is 7, the model has 7 numbers in its embedding" $e --unit 1 --versus 7 -o "$folder/e.json" $picture
+wrong "that is the unit" $e --unit 1 --versus 1 -o "$folder/e.json" $picture
 wrong "one of them" $e --unit 1 --like $other -o "$folder/e.json" $picture
 wrong "is for --score cosine or dot" $e --like $other --score logit -o "$folder/e.json" $picture
 wrong "is for --vector or --like" $e --unit 1 --score cosine -o "$folder/e.json" $picture
@@ -138,7 +140,7 @@ out_has '^embedding +7 numbers'
 check "maps of an embedding, measured"
 v="eval -m $clip --method gradcam --no-baselines --metric deletion,infidelity"
 right $v --like $other --json $picture
-out_has '"method":"gradcam","target":-1,"label":null,"probability":0,"values":\{"deletion":'
+out_has '"method":"gradcam","target":null,"label":null,"probability":null,"values":\{"deletion":'
 right $v --vector "$folder/v.npy" --score dot --json $picture
 right eval -m $clip --method gradcam --metric deletion --like $other $picture
 out_has "^random +$number"

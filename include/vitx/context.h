@@ -276,7 +276,8 @@ VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
 /**
  * What an attention-pooling head (vitx_model_info.pooling "map") pools with: the attention of its one
- * query over the tokens (0 at prefix tokens that it leaves out), f32 [n, H, 1, T]. Recorded wherever vitx_trace_opts.record is not NONE.
+ * query over the tokens (0 at prefix tokens that it leaves out), f32 [n, H, 1, T]. Recorded wherever
+ * vitx_trace_opts.record is not NONE.
  *
  * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
  */

@@ -7,7 +7,8 @@
  *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
  *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
- * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a picture: some have fewer than T tokens.
+ * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a
+ * picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
  * in a block's first half and the hidden layer in its second.

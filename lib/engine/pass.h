@@ -31,8 +31,8 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass);
 int vx_pass_forward(vitx_context *c, const vx_pass *pass);
 
 /*
- * What a model that pools the mean answers where there are no patches, as sequence 0: the mean over
- * none is taken to be 0. VITX_DEVICE.
+ * What a model whose head reads patches alone answers where there are none, as sequence 0: the mean
+ * over none, and a pooling head's attention over none, is taken to be 0. VITX_DEVICE.
  */
 int vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
 
@@ -46,9 +46,9 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
  * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
  * score is the head's answer to the mean over all tokens behind that block. Of a pooling head it is
  * that of the head's attention over the R tokens from pool_first on, [B,H,R,R], in the rows of the
- * first. `seed` fills
- * plan->dlogits [B,classes] from that block's logits and probabilities [B,classes] (device memory).
- * A model with two heads gives both of them that mean. The plan has own_from <= layer and all_tokens; act->logits and act->probabilities are lost.
+ * first. `seed` fills plan->dlogits [B,classes] from that block's logits and probabilities [B,classes]
+ * (device memory). A model with two heads gives both of them that mean. The plan has own_from <= layer
+ * and all_tokens; act->logits and act->probabilities are lost.
  */
 typedef int vx_seed_fn(void *payload, vx_plan *plan, const float *logits,
                        const float *probabilities);

@@ -327,6 +327,7 @@ static int finish(vitx_map **out, vitx_map **pending)
 {
     VX_TRY(check_values(*pending));
     vx_map_finish(*pending);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is there, or is not finished */
     (*pending)->vector = NULL; /* it goes with the job */
     *out = *pending;
     *pending = NULL;

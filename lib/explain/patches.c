@@ -71,8 +71,8 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
     return VITX_OK;
 }
 
-static int open(patches *out, const vx_job *job, int i, const vitx_map *map,
-                const vx_removal *removal)
+static int begin(patches *out, const vx_job *job, int i, const vitx_map *map,
+                 const vx_removal *removal)
 {
     const vx_arch *a = job->arch;
     const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
@@ -199,7 +199,7 @@ int vx_patches_run(const vx_job *job, int i, vitx_map *map, const vx_removal *re
                    vx_patches_choose *choose, vx_patches_take *take, void *payload)
 {
     patches p;
-    int status = open(&p, job, i, map, removal);
+    int status = begin(&p, job, i, map, removal);
     if (status == VITX_OK)
         status = run(&p, n, choose, take, payload);
     map->info.forwards = p.forwards;

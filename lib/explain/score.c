@@ -26,7 +26,7 @@ int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, 
         t.versus = versus == VITX_AUTO ? top_class(logits, classes, t.target) : versus;
         if (t.versus < 0 || t.versus == t.target)
             return vx_fail(VITX_INVALID,
-                           "the difference of class %d and itself: versus has to be another class",
+                           "the difference of output %d and itself: versus has to be another",
                            t.target);
     }
     *out = t;

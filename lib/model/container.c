@@ -196,6 +196,7 @@ void vx_tensor_slice(vx_tensor *t, uint64_t i)
     vx_axis own[VX_MAX_RANK];
     own_axes(own, t);
     const uint64_t item = t->count ? t->bytes / t->count : 0;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): there is a first one */
     t->offset += i * own[0].stride * item;
     t->count /= own[0].size;
     t->bytes /= own[0].size;

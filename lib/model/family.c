@@ -89,21 +89,6 @@ static bool matches(const char *name, const char *pattern)
                              : strstr(name, pattern) != NULL;
 }
 
-bool vx_harmless(const char *name, const char *const *list, const char *prefix)
-{
-    for (; *list; list++) {
-        char full[200];
-        const char *rest = *list;
-        snprintf(full, sizeof full, "%s%s", *rest == '*' ? prefix : "",
-                 *rest == '*' ? rest + 1 : rest);
-        const size_t n = strlen(full);
-        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
-        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
-            return true;
-    }
-    return false;
-}
-
 /* d: what the file was taken for, whose harmless tensors (a text tower) do not count; or NULL. */
 static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
 {

@@ -181,14 +181,10 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
 int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
-/* A role's name (the first, where it has several), in `text`. */
-const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
-                         vx_role role, int block);
-
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
     vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google, vx_naming_big_vision;
-/* Of transformers' ViTImageProcessor and DeiTImageProcessor. */
+/* Of transformers' image processors of those classes. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;
 /* What CLIP's pictures are normalised with; of open_clip's PreprocessCfg. */

@@ -256,7 +256,7 @@ static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_diale
 #define BLOCK "*Transformer/encoderblock_#/"
 #define NAMES(positions, attention, norm2, mlp)                                                    \
     [VX_PATCH_W] = "*embedding/kernel", [VX_PATCH_B] = "*embedding/bias",                          \
-    [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = positions,                                         \
+    [VX_CLASS_TOKEN] = "*cls", [VX_POSITIONS] = (positions),                                       \
     [VX_NORM_W] = "*Transformer/encoder_norm/scale",                                               \
     [VX_NORM_B] = "*Transformer/encoder_norm/bias", [VX_HEAD_W] = "*head/kernel",                  \
     [VX_HEAD_B] = "*head/bias", [VX_NORM1_W] = BLOCK "LayerNorm_0/scale",                          \

@@ -10,7 +10,7 @@ const char *vx_hf_architecture(const vx_config *config);
 int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name, const char *path);
 /* eps, heads (12 where the object, which may be NULL, does not say) and sizes. */
 int vx_hf_read_sizes(vx_hints *out, const vx_json *object, const char *path);
-/* vx_naming.read_recipe: preprocessor_config.json. */
+/* vx_naming.read_recipe: processor_config.json, else preprocessor_config.json. */
 int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
 
 #endif

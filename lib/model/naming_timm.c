@@ -5,8 +5,8 @@
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
- * std}. What an architecture implies beyond that is known here for heads only; the rest shows in
- * the tensors.
+ * std}. What an architecture implies beyond that and no tensor shows is known here by its name: heads,
+ * activation, eps, some of the pooling.
  */
 #include <math.h>
 #include <string.h>
@@ -169,11 +169,12 @@ static int read_pool(vx_hints *out, const vx_config *config)
     const char *name = NULL, *model = architecture(config), *path = config->config_path;
     vx_pool_kind written;
     VX_TRY(vx_config_bool(&out->pool_prefix, NULL, told[0], "pool_include_prefix", path));
-    for (int i = 0; i < 2 && !out->pool_known; i++)
-        VX_TRY(vx_config_string(&name, &out->pool_known, told[i], "global_pool", path));
-    if (out->pool_known)
+    for (int i = 0; i < 2 && !name; i++)
+        VX_TRY(vx_config_string(&name, NULL, told[i], "global_pool", path));
+    out->pool_known = name != NULL;
+    if (name)
         return vx_timm_pool(&out->pool, name, path);
-    if (model && strstr(model, "_siglip_gap_")) { /* also where the file has a pooling head */
+    if (model && strstr(model, "_siglip_gap_")) { /* a file with a pooling head is another model */
         out->pool = VX_POOL_AVG;
         out->pool_known = true;
     }
@@ -181,7 +182,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
     return name ? vx_timm_pool(&written, name, path) : VITX_OK;
 }
 
-/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a norm. */
+/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a
+ * norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
     static const char *const flags[] = {"qk_norm",         "scale_attn_norm", "scale_mlp_norm",
@@ -295,8 +297,9 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
- * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29 resized to such inputs bilinearly whatever `interpolation`
- * said; 1.0.31, followed here, uses the filter that it names. */
+ * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29
+ * resized to inputs that are not square bilinearly, whatever `interpolation` said; 1.0.31, followed here,
+ * uses the filter that it names. */
 static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
 {
     const char *mode = "center", *path = config->config_path;

@@ -421,7 +421,7 @@ static void copy_plane(char *dst, const char *src, size_t rows, size_t columns, 
 static void arrange(char *dst, const char *src, const vx_tensor *t, size_t item)
 {
     const int last = t->axes - 1;
-    size_t step[VX_MAX_RANK], index[VX_MAX_RANK] = {0}, d = 0, s = 0;
+    size_t step[VX_MAX_RANK] = {0}, index[VX_MAX_RANK] = {0}, d = 0, s = 0;
     int fast = -1;
     for (int i = last, n = 1; i >= 0; i--, n = 0)
         step[i] = n ? 1 : step[i + 1] * (size_t)t->axis[i + 1].size;

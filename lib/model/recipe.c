@@ -53,8 +53,8 @@ int vx_recipe_check(const vitx_recipe *r, const char *path)
 
 static double grown(const vitx_recipe *r, int resize, int from, int to)
 {
-    return r->crop_pct > 0 ? vx_recipe_resized(to, r->crop_pct)
-                           : (double)((int64_t)to * resize / from);
+    const int64_t in_proportion = (int64_t)to * resize / from;
+    return r->crop_pct > 0 ? vx_recipe_resized(to, r->crop_pct) : (double)in_proportion;
 }
 
 int vx_recipe_set_input(vitx_recipe *r, int height, int width, const char *what)

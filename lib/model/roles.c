@@ -12,7 +12,6 @@ const char *vx_role_template(const vx_naming *naming, vx_role role)
     return own || !naming->base ? own : naming->base->names[role];
 }
 
-/* A name written out from its template, up to the end or to '|'. */
 const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block,
                           bool behind_prefix)
 {
@@ -52,6 +51,18 @@ const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, co
         p = p ? p + 1 : NULL;
     }
     return found;
+}
+
+bool vx_harmless(const char *name, const char *const *list, const char *prefix)
+{
+    char full[200];
+    for (; *list; list++) {
+        const size_t n = strlen(vx_write_name(full, sizeof full, *list, prefix, 0, false));
+        const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
+        if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
+            return true;
+    }
+    return false;
 }
 
 /* -------------------------------------------------------------------------- shapes -------- */
@@ -179,7 +190,6 @@ int vx_role_missing(const vx_reader *r, vx_role role, int block)
     return vx_fail(VITX_FORMAT, "%s: lacks tensor %s", r->container->path, name);
 }
 
-/* One role; *out NULL where the model has none. `there`: an optional one must be there. */
 int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there)
 {
     const vx_naming *naming = r->match->dialect->naming;
@@ -196,7 +206,6 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
     return check_shape(r, t, role);
 }
 
-/* A size from a shape: dimension `at` of a role's tensor. */
 int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, int most,
                  const char *what)
 {

@@ -23,6 +23,10 @@ typedef struct vx_reader {
 /* How a naming writes a role (vx_naming.names); NULL: it has none. */
 const char *vx_role_template(const vx_naming *naming, vx_role role);
 
+/* A role's name (the first, where it has several), in `text`. */
+const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                         vx_role role, int block);
+
 /* A name written out from its template, up to the end or to '|'. Returns text. */
 const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block,
                           bool behind_prefix);

@@ -272,14 +272,21 @@ static void print_json(const struct eval_case *c, const vitx_map *of)
     const char *before = "";
     if (vitx_map_get_info(&map, of) != VITX_OK)
         return;
+    /* With a vector a blind map, too, has a target that nobody asked for. */
+    const bool vector = o->vector || o->like;
     printf("{\"image\":");
     json_text(c->name);
-    if (o->vector || o->like) /* a blind map has a target that nobody asked for */
-        map.target = VITX_AUTO;
-    printf(",\"method\":\"%s\",\"target\":%d,\"label\":", map.method, map.target);
-    json_text(vitx_model_label(c->plan->session.model, map.target));
-    printf(",\"probability\":%.9g,\"values\":{",
-           map.target == VITX_AUTO ? 0 : (double)map.probability);
+    printf(",\"method\":\"%s\",\"target\":", map.method);
+    if (vector)
+        printf("null,\"label\":null");
+    else {
+        printf("%d,\"label\":", map.target);
+        json_text(vitx_model_label(c->plan->session.model, map.target));
+    }
+    if (vector || c->plan->session.info.units)
+        printf(",\"probability\":null,\"values\":{");
+    else
+        printf(",\"probability\":%.9g,\"values\":{", (double)map.probability);
     for (int j = 0; j < c->count; j++) {
         vitx_evaluation_info e = VITX_EVALUATION_INFO_INIT;
         const vitx_metric_info *metric = &c->plan->table.metrics[c->which[j]];

@@ -81,9 +81,9 @@ static const struct option options[] = {
      AT(versus),
      .value = "N|LABEL",
      .help = "why the target and not that class",
-     .more = "The other class of --score difference, which need not be given then. Default: the "
-             "most probable\n"
-             "one that is not the target."},
+     .more = "The other class (of an embedding: unit) of --score difference, which need not be "
+             "given then.\n"
+             "Default: the most probable one that is not the target."},
     {.name = "baseline",
      .kind = OPTION_TEXT,
      AT(baseline),

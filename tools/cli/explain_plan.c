@@ -34,7 +34,7 @@ int explain_check(const struct explain_settings *o, int files)
     if (direction_check(&words, "--target, --unit") != DONE)
         return WRONG_USAGE;
     if (o->versus && (o->vector || o->like))
-        return wrong_usage("--versus is for --target");
+        return wrong_usage("--versus is for --target and --unit");
     int index;
     return o->colormap ? find_name(&index, o->colormap, vitx_colormap_name, "colour map") : DONE;
 }
@@ -78,15 +78,22 @@ static int parse_query(int *out, const char *text, const struct session *session
                : wrong_usage("--query is \"%s\", it takes a token's number, row,col or cls", text);
 }
 
-/* --unit N. */
-static int find_unit(int *out, const vitx_model_info *m, const char *text)
+/* --unit N, or --versus of a model without classes. */
+static int find_unit(int *out, const vitx_model_info *m, const char *option, const char *text)
 {
     char *end;
     const long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
     if (n < 0 || *end)
-        return wrong_usage("--unit is \"%s\", it takes a number", text);
+        return wrong_usage("--%s is \"%s\", it takes a number", option, text);
     *out = n < INT_MAX ? (int)n : INT_MAX;
-    return check_range("unit", *out, m->classes, "numbers in its embedding");
+    return check_range(option, *out, m->classes, "numbers in its embedding");
+}
+
+static int find_output(int *out, const struct session *session, const char *option,
+                       const char *text)
+{
+    return session->info.units ? find_unit(out, &session->info, option, text)
+                               : find_class(out, session, option, text);
 }
 
 /* Models with classes have no units to name, those without have no classes. */
@@ -131,17 +138,17 @@ static int check_against_model(struct explain_plan *plan)
     }
     plan->targets[0] = VITX_AUTO;
     for (int i = 0; i < named->count; i++)
-        if (o->units.count
-                ? find_unit(&plan->targets[i], m, named->items[i]) != DONE
-                : find_class(&plan->targets[i], &plan->session, "target", named->items[i]) != DONE)
+        if (find_output(&plan->targets[i], &plan->session, m->units ? "unit" : "target",
+                        named->items[i]) != DONE)
             return WRONG_USAGE;
     plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
     plan->versus = VITX_AUTO;
-    if (o->versus && find_class(&plan->versus, &plan->session, "versus", o->versus) != DONE)
+    if (o->versus && find_output(&plan->versus, &plan->session, "versus", o->versus) != DONE)
         return WRONG_USAGE;
-    for (int i = 0; o->versus && i < o->targets.count; i++)
+    for (int i = 0; o->versus && i < named->count; i++)
         if (plan->targets[i] == plan->versus)
-            return wrong_usage("--versus %s: that is the target", o->versus);
+            return wrong_usage("--versus %s: that is the %s", o->versus,
+                               m->units ? "unit" : "target");
     return parse_query(&plan->query, o->query, &plan->session);
 }
 
