@@ -51,7 +51,7 @@ static const struct option options[] = {
      AT(vector),
      .value = "V.npy",
      .help = "explain the similarity to a vector, in place of --target",
-     .more = "Curves are then of the cosine. Of models without classes, as explain has it."},
+     .more = "Curves are then of the cosine. As explain has it."},
     {.name = "like",
      .kind = OPTION_TEXT,
      AT(like),
@@ -274,12 +274,22 @@ static void print_json(const struct eval_case *c, const vitx_map *of)
         return;
     printf("{\"image\":");
     json_text(c->name);
-    if (o->vector || o->like) /* a blind map has a target that nobody asked for */
+    const char *with = o->vector ? o->vector : o->like;
+    if (with) /* a blind map has a target that nobody asked for */
         map.target = VITX_AUTO;
-    printf(",\"method\":\"%s\",\"target\":%d,\"label\":", map.method, map.target);
-    json_text(vitx_model_label(c->plan->session.model, map.target));
-    printf(",\"probability\":%.9g,\"values\":{",
-           map.target == VITX_AUTO ? 0 : (double)map.probability);
+    printf(",\"method\":\"%s\",\"target\":", map.method);
+    if (with)
+        printf("null");
+    else
+        printf("%d", map.target);
+    printf(",\"label\":");
+    json_text(with ? with : vitx_model_label(c->plan->session.model, map.target));
+    printf(",\"probability\":");
+    if (with || c->plan->session.info.units)
+        printf("null");
+    else
+        printf("%.9g", (double)map.probability);
+    printf(",\"values\":{");
     for (int j = 0; j < c->count; j++) {
         vitx_evaluation_info e = VITX_EVALUATION_INFO_INIT;
         const vitx_metric_info *metric = &c->plan->table.metrics[c->which[j]];
