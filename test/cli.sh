@@ -140,7 +140,7 @@ out_has '^embedding +7 numbers'
 check "maps of an embedding, measured"
 v="eval -m $clip --method gradcam --no-baselines --metric deletion,infidelity"
 right $v --like $other --json $picture
-out_has '"method":"gradcam","target":null,"label":null,"probability":null,"values":\{"deletion":'
+out_has '"method":"gradcam","target":null,"label":"[^"]+","probability":null,"values":\{"deletion":'
 right $v --vector "$folder/v.npy" --score dot --json $picture
 right eval -m $clip --method gradcam --metric deletion --like $other $picture
 out_has "^random +$number"
@@ -151,7 +151,9 @@ wrong "would replace the picture" eval -m $clip --method gradcam --metric deleti
 wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
 run eval -m $clip --method gradcam --metric deletion $picture
 gives 1
-err_has "no vector is given"
+err_has "there is neither --vector nor --like"
+run eval -m $clip --method gradcam --no-baselines --metric sparseness --json $picture
+out_has '"target":[0-9]+,"label":null,"probability":null'
 
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
@@ -763,10 +765,14 @@ run classify -m $model --size 480 --memory 100K $picture
 gives 1
 err_lines 1
 err_has "480 x 480 pixels makes 3601 tokens"
+err_has "or raise --memory"
+run explain -m $model --method rollout --budget 1K -o "$folder/budget.png" $picture
+gives 1
+err_has "or raise --budget"
 run classify -m $model --fit keep --max-tokens 20 --batch 2 $picture $picture
 gives 1
 err_lines 2
-err_has "61 x 47 pixels makes 49 tokens (6 rows of 8 patches), max_tokens is 20"
+err_has "61 x 47 pixels makes 49 tokens (6 rows of 8 patches), --max-tokens is 20: take a smaller size"
 
 check "pictures of several sizes in one batch"
 small=test/golden/image/2_8.png # 11 x 7: one patch

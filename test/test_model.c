@@ -573,6 +573,16 @@ START_TEST(test_safetensors__refuses_lengths_that_lie)
     static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\n";
     write_file(path, pointer, sizeof pointer - 1);
     ck_fails(open_container(&c, path), VITX_FORMAT, "git lfs pull");
+    static const struct {
+        const char *begin, *part;
+    } others[] = {{"PK\3\4\0\0\10\10", "a zip archive or a pickle"},
+                  {"\200\2}q\0(X\16", "save the model as safetensors"},
+                  {"{\n  \"arc", "JSON, not weights"},
+                  {"\211PNG\r\n\32\n", "no safetensors file"}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        write_file(path, others[i].begin, 8);
+        ck_fails(open_container(&c, path), VITX_FORMAT, others[i].part);
+    }
     ck_fails(open_container(&c, folder), VITX_IO, "folder");
     ck_fails(open_container(&c, in_folder(folder, "none")), VITX_IO, "none");
     remove_folder(folder);
@@ -831,6 +841,7 @@ static const struct {
     {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
     {"visual.attn_pool.query", "CoCa"},
     {"text_model.final_layer_norm.weight", "text part"},
+    {"embeddings.token_embedding.weight", "text part"},
     {"decoder_blocks.0.norm1.weight", "decoder"},
     {"layers.1.downsample.reduction.weight", "in stages, as ResNet and Swin"},
     {"layers.0.blocks.0.attn.q_bias", "in stages, as Swin"}, /* Swin V2 */

@@ -74,15 +74,16 @@ static int read_type(header *h, const char *path)
         if (strncmp(descr, types[i].descr, 5) == 0)
             h->bytes = types[i].bytes;
     if (!h->bytes)
-        return vx_fail(VITX_UNSUPPORTED, "%s: numbers of type %.12s; <f2, <f4 and <f8 are read",
-                       path, descr);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: numbers of type %.*s; '<f2', '<f4' and '<f8' are read", path,
+                       (int)(strcspn(descr, ",}") < 20 ? strcspn(descr, ",}") : 20), descr);
     return VITX_OK;
 }
 
 /* One dimension of `count`, the others 1. */
 static int read_shape(const header *h, int count, const char *path)
 {
-    const char *p = value_of(h, "'shape'");
+    const char *p = value_of(h, "'shape'"), *const shape = p;
     int long_ones = 0, dims = 0;
     int64_t total = 1;
     if (!p || *p != '(')
@@ -103,8 +104,8 @@ static int read_shape(const header *h, int count, const char *path)
     if (*p != ')')
         return damaged(path, "its shape is none");
     if (long_ones > 1 || total != count)
-        return vx_fail(VITX_INVALID, "%s: holds %s, a vector of %d numbers is needed", path,
-                       long_ones > 1 ? "more than one dimension" : "another number of them", count);
+        return vx_fail(VITX_INVALID, "%s: its shape is %.*s; a vector of %d numbers is needed",
+                       path, (int)(p + 1 - shape < 60 ? p + 1 - shape : 60), shape, count);
     return VITX_OK;
 }
 

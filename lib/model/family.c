@@ -31,6 +31,7 @@ static const struct {
     const char *pattern, *what;
 } foreign[] = {
     {"^text_model.", "the text part of a CLIP or SigLIP"},
+    {"^embeddings.token_embedding.", "the text part of a CLIP or SigLIP"},
     {"^visual.attnpool.", "the residual network of a CLIP"},
     {"^visual.attn_pool.", "a CoCa, which pools with many queries"},
     {"patch_embed.backbone.", "a hybrid of a convolutional network and ViT"},

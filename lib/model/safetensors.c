@@ -195,6 +195,23 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
     return VITX_OK;
 }
 
+/* A file of another kind, told by its first 8 bytes, which would be a length past the bound. */
+static int refuse_other_format(const vx_file *file, const unsigned char *bytes, uint64_t length)
+{
+    if (bytes[0] == '{')
+        return vx_fail(VITX_FORMAT, "%s: JSON, not weights: give the folder, or its weights' file",
+                       file->path);
+    if (memcmp(bytes, "PK\3\4", 4) == 0 || (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5))
+        return vx_fail(VITX_FORMAT,
+                       "%s: a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
+                       "does not run: save the model as safetensors, or name NumPy's archives .npz",
+                       file->path);
+    return vx_fail(VITX_FORMAT,
+                   "%s: no safetensors file: its first 8 bytes tell of a header of %llu bytes, at "
+                   "most %u are allowed",
+                   file->path, (unsigned long long)length, MAX_HEADER);
+}
+
 /* The header's length, checked against the file; *n is at most MAX_HEADER. */
 static int read_length(size_t *n, const vx_file *file)
 {
@@ -211,10 +228,7 @@ static int read_length(size_t *n, const vx_file *file)
                        "%s: a pointer of Git LFS, not the weights: git lfs pull gets them",
                        file->path);
     if (length > MAX_HEADER)
-        return vx_fail(VITX_FORMAT,
-                       "%s: no safetensors file: its first 8 bytes tell of a header of %llu "
-                       "bytes, at most %u are allowed",
-                       file->path, (unsigned long long)length, MAX_HEADER);
+        return refuse_other_format(file, bytes, length);
     if (length > file->size - 8)
         return vx_fail(VITX_FORMAT, "%s: cut short: the header is %llu bytes, but only %llu follow",
                        file->path, (unsigned long long)length,

@@ -51,7 +51,7 @@ static const struct option options[] = {
      AT(vector),
      .value = "V.npy",
      .help = "explain the similarity to a vector, in place of --target",
-     .more = "Curves are then of the cosine. Of models without classes, as explain has it."},
+     .more = "Curves are then of the cosine. As explain has it."},
     {.name = "like",
      .kind = OPTION_TEXT,
      AT(like),
@@ -265,28 +265,36 @@ struct picture {
     vitx_map **maps; /* [table.row_count] */
 };
 
-static void print_json(const struct eval_case *c, const vitx_map *of)
+/* As explain's JSON: what is followed is a class, a component of an embedding, or a file's vector. */
+static void print_target(const struct eval_case *c, const vitx_map_info *map)
 {
     const struct eval_settings *o = c->plan->settings;
+    const char *with = o->vector ? o->vector : o->like;
+    printf("\"target\":");
+    if (with) /* a blind map has a target that nobody asked for */
+        printf("null");
+    else
+        printf("%d", map->target);
+    printf(",\"label\":");
+    json_text(with ? with : vitx_model_label(c->plan->session.model, map->target));
+    printf(",\"probability\":");
+    if (with || c->plan->session.info.units)
+        printf("null");
+    else
+        printf("%.9g", (double)map->probability);
+}
+
+static void print_json(const struct eval_case *c, const vitx_map *of)
+{
     vitx_map_info map = VITX_MAP_INFO_INIT;
     const char *before = "";
     if (vitx_map_get_info(&map, of) != VITX_OK)
         return;
-    /* With a vector a blind map, too, has a target that nobody asked for. */
-    const bool vector = o->vector || o->like;
     printf("{\"image\":");
     json_text(c->name);
-    printf(",\"method\":\"%s\",\"target\":", map.method);
-    if (vector)
-        printf("null,\"label\":null");
-    else {
-        printf("%d,\"label\":", map.target);
-        json_text(vitx_model_label(c->plan->session.model, map.target));
-    }
-    if (vector || c->plan->session.info.units)
-        printf(",\"probability\":null,\"values\":{");
-    else
-        printf(",\"probability\":%.9g,\"values\":{", (double)map.probability);
+    printf(",\"method\":\"%s\",", map.method);
+    print_target(c, &map);
+    printf(",\"values\":{");
     for (int j = 0; j < c->count; j++) {
         vitx_evaluation_info e = VITX_EVALUATION_INFO_INIT;
         const vitx_metric_info *metric = &c->plan->table.metrics[c->which[j]];

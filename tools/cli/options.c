@@ -149,10 +149,15 @@ static const struct command *current; /* for messages */
 
 /* ------------------------------------------------------------------ messages --------------- */
 
+static void put_printable_to(const char *text, const char *end)
+{
+    for (; text < end; text++)
+        fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
+}
+
 void put_printable(const char *text)
 {
-    for (; *text; text++)
-        fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
+    put_printable_to(text, text + strlen(text));
 }
 
 int terminal_width(int fd, int fallback)
@@ -164,6 +169,33 @@ int terminal_width(int fd, int fallback)
         return size.ws_col;
 #endif
     return fallback;
+}
+
+/* Prints a message of the library, with options where it says names of the C API. */
+static void put_message(const char *text)
+{
+    static const struct {
+        const char *of_library, *here;
+    } phrases[] = {{"raise trace_budget", "raise --budget"},
+                   {"raise memory_budget", "raise --memory"},
+                   {", max_tokens is ", ", --max-tokens is "},
+                   {", and no vector is given", ", and there is neither --vector nor --like"}};
+    const char *next = NULL;
+    size_t which = 0;
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
+        const char *at = strstr(text, phrases[i].of_library);
+        if (at && (!next || at < next)) {
+            next = at;
+            which = i;
+        }
+    }
+    if (!next) {
+        put_printable(text);
+        return;
+    }
+    put_printable_to(text, next);
+    put_printable(phrases[which].here);
+    put_printable(next + strlen(phrases[which].of_library));
 }
 
 static void message(const char *what, const char *format, va_list args)
@@ -183,7 +215,7 @@ static void message(const char *what, const char *format, va_list args)
         put_printable(what);
         fputs(": ", stderr);
     }
-    put_printable(text ? text : brief);
+    put_message(text ? text : brief);
     fputc('\n', stderr);
     free(text);
 }
