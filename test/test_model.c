@@ -711,6 +711,8 @@ START_TEST(test_safetensors__checks_shards_against_their_index)
         free(text);
         try_open(folder, VITX_FORMAT, edits[i].part);
     }
+    write_text(folder, names[4], "{\"weight_map\": {}}");
+    try_open(folder, VITX_FORMAT, "holds no tensor");
     write_text(folder, names[4], index);
     ck_assert_int_eq(unlink(in_folder(folder, names[2])), 0);
     try_open(folder, VITX_IO, "model-00003");
