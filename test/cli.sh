@@ -124,11 +124,16 @@ err_has "no .npy file"
 right $e --unit 2 --unit 3 -o "$folder/e.{target}.json" $picture
 out_has 'e\.2\.json  gradcam  unit 2$'
 grep -q '"target":3,"label":null,"logit":[^,]*,"probability":null,"score":"logit",.*"explains":"unit"' "$folder/e.3.json" || fail "no unit is explained"
-right $e --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture
+right $e --quiet --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture # its own: no warning
 grep -q '"target":null,"label":"[^"]*v.npy","logit":null,"probability":null,"score":"cosine",.*"explains":"vector"' "$folder/e.vector.json" || fail "no vector is explained"
 right $e --like $other -o "$folder/e.{target}.json" $picture
 out_has "  like $other\$"
 grep -q '"explains":"picture"' "$folder/e.like.json" || fail "no picture is explained"
+run $e --like $picture -o "$folder/e.self.json" $picture # itself
+gives 0
+err_lines 1
+err_has "gradcam: the cosine is at its maximum, 1, where gradients are 0"
+right $e --quiet --like $picture -o "$folder/e.self.json" $picture
 cp $other "$folder/like.png"
 wrong "would replace the picture" $e --like "$folder/like.png" -o "$folder/like.png" $picture
 wrong "would replace the picture" $e --vector "$folder/v.npy" -o "$folder/v.npy" $picture

@@ -711,6 +711,8 @@ START_TEST(test_safetensors__checks_shards_against_their_index)
         free(text);
         try_open(folder, VITX_FORMAT, edits[i].part);
     }
+    write_text(folder, names[4], "{\"weight_map\": {}}");
+    try_open(folder, VITX_FORMAT, "holds no tensor");
     write_text(folder, names[4], index);
     ck_assert_int_eq(unlink(in_folder(folder, names[2])), 0);
     try_open(folder, VITX_IO, "model-00003");
@@ -1408,6 +1410,14 @@ static const struct {
      "\"image_processor\": 1, \"x\": {", VITX_FORMAT, "image_processor is no object"},
     {"clip-hf-class", "processor_config.json", "\"resample\": 3", "\"resample\": 6", VITX_FORMAT,
      "/processor_config.json: resample"},
+    {"clip-open-clip", "open_clip_config.json", "\"model_cfg\": {",
+     "\"model_cfg\": 5, \"x\": {", VITX_FORMAT, "model_cfg is no object"},
+    {"clip-open-clip", "open_clip_config.json", "\"vision_cfg\": {",
+     "\"vision_cfg\": [], \"x\": {", VITX_FORMAT, "vision_cfg is no object"},
+    {"clip-open-clip", "open_clip_config.json", "\"preprocess_cfg\": {",
+     "\"preprocess_cfg\": \"\", \"x\": {", VITX_FORMAT, "preprocess_cfg is no object"},
+    {"clip-hf-full", "config.json", "\"vision_config\": {",
+     "\"vision_config\": 1, \"x\": {", VITX_FORMAT, "vision_config is no object"},
     {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"width\": 48", VITX_FORMAT,
      "open_clip_config.json says the width is 48"},
     {"clip-open-clip", "open_clip_config.json", "\"head_width\": 8", "\"head_width\": 0",

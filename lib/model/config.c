@@ -23,6 +23,18 @@ static int load(vx_json **out, char **path, const char *folder, const char *name
     return status;
 }
 
+/* The member, which has to be an object; NULL where it is absent or null. */
+static int want_object(const vx_json **out, const vx_json *object, const char *key,
+                       const char *path)
+{
+    *out = vx_json_get(object, key);
+    if (vx_json_is_null(*out))
+        *out = NULL;
+    if (*out && !vx_json_is_object(*out))
+        return vx_fail(VITX_FORMAT, "%s: %s is no object", path, key);
+    return VITX_OK;
+}
+
 int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
 {
     *out = (vx_config){0};
@@ -31,18 +43,17 @@ int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
                 hooks));
     VX_TRY(load(&out->processor, &out->processor_path, folder, "processor_config.json", hooks));
     VX_TRY(load(&out->open_clip, &out->open_clip_path, folder, "open_clip_config.json", hooks));
-    const vx_json *pretrained = vx_json_get(out->config, "pretrained_cfg");
-    const vx_json *args = vx_json_get(out->config, "model_args");
-    const vx_json *nested = vx_json_get(out->processor, "image_processor");
-    if (pretrained && !vx_json_is_object(pretrained) && !vx_json_is_null(pretrained))
-        return vx_fail(VITX_FORMAT, "%s: pretrained_cfg is no object", out->config_path);
-    if (args && !vx_json_is_object(args) && !vx_json_is_null(args))
-        return vx_fail(VITX_FORMAT, "%s: model_args is no object", out->config_path);
-    if (nested && !vx_json_is_object(nested) && !vx_json_is_null(nested))
-        return vx_fail(VITX_FORMAT, "%s: image_processor is no object", out->processor_path);
-    out->image_processor = vx_json_is_object(nested) ? nested : NULL;
-    out->pretrained = vx_json_is_object(pretrained) ? pretrained : out->config;
-    out->model_args = vx_json_is_object(args) ? args : NULL;
+    const vx_json *pretrained, *args, *nested, *unused, *model;
+    VX_TRY(want_object(&pretrained, out->config, "pretrained_cfg", out->config_path));
+    VX_TRY(want_object(&args, out->config, "model_args", out->config_path));
+    VX_TRY(want_object(&unused, out->config, "vision_config", out->config_path));
+    VX_TRY(want_object(&nested, out->processor, "image_processor", out->processor_path));
+    VX_TRY(want_object(&model, out->open_clip, "model_cfg", out->open_clip_path));
+    VX_TRY(want_object(&unused, model, "vision_cfg", out->open_clip_path));
+    VX_TRY(want_object(&unused, out->open_clip, "preprocess_cfg", out->open_clip_path));
+    out->image_processor = nested;
+    out->pretrained = pretrained ? pretrained : out->config;
+    out->model_args = args;
     return VITX_OK;
 }
 

@@ -83,7 +83,8 @@ static int by_name(const void *a, const void *b)
 
 int vx_container_sort(vx_container *c)
 {
-    qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_name);
+    if (c->count) /* of none there is no list, and qsort() takes no NULL */
+        qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_name);
     for (int i = 1; i < c->count; i++) {
         const vx_tensor *one = &c->tensors[i - 1], *other = &c->tensors[i];
         if (strcmp(one->name, other->name) != 0)

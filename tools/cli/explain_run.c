@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "explain.h"
+#include "methods.h"
 #include "progress.h"
 
 /* name  method  what was explained */
@@ -16,6 +17,19 @@ static void print_line(const char *name, const vitx_map_info *info, const char *
     if (info->target >= 0)
         printf("%d", info->target);
     printf("%s%s\n", label ? " " : "", text_or(label, ""));
+}
+
+/* At the largest cosine there is, of a picture and itself, the gradient is 0 and a map of it is
+ * what rounding left. Methods that run variants see these, not that one point. */
+static void warn_of_maximum(const vitx_map_info *info, const char *picture)
+{
+    vitx_method_info method = VITX_METHOD_INFO_INIT;
+    if (info->score == VITX_SCORE_COSINE && info->value > 1 - 1e-5 && info->forwards == 0 &&
+        method_find(&method, info->method) == DONE && method.uses_target)
+        complain("warning",
+                 "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
+                 "rounding; rise and occlusion run variants and show more",
+                 picture, info->method);
 }
 
 static bool write_map(const struct explain_plan *plan, const vitx_map *map, const vitx_image *image,
@@ -54,8 +68,10 @@ static bool write_map(const struct explain_plan *plan, const vitx_map *map, cons
         written = false;
     }
     progress_before_results();
-    if (written && !o->common.quiet)
+    if (written && !o->common.quiet) {
         print_line(name, &info, opts.label);
+        warn_of_maximum(&info, picture);
+    }
     free(name);
     return written;
 }
