@@ -1404,7 +1404,7 @@ static const struct {
     {"clip-open-clip", "open_clip_config.json", "\"head_width\": 8", "\"head_width\": 48",
      VITX_FORMAT, "heads of 48 do not fit a width of 24"},
     {"clip-open-clip", "open_clip_config.json", "\"embed_dim\": 7", "\"embed_dim\": 8", VITX_FORMAT,
-     "number of classes is 8"},
+     "the embedding's size is 8"},
     {"clip-open-clip", "open_clip_config.json", "\"quick_gelu\": true", "\"quick_gelu\": 3",
      VITX_FORMAT, "quick_gelu"},
     {"clip-open-clip", "open_clip_config.json", "\"width\": 24",

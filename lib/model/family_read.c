@@ -147,7 +147,8 @@ static int read_sizes(vx_reader *r)
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));
     VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
-    VX_TRY(agree(r, "the number of classes", h->classes, a->classes));
+    VX_TRY(agree(r, h->units ? "the embedding's size" : "the number of classes", h->classes,
+                 a->classes));
     VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
     return agree(r, "the patch width", h->patch_width, a->patch_width);
 }
