@@ -753,6 +753,8 @@ static const struct {
      "lacks tensor blocks.1.mlp.fc1.bias"},
     {"vit-timm-q-v-bias", "\"blocks.0.attn.v_bias\"", "\"blocks.0.attn.w_bias\"", VITX_FORMAT,
      "lacks tensor blocks.0.attn.v_bias"},
+    {"vit-timm", "\"patch_embed.proj.bias\"", "\"blocks.0.attn.q_bias\"", VITX_UNSUPPORTED,
+     "has tensor blocks.0.attn.q_bias beside blocks.0.attn.qkv.bias"},
     {"vit-timm", "\"norm.bias\"", "\"norn.bias\"", VITX_FORMAT, "lacks tensor norm.bias"},
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
