@@ -899,6 +899,9 @@ START_TEST(test_npz__reads_heads_from_every_block)
     snprintf(config, sizeof config, "%s/config.json", folder_path);
     write_file(config, "{\"model_args\": {\"num_heads\": 6}}", 32);
     ck_fails(vitx_model_open(&m, folder_path, NULL), VITX_FORMAT, "says num_heads is 6, but in");
+    static const char map[] = "{\"model_args\": {\"global_pool\": \"map\"}}";
+    write_file(config, map, sizeof map - 1);
+    ck_fails(vitx_model_open(&m, folder_path, NULL), VITX_FORMAT, "lacks such a head");
     free(data);
 }
 END_TEST

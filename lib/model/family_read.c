@@ -147,7 +147,8 @@ static int read_sizes(vx_reader *r)
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));
     VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
-    VX_TRY(agree(r, "the number of classes", h->classes, a->classes));
+    VX_TRY(agree(r, h->units ? "the embedding's size" : "the number of classes", h->classes,
+                 a->classes));
     VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
     return agree(r, "the patch width", h->patch_width, a->patch_width);
 }
@@ -341,10 +342,31 @@ static int take_model_roles(vx_reader *r)
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
 }
 
+/* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those of the
+ * keys where the matrices are one tensor, as EVA has it. */
+static int check_biases(const vx_reader *r)
+{
+    const vx_tensor *const *first = r->found->blocks[0];
+    const vx_tensor *q = first[VX_Q_B - VX_MODEL_ROLES], *k = first[VX_K_B - VX_MODEL_ROLES],
+                    *v = first[VX_V_B - VX_MODEL_ROLES], *all = first[VX_QKV_B - VX_MODEL_ROLES];
+    const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES];
+    if (all && (q || k || v))
+        return vx_fail(VITX_UNSUPPORTED, "%s: has tensor %.100s beside %.100s: one of them is read",
+                       r->container->path,
+                       (q   ? q
+                        : v ? v
+                            : k)
+                           ->name,
+                       all->name);
+    if (!q != !v || (q && !keys) || (k && !q))
+        return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
+    return VITX_OK;
+}
+
 /* An optional tensor that block 0 has is in all blocks, or it is left over. */
 static int take_block_roles(vx_reader *r)
 {
-    for (int b = 0; b < r->arch->depth; b++)
+    for (int b = 0; b < r->arch->depth; b++) {
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const bool there =
@@ -353,12 +375,9 @@ static int take_block_roles(vx_reader *r)
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }
-    const vx_tensor *const *first = r->found->blocks[0];
-    const bool q = first[VX_Q_B - VX_MODEL_ROLES], k = first[VX_K_B - VX_MODEL_ROLES],
-               v = first[VX_V_B - VX_MODEL_ROLES];
-    const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES]; /* EVA's have no bias of their own */
-    if (q != v || (q && !keys) || (k && !q))
-        return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
+        if (b == 0)
+            VX_TRY(check_biases(r));
+    }
     return VITX_OK;
 }
 
@@ -379,13 +398,14 @@ static int refuse_left_over(const vx_reader *r)
 static int check_map(const vx_reader *r)
 {
     const bool there = r->found->model[VX_POOL_PROBE] != NULL;
-    char name[200];
+    const vx_naming *naming = r->match->dialect->naming;
+    char name[200] = "such a head";
+    if (vx_role_template(naming, VX_POOL_PROBE))
+        vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POOL_PROBE, 0);
     if (there != (r->arch->pool == VX_POOL_MAP))
         return vx_fail(VITX_FORMAT, "%s %s attention pooling, but %s %s %s", said_by(r),
                        there ? "says nothing of" : "says", r->container->path,
-                       there ? "holds" : "lacks",
-                       vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix,
-                                    VX_POOL_PROBE, 0));
+                       there ? "holds" : "lacks", name);
     if (there && r->arch->swiglu)
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: has SwiGLU and attention pooling: no known model has both",
