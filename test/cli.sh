@@ -154,11 +154,12 @@ wrong "is for --vector or --like" $v --score cosine $picture
 wrong "a vector of 7 numbers is needed" $v --vector test/golden/models/siglip-hf/logits.npy $picture
 wrong "would replace the picture" eval -m $clip --method gradcam --metric deletion --like "$folder/like.png" --curves "$folder/like.png" $picture
 wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
-run eval -m $clip --method gradcam --metric deletion $picture
+wrong "it needs --vector, --like, or as --target" eval -m $clip --method gradcam --metric sparseness $picture
+run eval -m $clip --method gradcam --metric deletion --target 1 $picture
 gives 1
 err_has "there is neither --vector nor --like"
-run eval -m $clip --method gradcam --no-baselines --metric sparseness --json $picture
-out_has '"target":[0-9]+,"label":null,"probability":null'
+run eval -m $clip --method gradcam --no-baselines --metric sparseness --target 1 --json $picture
+out_has '"target":1,"label":null,"probability":null'
 
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"

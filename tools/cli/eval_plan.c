@@ -320,8 +320,13 @@ int eval_plan_methods(struct eval_plan *plan)
         plan->opts[i].method = plan->method_names.items[i];
         plan->opts[i].target = plan->target;
         plan->opts[i].layer = o->layer;
-        if (method_find(&method, plan->opts[i].method) == DONE && method.uses_target)
-            plan->opts[i].score = (vitx_score)o->score;
+        if (method_find(&method, plan->opts[i].method) != DONE || !method.uses_target)
+            continue;
+        plan->opts[i].score = (vitx_score)o->score;
+        if (m->units && !o->target && !o->vector && !o->like)
+            return wrong_usage("%s explains an answer, and the model has no classes: it needs "
+                               "--vector, --like, or as --target a number of the embedding",
+                               method.name);
     }
     const struct direction_words words = {o->vector, o->like, o->score, 0};
     const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
