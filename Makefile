@@ -212,7 +212,7 @@ $(TIDY): %.tidy: %.c
 	$(Q)clang-tidy --quiet $< -- $(ALL_CFLAGS) $(OWN) 2>/dev/null
 lint: $(TIDY)                                                  ## clang-tidy, cppcheck and shellcheck over the sources
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
-	$(Q)shellcheck tools/*.sh test/*.sh test/fuzz/*.sh .ci/run
+	$(Q)shellcheck -x tools/*.sh test/*.sh test/fuzz/*.sh .ci/run
 
 info:                                                          ## what was found: compiler, OpenBLAS, nvcc, versions
 	@echo "vitx      $(VERSION), shared library $(SONAME), configuration $(CONFIG)"

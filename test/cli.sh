@@ -105,53 +105,53 @@ gives 1
 [ ! -e "$folder/none.npy" ] || fail "a file of half the pictures was written"
 
 check "what is explained of an embedding"
-e="explain -m $clip --method gradcam"
-wrong "needs --unit, --vector or --like" $e -o "$folder/e.json" $picture
-wrong "the model has no classes" $e --target 1 -o "$folder/e.json" $picture
+e=(explain -m "$clip" --method gradcam)
+wrong "needs --unit, --vector or --like" "${e[@]}" -o "$folder/e.json" $picture
+wrong "the model has no classes" "${e[@]}" --target 1 -o "$folder/e.json" $picture
 wrong "the model has classes" explain -m $model --method gradcam --unit 1 -o "$folder/e.json" $picture
-wrong "the model has no classes" $e --unit 1 --score probability -o "$folder/e.json" $picture
-wrong "unit" $e --unit 7 -o "$folder/e.json" $picture
-wrong "it takes a number" $e --unit x -o "$folder/e.json" $picture
-wrong "versus is 7, the model has 7 numbers in its embedding" $e --unit 1 --versus 7 -o "$folder/e.json" $picture
-wrong "that is the unit" $e --unit 1 --versus 1 -o "$folder/e.json" $picture
-wrong "one of them" $e --unit 1 --like $other -o "$folder/e.json" $picture
-wrong "is for --score cosine or dot" $e --like $other --score logit -o "$folder/e.json" $picture
-wrong "is for --vector or --like" $e --unit 1 --score cosine -o "$folder/e.json" $picture
-wrong "a vector of 7 numbers is needed" $e --vector test/golden/models/siglip-hf/logits.npy -o "$folder/e.json" $picture
-run $e --vector $other -o "$folder/e.json" $picture
+wrong "the model has no classes" "${e[@]}" --unit 1 --score probability -o "$folder/e.json" $picture
+wrong "unit" "${e[@]}" --unit 7 -o "$folder/e.json" $picture
+wrong "it takes a number" "${e[@]}" --unit x -o "$folder/e.json" $picture
+wrong "versus is 7, the model has 7 numbers in its embedding" "${e[@]}" --unit 1 --versus 7 -o "$folder/e.json" $picture
+wrong "that is the unit" "${e[@]}" --unit 1 --versus 1 -o "$folder/e.json" $picture
+wrong "one of them" "${e[@]}" --unit 1 --like $other -o "$folder/e.json" $picture
+wrong "is for --score cosine or dot" "${e[@]}" --like $other --score logit -o "$folder/e.json" $picture
+wrong "is for --vector or --like" "${e[@]}" --unit 1 --score cosine -o "$folder/e.json" $picture
+wrong "a vector of 7 numbers is needed" "${e[@]}" --vector test/golden/models/siglip-hf/logits.npy -o "$folder/e.json" $picture
+run "${e[@]}" --vector $other -o "$folder/e.json" $picture
 gives 1
 err_has "no .npy file"
-right $e --unit 2 --unit 3 -o "$folder/e.{target}.json" $picture
+right "${e[@]}" --unit 2 --unit 3 -o "$folder/e.{target}.json" $picture
 out_has 'e\.2\.json  gradcam  unit 2$'
 grep -q '"target":3,"label":null,"logit":[^,]*,"probability":null,"score":"logit",.*"explains":"unit"' "$folder/e.3.json" || fail "no unit is explained"
-right $e --quiet --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture # its own: no warning
+right "${e[@]}" --quiet --vector "$folder/v.npy" -o "$folder/e.{target}.json" $picture # its own: no warning
 grep -q '"target":null,"label":"[^"]*v.npy","logit":null,"probability":null,"score":"cosine",.*"explains":"vector"' "$folder/e.vector.json" || fail "no vector is explained"
-right $e --like $other -o "$folder/e.{target}.json" $picture
+right "${e[@]}" --like $other -o "$folder/e.{target}.json" $picture
 out_has "  like $other\$"
 grep -q '"explains":"picture"' "$folder/e.like.json" || fail "no picture is explained"
-run $e --like $picture -o "$folder/e.self.json" $picture # itself
+run "${e[@]}" --like $picture -o "$folder/e.self.json" $picture # itself
 gives 0
 err_lines 1
 err_has "gradcam: the cosine is at its maximum, 1, where gradients are 0"
-right $e --quiet --like $picture -o "$folder/e.self.json" $picture
+right "${e[@]}" --quiet --like $picture -o "$folder/e.self.json" $picture
 cp $other "$folder/like.png"
-wrong "would replace the picture" $e --like "$folder/like.png" -o "$folder/like.png" $picture
-wrong "would replace the picture" $e --vector "$folder/v.npy" -o "$folder/v.npy" $picture
-right $e --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
+wrong "would replace the picture" "${e[@]}" --like "$folder/like.png" -o "$folder/like.png" $picture
+wrong "would replace the picture" "${e[@]}" --vector "$folder/v.npy" -o "$folder/v.npy" $picture
+right "${e[@]}" --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
 right explain -m $clip --method rollout -o "$folder/e.png" $picture
 right info -m $clip
 out_has '^embedding +7 numbers'
 
 check "maps of an embedding, measured"
-v="eval -m $clip --method gradcam --no-baselines --metric deletion,infidelity"
-right $v --like $other --json $picture
+v=(eval -m "$clip" --method gradcam --no-baselines --metric "deletion,infidelity")
+right "${v[@]}" --like $other --json $picture
 out_has '"method":"gradcam","target":null,"label":"[^"]+","probability":null,"values":\{"deletion":'
-right $v --vector "$folder/v.npy" --score dot --json $picture
+right "${v[@]}" --vector "$folder/v.npy" --score dot --json $picture
 right eval -m $clip --method gradcam --metric deletion --like $other $picture
 out_has "^random +$number"
-wrong "one of them" $v --target 1 --like $other $picture
-wrong "is for --vector or --like" $v --score cosine $picture
-wrong "a vector of 7 numbers is needed" $v --vector test/golden/models/siglip-hf/logits.npy $picture
+wrong "one of them" "${v[@]}" --target 1 --like $other $picture
+wrong "is for --vector or --like" "${v[@]}" --score cosine $picture
+wrong "a vector of 7 numbers is needed" "${v[@]}" --vector test/golden/models/siglip-hf/logits.npy $picture
 wrong "would replace the picture" eval -m $clip --method gradcam --metric deletion --like "$folder/like.png" --curves "$folder/like.png" $picture
 wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
 wrong "it needs --vector, --like, or as --target" eval -m $clip --method gradcam --metric sparseness $picture

@@ -476,7 +476,7 @@ static int check_end(vx_zip_stream *s)
 
 int vx_zip_read(vx_zip_stream *s, void *dst, uint64_t bytes)
 {
-    unsigned char passed[4096], *to = dst;
+    unsigned char passed[4096] = {0}, *to = dst;
     if (bytes > s->member->size - s->at)
         return damaged(s, "it ends too early");
     while (bytes) {
