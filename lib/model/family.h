@@ -96,7 +96,7 @@ typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
-    int depth, width, hidden, patch_height, patch_width, classes;
+    int depth, width, hidden, patch_height, patch_width, classes, registers;
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
@@ -105,7 +105,7 @@ typedef struct vx_hints {
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
     bool units;       /* the head is a projection: its outputs are an embedding */
     bool norm_after;  /* the norm comes behind the pooling */
-    bool classifies;  /* the model has a classification head: its tensors must be there */
+    bool has_head;    /* the model is one with a head: its tensors must be there */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 

@@ -105,7 +105,7 @@ static int read_head_size(vx_reader *r)
     a->bare = !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
-              r->hints->classes == 0 && !r->hints->classifies;
+              r->hints->classes == 0 && !r->hints->has_head;
     a->units = a->bare || r->hints->units;
     a->classes = a->width;
     if (a->bare)
@@ -331,6 +331,7 @@ static int take_model_roles(vx_reader *r)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
         }
+    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->registers));
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: has registers and a distillation token: no known model has both",

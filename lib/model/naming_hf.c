@@ -74,6 +74,7 @@ static int read_model_type(vx_hints *out, const vx_config *config)
             out->eps = run[i].eps;
             out->pool = run[i].pool;
             out->pool_known = true;
+            out->registers = strstr(type, "_registers") ? 4 : 0; /* the class default */
             return VITX_OK;
         }
     return !type ? VITX_OK
@@ -105,9 +106,10 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *c = config->config;
     const char *name = vx_hf_architecture(config);
     *out = (vx_hints){.eps = 1e-12};
-    out->classifies = name && strstr(name, "ForImageClassification") != NULL;
+    out->has_head = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(read_model_type(out, config));
     VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
+    VX_TRY(vx_config_int(&out->registers, NULL, c, "num_register_tokens", 0, VX_MAX_TOKENS, path));
     return vx_hf_read_sizes(out, c, path);
 }
 

@@ -57,6 +57,8 @@ static int refuse_model_type(const vx_config *config)
 static int read_clip_hints(vx_hints *out, const vx_config *config)
 {
     *out = (vx_hints){.eps = 1e-5, .pool = VX_POOL_TOKEN, .pool_known = true, .units = true};
+    const char *class = vx_hf_architecture(config);
+    out->has_head = class && (strstr(class, "WithProjection") || strcmp(class, "CLIPModel") == 0);
     VX_TRY(refuse_model_type(config));
     VX_TRY(vx_hf_read_activation(out, vision(config), "quick_gelu", config->config_path));
     return vx_hf_read_sizes(out, vision(config), config->config_path);
@@ -89,7 +91,7 @@ static int read_class_hints(vx_hints *out, const vx_config *config,
     VX_TRY(read(out, config));
     out->pool = VX_POOL_AVG;
     out->units = false;
-    out->classifies = true;
+    out->has_head = true;
     return VITX_OK;
 }
 

@@ -264,6 +264,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));
     VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
+    VX_TRY(vx_config_int(&out->registers, NULL, args, "reg_tokens", 0, VX_MAX_TOKENS, path));
     VX_TRY(vx_config_int(&out->width, NULL, args, "embed_dim", 1, 1 << 24, path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, args, "patch_size", path));
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
