@@ -1,0 +1,235 @@
+/* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/structs.h"
+#include "explain/direction.h"
+#include "explain/method.h"
+
+/* ------------------------------------------------------------------ options to jobs -------- */
+
+static int find_method(const vx_method **out, const char *name)
+{
+    char list[512] = "";
+    size_t used = 0;
+    if (!name)
+        return vx_fail(VITX_INVALID, "no method is given");
+    for (int i = 0; vx_method_at(i); i++) {
+        if (strcmp(vx_method_at(i)->name, name) == 0) {
+            *out = vx_method_at(i);
+            return VITX_OK;
+        }
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                     vx_method_at(i)->name);
+    }
+    return vx_fail(VITX_INVALID, "no method \"%s\"; there are: %s", name, list);
+}
+
+static int check_settings(const vx_job *job)
+{
+    VX_TRY(vx_settings_check(job, "method"));
+    if (job->opts.baseline && strcmp(vx_setting(job, "baseline"), "picture") != 0)
+        return vx_fail(VITX_INVALID,
+                       "method %s: a baseline picture is given without baseline=picture",
+                       job->method->name);
+    return VITX_OK;
+}
+
+/* first..last of `count` things, by a number, VITX_ALL, or VITX_AUTO (then first = last = automatic). */
+static int resolve_range(int *first, int *last, int asked, int automatic, int count,
+                         const char *what)
+{
+    if (asked < VITX_ALL || asked >= count)
+        return vx_fail(VITX_INVALID, "%s %d is out of range: the model has %d (0 to %d)", what,
+                       asked, count, count - 1);
+    *first = asked == VITX_ALL ? 0 : asked == VITX_AUTO ? automatic : asked;
+    *last = asked == VITX_ALL ? count - 1 : *first;
+    return VITX_OK;
+}
+
+/* Numbers that the model bounds. */
+static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a)
+{
+    const char *const kind = a->units ? "units" : "classes";
+    if (opts->query < VITX_AUTO || opts->query >= vx_arch_tokens(a))
+        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
+                       opts->query, vx_arch_tokens(a) - 1);
+    if (opts->target < VITX_AUTO || opts->target >= a->classes)
+        return vx_fail(VITX_INVALID, "target %d is out of range: the model has %s 0 to %d",
+                       opts->target, kind, a->classes - 1);
+    if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DOT)
+        return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)opts->score);
+    if (a->units && opts->score == VITX_SCORE_PROBABILITY)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "score probability: the model's outputs are an embedding, which has no "
+                       "probabilities; score logit explains one of its units");
+    if (opts->versus < VITX_AUTO || opts->versus >= a->classes)
+        return vx_fail(VITX_INVALID, "versus %d is out of range: the model has %s 0 to %d",
+                       opts->versus, kind, a->classes - 1);
+    return VITX_OK;
+}
+
+/* Options that the method does not have. */
+static int check_method(const vx_method *method, const vitx_explain_opts *opts)
+{
+    if (method->no_layers && opts->layer != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no layer", method->name);
+    if (method->no_heads && opts->head != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no head", method->name);
+    if (!method->uses_query && opts->query != VITX_AUTO)
+        return vx_fail(VITX_INVALID, "method %s takes no query", method->name);
+    return VITX_OK;
+}
+
+int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
+{
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_explain_opts *opts = &job->opts;
+    *job = (vx_job){.context = c, .arch = a, .opts = VITX_EXPLAIN_OPTS_INIT};
+    VX_TRY(VX_STRUCT_READ(&job->opts, given, vitx_explain_opts, set_count));
+    VX_TRY(find_method(&job->method, opts->method));
+    VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
+                         "layer"));
+    VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
+    VX_TRY(check_outputs(opts, a));
+    VX_TRY(check_method(job->method, opts));
+    job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
+    job->score = opts->score                       ? opts->score
+                 : job->method->score && !a->units ? job->method->score
+                                                   : VITX_SCORE_LOGIT;
+    VX_TRY(vx_direction_prepare(job));
+    job->pixels = job->method->on_pixels;
+    VX_TRY(check_settings(job));
+    if (job->method->settings_size)
+        VX_TRY(
+            vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
+    return job->method->prepare(job, &c->need);
+}
+
+/* ------------------------------------------------------------------ jobs to maps ----------- */
+
+vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
+{
+    return vx_recorded_picture(&job->context->need.attention[layer], job->arch, i);
+}
+
+/* The gradient of picture `i` that is this job's, of rows of `floats`. */
+static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
+{
+    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->seed;
+    return all + g * floats;
+}
+
+float *vx_job_dattention(const vx_job *job, int layer, int i)
+{
+    const vx_block_plan *b = &job->context->need.blocks[layer];
+    const size_t t = (size_t)vx_arch_tokens(job->arch);
+    return gradient_of(job, b->dattention, i,
+                       (b->dkeep == VX_DKEEP_ALL ? (size_t)job->arch->heads : 1) * t * t);
+}
+
+static size_t token_floats(const vx_job *job)
+{
+    return (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
+}
+
+const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
+{
+    return job->context->need.blocks[layer].tokens[at] + (size_t)i * token_floats(job);
+}
+
+const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
+{
+    return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
+}
+
+static size_t pool_floats(const vx_job *job)
+{
+    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+}
+
+const float *vx_job_pool(const vx_job *job, int i)
+{
+    return job->context->need.pool_p + (size_t)i * pool_floats(job);
+}
+
+const float *vx_job_dpool(const vx_job *job, int i)
+{
+    return gradient_of(job, job->context->need.pool_dp, i, pool_floats(job));
+}
+
+const float *vx_job_dinput(const vx_job *job, int i)
+{
+    return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
+}
+
+const float *vx_job_input(const vx_job *job, int i)
+{
+    return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
+}
+
+vx_target vx_map_target(const vitx_map *map)
+{
+    return (vx_target){map->info.score, map->info.target, map->info.versus, map->vector,
+                       map->vector_count};
+}
+
+/* The axes of a job's map. */
+static void set_shape(vitx_map_info *info, const vx_job *job)
+{
+    const vitx_recipe *recipe = &job->context->recipe;
+    if (!job->method->no_layers && job->opts.layer == VITX_ALL)
+        info->shape[info->rank++] = job->layer_last - job->layer_first + 1;
+    if (!job->method->no_heads && job->opts.head == VITX_ALL)
+        info->shape[info->rank++] = job->arch->heads;
+    info->shape[info->rank++] = job->pixels ? recipe->input_height : job->arch->grid_height;
+    info->shape[info->rank++] = job->pixels ? recipe->input_width : job->arch->grid_width;
+    for (int axis = info->rank; axis < 4; axis++)
+        info->shape[axis] = 1;
+}
+
+int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
+{
+    vitx_context *c = job->context;
+    const vx_arch *a = job->arch;
+    const size_t row = (size_t)i * (size_t)a->classes;
+    const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
+    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes};
+    if (!job->vector)
+        VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
+                                 a->classes));
+    vitx_map_info info = {.struct_size = sizeof info,
+                          .method = job->method->name,
+                          .target = t.target,
+                          .logit = t.target < 0 ? 0 : logits[t.target],
+                          .probability = t.target < 0 ? 0 : probabilities[t.target],
+                          .layer = job->method->no_layers || job->at_pool ? VITX_AUTO
+                                   : job->opts.layer == VITX_ALL          ? VITX_ALL
+                                                                          : job->layer_first,
+                          .head = job->opts.head,
+                          .query =
+                              job->method->uses_query && job->query >= 0 ? job->query : VITX_AUTO,
+                          .grid_height = a->grid_height,
+                          .grid_width = a->grid_width,
+                          .picture_height = image->height,
+                          .picture_width = image->width,
+                          .is_signed = job->method->is_signed,
+                          .score = t.score,
+                          .versus = t.versus,
+                          .value = vx_target_value(t, logits, probabilities),
+                          .explains = vx_direction_explains(job)};
+    set_shape(&info, job);
+    vx_placement placement = c->placements[i];
+    if (!job->pixels) {
+        /* A grid covers whole patches: where the input's sides are no multiples, a margin is not
+         * seen. */
+        placement.input_h = a->grid_height * a->patch_height;
+        placement.input_w = a->grid_width * a->patch_width;
+    }
+    VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
+    (*out)->vector = job->vector;
+    (*out)->vector_count = a->classes;
+    return VITX_OK;
+}
