@@ -6,7 +6,6 @@
 
 #include "base/structs.h"
 #include "engine/size.h"
-#include "engine/variants.h"
 
 void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 {
@@ -42,46 +41,6 @@ static void context_log(const char *line, void *owner)
     vx_log(&((vitx_context *)owner)->hooks, VITX_LOG_DEBUG, "%s", line);
 }
 
-size_t vx_context_input_count(const vitx_context *c)
-{
-    return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
-           (size_t)c->recipe.input_width;
-}
-
-/* All but the input. */
-static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, size_t rows,
-                       int sequences)
-{
-    const vx_arch *a = &c->arch;
-    const size_t d = (size_t)a->width;
-    const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
-                 hidden = (size_t)vx_arch_fc1(a);
-    const size_t s = (size_t)sequences, k = (size_t)a->classes;
-
-    act->x = vx_arena_take(arena, rows, d * sizeof(float));
-    act->y = vx_arena_take(arena, rows, d * sizeof(float));
-    act->wide =
-        vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * sizeof(float));
-    act->pooled = vx_arena_take(arena, s, d * sizeof(float));
-    act->features = vx_arena_take(arena, s, d * sizeof(float));
-    act->logits = vx_arena_take(arena, s, k * sizeof(float));
-    act->probabilities = vx_arena_take(arena, s, k * sizeof(float));
-}
-
-void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
-                          int sequences)
-{
-    act->input = vx_arena_take(arena, (size_t)batch, vx_context_input_count(c) * sizeof(float));
-    place_rows(act, arena, c, (size_t)batch * (size_t)vx_arch_tokens(&c->arch), sequences);
-}
-
-void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
-                               int rows)
-{
-    act->input = NULL;
-    place_rows(act, arena, c, (size_t)rows, rows);
-}
-
 /* What does not depend on the input's size. */
 static int create_plans(vitx_context *c)
 {
@@ -114,45 +73,6 @@ static int reserve_host(vitx_context *c)
                                           "the probabilities");
 }
 
-/* Bytes of the activations; SIZE_MAX where they cannot be counted. */
-static size_t activation_bytes(const vitx_context *c)
-{
-    vx_activations act;
-    vx_arena arena = {0};
-    vx_activations_place(&act, &arena, c, c->max_batch, c->max_batch);
-    return arena.overflow ? SIZE_MAX : arena.size;
-}
-
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-/* The largest sizes that the device will meet, with room for so many variants and rows of channels. */
-static vx_dims dims_with(const vitx_context *c, int variants, int channels)
-{
-    const vx_arch *a = &c->arch;
-    const int tokens = vx_arch_tokens(a);
-    const int batch = larger(larger(c->max_batch, variants), channels / tokens + 1);
-    const int sequences = larger(variants * VX_VARIANTS_SHORTER, channels);
-    return (vx_dims){.batch = batch,
-                     .tokens = tokens,
-                     .width = a->width,
-                     .heads = a->heads,
-                     .head_width = a->head_width,
-                     .hidden = vx_arch_fc1(a),
-                     .channels = a->channels,
-                     .patch_height = a->patch_height,
-                     .patch_width = a->patch_width,
-                     .classes = a->classes,
-                     .sequences = sequences};
-}
-
-static vx_dims dims_of(const vitx_context *c)
-{
-    return dims_with(c, c->variants.capacity, c->channels.capacity);
-}
-
 /* "cpu, ref" in `text`, of the names that name_at gives. */
 static void list_names(char *text, size_t size, const char *(*name_at)(int index))
 {
@@ -160,68 +80,6 @@ static void list_names(char *text, size_t size, const char *(*name_at)(int index
     text[0] = '\0';
     for (int i = 0; name_at(i) && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
-}
-
-/* All that the context holds for running pictures of one size on a device of that class, which meets
- * sizes up to `dims`. SIZE_MAX where it cannot be counted. */
-static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_dims *dims)
-{
-    const vx_arch *a = &c->arch;
-    size_t bytes = activation_bytes(c);
-    const size_t pos = vx_arch_resamples(a)
-                           ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
-                           : 0;
-    return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&
-                   vx_add_size(&bytes, bytes, pos * sizeof(float))
-               ? bytes
-               : SIZE_MAX;
-}
-
-static int count_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
-{
-    const vx_arch *a = &c->arch;
-    const vx_dims dims = dims_of(c);
-    *out = bytes_with(c, dev, &dims);
-    if (*out == SIZE_MAX)
-        return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
-                       c->max_batch);
-    if (c->memory_budget && *out > c->memory_budget)
-        return vx_fail(VITX_NOMEM,
-                       "an input of %d x %d pixels makes %d tokens: the activations of %d pictures "
-                       "take %zu bytes, the budget is %zu: take a smaller size or batch, or raise "
-                       "memory_budget",
-                       c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(a),
-                       c->max_batch, *out, c->memory_budget);
-    return VITX_OK;
-}
-
-size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels, size_t bytes)
-{
-    const vx_dims dims = dims_with(c, larger(variants, c->variants.capacity),
-                                   larger(channels, c->channels.capacity));
-    size_t all = bytes_with(c, c->dev, &dims);
-    if (channels &&
-        !vx_add_size(&bytes, bytes, c->variants.capacity ? c->variants.memory.bytes : 0))
-        return SIZE_MAX;
-    if (variants &&
-        !vx_add_size(&bytes, bytes, c->channels.capacity ? c->channels.memory.bytes : 0))
-        return SIZE_MAX;
-    return all != SIZE_MAX && vx_add_size(&all, all, bytes) ? all : SIZE_MAX;
-}
-
-int vx_context_allow_beside(const vitx_context *c, int variants, int channels, size_t bytes)
-{
-    const size_t all = vx_context_bytes_beside(c, variants, channels, bytes);
-    if (!c->memory_budget || all <= c->memory_budget)
-        return VITX_OK;
-    return vx_fail(
-        VITX_NOMEM,
-        "an input of %d x %d pixels makes %d tokens: the activations of %d pictures and, "
-        "beside them, %d %s take %zu bytes, the budget is %zu: take a smaller size or "
-        "batch, or raise memory_budget",
-        c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(&c->arch), c->max_batch,
-        variants ? variants : channels, variants ? "variants of one" : "rows of channels", all,
-        c->memory_budget);
 }
 
 static int device_failed(int code, const char *name, const char *text)
@@ -233,7 +91,7 @@ int vx_context_reserve_device(vitx_context *c)
 {
     char text[160];
     const vx_device_class *cls = c->dev->cls;
-    const vx_dims dims = dims_of(c);
+    const vx_dims dims = vx_context_dims(c);
     const int failed = cls->reserve(c->dev, &dims, text, sizeof text);
     return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
@@ -275,7 +133,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     if (failed)
         return device_failed(failed, cls->name, text);
     size_t bytes; /* past the budget is found before the weights are read */
-    VX_TRY(count_bytes(&bytes, c, c->dev));
+    VX_TRY(vx_context_bytes(&bytes, c, c->dev));
     return vx_model_weights(&c->weights, c->model, cls, precision);
 }
 
@@ -334,8 +192,8 @@ int vx_context_reserve(vitx_context *c)
     c->variants.capacity = c->variants.sequences = 0;
     c->variants.planned = 0;
     c->channels.capacity = 0;
-    VX_TRY(count_bytes(&bytes, c, c->dev));
-    VX_TRY(vx_block_reserve(c, &c->memory, activation_bytes(c), "the activations"));
+    VX_TRY(vx_context_bytes(&bytes, c, c->dev));
+    VX_TRY(vx_block_reserve(c, &c->memory, vx_context_activation_bytes(c), "the activations"));
     vx_arena arena = {.base = c->memory.memory};
     vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
     VX_TRY(reserve_host(c));
@@ -468,7 +326,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
 {
     if (!out || !context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
-    const vx_dims dims = dims_of(context);
+    const vx_dims dims = vx_context_dims(context);
     vitx_context_info info = {.device = context->dev->cls->name,
                               .precision = context->weights->precision,
                               .kernels = context->dev->kernels,
@@ -498,7 +356,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     VX_TRY(read_sizes(&c, &info.threads, &o));
     VX_TRY(find_device(&cls, &precision, &o));
     const vx_device dev = {.cls = cls, .env = {.workers = info.threads}};
-    VX_TRY(count_bytes(&info.activation_bytes, &c, &dev));
+    VX_TRY(vx_context_bytes(&info.activation_bytes, &c, &dev));
     VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, cls, precision));
     info.device = cls->name;
     info.precision = precision;

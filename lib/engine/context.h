@@ -144,6 +144,13 @@ size_t vx_context_input_count(const vitx_context *c);
  * where the weights' own are for another grid. Blocks grow; variants and channels have to be reserved
  * again. VITX_NOMEM past the memory_budget. After a failure nothing may run until it succeeds. */
 int vx_context_reserve(vitx_context *c);
+/* Bytes of the activations; SIZE_MAX where they cannot be counted. */
+size_t vx_context_activation_bytes(const vitx_context *c);
+/* The largest sizes that the device will meet, with the variants and channels reserved. */
+vx_dims vx_context_dims(const vitx_context *c);
+/* All that the context holds for running pictures of its size on `dev`; VITX_NOMEM past the
+ * memory_budget. */
+int vx_context_bytes(size_t *out, const vitx_context *c, const vx_device *dev);
 /* The bytes of activations with `bytes` more beside them, for so many variants at once, or (the other is
  * 0) rows of channels; what is reserved of the other kind is counted, too. SIZE_MAX where they cannot be
  * counted. */

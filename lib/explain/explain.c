@@ -1,7 +1,5 @@
 /* explain/explain.c: the table of methods; from one forward pass to all maps. */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/structs.h"
 #include "engine/channels.h"
