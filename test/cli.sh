@@ -139,6 +139,7 @@ wrong "would replace the picture" "${e[@]}" --like "$folder/like.png" -o "$folde
 wrong "would replace the picture" "${e[@]}" --vector "$folder/v.npy" -o "$folder/v.npy" $picture
 right "${e[@]}" --vector "$folder/v.npy" --score dot -o "$folder/e.npy" $picture
 right explain -m $clip --method rollout -o "$folder/e.png" $picture
+out_has "e.png  rollout\$"
 right info -m $clip
 out_has '^embedding +7 numbers'
 

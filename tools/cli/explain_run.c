@@ -9,10 +9,16 @@
 #include "methods.h"
 #include "progress.h"
 
-/* name  method  what was explained */
+/* name  method  what was explained; of an embedding that is nothing where a map is the same for all units. */
 static void print_line(const char *name, const vitx_map_info *info, const char *label)
 {
     static const char *const words[] = {"", "unit ", "vector", "like"};
+    vitx_method_info method = VITX_METHOD_INFO_INIT;
+    if (info->explains == VITX_EXPLAINED_UNIT && method_find(&method, info->method) == DONE &&
+        !method.uses_target) {
+        printf("%s  %s\n", name, info->method);
+        return;
+    }
     printf("%s  %s  %s", name, info->method, words[info->explains]);
     if (info->target >= 0)
         printf("%d", info->target);
