@@ -48,6 +48,7 @@ typedef struct vx_arch {
 
 /* Attention takes their square: 17 GB a head and picture. */
 #define VX_MAX_TOKENS (1 << 16)
+#define VX_MAX_DEPTH 1024
 
 /* Whether the position embeddings are to be resampled. */
 static inline bool vx_arch_resamples(const vx_arch *a)

@@ -11,7 +11,6 @@
 
 #include "model/roles.h"
 
-#define MAX_DEPTH 1024
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
@@ -28,7 +27,7 @@ static int block_of(const char *name, const char *start, char after)
     if (strncmp(name, start, n) != 0)
         return -1;
     const char *p = name + n;
-    for (; *p >= '0' && *p <= '9' && block <= MAX_DEPTH; p++)
+    for (; *p >= '0' && *p <= '9' && block <= VX_MAX_DEPTH; p++)
         block = block * 10 + (*p - '0');
     return p > name + n && *p == after ? block : -1;
 }
@@ -44,9 +43,9 @@ static int count_blocks(vx_reader *r)
              (int)(number - pattern) - starred, pattern + starred);
     for (int i = 0; i < r->container->count; i++) {
         const int block = block_of(r->container->tensors[i].name, start, number[1]);
-        if (block >= MAX_DEPTH)
+        if (block >= VX_MAX_DEPTH)
             return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
-                           r->container->path, r->container->tensors[i].name, MAX_DEPTH);
+                           r->container->path, r->container->tensors[i].name, VX_MAX_DEPTH);
         if (block >= r->arch->depth)
             r->arch->depth = block + 1;
     }

@@ -27,7 +27,6 @@
 
 #include "model/recipe.h"
 
-#define MAX_DEPTH 1024        /* of stacked blocks */
 #define MAX_TENSORS (1 << 17) /* after unstacking  */
 #define MAX_NAMES (1u << 24)  /* bytes, likewise   */
 #define STACKED "Transformer/encoderblock/"
@@ -84,9 +83,9 @@ static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tens
     const bool stacked = is_stacked(s, t);
     if (stacked && t->rank == 0)
         return vx_fail(VITX_FORMAT, "%s: tensor %.100s has no dimension of blocks", path, t->name);
-    if (stacked && t->shape[0] > MAX_DEPTH)
+    if (stacked && t->shape[0] > VX_MAX_DEPTH)
         return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported", path,
-                       t->name, MAX_DEPTH);
+                       t->name, VX_MAX_DEPTH);
     const uint64_t n = stacked ? (uint64_t)t->shape[0] : 1;
     *count += n;
     *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1); /* names in zip have 16 bits of length */

@@ -38,7 +38,7 @@ static const struct option common_options[] = {
          "folder holds\n"
          "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
          "and\n"
-         "perhaps preprocessor_config.json."},
+         "perhaps preprocessor_config.json or processor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
