@@ -158,7 +158,7 @@ wrong "--like cannot be given" eval --method gradcam --scenes 2 --like $other
 wrong "it needs --vector, --like, or as --target" eval -m $clip --method gradcam --metric sparseness $picture
 run eval -m $clip --method gradcam --metric deletion --target 1 $picture
 gives 1
-err_has "there is neither --vector nor --like"
+err_has "it needs --vector or --like"
 run eval -m $clip --method gradcam --no-baselines --metric sparseness --target 1 --json $picture
 out_has '"target":1,"label":null,"probability":null'
 

@@ -56,6 +56,32 @@ START_TEST(test_status__message_is_one_clean_line)
 }
 END_TEST
 
+START_TEST(test_status__names_what_a_message_is_about)
+{
+    ck_assert_int_eq(vx_fail_in(VITX_IO, "a\n.png", "no %d", 7), VITX_IO);
+    ck_assert_str_eq(vitx_last_error(), "a?.png: no 7");
+    ck_assert_str_eq(vitx_last_error_subject(), "a\n.png");
+    ck_assert_ptr_null(vitx_last_error_field());
+    vx_fail_in(VITX_FORMAT, vitx_last_error_subject(), " says %s", "nothing");
+    ck_assert_str_eq(vitx_last_error(), "a?.png says nothing");
+    ck_assert_str_eq(vitx_last_error_subject(), "a\n.png");
+    vx_fail_field(VITX_NOMEM, "trace_budget", "raise trace_budget to %d", 7);
+    ck_assert_str_eq(vitx_last_error(), "raise trace_budget to 7");
+    ck_assert_str_eq(vitx_last_error_field(), "trace_budget");
+    ck_assert_ptr_null(vitx_last_error_subject());
+    vx_fail(VITX_IO, "no file");
+    ck_assert_ptr_null(vitx_last_error_field());
+    ck_assert_ptr_null(vitx_last_error_subject());
+    char longer[9000]; /* longer than a message, and than any path */
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    vx_fail_in(VITX_IO, longer, "no reason");
+    ck_assert_uint_eq(strlen(vitx_last_error()), 511);
+    ck_assert(strstr(vitx_last_error(), "xx: no reason"));
+    ck_assert_uint_eq(strlen(vitx_last_error_subject()), 4096);
+}
+END_TEST
+
 static void *fail_elsewhere(void *arg)
 {
     ck_assert_str_eq(vitx_last_error(), "");
@@ -544,6 +570,7 @@ static Suite *base_suite(void)
     Suite *suite = suite_create("base");
     TCase *tcase = tcase_create("base");
     tcase_add_test(tcase, test_status__message_is_one_clean_line);
+    tcase_add_test(tcase, test_status__names_what_a_message_is_about);
     tcase_add_test(tcase, test_status__message_belongs_to_its_thread);
     tcase_add_test(tcase, test_hooks__half_a_pair_is_refused);
     tcase_add_test(tcase, test_structs__options_of_older_headers_take_the_defaults);

@@ -75,6 +75,23 @@ VITX_API const char *vitx_status_name(int status);
  */
 VITX_API const char *vitx_last_error(void);
 
+/**
+ * What that message is about, for programs that put names of their own before a message.
+ *
+ * @return the file or folder (or the name given to a picture in memory) that the message begins
+ *         with, whole and as the caller wrote it; NULL if the message is about no file. It stays
+ *         valid until the next failure on the same thread.
+ */
+VITX_API const char *vitx_last_error_subject(void);
+
+/**
+ * Which option that message is about, for programs that have a name of their own for it.
+ *
+ * @return the member of an options struct that the caller can change, as "memory_budget": the word
+ *         stands in the message like that. NULL if the message is about no single member. Static.
+ */
+VITX_API const char *vitx_last_error_field(void);
+
 /** How much a log message matters. */
 typedef enum vitx_log_level {
     VITX_LOG_DEBUG = 0,  /**< choices made: kernels, layouts, sizes                              */

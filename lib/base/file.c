@@ -28,14 +28,14 @@ int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks)
     /* Without O_NONBLOCK opening a FIFO would wait for a writer. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        return vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     struct stat info;
     int status = VITX_OK;
     if (fstat(fd, &info) != 0)
-        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     else if (!S_ISREG(info.st_mode))
-        status = vx_fail(VITX_IO, "%s: %s, not a regular file", path,
-                         S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket");
+        status = vx_fail_in(VITX_IO, path, "%s, not a regular file",
+                            S_ISDIR(info.st_mode) ? "a folder" : "a device, pipe or socket");
     vx_file *file = NULL;
     if (status == VITX_OK)
         status = vx_new(&file, hooks, 1, sizeof *file, "an open file");
@@ -72,19 +72,19 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
     uint64_t at = offset;
     size_t left = bytes;
     if (offset > INT64_MAX || bytes > (uint64_t)INT64_MAX - offset)
-        return vx_fail(VITX_FORMAT, "%s: a place beyond the largest file", file->path);
+        return vx_fail_in(VITX_FORMAT, file->path, "a place beyond the largest file");
     while (left) {
         const ssize_t got = pread(file->fd, to, left, (off_t)at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return vx_fail(VITX_IO, "%s: %s", file->path, strerror(errno));
+            return vx_fail_in(VITX_IO, file->path, "%s", strerror(errno));
         if (got == 0)
-            return vx_fail(VITX_IO,
-                           "%s: ends at byte %llu, expected %zu bytes from %llu (it had %llu "
-                           "when it was opened)",
-                           file->path, (unsigned long long)at, bytes, (unsigned long long)offset,
-                           (unsigned long long)file->size);
+            return vx_fail_in(VITX_IO, file->path,
+                              "ends at byte %llu, expected %zu bytes from %llu (it had %llu "
+                              "when it was opened)",
+                              (unsigned long long)at, bytes, (unsigned long long)offset,
+                              (unsigned long long)file->size);
         to += got;
         at += (uint64_t)got;
         left -= (size_t)got;
@@ -96,12 +96,12 @@ int vx_file_unchanged(const vx_file *file)
 {
     struct stat info;
     if (fstat(file->fd, &info) != 0)
-        return vx_fail(VITX_IO, "%s: %s", file->path, strerror(errno));
+        return vx_fail_in(VITX_IO, file->path, "%s", strerror(errno));
     if ((uint64_t)info.st_size == file->size && info.st_mtim.tv_sec == file->written_s &&
         info.st_mtim.tv_nsec == file->written_ns)
         return VITX_OK;
-    return vx_fail(VITX_IO, "%s: was written to after it had been opened: open the model again",
-                   file->path);
+    return vx_fail_in(VITX_IO, file->path,
+                      "was written to after it had been opened: open the model again");
 }
 
 int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *hooks)
@@ -124,13 +124,13 @@ int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes,
     VX_TRY(vx_file_open(&file, path, hooks));
     int status = VITX_OK;
     if (file->size > max_bytes)
-        status = vx_fail(VITX_FORMAT, "%s: %llu bytes, at most %zu are accepted", path,
-                         (unsigned long long)file->size, max_bytes);
+        status = vx_fail_in(VITX_FORMAT, path, "%llu bytes, at most %zu are accepted",
+                            (unsigned long long)file->size, max_bytes);
     const size_t size = (size_t)file->size;
     if (status == VITX_OK) {
         data = vx_alloc(hooks, size + 1);
         if (!data)
-            status = vx_fail(VITX_NOMEM, "%s: no memory for its %zu bytes", path, size);
+            status = vx_fail_in(VITX_NOMEM, path, "no memory for its %zu bytes", size);
     }
     if (status == VITX_OK)
         status = vx_file_read(file, data, 0, size);
@@ -181,7 +181,7 @@ int vx_path_only(char **out, int *count, const char *folder, const char *ending,
     *out = NULL;
     *count = 0;
     if (!dir)
-        return vx_fail(VITX_IO, "%s: %s", folder, strerror(errno));
+        return vx_fail_in(VITX_IO, folder, "%s", strerror(errno));
     for (struct dirent *e; status == VITX_OK && (e = readdir(dir));) {
         const char *its = vx_path_ending(e->d_name);
         if (e->d_name[0] != '.' && its && strcmp(its, ending) == 0 && (*count)++ == 0)
@@ -213,8 +213,8 @@ static int write_all(int fd, const char *data, size_t bytes, const char *path)
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return vx_fail(VITX_IO, "%s: %s", path,
-                           put < 0 ? strerror(errno) : "nothing was written");
+            return vx_fail_in(VITX_IO, path, "%s",
+                              put < 0 ? strerror(errno) : "nothing was written");
         data += put;
         bytes -= (size_t)put;
     }
@@ -225,10 +225,10 @@ static int save_in_place(const char *path, const void *data, size_t bytes)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd < 0)
-        return vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        return vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     int status = write_all(fd, data, bytes, path);
     if (close(fd) != 0 && status == VITX_OK)
-        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     return status;
 }
 
@@ -252,7 +252,7 @@ static int create_beside(char **out, int *fd, const char *path, mode_t mode,
         if (*fd < 0 && errno != EEXIST)
             break;
     }
-    return *fd >= 0 ? VITX_OK : vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+    return *fd >= 0 ? VITX_OK : vx_fail_in(VITX_IO, path, "%s", strerror(errno));
 }
 
 int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks)
@@ -269,9 +269,9 @@ int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_ho
         goto cleanup;
     status = write_all(fd, data, bytes, path);
     if (close(fd) != 0 && status == VITX_OK)
-        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     if (status == VITX_OK && rename(temporary, path) != 0)
-        status = vx_fail(VITX_IO, "%s: %s", path, strerror(errno));
+        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
     if (status != VITX_OK)
         unlink(temporary);
 cleanup:

@@ -58,7 +58,7 @@ static int refuse(const scanner *s, const char *what)
     size_t line = 1;
     for (const unsigned char *p = s->start; p < s->at; p++)
         line += *p == '\n';
-    return vx_fail(VITX_FORMAT, "%s: no valid JSON, line %zu: %s", s->name, line, what);
+    return vx_fail_in(VITX_FORMAT, s->name, "no valid JSON, line %zu: %s", line, what);
 }
 
 static int peek(const scanner *s)
@@ -225,7 +225,7 @@ static int scan_value(scanner *s, int depth)
 {
     skip_space(s);
     if (++s->values > s->max_values)
-        return vx_fail(VITX_FORMAT, "%s: more than %zu values", s->name, s->max_values);
+        return vx_fail_in(VITX_FORMAT, s->name, "more than %zu values", s->max_values);
     switch (peek(s)) {
     case '{':
         return scan_members(s, depth, true);
@@ -289,15 +289,15 @@ static cJSON *sort_members(cJSON *list)
 static int check_tree(cJSON *node, const char *name)
 {
     if (cJSON_IsNumber(node) && !isfinite(node->valuedouble))
-        return vx_fail(VITX_FORMAT, "%s: a number beyond the range of double%s%.100s", name,
-                       node->string ? " at key " : "", node->string ? node->string : "");
+        return vx_fail_in(VITX_FORMAT, name, "a number beyond the range of double%s%.100s",
+                          node->string ? " at key " : "", node->string ? node->string : "");
     if (cJSON_IsObject(node) && node->child) {
         node->child = sort_members(node->child);
         cJSON *before = NULL;
         for (cJSON *m = node->child; m; before = m, m = m->next) {
             m->prev = before;
             if (before && strcmp(before->string, m->string) == 0)
-                return vx_fail(VITX_FORMAT, "%s: key \"%.100s\" occurs twice", name, m->string);
+                return vx_fail_in(VITX_FORMAT, name, "key \"%.100s\" occurs twice", m->string);
         }
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sorting loses no member */
         node->child->prev = before; /* as cJSON keeps it: the first points to the last */
@@ -321,7 +321,7 @@ int vx_json_parse(vx_json **out, const char *text, size_t bytes, const char *nam
     VX_TRY(scan_document(&s));
     cJSON *root = cJSON_ParseWithLength(text, bytes);
     if (!root)
-        return vx_fail(VITX_NOMEM, "%s: no memory to parse %zu values", name, s.values);
+        return vx_fail_in(VITX_NOMEM, name, "no memory to parse %zu values", s.values);
     const int status = check_tree(root, name);
     if (status != VITX_OK) {
         cJSON_Delete(root);

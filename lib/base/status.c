@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of the thread's last failure. A file's name may be as long as systems take one. */
 static _Thread_local char message[512];
+static _Thread_local char subject[4097];
+static _Thread_local const char *field; /* static text, or NULL */
 
 const char *vitx_version(void)
 {
@@ -15,6 +18,16 @@ const char *vitx_version(void)
 const char *vitx_last_error(void)
 {
     return message;
+}
+
+const char *vitx_last_error_subject(void)
+{
+    return subject[0] ? subject : NULL;
+}
+
+const char *vitx_last_error_field(void)
+{
+    return field;
 }
 
 const char *vitx_status_name(int status)
@@ -42,19 +55,53 @@ static void shorten(char *text, size_t length)
     memmove(text + head + sizeof gap - 1, text + tail, length - tail + 1);
 }
 
-#undef vx_fail /* status.h */
-int vx_fail(int code, const char *format, ...)
+/* "named: text"; a text that begins with a blank follows the name as it stands. */
+static void keep(const char *named, const char *format, va_list args)
 {
     char text[12288]; /* two paths as long as systems take them */
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
+    int start = 0;
+    if (named)
+        start = snprintf(text, sizeof text, format[0] == ' ' ? "%s" : "%s: ", named);
+    if (start < (int)sizeof text)
+        vsnprintf(text + start, sizeof text - (size_t)start, format, args);
+    if (named != subject)
+        snprintf(subject, sizeof subject, "%s", named ? named : "");
     shorten(text, strlen(text));
     /* Names in messages come from files: they must not break the line or drive a terminal. */
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
     memcpy(message, text, strlen(text) + 1);
+    field = NULL;
+}
+
+#undef vx_fail /* status.h */
+int vx_fail(int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep(NULL, format, args);
+    va_end(args);
+    return code;
+}
+
+#undef vx_fail_in
+int vx_fail_in(int code, const char *named, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep(named, format, args);
+    va_end(args);
+    return code;
+}
+
+#undef vx_fail_field
+int vx_fail_field(int code, const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep(NULL, format, args);
+    va_end(args);
+    field = name;
     return code;
 }

@@ -28,10 +28,11 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 {
     const size_t bytes = vx_context_plan_bytes(c, plan, batch);
     if (bytes > c->trace_budget)
-        return vx_fail(VITX_NOMEM,
-                       "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
-                       "record less, or raise trace_budget",
-                       batch, bytes, c->trace_budget);
+        return vx_fail_field(
+            VITX_NOMEM, "trace_budget",
+            "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
+            "record less, or raise trace_budget",
+            batch, bytes, c->trace_budget);
     VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
     vx_arena arena = {.base = trace->memory};
     if (arena.base)
@@ -214,10 +215,10 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
                        k);
     if (c->arch.units)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has no classes, its answer is an embedding of %d numbers; vitx_embed "
-                       "(vitx-cli embed) gives it",
-                       c->model->path, c->arch.classes);
+        return vx_fail_in(VITX_UNSUPPORTED, c->model->path,
+                          "has no classes, its answer is an embedding of %d numbers; vitx_embed "
+                          "(vitx-cli embed) gives it",
+                          c->arch.classes);
     const size_t classes = (size_t)c->arch.classes;
     int64_t batches = 0;
     for (int at = 0; at < n; at += next_batch(c, images + at, n - at))
@@ -260,10 +261,10 @@ int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int
     if (n < 1)
         return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
     if (!c->arch.units)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: answers with %d classes, not with an embedding; vitx_classify "
-                       "(vitx-cli classify) gives them",
-                       c->model->path, c->arch.classes);
+        return vx_fail_in(VITX_UNSUPPORTED, c->model->path,
+                          "answers with %d classes, not with an embedding; vitx_classify "
+                          "(vitx-cli classify) gives them",
+                          c->arch.classes);
     const size_t k = (size_t)c->arch.classes;
     vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
     for (int at = 0; at < n; at += c->max_batch) {

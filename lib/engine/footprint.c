@@ -107,12 +107,13 @@ int vx_context_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
         return vx_fail(VITX_NOMEM, "the activations of %d pictures are more than can be counted",
                        c->max_batch);
     if (c->memory_budget && *out > c->memory_budget)
-        return vx_fail(VITX_NOMEM,
-                       "an input of %d x %d pixels makes %d tokens: the activations of %d pictures "
-                       "take %zu bytes, the budget is %zu: take a smaller size or batch, or raise "
-                       "memory_budget",
-                       c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(a),
-                       c->max_batch, *out, c->memory_budget);
+        return vx_fail_field(
+            VITX_NOMEM, "memory_budget",
+            "an input of %d x %d pixels makes %d tokens: the activations of %d pictures "
+            "take %zu bytes, the budget is %zu: take a smaller size or batch, or raise "
+            "memory_budget",
+            c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(a), c->max_batch, *out,
+            c->memory_budget);
     return VITX_OK;
 }
 
@@ -135,8 +136,8 @@ int vx_context_allow_beside(const vitx_context *c, int variants, int channels, s
     const size_t all = vx_context_bytes_beside(c, variants, channels, bytes);
     if (!c->memory_budget || all <= c->memory_budget)
         return VITX_OK;
-    return vx_fail(
-        VITX_NOMEM,
+    return vx_fail_field(
+        VITX_NOMEM, "memory_budget",
         "an input of %d x %d pixels makes %d tokens: the activations of %d pictures and, "
         "beside them, %d %s take %zu bytes, the budget is %zu: take a smaller size or "
         "batch, or raise memory_budget",

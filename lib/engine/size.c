@@ -31,8 +31,8 @@ static int check_tokens(const vx_arch *a, int max_tokens, const char *what)
 {
     if (vx_arch_tokens(a) <= max_tokens)
         return VITX_OK;
-    return vx_fail(
-        VITX_UNSUPPORTED,
+    return vx_fail_field(
+        VITX_UNSUPPORTED, "max_tokens",
         "%s makes %d tokens (%d rows of %d patches), max_tokens is %d: take a smaller size, or "
         "raise it",
         what, vx_arch_tokens(a), a->grid_height, a->grid_width, max_tokens);
@@ -78,8 +78,8 @@ int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *
     if (o->fit < VITX_FIT_RECIPE || o->fit > VITX_FIT_KEEP)
         return vx_fail(VITX_INVALID, "fit = %d is no vitx_fit", (int)o->fit);
     if (o->max_tokens < 0 || o->max_tokens > VX_MAX_TOKENS)
-        return vx_fail(VITX_INVALID, "max_tokens = %d: 1 to %d are accepted", o->max_tokens,
-                       VX_MAX_TOKENS);
+        return vx_fail_field(VITX_INVALID, "max_tokens", "max_tokens = %d: 1 to %d are accepted",
+                             o->max_tokens, VX_MAX_TOKENS);
     if (s->max_tokens == 0)
         s->max_tokens = own > MAX_TOKENS ? own : MAX_TOKENS;
     if (o->pos_resample)

@@ -23,7 +23,7 @@ typedef struct header {
 
 static int damaged(const char *path, const char *what)
 {
-    return vx_fail(VITX_FORMAT, "%s: no .npy file: %s", path, what);
+    return vx_fail_in(VITX_FORMAT, path, "no .npy file: %s", what);
 }
 
 /* Cuts the dictionary out of a file; writes a '\0' behind it in `text`, which has room for it. */
@@ -33,7 +33,7 @@ static int read_start(header *out, char *text, const char *file, size_t size, co
     if (size < 10 || memcmp(file, "\x93NUMPY", 6) != 0)
         return damaged(path, "it does not begin as one");
     if (u[6] < 1 || u[6] > 3)
-        return vx_fail(VITX_UNSUPPORTED, "%s: version %d of .npy; 1 to 3 are read", path, u[6]);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "version %d of .npy; 1 to 3 are read", u[6]);
     const size_t start = u[6] == 1 ? 10 : 12;
     if (size < start)
         return damaged(path, "it ends in its header");
@@ -74,9 +74,9 @@ static int read_type(header *h, const char *path)
         if (strncmp(descr, types[i].descr, 5) == 0)
             h->bytes = types[i].bytes;
     if (!h->bytes)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: numbers of type %.*s; '<f2', '<f4' and '<f8' are read", path,
-                       (int)(strcspn(descr, ",}") < 20 ? strcspn(descr, ",}") : 20), descr);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "numbers of type %.*s; '<f2', '<f4' and '<f8' are read",
+                          (int)(strcspn(descr, ",}") < 20 ? strcspn(descr, ",}") : 20), descr);
     return VITX_OK;
 }
 
@@ -104,8 +104,8 @@ static int read_shape(const header *h, int count, const char *path)
     if (*p != ')')
         return damaged(path, "its shape is none");
     if (long_ones > 1 || total != count)
-        return vx_fail(VITX_INVALID, "%s: its shape is %.*s; a vector of %d numbers is needed",
-                       path, (int)(p + 1 - shape < 60 ? p + 1 - shape : 60), shape, count);
+        return vx_fail_in(VITX_INVALID, path, "its shape is %.*s; a vector of %d numbers is needed",
+                          (int)(p + 1 - shape < 60 ? p + 1 - shape : 60), shape, count);
     return VITX_OK;
 }
 
@@ -149,7 +149,7 @@ static int read_vector(float *out, int count, const char *file, size_t size, cha
             (const unsigned char *)file + h.data + (size_t)k * (size_t)h.bytes;
         const double value = number_at(at, h.bytes);
         if (!isfinite((float)value))
-            return vx_fail(VITX_FORMAT, "%s: number %d is no finite float", path, k);
+            return vx_fail_in(VITX_FORMAT, path, "number %d is no finite float", k);
         out[k] = (float)value;
     }
     return VITX_OK;

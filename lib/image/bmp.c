@@ -24,7 +24,7 @@ typedef struct bmp {
 
 static int damaged(const vx_source *s, const char *what, uint32_t value)
 {
-    return vx_fail(VITX_FORMAT, "%s: damaged BMP: %s %u", s->name, what, (unsigned)value);
+    return vx_fail_in(VITX_FORMAT, s->name, "damaged BMP: %s %u", what, (unsigned)value);
 }
 
 static int read_sizes(bmp *b, const vx_source *s, uint32_t header_bytes)
@@ -84,10 +84,10 @@ static int read_header(bmp *b, const vx_source *s)
     VX_TRY(read_sizes(b, s, header_bytes));
     const int n = b->bits;
     if (b->compression == 1 || b->compression == 2)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a run-length coded BMP", s->name);
+        return vx_fail_in(VITX_UNSUPPORTED, s->name, "a run-length coded BMP");
     if (b->compression != RAW && !(b->compression == BITFIELDS && n >= 16))
-        return vx_fail(VITX_UNSUPPORTED, "%s: a BMP of compression %u and %d bits", s->name,
-                       (unsigned)b->compression, n);
+        return vx_fail_in(VITX_UNSUPPORTED, s->name, "a BMP of compression %u and %d bits",
+                          (unsigned)b->compression, n);
     if (n != 1 && n != 4 && n != 8 && n != 16 && n != 24 && n != 32)
         return damaged(s, "bits per pixel", (uint32_t)n);
     b->pixels_at = vx_le32(s->data + 10);

@@ -42,23 +42,23 @@ static const format formats[] = {
 int vx_check_picture_size(const char *name, int64_t width, int64_t height, int64_t max_pixels)
 {
     if (width <= 0 || height <= 0)
-        return vx_fail(VITX_FORMAT, "%s: a picture of %" PRId64 " x %" PRId64 " pixels", name,
-                       width, height);
+        return vx_fail_in(VITX_FORMAT, name, "a picture of %" PRId64 " x %" PRId64 " pixels", width,
+                          height);
     if (width > INT32_MAX || height > INT32_MAX || width * height > max_pixels)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %" PRId64 " x %" PRId64 " pixels, at most %" PRId64 " are accepted",
-                       name, width, height, max_pixels);
+        return vx_fail_in(VITX_UNSUPPORTED, name,
+                          "%" PRId64 " x %" PRId64 " pixels, at most %" PRId64 " are accepted",
+                          width, height, max_pixels);
     if (width > VX_MAX_SIDE || height > VX_MAX_SIDE)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: %" PRId64 " x %" PRId64 " pixels, at most %d a side are accepted", name,
-                       width, height, VX_MAX_SIDE);
+        return vx_fail_in(VITX_UNSUPPORTED, name,
+                          "%" PRId64 " x %" PRId64 " pixels, at most %d a side are accepted", width,
+                          height, VX_MAX_SIDE);
     return VITX_OK;
 }
 
 int vx_fail_truncated(const vx_source *source)
 {
-    return vx_fail(VITX_FORMAT, "%s: the file is cut short: %zu bytes, and the picture goes on",
-                   source->name, source->bytes);
+    return vx_fail_in(VITX_FORMAT, source->name,
+                      "the file is cut short: %zu bytes, and the picture goes on", source->bytes);
 }
 
 static const format *find_format(const uint8_t *data, size_t bytes)
@@ -74,12 +74,12 @@ static const format *find_format(const uint8_t *data, size_t bytes)
 static int check_format(const format **out, const uint8_t *data, size_t bytes, const char *name)
 {
     if (bytes == 0)
-        return vx_fail(VITX_FORMAT, "%s: the file is empty", name);
+        return vx_fail_in(VITX_FORMAT, name, "the file is empty");
     *out = find_format(data, bytes);
     if (!*out)
-        return vx_fail(VITX_FORMAT, "%s: not a picture; vitx reads JPEG, PNG and BMP", name);
+        return vx_fail_in(VITX_FORMAT, name, "not a picture; vitx reads JPEG, PNG and BMP");
     if (!(*out)->decode)
-        return vx_fail(VITX_FORMAT, "%s: %s; vitx reads JPEG, PNG and BMP", name, (*out)->name);
+        return vx_fail_in(VITX_FORMAT, name, "%s; vitx reads JPEG, PNG and BMP", (*out)->name);
     return VITX_OK;
 }
 

@@ -49,7 +49,7 @@ typedef struct segment {
 
 static int damaged(const header *h, const char *what)
 {
-    return vx_fail(VITX_FORMAT, "%s: damaged JPEG: %s at byte %zu", h->source->name, what, h->at);
+    return vx_fail_in(VITX_FORMAT, h->source->name, "damaged JPEG: %s at byte %zu", what, h->at);
 }
 
 /* ------------------------------------------------------------------ markers -------------- */
@@ -102,11 +102,11 @@ static int read_frame(header *h, const segment *s, bool progressive)
     if (s->bytes < 6 || s->bytes != 6 + 3 * (size_t)d[5])
         return damaged(h, "a frame header of the wrong length");
     if (d[0] != 8)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a JPEG of %d bits a sample, expected 8",
-                       h->source->name, d[0]);
+        return vx_fail_in(VITX_UNSUPPORTED, h->source->name,
+                          "a JPEG of %d bits a sample, expected 8", d[0]);
     if (d[5] != 1 && d[5] != 3 && d[5] != 4)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a JPEG of %d components, expected 1, 3 or 4",
-                       h->source->name, d[5]);
+        return vx_fail_in(VITX_UNSUPPORTED, h->source->name,
+                          "a JPEG of %d components, expected 1, 3 or 4", d[5]);
     h->height = (int)vx_be16(d + 1);
     h->width = (int)vx_be16(d + 3);
     h->progressive = progressive;
@@ -123,9 +123,9 @@ static int read_frame(header *h, const segment *s, bool progressive)
     h->count = d[5];
     for (int i = 0; i < h->count; i++)
         if (h->h_max % h->component[i].h != 0 || h->v_max % h->component[i].v != 0)
-            return vx_fail(VITX_UNSUPPORTED, "%s: JPEG sampling factors %dx%d of %dx%d",
-                           h->source->name, h->component[i].h, h->component[i].v, h->h_max,
-                           h->v_max);
+            return vx_fail_in(VITX_UNSUPPORTED, h->source->name,
+                              "JPEG sampling factors %dx%d of %dx%d", h->component[i].h,
+                              h->component[i].v, h->h_max, h->v_max);
     VX_TRY(vx_check_picture_size(h->source->name, h->width, h->height, h->source->max_pixels));
     for (int i = 0; i < h->count; i++)
         h->blocks += count_units(h) * (size_t)(h->component[i].h * h->component[i].v);
@@ -210,10 +210,10 @@ static int count_scan(header *h, size_t blocks)
     h->scans++;
     h->coded += blocks;
     if (h->scans > MAX_SCANS || (h->coded > MAX_PASSES * h->blocks && h->coded > FREE_BLOCKS))
-        return vx_fail(
-            VITX_UNSUPPORTED,
-            "%s: a JPEG of too many scans: more than %d, or than %d over the whole picture",
-            h->source->name, MAX_SCANS, MAX_PASSES);
+        return vx_fail_in(
+            VITX_UNSUPPORTED, h->source->name,
+            "a JPEG of too many scans: more than %d, or than %d over the whole picture", MAX_SCANS,
+            MAX_PASSES);
     return VITX_OK;
 }
 
@@ -234,9 +234,9 @@ static int read_scan(header *h, const segment *s)
     if (h->at >= h->source->bytes)
         return vx_fail_truncated(h->source);
     if (bytes < needed)
-        return vx_fail(VITX_FORMAT,
-                       "%s: damaged JPEG: scan %d holds %zu bytes, at least %zu expected",
-                       h->source->name, h->scans, bytes, needed);
+        return vx_fail_in(VITX_FORMAT, h->source->name,
+                          "damaged JPEG: scan %d holds %zu bytes, at least %zu expected", h->scans,
+                          bytes, needed);
     return VITX_OK;
 }
 
@@ -268,9 +268,9 @@ static int read_marker_segment(header *h, unsigned marker)
         return VITX_OK;
     }
     if (marker >= 0xc3 && marker <= 0xcf)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: a lossless, hierarchical or arithmetic-coded JPEG (marker %02x)",
-                       h->source->name, marker);
+        return vx_fail_in(VITX_UNSUPPORTED, h->source->name,
+                          "a lossless, hierarchical or arithmetic-coded JPEG (marker %02x)",
+                          marker);
     return damaged(h, "an unknown marker");
 }
 

@@ -58,8 +58,9 @@ static int read_chunk(chunk *out, const vx_source *s, size_t *at)
         return vx_fail_truncated(s);
     *out = (chunk){p + 8, length, p + 4};
     if (is_critical(out) && (uint32_t)crc32(0, p + 4, length + 4) != vx_be32(p + 8 + length))
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: chunk %.4s at byte %zu has a wrong checksum",
-                       s->name, (const char *)out->type, *at);
+        return vx_fail_in(VITX_FORMAT, s->name,
+                          "damaged PNG: chunk %.4s at byte %zu has a wrong checksum",
+                          (const char *)out->type, *at);
     *at += 12 + (size_t)length;
     return VITX_OK;
 }
@@ -70,8 +71,8 @@ static int read_layout(png *p, const chunk *c)
     const char *name = p->source->name;
     const uint8_t *d = c->data;
     if (c->bytes != IHDR_BYTES)
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a header of %u bytes, expected %d", name,
-                       (unsigned)c->bytes, IHDR_BYTES);
+        return vx_fail_in(VITX_FORMAT, name, "damaged PNG: a header of %u bytes, expected %d",
+                          (unsigned)c->bytes, IHDR_BYTES);
     const int depth = d[8], color = d[9];
     VX_TRY(vx_check_picture_size(name, vx_be32(d), vx_be32(d + 4), p->source->max_pixels));
     const bool known = color <= 6 && channels_of[color] > 0;
@@ -79,10 +80,10 @@ static int read_layout(png *p, const chunk *c)
     const bool fits =
         depth == 8 || (small && (color == 0 || color == 3)) || (depth == 16 && color != 3);
     if (!known || !fits || d[10] != 0 || d[11] != 0 || d[12] > 1)
-        return vx_fail(VITX_FORMAT,
-                       "%s: damaged PNG: colour type %d of %d bits, compression %d, filter %d, "
-                       "interlacing %d",
-                       name, color, depth, d[10], d[11], d[12]);
+        return vx_fail_in(VITX_FORMAT, name,
+                          "damaged PNG: colour type %d of %d bits, compression %d, filter %d, "
+                          "interlacing %d",
+                          color, depth, d[10], d[11], d[12]);
     p->layout = (vx_png_layout){
         .width = (int)vx_be32(d),
         .height = (int)vx_be32(d + 4),
@@ -97,8 +98,8 @@ static int read_layout(png *p, const chunk *c)
 static int read_palette(png *p, const chunk *c)
 {
     if (c->bytes % 3 != 0 || c->bytes > sizeof p->palette)
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a palette of %u bytes", p->source->name,
-                       (unsigned)c->bytes);
+        return vx_fail_in(VITX_FORMAT, p->source->name, "damaged PNG: a palette of %u bytes",
+                          (unsigned)c->bytes);
     memcpy(p->palette, c->data, c->bytes);
     p->has_palette = true;
     return VITX_OK;
@@ -107,7 +108,7 @@ static int read_palette(png *p, const chunk *c)
 static int read_known_chunk(png *p, const chunk *c)
 {
     if (is_type(c, "IHDR"))
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: a second header", p->source->name);
+        return vx_fail_in(VITX_FORMAT, p->source->name, "damaged PNG: a second header");
     if (is_type(c, "PLTE"))
         return read_palette(p, c);
     if (is_type(c, "IDAT")) {
@@ -117,8 +118,8 @@ static int read_known_chunk(png *p, const chunk *c)
         return VITX_OK;
     }
     if (is_critical(c))
-        return vx_fail(VITX_UNSUPPORTED, "%s: a PNG that needs the unknown chunk %.4s",
-                       p->source->name, (const char *)c->type);
+        return vx_fail_in(VITX_UNSUPPORTED, p->source->name,
+                          "a PNG that needs the unknown chunk %.4s", (const char *)c->type);
     return VITX_OK;
 }
 
@@ -129,8 +130,9 @@ static int read_chunks(png *p, const vx_source *source)
     *p = (png){.source = source};
     VX_TRY(read_chunk(&c, source, &at));
     if (!is_type(&c, "IHDR"))
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: the first chunk is %.4s, expected IHDR",
-                       source->name, (const char *)c.type);
+        return vx_fail_in(VITX_FORMAT, source->name,
+                          "damaged PNG: the first chunk is %.4s, expected IHDR",
+                          (const char *)c.type);
     VX_TRY(read_layout(p, &c));
     for (;;) {
         VX_TRY(read_chunk(&c, source, &at));
@@ -139,10 +141,10 @@ static int read_chunks(png *p, const vx_source *source)
         VX_TRY(read_known_chunk(p, &c));
     }
     if (p->data_chunks == 0 || p->data_bytes > INT_MAX)
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: %zu bytes of picture data", source->name,
-                       p->data_bytes);
+        return vx_fail_in(VITX_FORMAT, source->name, "damaged PNG: %zu bytes of picture data",
+                          p->data_bytes);
     if (p->layout.color_type == 3 && !p->has_palette)
-        return vx_fail(VITX_FORMAT, "%s: damaged PNG: no palette", source->name);
+        return vx_fail_in(VITX_FORMAT, source->name, "damaged PNG: no palette");
     return VITX_OK;
 }
 
@@ -192,12 +194,12 @@ static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
     uint8_t *owned = NULL;
     int status, n;
     if (expected > INT_MAX - SLACK)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a PNG of %zu bytes inflated", p->source->name,
-                       expected);
+        return vx_fail_in(VITX_UNSUPPORTED, p->source->name, "a PNG of %zu bytes inflated",
+                          expected);
     if (expected / MOST_INFLATED > p->data_bytes)
-        return vx_fail(VITX_FORMAT,
-                       "%s: damaged PNG: %zu bytes of picture data cannot inflate to %zu",
-                       p->source->name, p->data_bytes, expected);
+        return vx_fail_in(VITX_FORMAT, p->source->name,
+                          "damaged PNG: %zu bytes of picture data cannot inflate to %zu",
+                          p->data_bytes, expected);
     status = gather_data(&data, &owned, p);
     if (status != VITX_OK)
         goto cleanup;

@@ -134,10 +134,10 @@ static int dc_difference(int component, int bits, void *jpeg)
 static int fail(const vx_source *source, const char *format)
 {
     if (memory.refused)
-        return vx_fail(VITX_NOMEM, "%s: no memory for the decoder", source->name);
+        return vx_fail_in(VITX_NOMEM, source->name, "no memory for the decoder");
     const char *reason = stbi_failure_reason();
-    return vx_fail(VITX_FORMAT, "%s: damaged %s: %s", source->name, format,
-                   reason ? reason : "unknown reason");
+    return vx_fail_in(VITX_FORMAT, source->name, "damaged %s: %s", format,
+                      reason ? reason : "unknown reason");
 }
 
 static void begin(const vx_source *source)
@@ -169,7 +169,7 @@ int vx_stb_jpeg_planes(vx_jpeg_planes *out, const vx_source *source, vx_jpeg_idc
 {
     *out = (vx_jpeg_planes){0};
     if (source->bytes > INT_MAX)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a JPEG of %zu bytes", source->name, source->bytes);
+        return vx_fail_in(VITX_UNSUPPORTED, source->name, "a JPEG of %zu bytes", source->bytes);
     begin(source);
     stbi__context context = {0};
     stbi__start_mem(&context, source->data, (int)source->bytes);

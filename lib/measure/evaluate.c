@@ -464,11 +464,11 @@ int vx_trial_need_followed(const vx_trial *trial)
 {
     VX_TRY(vx_trial_need_explained(trial));
     if (trial->job.arch->units && !trial->subject->direction[0].vector)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "metric %s follows the probability of a class, or the cosine with a vector; "
-                       "this model has no classes, its answer is an embedding, and no vector is "
-                       "given",
-                       trial->metric->name);
+        return vx_fail_field(
+            VITX_UNSUPPORTED, "vector",
+            "metric %s follows the probability of a class; this model has no classes, its "
+            "answer is an embedding: it needs vector, and follows the cosine with it",
+            trial->metric->name);
     return VITX_OK;
 }
 

@@ -114,10 +114,11 @@ static int choose_batch(vitx_stats *s)
                  each = vx_recorded_bytes(s->plan.attention, &s->arch);
     const size_t fit = budget / VX_ARENA_ALIGN * VX_ARENA_ALIGN / each;
     if (fit < 1)
-        return vx_fail(VITX_NOMEM,
-                       "recording the attention of one block of one picture takes %zu bytes, the "
-                       "budget is %zu: raise trace_budget",
-                       each, budget);
+        return vx_fail_field(
+            VITX_NOMEM, "trace_budget",
+            "recording the attention of one block of one picture takes %zu bytes, the "
+            "budget is %zu: raise trace_budget",
+            each, budget);
     s->batch = fit < (size_t)s->context->max_batch ? (int)fit : s->context->max_batch;
     s->chunks = (VX_STATS_TASKS + s->batch - 1) / s->batch;
     return VITX_OK;

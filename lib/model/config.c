@@ -19,7 +19,7 @@ static int load(vx_json **out, char **path, const char *folder, const char *name
     int status = vx_json_parse(out, text, bytes, *path, MAX_VALUES);
     vx_release(hooks, text);
     if (status == VITX_OK && !vx_json_is_object(*out))
-        status = vx_fail(VITX_FORMAT, "%s: no object", *path);
+        status = vx_fail_in(VITX_FORMAT, *path, "no object");
     return status;
 }
 
@@ -31,7 +31,7 @@ static int want_object(const vx_json **out, const vx_json *object, const char *k
     if (vx_json_is_null(*out))
         *out = NULL;
     if (*out && !vx_json_is_object(*out))
-        return vx_fail(VITX_FORMAT, "%s: %s is no object", path, key);
+        return vx_fail_in(VITX_FORMAT, path, "%s is no object", key);
     return VITX_OK;
 }
 
@@ -89,8 +89,7 @@ int vx_config_int(int *out, bool *found, const vx_json *object, const char *key,
     if (!node)
         return VITX_OK;
     if (!vx_json_int(node, &value) || value < low || value > high)
-        return vx_fail(VITX_FORMAT, "%s: %s is no whole number from %d to %d", path, key, low,
-                       high);
+        return vx_fail_in(VITX_FORMAT, path, "%s is no whole number from %d to %d", key, low, high);
     *out = value;
     return VITX_OK;
 }
@@ -103,7 +102,7 @@ int vx_config_number(double *out, bool *found, const vx_json *object, const char
     if (!node)
         return VITX_OK;
     if (!vx_json_number(node, &value) || !(value >= low && value <= high))
-        return vx_fail(VITX_FORMAT, "%s: %s is no number from %g to %g", path, key, low, high);
+        return vx_fail_in(VITX_FORMAT, path, "%s is no number from %g to %g", key, low, high);
     *out = value;
     return VITX_OK;
 }
@@ -115,7 +114,7 @@ int vx_config_bool(bool *out, bool *found, const vx_json *object, const char *ke
     if (!node || vx_json_bool(node, out))
         return VITX_OK;
     if (!vx_json_int(node, &number) || number < 0 || number > 1)
-        return vx_fail(VITX_FORMAT, "%s: %s is neither true nor false", path, key);
+        return vx_fail_in(VITX_FORMAT, path, "%s is neither true nor false", key);
     *out = number;
     return VITX_OK;
 }
@@ -127,7 +126,7 @@ int vx_config_string(const char **out, bool *found, const vx_json *object, const
     if (!node)
         return VITX_OK;
     if (!vx_json_string(node))
-        return vx_fail(VITX_FORMAT, "%s: %s is no string", path, key);
+        return vx_fail_in(VITX_FORMAT, path, "%s is no string", key);
     *out = vx_json_string(node);
     return VITX_OK;
 }
@@ -158,7 +157,7 @@ int vx_config_size(int *height, int *width, bool *found, const vx_json *object, 
         w = h;
     }
     if (!good)
-        return vx_fail(VITX_FORMAT, "%s: %s is no size of 1 to %d pixels", path, key, MAX_SIDE);
+        return vx_fail_in(VITX_FORMAT, path, "%s is no size of 1 to %d pixels", key, MAX_SIDE);
     *height = h;
     *width = w;
     return VITX_OK;
@@ -181,8 +180,8 @@ int vx_config_rgb(float out[3], bool *found, const vx_json *object, const char *
             item = vx_json_next(item);
     }
     if (!good)
-        return vx_fail(VITX_FORMAT, "%s: %s is not three numbers from %g to %g", path, key, low,
-                       high);
+        return vx_fail_in(VITX_FORMAT, path, "%s is not three numbers from %g to %g", key, low,
+                          high);
     for (int i = 0; i < 3; i++)
         out[i] = (float)v[i];
     return VITX_OK;

@@ -90,9 +90,9 @@ int vx_container_sort(vx_container *c)
         if (strcmp(one->name, other->name) != 0)
             continue;
         if (one->file == other->file)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s occurs twice", c->path, one->name);
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in both %s and %s", c->path, one->name,
-                       one->file->path, other->file->path);
+            return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s occurs twice", one->name);
+        return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s is in both %s and %s", one->name,
+                          one->file->path, other->file->path);
     }
     return VITX_OK;
 }
@@ -293,13 +293,14 @@ static int read_loaded(const vx_tensor *tensor, float *dst, uint64_t first, size
 int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
 {
     if (tensor->dtype == VX_DTYPE_OTHER)
-        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is %s; vitx reads F32, F16 and BF16",
-                       tensor->file->path, tensor->name, tensor->dtype_name);
+        return vx_fail_in(VITX_UNSUPPORTED, tensor->file->path,
+                          "tensor %.100s is %s; vitx reads F32, F16 and BF16", tensor->name,
+                          tensor->dtype_name);
     if (first > tensor->count || count > tensor->count - first || count > SIZE_MAX / sizeof *dst)
-        return vx_fail(VITX_INVALID,
-                       "%s: tensor %.100s has %llu elements, asked for %llu from %llu",
-                       tensor->file->path, tensor->name, (unsigned long long)tensor->count,
-                       (unsigned long long)count, (unsigned long long)first);
+        return vx_fail_in(VITX_INVALID, tensor->file->path,
+                          "tensor %.100s has %llu elements, asked for %llu from %llu", tensor->name,
+                          (unsigned long long)tensor->count, (unsigned long long)count,
+                          (unsigned long long)first);
     if (count == 0)
         return VITX_OK;
     if (tensor->npz)
@@ -310,9 +311,8 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
         VX_TRY(read_halfs(tensor, dst, first, count));
     const uint64_t bad = find_bad(dst, count);
     if (bad < count)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s holds %s at element %llu",
-                       tensor->file->path, tensor->name,
-                       vx_float_bits(dst[bad]) << 9 ? "a NaN" : "an infinity",
-                       (unsigned long long)(first + bad));
+        return vx_fail_in(VITX_FORMAT, tensor->file->path, "tensor %.100s holds %s at element %llu",
+                          tensor->name, vx_float_bits(dst[bad]) << 9 ? "a NaN" : "an infinity",
+                          (unsigned long long)(first + bad));
     return VITX_OK;
 }

@@ -97,9 +97,9 @@ static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
         for (int i = 0; i < c->count; i++)
             if (matches(c->tensors[i].name, foreign[k].pattern) &&
                 !(d && vx_harmless(c->tensors[i].name, d->naming->harmless, d->prefix)))
-                return vx_fail(VITX_UNSUPPORTED,
-                               "%s: looks like %s, which vitx does not run (tensor %.100s)",
-                               c->path, foreign[k].what, c->tensors[i].name);
+                return vx_fail_in(VITX_UNSUPPORTED, c->path,
+                                  "looks like %s, which vitx does not run (tensor %.100s)",
+                                  foreign[k].what, c->tensors[i].name);
     return VITX_OK;
 }
 
@@ -107,8 +107,9 @@ static int refuse_foreign_architecture(const vx_container *c, const char *archit
 {
     for (size_t k = 0; k < sizeof foreign_architectures / sizeof foreign_architectures[0]; k++)
         if (strstr(architecture, foreign_architectures[k].part))
-            return vx_fail(VITX_UNSUPPORTED, "%s: architecture %.100s, %s, is not run by vitx",
-                           c->path, architecture, foreign_architectures[k].what);
+            return vx_fail_in(VITX_UNSUPPORTED, c->path,
+                              "architecture %.100s, %s, is not run by vitx", architecture,
+                              foreign_architectures[k].what);
     return VITX_OK;
 }
 
@@ -142,13 +143,14 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
 static int refuse_unknown(const vx_container *c)
 {
     if (c->count == 0)
-        return vx_fail(VITX_FORMAT, "%s: holds no tensor", c->path);
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: no Vision Transformer that vitx knows: there is neither tensor "
-                   "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-                   "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
-                   "the first is %.100s",
-                   c->path, c->count, c->tensors[0].name);
+        return vx_fail_in(VITX_FORMAT, c->path, "holds no tensor");
+    return vx_fail_in(
+        VITX_UNSUPPORTED, c->path,
+        "no Vision Transformer that vitx knows: there is neither tensor "
+        "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
+        "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
+        "the first is %.100s",
+        c->count, c->tensors[0].name);
 }
 
 int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config)

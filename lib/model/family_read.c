@@ -44,8 +44,9 @@ static int count_blocks(vx_reader *r)
     for (int i = 0; i < r->container->count; i++) {
         const int block = block_of(r->container->tensors[i].name, start, number[1]);
         if (block >= VX_MAX_DEPTH)
-            return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported",
-                           r->container->path, r->container->tensors[i].name, VX_MAX_DEPTH);
+            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                              "tensor %.100s: at most %d blocks are supported",
+                              r->container->tensors[i].name, VX_MAX_DEPTH);
         if (block >= r->arch->depth)
             r->arch->depth = block + 1;
     }
@@ -62,8 +63,8 @@ static int agree(const vx_reader *r, const char *what, int told, int is)
 {
     if (told == 0 || told == is)
         return VITX_OK;
-    return vx_fail(VITX_FORMAT, "%s says %s is %d, but in %s it is %d", said_by(r), what, told,
-                   r->container->path, is);
+    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, told,
+                      r->container->path, is);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
@@ -73,10 +74,11 @@ static int refuse_linear4(const vx_reader *r)
         vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
     if (t && r->match->dialect->concatenates && t->rank == 2 &&
         t->shape[1] == 5 * (int64_t)r->arch->width)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: its head reads the class tokens of the last four blocks (tensor %.100s "
-                       "of 5 x %d columns), which vitx does not run; the head of one block is run",
-                       r->container->path, t->name, r->arch->width);
+        return vx_fail_in(
+            VITX_UNSUPPORTED, r->container->path,
+            "its head reads the class tokens of the last four blocks (tensor %.100s "
+            "of 5 x %d columns), which vitx does not run; the head of one block is run",
+            t->name, r->arch->width);
     return VITX_OK;
 }
 
@@ -89,10 +91,10 @@ static int refuse_norms(const vx_reader *r)
     if (!weight || vx_role_find(r->container, naming, prefix, VX_NORM1_B, 0) ||
         vx_role_find(r->container, naming, prefix, VX_NORM2_B, 0))
         return VITX_OK;
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: its norms have no bias (RMSNorm or another kind), which vitx does not run "
-                   "(tensor %.100s)",
-                   r->container->path, weight->name);
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "its norms have no bias (RMSNorm or another kind), which vitx does not run "
+                      "(tensor %.100s)",
+                      weight->name);
 }
 
 /* Without a head, where the configuration says of none, the outputs are the pooled features. */
@@ -136,9 +138,8 @@ static int read_sizes(vx_reader *r)
     VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
     VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
     if (a->channels != 3)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: reads pictures of %d channels; vitx has RGB, 3 channels",
-                       r->container->path, a->channels);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "reads pictures of %d channels; vitx has RGB, 3 channels", a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
     VX_TRY(refuse_norms(r));
@@ -166,17 +167,16 @@ static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
     const vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
     if (h->image_height)
-        return vx_fail(VITX_FORMAT,
-                       "%s has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                       "%dx%d and %d more tokens make %lld",
-                       r->container->path, rows, h->image_height, h->image_width, said_by(r),
-                       a->patch_height, a->patch_width, a->prefix,
-                       (long long)(patches + a->prefix));
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: %d position embeddings make no square of patches; say the image "
-                   "size in config.json (timm: model_args.img_size, Hugging Face: "
-                   "image_size)",
-                   r->container->path, rows);
+        return vx_fail_in(VITX_FORMAT, r->container->path,
+                          " has %d position embeddings, but %dx%d pixels (%s) in patches of "
+                          "%dx%d and %d more tokens make %lld",
+                          rows, h->image_height, h->image_width, said_by(r), a->patch_height,
+                          a->patch_width, a->prefix, (long long)(patches + a->prefix));
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "%d position embeddings make no square of patches; say the image "
+                      "size in config.json (timm: model_args.img_size, Hugging Face: "
+                      "image_size)",
+                      rows);
 }
 
 static int count_positions(vx_reader *r, int *rows)
@@ -184,11 +184,11 @@ static int count_positions(vx_reader *r, int *rows)
     const vx_naming *naming = r->match->dialect->naming;
     char name[200];
     if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has no position embeddings (%s); models that rotate queries and keys "
-                       "instead, as DINOv3 and EVA, are not run",
-                       r->container->path,
-                       vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+        return vx_fail_in(
+            VITX_UNSUPPORTED, r->container->path,
+            "has no position embeddings (%s); models that rotate queries and keys "
+            "instead, as DINOv3 and EVA, are not run",
+            vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
     VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
     r->position_rows = *rows;
     return VITX_OK;
@@ -242,18 +242,19 @@ static int read_heads(vx_reader *r, vx_hints *hints)
         a->heads = guess_heads(a->width);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
-            return vx_fail(VITX_UNSUPPORTED,
-                           "%s: nothing says how many attention heads share the width of "
-                           "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
-                           "N}, Hugging Face: \"num_attention_heads\": N)",
-                           r->container->path, a->width);
+            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                              "nothing says how many attention heads share the width of "
+                              "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
+                              "N}, Hugging Face: \"num_attention_heads\": N)",
+                              a->width);
         vx_log(&r->container->hooks, VITX_LOG_INFO,
                "%s: %d attention heads taken from its width of %d", r->container->path, a->heads,
                a->width);
     }
     if (a->heads > a->width || a->width % a->heads)
-        return vx_fail(VITX_FORMAT, "%s: its width of %d cannot be shared by %d attention heads",
-                       r->container->path, a->width, a->heads);
+        return vx_fail_in(VITX_FORMAT, r->container->path,
+                          "its width of %d cannot be shared by %d attention heads", a->width,
+                          a->heads);
     a->head_width = a->width / a->heads;
     return VITX_OK;
 }
@@ -310,10 +311,9 @@ static int check_heads(const vx_reader *r)
     if (!model[VX_HEAD2_W] && reads_two_tokens(r) && !r->arch->bare)
         return vx_role_missing(r, VX_HEAD2_W, 0);
     if ((reads_two_tokens(r) || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has a norm after pooling and a head that reads two vectors: no known "
-                       "model has both",
-                       r->container->path);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has a norm after pooling and a head that reads two vectors: no known "
+                          "model has both");
     return VITX_OK;
 }
 
@@ -332,9 +332,8 @@ static int take_model_roles(vx_reader *r)
         }
     VX_TRY(agree(r, "the number of registers", r->hints->registers, r->registers));
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has registers and a distillation token: no known model has both",
-                       r->container->path);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has registers and a distillation token: no known model has both");
     r->arch->prefix =
         (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
     VX_TRY(check_heads(r));
@@ -351,13 +350,13 @@ static int check_biases(const vx_reader *r)
                     *v = first[VX_V_B - VX_MODEL_ROLES], *all = first[VX_QKV_B - VX_MODEL_ROLES];
     const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES];
     if (all && (q || k || v))
-        return vx_fail(VITX_UNSUPPORTED, "%s: has tensor %.100s beside %.100s: one of them is read",
-                       r->container->path,
-                       (q   ? q
-                        : v ? v
-                            : k)
-                           ->name,
-                       all->name);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has tensor %.100s beside %.100s: one of them is read",
+                          (q   ? q
+                           : v ? v
+                               : k)
+                              ->name,
+                          all->name);
     if (!q != !v || (q && !keys) || (k && !q))
         return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
     return VITX_OK;
@@ -387,9 +386,9 @@ static int refuse_left_over(const vx_reader *r)
     for (int i = 0; i < r->container->count; i++) {
         const char *name = r->container->tensors[i].name;
         if (!r->used[i] && !vx_harmless(name, d->naming->harmless, r->match->prefix))
-            return vx_fail(VITX_UNSUPPORTED,
-                           "%s: tensor %.100s is not part of family %s in the names of %s",
-                           r->container->path, name, r->match->family->name, d->naming->title);
+            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                              "tensor %.100s is not part of family %s in the names of %s", name,
+                              r->match->family->name, d->naming->title);
     }
     return VITX_OK;
 }
@@ -403,17 +402,15 @@ static int check_map(const vx_reader *r)
     if (vx_role_template(naming, VX_POOL_PROBE))
         vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POOL_PROBE, 0);
     if (there != (r->arch->pool == VX_POOL_MAP))
-        return vx_fail(VITX_FORMAT, "%s %s attention pooling, but %s %s %s", said_by(r),
-                       there ? "says nothing of" : "says", r->container->path,
-                       there ? "holds" : "lacks", name);
+        return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
+                          there ? "says nothing of" : "says", r->container->path,
+                          there ? "holds" : "lacks", name);
     if (there && r->arch->swiglu)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: has SwiGLU and attention pooling: no known model has both",
-                       r->container->path);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has SwiGLU and attention pooling: no known model has both");
     if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: pool_include_prefix: a mean over prefix tokens is not supported",
-                       said_by(r));
+        return vx_fail_in(VITX_UNSUPPORTED, said_by(r),
+                          "pool_include_prefix: a mean over prefix tokens is not supported");
     r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }
@@ -439,8 +436,9 @@ static int read_pool(vx_reader *r)
         model[VX_NORM_W] = model[VX_NORM_B] = NULL;
     }
     if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
-        return vx_fail(VITX_FORMAT, "%s says that the class token is read, but %s has none",
-                       said_by(r), r->container->path);
+        return vx_fail_in(VITX_FORMAT, said_by(r),
+                          " says that the class token is read, but %s has none",
+                          r->container->path);
     return VITX_OK;
 }
 

@@ -66,8 +66,8 @@ static int decimal(const char *key)
 
 static int wrong_count(const char *path, int count, int classes)
 {
-    return vx_fail(VITX_FORMAT, "%s: %d class names, but the model has %d classes", path, count,
-                   classes);
+    return vx_fail_in(VITX_FORMAT, path, "%d class names, but the model has %d classes", count,
+                      classes);
 }
 
 /* -------------------------------------------------------------------------- text ---------- */
@@ -76,7 +76,7 @@ static int load_lines(vx_labels *out, const char *text, size_t bytes, const char
                       const vitx_hooks *hooks)
 {
     if (!vx_utf8_valid(text, bytes) || memchr(text, '\0', bytes))
-        return vx_fail(VITX_FORMAT, "%s: class names that are not UTF-8 text", path);
+        return vx_fail_in(VITX_FORMAT, path, "class names that are not UTF-8 text");
     while (bytes && strchr(" \t\r\n", text[bytes - 1]))
         bytes--;
     int lines = bytes > 0;
@@ -115,7 +115,7 @@ static int take_array(vx_labels *out, const vx_json *array, const char *path,
     for (const vx_json *m = vx_json_first(array); m; m = vx_json_next(m), i++) {
         const char *name = name_of(m);
         if (!name && !vx_json_is_null(m))
-            return vx_fail(VITX_FORMAT, "%s: the name of class %d is no string", path, i);
+            return vx_fail_in(VITX_FORMAT, path, "the name of class %d is no string", i);
         if (name)
             VX_TRY(set(out, i, name, strlen(name), hooks));
     }
@@ -129,10 +129,10 @@ static int take_numbered(vx_labels *out, const vx_json *object, const char *path
         const int index = decimal(vx_json_key(m));
         const char *name = name_of(m);
         if (index < 0 || index >= out->count)
-            return vx_fail(VITX_FORMAT, "%s: \"%.40s\" is no class of a model of %d classes", path,
-                           vx_json_key(m), out->count);
+            return vx_fail_in(VITX_FORMAT, path, "\"%.40s\" is no class of a model of %d classes",
+                              vx_json_key(m), out->count);
         if (!name)
-            return vx_fail(VITX_FORMAT, "%s: the name of class %d is no string", path, index);
+            return vx_fail_in(VITX_FORMAT, path, "the name of class %d is no string", index);
         VX_TRY(set(out, index, name, strlen(name), hooks));
     }
     return VITX_OK;
@@ -157,10 +157,10 @@ static int choose_array(const vx_json **out, const vx_json *root, const char *pa
     if (fits == 1 || arrays == 1)
         return VITX_OK;
     if (arrays == 0)
-        return vx_fail(VITX_FORMAT, "%s: neither an array of class names nor an object of numbers",
-                       path);
-    return vx_fail(VITX_FORMAT, "%s: %d of its %d arrays have %d names, one of them must", path,
-                   fits, arrays, classes);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "neither an array of class names nor an object of numbers");
+    return vx_fail_in(VITX_FORMAT, path, "%d of its %d arrays have %d names, one of them must",
+                      fits, arrays, classes);
 }
 
 static int load_json(vx_labels *out, const vx_json *root, const char *path, int classes,

@@ -55,10 +55,10 @@ static int refuse_without_weights(const char *path, const vitx_hooks *hooks)
                      pickles[i]);
         vx_release(hooks, pickle);
     }
-    return vx_fail(
-        VITX_IO,
-        "%s: holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
-        path, also);
+    return vx_fail_in(
+        VITX_IO, path,
+        "holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
+        also);
 }
 
 /* The weight file and the folder of the JSON files, both to be released. */
@@ -82,8 +82,8 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
     if (*weights)
         return VITX_OK;
     if (archives)
-        return vx_fail(VITX_IO, "%s: holds %d .npz files: say which of them is meant", path,
-                       archives);
+        return vx_fail_in(VITX_IO, path, "holds %d .npz files: say which of them is meant",
+                          archives);
     return refuse_without_weights(path, hooks);
 }
 
@@ -116,8 +116,8 @@ static int find_language(char **out, const char *folder, const char *language,
     snprintf(name, sizeof name, "labels.%.*s.txt", MAX_LANGUAGE, language);
     VX_TRY(find_file(out, folder, name, hooks));
     if (!*out && strcmp(language, "en") != 0)
-        return vx_fail(VITX_IO, "%s: no class names in the language \"%s\": there is no %s", folder,
-                       language, name);
+        return vx_fail_in(VITX_IO, folder, "no class names in the language \"%s\": there is no %s",
+                          language, name);
     return VITX_OK;
 }
 
@@ -127,10 +127,10 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
     char *file = NULL;
     int status;
     if (m->arch.units)
-        return opts->labels ? vx_fail(VITX_INVALID,
-                                      "%s: names of classes for %s, whose outputs are an embedding",
-                                      opts->labels, m->path)
-                            : VITX_OK;
+        return opts->labels
+                   ? vx_fail_in(VITX_INVALID, opts->labels,
+                                "names of classes for %s, whose outputs are an embedding", m->path)
+                   : VITX_OK;
     if (opts->labels)
         return vx_labels_load(&m->labels, opts->labels, m->arch.classes, &m->hooks);
     if (opts->language)

@@ -82,17 +82,17 @@ static int measure(uint64_t *count, size_t *bytes, const stack *s, const vx_tens
         return VITX_OK;
     const bool stacked = is_stacked(s, t);
     if (stacked && t->rank == 0)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has no dimension of blocks", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "tensor %.100s has no dimension of blocks", t->name);
     if (stacked && t->shape[0] > VX_MAX_DEPTH)
-        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s: at most %d blocks are supported", path,
-                       t->name, VX_MAX_DEPTH);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "tensor %.100s: at most %d blocks are supported",
+                          t->name, VX_MAX_DEPTH);
     const uint64_t n = stacked ? (uint64_t)t->shape[0] : 1;
     *count += n;
     *bytes += (size_t)n * (strlen(t->name) + DIGITS + 1); /* names in zip have 16 bits of length */
     if (*count > MAX_TENSORS || *bytes > MAX_NAMES)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: more than %d tensors, or more than %u bytes of their names", path,
-                       MAX_TENSORS, MAX_NAMES);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "more than %d tensors, or more than %u bytes of their names", MAX_TENSORS,
+                          MAX_NAMES);
     return VITX_OK;
 }
 
@@ -148,11 +148,12 @@ static int unstack(vx_container *c, const char *prefix)
 static int read_heads(vx_hints *hints, const vx_tensor *t, int64_t heads, const vx_container *c)
 {
     if (heads < 1 || heads > 65536)
-        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s has %lld attention heads", c->path,
-                       t->name, (long long)heads);
+        return vx_fail_in(VITX_UNSUPPORTED, c->path, "tensor %.100s has %lld attention heads",
+                          t->name, (long long)heads);
     if (hints->from_heads == VITX_FROM_TENSORS && hints->heads != heads)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has %lld attention heads, others have %d",
-                       c->path, t->name, (long long)heads, hints->heads);
+        return vx_fail_in(VITX_FORMAT, c->path,
+                          "tensor %.100s has %lld attention heads, others have %d", t->name,
+                          (long long)heads, hints->heads);
     hints->from_heads = VITX_FROM_TENSORS;
     hints->heads = (int)heads;
     return VITX_OK;
@@ -165,9 +166,9 @@ static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
         if (!ends_in(t->name, layouts[i].end))
             continue;
         if (t->rank != layouts[i].rank)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %d dimensions",
-                           c->path, t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank),
-                           layouts[i].rank);
+            return vx_fail_in(
+                VITX_FORMAT, c->path, "tensor %.100s has shape %s, expected %d dimensions", t->name,
+                vx_shape_text(shape, sizeof shape, t->shape, t->rank), layouts[i].rank);
         if (layouts[i].heads >= 0 &&
             (strstr(t->name, "/encoderblock_") || strstr(t->name, "MAPHead_")))
             VX_TRY(read_heads(hints, t, t->shape[layouts[i].heads], c));
@@ -228,8 +229,8 @@ static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const v
                    c->path);
     }
     if (told && hints->from_heads == VITX_FROM_TENSORS && told != hints->heads)
-        return vx_fail(VITX_FORMAT, "%s says num_heads is %d, but in %s it is %d",
-                       config->config_path, told, c->path, hints->heads);
+        return vx_fail_in(VITX_FORMAT, config->config_path,
+                          " says num_heads is %d, but in %s it is %d", told, c->path, hints->heads);
     return VITX_OK;
 }
 

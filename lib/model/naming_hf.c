@@ -53,7 +53,7 @@ int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: hidden_act \"%.40s\" is not supported", path, name);
+    return vx_fail_in(VITX_UNSUPPORTED, path, "hidden_act \"%.40s\" is not supported", name);
 }
 
 /* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the mean. */
@@ -78,10 +78,10 @@ static int read_model_type(vx_hints *out, const vx_config *config)
             return VITX_OK;
         }
     return !type ? VITX_OK
-                 : vx_fail(VITX_UNSUPPORTED,
-                           "%s: model_type %.40s is not supported; vitx runs vit, deit, dinov2, "
-                           "dinov2_with_registers, vit_msn, ijepa and vit_mae",
-                           config->config_path, type);
+                 : vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                              "model_type %.40s is not supported; vitx runs vit, deit, dinov2, "
+                              "dinov2_with_registers, vit_msn, ijepa and vit_mae",
+                              type);
 }
 
 int vx_hf_read_sizes(vx_hints *out, const vx_json *c, const char *path)
@@ -126,7 +126,7 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     if (!found)
         return VITX_OK;
     if (code == 5)
-        return vx_fail(VITX_UNSUPPORTED, "%s: resample 5 (hamming) is not supported", path);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "resample 5 (hamming) is not supported");
     out->filter = filters[code];
     out->from_filter = VITX_FROM_PREPROCESSOR;
     return VITX_OK;
@@ -162,7 +162,7 @@ static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char
     else if (size && !vx_json_is_null(size))
         out->resize = square ? VITX_RESIZE_EXACT : VITX_RESIZE_SHORTEST;
     if (longest && !vx_json_is_null(longest))
-        return vx_fail(VITX_UNSUPPORTED, "%s: size.longest_edge is not supported", path);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "size.longest_edge is not supported");
     VX_TRY(vx_config_int(&out->resize_height, &shortest, size, "shortest_edge", 1, 65535, path));
     *found = true;
     if (!shortest)
@@ -184,7 +184,7 @@ static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
     VX_TRY(vx_config_bool(&pad, NULL, p, "do_pad", path));
     const vx_json *pad_size = vx_json_get(p, "pad_size");
     if (pad && pad_size && !vx_json_is_null(pad_size)) /* else to the largest of a batch: nothing */
-        return vx_fail(VITX_UNSUPPORTED, "%s: do_pad with a pad_size is not supported", path);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "do_pad with a pad_size is not supported");
     VX_TRY(read_size(out, &found_size, p, path, class));
     if (found_resize || found_size)
         out->from_resize = VITX_FROM_PREPROCESSOR;
@@ -195,10 +195,9 @@ static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
         out->from_input = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
         found_crop = found_crop || found;
     } else if (resize && out->resize == VITX_RESIZE_SHORTEST) {
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: size.shortest_edge without do_center_crop gives pictures of any "
-                       "shape, which the model cannot take",
-                       path);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "size.shortest_edge without do_center_crop gives pictures of any "
+                          "shape, which the model cannot take");
     } else if (resize) {
         out->input_height = out->resize_height;
         out->input_width = out->resize_width;
@@ -255,11 +254,10 @@ static int read_class(const processor **out, const vx_json *p, const char *path,
             *out = &processors[i];
             return VITX_OK;
         }
-    return vx_fail(
-        VITX_UNSUPPORTED,
-        "%s: pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
-        "CLIP, BiT (of DINOv2, too), SigLIP and BEiT do",
-        path, name ? name : "a class that is not named");
+    return vx_fail_in(VITX_UNSUPPORTED, path,
+                      "pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
+                      "CLIP, BiT (of DINOv2, too), SigLIP and BEiT do",
+                      name ? name : "a class that is not named");
 }
 
 /* What the functions above found in one file stood in the other. */

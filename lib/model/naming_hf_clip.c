@@ -44,14 +44,14 @@ static int refuse_model_type(const vx_config *config)
     if (!type)
         return VITX_OK;
     if (strncmp(type, "siglip2", 7) == 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: model_type %.40s, which takes pictures of any shape (NaFlex), is not "
-                       "run; SigLIP 2 for one size, whose model_type is siglip, is",
-                       config->config_path, type);
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: model_type %.40s is not supported; with such tensors vitx runs clip, "
-                   "altclip, chinese_clip, metaclip_2 and siglip",
-                   config->config_path, type);
+        return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                          "model_type %.40s, which takes pictures of any shape (NaFlex), is not "
+                          "run; SigLIP 2 for one size, whose model_type is siglip, is",
+                          type);
+    return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                      "model_type %.40s is not supported; with such tensors vitx runs clip, "
+                      "altclip, chinese_clip, metaclip_2 and siglip",
+                      type);
 }
 
 static int read_clip_hints(vx_hints *out, const vx_config *config)
@@ -77,10 +77,9 @@ static int read_siglip_hints(vx_hints *out, const vx_config *config)
     bool head = true;
     VX_TRY(vx_config_bool(&head, NULL, vision(config), "vision_use_head", config->config_path));
     if (!head)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: vision_use_head is false: the model has no answer for a whole picture, "
-                       "only for its patches",
-                       config->config_path);
+        return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                          "vision_use_head is false: the model has no answer for a whole picture, "
+                          "only for its patches");
     return read_siglip_tower(out, config);
 }
 

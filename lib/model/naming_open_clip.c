@@ -59,8 +59,8 @@ static int refuse_settings(const vx_config *config)
         if (set && !vx_json_bool(node, &set))
             set = true;
         if (set)
-            return vx_fail(VITX_UNSUPPORTED, "%s: vision_cfg.%s is not supported",
-                           config->open_clip_path, flags[i]);
+            return vx_fail_in(VITX_UNSUPPORTED, config->open_clip_path,
+                              "vision_cfg.%s is not supported", flags[i]);
     }
     return VITX_OK;
 }
@@ -84,8 +84,8 @@ static int read_activation(vx_hints *out, const vx_config *config)
                             "approximate", path));
     const bool tanh = strcmp(approximate, "tanh") == 0;
     if (!tanh && strcmp(approximate, "none") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: act_kwargs.approximate \"%.40s\" is not supported",
-                       path, approximate);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "act_kwargs.approximate \"%.40s\" is not supported", approximate);
     out->act = quick ? VX_ACT_QUICK_GELU : tanh ? VX_ACT_GELU_TANH : VX_ACT_GELU;
     out->from_act = found || tanh ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
     return VITX_OK;
@@ -103,8 +103,8 @@ static int read_heads(vx_hints *out, const vx_config *config)
     if (!found && config->open_clip)
         out->width = 768; /* CLIPVisionCfg's */
     if (out->width && out->width < head_width)
-        return vx_fail(VITX_FORMAT, "%s: heads of %d do not fit a width of %d",
-                       config->open_clip_path, head_width, out->width);
+        return vx_fail_in(VITX_FORMAT, config->open_clip_path,
+                          "heads of %d do not fit a width of %d", head_width, out->width);
     out->heads = out->width / head_width;
     out->from_heads = config->open_clip ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
     return VITX_OK;
@@ -116,8 +116,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_string(&type, NULL, vision_cfg(config), "pool_type", config->open_clip_path));
     out->pool = strcmp(type, "avg") == 0 ? VX_POOL_AVG : VX_POOL_TOKEN;
     if (out->pool == VX_POOL_TOKEN && strcmp(type, "tok") != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: pool_type \"%.40s\" is neither tok nor avg",
-                       config->open_clip_path, type);
+        return vx_fail_in(VITX_UNSUPPORTED, config->open_clip_path,
+                          "pool_type \"%.40s\" is neither tok nor avg", type);
     return vx_config_bool(&out->norm_after, NULL, vision_cfg(config), "final_ln_after_pool",
                           config->open_clip_path);
 }
@@ -168,9 +168,8 @@ static int read_resize(vitx_recipe *out, const vx_json *p, const char *path)
     VX_TRY(vx_config_string(&mode, &found, p, "resize_mode", path));
     const bool longest = strcmp(mode, "longest") == 0, squash = strcmp(mode, "squash") == 0;
     if (!longest && !squash && strcmp(mode, "shortest") != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: resize_mode \"%.40s\" is none of shortest, longest and squash", path,
-                       mode);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "resize_mode \"%.40s\" is none of shortest, longest and squash", mode);
     out->from_resize = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
     out->resize_height = out->input_height;
     out->resize_width = out->input_width;
@@ -189,8 +188,8 @@ static int read_fill(vitx_recipe *out, const vx_json *p, const char *path)
     for (int i = 0; i < 3; i++) {
         out->pad[i] = (uint8_t)fill[i];
         if ((float)out->pad[i] != fill[i])
-            return vx_fail(VITX_FORMAT, "%s: fill_color %g is no whole number", path,
-                           (double)fill[i]);
+            return vx_fail_in(VITX_FORMAT, path, "fill_color %g is no whole number",
+                              (double)fill[i]);
     }
     return VITX_OK;
 }

@@ -134,9 +134,8 @@ static int read_activation(vx_hints *out, const vx_config *config)
     if (model && is_gated(model)) {
         if (strcmp(name, "silu") == 0 || strcmp(name, "swish") == 0)
             return VITX_OK;
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: activation \"%.40s\" of a gated perceptron is not silu",
-                       config->config_path, name);
+        return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                          "activation \"%.40s\" of a gated perceptron is not silu", name);
     }
     out->from_act = VITX_FROM_CONFIG;
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
@@ -144,9 +143,8 @@ static int read_activation(vx_hints *out, const vx_config *config)
             out->act = acts[i].act;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED,
-                   "%s: activation \"%.40s\" is none of gelu, gelu_tanh, quick_gelu, relu",
-                   config->config_path, name);
+    return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                      "activation \"%.40s\" is none of gelu, gelu_tanh, quick_gelu, relu", name);
 }
 
 int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
@@ -157,8 +155,8 @@ int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
             *out = (vx_pool_kind)i;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: global_pool \"%.40s\" is none of token, avg, map", path,
-                   word);
+    return vx_fail_in(VITX_UNSUPPORTED, path, "global_pool \"%.40s\" is none of token, avg, map",
+                      word);
 }
 
 /* timm writes the root's global_pool for people to read and builds the model without it: by model_args,
@@ -195,16 +193,16 @@ static int read_arguments(vx_hints *out, const vx_config *config)
         bool set = false;
         VX_TRY(vx_config_bool(&set, NULL, config->model_args, flags[i], path));
         if (set)
-            return vx_fail(VITX_UNSUPPORTED, "%s: model_args.%s is not supported", path, flags[i]);
+            return vx_fail_in(VITX_UNSUPPORTED, path, "model_args.%s is not supported", flags[i]);
     }
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const vx_json *node = vx_json_get(config->model_args, layers[i]);
         if (node && !vx_json_is_null(node))
-            return vx_fail(VITX_UNSUPPORTED, "%s: model_args.%s is not supported", path, layers[i]);
+            return vx_fail_in(VITX_UNSUPPORTED, path, "model_args.%s is not supported", layers[i]);
     }
     VX_TRY(vx_config_string(&norm, NULL, config->model_args, "norm_layer", path));
     if (norm && norm[0] && !vx_same_word(norm, "layernorm") && !vx_same_word(norm, "layer_norm"))
-        return vx_fail(VITX_UNSUPPORTED, "%s: norm_layer \"%.40s\" is not layernorm", path, norm);
+        return vx_fail_in(VITX_UNSUPPORTED, path, "norm_layer \"%.40s\" is not layernorm", norm);
     if (norm && norm[0]) { /* then it is not the architecture's own, with another eps */
         out->eps = 1e-6;
         out->from_eps = VITX_FROM_CONFIG;
@@ -239,7 +237,7 @@ static int read_input_size(int *height, int *width, bool *found, const vx_config
         for (int i = 0; i < 3 && good; i++, item = vx_json_next(item))
             good = vx_json_int(item, &size[i]) && size[i] >= 1 && size[i] <= 65535;
         if (!good)
-            return vx_fail(VITX_FORMAT, "%s: input_size is not [channels, height, width]", path);
+            return vx_fail_in(VITX_FORMAT, path, "input_size is not [channels, height, width]");
         *height = size[1];
         *width = size[2];
     }
@@ -293,8 +291,8 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
             out->filter = (vitx_filter)f;
             return VITX_OK;
         }
-    return vx_fail(VITX_UNSUPPORTED, "%s: interpolation \"%.40s\" is not supported",
-                   config->config_path, name);
+    return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
+                      "interpolation \"%.40s\" is not supported", name);
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
@@ -312,8 +310,8 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     const double height = vx_recipe_resized(out->input_height, crop_pct);
     const double width = vx_recipe_resized(out->input_width, crop_pct);
     if (height < 1 || width < 1 || height > 65535 || width > 65535)
-        return vx_fail(VITX_FORMAT, "%s: crop_pct %g of %dx%d pixels makes %.0fx%.0f", path,
-                       crop_pct, out->input_height, out->input_width, height, width);
+        return vx_fail_in(VITX_FORMAT, path, "crop_pct %g of %dx%d pixels makes %.0fx%.0f",
+                          crop_pct, out->input_height, out->input_width, height, width);
     out->crop_pct = crop_pct;
     out->resize_height = (int)height;
     out->resize_width = (int)width;
@@ -324,8 +322,8 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     else if (strcmp(mode, "border") == 0)
         out->resize = VITX_RESIZE_WITHIN;
     else if (mode[0] && strcmp(mode, "center") != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: crop_mode \"%.40s\" is none of center, squash, border", path, mode);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "crop_mode \"%.40s\" is none of center, squash, border", mode);
     else
         out->resize =
             out->resize_height == out->resize_width ? VITX_RESIZE_SHORTEST : VITX_RESIZE_COVER;

@@ -202,16 +202,15 @@ static int check_size(vx_tensor *t, uint64_t item, uint64_t start, const vx_zip_
     t->count = 1;
     for (int i = 0; i < t->rank; i++)
         if (!vx_mul_u64(&t->count, t->count, (uint64_t)t->shape[i]))
-            return vx_fail(VITX_FORMAT, "%s: the shape of tensor %.100s overflows", path, t->name);
+            return vx_fail_in(VITX_FORMAT, path, "the shape of tensor %.100s overflows", t->name);
     if (!vx_mul_u64(&t->bytes, t->count, item))
-        return vx_fail(VITX_FORMAT, "%s: the size of tensor %.100s overflows", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "the size of tensor %.100s overflows", t->name);
     if (m->size < start || m->size - start != t->bytes)
-        return vx_fail(
-            VITX_FORMAT,
-            "%s: tensor %.100s takes %llu bytes behind its header, but %s of %s are %llu", path,
-            t->name, (unsigned long long)(m->size - start),
-            vx_shape_text(shape, sizeof shape, t->shape, t->rank), t->dtype_name,
-            (unsigned long long)t->bytes);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "tensor %.100s takes %llu bytes behind its header, but %s of %s are %llu",
+                          t->name, (unsigned long long)(m->size - start),
+                          vx_shape_text(shape, sizeof shape, t->shape, t->rank), t->dtype_name,
+                          (unsigned long long)t->bytes);
     t->offset = start;
     return VITX_OK;
 }
@@ -223,11 +222,11 @@ static int read_header(literal *out, uint64_t *start, char *text, vx_zip_stream 
     unsigned char magic[12];
     VX_TRY(vx_zip_read(stream, magic, 10));
     if (memcmp(magic, "\x93NUMPY", 6) != 0)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s.npy is no .npy array", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "member %.100s.npy is no .npy array", t->name);
     if (magic[6] < 1 || magic[6] > 3 || magic[7] != 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: tensor %.100s has .npy version %d.%d; 1.0 to 3.0 are read", path,
-                       t->name, magic[6], magic[7]);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "tensor %.100s has .npy version %d.%d; 1.0 to 3.0 are read", t->name,
+                          magic[6], magic[7]);
     if (magic[6] > 1)
         VX_TRY(vx_zip_read(stream, magic + 10, 2));
     else
@@ -235,9 +234,9 @@ static int read_header(literal *out, uint64_t *start, char *text, vx_zip_stream 
     const uint32_t n =
         magic[8] | (uint32_t)magic[9] << 8 | (uint32_t)magic[10] << 16 | (uint32_t)magic[11] << 24;
     if (n > MAX_HEADER)
-        return vx_fail(VITX_FORMAT,
-                       "%s: tensor %.100s has a header of %u bytes, at most %u are read", path,
-                       t->name, n, MAX_HEADER);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "tensor %.100s has a header of %u bytes, at most %u are read", t->name, n,
+                          MAX_HEADER);
     VX_TRY(vx_zip_read(stream, text, n));
     *out = (literal){text, text + n};
     *start = vx_zip_at(stream);
@@ -252,16 +251,16 @@ static int read_tensor(vx_tensor *t, char descr[16], char *text, vx_zip_stream *
     bool fortran = false;
     VX_TRY(read_header(&l, &start, text, stream, t, path));
     if (!read_dict(t, descr, &fortran, &l))
-        return vx_fail(VITX_FORMAT,
-                       "%s: tensor %.100s: its .npy header is no {'descr', 'fortran_order', "
-                       "'shape'} of a plain array of at most %d dimensions",
-                       path, t->name, VX_MAX_RANK);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "tensor %.100s: its .npy header is no {'descr', 'fortran_order', "
+                          "'shape'} of a plain array of at most %d dimensions",
+                          t->name, VX_MAX_RANK);
     const uint64_t item = read_descr(&t->dtype, descr);
     t->dtype_name = descr;
     if (item == 0)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: tensor %.100s is of dtype \"%.15s\", which vitx does not read", path,
-                       t->name, descr);
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "tensor %.100s is of dtype \"%.15s\", which vitx does not read", t->name,
+                          descr);
     VX_TRY(check_size(t, item, start, m, path));
     if (fortran)
         set_fortran_axes(t);
@@ -277,7 +276,7 @@ static int add_member(vx_container *c, int member, char *text)
     const size_t length = strlen(m->name);
     vx_zip_stream *stream;
     if (length < 4 || strcmp(m->name + length - 4, ".npy") != 0)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s is no .npy array", c->path, m->name);
+        return vx_fail_in(VITX_FORMAT, c->path, "member %.100s is no .npy array", m->name);
     vx_tensor *t = &c->tensors[c->count++];
     *t = (vx_tensor){.name = vx_container_keep(c, m->name, length - 4),
                      .file = npz->zip.file,

@@ -40,14 +40,14 @@ int vx_recipe_check(const vitx_recipe *r, const char *path)
 {
     if (r->resize_height < 1 || r->resize_height > MAX_SIDE || r->resize_width < 1 ||
         r->resize_width > MAX_SIDE)
-        return vx_fail(
-            VITX_FORMAT,
-            "%s: pictures would be resized to %dx%d; 1 to %d pixels a side are supported", path,
-            r->resize_height, r->resize_width, MAX_SIDE);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "pictures would be resized to %dx%d; 1 to %d pixels a side are supported",
+                          r->resize_height, r->resize_width, MAX_SIDE);
     for (int i = 0; i < 3; i++)
         if (!isfinite(r->mean[i]) || !isfinite(r->std[i]) || !(r->std[i] > 0))
-            return vx_fail(VITX_FORMAT, "%s: mean %g and std %g of channel %d do not normalise",
-                           path, (double)r->mean[i], (double)r->std[i], i);
+            return vx_fail_in(VITX_FORMAT, path,
+                              "mean %g and std %g of channel %d do not normalise",
+                              (double)r->mean[i], (double)r->std[i], i);
     return VITX_OK;
 }
 

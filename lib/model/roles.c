@@ -178,16 +178,16 @@ static int check_shape(const vx_reader *r, const vx_tensor *t, vx_role role)
     if (same && rank == t->rank)
         return VITX_OK;
     char expected[120], is[200];
-    return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %s", r->container->path,
-                   t->name, vx_shape_text(is, sizeof is, t->shape, t->rank),
-                   vx_shape_text(expected, sizeof expected, shape, rank));
+    return vx_fail_in(VITX_FORMAT, r->container->path, "tensor %.100s has shape %s, expected %s",
+                      t->name, vx_shape_text(is, sizeof is, t->shape, t->rank),
+                      vx_shape_text(expected, sizeof expected, shape, rank));
 }
 
 int vx_role_missing(const vx_reader *r, vx_role role, int block)
 {
     char name[200];
     vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix, role, block);
-    return vx_fail(VITX_FORMAT, "%s: lacks tensor %s", r->container->path, name);
+    return vx_fail_in(VITX_FORMAT, r->container->path, "lacks tensor %s", name);
 }
 
 int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there)
@@ -200,8 +200,9 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
     if (!t)
         return vx_role_missing(r, role, block);
     if (t->dtype == VX_DTYPE_OTHER)
-        return vx_fail(VITX_UNSUPPORTED, "%s: tensor %.100s is %s; vitx reads F32, F16 and BF16",
-                       r->container->path, t->name, t->dtype_name);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "tensor %.100s is %s; vitx reads F32, F16 and BF16", t->name,
+                          t->dtype_name);
     r->used[t - r->container->tensors] = true;
     return check_shape(r, t, role);
 }
@@ -217,15 +218,14 @@ int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, 
     const int without = left_out(t, role);
     at -= without;
     if (t->rank + without != (int)strlen((const char *)roles[role].shape))
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has shape %s, expected %zu dimensions",
-                       r->container->path, t->name,
-                       vx_shape_text(shape, sizeof shape, t->shape, t->rank),
-                       strlen((const char *)roles[role].shape));
+        return vx_fail_in(VITX_FORMAT, r->container->path,
+                          "tensor %.100s has shape %s, expected %zu dimensions", t->name,
+                          vx_shape_text(shape, sizeof shape, t->shape, t->rank),
+                          strlen((const char *)roles[role].shape));
     if (t->shape[at] < 1 || t->shape[at] > most)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: tensor %.100s has shape %s: %s from 1 to %d is supported",
-                       r->container->path, t->name,
-                       vx_shape_text(shape, sizeof shape, t->shape, t->rank), what, most);
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "tensor %.100s has shape %s: %s from 1 to %d is supported", t->name,
+                          vx_shape_text(shape, sizeof shape, t->shape, t->rank), what, most);
     *out = (int)t->shape[at];
     return VITX_OK;
 }

@@ -57,7 +57,7 @@ static int read_dtype(vx_tensor *t, unsigned *bits, const vx_json *entry, const 
 {
     const char *name = vx_json_string(vx_json_get(entry, "dtype"));
     if (!name)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has no dtype", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "tensor %.100s has no dtype", t->name);
     for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
         if (strcmp(dtypes[i].name, name) == 0) {
             t->dtype_name = dtypes[i].name;
@@ -65,9 +65,9 @@ static int read_dtype(vx_tensor *t, unsigned *bits, const vx_json *entry, const 
             *bits = dtypes[i].bits;
             return VITX_OK;
         }
-    return vx_fail(VITX_FORMAT,
-                   "%s: tensor %.100s has dtype \"%.20s\", which safetensors does not define", path,
-                   t->name, name);
+    return vx_fail_in(VITX_FORMAT, path,
+                      "tensor %.100s has dtype \"%.20s\", which safetensors does not define",
+                      t->name, name);
 }
 
 /* In C order, as the reference multiplies: a dimension of 0 makes what follows harmless. */
@@ -75,19 +75,19 @@ static int read_shape(vx_tensor *t, const vx_json *entry, const char *path)
 {
     const vx_json *shape = vx_json_get(entry, "shape");
     if (!vx_json_is_array(shape))
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s has no shape", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "tensor %.100s has no shape", t->name);
     t->count = 1;
     for (const vx_json *d = vx_json_first(shape); d; d = vx_json_next(d)) {
         uint64_t size;
         if (t->rank == VX_MAX_RANK)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s has more than %d dimensions", path,
-                           t->name, VX_MAX_RANK);
+            return vx_fail_in(VITX_FORMAT, path, "tensor %.100s has more than %d dimensions",
+                              t->name, VX_MAX_RANK);
         if (!vx_json_u64(d, &size))
-            return vx_fail(VITX_FORMAT,
-                           "%s: dimension %d of tensor %.100s is no whole number up to 2^53", path,
-                           t->rank, t->name);
+            return vx_fail_in(VITX_FORMAT, path,
+                              "dimension %d of tensor %.100s is no whole number up to 2^53",
+                              t->rank, t->name);
         if (!vx_mul_u64(&t->count, t->count, size))
-            return vx_fail(VITX_FORMAT, "%s: the shape of tensor %.100s overflows", path, t->name);
+            return vx_fail_in(VITX_FORMAT, path, "the shape of tensor %.100s overflows", t->name);
         t->shape[t->rank++] = (int64_t)size;
     }
     return VITX_OK;
@@ -101,21 +101,21 @@ static int read_place(vx_tensor *t, unsigned bits, const vx_json *entry, const c
     uint64_t begin, end, size;
     if (!vx_json_is_array(offsets) || vx_json_size(offsets) != 2 || !vx_json_u64(first, &begin) ||
         !vx_json_u64(vx_json_next(first), &end))
-        return vx_fail(VITX_FORMAT,
-                       "%s: data_offsets of tensor %.100s are not two whole numbers up to 2^53",
-                       path, t->name);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "data_offsets of tensor %.100s are not two whole numbers up to 2^53",
+                          t->name);
     if (end < begin)
-        return vx_fail(VITX_FORMAT, "%s: tensor %.100s ends at %llu, before its begin at %llu",
-                       path, t->name, (unsigned long long)end, (unsigned long long)begin);
+        return vx_fail_in(VITX_FORMAT, path, "tensor %.100s ends at %llu, before its begin at %llu",
+                          t->name, (unsigned long long)end, (unsigned long long)begin);
     if (!vx_mul_u64(&size, t->count, bits))
-        return vx_fail(VITX_FORMAT, "%s: the size of tensor %.100s overflows", path, t->name);
+        return vx_fail_in(VITX_FORMAT, path, "the size of tensor %.100s overflows", t->name);
     char shape[200];
     if (size % 8 || size / 8 != end - begin)
-        return vx_fail(VITX_FORMAT,
-                       "%s: tensor %.100s takes %llu bytes, but %s of %s are %llu bits", path,
-                       t->name, (unsigned long long)(end - begin),
-                       vx_shape_text(shape, sizeof shape, t->shape, t->rank), t->dtype_name,
-                       (unsigned long long)size);
+        return vx_fail_in(VITX_FORMAT, path,
+                          "tensor %.100s takes %llu bytes, but %s of %s are %llu bits", t->name,
+                          (unsigned long long)(end - begin),
+                          vx_shape_text(shape, sizeof shape, t->shape, t->rank), t->dtype_name,
+                          (unsigned long long)size);
     t->offset = begin;
     t->bytes = end - begin;
     return VITX_OK;
@@ -124,11 +124,11 @@ static int read_place(vx_tensor *t, unsigned bits, const vx_json *entry, const c
 static int check_metadata(const vx_json *metadata, const char *path)
 {
     if (!vx_json_is_object(metadata))
-        return vx_fail(VITX_FORMAT, "%s: __metadata__ is no object", path);
+        return vx_fail_in(VITX_FORMAT, path, "__metadata__ is no object");
     for (const vx_json *m = vx_json_first(metadata); m; m = vx_json_next(m))
         if (!vx_json_string(m))
-            return vx_fail(VITX_FORMAT, "%s: __metadata__ \"%.100s\" is no string", path,
-                           vx_json_key(m));
+            return vx_fail_in(VITX_FORMAT, path, "__metadata__ \"%.100s\" is no string",
+                              vx_json_key(m));
     return VITX_OK;
 }
 
@@ -150,18 +150,18 @@ static int check_places(vx_tensor *tensors, int count, uint64_t buffer, const vx
     for (int i = 0; i < count; i++) {
         vx_tensor *t = &tensors[i];
         if (t->offset != at)
-            return vx_fail(
-                VITX_FORMAT, "%s: tensor %.100s begins at %llu, expected %llu: tensors %s",
-                file->path, t->name, (unsigned long long)t->offset, (unsigned long long)at,
-                t->offset < at ? "overlap" : "have a hole between them");
+            return vx_fail_in(VITX_FORMAT, file->path,
+                              "tensor %.100s begins at %llu, expected %llu: tensors %s", t->name,
+                              (unsigned long long)t->offset, (unsigned long long)at,
+                              t->offset < at ? "overlap" : "have a hole between them");
         at += t->bytes; /* below 2^54: both offsets are at most 2^53 */
         t->offset += buffer;
         t->file = file;
     }
     if (at != file->size - buffer)
-        return vx_fail(VITX_FORMAT, "%s: its tensors take %llu bytes, but %llu follow the header",
-                       file->path, (unsigned long long)at,
-                       (unsigned long long)(file->size - buffer));
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "its tensors take %llu bytes, but %llu follow the header",
+                          (unsigned long long)at, (unsigned long long)(file->size - buffer));
     return VITX_OK;
 }
 
@@ -184,8 +184,8 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
         *t = (vx_tensor){.name = vx_container_keep(c, name, strlen(name))};
         unsigned bits = 0;
         if (!vx_json_is_object(m))
-            return vx_fail(VITX_FORMAT, "%s: the entry of tensor %.100s is no object", file->path,
-                           name);
+            return vx_fail_in(VITX_FORMAT, file->path, "the entry of tensor %.100s is no object",
+                              name);
         VX_TRY(read_dtype(t, &bits, m, file->path));
         VX_TRY(read_shape(t, m, file->path));
         VX_TRY(read_place(t, bits, m, file->path));
@@ -199,17 +199,17 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
 static int refuse_other_format(const vx_file *file, const unsigned char *bytes, uint64_t length)
 {
     if (bytes[0] == '{')
-        return vx_fail(VITX_FORMAT, "%s: JSON, not weights: give the folder, or its weights' file",
-                       file->path);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "JSON, not weights: give the folder, or its weights' file");
     if (memcmp(bytes, "PK\3\4", 4) == 0 || (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5))
-        return vx_fail(VITX_FORMAT,
-                       "%s: a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
-                       "does not run: save the model as safetensors, or name NumPy's archives .npz",
-                       file->path);
-    return vx_fail(VITX_FORMAT,
-                   "%s: no safetensors file: its first 8 bytes tell of a header of %llu bytes, at "
-                   "most %u are allowed",
-                   file->path, (unsigned long long)length, MAX_HEADER);
+        return vx_fail_in(
+            VITX_FORMAT, file->path,
+            "a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
+            "does not run: save the model as safetensors, or name NumPy's archives .npz");
+    return vx_fail_in(VITX_FORMAT, file->path,
+                      "no safetensors file: its first 8 bytes tell of a header of %llu bytes, at "
+                      "most %u are allowed",
+                      (unsigned long long)length, MAX_HEADER);
 }
 
 /* The header's length, checked against the file; *n is at most MAX_HEADER. */
@@ -218,21 +218,20 @@ static int read_length(size_t *n, const vx_file *file)
     unsigned char bytes[8];
     uint64_t length = 0;
     if (file->size < 8)
-        return vx_fail(VITX_FORMAT, "%s: %llu bytes, too short for a safetensors file", file->path,
-                       (unsigned long long)file->size);
+        return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for a safetensors file",
+                          (unsigned long long)file->size);
     VX_TRY(vx_file_read(file, bytes, 0, 8));
     for (int i = 7; i >= 0; i--)
         length = length << 8 | bytes[i];
     if (memcmp(bytes, "version ", 8) == 0) /* what git leaves where git-lfs is not installed */
-        return vx_fail(VITX_FORMAT,
-                       "%s: a pointer of Git LFS, not the weights: git lfs pull gets them",
-                       file->path);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "a pointer of Git LFS, not the weights: git lfs pull gets them");
     if (length > MAX_HEADER)
         return refuse_other_format(file, bytes, length);
     if (length > file->size - 8)
-        return vx_fail(VITX_FORMAT, "%s: cut short: the header is %llu bytes, but only %llu follow",
-                       file->path, (unsigned long long)length,
-                       (unsigned long long)(file->size - 8));
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "cut short: the header is %llu bytes, but only %llu follow",
+                          (unsigned long long)length, (unsigned long long)(file->size - 8));
     *n = (size_t)length;
     return VITX_OK;
 }
@@ -251,7 +250,7 @@ static int add_file(vx_container *c, const char *path)
     int status = vx_file_read(file, text, 8, n);
     if (status == VITX_OK && (n == 0 || text[0] != '{'))
         status =
-            vx_fail(VITX_FORMAT, "%s: no safetensors file: its header does not begin with {", path);
+            vx_fail_in(VITX_FORMAT, path, "no safetensors file: its header does not begin with {");
     /* An entry of 14 values (rank 8) takes more than 56 bytes, so n/4 is never reached by what the
      * format allows; the tree stays within some 30 times the header's length. */
     const size_t most = n / 4 + 64 < MAX_VALUES ? n / 4 + 64 : MAX_VALUES;
@@ -290,12 +289,12 @@ static int list_shards(const char **shards, int *count, const vx_json *map, cons
     for (const vx_json *m = vx_json_first(map); m; m = vx_json_next(m)) {
         const char *name = vx_json_string(m);
         if (!name || !plain_name(name))
-            return vx_fail(VITX_FORMAT, "%s: the shard of tensor %.100s is no plain file name",
-                           path, vx_json_key(m));
+            return vx_fail_in(VITX_FORMAT, path, "the shard of tensor %.100s is no plain file name",
+                              vx_json_key(m));
         if (*count && bsearch(&name, shards, (size_t)*count, sizeof *shards, by_text))
             continue;
         if (*count == MAX_SHARDS)
-            return vx_fail(VITX_FORMAT, "%s: more than %d shards", path, MAX_SHARDS);
+            return vx_fail_in(VITX_FORMAT, path, "more than %d shards", MAX_SHARDS);
         shards[(*count)++] = name;
         qsort(shards, (size_t)*count, sizeof *shards, by_text);
     }
@@ -310,8 +309,8 @@ static int check_map(const vx_container *c, const vx_json *map, const char *cons
         const char *name = vx_json_key(m), *shard = vx_json_string(m);
         const int order = i < c->count ? strcmp(c->tensors[i].name, name) : 1;
         if (order > 0)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is not in shard %.100s, nor in another",
-                           c->path, name, shard);
+            return vx_fail_in(VITX_FORMAT, c->path,
+                              "tensor %.100s is not in shard %.100s, nor in another", name, shard);
         if (order < 0)
             break;
         int at = 0;
@@ -319,12 +318,13 @@ static int check_map(const vx_container *c, const vx_json *map, const char *cons
             at++;
         /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): no shards, no tensors */
         if (strcmp(shards[at], shard) != 0)
-            return vx_fail(VITX_FORMAT, "%s: tensor %.100s is in shard %s, expected in %.100s",
-                           c->path, name, shards[at], shard);
+            return vx_fail_in(VITX_FORMAT, c->path,
+                              "tensor %.100s is in shard %s, expected in %.100s", name, shards[at],
+                              shard);
     }
     if (i < c->count)
-        return vx_fail(VITX_FORMAT, "%s: does not list tensor %.100s of %s", c->path,
-                       c->tensors[i].name, c->tensors[i].file->path);
+        return vx_fail_in(VITX_FORMAT, c->path, "does not list tensor %.100s of %s",
+                          c->tensors[i].name, c->tensors[i].file->path);
     return VITX_OK;
 }
 
@@ -335,7 +335,7 @@ static int open_shards(vx_container *c, const vx_json *index)
     int count;
     char *folder = NULL;
     if (!vx_json_is_object(map))
-        return vx_fail(VITX_FORMAT, "%s: has no weight_map", c->path);
+        return vx_fail_in(VITX_FORMAT, c->path, "has no weight_map");
     VX_TRY(list_shards(shards, &count, map, c->path));
     VX_TRY(vx_new(&c->files, &c->hooks, (size_t)count + 1, sizeof *c->files, "a list of files"));
     int status = vx_path_folder(&folder, &c->hooks, c->path);

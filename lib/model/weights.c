@@ -397,12 +397,13 @@ static int allocate(vx_weights *w, const vitx_model *m)
                   "the list of blocks"));
     layout(&s, w, &m->found, &m->arch);
     if (s.arena.overflow)
-        return vx_fail(VITX_NOMEM, "%s: its packed weights have no size that fits memory", m->path);
+        return vx_fail_in(VITX_NOMEM, m->path, "its packed weights have no size that fits memory");
     w->bytes = s.arena.size;
     w->memory = w->cls->mem_alloc(w->bytes, &w->env);
     if (!w->memory)
-        return vx_fail(VITX_NOMEM, "%s: no memory for %zu bytes of packed weights on device %s",
-                       m->path, w->bytes, w->cls->name);
+        return vx_fail_in(VITX_NOMEM, m->path,
+                          "no memory for %zu bytes of packed weights on device %s", w->bytes,
+                          w->cls->name);
     s.arena = (vx_arena){.base = w->memory};
     layout(&s, w, &m->found, &m->arch);
     return VITX_OK;

@@ -75,20 +75,21 @@ static int read_end64(directory *d, uint64_t end, const vx_file *file)
         return VITX_OK;
     const uint64_t at = u64(locator + 8), limit = end - LOCATOR;
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a zip archive in several parts", file->path);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
     if (at > limit || limit - at < END64)
-        return vx_fail(VITX_FORMAT, "%s: its zip64 record is said to be at %llu, before %llu",
-                       file->path, (unsigned long long)at, (unsigned long long)limit);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "its zip64 record is said to be at %llu, before %llu",
+                          (unsigned long long)at, (unsigned long long)limit);
     VX_TRY(vx_file_read(file, p, at, END64));
     if (!is_record(p, 6, 6) || u64(p + 4) != limit - at - 12)
-        return vx_fail(VITX_FORMAT, "%s: damaged zip64 record at %llu", file->path,
-                       (unsigned long long)at);
+        return vx_fail_in(VITX_FORMAT, file->path, "damaged zip64 record at %llu",
+                          (unsigned long long)at);
     if (u32(p + 16) != 0 || u32(p + 20) != 0 || u64(p + 24) != u64(p + 32))
-        return vx_fail(VITX_UNSUPPORTED, "%s: a zip archive in several parts", file->path);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
     if (!same_field(d->count, u64(p + 32), 0xffff) ||
         !same_field(d->size, u64(p + 40), 0xffffffff) ||
         !same_field(d->offset, u64(p + 48), 0xffffffff))
-        return vx_fail(VITX_FORMAT, "%s: its two end records do not agree", file->path);
+        return vx_fail_in(VITX_FORMAT, file->path, "its two end records do not agree");
     *d = (directory){u64(p + 32), u64(p + 40), u64(p + 48), at};
     return VITX_OK;
 }
@@ -100,8 +101,8 @@ static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
     const size_t n = (size_t)(file->size < most ? file->size : most);
     unsigned char *tail;
     if (n < END)
-        return vx_fail(VITX_FORMAT, "%s: %llu bytes, too short for an .npz file", file->path,
-                       (unsigned long long)file->size);
+        return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for an .npz file",
+                          (unsigned long long)file->size);
     VX_TRY(vx_new(&tail, hooks, n, 1, "the end of a zip file"));
     int status = vx_file_read(file, tail, file->size - n, n);
     size_t at = n - END + 1;
@@ -112,11 +113,10 @@ static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
     }
     const unsigned char *p = tail + at;
     if (status == VITX_OK && !found)
-        status =
-            vx_fail(VITX_FORMAT, "%s: no .npz file, or cut short: it has no directory at its end",
-                    file->path);
+        status = vx_fail_in(VITX_FORMAT, file->path,
+                            "no .npz file, or cut short: it has no directory at its end");
     else if (status == VITX_OK && (u16(p + 4) || u16(p + 6) || u16(p + 8) != u16(p + 10)))
-        status = vx_fail(VITX_UNSUPPORTED, "%s: a zip archive in several parts", file->path);
+        status = vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
     if (status == VITX_OK)
         *d = (directory){u16(p + 10), u32(p + 12), u32(p + 16), file->size - n + at};
     vx_release(hooks, tail);
@@ -126,18 +126,17 @@ static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
 static int check_directory(const directory *d, const vx_file *file)
 {
     if (d->offset > d->end || d->size != d->end - d->offset)
-        return vx_fail(VITX_FORMAT,
-                       "%s: its directory is said to be %llu bytes at %llu, up to %llu", file->path,
-                       (unsigned long long)d->size, (unsigned long long)d->offset,
-                       (unsigned long long)d->end);
+        return vx_fail_in(
+            VITX_FORMAT, file->path, "its directory is said to be %llu bytes at %llu, up to %llu",
+            (unsigned long long)d->size, (unsigned long long)d->offset, (unsigned long long)d->end);
     if (d->size > MAX_DIRECTORY || d->count > MAX_MEMBERS)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: a directory of %llu members in %llu bytes; at most %u in %u are read",
-                       file->path, (unsigned long long)d->count, (unsigned long long)d->size,
-                       MAX_MEMBERS, MAX_DIRECTORY);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path,
+                          "a directory of %llu members in %llu bytes; at most %u in %u are read",
+                          (unsigned long long)d->count, (unsigned long long)d->size, MAX_MEMBERS,
+                          MAX_DIRECTORY);
     if (d->count > d->size / ENTRY)
-        return vx_fail(VITX_FORMAT, "%s: %llu members cannot be listed in %llu bytes", file->path,
-                       (unsigned long long)d->count, (unsigned long long)d->size);
+        return vx_fail_in(VITX_FORMAT, file->path, "%llu members cannot be listed in %llu bytes",
+                          (unsigned long long)d->count, (unsigned long long)d->size);
     return VITX_OK;
 }
 
@@ -181,24 +180,24 @@ static bool take64(uint64_t *value, const unsigned char **field, size_t *bytes)
 static int check_member(const vx_zip_member *m, const vx_file *file)
 {
     if (m->flags & ENCRYPTED)
-        return vx_fail(VITX_UNSUPPORTED, "%s: member %.100s is encrypted", file->path, m->name);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path, "member %.100s is encrypted", m->name);
     if (m->flags & ~(DEFLATE_OPTIONS | DESCRIPTOR | UTF8))
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: member %.100s has flags 0x%x, which vitx does not know", file->path,
-                       m->name, m->flags);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path,
+                          "member %.100s has flags 0x%x, which vitx does not know", m->name,
+                          m->flags);
     if (m->method != 0 && m->method != 8)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: member %.100s is packed by method %d; vitx reads stored (0) and "
-                       "deflated (8)",
-                       file->path, m->name, m->method);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path,
+                          "member %.100s is packed by method %d; vitx reads stored (0) and "
+                          "deflated (8)",
+                          m->name, m->method);
     if (m->method == 0 && m->packed != m->size)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s is stored, but has %llu bytes in %llu",
-                       file->path, m->name, (unsigned long long)m->size,
-                       (unsigned long long)m->packed);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s is stored, but has %llu bytes in %llu", m->name,
+                          (unsigned long long)m->size, (unsigned long long)m->packed);
     if (m->packed > file->size || m->size / MAX_RATIO > m->packed)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s: %llu bytes cannot be packed in %llu",
-                       file->path, m->name, (unsigned long long)m->size,
-                       (unsigned long long)m->packed);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s: %llu bytes cannot be packed in %llu", m->name,
+                          (unsigned long long)m->size, (unsigned long long)m->packed);
     return VITX_OK;
 }
 
@@ -215,11 +214,11 @@ static int read_entry(vx_zip_member *m, const unsigned char **at, const unsigned
     const size_t left = (size_t)(end - p);
     size_t bytes;
     if (left < ENTRY || !is_record(p, 1, 2))
-        return vx_fail(VITX_FORMAT, "%s: damaged directory of its zip archive", file->path);
+        return vx_fail_in(VITX_FORMAT, file->path, "damaged directory of its zip archive");
     const size_t name = u16(p + 28), extra = u16(p + 30), comment = u16(p + 32);
     if (name + extra + comment > left - ENTRY || !good_name((const char *)p + ENTRY, name))
-        return vx_fail(VITX_FORMAT, "%s: damaged name in the directory of its zip archive",
-                       file->path);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "damaged name in the directory of its zip archive");
     m->name = memcpy(*names, p + ENTRY, name);
     (*names)[name] = '\0';
     *names += name + 1;
@@ -230,12 +229,12 @@ static int read_entry(vx_zip_member *m, const unsigned char **at, const unsigned
     m->size = u32(p + 24);
     m->header = u32(p + 42);
     if (u16(p + 34) != 0)
-        return vx_fail(VITX_UNSUPPORTED, "%s: a zip archive in several parts", file->path);
+        return vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
     if (!find_extra64(&field, &bytes, p + ENTRY + name, extra) ||
         !take64(&m->size, &field, &bytes) || !take64(&m->packed, &field, &bytes) ||
         !take64(&m->header, &field, &bytes))
-        return vx_fail(VITX_FORMAT, "%s: member %.100s: damaged extra fields in the directory",
-                       file->path, m->name);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s: damaged extra fields in the directory", m->name);
     *at = p + ENTRY + name + extra + comment;
     return check_member(m, file);
 }
@@ -246,13 +245,14 @@ static int read_header(vx_zip_member *m, uint64_t limit, unsigned char *buffer, 
     const unsigned char *const p = buffer, *field;
     size_t bytes;
     if (m->header > limit || limit - m->header < HEADER)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s is said to be at %llu, behind the last one",
-                       file->path, m->name, (unsigned long long)m->header);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s is said to be at %llu, behind the last one", m->name,
+                          (unsigned long long)m->header);
     VX_TRY(vx_file_read(file, buffer, m->header, HEADER));
     const size_t name = u16(p + 26), extra = u16(p + 28);
     if (!is_record(p, 3, 4) || limit - m->header - HEADER < name + extra)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s: no header at %llu", file->path, m->name,
-                       (unsigned long long)m->header);
+        return vx_fail_in(VITX_FORMAT, file->path, "member %.100s: no header at %llu", m->name,
+                          (unsigned long long)m->header);
     uint64_t packed = u32(p + 18), size = u32(p + 22);
     const bool same = u16(p + 6) == m->flags && u16(p + 8) == m->method && name == strlen(m->name);
     const bool sizes_follow = m->flags & DESCRIPTOR;
@@ -263,11 +263,12 @@ static int read_header(vx_zip_member *m, uint64_t limit, unsigned char *buffer, 
         !find_extra64(&field, &bytes, buffer + name, extra) || !take64(&size, &field, &bytes) ||
         !take64(&packed, &field, &bytes) ||
         (!sizes_follow && (size != m->size || packed != m->packed || crc != m->crc)))
-        return vx_fail(VITX_FORMAT, "%s: member %.100s: its header and the directory do not agree",
-                       file->path, m->name);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s: its header and the directory do not agree", m->name);
     if (m->packed > limit - m->offset)
-        return vx_fail(VITX_FORMAT, "%s: member %.100s: its %llu bytes reach into the directory",
-                       file->path, m->name, (unsigned long long)m->packed);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "member %.100s: its %llu bytes reach into the directory", m->name,
+                          (unsigned long long)m->packed);
     return VITX_OK;
 }
 
@@ -296,13 +297,13 @@ static int check_members(const vx_zip *zip)
     qsort(sorted, n, sizeof *sorted, by_name);
     for (size_t i = 1; i < n && status == VITX_OK; i++)
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            status = vx_fail(VITX_FORMAT, "%s: member %.100s occurs twice", zip->file->path,
-                             sorted[i]->name);
+            status = vx_fail_in(VITX_FORMAT, zip->file->path, "member %.100s occurs twice",
+                                sorted[i]->name);
     qsort(sorted, n, sizeof *sorted, by_place);
     for (size_t i = 1; i < n && status == VITX_OK; i++)
         if (sorted[i - 1]->offset + sorted[i - 1]->packed > sorted[i]->header)
-            status = vx_fail(VITX_FORMAT, "%s: members %.100s and %.100s overlap", zip->file->path,
-                             sorted[i - 1]->name, sorted[i]->name);
+            status = vx_fail_in(VITX_FORMAT, zip->file->path, "members %.100s and %.100s overlap",
+                                sorted[i - 1]->name, sorted[i]->name);
     vx_release(zip->hooks, sorted);
     return status;
 }
@@ -315,8 +316,8 @@ static int read_members(vx_zip *zip, const directory *d, const unsigned char *p)
     for (; (uint64_t)zip->count < d->count; zip->count++)
         VX_TRY(read_entry(&zip->members[zip->count], &p, end, &names, zip->file));
     if (p != end)
-        return vx_fail(VITX_FORMAT, "%s: %zu bytes are left over in its directory", zip->file->path,
-                       (size_t)(end - p));
+        return vx_fail_in(VITX_FORMAT, zip->file->path, "%zu bytes are left over in its directory",
+                          (size_t)(end - p));
     VX_TRY(vx_new(&buffer, zip->hooks, 2 * 65536, 1, "a member's header"));
     int status = VITX_OK;
     for (int i = 0; i < zip->count && status == VITX_OK; i++)
@@ -411,8 +412,8 @@ uint64_t vx_zip_at(const vx_zip_stream *s)
 
 static int damaged(const vx_zip_stream *s, const char *what)
 {
-    return vx_fail(VITX_FORMAT, "%s: member %.100s is damaged: %s", s->zip->file->path,
-                   s->member->name, what);
+    return vx_fail_in(VITX_FORMAT, s->zip->file->path, "member %.100s is damaged: %s",
+                      s->member->name, what);
 }
 
 /* More packed bytes for inflate. */

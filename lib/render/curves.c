@@ -99,9 +99,8 @@ static int render(vx_buffer *out, const plot *p, const char *path)
     if (p->opts.format || !path)
         return vx_fail(VITX_INVALID, "no format \"%s\" for curves; there are png, npy",
                        name ? name : "");
-    return vx_fail(VITX_INVALID,
-                   "%s: the ending of the name is of no format for curves; there are png, npy",
-                   path);
+    return vx_fail_in(VITX_INVALID, path,
+                      "the ending of the name is of no format for curves; there are png, npy");
 }
 
 int vitx_plot(const vitx_curve *curves, int n, const char *path, const vitx_plot_opts *opts)

@@ -61,8 +61,8 @@ static int find_format(const vx_format **out, const char *name, const char *path
     name_list(list, sizeof list, vitx_format_name);
     if (!path)
         return vx_fail(VITX_INVALID, "no format \"%s\"; there are %s", name ? name : "", list);
-    return vx_fail(VITX_INVALID, "%s: the ending of the name is of no known format; there are %s",
-                   path, list);
+    return vx_fail_in(VITX_INVALID, path,
+                      "the ending of the name is of no known format; there are %s", list);
 }
 
 int vx_render_colormap(const vx_colormap **out, const char *name)

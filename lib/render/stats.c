@@ -70,9 +70,8 @@ static int render(vx_buffer *out, const vitx_stats *stats, const char *path,
     if (o.format || !path)
         return vx_fail(VITX_INVALID, "no format \"%s\" for statistics; there are png, json",
                        name ? name : "");
-    return vx_fail(VITX_INVALID,
-                   "%s: the ending of the name is of no format for statistics; there are png, json",
-                   path);
+    return vx_fail_in(VITX_INVALID, path,
+                      "the ending of the name is of no format for statistics; there are png, json");
 }
 
 int vitx_stats_render(const vitx_stats *stats, const char *path, const vitx_stats_render_opts *opts)

@@ -157,46 +157,6 @@ static const struct option options[] = {
 
 /* ------------------------------------------------------------------ checks ----------------- */
 
-/* How many of the metrics have curves. */
-static int count_curves(const struct eval_plan *plan)
-{
-    int n = 0;
-    for (int i = 0; i < plan->metrics; i++)
-        n += plan->table.metrics[i].curve_count > 0;
-    return n;
-}
-
-static int check_curves(const struct eval_plan *plan)
-{
-    const char *out = plan->settings->curves, *dot = out ? strrchr(out, '.') : NULL;
-    if (!out)
-        return DONE;
-    if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".npy") != 0))
-        return wrong_usage("--curves %s: the name must end in .png or .npy", out);
-    if (count_curves(plan) == 0)
-        return wrong_usage("--curves: the chosen metrics have no curves");
-    if (count_curves(plan) > 1 && !strstr(out, "{metric}"))
-        return wrong_usage(
-            "--curves %s: several metrics have curves; {metric} in the name tells them "
-            "apart",
-            out);
-    return DONE;
-}
-
-/* "curves/{metric}.png" for a metric; to be freed. */
-static char *curves_name(const char *out, const char *metric)
-{
-    const char *field = strstr(out, "{metric}");
-    const size_t size = strlen(out) + strlen(metric) + 1;
-    char *name = malloc(size);
-    if (name && field)
-        snprintf(name, size, "%.*s%s%s", (int)(field - out), out, metric,
-                 field + strlen("{metric}"));
-    else if (name)
-        snprintf(name, size, "%s", out);
-    return name;
-}
-
 /* No file of curves may be a picture, or a mask. */
 static int check_replaced(const struct eval_plan *plan, char **files, int count, const char *mask)
 {
@@ -208,7 +168,7 @@ static int check_replaced(const struct eval_plan *plan, char **files, int count,
     if (!pictures_know(&pictures, files, count, mask, o->like ? o->like : o->vector))
         return SOME_FAILED;
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
-        char *name = curves_name(o->curves, plan->table.metrics[i].name);
+        char *name = eval_curves_name(o->curves, plan->table.metrics[i].name);
         if (!name) {
             complain(NULL, "no memory");
             status = SOME_FAILED;
@@ -251,7 +211,7 @@ static int check_settings(struct eval_plan *plan, char **files, int count)
     if (status == DONE)
         status = eval_plan_create(plan);
     if (status == DONE)
-        status = check_curves(plan);
+        status = eval_curves_check(plan);
     if (status == DONE)
         status = check_replaced(plan, files, count, o->mask);
     return status == DONE && o->other ? check_replaced(plan, files, count, o->other) : status;
@@ -389,23 +349,6 @@ static void evaluate_picture(struct picture *p, struct table *t, const char *fil
 
 /* ------------------------------------------------------------------ all pictures ----------- */
 
-int eval_write_curves(const struct eval_plan *plan)
-{
-    const char *out = plan->settings->curves;
-    int status = DONE;
-    for (int i = 0; out && i < plan->metrics; i++) {
-        if (plan->table.metrics[i].curve_count == 0)
-            continue;
-        char *name = curves_name(out, plan->table.metrics[i].name);
-        if (!name)
-            complain(NULL, "no memory");
-        if (!name || !make_folders(name) || !table_plot(&plan->table, i, name))
-            status = SOME_FAILED;
-        free(name);
-    }
-    return status;
-}
-
 /* Ctrl-C ends the work on pictures; what was measured until then is still printed. */
 static int evaluate(struct eval_plan *plan, char **files, int count)
 {
@@ -431,7 +374,7 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
         return SOME_FAILED;
     if (!plan->settings->json)
         table_print(&plan->table);
-    return eval_write_curves(plan) == DONE ? p.c.status : SOME_FAILED;
+    return eval_curves_write(plan) == DONE ? p.c.status : SOME_FAILED;
 }
 
 static int run(const void *settings, char **files, int count)

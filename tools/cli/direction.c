@@ -27,7 +27,7 @@ static int load_vector(struct direction *d, const char *file, int count)
     }
     const int code = vitx_vector_load(d->vector, count, file);
     if (code == VITX_INVALID)
-        return wrong_usage("--vector %s", vitx_last_error());
+        return wrong_usage("--vector %s", reason());
     if (code != VITX_OK) {
         complain_last(file);
         return SOME_FAILED;

@@ -2,7 +2,8 @@
  * cli/eval.h: what the files of eval share.
  *
  * cmd_eval.c has the options, and measures over pictures; eval_plan.c what is measured by what;
- * eval_case.c one picture; eval_scenes.c measures over generated scenes; eval_table.c is the result.
+ * eval_case.c one picture; eval_scenes.c measures over generated scenes; eval_table.c is the result,
+ * eval_curves.c its curves.
  */
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
@@ -100,9 +101,13 @@ int eval_scenes_check(const struct eval_settings *settings, int files);
 /* Measures and prints. */
 int eval_scenes(struct eval_plan *plan);
 
-/* ------------------------------------------------------------------ cmd_eval.c ------------- */
+/* ------------------------------------------------------------------ eval_curves.c ---------- */
 
-/* The mean curves, where they are asked for. */
-int eval_write_curves(const struct eval_plan *plan);
+/* --curves against the chosen metrics. */
+int eval_curves_check(const struct eval_plan *plan);
+/* "curves/{metric}.png" for a metric; to be freed. */
+char *eval_curves_name(const char *out, const char *metric);
+/* The mean curves, if they are asked for. */
+int eval_curves_write(const struct eval_plan *plan);
 
 #endif

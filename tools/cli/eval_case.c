@@ -56,7 +56,7 @@ int eval_case_explain(struct eval_case *c, vitx_map **maps, const vitx_explain_o
         if (one == VITX_CANCELLED)
             return one;
         if (one != VITX_OK) {
-            complain(c->name, "%s: %s", opts[i].method, vitx_last_error());
+            complain(c->name, "%s: %s", opts[i].method, reason());
             c->status = SOME_FAILED;
         }
     }
@@ -80,7 +80,7 @@ int eval_case_blind(struct eval_case *c, vitx_map **map, int row, int seed, int 
 static void report(struct eval_case *c, int metric)
 {
     if (!c->reported[metric])
-        complain(c->name, "%s: %s", c->plan->evaluate[metric].metric, vitx_last_error());
+        complain(c->name, "%s: %s", c->plan->evaluate[metric].metric, reason());
     c->reported[metric] = true;
     c->status = SOME_FAILED;
 }

@@ -344,7 +344,7 @@ static int keep_able(struct eval_plan *plan)
         size_t bytes;
         const int code = vitx_explain_bytes(&bytes, plan->session.context, &plan->opts[i], 1);
         if (code == VITX_UNSUPPORTED && !plan->settings->common.quiet)
-            complain("warning", "left out: %s", vitx_last_error());
+            complain("warning", "left out: %s", reason());
         if (code == VITX_UNSUPPORTED)
             continue;
         plan->opts[kept] = plan->opts[i];
@@ -368,7 +368,7 @@ int eval_plan_check(struct eval_plan *plan)
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
         plan->evaluate[i].explain = plan->opts;
         if (vitx_evaluate_check(plan->session.context, &plan->evaluate[i], 1) == VITX_INVALID)
-            status = wrong_usage("%s", vitx_last_error());
+            status = wrong_usage("%s", reason());
     }
     return status;
 }

@@ -416,7 +416,7 @@ int eval_scenes(struct eval_plan *plan)
             print_json(&s);
         else
             print_text(&s);
-        if (eval_write_curves(plan) != DONE)
+        if (eval_curves_write(plan) != DONE)
             status = SOME_FAILED;
     }
     destroy(&s);

@@ -120,7 +120,7 @@ static int attempt(struct work *w, int first, int n, int only)
         vitx_explain_many(w->maps, plan->session.context,
                           (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
-        complain(w->batch.names[first], "%s: %s", w->opts[0].method, vitx_last_error());
+        complain(w->batch.names[first], "%s: %s", w->opts[0].method, reason());
         w->settled[first * all + w->which[0]] = true;
         worsen(w, SOME_FAILED);
     }

@@ -13,7 +13,7 @@
 #include <vitx/vitx.h>
 
 #include "bundled.h"
-#include "options.h"
+#include "help.h"
 
 #define VX_COMMAND(name) extern const struct command cmd_##name;
 #include "commands.def"
@@ -23,13 +23,7 @@ static const struct command *const commands[] = {
 #define VX_COMMAND(name) &cmd_##name,
 #include "commands.def"
 #undef VX_COMMAND
-};
-
-const struct command *command_at(int index)
-{
-    const int count = (int)(sizeof commands / sizeof commands[0]);
-    return index >= 0 && index < count ? commands[index] : NULL;
-}
+    NULL};
 
 /* A file opened later must not become number 0, 1 or 2, or results would be written into it. */
 static void fill_standard_streams(void)
@@ -42,9 +36,9 @@ static void fill_standard_streams(void)
 
 static int unknown_command(const char *name)
 {
-    const char *names[sizeof commands / sizeof commands[0] + 1] = {NULL};
-    for (int i = 0; command_at(i); i++)
-        names[i] = command_at(i)->name;
+    const char *names[sizeof commands / sizeof commands[0]] = {NULL};
+    for (int i = 0; commands[i]; i++)
+        names[i] = commands[i]->name;
     const char *near = nearest(name, names);
     if (near)
         return wrong_usage("no command %s; did you mean %s?", name, near);
@@ -57,7 +51,7 @@ static int run(int argc, char **argv)
         return wrong_usage("no command; vitx-cli -h lists them");
     const char *name = argv[1];
     if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) {
-        program_help(name[1] == '-');
+        program_help(commands, name[1] == '-');
         return DONE;
     }
     if (strcmp(name, "--version") == 0) {
@@ -66,9 +60,9 @@ static int run(int argc, char **argv)
     }
     if (name[0] == '-')
         return wrong_usage("the command comes before its options; vitx-cli -h lists the commands");
-    for (int i = 0; command_at(i); i++)
-        if (strcmp(command_at(i)->name, name) == 0)
-            return command_main(command_at(i), argc - 1, argv + 1);
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return command_main(commands[i], argc - 1, argv + 1);
     return unknown_command(name);
 }
 

@@ -77,7 +77,7 @@ int find_class(int *out, const struct session *session, const char *option, cons
 {
     if (vitx_model_find_label(out, session->model, text) == VITX_OK)
         return DONE;
-    return wrong_usage("--%s %s: %s", option, text, vitx_last_error());
+    return wrong_usage("--%s %s: %s", option, text, reason());
 }
 
 int check_set(const struct list *set)
@@ -135,7 +135,7 @@ int check_opts(const struct session *session, const vitx_explain_opts *opts, int
         if (session->keep) /* the tokens are each picture's own */
             e.query = VITX_AUTO;
         if (vitx_explain_bytes(&bytes, session->context, &e, 1) == VITX_INVALID)
-            return wrong_usage("%s", vitx_last_error());
+            return wrong_usage("%s", reason());
     }
     return DONE;
 }

@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What the program returns. */
-enum { DONE = 0, SOME_FAILED = 1, WRONG_USAGE = 2 };
+#include "reason.h"
+#include "say.h"
+#include "words.h"
 
 enum option_kind {
     OPTION_FLAG,   /* bool                                                               */
@@ -43,11 +44,6 @@ struct size {
     int height, width; /* pixels */
 };
 
-struct list {
-    char **items;
-    int count;
-};
-
 /* The settings of every command begin with these. */
 struct common {
     const char *model; /* NULL: the bundled one */
@@ -75,36 +71,11 @@ struct command {
     int (*run)(const void *settings, char **files, int file_count); /* gives the exit status */
 };
 
-const struct command *command_at(int index); /* NULL past the last */
+/* The options of every command (common.c). */
+extern const struct option common_options[];
+extern const int common_option_count;
 
 /* Parses and runs; argv[0] is the command's name. */
 int command_main(const struct command *command, int argc, char **argv);
-
-void program_help(bool everything);
-
-/* The one of `names` (ended by NULL) that is most like `text`; NULL where none is near. */
-const char *nearest(const char *text, const char *const *names);
-/* The place of `text` among the names that name_at gives until NULL; where it is none of them,
- * complains, naming them, and gives WRONG_USAGE. */
-int find_name(int *out, const char *text, const char *(*name_at)(int index), const char *what);
-
-bool list_add(struct list *list, const char *text, size_t length);
-void list_free(struct list *list);
-
-/* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor stands
- * at column `at`. A line of the text that begins with a blank is kept as it is. */
-void put_wrapped(const char *text, int indent, int at);
-/* The columns of a terminal; `fallback` where there is none. */
-int terminal_width(int fd, int fallback);
-/* Text to standard error. A name may hold anything: it must not break the line or drive the
- * terminal. */
-void put_printable(const char *text);
-
-/* "vitx-cli: what: message" on standard error, in one line. what NULL: without it. */
-void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same for the message of the library's last failure. */
-void complain_last(const char *what);
-/* "vitx-cli: COMMAND: message"; gives WRONG_USAGE. */
-int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

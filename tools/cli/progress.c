@@ -50,6 +50,7 @@ static void catch_interrupt(void)
 
 void progress_begin(const struct common *common, int total)
 {
+    say_before(progress_hide);
     progress_hide();
     catch_interrupt();
     line.wanted = !common->quiet && isatty(STDERR_FILENO);

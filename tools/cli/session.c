@@ -88,7 +88,7 @@ static int refused(int status, const char *path, const struct common *common)
 {
     /* The device is known, so what a device refuses here is the precision that was asked for. */
     if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
-        return wrong_usage("%s", vitx_last_error());
+        return wrong_usage("%s", reason());
     complain_last(path);
     return SOME_FAILED;
 }
@@ -131,11 +131,9 @@ int session_open(struct session *session, const struct common *common)
     opts.language = common->language;
     status = vitx_model_open(&session->model, session->path, &opts);
     if (status == VITX_INVALID)
-        return wrong_usage("%s", vitx_last_error());
+        return wrong_usage("%s", reason());
     if (status != VITX_OK) {
-        const char *labels = common->labels;
-        const bool of_labels = labels && strncmp(vitx_last_error(), labels, strlen(labels)) == 0;
-        complain_last(of_labels ? labels : session->path);
+        complain_last(session->path);
         return SOME_FAILED;
     }
     vitx_model_info_init(&session->info, sizeof session->info);

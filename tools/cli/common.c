@@ -1,0 +1,127 @@
+/* cli/common.c: the options of every command. */
+#include "options.h"
+
+static const char *const fits[] = {"recipe", "squash", "crop",
+                                   "pad",    "keep",   NULL};               /* as vitx_fit */
+static const char *const gradients[] = {"auto", "keep", "recompute", NULL}; /* as vitx_gradients */
+
+const struct option common_options[] = {
+    {.name = "model",
+     .letter = 'm',
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, model),
+     .value = "MODEL",
+     .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
+     .more =
+         "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
+         "folder holds\n"
+         "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
+         "and\n"
+         "perhaps preprocessor_config.json or processor_config.json."},
+    {.name = "labels",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, labels),
+     .value = "FILE",
+     .help = "class names: one a line, or JSON",
+     .more = "JSON is an array of names or an object from index to name. Default: the model's "
+             "config.json."},
+    {.name = "lang",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, language),
+     .value = "LANG",
+     .help = "class names in a language, as zh or en (default: the model's)",
+     .more = "They come from the file labels.LANG.txt beside the weights, one name a line. en "
+             "without such a\n"
+             "file means the model's own."},
+    {.name = "device",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, device),
+     .value = "NAME",
+     .help = "what to run on (default cpu); vitx-cli info lists them"},
+    {.name = "precision",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, precision),
+     .value = "NAME",
+     .help = "arithmetic: f32, or auto (the default)"},
+    {.name = "threads",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, threads),
+     .value = "N",
+     .low = 0,
+     .high = 256,
+     .help = "worker threads (default 0: one for each processor)"},
+    {.name = "batch",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, batch),
+     .value = "B",
+     .low = 1,
+     .high = 1024,
+     .help = "pictures that run at once (default 1)"},
+    {.name = "fit",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct common, fit),
+     .value = "recipe|squash|crop|pad|keep",
+     .choices = fits,
+     .help = "how a picture meets the model's input (default recipe; bench: squash)",
+     .more =
+         "recipe does what the model's files say. squash resizes the whole picture to the "
+         "input's size;\n"
+         "a picture of that size is taken as it is. crop resizes in proportion until the input is "
+         "covered and cuts\n"
+         "what is over; pad until the picture fits and fills up with the recipe's mean colour. "
+         "keep makes the input\n"
+         "as large as the picture, its sides rounded to whole patches; with --size, as large as "
+         "fits within it."},
+    {.name = "size",
+     .kind = OPTION_SIZE,
+     .offset = offsetof(struct common, size),
+     .value = "S|HxW",
+     .help = "pixels of the model's input, multiples of its patch (default: the model's own)",
+     .more = "S stands for SxS. Position embeddings are resampled, and what the recipe resizes to "
+             "grows with the\n"
+             "input. vitx-cli info -m MODEL --size S says what it takes."},
+    {.name = "pos-resample",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, pos_resample),
+     .value = "NAME",
+     .help = "whose way to resample position embeddings (default: that of the model's library)",
+     .more = "timm, timm-npz, hf, hf-registers, open_clip, dinov2, dinov2-registers or jax."},
+    {.name = "max-tokens",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, max_tokens),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "tokens that a picture may make (default 16384)"},
+    {.name = "memory",
+     .kind = OPTION_BYTES,
+     .offset = offsetof(struct common, memory),
+     .value = "BYTES",
+     .help = "memory for activations, of variants too (default: the machine's)"},
+    {.name = "budget",
+     .kind = OPTION_BYTES,
+     .offset = offsetof(struct common, budget),
+     .value = "BYTES",
+     .help = "memory for recordings and gradients, as 500M (default 1G)",
+     .more = "K, M and G stand for 1024, 1024^2 and 1024^3. Work that needs more is refused."},
+    {.name = "gradients",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct common, gradients),
+     .value = "auto|keep|recompute",
+     .choices = gradients,
+     .help = "what gradients read: kept, or computed again (default auto)",
+     .more =
+         "keep takes memory within --budget; recompute a tenth of it, and one more forward. auto "
+         "keeps if there\n"
+         "is room."},
+    {.name = "quiet",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct common, quiet),
+     .help = "no progress, no warnings, no list of written files"},
+    {.name = "verbose",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct common, verbose),
+     .help = "what the library has to say, on standard error"},
+};
+
+const int common_option_count = (int)(sizeof common_options / sizeof common_options[0]);

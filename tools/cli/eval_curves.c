@@ -1,0 +1,63 @@
+/* cli/eval_curves.c: see eval.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eval.h"
+#include "outputs.h"
+
+/* How many of the metrics have curves. */
+static int count_curves(const struct eval_plan *plan)
+{
+    int n = 0;
+    for (int i = 0; i < plan->metrics; i++)
+        n += plan->table.metrics[i].curve_count > 0;
+    return n;
+}
+
+int eval_curves_check(const struct eval_plan *plan)
+{
+    const char *out = plan->settings->curves, *dot = out ? strrchr(out, '.') : NULL;
+    if (!out)
+        return DONE;
+    if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".npy") != 0))
+        return wrong_usage("--curves %s: the name must end in .png or .npy", out);
+    if (count_curves(plan) == 0)
+        return wrong_usage("--curves: the chosen metrics have no curves");
+    if (count_curves(plan) > 1 && !strstr(out, "{metric}"))
+        return wrong_usage(
+            "--curves %s: several metrics have curves; {metric} in the name tells them "
+            "apart",
+            out);
+    return DONE;
+}
+
+char *eval_curves_name(const char *out, const char *metric)
+{
+    const char *field = strstr(out, "{metric}");
+    const size_t size = strlen(out) + strlen(metric) + 1;
+    char *name = malloc(size);
+    if (name && field)
+        snprintf(name, size, "%.*s%s%s", (int)(field - out), out, metric,
+                 field + strlen("{metric}"));
+    else if (name)
+        snprintf(name, size, "%s", out);
+    return name;
+}
+
+int eval_curves_write(const struct eval_plan *plan)
+{
+    const char *out = plan->settings->curves;
+    int status = DONE;
+    for (int i = 0; out && i < plan->metrics; i++) {
+        if (plan->table.metrics[i].curve_count == 0)
+            continue;
+        char *name = eval_curves_name(out, plan->table.metrics[i].name);
+        if (!name)
+            complain(NULL, "no memory");
+        if (!name || !make_folders(name) || !table_plot(&plan->table, i, name))
+            status = SOME_FAILED;
+        free(name);
+    }
+    return status;
+}

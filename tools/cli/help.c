@@ -1,0 +1,68 @@
+/* cli/help.c: see help.h. */
+#include "help.h"
+
+#include <stdio.h>
+
+#define HELP_COLUMN 30
+#define EXIT_HELP                                                                                  \
+    "Exit status: 0 all done, 1 some of the work failed and the rest was done, 2 wrong\nusage.\n"
+
+static void put_option(char letter, const char *name, const char *value, const char *help,
+                       const char *more)
+{
+    char text[128];
+    int n =
+        letter ? snprintf(text, sizeof text, "-%c, ", letter) : snprintf(text, sizeof text, "    ");
+    n += snprintf(text + n, sizeof text - (size_t)n, "--%s", name);
+    if (value)
+        n += snprintf(text + n, sizeof text - (size_t)n, " %s", value);
+    printf("  %s", text);
+    if (n + 4 > HELP_COLUMN)
+        putchar('\n');
+    put_wrapped(help, HELP_COLUMN, n + 4 > HELP_COLUMN ? 0 : n + 2);
+    if (more)
+        put_wrapped(more, HELP_COLUMN, 0);
+}
+
+static void put_options(const struct option *options, int count, bool everything)
+{
+    for (int i = 0; i < count; i++)
+        put_option(options[i].letter, options[i].name, options[i].value, options[i].help,
+                   everything ? options[i].more : NULL);
+}
+
+void command_help(const struct command *command, bool everything)
+{
+    printf("usage: vitx-cli %s %s\n", command->name, command->usage);
+    printf("%s\n", command->summary);
+    if (everything) {
+        printf("\n");
+        put_wrapped(command->details, 0, 0);
+    }
+    if (command->option_count)
+        printf("\nOptions\n");
+    put_options(command->options, command->option_count, everything);
+    printf("\nOptions of every command\n");
+    put_options(common_options, common_option_count, everything);
+    put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);
+    if (everything)
+        printf(
+            "\nOptions may stand before, between and behind the files; -- ends them.\n" EXIT_HELP);
+}
+
+void program_help(const struct command *const *commands, bool everything)
+{
+    printf("usage: vitx-cli COMMAND [OPTIONS] FILES...\n"
+           "Runs Vision Transformers and shows why they answered as they did.\n\nCommands\n");
+    for (; *commands; commands++)
+        printf("  %-10s  %s\n", (*commands)->name, (*commands)->summary);
+    if (!everything) {
+        printf("\nvitx-cli COMMAND -h lists a command's options; vitx-cli --help says more.\n");
+        return;
+    }
+    printf("\nOptions of every command\n");
+    put_options(common_options, common_option_count, true);
+    put_option('h', "help", NULL, "-h: a command's help in short; --help: at length", NULL);
+    put_option('\0', "version", NULL, "the version; without a command", NULL);
+    printf("\nResults go to standard output, errors to standard error, one line each.\n" EXIT_HELP);
+}

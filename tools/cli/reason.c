@@ -1,0 +1,39 @@
+/* cli/reason.c: see reason.h. */
+#include "reason.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <vitx/base.h>
+
+#include "say.h"
+
+/* The option for a field of the C API; the field where there is none. */
+static const char *option_of(const char *field)
+{
+    static const char *const pairs[][2] = {{"trace_budget", "--budget"},
+                                           {"memory_budget", "--memory"},
+                                           {"max_tokens", "--max-tokens"},
+                                           {"labels", "--labels"},
+                                           {"vector", "--vector or --like"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (strcmp(pairs[i][0], field) == 0)
+            return pairs[i][1];
+    return field;
+}
+
+const char *reason(void)
+{
+    static char text[1024];
+    const char *all = vitx_last_error(), *field = vitx_last_error_field();
+    const char *at = field ? strstr(all, field) : NULL;
+    if (!at)
+        return all;
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - all), all, option_of(field),
+             at + strlen(field));
+    return text;
+}
+
+void complain_last(const char *what)
+{
+    complain(vitx_last_error_subject() || !what || !*what ? NULL : what, "%s", reason());
+}

@@ -1,0 +1,12 @@
+/* cli/reason.h: the library's messages, in the words of the command line. */
+#ifndef CLI_REASON_H
+#define CLI_REASON_H
+
+/* The message of the library's last failure; a field of the C API that it names is replaced by the
+ * option that sets it. Valid until the next call. */
+const char *reason(void);
+/* Complains with it. A message that names a file itself stands alone, else behind `what` (NULL:
+ * nothing). */
+void complain_last(const char *what);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * cli/say.h: what the program says: messages on standard error, wrapped text on standard output.
+ *
+ * It knows nobody: what has to happen before a message, and whose message it is, it is told.
+ */
+#ifndef CLI_SAY_H
+#define CLI_SAY_H
+
+/* What the program returns. */
+enum { DONE = 0, SOME_FAILED = 1, WRONG_USAGE = 2 };
+
+/* The command that wrong_usage() names. */
+void say_command(const char *name);
+/* Called before every message, as by what has drawn something on the terminal. */
+void say_before(void (*hide)(void));
+
+/* "vitx-cli: what: message" on standard error, in one line. what NULL: without it. */
+void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "vitx-cli: COMMAND: message"; gives WRONG_USAGE. */
+int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Text to standard error. A name may hold anything: it must not break the line or drive the
+ * terminal. */
+void put_printable(const char *text);
+
+/* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor stands
+ * at column `at`. A line of the text that begins with a blank is kept as it is. */
+void put_wrapped(const char *text, int indent, int at);
+/* The columns of a terminal; `fallback` where there is none. */
+int terminal_width(int fd, int fallback);
+
+#endif
