@@ -20,7 +20,4 @@ void vx_pool_free(vx_pool *pool);
 int vx_pool_threads(const vx_pool *pool);
 void vx_pool_run(vx_pool *pool, void (*task)(void *arg, int i, int worker), void *arg, int count);
 
-/* How many processors this process may use (its affinity mask), at least 1. */
-int vx_cpu_count(void);
-
 #endif
