@@ -125,6 +125,13 @@ typedef struct vx_swiglu_bwd {
     int m, n, tokens, targets;
 } vx_swiglu_bwd;
 
+/* y[i] = 1 / (1 + exp(-x[i])), without overflow for any x; y may be x. */
+typedef struct vx_sigmoid {
+    float *y;       /* [count] */
+    const float *x; /* [count] */
+    int64_t count;
+} vx_sigmoid;
+
 /*
  * Tokens of pictures: y[b,p,:] = prefix[p,:] for p < prefix_count, then for every patch, row by
  * row, w * patch + bias + pos[patch,:]. A patch is read as [channel,row,column] (a convolution

@@ -239,7 +239,7 @@ static void print_target(const struct eval_case *c, const vitx_map_info *map)
     printf(",\"label\":");
     json_text(with ? with : vitx_model_label(c->plan->session.model, map->target));
     printf(",\"probability\":");
-    if (with || c->plan->session.info.units)
+    if (with || c->plan->session.info.outputs == VITX_OUTPUTS_NONE)
         printf("null");
     else
         printf("%.9g", (double)map->probability);
