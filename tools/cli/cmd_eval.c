@@ -45,8 +45,11 @@ static const struct option options[] = {
      AT(score),
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
-     .help = "what of the answer is explained, as explain has it",
-     .more = "difference: to the most probable class that is not the target."},
+     .help = "what of the answer is explained, and what curves are of",
+     .more = "As explain has it. difference: to the most probable class that is not the target. auto: "
+             "curves are of\n"
+             "the probability, or of the logit if the model has one output or its outputs are plain "
+             "numbers."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
