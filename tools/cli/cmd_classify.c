@@ -3,6 +3,7 @@
 
 #include "answers.h"
 #include "progress.h"
+#include "results.h"
 
 struct settings {
     struct common common;
@@ -107,6 +108,7 @@ const struct command cmd_classify = {
         "Prints the most probable classes of each JPEG, PNG or BMP file, in the order of the "
         "arguments:\n"
         "logit, probability, class, name. A picture that cannot be read is reported and skipped.\n"
+        "The picture - is standard input; pipes are read, too.\n"
         "\n"
         "  vitx-cli classify -m deit_tiny --top 3 cat.jpg dog.jpg\n"
         "  vitx-cli classify -m deit_tiny --json --batch 16 *.jpg > answers.jsonl",

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "eval.h"
+#include "inputs.h"
 #include "methods.h"
 #include "outputs.h"
 #include "progress.h"
+#include "results.h"
 
 static const struct eval_settings defaults = {
     .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seed = VITX_AUTO, .costly = VITX_AUTO};

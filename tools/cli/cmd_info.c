@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bundled.h"
+#include "results.h"
 #include "session.h"
 
 struct settings {

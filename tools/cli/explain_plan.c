@@ -5,6 +5,7 @@
  * and all but the values of --set before the weights are read.
  */
 #include "explain.h"
+#include "inputs.h"
 
 #include <limits.h>
 #include <stdlib.h>
