@@ -356,7 +356,7 @@ static void classify(const vx_run *f, vx_rows x)
 }
 /* clang-format on */
 
-int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
+static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
     float *x = stream(&f, pass->first);
@@ -377,7 +377,12 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
     if (pass->plan)
         pass->plan->last_x = x;
     classify(&f, last);
-    return vx_context_sync(c);
+    return VITX_OK;
+}
+
+int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
+{
+    return vx_context_settle(c, run_blocks(c, pass));
 }
 
 int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
