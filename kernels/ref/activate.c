@@ -75,3 +75,10 @@ void vx_activate_ref(vx_device *dev, float *y, const float *x, vx_act act, int64
     for (int64_t i = 0; i < count; i++)
         y[i] = (float)vx_ref_act(act, x[i]);
 }
+
+void vx_sigmoid_ref(vx_device *dev, const vx_sigmoid *a)
+{
+    (void)dev;
+    for (int64_t i = 0; i < a->count; i++)
+        a->y[i] = (float)sigmoid(a->x[i]);
+}
