@@ -1,15 +1,19 @@
-/* kernels/device.c: the table of devices. */
+/* kernels/device.c: the table of devices. The tests' programs have a longer one (test/devices.c). */
 #include "kernels/device.h"
 
 #include <string.h>
 
+#ifndef VX_DEVICES
+#define VX_DEVICES "kernels/devices.def"
+#endif
+
 #define VX_DEVICE(name) extern const vx_device_class vx_device_##name;
-#include "kernels/devices.def"
+#include VX_DEVICES
 #undef VX_DEVICE
 
 static const vx_device_class *const devices[] = {
 #define VX_DEVICE(name) &vx_device_##name,
-#include "kernels/devices.def"
+#include VX_DEVICES
 #undef VX_DEVICE
 };
 

@@ -59,7 +59,7 @@ struct vx_device_class {
     /* features: what of the processor may be used (a device's own bits; VX_FEATURES_ALL). */
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
-    void (*close)(vx_device *dev);
+    void (*close)(vx_device *dev); /* nothing is queued */
     int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
@@ -68,6 +68,7 @@ struct vx_device_class {
      * model's packed weights outlive the context that caused them to be packed; of env only alloc,
      * release and owner. */
     void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
+    /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);
 
     /* Packs rows first..first+rows-1 of a matrix [n,k], given as f32 [rows,k] in host memory. */
@@ -75,10 +76,17 @@ struct vx_device_class {
     void (*weight_pack)(const char *precision, void *packed, const float *rows_f32, int first,
                         int rows, int n, int k);
 
-    /* Copies; dev NULL (packing weights, before there is an instance): done on return. */
+    /* Copies. A device may put copies and operations off until the next sync. Until then
+     *   - the host_src of an upload must not change or be freed;
+     *   - the host_dst of a download must not be read, written or freed;
+     *   - device memory that was given to either, or to an operation, must not be freed.
+     * What an operation is called with may be reused when it returns: its struct, the vx_weight in
+     * it, and arrays that ops.h calls host memory. With dev NULL (packing weights, before there is
+     * an instance) a copy is done on return. */
     void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
     void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);
-    /* Waits for everything queued; reports what went wrong since the last call. */
+    /* Waits for everything queued; reports what went wrong since the last call. After a failure
+     * nothing is queued either. */
     int (*sync)(vx_device *dev, char *err, size_t err_size);
 };
 

@@ -4,6 +4,10 @@
  * Everything above kernels/ computes through this table only. All float pointers are memory of the
  * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
+ * A device may put an operation off until sync (device.h says what may be reused when). It copies
+ * what it still needs of the host's memory at the call: the struct, the vx_weight, and the arrays
+ * that are called host memory here.
+ *
  * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */
 #ifndef VX_KERNELS_OPS_H
@@ -126,6 +130,13 @@ typedef struct vx_swiglu_bwd {
     int ldx;
     int m, n, tokens, targets;
 } vx_swiglu_bwd;
+
+/* y[i] = 1 / (1 + exp(-x[i])), without overflow for any x; y may be x. */
+typedef struct vx_sigmoid {
+    float *y;       /* [count] */
+    const float *x; /* [count] */
+    int64_t count;
+} vx_sigmoid;
 
 /*
  * Tokens of pictures: y[b,p,:] = prefix[p,:] for p < prefix_count, then for every patch, row by

@@ -166,7 +166,7 @@ check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
 printf 'no picture\n' > "$folder/text.jpg"
 for batch in 1 2 3 16; do
-    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder" - $picture
+    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder" - $picture < /dev/null
     gives 1
     out_lines 2
     err_lines 5
@@ -387,6 +387,27 @@ grep -qE '"logit":([^,]+),.*"score":"logit","versus":null,"value":\1,"base_value
     fail "no logit is explained: $(head -c 400 "$folder/logit.json")"
 right explain -m $model --method generic --target 1 --score probability -o "$folder/p.json" $picture
 grep -qE '"probability":([^,]+),"score":"probability","versus":null,"value":\1,' "$folder/p.json" || fail "no probability is explained"
+right classify -m $model --outputs sigmoid --json --top 1 $picture
+sigmoid=$(sed 's/.*"probability":\([^,]*\),.*/\1/' "$out")
+right classify -m $model --json --top 1 $picture
+[ "$sigmoid" != "$(sed 's/.*"probability":\([^,]*\),.*/\1/' "$out")" ] || fail "a sigmoid is a softmax"
+right classify -m $model --outputs none --json --top 1 $picture
+out_has '"probability":null,"logit":-?[0-9]'
+right classify -m $model --outputs none --top 1 $picture
+out_has '^ +-?[0-9]+\.[0-9]{5}       -  [0-6]  [a-z ]+$'
+right info -m $model --outputs sigmoid
+out_has '^outputs         sigmoid  \(options\)$'
+right info -m $model --json
+out_has '"outputs":"softmax"'
+wrong "--outputs is" classify -m $model --outputs logits $picture
+wrong "plain numbers" explain -m $model --outputs none --method gradcam --score probability -o "$folder/p.json" $picture
+right explain -m $model --outputs none --method lime --set n=20 -o "$folder/p.json" $picture
+grep -q '"probability":null,"score":"logit"' "$folder/p.json" || fail "a plain number has a probability"
+wrong "plain numbers" eval -m $model --outputs none --method gradcam --score probability $picture
+right eval -m $model --method gradcam --score logit --metric deletion --json $picture
+logit=$(cat "$out")
+right eval -m $model --method gradcam --score probability --metric deletion --json $picture
+[ "$logit" != "$(cat "$out")" ] || fail "curves of the logit are those of the probability"
 for versus in 6 hen; do
     right explain -m $model --method generic --target 1 --versus $versus -o "$folder/versus.$versus.json" $picture
     grep -q '"score":"difference","versus":6,"value":-\?[0-9]' "$folder/versus.$versus.json" || fail "no difference is explained"

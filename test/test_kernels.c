@@ -53,6 +53,40 @@ void test_softmax__matches_reference(int index)
     bed_close(&b);
 }
 
+static void sigmoid_case(bed *b, rng *r, int n, enum kind kind)
+{
+    const size_t count = (size_t)n;
+    const char *what = say(b, "sigmoid [%d] of kind %d", n, (int)kind);
+    float *x = input(r, count, kind), *expected = output_f32(count);
+    float *y = output_f32(count), *in_place = copied(x, count);
+    vx_sigmoid_ref(NULL, &(vx_sigmoid){.y = expected, .x = x, .count = n});
+    b->dev->ops.sigmoid(b->dev, &(vx_sigmoid){.y = y, .x = x, .count = n});
+    b->dev->ops.sigmoid(b->dev, &(vx_sigmoid){.y = in_place, .x = in_place, .count = n});
+    check_guards(what);
+    check_close(y, expected, count, TOL_KERNEL, 1e-30, what);
+    ck_assert_mem_eq(y, in_place, count * sizeof *y);
+    free(x);
+    free_outputs();
+}
+
+void test_sigmoid__matches_reference(int index)
+{
+    const float far[] = {-1e30f, -200, -1, 0, 1, 200, 1e30f};
+    float y[7];
+    bed b;
+    rng r = {1};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES; i++)
+        for (int kind = 0; kind < KINDS; kind++)
+            sigmoid_case(&b, &r, sizes[i], (enum kind)kind);
+    b.dev->ops.sigmoid(b.dev, &(vx_sigmoid){.y = y, .x = far, .count = 7});
+    expect(y[0] == 0 && y[1] < 1e-38f && y[3] == 0.5f && y[5] == 1 && y[6] == 1, "far values");
+    expect(fabs(y[2] - 0.26894142136999512) < 1e-7 && fabs(y[4] - 0.7310585786300049) < 1e-7,
+           "%s: sigmoid of 1 is %.9g", say(&b, "sigmoid"), (double)y[4]);
+    bed_close(&b);
+}
+
 START_TEST(test_softmax__keeps_nan_and_infinities)
 {
     bed b;

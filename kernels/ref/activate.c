@@ -77,3 +77,10 @@ void vx_activate_ref(vx_device *dev, const vx_activate *a)
     for (int64_t i = 0; i < a->count; i++)
         a->y[i] = (float)vx_ref_act(a->act, a->x[i]);
 }
+
+void vx_sigmoid_ref(vx_device *dev, const vx_sigmoid *a)
+{
+    (void)dev;
+    for (int64_t i = 0; i < a->count; i++)
+        a->y[i] = (float)sigmoid(a->x[i]);
+}

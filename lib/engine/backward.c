@@ -344,7 +344,7 @@ static void record_doutput(const mirror *m, int l)
                                 .count = (int64_t)m->gradients * f->tokens * (int64_t)f->width});
 }
 
-int vx_pass_backward(vitx_context *c, const vx_pass *pass)
+static int run_backward(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
     const mirror m = {&f, f.plan, f.plan->targets, f.batch * f.plan->targets};
@@ -358,7 +358,12 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass)
     }
     if (m.plan->pixels)
         embed_bwd(&m);
-    return vx_context_sync(c);
+    return VITX_OK;
+}
+
+int vx_pass_backward(vitx_context *c, const vx_pass *pass)
+{
+    return vx_context_settle(c, run_backward(c, pass));
 }
 
 int vx_pass_backward_ticks(const vx_plan *plan)
@@ -463,8 +468,8 @@ static int backward_block_mean(const mirror *m, int layer, const float *x, vx_se
     return VITX_OK;
 }
 
-int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
-                           void *payload)
+static int run_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
+                              void *payload)
 {
     const vx_run f = vx_run_of(c, pass);
     vx_plan *plan = f.plan;
@@ -475,5 +480,11 @@ int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_s
         VX_TRY(backward_block_map(&m, x, seed, payload));
     else
         VX_TRY(backward_block_mean(&m, layer, x, seed, payload));
-    return vx_context_tick(c) == VITX_OK ? vx_context_sync(c) : VITX_CANCELLED;
+    return vx_context_tick(c);
+}
+
+int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
+                           void *payload)
+{
+    return vx_context_settle(c, run_backward_block(c, pass, layer, seed, payload));
 }

@@ -277,6 +277,8 @@ void vitx_context_free(vitx_context *context)
     const vitx_hooks hooks = c->hooks;
     if (c->dev) {
         const vx_device_class *cls = c->dev->cls;
+        char text[160];
+        cls->sync(c->dev, text, sizeof text);
         void *const device_memory[] = {c->memory.memory,          c->pos_memory.memory,
                                        c->trace.memory,           c->work.memory,
                                        c->variants.memory.memory, c->variants.trace.memory,
@@ -371,8 +373,10 @@ int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char 
 {
     if (block->bytes >= bytes)
         return VITX_OK;
-    if (block->memory)
+    if (block->memory) {
+        VX_TRY(vx_context_sync(c)); /* what a failed call left behind may use it */
         c->dev->cls->mem_free(block->memory, &c->env);
+    }
     *block = (vx_block){0};
     block->memory = c->dev->cls->mem_alloc(bytes, &c->env);
     if (!block->memory)
@@ -387,6 +391,15 @@ int vx_context_sync(vitx_context *c)
     if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
         return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
     return VITX_OK;
+}
+
+int vx_context_settle(vitx_context *c, int status)
+{
+    char text[160];
+    if (status == VITX_OK)
+        return vx_context_sync(c);
+    c->dev->cls->sync(c->dev, text, sizeof text);
+    return status;
 }
 
 void vx_context_begin(vitx_context *c, int64_t ticks)

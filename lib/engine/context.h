@@ -170,5 +170,9 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits
 
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);
+/* The same at the end of work that gave `status`: if that is a failure, the device is still waited
+ * for, since what was queued may use memory that the caller gives back next; `status` and its
+ * message stay. */
+int vx_context_settle(vitx_context *c, int status);
 
 #endif

@@ -199,7 +199,23 @@ static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
     vx_half_rows(f, to, second, f->batch, true);
 }
 
-/* [fc_norm] of what one head reads; the head, both or none; softmax, of classes. */
+/* What the outputs are made into, as arch.outputs says. */
+static void probabilities(const vx_run *f)
+{
+    const vx_activations *act = f->act;
+    const int64_t count = (int64_t)f->batch * f->arch->classes;
+    if (f->arch->units)
+        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
+    else if (f->arch->outputs == VITX_OUTPUTS_NONE)
+        f->ops->copy(f->dev, &(vx_copy){.y = act->probabilities, .x = act->logits, .count = count});
+    else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
+        f->ops->sigmoid(f->dev, &(vx_sigmoid){
+            .y = act->probabilities, .x = act->logits, .count = count});
+    else
+        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = f->arch->classes});
+}
+
+/* [fc_norm] of what one head reads; the head, both or none; probabilities. */
 void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
 {
     const vx_arch *a = f->arch;
@@ -220,10 +236,7 @@ void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
         f->ops->linear(f->dev, &(vx_linear){
             .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
             .residual = act->logits, .ldr = K, .m = f->batch});
-    if (a->units)
-        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = (int64_t)f->batch * K});
-    else
-        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = K});
+    probabilities(f);
 }
 
 /* [norm]: m rows of x to y, or x as it is. */
@@ -339,7 +352,7 @@ static void classify(const vx_run *f, vx_rows x)
 }
 /* clang-format on */
 
-int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
+static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
     float *x = stream(&f, pass->first);
@@ -360,7 +373,12 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
     if (pass->plan)
         pass->plan->last_x = x;
     classify(&f, last);
-    return vx_context_sync(c);
+    return VITX_OK;
+}
+
+int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
+{
+    return vx_context_settle(c, run_blocks(c, pass));
 }
 
 int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)

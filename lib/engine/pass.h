@@ -4,6 +4,9 @@
  * A pass is what runs: how many sequences, in which memory, recording what. The pictures of a call
  * are one pass; the variants of a picture that a method makes (engine/variants.h) are others, with
  * memory of their own. forward.c and backward.c are mirror images.
+ *
+ * All but vx_pass_embed wait for the device before they return, cancelled or not: then nothing that
+ * was uploaded for them is read any more.
  */
 #ifndef VX_ENGINE_PASS_H
 #define VX_ENGINE_PASS_H

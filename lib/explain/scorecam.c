@@ -162,8 +162,10 @@ static int run(const vx_job *job, int i, vitx_map *map)
         find_places(m.rows, h, a->grid_height);
         find_places(m.columns, w, a->grid_width);
         c->dev->cls->download(c->dev, floats, vx_job_input(job, i), pixels * sizeof *floats);
-        status = run_layers(job, i, map, &m, floats + pixels, weights);
+        status = vx_context_sync(c);
     }
+    if (status == VITX_OK)
+        status = run_layers(job, i, map, &m, floats + pixels, weights);
     vx_release(&scratch, m.rows);
     vx_release(&scratch, weights);
     vx_release(&scratch, floats);

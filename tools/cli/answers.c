@@ -2,7 +2,9 @@
 #include <stdlib.h>
 
 #include "answers.h"
+#include "inputs.h"
 #include "progress.h"
+#include "results.h"
 
 struct work {
     const struct answers *how;

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "inputs.h"
 #include "methods.h"
 #include "progress.h"
+#include "results.h"
 
 enum { LEAST_RUNS = 5, WARM_UPS = 2, LONG_MS = 1000, MOST_RUNS = 100000 };
 

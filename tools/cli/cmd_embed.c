@@ -4,6 +4,7 @@
 
 #include "answers.h"
 #include "progress.h"
+#include "results.h"
 
 struct settings {
     struct common common;

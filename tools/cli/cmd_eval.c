@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "eval.h"
+#include "inputs.h"
 #include "methods.h"
 #include "outputs.h"
 #include "progress.h"
+#include "results.h"
 
 static const struct eval_settings defaults = {
     .common = COMMON_DEFAULTS, .layer = VITX_AUTO, .seed = VITX_AUTO, .costly = VITX_AUTO};
@@ -45,8 +47,11 @@ static const struct option options[] = {
      AT(score),
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
-     .help = "what of the answer is explained, as explain has it",
-     .more = "difference: to the most probable class that is not the target."},
+     .help = "what of the answer is explained, and what curves are of",
+     .more = "As explain has it. difference: to the most probable class that is not the target. auto: "
+             "curves are of\n"
+             "the probability, or of the logit if the model has one output or its outputs are plain "
+             "numbers."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
@@ -239,7 +244,7 @@ static void print_target(const struct eval_case *c, const vitx_map_info *map)
     printf(",\"label\":");
     json_text(with ? with : vitx_model_label(c->plan->session.model, map->target));
     printf(",\"probability\":");
-    if (with || c->plan->session.info.units)
+    if (with || c->plan->session.info.outputs == VITX_OUTPUTS_NONE)
         printf("null");
     else
         printf("%.9g", (double)map->probability);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "methods.h"
+#include "results.h"
 
 struct settings {
     struct common common;

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inputs.h"
 #include "outputs.h"
 #include "progress.h"
+#include "results.h"
 #include "session.h"
 
 struct settings {
@@ -210,18 +212,12 @@ static void model_name(char *out, size_t size, const char *path)
     snprintf(out, size, "%.*s", (int)(end - start), start);
 }
 
-static int to_output(const void *data, size_t bytes, void *payload)
-{
-    (void)payload;
-    return fwrite(data, 1, bytes, stdout) != bytes;
-}
-
 static bool print_json(const vitx_stats *stats, const char *model)
 {
     vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
     opts.format = "json";
     opts.title = model;
-    const int code = vitx_stats_render_write(stats, to_output, NULL, &opts);
+    const int code = vitx_stats_render_write(stats, output_write, NULL, &opts);
     if (code != VITX_OK && code != VITX_IO) /* main says that of standard output */
         complain_last(NULL);
     return code == VITX_OK;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "inputs.h"
 #include "methods.h"
 
 int direction_check(const struct direction_words *w, const char *others)

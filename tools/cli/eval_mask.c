@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inputs.h"
+
 int parse_box(struct box *out, const char *text)
 {
     long v[4];

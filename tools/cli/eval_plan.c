@@ -367,6 +367,7 @@ int eval_plan_check(struct eval_plan *plan)
         status = check_opts(&plan->session, plan->opts, plan->methods);
     for (int i = 0; i < plan->metrics && status == DONE; i++) {
         plan->evaluate[i].explain = plan->opts;
+        plan->evaluate[i].score = (vitx_score)plan->settings->score;
         if (vitx_evaluate_check(plan->session.context, &plan->evaluate[i], 1) == VITX_INVALID)
             status = wrong_usage("%s", reason());
     }

@@ -5,6 +5,7 @@
  * and all but the values of --set before the weights are read.
  */
 #include "explain.h"
+#include "inputs.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -107,6 +108,8 @@ static int check_ways(const struct explain_plan *plan)
         return wrong_usage("--target: the model has no classes; --unit, --vector or --like");
     if (units && o->score == VITX_SCORE_PROBABILITY)
         return wrong_usage("--score probability: the model has no classes");
+    if (!units && o->versus && plan->session.info.classes == 1)
+        return wrong_usage("--versus: the model has one output, and no other to compare it with");
     for (int i = 0; units && i < o->methods.count; i++) {
         vitx_method_info method;
         if (method_find(&method, o->methods.items[i]) != DONE)

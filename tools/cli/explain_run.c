@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "explain.h"
+#include "inputs.h"
 #include "methods.h"
 #include "progress.h"
+#include "results.h"
 
 /* name  method  what was explained; of an embedding that is nothing where a map is the same for all units. */
 static void print_line(const char *name, const vitx_map_info *info, const char *label)

@@ -61,9 +61,11 @@ int check_pattern(const char *out)
     return wrong_usage("-o %s: the name must end in one of %s", out, list);
 }
 
-/* The picture's name without folder and ending: "a/cat.jpg" gives "cat". */
+/* The picture's name without folder and ending: "a/cat.jpg" gives "cat", standard input "stdin". */
 static const char *stem(const char *image, int *length)
 {
+    if (strcmp(image, "-") == 0)
+        image = "stdin";
     const char *slash = strrchr(image, '/'), *name = slash ? slash + 1 : image;
     const char *dot = strrchr(name, '.');
     *length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
@@ -126,7 +128,7 @@ static int compare_ids(const void *a, const void *b)
 static bool identify(struct file_id *out, const char *path)
 {
     struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISREG(info.st_mode))
         return false;
     *out = (struct file_id){info.st_dev, info.st_ino};
     return true;

@@ -131,6 +131,11 @@ void progress_before_results(void)
         progress_hide();
 }
 
+bool progress_interrupted(void)
+{
+    return interrupted;
+}
+
 bool progress_cancelled(void)
 {
     static bool said;

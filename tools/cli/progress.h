@@ -29,7 +29,8 @@ int progress_tick(int64_t done, int64_t total, void *payload);
 void progress_hide(void);
 void progress_before_results(void);
 
-/* Whether Ctrl-C was pressed; says so, once. To be asked where there is still work to do. */
+/* Whether Ctrl-C was pressed; the second says so, once. To be asked where there is still work to do. */
+bool progress_interrupted(void);
 bool progress_cancelled(void);
 
 /* Milliseconds on a clock that only goes forward. */

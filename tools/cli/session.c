@@ -9,6 +9,7 @@
 
 #include "bundled.h"
 #include "progress.h"
+#include "results.h"
 
 static void put_log(vitx_log_level level, const char *text, void *payload)
 {
@@ -19,7 +20,7 @@ static void put_log(vitx_log_level level, const char *text, void *payload)
 }
 
 /* The payload is only read. */
-static vitx_hooks hooks_for(const struct common *common)
+vitx_hooks hooks_of(const struct common *common)
 {
     vitx_hooks hooks = VITX_HOOKS_INIT;
     hooks.log = put_log;
@@ -114,7 +115,7 @@ static int measure(struct session *session, const struct common *common)
 
 int session_open(struct session *session, const struct common *common)
 {
-    const vitx_hooks hooks = hooks_for(common);
+    const vitx_hooks hooks = hooks_of(common);
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
     *session = (struct session){.info.struct_size = 0};
     if (common->labels && common->language)
@@ -129,6 +130,7 @@ int session_open(struct session *session, const struct common *common)
     opts.hooks = &hooks;
     opts.labels = common->labels;
     opts.language = common->language;
+    opts.outputs = (vitx_outputs)common->outputs;
     status = vitx_model_open(&session->model, session->path, &opts);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
@@ -163,109 +165,4 @@ void session_close(struct session *session)
     session->context = NULL;
     session->model = NULL;
     session->path = session->bundled = NULL;
-}
-
-bool batch_create(struct batch *batch, int capacity)
-{
-    *batch = (struct batch){.capacity = capacity};
-    batch->images = calloc((size_t)capacity, sizeof *batch->images);
-    batch->names = calloc((size_t)capacity, sizeof *batch->names);
-    batch->order = calloc((size_t)capacity, sizeof *batch->order);
-    if (batch->images && batch->names && batch->order)
-        return true;
-    complain(NULL, "no memory");
-    batch_free(batch);
-    return false;
-}
-
-bool image_load(vitx_image **out, const char *file, const struct common *common)
-{
-    const vitx_hooks hooks = hooks_for(common);
-    vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
-    opts.hooks = &hooks;
-    if (vitx_image_open_with(out, file, &opts) == VITX_OK)
-        return true;
-    complain_last(file);
-    return false;
-}
-
-bool batch_load(struct batch *batch, char **files, int n, const struct common *common)
-{
-    bool all = true;
-    batch_clear(batch);
-    for (int i = 0; i < n; i++) {
-        if (!image_load(&batch->images[batch->count], files[i], common)) {
-            all = false;
-            continue;
-        }
-        batch->names[batch->count] = files[i];
-        batch->order[batch->count++] = i;
-    }
-    return all;
-}
-
-void batch_clear(struct batch *batch)
-{
-    for (int i = 0; i < batch->count; i++)
-        vitx_image_free(batch->images[i]);
-    batch->count = 0;
-}
-
-void batch_free(struct batch *batch)
-{
-    batch_clear(batch);
-    free(batch->images);
-    free(batch->names);
-    free(batch->order);
-    *batch = (struct batch){0};
-}
-
-bool output_works(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout);
-}
-
-/* Bytes of the UTF-8 sequence at p, 0 where there is none (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static int utf8_length(const unsigned char *p)
-{
-    const int n = p[0] < 0x80                   ? 1
-                  : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                  : (p[0] & 0xf0) == 0xe0       ? 3
-                  : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                                : 0;
-    for (int i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-void json_text(const char *text)
-{
-    if (!text) {
-        fputs("null", stdout);
-        return;
-    }
-    putchar('"');
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        const int n = utf8_length(p);
-        if (n == 0)
-            fputs("\xef\xbf\xbd", stdout);
-        else if (*p == '"' || *p == '\\')
-            printf("\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            printf("\\u%04x", *p);
-        else
-            fwrite(p, 1, (size_t)n, stdout);
-        p += n ? n : 1;
-    }
-    putchar('"');
-}
-
-const char *text_or(const char *text, const char *fallback)
-{
-    return text && *text ? text : fallback;
 }

@@ -1,5 +1,5 @@
-/* cli/session.h: what the commands share between parsing and the library: the opened model, the
- * pictures of a batch, and JSON on standard output. */
+/* cli/session.h: what the commands share between parsing and the library: the opened model and its
+ * context. */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
@@ -26,29 +26,8 @@ void session_close(struct session *session);
 /* What a context is made with. */
 vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit);
 
-/* Complains where it fails. */
-bool image_load(vitx_image **out, const char *file, const struct common *common);
-
-/* Pictures that run together; names[i] is images[i]'s file. */
-struct batch {
-    vitx_image **images;
-    char **names;
-    int *order; /* the file's place among those given to batch_load */
-    int count, capacity;
-};
-
-bool batch_create(struct batch *batch, int capacity);
-/* Opens files[0..n-1], n at most the capacity; complains about those that fail: false then. */
-bool batch_load(struct batch *batch, char **files, int n, const struct common *common);
-void batch_clear(struct batch *batch);
-void batch_free(struct batch *batch);
-
-/* Whether standard output still takes what is written. */
-bool output_works(void);
-
-/* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
-void json_text(const char *text);
-
-const char *text_or(const char *text, const char *fallback);
+/* The log of the library goes to standard error, as far as --quiet and --verbose let it. The settings
+ * must outlive what is made with the hooks. */
+vitx_hooks hooks_of(const struct common *common);
 
 #endif

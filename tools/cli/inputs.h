@@ -1,0 +1,27 @@
+/* cli/inputs.h: pictures that are read: files, pipes and standard input, and those that run together. */
+#ifndef CLI_INPUTS_H
+#define CLI_INPUTS_H
+
+#include <vitx/image.h>
+
+#include "options.h"
+
+/* Reads a picture: "-" is standard input, which can be read once; a pipe is read to its end. Complains
+ * if it fails. */
+bool image_load(vitx_image **out, const char *file, const struct common *common);
+
+/* Pictures that run together; names[i] is images[i]'s file. */
+struct batch {
+    vitx_image **images;
+    char **names;
+    int *order; /* the file's place among those given to batch_load */
+    int count, capacity;
+};
+
+bool batch_create(struct batch *batch, int capacity);
+/* Opens files[0..n-1], n at most the capacity; complains about those that fail: false then. */
+bool batch_load(struct batch *batch, char **files, int n, const struct common *common);
+void batch_clear(struct batch *batch);
+void batch_free(struct batch *batch);
+
+#endif
