@@ -541,8 +541,14 @@ void test_mean_tokens_bwd__matches_reference(int index)
         const size_t n = (size_t)(batch * t * d);
         float *dy = input(&r, (size_t)(batch * d), i % 2 ? LARGE : NORMAL);
         float *dx = output_f32(n), *expected = output_f32(n);
-        vx_mean_tokens_bwd_ref(NULL, expected, dy, t > 1, batch, t, d);
-        b.dev->ops.mean_tokens_bwd(b.dev, dx, dy, t > 1, batch, t, d);
+        vx_mean_tokens_bwd_ref(
+            NULL,
+            &(vx_mean_tokens_bwd){
+                .dx = expected, .dy = dy, .first = t > 1, .batch = batch, .tokens = t, .width = d});
+        b.dev->ops.mean_tokens_bwd(
+            b.dev,
+            &(vx_mean_tokens_bwd){
+                .dx = dx, .dy = dy, .first = t > 1, .batch = batch, .tokens = t, .width = d});
         check_guards("mean_tokens_bwd");
         check_close(dx, expected, n, TOL_KERNEL, 0, say(&b, "mean_tokens_bwd %d %d", t, d));
         free(dy);
