@@ -387,6 +387,27 @@ grep -qE '"logit":([^,]+),.*"score":"logit","versus":null,"value":\1,"base_value
     fail "no logit is explained: $(head -c 400 "$folder/logit.json")"
 right explain -m $model --method generic --target 1 --score probability -o "$folder/p.json" $picture
 grep -qE '"probability":([^,]+),"score":"probability","versus":null,"value":\1,' "$folder/p.json" || fail "no probability is explained"
+right classify -m $model --outputs sigmoid --json --top 1 $picture
+sigmoid=$(sed 's/.*"probability":\([^,]*\),.*/\1/' "$out")
+right classify -m $model --json --top 1 $picture
+[ "$sigmoid" != "$(sed 's/.*"probability":\([^,]*\),.*/\1/' "$out")" ] || fail "a sigmoid is a softmax"
+right classify -m $model --outputs none --json --top 1 $picture
+out_has '"probability":null,"logit":-?[0-9]'
+right classify -m $model --outputs none --top 1 $picture
+out_has '^ +-?[0-9]+\.[0-9]{5}       -  [0-6]  [a-z ]+$'
+right info -m $model --outputs sigmoid
+out_has '^outputs         sigmoid  \(options\)$'
+right info -m $model --json
+out_has '"outputs":"softmax"'
+wrong "--outputs is" classify -m $model --outputs logits $picture
+wrong "plain numbers" explain -m $model --outputs none --method gradcam --score probability -o "$folder/p.json" $picture
+right explain -m $model --outputs none --method lime --set n=20 -o "$folder/p.json" $picture
+grep -q '"probability":null,"score":"logit"' "$folder/p.json" || fail "a plain number has a probability"
+wrong "plain numbers" eval -m $model --outputs none --method gradcam --score probability $picture
+right eval -m $model --method gradcam --score logit --metric deletion --json $picture
+logit=$(cat "$out")
+right eval -m $model --method gradcam --score probability --metric deletion --json $picture
+[ "$logit" != "$(cat "$out")" ] || fail "curves of the logit are those of the probability"
 for versus in 6 hen; do
     right explain -m $model --method generic --target 1 --versus $versus -o "$folder/versus.$versus.json" $picture
     grep -q '"score":"difference","versus":6,"value":-\?[0-9]' "$folder/versus.$versus.json" || fail "no difference is explained"
@@ -524,9 +545,17 @@ err_lines 1
 check "statistics that cannot be written"
 run stats -m $model -o /dev/null/x.png $picture
 gives 1
-out_lines 12
+out_lines 0 # it is seen before the work
 err_lines 1
 err_has "/dev/null/x.png"
+if [ -e /dev/full ]; then
+    ln -s /dev/full "$folder/full.png"
+    run stats -m $model -o "$folder/full.png" $picture
+    gives 1
+    out_lines 12
+    err_lines 1
+    err_has "$folder/full.png: No space left"
+fi
 check "a budget too small for one block"
 run stats -m $model --budget 100 $picture
 gives 1
@@ -877,9 +906,9 @@ cancelled() {
     kill -INT $pid
     wait $pid
     status=$?
-    gives 1
+    gives 130 # dead of SIGINT, so that a shell's loop ends with it
     err_lines 1
-    err_has "vitx-cli: cancelled"
+    err_has "vitx-cli: cancelled: "
 }
 has_answers() { [ -s "$out" ]; }
 has_maps() { compgen -G "$folder/many/*.npy" > /dev/null; }
@@ -890,6 +919,7 @@ if env --default-signal=INT true 2> /dev/null; then
     if [ "$lines" = 0 ] || [ "$lines" = 12000 ] || [ $((lines % 50)) != 0 ]; then
         fail "$lines answers"
     fi
+    err_has "cancelled: $lines of 12000 pictures are done"
     [ "$(tail -n 1 "$out" | tail -c 3)" = "]}" ] || fail "the last answer is not whole"
     check "Ctrl-C: finished maps are written"
     mkdir "$folder/many"

@@ -150,12 +150,14 @@ VITX_API int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, s
 typedef struct vitx_prediction {
     int index;         /**< class, 0..K-1; -1 in entries beyond K                               */
     float logit;       /**< the model's raw output                                              */
-    float probability; /**< softmax over all K logits                                           */
+    float probability; /**< as vitx_model_info.outputs says: the softmax over all K logits, the
+                            sigmoid of this one, or, if the outputs are plain numbers, the logit */
     const char *label; /**< name of the class or NULL; lives as long as the model               */
 } vitx_prediction;
 
 /**
- * The `k` most probable classes of one picture, best first (equal logits: lower index first).
+ * The `k` most probable classes of one picture, best first (equal logits: lower index first); of
+ * outputs that are plain numbers the largest.
  *
  * @param top  [k]
  * @param k    at least 1; entries beyond the model's classes get index -1
@@ -293,7 +295,8 @@ VITX_API int vitx_pool_attention(vitx_view *out, vitx_context *context);
  * nothing below is wanted. May be called again with other dlogits.
  *
  * @param dlogits  [n, targets, K], n pictures of the last vitx_forward(): d score / d logit. A logit k:
- *                 1 at k, else 0. A probability p_k: p_k ((j == k) - p_j) at j
+ *                 1 at k, else 0. A probability p_k: p_k ((j == k) - p_j) at j if it is a softmax,
+ *                 p_k (1 - p_k) at k and else 0 if it is a sigmoid
  * @return VITX_OK, VITX_INVALID (nothing ran, no gradients asked for, a number that is not finite),
  *         VITX_CANCELLED, VITX_DEVICE
  */

@@ -34,16 +34,22 @@ typedef struct vitx_evaluate_opts {
                                            are taken from the map. Where it has a vector or a
                                            picture (like), the first of a call that does, curves
                                            are of the cosine with that in place of a class's
-                                           probability: needed for maps that explain one, of
+                                           score: needed for maps that explain one, of
                                            use for those of given values. Else it may be NULL   */
     const uint8_t *mask;     /**< [mask_height, mask_width], where the object is (nonzero): one
                                   value a pixel of the picture. For metrics that need a mask    */
     int mask_height, mask_width; /**< must be the picture's                                     */
     const uint8_t *other;    /**< of the mask's size: where another object is. For metrics that
                                   compare the two                                               */
+    vitx_score score;        /**< what curves are of (insertion, deletion, road), the first of a
+                                  call that is not AUTO. AUTO: the probability of the map's class;
+                                  its logit if the model has one output or its outputs are plain
+                                  numbers. With a vector COSINE or DOT                          */
+    int versus;              /**< class of VITX_SCORE_DIFFERENCE; VITX_AUTO: the map's, or the
+                                  most probable one that is not the target                      */
 } vitx_evaluate_opts;
 
-#define VITX_EVALUATE_OPTS_INIT { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0, NULL }
+#define VITX_EVALUATE_OPTS_INIT { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, VITX_SCORE_AUTO, VITX_AUTO }
 VITX_API void vitx_evaluate_opts_init(vitx_evaluate_opts *out, size_t struct_size);
 
 /** What a metric said of a map. */
@@ -59,7 +65,7 @@ typedef struct vitx_evaluation vitx_evaluation;
  *                 model's input, or made by vitx_map_of_values()
  * @return VITX_OK, VITX_INVALID (an option, a mask of another size or without a pixel that the model
  *         saw, a map of another picture), VITX_UNSUPPORTED (curves of a model without classes, and
- *         no vector), VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE
+ *         neither vector nor score), VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE
  */
 VITX_API int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image *image,
                            const vitx_map *map, const vitx_evaluate_opts *opts);

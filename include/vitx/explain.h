@@ -20,12 +20,15 @@ typedef struct vitx_map vitx_map;
 /** What of the model's answer a method explains: a number made of the logits. */
 typedef enum vitx_score {
     VITX_SCORE_AUTO = 0,        /**< what the method's authors take: the logit, of rise and lime
-                                     the probability                                            */
+                                     the probability where the model has one that can be
+                                     explained                                                  */
     VITX_SCORE_LOGIT = 1,       /**< the target's logit; of a model without classes
                                      (vitx_model_info.units) that component of its embedding,
                                      which is what AUTO means there                             */
-    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes; not of a model
-                                     without classes                                            */
+    VITX_SCORE_PROBABILITY = 2, /**< its probability: softmax over all classes, or its own sigmoid
+                                     (vitx_model_info.outputs); not of a model without classes,
+                                     of outputs that are plain numbers, or of one output, whose
+                                     logit says more                                            */
     VITX_SCORE_DIFFERENCE = 3,  /**< its logit less that of the class `versus`                  */
     VITX_SCORE_COSINE = 4,      /**< in place of a target: the cosine of the model's outputs and
                                      a vector, which is what AUTO means where there is one      */
@@ -125,7 +128,8 @@ typedef struct vitx_map_info {
     const char *method;
     int target;        /**< class or unit explained; VITX_AUTO where it was a vector            */
     float logit;       /**< its logit; 0 where it was a vector                                  */
-    float probability; /**< its probability; 0 where the model has no classes                   */
+    float probability; /**< its probability, as vitx_prediction has it; 0 where the model has no
+                            classes                                                             */
     int layer;         /**< block, VITX_ALL, or VITX_AUTO where the method has none             */
     int head;          /**< head, VITX_ALL, or VITX_AUTO where heads are fused                  */
     int query;         /**< token, or VITX_AUTO for the mean over the patches or over the two
@@ -148,6 +152,7 @@ typedef struct vitx_map_info {
     int64_t forwards;  /**< pictures or variants that were run for this map alone, beyond the
                             forward pass all maps share                                         */
     vitx_explained explains; /**< what the score is made of                                     */
+    vitx_outputs outputs;    /**< of the model: how `probability` comes from `logit`            */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

@@ -22,6 +22,17 @@ extern "C" {
  */
 typedef struct vitx_model vitx_model;
 
+/** What a model's outputs are: how a number between 0 and 1 is made of each, if it is. */
+typedef enum vitx_outputs {
+    VITX_OUTPUTS_AUTO = 0,    /**< in options: as the model's files say, see vitx_model_opts    */
+    VITX_OUTPUTS_SOFTMAX = 1, /**< one choice among the classes: probabilities sum to 1         */
+    VITX_OUTPUTS_SIGMOID = 2, /**< each output is a yes or no of its own: 1 / (1 + exp(-logit)) */
+    VITX_OUTPUTS_NONE = 3     /**< plain numbers (a regression, an embedding): no probability   */
+} vitx_outputs;
+
+/** @return "auto", "softmax", "sigmoid", "none"; NULL for others. Static; any thread. */
+VITX_API const char *vitx_outputs_name(int outputs);
+
 typedef struct vitx_model_opts {
     size_t struct_size;
     const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
@@ -31,9 +42,15 @@ typedef struct vitx_model_opts {
                                   file as `labels` is): letters, digits and - only, at most 16.
                                   "en" without such a file means the config's. NULL: no such file
                                   is looked for. Not together with `labels`                     */
+    vitx_outputs outputs;    /**< what the outputs are, for files that do not say it (timm's) or
+                                  are wrong. AUTO: "problem_type" of config.json
+                                  (single_label_classification, multi_label_classification,
+                                  regression); without one the softmax, and the sigmoid if there
+                                  is one output. Of an embedding AUTO or NONE; of one output no
+                                  SOFTMAX, which would always be 1                              */
 } vitx_model_opts;
 
-#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL, NULL }
+#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -50,7 +67,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * @return VITX_OK, VITX_IO (missing or unreadable files, that of the language among them),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a language that
- *         is none; language and labels), VITX_NOMEM
+ *         is none; language and labels; outputs that the model cannot have), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
@@ -151,6 +168,8 @@ typedef struct vitx_model_info {
     int pos_height, pos_width; /**< grid that the file's position embeddings are for; where the
                                     input's is another, they are resampled                      */
     const char *pos_resample;  /**< how, by default: a name of vitx_pos_resample_name(). Static */
+    vitx_outputs outputs;      /**< what the outputs are; never AUTO                            */
+    vitx_source from_outputs;  /**< TENSORS: there is one output                                */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -58,16 +58,22 @@ static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a)
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
         return vx_fail(VITX_INVALID, "target %d is out of range: the model has %s 0 to %d",
                        opts->target, kind, a->classes - 1);
-    if (opts->score < VITX_SCORE_AUTO || opts->score > VITX_SCORE_DOT)
-        return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)opts->score);
-    if (a->units && opts->score == VITX_SCORE_PROBABILITY)
-        return vx_fail(VITX_UNSUPPORTED,
-                       "score probability: the model's outputs are an embedding, which has no "
-                       "probabilities; score logit explains one of its units");
+    VX_TRY(vx_score_check(opts->score, a));
     if (opts->versus < VITX_AUTO || opts->versus >= a->classes)
         return vx_fail(VITX_INVALID, "versus %d is out of range: the model has %s 0 to %d",
                        opts->versus, kind, a->classes - 1);
     return VITX_OK;
+}
+
+/* What the score is, unless a vector is given. */
+static vitx_score score_of(const vx_job *job)
+{
+    const vitx_score by_default = job->method->score;
+    if (job->opts.score)
+        return job->opts.score;
+    if (!by_default || (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
+        return VITX_SCORE_LOGIT;
+    return by_default;
 }
 
 /* Options that the method does not have. */
@@ -96,9 +102,7 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     VX_TRY(check_outputs(opts, a));
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
-    job->score = opts->score                       ? opts->score
-                 : job->method->score && !a->units ? job->method->score
-                                                   : VITX_SCORE_LOGIT;
+    job->score = score_of(job);
     VX_TRY(vx_direction_prepare(job));
     job->pixels = job->method->on_pixels;
     VX_TRY(check_settings(job));
@@ -172,8 +176,8 @@ const float *vx_job_input(const vx_job *job, int i)
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score, map->info.target, map->info.versus, map->vector,
-                       map->vector_count};
+    return (vx_target){map->info.score,  map->info.target,  map->info.versus,
+                       map->vector, map->vector_count, map->info.outputs};
 }
 
 /* The axes of a job's map. */
@@ -196,7 +200,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
     const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
-    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes};
+    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
@@ -219,7 +223,8 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
                           .score = t.score,
                           .versus = t.versus,
                           .value = vx_target_value(t, logits, probabilities),
-                          .explains = vx_direction_explains(job)};
+                          .explains = vx_direction_explains(job),
+                          .outputs = a->outputs};
     set_shape(&info, job);
     vx_placement placement = c->placements[i];
     if (!job->pixels) {

@@ -6,6 +6,29 @@
 
 #include "base/status.h"
 
+int vx_score_check(vitx_score score, const vx_arch *a)
+{
+    if (score < VITX_SCORE_AUTO || score > VITX_SCORE_DOT)
+        return vx_fail(VITX_INVALID, "score = %d is no vitx_score", (int)score);
+    if (score == VITX_SCORE_PROBABILITY && a->units)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "score probability: the model's outputs are an embedding, which has no "
+                       "probabilities; score logit explains one of its units");
+    if (score == VITX_SCORE_PROBABILITY && a->outputs == VITX_OUTPUTS_NONE)
+        return vx_fail(VITX_INVALID,
+                       "score probability: the model's outputs are plain numbers, which have no "
+                       "probabilities; score logit explains one of them");
+    if (score == VITX_SCORE_PROBABILITY && a->classes == 1)
+        return vx_fail(VITX_INVALID,
+                       "score probability: the model has one output, and no other that it could "
+                       "gain on; score logit explains it");
+    if (score == VITX_SCORE_DIFFERENCE && a->classes == 1)
+        return vx_fail(VITX_INVALID,
+                       "score difference: the model has one output, and no other to compare it "
+                       "with; score logit explains it");
+    return VITX_OK;
+}
+
 /* The class of the largest logit, `but` left out; of equal ones the first. */
 static int top_class(const float *logits, int classes, int but)
 {
@@ -64,15 +87,24 @@ static void seed_cosine(float *row, vx_target t, const float *z)
         row[k] = (float)((t.vector[k] - along / length * (z[k] / length)) / length);
 }
 
+static void seed_probability(float *row, vx_target t, const float *probabilities, int classes)
+{
+    const double p = probabilities[t.target];
+    if (t.outputs == VITX_OUTPUTS_SIGMOID) { /* d p_t / d z_t = p_t (1 - p_t) */
+        row[t.target] = (float)(p * (1 - p));
+        return;
+    }
+    /* d p_t / d z_k = p_t ((k == t) - p_k) */
+    for (int k = 0; k < classes; k++)
+        row[k] = (float)(p * ((k == t.target) - (double)probabilities[k]));
+}
+
 void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
                     int classes)
 {
     memset(row, 0, (size_t)classes * sizeof *row);
     if (t.score == VITX_SCORE_PROBABILITY) {
-        /* d p_t / d z_k = p_t ((k == t) - p_k) */
-        const double p = probabilities[t.target];
-        for (int k = 0; k < classes; k++)
-            row[k] = (float)(p * ((k == t.target) - (double)probabilities[k]));
+        seed_probability(row, t, probabilities, classes);
         return;
     }
     if (t.score == VITX_SCORE_COSINE) {

@@ -7,7 +7,7 @@
 #include "engine/size.h"
 #include "explain/direction.h"
 #include "explain/explain.h"
-#include "measure/metric.h"
+#include "measure/followed.h"
 
 #define VX_METRIC(name) extern const vx_metric vx_metric_##name;
 #include "measure/metrics.def"
@@ -178,6 +178,7 @@ static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, con
     *s = (vx_subject){.context = c,
                       .image = image,
                       .map = map,
+                      .versus = VITX_AUTO,
                       .input_height = c->recipe.input_height,
                       .input_width = c->recipe.input_width,
                       .seen_height = c->arch.grid_height * c->arch.patch_height,
@@ -300,18 +301,19 @@ static int run_pictures(vx_subject *s)
     const bool vector = s->direction[0].vector != NULL;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
     memcpy(s->input, c->host_input, vx_context_input_count(c) * sizeof *s->input);
-    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0};
-    s->follows = (vx_target){VITX_SCORE_PROBABILITY, info->target, VITX_AUTO, NULL, 0};
-    if (vector)
-        s->follows = (vx_target){VITX_SCORE_COSINE, VITX_AUTO, VITX_AUTO,
-                                 s->direction[VX_OF_LENGTH_1].vector, c->arch.classes};
-    if (vector && info->score == VITX_SCORE_DOT)
-        s->explains = (vx_target){VITX_SCORE_DOT, VITX_AUTO, VITX_AUTO,
-                                  s->direction[VX_AS_IT_IS].vector, c->arch.classes};
-    else if (vector)
-        s->explains = s->follows;
     if (!vector && of_vector(s->map))
         return VITX_OK; /* nobody asks */
+    VX_TRY(vx_followed_resolve(s));
+    s->explains = (vx_target){info->score, info->target, info->versus, NULL, 0, info->outputs};
+    if (vector) {
+        const bool dot = info->score == VITX_SCORE_DOT;
+        s->explains = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
+                                  VITX_AUTO,
+                                  VITX_AUTO,
+                                  s->direction[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
+                                  c->arch.classes,
+                                  info->outputs};
+    }
     s->value = vector ? vx_target_value(s->explains, logits, probabilities) : info->value;
     s->followed = vx_target_value(s->follows, logits, probabilities);
     return VITX_OK;
@@ -414,6 +416,8 @@ int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_
     if (status == VITX_OK)
         status = find_direction(&s, opts, m);
     if (status == VITX_OK)
+        status = vx_followed_read(&s, opts, m);
+    if (status == VITX_OK)
         status = run_all(out, &s, trials, opts, m);
     vx_release(&scratch, s.input);
     free_direction(&s, &scratch);
@@ -432,6 +436,8 @@ int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, i
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
     context->recorded = 0; /* explaining again plans what is recorded */
     int status = find_direction(&s, opts, m);
+    if (status == VITX_OK)
+        status = vx_followed_read(&s, opts, m);
     if (status == VITX_OK)
         status = prepare_all(trials, &s, opts, m);
     free_direction(&s, &scratch);
@@ -463,7 +469,7 @@ int vx_trial_need_explained(const vx_trial *trial)
 int vx_trial_need_followed(const vx_trial *trial)
 {
     VX_TRY(vx_trial_need_explained(trial));
-    if (trial->job.arch->units && !trial->subject->direction[0].vector)
+    if (!vx_followed_known(trial->subject))
         return vx_fail_field(
             VITX_UNSUPPORTED, "vector",
             "metric %s follows the probability of a class; this model has no classes, its "

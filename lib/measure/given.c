@@ -38,7 +38,8 @@ static int create(vitx_map **out, vitx_context *c, const vitx_image *image, cons
                                 .score = t.score,
                                 .versus = t.versus,
                                 .value = c->host_logits[t.target],
-                                .explains = a->units ? VITX_EXPLAINED_UNIT : VITX_EXPLAINED_CLASS};
+                                .explains = a->units ? VITX_EXPLAINED_UNIT : VITX_EXPLAINED_CLASS,
+                                .outputs = a->outputs};
     vx_placement placement = c->placements[0];
     placement.input_h = a->grid_height * a->patch_height;
     placement.input_w = a->grid_width * a->patch_width;

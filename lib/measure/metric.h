@@ -29,10 +29,12 @@ typedef struct vx_subject {
      * [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. Of a picture's it is 1, 1, .. up to
      * run(). */
     vx_job direction[2];
+    vitx_score asked; /* what curves are to be of; AUTO: nobody said */
+    int versus;       /* of a difference; VITX_AUTO: nobody said */
     /* Behind prepare; not where all metrics of the call have only_map. */
     float *input;       /* [C,input_height,input_width] normalised, on the host */
     vx_target explains; /* what the map explains */
-    vx_target follows;  /* what curves are of: the class's probability, or the cosine */
+    vx_target follows;  /* what curves are of (followed.h) */
     double value;       /* of `explains` for the picture itself */
     double followed;    /* of `follows` */
 } vx_subject;
@@ -93,7 +95,7 @@ int vx_trial_need_explained(const vx_trial *trial);
 int vx_trial_need_followed(const vx_trial *trial);
 /* The latter, and run() will score `n` variants. */
 int vx_trial_variants(vx_trial *trial, int n);
-/* Runs the n inputs and gives the probability of the map's class, or the cosine, for each: out [n]. Adds n
+/* Runs the n inputs and gives what curves are of for each: out [n]. Adds n
  * to evaluation->info.forwards. */
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,
                    const vx_inputs *inputs, int n);

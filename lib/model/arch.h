@@ -21,6 +21,8 @@
 
 #include <stdbool.h>
 
+#include <vitx/model.h>
+
 #include "kernels/ops.h"
 
 typedef enum vx_pool_kind {
@@ -42,6 +44,7 @@ typedef struct vx_arch {
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
     bool units; /* the outputs are components of an embedding: `classes` counts them */
+    vitx_outputs outputs; /* never AUTO; of units NONE */
     bool bare;  /* no head: the outputs are the pooled features, classes = width; of two tokens
                    their mean */
 } vx_arch;
@@ -59,6 +62,13 @@ static inline bool vx_arch_resamples(const vx_arch *a)
 static inline int vx_arch_tokens(const vx_arch *a)
 {
     return a->prefix + a->grid_height * a->grid_width;
+}
+
+/* Whether a probability is worth explaining: of plain numbers there is none, and of one output it
+ * says what the logit does, squeezed. */
+static inline bool vx_arch_has_probability(const vx_arch *a)
+{
+    return a->outputs != VITX_OUTPUTS_NONE && a->classes > 1;
 }
 
 /* Rows of fc1. */

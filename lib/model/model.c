@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "model/outputs.h"
 #include "model/recipe.h"
 
 #define MAX_LANGUAGE 16 /* characters */
@@ -143,7 +144,7 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
     return status;
 }
 
-static int read_model(vitx_model *m, const vx_config *config)
+static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
 {
     vx_match match;
     vx_hints hints;
@@ -160,6 +161,7 @@ static int read_model(vitx_model *m, const vx_config *config)
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
+    VX_TRY(vx_outputs_read(&m->arch, &m->from_outputs, opts->outputs, config, m->path));
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, m->path));
@@ -190,7 +192,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     if (status == VITX_OK)
         status = vx_config_open(&config, folder, &m->hooks);
     if (status == VITX_OK)
-        status = read_model(m, &config);
+        status = read_model(m, &config, opts);
     if (status == VITX_OK)
         status = read_labels(m, &config, folder, opts);
     vx_config_dispose(&config, &m->hooks);
@@ -333,6 +335,8 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .pos_height = a->pos_height,
         .pos_width = a->pos_width,
         .pos_resample = vx_pos_rule_name(model->positions),
+        .outputs = a->outputs,
+        .from_outputs = model->from_outputs,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

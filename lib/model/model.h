@@ -69,7 +69,7 @@ struct vitx_model {
     vx_pos_rule
         positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
-    vitx_source from_eps, from_act, from_heads;
+    vitx_source from_eps, from_act, from_heads, from_outputs;
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
     pthread_mutex_t lock; /* of packed: the only part that changes after opening */

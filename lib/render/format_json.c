@@ -8,7 +8,7 @@
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are null
- * for the last two, and probability for all but the first; score is "logit", "probability",
+ * for the last two, and probability for all but the first and for outputs that are plain numbers; score is "logit", "probability",
  * "difference", "cosine" or "dot", null with value where the method explains none; versus is null but for a difference, base_value and completeness_error where the
  * method has no baseline. Nine digits give every float32 back exactly.
  */
@@ -71,11 +71,12 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
     VX_TRY(append_string(out, ",\"method\":", info->method));
-    const bool of_class = info->explains == VITX_EXPLAINED_CLASS;
+    const bool probable = info->explains == VITX_EXPLAINED_CLASS &&
+                          info->outputs != VITX_OUTPUTS_NONE;
     VX_TRY(append_choice(out, ",\"target\":", info->target));
     VX_TRY(append_string(out, ",\"label\":", opts->label));
     VX_TRY(append_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
-    VX_TRY(append_number(out, ",\"probability\":", of_class ? (double)info->probability : NAN));
+    VX_TRY(append_number(out, ",\"probability\":", probable ? (double)info->probability : NAN));
     VX_TRY(append_score(out, info));
     VX_TRY(append_choice(out, ",\"layer\":", info->layer));
     VX_TRY(append_choice(out, ",\"head\":", info->head));

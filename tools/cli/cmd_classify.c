@@ -29,10 +29,10 @@ static const struct option options[] = {
      .help = "one JSON object a picture, one a line",
      .more = "{\"image\",\"predictions\":[{\"index\",\"label\",\"probability\",\"logit\"}]}, best "
              "first; label is null\n"
-             "where the class has no name."},
+             "where the class has no name, probability if the outputs are plain numbers."},
 };
 
-static void print_json(const char *name, const vitx_prediction *top, int k)
+static void print_json(const char *name, const vitx_prediction *top, int k, bool probable)
 {
     printf("{\"image\":");
     json_text(name);
@@ -40,21 +40,29 @@ static void print_json(const char *name, const vitx_prediction *top, int k)
     for (int i = 0; i < k && top[i].index >= 0; i++) {
         printf("%s{\"index\":%d,\"label\":", i ? "," : "", top[i].index);
         json_text(top[i].label);
-        printf(",\"probability\":%.9g,\"logit\":%.9g}", (double)top[i].probability,
-               (double)top[i].logit);
+        if (probable)
+            printf(",\"probability\":%.9g", (double)top[i].probability);
+        else
+            printf(",\"probability\":null");
+        printf(",\"logit\":%.9g}", (double)top[i].logit);
     }
     printf("]}\n");
 }
 
 /* logit, probability, class, name */
-static void print_table(const char *name, const vitx_prediction *top, int k, int classes)
+static void print_table(const char *name, const vitx_prediction *top, int k, int classes,
+                        bool probable)
 {
     char widest[16];
     const int digits = snprintf(widest, sizeof widest, "%d", classes - 1);
     printf("%s\n", name);
-    for (int i = 0; i < k && top[i].index >= 0; i++)
-        printf("%10.5f  %6.4f  %*d%s%s\n", (double)top[i].logit, (double)top[i].probability, digits,
-               top[i].index, top[i].label ? "  " : "", text_or(top[i].label, ""));
+    for (int i = 0; i < k && top[i].index >= 0; i++) {
+        char probability[16] = "     -";
+        if (probable)
+            snprintf(probability, sizeof probability, "%6.4f", (double)top[i].probability);
+        printf("%10.5f  %s  %*d%s%s\n", (double)top[i].logit, probability, digits, top[i].index,
+               top[i].label ? "  " : "", text_or(top[i].label, ""));
+    }
 }
 
 static int top_of(const struct session *s, const struct settings *o)
@@ -76,11 +84,12 @@ static int classify(void *top, const struct session *s, const void *settings,
 static void print(const struct session *s, const void *settings, const char *name, const void *top)
 {
     const struct settings *o = settings;
+    const bool probable = s->info.outputs != VITX_OUTPUTS_NONE;
     progress_before_results();
     if (o->json)
-        print_json(name, top, top_of(s, o));
+        print_json(name, top, top_of(s, o), probable);
     else
-        print_table(name, top, top_of(s, o), s->info.classes);
+        print_table(name, top, top_of(s, o), s->info.classes, probable);
 }
 
 static int run(const void *settings, char **files, int count)

@@ -47,8 +47,11 @@ static const struct option options[] = {
      AT(score),
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
-     .help = "what of the answer is explained, as explain has it",
-     .more = "difference: to the most probable class that is not the target."},
+     .help = "what of the answer is explained, and what curves are of",
+     .more = "As explain has it. difference: to the most probable class that is not the target. auto: "
+             "curves are of\n"
+             "the probability, or of the logit if the model has one output or its outputs are plain "
+             "numbers."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
@@ -176,6 +179,8 @@ static int check_replaced(const struct eval_plan *plan, char **files, int count,
             status = SOME_FAILED;
         } else if (pictures_have(&pictures, name)) {
             status = wrong_usage("%s: curves would replace the picture", name);
+        } else if (plan->table.metrics[i].curve_count && !output_ready(name, true)) {
+            status = SOME_FAILED;
         }
         free(name);
     }
@@ -241,7 +246,7 @@ static void print_target(const struct eval_case *c, const vitx_map_info *map)
     printf(",\"label\":");
     json_text(with ? with : vitx_model_label(c->plan->session.model, map->target));
     printf(",\"probability\":");
-    if (with || c->plan->session.info.units)
+    if (with || c->plan->session.info.outputs == VITX_OUTPUTS_NONE)
         printf("null");
     else
         printf("%.9g", (double)map->probability);
@@ -346,6 +351,8 @@ static void evaluate_picture(struct picture *p, struct table *t, const char *fil
             print_json(&p->c, p->maps[row]);
         }
     }
+    if (code == VITX_CANCELLED && progress_cancelled())
+        p->c.status = SOME_FAILED;
     t->pictures += code != VITX_CANCELLED;
 }
 
@@ -360,8 +367,9 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
         complain(NULL, "no memory");
     if (!ready)
         p.c.status = SOME_FAILED;
-    progress_begin(&plan->settings->common, count * (plan->table.row_count + 1));
+    progress_begin(&plan->settings->common, count, plan->table.row_count + 1, "pictures");
     for (int i = 0; ready && i < count && output_works(); i++) {
+        progress_step(i * (plan->table.row_count + 1), 1, files[i]);
         if (progress_cancelled()) {
             p.c.status = SOME_FAILED;
             break;

@@ -214,6 +214,9 @@ static int print_model(const struct session *s, const struct common *common)
         printf("embedding       %d numbers, no classes\n", m->classes);
     else
         printf("classes         %d, %d with a name\n", m->classes, m->labels);
+    if (!m->units)
+        printf("outputs         %s  (%s)\n", vitx_outputs_name((int)m->outputs),
+               vitx_source_name(m->from_outputs));
     printf("parameters      %" PRId64 "\n", m->parameters);
     printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
     printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
@@ -283,14 +286,16 @@ static int json_model(const struct session *s, const struct common *common)
     printf("\"prefix_tokens\":%d,\"registers\":%d,", m->prefix_tokens, m->registers);
     printf("\"tokens\":%d,\"classes\":%d,\"labels\":%d,", m->tokens, m->units ? 0 : m->classes,
            m->labels);
-    printf("\"embedding\":%d,", m->units ? m->classes : 0);
+    printf("\"embedding\":%d,\"outputs\":\"%s\",", m->units ? m->classes : 0,
+           vitx_outputs_name((int)m->outputs));
     printf("\"positions\":[%d,%d],\"pos_resample\":", m->pos_height, m->pos_width);
     json_text(s->size.pos_resample);
     printf(",\"activation_bytes\":%zu,", s->size.activation_bytes);
     printf("\"norm_eps\":%.9g,\"from\":{", (double)m->norm_eps);
     json_from("norm_eps", m->from_eps, false);
     json_from("activation", m->from_activation, false);
-    json_from("heads", m->from_heads, true);
+    json_from("heads", m->from_heads, false);
+    json_from("outputs", m->from_outputs, true);
     printf("},");
     json_recipe(m->recipe);
     for (size_t i = 0; i < TRACES; i++) {

@@ -5,6 +5,9 @@ static const char *const fits[] = {"recipe", "squash", "crop",
                                    "pad",    "keep",   NULL};               /* as vitx_fit */
 static const char *const gradients[] = {"auto", "keep", "recompute", NULL}; /* as vitx_gradients */
 
+static const char *const outputs[] = {"auto", "softmax", "sigmoid", "none",
+                                      NULL}; /* as vitx_outputs */
+
 const struct option common_options[] = {
     {.name = "model",
      .letter = 'm',
@@ -33,6 +36,15 @@ const struct option common_options[] = {
      .more = "They come from the file labels.LANG.txt beside the weights, one name a line. en "
              "without such a\n"
              "file means the model's own."},
+    {.name = "outputs",
+     .kind = OPTION_CHOICE,
+     .offset = offsetof(struct common, outputs),
+     .value = "auto|softmax|sigmoid|none",
+     .choices = outputs,
+     .help = "what the model's outputs are (default: what its files say)",
+     .more = "softmax: one choice among the classes. sigmoid: each is a yes or no of its own. none: "
+             "plain numbers.\n"
+             "auto: problem_type of config.json, else softmax, or sigmoid if there is one output."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),

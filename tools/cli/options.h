@@ -52,6 +52,7 @@ struct common {
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
     int gradients;           /* as vitx_gradients */
+    int outputs;             /* as vitx_outputs */
     size_t budget, memory;   /* memory 0: what the machine has */
     bool quiet, verbose;
 };

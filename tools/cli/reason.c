@@ -14,6 +14,8 @@ static const char *option_of(const char *field)
                                            {"memory_budget", "--memory"},
                                            {"max_tokens", "--max-tokens"},
                                            {"labels", "--labels"},
+                                           {"outputs", "--outputs"},
+                                           {"score", "--score"},
                                            {"vector", "--vector or --like"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (strcmp(pairs[i][0], field) == 0)

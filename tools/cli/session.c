@@ -130,6 +130,7 @@ int session_open(struct session *session, const struct common *common)
     opts.hooks = &hooks;
     opts.labels = common->labels;
     opts.language = common->language;
+    opts.outputs = (vitx_outputs)common->outputs;
     status = vitx_model_open(&session->model, session->path, &opts);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
