@@ -1,4 +1,7 @@
-/* Quotas of control groups, in made-up trees: base/cpus.h. */
+/* Quotas of control groups, in made-up trees: base/cpus.h; and workers beyond the processors. VX_TEST_THREADS */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cpus.h"
+#include "base/pool.h"
 #include "util.h"
 
 #define V1 "32 31 0:29 / /cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
@@ -198,6 +202,49 @@ START_TEST(test_count__is_at_least_one_and_at_most_the_quota)
 }
 END_TEST
 
+#ifdef __linux__
+START_TEST(test_count__follows_the_affinity)
+{
+    cpu_set_t before, one;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof before, &before), 0);
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_COUNT(&one) == 0 && CPU_ISSET(i, &before))
+            CPU_SET(i, &one);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    ck_assert_int_eq(vx_cpu_count(), 1);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof before, &before), 0);
+}
+END_TEST
+#endif
+
+static void count_one(void *arg, int i, int worker)
+{
+    atomic_int *done = arg;
+    ck_assert(worker >= 0 && worker < 64);
+    atomic_fetch_add(&done[i], 1);
+}
+
+/* Many more workers than processors: each number is done once, run after run. */
+START_TEST(test_pool__more_workers_than_processors)
+{
+    vitx_hooks hooks;
+    vx_pool *pool;
+    static atomic_int done[100];
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    ck_ok(vx_pool_create(&pool, &hooks, 64));
+    ck_assert_int_eq(vx_pool_threads(pool), 64);
+    for (int run = 1; run <= 2000; run++) {
+        vx_pool_run(pool, count_one, done, 1 + run % 100);
+        if (run % 500 == 0)
+            usleep(2000); /* so that all sleep */
+    }
+    for (int i = 0; i < 100; i++) /* a run of n does 0..n-1, and each n comes 20 times */
+        ck_assert_int_eq(atomic_load(&done[i]), 20 * (100 - i));
+    vx_pool_free(pool);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cpus");
@@ -206,6 +253,10 @@ static Suite *suite(void)
                         (int)(sizeof trees / sizeof trees[0]));
     tcase_add_test(t, test_quota__nothing_hostile_does_harm);
     tcase_add_test(t, test_count__is_at_least_one_and_at_most_the_quota);
+#ifdef __linux__
+    tcase_add_test(t, test_count__follows_the_affinity);
+#endif
+    tcase_add_test(t, test_pool__more_workers_than_processors);
     suite_add_tcase(s, t);
     return s;
 }
