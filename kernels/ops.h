@@ -25,7 +25,9 @@ typedef enum vx_act {
     VX_ACT_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))          */
     VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                */
     VX_ACT_RELU,       /* max(x, 0)                                              */
-    VX_ACT_COUNT
+    VX_ACT_COUNT,      /* the functions of one number end here                   */
+    VX_ACT_SWIGLU = VX_ACT_COUNT /* of the halves u, v of a row: silu(u) v; see vx_swiglu. In linear and
+                                    linear_bwd alone                                          */
 } vx_act;
 
 typedef enum vx_fuse { VX_FUSE_MEAN = 0, VX_FUSE_MAX, VX_FUSE_MIN } vx_fuse;
@@ -69,10 +71,20 @@ typedef struct vx_weight {
     int n, k;
 } vx_weight;
 
-/* y[m,n] = residual[m,n] + gamma[n] * act(x[m,k] W^T + bias). */
+/*
+ * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its
+ * pointers are not read. So a caller need not ask whether there is anything to do.
+ */
+
+/*
+ * pre = x W^T + bias;  y = residual + gamma * act(pre). If pre is NULL, it is not written.
+ * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no residual.
+ */
 typedef struct vx_linear {
-    float *y;              /* [m,n], rows ldy apart; must not overlap x                       */
+    float *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre is wanted */
     int ldy;
+    float *pre;            /* [m,n], rows ldp apart, or NULL; overlaps neither x nor residual */
+    int ldp;
     const float *x;        /* [m,k], rows ldx apart                                           */
     int ldx;
     const vx_weight *w;
@@ -90,7 +102,7 @@ typedef struct vx_linear {
  */
 
 /* dx[m,k] = act'(pre[m,k]) * ((gamma[n] * dy[m,n]) W): the gradient of a linear's input; act is the
- * activation that made that input from pre. */
+ * activation that made that input from pre. VX_ACT_SWIGLU: dx and pre are [.,2k]. */
 typedef struct vx_linear_bwd {
     float *dx;          /* [m,k], rows lddx apart; must not overlap dy                      */
     int lddx;
