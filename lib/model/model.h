@@ -26,12 +26,15 @@ struct vitx_model {
         positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
     vitx_source from_eps, from_act, from_heads, from_outputs;
+    char *guesses; /* guesses.h */
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
     pthread_mutex_t lock; /* of packed: the only part that changes after opening */
     vx_weights *packed;
 };
 
+/* "gelu", ... */
+const char *vx_act_name(vx_act act);
 /* Multiply-adds of one forward of one picture, times two. */
 int64_t vx_arch_flops(const vx_arch *arch);
 
