@@ -107,9 +107,11 @@ struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
     vx_pos_rule positions; /* how the library resamples position embeddings                      */
-    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
-                                    has none                                                    */
-    const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
+    /* '*': the dialect's prefix, '#': the block, '|': or else; "": has none; NULL: as the base has it,
+     * or none without a base */
+    const char *names[VX_ROLES];
+    const vx_naming *base; /* of names alone; or NULL */
+    bool behind_prefix;    /* the base's names stand behind the dialect's prefix */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files never have a configuration: what they leave out stands in its code */

@@ -36,13 +36,9 @@ static int count_blocks(vx_reader *r)
 {
     char start[200];
     const vx_naming *naming = r->match->dialect->naming;
-    const char *const pattern = vx_role_template(naming, VX_NORM1_W);
-    const char *const number = strchr(pattern, '#');
-    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
-    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
-             (int)(number - pattern) - starred, pattern + starred);
+    const char after = vx_role_number(start, sizeof start, naming, r->match->prefix, VX_NORM1_W);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start, number[1]);
+        const int block = block_of(r->container->tensors[i].name, start, after);
         if (block >= VX_MAX_DEPTH)
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s: at most %d blocks are supported",
@@ -102,7 +98,7 @@ static int read_head_size(vx_reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
-    const bool turned = vx_role_template(naming, VX_HEAD_T) != NULL;
+    const bool turned = vx_role_named(naming, VX_HEAD_T);
     a->bare = !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
@@ -145,12 +141,13 @@ static int agree_with_name(const vx_reader *r)
         return VITX_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].named && sizes[i].named != sizes[i].is)
-            return vx_fail_in(VITX_FORMAT, said_by(r),
-                              "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
-                              "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
-                              "\"num_heads\": N}",
-                              n->architecture, sizes[i].what, sizes[i].named, r->container->path,
-                              sizes[i].is, a->width);
+            return vx_fail_in(
+                VITX_FORMAT, said_by(r),
+                "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
+                "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
+                "\"num_heads\": N}",
+                n->architecture, sizes[i].what, sizes[i].named, r->container->path, sizes[i].is,
+                a->width);
     return VITX_OK;
 }
 
@@ -229,7 +226,8 @@ static int read_grid(vx_reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0,
+                        0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
     a->pos_height = h->image_height / a->patch_height;
@@ -362,8 +360,8 @@ static int take_model_roles(vx_reader *r)
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has registers and a distillation token: no known model has both");
-    r->arch->prefix =
-        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->sizes.registers;
+    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
+                      r->sizes.registers;
     VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
@@ -431,7 +429,7 @@ static int check_map(const vx_reader *r)
     const bool there = r->found->model[VX_POOL_PROBE] != NULL;
     const vx_naming *naming = r->match->dialect->naming;
     char name[200] = "such a head";
-    if (vx_role_template(naming, VX_POOL_PROBE))
+    if (vx_role_named(naming, VX_POOL_PROBE))
         vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POOL_PROBE, 0);
     if (there != (r->arch->pool == VX_POOL_MAP))
         return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
