@@ -1,5 +1,5 @@
 /*
- * model/family_read.c: a model's sizes and its tensors by role.
+ * model/bind.c: binds tensors to roles: a model's sizes, and its tensors by role.
  *
  * Sizes are read from the tensors' shapes; what the configuration says besides must agree. Every
  * tensor of the file must be used or known to be harmless: one that is left over (a query norm, a
@@ -494,7 +494,7 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
     return VITX_OK;
 }
 
-int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks)
 {
     *found = (vx_found){0};
