@@ -27,6 +27,7 @@ static void tile_through_scratch(const vx_cpu *cpu, int worker, vx_gemm g, vx_ep
         for (int j = 0; j < g.n; j += columns) {
             const size_t y = (size_t)i * (size_t)e.ldy + (size_t)j;
             const size_t r = (size_t)i * (size_t)e.ldr + (size_t)j;
+            const size_t p = (size_t)i * (size_t)e.ldp + (size_t)j;
             vx_gemm part = g;
             part.c = s.strip;
             part.ldc = columns;
@@ -36,11 +37,13 @@ static void tile_through_scratch(const vx_cpu *cpu, int worker, vx_gemm g, vx_ep
             part.n = vx_least(columns, g.n - j);
             vx_cpu_gemm(cpu, worker, &part);
             cpu->pieces.epilogue(&(vx_epilogue){.y = e.y + y,
+                                                .pre = e.pre ? e.pre + p : NULL,
                                                 .c = s.strip,
                                                 .bias = e.bias ? e.bias + j : NULL,
                                                 .gamma = e.gamma ? e.gamma + j : NULL,
                                                 .residual = e.residual + r,
                                                 .ldy = e.ldy,
+                                                .ldp = e.ldp,
                                                 .ldc = columns,
                                                 .ldr = e.ldr,
                                                 .act = e.act,
@@ -71,6 +74,7 @@ static void run_tile(void *arg, int i, int worker)
                      .bias = w->bias ? w->bias + t.n0 : NULL,
                      .gamma = a->gamma ? a->gamma + t.n0 : NULL,
                      .ldy = a->ldy,
+                     .ldp = a->ldp,
                      .ldc = a->ldy,
                      .ldr = a->ldr,
                      .act = a->act,
@@ -78,8 +82,10 @@ static void run_tile(void *arg, int i, int worker)
                      .n = t.n};
     if (a->residual)
         e.residual = a->residual + (size_t)t.m0 * (size_t)a->ldr + (size_t)t.n0;
+    if (a->pre)
+        e.pre = a->pre + (size_t)t.m0 * (size_t)a->ldp + (size_t)t.n0;
     if (e.residual == y) {
-        if (a->gamma || a->act != VX_ACT_NONE) {
+        if (a->pre || a->gamma || a->act != VX_ACT_NONE) {
             tile_through_scratch(r->cpu, worker, g, e);
             return;
         }
@@ -87,7 +93,7 @@ static void run_tile(void *arg, int i, int worker)
         e.residual = NULL;
     }
     vx_cpu_gemm(r->cpu, worker, &g);
-    if (e.bias || e.gamma || e.residual || e.act != VX_ACT_NONE)
+    if (e.bias || e.gamma || e.residual || e.pre || e.act != VX_ACT_NONE)
         r->cpu->pieces.epilogue(&e);
 }
 
@@ -95,6 +101,13 @@ void vx_linear_cpu(vx_device *dev, const vx_linear *a)
 {
     if (a->m <= 0)
         return;
+    if (a->norm) {
+        const vx_linear normed = vx_linear_normed(a);
+        const vx_layernorm norm = vx_layernorm_before(a);
+        vx_layernorm_cpu(dev, &norm);
+        vx_linear_cpu(dev, &normed);
+        return;
+    }
     linear_run r = {vx_cpu_of(dev), a, vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->n, TILE_COLUMNS)};
     dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
 }

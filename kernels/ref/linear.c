@@ -21,14 +21,23 @@ double vx_ref_dot(const float *a, const float *b, int n)
 
 void vx_linear_ref(vx_device *dev, const vx_linear *a)
 {
-    (void)dev;
     const vx_weight *w = a->w;
     const float *matrix = w->data;
+    if (a->norm) {
+        const vx_linear normed = vx_linear_normed(a);
+        const vx_layernorm norm = vx_layernorm_before(a);
+        vx_layernorm_ref(dev, &norm);
+        vx_linear_ref(dev, &normed);
+        return;
+    }
     for (int i = 0; i < a->m; i++)
         for (int j = 0; j < w->n; j++) {
             const float *x = a->x + (size_t)i * (size_t)a->ldx;
             double v = vx_ref_dot(x, matrix + (size_t)j * (size_t)w->k, w->k);
-            v = vx_ref_act(a->act, v + (w->bias ? w->bias[j] : 0));
+            v += w->bias ? w->bias[j] : 0;
+            if (a->pre)
+                a->pre[(size_t)i * (size_t)a->ldp + (size_t)j] = (float)v;
+            v = vx_ref_act(a->act, v);
             v *= a->gamma ? a->gamma[j] : 1;
             v += a->residual ? a->residual[(size_t)i * (size_t)a->ldr + (size_t)j] : 0;
             a->y[(size_t)i * (size_t)a->ldy + (size_t)j] = (float)v;

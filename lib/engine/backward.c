@@ -33,10 +33,10 @@ static void head_bwd(const mirror *m, const vx_weight *head, vx_rows to)
 {
     const vx_run *f = m->f;
     const vx_rows dlogits = {m->plan->dlogits, f->arch->classes};
-    if (f->arch->bare && vx_arch_two_heads(f->arch))
-        vx_half_rows(f, to, dlogits, m->gradients, false);
-    else if (f->arch->bare)
-        vx_copy_rows(f, to, dlogits, m->gradients, f->width);
+    if (f->arch->bare)
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = to.at, .ldy = to.ld, .x = dlogits.at, .ldx = dlogits.ld, .m = m->gradients,
+            .n = f->width, .scale = vx_arch_two_heads(f->arch) ? 0.5f : 1});
     else
         f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
             .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
@@ -74,33 +74,6 @@ static void final_norm_bwd(const mirror *m, int first, span s)
             .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = m->targets});
 }
 
-/* The attention of a pooling head: dattended [G,D] -> dqkv [G,T,3D], and dp as pool_map_bwd has it. */
-static void pool_attend_bwd(const mirror *m, float *dqkv, const float *dattended, float *dp)
-{
-    const vx_run *f = m->f;
-    const int H = f->arch->heads, T = f->tokens, skip = f->arch->pool_first, R = T - skip;
-    const size_t D = (size_t)f->width;
-    vx_attention_bwd a = {
-        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = m->plan->pool.qkv, .scale = f->scale,
-        .batch = f->batch, .targets = m->targets, .tokens = T, .heads = H,
-        .head_width = f->arch->head_width, .queries = 1};
-    if (skip == 0) {
-        f->ops->attention_bwd(f->dev, &a);
-        return;
-    }
-    a.batch = a.targets = 1;
-    a.tokens = R;
-    for (int g = 0; g < m->gradients; g++) {
-        const size_t row = (size_t)g * (size_t)T, from = (size_t)(g / m->targets) * (size_t)T;
-        f->ops->clear(f->dev, &(vx_clear){.y = dqkv + row * 3 * D, .count = skip * 3 * (int64_t)D});
-        a.dqkv = dqkv + (row + (size_t)skip) * 3 * D;
-        a.qkv = m->plan->pool.qkv + (from + (size_t)skip) * 3 * D;
-        a.dy = dattended + (size_t)g * D;
-        a.dp = dp ? dp + (size_t)g * (size_t)H * (size_t)R * (size_t)R : NULL;
-        f->ops->attention_bwd(f->dev, &a);
-    }
-}
-
 /* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,R,R], R the tokens that it
  * attends to, in the rows of the first, where that is not NULL. */
 static void pool_map_bwd(const mirror *m, float *to, float *dp)
@@ -126,7 +99,10 @@ static void pool_map_bwd(const mirror *m, float *to, float *dp)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
         .targets = m->targets});
-    pool_attend_bwd(m, dqkv, dattended, dp);
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = m->plan->pool.qkv, .scale = f->scale,
+        .batch = f->batch, .targets = m->targets, .tokens = T, .heads = f->arch->heads,
+        .head_width = f->arch->head_width, .queries = 1, .first = f->arch->pool_first});
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
         .tokens = T, .targets = m->targets});
@@ -136,11 +112,14 @@ static void pool_map_bwd(const mirror *m, float *to, float *dp)
 static void record_dpool(const mirror *m)
 {
     const vx_run *f = m->f;
-    const size_t H = (size_t)f->arch->heads, T = (size_t)f->tokens,
-                 R = T - (size_t)f->arch->pool_first;
-    for (size_t g = 0; m->plan->pool_dp && g < (size_t)m->gradients; g++)
-        vx_pool_spread(f, m->plan->pool_dp + g * H * T, m->plan->dp + g * H * R * R,
-                       (ptrdiff_t)(R * R));
+    const int T = f->tokens, first = f->arch->pool_first, R = T - first;
+    const int64_t rows = (int64_t)m->gradients * f->arch->heads;
+    if (!m->plan->pool_dp)
+        return;
+    f->ops->clear(f->dev, &(vx_clear){.y = m->plan->pool_dp, .count = rows * T});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = m->plan->pool_dp + first, .ldy = T, .x = m->plan->dp, .ldx = (int64_t)R * R,
+        .m = rows, .n = R, .scale = 1});
 }
 
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
@@ -338,10 +317,11 @@ static void record_doutput(const mirror *m, int l)
     float *to = m->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     const vx_run *f = m->f;
     if (to)
-        f->ops->copy(f->dev,
-                     &(vx_copy){.y = to,
-                                .x = m->plan->dx,
-                                .count = (int64_t)m->gradients * f->tokens * (int64_t)f->width});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = to,
+                                                  .x = m->plan->dx,
+                                                  .m = 1,
+                                                  .n = (int64_t)m->gradients * f->tokens * f->width,
+                                                  .scale = 1});
 }
 
 static int run_backward(vitx_context *c, const vx_pass *pass)
@@ -377,7 +357,6 @@ static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *pa
 {
     const vx_run *f = m->f;
     const int D = f->width;
-    const float one = 1;
     vx_features_head(f, (vx_rows){pooled, D}, (vx_rows){pooled, D});
     VX_TRY(vx_context_sync(f->c));
     VX_TRY(seed(payload, m->plan, f->act->logits, f->act->probabilities));
@@ -385,12 +364,12 @@ static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *pa
     fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
     if (vx_arch_two_heads(f->arch)) {
         head_bwd(m, &f->w->head2, (vx_rows){m->plan->dy, D});
-        f->ops->add_weighted(f->dev, &(vx_add_weighted){.sum = m->plan->dpooled,
-                                                        .x = m->plan->dy,
-                                                        .weights = &one,
-                                                        .squared = 0,
-                                                        .samples = 1,
-                                                        .n = (int64_t)m->gradients * D});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = m->plan->dpooled,
+                                                  .x = m->plan->dy,
+                                                  .m = 1,
+                                                  .n = (int64_t)m->gradients * D,
+                                                  .scale = 1,
+                                                  .accumulate = 1});
     }
     return VITX_OK;
 }
