@@ -25,7 +25,9 @@ typedef enum vx_act {
     VX_ACT_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))          */
     VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                */
     VX_ACT_RELU,       /* max(x, 0)                                              */
-    VX_ACT_COUNT
+    VX_ACT_COUNT,      /* the functions of one number end here                   */
+    VX_ACT_SWIGLU = VX_ACT_COUNT /* of the halves u, v of a row: silu(u) v; see vx_swiglu. In linear and
+                                    linear_bwd alone                                          */
 } vx_act;
 
 typedef enum vx_fuse { VX_FUSE_MEAN = 0, VX_FUSE_MAX, VX_FUSE_MIN } vx_fuse;
@@ -69,29 +71,37 @@ typedef struct vx_weight {
     int n, k;
 } vx_weight;
 
-/* The layernorm in front of a product: what struct vx_layernorm has of the same names, over k columns. */
+/*
+ * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its
+ * pointers are not read. So a caller need not ask whether there is anything to do.
+ */
+
+/* The layernorm in front of a product, over its k columns: see struct vx_layernorm. */
 typedef struct vx_prologue {
-    const float *weight, *bias; /* [k] */
+    const float *weight, *bias; /* [k]; weight NULL: none */
     float eps;
 } vx_prologue;
 
-/* y[m,n] = residual[m,n] + gamma[n] * act(pre), pre[m,n] = x[m,k] W^T + bias. */
+/*
+ * pre = x W^T + bias;  y = residual + gamma * act(pre). If pre is NULL, it is not written.
+ * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no residual.
+ */
 typedef struct vx_linear {
-    float *y;                /* [m,n], rows ldy apart; must not overlap x                       */
+    float *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre is wanted */
     int ldy;
-    const float *x;          /* [m,k], rows ldx apart                                           */
+    float *pre;            /* [m,n], rows ldp apart, or NULL; overlaps neither x nor residual */
+    int ldp;
+    const float *x;        /* [m,k], rows ldx apart                                           */
     int ldx;
     const vx_weight *w;
-    const float *gamma;      /* [n] LayerScale or NULL                                          */
-    const float *residual;   /* [m,n], rows ldr apart, or NULL; may be y itself                 */
+    const float *gamma;    /* [n] LayerScale or NULL                                          */
+    const float *residual; /* [m,n], rows ldr apart, or NULL; may be y itself                 */
     int ldr;
     vx_act act;
     int m;
-    float *pre;              /* written too unless NULL: [m,n], rows ldp apart; not y           */
-    int ldp;
-    const vx_prologue *norm; /* x is normalised first, or NULL                                  */
-    float *normed;           /* [m,k]: with norm, what x became. A device that needs no room for it
-                              * writes it only if keep_normed.                                  */
+    vx_prologue norm;      /* if norm.weight is not NULL, x is normalised first               */
+    float *normed;         /* [m,k]: what x became. A device that does not need this room writes
+                            * it only if keep_normed.                                         */
     int keep_normed;
 } vx_linear;
 
@@ -102,7 +112,7 @@ typedef struct vx_linear {
  */
 
 /* dx[m,k] = act'(pre[m,k]) * ((gamma[n] * dy[m,n]) W): the gradient of a linear's input; act is the
- * activation that made that input from pre. */
+ * activation that made that input from pre. VX_ACT_SWIGLU: dx and pre are [.,2k]. */
 typedef struct vx_linear_bwd {
     float *dx;          /* [m,k], rows lddx apart; must not overlap dy                      */
     int lddx;
@@ -281,7 +291,7 @@ typedef struct vx_layernorm {
 static inline vx_layernorm vx_layernorm_before(const vx_linear *a)
 {
     return (vx_layernorm){.y = a->normed, .ldy = a->w->k, .x = a->x, .ldx = a->ldx,
-                          .weight = a->norm->weight, .bias = a->norm->bias, .eps = a->norm->eps,
+                          .weight = a->norm.weight, .bias = a->norm.bias, .eps = a->norm.eps,
                           .m = a->m, .n = a->w->k};
 }
 
@@ -290,7 +300,7 @@ static inline vx_linear vx_linear_normed(const vx_linear *a)
     vx_linear rest = *a;
     rest.x = a->normed;
     rest.ldx = a->w->k;
-    rest.norm = NULL;
+    rest.norm = (vx_prologue){0};
     return rest;
 }
 

@@ -329,7 +329,7 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
         a.residual = parts & RESIDUAL ? residual : NULL;
         a.pre = parts & PRE ? kept[run] : NULL;
         a.ldp = (int)ldp;
-        a.norm = parts & NORM ? &prologue : NULL;
+        a.norm = parts & NORM ? prologue : (vx_prologue){0};
         a.normed = parts & NORM ? kept[run] + rows * ldp : NULL;
         a.keep_normed = 1;
         for (size_t i = 0; i < rows && parts & IN_PLACE; i++)
@@ -367,6 +367,57 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     free_outputs();
 }
 
+/* What lies before the activation is written, too, or alone; the two halves of it make one row of y. */
+static void pre_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts)
+{
+    const int gated = act == VX_ACT_SWIGLU, columns = gated ? 2 * n : n, ldp = columns + 3;
+    const int ldy = n + 1;
+    const size_t rows = (size_t)m, all = rows * (size_t)ldp, some = rows * (size_t)ldy;
+    const char *what = say(b, "linear with pre [%d,%d]x%d, act %d", m, n, k, (int)act);
+    float *x = weights(r, rows * (size_t)k, 0.5f), *residual = weights(r, rows * (size_t)n, 1);
+    float *w = weights(r, (size_t)columns * (size_t)k, 0.5f);
+    float *bias = weights(r, (size_t)columns, 1), *gamma = weights(r, (size_t)n, 1);
+    float *pre = output_f32(all), *alone = output_f32(all), *expected_pre = output_f32(all);
+    float *y = output_f32(some), *expected = output_f32(some);
+    const vx_weight plain = {w, parts & BIAS ? bias : NULL, columns, k};
+    const vx_weight packed = packed_weight(b, w, plain.bias, columns, k);
+    vx_linear a = {.y = expected,
+                   .ldy = ldy,
+                   .pre = expected_pre,
+                   .ldp = ldp,
+                   .x = x,
+                   .ldx = k,
+                   .w = &plain,
+                   .gamma = parts & GAMMA && !gated ? gamma : NULL,
+                   .residual = parts & RESIDUAL && !gated ? residual : NULL,
+                   .ldr = n,
+                   .act = act,
+                   .m = m};
+    vx_linear_ref(NULL, &a);
+    a.w = &packed;
+    a.y = y;
+    a.pre = pre;
+    b->dev->ops.linear(b->dev, &a);
+    a.y = NULL;
+    a.pre = alone;
+    b->dev->ops.linear(b->dev, &a);
+    check_guards(what);
+    expect(memcmp(pre, alone, all * sizeof *pre) == 0, "%s: pre alone differs", what);
+    for (int i = 0; i < m; i++) {
+        const double of_pre = product_error(pre + i * ldp, expected_pre + i * ldp, (size_t)columns);
+        const double of_y = product_error(y + i * ldy, expected + i * ldy, (size_t)n);
+        expect(of_pre < TOL_NMSE && of_y < TOL_NMSE, "%s: row %d is off by %g, %g", what, i, of_pre,
+               of_y);
+        expect(untouched(y[i * ldy + n]) && untouched(pre[i * ldp + columns]), "%s: beside", what);
+    }
+    free(x);
+    free(residual);
+    free(w);
+    free(bias);
+    free(gamma);
+    free_outputs();
+}
+
 void test_linear__matches_reference(int index)
 {
     static const int parts[] = {0,
@@ -387,7 +438,9 @@ void test_linear__matches_reference(int index)
     for (int i = 0; i < (QUICK ? 40 : 200); i++) {
         const int m = sizes[rng_int(&r, 0, SIZES - 1)], n = sizes[rng_int(&r, 0, SIZES - 1)];
         const int k = sizes[rng_int(&r, 0, SIZES - 1)];
-        linear_case(&b, &r, m, n, k, (vx_act)(i % VX_ACT_COUNT), parts[i % 11], i % 4);
+        linear_case(&b, &r, m, n, k, (vx_act)(i % VX_ACT_COUNT), parts[i % 7], i % 4);
+        if (i % 3 == 0)
+            pre_case(&b, &r, m, n, k, (vx_act)(i / 3 % (VX_ACT_COUNT + 1)), parts[i % 4]);
     }
     for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
         linear_case(&b, &r, m, 31 + 7 * m, 300, VX_ACT_NONE, BIAS, 0);

@@ -12,14 +12,14 @@
 #include "kernels/cpu/blas.h"
 #include "kernels/device.h"
 
-/* y[m,n] = residual + gamma * act(pre), pre = c + bias: what follows the product in a linear. y or pre
- * may be c, and residual may be y. */
+/* y[m,n] = residual + gamma * act(c + bias): what follows the product in a linear. y may be c, and
+ * residual may be y. */
 typedef struct vx_epilogue {
-    float *y, *pre; /* pre NULL: not written */
+    float *y;
     const float *c;
     const float *bias, *gamma; /* [n] or NULL */
     const float *residual;     /* [m,n] or NULL */
-    int ldy, ldp, ldc, ldr;
+    int ldy, ldc, ldr;
     vx_act act;
     int m, n;
 } vx_epilogue;

@@ -54,24 +54,17 @@ VX_INLINE void epilogue_with(const vx_epilogue *e, vx_act act)
         const float *c = e->c + (size_t)i * (size_t)e->ldc;
         const float *r = e->residual ? e->residual + (size_t)i * (size_t)e->ldr : NULL;
         float *y = e->y + (size_t)i * (size_t)e->ldy;
-        float *pre = e->pre ? e->pre + (size_t)i * (size_t)e->ldp : NULL;
         int j = 0;
         for (; j + VL <= e->n; j += VL) {
             vf v = v_load(c + j);
-            v = e->bias ? v + v_load(e->bias + j) : v;
-            if (pre)
-                v_store(pre + j, v);
-            v = v_act(v, act);
+            v = v_act(e->bias ? v + v_load(e->bias + j) : v, act);
             v = e->gamma ? v * v_load(e->gamma + j) : v;
             v_store(y + j, r ? v + v_load(r + j) : v);
         }
         const int left = e->n - j;
         if (left) {
             vf v = v_load_n(c + j, left, 0);
-            v = e->bias ? v + v_load_n(e->bias + j, left, 0) : v;
-            if (pre)
-                v_store_n(pre + j, v, left);
-            v = v_act(v, act);
+            v = v_act(e->bias ? v + v_load_n(e->bias + j, left, 0) : v, act);
             v = e->gamma ? v * v_load_n(e->gamma + j, left, 0) : v;
             v_store_n(y + j, r ? v + v_load_n(r + j, left, 0) : v, left);
         }

@@ -91,12 +91,21 @@ static inline const vx_tensor *vx_found_block(const vx_found *found, int block, 
     return found->blocks[block][role - VX_MODEL_ROLES];
 }
 
+/* What the name of an architecture says of a network that keeps its sizes; 0: nothing. */
+typedef struct vx_named {
+    const char *architecture; /* NULL: there is no name, or the sizes are told apart from it */
+    int width, depth, patch;
+} vx_named;
+
 /* What the configuration says about the architecture; the tensors say the rest. */
 typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
-    int depth, width, hidden, patch_height, patch_width, classes, registers;
+    int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
+    int features; /* of what the head reads: the width */
+    bool qkv_bias, qkv_bias_known;
+    vx_named named;
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;

@@ -95,6 +95,8 @@ int vx_hf_read_sizes(vx_hints *out, const vx_json *c, const char *path)
     out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     VX_TRY(vx_config_int(&out->depth, NULL, c, "num_hidden_layers", 1, 65536, path));
     VX_TRY(vx_config_int(&out->width, NULL, c, "hidden_size", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->channels, NULL, c, "num_channels", 1, 65536, path));
+    VX_TRY(vx_config_bool(&out->qkv_bias, &out->qkv_bias_known, c, "qkv_bias", path));
     VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
     return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);

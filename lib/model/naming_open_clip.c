@@ -147,6 +147,7 @@ static int read_timm_hints(vx_hints *out, const vx_config *config)
     *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .units = true, .path = path};
     if (name)
         vx_timm_implied(out, name);
+    out->named = (vx_named){0}; /* there are no arguments that would tell of other sizes */
     vitx_source *const from[] = {&out->from_heads, &out->from_act, &out->from_eps};
     for (int i = 0; i < 3; i++)
         if (*from[i] == VITX_FROM_CONFIG)
