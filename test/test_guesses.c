@@ -113,6 +113,103 @@ START_TEST(test_config__sizes_of_a_name_have_to_be_the_tensors)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ guesses ---------------- */
+
+typedef struct heard {
+    int warnings;
+    char text[1024]; /* the last of them */
+} heard;
+
+static void hear(vitx_log_level level, const char *message, void *payload)
+{
+    heard *h = payload;
+    if (level < VITX_LOG_WARNING)
+        return;
+    h->warnings++;
+    snprintf(h->text, sizeof h->text, "%s", message);
+}
+
+/* Opens the folder; what is heard must be info.guesses. */
+static heard listen(const char *folder)
+{
+    heard h = {0};
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+    vitx_model_info info = VITX_MODEL_INFO_INIT;
+    vitx_context *c;
+    vitx_model *m;
+    hooks.log = hear;
+    hooks.payload = &h;
+    o.hooks = &hooks;
+    ck_ok(vitx_model_open(&m, folder, &o));
+    ck_ok(vitx_model_get_info(&info, m));
+    ck_ok(vitx_context_create(&c, m, NULL));
+    ck_assert((info.guesses[0] != '\0') == (h.warnings == 1) && h.warnings <= 1);
+    ck_assert(h.warnings == 0 || strstr(h.text, info.guesses));
+    vitx_context_free(c);
+    vitx_model_free(m);
+    return h;
+}
+
+static void check_heard(const little_model *what, const char *const *parts)
+{
+    char *folder = make_little_model(what);
+    const heard h = listen(folder);
+    ck_assert_int_eq(h.warnings, parts[0] != NULL);
+    for (; *parts; parts++)
+        ck_assert_msg(strstr(h.text, *parts) != NULL, "no \"%s\" in: %s", *parts, h.text);
+    remove_folder(folder);
+    free(folder);
+}
+
+#define CFG ", \"pretrained_cfg\": {\"mean\": 0.5, \"std\": 0.5, \"crop_pct\": 1, " \
+            "\"interpolation\": \"bilinear\"}"
+
+START_TEST(test_guesses__are_told_in_one_warning)
+{
+    static const char *const none[] = {NULL};
+    static const char *const all[] = {"guessed, since no file",   "2 attention heads of 64",
+                                      "activation gelu",          "norm eps 1e-06",
+                                      "mean 0.5 0.5 0.5, std 0.5", "resizing to 17",
+                                      "filter bicubic",           NULL};
+    static const char *const one[] = {"1 attention head of 64,", NULL};
+    static const char *const heads[] = {"2 attention heads of 64, activation gelu, norm eps 1e-06.",
+                                        NULL};
+    check_heard(&(little_model){0}, none);
+    check_heard(&(little_model){.width = 128, .config = ""}, all);
+    check_heard(&(little_model){.width = 64, .config = ""}, one);
+    check_heard(&(little_model){.width = 128, .config = "{\"architecture\": \"my_vit\"" CFG "}"},
+                heads);
+    check_heard(&(little_model){.width = 128,
+                                .config = "{\"architecture\": \"vit_tiny_patch16_224\"" SIZES "}"},
+                none);
+}
+END_TEST
+
+/* transformers cannot prepare pictures without that file. */
+START_TEST(test_guesses__pictures_without_a_processor)
+{
+    char path[1024], *folder = make_folder();
+    const char *const files[] = {"model.safetensors", "config.json"};
+    for (int i = 0; i < 2; i++) {
+        char from[512];
+        size_t size;
+        snprintf(from, sizeof from, "models/vit-hf/%s", files[i]);
+        void *data = read_file(golden_path(from), &size);
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        write_file(path, data, size);
+        free(data);
+    }
+    const heard h = listen(folder);
+    ck_assert_int_eq(h.warnings, 1);
+    ck_assert(strstr(h.text, "guessed, since no file beside it says so: mean 0.5 0.5 0.5, std"));
+    ck_assert_int_eq(listen(golden_path("models/vit-hf")).warnings, 0);
+    ck_assert_int_eq(listen("weights/scenes").warnings, 0);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("guesses");
@@ -121,6 +218,10 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__names_that_are_no_names_are_refused);
     tcase_add_test(t, test_config__names_of_vision_transformers_are_read);
     tcase_add_test(t, test_config__sizes_of_a_name_have_to_be_the_tensors);
+    suite_add_tcase(s, t);
+    t = tcase_create("guesses");
+    tcase_add_test(t, test_guesses__are_told_in_one_warning);
+    tcase_add_test(t, test_guesses__pictures_without_a_processor);
     suite_add_tcase(s, t);
     return s;
 }

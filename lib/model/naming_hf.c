@@ -56,6 +56,12 @@ int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name
     return vx_fail_in(VITX_UNSUPPORTED, path, "hidden_act \"%.40s\" is not supported", name);
 }
 
+void vx_hf_read_told(vx_hints *out, const vx_config *config)
+{
+    out->network_told = config->config != NULL;
+    out->pictures_told = config->image_processor || config->preprocessor;
+}
+
 /* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the mean. */
 static int read_model_type(vx_hints *out, const vx_config *config)
 {
@@ -108,6 +114,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *c = config->config;
     const char *name = vx_hf_architecture(config);
     *out = (vx_hints){.eps = 1e-12};
+    vx_hf_read_told(out, config);
     out->has_head = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(read_model_type(out, config));
     VX_TRY(vx_hf_read_activation(out, c, "gelu", path));

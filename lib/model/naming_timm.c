@@ -94,6 +94,7 @@ static void imply_sizes(vx_hints *out, const char *architecture)
         if (strstr(name, known_sizes[i].part)) {
             out->named.width = known_sizes[i].width;
             out->named.depth = known_sizes[i].depth;
+            out->network_told = true;
             if (!out->heads) {
                 out->heads = known_sizes[i].heads;
                 out->from_heads = VITX_FROM_CONFIG;
@@ -305,7 +306,8 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *args = config->model_args;
     bool found;
     const char *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU};
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU,
+                      .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
@@ -492,6 +494,7 @@ const vx_naming vx_naming_meta = {
         },
     .base = &vx_naming_timm,
     .harmless = harmless_names,
+    .code_tells = true,
     .two_heads = true,
     .architecture = architecture,
     .read_hints = read_hints,
