@@ -64,6 +64,20 @@ right classify -m $model --top=2 -- $picture
 out_lines 3
 right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
 out_lines 8
+cp -r $models/vit-hf "$folder/as-it-is"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/as-it-is/preprocessor_config.json"
+run classify -m "$folder/as-it-is" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "$picture: a picture of 61 x 47 pixels for an input of 20 x 20, and the model's recipe neither resizes nor crops: choose with --fit (squash, crop or pad)"
+for fit in squash crop pad keep; do
+    right classify -m "$folder/as-it-is" --fit $fit $picture
+done
+right info -m "$folder/as-it-is"
+out_has '^  centre crop +none'
+right info --json -m "$folder/as-it-is"
+out_has '"resize":"none",.*"crop":false,'
 if [ "$(nproc)" -lt 9 ]; then
     check "more threads than processors"
     run classify -m $model --threads 9 $picture
