@@ -850,6 +850,27 @@ right explain -m $model --fit keep --batch 4 --method gradcam -o "$folder/keep{i
 exists "$folder/keeppicture.png"
 exists "$folder/keep2_8.png"
 
+check "options that the picture's own grid decides on"
+cp $small "$folder/small.png"
+run explain -m $model --fit keep --method occlusion,kernelshap --set window=6 --set n=96 -o "$folder/{image}-{method}.npy" \
+    $picture "$folder/small.png"
+gives 1
+out_lines 3
+err_lines 1
+err_has "small.png: occlusion: window=6: the grid has 1 x 1 patches"
+err_lacks "occlusion: occlusion"
+
+check "a picture that no method can explain is reported once"
+cp -r $models/vit-hf "$folder/never-resizes"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/never-resizes/preprocessor_config.json"
+for command in "explain -o $folder/{method}.{target}.png --target 0 --target 1" "eval --metric deletion"; do
+    # shellcheck disable=SC2086 # several words
+    run $command -m "$folder/never-resizes" --method attention,rollout,gradcam $picture
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: $picture: a picture of 61 x 47 pixels"
+done
+
 # ---------------------------------------------------------------- what must not be lost ------
 check "a picture with the name that a map turns out to get"
 cp $picture "$folder/1.2.png"

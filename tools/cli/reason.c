@@ -36,6 +36,15 @@ const char *reason(void)
     return text;
 }
 
+void complain_of(const char *picture, const char *method, const char *why)
+{
+    const size_t n = strlen(method);
+    if (strncmp(why, method, n) == 0 && why[n] == ':')
+        complain(picture, "%s", why);
+    else
+        complain(picture, "%s: %s", method, why);
+}
+
 void complain_last(const char *what)
 {
     complain(vitx_last_error_subject() || !what || !*what ? NULL : what, "%s", reason());
