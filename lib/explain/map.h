@@ -8,11 +8,11 @@
 
 /* What a method leaves for telling whether its map is rounding, until it is finished. */
 typedef struct vx_traces {
-    bool given;         /* the values are the caller's: never nothing */
-    bool varied;        /* variants were run: least and most of their scores */
+    bool given;  /* the values are the caller's: never nothing */
+    bool varied; /* variants were run: least and most of their scores */
     double least, most;
-    bool of_score;      /* the values are parts of the score, in its unit */
-    bool flat;          /* the gradient of the score by the outputs is rounding: vx_target_is_flat */
+    bool of_score; /* the values are parts of the score, in its unit */
+    bool flat;     /* the gradient of the score by the outputs is rounding: vx_target_is_flat */
 } vx_traces;
 
 /* Beside a size of 1, a change of this one is rounding. */

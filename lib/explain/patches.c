@@ -74,8 +74,7 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
     return VITX_OK;
 }
 
-static int begin(patches *out, const vx_job *job, int i, vitx_map *map,
-                 const vx_removal *removal)
+static int begin(patches *out, const vx_job *job, int i, vitx_map *map, const vx_removal *removal)
 {
     const vx_arch *a = job->arch;
     const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
@@ -174,9 +173,7 @@ static int flush(patches *p, int64_t first, vx_patches_take *take, void *payload
         VX_TRY(vx_context_advance(c, (p->waiting - p->sequences) * (int64_t)job->arch->depth));
     for (int e = 0; e < p->waiting; e++) {
         const int s = p->sequence[e];
-        const double score = s == WHOLE     ? p->whole
-                             : s == NOTHING ? p->nothing
-                                            : score_of(p, s);
+        const double score = s == WHOLE ? p->whole : s == NOTHING ? p->nothing : score_of(p, s);
         vx_map_saw(p->map, score);
         take(payload, first + e, p->kept + (size_t)e * (size_t)p->count, score);
     }

@@ -9,10 +9,10 @@
 #include "model/arch.h"
 
 typedef struct vx_target {
-    vitx_score score;    /* never VITX_SCORE_AUTO */
-    int target, versus;  /* classes; versus counts with VITX_SCORE_DIFFERENCE */
-    const float *vector; /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
-    int count;           /* of the vector */
+    vitx_score score;     /* never VITX_SCORE_AUTO */
+    int target, versus;   /* classes; versus counts with VITX_SCORE_DIFFERENCE */
+    const float *vector;  /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
+    int count;            /* of the vector */
     vitx_outputs outputs; /* what a probability is; SIGMOID, or any other for a softmax */
 } vx_target;
 

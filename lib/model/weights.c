@@ -5,11 +5,10 @@
  * to measure, then to place; fill() then reads the tensors in chunks of rows through a small
  * buffer that stays in the cache, checks that they are finite, and lets the device pack them.
  */
-#include "model/model.h"
-
 #include <string.h>
 
 #include "base/arena.h"
+#include "model/head.h"
 
 #define STAGING 262144 /* floats: 1 MiB */
 #define ROWS 64        /* chunks are whole panels of any device where a row is not too long */
@@ -498,7 +497,9 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_
     while (w && (w->cls != cls || w->precision != name))
         w = w->next;
     int status = VITX_OK;
-    if (!w) {
+    if (!model->packed)
+        status = vx_head_check(model);
+    if (!w && status == VITX_OK) {
         status = pack(&w, model, cls, name, NULL);
         if (status == VITX_OK) {
             w->next = model->packed;

@@ -71,8 +71,8 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
     VX_TRY(append_string(out, ",\"method\":", info->method));
-    const bool probable = info->explains == VITX_EXPLAINED_CLASS &&
-                          info->outputs != VITX_OUTPUTS_NONE;
+    const bool probable =
+        info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE;
     VX_TRY(append_choice(out, ",\"target\":", info->target));
     VX_TRY(append_string(out, ",\"label\":", opts->label));
     VX_TRY(append_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));

@@ -29,7 +29,6 @@ static void print_line(const char *name, const vitx_map_info *info, const char *
     printf("%s%s\n", label ? " " : "", text_or(label, ""));
 }
 
-
 /* What vitx_render() takes for that map; texts are borrowed. */
 static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
                                     const char *picture)
