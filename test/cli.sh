@@ -64,6 +64,14 @@ right classify -m $model --top=2 -- $picture
 out_lines 3
 right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
 out_lines 8
+if [ "$(nproc)" -lt 9 ]; then
+    check "more threads than processors"
+    run classify -m $model --threads 9 $picture
+    gives 0
+    err_lines 1
+    err_has "warning: 9 threads, but this process may use"
+    right classify -m $model --threads 9 --quiet $picture
+fi
 right classify -m $model --json $picture $picture
 out_lines 2
 number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
