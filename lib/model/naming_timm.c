@@ -306,8 +306,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *args = config->model_args;
     bool found;
     const char *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU,
-                      .pictures_told = name != NULL};
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
