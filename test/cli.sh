@@ -28,7 +28,7 @@ for command in classify embed explain stats eval methods info bench; do
     wrong "--quiet takes no value" "$command" --quiet=1
     wrong "no option -x" "$command" -x
 done
-wrong "no command"
+wrong "no command; there are classify, embed, explain, stats, eval, methods, info, bench; vitx-cli -h says"
 wrong "did you mean classify?" clasify
 wrong "no command xyzzy" xyzzy
 wrong "the command comes before" --json classify
@@ -64,6 +64,20 @@ right classify -m $model --top=2 -- $picture
 out_lines 3
 right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
 out_lines 8
+cp -r $models/vit-hf "$folder/as-it-is"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/as-it-is/preprocessor_config.json"
+run classify -m "$folder/as-it-is" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "$picture: a picture of 61 x 47 pixels for an input of 20 x 20, and the model's recipe neither resizes nor crops: choose with --fit (squash, crop or pad)"
+for fit in squash crop pad keep; do
+    right classify -m "$folder/as-it-is" --fit $fit $picture
+done
+right info -m "$folder/as-it-is"
+out_has '^  centre crop +none'
+right info --json -m "$folder/as-it-is"
+out_has '"resize":"none",.*"crop":false,'
 if [ "$(nproc)" -lt 9 ]; then
     check "more threads than processors"
     run classify -m $model --threads 9 $picture
@@ -86,6 +100,7 @@ printf 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n' > "$folder/labels.txt"
 right classify -m $model --labels "$folder/labels.txt" $picture
 out_has '  (one|two|three|four|five|six|seven)$'
 right classify -m $model/model.safetensors $picture
+wrong "it has no class names, which --labels can give it" explain -m $models/vit-hf-sharded --method generic --target tench -o "$folder/x.png" $picture
 
 # ---------------------------------------------------------------- embed ----------------------
 clip=$models/clip-hf other=test/golden/image/410.jpg
@@ -249,7 +264,7 @@ l="-m $folder/languages"
     right classify $l --lang en --top all $picture
     out_has '  6  hen$'
     right explain $l --lang zh --method generic --target 母鸡 --versus 金鱼 -o "$folder/zh.json" $picture
-    out_has "^$folder/zh.json  generic  6 母鸡\$"
+    out_has "^$folder/zh.json  generic  6 母鸡 versus 1 金鱼\$"
     grep -q '"target":6,"label":"母鸡".*"versus":1,' "$folder/zh.json" || fail "zh.json: $(head -c 300 "$folder/zh.json")"
     right eval $l --lang zh --method rollout --metric sparseness --target 大白鲨 --json $picture
     out_has '"target":2,"label":"大白鲨",'
@@ -689,7 +704,8 @@ right methods
 out_has '^name +cost +what$'
 out_has '^attention +1 forward +[a-z]'
 out_has '^rollout +1 forward +[a-z]'
-methods=$(($(wc -l < "$out") - 1))
+awk 'length > 100 { exit 1 }' "$out" || fail "the list is wider than 100 columns"
+methods=$(($(grep -c '^[a-z]' "$out") - 1)) # what is wrapped goes on behind blanks
 right methods --json
 out_lines "$methods"
 out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":".*\],"is_signed":(true|false),"on_pixels":(true|false)\}$'
@@ -835,6 +851,27 @@ out_lines 6
 right explain -m $model --fit keep --batch 4 --method gradcam -o "$folder/keep{image}.png" $picture $small
 exists "$folder/keeppicture.png"
 exists "$folder/keep2_8.png"
+
+check "options that the picture's own grid decides on"
+cp $small "$folder/small.png"
+run explain -m $model --fit keep --method occlusion,kernelshap --set window=6 --set n=96 -o "$folder/{image}-{method}.npy" \
+    $picture "$folder/small.png"
+gives 1
+out_lines 3
+err_lines 1
+err_has "small.png: occlusion: window=6: the grid has 1 x 1 patches"
+err_lacks "occlusion: occlusion"
+
+check "a picture that no method can explain is reported once"
+cp -r $models/vit-hf "$folder/never-resizes"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/never-resizes/preprocessor_config.json"
+for command in "explain -o $folder/{method}.{target}.png --target 0 --target 1" "eval --metric deletion"; do
+    # shellcheck disable=SC2086 # several words
+    run $command -m "$folder/never-resizes" --method attention,rollout,gradcam $picture
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: $picture: a picture of 61 x 47 pixels"
+done
 
 # ---------------------------------------------------------------- what must not be lost ------
 check "a picture with the name that a map turns out to get"

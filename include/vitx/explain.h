@@ -103,7 +103,8 @@ VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
  * The bytes that vitx_explain_many() with these options holds beside the context's activation_bytes:
  * recordings and gradients of max_batch pictures, and the variants that methods run at once. Nothing
  * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid. With
- * VITX_FIT_KEEP it counts for pictures of the size that vitx_context_info tells.
+ * VITX_FIT_KEEP it counts for pictures of the size that vitx_context_info tells, and options that the
+ * grid bounds (a query, kernelshap's n, occlusion's window) are left to the pictures, which have their own.
  *
  * @return as vitx_explain(), for what can be known of the options without a picture
  */
@@ -153,6 +154,11 @@ typedef struct vitx_map_info {
                             forward pass all maps share                                         */
     vitx_explained explains; /**< what the score is made of                                     */
     vitx_outputs outputs;    /**< of the model: how `probability` comes from `logit`            */
+    int nothing;             /**< nonzero: the map says nothing. All values are 0; or what it comes
+                                  from is rounding: the score's change over the method's
+                                  variants, or the gradient, is a millionth of its size or less.
+                                  The values are there as they came out; pictures of them are
+                                  drawn as 0, and vitx_evaluate() measures nothing            */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

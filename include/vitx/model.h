@@ -36,8 +36,9 @@ VITX_API const char *vitx_outputs_name(int outputs);
 typedef struct vitx_model_opts {
     size_t struct_size;
     const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
-    const char *labels;      /**< file with class names, one a line, or JSON (an array, or an
-                                  object index -> name); NULL: from the model's config          */
+    const char *labels;      /**< file with class names, one a line, or JSON (an array, an object
+                                  index -> name or name -> index, a config.json with id2label or
+                                  label2id); NULL: from the model's config                      */
     const char *language;    /**< class names from labels.LANGUAGE.txt beside the weights ("zh"; a
                                   file as `labels` is): letters, digits and - only, at most 16.
                                   "en" without such a file means the config's. NULL: no such file
@@ -87,7 +88,7 @@ typedef enum vitx_filter {
 typedef enum vitx_resize {
     VITX_RESIZE_SHORTEST = 0, /**< shortest side to `resize_height`, then centre crop            */
     VITX_RESIZE_EXACT = 1,    /**< to resize_height x resize_width, then centre crop             */
-    VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop                             */
+    VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop (see vitx_recipe.no_crop)   */
     VITX_RESIZE_COVER = 3,    /**< sides in proportion, the smallest that cover resize_height x
                                    resize_width, rounded half to even, then centre crop (timm's
                                    ResizeKeepRatio, for inputs that are not square)              */
@@ -128,6 +129,9 @@ typedef struct vitx_recipe {
     double crop_pct; /**< of an input of another size s, floor(s / crop_pct) is the size to resize
                           to; 0: it grows with the input, floor(s * resize / input)             */
     uint8_t pad[3];  /**< colour of what lies beside the picture                                */
+    int no_crop;     /**< nonzero: there is no centre crop, and no padding either. A picture that
+                          has not the input's size after the resize is refused, as by
+                          transformers; any vitx_fit but VITX_FIT_RECIPE takes it               */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */

@@ -95,10 +95,14 @@ static int run_backward(const call *k, int n)
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k->m; j++) {
             const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
-            if (k->jobs[j].gradient)
-                vx_target_seed(seeds + g * classes, vx_map_target(*pending_of(k, i, j)),
-                               c->host_logits + (size_t)i * classes,
-                               c->host_probabilities + (size_t)i * classes, c->arch.classes);
+            vitx_map *map = *pending_of(k, i, j);
+            if (!k->jobs[j].gradient)
+                continue;
+            const float *logits = c->host_logits + (size_t)i * classes;
+            const float *probabilities = c->host_probabilities + (size_t)i * classes;
+            map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
+            vx_target_seed(seeds + g * classes, vx_map_target(map), logits, probabilities,
+                           c->arch.classes);
         }
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
     const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
@@ -346,7 +350,9 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     c->recorded = 0;
+    c->grid_open = c->fit == VITX_FIT_KEEP;
     int status = prepare_all(c, opts, jobs, m);
+    c->grid_open = false;
     if (status == VITX_OK) {
         size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
         if (add_beside_bytes(&bytes, c, beside_of(jobs, m)))

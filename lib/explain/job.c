@@ -45,10 +45,10 @@ static int resolve_range(int *first, int *last, int asked, int automatic, int co
 }
 
 /* Numbers that the model bounds. */
-static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a)
+static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a, bool grid_open)
 {
     const char *const kind = a->units ? "units" : "classes";
-    if (opts->query < VITX_AUTO || opts->query >= vx_arch_tokens(a))
+    if (opts->query < VITX_AUTO || (opts->query >= vx_arch_tokens(a) && !grid_open))
         return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
                        opts->query, vx_arch_tokens(a) - 1);
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
@@ -67,7 +67,8 @@ static vitx_score score_of(const vx_job *job)
     const vitx_score by_default = job->method->score;
     if (job->opts.score)
         return job->opts.score;
-    if (!by_default || (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
+    if (!by_default ||
+        (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
         return VITX_SCORE_LOGIT;
     return by_default;
 }
@@ -95,7 +96,7 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
                          "layer"));
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
-    VX_TRY(check_outputs(opts, a));
+    VX_TRY(check_outputs(opts, a, c->grid_open));
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     job->score = score_of(job);
@@ -172,8 +173,8 @@ const float *vx_job_input(const vx_job *job, int i)
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score,  map->info.target,  map->info.versus,
-                       map->vector, map->vector_count, map->info.outputs};
+    return (vx_target){map->info.score, map->info.target,  map->info.versus,
+                       map->vector,     map->vector_count, map->info.outputs};
 }
 
 /* The axes of a job's map. */
@@ -232,5 +233,6 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     (*out)->vector = job->vector;
     (*out)->vector_count = a->classes;
+    (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;
 }

@@ -31,15 +31,18 @@ static int prepare(vx_job *job, vx_plan *need)
     VX_TRY(vx_setting_removal(&set->removal, job));
     VX_TRY(vx_setting_int(&set->window, job, "window", 1, INT32_MAX));
     VX_TRY(vx_setting_int(&set->stride, job, "stride", 1, INT32_MAX));
-    if (set->window > a->grid_height || set->window > a->grid_width)
-        return vx_fail(VITX_INVALID,
-                       "occlusion: window=%d: the grid has %d x %d patches, a window has to fit",
-                       set->window, a->grid_height, a->grid_width);
     if (set->stride > set->window)
         return vx_fail(VITX_INVALID,
                        "occlusion: stride=%d is more than window=%d: no window would cover the "
                        "patches between",
                        set->stride, set->window);
+    const int shorter = a->grid_height < a->grid_width ? a->grid_height : a->grid_width;
+    if (set->window > shorter && !job->context->grid_open)
+        return vx_fail(VITX_INVALID,
+                       "occlusion: window=%d: the grid has %d x %d patches, a window has to fit",
+                       set->window, a->grid_height, a->grid_width);
+    set->window = set->window < shorter ? set->window : shorter; /* a picture's may be larger */
+    set->stride = set->stride < shorter ? set->stride : shorter;
     set->down = windows(a->grid_height, set->window, set->stride);
     set->across = windows(a->grid_width, set->window, set->stride);
     vx_patches_prepare(job, (int64_t)set->down * set->across);
@@ -82,6 +85,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const settings *set = job->settings;
     const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
     sums s = {.set = set, .arch = job->arch, .value = map->info.value};
+    vx_map_saw(map, s.value);
     int status = vx_new(&s.lost, &scratch, map->count, sizeof *s.lost, "sums of patches");
     if (status == VITX_OK)
         status = vx_new(&s.covered, &scratch, map->count, sizeof *s.covered, "counts");
@@ -110,6 +114,7 @@ const vx_method vx_method_occlusion = {
     .reference = "Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .no_layers = true,
     .no_heads = true,
     .options = options,

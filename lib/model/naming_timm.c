@@ -325,8 +325,11 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
     if (!found)
         VX_TRY(vx_config_int(&out->classes, &found, args, "num_classes", 0, 1 << 30, path));
-    if (is_headless_wrapper(config))
+    if (is_headless_wrapper(config)) {
         out->classes = 0;
+        found = true;
+    }
+    out->headless = found && out->classes == 0;
     VX_TRY(read_units(out, config));
     VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found, args, "img_size", path));
     return found ? VITX_OK : read_input_size(&out->image_height, &out->image_width, &found, config);

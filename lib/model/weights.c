@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "model/fill.h"
+#include "model/head.h"
 #include "model/members.h"
 
 #define STAGING 262144 /* floats: 1 MiB */
@@ -201,7 +202,9 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_
     while (w && (w->cls != cls || w->precision != name))
         w = w->next;
     int status = VITX_OK;
-    if (!w) {
+    if (!model->packed)
+        status = vx_head_check(model);
+    if (!w && status == VITX_OK) {
         status = pack(&w, model, cls, name, NULL);
         if (status == VITX_OK) {
             w->next = model->packed;

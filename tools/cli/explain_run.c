@@ -13,8 +13,10 @@
 #include "progress.h"
 #include "results.h"
 
-/* name  method  what was explained; of an embedding that is nothing where a map is the same for all units. */
-static void print_line(const char *name, const vitx_map_info *info, const char *label)
+/* name  method  what was explained, and against what; of an embedding that is nothing if a map is the
+ * same for all units. */
+static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
+                       const char *label)
 {
     static const char *const words[] = {"", "unit ", "vector", "like"};
     vitx_method_info method = VITX_METHOD_INFO_INIT;
@@ -26,20 +28,12 @@ static void print_line(const char *name, const vitx_map_info *info, const char *
     printf("%s  %s  %s", name, info->method, words[info->explains]);
     if (info->target >= 0)
         printf("%d", info->target);
-    printf("%s%s\n", label ? " " : "", text_or(label, ""));
-}
-
-/* At the largest cosine there is, of a picture and itself, the gradient is 0 and a map of it is
- * what rounding left. Methods that run variants see these, not that one point. */
-static void warn_of_maximum(const vitx_map_info *info, const char *picture)
-{
-    vitx_method_info method = VITX_METHOD_INFO_INIT;
-    if (info->score == VITX_SCORE_COSINE && info->value > 1 - 1e-5 && info->forwards == 0 &&
-        method_find(&method, info->method) == DONE && method.uses_target)
-        complain("warning",
-                 "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
-                 "rounding; rise and occlusion run variants and show more",
-                 picture, info->method);
+    printf("%s%s", label ? " " : "", text_or(label, ""));
+    if (info->score == VITX_SCORE_DIFFERENCE && info->versus >= 0) {
+        const char *other = vitx_model_label(model, info->versus);
+        printf(" versus %d%s%s", info->versus, other ? " " : "", text_or(other, ""));
+    }
+    printf("\n");
 }
 
 /* What vitx_render() takes for that map; texts are borrowed. */
@@ -109,7 +103,7 @@ static enum written save_and_name(const struct explain_plan *plan, const vitx_ma
         name ? save_map(plan, name, map, image, picture, opts) : NOT_WRITTEN;
     progress_before_results();
     if (written == WRITTEN && !o->common.quiet && !o->json)
-        print_line(name, info, opts->label);
+        print_line(plan->session.model, name, info, opts->label);
     free(name);
     return written;
 }
@@ -133,7 +127,7 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
     if (o->json && written == WRITTEN)
         written = print_map(map, image, picture, &opts);
     if (written == WRITTEN && !o->common.quiet)
-        warn_of_maximum(&info, picture);
+        warn_of_nothing(&info, picture, "it is drawn as 0");
     return written;
 }
 
@@ -149,6 +143,7 @@ struct work {
     vitx_map **maps;         /* [batch, opts_count]: of one call                          */
     vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
     int *which;              /* [opts_count]: where these are in the plan                 */
+    char **reasons;          /* [opts_count]: why a picture's maps failed, NULL: they did not */
 };
 
 static void worsen(struct work *w, int status)
@@ -158,7 +153,7 @@ static void worsen(struct work *w, int status)
 
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
  * the first of them lacks. Writes the maps that come out of it, of a failed call, too; where that
- * was for a single map, says why it failed. */
+ * was for a single map, keeps the reason for later. */
 static int attempt(struct work *w, int first, int n, int only)
 {
     const struct explain_plan *plan = w->plan;
@@ -176,7 +171,7 @@ static int attempt(struct work *w, int first, int n, int only)
         vitx_explain_many(w->maps, plan->session.context,
                           (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
-        complain(w->batch.names[first], "%s: %s", w->opts[0].method, reason());
+        w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;
         worsen(w, SOME_FAILED);
     }
@@ -253,6 +248,7 @@ static void explain_batch(struct work *w)
             code = attempt(w, i, 1, ALL);
         for (int j = 0; j < m && code != VITX_CANCELLED && !w->stopped; j++)
             code = attempt(w, i, 1, j);
+        report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
     }
     if (code == VITX_CANCELLED && progress_cancelled())
         worsen(w, SOME_FAILED);
@@ -267,7 +263,8 @@ static bool work_create(struct work *w, int size)
     w->maps = calloc(all, sizeof(vitx_map *));
     w->opts = calloc(m, sizeof *w->opts);
     w->which = calloc(m, sizeof *w->which);
-    if (w->settled && w->maps && w->opts && w->which)
+    w->reasons = calloc(m, sizeof *w->reasons);
+    if (w->settled && w->maps && w->opts && w->which && w->reasons)
         return true;
     complain(NULL, "no memory");
     return false;
@@ -280,6 +277,7 @@ static void work_free(struct work *w)
     free(w->maps);
     free(w->opts);
     free(w->which);
+    free(w->reasons);
 }
 
 /* All batches; w->done counts the pictures. */

@@ -81,6 +81,23 @@ int find_class(int *out, const struct session *session, const char *option, cons
     return wrong_usage("--%s %s: %s", option, text, reason());
 }
 
+void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *so)
+{
+    const double low = (double)map->min, high = (double)map->max;
+    if (!map->nothing)
+        return;
+    if (map->score == VITX_SCORE_COSINE && map->forwards == 0 && map->value > 0)
+        complain("warning",
+                 "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
+                 "rounding, %s; rise and occlusion run variants and show more",
+                 picture, map->method, so);
+    else
+        complain("warning",
+                 "%s: %s: the map says nothing: what it is made of is 0, or does not change beyond "
+                 "rounding (values from %.3g to %.3g, score %.3g); %s",
+                 picture, map->method, low, high, map->value, so);
+}
+
 int check_set(const struct list *set)
 {
     for (int i = 0; i < set->count; i++)
@@ -157,4 +174,26 @@ int check_opts(const struct session *session, const vitx_explain_opts *opts, int
             return wrong_usage("%s", reason());
     }
     return DONE;
+}
+
+void report_reasons(char **reasons, const vitx_explain_opts *opts, int count, const char *picture)
+{
+    int alike = 0;
+    for (int i = 0; i < count; i++)
+        alike += reasons[0] && reasons[i] && strcmp(reasons[0], reasons[i]) == 0;
+    const bool of_picture = alike == count && strcmp(opts[0].method, opts[count - 1].method) != 0;
+    for (int i = 0; i < count; i++) {
+        bool said = !reasons[i];
+        for (int before = 0; before < i && !said; before++)
+            said = reasons[before] && strcmp(reasons[before], reasons[i]) == 0 &&
+                   (of_picture || strcmp(opts[before].method, opts[i].method) == 0);
+        if (!said && of_picture)
+            complain(picture, "%s", reasons[i]);
+        else if (!said)
+            complain_of(picture, opts[i].method, reasons[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        free(reasons[i]);
+        reasons[i] = NULL;
+    }
 }

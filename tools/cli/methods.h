@@ -22,6 +22,9 @@ int check_range(const char *option, int value, int count, const char *what);
 /* The class that --target or --versus means. */
 int find_class(int *out, const struct session *session, const char *option, const char *text);
 
+/* Says that a map says nothing, if it does: of which picture, and what comes of it ("it is drawn as 0"). */
+void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *so);
+
 /* That all of --set are KEY=VALUE. */
 int check_set(const struct list *set);
 /* Gives each of opts those of --set that its method has, METHOD.KEY=VALUE to that method alone; one that
@@ -33,5 +36,10 @@ int keep_methods(const struct session *session, vitx_explain_opts *opts, int *co
 /* What only the methods know of the values, as in --set; needs a started session. What a method
  * refuses on other grounds is left to be reported where it is run. */
 int check_opts(const struct session *session, const vitx_explain_opts *opts, int count);
+
+/* Says why maps of a picture failed, each reason once, and empties the list: reasons [count] as the
+ * opts, NULL where a map came out. A reason that the maps of several methods share, all there are, is
+ * about the picture, so no method is named. */
+void report_reasons(char **reasons, const vitx_explain_opts *opts, int count, const char *picture);
 
 #endif
