@@ -394,8 +394,8 @@ static void check_gradient(const bench *b, const vx_plan *plan, place where, int
     for (int picture = 0; picture < BATCH; picture++)
         for (int t = 0; t < TARGETS; t++) {
             double largest = 0;
-            c->dev->cls->download(c->dev, one, all + (size_t)(picture * TARGETS + t) * count,
-                                  count * sizeof *one);
+            ck_ok(vx_context_read(c, one, all + (size_t)(picture * TARGETS + t) * count,
+                                  count * sizeof *one));
             for (size_t i = 0; i < count; i++)
                 largest = fmax(largest, fabs((double)one[i]));
             for (int s = 0; s < SAMPLES; s++) {
@@ -497,13 +497,13 @@ START_TEST(test_backward__keeps_products)
             c->dev->ops.attn_product(c->dev, space, plan->attention[l].data,
                                      plan->blocks[l].dattention, (vx_product)kind, -1, BATCH,
                                      TARGETS, heads, t);
-            c->dev->cls->download(c->dev, expected, space, BATCH * TARGETS * tt * sizeof *space);
+            ck_ok(vx_context_read(c, expected, space, BATCH * TARGETS * tt * sizeof *space));
             vx_plan_clear(plan);
             plan->targets = TARGETS;
             vx_plan_need_dattention(plan, l, l, VX_DKEEP_PRODUCT, (vx_product)kind);
             run_pass(&b, plan);
-            c->dev->cls->download(c->dev, found, plan->blocks[l].dattention,
-                                  BATCH * TARGETS * tt * sizeof *found);
+            ck_ok(vx_context_read(c, found, plan->blocks[l].dattention,
+                                  BATCH * TARGETS * tt * sizeof *found));
             ck_assert_double_lt(max_error_ff(found, expected, BATCH * TARGETS * tt), 1e-6);
         }
         c->dev->cls->mem_free(space, &c->env);
@@ -525,7 +525,7 @@ static void check_view(const vitx_view *view, const bench *b, const float *expec
     ck_assert_int_eq(view->dtype, VITX_F32);
     ck_assert_int_eq(view->stride[view->rank - 1], 1);
     float *host = malloc(count * sizeof *host);
-    c->dev->cls->download(c->dev, host, expected, count * sizeof *host);
+    ck_ok(vx_context_read(c, host, expected, count * sizeof *host));
     ck_assert_double_lt(max_error_ff(view->data, host, count), 1e-6);
     free(host);
 }
