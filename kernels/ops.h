@@ -2,11 +2,13 @@
  * kernels/ops.h: the arguments of the operations and the operation table.
  *
  * Everything above kernels/ computes through this table only. All float pointers are memory of the
- * device (vx_device_class.mem_alloc). Letters as in ops.def.
+ * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
  * what it still needs of the host's memory at the call: the struct, the vx_weight, and the arrays
  * that are called host memory here.
+ *
+ * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */
 #ifndef VX_KERNELS_OPS_H
 #define VX_KERNELS_OPS_H
@@ -23,7 +25,9 @@ typedef enum vx_act {
     VX_ACT_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))          */
     VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                */
     VX_ACT_RELU,       /* max(x, 0)                                              */
-    VX_ACT_COUNT
+    VX_ACT_COUNT,      /* the functions of one number end here                   */
+    VX_ACT_SWIGLU = VX_ACT_COUNT /* of the halves u, v of a row: silu(u) v; see vx_swiglu. In linear and
+                                    linear_bwd alone                                          */
 } vx_act;
 
 typedef enum vx_fuse { VX_FUSE_MEAN = 0, VX_FUSE_MAX, VX_FUSE_MIN } vx_fuse;
@@ -67,10 +71,20 @@ typedef struct vx_weight {
     int n, k;
 } vx_weight;
 
-/* y[m,n] = residual[m,n] + gamma[n] * act(x[m,k] W^T + bias). */
+/*
+ * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its
+ * pointers are not read. So a caller need not ask whether there is anything to do.
+ */
+
+/*
+ * pre = x W^T + bias;  y = residual + gamma * act(pre). If pre is NULL, it is not written.
+ * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no residual.
+ */
 typedef struct vx_linear {
-    float *y;              /* [m,n], rows ldy apart; must not overlap x                       */
+    float *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre is wanted */
     int ldy;
+    float *pre;            /* [m,n], rows ldp apart, or NULL; overlaps neither x nor residual */
+    int ldp;
     const float *x;        /* [m,k], rows ldx apart                                           */
     int ldx;
     const vx_weight *w;
@@ -88,7 +102,7 @@ typedef struct vx_linear {
  */
 
 /* dx[m,k] = act'(pre[m,k]) * ((gamma[n] * dy[m,n]) W): the gradient of a linear's input; act is the
- * activation that made that input from pre. */
+ * activation that made that input from pre. VX_ACT_SWIGLU: dx and pre are [.,2k]. */
 typedef struct vx_linear_bwd {
     float *dx;          /* [m,k], rows lddx apart; must not overlap dy                      */
     int lddx;
@@ -233,20 +247,193 @@ typedef struct vx_attention_bwd {
     float scale;
     int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..T */
 } vx_attention_bwd;
+/* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).
+ * Ba et al. 2016, eq. 3-4. */
+typedef struct vx_layernorm {
+    float *y;            /* [m,n], rows ldy apart; may be x */
+    int ldy;
+    const float *x;      /* [m,n], rows ldx apart           */
+    int ldx;
+    const float *weight; /* [n]                             */
+    const float *bias;   /* [n]                             */
+    float eps;
+    int m, n;
+} vx_layernorm;
+
+/* y = act(x). (Inside linear the same functions are fused.) */
+typedef struct vx_activate {
+    float *y;       /* [count]; may be x */
+    const float *x; /* [count]           */
+    vx_act act;
+    int64_t count;
+} vx_activate;
+
+/* y[m,:] = silu(x[m,0..n-1]) * x[m,n..2n-1], silu(v) = v / (1 + exp(-v)). Shazeer 2020, eq. 6 (the
+ * product of both halves with W_2 is a linear). */
+typedef struct vx_swiglu {
+    float *y;       /* [m,n], rows ldy apart; may be x */
+    int ldy;
+    const float *x; /* [m,2n], rows ldx apart          */
+    int ldx;
+    int m, n;
+} vx_swiglu;
+
+/* y[m,:] = exp(x[m,:] - max) / sum */
+typedef struct vx_softmax {
+    float *y;       /* [m,n]; may be x */
+    const float *x; /* [m,n]           */
+    int m, n;
+} vx_softmax;
+
+/* y[b,:] = mean over the tokens first..T-1 of x[b,t,:] */
+typedef struct vx_mean_tokens {
+    float *y;       /* [B,D]   */
+    const float *x; /* [B,T,D] */
+    int first, batch, tokens, width;
+} vx_mean_tokens;
+
+/* dx[b,t,:] = dy[b,:] / (T - first) for the tokens t >= first, 0 before them */
+typedef struct vx_mean_tokens_bwd {
+    float *dx;       /* [B,T,D] */
+    const float *dy; /* [B,D]   */
+    int first, batch, tokens, width;
+} vx_mean_tokens_bwd;
+
+/* y = 0 */
+typedef struct vx_clear {
+    float *y; /* [count] */
+    int64_t count;
+} vx_clear;
+
+/* y = x */
+typedef struct vx_copy {
+    float *y;       /* [count] */
+    const float *x; /* [count] */
+    int64_t count;
+} vx_copy;
+
+/* y[s,:,:] = x with column channels[s] set to `value`, for s = 0..count-1 */
+typedef struct vx_replace_channels {
+    float *y;            /* [count,T,D]                               */
+    const float *x;      /* [T,D]                                     */
+    const int *channels; /* [count], host memory; reusable on return  */
+    float value;
+    int count, tokens, width;
+} vx_replace_channels;
+
+/* y[r,:] = a[from[r],:] if from[r] >= 0, else b[-1 - from[r],:] */
+typedef struct vx_gather_rows {
+    float *y;        /* [rows,D]                                  */
+    const float *a;  /* [.,D]                                     */
+    const float *b;  /* [.,D] or NULL                             */
+    const int *from; /* [rows], host memory; reusable on return   */
+    int rows, width;
+} vx_gather_rows;
+
+/* sum[i] += over s of weights[s] * x[s,i], or, if squared, of weights[s] * x[s,i]^2 */
+typedef struct vx_add_weighted {
+    float *sum;           /* [n]                                        */
+    const float *x;       /* [samples,n]                                */
+    const float *weights; /* [samples], host memory; reusable on return */
+    int squared, samples;
+    int64_t n;
+} vx_add_weighted;
+
+/* out[i] = the channels of g[c,i], each first multiplied by x[c,i] unless x is NULL, made one: see
+ * enum vx_reduce */
+typedef struct vx_reduce_channels {
+    float *out;     /* [n]                  */
+    const float *g; /* [channels,n]         */
+    const float *x; /* [channels,n] or NULL */
+    vx_reduce kind;
+    int channels;
+    int64_t n;
+} vx_reduce_channels;
+
+/* out[b] = heads of the recorded attention fused to one matrix, or one head copied (head >= 0) */
+typedef struct vx_attn_fuse {
+    float *out; /* [B,T,T] */
+    const vx_recorded *record;
+    vx_fuse fuse;
+    int head;
+} vx_attn_fuse;
+
+/* out[b,h] = the row of one query, or a mean of rows: see vx_query_first. The record holds
+ * everything, or the rows of that very query. */
+typedef struct vx_attn_row {
+    float *out; /* [B,H,T] */
+    const vx_recorded *record;
+    int query, first;
+} vx_attn_row;
+
+/* out[g] = heads of attention times its gradient made one matrix: see enum vx_product. head >= 0:
+ * that head alone. g = b*targets + k belongs to the recording of picture b. */
+typedef struct vx_attn_product {
+    float *out;      /* [B*targets,T,T]   */
+    const float *p;  /* [B,H,T,T]         */
+    const float *dp; /* [B*targets,H,T,T] */
+    vx_product kind;
+    int head, batch, targets, heads, tokens;
+} vx_attn_product;
+
+/* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone */
+typedef struct vx_attn_relu_mean {
+    float *out;      /* [G,T]     */
+    const float *dp; /* [G,H,T,T] */
+    int head, gradients, heads, tokens;
+} vx_attn_relu_mean;
+
+/* A map over the tokens first..T-1 from their activations and gradients: see enum vx_cam */
+typedef struct vx_token_cam {
+    float *out;     /* [T-first] */
+    const float *a; /* [T,D]     */
+    const float *g; /* [T,D]     */
+    vx_cam kind;
+    int first, tokens, width;
+} vx_token_cam;
+
+/* out[i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL) less
+ * its mean over those tokens, channel by channel. */
+typedef struct vx_token_gram {
+    float *out;     /* [T-first,T-first] */
+    const float *a; /* [T,D]             */
+    const float *g; /* [T,D] or NULL     */
+    int first, tokens, width;
+} vx_token_gram;
+
+/* Sets the `count` smallest entries of each f[b] to 0; if some are equal, those with the lowest index
+ * first. keep_first: entry 0 is never set, though it counts. */
+typedef struct vx_discard_smallest {
+    float *f; /* [B,T,T] */
+    int64_t count;
+    int keep_first, batch, tokens;
+} vx_discard_smallest;
+
+/* out[b,:] = row[b,:] * normalised(f[b] + I): VX_NORM_ROWS divides each row by its sum,
+ * VX_NORM_COLUMNS divides column j by the sum of row j (what vit-explain does), VX_NORM_NONE leaves
+ * f + I as it is */
+typedef struct vx_rollout_step {
+    float *out;       /* [B,T]   */
+    const float *row; /* [B,T]   */
+    const float *f;   /* [B,T,T] */
+    vx_norm norm;
+    int batch, tokens;
+} vx_rollout_step;
+
 /* clang-format on */
 
-/* One type per operation, vx_linear_fn and so on; the table; the reference versions. */
-#define VX_OP(name, args) typedef void vx_##name##_fn args;
+/* For each operation: its type, its member of the table, its reference version. */
+#define VX_OP(name) typedef void vx_##name##_fn(vx_device *dev, const vx_##name *a);
 #include "kernels/ops.def"
 #undef VX_OP
 
 typedef struct vx_ops {
-#define VX_OP(name, args) vx_##name##_fn *name;
+#define VX_OP(name) vx_##name##_fn *name;
 #include "kernels/ops.def"
 #undef VX_OP
 } vx_ops;
 
-#define VX_OP(name, args) vx_##name##_fn vx_##name##_ref;
+#define VX_OP(name) vx_##name##_fn vx_##name##_ref;
 #include "kernels/ops.def"
 #undef VX_OP
 

@@ -545,9 +545,17 @@ err_lines 1
 check "statistics that cannot be written"
 run stats -m $model -o /dev/null/x.png $picture
 gives 1
-out_lines 12
+out_lines 0 # it is seen before the work
 err_lines 1
 err_has "/dev/null/x.png"
+if [ -e /dev/full ]; then
+    ln -s /dev/full "$folder/full.png"
+    run stats -m $model -o "$folder/full.png" $picture
+    gives 1
+    out_lines 12
+    err_lines 1
+    err_has "$folder/full.png: No space left"
+fi
 check "a budget too small for one block"
 run stats -m $model --budget 100 $picture
 gives 1
@@ -898,9 +906,9 @@ cancelled() {
     kill -INT $pid
     wait $pid
     status=$?
-    gives 1
+    gives 130 # dead of SIGINT, so that a shell's loop ends with it
     err_lines 1
-    err_has "vitx-cli: cancelled"
+    err_has "vitx-cli: cancelled: "
 }
 has_answers() { [ -s "$out" ]; }
 has_maps() { compgen -G "$folder/many/*.npy" > /dev/null; }
@@ -911,6 +919,7 @@ if env --default-signal=INT true 2> /dev/null; then
     if [ "$lines" = 0 ] || [ "$lines" = 12000 ] || [ $((lines % 50)) != 0 ]; then
         fail "$lines answers"
     fi
+    err_has "cancelled: $lines of 12000 pictures are done"
     [ "$(tail -n 1 "$out" | tail -c 3)" = "]}" ] || fail "the last answer is not whole"
     check "Ctrl-C: finished maps are written"
     mkdir "$folder/many"

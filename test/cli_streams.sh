@@ -1,5 +1,5 @@
 #!/bin/bash
-# cli_streams.sh: vitx-cli with pictures on standard input and in pipes.
+# cli_streams.sh: vitx-cli with pictures on standard input and in pipes, and results on standard output.
 . test/check.bash
 cli=$program
 
@@ -78,5 +78,154 @@ cp $picture "$folder/x.png"
 status=$?
 gives 0
 out_lines 4
+
+# ---------------------------------------------------------------- results --------------------
+x=(explain -m "$model" --method rollout)
+for format in png npy json; do
+    right "${x[@]}" -o "$folder/file.$format" $picture
+    right "${x[@]}" -o - --format $format $picture
+    cmp -s "$out" "$folder/file.$format" || fail "another $format"
+    right "${x[@]}" -o "$folder/plain" --format $format $picture
+    cmp -s "$folder/plain" "$folder/file.$format" || fail "another $format behind a name without ending"
+done
+fed $picture "${x[@]}" -o - --format npy -
+gives 0
+cmp -s "$out" "$folder/file.npy" || fail "another map of a pipe"
+right "${x[@]}" --json $picture
+cmp -s "$out" "$folder/file.json" || fail "--json is another json: $(cat "$out")"
+right "${x[@]}",attention --json --target 1 --target hen $picture test/golden/image/410.jpg
+out_lines 4
+right "${x[@]}",generic --json --target 1 --target 2 -o "$folder/{method}.{target}.npy" $picture
+out_lines 4
+exists "$folder/generic.2.npy"
+right "${x[@]}",attention -o - --format json $picture
+out_lines 2
+wrong "-o - needs --format" "${x[@]}" -o - $picture
+wrong "takes one npy, and there are 2" "${x[@]}",attention -o - --format npy $picture
+wrong "takes one png, and there are 2" "${x[@]}" -o - --format png $picture $picture
+wrong "one of them" "${x[@]}" -o - --format json --json $picture
+wrong "no format" "${x[@]}" -o - --format gif $picture
+run "${x[@]}" --json "$folder/nothing" $picture
+gives 1
+out_lines 1
+err_lines 1
+right embed -m $models/clip-hf -o "$folder/e.npy" $picture
+right embed -m $models/clip-hf -o - $picture
+cmp -s "$out" "$folder/e.npy" || fail "another vector"
+right stats -m $model --json $picture
+cp "$out" "$folder/stats"
+right stats -m $model -o - --format json $picture
+cmp -s "$out" "$folder/stats" || fail "other statistics"
+right stats -m $model -o "$folder/stats.png" $picture
+right stats -m $model -o - --format png $picture
+cmp -s "$out" "$folder/stats.png" || fail "another heat map"
+wrong "-o - needs --format" stats -m $model -o - $picture
+if [ -e /dev/full ]; then
+    check "a full disk"
+    "$cli" "${x[@]}" -o - --format png $picture > /dev/full 2> "$err"
+    status=$?
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: standard output: "
+    "$cli" "${x[@]}" --json $picture $picture $picture > /dev/full 2> "$err"
+    status=$?
+    gives 1
+    err_lines 1
+fi
+
+# ---------------------------------------------------------------- places ---------------------
+check "outputs are looked at before the work"
+slow=(explain -m "$model" --method rise --set n=1000000)
+run "${slow[@]}" -o "$folder/missing/x.png" $picture
+gives 1
+err_lines 1
+err_has "vitx-cli: $folder/missing/x.png: the folder $folder/missing: No such file or directory"
+mkdir "$folder/folder.png"
+run "${slow[@]}" -o "$folder/folder.png" $picture
+gives 1
+err_has "vitx-cli: $folder/folder.png: is a folder"
+run "${slow[@]}" -o "/dev/null/{image}/x.png" $picture
+gives 1
+err_lines 1
+run "${slow[@]}" -o "$folder/$(printf 'x%.0s' {1..260}).png" $picture
+gives 1
+err_lines 1
+err_has "File name too long"
+if [ "$(id -u)" != 0 ]; then
+    mkdir -m 555 "$folder/closed"
+    for name in closed/x.png "closed/{image}/x.png"; do
+        run "${slow[@]}" -o "$folder/$name" $picture
+        gives 1
+        err_has "the folder $folder/closed: Permission denied"
+    done
+fi
+run stats -m $model -o "$folder/missing/x.png" $picture
+gives 1
+out_lines 0
+err_has "the folder $folder/missing: No such"
+run embed -m $models/clip-hf -o "$folder/missing/x.npy" $picture
+gives 1
+err_has "the folder $folder/missing: No such"
+run eval -m $model --method rollout --metric deletion --curves "$folder/folder.png" $picture
+gives 1
+out_lines 0
+err_has "is a folder"
+if [ -e /dev/full ]; then
+    check "a disk that is full ends the work"
+    for batch in 1 2; do
+        mkdir -p "$folder/full"
+        for i in 1 2 3 4 5; do
+            cp $picture "$folder/$i.png"
+            ln -sf /dev/full "$folder/full/$i.rollout.npy"
+            ln -sf /dev/full "$folder/full/$i.attention.npy"
+        done
+        run "${x[@]}",attention --batch $batch -o "$folder/full/{image}.{method}.npy" "$folder"/[1-5].png
+        gives 1
+        out_lines 0
+        err_lines 2
+        err_has "vitx-cli: $folder/full/1.rollout.npy: No space left on device"
+        err_has "vitx-cli: stopped: the maps of 5 of 5 pictures could not be written"
+    done
+fi
+
+# ---------------------------------------------------------------- names ----------------------
+check "pictures of one name in several folders"
+mkdir -p "$folder/set/a" "$folder/set/b"
+cp $picture "$folder/set/a/1.png"
+cp $picture "$folder/set/b/1.png"
+wrong "two maps would be written" "${x[@]}" -o "$folder/maps/{image}.npy" "$folder"/set/*/1.png
+right "${x[@]}" -o "$folder/maps/{folder}/{image}.npy" "$folder"/set/*/1.png
+exists "$folder/maps/a/1.npy"
+exists "$folder/maps/b/1.npy"
+(cd "$folder" && "$OLDPWD/$cli" "${x[@]:0:1}" -m "$OLDPWD/$model" --method rollout -o "maps/{folder}.{path}.npy" set/a/1.png ../"${folder##*/}"/./set/b/1.png 1.png) > "$out" 2> "$err"
+status=$?
+gives 0
+exists "$folder/maps/a.set/a/1.npy"
+exists "$folder/maps/b.${folder##*/}/set/b/1.npy"
+exists "$folder/maps/..1.npy"
+
+check "maps that are there already"
+rm -r "$folder/maps"
+right "${x[@]}" -o "$folder/maps/{image}.npy" "$folder"/[12].png
+touch -d 2001-01-01 "$folder"/maps/[12].npy
+for batch in 1 3; do
+    rm -f "$folder"/maps/*.attention.npy "$folder/maps/3.npy"
+    right "${x[@]}" --batch $batch --skip-existing -o "$folder/maps/{image}.npy" "$folder"/[123].png
+    out_lines 1
+    out_has "3.npy"
+    [ "$folder/maps/1.npy" -ot $picture ] || fail "a map was made again"
+done
+right "${x[@]}" --skip-existing -o "$folder/maps/{image}.npy" "$folder"/[123].png
+out_lines 0
+right "${x[@]}" -o "$folder/some/{image}.{method}.npy" "$folder"/[12].png
+right "${x[@]}",attention --batch 3 --skip-existing -o "$folder/some/{image}.{method}.npy" "$folder"/[123].png
+out_lines 4
+wrong "{target} of a top class" "${x[@]}" --skip-existing -o "$folder/{image}.{target}.npy" $picture
+right "${x[@]}" --skip-existing --target 1 -o "$folder/{image}.{target}.npy" $picture
+
+# ---------------------------------------------------------------- methods --------------------
+right explain -m $model --method all --set rise.n=2 --set lime.n=30 --set kernelshap.n=60 -o "$folder/all/{method}.npy" $picture
+out_lines "$(($("$cli" methods | wc -l) - 1))"
+wrong "two maps would be written" explain -m $model --method all -o "$folder/all.npy" $picture
 
 finish

@@ -81,7 +81,7 @@ enum { SIZES = 5 };
 extern const int sizes[SIZES]; /* odd ones, rising */
 
 /* test_softmax__matches_reference and so on: the operation of one bed against the reference. */
-#define VX_OP(name, args) void test_##name##__matches_reference(int index);
+#define VX_OP(name) void test_##name##__matches_reference(int index);
 #include "kernels/ops.def"
 #undef VX_OP
 

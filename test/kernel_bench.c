@@ -81,37 +81,58 @@ static void call_attention_replaced(void *arg)
 static void call_attn_product(void *arg)
 {
     job *j = arg;
-    j->ops->attn_product(j->dev, j->y, j->x, j->w, VX_PRODUCT_RELU_MEAN, -1, 1, 1, j->m, j->n);
+    j->ops->attn_product(j->dev, &(vx_attn_product){.out = j->y,
+                                                    .p = j->x,
+                                                    .dp = j->w,
+                                                    .kind = VX_PRODUCT_RELU_MEAN,
+                                                    .head = -1,
+                                                    .batch = 1,
+                                                    .targets = 1,
+                                                    .heads = j->m,
+                                                    .tokens = j->n});
 }
 
 static void call_attn_relu_mean(void *arg)
 {
     job *j = arg;
-    j->ops->attn_relu_mean(j->dev, j->y, j->x, -1, 1, j->m, j->n);
+    j->ops->attn_relu_mean(
+        j->dev,
+        &(vx_attn_relu_mean){
+            .out = j->y, .dp = j->x, .head = -1, .gradients = 1, .heads = j->m, .tokens = j->n});
 }
 
 static void call_token_cam(void *arg)
 {
     job *j = arg;
-    j->ops->token_cam(j->dev, j->y, j->x, j->w, VX_CAM_PLUSPLUS, 1, j->m, j->n);
+    j->ops->token_cam(j->dev, &(vx_token_cam){.out = j->y,
+                                              .a = j->x,
+                                              .g = j->w,
+                                              .kind = VX_CAM_PLUSPLUS,
+                                              .first = 1,
+                                              .tokens = j->m,
+                                              .width = j->n});
 }
 
 static void call_token_gram(void *arg)
 {
     job *j = arg;
-    j->ops->token_gram(j->dev, j->y, j->x, j->w, 1, j->m, j->n);
+    j->ops->token_gram(
+        j->dev, &(vx_token_gram){
+                    .out = j->y, .a = j->x, .g = j->w, .first = 1, .tokens = j->m, .width = j->n});
 }
 
 static void call_mean_tokens_bwd(void *arg)
 {
     job *j = arg;
-    j->ops->mean_tokens_bwd(j->dev, j->y, j->x, 1, 1, j->m, j->n);
+    j->ops->mean_tokens_bwd(
+        j->dev, &(vx_mean_tokens_bwd){
+                    .dx = j->y, .dy = j->x, .first = 1, .batch = 1, .tokens = j->m, .width = j->n});
 }
 
 static void call_clear(void *arg)
 {
     job *j = arg;
-    j->ops->clear(j->dev, j->y, (int64_t)j->m * j->n);
+    j->ops->clear(j->dev, &(vx_clear){.y = j->y, .count = (int64_t)j->m * j->n});
 }
 
 static void call_gather_rows(void *arg)
@@ -120,19 +141,27 @@ static void call_gather_rows(void *arg)
     int from[512];
     for (int i = 0; i < j->m; i++)
         from[i] = i % 2 ? i : -1;
-    j->ops->gather_rows(j->dev, j->y, j->x, j->w, from, j->m, j->n);
+    j->ops->gather_rows(
+        j->dev, &(vx_gather_rows){
+                    .y = j->y, .a = j->x, .b = j->w, .from = from, .rows = j->m, .width = j->n});
 }
 
 static void call_add_weighted(void *arg)
 {
     job *j = arg;
-    j->ops->add_weighted(j->dev, j->y, j->x, j->w, 0, j->m, j->n);
+    j->ops->add_weighted(
+        j->dev,
+        &(vx_add_weighted){
+            .sum = j->y, .x = j->x, .weights = j->w, .squared = 0, .samples = j->m, .n = j->n});
 }
 
 static void call_reduce_channels(void *arg)
 {
     job *j = arg;
-    j->ops->reduce_channels(j->dev, j->y, j->x, j->w, VX_REDUCE_L2, j->m, j->n);
+    j->ops->reduce_channels(
+        j->dev,
+        &(vx_reduce_channels){
+            .out = j->y, .g = j->x, .x = j->w, .kind = VX_REDUCE_L2, .channels = j->m, .n = j->n});
 }
 
 static void call_patch_embed_bwd(void *arg)
@@ -158,58 +187,79 @@ static void call_patch_embed(void *arg)
 static void call_layernorm(void *arg)
 {
     job *j = arg;
-    j->ops->layernorm(j->dev, j->y, j->n, j->x, j->n, j->w, j->w, 1e-6f, j->m, j->n);
+    j->ops->layernorm(j->dev, &(vx_layernorm){.y = j->y,
+                                              .ldy = j->n,
+                                              .x = j->x,
+                                              .ldx = j->n,
+                                              .weight = j->w,
+                                              .bias = j->w,
+                                              .eps = 1e-6f,
+                                              .m = j->m,
+                                              .n = j->n});
 }
 
 static void call_softmax(void *arg)
 {
     job *j = arg;
-    j->ops->softmax(j->dev, j->y, j->x, j->m, j->n);
+    j->ops->softmax(j->dev, &(vx_softmax){.y = j->y, .x = j->x, .m = j->m, .n = j->n});
 }
 
 static void call_activate(void *arg)
 {
     job *j = arg;
-    j->ops->activate(j->dev, j->y, j->x, j->act, (int64_t)j->m * j->n);
+    j->ops->activate(
+        j->dev, &(vx_activate){.y = j->y, .x = j->x, .act = j->act, .count = (int64_t)j->m * j->n});
 }
 
 static void call_swiglu(void *arg)
 {
     job *j = arg;
-    j->ops->swiglu(j->dev, j->y, j->n, j->x, 2 * j->n, j->m, j->n);
+    j->ops->swiglu(
+        j->dev,
+        &(vx_swiglu){.y = j->y, .ldy = j->n, .x = j->x, .ldx = 2 * j->n, .m = j->m, .n = j->n});
 }
 
 static void call_mean_tokens(void *arg)
 {
     job *j = arg;
-    j->ops->mean_tokens(j->dev, j->y, j->x, 1, 1, j->m, j->n);
+    j->ops->mean_tokens(
+        j->dev, &(vx_mean_tokens){
+                    .y = j->y, .x = j->x, .first = 1, .batch = 1, .tokens = j->m, .width = j->n});
 }
 
 static void call_attn_fuse(void *arg)
 {
     job *j = arg;
     const vx_recorded a = {j->x, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, j->m, j->n};
-    j->ops->attn_fuse(j->dev, j->y, &a, VX_FUSE_MEAN, -1);
+    j->ops->attn_fuse(j->dev,
+                      &(vx_attn_fuse){.out = j->y, .record = &a, .fuse = VX_FUSE_MEAN, .head = -1});
 }
 
 static void call_attn_row(void *arg)
 {
     job *j = arg;
     const vx_recorded a = {j->x, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, j->m, j->n};
-    j->ops->attn_row(j->dev, j->y, &a, -1, 1);
+    j->ops->attn_row(j->dev, &(vx_attn_row){.out = j->y, .record = &a, .query = -1, .first = 1});
 }
 
 static void call_discard(void *arg)
 {
     job *j = arg; /* with the copy without which the second call would see zeros */
     memcpy(j->y, j->x, (size_t)j->n * (size_t)j->n * sizeof(float));
-    j->ops->discard_smallest(j->dev, j->y, (int64_t)(0.9 * j->n * j->n), 1, 1, j->n);
+    j->ops->discard_smallest(j->dev, &(vx_discard_smallest){.f = j->y,
+                                                            .count = (int64_t)(0.9 * j->n * j->n),
+                                                            .keep_first = 1,
+                                                            .batch = 1,
+                                                            .tokens = j->n});
 }
 
 static void call_rollout(void *arg)
 {
     job *j = arg;
-    j->ops->rollout_step(j->dev, j->y, j->w, j->x, VX_NORM_ROWS, 1, j->n);
+    j->ops->rollout_step(
+        j->dev,
+        &(vx_rollout_step){
+            .out = j->y, .row = j->w, .f = j->x, .norm = VX_NORM_ROWS, .batch = 1, .tokens = j->n});
 }
 
 static const char *wanted = "";

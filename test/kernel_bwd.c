@@ -27,7 +27,8 @@ typedef struct rows_shape {
 static void linear_case(bed *b, rng *r, rows_shape s, vx_act act, int with_gamma)
 {
     const int m = s.batch * s.targets * s.tokens, n = s.n, k = s.k;
-    const int lddx = k + s.pad, lddy = n + 2 * s.pad, ldp = k + 3 * s.pad;
+    const int columns = act == VX_ACT_SWIGLU ? 2 * k : k;
+    const int lddx = columns + s.pad, lddy = n + 2 * s.pad, ldp = columns + 3 * s.pad;
     const size_t count = (size_t)m * (size_t)lddx;
     const char *what = say(b, "linear_bwd [%d,%d]x%d, act %d, %d targets, gamma %d", m, n, k,
                            (int)act, s.targets, with_gamma);
@@ -57,7 +58,7 @@ static void linear_case(bed *b, rng *r, rows_shape s, vx_act act, int with_gamma
     check_guards(what);
     expect(memcmp(outputs[0], outputs[1], count * sizeof **outputs) == 0, "%s: two runs differ",
            what);
-    check_products(outputs[0], expected, m, k, lddx, what);
+    check_products(outputs[0], expected, m, columns, lddx, what);
     free(w);
     free(gamma);
     free(dy);
@@ -146,7 +147,7 @@ void test_linear_bwd__matches_reference(int index)
                               sizes[rng_int(&r, 0, SIZES - 1)],
                               sizes[rng_int(&r, 0, SIZES - 1)],
                               i % 4};
-        linear_case(&b, &r, s, (vx_act)(i % VX_ACT_COUNT), i % 7 < 3);
+        linear_case(&b, &r, s, (vx_act)(i % (VX_ACT_COUNT + 1)), i % 7 < 3);
     }
     for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
         linear_case(&b, &r, (rows_shape){1, 1, m, 300, 31 + 7 * m, 0}, VX_ACT_NONE, m & 1);
@@ -541,8 +542,14 @@ void test_mean_tokens_bwd__matches_reference(int index)
         const size_t n = (size_t)(batch * t * d);
         float *dy = input(&r, (size_t)(batch * d), i % 2 ? LARGE : NORMAL);
         float *dx = output_f32(n), *expected = output_f32(n);
-        vx_mean_tokens_bwd_ref(NULL, expected, dy, t > 1, batch, t, d);
-        b.dev->ops.mean_tokens_bwd(b.dev, dx, dy, t > 1, batch, t, d);
+        vx_mean_tokens_bwd_ref(
+            NULL,
+            &(vx_mean_tokens_bwd){
+                .dx = expected, .dy = dy, .first = t > 1, .batch = batch, .tokens = t, .width = d});
+        b.dev->ops.mean_tokens_bwd(
+            b.dev,
+            &(vx_mean_tokens_bwd){
+                .dx = dx, .dy = dy, .first = t > 1, .batch = batch, .tokens = t, .width = d});
         check_guards("mean_tokens_bwd");
         check_close(dx, expected, n, TOL_KERNEL, 0, say(&b, "mean_tokens_bwd %d %d", t, d));
         free(dy);

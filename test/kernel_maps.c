@@ -19,10 +19,24 @@ static void product_case(bed *b, rng *r, int batch, int targets, int heads, int 
         for (int head = -1; head<heads; head += heads> 1 ? heads - 1 : 1) {
             const char *what = say(b, "attn_product B%d K%d H%d T%d, kind %d, head %d", batch,
                                    targets, heads, t, kind, head);
-            vx_attn_product_ref(NULL, expected, p, dp, (vx_product)kind, head, batch, targets,
-                                heads, t);
-            b->dev->ops.attn_product(b->dev, y, p, dp, (vx_product)kind, head, batch, targets,
-                                     heads, t);
+            vx_attn_product_ref(NULL, &(vx_attn_product){.out = expected,
+                                                         .p = p,
+                                                         .dp = dp,
+                                                         .kind = (vx_product)kind,
+                                                         .head = head,
+                                                         .batch = batch,
+                                                         .targets = targets,
+                                                         .heads = heads,
+                                                         .tokens = t});
+            b->dev->ops.attn_product(b->dev, &(vx_attn_product){.out = y,
+                                                                .p = p,
+                                                                .dp = dp,
+                                                                .kind = (vx_product)kind,
+                                                                .head = head,
+                                                                .batch = batch,
+                                                                .targets = targets,
+                                                                .heads = heads,
+                                                                .tokens = t});
             check_guards(what);
             check_close(y, expected, gs * tt, TOL_KERNEL, 0.1, what);
             expect(isnan(y[bad]) == (head < 0 || head == heads - 1), "%s: NaN", what);
@@ -62,8 +76,16 @@ void test_attn_relu_mean__matches_reference(int index)
         dp[all - 1] = NAN;
         for (int head = -1; head<heads; head += heads> 1 ? heads - 1 : 1) {
             const char *what = say(&b, "attn_relu_mean G%d H%d T%d, head %d", g, heads, t, head);
-            vx_attn_relu_mean_ref(NULL, expected, dp, head, g, heads, t);
-            b.dev->ops.attn_relu_mean(b.dev, y, dp, head, g, heads, t);
+            vx_attn_relu_mean_ref(NULL, &(vx_attn_relu_mean){.out = expected,
+                                                             .dp = dp,
+                                                             .head = head,
+                                                             .gradients = g,
+                                                             .heads = heads,
+                                                             .tokens = t});
+            b.dev->ops.attn_relu_mean(
+                b.dev,
+                &(vx_attn_relu_mean){
+                    .out = y, .dp = dp, .head = head, .gradients = g, .heads = heads, .tokens = t});
             check_guards(what);
             check_close(y, expected, n, TOL_KERNEL, 0.01, what);
             expect(t == 1 || y[t / 2] == 0, "%s: nothing was above 0", what);
@@ -90,16 +112,40 @@ static void cam_case(bed *b, rng *r, int first, int tokens, int width, enum kind
     for (int cam = 0; cam < VX_CAM_COUNT; cam++) {
         const char *what =
             say(b, "token_cam %d [%d,%d] from %d of kind %d", cam, tokens, width, first, (int)kind);
-        vx_token_cam_ref(NULL, expected, a, g, (vx_cam)cam, first, tokens, width);
-        b->dev->ops.token_cam(b->dev, y, a, g, (vx_cam)cam, first, tokens, width);
+        vx_token_cam_ref(NULL, &(vx_token_cam){.out = expected,
+                                               .a = a,
+                                               .g = g,
+                                               .kind = (vx_cam)cam,
+                                               .first = first,
+                                               .tokens = tokens,
+                                               .width = width});
+        b->dev->ops.token_cam(b->dev, &(vx_token_cam){.out = y,
+                                                      .a = a,
+                                                      .g = g,
+                                                      .kind = (vx_cam)cam,
+                                                      .first = first,
+                                                      .tokens = tokens,
+                                                      .width = width});
         check_guards(what);
         expect(max_error_ff(y, expected, n) < TOL_KERNEL, "%s: off by %g", what,
                max_error_ff(y, expected, n));
     }
     a[(size_t)(tokens / 2 * width)] = NAN; /* spoils its own token, or the weight of its channel */
     for (int cam = 0; cam < VX_CAM_COUNT; cam++) {
-        vx_token_cam_ref(NULL, expected, a, g, (vx_cam)cam, first, tokens, width);
-        b->dev->ops.token_cam(b->dev, y, a, g, (vx_cam)cam, first, tokens, width);
+        vx_token_cam_ref(NULL, &(vx_token_cam){.out = expected,
+                                               .a = a,
+                                               .g = g,
+                                               .kind = (vx_cam)cam,
+                                               .first = first,
+                                               .tokens = tokens,
+                                               .width = width});
+        b->dev->ops.token_cam(b->dev, &(vx_token_cam){.out = y,
+                                                      .a = a,
+                                                      .g = g,
+                                                      .kind = (vx_cam)cam,
+                                                      .first = first,
+                                                      .tokens = tokens,
+                                                      .width = width});
         for (size_t i = 0; i < n; i++)
             expect(isnan(y[i]) == isnan(expected[i]), "%s", say(b, "NaN in token_cam %d", cam));
     }
@@ -132,8 +178,18 @@ static void gram_case(bed *b, rng *r, int first, int tokens, int width, enum kin
     float *y = output_f32(n * n), *expected = output_f32(n * n);
     for (size_t i = 0; i < (size_t)(first * width); i++)
         a[i] = g[i] = NAN; /* not read */
-    vx_token_gram_ref(NULL, expected, a, with_g ? g : NULL, first, tokens, width);
-    b->dev->ops.token_gram(b->dev, y, a, with_g ? g : NULL, first, tokens, width);
+    vx_token_gram_ref(NULL, &(vx_token_gram){.out = expected,
+                                             .a = a,
+                                             .g = with_g ? g : NULL,
+                                             .first = first,
+                                             .tokens = tokens,
+                                             .width = width});
+    b->dev->ops.token_gram(b->dev, &(vx_token_gram){.out = y,
+                                                    .a = a,
+                                                    .g = with_g ? g : NULL,
+                                                    .first = first,
+                                                    .tokens = tokens,
+                                                    .width = width});
     check_guards(what);
     expect(max_error_ff(y, expected, n * n) < TOL_KERNEL, "%s: off by %g", what,
            max_error_ff(y, expected, n * n));
@@ -172,13 +228,13 @@ void test_clear__matches_reference(int index)
     for (int i = 0; i < SIZES + 1; i++) {
         const size_t n = i < SIZES ? (size_t)sizes[i] : 100003;
         float *y = output_f32(n), *expected = output_f32(n);
-        vx_clear_ref(NULL, expected, (int64_t)n);
-        b.dev->ops.clear(b.dev, y, (int64_t)n);
+        vx_clear_ref(NULL, &(vx_clear){.y = expected, .count = (int64_t)n});
+        b.dev->ops.clear(b.dev, &(vx_clear){.y = y, .count = (int64_t)n});
         check_guards("clear");
         ck_assert_mem_eq(y, expected, n * sizeof *y);
         free_outputs();
     }
-    b.dev->ops.clear(b.dev, NULL, 0);
+    b.dev->ops.clear(b.dev, &(vx_clear){.y = NULL, .count = 0});
     bed_close(&b);
 }
 
@@ -198,8 +254,18 @@ void test_gather_rows__matches_reference(int index)
         from_a[d / 2] = vx_bits_float(0x7fc12345u); /* bits are kept */
         for (int j = 0; j < rows; j++)
             from[j] = rng_int(&r, i == 3 ? 0 : -C, A - 1);
-        vx_gather_rows_ref(NULL, expected, from_a, i == 3 ? NULL : from_b, from, rows, d);
-        b.dev->ops.gather_rows(b.dev, y, from_a, i == 3 ? NULL : from_b, from, rows, d);
+        vx_gather_rows_ref(NULL, &(vx_gather_rows){.y = expected,
+                                                   .a = from_a,
+                                                   .b = i == 3 ? NULL : from_b,
+                                                   .from = from,
+                                                   .rows = rows,
+                                                   .width = d});
+        b.dev->ops.gather_rows(b.dev, &(vx_gather_rows){.y = y,
+                                                        .a = from_a,
+                                                        .b = i == 3 ? NULL : from_b,
+                                                        .from = from,
+                                                        .rows = rows,
+                                                        .width = d});
         check_guards("gather_rows");
         ck_assert_mem_eq(y, expected, (size_t)(rows * d) * sizeof *y);
         free(from_a);
@@ -224,8 +290,16 @@ void test_add_weighted__matches_reference(int index)
         for (size_t j = 0; j < n; j++)
             y[j] = expected[j] = rng_normal(&r);
         x[n - 1] = i % 3 ? x[n - 1] : NAN;
-        vx_add_weighted_ref(NULL, expected, x, w, i % 2, s, (int64_t)n);
-        b.dev->ops.add_weighted(b.dev, y, x, w, i % 2, s, (int64_t)n);
+        vx_add_weighted_ref(NULL, &(vx_add_weighted){.sum = expected,
+                                                     .x = x,
+                                                     .weights = w,
+                                                     .squared = i % 2,
+                                                     .samples = s,
+                                                     .n = (int64_t)n});
+        b.dev->ops.add_weighted(
+            b.dev,
+            &(vx_add_weighted){
+                .sum = y, .x = x, .weights = w, .squared = i % 2, .samples = s, .n = (int64_t)n});
         check_guards(what);
         check_close(y, expected, n, TOL_KERNEL, 1e-3, what);
         free(x);
@@ -244,10 +318,18 @@ static void reduce_case(bed *b, rng *r, int c, size_t n, enum kind kind)
     for (int reduce = VX_REDUCE_MAX; reduce <= VX_REDUCE_L2; reduce++)
         for (int with_x = 0; with_x < 2; with_x++) {
             const char *what = say(b, "reduce_channels %d [%d,%zu], x %d", reduce, c, n, with_x);
-            vx_reduce_channels_ref(NULL, expected, g, with_x ? x : NULL, (vx_reduce)reduce, c,
-                                   (int64_t)n);
-            b->dev->ops.reduce_channels(b->dev, y, g, with_x ? x : NULL, (vx_reduce)reduce, c,
-                                        (int64_t)n);
+            vx_reduce_channels_ref(NULL, &(vx_reduce_channels){.out = expected,
+                                                               .g = g,
+                                                               .x = with_x ? x : NULL,
+                                                               .kind = (vx_reduce)reduce,
+                                                               .channels = c,
+                                                               .n = (int64_t)n});
+            b->dev->ops.reduce_channels(b->dev, &(vx_reduce_channels){.out = y,
+                                                                      .g = g,
+                                                                      .x = with_x ? x : NULL,
+                                                                      .kind = (vx_reduce)reduce,
+                                                                      .channels = c,
+                                                                      .n = (int64_t)n});
             check_guards(what);
             check_close(y, expected, n, TOL_KERNEL, 1e-30, what);
             ck_assert(isnan(y[n - 1]) && (c == 1 || isnan(y[0])));

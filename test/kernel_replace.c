@@ -16,13 +16,13 @@ void test_copy__matches_reference(int index)
         const size_t n = i < SIZES ? (size_t)sizes[i] : 100003;
         float *x = input(&r, n, NORMAL), *y = output_f32(n);
         x[n / 2] = vx_bits_float(0x7fc12345u); /* bits are kept */
-        b.dev->ops.copy(b.dev, y, x, (int64_t)n);
+        b.dev->ops.copy(b.dev, &(vx_copy){.y = y, .x = x, .count = (int64_t)n});
         check_guards("copy");
         ck_assert_mem_eq(y, x, n * sizeof *y);
         free(x);
         free_outputs();
     }
-    b.dev->ops.copy(b.dev, NULL, NULL, 0);
+    b.dev->ops.copy(b.dev, &(vx_copy){.y = NULL, .x = NULL, .count = 0});
     bed_close(&b);
 }
 
@@ -41,8 +41,20 @@ void test_replace_channels__matches_reference(int index)
         int channels[MOST];
         for (int s = 0; s < count; s++)
             channels[s] = s == 0 ? d - 1 : rng_int(&r, 0, d - 1);
-        vx_replace_channels_ref(NULL, expected, x, channels, -1e7f, count, t, d);
-        b.dev->ops.replace_channels(b.dev, y, x, channels, -1e7f, count, t, d);
+        vx_replace_channels_ref(NULL, &(vx_replace_channels){.y = expected,
+                                                             .x = x,
+                                                             .channels = channels,
+                                                             .value = -1e7f,
+                                                             .count = count,
+                                                             .tokens = t,
+                                                             .width = d});
+        b.dev->ops.replace_channels(b.dev, &(vx_replace_channels){.y = y,
+                                                                  .x = x,
+                                                                  .channels = channels,
+                                                                  .value = -1e7f,
+                                                                  .count = count,
+                                                                  .tokens = t,
+                                                                  .width = d});
         check_guards("replace_channels");
         ck_assert_mem_eq(y, expected, n * sizeof *y);
         for (int s = 0; s < count; s++)
@@ -79,7 +91,13 @@ static void by_hand(float *y, const shape *s, const float *x, const float *w, co
     float *moved = malloc(sizeof(float) * (size_t)(s->tokens * s->width));
     float *qkv = malloc(sizeof(float) * (size_t)(s->tokens * 3 * a));
     float *all = malloc(sizeof(float) * (size_t)(s->tokens * a));
-    vx_replace_channels_ref(NULL, moved, x, &channel, s->value, 1, s->tokens, s->width);
+    vx_replace_channels_ref(NULL, &(vx_replace_channels){.y = moved,
+                                                         .x = x,
+                                                         .channels = &channel,
+                                                         .value = s->value,
+                                                         .count = 1,
+                                                         .tokens = s->tokens,
+                                                         .width = s->width});
     project(qkv, moved, w, bias, s->tokens, s->width, 3 * a);
     vx_attention_ref(NULL, &(vx_attention){.y = all,
                                            .qkv = qkv,

@@ -494,9 +494,15 @@ START_TEST(test_backward__keeps_products)
             plan->targets = TARGETS;
             vx_plan_need_dattention(plan, l, l, VX_DKEEP_ALL, (vx_product)kind);
             run_pass(&b, plan);
-            c->dev->ops.attn_product(c->dev, space, plan->attention[l].data,
-                                     plan->blocks[l].dattention, (vx_product)kind, -1, BATCH,
-                                     TARGETS, heads, t);
+            c->dev->ops.attn_product(c->dev, &(vx_attn_product){.out = space,
+                                                                .p = plan->attention[l].data,
+                                                                .dp = plan->blocks[l].dattention,
+                                                                .kind = (vx_product)kind,
+                                                                .head = -1,
+                                                                .batch = BATCH,
+                                                                .targets = TARGETS,
+                                                                .heads = heads,
+                                                                .tokens = t});
             ck_ok(vx_context_read(c, expected, space, BATCH * TARGETS * tt * sizeof *space));
             vx_plan_clear(plan);
             plan->targets = TARGETS;

@@ -101,7 +101,7 @@ START_TEST(test_device__has_every_operation)
         if (!bed_open(&b, v * MOST_THREADS, &largest))
             continue;
         const char *device = b.version->name;
-#define VX_OP(name, args) expect(b.dev->ops.name != NULL, "%s lacks " #name, device);
+#define VX_OP(name) expect(b.dev->ops.name != NULL, "%s lacks " #name, device);
 #include "kernels/ops.def"
 #undef VX_OP
         bed_close(&b);

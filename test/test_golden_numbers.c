@@ -55,10 +55,21 @@ static void roll(float *map, const bed *b, const small *s, vx_product kind, cons
 {
     float row[T] = {1}, next[T], f[T * T];
     for (int l = L - 1; l >= 0; l--) {
-        b->dev->ops.attn_product(b->dev, f, s->a[l][0][0], s->g[pair[l]][0][0], kind, -1, 1, 1, H,
-                                 T);
-        b->dev->ops.discard_smallest(b->dev, f, discard, 0, 1, T);
-        b->dev->ops.rollout_step(b->dev, next, row, f, norm, 1, T);
+        b->dev->ops.attn_product(b->dev, &(vx_attn_product){.out = f,
+                                                            .p = s->a[l][0][0],
+                                                            .dp = s->g[pair[l]][0][0],
+                                                            .kind = kind,
+                                                            .head = -1,
+                                                            .batch = 1,
+                                                            .targets = 1,
+                                                            .heads = H,
+                                                            .tokens = T});
+        b->dev->ops.discard_smallest(
+            b->dev, &(vx_discard_smallest){
+                        .f = f, .count = discard, .keep_first = 0, .batch = 1, .tokens = T});
+        b->dev->ops.rollout_step(
+            b->dev, &(vx_rollout_step){
+                        .out = next, .row = row, .f = f, .norm = norm, .batch = 1, .tokens = T});
         memcpy(row, next, sizeof row);
     }
     memcpy(map, row + 1, P * sizeof *map);
@@ -122,7 +133,12 @@ START_TEST(test_numbers__legrad)
     float out[T];
     if (!bed_open(&b, _i, &largest))
         return;
-    b.dev->ops.attn_relu_mean(b.dev, out, s.g[L - 1][0][0], -1, 1, H, T);
+    b.dev->ops.attn_relu_mean(b.dev, &(vx_attn_relu_mean){.out = out,
+                                                          .dp = s.g[L - 1][0][0],
+                                                          .head = -1,
+                                                          .gradients = 1,
+                                                          .heads = H,
+                                                          .tokens = T});
     check_printed(out + 1, map, say(&b, "legrad"));
     bed_close(&b);
 }
@@ -148,7 +164,13 @@ START_TEST(test_numbers__token_cams)
     if (!bed_open(&b, _i, &largest))
         return;
     for (int kind = 0; kind < VX_CAM_COUNT; kind++) {
-        b.dev->ops.token_cam(b.dev, out, a[0], g[0], (vx_cam)kind, 1, T, C);
+        b.dev->ops.token_cam(b.dev, &(vx_token_cam){.out = out,
+                                                    .a = a[0],
+                                                    .g = g[0],
+                                                    .kind = (vx_cam)kind,
+                                                    .first = 1,
+                                                    .tokens = T,
+                                                    .width = C});
         check_printed(out, maps[kind], say(&b, "vx_cam %d", kind));
     }
     bed_close(&b);

@@ -507,7 +507,10 @@ START_TEST(test_mean_tokens_bwd__is_the_derivative)
         const mean_shape s = {first, 6, 5};
         const int n = s.tokens * s.d;
         float *dx = output_f32((size_t)(B * n)), *dy = weights(&r, (size_t)(B * s.d), 0.5f);
-        vx_mean_tokens_bwd_ref(NULL, dx, dy, first, B, s.tokens, s.d);
+        vx_mean_tokens_bwd_ref(
+            NULL,
+            &(vx_mean_tokens_bwd){
+                .dx = dx, .dy = dy, .first = first, .batch = B, .tokens = s.tokens, .width = s.d});
         check_guards("mean_tokens_bwd");
         for (int b = 0; b < B; b++) {
             double x[MOST] = {0}, exact[MOST], *d = widened(dy + b * s.d, 1, s.d, s.d);

@@ -25,9 +25,9 @@ static void softmax_case(bed *b, rng *r, int m, int n, enum kind kind)
     const char *what = say(b, "softmax [%d,%d] of kind %d", m, n, (int)kind);
     float *x = input(r, count, kind), *expected = output_f32(count);
     float *y = output_f32(count), *in_place = copied(x, count);
-    vx_softmax_ref(NULL, expected, x, m, n);
-    b->dev->ops.softmax(b->dev, y, x, m, n);
-    b->dev->ops.softmax(b->dev, in_place, in_place, m, n);
+    vx_softmax_ref(NULL, &(vx_softmax){.y = expected, .x = x, .m = m, .n = n});
+    b->dev->ops.softmax(b->dev, &(vx_softmax){.y = y, .x = x, .m = m, .n = n});
+    b->dev->ops.softmax(b->dev, &(vx_softmax){.y = in_place, .x = in_place, .m = m, .n = n});
     check_guards(what);
     check_close(y, expected, count, TOL_KERNEL, 1e-30, what);
     ck_assert_mem_eq(y, in_place, count * sizeof *y);
@@ -101,8 +101,8 @@ START_TEST(test_softmax__keeps_nan_and_infinities)
         for (int j = 2 * n; j < 3 * n; j++)
             x[j] = -INFINITY;
         x[3 * n] = n > 1 ? -INFINITY : 0;
-        vx_softmax_ref(NULL, expected, x, 4, n);
-        b.dev->ops.softmax(b.dev, y, x, 4, n);
+        vx_softmax_ref(NULL, &(vx_softmax){.y = expected, .x = x, .m = 4, .n = n});
+        b.dev->ops.softmax(b.dev, &(vx_softmax){.y = y, .x = x, .m = 4, .n = n});
         check_guards("softmax");
         check_close(y, expected, 4 * (size_t)n, TOL_KERNEL, 1e-30, say(&b, "softmax of %d", n));
         ck_assert(isnan(y[0]) && isnan(y[n]) && isnan(y[2 * n]) && !isnan(y[3 * n]));
@@ -121,9 +121,33 @@ static void layernorm_case(bed *b, rng *r, int m, int n, enum kind kind, int pad
           *in_place = copied(x, (size_t)m * (size_t)ldx);
     float *w = weights(r, (size_t)n, 1), *bias = weights(r, (size_t)n, 1);
     float *y = output_f32(count), *expected = output_f32(count);
-    vx_layernorm_ref(NULL, expected, ldy, x, ldx, w, bias, 1e-6f, m, n);
-    b->dev->ops.layernorm(b->dev, y, ldy, x, ldx, w, bias, 1e-6f, m, n);
-    b->dev->ops.layernorm(b->dev, in_place, ldx, in_place, ldx, w, bias, 1e-6f, m, n);
+    vx_layernorm_ref(NULL, &(vx_layernorm){.y = expected,
+                                           .ldy = ldy,
+                                           .x = x,
+                                           .ldx = ldx,
+                                           .weight = w,
+                                           .bias = bias,
+                                           .eps = 1e-6f,
+                                           .m = m,
+                                           .n = n});
+    b->dev->ops.layernorm(b->dev, &(vx_layernorm){.y = y,
+                                                  .ldy = ldy,
+                                                  .x = x,
+                                                  .ldx = ldx,
+                                                  .weight = w,
+                                                  .bias = bias,
+                                                  .eps = 1e-6f,
+                                                  .m = m,
+                                                  .n = n});
+    b->dev->ops.layernorm(b->dev, &(vx_layernorm){.y = in_place,
+                                                  .ldy = ldx,
+                                                  .x = in_place,
+                                                  .ldx = ldx,
+                                                  .weight = w,
+                                                  .bias = bias,
+                                                  .eps = 1e-6f,
+                                                  .m = m,
+                                                  .n = n});
     check_guards(what);
     for (int i = 0; i < m; i++) {
         check_close(y + i * ldy, expected + i * ldy, (size_t)n, TOL_KERNEL, 1, what);
@@ -150,7 +174,15 @@ void test_layernorm__matches_reference(int index)
             layernorm_case(&b, &r, 3 + 60 * (i == 4), sizes[i], (enum kind)kind, i * 3 % 7);
     layernorm_case(&b, &r, 197, 768, NORMAL, 0);
     float x[3] = {1, NAN, 2}, w[3] = {1, 1, 1}, y[3];
-    b.dev->ops.layernorm(b.dev, y, 3, x, 3, w, w, 1e-6f, 1, 3);
+    b.dev->ops.layernorm(b.dev, &(vx_layernorm){.y = y,
+                                                .ldy = 3,
+                                                .x = x,
+                                                .ldx = 3,
+                                                .weight = w,
+                                                .bias = w,
+                                                .eps = 1e-6f,
+                                                .m = 1,
+                                                .n = 3});
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]));
     bed_close(&b);
 }
@@ -172,9 +204,14 @@ void test_activate__matches_reference(int index)
             for (size_t j = 0; j < n && i > 2; j++)
                 x[j] = j < sizeof special / sizeof *special ? special[j] : x[j] * 3;
             float *y = output_f32(n), *in_place = copied(x, n);
-            vx_activate_ref(NULL, expected, x, (vx_act)act, (int64_t)n);
-            b.dev->ops.activate(b.dev, y, x, (vx_act)act, (int64_t)n);
-            b.dev->ops.activate(b.dev, in_place, in_place, (vx_act)act, (int64_t)n);
+            vx_activate_ref(
+                NULL,
+                &(vx_activate){.y = expected, .x = x, .act = (vx_act)act, .count = (int64_t)n});
+            b.dev->ops.activate(
+                b.dev, &(vx_activate){.y = y, .x = x, .act = (vx_act)act, .count = (int64_t)n});
+            b.dev->ops.activate(
+                b.dev, &(vx_activate){
+                           .y = in_place, .x = in_place, .act = (vx_act)act, .count = (int64_t)n});
             check_guards(what);
             check_close(y, expected, n, TOL_KERNEL, act == VX_ACT_GELU ? 1e-30 : 1e-3, what);
             ck_assert_mem_eq(y, in_place, n * sizeof *y);
@@ -196,9 +233,12 @@ static void swiglu_case(bed *b, rng *r, int m, int n, int pad)
     for (size_t i = 0; i < sizeof special / sizeof *special && i < (size_t)n && m > 1; i++)
         x[ldx + (int)i] = special[i];
     float *in_place = copied(x, xs);
-    vx_swiglu_ref(NULL, expected, ldy, x, ldx, m, n);
-    b->dev->ops.swiglu(b->dev, y, ldy, x, ldx, m, n);
-    b->dev->ops.swiglu(b->dev, in_place, ldx, in_place, ldx, m, n);
+    vx_swiglu_ref(NULL,
+                  &(vx_swiglu){.y = expected, .ldy = ldy, .x = x, .ldx = ldx, .m = m, .n = n});
+    b->dev->ops.swiglu(b->dev,
+                       &(vx_swiglu){.y = y, .ldy = ldy, .x = x, .ldx = ldx, .m = m, .n = n});
+    b->dev->ops.swiglu(
+        b->dev, &(vx_swiglu){.y = in_place, .ldy = ldx, .x = in_place, .ldx = ldx, .m = m, .n = n});
     check_guards(what);
     for (int i = 0; i < m; i++) {
         check_close(y + i * ldy, expected + i * ldy, (size_t)n, TOL_KERNEL, 1e-3, what);
@@ -238,7 +278,7 @@ START_TEST(test_activate__gelu_is_accurate_over_all_floats)
             x[n] = vx_bits_float((uint32_t)bits);
             n += isfinite(x[n]);
         }
-        b.dev->ops.activate(b.dev, y, x, VX_ACT_GELU, n);
+        b.dev->ops.activate(b.dev, &(vx_activate){.y = y, .x = x, .act = VX_ACT_GELU, .count = n});
         for (int i = 0; i < n; i++) {
             const double phi = erfc(-x[i] * sqrt(0.5)) / 2, exact = x[i] * phi;
             if (fabs((double)x[i]) > 1e-30)
@@ -308,6 +348,57 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     free_outputs();
 }
 
+/* What lies before the activation is written, too, or alone; the two halves of it make one row of y. */
+static void pre_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts)
+{
+    const int gated = act == VX_ACT_SWIGLU, columns = gated ? 2 * n : n, ldp = columns + 3;
+    const int ldy = n + 1;
+    const size_t rows = (size_t)m, all = rows * (size_t)ldp, some = rows * (size_t)ldy;
+    const char *what = say(b, "linear with pre [%d,%d]x%d, act %d", m, n, k, (int)act);
+    float *x = weights(r, rows * (size_t)k, 0.5f), *residual = weights(r, rows * (size_t)n, 1);
+    float *w = weights(r, (size_t)columns * (size_t)k, 0.5f);
+    float *bias = weights(r, (size_t)columns, 1), *gamma = weights(r, (size_t)n, 1);
+    float *pre = output_f32(all), *alone = output_f32(all), *expected_pre = output_f32(all);
+    float *y = output_f32(some), *expected = output_f32(some);
+    const vx_weight plain = {w, parts & BIAS ? bias : NULL, columns, k};
+    const vx_weight packed = packed_weight(b, w, plain.bias, columns, k);
+    vx_linear a = {.y = expected,
+                   .ldy = ldy,
+                   .pre = expected_pre,
+                   .ldp = ldp,
+                   .x = x,
+                   .ldx = k,
+                   .w = &plain,
+                   .gamma = parts & GAMMA && !gated ? gamma : NULL,
+                   .residual = parts & RESIDUAL && !gated ? residual : NULL,
+                   .ldr = n,
+                   .act = act,
+                   .m = m};
+    vx_linear_ref(NULL, &a);
+    a.w = &packed;
+    a.y = y;
+    a.pre = pre;
+    b->dev->ops.linear(b->dev, &a);
+    a.y = NULL;
+    a.pre = alone;
+    b->dev->ops.linear(b->dev, &a);
+    check_guards(what);
+    expect(memcmp(pre, alone, all * sizeof *pre) == 0, "%s: pre alone differs", what);
+    for (int i = 0; i < m; i++) {
+        const double of_pre = product_error(pre + i * ldp, expected_pre + i * ldp, (size_t)columns);
+        const double of_y = product_error(y + i * ldy, expected + i * ldy, (size_t)n);
+        expect(of_pre < TOL_NMSE && of_y < TOL_NMSE, "%s: row %d is off by %g, %g", what, i, of_pre,
+               of_y);
+        expect(untouched(y[i * ldy + n]) && untouched(pre[i * ldp + columns]), "%s: beside", what);
+    }
+    free(x);
+    free(residual);
+    free(w);
+    free(bias);
+    free(gamma);
+    free_outputs();
+}
+
 void test_linear__matches_reference(int index)
 {
     static const int parts[] = {0,
@@ -325,6 +416,8 @@ void test_linear__matches_reference(int index)
         const int m = sizes[rng_int(&r, 0, SIZES - 1)], n = sizes[rng_int(&r, 0, SIZES - 1)];
         const int k = sizes[rng_int(&r, 0, SIZES - 1)];
         linear_case(&b, &r, m, n, k, (vx_act)(i % VX_ACT_COUNT), parts[i % 7], i % 4);
+        if (i % 3 == 0)
+            pre_case(&b, &r, m, n, k, (vx_act)(i / 3 % (VX_ACT_COUNT + 1)), parts[i % 4]);
     }
     for (int m = 1; m <= 13; m++) /* every remainder of the blocks */
         linear_case(&b, &r, m, 31 + 7 * m, 300, VX_ACT_NONE, BIAS, 0);
@@ -626,7 +719,7 @@ START_TEST(test_attention__strips_of_long_sequences)
     mean.record.query = -1;
     mean.record.first = 700;
     float *row = malloc(sizeof(float) * H * T);
-    vx_attn_row_ref(NULL, row, &all, -1, 700);
+    vx_attn_row_ref(NULL, &(vx_attn_row){.out = row, .record = &all, .query = -1, .first = 700});
     b.dev->ops.attention(b.dev, &mean);
     ck_assert_double_lt(max_error_ff(record.data, row, H * T), TOL_KERNEL);
     free(row);
@@ -697,12 +790,18 @@ static void fuse_case(bed *b, rng *r, vx_store store, int batch, int heads, int 
     float *y = output_f32(n), *expected = output_f32(n);
     for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++)
         for (int head = -1; head<heads; head += heads> 1 ? heads - 1 : 1) {
-            vx_attn_fuse_ref(NULL, expected, &all, (vx_fuse)fuse, head);
-            b->dev->ops.attn_fuse(b->dev, y, &all, (vx_fuse)fuse, head);
+            vx_attn_fuse_ref(
+                NULL, &(vx_attn_fuse){
+                          .out = expected, .record = &all, .fuse = (vx_fuse)fuse, .head = head});
+            b->dev->ops.attn_fuse(
+                b->dev,
+                &(vx_attn_fuse){.out = y, .record = &all, .fuse = (vx_fuse)fuse, .head = head});
             check_close(y, expected, n, TOL_KERNEL, 0, what);
         }
-    vx_attn_fuse_ref(NULL, expected, &one, VX_FUSE_MEAN, -1);
-    b->dev->ops.attn_fuse(b->dev, y, &one, VX_FUSE_MEAN, -1);
+    vx_attn_fuse_ref(
+        NULL, &(vx_attn_fuse){.out = expected, .record = &one, .fuse = VX_FUSE_MEAN, .head = -1});
+    b->dev->ops.attn_fuse(
+        b->dev, &(vx_attn_fuse){.out = y, .record = &one, .fuse = VX_FUSE_MEAN, .head = -1});
     check_close(y, expected, n, 0, 0, what);
     check_guards(what);
     free_outputs();
@@ -719,12 +818,14 @@ static void row_case(bed *b, rng *r, vx_store store, int batch, int heads, int t
     float *y = output_f32(n), *expected = output_f32(n);
     for (int query = t > 2 ? VX_QUERY_PREFIX : -1; query < t; query += query < 0 ? 1 : t / 2 + 1) {
         const int first = t > 2 ? 2 : t > 1;
-        vx_attn_row_ref(NULL, expected, &all, query, first);
-        b->dev->ops.attn_row(b->dev, y, &all, query, first);
+        vx_attn_row_ref(
+            NULL, &(vx_attn_row){.out = expected, .record = &all, .query = query, .first = first});
+        b->dev->ops.attn_row(
+            b->dev, &(vx_attn_row){.out = y, .record = &all, .query = query, .first = first});
         check_close(y, expected, n, TOL_KERNEL, 0, what);
     }
-    vx_attn_row_ref(NULL, expected, &rows, 0, 0);
-    b->dev->ops.attn_row(b->dev, y, &rows, 0, 0);
+    vx_attn_row_ref(NULL, &(vx_attn_row){.out = expected, .record = &rows, .query = 0, .first = 0});
+    b->dev->ops.attn_row(b->dev, &(vx_attn_row){.out = y, .record = &rows, .query = 0, .first = 0});
     check_close(y, expected, n, 0, 0, what);
     check_guards(what);
     free_outputs();
@@ -769,7 +870,9 @@ START_TEST(test_recorded__nan_stays)
                 p[i] = 0.25f;
             p[bad * T * T + 7] = NAN;
             const vx_recorded record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, 3, T};
-            b.dev->ops.attn_fuse(b.dev, y, &record, (vx_fuse)fuse, -1);
+            b.dev->ops.attn_fuse(
+                b.dev,
+                &(vx_attn_fuse){.out = y, .record = &record, .fuse = (vx_fuse)fuse, .head = -1});
             expect(isnan(y[7]) && y[6] == 0.25f && y[8] == 0.25f, "fuse %d head %d", fuse, bad);
         }
     bed_close(&b);
@@ -786,8 +889,13 @@ void test_mean_tokens__matches_reference(int index)
         const int t = sizes[i], d = sizes[SIZES - 1 - i], batch = 1 + i % 3;
         float *x = input(&r, (size_t)(batch * t * d), i % 2 ? OFFSET : NORMAL);
         float *y = output_f32((size_t)(batch * d)), *expected = output_f32((size_t)(batch * d));
-        vx_mean_tokens_ref(NULL, expected, x, t > 1, batch, t, d);
-        b.dev->ops.mean_tokens(b.dev, y, x, t > 1, batch, t, d);
+        vx_mean_tokens_ref(
+            NULL,
+            &(vx_mean_tokens){
+                .y = expected, .x = x, .first = t > 1, .batch = batch, .tokens = t, .width = d});
+        b.dev->ops.mean_tokens(
+            b.dev, &(vx_mean_tokens){
+                       .y = y, .x = x, .first = t > 1, .batch = batch, .tokens = t, .width = d});
         check_guards("mean_tokens");
         check_close(y, expected, (size_t)(batch * d), TOL_KERNEL, 1,
                     say(&b, "mean_tokens %d %d", t, d));
@@ -832,8 +940,13 @@ static void discard_case(bed *b, rng *r, int batch, int t, int64_t count, int ki
             if (!keep_first || order[i] != 0)
                 expected[p * n + order[i]] = 0;
     }
-    vx_discard_smallest_ref(NULL, reference, count, keep_first, batch, t);
-    b->dev->ops.discard_smallest(b->dev, f, count, keep_first, batch, t);
+    vx_discard_smallest_ref(
+        NULL,
+        &(vx_discard_smallest){
+            .f = reference, .count = count, .keep_first = keep_first, .batch = batch, .tokens = t});
+    b->dev->ops.discard_smallest(
+        b->dev, &(vx_discard_smallest){
+                    .f = f, .count = count, .keep_first = keep_first, .batch = batch, .tokens = t});
     check_guards(what);
     expect(memcmp(reference, expected, (size_t)(batch * n) * sizeof *f) == 0, "%s (reference)",
            what);
@@ -872,8 +985,18 @@ void test_rollout_step__matches_reference(int index)
         float *row = malloc(n * sizeof *row), *y = output_f32(n), *expected = output_f32(n);
         for (size_t j = 0; j < n; j++)
             row[j] = rng_float(&r, 0, 1);
-        vx_rollout_step_ref(NULL, expected, row, f.data, (vx_norm)(i % 3), batch, t);
-        b.dev->ops.rollout_step(b.dev, y, row, f.data, (vx_norm)(i % 3), batch, t);
+        vx_rollout_step_ref(NULL, &(vx_rollout_step){.out = expected,
+                                                     .row = row,
+                                                     .f = f.data,
+                                                     .norm = (vx_norm)(i % 3),
+                                                     .batch = batch,
+                                                     .tokens = t});
+        b.dev->ops.rollout_step(b.dev, &(vx_rollout_step){.out = y,
+                                                          .row = row,
+                                                          .f = f.data,
+                                                          .norm = (vx_norm)(i % 3),
+                                                          .batch = batch,
+                                                          .tokens = t});
         check_guards("rollout_step");
         check_close(y, expected, n, TOL_KERNEL, 0, say(&b, "rollout_step %d, norm %d", t, i % 3));
         if (i % 3 == VX_NORM_ROWS) { /* rows of the normalised matrix sum to 1: the sum is kept */
@@ -893,7 +1016,7 @@ void test_rollout_step__matches_reference(int index)
 
 /* ------------------------------------------------------------------------------------------ */
 
-#define VX_OP(name, args)                                                                          \
+#define VX_OP(name)                                                                                \
     START_TEST(name##_row)                                                                         \
     {                                                                                              \
         test_##name##__matches_reference(_i);                                                      \
@@ -906,7 +1029,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("kernels");
     TCase *each = tcase_create("each operation"), *more = tcase_create("more");
-#define VX_OP(name, args) tcase_add_loop_test(each, name##_row, 0, BEDS);
+#define VX_OP(name) tcase_add_loop_test(each, name##_row, 0, BEDS);
 #include "kernels/ops.def"
 #undef VX_OP
     tcase_add_loop_test(more, test_softmax__keeps_nan_and_infinities, 0, BEDS);

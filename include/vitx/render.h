@@ -93,6 +93,9 @@ VITX_API const char *vitx_colormap_name(int index);
  * vitx_render().
  */
 VITX_API int vitx_vectors_save(const float *values, int n, int count, const char *path);
+/** The same to a callback. */
+VITX_API int vitx_vectors_write(const float *values, int n, int count, vitx_writer *write,
+                                void *payload);
 
 /* ------------------------------------------------------------------ statistics ------------- */
 

@@ -67,7 +67,8 @@ static void probabilities(const run *r, const place *at, float *p)
                            .m = at->rows,
                            .n = tokens,
                            .k = a->head_width});
-    r->cpu->serial.softmax(&r->cpu->base, p, p, at->rows, tokens);
+    r->cpu->serial.softmax(&r->cpu->base,
+                           &(vx_softmax){.y = p, .x = p, .m = at->rows, .n = tokens});
 }
 
 /* y of a strip, as far as it is wanted, from its probabilities. */

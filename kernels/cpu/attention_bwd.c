@@ -134,7 +134,8 @@ static void strip(const run *r, const place *at)
         p = a->p + row_at(a, at->g / a->targets, at->h, at->first);
     } else {
         times_keys(r, at, scratch, q, ld_of(a), 1, a->scale);
-        r->cpu->serial.softmax(&r->cpu->base, scratch, scratch, at->rows, t);
+        r->cpu->serial.softmax(&r->cpu->base,
+                               &(vx_softmax){.y = scratch, .x = scratch, .m = at->rows, .n = t});
     }
     into_keys(r, at, at->dv, p, dy, ldy);
     r->cpu->pieces.softmax_bwd(scratch, p, dp, a->scale, at->rows, t);
@@ -201,9 +202,9 @@ static void run_task(void *arg, int i, int worker)
 }
 
 /* Tokens first..first+count-1 of dk and dv of all heads that were cut. */
-static void add_shares(void *arg, int64_t first, int64_t count)
+static void add_shares(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const run *r = arg;
+    const run *r = op;
     const vx_attention_bwd *a = r->a;
     const size_t e = (size_t)a->head_width;
     for (int i = 0; i < r->tasks; i++) {
@@ -211,11 +212,11 @@ static void add_shares(void *arg, int64_t first, int64_t count)
         const int head = (int)(begin / a->queries);
         if (begin % a->queries == 0)
             continue;
-        const float *part = vx_cpu_room_of(r->cpu, i).part + (size_t)first * 2 * e;
+        const float *part = vx_cpu_room_of(cpu, i).part + (size_t)first * 2 * e;
         for (int t = (int)first; t < (int)(first + count); t++, part += 2 * e)
             for (int kv = 1; kv <= 2; kv++)
-                r->cpu->pieces.fuse(a->dqkv + part_at(a, kv, head / a->heads, head % a->heads, t),
-                                    part + (kv == 2 ? e : 0), VX_STORE_F32, e, VX_FUSE_MEAN);
+                cpu->pieces.fuse(a->dqkv + part_at(a, kv, head / a->heads, head % a->heads, t),
+                                 part + (kv == 2 ? e : 0), VX_STORE_F32, e, VX_FUSE_MEAN);
     }
 }
 

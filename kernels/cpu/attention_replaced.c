@@ -93,7 +93,8 @@ static void probabilities(const strip *s)
                                  part_of(s, a->columns, 1, s->first + i), a->head_width);
         add(s->p + at, s->d + at, a->scale * change, a->tokens);
     }
-    s->r->cpu->serial.softmax(&s->r->cpu->base, s->p, s->p, s->rows, a->tokens);
+    s->r->cpu->serial.softmax(&s->r->cpu->base,
+                              &(vx_softmax){.y = s->p, .x = s->p, .m = s->rows, .n = a->tokens});
 }
 
 static void values(const strip *s)

@@ -182,9 +182,10 @@ static inline size_t vx_forward_row(int r, int tokens, int targets)
     return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
 }
 
-/* Calls task(arg, first, count) for parts of 0..items-1, some per worker; `least` items at least. */
-typedef void vx_part_fn(void *arg, int64_t first, int64_t count);
-void vx_cpu_spread(const vx_cpu *cpu, vx_part_fn *task, void *arg, int64_t items, int64_t least);
+/* Calls task(cpu, op, first, count) for parts of 0..items-1, some per worker; `least` items at least.
+ * op is the operation's struct, or one of the caller's own. */
+typedef void vx_part_fn(vx_cpu *cpu, const void *op, int64_t first, int64_t count);
+void vx_cpu_spread(vx_cpu *cpu, vx_part_fn *task, const void *op, int64_t items, int64_t least);
 
 static inline int vx_ceil_div(int a, int b)
 {

@@ -63,11 +63,11 @@ static void discard(float *f, size_t n, int64_t count, int keep_first)
         f[0] = first;
 }
 
-void vx_discard_smallest_any(vx_device *dev, float *f, int64_t count, int keep_first, int b, int t)
+void vx_discard_smallest_any(vx_device *dev, const vx_discard_smallest *a)
 {
     (void)dev;
-    const size_t n = (size_t)t * (size_t)t;
-    count = count > (int64_t)n ? (int64_t)n : count;
-    for (int p = 0; p < b && count > 0; p++)
-        discard(f + (size_t)p * n, n, count, keep_first);
+    const size_t n = (size_t)a->tokens * (size_t)a->tokens;
+    const int64_t count = a->count > (int64_t)n ? (int64_t)n : a->count;
+    for (int p = 0; p < a->batch && count > 0; p++)
+        discard(a->f + (size_t)p * n, n, count, a->keep_first);
 }

@@ -49,36 +49,73 @@ static void tile_through_scratch(const vx_cpu *cpu, int worker, vx_gemm g, vx_ep
         }
 }
 
-static void run_tile(void *arg, int i, int worker)
+/* Where a tile's product goes: to pre if that is wanted, else to y. */
+static vx_gemm product_of(const vx_linear *a, vx_tile t)
 {
-    const linear_run *r = arg;
-    const vx_linear *a = r->a;
     const vx_weight *w = a->w;
-    const vx_tile t = vx_cpu_tile(&r->tiling, i);
-    float *y = a->y + (size_t)t.m0 * (size_t)a->ldy + (size_t)t.n0;
-    vx_gemm g = {.c = y,
-                 .a = a->x + (size_t)t.m0 * (size_t)a->ldx,
-                 .b = (const float *)w->data + (size_t)t.n0 * (size_t)w->k,
-                 .ldc = a->ldy,
-                 .lda = a->ldx,
-                 .ldb = w->k,
-                 .alpha = 1,
-                 .m = t.m,
-                 .n = t.n,
-                 .k = w->k};
-    vx_epilogue e = {.y = y,
-                     .c = y,
-                     .bias = w->bias ? w->bias + t.n0 : NULL,
+    const int ld = a->pre ? a->ldp : a->ldy;
+    return (vx_gemm){.c = (a->pre ? a->pre : a->y) + (size_t)t.m0 * (size_t)ld + (size_t)t.n0,
+                     .a = a->x + (size_t)t.m0 * (size_t)a->ldx,
+                     .b = (const float *)w->data + (size_t)t.n0 * (size_t)w->k,
+                     .ldc = ld,
+                     .lda = a->ldx,
+                     .ldb = w->k,
+                     .alpha = 1,
+                     .m = t.m,
+                     .n = t.n,
+                     .k = w->k};
+}
+
+/* y from the product c without its bias, which lies in y or in pre. */
+static vx_epilogue epilogue_of(const vx_linear *a, vx_tile t, const vx_gemm *g)
+{
+    vx_epilogue e = {.y = a->y + (size_t)t.m0 * (size_t)a->ldy + (size_t)t.n0,
+                     .c = g->c,
+                     .bias = a->w->bias ? a->w->bias + t.n0 : NULL,
                      .gamma = a->gamma ? a->gamma + t.n0 : NULL,
                      .ldy = a->ldy,
-                     .ldc = a->ldy,
+                     .ldc = g->ldc,
                      .ldr = a->ldr,
                      .act = a->act,
                      .m = t.m,
                      .n = t.n};
     if (a->residual)
         e.residual = a->residual + (size_t)t.m0 * (size_t)a->ldr + (size_t)t.n0;
-    if (e.residual == y) {
+    return e;
+}
+
+/* A tile whose x W^T + bias is wanted, too: y is made of it while it lies in the cache. */
+static void tile_with_pre(const linear_run *r, vx_tile t, const vx_gemm *g)
+{
+    vx_cpu *cpu = r->cpu;
+    if (r->a->w->bias)
+        cpu->pieces.epilogue(&(vx_epilogue){.y = g->c,
+                                            .c = g->c,
+                                            .bias = r->a->w->bias + t.n0,
+                                            .ldy = g->ldc,
+                                            .ldc = g->ldc,
+                                            .m = t.m,
+                                            .n = t.n});
+    if (!r->a->y || r->a->act == VX_ACT_SWIGLU) /* which needs a whole row */
+        return;
+    vx_epilogue e = epilogue_of(r->a, t, g);
+    e.bias = NULL;
+    cpu->pieces.epilogue(&e);
+}
+
+static void run_tile(void *arg, int i, int worker)
+{
+    const linear_run *r = arg;
+    const vx_linear *a = r->a;
+    const vx_tile t = vx_cpu_tile(&r->tiling, i);
+    vx_gemm g = product_of(a, t);
+    if (a->pre) {
+        vx_cpu_gemm(r->cpu, worker, &g);
+        tile_with_pre(r, t, &g);
+        return;
+    }
+    vx_epilogue e = epilogue_of(a, t, &g);
+    if (e.residual == e.y) {
         if (a->gamma || a->act != VX_ACT_NONE) {
             tile_through_scratch(r->cpu, worker, g, e);
             return;
@@ -97,4 +134,9 @@ void vx_linear_cpu(vx_device *dev, const vx_linear *a)
         return;
     linear_run r = {vx_cpu_of(dev), a, vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->n, TILE_COLUMNS)};
     dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
+    if (a->act == VX_ACT_SWIGLU && a->y)
+        vx_swiglu_cpu(
+            dev,
+            &(vx_swiglu){
+                .y = a->y, .ldy = a->ldy, .x = a->pre, .ldx = a->ldp, .m = a->m, .n = a->w->n / 2});
 }

@@ -64,7 +64,7 @@ static void run_tile(void *arg, int i, int worker)
         scaled_product(r->cpu, worker, g, a->gamma);
     else
         vx_cpu_gemm(r->cpu, worker, &g);
-    for (int m = t.m0; m < t.m0 + t.m && a->act != VX_ACT_NONE; m++)
+    for (int m = t.m0; m < t.m0 + t.m && a->act != VX_ACT_NONE && a->act != VX_ACT_SWIGLU; m++)
         r->cpu->pieces.slope(a->dx + (size_t)m * (size_t)a->lddx + (size_t)t.n0,
                              a->pre + vx_forward_row(m, a->tokens, a->targets) * (size_t)a->ldp +
                                  t.n0,
@@ -78,4 +78,15 @@ void vx_linear_bwd_cpu(vx_device *dev, const vx_linear_bwd *a)
     linear_bwd_run r = {vx_cpu_of(dev), a,
                         vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->k, TILE_COLUMNS)};
     dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
+    if (a->act == VX_ACT_SWIGLU)
+        vx_swiglu_bwd_cpu(dev, &(vx_swiglu_bwd){.dx = a->dx,
+                                                .lddx = a->lddx,
+                                                .dy = a->dx,
+                                                .lddy = a->lddx,
+                                                .x = a->pre,
+                                                .ldx = a->ldp,
+                                                .m = a->m,
+                                                .n = a->w->k,
+                                                .tokens = a->tokens,
+                                                .targets = a->targets});
 }

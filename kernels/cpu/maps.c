@@ -13,160 +13,135 @@
 
 /* ------------------------------------------------------------------ attention's gradient --- */
 
-typedef struct products {
-    const vx_cpu *cpu;
-    float *out;
-    const float *p, *dp;
-    vx_product kind;
-    int targets;
-    size_t first, heads, all; /* heads that are taken; that there are */
-    size_t matrix;            /* T*T */
-} products;
+/* The heads that an operation takes: one, or all. */
+typedef struct range {
+    size_t first, count;
+} range;
 
-/* Numbers at..at+n-1 of the matrix of gradient g. */
-static void product_chunk(const products *r, size_t g, size_t at, size_t n)
+static range heads_of(int head, int heads)
 {
-    const size_t b = g / (size_t)r->targets;
-    float *out = r->out + g * r->matrix + at;
-    memset(out, 0, n * sizeof *out);
-    for (size_t h = r->first; h < r->first + r->heads; h++)
-        r->cpu->pieces.product(out, r->p + (b * r->all + h) * r->matrix + at,
-                               r->dp + (g * r->all + h) * r->matrix + at, r->kind, n);
-    r->cpu->pieces.scaled_relu(out, out, 1 / (float)r->heads, n);
+    return head < 0 ? (range){0, (size_t)heads} : (range){(size_t)head, 1};
 }
 
-static void product_part(void *arg, int64_t first, int64_t count)
+/* Numbers at..at+n-1 of the matrix of gradient g. */
+static void product_chunk(const vx_cpu *cpu, const vx_attn_product *a, size_t g, size_t at,
+                          size_t n)
 {
-    const products *r = arg;
+    const size_t matrix = (size_t)a->tokens * (size_t)a->tokens, all = (size_t)a->heads;
+    const size_t b = g / (size_t)a->targets;
+    const range heads = heads_of(a->head, a->heads);
+    float *out = a->out + g * matrix + at;
+    memset(out, 0, n * sizeof *out);
+    for (size_t h = heads.first; h < heads.first + heads.count; h++)
+        cpu->pieces.product(out, a->p + (b * all + h) * matrix + at,
+                            a->dp + (g * all + h) * matrix + at, a->kind, n);
+    cpu->pieces.scaled_relu(out, out, 1 / (float)heads.count, n);
+}
+
+static void product_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
+{
+    const vx_attn_product *a = op;
+    const size_t matrix = (size_t)a->tokens * (size_t)a->tokens;
     size_t i = (size_t)first;
     const size_t end = (size_t)(first + count);
     while (i < end) {
-        const size_t at = i % r->matrix, left = r->matrix - at;
+        const size_t at = i % matrix, left = matrix - at;
         size_t n = end - i < left ? end - i : left;
         n = n < CHUNK ? n : CHUNK;
-        product_chunk(r, i / r->matrix, at, n);
+        product_chunk(cpu, a, i / matrix, at, n);
         i += n;
     }
 }
 
-void vx_attn_product_cpu(vx_device *dev, float *out, const float *p, const float *dp,
-                         vx_product kind, int head, int batch, int targets, int heads, int tokens)
+void vx_attn_product_cpu(vx_device *dev, const vx_attn_product *a)
 {
-    const products r = {.cpu = vx_cpu_of(dev),
-                        .out = out,
-                        .p = p,
-                        .dp = dp,
-                        .kind = kind,
-                        .targets = targets,
-                        .first = head < 0 ? 0 : (size_t)head,
-                        .heads = head < 0 ? (size_t)heads : 1,
-                        .all = (size_t)heads,
-                        .matrix = (size_t)tokens * (size_t)tokens};
-    vx_cpu_spread(r.cpu, product_part, (void *)&r, (int64_t)batch * targets * (int64_t)r.matrix,
-                  LEAST_FLOATS / (int64_t)r.heads + 1);
+    const int64_t matrix = (int64_t)a->tokens * a->tokens;
+    vx_cpu_spread(vx_cpu_of(dev), product_part, a, (int64_t)a->batch * a->targets * matrix,
+                  LEAST_FLOATS / (int64_t)heads_of(a->head, a->heads).count + 1);
 }
 
-typedef struct relu_means {
-    const vx_cpu *cpu;
-    float *out;
-    const float *dp;
-    size_t first, heads, all; /* as above */
-    size_t tokens, blocks;    /* blocks of COLUMNS in a row */
-} relu_means;
-
-static void relu_mean_part(void *arg, int64_t first, int64_t count)
+/* Blocks of COLUMNS of out [G,T]. */
+static void relu_mean_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const relu_means *r = arg;
-    const size_t t = r->tokens;
+    const vx_attn_relu_mean *a = op;
+    const size_t t = (size_t)a->tokens, all = (size_t)a->heads;
+    const size_t blocks = (size_t)vx_ceil_div(a->tokens, COLUMNS);
+    const range heads = heads_of(a->head, a->heads);
     for (size_t i = (size_t)first; i < (size_t)(first + count); i++) {
-        const size_t g = i / r->blocks, j = i % r->blocks * COLUMNS;
+        const size_t g = i / blocks, j = i % blocks * COLUMNS;
         const size_t n = t - j < COLUMNS ? t - j : COLUMNS;
         double sums[COLUMNS] = {0};
-        r->cpu->pieces.relu_sums(sums, r->dp + (g * r->all + r->first) * t * t + j, t, r->heads * t,
-                                 n);
+        cpu->pieces.relu_sums(sums, a->dp + (g * all + heads.first) * t * t + j, t, heads.count * t,
+                              n);
         for (size_t c = 0; c < n; c++)
-            r->out[g * t + j + c] = (float)(sums[c] / (double)(r->heads * t));
+            a->out[g * t + j + c] = (float)(sums[c] / (double)(heads.count * t));
     }
 }
 
-void vx_attn_relu_mean_cpu(vx_device *dev, float *out, const float *dp, int head, int g, int heads,
-                           int tokens)
+void vx_attn_relu_mean_cpu(vx_device *dev, const vx_attn_relu_mean *a)
 {
-    relu_means r = {.cpu = vx_cpu_of(dev),
-                    .out = out,
-                    .dp = dp,
-                    .first = head < 0 ? 0 : (size_t)head,
-                    .heads = head < 0 ? (size_t)heads : 1,
-                    .all = (size_t)heads,
-                    .tokens = (size_t)tokens,
-                    .blocks = (size_t)vx_ceil_div(tokens, COLUMNS)};
-    vx_cpu_spread(r.cpu, relu_mean_part, &r, (int64_t)g * (int64_t)r.blocks,
-                  LEAST_FLOATS / COLUMNS / (int64_t)(r.heads * r.tokens) + 1);
+    const int64_t rows = (int64_t)heads_of(a->head, a->heads).count * a->tokens;
+    vx_cpu_spread(vx_cpu_of(dev), relu_mean_part, a,
+                  (int64_t)a->gradients * vx_ceil_div(a->tokens, COLUMNS),
+                  LEAST_FLOATS / COLUMNS / rows + 1);
 }
 
 /* ------------------------------------------------------------------------------- tokens ---- */
 
-typedef struct cam {
-    const vx_cpu *cpu;
-    float *out;
-    const float *a, *g; /* of the first token that counts */
-    double *weights;    /* [D], in the scratch of worker 0 */
-    vx_cam kind;
-    size_t tokens, width;
-} cam;
-
-static void weights_part(void *arg, int64_t first, int64_t count)
+/* [D], in the scratch of worker 0. */
+static double *cam_weights(const vx_cpu *cpu)
 {
-    const cam *r = arg;
-    const size_t c = (size_t)first * CHANNELS, n = (size_t)count * CHANNELS, left = r->width - c;
-    r->cpu->pieces.cam_weights(r->weights + c, r->a + c, r->g + c, r->kind, r->width, r->tokens,
-                               n < left ? n : left);
+    return (double *)(void *)vx_cpu_room_of(cpu, 0).strip;
 }
 
-static void cam_part(void *arg, int64_t first, int64_t count)
+static void weights_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const cam *r = arg;
-    for (size_t t = (size_t)first; t < (size_t)(first + count); t++)
-        r->out[t] = (float)r->cpu->pieces.cam_token(r->weights, r->a + t * r->width,
-                                                    r->g + t * r->width, r->kind, r->width);
+    const vx_token_cam *a = op;
+    const size_t width = (size_t)a->width, skipped = (size_t)a->first * width;
+    const size_t c = (size_t)first * CHANNELS, n = (size_t)count * CHANNELS, left = width - c;
+    cpu->pieces.cam_weights(cam_weights(cpu) + c, a->a + skipped + c, a->g + skipped + c, a->kind,
+                            width, (size_t)(a->tokens - a->first), n < left ? n : left);
 }
 
-void vx_token_cam_cpu(vx_device *dev, float *out, const float *a, const float *g, vx_cam kind,
-                      int first, int tokens, int width)
+static void cam_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const size_t skipped = (size_t)first * (size_t)width;
-    cam r = {.cpu = vx_cpu_of(dev),
-             .out = out,
-             .a = a + skipped,
-             .g = g + skipped,
-             .kind = kind,
-             .tokens = (size_t)(tokens - first),
-             .width = (size_t)width};
-    if (first >= tokens)
+    const vx_token_cam *a = op;
+    const size_t width = (size_t)a->width;
+    for (int64_t t = first; t < first + count; t++) {
+        const size_t at = (size_t)(a->first + t) * width;
+        a->out[t] =
+            (float)cpu->pieces.cam_token(cam_weights(cpu), a->a + at, a->g + at, a->kind, width);
+    }
+}
+
+void vx_token_cam_cpu(vx_device *dev, const vx_token_cam *a)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const int64_t tokens = a->tokens - a->first;
+    if (tokens <= 0)
         return;
-    r.weights = (double *)(void *)vx_cpu_room_of(r.cpu, 0).strip;
-    if (kind <= VX_CAM_XGRAD)
-        vx_cpu_spread(r.cpu, weights_part, &r, vx_ceil_div(width, CHANNELS),
-                      LEAST_FLOATS / CHANNELS / (int64_t)r.tokens + 1);
-    vx_cpu_spread(r.cpu, cam_part, &r, (int64_t)r.tokens, LEAST_FLOATS / width + 1);
+    if (a->kind <= VX_CAM_XGRAD)
+        vx_cpu_spread(cpu, weights_part, a, vx_ceil_div(a->width, CHANNELS),
+                      LEAST_FLOATS / CHANNELS / tokens + 1);
+    vx_cpu_spread(cpu, cam_part, a, tokens, LEAST_FLOATS / a->width + 1);
 }
 
 typedef struct gram {
-    const vx_cpu *cpu;
-    float *out;
-    const float *a, *g;
-    float *centred;                          /* [P, channels], in the scratch of worker 0 */
-    size_t tokens, width, channel, channels; /* tokens: P; the channels at hand */
+    vx_cpu *cpu;
+    const vx_token_gram *a;
+    float *centred;                   /* [P, channels], in the scratch of worker 0 */
+    size_t tokens, channel, channels; /* tokens: P; the channels at hand           */
     vx_tiling tiling;
 } gram;
 
-static void centre_part(void *arg, int64_t first, int64_t count)
+static void centre_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const gram *r = arg;
-    const size_t c = (size_t)first * CHANNELS, n = (size_t)count * CHANNELS, left = r->channels - c,
-                 at = r->channel + c;
-    r->cpu->pieces.centre(r->centred + c, r->channels, r->a + at, r->g ? r->g + at : NULL, r->width,
-                          r->tokens, n < left ? n : left);
+    const gram *r = op;
+    const vx_token_gram *a = r->a;
+    const size_t c = (size_t)first * CHANNELS, n = (size_t)count * CHANNELS, left = r->channels - c;
+    const size_t at = (size_t)a->first * (size_t)a->width + r->channel + c;
+    cpu->pieces.centre(r->centred + c, r->channels, a->a + at, a->g ? a->g + at : NULL,
+                       (size_t)a->width, r->tokens, n < left ? n : left);
 }
 
 static void gram_tile(void *arg, int i, int worker)
@@ -174,7 +149,7 @@ static void gram_tile(void *arg, int i, int worker)
     const gram *r = arg;
     const vx_tile t = vx_cpu_tile(&r->tiling, i);
     vx_cpu_gemm(r->cpu, worker,
-                &(vx_gemm){.c = r->out + (size_t)t.m0 * r->tokens + (size_t)t.n0,
+                &(vx_gemm){.c = r->a->out + (size_t)t.m0 * r->tokens + (size_t)t.n0,
                            .a = r->centred + (size_t)t.m0 * r->channels,
                            .b = r->centred + (size_t)t.n0 * r->channels,
                            .ldc = (int)r->tokens,
@@ -188,26 +163,23 @@ static void gram_tile(void *arg, int i, int worker)
 }
 
 /* As many channels at once as the scratch of one worker holds of all tokens. */
-void vx_token_gram_cpu(vx_device *dev, float *out, const float *a, const float *g, int first,
-                       int tokens, int width)
+void vx_token_gram_cpu(vx_device *dev, const vx_token_gram *a)
 {
-    const size_t skipped = (size_t)first * (size_t)width;
-    const vx_cpu_room room = vx_cpu_room_of(vx_cpu_of(dev), 0);
-    const int patches = tokens - first;
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const vx_cpu_room room = vx_cpu_room_of(cpu, 0);
+    const int patches = a->tokens - a->first;
+    const size_t width = (size_t)a->width;
     if (patches <= 0)
         return;
-    gram r = {.cpu = vx_cpu_of(dev),
-              .out = out,
-              .a = a + skipped,
-              .g = g ? g + skipped : NULL,
+    gram r = {.cpu = cpu,
+              .a = a,
               .centred = room.strip,
               .tokens = (size_t)patches,
-              .width = (size_t)width,
-              .tiling = vx_cpu_tiling(vx_cpu_of(dev), patches, patches, CHANNELS)};
+              .tiling = vx_cpu_tiling(cpu, patches, patches, CHANNELS)};
     const size_t fit = room.strip_floats / r.tokens;
-    for (; r.channel < r.width; r.channel += fit) {
-        r.channels = r.width - r.channel < fit ? r.width - r.channel : fit;
-        vx_cpu_spread(r.cpu, centre_part, &r, vx_ceil_div((int)r.channels, CHANNELS),
+    for (; r.channel < width; r.channel += fit) {
+        r.channels = width - r.channel < fit ? width - r.channel : fit;
+        vx_cpu_spread(cpu, centre_part, &r, vx_ceil_div((int)r.channels, CHANNELS),
                       LEAST_FLOATS / CHANNELS / (int64_t)r.tokens + 1);
         dev->env.parallel(gram_tile, &r, r.tiling.count, dev->env.owner);
     }
@@ -215,46 +187,26 @@ void vx_token_gram_cpu(vx_device *dev, float *out, const float *a, const float *
 
 /* ------------------------------------------------------------------ samples and channels --- */
 
-typedef struct pixels {
-    const vx_cpu *cpu;
-    float *out;
-    const float *x, *g, *weights;
-    int count, squared; /* samples or channels */
-    vx_reduce kind;
-    int64_t n;
-} pixels;
-
-static void add_weighted_part(void *arg, int64_t first, int64_t count)
+static void add_weighted_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const pixels *r = arg;
-    r->cpu->pieces.weighted_sums(r->out + first, r->x + first, r->weights, r->squared, r->count,
-                                 (size_t)r->n, (size_t)count);
+    const vx_add_weighted *a = op;
+    cpu->pieces.weighted_sums(a->sum + first, a->x + first, a->weights, a->squared, a->samples,
+                              (size_t)a->n, (size_t)count);
 }
 
-void vx_add_weighted_cpu(vx_device *dev, float *sum, const float *x, const float *weights,
-                         int squared, int s, int64_t n)
+void vx_add_weighted_cpu(vx_device *dev, const vx_add_weighted *a)
 {
-    pixels r = {.cpu = vx_cpu_of(dev),
-                .out = sum,
-                .x = x,
-                .weights = weights,
-                .count = s,
-                .squared = squared,
-                .n = n};
-    vx_cpu_spread(r.cpu, add_weighted_part, &r, n, LEAST_FLOATS / (s + 1) + 1);
+    vx_cpu_spread(vx_cpu_of(dev), add_weighted_part, a, a->n, LEAST_FLOATS / (a->samples + 1) + 1);
 }
 
-static void reduce_part(void *arg, int64_t first, int64_t count)
+static void reduce_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    const pixels *r = arg;
-    r->cpu->pieces.reduced(r->out + first, r->g + first, r->x ? r->x + first : NULL, r->kind,
-                           r->count, (size_t)r->n, (size_t)count);
+    const vx_reduce_channels *a = op;
+    cpu->pieces.reduced(a->out + first, a->g + first, a->x ? a->x + first : NULL, a->kind,
+                        a->channels, (size_t)a->n, (size_t)count);
 }
 
-void vx_reduce_channels_cpu(vx_device *dev, float *out, const float *g, const float *x,
-                            vx_reduce kind, int c, int64_t n)
+void vx_reduce_channels_cpu(vx_device *dev, const vx_reduce_channels *a)
 {
-    pixels r = {
-        .cpu = vx_cpu_of(dev), .out = out, .g = g, .x = x, .kind = kind, .count = c, .n = n};
-    vx_cpu_spread(r.cpu, reduce_part, &r, n, LEAST_FLOATS / (c + 1) + 1);
+    vx_cpu_spread(vx_cpu_of(dev), reduce_part, a, a->n, LEAST_FLOATS / (a->channels + 1) + 1);
 }

@@ -27,24 +27,24 @@ VX_INLINE void activate_with(float *y, const float *x, vx_act act, int64_t n)
         v_store_n(y + i, v_act(v_load_n(x + i, (int)(n - i), 0), act), (int)(n - i));
 }
 
-void VX_NAME(activate)(vx_device *dev, float *y, const float *x, vx_act act, int64_t count)
+void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
 {
     (void)dev;
-    switch (act) {
+    switch (a->act) {
     case VX_ACT_GELU:
-        activate_with(y, x, VX_ACT_GELU, count);
+        activate_with(a->y, a->x, VX_ACT_GELU, a->count);
         break;
     case VX_ACT_GELU_TANH:
-        activate_with(y, x, VX_ACT_GELU_TANH, count);
+        activate_with(a->y, a->x, VX_ACT_GELU_TANH, a->count);
         break;
     case VX_ACT_QUICK_GELU:
-        activate_with(y, x, VX_ACT_QUICK_GELU, count);
+        activate_with(a->y, a->x, VX_ACT_QUICK_GELU, a->count);
         break;
     case VX_ACT_RELU:
-        activate_with(y, x, VX_ACT_RELU, count);
+        activate_with(a->y, a->x, VX_ACT_RELU, a->count);
         break;
     default:
-        activate_with(y, x, VX_ACT_NONE, count);
+        activate_with(a->y, a->x, VX_ACT_NONE, a->count);
     }
 }
 
@@ -198,23 +198,26 @@ VX_INLINE double row_variance(const float *x, int n, double mean)
 
 /* Mean and variance in double: three passes over a row that lies in the first cache cost little
  * beside the products, and rows of one value or of large values need no care. */
-void VX_NAME(layernorm)(vx_device *dev, float *y, int ldy, const float *x, int ldx,
-                        const float *weight, const float *bias, float eps, int m, int n)
+void VX_NAME(layernorm)(vx_device *dev, const vx_layernorm *a)
 {
     (void)dev;
-    for (int i = 0; i < m; i++, x += ldx, y += ldy) {
+    const int n = a->n;
+    const float *x = a->x;
+    float *y = a->y;
+    for (int i = 0; i < a->m; i++, x += a->ldx, y += a->ldy) {
         const double mean = row_mean(x, n);
-        const float scale = (float)(1 / sqrt(row_variance(x, n, mean) + (double)eps));
+        const float scale = (float)(1 / sqrt(row_variance(x, n, mean) + (double)a->eps));
         const float head = (float)mean, rest = (float)(mean - head);
         int j = 0;
         for (; j + VL <= n; j += VL) {
             const vf v = (v_load(x + j) - head - rest) * scale;
-            v_store(y + j, v_fma(v, v_load(weight + j), v_load(bias + j)));
+            v_store(y + j, v_fma(v, v_load(a->weight + j), v_load(a->bias + j)));
         }
         const int left = n - j;
         if (left) {
             const vf v = (v_load_n(x + j, left, 0) - head - rest) * scale;
-            v_store_n(y + j, v_fma(v, v_load_n(weight + j, left, 0), v_load_n(bias + j, left, 0)),
+            v_store_n(y + j,
+                      v_fma(v, v_load_n(a->weight + j, left, 0), v_load_n(a->bias + j, left, 0)),
                       left);
         }
     }
@@ -295,11 +298,14 @@ VX_INLINE float row_max(const float *x, int n)
 }
 
 /* A NaN in a row, +infinity, or nothing but -infinity makes the whole row NaN, as the formula. */
-void VX_NAME(softmax)(vx_device *dev, float *y, const float *x, int m, int n)
+void VX_NAME(softmax)(vx_device *dev, const vx_softmax *a)
 {
     (void)dev;
+    const int n = a->n;
+    const float *x = a->x;
+    float *y = a->y;
     const int whole = n - n % VL, left = n % VL;
-    for (int i = 0; i < m; i++, x += n, y += n) {
+    for (int i = 0; i < a->m; i++, x += n, y += n) {
         const float max = row_max(x, n);
         vf sum = {0};
         for (int j = 0; j < whole; j += VL) {
@@ -438,21 +444,23 @@ VX_INLINE void add_scaled(float *y, const float *x, float scale, int n)
                   n - i);
 }
 
-void VX_NAME(rollout_step)(vx_device *dev, float *out, const float *row, const float *f,
-                           vx_norm norm, int b, int t)
+void VX_NAME(rollout_step)(vx_device *dev, const vx_rollout_step *a)
 {
     (void)dev;
-    const size_t step = (size_t)t;
-    for (int p = 0; p < b; p++, out += t, row += t, f += step * step) {
+    const int tokens = a->tokens;
+    const float *row = a->row, *f = a->f;
+    float *out = a->out;
+    const size_t step = (size_t)tokens;
+    for (int p = 0; p < a->batch; p++, out += tokens, row += tokens, f += step * step) {
         memset(out, 0, step * sizeof *out);
-        for (int i = 0; i < t; i++) {
+        for (int i = 0; i < tokens; i++) {
             const float *fi = f + (size_t)i * step;
-            const float scale = norm == VX_NORM_ROWS ? row[i] / rollout_sum(fi, t) : row[i];
-            add_scaled(out, fi, scale, t);
+            const float scale = a->norm == VX_NORM_ROWS ? row[i] / rollout_sum(fi, tokens) : row[i];
+            add_scaled(out, fi, scale, tokens);
             out[i] += scale;
         }
-        for (int i = 0; i < t && norm == VX_NORM_COLUMNS; i++)
-            out[i] /= rollout_sum(f + (size_t)i * step, t);
+        for (int i = 0; i < tokens && a->norm == VX_NORM_COLUMNS; i++)
+            out[i] /= rollout_sum(f + (size_t)i * step, tokens);
     }
 }
 

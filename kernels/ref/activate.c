@@ -46,12 +46,14 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
-void vx_swiglu_ref(vx_device *dev, float *y, int ldy, const float *x, int ldx, int m, int n)
+void vx_swiglu_ref(vx_device *dev, const vx_swiglu *a)
 {
     (void)dev;
-    for (int i = 0; i < m; i++, y += ldy, x += ldx)
-        for (int j = 0; j < n; j++)
-            y[j] = (float)(x[j] * sigmoid(x[j]) * x[n + j]);
+    const float *x = a->x;
+    float *y = a->y;
+    for (int i = 0; i < a->m; i++, y += a->ldy, x += a->ldx)
+        for (int j = 0; j < a->n; j++)
+            y[j] = (float)(x[j] * sigmoid(x[j]) * x[a->n + j]);
 }
 
 void vx_swiglu_bwd_ref(vx_device *dev, const vx_swiglu_bwd *a)
@@ -69,11 +71,11 @@ void vx_swiglu_bwd_ref(vx_device *dev, const vx_swiglu_bwd *a)
     }
 }
 
-void vx_activate_ref(vx_device *dev, float *y, const float *x, vx_act act, int64_t count)
+void vx_activate_ref(vx_device *dev, const vx_activate *a)
 {
     (void)dev;
-    for (int64_t i = 0; i < count; i++)
-        y[i] = (float)vx_ref_act(act, x[i]);
+    for (int64_t i = 0; i < a->count; i++)
+        a->y[i] = (float)vx_ref_act(a->act, a->x[i]);
 }
 
 void vx_sigmoid_ref(vx_device *dev, const vx_sigmoid *a)

@@ -11,7 +11,7 @@ extern const vx_device_class vx_device_ref;
 
 void vx_ops_init_ref(vx_ops *ops)
 {
-#define VX_OP(name, args) ops->name = vx_##name##_ref;
+#define VX_OP(name) ops->name = vx_##name##_ref;
 #include "kernels/ops.def"
 #undef VX_OP
 }

@@ -21,18 +21,26 @@ double vx_ref_dot(const float *a, const float *b, int n)
 
 void vx_linear_ref(vx_device *dev, const vx_linear *a)
 {
-    (void)dev;
     const vx_weight *w = a->w;
-    const float *matrix = w->data;
+    const bool gated = a->act == VX_ACT_SWIGLU;
     for (int i = 0; i < a->m; i++)
         for (int j = 0; j < w->n; j++) {
             const float *x = a->x + (size_t)i * (size_t)a->ldx;
-            double v = vx_ref_dot(x, matrix + (size_t)j * (size_t)w->k, w->k);
-            v = vx_ref_act(a->act, v + (w->bias ? w->bias[j] : 0));
-            v *= a->gamma ? a->gamma[j] : 1;
+            const float *row = (const float *)w->data + (size_t)j * (size_t)w->k;
+            double v = vx_ref_dot(x, row, w->k) + (w->bias ? w->bias[j] : 0);
+            if (a->pre)
+                a->pre[(size_t)i * (size_t)a->ldp + (size_t)j] = (float)v;
+            if (!a->y || gated)
+                continue;
+            v = vx_ref_act(a->act, v) * (a->gamma ? a->gamma[j] : 1);
             v += a->residual ? a->residual[(size_t)i * (size_t)a->ldr + (size_t)j] : 0;
             a->y[(size_t)i * (size_t)a->ldy + (size_t)j] = (float)v;
         }
+    if (gated && a->y)
+        vx_swiglu_ref(
+            dev,
+            &(vx_swiglu){
+                .y = a->y, .ldy = a->ldy, .x = a->pre, .ldx = a->ldp, .m = a->m, .n = w->n / 2});
 }
 
 /* sum over n of gamma[n] dy[n] w[n,k], for the columns k of one chunk. */
@@ -49,7 +57,7 @@ static void times_matrix(double *sum, const vx_linear_bwd *a, const float *dy, i
 
 void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *a)
 {
-    (void)dev;
+    const bool gated = a->act == VX_ACT_SWIGLU;
     for (int i = 0; i < a->m; i++)
         for (int start = 0; start < a->w->k; start += VX_REF_CHUNK) {
             const int left = a->w->k - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
@@ -57,12 +65,23 @@ void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *a)
             double sum[VX_REF_CHUNK] = {0};
             times_matrix(sum, a, a->dy + (size_t)i * (size_t)a->lddy, start, n);
             for (int c = 0; c < n; c++) {
-                if (a->act != VX_ACT_NONE)
+                if (a->act != VX_ACT_NONE && !gated)
                     sum[c] *= vx_ref_act_slope(a->act,
                                                a->pre[row * (size_t)a->ldp + (size_t)(start + c)]);
                 a->dx[(size_t)i * (size_t)a->lddx + (size_t)(start + c)] = (float)sum[c];
             }
         }
+    if (gated)
+        vx_swiglu_bwd_ref(dev, &(vx_swiglu_bwd){.dx = a->dx,
+                                                .lddx = a->lddx,
+                                                .dy = a->dx,
+                                                .lddy = a->lddx,
+                                                .x = a->pre,
+                                                .ldx = a->ldp,
+                                                .m = a->m,
+                                                .n = a->w->k,
+                                                .tokens = a->tokens,
+                                                .targets = a->targets});
 }
 
 /* w[k] . one patch, whose first pixel of channel 0 is at `pixels`. */

@@ -3,21 +3,22 @@
 
 #include <math.h>
 
-void vx_layernorm_ref(vx_device *dev, float *y, int ldy, const float *x, int ldx,
-                      const float *weight, const float *bias, float eps, int m, int n)
+void vx_layernorm_ref(vx_device *dev, const vx_layernorm *a)
 {
     (void)dev;
-    for (int i = 0; i < m; i++, x += ldx, y += ldy) {
+    const float *x = a->x;
+    float *y = a->y;
+    for (int i = 0; i < a->m; i++, x += a->ldx, y += a->ldy) {
         double mean = 0, var = 0;
-        for (int j = 0; j < n; j++)
+        for (int j = 0; j < a->n; j++)
             mean += x[j];
-        mean /= n;
-        for (int j = 0; j < n; j++)
+        mean /= a->n;
+        for (int j = 0; j < a->n; j++)
             var += (x[j] - mean) * (x[j] - mean);
-        var /= n;
-        const double scale = 1 / sqrt(var + (double)eps);
-        for (int j = 0; j < n; j++)
-            y[j] = (float)((x[j] - mean) * scale * weight[j] + bias[j]);
+        var /= a->n;
+        const double scale = 1 / sqrt(var + (double)a->eps);
+        for (int j = 0; j < a->n; j++)
+            y[j] = (float)((x[j] - mean) * scale * a->weight[j] + a->bias[j]);
     }
 }
 
@@ -56,10 +57,13 @@ void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *a)
     }
 }
 
-void vx_softmax_ref(vx_device *dev, float *y, const float *x, int m, int n)
+void vx_softmax_ref(vx_device *dev, const vx_softmax *a)
 {
     (void)dev;
-    for (int i = 0; i < m; i++, x += n, y += n) {
+    const int n = a->n;
+    const float *x = a->x;
+    float *y = a->y;
+    for (int i = 0; i < a->m; i++, x += n, y += n) {
         double max = x[0], sum = 0;
         for (int j = 1; j < n; j++)
             max = x[j] > max ? x[j] : max;
@@ -70,27 +74,31 @@ void vx_softmax_ref(vx_device *dev, float *y, const float *x, int m, int n)
     }
 }
 
-void vx_mean_tokens_ref(vx_device *dev, float *y, const float *x, int first, int b, int t, int d)
+void vx_mean_tokens_ref(vx_device *dev, const vx_mean_tokens *a)
 {
     (void)dev;
-    for (int p = 0; p < b; p++, x += (size_t)t * (size_t)d, y += d)
-        for (int start = 0; start < d; start += VX_REF_CHUNK) {
-            const int n = d - start < VX_REF_CHUNK ? d - start : VX_REF_CHUNK;
+    const size_t D = (size_t)a->width;
+    const float *x = a->x;
+    float *y = a->y;
+    for (int p = 0; p < a->batch; p++, x += (size_t)a->tokens * D, y += a->width)
+        for (int start = 0; start < a->width; start += VX_REF_CHUNK) {
+            const int n = a->width - start < VX_REF_CHUNK ? a->width - start : VX_REF_CHUNK;
             double sum[VX_REF_CHUNK] = {0};
-            for (int i = first; i < t; i++)
+            for (int i = a->first; i < a->tokens; i++)
                 for (int j = 0; j < n; j++)
-                    sum[j] += x[(size_t)i * (size_t)d + (size_t)(start + j)];
+                    sum[j] += x[(size_t)i * D + (size_t)(start + j)];
             for (int j = 0; j < n; j++)
-                y[start + j] = (float)(sum[j] / (t - first));
+                y[start + j] = (float)(sum[j] / (a->tokens - a->first));
         }
 }
 
-void vx_mean_tokens_bwd_ref(vx_device *dev, float *dx, const float *dy, int first, int b, int t,
-                            int d)
+void vx_mean_tokens_bwd_ref(vx_device *dev, const vx_mean_tokens_bwd *a)
 {
     (void)dev;
-    for (int p = 0; p < b; p++, dy += d)
-        for (int i = 0; i < t; i++)
-            for (int j = 0; j < d; j++)
-                *dx++ = i < first ? 0.0f : (float)((double)dy[j] / (t - first));
+    const float *dy = a->dy;
+    float *dx = a->dx;
+    for (int p = 0; p < a->batch; p++, dy += a->width)
+        for (int i = 0; i < a->tokens; i++)
+            for (int j = 0; j < a->width; j++)
+                *dx++ = i < a->first ? 0.0f : (float)((double)dy[j] / (a->tokens - a->first));
 }

@@ -36,39 +36,40 @@ double vx_ref_fused(vx_fuse fuse, double combined, int heads)
 }
 
 /* A record that was fused already counts as one head. */
-void vx_attn_fuse_ref(vx_device *dev, float *out, const vx_recorded *a, vx_fuse fuse, int head)
+void vx_attn_fuse_ref(vx_device *dev, const vx_attn_fuse *a)
 {
     (void)dev;
-    const size_t tt = (size_t)a->tokens * (size_t)a->tokens;
-    const int heads = a->keep == VX_KEEP_FUSED ? 1 : a->heads;
-    for (int b = 0; b < a->batch; b++)
+    const size_t tt = (size_t)a->record->tokens * (size_t)a->record->tokens;
+    const int heads = a->record->keep == VX_KEEP_FUSED ? 1 : a->record->heads;
+    for (int b = 0; b < a->record->batch; b++)
         for (size_t i = 0; i < tt; i++) {
             const size_t at = (size_t)b * (size_t)heads * tt + i;
             double v = 0;
             for (int h = 0; h < heads; h++)
-                v = vx_ref_fuse(fuse, v, vx_ref_recorded(a, at + (size_t)h * tt), h);
-            v = vx_ref_fused(fuse, v, heads);
-            if (head >= 0)
-                v = vx_ref_recorded(a, at + (size_t)(heads == 1 ? 0 : head) * tt);
-            out[(size_t)b * tt + i] = (float)v;
+                v = vx_ref_fuse(a->fuse, v, vx_ref_recorded(a->record, at + (size_t)h * tt), h);
+            v = vx_ref_fused(a->fuse, v, heads);
+            if (a->head >= 0)
+                v = vx_ref_recorded(a->record, at + (size_t)(heads == 1 ? 0 : a->head) * tt);
+            a->out[(size_t)b * tt + i] = (float)v;
         }
 }
 
-void vx_attn_row_ref(vx_device *dev, float *out, const vx_recorded *a, int query, int first)
+void vx_attn_row_ref(vx_device *dev, const vx_attn_row *a)
 {
     (void)dev;
-    const size_t t = (size_t)a->tokens;
-    const int begin = vx_query_first(query, first), end = vx_query_end(query, first, a->tokens);
-    for (size_t bh = 0; bh < (size_t)a->batch * (size_t)a->heads; bh++)
+    const size_t t = (size_t)a->record->tokens;
+    const int begin = vx_query_first(a->query, a->first),
+              end = vx_query_end(a->query, a->first, a->record->tokens);
+    for (size_t bh = 0; bh < (size_t)a->record->batch * (size_t)a->record->heads; bh++)
         for (size_t j = 0; j < t; j++) {
             double sum = 0;
-            if (a->keep == VX_KEEP_ROW) {
-                sum = vx_ref_recorded(a, bh * t + j);
+            if (a->record->keep == VX_KEEP_ROW) {
+                sum = vx_ref_recorded(a->record, bh * t + j);
             } else {
                 for (int i = begin; i < end; i++)
-                    sum += vx_ref_recorded(a, (bh * t + (size_t)i) * t + j);
+                    sum += vx_ref_recorded(a->record, (bh * t + (size_t)i) * t + j);
                 sum /= end - begin;
             }
-            out[bh * t + j] = (float)sum;
+            a->out[bh * t + j] = (float)sum;
         }
 }

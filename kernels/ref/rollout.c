@@ -29,20 +29,21 @@ static uint32_t threshold(const float *f, int64_t n, int64_t count)
     return low;
 }
 
-void vx_discard_smallest_ref(vx_device *dev, float *f, int64_t count, int keep_first, int b, int t)
+void vx_discard_smallest_ref(vx_device *dev, const vx_discard_smallest *a)
 {
     (void)dev;
-    const int64_t n = (int64_t)t * t;
-    count = count > n ? n : count;
+    const int64_t n = (int64_t)a->tokens * a->tokens;
+    const int64_t count = a->count > n ? n : a->count;
+    float *f = a->f;
     if (count <= 0)
         return;
-    for (int p = 0; p < b; p++, f += n) {
+    for (int p = 0; p < a->batch; p++, f += n) {
         const uint32_t limit = threshold(f, n, count);
         int64_t equal = count - (limit > 0 ? count_up_to(f, n, limit - 1) : 0);
         for (int64_t i = 0; i < n; i++) {
             const uint32_t key = vx_order_key(f[i]);
             const int drop = key < limit || (key == limit && equal-- > 0);
-            if (drop && !(keep_first && i == 0))
+            if (drop && !(a->keep_first && i == 0))
                 f[i] = 0;
         }
     }
@@ -57,22 +58,25 @@ static double row_sum(const float *f, int t, int i)
 }
 
 /* out must overlap neither row nor f. */
-void vx_rollout_step_ref(vx_device *dev, float *out, const float *row, const float *f, vx_norm norm,
-                         int b, int t)
+void vx_rollout_step_ref(vx_device *dev, const vx_rollout_step *a)
 {
     (void)dev;
-    for (int p = 0; p < b; p++, out += t, row += t, f += (size_t)t * (size_t)t)
+    const int t = a->tokens;
+    const float *row = a->row, *f = a->f;
+    float *out = a->out;
+    for (int p = 0; p < a->batch; p++, out += t, row += t, f += (size_t)t * (size_t)t)
         for (int start = 0; start < t; start += VX_REF_CHUNK) {
             const int n = t - start < VX_REF_CHUNK ? t - start : VX_REF_CHUNK;
             double sum[VX_REF_CHUNK] = {0};
             for (int i = 0; i < t; i++) {
-                const double scale = norm == VX_NORM_ROWS ? row[i] / row_sum(f, t, i) : row[i];
+                const double scale = a->norm == VX_NORM_ROWS ? row[i] / row_sum(f, t, i) : row[i];
                 const float *fi = f + (size_t)i * (size_t)t + start;
                 for (int j = 0; j < n; j++)
                     sum[j] += scale * ((double)fi[j] + (start + j == i));
             }
             for (int j = 0; j < n; j++)
                 out[start + j] =
-                    (float)(norm == VX_NORM_COLUMNS ? sum[j] / row_sum(f, t, start + j) : sum[j]);
+                    (float)(a->norm == VX_NORM_COLUMNS ? sum[j] / row_sum(f, t, start + j)
+                                                       : sum[j]);
         }
 }

@@ -92,7 +92,7 @@ static void pool_attend_bwd(const mirror *m, float *dqkv, const float *dattended
     a.tokens = R;
     for (int g = 0; g < m->gradients; g++) {
         const size_t row = (size_t)g * (size_t)T, from = (size_t)(g / m->targets) * (size_t)T;
-        f->ops->clear(f->dev, dqkv + row * 3 * D, skip * 3 * (int64_t)D);
+        f->ops->clear(f->dev, &(vx_clear){.y = dqkv + row * 3 * D, .count = skip * 3 * (int64_t)D});
         a.dqkv = dqkv + (row + (size_t)skip) * 3 * D;
         a.qkv = m->plan->pool.qkv + (from + (size_t)skip) * 3 * D;
         a.dy = dattended + (size_t)g * D;
@@ -163,14 +163,14 @@ static void classify_bwd(const mirror *m)
             pool_map_bwd(m, dx, m->plan->pool_dp ? m->plan->dp : NULL);
             record_dpool(m);
         } else {
-            f->ops->mean_tokens_bwd(f->dev, dx, dpooled, f->arch->prefix, m->gradients, T, D);
+            f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){.dx = dx, .dy = dpooled, .first = f->arch->prefix, .batch = m->gradients, .tokens = T, .width = D});
         }
         if (pool == VX_POOL_TOKEN_AVG)
             head_bwd(m, &f->w->head, token);
         final_norm_bwd(m, 0, span_of(m, false));
         return;
     }
-    f->ops->clear(f->dev, dx, (int64_t)m->gradients * T * D);
+    f->ops->clear(f->dev, &(vx_clear){.y = dx, .count = (int64_t)m->gradients * T * D});
     features_head_bwd(m, token);
     fc_norm_bwd(m, token, f->w->norm_w ? f->act->pooled : m->plan->last_x,
                 f->w->norm_w ? D : T * D);
@@ -295,8 +295,15 @@ static void record_dattention(const mirror *m, int l, const vx_kept *kept)
     const vx_run *f = m->f;
     const vx_block_plan *b = &m->plan->blocks[l];
     if (b->dkeep == VX_DKEEP_PRODUCT)
-        f->ops->attn_product(f->dev, b->dattention, kept->p, m->plan->dp, b->product, -1, f->batch,
-                             m->targets, f->arch->heads, f->tokens);
+        f->ops->attn_product(f->dev, &(vx_attn_product){.out = b->dattention,
+                                                        .p = kept->p,
+                                                        .dp = m->plan->dp,
+                                                        .kind = b->product,
+                                                        .head = -1,
+                                                        .batch = f->batch,
+                                                        .targets = m->targets,
+                                                        .heads = f->arch->heads,
+                                                        .tokens = f->tokens});
 }
 
 /* Block l, as far as its needs and those of the blocks below go; dx is then d of its input. */
@@ -331,8 +338,10 @@ static void record_doutput(const mirror *m, int l)
     float *to = m->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     const vx_run *f = m->f;
     if (to)
-        f->ops->copy(f->dev, to, m->plan->dx,
-                     (int64_t)m->gradients * f->tokens * (int64_t)f->width);
+        f->ops->copy(f->dev,
+                     &(vx_copy){.y = to,
+                                .x = m->plan->dx,
+                                .count = (int64_t)m->gradients * f->tokens * (int64_t)f->width});
 }
 
 static int run_backward(vitx_context *c, const vx_pass *pass)
@@ -376,8 +385,12 @@ static int answer_bwd(const mirror *m, float *pooled, vx_seed_fn *seed, void *pa
     fc_norm_bwd(m, (vx_rows){m->plan->dpooled, D}, pooled, D);
     if (vx_arch_two_heads(f->arch)) {
         head_bwd(m, &f->w->head2, (vx_rows){m->plan->dy, D});
-        f->ops->add_weighted(f->dev, m->plan->dpooled, m->plan->dy, &one, 0, 1,
-                             (int64_t)m->gradients * D);
+        f->ops->add_weighted(f->dev, &(vx_add_weighted){.sum = m->plan->dpooled,
+                                                        .x = m->plan->dy,
+                                                        .weights = &one,
+                                                        .squared = 0,
+                                                        .samples = 1,
+                                                        .n = (int64_t)m->gradients * D});
     }
     return VITX_OK;
 }
@@ -389,7 +402,15 @@ static int backward_block_map(const mirror *m, const float *x, vx_seed_fn *seed,
     const int D = f->width;
     float *y = f->act->y, *pooled = f->act->pooled;
     if (f->w->norm_w)
-        f->ops->layernorm(f->dev, y, D, x, D, f->w->norm_w, f->w->norm_b, f->arch->eps, f->rows, D);
+        f->ops->layernorm(f->dev, &(vx_layernorm){.y = y,
+                                                  .ldy = D,
+                                                  .x = x,
+                                                  .ldx = D,
+                                                  .weight = f->w->norm_w,
+                                                  .bias = f->w->norm_b,
+                                                  .eps = f->arch->eps,
+                                                  .m = f->rows,
+                                                  .n = D});
     vx_pool_map(f, pooled, f->w->norm_w ? y : x, NULL);
     VX_TRY(answer_bwd(m, pooled, seed, payload));
     pool_map_bwd(m, m->plan->dx, m->plan->dp);
@@ -406,10 +427,19 @@ static int backward_block_mean(const mirror *m, int layer, const float *x, vx_se
     float *mean = f->act->y, *pooled = f->act->pooled; /* [B,D], before and behind the norm */
 
     const vx_kept kept = kept_of(m, layer, false);
-    f->ops->mean_tokens(f->dev, mean, x, 0, f->batch, T, D);
+    f->ops->mean_tokens(
+        f->dev, &(vx_mean_tokens){
+                    .y = mean, .x = x, .first = 0, .batch = f->batch, .tokens = T, .width = D});
     if (f->w->norm_w)
-        f->ops->layernorm(f->dev, pooled, D, mean, D, f->w->norm_w, f->w->norm_b, f->arch->eps,
-                          f->batch, D);
+        f->ops->layernorm(f->dev, &(vx_layernorm){.y = pooled,
+                                                  .ldy = D,
+                                                  .x = mean,
+                                                  .ldx = D,
+                                                  .weight = f->w->norm_w,
+                                                  .bias = f->w->norm_b,
+                                                  .eps = f->arch->eps,
+                                                  .m = f->batch,
+                                                  .n = D});
     else
         pooled = mean;
     VX_TRY(answer_bwd(m, pooled, seed, payload));
@@ -426,7 +456,12 @@ static int backward_block_mean(const mirror *m, int layer, const float *x, vx_se
                                                           .n = D,
                                                           .tokens = 1,
                                                           .targets = m->targets});
-    f->ops->mean_tokens_bwd(f->dev, plan->dx, plan->dpooled, 0, m->gradients, T, D);
+    f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){.dx = plan->dx,
+                                                          .dy = plan->dpooled,
+                                                          .first = 0,
+                                                          .batch = m->gradients,
+                                                          .tokens = T,
+                                                          .width = D});
     const span s = span_of(m, false);
     hidden_bwd(m, layer, &kept, s);
     attend_bwd(m, layer, &kept, s, plan->dp, NULL);

@@ -117,15 +117,15 @@ int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, floa
 
     /* What the weights make of a row that is 1 in one channel is their column. */
     w.bias = NULL;
-    f.ops->clear(f.dev, f.act->y, D);
-    f.ops->replace_channels(f.dev, f.act->x, f.act->y, channels, 1, n, 1, D);
+    f.ops->clear(f.dev, &(vx_clear){.y = f.act->y, .count = D});
+    f.ops->replace_channels(f.dev, &(vx_replace_channels){.y = f.act->x, .x = f.act->y, .channels = channels, .value = 1, .count = n, .tokens = 1, .width = D});
     f.ops->linear(f.dev, &(vx_linear){
         .y = columns, .ldy = 3 * A, .x = f.act->x, .ldx = D, .w = &w, .m = n});
     f.ops->attention_replaced(f.dev, &(vx_attention_replaced){
         .y = attended, .qkv = c->channels.qkv, .x = p.y, .columns = columns, .channels = channels,
         .value = value, .scale = f.scale, .count = n, .query = 0, .tokens = f.tokens, .width = D,
         .heads = f.arch->heads, .head_width = f.arch->head_width});
-    f.ops->gather_rows(f.dev, f.act->x, p.x, NULL, c->channels.from, n, D);
+    f.ops->gather_rows(f.dev, &(vx_gather_rows){.y = f.act->x, .a = p.x, .b = NULL, .from = c->channels.from, .rows = n, .width = D});
     return run(c, &pass);
 }
 /* clang-format on */
@@ -134,6 +134,12 @@ int vx_channels_run_output(vitx_context *c, const float *output, const int *chan
                            int n)
 {
     const vx_pass pass = pass_of(c, c->arch.depth, n);
-    c->dev->ops.replace_channels(c->dev, pass.act->x, output, channels, value, n, 1, c->arch.width);
+    c->dev->ops.replace_channels(c->dev, &(vx_replace_channels){.y = pass.act->x,
+                                                                .x = output,
+                                                                .channels = channels,
+                                                                .value = value,
+                                                                .count = n,
+                                                                .tokens = 1,
+                                                                .width = c->arch.width});
     return run(c, &pass);
 }

@@ -57,8 +57,7 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
         .width = c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
     if (f->w->norm_pre_w)
-        f->ops->layernorm(f->dev, x, f->width, embedded, f->width, f->w->norm_pre_w,
-                          f->w->norm_pre_b, a->eps, f->rows, f->width);
+        f->ops->layernorm(f->dev, &(vx_layernorm){.y = x, .ldy = f->width, .x = embedded, .ldx = f->width, .weight = f->w->norm_pre_w, .bias = f->w->norm_pre_b, .eps = a->eps, .m = f->rows, .n = f->width});
 }
 
 /* norm1, qkv, attention: x [M,D] -> attended [M,A]; with `queries` only the first so many tokens of
@@ -72,7 +71,7 @@ void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *
     float *y = recorded ? f->plan->blocks[l].tokens[VX_AT_NORM1] : f->act->y;
 
     if (!(f->pass->at_norm1 && l == f->pass->first))
-        f->ops->layernorm(f->dev, y, D, x, D, w->norm1_w, w->norm1_b, f->arch->eps, M, D);
+        f->ops->layernorm(f->dev, &(vx_layernorm){.y = y, .ldy = D, .x = x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b, .eps = f->arch->eps, .m = M, .n = D});
     f->ops->linear(f->dev, &(vx_linear){
         .y = qkv, .ldy = 3 * A, .x = y, .ldx = D, .w = &w->qkv, .m = M});
     f->ops->attention(f->dev, &(vx_attention){
@@ -94,13 +93,12 @@ void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows att
     f->ops->linear(f->dev, &(vx_linear){
         .y = mid.at, .ldy = mid.ld, .x = attended.at, .ldx = attended.ld, .w = &w->proj,
         .gamma = w->ls1, .residual = x.at, .ldr = x.ld, .m = m});
-    f->ops->layernorm(f->dev, f->act->y, D, mid.at, mid.ld, w->norm2_w, w->norm2_b, f->arch->eps,
-                      m, D);
+    f->ops->layernorm(f->dev, &(vx_layernorm){.y = f->act->y, .ldy = D, .x = mid.at, .ldx = mid.ld, .weight = w->norm2_w, .bias = w->norm2_b, .eps = f->arch->eps, .m = m, .n = D});
     f->ops->linear(f->dev, &(vx_linear){
         .y = pre, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
         .act = activated ? f->arch->act : VX_ACT_NONE, .m = m});
     if (activated && f->arch->swiglu)
-        f->ops->swiglu(f->dev, pre, F, pre, F, m, f->arch->hidden);
+        f->ops->swiglu(f->dev, &(vx_swiglu){.y = pre, .ldy = F, .x = pre, .ldx = F, .m = m, .n = f->arch->hidden});
 }
 
 /* One token of each sequence. Those of shorter sequences lie at no fixed distance: they are collected. */
@@ -109,7 +107,7 @@ static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float
     x += (ptrdiff_t)token * width;
     if (!f->pass->starts)
         return (vx_rows){x, f->tokens * width};
-    f->ops->gather_rows(f->dev, space, x, NULL, f->pass->starts, f->batch, width);
+    f->ops->gather_rows(f->dev, &(vx_gather_rows){.y = space, .a = x, .b = NULL, .from = f->pass->starts, .rows = f->batch, .width = width});
     return (vx_rows){space, width};
 }
 
@@ -142,9 +140,9 @@ static vx_rows block(const vx_run *f, int l, float *x, float *out)
         mid = in;
     vx_block_hidden(f, l, mid, in, from, kept ? kept->pre : hidden, !kept, m);
     if (kept && f->arch->swiglu)
-        f->ops->swiglu(f->dev, hidden, F, kept->pre, F, m, f->arch->hidden);
+        f->ops->swiglu(f->dev, &(vx_swiglu){.y = hidden, .ldy = F, .x = kept->pre, .ldx = F, .m = m, .n = f->arch->hidden});
     else if (kept)
-        f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)m * F);
+        f->ops->activate(f->dev, &(vx_activate){.y = hidden, .x = kept->pre, .act = f->arch->act, .count = (int64_t)m * F});
     const vx_rows result = class_only && f->pass->starts ? mid : (vx_rows){out, in.ld};
     f->ops->linear(f->dev, &(vx_linear){
         .y = result.at, .ldy = result.ld, .x = hidden, .ldx = F, .w = &w->fc2,
@@ -157,25 +155,25 @@ static void pool(const vx_run *f, float *pooled, const float *x)
 {
     const int *starts = f->pass->starts, prefix = f->arch->prefix, D = f->width;
     if (!starts)
-        f->ops->mean_tokens(f->dev, pooled, x, prefix, f->batch, f->tokens, D);
+        f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = pooled, .x = x, .first = prefix, .batch = f->batch, .tokens = f->tokens, .width = D});
     for (int b = 0; starts && b < f->batch; b++) {
         const int tokens = starts[b + 1] - starts[b];
         float *to = pooled + (size_t)b * (size_t)D;
         if (tokens > prefix)
-            f->ops->mean_tokens(f->dev, to, x + (size_t)starts[b] * (size_t)D, prefix, 1, tokens, D);
+            f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = to, .x = x + (size_t)starts[b] * (size_t)D, .first = prefix, .batch = 1, .tokens = tokens, .width = D});
         else
-            f->ops->clear(f->dev, to, D);
+            f->ops->clear(f->dev, &(vx_clear){.y = to, .count = D});
     }
 }
 
 void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
 {
     if (to.ld == width && from.ld == width) {
-        f->ops->copy(f->dev, to.at, from.at, (int64_t)m * width);
+        f->ops->copy(f->dev, &(vx_copy){.y = to.at, .x = from.at, .count = (int64_t)m * width});
         return;
     }
     for (int i = 0; i < m; i++)
-        f->ops->copy(f->dev, to.at + (ptrdiff_t)i * to.ld, from.at + (ptrdiff_t)i * from.ld, width);
+        f->ops->copy(f->dev, &(vx_copy){.y = to.at + (ptrdiff_t)i * to.ld, .x = from.at + (ptrdiff_t)i * from.ld, .count = width});
 }
 
 void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
@@ -184,8 +182,8 @@ void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
     for (int i = 0; i < m; i++) {
         float *const row = to.at + (ptrdiff_t)i * to.ld;
         if (!add)
-            f->ops->clear(f->dev, row, f->width);
-        f->ops->add_weighted(f->dev, row, from.at + (ptrdiff_t)i * from.ld, &half, 0, 1, f->width);
+            f->ops->clear(f->dev, &(vx_clear){.y = row, .count = f->width});
+        f->ops->add_weighted(f->dev, &(vx_add_weighted){.sum = row, .x = from.at + (ptrdiff_t)i * from.ld, .weights = &half, .squared = 0, .samples = 1, .n = f->width});
     }
 }
 
@@ -207,14 +205,14 @@ static void probabilities(const vx_run *f)
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
     if (f->arch->units)
-        f->ops->clear(f->dev, act->probabilities, count);
+        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
-        f->ops->copy(f->dev, act->probabilities, act->logits, count);
+        f->ops->copy(f->dev, &(vx_copy){.y = act->probabilities, .x = act->logits, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
             .y = act->probabilities, .x = act->logits, .count = count});
     else
-        f->ops->softmax(f->dev, act->probabilities, act->logits, f->batch, f->arch->classes);
+        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = f->arch->classes});
 }
 
 /* [fc_norm] of what one head reads; the head, both or none; probabilities. */
@@ -225,8 +223,7 @@ void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
     const int D = f->width, K = a->classes;
 
     if (f->w->fc_norm_w) {
-        f->ops->layernorm(f->dev, act->features, D, pooled.at, pooled.ld, f->w->fc_norm_w,
-                          f->w->fc_norm_b, a->eps, f->batch, D);
+        f->ops->layernorm(f->dev, &(vx_layernorm){.y = act->features, .ldy = D, .x = pooled.at, .ldx = pooled.ld, .weight = f->w->fc_norm_w, .bias = f->w->fc_norm_b, .eps = a->eps, .m = f->batch, .n = D});
         pooled = (vx_rows){act->features, D};
     }
     if (a->bare)
@@ -247,8 +244,7 @@ static vx_rows normalise(const vx_run *f, float *y, vx_rows x, int m)
 {
     if (!f->w->norm_w)
         return x;
-    f->ops->layernorm(f->dev, y, f->width, x.at, x.ld, f->w->norm_w, f->w->norm_b, f->arch->eps, m,
-                      f->width);
+    f->ops->layernorm(f->dev, &(vx_layernorm){.y = y, .ldy = f->width, .x = x.at, .ldx = x.ld, .weight = f->w->norm_w, .bias = f->w->norm_b, .eps = f->arch->eps, .m = m, .n = f->width});
     return (vx_rows){y, f->width};
 }
 
@@ -262,12 +258,12 @@ static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
 
     f->ops->linear(f->dev, &(vx_linear){
         .y = mid, .ldy = D, .x = attended.at, .ldx = attended.ld, .w = &w->proj, .m = B});
-    f->ops->layernorm(f->dev, f->act->y, D, mid, D, w->norm_w, w->norm_b, f->arch->eps, B, D);
+    f->ops->layernorm(f->dev, &(vx_layernorm){.y = f->act->y, .ldy = D, .x = mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b, .eps = f->arch->eps, .m = B, .n = D});
     f->ops->linear(f->dev, &(vx_linear){
         .y = kept ? kept->pre : hidden, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
         .act = kept ? VX_ACT_NONE : f->arch->act, .m = B});
     if (kept)
-        f->ops->activate(f->dev, hidden, kept->pre, f->arch->act, (int64_t)B * F);
+        f->ops->activate(f->dev, &(vx_activate){.y = hidden, .x = kept->pre, .act = f->arch->act, .count = (int64_t)B * F});
     f->ops->linear(f->dev, &(vx_linear){
         .y = pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = mid, .ldr = D,
         .m = B});
@@ -297,8 +293,8 @@ void vx_pool_spread(const vx_run *f, float *row, const float *from, ptrdiff_t st
 {
     const int T = f->tokens, skip = f->arch->pool_first;
     for (int h = 0; h < f->arch->heads; h++, row += T, from += step) {
-        f->ops->clear(f->dev, row, skip);
-        f->ops->copy(f->dev, row + skip, from, T - skip);
+        f->ops->clear(f->dev, &(vx_clear){.y = row, .count = skip});
+        f->ops->copy(f->dev, &(vx_copy){.y = row + skip, .x = from, .count = T - skip});
     }
 }
 
@@ -315,7 +311,7 @@ void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
         .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
     for (int b = 0; b < f->batch; b++) {
         const int first = skip + (f->pass->starts ? f->pass->starts[b] : b * T);
-        f->ops->copy(f->dev, qkv + (size_t)first * 3 * (size_t)D, w->query, D);
+        f->ops->copy(f->dev, &(vx_copy){.y = qkv + (size_t)first * 3 * (size_t)D, .x = w->query, .count = D});
     }
     if (skip == 0)
         pool_attend(f, qkv, attended, 0, f->batch, p);
@@ -389,9 +385,9 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
 {
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
-    f.ops->clear(f.dev, f.act->pooled, f.width);
+    f.ops->clear(f.dev, &(vx_clear){.y = f.act->pooled, .count = f.width});
     if (f.arch->pool == VX_POOL_MAP) { /* likewise: attention over nothing is 0 */
-        f.ops->clear(f.dev, f.act->features, f.width);
+        f.ops->clear(f.dev, &(vx_clear){.y = f.act->features, .count = f.width});
         pool_hidden(&f, f.act->pooled, (vx_rows){f.act->features, f.width});
     }
     vx_features_head(&f, (vx_rows){f.act->pooled, f.width}, (vx_rows){0});

@@ -80,10 +80,18 @@ static int run_sequences(const ablation *a, int n)
     const vx_activations *act = &c->variants.act;
     const int t = vx_arch_tokens(a->job->arch), d = a->job->arch->width;
     const bool at_norm1 = set->at == VX_AT_NORM1;
-    c->dev->ops.replace_channels(c->dev, at_norm1 ? act->y : act->x, a->tokens, a->channels,
-                                 a->value, n, t, d);
+    c->dev->ops.replace_channels(c->dev, &(vx_replace_channels){.y = at_norm1 ? act->y : act->x,
+                                                                .x = a->tokens,
+                                                                .channels = a->channels,
+                                                                .value = a->value,
+                                                                .count = n,
+                                                                .tokens = t,
+                                                                .width = d});
     if (at_norm1)
-        c->dev->ops.gather_rows(c->dev, act->x, a->input, NULL, a->rows, n * t, d);
+        c->dev->ops.gather_rows(
+            c->dev,
+            &(vx_gather_rows){
+                .y = act->x, .a = a->input, .b = NULL, .from = a->rows, .rows = n * t, .width = d});
     return vx_variants_run_blocks(c, &(vx_pass){.act = act,
                                                 .batch = n,
                                                 .first = first_block(a->job, a->layer),

@@ -50,9 +50,13 @@ static int run(const vx_job *job, int i, vitx_map *map)
     VX_TRY(vx_new(&gram, &scratch, count, sizeof *gram, "products of tokens"));
     int status = vx_new(&u, &scratch, (size_t)n, sizeof *u, "an eigenvector");
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++, out += n) {
-        c->dev->ops.token_gram(c->dev, c->work.memory, vx_job_tokens(job, l, set->at, i),
-                               job->gradient ? vx_job_dtokens(job, l, set->at, i) : NULL, a->prefix,
-                               tokens, a->width);
+        c->dev->ops.token_gram(
+            c->dev, &(vx_token_gram){.out = c->work.memory,
+                                     .a = vx_job_tokens(job, l, set->at, i),
+                                     .g = job->gradient ? vx_job_dtokens(job, l, set->at, i) : NULL,
+                                     .first = a->prefix,
+                                     .tokens = tokens,
+                                     .width = a->width});
         c->dev->cls->download(c->dev, gram, c->work.memory, count * sizeof *gram);
         status = vx_context_sync(c);
         if (status == VITX_OK)

@@ -69,15 +69,26 @@ static const float *product(const vx_job *job, int i, int layer, int head, float
     const float *gradient = vx_job_dattention(job, paired, i), *f = gradient;
     if (job->context->need.blocks[paired].dkeep == VX_DKEEP_ALL) {
         const vx_recorded record = vx_job_attention(job, layer, i);
-        dev->ops.attn_product(dev, space, record.data, gradient, set->product, head, 1, 1, a->heads,
-                              t);
+        dev->ops.attn_product(dev, &(vx_attn_product){.out = space,
+                                                      .p = record.data,
+                                                      .dp = gradient,
+                                                      .kind = set->product,
+                                                      .head = head,
+                                                      .batch = 1,
+                                                      .targets = 1,
+                                                      .heads = a->heads,
+                                                      .tokens = t});
         f = space;
     }
     if (set->discard > 0) {
         if (f != space)
-            dev->ops.copy(dev, space, f, (int64_t)t * t);
-        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard),
-                                  !set->compat, 1, t);
+            dev->ops.copy(dev, &(vx_copy){.y = space, .x = f, .count = (int64_t)t * t});
+        dev->ops.discard_smallest(
+            dev, &(vx_discard_smallest){.f = space,
+                                        .count = (int64_t)((double)t * (double)t * set->discard),
+                                        .keep_first = !set->compat,
+                                        .batch = 1,
+                                        .tokens = t});
         f = space;
     }
     return f;

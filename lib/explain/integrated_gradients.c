@@ -121,8 +121,13 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
         const int some = n - from < 64 ? n - from : 64;
         for (int v = 0; v < some; v++)
             weights[v] = (float)p->weight[first + from + v];
-        c->dev->ops.add_weighted(c->dev, p->sum, gradients + (size_t)from * p->floats, weights, 0,
-                                 some, (int64_t)p->floats);
+        c->dev->ops.add_weighted(c->dev,
+                                 &(vx_add_weighted){.sum = p->sum,
+                                                    .x = gradients + (size_t)from * p->floats,
+                                                    .weights = weights,
+                                                    .squared = 0,
+                                                    .samples = some,
+                                                    .n = (int64_t)p->floats});
     }
 }
 
@@ -149,7 +154,7 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
     for (size_t k = 0; k < count; k++)
         p->way[k] = c->host_input[(size_t)i * count + k] - p->start[k];
     c->dev->cls->upload(c->dev, p->device_way, p->way, count * sizeof(float));
-    c->dev->ops.clear(c->dev, p->sum, (int64_t)count);
+    c->dev->ops.clear(c->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
     return VITX_OK;
 }
 

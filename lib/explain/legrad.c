@@ -63,7 +63,12 @@ static int add_block(const seeding *s, int l, float *device, float *host)
     /* A pooling head has one, of which the mean over all that it attends to is taken. */
     const float queries = a->pool == VX_POOL_MAP ? (float)t : 1;
     for (int h = job->head_first; h <= job->head_last; h++) {
-        c->dev->ops.attn_relu_mean(c->dev, device, c->need.dp, h, s->n, a->heads, t);
+        c->dev->ops.attn_relu_mean(c->dev, &(vx_attn_relu_mean){.out = device,
+                                                                .dp = c->need.dp,
+                                                                .head = h,
+                                                                .gradients = s->n,
+                                                                .heads = a->heads,
+                                                                .tokens = t});
         c->dev->cls->download(c->dev, host, device, (size_t)s->n * (size_t)t * sizeof *host);
         VX_TRY(vx_context_sync(c));
         for (int i = 0; i < s->n; i++)

@@ -67,7 +67,9 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
         VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &removal->fill, p->job, i, map));
     vx_variants_embed(c, pictures);
     p->tokens = c->work.memory;
-    c->dev->ops.copy(c->dev, p->tokens, c->variants.act.x, pictures * (int64_t)floats);
+    c->dev->ops.copy(
+        c->dev,
+        &(vx_copy){.y = p->tokens, .x = c->variants.act.x, .count = pictures * (int64_t)floats});
     return VITX_OK;
 }
 
@@ -155,8 +157,12 @@ static int flush(patches *p, int64_t first, vx_patches_take *take, void *payload
     vitx_context *c = job->context;
     p->starts[p->sequences] = p->rows;
     if (p->sequences) {
-        c->dev->ops.gather_rows(c->dev, c->variants.act.x, p->tokens, p->tokens + token_floats(p),
-                                p->from, p->rows, job->arch->width);
+        c->dev->ops.gather_rows(c->dev, &(vx_gather_rows){.y = c->variants.act.x,
+                                                          .a = p->tokens,
+                                                          .b = p->tokens + token_floats(p),
+                                                          .from = p->from,
+                                                          .rows = p->rows,
+                                                          .width = job->arch->width});
         VX_TRY(vx_variants_run_blocks(c, &(vx_pass){.act = &c->variants.act,
                                                     .batch = p->sequences,
                                                     .starts = p->drop ? p->starts : NULL,

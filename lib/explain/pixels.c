@@ -45,7 +45,12 @@ int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, c
     float *values = map->values;
     if (grid != VX_GRID_NONE)
         VX_TRY(vx_new(&values, &scratch, pixels, sizeof *values, "a map of pixels"));
-    c->dev->ops.reduce_channels(c->dev, plane, g, x, reduce, channels, (int64_t)pixels);
+    c->dev->ops.reduce_channels(c->dev, &(vx_reduce_channels){.out = plane,
+                                                              .g = g,
+                                                              .x = x,
+                                                              .kind = reduce,
+                                                              .channels = channels,
+                                                              .n = (int64_t)pixels});
     c->dev->cls->download(c->dev, values, plane, pixels * sizeof *values);
     const int status = vx_context_sync(c);
     if (sum)

@@ -46,9 +46,14 @@ static void weigh_rows(float *sum, float *p, const float *pool, const vx_job *jo
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
     const float *whole = record->data;
     vx_fuse_rows(p, pool, job->arch, -1, VX_FUSE_MEAN);
-    dev->ops.clear(dev, sum, (int64_t)(heads * t));
+    dev->ops.clear(dev, &(vx_clear){.y = sum, .count = (int64_t)(heads * t)});
     for (size_t h = 0; h < heads; h++)
-        dev->ops.add_weighted(dev, sum + h * t, whole + h * t * t, p, 0, (int)t, (int64_t)t);
+        dev->ops.add_weighted(dev, &(vx_add_weighted){.sum = sum + h * t,
+                                                      .x = whole + h * t * t,
+                                                      .weights = p,
+                                                      .squared = 0,
+                                                      .samples = (int)t,
+                                                      .n = (int64_t)t});
 }
 
 int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *record)
@@ -66,7 +71,10 @@ int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *reco
             weigh_rows(c->work.memory, pool + heads * t, pool, job, record);
         vx_release(&scratch, pool);
     } else {
-        c->dev->ops.attn_row(c->dev, c->work.memory, record, job->query, job->arch->prefix);
+        c->dev->ops.attn_row(c->dev, &(vx_attn_row){.out = c->work.memory,
+                                                    .record = record,
+                                                    .query = job->query,
+                                                    .first = job->arch->prefix});
     }
     VX_TRY(status);
     c->dev->cls->download(c->dev, rows, c->work.memory, heads * t * sizeof *rows);

@@ -78,7 +78,10 @@ static int roll(const vx_job *job, int i, int layer, int head, int start, vx_nor
     c->dev->cls->upload(c->dev, r->now, r->host, bytes);
     for (int l = layer; l >= start; l--) {
         const float *f = matrix(job, i, l, head, r->space);
-        c->dev->ops.rollout_step(c->dev, r->next, r->now, f, norm, 1, tokens);
+        c->dev->ops.rollout_step(
+            c->dev,
+            &(vx_rollout_step){
+                .out = r->next, .row = r->now, .f = f, .norm = norm, .batch = 1, .tokens = tokens});
         float *swap = r->now;
         r->now = r->next;
         r->next = swap;

@@ -46,10 +46,15 @@ static const float *fused(const vx_job *job, int i, int layer, int head, float *
     if (r->keep == VX_KEEP_FUSED && r->store == VX_STORE_F32 && !discard)
         return r->data;
     const int t = r->tokens;
-    dev->ops.attn_fuse(dev, space, r, set->fuse, head);
+    dev->ops.attn_fuse(dev,
+                       &(vx_attn_fuse){.out = space, .record = r, .fuse = set->fuse, .head = head});
     if (discard)
-        dev->ops.discard_smallest(dev, space, (int64_t)((double)t * (double)t * set->discard), 1, 1,
-                                  t);
+        dev->ops.discard_smallest(
+            dev, &(vx_discard_smallest){.f = space,
+                                        .count = (int64_t)((double)t * (double)t * set->discard),
+                                        .keep_first = 1,
+                                        .batch = 1,
+                                        .tokens = t});
     return space;
 }
 

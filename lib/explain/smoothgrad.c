@@ -66,10 +66,14 @@ static void subtract_first(const samples *a, vitx_context *c, float *gradients, 
 {
     static const float minus_one = -1;
     if (first == 0)
-        c->dev->ops.copy(c->dev, a->first, gradients, a->floats);
+        c->dev->ops.copy(c->dev, &(vx_copy){.y = a->first, .x = gradients, .count = a->floats});
     for (int v = 0; v < n; v++)
-        c->dev->ops.add_weighted(c->dev, gradients + v * a->floats, a->first, &minus_one, 0, 1,
-                                 a->floats);
+        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = gradients + v * a->floats,
+                                                            .x = a->first,
+                                                            .weights = &minus_one,
+                                                            .squared = 0,
+                                                            .samples = 1,
+                                                            .n = a->floats});
 }
 
 static void add(void *payload, vitx_context *c, float *gradients, int first, int n)
@@ -84,9 +88,19 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
         for (int v = 0; v < some; v++)
             weights[v] = share;
         const float *g = gradients + at * a->floats;
-        c->dev->ops.add_weighted(c->dev, a->sum, g, weights, a->s->kind == SQUARE, some, a->floats);
+        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a->sum,
+                                                            .x = g,
+                                                            .weights = weights,
+                                                            .squared = a->s->kind == SQUARE,
+                                                            .samples = some,
+                                                            .n = a->floats});
         if (a->s->kind == VAR)
-            c->dev->ops.add_weighted(c->dev, a->squares, g, weights, 1, some, a->floats);
+            c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a->squares,
+                                                                .x = g,
+                                                                .weights = weights,
+                                                                .squared = 1,
+                                                                .samples = some,
+                                                                .n = a->floats});
     }
 }
 
@@ -117,11 +131,16 @@ static int run(const vx_job *job, int i, vitx_map *map)
                  s->kind == VAR ? sum + count : NULL,
                  s->kind == VAR ? sum + 2 * count : NULL,
                  (int64_t)count};
-    c->dev->ops.clear(c->dev, sum, (int64_t)(sums * count));
+    c->dev->ops.clear(c->dev, &(vx_clear){.y = sum, .count = (int64_t)(sums * count)});
     VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, add, &a}));
     if (s->kind == VAR) {
         static const float minus_one = -1;
-        c->dev->ops.add_weighted(c->dev, a.squares, sum, &minus_one, 1, 1, (int64_t)count);
+        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a.squares,
+                                                            .x = sum,
+                                                            .weights = &minus_one,
+                                                            .squared = 1,
+                                                            .samples = 1,
+                                                            .n = (int64_t)count});
         sum = a.squares;
     }
     map->info.is_signed = s->kind == MEAN && s->reduce == VX_REDUCE_SUM;

@@ -38,9 +38,13 @@ static int run(const vx_job *job, int i, vitx_map *map, vx_cam kind)
     VX_TRY(vx_block_reserve(c, &c->work, bytes, "maps of tokens"));
     float *out = c->work.memory;
     for (int l = job->layer_first; l <= job->layer_last; l++, out += patches)
-        c->dev->ops.token_cam(c->dev, out, vx_job_tokens(job, l, set->at, i),
-                              vx_job_dtokens(job, l, set->at, i), kind, a->prefix, tokens,
-                              a->width);
+        c->dev->ops.token_cam(c->dev, &(vx_token_cam){.out = out,
+                                                      .a = vx_job_tokens(job, l, set->at, i),
+                                                      .g = vx_job_dtokens(job, l, set->at, i),
+                                                      .kind = kind,
+                                                      .first = a->prefix,
+                                                      .tokens = tokens,
+                                                      .width = a->width});
     c->dev->cls->download(c->dev, map->values, c->work.memory, bytes);
     return vx_context_sync(c);
 }

@@ -3,24 +3,43 @@
 
 #include "base/file.h"
 #include "render/npy.h"
+#include "render/render.h"
+
+static int format(vx_buffer *out, const float *values, int n, int count)
+{
+    const int64_t shape[] = {n, count};
+    size_t total;
+    if (n < 1 || count < 1 || !vx_mul_size(&total, (size_t)n, (size_t)count))
+        return vx_fail(VITX_INVALID, "%d vectors of %d numbers: at least one of each is needed", n,
+                       count);
+    VX_TRY(vx_npy_header(out, shape, 2));
+    return vx_npy_values(out, values, total);
+}
 
 int vitx_vectors_save(const float *values, int n, int count, const char *path)
 {
     vitx_hooks hooks;
-    const int64_t shape[] = {n, count};
-    size_t total;
     if (!values || !path)
         return vx_fail(VITX_INVALID, "vitx_vectors_save: an argument is NULL");
-    if (n < 1 || count < 1 || !vx_mul_size(&total, (size_t)n, (size_t)count))
-        return vx_fail(VITX_INVALID, "%d vectors of %d numbers: at least one of each is needed", n,
-                       count);
     VX_TRY(vx_hooks_resolve(&hooks, NULL));
     vx_buffer out = {.hooks = &hooks};
-    int status = vx_npy_header(&out, shape, 2);
-    if (status == VITX_OK)
-        status = vx_npy_values(&out, values, total);
+    int status = format(&out, values, n, count);
     if (status == VITX_OK)
         status = vx_file_save(path, out.data, out.size, &hooks);
+    vx_buffer_dispose(&out);
+    return status;
+}
+
+int vitx_vectors_write(const float *values, int n, int count, vitx_writer *write, void *payload)
+{
+    vitx_hooks hooks;
+    if (!values || !write)
+        return vx_fail(VITX_INVALID, "vitx_vectors_write: an argument is NULL");
+    VX_TRY(vx_hooks_resolve(&hooks, NULL));
+    vx_buffer out = {.hooks = &hooks};
+    int status = format(&out, values, n, count);
+    if (status == VITX_OK)
+        status = vx_render_pieces(&out, write, payload);
     vx_buffer_dispose(&out);
     return status;
 }

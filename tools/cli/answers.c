@@ -49,14 +49,14 @@ static int run_all(struct work *w, char **files, int count)
     const struct common *common = common_of(w);
     const int size = w->batch.capacity;
     int status = DONE;
-    progress_begin(common, count);
+    progress_begin(common, count, 1, "pictures");
     for (int i = 0; i < count && output_works(); i += size) {
         const int n = count - i < size ? count - i : size;
+        progress_step(i, n, files[i]);
         if (progress_cancelled()) {
             status = SOME_FAILED;
             break;
         }
-        progress_step(i, n, files[i]);
         if (!batch_load(&w->batch, files + i, n, common))
             status = SOME_FAILED;
         if (!run_batch(w, w->values + (w->how->all ? (size_t)i * w->size : 0)))

@@ -129,7 +129,7 @@ static int run_once(const struct bench *b, const struct row *row, double *ms)
 {
     const int n = b->settings->common.batch;
     vitx_context *c = b->session.context;
-    progress_begin(&b->settings->common, 1);
+    progress_begin(&b->settings->common, 1, 1, NULL);
     progress_step(0, 1, row->what);
     const double start = now_ms();
     const int status =

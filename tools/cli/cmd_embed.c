@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "outputs.h"
 #include "progress.h"
 #include "results.h"
 
@@ -25,7 +26,7 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct settings, out),
      .value = "X.npy",
-     .help = "write them to a NumPy file instead",
+     .help = "write them to a NumPy file instead; -: to standard output",
      .more =
          "float32 [pictures, numbers], in the order of the arguments. It is written only if all "
          "pictures\n"
@@ -71,8 +72,11 @@ static int save(const struct session *s, const void *settings, const void *value
                 int status)
 {
     const struct settings *o = settings;
+    const char *const name = strcmp(o->out, "-") == 0 ? "standard output" : o->out;
     if (status != DONE) {
-        complain(o->out, "not written, since not all pictures could be run");
+        complain(name, "not written, since not all pictures could be run");
+    } else if (name != o->out) { /* what fails there is said by main */
+        vitx_vectors_write(values, count, s->info.classes, output_write, NULL);
     } else if (vitx_vectors_save(values, count, s->info.classes, o->out) != VITX_OK) {
         complain_last(o->out);
         return SOME_FAILED;
@@ -87,10 +91,13 @@ static int run(const void *settings, char **files, int count)
     if (count == 0)
         return wrong_usage("needs at least one picture");
     const size_t length = o->out ? strlen(o->out) : 0;
-    if (o->out && (length < 5 || strcmp(o->out + length - 4, ".npy") != 0))
+    const bool to_file = o->out && strcmp(o->out, "-") != 0;
+    if (to_file && (length < 5 || strcmp(o->out + length - 4, ".npy") != 0))
         return wrong_usage("-o %s: the name must end in .npy", o->out);
     if (o->out && o->json)
         return wrong_usage("--json prints, -o writes a file: one of them");
+    if (to_file && !output_ready(o->out, false))
+        return SOME_FAILED;
     how.all = o->out != NULL;
     how.finish = o->out ? save : NULL;
     return answers_run(&how, settings, files, count);

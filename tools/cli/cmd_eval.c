@@ -179,6 +179,8 @@ static int check_replaced(const struct eval_plan *plan, char **files, int count,
             status = SOME_FAILED;
         } else if (pictures_have(&pictures, name)) {
             status = wrong_usage("%s: curves would replace the picture", name);
+        } else if (plan->table.metrics[i].curve_count && !output_ready(name, true)) {
+            status = SOME_FAILED;
         }
         free(name);
     }
@@ -349,6 +351,8 @@ static void evaluate_picture(struct picture *p, struct table *t, const char *fil
             print_json(&p->c, p->maps[row]);
         }
     }
+    if (code == VITX_CANCELLED && progress_cancelled())
+        p->c.status = SOME_FAILED;
     t->pictures += code != VITX_CANCELLED;
 }
 
@@ -363,8 +367,9 @@ static int evaluate(struct eval_plan *plan, char **files, int count)
         complain(NULL, "no memory");
     if (!ready)
         p.c.status = SOME_FAILED;
-    progress_begin(&plan->settings->common, count * (plan->table.row_count + 1));
+    progress_begin(&plan->settings->common, count, plan->table.row_count + 1, "pictures");
     for (int i = 0; ready && i < count && output_works(); i++) {
+        progress_step(i * (plan->table.row_count + 1), 1, files[i]);
         if (progress_cancelled()) {
             p.c.status = SOME_FAILED;
             break;

@@ -20,19 +20,38 @@ static const struct option options[] = {
      .kind = OPTION_NAMES,
      AT(methods),
      .value = "NAME[,NAME...]",
-     .help = "how to explain; vitx-cli methods lists them"},
+     .help = "how to explain, or all; vitx-cli methods lists them",
+     .more = "all: every method that can explain the model."},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
      AT(out),
      .value = "OUT",
      .help = "file to write, or a pattern; its ending picks the format",
-     .more = "In a pattern {image} is the picture's name without folder and ending, {method} the "
-             "method,\n"
-             "{target} the number of the class or unit. Folders of a pattern that do not exist are "
-             "made. A "
-             "pattern\n"
-             "that would write two maps to one file, or a map over a picture, is wrong usage."},
+     .more =
+         "In a pattern {image} is the picture's name without folder and ending, {folder} the "
+         "name of the\n"
+         "folder that it lies in, {path} its path without ending, {method} the method, {target} "
+         "the number\n"
+         "of the class or unit. Folders of a pattern that do not exist are made. A pattern that "
+         "would write\n"
+         "two maps to one file, or a map over a picture, is wrong usage. - is standard output: "
+         "one map, or\n"
+         "of json any number, one a line."},
+    {.name = "format",
+     .kind = OPTION_TEXT,
+     AT(format),
+     .value = "png|npy|json",
+     .help = "what to write (default: what the ending of OUT says)"},
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     AT(json),
+     .help = "each map as one JSON object a line, on standard output",
+     .more = "What a json file holds, in place of the list of files; -o need not be given then."},
+    {.name = "skip-existing",
+     .kind = OPTION_FLAG,
+     AT(skip_existing),
+     .help = "makes no map whose file is there already"},
     {.name = "target",
      .kind = OPTION_LIST,
      AT(targets),

@@ -13,10 +13,13 @@
 struct settings {
     struct common common;
     const char *stat, *out, *colormap;
+    int format; /* BY_ENDING, or a place in formats */
     bool json;
 };
 
-static const struct settings defaults = {.common = COMMON_DEFAULTS};
+enum { BY_ENDING = -1 };
+static const char *const formats[] = {"png", "json", NULL};
+static const struct settings defaults = {.common = COMMON_DEFAULTS, .format = BY_ENDING};
 
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option options[] = {
@@ -37,7 +40,14 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(out),
      .value = "OUT",
-     .help = "file to write as well: .png, a heat map, or .json"},
+     .help = "file to write as well: .png, a heat map, or .json",
+     .more = "- is standard output, in place of the table; --format says what is written."},
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     AT(format),
+     .value = "png|json",
+     .choices = formats,
+     .help = "what to write (default: what the ending of OUT says)"},
     {.name = "colormap",
      .kind = OPTION_TEXT,
      AT(colormap),
@@ -47,17 +57,30 @@ static const struct option options[] = {
 
 /* ------------------------------------------------------------------ checks ----------------- */
 
-static int check_out(const char *out, char **files, int count)
+static bool to_output(const struct settings *o)
+{
+    return o->out && strcmp(o->out, "-") == 0;
+}
+
+static int check_out(const struct settings *o, char **files, int count)
 {
     struct pictures pictures;
-    const char *dot = strrchr(out, '.');
-    if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".json") != 0))
+    const char *out = o->out, *dot = strrchr(out, '.');
+    if (to_output(o) && o->format == BY_ENDING)
+        return wrong_usage("-o - needs --format, as there is no ending that tells it");
+    if (to_output(o) && o->json)
+        return wrong_usage("--json and -o -: one of them");
+    if (to_output(o))
+        return DONE;
+    if (o->format == BY_ENDING && (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".json") != 0)))
         return wrong_usage("-o %s: the name must end in .png or .json", out);
     if (!pictures_know(&pictures, files, count, NULL, NULL))
         return SOME_FAILED;
     const bool replaces = pictures_have(&pictures, out);
     pictures_free(&pictures);
-    return replaces ? wrong_usage("%s: it would replace the picture", out) : DONE;
+    if (replaces)
+        return wrong_usage("%s: it would replace the picture", out);
+    return output_ready(out, false) ? DONE : SOME_FAILED;
 }
 
 static int check_settings(const struct settings *o, char **files, int count)
@@ -70,7 +93,7 @@ static int check_settings(const struct settings *o, char **files, int count)
     if (status == DONE && o->colormap)
         status = find_name(&index, o->colormap, vitx_colormap_name, "colour map");
     if (status == DONE && o->out)
-        status = check_out(o->out, files, count);
+        status = check_out(o, files, count);
     return status;
 }
 
@@ -212,25 +235,37 @@ static void model_name(char *out, size_t size, const char *path)
     snprintf(out, size, "%.*s", (int)(end - start), start);
 }
 
-static bool print_json(const vitx_stats *stats, const char *model)
+/* What fails at standard output is said by main. */
+static bool print_as(const char *format, const vitx_stats *stats, vitx_stats_render_opts opts)
 {
-    vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
-    opts.format = "json";
-    opts.title = model;
+    opts.format = format;
     const int code = vitx_stats_render_write(stats, output_write, NULL, &opts);
-    if (code != VITX_OK && code != VITX_IO) /* main says that of standard output */
+    if (code != VITX_OK && code != VITX_IO)
         complain_last(NULL);
     return code == VITX_OK;
 }
 
-static bool write_file(const vitx_stats *stats, const struct settings *o, const char *model)
+static bool print_json(const vitx_stats *stats, const char *model)
+{
+    vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+    opts.title = model;
+    return print_as("json", stats, opts);
+}
+
+/* To the file of -o, or to standard output. */
+static bool write_out(const vitx_stats *stats, const struct settings *o, const char *model)
 {
     char name[64];
     vitx_stats_render_opts opts = VITX_STATS_RENDER_OPTS_INIT;
+    const char *const format =
+        o->format == BY_ENDING ? strrchr(o->out, '.') + 1 : formats[o->format];
     model_name(name, sizeof name, model);
-    opts.title = strcmp(strrchr(o->out, '.'), ".json") == 0 ? model : name;
+    opts.title = strcmp(format, "json") == 0 ? model : name;
     opts.stat = chosen(o);
     opts.colormap = o->colormap;
+    if (to_output(o))
+        return print_as(format, stats, opts);
+    opts.format = o->format == BY_ENDING ? NULL : format;
     if (vitx_stats_render(stats, o->out, &opts) == VITX_OK)
         return true;
     complain_last(o->out);
@@ -268,14 +303,14 @@ static int collect(vitx_stats *stats, int *added, const struct settings *o, char
     int status = DONE;
     if (!batch_create(&batch, size))
         return SOME_FAILED;
-    progress_begin(&o->common, count);
+    progress_begin(&o->common, count, 1, "pictures");
     for (int i = 0; i < count; i += size) {
         const int n = count - i < size ? count - i : size;
+        progress_step(i, n, files[i]);
         if (progress_cancelled()) {
             status = SOME_FAILED;
             break;
         }
-        progress_step(i, n, files[i]);
         if (!batch_load(&batch, files + i, n, &o->common))
             status = SOME_FAILED;
         if (!add_batch(stats, &batch, added))
@@ -288,9 +323,9 @@ static int collect(vitx_stats *stats, int *added, const struct settings *o, char
 
 static int report(const vitx_stats *stats, const struct settings *o, const char *model)
 {
-    bool all = o->json ? print_json(stats, model) : print_table(stats, o);
+    bool all = to_output(o) || (o->json ? print_json(stats, model) : print_table(stats, o));
     if (o->out)
-        all &= write_file(stats, o, model);
+        all &= write_out(stats, o, model);
     return all ? DONE : SOME_FAILED;
 }
 

@@ -202,14 +202,6 @@ static int create_table(struct eval_plan *plan)
 
 /* ------------------------------------------------------------------ --set ------------------ */
 
-static bool is_chosen(const struct list *names, const char *name)
-{
-    for (int i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], name) == 0)
-            return true;
-    return false;
-}
-
 /* Which of the metrics an option METRIC.KEY=VALUE is for; -1: it is for methods. */
 static int check_set_of_metric(int *out, const struct eval_plan *plan, const char *text)
 {
@@ -222,7 +214,7 @@ static int check_set_of_metric(int *out, const struct eval_plan *plan, const cha
     for (int i = 0; i < plan->metrics; i++)
         if (strcmp(plan->table.metrics[i].name, name) == 0)
             *out = i;
-    if (*out >= 0 || is_chosen(&plan->method_names, name))
+    if (*out >= 0 || list_has(&plan->method_names, name))
         return DONE;
     return wrong_usage("--set %s: no metric \"%s\" was chosen with --metric, nor a method with "
                        "--method",
@@ -339,30 +331,20 @@ int eval_plan_methods(struct eval_plan *plan)
 static int keep_able(struct eval_plan *plan)
 {
     struct table *t = &plan->table;
-    int kept = 0;
-    for (int i = 0; i < plan->methods; i++) {
-        size_t bytes;
-        const int code = vitx_explain_bytes(&bytes, plan->session.context, &plan->opts[i], 1);
-        if (code == VITX_UNSUPPORTED && !plan->settings->common.quiet)
-            complain("warning", "left out: %s", reason());
-        if (code == VITX_UNSUPPORTED)
-            continue;
-        plan->opts[kept] = plan->opts[i];
-        t->rows[kept++] = t->rows[i];
-    }
-    for (int i = plan->methods; i < t->row_count; i++)
-        t->rows[kept + i - plan->methods] = t->rows[i];
-    t->row_count -= plan->methods - kept;
-    plan->methods = kept;
-    if (kept)
-        return DONE;
-    complain(NULL, "no method can explain this model");
-    return SOME_FAILED;
+    const int before = plan->methods;
+    const int status =
+        keep_methods(&plan->session, plan->opts, &plan->methods, plan->settings->common.quiet);
+    for (int i = 0; i < plan->methods; i++)
+        t->rows[i] = plan->opts[i].method;
+    for (int i = before; i < t->row_count; i++)
+        t->rows[plan->methods + i - before] = t->rows[i];
+    t->row_count -= before - plan->methods;
+    return status;
 }
 
 int eval_plan_check(struct eval_plan *plan)
 {
-    int status = is_chosen(&plan->settings->methods, "all") ? keep_able(plan) : DONE;
+    int status = list_has(&plan->settings->methods, "all") ? keep_able(plan) : DONE;
     if (status == DONE)
         status = check_opts(&plan->session, plan->opts, plan->methods);
     for (int i = 0; i < plan->metrics && status == DONE; i++) {

@@ -286,7 +286,6 @@ static void clear(struct scenes *s)
 static int run_scene(struct scenes *s, int number, const char *name)
 {
     struct scene *scene = s->of[number % KINDS];
-    progress_step(number * (s->plan->table.row_count + 1), 1, name);
     scene_draw(scene, (uint64_t)s->seed, (uint64_t)(number / KINDS));
     int code = vitx_image_from_rgb(&s->image, scene->rgb, scene->width, scene->height, 0, NULL);
     if (code != VITX_OK)
@@ -388,6 +387,7 @@ static void run_all(struct scenes *s)
     char name[32];
     for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "scene %d", i);
+        progress_step(i * (s->plan->table.row_count + 1), 1, name);
         const int code = progress_cancelled() ? VITX_CANCELLED : run_scene(s, i, name);
         if (code != VITX_OK && code != VITX_CANCELLED)
             complain_last(name);
@@ -404,8 +404,8 @@ int eval_scenes(struct eval_plan *plan)
     struct scenes s;
     int status = create(&s, plan);
     if (status == DONE) {
-        progress_begin(&plan->settings->common,
-                       plan->settings->scenes * (plan->table.row_count + 1));
+        progress_begin(&plan->settings->common, plan->settings->scenes, plan->table.row_count + 1,
+                       "scenes");
         run_all(&s);
         progress_hide();
         fill_times(&s);

@@ -14,17 +14,18 @@
 struct explain_settings {
     struct common common;
     struct list methods, targets, units, set;
-    const char *out, *query, *colormap, *versus, *baseline, *vector, *like;
+    const char *out, *format, *query, *colormap, *versus, *baseline, *vector, *like;
     int layer, head;
     int score, layout, scale, frame;
     double alpha, smooth;
-    bool colorbar;
+    bool colorbar, json, skip_existing;
 };
 
 /* All the ways in which each picture is explained. */
 struct explain_plan {
     const struct explain_settings *settings;
     struct session session;
+    struct list methods;     /* what --method means */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
     const char **sets;       /* what opts[].set point to */
     int *targets;            /* [target_count] */
@@ -33,7 +34,7 @@ struct explain_plan {
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
     struct pictures pictures;
-    bool pattern;
+    bool pattern, to_output; /* -o: has a field; is standard output */
 };
 
 /* All give an exit status and complain where it is not DONE. */

@@ -19,13 +19,25 @@ static struct direction_words words_of(const struct explain_settings *o)
                                     (o->targets.count > 0) + (o->units.count > 0)};
 }
 
+static int check_out(const struct explain_settings *o)
+{
+    int index;
+    if (o->format && find_name(&index, o->format, vitx_format_name, "format") != DONE)
+        return WRONG_USAGE;
+    if (o->json && strcmp(o->out, "-") == 0)
+        return wrong_usage("--json and -o -: one of them");
+    if (o->skip_existing && strcmp(o->out, "-") == 0)
+        return wrong_usage("--skip-existing is for files");
+    return check_pattern(o->out, o->format);
+}
+
 int explain_check(const struct explain_settings *o, int files)
 {
     if (files == 0)
         return wrong_usage("needs at least one picture");
-    if (!o->out)
-        return wrong_usage("needs -o OUT");
-    if (check_pattern(o->out) != DONE || check_methods(&o->methods) != DONE)
+    if (!o->out && !o->json)
+        return wrong_usage("needs -o OUT, or --json");
+    if (o->out && check_out(o) != DONE)
         return WRONG_USAGE;
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
@@ -110,9 +122,9 @@ static int check_ways(const struct explain_plan *plan)
         return wrong_usage("--score probability: the model has no classes");
     if (!units && o->versus && plan->session.info.classes == 1)
         return wrong_usage("--versus: the model has one output, and no other to compare it with");
-    for (int i = 0; units && i < o->methods.count; i++) {
+    for (int i = 0; units && i < plan->methods.count; i++) {
         vitx_method_info method;
-        if (method_find(&method, o->methods.items[i]) != DONE)
+        if (method_find(&method, plan->methods.items[i]) != DONE)
             return WRONG_USAGE;
         if (method.uses_target && !o->units.count && !o->vector && !o->like)
             return wrong_usage("%s explains an answer, and the model has no classes: it needs "
@@ -177,15 +189,16 @@ static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
 static int fill_opts(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    const bool each = has_target(o->out);
-    plan->opts = calloc((size_t)o->methods.count * (size_t)plan->target_count, sizeof *plan->opts);
+    const bool each = o->out && has_target(o->out);
+    plan->opts =
+        calloc((size_t)plan->methods.count * (size_t)plan->target_count, sizeof *plan->opts);
     if (!plan->opts) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    for (int i = 0; i < o->methods.count; i++) {
+    for (int i = 0; i < plan->methods.count; i++) {
         vitx_method_info m;
-        if (method_find(&m, o->methods.items[i]) != DONE)
+        if (method_find(&m, plan->methods.items[i]) != DONE)
             return WRONG_USAGE;
         for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
             fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
@@ -248,6 +261,18 @@ static int load_baseline(struct explain_plan *plan)
 static int check_outputs(struct explain_plan *plan, char **files, int count)
 {
     const struct explain_settings *o = plan->settings;
+    const int maps = count * plan->opts_count;
+    if (!o->out)
+        return DONE;
+    if (plan->to_output && strcmp(o->format, "json") != 0 && maps > 1)
+        return wrong_usage("-o - takes one %s, and there are %d; of json it takes all", o->format,
+                           maps);
+    if (plan->to_output)
+        return DONE;
+    if (o->skip_existing && has_target(o->out) && plan->targets[0] == VITX_AUTO && !o->vector &&
+        !o->like)
+        return wrong_usage("--skip-existing: {target} of a top class is known only after the work; "
+                           "--target names a class");
     if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
         return SOME_FAILED;
     return check_collisions(o->out, &plan->pictures, files, count, plan->opts, plan->opts_count);
@@ -258,8 +283,12 @@ static int check_outputs(struct explain_plan *plan, char **files, int count)
 int explain_plan(struct explain_plan *plan, const struct explain_settings *o, char **files,
                  int count)
 {
-    *plan = (struct explain_plan){.settings = o, .pattern = is_pattern(o->out)};
-    int status = session_open(&plan->session, &o->common);
+    *plan = (struct explain_plan){.settings = o,
+                                  .pattern = o->out && is_pattern(o->out),
+                                  .to_output = o->out && strcmp(o->out, "-") == 0};
+    int status = choose_methods(&plan->methods, &o->methods);
+    if (status == DONE)
+        status = session_open(&plan->session, &o->common);
     if (status == DONE)
         status = check_against_model(plan);
     if (status == DONE)
@@ -274,12 +303,15 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = load_baseline(plan);
     if (status == DONE)
         status = session_start(&plan->session, &o->common, VITX_FIT_RECIPE);
+    if (status == DONE && list_has(&o->methods, "all"))
+        status = keep_methods(&plan->session, plan->opts, &plan->opts_count, o->common.quiet);
     return status == DONE ? check_opts(&plan->session, plan->opts, plan->opts_count) : status;
 }
 
 void explain_plan_free(struct explain_plan *plan)
 {
     session_close(&plan->session);
+    list_free(&plan->methods);
     vitx_image_free(plan->baseline);
     direction_free(&plan->direction);
     pictures_free(&plan->pictures);

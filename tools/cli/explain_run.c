@@ -1,9 +1,11 @@
 /*
  * cli/explain_run.c: pictures x methods x targets, one vitx_explain_many a batch, each map into its file.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "explain.h"
 #include "inputs.h"
@@ -40,16 +42,12 @@ static void warn_of_maximum(const vitx_map_info *info, const char *picture)
                  picture, info->method);
 }
 
-static bool write_map(const struct explain_plan *plan, const vitx_map *map, const vitx_image *image,
-                      const char *picture)
+/* What vitx_render() takes for that map; texts are borrowed. */
+static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
+                                    const char *picture)
 {
     const struct explain_settings *o = plan->settings;
-    vitx_map_info info = VITX_MAP_INFO_INIT;
     vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
-    if (vitx_map_get_info(&info, map) != VITX_OK) {
-        complain_last(picture);
-        return false;
-    }
     opts.layout = (vitx_layout)o->layout;
     opts.scale = (vitx_scale)o->scale;
     opts.frame = (vitx_frame)o->frame;
@@ -57,30 +55,85 @@ static bool write_map(const struct explain_plan *plan, const vitx_map *map, cons
     opts.alpha = (float)o->alpha;
     opts.smooth = (float)o->smooth;
     opts.colorbar = o->colorbar;
+    opts.format = o->format;
     opts.title = picture;
-    opts.label = info.explains == VITX_EXPLAINED_VECTOR ? o->vector
-                 : info.explains == VITX_EXPLAINED_PICTURE
+    opts.label = info->explains == VITX_EXPLAINED_VECTOR ? o->vector
+                 : info->explains == VITX_EXPLAINED_PICTURE
                      ? o->like
-                     : vitx_model_label(plan->session.model, info.target);
-    char *name = output_name(o->out, picture, info.method, info.target, info.explains);
+                     : vitx_model_label(plan->session.model, info->target);
+    return opts;
+}
+
+enum written { WRITTEN, NOT_WRITTEN, NO_MORE }; /* NO_MORE: nor will the next one be */
+
+/* To standard output; what fails there is said by main. */
+static enum written print_map(const vitx_map *map, const vitx_image *image, const char *picture,
+                              const vitx_render_opts *opts)
+{
+    progress_before_results();
+    const int code = vitx_render_write(map, image, output_write, NULL, opts);
+    if (code != VITX_OK && output_works())
+        complain_last(picture);
+    return code == VITX_OK ? WRITTEN : output_works() ? NOT_WRITTEN : NO_MORE;
+}
+
+static enum written save_map(const struct explain_plan *plan, const char *name, const vitx_map *map,
+                             const vitx_image *image, const char *picture,
+                             const vitx_render_opts *opts)
+{
+    if (plan->pattern && !make_folders(name))
+        return NO_MORE;
+    /* {target} is known only now, so the check before the work could not see this. */
+    if (pictures_have(&plan->pictures, name)) {
+        complain(picture, "the map would replace the picture %s", name);
+        return NOT_WRITTEN;
+    }
+    const int code = vitx_render(map, image, name, opts);
+    if (code == VITX_OK)
+        return WRITTEN;
+    complain_last(name);
+    /* Names and folders have been looked at before: the disk is full, or has gone. */
+    return code == VITX_IO ? NO_MORE : NOT_WRITTEN;
+}
+
+/* The map's file, and the line that names it. */
+static enum written save_and_name(const struct explain_plan *plan, const vitx_map *map,
+                                  const vitx_map_info *info, const vitx_image *image,
+                                  const char *picture, const vitx_render_opts *opts)
+{
+    const struct explain_settings *o = plan->settings;
+    char *name = output_name(o->out, picture, info->method, info->target, info->explains);
     if (!name)
         complain(picture, "no memory");
-    bool written = name && (!plan->pattern || make_folders(name));
-    /* {target} is known only now, so the check before the work could not see this. */
-    if (written && pictures_have(&plan->pictures, name)) {
-        complain(picture, "the map would replace the picture %s", name);
-        written = false;
-    }
-    if (written && vitx_render(map, image, name, &opts) != VITX_OK) {
-        complain_last(name);
-        written = false;
-    }
+    const enum written written =
+        name ? save_map(plan, name, map, image, picture, opts) : NOT_WRITTEN;
     progress_before_results();
-    if (written && !o->common.quiet) {
-        print_line(name, &info, opts.label);
-        warn_of_maximum(&info, picture);
-    }
+    if (written == WRITTEN && !o->common.quiet && !o->json)
+        print_line(name, info, opts->label);
     free(name);
+    return written;
+}
+
+static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
+                              const vitx_image *image, const char *picture)
+{
+    const struct explain_settings *o = plan->settings;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    if (vitx_map_get_info(&info, map) != VITX_OK) {
+        complain_last(picture);
+        return NOT_WRITTEN;
+    }
+    vitx_render_opts opts = render_opts(plan, &info, picture);
+    enum written written = WRITTEN;
+    if (plan->to_output)
+        written = print_map(map, image, picture, &opts);
+    else if (o->out)
+        written = save_and_name(plan, map, &info, image, picture, &opts);
+    opts.format = "json";
+    if (o->json && written == WRITTEN)
+        written = print_map(map, image, picture, &opts);
+    if (written == WRITTEN && !o->common.quiet)
+        warn_of_maximum(&info, picture);
     return written;
 }
 
@@ -91,6 +144,7 @@ struct work {
     const struct explain_plan *plan;
     struct batch batch;
     int done, status;        /* pictures before the batch; exit status so far             */
+    bool stopped;            /* no map can be written any more                            */
     bool *settled;           /* [batch, opts_count]: the map was made, or reported        */
     vitx_map **maps;         /* [batch, opts_count]: of one call                          */
     vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
@@ -130,7 +184,12 @@ static int attempt(struct work *w, int first, int n, int only)
         const int picture = first + i / m;
         if (!w->maps[i])
             continue;
-        if (!write_map(plan, w->maps[i], w->batch.images[picture], w->batch.names[picture]))
+        const enum written written =
+            w->stopped
+                ? NO_MORE
+                : write_map(plan, w->maps[i], w->batch.images[picture], w->batch.names[picture]);
+        w->stopped |= written == NO_MORE;
+        if (written != WRITTEN)
             worsen(w, SOME_FAILED);
         w->settled[picture * all + w->which[i % m]] = true;
         vitx_map_free(w->maps[i]);
@@ -138,20 +197,61 @@ static int attempt(struct work *w, int first, int n, int only)
     return code;
 }
 
-/* A batch; where that fails what its pictures lack, picture by picture, and where one of these
- * fails, too, map by map, so that no failure costs what could have been done. */
+/* Whether the file of a picture's map by the plan's opts[j] is there, for --skip-existing. */
+static bool is_there(const struct explain_plan *plan, const char *picture, int j)
+{
+    const struct explain_settings *o = plan->settings;
+    const vitx_explain_opts *e = &plan->opts[j];
+    if (!o->skip_existing)
+        return false;
+    char *name = output_name(o->out, picture, e->method, e->target,
+                             e->like     ? VITX_EXPLAINED_PICTURE
+                             : e->vector ? VITX_EXPLAINED_VECTOR
+                                         : VITX_EXPLAINED_CLASS);
+    const bool there = name && access(name, F_OK) == 0;
+    free(name);
+    return there;
+}
+
+/* The pictures that lack a map, in place, in their order; how many those are. */
+static int keep_lacking(const struct explain_plan *plan, char **files, int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        bool lacks = false;
+        for (int j = 0; j < plan->opts_count && !lacks; j++)
+            lacks = !is_there(plan, files[i], j);
+        if (lacks)
+            files[kept++] = files[i];
+    }
+    return kept;
+}
+
+/* Whether any map of the batch is there; those are settled. */
+static bool settle_existing(struct work *w)
+{
+    const int m = w->plan->opts_count;
+    bool any = false;
+    memset(w->settled, 0, (size_t)w->batch.count * (size_t)m * sizeof *w->settled);
+    for (int i = 0; i < w->batch.count * m; i++)
+        any |= w->settled[i] = is_there(w->plan, w->batch.names[i / m], i % m);
+    return any;
+}
+
+/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails, too,
+ * map by map, so that no failure costs what could have been done. */
 static void explain_batch(struct work *w)
 {
     const int n = w->batch.count, m = w->plan->opts_count;
     if (n == 0)
         return;
-    memset(w->settled, 0, (size_t)n * (size_t)m * sizeof *w->settled);
-    int code = attempt(w, 0, n, ALL);
+    const bool some = settle_existing(w);
+    int code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
     const int pictures = code == VITX_OK ? 0 : n;
-    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
-        if (n > 1)
+    for (int i = 0; i < pictures && code != VITX_CANCELLED && !w->stopped; i++) {
+        if (n > 1 || some)
             code = attempt(w, i, 1, ALL);
-        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
+        for (int j = 0; j < m && code != VITX_CANCELLED && !w->stopped; j++)
             code = attempt(w, i, 1, j);
     }
     if (code == VITX_CANCELLED && progress_cancelled())
@@ -182,25 +282,39 @@ static void work_free(struct work *w)
     free(w->which);
 }
 
+/* All batches; w->done counts the pictures. */
+static void explain_all(struct work *w, char **files, int count)
+{
+    const struct common *common = &w->plan->settings->common;
+    const int size = w->batch.capacity;
+    for (; w->done < count && !w->stopped && output_works(); w->done += size) {
+        const int n = count - w->done < size ? count - w->done : size;
+        progress_step(w->done, n, files[w->done]);
+        if (progress_cancelled()) {
+            worsen(w, SOME_FAILED);
+            return;
+        }
+        if (!batch_load(&w->batch, files + w->done, n, common))
+            worsen(w, SOME_FAILED);
+        explain_batch(w);
+    }
+    if (w->stopped && w->done < count)
+        complain(NULL, "stopped: the maps of %d of %d pictures could not be written",
+                 count - w->done + size, count);
+}
+
 int explain_run(const struct explain_plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
-    const int size = common->batch < count ? common->batch : count;
+    const int lacking = keep_lacking(plan, files, count);
     struct work w = {.plan = plan};
-    const bool ready = work_create(&w, size);
-    if (!ready)
+    if (lacking == 0)
+        return DONE;
+    progress_begin(common, lacking, 1, "pictures");
+    if (work_create(&w, common->batch < lacking ? common->batch : lacking))
+        explain_all(&w, files, lacking);
+    else
         w.status = SOME_FAILED;
-    progress_begin(common, count);
-    for (; ready && w.done < count && output_works(); w.done += size) {
-        const int n = count - w.done < size ? count - w.done : size;
-        if (progress_cancelled()) {
-            worsen(&w, SOME_FAILED);
-            break;
-        }
-        if (!batch_load(&w.batch, files + w.done, n, common))
-            worsen(&w, SOME_FAILED);
-        explain_batch(&w);
-    }
     progress_hide();
     work_free(&w);
     return w.status;

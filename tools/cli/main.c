@@ -14,6 +14,7 @@
 
 #include "bundled.h"
 #include "help.h"
+#include "progress.h"
 
 #define VX_COMMAND(name) extern const struct command cmd_##name;
 #include "commands.def"
@@ -78,5 +79,6 @@ int main(int argc, char **argv)
         complain("standard output", "%s", errno ? strerror(errno) : "not all could be written");
         status = SOME_FAILED;
     }
+    progress_end();
     return status;
 }

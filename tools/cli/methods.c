@@ -26,7 +26,8 @@ int method_find(vitx_method_info *out, const char *name)
     return wrong_usage("no method \"%s\"; there are %s", name, list);
 }
 
-int check_methods(const struct list *asked)
+/* That --method names some, and that there are such. */
+static int check_methods(const struct list *asked)
 {
     vitx_method_info m;
     if (asked->count == 0)
@@ -125,6 +126,24 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
                 set->items[k]);
     }
     return DONE;
+}
+
+int keep_methods(const struct session *session, vitx_explain_opts *opts, int *count, bool quiet)
+{
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        size_t bytes;
+        const int code = vitx_explain_bytes(&bytes, session->context, &opts[i], 1);
+        if (code != VITX_UNSUPPORTED)
+            opts[kept++] = opts[i];
+        else if (!quiet)
+            complain("warning", "left out: %s", reason());
+    }
+    *count = kept;
+    if (kept)
+        return DONE;
+    complain(NULL, "no method can explain this model");
+    return SOME_FAILED;
 }
 
 int check_opts(const struct session *session, const vitx_explain_opts *opts, int count)

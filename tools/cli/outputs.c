@@ -8,16 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <vitx/vitx.h>
 
 #include "options.h"
 
-static const char *const fields[] = {"{image}", "{method}", "{target}"};
+/* In the order of struct pieces. */
+static const char *const fields[] = {"{image}", "{folder}", "{path}", "{method}", "{target}"};
+enum { FIELDS = sizeof fields / sizeof fields[0], FIELD_TARGET = FIELDS - 1 };
 
 /* Which field begins at p, -1 for none. */
 static int field_at(const char *p)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < FIELDS; i++)
         if (strncmp(p, fields[i], strlen(fields[i])) == 0)
             return i;
     return -1;
@@ -33,7 +36,7 @@ bool is_pattern(const char *out)
 
 bool has_target(const char *out)
 {
-    return strstr(out, fields[2]) != NULL;
+    return strstr(out, fields[FIELD_TARGET]) != NULL;
 }
 
 static bool same_word(const char *a, const char *b)
@@ -43,67 +46,110 @@ static bool same_word(const char *a, const char *b)
     return *a == '\0' && *b == '\0';
 }
 
-int check_pattern(const char *out)
+int check_pattern(const char *out, const char *format)
 {
     char list[128] = "";
     for (const char *p = strchr(out, '{'); p; p = strchr(p + 1, '{')) {
         const char *end = strchr(p, '}');
         if (end && field_at(p) < 0)
-            return wrong_usage("-o %s: no field %.*s; there are {image}, {method}, {target}", out,
-                               (int)(end - p + 1), p);
+            return wrong_usage("-o %s: no field %.*s; there are {image}, {folder}, {path}, "
+                               "{method}, {target}",
+                               out, (int)(end - p + 1), p);
     }
+    if (format)
+        return DONE;
+    if (strcmp(out, "-") == 0)
+        return wrong_usage("-o - needs --format, as there is no ending that tells it");
     const char *dot = strrchr(out, '.'), *slash = strrchr(out, '/'), *name;
     for (int i = 0; (name = vitx_format_name(i)) != NULL; i++) {
         if (dot && (!slash || dot > slash) && same_word(dot + 1, name))
             return DONE;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s.%s", i ? ", " : "", name);
     }
-    return wrong_usage("-o %s: the name must end in one of %s", out, list);
+    return wrong_usage("-o %s: the name must end in one of %s, or --format must be given", out,
+                       list);
 }
 
+struct piece {
+    const char *text;
+    size_t length;
+};
+
 /* The picture's name without folder and ending: "a/cat.jpg" gives "cat", standard input "stdin". */
-static const char *stem(const char *image, int *length)
+static struct piece stem(const char *image)
 {
-    if (strcmp(image, "-") == 0)
-        image = "stdin";
     const char *slash = strrchr(image, '/'), *name = slash ? slash + 1 : image;
     const char *dot = strrchr(name, '.');
-    *length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-    return name;
+    return (struct piece){name, dot && dot != name ? (size_t)(dot - name) : strlen(name)};
+}
+
+/* The name of the folder that it lies in: "a/b/cat.jpg" gives "b", "cat.jpg" gives ".". */
+static struct piece parent(const char *image)
+{
+    const char *end = strrchr(image, '/'), *start = end;
+    if (!end || end == image)
+        return (struct piece){".", 1};
+    while (start > image && start[-1] != '/')
+        start--;
+    return (struct piece){start, (size_t)(end - start)};
+}
+
+/* The path without its ending, so that it leads into whatever folder stands before it: "/a/../b/cat.jpg"
+ * gives "a/b/cat". In `to`, which has room for the path. */
+static struct piece inner_path(char *to, const char *image)
+{
+    const struct piece name = stem(image);
+    size_t n = 0;
+    for (const char *p = image; p < name.text;) {
+        const size_t length = strcspn(p, "/");
+        if (length > 0 && !(length == 1 && p[0] == '.') &&
+            !(length == 2 && p[0] == '.' && p[1] == '.')) {
+            memcpy(to + n, p, length + 1);
+            n += length + 1;
+        }
+        p += length + 1;
+    }
+    memcpy(to + n, name.text, name.length);
+    return (struct piece){to, n + name.length};
+}
+
+/* Writes OUT with the pieces in place of its fields to `text` (NULL: nowhere); gives its length. */
+static size_t expand(char *text, const char *out, const struct piece *pieces)
+{
+    size_t n = 0;
+    for (const char *p = out; *p;) {
+        const int field = field_at(p);
+        const struct piece piece = field >= 0 ? pieces[field] : (struct piece){p, 1};
+        if (text)
+            memcpy(text + n, piece.text, piece.length);
+        n += piece.length;
+        p += field >= 0 ? strlen(fields[field]) : 1;
+    }
+    return n;
 }
 
 char *output_name(const char *out, const char *image, const char *method, int target,
                   vitx_explained explains)
 {
     char number[16] = "?"; /* one name for all classes that are not known yet */
-    int length;
-    const char *name = stem(image, &length);
     if (target != VITX_AUTO)
         snprintf(number, sizeof number, "%d", target);
     else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
         snprintf(number, sizeof number, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
-    size_t size = 1;
-    char *text = NULL;
-    for (int pass = 0; pass < 2; pass++) { /* measure, then write */
-        size_t at = 0;
-        for (const char *p = out; *p;) {
-            const int field = field_at(p);
-            const char *piece = field == 0 ? name : field == 1 ? method : field == 2 ? number : p;
-            const size_t n = field == 0 ? (size_t)length : field > 0 ? strlen(piece) : 1;
-            if (text)
-                memcpy(text + at, piece, n);
-            at += n;
-            p += field >= 0 ? strlen(fields[field]) : 1;
-        }
-        if (text) {
-            text[at] = '\0';
-            return text;
-        }
-        size += at;
-        text = malloc(size);
-        if (!text)
-            return NULL;
-    }
+    if (strcmp(image, "-") == 0)
+        image = "stdin";
+    char *path = malloc(strlen(image) + 1);
+    if (!path)
+        return NULL;
+    const struct piece pieces[FIELDS] = {stem(image),
+                                         parent(image),
+                                         inner_path(path, image),
+                                         {method, strlen(method)},
+                                         {number, strlen(number)}};
+    char *text = malloc(expand(NULL, out, pieces) + 1);
+    if (text)
+        text[expand(text, out, pieces)] = '\0';
+    free(path);
     return text;
 }
 
@@ -165,17 +211,100 @@ void pictures_free(struct pictures *pictures)
     *pictures = (struct pictures){0};
 }
 
+/* ------------------------------------------------------------------ places ----------------- */
+
+/* Whether a file of that name can be made in the folder path[0..length), or the folder itself. */
+static bool check_folder(const char *path, size_t length, bool makes_folders)
+{
+    char *folder = malloc(length + 2);
+    struct stat info;
+    if (!folder) {
+        complain(path, "no memory");
+        return false;
+    }
+    snprintf(folder, length + 2, "%.*s", (int)(length ? length : 1), length ? path : ".");
+    bool there = stat(folder, &info) == 0;
+    /* A folder that is to be made needs one to be made in. */
+    for (char *slash;
+         makes_folders && !there && errno == ENOENT && (slash = strrchr(folder, '/'));) {
+        slash[slash == folder] = '\0';
+        there = stat(folder, &info) == 0;
+        if (slash == folder)
+            break;
+    }
+    if (!there && makes_folders && errno == ENOENT) /* the working folder */
+        there = stat(strcpy(folder, "."), &info) == 0;
+    if (there && !S_ISDIR(info.st_mode)) {
+        errno = ENOTDIR;
+        there = false;
+    }
+    const bool open = there && access(folder, W_OK | X_OK) == 0;
+    if (!open)
+        complain(path, "the folder %s: %s", folder, strerror(errno));
+    free(folder);
+    return open;
+}
+
+/* As output_ready(); `known`: the folder has been looked at. */
+static bool output_fits(const char *path, bool makes_folders, bool known)
+{
+    const char *slash = strrchr(path, '/');
+    struct stat info;
+    errno = 0;
+    const bool there = stat(path, &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) {
+        complain(path, "is a folder");
+        return false;
+    }
+    if (!there && errno == ENAMETOOLONG) {
+        complain(path, "%s", strerror(errno));
+        return false;
+    }
+    /* What is no regular file, as a pipe or /dev/null, is written in place. */
+    if (there && !S_ISREG(info.st_mode) && access(path, W_OK) != 0) {
+        complain(path, "%s", strerror(errno));
+        return false;
+    }
+    if (known || (there && !S_ISREG(info.st_mode)))
+        return true;
+    return check_folder(path, slash ? (size_t)(slash - path) + (slash == path) : 0, makes_folders);
+}
+
+bool output_ready(const char *path, bool makes_folders)
+{
+    return output_fits(path, makes_folders, false);
+}
+
+/* ------------------------------------------------------------------ collisions ------------- */
+
 /* Sorted names: equal ones are neighbours, and pictures among them are found. */
 static int check_names(char **names, int count, char **images, int image_count)
 {
     qsort(names, (size_t)count, sizeof *names, compare);
     for (int i = 1; i < count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            return wrong_usage(
-                "two maps would be written to %s; -o takes {image}, {method}, {target}", names[i]);
+            return wrong_usage("two maps would be written to %s; -o takes {image}, {folder}, "
+                               "{path}, {method}, {target}",
+                               names[i]);
     for (int i = 0; i < image_count; i++)
         if (bsearch(&images[i], names, (size_t)count, sizeof *names, compare))
             return wrong_usage("%s: a map would replace the picture", images[i]);
+    return DONE;
+}
+
+/* That they can be written, as far as is known before; of neighbours in one folder the folder is asked
+ * once. */
+static int check_places(char **names, int count, bool makes_folders)
+{
+    size_t folder = 0; /* of the name before, with its slash */
+    for (int i = 0; i < count; i++) {
+        const char *slash = strrchr(names[i], '/');
+        const size_t length = slash ? (size_t)(slash - names[i]) + 1 : 0;
+        const bool same = i > 0 && length == folder && strncmp(names[i], names[i - 1], length) == 0;
+        if (!output_fits(names[i], makes_folders, same))
+            return SOME_FAILED;
+        folder = length;
+    }
     return DONE;
 }
 
@@ -200,6 +329,8 @@ int check_collisions(const char *out, const struct pictures *pictures, char **im
         complain(NULL, "no memory");
     if (status == DONE)
         status = check_names(names, count, images, image_count);
+    if (status == DONE)
+        status = check_places(names, count, is_pattern(out));
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);

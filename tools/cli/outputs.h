@@ -1,8 +1,9 @@
 /*
  * cli/outputs.h: the names of the files that explain writes.
  *
- * OUT is one name, or a pattern with {image} (the picture's name without folder and ending),
- * {method} and {target} (the number of the class or unit).
+ * OUT is one name, or a pattern with {image} (the picture's name without folder and ending), {folder}
+ * (the name of the folder that it lies in), {path} (its path without ending; what would lead out of a
+ * folder before it is left out), {method} and {target} (the number of the class or unit).
  */
 #ifndef CLI_OUTPUTS_H
 #define CLI_OUTPUTS_H
@@ -24,8 +25,8 @@ void pictures_free(struct pictures *pictures);
 /* Whether OUT has a {field} at all, and whether it has {target}. */
 bool is_pattern(const char *out);
 bool has_target(const char *out);
-/* An unknown {field}, or an ending of no known format: complains, WRONG_USAGE. */
-int check_pattern(const char *out);
+/* An unknown {field}, or (format NULL) an ending of no known format: complains, WRONG_USAGE. */
+int check_pattern(const char *out, const char *format);
 
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
  * the picture has been run is VITX_AUTO; what is no class is named "vector" or "like". */
@@ -33,10 +34,13 @@ char *output_name(const char *out, const char *image, const char *method, int ta
                   vitx_explained explains);
 
 /* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,
- * WRONG_USAGE. */
+ * WRONG_USAGE; or one cannot be written: SOME_FAILED. */
 int check_collisions(const char *out, const struct pictures *pictures, char **images,
                      int image_count, const vitx_explain_opts *opts, int m);
 
+/* Whether a file of that name could be written now: its folder is there (or can be made, with
+ * `makes_folders`) and lets files be made in it, and the name is no folder's. Complains if not. */
+bool output_ready(const char *path, bool makes_folders);
 /* Makes the folders that the file's name runs through. Complains where that fails. */
 bool make_folders(const char *path);
 

@@ -15,8 +15,9 @@ static struct {
     bool results; /* standard output is one, too                            */
     bool shown;
     double began, called, drawn; /* when: the work, the running call, the line */
-    int total, done, n;          /* items: all, before the running call, in it */
-    const char *name;
+    int total, done, n;          /* steps: all, before the running call, in it */
+    int steps;                   /* of a thing                                 */
+    const char *what, *name;
 } line;
 
 static volatile sig_atomic_t interrupted;
@@ -48,16 +49,18 @@ static void catch_interrupt(void)
     caught = sigaction(SIGINT, &action, NULL) == 0;
 }
 
-void progress_begin(const struct common *common, int total)
+void progress_begin(const struct common *common, int count, int steps, const char *what)
 {
     say_before(progress_hide);
     progress_hide();
     catch_interrupt();
     line.wanted = !common->quiet && isatty(STDERR_FILENO);
     line.results = isatty(STDOUT_FILENO);
-    line.total = total;
+    line.total = count * steps;
+    line.steps = steps;
+    line.what = what;
     line.began = now_ms();
-    progress_step(0, total, "");
+    progress_step(0, line.total, "");
 }
 
 void progress_step(int done, int n, const char *name)
@@ -139,8 +142,19 @@ bool progress_interrupted(void)
 bool progress_cancelled(void)
 {
     static bool said;
-    if (interrupted && !said)
+    if (interrupted && !said && line.what)
+        complain(NULL, "cancelled: %d of %d %s are done", line.done / line.steps,
+                 line.total / line.steps, line.what);
+    else if (interrupted && !said)
         complain(NULL, "cancelled");
     said = said || interrupted;
     return interrupted;
+}
+
+void progress_end(void)
+{
+    if (!interrupted)
+        return;
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
 }

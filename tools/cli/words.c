@@ -23,6 +23,14 @@ bool list_add(struct list *list, const char *text, size_t length)
     return true;
 }
 
+bool list_has(const struct list *list, const char *text)
+{
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], text) == 0)
+            return true;
+    return false;
+}
+
 void list_free(struct list *list)
 {
     for (int i = 0; i < list->count; i++)

@@ -12,6 +12,8 @@ struct list {
 
 /* false without memory */
 bool list_add(struct list *list, const char *text, size_t length);
+/* Whether `text` is one of them. */
+bool list_has(const struct list *list, const char *text);
 void list_free(struct list *list);
 
 /* The one of `names` (ended by NULL) that is most like `text`; NULL where none is near. */

@@ -1,0 +1,16 @@
+/*
+ * test/devices.c: the test programs' table of devices, in place of the library's. It has those of
+ * test/ too, and VX_TEST_DEVICE=walled (or deferred) lets one of them stand in for "ref".
+ */
+#define VX_DEVICES "test/devices.def"
+#define vx_device_find find_listed
+#include "kernels/device.c"
+#undef vx_device_find
+
+#include <stdlib.h>
+
+const vx_device_class *vx_device_find(const char *name)
+{
+    const char *instead = getenv("VX_TEST_DEVICE");
+    return find_listed(instead && strcmp(name, "ref") == 0 ? instead : name);
+}
