@@ -64,6 +64,14 @@ right classify -m $model --top=2 -- $picture
 out_lines 3
 right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
 out_lines 8
+if [ "$(nproc)" -lt 9 ]; then
+    check "more threads than processors"
+    run classify -m $model --threads 9 $picture
+    gives 0
+    err_lines 1
+    err_has "warning: 9 threads, but this process may use"
+    right classify -m $model --threads 9 --quiet $picture
+fi
 right classify -m $model --json $picture $picture
 out_lines 2
 number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
@@ -381,6 +389,16 @@ grep -q '"target":6,"label":"hen"' "$folder/same.json" || fail "the map is not o
 right explain -m $model --method rollout --target hen --target 3 -o "$folder/same.{target}.json" $picture
 out_lines 2
 grep -q '"target":3,' "$folder/same.3.json" || fail "same.3.json is of another class"
+check "guesses are heard"
+mkdir "$folder/bare"
+cp test/golden/models/vit-hf/model.safetensors test/golden/models/vit-hf/config.json "$folder/bare"
+run classify -m "$folder/bare" $picture
+gives 0
+err_lines 1
+err_has "vitx-cli: warning: $folder/bare: guessed, since no file beside it says so: mean"
+right classify -m "$folder/bare" --quiet $picture
+right info -m "$folder/bare" --json --quiet
+out_has '"guesses":"mean 0.5'
 check "what is explained, and against what"
 right explain -m $model --method generic --target 1 -o "$folder/logit.json" $picture
 grep -qE '"logit":([^,]+),.*"score":"logit","versus":null,"value":\1,"base_value":null,"completeness_error":null,"forwards":0,' "$folder/logit.json" ||

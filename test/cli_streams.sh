@@ -223,6 +223,40 @@ out_lines 4
 wrong "{target} of a top class" "${x[@]}" --skip-existing -o "$folder/{image}.{target}.npy" $picture
 right "${x[@]}" --skip-existing --target 1 -o "$folder/{image}.{target}.npy" $picture
 
+# ---------------------------------------------------------------- lists ----------------------
+check "lists of pictures"
+printf '%s\n\n%s\r\n' "$folder/1.png" "$folder/2.png" > "$folder/list"
+printf '%s' "$folder/3.png" > "$folder/more"
+run classify -m $model --json --top 1 "$folder/4.png" @"$folder/list" "$folder/5.png" @"$folder/more"
+gives 0
+err_lines 0
+[ "$(grep -o '[1-5]\.png' "$out" | tr -d '\n')" = 4.png1.png2.png5.png3.png ] || fail "order: $(cat "$out")"
+for command in "embed -m $models/clip-hf" "stats -m $model" "eval -m $model --method rollout --metric sparseness" "bench -m $model --runs 1" "${x[*]} -o $folder/{image}.npy"; do
+    # shellcheck disable=SC2086
+    right $command @"$folder/list"
+done
+fed "$folder/list" classify -m $model --json @-
+gives 0
+out_lines 2
+cp $picture "$folder/@1.png"
+(cd "$folder" && "$OLDPWD/$cli" classify -m "$OLDPWD/$model" --json @1.png) > "$out" 2> "$err"
+status=$?
+gives 0
+out_lines 1
+run classify -m $model @"$folder/nothing"
+gives 1
+err_lines 1
+err_has "vitx-cli: $folder/nothing: No such file"
+run classify -m $model @"$folder"
+gives 1
+err_lines 1
+run classify -m $model @$picture
+gives 1
+err_lines 1
+err_has "no list of names"
+: > "$folder/empty"
+wrong "needs at least one picture" classify -m $model @"$folder/empty"
+
 # ---------------------------------------------------------------- methods --------------------
 right explain -m $model --method all --set rise.n=2 --set lime.n=30 --set kernelshap.n=60 -o "$folder/all/{method}.npy" $picture
 out_lines "$(($("$cli" methods | wc -l) - 1))"

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/cpus.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/structs.h"

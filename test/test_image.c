@@ -426,6 +426,26 @@ START_TEST(test_refuse__huffman_tables_that_overflow)
 }
 END_TEST
 
+/* The frames of a camera leave them out, and decoders have the standard's; of a progressive file, and
+ * of the numbers 2 and 3, nobody knows them. libjpeg refuses both. */
+START_TEST(test_refuse__tables_that_the_standard_does_not_have)
+{
+    size_t bytes;
+    vitx_image *image;
+    uint8_t *data = read_picture("no_tables_grey.jpg", &bytes);
+    uint8_t *scan = find_marker(data, bytes, 0xda);
+    scan[6] = 0x20;
+    ck_fails(open_bytes(&image, data, bytes, "x"), VITX_FORMAT, "needs the DC Huffman table 2");
+    free(data);
+    data = read_picture("grey_progressive.jpg", &bytes);
+    for (uint8_t *p = data; p + 1 < data + bytes; p++)
+        if (p[0] == 0xff && p[1] == 0xc4)
+            p[1] = 0xfe; /* a comment */
+    ck_fails(open_bytes(&image, data, bytes, "x"), VITX_FORMAT, "needs the DC Huffman table 0");
+    free(data);
+}
+END_TEST
+
 START_TEST(test_refuse__options_of_another_size)
 {
     vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
@@ -892,6 +912,7 @@ static Suite *image_suite(void)
     tcase_add_test(c, test_refuse__jpeg_larger_than_its_data);
     tcase_add_test(c, test_refuse__jpeg_of_endless_scans);
     tcase_add_test(c, test_refuse__huffman_tables_that_overflow);
+    tcase_add_test(c, test_refuse__tables_that_the_standard_does_not_have);
     tcase_add_test(c, test_refuse__options_of_another_size);
     suite_add_tcase(s, c);
 

@@ -1629,7 +1629,8 @@ START_TEST(test_config__takes_the_defaults_of_dinov2)
 }
 END_TEST
 
-/* What timm's names of architectures imply; the weights' width of 24 is anybody's. */
+/* What timm's names of architectures imply; the weights' width of 24 is anybody's, and told as such. */
+#define OWN "\"model_args\": {\"embed_dim\": 24}"
 START_TEST(test_config__names_of_architectures_imply)
 {
     static const struct {
@@ -1637,17 +1638,17 @@ START_TEST(test_config__names_of_architectures_imply)
         int heads;
         float eps;
     } cases[] = {
-        {"{\"architecture\": \"vit_tiny_patch16_224\"}", 3, 1e-6f},
-        {"{\"architecture\": \"vit_base_patch16_224\"}", 12, 1e-6f},
-        {"{\"architecture\": \"vit_giant_patch14_dinov2\"}", 24, 1e-6f},
-        {"{\"architecture\": \"vit_giant_patch14_reg4_dinov2\"}", 24, 1e-6f},
-        {"{\"architecture\": \"vit_giant_patch14_reg1_tipsv2\"}", 24, 1e-6f},
-        {"{\"architecture\": \"vit_giant_patch16_radio_v3\"}", 24, 1e-6f},
-        {"{\"architecture\": \"vit_base_patch16_clip_224\"}", 12, 1e-5f},
+        {"{\"architecture\": \"vit_tiny_patch16_224\", " OWN "}", 3, 1e-6f},
+        {"{\"architecture\": \"vit_base_patch16_224\", " OWN "}", 12, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_dinov2\", " OWN "}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_reg4_dinov2\", " OWN "}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch14_reg1_tipsv2\", " OWN "}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_giant_patch16_radio_v3\", " OWN "}", 24, 1e-6f},
+        {"{\"architecture\": \"vit_base_patch16_clip_224\", " OWN "}", 12, 1e-5f},
         {"{\"architecture\": \"eva_giant_patch14_clip_224\", \"model_args\": {\"num_heads\": 3}}",
          3, 1e-6f},
-        {"{\"architecture\": \"vit_base_patch16_clip_224\", \"model_args\": {\"norm_layer\": "
-         "\"layernorm\"}}",
+        {"{\"architecture\": \"vit_base_patch16_clip_224\", \"model_args\": {\"embed_dim\": 24, "
+         "\"norm_layer\": \"layernorm\"}}",
          12, 1e-6f},
     };
     char *folder = copy_golden("vit-timm");
@@ -1661,16 +1662,16 @@ START_TEST(test_config__names_of_architectures_imply)
         ck_assert(f.recipe->from_mean == VITX_FROM_DEFAULT);
     }
     write_text(folder, "config.json",
-               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"token\", "
+               "{\"architecture\": \"vit_base_patch16_224\", " OWN ", \"global_pool\": \"token\", "
                "\"pretrained_cfg\": {\"global_pool\": \"avg\"}}");
     ck_assert_str_eq(info_of(folder).pooling, "avg");
     /* the root's is written for people alone */
     write_text(folder, "config.json",
-               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"avg\", "
+               "{\"architecture\": \"vit_base_patch16_224\", " OWN ", \"global_pool\": \"avg\", "
                "\"pretrained_cfg\": {}}");
     ck_assert_str_eq(info_of(folder).pooling, "token");
     write_text(folder, "config.json",
-               "{\"architecture\": \"vit_base_patch16_224\", \"global_pool\": \"avgmax\", "
+               "{\"architecture\": \"vit_base_patch16_224\", " OWN ", \"global_pool\": \"avgmax\", "
                "\"pretrained_cfg\": {}}");
     try_open(folder, VITX_UNSUPPORTED, "avgmax");
     remove_folder(folder);
@@ -1772,12 +1773,12 @@ START_TEST(test_config__reads_what_hubs_hold)
                "\"input_size\": [3, 20, 20],"
                "\"interpolation\": \"bilinear\", \"crop_pct\": 1.0, \"mean\": [0.1, 0.2, 0.3], "
                "\"std\": 0.25,"
-               "\"test_input_size\": [3, 288, 288], \"global_pool\": null}");
+               "\"test_input_size\": [3, 288, 288], \"global_pool\": null, " OWN "}");
     f = info_of(folder);
     ck_assert(f.heads == 3 && f.recipe->filter == VITX_BILINEAR && f.recipe->resize_height == 20);
     ck_assert(f.recipe->mean[1] == 0.2f && f.recipe->std[2] == 0.25f &&
               strcmp(f.family, "deit") == 0);
-    write_text(folder, "config.json", "{\"architecture\": \"deit3_small_patch16_224\"}");
+    write_text(folder, "config.json", "{\"architecture\": \"deit3_small_patch16_224\", " OWN "}");
     f = info_of(folder);
     ck_assert(f.heads == 6 && strcmp(f.family, "deit") == 0 && f.recipe->mean[0] == 0.485f);
     ck_assert(f.recipe->from_mean == VITX_FROM_DEFAULT && f.recipe->resize_height == 22);

@@ -65,7 +65,9 @@ typedef struct vitx_context_opts {
     const char *precision;    /**< "f32"; NULL or "auto": the fastest the device has that keeps
                                    the f32 tolerance                                            */
     int threads;              /**< workers, the caller's thread among them; 0: as many as the
-                                   process may use processors; at most 256                      */
+                                   process may use processors, by its affinity and the CPU quota
+                                   of its control group; at most 256. Of more than that no more
+                                   work at once, and a warning is logged                        */
     int max_batch;            /**< pictures that run at once, 1 to 1024; 0: 1. More pictures a
                                    call are run in several batches                              */
     vitx_fit fit;             /**< default VITX_FIT_RECIPE                                      */

@@ -170,6 +170,9 @@ typedef struct vitx_model_info {
     const char *pos_resample;  /**< how, by default: a name of vitx_pos_resample_name(). Static */
     vitx_outputs outputs;      /**< what the outputs are; never AUTO                            */
     vitx_source from_outputs;  /**< TENSORS: there is one output                                */
+    const char *guesses;       /**< what no tensor and no file says and was taken all the same
+                                    (heads, activation, eps, how pictures are made), for people;
+                                    "" if nothing was. vitx_model_open() logs it as one warning */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -1,24 +1,26 @@
 /*
  * base/pool.c: workers that share one counter.
  *
- * A run is a generation number, a task and a count. The caller publishes them and raises the
- * generation; every worker that sees a new generation takes numbers from `next` until they are
- * used up, then reports by lowering `busy`. The caller works too, then waits for `busy` to reach
- * zero, so no worker can still be inside a run when the next one is published.
+ * A run is a task, a count and some seats, at most one for each processor that the process may use
+ * beside the caller's. A worker that takes a seat takes numbers from `next` until they are used up, then
+ * lowers `busy`. The caller works too, takes back the seats that nobody has taken by then, and waits
+ * for `busy` to reach zero, so no worker can still be inside a run when the next one begins. It never
+ * waits for a worker that has not begun: on a busy machine that may take long.
  *
  * A forward pass is some hundred short runs: sleeping between them would cost more than it saves,
- * so a worker looks for the next one for some microseconds before it sleeps.
+ * so workers look for the next one for some microseconds before they sleep. No more of them do so than
+ * there are seats: those beyond the processors would take away the time of those that work.
  */
 #define _GNU_SOURCE
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "kernels/relax.h"
 
 #define SPIN_ROUNDS 4000 /* about 20 to 60 microseconds */
@@ -37,10 +39,12 @@ struct vx_pool {
     struct worker *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    atomic_uint generation; /* raised under the lock; read outside it while spinning */
-    atomic_int busy, next;
-    int sleeping;  /* under the lock */
-    bool stopping; /* under the lock, published by generation */
+    int most_seats;      /* of a run                                                   */
+    atomic_int seats;    /* still free; raised under the lock                          */
+    atomic_int busy;     /* seats of this run, free or taken, whose work is not done   */
+    atomic_int next;     /* number that is done next                                   */
+    atomic_int sleeping; /* workers; changed under the lock                            */
+    atomic_bool stopping;
     void (*task)(void *arg, int i, int worker);
     void *arg;
     int count;
@@ -56,34 +60,46 @@ static void work(vx_pool *pool, int worker)
     }
 }
 
-/* Waits for a generation other than `seen`. */
-static unsigned await(vx_pool *pool, unsigned seen)
+static bool take_seat(vx_pool *pool)
 {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-        const unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
-        if (now != seen)
-            return now;
+    int vacant = atomic_load_explicit(&pool->seats, memory_order_relaxed);
+    while (vacant > 0)
+        if (atomic_compare_exchange_weak_explicit(&pool->seats, &vacant, vacant - 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Workers that are not asleep. */
+static int count_awake(vx_pool *pool)
+{
+    return pool->threads - 1 - atomic_load_explicit(&pool->sleeping, memory_order_relaxed);
+}
+
+/* Waits for a seat; false when the pool is to end. */
+static bool await_seat(vx_pool *pool)
+{
+    const bool spins = count_awake(pool) <= pool->most_seats;
+    for (int i = 0; spins && i < SPIN_ROUNDS; i++) {
+        if (take_seat(pool))
+            return true;
         vx_relax();
     }
+    bool seated = false;
     pthread_mutex_lock(&pool->lock);
-    pool->sleeping++;
-    unsigned now;
-    while ((now = atomic_load_explicit(&pool->generation, memory_order_acquire)) == seen)
+    atomic_fetch_add_explicit(&pool->sleeping, 1, memory_order_relaxed);
+    while (!(seated = take_seat(pool)) && !atomic_load(&pool->stopping))
         pthread_cond_wait(&pool->wake, &pool->lock);
-    pool->sleeping--;
+    atomic_fetch_sub_explicit(&pool->sleeping, 1, memory_order_relaxed);
     pthread_mutex_unlock(&pool->lock);
-    return now;
+    return seated;
 }
 
 static void *run_worker(void *argument)
 {
     const struct worker *self = argument;
     vx_pool *pool = self->pool;
-    unsigned seen = 0;
-    for (;;) {
-        seen = await(pool, seen);
-        if (pool->stopping)
-            return NULL;
+    while (await_seat(pool)) {
         work(pool, self->index);
         if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
             pthread_mutex_lock(&pool->lock);
@@ -91,32 +107,24 @@ static void *run_worker(void *argument)
             pthread_mutex_unlock(&pool->lock);
         }
     }
+    return NULL;
 }
 
-/* Raises the generation; workers that spin see it at once, those that sleep are woken. */
-static void publish(vx_pool *pool)
+/* Workers that spin see the seats at once; those that sleep are woken if there are too few awake. */
+static void offer_seats(vx_pool *pool, int seats)
 {
     pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
-    if (pool->sleeping)
-        pthread_cond_broadcast(&pool->wake);
+    atomic_store_explicit(&pool->seats, seats, memory_order_release);
+    for (int awake = count_awake(pool); awake < seats; awake++)
+        pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 }
 
-void vx_pool_run(vx_pool *pool, void (*task)(void *arg, int i, int worker), void *arg, int count)
+/* Waits until the work of all seats is done; those that are free still are taken back. */
+static void finish_run(vx_pool *pool)
 {
-    if (pool->threads == 1 || count <= 1 || pool->process != getpid()) {
-        for (int i = 0; i < count; i++)
-            task(arg, i, 0);
-        return;
-    }
-    pool->task = task;
-    pool->arg = arg;
-    pool->count = count;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
-    publish(pool);
-    work(pool, 0);
+    const int vacant = atomic_exchange_explicit(&pool->seats, 0, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&pool->busy, vacant, memory_order_relaxed);
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         if (atomic_load_explicit(&pool->busy, memory_order_acquire) == 0)
             return;
@@ -126,6 +134,24 @@ void vx_pool_run(vx_pool *pool, void (*task)(void *arg, int i, int worker), void
     while (atomic_load_explicit(&pool->busy, memory_order_acquire) != 0)
         pthread_cond_wait(&pool->done, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
+}
+
+void vx_pool_run(vx_pool *pool, void (*task)(void *arg, int i, int worker), void *arg, int count)
+{
+    const int seats = count - 1 < pool->most_seats ? count - 1 : pool->most_seats;
+    if (seats < 1 || pool->process != getpid()) {
+        for (int i = 0; i < count; i++)
+            task(arg, i, 0);
+        return;
+    }
+    pool->task = task;
+    pool->arg = arg;
+    pool->count = count;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->busy, seats, memory_order_relaxed);
+    offer_seats(pool, seats);
+    work(pool, 0);
+    finish_run(pool);
 }
 
 static int start_workers(vx_pool *pool)
@@ -157,6 +183,8 @@ int vx_pool_create(vx_pool **out, const vitx_hooks *hooks, int threads)
     VX_TRY(vx_new(&pool, hooks, 1, sizeof *pool, "worker threads"));
     pool->hooks = *hooks;
     pool->threads = threads;
+    const int cpus = vx_cpu_count();
+    pool->most_seats = (threads < cpus ? threads : cpus) - 1;
     pool->process = getpid();
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -182,8 +210,10 @@ void vx_pool_free(vx_pool *pool)
         return;
     const vitx_hooks hooks = pool->hooks;
     if (pool->process == getpid()) {
-        pool->stopping = true;
-        publish(pool);
+        pthread_mutex_lock(&pool->lock);
+        atomic_store(&pool->stopping, true);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->lock);
         for (int i = 0; i < pool->started; i++)
             pthread_join(pool->handles[i], NULL);
         pthread_mutex_destroy(&pool->lock);
@@ -198,15 +228,4 @@ void vx_pool_free(vx_pool *pool)
 int vx_pool_threads(const vx_pool *pool)
 {
     return pool->threads;
-}
-
-int vx_cpu_count(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-#endif
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (int)count : 1;
 }

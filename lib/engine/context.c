@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cpus.h"
 #include "base/structs.h"
 #include "engine/size.h"
 
@@ -227,6 +228,15 @@ static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
     return VITX_OK;
 }
 
+static void warn_of_threads(const vitx_context *c, int threads)
+{
+    const int cpus = vx_cpu_count();
+    if (threads > cpus)
+        vx_log(&c->hooks, VITX_LOG_WARNING,
+               "%d threads, but this process may use %d processor%s: no more of them work at once",
+               threads, cpus, cpus == 1 ? "" : "s");
+}
+
 static int create(vitx_context *c, const vitx_context_opts *o)
 {
     int threads;
@@ -240,6 +250,7 @@ static int create(vitx_context *c, const vitx_context_opts *o)
     c->progress_payload = o->progress_payload;
     vx_scratch_init(&c->scratch, &c->hooks);
     VX_TRY(vx_pool_create(&c->pool, &c->hooks, threads));
+    warn_of_threads(c, threads);
     VX_TRY(open_device(c, o));
     VX_TRY(create_plans(c));
     return vx_context_reserve(c);

@@ -37,6 +37,7 @@ typedef struct header {
     int h_max, v_max;
     bool jfif;
     int adobe; /* colour transform of an Adobe marker, -1 without one */
+    unsigned tables[2]; /* Huffman tables that the file defines, a bit each: DC, AC */
     int scans;
     size_t blocks, coded; /* of the picture, of all scans so far */
 } header;
@@ -133,7 +134,7 @@ static int read_frame(header *h, const segment *s, bool progressive)
 }
 
 /* stb_image writes past its tables when a Huffman table has more than 256 codes. */
-static int check_huffman_tables(const header *h, const segment *s)
+static int read_huffman_tables(header *h, const segment *s)
 {
     size_t at = 0;
     while (at < s->bytes) {
@@ -144,6 +145,10 @@ static int check_huffman_tables(const header *h, const segment *s)
             codes += s->data[at + (size_t)i];
         if (codes > 256 || codes > s->bytes - at - 17)
             return damaged(h, "a Huffman table with too many codes");
+        const unsigned kind = s->data[at] >> 4, number = s->data[at] & 15;
+        if (kind > 1 || number > 3)
+            return damaged(h, "a Huffman table of an unknown kind");
+        h->tables[kind] |= 1u << number;
         at += 17 + codes;
     }
     return VITX_OK;
@@ -217,6 +222,26 @@ static int count_scan(header *h, size_t blocks)
     return VITX_OK;
 }
 
+/* stb_image takes a table that was never defined for one of no bits. A sequential file has the
+ * standard's tables 0 and 1 in any case (image/stb.h). */
+static int check_scan_tables(const header *h, const segment *s)
+{
+    const int n = s->data[0];
+    const bool ac = s->data[1 + 2 * n] > 0, refines = s->data[3 + 2 * n] >> 4 > 0;
+    for (int i = 0; i < n; i++)
+        for (int kind = 0; kind < 2; kind++) {
+            const unsigned number = kind == 0 ? s->data[2 + 2 * i] >> 4 : s->data[2 + 2 * i] & 15;
+            const bool needed = !h->progressive || (kind == 1 ? ac : !ac && !refines);
+            const unsigned known = h->tables[kind] | (h->progressive ? 0 : 3);
+            if (needed && (number > 3 || !(known >> number & 1)))
+                return vx_fail_in(VITX_FORMAT, h->source->name,
+                                  "damaged JPEG: a scan needs the %s Huffman table %u, which the "
+                                  "file does not define",
+                                  kind == 0 ? "DC" : "AC", number);
+        }
+    return VITX_OK;
+}
+
 static int read_scan(header *h, const segment *s)
 {
     if (h->count == 0)
@@ -230,6 +255,7 @@ static int read_scan(header *h, const segment *s)
     const size_t bits = !h->progressive ? 2 : is_dc ? 1 : 0;
     const size_t blocks = count_blocks(h, s), needed = blocks * bits / 8;
     VX_TRY(count_scan(h, blocks));
+    VX_TRY(check_scan_tables(h, s));
     const size_t bytes = skip_entropy_coded(h);
     if (h->at >= h->source->bytes)
         return vx_fail_truncated(h->source);
@@ -252,7 +278,7 @@ static int read_marker_segment(header *h, unsigned marker)
     case 0xc2:
         return read_frame(h, &s, marker == 0xc2);
     case 0xc4:
-        return check_huffman_tables(h, &s);
+        return read_huffman_tables(h, &s);
     case 0xda:
         return read_scan(h, &s);
     case 0xdb: /* quantisers, restart interval, height, comment */
@@ -387,7 +413,7 @@ int vx_decode_jpeg(uint8_t **out, int *width, int *height, const vx_source *sour
     VX_TRY(read_header(&h, source));
     vx_jpeg_planes planes = {0};
     uint8_t *pixels = NULL, *lines = NULL;
-    int status = vx_stb_jpeg_planes(&planes, source, vx_jpeg_idct);
+    int status = vx_stb_jpeg_planes(&planes, source, h.progressive, vx_jpeg_idct);
     if (status != VITX_OK)
         goto cleanup;
     status = vx_new(&lines, source->hooks, 4, (size_t)h.width + 4, "decoded rows");

@@ -35,6 +35,24 @@ static int want_object(const vx_json **out, const vx_json *object, const char *k
     return VITX_OK;
 }
 
+/* Names of networks, where they are, are strings: an ignored one would leave the tensors to guesses. */
+static int check_names(const vx_config *c)
+{
+    const char *name = NULL;
+    const vx_json *classes = vx_json_get(c->config, "architectures"),
+                  *cfg = vx_json_get(vx_json_get(c->open_clip, "model_cfg"), "vision_cfg");
+    VX_TRY(vx_config_string(&name, NULL, c->config, "architecture", c->config_path));
+    VX_TRY(vx_config_string(&name, NULL, c->pretrained, "architecture", c->config_path));
+    VX_TRY(vx_config_string(&name, NULL, c->config, "model_type", c->config_path));
+    VX_TRY(vx_config_string(&name, NULL, cfg, "timm_model_name", c->open_clip_path));
+    if (!classes || vx_json_is_null(classes))
+        return VITX_OK;
+    if (!vx_json_is_array(classes) ||
+        (vx_json_size(classes) && !vx_json_string(vx_json_first(classes))))
+        return vx_fail_in(VITX_FORMAT, c->config_path, "architectures is no list of names");
+    return VITX_OK;
+}
+
 int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
 {
     *out = (vx_config){0};
@@ -54,7 +72,7 @@ int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
     out->image_processor = nested;
     out->pretrained = pretrained ? pretrained : out->config;
     out->model_args = args;
-    return VITX_OK;
+    return check_names(out);
 }
 
 void vx_config_dispose(vx_config *config, const vitx_hooks *hooks)

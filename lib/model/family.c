@@ -84,6 +84,54 @@ static const struct {
     {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
 };
 
+/* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is added
+ * to the name. */
+static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "relpos_", "_r_s16_", "_r26_", "_r50_",
+                                      "_resnet",  "_mci_"};
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Whether a name is that of a Vision Transformer, as far as a name tells: one of its words begins so. A
+ * class of Hugging Face's (CamelCase) may have it anywhere. */
+static bool names_a_vit(const char *architecture, bool anywhere)
+{
+    static const char *const words[] = {"vit",  "deit",   "eva",  "flexivit",   "dino",
+                                        "clip", "siglip", "jepa", "altclip",    "chineseclip",
+                                        "mae",  "tips",   "vision", "visual"};
+    char name[128];
+    size_t n = 0;
+    for (const char *p = architecture; *p && n < sizeof name - 2; p++)
+        name[n++] = lower(*p);
+    name[n++] = '_';
+    name[n] = '\0';
+    for (size_t i = 0; i < sizeof no_vits / sizeof no_vits[0]; i++)
+        if (strstr(name, no_vits[i]))
+            return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        for (const char *at = strstr(name, words[i]); at; at = strstr(at + 1, words[i]))
+            if (anywhere || at == name || !((at[-1] >= 'a' && at[-1] <= 'z') ||
+                                            (at[-1] >= '0' && at[-1] <= '9')))
+                return true;
+    return false;
+}
+
+/* The configuration names another kind of network than the tensors make. */
+static int refuse_other_network(const vx_container *c, const vx_dialect *d,
+                                const char *architecture, const vx_config *config)
+{
+    const char *file = d->naming == &vx_naming_open_clip_timm ? config->open_clip_path
+                                                              : config->config_path;
+    const bool class = strcmp(d->naming->name, "huggingface") == 0;
+    if (names_a_vit(architecture, class))
+        return VITX_OK;
+    return vx_fail_in(VITX_FORMAT, file,
+                      "architecture %.100s is no Vision Transformer, but the tensors of %s are one",
+                      architecture, c->path);
+}
+
 static bool matches(const char *name, const char *pattern)
 {
     return pattern[0] == '^' ? strncmp(name, pattern + 1, strlen(pattern + 1)) == 0
@@ -162,7 +210,10 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
             const char *architecture = d->naming->architecture(config);
             *out = (vx_match){families[f], d, d->prefix};
             VX_TRY(refuse_foreign_tensors(container, d));
-            return architecture ? refuse_foreign_architecture(container, architecture) : VITX_OK;
+            if (!architecture)
+                return VITX_OK;
+            VX_TRY(refuse_foreign_architecture(container, architecture));
+            return refuse_other_network(container, d, architecture, config);
         }
     VX_TRY(refuse_foreign_tensors(container, NULL));
     return refuse_unknown(container);

@@ -91,12 +91,21 @@ static inline const vx_tensor *vx_found_block(const vx_found *found, int block, 
     return found->blocks[block][role - VX_MODEL_ROLES];
 }
 
+/* What the name of an architecture says of a network that keeps its sizes; 0: nothing. */
+typedef struct vx_named {
+    const char *architecture; /* NULL: there is no name, or the sizes are told apart from it */
+    int width, depth, patch;
+} vx_named;
+
 /* What the configuration says about the architecture; the tensors say the rest. */
 typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
-    int depth, width, hidden, patch_height, patch_width, classes, registers;
+    int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
+    int features; /* of what the head reads: the width */
+    bool qkv_bias, qkv_bias_known;
+    vx_named named;
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
@@ -106,6 +115,8 @@ typedef struct vx_hints {
     bool units;       /* the head is a projection: its outputs are an embedding */
     bool norm_after;  /* the norm comes behind the pooling */
     bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool network_told, pictures_told; /* a file says which network it is, and how its pictures are made:
+                                         what that leaves out its library knows (guesses.h) */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 
@@ -151,6 +162,7 @@ struct vx_naming {
     const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
+    bool code_tells; /* its files never have a configuration: what they leave out stands in its code */
     bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);

@@ -129,6 +129,31 @@ static int read_hidden(vx_reader *r)
     return VITX_OK;
 }
 
+/* Sizes that the architecture's name stands for, where the number of heads comes from that name, too. */
+static int agree_with_name(const vx_reader *r)
+{
+    const vx_named *n = &r->hints->named;
+    const vx_arch *a = r->arch;
+    const struct {
+        const char *what;
+        int named, is;
+    } sizes[] = {{"width", n->width, a->width},
+                 {"depth", n->depth, a->depth},
+                 {"patch height", n->patch, a->patch_height},
+                 {"patch width", n->patch, a->patch_width}};
+    if (!n->architecture || r->hints->from_heads == VITX_FROM_TENSORS)
+        return VITX_OK;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].named && sizes[i].named != sizes[i].is)
+            return vx_fail_in(VITX_FORMAT, said_by(r),
+                              "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
+                              "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
+                              "\"num_heads\": N}",
+                              n->architecture, sizes[i].what, sizes[i].named, r->container->path,
+                              sizes[i].is, a->width);
+    return VITX_OK;
+}
+
 static int read_sizes(vx_reader *r)
 {
     vx_arch *a = r->arch;
@@ -149,8 +174,11 @@ static int read_sizes(vx_reader *r)
     VX_TRY(agree(r, "the hidden width", h->hidden, a->hidden));
     VX_TRY(agree(r, h->units ? "the embedding's size" : "the number of classes", h->classes,
                  a->classes));
+    VX_TRY(agree(r, "the number of features", h->features, a->width));
+    VX_TRY(agree(r, "the number of channels", h->channels, a->channels));
     VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
-    return agree(r, "the patch width", h->patch_width, a->patch_width);
+    VX_TRY(agree(r, "the patch width", h->patch_width, a->patch_width));
+    return agree_with_name(r);
 }
 
 static int64_t square_root(int64_t n)
@@ -359,6 +387,10 @@ static int check_biases(const vx_reader *r)
                           all->name);
     if (!q != !v || (q && !keys) || (k && !q))
         return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
+    if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
+        return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
+                          r->hints->qkv_bias ? "true" : "false", r->container->path,
+                          all || q ? "has" : "lacks");
     return VITX_OK;
 }
 

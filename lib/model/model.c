@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "model/guesses.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
 
@@ -165,6 +166,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     vx_recipe_begin(&m->recipe, match.dialect->recipe, &hints, &m->arch);
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, m->path));
+    VX_TRY(vx_guesses_tell(m, &hints));
     VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
     m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
     if (m->positions == VX_POS_UNSET)
@@ -255,6 +257,7 @@ void vitx_model_free(vitx_model *model)
     vx_labels_dispose(&model->labels, &hooks);
     vx_release(&hooks, model->found.blocks);
     vx_release(&hooks, model->architecture);
+    vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);
     pthread_mutex_destroy(&model->lock);
@@ -276,7 +279,7 @@ int64_t vx_arch_flops(const vx_arch *a)
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
 
-static const char *activation_name(vx_act act)
+const char *vx_act_name(vx_act act)
 {
     static const char *const names[VX_ACT_COUNT] = {"none", "gelu", "gelu_tanh", "quick_gelu",
                                                     "relu"};
@@ -307,7 +310,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .family = model->family->name,
         .naming = model->naming->name,
         .architecture = model->architecture,
-        .activation = a->swiglu ? "swiglu" : activation_name(a->act),
+        .activation = a->swiglu ? "swiglu" : vx_act_name(a->act),
         .pooling = pooling_name(a->pool),
         .weight_dtype = model->weight_dtype,
         .depth = a->depth,
@@ -337,6 +340,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .pos_resample = vx_pos_rule_name(model->positions),
         .outputs = a->outputs,
         .from_outputs = model->from_outputs,
+        .guesses = model->guesses,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

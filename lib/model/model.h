@@ -70,6 +70,7 @@ struct vitx_model {
         positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
     vitx_source from_eps, from_act, from_heads, from_outputs;
+    char *guesses; /* guesses.h */
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
     pthread_mutex_t lock; /* of packed: the only part that changes after opening */
@@ -92,6 +93,8 @@ int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_
 /* Frees what vx_model_weights packed; part of vitx_model_free. */
 void vx_model_free_weights(vitx_model *model);
 
+/* "gelu", ... */
+const char *vx_act_name(vx_act act);
 /* Multiply-adds of one forward of one picture, times two. */
 int64_t vx_arch_flops(const vx_arch *arch);
 

@@ -56,6 +56,12 @@ int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name
     return vx_fail_in(VITX_UNSUPPORTED, path, "hidden_act \"%.40s\" is not supported", name);
 }
 
+void vx_hf_read_told(vx_hints *out, const vx_config *config)
+{
+    out->network_told = config->config != NULL;
+    out->pictures_told = config->image_processor || config->preprocessor;
+}
+
 /* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the mean. */
 static int read_model_type(vx_hints *out, const vx_config *config)
 {
@@ -95,6 +101,8 @@ int vx_hf_read_sizes(vx_hints *out, const vx_json *c, const char *path)
     out->from_heads = found ? VITX_FROM_CONFIG : VITX_FROM_DEFAULT;
     VX_TRY(vx_config_int(&out->depth, NULL, c, "num_hidden_layers", 1, 65536, path));
     VX_TRY(vx_config_int(&out->width, NULL, c, "hidden_size", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->channels, NULL, c, "num_channels", 1, 65536, path));
+    VX_TRY(vx_config_bool(&out->qkv_bias, &out->qkv_bias_known, c, "qkv_bias", path));
     VX_TRY(vx_config_int(&out->hidden, NULL, c, "intermediate_size", 1, 1 << 28, path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, c, "patch_size", path));
     return vx_config_size(&out->image_height, &out->image_width, NULL, c, "image_size", path);
@@ -106,6 +114,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *c = config->config;
     const char *name = vx_hf_architecture(config);
     *out = (vx_hints){.eps = 1e-12};
+    vx_hf_read_told(out, config);
     out->has_head = name && strstr(name, "ForImageClassification") != NULL;
     VX_TRY(read_model_type(out, config));
     VX_TRY(vx_hf_read_activation(out, c, "gelu", path));

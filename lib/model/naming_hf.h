@@ -6,6 +6,8 @@
 
 /* The first of config.json's "architectures", NULL: none. */
 const char *vx_hf_architecture(const vx_config *config);
+/* Whether there are a config.json and a file on pictures: network_told and pictures_told. */
+void vx_hf_read_told(vx_hints *out, const vx_config *config);
 /* hidden_act of an object of the file `path`; `name` where it is not said. */
 int vx_hf_read_activation(vx_hints *out, const vx_json *object, const char *name, const char *path);
 /* eps, heads (12 where the object, which may be NULL, does not say) and sizes. */

@@ -59,6 +59,7 @@ static int read_clip_hints(vx_hints *out, const vx_config *config)
     *out = (vx_hints){.eps = 1e-5, .pool = VX_POOL_TOKEN, .pool_known = true, .units = true};
     const char *class = vx_hf_architecture(config);
     out->has_head = class && (strstr(class, "WithProjection") || strcmp(class, "CLIPModel") == 0);
+    vx_hf_read_told(out, config);
     VX_TRY(refuse_model_type(config));
     VX_TRY(vx_hf_read_activation(out, vision(config), "quick_gelu", config->config_path));
     return vx_hf_read_sizes(out, vision(config), config->config_path);
@@ -67,6 +68,7 @@ static int read_clip_hints(vx_hints *out, const vx_config *config)
 static int read_siglip_tower(vx_hints *out, const vx_config *config)
 {
     *out = (vx_hints){.eps = 1e-6, .pool = VX_POOL_MAP, .pool_known = true, .units = true};
+    vx_hf_read_told(out, config);
     VX_TRY(refuse_model_type(config));
     VX_TRY(vx_hf_read_activation(out, vision(config), "gelu_pytorch_tanh", config->config_path));
     return vx_hf_read_sizes(out, vision(config), config->config_path);

@@ -128,6 +128,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *c = vision_cfg(config);
     bool found;
     *out = (vx_hints){.eps = 1e-5, .pool_known = true, .units = true, .path = path};
+    out->network_told = out->pictures_told = config->open_clip != NULL;
     VX_TRY(refuse_settings(config));
     VX_TRY(vx_config_number(&out->eps, &found, vx_json_get(c, "norm_kwargs"), "eps", 0, 1, path));
     out->from_eps = found ? VITX_FROM_OPEN_CLIP : VITX_FROM_DEFAULT;
@@ -145,8 +146,10 @@ static int read_timm_hints(vx_hints *out, const vx_config *config)
 {
     const char *pool = "avg", *path = config->open_clip_path, *name = architecture(config);
     *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .units = true, .path = path};
+    out->pictures_told = config->open_clip != NULL;
     if (name)
         vx_timm_implied(out, name);
+    out->named = (vx_named){0}; /* there are no arguments that would tell of other sizes */
     vitx_source *const from[] = {&out->from_heads, &out->from_act, &out->from_eps};
     for (int i = 0; i < 3; i++)
         if (*from[i] == VITX_FROM_CONFIG)

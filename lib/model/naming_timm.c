@@ -9,6 +9,8 @@
  * activation, eps, some of the pooling.
  */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -24,28 +26,43 @@ static const char *architecture(const vx_config *config)
 
 /* -------------------------------------------------------------------------- hints --------- */
 
-/* Heads by architecture name; where several match, the first counts. */
+/* Sizes by architecture name, to which a '_' is added; where several match, the first counts. Depth 0:
+ * of several. */
 static const struct {
     const char *part;
-    int heads;
-} known_heads[] = {
-    {"_base_patch16_gap_", 16},
-    {"_giant_patch14_dinov2", 24},
-    {"_giant_patch14_reg", 24}, /* DINOv2 and TIPSv2 with registers */
-    {"_giant_patch16_radio", 24},
-    {"_plus_", 14},
-    {"_tiny_", 3},
-    {"_small_", 6},
-    {"_base_", 12},
-    {"_large_", 16},
-    {"_huge_", 16},
-    {"_giant_", 16},
-    {"_giantopt_", 16},
-    {"_gigantic_", 16},
-    {"_so400m_", 16},
-    {"test_vit3", 3},
-    {"test_vit4", 3},
-    {"test_vit", 2},
+    int width, depth, heads;
+} known_sizes[] = {
+    {"_base_patch16_gap_", 768, 12, 16},
+    {"_giant_patch14_dinov2_", 1536, 40, 24},
+    {"_giant_patch14_reg", 1536, 40, 24}, /* DINOv2 and TIPSv2 with registers */
+    {"_giant_patch16_radio_", 1536, 40, 24},
+    {"_small_patch16_36x1_", 384, 36, 6},
+    {"_small_patch16_18x2_", 384, 18, 6},
+    {"_base_patch16_18x2_", 768, 18, 12},
+    {"_plus_", 896, 12, 14},
+    {"_tiny_", 192, 12, 3},
+    {"_small_", 384, 12, 6},
+    {"_base_", 768, 12, 12},
+    {"_large_", 1024, 24, 16},
+    {"_huge_", 1280, 32, 16},
+    {"_giant_", 1408, 40, 16},
+    {"_giantopt_", 1536, 40, 16},
+    {"_gigantic_", 1664, 48, 16},
+    {"_so400m_", 1152, 27, 16},
+    {"_so150m_", 896, 18, 14},
+    {"_so150m2_", 832, 21, 13},
+    {"_intern300m_", 1024, 24, 16},
+    {"_xsmall_", 256, 10, 4},
+    {"_medium_", 512, 12, 8},
+    {"_mediumd_", 512, 20, 8},
+    {"_betwixt_", 640, 12, 10},
+    {"_wee_", 256, 14, 4},
+    {"_pwee_", 256, 16, 4},
+    {"_little_", 320, 14, 5},
+    {"test_vit3_", 96, 9, 3},
+    {"test_vit4_", 96, 9, 3},
+    {"test_vit2_", 64, 8, 2},
+    {"test_vit_", 64, 6, 2},
 };
 
 /* Activations likewise; none of them is in model_args. */
@@ -61,13 +78,34 @@ static const struct {
     {"_giantopt_patch16_siglip_", VX_ACT_GELU_TANH},
 };
 
+/* 16 of vit_tiny_patch16_224; 0 where the name does not tell. */
+static int named_patch(const char *architecture)
+{
+    const char *at = strstr(architecture, "_patch");
+    return at ? atoi(at + strlen("_patch")) : 0;
+}
+
+static void imply_sizes(vx_hints *out, const char *architecture)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%.120s_", architecture);
+    out->named = (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
+    for (size_t i = 0; i < sizeof known_sizes / sizeof known_sizes[0]; i++)
+        if (strstr(name, known_sizes[i].part)) {
+            out->named.width = known_sizes[i].width;
+            out->named.depth = known_sizes[i].depth;
+            out->network_told = true;
+            if (!out->heads) {
+                out->heads = known_sizes[i].heads;
+                out->from_heads = VITX_FROM_CONFIG;
+            }
+            return;
+        }
+}
+
 void vx_timm_implied(vx_hints *out, const char *architecture)
 {
-    for (size_t i = 0; !out->heads && i < sizeof known_heads / sizeof known_heads[0]; i++)
-        if (strstr(architecture, known_heads[i].part)) {
-            out->heads = known_heads[i].heads;
-            out->from_heads = VITX_FROM_CONFIG;
-        }
+    imply_sizes(out, architecture);
     for (size_t i = 0; i < sizeof known_acts / sizeof known_acts[0]; i++)
         if (strstr(architecture, known_acts[i].part)) {
             out->act = known_acts[i].act;
@@ -248,22 +286,42 @@ static int read_input_size(int *height, int *width, bool *found, const vx_config
     return VITX_OK;
 }
 
+/* Whether model_args tell sizes: then it is not the architecture's own network, and its name tells none.
+ * The number of features is the width, and stands beside other sizes in what timm saves. */
+static bool has_own_sizes(const vx_config *config)
+{
+    static const char *const whole[] = {"embed_dim", "num_heads"};
+    static const char *const some[] = {"depth", "patch_size", "mlp_ratio"};
+    bool own = false, part = false;
+    for (int i = 0; i < 2; i++)
+        own = own || vx_json_get(config->model_args, whole[i]) != NULL;
+    for (int i = 0; i < 3; i++)
+        part = part || vx_json_get(config->model_args, some[i]) != NULL;
+    return own || (part && vx_json_get(config->config, "num_features"));
+}
+
 static int read_hints(vx_hints *out, const vx_config *config)
 {
     const char *path = config->config_path;
     const vx_json *args = config->model_args;
     bool found;
     const char *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU};
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU,
+                      .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
+    if (has_own_sizes(config))
+        out->named = (vx_named){0};
     VX_TRY(read_arguments(out, config));
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));
     VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
     VX_TRY(vx_config_int(&out->registers, NULL, args, "reg_tokens", 0, VX_MAX_TOKENS, path));
     VX_TRY(vx_config_int(&out->width, NULL, args, "embed_dim", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->features, NULL, config->config, "num_features", 1, 1 << 24, path));
+    VX_TRY(vx_config_int(&out->channels, NULL, args, "in_chans", 1, 65536, path));
+    VX_TRY(vx_config_bool(&out->qkv_bias, &out->qkv_bias_known, args, "qkv_bias", path));
     VX_TRY(vx_config_size(&out->patch_height, &out->patch_width, NULL, args, "patch_size", path));
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
     if (!found)
@@ -436,6 +494,7 @@ const vx_naming vx_naming_meta = {
         },
     .base = &vx_naming_timm,
     .harmless = harmless_names,
+    .code_tells = true,
     .two_heads = true,
     .architecture = architecture,
     .read_hints = read_hints,

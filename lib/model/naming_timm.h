@@ -4,8 +4,8 @@
 
 #include "model/recipe.h"
 
-/* Heads, activation, eps and pool_prefix of an architecture, where its name tells of others than most
- * have. */
+/* Sizes, heads, activation, eps and pool_prefix of an architecture, where its name tells of others than
+ * most have; network_told if the name is known. */
 void vx_timm_implied(vx_hints *out, const char *architecture);
 /* global_pool's words. VITX_UNSUPPORTED: another one. */
 int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path);

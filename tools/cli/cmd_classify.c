@@ -108,7 +108,6 @@ const struct command cmd_classify = {
         "Prints the most probable classes of each JPEG, PNG or BMP file, in the order of the "
         "arguments:\n"
         "logit, probability, class, name. A picture that cannot be read is reported and skipped.\n"
-        "The picture - is standard input; pipes are read, too.\n"
         "\n"
         "  vitx-cli classify -m deit_tiny --top 3 cat.jpg dog.jpg\n"
         "  vitx-cli classify -m deit_tiny --json --batch 16 *.jpg > answers.jsonl",
@@ -116,5 +115,6 @@ const struct command cmd_classify = {
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
     .settings_size = sizeof defaults,
+    .pictures = true,
     .run = run,
 };

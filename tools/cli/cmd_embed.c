@@ -122,5 +122,6 @@ const struct command cmd_embed = {
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
     .settings_size = sizeof defaults,
+    .pictures = true,
     .run = run,
 };

@@ -48,10 +48,11 @@ static const struct option options[] = {
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
      .help = "what of the answer is explained, and what curves are of",
-     .more = "As explain has it. difference: to the most probable class that is not the target. auto: "
-             "curves are of\n"
-             "the probability, or of the logit if the model has one output or its outputs are plain "
-             "numbers."},
+     .more =
+         "As explain has it. difference: to the most probable class that is not the target. auto: "
+         "curves are of\n"
+         "the probability, or of the logit if the model has one output or its outputs are plain "
+         "numbers."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
@@ -437,5 +438,6 @@ const struct command cmd_eval = {
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
     .settings_size = sizeof defaults,
+    .pictures = true,
     .run = run,
 };

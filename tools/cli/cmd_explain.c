@@ -236,5 +236,6 @@ const struct command cmd_explain = {
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
     .settings_size = sizeof defaults,
+    .pictures = true,
     .run = run,
 };

@@ -277,6 +277,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("activation", m->activation);
     json_pair("pooling", m->pooling);
     json_pair("weight_dtype", m->weight_dtype);
+    json_pair("guesses", m->guesses);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,

@@ -377,5 +377,6 @@ const struct command cmd_stats = {
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,
     .settings_size = sizeof defaults,
+    .pictures = true,
     .run = run,
 };

@@ -42,9 +42,10 @@ const struct option common_options[] = {
      .value = "auto|softmax|sigmoid|none",
      .choices = outputs,
      .help = "what the model's outputs are (default: what its files say)",
-     .more = "softmax: one choice among the classes. sigmoid: each is a yes or no of its own. none: "
-             "plain numbers.\n"
-             "auto: problem_type of config.json, else softmax, or sigmoid if there is one output."},
+     .more =
+         "softmax: one choice among the classes. sigmoid: each is a yes or no of its own. none: "
+         "plain numbers.\n"
+         "auto: problem_type of config.json, else softmax, or sigmoid if there is one output."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),
@@ -61,7 +62,7 @@ const struct option common_options[] = {
      .value = "N",
      .low = 0,
      .high = 256,
-     .help = "worker threads (default 0: one for each processor)"},
+     .help = "worker threads (default 0: one for each processor that may be used)"},
     {.name = "batch",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, batch),

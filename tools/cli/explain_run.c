@@ -213,8 +213,8 @@ static bool is_there(const struct explain_plan *plan, const char *picture, int j
     return there;
 }
 
-/* The pictures that lack a map, in place, in their order; how many those are. */
-static int keep_lacking(const struct explain_plan *plan, char **files, int count)
+/* The pictures that lack a map, in their order, into out[count]; how many those are. */
+static int find_lacking(char **out, const struct explain_plan *plan, char **files, int count)
 {
     int kept = 0;
     for (int i = 0; i < count; i++) {
@@ -222,7 +222,7 @@ static int keep_lacking(const struct explain_plan *plan, char **files, int count
         for (int j = 0; j < plan->opts_count && !lacks; j++)
             lacks = !is_there(plan, files[i], j);
         if (lacks)
-            files[kept++] = files[i];
+            out[kept++] = files[i];
     }
     return kept;
 }
@@ -306,16 +306,20 @@ static void explain_all(struct work *w, char **files, int count)
 int explain_run(const struct explain_plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
-    const int lacking = keep_lacking(plan, files, count);
     struct work w = {.plan = plan};
-    if (lacking == 0)
-        return DONE;
-    progress_begin(common, lacking, 1, "pictures");
-    if (work_create(&w, common->batch < lacking ? common->batch : lacking))
-        explain_all(&w, files, lacking);
-    else
+    char **lacking = calloc((size_t)count, sizeof *lacking);
+    if (!lacking) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    const int n = find_lacking(lacking, plan, files, count);
+    progress_begin(common, n, 1, "pictures");
+    if (n > 0 && !work_create(&w, common->batch < n ? common->batch : n))
         w.status = SOME_FAILED;
+    else if (n > 0)
+        explain_all(&w, lacking, n);
     progress_hide();
     work_free(&w);
+    free(lacking);
     return w.status;
 }

@@ -45,9 +45,13 @@ void command_help(const struct command *command, bool everything)
     printf("\nOptions of every command\n");
     put_options(common_options, common_option_count, everything);
     put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);
-    if (everything)
-        printf(
-            "\nOptions may stand before, between and behind the files; -- ends them.\n" EXIT_HELP);
+    if (!everything)
+        return;
+    printf("\nOptions may stand before, between and behind the files; -- ends them.\n");
+    if (command->pictures)
+        printf("The picture - is standard input; @LIST stands for the pictures that the file LIST\n"
+               "names, one a line (@-: standard input).\n");
+    printf(EXIT_HELP);
 }
 
 void program_help(const struct command *const *commands, bool everything)

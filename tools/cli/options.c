@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filelist.h"
 #include "help.h"
 
 /* ------------------------------------------------------------------ values ----------------- */
@@ -245,6 +246,16 @@ static int parse(const struct command *command, void *settings, struct arguments
     return DONE;
 }
 
+static int run_on_pictures(const struct command *command, void *settings, char **names, int count)
+{
+    struct list files = {0};
+    int status = filelist_expand(&files, names, count);
+    if (status == DONE)
+        status = command->run(settings, files.items, files.count);
+    list_free(&files);
+    return status;
+}
+
 int command_main(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments = {.argc = argc, .next = 1, .argv = argv};
@@ -259,7 +270,8 @@ int command_main(const struct command *command, int argc, char **argv)
     memcpy(settings, command->defaults, command->settings_size);
     status = parse(command, settings, &arguments, &files, &asked);
     if (status == DONE && !asked)
-        status = command->run(settings, argv, files);
+        status = command->pictures ? run_on_pictures(command, settings, argv, files)
+                                   : command->run(settings, argv, files);
     for (int i = 0; i < command->option_count; i++)
         if (command->options[i].kind == OPTION_LIST || command->options[i].kind == OPTION_NAMES)
             list_free((struct list *)((char *)settings + command->options[i].offset));

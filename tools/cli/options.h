@@ -69,6 +69,7 @@ struct command {
     int option_count;
     const void *defaults; /* settings to start from                                        */
     size_t settings_size;
+    bool pictures; /* the arguments are pictures: @LIST stands for those that a file lists */
     int (*run)(const void *settings, char **files, int file_count); /* gives the exit status */
 };
 

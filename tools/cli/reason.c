@@ -10,13 +10,11 @@
 /* The option for a field of the C API; the field where there is none. */
 static const char *option_of(const char *field)
 {
-    static const char *const pairs[][2] = {{"trace_budget", "--budget"},
-                                           {"memory_budget", "--memory"},
-                                           {"max_tokens", "--max-tokens"},
-                                           {"labels", "--labels"},
-                                           {"outputs", "--outputs"},
-                                           {"score", "--score"},
-                                           {"vector", "--vector or --like"}};
+    static const char *const pairs[][2] = {
+        {"trace_budget", "--budget"},    {"memory_budget", "--memory"},
+        {"max_tokens", "--max-tokens"},  {"labels", "--labels"},
+        {"outputs", "--outputs"},        {"score", "--score"},
+        {"vector", "--vector or --like"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (strcmp(pairs[i][0], field) == 0)
             return pairs[i][1];

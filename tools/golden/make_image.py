@@ -104,6 +104,32 @@ def jpegs():
     yield "chroma_first.jpg", sampled_jpeg([(1, 1), (2, 2), (1, 1)], 1, 1, 1, 1)
 
 
+def without_tables(data, which=None):
+    """A JPEG whose Huffman tables are left out, as cameras do it: all, or those of these classes and numbers."""
+    out, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        segment = data[at : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
+        at += len(segment)
+        if segment[1] == 0xC4:
+            kept, i = b"", 4
+            while i < len(segment):
+                n = 17 + sum(segment[i + 1 : i + 17])
+                kept += segment[i : i + n] if which and segment[i] not in which else b""
+                i += n
+            segment = b"\xff\xc4" + struct.pack(">H", 2 + len(kept)) + kept if kept else b""
+        out += segment
+    return out + data[at:]
+
+
+def camera_jpegs():
+    """Frames without Huffman tables, and one whose last scan brings tables of its own."""
+    yield "no_tables.jpg", without_tables(encode(smooth(21, 18), "JPEG", subsampling=2))
+    yield "no_tables_422.jpg", without_tables(encode(smooth(35, 9), "JPEG", subsampling=1, restart_marker_blocks=2))
+    yield "no_tables_grey.jpg", without_tables(encode(smooth(15, 10).convert("L"), "JPEG"))
+    yield "no_tables_chroma.jpg", without_tables(encode(smooth(15, 10), "JPEG"), (0x01, 0x11))
+    yield "no_tables_ac.jpg", without_tables(encode(smooth(15, 10), "JPEG"), (0x10, 0x11))
+
+
 # ---------------------------------------------------------------------- PNG ----------------
 
 
@@ -213,18 +239,22 @@ def with_orientation():
         yield f"orientation_{n}.png", png(7, 4, 2, 8, exif=exif)
 
 
-def pictures(out):
-    lines = []
-    for name, data in [*jpegs(), *pngs(), *bmps(), *with_orientation()]:
+def as_pillow_reads(out, pictures):
+    for name, data in pictures:
         (out / name).write_bytes(data)
         rgb = np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
-        lines.append(f"{name} {rgb.shape[1]} {rgb.shape[0]} {fnv(rgb.tobytes())}")
+        yield f"{name} {rgb.shape[1]} {rgb.shape[0]} {fnv(rgb.tobytes())}"
+
+
+def pictures(out):
+    lines = list(as_pillow_reads(out, [*jpegs(), *pngs(), *bmps(), *with_orientation()]))
     # Pillow clips 16-bit grey to 255; vitx keeps the high byte, as Pillow does for 16-bit colour.
     for name, i in (("0_16.png", 0), ("0_16_interlaced.png", 1)):
         data = png(11, 7, 0, 16, i)
         (out / name).write_bytes(data)
         high = (np.array(Image.open(io.BytesIO(data))) >> 8).astype(np.uint8)
         lines.append(f"{name} 11 7 {fnv(np.repeat(high[..., None], 3, -1).tobytes())}")
+    lines += as_pillow_reads(out, camera_jpegs())
     (out / "pictures.txt").write_text("\n".join(lines) + "\n")
 
 

@@ -1,0 +1,78 @@
+/* cli/filelist.c: see filelist.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "filelist.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "say.h"
+
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+/* Without the end of the line, of DOS, too. */
+static size_t trimmed(const char *line, ssize_t length)
+{
+    size_t n = (size_t)length;
+    while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+        n--;
+    return n;
+}
+
+static int add_lines(struct list *out, FILE *file, const char *name)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    int status = DONE, number = 0;
+    errno = 0;
+    while (status == DONE && (length = getline(&line, &room, file)) >= 0) {
+        const size_t n = trimmed(line, length);
+        number++;
+        if (memchr(line, '\0', n)) {
+            complain(name, "line %d holds a zero byte: no list of names", number);
+            status = SOME_FAILED;
+        } else if (n > 0 && !list_add(out, line, n)) {
+            status = no_memory();
+        }
+    }
+    if (status == DONE && ferror(file)) {
+        complain(name, "%s", strerror(errno));
+        status = SOME_FAILED;
+    }
+    free(line);
+    return status;
+}
+
+static int add_list(struct list *out, const char *name)
+{
+    if (strcmp(name, "-") == 0)
+        return add_lines(out, stdin, "standard input");
+    FILE *file = fopen(name, "r");
+    if (!file) {
+        complain(name, "%s", strerror(errno));
+        return SOME_FAILED;
+    }
+    const int status = add_lines(out, file, name);
+    fclose(file);
+    return status;
+}
+
+int filelist_expand(struct list *out, char **names, int count)
+{
+    int status = DONE;
+    for (int i = 0; i < count && status == DONE; i++) {
+        if (names[i][0] == '@' && names[i][1] && access(names[i], F_OK) != 0)
+            status = add_list(out, names[i] + 1);
+        else if (!list_add(out, names[i], strlen(names[i])))
+            status = no_memory();
+    }
+    return status;
+}
