@@ -1,11 +1,13 @@
 /*
  * test/device_deferred.c: the device "deferred": ref, whose operations and copies run at sync, as
- * late as device.h allows. Its memory is walled as well.
+ * late as device.h allows. Its memory is walled as well, and it says so if an operation is given
+ * memory of the host.
  *
- * An operation's struct, its vx_weight and its host arrays are copied at the call. The host's side of
- * a copy is not: an upload reads its source at sync, and says so if it is no longer what it was at the
- * call; a download fills its target with 0xff (NaN) at the call, and says so if somebody wrote there
- * before sync. (Freed memory is overwritten where MALLOC_PERTURB_ is set, as test/run.sh sets it.)
+ * What an operation has on the host (its struct, its vx_weight or vx_recorded, its host arrays) is
+ * copied at the call. The host's side of a copy is not: an upload reads its source at sync, and says
+ * so if it is no longer what it was at the call; a download fills its target with 0xff (NaN) at the
+ * call, and says so if somebody wrote there before sync. (Freed memory is overwritten if
+ * MALLOC_PERTURB_ is set, and test/run.sh sets it.)
  */
 #include "device_deferred.h"
 
@@ -18,11 +20,13 @@
 
 extern const vx_device_class vx_device_deferred;
 
+enum { KEPT = 2 };
+
 typedef struct task {
     struct task *next;
     void (*run)(vx_device *dev, struct task *t);
     void *args;               /* an operation's struct */
-    void *kept[3];            /* what it points to on the host */
+    void *kept[KEPT];         /* what it points to on the host */
     void *far, *near, *found; /* a copy: its sides; what the host's side held at the call */
     size_t bytes;
     bool is_copy;
@@ -129,6 +133,16 @@ static void keep_add_weighted(task *t, vx_add_weighted *a)
     a->weights = keep(t, a->weights, (size_t)a->samples * sizeof *a->weights);
 }
 
+static void keep_attn_fuse(task *t, vx_attn_fuse *a)
+{
+    a->record = keep(t, a->record, sizeof *a->record);
+}
+
+static void keep_attn_row(task *t, vx_attn_row *a)
+{
+    a->record = keep(t, a->record, sizeof *a->record);
+}
+
 /* What of an operation lies on the host beside its struct: ops.h names it. */
 #define KEEP(a)                                                                                    \
     _Generic(*(a),                                                                                 \
@@ -141,7 +155,26 @@ static void keep_add_weighted(task *t, vx_add_weighted *a)
         vx_replace_channels: keep_replace_channels,                                                \
         vx_gather_rows: keep_gather_rows,                                                          \
         vx_add_weighted: keep_add_weighted,                                                        \
+        vx_attn_fuse: keep_attn_fuse,                                                              \
+        vx_attn_row: keep_attn_row,                                                        \
         default: keep_nothing)
+
+/* The tensors of an operation lie in far memory. Nothing says which members are pointers, so every
+ * eight bytes that are an address of the process's own memory count as one. */
+static void check_far(vx_device *dev, const task *t, const char *name, const void *args,
+                      size_t bytes)
+{
+    deferred *d = (deferred *)dev;
+    for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
+        const void *p;
+        memcpy(&p, (const char *)args + at, sizeof p);
+        bool kept = false;
+        for (size_t i = 0; i < KEPT; i++)
+            kept = kept || (p && p == t->kept[i]);
+        if (!kept && near_holds(p) && !d->broken[0])
+            snprintf(d->broken, sizeof d->broken, "the operation %s was given host memory", name);
+    }
+}
 
 #define VX_OP(name)                                                                                \
     static void run_##name(vx_device *dev, task *t)                                                \
@@ -153,6 +186,7 @@ static void keep_add_weighted(task *t, vx_add_weighted *a)
         task *t = queue(dev, run_##name);                                                          \
         vx_##name *args = t->args = twin(a, sizeof *a);                                            \
         KEEP(args)(t, args);                                                                       \
+        check_far(dev, t, #name, args, sizeof *args);                                              \
     }
 #include "kernels/ops.def"
 #undef VX_OP
@@ -225,7 +259,7 @@ static int sync(vx_device *dev, char *err, size_t err_size)
     for (task *t = d->first; t; t = next) {
         t->run(dev, t);
         next = t->next;
-        for (size_t i = 0; i < sizeof t->kept / sizeof t->kept[0]; i++)
+        for (size_t i = 0; i < KEPT; i++)
             free(t->kept[i]);
         free(t->args);
         free(t->found);

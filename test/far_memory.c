@@ -121,6 +121,19 @@ bool far_meets(const void *at, size_t bytes)
     return found;
 }
 
+bool near_holds(const void *at)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at / page * page;
+    bool far = false;
+    pthread_mutex_lock(&lock);
+    for (const block *b = blocks; b && !far; b = b->next) /* with the guard: nothing of 0 bytes */
+        far = from >= (uintptr_t)b->pages && from - (uintptr_t)b->pages <= b->size;
+    pthread_mutex_unlock(&lock);
+    if (far || from < 65536 || from >> 47)
+        return false;
+    return msync((void *)from, page, MS_ASYNC) == 0; /* fails if nothing is mapped there */
+}
+
 static void check_sides(const void *near, const void *far, size_t bytes)
 {
     if (!far_holds(far, bytes))

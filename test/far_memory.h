@@ -26,6 +26,9 @@ void far_close(void);
 bool far_holds(const void *at, size_t bytes);
 bool far_meets(const void *at, size_t bytes);
 
+/* Whether that is an address of memory that is not far: of the heap, a stack, the program. */
+bool near_holds(const void *at);
+
 /* Copies between near and far memory that end the process with a line if a side is not where it has
  * to be. */
 void far_upload(void *far, const void *near, size_t bytes);

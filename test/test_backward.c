@@ -13,6 +13,7 @@
 
 #include "engine/pass.h"
 #include "explain/score.h"
+#include "far_memory.h"
 #include "util.h"
 
 static const char *const folders[] = {"vit-timm",
@@ -237,8 +238,8 @@ static void mean(double *out, const double *x, int first, int end, int width)
     }
 }
 
-/* score of the answer to input [C,H,W]. */
-static double score_of(const vitx_context *c, const double *input, vx_target target, nudge n)
+/* score of the answer to input [C,H,W]; the weights have to be readable. */
+static double score_behind(const vitx_context *c, const double *input, vx_target target, nudge n)
 {
     const vx_arch *a = &c->arch;
     const vx_weights *w = c->weights;
@@ -280,6 +281,14 @@ static double score_of(const vitx_context *c, const double *input, vx_target tar
     free(pooled);
     free(z);
     return value;
+}
+
+static double score_of(const vitx_context *c, const double *input, vx_target target, nudge n)
+{
+    far_open();
+    const double score = score_behind(c, input, target, n);
+    far_close();
+    return score;
 }
 
 /* ------------------------------------------------------------------ the backward pass ------ */
