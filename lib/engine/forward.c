@@ -8,97 +8,64 @@
  */
 #include "engine/forward.h"
 
-#include <math.h>
-
-vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
-{
-    const vx_arch *a = &c->arch;
-    return (vx_run){.c = c,
-                    .pass = pass,
-                    .plan = pass->plan,
-                    .arch = a,
-                    .w = c->weights,
-                    .dev = c->dev,
-                    .ops = &c->dev->ops,
-                    .act = pass->act,
-                    .batch = pass->batch,
-                    .tokens = vx_arch_tokens(a),
-                    .rows =
-                        pass->starts ? pass->starts[pass->batch] : pass->batch * vx_arch_tokens(a),
-                    .width = a->width,
-                    .attention_width = a->heads * a->head_width,
-                    .scale = 1.0f / sqrtf((float)a->head_width)};
-}
-
-/* Where the input of block l lies; behind the last block, where its output does. */
-static float *stream(const vx_run *f, int l)
-{
-    if (f->plan && l > f->pass->first && f->plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
-        return f->plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
-    if (f->plan && l == 0 && f->plan->blocks[0].tokens_wanted[VX_AT_INPUT])
-        return f->plan->blocks[0].tokens[VX_AT_INPUT];
-    if (f->plan && l < f->arch->depth && f->plan->blocks[l].kept.x)
-        return f->plan->blocks[l].kept.x;
-    return f->act->x;
-}
-
 /* clang-format off */
+/* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass)
 {
     const vx_run run = vx_run_of(c, pass), *f = &run;
+    const vx_embed_io e = vx_embed_io_of(f);
     const vx_arch *a = f->arch;
-    float *x = stream(f, 0);
-    float *embedded = f->w->norm_pre_w && f->plan && f->plan->embedded ? f->plan->embedded : x;
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
-        .y = embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
-        .pos = c->pos ? c->pos : f->w->pos,
-        .batch = f->batch, .channels = a->channels, .height = c->recipe.input_height,
-        .width = c->recipe.input_width,
+        .y = e.embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
+        .pos = c->pos ? c->pos : f->w->pos, .batch = f->batch, .channels = a->channels,
+        .height = c->recipe.input_height, .width = c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
-    if (f->w->norm_pre_w)
-        f->ops->layernorm(f->dev, &(vx_layernorm){.y = x, .ldy = f->width, .x = embedded, .ldx = f->width, .weight = f->w->norm_pre_w, .bias = f->w->norm_pre_b, .eps = a->eps, .m = f->rows, .n = f->width});
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = e.x, .ldy = f->width, .x = e.embedded, .ldx = f->width, .weight = f->w->norm_pre_w,
+        .bias = f->w->norm_pre_b, .eps = a->eps, .m = e.norm_rows, .n = f->width});
 }
 
-/* norm1, qkv, attention: x [M,D] -> attended [M,A]; with `queries` only the first so many tokens of
- * each sequence. */
-void vx_block_attend(const vx_run *f, int l, const float *x, float *qkv, float *attended,
-                     const vx_recorded *record, int queries)
+/* mid = x + ls1 * proj(attention(qkv(norm1(x)))); out = mid + ls2 * fc2(act(fc1(norm2(mid)))) */
+void vx_block_forward(const vx_run *f, const vx_block_io *b)
 {
-    const vx_block_weights *w = &f->w->blocks[l];
-    const int D = f->width, A = f->attention_width, M = f->rows;
-    const bool recorded = f->plan && f->plan->blocks[l].tokens_wanted[VX_AT_NORM1];
-    float *y = recorded ? f->plan->blocks[l].tokens[VX_AT_NORM1] : f->act->y;
+    const vx_block_weights *w = b->w;
+    const vx_arch *a = f->arch;
+    const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a);
 
-    if (!(f->pass->at_norm1 && l == f->pass->first))
-        f->ops->layernorm(f->dev, &(vx_layernorm){.y = y, .ldy = D, .x = x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b, .eps = f->arch->eps, .m = M, .n = D});
+    /* norm1 = layernorm(x) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
+        .eps = a->eps, .m = b->norm1_rows, .n = D});
+    /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = qkv, .ldy = 3 * A, .x = y, .ldx = D, .w = &w->qkv, .m = M});
+        .y = b->qkv, .ldy = 3 * A, .x = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
+    /* attended = softmax(q k^T / sqrt E) v */
     f->ops->attention(f->dev, &(vx_attention){
-        .y = attended, .qkv = qkv, .scale = f->scale,
-        .batch = f->batch, .tokens = f->tokens, .heads = f->arch->heads,
-        .head_width = f->arch->head_width, .record = *record, .starts = f->pass->starts,
-        .queries = queries});
-}
-
-/* mid = x + ls1 * proj(attended), then pre = fc1(norm2(mid)): m rows, as far apart as the lds say.
- * pre [m,fc1] is the hidden layer before its activation, or behind it with `activated`: then as many
- * columns as fc2 reads count. */
-void vx_block_hidden(const vx_run *f, int l, vx_rows mid, vx_rows x, vx_rows attended, float *pre,
-                     bool activated, int m)
-{
-    const vx_block_weights *w = &f->w->blocks[l];
-    const int D = f->width, F = vx_arch_fc1(f->arch);
-
+        .y = b->attended, .qkv = b->qkv, .scale = f->scale, .batch = b->sequences,
+        .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
+        .starts = f->pass->starts, .queries = b->queries});
+    /* the rows that go on, if the class tokens have to be collected */
+    f->ops->gather_rows(f->dev, &(vx_gather_rows){
+        .y = b->from.at, .a = b->attended, .from = f->pass->starts, .rows = b->picked, .width = A});
+    f->ops->gather_rows(f->dev, &(vx_gather_rows){
+        .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
+    /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = mid.at, .ldy = mid.ld, .x = attended.at, .ldx = attended.ld, .w = &w->proj,
-        .gamma = w->ls1, .residual = x.at, .ldr = x.ld, .m = m});
-    f->ops->layernorm(f->dev, &(vx_layernorm){.y = f->act->y, .ldy = D, .x = mid.at, .ldx = mid.ld, .weight = w->norm2_w, .bias = w->norm2_b, .eps = f->arch->eps, .m = m, .n = D});
+        .y = b->mid.at, .ldy = b->mid.ld, .x = b->from.at, .ldx = b->from.ld, .w = &w->proj,
+        .gamma = w->ls1, .residual = b->in.at, .ldr = b->in.ld, .m = b->m});
+    /* norm2 = layernorm(mid) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
+        .bias = w->norm2_b, .eps = a->eps, .m = b->m, .n = D});
+    /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = pre, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
-        .act = activated ? f->arch->act : VX_ACT_NONE, .m = m});
-    if (activated && f->arch->swiglu)
-        f->ops->swiglu(f->dev, &(vx_swiglu){.y = pre, .ldy = F, .x = pre, .ldx = F, .m = m, .n = f->arch->hidden});
+        .y = b->hidden, .ldy = F, .pre = b->pre, .ldp = F, .x = b->norm2, .ldx = D, .w = &w->fc1,
+        .act = a->act, .m = b->m});
+    /* out = mid + ls2 * (hidden W^T + b) */
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = b->out.at, .ldy = b->out.ld, .x = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
+        .residual = b->mid.at, .ldr = b->mid.ld, .m = b->out_rows});
 }
 
 /* One token of each sequence. Those of shorter sequences lie at no fixed distance: they are collected. */
@@ -111,92 +78,27 @@ static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float
     return (vx_rows){space, width};
 }
 
-/* x -> out: x + ls1 * proj(attention(norm1(x))) = mid; mid + ls2 * fc2(act(fc1(norm2(mid)))).
- * From the attention's output on only the class tokens are computed where nothing reads the others
- * afterwards: B rows. */
-static vx_rows block(const vx_run *f, int l, float *x, float *out)
-{
-    const vx_block_weights *w = &f->w->blocks[l];
-    const vx_activations *act = f->act;
-    const int D = f->width, A = f->attention_width, F = vx_arch_fc1(f->arch);
-    const vx_kept *kept = f->plan && f->plan->blocks[l].kept.qkv ? &f->plan->blocks[l].kept : NULL;
-    const bool class_only = vx_plan_class_only(f->plan, f->arch, l);
-    vx_recorded record = f->plan ? f->plan->attention[l] : (vx_recorded){0};
-    float *qkv = kept ? kept->qkv : act->wide, *hidden = act->wide;
-    float *attended = act->wide + (size_t)f->rows * 3 * (size_t)A;
-    const int m = class_only ? f->batch : f->rows;
-
-    record.batch = f->batch; /* placed for the largest batch, filled for this one */
-    if (!(f->pass->attended && l == f->pass->first))
-        vx_block_attend(f, l, x, qkv, attended, &record,
-                        class_only && record.keep == VX_KEEP_NONE ? 1 : 0);
-    const vx_rows from = class_only ? token_rows(f, attended, 0, A, act->wide) : (vx_rows){attended, A};
-    const vx_rows in = class_only ? token_rows(f, x, 0, D, act->pooled) : (vx_rows){x, D};
-    /* Kept class rows lie together; in place they stay where the tokens are. */
-    vx_rows mid = {out, in.ld};
-    if (kept)
-        mid = (vx_rows){kept->mid, D};
-    else if (class_only && f->pass->starts)
-        mid = in;
-    vx_block_hidden(f, l, mid, in, from, kept ? kept->pre : hidden, !kept, m);
-    if (kept && f->arch->swiglu)
-        f->ops->swiglu(f->dev, &(vx_swiglu){.y = hidden, .ldy = F, .x = kept->pre, .ldx = F, .m = m, .n = f->arch->hidden});
-    else if (kept)
-        f->ops->activate(f->dev, &(vx_activate){.y = hidden, .x = kept->pre, .act = f->arch->act, .count = (int64_t)m * F});
-    const vx_rows result = class_only && f->pass->starts ? mid : (vx_rows){out, in.ld};
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = result.at, .ldy = result.ld, .x = hidden, .ldx = F, .w = &w->fc2,
-        .gamma = w->ls2, .residual = mid.at, .ldr = mid.ld, .m = m});
-    return result;
-}
-
 /* Means over the patches of each sequence; over none it is taken to be 0. */
 static void pool(const vx_run *f, float *pooled, const float *x)
 {
-    const int *starts = f->pass->starts, prefix = f->arch->prefix, D = f->width;
-    if (!starts)
-        f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = pooled, .x = x, .first = prefix, .batch = f->batch, .tokens = f->tokens, .width = D});
-    for (int b = 0; starts && b < f->batch; b++) {
-        const int tokens = starts[b + 1] - starts[b];
-        float *to = pooled + (size_t)b * (size_t)D;
-        if (tokens > prefix)
-            f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = to, .x = x + (size_t)starts[b] * (size_t)D, .first = prefix, .batch = 1, .tokens = tokens, .width = D});
-        else
-            f->ops->clear(f->dev, &(vx_clear){.y = to, .count = D});
-    }
-}
-
-void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
-{
-    if (to.ld == width && from.ld == width) {
-        f->ops->copy(f->dev, &(vx_copy){.y = to.at, .x = from.at, .count = (int64_t)m * width});
-        return;
-    }
-    for (int i = 0; i < m; i++)
-        f->ops->copy(f->dev, &(vx_copy){.y = to.at + (ptrdiff_t)i * to.ld, .x = from.at + (ptrdiff_t)i * from.ld, .count = width});
-}
-
-void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
-{
-    const float half = 0.5f;
-    for (int i = 0; i < m; i++) {
-        float *const row = to.at + (ptrdiff_t)i * to.ld;
-        if (!add)
-            f->ops->clear(f->dev, &(vx_clear){.y = row, .count = f->width});
-        f->ops->add_weighted(f->dev, &(vx_add_weighted){.sum = row, .x = from.at + (ptrdiff_t)i * from.ld, .weights = &half, .squared = 0, .samples = 1, .n = f->width});
-    }
+    f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
+        .y = pooled, .x = x, .starts = f->pass->starts, .first = f->arch->prefix,
+        .batch = f->batch, .tokens = f->tokens, .width = f->width});
 }
 
 /* The answers of heads that are not there. */
 static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
 {
-    const vx_rows to = {f->act->logits, f->width};
-    if (!vx_arch_two_heads(f->arch)) {
-        vx_copy_rows(f, to, pooled, f->batch, f->width);
-        return;
+    const bool two = vx_arch_two_heads(f->arch);
+    vx_copy_rows copy = {.y = f->act->logits, .ldy = f->width, .x = pooled.at, .ldx = pooled.ld,
+                         .m = f->batch, .n = f->width, .scale = two ? 0.5f : 1};
+    f->ops->copy_rows(f->dev, &copy);
+    if (two) {
+        copy.x = second.at;
+        copy.ldx = second.ld;
+        copy.accumulate = 1;
+        f->ops->copy_rows(f->dev, &copy);
     }
-    vx_half_rows(f, to, pooled, f->batch, false);
-    vx_half_rows(f, to, second, f->batch, true);
 }
 
 /* What the outputs are made into, as arch.outputs says. */
@@ -207,7 +109,8 @@ static void probabilities(const vx_run *f)
     if (f->arch->units)
         f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
-        f->ops->copy(f->dev, &(vx_copy){.y = act->probabilities, .x = act->logits, .count = count});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = act->probabilities, .x = act->logits, .m = 1, .n = count, .scale = 1});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
             .y = act->probabilities, .x = act->logits, .count = count});
@@ -260,68 +163,35 @@ static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
         .y = mid, .ldy = D, .x = attended.at, .ldx = attended.ld, .w = &w->proj, .m = B});
     f->ops->layernorm(f->dev, &(vx_layernorm){.y = f->act->y, .ldy = D, .x = mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b, .eps = f->arch->eps, .m = B, .n = D});
     f->ops->linear(f->dev, &(vx_linear){
-        .y = kept ? kept->pre : hidden, .ldy = F, .x = f->act->y, .ldx = D, .w = &w->fc1,
-        .act = kept ? VX_ACT_NONE : f->arch->act, .m = B});
-    if (kept)
-        f->ops->activate(f->dev, &(vx_activate){.y = hidden, .x = kept->pre, .act = f->arch->act, .count = (int64_t)B * F});
+        .y = hidden, .ldy = F, .pre = kept ? kept->pre : NULL, .ldp = F, .x = f->act->y, .ldx = D,
+        .w = &w->fc1, .act = f->arch->act, .m = B});
     f->ops->linear(f->dev, &(vx_linear){
         .y = pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = mid, .ldr = D,
         .m = B});
 }
 
-/* The pooling head's attention of sequences first..first+count-1, from token pool_first of each on;
- * their rows of probabilities into p. */
-static void pool_attend(const vx_run *f, const float *qkv, float *attended, int first, int count,
-                        float *p)
-{
-    const int *starts = f->pass->starts, skip = f->arch->pool_first;
-    const int tokens = (starts && skip ? starts[first + 1] - starts[first] : f->tokens) - skip;
-    const size_t D = (size_t)f->width;
-    const size_t row = (size_t)(starts ? starts[first] : first * f->tokens) + (size_t)skip;
-    vx_recorded record = {0};
-
-    if (p)
-        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = count,
-                               .heads = f->arch->heads, .tokens = tokens};
-    f->ops->attention(f->dev, &(vx_attention){
-        .y = attended + row * D, .qkv = qkv + row * 3 * D, .scale = f->scale, .batch = count,
-        .tokens = tokens, .heads = f->arch->heads, .head_width = f->arch->head_width,
-        .record = record, .starts = skip ? NULL : starts, .queries = 1});
-}
-
-void vx_pool_spread(const vx_run *f, float *row, const float *from, ptrdiff_t step)
-{
-    const int T = f->tokens, skip = f->arch->pool_first;
-    for (int h = 0; h < f->arch->heads; h++, row += T, from += step) {
-        f->ops->clear(f->dev, &(vx_clear){.y = row, .count = skip});
-        f->ops->copy(f->dev, &(vx_copy){.y = row + skip, .x = from, .count = T - skip});
-    }
-}
-
-/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token that it
- * attends to has its own; no other query is computed, nor read. */
+/* The pooling head's attention of tokens y [M,D], from token pool_first of each sequence on. Its one
+ * query stands in all rows of qkv; that of the first token is read. */
 void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
 {
     const vx_pool_weights *w = &f->w->pool;
-    const int D = f->width, T = f->tokens, skip = f->arch->pool_first;
+    const int D = f->width, first = f->arch->pool_first;
     float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
     float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+    vx_recorded record = {0};
 
+    if (p)
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .query = first, .batch = f->batch,
+                               .heads = f->arch->heads, .tokens = f->tokens};
     f->ops->linear(f->dev, &(vx_linear){
         .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
-    for (int b = 0; b < f->batch; b++) {
-        const int first = skip + (f->pass->starts ? f->pass->starts[b] : b * T);
-        f->ops->copy(f->dev, &(vx_copy){.y = qkv + (size_t)first * 3 * (size_t)D, .x = w->query, .count = D});
-    }
-    if (skip == 0)
-        pool_attend(f, qkv, attended, 0, f->batch, p);
-    for (int b = 0; skip && b < f->batch; b++) { /* y is read: its place is free */
-        pool_attend(f, qkv, attended, b, 1, p ? f->act->y : NULL);
-        if (p)
-            vx_pool_spread(f, p + (size_t)b * (size_t)f->arch->heads * (size_t)T, f->act->y,
-                           T - skip);
-    }
-    pool_hidden(f, pooled, token_rows(f, attended, skip, D, f->act->features));
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = qkv, .ldy = 3 * D, .x = w->query, .m = f->rows, .n = D, .scale = 1});
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = f->tokens,
+        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
+        .starts = f->pass->starts, .queries = 1, .first = first});
+    pool_hidden(f, pooled, token_rows(f, attended, first, D, f->act->features));
 }
 
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are
@@ -355,15 +225,16 @@ static void classify(const vx_run *f, vx_rows x)
 static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
-    float *x = stream(&f, pass->first);
+    float *x = vx_stream(&f, pass->first);
     const bool token = f.arch->pool == VX_POOL_TOKEN;
     vx_rows last = {x, f.width};
     bool apart = token; /* the class rows still have to be picked */
     for (int l = pass->first; l < f.arch->depth; l++) {
-        float *const out = stream(&f, l + 1);
-        last = block(&f, l, x, out);
+        const vx_block_io b = vx_block_io_of(&f, l);
+        vx_block_forward(&f, &b);
         apart = token && !vx_plan_class_only(pass->plan, f.arch, l);
-        x = out;
+        last = b.out;
+        x = b.next;
         if (pass->plan && pass->plan->watch)
             VX_TRY(pass->plan->watch(pass->plan->watcher, l, x));
         VX_TRY(vx_context_advance(c, pass->ticks ? pass->ticks : 1));

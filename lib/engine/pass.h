@@ -13,6 +13,18 @@
 
 #include "engine/context.h"
 
+/* Where a backward pass begins or ends, other than by default. */
+typedef enum vx_end_at {
+    VX_END_PLAN = 0, /* it begins at plan->dlogits, and ends as low as the plan's needs reach   */
+    VX_END_OUTPUT,   /* at the output of block `layer`: its gradient is plan->dx [G,T,D]        */
+    VX_END_ATTENTION /* it ends at the attention of block `layer`, in plan->dp [G,H,T,T]        */
+} vx_end_at;
+
+typedef struct vx_end {
+    vx_end_at at;
+    int layer;
+} vx_end;
+
 typedef struct vx_pass {
     const vx_activations *act;
     vx_plan *plan; /* placed; NULL: nothing is recorded */
@@ -24,6 +36,9 @@ typedef struct vx_pass {
     bool at_norm1; /* act->y holds what norm1 of that block made of it */
     bool attended; /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
     int ticks;     /* what a block of this pass is in the progress; 0: 1 */
+    /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
+    vx_end from, to;
+    int targets;
 } vx_pass;
 
 /* act->input -> act->x: patches, prefix, positions, norm_pre. */
@@ -46,17 +61,16 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
 int vx_pass_backward(vitx_context *c, const vx_pass *pass);
 
 /*
- * LeGrad's step: the gradient of block `layer`'s own attention [B,H,T,T] into plan->dp, where the
- * score is the head's answer to the mean over all tokens behind that block. Of a pooling head it is
- * that of the head's attention over the R tokens from pool_first on, [B,H,R,R], in the rows of the
- * first. `seed` fills plan->dlogits [B,classes] from that block's logits and probabilities [B,classes]
- * (device memory). A model with two heads gives both of them that mean. The plan has own_from <= layer
- * and all_tokens; act->logits and act->probabilities are lost.
+ * LeGrad's two steps. The first is the head's answer to the mean over all tokens behind block `layer`, or,
+ * for a pooling head, to these tokens: act->logits and act->probabilities [B,classes] are its own then. If
+ * a model has two heads, both read that mean. The second goes from plan->dlogits [B,classes], which the
+ * caller has filled, to the gradient of that block's own attention [B,H,T,T] in plan->dp; for a pooling
+ * head to that of the head's attention over the R tokens from pool_first on, [B,H,R,R], of which row 0 is
+ * filled. Nothing may run between the two. The plan has own_from <= layer and all_tokens.
+ * VITX_CANCELLED, VITX_DEVICE.
  */
-typedef int vx_seed_fn(void *payload, vx_plan *plan, const float *logits,
-                       const float *probabilities);
-int vx_pass_backward_block(vitx_context *c, const vx_pass *pass, int layer, vx_seed_fn *seed,
-                           void *payload);
+void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer);
+int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer);
 
 /* Blocks that vx_pass_backward works through, for the progress. */
 int vx_pass_backward_ticks(const vx_plan *plan);

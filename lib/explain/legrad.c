@@ -26,33 +26,32 @@ static int prepare(vx_job *job, vx_plan *need)
     return VITX_OK;
 }
 
-/* What the seed of a block is made of. */
-typedef struct seeding {
+/* The pictures of a call. */
+typedef struct batch {
     const vx_job *job;
     vitx_map *const *maps;
     int n;
-    float *row, *logits, *probabilities; /* [classes] each, on the host */
-} seeding;
+    float *logits, *probabilities, *dlogits; /* [n,classes] each, on the host */
+} batch;
 
-/* Each picture's own score of this block's answer. */
-static int seed(void *payload, vx_plan *plan, const float *logits, const float *probabilities)
+/* The gradient of each picture's own score, of this block's answer. The backward pass waits for the
+ * device, so dlogits is free again behind it. */
+static int put_gradients(const batch *s)
 {
-    const seeding *s = payload;
     vitx_context *c = s->job->context;
-    const size_t k = (size_t)s->job->arch->classes, bytes = k * sizeof(float);
-    for (int i = 0; i < s->n; i++) {
-        c->dev->cls->download(c->dev, s->logits, logits + (size_t)i * k, bytes);
-        c->dev->cls->download(c->dev, s->probabilities, probabilities + (size_t)i * k, bytes);
-        VX_TRY(vx_context_sync(c));
-        vx_target_seed(s->row, vx_map_target(s->maps[i]), s->logits, s->probabilities, (int)k);
-        c->dev->cls->upload(c->dev, plan->dlogits + (size_t)i * k, s->row, bytes);
-        VX_TRY(vx_context_sync(c)); /* the row is used again */
-    }
+    const size_t k = (size_t)s->job->arch->classes, bytes = (size_t)s->n * k * sizeof(float);
+    c->dev->cls->download(c->dev, s->logits, c->act.logits, bytes);
+    c->dev->cls->download(c->dev, s->probabilities, c->act.probabilities, bytes);
+    VX_TRY(vx_context_sync(c));
+    for (size_t i = 0; i < (size_t)s->n; i++)
+        vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
+                       s->probabilities + i * k, (int)k);
+    c->dev->cls->upload(c->dev, c->need.dlogits, s->dlogits, bytes);
     return VITX_OK;
 }
 
 /* Adds block l's part to the planes of all pictures: one for each layer asked for from l on. */
-static int add_block(const seeding *s, int l, float *device, float *host)
+static int add_block(const batch *s, int l, float *device, float *host)
 {
     const vx_job *job = s->job;
     vitx_context *c = job->context;
@@ -87,17 +86,20 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
     vitx_context *c = job->context;
-    const size_t k = (size_t)job->arch->classes;
+    const size_t k = (size_t)n * (size_t)job->arch->classes;
     const size_t rows = (size_t)n * (size_t)vx_arch_tokens(job->arch);
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
     float *host;
     VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));
     VX_TRY(vx_new(&host, &scratch, rows + 3 * k, sizeof *host, "legrad"));
-    seeding s = {job, maps, n, host + rows, host + rows + k, host + rows + 2 * k};
+    const batch s = {job, maps, n, host + rows, host + rows + k, host + rows + 2 * k};
     int status = VITX_OK;
     for (int l = job->layer_last; l >= set->start && status == VITX_OK; l--) {
-        status = vx_pass_backward_block(c, &pass, l, seed, &s);
+        vx_pass_answer(c, &pass, l);
+        status = put_gradients(&s);
+        if (status == VITX_OK)
+            status = vx_pass_answer_backward(c, &pass, l);
         if (status == VITX_OK)
             status = add_block(&s, l, c->work.memory, host);
     }

@@ -490,7 +490,7 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
         hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;
-    a->act = a->swiglu ? VX_ACT_NONE : hints->act;
+    a->act = a->swiglu ? VX_ACT_SWIGLU : hints->act;
     if (a->swiglu)
         hints->from_act = VITX_FROM_TENSORS;
     return VITX_OK;

@@ -1,0 +1,209 @@
+/* engine/io.c: see io.h. */
+#include "engine/io.h"
+
+#include <math.h>
+
+vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
+{
+    const vx_arch *a = &c->arch;
+    const int tokens = vx_arch_tokens(a);
+    const int planned = pass->plan && pass->plan->targets > 0 ? pass->plan->targets : 1;
+    const int targets = pass->targets > 0 ? pass->targets : planned;
+    return (vx_run){.c = c,
+                    .pass = pass,
+                    .plan = pass->plan,
+                    .arch = a,
+                    .w = c->weights,
+                    .dev = c->dev,
+                    .ops = &c->dev->ops,
+                    .act = pass->act,
+                    .batch = pass->batch,
+                    .tokens = tokens,
+                    .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
+                    .width = a->width,
+                    .attention_width = a->heads * a->head_width,
+                    .targets = targets,
+                    .gradients = targets * pass->batch,
+                    .scale = 1.0f / sqrtf((float)a->head_width)};
+}
+
+float *vx_stream(const vx_run *f, int l)
+{
+    const vx_plan *plan = f->plan;
+    if (plan && l > f->pass->first && plan->blocks[l - 1].tokens[VX_AT_OUTPUT])
+        return plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
+    if (plan && l == 0 && plan->blocks[0].tokens[VX_AT_INPUT])
+        return plan->blocks[0].tokens[VX_AT_INPUT];
+    if (plan && l < f->arch->depth && plan->blocks[l].kept.x)
+        return plan->blocks[l].kept.x;
+    return f->act->x;
+}
+
+vx_embed_io vx_embed_io_of(const vx_run *f)
+{
+    float *x = vx_stream(f, 0);
+    const bool normed = f->w->norm_pre_w != NULL, kept = normed && f->plan && f->plan->embedded;
+    return (vx_embed_io){
+        .embedded = kept ? f->plan->embedded : x, .x = x, .norm_rows = normed ? f->rows : 0};
+}
+
+/* The attention's output lies behind the place of qkv, whether or not qkv is there. */
+static float *attended_of(const vx_run *f)
+{
+    return f->act->wide + (size_t)f->rows * 3 * (size_t)f->attention_width;
+}
+
+/* Behind the attention only the class tokens go on. If the sequences are equally long, the class tokens
+ * lie at equal distances and stay where they are; else they are collected. */
+static void class_tokens(vx_block_io *b, const vx_run *f)
+{
+    const int D = f->width, A = f->attention_width;
+    b->m = f->batch;
+    if (f->pass->starts) {
+        b->picked = f->batch;
+        b->from = (vx_rows){f->act->wide, A}; /* qkv is read: its place is free */
+        b->in = b->mid = b->out = (vx_rows){f->act->pooled, D};
+        return;
+    }
+    b->from = (vx_rows){b->attended, f->tokens * A};
+    b->in = (vx_rows){b->x, f->tokens * D};
+    b->mid = b->out = (vx_rows){b->next, f->tokens * D};
+}
+
+static void all_tokens(vx_block_io *b, const vx_run *f)
+{
+    b->m = f->rows;
+    b->from = (vx_rows){b->attended, f->attention_width};
+    b->in = (vx_rows){b->x, f->width};
+    b->mid = b->out = (vx_rows){b->next, f->width};
+}
+
+/* What does not depend on the plan. */
+static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
+{
+    vx_block_io b = {.w = &f->w->blocks[l],
+                     .norm1_rows = f->rows,
+                     .qkv_rows = f->rows,
+                     .sequences = f->batch,
+                     .x = x,
+                     .norm1 = f->act->y,
+                     .qkv = f->act->wide,
+                     .attended = attended_of(f),
+                     .norm2 = f->act->y,
+                     .hidden = f->act->wide,
+                     .next = next};
+    b.pre = f->arch->act == VX_ACT_SWIGLU ? b.hidden : NULL;
+    if (vx_plan_class_only(f->plan, f->arch, l))
+        class_tokens(&b, f);
+    else
+        all_tokens(&b, f);
+    b.out_rows = b.m;
+    if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
+        b.norm1 = f->plan->blocks[l].tokens[VX_AT_NORM1];
+    return b;
+}
+
+/* What the backward pass reads is written where it is kept. Kept class tokens lie together. */
+static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
+{
+    b->qkv = kept->qkv;
+    b->mid = (vx_rows){kept->mid, f->width};
+    b->pre = kept->pre;
+}
+
+vx_block_io vx_block_io_of(const vx_run *f, int l)
+{
+    vx_block_io b = block_io(f, l, vx_stream(f, l), vx_stream(f, l + 1));
+    const vx_pass *pass = f->pass;
+    if (f->plan) {
+        b.record = f->plan->attention[l];
+        b.record.batch = f->batch; /* placed for the largest batch, filled for this one */
+        if (f->plan->blocks[l].kept.qkv)
+            keep(&b, f, &f->plan->blocks[l].kept);
+    }
+    b.queries = vx_plan_class_only(f->plan, f->arch, l) && b.record.keep == VX_KEEP_NONE ? 1 : 0;
+    if (l == pass->first && (pass->at_norm1 || pass->attended))
+        b.norm1_rows = 0;
+    if (l == pass->first && pass->attended)
+        b.qkv_rows = b.sequences = 0;
+    return b;
+}
+
+vx_block_io vx_block_io_again(const vx_run *f, int l)
+{
+    const vx_kept *kept = &f->plan->blocks[l].kept;
+    vx_block_io b = block_io(f, l, kept->x, NULL);
+    keep(&b, f, &f->plan->again);
+    b.hidden = NULL;
+    b.out_rows = 0;
+    if (!kept->p)
+        b.record = (vx_recorded){.data = f->plan->again.p,
+                                 .keep = VX_KEEP_ALL,
+                                 .batch = f->batch,
+                                 .heads = f->arch->heads,
+                                 .tokens = f->tokens};
+    return b;
+}
+
+/* What the forward pass left of a block, or left when it ran once more. */
+static vx_kept kept_of(const vx_run *f, int l)
+{
+    vx_kept kept = f->plan->blocks[l].kept;
+    const vx_kept *again = &f->plan->again;
+    if (kept.qkv)
+        return kept;
+    return (vx_kept){kept.x, again->qkv, again->mid, again->pre, kept.p ? kept.p : again->p};
+}
+
+/* What is wanted of the gradient of a block's attention. */
+static void attention_grad(vx_block_grad_io *b, const vx_run *f, int l)
+{
+    const vx_block_plan *p = &f->plan->blocks[l];
+    if (p->dkeep == VX_DKEEP_ALL)
+        b->dp = p->dattention;
+    if (p->dkeep == VX_DKEEP_PRODUCT) {
+        b->dp = f->plan->dp;
+        b->product = (vx_attn_product){.out = p->dattention,
+                                       .p = b->kept.p,
+                                       .dp = b->dp,
+                                       .kind = p->product,
+                                       .head = -1,
+                                       .batch = f->batch,
+                                       .targets = f->targets,
+                                       .heads = f->arch->heads,
+                                       .tokens = f->tokens};
+    }
+}
+
+vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
+{
+    const vx_plan *plan = f->plan;
+    const vx_block_plan *p = &plan->blocks[l];
+    const bool class_only = vx_plan_class_only(plan, f->arch, l);
+    const bool alone = f->pass->to.at == VX_END_ATTENTION && f->pass->to.layer == l;
+    const bool further = l > lowest || plan->pixels ||
+                         (l > 0 && plan->blocks[l - 1].dtokens[VX_AT_OUTPUT]) ||
+                         f->pass->to.at == VX_END_OUTPUT;
+    const int all = f->gradients * f->tokens;
+    vx_block_grad_io b = {.w = &f->w->blocks[l],
+                          .kept = kept_of(f, l),
+                          .rows = class_only ? f->gradients : all,
+                          .tokens = class_only ? 1 : f->tokens,
+                          .dx = plan->dx,
+                          .lddx = class_only ? f->tokens * f->width : f->width,
+                          .dhidden = plan->dwide,
+                          .dnorm2 = plan->dy,
+                          .dattended = plan->dwide + (size_t)all * 3 * (size_t)f->attention_width,
+                          .dnorm1 = p->dtokens[VX_AT_NORM1] ? p->dtokens[VX_AT_NORM1] : plan->dy};
+    if (alone) {
+        b.dp = plan->dp;
+        return b;
+    }
+    attention_grad(&b, f, l);
+    if (further || p->dtokens[VX_AT_NORM1]) {
+        b.dqkv = plan->dwide;
+        b.dqkv_rows = all;
+    }
+    b.norm1_rows = further ? all : 0;
+    return b;
+}

@@ -1,0 +1,95 @@
+/*
+ * engine/io.h: a pass with its sizes at hand, and where the tensors of a block lie.
+ *
+ * Where a tensor lies depends on much: whether the plan records it, whether a backward pass will read
+ * it, whether only the class tokens go on behind the attention, whether the sequences are of different
+ * lengths. All of that is decided here, before a block runs, so that forward.c and backward.c are lists of
+ * operations. A step that a pass does not need has 0 rows (kernels/ops.h).
+ *
+ * Letters: B sequences, T tokens, M rows of all their tokens, m rows that go on behind the attention (M, or
+ * B), D width, A = heads * head width, F rows of fc1; K gradients a picture, G = B*K.
+ */
+#ifndef VX_ENGINE_IO_H
+#define VX_ENGINE_IO_H
+
+#include "engine/pass.h"
+
+typedef struct vx_run {
+    vitx_context *c;
+    const vx_pass *pass;
+    vx_plan *plan; /* the pass's, or NULL */
+    const vx_arch *arch;
+    const vx_weights *w;
+    vx_device *dev;
+    const vx_ops *ops;
+    const vx_activations *act;
+    int batch, tokens, rows, width, attention_width;
+    int targets, gradients; /* K, G: of the backward pass */
+    float scale;
+} vx_run;
+
+vx_run vx_run_of(vitx_context *c, const vx_pass *pass);
+
+/* Rows `ld` floats apart. */
+typedef struct vx_rows {
+    float *at;
+    int ld;
+} vx_rows;
+
+/* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
+typedef struct vx_embed_io {
+    float *embedded, *x; /* [M,D] */
+    int norm_rows;       /* of norm_pre: M, or 0 */
+} vx_embed_io;
+
+vx_embed_io vx_embed_io_of(const vx_run *f);
+
+typedef struct vx_block_io {
+    const vx_block_weights *w;
+    int norm1_rows, qkv_rows, sequences; /* M, M, B; 0: the pass begins behind that step */
+    float *x;                            /* [M,D] the block's input                      */
+    float *norm1;                        /* [M,D]                                        */
+    float *qkv;                          /* [M,3A]                                       */
+    float *attended;                     /* [M,A]                                        */
+    vx_recorded record;
+    int queries;   /* as in vx_attention */
+    int picked;    /* class tokens that have to be collected: B, or 0 */
+    vx_rows from;  /* [m,A] the rows of `attended` that go on */
+    vx_rows in;    /* [m,D] the rows of x that go on          */
+    vx_rows mid;   /* [m,D] */
+    float *norm2;  /* [m,D] */
+    float *pre;    /* [m,F] or NULL: not wanted               */
+    float *hidden; /* [m,F]; its first columns are fc2's input */
+    vx_rows out;   /* [m,D] */
+    int m, out_rows; /* rows of fc2: m, or 0 if the block runs again for its backward pass */
+    float *next;     /* the next block's input */
+} vx_block_io;
+
+vx_block_io vx_block_io_of(const vx_run *f, int l);
+/* Block l once more, into plan->again, as far as its backward pass reads it. */
+vx_block_io vx_block_io_again(const vx_run *f, int l);
+/* The input of block l; if l is the depth, the output of the last block. */
+float *vx_stream(const vx_run *f, int l);
+
+/* The gradients of a block beside what its forward pass left. */
+typedef struct vx_block_grad_io {
+    const vx_block_weights *w;
+    vx_kept kept;
+    int rows, tokens;  /* of gradients behind the attention: G*T and T, or G and 1 */
+    float *dx;         /* [G,T,D]: d of the output, then of the input */
+    int lddx;          /* from one of `rows` to the next              */
+    float *dhidden;    /* [rows,F] */
+    float *dnorm2;     /* [rows,D] */
+    float *dattended;  /* [rows,A] */
+    float *dp;         /* [G,H,T,T] or NULL: not wanted */
+    float *dqkv;       /* [G,T,3A] or NULL: not wanted  */
+    float *dnorm1;     /* [G,T,D] */
+    int dqkv_rows;     /* G*T, or 0: nothing below the attention is wanted */
+    int norm1_rows;    /* G*T, or 0: nothing below norm1                   */
+    vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
+} vx_block_grad_io;
+
+/* Block l of a backward pass that goes down to block `lowest`. */
+vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
+
+#endif
