@@ -333,7 +333,7 @@ typedef struct vx_softmax {
 typedef struct vx_mean_tokens {
     float *y;          /* [B,D]                                            */
     const float *x;    /* [B,T,D]                                          */
-    const int *starts; /* sequences of several lengths, as in vx_attention */
+    const int *starts; /* sequences of several lengths, as in vx_attention; host memory, too */
     int first, batch, tokens, width;
 } vx_mean_tokens;
 

@@ -43,8 +43,8 @@ void *far_alloc(size_t bytes, const vx_device_env *env)
     const size_t end = (bytes + 63) / 64 * 64;
     b->bytes = bytes;
     b->size = end / page * page + page;
-    b->pages = mmap(NULL, b->size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                    -1, 0);
+    b->pages =
+        mmap(NULL, b->size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (b->pages == MAP_FAILED) {
         env->release(b, env->owner);
         return NULL;
