@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "base/structs.h"
 
 void vitx_map_info_init(vitx_map_info *out, size_t struct_size)
@@ -60,11 +61,7 @@ void vitx_map_free(vitx_map *map)
 
 void vx_map_finish(vitx_map *map)
 {
-    map->info.min = map->info.max = map->values[0];
-    for (size_t i = 1; i < map->count; i++) {
-        map->info.min = fminf(map->info.min, map->values[i]);
-        map->info.max = fmaxf(map->info.max, map->values[i]);
-    }
+    vx_range(&map->info.min, &map->info.max, map->values, map->count);
 }
 
 int vitx_map_get_info(vitx_map_info *out, const vitx_map *map)
