@@ -58,9 +58,11 @@ static int embed(queue *q)
         VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &q->of->removal->fill, c, q->of->input));
     vx_variants_embed(c, pictures);
     q->tokens = c->work.memory;
-    c->dev->ops.copy(
-        c->dev,
-        &(vx_copy){.y = q->tokens, .x = c->variants.act.x, .count = pictures * (int64_t)floats});
+    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = q->tokens,
+                                                  .x = c->variants.act.x,
+                                                  .m = 1,
+                                                  .n = pictures * (int64_t)floats,
+                                                  .scale = 1});
     return VITX_OK;
 }
 
