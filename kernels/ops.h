@@ -5,8 +5,8 @@
  * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
- * what it still needs of the host's memory at the call: the struct, the vx_weight, and the arrays
- * that are called host memory here.
+ * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded, and
+ * the arrays that are called host memory here.
  *
  * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */
@@ -333,7 +333,7 @@ typedef struct vx_softmax {
 typedef struct vx_mean_tokens {
     float *y;          /* [B,D]                                            */
     const float *x;    /* [B,T,D]                                          */
-    const int *starts; /* sequences of several lengths, as in vx_attention */
+    const int *starts; /* sequences of several lengths, as in vx_attention; host memory, too */
     int first, batch, tokens, width;
 } vx_mean_tokens;
 

@@ -46,6 +46,11 @@ done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' -r include lib kernels too
 if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then
     complain "an instruction set is named above kernels/"
 fi
+# A download is there after a sync. Methods and metrics take both in one call, vx_context_read, so that
+# none of them rests on somebody else's sync.
+if grep -nE '(->|\.)download[[:space:]]*\(' -r lib/explain lib/measure lib/render --include='*.[ch]'; then
+    complain "a download above engine/: vx_context_read waits for the device as well"
+fi
 # The library itself neither prints nor ends the process nor reads the environment. (The private
 # environment of the loaded OpenBLAS is reached through dlsym, not by calling setenv.)
 if grep -nE '(^|[^a-z_"])(printf|puts|fprintf|perror|exit|abort|getenv|setenv|putenv|setlocale|signal|sigaction)[[:space:]]*\(' \
