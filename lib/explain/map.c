@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "base/structs.h"
 
 void vitx_map_info_init(vitx_map_info *out, size_t struct_size)
@@ -90,11 +91,7 @@ static bool is_nothing(const vitx_map *map)
 
 void vx_map_finish(vitx_map *map)
 {
-    map->info.min = map->info.max = map->values[0];
-    for (size_t i = 1; i < map->count; i++) {
-        map->info.min = fminf(map->info.min, map->values[i]);
-        map->info.max = fmaxf(map->info.max, map->values[i]);
-    }
+    vx_range(&map->info.min, &map->info.max, map->values, map->count);
     map->info.nothing = map->info.nothing || is_nothing(map);
 }
 
