@@ -9,6 +9,8 @@
  */
 #include "engine/forward.h"
 
+#include "engine/run.h"
+
 /* Rows of a gradient and of the activations beside it: all tokens, or one a picture. */
 typedef struct span {
     int rows, tokens; /* rows of the gradient; of them a picture's */

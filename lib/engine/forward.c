@@ -8,6 +8,8 @@
  */
 #include "engine/forward.h"
 
+#include "engine/run.h"
+
 /* clang-format off */
 /* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass)
@@ -132,15 +134,16 @@ static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
+    float *to = act->logits + count;
     if (f->arch->units)
-        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
+        f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
-        f->ops->copy(f->dev, &(vx_copy){.y = act->probabilities, .x = act->logits, .count = count});
+        f->ops->copy(f->dev, &(vx_copy){.y = to, .x = act->logits, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
-            .y = act->probabilities, .x = act->logits, .count = count});
+            .y = to, .x = act->logits, .count = count});
     else
-        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = f->arch->classes});
+        f->ops->softmax(f->dev, &(vx_softmax){.y = to, .x = act->logits, .m = f->batch, .n = f->arch->classes});
 }
 
 /* [fc_norm] of what one head reads; the head, both or none; probabilities. */

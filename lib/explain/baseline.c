@@ -52,7 +52,7 @@ int vx_baseline_fill(float *out, const vx_baseline *b, const vx_job *job, int i,
     vitx_context *c = job->context;
     const int channels = c->arch.channels;
     const size_t count = vx_context_input_count(c), plane = count / (size_t)channels;
-    const float *input = c->host_input + (size_t)i * count;
+    const float *input = c->act.host.input + (size_t)i * count;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     if (b->kind == VX_BASELINE_BLUR)
         return vx_blur(out, input, channels, c->recipe.input_height, c->recipe.input_width,

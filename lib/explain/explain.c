@@ -3,6 +3,7 @@
 
 #include "base/structs.h"
 #include "engine/channels.h"
+#include "engine/footprint.h"
 #include "engine/size.h"
 #include "engine/variants.h"
 #include "explain/direction.h"
@@ -97,8 +98,8 @@ static int run_backward(const call *k, int n)
             const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
             if (k->jobs[j].gradient)
                 vx_target_seed(seeds + g * classes, vx_map_target(*pending_of(k, i, j)),
-                               c->host_logits + (size_t)i * classes,
-                               c->host_probabilities + (size_t)i * classes, c->arch.classes);
+                               c->act.host.logits + (size_t)i * classes,
+                               c->act.host.probabilities + (size_t)i * classes, c->arch.classes);
         }
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
     const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});

@@ -62,7 +62,7 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
     const int pictures = p->drop ? 1 : 2;
     VX_TRY(vx_block_reserve(c, &c->work, (size_t)pictures * floats * sizeof(float),
                             "tokens of a picture and its baseline"));
-    memcpy(vx_variants_input(c, 0), c->host_input + (size_t)i * input, input * sizeof(float));
+    memcpy(vx_variants_input(c, 0), c->act.host.input + (size_t)i * input, input * sizeof(float));
     if (!p->drop)
         VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &removal->fill, p->job, i, map));
     vx_variants_embed(c, pictures);
@@ -113,7 +113,7 @@ static double score_of(const patches *p, int s)
 {
     const vx_variants *v = &p->job->context->variants;
     const size_t row = (size_t)s * (size_t)p->job->arch->classes;
-    return vx_target_value(p->target, v->host_logits + row, v->host_probabilities + row);
+    return vx_target_value(p->target, v->act.host.logits + row, v->act.host.probabilities + row);
 }
 
 /* Where the answer to a set of patches comes from. */

@@ -112,8 +112,8 @@ static int weigh(double *weights, const vx_job *job, masking *m, vx_target targe
         VX_TRY(vx_variants_run(c, n));
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * (size_t)classes;
-            weights[m->first + i] = vx_target_value(target, c->variants.host_logits + row,
-                                                    c->variants.host_probabilities + row);
+            weights[m->first + i] = vx_target_value(target, c->variants.act.host.logits + row,
+                                                    c->variants.act.host.probabilities + row);
             max = fmax(max, weights[m->first + i]);
         }
     }

@@ -123,7 +123,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     VX_TRY(vx_block_reserve(c, &c->work, (sums * count + pixels) * sizeof(float),
                             "sums of gradients"));
     float *sum = c->work.memory, *plane = sum + sums * count;
-    const float *input = c->host_input + (size_t)i * count;
+    const float *input = c->act.host.input + (size_t)i * count;
     samples a = {s,
                  input,
                  (float)(s->sigma * range(input, count)),

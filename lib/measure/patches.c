@@ -25,7 +25,7 @@ int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, boo
     asked.vector = t.vector;
     asked.vector_count = t.count;
     /* Other metrics may have run inputs of theirs where the picture's was. */
-    memcpy(c->host_input, s->input, vx_context_input_count(c) * sizeof *s->input);
+    memcpy(c->act.host.input, s->input, vx_context_input_count(c) * sizeof *s->input);
     VX_TRY(vx_patches_run(&trial->job, 0, &asked, removal, n, choose, take, payload));
     evaluation->info.forwards += asked.info.forwards;
     return VITX_OK;
