@@ -76,6 +76,12 @@ typedef struct vx_weight {
  * pointers are not read. So a caller need not ask whether there is anything to do.
  */
 
+/* The layernorm in front of a product, over its k columns: see struct vx_layernorm. */
+typedef struct vx_prologue {
+    const float *weight, *bias; /* [k]; weight NULL: none */
+    float eps;
+} vx_prologue;
+
 /*
  * pre = x W^T + bias;  y = residual + gamma * act(pre). If pre is NULL, it is not written.
  * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no residual.
@@ -93,6 +99,10 @@ typedef struct vx_linear {
     int ldr;
     vx_act act;
     int m;
+    vx_prologue norm;      /* if norm.weight is not NULL, x is normalised first               */
+    float *normed;         /* [m,k]: what x became. A device that does not need this room writes
+                            * it only if keep_normed.                                         */
+    int keep_normed;
 } vx_linear;
 
 /*
@@ -173,6 +183,17 @@ typedef struct vx_patch_embed_bwd {
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
 
+/* Sequences of different lengths: where sequence b begins, in rows, and how many tokens it has. */
+static inline size_t vx_start_of(const int *starts, int b, int tokens)
+{
+    return starts ? (size_t)starts[b] : (size_t)b * (size_t)tokens;
+}
+
+static inline int vx_tokens_of(const int *starts, int b, int tokens)
+{
+    return starts ? starts[b + 1] - starts[b] : tokens;
+}
+
 /* A query that is no token: the mean over the rows of several, `first` being the first patch's. */
 enum { VX_QUERY_PATCHES = -1 /* first..T-1 */, VX_QUERY_PREFIX = -2 /* 0..first-1 */ };
 
@@ -214,6 +235,10 @@ typedef struct vx_attention {
      * Nothing is recorded then. NULL: B sequences of `tokens` rows. */
     const int *starts;
     int queries; /* only the rows of the first so many tokens of each are computed; 0: all */
+    /* The tokens before this one are not there: none of them is a query or is attended to, their
+     * rows of y are not written, and a recorded row is 0 at them. `queries` are counted from it; each
+     * sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from `first` on. */
+    int first;
 } vx_attention;
 
 /*
@@ -236,17 +261,19 @@ typedef struct vx_attention_replaced {
  * With p = softmax(scale q k^T) as above, for every gradient g and head:
  *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
  *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.
- * Only the rows of the tokens 0..queries-1 have a gradient: dp and dq of the others are 0.
+ * Only the rows of the tokens first..first+queries-1 have a gradient: dp and dq of the others are 0.
  */
 typedef struct vx_attention_bwd {
     float *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                           */
-    float *dp;        /* [G,H,T,T] or NULL                                                 */
+    float *dp;        /* [G,H,R,R] or NULL, R = T - first                                  */
     const float *dy;  /* [G,queries,H*E]                                                   */
     const float *qkv; /* [B,T,3*H*E]                                                       */
     const float *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again          */
     float scale;
-    int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..T */
+    int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..R */
+    int first; /* as in vx_attention: dqkv is 0 before it; if it is not 0, p is NULL */
 } vx_attention_bwd;
+
 /* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).
  * Ba et al. 2016, eq. 3-4. */
 typedef struct vx_layernorm {
@@ -259,6 +286,23 @@ typedef struct vx_layernorm {
     float eps;
     int m, n;
 } vx_layernorm;
+
+/* The two operations that a linear with a norm is, if a device does not fuse them. */
+static inline vx_layernorm vx_layernorm_before(const vx_linear *a)
+{
+    return (vx_layernorm){.y = a->normed, .ldy = a->w->k, .x = a->x, .ldx = a->ldx,
+                          .weight = a->norm.weight, .bias = a->norm.bias, .eps = a->norm.eps,
+                          .m = a->m, .n = a->w->k};
+}
+
+static inline vx_linear vx_linear_normed(const vx_linear *a)
+{
+    vx_linear rest = *a;
+    rest.x = a->normed;
+    rest.ldx = a->w->k;
+    rest.norm = (vx_prologue){0};
+    return rest;
+}
 
 /* y = act(x). (Inside linear the same functions are fused.) */
 typedef struct vx_activate {
@@ -285,10 +329,11 @@ typedef struct vx_softmax {
     int m, n;
 } vx_softmax;
 
-/* y[b,:] = mean over the tokens first..T-1 of x[b,t,:] */
+/* y[b,:] = mean over the tokens first..T-1 of x[b,t,:]; the mean over no tokens is 0 */
 typedef struct vx_mean_tokens {
-    float *y;       /* [B,D]   */
-    const float *x; /* [B,T,D] */
+    float *y;          /* [B,D]                                            */
+    const float *x;    /* [B,T,D]                                          */
+    const int *starts; /* sequences of several lengths, as in vx_attention */
     int first, batch, tokens, width;
 } vx_mean_tokens;
 
@@ -305,12 +350,17 @@ typedef struct vx_clear {
     int64_t count;
 } vx_clear;
 
-/* y = x */
-typedef struct vx_copy {
-    float *y;       /* [count] */
-    const float *x; /* [count] */
-    int64_t count;
-} vx_copy;
+/* y[i,:] = scale * x[i,:], or with accumulate y[i,:] += scale * x[i,:], for m rows of n columns. A
+ * scale of 1 without accumulate keeps every bit. */
+typedef struct vx_copy_rows {
+    float *y;       /* [m,n], rows ldy apart; must not overlap x        */
+    int64_t ldy;
+    const float *x; /* [m,n], rows ldx apart; ldx 0: one row for all    */
+    int64_t ldx;
+    int64_t m, n;
+    float scale;
+    int accumulate;
+} vx_copy_rows;
 
 /* y[s,:,:] = x with column channels[s] set to `value`, for s = 0..count-1 */
 typedef struct vx_replace_channels {

@@ -135,6 +135,15 @@ static void call_clear(void *arg)
     j->ops->clear(j->dev, &(vx_clear){.y = j->y, .count = (int64_t)j->m * j->n});
 }
 
+static void call_copy_rows(void *arg)
+{
+    job *j = arg;
+    j->ops->copy_rows(
+        j->dev,
+        &(vx_copy_rows){
+            .y = j->y, .ldy = j->n, .x = j->x, .ldx = 2 * j->n, .m = j->m, .n = j->n, .scale = 1});
+}
+
 static void call_gather_rows(void *arg)
 {
     job *j = arg;
@@ -360,6 +369,7 @@ static void time_rows(vx_device *dev, const vx_ops *ops, const char *version, in
          .n = 768,
          .bytes = 4 * mn},
         {.call = call_clear, .what = "clear 197x3072", .m = 197, .n = 3072, .bytes = 16 * mn},
+        {.call = call_copy_rows, .what = "copy_rows 197x768", .m = 197, .n = 768, .bytes = 8 * mn},
         {.call = call_gather_rows,
          .what = "gather_rows 197x768",
          .m = 197,

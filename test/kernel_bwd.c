@@ -295,7 +295,7 @@ enum { WITH_P = 1, WITH_DP = 2, WITH_DQKV = 4 };
 
 /* All that an attention_bwd of these sizes reads. */
 static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tokens, int heads,
-                                         int e, int queries)
+                                         int e, int queries, int first)
 {
     const size_t d = (size_t)(heads * e), rows = (size_t)(batch * tokens);
     float *qkv = input(r, rows * 3 * d, NORMAL);
@@ -321,7 +321,8 @@ static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tok
                               .tokens = tokens,
                               .heads = heads,
                               .head_width = e,
-                              .queries = queries};
+                              .queries = queries,
+                              .first = first};
 }
 
 static void free_inputs(const vx_attention_bwd *a)
@@ -331,19 +332,25 @@ static void free_inputs(const vx_attention_bwd *a)
     free((void *)(uintptr_t)a->dy);
 }
 
+static size_t dp_count(const vx_attention_bwd *a)
+{
+    const size_t present = (size_t)(a->tokens - a->first);
+    return (size_t)(a->batch * a->targets * a->heads) * present * present;
+}
+
 /* What there is to be written, in fresh memory. */
 static void attention_outputs(vx_attention_bwd *a, int parts)
 {
     const size_t rows = (size_t)(a->batch * a->targets * a->tokens);
     a->dqkv = parts & WITH_DQKV ? output_f32(rows * (size_t)(3 * a->heads * a->head_width)) : NULL;
-    a->dp = parts & WITH_DP ? output_f32(rows * (size_t)(a->heads * a->tokens)) : NULL;
+    a->dp = parts & WITH_DP ? output_f32(dp_count(a)) : NULL;
 }
 
 /* Rows of queries in products' precision, the others 0. */
 static void check_dp(const float *dp, const float *expected, const vx_attention_bwd *a,
                      const char *what)
 {
-    const int t = a->tokens;
+    const int t = a->tokens - a->first;
     for (int i = 0; i < a->batch * a->targets * a->heads * t; i++, dp += t, expected += t) {
         const double error = product_error(dp, expected, (size_t)t);
         expect(error < TOL_NMSE, "%s: row %d of dp is off by %g", what, i, error);
@@ -358,16 +365,23 @@ static void check_dqkv(const float *dqkv, const float *expected, const vx_attent
     const int d = a->heads * a->head_width, rows = a->batch * a->targets * a->tokens;
     check_products(dqkv, expected, rows, 3 * d, 3 * d, what);
     for (int i = 0; i < rows * 3 * d; i++)
-        expect(dqkv[i] == 0 || i % (3 * d) >= d || i / (3 * d) % a->tokens < a->queries,
+        expect(dqkv[i] == 0 ||
+                   i / (3 * d) % a->tokens < (i % (3 * d) >= d ? a->tokens : a->first + a->queries),
                "%s: dq where there is no query", what);
+    for (int i = 0; i < rows * 3 * d; i++)
+        expect(dqkv[i] == 0 || i / (3 * d) % a->tokens >= a->first, "%s: dqkv before `first`",
+               what);
 }
 
-static void attention_case(bed *b, rng *r, const int shape[6], int parts)
+static void attention_case(bed *b, rng *r, const int shape[7], int parts)
 {
-    const vx_attention_bwd in =
-        attention_inputs(r, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]);
-    const char *what = say(b, "attention_bwd B%d K%d T%d H%d E%d, %d queries, parts %d", in.batch,
-                           in.targets, in.tokens, in.heads, in.head_width, in.queries, parts);
+    vx_attention_bwd in =
+        attention_inputs(r, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]);
+    const char *what =
+        say(b, "attention_bwd B%d K%d T%d H%d E%d, %d queries from %d, parts %d", in.batch,
+            in.targets, in.tokens, in.heads, in.head_width, in.queries, in.first, parts);
+    const float *p = in.p;
+    in.p = in.first ? NULL : p;
     vx_attention_bwd expected = in, a[2] = {in, in};
     attention_outputs(&expected, parts);
     vx_attention_bwd_ref(NULL, &expected);
@@ -380,13 +394,14 @@ static void attention_case(bed *b, rng *r, const int shape[6], int parts)
     const size_t rows = (size_t)(in.batch * in.targets * in.tokens);
     if (parts & WITH_DP) {
         check_dp(a[0].dp, expected.dp, &in, what);
-        ck_assert_mem_eq(a[0].dp, a[1].dp, rows * (size_t)(in.heads * in.tokens) * sizeof(float));
+        ck_assert_mem_eq(a[0].dp, a[1].dp, dp_count(&in) * sizeof(float));
     }
     if (parts & WITH_DQKV) {
         check_dqkv(a[0].dqkv, expected.dqkv, &in, what);
         ck_assert_mem_eq(a[0].dqkv, a[1].dqkv,
                          rows * (size_t)(3 * in.heads * in.head_width) * sizeof(float));
     }
+    in.p = p;
     free_inputs(&in);
     free_outputs();
 }
@@ -459,11 +474,10 @@ static void long_attention_case(bed *b, rng *r, int tokens, int heads, int e, in
 
 void test_attention_bwd__matches_reference(int index)
 {
-    static const int shapes[][6] = {{2, 1, 17, 3, 8, 17},
-                                    {1, 3, 17, 2, 9, 1},
-                                    {1, 1, 1, 1, 1, 1},
-                                    {2, 3, 7, 5, 16, 4},
-                                    {1, 1, 33, 1, 70, 33}};
+    static const int shapes[][7] = {{2, 1, 17, 3, 8, 17, 0}, {1, 3, 17, 2, 9, 1, 0},
+                                    {1, 1, 1, 1, 1, 1, 0},   {2, 3, 7, 5, 16, 4, 0},
+                                    {2, 3, 9, 2, 8, 1, 3},   {1, 2, 19, 3, 8, 5, 1},
+                                    {1, 1, 33, 1, 70, 33, 0}};
     static const int parts[] = {
         WITH_DQKV, WITH_DQKV | WITH_P, WITH_DQKV | WITH_DP, WITH_DQKV | WITH_DP | WITH_P,
         WITH_DP,   WITH_DP | WITH_P};
@@ -471,7 +485,7 @@ void test_attention_bwd__matches_reference(int index)
     rng r = {23};
     if (!bed_open(&b, index, &largest))
         return;
-    for (int s = 0; s < (QUICK ? 4 : 5); s++)
+    for (int s = 0; s < (QUICK ? 6 : 7); s++)
         for (int i = 0; i < 6; i++)
             attention_case(&b, &r, shapes[s], parts[i]);
     const bool cpu = strcmp(b.version->device, "cpu") == 0;

@@ -1,28 +1,63 @@
 /* test/kernel_replace.c: tokens copied, their channels replaced, and attention with channels of its tokens
  * replaced, against the scalar reference. Like the tests of test_kernels.c, for one bed each. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel_bed.h"
 
-void test_copy__matches_reference(int index)
+/* y [m,n] from x, or from one row of it; nothing between the rows is written, and a plain copy keeps
+ * every bit. */
+static void copy_case(bed *b, rng *r, int m, int n, int pad, bool one_row, float scale,
+                      int accumulate)
 {
+    const int ldy = n + pad, ldx = one_row ? 0 : n + 2 * pad;
+    const size_t count = (size_t)(m * ldy), xs = one_row ? (size_t)n : (size_t)(m * ldx);
+    const char *what = say(b, "copy_rows [%d,%d], pad %d, one row %d, scale %g, accumulate %d", m,
+                           n, pad, (int)one_row, (double)scale, accumulate);
+    float *x = input(r, xs, NORMAL), *y = output_f32(count), *expected = output_f32(count);
+    x[n / 2] = vx_bits_float(0x7fc12345u);
+    for (int i = 0; i < m * n && accumulate; i++)
+        y[i / n * ldy + i % n] = expected[i / n * ldy + i % n] = rng_normal(r);
+    vx_copy_rows a = {.y = expected,
+                      .ldy = ldy,
+                      .x = x,
+                      .ldx = ldx,
+                      .m = m,
+                      .n = n,
+                      .scale = scale,
+                      .accumulate = accumulate};
+    vx_copy_rows_ref(NULL, &a);
+    a.y = y;
+    b->dev->ops.copy_rows(b->dev, &a);
+    check_guards(what);
+    for (int i = 0; i < m; i++) {
+        const float *row = y + i * ldy, *from = x + i * ldx;
+        check_close(row, expected + i * ldy, (size_t)n, TOL_KERNEL, 1e-3, what);
+        expect(scale != 1 || accumulate || memcmp(row, from, (size_t)n * sizeof *row) == 0,
+               "%s: bits differ", what);
+        for (int j = n; j < ldy; j++)
+            expect(untouched(row[j]), "%s: wrote between rows", what);
+    }
+    free(x);
+    free_outputs();
+}
+
+void test_copy_rows__matches_reference(int index)
+{
+    static const float scales[] = {1, 0.5f, -1};
     bed b;
     rng r = {41};
     if (!bed_open(&b, index, &largest))
         return;
-    for (int i = 0; i < SIZES + 1; i++) {
-        const size_t n = i < SIZES ? (size_t)sizes[i] : 100003;
-        float *x = input(&r, n, NORMAL), *y = output_f32(n);
-        x[n / 2] = vx_bits_float(0x7fc12345u); /* bits are kept */
-        b.dev->ops.copy(b.dev, &(vx_copy){.y = y, .x = x, .count = (int64_t)n});
-        check_guards("copy");
-        ck_assert_mem_eq(y, x, n * sizeof *y);
-        free(x);
-        free_outputs();
-    }
-    b.dev->ops.copy(b.dev, &(vx_copy){.y = NULL, .x = NULL, .count = 0});
+    for (int i = 0; i < 6 * SIZES; i++)
+        copy_case(&b, &r, sizes[(i + 1) % SIZES], sizes[i % SIZES], i % 4, i % 5 == 1,
+                  scales[i % 3], i % 2);
+    copy_case(&b, &r, 3, 50001, 2, false, 1, 0);
+    copy_case(&b, &r, 1, 100003, 0, false, 1, 0);
+    copy_case(&b, &r, 40, 3001, 0, true, -1, 1);
+    b.dev->ops.copy_rows(b.dev, &(vx_copy_rows){.y = NULL, .x = NULL, .m = 0, .n = 5, .scale = 1});
     bed_close(&b);
 }
 

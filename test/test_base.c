@@ -383,6 +383,27 @@ START_TEST(test_text__numbers)
 }
 END_TEST
 
+static const char *fruit(int index)
+{
+    static const char *const names[] = {"apple", "pear", "plum"};
+    return index >= 0 && index < 3 ? names[index] : NULL;
+}
+
+START_TEST(test_text__names_are_found_and_listed)
+{
+    char text[32], little[9];
+    int index = -1;
+    ck_assert_str_eq(vx_name_list(text, sizeof text, fruit), "apple, pear, plum");
+    ck_assert_str_eq(vx_name_list(little, sizeof little, fruit), "apple, p");
+    ck_assert_int_eq(vx_find_name(&index, "plum", fruit, "fruit"), VITX_OK);
+    ck_assert_int_eq(index, 2);
+    ck_fails(vx_find_name(&index, "Plum", fruit, "fruit"), VITX_INVALID,
+             "no fruit \"Plum\"; there are: apple, pear, plum");
+    ck_fails(vx_find_name(&index, NULL, fruit, "fruit"), VITX_INVALID, "no fruit is given");
+    ck_assert_int_eq(index, 2);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ kept blocks ------------ */
 
 typedef struct counter {
@@ -583,6 +604,7 @@ static Suite *base_suite(void)
     tcase_add_test(tcase, test_file__save_replaces_in_one_step);
     tcase_add_test(tcase, test_path__joins_and_splits);
     tcase_add_test(tcase, test_text__numbers);
+    tcase_add_test(tcase, test_text__names_are_found_and_listed);
     tcase_add_test(tcase, test_scratch__second_round_allocates_nothing);
     tcase_add_loop_test(tcase, test_pool__every_number_once, 0, 4);
     tcase_add_test(tcase, test_pool__workers_leave_signals_alone);

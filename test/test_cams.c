@@ -452,9 +452,12 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
         memcpy(moved, tokens, count * sizeof *moved);
         for (int t = 0; t < vx_arch_tokens(a); t++)
             moved[t * a->width + k] = set == compat ? least - 1e7f : 0;
-        c->dev->ops.copy(c->dev, &(vx_copy){.y = act->x,
-                                            .x = c->need.blocks[layer].tokens[VX_AT_INPUT],
-                                            .count = (int64_t)count});
+        c->dev->ops.copy_rows(c->dev,
+                              &(vx_copy_rows){.y = act->x,
+                                              .x = c->need.blocks[layer].tokens[VX_AT_INPUT],
+                                              .m = 1,
+                                              .n = (int64_t)count,
+                                              .scale = 1});
         c->dev->cls->upload(c->dev, at == VX_AT_NORM1 ? act->y : act->x, moved,
                             count * sizeof *moved);
         const vx_pass pass = {.act = act,

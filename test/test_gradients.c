@@ -350,15 +350,19 @@ static void attention_forward(const void *shape, double *y, const double *qkv)
 /* dqkv and dp of gradient g; what the operation was not asked for is NULL. */
 static void check_attention_of(const vx_attention_bwd *a, int g)
 {
-    const int t = a->tokens, d = a->heads * a->head_width, pp = a->heads * t * t;
+    const int t = a->tokens - a->first, d = a->heads * a->head_width, pp = a->heads * t * t;
     static double p[MOST], exact[MOST];
-    double *qkv = widened(a->qkv + g / a->targets * t * 3 * d, t, 3 * d, 3 * d);
+    double *qkv =
+        widened(a->qkv + (g / a->targets * a->tokens + a->first) * 3 * d, t, 3 * d, 3 * d);
     double *dy = widened(a->dy + g * a->queries * d, a->queries, d, d);
     const attention_shape s = {qkv, (double)a->scale, t, a->heads, a->head_width, a->queries};
     ck_assert_int_le(pp, MOST);
     if (a->dqkv) {
         differences(exact, attention_forward, &s, qkv, t * 3 * d, dy, a->queries * d);
-        check_rows(a->dqkv + g * t * 3 * d, exact, t, 3 * d, 3 * d, "dqkv");
+        const float *dqkv = a->dqkv + g * a->tokens * 3 * d;
+        check_rows(dqkv + a->first * 3 * d, exact, t, 3 * d, 3 * d, "dqkv");
+        for (int i = 0; i < a->first * 3 * d; i++)
+            expect(dqkv[i] == 0, "dqkv of a token that is not there");
     }
     if (a->dp) {
         probabilities(&s, p, qkv);
@@ -371,8 +375,8 @@ static void check_attention_of(const vx_attention_bwd *a, int g)
 
 enum { WITH_P = 1, WITH_DP = 2, ONLY_DP = 4 };
 
-static void check_attention(rng *r, int tokens, int heads, int width, int queries, int targets,
-                            int parts)
+static void check_attention(rng *r, int tokens, int heads, int width, int queries, int first,
+                            int targets, int parts)
 {
     const size_t d = (size_t)(heads * width), rows = (size_t)tokens, gs = (size_t)(B * targets);
     float *qkv = weights(r, B * rows * 3 * d, 0.5f);
@@ -400,7 +404,8 @@ static void check_attention(rng *r, int tokens, int heads, int width, int querie
         .tokens = tokens,
         .heads = heads,
         .head_width = width,
-        .queries = queries};
+        .queries = queries,
+        .first = first};
     vx_attention_bwd_ref(NULL, &a);
     check_guards("attention_bwd");
     for (int g = 0; g < B * targets; g++)
@@ -418,11 +423,13 @@ START_TEST(test_attention_bwd__is_the_derivative)
     rng r = {43};
     for (int i = 0; i < 6; i++)
         for (int targets = 1; targets <= 3; targets += 2) {
-            check_attention(&r, 5, 2, 4, 5, targets, parts[i]);
-            check_attention(&r, 5, 2, 4, 1, targets, parts[i]);
-            check_attention(&r, 7, 3, 3, 4, targets, parts[i]);
+            check_attention(&r, 5, 2, 4, 5, 0, targets, parts[i]);
+            check_attention(&r, 5, 2, 4, 1, 0, targets, parts[i]);
+            check_attention(&r, 7, 3, 3, 4, 0, targets, parts[i]);
+            if (!(parts[i] & WITH_P))
+                check_attention(&r, 7, 2, 3, 1 + i % 3, 2, targets, parts[i]);
         }
-    check_attention(&r, 3, 1, 67, 2, 3, WITH_DP); /* wider than a chunk of the reference */
+    check_attention(&r, 3, 1, 67, 2, 0, 3, WITH_DP); /* wider than a chunk of the reference */
 }
 END_TEST
 

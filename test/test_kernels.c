@@ -297,7 +297,7 @@ END_TEST
 
 /* ------------------------------------------------------------------------------- linear ---- */
 
-enum { BIAS = 1, GAMMA = 2, RESIDUAL = 4, IN_PLACE = 8 };
+enum { BIAS = 1, GAMMA = 2, RESIDUAL = 4, IN_PLACE = 8, PRE = 16, NORM = 32 };
 
 static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts, int pad)
 {
@@ -309,6 +309,11 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     float *bias = weights(r, (size_t)n, 1), *gamma = weights(r, (size_t)n, 1);
     float *residual = weights(r, rows * ldr, 1);
     float *expected = output_f32(count), *outputs[2] = {output_f32(count), output_f32(count)};
+    const size_t ldp = (size_t)(n + 3 * pad), all = rows * (ldp + (size_t)k);
+    float *kept[3] = {output_f32(all), output_f32(all),
+                      output_f32(all)}; /* pre [m,n], normed [m,k] */
+    float *norm = weights(r, 2 * (size_t)k, 1);
+    const vx_prologue prologue = {norm, norm + k, 0.01f};
     const vx_weight plain = {w, parts & BIAS ? bias : NULL, n, k};
     const vx_weight packed = packed_weight(b, w, plain.bias, n, k);
     vx_linear a = {.ldy = (int)ldy,
@@ -322,6 +327,11 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
         a.y = run < 2 ? outputs[run] : expected;
         a.w = run < 2 ? &packed : &plain;
         a.residual = parts & RESIDUAL ? residual : NULL;
+        a.pre = parts & PRE ? kept[run] : NULL;
+        a.ldp = (int)ldp;
+        a.norm = parts & NORM ? prologue : (vx_prologue){0};
+        a.normed = parts & NORM ? kept[run] + rows * ldp : NULL;
+        a.keep_normed = 1;
         for (size_t i = 0; i < rows && parts & IN_PLACE; i++)
             memcpy(a.y + i * ldy, residual + i * ldr, (size_t)n * sizeof *a.y);
         if (parts & IN_PLACE)
@@ -339,12 +349,21 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
         expect(error < TOL_NMSE, "%s: row %zu is off by %g", what, i, error);
         for (size_t j = (size_t)n; j < ldy; j++)
             expect(untouched(outputs[0][i * ldy + j]), "%s: wrote between rows", what);
+        if (parts & PRE)
+            expect(product_error(kept[0] + i * ldp, kept[2] + i * ldp, (size_t)n) < TOL_NMSE,
+                   "%s: row %zu of pre", what, i);
+        for (size_t j = parts & PRE ? (size_t)n : 0; j < ldp; j++)
+            expect(untouched(kept[0][i * ldp + j]), "%s: wrote between rows of pre", what);
     }
+    if (parts & NORM)
+        check_close(kept[0] + rows * ldp, kept[2] + rows * ldp, rows * (size_t)k, TOL_KERNEL, 1,
+                    what);
     free(x);
     free(w);
     free(bias);
     free(gamma);
     free(residual);
+    free(norm);
     free_outputs();
 }
 
@@ -407,7 +426,11 @@ void test_linear__matches_reference(int index)
                                 BIAS | GAMMA | RESIDUAL,
                                 RESIDUAL | IN_PLACE,
                                 BIAS | RESIDUAL | IN_PLACE,
-                                BIAS | GAMMA | RESIDUAL | IN_PLACE};
+                                BIAS | GAMMA | RESIDUAL | IN_PLACE,
+                                BIAS | PRE,
+                                BIAS | NORM,
+                                RESIDUAL | IN_PLACE | PRE,
+                                BIAS | GAMMA | RESIDUAL | PRE | NORM};
     bed b;
     rng r = {4};
     if (!bed_open(&b, index, &largest))
@@ -560,24 +583,26 @@ static void check_attended(const float *y, const float *expected, const vx_atten
 {
     const size_t d = (size_t)(a->heads * a->head_width);
     for (int b = 0; b < a->batch; b++) {
-        const int row = a->starts ? a->starts[b] : b * a->tokens;
-        const int tokens = a->starts ? a->starts[b + 1] - row : a->tokens;
+        const size_t row = vx_start_of(a->starts, b, a->tokens) + (size_t)a->first;
+        const int tokens = vx_tokens_of(a->starts, b, a->tokens) - a->first;
         const int queries = a->queries > 0 && a->queries < tokens ? a->queries : tokens;
-        const size_t at = (size_t)row * d, n = (size_t)queries * d;
+        const size_t at = row * d, n = (size_t)queries * d;
         expect(product_error(y + at, expected + at, n) < TOL_NMSE, "%s: sequence %d", what, b);
         for (size_t i = n; i < (size_t)tokens * d; i++)
             expect(untouched(y[at + i]), "%s: wrote the row of no query", what);
+        for (size_t i = 1; i <= (size_t)a->first * d; i++)
+            expect(untouched(y[at - i]), "%s: wrote before the first token", what);
     }
 }
 
-static void attention_case(bed *b, rng *r, vx_recorded record, int e, int queries)
+static void attention_from(bed *b, rng *r, vx_recorded record, int e, int queries, int first)
 {
     const size_t d = (size_t)(record.heads * e), rows = (size_t)(record.batch * record.tokens);
     const size_t count = rows * d;
     const char *what =
-        say(b, "attention B%d T%d H%d E%d keep %d store %d fuse %d query %d, %d queries",
+        say(b, "attention B%d T%d H%d E%d keep %d store %d fuse %d query %d, %d queries from %d",
             record.batch, record.tokens, record.heads, e, (int)record.keep, (int)record.store,
-            (int)record.fuse, record.query, queries);
+            (int)record.fuse, record.query, queries, first);
     float *qkv = input(r, rows * 3 * d, NORMAL), *expected = output_f32(count);
     vx_attention a = {.y = expected,
                       .qkv = qkv,
@@ -587,7 +612,8 @@ static void attention_case(bed *b, rng *r, vx_recorded record, int e, int querie
                       .heads = record.heads,
                       .head_width = e,
                       .record = record,
-                      .queries = queries};
+                      .queries = queries,
+                      .first = first};
     a.record.data = record.keep ? output(record_bytes(&record)) : NULL;
     vx_attention_ref(NULL, &a);
     const vx_recorded reference = a.record;
@@ -607,16 +633,68 @@ static void attention_case(bed *b, rng *r, vx_recorded record, int e, int querie
     free_outputs();
 }
 
+static void attention_case(bed *b, rng *r, vx_recorded record, int e, int queries)
+{
+    attention_from(b, r, record, e, queries, 0);
+}
+
+/* Attention from some token on is that of sequences without the tokens before it. */
+static void first_case(bed *b, rng *r, int batch, int tokens, int heads, int e, int first)
+{
+    const size_t d = (size_t)(heads * e), rest = (size_t)(tokens - first);
+    float *qkv = input(r, (size_t)(batch * tokens) * 3 * d, NORMAL);
+    float *y = output_f32((size_t)(batch * tokens) * d), *cut = output_f32(rest * d);
+    float *row = output_f32((size_t)(batch * heads * tokens)),
+          *cut_row = output_f32((size_t)heads * rest);
+    for (size_t i = 0; i < (size_t)first * 3 * d; i++)
+        qkv[i] = NAN; /* not read */
+    vx_attention a = {.y = y,
+                      .qkv = qkv,
+                      .scale = 1 / sqrtf((float)e),
+                      .batch = batch,
+                      .tokens = tokens,
+                      .heads = heads,
+                      .head_width = e,
+                      .record = {row, VX_KEEP_ROW, VX_STORE_F32, VX_FUSE_MEAN, tokens - 1, 0, batch,
+                                 heads, tokens},
+                      .first = first};
+    b->dev->ops.attention(b->dev, &a);
+    for (int p = 0; p < batch; p++) {
+        const size_t at = (size_t)(p * tokens + first) * d;
+        vx_attention one = a;
+        one.y = cut;
+        one.qkv = qkv + at * 3;
+        one.batch = 1;
+        one.tokens = (int)rest;
+        one.first = 0;
+        one.record = (vx_recorded){cut_row, VX_KEEP_ROW, VX_STORE_F32, VX_FUSE_MEAN, (int)rest - 1,
+                                   0,       1,           heads,        (int)rest};
+        b->dev->ops.attention(b->dev, &one);
+        expect(product_error(y + at, cut, rest * d) < TOL_NMSE, "%s", say(b, "first %d", first));
+        for (int h = 0; h < heads; h++) {
+            const float *whole = row + (p * heads + h) * tokens;
+            for (int t = 0; t < first; t++)
+                expect(whole[t] == 0, "%s", say(b, "first %d: a row before it", first));
+            check_close(whole + first, cut_row + (size_t)h * rest, rest, TOL_KERNEL, 1,
+                        "a row from `first`");
+        }
+    }
+    check_guards("attention from a token on");
+    free(qkv);
+    free_outputs();
+}
+
 /* Sequences of several lengths. */
-static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e, int queries)
+static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e, int queries,
+                        int first)
 {
     enum { MOST = 9 };
     int starts[MOST + 1] = {0};
     for (int i = 0; i < batch; i++)
-        starts[i + 1] = starts[i] + (i == batch / 2 ? longest : rng_int(r, 1, longest));
+        starts[i + 1] = starts[i] + (i == batch / 2 ? longest : rng_int(r, first + 1, longest));
     const size_t d = (size_t)(heads * e), rows = (size_t)starts[batch];
-    const char *what =
-        say(b, "attention of %d sequences of at most %d, %d queries", batch, longest, queries);
+    const char *what = say(b, "attention of %d sequences of at most %d, %d queries from %d", batch,
+                           longest, queries, first);
     float *qkv = input(r, rows * 3 * d, NORMAL);
     float *y = output_f32(rows * d), *expected = output_f32(rows * d);
     vx_attention a = {.y = expected,
@@ -627,7 +705,8 @@ static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e
                       .heads = heads,
                       .head_width = e,
                       .starts = starts,
-                      .queries = queries};
+                      .queries = queries,
+                      .first = first};
     vx_attention_ref(NULL, &a);
     a.y = y;
     b->dev->ops.attention(b->dev, &a);
@@ -668,9 +747,19 @@ void test_attention__matches_reference(int index)
         }
     }
     for (int i = 0; i <= 3; i++)
-        ragged_case(&b, &r, 9 - 2 * i, 1 + 11 * i, 3, 5 + i, i == 2 ? 0 : i);
+        ragged_case(&b, &r, 9 - 2 * i, 1 + 11 * i, 3, 5 + i, i == 2 ? 0 : i, 0);
+    ragged_case(&b, &r, 5, 20, 3, 8, 1, 2);
+    ragged_case(&b, &r, 4, 9, 2, 5, 0, 1);
     if (!QUICK)
-        ragged_case(&b, &r, 2, 197, 2, 64, 0);
+        ragged_case(&b, &r, 2, 197, 2, 64, 0, 0);
+    for (int i = 0; i < 8; i++) { /* from a token on: one query or all, a row recorded or nothing */
+        vx_recorded record = {.batch = 1 + i % 3, .tokens = 19, .heads = 3};
+        record.keep = i & 1 ? VX_KEEP_ROW : VX_KEEP_NONE;
+        record.store = i & 4 ? VX_STORE_F16 : VX_STORE_F32;
+        record.query = i & 2 ? 4 : 11;
+        attention_from(&b, &r, record, 8, i & 2 ? 1 : 0, 4);
+        first_case(&b, &r, 1 + i % 3, 5 + 3 * i, 2, 8, 1 + i % 4);
+    }
     bed_close(&b);
 }
 
@@ -690,7 +779,7 @@ START_TEST(test_attention__strips_of_long_sequences)
         malloc(sizeof(float) * H * T * T), VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T};
     vx_recorded record = {
         malloc(sizeof(float) * T * T), VX_KEEP_FUSED, VX_STORE_F16, VX_FUSE_MEAN, 0, 0, 1, H, T};
-    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0};
+    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0, 0};
     vx_attention fused = a, mean = a;
     b.dev->ops.attention(b.dev, &a);
     for (int i = 0; i < H * T; i += 311) { /* rows against the formula */
@@ -739,7 +828,7 @@ START_TEST(test_attention__reference_is_the_formula)
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
     const vx_attention a = {
         y,    qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
-        NULL, 0};
+        NULL, 0,   0};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {
@@ -902,6 +991,27 @@ void test_mean_tokens__matches_reference(int index)
         free(x);
         free_outputs();
     }
+    /* sequences of several lengths; the second has no token that counts */
+    static const int starts[] = {0, 4, 6, 13, 16};
+    enum { N = 4, D = 37, FIRST = 2 };
+    float *x = input(&r, 16 * D, NORMAL), *y = output_f32(N * D), exact[D];
+    b.dev->ops.mean_tokens(
+        b.dev,
+        &(vx_mean_tokens){
+            .y = y, .x = x, .starts = starts, .first = FIRST, .batch = N, .tokens = 7, .width = D});
+    check_guards("mean_tokens of sequences");
+    for (int s = 0; s < N; s++) {
+        const int n = starts[s + 1] - starts[s] - FIRST;
+        for (int c = 0; c < D; c++) {
+            double sum = 0;
+            for (int t = starts[s] + FIRST; t < starts[s + 1]; t++)
+                sum += x[t * D + c];
+            exact[c] = n > 0 ? (float)(sum / n) : 0;
+        }
+        check_close(y + s * D, exact, D, TOL_KERNEL, 1, "mean_tokens of sequences");
+    }
+    free(x);
+    free_outputs();
     bed_close(&b);
 }
 

@@ -32,15 +32,16 @@ typedef struct place {
     int worker, b, h, first, rows;
 } place;
 
-/* Where sequence b begins, and its tokens. */
+/* Where sequence b begins, and its tokens: those from `first` on. Tokens are counted from there
+ * everywhere below, but for the record. */
 static size_t start_of(const vx_attention *a, int b)
 {
-    return a->starts ? (size_t)a->starts[b] : (size_t)b * (size_t)a->tokens;
+    return vx_start_of(a->starts, b, a->tokens) + (size_t)a->first;
 }
 
 static int tokens_of(const vx_attention *a, int b)
 {
-    return a->starts ? a->starts[b + 1] - a->starts[b] : a->tokens;
+    return vx_tokens_of(a->starts, b, a->tokens) - a->first;
 }
 
 /* q, k or v (part 0, 1, 2) of a token: [E], tokens 3HE apart. */
@@ -100,16 +101,25 @@ static void *record_at(const vx_recorded *record, size_t index)
     return (char *)record->data + index * (record->store == VX_STORE_F16 ? 2 : 4);
 }
 
-/* The recorded row of a head, where no strip holds it. */
-static void record_row(const run *r, place at)
+/* Row p of a head is the recorded one. */
+static void keep_row(const run *r, int head, const float *p)
 {
     const vx_recorded *record = &r->a->record;
-    const size_t t = (size_t)r->a->tokens, head = (size_t)(at.b * r->a->heads + at.h);
+    const size_t t = (size_t)r->a->tokens, first = (size_t)r->a->first;
+    char *row = record_at(record, (size_t)head * t);
+    const size_t element = record->store == VX_STORE_F16 ? 2 : 4;
+    memset(row, 0, first * element);
+    r->cpu->pieces.convert(row + first * element, record->store, p, VX_STORE_F32, 1, t - first);
+}
+
+/* The recorded row of a head, if no strip holds it. */
+static void record_row(const run *r, place at)
+{
     float *p = vx_cpu_room_of(r->cpu, at.worker).row;
-    at.first = record->query;
+    at.first = r->a->record.query - r->a->first;
     at.rows = 1;
     probabilities(r, &at, p);
-    r->cpu->pieces.convert(record_at(record, head * t), record->store, p, VX_STORE_F32, 1, t);
+    keep_row(r, at.b * r->a->heads + at.h, p);
 }
 
 /* A task of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
@@ -130,12 +140,11 @@ static void strip_of_head(void *arg, int i, int worker)
     probabilities(r, &at, p);
     if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F16)
         r->cpu->pieces.convert(record_at(record, index), VX_STORE_F16, p, VX_STORE_F32, 1, n);
-    const int query = record->query - first;
-    if (record->keep == VX_KEEP_ROW && query >= 0 && query < at.rows)
-        r->cpu->pieces.convert(record_at(record, (size_t)head * t), record->store,
-                               p + (size_t)query * t, VX_STORE_F32, 1, t);
+    const int query = record->query - r->a->first;
+    if (record->keep == VX_KEEP_ROW && query >= first && query < first + at.rows)
+        keep_row(r, head, p + (size_t)(query - first) * (t - (size_t)r->a->first));
     values(r, &at, p);
-    if (record->keep == VX_KEEP_ROW && first == 0 && record->query >= r->queries)
+    if (record->keep == VX_KEEP_ROW && first == 0 && query >= r->queries)
         record_row(r, at);
 }
 
@@ -217,13 +226,12 @@ void vx_attention_cpu(vx_device *dev, const vx_attention *a)
     const vx_recorded *record = &a->record;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;
-    const int of_mean = record->keep == VX_KEEP_ROW && record->query < 0;
-    if (a->batch <= 0 || a->tokens <= 0)
+    const int of_mean = record->keep == VX_KEEP_ROW && record->query < 0, t = a->tokens - a->first;
+    if (a->batch <= 0 || t <= 0)
         return;
-    r.attended = a->queries > 0 ? vx_least(a->queries, a->tokens) : a->tokens;
-    r.queries = record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean
-                    ? a->tokens
-                    : r.attended;
+    r.attended = a->queries > 0 ? vx_least(a->queries, t) : t;
+    r.queries =
+        record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean ? t : r.attended;
     if (record->keep == VX_KEEP_FUSED) {
         choose_strips(&r, a->batch, record->store == VX_STORE_F16 ? room / 2 : room);
         dev->env.parallel(strip_of_heads, &r, a->batch * r.strips, dev->env.owner);

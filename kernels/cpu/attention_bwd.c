@@ -34,6 +34,12 @@ typedef struct place {
     int ld, accumulate;
 } place;
 
+/* The tokens that are there: those from a->first on. */
+static int present(const vx_attention_bwd *a)
+{
+    return a->tokens - a->first;
+}
+
 static int ld_of(const vx_attention_bwd *a)
 {
     return 3 * a->heads * a->head_width;
@@ -52,37 +58,37 @@ static const float *qkv_at(const vx_attention_bwd *a, int part, const place *at,
     return a->qkv + part_at(a, part, at->g / a->targets, at->h, t);
 }
 
-/* A row of [.,H,T,T], of picture or gradient b. */
-static size_t row_at(const vx_attention_bwd *a, int b, int h, int row)
+/* The row of a token in [.,H,R,R], of picture or gradient b. */
+static size_t row_at(const vx_attention_bwd *a, int b, int h, int token)
 {
-    const size_t t = (size_t)a->tokens;
-    return (((size_t)b * (size_t)a->heads + (size_t)h) * t + (size_t)row) * t;
+    const size_t t = (size_t)present(a);
+    return (((size_t)b * (size_t)a->heads + (size_t)h) * t + (size_t)(token - a->first)) * t;
 }
 
 static const float *dy_at(const vx_attention_bwd *a, const place *at)
 {
-    const size_t row = (size_t)at->g * (size_t)a->queries + (size_t)at->first;
+    const size_t row = (size_t)at->g * (size_t)a->queries + (size_t)(at->first - a->first);
     return a->dy + (row * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width;
 }
 
-/* c [rows,T] = scale x k^T or x v^T, x being rows of q or of dy. */
+/* c [rows,R] = scale x k^T or x v^T, x being rows of q or of dy, R the tokens that are there. */
 static void times_keys(const run *r, const place *at, float *c, const float *x, int ldx, int part,
                        float scale)
 {
     vx_cpu_gemm(r->cpu, at->worker,
                 &(vx_gemm){.c = c,
                            .a = x,
-                           .b = qkv_at(r->a, part, at, 0),
-                           .ldc = r->a->tokens,
+                           .b = qkv_at(r->a, part, at, r->a->first),
+                           .ldc = present(r->a),
                            .lda = ldx,
                            .ldb = ld_of(r->a),
                            .alpha = scale,
                            .m = at->rows,
-                           .n = r->a->tokens,
+                           .n = present(r->a),
                            .k = r->a->head_width});
 }
 
-/* dk or dv [T,E] (+)= c^T x, c [rows,T]. */
+/* dk or dv [R,E] (+)= c^T x, c [rows,R]. */
 static void into_keys(const run *r, const place *at, float *d, const float *c, const float *x,
                       int ldx)
 {
@@ -91,13 +97,13 @@ static void into_keys(const run *r, const place *at, float *d, const float *c, c
                            .a = c,
                            .b = x,
                            .ldc = at->ld,
-                           .lda = r->a->tokens,
+                           .lda = present(r->a),
                            .ldb = ldx,
                            .a_is_km = 1,
                            .b_is_kn = 1,
                            .accumulate = at->accumulate,
                            .alpha = 1,
-                           .m = r->a->tokens,
+                           .m = present(r->a),
                            .n = r->a->head_width,
                            .k = at->rows});
 }
@@ -107,21 +113,21 @@ static void d_queries(const run *r, const place *at, const float *ds)
     vx_cpu_gemm(r->cpu, at->worker,
                 &(vx_gemm){.c = r->a->dqkv + part_at(r->a, 0, at->g, at->h, at->first),
                            .a = ds,
-                           .b = qkv_at(r->a, 1, at, 0),
+                           .b = qkv_at(r->a, 1, at, r->a->first),
                            .ldc = ld_of(r->a),
-                           .lda = r->a->tokens,
+                           .lda = present(r->a),
                            .ldb = ld_of(r->a),
                            .b_is_kn = 1,
                            .alpha = 1,
                            .m = at->rows,
                            .n = r->a->head_width,
-                           .k = r->a->tokens});
+                           .k = present(r->a)});
 }
 
 static void strip(const run *r, const place *at)
 {
     const vx_attention_bwd *a = r->a;
-    const int t = a->tokens, ldy = a->heads * a->head_width;
+    const int t = present(a), ldy = a->heads * a->head_width;
     const float *dy = dy_at(a, at), *q = qkv_at(a, 0, at, at->first);
     float *scratch = vx_cpu_room_of(r->cpu, at->worker).strip;
     float *dp =
@@ -143,16 +149,18 @@ static void strip(const run *r, const place *at)
     into_keys(r, at, at->dk, scratch, q, ld_of(a));
 }
 
-/* dp and dq of the tokens that were no queries. */
+/* dp and dq of the tokens that were no queries; dq, dk and dv of those that are not there. */
 static void clear_others(const vx_attention_bwd *a, const place *at)
 {
-    const size_t rows = (size_t)(a->tokens - a->queries);
+    const int end = a->first + a->queries;
     if (a->dp)
-        memset(a->dp + row_at(a, at->g, at->h, a->queries), 0,
-               rows * (size_t)a->tokens * sizeof *a->dp);
-    for (int t = a->queries; t < a->tokens && a->dqkv; t++)
-        memset(a->dqkv + part_at(a, 0, at->g, at->h, t), 0,
-               (size_t)a->head_width * sizeof *a->dqkv);
+        memset(a->dp + row_at(a, at->g, at->h, end), 0,
+               (size_t)(a->tokens - end) * (size_t)present(a) * sizeof *a->dp);
+    for (int t = 0; t < a->tokens && a->dqkv; t++)
+        for (int part = 0; part < 3; part++)
+            if (t < a->first || (t >= end && part == 0))
+                memset(a->dqkv + part_at(a, part, at->g, at->h, t), 0,
+                       (size_t)a->head_width * sizeof *a->dqkv);
 }
 
 /* Where task i of the even deal begins, counted in queries of all heads. */
@@ -173,12 +181,12 @@ static void share_of_head(const run *r, int task, int worker, int head, int firs
         at.dv = at.dk + a->head_width;
         at.ld = 2 * a->head_width;
     } else if (a->dqkv) {
-        at.dk = a->dqkv + part_at(a, 1, at.g, at.h, 0);
-        at.dv = a->dqkv + part_at(a, 2, at.g, at.h, 0);
+        at.dk = a->dqkv + part_at(a, 1, at.g, at.h, a->first);
+        at.dv = a->dqkv + part_at(a, 2, at.g, at.h, a->first);
         at.ld = ld_of(a);
     }
     for (int i = 0; i < count; i += r->rows) {
-        at.first = first + i;
+        at.first = a->first + first + i;
         at.rows = vx_least(r->rows, count - i);
         at.accumulate = i > 0;
         strip(r, &at);
@@ -215,7 +223,8 @@ static void add_shares(vx_cpu *cpu, const void *op, int64_t first, int64_t count
         const float *part = vx_cpu_room_of(cpu, i).part + (size_t)first * 2 * e;
         for (int t = (int)first; t < (int)(first + count); t++, part += 2 * e)
             for (int kv = 1; kv <= 2; kv++)
-                cpu->pieces.fuse(a->dqkv + part_at(a, kv, head / a->heads, head % a->heads, t),
+                cpu->pieces.fuse(a->dqkv +
+                                     part_at(a, kv, head / a->heads, head % a->heads, a->first + t),
                                  part + (kv == 2 ? e : 0), VX_STORE_F32, e, VX_FUSE_MEAN);
     }
 }
@@ -224,7 +233,7 @@ void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *a)
 {
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const int heads = a->batch * a->targets * a->heads, workers = dev->env.workers;
-    const size_t buffers = a->dqkv ? (a->dp ? 1 : 2) : 1, t = (size_t)a->tokens;
+    const size_t buffers = a->dqkv && !a->dp ? 2 : 1, t = (size_t)a->tokens;
     if (heads <= 0)
         return;
     const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats / (buffers * t);
@@ -235,5 +244,5 @@ void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *a)
         r.tasks = workers;
     dev->env.parallel(run_task, &r, r.tasks, dev->env.owner);
     if (r.tasks != heads && a->dqkv)
-        vx_cpu_spread(r.cpu, add_shares, &r, a->tokens, 64);
+        vx_cpu_spread(r.cpu, add_shares, &r, present(a), 64);
 }

@@ -132,6 +132,13 @@ void vx_linear_cpu(vx_device *dev, const vx_linear *a)
 {
     if (a->m <= 0)
         return;
+    if (a->norm.weight) {
+        const vx_linear normed = vx_linear_normed(a);
+        const vx_layernorm norm = vx_layernorm_before(a);
+        vx_layernorm_cpu(dev, &norm);
+        vx_linear_cpu(dev, &normed);
+        return;
+    }
     linear_run r = {vx_cpu_of(dev), a, vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->n, TILE_COLUMNS)};
     dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
     if (a->act == VX_ACT_SWIGLU && a->y)

@@ -128,7 +128,10 @@ static void mean_tokens_part(vx_cpu *cpu, const void *op, int64_t first, int64_t
 {
     vx_mean_tokens part = *(const vx_mean_tokens *)op;
     part.y += first * part.width;
-    part.x += first * part.tokens * part.width;
+    if (part.starts)
+        part.starts += first; /* rows of the same x */
+    else
+        part.x += first * part.tokens * part.width;
     part.batch = (int)count;
     cpu->serial.mean_tokens(&cpu->base, &part);
 }
@@ -173,16 +176,36 @@ void vx_clear_cpu(vx_device *dev, const vx_clear *a)
     vx_cpu_spread(vx_cpu_of(dev), clear_part, a, a->count, 4 * LEAST_FLOATS);
 }
 
-static void copy_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
+/* n of one row. */
+static void copy_some(const vx_cpu *cpu, const vx_copy_rows *a, float *y, const float *x, size_t n)
 {
-    (void)cpu;
-    const vx_copy *a = op;
-    memcpy(a->y + first, a->x + first, (size_t)count * sizeof *a->y);
+    if (a->accumulate)
+        cpu->pieces.weighted_sums(y, x, &a->scale, 0, 1, 0, n);
+    else if (a->scale == 1)
+        memcpy(y, x, n * sizeof *y);
+    else
+        cpu->pieces.convert(y, VX_STORE_F32, x, VX_STORE_F32, a->scale, n);
 }
 
-void vx_copy_cpu(vx_device *dev, const vx_copy *a)
+/* Numbers of y [m,n], row after row. */
+static void copy_rows_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
-    vx_cpu_spread(vx_cpu_of(dev), copy_part, a, a->count, 4 * LEAST_FLOATS);
+    const vx_copy_rows *a = op;
+    for (int64_t i = first, n; i < first + count; i += n) {
+        const int64_t row = i / a->n, at = i % a->n, left = first + count - i;
+        n = a->n - at < left ? a->n - at : left;
+        copy_some(cpu, a, a->y + row * a->ldy + at, a->x + row * a->ldx + at, (size_t)n);
+    }
+}
+
+void vx_copy_rows_cpu(vx_device *dev, const vx_copy_rows *a)
+{
+    vx_copy_rows whole = *a;
+    if (a->ldy == a->n && a->ldx == a->n) { /* rows without gaps are one */
+        whole.n = a->m * a->n;
+        whole.m = 1;
+    }
+    vx_cpu_spread(vx_cpu_of(dev), copy_rows_part, &whole, whole.m * whole.n, 4 * LEAST_FLOATS);
 }
 
 /* Rows of y [count*T,D]. */

@@ -27,10 +27,10 @@ static double score(const vx_attention *a, int b, int h, int i, int j)
 
 static stats row_stats(const vx_attention *a, int b, int h, int i)
 {
-    stats s = {score(a, b, h, i, 0), 0};
-    for (int j = 1; j < a->tokens; j++)
+    stats s = {score(a, b, h, i, a->first), 0};
+    for (int j = a->first + 1; j < a->tokens; j++)
         s.max = fmax(s.max, score(a, b, h, i, j));
-    for (int j = 0; j < a->tokens; j++)
+    for (int j = a->first; j < a->tokens; j++)
         s.sum += exp(score(a, b, h, i, j) - s.max);
     return s;
 }
@@ -48,7 +48,7 @@ static void attend(const vx_attention *a, int b, int h, int i)
     for (int start = 0; start < a->head_width; start += VX_REF_CHUNK) {
         const int left = a->head_width - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
         double sum[VX_REF_CHUNK] = {0};
-        for (int j = 0; j < a->tokens; j++) {
+        for (int j = a->first; j < a->tokens; j++) {
             const double p = probability(a, b, h, i, j, s);
             const float *v = part_of(a, 2, b, h, j) + start;
             for (int e = 0; e < n; e++)
@@ -82,7 +82,8 @@ static void record_row(const vx_attention *a, int b, int h)
         for (int i = first; i < end; i++) {
             const stats s = row_stats(a, b, h, i);
             for (int j = 0; j < n; j++)
-                sum[j] += probability(a, b, h, i, start + j, s);
+                if (start + j >= a->first)
+                    sum[j] += probability(a, b, h, i, start + j, s);
         }
         for (int j = 0; j < n; j++)
             vx_ref_record(r, at + (size_t)(start + j), sum[j] / (end - first));
@@ -115,7 +116,7 @@ static void attend_sequence(vx_device *dev, const vx_attention *a, int b)
     vx_attention one = *a;
     one.starts = NULL;
     one.batch = 1;
-    one.tokens = a->starts[b + 1] - a->starts[b];
+    one.tokens = vx_tokens_of(a->starts, b, a->tokens);
     one.qkv += row * 3 * width;
     one.y += row * width;
     vx_attention_ref(dev, &one);
@@ -126,9 +127,10 @@ void vx_attention_ref(vx_device *dev, const vx_attention *a)
     for (int b = 0; a->starts && b < a->batch; b++)
         attend_sequence(dev, a, b);
     for (int b = 0; !a->starts && b < a->batch; b++) {
-        const int queries = a->queries > 0 && a->queries < a->tokens ? a->queries : a->tokens;
+        const int left = a->tokens - a->first;
+        const int queries = a->queries > 0 && a->queries < left ? a->queries : left;
         for (int h = 0; h < a->heads; h++) {
-            for (int i = 0; i < queries; i++)
+            for (int i = a->first; i < a->first + queries; i++)
                 attend(a, b, h, i);
             if (a->record.keep == VX_KEEP_ALL)
                 record_all(a, b, h);

@@ -8,6 +8,12 @@
 
 #include "kernels/ref/ref.h"
 
+/* Whether token t is one of the queries. */
+static int asks(const vx_attention_bwd *a, int t)
+{
+    return t >= a->first && t < a->first + a->queries;
+}
+
 /* What is known of one query's row: softmax's maximum and sum, and rowsum(p * dp). */
 typedef struct row {
     double max, sum, dot;
@@ -35,7 +41,7 @@ static double probability(const vx_attention_bwd *a, int b, int h, int i, int j,
 
 static const float *dy_of(const vx_attention_bwd *a, int g, int h, int i)
 {
-    const size_t at = (size_t)g * (size_t)a->queries + (size_t)i;
+    const size_t at = (size_t)g * (size_t)a->queries + (size_t)(i - a->first);
     return a->dy + (at * (size_t)a->heads + (size_t)h) * (size_t)a->head_width;
 }
 
@@ -48,11 +54,11 @@ static row row_of(const vx_attention_bwd *a, int g, int h, int i)
 {
     const int b = g / a->targets;
     row r = {-INFINITY, 0, 0};
-    for (int j = 0; !a->p && j < a->tokens; j++)
+    for (int j = a->first; !a->p && j < a->tokens; j++)
         r.max = fmax(r.max, score(a, b, h, i, j));
-    for (int j = 0; !a->p && j < a->tokens; j++)
+    for (int j = a->first; !a->p && j < a->tokens; j++)
         r.sum += exp(score(a, b, h, i, j) - r.max);
-    for (int j = 0; j < a->tokens; j++)
+    for (int j = a->first; j < a->tokens; j++)
         r.dot += probability(a, b, h, i, j, r) * d_probability(a, g, h, i, j);
     return r;
 }
@@ -75,8 +81,8 @@ static float *out_of(const vx_attention_bwd *a, int part, int g, int h, int t)
 static void d_query(const vx_attention_bwd *a, int g, int h, int t, int start, int n)
 {
     double dq[VX_REF_CHUNK] = {0};
-    const row r = t < a->queries ? row_of(a, g, h, t) : (row){0};
-    for (int j = 0; t < a->queries && j < a->tokens; j++) {
+    const row r = asks(a, t) ? row_of(a, g, h, t) : (row){0};
+    for (int j = a->first; asks(a, t) && j < a->tokens; j++) {
         const double d = d_score(a, g, h, t, j, r);
         const float *k = part_of(a, 1, g / a->targets, h, j) + start;
         for (int c = 0; c < n; c++)
@@ -90,7 +96,7 @@ static void d_query(const vx_attention_bwd *a, int g, int h, int t, int start, i
 static void d_key_value(const vx_attention_bwd *a, int g, int h, int t, int start, int n)
 {
     double dk[VX_REF_CHUNK] = {0}, dv[VX_REF_CHUNK] = {0};
-    for (int i = 0; i < a->queries; i++) {
+    for (int i = a->first; t >= a->first && i < a->first + a->queries; i++) {
         const row r = row_of(a, g, h, i);
         const double d = d_score(a, g, h, i, t, r);
         const double p = probability(a, g / a->targets, h, i, t, r);
@@ -114,8 +120,8 @@ void vx_attention_bwd_ref(vx_device *dev, const vx_attention_bwd *a)
     for (int g = 0; g < a->batch * a->targets; g++)
         for (int h = 0; h < a->heads; h++)
             for (int t = 0; t < a->tokens; t++) {
-                for (int j = 0; dp && j < a->tokens; j++)
-                    *dp++ = t < a->queries ? (float)d_probability(a, g, h, t, j) : 0.0f;
+                for (int j = a->first; dp && t >= a->first && j < a->tokens; j++)
+                    *dp++ = asks(a, t) ? (float)d_probability(a, g, h, t, j) : 0.0f;
                 for (int start = 0; a->dqkv && start < a->head_width; start += VX_REF_CHUNK) {
                     const int left = a->head_width - start;
                     const int n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;

@@ -125,11 +125,18 @@ void vx_clear_ref(vx_device *dev, const vx_clear *a)
         a->y[i] = 0;
 }
 
-void vx_copy_ref(vx_device *dev, const vx_copy *a)
+void vx_copy_rows_ref(vx_device *dev, const vx_copy_rows *a)
 {
     (void)dev;
-    for (int64_t i = 0; i < a->count; i++)
-        a->y[i] = a->x[i];
+    for (int64_t i = 0; i < a->m; i++)
+        for (int64_t j = 0; j < a->n; j++) {
+            const float x = a->x[i * a->ldx + j];
+            float *y = a->y + i * a->ldy + j;
+            if (a->accumulate)
+                *y = (float)(*y + (double)a->scale * x);
+            else
+                *y = a->scale == 1 ? x : a->scale * x;
+        }
 }
 
 void vx_replace_channels_ref(vx_device *dev, const vx_replace_channels *a)

@@ -23,6 +23,13 @@ void vx_linear_ref(vx_device *dev, const vx_linear *a)
 {
     const vx_weight *w = a->w;
     const bool gated = a->act == VX_ACT_SWIGLU;
+    if (a->norm.weight) {
+        const vx_linear normed = vx_linear_normed(a);
+        const vx_layernorm norm = vx_layernorm_before(a);
+        vx_layernorm_ref(dev, &norm);
+        vx_linear_ref(dev, &normed);
+        return;
+    }
     for (int i = 0; i < a->m; i++)
         for (int j = 0; j < w->n; j++) {
             const float *x = a->x + (size_t)i * (size_t)a->ldx;

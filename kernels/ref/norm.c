@@ -74,22 +74,30 @@ void vx_softmax_ref(vx_device *dev, const vx_softmax *a)
     }
 }
 
+/* y of one sequence x [tokens,width]. */
+static void mean_of(float *y, const float *x, int first, int tokens, int width)
+{
+    const size_t d = (size_t)width;
+    for (int start = 0; start < width; start += VX_REF_CHUNK) {
+        const int n = width - start < VX_REF_CHUNK ? width - start : VX_REF_CHUNK;
+        double sum[VX_REF_CHUNK] = {0};
+        for (int i = first; i < tokens; i++)
+            for (int j = 0; j < n; j++)
+                sum[j] += x[(size_t)i * d + (size_t)(start + j)];
+        for (int j = 0; j < n; j++)
+            y[start + j] = tokens > first ? (float)(sum[j] / (tokens - first)) : 0;
+    }
+}
+
 void vx_mean_tokens_ref(vx_device *dev, const vx_mean_tokens *a)
 {
     (void)dev;
-    const size_t D = (size_t)a->width;
-    const float *x = a->x;
-    float *y = a->y;
-    for (int p = 0; p < a->batch; p++, x += (size_t)a->tokens * D, y += a->width)
-        for (int start = 0; start < a->width; start += VX_REF_CHUNK) {
-            const int n = a->width - start < VX_REF_CHUNK ? a->width - start : VX_REF_CHUNK;
-            double sum[VX_REF_CHUNK] = {0};
-            for (int i = a->first; i < a->tokens; i++)
-                for (int j = 0; j < n; j++)
-                    sum[j] += x[(size_t)i * D + (size_t)(start + j)];
-            for (int j = 0; j < n; j++)
-                y[start + j] = (float)(sum[j] / (a->tokens - a->first));
-        }
+    const size_t d = (size_t)a->width;
+    for (int b = 0; b < a->batch; b++) {
+        const size_t row = vx_start_of(a->starts, b, a->tokens);
+        mean_of(a->y + (size_t)b * d, a->x + row * d, a->first,
+                vx_tokens_of(a->starts, b, a->tokens), a->width);
+    }
 }
 
 void vx_mean_tokens_bwd_ref(vx_device *dev, const vx_mean_tokens_bwd *a)

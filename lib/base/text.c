@@ -3,8 +3,11 @@
 
 #include <limits.h>
 #include <math.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/status.h"
 
 static bool is_digit(char c)
 {
@@ -100,4 +103,27 @@ bool vx_same_word(const char *text, const char *word)
     while (text[i] && lower(text[i]) == lower(word[i]))
         i++;
     return text[i] == '\0' && word[i] == '\0';
+}
+
+const char *vx_name_list(char *text, size_t size, vx_name_at *name_at)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; name_at(i) && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
+    return text;
+}
+
+int vx_find_name(int *out, const char *name, vx_name_at *name_at, const char *what)
+{
+    char list[512];
+    if (!name)
+        return vx_fail(VITX_INVALID, "no %s is given", what);
+    for (int i = 0; name_at(i); i++)
+        if (strcmp(name_at(i), name) == 0) {
+            *out = i;
+            return VITX_OK;
+        }
+    return vx_fail(VITX_INVALID, "no %s \"%s\"; there are: %s", what, name,
+                   vx_name_list(list, sizeof list, name_at));
 }

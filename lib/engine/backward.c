@@ -28,10 +28,10 @@ static span span_of(const vx_run *f, bool class_only)
 static void head_bwd(const vx_run *f, const vx_weight *head, vx_rows to)
 {
     const vx_rows dlogits = {f->plan->dlogits, f->arch->classes};
-    if (f->arch->bare && vx_arch_two_heads(f->arch))
-        vx_half_rows(f, to, dlogits, f->gradients, false);
-    else if (f->arch->bare)
-        vx_copy_rows(f, to, dlogits, f->gradients, f->width);
+    if (f->arch->bare)
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = to.at, .ldy = to.ld, .x = dlogits.at, .ldx = dlogits.ld, .m = f->gradients,
+            .n = f->width, .scale = vx_arch_two_heads(f->arch) ? 0.5f : 1});
     else
         f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
             .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
@@ -66,32 +66,6 @@ static void final_norm_bwd(const vx_run *f, int first, span s)
             .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = f->targets});
 }
 
-/* The attention of a pooling head: dattended [G,D] -> dqkv [G,T,3D], and dp as pool_map_bwd has it. */
-static void pool_attend_bwd(const vx_run *f, float *dqkv, const float *dattended, float *dp)
-{
-    const int H = f->arch->heads, T = f->tokens, skip = f->arch->pool_first, R = T - skip;
-    const size_t D = (size_t)f->width;
-    vx_attention_bwd a = {
-        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = f->plan->pool.qkv, .scale = f->scale,
-        .batch = f->batch, .targets = f->targets, .tokens = T, .heads = H,
-        .head_width = f->arch->head_width, .queries = 1};
-    if (skip == 0) {
-        f->ops->attention_bwd(f->dev, &a);
-        return;
-    }
-    a.batch = a.targets = 1;
-    a.tokens = R;
-    for (int g = 0; g < f->gradients; g++) {
-        const size_t row = (size_t)g * (size_t)T, from = (size_t)(g / f->targets) * (size_t)T;
-        f->ops->clear(f->dev, &(vx_clear){.y = dqkv + row * 3 * D, .count = skip * 3 * (int64_t)D});
-        a.dqkv = dqkv + (row + (size_t)skip) * 3 * D;
-        a.qkv = f->plan->pool.qkv + (from + (size_t)skip) * 3 * D;
-        a.dy = dattended + (size_t)g * D;
-        a.dp = dp ? dp + (size_t)g * (size_t)H * (size_t)R * (size_t)R : NULL;
-        f->ops->attention_bwd(f->dev, &a);
-    }
-}
-
 /* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,R,R], R the tokens that it
  * attends to, in the rows of the first, where that is not NULL. */
 static void pool_map_bwd(const vx_run *f, float *to, float *dp)
@@ -116,7 +90,10 @@ static void pool_map_bwd(const vx_run *f, float *to, float *dp)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
         .targets = f->targets});
-    pool_attend_bwd(f, dqkv, dattended, dp);
+    f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
+        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = f->plan->pool.qkv, .scale = f->scale,
+        .batch = f->batch, .targets = f->targets, .tokens = T, .heads = f->arch->heads,
+        .head_width = f->arch->head_width, .queries = 1, .first = f->arch->pool_first});
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
         .tokens = T, .targets = f->targets});
@@ -125,11 +102,14 @@ static void pool_map_bwd(const vx_run *f, float *to, float *dp)
 /* d of the pooling head's attention: the one row that is not 0 into its place. */
 static void record_dpool(const vx_run *f)
 {
-    const size_t H = (size_t)f->arch->heads, T = (size_t)f->tokens,
-                 R = T - (size_t)f->arch->pool_first;
-    for (size_t g = 0; f->plan->pool_dp && g < (size_t)f->gradients; g++)
-        vx_pool_spread(f, f->plan->pool_dp + g * H * T, f->plan->dp + g * H * R * R,
-                       (ptrdiff_t)(R * R));
+    const int T = f->tokens, first = f->arch->pool_first, R = T - first;
+    const int64_t rows = (int64_t)f->gradients * f->arch->heads;
+    if (!f->plan->pool_dp)
+        return;
+    f->ops->clear(f->dev, &(vx_clear){.y = f->plan->pool_dp, .count = rows * T});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = f->plan->pool_dp + first, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)R * R,
+        .m = rows, .n = R, .scale = 1});
 }
 
 /* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
@@ -236,10 +216,9 @@ static void record_doutput(const vx_run *f, int l)
 {
     float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
-        f->ops->copy(f->dev,
-                     &(vx_copy){.y = to,
-                                .x = f->plan->dx,
-                                .count = (int64_t)f->gradients * f->tokens * (int64_t)f->width});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
+            .scale = 1});
 }
 
 /* The first block that the pass goes down to. */
@@ -355,15 +334,14 @@ static void answer_map(const vx_run *f, const answer_io *a)
 static void answer_head_bwd(const vx_run *f, const answer_io *a)
 {
     const int D = f->width;
-    const float one = 1;
     features_head_bwd(f, (vx_rows){f->plan->dpooled, D});
     fc_norm_bwd(f, (vx_rows){f->plan->dpooled, D}, a->pooled, D);
     if (!vx_arch_two_heads(f->arch))
         return;
     head_bwd(f, &f->w->head2, (vx_rows){f->plan->dy, D});
-    f->ops->add_weighted(f->dev, &(vx_add_weighted){
-        .sum = f->plan->dpooled, .x = f->plan->dy, .weights = &one, .samples = 1,
-        .n = (int64_t)f->gradients * D});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = f->plan->dpooled, .x = f->plan->dy, .m = 1, .n = (int64_t)f->gradients * D, .scale = 1,
+        .accumulate = 1});
 }
 /* clang-format on */
 

@@ -1,11 +1,11 @@
 /* engine/context.c: making and freeing a context; see context.h for its memory. */
 #include "engine/context.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cpus.h"
 #include "base/structs.h"
+#include "base/text.h"
 #include "engine/footprint.h"
 #include "engine/run.h"
 #include "engine/size.h"
@@ -89,15 +89,6 @@ int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch,
     return VITX_OK;
 }
 
-/* "cpu, ref" in `text`, of the names that name_at gives. */
-static void list_names(char *text, size_t size, const char *(*name_at)(int index))
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; name_at(i) && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name_at(i));
-}
-
 static int device_failed(int code, const char *name, const char *text)
 {
     return vx_fail(code == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s", name, text);
@@ -118,17 +109,15 @@ static int find_device(const vx_device_class **out, const char **precision,
     char text[160];
     const char *name = o->device ? o->device : vx_device_at(0)->name;
     const vx_device_class *cls = vx_device_find(name);
-    if (!cls) {
-        list_names(text, sizeof text, vitx_device_name);
-        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name, text);
-    }
+    if (!cls)
+        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name,
+                       vx_name_list(text, sizeof text, vitx_device_name));
     *out = cls;
     *precision = vx_device_precision(cls, o->precision);
     if (*precision)
         return VITX_OK;
-    list_names(text, sizeof text, cls->precision_at);
     return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
-                   text);
+                   vx_name_list(text, sizeof text, cls->precision_at));
 }
 
 static int open_device(vitx_context *c, const vitx_context_opts *o)

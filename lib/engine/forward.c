@@ -83,50 +83,24 @@ static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float
 /* Means over the patches of each sequence; over none it is taken to be 0. */
 static void pool(const vx_run *f, float *pooled, const float *x)
 {
-    const int *starts = f->pass->starts, prefix = f->arch->prefix, D = f->width;
-    if (!starts)
-        f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = pooled, .x = x, .first = prefix, .batch = f->batch, .tokens = f->tokens, .width = D});
-    for (int b = 0; starts && b < f->batch; b++) {
-        const int tokens = starts[b + 1] - starts[b];
-        float *to = pooled + (size_t)b * (size_t)D;
-        if (tokens > prefix)
-            f->ops->mean_tokens(f->dev, &(vx_mean_tokens){.y = to, .x = x + (size_t)starts[b] * (size_t)D, .first = prefix, .batch = 1, .tokens = tokens, .width = D});
-        else
-            f->ops->clear(f->dev, &(vx_clear){.y = to, .count = D});
-    }
-}
-
-void vx_copy_rows(const vx_run *f, vx_rows to, vx_rows from, int m, int width)
-{
-    if (to.ld == width && from.ld == width) {
-        f->ops->copy(f->dev, &(vx_copy){.y = to.at, .x = from.at, .count = (int64_t)m * width});
-        return;
-    }
-    for (int i = 0; i < m; i++)
-        f->ops->copy(f->dev, &(vx_copy){.y = to.at + (ptrdiff_t)i * to.ld, .x = from.at + (ptrdiff_t)i * from.ld, .count = width});
-}
-
-void vx_half_rows(const vx_run *f, vx_rows to, vx_rows from, int m, bool add)
-{
-    const float half = 0.5f;
-    for (int i = 0; i < m; i++) {
-        float *const row = to.at + (ptrdiff_t)i * to.ld;
-        if (!add)
-            f->ops->clear(f->dev, &(vx_clear){.y = row, .count = f->width});
-        f->ops->add_weighted(f->dev, &(vx_add_weighted){.sum = row, .x = from.at + (ptrdiff_t)i * from.ld, .weights = &half, .squared = 0, .samples = 1, .n = f->width});
-    }
+    f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
+        .y = pooled, .x = x, .starts = f->pass->starts, .first = f->arch->prefix,
+        .batch = f->batch, .tokens = f->tokens, .width = f->width});
 }
 
 /* The answers of heads that are not there. */
 static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
 {
-    const vx_rows to = {f->act->logits, f->width};
-    if (!vx_arch_two_heads(f->arch)) {
-        vx_copy_rows(f, to, pooled, f->batch, f->width);
-        return;
+    const bool two = vx_arch_two_heads(f->arch);
+    vx_copy_rows copy = {.y = f->act->logits, .ldy = f->width, .x = pooled.at, .ldx = pooled.ld,
+                         .m = f->batch, .n = f->width, .scale = two ? 0.5f : 1};
+    f->ops->copy_rows(f->dev, &copy);
+    if (two) {
+        copy.x = second.at;
+        copy.ldx = second.ld;
+        copy.accumulate = 1;
+        f->ops->copy_rows(f->dev, &copy);
     }
-    vx_half_rows(f, to, pooled, f->batch, false);
-    vx_half_rows(f, to, second, f->batch, true);
 }
 
 /* What the outputs are made into, as arch.outputs says. */
@@ -138,7 +112,8 @@ static void probabilities(const vx_run *f)
     if (f->arch->units)
         f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
-        f->ops->copy(f->dev, &(vx_copy){.y = to, .x = act->logits, .count = count});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = to, .x = act->logits, .m = 1, .n = count, .scale = 1});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
             .y = to, .x = act->logits, .count = count});
@@ -198,59 +173,28 @@ static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
         .m = B});
 }
 
-/* The pooling head's attention of sequences first..first+count-1, from token pool_first of each on;
- * their rows of probabilities into p. */
-static void pool_attend(const vx_run *f, const float *qkv, float *attended, int first, int count,
-                        float *p)
-{
-    const int *starts = f->pass->starts, skip = f->arch->pool_first;
-    const int tokens = (starts && skip ? starts[first + 1] - starts[first] : f->tokens) - skip;
-    const size_t D = (size_t)f->width;
-    const size_t row = (size_t)(starts ? starts[first] : first * f->tokens) + (size_t)skip;
-    vx_recorded record = {0};
-
-    if (p)
-        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .batch = count,
-                               .heads = f->arch->heads, .tokens = tokens};
-    f->ops->attention(f->dev, &(vx_attention){
-        .y = attended + row * D, .qkv = qkv + row * 3 * D, .scale = f->scale, .batch = count,
-        .tokens = tokens, .heads = f->arch->heads, .head_width = f->arch->head_width,
-        .record = record, .starts = skip ? NULL : starts, .queries = 1});
-}
-
-void vx_pool_spread(const vx_run *f, float *row, const float *from, ptrdiff_t step)
-{
-    const int T = f->tokens, skip = f->arch->pool_first;
-    for (int h = 0; h < f->arch->heads; h++, row += T, from += step) {
-        f->ops->clear(f->dev, &(vx_clear){.y = row, .count = skip});
-        f->ops->copy(f->dev, &(vx_copy){.y = row + skip, .x = from, .count = T - skip});
-    }
-}
-
-/* The pooling head's attention of tokens y [M,D]. Its one query stands where the first token that it
- * attends to has its own; no other query is computed, nor read. */
+/* The pooling head's attention of tokens y [M,D], from token pool_first of each sequence on. Its one
+ * query stands in all rows of qkv; that of the first token is read. */
 void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
 {
     const vx_pool_weights *w = &f->w->pool;
-    const int D = f->width, T = f->tokens, skip = f->arch->pool_first;
+    const int D = f->width, first = f->arch->pool_first;
     float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
     float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
+    vx_recorded record = {0};
 
+    if (p)
+        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .query = first, .batch = f->batch,
+                               .heads = f->arch->heads, .tokens = f->tokens};
     f->ops->linear(f->dev, &(vx_linear){
         .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
-    for (int b = 0; b < f->batch; b++) {
-        const int first = skip + (f->pass->starts ? f->pass->starts[b] : b * T);
-        f->ops->copy(f->dev, &(vx_copy){.y = qkv + (size_t)first * 3 * (size_t)D, .x = w->query, .count = D});
-    }
-    if (skip == 0)
-        pool_attend(f, qkv, attended, 0, f->batch, p);
-    for (int b = 0; skip && b < f->batch; b++) { /* y is read: its place is free */
-        pool_attend(f, qkv, attended, b, 1, p ? f->act->y : NULL);
-        if (p)
-            vx_pool_spread(f, p + (size_t)b * (size_t)f->arch->heads * (size_t)T, f->act->y,
-                           T - skip);
-    }
-    pool_hidden(f, pooled, token_rows(f, attended, skip, D, f->act->features));
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = qkv, .ldy = 3 * D, .x = w->query, .m = f->rows, .n = D, .scale = 1});
+    f->ops->attention(f->dev, &(vx_attention){
+        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = f->tokens,
+        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
+        .starts = f->pass->starts, .queries = 1, .first = first});
+    pool_hidden(f, pooled, token_rows(f, attended, first, D, f->act->features));
 }
 
 /* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are

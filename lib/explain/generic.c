@@ -82,7 +82,8 @@ static const float *product(const vx_job *job, int i, int layer, int head, float
     }
     if (set->discard > 0) {
         if (f != space)
-            dev->ops.copy(dev, &(vx_copy){.y = space, .x = f, .count = (int64_t)t * t});
+            dev->ops.copy_rows(
+                dev, &(vx_copy_rows){.y = space, .x = f, .m = 1, .n = (int64_t)t * t, .scale = 1});
         dev->ops.discard_smallest(
             dev, &(vx_discard_smallest){.f = space,
                                         .count = (int64_t)((double)t * (double)t * set->discard),

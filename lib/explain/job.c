@@ -1,29 +1,25 @@
 /* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
+#include "base/text.h"
 #include "explain/direction.h"
 #include "explain/method.h"
 
 /* ------------------------------------------------------------------ options to jobs -------- */
 
+static const char *method_name(int index)
+{
+    const vx_method *method = vx_method_at(index);
+    return method ? method->name : NULL;
+}
+
 static int find_method(const vx_method **out, const char *name)
 {
-    char list[512] = "";
-    size_t used = 0;
-    if (!name)
-        return vx_fail(VITX_INVALID, "no method is given");
-    for (int i = 0; vx_method_at(i); i++) {
-        if (strcmp(vx_method_at(i)->name, name) == 0) {
-            *out = vx_method_at(i);
-            return VITX_OK;
-        }
-        if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
-                                     vx_method_at(i)->name);
-    }
-    return vx_fail(VITX_INVALID, "no method \"%s\"; there are: %s", name, list);
+    int index;
+    VX_TRY(vx_find_name(&index, name, method_name, "method"));
+    *out = vx_method_at(index);
+    return VITX_OK;
 }
 
 static int check_settings(const vx_job *job)

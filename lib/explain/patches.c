@@ -67,9 +67,11 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
         VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &removal->fill, p->job, i, map));
     vx_variants_embed(c, pictures);
     p->tokens = c->work.memory;
-    c->dev->ops.copy(
-        c->dev,
-        &(vx_copy){.y = p->tokens, .x = c->variants.act.x, .count = pictures * (int64_t)floats});
+    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = p->tokens,
+                                                  .x = c->variants.act.x,
+                                                  .m = 1,
+                                                  .n = pictures * (int64_t)floats,
+                                                  .scale = 1});
     return VITX_OK;
 }
 

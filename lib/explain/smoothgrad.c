@@ -64,16 +64,17 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
  * lose it in their rounding. */
 static void subtract_first(const samples *a, vitx_context *c, float *gradients, int first, int n)
 {
-    static const float minus_one = -1;
     if (first == 0)
-        c->dev->ops.copy(c->dev, &(vx_copy){.y = a->first, .x = gradients, .count = a->floats});
-    for (int v = 0; v < n; v++)
-        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = gradients + v * a->floats,
-                                                            .x = a->first,
-                                                            .weights = &minus_one,
-                                                            .squared = 0,
-                                                            .samples = 1,
-                                                            .n = a->floats});
+        c->dev->ops.copy_rows(
+            c->dev,
+            &(vx_copy_rows){.y = a->first, .x = gradients, .m = 1, .n = a->floats, .scale = 1});
+    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = gradients,
+                                                  .ldy = a->floats,
+                                                  .x = a->first,
+                                                  .m = n,
+                                                  .n = a->floats,
+                                                  .scale = -1,
+                                                  .accumulate = 1});
 }
 
 static void add(void *payload, vitx_context *c, float *gradients, int first, int n)

@@ -1,9 +1,9 @@
 /* measure/evaluate.c: from options to trials, from trials to numbers. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
+#include "base/text.h"
 #include "engine/size.h"
 #include "explain/direction.h"
 #include "explain/explain.h"
@@ -191,22 +191,18 @@ static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, con
 
 /* ------------------------------------------------------------------ options to trials ------ */
 
+static const char *metric_name(int index)
+{
+    const vx_metric *metric = vx_metric_at(index);
+    return metric ? metric->name : NULL;
+}
+
 static int find_metric(const vx_metric **out, const char *name)
 {
-    char list[512] = "";
-    size_t used = 0;
-    if (!name)
-        return vx_fail(VITX_INVALID, "no metric is given");
-    for (int i = 0; vx_metric_at(i); i++) {
-        if (strcmp(vx_metric_at(i)->name, name) == 0) {
-            *out = vx_metric_at(i);
-            return VITX_OK;
-        }
-        if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
-                                     vx_metric_at(i)->name);
-    }
-    return vx_fail(VITX_INVALID, "no metric \"%s\"; there are: %s", name, list);
+    int index;
+    VX_TRY(vx_find_name(&index, name, metric_name, "metric"));
+    *out = vx_metric_at(index);
+    return VITX_OK;
 }
 
 /* The way in which the map was made, for the class and score that it turned out to explain. */

@@ -11,9 +11,10 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <vitx/model.h>
+
+#include "base/text.h"
 
 typedef enum kernel { LINEAR, CUBIC } kernel;
 
@@ -61,18 +62,14 @@ const char *vitx_pos_resample_name(int index)
 
 int vx_pos_rule_find(vx_pos_rule *out, const char *name)
 {
-    char list[160] = "";
-    size_t used = 0;
-    for (int i = VX_POS_UNSET + 1; i < VX_POS_RULES; i++) {
-        if (strcmp(rules[i].name, name) == 0) {
-            *out = (vx_pos_rule)i;
+    char list[160];
+    for (int i = 0; vitx_pos_resample_name(i); i++)
+        if (strcmp(vitx_pos_resample_name(i), name) == 0) {
+            *out = (vx_pos_rule)(i + 1);
             return VITX_OK;
         }
-        if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
-                                     i > VX_POS_UNSET + 1 ? ", " : "", rules[i].name);
-    }
-    return vx_fail(VITX_INVALID, "pos_resample \"%.40s\" is none of %s", name, list);
+    return vx_fail(VITX_INVALID, "pos_resample \"%.40s\" is none of %s", name,
+                   vx_name_list(list, sizeof list, vitx_pos_resample_name));
 }
 
 /* -------------------------------------------------------------------------- taps ---------- */

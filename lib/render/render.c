@@ -4,7 +4,6 @@
  */
 #include "render/render.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -40,16 +39,6 @@ const char *vitx_colormap_name(int index)
     return map ? map->name : NULL;
 }
 
-/* "png, npy, json" in `text`, of the names that name_at gives. */
-static const char *name_list(char *text, size_t size, const char *(*name_at)(int))
-{
-    size_t n = 0;
-    text[0] = '\0';
-    for (int i = 0; name_at(i) && n < size; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", name_at(i));
-    return text;
-}
-
 static int find_format(const vx_format **out, const char *name, const char *path)
 {
     char list[128];
@@ -58,7 +47,7 @@ static int find_format(const vx_format **out, const char *name, const char *path
             *out = formats[i];
             return VITX_OK;
         }
-    name_list(list, sizeof list, vitx_format_name);
+    vx_name_list(list, sizeof list, vitx_format_name);
     if (!path)
         return vx_fail(VITX_INVALID, "no format \"%s\"; there are %s", name ? name : "", list);
     return vx_fail_in(VITX_INVALID, path,
@@ -67,11 +56,10 @@ static int find_format(const vx_format **out, const char *name, const char *path
 
 int vx_render_colormap(const vx_colormap **out, const char *name)
 {
-    char list[128];
-    *out = vx_colormap_find(name);
-    if (!*out)
-        return vx_fail(VITX_INVALID, "no colour map \"%s\"; there are %s", name,
-                       name_list(list, sizeof list, vitx_colormap_name));
+    int index;
+    *out = NULL;
+    VX_TRY(vx_find_name(&index, name, vitx_colormap_name, "colour map"));
+    *out = vx_colormap_at(index);
     return VITX_OK;
 }
 
