@@ -13,6 +13,7 @@ B        := build/$(CONFIG)
 OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
+STRIP    ?= strip
 PACKAGES := libcjson zlib
 
 # -------------------------------------------------- what is here ---------------------------
@@ -184,20 +185,21 @@ install: all                                                   ## install under 
 	$(Q)install -m 644 include/vitx/*.h include/vitx/*.hpp $(DESTDIR)$(PREFIX)/include/vitx
 	$(Q)install -m 644 $(OUT)/libvitx.a $(DESTDIR)$(LIBDIR)
 	$(Q)install -m 755 $(OUT)/libvitx.so $(DESTDIR)$(LIBDIR)/libvitx.so.$(VERSION)
+	$(Q)$(STRIP) --strip-unneeded $(DESTDIR)$(LIBDIR)/libvitx.so.$(VERSION)
 	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
-	$(Q)install -m 755 $(OUT)/vitx-cli $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 755 $(OUT)/vitx-cli $(OUT)/vitx-scenes $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -d $(DESTDIR)$(DATADIR)/scenes $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
 	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 755 tools/demo.sh $(DESTDIR)$(DATADIR)/demo
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS@|$(LIBS)|' tools/vitx.pc.in \
-	    > $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc
+	$(Q)for name in vitx vitx-static; do sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|;s|@LIBS@|$(LIBS)|' \
+	    tools/$$name.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$$name.pc; done
 
 uninstall:                                                     ## remove what install put there
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/include/vitx
 	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libvitx.a $(DESTDIR)$(LIBDIR)/libvitx.so* \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx*.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli $(DESTDIR)$(PREFIX)/bin/vitx-scenes
 	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh)
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done

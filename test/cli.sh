@@ -28,7 +28,7 @@ for command in classify embed explain stats eval methods info bench; do
     wrong "--quiet takes no value" "$command" --quiet=1
     wrong "no option -x" "$command" -x
 done
-wrong "no command"
+wrong "no command; there are classify, embed, explain, stats, eval, methods, info, bench; vitx-cli -h says"
 wrong "did you mean classify?" clasify
 wrong "no command xyzzy" xyzzy
 wrong "the command comes before" --json classify
@@ -86,6 +86,7 @@ printf 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n' > "$folder/labels.txt"
 right classify -m $model --labels "$folder/labels.txt" $picture
 out_has '  (one|two|three|four|five|six|seven)$'
 right classify -m $model/model.safetensors $picture
+wrong "it has no class names, which --labels can give it" explain -m $models/vit-hf-sharded --method generic --target tench -o "$folder/x.png" $picture
 
 # ---------------------------------------------------------------- embed ----------------------
 clip=$models/clip-hf other=test/golden/image/410.jpg
@@ -249,7 +250,7 @@ l="-m $folder/languages"
     right classify $l --lang en --top all $picture
     out_has '  6  hen$'
     right explain $l --lang zh --method generic --target 母鸡 --versus 金鱼 -o "$folder/zh.json" $picture
-    out_has "^$folder/zh.json  generic  6 母鸡\$"
+    out_has "^$folder/zh.json  generic  6 母鸡 versus 1 金鱼\$"
     grep -q '"target":6,"label":"母鸡".*"versus":1,' "$folder/zh.json" || fail "zh.json: $(head -c 300 "$folder/zh.json")"
     right eval $l --lang zh --method rollout --metric sparseness --target 大白鲨 --json $picture
     out_has '"target":2,"label":"大白鲨",'
@@ -689,7 +690,8 @@ right methods
 out_has '^name +cost +what$'
 out_has '^attention +1 forward +[a-z]'
 out_has '^rollout +1 forward +[a-z]'
-methods=$(($(wc -l < "$out") - 1))
+awk 'length > 100 { exit 1 }' "$out" || fail "the list is wider than 100 columns"
+methods=$(($(grep -c '^[a-z]' "$out") - 1)) # what is wrapped goes on behind blanks
 right methods --json
 out_lines "$methods"
 out_has '^\{"name":"rollout","summary":".*","cost":".*","reference":".*","uses_target":(true|false),"options":\[\{"key":".*\],"is_signed":(true|false),"on_pixels":(true|false)\}$'

@@ -24,7 +24,14 @@ fails() {
 }
 
 make_ install
-cmp -s "$OUT/vitx-cli" "$root/opt/vitx/bin/vitx-cli" || fail "vitx-cli is not what was built"
+for program in vitx-cli vitx-scenes; do
+    cmp -s "$OUT/$program" "$root/opt/vitx/bin/$program" || fail "$program is not what was built"
+done
+library=$(echo "$root"/opt/vitx/lib/libvitx.so.*.*)
+bytes=$(stat -c %s "$library")
+[ "${BUILD##*/}" != release ] || [ "$bytes" -le 800000 ] || fail "$library has $bytes bytes, 800000 at most"
+[ "$(nm -D --defined-only "$library" | awk '{print $3}' | sort)" = \
+    "$(nm -D --defined-only "$OUT/libvitx.so" | awk '{print $3}' | sort)" ] || fail "a name was stripped off"
 for file in model.safetensors config.json labels.zh.txt README.md; do
     cmp "weights/scenes/$file" "$root/opt/vitx/share/vitx/scenes/$file" || fail "$file of the model"
 done
@@ -41,6 +48,11 @@ ln -s "$moved/bin/vitx-cli" link
 demo=$moved/share/vitx/demo
 PATH="$moved/bin:$PATH" sh "$demo/demo.sh" > told 2> error || fail "the demo: $(cat error)"
 [ -s error ] && fail "the demo complains: $(cat error)"
+cp told with-path
+(sh "$demo/demo.sh") > told 2> error || fail "the demo without PATH: $(cat error)"
+grep -v '^\$ PATH=' told | cmp -s - with-path || fail "the demo without PATH says something else"
+grep -qxF "\$ PATH=\"$moved/bin:\$PATH\"" told || fail "it does not say where the program is"
+cp with-path told
 maps=(vitx-demo/*.png)
 [ ${#maps[@]} = 8 ] || fail "${#maps[@]} maps, expected 8: ${maps[*]}"
 for map in "${maps[@]}"; do

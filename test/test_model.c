@@ -1841,6 +1841,17 @@ static const struct {
      "\"0\":\"a\"}", "c", 0},
     {"{\"big\":[\"x\"],\"imagenet1k\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]}", "c", 0},
     {"{\"imagenet1k\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"],\"note\":\"x\"}", "c", 0},
+    {"{\"a\":0,\"g\":6,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5}", "c", 0},
+    {"{\"0\":6,\"1\":5,\"2\":4,\"3\":3,\"4\":2,\"5\":1,\"6\":0}", "4", 0},
+    {"{\"id2label\":{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\",\"3\":\"d\",\"4\":\"e\",\"5\":\"f\","
+     "\"6\":\"g\"},\"label2id\":{},\"x\":[1]}", "c", 0},
+    {"{\"model_type\":\"vit\",\"label2id\":{\"a\":0,\"g\":6,\"b\":1,\"c\":2,\"d\":3,\"e\":4,"
+     "\"f\":5}}", "c", 0},
+    {"{\"a\":0,\"g\":7,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5}",
+     "7 of \"g\" is no class of a model of 7", VITX_FORMAT},
+    {"{\"a\":0,\"g\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5}",
+     "class 0 has two names: \"a\" and \"g\"", VITX_FORMAT},
+    {"{\"label2id\":{\"a\":0}}", "neither an array", VITX_FORMAT},
     {"a\nb\nc\n", "3 class names, but the model has 7 classes", VITX_FORMAT},
     {"", "0 class names", VITX_FORMAT},
     {"[\"a\"]", "1 class names, but the model has 7", VITX_FORMAT},

@@ -134,6 +134,36 @@ START_TEST(test_every_method__shape_and_info)
 }
 END_TEST
 
+/* What a method says of itself (uses_target) is what its maps do. */
+START_TEST(test_every_method__depends_on_the_target_if_it_says_so)
+{
+    vitx_model *model;
+    vitx_image *image = noise(1);
+    ck_ok(vitx_model_open(&model, folders[_i], NULL));
+    vitx_context *c = context_of(model, "cpu", 1, 1, VITX_GRADIENTS_AUTO);
+    for (int i = 0; i < vitx_method_count(); i++) {
+        vitx_method_info m = VITX_METHOD_INFO_INIT;
+        vitx_map_info info;
+        vitx_map *maps[2];
+        ck_ok(vitx_method_get(&m, i));
+        for (int k = 0; k < 2; k++) {
+            const vitx_explain_opts o = opts_of(&m, 2 * k);
+            explain(&maps[k], c, image, &o);
+        }
+        const size_t bytes = count_of(maps[0], &info) * sizeof(float);
+        const bool same = memcmp(vitx_map_values(maps[0]), vitx_map_values(maps[1]), bytes) == 0;
+        ck_assert_msg(same == !m.uses_target,
+                      "%s: %s: uses_target is %d, the maps of two classes are %s", folders[_i],
+                      m.name, m.uses_target, same ? "equal" : "not equal");
+        for (int k = 0; k < 2; k++)
+            vitx_map_free(maps[k]);
+    }
+    vitx_context_free(c);
+    vitx_image_free(image);
+    vitx_model_free(model);
+}
+END_TEST
+
 /* The device, the threads and the way of the gradients change rounding alone. */
 START_TEST(test_every_method__is_the_same_everywhere)
 {
@@ -279,6 +309,7 @@ static Suite *table_suite(void)
     Suite *suite = suite_create("table");
     TCase *tcase = tcase_create("table");
     tcase_add_loop_test(tcase, test_every_method__shape_and_info, 0, FOLDERS);
+    tcase_add_loop_test(tcase, test_every_method__depends_on_the_target_if_it_says_so, 0, FOLDERS);
     tcase_add_loop_test(tcase, test_every_method__is_the_same_everywhere, 0, FOLDERS);
     tcase_add_loop_test(tcase, test_every_method__is_the_same_in_company, 0, FOLDERS);
     tcase_add_test(tcase, test_every_method__counts_its_work);

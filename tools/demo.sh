@@ -3,10 +3,17 @@
 # command is printed before it runs, so that it can be repeated; the maps go to the folder OUT, with a
 # page that shows them. PICTURES is what tools/docs/scenes.sh makes: one.png (one object), two.png (two),
 # wrong.png (one that the model takes for another), NAME.K.png with the pixels of the Kth object, and
-# objects.txt, which names them. Without arguments: vitx-cli as the shell finds it, the pictures beside this
-# script (so it is installed), ./vitx-demo.
+# objects.txt, which names them. Without arguments: the vitx-cli that was installed with this script, or else
+# as the shell finds it; the pictures beside this script; ./vitx-demo.
 set -eu
-cli=${1:-vitx-cli} pictures=${2:-$(dirname "$0")} out=${3:-vitx-demo}
+here=$(dirname "$0")
+bin=$(cd "$here/../../../bin" 2> /dev/null && pwd) || bin= # of PREFIX/share/vitx/demo
+if [ $# = 0 ] && [ -x "$bin/vitx-cli" ] && [ "$(command -v vitx-cli)" != "$bin/vitx-cli" ]; then
+    PATH=$bin:$PATH
+    # shellcheck disable=SC2016 # what is printed is for a shell
+    printf '$ PATH="%s:$PATH"\n' "$bin"
+fi
+cli=${1:-vitx-cli} pictures=${2:-$here} out=${3:-vitx-demo}
 page=$out/index.html lines=$out/.lines maps=
 trap 'rm -f "$lines"' EXIT
 

@@ -88,7 +88,7 @@ VITX_API const char *vitx_last_error_subject(void);
  * Which option that message is about, for programs that have a name of their own for it.
  *
  * @return the member of an options struct that the caller can change, as "memory_budget": the word
- *         stands in the message like that. NULL if the message is about no single member. Static.
+ *         stands in the message like that, and the last time it does, it means the member. NULL if the message is about no single member. Static.
  */
 VITX_API const char *vitx_last_error_field(void);
 

@@ -36,8 +36,9 @@ VITX_API const char *vitx_outputs_name(int outputs);
 typedef struct vitx_model_opts {
     size_t struct_size;
     const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
-    const char *labels;      /**< file with class names, one a line, or JSON (an array, or an
-                                  object index -> name); NULL: from the model's config          */
+    const char *labels;      /**< file with class names, one a line, or JSON (an array, an object
+                                  index -> name or name -> index, a config.json with id2label or
+                                  label2id); NULL: from the model's config                      */
     const char *language;    /**< class names from labels.LANGUAGE.txt beside the weights ("zh"; a
                                   file as `labels` is): letters, digits and - only, at most 16.
                                   "en" without such a file means the config's. NULL: no such file

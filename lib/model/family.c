@@ -176,9 +176,9 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
 {
     char name[200];
     if (!vx_role_find(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
-        (d->with != VX_NO_ROLE && !vx_role_find(c, d->naming, d->prefix, d->with, 0)))
+        !vx_role_find(c, d->naming, d->prefix, d->with, 0))
         return false;
-    if (d->without != VX_NO_ROLE && vx_role_find(c, d->naming, d->prefix, d->without, 0))
+    if (d->without != VX_PATCH_W && vx_role_find(c, d->naming, d->prefix, d->without, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0, false)))

@@ -218,7 +218,7 @@ static int count_positions(vx_reader *r, int *rows)
             "instead, as DINOv3 and EVA, are not run",
             vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
     VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
-    r->sizes.position_rows = *rows;
+    r->position_rows = *rows;
     return VITX_OK;
 }
 
@@ -229,7 +229,7 @@ static int read_grid(vx_reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
     a->pos_height = h->image_height / a->patch_height;
@@ -349,7 +349,7 @@ static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
-        VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
+        VX_TRY(vx_role_size(&r->registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS) {
@@ -358,12 +358,12 @@ static int take_model_roles(vx_reader *r)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
         }
-    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->sizes.registers));
+    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->registers));
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has registers and a distillation token: no known model has both");
     r->arch->prefix =
-        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->sizes.registers;
+        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
     VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
@@ -503,7 +503,6 @@ int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
     *arch = (vx_arch){0};
     vx_reader r = {.found = found,
                    .arch = arch,
-                   .sizes = {.arch = arch, .concatenates = match->dialect->concatenates},
                    .match = match,
                    .hints = hints,
                    .container = container,

@@ -138,6 +138,34 @@ static int take_numbered(vx_labels *out, const vx_json *object, const char *path
     return VITX_OK;
 }
 
+/* {"tench": 0, ...}, as transformers' label2id: names with a number for each class. */
+static bool is_named(const vx_json *names, int classes)
+{
+    int number;
+    const vx_json *m = vx_json_is_object(names) ? vx_json_first(names) : NULL;
+    while (m && vx_json_int(m, &number))
+        m = vx_json_next(m);
+    return !m && vx_json_is_object(names) && vx_json_size(names) == classes;
+}
+
+static int take_named(vx_labels *out, const vx_json *object, const char *path,
+                      const vitx_hooks *hooks)
+{
+    for (const vx_json *m = vx_json_first(object); m; m = vx_json_next(m)) {
+        const char *name = vx_json_key(m);
+        int index = -1;
+        if (!vx_json_int(m, &index) || index < 0 || index >= out->count)
+            return vx_fail_in(VITX_FORMAT, path,
+                              "%d of \"%.40s\" is no class of a model of %d classes", index, name,
+                              out->count);
+        if (out->names[index])
+            return vx_fail_in(VITX_FORMAT, path, "class %d has two names: \"%.40s\" and \"%.40s\"",
+                              index, out->names[index], name);
+        VX_TRY(set(out, index, name, strlen(name), hooks));
+    }
+    return VITX_OK;
+}
+
 /* {"imagenet1k": [...], ...}: the one array, or the one with as many entries as classes. */
 static int choose_array(const vx_json **out, const vx_json *root, const char *path, int classes)
 {
@@ -166,13 +194,21 @@ static int choose_array(const vx_json **out, const vx_json *root, const char *pa
 static int load_json(vx_labels *out, const vx_json *root, const char *path, int classes,
                      const vitx_hooks *hooks)
 {
-    const vx_json *names = root;
-    const bool numbered = vx_json_is_object(root) && decimal(vx_json_key(vx_json_first(root))) >= 0;
-    if (!vx_json_is_array(root) && !numbered)
+    const vx_json *names = root, *within = vx_json_get(root, "id2label");
+    if (!vx_json_first(within))
+        within = vx_json_get(root, "label2id");
+    if (vx_json_first(within)) /* a configuration */
+        names = root = within;
+    const bool named = is_named(root, classes);
+    const bool numbered =
+        !named && vx_json_is_object(root) && decimal(vx_json_key(vx_json_first(root))) >= 0;
+    if (!vx_json_is_array(root) && !numbered && !named)
         VX_TRY(choose_array(&names, root, path, classes));
     if (vx_json_size(names) != classes)
         return wrong_count(path, vx_json_size(names), classes);
     VX_TRY(begin(out, classes, hooks));
+    if (named)
+        return take_named(out, names, path, hooks);
     return numbered ? take_numbered(out, names, path, hooks) : take_array(out, names, path, hooks);
 }
 
@@ -335,6 +371,7 @@ int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *t
 {
     const size_t n = strlen(text);
     int found = -1;
+    bool named = false;
     if (n && strspn(text, "0123456789") == n) {
         int index;
         if (!vx_parse_int(text, &index) || index >= classes)
@@ -344,6 +381,7 @@ int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *t
         return VITX_OK;
     }
     for (int i = 0; i < labels->count && n; i++) {
+        named |= labels->names[i] != NULL;
         if (!labels->names[i] || !name_matches(labels->names[i], text, n))
             continue;
         if (found >= 0)
@@ -354,9 +392,15 @@ int vx_labels_find(int *out, const vx_labels *labels, int classes, const char *t
                 text, found, labels->names[found], i, labels->names[i]);
         found = i;
     }
+    if (found < 0 && !named)
+        return vx_fail_field(
+            VITX_INVALID, "labels",
+            "\"%.100s\" names none of the %d classes of %s: it has no class names, "
+            "which labels can give it",
+            text, classes, path);
     if (found < 0)
-        return vx_fail(VITX_INVALID, "\"%.100s\" names none of the %d classes of %s%s", text,
-                       classes, path, labels->count ? "" : " (it has no class names)");
+        return vx_fail(VITX_INVALID, "\"%.100s\" names none of the %d classes of %s", text, classes,
+                       path);
     *out = found;
     return VITX_OK;
 }

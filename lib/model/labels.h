@@ -9,9 +9,10 @@ typedef struct vx_labels {
     int count;    /* the model's classes, or 0: no class has a name */
 } vx_labels;
 
-/* From a file: one name a line, or JSON (an array; an object of numbers; an object of arrays, of
- * which the one with `classes` names is taken). A WordNet id before a name is dropped. Their number
- * must be that of the classes. */
+/* From a file: one name a line, or JSON (an array; an object from number to name or from name to
+ * number; a config.json with id2label or label2id; an object of arrays, of which the one with
+ * `classes` names is taken). A WordNet id before a name is dropped. Their number must be that of
+ * the classes. */
 int vx_labels_load(vx_labels *out, const char *path, int classes, const vitx_hooks *hooks);
 
 /* From config.json: id2label, or timm's label_names with label_descriptions. What does not fit the

@@ -1,5 +1,4 @@
 /* cli/cmd_methods.c: every method with its options, defaults and cost. */
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,16 +49,17 @@ static void print_json(const vitx_method_info *m)
            m->on_pixels ? "true" : "false");
 }
 
+enum { LIST_WIDTH = 100 }; /* where there is no terminal */
+
 /* Widths of the list's columns. */
 struct columns {
     int name, cost, what;
 };
 
-/* One line a method for programs. A terminal may be too narrow for that: there the columns are as
- * wide as there is room, and texts are wrapped within them. */
+/* The columns are as wide as there is room, and texts are wrapped within them; programs read --json. */
 static struct columns measure(void)
 {
-    const int width = terminal_width(STDOUT_FILENO, INT_MAX);
+    const int width = terminal_width(STDOUT_FILENO, LIST_WIDTH);
     struct columns c = {.name = (int)strlen("name"), .cost = (int)strlen("cost")};
     vitx_method_info m = VITX_METHOD_INFO_INIT;
     for (int i = 0; i < vitx_method_count() && vitx_method_get(&m, i) == VITX_OK; i++) {
@@ -91,8 +91,10 @@ static void print_line(const struct columns *c, const char *name, const char *co
         const int cost_length = take_words(&cost, c->cost);
         const int what_length = take_words(&what, c->what);
         printf("%-*s  %.*s", c->name, name, cost_length, cost_now);
-        printf("%*s  %.*s\n", c->cost > cost_length ? c->cost - cost_length : 0, "", what_length,
-               what_now);
+        if (what_length)
+            printf("%*s  %.*s", c->cost > cost_length ? c->cost - cost_length : 0, "", what_length,
+                   what_now);
+        putchar('\n');
         name = "";
     } while (*cost || *what);
 }

@@ -26,8 +26,9 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, labels),
      .value = "FILE",
      .help = "class names: one a line, or JSON",
-     .more = "JSON is an array of names or an object from index to name. Default: the model's "
-             "config.json."},
+     .more = "JSON is an array of names, an object from index to name or from name to index, or a "
+             "config.json\n"
+             "of Hugging Face. Default: the model's config.json."},
     {.name = "lang",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, language),

@@ -13,8 +13,10 @@
 #include "progress.h"
 #include "results.h"
 
-/* name  method  what was explained; of an embedding that is nothing where a map is the same for all units. */
-static void print_line(const char *name, const vitx_map_info *info, const char *label)
+/* name  method  what was explained, and against what; of an embedding that is nothing if a map is the
+ * same for all units. */
+static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
+                       const char *label)
 {
     static const char *const words[] = {"", "unit ", "vector", "like"};
     vitx_method_info method = VITX_METHOD_INFO_INIT;
@@ -26,7 +28,12 @@ static void print_line(const char *name, const vitx_map_info *info, const char *
     printf("%s  %s  %s", name, info->method, words[info->explains]);
     if (info->target >= 0)
         printf("%d", info->target);
-    printf("%s%s\n", label ? " " : "", text_or(label, ""));
+    printf("%s%s", label ? " " : "", text_or(label, ""));
+    if (info->score == VITX_SCORE_DIFFERENCE && info->versus >= 0) {
+        const char *other = vitx_model_label(model, info->versus);
+        printf(" versus %d%s%s", info->versus, other ? " " : "", text_or(other, ""));
+    }
+    printf("\n");
 }
 
 /* At the largest cosine there is, of a picture and itself, the gradient is 0 and a map of it is
@@ -109,7 +116,7 @@ static enum written save_and_name(const struct explain_plan *plan, const vitx_ma
         name ? save_map(plan, name, map, image, picture, opts) : NOT_WRITTEN;
     progress_before_results();
     if (written == WRITTEN && !o->common.quiet && !o->json)
-        print_line(name, info, opts->label);
+        print_line(plan->session.model, name, info, opts->label);
     free(name);
     return written;
 }

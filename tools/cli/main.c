@@ -46,10 +46,19 @@ static int unknown_command(const char *name)
     return wrong_usage("no command %s; vitx-cli -h lists them", name);
 }
 
+static int no_command(void)
+{
+    char list[256] = "";
+    for (int i = 0; commands[i]; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
+                 commands[i]->name);
+    return wrong_usage("no command; there are %s; vitx-cli -h says what they do", list);
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2)
-        return wrong_usage("no command; vitx-cli -h lists them");
+        return no_command();
     const char *name = argv[1];
     if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) {
         program_help(commands, name[1] == '-');

@@ -25,7 +25,10 @@ const char *reason(void)
 {
     static char text[1024];
     const char *all = vitx_last_error(), *field = vitx_last_error_field();
-    const char *at = field ? strstr(all, field) : NULL;
+    const char *at = NULL;
+    /* The last: names of files stand before it. */
+    for (const char *p = all; field && (p = strstr(p, field)) != NULL; p++)
+        at = p;
     if (!at)
         return all;
     snprintf(text, sizeof text, "%.*s%s%s", (int)(at - all), all, option_of(field),
