@@ -67,14 +67,14 @@ static int create_plans(vitx_context *c)
     return vx_plan_create(&c->variants.plan, a, &c->hooks);
 }
 
-/* Where the answers of the last run lie on the host is known when they are read: vx_context_answers. */
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences)
 {
     const size_t input = (size_t)batch * vx_context_input_count(c),
                  answers = 2 * (size_t)sequences * (size_t)c->arch.classes;
     vx_host_side *host = &act->host;
     if (c->dev->cls->host_memory) {
-        *host = (vx_host_side){.input = act->input, .answers = act->logits};
+        *host = (vx_host_side){
+            .input = act->input, .logits = act->logits, .probabilities = act->probabilities};
         return VITX_OK;
     }
     if (host->floats < input + answers) {
@@ -84,8 +84,9 @@ int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch,
                       "inputs and answers on the host"));
         host->floats = input + answers;
     }
-    host->answers = host->memory;
-    host->input = host->answers + answers;
+    host->logits = host->memory;
+    host->probabilities = host->logits + answers / 2;
+    host->input = host->logits + answers;
     return VITX_OK;
 }
 

@@ -6,7 +6,7 @@
  * footprint.c):
  *
  *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
- *      features [S,D] | logits and probabilities [S,2K]
+ *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
  * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a
  * picture: some have fewer than T tokens.
@@ -27,10 +27,9 @@
 
 /* Inputs and answers on the host: the device's own memory if the host can read it, else copies. */
 typedef struct vx_host_side {
-    float *input;                  /* [B,3,H,W]                                          */
-    float *logits, *probabilities; /* [n,K] of the last run of n sequences               */
-    float *answers;                /* [S,2K]: where they lie                             */
-    float *memory;                 /* of the copies; NULL: there are none                */
+    float *input;                  /* [B,3,H,W]                            */
+    float *logits, *probabilities; /* [S,K] each, in this order            */
+    float *memory;                 /* of the copies; NULL: there are none  */
     size_t floats;
 } vx_host_side;
 
@@ -40,7 +39,7 @@ typedef struct vx_activations {
     float *wide;     /* [B,T,max(4A,F)]          */
     float *pooled;   /* [S,D]                    */
     float *features; /* [S,D]: pooled behind fc_norm, where there is one */
-    float *logits;   /* [n,K] of a pass over n sequences; their probabilities follow at once */
+    float *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
     vx_host_side host;
 } vx_activations;
 

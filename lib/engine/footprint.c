@@ -23,6 +23,7 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     act->pooled = vx_arena_take(arena, s, d * sizeof(float));
     act->features = vx_arena_take(arena, s, d * sizeof(float));
     act->logits = vx_arena_take(arena, s, 2 * k * sizeof(float));
+    act->probabilities = act->logits ? act->logits + s * k : NULL;
 }
 
 void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,

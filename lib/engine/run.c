@@ -142,14 +142,22 @@ void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n)
         c->dev->cls->upload(c->dev, act->input, act->host.input, bytes);
 }
 
-int vx_context_answers(vitx_context *c, vx_activations *act, int n)
+int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,
+                            float *probabilities, int n)
+{
+    const size_t count = (size_t)n * (size_t)c->arch.classes, bytes = count * sizeof(float);
+    if (act->logits + count == act->probabilities && logits + count == probabilities)
+        return vx_context_read(c, logits, act->logits, 2 * bytes);
+    c->dev->cls->download(c->dev, logits, act->logits, bytes);
+    return vx_context_read(c, probabilities, act->probabilities, bytes);
+}
+
+int vx_context_answers(vitx_context *c, const vx_activations *act, int n)
 {
     const size_t k = (size_t)c->arch.classes, count = (size_t)n * k;
-    float *logits = act->host.answers;
+    const float *logits = act->host.logits;
     if (logits != act->logits)
-        VX_TRY(vx_context_read(c, logits, act->logits, 2 * count * sizeof(float)));
-    act->host.logits = logits;
-    act->host.probabilities = logits + count;
+        VX_TRY(vx_context_read_answers(c, act, act->host.logits, act->host.probabilities, n));
     for (size_t i = 0; i < count; i++)
         if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,

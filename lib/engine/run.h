@@ -27,9 +27,12 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
 
 /* The first n inputs of act->host to the device. */
 void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n);
+/* The answers of a pass over n sequences to the host, [n,K] each; one download if all that fit were run. */
+int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,
+                            float *probabilities, int n);
 /* The answers of a pass over n sequences to act->host: logits and probabilities [n,K]. VITX_FORMAT if a
  * logit is not finite. */
-int vx_context_answers(vitx_context *c, vx_activations *act, int n);
+int vx_context_answers(vitx_context *c, const vx_activations *act, int n);
 
 /* ------------------------------------------------------------------ progress --------------- */
 

@@ -40,7 +40,7 @@ static int put_gradients(const batch *s)
 {
     vitx_context *c = s->job->context;
     const size_t k = (size_t)s->job->arch->classes, bytes = (size_t)s->n * k * sizeof(float);
-    VX_TRY(vx_context_read(c, s->logits, c->act.logits, 2 * bytes));
+    VX_TRY(vx_context_read_answers(c, &c->act, s->logits, s->probabilities, s->n));
     for (size_t i = 0; i < (size_t)s->n; i++)
         vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
                        s->probabilities + i * k, (int)k);
