@@ -130,7 +130,10 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
 {
     VX_TRY(begin_run(c, plan, n));
     for (int i = 0; i < n; i++)
-        VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+        if (image)
+            VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+        else
+            vx_place_whole(&c->placements[i], &c->recipe);
     vx_inputs_write(c, inputs, c->act.host.input, first, n);
     return run_loaded(c, n, plan);
 }

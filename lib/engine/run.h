@@ -21,7 +21,8 @@ typedef struct vx_inputs {
 } vx_inputs;
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place. */
+/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place, or,
+ * if that is NULL, pictures that are the input as it is. */
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan);
 

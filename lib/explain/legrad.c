@@ -66,8 +66,7 @@ static int add_block(const batch *s, int l, float *device, float *host)
                                                                 .gradients = s->n,
                                                                 .heads = a->heads,
                                                                 .tokens = t});
-        c->dev->cls->download(c->dev, host, device, (size_t)s->n * (size_t)t * sizeof *host);
-        VX_TRY(vx_context_sync(c));
+        VX_TRY(vx_context_read(c, host, device, (size_t)s->n * (size_t)t * sizeof *host));
         for (int i = 0; i < s->n; i++)
             for (int layer = l > job->layer_first ? l : job->layer_first; layer <= job->layer_last;
                  layer++) {
