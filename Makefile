@@ -14,7 +14,7 @@ OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
 STRIP    ?= strip
-PACKAGES := libcjson zlib
+PACKAGES := libcjson zlib libpng
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
@@ -39,7 +39,7 @@ SANITIZE := $(FLAGS_$(CONFIG))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
 ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
-LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs libcjson zlib)) -lm -ldl -pthread
+LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
 LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
@@ -222,6 +222,7 @@ info:                                                          ## what was found
 	@echo "openblas  $(shell $(PKG) --modversion openblas), loaded at run time as $(BLAS_SO)"
 	@echo "cjson     $(shell $(PKG) --modversion libcjson)"
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
+	@echo "libpng    $(shell $(PKG) --modversion libpng)"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"

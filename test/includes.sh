@@ -17,7 +17,7 @@ declare -A may=(
 )
 # The libraries that few files may know.
 declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]=tools/scenes/png.c
-    [cJSON.h]=lib/base/json.c)
+    [cJSON.h]=lib/base/json.c [png.h]=lib/render/png.c)
 bad=0 seen=0
 complain() { echo "$1"; bad=$((bad + 1)); }
 

@@ -1009,7 +1009,7 @@ START_TEST(test_png__gives_back_every_pixel)
                                    : kind == 4 ? above[k] + k
                                                : 255);
         }
-        ck_ok(vx_canvas_png(&out, &canvas));
+        ck_ok(vx_canvas_png(&out, &canvas, NULL));
         ck_ok(vitx_image_open_memory(&image, out.data, out.size, "canvas", NULL));
         ck_assert_int_eq(vitx_image_width(image), widths[i]);
         ck_assert_int_eq(vitx_image_height(image), height);

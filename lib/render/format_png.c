@@ -6,7 +6,7 @@ static int render(vx_buffer *out, const vx_render_job *job)
     vx_canvas canvas = {0};
     int status = vx_sheet_draw(&canvas, job);
     if (status == VITX_OK)
-        status = vx_canvas_png(out, &canvas);
+        status = vx_canvas_png(out, &canvas, NULL);
     vx_canvas_dispose(&canvas);
     return status;
 }
