@@ -153,6 +153,9 @@ typedef struct vitx_map_info {
                             forward pass all maps share                                         */
     vitx_explained explains; /**< what the score is made of                                     */
     vitx_outputs outputs;    /**< of the model: how `probability` comes from `logit`            */
+    const char *model;       /**< name of the model's folder or file, without the way to it     */
+    const char *settings;    /**< "key=value key=value": every option of the method, by default or
+                            as it was set; "" where it has none                                 */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

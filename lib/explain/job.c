@@ -1,4 +1,5 @@
 /* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
@@ -67,7 +68,8 @@ static vitx_score score_of(const vx_job *job)
     const vitx_score by_default = job->method->score;
     if (job->opts.score)
         return job->opts.score;
-    if (!by_default || (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
+    if (!by_default ||
+        (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
         return VITX_SCORE_LOGIT;
     return by_default;
 }
@@ -172,8 +174,8 @@ const float *vx_job_input(const vx_job *job, int i)
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score,  map->info.target,  map->info.versus,
-                       map->vector, map->vector_count, map->info.outputs};
+    return (vx_target){map->info.score, map->info.target,  map->info.versus,
+                       map->vector,     map->vector_count, map->info.outputs};
 }
 
 /* The axes of a job's map. */
@@ -190,6 +192,20 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
         info->shape[axis] = 1;
 }
 
+enum { MODEL_TEXT = 256, SETTINGS_TEXT = 512 };
+
+/* "key=value key=value", of all options. */
+static void settings_text(char *out, size_t size, const vx_job *job)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (int i = 0; i < job->method->option_count && n < size; i++) {
+        const char *key = job->method->options[i].key;
+        n +=
+            (size_t)snprintf(out + n, size - n, "%s%s=%s", i ? " " : "", key, vx_setting(job, key));
+    }
+}
+
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
 {
     vitx_context *c = job->context;
@@ -200,6 +216,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
+    char model[MODEL_TEXT], settings[SETTINGS_TEXT];
     vitx_map_info info = {.struct_size = sizeof info,
                           .method = job->method->name,
                           .target = t.target,
@@ -220,7 +237,11 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
                           .versus = t.versus,
                           .value = vx_target_value(t, logits, probabilities),
                           .explains = vx_direction_explains(job),
-                          .outputs = a->outputs};
+                          .outputs = a->outputs,
+                          .model = model,
+                          .settings = settings};
+    vx_model_name(model, sizeof model, c->model);
+    settings_text(settings, sizeof settings, job);
     set_shape(&info, job);
     vx_placement placement = c->placements[i];
     if (!job->pixels) {

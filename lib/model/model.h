@@ -77,6 +77,9 @@ struct vitx_model {
     vx_weights *packed;
 };
 
+/* What people call the model: the last name of its path; for a .safetensors file that of its folder. */
+void vx_model_name(char *out, size_t size, const vitx_model *model);
+
 /* The weights on a device in a precision; packs them at the first call (values are read and
  * checked then). They belong to the model. Any thread. */
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
