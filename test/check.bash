@@ -24,6 +24,7 @@ run() {
 gives() { [ "$status" = "$1" ] || fail "status $status, expected $1: $(cat "$err")"; }
 out_has() { grep -qE -- "$1" "$out" || fail "standard output lacks $1: $(head -c 300 "$out")"; }
 err_has() { grep -qF -- "$1" "$err" || fail "standard error lacks $1: $(cat "$err")"; }
+err_lacks() { ! grep -qF -- "$1" "$err" || fail "standard error has $1: $(cat "$err")"; }
 out_lines() { [ "$(wc -l < "$out")" = "$1" ] || fail "$(wc -l < "$out") lines of output, expected $1"; }
 err_lines() { [ "$(wc -l < "$err")" = "$1" ] || fail "$(wc -l < "$err") lines of errors, expected $1: $(cat "$err")"; }
 exists() { [ -s "$1" ] || fail "$1 was not written"; }

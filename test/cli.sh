@@ -64,6 +64,20 @@ right classify -m $model --top=2 -- $picture
 out_lines 3
 right classify $picture -m$model --top all --threads=1 --batch 4 --quiet
 out_lines 8
+cp -r $models/vit-hf "$folder/as-it-is"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/as-it-is/preprocessor_config.json"
+run classify -m "$folder/as-it-is" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "$picture: a picture of 61 x 47 pixels for an input of 20 x 20, and the model's recipe neither resizes nor crops: choose with --fit (squash, crop or pad)"
+for fit in squash crop pad keep; do
+    right classify -m "$folder/as-it-is" --fit $fit $picture
+done
+right info -m "$folder/as-it-is"
+out_has '^  centre crop +none'
+right info --json -m "$folder/as-it-is"
+out_has '"resize":"none",.*"crop":false,'
 if [ "$(nproc)" -lt 9 ]; then
     check "more threads than processors"
     run classify -m $model --threads 9 $picture
@@ -837,6 +851,27 @@ out_lines 6
 right explain -m $model --fit keep --batch 4 --method gradcam -o "$folder/keep{image}.png" $picture $small
 exists "$folder/keeppicture.png"
 exists "$folder/keep2_8.png"
+
+check "options that the picture's own grid decides on"
+cp $small "$folder/small.png"
+run explain -m $model --fit keep --method occlusion,kernelshap --set window=6 --set n=96 -o "$folder/{image}-{method}.npy" \
+    $picture "$folder/small.png"
+gives 1
+out_lines 3
+err_lines 1
+err_has "small.png: occlusion: window=6: the grid has 1 x 1 patches"
+err_lacks "occlusion: occlusion"
+
+check "a picture that no method can explain is reported once"
+cp -r $models/vit-hf "$folder/never-resizes"
+sed -i 's/"do_resize": true/"do_resize": false/' "$folder/never-resizes/preprocessor_config.json"
+for command in "explain -o $folder/{method}.{target}.png --target 0 --target 1" "eval --metric deletion"; do
+    # shellcheck disable=SC2086 # several words
+    run $command -m "$folder/never-resizes" --method attention,rollout,gradcam $picture
+    gives 1
+    err_lines 1
+    err_has "vitx-cli: $picture: a picture of 61 x 47 pixels"
+done
 
 # ---------------------------------------------------------------- what must not be lost ------
 check "a picture with the name that a map turns out to get"

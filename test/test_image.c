@@ -707,6 +707,33 @@ START_TEST(test_place__says_where_the_input_lies)
 }
 END_TEST
 
+/* do_resize and do_center_crop false: transformers runs pictures of the input's size and no others. */
+START_TEST(test_place__a_recipe_without_a_crop_needs_the_input_s_size)
+{
+    void (*const fits[])(vitx_recipe *) = {vx_recipe_squash, vx_recipe_crop, vx_recipe_pad};
+    vitx_recipe r = imagenet;
+    vx_placement p;
+    r.input_width = 224;
+    r.input_height = 208;
+    r.resize = VITX_RESIZE_NONE;
+    ck_ok(vx_place(&p, &r, 300, 100)); /* cropped across, padded down, as center_crop does it */
+    ck_assert(p.left == 38 && p.top == -54);
+    r.no_crop = 1;
+    ck_ok(vx_place(&p, &r, 224, 208));
+    ck_assert(p.left == 0 && p.top == 0 && p.resized_w == 224 && p.resized_h == 208);
+    ck_fails(vx_place(&p, &r, 224, 209), VITX_UNSUPPORTED,
+             "a picture of 224 x 209 pixels for an input of 224 x 208");
+    ck_assert_str_eq(vitx_last_error_field(), "fit");
+    ck_fails(vx_place(&p, &r, 223, 208), VITX_UNSUPPORTED, "fit (squash, crop or pad)");
+    ck_fails(vx_place(&p, &r, 448, 416), VITX_UNSUPPORTED, "neither resizes nor crops");
+    for (int i = 0; i < 3; i++) {
+        vitx_recipe other = r;
+        fits[i](&other);
+        ck_ok(vx_place(&p, &other, 448, 300));
+    }
+}
+END_TEST
+
 START_TEST(test_place__refuses_what_would_be_absurdly_large)
 {
     vitx_recipe r = imagenet;
@@ -929,6 +956,7 @@ static Suite *image_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_preprocess__matches_torchvision_timm_and_transformers);
     tcase_add_test(c, test_place__says_where_the_input_lies);
+    tcase_add_test(c, test_place__a_recipe_without_a_crop_needs_the_input_s_size);
     tcase_add_test(c, test_place__refuses_what_would_be_absurdly_large);
     suite_add_tcase(s, c);
 

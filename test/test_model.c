@@ -1756,6 +1756,7 @@ START_TEST(test_config__reads_what_hubs_hold)
         "\"do_normalize\": false, \"rescale_factor\": 0.5, \"size\": {\"shortest_edge\": 9}}");
     f = info_of(folder);
     ck_assert(f.recipe->resize == VITX_RESIZE_NONE && f.recipe->scale == 0.5f);
+    ck_assert_int_eq(f.recipe->no_crop, 0);
     ck_assert(f.recipe->mean[0] == 0 && f.recipe->std[0] == 1 &&
               f.recipe->from_mean == VITX_FROM_PREPROCESSOR);
     write_text(folder, "preprocessor_config.json",
@@ -1763,6 +1764,9 @@ START_TEST(test_config__reads_what_hubs_hold)
     f = info_of(folder);
     ck_assert(f.recipe->resize == VITX_RESIZE_NONE && f.recipe->input_height == 20 &&
               f.recipe->scale == 1);
+    ck_assert_int_ne(f.recipe->no_crop, 0);
+    write_text(folder, "preprocessor_config.json", "{\"do_resize\": true, \"size\": 20}");
+    ck_assert_int_eq(info_of(folder).recipe->no_crop, 0);
     remove_folder(folder);
     free(folder);
 

@@ -615,6 +615,82 @@ START_TEST(test_keep__a_query_beyond_the_picture)
 }
 END_TEST
 
+/* Options that the grid bounds are the picture's to judge, not the model's own grid. */
+START_TEST(test_keep__options_are_bounded_by_the_picture_s_grid)
+{
+    static const struct {
+        const char *method, *set;
+        int width, height;
+        const char *message; /* NULL: it runs */
+    } cases[] = {
+        {"kernelshap", "n=20", 16, 16, NULL}, /* 2 x 2: there are 14 sets */
+        {"kernelshap", "n=1", 16, 16, "kernelshap: n=1: at least 8 samples"},
+        {"kernelshap", "n=42", 57, 23, NULL}, /* 3 x 7 */
+        {"kernelshap", "n=41", 57, 23, "kernelshap: n=41: at least 42 samples"},
+        {"kernelshap", "n=144", 64, 72, NULL}, /* larger than the model's own */
+        {"kernelshap", "n=143", 64, 72, "kernelshap: n=143: at least 144 samples"},
+        {"occlusion", "window=2", 16, 16, NULL},
+        {"occlusion", "window=3", 16, 16, "occlusion: window=3: the grid has 2 x 2 patches"},
+        {"occlusion", "window=8", 64, 72, NULL},
+        {"occlusion", "window=9", 64, 72, "occlusion: window=9: the grid has 9 x 8 patches"},
+        {"attention", NULL, 64, 72, NULL}, /* query 70 */
+        {"attention", NULL, 16, 16, "query 70 is out of range"},
+    };
+    vitx_model *model = open_model("vit-timm");
+    const vitx_context_opts o = sized(0, 0, VITX_FIT_KEEP);
+    vitx_context *c = create(model, &o);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vitx_image *image = noise(i, cases[i].width, cases[i].height);
+        vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+        vitx_map *map = NULL;
+        size_t bytes;
+        e.method = cases[i].method;
+        e.set = &cases[i].set;
+        e.set_count = cases[i].set != NULL;
+        e.query = cases[i].set ? VITX_AUTO : 70;
+        ck_ok(vitx_explain_bytes(&bytes, c, &e, 1));
+        const int status = vitx_explain(&map, c, image, &e);
+        if (cases[i].message)
+            ck_fails(status, VITX_INVALID, cases[i].message);
+        else
+            ck_ok(status);
+        vitx_map_free(map);
+        vitx_image_free(image);
+    }
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
+/* With more samples than there are sets the Shapley values are exact, and more change nothing. */
+START_TEST(test_keep__kernelshap_of_four_patches_is_exact)
+{
+    vitx_model *model = open_model("vit-timm");
+    const vitx_context_opts o = sized(0, 0, VITX_FIT_KEEP);
+    vitx_context *c = create(model, &o);
+    vitx_image *image = noise(5, 16, 16);
+    vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    static const char *const sets[] = {"n=14", "n=20", "n=auto"};
+    vitx_map *maps[3];
+    e.method = "kernelshap";
+    e.set_count = 1;
+    for (int i = 0; i < 3; i++) {
+        e.set = &sets[i];
+        ck_ok(vitx_explain(&maps[i], c, image, &e));
+        ck_ok(vitx_map_get_info(&info, maps[i]));
+        ck_assert_double_lt(fabs(info.completeness_error), 1e-4);
+        for (int p = 0; p < 4; p++)
+            ck_assert_float_eq(maps[i]->values[p], maps[0]->values[p]);
+    }
+    for (int i = 0; i < 3; i++)
+        vitx_map_free(maps[i]);
+    vitx_image_free(image);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ what is refused -------- */
 
 START_TEST(test_sizes__bad_options)
@@ -861,6 +937,8 @@ static Suite *sizes_suite(void)
     tcase_add_test(tcase, test_keep__statistics_are_of_one_size);
     tcase_add_test(tcase, test_keep__every_metric);
     tcase_add_test(tcase, test_keep__a_query_beyond_the_picture);
+    tcase_add_test(tcase, test_keep__options_are_bounded_by_the_picture_s_grid);
+    tcase_add_test(tcase, test_keep__kernelshap_of_four_patches_is_exact);
     tcase_add_test(tcase, test_sizes__bad_options);
     tcase_add_test(tcase, test_keep__pictures_past_the_bounds);
     tcase_add_loop_test(tcase, test_budget__counts_variants, 0, 4);

@@ -103,7 +103,8 @@ VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
  * The bytes that vitx_explain_many() with these options holds beside the context's activation_bytes:
  * recordings and gradients of max_batch pictures, and the variants that methods run at once. Nothing
  * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid. With
- * VITX_FIT_KEEP it counts for pictures of the size that vitx_context_info tells.
+ * VITX_FIT_KEEP it counts for pictures of the size that vitx_context_info tells, and options that the
+ * grid bounds (a query, kernelshap's n, occlusion's window) are left to the pictures, which have their own.
  *
  * @return as vitx_explain(), for what can be known of the options without a picture
  */

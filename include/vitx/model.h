@@ -88,7 +88,7 @@ typedef enum vitx_filter {
 typedef enum vitx_resize {
     VITX_RESIZE_SHORTEST = 0, /**< shortest side to `resize_height`, then centre crop            */
     VITX_RESIZE_EXACT = 1,    /**< to resize_height x resize_width, then centre crop             */
-    VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop                             */
+    VITX_RESIZE_NONE = 2,     /**< no resizing, only the centre crop (see vitx_recipe.no_crop)   */
     VITX_RESIZE_COVER = 3,    /**< sides in proportion, the smallest that cover resize_height x
                                    resize_width, rounded half to even, then centre crop (timm's
                                    ResizeKeepRatio, for inputs that are not square)              */
@@ -129,6 +129,9 @@ typedef struct vitx_recipe {
     double crop_pct; /**< of an input of another size s, floor(s / crop_pct) is the size to resize
                           to; 0: it grows with the input, floor(s * resize / input)             */
     uint8_t pad[3];  /**< colour of what lies beside the picture                                */
+    int no_crop;     /**< nonzero: there is no centre crop, and no padding either. A picture that
+                          has not the input's size after the resize is refused, as by
+                          transformers; any vitx_fit but VITX_FIT_RECIPE takes it               */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */

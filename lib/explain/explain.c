@@ -346,7 +346,9 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     c->recorded = 0;
+    c->grid_open = c->fit == VITX_FIT_KEEP;
     int status = prepare_all(c, opts, jobs, m);
+    c->grid_open = false;
     if (status == VITX_OK) {
         size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
         if (add_beside_bytes(&bytes, c, beside_of(jobs, m)))

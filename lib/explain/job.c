@@ -46,10 +46,10 @@ static int resolve_range(int *first, int *last, int asked, int automatic, int co
 }
 
 /* Numbers that the model bounds. */
-static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a)
+static int check_outputs(const vitx_explain_opts *opts, const vx_arch *a, bool grid_open)
 {
     const char *const kind = a->units ? "units" : "classes";
-    if (opts->query < VITX_AUTO || opts->query >= vx_arch_tokens(a))
+    if (opts->query < VITX_AUTO || (opts->query >= vx_arch_tokens(a) && !grid_open))
         return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
                        opts->query, vx_arch_tokens(a) - 1);
     if (opts->target < VITX_AUTO || opts->target >= a->classes)
@@ -97,7 +97,7 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
                          "layer"));
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
-    VX_TRY(check_outputs(opts, a));
+    VX_TRY(check_outputs(opts, a, c->grid_open));
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     job->score = score_of(job);

@@ -78,6 +78,8 @@ static int prepare(vx_job *job, vx_plan *need)
         set->n = 2 * patches + 2048;
     else
         VX_TRY(vx_setting_int(&set->n, job, "n", 1, VX_MOST_SAMPLES));
+    if (set->n < 2 * patches && job->context->grid_open)
+        set->n = 2 * patches; /* the picture's grid may be smaller */
     set->n = set->n < all ? set->n : (int)all;
     if (set->n < all && set->n < 2 * patches)
         return vx_fail(VITX_INVALID,

@@ -31,15 +31,18 @@ static int prepare(vx_job *job, vx_plan *need)
     VX_TRY(vx_setting_removal(&set->removal, job));
     VX_TRY(vx_setting_int(&set->window, job, "window", 1, INT32_MAX));
     VX_TRY(vx_setting_int(&set->stride, job, "stride", 1, INT32_MAX));
-    if (set->window > a->grid_height || set->window > a->grid_width)
-        return vx_fail(VITX_INVALID,
-                       "occlusion: window=%d: the grid has %d x %d patches, a window has to fit",
-                       set->window, a->grid_height, a->grid_width);
     if (set->stride > set->window)
         return vx_fail(VITX_INVALID,
                        "occlusion: stride=%d is more than window=%d: no window would cover the "
                        "patches between",
                        set->stride, set->window);
+    const int shorter = a->grid_height < a->grid_width ? a->grid_height : a->grid_width;
+    if (set->window > shorter && !job->context->grid_open)
+        return vx_fail(VITX_INVALID,
+                       "occlusion: window=%d: the grid has %d x %d patches, a window has to fit",
+                       set->window, a->grid_height, a->grid_width);
+    set->window = set->window < shorter ? set->window : shorter; /* a picture's may be larger */
+    set->stride = set->stride < shorter ? set->stride : shorter;
     set->down = windows(a->grid_height, set->window, set->stride);
     set->across = windows(a->grid_width, set->window, set->stride);
     vx_patches_prepare(job, (int64_t)set->down * set->across);

@@ -53,8 +53,9 @@ void vx_recipe_crop(vitx_recipe *recipe);
 void vx_recipe_pad(vitx_recipe *recipe);
 
 /* What a recipe does to a picture of that size.
- * VITX_UNSUPPORTED where the resized picture would be absurdly large (a side above 65535, or more
- * than 2^28 pixels: a picture of 1 x 60000). */
+ * VITX_UNSUPPORTED if the resized picture would be absurdly large (a side above 65535, or more
+ * than 2^28 pixels: a picture of 1 x 60000), and if a recipe without a crop does not give the
+ * input's size. */
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height);
 
 /* What a pixel of value v, 0..255, becomes in that channel of the model's input. */

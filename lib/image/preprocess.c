@@ -95,6 +95,7 @@ static void resize_to_input(vitx_recipe *recipe, vitx_resize resize)
     recipe->resize = resize;
     recipe->resize_width = recipe->input_width;
     recipe->resize_height = recipe->input_height;
+    recipe->no_crop = 0;
 }
 
 void vx_recipe_squash(vitx_recipe *recipe)
@@ -125,6 +126,12 @@ int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height
             "a picture of %d x %d pixels would be resized to %lld x %lld; at most %d a side "
             "and %lld in all",
             width, height, (long long)w, (long long)h, VX_MAX_SIDE, (long long)MAX_RESIZED_PIXELS);
+    if (recipe->no_crop && (w != recipe->input_width || h != recipe->input_height))
+        return vx_fail_field(
+            VITX_UNSUPPORTED, "fit",
+            "a picture of %d x %d pixels for an input of %d x %d, and the model's recipe neither "
+            "resizes nor crops: choose with fit (squash, crop or pad)",
+            width, height, recipe->input_width, recipe->input_height);
     *out = (vx_placement){
         .resized_w = (int)w,
         .resized_h = (int)h,

@@ -431,11 +431,13 @@ int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, i
     VX_TRY(describe(&s, context, NULL, NULL));
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
     context->recorded = 0; /* explaining again plans what is recorded */
+    context->grid_open = context->fit == VITX_FIT_KEEP;
     int status = find_direction(&s, opts, m);
     if (status == VITX_OK)
         status = vx_followed_read(&s, opts, m);
     if (status == VITX_OK)
         status = prepare_all(trials, &s, opts, m);
+    context->grid_open = false;
     free_direction(&s, &scratch);
     free_trials(trials, m, &scratch);
     return status;

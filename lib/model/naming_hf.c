@@ -214,6 +214,7 @@ static int read_geometry(vitx_recipe *out, const vx_json *p, const char *path,
     }
     if (!resize)
         out->resize = VITX_RESIZE_NONE;
+    out->no_crop = !resize && !crop;
     out->from_crop = found_crop ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
     return VITX_OK;
 }

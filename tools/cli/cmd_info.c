@@ -129,7 +129,10 @@ static void print_recipe(const vitx_recipe *r)
     printf("  resize        %s  (%s)\n", resize, vitx_source_name(r->from_resize));
     printf("  filter        %s  (%s)\n", vitx_filter_name(r->filter),
            vitx_source_name(r->from_filter));
-    printf("  centre crop   %s  (%s)\n", r->crop_round ? "offset rounded" : "offset rounded down",
+    printf("  centre crop   %s  (%s)\n",
+           r->no_crop      ? "none: pictures have the input's size, or need --fit"
+           : r->crop_round ? "offset rounded"
+                           : "offset rounded down",
            vitx_source_name(r->from_crop));
     printf("  scale         %.6g  (%s)\n", (double)r->scale, vitx_source_name(r->from_scale));
     printf("  mean          %.6g %.6g %.6g  (%s)\n", (double)r->mean[0], (double)r->mean[1],
@@ -243,8 +246,9 @@ static void json_recipe(const vitx_recipe *r)
     printf("\"recipe\":{\"input\":[%d,%d],\"resize\":\"%s\",\"resize_to\":[%d,%d],",
            r->input_height, r->input_width, resize_name(r->resize), r->resize_height,
            r->resize_width);
-    printf("\"filter\":\"%s\",\"crop_round\":%d,\"scale\":%.9g,", vitx_filter_name(r->filter),
-           r->crop_round, (double)r->scale);
+    printf("\"filter\":\"%s\",\"crop\":%s,\"crop_round\":%d,\"scale\":%.9g,",
+           vitx_filter_name(r->filter), r->no_crop ? "false" : "true", r->crop_round,
+           (double)r->scale);
     printf("\"mean\":[%.9g,%.9g,%.9g],", (double)r->mean[0], (double)r->mean[1],
            (double)r->mean[2]);
     printf("\"std\":[%.9g,%.9g,%.9g],\"from\":{", (double)r->std[0], (double)r->std[1],

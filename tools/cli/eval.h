@@ -74,6 +74,7 @@ struct eval_case {
     struct mask mask, other;   /* of one size; inside NULL: there is none */
     unsigned groups;           /* bits: the columns that it counts for */
     bool *reported;            /* [metrics]: a failure of this picture */
+    char said[512];            /* why its last map failed; "": none has */
     vitx_evaluate_opts *opts;  /* [metrics]: of one call */
     int *which;                /* [metrics]: where these are in the plan */
     vitx_evaluation **results; /* [metrics]: of the last call */

@@ -1,8 +1,11 @@
 /* cli/eval_case.c: see eval.h. */
+#define _POSIX_C_SOURCE 200809L /* strdup */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "eval.h"
+#include "methods.h"
 #include "progress.h"
 
 bool eval_case_create(struct eval_case *c, const struct eval_plan *plan)
@@ -42,6 +45,7 @@ void eval_case_begin(struct eval_case *c, const char *name, const vitx_image *im
     c->name = name;
     c->image = image;
     c->groups = 1u << GROUP_PICTURES;
+    c->said[0] = '\0';
     memset(c->reported, 0, (size_t)c->plan->metrics * sizeof *c->reported);
 }
 
@@ -51,16 +55,23 @@ int eval_case_explain(struct eval_case *c, vitx_map **maps, const vitx_explain_o
 {
     vitx_context *context = c->plan->session.context;
     int code = m ? vitx_explain_many(maps, context, &c->image, 1, opts, m) : VITX_OK;
-    for (int i = 0; i < m && code != VITX_OK && code != VITX_CANCELLED; i++) {
-        const int one = maps[i] ? VITX_OK : vitx_explain(&maps[i], context, c->image, &opts[i]);
-        if (one == VITX_CANCELLED)
-            return one;
-        if (one != VITX_OK) {
-            complain(c->name, "%s: %s", opts[i].method, reason());
-            c->status = SOME_FAILED;
-        }
+    if (code == VITX_OK || code == VITX_CANCELLED)
+        return code;
+    char **reasons = calloc((size_t)m, sizeof *reasons);
+    int one = VITX_OK;
+    for (int i = 0; i < m && one != VITX_CANCELLED; i++) {
+        one = maps[i] ? VITX_OK : vitx_explain(&maps[i], context, c->image, &opts[i]);
+        if (one == VITX_OK || one == VITX_CANCELLED)
+            continue;
+        if (reasons)
+            reasons[i] = strdup(reason());
+        snprintf(c->said, sizeof c->said, "%s", reason());
+        c->status = SOME_FAILED;
     }
-    return code == VITX_CANCELLED ? code : VITX_OK;
+    if (reasons)
+        report_reasons(reasons, opts, m, c->name);
+    free(reasons);
+    return one == VITX_CANCELLED ? one : VITX_OK;
 }
 
 int eval_case_blind(struct eval_case *c, vitx_map **map, int row, int seed, int target)
@@ -69,7 +80,9 @@ int eval_case_blind(struct eval_case *c, vitx_map **map, int row, int seed, int 
                                     (vitx_blind)(row - c->plan->methods), seed, target);
     if (code == VITX_OK || code == VITX_CANCELLED)
         return code;
-    complain_last(c->name);
+    if (strcmp(reason(), c->said) != 0)
+        complain_last(c->name);
+    snprintf(c->said, sizeof c->said, "%s", reason());
     c->status = SOME_FAILED;
     return VITX_OK;
 }
@@ -80,7 +93,7 @@ int eval_case_blind(struct eval_case *c, vitx_map **map, int row, int seed, int 
 static void report(struct eval_case *c, int metric)
 {
     if (!c->reported[metric])
-        complain(c->name, "%s: %s", c->plan->evaluate[metric].metric, reason());
+        complain_of(c->name, c->plan->evaluate[metric].metric, reason());
     c->reported[metric] = true;
     c->status = SOME_FAILED;
 }

@@ -156,6 +156,7 @@ struct work {
     vitx_map **maps;         /* [batch, opts_count]: of one call                          */
     vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
     int *which;              /* [opts_count]: where these are in the plan                 */
+    char **reasons;          /* [opts_count]: why a picture's maps failed, NULL: they did not */
 };
 
 static void worsen(struct work *w, int status)
@@ -165,7 +166,7 @@ static void worsen(struct work *w, int status)
 
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
  * the first of them lacks. Writes the maps that come out of it, of a failed call, too; where that
- * was for a single map, says why it failed. */
+ * was for a single map, keeps the reason for later. */
 static int attempt(struct work *w, int first, int n, int only)
 {
     const struct explain_plan *plan = w->plan;
@@ -183,7 +184,7 @@ static int attempt(struct work *w, int first, int n, int only)
         vitx_explain_many(w->maps, plan->session.context,
                           (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
-        complain(w->batch.names[first], "%s: %s", w->opts[0].method, reason());
+        w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;
         worsen(w, SOME_FAILED);
     }
@@ -260,6 +261,7 @@ static void explain_batch(struct work *w)
             code = attempt(w, i, 1, ALL);
         for (int j = 0; j < m && code != VITX_CANCELLED && !w->stopped; j++)
             code = attempt(w, i, 1, j);
+        report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
     }
     if (code == VITX_CANCELLED && progress_cancelled())
         worsen(w, SOME_FAILED);
@@ -274,7 +276,8 @@ static bool work_create(struct work *w, int size)
     w->maps = calloc(all, sizeof(vitx_map *));
     w->opts = calloc(m, sizeof *w->opts);
     w->which = calloc(m, sizeof *w->which);
-    if (w->settled && w->maps && w->opts && w->which)
+    w->reasons = calloc(m, sizeof *w->reasons);
+    if (w->settled && w->maps && w->opts && w->which && w->reasons)
         return true;
     complain(NULL, "no memory");
     return false;
@@ -287,6 +290,7 @@ static void work_free(struct work *w)
     free(w->maps);
     free(w->opts);
     free(w->which);
+    free(w->reasons);
 }
 
 /* All batches; w->done counts the pictures. */

@@ -158,3 +158,25 @@ int check_opts(const struct session *session, const vitx_explain_opts *opts, int
     }
     return DONE;
 }
+
+void report_reasons(char **reasons, const vitx_explain_opts *opts, int count, const char *picture)
+{
+    int alike = 0;
+    for (int i = 0; i < count; i++)
+        alike += reasons[0] && reasons[i] && strcmp(reasons[0], reasons[i]) == 0;
+    const bool of_picture = alike == count && strcmp(opts[0].method, opts[count - 1].method) != 0;
+    for (int i = 0; i < count; i++) {
+        bool said = !reasons[i];
+        for (int before = 0; before < i && !said; before++)
+            said = reasons[before] && strcmp(reasons[before], reasons[i]) == 0 &&
+                   (of_picture || strcmp(opts[before].method, opts[i].method) == 0);
+        if (!said && of_picture)
+            complain(picture, "%s", reasons[i]);
+        else if (!said)
+            complain_of(picture, opts[i].method, reasons[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        free(reasons[i]);
+        reasons[i] = NULL;
+    }
+}

@@ -34,4 +34,9 @@ int keep_methods(const struct session *session, vitx_explain_opts *opts, int *co
  * refuses on other grounds is left to be reported where it is run. */
 int check_opts(const struct session *session, const vitx_explain_opts *opts, int count);
 
+/* Says why maps of a picture failed, each reason once, and empties the list: reasons [count] as the
+ * opts, NULL where a map came out. A reason that the maps of several methods share, all there are, is
+ * about the picture, so no method is named. */
+void report_reasons(char **reasons, const vitx_explain_opts *opts, int count, const char *picture);
+
 #endif

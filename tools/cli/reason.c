@@ -10,11 +10,14 @@
 /* The option for a field of the C API; the field where there is none. */
 static const char *option_of(const char *field)
 {
-    static const char *const pairs[][2] = {
-        {"trace_budget", "--budget"},    {"memory_budget", "--memory"},
-        {"max_tokens", "--max-tokens"},  {"labels", "--labels"},
-        {"outputs", "--outputs"},        {"score", "--score"},
-        {"vector", "--vector or --like"}};
+    static const char *const pairs[][2] = {{"trace_budget", "--budget"},
+                                           {"memory_budget", "--memory"},
+                                           {"max_tokens", "--max-tokens"},
+                                           {"labels", "--labels"},
+                                           {"outputs", "--outputs"},
+                                           {"score", "--score"},
+                                           {"fit", "--fit"},
+                                           {"vector", "--vector or --like"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (strcmp(pairs[i][0], field) == 0)
             return pairs[i][1];
@@ -34,6 +37,15 @@ const char *reason(void)
     snprintf(text, sizeof text, "%.*s%s%s", (int)(at - all), all, option_of(field),
              at + strlen(field));
     return text;
+}
+
+void complain_of(const char *picture, const char *method, const char *why)
+{
+    const size_t n = strlen(method);
+    if (strncmp(why, method, n) == 0 && why[n] == ':')
+        complain(picture, "%s", why);
+    else
+        complain(picture, "%s: %s", method, why);
 }
 
 void complain_last(const char *what)

@@ -8,5 +8,7 @@ const char *reason(void);
 /* Complains with it. A message that names a file itself stands alone, else behind `what` (NULL:
  * nothing). */
 void complain_last(const char *what);
+/* "picture: method: why", without the method if `why` begins with it. */
+void complain_of(const char *picture, const char *method, const char *why);
 
 #endif
