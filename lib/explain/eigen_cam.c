@@ -54,6 +54,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
             c->dev, &(vx_token_gram){.out = c->work.memory,
                                      .a = vx_job_tokens(job, l, set->at, i),
                                      .g = job->gradient ? vx_job_dtokens(job, l, set->at, i) : NULL,
+                                     .batch = 1,
+                                     .targets = 1,
                                      .first = a->prefix,
                                      .tokens = tokens,
                                      .width = a->width});

@@ -126,6 +126,7 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
                                                     .x = gradients + (size_t)from * p->floats,
                                                     .weights = weights,
                                                     .squared = 0,
+                                                    .groups = 1,
                                                     .samples = some,
                                                     .n = (int64_t)p->floats});
     }
@@ -220,6 +221,7 @@ const vx_method vx_method_integrated_gradients = {
     .reference = "Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .on_pixels = true,
     .no_layers = true,
     .no_heads = true,

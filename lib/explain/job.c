@@ -253,5 +253,6 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     (*out)->vector = job->vector;
     (*out)->vector_count = a->classes;
+    (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;
 }

@@ -49,6 +49,8 @@ int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, c
                                                               .g = g,
                                                               .x = x,
                                                               .kind = reduce,
+                                                              .batch = 1,
+                                                              .targets = 1,
                                                               .channels = channels,
                                                               .n = (int64_t)pixels});
     c->dev->cls->download(c->dev, values, plane, pixels * sizeof *values);

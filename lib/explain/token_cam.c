@@ -42,6 +42,8 @@ static int run(const vx_job *job, int i, vitx_map *map, vx_cam kind)
                                                       .a = vx_job_tokens(job, l, set->at, i),
                                                       .g = vx_job_dtokens(job, l, set->at, i),
                                                       .kind = kind,
+                                                      .batch = 1,
+                                                      .targets = 1,
                                                       .first = a->prefix,
                                                       .tokens = tokens,
                                                       .width = a->width});
