@@ -5,7 +5,7 @@
  * patches is counted from those files.
  *
  * A new method fails here until it has a row in `methods`. That scorecam and ablationcam are their formulas
- * is for test_cams.c, on every model, too.
+ * is for test_cams.c, on every model, too. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -184,8 +184,7 @@ static vitx_explain_opts ask(const scene *s, const char *method, vitx_score scor
 static float *fetch(vitx_context *c, const float *from, int count)
 {
     float *out = malloc((size_t)count * sizeof *out);
-    c->dev->cls->download(c->dev, out, from, (size_t)count * sizeof *out);
-    ck_ok(vx_context_sync(c));
+    ck_ok(vx_context_read(c, out, from, (size_t)count * sizeof *out));
     return out;
 }
 

@@ -4,10 +4,11 @@
  * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
  * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
  *
- *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,W] |
  *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
- * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a
+ * With swiglu F is twice the hidden width. W is D, or 2D if the head reads two vectors; then there
+ * are no features. S, sequences at once, is B, and more for variants of a
  * picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
@@ -28,7 +29,7 @@ typedef struct vx_activations {
     float *input;         /* [B,3,H,W]                */
     float *x, *y;         /* [B,T,D]                  */
     float *wide;          /* [B,T,max(4A,F)]          */
-    float *pooled;        /* [S,D]                    */
+    float *pooled;        /* [S,W]                    */
     float *features;      /* [S,D]: pooled behind fc_norm, where there is one */
     float *logits;        /* [S,K]                    */
     float *probabilities; /* [S,K]                    */
@@ -122,7 +123,8 @@ typedef struct vx_inputs {
 } vx_inputs;
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place. */
+/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place, or,
+ * if that is NULL, pictures that are the input as it is. */
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan);
 
@@ -169,6 +171,8 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
                        float *probabilities, int n);
 
+/* Bytes of the device's to the host: they are there on return. VITX_DEVICE. */
+int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes);
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);
 /* The same at the end of work that gave `status`: if that is a failure, the device is still waited

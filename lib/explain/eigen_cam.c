@@ -59,8 +59,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
                                      .first = a->prefix,
                                      .tokens = tokens,
                                      .width = a->width});
-        c->dev->cls->download(c->dev, gram, c->work.memory, count * sizeof *gram);
-        status = vx_context_sync(c);
+        status = vx_context_read(c, gram, c->work.memory, count * sizeof *gram);
         if (status == VITX_OK)
             status = vx_largest_eigenpair(&lambda, u, gram, n, &scratch);
         if (status == VITX_OK)

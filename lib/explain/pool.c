@@ -33,9 +33,8 @@ int vx_pool_download(float *rows, const vx_job *job, int i, bool gradient)
 {
     vitx_context *c = job->context;
     const size_t count = (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
-    c->dev->cls->download(c->dev, rows, gradient ? vx_job_dpool(job, i) : vx_job_pool(job, i),
-                          count * sizeof *rows);
-    return vx_context_sync(c);
+    return vx_context_read(c, rows, gradient ? vx_job_dpool(job, i) : vx_job_pool(job, i),
+                           count * sizeof *rows);
 }
 
 /* Adds sum_t p_t A[h,t,:] to sum [H,T] on the device; p [T] is the mean of P [H,T] over its heads. */
@@ -75,6 +74,5 @@ int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *reco
                                                     .first = job->arch->prefix});
     }
     VX_TRY(status);
-    c->dev->cls->download(c->dev, rows, c->work.memory, heads * t * sizeof *rows);
-    return vx_context_sync(c);
+    return vx_context_read(c, rows, c->work.memory, heads * t * sizeof *rows);
 }

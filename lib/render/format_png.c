@@ -1,103 +1,11 @@
 /*
- * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files; the one file that
- * includes stb_image_write.
- *
- * stb filters the rows and lays out the chunks, zlib compresses. stb takes its memory through
- * macros without an argument, so the hooks of the call under way lie in a thread-local; so do the
- * blocks it holds, because stb forgets one when an allocation fails. None of stb's global settings
- * is changed.
+ * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c), and what
+ * they show in a tEXt chunk.
  */
-#include <limits.h>
 #include <stdint.h>
-#include <string.h>
 #include <zlib.h>
 
 #include "render/sheet.h"
-
-static _Thread_local struct {
-    const vitx_hooks *hooks;
-    void *held[8]; /* stb holds at most three blocks at once */
-} stb;
-
-static void *stb_alloc(size_t bytes)
-{
-    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
-        if (!stb.held[i])
-            return stb.held[i] = vx_alloc(stb.hooks, bytes);
-    return NULL;
-}
-
-static void stb_release(void *memory)
-{
-    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
-        if (stb.held[i] == memory)
-            stb.held[i] = NULL;
-    vx_release(stb.hooks, memory);
-}
-
-/* Level 6 makes a photograph a tenth smaller than level 1 and takes seven times as long: small
- * pictures get it, a camera's 12 million pixels do not. */
-static unsigned char *compress_zlib(unsigned char *data, int bytes, int *out_bytes, int quality)
-{
-    (void)quality;
-    uLongf size = compressBound((uLong)bytes);
-    unsigned char *out = size <= INT_MAX ? stb_alloc(size) : NULL;
-    if (!out)
-        return NULL;
-    if (compress2(out, &size, data, (uLong)bytes, bytes <= 3 << 20 ? 6 : 1) != Z_OK) {
-        stb_release(out);
-        return NULL;
-    }
-    *out_bytes = (int)size;
-    return out;
-}
-
-#if defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wunused-variable"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#endif
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBIW_ASSERT(x) ((void)0)
-#define STBIW_MALLOC(bytes) stb_alloc(bytes)
-#define STBIW_REALLOC(memory, bytes) NULL /* only its own zlib would */
-#define STBIW_FREE(memory) stb_release(memory)
-#define STBIW_ZLIB_COMPRESS compress_zlib
-#include <stb/stb_image_write.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
-
-struct sink {
-    vx_buffer *out;
-    int status;
-};
-
-static void append(void *context, void *data, int bytes)
-{
-    struct sink *sink = context;
-    sink->status = vx_buffer_append(sink->out, data, (size_t)bytes);
-}
-
-int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas)
-{
-    struct sink sink = {out, VITX_OK};
-    stb.hooks = &canvas->hooks;
-    const int done =
-        stbi_write_png_to_func(append, &sink, canvas->width, canvas->height, 3, canvas->pixels, 0);
-    for (int i = 0; i < (int)(sizeof stb.held / sizeof stb.held[0]); i++)
-        if (stb.held[i])
-            stb_release(stb.held[i]);
-    stb.hooks = NULL;
-    if (!done)
-        return vx_fail(VITX_NOMEM, "no memory to compress a png of %d x %d pixels", canvas->width,
-                       canvas->height);
-    return sink.status;
-}
-
-/* ------------------------------------------------------------------ what it shows ---------- */
 
 /* JSON as ASCII, which a tEXt chunk may hold: other characters as \uXXXX. `text` is UTF-8. */
 static int append_ascii(vx_buffer *out, const char *text, size_t bytes)
