@@ -88,12 +88,12 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
 
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts)
 {
-    return (vx_job){.method = method,
-                    .context = c,
-                    .arch = &c->arch,
-                    .opts = *opts,
-                    .given = {method->name, method->options, method->option_count, opts->set,
-                              opts->set_count}};
+    return (vx_job){
+        .method = method,
+        .context = c,
+        .arch = &c->arch,
+        .opts = *opts,
+        .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
 
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
@@ -214,8 +214,8 @@ static void settings_text(char *out, size_t size, const vx_job *job)
     out[0] = '\0';
     for (int i = 0; i < job->method->option_count && n < size; i++) {
         const char *key = job->method->options[i].key;
-        n +=
-            (size_t)snprintf(out + n, size - n, "%s%s=%s", i ? " " : "", key, vx_setting(job, key));
+        n += (size_t)snprintf(out + n, size - n, "%s%s=%s", i ? " " : "", key,
+                              vx_setting(&job->given, key));
     }
 }
 
