@@ -27,17 +27,6 @@ static void set_seen(vitx_map_info *info, const vx_placement *p)
     info->seen[3] = (p->top + p->input_h) * p->scale_y;
 }
 
-static int copy_texts(vitx_map *map, const vitx_map_info *info)
-{
-    char *model = NULL, *settings = NULL;
-    map->info.model = map->info.settings = NULL;
-    VX_TRY(vx_strdup(&model, &map->hooks, info->model ? info->model : ""));
-    map->info.model = model;
-    VX_TRY(vx_strdup(&settings, &map->hooks, info->settings ? info->settings : ""));
-    map->info.settings = settings;
-    return VITX_OK;
-}
-
 int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
                   const vitx_hooks *hooks)
 {
@@ -47,14 +36,18 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
             return vx_fail(VITX_NOMEM, "a map of more values than can be counted");
     vitx_map *map;
     *out = NULL;
-    VX_TRY(vx_new(&map, hooks, 1, sizeof *map, "a map"));
+    /* Its texts lie behind it. */
+    const char *model = info->model ? info->model : "";
+    const char *settings = info->settings ? info->settings : "";
+    const size_t m = strlen(model) + 1, n = strlen(settings) + 1;
+    VX_TRY(vx_new(&map, hooks, 1, sizeof *map + m + n, "a map"));
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
     map->on_pixels = info->shape[info->rank - 2] != info->grid_height ||
                      info->shape[info->rank - 1] != info->grid_width;
     set_seen(&map->info, placement);
-    int status = copy_texts(map, info);
-    if (status == VITX_OK)
-        status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
+    map->info.model = memcpy(map + 1, model, m);
+    map->info.settings = memcpy((char *)(map + 1) + m, settings, n);
+    const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
     if (status != VITX_OK) {
         vitx_map_free(map);
         return status;
@@ -69,8 +62,6 @@ void vitx_map_free(vitx_map *map)
         return;
     const vitx_hooks hooks = map->hooks;
     vx_release(&hooks, map->values);
-    vx_release(&hooks, (char *)map->info.model);
-    vx_release(&hooks, (char *)map->info.settings);
     vx_release(&hooks, map);
 }
 
