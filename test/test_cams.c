@@ -198,14 +198,11 @@ static const vx_method *method(const char *name)
 /* out[P]: the map that a method makes of a and g [T,D]. */
 static void map_of(bench *b, const char *name, const float *a, const float *g, float *out)
 {
-    vx_job job = {.method = method(name),
-                  .context = &b->c,
-                  .arch = &b->c.arch,
-                  .opts = VITX_EXPLAIN_OPTS_INIT,
-                  .settings = b->settings,
-                  .head_first = -1,
-                  .head_last = -1};
-    vitx_map map = {.values = out};
+    const vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
+    vx_job job = vx_job_of(&b->c, method(name), &opts);
+    vitx_map map = {.values = out}, *maps = &map;
+    job.settings = b->settings;
+    job.head_first = job.head_last = -1;
     vx_plan_clear(&b->c.need);
     ck_assert_uint_le(job.method->settings_size, sizeof b->settings);
     ck_ok(job.method->prepare(&job, &b->c.need));
@@ -214,7 +211,8 @@ static void map_of(bench *b, const char *name, const float *a, const float *g, f
     b->c.need.blocks[0].dtokens[VX_AT_NORM1] = b->g;
     b->c.dev->cls->upload(b->c.dev, b->a, a, T * D * sizeof *a);
     b->c.dev->cls->upload(b->c.dev, b->g, g, T * D * sizeof *g);
-    ck_ok(job.method->run(&job, 0, &map));
+    ck_ok(job.method->run_batch ? job.method->run_batch(&job, 1, &maps)
+                                : job.method->run(&job, 0, &map));
 }
 
 static void random_tokens(rng *r, float *a, float *g)

@@ -637,10 +637,9 @@ START_TEST(test_baseline__values)
     const int h = r->input_height, w = r->input_width;
     const size_t n = vx_context_input_count(s.c);
     float *out = malloc(n * sizeof *out);
-    const vx_job job = {.context = s.c, .arch = &s.c->arch};
     for (int kind = VX_BASELINE_MEAN; kind <= VX_BASELINE_NOISE; kind++) {
         const vx_baseline b = {(vx_baseline_kind)kind, 2.3, 5};
-        ck_ok(vx_baseline_fill(out, &b, &job, 0, map));
+        ck_ok(vx_baseline_fill(out, &b, s.c, s.c->host_input));
         for (int c = 0; c < 3; c++) {
             const float *x = s.c->host_input + c * h * w, *y = out + c * h * w;
             double low = x[0], high = x[0], sum = 0;

@@ -46,7 +46,7 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     int compat;
-    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
     set->compat = compat == 1;
     VX_TRY(vx_tokens_prepare(&set->at, job, need, false));
     for (int l = job->layer_first; l <= job->layer_last; l++) {

@@ -19,7 +19,7 @@ typedef struct settings {
 static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
     need->own_from = set->start < need->own_from ? set->start : need->own_from;
     need->all_tokens = true;
     job->ticks = job->layer_last - set->start + 1;

@@ -3,12 +3,12 @@
 
 #include "engine/variants.h"
 
-int vx_setting_reduce(vx_reduce *out, const vx_job *job)
+int vx_setting_reduce(vx_reduce *out, const vx_settings *given)
 {
     static const vx_reduce kinds[] = {VX_REDUCE_MAX, VX_REDUCE_L1, VX_REDUCE_MEAN, VX_REDUCE_L2,
                                       VX_REDUCE_SUM};
     int choice;
-    VX_TRY(vx_setting_choice(&choice, job, "reduce"));
+    VX_TRY(vx_setting_choice(&choice, given, "reduce"));
     *out = kinds[choice];
     return VITX_OK;
 }
@@ -16,7 +16,7 @@ int vx_setting_reduce(vx_reduce *out, const vx_job *job)
 int vx_setting_grid(vx_grid *out, vx_job *job)
 {
     int choice;
-    VX_TRY(vx_setting_choice(&choice, job, "grid"));
+    VX_TRY(vx_setting_choice(&choice, &job->given, "grid"));
     *out = (vx_grid)choice;
     job->pixels = *out == VX_GRID_NONE;
     return VITX_OK;

@@ -181,7 +181,7 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
     if (d->without != VX_NO_ROLE && vx_role_find(c, d->naming, d->prefix, d->without, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
-        if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0, false)))
+        if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0)))
             return false;
     const char *architecture = d->naming->architecture(config);
     return !d->architectures ||
