@@ -10,6 +10,7 @@
 #include <vitx/vitx.h>
 
 #include "engine/channels.h"
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/lanczos.h"
 #include "explain/method.h"
@@ -462,7 +463,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
                               .first = at == VX_AT_NORM1 ? layer : layer + 1,
                               .at_norm1 = at == VX_AT_NORM1};
         ck_ok(vx_variants_run_blocks(c, &pass));
-        w[k] = (info.value - c->variants.host_logits[3]) / info.value;
+        w[k] = (info.value - c->variants.act.host.logits[3]) / info.value;
     }
     check_sum(map, tokens, w, a, 1e-5, set ? set[0] : "at=norm1");
     vitx_map_free(map);
@@ -558,7 +559,7 @@ static double masked_score(const scene *s, const float *tokens, int channel, con
             (float)(x[i] * (mask[i % (h * w)] - least) / (largest - least + 1e-8));
     ck_ok(vx_variants_run(c, 1));
     free(mask);
-    return c->variants.host_logits[3];
+    return c->variants.act.host.logits[3];
 }
 
 START_TEST(test_scorecam__is_what_its_formula_says)
@@ -577,7 +578,7 @@ START_TEST(test_scorecam__is_what_its_formula_says)
         ck_assert_int_eq(info.forwards, a->width);
         float *tokens = record(&s, layer, at);
         double sum = 0;
-        memcpy(x, c->host_input, pixels * sizeof *x);
+        memcpy(x, c->act.host.input, pixels * sizeof *x);
         ck_ok(vx_variants_reserve(c, 1, false));
         for (int k = 0; k < a->width; k++)
             sum += w[k] = exp(masked_score(&s, tokens, k, x));

@@ -156,7 +156,7 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
     make_rule(p->at, p->weight, s);
     VX_TRY(vx_baseline_fill_job(p->start, &s->baseline, job, i, map));
     for (size_t k = 0; k < count; k++)
-        p->way[k] = c->host_input[(size_t)i * count + k] - p->start[k];
+        p->way[k] = c->act.host.input[(size_t)i * count + k] - p->start[k];
     c->dev->cls->upload(c->dev, p->device_way, p->way, count * sizeof(float));
     c->dev->ops.clear(c->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
     return VITX_OK;
@@ -179,8 +179,8 @@ static int run_baseline(const vx_job *job, vitx_map *map, const path *p)
     for (size_t k = 0; k < p->floats; k++)
         input[k] = p->start[k];
     VX_TRY(vx_variants_run(c, 1));
-    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.host_logits,
-                                           c->variants.host_probabilities);
+    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.act.host.logits,
+                                           c->variants.act.host.probabilities);
     map->info.forwards++;
     return VITX_OK;
 }

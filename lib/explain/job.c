@@ -224,7 +224,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
-    const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
+    const float *logits = c->act.host.logits + row, *probabilities = c->act.host.probabilities + row;
     vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,

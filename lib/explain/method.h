@@ -12,6 +12,7 @@
 #define VX_EXPLAIN_METHOD_H
 
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "explain/map.h"
 #include "explain/score.h"
 #include "explain/settings.h"

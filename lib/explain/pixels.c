@@ -111,8 +111,8 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     VX_TRY(vx_new(&seeds, &scratch, (size_t)n * classes, sizeof *seeds, "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
         vx_target_seed(seeds + v * classes, vx_map_target(map),
-                       c->variants.host_logits + v * classes,
-                       c->variants.host_probabilities + v * classes, job->arch->classes);
+                       c->variants.act.host.logits + v * classes,
+                       c->variants.act.host.probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
                         (size_t)n * classes * sizeof *seeds);
     const int status = vx_variants_backward(c, n);

@@ -213,8 +213,8 @@ static int run_batches(soft *s, vitx_map *map)
         VX_TRY(vx_variants_run(c, s->n));
         for (int v = 0; v < s->n; v++) {
             s->scores[v] =
-                vx_target_value(vx_map_target(map), c->variants.host_logits + (size_t)v * classes,
-                                c->variants.host_probabilities + (size_t)v * classes);
+                vx_target_value(vx_map_target(map), c->variants.act.host.logits + (size_t)v * classes,
+                                c->variants.act.host.probabilities + (size_t)v * classes);
             vx_map_saw(map, s->scores[v]);
         }
         c->env.parallel(add, s, s->strips, c->env.owner);
@@ -246,7 +246,7 @@ static int run_soft(const vx_job *job, int i, vitx_map *map)
     vitx_context *c = job->context;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const size_t input = vx_context_input_count(c), pixels = input / (size_t)job->arch->channels;
-    soft s = {.job = job, .picture = c->host_input + (size_t)i * input};
+    soft s = {.job = job, .picture = c->act.host.input + (size_t)i * input};
     int status = create_masks(&s.masks, job, &scratch);
     s.strips = (s.masks.height + STRIP - 1) / STRIP;
     if (status == VITX_OK)

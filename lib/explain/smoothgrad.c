@@ -116,7 +116,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     VX_TRY(vx_block_reserve(c, &c->work, (sums * count + pixels) * sizeof(float),
                             "sums of gradients"));
     float *sum = c->work.memory, *plane = sum + sums * count;
-    const float *input = c->host_input + (size_t)i * count;
+    const float *input = c->act.host.input + (size_t)i * count;
     float low, high;
     vx_range(&low, &high, input, count);
     samples a = {s,
