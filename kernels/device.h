@@ -80,8 +80,8 @@ struct vx_device_class {
      *   - the host_src of an upload must not change or be freed;
      *   - the host_dst of a download must not be read, written or freed;
      *   - device memory that was given to either, or to an operation, must not be freed.
-     * What an operation is called with may be reused when it returns: its struct, the vx_weight in
-     * it, and arrays that ops.h calls host memory. With dev NULL (packing weights, before there is
+     * What an operation is called with may be reused when it returns: its struct, the vx_weight or
+     * vx_recorded that it points to, and arrays that ops.h calls host memory. With dev NULL (packing weights, before there is
      * an instance) a copy is done on return. */
     void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
     void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);

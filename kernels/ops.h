@@ -5,8 +5,8 @@
  * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
- * what it still needs of the host's memory at the call: the struct, the vx_weight, and the arrays
- * that are called host memory here.
+ * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded, and
+ * the arrays that are called host memory here.
  *
  * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */

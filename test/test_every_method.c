@@ -184,8 +184,7 @@ static vitx_explain_opts ask(const scene *s, const char *method, vitx_score scor
 static float *fetch(vitx_context *c, const float *from, int count)
 {
     float *out = malloc((size_t)count * sizeof *out);
-    c->dev->cls->download(c->dev, out, from, (size_t)count * sizeof *out);
-    ck_ok(vx_context_sync(c));
+    ck_ok(vx_context_read(c, out, from, (size_t)count * sizeof *out));
     return out;
 }
 

@@ -72,6 +72,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     for (size_t i = 0; i < (size_t)layers * plane; i++)
         host[i] = (float)a[i];
     cls->upload(b->c.dev, b->attention, host, (size_t)layers * plane * sizeof(float));
+    ck_assert_int_eq(cls->sync(b->c.dev, text, sizeof text), 0);
     free(host);
     for (int l = 0; l < layers; l++)
         b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane,

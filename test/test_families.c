@@ -181,7 +181,7 @@ static float *answer(const char *name, int *count)
     c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
     vx_context_begin(c, 1);
     ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .batch = 1}));
-    c->dev->cls->download(c->dev, out, c->act.logits, k * sizeof *out);
+    ck_ok(vx_context_read(c, out, c->act.logits, k * sizeof *out));
     *count = c->arch.classes;
     vitx_context_free(c);
     vitx_model_free(m);
@@ -280,7 +280,7 @@ START_TEST(test_families__a_picture_without_patches)
         vx_context_begin(c, 1);
         vx_pass_embed(c, &(vx_pass){.act = &c->act, .batch = 1});
         ck_ok(vx_pass_blocks(c, &pass)); /* the prefix is what lies first */
-        c->dev->cls->download(c->dev, logits, c->act.logits, (size_t)k * sizeof *logits);
+        ck_ok(vx_context_read(c, logits, c->act.logits, (size_t)k * sizeof *logits));
         /* the head alone on the class token that this left */
         c->dev->ops.linear(c->dev, &(vx_linear){.y = c->act.logits,
                                                 .ldy = k,
@@ -288,7 +288,7 @@ START_TEST(test_families__a_picture_without_patches)
                                                 .ldx = a->width,
                                                 .w = &c->weights->head,
                                                 .m = 1});
-        c->dev->cls->download(c->dev, logits + k, c->act.logits, (size_t)k * sizeof *logits);
+        ck_ok(vx_context_read(c, logits + k, c->act.logits, (size_t)k * sizeof *logits));
         ck_assert_double_lt(max_error_ff(logits, logits + k, (size_t)k), 1e-6);
         nothing[i] = (double)logits[0];
         free(logits);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <vitx/vitx.h>
 
+#include "far_memory.h"
 #include "model/model.h"
 #include "util.h"
 
@@ -308,6 +309,7 @@ START_TEST(test_model__packs_every_tensor_where_it_belongs)
     const vx_weights *w;
     vitx_model *m = open_ok(golden_model("deit-hf"));
     ck_ok(pack(&w, m));
+    far_open(); /* the host looks at a device's memory */
     const vx_container *c = m->container;
     golden_tensor(c, "deit.encoder.layer.1.attention.attention.key.weight", a);
     ck_assert_mem_eq((const float *)w->blocks[1].qkv.data + 24 * 24, a, sizeof(float) * 24 * 24);
@@ -355,6 +357,7 @@ START_TEST(test_model__packs_every_tensor_where_it_belongs)
     ck_ok(pack(&w, m));
     ck_assert(w->prefix == NULL && w->blocks[0].qkv.bias == NULL && w->norm_w == NULL &&
               w->fc_norm_w != NULL);
+    far_close();
     vitx_model_free(m);
 }
 END_TEST

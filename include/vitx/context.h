@@ -198,6 +198,20 @@ VITX_API int vitx_embed_batch(vitx_context *context, const vitx_image *const *im
  */
 VITX_API int vitx_forward(vitx_context *context, const vitx_image *const *images, int n);
 
+/*
+ * The same for inputs that a program has made itself, in place of pictures: normalised already, as the
+ * recipe would leave them. `inputs` is [n, 3, height, width], read during the call and not kept. Height
+ * and width are the context's own (vitx_context_info.input_height, input_width); with VITX_FIT_KEEP
+ * they are any multiples of the patch that max_tokens allows. VITX_INVALID: another size, or a number
+ * that is a NaN or an infinity; nothing has run then. All else is as it is for pictures.
+ */
+VITX_API int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int height,
+                                  int width, vitx_prediction *top, int k);
+VITX_API int vitx_embed_inputs(vitx_context *context, const float *inputs, int n, int height,
+                               int width, float *out, int normalize);
+VITX_API int vitx_forward_inputs(vitx_context *context, const float *inputs, int n, int height,
+                                 int width);
+
 /** Logits of the last vitx_forward(), or its embeddings: f32 [n, K]. @return VITX_OK, VITX_INVALID (nothing ran). */
 VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/feed.h"
 #include "engine/pass.h"
 #include "engine/size.h"
 
@@ -123,7 +124,10 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
 {
     VX_TRY(begin_run(c, plan, n));
     for (int i = 0; i < n; i++)
-        VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+        if (image)
+            VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+        else
+            vx_place_whole(&c->placements[i], &c->recipe);
     vx_inputs_write(c, inputs, c->host_input, first, n);
     return run_loaded(c, n, plan);
 }
@@ -199,18 +203,22 @@ static void rank(vitx_prediction *top, int k, const float *logits, const float *
         top[i] = (vitx_prediction){.index = -1};
 }
 
-/* How many of the n pictures run next. */
-static int next_batch(const vitx_context *c, const vitx_image *const *images, int n)
+/* How many of the n, from number `first` on, run next. */
+static int next_batch(const vitx_context *c, const vx_feed *feed, int first, int n)
 {
-    return vx_size_alike(c, images, n < c->max_batch ? n : c->max_batch);
+    return vx_feed_alike(c, feed, first, n < c->max_batch ? n : c->max_batch);
 }
 
-int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, int n,
-                        vitx_prediction *top, int k)
+static int64_t count_batches(const vitx_context *c, const vx_feed *feed, int n)
 {
-    vitx_context *c = context;
-    if (!c || !images || !top)
-        return vx_fail(VITX_INVALID, "vitx_classify_batch: an argument is NULL");
+    int64_t batches = 0;
+    for (int at = 0; at < n; at += next_batch(c, feed, at, n - at))
+        batches++;
+    return batches;
+}
+
+static int classify(vitx_context *c, const vx_feed *feed, int n, vitx_prediction *top, int k)
+{
     if (n < 1 || k < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d classes: at least one of each is needed", n,
                        k);
@@ -219,19 +227,33 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
                           "has no classes, its answer is an embedding of %d numbers; vitx_embed "
                           "(vitx-cli embed) gives it",
                           c->arch.classes);
+    VX_TRY(vx_feed_check(c, feed, n));
     const size_t classes = (size_t)c->arch.classes;
-    int64_t batches = 0;
-    for (int at = 0; at < n; at += next_batch(c, images + at, n - at))
-        batches++;
-    vx_context_begin(c, batches * c->arch.depth);
+    vx_context_begin(c, count_batches(c, feed, n) * c->arch.depth);
     for (int at = 0, count; at < n; at += count) {
-        count = next_batch(c, images + at, n - at);
-        VX_TRY(vx_context_run(c, images + at, count, NULL));
+        count = next_batch(c, feed, at, n - at);
+        VX_TRY(vx_feed_run(c, feed, at, count, NULL));
         for (int i = 0; i < count; i++)
             rank(top + (size_t)(at + i) * (size_t)k, k, c->host_logits + (size_t)i * classes,
                  c->host_probabilities + (size_t)i * classes, c->model);
     }
     return VITX_OK;
+}
+
+int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, int n,
+                        vitx_prediction *top, int k)
+{
+    if (!context || !images || !top)
+        return vx_fail(VITX_INVALID, "vitx_classify_batch: an argument is NULL");
+    return classify(context, &(vx_feed){.images = images}, n, top, k);
+}
+
+int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int height, int width,
+                         vitx_prediction *top, int k)
+{
+    if (!context || !inputs || !top)
+        return vx_fail(VITX_INVALID, "vitx_classify_inputs: an argument is NULL");
+    return classify(context, &(vx_feed){NULL, inputs, height, width}, n, top, k);
 }
 
 int vitx_classify(vitx_context *context, const vitx_image *image, vitx_prediction *top, int k)
@@ -252,12 +274,8 @@ static int make_unit(float *vector, size_t count)
     return VITX_OK;
 }
 
-int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int n, float *out,
-                     int normalize)
+static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int normalize)
 {
-    vitx_context *c = context;
-    if (!c || !images || !out)
-        return vx_fail(VITX_INVALID, "vitx_embed_batch: an argument is NULL");
     if (n < 1)
         return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
     if (!c->arch.units)
@@ -265,12 +283,13 @@ int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int
                           "answers with %d classes, not with an embedding; vitx_classify "
                           "(vitx-cli classify) gives them",
                           c->arch.classes);
+    VX_TRY(vx_feed_check(c, feed, n));
     const size_t k = (size_t)c->arch.classes;
-    vx_context_begin(c, (int64_t)((n - 1) / c->max_batch + 1) * c->arch.depth);
-    for (int at = 0; at < n; at += c->max_batch) {
-        const int count = n - at < c->max_batch ? n - at : c->max_batch;
+    vx_context_begin(c, count_batches(c, feed, n) * c->arch.depth);
+    for (int at = 0, count; at < n; at += count) {
+        count = next_batch(c, feed, at, n - at);
         float *const to = out + (size_t)at * k;
-        VX_TRY(vx_context_run(c, images + at, count, NULL));
+        VX_TRY(vx_feed_run(c, feed, at, count, NULL));
         memcpy(to, c->host_logits, (size_t)count * k * sizeof *to);
         for (int i = 0; normalize && i < count; i++)
             VX_TRY(make_unit(to + (size_t)i * k, k));
@@ -278,20 +297,49 @@ int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int
     return VITX_OK;
 }
 
+int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int n, float *out,
+                     int normalize)
+{
+    if (!context || !images || !out)
+        return vx_fail(VITX_INVALID, "vitx_embed_batch: an argument is NULL");
+    return embed(context, &(vx_feed){.images = images}, n, out, normalize);
+}
+
+int vitx_embed_inputs(vitx_context *context, const float *inputs, int n, int height, int width,
+                      float *out, int normalize)
+{
+    if (!context || !inputs || !out)
+        return vx_fail(VITX_INVALID, "vitx_embed_inputs: an argument is NULL");
+    return embed(context, &(vx_feed){NULL, inputs, height, width}, n, out, normalize);
+}
+
 int vitx_embed(vitx_context *context, const vitx_image *image, float *out, int normalize)
 {
     return vitx_embed_batch(context, &image, 1, out, normalize);
+}
+
+static int forward(vitx_context *c, const vx_feed *feed, int n)
+{
+    if (n < 1 || n > c->max_batch)
+        return vx_fail(VITX_INVALID, "%d pictures: 1 to max_batch = %d are accepted", n,
+                       c->max_batch);
+    VX_TRY(vx_feed_check(c, feed, n));
+    vx_context_begin(c, c->arch.depth);
+    VX_TRY(vx_feed_run(c, feed, 0, n, &c->wish));
+    c->recorded = n;
+    return VITX_OK;
 }
 
 int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)
 {
     if (!context || !images)
         return vx_fail(VITX_INVALID, "vitx_forward: an argument is NULL");
-    if (n < 1 || n > context->max_batch)
-        return vx_fail(VITX_INVALID, "%d pictures: 1 to max_batch = %d are accepted", n,
-                       context->max_batch);
-    vx_context_begin(context, context->arch.depth);
-    VX_TRY(vx_context_run(context, images, n, &context->wish));
-    context->recorded = n;
-    return VITX_OK;
+    return forward(context, &(vx_feed){.images = images}, n);
+}
+
+int vitx_forward_inputs(vitx_context *context, const float *inputs, int n, int height, int width)
+{
+    if (!context || !inputs)
+        return vx_fail(VITX_INVALID, "vitx_forward_inputs: an argument is NULL");
+    return forward(context, &(vx_feed){NULL, inputs, height, width}, n);
 }

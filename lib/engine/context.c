@@ -385,6 +385,12 @@ int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char 
     return VITX_OK;
 }
 
+int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes)
+{
+    c->dev->cls->download(c->dev, host, device, bytes);
+    return vx_context_sync(c);
+}
+
 int vx_context_sync(vitx_context *c)
 {
     char text[160];

@@ -122,7 +122,8 @@ typedef struct vx_inputs {
 } vx_inputs;
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place. */
+/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place, or,
+ * if that is NULL, pictures that are the input as it is. */
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan);
 
@@ -169,6 +170,8 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
                        float *probabilities, int n);
 
+/* Bytes of the device's to the host: they are there on return. VITX_DEVICE. */
+int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes);
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);
 /* The same at the end of work that gave `status`: if that is a failure, the device is still waited

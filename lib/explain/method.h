@@ -68,7 +68,8 @@ const vx_method *vx_method_at(int index);
 /* Checks the options, resolves what they leave open, and asks the method: adds its needs to context->need.
  * settings and vector are the context's scratch, also after a failure. */
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
-/* The map of picture `i` of the batch that has just run, still without values; to be freed. */
+/* The map of picture `i` of the batch that has just run, still without values; to be freed. image NULL:
+ * the picture is the input itself. */
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i);
 
 /* What block `layer` left behind for picture `i` of the batch. */

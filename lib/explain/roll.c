@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* Device memory of a rollout: two rows [T] and a matrix [T,T]; on the host a row, and [2,H,T] of a
- * pooling head. */
+/* Device memory of a rollout: two rows [T] and a matrix [T,T]; on the host the row that goes in,
+ * the one that comes back, and [2,H,T] of a pooling head. */
 typedef struct rows {
-    float *now, *next, *space, *host, *pool;
+    float *now, *next, *space, *host, *back, *pool;
 } rows;
 
 static void layout(rows *r, vx_arena *arena, int tokens)
@@ -86,9 +86,8 @@ static int roll(const vx_job *job, int i, int layer, int head, int start, vx_nor
         r->now = r->next;
         r->next = swap;
     }
-    c->dev->cls->download(c->dev, r->host, r->now, bytes);
-    VX_TRY(vx_context_sync(c));
-    memcpy(out, r->host + a->prefix, (size_t)patches * sizeof *out);
+    VX_TRY(vx_context_read(c, r->back, r->now, bytes));
+    memcpy(out, r->back + a->prefix, (size_t)patches * sizeof *out);
     return VITX_OK;
 }
 
@@ -109,9 +108,10 @@ int vx_roll(const vx_job *job, int i, vitx_map *map, int start, vx_norm norm, vx
     rows r;
     VX_TRY(reserve(job, &r));
     const size_t rows_of_pool = vx_job_pools(job) ? 2 * (size_t)job->arch->heads : 0;
-    VX_TRY(vx_new(&r.host, &scratch, (rows_of_pool + 1) * (size_t)tokens, sizeof *r.host,
+    VX_TRY(vx_new(&r.host, &scratch, (rows_of_pool + 2) * (size_t)tokens, sizeof *r.host,
                   "a row of the rollout"));
-    r.pool = r.host + tokens;
+    r.back = r.host + tokens;
+    r.pool = r.back + tokens;
     float *out = map->values;
     int status = download_pool(job, i, &r);
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++)

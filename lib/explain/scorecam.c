@@ -161,8 +161,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
         m.columns = m.rows + h;
         find_places(m.rows, h, a->grid_height);
         find_places(m.columns, w, a->grid_width);
-        c->dev->cls->download(c->dev, floats, vx_job_input(job, i), pixels * sizeof *floats);
-        status = vx_context_sync(c);
+        status = vx_context_read(c, floats, vx_job_input(job, i), pixels * sizeof *floats);
     }
     if (status == VITX_OK)
         status = run_layers(job, i, map, &m, floats + pixels, weights);

@@ -58,6 +58,9 @@ void vx_recipe_pad(vitx_recipe *recipe);
  * input's size. */
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height);
 
+/* The picture is the input itself: nothing is resized or cropped. */
+void vx_place_whole(vx_placement *out, const vitx_recipe *recipe);
+
 /* What a pixel of value v, 0..255, becomes in that channel of the model's input. */
 float vx_pixel_value(const vitx_recipe *recipe, int channel, int v);
 
