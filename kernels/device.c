@@ -37,24 +37,25 @@ static size_t split(const char *name, int *ordinal)
 {
     const char *colon = strrchr(name, ':');
     *ordinal = 0;
-    if (!colon || !colon[1] || strlen(colon + 1) > 4 || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    if (!colon || !colon[1] || strlen(colon + 1) > 4 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return strlen(name);
     for (const char *digit = colon + 1; *digit; digit++)
         *ordinal = *ordinal * 10 + (*digit - '0');
     return (size_t)(colon - name);
 }
 
-static int find_named(vx_place *out, const char *name, char *why, size_t why_size)
+static int find_named(vx_site *out, const char *name, char *why, size_t why_size)
 {
     char cls[32];
     int ordinal;
     const size_t length = split(name, &ordinal);
     snprintf(cls, sizeof cls, "%.*s", (int)length, name);
-    *out = (vx_place){length < sizeof cls ? vx_device_find(cls) : NULL, ordinal};
+    *out = (vx_site){length < sizeof cls ? vx_device_find(cls) : NULL, ordinal};
     return out->cls ? out->cls->probe(ordinal, why, why_size) : VX_DEVICE_UNKNOWN;
 }
 
-int vx_place_find(vx_place *out, const char *name, char *why, size_t why_size)
+int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size)
 {
     int status = VX_DEVICE_UNKNOWN;
     if (why_size)
@@ -62,7 +63,7 @@ int vx_place_find(vx_place *out, const char *name, char *why, size_t why_size)
     if (name && strcmp(name, "auto") != 0)
         return find_named(out, name, why, why_size);
     for (int i = 0; vx_device_at(i) && status != 0; i++) {
-        *out = (vx_place){vx_device_at(i), 0};
+        *out = (vx_site){vx_device_at(i), 0};
         status = out->cls->probe(0, why, why_size);
     }
     return status;

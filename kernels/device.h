@@ -4,10 +4,10 @@
  * A device is one folder, one const vx_device_class and one row in devices.def. There are three
  * levels:
  *
- *      class      "cpu", "cuda": names, precisions, formats of weights
- *      place      one of the class's processors, by its number (the ordinal): its memory holds the
+ *      class      "cpu", "cuda": names, precisions, packings of weights
+ *      site       one of the class's processors, by its number (the ordinal): its memory holds the
  *                 packed weights of models, which outlive instances
- *      instance   a place at work for one context: operations and a queue
+ *      instance   a site at work for one context: operations and a queue
  *
  * kernels/ knows no model, no file and no user, so what it needs from the outside (memory, workers,
  * a log) comes in vx_device_env.
@@ -27,7 +27,7 @@ typedef struct vx_device_env {
     void (*log)(const char *line, void *owner);
     void *owner;
     int workers;
-    int ordinal; /* of the place */
+    int ordinal; /* of the site */
 } vx_device_env;
 
 /* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. */
@@ -47,10 +47,10 @@ typedef struct vx_dims {
 typedef struct vx_device_class vx_device_class;
 
 /* One processor of a class: GPU 0, GPU 1. Classes that have one, as "cpu", call it 0. */
-typedef struct vx_place {
+typedef struct vx_site {
     const vx_device_class *cls;
     int ordinal;
-} vx_place;
+} vx_site;
 
 /* An instance begins with this; a device's own struct holds it as its first member. */
 struct vx_device {
@@ -66,14 +66,14 @@ enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2, VX_DEVICE_UNKNOWN = 3 };
 
 /*
  * How a matrix lies in device memory: plain rows, or panels of a narrower type. Operations read
- * vx_weight.format, so weights of several formats serve one model: a precision is a name for the
- * formats that a class takes for the matrices (format_for). A format may keep several forms of the
+ * vx_weight.packing, so several of them serve one model: a precision is a name for those that a
+ * class takes for the matrices (packing_for). A packing may keep several forms of the
  * matrix in its bytes, as one for x W^T and one for dy W.
  *
  * A matrix is packed by begin, then pack for all rows in order, with no instance at hand. It may be
  * packed again later, with other values. Of env they read alloc, release, log, owner and ordinal.
  */
-struct vx_format {
+struct vx_packing {
     const char *name; /* "plain" */
     int panel;        /* rows that are packed together */
     size_t (*bytes)(int n, int k);
@@ -92,8 +92,8 @@ struct vx_device_class {
     int host_memory; /* nonzero: device memory can be read by the host */
     /* The precisions that this machine runs, NULL past the last; the first is what "auto" means. */
     const char *(*precision_at)(int index);
-    const vx_format *const *formats; /* all of them, ended by NULL */
-    const vx_format *(*format_for)(const char *precision, vx_layer layer);
+    const vx_packing *const *packings; /* all of them, ended by NULL */
+    const vx_packing *(*packing_for)(const char *precision, vx_layer layer);
     /* 0 if there is such a processor, and it can be used; else the reason is in why. */
     int (*probe)(int ordinal, char *why, size_t why_size);
 
@@ -105,7 +105,7 @@ struct vx_device_class {
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
 
-    /* The memory of a place, 64-byte aligned; NULL when there is none left. Needs no instance, since
+    /* The memory of a site, 64-byte aligned; NULL when there is none left. Needs no instance, since
      * a model's packed weights outlive the context that caused them to be packed; of env only alloc,
      * release, owner and ordinal. */
     void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
@@ -138,9 +138,9 @@ struct vx_device_class {
 const vx_device_class *vx_device_find(const char *name);
 const vx_device_class *vx_device_at(int index);
 
-/* A place by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
+/* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
  * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. */
-int vx_place_find(vx_place *out, const char *name, char *why, size_t why_size);
+int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 
 /* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);

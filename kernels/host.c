@@ -89,16 +89,16 @@ static int plain_pack(const vx_device_env *env, const vx_weight *w, const float 
     return 0;
 }
 
-const vx_format vx_format_plain = {
+const vx_packing vx_packing_plain = {
     .name = "plain", .panel = 1, .bytes = plain_bytes, .pack = plain_pack};
 
-const vx_format *const vx_host_formats[] = {&vx_format_plain, NULL};
+const vx_packing *const vx_host_packings[] = {&vx_packing_plain, NULL};
 
-const vx_format *vx_host_format_for(const char *precision, vx_layer layer)
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer)
 {
     (void)precision;
     (void)layer;
-    return &vx_format_plain;
+    return &vx_packing_plain;
 }
 
 int vx_host_mem_copy(const vx_device_env *env, void *dst, const void *src, size_t bytes, char *err,

@@ -17,10 +17,9 @@ int vx_host_mem_copy(const vx_device_env *env, void *dst, const void *src, size_
                      size_t err_size);
 void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes);
 
-/* The one format is "plain": f32 [n,k], row-major. */
-extern const vx_format vx_format_plain;
-extern const vx_format *const vx_host_formats[];
-const vx_format *vx_host_format_for(const char *precision, vx_layer layer);
+/* The one packing is vx_packing_plain. */
+extern const vx_packing *const vx_host_packings[];
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer);
 
 /* 0 where the precision is NULL, "auto" or "f32"; else nonzero with the reason. */
 int vx_host_check_precision(const char *device, const char *precision, char *err, size_t err_size);

@@ -145,19 +145,19 @@ static void keep_attn_row(task *t, vx_attn_row *a)
 
 /* What of an operation lies on the host beside its struct: ops.h names it. */
 #define KEEP(a)                                                                                    \
-    _Generic(*(a),                                                                                 \
-        vx_linear: keep_linear,                                                                    \
-        vx_linear_bwd: keep_linear_bwd,                                                            \
-        vx_patch_embed: keep_patch_embed,                                                          \
-        vx_patch_embed_bwd: keep_patch_embed_bwd,                                                  \
-        vx_attention: keep_attention,                                                              \
-        vx_attention_replaced: keep_attention_replaced,                                            \
-        vx_replace_channels: keep_replace_channels,                                                \
-        vx_gather_rows: keep_gather_rows,                                                          \
-        vx_add_weighted: keep_add_weighted,                                                        \
-        vx_attn_fuse: keep_attn_fuse,                                                              \
-        vx_attn_row: keep_attn_row,                                                        \
-        default: keep_nothing)
+    _Generic(*(a), vx_linear                                                                       \
+             : keep_linear, vx_linear_bwd                                                          \
+             : keep_linear_bwd, vx_patch_embed                                                     \
+             : keep_patch_embed, vx_patch_embed_bwd                                                \
+             : keep_patch_embed_bwd, vx_attention                                                  \
+             : keep_attention, vx_attention_replaced                                               \
+             : keep_attention_replaced, vx_replace_channels                                        \
+             : keep_replace_channels, vx_gather_rows                                               \
+             : keep_gather_rows, vx_add_weighted                                                   \
+             : keep_add_weighted, vx_attn_fuse                                                     \
+             : keep_attn_fuse, vx_attn_row                                                         \
+             : keep_attn_row, default                                                              \
+             : keep_nothing)
 
 /* The tensors of an operation lie in far memory. Nothing says which members are pointers, so every
  * eight bytes that are an address of the process's own memory count as one. */
@@ -225,28 +225,13 @@ static void queue_copy(vx_device *dev, void (*run)(vx_device *, task *), void *f
 
 static void upload(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
 {
-    if (dev)
-        queue_copy(dev, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
-    else
-        far_upload(device_dst, host_src, bytes);
+    queue_copy(dev, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
 }
 
 static void download(vx_device *dev, void *host_dst, const void *device_src, size_t bytes)
 {
-    if (!dev) {
-        far_download(host_dst, device_src, bytes);
-        return;
-    }
     memset(host_dst, 0xff, bytes);
     queue_copy(dev, run_download, (void *)(uintptr_t)device_src, host_dst, bytes);
-}
-
-static void pack(const char *precision, void *packed, const float *rows_f32, int first, int rows,
-                 int n, int k)
-{
-    far_open();
-    vx_host_weight_pack(precision, packed, rows_f32, first, rows, n, k);
-    far_close();
 }
 
 /* ------------------------------------------------------------------ the device ------------- */
@@ -327,14 +312,18 @@ const vx_device_class vx_device_deferred = {
     .name = "deferred",
     .host_memory = 0,
     .precision_at = vx_host_precision_at,
+    .packings = far_packings,
+    .packing_for = far_packing_for,
+    .probe = vx_host_probe,
     .open = open_deferred,
     .close = close_deferred,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = far_alloc,
     .mem_free = far_free,
-    .weight_bytes = vx_host_weight_bytes,
-    .weight_pack = pack,
+    .mem_write = far_mem_write,
+    .mem_read = far_mem_read,
+    .mem_copy = far_mem_copy,
     .upload = upload,
     .download = download,
     .sync = sync,

@@ -176,8 +176,8 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
     .precision_at = vx_host_precision_at,
-    .formats = vx_host_formats,
-    .format_for = vx_host_format_for,
+    .packings = vx_host_packings,
+    .packing_for = vx_host_packing_for,
     .probe = vx_host_probe,
     .host_memory = 1,
     .open = open_cpu,

@@ -70,8 +70,8 @@ static int sync_ref(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_ref = {
     .name = "ref",
     .precision_at = vx_host_precision_at,
-    .formats = vx_host_formats,
-    .format_for = vx_host_format_for,
+    .packings = vx_host_packings,
+    .packing_for = vx_host_packing_for,
     .probe = vx_host_probe,
     /* It can be read; saying no keeps the way of devices whose memory cannot be tested. */
     .host_memory = 0,

@@ -109,10 +109,12 @@ static int run_class_tokens(const ablation *a, int n)
 }
 
 /* weights[D] of the channels. */
-static int weigh(double *weights, const ablation *a, vx_target target, double whole)
+static int weigh(double *weights, const ablation *a, vitx_map *map)
 {
     const settings *set = a->job->settings;
     vitx_context *c = a->job->context;
+    const vx_target target = vx_map_target(map);
+    const double whole = map->info.value;
     const int width = a->job->arch->width, step = at_once(a->job, a->layer);
     const bool alone = class_only(a->job, a->layer);
     const size_t classes = (size_t)a->job->arch->classes;
@@ -122,6 +124,7 @@ static int weigh(double *weights, const ablation *a, vx_target target, double wh
     if (whole == 0)
         return vx_fail(VITX_INVALID,
                        "ablationcam: the score is 0, and its weights are shares of it");
+    vx_map_saw(map, whole);
     if (alone && set->at == VX_AT_NORM1)
         vx_channels_begin(c, (vx_channels_of){a->input, a->tokens});
     for (int first = 0; first < width; first += step) {
@@ -132,6 +135,7 @@ static int weigh(double *weights, const ablation *a, vx_target target, double wh
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * classes;
             const double score = vx_target_value(target, logits + row, probabilities + row);
+            vx_map_saw(map, score);
             weights[first + i] = (whole - score) / whole;
         }
     }
@@ -160,7 +164,7 @@ static int run_layers(ablation *a, int i, vitx_map *map, float *tokens, double *
         if (set->at == VX_AT_NORM1)
             a->input = vx_job_tokens(job, a->layer, VX_AT_INPUT, i);
         a->value = replacement(job, tokens);
-        VX_TRY(weigh(weights, a, vx_map_target(map), map->info.value));
+        VX_TRY(weigh(weights, a, map));
         vx_tokens_sum(out, tokens, weights, job->arch);
         out += job->arch->grid_height * job->arch->grid_width;
         map->info.forwards += job->arch->width;

@@ -96,10 +96,14 @@ static int run_backward(const call *k, int n)
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k->m; j++) {
             const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
-            if (k->jobs[j].gradient)
-                vx_target_seed(seeds + g * classes, vx_map_target(*pending_of(k, i, j)),
-                               c->host_logits + (size_t)i * classes,
-                               c->host_probabilities + (size_t)i * classes, c->arch.classes);
+            vitx_map *map = *pending_of(k, i, j);
+            if (!k->jobs[j].gradient)
+                continue;
+            const float *logits = c->host_logits + (size_t)i * classes;
+            const float *probabilities = c->host_probabilities + (size_t)i * classes;
+            map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
+            vx_target_seed(seeds + g * classes, vx_map_target(map), logits, probabilities,
+                           c->arch.classes);
         }
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
     const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});

@@ -220,6 +220,7 @@ const vx_method vx_method_integrated_gradients = {
     .reference = "Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .on_pixels = true,
     .no_layers = true,
     .no_heads = true,

@@ -67,7 +67,8 @@ static vitx_score score_of(const vx_job *job)
     const vitx_score by_default = job->method->score;
     if (job->opts.score)
         return job->opts.score;
-    if (!by_default || (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
+    if (!by_default ||
+        (by_default == VITX_SCORE_PROBABILITY && !vx_arch_has_probability(job->arch)))
         return VITX_SCORE_LOGIT;
     return by_default;
 }
@@ -172,8 +173,8 @@ const float *vx_job_input(const vx_job *job, int i)
 
 vx_target vx_map_target(const vitx_map *map)
 {
-    return (vx_target){map->info.score,  map->info.target,  map->info.versus,
-                       map->vector, map->vector_count, map->info.outputs};
+    return (vx_target){map->info.score, map->info.target,  map->info.versus,
+                       map->vector,     map->vector_count, map->info.outputs};
 }
 
 /* The axes of a job's map. */
@@ -232,5 +233,6 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     (*out)->vector = job->vector;
     (*out)->vector_count = a->classes;
+    (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;
 }

@@ -49,6 +49,7 @@ struct vx_method {
     bool on_pixels;                    /* maps have the size of the model's input */
     bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
     bool uses_query;                   /* the query of the options does */
+    bool of_score;                     /* maps are in the score's unit, as parts of it */
     vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;

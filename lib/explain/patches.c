@@ -12,6 +12,7 @@ enum { WHOLE = -1, NOTHING = -2 };
 typedef struct patches {
     const vx_job *job;
     bool drop;
+    vitx_map *map; /* made of the scores */
     vx_target target;
     int count;      /* patches */
     double whole;   /* the score of all patches, which is the picture's own */
@@ -75,13 +76,13 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
     return VITX_OK;
 }
 
-static int begin(patches *out, const vx_job *job, int i, const vitx_map *map,
-                 const vx_removal *removal)
+static int begin(patches *out, const vx_job *job, int i, vitx_map *map, const vx_removal *removal)
 {
     const vx_arch *a = job->arch;
     const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
     *out = (patches){.job = job,
                      .drop = removal->drop,
+                     .map = map,
                      .target = vx_map_target(map),
                      .count = a->grid_height * a->grid_width,
                      .whole = map->info.value,
@@ -174,10 +175,9 @@ static int flush(patches *p, int64_t first, vx_patches_take *take, void *payload
         VX_TRY(vx_context_advance(c, (p->waiting - p->sequences) * (int64_t)job->arch->depth));
     for (int e = 0; e < p->waiting; e++) {
         const int s = p->sequence[e];
-        take(payload, first + e, p->kept + (size_t)e * (size_t)p->count,
-             s == WHOLE     ? p->whole
-             : s == NOTHING ? p->nothing
-                            : score_of(p, s));
+        const double score = s == WHOLE ? p->whole : s == NOTHING ? p->nothing : score_of(p, s);
+        vx_map_saw(p->map, score);
+        take(payload, first + e, p->kept + (size_t)e * (size_t)p->count, score);
     }
     p->forwards += p->sequences;
     p->waiting = p->sequences = p->rows = 0;

@@ -199,7 +199,7 @@ static void add(void *arg, int strip, int worker)
         }
 }
 
-static int run_batches(soft *s, const vitx_map *map)
+static int run_batches(soft *s, vitx_map *map)
 {
     const vx_job *job = s->job;
     const settings *set = job->settings;
@@ -211,10 +211,12 @@ static int run_batches(soft *s, const vitx_map *map)
             draw(&s->masks.at_hand[v], &s->masks, (int64_t)first + v);
         c->env.parallel(blend, s, s->n * s->strips, c->env.owner);
         VX_TRY(vx_variants_run(c, s->n));
-        for (int v = 0; v < s->n; v++)
+        for (int v = 0; v < s->n; v++) {
             s->scores[v] =
                 vx_target_value(vx_map_target(map), c->variants.host_logits + (size_t)v * classes,
                                 c->variants.host_probabilities + (size_t)v * classes);
+            vx_map_saw(map, s->scores[v]);
+        }
         c->env.parallel(add, s, s->strips, c->env.owner);
     }
     return VITX_OK;

@@ -101,7 +101,7 @@ static void make_input(void *arg, int i, int worker)
 /* ------------------------------------------------------------------ scores ----------------- */
 
 /* weights[D]: the score of each channel's masked input, then their softmax. */
-static int weigh(double *weights, const vx_job *job, masking *m, vx_target target)
+static int weigh(double *weights, const vx_job *job, masking *m, vitx_map *map)
 {
     vitx_context *c = job->context;
     const int width = job->arch->width, classes = job->arch->classes;
@@ -112,8 +112,10 @@ static int weigh(double *weights, const vx_job *job, masking *m, vx_target targe
         VX_TRY(vx_variants_run(c, n));
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * (size_t)classes;
-            weights[m->first + i] = vx_target_value(target, c->variants.host_logits + row,
-                                                    c->variants.host_probabilities + row);
+            weights[m->first + i] =
+                vx_target_value(vx_map_target(map), c->variants.host_logits + row,
+                                c->variants.host_probabilities + row);
+            vx_map_saw(map, weights[m->first + i]);
             max = fmax(max, weights[m->first + i]);
         }
     }
@@ -132,7 +134,7 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float
     float *out = map->values;
     for (int l = job->layer_first; l <= job->layer_last; l++) {
         VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
-        VX_TRY(weigh(weights, job, m, vx_map_target(map)));
+        VX_TRY(weigh(weights, job, m, map));
         vx_tokens_sum(out, tokens, weights, a);
         out += a->grid_height * a->grid_width;
         map->info.forwards += a->width;

@@ -99,10 +99,11 @@ static int read_head_size(vx_reader *r)
     const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
     const bool turned = vx_role_named(naming, VX_HEAD_T);
-    a->bare = !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
-              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
-              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
-              r->hints->classes == 0 && !r->hints->has_head;
+    a->bare = r->hints->headless ||
+              (!vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
+               r->hints->classes == 0 && !r->hints->has_head);
     a->units = a->bare || r->hints->units;
     a->classes = a->width;
     if (a->bare)
@@ -343,6 +344,18 @@ static int check_heads(const vx_reader *r)
     return VITX_OK;
 }
 
+/* A head that the configuration tells of none is left alone, as timm drops it. */
+static bool leave_head(vx_reader *r, vx_role role)
+{
+    const vx_tensor *t;
+    if (!r->hints->headless || role < VX_HEAD_W || role > VX_HEAD_T)
+        return false;
+    t = vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, 0);
+    if (t)
+        r->used[t - r->container->tensors] = true;
+    return true;
+}
+
 static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
@@ -350,7 +363,7 @@ static int take_model_roles(vx_reader *r)
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
-        if (i != VX_POSITIONS) {
+        if (i != VX_POSITIONS && !leave_head(r, (vx_role)i)) {
             const bool there = needed(r, i);
             if (vx_role_need(i) == VX_WITH && !there)
                 continue; /* a bias without its weight is left over, and refused as such */

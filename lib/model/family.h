@@ -64,10 +64,11 @@ typedef struct vx_hints {
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
     bool units;       /* the head is a projection: its outputs are an embedding */
     bool norm_after;  /* the norm comes behind the pooling */
+    bool headless;    /* there are no classes: a head in the file is not read */
     bool has_head;    /* the model is one with a head: its tensors must be there */
-    bool network_told,
-        pictures_told; /* a file says which network it is, and how its pictures are made:
-                                         what that leaves out its library knows (guesses.h) */
+    /* a file says which network it is, and how its pictures are made: what that leaves out its
+     * library knows (guesses.h) */
+    bool network_told, pictures_told;
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 
@@ -115,8 +116,7 @@ struct vx_naming {
     bool behind_prefix;          /* the base's names stand behind the dialect's prefix */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
-    bool
-        code_tells; /* its files never have a configuration: what they leave out stands in its code */
+    bool code_tells; /* its files have no configuration: what they leave out stands in its code */
     bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);

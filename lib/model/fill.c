@@ -110,9 +110,10 @@ static target target_of(const vx_filler *f, const vx_member *m, const void *plac
 static int pack(const vx_filler *f, target t, const source *s)
 {
     const vx_weight *w = t.w;
-    const int panel = w->format->panel;
+    const int panel = w->packing->panel;
     const size_t k = (size_t)w->k, fit = f->staging_size / k;
-    const int step = fit < (size_t)panel ? w->n : (int)(fit < INT_MAX ? fit : INT_MAX) / panel * panel;
+    const int step =
+        fit < (size_t)panel ? w->n : (int)(fit < INT_MAX ? fit : INT_MAX) / panel * panel;
     VX_TRY(vx_weights_begin(f->w, w, t.gamma));
     for (int r = 0; r < w->n; r += step) {
         const int rows = w->n - r < step ? w->n - r : step;

@@ -111,15 +111,15 @@ static const vx_member members[] = {
 #define VX_NORM(group, member, role, need, need_b)                                                 \
     ROW(group, member##_w, .roles = {VX_##role##_W}, .stream = VX_ONES, .shape = {D})              \
     ROW(group, member##_b, .roles = {VX_##role##_B}, .stream = VX_ZEROS, .shape = {D})
-#define VX_MATRIX(group, member, role, need, need_b, what, from, ...) \
-    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = {VX_##role##_W}, .biases = {VX_##role##_B},        \
-        .stream = from, .shape = {__VA_ARGS__})
+#define VX_MATRIX(group, member, role, need, need_b, what, from, ...)                              \
+    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = {VX_##role##_W},         \
+        .biases = {VX_##role##_B}, .stream = from, .shape = {__VA_ARGS__})
 #define VX_MADE_VECTOR(group, member, from, first, ...)                                            \
     ROW(group, member, .roles = LIST from, .stream = first, .shape = {__VA_ARGS__},                \
         .fill = vx_fill_##member)
-#define VX_MADE_MATRIX(group, member, from, bias, what, first, ...)                                      \
-    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = LIST from, .biases = LIST bias, .stream = first,   \
-        .shape = {__VA_ARGS__}, .fill = vx_fill_##member)
+#define VX_MADE_MATRIX(group, member, from, bias, what, first, ...)                                \
+    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = LIST from,               \
+        .biases = LIST bias, .stream = first, .shape = {__VA_ARGS__}, .fill = vx_fill_##member)
 #include "model/weights.def"
 };
 #define MEMBERS ((int)(sizeof members / sizeof members[0]))

@@ -25,7 +25,7 @@ static int put(const randomiser *r, const float *dst, size_t count)
 /* Rows of a matrix that are packed at once: whole panels. */
 static int rows_of(const vx_weight *w)
 {
-    const int panel = w->format->panel;
+    const int panel = w->packing->panel;
     return panel < ROWS ? ROWS / panel * panel : panel;
 }
 
