@@ -113,6 +113,11 @@ static void keep_attention(task *t, vx_attention *a)
     a->starts = keep(t, a->starts, ((size_t)a->batch + 1) * sizeof *a->starts);
 }
 
+static void keep_mean_tokens(task *t, vx_mean_tokens *a)
+{
+    a->starts = keep(t, a->starts, ((size_t)a->batch + 1) * sizeof *a->starts);
+}
+
 static void keep_attention_replaced(task *t, vx_attention_replaced *a)
 {
     a->channels = keep(t, a->channels, (size_t)a->count * sizeof *a->channels);
@@ -150,7 +155,8 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_linear_bwd, vx_patch_embed                                                     \
              : keep_patch_embed, vx_patch_embed_bwd                                                \
              : keep_patch_embed_bwd, vx_attention                                                  \
-             : keep_attention, vx_attention_replaced                                               \
+             : keep_attention, vx_mean_tokens                                                      \
+             : keep_mean_tokens, vx_attention_replaced                                             \
              : keep_attention_replaced, vx_replace_channels                                        \
              : keep_replace_channels, vx_gather_rows                                               \
              : keep_gather_rows, vx_add_weighted                                                   \
@@ -160,7 +166,8 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_nothing)
 
 /* The tensors of an operation lie in far memory. Nothing says which members are pointers, so every
- * eight bytes that are an address of the process's own memory count as one. */
+ * eight bytes that are an address of the process's own memory count as one, unless the lower four look
+ * like an int: the upper four are padding then, which may hold anything. */
 static void check_far(vx_device *dev, const task *t, const char *name, const void *args,
                       size_t bytes)
 {
@@ -168,9 +175,9 @@ static void check_far(vx_device *dev, const task *t, const char *name, const voi
     for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
         const void *p;
         memcpy(&p, (const char *)args + at, sizeof p);
-        bool kept = false;
+        bool kept = ((uintptr_t)p & 0xffffffff) < 1 << 20;
         for (size_t i = 0; i < KEPT; i++)
-            kept = kept || (p && p == t->kept[i]);
+            kept = kept || p == t->kept[i];
         if (!kept && near_holds(p) && !d->broken[0])
             snprintf(d->broken, sizeof d->broken, "the operation %s was given host memory", name);
     }

@@ -1,6 +1,6 @@
 /*
  * The whole forward pass against timm and transformers in float64, block by block; batches, the
- * trace, cancelling, failing allocations. VX_TEST_THREADS
+ * trace, cancelling, failing allocations. VX_TEST_THREADS VX_TEST_DEVICES
  */
 #define _GNU_SOURCE
 #include <dirent.h>

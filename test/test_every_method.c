@@ -5,7 +5,7 @@
  * patches is counted from those files.
  *
  * A new method fails here until it has a row in `methods`. That scorecam and ablationcam are their formulas
- * is for test_cams.c, on every model, too.
+ * is for test_cams.c, on every model, too. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
  * Methods on given attention, without a model: the golden numbers of test/golden/explain, and
- * properties. Maps: resizing and the way back to the picture.
+ * properties. Maps: resizing and the way back to the picture. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

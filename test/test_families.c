@@ -3,7 +3,7 @@
  *
  * That a golden model is answered as its own library answers it is for test_engine.c; here: that there is
  * one for every row of the table, its gradients, that the same weights under different names are the same
- * network, and that what a head reads is what is explained.
+ * network, and that what a head reads is what is explained. VX_TEST_DEVICES
  */
 #define _GNU_SOURCE
 #include <math.h>

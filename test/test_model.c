@@ -370,7 +370,8 @@ START_TEST(test_model__packs_once_for_a_device)
     ck_ok(pack(&b, m));
     ck_ok(vx_model_weights(&other, m, &(vx_site){.cls = vx_device_find("cpu")}, "f32"));
     ck_assert(a == b && other != a && a->bytes >= 18943 * 4);
-    ck_fails(vx_model_weights(&b, m, &(vx_site){.cls = vx_device_find("ref")}, "f8"), VITX_DEVICE, "f8");
+    ck_fails(vx_model_weights(&b, m, &(vx_site){.cls = vx_device_find("ref")}, "f8"), VITX_DEVICE,
+             "f8");
     vitx_model_free(m);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /*
  * test_perturb.c: methods that take patches away: occlusion, rise, lime, kernelshap, and the regression
- * behind two of them. What PyTorch makes of the same is in test/golden/methods.
+ * behind two of them. What PyTorch makes of the same is in test/golden/methods. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

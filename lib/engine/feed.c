@@ -21,10 +21,10 @@ int vx_feed_check(const vitx_context *c, const vx_feed *feed, int n)
         for (size_t k = 0; k < floats; k++) {
             const float v = feed->tensors[(size_t)i * floats + k];
             if (!isfinite(v))
-                return vx_fail(VITX_INVALID, "input %d holds %s in channel %zu, row %zu, column %zu",
-                               i, isnan(v) ? "a NaN" : "an infinity",
-                               k / row / (size_t)feed->height, k / row % (size_t)feed->height,
-                               k % row);
+                return vx_fail(VITX_INVALID,
+                               "input %d holds %s in channel %zu, row %zu, column %zu", i,
+                               isnan(v) ? "a NaN" : "an infinity", k / row / (size_t)feed->height,
+                               k / row % (size_t)feed->height, k % row);
         }
     return VITX_OK;
 }

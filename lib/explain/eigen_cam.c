@@ -54,11 +54,12 @@ static int run(const vx_job *job, int i, vitx_map *map)
             c->dev, &(vx_token_gram){.out = c->work.memory,
                                      .a = vx_job_tokens(job, l, set->at, i),
                                      .g = job->gradient ? vx_job_dtokens(job, l, set->at, i) : NULL,
+                                     .batch = 1,
+                                     .targets = 1,
                                      .first = a->prefix,
                                      .tokens = tokens,
                                      .width = a->width});
-        c->dev->cls->download(c->dev, gram, c->work.memory, count * sizeof *gram);
-        status = vx_context_sync(c);
+        status = vx_context_read(c, gram, c->work.memory, count * sizeof *gram);
         if (status == VITX_OK)
             status = vx_largest_eigenpair(&lambda, u, gram, n, &scratch);
         if (status == VITX_OK)

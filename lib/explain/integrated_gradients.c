@@ -126,6 +126,7 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
                                                     .x = gradients + (size_t)from * p->floats,
                                                     .weights = weights,
                                                     .squared = 0,
+                                                    .groups = 1,
                                                     .samples = some,
                                                     .n = (int64_t)p->floats});
     }

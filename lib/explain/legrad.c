@@ -40,9 +40,8 @@ static int put_gradients(const batch *s)
 {
     vitx_context *c = s->job->context;
     const size_t k = (size_t)s->job->arch->classes, bytes = (size_t)s->n * k * sizeof(float);
-    c->dev->cls->download(c->dev, s->logits, c->act.logits, bytes);
-    c->dev->cls->download(c->dev, s->probabilities, c->act.probabilities, bytes);
-    VX_TRY(vx_context_sync(c));
+    VX_TRY(vx_context_read(c, s->logits, c->act.logits, bytes));
+    VX_TRY(vx_context_read(c, s->probabilities, c->act.probabilities, bytes));
     for (size_t i = 0; i < (size_t)s->n; i++)
         vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
                        s->probabilities + i * k, (int)k);
@@ -68,8 +67,7 @@ static int add_block(const batch *s, int l, float *device, float *host)
                                                                 .gradients = s->n,
                                                                 .heads = a->heads,
                                                                 .tokens = t});
-        c->dev->cls->download(c->dev, host, device, (size_t)s->n * (size_t)t * sizeof *host);
-        VX_TRY(vx_context_sync(c));
+        VX_TRY(vx_context_read(c, host, device, (size_t)s->n * (size_t)t * sizeof *host));
         for (int i = 0; i < s->n; i++)
             for (int layer = l > job->layer_first ? l : job->layer_first; layer <= job->layer_last;
                  layer++) {

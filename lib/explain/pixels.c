@@ -49,10 +49,11 @@ int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, c
                                                               .g = g,
                                                               .x = x,
                                                               .kind = reduce,
+                                                              .batch = 1,
+                                                              .targets = 1,
                                                               .channels = channels,
                                                               .n = (int64_t)pixels});
-    c->dev->cls->download(c->dev, values, plane, pixels * sizeof *values);
-    const int status = vx_context_sync(c);
+    const int status = vx_context_read(c, values, plane, pixels * sizeof *values);
     if (sum)
         *sum = 0;
     for (size_t i = 0; sum && status == VITX_OK && i < pixels; i++)

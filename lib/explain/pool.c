@@ -33,9 +33,8 @@ int vx_pool_download(float *rows, const vx_job *job, int i, bool gradient)
 {
     vitx_context *c = job->context;
     const size_t count = (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
-    c->dev->cls->download(c->dev, rows, gradient ? vx_job_dpool(job, i) : vx_job_pool(job, i),
-                          count * sizeof *rows);
-    return vx_context_sync(c);
+    return vx_context_read(c, rows, gradient ? vx_job_dpool(job, i) : vx_job_pool(job, i),
+                           count * sizeof *rows);
 }
 
 /* Adds sum_t p_t A[h,t,:] to sum [H,T] on the device; p [T] is the mean of P [H,T] over its heads. */
@@ -44,16 +43,14 @@ static void weigh_rows(float *sum, float *p, const float *pool, const vx_job *jo
 {
     vx_device *dev = job->context->dev;
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
-    const float *whole = record->data;
     vx_fuse_rows(p, pool, job->arch, -1, VX_FUSE_MEAN);
     dev->ops.clear(dev, &(vx_clear){.y = sum, .count = (int64_t)(heads * t)});
-    for (size_t h = 0; h < heads; h++)
-        dev->ops.add_weighted(dev, &(vx_add_weighted){.sum = sum + h * t,
-                                                      .x = whole + h * t * t,
-                                                      .weights = p,
-                                                      .squared = 0,
-                                                      .samples = (int)t,
-                                                      .n = (int64_t)t});
+    dev->ops.add_weighted(dev, &(vx_add_weighted){.sum = sum,
+                                                  .x = record->data,
+                                                  .weights = p,
+                                                  .groups = (int)heads,
+                                                  .samples = (int)t,
+                                                  .n = (int64_t)t});
 }
 
 int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *record)
@@ -77,6 +74,5 @@ int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *reco
                                                     .first = job->arch->prefix});
     }
     VX_TRY(status);
-    c->dev->cls->download(c->dev, rows, c->work.memory, heads * t * sizeof *rows);
-    return vx_context_sync(c);
+    return vx_context_read(c, rows, c->work.memory, heads * t * sizeof *rows);
 }

@@ -93,6 +93,7 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
                                                             .x = g,
                                                             .weights = weights,
                                                             .squared = a->s->kind == SQUARE,
+                                                            .groups = 1,
                                                             .samples = some,
                                                             .n = a->floats});
         if (a->s->kind == VAR)
@@ -100,6 +101,7 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
                                                                 .x = g,
                                                                 .weights = weights,
                                                                 .squared = 1,
+                                                                .groups = 1,
                                                                 .samples = some,
                                                                 .n = a->floats});
     }
@@ -140,6 +142,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
                                                             .x = sum,
                                                             .weights = &minus_one,
                                                             .squared = 1,
+                                                            .groups = 1,
                                                             .samples = 1,
                                                             .n = (int64_t)count});
         sum = a.squares;

@@ -42,11 +42,12 @@ static int run(const vx_job *job, int i, vitx_map *map, vx_cam kind)
                                                       .a = vx_job_tokens(job, l, set->at, i),
                                                       .g = vx_job_dtokens(job, l, set->at, i),
                                                       .kind = kind,
+                                                      .batch = 1,
+                                                      .targets = 1,
                                                       .first = a->prefix,
                                                       .tokens = tokens,
                                                       .width = a->width});
-    c->dev->cls->download(c->dev, map->values, c->work.memory, bytes);
-    return vx_context_sync(c);
+    return vx_context_read(c, map->values, c->work.memory, bytes);
 }
 
 static const vitx_method_option options[] = {VX_OPTION_AT};

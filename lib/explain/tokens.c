@@ -26,8 +26,7 @@ int vx_tokens_download(float *tokens, const vx_job *job, int layer, vx_at at, in
 {
     vitx_context *c = job->context;
     const size_t count = (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
-    c->dev->cls->download(c->dev, tokens, vx_job_tokens(job, layer, at, i), count * sizeof *tokens);
-    return vx_context_sync(c);
+    return vx_context_read(c, tokens, vx_job_tokens(job, layer, at, i), count * sizeof *tokens);
 }
 
 void vx_tokens_sum(float *map, const float *tokens, const double *weights, const vx_arch *arch)
