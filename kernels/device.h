@@ -81,8 +81,8 @@ struct vx_packing {
      * multiplied by, hold their values already; each is memory of the device or NULL. */
     int (*begin)(const vx_device_env *env, const vx_weight *w, const float *gamma, char *err,
                  size_t err_size);
-    /* Packs rows first..first+rows-1 of w, given as f32 [rows,k] in host memory, into w->data. first
-     * is a multiple of panel; so is rows, but for the last rows of the matrix. */
+    /* Packs rows first..first+rows-1 of w, given as f32 [rows,k] in host memory, into w->data.
+     * first is a multiple of panel; so is rows, but for the last rows of the matrix. */
     int (*pack)(const vx_device_env *env, const vx_weight *w, const float *rows_f32, int first,
                 int rows, char *err, size_t err_size);
 };
@@ -105,9 +105,9 @@ struct vx_device_class {
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
 
-    /* The memory of a site, 64-byte aligned; NULL when there is none left. Needs no instance, since
-     * a model's packed weights outlive the context that caused them to be packed; of env only alloc,
-     * release, owner and ordinal. */
+    /* The memory of a site, 64-byte aligned; NULL when there is none left. Needs no
+     * instance, since a model's packed weights outlive the context that caused them to be packed;
+     * of env only alloc, release, owner and ordinal. */
     void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
     /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);

@@ -95,7 +95,8 @@ int vx_weights_pack(const vx_weights *weights, const vx_weight *w, const float *
 /* -------------------------------------------------------------------------- packing ------- */
 
 /* The environment of the packed weights, as far as their memory needs one. The context that asks
- * for them may be gone when they are freed, so its own cannot be kept: this one leads to the model. */
+ * for them may be gone when they are freed, so its own cannot be kept: this one leads to the
+ * model. */
 static void *env_alloc(size_t bytes, void *model)
 {
     return vx_alloc(&((vitx_model *)model)->hooks, bytes);
