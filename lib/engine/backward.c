@@ -230,7 +230,7 @@ static int run_backward(vitx_context *c, const vx_pass *pass)
 
 int vx_pass_backward(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_settle(c, run_backward(c, pass));
+    return vx_context_queued(c, run_backward(c, pass));
 }
 
 int vx_pass_backward_ticks(const vx_plan *plan)
@@ -317,5 +317,5 @@ int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer)
     own.from = (vx_end){VX_END_OUTPUT, layer};
     own.to = (vx_end){VX_END_ATTENTION, layer};
     own.targets = 1;
-    return vx_context_settle(c, run_answer_bwd(c, &own, layer));
+    return vx_context_queued(c, run_answer_bwd(c, &own, layer));
 }

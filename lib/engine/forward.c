@@ -206,10 +206,10 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
 
 int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_settle(c, run_blocks(c, pass));
+    return vx_context_queued(c, run_blocks(c, pass));
 }
 
-int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
+void vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
 {
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
@@ -219,7 +219,6 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
     const vx_pool_io b = vx_pool_io_nothing(&f);
     vx_pool_forward(&f, &b);
     vx_answer_forward(&f);
-    return vx_context_sync(c);
 }
 
 int vx_pass_forward(vitx_context *c, const vx_pass *pass)
