@@ -25,7 +25,7 @@ while IFS=: read -r file line text; do
     seen=$((seen + 1))
     name=$(sed -E 's/.*[<"]([^>"]+)[>"].*/\1/' <<< "$text")
     base=${name##*/}
-    [ -n "${only[$base]:-}" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
+    [ -n "${only[$base]:-}" ] && [ ! -e "${file%/*}/$name" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
         vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/*) target=${name%%/*} ;;
