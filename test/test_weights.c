@@ -2,6 +2,7 @@
  * Weights: the rows of weights.def, names of namings, and packing, shown by a class whose packing
  * writes down what it is asked for.
  */
+#define _GNU_SOURCE /* setenv */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,6 +383,12 @@ START_TEST(test_site__of_a_context)
     vitx_context_free(c);
     o.device = "cpu:0";
     ck_ok(vitx_context_create(&c, m, &o));
+    vitx_context_free(c);
+    o.device = "ref"; /* test/run.sh lets another stand in for it */
+    ck_assert_int_eq(setenv("VX_TEST_DEVICE", "walled", 1), 0);
+    ck_ok(vitx_context_create(&c, m, &o));
+    ck_ok(vitx_context_get_info(&info, c));
+    ck_assert_str_eq(info.device, "walled");
     vitx_context_free(c);
     o.device = "cpu:1";
     ck_fails(vitx_context_create(&c, m, &o), VITX_DEVICE, "device cpu:1: there is one");
