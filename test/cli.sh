@@ -78,6 +78,26 @@ right info -m "$folder/as-it-is"
 out_has '^  centre crop +none'
 right info --json -m "$folder/as-it-is"
 out_has '"resize":"none",.*"crop":false,'
+check "a PNG without its end, and one that is cut short"
+head -c -12 $picture > "$folder/no-end.png"
+right classify -m $model "$folder/no-end.png"
+head -c 3000 $picture > "$folder/cut.png"
+run classify -m $model "$folder/cut.png"
+gives 1
+err_has "cut.png: the file is cut short: 3000 bytes"
+run classify -m $model --allow-truncated "$folder/cut.png"
+gives 0
+err_lines 1
+err_has "warning: $folder/cut.png: the file is cut short: 3000 bytes, and the picture goes on"
+run classify -m $model --max-pixels 2866 $picture # 61 x 47 are 2867
+gives 1
+err_has "61 x 47 pixels, at most 2866 are accepted"
+right classify -m $model --max-pixels 2867 $picture
+wrong "--max-pixels" classify -m $model --max-pixels 0 $picture
+printf '<!DOCTYPE html><html>' > "$folder/page.npz"
+run classify -m "$folder/page.npz" $picture
+gives 1
+err_has "an HTML page, as servers send one in place of a file, no .npz file"
 if [ "$(nproc)" -lt 9 ]; then
     check "more threads than processors"
     run classify -m $model --threads 9 $picture
@@ -466,6 +486,17 @@ right explain -m $model --method rollout -o "$folder/none.png" $picture
 cmp -s "$folder/none.png" "$folder/auto.png" || fail "auto is not the default"
 cmp -s "$folder/max.png" "$folder/auto.png" || fail "auto is not max for a rollout"
 cmp -s "$folder/max.png" "$folder/signed.png" && fail "signed is max"
+right explain -m $model --method rollout --json $picture
+most=$(grep -oE '"max":[0-9.e-]+' "$out" | cut -d: -f2)
+right explain -m $model --method rollout --scale "0,$most" -o "$folder/range.png" $picture
+cmp -s "$folder/max.png" "$folder/range.png" || fail "0 to the maximum is not max"
+right explain -m $model --method rollout --scale "-$most,$most" -o "$folder/range.png" $picture
+cmp -s "$folder/signed.png" "$folder/range.png" || fail "-maximum to maximum is not signed"
+right explain -m $model --method rollout --scale "0,1" -o "$folder/range.png" $picture
+cmp -s "$folder/max.png" "$folder/range.png" && fail "0 to 1 is max"
+for range in 1,0 0,0 0, ,1 0,1, 0,x nan,1 0,inf maximum; do
+    wrong "two numbers LOW,HIGH" explain -m $model --method rollout --scale "$range" -o "$folder/x.png" $picture
+done
 for colormap in coolwarm rdbu turbo; do
     right explain -m $model --method rollout --scale signed --colormap $colormap -o "$folder/$colormap.png" $picture
 done
