@@ -730,6 +730,16 @@ run eval -m $model --method rollout --metric iou --mask "$folder/no-{image}.png"
 gives 1
 out_lines 0
 
+check "a long evaluation says how long, before the work"
+timeout 20 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion $picture > "$out" 2> "$err" &
+for ((i = 0; i < 100; i++)); do
+    [ -s "$err" ] && break
+    sleep 0.1
+done
+kill $! 2> /dev/null
+wait $! 2> /dev/null
+grep -qE '^vitx-cli: eval: about 1000[0-9]{3} forward passes$' "$err" || fail "it says: $(cat "$err")"
+
 # ---------------------------------------------------------------- methods, info --------------
 right methods
 out_has '^name +cost +what$'

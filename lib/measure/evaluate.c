@@ -433,10 +433,9 @@ int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_
     return status;
 }
 
-int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m)
+/* What is known of a call before there is a map; forwards may be NULL. */
+static int preview(int64_t *forwards, vitx_context *context, const vitx_evaluate_opts *opts, int m)
 {
-    if (!context || !opts || m < 1)
-        return vx_fail(VITX_INVALID, "vitx_evaluate_check: an argument is NULL or m is %d", m);
     const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
     vx_subject s;
     vx_trial *trials;
@@ -450,9 +449,30 @@ int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, i
     if (status == VITX_OK)
         status = prepare_all(trials, &s, opts, m);
     context->grid_open = false;
+    if (status == VITX_OK && forwards) {
+        *forwards = 1;
+        for (int j = 0; j < m; j++)
+            *forwards += trials[j].ticks / context->arch.depth *
+                         (trials[j].variants > 0 ? trials[j].variants : 1);
+    }
     free_direction(&s, &scratch);
     free_trials(trials, m, &scratch);
     return status;
+}
+
+int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m)
+{
+    if (!context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_check: an argument is NULL or m is %d", m);
+    return preview(NULL, context, opts, m);
+}
+
+int vitx_evaluate_forwards(int64_t *out, vitx_context *context, const vitx_evaluate_opts *opts,
+                           int m)
+{
+    if (!out || !context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_forwards: an argument is NULL or m is %d", m);
+    return preview(out, context, opts, m);
 }
 
 int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image *image,
