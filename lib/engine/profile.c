@@ -81,15 +81,20 @@ static int best_of(double *best, vitx_context *c, int op, float *memory, const v
     return VITX_OK;
 }
 
-/* A packed matrix [SIDE,SIDE] of zeroes, behind the memory of the operations. */
-static int make_weight(vx_weight *w, vitx_context *c, void *packed)
+/* A matrix [SIDE,SIDE] of zeroes, packed into w->data. */
+static int pack_zeroes(vitx_context *c, const vx_weight *w)
 {
+    char why[160];
     float *rows;
     VX_TRY(vx_new(&rows, &c->hooks, (size_t)SIDE * SIDE, sizeof *rows, "a matrix to time"));
-    c->dev->cls->weight_pack(c->weights->precision, packed, rows, 0, SIDE, SIDE, SIDE);
+    memset(rows, 0, (size_t)SIDE * SIDE * sizeof *rows);
+    int failed = 0;
+    if (w->packing->begin)
+        failed = w->packing->begin(&c->env, w, NULL, why, sizeof why);
+    if (!failed)
+        failed = w->packing->pack(&c->env, w, rows, 0, SIDE, why, sizeof why);
     vx_release(&c->hooks, rows);
-    *w = (vx_weight){.data = packed, .n = SIDE, .k = SIDE};
-    return VITX_OK;
+    return failed ? vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, why) : VITX_OK;
 }
 
 int vitx_context_measure_peak(vitx_context *context, double *flops, double *bytes)
@@ -98,20 +103,22 @@ int vitx_context_measure_peak(vitx_context *context, double *flops, double *byte
         return vx_fail(VITX_INVALID, "vitx_context_measure_peak: an argument is NULL");
     const vx_device_class *cls = context->dev->cls;
     const size_t floats = 2 * (size_t)COPIED * sizeof(float);
-    vx_weight w;
+    vx_weight w = {.n = SIDE,
+                   .k = SIDE,
+                   .packing = cls->packing_for(context->weights->precision, VX_LAYER_FC1)};
     *flops = *bytes = 0;
     if (context->dev->profile || !context->sized)
         return vx_fail(VITX_INVALID, "vitx_context_measure_peak: %s",
                        context->sized ? "a profile is on" : "no picture has run");
-    char *memory = cls->mem_alloc(
-        floats + cls->weight_bytes(context->weights->precision, SIDE, SIDE), &context->env);
+    char *memory = cls->mem_alloc(floats + w.packing->bytes(SIDE, SIDE), &context->env);
     if (!memory)
         return vx_fail(VITX_NOMEM, "no memory to measure the device's speed with");
     float *numbers = (float *)(void *)memory;
+    w.data = memory + floats;
     context->dev->ops.clear(context->dev, &(vx_clear){.y = numbers, .count = 2 * (int64_t)COPIED});
     int status = vx_context_sync(context);
     if (status == VITX_OK)
-        status = make_weight(&w, context, memory + floats);
+        status = pack_zeroes(context, &w);
     if (status == VITX_OK)
         status = best_of(flops, context, VX_OP_linear, numbers, &w, product);
     if (status == VITX_OK)
