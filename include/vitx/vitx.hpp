@@ -432,6 +432,22 @@ class context
         const vitx_image *handle = picture.get();
         check(vitx_forward(get(), &handle, 1));
     }
+    /** Times each operation from now on, counted from 0; or stops, and the counts stay. */
+    void set_profile(bool on)
+    {
+        check(vitx_context_set_profile(get(), on));
+    }
+
+    /** What each operation took while a profile was on; those that never ran are among them. */
+    std::vector<vitx_op_time> op_times() const
+    {
+        std::vector<vitx_op_time> times;
+        vitx_op_time one = VITX_OP_TIME_INIT;
+        while (vitx_context_get_op_time(&one, get(), static_cast<int>(times.size())) == VITX_OK)
+            times.push_back(one);
+        return times;
+    }
+
     void set_trace(const vitx_trace_opts &opts)
     {
         check(vitx_context_set_trace(get(), &opts));

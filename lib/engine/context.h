@@ -82,6 +82,7 @@ struct vitx_context {
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;
+    struct vx_profile *profile; /* engine/profile.c; NULL: never asked for */
     int max_batch;
     int max_tokens;
     size_t trace_budget, memory_budget;

@@ -6,12 +6,15 @@
 #include "engine/footprint.h"
 #include "engine/pass.h"
 #include "engine/size.h"
+#include "kernels/profile.h"
 
 int vx_context_sync(vitx_context *c)
 {
     char text[160];
     if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
         return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
+    if (c->dev->profile && c->dev->profile->failed)
+        return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, c->dev->profile->why);
     return VITX_OK;
 }
 
