@@ -183,6 +183,12 @@ typedef struct vx_patch_embed_bwd {
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
 
+/* A distance between rows; 0 stands for their width. */
+static inline size_t vx_distance(int ld, int width)
+{
+    return (size_t)(ld ? ld : width);
+}
+
 /* Sequences of different lengths: where sequence b begins, in rows, and how many tokens it has. */
 static inline size_t vx_start_of(const int *starts, int b, int tokens)
 {
@@ -331,7 +337,8 @@ typedef struct vx_softmax {
 
 /* y[b,:] = mean over the tokens first..T-1 of x[b,t,:]; the mean over no tokens is 0 */
 typedef struct vx_mean_tokens {
-    float *y;          /* [B,D]                                            */
+    float *y;          /* [B,D], rows ldy apart                            */
+    int ldy;           /* 0: D                                             */
     const float *x;    /* [B,T,D]                                          */
     const int *starts; /* sequences of several lengths, as in vx_attention; host memory, too */
     int first, batch, tokens, width;
@@ -339,8 +346,9 @@ typedef struct vx_mean_tokens {
 
 /* dx[b,t,:] = dy[b,:] / (T - first) for the tokens t >= first, 0 before them */
 typedef struct vx_mean_tokens_bwd {
-    float *dx;       /* [B,T,D] */
-    const float *dy; /* [B,D]   */
+    float *dx;       /* [B,T,D]                */
+    const float *dy; /* [B,D], rows lddy apart */
+    int lddy;        /* 0: D                   */
     int first, batch, tokens, width;
 } vx_mean_tokens_bwd;
 
@@ -373,7 +381,8 @@ typedef struct vx_replace_channels {
 
 /* y[r,:] = a[from[r],:] if from[r] >= 0, else b[-1 - from[r],:] */
 typedef struct vx_gather_rows {
-    float *y;        /* [rows,D]                                  */
+    float *y;        /* [rows,D], rows ldy apart                  */
+    int ldy;         /* 0: D                                      */
     const float *a;  /* [.,D]                                     */
     const float *b;  /* [.,D] or NULL                             */
     const int *from; /* [rows], host memory; reusable on return   */

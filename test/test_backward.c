@@ -244,7 +244,7 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
     const vx_arch *a = &c->arch;
     const vx_weights *w = c->weights;
     const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
-    double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)D), *z = numbers((size_t)K);
+    double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)), *z = numbers((size_t)K);
     embed(x, c, input, &n);
     for (int l = 0; l < a->depth; l++)
         block(x, c, l, &n);
@@ -257,19 +257,14 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
         norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
     if (a->bare && a->pool == VX_POOL_TWO_TOKENS)
         mean(pooled, x, 0, 2, D);
+    if (!a->bare && a->pool == VX_POOL_TWO_TOKENS) /* the second vector that the head reads */
+        mean(pooled + D, x, 1, 2, D);
+    if (a->pool == VX_POOL_TOKEN_AVG)
+        mean(pooled + D, x, a->prefix, T, D);
     if (a->bare)
         memcpy(z, pooled, (size_t)K * sizeof *z);
     else
         product(z, pooled, &w->head, 1);
-    if (w->head2.data) {
-        double *more = numbers((size_t)K);
-        const int first = a->pool == VX_POOL_TWO_TOKENS ? 1 : a->prefix;
-        mean(pooled, x, first, a->pool == VX_POOL_TWO_TOKENS ? 2 : T, D);
-        product(more, pooled, &w->head2, 1);
-        for (int k = 0; k < K; k++)
-            z[k] += more[k];
-        free(more);
-    }
     double sum = 0, value = z[target.target];
     for (int k = 0; k < K; k++)
         sum += exp(z[k] - z[target.target]);

@@ -4,10 +4,11 @@
  * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
  * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
  *
- *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,W] |
  *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
- * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a
+ * With swiglu F is twice the hidden width. W is D, or 2D if the head reads two vectors; then there
+ * are no features. S, sequences at once, is B, and more for variants of a
  * picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
@@ -28,7 +29,7 @@ typedef struct vx_activations {
     float *input;         /* [B,3,H,W]                */
     float *x, *y;         /* [B,T,D]                  */
     float *wide;          /* [B,T,max(4A,F)]          */
-    float *pooled;        /* [S,D]                    */
+    float *pooled;        /* [S,W]                    */
     float *features;      /* [S,D]: pooled behind fc_norm, where there is one */
     float *logits;        /* [S,K]                    */
     float *probabilities; /* [S,K]                    */

@@ -25,8 +25,8 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     act->y = vx_arena_take(arena, rows, d * sizeof(float));
     act->wide =
         vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * sizeof(float));
-    act->pooled = vx_arena_take(arena, s, d * sizeof(float));
-    act->features = vx_arena_take(arena, s, d * sizeof(float));
+    act->pooled = vx_arena_take(arena, s, (size_t)vx_arch_pooled(a) * sizeof(float));
+    act->features = vx_arch_two_vectors(a) ? NULL : vx_arena_take(arena, s, d * sizeof(float));
     act->logits = vx_arena_take(arena, s, k * sizeof(float));
     act->probabilities = vx_arena_take(arena, s, k * sizeof(float));
 }

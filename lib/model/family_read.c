@@ -231,7 +231,8 @@ static int read_grid(vx_reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0,
+                        0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
     a->pos_height = h->image_height / a->patch_height;
@@ -376,8 +377,8 @@ static int take_model_roles(vx_reader *r)
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has registers and a distillation token: no known model has both");
-    r->arch->prefix =
-        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->sizes.registers;
+    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
+                      r->sizes.registers;
     VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);

@@ -58,9 +58,7 @@ typedef struct source {
     const vx_tensor *of[3]; /* one below the other, of `rows_of` rows each; NULL behind the last */
     int rows_of;
     int skip;            /* rows of of[0] before the matrix's first */
-    size_t column;       /* of read_columns: the first */
-    size_t stride;       /* of read_columns and read_turned: a row's elements */
-    float factor;        /* of read_columns */
+    size_t stride;       /* of read_turned: a row's elements */
     const float *turned; /* of read_turned: [k, n] */
 } source;
 
@@ -75,17 +73,6 @@ static int read_stack(const source *s, float *out, int first, int rows, size_t k
         first += n;
         rows -= n;
     }
-    return VITX_OK;
-}
-
-/* Columns of a tensor, times a factor. */
-static int read_columns(const source *s, float *out, int first, int rows, size_t k)
-{
-    for (int i = 0; i < rows; i++)
-        VX_TRY(vx_tensor_read_f32(s->of[0], out + (size_t)i * k,
-                                  (uint64_t)(first + i) * s->stride + s->column, k));
-    for (size_t i = 0; s->factor != 1 && i < (size_t)rows * k; i++)
-        out[i] *= s->factor;
     return VITX_OK;
 }
 
@@ -271,21 +258,21 @@ static int fill_mean_bias(const vx_filler *f, const vx_weight *w, const vx_tenso
     return VITX_OK;
 }
 
-/* One of two heads: columns of one tensor, or one of two tensors whose answers are averaged. */
-static int fill_half(const vx_filler *f, const vx_weight *w, int half)
+/* Rows of two matrices side by side, half of each: the mean of two heads' answers is the answer of one
+ * head to both vectors. */
+static int read_halves(const source *s, float *out, int first, int rows, size_t k)
 {
-    const vx_tensor *const *model = f->found->model;
-    const size_t d = (size_t)f->arch->width;
-    const bool across = f->arch->pool == VX_POOL_TOKEN_AVG;
-    const source columns = {.read = read_columns,
-                            .of = {model[half && !across ? VX_HEAD2_W : VX_HEAD_W]},
-                            .column = across && half ? d : 0,
-                            .stride = across ? 2 * d : d,
-                            .factor = across ? 1 : 0.5f};
-    return pack(f, w, &columns);
+    const size_t d = k / 2;
+    for (int i = 0; i < rows; i++)
+        for (size_t half = 0; half < 2; half++)
+            VX_TRY(vx_tensor_read_f32(s->of[half], out + (size_t)i * k + half * d,
+                                      (uint64_t)(first + i) * d, d));
+    for (size_t i = 0; i < (size_t)rows * k; i++)
+        out[i] *= 0.5f;
+    return VITX_OK;
 }
 
-/* One head; the first half of one with twice the columns; or the first of two. */
+/* One head, which may lie the other way, or two, one for each token. */
 int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_weight *w = place;
@@ -294,17 +281,8 @@ int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
     (void)block;
     if (model[VX_HEAD_T])
         return fill_turned(f, w, model[VX_HEAD_T]);
-    if (!vx_arch_two_heads(f->arch))
+    if (!model[VX_HEAD2_W])
         return fill_matrix(f, w, model[VX_HEAD_W], model[VX_HEAD_B]);
-    VX_TRY(fill_half(f, w, 0));
-    if (f->arch->pool == VX_POOL_TOKEN_AVG)
-        return fill_vector(f, w->bias, model[VX_HEAD_B]);
+    VX_TRY(pack(f, w, &(source){.read = read_halves, .of = {model[VX_HEAD_W], model[VX_HEAD2_W]}}));
     return fill_mean_bias(f, w, model[VX_HEAD_B], model[VX_HEAD2_B]);
-}
-
-int vx_fill_head2(const vx_filler *f, const vx_member *m, void *place, int block)
-{
-    (void)m;
-    (void)block;
-    return fill_half(f, place, 1);
 }

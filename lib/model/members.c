@@ -18,7 +18,7 @@ typedef enum letter {
     F,    /* hidden width */
     F1,   /* rows of fc1: F, or 2 F of SwiGLU */
     K,    /* classes */
-    K2,   /* classes, of a model with two heads; else 0 */
+    W,    /* what the head reads: D, or 2 D of two vectors */
     C,    /* channels of the picture */
     PH,   /* height of a patch */
     PW,   /* width of a patch */
@@ -39,7 +39,7 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [F] = a->hidden,
                              [F1] = vx_arch_fc1(a),
                              [K] = a->classes,
-                             [K2] = vx_arch_two_heads(a) ? a->classes : 0,
+                             [W] = vx_arch_pooled(a),
                              [C] = a->channels,
                              [PH] = a->patch_height,
                              [PW] = a->patch_width,

@@ -273,7 +273,7 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
-    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
+    const double heads = a->bare ? 0 : vx_arch_two_vectors(a) ? 2 : 1;
     const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
     const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;

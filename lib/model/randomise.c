@@ -29,14 +29,11 @@ static void draw(const randomiser *r, uint64_t stream, size_t first, size_t coun
         r->staging[i] = (float)(bound * (2 * vx_random_uniform(r->seed, stream, first + i) - 1));
 }
 
-/* Two heads are the halves of one with twice the inputs, or two of which each counts half. */
+/* If a head is made of two (model/fill.c), each of them counts half. */
 static double bound_of(const randomiser *r, const vx_member *m, int k)
 {
     const bool head = m->roles[0] == VX_HEAD_W;
-    const double inputs = !head                                 ? 1.0 * k
-                          : r->arch->pool == VX_POOL_TOKEN_AVG  ? 2.0 * k
-                          : r->arch->pool == VX_POOL_TWO_TOKENS ? 4.0 * k
-                                                                : 1.0 * k;
+    const double inputs = head && r->arch->pool == VX_POOL_TWO_TOKENS ? 2.0 * k : 1.0 * k;
     return 1 / sqrt(inputs);
 }
 
