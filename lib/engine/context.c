@@ -258,6 +258,7 @@ int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_contex
     VX_TRY(vx_new(&c, &model->hooks, 1, sizeof *c, "a context"));
     c->hooks = model->hooks;
     c->model = model;
+    vx_model_hold(model);
     const int status = create(c, &o);
     if (status != VITX_OK) {
         vitx_context_free(c);
@@ -306,6 +307,7 @@ void vitx_context_free(vitx_context *context)
     vx_plan_dispose(&c->variants.plan, &hooks);
     vx_scratch_dispose(&c->scratch);
     vx_pool_free(c->pool);
+    vx_model_drop(c->model);
     vx_release(&hooks, c);
 }
 
@@ -406,6 +408,37 @@ int vx_context_settle(vitx_context *c, int status)
         return vx_context_sync(c);
     c->dev->cls->sync(c->dev, text, sizeof text);
     return status;
+}
+
+int vx_context_enter(vitx_context *c)
+{
+    if (atomic_exchange(&c->busy, 1))
+        return vx_fail(VITX_BUSY, "the context is in a call already: it belongs to one thread at a "
+                                  "time, and its progress callback may not call it");
+    c->generation++;
+    return VITX_OK;
+}
+
+int vx_context_leave(vitx_context *c, int status)
+{
+    atomic_store(&c->busy, 0);
+    return status;
+}
+
+uint64_t vitx_context_generation(const vitx_context *context)
+{
+    return context ? context->generation : 0;
+}
+
+int vitx_context_set_progress(vitx_context *context, vitx_progress *progress, void *payload)
+{
+    if (!context)
+        return vx_fail(VITX_INVALID, "vitx_context_set_progress: context is NULL");
+    if (atomic_load(&context->busy))
+        return vx_fail(VITX_BUSY, "the progress callback cannot be changed during a call");
+    context->progress = progress;
+    context->progress_payload = payload;
+    return VITX_OK;
 }
 
 void vx_context_begin(vitx_context *c, int64_t ticks)

@@ -17,6 +17,8 @@
 #ifndef VX_ENGINE_CONTEXT_H
 #define VX_ENGINE_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include <vitx/context.h>
 
 #include "base/pool.h"
@@ -106,7 +108,15 @@ struct vitx_context {
     vx_block mirror;     /* recorded attention, where the host cannot read the device    */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
     bool differentiated; /* vitx_backward has run on them */
+
+    atomic_int busy;     /* 1 in a public call that changes the context */
+    uint64_t generation; /* how many of these there were: views of an earlier one are stale */
 };
+
+/* Around the work of every public call that changes the context: nothing else may be in one then
+ * (VITX_BUSY, and no leave). Views that were handed out before become stale. */
+int vx_context_enter(vitx_context *c);
+int vx_context_leave(vitx_context *c, int status); /* gives `status` back */
 
 /* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */
 void vx_context_begin(vitx_context *c, int64_t ticks);

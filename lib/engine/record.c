@@ -148,18 +148,24 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
     return VITX_OK;
 }
 
-int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
+static int set_trace(vitx_context *c, const vitx_trace_opts *opts)
 {
     vitx_trace_opts o;
+    VX_TRY(read_trace(&o, opts, &c->arch));
+    /* Tried on the other plan first, so that a refusal changes nothing. */
+    wish(&c->need, &o, &c->arch);
+    c->recorded = 0;
+    VX_TRY(vx_context_place(c, &c->need, &c->trace, c->max_batch));
+    vx_plan_copy(&c->wish, &c->need);
+    return VITX_OK;
+}
+
+int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
+{
     if (!context)
         return vx_fail(VITX_INVALID, "vitx_context_set_trace: context is NULL");
-    VX_TRY(read_trace(&o, opts, &context->arch));
-    /* Tried on the other plan first, so that a refusal changes nothing. */
-    wish(&context->need, &o, &context->arch);
-    context->recorded = 0;
-    VX_TRY(vx_context_place(context, &context->need, &context->trace, context->max_batch));
-    vx_plan_copy(&context->wish, &context->need);
-    return VITX_OK;
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, set_trace(context, opts));
 }
 
 /* `bytes` bytes of the trace where the host can read them: the device's own memory, or a copy made now.
@@ -225,10 +231,8 @@ int vitx_pool_attention(vitx_view *out, vitx_context *context)
 
 /* ------------------------------------------------------------------ gradients -------------- */
 
-int vitx_backward(vitx_context *context, const float *dlogits)
+static int backward(vitx_context *c, const float *dlogits)
 {
-    vitx_context *c = context;
-    VX_TRY(check_forward(c, dlogits));
     const vx_plan *plan = &c->wish;
     if (plan->targets == 0)
         return vx_fail(VITX_INVALID,
@@ -243,6 +247,13 @@ int vitx_backward(vitx_context *context, const float *dlogits)
     VX_TRY(vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded}));
     c->differentiated = true;
     return VITX_OK;
+}
+
+int vitx_backward(vitx_context *context, const float *dlogits)
+{
+    VX_TRY(check_forward(context, dlogits));
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, backward(context, dlogits));
 }
 
 static int check_block(vitx_view *out, const vitx_context *c, int layer, bool gradient)

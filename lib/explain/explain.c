@@ -348,11 +348,8 @@ static int explain_call(vitx_map **out, call *k, const vitx_explain_opts *opts)
     return status;
 }
 
-int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+static int count_bytes(size_t *out, vitx_context *c, const vitx_explain_opts *opts, int m)
 {
-    vitx_context *c = context;
-    if (!out || !c || !opts || m < 1)
-        return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
     vx_job *jobs;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
@@ -371,6 +368,14 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     return status;
 }
 
+int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+{
+    if (!out || !context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, count_bytes(out, context, opts, m));
+}
+
 /* n pictures or inputs by m methods; `name` is the public function's. */
 static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, int n,
                         const vitx_explain_opts *opts, int m, const char *name)
@@ -385,9 +390,12 @@ static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, in
         out[i] = NULL;
     if (!out || !c || !(feed->images || feed->tensors) || !opts)
         return vx_fail(VITX_INVALID, "%s: an argument is NULL", name);
-    VX_TRY(vx_feed_check(c, feed, n));
+    VX_TRY(vx_context_enter(c));
     call k = {.c = c, .feed = *feed, .n = n, .m = m};
-    return explain_call(out, &k, opts);
+    int status = vx_feed_check(c, feed, n);
+    if (status == VITX_OK)
+        status = explain_call(out, &k, opts);
+    return vx_context_leave(c, status);
 }
 
 int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
