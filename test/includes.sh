@@ -16,7 +16,7 @@ declare -A may=(
     [include/vitx]="vitx"
 )
 # The libraries that few files may know.
-declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="lib/render/format_png.c tools/scenes/png.c"
+declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]=tools/scenes/png.c
     [cJSON.h]=lib/base/json.c)
 bad=0 seen=0
 complain() { echo "$1"; bad=$((bad + 1)); }

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "engine/footprint.h"
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "explain/score.h"
 #include "far_memory.h"
 #include "util.h"
@@ -326,7 +328,7 @@ static bench open_bench(const char *folder, const char *device, vitx_gradients g
     b.input_count = vx_context_input_count(b.c);
     b.input = numbers(BATCH * b.input_count);
     for (size_t i = 0; i < BATCH * b.input_count; i++)
-        b.input[i] = (double)(b.c->host_input[i] = rng_normal(&r));
+        b.input[i] = (double)(b.c->act.host.input[i] = rng_normal(&r));
     return b;
 }
 
@@ -356,15 +358,15 @@ static void run_pass(bench *b, vx_plan *plan)
     const vx_pass pass = {.act = &c->act, .plan = plan, .batch = BATCH};
     float *seeds = calloc(BATCH * TARGETS * k, sizeof *seeds);
     ck_ok(vx_context_place(c, plan, &c->trace, BATCH));
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input,
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input,
                         BATCH * b->input_count * sizeof(float));
     vx_context_begin(c, 1);
     ck_ok(vx_pass_forward(c, &pass));
-    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, BATCH));
+    ck_ok(vx_context_answers(c, &c->act, BATCH));
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_logits + i * k, c->host_probabilities + i * k, (int)k);
+                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     free(seeds);
@@ -435,7 +437,7 @@ START_TEST(test_backward__is_the_slope_of_a_forward_in_double)
     for (int t = 0; t < TARGETS; t++)
         ck_assert_double_eq_tol(
             score_of(b.c, b.input, target_of(b.c, t), none),
-            vx_target_value(target_of(b.c, t), b.c->host_logits, b.c->host_probabilities), 1e-4);
+            vx_target_value(target_of(b.c, t), b.c->act.host.logits, b.c->act.host.probabilities), 1e-4);
     check_gradient(&b, plan, PIXEL, 0, &r, folder);
     for (int l = 0; l < plan->depth; l++) {
         check_gradient(&b, plan, NORM1, l, &r, folder);
@@ -567,13 +569,13 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->host_logits + i * k, c->host_probabilities + i * k, k);
+                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;
     ck_ok(vitx_backward(c, seeds));
 
-    memcpy(other.c->host_input, c->host_input, BATCH * b.input_count * sizeof(float));
+    memcpy(other.c->act.host.input, c->act.host.input, BATCH * b.input_count * sizeof(float));
     vx_plan *plan = &other.c->need;
     need_everything(plan);
     run_pass(&other, plan);

@@ -10,6 +10,7 @@
 #include <vitx/vitx.h>
 
 #include "engine/channels.h"
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/lanczos.h"
 #include "explain/method.h"
@@ -198,14 +199,11 @@ static const vx_method *method(const char *name)
 /* out[P]: the map that a method makes of a and g [T,D]. */
 static void map_of(bench *b, const char *name, const float *a, const float *g, float *out)
 {
-    vx_job job = {.method = method(name),
-                  .context = &b->c,
-                  .arch = &b->c.arch,
-                  .opts = VITX_EXPLAIN_OPTS_INIT,
-                  .settings = b->settings,
-                  .head_first = -1,
-                  .head_last = -1};
-    vitx_map map = {.values = out};
+    const vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
+    vx_job job = vx_job_of(&b->c, method(name), &opts);
+    vitx_map map = {.values = out}, *maps = &map;
+    job.settings = b->settings;
+    job.head_first = job.head_last = -1;
     vx_plan_clear(&b->c.need);
     ck_assert_uint_le(job.method->settings_size, sizeof b->settings);
     ck_ok(job.method->prepare(&job, &b->c.need));
@@ -214,7 +212,8 @@ static void map_of(bench *b, const char *name, const float *a, const float *g, f
     b->c.need.blocks[0].dtokens[VX_AT_NORM1] = b->g;
     b->c.dev->cls->upload(b->c.dev, b->a, a, T * D * sizeof *a);
     b->c.dev->cls->upload(b->c.dev, b->g, g, T * D * sizeof *g);
-    ck_ok(job.method->run(&job, 0, &map));
+    ck_ok(job.method->run_batch ? job.method->run_batch(&job, 1, &maps)
+                                : job.method->run(&job, 0, &map));
 }
 
 static void random_tokens(rng *r, float *a, float *g)
@@ -464,7 +463,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
                               .first = at == VX_AT_NORM1 ? layer : layer + 1,
                               .at_norm1 = at == VX_AT_NORM1};
         ck_ok(vx_variants_run_blocks(c, &pass));
-        w[k] = (info.value - c->variants.host_logits[3]) / info.value;
+        w[k] = (info.value - c->variants.act.host.logits[3]) / info.value;
     }
     check_sum(map, tokens, w, a, 1e-5, set ? set[0] : "at=norm1");
     vitx_map_free(map);
@@ -560,7 +559,7 @@ static double masked_score(const scene *s, const float *tokens, int channel, con
             (float)(x[i] * (mask[i % (h * w)] - least) / (largest - least + 1e-8));
     ck_ok(vx_variants_run(c, 1));
     free(mask);
-    return c->variants.host_logits[3];
+    return c->variants.act.host.logits[3];
 }
 
 START_TEST(test_scorecam__is_what_its_formula_says)
@@ -579,7 +578,7 @@ START_TEST(test_scorecam__is_what_its_formula_says)
         ck_assert_int_eq(info.forwards, a->width);
         float *tokens = record(&s, layer, at);
         double sum = 0;
-        memcpy(x, c->host_input, pixels * sizeof *x);
+        memcpy(x, c->act.host.input, pixels * sizeof *x);
         ck_ok(vx_variants_reserve(c, 1, false));
         for (int k = 0; k < a->width; k++)
             sum += w[k] = exp(masked_score(&s, tokens, k, x));

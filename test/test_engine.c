@@ -15,6 +15,7 @@
 #include <vitx/vitx.h>
 
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "util.h"
 
 static char folders[MOST_MODELS][128];
@@ -119,8 +120,8 @@ START_TEST(test_forward__matches_float64)
     trace.record = VITX_RECORD_ALL;
     ck_ok(vitx_context_set_trace(c, &trace));
     for (size_t i = 0; i < input.count; i++)
-        c->host_input[i] = (float)input.data[i];
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input, input.count * sizeof(float));
+        c->act.host.input[i] = (float)input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, input.count * sizeof(float));
     watch w = {c, folder, 0, n};
     c->progress = compare_block;
     c->progress_payload = &w;

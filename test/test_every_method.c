@@ -13,6 +13,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/explain.h"
 #include "util.h"
@@ -238,7 +239,7 @@ static double score_at(const scene *s, const float *x, vitx_score score)
     memcpy(vx_variants_input(c, 0), x, (size_t)s->t.pixels * sizeof *x);
     vx_context_begin(c, 1000000);
     ck_ok(vx_variants_run(c, 1));
-    return score_of_floats(score, c->variants.host_logits, s->t.outputs);
+    return score_of_floats(score, c->variants.act.host.logits, s->t.outputs);
 }
 
 /* ------------------------------------------------------------------ formulas --------------- */
@@ -611,7 +612,7 @@ static void check_integrated(const found *f)
         vx_context_begin(c, 1000000);
         ck_ok(vx_variants_run_kept(c, 1));
         for (int k = 0; k < t->outputs; k++)
-            z[k] = (double)c->variants.host_logits[k];
+            z[k] = (double)c->variants.act.host.logits[k];
         score_of(f->o->score, z, t->outputs, dz);
         seed(c, c->variants.plan.dlogits, dz, t->outputs);
         ck_ok(vx_variants_backward(c, 1));

@@ -112,16 +112,11 @@ static vx_job job_of(bench *b, const char *name, const char *const *set, int set
     opts->set = set;
     opts->set_count = set_count;
     memset(b->settings, 0, sizeof b->settings);
-    vx_job job = {.method = method(name),
-                  .context = &b->c,
-                  .arch = &b->c.arch,
-                  .opts = *opts,
-                  .settings = b->settings,
-                  .layer_first = layer,
-                  .layer_last = layer,
-                  .head_first = head,
-                  .head_last = head,
-                  .query = query};
+    vx_job job = vx_job_of(&b->c, method(name), opts);
+    job.settings = b->settings;
+    job.layer_first = job.layer_last = layer;
+    job.head_first = job.head_last = head;
+    job.query = query;
     vx_plan need;
     ck_ok(vx_plan_create(&need, job.arch, &b->c.hooks));
     ck_assert_uint_le(job.method->settings_size, sizeof b->settings);
@@ -137,8 +132,9 @@ static vx_job job_of(bench *b, const char *name, const char *const *set, int set
 /* The values of picture 0. */
 static int run_job(const vx_job *job, float *out)
 {
-    vitx_map map = {.values = out};
-    return job->method->run(job, 0, &map);
+    vitx_map map = {.values = out}, *maps = &map;
+    return job->method->run_batch ? job->method->run_batch(job, 1, &maps)
+                                  : job->method->run(job, 0, &map);
 }
 
 /* ------------------------------------------------------------------ rollout goldens -------- */
@@ -379,15 +375,10 @@ START_TEST(test_rollout__bad_options)
         vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
         opts.set = &rows[i].set;
         opts.set_count = 1;
-        vx_job job = {.method = method("rollout"),
-                      .context = &b.c,
-                      .arch = &b.c.arch,
-                      .opts = opts,
-                      .settings = b.settings,
-                      .layer_first = 1,
-                      .layer_last = 1,
-                      .head_first = -1,
-                      .head_last = -1};
+        vx_job job = vx_job_of(&b.c, method("rollout"), &opts);
+        job.settings = b.settings;
+        job.layer_first = job.layer_last = 1;
+        job.head_first = job.head_last = -1;
         ck_fails(job.method->prepare(&job, &b.c.need), VITX_INVALID, rows[i].part);
     }
     close_bench(&b);

@@ -9,6 +9,8 @@
  */
 #include "engine/forward.h"
 
+#include "engine/run.h"
+
 /* clang-format off */
 /* vx_answer_forward, from its last line to the first: dlogits [G,classes] -> dpooled [G,W]. */
 static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)

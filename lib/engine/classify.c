@@ -3,154 +3,8 @@
 #include <string.h>
 
 #include "engine/feed.h"
-#include "engine/pass.h"
+#include "engine/run.h"
 #include "engine/size.h"
-
-/* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
-static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
-{
-    vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
-    return arena.overflow ? SIZE_MAX : arena.size;
-}
-
-size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
-{
-    plan->recompute = c->recompute;
-    size_t bytes = plan_bytes(c, plan, batch);
-    if (bytes > c->trace_budget && !c->keep && !c->recompute && plan->kept_from < plan->depth) {
-        plan->recompute = true;
-        bytes = plan_bytes(c, plan, batch);
-    }
-    return bytes;
-}
-
-int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
-{
-    const size_t bytes = vx_context_plan_bytes(c, plan, batch);
-    if (bytes > c->trace_budget)
-        return vx_fail_field(
-            VITX_NOMEM, "trace_budget",
-            "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
-            "record less, or raise trace_budget",
-            batch, bytes, c->trace_budget);
-    VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
-    vx_arena arena = {.base = trace->memory};
-    if (arena.base)
-        vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
-    return VITX_OK;
-}
-
-static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
-{
-    const vitx_recipe *recipe = &c->recipe;
-    const size_t size = vx_context_input_count(c);
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    for (int i = 0; i < n; i++) {
-        vx_placement *p = &c->placements[i];
-        VX_TRY(vx_place(p, recipe, images[i]->width, images[i]->height));
-        VX_TRY(vx_preprocess(c->host_input + (size_t)i * size, images[i], recipe, p, &scratch));
-    }
-    return VITX_OK;
-}
-
-typedef struct writing {
-    const vx_inputs *inputs;
-    float *to;
-    size_t floats;
-    int first;
-} writing;
-
-static void write_one(void *arg, int i, int worker)
-{
-    const writing *w = arg;
-    w->inputs->fill(w->inputs->payload, w->first + i, w->to + (size_t)i * w->floats, worker);
-}
-
-void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n)
-{
-    vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
-}
-
-/* The n inputs that lie in host_input. */
-static int run_loaded(vitx_context *c, int n, vx_plan *plan)
-{
-    const size_t bytes = (size_t)n * vx_context_input_count(c) * sizeof(float);
-    if (c->host_input != c->act.input)
-        c->dev->cls->upload(c->dev, c->act.input, c->host_input, bytes);
-    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
-    return vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n);
-}
-
-static int begin_run(vitx_context *c, vx_plan *plan, int n)
-{
-    c->recorded = 0;
-    c->differentiated = false;
-    /* Where each call has its own size, there is no place to keep for a larger batch of it. */
-    const bool as_many = (plan && plan->watch) || c->fit == VITX_FIT_KEEP;
-    const int room = as_many ? n : c->max_batch;
-    return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
-}
-
-/* A row that vitx_context_set_trace asked for, when the input was larger. */
-static int check_queries(const vx_plan *plan, const vx_arch *a)
-{
-    for (int l = 0; plan && l < plan->depth; l++)
-        if (plan->attention[l].keep == VX_KEEP_ROW && plan->attention[l].query >= vx_arch_tokens(a))
-            return vx_fail(VITX_INVALID,
-                           "query %d is out of range: the picture makes tokens 0 to %d",
-                           plan->attention[l].query, vx_arch_tokens(a) - 1);
-    return VITX_OK;
-}
-
-int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
-{
-    for (int i = 0; i < n; i++)
-        if (!images[i])
-            return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
-    if (vx_size_alike(c, images, n) < n)
-        return vx_fail(VITX_INVALID,
-                       "pictures of several sizes in one batch: with VITX_FIT_KEEP those that run "
-                       "together make inputs of one size");
-    VX_TRY(vx_size_take(c, images[0]));
-    VX_TRY(check_queries(plan, &c->arch));
-    VX_TRY(begin_run(c, plan, n));
-    VX_TRY(load_pictures(c, images, n));
-    return run_loaded(c, n, plan);
-}
-
-int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
-                          int first, int n, vx_plan *plan)
-{
-    VX_TRY(begin_run(c, plan, n));
-    for (int i = 0; i < n; i++)
-        if (image)
-            VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
-        else
-            vx_place_whole(&c->placements[i], &c->recipe);
-    vx_inputs_write(c, inputs, c->host_input, first, n);
-    return run_loaded(c, n, plan);
-}
-
-int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
-                       float *probabilities, int n)
-{
-    const size_t k = (size_t)c->arch.classes;
-    if (logits != act->logits) {
-        c->dev->cls->download(c->dev, logits, act->logits, (size_t)n * k * sizeof(float));
-        c->dev->cls->download(c->dev, probabilities, act->probabilities,
-                              (size_t)n * k * sizeof(float));
-        VX_TRY(vx_context_sync(c));
-    }
-    for (size_t i = 0; i < (size_t)n * k; i++)
-        if (!isfinite(logits[i]))
-            return vx_fail(VITX_FORMAT,
-                           "the model answered with %s as %s %zu: its weights overflow in "
-                           "single precision",
-                           isnan(logits[i]) ? "NaN" : "infinity",
-                           c->arch.units ? "unit" : "logit of class", i % k);
-    return VITX_OK;
-}
 
 /* Whether class a ranks before class b: higher logit, then lower index. */
 static bool before(const float *logits, int a, int b)
@@ -234,8 +88,8 @@ static int classify(vitx_context *c, const vx_feed *feed, int n, vitx_prediction
         count = next_batch(c, feed, at, n - at);
         VX_TRY(vx_feed_run(c, feed, at, count, NULL));
         for (int i = 0; i < count; i++)
-            rank(top + (size_t)(at + i) * (size_t)k, k, c->host_logits + (size_t)i * classes,
-                 c->host_probabilities + (size_t)i * classes, c->model);
+            rank(top + (size_t)(at + i) * (size_t)k, k, c->act.host.logits + (size_t)i * classes,
+                 c->act.host.probabilities + (size_t)i * classes, c->model);
     }
     return VITX_OK;
 }
@@ -293,7 +147,7 @@ static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int no
         count = next_batch(c, feed, at, n - at);
         float *const to = out + (size_t)at * k;
         VX_TRY(vx_feed_run(c, feed, at, count, NULL));
-        memcpy(to, c->host_logits, (size_t)count * k * sizeof *to);
+        memcpy(to, c->act.host.logits, (size_t)count * k * sizeof *to);
         for (int i = 0; normalize && i < count; i++)
             VX_TRY(make_unit(to + (size_t)i * k, k));
     }

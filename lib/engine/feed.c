@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/size.h"
 
 static size_t input_floats(const vitx_context *c, const vx_feed *feed)

@@ -8,6 +8,8 @@
  */
 #include "engine/forward.h"
 
+#include "engine/run.h"
+
 /* clang-format off */
 /* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass)
@@ -83,16 +85,17 @@ static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
+    float *to = act->probabilities;
     if (f->arch->units)
-        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
+        f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = act->probabilities, .x = act->logits, .m = 1, .n = count, .scale = 1});
+            .y = to, .x = act->logits, .m = 1, .n = count, .scale = 1});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
-            .y = act->probabilities, .x = act->logits, .count = count});
+            .y = to, .x = act->logits, .count = count});
     else
-        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = f->arch->classes});
+        f->ops->softmax(f->dev, &(vx_softmax){.y = to, .x = act->logits, .m = f->batch, .n = f->arch->classes});
 }
 
 /* [fc_norm], head, probabilities: act->pooled [B,W] -> act->logits [B,K]. */

@@ -46,7 +46,7 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     int compat;
-    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
     set->compat = compat == 1;
     VX_TRY(vx_tokens_prepare(&set->at, job, need, false));
     for (int l = job->layer_first; l <= job->layer_last; l++) {
@@ -118,9 +118,7 @@ static int weigh(double *weights, const ablation *a, vitx_map *map)
     const int width = a->job->arch->width, step = at_once(a->job, a->layer);
     const bool alone = class_only(a->job, a->layer);
     const size_t classes = (size_t)a->job->arch->classes;
-    const float *logits = alone ? c->channels.host_logits : c->variants.host_logits;
-    const float *probabilities =
-        alone ? c->channels.host_probabilities : c->variants.host_probabilities;
+    const vx_host_side *host = alone ? &c->channels.act.host : &c->variants.act.host;
     if (whole == 0)
         return vx_fail(VITX_INVALID,
                        "ablationcam: the score is 0, and its weights are shares of it");
@@ -134,7 +132,7 @@ static int weigh(double *weights, const ablation *a, vitx_map *map)
         VX_TRY(alone ? run_class_tokens(a, n) : run_sequences(a, n));
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * classes;
-            const double score = vx_target_value(target, logits + row, probabilities + row);
+            const double score = vx_target_value(target, host->logits + row, host->probabilities + row);
             vx_map_saw(map, score);
             weights[first + i] = (whole - score) / whole;
         }

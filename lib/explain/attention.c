@@ -17,7 +17,7 @@ typedef struct settings {
 static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_fuse(&set->fuse, job));
+    VX_TRY(vx_setting_fuse(&set->fuse, &job->given));
     job->at_pool = vx_job_of_head(job);
     if (vx_job_pools(job))
         vx_plan_need_pool(need, false);

@@ -1,20 +1,16 @@
 /* explain/baseline.c: see baseline.h. */
 #include "explain/baseline.h"
 
-#include <math.h>
-
 #include "base/random.h"
+#include "base/range.h"
 #include "image/blur.h"
 
-int vx_setting_baseline(vx_baseline *out, const vx_job *job, const char *key)
+int vx_setting_baseline(vx_baseline *out, const vx_settings *given, const char *key)
 {
     int kind;
-    VX_TRY(vx_setting_choice(&kind, job, key));
-    VX_TRY(vx_setting_number(&out->sigma, job, "sigma", 0, 256));
+    VX_TRY(vx_setting_choice(&kind, given, key));
+    VX_TRY(vx_setting_number(&out->sigma, given, "sigma", 0, 256));
     out->kind = (vx_baseline_kind)kind;
-    if (out->kind == VX_BASELINE_PICTURE && !job->opts.baseline)
-        return vx_fail(VITX_INVALID, "%s: %s=picture: no baseline picture is given",
-                       job->method->name, key);
     return VITX_OK;
 }
 
@@ -26,11 +22,8 @@ static void fill(float *out, size_t count, float value)
 
 static void noise(float *out, const float *input, size_t count, uint64_t seed, int channel)
 {
-    float low = input[0], high = input[0];
-    for (size_t i = 1; i < count; i++) {
-        low = fminf(low, input[i]);
-        high = fmaxf(high, input[i]);
-    }
+    float low, high;
+    vx_range(&low, &high, input, count);
     for (size_t i = 0; i < count; i++)
         out[i] =
             (float)(low + ((double)high - low) * vx_random_uniform(seed, (uint64_t)channel, i));
@@ -46,19 +39,14 @@ static int picture(float *out, vitx_context *c, const vitx_image *image, int i, 
     return vx_preprocess(out, image, &c->recipe, &c->placements[i], &scratch);
 }
 
-int vx_baseline_fill(float *out, const vx_baseline *b, const vx_job *job, int i,
-                     const vitx_map *map)
+int vx_baseline_fill(float *out, const vx_baseline *b, vitx_context *c, const float *input)
 {
-    vitx_context *c = job->context;
     const int channels = c->arch.channels;
     const size_t count = vx_context_input_count(c), plane = count / (size_t)channels;
-    const float *input = c->host_input + (size_t)i * count;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     if (b->kind == VX_BASELINE_BLUR)
         return vx_blur(out, input, channels, c->recipe.input_height, c->recipe.input_width,
                        b->sigma, vx_blur_radius(b->sigma), false, &scratch);
-    if (b->kind == VX_BASELINE_PICTURE)
-        return picture(out, c, job->opts.baseline, i, map);
     for (int k = 0; k < channels; k++) {
         const size_t at = (size_t)k * plane;
         if (b->kind == VX_BASELINE_NOISE)
@@ -70,4 +58,13 @@ int vx_baseline_fill(float *out, const vx_baseline *b, const vx_job *job, int i,
                  vx_pixel_value(&c->recipe, k, b->kind == VX_BASELINE_WHITE ? 255 : 0));
     }
     return VITX_OK;
+}
+
+int vx_baseline_fill_job(float *out, const vx_baseline *b, const vx_job *job, int i,
+                         const vitx_map *map)
+{
+    vitx_context *c = job->context;
+    if (b->kind == VX_BASELINE_PICTURE)
+        return picture(out, c, job->opts.baseline, i, map);
+    return vx_baseline_fill(out, b, c, c->act.host.input + (size_t)i * vx_context_input_count(c));
 }

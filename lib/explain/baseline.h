@@ -30,18 +30,20 @@ typedef struct vx_baseline {
     int seed;     /* of the noise */
 } vx_baseline;
 
-/* Reads the method's option `key`, whose values are the first words of the list above in that order
- * ("mean|black|white|blur"), and its option VX_OPTION_BLUR. The seed is the caller's to set.
- * VITX_INVALID too where a picture is needed and none is given. */
-int vx_setting_baseline(vx_baseline *out, const vx_job *job, const char *key);
+/* Reads the option `key`, whose values are the first words of the list above in that order
+ * ("mean|black|white|blur"), and the option VX_OPTION_BLUR. The seed is the caller's to set. */
+int vx_setting_baseline(vx_baseline *out, const vx_settings *given, const char *key);
 /* clang-format off */
 #define VX_OPTION_BLUR                                                                             \
     { "sigma", "8", "0 to 256", "standard deviation of the blur, in pixels of the model's input" }
 /* clang-format on */
 
-/* Fills out [C,H,W] for picture `i` of the batch; map is that picture's. VITX_INVALID where the
- * baseline picture is of another size than the explained one. */
-int vx_baseline_fill(float *out, const vx_baseline *baseline, const vx_job *job, int i,
-                     const vitx_map *map);
+/* Fills out [C,H,W] for the picture whose input [C,H,W] on the host is given. Any kind but
+ * VX_BASELINE_PICTURE. */
+int vx_baseline_fill(float *out, const vx_baseline *baseline, vitx_context *c, const float *input);
+/* The same for picture `i` of the batch, whose map is `map`, with the job's baseline picture if that is the
+ * kind. VITX_INVALID if it is of another size than the explained picture. */
+int vx_baseline_fill_job(float *out, const vx_baseline *baseline, const vx_job *job, int i,
+                         const vitx_map *map);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/structs.h"
 #include "engine/channels.h"
 #include "engine/feed.h"
+#include "engine/footprint.h"
 #include "engine/size.h"
 #include "engine/variants.h"
 #include "explain/direction.h"
@@ -99,8 +100,8 @@ static int run_backward(const call *k, int n)
             vitx_map *map = *pending_of(k, i, j);
             if (!k->jobs[j].gradient)
                 continue;
-            const float *logits = c->host_logits + (size_t)i * classes;
-            const float *probabilities = c->host_probabilities + (size_t)i * classes;
+            const float *logits = c->act.host.logits + (size_t)i * classes;
+            const float *probabilities = c->act.host.probabilities + (size_t)i * classes;
             map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
             vx_target_seed(seeds + g * classes, vx_map_target(map), logits, probabilities,
                            c->arch.classes);

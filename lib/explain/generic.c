@@ -28,7 +28,7 @@ typedef struct settings {
 static int prepare_generic(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
     set->product = VX_PRODUCT_RELU_MEAN;
     set->norm = VX_NORM_NONE;
     job->gradient = true;
@@ -42,9 +42,9 @@ static int prepare_rollout(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     int compat;
-    VX_TRY(vx_setting_discard(&set->discard, job));
-    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
-    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    VX_TRY(vx_setting_discard(&set->discard, &job->given));
+    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
     set->compat = compat == 1;
     set->product = VX_PRODUCT_MEAN_RELU;
     set->norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS;

@@ -33,14 +33,17 @@ static int prepare(vx_job *job, vx_plan *need)
     (void)need;
     settings *s = job->settings;
     int choice, compat;
-    VX_TRY(vx_setting_int(&s->steps, job, "steps", 1, 10000));
-    VX_TRY(vx_setting_choice(&choice, job, "rule"));
-    VX_TRY(vx_setting_choice(&compat, job, "compat"));
-    VX_TRY(vx_setting_baseline(&s->baseline, job, "baseline"));
-    VX_TRY(vx_setting_int(&s->baseline.seed, job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_int(&s->steps, &job->given, "steps", 1, 10000));
+    VX_TRY(vx_setting_choice(&choice, &job->given, "rule"));
+    VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
+    VX_TRY(vx_setting_baseline(&s->baseline, &job->given, "baseline"));
+    VX_TRY(vx_setting_int(&s->baseline.seed, &job->given, "seed", 0, INT_MAX));
     VX_TRY(vx_setting_grid(&s->grid, job));
     s->rule = (rule)choice;
     s->captum = compat == 1;
+    if (s->baseline.kind == VX_BASELINE_PICTURE && !job->opts.baseline)
+        return vx_fail(VITX_INVALID, "%s: baseline=picture: no baseline picture is given",
+                       job->method->name);
     if (s->rule == TRAPEZOID && s->steps == 1)
         return vx_fail(VITX_INVALID, "%s: rule=trapezoid takes at least 2 steps",
                        job->method->name);
@@ -151,9 +154,9 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
     VX_TRY(vx_new(&p->start, &scratch, count, sizeof *p->start, "a baseline"));
     VX_TRY(vx_new(&p->way, &scratch, count, sizeof *p->way, "a baseline"));
     make_rule(p->at, p->weight, s);
-    VX_TRY(vx_baseline_fill(p->start, &s->baseline, job, i, map));
+    VX_TRY(vx_baseline_fill_job(p->start, &s->baseline, job, i, map));
     for (size_t k = 0; k < count; k++)
-        p->way[k] = c->host_input[(size_t)i * count + k] - p->start[k];
+        p->way[k] = c->act.host.input[(size_t)i * count + k] - p->start[k];
     c->dev->cls->upload(c->dev, p->device_way, p->way, count * sizeof(float));
     c->dev->ops.clear(c->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
     return VITX_OK;
@@ -176,8 +179,8 @@ static int run_baseline(const vx_job *job, vitx_map *map, const path *p)
     for (size_t k = 0; k < p->floats; k++)
         input[k] = p->start[k];
     VX_TRY(vx_variants_run(c, 1));
-    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.host_logits,
-                                           c->variants.host_probabilities);
+    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.act.host.logits,
+                                           c->variants.act.host.probabilities);
     map->info.forwards++;
     return VITX_OK;
 }

@@ -24,8 +24,8 @@ static int find_method(const vx_method **out, const char *name)
 
 static int check_settings(const vx_job *job)
 {
-    VX_TRY(vx_settings_check(job, "method"));
-    if (job->opts.baseline && strcmp(vx_setting(job, "baseline"), "picture") != 0)
+    VX_TRY(vx_settings_check(&job->given, "method"));
+    if (job->opts.baseline && strcmp(vx_setting(&job->given, "baseline"), "picture") != 0)
         return vx_fail(VITX_INVALID,
                        "method %s: a baseline picture is given without baseline=picture",
                        job->method->name);
@@ -85,14 +85,27 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
     return VITX_OK;
 }
 
+vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts)
+{
+    return (vx_job){.method = method,
+                    .context = c,
+                    .arch = &c->arch,
+                    .opts = *opts,
+                    .given = {method->name, method->options, method->option_count, opts->set,
+                              opts->set_count}};
+}
+
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 {
     const vx_arch *a = &c->arch;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const vitx_explain_opts *opts = &job->opts;
-    *job = (vx_job){.context = c, .arch = a, .opts = VITX_EXPLAIN_OPTS_INIT};
-    VX_TRY(VX_STRUCT_READ(&job->opts, given, vitx_explain_opts, set_count));
-    VX_TRY(find_method(&job->method, opts->method));
+    const vx_method *method;
+    vitx_explain_opts read = VITX_EXPLAIN_OPTS_INIT;
+    *job = (vx_job){0};
+    VX_TRY(VX_STRUCT_READ(&read, given, vitx_explain_opts, set_count));
+    VX_TRY(find_method(&method, read.method));
+    *job = vx_job_of(c, method, &read);
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
                          "layer"));
     VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
@@ -196,7 +209,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
-    const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
+    const float *logits = c->act.host.logits + row, *probabilities = c->act.host.probabilities + row;
     vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,

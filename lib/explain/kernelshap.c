@@ -72,12 +72,12 @@ static int prepare(vx_job *job, vx_plan *need)
     const int patches = job->arch->grid_height * job->arch->grid_width;
     const double all = patches <= 30 ? ldexp(1, patches) - 2 : HUGE_VAL;
     (void)need;
-    VX_TRY(vx_setting_removal(&set->removal, job));
-    VX_TRY(vx_setting_int(&set->seed, job, "seed", 0, INT32_MAX));
-    if (strcmp(vx_setting(job, "n"), "auto") == 0)
+    VX_TRY(vx_setting_removal(&set->removal, &job->given));
+    VX_TRY(vx_setting_int(&set->seed, &job->given, "seed", 0, INT32_MAX));
+    if (strcmp(vx_setting(&job->given, "n"), "auto") == 0)
         set->n = 2 * patches + 2048;
     else
-        VX_TRY(vx_setting_int(&set->n, job, "n", 1, VX_MOST_SAMPLES));
+        VX_TRY(vx_setting_int(&set->n, &job->given, "n", 1, VX_MOST_SAMPLES));
     if (set->n < 2 * patches && job->context->grid_open)
         set->n = 2 * patches; /* the picture's grid may be smaller */
     set->n = set->n < all ? set->n : (int)all;
@@ -191,7 +191,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&phi, &scratch, map->count, sizeof *phi, "Shapley values");
     if (status == VITX_OK)
-        status = vx_patches_run(job, i, map, &set->removal, (int64_t)set->n + 1, choose, take, &s);
+        status =
+            vx_patches_run_job(job, i, map, &set->removal, (int64_t)set->n + 1, choose, take, &s);
     if (status == VITX_OK)
         status = vx_regress_with_sum(&s.regress, s.value - s.none, phi);
     map->info.base_value = s.none;

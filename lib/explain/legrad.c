@@ -19,7 +19,7 @@ typedef struct settings {
 static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
-    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
     need->own_from = set->start < need->own_from ? set->start : need->own_from;
     need->all_tokens = true;
     job->ticks = job->layer_last - set->start + 1;
@@ -31,7 +31,7 @@ typedef struct batch {
     const vx_job *job;
     vitx_map *const *maps;
     int n;
-    float *logits, *probabilities, *dlogits; /* [n,classes] each, on the host */
+    float *logits, *probabilities, *dlogits; /* [n,classes] each, on the host, in this order */
 } batch;
 
 /* The gradient of each picture's own score, of this block's answer. The backward pass waits for the
@@ -40,8 +40,7 @@ static int put_gradients(const batch *s)
 {
     vitx_context *c = s->job->context;
     const size_t k = (size_t)s->job->arch->classes, bytes = (size_t)s->n * k * sizeof(float);
-    VX_TRY(vx_context_read(c, s->logits, c->act.logits, bytes));
-    VX_TRY(vx_context_read(c, s->probabilities, c->act.probabilities, bytes));
+    VX_TRY(vx_context_read_answers(c, &c->act, s->logits, s->probabilities, s->n));
     for (size_t i = 0; i < (size_t)s->n; i++)
         vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
                        s->probabilities + i * k, (int)k);

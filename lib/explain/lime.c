@@ -27,11 +27,11 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     (void)need;
-    VX_TRY(vx_setting_removal(&set->removal, job));
-    VX_TRY(vx_setting_int(&set->n, job, "n", 2, VX_MOST_SAMPLES));
-    VX_TRY(vx_setting_int(&set->seed, job, "seed", 0, INT32_MAX));
-    VX_TRY(vx_setting_number(&set->alpha, job, "alpha", 1e-6, 1e6));
-    VX_TRY(vx_setting_number(&set->kernel, job, "kernel", 1e-3, 1e6));
+    VX_TRY(vx_setting_removal(&set->removal, &job->given));
+    VX_TRY(vx_setting_int(&set->n, &job->given, "n", 2, VX_MOST_SAMPLES));
+    VX_TRY(vx_setting_int(&set->seed, &job->given, "seed", 0, INT32_MAX));
+    VX_TRY(vx_setting_number(&set->alpha, &job->given, "alpha", 1e-6, 1e6));
+    VX_TRY(vx_setting_number(&set->kernel, &job->given, "kernel", 1e-3, 1e6));
     vx_patches_prepare(job, set->n);
     return VITX_OK;
 }
@@ -68,7 +68,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&beta, &scratch, map->count, sizeof *beta, "coefficients");
     if (status == VITX_OK)
-        status = vx_patches_run(job, i, map, &set->removal, set->n, choose, take, &s);
+        status = vx_patches_run_job(job, i, map, &set->removal, set->n, choose, take, &s);
     if (status == VITX_OK)
         status = vx_regress_ridge(&s.regress, set->alpha, beta);
     for (size_t p = 0; status == VITX_OK && p < map->count; p++)

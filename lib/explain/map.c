@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "base/structs.h"
 
 void vitx_map_info_init(vitx_map_info *out, size_t struct_size)
@@ -66,26 +67,31 @@ void vx_map_saw(vitx_map *map, double score)
     t->varied = true;
 }
 
+/* What a score is as large as: a difference of two logits carries their rounding. */
+static double size_of(const vitx_map *map)
+{
+    const double value = fabs(map->info.value), logit = fabs((double)map->info.logit);
+    return map->info.score == VITX_SCORE_DIFFERENCE ? fmax(value, logit) : value;
+}
+
 static bool is_nothing(const vitx_map *map)
 {
     const vx_traces *t = &map->traces;
+    const double size = size_of(map);
     const double largest = fmax(fabs((double)map->info.min), fabs((double)map->info.max));
     if (t->given)
         return false;
     if (largest == 0 || t->flat)
         return true;
-    if (t->varied && t->most - t->least <= VX_ROUNDING * fmax(fabs(t->least), fabs(t->most)))
+    if (t->varied &&
+        t->most - t->least <= VX_ROUNDING * fmax(size, fmax(fabs(t->least), fabs(t->most))))
         return true;
-    return t->of_score && largest <= VX_ROUNDING * fabs(map->info.value);
+    return t->of_score && largest <= VX_ROUNDING * size;
 }
 
 void vx_map_finish(vitx_map *map)
 {
-    map->info.min = map->info.max = map->values[0];
-    for (size_t i = 1; i < map->count; i++) {
-        map->info.min = fminf(map->info.min, map->values[i]);
-        map->info.max = fmaxf(map->info.max, map->values[i]);
-    }
+    vx_range(&map->info.min, &map->info.max, map->values, map->count);
     map->info.nothing = map->info.nothing || is_nothing(map);
 }
 

@@ -12,8 +12,10 @@
 #define VX_EXPLAIN_METHOD_H
 
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "explain/map.h"
 #include "explain/score.h"
+#include "explain/settings.h"
 
 typedef struct vx_method vx_method;
 
@@ -23,6 +25,7 @@ typedef struct vx_job {
     vitx_context *context;
     const vx_arch *arch;
     vitx_explain_opts opts;      /* read: complete, whatever version the caller's was */
+    vx_settings given;           /* the method's options, and what opts set of them */
     void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
@@ -66,6 +69,8 @@ struct vx_method {
 /* By index, NULL past the last. */
 const vx_method *vx_method_at(int index);
 
+/* A job of which nothing is resolved or prepared yet; opts are complete. */
+vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts);
 /* Checks the options, resolves what they leave open, and asks the method: adds its needs to context->need.
  * settings and vector are the context's scratch, also after a failure. */
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
@@ -87,29 +92,5 @@ const float *vx_job_pool(const vx_job *job, int i);
 const float *vx_job_dpool(const vx_job *job, int i);
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
-
-/* Whether all that was set is key=value of keys that the method has; `what` it is, in messages. */
-int vx_settings_check(const vx_job *job, const char *what);
-/* The value of an option: what was set last, else its default. Unknown keys were refused before. */
-const char *vx_setting(const vx_job *job, const char *key);
-/* It as a number within low..high; as one of the words of the option's `values` ("a|b|c"). */
-int vx_setting_number(double *out, const vx_job *job, const char *key, double low, double high);
-int vx_setting_int(int *out, const vx_job *job, const char *key, int low, int high);
-int vx_setting_choice(int *out, const vx_job *job, const char *key);
-
-/* How heads are fused, of an option whose values are "mean|max|min". */
-int vx_setting_fuse(vx_fuse *out, const vx_job *job);
-/* clang-format off */
-#define VX_OPTION_FUSE                                                                             \
-    { "fuse", "mean", "mean|max|min", "how the heads become one, where no head is chosen" }
-/* clang-format on */
-
-/* The share of smallest values that a rollout sets to 0: from 0 to below 1. */
-int vx_setting_discard(double *out, const vx_job *job);
-#define VX_OPTION_DISCARD                                                                          \
-    {                                                                                              \
-        "discard", "0", "0 to below 1",                                                            \
-            "share of the smallest values that are set to 0 in each block"                         \
-    }
 
 #endif

@@ -28,9 +28,9 @@ static int prepare(vx_job *job, vx_plan *need)
     settings *set = job->settings;
     const vx_arch *a = job->arch;
     (void)need;
-    VX_TRY(vx_setting_removal(&set->removal, job));
-    VX_TRY(vx_setting_int(&set->window, job, "window", 1, INT32_MAX));
-    VX_TRY(vx_setting_int(&set->stride, job, "stride", 1, INT32_MAX));
+    VX_TRY(vx_setting_removal(&set->removal, &job->given));
+    VX_TRY(vx_setting_int(&set->window, &job->given, "window", 1, INT32_MAX));
+    VX_TRY(vx_setting_int(&set->stride, &job->given, "stride", 1, INT32_MAX));
     if (set->stride > set->window)
         return vx_fail(VITX_INVALID,
                        "occlusion: stride=%d is more than window=%d: no window would cover the "
@@ -90,8 +90,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&s.covered, &scratch, map->count, sizeof *s.covered, "counts");
     if (status == VITX_OK)
-        status = vx_patches_run(job, i, map, &set->removal, (int64_t)set->down * set->across,
-                                choose, take, &s);
+        status = vx_patches_run_job(job, i, map, &set->removal, (int64_t)set->down * set->across,
+                                    choose, take, &s);
     for (size_t p = 0; status == VITX_OK && p < map->count; p++)
         map->values[p] = (float)(s.lost[p] / s.covered[p]);
     vx_release(&scratch, s.lost);

@@ -9,37 +9,27 @@
 enum { WHOLE = -1, NOTHING = -2 };
 
 /* A picture taken apart, and the variants that wait for their pass. */
-typedef struct patches {
-    const vx_job *job;
+typedef struct queue {
+    vitx_context *c;
+    const vx_patches *of;
     bool drop;
-    vitx_map *map; /* made of the scores */
-    vx_target target;
     int count;      /* patches */
-    double whole;   /* the score of all patches, which is the picture's own */
-    double nothing; /* of none, where that is not the answer of a pass */
+    double nothing; /* the score of no patches, if that is not the answer of a pass */
     bool nothing_known;
     float *tokens;       /* device: the picture's [T,D], then the baseline's */
-    int *from;           /* [job->variants * T] which token a row is */
+    int *from;           /* [at_once * T] which token a row is */
     int *starts;         /* [most + 1] */
     unsigned char *kept; /* [most, count] */
     int *sequence;       /* [most] where their answers will be; below 0: known without */
     int most, waiting, sequences, rows;
     int64_t forwards;
-} patches;
+} queue;
 
-int vx_setting_removal(vx_removal *out, const vx_job *job)
+int vx_setting_removal(vx_removal *out, const vx_settings *given)
 {
-    VX_TRY(vx_setting_baseline(&out->fill, job, "remove"));
-    out->drop = strcmp(vx_setting(job, "remove"), "drop") == 0;
+    VX_TRY(vx_setting_baseline(&out->fill, given, "remove"));
+    out->drop = strcmp(vx_setting(given, "remove"), "drop") == 0;
     return VITX_OK;
-}
-
-void vx_patches_prepare(vx_job *job, int64_t variants)
-{
-    const int most = vx_variants_at_once(job->context, false);
-    job->variants = variants < most ? (int)variants : most;
-    job->variants = job->variants > 1 ? job->variants : 2; /* the picture and its baseline */
-    job->ticks = variants * job->arch->depth;
 }
 
 int vx_patches_count(const unsigned char *kept, int count)
@@ -50,25 +40,25 @@ int vx_patches_count(const unsigned char *kept, int count)
     return n;
 }
 
-static size_t token_floats(const patches *p)
+static size_t token_floats(const queue *q)
 {
-    return (size_t)vx_arch_tokens(p->job->arch) * (size_t)p->job->arch->width;
+    return (size_t)vx_arch_tokens(&q->c->arch) * (size_t)q->c->arch.width;
 }
 
 /* The tokens of the picture and of what it is filled with, side by side in one embedding. */
-static int embed(patches *p, int i, const vitx_map *map, const vx_removal *removal)
+static int embed(queue *q)
 {
-    vitx_context *c = p->job->context;
-    const size_t input = vx_context_input_count(c), floats = token_floats(p);
-    const int pictures = p->drop ? 1 : 2;
+    vitx_context *c = q->c;
+    const size_t input = vx_context_input_count(c), floats = token_floats(q);
+    const int pictures = q->drop ? 1 : 2;
     VX_TRY(vx_block_reserve(c, &c->work, (size_t)pictures * floats * sizeof(float),
                             "tokens of a picture and its baseline"));
-    memcpy(vx_variants_input(c, 0), c->host_input + (size_t)i * input, input * sizeof(float));
-    if (!p->drop)
-        VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &removal->fill, p->job, i, map));
+    memcpy(vx_variants_input(c, 0), q->of->input, input * sizeof(float));
+    if (!q->drop)
+        VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &q->of->removal->fill, c, q->of->input));
     vx_variants_embed(c, pictures);
-    p->tokens = c->work.memory;
-    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = p->tokens,
+    q->tokens = c->work.memory;
+    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = q->tokens,
                                                   .x = c->variants.act.x,
                                                   .m = 1,
                                                   .n = pictures * (int64_t)floats,
@@ -76,141 +66,172 @@ static int embed(patches *p, int i, const vitx_map *map, const vx_removal *remov
     return VITX_OK;
 }
 
-static int begin(patches *out, const vx_job *job, int i, vitx_map *map, const vx_removal *removal)
+static int begin(queue *out, vitx_context *c, const vx_patches *of)
 {
-    const vx_arch *a = job->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
-    *out = (patches){.job = job,
-                     .drop = removal->drop,
-                     .map = map,
-                     .target = vx_map_target(map),
-                     .count = a->grid_height * a->grid_width,
-                     .whole = map->info.value,
-                     .most = removal->drop ? job->variants * VX_VARIANTS_SHORTER : job->variants};
-    const size_t most = (size_t)out->most, rows = (size_t)job->variants;
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    *out = (queue){.c = c,
+                   .of = of,
+                   .drop = of->removal->drop,
+                   .count = a->grid_height * a->grid_width,
+                   .most = of->removal->drop ? of->at_once * VX_VARIANTS_SHORTER : of->at_once};
+    const size_t most = (size_t)out->most, rows = (size_t)of->at_once;
     VX_TRY(vx_new(&out->from, &scratch, rows * (size_t)vx_arch_tokens(a), sizeof *out->from,
                   "rows of variants"));
     VX_TRY(vx_new(&out->starts, &scratch, most + 1, sizeof *out->starts, "variants"));
     VX_TRY(vx_new(&out->sequence, &scratch, most, sizeof *out->sequence, "variants"));
     VX_TRY(vx_new(&out->kept, &scratch, most, (size_t)out->count, "variants' patches"));
-    return embed(out, i, map, removal);
+    return embed(out);
 }
 
-static void dispose(patches *p)
+static void dispose(queue *q)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&p->job->context->scratch);
-    vx_release(&scratch, p->from);
-    vx_release(&scratch, p->starts);
-    vx_release(&scratch, p->sequence);
-    vx_release(&scratch, p->kept);
+    const vitx_hooks scratch = vx_scratch_hooks(&q->c->scratch);
+    vx_release(&scratch, q->from);
+    vx_release(&scratch, q->starts);
+    vx_release(&scratch, q->sequence);
+    vx_release(&scratch, q->kept);
 }
 
-static int tokens_of(const patches *p, const unsigned char *kept)
+static int tokens_of(const queue *q, const unsigned char *kept)
 {
-    const vx_arch *a = p->job->arch;
-    return p->drop ? a->prefix + vx_patches_count(kept, p->count) : vx_arch_tokens(a);
+    const vx_arch *a = &q->c->arch;
+    return q->drop ? a->prefix + vx_patches_count(kept, q->count) : vx_arch_tokens(a);
 }
 
 /* The score of sequence `s` of the last pass. */
-static double score_of(const patches *p, int s)
+static double score_of(const queue *q, int s)
 {
-    const vx_variants *v = &p->job->context->variants;
-    const size_t row = (size_t)s * (size_t)p->job->arch->classes;
-    return vx_target_value(p->target, v->host_logits + row, v->host_probabilities + row);
+    const vx_variants *v = &q->c->variants;
+    const size_t row = (size_t)s * (size_t)q->c->arch.classes;
+    return vx_target_value(q->of->target, v->act.host.logits + row, v->act.host.probabilities + row);
 }
 
 /* Where the answer to a set of patches comes from. */
-static int place_of(int *out, patches *p, const unsigned char *kept)
+static int place_of(int *out, queue *q, const unsigned char *kept)
 {
-    const int n = vx_patches_count(kept, p->count);
-    *out = n == p->count                                                    ? WHOLE
-           : n == 0 && p->drop && vx_arch_reads_patches_alone(p->job->arch) ? NOTHING
-                                                                            : p->sequences;
-    if (*out == NOTHING && !p->nothing_known) {
-        VX_TRY(vx_variants_no_patches(p->job->context));
-        p->nothing = score_of(p, 0);
-        p->nothing_known = true;
+    const int n = vx_patches_count(kept, q->count);
+    *out = n == q->count                                                   ? WHOLE
+           : n == 0 && q->drop && vx_arch_reads_patches_alone(&q->c->arch) ? NOTHING
+                                                                           : q->sequences;
+    if (*out == NOTHING && !q->nothing_known) {
+        VX_TRY(vx_variants_no_patches(q->c));
+        q->nothing = score_of(q, 0);
+        q->nothing_known = true;
     }
     return VITX_OK;
 }
 
 /* Adds the variant whose patches lie behind those that wait. */
-static int append(patches *p)
+static int append(queue *q)
 {
-    const unsigned char *kept = p->kept + (size_t)p->waiting * (size_t)p->count;
-    const int prefix = p->job->arch->prefix;
-    VX_TRY(place_of(&p->sequence[p->waiting], p, kept));
-    if (p->sequence[p->waiting++] < 0)
+    const unsigned char *kept = q->kept + (size_t)q->waiting * (size_t)q->count;
+    const int prefix = q->c->arch.prefix;
+    VX_TRY(place_of(&q->sequence[q->waiting], q, kept));
+    if (q->sequence[q->waiting++] < 0)
         return VITX_OK;
-    p->starts[p->sequences++] = p->rows;
+    q->starts[q->sequences++] = q->rows;
     for (int t = 0; t < prefix; t++)
-        p->from[p->rows++] = t;
-    for (int t = 0; t < p->count; t++)
+        q->from[q->rows++] = t;
+    for (int t = 0; t < q->count; t++)
         if (kept[t])
-            p->from[p->rows++] = prefix + t;
-        else if (!p->drop)
-            p->from[p->rows++] = -1 - (prefix + t); /* the baseline's */
+            q->from[q->rows++] = prefix + t;
+        else if (!q->drop)
+            q->from[q->rows++] = -1 - (prefix + t); /* the baseline's */
     return VITX_OK;
 }
 
 /* Runs what waits, which begins with variant `first`, and hands out its scores. */
-static int flush(patches *p, int64_t first, vx_patches_take *take, void *payload)
+static int flush(queue *q, int64_t first)
 {
-    const vx_job *job = p->job;
-    vitx_context *c = job->context;
-    p->starts[p->sequences] = p->rows;
-    if (p->sequences) {
+    vitx_context *c = q->c;
+    q->starts[q->sequences] = q->rows;
+    if (q->sequences) {
         c->dev->ops.gather_rows(c->dev, &(vx_gather_rows){.y = c->variants.act.x,
-                                                          .a = p->tokens,
-                                                          .b = p->tokens + token_floats(p),
-                                                          .from = p->from,
-                                                          .rows = p->rows,
-                                                          .width = job->arch->width});
+                                                          .a = q->tokens,
+                                                          .b = q->tokens + token_floats(q),
+                                                          .from = q->from,
+                                                          .rows = q->rows,
+                                                          .width = c->arch.width});
         VX_TRY(vx_variants_run_blocks(c, &(vx_pass){.act = &c->variants.act,
-                                                    .batch = p->sequences,
-                                                    .starts = p->drop ? p->starts : NULL,
-                                                    .ticks = p->sequences}));
+                                                    .batch = q->sequences,
+                                                    .starts = q->drop ? q->starts : NULL,
+                                                    .ticks = q->sequences}));
     }
-    if (p->waiting > p->sequences)
-        VX_TRY(vx_context_advance(c, (p->waiting - p->sequences) * (int64_t)job->arch->depth));
-    for (int e = 0; e < p->waiting; e++) {
-        const int s = p->sequence[e];
-        const double score = s == WHOLE ? p->whole : s == NOTHING ? p->nothing : score_of(p, s);
-        vx_map_saw(p->map, score);
-        take(payload, first + e, p->kept + (size_t)e * (size_t)p->count, score);
+    if (q->waiting > q->sequences)
+        VX_TRY(vx_context_advance(c, (q->waiting - q->sequences) * (int64_t)c->arch.depth));
+    for (int e = 0; e < q->waiting; e++) {
+        const int s = q->sequence[e];
+        const double score = s == WHOLE     ? q->of->whole
+                             : s == NOTHING ? q->nothing
+                                            : score_of(q, s);
+        if (q->of->map)
+            vx_map_saw(q->of->map, score);
+        q->of->take(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count, score);
     }
-    p->forwards += p->sequences;
-    p->waiting = p->sequences = p->rows = 0;
+    q->forwards += q->sequences;
+    q->waiting = q->sequences = q->rows = 0;
     return VITX_OK;
 }
 
-static int run(patches *p, int64_t n, vx_patches_choose *choose, vx_patches_take *take,
-               void *payload)
+static int run(queue *q)
 {
-    const int room = p->job->variants * vx_arch_tokens(p->job->arch);
-    const size_t count = (size_t)p->count;
-    for (int64_t v = 0; v < n; v++) {
-        if (p->waiting == p->most)
-            VX_TRY(flush(p, v - p->waiting, take, payload));
-        unsigned char *kept = p->kept + (size_t)p->waiting * count;
-        choose(payload, v, kept);
-        if (p->rows + tokens_of(p, kept) > room) {
-            VX_TRY(flush(p, v - p->waiting, take, payload));
-            memmove(p->kept, kept, count);
+    const vx_patches *of = q->of;
+    const int room = of->at_once * vx_arch_tokens(&q->c->arch);
+    const size_t count = (size_t)q->count;
+    for (int64_t v = 0; v < of->n; v++) {
+        if (q->waiting == q->most)
+            VX_TRY(flush(q, v - q->waiting));
+        unsigned char *kept = q->kept + (size_t)q->waiting * count;
+        of->choose(of->payload, v, kept);
+        if (q->rows + tokens_of(q, kept) > room) {
+            VX_TRY(flush(q, v - q->waiting));
+            memmove(q->kept, kept, count);
         }
-        VX_TRY(append(p));
+        VX_TRY(append(q));
     }
-    return flush(p, n - p->waiting, take, payload);
+    return flush(q, of->n - q->waiting);
 }
 
-int vx_patches_run(const vx_job *job, int i, vitx_map *map, const vx_removal *removal, int64_t n,
-                   vx_patches_choose *choose, vx_patches_take *take, void *payload)
+int vx_patches_at_once(vitx_context *c, int64_t n)
 {
-    patches p;
-    int status = begin(&p, job, i, map, removal);
+    const int most = vx_variants_at_once(c, false), some = n < most ? (int)n : most;
+    return some > 1 ? some : 2; /* the picture and its baseline */
+}
+
+int vx_patches_run(int64_t *forwards, vitx_context *c, const vx_patches *of)
+{
+    queue q;
+    int status = begin(&q, c, of);
     if (status == VITX_OK)
-        status = run(&p, n, choose, take, payload);
-    map->info.forwards = p.forwards;
-    dispose(&p);
+        status = run(&q);
+    *forwards += q.forwards;
+    dispose(&q);
     return status;
+}
+
+/* ------------------------------------------------------------------ for a method ----------- */
+
+void vx_patches_prepare(vx_job *job, int64_t n)
+{
+    job->variants = vx_patches_at_once(job->context, n);
+    job->ticks = n * job->arch->depth;
+}
+
+int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal *removal,
+                       int64_t n, vx_patches_choose *choose, vx_patches_take *take, void *payload)
+{
+    vitx_context *c = job->context;
+    const vx_patches of = {.input = c->act.host.input + (size_t)i * vx_context_input_count(c),
+                           .target = vx_map_target(map),
+                           .whole = map->info.value,
+                           .map = map,
+                           .removal = removal,
+                           .at_once = job->variants,
+                           .n = n,
+                           .choose = choose,
+                           .take = take,
+                           .payload = payload};
+    map->info.forwards = 0;
+    return vx_patches_run(&map->info.forwards, c, &of);
 }

@@ -10,10 +10,10 @@
  *      baseline  P - - - -        dropped   P a c P b P a b d ...
  *
  * P, the prefix tokens, always stay. Dropped variants are shorter and lie one behind the other: as many
- * run at once as fill the memory of job->variants whole ones. Memory does not grow with their number.
+ * run at once as fill the memory of `at_once` whole ones. Memory does not grow with their number.
  *
- * Of no patches at all a model with a class token sees its prefix; a head that reads the mean of the
- * patches gets the vector 0 for it (where a baseline fills them there is nothing special about it).
+ * If all patches are dropped, a model with a class token still sees its prefix, and a head that reads the mean
+ * of the patches gets a zero vector. With a baseline no case is special.
  */
 #ifndef VX_EXPLAIN_PATCHES_H
 #define VX_EXPLAIN_PATCHES_H
@@ -27,7 +27,7 @@ typedef struct vx_removal {
 } vx_removal;
 
 /* Reads the options VX_OPTION_REMOVE and VX_OPTION_BLUR. */
-int vx_setting_removal(vx_removal *out, const vx_job *job);
+int vx_setting_removal(vx_removal *out, const vx_settings *given);
 /* clang-format off */
 #define VX_OPTION_REMOVE                                                                           \
     {                                                                                              \
@@ -41,22 +41,39 @@ int vx_setting_removal(vx_removal *out, const vx_job *job);
     { "seed", "0", "0 to 2147483647", "which random numbers are drawn" }
 /* clang-format on */
 
-/* For prepare: run() goes through `variants` of them. */
-void vx_patches_prepare(vx_job *job, int64_t variants);
-
 /* Writes which patches of variant v stay: kept [patches], 0 or 1. Called once for each, in order. */
 typedef void vx_patches_choose(void *payload, int64_t v, unsigned char *kept);
 /* Takes its score. Called once for each, in order, some time after it was chosen. */
 typedef void vx_patches_take(void *payload, int64_t v, const unsigned char *kept, double score);
 
+/* A picture, its variants 0..n-1, and who makes and reads them. */
+typedef struct vx_patches {
+    const float *input; /* [C,H,W] normalised, on the host */
+    vx_target target;   /* the score */
+    double whole;       /* the score of the picture itself */
+    vitx_map *map;      /* sees the scores (vx_map_saw); NULL: none is made of them */
+    const vx_removal *removal;
+    int at_once; /* vx_patches_at_once */
+    int64_t n;
+    vx_patches_choose *choose;
+    vx_patches_take *take;
+    void *payload;
+} vx_patches;
+
+/* How many of n variants run at once. So many variants have to be reserved. */
+int vx_patches_at_once(vitx_context *c, int64_t n);
 /*
- * Runs variants 0..n-1 of picture `i` of the batch, whose map is `map`: the score is the one that map
- * explains, and its info.forwards is set. What all patches answer is known and not run again. Uses the
- * context's work memory. VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE; VITX_INVALID as
- * vx_baseline_fill.
+ * Runs the variants and adds the number of forward passes to *forwards. What all patches answer is known and
+ * not run again. Takes the context's work memory. VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE.
  */
-int vx_patches_run(const vx_job *job, int i, vitx_map *map, const vx_removal *removal, int64_t n,
-                   vx_patches_choose *choose, vx_patches_take *take, void *payload);
+int vx_patches_run(int64_t *forwards, vitx_context *c, const vx_patches *patches);
+
+/* The same for a method. For prepare: run() goes through n variants. */
+void vx_patches_prepare(vx_job *job, int64_t n);
+/* Runs them for picture `i` of the batch, whose map is `map`: the score is the one that the map explains, and
+ * its info.forwards is set. */
+int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal *removal,
+                       int64_t n, vx_patches_choose *choose, vx_patches_take *take, void *payload);
 
 /* How many patches are kept. */
 int vx_patches_count(const unsigned char *kept, int count);

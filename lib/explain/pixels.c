@@ -3,12 +3,12 @@
 
 #include "engine/variants.h"
 
-int vx_setting_reduce(vx_reduce *out, const vx_job *job)
+int vx_setting_reduce(vx_reduce *out, const vx_settings *given)
 {
     static const vx_reduce kinds[] = {VX_REDUCE_MAX, VX_REDUCE_L1, VX_REDUCE_MEAN, VX_REDUCE_L2,
                                       VX_REDUCE_SUM};
     int choice;
-    VX_TRY(vx_setting_choice(&choice, job, "reduce"));
+    VX_TRY(vx_setting_choice(&choice, given, "reduce"));
     *out = kinds[choice];
     return VITX_OK;
 }
@@ -16,7 +16,7 @@ int vx_setting_reduce(vx_reduce *out, const vx_job *job)
 int vx_setting_grid(vx_grid *out, vx_job *job)
 {
     int choice;
-    VX_TRY(vx_setting_choice(&choice, job, "grid"));
+    VX_TRY(vx_setting_choice(&choice, &job->given, "grid"));
     *out = (vx_grid)choice;
     job->pixels = *out == VX_GRID_NONE;
     return VITX_OK;
@@ -111,8 +111,8 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     VX_TRY(vx_new(&seeds, &scratch, (size_t)n * classes, sizeof *seeds, "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
         vx_target_seed(seeds + v * classes, vx_map_target(map),
-                       c->variants.host_logits + v * classes,
-                       c->variants.host_probabilities + v * classes, job->arch->classes);
+                       c->variants.act.host.logits + v * classes,
+                       c->variants.act.host.probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
                         (size_t)n * classes * sizeof *seeds);
     const int status = vx_variants_backward(c, n);

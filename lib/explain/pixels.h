@@ -17,7 +17,7 @@ typedef enum vx_grid { VX_GRID_NONE = 0, VX_GRID_MEAN, VX_GRID_SUM } vx_grid;
     { "grid", "none", "none|mean|sum", "pixels pooled to the model's patches" }
 /* clang-format on */
 
-int vx_setting_reduce(vx_reduce *out, const vx_job *job);
+int vx_setting_reduce(vx_reduce *out, const vx_settings *given);
 /* Sets job->pixels as well: a pooled map has the size of the grid. */
 int vx_setting_grid(vx_grid *out, vx_job *job);
 

@@ -36,16 +36,16 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     (void)need;
-    VX_TRY(vx_setting_removal(&set->removal, job));
-    VX_TRY(vx_setting_int(&set->n, job, "n", 1, VX_MOST_SAMPLES));
-    VX_TRY(vx_setting_int(&set->cells, job, "cells", 1, MOST_CELLS));
-    VX_TRY(vx_setting_int(&set->seed, job, "seed", 0, INT32_MAX));
-    VX_TRY(vx_setting_number(&set->p, job, "p", 0, 1));
+    VX_TRY(vx_setting_removal(&set->removal, &job->given));
+    VX_TRY(vx_setting_int(&set->n, &job->given, "n", 1, VX_MOST_SAMPLES));
+    VX_TRY(vx_setting_int(&set->cells, &job->given, "cells", 1, MOST_CELLS));
+    VX_TRY(vx_setting_int(&set->seed, &job->given, "seed", 0, INT32_MAX));
+    VX_TRY(vx_setting_number(&set->p, &job->given, "p", 0, 1));
     VX_TRY(vx_setting_grid(&set->grid, job));
     if (set->p == 0 || set->p == 1)
         return vx_fail(VITX_INVALID,
                        "rise: p=%s: between 0 and 1 is expected, or all masks are one",
-                       vx_setting(job, "p"));
+                       vx_setting(&job->given, "p"));
     vx_patches_prepare(job, set->n);
     if (set->removal.drop)
         job->pixels = false;
@@ -213,8 +213,8 @@ static int run_batches(soft *s, vitx_map *map)
         VX_TRY(vx_variants_run(c, s->n));
         for (int v = 0; v < s->n; v++) {
             s->scores[v] =
-                vx_target_value(vx_map_target(map), c->variants.host_logits + (size_t)v * classes,
-                                c->variants.host_probabilities + (size_t)v * classes);
+                vx_target_value(vx_map_target(map), c->variants.act.host.logits + (size_t)v * classes,
+                                c->variants.act.host.probabilities + (size_t)v * classes);
             vx_map_saw(map, s->scores[v]);
         }
         c->env.parallel(add, s, s->strips, c->env.owner);
@@ -246,7 +246,7 @@ static int run_soft(const vx_job *job, int i, vitx_map *map)
     vitx_context *c = job->context;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const size_t input = vx_context_input_count(c), pixels = input / (size_t)job->arch->channels;
-    soft s = {.job = job, .picture = c->host_input + (size_t)i * input};
+    soft s = {.job = job, .picture = c->act.host.input + (size_t)i * input};
     int status = create_masks(&s.masks, job, &scratch);
     s.strips = (s.masks.height + STRIP - 1) / STRIP;
     if (status == VITX_OK)
@@ -256,7 +256,7 @@ static int run_soft(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&s.scores, &scratch, (size_t)job->variants, sizeof *s.scores, "scores");
     if (status == VITX_OK)
-        status = vx_baseline_fill(s.baseline, &set->removal.fill, job, i, map);
+        status = vx_baseline_fill_job(s.baseline, &set->removal.fill, job, i, map);
     if (status == VITX_OK)
         status = run_batches(&s, map);
     if (status == VITX_OK)
@@ -338,7 +338,7 @@ static int run_dropped(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&d.sum, &scratch, map->count, sizeof *d.sum, "a sum of masks");
     if (status == VITX_OK)
-        status = vx_patches_run(job, i, map, &set->removal, set->n, choose, take, &d);
+        status = vx_patches_run_job(job, i, map, &set->removal, set->n, choose, take, &d);
     const double pixels = set->grid == VX_GRID_SUM ? a->patch_height * a->patch_width : 1;
     for (size_t k = 0; status == VITX_OK && k < map->count; k++)
         map->values[k] = (float)(pixels * d.sum[k] / (set->n * set->p));

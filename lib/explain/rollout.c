@@ -25,10 +25,10 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     int compat;
-    VX_TRY(vx_setting_fuse(&set->fuse, job));
-    VX_TRY(vx_setting_discard(&set->discard, job));
-    VX_TRY(vx_setting_int(&set->start, job, "start", 0, job->layer_first));
-    VX_TRY(vx_setting_choice(&compat, job, "compat"));
+    VX_TRY(vx_setting_fuse(&set->fuse, &job->given));
+    VX_TRY(vx_setting_discard(&set->discard, &job->given));
+    VX_TRY(vx_setting_int(&set->start, &job->given, "start", 0, job->layer_first));
+    VX_TRY(vx_setting_choice(&compat, &job->given, "compat"));
     set->compat = compat == 1;
     vx_plan_need_attention(need, set->start, job->layer_last,
                            job->head_first < 0 ? VX_KEEP_FUSED : VX_KEEP_ALL, set->fuse, 0);

@@ -31,7 +31,7 @@ static int prepare_saliency(vx_job *job, vx_plan *need)
 {
     settings *s = job->settings;
     VX_TRY(prepare_gradient(job, need));
-    return vx_setting_reduce(&s->reduce, job);
+    return vx_setting_reduce(&s->reduce, &job->given);
 }
 
 /* The map of the gradient, times x where x is not NULL. */

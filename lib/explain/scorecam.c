@@ -113,8 +113,8 @@ static int weigh(double *weights, const vx_job *job, masking *m, vitx_map *map)
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * (size_t)classes;
             weights[m->first + i] =
-                vx_target_value(vx_map_target(map), c->variants.host_logits + row,
-                                c->variants.host_probabilities + row);
+                vx_target_value(vx_map_target(map), c->variants.act.host.logits + row,
+                                c->variants.act.host.probabilities + row);
             vx_map_saw(map, weights[m->first + i]);
             max = fmax(max, weights[m->first + i]);
         }

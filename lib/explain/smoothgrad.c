@@ -12,9 +12,9 @@
  * The references disagree on every default (docs/methods/smoothgrad.md): sigma and n are the paper's.
  */
 #include <limits.h>
-#include <math.h>
 
 #include "base/random.h"
+#include "base/range.h"
 #include "explain/pixels.h"
 
 typedef enum kind { MEAN = 0, SQUARE, VAR } kind;
@@ -32,11 +32,11 @@ static int prepare(vx_job *job, vx_plan *need)
     (void)need;
     settings *s = job->settings;
     int choice;
-    VX_TRY(vx_setting_int(&s->n, job, "n", 1, 10000));
-    VX_TRY(vx_setting_number(&s->sigma, job, "sigma", 0, 10));
-    VX_TRY(vx_setting_choice(&choice, job, "kind"));
-    VX_TRY(vx_setting_int(&s->seed, job, "seed", 0, INT_MAX));
-    VX_TRY(vx_setting_reduce(&s->reduce, job));
+    VX_TRY(vx_setting_int(&s->n, &job->given, "n", 1, 10000));
+    VX_TRY(vx_setting_number(&s->sigma, &job->given, "sigma", 0, 10));
+    VX_TRY(vx_setting_choice(&choice, &job->given, "kind"));
+    VX_TRY(vx_setting_int(&s->seed, &job->given, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_reduce(&s->reduce, &job->given));
     VX_TRY(vx_setting_grid(&s->grid, job));
     s->kind = (kind)choice;
     vx_walk_prepare(job, s->n);
@@ -107,16 +107,6 @@ static void add(void *payload, vitx_context *c, float *gradients, int first, int
     }
 }
 
-static float range(const float *x, size_t count)
-{
-    float low = x[0], high = x[0];
-    for (size_t i = 1; i < count; i++) {
-        low = fminf(low, x[i]);
-        high = fmaxf(high, x[i]);
-    }
-    return high - low;
-}
-
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     vitx_context *c = job->context;
@@ -126,10 +116,12 @@ static int run(const vx_job *job, int i, vitx_map *map)
     VX_TRY(vx_block_reserve(c, &c->work, (sums * count + pixels) * sizeof(float),
                             "sums of gradients"));
     float *sum = c->work.memory, *plane = sum + sums * count;
-    const float *input = c->host_input + (size_t)i * count;
+    const float *input = c->act.host.input + (size_t)i * count;
+    float low, high;
+    vx_range(&low, &high, input, count);
     samples a = {s,
                  input,
-                 (float)(s->sigma * range(input, count)),
+                 (float)(s->sigma * (high - low)),
                  sum,
                  s->kind == VAR ? sum + count : NULL,
                  s->kind == VAR ? sum + 2 * count : NULL,

@@ -5,7 +5,7 @@ int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient)
 {
     static const vx_at places[] = {VX_AT_NORM1, VX_AT_OUTPUT}; /* in the option's order */
     int choice;
-    VX_TRY(vx_setting_choice(&choice, job, "at"));
+    VX_TRY(vx_setting_choice(&choice, &job->given, "at"));
     *at = places[choice];
     if (gradient && *at == VX_AT_OUTPUT && job->layer_last == job->arch->depth - 1 &&
         !vx_arch_reads_patches(job->arch))

@@ -98,11 +98,11 @@ int vx_pixel_walk_prepare(vx_trial *trial)
 {
     vx_pixel_walk *walk = trial->settings;
     int substrate;
-    VX_TRY(vx_setting_choice(&substrate, &trial->job, "fill"));
+    VX_TRY(vx_setting_choice(&substrate, &trial->given, "fill"));
     walk->substrate = (vx_substrate)substrate;
     walk->step = trial->subject->input_width;
-    if (strcmp(vx_setting(&trial->job, "step"), "row") != 0)
-        VX_TRY(vx_setting_int(&walk->step, &trial->job, "step", 1, INT32_MAX));
+    if (strcmp(vx_setting(&trial->given, "step"), "row") != 0)
+        VX_TRY(vx_setting_int(&walk->step, &trial->given, "step", 1, INT32_MAX));
     const size_t steps = (vx_subject_pixels(trial->subject) - 1) / (size_t)walk->step + 1;
     if (steps >= MOST_POINTS)
         return vx_fail(VITX_INVALID, "%s: step=%d makes %zu steps, fewer than %d are accepted",

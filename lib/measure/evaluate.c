@@ -176,6 +176,7 @@ static int describe(vx_subject *s, vitx_context *c, const vitx_image *image, con
     if (image)
         VX_TRY(vx_size_take(c, image));
     *s = (vx_subject){.context = c,
+                      .arch = &c->arch,
                       .image = image,
                       .map = map,
                       .versus = VITX_AUTO,
@@ -227,7 +228,7 @@ static int read_explain(vx_trial *t)
     if (of_vector(map) && e->like) { /* which is run once */
         e->like = NULL;
         e->vector = t->subject->direction[VX_AS_IT_IS].vector;
-        e->vector_count = t->job.arch->classes;
+        e->vector_count = t->subject->arch->classes;
     }
     return VITX_OK;
 }
@@ -253,15 +254,8 @@ static int prepare_trial(vx_trial *t, const vx_subject *s, const vitx_evaluate_o
     VX_TRY(VX_STRUCT_READ(&t->opts, given, vitx_evaluate_opts, mask_width));
     VX_TRY(find_metric(&t->metric, t->opts.metric));
     const vx_metric *m = t->metric;
-    t->as_method =
-        (vx_method){.name = m->name, .options = m->options, .option_count = m->option_count};
-    t->job = (vx_job){.method = &t->as_method,
-                      .context = s->context,
-                      .arch = &s->context->arch,
-                      .opts = VITX_EXPLAIN_OPTS_INIT};
-    t->job.opts.set = t->opts.set;
-    t->job.opts.set_count = t->opts.set_count;
-    VX_TRY(vx_settings_check(&t->job, "metric"));
+    t->given = (vx_settings){m->name, m->options, m->option_count, t->opts.set, t->opts.set_count};
+    VX_TRY(vx_settings_check(&t->given, "metric"));
     if (m->needs_explain)
         VX_TRY(read_explain(t));
     if (m->needs_mask && s->image)
@@ -307,10 +301,10 @@ static int run_pictures(vx_subject *s)
 {
     vitx_context *c = s->context;
     const vitx_map_info *info = &s->map->info;
-    const float *logits = c->host_logits, *probabilities = c->host_probabilities;
+    const float *logits = c->act.host.logits, *probabilities = c->act.host.probabilities;
     const bool vector = s->direction[0].vector != NULL;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
-    memcpy(s->input, c->host_input, vx_context_input_count(c) * sizeof *s->input);
+    memcpy(s->input, c->act.host.input, vx_context_input_count(c) * sizeof *s->input);
     if (!vector && of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
@@ -392,8 +386,8 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
     if (s->map->info.nothing)
         return VITX_OK;
     for (int j = 0; j < m; j++) {
-        ticks += trials[j].ticks + trials[j].job.ticks;
-        variants = trials[j].job.variants > variants ? trials[j].job.variants : variants;
+        ticks += trials[j].ticks;
+        variants = trials[j].variants > variants ? trials[j].variants : variants;
         only_map &= trials[j].metric->only_map;
     }
     ticks += (int64_t)vx_direction_count(s->direction, 2) * c->arch.depth;
@@ -512,8 +506,8 @@ int vx_trial_variants(vx_trial *trial, int n)
 {
     VX_TRY(vx_trial_need_followed(trial));
     const int most = vx_variants_at_once(trial->subject->context, false);
-    trial->job.variants = n < most ? n : most;
-    trial->ticks += (int64_t)((n - 1) / trial->job.variants + 1) * trial->job.arch->depth;
+    trial->variants = n < most ? n : most;
+    trial->ticks += (int64_t)((n - 1) / trial->variants + 1) * trial->subject->arch->depth;
     return VITX_OK;
 }
 
@@ -523,15 +517,15 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
     vitx_context *c = trial->subject->context;
     const vx_variants *v = &c->variants;
     const size_t classes = (size_t)c->arch.classes;
-    const int most = trial->job.variants;
+    const int most = trial->variants;
     for (int at = 0; at < n; at += most) {
         const int count = n - at < most ? n - at : most;
         vx_inputs_write(c, inputs, vx_variants_input(c, 0), at, count);
         VX_TRY(vx_variants_run(c, count));
         for (int i = 0; i < count; i++)
             out[at + i] =
-                vx_target_value(trial->subject->follows, v->host_logits + (size_t)i * classes,
-                                v->host_probabilities + (size_t)i * classes);
+                vx_target_value(trial->subject->follows, v->act.host.logits + (size_t)i * classes,
+                                v->act.host.probabilities + (size_t)i * classes);
     }
     evaluation->info.forwards += n;
     return VITX_OK;

@@ -34,10 +34,10 @@ typedef struct settings {
 static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
-    VX_TRY(vx_setting_int(&set->n, &trial->job, "n", 1, VX_MOST_SAMPLES));
-    VX_TRY(vx_setting_number(&set->p, &trial->job, "p", 0, 1));
-    VX_TRY(vx_setting_choice(&set->normalize, &trial->job, "normalize"));
-    VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_int(&set->n, &trial->given, "n", 1, VX_MOST_SAMPLES));
+    VX_TRY(vx_setting_number(&set->p, &trial->given, "p", 0, 1));
+    VX_TRY(vx_setting_choice(&set->normalize, &trial->given, "normalize"));
+    VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
     VX_TRY(vx_trial_need_explained(trial));
     return vx_trial_patches(trial, &set->removal, set->n);
 }

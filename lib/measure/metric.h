@@ -19,6 +19,7 @@ typedef struct vx_metric vx_metric;
 /* The map that is measured, and what all metrics of a call share. */
 typedef struct vx_subject {
     vitx_context *context;
+    const vx_arch *arch;
     const vitx_image *image;
     const vitx_map *map; /* of one plane, finite */
     const float *plane;  /* [height,width]: its values */
@@ -49,14 +50,12 @@ typedef struct vx_trial {
         explain;    /* opts.explain, complete, for the map's own target; where it is needed */
     void *settings; /* [metric->settings_size] bytes, zeroed for prepare */
 
+    vx_settings given; /* the metric's options, and what opts set of them */
+
     /* Set by prepare. */
     int points;    /* of each curve */
-    int64_t ticks; /* blocks of passes that run() goes through, beside those of job */
-
-    /* The metric as a method sees it, for what methods and metrics share: its options (vx_setting and
-     * its kin), and runs without patches (explain/patches.h, which sets variants and ticks). */
-    vx_method as_method;
-    vx_job job;
+    int64_t ticks; /* blocks of passes that run() goes through */
+    int variants;  /* variants run() runs at once; 0: none */
 } vx_trial;
 
 /* The inside of an evaluation: its arrays, still to be filled, are info's. */

@@ -27,8 +27,8 @@ typedef struct settings {
 static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
-    VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
-    trial->points = vx_randomise_parts(trial->job.arch) + 1;
+    VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
+    trial->points = vx_randomise_parts(trial->subject->arch) + 1;
     for (int stage = 0; stage < trial->points; stage++)
         VX_TRY(vx_trial_explains(trial, 1));
     return VITX_OK;

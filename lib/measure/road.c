@@ -34,9 +34,9 @@ typedef struct settings {
 static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
-    VX_TRY(vx_setting_int(&set->steps, &trial->job, "steps", 1, 999));
-    VX_TRY(vx_setting_number(&set->noise, &trial->job, "noise", 0, 1));
-    VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_int(&set->steps, &trial->given, "steps", 1, 999));
+    VX_TRY(vx_setting_number(&set->noise, &trial->given, "noise", 0, 1));
+    VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
     trial->points = set->steps;
     VX_TRY(vx_trial_variants(trial, 2 * set->steps));
     return VITX_OK;

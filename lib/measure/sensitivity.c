@@ -26,9 +26,9 @@ typedef struct settings {
 static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
-    VX_TRY(vx_setting_int(&set->n, &trial->job, "n", 1, 100000));
-    VX_TRY(vx_setting_number(&set->radius, &trial->job, "radius", 0, 100));
-    VX_TRY(vx_setting_int(&set->seed, &trial->job, "seed", 0, INT_MAX));
+    VX_TRY(vx_setting_int(&set->n, &trial->given, "n", 1, 100000));
+    VX_TRY(vx_setting_number(&set->radius, &trial->given, "radius", 0, 100));
+    VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
     for (int at = 0; at < set->n; at += AT_ONCE)
         VX_TRY(vx_trial_explains(trial, set->n - at < AT_ONCE ? set->n - at : AT_ONCE));
     return VITX_OK;

@@ -20,7 +20,7 @@ typedef struct settings {
 static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
-    return vx_setting_choice(&set->on_map, &trial->job, "on");
+    return vx_setting_choice(&set->on_map, &trial->given, "on");
 }
 
 static double entropy(const float *values, size_t n)

@@ -158,7 +158,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     VX_TRY(m->naming->read_hints(&hints, config));
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
-    VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
+    VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
