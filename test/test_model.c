@@ -586,6 +586,25 @@ START_TEST(test_safetensors__refuses_lengths_that_lie)
         write_file(path, others[i].begin, 8);
         ck_fails(open_container(&c, path), VITX_FORMAT, others[i].part);
     }
+    /* what a download leaves that went wrong, and other programs' files */
+    static const struct {
+        const char *text, *part;
+    } kinds[] = {
+        {"<!DOCTYPE html>\n<html><title>404</title>", "an HTML page, as servers send one"},
+        {"<!doctype html>", "no safetensors file"},
+        {"GGUF\3 and more", "GGUF weights (llama.cpp's), no safetensors file"},
+        {"\x1f\x8b\10 packed", "packed by gzip"},
+        {"\211HDF\r\n\32\n", "HDF5"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        write_text(folder, "a.safetensors", kinds[i].text);
+        ck_fails(open_container(&c, in_folder(folder, "a.safetensors")), VITX_FORMAT,
+                 kinds[i].part);
+    }
+    /* gzip writes no time: as a length that is 559,903, within the bound */
+    char packed[600] = "\x1f\x8b\10";
+    write_file(path, packed, sizeof packed);
+    ck_fails(open_container(&c, path), VITX_FORMAT, "packed by gzip");
     ck_fails(open_container(&c, folder), VITX_IO, "folder");
     ck_fails(open_container(&c, in_folder(folder, "none")), VITX_IO, "none");
     remove_folder(folder);

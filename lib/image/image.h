@@ -5,6 +5,7 @@
 #include <vitx/image.h>
 #include <vitx/model.h> /* vitx_recipe, vitx_filter */
 
+#include "base/kind.h"
 #include "base/memory.h"
 
 struct vitx_image {
@@ -19,7 +20,7 @@ int vx_decode(uint8_t **out, int *width, int *height, const uint8_t *data, size_
               const char *name, int64_t max_pixels, const vitx_hooks *hooks);
 
 /* The same refusal of what is no picture, from a file's first bytes alone (fewer where it ends). */
-#define VX_SIGNATURE_BYTES 16
+#define VX_SIGNATURE_BYTES VX_KIND_BYTES
 int vx_check_signature(const uint8_t *data, size_t bytes, const char *name);
 
 /* EXIF orientation 1..8 of a JPEG (APP1) or PNG (eXIf); 1 where there is none or it is damaged. */
