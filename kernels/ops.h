@@ -64,12 +64,28 @@ typedef enum vx_cam {
     VX_CAM_COUNT
 } vx_cam;
 
-/* A matrix [n,k] in the form the device packed it (vx_device_class.weight_pack), with its bias. */
+/* Which matrix of a model: a device may choose a packing by it (vx_device_class.packing_for). */
+typedef enum vx_layer {
+    VX_LAYER_PATCH = 0, /* the patch embedding              */
+    VX_LAYER_QKV,       /* of a block, as the next three    */
+    VX_LAYER_PROJ,
+    VX_LAYER_FC1,
+    VX_LAYER_FC2,
+    VX_LAYER_POOL,      /* the matrices of a pooling head   */
+    VX_LAYER_HEAD
+} vx_layer;
+
+/* A matrix [n,k] in the form the device packed it (vx_packing in device.h), with its bias. */
+typedef struct vx_packing vx_packing;
 typedef struct vx_weight {
-    const void *data;  /* vx_device_class.weight_bytes(n, k) bytes */
-    const float *bias; /* [n] or NULL                              */
+    const void *data;  /* packing->bytes(n, k) bytes */
+    const float *bias; /* [n] or NULL               */
     int n, k;
+    const vx_packing *packing;
 } vx_weight;
+
+/* f32 [n,k], row-major: what the reference reads. */
+extern const vx_packing vx_packing_plain;
 
 /*
  * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its

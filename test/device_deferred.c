@@ -232,28 +232,13 @@ static void queue_copy(vx_device *dev, void (*run)(vx_device *, task *), void *f
 
 static void upload(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
 {
-    if (dev)
-        queue_copy(dev, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
-    else
-        far_upload(device_dst, host_src, bytes);
+    queue_copy(dev, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
 }
 
 static void download(vx_device *dev, void *host_dst, const void *device_src, size_t bytes)
 {
-    if (!dev) {
-        far_download(host_dst, device_src, bytes);
-        return;
-    }
     memset(host_dst, 0xff, bytes);
     queue_copy(dev, run_download, (void *)(uintptr_t)device_src, host_dst, bytes);
-}
-
-static void pack(const char *precision, void *packed, const float *rows_f32, int first, int rows,
-                 int n, int k)
-{
-    far_open();
-    vx_host_weight_pack(precision, packed, rows_f32, first, rows, n, k);
-    far_close();
 }
 
 /* ------------------------------------------------------------------ the device ------------- */
@@ -334,14 +319,18 @@ const vx_device_class vx_device_deferred = {
     .name = "deferred",
     .host_memory = 0,
     .precision_at = vx_host_precision_at,
+    .packings = far_packings,
+    .packing_for = far_packing_for,
+    .probe = vx_host_probe,
     .open = open_deferred,
     .close = close_deferred,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = far_alloc,
     .mem_free = far_free,
-    .weight_bytes = vx_host_weight_bytes,
-    .weight_pack = pack,
+    .mem_write = far_mem_write,
+    .mem_read = far_mem_read,
+    .mem_copy = far_mem_copy,
     .upload = upload,
     .download = download,
     .sync = sync,

@@ -51,14 +51,6 @@ static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
     return vx_device_ref.reserve_bytes(dev, max);
 }
 
-static void pack(const char *precision, void *packed, const float *rows_f32, int first, int rows,
-                 int n, int k)
-{
-    far_open();
-    vx_host_weight_pack(precision, packed, rows_f32, first, rows, n, k);
-    far_close();
-}
-
 static void upload(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
 {
     (void)dev;
@@ -80,14 +72,18 @@ const vx_device_class vx_device_walled = {
     .name = "walled",
     .host_memory = 0,
     .precision_at = vx_host_precision_at,
+    .packings = far_packings,
+    .packing_for = far_packing_for,
+    .probe = vx_host_probe,
     .open = open_walled,
     .close = close_walled,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = far_alloc,
     .mem_free = far_free,
-    .weight_bytes = vx_host_weight_bytes,
-    .weight_pack = pack,
+    .mem_write = far_mem_write,
+    .mem_read = far_mem_read,
+    .mem_copy = far_mem_copy,
     .upload = upload,
     .download = download,
     .sync = sync,

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* mmap, madvise */
 #include "far_memory.h"
 
+#include "kernels/host.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -156,4 +158,59 @@ void far_download(void *near, const void *far, size_t bytes)
     far_open();
     memcpy(near, far, bytes);
     far_close();
+}
+
+/* ------------------------------------------------------------------ members of a class ------ */
+
+int far_mem_write(const vx_device_env *env, void *device_dst, const void *host_src, size_t bytes,
+                  char *err, size_t err_size)
+{
+    (void)env;
+    (void)err;
+    (void)err_size;
+    far_upload(device_dst, host_src, bytes);
+    return 0;
+}
+
+int far_mem_read(const vx_device_env *env, void *host_dst, const void *device_src, size_t bytes,
+                 char *err, size_t err_size)
+{
+    (void)env;
+    (void)err;
+    (void)err_size;
+    far_download(host_dst, device_src, bytes);
+    return 0;
+}
+
+int far_mem_copy(const vx_device_env *env, void *device_dst, const void *device_src, size_t bytes,
+                 char *err, size_t err_size)
+{
+    far_open();
+    const int failed = vx_host_mem_copy(env, device_dst, device_src, bytes, err, err_size);
+    far_close();
+    return failed;
+}
+
+static int pack(const vx_device_env *env, const vx_weight *w, const float *rows_f32, int first,
+                int rows, char *err, size_t err_size)
+{
+    far_open();
+    const int failed = vx_packing_plain.pack(env, w, rows_f32, first, rows, err, err_size);
+    far_close();
+    return failed;
+}
+
+static size_t bytes(int n, int k)
+{
+    return vx_packing_plain.bytes(n, k);
+}
+
+static const vx_packing plain = {.name = "plain", .panel = 1, .bytes = bytes, .pack = pack};
+const vx_packing *const far_packings[] = {&plain, NULL};
+
+const vx_packing *far_packing_for(const char *precision, vx_layer layer)
+{
+    (void)precision;
+    (void)layer;
+    return &plain;
 }

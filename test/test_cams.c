@@ -164,7 +164,8 @@ static void open_bench(bench *b, const char *device)
                           .grid_height = GH,
                           .grid_width = GW,
                           .prefix = PREFIX};
-    b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
+    b->c.env = (vx_device_env){
+        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, T, D, 1, D, D, 3, 2, 2, 3, 0};

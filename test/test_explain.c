@@ -60,7 +60,8 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
                           .grid_width = gw,
                           .prefix = prefix,
                           .pool = pool};
-    b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
+    b->c.env = (vx_device_env){
+        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3, 0};

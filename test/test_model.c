@@ -166,7 +166,7 @@ static vitx_model_info info_of(const char *path)
 
 static int pack(const vx_weights **out, vitx_model *m)
 {
-    return vx_model_weights(out, m, vx_device_find("ref"), "f32");
+    return vx_model_weights(out, m, &(vx_site){.cls = vx_device_find("ref")}, "f32");
 }
 
 /* -------------------------------------------------------------------------- goldens ------- */
@@ -368,9 +368,10 @@ START_TEST(test_model__packs_once_for_a_device)
     vitx_model *m = open_ok(golden_model("vit-timm"));
     ck_ok(pack(&a, m));
     ck_ok(pack(&b, m));
-    ck_ok(vx_model_weights(&other, m, vx_device_find("cpu"), "f32"));
+    ck_ok(vx_model_weights(&other, m, &(vx_site){.cls = vx_device_find("cpu")}, "f32"));
     ck_assert(a == b && other != a && a->bytes >= 18943 * 4);
-    ck_fails(vx_model_weights(&b, m, vx_device_find("ref"), "f8"), VITX_DEVICE, "f8");
+    ck_fails(vx_model_weights(&b, m, &(vx_site){.cls = vx_device_find("ref")}, "f8"), VITX_DEVICE,
+             "f8");
     vitx_model_free(m);
 }
 END_TEST

@@ -62,7 +62,9 @@ typedef int vitx_progress(int64_t done, int64_t total, void *payload);
 
 typedef struct vitx_context_opts {
     size_t struct_size;
-    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); NULL: "cpu"      */
+    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); with a number, as
+                                   "cpu:0", one of several of that kind; NULL or "auto": the
+                                   first of vitx_device_name() that this machine has            */
     const char *precision;    /**< "f32"; NULL or "auto": the fastest the device has that keeps
                                    the f32 tolerance                                            */
     int threads;              /**< workers, the caller's thread among them; 0: as many as the

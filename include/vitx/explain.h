@@ -166,6 +166,9 @@ typedef struct vitx_map_info {
                                   variants, or the gradient, is a millionth of its size or less.
                                   The values are there as they came out; pictures of them are
                                   drawn as 0, and vitx_evaluate() measures nothing            */
+    const char *model;       /**< name of the model's folder or file, without the way to it     */
+    const char *settings;    /**< "key=value key=value": every option of the method, by default or
+                            as it was set; "" where it has none                                 */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

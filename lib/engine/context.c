@@ -104,35 +104,36 @@ int vx_context_reserve_device(vitx_context *c)
     return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
 
-static int find_device(const vx_device_class **out, const char **precision,
-                       const vitx_context_opts *o)
+static int find_site(vx_site *out, const char **precision, const vitx_context_opts *o)
 {
     char text[160];
-    const char *name = o->device ? o->device : vx_device_at(0)->name;
-    const vx_device_class *cls = vx_device_find(name);
-    if (!cls)
-        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name,
+    const int failed = vx_site_find(out, o->device, text, sizeof text);
+    if (failed == VX_DEVICE_UNKNOWN && o->device)
+        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", o->device,
                        vx_name_list(text, sizeof text, vitx_device_name));
-    *out = cls;
-    *precision = vx_device_precision(cls, o->precision);
+    if (failed)
+        return device_failed(failed, o->device ? o->device : "auto", text);
+    *precision = vx_device_precision(out->cls, o->precision);
     if (*precision)
         return VITX_OK;
-    return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
-                   vx_name_list(text, sizeof text, cls->precision_at));
+    return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", out->cls->name,
+                   o->precision, vx_name_list(text, sizeof text, out->cls->precision_at));
 }
 
 static int open_device(vitx_context *c, const vitx_context_opts *o)
 {
     char text[160];
-    const vx_device_class *cls;
+    vx_site site;
     const char *precision;
-    VX_TRY(find_device(&cls, &precision, o));
+    VX_TRY(find_site(&site, &precision, o));
     c->env = (vx_device_env){.alloc = context_alloc,
                              .release = context_release,
                              .parallel = context_parallel,
                              .log = context_log,
                              .owner = c,
-                             .workers = vx_pool_threads(c->pool)};
+                             .workers = vx_pool_threads(c->pool),
+                             .ordinal = site.ordinal};
+    const vx_device_class *cls = site.cls;
     int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
         c->dev = NULL;
@@ -140,7 +141,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
         return device_failed(failed, cls->name, text);
     size_t bytes; /* past the budget is found before the weights are read */
     VX_TRY(vx_context_bytes(&bytes, c, c->dev));
-    return vx_model_weights(&c->weights, c->model, cls, precision);
+    return vx_model_weights(&c->weights, c->model, &site, precision);
 }
 
 /* The weights' position embeddings where the host can read them; *copy is to be released. */
@@ -358,7 +359,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
                          const vitx_model *model, const vitx_context_opts *opts)
 {
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
-    const vx_device_class *cls;
+    vx_site site;
     const char *precision;
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_context_preview: an argument is NULL");
@@ -367,11 +368,12 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     vitx_context c = {.hooks = model->hooks, .model = (vitx_model *)(uintptr_t)model};
     vitx_context_info info = {.kernels = "", .recipe = recipe};
     VX_TRY(read_sizes(&c, &info.threads, &o));
-    VX_TRY(find_device(&cls, &precision, &o));
-    const vx_device dev = {.cls = cls, .env = {.workers = info.threads}};
+    VX_TRY(find_site(&site, &precision, &o));
+    const vx_device dev = {.cls = site.cls,
+                           .env = {.workers = info.threads, .ordinal = site.ordinal}};
     VX_TRY(vx_context_bytes(&info.activation_bytes, &c, &dev));
-    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, cls, precision));
-    info.device = cls->name;
+    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, &site, precision));
+    info.device = site.cls->name;
     info.precision = precision;
     tell_size(&info, &c);
     VX_TRY(VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes));

@@ -1,4 +1,5 @@
 /* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
@@ -87,12 +88,12 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
 
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts)
 {
-    return (vx_job){.method = method,
-                    .context = c,
-                    .arch = &c->arch,
-                    .opts = *opts,
-                    .given = {method->name, method->options, method->option_count, opts->set,
-                              opts->set_count}};
+    return (vx_job){
+        .method = method,
+        .context = c,
+        .arch = &c->arch,
+        .opts = *opts,
+        .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
 
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
@@ -204,6 +205,20 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
         info->shape[axis] = 1;
 }
 
+enum { MODEL_TEXT = 256, SETTINGS_TEXT = 512 };
+
+/* "key=value key=value", of all options. */
+static void settings_text(char *out, size_t size, const vx_job *job)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (int i = 0; i < job->method->option_count && n < size; i++) {
+        const char *key = job->method->options[i].key;
+        n += (size_t)snprintf(out + n, size - n, "%s%s=%s", i ? " " : "", key,
+                              vx_setting(&job->given, key));
+    }
+}
+
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
 {
     vitx_context *c = job->context;
@@ -214,6 +229,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
+    char model[MODEL_TEXT], settings[SETTINGS_TEXT];
     vitx_map_info info = {.struct_size = sizeof info,
                           .method = job->method->name,
                           .target = t.target,
@@ -234,7 +250,11 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
                           .versus = t.versus,
                           .value = vx_target_value(t, logits, probabilities),
                           .explains = vx_direction_explains(job),
-                          .outputs = a->outputs};
+                          .outputs = a->outputs,
+                          .model = model,
+                          .settings = settings};
+    vx_model_name(model, sizeof model, c->model);
+    settings_text(settings, sizeof settings, job);
     set_shape(&info, job);
     vx_placement placement = c->placements[i];
     if (!job->pixels) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "base/text.h"
 #include "model/guesses.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
@@ -355,6 +356,20 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .guesses = model->guesses,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
+}
+
+void vx_model_name(char *out, size_t size, const vitx_model *model)
+{
+    const char *path = model->path, *end = path + strlen(path), *slash = strrchr(path, '/');
+    const char *ending = vx_path_ending(path);
+    if (slash && slash > path && ending && vx_same_word(ending, "safetensors"))
+        end = slash;
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    const char *start = end;
+    while (start > path && start[-1] != '/')
+        start--;
+    snprintf(out, size, "%.*s", (int)(end - start), start);
 }
 
 const char *vitx_model_label(const vitx_model *model, int index)

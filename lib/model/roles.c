@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A role's row: the naming's own, or that of the next base that has one. `behind`: whether its names
- * stand behind the prefix. */
+/* A role's row: the naming's own, or that of the next base that has one. `behind`: whether its
+ * names stand behind the prefix. */
 static const char *row_of(bool *behind, const vx_naming *naming, vx_role role)
 {
     *behind = false;

@@ -7,7 +7,8 @@
 #include "model/family.h"
 #include "model/members.h"
 
-/* What the functions that read a model share. arch and the other sizes fill up as they become known. */
+/* What the functions that read a model share. arch and the other sizes fill up as they become
+ * known. */
 typedef struct vx_reader {
     vx_found *found;
     vx_arch *arch;

@@ -1,13 +1,79 @@
-/* render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c). */
+/*
+ * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c), and what
+ * they show in a tEXt chunk.
+ */
+#include <stdint.h>
+#include <zlib.h>
+
 #include "render/sheet.h"
+
+/* JSON as ASCII, which a tEXt chunk may hold: other characters as \uXXXX. `text` is UTF-8. */
+static int append_ascii(vx_buffer *out, const char *text, size_t bytes)
+{
+    const unsigned char *p = (const unsigned char *)text, *const end = p + bytes;
+    while (p < end) {
+        const int more = *p < 0xc0 ? 0 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : 3;
+        unsigned c = more ? *p & (0x3fu >> more) : *p;
+        for (int i = 1; i <= more && p + i < end; i++)
+            c = c << 6 | (p[i] & 0x3f);
+        p += more + 1;
+        if (c < 0x80)
+            VX_TRY(vx_buffer_append(out, &(char){(char)c}, 1));
+        else if (c < 0x10000)
+            VX_TRY(vx_buffer_printf(out, "\\u%04x", c));
+        else
+            VX_TRY(vx_buffer_printf(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+                                    0xdc00 + ((c - 0x10000) & 0x3ff)));
+    }
+    return VITX_OK;
+}
+
+static int append_u32(vx_buffer *out, uint32_t v)
+{
+    const unsigned char bytes[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16),
+                                    (unsigned char)(v >> 8), (unsigned char)v};
+    return vx_buffer_append(out, bytes, sizeof bytes);
+}
+
+/* A tEXt chunk with the keyword "vitx": all that a json file says but the values. */
+static int append_facts(vx_buffer *out, const vx_render_job *job)
+{
+    static const char start[] = "tEXtvitx"; /* and its zero byte */
+    vx_buffer facts = {.hooks = out->hooks}, chunk = {.hooks = out->hooks};
+    int status = vx_render_facts(&facts, job);
+    if (status == VITX_OK)
+        status = vx_buffer_append(&chunk, start, sizeof start);
+    if (status == VITX_OK)
+        status = append_ascii(&chunk, facts.data, facts.size);
+    if (status == VITX_OK)
+        status = vx_buffer_append(&chunk, "}", 1);
+    if (status == VITX_OK)
+        status = append_u32(out, (uint32_t)chunk.size - 4);
+    if (status == VITX_OK)
+        status = vx_buffer_append(out, chunk.data, chunk.size);
+    if (status == VITX_OK)
+        status = append_u32(out, (uint32_t)crc32(0, (const Bytef *)chunk.data, (uInt)chunk.size));
+    vx_buffer_dispose(&facts);
+    vx_buffer_dispose(&chunk);
+    return status;
+}
 
 static int render(vx_buffer *out, const vx_render_job *job)
 {
+    enum { HEAD = 8 + 25 }; /* signature and IHDR, behind which other chunks may stand */
     vx_canvas canvas = {0};
+    vx_buffer png = {.hooks = out->hooks};
     int status = vx_sheet_draw(&canvas, job);
     if (status == VITX_OK)
-        status = vx_canvas_png(out, &canvas);
+        status = vx_canvas_png(&png, &canvas);
     vx_canvas_dispose(&canvas);
+    if (status == VITX_OK)
+        status = vx_buffer_append(out, png.data, HEAD);
+    if (status == VITX_OK)
+        status = append_facts(out, job);
+    if (status == VITX_OK)
+        status = vx_buffer_append(out, png.data + HEAD, png.size - HEAD);
+    vx_buffer_dispose(&png);
     return status;
 }
 
