@@ -283,6 +283,22 @@ START_TEST(test_evaluate__measures_nothing_of_nothing)
 }
 END_TEST
 
+/* A score that nothing changes: no map can be wrong about it, nor right. */
+START_TEST(test_evaluate__infidelity_of_a_dead_score_is_no_number)
+{
+    vitx_evaluation_info e;
+    vitx_map *map;
+    scene s;
+    open_scene(&s, &(little_model){.zero_head = true});
+    ck_ok(vitx_map_blind(&map, s.c, s.image, VITX_BLIND_RANDOM, 1, VITX_AUTO));
+    vitx_evaluation *evaluation = measure(&s, map, "infidelity", "gradcam", NULL, &e);
+    ck_assert(isnan(e.value) && isnan(e.values[1]));
+    vitx_evaluation_free(evaluation);
+    vitx_map_free(map);
+    close_scene(&s);
+}
+END_TEST
+
 /* What the caller gives is what he means. */
 START_TEST(test_evaluate__measures_given_zeros)
 {
@@ -331,6 +347,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_map__of_a_difference_of_equal_classes_says_nothing);
     tcase_add_test(t, test_render__draws_rounding_as_zero);
     tcase_add_test(t, test_evaluate__measures_nothing_of_nothing);
+    tcase_add_test(t, test_evaluate__infidelity_of_a_dead_score_is_no_number);
     tcase_add_test(t, test_evaluate__measures_given_zeros);
     suite_add_tcase(s, t);
     return s;

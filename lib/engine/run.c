@@ -30,6 +30,11 @@ int vx_context_read(vitx_context *c, void *host, const void *device, size_t byte
     return vx_context_sync(c);
 }
 
+int vx_context_queued(vitx_context *c, int status)
+{
+    return status == VITX_OK ? status : vx_context_settle(c, status);
+}
+
 int vx_context_enter(vitx_context *c)
 {
     if (atomic_exchange(&c->busy, 1))
@@ -192,6 +197,8 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, int n)
     const float *logits = act->host.logits;
     if (logits != act->logits)
         VX_TRY(vx_context_read_answers(c, act, act->host.logits, act->host.probabilities, n));
+    else
+        VX_TRY(vx_context_sync(c));
     for (size_t i = 0; i < count; i++)
         if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,

@@ -107,7 +107,8 @@ static int run_backward(const call *k, int n)
                            c->arch.classes);
         }
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
-    const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
+    const int status = vx_context_settle(
+        c, vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
     vx_release(&scratch, seeds);
     return status;
 }

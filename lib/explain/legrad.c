@@ -34,8 +34,8 @@ typedef struct batch {
     float *logits, *probabilities, *dlogits; /* [n,classes] each, on the host, in this order */
 } batch;
 
-/* The gradient of each picture's own score, of this block's answer. The backward pass waits for the
- * device, so dlogits is free again behind it. */
+/* The gradient of each picture's own score, of this block's answer. Reading the answers waits for the
+ * device, so dlogits of the block before is free again. */
 static int put_gradients(const batch *s)
 {
     vitx_context *c = s->job->context;

@@ -115,7 +115,7 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
                        c->variants.act.host.probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
                         (size_t)n * classes * sizeof *seeds);
-    const int status = vx_variants_backward(c, n);
+    const int status = vx_context_settle(c, vx_variants_backward(c, n));
     vx_release(&scratch, seeds);
     return status;
 }
