@@ -50,6 +50,8 @@ static void classes(const vitx::image &picture)
     expect(std::strcmp(maps[3].info().method, "gradcam") == 0, "their order");
     expect(maps[2].values()[0] == of_inputs[2].values()[0], "maps of inputs");
     expect(context.explain(picture, ways).size() == 2, "maps of one picture");
+    const vitx::image drawn = maps[0].draw(&picture);
+    expect(drawn.width() == picture.width() && drawn.height() == picture.height(), "a drawing");
     try {
         context.embed(picture);
         expect(false, "classes are no embedding");

@@ -197,6 +197,10 @@ class collected
 class image
 {
   public:
+    /** Takes over a C handle. */
+    explicit image(vitx_image *handle) noexcept : handle_(handle)
+    {
+    }
     explicit image(const std::string &path, const vitx_image_opts *opts = nullptr)
     {
         vitx_image *handle;
@@ -293,6 +297,13 @@ class map
         const int status = vitx_render_write(get(), picture ? picture->get() : nullptr,
                                              collected::append, &out, &opts);
         return out.take(status);
+    }
+    /** The drawing of a png as pixels. */
+    image draw(const image *picture, const vitx_render_opts *opts = nullptr) const
+    {
+        vitx_image *out;
+        check(vitx_render_image(&out, get(), picture ? picture->get() : nullptr, opts));
+        return image(out);
     }
     vitx_map *get() const noexcept
     {
