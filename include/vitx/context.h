@@ -7,7 +7,8 @@
  * afterwards, except with VITX_FIT_KEEP where a picture is larger than all before.
  *
  * Thread rule: a context belongs to one thread at a time. Use one context per thread; they may
- * share a model. Worker threads do not live on in the child of a fork(): there a context goes on with
+ * share a model. A call on a context that is in another call returns VITX_BUSY and changes nothing. This
+ * check finds what meets in time; it makes no context safe to share. Worker threads do not live on in the child of a fork(): there a context goes on with
  * the calling thread alone; make a new one to have workers.
  */
 #ifndef VITX_CONTEXT_H
@@ -53,7 +54,7 @@ typedef enum vitx_gradients {
 /**
  * Called on the caller's thread while work is under way. `done` grows from 0 to `total` within
  * one public call, by one or more at a time; the unit is one block of one batch, forward or backward, or of
- * one variant of a picture. It must not call vitx with this context.
+ * one variant of a picture. It must not call vitx with this context: calls that run it return VITX_BUSY.
  *
  * @return 0 to go on; anything else makes the running call return VITX_CANCELLED
  */
@@ -100,8 +101,8 @@ VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
  * The first context of a device reads the weights (they are then shared by all contexts of the
  * model on that device) and checks that every value is finite. Worker threads sleep between calls.
  *
- * @param out    the context; free it with vitx_context_free(), before the model
- * @param model  must outlive the context
+ * @param out    the context; free it with vitx_context_free()
+ * @param model  stays alive until the context is freed, whatever is freed first
  * @param opts   NULL: all defaults
  * @return VITX_OK, VITX_INVALID (an option; of a side that is no multiple of the patch the message
  *         names the two nearest), VITX_NOMEM (also: past memory_budget), VITX_UNSUPPORTED (more tokens
@@ -111,6 +112,23 @@ VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 VITX_API int vitx_context_create(vitx_context **out, vitx_model *model,
                                  const vitx_context_opts *opts);
 VITX_API void vitx_context_free(vitx_context *context);
+
+/**
+ * Another progress callback from the next call on.
+ *
+ * @param progress  NULL: none
+ * @return VITX_OK, VITX_INVALID, VITX_BUSY (a call is under way)
+ */
+VITX_API int vitx_context_set_progress(vitx_context *context, vitx_progress *progress,
+                                       void *payload);
+
+/**
+ * A number that grows with every call that runs or plans something, at its start. A view is valid as
+ * long as this is what it was when the view was handed out, so a binding can refuse one that is stale.
+ *
+ * @return at least 1 after the first such call; 0 for NULL
+ */
+VITX_API uint64_t vitx_context_generation(const vitx_context *context);
 
 /** What a context runs on and takes. Strings live as long as the context. */
 typedef struct vitx_context_info {

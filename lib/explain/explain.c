@@ -387,7 +387,8 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
 {
     if (!out || !context || !opts || m < 1)
         return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
-    return preview(out, NULL, context, opts, m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(out, NULL, context, opts, m));
 }
 
 int vitx_explain_forwards(int64_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
@@ -395,7 +396,8 @@ int vitx_explain_forwards(int64_t *out, vitx_context *context, const vitx_explai
     size_t bytes;
     if (!out || !context || !opts || m < 1)
         return vx_fail(VITX_INVALID, "vitx_explain_forwards: an argument is NULL or m is %d", m);
-    return preview(&bytes, out, context, opts, m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(&bytes, out, context, opts, m));
 }
 
 /* n pictures or inputs by m methods; `name` is the public function's. */
@@ -412,9 +414,12 @@ static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, in
         out[i] = NULL;
     if (!out || !c || !(feed->images || feed->tensors) || !opts)
         return vx_fail(VITX_INVALID, "%s: an argument is NULL", name);
-    VX_TRY(vx_feed_check(c, feed, n));
+    VX_TRY(vx_context_enter(c));
     call k = {.c = c, .feed = *feed, .n = n, .m = m};
-    return explain_call(out, &k, opts);
+    int status = vx_feed_check(c, feed, n);
+    if (status == VITX_OK)
+        status = explain_call(out, &k, opts);
+    return vx_context_leave(c, status);
 }
 
 int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
