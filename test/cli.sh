@@ -731,8 +731,9 @@ gives 1
 out_lines 0
 
 check "a long evaluation says how long, before the work"
-timeout 20 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion $picture > "$out" 2> "$err" &
-for ((i = 0; i < 100; i++)); do
+: > "$err"
+timeout 60 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion $picture > "$out" 2> "$err" &
+for ((i = 0; i < 500; i++)); do
     [ -s "$err" ] && break
     sleep 0.1
 done
