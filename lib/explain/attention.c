@@ -45,7 +45,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     vitx_context *c = job->context;
     const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
     const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     float *rows;
     VX_TRY(
         vx_new(&rows, &scratch, row + (size_t)vx_arch_tokens(a), sizeof *rows, "attention rows"));

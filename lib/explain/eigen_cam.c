@@ -43,7 +43,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     vitx_context *c = job->context;
     const int tokens = vx_arch_tokens(a), n = tokens - a->prefix;
     const size_t count = (size_t)n * (size_t)n;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     float *gram, *out = map->values;
     double *u = NULL, lambda;
     VX_TRY(vx_block_reserve(c, &c->work, count * sizeof(float), "products of tokens"));

@@ -139,7 +139,7 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
 {
     vitx_context *c = job->context;
     const settings *s = job->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     const size_t count = vx_context_input_count(c), pixels = count / (size_t)job->arch->channels;
     const size_t steps = (size_t)s->steps;
     p->floats = count;
@@ -163,7 +163,7 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
 
 static void free_path(path *p, vitx_context *c)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     vx_release(&scratch, p->at);
     vx_release(&scratch, p->weight);
     vx_release(&scratch, p->start);

@@ -3,6 +3,7 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "engine/context.h"
 #include "explain/direction.h"
 #include "explain/method.h"
 
@@ -89,7 +90,12 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
 {
     return (vx_job){.method = method,
                     .context = c,
+                    .dev = c->dev,
                     .arch = &c->arch,
+                    .recipe = &c->recipe,
+                    .plan = &c->need,
+                    .scratch = vx_scratch_hooks(&c->scratch),
+                    .grid_open = c->grid_open,
                     .opts = *opts,
                     .given = {method->name, method->options, method->option_count, opts->set,
                               opts->set_count}};
@@ -132,7 +138,7 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
 /* The gradient of picture `i` that is this job's, of rows of `floats`. */
 static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
 {
-    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->seed;
+    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->cotangent;
     return all + g * floats;
 }
 
@@ -182,6 +188,44 @@ const float *vx_job_dinput(const vx_job *job, int i)
 const float *vx_job_input(const vx_job *job, int i)
 {
     return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
+}
+
+const float *vx_job_host_input(const vx_job *job, int i)
+{
+    return job->context->host_input + (size_t)i * vx_context_input_count(job->context);
+}
+
+size_t vx_job_input_floats(const vx_job *job)
+{
+    return vx_context_input_count(job->context);
+}
+
+int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
+{
+    vitx_context *c = job->context;
+    if (c->work_taken)
+        return vx_fail(VITX_INVALID, "%s takes its work memory twice", job->method->name);
+    VX_TRY(vx_block_reserve(c, &c->work, floats * sizeof(float), what));
+    c->work_taken = true;
+    *out = c->work.memory;
+    return VITX_OK;
+}
+
+int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats)
+{
+    job->dev->cls->download(job->dev, host, device, floats * sizeof *host);
+    return vx_context_sync(job->context);
+}
+
+void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats)
+{
+    job->dev->cls->upload(job->dev, device, host, floats * sizeof *host);
+}
+
+void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,
+                     int count)
+{
+    vx_pool_run(job->context->pool, task, arg, count);
 }
 
 vx_target vx_map_target(const vitx_map *map)

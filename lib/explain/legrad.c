@@ -44,7 +44,7 @@ static int put_gradients(const batch *s)
     c->dev->cls->download(c->dev, s->probabilities, c->act.probabilities, bytes);
     VX_TRY(vx_context_sync(c));
     for (size_t i = 0; i < (size_t)s->n; i++)
-        vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
+        vx_target_cotangent(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
                        s->probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, c->need.dlogits, s->dlogits, bytes);
     return VITX_OK;
@@ -88,7 +88,7 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
     vitx_context *c = job->context;
     const size_t k = (size_t)n * (size_t)job->arch->classes;
     const size_t rows = (size_t)n * (size_t)vx_arch_tokens(job->arch);
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
     float *host;
     VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));

@@ -6,12 +6,15 @@
  * `run` turns the recordings of one picture into the values of its map. Between the two lie one
  * forward pass and one backward pass that serve all methods of the call. What `prepare` works out for
  * `run` is a struct of the method's own file: job->settings. A method that runs variants of the
- * picture does so in `run` (engine/variants.h).
+ * picture does so in `run` (explain/variants.h, explain/patches.h).
+ *
+ * A method includes headers of explain/, base/ and image/ only: it sees the context through its job.
+ * Sizes are arch's (vx_arch_tokens(arch): T) and recipe's, operations are dev->ops.
  */
 #ifndef VX_EXPLAIN_METHOD_H
 #define VX_EXPLAIN_METHOD_H
 
-#include "engine/pass.h"
+#include "engine/trace.h"
 #include "explain/map.h"
 #include "explain/score.h"
 #include "explain/settings.h"
@@ -21,8 +24,13 @@ typedef struct vx_method vx_method;
 /* One method applied to pictures; made from a vitx_explain_opts. */
 typedef struct vx_job {
     const vx_method *method;
-    vitx_context *context;
+    vitx_context *context; /* closed here: what a method needs of it stands below */
+    vx_device *dev;
     const vx_arch *arch;
+    const vitx_recipe *recipe;
+    const vx_plan *plan;         /* what the passes record, once they have run */
+    vitx_hooks scratch;          /* for buffers of a run on the host */
+    bool grid_open;              /* only options are checked: the picture will have a grid of its own */
     vitx_explain_opts opts;      /* read: complete, whatever version the caller's was */
     vx_settings given;           /* the method's options, and what opts set of them */
     void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
@@ -38,10 +46,10 @@ typedef struct vx_job {
     int64_t ticks;          /* blocks of passes that run() goes through, of one picture  */
     int variants;           /* variants run() runs at once; 0: none                    */
     bool variant_gradients; /* ... with gradients down to their pixels                 */
-    bool channels;          /* run() goes through engine/channels.h                    */
+    bool channels;          /* run() goes through engine/channels.h: explain/ablation.c */
     bool at_pool;           /* the map is of the pooling head's attention, not of a block's */
 
-    int seed; /* which of the K gradients of a picture is this job's; -1: none */
+    int cotangent; /* which of the K gradients of a picture's logits is this job's; -1: none */
 } vx_job;
 
 struct vx_method {
@@ -54,13 +62,15 @@ struct vx_method {
     vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
+    int kind;             /* the method's own business: which one of those that a file makes it is */
     size_t settings_size; /* of the method's own struct; 0: none */
     /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
     /* The map of picture `i` of the batch: fills map->values [layers, heads, h, w], in the shape
      * that map->info has already. Info of every map of the batch is complete before the first run. */
     int (*run)(const vx_job *job, int i, vitx_map *map);
-    /* In place of run: the maps of all n pictures; picture i's is maps[i]. */
+    /* In place of run: the maps of all n pictures; picture i's is maps[i]. For methods that queue
+     * operations for all of them and read the results once. */
     int (*run_batch)(const vx_job *job, int n, vitx_map *const *maps);
 };
 
@@ -84,10 +94,31 @@ const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [
 const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
 const float *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
 const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
+const float *vx_job_host_input(const vx_job *job, int i);                   /* ... on the host */
+size_t vx_job_input_floats(const vx_job *job);                              /* C*H*W */
 /* The attention of the pooling head, and its gradient, [H,T]. */
 const float *vx_job_pool(const vx_job *job, int i);
 const float *vx_job_dpool(const vx_job *job, int i);
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
+
+/* ------------------------------------------------------------------ for run --------------- */
+
+/* Device memory of `floats` floats, until run() returns. Once in a run: what run() calls gets its memory
+ * from run(), unless its header says that it takes the work memory itself. `what` is for the message if
+ * there is not as much. */
+int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what);
+/* Floats that begin where the device likes to read: a piece of work memory of at least that many. */
+static inline size_t vx_job_piece(size_t floats)
+{
+    return (floats + 15) / 16 * 16;
+}
+/* Device to host, after all that was queued; waits for the device. VITX_DEVICE. */
+int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats);
+/* Host to device. The host's floats stay as they are until the next vx_job_read. */
+void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats);
+/* task(arg, i, worker) for i = 0..count-1, shared by the context's threads, in no order. */
+void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,
+                     int count);
 
 #endif

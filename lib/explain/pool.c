@@ -60,7 +60,7 @@ int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *reco
 {
     vitx_context *c = job->context;
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     int status = VITX_OK;
     VX_TRY(vx_block_reserve(c, &c->work, heads * t * sizeof *rows, "rows of attention"));
     if (vx_job_pools(job)) {

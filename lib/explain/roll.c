@@ -105,7 +105,7 @@ int vx_roll(const vx_job *job, int i, vitx_map *map, int start, vx_norm norm, vx
             vx_start_fn *pooled, bool by_max)
 {
     const int tokens = vx_arch_tokens(job->arch), patches = tokens - job->arch->prefix;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    const vitx_hooks scratch = job->scratch;
     rows r;
     VX_TRY(reserve(job, &r));
     const size_t rows_of_pool = vx_job_pools(job) ? 2 * (size_t)job->arch->heads : 0;

@@ -27,7 +27,7 @@ int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, 
  * of an answer of zeros is 0. */
 double vx_target_value(vx_target t, const float *logits, const float *probabilities);
 /* d score / d logits [classes] into row. */
-void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
+void vx_target_cotangent(float *row, vx_target t, const float *logits, const float *probabilities,
                     int classes);
 
 #endif
