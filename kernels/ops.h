@@ -380,25 +380,37 @@ typedef struct vx_gather_rows {
     int rows, width;
 } vx_gather_rows;
 
-/* sum[i] += over s of weights[s] * x[s,i], or, if squared, of weights[s] * x[s,i]^2 */
+/* sum[g,i] += over s of weights[s] * x[g,s,i], or, if squared, of weights[s] * x[g,s,i]^2 */
 typedef struct vx_add_weighted {
-    float *sum;           /* [n]                                        */
-    const float *x;       /* [samples,n]                                */
+    float *sum;           /* [groups,n]                                 */
+    const float *x;       /* [groups,samples,n]                         */
     const float *weights; /* [samples], host memory; reusable on return */
-    int squared, samples;
+    int squared, groups, samples;
     int64_t n;
 } vx_add_weighted;
 
-/* out[i] = the channels of g[c,i], each first multiplied by x[c,i] unless x is NULL, made one: see
- * enum vx_reduce */
+/* out[g,i] = the channels of g[g,c,i], each first multiplied by x[b,c,i] unless x is NULL, made one: see
+ * enum vx_reduce. g = b*targets + k belongs to picture b. */
 typedef struct vx_reduce_channels {
-    float *out;     /* [n]                  */
-    const float *g; /* [channels,n]         */
-    const float *x; /* [channels,n] or NULL */
+    float *out;     /* [B*targets,n]          */
+    const float *g; /* [B*targets,channels,n] */
+    const float *x; /* [B,channels,n] or NULL */
     vx_reduce kind;
-    int channels;
+    int batch, targets, channels;
     int64_t n;
 } vx_reduce_channels;
+
+/* The same for gradient g alone. */
+static inline vx_reduce_channels vx_reduce_channels_of(const vx_reduce_channels *a, int g)
+{
+    const int64_t picture = a->channels * a->n;
+    vx_reduce_channels one = *a;
+    one.out += g * a->n;
+    one.g += g * picture;
+    one.x = a->x ? a->x + g / a->targets * picture : NULL;
+    one.batch = one.targets = 1;
+    return one;
+}
 
 /* out[b] = heads of the recorded attention fused to one matrix, or one head copied (head >= 0) */
 typedef struct vx_attn_fuse {
@@ -426,30 +438,56 @@ typedef struct vx_attn_product {
     int head, batch, targets, heads, tokens;
 } vx_attn_product;
 
-/* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone */
+/* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone. Every
+ * head by itself: G*H gradients of one head each. */
 typedef struct vx_attn_relu_mean {
     float *out;      /* [G,T]     */
     const float *dp; /* [G,H,T,T] */
     int head, gradients, heads, tokens;
 } vx_attn_relu_mean;
 
-/* A map over the tokens first..T-1 from their activations and gradients: see enum vx_cam */
+/* Maps over the tokens first..T-1 from their activations and gradients: see enum vx_cam.
+ * g = b*targets + k belongs to picture b. */
 typedef struct vx_token_cam {
-    float *out;     /* [T-first] */
-    const float *a; /* [T,D]     */
-    const float *g; /* [T,D]     */
+    float *out;     /* [B*targets,T-first] */
+    const float *a; /* [B,T,D]             */
+    const float *g; /* [B*targets,T,D]     */
     vx_cam kind;
-    int first, tokens, width;
+    int first, batch, targets, tokens, width;
 } vx_token_cam;
 
-/* out[i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL) less
- * its mean over those tokens, channel by channel. */
+/* The same for gradient g alone. */
+static inline vx_token_cam vx_token_cam_of(const vx_token_cam *a, int g)
+{
+    const size_t n = (size_t)a->tokens * (size_t)a->width;
+    vx_token_cam one = *a;
+    one.out += (size_t)g * (size_t)(a->tokens - a->first);
+    one.a += (size_t)(g / a->targets) * n;
+    one.g += (size_t)g * n;
+    one.batch = one.targets = 1;
+    return one;
+}
+
+/* out[g,i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL) less
+ * its mean over those tokens, channel by channel. g = b*targets + k belongs to picture b. */
 typedef struct vx_token_gram {
-    float *out;     /* [T-first,T-first] */
-    const float *a; /* [T,D]             */
-    const float *g; /* [T,D] or NULL     */
-    int first, tokens, width;
+    float *out;     /* [B*targets,T-first,T-first] */
+    const float *a; /* [B,T,D]                     */
+    const float *g; /* [B*targets,T,D] or NULL     */
+    int first, batch, targets, tokens, width;
 } vx_token_gram;
+
+/* The same for gradient g alone. */
+static inline vx_token_gram vx_token_gram_of(const vx_token_gram *a, int g)
+{
+    const size_t n = (size_t)a->tokens * (size_t)a->width, patches = (size_t)(a->tokens - a->first);
+    vx_token_gram one = *a;
+    one.out += (size_t)g * patches * patches;
+    one.a += (size_t)(g / a->targets) * n;
+    one.g = a->g ? a->g + (size_t)g * n : NULL;
+    one.batch = one.targets = 1;
+    return one;
+}
 
 /* Sets the `count` smallest entries of each f[b] to 0; if some are equal, those with the lowest index
  * first. keep_first: entry 0 is never set, though it counts. */

@@ -108,6 +108,8 @@ static void call_token_cam(void *arg)
                                               .a = j->x,
                                               .g = j->w,
                                               .kind = VX_CAM_PLUSPLUS,
+                                              .batch = 1,
+                                              .targets = 1,
                                               .first = 1,
                                               .tokens = j->m,
                                               .width = j->n});
@@ -116,9 +118,14 @@ static void call_token_cam(void *arg)
 static void call_token_gram(void *arg)
 {
     job *j = arg;
-    j->ops->token_gram(
-        j->dev, &(vx_token_gram){
-                    .out = j->y, .a = j->x, .g = j->w, .first = 1, .tokens = j->m, .width = j->n});
+    j->ops->token_gram(j->dev, &(vx_token_gram){.out = j->y,
+                                                .a = j->x,
+                                                .g = j->w,
+                                                .batch = 1,
+                                                .targets = 1,
+                                                .first = 1,
+                                                .tokens = j->m,
+                                                .width = j->n});
 }
 
 static void call_mean_tokens_bwd(void *arg)
@@ -158,19 +165,26 @@ static void call_gather_rows(void *arg)
 static void call_add_weighted(void *arg)
 {
     job *j = arg;
-    j->ops->add_weighted(
-        j->dev,
-        &(vx_add_weighted){
-            .sum = j->y, .x = j->x, .weights = j->w, .squared = 0, .samples = j->m, .n = j->n});
+    j->ops->add_weighted(j->dev, &(vx_add_weighted){.sum = j->y,
+                                                    .x = j->x,
+                                                    .weights = j->w,
+                                                    .squared = 0,
+                                                    .groups = 1,
+                                                    .samples = j->m,
+                                                    .n = j->n});
 }
 
 static void call_reduce_channels(void *arg)
 {
     job *j = arg;
-    j->ops->reduce_channels(
-        j->dev,
-        &(vx_reduce_channels){
-            .out = j->y, .g = j->x, .x = j->w, .kind = VX_REDUCE_L2, .channels = j->m, .n = j->n});
+    j->ops->reduce_channels(j->dev, &(vx_reduce_channels){.out = j->y,
+                                                          .g = j->x,
+                                                          .x = j->w,
+                                                          .kind = VX_REDUCE_L2,
+                                                          .batch = 1,
+                                                          .targets = 1,
+                                                          .channels = j->m,
+                                                          .n = j->n});
 }
 
 static void call_patch_embed_bwd(void *arg)

@@ -101,22 +101,27 @@ void test_attn_relu_mean__matches_reference(int index)
 
 /* Sums that cancel (VX_CAM_XGRAD divides by one) are taken in double everywhere, so the largest
  * value of the map is the measure. */
-static void cam_case(bed *b, rng *r, int first, int tokens, int width, enum kind kind)
+static void cam_case(bed *b, rng *r, int batch, int targets, int first, int tokens, int width,
+                     enum kind kind)
 {
-    const size_t all = (size_t)(tokens * width), n = (size_t)(tokens - first);
-    float *a = input(r, all, kind), *g = input(r, all, NORMAL);
+    const size_t each = (size_t)(tokens * width), all = each * (size_t)(batch * targets);
+    const size_t n = (size_t)(tokens - first) * (size_t)(batch * targets);
+    float *a = input(r, each * (size_t)batch, kind), *g = input(r, all, NORMAL);
     float *y = output_f32(n), *expected = output_f32(n);
-    for (size_t i = 0; i < (size_t)(first * width); i++)
-        a[i] = g[i] = NAN; /* not read */
+    for (size_t i = 0; i < all; i++)
+        if (i % each < (size_t)(first * width)) /* not read */
+            a[i / each / (size_t)targets * each + i % each] = g[i] = NAN;
     g[all - 1] = 0;
     for (int cam = 0; cam < VX_CAM_COUNT; cam++) {
-        const char *what =
-            say(b, "token_cam %d [%d,%d] from %d of kind %d", cam, tokens, width, first, (int)kind);
+        const char *what = say(b, "token_cam %d [%d,%d,%d] K%d from %d of kind %d", cam, batch,
+                               tokens, width, targets, first, (int)kind);
         vx_token_cam_ref(NULL, &(vx_token_cam){.out = expected,
                                                .a = a,
                                                .g = g,
                                                .kind = (vx_cam)cam,
                                                .first = first,
+                                               .batch = batch,
+                                               .targets = targets,
                                                .tokens = tokens,
                                                .width = width});
         b->dev->ops.token_cam(b->dev, &(vx_token_cam){.out = y,
@@ -124,6 +129,8 @@ static void cam_case(bed *b, rng *r, int first, int tokens, int width, enum kind
                                                       .g = g,
                                                       .kind = (vx_cam)cam,
                                                       .first = first,
+                                                      .batch = batch,
+                                                      .targets = targets,
                                                       .tokens = tokens,
                                                       .width = width});
         check_guards(what);
@@ -137,6 +144,8 @@ static void cam_case(bed *b, rng *r, int first, int tokens, int width, enum kind
                                                .g = g,
                                                .kind = (vx_cam)cam,
                                                .first = first,
+                                               .batch = batch,
+                                               .targets = targets,
                                                .tokens = tokens,
                                                .width = width});
         b->dev->ops.token_cam(b->dev, &(vx_token_cam){.out = y,
@@ -144,6 +153,8 @@ static void cam_case(bed *b, rng *r, int first, int tokens, int width, enum kind
                                                       .g = g,
                                                       .kind = (vx_cam)cam,
                                                       .first = first,
+                                                      .batch = batch,
+                                                      .targets = targets,
                                                       .tokens = tokens,
                                                       .width = width});
         for (size_t i = 0; i < n; i++)
@@ -161,38 +172,45 @@ void test_token_cam__matches_reference(int index)
     if (!bed_open(&b, index, &largest))
         return;
     for (int i = 1; i < SIZES; i++)
-        cam_case(&b, &r, i % 3, QUICK && i == 4 ? 50 : sizes[i], sizes[SIZES - 1 - i],
-                 i % 2 ? NORMAL : OFFSET);
-    cam_case(&b, &r, 1, 17, 192, NORMAL);
-    cam_case(&b, &r, 1, 33, 197, TINY);
-    cam_case(&b, &r, 0, 5, 70, CONSTANT);
+        cam_case(&b, &r, 1 + i % 2, i == 2 ? 3 : 1, i % 3, QUICK && i == 4 ? 50 : sizes[i],
+                 sizes[SIZES - 1 - i], i % 2 ? NORMAL : OFFSET);
+    cam_case(&b, &r, 2, 2, 1, 17, 192, NORMAL);
+    cam_case(&b, &r, 1, 1, 1, 33, 197, TINY);
+    cam_case(&b, &r, 1, 1, 0, 5, 70, CONSTANT);
     bed_close(&b);
 }
 
-static void gram_case(bed *b, rng *r, int first, int tokens, int width, enum kind kind, int with_g)
+static void gram_case(bed *b, rng *r, int batch, int targets, int first, int tokens, int width,
+                      enum kind kind, int with_g)
 {
-    const size_t all = (size_t)(tokens * width), n = (size_t)(tokens - first);
+    const size_t each = (size_t)(tokens * width), all = each * (size_t)(batch * targets);
+    const size_t n = (size_t)(tokens - first), count = n * n * (size_t)(batch * targets);
     const char *what = say(b, "token_gram [%d,%d] from %d of kind %d, g %d", tokens, width, first,
                            (int)kind, with_g);
-    float *a = input(r, all, kind), *g = input(r, all, NORMAL);
-    float *y = output_f32(n * n), *expected = output_f32(n * n);
-    for (size_t i = 0; i < (size_t)(first * width); i++)
-        a[i] = g[i] = NAN; /* not read */
+    float *a = input(r, each * (size_t)batch, kind), *g = input(r, all, NORMAL);
+    float *y = output_f32(count), *expected = output_f32(count);
+    for (size_t i = 0; i < all; i++)
+        if (i % each < (size_t)(first * width)) /* not read */
+            a[i / each / (size_t)targets * each + i % each] = g[i] = NAN;
     vx_token_gram_ref(NULL, &(vx_token_gram){.out = expected,
                                              .a = a,
                                              .g = with_g ? g : NULL,
                                              .first = first,
+                                             .batch = batch,
+                                             .targets = targets,
                                              .tokens = tokens,
                                              .width = width});
     b->dev->ops.token_gram(b->dev, &(vx_token_gram){.out = y,
                                                     .a = a,
                                                     .g = with_g ? g : NULL,
                                                     .first = first,
+                                                    .batch = batch,
+                                                    .targets = targets,
                                                     .tokens = tokens,
                                                     .width = width});
     check_guards(what);
-    expect(max_error_ff(y, expected, n * n) < TOL_KERNEL, "%s: off by %g", what,
-           max_error_ff(y, expected, n * n));
+    expect(max_error_ff(y, expected, count) < TOL_KERNEL, "%s: off by %g", what,
+           max_error_ff(y, expected, count));
     free(a);
     free(g);
     free_outputs();
@@ -206,15 +224,15 @@ void test_token_gram__matches_reference(int index)
         return;
     for (int i = 1; i < SIZES - 1; i++)
         for (int kind = 0; kind < 2; kind++)
-            gram_case(&b, &r, i % 3, sizes[i], sizes[SIZES - 1 - i], kind ? OFFSET : NORMAL,
-                      (i + kind) % 2);
-    gram_case(&b, &r, 1, 50, 33, NORMAL, 1);
+            gram_case(&b, &r, 1 + kind, 1 + i % 2, i % 3, sizes[i], sizes[SIZES - 1 - i],
+                      kind ? OFFSET : NORMAL, (i + kind) % 2);
+    gram_case(&b, &r, 1, 1, 1, 50, 33, NORMAL, 1);
     bed_close(&b);
     vx_dims dims = largest; /* more channels than one strip holds */
     dims.width = 60001;
     if (!bed_open(&b, index, &dims))
         return;
-    gram_case(&b, &r, 1, 6, 60001, OFFSET, index % 2);
+    gram_case(&b, &r, 1, 1, 1, 6, 60001, OFFSET, index % 2);
     bed_close(&b);
 }
 
@@ -284,24 +302,30 @@ void test_add_weighted__matches_reference(int index)
     for (int i = 0; i < 2 * SIZES + 1; i++) {
         const int s = i < 2 * SIZES ? sizes[SIZES - 1 - i / 2] : 3;
         const size_t n = i < 2 * SIZES ? (size_t)sizes[i / 2] : 50001;
-        const char *what = say(&b, "add_weighted of %d, %zu", s, n);
-        float *x = input(&r, (size_t)s * n, NORMAL), *w = weights(&r, (size_t)s, 0.5f);
-        float *y = output_f32(n), *expected = output_f32(n);
-        for (size_t j = 0; j < n; j++)
+        const int groups = 1 + i % 3;
+        const size_t all = n * (size_t)groups;
+        const char *what = say(&b, "add_weighted %d of %d, %zu", groups, s, n);
+        float *x = input(&r, (size_t)s * all, NORMAL), *w = weights(&r, (size_t)s, 0.5f);
+        float *y = output_f32(all), *expected = output_f32(all);
+        for (size_t j = 0; j < all; j++)
             y[j] = expected[j] = rng_normal(&r);
         x[n - 1] = i % 3 ? x[n - 1] : NAN;
         vx_add_weighted_ref(NULL, &(vx_add_weighted){.sum = expected,
                                                      .x = x,
                                                      .weights = w,
                                                      .squared = i % 2,
+                                                     .groups = groups,
                                                      .samples = s,
                                                      .n = (int64_t)n});
-        b.dev->ops.add_weighted(
-            b.dev,
-            &(vx_add_weighted){
-                .sum = y, .x = x, .weights = w, .squared = i % 2, .samples = s, .n = (int64_t)n});
+        b.dev->ops.add_weighted(b.dev, &(vx_add_weighted){.sum = y,
+                                                          .x = x,
+                                                          .weights = w,
+                                                          .squared = i % 2,
+                                                          .groups = groups,
+                                                          .samples = s,
+                                                          .n = (int64_t)n});
         check_guards(what);
-        check_close(y, expected, n, TOL_KERNEL, 1e-3, what);
+        check_close(y, expected, all, TOL_KERNEL, 1e-3, what);
         free(x);
         free(w);
         free_outputs();
@@ -309,11 +333,12 @@ void test_add_weighted__matches_reference(int index)
     bed_close(&b);
 }
 
-static void reduce_case(bed *b, rng *r, int c, size_t n, enum kind kind)
+static void reduce_case(bed *b, rng *r, int batch, int targets, int c, size_t n, enum kind kind)
 {
-    float *g = input(r, (size_t)c * n, kind), *x = input(r, (size_t)c * n, NORMAL);
-    float *y = output_f32(n), *expected = output_f32(n);
-    g[(size_t)c * n - 1] = NAN;
+    const size_t gs = (size_t)(batch * targets), each = (size_t)c * n;
+    float *g = input(r, gs * each, kind), *x = input(r, (size_t)batch * each, NORMAL);
+    float *y = output_f32(gs * n), *expected = output_f32(gs * n);
+    g[gs * each - 1] = NAN;
     g[0] = c > 1 ? NAN : g[0];
     for (int reduce = VX_REDUCE_MAX; reduce <= VX_REDUCE_L2; reduce++)
         for (int with_x = 0; with_x < 2; with_x++) {
@@ -322,17 +347,21 @@ static void reduce_case(bed *b, rng *r, int c, size_t n, enum kind kind)
                                                                .g = g,
                                                                .x = with_x ? x : NULL,
                                                                .kind = (vx_reduce)reduce,
+                                                               .batch = batch,
+                                                               .targets = targets,
                                                                .channels = c,
                                                                .n = (int64_t)n});
             b->dev->ops.reduce_channels(b->dev, &(vx_reduce_channels){.out = y,
                                                                       .g = g,
                                                                       .x = with_x ? x : NULL,
                                                                       .kind = (vx_reduce)reduce,
+                                                                      .batch = batch,
+                                                                      .targets = targets,
                                                                       .channels = c,
                                                                       .n = (int64_t)n});
             check_guards(what);
-            check_close(y, expected, n, TOL_KERNEL, 1e-30, what);
-            ck_assert(isnan(y[n - 1]) && (c == 1 || isnan(y[0])));
+            check_close(y, expected, gs * n, TOL_KERNEL, 1e-30, what);
+            ck_assert(isnan(y[gs * n - 1]) && (c == 1 || isnan(y[0])));
         }
     free(g);
     free(x);
@@ -347,8 +376,8 @@ void test_reduce_channels__matches_reference(int index)
         return;
     for (int i = 0; i < SIZES; i++)
         for (int kind = 0; kind < KINDS; kind++)
-            reduce_case(&b, &r, kind == OFFSET ? 7 : 1 + kind % 3, (size_t)sizes[i],
-                        (enum kind)kind);
-    reduce_case(&b, &r, 3, 40001, NORMAL);
+            reduce_case(&b, &r, 1 + kind % 2, 1 + i % 3, kind == OFFSET ? 7 : 1 + kind % 3,
+                        (size_t)sizes[i], (enum kind)kind);
+    reduce_case(&b, &r, 1, 1, 3, 40001, NORMAL);
     bed_close(&b);
 }

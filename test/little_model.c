@@ -29,11 +29,11 @@ static void add(writing *w, const char *name, float middle, float size, ...)
                  side);
     va_end(sides);
     ck_assert(w->count + count <= MOST_FLOATS);
-    w->at += (size_t)snprintf(w->header + w->at, sizeof w->header - w->at,
-                              "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,"
-                              "%zu]}",
-                              w->count ? "," : "{", name, shape, 4 * w->count,
-                              4 * (w->count + count));
+    w->at +=
+        (size_t)snprintf(w->header + w->at, sizeof w->header - w->at,
+                         "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,"
+                         "%zu]}",
+                         w->count ? "," : "{", name, shape, 4 * w->count, 4 * (w->count + count));
     ck_assert(w->at < sizeof w->header);
     for (size_t i = 0; i < count; i++)
         w->data[w->count++] = middle + size * rng_normal(&w->random);
@@ -60,20 +60,23 @@ static void add_tensors(writing *w, const little_model *m, int d, int classes)
     add(w, "blocks.0.mlp.fc2.bias", 0, 0.2f, d, 0);
     add(w, "norm.weight", 1, 0.2f, d, 0);
     add(w, "norm.bias", 0, 0.2f, d, 0);
-    add(w, "head.weight", 0, m->head != 0 ? m->head : 0.8f, classes, d, 0);
-    add(w, "head.bias", 0, m->head != 0 ? 0 : 0.2f, classes, 0);
+    const bool usual = m->head == 0 && !m->zero_head;
+    add(w, "head.weight", 0, usual ? 0.8f : m->head, classes, d, 0);
+    add(w, "head.bias", 0, usual ? 0.2f : 0, classes, 0);
 }
 
 static void write_config(const char *path, const little_model *m, int width, int classes)
 {
-    char text[2048];
+    char text[2048], number[16];
+    snprintf(number, sizeof number, "%d", classes);
     snprintf(text, sizeof text,
-             "{\"architecture\":\"vit_tiny_patch16_224\",\"num_classes\":%d,%s%s"
+             "{\"architecture\":\"vit_tiny_patch16_224\",\"num_classes\":%s,%s%s"
              "\"model_args\":{\"img_size\":16,\"embed_dim\":%d,\"depth\":1,\"num_heads\":2,"
              "\"patch_size\":4},\"pretrained_cfg\":{\"input_size\":[3,16,16],\"crop_mode\":"
              "\"squash\",\"crop_pct\":1.0,\"interpolation\":\"bicubic\",\"mean\":[0.5,0.5,0.5],"
              "\"std\":[0.5,0.5,0.5]}}",
-             classes, m->more ? m->more : "", m->more ? "," : "", width);
+             m->told_classes ? m->told_classes : number, m->more ? m->more : "", m->more ? "," : "",
+             width);
     write_file(path, m->config ? m->config : text, strlen(m->config ? m->config : text));
 }
 

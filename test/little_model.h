@@ -5,12 +5,16 @@
 #ifndef VX_TEST_LITTLE_MODEL_H
 #define VX_TEST_LITTLE_MODEL_H
 
+#include <stdbool.h>
 #include <vitx/vitx.h>
 
 typedef struct little_model {
     int width, classes; /* 0: 16 and 3 */
-    float head;         /* the head's weights times this; its bias is 0 then; 0: as they come */
-    const char *more;   /* members of config.json behind the usual ones, as "\"problem_type\":\"x\"" */
+    float head;         /* the head's weights are of this size, its bias is 0; 0: as they come */
+    bool zero_head;     /* its weights and bias are 0 */
+    const char *told_classes; /* num_classes in config.json; NULL: classes */
+    const char
+        *more; /* members of config.json behind the usual ones, as "\"problem_type\":\"x\"" */
     const char *config; /* the whole text of config.json; "": no such file; NULL: the usual one */
     unsigned seed;
 } little_model;

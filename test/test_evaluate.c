@@ -12,7 +12,7 @@
 #include "measure/impute.h"
 #include "measure/metric.h"
 #include "measure/rank.h"
-#include "model/reset.h"
+#include "model/randomise.h"
 #include "util.h"
 
 /* ------------------------------------------------------------------ a bed ------------------ */

@@ -168,6 +168,8 @@ START_TEST(test_numbers__token_cams)
                                                     .a = a[0],
                                                     .g = g[0],
                                                     .kind = (vx_cam)kind,
+                                                    .batch = 1,
+                                                    .targets = 1,
                                                     .first = 1,
                                                     .tokens = T,
                                                     .width = C});

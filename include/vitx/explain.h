@@ -154,6 +154,11 @@ typedef struct vitx_map_info {
                             forward pass all maps share                                         */
     vitx_explained explains; /**< what the score is made of                                     */
     vitx_outputs outputs;    /**< of the model: how `probability` comes from `logit`            */
+    int nothing;             /**< nonzero: the map says nothing. All values are 0; or what it comes
+                                  from is rounding: the score's change over the method's
+                                  variants, or the gradient, is a millionth of its size or less.
+                                  The values are there as they came out; pictures of them are
+                                  drawn as 0, and vitx_evaluate() measures nothing            */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

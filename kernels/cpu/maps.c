@@ -118,12 +118,13 @@ void vx_token_cam_cpu(vx_device *dev, const vx_token_cam *a)
 {
     vx_cpu *cpu = vx_cpu_of(dev);
     const int64_t tokens = a->tokens - a->first;
-    if (tokens <= 0)
-        return;
-    if (a->kind <= VX_CAM_XGRAD)
-        vx_cpu_spread(cpu, weights_part, a, vx_ceil_div(a->width, CHANNELS),
-                      LEAST_FLOATS / CHANNELS / tokens + 1);
-    vx_cpu_spread(cpu, cam_part, a, tokens, LEAST_FLOATS / a->width + 1);
+    for (int g = 0; g < a->batch * a->targets && tokens > 0; g++) {
+        const vx_token_cam one = vx_token_cam_of(a, g);
+        if (a->kind <= VX_CAM_XGRAD)
+            vx_cpu_spread(cpu, weights_part, &one, vx_ceil_div(a->width, CHANNELS),
+                          LEAST_FLOATS / CHANNELS / tokens + 1);
+        vx_cpu_spread(cpu, cam_part, &one, tokens, LEAST_FLOATS / a->width + 1);
+    }
 }
 
 typedef struct gram {
@@ -162,8 +163,8 @@ static void gram_tile(void *arg, int i, int worker)
                            .k = (int)r->channels});
 }
 
-/* As many channels at once as the scratch of one worker holds of all tokens. */
-void vx_token_gram_cpu(vx_device *dev, const vx_token_gram *a)
+/* One gradient: as many channels at once as the scratch of one worker holds of all tokens. */
+static void token_gram(vx_device *dev, const vx_token_gram *a)
 {
     vx_cpu *cpu = vx_cpu_of(dev);
     const vx_cpu_room room = vx_cpu_room_of(cpu, 0);
@@ -185,6 +186,14 @@ void vx_token_gram_cpu(vx_device *dev, const vx_token_gram *a)
     }
 }
 
+void vx_token_gram_cpu(vx_device *dev, const vx_token_gram *a)
+{
+    for (int g = 0; g < a->batch * a->targets; g++) {
+        const vx_token_gram one = vx_token_gram_of(a, g);
+        token_gram(dev, &one);
+    }
+}
+
 /* ------------------------------------------------------------------ samples and channels --- */
 
 static void add_weighted_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
@@ -196,7 +205,10 @@ static void add_weighted_part(vx_cpu *cpu, const void *op, int64_t first, int64_
 
 void vx_add_weighted_cpu(vx_device *dev, const vx_add_weighted *a)
 {
-    vx_cpu_spread(vx_cpu_of(dev), add_weighted_part, a, a->n, LEAST_FLOATS / (a->samples + 1) + 1);
+    vx_add_weighted group = *a;
+    for (int g = 0; g < a->groups; g++, group.sum += a->n, group.x += a->samples * a->n)
+        vx_cpu_spread(vx_cpu_of(dev), add_weighted_part, &group, a->n,
+                      LEAST_FLOATS / (a->samples + 1) + 1);
 }
 
 static void reduce_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
@@ -208,5 +220,9 @@ static void reduce_part(vx_cpu *cpu, const void *op, int64_t first, int64_t coun
 
 void vx_reduce_channels_cpu(vx_device *dev, const vx_reduce_channels *a)
 {
-    vx_cpu_spread(vx_cpu_of(dev), reduce_part, a, a->n, LEAST_FLOATS / (a->channels + 1) + 1);
+    for (int g = 0; g < a->batch * a->targets; g++) {
+        const vx_reduce_channels one = vx_reduce_channels_of(a, g);
+        vx_cpu_spread(vx_cpu_of(dev), reduce_part, &one, a->n,
+                      LEAST_FLOATS / (a->channels + 1) + 1);
+    }
 }

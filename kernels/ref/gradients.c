@@ -64,9 +64,8 @@ static double channel_weight(const float *a, const float *g, vx_cam kind, int fi
     return weight;
 }
 
-void vx_token_cam_ref(vx_device *dev, const vx_token_cam *a)
+static void token_cam(const vx_token_cam *a)
 {
-    (void)dev;
     const int patches = a->tokens - a->first;
     for (int start = 0; start < patches; start += VX_REF_CHUNK) {
         const int left = patches - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
@@ -92,14 +91,22 @@ void vx_token_cam_ref(vx_device *dev, const vx_token_cam *a)
     }
 }
 
+void vx_token_cam_ref(vx_device *dev, const vx_token_cam *a)
+{
+    (void)dev;
+    for (int g = 0; g < a->batch * a->targets; g++) {
+        const vx_token_cam one = vx_token_cam_of(a, g);
+        token_cam(&one);
+    }
+}
+
 static double token_value(const float *a, const float *g, size_t at)
 {
     return g ? (double)a[at] * g[at] : a[at];
 }
 
-void vx_token_gram_ref(vx_device *dev, const vx_token_gram *a)
+static void token_gram(const vx_token_gram *a)
 {
-    (void)dev;
     const int first = a->first;
     const size_t D = (size_t)a->width;
     const int n = a->tokens - first;
@@ -116,6 +123,15 @@ void vx_token_gram_ref(vx_device *dev, const vx_token_gram *a)
             }
             a->out[(size_t)i * (size_t)n + (size_t)j] = (float)sum;
         }
+}
+
+void vx_token_gram_ref(vx_device *dev, const vx_token_gram *a)
+{
+    (void)dev;
+    for (int g = 0; g < a->batch * a->targets; g++) {
+        const vx_token_gram one = vx_token_gram_of(a, g);
+        token_gram(&one);
+    }
 }
 
 void vx_clear_ref(vx_device *dev, const vx_clear *a)
@@ -166,19 +182,19 @@ void vx_gather_rows_ref(vx_device *dev, const vx_gather_rows *a)
 void vx_add_weighted_ref(vx_device *dev, const vx_add_weighted *a)
 {
     (void)dev;
-    for (int64_t i = 0; i < a->n; i++) {
+    for (int64_t i = 0; i < a->groups * a->n; i++) {
+        const float *x = a->x + i / a->n * a->samples * a->n + i % a->n;
         double v = a->sum[i];
-        for (int k = 0; k < a->samples; k++) {
-            const double one = a->x[(int64_t)k * a->n + i];
+        for (int k = 0; k < a->samples; k++, x += a->n) {
+            const double one = *x;
             v += a->weights[k] * (a->squared ? one * one : one);
         }
         a->sum[i] = (float)v;
     }
 }
 
-void vx_reduce_channels_ref(vx_device *dev, const vx_reduce_channels *a)
+static void reduce_channels(const vx_reduce_channels *a)
 {
-    (void)dev;
     for (int64_t i = 0; i < a->n; i++) {
         double v = 0;
         for (int k = 0; k < a->channels; k++) {
@@ -195,5 +211,14 @@ void vx_reduce_channels_ref(vx_device *dev, const vx_reduce_channels *a)
         if (a->kind == VX_REDUCE_MEAN)
             v /= a->channels;
         a->out[i] = (float)(a->kind == VX_REDUCE_L2 ? sqrt(v) : v);
+    }
+}
+
+void vx_reduce_channels_ref(vx_device *dev, const vx_reduce_channels *a)
+{
+    (void)dev;
+    for (int g = 0; g < a->batch * a->targets; g++) {
+        const vx_reduce_channels one = vx_reduce_channels_of(a, g);
+        reduce_channels(&one);
     }
 }

@@ -67,8 +67,7 @@ static int run_sequences(const run *r, int n)
             &(vx_gather_rows){
                 .y = act->x, .a = r->input, .b = NULL, .from = r->rows, .rows = n * t, .width = d});
     return vx_variants_run_blocks(
-        c,
-        &(vx_pass){.act = act, .batch = n, .first = first_block(r->of), .at_norm1 = at_norm1});
+        c, &(vx_pass){.act = act, .batch = n, .first = first_block(r->of), .at_norm1 = at_norm1});
 }
 
 /* The same if the class token alone is run. */
@@ -80,7 +79,7 @@ static int run_class_tokens(const run *r, int n)
     return vx_channels_run(c, (vx_channels_of){r->input, r->tokens}, r->channels, r->value, n);
 }
 
-static int run_all(double *scores, const run *r, vx_target target)
+static int run_all(double *scores, const run *r, vitx_map *map)
 {
     const vx_job *job = r->of->job;
     vitx_context *c = job->context;
@@ -97,14 +96,17 @@ static int run_all(double *scores, const run *r, vx_target target)
         for (int i = 0; i < n; i++)
             r->channels[i] = first + i;
         VX_TRY(alone ? run_class_tokens(r, n) : run_sequences(r, n));
-        for (int i = 0; i < n; i++)
-            scores[first + i] = vx_target_value(target, logits + (size_t)i * classes,
-                                                probabilities + (size_t)i * classes);
+        for (int i = 0; i < n; i++) {
+            const size_t row = (size_t)i * classes;
+            scores[first + i] =
+                vx_target_value(vx_map_target(map), logits + row, probabilities + row);
+            vx_map_saw(map, scores[first + i]);
+        }
     }
     return VITX_OK;
 }
 
-int vx_ablation_scores(double *scores, const vx_ablation *a, int i, float value, vx_target target)
+int vx_ablation_scores(double *scores, const vx_ablation *a, int i, float value, vitx_map *map)
 {
     const vx_job *job = a->job;
     const size_t t = (size_t)vx_arch_tokens(job->arch), d = (size_t)job->arch->width;
@@ -117,7 +119,7 @@ int vx_ablation_scores(double *scores, const vx_ablation *a, int i, float value,
         r.rows[k] = (int)(k % t);
     if (a->at == VX_AT_NORM1)
         r.input = vx_job_tokens(job, a->layer, VX_AT_INPUT, i);
-    const int status = run_all(scores, &r, target);
+    const int status = run_all(scores, &r, map);
     vx_release(&scratch, r.channels);
     return status;
 }

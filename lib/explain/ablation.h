@@ -20,8 +20,9 @@ typedef struct vx_ablation {
 
 /* For prepare: what ablation of the job's blocks needs beside those tokens themselves. */
 void vx_ablation_prepare(vx_job *job, vx_plan *need, vx_at at);
-/* scores[c] = the score of picture `i` with channel c set to `value`, for all D channels: D forward passes.
+/* scores[c] = what the map of picture `i` explains, of the picture with channel c set to `value`: for all D
+ * channels, in as many forward passes. The map sees the scores (vx_map_saw).
  * VITX_NOMEM, VITX_CANCELLED, VITX_FORMAT, VITX_DEVICE. */
-int vx_ablation_scores(double *scores, const vx_ablation *a, int i, float value, vx_target target);
+int vx_ablation_scores(double *scores, const vx_ablation *a, int i, float value, vitx_map *map);
 
 #endif

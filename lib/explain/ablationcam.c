@@ -43,14 +43,14 @@ static float replacement(const vx_job *job, const float *tokens)
 }
 
 /* weights[D] of the channels; tokens as above. */
-static int weigh(double *weights, const vx_ablation *a, int i, const vitx_map *map,
-                 const float *tokens)
+static int weigh(double *weights, const vx_ablation *a, int i, vitx_map *map, const float *tokens)
 {
     const double whole = map->info.value;
     if (whole == 0)
         return vx_fail(VITX_INVALID,
                        "ablationcam: the score is 0, and its weights are shares of it");
-    VX_TRY(vx_ablation_scores(weights, a, i, replacement(a->job, tokens), vx_map_target(map)));
+    vx_map_saw(map, whole);
+    VX_TRY(vx_ablation_scores(weights, a, i, replacement(a->job, tokens), map));
     for (int c = 0; c < a->job->arch->width; c++)
         weights[c] = (whole - weights[c]) / whole;
     return VITX_OK;

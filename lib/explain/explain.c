@@ -91,16 +91,22 @@ static int run_backward(const call *k, int n)
     float *cotangents;
     if (plan->targets == 0)
         return VITX_OK;
-    VX_TRY(vx_new(&cotangents, &scratch, gradients * classes, sizeof *cotangents, "gradients of the logits"));
+    VX_TRY(vx_new(&cotangents, &scratch, gradients * classes, sizeof *cotangents,
+                  "gradients of the logits"));
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k->m; j++) {
             const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].cotangent;
-            if (k->jobs[j].gradient)
-                vx_target_cotangent(cotangents + g * classes, vx_map_target(*pending_of(k, i, j)),
-                               c->host_logits + (size_t)i * classes,
-                               c->host_probabilities + (size_t)i * classes, c->arch.classes);
+            vitx_map *map = *pending_of(k, i, j);
+            if (!k->jobs[j].gradient)
+                continue;
+            const float *logits = c->host_logits + (size_t)i * classes;
+            const float *probabilities = c->host_probabilities + (size_t)i * classes;
+            map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
+            vx_target_cotangent(cotangents + g * classes, vx_map_target(map), logits, probabilities,
+                                c->arch.classes);
         }
-    c->dev->cls->upload(c->dev, plan->dlogits, cotangents, gradients * classes * sizeof *cotangents);
+    c->dev->cls->upload(c->dev, plan->dlogits, cotangents,
+                        gradients * classes * sizeof *cotangents);
     const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
     vx_release(&scratch, cotangents);
     return status;
@@ -118,36 +124,31 @@ static int finish(vitx_map **out, vitx_map **pending)
     return VITX_OK;
 }
 
-/* One job on all pictures of the batch. */
-static int run_whole(vitx_map **out, const call *k, const vx_job *job, int j, int n)
+/* One job on pictures first..first+n-1 of the batch. */
+static int run_job(vitx_map **out, const call *k, int j, int first, int n)
 {
     vitx_map **maps;
     const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
     VX_TRY(vx_new(&maps, &scratch, (size_t)n, sizeof(vitx_map *), "maps"));
     for (int i = 0; i < n; i++)
-        maps[i] = *pending_of(k, i, j);
-    k->c->work_taken = false;
-    int status = job->method->run_batch(job, n, maps);
+        maps[i] = *pending_of(k, first + i, j);
+    int status = vx_job_run(&k->jobs[j], first, n, maps);
     vx_release(&scratch, maps);
-    for (int i = 0; i < n && status == VITX_OK; i++)
+    for (int i = first; i < first + n && status == VITX_OK; i++)
         status = finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j));
     return status;
 }
 
+/* First the methods that take a batch whole, then the others picture by picture. */
 static int run_jobs(vitx_map **out, const call *k, int n)
 {
     for (int j = 0; j < k->m; j++)
         if (k->jobs[j].method->run_batch)
-            VX_TRY(run_whole(out, k, &k->jobs[j], j, n));
+            VX_TRY(run_job(out, k, j, 0, n));
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < k->m; j++) {
-            const vx_job *job = &k->jobs[j];
-            if (job->method->run_batch)
-                continue;
-            k->c->work_taken = false;
-            VX_TRY(job->method->run(job, i, *pending_of(k, i, j)));
-            VX_TRY(finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j)));
-        }
+        for (int j = 0; j < k->m; j++)
+            if (!k->jobs[j].method->run_batch)
+                VX_TRY(run_job(out, k, j, i, 1));
     return VITX_OK;
 }
 

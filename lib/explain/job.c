@@ -3,7 +3,7 @@
 
 #include "base/structs.h"
 #include "base/text.h"
-#include "engine/context.h"
+#include "engine/pass.h"
 #include "explain/direction.h"
 #include "explain/method.h"
 
@@ -88,17 +88,17 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
 
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts)
 {
-    return (vx_job){.method = method,
-                    .context = c,
-                    .dev = c->dev,
-                    .arch = &c->arch,
-                    .recipe = &c->recipe,
-                    .plan = &c->need,
-                    .scratch = vx_scratch_hooks(&c->scratch),
-                    .grid_open = c->grid_open,
-                    .opts = *opts,
-                    .given = {method->name, method->options, method->option_count, opts->set,
-                              opts->set_count}};
+    return (vx_job){
+        .method = method,
+        .context = c,
+        .dev = c->dev,
+        .arch = &c->arch,
+        .recipe = &c->recipe,
+        .plan = &c->need,
+        .scratch = vx_scratch_hooks(&c->scratch),
+        .grid_open = c->grid_open,
+        .opts = *opts,
+        .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
 
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
@@ -126,6 +126,14 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
         VX_TRY(
             vx_new(&job->settings, &scratch, 1, job->method->settings_size, "a method's settings"));
     return job->method->prepare(job, &c->need);
+}
+
+int vx_job_run(const vx_job *job, int first, int n, vitx_map *const *maps)
+{
+    job->context->work_taken = false;
+    if (job->method->run_batch)
+        return job->method->run_batch(job, n, maps);
+    return job->method->run(job, first, maps[0]);
 }
 
 /* ------------------------------------------------------------------ jobs to maps ----------- */
@@ -222,6 +230,28 @@ void vx_job_write(const vx_job *job, float *device, const float *host, size_t fl
     job->dev->cls->upload(job->dev, device, host, floats * sizeof *host);
 }
 
+static vx_pass pass_of(const vx_job *job, int n)
+{
+    vitx_context *c = job->context;
+    return (vx_pass){.act = &c->act, .plan = &c->need, .batch = n};
+}
+
+int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities)
+{
+    const vx_pass pass = pass_of(job, n);
+    const size_t floats = (size_t)n * (size_t)job->arch->classes;
+    vx_pass_answer(job->context, &pass, layer);
+    job->dev->cls->download(job->dev, logits, pass.act->logits, floats * sizeof *logits);
+    return vx_job_read(job, probabilities, pass.act->probabilities, floats);
+}
+
+int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents)
+{
+    const vx_pass pass = pass_of(job, n);
+    vx_job_write(job, pass.plan->dlogits, cotangents, (size_t)n * (size_t)job->arch->classes);
+    return vx_pass_answer_backward(job->context, &pass, layer);
+}
+
 void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,
                      int count)
 {
@@ -290,5 +320,6 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
     (*out)->vector = job->vector;
     (*out)->vector_count = a->classes;
+    (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;
 }

@@ -184,6 +184,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const vitx_hooks scratch = job->scratch;
     samples s = {.set = set, .patches = (int)map->count, .value = map->info.value};
     double *phi = NULL;
+    vx_map_saw(map, s.value);
     int status = vx_regress_create(&s.regress, s.patches, &scratch);
     if (status == VITX_OK)
         status = vx_new(&s.members, &scratch, map->count, sizeof *s.members, "a set of patches");
@@ -220,6 +221,7 @@ const vx_method vx_method_kernelshap = {
     .reference = "Lundberg & Lee 2017, A Unified Approach to Interpreting Model Predictions",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .no_layers = true,
     .no_heads = true,
     .options = options,

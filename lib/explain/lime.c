@@ -94,6 +94,7 @@ const vx_method vx_method_lime = {
     .reference = "Ribeiro, Singh & Guestrin 2016, Why Should I Trust You?",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .no_layers = true,
     .no_heads = true,
     .score = VITX_SCORE_PROBABILITY,

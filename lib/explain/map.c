@@ -59,9 +59,31 @@ void vitx_map_free(vitx_map *map)
     vx_release(&hooks, map);
 }
 
+void vx_map_saw(vitx_map *map, double score)
+{
+    vx_traces *t = &map->traces;
+    t->least = t->varied ? fmin(t->least, score) : score;
+    t->most = t->varied ? fmax(t->most, score) : score;
+    t->varied = true;
+}
+
+static bool is_nothing(const vitx_map *map)
+{
+    const vx_traces *t = &map->traces;
+    const double largest = fmax(fabs((double)map->info.min), fabs((double)map->info.max));
+    if (t->given)
+        return false;
+    if (largest == 0 || t->flat)
+        return true;
+    if (t->varied && t->most - t->least <= VX_ROUNDING * fmax(fabs(t->least), fabs(t->most)))
+        return true;
+    return t->of_score && largest <= VX_ROUNDING * fabs(map->info.value);
+}
+
 void vx_map_finish(vitx_map *map)
 {
     vx_range(&map->info.min, &map->info.max, map->values, map->count);
+    map->info.nothing = map->info.nothing || is_nothing(map);
 }
 
 int vitx_map_get_info(vitx_map_info *out, const vitx_map *map)
@@ -146,6 +168,7 @@ static int create_resized(vitx_map **out, const vitx_map *map, int height, int w
     info.shape[info.rank - 1] = width;
     VX_TRY(vx_map_create(out, &info, placement, &map->hooks));
     (*out)->on_pixels = map->on_pixels;
+    (*out)->traces = map->traces;
     return VITX_OK;
 }
 

@@ -6,12 +6,25 @@
 
 #include "image/image.h"
 
+/* What a method leaves for telling whether its map is rounding, until it is finished. */
+typedef struct vx_traces {
+    bool given;  /* the values are the caller's: never nothing */
+    bool varied; /* variants were run: least and most of their scores */
+    double least, most;
+    bool of_score; /* the values are parts of the score, in its unit */
+    bool flat;     /* the gradient of the score by the outputs is rounding: vx_target_is_flat */
+} vx_traces;
+
+/* Beside a size of 1, a change of this one is rounding. */
+#define VX_ROUNDING 1e-6
+
 struct vitx_map {
     vitx_hooks hooks;
     vitx_map_info info;     /* struct_size set; method is static */
     vx_placement placement; /* of the picture that was explained */
     const float *vector;    /* what a score of one is made with, until the map is finished */
     int vector_count;
+    vx_traces traces;
     bool on_pixels; /* made on the input's pixels, not on the grid, and so noisy */
     float *values;  /* C order, info.shape; height and width are the last two axes */
     size_t count;
@@ -20,8 +33,10 @@ struct vitx_map {
 /* A map of info's shape with zeroed values. */
 int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
                   const vitx_hooks *hooks);
-/* Sets info.min and info.max from the values. */
+/* Sets info.min and info.max from the values, and info.nothing from them and from traces. */
 void vx_map_finish(vitx_map *map);
+/* For methods that run variants: one of them had that score. */
+void vx_map_saw(vitx_map *map, double score);
 
 /* One plane [h,w] of a map, and how many there are (product of the leading axes). */
 int vx_map_planes(const vitx_map *map);

@@ -28,12 +28,12 @@ typedef struct vx_job {
     vx_device *dev;
     const vx_arch *arch;
     const vitx_recipe *recipe;
-    const vx_plan *plan;         /* what the passes record, once they have run */
-    vitx_hooks scratch;          /* for buffers of a run on the host */
-    bool grid_open;              /* only options are checked: the picture will have a grid of its own */
-    vitx_explain_opts opts;      /* read: complete, whatever version the caller's was */
-    vx_settings given;           /* the method's options, and what opts set of them */
-    void *settings;              /* [method->settings_size] bytes, zeroed for prepare */
+    const vx_plan *plan;    /* what the passes record, once they have run */
+    vitx_hooks scratch;     /* for buffers of a run on the host */
+    bool grid_open;         /* only options are checked: the picture will have a grid of its own */
+    vitx_explain_opts opts; /* read: complete, whatever version the caller's was */
+    vx_settings given;      /* the method's options, and what opts set of them */
+    void *settings;         /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or a mean of rows: vx_query_first  */
@@ -59,10 +59,11 @@ struct vx_method {
     bool on_pixels;                    /* maps have the size of the model's input */
     bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
     bool uses_query;                   /* the query of the options does */
+    bool of_score;                     /* maps are in the score's unit, as parts of it */
     vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
-    int kind;             /* the method's own business: which one of those that a file makes it is */
+    int kind; /* the method's own business: which one of those that a file makes it is */
     size_t settings_size; /* of the method's own struct; 0: none */
     /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
@@ -85,6 +86,10 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 /* The map of picture `i` of the batch that has just run, still without values; to be freed. */
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i);
 
+/* Fills the maps of the n pictures from `first` on: of the whole batch if the method has run_batch, else
+ * of one. */
+int vx_job_run(const vx_job *job, int first, int n, vitx_map *const *maps);
+
 /* What block `layer` left behind for picture `i` of the batch. */
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
 
@@ -96,6 +101,12 @@ const float *vx_job_dinput(const vx_job *job, int i);                       /* [
 const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
 const float *vx_job_host_input(const vx_job *job, int i);                   /* ... on the host */
 size_t vx_job_input_floats(const vx_job *job);                              /* C*H*W */
+/* How many of n pictures one operation can take: all, unless gradients of other jobs lie between those of
+ * this one. */
+static inline int vx_job_at_once(const vx_job *job, int n)
+{
+    return job->gradient && job->plan->targets > 1 ? 1 : n;
+}
 /* The attention of the pooling head, and its gradient, [H,T]. */
 const float *vx_job_pool(const vx_job *job, int i);
 const float *vx_job_dpool(const vx_job *job, int i);
@@ -113,10 +124,21 @@ static inline size_t vx_job_piece(size_t floats)
 {
     return (floats + 15) / 16 * 16;
 }
+/* How many pictures, of n, with so many floats of work memory each, are worth having at once: at least 1. */
+static inline int vx_job_fit(size_t floats, int n)
+{
+    const size_t most = ((size_t)4 << 20) / (floats ? floats : 1); /* 16 MiB: two large pictures */
+    return most < 1 ? 1 : most < (size_t)n ? (int)most : n;
+}
 /* Device to host, after all that was queued; waits for the device. VITX_DEVICE. */
 int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats);
 /* Host to device. The host's floats stay as they are until the next vx_job_read. */
 void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats);
+/* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's answer to block
+ * `layer` alone, [n,classes] each, to the host; then, from its gradients [n,classes] on the host, the gradient
+ * of that block's attention, which is plan->dp. */
+int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities);
+int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents);
 /* task(arg, i, worker) for i = 0..count-1, shared by the context's threads, in no order. */
 void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,
                      int count);

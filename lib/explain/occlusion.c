@@ -85,6 +85,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const settings *set = job->settings;
     const vitx_hooks scratch = job->scratch;
     sums s = {.set = set, .arch = job->arch, .value = map->info.value};
+    vx_map_saw(map, s.value);
     int status = vx_new(&s.lost, &scratch, map->count, sizeof *s.lost, "sums of patches");
     if (status == VITX_OK)
         status = vx_new(&s.covered, &scratch, map->count, sizeof *s.covered, "counts");
@@ -113,6 +114,7 @@ const vx_method vx_method_occlusion = {
     .reference = "Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks",
     .uses_target = true,
     .is_signed = true,
+    .of_score = true,
     .no_layers = true,
     .no_heads = true,
     .options = options,

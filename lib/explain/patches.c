@@ -163,10 +163,10 @@ static int flush(queue *q, int64_t first)
         VX_TRY(vx_context_advance(c, (q->waiting - q->sequences) * (int64_t)c->arch.depth));
     for (int e = 0; e < q->waiting; e++) {
         const int s = q->sequence[e];
-        q->of->take(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count,
-                    s == WHOLE     ? q->of->whole
-                    : s == NOTHING ? q->nothing
-                                   : score_of(q, s));
+        const double score = s == WHOLE ? q->of->whole : s == NOTHING ? q->nothing : score_of(q, s);
+        if (q->of->map)
+            vx_map_saw(q->of->map, score);
+        q->of->take(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count, score);
     }
     q->forwards += q->sequences;
     q->waiting = q->sequences = q->rows = 0;
@@ -227,6 +227,7 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
     const vx_patches of = {.input = c->host_input + (size_t)i * vx_context_input_count(c),
                            .target = vx_map_target(map),
                            .whole = map->info.value,
+                           .map = map,
                            .removal = removal,
                            .at_once = job->variants,
                            .n = n,

@@ -51,6 +51,7 @@ typedef struct vx_patches {
     const float *input; /* [C,H,W] normalised, on the host */
     vx_target target;   /* the score */
     double whole;       /* the score of the picture itself */
+    vitx_map *map;      /* sees the scores (vx_map_saw); NULL: none is made of them */
     const vx_removal *removal;
     int at_once; /* vx_patches_at_once */
     int64_t n;

@@ -46,6 +46,8 @@ void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const flo
                                         .g = g,
                                         .x = x,
                                         .kind = reduce,
+                                        .batch = 1,
+                                        .targets = 1,
                                         .channels = channels,
                                         .n = (int64_t)vx_job_input_floats(job) / channels});
 }
@@ -110,11 +112,12 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     float *cotangents;
     vx_job_parallel(job, fill_part, &f, n * (int)f.tasks);
     VX_TRY(vx_variants_run_kept(c, n));
-    VX_TRY(vx_new(&cotangents, &scratch, (size_t)n * classes, sizeof *cotangents, "gradients of the logits"));
+    VX_TRY(vx_new(&cotangents, &scratch, (size_t)n * classes, sizeof *cotangents,
+                  "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
         vx_target_cotangent(cotangents + v * classes, vx_map_target(map),
-                       c->variants.host_logits + v * classes,
-                       c->variants.host_probabilities + v * classes, job->arch->classes);
+                            c->variants.host_logits + v * classes,
+                            c->variants.host_probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, cotangents,
                         (size_t)n * classes * sizeof *cotangents);
     const int status = vx_variants_backward(c, n);
@@ -145,6 +148,7 @@ void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const fl
                                                       .x = gradients + (size_t)at * floats,
                                                       .weights = weights + at,
                                                       .squared = squared,
+                                                      .groups = 1,
                                                       .samples = n - at < MOST ? n - at : MOST,
                                                       .n = (int64_t)floats});
 }

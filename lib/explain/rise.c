@@ -199,7 +199,7 @@ static void add(void *arg, int strip, int worker)
         }
 }
 
-static int run_batches(soft *s, const vitx_map *map)
+static int run_batches(soft *s, vitx_map *map)
 {
     const vx_job *job = s->job;
     const settings *set = job->settings;
@@ -209,6 +209,8 @@ static int run_batches(soft *s, const vitx_map *map)
             draw(&s->masks.at_hand[v], &s->masks, (int64_t)first + v);
         vx_job_parallel(job, blend, s, s->n * s->strips);
         VX_TRY(vx_variants_score(s->scores, job, vx_map_target(map), s->n));
+        for (int v = 0; v < s->n; v++)
+            vx_map_saw(map, s->scores[v]);
         vx_job_parallel(job, add, s, s->strips);
     }
     return VITX_OK;

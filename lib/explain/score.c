@@ -79,6 +79,20 @@ double vx_target_value(vx_target t, const float *logits, const float *probabilit
     return logits[t.target];
 }
 
+/* The gradient of a cosine is as long as the sine over |z|. Of a picture and itself the sine is some 1e-6. */
+static bool is_aligned(const float *z, const float *u, int count)
+{
+    const double along = dot(z, u, count), lengths = dot(z, z, count) * dot(u, u, count);
+    return lengths > 0 && 1 - along * along / lengths <= 1e-10;
+}
+
+bool vx_target_is_flat(vx_target t, const float *logits, const float *probabilities)
+{
+    if (t.score == VITX_SCORE_PROBABILITY)
+        return 1 - (double)probabilities[t.target] <= 1e-6;
+    return t.score == VITX_SCORE_COSINE && is_aligned(logits, t.vector, t.count);
+}
+
 /* d cos(z, u) / d z = (u - cos z / |z|) / |z| of a u of length 1; 0 where z is. */
 static void cosine_cotangent(float *row, vx_target t, const float *z)
 {
@@ -100,7 +114,7 @@ static void probability_cotangent(float *row, vx_target t, const float *probabil
 }
 
 void vx_target_cotangent(float *row, vx_target t, const float *logits, const float *probabilities,
-                    int classes)
+                         int classes)
 {
     memset(row, 0, (size_t)classes * sizeof *row);
     if (t.score == VITX_SCORE_PROBABILITY) {

@@ -9,10 +9,10 @@
 #include "model/arch.h"
 
 typedef struct vx_target {
-    vitx_score score;    /* never VITX_SCORE_AUTO */
-    int target, versus;  /* classes; versus counts with VITX_SCORE_DIFFERENCE */
-    const float *vector; /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
-    int count;           /* of the vector */
+    vitx_score score;     /* never VITX_SCORE_AUTO */
+    int target, versus;   /* classes; versus counts with VITX_SCORE_DIFFERENCE */
+    const float *vector;  /* of VITX_SCORE_COSINE, its length 1, and VITX_SCORE_DOT; else NULL */
+    int count;            /* of the vector */
     vitx_outputs outputs; /* what a probability is; SIGMOID, or any other for a softmax */
 } vx_target;
 
@@ -26,8 +26,11 @@ int vx_target_resolve(vx_target *out, vitx_score score, int target, int versus, 
 /* The score of an answer, logits and probabilities [classes] as the model's outputs have them. The cosine
  * of an answer of zeros is 0. */
 double vx_target_value(vx_target t, const float *logits, const float *probabilities);
+/* Whether that score cannot but stay where it is, as far as single precision tells: a probability of 1, a
+ * cosine of 1 or -1. Its gradient is what rounding left. */
+bool vx_target_is_flat(vx_target t, const float *logits, const float *probabilities);
 /* d score / d logits [classes] into row. */
 void vx_target_cotangent(float *row, vx_target t, const float *logits, const float *probabilities,
-                    int classes);
+                         int classes);
 
 #endif

@@ -102,7 +102,7 @@ static void make_input(void *arg, int i, int worker)
 /* ------------------------------------------------------------------ scores ----------------- */
 
 /* weights[D]: the score of each channel's masked input, then their softmax. */
-static int weigh(double *weights, masking *m, vx_target target)
+static int weigh(double *weights, masking *m, vitx_map *map)
 {
     const vx_job *job = m->job;
     const int width = job->arch->width;
@@ -110,10 +110,12 @@ static int weigh(double *weights, masking *m, vx_target target)
     for (m->first = 0; m->first < width; m->first += job->variants) {
         const int left = width - m->first, n = left < job->variants ? left : job->variants;
         vx_job_parallel(job, make_input, m, n);
-        VX_TRY(vx_variants_score(weights + m->first, job, target, n));
+        VX_TRY(vx_variants_score(weights + m->first, job, vx_map_target(map), n));
     }
-    for (int k = 0; k < width; k++)
+    for (int k = 0; k < width; k++) {
+        vx_map_saw(map, weights[k]);
         max = fmax(max, weights[k]);
+    }
     for (int k = 0; k < width; k++)
         sum += weights[k] = exp(weights[k] - max);
     for (int k = 0; k < width; k++)
@@ -129,7 +131,7 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float
     float *out = map->values;
     for (int l = job->layer_first; l <= job->layer_last; l++) {
         VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
-        VX_TRY(weigh(weights, m, vx_map_target(map)));
+        VX_TRY(weigh(weights, m, map));
         vx_tokens_sum(out, tokens, weights, a);
         out += a->grid_height * a->grid_width;
         map->info.forwards += a->width;

@@ -281,6 +281,20 @@ static int run_trial(vitx_evaluation **out, const vx_trial *t)
     return VITX_OK;
 }
 
+/* Of a map of nothing there is nothing to measure: whatever came out would be a mark of the metric. */
+static int refrain(vitx_evaluation **out, const vx_trial *t)
+{
+    vitx_evaluation *e;
+    VX_TRY(create_evaluation(&e, t));
+    for (int v = 0; v < e->info.value_count; v++)
+        e->values[v] = NAN;
+    for (int i = 0; i < e->info.curve_count * e->info.point_count; i++)
+        e->curves[i] = NAN;
+    e->info.value = NAN;
+    *out = e;
+    return VITX_OK;
+}
+
 /* The picture that is compared with, if there is one, and the picture itself, which all metrics begin
  * with. */
 static int run_pictures(vx_subject *s)
@@ -367,6 +381,10 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
     int variants = 0;
     bool only_map = true;
     VX_TRY(prepare_all(trials, s, opts, m));
+    for (int j = 0; j < m && s->map->info.nothing; j++)
+        VX_TRY(refrain(&out[j], &trials[j]));
+    if (s->map->info.nothing)
+        return VITX_OK;
     for (int j = 0; j < m; j++) {
         ticks += trials[j].ticks;
         variants = trials[j].variants > variants ? trials[j].variants : variants;

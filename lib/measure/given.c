@@ -78,6 +78,7 @@ int vitx_map_of_values(vitx_map **out, vitx_context *context, const vitx_image *
     VX_TRY(run(context, image));
     VX_TRY(create(out, context, image, "values", height, width, target));
     memcpy((*out)->values, values, count * sizeof *values);
+    (*out)->traces.given = true;
     vx_map_finish(*out);
     (*out)->info.is_signed = (*out)->info.min < 0;
     return VITX_OK;

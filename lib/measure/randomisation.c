@@ -3,7 +3,7 @@
  * parameter randomisation, cascading from the top).
  *
  * The head's weights are replaced by random ones, then block after block from the last to the first as well, and at
- * the end the patch embedding (model/reset.h). After each step the picture is explained again, for the
+ * the end the patch embedding (model/randomise.h). After each step the picture is explained again, for the
  * same class; the curve is Spearman's correlation of |map| with the original's, equal values sharing their
  * mean rank, 0 where a map is constant. At stage 0 nothing is random. The metric is the mean over the other
  * stages; `final` is the last one, where the whole model is random.
@@ -18,7 +18,7 @@
 
 #include "measure/metric.h"
 #include "measure/rank.h"
-#include "model/reset.h"
+#include "model/randomise.h"
 
 typedef struct settings {
     int seed;
@@ -28,7 +28,7 @@ static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
     VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
-    trial->points = vx_reset_parts(trial->subject->arch) + 1;
+    trial->points = vx_randomise_parts(trial->subject->arch) + 1;
     for (int stage = 0; stage < trial->points; stage++)
         VX_TRY(vx_trial_explains(trial, 1));
     return VITX_OK;
@@ -84,7 +84,7 @@ static int run_stages(const vx_trial *trial, vitx_evaluation *out, vx_weights *w
     for (int stage = 0; stage < trial->points; stage++) {
         vitx_map *map;
         if (stage > 0)
-            VX_TRY(vx_weights_reset(weights, s->context->model, stage - 1, set->seed));
+            VX_TRY(vx_weights_randomise(weights, s->context->model, stage - 1, set->seed));
         VX_TRY(vx_trial_explain(&map, trial, &(vx_inputs){fill, s}, 1));
         rank(r->now, r, map->values, n);
         vitx_map_free(map);

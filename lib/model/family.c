@@ -86,8 +86,8 @@ static const struct {
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is added
  * to the name. */
-static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "relpos_", "_r_s16_", "_r26_", "_r50_",
-                                      "_resnet",  "_mci_"};
+static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "relpos_", "_r_s16_",
+                                      "_r26_",    "_r50_",     "_resnet", "_mci_"};
 
 static char lower(char c)
 {
@@ -98,8 +98,8 @@ static char lower(char c)
  * class of Hugging Face's (CamelCase) may have it anywhere. */
 static bool names_a_vit(const char *architecture, bool anywhere)
 {
-    static const char *const words[] = {"vit",  "deit",   "eva",  "flexivit",   "dino",
-                                        "clip", "siglip", "jepa", "altclip",    "chineseclip",
+    static const char *const words[] = {"vit",  "deit",   "eva",    "flexivit", "dino",
+                                        "clip", "siglip", "jepa",   "altclip",  "chineseclip",
                                         "mae",  "tips",   "vision", "visual"};
     char name[128];
     size_t n = 0;
@@ -112,8 +112,8 @@ static bool names_a_vit(const char *architecture, bool anywhere)
             return false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         for (const char *at = strstr(name, words[i]); at; at = strstr(at + 1, words[i]))
-            if (anywhere || at == name || !((at[-1] >= 'a' && at[-1] <= 'z') ||
-                                            (at[-1] >= '0' && at[-1] <= '9')))
+            if (anywhere || at == name ||
+                !((at[-1] >= 'a' && at[-1] <= 'z') || (at[-1] >= '0' && at[-1] <= '9')))
                 return true;
     return false;
 }
@@ -122,8 +122,8 @@ static bool names_a_vit(const char *architecture, bool anywhere)
 static int refuse_other_network(const vx_container *c, const vx_dialect *d,
                                 const char *architecture, const vx_config *config)
 {
-    const char *file = d->naming == &vx_naming_open_clip_timm ? config->open_clip_path
-                                                              : config->config_path;
+    const char *file =
+        d->naming == &vx_naming_open_clip_timm ? config->open_clip_path : config->config_path;
     const bool class = strcmp(d->naming->name, "huggingface") == 0;
     if (names_a_vit(architecture, class))
         return VITX_OK;
@@ -176,9 +176,9 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
 {
     char name[200];
     if (!vx_role_find(c, d->naming, d->prefix, VX_PATCH_W, 0) ||
-        !vx_role_find(c, d->naming, d->prefix, d->with, 0))
+        (d->with != VX_NO_ROLE && !vx_role_find(c, d->naming, d->prefix, d->with, 0)))
         return false;
-    if (d->without != VX_PATCH_W && vx_role_find(c, d->naming, d->prefix, d->without, 0))
+    if (d->without != VX_NO_ROLE && vx_role_find(c, d->naming, d->prefix, d->without, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
         if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0, false)))

@@ -17,65 +17,14 @@
 #include "model/container.h"
 #include "model/positions.h"
 
-/* What a tensor is there for. */
+/* What a tensor is there for: VX_PATCH_W, VX_NORM1_B, ...; weights.def has them all. */
 typedef enum vx_role {
-    VX_PATCH_W,
-    VX_PATCH_B,
-    VX_CLASS_TOKEN,
-    VX_DISTILLATION_TOKEN,
-    VX_REGISTERS,
-    VX_POSITIONS,
-    VX_NORM_PRE_W,
-    VX_NORM_PRE_B,
-    VX_NORM_W,
-    VX_NORM_B,
-    VX_FC_NORM_W,
-    VX_FC_NORM_B,
-    VX_HEAD_W,
-    VX_HEAD_B,
-    VX_HEAD2_W, /* the head of the distillation token */
-    VX_HEAD2_B,
-    VX_HEAD_T, /* the head's matrix lying the other way: [D,K] */
-    VX_POOL_PROBE,
-    VX_POOL_QKV_W, /* or the query's apart from the rest */
-    VX_POOL_QKV_B,
-    VX_POOL_Q_W,
-    VX_POOL_Q_B,
-    VX_POOL_KV_W, /* or keys and values apart, too */
-    VX_POOL_KV_B,
-    VX_POOL_K_W,
-    VX_POOL_V_W,
-    VX_POOL_K_B,
-    VX_POOL_V_B,
-    VX_POOL_PROJ_W,
-    VX_POOL_PROJ_B,
-    VX_POOL_NORM_W,
-    VX_POOL_NORM_B,
-    VX_POOL_FC1_W,
-    VX_POOL_FC1_B,
-    VX_POOL_FC2_W,
-    VX_POOL_FC2_B,
-    VX_MODEL_ROLES, /* above: one a model; below: one a block */
-    VX_NORM1_W = VX_MODEL_ROLES,
-    VX_NORM1_B,
-    VX_QKV_W,
-    VX_QKV_B,
-    VX_Q_W,
-    VX_Q_B,
-    VX_K_W,
-    VX_K_B,
-    VX_V_W,
-    VX_V_B,
-    VX_PROJ_W,
-    VX_PROJ_B,
-    VX_LS1,
-    VX_NORM2_W,
-    VX_NORM2_B,
-    VX_FC1_W,
-    VX_FC1_B,
-    VX_FC2_W,
-    VX_FC2_B,
-    VX_LS2,
+    VX_NO_ROLE = 0,
+#define VX_VECTOR(group, member, role, need, n) VX_##role,
+#define VX_MATRIX(group, member, role, ...) VX_##role##_W, VX_##role##_B,
+#define VX_TENSOR(role, need, ...) VX_##role,
+#define VX_ROLES_OF_BLOCKS VX_MODEL_ROLES, VX_LAST_OF_MODEL = VX_MODEL_ROLES - 1,
+#include "model/weights.def"
     VX_ROLES
 } vx_role;
 #define VX_BLOCK_ROLES (VX_ROLES - VX_MODEL_ROLES)
@@ -86,9 +35,10 @@ typedef struct vx_found {
     const vx_tensor *(*blocks)[VX_BLOCK_ROLES]; /* [depth]; index role - VX_MODEL_ROLES */
 } vx_found;
 
-static inline const vx_tensor *vx_found_block(const vx_found *found, int block, vx_role role)
+/* The tensor of any role; `block` is read if the role is one of blocks. */
+static inline const vx_tensor *vx_found_at(const vx_found *found, vx_role role, int block)
 {
-    return found->blocks[block][role - VX_MODEL_ROLES];
+    return role < VX_MODEL_ROLES ? found->model[role] : found->blocks[block][role - VX_MODEL_ROLES];
 }
 
 /* What the name of an architecture says of a network that keeps its sizes; 0: nothing. */
@@ -114,8 +64,11 @@ typedef struct vx_hints {
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
     bool units;       /* the head is a projection: its outputs are an embedding */
     bool norm_after;  /* the norm comes behind the pooling */
-    bool has_head;    /* the model is one with a head: its tensors must be there */
-    bool network_told, pictures_told; /* a file says which network it is, and how its pictures are made:
+    bool
+        headless; /* the configuration says that there are no classes: a head in the file is not read */
+    bool has_head; /* the model is one with a head: its tensors must be there */
+    bool network_told,
+        pictures_told; /* a file says which network it is, and how its pictures are made:
                                          what that leaves out its library knows (guesses.h) */
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
@@ -143,8 +96,8 @@ typedef struct vx_dialect {
         *tensors;          /* that must be there besides, ended by NULL: '*' the prefix; or NULL */
     double eps;            /* where the config does not say; 0: the naming's                   */
     bool concatenates;     /* its head reads the class token and the mean of the patches       */
-    vx_role with;          /* a tensor it is known by beside the patch embedding               */
-    vx_role without;       /* a tensor that must not be there; VX_PATCH_W (0): none            */
+    vx_role with;          /* a tensor it is known by beside the patch embedding; or left out  */
+    vx_role without;       /* a tensor that must not be there; left out: none                  */
     vx_pos_rule positions; /* how position embeddings are resampled; left out: as the naming says */
 } vx_dialect;
 
@@ -162,7 +115,8 @@ struct vx_naming {
     const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
-    bool code_tells; /* its files never have a configuration: what they leave out stands in its code */
+    bool
+        code_tells; /* its files never have a configuration: what they leave out stands in its code */
     bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);

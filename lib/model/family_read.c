@@ -103,10 +103,11 @@ static int read_head_size(vx_reader *r)
     const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
     const bool turned = vx_role_template(naming, VX_HEAD_T) != NULL;
-    a->bare = !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
-              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
-              !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
-              r->hints->classes == 0 && !r->hints->has_head;
+    a->bare = r->hints->headless ||
+              (!vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
+               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
+               !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_T, 0) &&
+               r->hints->classes == 0 && !r->hints->has_head);
     a->units = a->bare || r->hints->units;
     a->classes = a->width;
     if (a->bare)
@@ -145,12 +146,13 @@ static int agree_with_name(const vx_reader *r)
         return VITX_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].named && sizes[i].named != sizes[i].is)
-            return vx_fail_in(VITX_FORMAT, said_by(r),
-                              "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
-                              "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
-                              "\"num_heads\": N}",
-                              n->architecture, sizes[i].what, sizes[i].named, r->container->path,
-                              sizes[i].is, a->width);
+            return vx_fail_in(
+                VITX_FORMAT, said_by(r),
+                "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
+                "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
+                "\"num_heads\": N}",
+                n->architecture, sizes[i].what, sizes[i].named, r->container->path, sizes[i].is,
+                a->width);
     return VITX_OK;
 }
 
@@ -218,7 +220,7 @@ static int count_positions(vx_reader *r, int *rows)
             "instead, as DINOv3 and EVA, are not run",
             vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
     VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
-    r->position_rows = *rows;
+    r->sizes.position_rows = *rows;
     return VITX_OK;
 }
 
@@ -229,7 +231,8 @@ static int read_grid(vx_reader *r)
 {
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0, 0};
+    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0,
+                        0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
     a->pos_height = h->image_height / a->patch_height;
@@ -345,25 +348,37 @@ static int check_heads(const vx_reader *r)
     return VITX_OK;
 }
 
+/* A head that the configuration tells of none is left alone, as timm drops it. */
+static bool leave_head(vx_reader *r, vx_role role)
+{
+    const vx_tensor *t;
+    if (!r->hints->headless || role < VX_HEAD_W || role > VX_HEAD_T)
+        return false;
+    t = vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, 0);
+    if (t)
+        r->used[t - r->container->tensors] = true;
+    return true;
+}
+
 static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
-        VX_TRY(vx_role_size(&r->registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
+        VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
     for (int i = 0; i < VX_MODEL_ROLES; i++)
-        if (i != VX_POSITIONS) {
+        if (i != VX_POSITIONS && !leave_head(r, (vx_role)i)) {
             const bool there = needed(r, i);
             if (vx_role_need(i) == VX_WITH && !there)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
         }
-    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->registers));
+    VX_TRY(agree(r, "the number of registers", r->hints->registers, r->sizes.registers));
     if (model[VX_DISTILLATION_TOKEN] && model[VX_REGISTERS])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has registers and a distillation token: no known model has both");
-    r->arch->prefix =
-        (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) + r->registers;
+    r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
+                      r->sizes.registers;
     VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
@@ -503,6 +518,7 @@ int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
     *arch = (vx_arch){0};
     vx_reader r = {.found = found,
                    .arch = arch,
+                   .sizes = {.arch = arch, .concatenates = match->dialect->concatenates},
                    .match = match,
                    .hints = hints,
                    .container = container,

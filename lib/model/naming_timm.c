@@ -306,8 +306,7 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *args = config->model_args;
     bool found;
     const char *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU,
-                      .pictures_told = name != NULL};
+    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
@@ -326,8 +325,11 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_int(&out->classes, &found, config->config, "num_classes", 0, 1 << 30, path));
     if (!found)
         VX_TRY(vx_config_int(&out->classes, &found, args, "num_classes", 0, 1 << 30, path));
-    if (is_headless_wrapper(config))
+    if (is_headless_wrapper(config)) {
         out->classes = 0;
+        found = true;
+    }
+    out->headless = found && out->classes == 0;
     VX_TRY(read_units(out, config));
     VX_TRY(vx_config_size(&out->image_height, &out->image_width, &found, args, "img_size", path));
     return found ? VITX_OK : read_input_size(&out->image_height, &out->image_width, &found, config);

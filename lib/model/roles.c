@@ -67,115 +67,23 @@ bool vx_harmless(const char *name, const char *const *list, const char *prefix)
 
 /* -------------------------------------------------------------------------- shapes -------- */
 
-typedef enum dim { DIM_END = 0, ONE, ROWS, R, D, D2, D3, F1, F, K, KD, C, PH, PW } dim;
-
-/* Shape of each role, and whether a model may lack it. */
-static const struct {
-    vx_need need;
-    unsigned char shape[5];
-} roles[VX_ROLES] = {
-    [VX_PATCH_W] = {VX_REQUIRED, {D, C, PH, PW}},
-    [VX_PATCH_B] = {VX_OPTIONAL, {D}},
-    [VX_CLASS_TOKEN] = {VX_OPTIONAL, {ONE, ONE, D}},
-    [VX_DISTILLATION_TOKEN] = {VX_OPTIONAL, {ONE, ONE, D}},
-    [VX_REGISTERS] = {VX_OPTIONAL, {ONE, R, D}},
-    [VX_POSITIONS] = {VX_REQUIRED, {ONE, ROWS, D}},
-    [VX_NORM_PRE_W] = {VX_OPTIONAL, {D}},
-    [VX_NORM_PRE_B] = {VX_WITH, {D}},
-    [VX_NORM_W] = {VX_OPTIONAL, {D}},
-    [VX_NORM_B] = {VX_WITH, {D}},
-    [VX_FC_NORM_W] = {VX_OPTIONAL, {D}},
-    [VX_FC_NORM_B] = {VX_WITH, {D}},
-    [VX_HEAD_W] = {VX_OPTIONAL, {K, KD}}, /* see needed() */
-    [VX_HEAD_B] = {VX_OPTIONAL, {K}},
-    [VX_HEAD2_W] = {VX_OPTIONAL, {K, D}},
-    [VX_HEAD2_B] = {VX_WITH, {K}},
-    [VX_HEAD_T] = {VX_OPTIONAL, {D, K}},
-    [VX_POOL_PROBE] = {VX_OPTIONAL, {ONE, ONE, D}},
-    [VX_POOL_QKV_W] = {VX_OPTIONAL, {D3, D}},
-    [VX_POOL_QKV_B] = {VX_OPTIONAL, {D3}},
-    [VX_POOL_Q_W] = {VX_OPTIONAL, {D, D}},
-    [VX_POOL_Q_B] = {VX_OPTIONAL, {D}},
-    [VX_POOL_KV_W] = {VX_OPTIONAL, {D2, D}},
-    [VX_POOL_KV_B] = {VX_OPTIONAL, {D2}},
-    [VX_POOL_K_W] = {VX_OPTIONAL, {D, D}},
-    [VX_POOL_V_W] = {VX_WITH, {D, D}},
-    [VX_POOL_K_B] = {VX_OPTIONAL, {D}},
-    [VX_POOL_V_B] = {VX_WITH, {D}},
-    [VX_POOL_PROJ_W] = {VX_OPTIONAL, {D, D}},
-    [VX_POOL_PROJ_B] = {VX_OPTIONAL, {D}},
-    [VX_POOL_NORM_W] = {VX_OPTIONAL, {D}},
-    [VX_POOL_NORM_B] = {VX_WITH, {D}},
-    [VX_POOL_FC1_W] = {VX_OPTIONAL, {F, D}},
-    [VX_POOL_FC1_B] = {VX_OPTIONAL, {F}},
-    [VX_POOL_FC2_W] = {VX_OPTIONAL, {D, F}},
-    [VX_POOL_FC2_B] = {VX_OPTIONAL, {D}},
-    [VX_NORM1_W] = {VX_REQUIRED, {D}},
-    [VX_NORM1_B] = {VX_REQUIRED, {D}},
-    [VX_QKV_W] = {VX_REQUIRED, {D3, D}},
-    [VX_QKV_B] = {VX_OPTIONAL, {D3}},
-    [VX_Q_W] = {VX_REQUIRED, {D, D}},
-    [VX_Q_B] = {VX_OPTIONAL, {D}},
-    [VX_K_W] = {VX_REQUIRED, {D, D}},
-    [VX_K_B] = {VX_OPTIONAL, {D}},
-    [VX_V_W] = {VX_REQUIRED, {D, D}},
-    [VX_V_B] = {VX_OPTIONAL, {D}},
-    [VX_PROJ_W] = {VX_REQUIRED, {D, D}},
-    [VX_PROJ_B] = {VX_OPTIONAL, {D}},
-    [VX_LS1] = {VX_OPTIONAL, {D}},
-    [VX_NORM2_W] = {VX_REQUIRED, {D}},
-    [VX_NORM2_B] = {VX_REQUIRED, {D}},
-    [VX_FC1_W] = {VX_REQUIRED, {F1, D}},
-    [VX_FC1_B] = {VX_OPTIONAL, {F1}},
-    [VX_FC2_W] = {VX_REQUIRED, {D, F}},
-    [VX_FC2_B] = {VX_OPTIONAL, {D}},
-    [VX_LS2] = {VX_OPTIONAL, {D}},
-};
-
-vx_need vx_role_need(vx_role role)
-{
-    return roles[role].need;
-}
-
-static int64_t dim_size(const vx_reader *r, unsigned char code)
-{
-    const vx_arch *a = r->arch;
-    const int64_t sizes[] = {[ONE] = 1,
-                             [ROWS] = r->position_rows,
-                             [R] = r->registers,
-                             [D] = a->width,
-                             [D2] = 2 * (int64_t)a->width,
-                             [D3] = 3 * (int64_t)a->width,
-                             [F1] = vx_arch_fc1(a),
-                             [F] = a->hidden,
-                             [K] = a->classes,
-                             [KD] = (r->match->dialect->concatenates ? 2 : 1) * (int64_t)a->width,
-                             [C] = a->channels,
-                             [PH] = a->patch_height,
-                             [PW] = a->patch_width};
-    return sizes[code];
-}
-
 /* The dimensions of 1 that a role's shape begins with and this tensor leaves out. */
 static int left_out(const vx_tensor *t, vx_role role)
 {
-    int n = 0;
-    while (roles[role].shape[n] == ONE &&
-           t->rank + n < (int)strlen((const char *)roles[role].shape))
-        n++;
-    return n;
+    const int short_of = vx_role_rank(role) - t->rank, ones = vx_role_leading_ones(role);
+    return short_of < 0 ? 0 : short_of < ones ? short_of : ones;
 }
 
 static int check_shape(const vx_reader *r, const vx_tensor *t, vx_role role)
 {
-    int64_t shape[5];
-    int rank = 0;
-    bool same = true;
-    for (int n = left_out(t, role); roles[role].shape[n]; n++, rank++) {
-        shape[rank] = dim_size(r, roles[role].shape[n]);
-        same = same && rank < t->rank && t->shape[rank] == shape[rank];
-    }
-    if (same && rank == t->rank)
+    int64_t whole[VX_ROLE_DIMS];
+    const int left = left_out(t, role);
+    const int rank = vx_role_shape(whole, role, &r->sizes) - left;
+    const int64_t *shape = whole + left;
+    bool same = rank == t->rank;
+    for (int i = 0; same && i < rank; i++)
+        same = t->shape[i] == shape[i];
+    if (same)
         return VITX_OK;
     char expected[120], is[200];
     return vx_fail_in(VITX_FORMAT, r->container->path, "tensor %.100s has shape %s, expected %s",
@@ -217,11 +125,10 @@ int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, 
         return vx_role_missing(r, role, block);
     const int without = left_out(t, role);
     at -= without;
-    if (t->rank + without != (int)strlen((const char *)roles[role].shape))
-        return vx_fail_in(VITX_FORMAT, r->container->path,
-                          "tensor %.100s has shape %s, expected %zu dimensions", t->name,
-                          vx_shape_text(shape, sizeof shape, t->shape, t->rank),
-                          strlen((const char *)roles[role].shape));
+    if (t->rank + without != vx_role_rank(role))
+        return vx_fail_in(
+            VITX_FORMAT, r->container->path, "tensor %.100s has shape %s, expected %d dimensions",
+            t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank), vx_role_rank(role));
     if (t->shape[at] < 1 || t->shape[at] > most)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "tensor %.100s has shape %s: %s from 1 to %d is supported", t->name,

@@ -5,14 +5,13 @@
 #define VX_MODEL_ROLES_H
 
 #include "model/family.h"
+#include "model/members.h"
 
-/* What the functions that read a model share. arch and what shapes need besides (position_rows, registers)
- * fill up as sizes become known. */
+/* What the functions that read a model share. arch and the other sizes fill up as they become known. */
 typedef struct vx_reader {
     vx_found *found;
     vx_arch *arch;
-    int64_t position_rows;
-    int registers;
+    vx_sizes sizes; /* of shapes; its arch is the one above */
     const vx_match *match;
     const vx_hints *hints;
     const vx_container *container;
@@ -34,10 +33,6 @@ const char *vx_write_name(char *text, size_t size, const char *name, const char 
 /* The tensor under the first of a role's names that the file has, whatever its shape; or NULL. */
 const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, const char *prefix,
                               vx_role role, int block);
-
-/* Whether a model may lack a role; VX_WITH: it is there if the role before it is. */
-typedef enum vx_need { VX_REQUIRED = 0, VX_OPTIONAL, VX_WITH } vx_need;
-vx_need vx_role_need(vx_role role);
 
 /* One role's tensor, marked as used and of the shape that arch asks for; *out NULL where the model
  * has none, which is an error if it must be `there` and the naming knows it. */

@@ -4,7 +4,7 @@
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
- *    "signed","min","max","values":[[..]..]}
+ *    "signed","nothing","min","max","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are null
@@ -71,8 +71,8 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
 {
     VX_TRY(append_string(out, "{\"image\":", opts->title));
     VX_TRY(append_string(out, ",\"method\":", info->method));
-    const bool probable = info->explains == VITX_EXPLAINED_CLASS &&
-                          info->outputs != VITX_OUTPUTS_NONE;
+    const bool probable =
+        info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE;
     VX_TRY(append_choice(out, ",\"target\":", info->target));
     VX_TRY(append_string(out, ",\"label\":", opts->label));
     VX_TRY(append_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
@@ -90,6 +90,7 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
     for (int i = 0; i < 4; i++)
         VX_TRY(append_number(out, i ? "," : ",\"seen\":[", info->seen[i]));
     VX_TRY(append(out, info->is_signed ? "],\"signed\":true" : "],\"signed\":false"));
+    VX_TRY(append(out, info->nothing ? ",\"nothing\":true" : ",\"nothing\":false"));
     VX_TRY(append_number(out, ",\"min\":", (double)info->min));
     return append_number(out, ",\"max\":", (double)info->max);
 }

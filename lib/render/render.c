@@ -120,6 +120,19 @@ static int check_image(const vx_render_job *job, const vx_format *format)
     return VITX_OK;
 }
 
+/* A map that says nothing is drawn as 0: stretched over the colours, rounding would look like much. */
+static int render_nothing(vx_buffer *out, const vx_render_job *job, const vx_format *format)
+{
+    vitx_map flat = *job->map;
+    vx_render_job drawn = *job;
+    VX_TRY(vx_new(&flat.values, &flat.hooks, flat.count, sizeof *flat.values, "a map of zeros"));
+    flat.info.min = flat.info.max = 0;
+    drawn.map = &flat;
+    const int status = format->render(out, &drawn);
+    vx_release(&flat.hooks, flat.values);
+    return status;
+}
+
 /* The whole output in `out`; path is NULL where opts must name the format. */
 static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, const char *path,
                   const vitx_render_opts *opts)
@@ -135,6 +148,8 @@ static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, 
         VX_TRY(find_format(&format, path ? vx_path_ending(path) : NULL, path));
     VX_TRY(check_opts(&job));
     VX_TRY(check_image(&job, format));
+    if (map->info.nothing && format->draws_picture)
+        return render_nothing(out, &job, format);
     return format->render(out, &job);
 }
 

@@ -6,6 +6,7 @@
  * reported and left out.
  */
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,16 @@ static void print_target(const struct eval_case *c, const vitx_map_info *map)
         printf("%.9g", (double)map->probability);
 }
 
+/* "insertion":0.5, a value behind the first with its name; null where there is nothing to measure. */
+static void print_value(const char *before, const vitx_metric_info *metric, int v, double value)
+{
+    printf("%s\"%s%s%s\":", before, metric->name, v ? "." : "", v ? metric->value_names[v] : "");
+    if (isnan(value))
+        printf("null");
+    else
+        printf("%.9g", value);
+}
+
 static void print_json(const struct eval_case *c, const vitx_map *of)
 {
     vitx_map_info map = VITX_MAP_INFO_INIT;
@@ -270,8 +281,7 @@ static void print_json(const struct eval_case *c, const vitx_map *of)
         if (!c->results[j] || vitx_evaluation_get_info(&e, c->results[j]) != VITX_OK)
             continue;
         for (int v = 0; v < e.value_count; v++, before = ",")
-            printf("%s\"%s%s%s\":%.9g", before, metric->name, v ? "." : "",
-                   v ? metric->value_names[v] : "", e.values[v]);
+            print_value(before, metric, v, e.values[v]);
     }
     printf("}}\n");
 }

@@ -142,8 +142,11 @@ static void count_results(struct eval_case *c, struct table *t, int row)
 int eval_case_measure(struct eval_case *c, struct table *t, const vitx_map *map, int row)
 {
     vitx_context *context = c->plan->session.context;
+    vitx_map_info info = VITX_MAP_INFO_INIT;
     free_results(c);
     choose_metrics(c, row);
+    if (vitx_map_get_info(&info, map) == VITX_OK && !c->plan->settings->common.quiet)
+        warn_of_nothing(&info, c->name, "it is not measured");
     int code = c->count ? vitx_evaluate_many(c->results, context, c->image, map, c->opts, c->count)
                         : VITX_OK;
     for (int j = 0; j < c->count && code != VITX_OK && code != VITX_CANCELLED; j++) {

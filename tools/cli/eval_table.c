@@ -41,8 +41,11 @@ void table_free(struct table *t)
     *t = (struct table){0};
 }
 
+/* Of a map that says nothing there is no number. */
 static void add_value(struct cell *cell, double value)
 {
+    if (isnan(value))
+        return;
     const double away = value - cell->mean;
     cell->n++;
     cell->mean += away / cell->n;
@@ -75,7 +78,7 @@ bool table_add(struct table *t, int row, int metric, unsigned groups,
     for (int c = 0; c < t->column_count; c++)
         if (t->columns[c].metric == metric && (groups >> t->columns[c].group & 1))
             add_value(&t->cells[row * t->column_count + c], info->values[t->columns[c].value]);
-    if (info->curve_count == 0)
+    if (info->curve_count == 0 || isnan(info->value))
         return true;
     return add_curves(&t->curves[row * t->metric_count + metric], info);
 }

@@ -36,19 +36,6 @@ static void print_line(const vitx_model *model, const char *name, const vitx_map
     printf("\n");
 }
 
-/* At the largest cosine there is, of a picture and itself, the gradient is 0 and a map of it is
- * what rounding left. Methods that run variants see these, not that one point. */
-static void warn_of_maximum(const vitx_map_info *info, const char *picture)
-{
-    vitx_method_info method = VITX_METHOD_INFO_INIT;
-    if (info->score == VITX_SCORE_COSINE && info->value > 1 - 1e-5 && info->forwards == 0 &&
-        method_find(&method, info->method) == DONE && method.uses_target)
-        complain("warning",
-                 "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
-                 "rounding; rise and occlusion run variants and show more",
-                 picture, info->method);
-}
-
 /* What vitx_render() takes for that map; texts are borrowed. */
 static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
                                     const char *picture)
@@ -140,7 +127,7 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
     if (o->json && written == WRITTEN)
         written = print_map(map, image, picture, &opts);
     if (written == WRITTEN && !o->common.quiet)
-        warn_of_maximum(&info, picture);
+        warn_of_nothing(&info, picture, "it is drawn as 0");
     return written;
 }
 

@@ -81,6 +81,23 @@ int find_class(int *out, const struct session *session, const char *option, cons
     return wrong_usage("--%s %s: %s", option, text, reason());
 }
 
+void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *so)
+{
+    const double low = (double)map->min, high = (double)map->max;
+    if (!map->nothing)
+        return;
+    if (map->score == VITX_SCORE_COSINE && map->forwards == 0 && map->value > 0)
+        complain("warning",
+                 "%s: %s: the cosine is at its maximum, 1, where gradients are 0: the map is "
+                 "rounding, %s; rise and occlusion run variants and show more",
+                 picture, map->method, so);
+    else
+        complain("warning",
+                 "%s: %s: the map says nothing: what it is made of is 0, or does not change beyond "
+                 "rounding (values from %.3g to %.3g, score %.3g); %s",
+                 picture, map->method, low, high, map->value, so);
+}
+
 int check_set(const struct list *set)
 {
     for (int i = 0; i < set->count; i++)

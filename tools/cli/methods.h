@@ -22,6 +22,9 @@ int check_range(const char *option, int value, int count, const char *what);
 /* The class that --target or --versus means. */
 int find_class(int *out, const struct session *session, const char *option, const char *text);
 
+/* Says that a map says nothing, if it does: of which picture, and what comes of it ("it is drawn as 0"). */
+void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *so);
+
 /* That all of --set are KEY=VALUE. */
 int check_set(const struct list *set);
 /* Gives each of opts those of --set that its method has, METHOD.KEY=VALUE to that method alone; one that

@@ -1,0 +1,310 @@
+/*
+ * model/fill.c: see fill.h. Tensors are read in chunks of rows through a small buffer that stays in
+ * the cache, checked to be finite, and packed by the device.
+ */
+#include "model/fill.h"
+
+#include <string.h>
+
+#include "model/members.h"
+
+/* -------------------------------------------------------------------------- vectors ------- */
+
+/* Floats to the device. The pointers of vx_weights are const for those who run the model; here they
+ * are written. */
+static void put(const vx_filler *f, const float *dst, const float *values, size_t count)
+{
+    f->w->cls->upload(NULL, (void *)(uintptr_t)dst, values, count * sizeof *values);
+}
+
+static const float *vector_at(const void *place)
+{
+    return *(const float *const *)place;
+}
+
+/* Elements first.. of t, to its end. */
+static int fill_from(const vx_filler *f, const float *dst, const vx_tensor *t, uint64_t first)
+{
+    for (uint64_t at = first; at < t->count;) {
+        const uint64_t left = t->count - at, n = left < f->staging_size ? left : f->staging_size;
+        VX_TRY(vx_tensor_read_f32(t, f->staging, at, n));
+        put(f, dst + (at - first), f->staging, (size_t)n);
+        at += n;
+    }
+    return VITX_OK;
+}
+
+static int fill_vector(const vx_filler *f, const float *dst, const vx_tensor *t)
+{
+    return t ? fill_from(f, dst, t, 0) : VITX_OK;
+}
+
+/* n elements of a tensor that may be left out, then 0. */
+static int fill_or_clear(const vx_filler *f, const float *dst, const vx_tensor *t, size_t n)
+{
+    if (t)
+        return fill_vector(f, dst, t);
+    memset(f->staging, 0, n * sizeof *f->staging);
+    put(f, dst, f->staging, n);
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- matrices ------ */
+
+/* Where the rows of a matrix come from. */
+typedef struct source {
+    /* Writes rows first..first+rows-1 of the matrix, each k long. */
+    int (*read)(const struct source *s, float *out, int first, int rows, size_t k);
+    const vx_tensor *of[3]; /* one below the other, of `rows_of` rows each; NULL behind the last */
+    int rows_of;
+    int skip;            /* rows of of[0] before the matrix's first */
+    size_t column;       /* of read_columns: the first */
+    size_t stride;       /* of read_columns and read_turned: a row's elements */
+    float factor;        /* of read_columns */
+    const float *turned; /* of read_turned: [k, n] */
+} source;
+
+/* The rows of a matrix as they stand in one tensor or in several. */
+static int read_stack(const source *s, float *out, int first, int rows, size_t k)
+{
+    while (rows > 0) {
+        const int i = s->of[1] ? first / s->rows_of : 0, at = first - i * s->rows_of;
+        const int left = s->of[1] ? s->rows_of - at : rows, n = left < rows ? left : rows;
+        VX_TRY(vx_tensor_read_f32(s->of[i], out, (uint64_t)(s->skip + at) * k, (uint64_t)n * k));
+        out += (size_t)n * k;
+        first += n;
+        rows -= n;
+    }
+    return VITX_OK;
+}
+
+/* Columns of a tensor, times a factor. */
+static int read_columns(const source *s, float *out, int first, int rows, size_t k)
+{
+    for (int i = 0; i < rows; i++)
+        VX_TRY(vx_tensor_read_f32(s->of[0], out + (size_t)i * k,
+                                  (uint64_t)(first + i) * s->stride + s->column, k));
+    for (size_t i = 0; s->factor != 1 && i < (size_t)rows * k; i++)
+        out[i] *= s->factor;
+    return VITX_OK;
+}
+
+static int read_turned(const source *s, float *out, int first, int rows, size_t k)
+{
+    for (int i = 0; i < rows; i++)
+        for (size_t j = 0; j < k; j++)
+            out[(size_t)i * k + j] = s->turned[j * s->stride + (size_t)(first + i)];
+    return VITX_OK;
+}
+
+/* All rows of a matrix. Chunks are whole panels, but for the last. */
+static int pack(const vx_filler *f, const vx_weight *w, const source *s)
+{
+    const size_t k = (size_t)w->k, fit = f->staging_size / k;
+    const int step = fit < VX_PANEL ? (int)fit : (int)(fit / VX_PANEL * VX_PANEL);
+    for (int r = 0; r < w->n; r += step) {
+        const int rows = w->n - r < step ? w->n - r : step;
+        VX_TRY(s->read(s, f->staging, r, rows, k));
+        f->w->cls->weight_pack(f->w->precision, (void *)(uintptr_t)w->data, f->staging, r, rows,
+                               w->n, w->k);
+    }
+    return VITX_OK;
+}
+
+/* A tensor's rows; they are w->k long, whatever its shape. */
+static int fill_matrix(const vx_filler *f, const vx_weight *w, const vx_tensor *weight,
+                       const vx_tensor *bias)
+{
+    VX_TRY(pack(f, w, &(source){.read = read_stack, .of = {weight}}));
+    return fill_vector(f, w->bias, bias);
+}
+
+int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_tensor *t = vx_found_at(f->found, m->roles[0], block);
+    if (m->matrix ? !((const vx_weight *)place)->data : !vector_at(place))
+        return VITX_OK; /* the model has none */
+    if (m->fill)
+        return m->fill(f, m, place, block);
+    if (m->matrix)
+        return fill_matrix(f, place, t, vx_found_at(f->found, m->biases[0], block));
+    return fill_vector(f, vector_at(place), t);
+}
+
+/* -------------------------------------------------------------------------- tokens -------- */
+
+/* The prefix tokens, each with its row of the position embeddings, where there is one for it. */
+int vx_fill_prefix(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const size_t d = (size_t)f->arch->width;
+    const vx_tensor *pos = f->found->model[VX_POSITIONS];
+    float *const token = f->staging, *const row = f->staging + d;
+    size_t p = 0;
+    (void)block;
+    for (const vx_role *role = m->roles; *role; role++) {
+        const vx_tensor *tokens = f->found->model[*role];
+        for (uint64_t at = 0; tokens && at < tokens->count; at += d, p++) {
+            VX_TRY(vx_tensor_read_f32(tokens, token, at, d));
+            if (p < (size_t)f->arch->prefix_pos)
+                VX_TRY(vx_tensor_read_f32(pos, row, p * d, d));
+            for (size_t j = 0; p < (size_t)f->arch->prefix_pos && j < d; j++)
+                token[j] += row[j];
+            put(f, vector_at(place) + p * d, token, d);
+        }
+    }
+    return VITX_OK;
+}
+
+/* The patches' rows of the position embeddings. */
+int vx_fill_pos(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    (void)m;
+    (void)block;
+    return fill_from(f, vector_at(place), f->found->model[VX_POSITIONS],
+                     (uint64_t)f->arch->prefix_pos * (uint64_t)f->arch->width);
+}
+
+/* -------------------------------------------------------------------------- blocks -------- */
+
+/* One tensor [3D, D], or three [D, D] one below the other. The bias is the same; its part of the
+ * keys may be left out. */
+int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_weight *w = place;
+    const vx_role biases[] = {VX_Q_B, VX_K_B, VX_V_B};
+    const vx_tensor *whole = vx_found_at(f->found, VX_QKV_W, block);
+    const vx_tensor *bias = vx_found_at(f->found, VX_QKV_B, block);
+    const int d = w->n / 3;
+    const source parts = {.read = read_stack,
+                          .of = {vx_found_at(f->found, VX_Q_W, block),
+                                 vx_found_at(f->found, VX_K_W, block),
+                                 vx_found_at(f->found, VX_V_W, block)},
+                          .rows_of = d};
+    (void)m;
+    VX_TRY(pack(f, w, whole ? &(source){.read = read_stack, .of = {whole}} : &parts));
+    if (bias || !w->bias)
+        return fill_vector(f, w->bias, bias);
+    for (int i = 0; i < 3; i++)
+        VX_TRY(fill_or_clear(f, w->bias + (ptrdiff_t)i * d, vx_found_at(f->found, biases[i], block),
+                             (size_t)d));
+    return VITX_OK;
+}
+
+/* -------------------------------------------------------------------------- heads --------- */
+
+/* The probe as the query's projection leaves it, the same for all pictures. */
+int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_tensor *const *model = f->found->model;
+    const vx_tensor *w = model[VX_POOL_QKV_W] ? model[VX_POOL_QKV_W] : model[VX_POOL_Q_W];
+    const vx_tensor *b = model[VX_POOL_QKV_W] ? model[VX_POOL_QKV_B] : model[VX_POOL_Q_B];
+    const size_t d = (size_t)f->arch->width;
+    float *const probe = f->staging, *const row = probe + d, *const query = row + d;
+    (void)block;
+    VX_TRY(vx_tensor_read_f32(model[m->roles[0]], probe, 0, d));
+    for (size_t i = 0; i < d; i++) {
+        double sum = 0;
+        VX_TRY(vx_tensor_read_f32(w, row, i * d, d));
+        for (size_t j = 0; j < d; j++)
+            sum += (double)row[j] * probe[j];
+        query[i] = (float)sum;
+    }
+    if (b)
+        VX_TRY(vx_tensor_read_f32(b, row, 0, d));
+    for (size_t i = 0; b && i < d; i++)
+        query[i] += row[i];
+    put(f, vector_at(place), query, d);
+    return VITX_OK;
+}
+
+/* Keys and values: one tensor, which may have the query's rows before them, or two. */
+int vx_fill_kv(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_weight *kv = place;
+    const vx_tensor *const *model = f->found->model;
+    const bool one = model[VX_POOL_QKV_W] != NULL;
+    const int d = kv->k, skip = one ? d : 0;
+    const vx_tensor *bias = model[one ? VX_POOL_QKV_B : VX_POOL_KV_B];
+    (void)m;
+    (void)block;
+    if (model[VX_POOL_K_W]) {
+        VX_TRY(pack(f, kv,
+                    &(source){.read = read_stack,
+                              .of = {model[VX_POOL_K_W], model[VX_POOL_V_W]},
+                              .rows_of = d}));
+        VX_TRY(fill_vector(f, kv->bias, model[VX_POOL_K_B]));
+        return kv->bias ? fill_vector(f, kv->bias + d, model[VX_POOL_V_B]) : VITX_OK;
+    }
+    VX_TRY(pack(f, kv,
+                &(source){.read = read_stack,
+                          .of = {model[one ? VX_POOL_QKV_W : VX_POOL_KV_W]},
+                          .skip = skip}));
+    return bias ? fill_from(f, kv->bias, bias, (uint64_t)skip) : VITX_OK;
+}
+
+/* A matrix that the file holds as [k,n]. It is read whole: its rows lie across it. */
+static int fill_turned(const vx_filler *f, const vx_weight *w, const vx_tensor *t)
+{
+    const size_t n = (size_t)w->n, k = (size_t)w->k;
+    float *whole;
+    VX_TRY(vx_new(&whole, f->hooks, n, k * sizeof *whole, "a matrix to turn"));
+    int status = vx_tensor_read_f32(t, whole, 0, n * k);
+    if (status == VITX_OK)
+        status = pack(f, w, &(source){.read = read_turned, .turned = whole, .stride = n});
+    vx_release(f->hooks, whole);
+    return status;
+}
+
+/* (b1 + b2) / 2 */
+static int fill_mean_bias(const vx_filler *f, const vx_weight *w, const vx_tensor *one,
+                          const vx_tensor *other)
+{
+    const size_t half = f->staging_size / 2, count = (size_t)w->n;
+    for (size_t at = 0; at < count; at += half) {
+        const size_t n = count - at < half ? count - at : half;
+        VX_TRY(vx_tensor_read_f32(one, f->staging, at, n));
+        VX_TRY(vx_tensor_read_f32(other, f->staging + half, at, n));
+        for (size_t i = 0; i < n; i++)
+            f->staging[i] = 0.5f * f->staging[i] + 0.5f * f->staging[half + i];
+        put(f, w->bias + at, f->staging, n);
+    }
+    return VITX_OK;
+}
+
+/* One of two heads: columns of one tensor, or one of two tensors whose answers are averaged. */
+static int fill_half(const vx_filler *f, const vx_weight *w, int half)
+{
+    const vx_tensor *const *model = f->found->model;
+    const size_t d = (size_t)f->arch->width;
+    const bool across = f->arch->pool == VX_POOL_TOKEN_AVG;
+    const source columns = {.read = read_columns,
+                            .of = {model[half && !across ? VX_HEAD2_W : VX_HEAD_W]},
+                            .column = across && half ? d : 0,
+                            .stride = across ? 2 * d : d,
+                            .factor = across ? 1 : 0.5f};
+    return pack(f, w, &columns);
+}
+
+/* One head; the first half of one with twice the columns; or the first of two. */
+int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_weight *w = place;
+    const vx_tensor *const *model = f->found->model;
+    (void)m;
+    (void)block;
+    if (model[VX_HEAD_T])
+        return fill_turned(f, w, model[VX_HEAD_T]);
+    if (!vx_arch_two_heads(f->arch))
+        return fill_matrix(f, w, model[VX_HEAD_W], model[VX_HEAD_B]);
+    VX_TRY(fill_half(f, w, 0));
+    if (f->arch->pool == VX_POOL_TOKEN_AVG)
+        return fill_vector(f, w->bias, model[VX_HEAD_B]);
+    return fill_mean_bias(f, w, model[VX_HEAD_B], model[VX_HEAD2_B]);
+}
+
+int vx_fill_head2(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    (void)m;
+    (void)block;
+    return fill_half(f, place, 1);
+}

@@ -1,0 +1,171 @@
+/*
+ * model/members.c: weights.def as two tables.
+ */
+#include "model/members.h"
+
+#include <stddef.h>
+
+/* The letters of weights.def. ONE to R stand for sizes of tensors, the others for members', too. */
+typedef enum letter {
+    END = 0,
+    ONE,  /* 1; a file may leave it out where a shape begins with it */
+    ROWS, /* rows of the position embeddings: prefix_pos + G */
+    KD,   /* columns of a head in the file: the width, or twice that for two vectors */
+    R,    /* registers */
+    D,    /* width */
+    D2,   /* 2 D */
+    D3,   /* 3 D */
+    F,    /* hidden width */
+    F1,   /* rows of fc1: F, or 2 F of SwiGLU */
+    K,    /* classes */
+    K2,   /* classes, of a model with two heads; else 0 */
+    C,    /* channels of the picture */
+    PH,   /* height of a patch */
+    PW,   /* width of a patch */
+    P,    /* prefix tokens */
+    G     /* patches of the grid that the position embeddings are for */
+} letter;
+
+static int64_t size_of(letter at, const vx_sizes *s)
+{
+    const vx_arch *a = s->arch;
+    const int64_t sizes[] = {[ONE] = 1,
+                             [ROWS] = s->position_rows,
+                             [KD] = (s->concatenates ? 2 : 1) * (int64_t)a->width,
+                             [R] = s->registers,
+                             [D] = a->width,
+                             [D2] = 2 * (int64_t)a->width,
+                             [D3] = 3 * (int64_t)a->width,
+                             [F] = a->hidden,
+                             [F1] = vx_arch_fc1(a),
+                             [K] = a->classes,
+                             [K2] = vx_arch_two_heads(a) ? a->classes : 0,
+                             [C] = a->channels,
+                             [PH] = a->patch_height,
+                             [PW] = a->patch_width,
+                             [P] = a->prefix,
+                             [G] = (int64_t)a->pos_height * a->pos_width};
+    return sizes[at];
+}
+
+/* -------------------------------------------------------------------------- roles --------- */
+
+static const struct {
+    vx_need need;
+    unsigned char shape[VX_ROLE_DIMS + 1]; /* letters */
+} tensors[VX_ROLES] = {
+    [VX_NO_ROLE] = {VX_OPTIONAL, {END}},
+#define VX_VECTOR(group, member, role, need, n) [VX_##role] = {VX_##need, {n}},
+#define VX_MATRIX(group, member, role, need, need_b, stream, n, ...)                               \
+    [VX_##role##_W] = {VX_##need, {n, __VA_ARGS__}}, [VX_##role##_B] = {VX_##need_b, {n}},
+#define VX_TENSOR(role, need, ...) [VX_##role] = {VX_##need, {__VA_ARGS__}},
+#include "model/weights.def"
+};
+
+vx_need vx_role_need(vx_role role)
+{
+    return tensors[role].need;
+}
+
+int vx_role_rank(vx_role role)
+{
+    int rank = 0;
+    while (tensors[role].shape[rank])
+        rank++;
+    return rank;
+}
+
+int vx_role_shape(int64_t shape[VX_ROLE_DIMS], vx_role role, const vx_sizes *sizes)
+{
+    const int rank = vx_role_rank(role);
+    for (int i = 0; i < rank; i++)
+        shape[i] = size_of(tensors[role].shape[i], sizes);
+    return rank;
+}
+
+int vx_role_leading_ones(vx_role role)
+{
+    int n = 0;
+    while (tensors[role].shape[n] == ONE)
+        n++;
+    return n;
+}
+
+/* -------------------------------------------------------------------------- members ------- */
+
+#define OFFSET_FRONT(member) offsetof(vx_weights, member)
+#define OFFSET_BACK(member) offsetof(vx_weights, member)
+#define OFFSET_POOL(member) offsetof(vx_weights, pool.member)
+#define OFFSET_BLOCK(member) offsetof(vx_block_weights, member)
+#define LIST(...)                                                                                  \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+#define ROW(where, member, ...)                                                                    \
+    {.name = #member, .group = VX_GROUP_##where, .offset = OFFSET_##where(member), __VA_ARGS__},
+
+static const vx_member members[] = {
+#define VX_VECTOR(group, member, role, need, n)                                                    \
+    ROW(group, member, .roles = {VX_##role}, .stream = VX_KEPT, .shape = {n})
+#define VX_NORM(group, member, role, need, need_b)                                                 \
+    ROW(group, member##_w, .roles = {VX_##role##_W}, .stream = VX_ONES, .shape = {D})              \
+    ROW(group, member##_b, .roles = {VX_##role##_B}, .stream = VX_ZEROS, .shape = {D})
+#define VX_MATRIX(group, member, role, need, need_b, from, ...)                                    \
+    ROW(group, member, .matrix = true, .roles = {VX_##role##_W}, .biases = {VX_##role##_B},        \
+        .stream = from, .shape = {__VA_ARGS__})
+#define VX_MADE_VECTOR(group, member, from, first, ...)                                            \
+    ROW(group, member, .roles = LIST from, .stream = first, .shape = {__VA_ARGS__},                \
+        .fill = vx_fill_##member)
+#define VX_MADE_MATRIX(group, member, from, bias, first, ...)                                      \
+    ROW(group, member, .matrix = true, .roles = LIST from, .biases = LIST bias, .stream = first,   \
+        .shape = {__VA_ARGS__}, .fill = vx_fill_##member)
+#include "model/weights.def"
+};
+#define MEMBERS ((int)(sizeof members / sizeof members[0]))
+
+const vx_member *vx_member_at(int index)
+{
+    return index >= 0 && index < MEMBERS ? &members[index] : NULL;
+}
+
+void *vx_member_of(const vx_weights *w, const vx_member *m, int block)
+{
+    const char *base =
+        m->group == VX_GROUP_BLOCK ? (const char *)&w->blocks[block] : (const char *)w;
+    return (void *)(uintptr_t)(base + m->offset);
+}
+
+const vx_tensor *vx_found_any(const vx_found *found, const vx_role *roles, int block)
+{
+    for (; *roles; roles++)
+        if (vx_found_at(found, *roles, block))
+            return vx_found_at(found, *roles, block);
+    return NULL;
+}
+
+void vx_member_size(int64_t *n, int64_t *k, const vx_member *m, const vx_arch *arch)
+{
+    const vx_sizes sizes = {.arch = arch};
+    *n = size_of(m->shape[0], &sizes);
+    *k = 1;
+    for (int i = 1; m->shape[i]; i++)
+        *k *= size_of(m->shape[i], &sizes);
+}
+
+int vx_visit_group(const vx_weights *w, vx_group group, int block, vx_visit_fn *visit, void *arg)
+{
+    for (int i = 0; i < MEMBERS; i++)
+        if (members[i].group == group)
+            VX_TRY(visit(&members[i], vx_member_of(w, &members[i], block), block, arg));
+    return VITX_OK;
+}
+
+int vx_visit_all(const vx_weights *w, int depth, vx_visit_fn *visit, void *arg)
+{
+    VX_TRY(vx_visit_group(w, VX_GROUP_FRONT, 0, visit, arg));
+    for (int b = 0; b < depth; b++)
+        VX_TRY(vx_visit_group(w, VX_GROUP_BLOCK, b, visit, arg));
+    VX_TRY(vx_visit_group(w, VX_GROUP_POOL, 0, visit, arg));
+    return vx_visit_group(w, VX_GROUP_BACK, 0, visit, arg);
+}

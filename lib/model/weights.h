@@ -1,0 +1,71 @@
+/*
+ * model/weights.h: the weights of a model on a device.
+ *
+ * The members that the rows of weights.def stand for: a vector is a const float *, a matrix a
+ * vx_weight, which holds its bias. Pointers are memory of the device, NULL if a model has none. The
+ * rows have the shapes.
+ */
+#ifndef VX_MODEL_WEIGHTS_H
+#define VX_MODEL_WEIGHTS_H
+
+#include <vitx/model.h>
+
+#include "kernels/device.h"
+
+/* The weights of one block. */
+typedef struct vx_block_weights {
+#define VX_ROWS 4
+#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_MATRIX(group, member, ...) vx_weight member;
+#define VX_MADE_VECTOR VX_VECTOR
+#define VX_MADE_MATRIX VX_MATRIX
+#include "model/weights.def"
+} vx_block_weights;
+
+/* The pooling head of VX_POOL_MAP. Its query is the probe as the query's projection leaves it. */
+typedef struct vx_pool_weights {
+#define VX_ROWS 2
+#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_MATRIX(group, member, ...) vx_weight member;
+#define VX_MADE_VECTOR VX_VECTOR
+#define VX_MADE_MATRIX VX_MATRIX
+#include "model/weights.def"
+} vx_pool_weights;
+
+/* All weights, packed for one device class and precision; shared by contexts, freed with the model.
+ * The position embeddings have been added to `prefix`. `pos` is for the grid of the file; for
+ * another one the context has its own (engine/size.h). */
+typedef struct vx_weights {
+    struct vx_weights *next;
+    const vx_device_class *cls;
+    const char *precision;
+    vx_device_env env; /* what mem_free needs */
+    void *memory;      /* one block of device memory */
+    size_t bytes;
+    vx_block_weights *blocks; /* [depth] */
+    vx_pool_weights pool;
+#define VX_ROWS 1
+#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_MATRIX(group, member, ...) vx_weight member;
+#define VX_MADE_VECTOR VX_VECTOR
+#define VX_MADE_MATRIX VX_MATRIX
+#include "model/weights.def"
+} vx_weights;
+
+/* The weights on a device in a precision; packs them at the first call (values are read and
+ * checked then). They belong to the model. Any thread. */
+int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
+                     const char *precision);
+
+/* A copy that belongs to the caller, who may change it (randomise.h). */
+int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights);
+void vx_weights_free(vx_weights *weights, const vitx_model *model);
+
+/* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. */
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+                          const char *precision);
+
+/* Frees what vx_model_weights packed; part of vitx_model_free. */
+void vx_model_free_weights(vitx_model *model);
+
+#endif
