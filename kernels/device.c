@@ -1,6 +1,7 @@
 /* kernels/device.c: the table of devices. The tests' programs have a longer one (test/devices.c). */
 #include "kernels/device.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #ifndef VX_DEVICES
@@ -29,6 +30,43 @@ const vx_device_class *vx_device_find(const char *name)
         if (strcmp(vx_device_at(i)->name, name) == 0)
             return vx_device_at(i);
     return NULL;
+}
+
+/* "cuda:1": the length of its class's name, and the number; of "cuda" 0. */
+static size_t split(const char *name, int *ordinal)
+{
+    const char *colon = strrchr(name, ':');
+    *ordinal = 0;
+    if (!colon || !colon[1] || strlen(colon + 1) > 4 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return strlen(name);
+    for (const char *digit = colon + 1; *digit; digit++)
+        *ordinal = *ordinal * 10 + (*digit - '0');
+    return (size_t)(colon - name);
+}
+
+static int find_named(vx_site *out, const char *name, char *why, size_t why_size)
+{
+    char cls[32];
+    int ordinal;
+    const size_t length = split(name, &ordinal);
+    snprintf(cls, sizeof cls, "%.*s", (int)length, name);
+    *out = (vx_site){length < sizeof cls ? vx_device_find(cls) : NULL, ordinal};
+    return out->cls ? out->cls->probe(ordinal, why, why_size) : VX_DEVICE_UNKNOWN;
+}
+
+int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size)
+{
+    int status = VX_DEVICE_UNKNOWN;
+    if (why_size)
+        why[0] = '\0';
+    if (name && strcmp(name, "auto") != 0)
+        return find_named(out, name, why, why_size);
+    for (int i = 0; vx_device_at(i) && status != 0; i++) {
+        *out = (vx_site){vx_device_at(i), 0};
+        status = out->cls->probe(0, why, why_size);
+    }
+    return status;
 }
 
 const char *vx_device_precision(const vx_device_class *cls, const char *name)

@@ -1,9 +1,16 @@
 /*
  * kernels/device.h: what a device is.
  *
- * A device is one folder, one const vx_device_class and one row in devices.def. The class makes
- * instances; a context owns one. kernels/ knows no model, no file and no user, so what it needs
- * from the outside (memory, workers, a log) comes in vx_device_env.
+ * A device is one folder, one const vx_device_class and one row in devices.def. There are three
+ * levels:
+ *
+ *      class      "cpu", "cuda": names, precisions, packings of weights
+ *      site       one of the class's processors, by its number (the ordinal): its memory holds the
+ *                 packed weights of models, which outlive instances
+ *      instance   a site at work for one context: operations and a queue
+ *
+ * kernels/ knows no model, no file and no user, so what it needs from the outside (memory, workers,
+ * a log) comes in vx_device_env.
  */
 #ifndef VX_KERNELS_DEVICE_H
 #define VX_KERNELS_DEVICE_H
@@ -20,6 +27,7 @@ typedef struct vx_device_env {
     void (*log)(const char *line, void *owner);
     void *owner;
     int workers;
+    int ordinal; /* of the site */
 } vx_device_env;
 
 /* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. */
@@ -38,6 +46,12 @@ typedef struct vx_dims {
 
 typedef struct vx_device_class vx_device_class;
 
+/* One processor of a class: GPU 0, GPU 1. Classes that have one, as "cpu", call it 0. */
+typedef struct vx_site {
+    const vx_device_class *cls;
+    int ordinal;
+} vx_site;
+
 /* An instance begins with this; a device's own struct holds it as its first member. */
 struct vx_device {
     const vx_device_class *cls;
@@ -48,13 +62,40 @@ struct vx_device {
 };
 
 /* Functions returning int give 0, or one of these with a one-line reason in err. */
-enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2 };
+enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2, VX_DEVICE_UNKNOWN = 3 };
+
+/*
+ * How a matrix lies in device memory: plain rows, or panels of a narrower type. Operations read
+ * vx_weight.packing, so several of them serve one model: a precision is a name for those that a
+ * class takes for the matrices (packing_for). A packing may keep several forms of the
+ * matrix in its bytes, as one for x W^T and one for dy W.
+ *
+ * A matrix is packed by begin, then pack for all rows in order, with no instance at hand. It may be
+ * packed again later, with other values. Of env they read alloc, release, log, owner and ordinal.
+ */
+struct vx_packing {
+    const char *name; /* "plain" */
+    int panel;        /* rows that are packed together */
+    size_t (*bytes)(int n, int k);
+    /* Or NULL. The bias (w->bias), and the LayerScale gamma [n] that the matrix's outputs are
+     * multiplied by, hold their values already; each is memory of the device or NULL. */
+    int (*begin)(const vx_device_env *env, const vx_weight *w, const float *gamma, char *err,
+                 size_t err_size);
+    /* Packs rows first..first+rows-1 of w, given as f32 [rows,k] in host memory, into w->data.
+     * first is a multiple of panel; so is rows, but for the last rows of the matrix. */
+    int (*pack)(const vx_device_env *env, const vx_weight *w, const float *rows_f32, int first,
+                int rows, char *err, size_t err_size);
+};
 
 struct vx_device_class {
     const char *name;
     int host_memory; /* nonzero: device memory can be read by the host */
     /* The precisions that this machine runs, NULL past the last; the first is what "auto" means. */
     const char *(*precision_at)(int index);
+    const vx_packing *const *packings; /* all of them, ended by NULL */
+    const vx_packing *(*packing_for)(const char *precision, vx_layer layer);
+    /* 0 if there is such a processor, and it can be used; else the reason is in why. */
+    int (*probe)(int ordinal, char *why, size_t why_size);
 
     /* features: what of the processor may be used (a device's own bits; VX_FEATURES_ALL). */
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
@@ -64,25 +105,28 @@ struct vx_device_class {
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);
 
-    /* Device memory, 64-byte aligned; NULL when there is none left. Needs no instance, since a
-     * model's packed weights outlive the context that caused them to be packed; of env only alloc,
-     * release and owner. */
+    /* The memory of a site, 64-byte aligned; NULL when there is none left. Needs no
+     * instance, since a model's packed weights outlive the context that caused them to be packed;
+     * of env only alloc, release, owner and ordinal. */
     void *(*mem_alloc)(size_t bytes, const vx_device_env *env);
     /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);
 
-    /* Packs rows first..first+rows-1 of a matrix [n,k], given as f32 [rows,k] in host memory. */
-    size_t (*weight_bytes)(const char *precision, int n, int k);
-    void (*weight_pack)(const char *precision, void *packed, const float *rows_f32, int first,
-                        int rows, int n, int k);
+    /* Copies without an instance (packing weights), done on return: from the host, to the host,
+     * within the device. */
+    int (*mem_write)(const vx_device_env *env, void *device_dst, const void *host_src, size_t bytes,
+                     char *err, size_t err_size);
+    int (*mem_read)(const vx_device_env *env, void *host_dst, const void *device_src, size_t bytes,
+                    char *err, size_t err_size);
+    int (*mem_copy)(const vx_device_env *env, void *device_dst, const void *device_src,
+                    size_t bytes, char *err, size_t err_size);
 
     /* Copies. A device may put copies and operations off until the next sync. Until then
      *   - the host_src of an upload must not change or be freed;
      *   - the host_dst of a download must not be read, written or freed;
      *   - device memory that was given to either, or to an operation, must not be freed.
-     * What an operation is called with may be reused when it returns: its struct, the vx_weight in
-     * it, and arrays that ops.h calls host memory. With dev NULL (packing weights, before there is
-     * an instance) a copy is done on return. */
+     * What an operation is called with may be reused when it returns: its struct, the vx_weight or
+     * vx_recorded that it points to, and arrays that ops.h calls host memory. */
     void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
     void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);
     /* Waits for everything queued; reports what went wrong since the last call. After a failure
@@ -93,6 +137,10 @@ struct vx_device_class {
 /* @return the class of that name, NULL if there is none; or by index, NULL past the last. */
 const vx_device_class *vx_device_find(const char *name);
 const vx_device_class *vx_device_at(int index);
+
+/* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
+ * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. */
+int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 
 /* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);

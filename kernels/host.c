@@ -64,19 +64,51 @@ void vx_host_mem_free(void *memory, const vx_device_env *env)
     env->release(start, env->owner);
 }
 
-size_t vx_host_weight_bytes(const char *precision, int n, int k)
+int vx_host_probe(int ordinal, char *why, size_t why_size)
 {
-    (void)precision;
+    if (ordinal == 0)
+        return 0;
+    snprintf(why, why_size, "there is one such device, number 0");
+    return VX_DEVICE_FAILED;
+}
+
+static size_t plain_bytes(int n, int k)
+{
     return (size_t)n * (size_t)k * sizeof(float);
 }
 
-void vx_host_weight_pack(const char *precision, void *packed, const float *rows_f32, int first,
-                         int rows, int n, int k)
+static int plain_pack(const vx_device_env *env, const vx_weight *w, const float *rows_f32,
+                      int first, int rows, char *err, size_t err_size)
+{
+    const size_t k = (size_t)w->k;
+    (void)env;
+    (void)err;
+    (void)err_size;
+    memcpy((float *)(uintptr_t)w->data + (size_t)first * k, rows_f32,
+           (size_t)rows * k * sizeof(float));
+    return 0;
+}
+
+const vx_packing vx_packing_plain = {
+    .name = "plain", .panel = 1, .bytes = plain_bytes, .pack = plain_pack};
+
+const vx_packing *const vx_host_packings[] = {&vx_packing_plain, NULL};
+
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer)
 {
     (void)precision;
-    (void)n;
-    memcpy((float *)packed + (size_t)first * (size_t)k, rows_f32,
-           (size_t)rows * (size_t)k * sizeof(float));
+    (void)layer;
+    return &vx_packing_plain;
+}
+
+int vx_host_mem_copy(const vx_device_env *env, void *dst, const void *src, size_t bytes, char *err,
+                     size_t err_size)
+{
+    (void)env;
+    (void)err;
+    (void)err_size;
+    memcpy(dst, src, bytes);
+    return 0;
 }
 
 void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes)

@@ -12,10 +12,14 @@
 const char *vx_host_precision_at(int index);
 void *vx_host_mem_alloc(size_t bytes, const vx_device_env *env);
 void vx_host_mem_free(void *memory, const vx_device_env *env);
-size_t vx_host_weight_bytes(const char *precision, int n, int k);
-void vx_host_weight_pack(const char *precision, void *packed, const float *rows_f32, int first,
-                         int rows, int n, int k);
+int vx_host_probe(int ordinal, char *why, size_t why_size); /* there is one: 0 */
+int vx_host_mem_copy(const vx_device_env *env, void *dst, const void *src, size_t bytes, char *err,
+                     size_t err_size);
 void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes);
+
+/* The one packing is vx_packing_plain. */
+extern const vx_packing *const vx_host_packings[];
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer);
 
 /* 0 where the precision is NULL, "auto" or "f32"; else nonzero with the reason. */
 int vx_host_check_precision(const char *device, const char *precision, char *err, size_t err_size);

@@ -5,8 +5,8 @@
  * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
- * what it still needs of the host's memory at the call: the struct, the vx_weight, and the arrays
- * that are called host memory here.
+ * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded, and
+ * the arrays that are called host memory here.
  *
  * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */
@@ -64,12 +64,28 @@ typedef enum vx_cam {
     VX_CAM_COUNT
 } vx_cam;
 
-/* A matrix [n,k] in the form the device packed it (vx_device_class.weight_pack), with its bias. */
+/* Which matrix of a model: a device may choose a packing by it (vx_device_class.packing_for). */
+typedef enum vx_layer {
+    VX_LAYER_PATCH = 0, /* the patch embedding              */
+    VX_LAYER_QKV,       /* of a block, as the next three    */
+    VX_LAYER_PROJ,
+    VX_LAYER_FC1,
+    VX_LAYER_FC2,
+    VX_LAYER_POOL,      /* the matrices of a pooling head   */
+    VX_LAYER_HEAD
+} vx_layer;
+
+/* A matrix [n,k] in the form the device packed it (vx_packing in device.h), with its bias. */
+typedef struct vx_packing vx_packing;
 typedef struct vx_weight {
-    const void *data;  /* vx_device_class.weight_bytes(n, k) bytes */
-    const float *bias; /* [n] or NULL                              */
+    const void *data;  /* packing->bytes(n, k) bytes */
+    const float *bias; /* [n] or NULL               */
     int n, k;
+    const vx_packing *packing;
 } vx_weight;
+
+/* f32 [n,k], row-major: what the reference reads. */
+extern const vx_packing vx_packing_plain;
 
 /*
  * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its
@@ -182,6 +198,12 @@ typedef struct vx_patch_embed_bwd {
     const vx_weight *w; /* [D, C*ph*pw]                                                    */
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
+
+/* A distance between rows; 0 stands for their width. */
+static inline size_t vx_distance(int ld, int width)
+{
+    return (size_t)(ld ? ld : width);
+}
 
 /* Sequences of different lengths: where sequence b begins, in rows, and how many tokens it has. */
 static inline size_t vx_start_of(const int *starts, int b, int tokens)
@@ -331,16 +353,18 @@ typedef struct vx_softmax {
 
 /* y[b,:] = mean over the tokens first..T-1 of x[b,t,:]; the mean over no tokens is 0 */
 typedef struct vx_mean_tokens {
-    float *y;          /* [B,D]                                            */
+    float *y;          /* [B,D], rows ldy apart                            */
+    int ldy;           /* 0: D                                             */
     const float *x;    /* [B,T,D]                                          */
-    const int *starts; /* sequences of several lengths, as in vx_attention */
+    const int *starts; /* sequences of several lengths, as in vx_attention; host memory, too */
     int first, batch, tokens, width;
 } vx_mean_tokens;
 
 /* dx[b,t,:] = dy[b,:] / (T - first) for the tokens t >= first, 0 before them */
 typedef struct vx_mean_tokens_bwd {
-    float *dx;       /* [B,T,D] */
-    const float *dy; /* [B,D]   */
+    float *dx;       /* [B,T,D]                */
+    const float *dy; /* [B,D], rows lddy apart */
+    int lddy;        /* 0: D                   */
     int first, batch, tokens, width;
 } vx_mean_tokens_bwd;
 
@@ -373,7 +397,8 @@ typedef struct vx_replace_channels {
 
 /* y[r,:] = a[from[r],:] if from[r] >= 0, else b[-1 - from[r],:] */
 typedef struct vx_gather_rows {
-    float *y;        /* [rows,D]                                  */
+    float *y;        /* [rows,D], rows ldy apart                  */
+    int ldy;         /* 0: D                                      */
     const float *a;  /* [.,D]                                     */
     const float *b;  /* [.,D] or NULL                             */
     const int *from; /* [rows], host memory; reusable on return   */

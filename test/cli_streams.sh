@@ -133,6 +133,17 @@ if [ -e /dev/full ]; then
     err_lines 1
 fi
 
+check "what made a map stands in its json and in its png"
+cp -r $model "$folder/model of mine"
+cp $picture "$folder/猫.png"
+right explain -m "$folder/model of mine/" --method rollout --set discard=0.5 -o "$folder/made.png" --json "$folder/猫.png"
+out_has '"model":"model of mine","settings":\{"fuse":"mean","discard":"0.5","start":"0","compat":"none"\},"version":"[0-9.]+","values":'
+sed -e 's/,"values":.*/}/' -e 's/猫/\\u732b/' "$out" > "$folder/facts"
+grep -ao '{"image":.*"version":"[^"]*"}' "$folder/made.png" | cmp -s - "$folder/facts" || fail "the png says something else"
+right classify -m $model "$folder/made.png" # its checksums are right
+right explain -m "$folder/model of mine/model.safetensors" --method attn-gradcam --json $picture
+out_has '"model":"model of mine","settings":\{\},'
+
 # ---------------------------------------------------------------- places ---------------------
 check "outputs are looked at before the work"
 slow=(explain -m "$model" --method rise --set n=1000000)

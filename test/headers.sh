@@ -49,7 +49,7 @@ done
 for path in lib/*/*.h kernels/*.h kernels/*/*.h tools/cli/*.h; do
     # shellcheck disable=SC2086
     printf '#include "%s"\n' "$path" |
-        ${CC:-cc} -x c -std=c11 -Iinclude -Ilib -I. -DVX_ISA=any -DVX_VECTOR_BITS=128 -Wall -Wno-unused -Werror \
+        ${CC:-cc} -x c -std=c11 -Iinclude -Ilib -I. -DVX_ISA_NAME=any -DVX_VECTOR_BITS=128 -Wall -Wno-unused -Werror \
             -fsyntax-only - || {
         printf '%s does not compile alone\n' "$path"
         failed=1

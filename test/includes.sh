@@ -16,7 +16,7 @@ declare -A may=(
     [include/vitx]="vitx"
 )
 # The libraries that few files may know.
-declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="lib/render/format_png.c tools/scenes/png.c"
+declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]=tools/scenes/png.c
     [cJSON.h]=lib/base/json.c)
 bad=0 seen=0
 complain() { echo "$1"; bad=$((bad + 1)); }
@@ -54,6 +54,11 @@ done < <(grep -nE '^#include "(engine|kernels|model)/' $(grep -lE '^const vx_met
 # Nothing above kernels/ names a device or an instruction set.
 if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then
     complain "an instruction set is named above kernels/"
+fi
+# A download is there after a sync. Methods and metrics take both in one call, vx_context_read, so that
+# none of them rests on somebody else's sync.
+if grep -nE '(->|\.)download[[:space:]]*\(' -r lib/explain lib/measure lib/render --include='*.[ch]'; then
+    complain "a download above engine/: vx_context_read waits for the device as well"
 fi
 # The library itself neither prints nor ends the process nor reads the environment. (The private
 # environment of the loaded OpenBLAS is reached through dlsym, not by calling setenv.)

@@ -40,7 +40,11 @@ static void bed_parallel(void (*task)(void *, int, int), void *arg, int count, v
 
 vx_device_env bed_env(bed *b)
 {
-    return (vx_device_env){bed_alloc, bed_release, bed_parallel, NULL, b, vx_pool_threads(b->pool)};
+    return (vx_device_env){.alloc = bed_alloc,
+                           .release = bed_release,
+                           .parallel = bed_parallel,
+                           .owner = b,
+                           .workers = vx_pool_threads(b->pool)};
 }
 
 const vx_dims largest = {.batch = 3,
@@ -178,12 +182,19 @@ float *weights(rng *r, size_t n, float scale)
 
 vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, int k)
 {
+    char err[200];
     const vx_device_class *cls = b->dev->cls;
-    const char *precision = cls->precision_at(0);
-    void *data = output(cls->weight_bytes(precision, n, k));
-    cls->weight_pack(precision, data, w, 0, n / 2, n, k);
-    cls->weight_pack(precision, data, w + (size_t)(n / 2) * (size_t)k, n / 2, n - n / 2, n, k);
-    return (vx_weight){data, bias, n, k};
+    const vx_packing *packing = cls->packing_for(cls->precision_at(0), VX_LAYER_FC1);
+    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing};
+    const int half = n / 2 / packing->panel * packing->panel; /* whole panels */
+    const float *rest = w + (size_t)half * (size_t)k;
+    const vx_device_env env = bed_env((bed *)(uintptr_t)b);
+    if (packing->begin)
+        expect(packing->begin(&env, &packed, NULL, err, sizeof err) == 0, "%s", err);
+    if (half)
+        expect(packing->pack(&env, &packed, w, 0, half, err, sizeof err) == 0, "%s", err);
+    expect(packing->pack(&env, &packed, rest, half, n - half, err, sizeof err) == 0, "%s", err);
+    return packed;
 }
 
 void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,

@@ -62,7 +62,10 @@ static void add_tensors(writing *w, const little_model *m, int d, int classes)
     add(w, "norm.bias", 0, 0.2f, d, 0);
     const bool usual = m->head == 0 && !m->zero_head;
     add(w, "head.weight", 0, usual ? 0.8f : m->head, classes, d, 0);
-    add(w, "head.bias", 0, usual ? 0.2f : 0, classes, 0);
+    float *rows = w->data + w->count - (size_t)(classes * d);
+    for (int i = d; i < classes * d && m->equal_rows; i++)
+        rows[i] = rows[i % d];
+    add(w, "head.bias", 0, usual && !m->equal_rows ? 0.2f : 0, classes, 0);
 }
 
 static void write_config(const char *path, const little_model *m, int width, int classes)

@@ -12,6 +12,7 @@ typedef struct little_model {
     int width, classes; /* 0: 16 and 3 */
     float head;         /* the head's weights are of this size, its bias is 0; 0: as they come */
     bool zero_head;     /* its weights and bias are 0 */
+    bool equal_rows;    /* its classes are all the first one */
     const char *told_classes; /* num_classes in config.json; NULL: classes */
     const char
         *more; /* members of config.json behind the usual ones, as "\"problem_type\":\"x\"" */

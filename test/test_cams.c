@@ -10,6 +10,7 @@
 #include <vitx/vitx.h>
 
 #include "engine/channels.h"
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/lanczos.h"
 #include "explain/method.h"
@@ -163,7 +164,8 @@ static void open_bench(bench *b, const char *device)
                           .grid_height = GH,
                           .grid_width = GW,
                           .prefix = PREFIX};
-    b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
+    b->c.env = (vx_device_env){
+        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, T, D, 1, D, D, 3, 2, 2, 3, 0};
@@ -410,7 +412,7 @@ static float *record(const scene *s, int layer, vx_at at)
     vx_plan_need_tokens(&c->need, layer, VX_AT_INPUT);
     vx_context_begin(c, 1000000);
     ck_ok(vx_context_run(c, (const vitx_image *const[]){s->image}, 1, &c->need));
-    c->dev->cls->download(c->dev, tokens, c->need.blocks[layer].tokens[at], count * sizeof *tokens);
+    ck_ok(vx_context_read(c, tokens, c->need.blocks[layer].tokens[at], count * sizeof *tokens));
     return tokens;
 }
 
@@ -461,7 +463,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
                               .first = at == VX_AT_NORM1 ? layer : layer + 1,
                               .at_norm1 = at == VX_AT_NORM1};
         ck_ok(vx_variants_run_blocks(c, &pass));
-        w[k] = (info.value - c->variants.host_logits[3]) / info.value;
+        w[k] = (info.value - c->variants.act.host.logits[3]) / info.value;
     }
     check_sum(map, tokens, w, a, 1e-5, set ? set[0] : "at=norm1");
     vitx_map_free(map);
@@ -557,7 +559,7 @@ static double masked_score(const scene *s, const float *tokens, int channel, con
             (float)(x[i] * (mask[i % (h * w)] - least) / (largest - least + 1e-8));
     ck_ok(vx_variants_run(c, 1));
     free(mask);
-    return c->variants.host_logits[3];
+    return c->variants.act.host.logits[3];
 }
 
 START_TEST(test_scorecam__is_what_its_formula_says)
@@ -576,7 +578,7 @@ START_TEST(test_scorecam__is_what_its_formula_says)
         ck_assert_int_eq(info.forwards, a->width);
         float *tokens = record(&s, layer, at);
         double sum = 0;
-        memcpy(x, c->host_input, pixels * sizeof *x);
+        memcpy(x, c->act.host.input, pixels * sizeof *x);
         ck_ok(vx_variants_reserve(c, 1, false));
         for (int k = 0; k < a->width; k++)
             sum += w[k] = exp(masked_score(&s, tokens, k, x));

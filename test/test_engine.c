@@ -1,6 +1,6 @@
 /*
  * The whole forward pass against timm and transformers in float64, block by block; batches, the
- * trace, cancelling, failing allocations. VX_TEST_THREADS
+ * trace, cancelling, failing allocations. VX_TEST_THREADS VX_TEST_DEVICES
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,6 +15,7 @@
 #include <vitx/vitx.h>
 
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "util.h"
 
 static char folders[MOST_MODELS][128];
@@ -68,7 +69,7 @@ static int compare_block(int64_t done, int64_t total, void *payload)
     const size_t count = (size_t)w->batch * rows * row;
     ck_assert_uint_eq(expected.count, count);
     float *x = malloc(count * sizeof *x);
-    w->c->dev->cls->download(w->c->dev, x, w->c->act.x, count * sizeof *x);
+    ck_ok(vx_context_read(w->c, x, w->c->act.x, count * sizeof *x));
     const bool class_only = done == total && a->pool == VX_POOL_TOKEN;
     const size_t compared = class_only ? row : rows * row;
     for (int b = 0; b < w->batch; b++) {
@@ -119,8 +120,8 @@ START_TEST(test_forward__matches_float64)
     trace.record = VITX_RECORD_ALL;
     ck_ok(vitx_context_set_trace(c, &trace));
     for (size_t i = 0; i < input.count; i++)
-        c->host_input[i] = (float)input.data[i];
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input, input.count * sizeof(float));
+        c->act.host.input[i] = (float)input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, input.count * sizeof(float));
     watch w = {c, folder, 0, n};
     c->progress = compare_block;
     c->progress_payload = &w;
@@ -128,7 +129,7 @@ START_TEST(test_forward__matches_float64)
     ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
     ck_assert_int_eq(w.block, model->arch.depth);
     float *out = malloc(logits.count * sizeof *out);
-    c->dev->cls->download(c->dev, out, c->act.logits, logits.count * sizeof *out);
+    ck_ok(vx_context_read(c, out, c->act.logits, logits.count * sizeof *out));
     const double error = max_error_f32(out, logits.data, logits.count);
     ck_assert_msg(error < TOL_LOGITS, "%s: logits: error %g", folder, error);
     free(out);

@@ -1,6 +1,6 @@
 /*
  * Metrics of maps: against float64 in test/golden/evaluate, by hand on small cases, by what must hold of any
- * map, and what they refuse. VX_TEST_THREADS
+ * map, and what they refuse. VX_TEST_THREADS VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /*
  * test_evaluate_vectors.c: metrics of maps that explain the similarity to a vector or to a picture. The numbers
  * that curves should hold are made by covering pictures and embedding them, not by a metric.
+ * VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

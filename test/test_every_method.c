@@ -5,7 +5,7 @@
  * patches is counted from those files.
  *
  * A new method fails here until it has a row in `methods`. That scorecam and ablationcam are their formulas
- * is for test_cams.c, on every model, too.
+ * is for test_cams.c, on every model, too. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/method.h"
 #include "explain/explain.h"
@@ -185,8 +186,7 @@ static vitx_explain_opts ask(const scene *s, const char *method, vitx_score scor
 static float *fetch(vitx_context *c, const float *from, int count)
 {
     float *out = malloc((size_t)count * sizeof *out);
-    c->dev->cls->download(c->dev, out, from, (size_t)count * sizeof *out);
-    ck_ok(vx_context_sync(c));
+    ck_ok(vx_context_read(c, out, from, (size_t)count * sizeof *out));
     return out;
 }
 
@@ -240,7 +240,7 @@ static double score_at(const scene *s, const float *x, vitx_score score)
     memcpy(vx_variants_input(c, 0), x, (size_t)s->t.pixels * sizeof *x);
     vx_context_begin(c, 1000000);
     ck_ok(vx_variants_run(c, 1));
-    return score_of_floats(score, c->variants.host_logits, s->t.outputs);
+    return score_of_floats(score, c->variants.act.host.logits, s->t.outputs);
 }
 
 /* ------------------------------------------------------------------ formulas --------------- */
@@ -613,7 +613,7 @@ static void check_integrated(const found *f)
         vx_context_begin(c, 1000000);
         ck_ok(vx_variants_run_kept(c, 1));
         for (int k = 0; k < t->outputs; k++)
-            z[k] = (double)c->variants.host_logits[k];
+            z[k] = (double)c->variants.act.host.logits[k];
         score_of(f->o->score, z, t->outputs, dz);
         seed(c, c->variants.plan.dlogits, dz, t->outputs);
         ck_ok(vx_variants_backward(c, 1));

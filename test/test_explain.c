@@ -1,6 +1,6 @@
 /*
  * Methods on given attention, without a model: the golden numbers of test/golden/explain, and
- * properties. Maps: resizing and the way back to the picture.
+ * properties. Maps: resizing and the way back to the picture. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -61,7 +61,8 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
                           .grid_width = gw,
                           .prefix = prefix,
                           .pool = pool};
-    b->c.env = (vx_device_env){lend, give_back, alone, NULL, NULL, 1};
+    b->c.env = (vx_device_env){
+        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3, 0};
@@ -73,6 +74,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     for (size_t i = 0; i < (size_t)layers * plane; i++)
         host[i] = (float)a[i];
     cls->upload(b->c.dev, b->attention, host, (size_t)layers * plane * sizeof(float));
+    ck_assert_int_eq(cls->sync(b->c.dev, text, sizeof text), 0);
     free(host);
     for (int l = 0; l < layers; l++)
         b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane,

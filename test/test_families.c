@@ -3,7 +3,7 @@
  *
  * That a golden model is answered as its own library answers it is for test_engine.c; here: that there is
  * one for every row of the table, its gradients, that the same weights under different names are the same
- * network, and that what a head reads is what is explained.
+ * network, and that what a head reads is what is explained. VX_TEST_DEVICES
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -12,7 +12,9 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "engine/footprint.h"
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "util.h"
 
 static vitx_model *open_model(const char *folder)
@@ -130,12 +132,12 @@ START_TEST(test_families__gradients_match_float64)
     trace.targets = 1;
     ck_ok(vitx_context_set_trace(c, &trace));
     for (size_t i = 0; i < input.count; i++)
-        c->host_input[i] = (float)input.data[i];
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input, input.count * sizeof(float));
+        c->act.host.input[i] = (float)input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, input.count * sizeof(float));
     vx_context_begin(c, 1);
     ck_ok(vx_context_place(c, &c->wish, &c->trace, n));
     ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
-    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, n));
+    ck_ok(vx_context_answers(c, &c->act, n));
     c->recorded = n;
     float *dlogits = malloc((size_t)(n * k) * sizeof *dlogits);
     for (int i = 0; i < n * k; i++)
@@ -177,11 +179,11 @@ static float *answer(const char *name, int *count)
     const size_t k = (size_t)c->arch.classes, n = vx_context_input_count(c);
     float *out = malloc(k * sizeof *out);
     for (size_t i = 0; i < n; i++)
-        c->host_input[i] = rng_normal(&r);
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
+        c->act.host.input[i] = rng_normal(&r);
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, n * sizeof(float));
     vx_context_begin(c, 1);
     ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .batch = 1}));
-    c->dev->cls->download(c->dev, out, c->act.logits, k * sizeof *out);
+    ck_ok(vx_context_read(c, out, c->act.logits, k * sizeof *out));
     *count = c->arch.classes;
     vitx_context_free(c);
     vitx_model_free(m);
@@ -274,13 +276,13 @@ START_TEST(test_families__a_picture_without_patches)
         float *logits = malloc(2 * (size_t)k * sizeof *logits);
         const size_t n = vx_context_input_count(c);
         for (size_t p = 0; p < n; p++)
-            c->host_input[p] = 0.5f;
-        c->dev->cls->upload(c->dev, c->act.input, c->host_input, n * sizeof(float));
+            c->act.host.input[p] = 0.5f;
+        c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, n * sizeof(float));
         const vx_pass pass = {.act = &c->act, .batch = 1, .starts = starts};
         vx_context_begin(c, 1);
         vx_pass_embed(c, &(vx_pass){.act = &c->act, .batch = 1});
         ck_ok(vx_pass_blocks(c, &pass)); /* the prefix is what lies first */
-        c->dev->cls->download(c->dev, logits, c->act.logits, (size_t)k * sizeof *logits);
+        ck_ok(vx_context_read(c, logits, c->act.logits, (size_t)k * sizeof *logits));
         /* the head alone on the class token that this left */
         c->dev->ops.linear(c->dev, &(vx_linear){.y = c->act.logits,
                                                 .ldy = k,
@@ -288,7 +290,7 @@ START_TEST(test_families__a_picture_without_patches)
                                                 .ldx = a->width,
                                                 .w = &c->weights->head,
                                                 .m = 1});
-        c->dev->cls->download(c->dev, logits + k, c->act.logits, (size_t)k * sizeof *logits);
+        ck_ok(vx_context_read(c, logits + k, c->act.logits, (size_t)k * sizeof *logits));
         ck_assert_double_lt(max_error_ff(logits, logits + k, (size_t)k), 1e-6);
         nothing[i] = (double)logits[0];
         free(logits);

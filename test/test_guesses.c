@@ -28,15 +28,18 @@ static void open_little(int width, const char *config, int code, const char *par
 }
 
 #define ARCHITECTURE(name, more) "{\"architecture\": " name more "}"
-#define SIZES ", \"model_args\": {\"depth\": 1, \"patch_size\": 4, \"num_heads\": 2, \"img_size\": 16}"
+#define SIZES                                                                                      \
+    ", \"model_args\": {\"depth\": 1, \"patch_size\": 4, \"num_heads\": 2, \"img_size\": 16}"
 
 START_TEST(test_config__of_another_network_is_refused)
 {
     static const char *const others[] = {
-        "\"resnet50\"",           "\"swin_tiny_patch4_window7_224\"", "\"convnext_base\"",
-        "\"mobilevit_s\"",        "\"levit_128\"",                    "\"vitamin_small_224\"",
-        "\"tiny_vit_5m_224\"",    "\"crossvit_9_240\"",               "\"mixer_b16_224\"",
-        "\"vit_base_r50_s16_224\"", "\"efficientnet_b0\"",            "\"maxvit_tiny_tf_224\"",
+        "\"resnet50\"",        "\"swin_tiny_patch4_window7_224\"",
+        "\"convnext_base\"",   "\"mobilevit_s\"",
+        "\"levit_128\"",       "\"vitamin_small_224\"",
+        "\"tiny_vit_5m_224\"", "\"crossvit_9_240\"",
+        "\"mixer_b16_224\"",   "\"vit_base_r50_s16_224\"",
+        "\"efficientnet_b0\"", "\"maxvit_tiny_tf_224\"",
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char text[300];
@@ -45,6 +48,45 @@ START_TEST(test_config__of_another_network_is_refused)
     }
     open_little(16, "{\"pretrained_cfg\": {\"architecture\": \"resnet50\"}}", VITX_FORMAT,
                 "architecture resnet50 is no Vision Transformer");
+}
+END_TEST
+
+/* The same for Hugging Face's classes, unless model_type says what the network is. */
+START_TEST(test_config__of_another_class_is_refused)
+{
+    static const struct {
+        const char *classes;
+        int code;
+    } cases[] = {
+        {"\"architectures\": [\"ResNetForImageClassification\"]", VITX_FORMAT},
+        {"\"architectures\": [\"SwinForImageClassification\"]", VITX_FORMAT},
+        {"\"architectures\": [\"ResNetForImageClassification\"], \"model_type\": \"resnet\"",
+         VITX_UNSUPPORTED},
+        {"\"architectures\": [\"ViTForImageClassification\"]", VITX_OK},
+        {"\"architectures\": [\"MyClassifier\"], \"model_type\": \"vit\"", VITX_OK},
+        {"\"architectures\": []", VITX_OK},
+        {"\"model_type\": \"deit\"", VITX_FORMAT},
+        {"\"model_type\": \"dinov2\"", VITX_FORMAT},
+        {"\"model_type\": \"vit_msn\"", VITX_OK},
+    };
+    char path[1024], text[600], *folder = make_folder();
+    size_t size;
+    void *data = read_file(golden_path("models/vit-hf/model.safetensors"), &size);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    write_file(path, data, size);
+    free(data);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vitx_model *m = NULL;
+        snprintf(text, sizeof text, "{%s, \"num_attention_heads\": 3, \"image_size\": 20}",
+                 cases[i].classes);
+        snprintf(path, sizeof path, "%s/config.json", folder);
+        write_file(path, text, strlen(text));
+        const int code = vitx_model_open(&m, folder, NULL);
+        ck_assert_msg(code == cases[i].code, "%s: %s", cases[i].classes, vitx_last_error());
+        vitx_model_free(m);
+    }
+    remove_folder(folder);
+    free(folder);
 }
 END_TEST
 
@@ -89,17 +131,21 @@ START_TEST(test_config__sizes_of_a_name_have_to_be_the_tensors)
          "has a width of 384, but in"},
         {64, ARCHITECTURE("\"vit_base_patch4_16\"", ", \"model_args\": {\"img_size\": 16}"),
          "has a width of 768"},
-        {16, ARCHITECTURE("\"vit_tiny_patch16_224\"",
-                          ", \"num_features\": 192, \"model_args\": {\"num_heads\": 2}"),
+        {16,
+         ARCHITECTURE("\"vit_tiny_patch16_224\"",
+                      ", \"num_features\": 192, \"model_args\": {\"num_heads\": 2}"),
          "the number of features is 192"},
-        {16, ARCHITECTURE("\"vit_tiny_patch16_224\"",
-                          ", \"model_args\": {\"num_heads\": 2, \"embed_dim\": 24}"),
+        {16,
+         ARCHITECTURE("\"vit_tiny_patch16_224\"",
+                      ", \"model_args\": {\"num_heads\": 2, \"embed_dim\": 24}"),
          "the width is 24"},
-        {16, ARCHITECTURE("\"vit_tiny_patch16_224\"",
-                          ", \"model_args\": {\"num_heads\": 2, \"in_chans\": 1}"),
+        {16,
+         ARCHITECTURE("\"vit_tiny_patch16_224\"",
+                      ", \"model_args\": {\"num_heads\": 2, \"in_chans\": 1}"),
          "the number of channels is 1"},
-        {16, ARCHITECTURE("\"vit_tiny_patch16_224\"",
-                          ", \"model_args\": {\"num_heads\": 2, \"qkv_bias\": false}"),
+        {16,
+         ARCHITECTURE("\"vit_tiny_patch16_224\"",
+                      ", \"model_args\": {\"num_heads\": 2, \"qkv_bias\": false}"),
          "says qkv_bias is false, but"},
         {16, ARCHITECTURE("\"vit_tiny_patch16_224\"", ", \"model_args\": {\"num_heads\": 3}"),
          "cannot be shared by 3 attention heads"},
@@ -108,7 +154,8 @@ START_TEST(test_config__sizes_of_a_name_have_to_be_the_tensors)
         open_little(wrong[i].width, wrong[i].config, VITX_FORMAT, wrong[i].part);
     open_little(64, ARCHITECTURE("\"vit_test2_patch8_16\"", ""), VITX_FORMAT,
                 "has a patch height of 8, but in");
-    open_little(16, ARCHITECTURE("\"vit_tiny_patch16_224\"", ", \"model_args\": {\"num_heads\": 2}"),
+    open_little(16,
+                ARCHITECTURE("\"vit_tiny_patch16_224\"", ", \"model_args\": {\"num_heads\": 2}"),
                 VITX_OK, "");
 }
 END_TEST
@@ -162,16 +209,16 @@ static void check_heard(const little_model *what, const char *const *parts)
     free(folder);
 }
 
-#define CFG ", \"pretrained_cfg\": {\"mean\": 0.5, \"std\": 0.5, \"crop_pct\": 1, " \
-            "\"interpolation\": \"bilinear\"}"
+#define CFG                                                                                        \
+    ", \"pretrained_cfg\": {\"mean\": 0.5, \"std\": 0.5, \"crop_pct\": 1, "                        \
+    "\"interpolation\": \"bilinear\"}"
 
 START_TEST(test_guesses__are_told_in_one_warning)
 {
     static const char *const none[] = {NULL};
-    static const char *const all[] = {"guessed, since no file",   "2 attention heads of 64",
-                                      "activation gelu",          "norm eps 1e-06",
-                                      "mean 0.5 0.5 0.5, std 0.5", "resizing to 17",
-                                      "filter bicubic",           NULL};
+    static const char *const all[] = {
+        "guessed, since no file",    "2 attention heads of 64", "activation gelu", "norm eps 1e-06",
+        "mean 0.5 0.5 0.5, std 0.5", "resizing to 17",          "filter bicubic",  NULL};
     static const char *const one[] = {"1 attention head of 64,", NULL};
     static const char *const heads[] = {"2 attention heads of 64, activation gelu, norm eps 1e-06.",
                                         NULL};
@@ -215,6 +262,7 @@ static Suite *suite(void)
     Suite *s = suite_create("guesses");
     TCase *t = tcase_create("contradictions");
     tcase_add_test(t, test_config__of_another_network_is_refused);
+    tcase_add_test(t, test_config__of_another_class_is_refused);
     tcase_add_test(t, test_config__names_that_are_no_names_are_refused);
     tcase_add_test(t, test_config__names_of_vision_transformers_are_read);
     tcase_add_test(t, test_config__sizes_of_a_name_have_to_be_the_tensors);

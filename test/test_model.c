@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <vitx/vitx.h>
 
+#include "far_memory.h"
 #include "model/model.h"
 #include "util.h"
 
@@ -165,7 +166,7 @@ static vitx_model_info info_of(const char *path)
 
 static int pack(const vx_weights **out, vitx_model *m)
 {
-    return vx_model_weights(out, m, vx_device_find("ref"), "f32");
+    return vx_model_weights(out, m, &(vx_site){.cls = vx_device_find("ref")}, "f32");
 }
 
 /* -------------------------------------------------------------------------- goldens ------- */
@@ -308,6 +309,7 @@ START_TEST(test_model__packs_every_tensor_where_it_belongs)
     const vx_weights *w;
     vitx_model *m = open_ok(golden_model("deit-hf"));
     ck_ok(pack(&w, m));
+    far_open(); /* the host looks at a device's memory */
     const vx_container *c = m->container;
     golden_tensor(c, "deit.encoder.layer.1.attention.attention.key.weight", a);
     ck_assert_mem_eq((const float *)w->blocks[1].qkv.data + 24 * 24, a, sizeof(float) * 24 * 24);
@@ -355,6 +357,7 @@ START_TEST(test_model__packs_every_tensor_where_it_belongs)
     ck_ok(pack(&w, m));
     ck_assert(w->prefix == NULL && w->blocks[0].qkv.bias == NULL && w->norm_w == NULL &&
               w->fc_norm_w != NULL);
+    far_close();
     vitx_model_free(m);
 }
 END_TEST
@@ -365,9 +368,10 @@ START_TEST(test_model__packs_once_for_a_device)
     vitx_model *m = open_ok(golden_model("vit-timm"));
     ck_ok(pack(&a, m));
     ck_ok(pack(&b, m));
-    ck_ok(vx_model_weights(&other, m, vx_device_find("cpu"), "f32"));
+    ck_ok(vx_model_weights(&other, m, &(vx_site){.cls = vx_device_find("cpu")}, "f32"));
     ck_assert(a == b && other != a && a->bytes >= 18943 * 4);
-    ck_fails(vx_model_weights(&b, m, vx_device_find("ref"), "f8"), VITX_DEVICE, "f8");
+    ck_fails(vx_model_weights(&b, m, &(vx_site){.cls = vx_device_find("ref")}, "f8"), VITX_DEVICE,
+             "f8");
     vitx_model_free(m);
 }
 END_TEST
@@ -583,6 +587,25 @@ START_TEST(test_safetensors__refuses_lengths_that_lie)
         write_file(path, others[i].begin, 8);
         ck_fails(open_container(&c, path), VITX_FORMAT, others[i].part);
     }
+    /* what a download leaves that went wrong, and other programs' files */
+    static const struct {
+        const char *text, *part;
+    } kinds[] = {
+        {"<!DOCTYPE html>\n<html><title>404</title>", "an HTML page, as servers send one"},
+        {"<!doctype html>", "no safetensors file"},
+        {"GGUF\3 and more", "GGUF weights (llama.cpp's), no safetensors file"},
+        {"\x1f\x8b\10 packed", "packed by gzip"},
+        {"\211HDF\r\n\32\n", "HDF5"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        write_text(folder, "a.safetensors", kinds[i].text);
+        ck_fails(open_container(&c, in_folder(folder, "a.safetensors")), VITX_FORMAT,
+                 kinds[i].part);
+    }
+    /* gzip writes no time: as a length that is 559,903, within the bound */
+    char packed[600] = "\x1f\x8b\10";
+    write_file(path, packed, sizeof packed);
+    ck_fails(open_container(&c, path), VITX_FORMAT, "packed by gzip");
     ck_fails(open_container(&c, folder), VITX_IO, "folder");
     ck_fails(open_container(&c, in_folder(folder, "none")), VITX_IO, "none");
     remove_folder(folder);

@@ -95,8 +95,8 @@ static void check_methods(scene *s, bool nothing)
     for (int i = 0; i < vitx_method_count(); i++) {
         ck_ok(vitx_method_get(&m, i));
         if (m.uses_target)
-            ck_assert_msg(says_nothing(s, m.name, VITX_SCORE_AUTO, NULL) == nothing,
-                          "%s says %s", m.name, nothing ? "something" : "nothing");
+            ck_assert_msg(says_nothing(s, m.name, VITX_SCORE_AUTO, NULL) == nothing, "%s says %s",
+                          m.name, nothing ? "something" : "nothing");
     }
 }
 
@@ -161,7 +161,8 @@ START_TEST(test_map__of_a_certain_answer_says_nothing_by_its_probability)
     close_scene(&s);
     open_scene(&s, &(little_model){0});
     for (size_t i = 0; i < 5; i++)
-        ck_assert_msg(!says_nothing(&s, methods[i], VITX_SCORE_PROBABILITY, NULL), "%s", methods[i]);
+        ck_assert_msg(!says_nothing(&s, methods[i], VITX_SCORE_PROBABILITY, NULL), "%s",
+                      methods[i]);
     close_scene(&s);
 }
 END_TEST
@@ -282,6 +283,22 @@ START_TEST(test_evaluate__measures_nothing_of_nothing)
 }
 END_TEST
 
+/* A score that nothing changes: no map can be wrong about it, nor right. */
+START_TEST(test_evaluate__infidelity_of_a_dead_score_is_no_number)
+{
+    vitx_evaluation_info e;
+    vitx_map *map;
+    scene s;
+    open_scene(&s, &(little_model){.zero_head = true});
+    ck_ok(vitx_map_blind(&map, s.c, s.image, VITX_BLIND_RANDOM, 1, VITX_AUTO));
+    vitx_evaluation *evaluation = measure(&s, map, "infidelity", "gradcam", NULL, &e);
+    ck_assert(isnan(e.value) && isnan(e.values[1]));
+    vitx_evaluation_free(evaluation);
+    vitx_map_free(map);
+    close_scene(&s);
+}
+END_TEST
+
 /* What the caller gives is what he means. */
 START_TEST(test_evaluate__measures_given_zeros)
 {
@@ -304,6 +321,20 @@ START_TEST(test_evaluate__measures_given_zeros)
 }
 END_TEST
 
+/* Two rows of the head that are one: their difference is rounding of logits that are not small. */
+START_TEST(test_map__of_a_difference_of_equal_classes_says_nothing)
+{
+    const char *const methods[] = {"gradcam", "lime", "occlusion"};
+    scene s;
+    open_scene(&s, &(little_model){.equal_rows = true});
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_msg(says_nothing(&s, methods[i], VITX_SCORE_DIFFERENCE, NULL), "%s", methods[i]);
+        ck_assert(!says_nothing(&s, methods[i], VITX_SCORE_LOGIT, NULL));
+    }
+    close_scene(&s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("nothing");
@@ -313,8 +344,10 @@ static Suite *suite(void)
     tcase_add_test(t, test_model__without_classes_leaves_its_head_alone);
     tcase_add_test(t, test_map__of_a_certain_answer_says_nothing_by_its_probability);
     tcase_add_test(t, test_map__of_a_picture_and_itself_says_nothing);
+    tcase_add_test(t, test_map__of_a_difference_of_equal_classes_says_nothing);
     tcase_add_test(t, test_render__draws_rounding_as_zero);
     tcase_add_test(t, test_evaluate__measures_nothing_of_nothing);
+    tcase_add_test(t, test_evaluate__infidelity_of_a_dead_score_is_no_number);
     tcase_add_test(t, test_evaluate__measures_given_zeros);
     suite_add_tcase(s, t);
     return s;

@@ -636,7 +636,7 @@ static const char *golden(const char *name)
 
 static int pack(const vx_weights **out, vitx_model *m)
 {
-    return vx_model_weights(out, m, vx_device_find("ref"), "f32");
+    return vx_model_weights(out, m, &(vx_site){.cls = vx_device_find("ref")}, "f32");
 }
 
 static unsigned char *load_golden(const char *name, size_t *size)

@@ -1,6 +1,6 @@
 /*
  * test_perturb.c: methods that take patches away: occlusion, rise, lime, kernelshap, and the regression
- * behind two of them. What PyTorch makes of the same is in test/golden/methods.
+ * behind two of them. What PyTorch makes of the same is in test/golden/methods. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -482,7 +482,7 @@ START_TEST(test_rise__masks_have_the_mean_that_they_should)
     static const char *const ways[] = {"", "remove=drop", "remove=drop cells=3", "cells=20"};
     bench b = open_bench("vit-timm");
     const vx_weight *head = &b.c->weights->head;
-    memset((void *)(uintptr_t)head->data, 0, b.c->dev->cls->weight_bytes("f32", head->n, head->k));
+    memset((void *)(uintptr_t)head->data, 0, head->packing->bytes(head->n, head->k));
     if (head->bias)
         memset((void *)(uintptr_t)head->bias, 0, (size_t)head->n * sizeof(float));
     char line[96];

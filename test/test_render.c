@@ -984,6 +984,44 @@ START_TEST(test_render__wrong_options_are_named)
 END_TEST
 
 /* Weights 1/4, 1/2, 1/4 (radius 1, and a sigma that gives them) by hand, edges both ways. */
+/* Every width about a step of the filters' loops; rows that call for each of the filters. */
+START_TEST(test_png__gives_back_every_pixel)
+{
+    static const int widths[] = {1, 2, 3, 4, 5, 6, 10, 11, 16, 17, 31, 64, 341, 5000};
+    vitx_hooks hooks;
+    rng r = {77};
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        const int height = 1 + (int)i * 3;
+        vx_canvas canvas;
+        vx_buffer out = {.hooks = &hooks};
+        vitx_image *image;
+        ck_ok(vx_canvas_create(&canvas, widths[i], height, &hooks));
+        for (int y = 0; y < height; y++) {
+            uint8_t *row = vx_canvas_row(&canvas, 0, y);
+            const uint8_t *above = y ? vx_canvas_row(&canvas, 0, y - 1) : row;
+            const int kind = rng_int(&r, 0, 5);
+            for (int k = 0; k < 3 * widths[i]; k++)
+                row[k] = (uint8_t)(kind == 0   ? rng_int(&r, 0, 255)
+                                   : kind == 1 ? k
+                                   : kind == 2 ? above[k]
+                                   : kind == 3 ? (above[k] + (k > 2 ? row[k - 3] : 0)) / 2
+                                   : kind == 4 ? above[k] + k
+                                               : 255);
+        }
+        ck_ok(vx_canvas_png(&out, &canvas));
+        ck_ok(vitx_image_open_memory(&image, out.data, out.size, "canvas", NULL));
+        ck_assert_int_eq(vitx_image_width(image), widths[i]);
+        ck_assert_int_eq(vitx_image_height(image), height);
+        ck_assert_mem_eq(vitx_image_pixels(image), canvas.pixels,
+                         (size_t)(3 * widths[i] * height));
+        vitx_image_free(image);
+        vx_buffer_dispose(&out);
+        vx_canvas_dispose(&canvas);
+    }
+}
+END_TEST
+
 START_TEST(test_canvas__a_character_the_font_lacks_is_one_box)
 {
     static const uint8_t ink[3] = {0};
@@ -1312,6 +1350,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__sheet_of_one_axis_is_about_square);
     tcase_add_test(t, test_png__large_pictures_become_small_tiles);
     tcase_add_test(t, test_png__absurd_sheets_are_refused);
+    tcase_add_test(t, test_png__gives_back_every_pixel);
     tcase_add_test(t, test_canvas__a_character_the_font_lacks_is_one_box);
     tcase_add_test(t, test_blur__by_hand);
     suite_add_tcase(s, t);

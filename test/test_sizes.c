@@ -1,6 +1,7 @@
 /*
  * Inputs of other sizes than the model's own: resampled position embeddings and whole models against
  * PyTorch, timm and transformers; fits; pictures that keep their size; what is refused.
+ * VX_TEST_DEVICES
  */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>

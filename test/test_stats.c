@@ -1,7 +1,7 @@
 /*
  * Attention statistics: attention whose numbers can be worked out by hand, numpy's numbers for the
  * golden models, collections of many pictures, words and warnings, pictures and JSON of them.
- * VX_TEST_THREADS
+ * VX_TEST_THREADS VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

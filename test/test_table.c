@@ -1,6 +1,6 @@
 /*
  * test_table.c: what every method of the table has to keep, whatever it computes: its map does not
- * depend on what else runs with it, on the device, the threads or the batch.
+ * depend on what else runs with it, on the device, the threads or the batch. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * test_towers.c: the pooling head against its own libraries in float64, maps of towers, and what is explained
  * of an embedding. (The rest of the towers of CLIP and SigLIP is compared as every model is: test_engine.c,
- * test_families.c.)
+ * test_families.c.) VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,9 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "engine/footprint.h"
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "util.h"
 
 static const char *const devices[] = {"cpu", "ref"};
@@ -55,12 +57,12 @@ static void forward(bench *b)
 {
     vitx_context *c = b->c;
     for (size_t i = 0; i < b->input.count; i++)
-        c->host_input[i] = (float)b->input.data[i];
-    c->dev->cls->upload(c->dev, c->act.input, c->host_input, b->input.count * sizeof(float));
+        c->act.host.input[i] = (float)b->input.data[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, b->input.count * sizeof(float));
     vx_context_begin(c, 1);
     ck_ok(vx_context_place(c, &c->wish, &c->trace, c->max_batch));
     ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = b->n}));
-    ck_ok(vx_context_answers(c, &c->act, c->host_logits, c->host_probabilities, b->n));
+    ck_ok(vx_context_answers(c, &c->act, b->n));
     c->recorded = b->n;
 }
 

@@ -61,7 +61,9 @@ typedef int vitx_progress(int64_t done, int64_t total, void *payload);
 
 typedef struct vitx_context_opts {
     size_t struct_size;
-    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); NULL: "cpu"      */
+    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); with a number, as
+                                   "cpu:0", one of several of that kind; NULL or "auto": the
+                                   first of vitx_device_name() that this machine has            */
     const char *precision;    /**< "f32"; NULL or "auto": the fastest the device has that keeps
                                    the f32 tolerance                                            */
     int threads;              /**< workers, the caller's thread among them; 0: as many as the
@@ -197,6 +199,20 @@ VITX_API int vitx_embed_batch(vitx_context *context, const vitx_image *const *im
  * @return as vitx_classify()
  */
 VITX_API int vitx_forward(vitx_context *context, const vitx_image *const *images, int n);
+
+/*
+ * The same for inputs that a program has made itself, in place of pictures: normalised already, as the
+ * recipe would leave them. `inputs` is [n, 3, height, width], read during the call and not kept. Height
+ * and width are the context's own (vitx_context_info.input_height, input_width); with VITX_FIT_KEEP
+ * they are any multiples of the patch that max_tokens allows. VITX_INVALID: another size, or a number
+ * that is a NaN or an infinity; nothing has run then. All else is as it is for pictures.
+ */
+VITX_API int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int height,
+                                  int width, vitx_prediction *top, int k);
+VITX_API int vitx_embed_inputs(vitx_context *context, const float *inputs, int n, int height,
+                               int width, float *out, int normalize);
+VITX_API int vitx_forward_inputs(vitx_context *context, const float *inputs, int n, int height,
+                                 int width);
 
 /** Logits of the last vitx_forward(), or its embeddings: f32 [n, K]. @return VITX_OK, VITX_INVALID (nothing ran). */
 VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);

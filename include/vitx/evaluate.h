@@ -92,7 +92,7 @@ VITX_API int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts
 VITX_API void vitx_evaluation_free(vitx_evaluation *evaluation);
 
 /** Pointers live as long as the evaluation. Of a map that says nothing (vitx_map_info.nothing) all values and
- * curves are NaN: nothing is run. What the values and curves are vitx_metric_info names. */
+ * curves are NaN: nothing is run. So is infidelity if the score does not change, whatever is taken away. What the values and curves are vitx_metric_info names. */
 typedef struct vitx_evaluation_info {
     size_t struct_size;
     const char *metric;

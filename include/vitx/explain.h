@@ -100,6 +100,13 @@ VITX_API int vitx_explain_many(vitx_map **out, vitx_context *context,
                                const vitx_explain_opts *opts, int m);
 
 /**
+ * The same for inputs in place of pictures, as vitx_forward_inputs() takes them. To the map the input is
+ * the whole picture: vitx_map_to_picture() gives a map of height x width.
+ */
+VITX_API int vitx_explain_inputs(vitx_map **out, vitx_context *context, const float *inputs, int n,
+                                 int height, int width, const vitx_explain_opts *opts, int m);
+
+/**
  * The bytes that vitx_explain_many() with these options holds beside the context's activation_bytes:
  * recordings and gradients of max_batch pictures, and the variants that methods run at once. Nothing
  * is allocated for it and nothing runs. Views of an earlier vitx_forward() become invalid. With
@@ -159,6 +166,9 @@ typedef struct vitx_map_info {
                                   variants, or the gradient, is a millionth of its size or less.
                                   The values are there as they came out; pictures of them are
                                   drawn as 0, and vitx_evaluate() measures nothing            */
+    const char *model;       /**< name of the model's folder or file, without the way to it     */
+    const char *settings;    /**< "key=value key=value": every option of the method, by default or
+                            as it was set; "" where it has none                                 */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

@@ -65,7 +65,9 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
  * target is renamed), so a failure leaves an earlier file as it was.
  *
  * npy: little-endian float32, C order, the raw values in the map's shape.
- * json: one object with what vitx_map_info tells and the raw values, nested as the shape.
+ * json: one object with what vitx_map_info tells and the raw values, nested as the shape; "version" is
+ * vitx_version().
+ * png: the same object without the values is the text of its tEXt chunk "vitx".
  *
  * @param map    as vitx_explain() gave it, or resized
  * @param image  the picture that was explained; needed by png unless layout is VITX_LAYOUT_MAP,

@@ -2,9 +2,9 @@
  * kernels/cpu/cpu.h: an instance of the device "cpu".
  *
  * Two tables: base.ops, which the engine calls and which spreads the work over the workers, and
- * `serial`, one thread's share of it. The latter begins as the reference and is overwritten row by
- * row of cpu.def with the best version the processor has. `pieces` are parts of operations, chosen
- * in the same way.
+ * `serial`, one thread's share of it. `serial` begins as the reference; the rows of cpu.def replace
+ * it by the version for the best instruction set (isa.def) that the processor has. `pieces` are parts
+ * of operations, chosen in the same way.
  */
 #ifndef VX_CPU_CPU_H
 #define VX_CPU_CPU_H
@@ -98,28 +98,17 @@ typedef void vx_weighted_sums_fn(float *sum, const float *x, const float *weight
 typedef void vx_reduced_fn(float *out, const float *g, const float *x, vx_reduce kind, int c,
                            size_t step, size_t n);
 
+#define VX_SPREAD(op)
+#define VX_PLAIN(op)
+#define VX_KERNEL(op)
+#define VX_PIECE(name) vx_##name##_fn *name;
 typedef struct vx_pieces {
-    vx_epilogue_fn *epilogue;
-    vx_slope_fn *slope;
-    vx_swiglu_row_fn *swiglu_row;
-    vx_swiglu_bwd_row_fn *swiglu_bwd_row;
-    vx_layernorm_bwd_row_fn *layernorm_bwd_row;
-    vx_softmax_bwd_fn *softmax_bwd;
-    vx_fuse_fn *fuse;
-    vx_convert_fn *convert;
-    vx_gemm_few_fn *gemm_few;
-    vx_gemm_few_kn_fn *gemm_few_kn;
-    vx_gemm_own_fn *gemm_own;
-    vx_gemm_wide_fn *gemm_wide;
-    vx_product_fn *product;
-    vx_scaled_relu_fn *scaled_relu;
-    vx_relu_sums_fn *relu_sums;
-    vx_cam_weights_fn *cam_weights;
-    vx_cam_token_fn *cam_token;
-    vx_centre_fn *centre;
-    vx_weighted_sums_fn *weighted_sums;
-    vx_reduced_fn *reduced;
+#include "kernels/cpu/cpu.def"
 } vx_pieces;
+#undef VX_SPREAD
+#undef VX_PLAIN
+#undef VX_KERNEL
+#undef VX_PIECE
 
 /* A strip of probabilities, of patches, or of a product, per worker: 1 MiB, unless what has to be
  * there at once is more. */
@@ -145,14 +134,22 @@ typedef struct vx_cpu {
 } vx_cpu;
 
 #define VX_SPREAD(op) vx_##op##_fn vx_##op##_cpu;
-#define VX_KERNEL(op, isa, need) vx_##op##_fn vx_##op##_##isa;
-#define VX_PIECE(piece, isa, need) vx_##piece##_fn vx_##piece##_##isa;
+#define VX_PLAIN(op) vx_##op##_fn vx_##op##_plain;
+#define VX_KERNEL(op)
+#define VX_PIECE(name)
 #include "kernels/cpu/cpu.def"
 #undef VX_SPREAD
+#undef VX_PLAIN
 #undef VX_KERNEL
 #undef VX_PIECE
 
-/* Which of VX_CPU_AVX2 and VX_CPU_AVX512 the processor has and the system saves (features.c). */
+/* vx_fill_<isa>: the kernels and pieces of one instruction set (fill_vec.h). */
+typedef void vx_fill_fn(vx_ops *serial, vx_pieces *pieces);
+#define VX_ISA(name, bit, label, ecx1, ebx7, xcr0) vx_fill_fn vx_fill_##name;
+#include "kernels/cpu/isa.def"
+#undef VX_ISA
+
+/* The bits of isa.def that the processor has and whose registers the system saves (features.c). */
 unsigned vx_cpu_features(void);
 
 static inline vx_cpu *vx_cpu_of(vx_device *dev)

@@ -82,38 +82,55 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
 
 /* ------------------------------------------------------------------------ open, close ------ */
 
-static void fill_tables(vx_cpu *cpu)
+static const struct isa {
+    unsigned bit;
+    const char *label;
+    vx_fill_fn *fill;
+} isas[] = {
+#define VX_ISA(name, bit, label, ecx1, ebx7, xcr0) {bit, label, vx_fill_##name},
+#include "kernels/cpu/isa.def"
+#undef VX_ISA
+};
+
+/* The last instruction set that counts among `flags`: those of the rows above it are there, too. */
+static const struct isa *isa_of(unsigned flags)
 {
-    const unsigned flags = cpu->flags;
-    vx_ops *ops = &cpu->serial;
-    vx_pieces *pieces = &cpu->pieces;
-    vx_ops_init_ref(ops);
-#define VX_SPREAD(op)
-#define VX_KERNEL(op, isa, need)                                                                   \
-    if ((flags & (need)) == (need))                                                                \
-        ops->op = vx_##op##_##isa;
-#define VX_PIECE(piece, isa, need)                                                                 \
-    if ((flags & (need)) == (need))                                                                \
-        pieces->piece = vx_##piece##_##isa;
-#include "kernels/cpu/cpu.def"
-#undef VX_SPREAD
-#undef VX_KERNEL
-#undef VX_PIECE
-    cpu->base.ops = cpu->serial;
-#define VX_SPREAD(op) cpu->base.ops.op = vx_##op##_cpu;
-#define VX_KERNEL(op, isa, need)
-#define VX_PIECE(piece, isa, need)
-#include "kernels/cpu/cpu.def"
-#undef VX_SPREAD
-#undef VX_KERNEL
-#undef VX_PIECE
+    const struct isa *best = isas;
+    for (size_t i = 0; i < sizeof isas / sizeof *isas && (flags & isas[i].bit) == isas[i].bit; i++)
+        best = &isas[i];
+    return best;
 }
 
-static const char *vectors_in_use(unsigned flags)
+/* `flags` up to that instruction set: a mask may leave out one in between. */
+static unsigned flags_in_use(unsigned flags)
 {
-    if (flags & VX_CPU_AVX512)
-        return "avx512";
-    return flags & VX_CPU_AVX2 ? "avx2" : "baseline vectors";
+    const struct isa *best = isa_of(flags);
+    unsigned bits = 0;
+    for (const struct isa *isa = isas; isa <= best; isa++)
+        bits |= isa->bit;
+    return bits;
+}
+
+static void fill_tables(vx_cpu *cpu)
+{
+    vx_ops *serial = &cpu->serial, *ops = &cpu->base.ops;
+    vx_ops_init_ref(serial);
+#define VX_SPREAD(op)
+#define VX_PLAIN(op) serial->op = vx_##op##_plain;
+#define VX_KERNEL(op)
+#define VX_PIECE(name)
+#include "kernels/cpu/cpu.def"
+#undef VX_SPREAD
+#undef VX_PLAIN
+    isa_of(cpu->flags)->fill(serial, &cpu->pieces);
+    *ops = *serial;
+#define VX_SPREAD(op) ops->op = vx_##op##_cpu;
+#define VX_PLAIN(op)
+#include "kernels/cpu/cpu.def"
+#undef VX_SPREAD
+#undef VX_PLAIN
+#undef VX_KERNEL
+#undef VX_PIECE
 }
 
 static void find_blas(vx_cpu *cpu, unsigned features)
@@ -123,9 +140,9 @@ static void find_blas(vx_cpu *cpu, unsigned features)
     if (features & VX_CPU_BLAS)
         cpu->blas =
             vx_blas_open(env->workers, (vx_cpu_features() & VX_CPU_AVX512) != 0, why, sizeof why);
-    snprintf(cpu->base.kernels, sizeof cpu->base.kernels, "%s; %.100s", vectors_in_use(cpu->flags),
+    snprintf(cpu->base.kernels, sizeof cpu->base.kernels, "%s; %.100s", isa_of(cpu->flags)->label,
              cpu->blas ? cpu->blas->name : "own matrix products");
-    snprintf(line, sizeof line, "cpu: %s, %d workers, OpenBLAS: %s", vectors_in_use(cpu->flags),
+    snprintf(line, sizeof line, "cpu: %s, %d workers, OpenBLAS: %s", isa_of(cpu->flags)->label,
              env->workers, why);
     if (env->log)
         env->log(line, env->owner);
@@ -145,9 +162,7 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
     memset(cpu, 0, sizeof *cpu);
     cpu->base.cls = &vx_device_cpu;
     cpu->base.env = *env;
-    cpu->flags = vx_cpu_features() & features;
-    if (!(cpu->flags & VX_CPU_AVX2))
-        cpu->flags = 0; /* AVX-512 without AVX2 is no processor, but it may be a mask */
+    cpu->flags = flags_in_use(vx_cpu_features() & features);
     fill_tables(cpu);
     find_blas(cpu, features);
     *out = &cpu->base;
@@ -176,6 +191,9 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
     .precision_at = vx_host_precision_at,
+    .packings = vx_host_packings,
+    .packing_for = vx_host_packing_for,
+    .probe = vx_host_probe,
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,
@@ -183,8 +201,9 @@ const vx_device_class vx_device_cpu = {
     .reserve_bytes = reserve_bytes,
     .mem_alloc = vx_host_mem_alloc,
     .mem_free = vx_host_mem_free,
-    .weight_bytes = vx_host_weight_bytes,
-    .weight_pack = vx_host_weight_pack,
+    .mem_write = vx_host_mem_copy,
+    .mem_read = vx_host_mem_copy,
+    .mem_copy = vx_host_mem_copy,
     .upload = vx_host_copy,
     .download = vx_host_copy,
     .sync = sync_cpu,

@@ -63,7 +63,7 @@ static void discard(float *f, size_t n, int64_t count, int keep_first)
         f[0] = first;
 }
 
-void vx_discard_smallest_any(vx_device *dev, const vx_discard_smallest *a)
+void vx_discard_smallest_plain(vx_device *dev, const vx_discard_smallest *a)
 {
     (void)dev;
     const size_t n = (size_t)a->tokens * (size_t)a->tokens;

@@ -1,8 +1,8 @@
 /*
  * kernels/cpu/features.c: what the processor can do and the system saves when it switches threads.
  *
- * CPUID leaf 1: ECX 12 FMA, 27 OSXSAVE, 28 AVX, 29 F16C. Leaf 7: EBX 5 AVX2, 16 AVX512F, 17 DQ,
- * 30 BW, 31 VL. XCR0: 1 XMM, 2 YMM, 5 to 7 opmask and ZMM (Intel SDM vol. 1, 14.3 and 15.2).
+ * Bits of CPUID leaf 1 ECX, leaf 7 EBX and of XCR0 (Intel SDM vol. 1, 14.3 and 15.2), by the names
+ * that isa.def uses.
  */
 #include "kernels/cpu/cpu.h"
 
@@ -11,6 +11,25 @@
 
 #define BIT(n) (1u << (n))
 
+/* leaf 1 ECX */
+#define FMA BIT(12)
+#define OSXSAVE BIT(27)
+#define AVX BIT(28)
+#define F16C BIT(29)
+/* leaf 7 EBX */
+#define AVX2 BIT(5)
+#define AVX512F BIT(16)
+#define AVX512DQ BIT(17)
+#define AVX512BW BIT(30)
+#define AVX512VL BIT(31)
+/* XCR0: XMM 1, YMM 2, opmask and ZMM 5 to 7 */
+#define SAVES_YMM (BIT(1) | BIT(2))
+#define SAVES_ZMM (SAVES_YMM | BIT(5) | BIT(6) | BIT(7))
+
+typedef struct registers {
+    unsigned ecx1, ebx7, xcr0;
+} registers;
+
 static unsigned saved_state(void)
 {
     unsigned low, high;
@@ -18,18 +37,38 @@ static unsigned saved_state(void)
     return low;
 }
 
+static registers read_registers(void)
+{
+    registers r = {0};
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d))
+        r.ecx1 = c;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        r.ebx7 = b;
+    r.xcr0 = r.ecx1 & OSXSAVE ? saved_state() : 0; /* xgetbv is there with OSXSAVE alone */
+    return r;
+}
+
 unsigned vx_cpu_features(void)
 {
-    const unsigned need1 = BIT(12) | BIT(27) | BIT(28) | BIT(29), avx2 = BIT(5);
-    const unsigned avx512 = BIT(16) | BIT(17) | BIT(30) | BIT(31);
-    const unsigned ymm = BIT(1) | BIT(2), zmm = ymm | BIT(5) | BIT(6) | BIT(7);
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & need1) != need1)
-        return 0;
-    const unsigned state = saved_state();
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & avx2) != avx2 || (state & ymm) != ymm)
-        return 0;
-    return VX_CPU_AVX2 | ((b & avx512) == avx512 && (state & zmm) == zmm ? VX_CPU_AVX512 : 0);
+    static const struct {
+        unsigned bit;
+        registers need;
+    } rows[] = {
+#define VX_ISA(name, bit, label, ecx1, ebx7, xcr0) {bit, {ecx1, ebx7, xcr0}},
+#include "kernels/cpu/isa.def"
+#undef VX_ISA
+    };
+    const registers has = read_registers();
+    unsigned features = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const registers *need = &rows[i].need;
+        if ((has.ecx1 & need->ecx1) != need->ecx1 || (has.ebx7 & need->ebx7) != need->ebx7 ||
+            (has.xcr0 & need->xcr0) != need->xcr0)
+            break;
+        features |= rows[i].bit;
+    }
+    return features;
 }
 
 #else

@@ -165,7 +165,7 @@ static void times_panels(const vx_gemm *g, float *pack, int depth)
     }
 }
 
-void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
+static void VX_NAME(gemm_own)(const vx_gemm *g, float *pack)
 {
     for (int j = 0; j < g->n; j += VX_GEMM_COLUMNS) {
         const int columns = vx_least(VX_GEMM_COLUMNS, g->n - j);
@@ -224,7 +224,7 @@ static void few_columns(const vx_gemm *g, int j, int n)
     }
 }
 
-void VX_NAME(gemm_few_kn)(const vx_gemm *g)
+static void VX_NAME(gemm_few_kn)(const vx_gemm *g)
 {
     enum { COLUMNS = 1024 };
     for (int j = 0; j < g->n; j += COLUMNS)
@@ -257,7 +257,7 @@ VX_INLINE void dot4(float out[4], const float *x, const float *b, size_t ldb, in
     out[3] = v_sum(s3);
 }
 
-void VX_NAME(gemm_few)(const vx_gemm *g)
+static void VX_NAME(gemm_few)(const vx_gemm *g)
 {
     for (int j = 0; j < g->n; j += 4) {
         /* The last, incomplete four read one row several times. */

@@ -11,7 +11,7 @@
 
 /* ------------------------------------------------------------------ attention's gradient --- */
 
-void VX_NAME(product)(float *acc, const float *p, const float *dp, vx_product kind, size_t n)
+static void VX_NAME(product)(float *acc, const float *p, const float *dp, vx_product kind, size_t n)
 {
     const vf floor = v_set(kind == VX_PRODUCT_RELU_MEAN ? 0 : -INFINITY);
     for (size_t i = 0; i < n; i += VL) {
@@ -20,7 +20,7 @@ void VX_NAME(product)(float *acc, const float *p, const float *dp, vx_product ki
     }
 }
 
-void VX_NAME(scaled_relu)(float *y, const float *x, float scale, size_t n)
+static void VX_NAME(scaled_relu)(float *y, const float *x, float scale, size_t n)
 {
     for (size_t i = 0; i < n; i += VL)
         v_store_most(y + i, v_max((vf){0}, v_load_most(x + i, n - i) * scale), n - i);
@@ -43,7 +43,7 @@ VX_INLINE vf relu_at(const float *x, size_t n)
 }
 
 /* Four rows are added up in single precision, these sums in double. */
-void VX_NAME(relu_sums)(double *acc, const float *x, size_t ld, size_t rows, size_t n)
+static void VX_NAME(relu_sums)(double *acc, const float *x, size_t ld, size_t rows, size_t n)
 {
     size_t row = 0;
     for (; row + 4 <= rows; row += 4, x += 4 * ld) {
@@ -104,8 +104,8 @@ VX_INLINE pair weigh(const float *a, const float *g, vx_cam kind, size_t ld, siz
     return w;
 }
 
-void VX_NAME(cam_weights)(double *w, const float *a, const float *g, vx_cam kind, size_t ld,
-                          size_t tokens, size_t n)
+static void VX_NAME(cam_weights)(double *w, const float *a, const float *g, vx_cam kind, size_t ld,
+                                 size_t tokens, size_t n)
 {
     for (size_t c = 0; c < n; c += VL) {
         const pair here = weigh(a + c, g + c, kind, ld, tokens, n - c);
@@ -130,7 +130,8 @@ VX_INLINE pair cam_terms(const double *w, const float *a, const float *g, vx_cam
     return terms;
 }
 
-double VX_NAME(cam_token)(const double *w, const float *a, const float *g, vx_cam kind, size_t n)
+static double VX_NAME(cam_token)(const double *w, const float *a, const float *g, vx_cam kind,
+                                 size_t n)
 {
     vd low = {0}, high = {0};
     for (size_t c = 0; c < n; c += VL) {
@@ -151,8 +152,8 @@ VX_INLINE pair value_at(const float *a, const float *g, size_t at, size_t n)
     return (pair){x.low * d.low, x.high * d.high};
 }
 
-void VX_NAME(centre)(float *y, size_t ldy, const float *a, const float *g, size_t lda,
-                     size_t tokens, size_t n)
+static void VX_NAME(centre)(float *y, size_t ldy, const float *a, const float *g, size_t lda,
+                            size_t tokens, size_t n)
 {
     for (size_t c = 0; c < n; c += VL) {
         pair mean = {{0}, {0}};
@@ -170,8 +171,8 @@ void VX_NAME(centre)(float *y, size_t ldy, const float *a, const float *g, size_
 
 /* ------------------------------------------------------------------ samples and channels --- */
 
-void VX_NAME(weighted_sums)(float *sum, const float *x, const float *weights, int squared, int s,
-                            size_t step, size_t n)
+static void VX_NAME(weighted_sums)(float *sum, const float *x, const float *weights, int squared,
+                                   int s, size_t step, size_t n)
 {
     for (size_t i = 0; i < n; i += VL) {
         pair acc = pair_at(sum + i, n - i);
@@ -222,8 +223,8 @@ VX_INLINE void reduced_with(float *out, const float *g, const float *x, vx_reduc
     }
 }
 
-void VX_NAME(reduced)(float *out, const float *g, const float *x, vx_reduce kind, int c,
-                      size_t step, size_t n)
+static void VX_NAME(reduced)(float *out, const float *g, const float *x, vx_reduce kind, int c,
+                             size_t step, size_t n)
 {
     switch (kind) {
     case VX_REDUCE_MAX:

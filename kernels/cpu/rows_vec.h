@@ -1,7 +1,7 @@
 /*
  * kernels/cpu/rows_vec.h: what runs along rows, written once for every vector width.
  *
- * Included by kernels_any.c, kernels_avx2.c and kernels_avx512.c. The last lanes of a row are
+ * Included by the kernels_<isa>.c files (isa.def). The last lanes of a row are
  * loaded and stored by masks: nothing beyond the row is touched.
  */
 #ifndef VX_CPU_ROWS_VEC_H
@@ -14,7 +14,7 @@
 
 #define VX_PASTE_(a, b, c) a##b##_##c
 #define VX_PASTE(a, b, c) VX_PASTE_(a, b, c)
-#define VX_NAME(op) VX_PASTE(vx_, op, VX_ISA)
+#define VX_NAME(op) VX_PASTE(vx_, op, VX_ISA_NAME)
 
 /* ------------------------------------------------------------------- activation, epilogue -- */
 
@@ -27,7 +27,7 @@ VX_INLINE void activate_with(float *y, const float *x, vx_act act, int64_t n)
         v_store_n(y + i, v_act(v_load_n(x + i, (int)(n - i), 0), act), (int)(n - i));
 }
 
-void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
+static void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
 {
     (void)dev;
     switch (a->act) {
@@ -71,7 +71,7 @@ VX_INLINE void epilogue_with(const vx_epilogue *e, vx_act act)
     }
 }
 
-void VX_NAME(epilogue)(const vx_epilogue *e)
+static void VX_NAME(epilogue)(const vx_epilogue *e)
 {
     switch (e->act) {
     case VX_ACT_GELU:
@@ -102,7 +102,7 @@ VX_INLINE void slope_with(float *y, const float *x, vx_act act, size_t n)
                   left);
 }
 
-void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
+static void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
 {
     switch (act) {
     case VX_ACT_GELU:
@@ -122,7 +122,7 @@ void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
     }
 }
 
-void VX_NAME(swiglu_row)(float *y, const float *x, size_t n)
+static void VX_NAME(swiglu_row)(float *y, const float *x, size_t n)
 {
     const float *gate = x, *value = x + n;
     size_t i = 0;
@@ -145,7 +145,7 @@ VX_INLINE vf swiglu_slopes(vf *du, vf dy, vf u, vf v)
     return dy * (u * s);
 }
 
-void VX_NAME(swiglu_bwd_row)(float *dx, const float *dy, const float *x, size_t n)
+static void VX_NAME(swiglu_bwd_row)(float *dx, const float *dy, const float *x, size_t n)
 {
     size_t i = 0;
     vf du;
@@ -198,7 +198,7 @@ VX_INLINE double row_variance(const float *x, int n, double mean)
 
 /* Mean and variance in double: three passes over a row that lies in the first cache cost little
  * beside the products, and rows of one value or of large values need no care. */
-void VX_NAME(layernorm)(vx_device *dev, const vx_layernorm *a)
+static void VX_NAME(layernorm)(vx_device *dev, const vx_layernorm *a)
 {
     (void)dev;
     const int n = a->n;
@@ -258,8 +258,8 @@ VX_INLINE norm_sums norm_sums_of(const vx_layernorm_bwd *a, const float *dy, con
 
 /* dx = u scale - (x - mean) factor - shift, which is the formula of struct vx_layernorm_bwd; mean
  * and shift in two parts each. */
-void VX_NAME(layernorm_bwd_row)(const vx_layernorm_bwd *a, float *dx, const float *dy,
-                                const float *x)
+static void VX_NAME(layernorm_bwd_row)(const vx_layernorm_bwd *a, float *dx, const float *dy,
+                                       const float *x)
 {
     const norm_sums s = norm_sums_of(a, dy, x);
     const float *w = a->weight;
@@ -298,7 +298,7 @@ VX_INLINE float row_max(const float *x, int n)
 }
 
 /* A NaN in a row, +infinity, or nothing but -infinity makes the whole row NaN, as the formula. */
-void VX_NAME(softmax)(vx_device *dev, const vx_softmax *a)
+static void VX_NAME(softmax)(vx_device *dev, const vx_softmax *a)
 {
     (void)dev;
     const int n = a->n;
@@ -345,7 +345,8 @@ VX_INLINE double row_dot(const float *a, const float *b, int n)
 }
 
 /* The sum in double: what it is subtracted from is of its size. */
-void VX_NAME(softmax_bwd)(float *ds, const float *p, const float *dp, float scale, int m, int n)
+static void VX_NAME(softmax_bwd)(float *ds, const float *p, const float *dp, float scale, int m,
+                                 int n)
 {
     for (int i = 0; i < m; i++, ds += n, p += n, dp += n) {
         const float dot = (float)row_dot(p, dp, n);
@@ -385,7 +386,7 @@ VX_INLINE void fuse_with(float *acc, const void *x, vx_store store, size_t n, vx
     }
 }
 
-void VX_NAME(fuse)(float *acc, const void *x, vx_store store, size_t n, vx_fuse fuse)
+static void VX_NAME(fuse)(float *acc, const void *x, vx_store store, size_t n, vx_fuse fuse)
 {
     if (fuse == VX_FUSE_MEAN)
         fuse_with(acc, x, store, n, VX_FUSE_MEAN);
@@ -395,7 +396,8 @@ void VX_NAME(fuse)(float *acc, const void *x, vx_store store, size_t n, vx_fuse 
         fuse_with(acc, x, store, n, VX_FUSE_MIN);
 }
 
-void VX_NAME(convert)(void *dst, vx_store to, const void *src, vx_store from, float scale, size_t n)
+static void VX_NAME(convert)(void *dst, vx_store to, const void *src, vx_store from, float scale,
+                             size_t n)
 {
     const float *single = src;
     const uint16_t *half = src;
@@ -444,7 +446,7 @@ VX_INLINE void add_scaled(float *y, const float *x, float scale, int n)
                   n - i);
 }
 
-void VX_NAME(rollout_step)(vx_device *dev, const vx_rollout_step *a)
+static void VX_NAME(rollout_step)(vx_device *dev, const vx_rollout_step *a)
 {
     (void)dev;
     const int tokens = a->tokens;

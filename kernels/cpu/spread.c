@@ -127,7 +127,7 @@ void vx_swiglu_bwd_cpu(vx_device *dev, const vx_swiglu_bwd *a)
 static void mean_tokens_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
     vx_mean_tokens part = *(const vx_mean_tokens *)op;
-    part.y += first * part.width;
+    part.y += (size_t)first * vx_distance(part.ldy, part.width);
     if (part.starts)
         part.starts += first; /* rows of the same x */
     else
@@ -151,8 +151,9 @@ static void mean_tokens_bwd_part(vx_cpu *cpu, const void *op, int64_t first, int
         if (i % a->tokens < a->first)
             memset(dx, 0, d * sizeof *dx);
         else
-            cpu->pieces.convert(dx, VX_STORE_F32, a->dy + (size_t)(i / a->tokens) * d, VX_STORE_F32,
-                                1 / (float)(a->tokens - a->first), d);
+            cpu->pieces.convert(dx, VX_STORE_F32,
+                                a->dy + (size_t)(i / a->tokens) * vx_distance(a->lddy, a->width),
+                                VX_STORE_F32, 1 / (float)(a->tokens - a->first), d);
     }
 }
 
@@ -235,7 +236,7 @@ static void gather_part(vx_cpu *cpu, const void *op, int64_t first, int64_t coun
     for (int64_t i = first; i < first + count; i++) {
         const int from = a->from[i];
         const float *row = from >= 0 ? a->a + (size_t)from * d : a->b + (size_t)(-1 - from) * d;
-        memcpy(a->y + (size_t)i * d, row, d * sizeof *row);
+        memcpy(a->y + (size_t)i * vx_distance(a->ldy, a->width), row, d * sizeof *row);
     }
 }
 

@@ -62,7 +62,7 @@ VX_INLINE void wide_block(const vx_wide *g, const double *panel, int i, int rows
         store_wide(g, i + r, j, columns, left[r], right[r]);
 }
 
-void VX_NAME(gemm_wide)(const vx_wide *g)
+static void VX_NAME(gemm_wide)(const vx_wide *g)
 {
     for (int j = 0; j < g->n; j += WIDE_NR) {
         const int columns = vx_least(WIDE_NR, g->n - j);

@@ -70,6 +70,9 @@ static int sync_ref(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_ref = {
     .name = "ref",
     .precision_at = vx_host_precision_at,
+    .packings = vx_host_packings,
+    .packing_for = vx_host_packing_for,
+    .probe = vx_host_probe,
     /* It can be read; saying no keeps the way of devices whose memory cannot be tested. */
     .host_memory = 0,
     .open = open_ref,
@@ -78,8 +81,9 @@ const vx_device_class vx_device_ref = {
     .reserve_bytes = reserve_bytes_ref,
     .mem_alloc = vx_host_mem_alloc,
     .mem_free = vx_host_mem_free,
-    .weight_bytes = vx_host_weight_bytes,
-    .weight_pack = vx_host_weight_pack,
+    .mem_write = vx_host_mem_copy,
+    .mem_read = vx_host_mem_copy,
+    .mem_copy = vx_host_mem_copy,
     .upload = vx_host_copy,
     .download = vx_host_copy,
     .sync = sync_ref,

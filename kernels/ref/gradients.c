@@ -171,7 +171,7 @@ void vx_gather_rows_ref(vx_device *dev, const vx_gather_rows *a)
     (void)dev;
     const size_t D = (size_t)a->width;
     float *y = a->y;
-    for (int r = 0; r < a->rows; r++, y += D) {
+    for (int r = 0; r < a->rows; r++, y += vx_distance(a->ldy, a->width)) {
         const int from = a->from[r];
         const float *row = from >= 0 ? a->a + (size_t)from * D : a->b + (size_t)(-1 - from) * D;
         for (size_t j = 0; j < D; j++)

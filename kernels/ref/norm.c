@@ -95,7 +95,7 @@ void vx_mean_tokens_ref(vx_device *dev, const vx_mean_tokens *a)
     const size_t d = (size_t)a->width;
     for (int b = 0; b < a->batch; b++) {
         const size_t row = vx_start_of(a->starts, b, a->tokens);
-        mean_of(a->y + (size_t)b * d, a->x + row * d, a->first,
+        mean_of(a->y + (size_t)b * vx_distance(a->ldy, a->width), a->x + row * d, a->first,
                 vx_tokens_of(a->starts, b, a->tokens), a->width);
     }
 }
@@ -105,7 +105,7 @@ void vx_mean_tokens_bwd_ref(vx_device *dev, const vx_mean_tokens_bwd *a)
     (void)dev;
     const float *dy = a->dy;
     float *dx = a->dx;
-    for (int p = 0; p < a->batch; p++, dy += a->width)
+    for (int p = 0; p < a->batch; p++, dy += vx_distance(a->lddy, a->width))
         for (int i = 0; i < a->tokens; i++)
             for (int j = 0; j < a->width; j++)
                 *dx++ = i < a->first ? 0.0f : (float)((double)dy[j] / (a->tokens - a->first));

@@ -9,59 +9,28 @@
  */
 #include "engine/forward.h"
 
-/* Rows of a gradient and of the activations beside it: all tokens, or one a picture. */
-typedef struct span {
-    int rows, tokens; /* rows of the gradient; of them a picture's */
-    int step;         /* from one to the next, in rows of [G,T,.] */
-} span;
-
-static span span_of(const vx_run *f, bool class_only)
-{
-    const int t = f->tokens;
-    return class_only ? (span){f->gradients, 1, t} : (span){f->gradients * t, t, 1};
-}
+#include "engine/run.h"
 
 /* clang-format off */
-/* One head, or none: dlogits [G,classes] -> rows of `to`. */
-static void head_bwd(const vx_run *f, const vx_weight *head, vx_rows to)
+/* vx_answer_forward, from its last line to the first: dlogits [G,classes] -> dpooled [G,W]. */
+static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)
 {
-    const vx_rows dlogits = {f->plan->dlogits, f->arch->classes};
-    if (f->arch->bare)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = to.at, .ldy = to.ld, .x = dlogits.at, .ldx = dlogits.ld, .m = f->gradients,
-            .n = f->width, .scale = vx_arch_two_heads(f->arch) ? 0.5f : 1});
-    else
-        f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-            .dx = to.at, .lddx = to.ld, .dy = dlogits.at, .lddy = dlogits.ld, .w = head,
-            .m = f->gradients, .tokens = 1, .targets = f->targets});
-}
+    const int D = f->width, W = vx_arch_pooled(f->arch), K = f->arch->classes;
+    float *dpooled = f->plan->dpooled;
 
-/* [head], [fc_norm]: dlogits [G,classes] -> rows of `to`. */
-static void features_head_bwd(const vx_run *f, vx_rows to)
-{
-    head_bwd(f, &f->w->head, f->w->fc_norm_w ? (vx_rows){f->plan->dpooled, f->width} : to);
-}
-
-/* pooled -> features where there is fc_norm: the gradient lies in dpooled, its input at x. */
-static void fc_norm_bwd(const vx_run *f, vx_rows to, const float *x, int ldx)
-{
-    if (f->w->fc_norm_w)
-        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx = to.at, .lddx = to.ld, .dy = f->plan->dpooled, .lddy = f->width,
-            .x = x, .ldx = ldx, .weight = f->w->fc_norm_w, .eps = f->arch->eps,
-            .m = f->gradients, .n = f->width, .tokens = 1, .targets = f->targets});
-}
-
-/* [norm] in place of rows of dx, `first` the first of them in [T,D]: all, or one a picture. */
-static void final_norm_bwd(const vx_run *f, int first, span s)
-{
-    const int D = f->width, step = s.step * D;
-    float *dx = f->plan->dx + (ptrdiff_t)first * D;
-    if (f->w->norm_w)
-        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx = dx, .lddx = step, .dy = dx, .lddy = step,
-            .x = f->plan->last_x + (ptrdiff_t)first * D, .ldx = step, .weight = f->w->norm_w,
-            .eps = f->arch->eps, .m = s.rows, .n = D, .tokens = s.tokens, .targets = f->targets});
+    /* without a head: the features, or the mean of both vectors */
+    f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
+        .dx = dpooled, .dy = f->plan->dlogits, .batch = h->bare_rows, .tokens = W / D,
+        .width = D});
+    /* logits = features W^T + b */
+    f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
+        .dx = dpooled, .lddx = W, .dy = f->plan->dlogits, .lddy = K, .w = &f->w->head,
+        .m = h->head_rows, .tokens = 1, .targets = f->targets});
+    /* features = layernorm(pooled) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dpooled, .lddx = D, .dy = dpooled, .lddy = D, .x = f->act->pooled, .ldx = D,
+        .weight = f->w->fc_norm_w, .eps = f->arch->eps, .m = h->fc_norm_rows, .n = D, .tokens = 1,
+        .targets = f->targets});
 }
 
 /* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,R,R], R the tokens that it
@@ -110,41 +79,41 @@ static void record_dpool(const vx_run *f)
         .m = rows, .n = R, .scale = 1});
 }
 
-/* head; [fc_norm]; pool; [norm]: dlogits -> dx. */
+/* classify, from its last line to the first: dlogits -> dx. */
 static void classify_bwd(const vx_run *f)
 {
-    const vx_pool_kind pool = f->arch->pool;
-    const int D = f->width, T = f->tokens;
-    float *dx = f->plan->dx, *dpooled = f->plan->dpooled;
-    const vx_rows token = {dx, T * D};
+    const vx_head_grad_io h = vx_head_grad_io_of(f);
+    const int D = f->width, T = f->tokens, W = vx_arch_pooled(f->arch);
+    float *dx = f->plan->dx;
 
-    if (vx_arch_reads_patches(f->arch)) {
-        if (pool == VX_POOL_TOKEN_AVG) {
-            head_bwd(f, &f->w->head2, (vx_rows){dpooled, D});
-        } else {
-            features_head_bwd(f, (vx_rows){dpooled, D});
-            fc_norm_bwd(f, (vx_rows){dpooled, D}, f->act->pooled, D);
-        }
-        if (pool == VX_POOL_MAP) {
-            pool_map_bwd(f, dx, f->plan->pool_dp ? f->plan->dp : NULL);
-            record_dpool(f);
-        } else {
-            f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){.dx = dx, .dy = dpooled, .first = f->arch->prefix, .batch = f->gradients, .tokens = T, .width = D});
-        }
-        if (pool == VX_POOL_TOKEN_AVG)
-            head_bwd(f, &f->w->head, token);
-        final_norm_bwd(f, 0, span_of(f, false));
-        return;
+    answer_bwd(f, &h);
+    /* tokens that the head does not read */
+    f->ops->clear(f->dev, &(vx_clear){.y = dx, .count = h.cleared});
+    /* pooled = what the head's own attention makes of the tokens */
+    if (f->arch->pool == VX_POOL_MAP) {
+        pool_map_bwd(f, dx, f->plan->pool_dp ? f->plan->dp : NULL);
+        record_dpool(f);
     }
-    f->ops->clear(f->dev, &(vx_clear){.y = dx, .count = (int64_t)f->gradients * T * D});
-    features_head_bwd(f, token);
-    fc_norm_bwd(f, token, f->w->norm_w ? f->act->pooled : f->plan->last_x,
-                f->w->norm_w ? D : T * D);
-    final_norm_bwd(f, 0, span_of(f, true));
-    if (pool == VX_POOL_TWO_TOKENS) {
-        head_bwd(f, &f->w->head2, (vx_rows){dx + D, T * D});
-        final_norm_bwd(f, 1, span_of(f, true));
+    /* ... the mean over the patches */
+    f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
+        .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,
+        .tokens = T, .width = D});
+    /* ... token 0, token 1, and if only these were normalised, their norm */
+    for (int t = 0; t < 2; t++) {
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = dx + t * D, .ldy = T * D, .x = f->plan->dpooled + t * D, .ldx = W,
+            .m = h.put[t], .n = D, .scale = 1});
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx = dx + t * D, .lddx = T * D, .dy = dx + t * D, .lddy = T * D,
+            .x = f->plan->last_x + t * D, .ldx = T * D, .weight = f->w->norm_w,
+            .eps = f->arch->eps, .m = h.token_rows[t], .n = D, .tokens = 1,
+            .targets = f->targets});
     }
+    /* all tokens: y = layernorm(x) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = f->plan->last_x, .ldx = D,
+        .weight = f->w->norm_w, .eps = f->arch->eps, .m = h.all_rows, .n = D, .tokens = T,
+        .targets = f->targets});
 }
 
 /* One block, from the last line of vx_block_forward to the first: dx is d out, then d x. */
@@ -271,99 +240,105 @@ int vx_pass_backward_ticks(const vx_plan *plan)
 
 /* ------------------------------------------------------ the head's answer to another block -- */
 
-/* The tokens behind a block, and what the head makes of them. */
-typedef struct answer_io {
+/* The tokens behind a block, and what is pooled of them. */
+typedef struct own_io {
     const float *tokens; /* [M,D] the block's output                             */
-    float *mean;         /* [B,D] its mean over all tokens                       */
-    float *pooled;       /* [B,D] the mean behind the norm, if there is one      */
     const float *normed; /* [M,D] for a pooling head: the tokens behind the norm */
-    int norm_rows;       /* rows of a mean that are normalised: B, or 0 */
-    int all_rows;        /* rows of tokens that are normalised: M, or 0 */
-} answer_io;
+    float *mean;         /* [B,D] for the others: their mean over all tokens     */
+    int all_rows;        /* tokens that are normalised: M, or 0            */
+    int norm_rows;       /* means that are normalised: B, or 0             */
+    int plain_rows;      /* means that are pooled as they are: B, or 0     */
+    int second_rows;     /* of a head that reads two vectors: both are the mean */
+} own_io;
 
-static answer_io answer_io_of(const vx_run *f, int layer)
+static own_io own_io_of(const vx_run *f, int layer)
 {
     const bool last = layer == f->arch->depth - 1, norm = f->w->norm_w != NULL;
     const float *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
-    return (answer_io){.tokens = tokens,
-                       .mean = f->act->y,
-                       .pooled = norm || f->arch->pool == VX_POOL_MAP ? f->act->pooled : f->act->y,
-                       .normed = norm ? f->act->y : tokens,
-                       .norm_rows = norm ? f->batch : 0,
-                       .all_rows = norm ? f->rows : 0};
+    return (own_io){.tokens = tokens,
+                    .normed = norm ? f->act->y : tokens,
+                    .mean = f->act->y,
+                    .all_rows = norm ? f->rows : 0,
+                    .norm_rows = norm ? f->batch : 0,
+                    .plain_rows = norm ? 0 : f->batch,
+                    .second_rows = vx_arch_two_vectors(f->arch) ? f->batch : 0};
 }
 
 /* clang-format off */
 /* The mean of a block's tokens, as one token behind the norm. */
-static void answer_mean(const vx_run *f, const answer_io *a)
+static void own_mean(const vx_run *f, const own_io *o)
 {
-    const int D = f->width;
+    const int D = f->width, W = vx_arch_pooled(f->arch);
+    float *pooled = f->act->pooled;
+
+    /* mean = mean(tokens) */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
-        .y = a->mean, .x = a->tokens, .batch = f->batch, .tokens = f->tokens, .width = D});
+        .y = o->mean, .x = o->tokens, .batch = f->batch, .tokens = f->tokens, .width = D});
+    /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = a->pooled, .ldy = D, .x = a->mean, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = a->norm_rows, .n = D});
+        .y = pooled, .ldy = W, .x = o->mean, .ldx = D, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->norm_rows, .n = D});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = pooled, .ldy = W, .x = o->mean, .ldx = D, .m = o->plain_rows, .n = D, .scale = 1});
+    /* pooled = [pooled, pooled] */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = pooled + D, .ldy = W, .x = pooled, .ldx = W, .m = o->second_rows, .n = D,
+        .scale = 1});
 }
 
-static void answer_mean_bwd(const vx_run *f, const answer_io *a)
+static void own_mean_bwd(const vx_run *f, const own_io *o)
 {
-    const int D = f->width;
+    const int D = f->width, W = vx_arch_pooled(f->arch);
     float *dpooled = f->plan->dpooled;
+
+    /* pooled = [pooled, pooled] */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = dpooled, .ldy = W, .x = dpooled + D, .ldx = W, .m = o->second_rows, .n = D,
+        .scale = 1, .accumulate = 1});
+    /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = dpooled, .lddx = D, .dy = dpooled, .lddy = D, .x = a->mean, .ldx = D,
-        .weight = f->w->norm_w, .eps = f->arch->eps, .m = a->norm_rows, .n = D, .tokens = 1,
+        .dx = dpooled, .lddx = W, .dy = dpooled, .lddy = W, .x = o->mean, .ldx = D,
+        .weight = f->w->norm_w, .eps = f->arch->eps, .m = o->norm_rows, .n = D, .tokens = 1,
         .targets = f->targets});
+    /* mean = mean(tokens) */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
-        .dx = f->plan->dx, .dy = dpooled, .batch = f->gradients, .tokens = f->tokens,
+        .dx = f->plan->dx, .dy = dpooled, .lddy = W, .batch = f->gradients, .tokens = f->tokens,
         .width = D});
 }
 
 /* A block's tokens pooled by attention. */
-static void answer_map(const vx_run *f, const answer_io *a)
+static void own_map(const vx_run *f, const own_io *o)
 {
     const int D = f->width;
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = f->act->y, .ldy = D, .x = a->tokens, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = a->all_rows, .n = D});
-    vx_pool_map(f, a->pooled, a->normed, NULL);
-}
-
-/* Both heads, if there are two, read `pooled`. */
-static void answer_head_bwd(const vx_run *f, const answer_io *a)
-{
-    const int D = f->width;
-    features_head_bwd(f, (vx_rows){f->plan->dpooled, D});
-    fc_norm_bwd(f, (vx_rows){f->plan->dpooled, D}, a->pooled, D);
-    if (!vx_arch_two_heads(f->arch))
-        return;
-    head_bwd(f, &f->w->head2, (vx_rows){f->plan->dy, D});
-    f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = f->plan->dpooled, .x = f->plan->dy, .m = 1, .n = (int64_t)f->gradients * D, .scale = 1,
-        .accumulate = 1});
+        .y = f->act->y, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->all_rows, .n = D});
+    vx_pool_map(f, f->act->pooled, o->normed, NULL);
 }
 /* clang-format on */
 
 void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer)
 {
     const vx_run f = vx_run_of(c, pass);
-    const answer_io a = answer_io_of(&f, layer);
+    const own_io o = own_io_of(&f, layer);
     if (f.arch->pool == VX_POOL_MAP)
-        answer_map(&f, &a);
+        own_map(&f, &o);
     else
-        answer_mean(&f, &a);
-    vx_features_head(&f, (vx_rows){a.pooled, f.width}, (vx_rows){a.pooled, f.width});
+        own_mean(&f, &o);
+    vx_answer_forward(&f);
 }
 
 static int run_answer_bwd(vitx_context *c, const vx_pass *pass, int layer)
 {
     const vx_run f = vx_run_of(c, pass);
-    const answer_io a = answer_io_of(&f, layer);
-    answer_head_bwd(&f, &a);
+    const own_io o = own_io_of(&f, layer);
+    const vx_head_grad_io h = vx_head_grad_io_of(&f);
+    answer_bwd(&f, &h);
     if (f.arch->pool == VX_POOL_MAP) {
         pool_map_bwd(&f, f.plan->dx, f.plan->dp);
         return vx_context_tick(c);
     }
-    answer_mean_bwd(&f, &a);
+    own_mean_bwd(&f, &o);
     return blocks_bwd(&f, layer);
 }
 

@@ -1,7 +1,9 @@
 /* engine/channels.c: see channels.h. */
 #include "engine/channels.h"
 
+#include "engine/footprint.h"
 #include "engine/forward.h"
+#include "engine/run.h"
 
 int vx_channels_at_once(const vitx_context *c)
 {
@@ -26,34 +28,18 @@ size_t vx_channels_bytes(const vitx_context *c)
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
-/* The host's side: where it cannot read the device's memory, and numbers of rows. */
-static int reserve_host(vitx_context *c, int rows)
+/* The numbers of rows that every run hands to its operations. */
+static int reserve_starts(vitx_context *c, int rows)
 {
     vx_channels *v = &c->channels;
-    const size_t n = (size_t)rows, k = (size_t)c->arch.classes * sizeof(float);
+    const size_t n = (size_t)rows;
+    vx_release(&c->hooks, v->starts);
+    v->starts = NULL;
     VX_TRY(vx_new(&v->starts, &c->hooks, 2 * n + 1, sizeof *v->starts, "rows of channels"));
     v->from = v->starts + n + 1;
     for (int i = 0; i <= rows; i++)
         v->starts[i] = i;
-    v->host_logits = v->act.logits;
-    v->host_probabilities = v->act.probabilities;
-    if (c->dev->cls->host_memory)
-        return VITX_OK;
-    v->host_logits = v->host_probabilities = NULL;
-    VX_TRY(vx_new(&v->host_logits, &c->hooks, n, k, "the channels' logits"));
-    return vx_new(&v->host_probabilities, &c->hooks, n, k, "the channels' probabilities");
-}
-
-static void release_host(vitx_context *c)
-{
-    vx_channels *v = &c->channels;
-    vx_release(&c->hooks, v->starts);
-    v->starts = NULL;
-    if (!c->dev->cls->host_memory) {
-        vx_release(&c->hooks, v->host_logits);
-        vx_release(&c->hooks, v->host_probabilities);
-    }
-    v->host_logits = v->host_probabilities = NULL;
+    return VITX_OK;
 }
 
 int vx_channels_reserve(vitx_context *c)
@@ -65,12 +51,12 @@ int vx_channels_reserve(vitx_context *c)
         return VITX_OK;
     if (bytes == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "%d rows of channels are more than can be counted", rows);
-    VX_TRY(vx_context_allow_beside(c, 0, rows, bytes));
+    VX_TRY(vx_context_allow_extra(c, 0, rows, bytes));
     VX_TRY(vx_block_reserve(c, &v->memory, bytes, "channels of a picture"));
     vx_arena arena = {.base = v->memory.memory};
     place(v, &arena, c, rows);
-    release_host(c);
-    VX_TRY(reserve_host(c, rows));
+    VX_TRY(reserve_starts(c, rows));
+    VX_TRY(vx_activations_reserve_host(c, &v->act, 0, rows));
     v->capacity = rows;
     const int status = vx_context_reserve_device(c);
     v->capacity = status == VITX_OK ? rows : 0;
@@ -89,9 +75,8 @@ static vx_pass pass_of(const vitx_context *c, int first, int n)
 
 static int run(vitx_context *c, const vx_pass *pass)
 {
-    const vx_channels *v = &c->channels;
     VX_TRY(vx_pass_blocks(c, pass));
-    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, pass->batch);
+    return vx_context_answers(c, &c->channels.act, pass->batch);
 }
 
 void vx_channels_begin(vitx_context *c, vx_channels_of p)

@@ -6,7 +6,15 @@
 #include "base/cpus.h"
 #include "base/structs.h"
 #include "base/text.h"
+#include "engine/footprint.h"
+#include "engine/run.h"
 #include "engine/size.h"
+
+const char *vitx_device_name(int index)
+{
+    const vx_device_class *device = vx_device_at(index);
+    return device ? device->name : NULL;
+}
 
 void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 {
@@ -18,6 +26,12 @@ void vitx_context_info_init(vitx_context_info *out, size_t struct_size)
 {
     const vitx_context_info full = VITX_CONTEXT_INFO_INIT;
     vx_struct_init(out, struct_size, &full, sizeof full);
+}
+
+size_t vx_context_input_count(const vitx_context *c)
+{
+    return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
+           (size_t)c->recipe.input_width;
 }
 
 /* What a device gets from its context. */
@@ -53,25 +67,27 @@ static int create_plans(vitx_context *c)
     return vx_plan_create(&c->variants.plan, a, &c->hooks);
 }
 
-/* The host's side, where it cannot read the device's memory. */
-static int reserve_host(vitx_context *c)
+int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences)
 {
-    const size_t b = (size_t)c->max_batch, k = (size_t)c->arch.classes;
+    const size_t input = (size_t)batch * vx_context_input_count(c),
+                 answers = 2 * (size_t)sequences * (size_t)c->arch.classes;
+    vx_host_side *host = &act->host;
     if (c->dev->cls->host_memory) {
-        c->host_input = c->act.input;
-        c->host_logits = c->act.logits;
-        c->host_probabilities = c->act.probabilities;
+        *host = (vx_host_side){
+            .input = act->input, .logits = act->logits, .probabilities = act->probabilities};
         return VITX_OK;
     }
-    vx_release(&c->hooks, c->host_input);
-    c->host_input = NULL;
-    VX_TRY(vx_new(&c->host_input, &c->hooks, b, vx_context_input_count(c) * sizeof(float),
-                  "the input"));
-    if (!c->host_logits)
-        VX_TRY(vx_new(&c->host_logits, &c->hooks, b, k * sizeof(float), "the logits"));
-    return c->host_probabilities ? VITX_OK
-                                 : vx_new(&c->host_probabilities, &c->hooks, b, k * sizeof(float),
-                                          "the probabilities");
+    if (host->floats < input + answers) {
+        vx_release(&c->hooks, host->memory);
+        *host = (vx_host_side){0};
+        VX_TRY(vx_new(&host->memory, &c->hooks, input + answers, sizeof(float),
+                      "inputs and answers on the host"));
+        host->floats = input + answers;
+    }
+    host->logits = host->memory;
+    host->probabilities = host->logits + answers / 2;
+    host->input = host->logits + answers;
+    return VITX_OK;
 }
 
 static int device_failed(int code, const char *name, const char *text)
@@ -88,35 +104,36 @@ int vx_context_reserve_device(vitx_context *c)
     return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
 
-static int find_device(const vx_device_class **out, const char **precision,
-                       const vitx_context_opts *o)
+static int find_site(vx_site *out, const char **precision, const vitx_context_opts *o)
 {
     char text[160];
-    const char *name = o->device ? o->device : vx_device_at(0)->name;
-    const vx_device_class *cls = vx_device_find(name);
-    if (!cls)
-        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", name,
+    const int failed = vx_site_find(out, o->device, text, sizeof text);
+    if (failed == VX_DEVICE_UNKNOWN && o->device)
+        return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", o->device,
                        vx_name_list(text, sizeof text, vitx_device_name));
-    *out = cls;
-    *precision = vx_device_precision(cls, o->precision);
+    if (failed)
+        return device_failed(failed, o->device ? o->device : "auto", text);
+    *precision = vx_device_precision(out->cls, o->precision);
     if (*precision)
         return VITX_OK;
-    return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", name, o->precision,
-                   vx_name_list(text, sizeof text, cls->precision_at));
+    return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", out->cls->name,
+                   o->precision, vx_name_list(text, sizeof text, out->cls->precision_at));
 }
 
 static int open_device(vitx_context *c, const vitx_context_opts *o)
 {
     char text[160];
-    const vx_device_class *cls;
+    vx_site site;
     const char *precision;
-    VX_TRY(find_device(&cls, &precision, o));
+    VX_TRY(find_site(&site, &precision, o));
     c->env = (vx_device_env){.alloc = context_alloc,
                              .release = context_release,
                              .parallel = context_parallel,
                              .log = context_log,
                              .owner = c,
-                             .workers = vx_pool_threads(c->pool)};
+                             .workers = vx_pool_threads(c->pool),
+                             .ordinal = site.ordinal};
+    const vx_device_class *cls = site.cls;
     int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
         c->dev = NULL;
@@ -124,7 +141,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
         return device_failed(failed, cls->name, text);
     size_t bytes; /* past the budget is found before the weights are read */
     VX_TRY(vx_context_bytes(&bytes, c, c->dev));
-    return vx_model_weights(&c->weights, c->model, cls, precision);
+    return vx_model_weights(&c->weights, c->model, &site, precision);
 }
 
 /* The weights' position embeddings where the host can read them; *copy is to be released. */
@@ -186,7 +203,7 @@ int vx_context_reserve(vitx_context *c)
     VX_TRY(vx_block_reserve(c, &c->memory, vx_context_activation_bytes(c), "the activations"));
     vx_arena arena = {.base = c->memory.memory};
     vx_activations_place(&c->act, &arena, c, c->max_batch, c->max_batch);
-    VX_TRY(reserve_host(c));
+    VX_TRY(vx_activations_reserve_host(c, &c->act, c->max_batch, c->max_batch));
     VX_TRY(vx_context_reserve_device(c));
     VX_TRY(resample_positions(c));
     c->sized = true;
@@ -286,18 +303,11 @@ void vitx_context_free(vitx_context *context)
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
-        if (!cls->host_memory) {
-            vx_release(&hooks, c->host_input);
-            vx_release(&hooks, c->host_logits);
-            vx_release(&hooks, c->host_probabilities);
-            vx_release(&hooks, c->variants.host_input);
-            vx_release(&hooks, c->variants.host_logits);
-            vx_release(&hooks, c->variants.host_probabilities);
-            vx_release(&hooks, c->channels.host_logits);
-            vx_release(&hooks, c->channels.host_probabilities);
-        }
         cls->close(c->dev);
     }
+    vx_release(&hooks, c->act.host.memory);
+    vx_release(&hooks, c->variants.act.host.memory);
+    vx_release(&hooks, c->channels.act.host.memory);
     vx_release(&hooks, c->channels.starts);
     vx_release(&hooks, c->mirror.memory);
     vx_release(&hooks, c->placements);
@@ -347,7 +357,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
                          const vitx_model *model, const vitx_context_opts *opts)
 {
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
-    const vx_device_class *cls;
+    vx_site site;
     const char *precision;
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_context_preview: an argument is NULL");
@@ -356,11 +366,12 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     vitx_context c = {.hooks = model->hooks, .model = (vitx_model *)(uintptr_t)model};
     vitx_context_info info = {.kernels = "", .recipe = recipe};
     VX_TRY(read_sizes(&c, &info.threads, &o));
-    VX_TRY(find_device(&cls, &precision, &o));
-    const vx_device dev = {.cls = cls, .env = {.workers = info.threads}};
+    VX_TRY(find_site(&site, &precision, &o));
+    const vx_device dev = {.cls = site.cls,
+                           .env = {.workers = info.threads, .ordinal = site.ordinal}};
     VX_TRY(vx_context_bytes(&info.activation_bytes, &c, &dev));
-    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, cls, precision));
-    info.device = cls->name;
+    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, &site, precision));
+    info.device = site.cls->name;
     info.precision = precision;
     tell_size(&info, &c);
     VX_TRY(VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes));
@@ -383,40 +394,4 @@ int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char 
         return vx_fail(VITX_NOMEM, "no memory for %s (%zu bytes)", what, bytes);
     block->bytes = bytes;
     return VITX_OK;
-}
-
-int vx_context_sync(vitx_context *c)
-{
-    char text[160];
-    if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
-        return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
-    return VITX_OK;
-}
-
-int vx_context_settle(vitx_context *c, int status)
-{
-    char text[160];
-    if (status == VITX_OK)
-        return vx_context_sync(c);
-    c->dev->cls->sync(c->dev, text, sizeof text);
-    return status;
-}
-
-void vx_context_begin(vitx_context *c, int64_t ticks)
-{
-    c->progress_done = 0;
-    c->progress_total = ticks;
-}
-
-int vx_context_advance(vitx_context *c, int64_t ticks)
-{
-    c->progress_done += ticks;
-    if (c->progress && c->progress(c->progress_done, c->progress_total, c->progress_payload))
-        return vx_fail(VITX_CANCELLED, "cancelled by the progress callback");
-    return VITX_OK;
-}
-
-int vx_context_tick(vitx_context *c)
-{
-    return vx_context_advance(c, 1);
 }

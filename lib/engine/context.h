@@ -1,13 +1,15 @@
 /*
- * engine/context.h: the inside of a context.
+ * engine/context.h: what a context is, and how it is made. run.h runs it, footprint.h counts its memory.
  *
  * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
- * T tokens, D width, A = heads * head width, F hidden, K classes; drawn by layout() in context.c):
+ * T tokens, D width, A = heads * head width, F hidden, K classes; cut by vx_activations_place in
+ * footprint.c):
  *
- *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,D] |
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,W] |
  *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
- * With swiglu F is twice the hidden width. S, sequences at once, is B, and more for variants of a
+ * With swiglu F is twice the hidden width. W is D, or 2D if the head reads two vectors; then there
+ * are no features. S, sequences at once, is B, and more for variants of a
  * picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
@@ -24,14 +26,22 @@
 #include "image/image.h"
 #include "model/model.h"
 
+/* Inputs and answers on the host: the device's own memory if the host can read it, else copies. */
+typedef struct vx_host_side {
+    float *input;                  /* [B,3,H,W]                            */
+    float *logits, *probabilities; /* [S,K] each, in this order            */
+    float *memory;                 /* of the copies; NULL: there are none  */
+    size_t floats;
+} vx_host_side;
+
 typedef struct vx_activations {
-    float *input;         /* [B,3,H,W]                */
-    float *x, *y;         /* [B,T,D]                  */
-    float *wide;          /* [B,T,max(4A,F)]          */
-    float *pooled;        /* [S,D]                    */
-    float *features;      /* [S,D]: pooled behind fc_norm, where there is one */
-    float *logits;        /* [S,K]                    */
-    float *probabilities; /* [S,K]                    */
+    float *input;    /* [B,3,H,W]                */
+    float *x, *y;    /* [B,T,D]                  */
+    float *wide;     /* [B,T,max(4A,F)]          */
+    float *pooled;   /* [S,W]                    */
+    float *features; /* [S,D]: pooled behind fc_norm, where there is one */
+    float *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
+    vx_host_side host;
 } vx_activations;
 
 /* Device memory that grows and is kept. */
@@ -45,11 +55,10 @@ typedef struct vx_variants {
     int capacity;  /* at once; 0: none reserved */
     int sequences; /* at once where they are shorter */
     vx_activations act;
-    vx_block memory;                                      /* of act */
-    float *host_input, *host_logits, *host_probabilities; /* as the context's */
-    vx_plan plan;                                         /* of those that need gradients */
-    vx_block trace;                                       /* of plan */
-    int planned;                                          /* variants that plan is placed for */
+    vx_block memory; /* of act */
+    vx_plan plan;    /* of those that need gradients */
+    vx_block trace;  /* of plan */
+    int planned;     /* variants that plan is placed for */
 } vx_variants;
 
 /* Variants of which the class token alone is run (engine/channels.h). */
@@ -59,7 +68,6 @@ typedef struct vx_channels {
     float *qkv;         /* [T,3A] of the picture at hand */
     vx_block memory;    /* of both */
     int *starts, *from; /* [capacity+1] 0, 1, 2 ..; [capacity] the class token's row, 0 */
-    float *host_logits, *host_probabilities; /* [capacity,K], as the context's */
 } vx_channels;
 
 struct vitx_context {
@@ -90,9 +98,8 @@ struct vitx_context {
     vx_block pos_memory;
     const float *
         pos; /* [gh*gw,D] position embeddings resampled; NULL: the weights' own are for this grid */
-    float *host_input, *host_logits, *host_probabilities; /* on the host: act's own where it can */
-    vx_placement *placements;                             /* [max_batch] of the last forward   */
-    vx_scratch scratch;                                   /* of preprocessing, on the host      */
+    vx_placement *placements; /* [max_batch] of the last forward   */
+    vx_scratch scratch;       /* of preprocessing, on the host      */
 
     vx_plan wish;   /* what vitx_context_set_trace asked for          */
     vx_plan need;   /* what the methods of a vitx_explain_many need   */
@@ -108,73 +115,18 @@ struct vitx_context {
     bool differentiated; /* vitx_backward has run on them */
 };
 
-/* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */
-void vx_context_begin(vitx_context *c, int64_t ticks);
-
-/* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Logits and
- * probabilities are then in host_logits and host_probabilities [n,K], checked to be finite. */
-int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
-
-/* Inputs that are made, not read from pictures: fill writes number v, normalised, [C,H,W]. It is called
- * by several workers at once, `worker` being which, and in no order. */
-typedef struct vx_inputs {
-    void (*fill)(const void *payload, int v, float *input, int worker);
-    const void *payload;
-} vx_inputs;
-/* Writes inputs first..first+n-1 to `to`, one behind the other. */
-void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place. */
-int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
-                          int first, int n, vx_plan *plan);
-
-/* Tells the caller how far the work is: so many blocks further. VITX_CANCELLED if it asks to stop. */
-int vx_context_advance(vitx_context *c, int64_t ticks);
-int vx_context_tick(vitx_context *c); /* one */
-
-/* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
-int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
-
-/* Cuts memory for `batch` sequences, or for up to `sequences` >= batch that are no more tokens; for
- * `rows` sequences of one token each, which have no input. */
-void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
-                          int sequences);
-void vx_activations_place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c,
-                               int rows);
-/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
-size_t vx_context_input_count(const vitx_context *c);
 /* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position embeddings
  * where the weights' own are for another grid. Blocks grow; variants and channels have to be reserved
  * again. VITX_NOMEM past the memory_budget. After a failure nothing may run until it succeeds. */
 int vx_context_reserve(vitx_context *c);
-/* Bytes of the activations; SIZE_MAX where they cannot be counted. */
-size_t vx_context_activation_bytes(const vitx_context *c);
-/* The largest sizes that the device will meet, with the variants and channels reserved. */
-vx_dims vx_context_dims(const vitx_context *c);
-/* All that the context holds for running pictures of its size on `dev`; VITX_NOMEM past the
- * memory_budget. */
-int vx_context_bytes(size_t *out, const vitx_context *c, const vx_device *dev);
-/* The bytes of activations with `bytes` more beside them, for so many variants at once, or (the other is
- * 0) rows of channels; what is reserved of the other kind is counted, too. SIZE_MAX where they cannot be
- * counted. */
-size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels, size_t bytes);
-/* VITX_NOMEM where these are past the memory_budget. */
-int vx_context_allow_beside(const vitx_context *c, int variants, int channels, size_t bytes);
 /* Tells the device how much will run at once: max_batch pictures, or the variants and rows reserved. */
 int vx_context_reserve_device(vitx_context *c);
-/* The bytes of a plan for `batch` pictures, SIZE_MAX where they cannot be counted. Where the caller
- * left it open, blocks are kept if that fits the budget, else computed again (plan->recompute). */
-size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch);
-/* Places the plan in `trace`, within the budget. */
-int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch);
-/* The device's logits and probabilities [n,K] to the host's, checked to be finite. */
-int vx_context_answers(vitx_context *c, const vx_activations *act, float *logits,
-                       float *probabilities, int n);
+/* The host's side of activations that are placed for so many inputs and sequences. */
+int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences);
+/* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
+int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
 
-/* Waits for the device; VITX_DEVICE if it failed. */
-int vx_context_sync(vitx_context *c);
-/* The same at the end of work that gave `status`: if that is a failure, the device is still waited
- * for, since what was queued may use memory that the caller gives back next; `status` and its
- * message stay. */
-int vx_context_settle(vitx_context *c, int status);
+/* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
+size_t vx_context_input_count(const vitx_context *c);
 
 #endif

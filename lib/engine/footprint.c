@@ -2,14 +2,9 @@
  * engine/footprint.c: how a context's activations lie in memory, what all of it comes to, and whether
  * that is within the budget.
  */
-#include "engine/context.h"
-#include "engine/variants.h"
+#include "engine/footprint.h"
 
-size_t vx_context_input_count(const vitx_context *c)
-{
-    return (size_t)c->arch.channels * (size_t)c->recipe.input_height *
-           (size_t)c->recipe.input_width;
-}
+#include "engine/variants.h"
 
 /* All but the input. */
 static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, size_t rows,
@@ -25,10 +20,10 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     act->y = vx_arena_take(arena, rows, d * sizeof(float));
     act->wide =
         vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * sizeof(float));
-    act->pooled = vx_arena_take(arena, s, d * sizeof(float));
-    act->features = vx_arena_take(arena, s, d * sizeof(float));
-    act->logits = vx_arena_take(arena, s, k * sizeof(float));
-    act->probabilities = vx_arena_take(arena, s, k * sizeof(float));
+    act->pooled = vx_arena_take(arena, s, (size_t)vx_arch_pooled(a) * sizeof(float));
+    act->features = vx_arch_two_vectors(a) ? NULL : vx_arena_take(arena, s, d * sizeof(float));
+    act->logits = vx_arena_take(arena, s, 2 * k * sizeof(float));
+    act->probabilities = act->logits ? act->logits + s * k : NULL;
 }
 
 void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,
@@ -117,7 +112,7 @@ int vx_context_bytes(size_t *out, const vitx_context *c, const vx_device *dev)
     return VITX_OK;
 }
 
-size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels, size_t bytes)
+size_t vx_context_bytes_extra(const vitx_context *c, int variants, int channels, size_t bytes)
 {
     const vx_dims dims = dims_with(c, larger(variants, c->variants.capacity),
                                    larger(channels, c->channels.capacity));
@@ -131,9 +126,9 @@ size_t vx_context_bytes_beside(const vitx_context *c, int variants, int channels
     return all != SIZE_MAX && vx_add_size(&all, all, bytes) ? all : SIZE_MAX;
 }
 
-int vx_context_allow_beside(const vitx_context *c, int variants, int channels, size_t bytes)
+int vx_context_allow_extra(const vitx_context *c, int variants, int channels, size_t bytes)
 {
-    const size_t all = vx_context_bytes_beside(c, variants, channels, bytes);
+    const size_t all = vx_context_bytes_extra(c, variants, channels, bytes);
     if (!c->memory_budget || all <= c->memory_budget)
         return VITX_OK;
     return vx_fail_field(
@@ -144,4 +139,39 @@ int vx_context_allow_beside(const vitx_context *c, int variants, int channels, s
         c->recipe.input_height, c->recipe.input_width, vx_arch_tokens(&c->arch), c->max_batch,
         variants ? variants : channels, variants ? "variants of one" : "rows of channels", all,
         c->memory_budget);
+}
+
+/* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
+static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
+{
+    vx_arena arena = {0};
+    vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
+    return arena.overflow ? SIZE_MAX : arena.size;
+}
+
+size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
+{
+    plan->recompute = c->recompute;
+    size_t bytes = plan_bytes(c, plan, batch);
+    if (bytes > c->trace_budget && !c->keep && !c->recompute && plan->kept_from < plan->depth) {
+        plan->recompute = true;
+        bytes = plan_bytes(c, plan, batch);
+    }
+    return bytes;
+}
+
+int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
+{
+    const size_t bytes = vx_context_plan_bytes(c, plan, batch);
+    if (bytes > c->trace_budget)
+        return vx_fail_field(
+            VITX_NOMEM, "trace_budget",
+            "what has to be recorded of %d pictures takes %zu bytes, the budget is %zu: "
+            "record less, or raise trace_budget",
+            batch, bytes, c->trace_budget);
+    VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
+    vx_arena arena = {.base = trace->memory};
+    if (arena.base)
+        vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
+    return VITX_OK;
 }

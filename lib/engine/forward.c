@@ -8,6 +8,8 @@
  */
 #include "engine/forward.h"
 
+#include "engine/run.h"
+
 /* clang-format off */
 /* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass)
@@ -78,77 +80,43 @@ static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float
     return (vx_rows){space, width};
 }
 
-/* Means over the patches of each sequence; over none it is taken to be 0. */
-static void pool(const vx_run *f, float *pooled, const float *x)
-{
-    f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
-        .y = pooled, .x = x, .starts = f->pass->starts, .first = f->arch->prefix,
-        .batch = f->batch, .tokens = f->tokens, .width = f->width});
-}
-
-/* The answers of heads that are not there. */
-static void bare_answers(const vx_run *f, vx_rows pooled, vx_rows second)
-{
-    const bool two = vx_arch_two_heads(f->arch);
-    vx_copy_rows copy = {.y = f->act->logits, .ldy = f->width, .x = pooled.at, .ldx = pooled.ld,
-                         .m = f->batch, .n = f->width, .scale = two ? 0.5f : 1};
-    f->ops->copy_rows(f->dev, &copy);
-    if (two) {
-        copy.x = second.at;
-        copy.ldx = second.ld;
-        copy.accumulate = 1;
-        f->ops->copy_rows(f->dev, &copy);
-    }
-}
-
 /* What the outputs are made into, as arch.outputs says. */
 static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
+    float *to = act->probabilities;
     if (f->arch->units)
-        f->ops->clear(f->dev, &(vx_clear){.y = act->probabilities, .count = count});
+        f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = act->probabilities, .x = act->logits, .m = 1, .n = count, .scale = 1});
+            .y = to, .x = act->logits, .m = 1, .n = count, .scale = 1});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
         f->ops->sigmoid(f->dev, &(vx_sigmoid){
-            .y = act->probabilities, .x = act->logits, .count = count});
+            .y = to, .x = act->logits, .count = count});
     else
-        f->ops->softmax(f->dev, &(vx_softmax){.y = act->probabilities, .x = act->logits, .m = f->batch, .n = f->arch->classes});
+        f->ops->softmax(f->dev, &(vx_softmax){.y = to, .x = act->logits, .m = f->batch, .n = f->arch->classes});
 }
 
-/* [fc_norm] of what one head reads; the head, both or none; probabilities. */
-void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second)
+/* [fc_norm], head, probabilities: act->pooled [B,W] -> act->logits [B,K]. */
+void vx_answer_forward(const vx_run *f)
 {
-    const vx_arch *a = f->arch;
+    const vx_answer_io h = vx_answer_io_of(f);
     const vx_activations *act = f->act;
-    const int D = f->width, K = a->classes;
+    const int D = f->width, W = vx_arch_pooled(f->arch), K = f->arch->classes;
 
-    if (f->w->fc_norm_w) {
-        f->ops->layernorm(f->dev, &(vx_layernorm){.y = act->features, .ldy = D, .x = pooled.at, .ldx = pooled.ld, .weight = f->w->fc_norm_w, .bias = f->w->fc_norm_b, .eps = a->eps, .m = f->batch, .n = D});
-        pooled = (vx_rows){act->features, D};
-    }
-    if (a->bare)
-        bare_answers(f, pooled, second);
-    else
-        f->ops->linear(f->dev, &(vx_linear){
-            .y = act->logits, .ldy = K, .x = pooled.at, .ldx = pooled.ld, .w = &f->w->head,
-            .m = f->batch});
-    if (vx_arch_two_heads(a) && !a->bare)
-        f->ops->linear(f->dev, &(vx_linear){
-            .y = act->logits, .ldy = K, .x = second.at, .ldx = second.ld, .w = &f->w->head2,
-            .residual = act->logits, .ldr = K, .m = f->batch});
+    /* features = layernorm(pooled) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = act->features, .ldy = D, .x = act->pooled, .ldx = D, .weight = f->w->fc_norm_w,
+        .bias = f->w->fc_norm_b, .eps = f->arch->eps, .m = h.fc_norm_rows, .n = D});
+    /* logits = features W^T + b */
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = act->logits, .ldy = K, .x = h.features, .ldx = W, .w = &f->w->head,
+        .m = h.head_rows});
+    /* without a head: the features, or the mean of both vectors */
+    f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
+        .y = act->logits, .x = h.features, .batch = h.bare_rows, .tokens = W / D, .width = D});
     probabilities(f);
-}
-
-/* [norm]: m rows of x to y, or x as it is. */
-static vx_rows normalise(const vx_run *f, float *y, vx_rows x, int m)
-{
-    if (!f->w->norm_w)
-        return x;
-    f->ops->layernorm(f->dev, &(vx_layernorm){.y = y, .ldy = f->width, .x = x.at, .ldx = x.ld, .weight = f->w->norm_w, .bias = f->w->norm_b, .eps = f->arch->eps, .m = m, .n = f->width});
-    return (vx_rows){y, f->width};
 }
 
 /* pooled = a + fc2(act(fc1(norm(a)))) of a = proj(attended). */
@@ -194,31 +162,38 @@ void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
     pool_hidden(f, pooled, token_rows(f, attended, first, D, f->act->features));
 }
 
-/* [norm]; pool; [fc_norm]; head; softmax. The norm is a matter of each token, so where no patches are
- * read only the tokens that are read are normalised. With VX_POOL_TOKEN x holds the class tokens. */
-static void classify(const vx_run *f, vx_rows x)
+/* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head reads
+ * single tokens, only these are normalised, after they were picked. */
+static void classify(const vx_run *f, const vx_head_io *h)
 {
-    const vx_arch *a = f->arch;
-    const vx_activations *act = f->act;
-    const int D = f->width;
-    vx_rows first = {act->pooled, D}, second = {act->features, D};
+    const int D = f->width, W = vx_arch_pooled(f->arch);
+    float *pooled = f->act->pooled;
 
-    if (vx_arch_reads_patches(a))
-        x = normalise(f, act->y, x, f->rows);
-    if (a->pool == VX_POOL_TOKEN) {
-        first = normalise(f, act->pooled, x, f->batch);
-    } else if (a->pool == VX_POOL_AVG) {
-        pool(f, act->pooled, x.at);
-    } else if (a->pool == VX_POOL_MAP) {
-        vx_pool_map(f, act->pooled, x.at, f->plan ? f->plan->pool_p : NULL);
-    } else if (a->pool == VX_POOL_TOKEN_AVG) {
-        first = token_rows(f, x.at, 0, D, act->pooled);
-        pool(f, act->features, x.at);
-    } else {
-        first = normalise(f, act->pooled, token_rows(f, x.at, 0, D, act->pooled), f->batch);
-        second = normalise(f, act->features, token_rows(f, x.at, 1, D, act->features), f->batch);
+    /* all tokens: y = layernorm(x) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = f->act->y, .ldy = D, .x = h->x, .ldx = D, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .m = h->all_rows, .n = D});
+    /* pooled = token 0, token 1 */
+    for (int t = 0; t < 2; t++) {
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = pooled + t * D, .ldy = W, .x = h->token.at + t * D, .ldx = h->token.ld,
+            .m = h->copied[t], .n = D, .scale = 1});
+        f->ops->gather_rows(f->dev, &(vx_gather_rows){
+            .y = pooled + t * D, .ldy = W, .a = h->tokens + t * D, .from = f->pass->starts,
+            .rows = h->collected[t], .width = D});
     }
-    vx_features_head(f, first, second);
+    /* ... the mean over the patches; over none it is 0 */
+    f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
+        .y = h->mean, .ldy = W, .x = h->tokens, .starts = f->pass->starts,
+        .first = f->arch->prefix, .batch = h->means, .tokens = f->tokens, .width = D});
+    /* ... what the head's own attention makes of the tokens */
+    if (f->arch->pool == VX_POOL_MAP)
+        vx_pool_map(f, pooled, h->tokens, f->plan ? f->plan->pool_p : NULL);
+    /* picked tokens: pooled = layernorm(pooled) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = pooled, .ldy = D, .x = pooled, .ldx = D, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .m = h->picked_rows, .n = D});
+    vx_answer_forward(f);
 }
 /* clang-format on */
 
@@ -226,24 +201,22 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
     float *x = vx_stream(&f, pass->first);
-    const bool token = f.arch->pool == VX_POOL_TOKEN;
     vx_rows last = {x, f.width};
-    bool apart = token; /* the class rows still have to be picked */
+    bool picked = false; /* the last block has gone on with the class tokens alone */
     for (int l = pass->first; l < f.arch->depth; l++) {
         const vx_block_io b = vx_block_io_of(&f, l);
         vx_block_forward(&f, &b);
-        apart = token && !vx_plan_class_only(pass->plan, f.arch, l);
+        picked = vx_plan_class_only(pass->plan, f.arch, l);
         last = b.out;
         x = b.next;
         if (pass->plan && pass->plan->watch)
             VX_TRY(pass->plan->watch(pass->plan->watcher, l, x));
         VX_TRY(vx_context_advance(c, pass->ticks ? pass->ticks : 1));
     }
-    if (apart)
-        last = token_rows(&f, x, 0, f.width, f.act->pooled);
     if (pass->plan)
         pass->plan->last_x = x;
-    classify(&f, last);
+    const vx_head_io h = vx_head_io_of(&f, x, last, picked);
+    classify(&f, &h);
     return VITX_OK;
 }
 
@@ -261,7 +234,7 @@ int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
         f.ops->clear(f.dev, &(vx_clear){.y = f.act->features, .count = f.width});
         pool_hidden(&f, f.act->pooled, (vx_rows){f.act->features, f.width});
     }
-    vx_features_head(&f, (vx_rows){f.act->pooled, f.width}, (vx_rows){0});
+    vx_answer_forward(&f);
     return vx_context_sync(c);
 }
 

@@ -12,7 +12,7 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b);
 /* The pooling head (VX_POOL_MAP) of tokens y [M,D], which may be act->y: pooled [B,D]; its attention
  * [B,H,T] into `p` unless that is NULL: 0 at tokens before pool_first. */
 void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p);
-/* `second` counts with two heads. */
-void vx_features_head(const vx_run *f, vx_rows pooled, vx_rows second);
+/* act->pooled -> act->logits, act->probabilities. */
+void vx_answer_forward(const vx_run *f);
 
 #endif

@@ -92,4 +92,44 @@ typedef struct vx_block_grad_io {
 /* Block l of a backward pass that goes down to block `lowest`. */
 vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
 
+/* The head: what it reads is put together in act->pooled [B,W], W = D or 2D (vx_arch_pooled). Each
+ * number of rows is 0 if the model has no such step. */
+typedef struct vx_head_io {
+    const float *x;      /* [M,D] the last block's output */
+    int all_rows;        /* tokens that are normalised before pooling: M */
+    const float *tokens; /* [M,D] what is pooled: these, or x */
+    vx_rows token;       /* token 0 of each sequence; token 1 lies D floats further */
+    int copied[2];       /* tokens 0 and 1 that go into pooled from equal distances: B each */
+    int collected[2];    /* ... from sequences of different lengths */
+    int means;           /* sequences whose mean over the patches goes into pooled: B */
+    float *mean;         /* where to */
+    int picked_rows;     /* vectors of pooled that are normalised only now: B, or 2B */
+} vx_head_io;
+
+/* last: the rows of the last block's output, of class tokens alone if `picked`. */
+vx_head_io vx_head_io_of(const vx_run *f, const float *x, vx_rows last, bool picked);
+
+/* From pooled to logits. */
+typedef struct vx_answer_io {
+    int fc_norm_rows;      /* B, or 0 */
+    const float *features; /* [B,W] behind fc_norm, if there is one */
+    int head_rows;         /* B, or 0: there is no head */
+    int bare_rows;         /* B, or 0: there is one     */
+} vx_answer_io;
+
+vx_answer_io vx_answer_io_of(const vx_run *f);
+
+/* The head's gradients: from dlogits to dpooled [G,W] to dx [G,T,D]. */
+typedef struct vx_head_grad_io {
+    int head_rows, bare_rows, fc_norm_rows; /* G, or 0 */
+    int64_t cleared;                        /* floats of dx that begin as 0: G*T*D, or 0 */
+    int means;                              /* as above: G, or 0 */
+    const float *dmean;
+    int put[2];        /* tokens 0 and 1 whose gradients go into dx: G each */
+    int all_rows;      /* rows of dx that the norm made: G*T, or */
+    int token_rows[2]; /* G each */
+} vx_head_grad_io;
+
+vx_head_grad_io vx_head_grad_io_of(const vx_run *f);
+
 #endif

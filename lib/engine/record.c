@@ -4,7 +4,9 @@
 #include <math.h>
 
 #include "base/structs.h"
+#include "engine/footprint.h"
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "engine/size.h"
 
 static int check_forward(const vitx_context *c, const void *out)
@@ -21,7 +23,7 @@ int vitx_logits(vitx_view *out, const vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
     const int64_t k = context->arch.classes;
-    *out = (vitx_view){.data = context->host_logits,
+    *out = (vitx_view){.data = context->act.host.logits,
                        .dtype = VITX_F32,
                        .rank = 2,
                        .shape = {context->recorded, k, 1, 1},
@@ -34,7 +36,7 @@ int vitx_input(vitx_view *out, const vitx_context *context)
     VX_TRY(check_forward(context, out));
     const int64_t c = context->arch.channels, h = context->recipe.input_height,
                   w = context->recipe.input_width;
-    *out = (vitx_view){.data = context->host_input,
+    *out = (vitx_view){.data = context->act.host.input,
                        .dtype = VITX_F32,
                        .rank = 4,
                        .shape = {context->recorded, c, h, w},

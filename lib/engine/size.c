@@ -114,19 +114,12 @@ static void own_size(int64_t *height, int64_t *width, const vitx_context *c,
     *width = rounded(image->width, scale, a->patch_width, c->within_width);
 }
 
-int vx_size_measure(vitx_context *c, const vitx_image *image)
+/* The input of a context that goes from size to size. */
+static int set_input(vitx_context *c, int64_t height, int64_t width, const char *what)
 {
-    if (c->fit != VITX_FIT_KEEP)
-        return VITX_OK;
-    if (!image)
-        return vx_fail(VITX_INVALID, "a picture is NULL");
-    char what[64];
     vx_arch arch = c->arch;
-    int64_t height, width;
-    own_size(&height, &width, c, image);
     if (height == c->recipe.input_height && width == c->recipe.input_width)
-        return check_tokens(&arch, c->max_tokens, "a picture of this size");
-    snprintf(what, sizeof what, "a picture of %d x %d pixels", image->width, image->height);
+        return check_tokens(&arch, c->max_tokens, what);
     if (height > MAX_SIDE || width > MAX_SIDE)
         return vx_fail(VITX_UNSUPPORTED, "%s: sides of at most %d are kept", what, MAX_SIDE);
     VX_TRY(vx_arch_set_input(&arch, (int)height, (int)width, what));
@@ -141,9 +134,47 @@ int vx_size_measure(vitx_context *c, const vitx_image *image)
     return VITX_OK;
 }
 
+int vx_size_measure(vitx_context *c, const vitx_image *image)
+{
+    if (c->fit != VITX_FIT_KEEP)
+        return VITX_OK;
+    if (!image)
+        return vx_fail(VITX_INVALID, "a picture is NULL");
+    char what[64];
+    int64_t height, width;
+    own_size(&height, &width, c, image);
+    snprintf(what, sizeof what, "a picture of %d x %d pixels", image->width, image->height);
+    return set_input(c, height, width, what);
+}
+
 int vx_size_take(vitx_context *c, const vitx_image *image)
 {
     VX_TRY(vx_size_measure(c, image));
+    return c->fit != VITX_FIT_KEEP || c->sized ? VITX_OK : vx_context_reserve(c);
+}
+
+int vx_size_check_input(const vitx_context *c, int height, int width)
+{
+    const vitx_recipe *r = &c->recipe;
+    if (c->fit == VITX_FIT_KEEP) {
+        VX_TRY(check_side(height, 0, c->arch.patch_height, "height"));
+        return check_side(width, 0, c->arch.patch_width, "width");
+    }
+    if (height == r->input_height && width == r->input_width)
+        return VITX_OK;
+    return vx_fail(VITX_INVALID, "inputs of %d x %d (height x width): the context's are %d x %d",
+                   height, width, r->input_height, r->input_width);
+}
+
+int vx_size_measure_input(vitx_context *c, int height, int width)
+{
+    VX_TRY(vx_size_check_input(c, height, width));
+    return c->fit == VITX_FIT_KEEP ? set_input(c, height, width, "an input of this size") : VITX_OK;
+}
+
+int vx_size_take_input(vitx_context *c, int height, int width)
+{
+    VX_TRY(vx_size_measure_input(c, height, width));
     return c->fit != VITX_FIT_KEEP || c->sized ? VITX_OK : vx_context_reserve(c);
 }
 

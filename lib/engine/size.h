@@ -28,6 +28,12 @@ int vx_size_measure(vitx_context *c, const vitx_image *image);
 /* The same, and lays out memory. */
 int vx_size_take(vitx_context *c, const vitx_image *image);
 
+/* The same for inputs of that size that are no pictures: without VITX_FIT_KEEP it has to be the context's
+ * own. VITX_INVALID. */
+int vx_size_check_input(const vitx_context *c, int height, int width); /* changes nothing */
+int vx_size_measure_input(vitx_context *c, int height, int width);
+int vx_size_take_input(vitx_context *c, int height, int width);
+
 /* How many pictures, from the first of the n on, make inputs of the first one's size; at least 1. */
 int vx_size_alike(const vitx_context *c, const vitx_image *const *images, int n);
 

@@ -244,7 +244,7 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     for (int l = 0; l < plan->depth; l++)
         product = product || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
-    plan->dpooled = vx_arena_take(arena, g, (size_t)arch->width * sizeof(float));
+    plan->dpooled = vx_arena_take(arena, g, (size_t)vx_arch_pooled(arch) * sizeof(float));
     plan->dx = take_tokens(arena, arch, g);
     plan->dy = take_tokens(arena, arch, g);
     plan->dwide = vx_arena_take(arena, g * t, wide * sizeof(float));

@@ -92,7 +92,7 @@ typedef struct vx_plan {
     float *dx, *dy;  /* [G,T,D] work of the backward pass: the residual stream's gradient first */
     float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
-    float *dpooled;  /* [G,D] */
+    float *dpooled;  /* [G,W], W as in engine/context.h */
     vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
     float *pool_p;   /* [B,H,T] */
     float *pool_dp;  /* [G,H,T] */

@@ -1,6 +1,9 @@
 /* engine/variants.c: see variants.h. */
 #include "engine/variants.h"
 
+#include "engine/footprint.h"
+#include "engine/run.h"
+
 /* The plan of variants with gradients: everything kept, down to the pixels. */
 static vx_plan *pixel_plan(vitx_context *c)
 {
@@ -22,7 +25,7 @@ static size_t activation_bytes(const vitx_context *c, int count)
 static bool within_budget(const vitx_context *c, int count)
 {
     return !c->memory_budget ||
-           vx_context_bytes_beside(c, count, 0, activation_bytes(c, count)) <= c->memory_budget;
+           vx_context_bytes_extra(c, count, 0, activation_bytes(c, count)) <= c->memory_budget;
 }
 
 int vx_variants_at_once(vitx_context *c, bool gradients)
@@ -44,28 +47,6 @@ size_t vx_variants_bytes(vitx_context *c, int count, int kept)
     return bytes;
 }
 
-/* The host's side, where it cannot read the device's memory. */
-static int reserve_host(vitx_context *c, int count)
-{
-    vx_variants *v = &c->variants;
-    const size_t n = (size_t)count, s = n * VX_VARIANTS_SHORTER,
-                 k = (size_t)c->arch.classes * sizeof(float);
-    if (c->dev->cls->host_memory) {
-        v->host_input = v->act.input;
-        v->host_logits = v->act.logits;
-        v->host_probabilities = v->act.probabilities;
-        return VITX_OK;
-    }
-    vx_release(&c->hooks, v->host_input);
-    vx_release(&c->hooks, v->host_logits);
-    vx_release(&c->hooks, v->host_probabilities);
-    v->host_input = v->host_logits = v->host_probabilities = NULL;
-    VX_TRY(vx_new(&v->host_input, &c->hooks, n, vx_context_input_count(c) * sizeof(float),
-                  "the variants' input"));
-    VX_TRY(vx_new(&v->host_logits, &c->hooks, s, k, "the variants' logits"));
-    return vx_new(&v->host_probabilities, &c->hooks, s, k, "the variants' probabilities");
-}
-
 static int reserve_activations(vitx_context *c, int count)
 {
     vx_variants *v = &c->variants;
@@ -75,11 +56,11 @@ static int reserve_activations(vitx_context *c, int count)
     v->capacity = v->sequences = 0;
     if (bytes == SIZE_MAX)
         return vx_fail(VITX_NOMEM, "%d variants of a picture are more than can be counted", count);
-    VX_TRY(vx_context_allow_beside(c, count, 0, bytes));
+    VX_TRY(vx_context_allow_extra(c, count, 0, bytes));
     VX_TRY(vx_block_reserve(c, &v->memory, bytes, "variants of a picture"));
     vx_arena arena = {.base = v->memory.memory};
     vx_activations_place(&v->act, &arena, c, count, count * VX_VARIANTS_SHORTER);
-    VX_TRY(reserve_host(c, count));
+    VX_TRY(vx_activations_reserve_host(c, &v->act, count, count * VX_VARIANTS_SHORTER));
     v->capacity = count;
     v->sequences = count * VX_VARIANTS_SHORTER;
     const int status = vx_context_reserve_device(c);
@@ -101,15 +82,12 @@ int vx_variants_reserve(vitx_context *c, int count, int kept)
 
 float *vx_variants_input(vitx_context *c, int i)
 {
-    return c->variants.host_input + (size_t)i * vx_context_input_count(c);
+    return c->variants.act.host.input + (size_t)i * vx_context_input_count(c);
 }
 
 static void embed(vitx_context *c, const vx_pass *pass)
 {
-    const vx_variants *v = &c->variants;
-    const size_t bytes = (size_t)pass->batch * vx_context_input_count(c) * sizeof(float);
-    if (v->host_input != v->act.input)
-        c->dev->cls->upload(c->dev, v->act.input, v->host_input, bytes);
+    vx_context_upload_inputs(c, pass->act, pass->batch);
     vx_pass_embed(c, pass);
 }
 
@@ -124,7 +102,7 @@ static int run(vitx_context *c, const vx_pass *pass, bool pixels)
     if (pixels)
         embed(c, pass);
     VX_TRY(vx_pass_blocks(c, pass));
-    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, pass->batch);
+    return vx_context_answers(c, &v->act, pass->batch);
 }
 
 int vx_variants_run(vitx_context *c, int n)
@@ -147,7 +125,7 @@ int vx_variants_no_patches(vitx_context *c)
 {
     vx_variants *v = &c->variants;
     VX_TRY(vx_pass_no_patches(c, &(vx_pass){.act = &v->act, .batch = 1}));
-    return vx_context_answers(c, &v->act, v->host_logits, v->host_probabilities, 1);
+    return vx_context_answers(c, &v->act, 1);
 }
 
 int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass)

@@ -32,7 +32,7 @@ int vx_variants_reserve(vitx_context *c, int count, int kept);
 /* The place of variant i's input on the host: [C,H,W]. */
 float *vx_variants_input(vitx_context *c, int i);
 /* Uploads the first n inputs and runs them: logits and probabilities are then in
- * c->variants.host_logits and host_probabilities [n,classes]. */
+ * c->variants.act.host.logits and host_probabilities [n,classes]. */
 int vx_variants_run(vitx_context *c, int n);
 /* The same, recording what the backward pass needs. The plan is c->variants.plan: dlogits
  * [n,classes] is to be filled, then vx_variants_backward makes dinput [n,C,H,W]. */

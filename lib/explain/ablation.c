@@ -86,9 +86,7 @@ static int run_all(double *scores, const run *r, vitx_map *map)
     const int width = job->arch->width, step = at_once(r->of);
     const bool alone = class_only(r->of);
     const size_t classes = (size_t)job->arch->classes;
-    const float *logits = alone ? c->channels.host_logits : c->variants.host_logits;
-    const float *probabilities =
-        alone ? c->channels.host_probabilities : c->variants.host_probabilities;
+    const vx_host_side *host = alone ? &c->channels.act.host : &c->variants.act.host;
     if (alone && r->of->at == VX_AT_NORM1)
         vx_channels_begin(c, (vx_channels_of){r->input, r->tokens});
     for (int first = 0; first < width; first += step) {
@@ -99,7 +97,7 @@ static int run_all(double *scores, const run *r, vitx_map *map)
         for (int i = 0; i < n; i++) {
             const size_t row = (size_t)i * classes;
             scores[first + i] =
-                vx_target_value(vx_map_target(map), logits + row, probabilities + row);
+                vx_target_value(vx_map_target(map), host->logits + row, host->probabilities + row);
             vx_map_saw(map, scores[first + i]);
         }
     }

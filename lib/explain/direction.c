@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/size.h"
 
 /* What the options may not say together. */
@@ -93,7 +94,7 @@ int vx_direction_look(vx_job *jobs, int m)
         VX_TRY(vx_context_run(c, &like, 1, NULL));
         for (int other = j; other < m; other++)
             if (jobs[other].opts.like == like)
-                VX_TRY(set_vector(&jobs[other], c->host_logits));
+                VX_TRY(set_vector(&jobs[other], c->act.host.logits));
     }
     return VITX_OK;
 }

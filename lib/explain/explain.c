@@ -3,6 +3,8 @@
 
 #include "base/structs.h"
 #include "engine/channels.h"
+#include "engine/feed.h"
+#include "engine/footprint.h"
 #include "engine/size.h"
 #include "engine/variants.h"
 #include "explain/direction.h"
@@ -69,8 +71,8 @@ static int check_values(const vitx_map *map)
 /* All that a call works on: n pictures, m jobs, and the maps of one batch, [batch, m]. */
 typedef struct call {
     vitx_context *c;
-    const vitx_image *const *images;
-    const vx_inputs *inputs; /* n inputs in place of pictures, all of images[0]; NULL: none */
+    vx_feed feed;
+    const vx_inputs *inputs; /* n inputs in place of feed's, all of its picture 0; NULL: none */
     int n, m;
     vx_job *jobs;
     vitx_map **pending; /* maps without values */
@@ -99,8 +101,8 @@ static int run_backward(const call *k, int n)
             vitx_map *map = *pending_of(k, i, j);
             if (!k->jobs[j].gradient)
                 continue;
-            const float *logits = c->host_logits + (size_t)i * classes;
-            const float *probabilities = c->host_probabilities + (size_t)i * classes;
+            const float *logits = c->act.host.logits + (size_t)i * classes;
+            const float *probabilities = c->act.host.probabilities + (size_t)i * classes;
             map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
             vx_target_cotangent(cotangents + g * classes, vx_map_target(map), logits, probabilities,
                                 c->arch.classes);
@@ -155,8 +157,14 @@ static int run_jobs(vitx_map **out, const call *k, int n)
 static int run_forward(const call *k, int first, int n)
 {
     if (k->inputs)
-        return vx_context_run_inputs(k->c, k->images[0], k->inputs, first, n, &k->c->need);
-    return vx_context_run(k->c, k->images + first, n, &k->c->need);
+        return vx_context_run_inputs(k->c, k->feed.images[0], k->inputs, first, n, &k->c->need);
+    return vx_feed_run(k->c, &k->feed, first, n, &k->c->need);
+}
+
+/* NULL: number i is an input that is no picture's. */
+static const vitx_image *picture_of(const call *k, int i)
+{
+    return k->feed.images ? k->feed.images[k->inputs ? 0 : i] : NULL;
 }
 
 /* Pictures first..first+n-1. */
@@ -166,8 +174,8 @@ static int explain_batch(vitx_map **out, const call *k, int first, int n)
     int status = VITX_OK;
     for (int i = 0; i < n && status == VITX_OK; i++)
         for (int j = 0; j < k->m && status == VITX_OK; j++)
-            status = vx_job_map(pending_of(k, i, j), &k->jobs[j],
-                                k->images[k->inputs ? 0 : first + i], i);
+            status =
+                vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i);
     if (status == VITX_OK)
         status = run_backward(k, n);
     if (status == VITX_OK)
@@ -277,7 +285,7 @@ static int64_t count_ticks(const call *k, int n)
 /* How many of the pictures from `first` on make inputs of one size. */
 static int alike_from(const call *k, int first)
 {
-    return k->inputs ? k->n : vx_size_alike(k->c, k->images + first, k->n - first);
+    return k->inputs ? k->n : vx_feed_alike(k->c, &k->feed, first, k->n - first);
 }
 
 /* Prepares the jobs for pictures of the size of number `first`. */
@@ -285,7 +293,7 @@ static int prepare_at(const call *k, const vitx_explain_opts *opts, int first)
 {
     const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
     release_settings(k->jobs, k->m, &scratch);
-    VX_TRY(vx_size_measure(k->c, k->images[k->inputs ? 0 : first]));
+    VX_TRY(vx_feed_measure(k->c, &k->feed, k->inputs ? 0 : first));
     return prepare_all(k->c, opts, k->jobs, k->m);
 }
 
@@ -294,7 +302,7 @@ static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
     VX_TRY(vx_direction_look(k->jobs, k->m));
-    VX_TRY(vx_size_take(c, k->images[k->inputs ? 0 : first]));
+    VX_TRY(vx_feed_take(c, &k->feed, k->inputs ? 0 : first));
     VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
     for (int at = first; at < first + n; at += c->max_batch) {
         const int left = first + n - at;
@@ -363,8 +371,9 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
     return status;
 }
 
-int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
-                      const vitx_explain_opts *opts, int m)
+/* n pictures or inputs by m methods; `name` is the public function's. */
+static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, int n,
+                        const vitx_explain_opts *opts, int m, const char *name)
 {
     if (n < 1 || m < 1)
         return vx_fail(VITX_INVALID, "%d pictures, %d methods: at least one of each is needed", n,
@@ -374,10 +383,25 @@ int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *c
         return vx_fail(VITX_INVALID, "%d pictures x %d methods are too many", n, m);
     for (size_t i = 0; out && i < count; i++)
         out[i] = NULL;
-    if (!out || !context || !images || !opts)
-        return vx_fail(VITX_INVALID, "vitx_explain_many: an argument is NULL");
-    call k = {.c = context, .images = images, .n = n, .m = m};
+    if (!out || !c || !(feed->images || feed->tensors) || !opts)
+        return vx_fail(VITX_INVALID, "%s: an argument is NULL", name);
+    VX_TRY(vx_feed_check(c, feed, n));
+    call k = {.c = c, .feed = *feed, .n = n, .m = m};
     return explain_call(out, &k, opts);
+}
+
+int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,
+                      const vitx_explain_opts *opts, int m)
+{
+    return explain_feed(out, context, &(vx_feed){.images = images}, n, opts, m,
+                        "vitx_explain_many");
+}
+
+int vitx_explain_inputs(vitx_map **out, vitx_context *context, const float *inputs, int n,
+                        int height, int width, const vitx_explain_opts *opts, int m)
+{
+    return explain_feed(out, context, &(vx_feed){NULL, inputs, height, width}, n, opts, m,
+                        "vitx_explain_inputs");
 }
 
 int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
@@ -391,7 +415,7 @@ int vitx_explain(vitx_map **out, vitx_context *context, const vitx_image *image,
 int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,
                       const vx_inputs *inputs, int n, const vitx_explain_opts *opts)
 {
-    call k = {.c = c, .images = &image, .inputs = inputs, .n = n, .m = 1};
+    call k = {.c = c, .feed = {.images = &image}, .inputs = inputs, .n = n, .m = 1};
     for (int i = 0; i < n; i++)
         out[i] = NULL;
     return explain_call(out, &k, opts);

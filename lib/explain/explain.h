@@ -9,7 +9,7 @@
 
 #include <vitx/explain.h>
 
-#include "engine/context.h"
+#include "engine/run.h"
 
 /* The maps of `n` inputs, as vitx_explain_many: out [n]. Each is a map of `image` to all who ask. */
 int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,

@@ -1,9 +1,11 @@
 /* explain/job.c: one method and one call's options: checked, what it sees of the pass, its maps. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/structs.h"
 #include "base/text.h"
 #include "engine/pass.h"
+#include "engine/run.h"
 #include "explain/direction.h"
 #include "explain/method.h"
 
@@ -200,7 +202,7 @@ const float *vx_job_input(const vx_job *job, int i)
 
 const float *vx_job_host_input(const vx_job *job, int i)
 {
-    return job->context->host_input + (size_t)i * vx_context_input_count(job->context);
+    return job->context->act.host.input + (size_t)i * vx_context_input_count(job->context);
 }
 
 size_t vx_job_input_floats(const vx_job *job)
@@ -221,8 +223,7 @@ int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
 
 int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats)
 {
-    job->dev->cls->download(job->dev, host, device, floats * sizeof *host);
-    return vx_context_sync(job->context);
+    return vx_context_read(job->context, host, device, floats * sizeof *host);
 }
 
 void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats)
@@ -239,10 +240,8 @@ static vx_pass pass_of(const vx_job *job, int n)
 int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities)
 {
     const vx_pass pass = pass_of(job, n);
-    const size_t floats = (size_t)n * (size_t)job->arch->classes;
     vx_pass_answer(job->context, &pass, layer);
-    job->dev->cls->download(job->dev, logits, pass.act->logits, floats * sizeof *logits);
-    return vx_job_read(job, probabilities, pass.act->probabilities, floats);
+    return vx_context_read_answers(job->context, pass.act, logits, probabilities, n);
 }
 
 int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents)
@@ -278,16 +277,31 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
         info->shape[axis] = 1;
 }
 
+enum { MODEL_TEXT = 256, SETTINGS_TEXT = 512 };
+
+/* "key=value key=value", of all options. */
+static void settings_text(char *out, size_t size, const vx_job *job)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (int i = 0; i < job->method->option_count && n < size; i++) {
+        const char *key = job->method->options[i].key;
+        n += (size_t)snprintf(out + n, size - n, "%s%s=%s", i ? " " : "", key,
+                              vx_setting(&job->given, key));
+    }
+}
+
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
 {
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
-    const float *logits = c->host_logits + row, *probabilities = c->host_probabilities + row;
+    const float *logits = c->act.host.logits + row, *probabilities = c->act.host.probabilities + row;
     vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
+    char model[MODEL_TEXT], settings[SETTINGS_TEXT];
     vitx_map_info info = {.struct_size = sizeof info,
                           .method = job->method->name,
                           .target = t.target,
@@ -301,14 +315,18 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
                               job->method->uses_query && job->query >= 0 ? job->query : VITX_AUTO,
                           .grid_height = a->grid_height,
                           .grid_width = a->grid_width,
-                          .picture_height = image->height,
-                          .picture_width = image->width,
+                          .picture_height = image ? image->height : c->recipe.input_height,
+                          .picture_width = image ? image->width : c->recipe.input_width,
                           .is_signed = job->method->is_signed,
                           .score = t.score,
                           .versus = t.versus,
                           .value = vx_target_value(t, logits, probabilities),
                           .explains = vx_direction_explains(job),
-                          .outputs = a->outputs};
+                          .outputs = a->outputs,
+                          .model = model,
+                          .settings = settings};
+    vx_model_name(model, sizeof model, c->model);
+    settings_text(settings, sizeof settings, job);
     set_shape(&info, job);
     vx_placement placement = c->placements[i];
     if (!job->pixels) {

@@ -36,11 +36,17 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
             return vx_fail(VITX_NOMEM, "a map of more values than can be counted");
     vitx_map *map;
     *out = NULL;
-    VX_TRY(vx_new(&map, hooks, 1, sizeof *map, "a map"));
+    /* Its texts lie behind it. */
+    const char *model = info->model ? info->model : "";
+    const char *settings = info->settings ? info->settings : "";
+    const size_t m = strlen(model) + 1, n = strlen(settings) + 1;
+    VX_TRY(vx_new(&map, hooks, 1, sizeof *map + m + n, "a map"));
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
     map->on_pixels = info->shape[info->rank - 2] != info->grid_height ||
                      info->shape[info->rank - 1] != info->grid_width;
     set_seen(&map->info, placement);
+    map->info.model = memcpy(map + 1, model, m);
+    map->info.settings = memcpy((char *)(map + 1) + m, settings, n);
     const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");
     if (status != VITX_OK) {
         vitx_map_free(map);
@@ -67,17 +73,26 @@ void vx_map_saw(vitx_map *map, double score)
     t->varied = true;
 }
 
+/* What a score is as large as: a difference of two logits carries their rounding. */
+static double size_of(const vitx_map *map)
+{
+    const double value = fabs(map->info.value), logit = fabs((double)map->info.logit);
+    return map->info.score == VITX_SCORE_DIFFERENCE ? fmax(value, logit) : value;
+}
+
 static bool is_nothing(const vitx_map *map)
 {
     const vx_traces *t = &map->traces;
+    const double size = size_of(map);
     const double largest = fmax(fabs((double)map->info.min), fabs((double)map->info.max));
     if (t->given)
         return false;
     if (largest == 0 || t->flat)
         return true;
-    if (t->varied && t->most - t->least <= VX_ROUNDING * fmax(fabs(t->least), fabs(t->most)))
+    if (t->varied &&
+        t->most - t->least <= VX_ROUNDING * fmax(size, fmax(fabs(t->least), fabs(t->most))))
         return true;
-    return t->of_score && largest <= VX_ROUNDING * fabs(map->info.value);
+    return t->of_score && largest <= VX_ROUNDING * size;
 }
 
 void vx_map_finish(vitx_map *map)

@@ -20,7 +20,8 @@ typedef struct vx_traces {
 
 struct vitx_map {
     vitx_hooks hooks;
-    vitx_map_info info;     /* struct_size set; method is static */
+    vitx_map_info
+        info; /* struct_size set; method is static, model and settings are the map's own */
     vx_placement placement; /* of the picture that was explained */
     const float *vector;    /* what a score of one is made with, until the map is finished */
     int vector_count;
@@ -30,7 +31,7 @@ struct vitx_map {
     size_t count;
 };
 
-/* A map of info's shape with zeroed values. */
+/* A map of info's shape with zeroed values; info's model and settings are copied. */
 int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
                   const vitx_hooks *hooks);
 /* Sets info.min and info.max from the values, and info.nothing from them and from traces. */

@@ -83,7 +83,8 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
 /* Checks the options, resolves what they leave open, and asks the method: adds its needs to context->need.
  * settings and vector are the context's scratch, also after a failure. */
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
-/* The map of picture `i` of the batch that has just run, still without values; to be freed. */
+/* The map of picture `i` of the batch that has just run, still without values; to be freed. image NULL:
+ * the picture is the input itself. */
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i);
 
 /* Fills the maps of the n pictures from `first` on: of the whole batch if the method has run_batch, else

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 
 /* In place of a sequence: answers that are known. */
@@ -105,7 +106,7 @@ static double score_of(const queue *q, int s)
 {
     const vx_variants *v = &q->c->variants;
     const size_t row = (size_t)s * (size_t)q->c->arch.classes;
-    return vx_target_value(q->of->target, v->host_logits + row, v->host_probabilities + row);
+    return vx_target_value(q->of->target, v->act.host.logits + row, v->act.host.probabilities + row);
 }
 
 /* Where the answer to a set of patches comes from. */
@@ -224,7 +225,7 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
                        int64_t n, vx_patches_choose *choose, vx_patches_take *take, void *payload)
 {
     vitx_context *c = job->context;
-    const vx_patches of = {.input = c->host_input + (size_t)i * vx_context_input_count(c),
+    const vx_patches of = {.input = c->act.host.input + (size_t)i * vx_context_input_count(c),
                            .target = vx_map_target(map),
                            .whole = map->info.value,
                            .map = map,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 
 int vx_setting_reduce(vx_reduce *out, const vx_settings *given)
@@ -116,8 +117,8 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
                   "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
         vx_target_cotangent(cotangents + v * classes, vx_map_target(map),
-                            c->variants.host_logits + v * classes,
-                            c->variants.host_probabilities + v * classes, job->arch->classes);
+                            c->variants.act.host.logits + v * classes,
+                            c->variants.act.host.probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, cotangents,
                         (size_t)n * classes * sizeof *cotangents);
     const int status = vx_variants_backward(c, n);

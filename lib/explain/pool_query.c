@@ -42,9 +42,10 @@ size_t vx_query_floats(const vx_job *job, int n)
 int vx_pool_read(float *rows, const vx_job *job, int n)
 {
     const size_t floats = row_floats(job), all = (size_t)n * floats;
-    for (int i = 0; job->gradient && i < n; i++)
-        job->dev->cls->download(job->dev, rows + all + (size_t)i * floats, vx_job_dpool(job, i),
-                                floats * sizeof *rows);
+    const int at_once = vx_job_at_once(job, n);
+    for (int i = 0; job->gradient && i < n; i += at_once)
+        VX_TRY(vx_job_read(job, rows + all + (size_t)i * floats, vx_job_dpool(job, i),
+                           (size_t)at_once * floats));
     return vx_job_read(job, rows, vx_job_pool(job, 0), all);
 }
 

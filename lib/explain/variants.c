@@ -19,7 +19,7 @@ int vx_variants_score(double *scores, const vx_job *job, vx_target target, int n
     const size_t classes = (size_t)job->arch->classes;
     VX_TRY(vx_variants_run(job->context, n));
     for (size_t i = 0; i < (size_t)n; i++)
-        scores[i] = vx_target_value(target, v->host_logits + i * classes,
-                                    v->host_probabilities + i * classes);
+        scores[i] = vx_target_value(target, v->act.host.logits + i * classes,
+                                    v->act.host.probabilities + i * classes);
     return VITX_OK;
 }

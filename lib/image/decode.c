@@ -3,6 +3,7 @@
  *
  * Formats are told by their first bytes, never by the file's name.
  */
+#include "base/kind.h"
 #include "image/codec.h"
 #include "image/image.h"
 
@@ -76,6 +77,10 @@ static int check_format(const format **out, const uint8_t *data, size_t bytes, c
     if (bytes == 0)
         return vx_fail_in(VITX_FORMAT, name, "the file is empty");
     *out = find_format(data, bytes);
+    const char *kind = *out ? NULL : vx_kind_of(data, bytes);
+    if (kind)
+        return vx_fail_in(VITX_FORMAT, name, "%s, not a picture; vitx reads JPEG, PNG and BMP",
+                          kind);
     if (!*out)
         return vx_fail_in(VITX_FORMAT, name, "not a picture; vitx reads JPEG, PNG and BMP");
     if (!(*out)->decode)

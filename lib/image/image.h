@@ -5,6 +5,7 @@
 #include <vitx/image.h>
 #include <vitx/model.h> /* vitx_recipe, vitx_filter */
 
+#include "base/kind.h"
 #include "base/memory.h"
 
 struct vitx_image {
@@ -19,7 +20,7 @@ int vx_decode(uint8_t **out, int *width, int *height, const uint8_t *data, size_
               const char *name, int64_t max_pixels, const vitx_hooks *hooks);
 
 /* The same refusal of what is no picture, from a file's first bytes alone (fewer where it ends). */
-#define VX_SIGNATURE_BYTES 16
+#define VX_SIGNATURE_BYTES VX_KIND_BYTES
 int vx_check_signature(const uint8_t *data, size_t bytes, const char *name);
 
 /* EXIF orientation 1..8 of a JPEG (APP1) or PNG (eXIf); 1 where there is none or it is damaged. */
@@ -57,6 +58,9 @@ void vx_recipe_pad(vitx_recipe *recipe);
  * than 2^28 pixels: a picture of 1 x 60000), and if a recipe without a crop does not give the
  * input's size. */
 int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height);
+
+/* The picture is the input itself: nothing is resized or cropped. */
+void vx_place_whole(vx_placement *out, const vitx_recipe *recipe);
 
 /* What a pixel of value v, 0..255, becomes in that channel of the model's input. */
 float vx_pixel_value(const vitx_recipe *recipe, int channel, int v);

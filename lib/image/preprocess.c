@@ -147,6 +147,19 @@ int vx_place(vx_placement *out, const vitx_recipe *recipe, int width, int height
     return VITX_OK;
 }
 
+void vx_place_whole(vx_placement *out, const vitx_recipe *recipe)
+{
+    *out = (vx_placement){
+        .resized_w = recipe->input_width,
+        .resized_h = recipe->input_height,
+        .input_w = recipe->input_width,
+        .input_h = recipe->input_height,
+        .scale_x = 1,
+        .scale_y = 1,
+        .filter = recipe->filter,
+    };
+}
+
 int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *p,
                      const vitx_hooks *hooks)
 {

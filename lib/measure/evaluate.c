@@ -301,10 +301,10 @@ static int run_pictures(vx_subject *s)
 {
     vitx_context *c = s->context;
     const vitx_map_info *info = &s->map->info;
-    const float *logits = c->host_logits, *probabilities = c->host_probabilities;
+    const float *logits = c->act.host.logits, *probabilities = c->act.host.probabilities;
     const bool vector = s->direction[0].vector != NULL;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
-    memcpy(s->input, c->host_input, vx_context_input_count(c) * sizeof *s->input);
+    memcpy(s->input, c->act.host.input, vx_context_input_count(c) * sizeof *s->input);
     if (!vector && of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
@@ -510,8 +510,8 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
         VX_TRY(vx_variants_run(c, count));
         for (int i = 0; i < count; i++)
             out[at + i] =
-                vx_target_value(trial->subject->follows, v->host_logits + (size_t)i * classes,
-                                v->host_probabilities + (size_t)i * classes);
+                vx_target_value(trial->subject->follows, v->act.host.logits + (size_t)i * classes,
+                                v->act.host.probabilities + (size_t)i * classes);
     }
     evaluation->info.forwards += n;
     return VITX_OK;

@@ -61,7 +61,7 @@ int vx_followed_resolve(vx_subject *s)
                                                                   : VITX_SCORE_LOGIT;
     const bool same = info->score == VITX_SCORE_DIFFERENCE && s->versus == VITX_AUTO;
     return vx_target_resolve(&s->follows, score, info->target, same ? info->versus : s->versus,
-                             c->host_logits, c->arch.classes);
+                             c->act.host.logits, c->arch.classes);
 }
 
 bool vx_followed_known(const vx_subject *s)

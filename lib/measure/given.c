@@ -20,12 +20,14 @@ static int create(vitx_map **out, vitx_context *c, const vitx_image *image, cons
 {
     const vx_arch *a = &c->arch;
     vx_target t;
-    VX_TRY(vx_target_resolve(&t, VITX_SCORE_LOGIT, target, VITX_AUTO, c->host_logits, a->classes));
+    VX_TRY(vx_target_resolve(&t, VITX_SCORE_LOGIT, target, VITX_AUTO, c->act.host.logits, a->classes));
+    char model[256];
+    vx_model_name(model, sizeof model, c->model);
     const vitx_map_info info = {.struct_size = sizeof info,
                                 .method = name,
                                 .target = t.target,
-                                .logit = c->host_logits[t.target],
-                                .probability = c->host_probabilities[t.target],
+                                .logit = c->act.host.logits[t.target],
+                                .probability = c->act.host.probabilities[t.target],
                                 .layer = VITX_AUTO,
                                 .head = VITX_AUTO,
                                 .query = VITX_AUTO,
@@ -37,9 +39,10 @@ static int create(vitx_map **out, vitx_context *c, const vitx_image *image, cons
                                 .picture_width = image->width,
                                 .score = t.score,
                                 .versus = t.versus,
-                                .value = c->host_logits[t.target],
+                                .value = c->act.host.logits[t.target],
                                 .explains = a->units ? VITX_EXPLAINED_UNIT : VITX_EXPLAINED_CLASS,
-                                .outputs = a->outputs};
+                                .outputs = a->outputs,
+                                .model = model};
     vx_placement placement = c->placements[0];
     placement.input_h = a->grid_height * a->patch_height;
     placement.input_w = a->grid_width * a->patch_width;

@@ -15,6 +15,8 @@
  * captum's option of that name (0 where a.I is always 0). It is the default here, as captum's is not, since
  * most maps come in units of their own; with normalize=no b is 1.
  *
+ * Where the score does not change beyond rounding, there is no difference to be right about: both are NaN.
+ *
  * share is the infidelity over the mean of (f(x) - f(x_s))^2, which is what a map of zeros has: with
  * normalize=yes between 0 and 1, and comparable from one picture to another.
  */
@@ -90,8 +92,11 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
     const int status =
         vx_trial_run_patches(trial, out, false, &set->removal, set->n, choose, take, &m);
     const double b = !set->normalize ? 1 : m.aa > 0 ? m.ad / m.aa : 0;
+    const double rounding = VX_ROUNDING * m.value;
     out->values[0] = fmax(0, b * b * m.aa - 2 * b * m.ad + m.dd) / set->n;
     out->values[1] = m.dd > 0 ? out->values[0] * set->n / m.dd : 0;
+    if (set->p > 0 && m.dd <= set->n * rounding * rounding)
+        out->values[0] = out->values[1] = NAN; /* whatever is taken away: nothing is lost */
     vx_release(&scratch, values);
     return status;
 }

@@ -358,13 +358,13 @@ static int look(void *watcher, int layer, const float *x)
     vitx_context *c = s->context;
     const size_t n = (size_t)s->running;
     const vx_recorded *r = &s->plan.attention[layer];
-    VX_TRY(vx_context_sync(c));
-    if (c->dev->cls->host_memory)
+    if (c->dev->cls->host_memory) {
+        VX_TRY(vx_context_sync(c));
         return vx_stats_block(s, layer, r->data, x, s->running);
-    c->dev->cls->download(c->dev, s->attention, r->data, n * vx_recorded_bytes(r, &s->arch));
-    c->dev->cls->download(c->dev, s->output, x,
-                          n * (size_t)s->gauge.tokens * (size_t)s->arch.width * sizeof(float));
-    VX_TRY(vx_context_sync(c));
+    }
+    VX_TRY(vx_context_read(c, s->attention, r->data, n * vx_recorded_bytes(r, &s->arch)));
+    VX_TRY(vx_context_read(c, s->output, x,
+                           n * (size_t)s->gauge.tokens * (size_t)s->arch.width * sizeof(float)));
     return vx_stats_block(s, layer, s->attention, s->output, s->running);
 }
 

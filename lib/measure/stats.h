@@ -9,7 +9,7 @@
 #ifndef VX_MEASURE_STATS_H
 #define VX_MEASURE_STATS_H
 
-#include "engine/context.h"
+#include "engine/run.h"
 #include "measure/tally.h"
 
 #define VX_STATS_TASKS 16 /* at least so many parts for the workers to share */

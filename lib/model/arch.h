@@ -13,8 +13,8 @@
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first on;
  *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
  * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
- * A head that reads two vectors is two heads whose answers are added: logits = head(p) + head2(q).
- * Without heads the answer is (p + q) / 2.
+ * A head that reads two vectors p and q reads them as one row [p, q]. Without a head the answer is
+ * (p + q) / 2.
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H
@@ -43,9 +43,9 @@ typedef struct vx_arch {
     bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
-    bool units; /* the outputs are components of an embedding: `classes` counts them */
+    bool units;           /* the outputs are components of an embedding: `classes` counts them */
     vitx_outputs outputs; /* never AUTO; of units NONE */
-    bool bare;  /* no head: the outputs are the pooled features, classes = width; of two tokens
+    bool bare; /* no head: the outputs are the pooled features, classes = width; of two tokens
                    their mean */
 } vx_arch;
 
@@ -77,9 +77,16 @@ static inline int vx_arch_fc1(const vx_arch *a)
     return a->swiglu ? 2 * a->hidden : a->hidden;
 }
 
-static inline bool vx_arch_two_heads(const vx_arch *a)
+/* Whether the head reads two vectors. */
+static inline bool vx_arch_two_vectors(const vx_arch *a)
 {
     return a->pool == VX_POOL_TWO_TOKENS || a->pool == VX_POOL_TOKEN_AVG;
+}
+
+/* What the head reads of a picture: one vector of the width, or two. */
+static inline int vx_arch_pooled(const vx_arch *a)
+{
+    return vx_arch_two_vectors(a) ? 2 * a->width : a->width;
 }
 
 /* Whether the head reads nothing of the prefix tokens. */

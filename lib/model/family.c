@@ -118,6 +118,34 @@ static bool names_a_vit(const char *architecture, bool anywhere)
     return false;
 }
 
+/* transformers finds no tensor of a model_type whose prefix is another, and runs random numbers. */
+static int refuse_other_type(const vx_container *c, const vx_dialect *d, const vx_config *config)
+{
+    static const struct {
+        const char *type, *prefix;
+    } types[] = {{"vit", "vit."},
+                 {"vit_msn", "vit."},
+                 {"vit_mae", "vit."},
+                 {"deit", "deit."},
+                 {"ijepa", "ijepa."},
+                 {"dinov2", "dinov2."},
+                 {"dinov2_with_registers", "dinov2_with_registers."}};
+    const char *type = vx_json_string(vx_json_get(config->config, "model_type"));
+    const bool named = d->naming == &vx_naming_hf || d->naming == &vx_naming_hf_dinov2;
+    for (size_t i = 0; named && type && i < sizeof types / sizeof types[0]; i++) {
+        const bool dinov2 = strncmp(types[i].type, "dinov2", 6) == 0;
+        if (strcmp(type, types[i].type) != 0)
+            continue;
+        if (dinov2 != (d->naming == &vx_naming_hf_dinov2) ||
+            (d->prefix[0] && strcmp(d->prefix, types[i].prefix) != 0))
+            return vx_fail_in(VITX_FORMAT, config->config_path,
+                              "model_type is %s, but the tensors of %s have the names of another "
+                              "(%s)",
+                              type, c->path, d->prefix[0] ? d->prefix : d->naming->title);
+    }
+    return VITX_OK;
+}
+
 /* The configuration names another kind of network than the tensors make. */
 static int refuse_other_network(const vx_container *c, const vx_dialect *d,
                                 const char *architecture, const vx_config *config)
@@ -125,7 +153,8 @@ static int refuse_other_network(const vx_container *c, const vx_dialect *d,
     const char *file =
         d->naming == &vx_naming_open_clip_timm ? config->open_clip_path : config->config_path;
     const bool class = strcmp(d->naming->name, "huggingface") == 0;
-    if (names_a_vit(architecture, class))
+    const bool typed = class && vx_json_string(vx_json_get(config->config, "model_type"));
+    if (typed || names_a_vit(architecture, class)) /* model_type is looked at by itself */
         return VITX_OK;
     return vx_fail_in(VITX_FORMAT, file,
                       "architecture %.100s is no Vision Transformer, but the tensors of %s are one",
@@ -181,7 +210,7 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
     if (d->without != VX_NO_ROLE && vx_role_find(c, d->naming, d->prefix, d->without, 0))
         return false;
     for (const char *const *t = d->tensors; t && *t; t++)
-        if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0, false)))
+        if (!vx_container_find(c, vx_write_name(name, sizeof name, *t, d->prefix, 0)))
             return false;
     const char *architecture = d->naming->architecture(config);
     return !d->architectures ||
@@ -210,6 +239,7 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
             const char *architecture = d->naming->architecture(config);
             *out = (vx_match){families[f], d, d->prefix};
             VX_TRY(refuse_foreign_tensors(container, d));
+            VX_TRY(refuse_other_type(container, d, config));
             if (!architecture)
                 return VITX_OK;
             VX_TRY(refuse_foreign_architecture(container, architecture));

@@ -64,12 +64,11 @@ typedef struct vx_hints {
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
     bool units;       /* the head is a projection: its outputs are an embedding */
     bool norm_after;  /* the norm comes behind the pooling */
-    bool
-        headless; /* the configuration says that there are no classes: a head in the file is not read */
-    bool has_head; /* the model is one with a head: its tensors must be there */
-    bool network_told,
-        pictures_told; /* a file says which network it is, and how its pictures are made:
-                                         what that leaves out its library knows (guesses.h) */
+    bool headless;    /* there are no classes: a head in the file is not read */
+    bool has_head;    /* the model is one with a head: its tensors must be there */
+    /* a file says which network it is, and how its pictures are made: what that leaves out its
+     * library knows (guesses.h) */
+    bool network_told, pictures_told;
     vitx_source from_heads, from_eps, from_act;
 } vx_hints;
 
@@ -110,13 +109,14 @@ struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
     vx_pos_rule positions; /* how the library resamples position embeddings                      */
-    const char *names[VX_ROLES]; /* '*': the dialect's prefix, '#': the block, '|': or else; NULL:
-                                    has none                                                    */
-    const vx_naming *base;       /* has the names that are NULL, all behind the prefix; or NULL  */
+    /* '*': the dialect's prefix, '#': the block, '|': or else; "": has none; NULL: as the base has it,
+     * or none without a base */
+    const char *names[VX_ROLES];
+    const vx_naming *base;       /* of names alone; or NULL */
+    bool behind_prefix;          /* the base's names stand behind the dialect's prefix */
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
-    bool
-        code_tells; /* its files never have a configuration: what they leave out stands in its code */
+    bool code_tells; /* its files have no configuration: what they leave out stands in its code */
     bool two_heads; /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
@@ -144,7 +144,7 @@ int vx_family_match(vx_match *out, const vx_container *container, const vx_confi
 
 /* Finds every tensor by name and shape, and fills arch. found->blocks is allocated with hooks. A
  * tensor of the file that is neither used nor harmless is an error. */
-int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,

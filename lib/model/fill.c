@@ -4,17 +4,16 @@
  */
 #include "model/fill.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "model/members.h"
 
 /* -------------------------------------------------------------------------- vectors ------- */
 
-/* Floats to the device. The pointers of vx_weights are const for those who run the model; here they
- * are written. */
-static void put(const vx_filler *f, const float *dst, const float *values, size_t count)
+static int put(const vx_filler *f, const float *dst, const float *values, size_t count)
 {
-    f->w->cls->upload(NULL, (void *)(uintptr_t)dst, values, count * sizeof *values);
+    return vx_weights_write(f->w, dst, values, count);
 }
 
 static const float *vector_at(const void *place)
@@ -28,7 +27,7 @@ static int fill_from(const vx_filler *f, const float *dst, const vx_tensor *t, u
     for (uint64_t at = first; at < t->count;) {
         const uint64_t left = t->count - at, n = left < f->staging_size ? left : f->staging_size;
         VX_TRY(vx_tensor_read_f32(t, f->staging, at, n));
-        put(f, dst + (at - first), f->staging, (size_t)n);
+        VX_TRY(put(f, dst + (at - first), f->staging, (size_t)n));
         at += n;
     }
     return VITX_OK;
@@ -45,8 +44,7 @@ static int fill_or_clear(const vx_filler *f, const float *dst, const vx_tensor *
     if (t)
         return fill_vector(f, dst, t);
     memset(f->staging, 0, n * sizeof *f->staging);
-    put(f, dst, f->staging, n);
-    return VITX_OK;
+    return put(f, dst, f->staging, n);
 }
 
 /* -------------------------------------------------------------------------- matrices ------ */
@@ -58,9 +56,7 @@ typedef struct source {
     const vx_tensor *of[3]; /* one below the other, of `rows_of` rows each; NULL behind the last */
     int rows_of;
     int skip;            /* rows of of[0] before the matrix's first */
-    size_t column;       /* of read_columns: the first */
-    size_t stride;       /* of read_columns and read_turned: a row's elements */
-    float factor;        /* of read_columns */
+    size_t stride;       /* of read_turned: a row's elements */
     const float *turned; /* of read_turned: [k, n] */
 } source;
 
@@ -78,17 +74,6 @@ static int read_stack(const source *s, float *out, int first, int rows, size_t k
     return VITX_OK;
 }
 
-/* Columns of a tensor, times a factor. */
-static int read_columns(const source *s, float *out, int first, int rows, size_t k)
-{
-    for (int i = 0; i < rows; i++)
-        VX_TRY(vx_tensor_read_f32(s->of[0], out + (size_t)i * k,
-                                  (uint64_t)(first + i) * s->stride + s->column, k));
-    for (size_t i = 0; s->factor != 1 && i < (size_t)rows * k; i++)
-        out[i] *= s->factor;
-    return VITX_OK;
-}
-
 static int read_turned(const source *s, float *out, int first, int rows, size_t k)
 {
     for (int i = 0; i < rows; i++)
@@ -97,26 +82,39 @@ static int read_turned(const source *s, float *out, int first, int rows, size_t 
     return VITX_OK;
 }
 
-/* All rows of a matrix. Chunks are whole panels, but for the last. */
-static int pack(const vx_filler *f, const vx_weight *w, const source *s)
+/* A matrix that is filled. */
+typedef struct target {
+    const vx_weight *w;
+    const float *gamma;
+} target;
+
+static target target_of(const vx_filler *f, const vx_member *m, const void *place, int block)
 {
+    return (target){place, vx_member_gamma(f->w, m, block)};
+}
+
+/* All rows, in whole panels. Bias and gamma are filled. */
+static int pack(const vx_filler *f, target t, const source *s)
+{
+    const vx_weight *w = t.w;
+    const int panel = w->packing->panel;
     const size_t k = (size_t)w->k, fit = f->staging_size / k;
-    const int step = fit < VX_PANEL ? (int)fit : (int)(fit / VX_PANEL * VX_PANEL);
+    const int step =
+        fit < (size_t)panel ? w->n : (int)(fit < INT_MAX ? fit : INT_MAX) / panel * panel;
+    VX_TRY(vx_weights_begin(f->w, w, t.gamma));
     for (int r = 0; r < w->n; r += step) {
         const int rows = w->n - r < step ? w->n - r : step;
         VX_TRY(s->read(s, f->staging, r, rows, k));
-        f->w->cls->weight_pack(f->w->precision, (void *)(uintptr_t)w->data, f->staging, r, rows,
-                               w->n, w->k);
+        VX_TRY(vx_weights_pack(f->w, w, f->staging, r, rows));
     }
     return VITX_OK;
 }
 
-/* A tensor's rows; they are w->k long, whatever its shape. */
-static int fill_matrix(const vx_filler *f, const vx_weight *w, const vx_tensor *weight,
-                       const vx_tensor *bias)
+/* A tensor's rows; they are k long, whatever its shape. */
+static int fill_matrix(const vx_filler *f, target t, const vx_tensor *weight, const vx_tensor *bias)
 {
-    VX_TRY(pack(f, w, &(source){.read = read_stack, .of = {weight}}));
-    return fill_vector(f, w->bias, bias);
+    VX_TRY(fill_vector(f, t.w->bias, bias));
+    return pack(f, t, &(source){.read = read_stack, .of = {weight}});
 }
 
 int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
@@ -126,9 +124,10 @@ int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
         return VITX_OK; /* the model has none */
     if (m->fill)
         return m->fill(f, m, place, block);
-    if (m->matrix)
-        return fill_matrix(f, place, t, vx_found_at(f->found, m->biases[0], block));
-    return fill_vector(f, vector_at(place), t);
+    if (!m->matrix)
+        return fill_vector(f, vector_at(place), t);
+    return fill_matrix(f, target_of(f, m, place, block), t,
+                       vx_found_at(f->found, m->biases[0], block));
 }
 
 /* -------------------------------------------------------------------------- tokens -------- */
@@ -149,7 +148,7 @@ int vx_fill_prefix(const vx_filler *f, const vx_member *m, void *place, int bloc
                 VX_TRY(vx_tensor_read_f32(pos, row, p * d, d));
             for (size_t j = 0; p < (size_t)f->arch->prefix_pos && j < d; j++)
                 token[j] += row[j];
-            put(f, vector_at(place) + p * d, token, d);
+            VX_TRY(put(f, vector_at(place) + p * d, token, d));
         }
     }
     return VITX_OK;
@@ -180,14 +179,13 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
                                  vx_found_at(f->found, VX_K_W, block),
                                  vx_found_at(f->found, VX_V_W, block)},
                           .rows_of = d};
-    (void)m;
-    VX_TRY(pack(f, w, whole ? &(source){.read = read_stack, .of = {whole}} : &parts));
-    if (bias || !w->bias)
-        return fill_vector(f, w->bias, bias);
-    for (int i = 0; i < 3; i++)
+    if (w->bias && bias)
+        VX_TRY(fill_vector(f, w->bias, bias));
+    for (int i = 0; i < 3 && w->bias && !bias; i++)
         VX_TRY(fill_or_clear(f, w->bias + (ptrdiff_t)i * d, vx_found_at(f->found, biases[i], block),
                              (size_t)d));
-    return VITX_OK;
+    return pack(f, target_of(f, m, place, block),
+                whole ? &(source){.read = read_stack, .of = {whole}} : &parts);
 }
 
 /* -------------------------------------------------------------------------- heads --------- */
@@ -213,8 +211,7 @@ int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block
         VX_TRY(vx_tensor_read_f32(b, row, 0, d));
     for (size_t i = 0; b && i < d; i++)
         query[i] += row[i];
-    put(f, vector_at(place), query, d);
-    return VITX_OK;
+    return put(f, vector_at(place), query, d);
 }
 
 /* Keys and values: one tensor, which may have the query's rows before them, or two. */
@@ -225,32 +222,33 @@ int vx_fill_kv(const vx_filler *f, const vx_member *m, void *place, int block)
     const bool one = model[VX_POOL_QKV_W] != NULL;
     const int d = kv->k, skip = one ? d : 0;
     const vx_tensor *bias = model[one ? VX_POOL_QKV_B : VX_POOL_KV_B];
-    (void)m;
-    (void)block;
+    const target t = target_of(f, m, place, block);
     if (model[VX_POOL_K_W]) {
-        VX_TRY(pack(f, kv,
+        VX_TRY(fill_vector(f, kv->bias, model[VX_POOL_K_B]));
+        if (kv->bias)
+            VX_TRY(fill_vector(f, kv->bias + d, model[VX_POOL_V_B]));
+        return pack(f, t,
                     &(source){.read = read_stack,
                               .of = {model[VX_POOL_K_W], model[VX_POOL_V_W]},
-                              .rows_of = d}));
-        VX_TRY(fill_vector(f, kv->bias, model[VX_POOL_K_B]));
-        return kv->bias ? fill_vector(f, kv->bias + d, model[VX_POOL_V_B]) : VITX_OK;
+                              .rows_of = d});
     }
-    VX_TRY(pack(f, kv,
+    if (bias)
+        VX_TRY(fill_from(f, kv->bias, bias, (uint64_t)skip));
+    return pack(f, t,
                 &(source){.read = read_stack,
                           .of = {model[one ? VX_POOL_QKV_W : VX_POOL_KV_W]},
-                          .skip = skip}));
-    return bias ? fill_from(f, kv->bias, bias, (uint64_t)skip) : VITX_OK;
+                          .skip = skip});
 }
 
 /* A matrix that the file holds as [k,n]. It is read whole: its rows lie across it. */
-static int fill_turned(const vx_filler *f, const vx_weight *w, const vx_tensor *t)
+static int fill_turned(const vx_filler *f, target to, const vx_tensor *t)
 {
-    const size_t n = (size_t)w->n, k = (size_t)w->k;
+    const size_t n = (size_t)to.w->n, k = (size_t)to.w->k;
     float *whole;
     VX_TRY(vx_new(&whole, f->hooks, n, k * sizeof *whole, "a matrix to turn"));
     int status = vx_tensor_read_f32(t, whole, 0, n * k);
     if (status == VITX_OK)
-        status = pack(f, w, &(source){.read = read_turned, .turned = whole, .stride = n});
+        status = pack(f, to, &(source){.read = read_turned, .turned = whole, .stride = n});
     vx_release(f->hooks, whole);
     return status;
 }
@@ -266,45 +264,34 @@ static int fill_mean_bias(const vx_filler *f, const vx_weight *w, const vx_tenso
         VX_TRY(vx_tensor_read_f32(other, f->staging + half, at, n));
         for (size_t i = 0; i < n; i++)
             f->staging[i] = 0.5f * f->staging[i] + 0.5f * f->staging[half + i];
-        put(f, w->bias + at, f->staging, n);
+        VX_TRY(put(f, w->bias + at, f->staging, n));
     }
     return VITX_OK;
 }
 
-/* One of two heads: columns of one tensor, or one of two tensors whose answers are averaged. */
-static int fill_half(const vx_filler *f, const vx_weight *w, int half)
+/* Rows of two matrices side by side, half of each: the mean of two heads' answers is the answer of one
+ * head to both vectors. */
+static int read_halves(const source *s, float *out, int first, int rows, size_t k)
 {
-    const vx_tensor *const *model = f->found->model;
-    const size_t d = (size_t)f->arch->width;
-    const bool across = f->arch->pool == VX_POOL_TOKEN_AVG;
-    const source columns = {.read = read_columns,
-                            .of = {model[half && !across ? VX_HEAD2_W : VX_HEAD_W]},
-                            .column = across && half ? d : 0,
-                            .stride = across ? 2 * d : d,
-                            .factor = across ? 1 : 0.5f};
-    return pack(f, w, &columns);
+    const size_t d = k / 2;
+    for (int i = 0; i < rows; i++)
+        for (size_t half = 0; half < 2; half++)
+            VX_TRY(vx_tensor_read_f32(s->of[half], out + (size_t)i * k + half * d,
+                                      (uint64_t)(first + i) * d, d));
+    for (size_t i = 0; i < (size_t)rows * k; i++)
+        out[i] *= 0.5f;
+    return VITX_OK;
 }
 
-/* One head; the first half of one with twice the columns; or the first of two. */
+/* One head, which may lie the other way, or two, one for each token. */
 int vx_fill_head(const vx_filler *f, const vx_member *m, void *place, int block)
 {
-    const vx_weight *w = place;
+    const target t = target_of(f, m, place, block);
     const vx_tensor *const *model = f->found->model;
-    (void)m;
-    (void)block;
     if (model[VX_HEAD_T])
-        return fill_turned(f, w, model[VX_HEAD_T]);
-    if (!vx_arch_two_heads(f->arch))
-        return fill_matrix(f, w, model[VX_HEAD_W], model[VX_HEAD_B]);
-    VX_TRY(fill_half(f, w, 0));
-    if (f->arch->pool == VX_POOL_TOKEN_AVG)
-        return fill_vector(f, w->bias, model[VX_HEAD_B]);
-    return fill_mean_bias(f, w, model[VX_HEAD_B], model[VX_HEAD2_B]);
-}
-
-int vx_fill_head2(const vx_filler *f, const vx_member *m, void *place, int block)
-{
-    (void)m;
-    (void)block;
-    return fill_half(f, place, 1);
+        return fill_turned(f, t, model[VX_HEAD_T]);
+    if (!model[VX_HEAD2_W])
+        return fill_matrix(f, t, model[VX_HEAD_W], model[VX_HEAD_B]);
+    VX_TRY(fill_mean_bias(f, t.w, model[VX_HEAD_B], model[VX_HEAD2_B]));
+    return pack(f, t, &(source){.read = read_halves, .of = {model[VX_HEAD_W], model[VX_HEAD2_W]}});
 }

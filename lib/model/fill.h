@@ -8,9 +8,6 @@
 #include "model/family.h"
 #include "model/weights.h"
 
-/* Chunks of rows that are packed begin at multiples of it: whole panels of any device. */
-#define VX_PANEL 64
-
 /* What filling needs. */
 typedef struct vx_filler {
     const vx_weights *w;

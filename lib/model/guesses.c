@@ -60,9 +60,10 @@ int vx_guesses_tell(vitx_model *m, const vx_hints *hints)
         add_pictures(&l, &m->recipe);
     VX_TRY(vx_strdup(&m->guesses, &m->hooks, l.text));
     if (l.at)
-        vx_log(&m->hooks, VITX_LOG_WARNING,
-               "%s: guessed, since no file beside it says so: %s. If the model was made with others, "
-               "its answers are wrong",
-               m->path, m->guesses);
+        vx_log(
+            &m->hooks, VITX_LOG_WARNING,
+            "%s: guessed, since no file beside it says so: %s. If the model was made with others, "
+            "its answers are wrong",
+            m->path, m->guesses);
     return VITX_OK;
 }

@@ -18,7 +18,7 @@ typedef enum letter {
     F,    /* hidden width */
     F1,   /* rows of fc1: F, or 2 F of SwiGLU */
     K,    /* classes */
-    K2,   /* classes, of a model with two heads; else 0 */
+    W,    /* what the head reads: D, or 2 D of two vectors */
     C,    /* channels of the picture */
     PH,   /* height of a patch */
     PW,   /* width of a patch */
@@ -39,7 +39,7 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [F] = a->hidden,
                              [F1] = vx_arch_fc1(a),
                              [K] = a->classes,
-                             [K2] = vx_arch_two_heads(a) ? a->classes : 0,
+                             [W] = vx_arch_pooled(a),
                              [C] = a->channels,
                              [PH] = a->patch_height,
                              [PW] = a->patch_width,
@@ -56,7 +56,7 @@ static const struct {
 } tensors[VX_ROLES] = {
     [VX_NO_ROLE] = {VX_OPTIONAL, {END}},
 #define VX_VECTOR(group, member, role, need, n) [VX_##role] = {VX_##need, {n}},
-#define VX_MATRIX(group, member, role, need, need_b, stream, n, ...)                               \
+#define VX_MATRIX(group, member, role, need, need_b, layer, stream, n, ...)                        \
     [VX_##role##_W] = {VX_##need, {n, __VA_ARGS__}}, [VX_##role##_B] = {VX_##need_b, {n}},
 #define VX_TENSOR(role, need, ...) [VX_##role] = {VX_##need, {__VA_ARGS__}},
 #include "model/weights.def"
@@ -111,15 +111,15 @@ static const vx_member members[] = {
 #define VX_NORM(group, member, role, need, need_b)                                                 \
     ROW(group, member##_w, .roles = {VX_##role##_W}, .stream = VX_ONES, .shape = {D})              \
     ROW(group, member##_b, .roles = {VX_##role##_B}, .stream = VX_ZEROS, .shape = {D})
-#define VX_MATRIX(group, member, role, need, need_b, from, ...)                                    \
-    ROW(group, member, .matrix = true, .roles = {VX_##role##_W}, .biases = {VX_##role##_B},        \
-        .stream = from, .shape = {__VA_ARGS__})
+#define VX_MATRIX(group, member, role, need, need_b, what, from, ...)                              \
+    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = {VX_##role##_W},         \
+        .biases = {VX_##role##_B}, .stream = from, .shape = {__VA_ARGS__})
 #define VX_MADE_VECTOR(group, member, from, first, ...)                                            \
     ROW(group, member, .roles = LIST from, .stream = first, .shape = {__VA_ARGS__},                \
         .fill = vx_fill_##member)
-#define VX_MADE_MATRIX(group, member, from, bias, first, ...)                                      \
-    ROW(group, member, .matrix = true, .roles = LIST from, .biases = LIST bias, .stream = first,   \
-        .shape = {__VA_ARGS__}, .fill = vx_fill_##member)
+#define VX_MADE_MATRIX(group, member, from, bias, what, first, ...)                                \
+    ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = LIST from,               \
+        .biases = LIST bias, .stream = first, .shape = {__VA_ARGS__}, .fill = vx_fill_##member)
 #include "model/weights.def"
 };
 #define MEMBERS ((int)(sizeof members / sizeof members[0]))
@@ -129,11 +129,33 @@ const vx_member *vx_member_at(int index)
     return index >= 0 && index < MEMBERS ? &members[index] : NULL;
 }
 
+static void *at(const vx_weights *w, vx_group group, size_t offset, int block)
+{
+    const char *base = group == VX_GROUP_BLOCK ? (const char *)&w->blocks[block] : (const char *)w;
+    return (void *)(uintptr_t)(base + offset);
+}
+
 void *vx_member_of(const vx_weights *w, const vx_member *m, int block)
 {
-    const char *base =
-        m->group == VX_GROUP_BLOCK ? (const char *)&w->blocks[block] : (const char *)w;
-    return (void *)(uintptr_t)(base + m->offset);
+    return at(w, m->group, m->offset, block);
+}
+
+/* The vectors that scale matrices. */
+static const struct {
+    vx_group group;
+    size_t matrix, vector;
+} scaled[] = {
+#define VX_SCALED(where, matrix, vector)                                                           \
+    {VX_GROUP_##where, OFFSET_##where(matrix), OFFSET_##where(vector)},
+#include "model/weights.def"
+};
+
+const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
+{
+    for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
+        if (scaled[i].group == m->group && scaled[i].matrix == m->offset)
+            return *(const float **)at(w, m->group, scaled[i].vector, block);
+    return NULL;
 }
 
 const vx_tensor *vx_found_any(const vx_found *found, const vx_role *roles, int block)

@@ -24,6 +24,7 @@ struct vx_member {
     const char *name;
     vx_group group;
     bool matrix;       /* a vx_weight; else a const float * */
+    vx_layer layer;    /* of a matrix */
     size_t offset;     /* in vx_block_weights if the group is BLOCK, else in vx_weights */
     vx_role roles[4];  /* the member is there if the model has one of them; ended by VX_NO_ROLE */
     vx_role biases[4]; /* its bias, the same */
@@ -38,6 +39,9 @@ const vx_member *vx_member_at(int index);
 
 /* The place of a member: a const float ** or a vx_weight *. */
 void *vx_member_of(const vx_weights *w, const vx_member *m, int block);
+
+/* The vector that a matrix's outputs are multiplied by, in device memory; or NULL. */
+const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block);
 
 /* The first tensor that the model has of a list of roles, NULL if it has none. */
 const vx_tensor *vx_found_any(const vx_found *found, const vx_role *roles, int block);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "base/text.h"
 #include "model/guesses.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
@@ -158,7 +159,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     VX_TRY(m->naming->read_hints(&hints, config));
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
-    VX_TRY(vx_family_read(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
+    VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
@@ -273,7 +274,7 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
-    const double heads = a->bare ? 0 : vx_arch_two_heads(a) ? 2 : 1;
+    const double heads = a->bare ? 0 : vx_arch_two_vectors(a) ? 2 : 1;
     const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
     const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
@@ -343,6 +344,20 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .guesses = model->guesses,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
+}
+
+void vx_model_name(char *out, size_t size, const vitx_model *model)
+{
+    const char *path = model->path, *end = path + strlen(path), *slash = strrchr(path, '/');
+    const char *ending = vx_path_ending(path);
+    if (slash && slash > path && ending && vx_same_word(ending, "safetensors"))
+        end = slash;
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    const char *start = end;
+    while (start > path && start[-1] != '/')
+        start--;
+    snprintf(out, size, "%.*s", (int)(end - start), start);
 }
 
 const char *vitx_model_label(const vitx_model *model, int index)

@@ -33,6 +33,9 @@ struct vitx_model {
     vx_weights *packed;
 };
 
+/* What people call the model: the last name of its path; for a .safetensors file that of its folder. */
+void vx_model_name(char *out, size_t size, const vitx_model *model);
+
 /* "gelu", ... */
 const char *vx_act_name(vx_act act);
 /* Multiply-adds of one forward of one picture, times two. */

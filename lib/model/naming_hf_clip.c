@@ -106,38 +106,33 @@ static int read_siglip_class_hints(vx_hints *out, const vx_config *config)
     return read_class_hints(out, config, read_siglip_tower);
 }
 
-/* clang-format off */
-#define SHARED_NAMES                                                                               \
-    [VX_PATCH_W] = "*embeddings.patch_embedding.weight",                                           \
-    [VX_PATCH_B] = "*embeddings.patch_embedding.bias",                                             \
-    [VX_POSITIONS] = "*embeddings.position_embedding.weight",                                      \
-    [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",                                         \
-    [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",                                           \
-    [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",                                        \
-    [VX_Q_B] = "*encoder.layers.#.self_attn.q_proj.bias",                                          \
-    [VX_K_W] = "*encoder.layers.#.self_attn.k_proj.weight",                                        \
-    [VX_K_B] = "*encoder.layers.#.self_attn.k_proj.bias",                                          \
-    [VX_V_W] = "*encoder.layers.#.self_attn.v_proj.weight",                                        \
-    [VX_V_B] = "*encoder.layers.#.self_attn.v_proj.bias",                                          \
-    [VX_PROJ_W] = "*encoder.layers.#.self_attn.out_proj.weight",                                   \
-    [VX_PROJ_B] = "*encoder.layers.#.self_attn.out_proj.bias",                                     \
-    [VX_NORM2_W] = "*encoder.layers.#.layer_norm2.weight",                                         \
-    [VX_NORM2_B] = "*encoder.layers.#.layer_norm2.bias",                                           \
-    [VX_FC1_W] = "*encoder.layers.#.mlp.fc1.weight",                                               \
-    [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",                                                 \
-    [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",                                               \
-    [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias"
-#define NORM_NAMES                                                                                 \
-    [VX_NORM_W] = "*post_layernorm.weight",                                                        \
-    [VX_NORM_B] = "*post_layernorm.bias"
-#define CLIP_NAMES                                                                                 \
-    [VX_CLASS_TOKEN] = "*embeddings.class_embedding",                                              \
-    [VX_NORM_PRE_W] = "*pre_layrnorm.weight", /* its spelling */                                   \
-    [VX_NORM_PRE_B] = "*pre_layrnorm.bias"
-#define CLASSIFIER_NAMES                                                                           \
-    [VX_HEAD_W] = "classifier.weight",                                                             \
-    [VX_HEAD_B] = "classifier.bias"
-/* clang-format on */
+/* The names that both have. */
+static const vx_naming vision_names = {
+    .names =
+        {
+            [VX_PATCH_W] = "*embeddings.patch_embedding.weight",
+            [VX_PATCH_B] = "*embeddings.patch_embedding.bias",
+            [VX_POSITIONS] = "*embeddings.position_embedding.weight",
+            [VX_NORM1_W] = "*encoder.layers.#.layer_norm1.weight",
+            [VX_NORM1_B] = "*encoder.layers.#.layer_norm1.bias",
+            [VX_Q_W] = "*encoder.layers.#.self_attn.q_proj.weight",
+            [VX_Q_B] = "*encoder.layers.#.self_attn.q_proj.bias",
+            [VX_K_W] = "*encoder.layers.#.self_attn.k_proj.weight",
+            [VX_K_B] = "*encoder.layers.#.self_attn.k_proj.bias",
+            [VX_V_W] = "*encoder.layers.#.self_attn.v_proj.weight",
+            [VX_V_B] = "*encoder.layers.#.self_attn.v_proj.bias",
+            [VX_PROJ_W] = "*encoder.layers.#.self_attn.out_proj.weight",
+            [VX_PROJ_B] = "*encoder.layers.#.self_attn.out_proj.bias",
+            [VX_NORM2_W] = "*encoder.layers.#.layer_norm2.weight",
+            [VX_NORM2_B] = "*encoder.layers.#.layer_norm2.bias",
+            [VX_FC1_W] = "*encoder.layers.#.mlp.fc1.weight",
+            [VX_FC1_B] = "*encoder.layers.#.mlp.fc1.bias",
+            [VX_FC2_W] = "*encoder.layers.#.mlp.fc2.weight",
+            [VX_FC2_B] = "*encoder.layers.#.mlp.fc2.bias",
+            [VX_NORM_W] = "*post_layernorm.weight",
+            [VX_NORM_B] = "*post_layernorm.bias",
+        },
+};
 
 const vx_naming vx_naming_hf_clip = {
     .name = "huggingface",
@@ -145,11 +140,12 @@ const vx_naming vx_naming_hf_clip = {
     .positions = VX_POS_HF,
     .names =
         {
-            SHARED_NAMES,
-            CLIP_NAMES,
-            NORM_NAMES,
+            [VX_CLASS_TOKEN] = "*embeddings.class_embedding",
+            [VX_NORM_PRE_W] = "*pre_layrnorm.weight", /* its spelling */
+            [VX_NORM_PRE_B] = "*pre_layrnorm.bias",
             [VX_HEAD_W] = "visual_projection.weight",
         },
+    .base = &vision_names,
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,
     .read_hints = read_clip_hints,
@@ -162,8 +158,6 @@ const vx_naming vx_naming_hf_siglip = {
     .positions = VX_POS_HF,
     .names =
         {
-            SHARED_NAMES,
-            NORM_NAMES,
             [VX_POOL_PROBE] = "*head.probe",
             [VX_POOL_QKV_W] = "*head.attention.in_proj_weight",
             [VX_POOL_QKV_B] = "*head.attention.in_proj_bias",
@@ -176,6 +170,7 @@ const vx_naming vx_naming_hf_siglip = {
             [VX_POOL_FC2_W] = "*head.mlp.fc2.weight",
             [VX_POOL_FC2_B] = "*head.mlp.fc2.bias",
         },
+    .base = &vision_names,
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,
     .read_hints = read_siglip_hints,
@@ -186,7 +181,14 @@ const vx_naming vx_naming_hf_clip_class = {
     .name = "huggingface",
     .title = "Hugging Face",
     .positions = VX_POS_HF,
-    .names = {SHARED_NAMES, CLIP_NAMES, CLASSIFIER_NAMES},
+    .names =
+        {
+            [VX_NORM_W] = "", /* it is in the file, and is not read */
+            [VX_NORM_B] = "",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+        },
+    .base = &vx_naming_hf_clip,
     .harmless = clip_unread,
     .architecture = vx_hf_architecture,
     .read_hints = read_clip_class_hints,
@@ -197,7 +199,12 @@ const vx_naming vx_naming_hf_siglip_class = {
     .name = "huggingface",
     .title = "Hugging Face",
     .positions = VX_POS_HF,
-    .names = {SHARED_NAMES, NORM_NAMES, CLASSIFIER_NAMES},
+    .names =
+        {
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+        },
+    .base = &vision_names,
     .harmless = siglip_unread,
     .architecture = vx_hf_architecture,
     .read_hints = read_siglip_class_hints,

@@ -275,6 +275,7 @@ const vx_naming vx_naming_open_clip_timm = {
             [VX_HEAD_B] = "visual.head.proj.bias|*head.bias",
         },
     .base = &vx_naming_timm,
+    .behind_prefix = true,
     .harmless = harmless_names,
     .architecture = architecture,
     .read_hints = read_timm_hints,

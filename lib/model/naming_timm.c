@@ -495,6 +495,7 @@ const vx_naming vx_naming_meta = {
             [VX_HEAD_B] = "head.bias|linear_head.bias",
         },
     .base = &vx_naming_timm,
+    .behind_prefix = true,
     .harmless = harmless_names,
     .code_tells = true,
     .two_heads = true,

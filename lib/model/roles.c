@@ -6,19 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *vx_role_template(const vx_naming *naming, vx_role role)
+/* A role's row: the naming's own, or that of the next base that has one. `behind`: whether its
+ * names stand behind the prefix. */
+static const char *row_of(bool *behind, const vx_naming *naming, vx_role role)
 {
-    const char *own = naming->names[role];
-    return own || !naming->base ? own : naming->base->names[role];
+    *behind = false;
+    for (; naming && !naming->names[role]; naming = naming->base)
+        *behind = *behind || naming->behind_prefix;
+    return naming && naming->names[role][0] ? naming->names[role] : NULL;
 }
 
-const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block,
-                          bool behind_prefix)
+bool vx_role_named(const vx_naming *naming, vx_role role)
+{
+    bool behind;
+    return row_of(&behind, naming, role) != NULL;
+}
+
+const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block)
 {
     size_t at = 0;
     text[0] = '\0';
-    if (behind_prefix)
-        at = (size_t)snprintf(text, size, "%s", prefix);
     for (const char *p = name; *p && *p != '|' && at + 1 < size; p++) {
         if (*p == '*')
             at += (size_t)snprintf(text + at, size - at, "%s", prefix);
@@ -30,23 +37,43 @@ const char *vx_write_name(char *text, size_t size, const char *name, const char 
     return text;
 }
 
+/* One name of a row, written out. */
+static const char *write_row(char *text, size_t size, const char *name, bool behind,
+                             const char *prefix, int block)
+{
+    const size_t at = behind ? (size_t)snprintf(text, size, "%s", prefix) : 0;
+    if (at < size)
+        vx_write_name(text + at, size - at, name, prefix, block);
+    return text;
+}
+
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block)
 {
-    return vx_write_name(text, size,
-                         vx_role_template(naming, role) ? vx_role_template(naming, role) : "",
-                         prefix, block, !naming->names[role] && naming->base);
+    bool behind;
+    const char *row = row_of(&behind, naming, role);
+    return write_row(text, size, row ? row : "", row && behind, prefix, block);
+}
+
+char vx_role_number(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                    vx_role role)
+{
+    bool behind;
+    const char *row = row_of(&behind, naming, role), *number = strchr(row, '#');
+    char start[100];
+    snprintf(start, sizeof start, "%.*s", (int)(number - row), row);
+    write_row(text, size, start, behind, prefix, 0);
+    return number[1];
 }
 
 const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, const char *prefix,
                               vx_role role, int block)
 {
     char name[200];
-    const bool behind_prefix = !naming->names[role]; /* then it is the base's, if any */
+    bool behind;
     const vx_tensor *found = NULL;
-    for (const char *p = vx_role_template(naming, role); p && !found;) {
-        found =
-            vx_container_find(c, vx_write_name(name, sizeof name, p, prefix, block, behind_prefix));
+    for (const char *p = row_of(&behind, naming, role); p && !found;) {
+        found = vx_container_find(c, write_row(name, sizeof name, p, behind, prefix, block));
         p = strchr(p, '|');
         p = p ? p + 1 : NULL;
     }
@@ -57,7 +84,7 @@ bool vx_harmless(const char *name, const char *const *list, const char *prefix)
 {
     char full[200];
     for (; *list; list++) {
-        const size_t n = strlen(vx_write_name(full, sizeof full, *list, prefix, 0, false));
+        const size_t n = strlen(vx_write_name(full, sizeof full, *list, prefix, 0));
         const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
         if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))
             return true;
@@ -103,7 +130,7 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
     const vx_naming *naming = r->match->dialect->naming;
     const vx_tensor *t = vx_role_find(r->container, naming, r->match->prefix, role, block);
     *out = t;
-    if (!vx_role_template(naming, role) || (!t && !there))
+    if (!vx_role_named(naming, role) || (!t && !there))
         return VITX_OK;
     if (!t)
         return vx_role_missing(r, role, block);

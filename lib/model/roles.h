@@ -7,7 +7,8 @@
 #include "model/family.h"
 #include "model/members.h"
 
-/* What the functions that read a model share. arch and the other sizes fill up as they become known. */
+/* What the functions that read a model share. arch and the other sizes fill up as they become
+ * known. */
 typedef struct vx_reader {
     vx_found *found;
     vx_arch *arch;
@@ -19,16 +20,20 @@ typedef struct vx_reader {
     bool *used; /* [container->count] */
 } vx_reader;
 
-/* How a naming writes a role (vx_naming.names); NULL: it has none. */
-const char *vx_role_template(const vx_naming *naming, vx_role role);
+/* Whether a naming has a name for a role (vx_naming.names). */
+bool vx_role_named(const vx_naming *naming, vx_role role);
 
-/* A role's name (the first, where it has several), in `text`. */
+/* A role's name in `text`: the first, if it has several; "" if it has none. Returns text. */
 const char *vx_role_name(char *text, size_t size, const vx_naming *naming, const char *prefix,
                          vx_role role, int block);
 
-/* A name written out from its template, up to the end or to '|'. Returns text. */
-const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block,
-                          bool behind_prefix);
+/* The part of a name before the block's number, in `text`, of a role that has one.
+ * @return the character behind the number. */
+char vx_role_number(char *text, size_t size, const vx_naming *naming, const char *prefix,
+                    vx_role role);
+
+/* A name written out: '*' and '#' replaced, up to the end or to '|'. Returns text. */
+const char *vx_write_name(char *text, size_t size, const char *name, const char *prefix, int block);
 
 /* The tensor under the first of a role's names that the file has, whatever its shape; or NULL. */
 const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, const char *prefix,

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/kind.h"
 
 #define MAX_HEADER 100000000u        /* as the reference implementation */
 #define MAX_VALUES ((size_t)1 << 20) /* of the header: 75,000 tensors of rank 8, some 100 MB */
@@ -195,9 +196,18 @@ static int add_tensors(vx_container *c, const vx_json *header, uint64_t buffer, 
     return VITX_OK;
 }
 
-/* A file of another kind, told by its first 8 bytes, which would be a length past the bound. */
-static int refuse_other_format(const vx_file *file, const unsigned char *bytes, uint64_t length)
+/* A file of another kind, if its first bytes tell it; VITX_OK for what may be safetensors. */
+static int refuse_other_format(const vx_file *file)
 {
+    unsigned char bytes[VX_KIND_BYTES] = {0};
+    const size_t n = file->size < sizeof bytes ? (size_t)file->size : sizeof bytes;
+    VX_TRY(vx_file_read(file, bytes, 0, n));
+    if (n > 8 && bytes[8] == '{' && memcmp(bytes + 4, "\0\0\0", 4) == 0)
+        return VITX_OK; /* a length, then the header */
+    const char *kind = vx_kind_of(bytes, n);
+    if (memcmp(bytes, "version ", 8) == 0) /* what git leaves where git-lfs is not installed */
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "a pointer of Git LFS, not the weights: git lfs pull gets them");
     if (bytes[0] == '{')
         return vx_fail_in(VITX_FORMAT, file->path,
                           "JSON, not weights: give the folder, or its weights' file");
@@ -206,10 +216,7 @@ static int refuse_other_format(const vx_file *file, const unsigned char *bytes, 
             VITX_FORMAT, file->path,
             "a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
             "does not run: save the model as safetensors, or name NumPy's archives .npz");
-    return vx_fail_in(VITX_FORMAT, file->path,
-                      "no safetensors file: its first 8 bytes tell of a header of %llu bytes, at "
-                      "most %u are allowed",
-                      (unsigned long long)length, MAX_HEADER);
+    return kind ? vx_fail_in(VITX_FORMAT, file->path, "%s, no safetensors file", kind) : VITX_OK;
 }
 
 /* The header's length, checked against the file; *n is at most MAX_HEADER. */
@@ -217,17 +224,18 @@ static int read_length(size_t *n, const vx_file *file)
 {
     unsigned char bytes[8];
     uint64_t length = 0;
+    VX_TRY(refuse_other_format(file));
     if (file->size < 8)
         return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for a safetensors file",
                           (unsigned long long)file->size);
     VX_TRY(vx_file_read(file, bytes, 0, 8));
     for (int i = 7; i >= 0; i--)
         length = length << 8 | bytes[i];
-    if (memcmp(bytes, "version ", 8) == 0) /* what git leaves where git-lfs is not installed */
-        return vx_fail_in(VITX_FORMAT, file->path,
-                          "a pointer of Git LFS, not the weights: git lfs pull gets them");
     if (length > MAX_HEADER)
-        return refuse_other_format(file, bytes, length);
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "no safetensors file: its first 8 bytes tell of a header of %llu bytes, "
+                          "at most %u are allowed",
+                          (unsigned long long)length, MAX_HEADER);
     if (length > file->size - 8)
         return vx_fail_in(VITX_FORMAT, file->path,
                           "cut short: the header is %llu bytes, but only %llu follow",

@@ -1,5 +1,5 @@
 /*
- * model/weights.c: packed weights of a model, made once for a device and a precision.
+ * model/weights.c: packed weights of a model, made once for a site and a precision.
  *
  * One block of device memory holds everything. layout() runs twice over it (base/arena.h), first
  * to measure, then to place; vx_fill() then gives each member its values.
@@ -40,7 +40,8 @@ static int place_member(const vx_member *m, void *place, int block, void *arg)
         return VITX_OK;
     w->n = (int)n;
     w->k = (int)k;
-    w->data = vx_arena_take(&s->arena, s->w->cls->weight_bytes(s->w->precision, w->n, w->k), 1);
+    w->packing = s->w->site.cls->packing_for(s->w->precision, m->layer);
+    w->data = vx_arena_take(&s->arena, w->packing->bytes(w->n, w->k), 1);
     if (vx_found_any(s->found, m->biases, block))
         w->bias = vx_arena_take(&s->arena, (size_t)n, sizeof(float));
     return VITX_OK;
@@ -54,10 +55,48 @@ static vx_arena layout(const vx_weights *w, const vitx_model *m, void *base)
     return s.arena;
 }
 
+/* -------------------------------------------------------------------------- the site ------ */
+
+/* What a function of the site returned, with its reason, as the library's. */
+static int told(const vx_weights *w, int failed, const char *text)
+{
+    return failed ? vx_fail(failed == VX_DEVICE_NOMEM ? VITX_NOMEM : VITX_DEVICE, "device %s: %s",
+                            w->site.cls->name, text)
+                  : VITX_OK;
+}
+
+/* The pointers of vx_weights are const for those who run the model; here they are written. */
+int vx_weights_write(const vx_weights *weights, const float *device, const float *host,
+                     size_t count)
+{
+    char text[160];
+    return told(weights,
+                weights->site.cls->mem_write(&weights->env, (void *)(uintptr_t)device, host,
+                                              count * sizeof *host, text, sizeof text),
+                text);
+}
+
+int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const float *gamma)
+{
+    char text[160];
+    if (!w->packing->begin)
+        return VITX_OK;
+    return told(weights, w->packing->begin(&weights->env, w, gamma, text, sizeof text), text);
+}
+
+int vx_weights_pack(const vx_weights *weights, const vx_weight *w, const float *rows, int first,
+                    int count)
+{
+    char text[160];
+    return told(weights, w->packing->pack(&weights->env, w, rows, first, count, text, sizeof text),
+                text);
+}
+
 /* -------------------------------------------------------------------------- packing ------- */
 
 /* The environment of the packed weights, as far as their memory needs one. The context that asks
- * for them may be gone when they are freed, so its own cannot be kept: this one leads to the model. */
+ * for them may be gone when they are freed, so its own cannot be kept: this one leads to the
+ * model. */
 static void *env_alloc(size_t bytes, void *model)
 {
     return vx_alloc(&((vitx_model *)model)->hooks, bytes);
@@ -73,7 +112,7 @@ static void free_weights(vx_weights *w, const vitx_hooks *hooks)
     if (!w)
         return;
     if (w->memory)
-        w->cls->mem_free(w->memory, &w->env);
+        w->site.cls->mem_free(w->memory, &w->env);
     vx_release(hooks, w->blocks);
     vx_release(hooks, w);
 }
@@ -86,19 +125,19 @@ static int allocate(vx_weights *w, const vitx_model *m)
     if (measured.overflow)
         return vx_fail_in(VITX_NOMEM, m->path, "its packed weights have no size that fits memory");
     w->bytes = measured.size;
-    w->memory = w->cls->mem_alloc(w->bytes, &w->env);
+    w->memory = w->site.cls->mem_alloc(w->bytes, &w->env);
     if (!w->memory)
         return vx_fail_in(VITX_NOMEM, m->path,
                           "no memory for %zu bytes of packed weights on device %s", w->bytes,
-                          w->cls->name);
+                          w->site.cls->name);
     layout(w, m, w->memory);
     return VITX_OK;
 }
 
-int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_site *site,
                           const char *precision)
 {
-    vx_weights w = {.cls = cls, .precision = precision};
+    vx_weights w = {.site = *site, .precision = precision};
     VX_TRY(vx_new(&w.blocks, &model->hooks, (size_t)model->arch.depth, sizeof *w.blocks,
                   "the list of blocks"));
     const vx_arena measured = layout(&w, model, NULL);
@@ -115,7 +154,7 @@ static int grow_staging(const vx_member *m, void *place, int block, void *arg)
     (void)block;
     if (!m->matrix || !w->data)
         return VITX_OK;
-    const size_t rows = w->n < VX_PANEL ? (size_t)w->n : VX_PANEL;
+    const size_t rows = (size_t)(w->n < w->packing->panel ? w->n : w->packing->panel);
     if (rows * (size_t)w->k > f->staging_size)
         f->staging_size = rows * (size_t)w->k;
     return VITX_OK;
@@ -144,33 +183,28 @@ static int fill_all(const vx_weights *w, const vitx_model *m)
     return status;
 }
 
-/* Through the host, in pieces: no instance of the device is at hand. */
-static int copy_all(const vx_weights *to, const vx_weights *from, const vitx_hooks *hooks)
+static int copy_all(const vx_weights *to, const vx_weights *from)
 {
-    const size_t piece = STAGING * sizeof(float);
-    char *staging;
-    VX_TRY(vx_new(&staging, hooks, piece, 1, "the staging buffer"));
-    for (size_t at = 0; at < from->bytes; at += piece) {
-        const size_t n = from->bytes - at < piece ? from->bytes - at : piece;
-        from->cls->download(NULL, staging, (const char *)from->memory + at, n);
-        from->cls->upload(NULL, (char *)to->memory + at, staging, n);
-    }
-    vx_release(hooks, staging);
-    return VITX_OK;
+    char text[160];
+    return told(
+        to,
+        to->site.cls->mem_copy(&to->env, to->memory, from->memory, from->bytes, text, sizeof text),
+        text);
 }
 
 /* From the model's files, or from weights that are packed already. */
-static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, const char *precision,
+static int pack(vx_weights **out, vitx_model *m, const vx_site *site, const char *precision,
                 const vx_weights *from)
 {
     vx_weights *w;
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
-    w->cls = cls;
+    w->site = *site;
     w->precision = precision;
-    w->env = (vx_device_env){.alloc = env_alloc, .release = env_release, .owner = m};
+    w->env = (vx_device_env){
+        .alloc = env_alloc, .release = env_release, .owner = m, .ordinal = site->ordinal};
     int status = allocate(w, m);
     if (status == VITX_OK)
-        status = from ? copy_all(w, from, &m->hooks) : fill_all(w, m);
+        status = from ? copy_all(w, from) : fill_all(w, m);
     if (status != VITX_OK) {
         free_weights(w, &m->hooks);
         return status;
@@ -182,7 +216,7 @@ static int pack(vx_weights **out, vitx_model *m, const vx_device_class *cls, con
 int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights)
 {
     *out = NULL;
-    return pack(out, model, weights->cls, weights->precision, weights);
+    return pack(out, model, &weights->site, weights->precision, weights);
 }
 
 void vx_weights_free(vx_weights *weights, const vitx_model *model)
@@ -190,22 +224,28 @@ void vx_weights_free(vx_weights *weights, const vitx_model *model)
     free_weights(weights, &model->hooks);
 }
 
-int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
+static bool same_site(const vx_site *a, const vx_site *b)
+{
+    return a->cls == b->cls && a->ordinal == b->ordinal;
+}
+
+int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *site,
                      const char *precision)
 {
     *out = NULL;
-    const char *name = vx_device_precision(cls, precision);
+    const char *name = vx_device_precision(site->cls, precision);
     if (!name)
-        return vx_fail(VITX_DEVICE, "device %s has no precision \"%.40s\"", cls->name, precision);
+        return vx_fail(VITX_DEVICE, "device %s has no precision \"%.40s\"", site->cls->name,
+                       precision);
     pthread_mutex_lock(&model->lock);
     vx_weights *w = model->packed;
-    while (w && (w->cls != cls || w->precision != name))
+    while (w && !(same_site(&w->site, site) && w->precision == name))
         w = w->next;
     int status = VITX_OK;
     if (!model->packed)
         status = vx_head_check(model);
     if (!w && status == VITX_OK) {
-        status = pack(&w, model, cls, name, NULL);
+        status = pack(&w, model, site, name, NULL);
         if (status == VITX_OK) {
             w->next = model->packed;
             model->packed = w;

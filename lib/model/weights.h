@@ -32,14 +32,14 @@ typedef struct vx_pool_weights {
 #include "model/weights.def"
 } vx_pool_weights;
 
-/* All weights, packed for one device class and precision; shared by contexts, freed with the model.
+/* All weights, packed for one site and precision; shared by contexts, freed with the model.
  * The position embeddings have been added to `prefix`. `pos` is for the grid of the file; for
  * another one the context has its own (engine/size.h). */
 typedef struct vx_weights {
     struct vx_weights *next;
-    const vx_device_class *cls;
+    vx_site site;
     const char *precision;
-    vx_device_env env; /* what mem_free needs */
+    vx_device_env env; /* what the site's memory needs */
     void *memory;      /* one block of device memory */
     size_t bytes;
     vx_block_weights *blocks; /* [depth] */
@@ -52,9 +52,9 @@ typedef struct vx_weights {
 #include "model/weights.def"
 } vx_weights;
 
-/* The weights on a device in a precision; packs them at the first call (values are read and
+/* The weights at a site in a precision; packs them at the first call (values are read and
  * checked then). They belong to the model. Any thread. */
-int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_device_class *cls,
+int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *site,
                      const char *precision);
 
 /* A copy that belongs to the caller, who may change it (randomise.h). */
@@ -62,8 +62,16 @@ int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weigh
 void vx_weights_free(vx_weights *weights, const vitx_model *model);
 
 /* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. */
-int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_device_class *cls,
+int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_site *site,
                           const char *precision);
+
+/* What packing and filling do to the weights' memory, with the site's message if it fails.
+ * vx_weights_pack: the rows first.. of a matrix of them (vx_packing.pack). */
+int vx_weights_write(const vx_weights *weights, const float *device, const float *host,
+                     size_t count);
+int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const float *gamma);
+int vx_weights_pack(const vx_weights *weights, const vx_weight *w, const float *rows, int first,
+                    int count);
 
 /* Frees what vx_model_weights packed; part of vitx_model_free. */
 void vx_model_free_weights(vitx_model *model);

@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "base/json.h"
+#include "base/kind.h"
 
 #define END 22 /* sizes of the records without what varies */
 #define LOCATOR 20
@@ -94,10 +95,21 @@ static int read_end64(directory *d, uint64_t end, const vx_file *file)
     return VITX_OK;
 }
 
+/* What is known to be another kind of file; VITX_OK for what may be a zip archive. */
+static int refuse_other_format(const vx_file *file)
+{
+    unsigned char bytes[VX_KIND_BYTES] = {0};
+    const size_t n = file->size < sizeof bytes ? (size_t)file->size : sizeof bytes;
+    VX_TRY(vx_file_read(file, bytes, 0, n));
+    const char *kind = memcmp(bytes, "PK", 2) == 0 ? NULL : vx_kind_of(bytes, n);
+    return kind ? vx_fail_in(VITX_FORMAT, file->path, "%s, no .npz file", kind) : VITX_OK;
+}
+
 /* The last place where an end record's comment ends with the file. */
 static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
 {
     const uint64_t most = END + MAX_COMMENT;
+    VX_TRY(refuse_other_format(file));
     const size_t n = (size_t)(file->size < most ? file->size : most);
     unsigned char *tail;
     if (n < END)

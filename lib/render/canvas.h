@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-/* Above this many pixels the byte count of a PNG would no longer fit stb_image_write's int. */
+/* Above this many pixels the byte count of a PNG would no longer fit a chunk. */
 #define VX_CANVAS_MAX_PIXELS (INT64_C(1) << 28)
 
 /* A glyph's cell with the gap to its right neighbour, at scale 1; 7 rows stand on the base line. */

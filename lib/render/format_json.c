@@ -4,7 +4,7 @@
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
- *    "signed","nothing","min","max","values":[[..]..]}
+ *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"version","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are null
@@ -13,6 +13,7 @@
  * method has no baseline. Nine digits give every float32 back exactly.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -95,6 +96,31 @@ static int append_facts(vx_buffer *out, const vitx_map_info *info, const vitx_re
     return append_number(out, ",\"max\":", (double)info->max);
 }
 
+/* "key=value key=value" as an object; no value holds a blank. */
+static int append_settings(vx_buffer *out, const char *settings)
+{
+    const char *before = ",\"settings\":{";
+    char text[256];
+    for (const char *p = settings; *p; before = ",") {
+        const size_t length = strcspn(p, " "), key = strcspn(p, "=");
+        snprintf(text, sizeof text, "%.*s", (int)key, p);
+        VX_TRY(append_string(out, before, text));
+        snprintf(text, sizeof text, "%.*s", (int)(length - key - 1), p + key + 1);
+        VX_TRY(append_string(out, ":", text));
+        p += length + (p[length] == ' ');
+    }
+    return append(out, *settings ? "}" : ",\"settings\":{}");
+}
+
+int vx_render_facts(vx_buffer *out, const vx_render_job *job)
+{
+    const vitx_map_info *info = &job->map->info;
+    VX_TRY(append_facts(out, info, &job->opts));
+    VX_TRY(append_string(out, ",\"model\":", info->model));
+    VX_TRY(append_settings(out, info->settings));
+    return append_string(out, ",\"version\":", VITX_VERSION);
+}
+
 /* Nested as the shape: before value i stands a '[' for every axis that starts there. */
 static int append_values(vx_buffer *out, const vitx_map *map)
 {
@@ -121,7 +147,7 @@ static int append_values(vx_buffer *out, const vitx_map *map)
 
 static int render(vx_buffer *out, const vx_render_job *job)
 {
-    VX_TRY(append_facts(out, &job->map->info, &job->opts));
+    VX_TRY(vx_render_facts(out, job));
     VX_TRY(append(out, ",\"values\":"));
     VX_TRY(append_values(out, job->map));
     return append(out, "}\n");

@@ -26,6 +26,9 @@ typedef struct vx_format {
     int (*render)(vx_buffer *out, const vx_render_job *job);
 } vx_format;
 
+/* What is known about a map as a JSON object without its closing brace: all but the values
+ * (format_json.c). */
+int vx_render_facts(vx_buffer *out, const vx_render_job *job);
 /* The colour map of that name; VITX_INVALID where there is none. */
 int vx_render_colormap(const vx_colormap **out, const char *name);
 /* Gives a whole output to the caller's function, piece by piece. */

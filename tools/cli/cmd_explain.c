@@ -91,7 +91,8 @@ static const struct option options[] = {
      .choices = score_names,
      .help = "what of the answer is explained",
      .more =
-         "logit: the target's; probability: its softmax; difference: its logit less that of "
+         "logit: the target's; probability: its softmax or sigmoid; difference: its logit less "
+         "that of "
          "--versus.\n"
          "cosine, dot: of --vector or --like. Default auto: what the method's authors take; with "
          "these cosine."},

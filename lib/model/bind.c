@@ -1,5 +1,5 @@
 /*
- * model/family_read.c: a model's sizes and its tensors by role.
+ * model/bind.c: binds tensors to roles: a model's sizes, and its tensors by role.
  *
  * Sizes are read from the tensors' shapes; what the configuration says besides must agree. Every
  * tensor of the file must be used or known to be harmless: one that is left over (a query norm, a
@@ -36,13 +36,9 @@ static int count_blocks(vx_reader *r)
 {
     char start[200];
     const vx_naming *naming = r->match->dialect->naming;
-    const char *const pattern = vx_role_template(naming, VX_NORM1_W);
-    const char *const number = strchr(pattern, '#');
-    const bool starred = pattern[0] == '*', of_base = !naming->names[VX_NORM1_W];
-    snprintf(start, sizeof start, "%s%.*s", starred || of_base ? r->match->prefix : "",
-             (int)(number - pattern) - starred, pattern + starred);
+    const char after = vx_role_number(start, sizeof start, naming, r->match->prefix, VX_NORM1_W);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start, number[1]);
+        const int block = block_of(r->container->tensors[i].name, start, after);
         if (block >= VX_MAX_DEPTH)
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s: at most %d blocks are supported",
@@ -102,7 +98,7 @@ static int read_head_size(vx_reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
     vx_arch *a = r->arch;
-    const bool turned = vx_role_template(naming, VX_HEAD_T) != NULL;
+    const bool turned = vx_role_named(naming, VX_HEAD_T);
     a->bare = r->hints->headless ||
               (!vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0) &&
                !vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_B, 0) &&
@@ -446,7 +442,7 @@ static int check_map(const vx_reader *r)
     const bool there = r->found->model[VX_POOL_PROBE] != NULL;
     const vx_naming *naming = r->match->dialect->naming;
     char name[200] = "such a head";
-    if (vx_role_template(naming, VX_POOL_PROBE))
+    if (vx_role_named(naming, VX_POOL_PROBE))
         vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POOL_PROBE, 0);
     if (there != (r->arch->pool == VX_POOL_MAP))
         return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
@@ -511,7 +507,7 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
     return VITX_OK;
 }
 
-int vx_family_read(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
+int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks)
 {
     *found = (vx_found){0};

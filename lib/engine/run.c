@@ -1,0 +1,172 @@
+/* engine/run.c: see run.h. */
+#include "engine/run.h"
+
+#include <math.h>
+
+#include "engine/footprint.h"
+#include "engine/pass.h"
+#include "engine/size.h"
+
+int vx_context_sync(vitx_context *c)
+{
+    char text[160];
+    if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
+        return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
+    return VITX_OK;
+}
+
+int vx_context_settle(vitx_context *c, int status)
+{
+    char text[160];
+    if (status == VITX_OK)
+        return vx_context_sync(c);
+    c->dev->cls->sync(c->dev, text, sizeof text);
+    return status;
+}
+
+int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes)
+{
+    c->dev->cls->download(c->dev, host, device, bytes);
+    return vx_context_sync(c);
+}
+
+void vx_context_begin(vitx_context *c, int64_t ticks)
+{
+    c->progress_done = 0;
+    c->progress_total = ticks;
+}
+
+int vx_context_advance(vitx_context *c, int64_t ticks)
+{
+    c->progress_done += ticks;
+    if (c->progress && c->progress(c->progress_done, c->progress_total, c->progress_payload))
+        return vx_fail(VITX_CANCELLED, "cancelled by the progress callback");
+    return VITX_OK;
+}
+
+int vx_context_tick(vitx_context *c)
+{
+    return vx_context_advance(c, 1);
+}
+
+static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
+{
+    const vitx_recipe *recipe = &c->recipe;
+    const size_t size = vx_context_input_count(c);
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    for (int i = 0; i < n; i++) {
+        vx_placement *p = &c->placements[i];
+        VX_TRY(vx_place(p, recipe, images[i]->width, images[i]->height));
+        VX_TRY(vx_preprocess(c->act.host.input + (size_t)i * size, images[i], recipe, p, &scratch));
+    }
+    return VITX_OK;
+}
+
+typedef struct writing {
+    const vx_inputs *inputs;
+    float *to;
+    size_t floats;
+    int first;
+} writing;
+
+static void write_one(void *arg, int i, int worker)
+{
+    const writing *w = arg;
+    w->inputs->fill(w->inputs->payload, w->first + i, w->to + (size_t)i * w->floats, worker);
+}
+
+void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n)
+{
+    vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
+}
+
+/* The n inputs that lie in c->act.host.input. */
+static int run_loaded(vitx_context *c, int n, vx_plan *plan)
+{
+    vx_context_upload_inputs(c, &c->act, n);
+    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
+    return vx_context_answers(c, &c->act, n);
+}
+
+static int begin_run(vitx_context *c, vx_plan *plan, int n)
+{
+    c->recorded = 0;
+    c->differentiated = false;
+    /* Where each call has its own size, there is no place to keep for a larger batch of it. */
+    const bool as_many = (plan && plan->watch) || c->fit == VITX_FIT_KEEP;
+    const int room = as_many ? n : c->max_batch;
+    return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
+}
+
+/* A row that vitx_context_set_trace asked for, when the input was larger. */
+static int check_queries(const vx_plan *plan, const vx_arch *a)
+{
+    for (int l = 0; plan && l < plan->depth; l++)
+        if (plan->attention[l].keep == VX_KEEP_ROW && plan->attention[l].query >= vx_arch_tokens(a))
+            return vx_fail(VITX_INVALID,
+                           "query %d is out of range: the picture makes tokens 0 to %d",
+                           plan->attention[l].query, vx_arch_tokens(a) - 1);
+    return VITX_OK;
+}
+
+int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
+{
+    for (int i = 0; i < n; i++)
+        if (!images[i])
+            return vx_fail(VITX_INVALID, "picture %d of %d is NULL", i, n);
+    if (vx_size_alike(c, images, n) < n)
+        return vx_fail(VITX_INVALID,
+                       "pictures of several sizes in one batch: with VITX_FIT_KEEP those that run "
+                       "together make inputs of one size");
+    VX_TRY(vx_size_take(c, images[0]));
+    VX_TRY(check_queries(plan, &c->arch));
+    VX_TRY(begin_run(c, plan, n));
+    VX_TRY(load_pictures(c, images, n));
+    return run_loaded(c, n, plan);
+}
+
+int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
+                          int first, int n, vx_plan *plan)
+{
+    VX_TRY(begin_run(c, plan, n));
+    for (int i = 0; i < n; i++)
+        if (image)
+            VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
+        else
+            vx_place_whole(&c->placements[i], &c->recipe);
+    vx_inputs_write(c, inputs, c->act.host.input, first, n);
+    return run_loaded(c, n, plan);
+}
+
+void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n)
+{
+    const size_t bytes = (size_t)n * vx_context_input_count(c) * sizeof(float);
+    if (act->host.input != act->input)
+        c->dev->cls->upload(c->dev, act->input, act->host.input, bytes);
+}
+
+int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,
+                            float *probabilities, int n)
+{
+    const size_t count = (size_t)n * (size_t)c->arch.classes, bytes = count * sizeof(float);
+    if (act->logits + count == act->probabilities && logits + count == probabilities)
+        return vx_context_read(c, logits, act->logits, 2 * bytes);
+    c->dev->cls->download(c->dev, logits, act->logits, bytes);
+    return vx_context_read(c, probabilities, act->probabilities, bytes);
+}
+
+int vx_context_answers(vitx_context *c, const vx_activations *act, int n)
+{
+    const size_t k = (size_t)c->arch.classes, count = (size_t)n * k;
+    const float *logits = act->host.logits;
+    if (logits != act->logits)
+        VX_TRY(vx_context_read_answers(c, act, act->host.logits, act->host.probabilities, n));
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(logits[i]))
+            return vx_fail(VITX_FORMAT,
+                           "the model answered with %s as %s %zu: its weights overflow in "
+                           "single precision",
+                           isnan(logits[i]) ? "NaN" : "infinity",
+                           c->arch.units ? "unit" : "logit of class", i % k);
+    return VITX_OK;
+}
