@@ -78,6 +78,26 @@ right info -m "$folder/as-it-is"
 out_has '^  centre crop +none'
 right info --json -m "$folder/as-it-is"
 out_has '"resize":"none",.*"crop":false,'
+check "a PNG without its end, and one that is cut short"
+head -c -12 $picture > "$folder/no-end.png"
+right classify -m $model "$folder/no-end.png"
+head -c 3000 $picture > "$folder/cut.png"
+run classify -m $model "$folder/cut.png"
+gives 1
+err_has "cut.png: the file is cut short: 3000 bytes"
+run classify -m $model --allow-truncated "$folder/cut.png"
+gives 0
+err_lines 1
+err_has "warning: $folder/cut.png: the file is cut short: 3000 bytes, and the picture goes on"
+run classify -m $model --max-pixels 2866 $picture # 61 x 47 are 2867
+gives 1
+err_has "61 x 47 pixels, at most 2866 are accepted"
+right classify -m $model --max-pixels 2867 $picture
+wrong "--max-pixels" classify -m $model --max-pixels 0 $picture
+printf '<!DOCTYPE html><html>' > "$folder/page.npz"
+run classify -m "$folder/page.npz" $picture
+gives 1
+err_has "an HTML page, as servers send one in place of a file, no .npz file"
 if [ "$(nproc)" -lt 9 ]; then
     check "more threads than processors"
     run classify -m $model --threads 9 $picture

@@ -369,6 +369,7 @@ static void run_pass(bench *b, vx_plan *plan)
                            c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
+    ck_ok(vx_context_sync(c));
     free(seeds);
 }
 

@@ -2,6 +2,7 @@
  * Weights: the rows of weights.def, names of namings, and packing, shown by a class whose packing
  * writes down what it is asked for.
  */
+#define _GNU_SOURCE /* setenv */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,44 @@ START_TEST(test_site__is_found_by_name)
 }
 END_TEST
 
+/* kernels/device.c with a table of its own. */
+static int never(int ordinal, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "no driver for number %d", ordinal);
+    return VX_DEVICE_FAILED;
+}
+
+extern const vx_device_class vx_device_absent;
+const vx_device_class vx_device_absent = {.name = "absent", .probe = never};
+
+#undef VX_DEVICES
+#define VX_DEVICES "test/absent.def"
+#define vx_device_at absent_at
+#define vx_device_find absent_find
+#define vx_device_precision absent_precision
+#define vx_site_find absent_site
+const vx_device_class *absent_at(int index);
+const vx_device_class *absent_find(const char *name);
+const char *absent_precision(const vx_device_class *cls, const char *name);
+int absent_site(vx_site *out, const char *name, char *why, size_t why_size);
+#include "kernels/device.c"
+#undef vx_device_at
+#undef vx_device_find
+#undef vx_device_precision
+#undef vx_site_find
+
+START_TEST(test_site__auto_skips_what_is_not_there)
+{
+    char why[100];
+    vx_site s;
+    ck_assert_ptr_eq(absent_at(0), &vx_device_absent);
+    ck_assert_int_eq(absent_site(&s, "auto", why, sizeof why), 0);
+    ck_assert_ptr_eq(s.cls, &vx_device_ref);
+    ck_assert_int_eq(absent_site(&s, "absent:3", why, sizeof why), VX_DEVICE_FAILED);
+    ck_assert_str_eq(why, "no driver for number 3");
+}
+END_TEST
+
 START_TEST(test_site__of_a_context)
 {
     vitx_model *m = open_model("vit-timm");
@@ -344,6 +383,12 @@ START_TEST(test_site__of_a_context)
     vitx_context_free(c);
     o.device = "cpu:0";
     ck_ok(vitx_context_create(&c, m, &o));
+    vitx_context_free(c);
+    o.device = "ref"; /* test/run.sh lets another stand in for it */
+    ck_assert_int_eq(setenv("VX_TEST_DEVICE", "walled", 1), 0);
+    ck_ok(vitx_context_create(&c, m, &o));
+    ck_ok(vitx_context_get_info(&info, c));
+    ck_assert_str_eq(info.device, "walled");
     vitx_context_free(c);
     o.device = "cpu:1";
     ck_fails(vitx_context_create(&c, m, &o), VITX_DEVICE, "device cpu:1: there is one");
@@ -389,6 +434,7 @@ static Suite *suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("sites");
     tcase_add_test(t, test_site__is_found_by_name);
+    tcase_add_test(t, test_site__auto_skips_what_is_not_there);
     tcase_add_test(t, test_site__of_a_context);
     tcase_add_test(t, test_site__lists_its_packings);
     suite_add_tcase(s, t);

@@ -108,7 +108,7 @@ typedef enum vitx_log_level {
  * thread. The struct is copied; `payload` must outlive every handle made with it.
  *
  * Memory that other libraries take for themselves does not go through the hooks: the JSON parser
- * while a configuration is read, zlib while a PNG is written, and OpenBLAS's work buffers.
+ * while a configuration is read, zlib while a PNG is written or one that is cut short is read, and OpenBLAS's work buffers.
  */
 typedef struct vitx_hooks {
     size_t struct_size;

@@ -22,16 +22,22 @@ typedef struct vitx_image_opts {
     int64_t max_pixels;       /**< larger pictures are refused before decoding; 0: 178,956,970
                                    (what Pillow calls a decompression bomb)                     */
     int ignore_orientation;   /**< nonzero: EXIF orientation is not applied                    */
+    int64_t allow_truncated;  /**< nonzero: a JPEG or PNG that ends before its picture does is
+                                   read as far as it goes, with a warning in the log; the rest is
+                                   grey (JPEG) or 0 (PNG), as Pillow's LOAD_TRUNCATED_IMAGES leaves
+                                   it. 0: such a file is VITX_FORMAT                            */
 } vitx_image_opts;
 
-#define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0 }
+#define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0, 0 }
 VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
 
 /**
  * Decodes a JPEG, PNG or BMP file.
  *
+ * A PNG whose picture is complete is read even if what follows it is missing, as by Pillow.
  * Grey becomes RGB, an alpha channel is dropped without blending (as Pillow's convert("RGB")),
- * 16-bit samples keep their high byte, and EXIF orientation is applied. JPEG pixels equal those
+ * 16-bit samples keep their high byte (Pillow clips grey ones to 255; a picture that uses less than
+ * 1/16 of the range brings a warning in the log), and EXIF orientation is applied. JPEG pixels equal those
  * of libjpeg-turbo's default decoder, and so Pillow's and torchvision's, bit for bit.
  *
  * @param out   the picture; free it with vitx_image_free()

@@ -33,46 +33,48 @@ static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)
         .targets = f->targets});
 }
 
-/* pool: dpooled -> to [G,T,D]; the gradient of its attention into dp [G,H,R,R], R the tokens that it
- * attends to, in the rows of the first, where that is not NULL. */
-static void pool_map_bwd(const vx_run *f, float *to, float *dp)
+/* vx_pool_forward, from its last line to the first: dpooled [G,D] -> dx [G,T,D]. */
+static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
 {
     const vx_pool_weights *w = &f->w->pool;
-    vx_plan *plan = f->plan;
-    const int D = f->width, F = f->arch->hidden, G = f->gradients, T = f->tokens;
-    float *dpooled = plan->dpooled, *dqkv = plan->dwide;
-    float *dattended = plan->dwide + (size_t)G * (size_t)T * 3 * (size_t)D;
+    const vx_arch *a = f->arch;
+    const vx_plan *plan = f->plan;
+    const int D = f->width, F = a->hidden, K = f->targets;
+    float *dpooled = plan->dpooled, *dhidden = plan->dwide, *dnorm = plan->dy,
+          *dqkv = plan->dwide;
 
+    /* pooled = mid + hidden W^T + b, hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = plan->dwide, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2,
-        .pre = plan->pool.pre, .ldp = F, .act = f->arch->act, .m = G, .tokens = 1,
-        .targets = f->targets});
+        .dx = dhidden, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2, .pre = plan->pool.pre,
+        .ldp = F, .act = a->act, .m = b->m, .tokens = 1, .targets = K});
+    /* pre = norm W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = plan->dy, .lddx = D, .dy = plan->dwide, .lddy = F, .w = &w->fc1, .m = G,
-        .tokens = 1, .targets = f->targets});
+        .dx = dnorm, .lddx = D, .dy = dhidden, .lddy = F, .w = &w->fc1, .m = b->m, .tokens = 1,
+        .targets = K});
+    /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = dpooled, .lddx = D, .dy = plan->dy, .lddy = D, .x = plan->pool.mid, .ldx = D,
-        .weight = w->norm_w, .eps = f->arch->eps, .accumulate = 1, .m = G, .n = D, .tokens = 1,
-        .targets = f->targets});
+        .dx = dpooled, .lddx = D, .dy = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
+        .weight = w->norm_w, .eps = a->eps, .accumulate = 1, .m = b->m, .n = D, .tokens = 1,
+        .targets = K});
+    /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = G, .tokens = 1,
-        .targets = f->targets});
+        .dx = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
+        .tokens = 1, .targets = K});
+    /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
-        .dqkv = dqkv, .dp = dp, .dy = dattended, .qkv = f->plan->pool.qkv, .scale = f->scale,
-        .batch = f->batch, .targets = f->targets, .tokens = T, .heads = f->arch->heads,
-        .head_width = f->arch->head_width, .queries = 1, .first = f->arch->pool_first});
+        .dqkv = dqkv, .dp = b->dp, .dy = b->dattended, .qkv = plan->pool.qkv, .scale = f->scale,
+        .batch = b->batch, .targets = K, .tokens = f->tokens, .heads = a->heads,
+        .head_width = a->head_width, .queries = 1, .first = a->pool_first});
+    /* k, v = tokens W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = to, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = G * T,
-        .tokens = T, .targets = f->targets});
+        .dx = plan->dx, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = b->rows,
+        .tokens = f->tokens, .targets = K});
 }
 
 /* d of the pooling head's attention: the one row that is not 0 into its place. */
-static void record_dpool(const vx_run *f)
+static void record_dpool(const vx_run *f, int64_t rows)
 {
     const int T = f->tokens, first = f->arch->pool_first, R = T - first;
-    const int64_t rows = (int64_t)f->gradients * f->arch->heads;
-    if (!f->plan->pool_dp)
-        return;
     f->ops->clear(f->dev, &(vx_clear){.y = f->plan->pool_dp, .count = rows * T});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = f->plan->pool_dp + first, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)R * R,
@@ -90,10 +92,8 @@ static void classify_bwd(const vx_run *f)
     /* tokens that the head does not read */
     f->ops->clear(f->dev, &(vx_clear){.y = dx, .count = h.cleared});
     /* pooled = what the head's own attention makes of the tokens */
-    if (f->arch->pool == VX_POOL_MAP) {
-        pool_map_bwd(f, dx, f->plan->pool_dp ? f->plan->dp : NULL);
-        record_dpool(f);
-    }
+    pool_bwd(f, &h.pool);
+    record_dpool(f, h.record_rows);
     /* ... the mean over the patches */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
         .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,
@@ -204,8 +204,8 @@ static int blocks_bwd(const vx_run *f, int top)
     for (int l = top; l >= lowest; l--) {
         record_doutput(f, l);
         if (!f->plan->blocks[l].kept.qkv) {
-            const vx_block_io again = vx_block_io_again(f, l);
-            vx_block_forward(f, &again);
+            const vx_block_io recomputed = vx_block_io_recomputed(f, l);
+            vx_block_forward(f, &recomputed);
         }
         const vx_block_grad_io b = vx_block_grad_io_of(f, l, lowest);
         block_bwd(f, &b);
@@ -230,7 +230,7 @@ static int run_backward(vitx_context *c, const vx_pass *pass)
 
 int vx_pass_backward(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_settle(c, run_backward(c, pass));
+    return vx_context_queued(c, run_backward(c, pass));
 }
 
 int vx_pass_backward_ticks(const vx_plan *plan)
@@ -240,40 +240,16 @@ int vx_pass_backward_ticks(const vx_plan *plan)
 
 /* ------------------------------------------------------ the head's answer to another block -- */
 
-/* The tokens behind a block, and what is pooled of them. */
-typedef struct own_io {
-    const float *tokens; /* [M,D] the block's output                             */
-    const float *normed; /* [M,D] for a pooling head: the tokens behind the norm */
-    float *mean;         /* [B,D] for the others: their mean over all tokens     */
-    int all_rows;        /* tokens that are normalised: M, or 0            */
-    int norm_rows;       /* means that are normalised: B, or 0             */
-    int plain_rows;      /* means that are pooled as they are: B, or 0     */
-    int second_rows;     /* of a head that reads two vectors: both are the mean */
-} own_io;
-
-static own_io own_io_of(const vx_run *f, int layer)
-{
-    const bool last = layer == f->arch->depth - 1, norm = f->w->norm_w != NULL;
-    const float *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
-    return (own_io){.tokens = tokens,
-                    .normed = norm ? f->act->y : tokens,
-                    .mean = f->act->y,
-                    .all_rows = norm ? f->rows : 0,
-                    .norm_rows = norm ? f->batch : 0,
-                    .plain_rows = norm ? 0 : f->batch,
-                    .second_rows = vx_arch_two_vectors(f->arch) ? f->batch : 0};
-}
-
 /* clang-format off */
-/* The mean of a block's tokens, as one token behind the norm. */
-static void own_mean(const vx_run *f, const own_io *o)
+/* The mean of a block's tokens, as one token behind the norm; or the tokens pooled by attention. */
+static void own_forward(const vx_run *f, const vx_own_io *o)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
     float *pooled = f->act->pooled;
 
     /* mean = mean(tokens) */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
-        .y = o->mean, .x = o->tokens, .batch = f->batch, .tokens = f->tokens, .width = D});
+        .y = o->mean, .x = o->tokens, .batch = o->means, .tokens = f->tokens, .width = D});
     /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = pooled, .ldy = W, .x = o->mean, .ldx = D, .weight = f->w->norm_w,
@@ -284,9 +260,14 @@ static void own_mean(const vx_run *f, const own_io *o)
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = pooled + D, .ldy = W, .x = pooled, .ldx = W, .m = o->second_rows, .n = D,
         .scale = 1});
+    /* all tokens: y = layernorm(tokens), and pooled by attention */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = f->act->y, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
+        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->all_rows, .n = D});
+    vx_pool_forward(f, &o->pool);
 }
 
-static void own_mean_bwd(const vx_run *f, const own_io *o)
+static void own_mean_bwd(const vx_run *f, const vx_own_io *o)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
     float *dpooled = f->plan->dpooled;
@@ -305,37 +286,25 @@ static void own_mean_bwd(const vx_run *f, const own_io *o)
         .dx = f->plan->dx, .dy = dpooled, .lddy = W, .batch = f->gradients, .tokens = f->tokens,
         .width = D});
 }
-
-/* A block's tokens pooled by attention. */
-static void own_map(const vx_run *f, const own_io *o)
-{
-    const int D = f->width;
-    f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = f->act->y, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->all_rows, .n = D});
-    vx_pool_map(f, f->act->pooled, o->normed, NULL);
-}
 /* clang-format on */
 
 void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer)
 {
     const vx_run f = vx_run_of(c, pass);
-    const own_io o = own_io_of(&f, layer);
-    if (f.arch->pool == VX_POOL_MAP)
-        own_map(&f, &o);
-    else
-        own_mean(&f, &o);
+    const vx_own_io o = vx_own_io_of(&f, layer);
+    own_forward(&f, &o);
     vx_answer_forward(&f);
 }
 
 static int run_answer_bwd(vitx_context *c, const vx_pass *pass, int layer)
 {
     const vx_run f = vx_run_of(c, pass);
-    const own_io o = own_io_of(&f, layer);
+    const vx_own_io o = vx_own_io_of(&f, layer);
     const vx_head_grad_io h = vx_head_grad_io_of(&f);
     answer_bwd(&f, &h);
-    if (f.arch->pool == VX_POOL_MAP) {
-        pool_map_bwd(&f, f.plan->dx, f.plan->dp);
+    if (f.arch->pool == VX_POOL_MAP) { /* the attention that is asked for is the head's own */
+        const vx_pool_grad_io b = vx_own_pool_grad_io(&f);
+        pool_bwd(&f, &b);
         return vx_context_tick(c);
     }
     own_mean_bwd(&f, &o);
@@ -348,5 +317,5 @@ int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer)
     own.from = (vx_end){VX_END_OUTPUT, layer};
     own.to = (vx_end){VX_END_ATTENTION, layer};
     own.targets = 1;
-    return vx_context_settle(c, run_answer_bwd(c, &own, layer));
+    return vx_context_queued(c, run_answer_bwd(c, &own, layer));
 }

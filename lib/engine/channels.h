@@ -29,7 +29,7 @@ typedef struct vx_channels_of {
 /* Before the first run at norm1: q, k and v of the picture. */
 void vx_channels_begin(vitx_context *c, vx_channels_of p);
 /* y with channels[i] set to `value` in all tokens, for i = 0..n-1: logits and probabilities are then in
- * c->channels.act.host.logits and host_probabilities [n,K]. */
+ * c->channels.act.host [n,K]. */
 int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, float value, int n);
 /* The same of the last block's output [T,D]: only the head is run. */
 int vx_channels_run_output(vitx_context *c, const float *output, const int *channels, float value,

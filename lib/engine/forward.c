@@ -70,16 +70,6 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .residual = b->mid.at, .ldr = b->mid.ld, .m = b->out_rows});
 }
 
-/* One token of each sequence. Those of shorter sequences lie at no fixed distance: they are collected. */
-static vx_rows token_rows(const vx_run *f, float *x, int token, int width, float *space)
-{
-    x += (ptrdiff_t)token * width;
-    if (!f->pass->starts)
-        return (vx_rows){x, f->tokens * width};
-    f->ops->gather_rows(f->dev, &(vx_gather_rows){.y = space, .a = x, .b = NULL, .from = f->pass->starts, .rows = f->batch, .width = width});
-    return (vx_rows){space, width};
-}
-
 /* What the outputs are made into, as arch.outputs says. */
 static void probabilities(const vx_run *f)
 {
@@ -92,10 +82,10 @@ static void probabilities(const vx_run *f)
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
             .y = to, .x = act->logits, .m = 1, .n = count, .scale = 1});
     else if (f->arch->outputs == VITX_OUTPUTS_SIGMOID)
-        f->ops->sigmoid(f->dev, &(vx_sigmoid){
-            .y = to, .x = act->logits, .count = count});
+        f->ops->sigmoid(f->dev, &(vx_sigmoid){.y = to, .x = act->logits, .count = count});
     else
-        f->ops->softmax(f->dev, &(vx_softmax){.y = to, .x = act->logits, .m = f->batch, .n = f->arch->classes});
+        f->ops->softmax(f->dev, &(vx_softmax){
+            .y = to, .x = act->logits, .m = f->batch, .n = f->arch->classes});
 }
 
 /* [fc_norm], head, probabilities: act->pooled [B,W] -> act->logits [B,K]. */
@@ -119,47 +109,42 @@ void vx_answer_forward(const vx_run *f)
     probabilities(f);
 }
 
-/* pooled = a + fc2(act(fc1(norm(a)))) of a = proj(attended). */
-static void pool_hidden(const vx_run *f, float *pooled, vx_rows attended)
+/* pooled = mid + fc2(act(fc1(norm(mid)))) of mid = proj(attention(query, tokens)) */
+void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 {
     const vx_pool_weights *w = &f->w->pool;
-    const vx_kept *kept = f->plan && f->plan->pool.qkv ? &f->plan->pool : NULL;
-    const int D = f->width, F = f->arch->hidden, B = f->batch;
-    float *mid = kept ? kept->mid : pooled, *hidden = f->act->wide;
+    const vx_arch *a = f->arch;
+    const int D = f->width, F = a->hidden;
+    float *norm = f->act->y, *hidden = f->act->wide;
 
+    /* k, v = tokens W^T + b; the one query stands in all rows, that of the first token is read */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = mid, .ldy = D, .x = attended.at, .ldx = attended.ld, .w = &w->proj, .m = B});
-    f->ops->layernorm(f->dev, &(vx_layernorm){.y = f->act->y, .ldy = D, .x = mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b, .eps = f->arch->eps, .m = B, .n = D});
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = hidden, .ldy = F, .pre = kept ? kept->pre : NULL, .ldp = F, .x = f->act->y, .ldx = D,
-        .w = &w->fc1, .act = f->arch->act, .m = B});
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = mid, .ldr = D,
-        .m = B});
-}
-
-/* The pooling head's attention of tokens y [M,D], from token pool_first of each sequence on. Its one
- * query stands in all rows of qkv; that of the first token is read. */
-void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p)
-{
-    const vx_pool_weights *w = &f->w->pool;
-    const int D = f->width, first = f->arch->pool_first;
-    float *qkv = f->plan && f->plan->pool.qkv ? f->plan->pool.qkv : f->act->wide;
-    float *attended = f->act->wide + (size_t)f->rows * 3 * (size_t)D;
-    vx_recorded record = {0};
-
-    if (p)
-        record = (vx_recorded){.data = p, .keep = VX_KEEP_ROW, .query = first, .batch = f->batch,
-                               .heads = f->arch->heads, .tokens = f->tokens};
-    f->ops->linear(f->dev, &(vx_linear){
-        .y = qkv + D, .ldy = 3 * D, .x = y, .ldx = D, .w = &w->kv, .m = f->rows});
+        .y = b->qkv + D, .ldy = 3 * D, .x = b->tokens, .ldx = D, .w = &w->kv, .m = b->rows});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = qkv, .ldy = 3 * D, .x = w->query, .m = f->rows, .n = D, .scale = 1});
+        .y = b->qkv, .ldy = 3 * D, .x = w->query, .m = b->rows, .n = D, .scale = 1});
+    /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention(f->dev, &(vx_attention){
-        .y = attended, .qkv = qkv, .scale = f->scale, .batch = f->batch, .tokens = f->tokens,
-        .heads = f->arch->heads, .head_width = f->arch->head_width, .record = record,
-        .starts = f->pass->starts, .queries = 1, .first = first});
-    pool_hidden(f, pooled, token_rows(f, attended, first, D, f->act->features));
+        .y = b->attended, .qkv = b->qkv, .scale = f->scale, .batch = b->sequences,
+        .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
+        .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
+    f->ops->gather_rows(f->dev, &(vx_gather_rows){
+        .y = b->from.at, .a = b->attended + a->pool_first * D, .from = f->pass->starts,
+        .rows = b->collected, .width = D});
+    /* mid = attended W^T + b */
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = b->mid, .ldy = D, .x = b->from.at, .ldx = b->from.ld, .w = &w->proj, .m = b->m});
+    /* norm = layernorm(mid) */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
+        .eps = a->eps, .m = b->m, .n = D});
+    /* pre = norm W^T + b, hidden = act(pre) */
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = hidden, .ldy = F, .pre = b->pre, .ldp = F, .x = norm, .ldx = D, .w = &w->fc1,
+        .act = a->act, .m = b->m});
+    /* pooled = mid + hidden W^T + b */
+    f->ops->linear(f->dev, &(vx_linear){
+        .y = f->act->pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = b->mid,
+        .ldr = D, .m = b->m});
 }
 
 /* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head reads
@@ -187,8 +172,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
         .y = h->mean, .ldy = W, .x = h->tokens, .starts = f->pass->starts,
         .first = f->arch->prefix, .batch = h->means, .tokens = f->tokens, .width = D});
     /* ... what the head's own attention makes of the tokens */
-    if (f->arch->pool == VX_POOL_MAP)
-        vx_pool_map(f, pooled, h->tokens, f->plan ? f->plan->pool_p : NULL);
+    vx_pool_forward(f, &h->pool);
     /* picked tokens: pooled = layernorm(pooled) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = pooled, .ldy = D, .x = pooled, .ldx = D, .weight = f->w->norm_w,
@@ -222,20 +206,19 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
 
 int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_settle(c, run_blocks(c, pass));
+    return vx_context_queued(c, run_blocks(c, pass));
 }
 
-int vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
+void vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
 {
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
     f.ops->clear(f.dev, &(vx_clear){.y = f.act->pooled, .count = f.width});
-    if (f.arch->pool == VX_POOL_MAP) { /* likewise: attention over nothing is 0 */
+    if (f.arch->pool == VX_POOL_MAP) /* attention over nothing is 0 */
         f.ops->clear(f.dev, &(vx_clear){.y = f.act->features, .count = f.width});
-        pool_hidden(&f, f.act->pooled, (vx_rows){f.act->features, f.width});
-    }
+    const vx_pool_io b = vx_pool_io_nothing(&f);
+    vx_pool_forward(&f, &b);
     vx_answer_forward(&f);
-    return vx_context_sync(c);
 }
 
 int vx_pass_forward(vitx_context *c, const vx_pass *pass)

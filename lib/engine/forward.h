@@ -9,9 +9,8 @@
 
 /* One block: the backward pass runs it again if it was not kept. */
 void vx_block_forward(const vx_run *f, const vx_block_io *b);
-/* The pooling head (VX_POOL_MAP) of tokens y [M,D], which may be act->y: pooled [B,D]; its attention
- * [B,H,T] into `p` unless that is NULL: 0 at tokens before pool_first. */
-void vx_pool_map(const vx_run *f, float *pooled, const float *y, float *p);
+/* The pooling head (VX_POOL_MAP): tokens -> act->pooled [B,D]. act->y is lost. */
+void vx_pool_forward(const vx_run *f, const vx_pool_io *b);
 /* act->pooled -> act->logits, act->probabilities. */
 void vx_answer_forward(const vx_run *f);
 

@@ -129,15 +129,15 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
     return b;
 }
 
-vx_block_io vx_block_io_again(const vx_run *f, int l)
+vx_block_io vx_block_io_recomputed(const vx_run *f, int l)
 {
     const vx_kept *kept = &f->plan->blocks[l].kept;
     vx_block_io b = block_io(f, l, kept->x, NULL);
-    keep(&b, f, &f->plan->again);
+    keep(&b, f, &f->plan->recomputed);
     b.hidden = NULL;
     b.out_rows = 0;
     if (!kept->p)
-        b.record = (vx_recorded){.data = f->plan->again.p,
+        b.record = (vx_recorded){.data = f->plan->recomputed.p,
                                  .keep = VX_KEEP_ALL,
                                  .batch = f->batch,
                                  .heads = f->arch->heads,
@@ -149,10 +149,10 @@ vx_block_io vx_block_io_again(const vx_run *f, int l)
 static vx_kept kept_of(const vx_run *f, int l)
 {
     vx_kept kept = f->plan->blocks[l].kept;
-    const vx_kept *again = &f->plan->again;
+    const vx_kept *recomputed = &f->plan->recomputed;
     if (kept.qkv)
         return kept;
-    return (vx_kept){kept.x, again->qkv, again->mid, again->pre, kept.p ? kept.p : again->p};
+    return (vx_kept){kept.x, recomputed->qkv, recomputed->mid, recomputed->pre, kept.p ? kept.p : recomputed->p};
 }
 
 /* What is wanted of the gradient of a block's attention. */
@@ -206,74 +206,4 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
     }
     b.norm1_rows = further ? all : 0;
     return b;
-}
-
-/* Whether the head reads token t. */
-static bool reads_token(const vx_arch *a, int t)
-{
-    if (t == 1)
-        return a->pool == VX_POOL_TWO_TOKENS;
-    return a->pool == VX_POOL_TOKEN || vx_arch_two_vectors(a);
-}
-
-static bool reads_mean(const vx_arch *a)
-{
-    return a->pool == VX_POOL_AVG || a->pool == VX_POOL_TOKEN_AVG;
-}
-
-/* The mean stands behind a token, if there is one. */
-static size_t mean_offset(const vx_arch *a)
-{
-    return a->pool == VX_POOL_TOKEN_AVG ? (size_t)a->width : 0;
-}
-
-vx_head_io vx_head_io_of(const vx_run *f, const float *x, vx_rows last, bool picked)
-{
-    const vx_arch *a = f->arch;
-    const bool norm = f->w->norm_w != NULL, all = norm && vx_arch_reads_patches(a);
-    const int D = f->width;
-    float *pooled = f->act->pooled;
-    vx_head_io h = {.x = x,
-                    .all_rows = all ? f->rows : 0,
-                    .tokens = all ? f->act->y : x,
-                    .means = reads_mean(a) ? f->batch : 0,
-                    .mean = pooled + mean_offset(a),
-                    .picked_rows = norm && !all ? f->batch * vx_arch_pooled(a) / D : 0};
-    h.token = picked ? last : (vx_rows){all ? f->act->y : last.at, f->tokens * D};
-    const bool there = picked && last.at == pooled;
-    for (int t = 0; t < 2; t++) {
-        const int rows = reads_token(a, t) && !there ? f->batch : 0;
-        const bool collect = f->pass->starts && !picked;
-        h.copied[t] = collect ? 0 : rows;
-        h.collected[t] = collect ? rows : 0;
-    }
-    return h;
-}
-
-vx_answer_io vx_answer_io_of(const vx_run *f)
-{
-    const bool fc_norm = f->w->fc_norm_w != NULL, bare = f->arch->bare;
-    return (vx_answer_io){.fc_norm_rows = fc_norm ? f->batch : 0,
-                          .features = fc_norm ? f->act->features : f->act->pooled,
-                          .head_rows = bare ? 0 : f->batch,
-                          .bare_rows = bare ? f->batch : 0};
-}
-
-vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
-{
-    const vx_arch *a = f->arch;
-    const int G = f->gradients;
-    const bool patches = vx_arch_reads_patches(a), norm = f->w->norm_w != NULL;
-    vx_head_grad_io h = {.head_rows = a->bare ? 0 : G,
-                         .bare_rows = a->bare ? G : 0,
-                         .fc_norm_rows = f->w->fc_norm_w ? G : 0,
-                         .cleared = patches ? 0 : (int64_t)G * f->tokens * f->width,
-                         .means = reads_mean(a) ? G : 0,
-                         .dmean = f->plan->dpooled + mean_offset(a),
-                         .all_rows = norm && patches ? G * f->tokens : 0};
-    for (int t = 0; t < 2; t++) {
-        h.put[t] = reads_token(a, t) ? G : 0;
-        h.token_rows[t] = norm && !patches ? h.put[t] : 0;
-    }
-    return h;
 }

@@ -66,8 +66,8 @@ typedef struct vx_block_io {
 } vx_block_io;
 
 vx_block_io vx_block_io_of(const vx_run *f, int l);
-/* Block l once more, into plan->again, as far as its backward pass reads it. */
-vx_block_io vx_block_io_again(const vx_run *f, int l);
+/* Block l once more, into plan->recomputed, as far as its backward pass reads it. */
+vx_block_io vx_block_io_recomputed(const vx_run *f, int l);
 /* The input of block l; if l is the depth, the output of the last block. */
 float *vx_stream(const vx_run *f, int l);
 
@@ -92,6 +92,27 @@ typedef struct vx_block_grad_io {
 /* Block l of a backward pass that goes down to block `lowest`. */
 vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
 
+/* A pooling head; for models with another one all rows are 0. */
+typedef struct vx_pool_io {
+    int rows, sequences, m; /* M, B, B */
+    const float *tokens;    /* [M,D] */
+    float *qkv;             /* [M,3D] */
+    float *attended;        /* [M,D], of which one row a sequence is written */
+    vx_recorded record;
+    int collected;    /* of these rows, if the sequences are of different lengths: B */
+    vx_rows from;     /* [B,D] the rows of `attended` that go on */
+    float *mid, *pre; /* [B,D], [B,F] or NULL: not wanted */
+} vx_pool_io;
+
+/* The pooling head of no tokens: act->features holds what its attention makes of them, 0. */
+vx_pool_io vx_pool_io_nothing(const vx_run *f);
+
+typedef struct vx_pool_grad_io {
+    int m, batch, rows; /* G, B, G*T */
+    float *dattended;   /* [G,D] */
+    float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
+} vx_pool_grad_io;
+
 /* The head: what it reads is put together in act->pooled [B,W], W = D or 2D (vx_arch_pooled). Each
  * number of rows is 0 if the model has no such step. */
 typedef struct vx_head_io {
@@ -104,6 +125,7 @@ typedef struct vx_head_io {
     int means;           /* sequences whose mean over the patches goes into pooled: B */
     float *mean;         /* where to */
     int picked_rows;     /* vectors of pooled that are normalised only now: B, or 2B */
+    vx_pool_io pool;
 } vx_head_io;
 
 /* last: the rows of the last block's output, of class tokens alone if `picked`. */
@@ -128,8 +150,25 @@ typedef struct vx_head_grad_io {
     int put[2];        /* tokens 0 and 1 whose gradients go into dx: G each */
     int all_rows;      /* rows of dx that the norm made: G*T, or */
     int token_rows[2]; /* G each */
+    vx_pool_grad_io pool;
+    int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G*H */
 } vx_head_grad_io;
 
 vx_head_grad_io vx_head_grad_io_of(const vx_run *f);
+
+/* The head's answer to the tokens behind another block (pass.h, vx_pass_answer): what is pooled of them. */
+typedef struct vx_own_io {
+    const float *tokens; /* [M,D] the block's output */
+    float *mean;         /* [B,D] its mean over all tokens */
+    int all_rows;        /* of a pooling head: tokens that are normalised, M */
+    int means;           /* of the others: B */
+    int norm_rows;       /* means that are normalised: B */
+    int plain_rows;      /* means that are pooled as they are: B */
+    int second_rows;     /* of a head that reads two vectors, both of them the mean: B */
+    vx_pool_io pool;
+} vx_own_io;
+
+vx_own_io vx_own_io_of(const vx_run *f, int layer);
+vx_pool_grad_io vx_own_pool_grad_io(const vx_run *f);
 
 #endif

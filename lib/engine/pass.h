@@ -5,8 +5,8 @@
  * are one pass; the variants of a picture that a method makes (engine/variants.h) are others, with
  * memory of their own. forward.c and backward.c are mirror images.
  *
- * All but vx_pass_embed wait for the device before they return, cancelled or not: then nothing that
- * was uploaded for them is read any more.
+ * Passes are queued: what they make is there, and what was uploaded for them may be changed, when the caller
+ * has waited for the device (vx_context_read, _answers, _settle). A pass that fails has waited itself.
  */
 #ifndef VX_ENGINE_PASS_H
 #define VX_ENGINE_PASS_H
@@ -43,20 +43,20 @@ typedef struct vx_pass {
 
 /* act->input -> act->x: patches, prefix, positions, norm_pre. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass);
-/* act->x -> act->logits, act->probabilities. VITX_CANCELLED, VITX_DEVICE. */
+/* act->x -> act->logits, act->probabilities. VITX_CANCELLED. */
 int vx_pass_blocks(vitx_context *c, const vx_pass *pass);
 /* Both. */
 int vx_pass_forward(vitx_context *c, const vx_pass *pass);
 
 /*
  * What a model whose head reads patches alone answers where there are none, as sequence 0: the mean
- * over none, and a pooling head's attention over none, is taken to be 0. VITX_DEVICE.
+ * over none, and a pooling head's attention over none, is taken to be 0.
  */
-int vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
+void vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
 
 /*
  * The gradients that pass->plan wants, from plan->dlogits [G,classes] down. The pass has run forward
- * with that plan, and nothing has run in its memory since. VITX_CANCELLED, VITX_DEVICE.
+ * with that plan, and nothing has run in its memory since. VITX_CANCELLED.
  */
 int vx_pass_backward(vitx_context *c, const vx_pass *pass);
 
@@ -67,7 +67,7 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
  * caller has filled, to the gradient of that block's own attention [B,H,T,T] in plan->dp; for a pooling
  * head to that of the head's attention over the R tokens from pool_first on, [B,H,R,R], of which row 0 is
  * filled. Nothing may run between the two. The plan has own_from <= layer and all_tokens.
- * VITX_CANCELLED, VITX_DEVICE.
+ * VITX_CANCELLED.
  */
 void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer);
 int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer);

@@ -30,6 +30,11 @@ int vx_context_read(vitx_context *c, void *host, const void *device, size_t byte
     return vx_context_sync(c);
 }
 
+int vx_context_queued(vitx_context *c, int status)
+{
+    return status == VITX_OK ? status : vx_context_settle(c, status);
+}
+
 void vx_context_begin(vitx_context *c, int64_t ticks)
 {
     c->progress_done = 0;
@@ -161,6 +166,8 @@ int vx_context_answers(vitx_context *c, const vx_activations *act, int n)
     const float *logits = act->host.logits;
     if (logits != act->logits)
         VX_TRY(vx_context_read_answers(c, act, act->host.logits, act->host.probabilities, n));
+    else
+        VX_TRY(vx_context_sync(c));
     for (size_t i = 0; i < count; i++)
         if (!isfinite(logits[i]))
             return vx_fail(VITX_FORMAT,

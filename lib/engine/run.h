@@ -49,7 +49,10 @@ int vx_context_tick(vitx_context *c); /* one */
 int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes);
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);
-/* The same at the end of work that gave `status`: if that is a failure, the device is still waited
+/* At the end of a pass that gave `status`: what was queued goes on if that is VITX_OK; else the device is
+ * waited for, since the caller has nothing to wait for. `status` and its message stay. */
+int vx_context_queued(vitx_context *c, int status);
+/* vx_context_sync at the end of work that gave `status`: if that is a failure, the device is still waited
  * for, since what was queued may use memory that the caller gives back next; `status` and its
  * message stay. */
 int vx_context_settle(vitx_context *c, int status);

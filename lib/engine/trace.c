@@ -203,11 +203,11 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     vx_block_plan *b = &plan->blocks[l];
     const size_t pictures = (size_t)batch, t = (size_t)vx_arch_tokens(arch);
     const size_t gradients = pictures * (size_t)plan->targets;
-    if (b->raised)
-        *r = b->asked;
-    b->raised = l >= plan->kept_from && !plan->recompute;
-    if (b->raised) {
-        b->asked = *r;
+    if (b->widened)
+        *r = b->wanted;
+    b->widened = l >= plan->kept_from && !plan->recompute;
+    if (b->widened) {
+        b->wanted = *r;
         *r = (vx_recorded){.keep = VX_KEEP_ALL};
     }
     if (r->keep != VX_KEEP_NONE) {
@@ -249,10 +249,10 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     plan->dy = take_tokens(arena, arch, g);
     plan->dwide = vx_arena_take(arena, g * t, wide * sizeof(float));
     plan->dp = product ? vx_arena_take(arena, g * h, t * t * sizeof(float)) : NULL;
-    plan->again = (vx_kept){0};
+    plan->recomputed = (vx_kept){0};
     if (plan->recompute && plan->kept_from < plan->depth) {
-        place_kept(&plan->again, arena, arch, batch, false);
-        plan->again.p = vx_arena_take(arena, pictures * h, t * t * sizeof(float));
+        place_kept(&plan->recomputed, arena, arch, batch, false);
+        plan->recomputed.p = vx_arena_take(arena, pictures * h, t * t * sizeof(float));
     }
     plan->embedded = plan->pixels ? take_tokens(arena, arch, pictures) : NULL;
     plan->dinput = plan->pixels ? vx_arena_take(arena, g, input_floats * sizeof(float)) : NULL;

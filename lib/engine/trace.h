@@ -57,8 +57,8 @@ typedef struct vx_block_plan {
     vx_product product;
     float *dattention;
     vx_kept kept;
-    bool raised; /* placing made the block's record hold everything for the backward pass... */
-    vx_recorded asked; /* ... where this is what the needs asked for                             */
+    bool widened; /* placing made the block's record hold everything, for the backward pass ... */
+    vx_recorded wanted; /* ... and this is what the needs asked for                           */
 } vx_block_plan;
 
 /* Looks at what block `layer` has recorded, and at its output x [B,T,D], before the next one runs; a
@@ -93,7 +93,7 @@ typedef struct vx_plan {
     float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
     float *dpooled;  /* [G,W], W as in engine/context.h */
-    vx_kept again;   /* with recompute: the place of the block at hand (its x is the block's own) */
+    vx_kept recomputed; /* with recompute: the place of the block at hand (its x is the block's own) */
     float *pool_p;   /* [B,H,T] */
     float *pool_dp;  /* [G,H,T] */
     vx_kept pool;    /* of a pooling head: qkv; mid and pre of one row a picture */

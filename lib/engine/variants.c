@@ -124,7 +124,7 @@ int vx_variants_backward(vitx_context *c, int n)
 int vx_variants_no_patches(vitx_context *c)
 {
     vx_variants *v = &c->variants;
-    VX_TRY(vx_pass_no_patches(c, &(vx_pass){.act = &v->act, .batch = 1}));
+    vx_pass_no_patches(c, &(vx_pass){.act = &v->act, .batch = 1});
     return vx_context_answers(c, &v->act, 1);
 }
 

@@ -3,7 +3,7 @@
  * taken away.
  *
  * Variants have activations of their own, for so many at once as the methods of a call asked for, so
- * what the pass over the pictures left behind stays where it is. A method fills host_input (or device
+ * what the pass over the pictures left behind stays where it is. A method fills act.host.input (or device
  * memory) for some variants, runs them, reads their logits, and goes on: memory does not grow with the
  * number of variants.
  */
@@ -32,10 +32,10 @@ int vx_variants_reserve(vitx_context *c, int count, int kept);
 /* The place of variant i's input on the host: [C,H,W]. */
 float *vx_variants_input(vitx_context *c, int i);
 /* Uploads the first n inputs and runs them: logits and probabilities are then in
- * c->variants.act.host.logits and host_probabilities [n,classes]. */
+ * c->variants.act.host [n,classes]. */
 int vx_variants_run(vitx_context *c, int n);
 /* The same, recording what the backward pass needs. The plan is c->variants.plan: dlogits
- * [n,classes] is to be filled, then vx_variants_backward makes dinput [n,C,H,W]. */
+ * [n,classes] is to be filled, then vx_variants_backward queues what makes dinput [n,C,H,W]. */
 int vx_variants_run_kept(vitx_context *c, int n);
 int vx_variants_backward(vitx_context *c, int n);
 /* Uploads the first n inputs and embeds them: tokens [n,T,D] are then in c->variants.act.x. */

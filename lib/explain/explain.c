@@ -109,7 +109,8 @@ static int run_backward(const call *k, int n)
         }
     c->dev->cls->upload(c->dev, plan->dlogits, cotangents,
                         gradients * classes * sizeof *cotangents);
-    const int status = vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
+    const int status = vx_context_settle(
+        c, vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
     vx_release(&scratch, cotangents);
     return status;
 }

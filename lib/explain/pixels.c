@@ -121,7 +121,7 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
                             c->variants.act.host.probabilities + v * classes, job->arch->classes);
     c->dev->cls->upload(c->dev, c->variants.plan.dlogits, cotangents,
                         (size_t)n * classes * sizeof *cotangents);
-    const int status = vx_variants_backward(c, n);
+    const int status = vx_context_settle(c, vx_variants_backward(c, n));
     vx_release(&scratch, cotangents);
     return status;
 }

@@ -19,6 +19,7 @@ typedef struct vx_source {
     size_t bytes;
     const char *name; /* in messages */
     int64_t max_pixels;
+    bool allow_truncated; /* what there is of a picture is enough: vx_warn_truncated */
     const vitx_hooks *hooks; /* resolved */
 } vx_source;
 
@@ -26,6 +27,8 @@ typedef struct vx_source {
 int vx_check_picture_size(const char *name, int64_t width, int64_t height, int64_t max_pixels);
 /* A file that ends before the picture does. */
 int vx_fail_truncated(const vx_source *source);
+/* The same in the log, if that is allowed. */
+void vx_warn_truncated(const vx_source *source);
 
 /* *out: [height, width, 3], to be given back with vx_release. */
 int vx_decode_jpeg(uint8_t **out, int *width, int *height, const vx_source *source);

@@ -62,6 +62,13 @@ int vx_fail_truncated(const vx_source *source)
                       "the file is cut short: %zu bytes, and the picture goes on", source->bytes);
 }
 
+void vx_warn_truncated(const vx_source *source)
+{
+    vx_log(source->hooks, VITX_LOG_WARNING,
+           "%s: the file is cut short: %zu bytes, and the picture goes on; the rest is empty",
+           source->name, source->bytes);
+}
+
 static const format *find_format(const uint8_t *data, size_t bytes)
 {
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
@@ -94,12 +101,10 @@ int vx_check_signature(const uint8_t *data, size_t bytes, const char *name)
     return check_format(&f, data, bytes, name);
 }
 
-int vx_decode(uint8_t **out, int *width, int *height, const uint8_t *data, size_t bytes,
-              const char *name, int64_t max_pixels, const vitx_hooks *hooks)
+int vx_decode(uint8_t **out, int *width, int *height, const vx_source *source)
 {
     const format *f;
     *out = NULL;
-    VX_TRY(check_format(&f, data, bytes, name));
-    const vx_source source = {data, bytes, name, max_pixels, hooks};
-    return f->decode(out, width, height, &source);
+    VX_TRY(check_format(&f, source->data, source->bytes, source->name));
+    return f->decode(out, width, height, source);
 }

@@ -25,7 +25,7 @@ void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size)
 typedef struct settings {
     vitx_hooks hooks;
     int64_t max_pixels;
-    bool upright;
+    bool upright, allow_truncated;
 } settings;
 
 static int read_settings(settings *out, const vitx_image_opts *opts)
@@ -38,7 +38,8 @@ static int read_settings(settings *out, const vitx_image_opts *opts)
                        ", expected a positive number, or 0 for the default",
                        o.max_pixels);
     *out = (settings){.max_pixels = o.max_pixels > 0 ? o.max_pixels : DEFAULT_MAX_PIXELS,
-                      .upright = !o.ignore_orientation};
+                      .upright = !o.ignore_orientation,
+                      .allow_truncated = o.allow_truncated != 0};
     return vx_hooks_resolve(&out->hooks, o.hooks);
 }
 
@@ -93,8 +94,13 @@ static int open_memory(vitx_image **out, const void *data, size_t bytes, const c
     vitx_image *image = NULL;
     int status = create(&image, s);
     if (status == VITX_OK)
-        status = vx_decode(&image->pixels, &image->width, &image->height, data, bytes, name,
-                           s->max_pixels, &image->hooks);
+        status = vx_decode(&image->pixels, &image->width, &image->height,
+                           &(vx_source){.data = data,
+                                        .bytes = bytes,
+                                        .name = name,
+                                        .max_pixels = s->max_pixels,
+                                        .allow_truncated = s->allow_truncated,
+                                        .hooks = &image->hooks});
     if (status == VITX_OK && s->upright) {
         const int orientation = vx_exif_orientation(data, bytes);
         if (orientation != 1)

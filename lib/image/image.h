@@ -15,9 +15,9 @@ struct vitx_image {
 };
 
 /* Decoding (decode.c): RGB, 8 bit, before orientation. max_pixels is checked before anything
- * large is allocated; `name` stands in messages. */
-int vx_decode(uint8_t **out, int *width, int *height, const uint8_t *data, size_t bytes,
-              const char *name, int64_t max_pixels, const vitx_hooks *hooks);
+ * large is allocated. */
+struct vx_source; /* image/codec.h */
+int vx_decode(uint8_t **out, int *width, int *height, const struct vx_source *source);
 
 /* The same refusal of what is no picture, from a file's first bytes alone (fewer where it ends). */
 #define VX_SIGNATURE_BYTES VX_KIND_BYTES

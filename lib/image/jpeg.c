@@ -36,7 +36,7 @@ typedef struct header {
     component component[4];
     int h_max, v_max;
     bool jfif;
-    int adobe; /* colour transform of an Adobe marker, -1 without one */
+    int adobe;          /* colour transform of an Adobe marker, -1 without one */
     unsigned tables[2]; /* Huffman tables that the file defines, a bit each: DC, AC */
     int scans;
     size_t blocks, coded; /* of the picture, of all scans so far */

@@ -28,6 +28,7 @@ typedef struct png {
     const uint8_t *first_data; /* of the first IDAT chunk */
     size_t data_bytes;         /* of all of them */
     int data_chunks;
+    bool cut; /* the file ends in or behind the picture data, before IEND */
 } png;
 
 typedef struct chunk {
@@ -123,6 +124,26 @@ static int read_known_chunk(png *p, const chunk *c)
     return VITX_OK;
 }
 
+/* The file ends within the chunk that begins at `at`: of picture data what there is counts. */
+static void read_rest(png *p, size_t at)
+{
+    const vx_source *s = p->source;
+    const size_t left = s->bytes - at;
+    p->cut = true;
+    if (left <= 8 || memcmp(s->data + at + 4, "IDAT", 4) != 0)
+        return;
+    const uint32_t length = vx_be32(s->data + at);
+    if (p->data_chunks++ == 0)
+        p->first_data = s->data + at + 8;
+    p->data_bytes += left - 8 < length ? left - 8 : length;
+}
+
+/* Whether a chunk that begins at `at` ends with the file, or before. */
+static bool holds_chunk(const vx_source *s, size_t at)
+{
+    return s->bytes - at >= 12 && vx_be32(s->data + at) <= s->bytes - at - 12;
+}
+
 static int read_chunks(png *p, const vx_source *source)
 {
     size_t at = 8;
@@ -135,6 +156,10 @@ static int read_chunks(png *p, const vx_source *source)
                           (const char *)c.type);
     VX_TRY(read_layout(p, &c));
     for (;;) {
+        if (!holds_chunk(source, at))
+            read_rest(p, at);
+        if (p->cut && p->data_chunks > 0)
+            break;
         VX_TRY(read_chunk(&c, source, &at));
         if (is_type(&c, "IEND"))
             break;
@@ -158,6 +183,10 @@ static int gather_data(const uint8_t **data, uint8_t **owned, const png *p)
     size_t at = (size_t)(p->first_data - p->source->data) - 8, filled = 0;
     while (filled < p->data_bytes) {
         chunk c = {0};
+        if (!holds_chunk(p->source, at)) { /* the rest, and that is picture data */
+            memcpy(*owned + filled, p->source->data + at + 8, p->data_bytes - filled);
+            break;
+        }
         VX_TRY(read_chunk(&c, p->source, &at));
         if (is_type(&c, "IDAT")) {
             memcpy(*owned + filled, c.data, c.bytes);
@@ -186,6 +215,49 @@ static size_t raw_bytes(const vx_png_layout *l)
     return total;
 }
 
+/* Bytes of whole rows among the first n of the filtered ones. */
+static size_t whole_rows(const vx_png_layout *l, size_t n)
+{
+    static const int x0[8] = {0, 4, 0, 2, 0, 1, 0, 0}, y0[8] = {0, 0, 4, 0, 2, 0, 1, 0};
+    static const int dx[8] = {8, 8, 4, 4, 2, 2, 1, 1}, dy[8] = {8, 8, 8, 4, 4, 2, 2, 1};
+    const size_t bits = (size_t)l->channels * (size_t)l->depth;
+    size_t total = 0;
+    for (int pass = l->interlaced ? 0 : 7; pass < (l->interlaced ? 7 : 8); pass++) {
+        const size_t w = (size_t)((l->width - x0[pass] + dx[pass] - 1) / dx[pass]);
+        const size_t h = (size_t)((l->height - y0[pass] + dy[pass] - 1) / dy[pass]);
+        const size_t row = w > 0 ? (w * bits + 7) / 8 + 1 : 0;
+        if (row > 0 && total + row * h > n)
+            return total + (n - total) / row * row;
+        total += row * h;
+    }
+    return total;
+}
+
+/* As vx_stb_inflate, of a stream that may be cut short: what there is of it. By zlib, because stb_image
+ * goes on with zeros behind the end. Damage is a cut, too, as far as it is read. */
+static int inflate_cut(uint8_t *out, int capacity, const uint8_t *data, int bytes)
+{
+    z_stream z = {.next_out = out, .avail_out = (uInt)capacity};
+    z.next_in = (Bytef *)(uintptr_t)data; /* zlib does not write there */
+    z.avail_in = (uInt)bytes;
+    if (inflateInit(&z) != Z_OK) /* some 40 KB of its own */
+        return -1;
+    inflate(&z, Z_SYNC_FLUSH);
+    inflateEnd(&z);
+    return capacity - (int)z.avail_out;
+}
+
+/* The data end before the picture: the rows that are there stay, the others become 0. */
+static int keep_whole_rows(uint8_t *raw, size_t n, size_t expected, const png *p)
+{
+    if (!p->source->allow_truncated)
+        return vx_fail_truncated(p->source);
+    const size_t whole = whole_rows(&p->layout, n);
+    memset(raw + whole, 0, expected - whole);
+    vx_warn_truncated(p->source);
+    return VITX_OK;
+}
+
 static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
 {
     const vitx_hooks *hooks = p->source->hooks;
@@ -196,7 +268,8 @@ static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
     if (expected > INT_MAX - SLACK)
         return vx_fail_in(VITX_UNSUPPORTED, p->source->name, "a PNG of %zu bytes inflated",
                           expected);
-    if (expected / MOST_INFLATED > p->data_bytes)
+    const bool cut = p->cut && p->source->allow_truncated; /* then max_pixels alone bounds it */
+    if (expected / MOST_INFLATED > p->data_bytes && !cut)
         return vx_fail_in(VITX_FORMAT, p->source->name,
                           "damaged PNG: %zu bytes of picture data cannot inflate to %zu",
                           p->data_bytes, expected);
@@ -206,8 +279,11 @@ static int inflate_rows(uint8_t **raw, size_t *bytes, const png *p)
     status = vx_new(raw, hooks, expected + SLACK, 1, "inflated PNG data");
     if (status != VITX_OK)
         goto cleanup;
-    n = vx_stb_inflate(*raw, (int)(expected + SLACK), data, (int)p->data_bytes);
-    if (n < 0 || (size_t)n < expected)
+    n = (p->cut ? inflate_cut : vx_stb_inflate)(*raw, (int)(expected + SLACK), data,
+                                                (int)p->data_bytes);
+    if (p->cut && n >= 0 && (size_t)n < expected)
+        status = keep_whole_rows(*raw, (size_t)n, expected, p);
+    else if (n < 0 || (size_t)n < expected)
         status = vx_fail(VITX_FORMAT,
                          n < 0 ? "%s: damaged PNG: the picture data do not inflate to %zu bytes"
                                : "%s: damaged PNG: less picture data than %zu bytes",
@@ -242,6 +318,27 @@ static void samples_to_rgb(uint8_t *out, const uint8_t *samples, const png *p)
     }
 }
 
+/* Ten or twelve bits in sixteen, as scanners and microscopes write them, are all but black once only the
+ * high byte is left. A picture of one colour loses nothing. */
+static void warn_of_range(const uint8_t *samples, const png *p)
+{
+    const vx_png_layout *l = &p->layout;
+    const uint16_t *v = (const void *)samples;
+    const size_t pixels = (size_t)l->width * (size_t)l->height, n = (size_t)l->channels;
+    const size_t colours = n >= 3 ? 3 : 1;
+    unsigned least = UINT16_MAX, most = 0;
+    for (size_t i = 0; i < pixels; i++, v += n)
+        for (size_t k = 0; k < colours; k++) {
+            least = v[k] < least ? v[k] : least;
+            most = v[k] > most ? v[k] : most;
+        }
+    if (least < most && most - least < (UINT16_MAX + 1) / 16)
+        vx_log(p->source->hooks, VITX_LOG_WARNING,
+               "%s: 16-bit samples from %u to %u of 65535: less than 1/16 of the range, and only "
+               "their high bytes are seen, %u to %u of 255",
+               p->source->name, least, most, least >> 8, most >> 8);
+}
+
 int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *source)
 {
     png p;
@@ -266,6 +363,8 @@ int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *sourc
         if (status != VITX_OK)
             goto cleanup;
         samples_to_rgb(*out, samples, &p);
+        if (p.layout.depth == 16)
+            warn_of_range(samples, &p);
     }
     *width = p.layout.width;
     *height = p.layout.height;

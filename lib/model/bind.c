@@ -411,9 +411,10 @@ static int take_block_roles(vx_reader *r)
     for (int b = 0; b < r->arch->depth; b++) {
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
-            const bool there =
-                vx_role_need(role) == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]);
-            if (b > 0 && !there)
+            const vx_need need = vx_role_need(role);
+            const bool there = need == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]) ||
+                               (need == VX_WITH && r->found->blocks[b][i - 1]);
+            if ((b > 0 || need == VX_WITH) && !there)
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }

@@ -111,6 +111,8 @@ bool image_load(vitx_image **out, const char *file, const struct common *common)
     const vitx_hooks hooks = hooks_of(common);
     vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
     opts.hooks = &hooks;
+    opts.max_pixels = common->max_pixels;
+    opts.allow_truncated = common->allow_truncated;
     if (strcmp(file, "-") == 0)
         return load_standard_input(out, &opts);
     if (is_stream(file))

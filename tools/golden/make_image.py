@@ -20,7 +20,7 @@ import torch
 import torchvision
 import transformers
 import torchvision.transforms as T
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageFile, ImageOps, features
 from timm.data.transforms import ResizeKeepRatio
 from transformers.image_transforms import center_crop, get_resize_output_image_size, normalize, rescale
 
@@ -255,7 +255,32 @@ def pictures(out):
         high = (np.array(Image.open(io.BytesIO(data))) >> 8).astype(np.uint8)
         lines.append(f"{name} 11 7 {fnv(np.repeat(high[..., None], 3, -1).tobytes())}")
     lines += as_pillow_reads(out, camera_jpegs())
+    for name, color, low, step in (("ten_bits.png", 0, 0, 12), ("twelve_bits_rgb.png", 2, 60000, 20),
+                                   ("thirteen_bits.png", 0, 0, 60), ("one_grey.png", 0, 300, 0)):
+        ramp = (low + step * np.arange(9 * 9)).reshape(9, 9, 1).repeat(3 if color else 1, -1).astype(np.uint16)
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in ramp)
+        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 16, color, 0, 0, 0))
+        (out / name).write_bytes(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        lines.append(f"{name} 9 9 {fnv((ramp >> 8).astype(np.uint8).repeat(1 if color else 3, -1).tobytes())}")
     (out / "pictures.txt").write_text("\n".join(lines) + "\n")
+
+
+def truncated(out):
+    """The first bytes of a file, and what Pillow makes of them if it is told to."""
+    lines = []
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    for name in ("2_8.png", "0_4.png", "3_4.png", "6_16.png", "2_8_interlaced.png", "3_1_interlaced.png", "many_chunks.png"):
+        data = (out / name).read_bytes()
+        start, end = data.find(b"IDAT") + 5, len(data) - 16
+        for part in (0, 0.2, 0.5, 0.9, 1):
+            n = int(start + part * (end - start))
+            try:
+                rgb = np.array(Image.open(io.BytesIO(data[:n])).convert("RGB"))
+            except OSError:  # between two chunks Pillow refuses some
+                continue
+            lines.append(f"{name} {rgb.shape[1]} {rgb.shape[0]} {fnv(rgb.tobytes())} {n}")
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    (out / "truncated.txt").write_text("\n".join(lines) + "\n")
 
 
 def refused(out):
@@ -331,6 +356,7 @@ def main():
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     pictures(out)
+    truncated(out)
     refused(out)
     resizes(out)
     preprocesses(out)
