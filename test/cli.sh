@@ -486,6 +486,17 @@ right explain -m $model --method rollout -o "$folder/none.png" $picture
 cmp -s "$folder/none.png" "$folder/auto.png" || fail "auto is not the default"
 cmp -s "$folder/max.png" "$folder/auto.png" || fail "auto is not max for a rollout"
 cmp -s "$folder/max.png" "$folder/signed.png" && fail "signed is max"
+right explain -m $model --method rollout --json $picture
+most=$(grep -oE '"max":[0-9.e-]+' "$out" | cut -d: -f2)
+right explain -m $model --method rollout --scale "0,$most" -o "$folder/range.png" $picture
+cmp -s "$folder/max.png" "$folder/range.png" || fail "0 to the maximum is not max"
+right explain -m $model --method rollout --scale "-$most,$most" -o "$folder/range.png" $picture
+cmp -s "$folder/signed.png" "$folder/range.png" || fail "-maximum to maximum is not signed"
+right explain -m $model --method rollout --scale "0,1" -o "$folder/range.png" $picture
+cmp -s "$folder/max.png" "$folder/range.png" && fail "0 to 1 is max"
+for range in 1,0 0,0 0, ,1 0,1, 0,x nan,1 0,inf maximum; do
+    wrong "two numbers LOW,HIGH" explain -m $model --method rollout --scale "$range" -o "$folder/x.png" $picture
+done
 for colormap in coolwarm rdbu turbo; do
     right explain -m $model --method rollout --scale signed --colormap $colormap -o "$folder/$colormap.png" $picture
 done

@@ -28,7 +28,9 @@ typedef enum vitx_scale {
     VITX_SCALE_MINMAX = 2,    /**< minimum to 0, maximum to 1                                   */
     VITX_SCALE_P99 = 3,       /**< negative values to 0, the 99th percentile and above to 1     */
     VITX_SCALE_SIGNED = 4,    /**< -max|v| to 0, 0 to 0.5, +max|v| to 1                         */
-    VITX_SCALE_SIGNED_P99 = 5 /**< the same by the 99th percentile of |v|, clipped there        */
+    VITX_SCALE_SIGNED_P99 = 5, /**< the same by the 99th percentile of |v|, clipped there       */
+    VITX_SCALE_RANGE = 6      /**< vitx_render_opts.low to 0, .high to 1, clipped there: one scale
+                                   for many maps. With low = -high it is as SIGNED is           */
 } vitx_scale;
 
 /** Which picture lies under the map. */
@@ -55,9 +57,10 @@ typedef struct vitx_render_opts {
                                of a Gaussian over the map before it is scaled, in pictures only;
                                default VITX_AUTO: half a patch for signed maps on pixels, whose
                                neighbours cancel, else 0                                        */
+    float low, high;      /**< of VITX_SCALE_RANGE: finite, low < high; default 0 and 0         */
 } vitx_render_opts;
 
-#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO }
+#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0 }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**

@@ -3,9 +3,9 @@
  * probabilities, tokens and pixels. Gradients of activations only.
  *
  * Every operation of the forward pass has its line here, last one first. G = B*K gradients of B
- * pictures run as one batch; dx [G,T,D] is the gradient of the residual stream and is updated in place.
- * Where the last block computed the class token alone, one row a gradient is there: dx is 0 elsewhere
- * until that block's attention spreads it.
+ * pictures run as one batch; dx [G,T,D] is the gradient of the residual stream and is updated in
+ * place. Where the last block computed the class token alone, one row a gradient is there: dx is 0
+ * elsewhere until that block's attention spreads it.
  */
 #include "engine/forward.h"
 
@@ -161,15 +161,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
 /* norm_pre; patch embedding: dx -> dinput. */
 static void embed_bwd(const vx_run *f)
 {
+    const vx_embed_io e = vx_embed_io_of(f);
     const vx_arch *a = f->arch;
     float *dx = f->plan->dx;
 
-    if (f->w->norm_pre_w)
-        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = f->plan->embedded,
-            .ldx = f->width, .weight = f->w->norm_pre_w, .eps = a->eps,
-            .m = f->gradients * f->tokens, .n = f->width, .tokens = f->tokens,
-            .targets = f->targets});
+    /* x = layernorm(embedded) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = e.embedded, .ldx = f->width,
+        .weight = f->w->norm_pre_w, .eps = a->eps, .m = e.norm_rows * f->targets, .n = f->width,
+        .tokens = f->tokens, .targets = f->targets});
+    /* embedded = patches W^T + b + positions */
     f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
         .dimage = f->plan->dinput, .dy = dx, .w = &f->w->patch, .batch = f->gradients,
         .channels = a->channels, .height = f->c->recipe.input_height,

@@ -103,14 +103,17 @@ int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, floa
     /* What the weights make of a row that is 1 in one channel is their column. */
     w.bias = NULL;
     f.ops->clear(f.dev, &(vx_clear){.y = f.act->y, .count = D});
-    f.ops->replace_channels(f.dev, &(vx_replace_channels){.y = f.act->x, .x = f.act->y, .channels = channels, .value = 1, .count = n, .tokens = 1, .width = D});
+    f.ops->replace_channels(f.dev, &(vx_replace_channels){
+        .y = f.act->x, .x = f.act->y, .channels = channels, .value = 1, .count = n, .tokens = 1,
+        .width = D});
     f.ops->linear(f.dev, &(vx_linear){
         .y = columns, .ldy = 3 * A, .x = f.act->x, .ldx = D, .w = &w, .m = n});
     f.ops->attention_replaced(f.dev, &(vx_attention_replaced){
         .y = attended, .qkv = c->channels.qkv, .x = p.y, .columns = columns, .channels = channels,
         .value = value, .scale = f.scale, .count = n, .query = 0, .tokens = f.tokens, .width = D,
         .heads = f.arch->heads, .head_width = f.arch->head_width});
-    f.ops->gather_rows(f.dev, &(vx_gather_rows){.y = f.act->x, .a = p.x, .b = NULL, .from = c->channels.from, .rows = n, .width = D});
+    f.ops->gather_rows(f.dev, &(vx_gather_rows){
+        .y = f.act->x, .a = p.x, .from = c->channels.from, .rows = n, .width = D});
     return run(c, &pass);
 }
 /* clang-format on */

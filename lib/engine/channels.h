@@ -1,11 +1,11 @@
 /*
- * engine/channels.h: a picture with one channel of its tokens after the other set to a value, at the end of
- * the network, for models whose head reads the class token alone.
+ * engine/channels.h: a picture with one channel of its tokens after the other set to a value, at
+ * the end of the network, for models whose head reads the class token alone.
  *
- * From the last block's attention on, such a variant is one row: its class token. And since q, k and v
- * are linear in what norm1 gives, they change by a column of the weights (operation
- * attention_replaced) and are not computed anew. So all D variants of a picture cost what D rows cost,
- * where running the last block for each would cost D*T.
+ * From the last block's attention on, such a variant is one row: its class token. And since q, k
+ * and v are linear in what norm1 gives, they change by a column of the weights (operation
+ * attention_replaced) and are not computed anew. So all D variants of a picture cost what D rows
+ * cost, where running the last block for each would cost D*T.
  */
 #ifndef VX_ENGINE_CHANNELS_H
 #define VX_ENGINE_CHANNELS_H
@@ -28,8 +28,8 @@ typedef struct vx_channels_of {
 
 /* Before the first run at norm1: q, k and v of the picture. */
 void vx_channels_begin(vitx_context *c, vx_channels_of p);
-/* y with channels[i] set to `value` in all tokens, for i = 0..n-1: logits and probabilities are then in
- * c->channels.act.host [n,K]. */
+/* y with channels[i] set to `value` in all tokens, for i = 0..n-1: logits and probabilities are
+ * then in c->channels.act.host [n,K]. */
 int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, float value, int n);
 /* The same of the last block's output [T,D]: only the head is run. */
 int vx_channels_run_output(vitx_context *c, const float *output, const int *channels, float value,

@@ -309,7 +309,7 @@ void vitx_context_free(vitx_context *context)
     vx_release(&hooks, c->variants.act.host.memory);
     vx_release(&hooks, c->channels.act.host.memory);
     vx_release(&hooks, c->channels.starts);
-    vx_release(&hooks, c->mirror.memory);
+    vx_release(&hooks, c->trace_copy.memory);
     vx_release(&hooks, c->placements);
     vx_plan_dispose(&c->wish, &hooks);
     vx_plan_dispose(&c->need, &hooks);

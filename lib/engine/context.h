@@ -1,5 +1,6 @@
 /*
- * engine/context.h: what a context is, and how it is made. run.h runs it, footprint.h counts its memory.
+ * engine/context.h: what a context is, and how it is made. run.h runs it, footprint.h counts its
+ * memory.
  *
  * One block of device memory holds what a forward pass of max_batch pictures needs (B pictures,
  * T tokens, D width, A = heads * head width, F hidden, K classes; cut by vx_activations_place in
@@ -110,16 +111,18 @@ struct vitx_context {
     vx_channels channels;
     vx_block work;       /* memory of the explain methods                  */
     bool work_taken;     /* ... is in use: it has one user at a time       */
-    vx_block mirror;     /* recorded attention, where the host cannot read the device    */
+    vx_block trace_copy; /* of what views show, if the host cannot read the device */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
     bool differentiated; /* vitx_backward has run on them */
 };
 
-/* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position embeddings
- * where the weights' own are for another grid. Blocks grow; variants and channels have to be reserved
- * again. VITX_NOMEM past the memory_budget. After a failure nothing may run until it succeeds. */
+/* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position
+ * embeddings where the weights' own are for another grid. Blocks grow; variants and channels
+ * have to be reserved again. VITX_NOMEM past the memory_budget. After a failure nothing may run
+ * until it succeeds. */
 int vx_context_reserve(vitx_context *c);
-/* Tells the device how much will run at once: max_batch pictures, or the variants and rows reserved. */
+/* Tells the device how much will run at once: max_batch pictures, or the variants and rows
+ * reserved. */
 int vx_context_reserve_device(vitx_context *c);
 /* The host's side of activations that are placed for so many inputs and sequences. */
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences);

@@ -1,6 +1,6 @@
 /*
- * engine/feed.h: what a public call runs: pictures, which the recipe turns into inputs, or inputs that
- * the caller has normalised already. What follows does not know the difference.
+ * engine/feed.h: what a public call runs: pictures, which the recipe turns into inputs, or inputs
+ * that the caller has normalised already. What follows does not know the difference.
  */
 #ifndef VX_ENGINE_FEED_H
 #define VX_ENGINE_FEED_H
@@ -13,8 +13,8 @@ typedef struct vx_feed {
     int height, width;               /* of tensors                               */
 } vx_feed;
 
-/* VITX_INVALID if tensors cannot be what they are said to be: a size that the context does not run, a
- * number that is not finite. Pictures are checked when they run. */
+/* VITX_INVALID if tensors cannot be what they are said to be: a size that the context does not
+ * run, a number that is not finite. Pictures are checked when they run. */
 int vx_feed_check(const vitx_context *c, const vx_feed *feed, int n);
 
 /* How many of the n from `first` on make inputs of one size; at least 1. */

@@ -1,6 +1,6 @@
 /*
- * engine/footprint.c: how a context's activations lie in memory, what all of it comes to, and whether
- * that is within the budget.
+ * engine/footprint.c: how a context's activations lie in memory, what all of it comes to, and
+ * whether that is within the budget.
  */
 #include "engine/footprint.h"
 
@@ -53,7 +53,8 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
-/* The largest sizes that the device will meet, with room for so many variants and rows of channels. */
+/* The largest sizes that the device will meet, with room for so many variants and rows of
+ * channels. */
 static vx_dims dims_with(const vitx_context *c, int variants, int channels)
 {
     const vx_arch *a = &c->arch;
@@ -78,8 +79,8 @@ vx_dims vx_context_dims(const vitx_context *c)
     return dims_with(c, c->variants.capacity, c->channels.capacity);
 }
 
-/* All that the context holds for running pictures of one size on a device of that class, which meets
- * sizes up to `dims`. SIZE_MAX where it cannot be counted. */
+/* All that the context holds for running pictures of one size on a device of that class, which
+ * meets sizes up to `dims`. SIZE_MAX where it cannot be counted. */
 static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_dims *dims)
 {
     const vx_arch *a = &c->arch;

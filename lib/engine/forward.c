@@ -2,9 +2,9 @@
  * engine/forward.c: a Vision Transformer, one operation after the other (Dosovitskiy et al. 2021,
  * eq. 1-4; the drawing is in model/arch.h). backward.c is its mirror image.
  *
- * Names: M rows (B*T, or those of shorter sequences), D width, A = heads * head width, F hidden. The
- * residual stream stays in act->x unless the plan keeps it: then each block writes where the next
- * one's input is kept.
+ * Names: M rows (B*T, or those of shorter sequences), D width, A = heads * head width, F hidden.
+ * The residual stream stays in act->x unless the plan keeps it: then each block writes where the
+ * next one's input is kept.
  */
 #include "engine/forward.h"
 
@@ -147,8 +147,8 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
         .ldr = D, .m = b->m});
 }
 
-/* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head reads
- * single tokens, only these are normalised, after they were picked. */
+/* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head
+ * reads single tokens, only these are normalised, after they were picked. */
 static void classify(const vx_run *f, const vx_head_io *h)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);

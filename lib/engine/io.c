@@ -53,8 +53,8 @@ static float *attended_of(const vx_run *f)
     return f->act->wide + (size_t)f->rows * 3 * (size_t)f->attention_width;
 }
 
-/* Behind the attention only the class tokens go on. If the sequences are equally long, the class tokens
- * lie at equal distances and stay where they are; else they are collected. */
+/* Behind the attention only the class tokens go on. If the sequences are equally long, the class
+ * tokens lie at equal distances and stay where they are; else they are collected. */
 static void class_tokens(vx_block_io *b, const vx_run *f)
 {
     const int D = f->width, A = f->attention_width;
@@ -152,7 +152,8 @@ static vx_kept kept_of(const vx_run *f, int l)
     const vx_kept *recomputed = &f->plan->recomputed;
     if (kept.qkv)
         return kept;
-    return (vx_kept){kept.x, recomputed->qkv, recomputed->mid, recomputed->pre, kept.p ? kept.p : recomputed->p};
+    return (vx_kept){kept.x, recomputed->qkv, recomputed->mid, recomputed->pre,
+                     kept.p ? kept.p : recomputed->p};
 }
 
 /* What is wanted of the gradient of a block's attention. */

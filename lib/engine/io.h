@@ -1,13 +1,14 @@
 /*
  * engine/io.h: a pass with its sizes at hand, and where the tensors of a block lie.
  *
- * Where a tensor lies depends on much: whether the plan records it, whether a backward pass will read
- * it, whether only the class tokens go on behind the attention, whether the sequences are of different
- * lengths. All of that is decided here, before a block runs, so that forward.c and backward.c are lists of
- * operations. A step that a pass does not need has 0 rows (kernels/ops.h).
+ * Where a tensor lies depends on much: whether the plan records it, whether a backward pass will
+ * read it, whether only the class tokens go on behind the attention, whether the sequences are of
+ * different lengths. All of that is decided here, before a block runs, so that forward.c and
+ * backward.c are lists of operations. A step that a pass does not need has 0 rows (kernels/ops.h).
  *
- * Letters: B sequences, T tokens, M rows of all their tokens, m rows that go on behind the attention (M, or
- * B), D width, A = heads * head width, F rows of fc1; K gradients a picture, G = B*K.
+ * Letters: B sequences, T tokens, M rows of all their tokens, m rows that go on behind the
+ * attention (M, or B), D width, A = heads * head width, F rows of fc1; K gradients a picture, G =
+ * B*K.
  */
 #ifndef VX_ENGINE_IO_H
 #define VX_ENGINE_IO_H
@@ -156,7 +157,8 @@ typedef struct vx_head_grad_io {
 
 vx_head_grad_io vx_head_grad_io_of(const vx_run *f);
 
-/* The head's answer to the tokens behind another block (pass.h, vx_pass_answer): what is pooled of them. */
+/* The head's answer to the tokens behind another block (pass.h, vx_pass_answer): what is pooled
+ * of them. */
 typedef struct vx_own_io {
     const float *tokens; /* [M,D] the block's output */
     float *mean;         /* [B,D] its mean over all tokens */

@@ -5,8 +5,9 @@
  * are one pass; the variants of a picture that a method makes (engine/variants.h) are others, with
  * memory of their own. forward.c and backward.c are mirror images.
  *
- * Passes are queued: what they make is there, and what was uploaded for them may be changed, when the caller
- * has waited for the device (vx_context_read, _answers, _settle). A pass that fails has waited itself.
+ * Passes are queued: what they make is there, and what was uploaded for them may be changed, when
+ * the caller has waited for the device (vx_context_read, _answers, _settle). A pass that fails has
+ * waited itself.
  */
 #ifndef VX_ENGINE_PASS_H
 #define VX_ENGINE_PASS_H
@@ -29,8 +30,9 @@ typedef struct vx_pass {
     const vx_activations *act;
     vx_plan *plan; /* placed; NULL: nothing is recorded */
     int batch;     /* sequences */
-    /* Sequences of fewer tokens: sequence b is rows starts[b]..starts[b+1]-1, its first prefix tokens
-     * are the model's. Host memory; NULL: all have the model's tokens. Nothing is recorded then. */
+    /* Sequences of fewer tokens: sequence b is rows starts[b]..starts[b+1]-1, its first prefix
+     * tokens are the model's. Host memory; NULL: all have the model's tokens. Nothing is
+     * recorded then. */
     const int *starts;
     int first;     /* the block to begin with: act->x holds its input */
     bool at_norm1; /* act->y holds what norm1 of that block made of it */
@@ -55,19 +57,19 @@ int vx_pass_forward(vitx_context *c, const vx_pass *pass);
 void vx_pass_no_patches(vitx_context *c, const vx_pass *pass);
 
 /*
- * The gradients that pass->plan wants, from plan->dlogits [G,classes] down. The pass has run forward
- * with that plan, and nothing has run in its memory since. VITX_CANCELLED.
+ * The gradients that pass->plan wants, from plan->dlogits [G,classes] down. The pass has run
+ * forward with that plan, and nothing has run in its memory since. VITX_CANCELLED.
  */
 int vx_pass_backward(vitx_context *c, const vx_pass *pass);
 
 /*
- * LeGrad's two steps. The first is the head's answer to the mean over all tokens behind block `layer`, or,
- * for a pooling head, to these tokens: act->logits and act->probabilities [B,classes] are its own then. If
- * a model has two heads, both read that mean. The second goes from plan->dlogits [B,classes], which the
- * caller has filled, to the gradient of that block's own attention [B,H,T,T] in plan->dp; for a pooling
- * head to that of the head's attention over the R tokens from pool_first on, [B,H,R,R], of which row 0 is
- * filled. Nothing may run between the two. The plan has own_from <= layer and all_tokens.
- * VITX_CANCELLED.
+ * LeGrad's two steps. The first is the head's answer to the mean over all tokens behind block
+ * `layer`, or, for a pooling head, to these tokens: act->logits and act->probabilities [B,classes]
+ * are its own then. If a model has two heads, both read that mean. The second goes from
+ * plan->dlogits [B,classes], which the caller has filled, to the gradient of that block's own
+ * attention [B,H,T,T] in plan->dp; for a pooling head to that of the head's attention over the R
+ * tokens from pool_first on, [B,H,R,R], of which row 0 is filled. Nothing may run between the two.
+ * The plan has own_from <= layer and all_tokens. VITX_CANCELLED.
  */
 void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer);
 int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer);

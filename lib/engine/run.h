@@ -1,6 +1,6 @@
 /*
- * engine/run.h: running what lies in a context: a batch of pictures in, answers out; progress; waiting for
- * the device.
+ * engine/run.h: running what lies in a context: a batch of pictures in, answers out; progress;
+ * waiting for the device.
  */
 #ifndef VX_ENGINE_RUN_H
 #define VX_ENGINE_RUN_H
@@ -9,37 +9,39 @@
 
 /* ------------------------------------------------------------------ a batch ---------------- */
 
-/* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Their answers are then in
- * c->act.host, checked to be finite. */
+/* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Their answers are
+ * then in c->act.host, checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
-/* Inputs that are made, not read from pictures: fill writes number v, normalised, [C,H,W]. It is called
- * by several workers at once, `worker` being which, and in no order. */
+/* Inputs that are made, not read from pictures: fill writes number v, normalised, [C,H,W]. It is
+ * called by several workers at once, `worker` being which, and in no order. */
 typedef struct vx_inputs {
     void (*fill)(const void *payload, int v, float *input, int worker);
     const void *payload;
 } vx_inputs;
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and place, or,
- * if that is NULL, pictures that are the input as it is. */
+/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and
+ * place, or, if that is NULL, pictures that are the input as it is. */
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan);
 
 /* The first n inputs of act->host to the device. */
 void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n);
-/* The answers of a pass over n sequences to the host, [n,K] each; one download if all that fit were run. */
+/* The answers of a pass over n sequences to the host, [n,K] each; one download if all that fit
+ * were run. */
 int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,
                             float *probabilities, int n);
-/* The answers of a pass over n sequences to act->host: logits and probabilities [n,K]. VITX_FORMAT if a
- * logit is not finite. */
+/* The answers of a pass over n sequences to act->host: logits and probabilities [n,K].
+ * VITX_FORMAT if a logit is not finite. */
 int vx_context_answers(vitx_context *c, const vx_activations *act, int n);
 
 /* ------------------------------------------------------------------ progress --------------- */
 
 /* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */
 void vx_context_begin(vitx_context *c, int64_t ticks);
-/* Tells the caller how far the work is: so many blocks further. VITX_CANCELLED if it asks to stop. */
+/* Tells the caller how far the work is: so many blocks further. VITX_CANCELLED if it asks to
+ * stop. */
 int vx_context_advance(vitx_context *c, int64_t ticks);
 int vx_context_tick(vitx_context *c); /* one */
 
@@ -49,12 +51,12 @@ int vx_context_tick(vitx_context *c); /* one */
 int vx_context_read(vitx_context *c, void *host, const void *device, size_t bytes);
 /* Waits for the device; VITX_DEVICE if it failed. */
 int vx_context_sync(vitx_context *c);
-/* At the end of a pass that gave `status`: what was queued goes on if that is VITX_OK; else the device is
- * waited for, since the caller has nothing to wait for. `status` and its message stay. */
+/* At the end of a pass that gave `status`: what was queued goes on if that is VITX_OK; else the
+ * device is waited for, since the caller has nothing to wait for. `status` and its message stay. */
 int vx_context_queued(vitx_context *c, int status);
-/* vx_context_sync at the end of work that gave `status`: if that is a failure, the device is still waited
- * for, since what was queued may use memory that the caller gives back next; `status` and its
- * message stay. */
+/* vx_context_sync at the end of work that gave `status`: if that is a failure, the device is
+ * still waited for, since what was queued may use memory that the caller gives back next;
+ * `status` and its message stay. */
 int vx_context_settle(vitx_context *c, int status);
 
 #endif

@@ -90,7 +90,8 @@ int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *
 
 /* -------------------------------------------------------------------------- pictures ------ */
 
-/* A side of the picture's times `scale`, in whole patches; not past `most` pixels (0: any number). */
+/* A side of the picture's times `scale`, in whole patches; not past `most` pixels (0: any
+ * number). */
 static int64_t rounded(int side, double scale, int patch, int most)
 {
     int64_t patches = (int64_t)(side * scale / patch + 0.5);

@@ -2,9 +2,9 @@
  * engine/size.h: the size of a context's input.
  *
  * It is the recipe's or the one that the caller asked for, and then the same for all pictures; with
- * VITX_FIT_KEEP it is each picture's own, and the context goes from size to size: arch and recipe are
- * set first (which is all that planning needs), then memory is laid out. All other code reads the
- * sizes of the context and knows nothing of this.
+ * VITX_FIT_KEEP it is each picture's own, and the context goes from size to size: arch and recipe
+ * are set first (which is all that planning needs), then memory is laid out. All other code reads
+ * the sizes of the context and knows nothing of this.
  */
 #ifndef VX_ENGINE_SIZE_H
 #define VX_ENGINE_SIZE_H
@@ -22,19 +22,21 @@ typedef struct vx_size {
 /* From model and options; takes no memory. VITX_INVALID, VITX_UNSUPPORTED. */
 int vx_size_begin(vx_size *out, const vitx_model *model, const vitx_context_opts *opts);
 
-/* The same in all contexts but those with VITX_FIT_KEEP: does nothing there. */
-/* Sets arch and recipe for a picture. Where they change, memory is not laid out for them yet. */
+/* Sets arch and recipe for a picture. If they change, memory is not laid out for them yet. Only
+ * a context with VITX_FIT_KEEP changes its size; for all others this and vx_size_take return at
+ * once. */
 int vx_size_measure(vitx_context *c, const vitx_image *image);
 /* The same, and lays out memory. */
 int vx_size_take(vitx_context *c, const vitx_image *image);
 
-/* The same for inputs of that size that are no pictures: without VITX_FIT_KEEP it has to be the context's
- * own. VITX_INVALID. */
+/* The same for inputs of that size that are no pictures: without VITX_FIT_KEEP it has to be the
+ * context's own. VITX_INVALID. */
 int vx_size_check_input(const vitx_context *c, int height, int width); /* changes nothing */
 int vx_size_measure_input(vitx_context *c, int height, int width);
 int vx_size_take_input(vitx_context *c, int height, int width);
 
-/* How many pictures, from the first of the n on, make inputs of the first one's size; at least 1. */
+/* How many pictures, from the first of the n on, make inputs of the first one's size; at least
+ * 1. */
 int vx_size_alike(const vitx_context *c, const vitx_image *const *images, int n);
 
 #endif

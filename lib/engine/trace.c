@@ -135,8 +135,8 @@ bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer)
     return layer == arch->depth - 1 && arch->pool == VX_POOL_TOKEN && !(plan && plan->all_tokens);
 }
 
-/* What the backward pass needs of one block. The probabilities are the record of the block, which is
- * made to hold all of them. */
+/* What the backward pass needs of one block. The probabilities are the record of the block,
+ * which is made to hold all of them. */
 static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, int batch,
                        bool class_only)
 {

@@ -10,11 +10,12 @@
  *      pooling   its attention | kept | d attention     where the head is one (VX_POOL_MAP)
  *      once      embedded | d logits | d input | work
  *
- * `kept` is what the backward pass needs of a block's forward pass. With `recompute` only the inputs
- * of the blocks are kept, and one place that serves all blocks in turn is filled again before each.
+ * `kept` is what the backward pass needs of a block's forward pass. With `recompute` only the
+ * inputs of the blocks are kept, and one place that serves all blocks in turn is filled again
+ * before each.
  *
- * Letters: B pictures, K gradients a picture (targets), G = B*K, T tokens, D width, A = heads * head
- * width, H heads, F hidden.
+ * Letters: B pictures, K gradients a picture (targets), G = B*K, T tokens, D width, A = heads *
+ * head width, H heads, F hidden.
  */
 #ifndef VX_ENGINE_TRACE_H
 #define VX_ENGINE_TRACE_H
@@ -61,15 +62,15 @@ typedef struct vx_block_plan {
     vx_recorded wanted; /* ... and this is what the needs asked for                           */
 } vx_block_plan;
 
-/* Looks at what block `layer` has recorded, and at its output x [B,T,D], before the next one runs; a
- * failure ends the pass. */
+/* Looks at what block `layer` has recorded, and at its output x [B,T,D], before the next one
+ * runs; a failure ends the pass. */
 typedef int vx_watch(void *watcher, int layer, const float *x);
 
 typedef struct vx_plan {
     int depth;
     vx_recorded *attention; /* [depth]; data is set by vx_plan_place */
     vx_block_plan *blocks;  /* [depth] */
-    /* Blocks from here on are kept for a backward pass of their own (vx_pass_backward_block). */
+    /* Blocks from here on are kept for a backward pass of their own (vx_pass_answer_backward). */
     int own_from;
     bool all_tokens; /* the last block computes every token, though the head may read one alone */
     bool pixels;     /* d input is wanted */
@@ -77,8 +78,8 @@ typedef struct vx_plan {
     bool recompute;
     int targets; /* K; 0: there is no backward pass */
 
-    /* With a watch all blocks record their attention in one place in turn: a whole model takes no more
-     * than its largest block. For plans without gradients; NULL: none. */
+    /* With a watch all blocks record their attention in one place in turn: a whole model takes
+     * no more than its largest block. For plans without gradients; NULL: none. */
     vx_watch *watch;
     void *watcher;
 
@@ -93,7 +94,7 @@ typedef struct vx_plan {
     float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
     float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
     float *dpooled;  /* [G,W], W as in engine/context.h */
-    vx_kept recomputed; /* with recompute: the place of the block at hand (its x is the block's own) */
+    vx_kept recomputed; /* the place of the block at hand (its x is the block's own) */
     float *pool_p;   /* [B,H,T] */
     float *pool_dp;  /* [G,H,T] */
     vx_kept pool;    /* of a pooling head: qkv; mid and pre of one row a picture */
@@ -135,9 +136,9 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batc
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);
 
-/* The query a record or a map means by default: the class token; where the head reads no more than the
- * mean of the patches, or two tokens, the mean over those (VX_QUERY_PATCHES, VX_QUERY_PREFIX). The first of
- * these is, in a map of a model with a pooling head, the head's query (explain/pool.h). */
+/* The default query: the class token; if the head reads a mean of patches or two tokens, that
+ * mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a pooling head
+ * VX_QUERY_PATCHES stands for the head's own query (explain/pool.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * engine/variants.h: running many variants of one picture: noisy ones, masked ones, ones with tokens
- * taken away.
+ * engine/variants.h: running many variants of one picture: noisy ones, masked ones, ones with
+ * tokens taken away.
  *
- * Variants have activations of their own, for so many at once as the methods of a call asked for, so
- * what the pass over the pictures left behind stays where it is. A method fills act.host.input (or device
- * memory) for some variants, runs them, reads their logits, and goes on: memory does not grow with the
- * number of variants.
+ * Variants have activations of their own, for so many at once as the methods of a call asked for,
+ * so what the pass over the pictures left behind stays where it is. A method fills act.host.input
+ * (or device memory) for some variants, runs them, reads their logits, and goes on: memory does not
+ * grow with the number of variants.
  */
 #ifndef VX_ENGINE_VARIANTS_H
 #define VX_ENGINE_VARIANTS_H
@@ -20,13 +20,14 @@
  * their tokens is a small part of it. */
 #define VX_VARIANTS_SHORTER 8
 
-/* How many to run at once: at least max_batch of the context, or VX_VARIANTS_AT_ONCE; fewer, at least 1,
- * where gradients down to the pixels are needed and would take more than VX_VARIANTS_BYTES, and where so
- * many are past the memory_budget. */
+/* How many to run at once: at least max_batch of the context, or VX_VARIANTS_AT_ONCE; fewer, at
+ * least 1, where gradients down to the pixels are needed and would take more than
+ * VX_VARIANTS_BYTES, and where so many are past the memory_budget. */
 int vx_variants_at_once(vitx_context *c, bool gradients);
 /* Bytes that reserving takes. */
 size_t vx_variants_bytes(vitx_context *c, int count, int kept);
-/* Memory for `count` at once, `kept` of them (0: none) with what the backward pass to the pixels needs. */
+/* Memory for `count` at once, `kept` of them (0: none) with what the backward pass to the pixels
+ * needs. */
 int vx_variants_reserve(vitx_context *c, int count, int kept);
 
 /* The place of variant i's input on the host: [C,H,W]. */
@@ -42,8 +43,8 @@ int vx_variants_backward(vitx_context *c, int n);
 void vx_variants_embed(vitx_context *c, int n);
 /* What a model whose head reads patches alone answers where there are none, as variant 0. */
 int vx_variants_no_patches(vitx_context *c);
-/* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled: no more
- * tokens than were reserved for, and no more sequences than c->variants.sequences. */
+/* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled:
+ * no more tokens than were reserved for, and no more sequences than c->variants.sequences. */
 int vx_variants_run_blocks(vitx_context *c, const vx_pass *pass);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "render/render.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -90,13 +91,18 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "smooth is %g, it must be 0 to 256", (double)o->smooth);
     if (o->layout < VITX_LAYOUT_OVERLAY || o->layout > VITX_LAYOUT_MAP)
         return vx_fail(VITX_INVALID, "layout %d is none of vitx_layout", (int)o->layout);
-    if (o->scale < VITX_SCALE_AUTO || o->scale > VITX_SCALE_SIGNED_P99)
+    if (o->scale < VITX_SCALE_AUTO || o->scale > VITX_SCALE_RANGE)
         return vx_fail(VITX_INVALID, "scale %d is none of vitx_scale", (int)o->scale);
     if (o->frame < VITX_FRAME_PICTURE || o->frame > VITX_FRAME_INPUT)
         return vx_fail(VITX_INVALID, "frame %d is none of vitx_frame", (int)o->frame);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
-    const bool is_signed = vx_scale_is_signed(o->scale);
+    const bool range = o->scale == VITX_SCALE_RANGE;
+    if (range && !(isfinite(o->low) && isfinite(o->high) && o->low < o->high))
+        return vx_fail(VITX_INVALID, "a scale from %g to %g: the first must be the smaller one",
+                       (double)o->low, (double)o->high);
+    const bool is_signed = range ? o->low == -o->high : vx_scale_is_signed(o->scale);
+    job->is_signed = is_signed;
     if (o->alpha < 0)
         o->alpha = is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)

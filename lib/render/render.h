@@ -18,6 +18,7 @@ typedef struct vx_render_job {
     const vitx_image *image; /* NULL where no format needs it; else of the explained size */
     vitx_render_opts opts;   /* checked and complete: title is not NULL, nothing automatic */
     const vx_colormap *colormap;
+    bool is_signed; /* 0 is the middle of the colours */
 } vx_render_job;
 
 typedef struct vx_format {

@@ -31,6 +31,7 @@ int vx_scale_values(float *dst, float *low, float *high, const float *src, size_
                     vitx_scale scale, const vitx_hooks *hooks)
 {
     const bool clip = scale == VITX_SCALE_MAX || scale == VITX_SCALE_P99;
+    const float given_low = *low, given_high = *high;
     float min = INFINITY, max = -INFINITY;
     *low = *high = 0;
     if (count == 0)
@@ -52,6 +53,10 @@ int vx_scale_values(float *dst, float *low, float *high, const float *src, size_
     }
     if (vx_scale_is_signed(scale))
         *low = -*high;
+    if (scale == VITX_SCALE_RANGE) {
+        *low = given_low;
+        *high = given_high;
+    }
     const double range = (double)*high - (double)*low;
     for (size_t i = 0; i < count; i++) {
         if (range > 0)

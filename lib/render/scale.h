@@ -20,6 +20,8 @@ static inline bool vx_scale_is_signed(vitx_scale scale)
  *   SIGNED      1/2 + v / (2 max|v|)
  *   SIGNED_P99  the same with the 99th percentile of |v|, clipped to 0..1
  *
+ *   RANGE       (v - *low) / (*high - *low), clipped to 0..1; both are given
+ *
  * A divisor of 0 (a constant or all-zero map) gives 0, or 1/2 for the signed ones. What is not
  * finite counts as 0. `scale` is not AUTO.
  */

@@ -120,7 +120,7 @@ static void fill_colours(vx_tiles *t)
 {
     const vitx_render_opts *o = &t->job->opts;
     const vx_colormap *map = t->job->colormap;
-    const bool fades = vx_scale_is_signed(o->scale) && o->layout != VITX_LAYOUT_MAP;
+    const bool fades = t->job->is_signed && o->layout != VITX_LAYOUT_MAP;
     uint8_t middle[3];
     vx_colormap_rgb(middle, map, 0.5f);
     for (int i = 0; i < VX_TILE_COLOURS; i++) {
@@ -231,14 +231,14 @@ static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float l
     vx_canvas_text(canvas, left, y + 15 * u, text, u, ink);
     vx_number_text(text, (double)high, 4);
     vx_canvas_text(canvas, left + width - vx_text_width(text, u), y + 15 * u, text, u, ink);
-    if (vx_scale_is_signed(t->job->opts.scale))
+    if (t->job->is_signed)
         vx_canvas_text(canvas, left + (width - vx_text_width("0", u)) / 2, y + 15 * u, "0", u, ink);
 }
 
 int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
 {
     int h, w;
-    float low, high;
+    float low = t->job->opts.low, high = t->job->opts.high;
     const float *values = vx_map_plane(t->job->map, plane, &h, &w);
     const vitx_hooks *hooks = &t->job->map->hooks;
     /* In samples of the plane. */

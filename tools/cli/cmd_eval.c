@@ -438,9 +438,9 @@ const struct command cmd_eval = {
                "left out.\n"
                "\n"
                "  vitx-cli eval -m deit_tiny --method rollout,generic,gradcam *.jpg\n"
-               "  vitx-cli eval -m deit_tiny --method generic --metric all --mask "
+               "  vitx-cli eval -m deit_tiny --method generic --metric pointing,energy,iou --mask "
                "'masks/{image}.png' *.jpg\n"
-               "  vitx-cli eval --method all --scenes 100\n"
+               "  vitx-cli eval --method rollout,generic,gradcam --scenes 20\n"
                "  vitx-cli eval -m deit_tiny --method generic --metric deletion --set "
                "deletion.step=1792 \\\n"
                "      --curves deletion.png --json *.jpg > values.jsonl",

@@ -9,9 +9,8 @@ static const struct explain_settings defaults = {.common = COMMON_DEFAULTS,
                                                  .alpha = VITX_AUTO,
                                                  .smooth = VITX_AUTO};
 
-/* In the order of vitx_layout, vitx_scale, vitx_frame. */
+/* In the order of vitx_layout and vitx_frame. */
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
-static const char *const scales[] = {"auto", "max", "minmax", "p99", "signed", "signed-p99", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
 
 #define AT(member) .offset = offsetof(struct explain_settings, member)
@@ -180,12 +179,15 @@ static const struct option options[] = {
          "Default half a patch for signed maps on pixels, where values next to each other cancel; "
          "else 0."},
     {.name = "scale",
-     .kind = OPTION_CHOICE,
+     .kind = OPTION_TEXT,
      AT(scale),
-     .value = "auto|max|minmax|p99|signed|signed-p99",
-     .choices = scales,
+     .value = "NAME|LOW,HIGH",
      .help = "how values become colours",
      .more =
+         "NAME is auto, max, minmax, p99, signed or signed-p99. LOW,HIGH are the values at the "
+         "ends "
+         "of the colours,\n"
+         "the same for all pictures; what lies beyond them is clipped. "
          "max: negative values to 0, then divided by the maximum. minmax: minimum to maximum. p99: "
          "as max,\n"
          "by the 99th percentile. signed: 0 in the middle; signed-p99: the same by the 99th "

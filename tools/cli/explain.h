@@ -10,13 +10,15 @@
 #include "direction.h"
 #include "methods.h"
 #include "outputs.h"
+#include <vitx/render.h>
 
 struct explain_settings {
     struct common common;
     struct list methods, targets, units, set;
     const char *out, *format, *query, *colormap, *versus, *baseline, *vector, *like;
     int layer, head;
-    int score, layout, scale, frame;
+    const char *scale;
+    int score, layout, frame;
     double alpha, smooth;
     bool colorbar, json, skip_existing;
 };
@@ -31,6 +33,8 @@ struct explain_plan {
     int *targets;            /* [target_count] */
     int target_count, opts_count;
     int score, versus, query;
+    vitx_scale scale;
+    float low, high;      /* of VITX_SCALE_RANGE */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
     struct pictures pictures;

@@ -8,6 +8,7 @@
 #include "inputs.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,31 @@ static struct direction_words words_of(const struct explain_settings *o)
 {
     return (struct direction_words){o->vector, o->like, o->score,
                                     (o->targets.count > 0) + (o->units.count > 0)};
+}
+
+/* --scale: a name, or the values at both ends. */
+static int parse_scale(vitx_scale *scale, float *low, float *high, const char *text)
+{
+    static const char *const names[] = {"auto", "max", "minmax", "p99", "signed", "signed-p99"};
+    char *end;
+    *scale = VITX_SCALE_AUTO;
+    for (int i = 0; text && i < (int)(sizeof names / sizeof names[0]); i++)
+        if (strcmp(names[i], text) == 0) {
+            *scale = (vitx_scale)i;
+            return DONE;
+        }
+    if (!text)
+        return DONE;
+    *scale = VITX_SCALE_RANGE;
+    *low = strtof(text, &end);
+    const bool pair = end != text && *end == ',' && end[1];
+    *high = pair ? strtof(end + 1, &end) : 0;
+    if (pair && *end == '\0' && isfinite(*low) && isfinite(*high) && *low < *high)
+        return DONE;
+    return wrong_usage(
+        "--scale is \"%s\", it takes auto, max, minmax, p99, signed, signed-p99, or two "
+        "numbers LOW,HIGH",
+        text);
 }
 
 static int check_out(const struct explain_settings *o)
@@ -33,6 +59,10 @@ static int check_out(const struct explain_settings *o)
 
 int explain_check(const struct explain_settings *o, int files)
 {
+    vitx_scale scale;
+    float low, high;
+    if (parse_scale(&scale, &low, &high, o->scale) != DONE)
+        return WRONG_USAGE;
     if (files == 0)
         return wrong_usage("needs at least one picture");
     if (!o->out && !o->json)
@@ -286,7 +316,9 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     *plan = (struct explain_plan){.settings = o,
                                   .pattern = o->out && is_pattern(o->out),
                                   .to_output = o->out && strcmp(o->out, "-") == 0};
-    int status = choose_methods(&plan->methods, &o->methods);
+    int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
+    if (status == DONE)
+        status = choose_methods(&plan->methods, &o->methods);
     if (status == DONE)
         status = session_open(&plan->session, &o->common);
     if (status == DONE)

@@ -1,13 +1,9 @@
-/*
- * engine/record.c: what vitx_forward records and vitx_backward adds to it, and the views of both.
- */
+/* engine/views.c: views of what vitx_forward has recorded, and vitx_backward, which adds
+ * gradients to it. */
 #include <math.h>
 
-#include "base/structs.h"
-#include "engine/footprint.h"
 #include "engine/pass.h"
 #include "engine/run.h"
-#include "engine/size.h"
 
 static int check_forward(const vitx_context *c, const void *out)
 {
@@ -44,140 +40,20 @@ int vitx_input(vitx_view *out, const vitx_context *context)
     return VITX_OK;
 }
 
-/* ------------------------------------------------------------------ recording attention ---- */
-
-void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size)
-{
-    const vitx_trace_opts full = VITX_TRACE_OPTS_INIT;
-    vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-static int read_trace(vitx_trace_opts *o, const vitx_trace_opts *given, const vx_arch *a)
-{
-    *o = (vitx_trace_opts)VITX_TRACE_OPTS_INIT;
-    VX_TRY(VX_STRUCT_READ(o, given, vitx_trace_opts, storage));
-    if (o->record < VITX_RECORD_NONE || o->record > VITX_RECORD_ALL)
-        return vx_fail(VITX_INVALID, "record = %d is no vitx_record", (int)o->record);
-    if (o->fuse < VITX_FUSE_MEAN || o->fuse > VITX_FUSE_MIN)
-        return vx_fail(VITX_INVALID, "fuse = %d is no vitx_fuse", (int)o->fuse);
-    if (o->storage != VITX_F32 && o->storage != VITX_F16)
-        return vx_fail(VITX_INVALID, "storage = %d: VITX_F32 and VITX_F16 are accepted",
-                       (int)o->storage);
-    if (o->query < VITX_AUTO || o->query >= vx_arch_tokens(a))
-        return vx_fail(VITX_INVALID, "query %d is out of range: the model has tokens 0 to %d",
-                       o->query, vx_arch_tokens(a) - 1);
-    if (o->layers && o->layer_count < 1)
-        return vx_fail(VITX_INVALID, "layer_count = %d: a list of layers has at least one",
-                       o->layer_count);
-    if (o->gradients < 0 || o->gradients > VITX_GRADIENT_ANY)
-        return vx_fail(VITX_INVALID, "gradients = %d is no sum of vitx_gradient", o->gradients);
-    if (o->gradients ? o->targets < 1 || o->targets > 1024 : o->targets != 0)
-        return vx_fail(VITX_INVALID, "targets = %d: %s", o->targets,
-                       o->gradients ? "1 to 1024 are accepted with gradients"
-                                    : "0 is expected without gradients");
-    for (int i = 0; o->layers && i < o->layer_count; i++)
-        if (o->layers[i] < 0 || o->layers[i] >= a->depth)
-            return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
-                           o->layers[i], a->depth - 1);
-    return VITX_OK;
-}
-
-/* What one block leaves behind. */
-static void wish_block(vx_plan *plan, int l, const vitx_trace_opts *o, const vx_arch *a)
-{
-    static const vx_keep keep[] = {VX_KEEP_NONE, VX_KEEP_ROW, VX_KEEP_FUSED, VX_KEEP_ALL};
-    static const vx_fuse fuse[] = {VX_FUSE_MEAN, VX_FUSE_MAX, VX_FUSE_MIN};
-    plan->attention[l] =
-        (vx_recorded){.keep = keep[o->record],
-                      .fuse = fuse[o->fuse],
-                      .query = o->query == VITX_AUTO ? vx_default_query(a) : o->query,
-                      .store = o->storage == VITX_F16 ? VX_STORE_F16 : VX_STORE_F32};
-    if (o->record == VITX_RECORD_NONE)
-        plan->attention[l] = (vx_recorded){0};
-    if (o->gradients & VITX_GRADIENT_ATTENTION) /* kept whole without the attention beside it */
-        plan->blocks[l].dkeep = VX_DKEEP_ALL;
-    static const int gradients[] = {VITX_GRADIENT_NORM1, VITX_GRADIENT_OUTPUT};
-    for (size_t at = 0; at < sizeof gradients / sizeof gradients[0]; at++)
-        if (o->gradients & gradients[at]) {
-            vx_plan_need_tokens(plan, l, (vx_at)at);
-            vx_plan_need_dtokens(plan, l, (vx_at)at);
-        }
-}
-
-/* The plan that options mean. */
-static void wish(vx_plan *plan, const vitx_trace_opts *o, const vx_arch *a)
-{
-    const int count = o->layers ? o->layer_count : a->depth;
-    vx_plan_clear(plan);
-    plan->targets = o->targets;
-    plan->pixels = (o->gradients & VITX_GRADIENT_INPUT) != 0;
-    if (o->record != VITX_RECORD_NONE && a->pool == VX_POOL_MAP)
-        vx_plan_need_pool(plan, false);
-    for (int i = 0; i < count; i++)
-        wish_block(plan, o->layers ? o->layers[i] : i, o, a);
-}
-
-int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts, int batch)
-{
-    return vitx_trace_bytes_with(out, model, NULL, opts, batch);
-}
-
-int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_context_opts *context,
-                          const vitx_trace_opts *opts, int batch)
-{
-    vitx_context_opts sizes = VITX_CONTEXT_OPTS_INIT;
-    vx_size size;
-    if (!out || !model || !opts)
-        return vx_fail(VITX_INVALID, "vitx_trace_bytes: an argument is NULL");
-    if (batch < 1 || batch > 1024)
-        return vx_fail(VITX_INVALID, "batch = %d: 1 to 1024 are accepted", batch);
-    VX_TRY(VX_STRUCT_READ(&sizes, context, vitx_context_opts, progress_payload));
-    VX_TRY(vx_size_begin(&size, model, &sizes));
-    vitx_trace_opts o;
-    VX_TRY(read_trace(&o, opts, &size.arch));
-    vx_plan plan;
-    VX_TRY(vx_plan_create(&plan, &size.arch, &model->hooks));
-    vx_arena arena = {0};
-    wish(&plan, &o, &size.arch);
-    vx_plan_place(&plan, &arena, &size.arch, batch,
-                  (size_t)size.arch.channels * (size_t)size.recipe.input_height *
-                      (size_t)size.recipe.input_width);
-    vx_plan_dispose(&plan, &model->hooks);
-    if (arena.overflow)
-        return vx_fail(VITX_NOMEM,
-                       "the attention of %d pictures takes more bytes than can be counted", batch);
-    *out = arena.size;
-    return VITX_OK;
-}
-
-int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
-{
-    vitx_trace_opts o;
-    if (!context)
-        return vx_fail(VITX_INVALID, "vitx_context_set_trace: context is NULL");
-    VX_TRY(read_trace(&o, opts, &context->arch));
-    /* Tried on the other plan first, so that a refusal changes nothing. */
-    wish(&context->need, &o, &context->arch);
-    context->recorded = 0;
-    VX_TRY(vx_context_place(context, &context->need, &context->trace, context->max_batch));
-    vx_plan_copy(&context->wish, &context->need);
-    return VITX_OK;
-}
-
-/* `bytes` bytes of the trace where the host can read them: the device's own memory, or a copy made now.
- * Copies lie as the trace does, so several views can be held together. */
+/* `bytes` bytes of the trace where the host can read them: the device's own memory, or a copy
+ * made now. Copies lie as the trace does, so several views can be held together. */
 static int host_trace(const void **data, vitx_context *c, const void *at, size_t bytes)
 {
     *data = at;
     if (c->dev->cls->host_memory)
         return VITX_OK;
-    if (c->mirror.bytes < c->trace.bytes) {
-        vx_release(&c->hooks, c->mirror.memory);
-        c->mirror = (vx_block){0};
-        VX_TRY(vx_new(&c->mirror.memory, &c->hooks, c->trace.bytes, 1, "a copy of the trace"));
-        c->mirror.bytes = c->trace.bytes;
+    if (c->trace_copy.bytes < c->trace.bytes) {
+        vx_release(&c->hooks, c->trace_copy.memory);
+        c->trace_copy = (vx_block){0};
+        VX_TRY(vx_new(&c->trace_copy.memory, &c->hooks, c->trace.bytes, 1, "a copy of the trace"));
+        c->trace_copy.bytes = c->trace.bytes;
     }
-    char *copy = (char *)c->mirror.memory + ((const char *)at - (const char *)c->trace.memory);
+    char *copy = (char *)c->trace_copy.memory + ((const char *)at - (const char *)c->trace.memory);
     c->dev->cls->download(c->dev, copy, at, bytes);
     *data = copy;
     return vx_context_sync(c);
