@@ -42,6 +42,15 @@ while IFS=: read -r file line text; do
 done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' -r include lib kernels tools --include='*.[ch]' --include='*.hpp' \
              --include='*.cu' --include='*.cuh' --include='*.def')
 
+# A method sees the context through its job: it includes explain/, base/ and image/ only, and so does what
+# it includes, but for the plan that it writes its needs into.
+method_headers=$(grep -lE '^const vx_method vx_method_' lib/explain/*.c | xargs grep -hoE '"explain/[a-z_]+\.h"' | sort -u | tr -d '"' | sed 's,^,lib/,')
+while IFS=: read -r file line text; do
+    complain "$file:$line: a method does not include ${text#*\"}"
+done < <(grep -nE '^#include "(engine|kernels|model)/' $(grep -lE '^const vx_method vx_method_' lib/explain/*.c) $method_headers |
+             grep -vE '"(engine/trace|kernels/device|model/arch)\.h"')
+[ -n "$method_headers" ] || complain "no methods were found"
+
 # Nothing above kernels/ names a device or an instruction set.
 if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then
     complain "an instruction set is named above kernels/"

@@ -365,7 +365,7 @@ static void run_pass(bench *b, vx_plan *plan)
     ck_ok(vx_context_answers(c, &c->act, BATCH));
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+            vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
                            c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
@@ -569,7 +569,7 @@ START_TEST(test_backward__views)
     ck_fails(vitx_input_gradient(&view, c), VITX_INVALID, "vitx_backward has not run");
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
-            vx_target_seed(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
+            vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
                            c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");

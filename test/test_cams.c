@@ -213,8 +213,7 @@ static void map_of(bench *b, const char *name, const float *a, const float *g, f
     b->c.need.blocks[0].dtokens[VX_AT_NORM1] = b->g;
     b->c.dev->cls->upload(b->c.dev, b->a, a, T * D * sizeof *a);
     b->c.dev->cls->upload(b->c.dev, b->g, g, T * D * sizeof *g);
-    ck_ok(job.method->run_batch ? job.method->run_batch(&job, 1, &maps)
-                                : job.method->run(&job, 0, &map));
+    ck_ok(vx_job_run(&job, 0, 1, &maps));
 }
 
 static void random_tokens(rng *r, float *a, float *g)

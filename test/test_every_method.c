@@ -15,6 +15,7 @@
 
 #include "engine/run.h"
 #include "engine/variants.h"
+#include "explain/method.h"
 #include "explain/explain.h"
 #include "util.h"
 
@@ -833,6 +834,41 @@ START_TEST(test_every_method__holds_on_every_model)
 }
 END_TEST
 
+/* All blocks and heads, where the method has such. */
+static void ask_all(vitx_explain_opts *o)
+{
+    for (int i = 0; vx_method_at(i); i++)
+        if (strcmp(vx_method_at(i)->name, o->method) == 0) {
+            o->layer = vx_method_at(i)->no_layers ? VITX_AUTO : VITX_ALL;
+            o->head = vx_method_at(i)->no_heads ? VITX_AUTO : VITX_ALL;
+        }
+}
+
+/* Two targets in one call: each has gradients of its own, which then lie between those of the other. */
+START_TEST(test_every_method__targets_of_a_batch_are_those_alone)
+{
+    scene s = open_scene(folders[_i]);
+    vitx_explain_opts o[2 * METHODS];
+    vitx_map *pairs[4 * METHODS], *map;
+    found f;
+    snprintf(enough, sizeof enough, "n=%d", 2 * s.t.patches + 8);
+    for (int m = 0; m < 2 * METHODS; m++) {
+        o[m] = ask_row(&s, &methods[m / 2], VITX_SCORE_LOGIT);
+        o[m].target = m % 2 ? TARGET : TARGET - 1;
+        ask_all(&o[m]);
+    }
+    ck_ok(vitx_explain_many(pairs, s.pair, (const vitx_image *const *)s.images, 2, o, 2 * METHODS));
+    for (int m = 0; m < 2 * METHODS; m++)
+        for (int i = 0; i < 2; i++) {
+            ck_ok(vitx_explain(&map, s.single, s.images[i], &o[m]));
+            look(&f, &s, &o[m], map);
+            check_batch(&f, pairs[i * 2 * METHODS + m], &methods[m / 2], i);
+            vitx_map_free(map);
+        }
+    close_scene(&s);
+}
+END_TEST
+
 /* gradient.npy is of a vector's product with the outputs. */
 START_TEST(test_every_method__gradients_are_the_librarys)
 {
@@ -900,6 +936,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 240);
     tcase_add_test(t, test_every_method__is_in_the_table);
     tcase_add_loop_test(t, test_every_method__holds_on_every_model, 0, 2 * folder_count);
+    tcase_add_loop_test(t, test_every_method__targets_of_a_batch_are_those_alone, 0, folder_count);
     tcase_add_loop_test(t, test_every_method__gradients_are_the_librarys, 0, folder_count);
     tcase_add_loop_test(t, test_every_method__linear_ones_are, 0, folder_count);
     suite_add_tcase(s, t);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/context.h"
 #include "explain/method.h"
 #include "util.h"
 
@@ -134,8 +135,7 @@ static vx_job job_of(bench *b, const char *name, const char *const *set, int set
 static int run_job(const vx_job *job, float *out)
 {
     vitx_map map = {.values = out}, *maps = &map;
-    return job->method->run_batch ? job->method->run_batch(job, 1, &maps)
-                                  : job->method->run(job, 0, &map);
+    return vx_job_run(job, 0, 1, &maps);
 }
 
 /* ------------------------------------------------------------------ rollout goldens -------- */
@@ -386,6 +386,22 @@ START_TEST(test_rollout__bad_options)
 }
 END_TEST
 
+/* Two users of one place would overwrite each other. */
+START_TEST(test_job__work_memory_has_one_user)
+{
+    double a[2 * 2 * 25] = {0};
+    vitx_explain_opts opts = VITX_EXPLAIN_OPTS_INIT;
+    float *work, *again;
+    bench b;
+    open_bench(&b, "ref", a, 2, 2, 1, 2, 2, VX_POOL_TOKEN);
+    const vx_job job = vx_job_of(&b.c, method("rollout"), &opts);
+    ck_ok(vx_job_work(&work, &job, 100, "rows"));
+    ck_fails(vx_job_work(&again, &job, 1, "rows"), VITX_INVALID,
+             "rollout takes its work memory twice");
+    close_bench(&b);
+}
+END_TEST
+
 /* ------------------------------------------------------------------ the trace's plan ------- */
 
 START_TEST(test_plan__needs_merge_into_the_least_that_serves_both)
@@ -555,6 +571,7 @@ static Suite *explain_suite(void)
     tcase_add_loop_test(tcase, test_methods__permuted_patches_permute_the_map, 0, 2);
     tcase_add_loop_test(tcase, test_attention__fusions, 0, 2);
     tcase_add_test(tcase, test_rollout__bad_options);
+    tcase_add_test(tcase, test_job__work_memory_has_one_user);
     tcase_add_test(tcase, test_plan__needs_merge_into_the_least_that_serves_both);
     tcase_add_loop_test(tcase, test_map__resize_matches_torch, 0, 2);
     tcase_add_test(tcase, test_map__resize_of_large_values);

@@ -223,7 +223,7 @@ START_TEST(test_score__seed_of_a_sigmoid_is_its_slope)
                                   .outputs = VITX_OUTPUTS_SIGMOID};
         const double step = 1e-4;
         const double slope = (sigmoid(logits[t] + step) - sigmoid(logits[t] - step)) / (2 * step);
-        vx_target_seed(row, target, logits, probabilities, 4);
+        vx_target_cotangent(row, target, logits, probabilities, 4);
         for (int k = 0; k < 4; k++)
             ck_assert_double_eq_tol(row[k], k == t ? slope : 0, 1e-6);
         ck_assert(vx_target_value(target, logits, probabilities) == probabilities[t]);

@@ -10,6 +10,7 @@
 #include <vitx/vitx.h>
 
 #include "base/random.h"
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/baseline.h"
 #include "util.h"

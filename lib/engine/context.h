@@ -113,6 +113,7 @@ struct vitx_context {
     vx_variants variants;
     vx_channels channels;
     vx_block work;       /* memory of the explain methods                  */
+    bool work_taken;     /* ... is in use: it has one user at a time       */
     vx_block trace_copy; /* of what views show, if the host cannot read the device */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
     bool differentiated; /* vitx_backward has run on them */

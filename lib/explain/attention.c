@@ -4,11 +4,11 @@
  * The map of block l is the row of the query in A_l = softmax(q k^T / sqrt E), over the patch
  * columns: A_l[h, query, prefix..T-1], heads fused (mean, max, min) or one by one. Prefix columns
  * are dropped and nothing is normalised afterwards. Caron et al. 2021 (DINO) show such maps. Of a model
- * that pools by attention the default is the attention of its head (pool.h).
+ * that pools by attention the default is the attention of its head (pool_query.h).
  */
 #include <string.h>
 
-#include "explain/pool.h"
+#include "explain/pool_query.h"
 
 typedef struct settings {
     vx_fuse fuse;
@@ -28,35 +28,33 @@ static int prepare(vx_job *job, vx_plan *need)
     return VITX_OK;
 }
 
-/* One head's row, or all of them fused, over the patches. */
-static void take_row(float *out, float *rows, const vx_job *job, int head)
+/* One head's row, or all of them fused, over the patches; rows [H,T], room [T]. */
+static void take_row(float *out, const float *rows, float *room, const vx_job *job, int head)
 {
     const settings *set = job->settings;
     const vx_arch *a = job->arch;
     const size_t t = (size_t)vx_arch_tokens(a), prefix = (size_t)a->prefix;
-    float *const row = rows + (size_t)a->heads * t;
-    vx_fuse_rows(row, rows, a, head, set->fuse);
-    memcpy(out, row + prefix, (t - prefix) * sizeof *out);
+    vx_fuse_rows(room, rows, a, head, set->fuse);
+    memcpy(out, room + prefix, (t - prefix) * sizeof *out);
 }
 
-static int run(const vx_job *job, int i, vitx_map *map)
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const vx_arch *a = job->arch;
-    vitx_context *c = job->context;
-    const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
-    const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    float *rows;
-    VX_TRY(
-        vx_new(&rows, &scratch, row + (size_t)vx_arch_tokens(a), sizeof *rows, "attention rows"));
-    float *out = map->values;
+    const size_t t = (size_t)vx_arch_tokens(a), floats = vx_query_floats(job, n);
+    const size_t plane = t - (size_t)a->prefix;
+    const vitx_hooks scratch = job->scratch;
+    float *rows, *device;
+    VX_TRY(vx_job_work(&device, job, floats, "attention rows"));
+    VX_TRY(vx_new(&rows, &scratch, floats + t, sizeof *rows, "attention rows"));
     int status = VITX_OK;
+    size_t at = 0;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
-        const vx_recorded record = vx_job_attention(job, l, i);
-        status = job->at_pool ? vx_pool_download(rows, job, i, false)
-                              : vx_query_rows(rows, job, i, &record);
-        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
-            take_row(out, rows, job, h);
+        status = vx_query_read(rows, device, job, n, l);
+        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, at += plane)
+            for (size_t i = 0; i < (size_t)n; i++)
+                take_row(maps[i]->values + at, rows + i * (size_t)a->heads * t, rows + floats, job,
+                         h);
     }
     vx_release(&scratch, rows);
     return status;
@@ -74,5 +72,5 @@ const vx_method vx_method_attention = {
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare,
-    .run = run,
+    .run_batch = run_batch,
 };

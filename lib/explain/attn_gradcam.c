@@ -5,9 +5,9 @@
  *
  * over the patch columns, before any clipping; G = d score / d A of the block. As attn_gradcam in
  * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0. Of a model that
- * pools by attention the default is the attention of its head (pool.h).
+ * pools by attention the default is the attention of its head (pool_query.h).
  */
-#include "explain/pool.h"
+#include "explain/pool_query.h"
 
 static int prepare(vx_job *job, vx_plan *need)
 {
@@ -40,35 +40,24 @@ static void combine(float *out, const float *attention, const float *gradient, c
     }
 }
 
-/* The query's rows of all heads, [H,T] each: of the attention, and behind it of its gradient. */
-static int read_rows(float *rows, const vx_job *job, int i, int layer)
-{
-    const size_t row = (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
-    if (job->at_pool) {
-        VX_TRY(vx_pool_download(rows, job, i, false));
-        return vx_pool_download(rows + row, job, i, true);
-    }
-    const vx_recorded attention = vx_job_attention(job, layer, i);
-    vx_recorded gradient = attention;
-    gradient.data = vx_job_dattention(job, layer, i);
-    VX_TRY(vx_query_rows(rows, job, i, &attention));
-    return vx_query_rows(rows + row, job, i, &gradient);
-}
-
-static int run(const vx_job *job, int i, vitx_map *map)
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const vx_arch *a = job->arch;
-    vitx_context *c = job->context;
     const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
     const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    float *rows, *out = map->values;
-    VX_TRY(vx_new(&rows, &scratch, 2 * row, sizeof *rows, "rows of attention"));
+    const size_t floats = vx_query_floats(job, n), gradients = (size_t)n * row;
+    const vitx_hooks scratch = job->scratch;
+    float *rows, *device;
+    VX_TRY(vx_job_work(&device, job, floats, "rows of attention"));
+    VX_TRY(vx_new(&rows, &scratch, floats, sizeof *rows, "rows of attention"));
     int status = VITX_OK;
+    size_t at = 0;
     for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++) {
-        status = read_rows(rows, job, i, l);
-        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, out += plane)
-            combine(out, rows, rows + row, a, h < 0 ? 0 : h, h < 0 ? a->heads - 1 : h);
+        status = vx_query_read(rows, device, job, n, l);
+        for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, at += plane)
+            for (size_t i = 0; i < (size_t)n; i++)
+                combine(maps[i]->values + at, rows + i * row, rows + gradients + i * row, a,
+                        h < 0 ? 0 : h, h < 0 ? a->heads - 1 : h);
     }
     vx_release(&scratch, rows);
     return status;
@@ -83,5 +72,5 @@ const vx_method vx_method_attn_gradcam = {
     .is_signed = true,
     .uses_query = true,
     .prepare = prepare,
-    .run = run,
+    .run_batch = run_batch,
 };

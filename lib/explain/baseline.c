@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "base/range.h"
+#include "engine/context.h"
 #include "image/blur.h"
 
 int vx_setting_baseline(vx_baseline *out, const vx_settings *given, const char *key)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/size.h"
 
 /* What the options may not say together. */

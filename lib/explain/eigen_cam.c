@@ -36,37 +36,64 @@ static void set_values(float *map, double lambda, const double *u, int n)
         map[p] = (float)(scale * u[p]);
 }
 
-static int run(const vx_job *job, int i, vitx_map *map)
+/* One picture's maps from its products [layers,P,P]. */
+static int take(vitx_map *map, const float *grams, const vx_job *job, double *u)
+{
+    const vx_arch *a = job->arch;
+    const int n = vx_arch_tokens(a) - a->prefix;
+    float *out = map->values;
+    double lambda;
+    for (int l = job->layer_first; l <= job->layer_last; l++, out += n) {
+        VX_TRY(vx_largest_eigenpair(&lambda, u, grams, n, &job->scratch));
+        set_values(out, lambda, u, n);
+        grams += (size_t)n * (size_t)n;
+    }
+    return VITX_OK;
+}
+
+/* Pictures first..first+some-1: products are queued for all, then read at once. */
+static int run_some(const vx_job *job, int first, int some, vitx_map *const *maps, float *device,
+                    float *host, double *u)
 {
     const settings *set = job->settings;
     const vx_arch *a = job->arch;
-    vitx_context *c = job->context;
-    const int tokens = vx_arch_tokens(a), n = tokens - a->prefix;
-    const size_t count = (size_t)n * (size_t)n;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    float *gram, *out = map->values;
-    double *u = NULL, lambda;
-    VX_TRY(vx_block_reserve(c, &c->work, count * sizeof(float), "products of tokens"));
-    VX_TRY(vx_new(&gram, &scratch, count, sizeof *gram, "products of tokens"));
-    int status = vx_new(&u, &scratch, (size_t)n, sizeof *u, "an eigenvector");
-    for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++, out += n) {
-        c->dev->ops.token_gram(
-            c->dev, &(vx_token_gram){.out = c->work.memory,
-                                     .a = vx_job_tokens(job, l, set->at, i),
-                                     .g = job->gradient ? vx_job_dtokens(job, l, set->at, i) : NULL,
-                                     .batch = 1,
-                                     .targets = 1,
-                                     .first = a->prefix,
-                                     .tokens = tokens,
-                                     .width = a->width});
-        status = vx_context_read(c, gram, c->work.memory, count * sizeof *gram);
-        if (status == VITX_OK)
-            status = vx_largest_eigenpair(&lambda, u, gram, n, &scratch);
-        if (status == VITX_OK)
-            set_values(out, lambda, u, n);
-    }
+    const int tokens = vx_arch_tokens(a);
+    const size_t square = (size_t)(tokens - a->prefix) * (size_t)(tokens - a->prefix);
+    const size_t each = (size_t)(job->layer_last - job->layer_first + 1) * square;
+    for (int i = 0; i < some; i++)
+        for (int l = job->layer_first; l <= job->layer_last; l++)
+            job->dev->ops.token_gram(
+                job->dev,
+                &(vx_token_gram){
+                    .out = device + (size_t)i * each + (size_t)(l - job->layer_first) * square,
+                    .a = vx_job_tokens(job, l, set->at, first + i),
+                    .g = job->gradient ? vx_job_dtokens(job, l, set->at, first + i) : NULL,
+                    .first = a->prefix,
+                    .batch = 1,
+                    .targets = 1,
+                    .tokens = tokens,
+                    .width = a->width});
+    VX_TRY(vx_job_read(job, host, device, (size_t)some * each));
+    for (int i = 0; i < some; i++)
+        VX_TRY(take(maps[first + i], host + (size_t)i * each, job, u));
+    return VITX_OK;
+}
+
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
+{
+    const size_t patches = (size_t)(vx_arch_tokens(job->arch) - job->arch->prefix);
+    const size_t each = (size_t)(job->layer_last - job->layer_first + 1) * patches * patches;
+    const int at_once = vx_job_fit(each, n);
+    const vitx_hooks scratch = job->scratch;
+    float *device, *host;
+    double *u = NULL;
+    VX_TRY(vx_job_work(&device, job, (size_t)at_once * each, "products of tokens"));
+    VX_TRY(vx_new(&host, &scratch, (size_t)at_once * each, sizeof *host, "products of tokens"));
+    int status = vx_new(&u, &scratch, patches, sizeof *u, "an eigenvector");
+    for (int i = 0; i < n && status == VITX_OK; i += at_once)
+        status = run_some(job, i, n - i < at_once ? n - i : at_once, maps, device, host, u);
     vx_release(&scratch, u);
-    vx_release(&scratch, gram);
+    vx_release(&scratch, host);
     return status;
 }
 
@@ -82,7 +109,7 @@ const vx_method vx_method_eigencam = {
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare,
-    .run = run,
+    .run_batch = run_batch,
 };
 
 const vx_method vx_method_eigengradcam = {
@@ -96,5 +123,5 @@ const vx_method vx_method_eigengradcam = {
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare,
-    .run = run,
+    .run_batch = run_batch,
 };

@@ -83,33 +83,35 @@ static vitx_map **pending_of(const call *k, int i, int j)
     return &k->pending[(size_t)i * (size_t)k->m + (size_t)j];
 }
 
-/* The gradients of the batch's n pictures: each job's seed, then one backward pass for all. */
+/* The gradients of the batch's n pictures: each job's gradient of the logits, then one backward pass for all. */
 static int run_backward(const call *k, int n)
 {
     vitx_context *c = k->c;
     vx_plan *plan = &c->need;
     const size_t classes = (size_t)c->arch.classes, gradients = (size_t)n * (size_t)plan->targets;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    float *seeds;
+    float *cotangents;
     if (plan->targets == 0)
         return VITX_OK;
-    VX_TRY(vx_new(&seeds, &scratch, gradients * classes, sizeof *seeds, "gradients of the logits"));
+    VX_TRY(vx_new(&cotangents, &scratch, gradients * classes, sizeof *cotangents,
+                  "gradients of the logits"));
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k->m; j++) {
-            const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].seed;
+            const size_t g = (size_t)i * (size_t)plan->targets + (size_t)k->jobs[j].cotangent;
             vitx_map *map = *pending_of(k, i, j);
             if (!k->jobs[j].gradient)
                 continue;
             const float *logits = c->act.host.logits + (size_t)i * classes;
             const float *probabilities = c->act.host.probabilities + (size_t)i * classes;
             map->traces.flat = vx_target_is_flat(vx_map_target(map), logits, probabilities);
-            vx_target_seed(seeds + g * classes, vx_map_target(map), logits, probabilities,
-                           c->arch.classes);
+            vx_target_cotangent(cotangents + g * classes, vx_map_target(map), logits, probabilities,
+                                c->arch.classes);
         }
-    c->dev->cls->upload(c->dev, plan->dlogits, seeds, gradients * classes * sizeof *seeds);
+    c->dev->cls->upload(c->dev, plan->dlogits, cotangents,
+                        gradients * classes * sizeof *cotangents);
     const int status = vx_context_settle(
         c, vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
-    vx_release(&scratch, seeds);
+    vx_release(&scratch, cotangents);
     return status;
 }
 
@@ -125,34 +127,31 @@ static int finish(vitx_map **out, vitx_map **pending)
     return VITX_OK;
 }
 
-/* One job on all pictures of the batch. */
-static int run_whole(vitx_map **out, const call *k, const vx_job *job, int j, int n)
+/* One job on pictures first..first+n-1 of the batch. */
+static int run_job(vitx_map **out, const call *k, int j, int first, int n)
 {
     vitx_map **maps;
     const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
     VX_TRY(vx_new(&maps, &scratch, (size_t)n, sizeof(vitx_map *), "maps"));
     for (int i = 0; i < n; i++)
-        maps[i] = *pending_of(k, i, j);
-    int status = job->method->run_batch(job, n, maps);
+        maps[i] = *pending_of(k, first + i, j);
+    int status = vx_job_run(&k->jobs[j], first, n, maps);
     vx_release(&scratch, maps);
-    for (int i = 0; i < n && status == VITX_OK; i++)
+    for (int i = first; i < first + n && status == VITX_OK; i++)
         status = finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j));
     return status;
 }
 
+/* First the methods that take a batch whole, then the others picture by picture. */
 static int run_jobs(vitx_map **out, const call *k, int n)
 {
     for (int j = 0; j < k->m; j++)
         if (k->jobs[j].method->run_batch)
-            VX_TRY(run_whole(out, k, &k->jobs[j], j, n));
+            VX_TRY(run_job(out, k, j, 0, n));
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < k->m; j++) {
-            const vx_job *job = &k->jobs[j];
-            if (job->method->run_batch)
-                continue;
-            VX_TRY(job->method->run(job, i, *pending_of(k, i, j)));
-            VX_TRY(finish(&out[(size_t)i * (size_t)k->m + (size_t)j], pending_of(k, i, j)));
-        }
+        for (int j = 0; j < k->m; j++)
+            if (!k->jobs[j].method->run_batch)
+                VX_TRY(run_job(out, k, j, i, 1));
     return VITX_OK;
 }
 
@@ -189,20 +188,20 @@ static int explain_batch(vitx_map **out, const call *k, int first, int n)
 }
 
 /* Jobs that explain the same number share one gradient. */
-static int share_seeds(vx_job *jobs, int m)
+static int share_cotangents(vx_job *jobs, int m)
 {
     int count = 0;
     for (int j = 0; j < m; j++) {
         const vx_job *job = &jobs[j];
-        jobs[j].seed = job->gradient ? count : -1;
+        jobs[j].cotangent = job->gradient ? count : -1;
         for (int before = 0; job->gradient && before < j; before++) {
             const vx_job *other = &jobs[before];
             if (other->gradient && other->opts.target == job->opts.target &&
                 other->score == job->score && other->opts.versus == job->opts.versus &&
                 other->opts.vector == job->opts.vector && other->opts.like == job->opts.like)
-                jobs[j].seed = other->seed;
+                jobs[j].cotangent = other->cotangent;
         }
-        count += jobs[j].seed == count;
+        count += jobs[j].cotangent == count;
     }
     return count;
 }
@@ -232,7 +231,7 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
     const char *given = (const char *)opts;
     for (int j = 0; j < m; j++, given += opts->struct_size)
         VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
-    c->need.targets = share_seeds(jobs, m);
+    c->need.targets = share_cotangents(jobs, m);
     return VITX_OK;
 }
 

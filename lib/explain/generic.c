@@ -59,63 +59,83 @@ static int prepare_rollout(vx_job *job, vx_plan *need)
     return VITX_OK;
 }
 
-/* Abar_l or F_l: as the backward pass left it, or made of what it left. */
-static const float *product(const vx_job *job, int i, int layer, int head, float *space)
+/* One picture's, or those of n pictures whose gradients lie one behind the other, into space. */
+static void multiply(float *space, const vx_job *job, int first, int n, int layer, int paired,
+                     int head)
 {
     const settings *set = job->settings;
-    const vx_arch *a = job->arch;
-    vx_device *dev = job->context->dev;
-    const int t = vx_arch_tokens(a), paired = set->compat ? a->depth - 1 - layer : layer;
-    const float *gradient = vx_job_dattention(job, paired, i), *f = gradient;
-    if (job->context->need.blocks[paired].dkeep == VX_DKEEP_ALL) {
-        const vx_recorded record = vx_job_attention(job, layer, i);
-        dev->ops.attn_product(dev, &(vx_attn_product){.out = space,
-                                                      .p = record.data,
-                                                      .dp = gradient,
-                                                      .kind = set->product,
-                                                      .head = head,
-                                                      .batch = 1,
-                                                      .targets = 1,
-                                                      .heads = a->heads,
-                                                      .tokens = t});
+    const vx_recorded record = vx_job_attention(job, layer, first);
+    job->dev->ops.attn_product(job->dev,
+                               &(vx_attn_product){.out = space,
+                                                  .p = record.data,
+                                                  .dp = vx_job_dattention(job, paired, first),
+                                                  .kind = set->product,
+                                                  .head = head,
+                                                  .batch = n,
+                                                  .targets = 1,
+                                                  .heads = job->arch->heads,
+                                                  .tokens = vx_arch_tokens(job->arch)});
+}
+
+/* Abar_l or F_l: as the backward pass left it, or made of what it left. */
+static const float *product(const vx_job *job, int first, int n, int layer, int head, float *space)
+{
+    const settings *set = job->settings;
+    const int t = vx_arch_tokens(job->arch), at_once = vx_job_at_once(job, n);
+    const int64_t square = (int64_t)t * t;
+    const int paired = set->compat ? job->arch->depth - 1 - layer : layer;
+    const float *f = vx_job_dattention(job, paired, first);
+    if (job->plan->blocks[paired].dkeep == VX_DKEEP_ALL) {
+        for (int i = 0; i < n; i += at_once)
+            multiply(space + i * square, job, first + i, at_once, layer, paired, head);
+        f = space;
+    } else if (set->discard > 0 || at_once < n) {
+        job->dev->ops.copy_rows(job->dev, &(vx_copy_rows){.y = space,
+                                                          .ldy = square,
+                                                          .x = f,
+                                                          .ldx = square * job->plan->targets,
+                                                          .m = n,
+                                                          .n = square,
+                                                          .scale = 1});
         f = space;
     }
-    if (set->discard > 0) {
-        if (f != space)
-            dev->ops.copy_rows(
-                dev, &(vx_copy_rows){.y = space, .x = f, .m = 1, .n = (int64_t)t * t, .scale = 1});
-        dev->ops.discard_smallest(
-            dev, &(vx_discard_smallest){.f = space,
-                                        .count = (int64_t)((double)t * (double)t * set->discard),
-                                        .keep_first = !set->compat,
-                                        .batch = 1,
-                                        .tokens = t});
-        f = space;
-    }
+    if (set->discard > 0)
+        job->dev->ops.discard_smallest(
+            job->dev,
+            &(vx_discard_smallest){.f = space,
+                                   .count = (int64_t)((double)t * (double)t * set->discard),
+                                   .keep_first = !set->compat,
+                                   .batch = n,
+                                   .tokens = t});
     return f;
 }
 
 /* What attn_product makes of one row. */
-static void pooled(float *row, const float *rows, const vx_job *job, int head)
+static void pooled(float *row, const float *attention, const float *gradient, const vx_job *job,
+                   int head)
 {
     const settings *set = job->settings;
     const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->heads;
     const size_t first = head < 0 ? 0 : (size_t)head, end = head < 0 ? heads : first + 1;
-    const float *gradient = rows + heads * t;
     for (size_t j = 0; j < t; j++) {
         double sum = 0;
         for (size_t h = first; h < end; h++) {
-            const double v = (double)rows[h * t + j] * (double)gradient[h * t + j];
+            const double v = (double)attention[h * t + j] * (double)gradient[h * t + j];
             sum += set->product == VX_PRODUCT_RELU_MEAN && v < 0 ? 0 : v;
         }
         row[j] = sum > 0 ? (float)(sum / (double)(end - first)) : 0;
     }
 }
 
-static int run(const vx_job *job, int i, vitx_map *map)
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
-    return vx_roll(job, i, map, set->start, set->norm, product, pooled, set->compat);
+    const vx_roll roll = {.start = set->start,
+                          .norm = set->norm,
+                          .matrix = product,
+                          .pooled = pooled,
+                          .by_max = set->compat};
+    return vx_roll_run(job, n, maps, &roll);
 }
 
 /* clang-format off */
@@ -136,7 +156,7 @@ const vx_method vx_method_generic = {
     .option_count = sizeof generic_options / sizeof generic_options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare_generic,
-    .run = run,
+    .run_batch = run_batch,
 };
 
 static const vitx_method_option rollout_options[] = {
@@ -156,5 +176,5 @@ const vx_method vx_method_grad_rollout = {
     .option_count = sizeof rollout_options / sizeof rollout_options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare_rollout,
-    .run = run,
+    .run_batch = run_batch,
 };

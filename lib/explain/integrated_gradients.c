@@ -11,10 +11,11 @@
  */
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 
-#include "engine/variants.h"
 #include "explain/baseline.h"
 #include "explain/pixels.h"
+#include "explain/variants.h"
 
 #define PI 3.14159265358979323846
 
@@ -100,9 +101,11 @@ static void make_rule(double *at, double *weight, const settings *s)
 /* ------------------------------------------------------------------ the path -------------- */
 
 typedef struct path {
-    double *at, *weight;     /* [steps] */
+    double *at, *exact;      /* [steps] nodes, and their weights */
+    float *weight;           /* [steps] the same weights */
     float *start;            /* the baseline, on the host */
     float *way;              /* the picture less the baseline, on the host */
+    float *values;           /* [H,W] on the host */
     float *sum, *device_way; /* [C,H,W], device */
     float *plane;            /* [H,W], device */
     size_t floats;
@@ -116,71 +119,54 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
         *out++ = p->start[i] + a * p->way[i];
 }
 
-static void add(void *payload, vitx_context *c, float *gradients, int first, int n)
+static void add(void *payload, const vx_job *job, float *gradients, int first, int n)
 {
     const path *p = payload;
-    float weights[64];
-    for (int from = 0; from < n; from += 64) {
-        const int some = n - from < 64 ? n - from : 64;
-        for (int v = 0; v < some; v++)
-            weights[v] = (float)p->weight[first + from + v];
-        c->dev->ops.add_weighted(c->dev,
-                                 &(vx_add_weighted){.sum = p->sum,
-                                                    .x = gradients + (size_t)from * p->floats,
-                                                    .weights = weights,
-                                                    .squared = 0,
-                                                    .groups = 1,
-                                                    .samples = some,
-                                                    .n = (int64_t)p->floats});
-    }
+    vx_walk_add(job, p->sum, gradients, p->weight + first, n, false);
 }
 
 /* Leaves what it got in `p`: free_path. */
 static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
 {
-    vitx_context *c = job->context;
     const settings *s = job->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const size_t count = vx_context_input_count(c), pixels = count / (size_t)job->arch->channels;
+    const vitx_hooks scratch = job->scratch;
+    const size_t count = vx_job_input_floats(job), pixels = count / (size_t)job->arch->channels;
     const size_t steps = (size_t)s->steps;
+    const float *input = vx_job_host_input(job, i);
     p->floats = count;
-    VX_TRY(
-        vx_block_reserve(c, &c->work, (2 * count + pixels) * sizeof(float), "sums of gradients"));
-    p->sum = c->work.memory;
+    VX_TRY(vx_job_work(&p->sum, job, 2 * count + pixels, "sums of gradients"));
     p->device_way = p->sum + count;
     p->plane = p->device_way + count;
-    VX_TRY(vx_new(&p->at, &scratch, steps, sizeof *p->at, "steps"));
+    VX_TRY(vx_new(&p->at, &scratch, 2 * steps, sizeof *p->at, "steps"));
     VX_TRY(vx_new(&p->weight, &scratch, steps, sizeof *p->weight, "weights of steps"));
-    VX_TRY(vx_new(&p->start, &scratch, count, sizeof *p->start, "a baseline"));
-    VX_TRY(vx_new(&p->way, &scratch, count, sizeof *p->way, "a baseline"));
-    make_rule(p->at, p->weight, s);
+    VX_TRY(vx_new(&p->start, &scratch, 2 * count + pixels, sizeof *p->start, "a baseline"));
+    p->exact = p->at + steps;
+    p->way = p->start + count;
+    p->values = p->way + count;
+    make_rule(p->at, p->exact, s);
+    for (size_t k = 0; k < steps; k++)
+        p->weight[k] = (float)p->exact[k];
     VX_TRY(vx_baseline_fill_job(p->start, &s->baseline, job, i, map));
     for (size_t k = 0; k < count; k++)
-        p->way[k] = c->act.host.input[(size_t)i * count + k] - p->start[k];
-    c->dev->cls->upload(c->dev, p->device_way, p->way, count * sizeof(float));
-    c->dev->ops.clear(c->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
+        p->way[k] = input[k] - p->start[k];
+    vx_job_write(job, p->device_way, p->way, count);
+    job->dev->ops.clear(job->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
     return VITX_OK;
 }
 
-static void free_path(path *p, vitx_context *c)
+static void free_path(path *p, const vx_job *job)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vitx_hooks scratch = job->scratch;
     vx_release(&scratch, p->at);
     vx_release(&scratch, p->weight);
     vx_release(&scratch, p->start);
-    vx_release(&scratch, p->way);
 }
 
 /* The baseline's score, of its own forward pass. */
 static int run_baseline(const vx_job *job, vitx_map *map, const path *p)
 {
-    vitx_context *c = job->context;
-    float *input = vx_variants_input(c, 0);
-    for (size_t k = 0; k < p->floats; k++)
-        input[k] = p->start[k];
-    VX_TRY(vx_variants_run(c, 1));
-    map->info.base_value = vx_target_value(vx_map_target(map), c->variants.act.host.logits,
-                                           c->variants.act.host.probabilities);
+    memcpy(vx_variant_input(job, 0), p->start, p->floats * sizeof *p->start);
+    VX_TRY(vx_variants_score(&map->info.base_value, job, vx_map_target(map), 1));
     map->info.forwards++;
     return VITX_OK;
 }
@@ -197,10 +183,12 @@ static int run(const vx_job *job, int i, vitx_map *map)
         status = vx_walk_run(job, map, &(vx_walk){s->steps, fill, add, &p});
     if (status == VITX_OK)
         status =
-            vx_pixels_map(map, &sum, job, p.plane, p.sum, p.device_way, VX_REDUCE_SUM, s->grid);
+            vx_pixels_map(map, p.values, job, p.plane, p.sum, p.device_way, VX_REDUCE_SUM, s->grid);
+    for (size_t k = 0; k < p.floats / (size_t)job->arch->channels && status == VITX_OK; k++)
+        sum += p.values[k];
     /* Of the pixels, whatever they are pooled to. */
     map->info.completeness_error = sum - (map->info.value - map->info.base_value);
-    free_path(&p, job->context);
+    free_path(&p, job);
     return status;
 }
 

@@ -4,6 +4,8 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "engine/pass.h"
+#include "engine/run.h"
 #include "explain/direction.h"
 #include "explain/method.h"
 
@@ -91,7 +93,12 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
     return (vx_job){
         .method = method,
         .context = c,
+        .dev = c->dev,
         .arch = &c->arch,
+        .recipe = &c->recipe,
+        .plan = &c->need,
+        .scratch = vx_scratch_hooks(&c->scratch),
+        .grid_open = c->grid_open,
         .opts = *opts,
         .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
@@ -123,6 +130,14 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     return job->method->prepare(job, &c->need);
 }
 
+int vx_job_run(const vx_job *job, int first, int n, vitx_map *const *maps)
+{
+    job->context->work_taken = false;
+    if (job->method->run_batch)
+        return job->method->run_batch(job, n, maps);
+    return job->method->run(job, first, maps[0]);
+}
+
 /* ------------------------------------------------------------------ jobs to maps ----------- */
 
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
@@ -133,7 +148,7 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
 /* The gradient of picture `i` that is this job's, of rows of `floats`. */
 static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
 {
-    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->seed;
+    const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->cotangent;
     return all + g * floats;
 }
 
@@ -183,6 +198,63 @@ const float *vx_job_dinput(const vx_job *job, int i)
 const float *vx_job_input(const vx_job *job, int i)
 {
     return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
+}
+
+const float *vx_job_host_input(const vx_job *job, int i)
+{
+    return job->context->act.host.input + (size_t)i * vx_context_input_count(job->context);
+}
+
+size_t vx_job_input_floats(const vx_job *job)
+{
+    return vx_context_input_count(job->context);
+}
+
+int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
+{
+    vitx_context *c = job->context;
+    if (c->work_taken)
+        return vx_fail(VITX_INVALID, "%s takes its work memory twice", job->method->name);
+    VX_TRY(vx_block_reserve(c, &c->work, floats * sizeof(float), what));
+    c->work_taken = true;
+    *out = c->work.memory;
+    return VITX_OK;
+}
+
+int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats)
+{
+    return vx_context_read(job->context, host, device, floats * sizeof *host);
+}
+
+void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats)
+{
+    job->dev->cls->upload(job->dev, device, host, floats * sizeof *host);
+}
+
+static vx_pass pass_of(const vx_job *job, int n)
+{
+    vitx_context *c = job->context;
+    return (vx_pass){.act = &c->act, .plan = &c->need, .batch = n};
+}
+
+int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities)
+{
+    const vx_pass pass = pass_of(job, n);
+    vx_pass_answer(job->context, &pass, layer);
+    return vx_context_read_answers(job->context, pass.act, logits, probabilities, n);
+}
+
+int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents)
+{
+    const vx_pass pass = pass_of(job, n);
+    vx_job_write(job, pass.plan->dlogits, cotangents, (size_t)n * (size_t)job->arch->classes);
+    return vx_pass_answer_backward(job->context, &pass, layer);
+}
+
+void vx_job_parallel(const vx_job *job, void (*task)(void *arg, int i, int worker), void *arg,
+                     int count)
+{
+    vx_pool_run(job->context->pool, task, arg, count);
 }
 
 vx_target vx_map_target(const vitx_map *map)

@@ -78,7 +78,7 @@ static int prepare(vx_job *job, vx_plan *need)
         set->n = 2 * patches + 2048;
     else
         VX_TRY(vx_setting_int(&set->n, &job->given, "n", 1, VX_MOST_SAMPLES));
-    if (set->n < 2 * patches && job->context->grid_open)
+    if (set->n < 2 * patches && job->grid_open)
         set->n = 2 * patches; /* the picture's grid may be smaller */
     set->n = set->n < all ? set->n : (int)all;
     if (set->n < all && set->n < 2 * patches)
@@ -181,7 +181,7 @@ static void take(void *payload, int64_t v, const unsigned char *kept, double sco
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    const vitx_hooks scratch = job->scratch;
     samples s = {.set = set, .patches = (int)map->count, .value = map->info.value};
     double *phi = NULL;
     vx_map_saw(map, s.value);

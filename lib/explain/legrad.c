@@ -26,79 +26,84 @@ static int prepare(vx_job *job, vx_plan *need)
     return VITX_OK;
 }
 
-/* The pictures of a call. */
+/* The pictures of a call, and memory for them. */
 typedef struct batch {
     const vx_job *job;
     vitx_map *const *maps;
     int n;
-    float *logits, *probabilities, *dlogits; /* [n,classes] each, on the host, in this order */
+    float *logits, *probabilities, *cotangents; /* [n,classes] each, on the host */
+    float *device, *host;                       /* [heads,n,T] */
 } batch;
 
-/* The gradient of each picture's own score, of this block's answer. Reading the answers waits for the
- * device, so dlogits of the block before is free again. */
-static int put_gradients(const batch *s)
-{
-    vitx_context *c = s->job->context;
-    const size_t k = (size_t)s->job->arch->classes, bytes = (size_t)s->n * k * sizeof(float);
-    VX_TRY(vx_context_read_answers(c, &c->act, s->logits, s->probabilities, s->n));
-    for (size_t i = 0; i < (size_t)s->n; i++)
-        vx_target_seed(s->dlogits + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
-                       s->probabilities + i * k, (int)k);
-    c->dev->cls->upload(c->dev, c->need.dlogits, s->dlogits, bytes);
-    return VITX_OK;
-}
-
-/* Adds block l's part to the planes of all pictures: one for each layer asked for from l on. */
-static int add_block(const batch *s, int l, float *device, float *host)
+/* The gradient of each picture's own score, of this block's answer, down to the block's attention. */
+static int run_block(const batch *s, int layer)
 {
     const vx_job *job = s->job;
-    vitx_context *c = job->context;
+    const size_t k = (size_t)job->arch->classes;
+    VX_TRY(vx_job_answer(job, s->n, layer, s->logits, s->probabilities));
+    for (size_t i = 0; i < (size_t)s->n; i++)
+        vx_target_cotangent(s->cotangents + i * k, vx_map_target(s->maps[i]), s->logits + i * k,
+                            s->probabilities + i * k, (int)k);
+    return vx_job_answer_backward(job, s->n, layer, s->cotangents);
+}
+
+/* Adds one head's part of block l to the planes of picture i: one for each layer asked for from l on. */
+static void add_plane(const batch *s, int l, int head, int i, const float *row)
+{
+    const vx_job *job = s->job;
     const vx_arch *a = job->arch;
     const int patches = vx_arch_tokens(a) - a->prefix;
+    const int heads = job->head_last - job->head_first + 1;
+    /* A pooling head has one query; the mean over all that it attends to is taken. */
+    const float queries = a->pool == VX_POOL_MAP ? (float)(vx_arch_tokens(a) - a->pool_first) : 1;
+    for (int layer = l > job->layer_first ? l : job->layer_first; layer <= job->layer_last;
+         layer++) {
+        const int plane = (layer - job->layer_first) * heads + head;
+        float *out = s->maps[i]->values + (size_t)plane * (size_t)patches;
+        for (int p = 0; p < patches; p++)
+            out[p] += queries * row[p];
+    }
+}
+
+/* The same of all heads and pictures, which are read at once. */
+static int add_block(const batch *s, int l)
+{
+    const vx_job *job = s->job;
+    const vx_arch *a = job->arch;
     const int t = vx_arch_tokens(a) - a->pool_first, prefix = a->prefix - a->pool_first;
     const int heads = job->head_last - job->head_first + 1;
-    /* A pooling head has one, of which the mean over all that it attends to is taken. */
-    const float queries = a->pool == VX_POOL_MAP ? (float)t : 1;
-    for (int h = job->head_first; h <= job->head_last; h++) {
-        c->dev->ops.attn_relu_mean(c->dev, &(vx_attn_relu_mean){.out = device,
-                                                                .dp = c->need.dp,
-                                                                .head = h,
-                                                                .gradients = s->n,
-                                                                .heads = a->heads,
-                                                                .tokens = t});
-        VX_TRY(vx_context_read(c, host, device, (size_t)s->n * (size_t)t * sizeof *host));
+    const size_t rows = (size_t)s->n * (size_t)t;
+    for (int h = 0; h < heads; h++)
+        job->dev->ops.attn_relu_mean(job->dev,
+                                     &(vx_attn_relu_mean){.out = s->device + (size_t)h * rows,
+                                                          .dp = job->plan->dp,
+                                                          .head = job->head_first + h,
+                                                          .gradients = s->n,
+                                                          .heads = a->heads,
+                                                          .tokens = t});
+    VX_TRY(vx_job_read(job, s->host, s->device, (size_t)heads * rows));
+    for (int h = 0; h < heads; h++)
         for (int i = 0; i < s->n; i++)
-            for (int layer = l > job->layer_first ? l : job->layer_first; layer <= job->layer_last;
-                 layer++) {
-                const int plane = (layer - job->layer_first) * heads + h - job->head_first;
-                float *out = s->maps[i]->values + (size_t)plane * (size_t)patches;
-                for (int p = 0; p < patches; p++)
-                    out[p] += queries * host[(size_t)i * (size_t)t + (size_t)(prefix + p)];
-            }
-    }
+            add_plane(s, l, h, i, s->host + (size_t)h * rows + (size_t)i * (size_t)t + prefix);
     return VITX_OK;
 }
 
 static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
-    vitx_context *c = job->context;
     const size_t k = (size_t)n * (size_t)job->arch->classes;
-    const size_t rows = (size_t)n * (size_t)vx_arch_tokens(job->arch);
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const vx_pass pass = {.act = &c->act, .plan = &c->need, .batch = n};
-    float *host;
-    VX_TRY(vx_block_reserve(c, &c->work, rows * sizeof(float), "legrad"));
-    VX_TRY(vx_new(&host, &scratch, rows + 3 * k, sizeof *host, "legrad"));
-    const batch s = {job, maps, n, host + rows, host + rows + k, host + rows + 2 * k};
+    const size_t rows = (size_t)(job->head_last - job->head_first + 1) * (size_t)n *
+                        (size_t)vx_arch_tokens(job->arch);
+    const vitx_hooks scratch = job->scratch;
+    float *host, *device;
+    VX_TRY(vx_job_work(&device, job, rows, "legrad"));
+    VX_TRY(vx_new(&host, &scratch, 3 * k + rows, sizeof *host, "legrad"));
+    const batch s = {job, maps, n, host, host + k, host + 2 * k, device, host + 3 * k};
     int status = VITX_OK;
     for (int l = job->layer_last; l >= set->start && status == VITX_OK; l--) {
-        vx_pass_answer(c, &pass, l);
-        status = put_gradients(&s);
+        status = run_block(&s, l);
         if (status == VITX_OK)
-            status = vx_pass_answer_backward(c, &pass, l);
-        if (status == VITX_OK)
-            status = add_block(&s, l, c->work.memory, host);
+            status = add_block(&s, l);
     }
     vx_release(&scratch, host);
     return status;

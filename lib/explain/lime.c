@@ -61,7 +61,7 @@ static void take(void *payload, int64_t v, const unsigned char *kept, double sco
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    const vitx_hooks scratch = job->scratch;
     samples s = {.set = set};
     double *beta = NULL;
     int status = vx_regress_create(&s.regress, (int)map->count, &scratch);

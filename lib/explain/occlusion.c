@@ -37,7 +37,7 @@ static int prepare(vx_job *job, vx_plan *need)
                        "patches between",
                        set->stride, set->window);
     const int shorter = a->grid_height < a->grid_width ? a->grid_height : a->grid_width;
-    if (set->window > shorter && !job->context->grid_open)
+    if (set->window > shorter && !job->grid_open)
         return vx_fail(VITX_INVALID,
                        "occlusion: window=%d: the grid has %d x %d patches, a window has to fit",
                        set->window, a->grid_height, a->grid_width);
@@ -83,7 +83,7 @@ static void take(void *payload, int64_t v, const unsigned char *kept, double sco
 static int run(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    const vitx_hooks scratch = job->scratch;
     sums s = {.set = set, .arch = job->arch, .value = map->info.value};
     vx_map_saw(map, s.value);
     int status = vx_new(&s.lost, &scratch, map->count, sizeof *s.lost, "sums of patches");

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 
 /* In place of a sequence: answers that are known. */
@@ -53,6 +54,7 @@ static int embed(queue *q)
     const int pictures = q->drop ? 1 : 2;
     VX_TRY(vx_block_reserve(c, &c->work, (size_t)pictures * floats * sizeof(float),
                             "tokens of a picture and its baseline"));
+    c->work_taken = true;
     memcpy(vx_variants_input(c, 0), q->of->input, input * sizeof(float));
     if (!q->drop)
         VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &q->of->removal->fill, c, q->of->input));
@@ -162,9 +164,7 @@ static int flush(queue *q, int64_t first)
         VX_TRY(vx_context_advance(c, (q->waiting - q->sequences) * (int64_t)c->arch.depth));
     for (int e = 0; e < q->waiting; e++) {
         const int s = q->sequence[e];
-        const double score = s == WHOLE     ? q->of->whole
-                             : s == NOTHING ? q->nothing
-                                            : score_of(q, s);
+        const double score = s == WHOLE ? q->of->whole : s == NOTHING ? q->nothing : score_of(q, s);
         if (q->of->map)
             vx_map_saw(q->of->map, score);
         q->of->take(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count, score);
@@ -202,11 +202,14 @@ int vx_patches_at_once(vitx_context *c, int64_t n)
 int vx_patches_run(int64_t *forwards, vitx_context *c, const vx_patches *of)
 {
     queue q;
+    if (c->work_taken)
+        return vx_fail(VITX_INVALID, "patches: the work memory is in use");
     int status = begin(&q, c, of);
     if (status == VITX_OK)
         status = run(&q);
     *forwards += q.forwards;
     dispose(&q);
+    c->work_taken = false;
     return status;
 }
 

@@ -1,6 +1,9 @@
 /* explain/pixels.c: see pixels.h. */
 #include "explain/pixels.h"
 
+#include <string.h>
+
+#include "engine/run.h"
 #include "engine/variants.h"
 
 int vx_setting_reduce(vx_reduce *out, const vx_settings *given)
@@ -35,35 +38,37 @@ void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width,
         }
 }
 
-int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, const float *g,
+void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const float *x,
+                      vx_reduce reduce)
+{
+    const int channels = job->arch->channels;
+    job->dev->ops.reduce_channels(
+        job->dev, &(vx_reduce_channels){.out = plane,
+                                        .g = g,
+                                        .x = x,
+                                        .kind = reduce,
+                                        .batch = 1,
+                                        .targets = 1,
+                                        .channels = channels,
+                                        .n = (int64_t)vx_job_input_floats(job) / channels});
+}
+
+void vx_pixels_take(vitx_map *map, const vx_job *job, const float *plane, vx_grid grid)
+{
+    if (grid == VX_GRID_NONE)
+        memcpy(map->values, plane, map->count * sizeof *plane);
+    else
+        vx_pixels_pool(map->values, plane, job->arch, job->recipe->input_width, grid);
+}
+
+int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, const float *g,
                   const float *x, vx_reduce reduce, vx_grid grid)
 {
-    vitx_context *c = job->context;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const int channels = job->arch->channels;
-    const size_t pixels = vx_context_input_count(c) / (size_t)channels;
-    float *values = map->values;
-    if (grid != VX_GRID_NONE)
-        VX_TRY(vx_new(&values, &scratch, pixels, sizeof *values, "a map of pixels"));
-    c->dev->ops.reduce_channels(c->dev, &(vx_reduce_channels){.out = plane,
-                                                              .g = g,
-                                                              .x = x,
-                                                              .kind = reduce,
-                                                              .batch = 1,
-                                                              .targets = 1,
-                                                              .channels = channels,
-                                                              .n = (int64_t)pixels});
-    const int status = vx_context_read(c, values, plane, pixels * sizeof *values);
-    if (sum)
-        *sum = 0;
-    for (size_t i = 0; sum && status == VITX_OK && i < pixels; i++)
-        *sum += values[i];
-    if (grid != VX_GRID_NONE) {
-        if (status == VITX_OK)
-            vx_pixels_pool(map->values, values, job->arch, c->recipe.input_width, grid);
-        vx_release(&scratch, values);
-    }
-    return status;
+    const size_t pixels = vx_job_input_floats(job) / (size_t)job->arch->channels;
+    vx_pixels_reduce(job, plane, g, x, reduce);
+    VX_TRY(vx_job_read(job, host, plane, pixels));
+    vx_pixels_take(map, job, host, grid);
+    return VITX_OK;
 }
 
 /* ------------------------------------------------------------------ variants -------------- */
@@ -105,18 +110,19 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const size_t classes = (size_t)job->arch->classes, floats = vx_context_input_count(c);
     filling f = {c, walk, first, floats, (floats - 1) / FILL_FLOATS + 1};
-    float *seeds;
-    c->env.parallel(fill_part, &f, n * (int)f.tasks, c->env.owner);
+    float *cotangents;
+    vx_job_parallel(job, fill_part, &f, n * (int)f.tasks);
     VX_TRY(vx_variants_run_kept(c, n));
-    VX_TRY(vx_new(&seeds, &scratch, (size_t)n * classes, sizeof *seeds, "gradients of the logits"));
+    VX_TRY(vx_new(&cotangents, &scratch, (size_t)n * classes, sizeof *cotangents,
+                  "gradients of the logits"));
     for (size_t v = 0; v < (size_t)n; v++)
-        vx_target_seed(seeds + v * classes, vx_map_target(map),
-                       c->variants.act.host.logits + v * classes,
-                       c->variants.act.host.probabilities + v * classes, job->arch->classes);
-    c->dev->cls->upload(c->dev, c->variants.plan.dlogits, seeds,
-                        (size_t)n * classes * sizeof *seeds);
+        vx_target_cotangent(cotangents + v * classes, vx_map_target(map),
+                            c->variants.act.host.logits + v * classes,
+                            c->variants.act.host.probabilities + v * classes, job->arch->classes);
+    c->dev->cls->upload(c->dev, c->variants.plan.dlogits, cotangents,
+                        (size_t)n * classes * sizeof *cotangents);
     const int status = vx_context_settle(c, vx_variants_backward(c, n));
-    vx_release(&scratch, seeds);
+    vx_release(&scratch, cotangents);
     return status;
 }
 
@@ -126,8 +132,24 @@ int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk)
     for (int at = 0; at < walk->count; at += job->variants) {
         const int left = walk->count - at, n = left < job->variants ? left : job->variants;
         VX_TRY(gradients(job, map, walk, at, n));
-        walk->add(walk->payload, c, c->variants.plan.dinput, at, n);
+        walk->add(walk->payload, job, c->variants.plan.dinput, at, n);
     }
     map->info.forwards += walk->count;
     return vx_context_sync(c);
+}
+
+void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const float *weights, int n,
+                 bool squared)
+{
+    enum { MOST = 64 }; /* samples that an operation takes at once */
+    const size_t floats = vx_job_input_floats(job);
+    for (int at = 0; at < n; at += MOST)
+        job->dev->ops.add_weighted(job->dev,
+                                   &(vx_add_weighted){.sum = sum,
+                                                      .x = gradients + (size_t)at * floats,
+                                                      .weights = weights + at,
+                                                      .squared = squared,
+                                                      .groups = 1,
+                                                      .samples = n - at < MOST ? n - at : MOST,
+                                                      .n = (int64_t)floats});
 }

@@ -24,9 +24,13 @@ int vx_setting_grid(vx_grid *out, vx_job *job);
 /* A plane [H,W] pooled to patches: out [gh,gw]. Pixels beyond the last whole patch belong to none. */
 void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid);
 
-/* Channels of g [C,H,W], times x where x is not NULL, reduced into `plane` [H,W] (all three device
- * memory), and that pooled or as it is into map->values. sum: of the plane, or NULL. */
-int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, const float *g,
+/* Channels of g [C,H,W], times x unless x is NULL, reduced into `plane` [H,W]: all device memory. */
+void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const float *x,
+                      vx_reduce reduce);
+/* That plane, now on the host, pooled or as it is into map->values. */
+void vx_pixels_take(vitx_map *map, const vx_job *job, const float *plane, vx_grid grid);
+/* The one and the other for one map; host [H,W] gets the plane. */
+int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, const float *g,
                   const float *x, vx_reduce reduce, vx_grid grid);
 
 /*
@@ -37,7 +41,7 @@ int vx_pixels_map(vitx_map *map, double *sum, const vx_job *job, float *plane, c
 typedef struct vx_walk {
     int count;
     void (*fill)(const void *payload, float *out, int v, size_t at, size_t floats);
-    void (*add)(void *payload, vitx_context *c, float *gradients, int first, int n);
+    void (*add)(void *payload, const vx_job *job, float *gradients, int first, int n);
     void *payload;
 } vx_walk;
 
@@ -45,5 +49,9 @@ typedef struct vx_walk {
 void vx_walk_prepare(vx_job *job, int count);
 /* Adds what was run to map->info.forwards. */
 int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk);
+/* For add: sum [C,H,W] += over v of weights[v] * gradients[v], or of their squares. weights [n] is host
+ * memory. */
+void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const float *weights, int n,
+                 bool squared);
 
 #endif

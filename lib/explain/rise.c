@@ -19,9 +19,9 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "engine/variants.h"
 #include "explain/patches.h"
 #include "explain/pixels.h"
+#include "explain/variants.h"
 
 enum { MOST_CELLS = 64, PIECE = 256, STRIP = 16 };
 
@@ -88,7 +88,7 @@ static int create_side(side *out, int pixels, int cells, const vitx_hooks *hooks
 static int create_masks(masks *out, const vx_job *job, const vitx_hooks *hooks)
 {
     const settings *set = job->settings;
-    const vitx_recipe *recipe = &job->context->recipe;
+    const vitx_recipe *recipe = job->recipe;
     *out = (masks){.set = set, .height = recipe->input_height, .width = recipe->input_width};
     VX_TRY(create_side(&out->y, out->height, set->cells, hooks));
     VX_TRY(create_side(&out->x, out->width, set->cells, hooks));
@@ -162,7 +162,7 @@ static void blend(void *arg, int i, int worker)
     const masks *m = &s->masks;
     const int v = i / s->strips, strip = i % s->strips, channels = s->job->arch->channels;
     const size_t plane = (size_t)m->height * (size_t)m->width;
-    float *out = vx_variants_input(s->job->context, v), line[MOST_CELLS], part[PIECE];
+    float *out = vx_variant_input(s->job, v), line[MOST_CELLS], part[PIECE];
     (void)worker;
     for (int y = strip * STRIP; y < strip_end(s, strip); y++) {
         mask_line(line, m, &m->at_hand[v], y);
@@ -203,21 +203,15 @@ static int run_batches(soft *s, vitx_map *map)
 {
     const vx_job *job = s->job;
     const settings *set = job->settings;
-    vitx_context *c = job->context;
-    const size_t classes = (size_t)job->arch->classes;
     for (int first = 0; first < set->n; first += job->variants) {
         s->n = set->n - first < job->variants ? set->n - first : job->variants;
         for (int v = 0; v < s->n; v++)
             draw(&s->masks.at_hand[v], &s->masks, (int64_t)first + v);
-        c->env.parallel(blend, s, s->n * s->strips, c->env.owner);
-        VX_TRY(vx_variants_run(c, s->n));
-        for (int v = 0; v < s->n; v++) {
-            s->scores[v] =
-                vx_target_value(vx_map_target(map), c->variants.act.host.logits + (size_t)v * classes,
-                                c->variants.act.host.probabilities + (size_t)v * classes);
+        vx_job_parallel(job, blend, s, s->n * s->strips);
+        VX_TRY(vx_variants_score(s->scores, job, vx_map_target(map), s->n));
+        for (int v = 0; v < s->n; v++)
             vx_map_saw(map, s->scores[v]);
-        }
-        c->env.parallel(add, s, s->strips, c->env.owner);
+        vx_job_parallel(job, add, s, s->strips);
     }
     return VITX_OK;
 }
@@ -243,10 +237,9 @@ static int finish(const soft *s, vitx_map *map, const vitx_hooks *scratch)
 static int run_soft(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
-    vitx_context *c = job->context;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const size_t input = vx_context_input_count(c), pixels = input / (size_t)job->arch->channels;
-    soft s = {.job = job, .picture = c->act.host.input + (size_t)i * input};
+    const vitx_hooks scratch = job->scratch;
+    const size_t input = vx_job_input_floats(job), pixels = input / (size_t)job->arch->channels;
+    soft s = {.job = job, .picture = vx_job_host_input(job, i)};
     int status = create_masks(&s.masks, job, &scratch);
     s.strips = (s.masks.height + STRIP - 1) / STRIP;
     if (status == VITX_OK)
@@ -329,7 +322,7 @@ static int run_dropped(const vx_job *job, int i, vitx_map *map)
 {
     const settings *set = job->settings;
     const vx_arch *a = job->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
+    const vitx_hooks scratch = job->scratch;
     dropped d = {.arch = a};
     int status = create_masks(&d.masks, job, &scratch);
     if (status == VITX_OK)

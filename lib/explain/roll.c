@@ -3,32 +3,28 @@
 
 #include <string.h>
 
-/* Device memory of a rollout: two rows [T] and a matrix [T,T]; on the host the row that goes in,
- * the one that comes back, and [2,H,T] of a pooling head. */
-typedef struct rows {
-    float *now, *next, *space, *host, *back, *pool;
-} rows;
+/* The pictures that are rolled together, some of the batch. In device memory the rows that planes begin with,
+ * two rows that are pushed, the planes' last ones, and a matrix each. */
+typedef struct rolling {
+    const vx_job *job;
+    const vx_roll *roll;
+    int first, n;      /* pictures */
+    size_t tokens;     /* T */
+    float *begin;      /* [heads asked for, n,T], of one if the job does not pool */
+    float *now, *next; /* [n,T] */
+    float *out;        /* [planes,n,T] */
+    float *space;      /* [n,T,T] */
+    float *host;       /* [planes,n,T] */
+} rolling;
 
-static void layout(rows *r, vx_arena *arena, int tokens)
+static size_t heads_of(const vx_job *job)
 {
-    r->now = vx_arena_take(arena, (size_t)tokens, sizeof(float));
-    r->next = vx_arena_take(arena, (size_t)tokens, sizeof(float));
-    r->space = vx_arena_take(arena, (size_t)tokens * (size_t)tokens, sizeof(float));
+    return (size_t)(job->head_last - job->head_first + 1);
 }
 
-static int reserve(const vx_job *job, rows *r)
+static size_t planes_of(const vx_job *job)
 {
-    vitx_context *c = job->context;
-    const int tokens = vx_arch_tokens(job->arch);
-    vx_arena arena = {0};
-    layout(r, &arena, tokens);
-    if (arena.overflow)
-        return vx_fail(VITX_NOMEM, "%s: a matrix of %d x %d tokens is too large", job->method->name,
-                       tokens, tokens);
-    VX_TRY(vx_block_reserve(c, &c->work, arena.size, job->method->name));
-    arena = (vx_arena){.base = c->work.memory};
-    layout(r, &arena, tokens);
-    return VITX_OK;
+    return (size_t)(job->layer_last - job->layer_first + 1) * heads_of(job);
 }
 
 void vx_roll_prepare(const vx_job *job, vx_plan *need)
@@ -37,90 +33,147 @@ void vx_roll_prepare(const vx_job *job, vx_plan *need)
         vx_plan_need_pool(need, job->gradient);
 }
 
-static int download_pool(const vx_job *job, int i, rows *r)
+/* Work memory of `n` pictures: floats. */
+static size_t work_floats(const vx_job *job, int n)
 {
-    const size_t row = (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
-    if (!vx_job_pools(job))
-        return VITX_OK;
-    VX_TRY(vx_pool_download(r->pool, job, i, false));
-    return job->gradient ? vx_pool_download(r->pool + row, job, i, true) : VITX_OK;
+    const size_t t = (size_t)vx_arch_tokens(job->arch), row = vx_job_piece((size_t)n * t);
+    return (heads_of(job) + 2 + planes_of(job)) * row + (size_t)n * t * t;
 }
 
-/* The row that is pushed, into r->host. */
-static void start_row(const vx_job *job, int head, vx_norm norm, vx_start_fn *pooled, rows *r)
+static void place(rolling *r, float *work)
 {
-    const vx_arch *a = job->arch;
-    const int tokens = vx_arch_tokens(a), first = vx_query_first(job->query, a->prefix),
-              end = vx_query_end(job->query, a->prefix, tokens);
-    if (!vx_job_pools(job)) {
+    const size_t row = vx_job_piece((size_t)r->n * r->tokens);
+    r->begin = work;
+    r->now = r->begin + heads_of(r->job) * row;
+    r->next = r->now + row;
+    r->out = r->next + row;
+    r->space = r->out + planes_of(r->job) * row;
+}
+
+/* The row of a token, or of a mean of tokens, for all pictures. */
+static void start_at_query(float *begin, const rolling *r)
+{
+    const vx_arch *a = r->job->arch;
+    const int tokens = (int)r->tokens, first = vx_query_first(r->job->query, a->prefix),
+              end = vx_query_end(r->job->query, a->prefix, tokens);
+    for (int i = 0; i < r->n; i++)
         for (int t = 0; t < tokens; t++)
-            r->host[t] = t >= first && t < end ? 1.0f / (float)(end - first) : 0.0f;
-        return;
-    }
-    double sum = 0;
-    pooled(r->host, r->pool, job, head);
-    for (int t = 0; t < tokens; t++)
-        sum += (double)r->host[t];
-    for (int t = 0; t < tokens && norm == VX_NORM_ROWS && sum > 0; t++)
-        r->host[t] = (float)(r->host[t] / sum);
+            *begin++ = t >= first && t < end ? 1.0f / (float)(end - first) : 0.0f;
 }
 
-/* One plane: the row of the query in B_layer ... B_start. */
-static int roll(const vx_job *job, int i, int layer, int head, int start, vx_norm norm,
-                vx_matrix_fn *matrix, vx_start_fn *pooled, rows *r, float *out)
+/* The rows of a pooling head's query: begin [heads,n,T] of rows as vx_pool_read gives them. */
+static void start_at_pool(float *begin, const float *rows, int batch, const rolling *r)
 {
-    vitx_context *c = job->context;
-    const vx_arch *a = job->arch;
-    const int tokens = vx_arch_tokens(a), patches = tokens - a->prefix;
-    const size_t bytes = (size_t)tokens * sizeof(float);
-
-    start_row(job, head, norm, pooled, r);
-    c->dev->cls->upload(c->dev, r->now, r->host, bytes);
-    for (int l = layer; l >= start; l--) {
-        const float *f = matrix(job, i, l, head, r->space);
-        c->dev->ops.rollout_step(
-            c->dev,
-            &(vx_rollout_step){
-                .out = r->next, .row = r->now, .f = f, .norm = norm, .batch = 1, .tokens = tokens});
-        float *swap = r->now;
-        r->now = r->next;
-        r->next = swap;
-    }
-    VX_TRY(vx_context_read(c, r->back, r->now, bytes));
-    memcpy(out, r->back + a->prefix, (size_t)patches * sizeof *out);
-    return VITX_OK;
+    const vx_job *job = r->job;
+    const size_t each = (size_t)job->arch->heads * r->tokens;
+    for (int h = job->head_first; h <= job->head_last; h++)
+        for (int i = r->first; i < r->first + r->n; i++, begin += r->tokens) {
+            const float *attention = rows + (size_t)i * each;
+            double sum = 0;
+            r->roll->pooled(begin, attention,
+                            job->gradient ? attention + (size_t)batch * each : NULL, job, h);
+            for (size_t t = 0; t < r->tokens; t++)
+                sum += (double)begin[t];
+            for (size_t t = 0; t < r->tokens && r->roll->norm == VX_NORM_ROWS && sum > 0; t++)
+                begin[t] = (float)(begin[t] / sum);
+        }
 }
 
-static void divide_by_max(float *plane, int count)
+/* One plane: the rows in B_layer ... B_start. */
+static void push(const rolling *r, int layer, int head, const float *begin, float *out)
+{
+    vx_device *dev = r->job->dev;
+    const vx_roll *roll = r->roll;
+    float *to = r->now, *other = r->next;
+    for (int l = layer; l >= roll->start; l--) {
+        float *const y = l == roll->start ? out : to;
+        const float *f = roll->matrix(r->job, r->first, r->n, l, head, r->space);
+        dev->ops.rollout_step(dev, &(vx_rollout_step){.out = y,
+                                                      .row = begin,
+                                                      .f = f,
+                                                      .norm = roll->norm,
+                                                      .batch = r->n,
+                                                      .tokens = (int)r->tokens});
+        begin = y;
+        to = other;
+        other = y;
+    }
+}
+
+static void divide_by_max(float *plane, size_t count)
 {
     float max = 0;
-    for (int p = 0; p < count; p++)
+    for (size_t p = 0; p < count; p++)
         max = plane[p] > max ? plane[p] : max;
-    for (int p = 0; p < count && max > 0; p++)
+    for (size_t p = 0; p < count && max > 0; p++)
         plane[p] /= max;
 }
 
-int vx_roll(const vx_job *job, int i, vitx_map *map, int start, vx_norm norm, vx_matrix_fn *matrix,
-            vx_start_fn *pooled, bool by_max)
+/* The planes from the host's rows. */
+static void take(const rolling *r, vitx_map *const *maps)
 {
-    const int tokens = vx_arch_tokens(job->arch), patches = tokens - job->arch->prefix;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
-    rows r;
-    VX_TRY(reserve(job, &r));
-    const size_t rows_of_pool = vx_job_pools(job) ? 2 * (size_t)job->arch->heads : 0;
-    VX_TRY(vx_new(&r.host, &scratch, (rows_of_pool + 2) * (size_t)tokens, sizeof *r.host,
-                  "a row of the rollout"));
-    r.back = r.host + tokens;
-    r.pool = r.back + tokens;
-    float *out = map->values;
-    int status = download_pool(job, i, &r);
-    for (int l = job->layer_first; l <= job->layer_last && status == VITX_OK; l++)
-        for (int h = job->head_first; h <= job->head_last && status == VITX_OK;
-             h++, out += patches) {
-            status = roll(job, i, l, h, start, norm, matrix, pooled, &r, out);
-            if (by_max)
+    const size_t prefix = (size_t)r->job->arch->prefix, patches = r->tokens - prefix;
+    const size_t row = vx_job_piece((size_t)r->n * r->tokens);
+    for (size_t plane = 0; plane < planes_of(r->job); plane++)
+        for (int i = 0; i < r->n; i++) {
+            float *out = maps[r->first + i]->values + plane * patches;
+            memcpy(out, r->host + plane * row + (size_t)i * r->tokens + prefix,
+                   patches * sizeof *out);
+            if (r->roll->by_max)
                 divide_by_max(out, patches);
         }
-    vx_release(&scratch, r.host);
+}
+
+/* Queues all planes of the pictures at hand and reads them at once. begin, on the host, is [heads,n,T]. */
+static int roll_some(rolling *r, const float *begin, vitx_map *const *maps)
+{
+    const vx_job *job = r->job;
+    const size_t rows = (size_t)r->n * r->tokens, row = vx_job_piece(rows);
+    const bool pools = vx_job_pools(job);
+    float *out = r->out;
+    for (size_t h = 0; h < (pools ? heads_of(job) : 1); h++)
+        vx_job_write(job, r->begin + h * row, begin + h * rows, rows);
+    for (int l = job->layer_first; l <= job->layer_last; l++)
+        for (int h = job->head_first; h <= job->head_last; h++, out += row)
+            push(r, l, h, r->begin + (pools ? (size_t)(h - job->head_first) * row : 0), out);
+    VX_TRY(vx_job_read(job, r->host, r->out, planes_of(job) * row));
+    take(r, maps);
+    return VITX_OK;
+}
+
+/* The rows of the pooling head's query [2,n,H,T], if the job has it; to be released. */
+static int read_pool(float **rows, const vx_job *job, int n)
+{
+    const vitx_hooks scratch = job->scratch;
+    *rows = NULL;
+    if (!vx_job_pools(job))
+        return VITX_OK;
+    VX_TRY(vx_new(rows, &scratch, vx_query_floats(job, n), sizeof **rows, "rows of attention"));
+    return vx_pool_read(*rows, job, n);
+}
+
+int vx_roll_run(const vx_job *job, int n, vitx_map *const *maps, const vx_roll *roll)
+{
+    const size_t t = (size_t)vx_arch_tokens(job->arch);
+    const int at_once = vx_job_fit(work_floats(job, 1), n);
+    const size_t rows = vx_job_piece((size_t)at_once * t), begin = heads_of(job) * rows;
+    const vitx_hooks scratch = job->scratch;
+    float *work, *host, *pool = NULL;
+    rolling r = {.job = job, .roll = roll, .tokens = t};
+    VX_TRY(vx_job_work(&work, job, work_floats(job, at_once), "a rollout"));
+    VX_TRY(vx_new(&host, &scratch, begin + planes_of(job) * rows, sizeof *host, "a rollout"));
+    int status = read_pool(&pool, job, n);
+    for (r.first = 0; r.first < n && status == VITX_OK; r.first += at_once) {
+        r.n = n - r.first < at_once ? n - r.first : at_once;
+        r.host = host + begin;
+        place(&r, work);
+        if (pool)
+            start_at_pool(host, pool, n, &r);
+        else
+            start_at_query(host, &r);
+        status = roll_some(&r, host, maps);
+    }
+    vx_release(&scratch, pool);
+    vx_release(&scratch, host);
     return status;
 }

@@ -10,20 +10,28 @@
 #ifndef VX_EXPLAIN_ROLL_H
 #define VX_EXPLAIN_ROLL_H
 
-#include "explain/pool.h"
+#include "explain/pool_query.h"
 
-/* F_l of picture i, of one head or (head < 0) of all of them fused: in device memory, in a record or in
- * `space` [T,T]. */
-typedef const float *vx_matrix_fn(const vx_job *job, int i, int layer, int head, float *space);
+/* F_l of pictures first..first+n-1, of one head or (head < 0) of all of them fused: [n,T,T] in device memory, in
+ * a record or in `space` [n,T,T]. */
+typedef const float *vx_matrix_fn(const vx_job *job, int first, int n, int layer, int head,
+                                  float *space);
 
-/* The row [T] that is pushed, where the query is that of a pooling head: made of rows [H,T] of its
- * attention, and behind them of the gradient where the job has one; of one head, or (head < 0) of all. */
-typedef void vx_start_fn(float *row, const float *rows, const vx_job *job, int head);
+/* The row [T] that is pushed if the query is that of a pooling head: made of rows [H,T] of its attention and
+ * (if the job has one, else NULL) of its gradient; of one head, or (head < 0) of all. */
+typedef void vx_start_fn(float *row, const float *attention, const float *gradient,
+                         const vx_job *job, int head);
 
-/* Fills the map's planes, one for each layer and head asked for: from that block down to `start`. by_max:
- * divides each plane by its maximum. */
-int vx_roll(const vx_job *job, int i, vitx_map *map, int start, vx_norm norm, vx_matrix_fn *matrix,
-            vx_start_fn *pooled, bool by_max);
+typedef struct vx_roll {
+    int start; /* rows are pushed from the map's block down to this one */
+    vx_norm norm;
+    vx_matrix_fn *matrix;
+    vx_start_fn *pooled;
+    bool by_max; /* each plane is divided by its maximum */
+} vx_roll;
+
+/* Fills the planes of the n maps, one for each layer and head asked for. Takes the work memory. */
+int vx_roll_run(const vx_job *job, int n, vitx_map *const *maps, const vx_roll *roll);
 /* For prepare: the needs of such a row. */
 void vx_roll_prepare(const vx_job *job, vx_plan *need);
 

@@ -37,38 +37,45 @@ static int prepare(vx_job *job, vx_plan *need)
 }
 
 /* F_l: the record itself where that is what was recorded and stays untouched. */
-static const float *fused(const vx_job *job, int i, int layer, int head, float *space)
+static const float *fused(const vx_job *job, int first, int n, int layer, int head, float *space)
 {
-    vx_device *dev = job->context->dev;
+    vx_device *dev = job->dev;
     const settings *set = job->settings;
-    const vx_recorded record = vx_job_attention(job, layer, i), *r = &record;
+    vx_recorded r = vx_job_attention(job, layer, first);
     const bool discard = set->discard > 0;
-    if (r->keep == VX_KEEP_FUSED && r->store == VX_STORE_F32 && !discard)
-        return r->data;
-    const int t = r->tokens;
-    dev->ops.attn_fuse(dev,
-                       &(vx_attn_fuse){.out = space, .record = r, .fuse = set->fuse, .head = head});
+    r.batch = n;
+    if (r.keep == VX_KEEP_FUSED && r.store == VX_STORE_F32 && !discard)
+        return r.data;
+    const int t = r.tokens;
+    dev->ops.attn_fuse(
+        dev, &(vx_attn_fuse){.out = space, .record = &r, .fuse = set->fuse, .head = head});
     if (discard)
         dev->ops.discard_smallest(
             dev, &(vx_discard_smallest){.f = space,
                                         .count = (int64_t)((double)t * (double)t * set->discard),
                                         .keep_first = 1,
-                                        .batch = 1,
+                                        .batch = n,
                                         .tokens = t});
     return space;
 }
 
-static void pooled(float *row, const float *rows, const vx_job *job, int head)
+static void pooled(float *row, const float *attention, const float *gradient, const vx_job *job,
+                   int head)
 {
     const settings *set = job->settings;
-    vx_fuse_rows(row, rows, job->arch, head, set->fuse);
+    (void)gradient;
+    vx_fuse_rows(row, attention, job->arch, head, set->fuse);
 }
 
-static int run(const vx_job *job, int i, vitx_map *map)
+static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
-    return vx_roll(job, i, map, set->start, set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS, fused,
-                   pooled, set->compat);
+    const vx_roll roll = {.start = set->start,
+                          .norm = set->compat ? VX_NORM_COLUMNS : VX_NORM_ROWS,
+                          .matrix = fused,
+                          .pooled = pooled,
+                          .by_max = set->compat};
+    return vx_roll_run(job, n, maps, &roll);
 }
 
 static const vitx_method_option options[] = {
@@ -88,5 +95,5 @@ const vx_method vx_method_rollout = {
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),
     .prepare = prepare,
-    .run = run,
+    .run_batch = run_batch,
 };

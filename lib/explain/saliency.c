@@ -34,26 +34,28 @@ static int prepare_saliency(vx_job *job, vx_plan *need)
     return vx_setting_reduce(&s->reduce, &job->given);
 }
 
-/* The map of the gradient, times x where x is not NULL. */
-static int run(const vx_job *job, int i, vitx_map *map, const float *x)
+enum { SALIENCY = 0, INPUT_X_GRAD }; /* of vx_method.kind */
+
+/* The maps of the gradients, or of these times x. */
+static int run(const vx_job *job, int n, vitx_map *const *maps)
 {
-    vitx_context *c = job->context;
     const settings *s = job->settings;
-    const size_t pixels = vx_context_input_count(c) / (size_t)job->arch->channels;
-    VX_TRY(vx_block_reserve(c, &c->work, pixels * sizeof(float), "a map of pixels"));
-    map->info.is_signed = s->reduce == VX_REDUCE_SUM;
-    return vx_pixels_map(map, NULL, job, c->work.memory, vx_job_dinput(job, i), x, s->reduce,
-                         s->grid);
-}
-
-static int run_saliency(const vx_job *job, int i, vitx_map *map)
-{
-    return run(job, i, map, NULL);
-}
-
-static int run_input_x_grad(const vx_job *job, int i, vitx_map *map)
-{
-    return run(job, i, map, vx_job_input(job, i));
+    const vitx_hooks scratch = job->scratch;
+    const size_t pixels = vx_job_input_floats(job) / (size_t)job->arch->channels;
+    float *planes, *host;
+    VX_TRY(vx_job_work(&planes, job, (size_t)n * pixels, "maps of pixels"));
+    VX_TRY(vx_new(&host, &scratch, (size_t)n * pixels, sizeof *host, "maps of pixels"));
+    for (int i = 0; i < n; i++)
+        vx_pixels_reduce(job, planes + (size_t)i * pixels, vx_job_dinput(job, i),
+                         job->method->kind == INPUT_X_GRAD ? vx_job_input(job, i) : NULL,
+                         s->reduce);
+    const int status = vx_job_read(job, host, planes, (size_t)n * pixels);
+    for (int i = 0; i < n && status == VITX_OK; i++) {
+        maps[i]->info.is_signed = s->reduce == VX_REDUCE_SUM;
+        vx_pixels_take(maps[i], job, host + (size_t)i * pixels, s->grid);
+    }
+    vx_release(&scratch, host);
+    return status;
 }
 
 static const vitx_method_option options[] = {VX_OPTION_GRID, VX_OPTION_REDUCE};
@@ -71,7 +73,7 @@ const vx_method vx_method_saliency = {
     .option_count = 2,
     .settings_size = sizeof(settings),
     .prepare = prepare_saliency,
-    .run = run_saliency,
+    .run_batch = run,
 };
 
 const vx_method vx_method_input_x_grad = {
@@ -88,5 +90,6 @@ const vx_method vx_method_input_x_grad = {
     .option_count = 1, /* the grid */
     .settings_size = sizeof(settings),
     .prepare = prepare_gradient,
-    .run = run_input_x_grad,
+    .kind = INPUT_X_GRAD,
+    .run_batch = run,
 };

@@ -94,14 +94,14 @@ bool vx_target_is_flat(vx_target t, const float *logits, const float *probabilit
 }
 
 /* d cos(z, u) / d z = (u - cos z / |z|) / |z| of a u of length 1; 0 where z is. */
-static void seed_cosine(float *row, vx_target t, const float *z)
+static void cosine_cotangent(float *row, vx_target t, const float *z)
 {
     const double length = sqrt(dot(z, z, t.count)), along = dot(t.vector, z, t.count);
     for (int k = 0; k < t.count && length > 0; k++)
         row[k] = (float)((t.vector[k] - along / length * (z[k] / length)) / length);
 }
 
-static void seed_probability(float *row, vx_target t, const float *probabilities, int classes)
+static void probability_cotangent(float *row, vx_target t, const float *probabilities, int classes)
 {
     const double p = probabilities[t.target];
     if (t.outputs == VITX_OUTPUTS_SIGMOID) { /* d p_t / d z_t = p_t (1 - p_t) */
@@ -113,16 +113,16 @@ static void seed_probability(float *row, vx_target t, const float *probabilities
         row[k] = (float)(p * ((k == t.target) - (double)probabilities[k]));
 }
 
-void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
-                    int classes)
+void vx_target_cotangent(float *row, vx_target t, const float *logits, const float *probabilities,
+                         int classes)
 {
     memset(row, 0, (size_t)classes * sizeof *row);
     if (t.score == VITX_SCORE_PROBABILITY) {
-        seed_probability(row, t, probabilities, classes);
+        probability_cotangent(row, t, probabilities, classes);
         return;
     }
     if (t.score == VITX_SCORE_COSINE) {
-        seed_cosine(row, t, logits);
+        cosine_cotangent(row, t, logits);
         return;
     }
     if (t.score == VITX_SCORE_DOT) {

@@ -30,7 +30,7 @@ double vx_target_value(vx_target t, const float *logits, const float *probabilit
  * cosine of 1 or -1. Its gradient is what rounding left. */
 bool vx_target_is_flat(vx_target t, const float *logits, const float *probabilities);
 /* d score / d logits [classes] into row. */
-void vx_target_seed(float *row, vx_target t, const float *logits, const float *probabilities,
-                    int classes);
+void vx_target_cotangent(float *row, vx_target t, const float *logits, const float *probabilities,
+                         int classes);
 
 #endif

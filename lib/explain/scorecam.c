@@ -11,8 +11,8 @@
  */
 #include <math.h>
 
-#include "engine/variants.h"
 #include "explain/tokens.h"
+#include "explain/variants.h"
 
 typedef struct settings {
     vx_at at;
@@ -22,7 +22,7 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     VX_TRY(vx_tokens_prepare(&set->at, job, need, false));
-    job->variants = vx_variants_at_once(job->context, false);
+    job->variants = vx_variants_most(job);
     const int runs = (job->arch->width - 1) / job->variants + 1;
     job->ticks = (int64_t)(job->layer_last - job->layer_first + 1) * runs * job->arch->depth;
     return VITX_OK;
@@ -32,7 +32,7 @@ static int prepare(vx_job *job, vx_plan *need)
 
 /* What the workers make the inputs of variants from. */
 typedef struct masking {
-    vitx_context *c;
+    const vx_job *job;
     const float *x;      /* [C,H,W] */
     const float *tokens; /* [T,D] */
     vx_between *rows,
@@ -54,8 +54,8 @@ static void find_places(vx_between *out, int size, int count)
 static void resize(float *mask, float *rows, const masking *m, int channel, float *least,
                    float *largest)
 {
-    const vx_arch *a = &m->c->arch;
-    const int height = m->c->recipe.input_height, width = m->c->recipe.input_width;
+    const vx_arch *a = m->job->arch;
+    const int height = m->job->recipe->input_height, width = m->job->recipe->input_width;
     const size_t step = (size_t)width;
     for (int y = 0; y < a->grid_height; y++)
         for (int x = 0; x < width; x++) {
@@ -86,14 +86,15 @@ static void make_input(void *arg, int i, int worker)
 {
     (void)worker;
     const masking *m = arg;
-    const size_t plane = (size_t)m->c->recipe.input_height * (size_t)m->c->recipe.input_width;
-    float *const input = vx_variants_input(m->c, i), *const mask = input;
+    const vitx_recipe *recipe = m->job->recipe;
+    const size_t plane = (size_t)recipe->input_height * (size_t)recipe->input_width;
+    float *const input = vx_variant_input(m->job, i), *const mask = input;
     float least, largest;
     resize(mask, input + plane, m, m->first + i, &least, &largest);
     const float scale = 1 / (largest - least + 1e-8f);
     for (size_t p = 0; p < plane; p++)
         mask[p] = (mask[p] - least) * scale;
-    for (int k = m->c->arch.channels - 1; k >= 0; k--)
+    for (int k = m->job->arch->channels - 1; k >= 0; k--)
         for (size_t p = 0; p < plane; p++)
             input[(size_t)k * plane + p] = m->x[(size_t)k * plane + p] * mask[p];
 }
@@ -101,23 +102,19 @@ static void make_input(void *arg, int i, int worker)
 /* ------------------------------------------------------------------ scores ----------------- */
 
 /* weights[D]: the score of each channel's masked input, then their softmax. */
-static int weigh(double *weights, const vx_job *job, masking *m, vitx_map *map)
+static int weigh(double *weights, masking *m, vitx_map *map)
 {
-    vitx_context *c = job->context;
-    const int width = job->arch->width, classes = job->arch->classes;
+    const vx_job *job = m->job;
+    const int width = job->arch->width;
     double max = -INFINITY, sum = 0;
     for (m->first = 0; m->first < width; m->first += job->variants) {
         const int left = width - m->first, n = left < job->variants ? left : job->variants;
-        vx_pool_run(c->pool, make_input, m, n);
-        VX_TRY(vx_variants_run(c, n));
-        for (int i = 0; i < n; i++) {
-            const size_t row = (size_t)i * (size_t)classes;
-            weights[m->first + i] =
-                vx_target_value(vx_map_target(map), c->variants.act.host.logits + row,
-                                c->variants.act.host.probabilities + row);
-            vx_map_saw(map, weights[m->first + i]);
-            max = fmax(max, weights[m->first + i]);
-        }
+        vx_job_parallel(job, make_input, m, n);
+        VX_TRY(vx_variants_score(weights + m->first, job, vx_map_target(map), n));
+    }
+    for (int k = 0; k < width; k++) {
+        vx_map_saw(map, weights[k]);
+        max = fmax(max, weights[k]);
     }
     for (int k = 0; k < width; k++)
         sum += weights[k] = exp(weights[k] - max);
@@ -134,7 +131,7 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float
     float *out = map->values;
     for (int l = job->layer_first; l <= job->layer_last; l++) {
         VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
-        VX_TRY(weigh(weights, job, m, map));
+        VX_TRY(weigh(weights, m, map));
         vx_tokens_sum(out, tokens, weights, a);
         out += a->grid_height * a->grid_width;
         map->info.forwards += a->width;
@@ -144,29 +141,24 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float
 
 static int run(const vx_job *job, int i, vitx_map *map)
 {
-    vitx_context *c = job->context;
     const vx_arch *a = job->arch;
-    const size_t pixels = vx_context_input_count(c), width = (size_t)a->width;
-    const size_t tokens = (size_t)vx_arch_tokens(a) * width;
-    const int h = c->recipe.input_height, w = c->recipe.input_width;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    masking m = {.c = c};
+    const size_t width = (size_t)a->width, tokens = (size_t)vx_arch_tokens(a) * width;
+    const int h = job->recipe->input_height, w = job->recipe->input_width;
+    const vitx_hooks scratch = job->scratch;
+    masking m = {.job = job, .x = vx_job_host_input(job, i)};
     float *floats;
     double *weights = NULL;
-    VX_TRY(vx_new(&floats, &scratch, pixels + tokens, sizeof *floats, "scorecam"));
+    VX_TRY(vx_new(&floats, &scratch, tokens, sizeof *floats, "scorecam"));
     int status = vx_new(&weights, &scratch, width, sizeof *weights, "scorecam");
     if (status == VITX_OK)
         status = vx_new(&m.rows, &scratch, (size_t)h + (size_t)w, sizeof *m.rows, "scorecam");
     if (status == VITX_OK) {
-        m.x = floats;
-        m.tokens = floats + pixels;
+        m.tokens = floats;
         m.columns = m.rows + h;
         find_places(m.rows, h, a->grid_height);
         find_places(m.columns, w, a->grid_width);
-        status = vx_context_read(c, floats, vx_job_input(job, i), pixels * sizeof *floats);
+        status = run_layers(job, i, map, &m, floats, weights);
     }
-    if (status == VITX_OK)
-        status = run_layers(job, i, map, &m, floats + pixels, weights);
     vx_release(&scratch, m.rows);
     vx_release(&scratch, weights);
     vx_release(&scratch, floats);

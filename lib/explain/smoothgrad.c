@@ -47,6 +47,7 @@ typedef struct samples {
     const settings *s;
     const float *input; /* the picture's own, on the host */
     float deviation;
+    float *weights;     /* [n] 1/n each */
     float *sum, *first; /* [C,H,W], device: what is summed; VAR: sample 0's gradient, and ... */
     float *squares;     /* ... the squares of the differences */
     int64_t floats;
@@ -62,85 +63,69 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
 
 /* The variance is that of the differences from sample 0: the difference of two large means would
  * lose it in their rounding. */
-static void subtract_first(const samples *a, vitx_context *c, float *gradients, int first, int n)
+static void subtract_first(const samples *a, vx_device *dev, float *gradients, int first, int n)
 {
     if (first == 0)
-        c->dev->ops.copy_rows(
-            c->dev,
+        dev->ops.copy_rows(
+            dev,
             &(vx_copy_rows){.y = a->first, .x = gradients, .m = 1, .n = a->floats, .scale = 1});
-    c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = gradients,
-                                                  .ldy = a->floats,
-                                                  .x = a->first,
-                                                  .m = n,
-                                                  .n = a->floats,
-                                                  .scale = -1,
-                                                  .accumulate = 1});
+    dev->ops.copy_rows(dev, &(vx_copy_rows){.y = gradients,
+                                            .ldy = a->floats,
+                                            .x = a->first,
+                                            .m = n,
+                                            .n = a->floats,
+                                            .scale = -1,
+                                            .accumulate = 1});
 }
 
-static void add(void *payload, vitx_context *c, float *gradients, int first, int n)
+static void add(void *payload, const vx_job *job, float *gradients, int first, int n)
 {
     const samples *a = payload;
-    const float share = 1 / (float)a->s->n;
-    float weights[64];
     if (a->s->kind == VAR)
-        subtract_first(a, c, gradients, first, n);
-    for (int at = 0; at < n; at += 64) {
-        const int some = n - at < 64 ? n - at : 64;
-        for (int v = 0; v < some; v++)
-            weights[v] = share;
-        const float *g = gradients + at * a->floats;
-        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a->sum,
-                                                            .x = g,
-                                                            .weights = weights,
-                                                            .squared = a->s->kind == SQUARE,
-                                                            .groups = 1,
-                                                            .samples = some,
-                                                            .n = a->floats});
-        if (a->s->kind == VAR)
-            c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a->squares,
-                                                                .x = g,
-                                                                .weights = weights,
-                                                                .squared = 1,
-                                                                .groups = 1,
-                                                                .samples = some,
-                                                                .n = a->floats});
+        subtract_first(a, job->dev, gradients, first, n);
+    vx_walk_add(job, a->sum, gradients, a->weights, n, a->s->kind == SQUARE);
+    if (a->s->kind == VAR)
+        vx_walk_add(job, a->squares, gradients, a->weights, n, true);
+}
+
+/* Walks over the samples and takes the map. host: weights [n], then a plane [H,W]. */
+static int run_samples(const vx_job *job, vitx_map *map, samples *a, float *plane, float *host)
+{
+    const settings *s = job->settings;
+    const float minus_one = -1, *sum = a->sum;
+    a->weights = host;
+    for (int v = 0; v < s->n; v++)
+        a->weights[v] = 1 / (float)s->n;
+    VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, add, a}));
+    if (s->kind == VAR) {
+        vx_walk_add(job, a->squares, a->sum, &minus_one, 1, true);
+        sum = a->squares;
     }
+    map->info.is_signed = s->kind == MEAN && s->reduce == VX_REDUCE_SUM;
+    return vx_pixels_map(map, host + s->n, job, plane, sum, NULL, s->reduce, s->grid);
 }
 
 static int run(const vx_job *job, int i, vitx_map *map)
 {
-    vitx_context *c = job->context;
     const settings *s = job->settings;
-    const size_t count = vx_context_input_count(c), pixels = count / (size_t)job->arch->channels;
+    const vitx_hooks scratch = job->scratch;
+    const size_t count = vx_job_input_floats(job), pixels = count / (size_t)job->arch->channels;
     const size_t sums = s->kind == VAR ? 3 : 1;
-    VX_TRY(vx_block_reserve(c, &c->work, (sums * count + pixels) * sizeof(float),
-                            "sums of gradients"));
-    float *sum = c->work.memory, *plane = sum + sums * count;
-    const float *input = c->act.host.input + (size_t)i * count;
-    float low, high;
-    vx_range(&low, &high, input, count);
-    samples a = {s,
-                 input,
-                 (float)(s->sigma * (high - low)),
-                 sum,
-                 s->kind == VAR ? sum + count : NULL,
-                 s->kind == VAR ? sum + 2 * count : NULL,
-                 (int64_t)count};
-    c->dev->ops.clear(c->dev, &(vx_clear){.y = sum, .count = (int64_t)(sums * count)});
-    VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, add, &a}));
-    if (s->kind == VAR) {
-        static const float minus_one = -1;
-        c->dev->ops.add_weighted(c->dev, &(vx_add_weighted){.sum = a.squares,
-                                                            .x = sum,
-                                                            .weights = &minus_one,
-                                                            .squared = 1,
-                                                            .groups = 1,
-                                                            .samples = 1,
-                                                            .n = (int64_t)count});
-        sum = a.squares;
-    }
-    map->info.is_signed = s->kind == MEAN && s->reduce == VX_REDUCE_SUM;
-    return vx_pixels_map(map, NULL, job, plane, sum, NULL, s->reduce, s->grid);
+    float *sum, *host, low, high;
+    VX_TRY(vx_job_work(&sum, job, sums * count + pixels, "sums of gradients"));
+    VX_TRY(vx_new(&host, &scratch, (size_t)s->n + pixels, sizeof *host, "a map of pixels"));
+    samples a = {.s = s,
+                 .input = vx_job_host_input(job, i),
+                 .sum = sum,
+                 .first = s->kind == VAR ? sum + count : NULL,
+                 .squares = s->kind == VAR ? sum + 2 * count : NULL,
+                 .floats = (int64_t)count};
+    vx_range(&low, &high, a.input, count);
+    a.deviation = (float)(s->sigma * (high - low));
+    job->dev->ops.clear(job->dev, &(vx_clear){.y = sum, .count = (int64_t)(sums * count)});
+    const int status = run_samples(job, map, &a, sum + sums * count, host);
+    vx_release(&scratch, host);
+    return status;
 }
 
 static const vitx_method_option options[] = {

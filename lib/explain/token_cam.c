@@ -15,6 +15,8 @@
  * jacobgil/pytorch-grad-cam @ 084273b (grad_cam.py and its neighbours, with the reshape_transform of
  * its vit_example.py), which clips and scales what comes out. The formulas are operation token_cam.
  */
+#include <string.h>
+
 #include "explain/tokens.h"
 
 typedef struct settings {
@@ -27,64 +29,132 @@ static int prepare(vx_job *job, vx_plan *need)
     return vx_tokens_prepare(&set->at, job, need, true);
 }
 
-static int run(const vx_job *job, int i, vitx_map *map, vx_cam kind)
+/* The maps of all pictures, layer by layer: [layers,n,P], read at once. */
+static int run(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
     const vx_arch *a = job->arch;
-    vitx_context *c = job->context;
-    const int tokens = vx_arch_tokens(a), patches = tokens - a->prefix;
-    const size_t layers = (size_t)(job->layer_last - job->layer_first + 1);
-    const size_t bytes = layers * (size_t)patches * sizeof(float);
-    VX_TRY(vx_block_reserve(c, &c->work, bytes, "maps of tokens"));
-    float *out = c->work.memory;
-    for (int l = job->layer_first; l <= job->layer_last; l++, out += patches)
-        c->dev->ops.token_cam(c->dev, &(vx_token_cam){.out = out,
-                                                      .a = vx_job_tokens(job, l, set->at, i),
-                                                      .g = vx_job_dtokens(job, l, set->at, i),
-                                                      .kind = kind,
-                                                      .batch = 1,
-                                                      .targets = 1,
-                                                      .first = a->prefix,
-                                                      .tokens = tokens,
-                                                      .width = a->width});
-    return vx_context_read(c, map->values, c->work.memory, bytes);
+    const vitx_hooks scratch = job->scratch;
+    const size_t patches = (size_t)(vx_arch_tokens(a) - a->prefix), plane = (size_t)n * patches;
+    const size_t count = (size_t)(job->layer_last - job->layer_first + 1) * plane;
+    float *out, *host;
+    VX_TRY(vx_job_work(&out, job, count, "maps of tokens"));
+    VX_TRY(vx_new(&host, &scratch, count, sizeof *host, "maps of tokens"));
+    const int at_once = vx_job_at_once(job, n);
+    for (int l = job->layer_first; l <= job->layer_last; l++)
+        for (int i = 0; i < n; i += at_once, out += (size_t)at_once * patches)
+            job->dev->ops.token_cam(job->dev,
+                                    &(vx_token_cam){.out = out,
+                                                    .a = vx_job_tokens(job, l, set->at, i),
+                                                    .g = vx_job_dtokens(job, l, set->at, i),
+                                                    .kind = (vx_cam)job->method->kind,
+                                                    .first = a->prefix,
+                                                    .batch = at_once,
+                                                    .targets = 1,
+                                                    .tokens = vx_arch_tokens(a),
+                                                    .width = a->width});
+    const int status = vx_job_read(job, host, out - count, count);
+    for (int i = 0; i < n && status == VITX_OK; i++)
+        for (int l = 0; l <= job->layer_last - job->layer_first; l++)
+            memcpy(maps[i]->values + (size_t)l * patches,
+                   host + (size_t)l * plane + (size_t)i * patches, patches * sizeof *host);
+    vx_release(&scratch, host);
+    return status;
 }
 
 static const vitx_method_option options[] = {VX_OPTION_AT};
 
-/* The method vx_method_<id>, and how it runs. */
-#define CAM(id, label, kind, signs, line, paper)                                                   \
-    static int run_##id(const vx_job *job, int i, vitx_map *map)                                   \
-    {                                                                                              \
-        return run(job, i, map, kind);                                                             \
-    }                                                                                              \
-    const vx_method vx_method_##id = {                                                             \
-        .name = (label),                                                                           \
-        .summary = (line),                                                                         \
-        .cost = "1 forward, the backward of the blocks above",                                     \
-        .reference = (paper),                                                                      \
-        .uses_target = true,                                                                       \
-        .is_signed = (signs),                                                                      \
-        .no_heads = true,                                                                          \
-        .options = options,                                                                        \
-        .option_count = sizeof options / sizeof options[0],                                        \
-        .settings_size = sizeof(settings),                                                         \
-        .prepare = prepare,                                                                        \
-        .run = run_##id,                                                                           \
-    };
+const vx_method vx_method_gradcam = {
+    .name = "gradcam",
+    .summary = "tokens' channels weighted by their mean gradient",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Selvaraju et al. 2017, Grad-CAM",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_GRADCAM,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};
 
-CAM(gradcam, "gradcam", VX_CAM_GRADCAM, true, "tokens' channels weighted by their mean gradient",
-    "Selvaraju et al. 2017, Grad-CAM")
-CAM(gradcam_plusplus, "gradcam++", VX_CAM_PLUSPLUS, true,
-    "tokens' channels weighted by their positive gradients, each by its share",
-    "Chattopadhay et al. 2018, Grad-CAM++")
-CAM(xgradcam, "xgradcam", VX_CAM_XGRAD, true,
-    "tokens' channels weighted by their gradient's mean over the activation",
-    "Fu et al. 2020, Axiom-based Grad-CAM")
-CAM(hirescam, "hirescam", VX_CAM_HIRES, true, "tokens times gradient, summed over the channels",
-    "Draelos & Carin 2020, HiResCAM")
-CAM(elementwise, "elementwise", VX_CAM_ELEMENTWISE, false,
-    "tokens times gradient where that is positive, summed over the channels",
-    "Gildenblat 2021, GradCAMElementWise of jacobgil/pytorch-grad-cam")
-CAM(layercam, "layercam", VX_CAM_LAYER, true,
-    "tokens times positive gradient, summed over the channels", "Jiang et al. 2021, LayerCAM")
+const vx_method vx_method_gradcam_plusplus = {
+    .name = "gradcam++",
+    .summary = "tokens' channels weighted by their positive gradients, each by its share",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Chattopadhay et al. 2018, Grad-CAM++",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_PLUSPLUS,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};
+
+const vx_method vx_method_xgradcam = {
+    .name = "xgradcam",
+    .summary = "tokens' channels weighted by their gradient's mean over the activation",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Fu et al. 2020, Axiom-based Grad-CAM",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_XGRAD,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};
+
+const vx_method vx_method_hirescam = {
+    .name = "hirescam",
+    .summary = "tokens times gradient, summed over the channels",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Draelos & Carin 2020, HiResCAM",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_HIRES,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};
+
+const vx_method vx_method_elementwise = {
+    .name = "elementwise",
+    .summary = "tokens times gradient where that is positive, summed over the channels",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Gildenblat 2021, GradCAMElementWise of jacobgil/pytorch-grad-cam",
+    .uses_target = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_ELEMENTWISE,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};
+
+const vx_method vx_method_layercam = {
+    .name = "layercam",
+    .summary = "tokens times positive gradient, summed over the channels",
+    .cost = "1 forward, the backward of the blocks above",
+    .reference = "Jiang et al. 2021, LayerCAM",
+    .uses_target = true,
+    .is_signed = true,
+    .no_heads = true,
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .kind = VX_CAM_LAYER,
+    .settings_size = sizeof(settings),
+    .prepare = prepare,
+    .run_batch = run,
+};

@@ -24,9 +24,8 @@ int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient)
 
 int vx_tokens_download(float *tokens, const vx_job *job, int layer, vx_at at, int i)
 {
-    vitx_context *c = job->context;
     const size_t count = (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
-    return vx_context_read(c, tokens, vx_job_tokens(job, layer, at, i), count * sizeof *tokens);
+    return vx_job_read(job, tokens, vx_job_tokens(job, layer, at, i), count);
 }
 
 void vx_tokens_sum(float *map, const float *tokens, const double *weights, const vx_arch *arch)

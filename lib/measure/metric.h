@@ -11,6 +11,7 @@
 
 #include <vitx/evaluate.h>
 
+#include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/method.h"
 

@@ -24,5 +24,6 @@ int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, boo
                            .choose = choose,
                            .take = take,
                            .payload = payload};
+    s->context->work_taken = false;
     return vx_patches_run(&evaluation->info.forwards, s->context, &of);
 }

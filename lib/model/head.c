@@ -39,10 +39,11 @@ int vx_head_check(const vitx_model *model)
         VX_TRY(is_zero(&zero, t));
     }
     if (first && zero)
-        vx_log(&model->hooks, VITX_LOG_WARNING,
-               "%s: all weights of its classifier are 0 (tensor %.100s): it gives every picture the "
-               "same answer, and there is nothing to explain; with \"num_classes\": 0 in a "
-               "config.json of timm's kind its embedding is the answer",
-               model->path, first->name);
+        vx_log(
+            &model->hooks, VITX_LOG_WARNING,
+            "%s: all weights of its classifier are 0 (tensor %.100s): it gives every picture the "
+            "same answer, and there is nothing to explain; with \"num_classes\": 0 in a "
+            "config.json of timm's kind its embedding is the answer",
+            model->path, first->name);
     return VITX_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * explain/pool.h: the query of a pooling head in maps that follow attention.
+ * explain/pool_query.h: the query of a pooling head in maps that follow attention.
  *
  * Where the head pools by attention (VX_POOL_MAP), what it reads is no token's row but P [H,T], the
  * attention of its learnt query. That is the default query of such a model:
@@ -9,8 +9,8 @@
  *      in a rollout     the row that is pushed through the blocks, made of P (and d score / d P) as the
  *                       blocks' matrices are made of theirs
  */
-#ifndef VX_EXPLAIN_POOL_H
-#define VX_EXPLAIN_POOL_H
+#ifndef VX_EXPLAIN_POOL_QUERY_H
+#define VX_EXPLAIN_POOL_QUERY_H
 
 #include "explain/method.h"
 
@@ -22,11 +22,13 @@ bool vx_job_of_head(const vx_job *job);
 /* rows [H,T] -> row [T]: one head, or (head < 0) all of them fused. */
 void vx_fuse_rows(float *row, const float *rows, const vx_arch *arch, int head, vx_fuse fuse);
 
-/* [H,T] of picture i to the host: P, or with `gradient` d score / d P. */
-int vx_pool_download(float *rows, const vx_job *job, int i, bool gradient);
-
-/* The query's row in each head, rows [H,T] on the host, of picture i's record of one block (kept whole
- * where the job pools), or of a gradient that lies like it. Uses context->work. */
-int vx_query_rows(float *rows, const vx_job *job, int i, const vx_recorded *record);
+/* Rows are read for n pictures at once: [n,H,T] of the attention, and behind it, if the job has gradients,
+ * [n,H,T] of the gradient: so many floats. */
+size_t vx_query_floats(const vx_job *job, int n);
+/* The rows of the pooling head's own attention, to the host. */
+int vx_pool_read(float *rows, const vx_job *job, int n);
+/* The rows of the query in block `layer`, or of the pooling head if the map is of that (job->at_pool), to the
+ * host; `device` has room for as many. If the job pools, blocks are recorded whole. */
+int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer);
 
 #endif
