@@ -69,7 +69,9 @@ enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2, VX_DEVICE_UNKNOWN = 3 };
  * How a matrix lies in device memory: plain rows, or panels of a narrower type. Operations read
  * vx_weight.packing, so several of them serve one model: a precision is a name for those that a
  * class takes for the matrices (packing_for). A packing may keep several forms of the
- * matrix in its bytes, as one for x W^T and one for dy W.
+ * matrix in its bytes, as one for x W^T and one for dy W. Bias and gamma of begin are a packing's to
+ * keep, too, but what counts is what an operation is called with: the engine may pass a copy of a
+ * weight without its bias.
  *
  * A matrix is packed by begin, then pack for all rows in order, with no instance at hand. It may be
  * packed again later, with other values. Of env they read alloc, release, log, owner and ordinal.

@@ -41,7 +41,7 @@ static void add(writing *w, const char *name, float middle, float size, ...)
 
 static void add_tensors(writing *w, const little_model *m, int d, int classes)
 {
-    const int f = 2 * d;
+    const int f = m->hidden ? m->hidden : 2 * d;
     add(w, "cls_token", 0, 0.2f, 1, 1, d, 0);
     add(w, "pos_embed", 0, 0.2f, 1, 1 + PATCHES, d, 0);
     add(w, "patch_embed.proj.weight", 0, 0.2f, d, 3, PATCH, PATCH, 0);

@@ -10,6 +10,7 @@
 
 typedef struct little_model {
     int width, classes; /* 0: 16 and 3 */
+    int hidden;         /* 0: twice the width */
     float head;         /* the head's weights are of this size, its bias is 0; 0: as they come */
     bool zero_head;     /* its weights and bias are 0 */
     bool equal_rows;    /* its classes are all the first one */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "little_model.h"
 #include "model/members.h"
 #include "model/model.h"
 #include "model/randomise.h"
@@ -248,6 +249,25 @@ START_TEST(test_packing__gets_whole_panels_behind_bias_and_gamma)
 }
 END_TEST
 
+/* Rows of which no panel fits the usual buffer. */
+START_TEST(test_packing__gets_whole_panels_of_long_rows)
+{
+    const vx_device_class cls = panelled();
+    const vx_weights *plain, *packed;
+    char *folder = make_little_model(&(little_model){.width = 50, .hidden = 6000});
+    vitx_model *m;
+    ck_ok(vitx_model_open(&m, folder, NULL));
+    ck_ok(vx_model_weights(&plain, m, &(vx_site){&vx_device_ref, 0}, "f32"));
+    ck_ok(vx_model_weights(&packed, m, &(vx_site){&cls, 0}, "f32"));
+    ck_assert(packed->blocks[0].fc2.k == 6000 && packed->blocks[0].fc2.n > PANEL);
+    pair p = {.plain = plain};
+    ck_ok(vx_visit_all(packed, m->arch.depth, compare, &p));
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_packing__happens_once_a_site)
 {
     const vx_device_class cls = panelled();
@@ -428,6 +448,7 @@ static Suite *suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("packing");
     tcase_add_loop_test(t, test_packing__gets_whole_panels_behind_bias_and_gamma, 0, MODELS);
+    tcase_add_test(t, test_packing__gets_whole_panels_of_long_rows);
     tcase_add_test(t, test_packing__happens_once_a_site);
     tcase_add_test(t, test_packing__may_fail_anywhere);
     tcase_add_test(t, test_packing__is_done_again_by_randomising);
