@@ -30,7 +30,9 @@ typedef struct vx_device_env {
     int ordinal; /* of the site */
 } vx_device_env;
 
-/* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. */
+/* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. The
+ * CPU sizes its scratch by tokens, widths, channels and patches; the rest is for devices whose scratch
+ * grows with the batch. */
 typedef struct vx_dims {
     int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width,
         classes;
