@@ -125,7 +125,8 @@ START_TEST(test_deferred__nothing_happens_before_sync)
         from[i] = (float)i;
     dev->cls->upload(dev, x, from, sizeof from);
     dev->ops.clear(dev, &(vx_clear){.y = sum, .count = N});
-    vx_add_weighted a = {.sum = sum, .x = x, .weights = weights, .samples = 2, .n = N};
+    vx_add_weighted a = {
+        .sum = sum, .x = x, .weights = weights, .groups = 1, .samples = 2, .n = N};
     dev->ops.add_weighted(dev, &a);
     dev->cls->download(dev, back, sum, sizeof back);
     ck_assert_int_eq(deferred_queued(dev), 4);
@@ -311,7 +312,8 @@ static void run_model(numbers *n, const char *device, int which)
 
 START_TEST(test_library__every_golden_model)
 {
-    check_same(run_model, _i);
+    if (!SANITIZED || _i % 4 == 0) /* what repeats numbers is cut short there */
+        check_same(run_model, _i);
 }
 END_TEST
 
@@ -464,7 +466,7 @@ static void check_left(const bench *b, const char *what, int64_t at)
 /* Steps worth stopping at: all of the first passes, and the last. */
 static bool is_worth(int64_t at, int64_t total)
 {
-    return at <= 12 || at == total;
+    return at <= (SANITIZED ? 2 : 12) || at == total;
 }
 
 START_TEST(test_cancelled__methods_leave_no_copy_queued)
