@@ -312,7 +312,8 @@ static void run_model(numbers *n, const char *device, int which)
 
 START_TEST(test_library__every_golden_model)
 {
-    check_same(run_model, _i);
+    if (!SANITIZED || _i % 4 == 0) /* what repeats numbers is cut short there */
+        check_same(run_model, _i);
 }
 END_TEST
 
@@ -465,7 +466,7 @@ static void check_left(const bench *b, const char *what, int64_t at)
 /* Steps worth stopping at: all of the first passes, and the last. */
 static bool is_worth(int64_t at, int64_t total)
 {
-    return at <= 12 || at == total;
+    return at <= (SANITIZED ? 2 : 12) || at == total;
 }
 
 START_TEST(test_cancelled__methods_leave_no_copy_queued)
