@@ -14,7 +14,7 @@ OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
 STRIP    ?= strip
-PACKAGES := libcjson zlib
+PACKAGES := libcjson zlib libpng
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
@@ -39,7 +39,7 @@ SANITIZE := $(FLAGS_$(CONFIG))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
 ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
-LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs libcjson zlib)) -lm -ldl -pthread
+LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
 LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
@@ -57,7 +57,7 @@ FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))
 REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
-EXAMPLES := $(B)/example_c $(B)/example_cpp
+EXAMPLES := $(B)/example_c $(B)/example_cpp $(B)/face
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
@@ -135,8 +135,11 @@ $(B)/fuzz_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(OUT)/libvitx.a
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
 $(B)/example_c: docs/examples/example.c
 	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+CXX_USER = $(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_cpp: docs/examples/example.cpp
-	$(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+	$(CXX_USER)
+$(B)/face: test/face.cpp
+	$(CXX_USER)
 
 demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
@@ -222,6 +225,7 @@ info:                                                          ## what was found
 	@echo "openblas  $(shell $(PKG) --modversion openblas), loaded at run time as $(BLAS_SO)"
 	@echo "cjson     $(shell $(PKG) --modversion libcjson)"
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
+	@echo "libpng    $(shell $(PKG) --modversion libpng)"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"

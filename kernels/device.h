@@ -59,6 +59,7 @@ struct vx_device {
     vx_ops ops;
     vx_device_env env;
     char kernels[160]; /* one line for people: instruction sets and libraries in use */
+    struct vx_profile *profile; /* kernels/profile.h; NULL: no operation is timed */
 };
 
 /* Functions returning int give 0, or one of these with a one-line reason in err. */

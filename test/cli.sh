@@ -730,6 +730,17 @@ run eval -m $model --method rollout --metric iou --mask "$folder/no-{image}.png"
 gives 1
 out_lines 0
 
+check "a long evaluation says how long, before the work"
+: > "$err"
+timeout 60 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion $picture > "$out" 2> "$err" &
+for ((i = 0; i < 500; i++)); do
+    [ -s "$err" ] && break
+    sleep 0.1
+done
+kill $! 2> /dev/null
+wait $! 2> /dev/null
+grep -qE '^vitx-cli: eval: about 1000[0-9]{3} forward passes$' "$err" || fail "it says: $(cat "$err")"
+
 # ---------------------------------------------------------------- methods, info --------------
 right methods
 out_has '^name +cost +what$'
@@ -813,6 +824,14 @@ right bench -m $model --runs 1 --method rollout,attention+rollout --set discard=
 out_lines 4
 out_has '^what .* forwards$'
 right bench -m $model --runs 1 --method attention --layer all
+right bench -m $model --runs 1 --ops --method generic
+out_has '^peak: [0-9.]+ GFLOP/s in a product, [0-9.]+ GB/s in a copy$'
+out_has '^  linear +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$'
+out_has '^  linear_bwd '
+out_has '^  outside of operations '
+right bench -m $model --runs 1 --ops --json
+out_has '^\{"what":"forward","op":"linear","calls":13.0,"ms":[0-9.]+,"share":[0-9.]+,"gflops":[0-9.]+,"gbs":[0-9.nul]+,"of_peak":[0-9.]+\}$'
+out_has '^\{"what":"forward","op":null,'
 right bench -m $model --seconds 0 --json --fit recipe $picture $picture
 out_has '"runs":5,'
 

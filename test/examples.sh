@@ -1,5 +1,6 @@
 #!/bin/bash
-# examples.sh: the C and the C++ example say and write what vitx-cli does. run.sh exports OUT (the
+# examples.sh: the C and the C++ example say and write what vitx-cli does, and vitx.hpp gives what the C
+# functions give. run.sh exports OUT (the
 # products) and BUILD (the examples).
 set -u
 : "${OUT:=build}" "${BUILD:=build/release}"
@@ -32,4 +33,5 @@ for example in example_c example_cpp; do
     fi
     grep -q missing.png "$folder/error" || fail "$example does not name the missing picture"
 done
+"$BUILD/face" || fail "vitx.hpp is not what the C functions are"
 exit $failed

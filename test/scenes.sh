@@ -191,7 +191,7 @@ right "${few[@]}" --threads 1
 without_time "$out" > "$folder/one"
 right "${few[@]}" --threads 1 --batch 3
 without_time "$out" | cmp -s - "$folder/one" || fail "it depends on the batch"
-right "${few[@]}" --threads 3
+right "${few[@]}" --threads 3 --quiet
 without_time "$out" > "$folder/three"
 near "$folder/one" "$folder/three" 1e-5 > "$folder/differ"
 [ -s "$folder/differ" ] && fail "it depends on the threads: $(head -3 "$folder/differ")"

@@ -125,7 +125,8 @@ START_TEST(test_deferred__nothing_happens_before_sync)
         from[i] = (float)i;
     dev->cls->upload(dev, x, from, sizeof from);
     dev->ops.clear(dev, &(vx_clear){.y = sum, .count = N});
-    vx_add_weighted a = {.sum = sum, .x = x, .weights = weights, .samples = 2, .n = N};
+    vx_add_weighted a = {
+        .sum = sum, .x = x, .weights = weights, .samples = 2, .groups = 1, .n = N};
     dev->ops.add_weighted(dev, &a);
     dev->cls->download(dev, back, sum, sizeof back);
     ck_assert_int_eq(deferred_queued(dev), 4);

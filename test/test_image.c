@@ -593,6 +593,46 @@ END_TEST
 
 /* ------------------------------------------------------------------ from pixels ---------- */
 
+/* Two rows of two pixels; alpha, and what lies between the rows, is not looked at. What Pillow's
+ * convert("RGB") makes of modes L, LA and RGBA; BGR is RGB turned round. */
+START_TEST(test_from_pixels__layouts)
+{
+    static const uint8_t rgb[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+                         grey[12] = {1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4};
+    static const struct {
+        vitx_pixels layout;
+        uint8_t bytes[20];
+        size_t stride;
+        const uint8_t *expected;
+    } cases[] = {
+        {VITX_PIXELS_RGB, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 0, rgb},
+        {VITX_PIXELS_RGB, {1, 2, 3, 4, 5, 6, 99, 7, 8, 9, 10, 11, 12}, 7, rgb},
+        {VITX_PIXELS_BGR, {3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10}, 0, rgb},
+        {VITX_PIXELS_RGBA, {1, 2, 3, 0, 4, 5, 6, 9, 7, 8, 9, 255, 10, 11, 12, 1}, 0, rgb},
+        {VITX_PIXELS_BGRA, {3, 2, 1, 0, 6, 5, 4, 9, 99, 9, 8, 7, 255, 12, 11, 10, 1}, 9, rgb},
+        {VITX_PIXELS_GREY, {1, 2, 3, 4}, 0, grey},
+        {VITX_PIXELS_GREY, {1, 2, 99, 99, 3, 4}, 4, grey},
+        {VITX_PIXELS_GREY_ALPHA, {1, 0, 2, 7, 3, 255, 4, 1}, 0, grey},
+    };
+    vitx_image *image;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ck_ok(vitx_image_from_pixels(&image, cases[i].bytes, cases[i].layout, 2, 2,
+                                     cases[i].stride, NULL));
+        ck_assert_mem_eq(vitx_image_pixels(image), cases[i].expected, 12);
+        vitx_image_free(image);
+    }
+    ck_fails(vitx_image_from_pixels(&image, rgb, VITX_PIXELS_RGBA, 2, 1, 7, NULL), VITX_INVALID,
+             "stride 7, at least 8");
+    ck_fails(vitx_image_from_pixels(&image, rgb, (vitx_pixels)6, 1, 1, 0, NULL), VITX_INVALID,
+             "layout = 6");
+    ck_fails(vitx_image_from_pixels(&image, rgb, (vitx_pixels)-1, 1, 1, 0, NULL), VITX_INVALID,
+             "layout = -1");
+    ck_fails(vitx_image_from_pixels(&image, NULL, VITX_PIXELS_GREY, 1, 1, 0, NULL), VITX_INVALID,
+             "vitx_image_from_pixels: pixels is NULL");
+    ck_assert_ptr_null(image);
+}
+END_TEST
+
 START_TEST(test_from_rgb__copies_rows_of_any_stride)
 {
     static const uint8_t padded[2][8] = {{1, 2, 3, 4, 5, 6, 99, 99}, {7, 8, 9, 10, 11, 12, 99, 99}};
@@ -1014,6 +1054,7 @@ static Suite *image_suite(void)
     tcase_add_test(c, test_decode__few_of_16_bits_bring_a_warning);
     tcase_add_test(c, test_decode__orientation_can_be_ignored);
     tcase_add_test(c, test_decode__shared_pictures_match_pillow_and_timm);
+    tcase_add_test(c, test_from_pixels__layouts);
     tcase_add_test(c, test_from_rgb__copies_rows_of_any_stride);
     tcase_add_test(c, test_exif__both_byte_orders_and_hostile_offsets);
     suite_add_tcase(s, c);

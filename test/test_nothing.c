@@ -208,6 +208,19 @@ static void render(bytes *out, const vitx_map *map, const vitx_image *image, con
     out->data[out->size] = '\0';
 }
 
+static void check_same_pixels(const bytes *a, const bytes *b)
+{
+    vitx_image *one, *other;
+    ck_ok(vitx_image_open_memory(&one, a->data, a->size, "a", NULL));
+    ck_ok(vitx_image_open_memory(&other, b->data, b->size, "b", NULL));
+    ck_assert_int_eq(vitx_image_width(one), vitx_image_width(other));
+    ck_assert_int_eq(vitx_image_height(one), vitx_image_height(other));
+    ck_assert_mem_eq(vitx_image_pixels(one), vitx_image_pixels(other),
+                     3 * (size_t)vitx_image_width(one) * (size_t)vitx_image_height(one));
+    vitx_image_free(one);
+    vitx_image_free(other);
+}
+
 /* lime's rounding looks like gradcam's zeros; the numbers stay. */
 START_TEST(test_render__draws_rounding_as_zero)
 {
@@ -221,8 +234,7 @@ START_TEST(test_render__draws_rounding_as_zero)
     ck_assert(info.min < 0 || info.max > 0);
     render(&a, zeros, s.image, "png");
     render(&b, rounding, s.image, "png");
-    ck_assert_uint_eq(a.size, b.size);
-    ck_assert_mem_eq(a.data, b.data, a.size);
+    check_same_pixels(&a, &b); /* the files say what made them, so they differ */
     render(&b, rounding, s.image, "json");
     ck_assert(strstr((char *)b.data, "\"nothing\":true"));
     render(&b, rounding, s.image, "npy");

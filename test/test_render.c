@@ -128,16 +128,28 @@ static int collect(const void *data, size_t bytes, void *payload)
     return 0;
 }
 
-/* The png of a map, decoded again. */
+/* Two pictures of the same pixels. */
+static void check_same_picture(const vitx_image *a, const vitx_image *b)
+{
+    ck_assert_int_eq(vitx_image_width(a), vitx_image_width(b));
+    ck_assert_int_eq(vitx_image_height(a), vitx_image_height(b));
+    ck_assert_mem_eq(vitx_image_pixels(a), vitx_image_pixels(b),
+                     3 * (size_t)vitx_image_width(a) * (size_t)vitx_image_height(a));
+}
+
+/* The png of a map, decoded again; vitx_render_image gives the same. */
 static vitx_image *draw(const vitx_map *map, const vitx_image *image, const vitx_render_opts *opts)
 {
     struct sink sink = {0};
-    vitx_image *png;
+    vitx_image *png, *pixels;
     vitx_render_opts o = *opts;
+    ck_ok(vitx_render_image(&pixels, map, image, &o));
     o.format = "png";
     ck_ok(vitx_render_write(map, image, collect, &sink, &o));
     ck_ok(vitx_image_open_memory(&png, sink.data, sink.size, "png", NULL));
     free(sink.data);
+    check_same_picture(png, pixels);
+    vitx_image_free(pixels);
     return png;
 }
 
@@ -947,6 +959,11 @@ START_TEST(test_render__wrong_options_are_named)
     vitx_render_opts_init(&o, sizeof o);
     o.format = "png";
     ck_fails(vitx_render_write(map, image, NULL, NULL, &o), VITX_INVALID, "write");
+    vitx_image *none = (vitx_image *)&sink;
+    ck_fails(vitx_render_image(&none, NULL, image, NULL), VITX_INVALID, "map is NULL");
+    ck_assert_ptr_null(none);
+    ck_fails(vitx_render_image(NULL, map, image, NULL), VITX_INVALID, "out is NULL");
+    ck_fails(vitx_render_image(&none, map, NULL, NULL), VITX_INVALID, "needs the picture");
     o.colormap = "plasma";
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID,
              "turbo, viridis, inferno, jet, grey, coolwarm, rdbu");
@@ -1009,7 +1026,7 @@ START_TEST(test_png__gives_back_every_pixel)
                                    : kind == 4 ? above[k] + k
                                                : 255);
         }
-        ck_ok(vx_canvas_png(&out, &canvas));
+        ck_ok(vx_canvas_png(&out, &canvas, NULL));
         ck_ok(vitx_image_open_memory(&image, out.data, out.size, "canvas", NULL));
         ck_assert_int_eq(vitx_image_width(image), widths[i]);
         ck_assert_int_eq(vitx_image_height(image), height);

@@ -26,7 +26,8 @@ START_TEST(test_members__streams_do_not_meet)
         const vx_member *m = vx_member_at(i);
         const int part = m->group == VX_GROUP_POOL ? VX_GROUP_BACK : m->group;
         bool *streams = taken[part == VX_GROUP_BACK ? 2 : part];
-        for (int k = 0; m->stream >= 0 && k < (m->matrix ? 2 : 1); k++) {
+        const int streams_of = !m->matrix ? 1 : m->roles[0] == VX_HEAD_W ? 4 : 2;
+        for (int k = 0; m->stream >= 0 && k < streams_of; k++) {
             ck_assert_int_lt(m->stream + k, 16);
             ck_assert_msg(!streams[m->stream + k], "%s has the stream of another", m->name);
             streams[m->stream + k] = true;

@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         for (const vitx_prediction &p : top)
             if (p.index >= 0)
                 std::printf("%.5f  %.4f  %d  %s\n", p.logit, p.probability, p.index,
-                            p.label ? p.label : "");
+                            vitx::label(p));
         const vitx_explain_opts opts = vitx::explain_opts("rollout", top[0].index);
         context.explain(image, opts).render(&image, argv[3]);
     } catch (const std::exception &failure) {

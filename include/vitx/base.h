@@ -61,7 +61,9 @@ typedef enum vitx_status {
     VITX_FORMAT = -4,      /**< a file is not what it claims to be, or is damaged               */
     VITX_UNSUPPORTED = -5, /**< well-formed, but nothing vitx can run (dtype, family, method)   */
     VITX_DEVICE = -6,      /**< the device failed or is not present                             */
-    VITX_CANCELLED = -7    /**< the progress callback asked to stop                             */
+    VITX_CANCELLED = -7,   /**< the progress callback asked to stop                             */
+    VITX_BUSY = -8         /**< the context is in a call already, of another thread or of the
+                                one whose progress callback made this call                      */
 } vitx_status;
 
 /** @return the name of a status, as "format"; "unknown" for other numbers. Static; any thread. */

@@ -7,7 +7,8 @@
  * afterwards, except with VITX_FIT_KEEP where a picture is larger than all before.
  *
  * Thread rule: a context belongs to one thread at a time. Use one context per thread; they may
- * share a model. Worker threads do not live on in the child of a fork(): there a context goes on with
+ * share a model. A call on a context that is in another call returns VITX_BUSY and changes nothing. This
+ * check finds what meets in time; it makes no context safe to share. Worker threads do not live on in the child of a fork(): there a context goes on with
  * the calling thread alone; make a new one to have workers.
  */
 #ifndef VITX_CONTEXT_H
@@ -53,7 +54,7 @@ typedef enum vitx_gradients {
 /**
  * Called on the caller's thread while work is under way. `done` grows from 0 to `total` within
  * one public call, by one or more at a time; the unit is one block of one batch, forward or backward, or of
- * one variant of a picture. It must not call vitx with this context.
+ * one variant of a picture. It must not call vitx with this context: calls that run it return VITX_BUSY.
  *
  * @return 0 to go on; anything else makes the running call return VITX_CANCELLED
  */
@@ -100,8 +101,8 @@ VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
  * The first context of a device reads the weights (they are then shared by all contexts of the
  * model on that device) and checks that every value is finite. Worker threads sleep between calls.
  *
- * @param out    the context; free it with vitx_context_free(), before the model
- * @param model  must outlive the context
+ * @param out    the context; free it with vitx_context_free()
+ * @param model  stays alive until the context is freed, whatever is freed first
  * @param opts   NULL: all defaults
  * @return VITX_OK, VITX_INVALID (an option; of a side that is no multiple of the patch the message
  *         names the two nearest), VITX_NOMEM (also: past memory_budget), VITX_UNSUPPORTED (more tokens
@@ -111,6 +112,23 @@ VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
 VITX_API int vitx_context_create(vitx_context **out, vitx_model *model,
                                  const vitx_context_opts *opts);
 VITX_API void vitx_context_free(vitx_context *context);
+
+/**
+ * Another progress callback from the next call on.
+ *
+ * @param progress  NULL: none
+ * @return VITX_OK, VITX_INVALID, VITX_BUSY (a call is under way)
+ */
+VITX_API int vitx_context_set_progress(vitx_context *context, vitx_progress *progress,
+                                       void *payload);
+
+/**
+ * A number that grows with every call that runs or plans something, at its start. A view is valid as
+ * long as this is what it was when the view was handed out, so a binding can refuse one that is stale.
+ *
+ * @return at least 1 after the first such call; 0 for NULL
+ */
+VITX_API uint64_t vitx_context_generation(const vitx_context *context);
 
 /** What a context runs on and takes. Strings live as long as the context. */
 typedef struct vitx_context_info {
@@ -219,6 +237,50 @@ VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
 
 /** The normalised input of the last vitx_forward(): f32 [n, 3, H, W]. */
 VITX_API int vitx_input(vitx_view *out, const vitx_context *context);
+
+/* ------------------------------------------------------------------ where the time goes ---- */
+
+/** What one operation of the device (linear, attention, ...) took since the profile was begun. */
+typedef struct vitx_op_time {
+    size_t struct_size;
+    const char *name; /**< "linear"; lives as long as the library                              */
+    int64_t calls;
+    double seconds;
+    double flops;     /**< of its products of matrices, a multiply-add being two; 0: it has none */
+    double bytes;     /**< what it read and wrote, each array counted once                     */
+} vitx_op_time;
+
+#define VITX_OP_TIME_INIT VITX_SIZED(vitx_op_time)
+VITX_API void vitx_op_time_init(vitx_op_time *out, size_t struct_size);
+
+/**
+ * Times each operation from now on, counted from 0; or stops, and the counts stay. A device that puts
+ * operations off waits after each while it is timed. Takes memory the first time.
+ *
+ * @param on  0: stop
+ * @return VITX_OK, VITX_INVALID, VITX_NOMEM
+ */
+VITX_API int vitx_context_set_profile(vitx_context *context, int on);
+
+/**
+ * The time of operation `index`, 0 to the number of operations - 1; operations that never ran are
+ * among them.
+ *
+ * @return VITX_OK, VITX_INVALID (there is none, or the profile was never on)
+ */
+VITX_API int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *context, int index);
+
+/**
+ * Measures what the device does at most with the context's threads, to compare operations with: a
+ * product of matrices of 1024 x 1024, and a copy of 64 MiB. Takes 130 MiB meanwhile, and less than a
+ * second on most machines. Small arrays that stay in a cache can be read faster than `bytes` says.
+ *
+ * @param flops  per second, of the product
+ * @param bytes  per second, read and written by the copy
+ * @return VITX_OK, VITX_INVALID (a profile is on; a context with VITX_FIT_KEEP has run nothing yet),
+ *         VITX_NOMEM, VITX_DEVICE
+ */
+VITX_API int vitx_context_measure_peak(vitx_context *context, double *flops, double *bytes);
 
 /* ------------------------------------------------------------------ recording attention ---- */
 

@@ -88,6 +88,11 @@ VITX_API int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context,
  * @return as vitx_evaluate(), for what can be known
  */
 VITX_API int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m);
+/** About how many forward passes measuring one map takes by these options. Nothing runs; errors as
+ * vitx_evaluate_check(). */
+VITX_API int vitx_evaluate_forwards(int64_t *out, vitx_context *context,
+                                    const vitx_evaluate_opts *opts, int m);
+
 
 VITX_API void vitx_evaluation_free(vitx_evaluation *evaluation);
 

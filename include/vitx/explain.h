@@ -119,6 +119,13 @@ VITX_API int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_e
                                 int m);
 
 /**
+ * About how many forward passes explaining one picture in these ways takes, backward passes counted
+ * as forwards. Nothing runs; errors as vitx_explain_bytes().
+ */
+VITX_API int vitx_explain_forwards(int64_t *out, vitx_context *context,
+                                   const vitx_explain_opts *opts, int m);
+
+/**
  * Reads a vector for vitx_explain_opts: a .npy file of `count` float16, float32 or float64 numbers,
  * little-endian, in one dimension (others may be 1), as vitx_vectors_save() writes one.
  *

@@ -68,6 +68,28 @@ VITX_API int vitx_image_open_memory(vitx_image **out, const void *data, size_t b
 VITX_API int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int height,
                                  size_t stride, const vitx_image_opts *opts);
 
+/** What the bytes of a pixel are, 8 bits each. */
+typedef enum vitx_pixels {
+    VITX_PIXELS_RGB = 0,
+    VITX_PIXELS_BGR = 1,       /**< as OpenCV has them                                          */
+    VITX_PIXELS_RGBA = 2,
+    VITX_PIXELS_BGRA = 3,
+    VITX_PIXELS_GREY = 4,      /**< grey becomes red, green and blue                            */
+    VITX_PIXELS_GREY_ALPHA = 5
+} vitx_pixels;
+
+/**
+ * The same for pixels of other layouts. Alpha is dropped without blending, as it is for files: a
+ * transparent pixel keeps the colour that its bytes say. A program that wants another background puts
+ * the picture over it first.
+ *
+ * @param stride  bytes from one row to the next; 0: rows without gaps; else at least a row's bytes
+ * @return as vitx_image_from_rgb(); VITX_INVALID for a layout that is no vitx_pixels
+ */
+VITX_API int vitx_image_from_pixels(vitx_image **out, const uint8_t *pixels, vitx_pixels layout,
+                                    int width, int height, size_t stride,
+                                    const vitx_image_opts *opts);
+
 VITX_API void vitx_image_free(vitx_image *image);
 
 VITX_API int vitx_image_width(const vitx_image *image);

@@ -63,7 +63,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * copied with positioned reads, never read through a memory mapping. One that is removed, or
  * replaced by renaming another, stays readable as it was.
  *
- * @param out   the model; free it with vitx_model_free() after all of its contexts
+ * @param out   the model; free it with vitx_model_free()
  * @param path  folder, or .safetensors or .npz file
  * @return VITX_OK, VITX_IO (missing or unreadable files, that of the language among them),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
@@ -72,7 +72,11 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
-/** Frees a model. Every context made from it must have been freed before. */
+/**
+ * Frees a model. Contexts that were made from it keep it alive: its memory goes, and its files are
+ * closed, with the last of them. What the model has handed out (labels, recipes) lives as long. The
+ * handle itself must not be used any more.
+ */
 VITX_API void vitx_model_free(vitx_model *model);
 
 /** How a picture is resampled; as in Pillow. */

@@ -88,6 +88,16 @@ typedef int vitx_writer(const void *data, size_t bytes, void *payload);
 VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
                                void *payload, const vitx_render_opts *opts);
 
+/**
+ * The drawing that a png holds, as pixels: vitx_image_pixels() gives them.
+ *
+ * @param out   free it with vitx_image_free()
+ * @param opts  its format is not looked at
+ * @return as vitx_render() for a png; VITX_UNSUPPORTED (a drawing too large)
+ */
+VITX_API int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,
+                               const vitx_render_opts *opts);
+
 /** @return the ending of format `index` ("png"), NULL past the last one. Static. */
 VITX_API const char *vitx_format_name(int index);
 /** @return the name of colour map `index`, NULL past the last one. Static. */

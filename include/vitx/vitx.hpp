@@ -11,7 +11,14 @@
  *
  * A thin layer over the C headers, which say what everything means; there is nothing to link but
  * libvitx. Handles can be moved, not copied; get() gives the C handle for what has no method here.
- * A model must outlive its contexts, as in C. Thread rules are those of the C functions.
+ * A model stays alive until its last context is gone, as in C. Thread rules are those of the C functions.
+ *
+ * What the structs hold that are handed out here:
+ *     vitx_prediction   index (-1: none), logit, probability, label (may be null: vitx::label() is not)
+ *     vitx_map_info     method, target, logit, probability, shape[0..rank-1], is_signed ..: vitx/explain.h
+ *     vitx_view         data, dtype, rank, shape[4], stride[4] (in elements): vitx/base.h
+ *     vitx_model_info   family, depth, width, heads, classes, units ..: vitx/model.h
+ *     vitx_context_info device, threads, input_height, input_width ..: vitx/context.h
  */
 #ifndef VITX_VITX_HPP
 #define VITX_VITX_HPP
@@ -117,6 +124,18 @@ inline vitx_stats_render_opts stats_render_opts()
     return opts;
 }
 
+/** The name of a predicted class, "" if it has none; lives as long as the model. */
+inline const char *label(const vitx_prediction &prediction) noexcept
+{
+    return prediction.label ? prediction.label : "";
+}
+
+/** Inputs that are normalised already, [count, 3, height, width]; read during a call, not kept. */
+struct inputs {
+    const float *data;
+    int count, height, width;
+};
+
 /** How std::unique_ptr frees the C handles. */
 struct release {
     void operator()(vitx_model *handle) const noexcept
@@ -178,6 +197,10 @@ class collected
 class image
 {
   public:
+    /** Takes over a C handle. */
+    explicit image(vitx_image *handle) noexcept : handle_(handle)
+    {
+    }
     explicit image(const std::string &path, const vitx_image_opts *opts = nullptr)
     {
         vitx_image *handle;
@@ -198,6 +221,14 @@ class image
     {
         vitx_image *handle;
         check(vitx_image_from_rgb(&handle, rgb, width, height, stride, opts));
+        handle_.reset(handle);
+    }
+    /** Pixels of another layout, copied; alpha is dropped. */
+    image(const std::uint8_t *pixels, vitx_pixels layout, int width, int height,
+          std::size_t stride = 0, const vitx_image_opts *opts = nullptr)
+    {
+        vitx_image *handle;
+        check(vitx_image_from_pixels(&handle, pixels, layout, width, height, stride, opts));
         handle_.reset(handle);
     }
     int width() const
@@ -267,6 +298,13 @@ class map
                                              collected::append, &out, &opts);
         return out.take(status);
     }
+    /** The drawing of a png as pixels. */
+    image draw(const image *picture, const vitx_render_opts *opts = nullptr) const
+    {
+        vitx_image *out;
+        check(vitx_render_image(&out, get(), picture ? picture->get() : nullptr, opts));
+        return image(out);
+    }
     vitx_map *get() const noexcept
     {
         return handle_.get();
@@ -318,10 +356,11 @@ class model
         check(vitx_model_get_info(&info, get()));
         return info;
     }
-    /** nullptr where the class has no name. */
+    /** The name of a class, "" if it has none; lives as long as the model. */
     const char *label(int index) const
     {
-        return vitx_model_label(get(), index);
+        const char *name = vitx_model_label(get(), index);
+        return name ? name : "";
     }
     int find_label(const std::string &text) const
     {
@@ -369,6 +408,7 @@ class context
         vitx_context *handle;
         check(vitx_context_create(&handle, runs.get(), opts));
         handle_.reset(handle);
+        outputs_ = static_cast<std::size_t>(runs.info().classes);
     }
     vitx_context_info info() const
     {
@@ -380,9 +420,47 @@ class context
     /** The k most probable classes, best first; entries beyond the model's have index -1. */
     std::vector<vitx_prediction> classify(const image &picture, int k)
     {
-        std::vector<vitx_prediction> top(k > 0 ? static_cast<std::size_t>(k) : 0);
+        std::vector<vitx_prediction> top(size_of(k));
         check(vitx_classify(get(), picture.get(), top.data(), k));
         return top;
+    }
+    /** The same for several pictures: [pictures, k], one picture's behind the other's. */
+    std::vector<vitx_prediction> classify(const std::vector<const image *> &pictures, int k)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        std::vector<vitx_prediction> top(handles.size() * size_of(k));
+        check(vitx_classify_batch(get(), handles.data(), static_cast<int>(handles.size()),
+                                  top.data(), k));
+        return top;
+    }
+    std::vector<vitx_prediction> classify(const inputs &in, int k)
+    {
+        std::vector<vitx_prediction> top(size_of(in.count) * size_of(k));
+        check(vitx_classify_inputs(get(), in.data, in.count, in.height, in.width, top.data(), k));
+        return top;
+    }
+    /** The embedding of a picture by a model without classes; `normalize`: its length becomes 1. */
+    std::vector<float> embed(const image &picture, bool normalize = false)
+    {
+        std::vector<float> out(outputs_);
+        check(vitx_embed(get(), picture.get(), out.data(), normalize));
+        return out;
+    }
+    /** The same for several pictures: [pictures, numbers of one embedding]. */
+    std::vector<float> embed(const std::vector<const image *> &pictures, bool normalize = false)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        std::vector<float> out(handles.size() * outputs_);
+        check(vitx_embed_batch(get(), handles.data(), static_cast<int>(handles.size()), out.data(),
+                               normalize));
+        return out;
+    }
+    std::vector<float> embed(const inputs &in, bool normalize = false)
+    {
+        std::vector<float> out(size_of(in.count) * outputs_);
+        check(vitx_embed_inputs(get(), in.data, in.count, in.height, in.width, out.data(),
+                                normalize));
+        return out;
     }
     map explain(const image &picture, const vitx_explain_opts &opts)
     {
@@ -393,16 +471,26 @@ class context
     /** All maps of one picture from one forward pass, in the order of `opts`. */
     std::vector<map> explain(const image &picture, const std::vector<vitx_explain_opts> &opts)
     {
-        const vitx_image *handle = picture.get();
-        std::vector<vitx_map *> out(opts.size());
-        std::vector<map> maps;
-        maps.reserve(opts.size());
-        const int status = vitx_explain_many(out.data(), get(), &handle, 1, opts.data(),
+        return explain(std::vector<const image *>(1, &picture), opts);
+    }
+    /** All maps of several pictures, [pictures, opts]: those of the first one come first. */
+    std::vector<map> explain(const std::vector<const image *> &pictures,
+                             const std::vector<vitx_explain_opts> &opts)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        std::vector<vitx_map *> out(handles.size() * opts.size());
+        const int status = vitx_explain_many(out.data(), get(), handles.data(),
+                                             static_cast<int>(handles.size()), opts.data(),
                                              static_cast<int>(opts.size()));
-        for (vitx_map *one : out) /* finished ones are to be freed after a failure, too */
-            maps.emplace_back(one);
-        check(status);
-        return maps;
+        return take(out, status);
+    }
+    std::vector<map> explain(const inputs &in, const std::vector<vitx_explain_opts> &opts)
+    {
+        std::vector<vitx_map *> out(size_of(in.count) * opts.size());
+        const int status =
+            vitx_explain_inputs(out.data(), get(), in.data, in.count, in.height, in.width,
+                                opts.data(), static_cast<int>(opts.size()));
+        return take(out, status);
     }
     /** Measures a map of that picture. */
     evaluation evaluate(const image &picture, const map &one, const vitx_evaluate_opts &opts)
@@ -432,6 +520,40 @@ class context
         const vitx_image *handle = picture.get();
         check(vitx_forward(get(), &handle, 1));
     }
+    /** Times each operation from now on, counted from 0; or stops, and the counts stay. */
+    void set_profile(bool on)
+    {
+        check(vitx_context_set_profile(get(), on));
+    }
+
+    /** What each operation took while a profile was on; those that never ran are among them. */
+    std::vector<vitx_op_time> op_times() const
+    {
+        std::vector<vitx_op_time> times;
+        vitx_op_time one = VITX_OP_TIME_INIT;
+        while (vitx_context_get_op_time(&one, get(), static_cast<int>(times.size())) == VITX_OK)
+            times.push_back(one);
+        return times;
+    }
+
+    void forward(const std::vector<const image *> &pictures)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        check(vitx_forward(get(), handles.data(), static_cast<int>(handles.size())));
+    }
+    void forward(const inputs &in)
+    {
+        check(vitx_forward_inputs(get(), in.data, in.count, in.height, in.width));
+    }
+    /** Grows with every call: a view is valid as long as this is what it was then. */
+    std::uint64_t generation() const noexcept
+    {
+        return vitx_context_generation(get());
+    }
+    void set_progress(vitx_progress *progress, void *payload)
+    {
+        check(vitx_context_set_progress(get(), progress, payload));
+    }
     void set_trace(const vitx_trace_opts &opts)
     {
         check(vitx_context_set_trace(get(), &opts));
@@ -454,7 +576,30 @@ class context
     }
 
   private:
+    static std::size_t size_of(int count)
+    {
+        return count > 0 ? static_cast<std::size_t>(count) : 0;
+    }
+    static std::vector<const vitx_image *> handles_of(const std::vector<const image *> &pictures)
+    {
+        std::vector<const vitx_image *> handles;
+        handles.reserve(pictures.size());
+        for (const image *one : pictures)
+            handles.push_back(one ? one->get() : nullptr);
+        return handles;
+    }
+    /** Finished maps are to be freed after a failure, too. */
+    static std::vector<map> take(const std::vector<vitx_map *> &out, int status)
+    {
+        std::vector<map> maps;
+        maps.reserve(out.size());
+        for (vitx_map *one : out)
+            maps.emplace_back(one);
+        check(status);
+        return maps;
+    }
     std::unique_ptr<vitx_context, release> handle_;
+    std::size_t outputs_; /* numbers of one answer */
 };
 
 /** Attention statistics over many pictures: vitx/measure.h. The context must outlive every add(). */

@@ -33,7 +33,8 @@ const char *vitx_last_error_field(void)
 const char *vitx_status_name(int status)
 {
     static const char *const names[] = {"ok",     "invalid",     "nomem",  "io",
-                                        "format", "unsupported", "device", "cancelled"};
+                                        "format", "unsupported", "device", "cancelled",
+                                        "busy"};
     const int count = (int)(sizeof names / sizeof names[0]);
     return status <= 0 && status > -count ? names[-status] : "unknown";
 }

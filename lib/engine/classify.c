@@ -99,7 +99,8 @@ int vitx_classify_batch(vitx_context *context, const vitx_image *const *images, 
 {
     if (!context || !images || !top)
         return vx_fail(VITX_INVALID, "vitx_classify_batch: an argument is NULL");
-    return classify(context, &(vx_feed){.images = images}, n, top, k);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, classify(context, &(vx_feed){.images = images}, n, top, k));
 }
 
 int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int height, int width,
@@ -107,7 +108,9 @@ int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int 
 {
     if (!context || !inputs || !top)
         return vx_fail(VITX_INVALID, "vitx_classify_inputs: an argument is NULL");
-    return classify(context, &(vx_feed){NULL, inputs, height, width}, n, top, k);
+    const vx_feed feed = {NULL, inputs, height, width};
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, classify(context, &feed, n, top, k));
 }
 
 int vitx_classify(vitx_context *context, const vitx_image *image, vitx_prediction *top, int k)
@@ -156,7 +159,9 @@ int vitx_embed_batch(vitx_context *context, const vitx_image *const *images, int
 {
     if (!context || !images || !out)
         return vx_fail(VITX_INVALID, "vitx_embed_batch: an argument is NULL");
-    return embed(context, &(vx_feed){.images = images}, n, out, normalize);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context,
+                            embed(context, &(vx_feed){.images = images}, n, out, normalize));
 }
 
 int vitx_embed_inputs(vitx_context *context, const float *inputs, int n, int height, int width,
@@ -164,7 +169,9 @@ int vitx_embed_inputs(vitx_context *context, const float *inputs, int n, int hei
 {
     if (!context || !inputs || !out)
         return vx_fail(VITX_INVALID, "vitx_embed_inputs: an argument is NULL");
-    return embed(context, &(vx_feed){NULL, inputs, height, width}, n, out, normalize);
+    const vx_feed feed = {NULL, inputs, height, width};
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, embed(context, &feed, n, out, normalize));
 }
 
 int vitx_embed(vitx_context *context, const vitx_image *image, float *out, int normalize)
@@ -188,12 +195,15 @@ int vitx_forward(vitx_context *context, const vitx_image *const *images, int n)
 {
     if (!context || !images)
         return vx_fail(VITX_INVALID, "vitx_forward: an argument is NULL");
-    return forward(context, &(vx_feed){.images = images}, n);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, forward(context, &(vx_feed){.images = images}, n));
 }
 
 int vitx_forward_inputs(vitx_context *context, const float *inputs, int n, int height, int width)
 {
     if (!context || !inputs)
         return vx_fail(VITX_INVALID, "vitx_forward_inputs: an argument is NULL");
-    return forward(context, &(vx_feed){NULL, inputs, height, width}, n);
+    const vx_feed feed = {NULL, inputs, height, width};
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, forward(context, &feed, n));
 }

@@ -275,6 +275,7 @@ int vitx_context_create(vitx_context **out, vitx_model *model, const vitx_contex
     VX_TRY(vx_new(&c, &model->hooks, 1, sizeof *c, "a context"));
     c->hooks = model->hooks;
     c->model = model;
+    vx_model_hold(model);
     const int status = create(c, &o);
     if (status != VITX_OK) {
         vitx_context_free(c);
@@ -310,12 +311,14 @@ void vitx_context_free(vitx_context *context)
     vx_release(&hooks, c->channels.act.host.memory);
     vx_release(&hooks, c->channels.starts);
     vx_release(&hooks, c->trace_copy.memory);
+    vx_release(&hooks, c->profile);
     vx_release(&hooks, c->placements);
     vx_plan_dispose(&c->wish, &hooks);
     vx_plan_dispose(&c->need, &hooks);
     vx_plan_dispose(&c->variants.plan, &hooks);
     vx_scratch_dispose(&c->scratch);
     vx_pool_free(c->pool);
+    vx_model_drop(c->model);
     vx_release(&hooks, c);
 }
 

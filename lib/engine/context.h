@@ -19,6 +19,8 @@
 #ifndef VX_ENGINE_CONTEXT_H
 #define VX_ENGINE_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include <vitx/context.h>
 
 #include "base/pool.h"
@@ -82,6 +84,7 @@ struct vitx_context {
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;
+    struct vx_profile *profile; /* engine/profile.c; NULL: never asked for */
     int max_batch;
     int max_tokens;
     size_t trace_budget, memory_budget;
@@ -114,6 +117,9 @@ struct vitx_context {
     vx_block trace_copy; /* of what views show, if the host cannot read the device */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
     bool differentiated; /* vitx_backward has run on them */
+
+    atomic_int busy;     /* 1 in a public call that changes the context */
+    uint64_t generation; /* how many of these there were: views of an earlier one are stale */
 };
 
 /* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position

@@ -20,7 +20,7 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
 
     f->ops->patch_embed(f->dev, &(vx_patch_embed){
         .y = e.embedded, .image = f->act->input, .w = &f->w->patch, .prefix = f->w->prefix,
-        .pos = c->pos ? c->pos : f->w->pos, .batch = f->batch, .channels = a->channels,
+        .pos = e.pos, .batch = f->batch, .channels = a->channels,
         .height = c->recipe.input_height, .width = c->recipe.input_width,
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
     f->ops->layernorm(f->dev, &(vx_layernorm){

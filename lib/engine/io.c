@@ -43,8 +43,10 @@ vx_embed_io vx_embed_io_of(const vx_run *f)
 {
     float *x = vx_stream(f, 0);
     const bool normed = f->w->norm_pre_w != NULL, kept = normed && f->plan && f->plan->embedded;
-    return (vx_embed_io){
-        .embedded = kept ? f->plan->embedded : x, .x = x, .norm_rows = normed ? f->rows : 0};
+    return (vx_embed_io){.embedded = kept ? f->plan->embedded : x,
+                         .x = x,
+                         .pos = f->c->pos ? f->c->pos : f->w->pos,
+                         .norm_rows = normed ? f->rows : 0};
 }
 
 /* The attention's output lies behind the place of qkv, whether or not qkv is there. */

@@ -40,6 +40,7 @@ typedef struct vx_rows {
 /* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
 typedef struct vx_embed_io {
     float *embedded, *x; /* [M,D] */
+    const float *pos;    /* [gh*gw,D] the weights' own, or the context's for another grid */
     int norm_rows;       /* of norm_pre: M, or 0 */
 } vx_embed_io;
 

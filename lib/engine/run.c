@@ -6,12 +6,15 @@
 #include "engine/footprint.h"
 #include "engine/pass.h"
 #include "engine/size.h"
+#include "kernels/profile.h"
 
 int vx_context_sync(vitx_context *c)
 {
     char text[160];
     if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
         return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
+    if (c->dev->profile && c->dev->profile->failed)
+        return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, c->dev->profile->why);
     return VITX_OK;
 }
 
@@ -33,6 +36,37 @@ int vx_context_read(vitx_context *c, void *host, const void *device, size_t byte
 int vx_context_queued(vitx_context *c, int status)
 {
     return status == VITX_OK ? status : vx_context_settle(c, status);
+}
+
+int vx_context_enter(vitx_context *c)
+{
+    if (atomic_exchange(&c->busy, 1))
+        return vx_fail(VITX_BUSY, "the context is in a call already: it belongs to one thread at a "
+                                  "time, and its progress callback may not call it");
+    c->generation++;
+    return VITX_OK;
+}
+
+int vx_context_leave(vitx_context *c, int status)
+{
+    atomic_store(&c->busy, 0);
+    return status;
+}
+
+uint64_t vitx_context_generation(const vitx_context *context)
+{
+    return context ? context->generation : 0;
+}
+
+int vitx_context_set_progress(vitx_context *context, vitx_progress *progress, void *payload)
+{
+    if (!context)
+        return vx_fail(VITX_INVALID, "vitx_context_set_progress: context is NULL");
+    if (atomic_load(&context->busy))
+        return vx_fail(VITX_BUSY, "the progress callback cannot be changed during a call");
+    context->progress = progress;
+    context->progress_payload = payload;
+    return VITX_OK;
 }
 
 void vx_context_begin(vitx_context *c, int64_t ticks)

@@ -7,6 +7,13 @@
 
 #include "engine/context.h"
 
+/* ------------------------------------------------------------------ a public call ---------- */
+
+/* Around the work of every public call that changes the context: nothing else may be in one then
+ * (VITX_BUSY, and no leave). Views that were handed out before become stale. */
+int vx_context_enter(vitx_context *c);
+int vx_context_leave(vitx_context *c, int status); /* gives `status` back */
+
 /* ------------------------------------------------------------------ a batch ---------------- */
 
 /* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Their answers are

@@ -1,6 +1,7 @@
 /* engine/trace_opts.c: what vitx_forward is asked to record, as a plan. */
 #include "base/structs.h"
 #include "engine/footprint.h"
+#include "engine/run.h"
 #include "engine/size.h"
 
 void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size)
@@ -107,16 +108,22 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
     return VITX_OK;
 }
 
-int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
+static int set_trace(vitx_context *c, const vitx_trace_opts *opts)
 {
     vitx_trace_opts o;
+    VX_TRY(read_trace(&o, opts, &c->arch));
+    /* Tried on the other plan first, so that a refusal changes nothing. */
+    wish(&c->need, &o, &c->arch);
+    c->recorded = 0;
+    VX_TRY(vx_context_place(c, &c->need, &c->trace, c->max_batch));
+    vx_plan_copy(&c->wish, &c->need);
+    return VITX_OK;
+}
+
+int vitx_context_set_trace(vitx_context *context, const vitx_trace_opts *opts)
+{
     if (!context)
         return vx_fail(VITX_INVALID, "vitx_context_set_trace: context is NULL");
-    VX_TRY(read_trace(&o, opts, &context->arch));
-    /* Tried on the other plan first, so that a refusal changes nothing. */
-    wish(&context->need, &o, &context->arch);
-    context->recorded = 0;
-    VX_TRY(vx_context_place(context, &context->need, &context->trace, context->max_batch));
-    vx_plan_copy(&context->wish, &context->need);
-    return VITX_OK;
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, set_trace(context, opts));
 }

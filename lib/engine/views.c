@@ -103,10 +103,8 @@ int vitx_pool_attention(vitx_view *out, vitx_context *context)
 
 /* ------------------------------------------------------------------ gradients -------------- */
 
-int vitx_backward(vitx_context *context, const float *dlogits)
+static int backward(vitx_context *c, const float *dlogits)
 {
-    vitx_context *c = context;
-    VX_TRY(check_forward(c, dlogits));
     const vx_plan *plan = &c->wish;
     if (plan->targets == 0)
         return vx_fail(VITX_INVALID,
@@ -123,6 +121,13 @@ int vitx_backward(vitx_context *context, const float *dlogits)
                c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded})));
     c->differentiated = true;
     return VITX_OK;
+}
+
+int vitx_backward(vitx_context *context, const float *dlogits)
+{
+    VX_TRY(check_forward(context, dlogits));
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, backward(context, dlogits));
 }
 
 static int check_block(vitx_view *out, const vitx_context *c, int layer, bool gradient)

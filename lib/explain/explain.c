@@ -175,8 +175,7 @@ static int explain_batch(vitx_map **out, const call *k, int first, int n)
     int status = VITX_OK;
     for (int i = 0; i < n && status == VITX_OK; i++)
         for (int j = 0; j < k->m && status == VITX_OK; j++)
-            status =
-                vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i);
+            status = vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i);
     if (status == VITX_OK)
         status = run_backward(k, n);
     if (status == VITX_OK)
@@ -349,11 +348,20 @@ static int explain_call(vitx_map **out, call *k, const vitx_explain_opts *opts)
     return status;
 }
 
-int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+/* Of a picture: passes, each with as many pictures as its method runs at once. */
+static int64_t count_forwards(const vitx_context *c, const vx_job *jobs, int m)
 {
-    vitx_context *c = context;
-    if (!out || !c || !opts || m < 1)
-        return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
+    const int depth = c->arch.depth;
+    int64_t forwards = vx_direction_count(jobs, m) + 1 + vx_pass_backward_ticks(&c->need) / depth;
+    for (int j = 0; j < m; j++)
+        forwards += jobs[j].ticks / depth * (jobs[j].variants > 0 ? jobs[j].variants : 1);
+    return forwards;
+}
+
+/* What is known of a call before there is a picture; forwards may be NULL. */
+static int preview(size_t *out, int64_t *forwards, vitx_context *c, const vitx_explain_opts *opts,
+                   int m)
+{
     vx_job *jobs;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
@@ -368,8 +376,27 @@ int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_op
         else
             status = vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
     }
+    if (status == VITX_OK && forwards)
+        *forwards = count_forwards(c, jobs, m);
     free_jobs(jobs, m, &scratch);
     return status;
+}
+
+int vitx_explain_bytes(size_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+{
+    if (!out || !context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_explain_bytes: an argument is NULL or m is %d", m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(out, NULL, context, opts, m));
+}
+
+int vitx_explain_forwards(int64_t *out, vitx_context *context, const vitx_explain_opts *opts, int m)
+{
+    size_t bytes;
+    if (!out || !context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_explain_forwards: an argument is NULL or m is %d", m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(&bytes, out, context, opts, m));
 }
 
 /* n pictures or inputs by m methods; `name` is the public function's. */
@@ -386,9 +413,12 @@ static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, in
         out[i] = NULL;
     if (!out || !c || !(feed->images || feed->tensors) || !opts)
         return vx_fail(VITX_INVALID, "%s: an argument is NULL", name);
-    VX_TRY(vx_feed_check(c, feed, n));
+    VX_TRY(vx_context_enter(c));
     call k = {.c = c, .feed = *feed, .n = n, .m = m};
-    return explain_call(out, &k, opts);
+    int status = vx_feed_check(c, feed, n);
+    if (status == VITX_OK)
+        status = explain_call(out, &k, opts);
+    return vx_context_leave(c, status);
 }
 
 int vitx_explain_many(vitx_map **out, vitx_context *context, const vitx_image *const *images, int n,

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 
+/* measure/curve.c has a Gaussian of its own, RISE's: other weights, and other edges. */
 /* The radius at which SciPy's gaussian_filter cuts off: four standard deviations. */
 static inline int vx_blur_radius(double sigma)
 {

@@ -157,23 +157,47 @@ int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes, con
     return open_memory(out, data, bytes, name ? name : "picture in memory", &s);
 }
 
-int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int height, size_t stride,
-                        const vitx_image_opts *opts)
+/* Where a pixel has its colours: bytes of a pixel, and of these the red, green and blue one. */
+static const struct layout {
+    int bytes, red, green, blue;
+} layouts[] = {
+    [VITX_PIXELS_RGB] = {3, 0, 1, 2},  [VITX_PIXELS_BGR] = {3, 2, 1, 0},
+    [VITX_PIXELS_RGBA] = {4, 0, 1, 2}, [VITX_PIXELS_BGRA] = {4, 2, 1, 0},
+    [VITX_PIXELS_GREY] = {1, 0, 0, 0}, [VITX_PIXELS_GREY_ALPHA] = {2, 0, 0, 0},
+};
+
+static void copy_row(uint8_t *to, const uint8_t *from, int width, const struct layout *l)
+{
+    if (l->bytes == 3 && l->red == 0) {
+        memcpy(to, from, 3 * (size_t)width);
+        return;
+    }
+    for (int x = 0; x < width; x++, to += 3, from += l->bytes) {
+        to[0] = from[l->red];
+        to[1] = from[l->green];
+        to[2] = from[l->blue];
+    }
+}
+
+/* `name` is the public function's. */
+static int from_pixels(vitx_image **out, const uint8_t *pixels, vitx_pixels layout, int width,
+                       int height, size_t stride, const vitx_image_opts *opts, const char *name)
 {
     settings s;
     vitx_image *image = NULL;
     VX_TRY(begin_output(out));
     VX_TRY(read_settings(&s, opts));
-    if (!rgb || width < 1 || height < 1)
-        return vx_fail(VITX_INVALID, "vitx_image_from_rgb: %s, %d x %d pixels",
-                       rgb ? "pixels" : "rgb is NULL", width, height);
+    if (!pixels || width < 1 || height < 1)
+        return vx_fail(VITX_INVALID, "%s: %s, %d x %d pixels", name,
+                       pixels ? "pixels" : "pixels is NULL", width, height);
+    if ((int)layout < 0 || (size_t)layout >= sizeof layouts / sizeof layouts[0])
+        return vx_fail(VITX_INVALID, "%s: layout = %d is no vitx_pixels", name, (int)layout);
     VX_TRY(vx_check_picture_size("picture in memory", width, height, s.max_pixels));
-    const size_t row = (size_t)width * 3;
+    const size_t row = (size_t)width * 3, least = (size_t)width * (size_t)layouts[layout].bytes;
     if (stride == 0)
-        stride = row;
-    if (stride < row)
-        return vx_fail(VITX_INVALID, "vitx_image_from_rgb: stride %zu, at least %zu expected",
-                       stride, row);
+        stride = least;
+    if (stride < least)
+        return vx_fail(VITX_INVALID, "%s: stride %zu, at least %zu expected", name, stride, least);
     int status = create(&image, &s);
     if (status == VITX_OK)
         status = vx_new(&image->pixels, &s.hooks, row, (size_t)height, "a picture");
@@ -184,9 +208,22 @@ int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int hei
     image->width = width;
     image->height = height;
     for (size_t y = 0; y < (size_t)height; y++)
-        memcpy(image->pixels + y * row, rgb + y * stride, row);
+        copy_row(image->pixels + y * row, pixels + y * stride, width, &layouts[layout]);
     *out = image;
     return VITX_OK;
+}
+
+int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width, int height, size_t stride,
+                        const vitx_image_opts *opts)
+{
+    return from_pixels(out, rgb, VITX_PIXELS_RGB, width, height, stride, opts,
+                       "vitx_image_from_rgb");
+}
+
+int vitx_image_from_pixels(vitx_image **out, const uint8_t *pixels, vitx_pixels layout, int width,
+                           int height, size_t stride, const vitx_image_opts *opts)
+{
+    return from_pixels(out, pixels, layout, width, height, stride, opts, "vitx_image_from_pixels");
 }
 
 void vitx_image_free(vitx_image *image)

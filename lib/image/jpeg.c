@@ -39,6 +39,8 @@ typedef struct header {
     int adobe;          /* colour transform of an Adobe marker, -1 without one */
     unsigned tables[2]; /* Huffman tables that the file defines, a bit each: DC, AC */
     int scans;
+    bool short_of_data; /* the file ended too early */
+    size_t end;         /* then, bytes that can be decoded; 0: all of them */
     size_t blocks, coded; /* of the picture, of all scans so far */
 } header;
 
@@ -51,6 +53,12 @@ typedef struct segment {
 static int damaged(const header *h, const char *what)
 {
     return vx_fail_in(VITX_FORMAT, h->source->name, "damaged JPEG: %s at byte %zu", what, h->at);
+}
+
+static int truncated(header *h)
+{
+    h->short_of_data = true;
+    return vx_fail_truncated(h->source);
 }
 
 /* ------------------------------------------------------------------ markers -------------- */
@@ -68,7 +76,7 @@ static int read_marker(header *h, unsigned *marker)
     while (h->at < n && d[h->at] == 0xff)
         h->at++;
     if (h->at >= n)
-        return vx_fail_truncated(h->source);
+        return truncated(h);
     *marker = d[h->at++];
     return VITX_OK;
 }
@@ -76,12 +84,12 @@ static int read_marker(header *h, unsigned *marker)
 static int read_segment(header *h, segment *out)
 {
     if (h->source->bytes - h->at < 2)
-        return vx_fail_truncated(h->source);
+        return truncated(h);
     const size_t length = vx_be16(h->source->data + h->at);
     if (length < 2)
         return damaged(h, "a segment without a length");
     if (length > h->source->bytes - h->at)
-        return vx_fail_truncated(h->source);
+        return truncated(h);
     *out = (segment){h->source->data + h->at + 2, length - 2};
     h->at += length;
     return VITX_OK;
@@ -257,8 +265,10 @@ static int read_scan(header *h, const segment *s)
     VX_TRY(count_scan(h, blocks));
     VX_TRY(check_scan_tables(h, s));
     const size_t bytes = skip_entropy_coded(h);
-    if (h->at >= h->source->bytes)
-        return vx_fail_truncated(h->source);
+    if (h->at >= h->source->bytes) {
+        h->end = h->at;
+        return truncated(h);
+    }
     if (bytes < needed)
         return vx_fail_in(VITX_FORMAT, h->source->name,
                           "damaged JPEG: scan %d holds %zu bytes, at least %zu expected", h->scans,
@@ -305,10 +315,18 @@ static int read_header(header *h, const vx_source *source)
     *h = (header){.source = source, .at = 2, .adobe = -1};
     for (;;) {
         unsigned marker = 0;
-        VX_TRY(read_marker(h, &marker));
-        if (marker == 0xd9)
+        const size_t before = h->at;
+        int status = read_marker(h, &marker);
+        if (status == VITX_OK && marker == 0xd9)
             break;
-        VX_TRY(read_marker_segment(h, marker));
+        if (status == VITX_OK)
+            status = read_marker_segment(h, marker);
+        if (status == VITX_OK)
+            continue;
+        if (!h->short_of_data || !source->allow_truncated || h->scans == 0)
+            return status;
+        h->end = h->end ? h->end : before;
+        break;
     }
     return h->scans > 0 ? VITX_OK : damaged(h, "no picture before the end");
 }
@@ -407,13 +425,40 @@ static void planes_to_rgb(uint8_t *out, const header *h, const vx_jpeg_planes *p
     }
 }
 
+/* A file that is cut short, up to where it can be decoded, with the end that it lacks. */
+static int complete(vx_source *out, uint8_t **owned, const header *h)
+{
+    static const uint8_t end[2] = {0xff, 0xd9};
+    VX_TRY(vx_new(owned, h->source->hooks, h->end + sizeof end, 1, "a JPEG that is cut short"));
+    memcpy(*owned, h->source->data, h->end);
+    memcpy(*owned + h->end, end, sizeof end);
+    *out = *h->source;
+    out->data = *owned;
+    out->bytes = h->end + sizeof end;
+    vx_warn_truncated(h->source);
+    return VITX_OK;
+}
+
+/* The planes, from the file or, if that ends too early, from what there is of it. */
+static int decode_planes(vx_jpeg_planes *out, const header *h)
+{
+    vx_source completed;
+    uint8_t *owned = NULL;
+    if (!h->short_of_data)
+        return vx_stb_jpeg_planes(out, h->source, h->progressive, vx_jpeg_idct);
+    VX_TRY(complete(&completed, &owned, h));
+    const int status = vx_stb_jpeg_planes(out, &completed, h->progressive, vx_jpeg_idct);
+    vx_release(h->source->hooks, owned);
+    return status;
+}
+
 int vx_decode_jpeg(uint8_t **out, int *width, int *height, const vx_source *source)
 {
     header h;
     VX_TRY(read_header(&h, source));
     vx_jpeg_planes planes = {0};
     uint8_t *pixels = NULL, *lines = NULL;
-    int status = vx_stb_jpeg_planes(&planes, source, h.progressive, vx_jpeg_idct);
+    int status = decode_planes(&planes, &h);
     if (status != VITX_OK)
         goto cleanup;
     status = vx_new(&lines, source->hooks, 4, (size_t)h.width + 4, "decoded rows");

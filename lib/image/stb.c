@@ -70,17 +70,48 @@ static void *refuse_to_grow(void *p, size_t old_bytes, size_t bytes)
  * marker it stops short, the count of bits goes below zero, and the next call shifts by more than
  * 31. fill_bits() goes on with zero bits instead, as libjpeg does.
  *
+ * stbi__jpeg_decode_block and its two progressive kin, stbi__jpeg_reset: where the data run out, and at a
+ * restart marker that is not the expected one, ours go on as libjpeg does (see "Restarts" below), where
+ * stb_image decodes zeros, or leaves out the rest of the scan.
+ *
  * stbi__extend_receive(j, t) is the difference of two DC values; summed up and multiplied by the
  * quantiser it can leave int. dc_difference() keeps the sum within 16 bits, where every
  * real picture's is. (AC values come through stbi__extend_receive(j,s), which stays.)
  */
 static void fill_bits(void *jpeg);
+static void begin_scan(void *jpeg);
+static int decode_block(void *jpeg, short *data, void *dc, void *ac, short *fast, int component,
+                        unsigned short *dequant);
+static int decode_dc(void *jpeg, short *data, void *dc, int component);
+static int decode_ac(void *jpeg, short *data, void *ac, short *fast);
+static unsigned char next_marker(void *jpeg);
 static int dc_difference(int component, int bits, void *jpeg);
 
 #define stbi__grow_buffer_unsafe(j) STB_FILL_##j)
 #define STB_FILL_stbi__jpeg original_grow_buffer(stbi__jpeg
 #define STB_FILL_j fill_bits(j
 #define STB_FILL_z fill_bits(z
+
+#define stbi__jpeg_reset(j) STB_RESET_##j)
+#define STB_RESET_stbi__jpeg original_reset(stbi__jpeg
+#define STB_RESET_z begin_scan(z
+
+#define stbi__jpeg_decode_block(j, ...) STB_BLOCK_##j, __VA_ARGS__)
+#define STB_BLOCK_stbi__jpeg original_block(stbi__jpeg
+#define STB_BLOCK_z decode_block(z
+
+#define stbi__jpeg_decode_block_prog_dc(j, ...) STB_DC_##j, __VA_ARGS__)
+#define STB_DC_stbi__jpeg original_dc(stbi__jpeg
+#define STB_DC_z decode_dc(z
+
+#define stbi__jpeg_decode_block_prog_ac(j, ...) STB_AC_##j, __VA_ARGS__)
+#define STB_AC_stbi__jpeg original_ac(stbi__jpeg
+#define STB_AC_z decode_ac(z
+
+#define stbi__get_marker(j) STB_MARKER_##j)
+#define STB_MARKER_stbi__jpeg original_marker(stbi__jpeg
+#define STB_MARKER_j next_marker(j
+#define STB_MARKER_z next_marker(z
 
 #define stbi__extend_receive(j, n) STB_RECEIVE_##n, j)
 #define STB_RECEIVE_int extend_receive(int
@@ -102,11 +133,22 @@ static int dc_difference(int component, int bits, void *jpeg);
 #pragma GCC diagnostic pop
 #endif
 
+/* The entropy-coded scan under way; see "Restarts". */
+static _Thread_local struct {
+    int unit, block;    /* blocks of an interleaved unit; which of them is next      */
+    int interval, left; /* units between restarts, 0: none; units to the next one    */
+    int expected;       /* the number of the next restart marker                     */
+    int zeros;          /* bits in the buffer that the data did not have             */
+    bool empty;         /* bits beyond the data were used                            */
+    bool skipped;       /* the unit at hand                                          */
+} scan;
+
 static void fill_bits(void *jpeg)
 {
     stbi__jpeg *j = jpeg;
     do {
         unsigned byte = j->nomore ? 0 : stbi__get8(j->s);
+        bool there = !j->nomore;
         if (byte == 0xff) {
             unsigned next = stbi__get8(j->s);
             while (next == 0xff) /* fill bytes */
@@ -115,11 +157,123 @@ static void fill_bits(void *jpeg)
                 j->marker = (unsigned char)next;
                 j->nomore = 1;
                 byte = 0;
+                there = false;
             }
         }
+        scan.zeros += there ? 0 : 8;
         j->code_buffer |= byte << (24 - j->code_bits);
         j->code_bits += 8;
     } while (j->code_bits <= 24);
+}
+
+/*
+ * Restarts. libjpeg (jdhuff.c, jdmarker.c) counts the units of an interval itself. At its end it takes the
+ * next marker; if that is not the expected one it skips markers that are behind it, and waits at those
+ * ahead of it, or at the end of the data. A unit that needs more bits than there are gets zeros, and those
+ * after it nothing at all, until a restart: in a sequential file they are grey.
+ */
+/* The next marker of the data, over whatever lies before it; fill bytes and stuffed zeros, too. */
+static unsigned scan_for_marker(stbi__jpeg *j)
+{
+    while (!stbi__at_eof(j->s)) {
+        if (stbi__get8(j->s) != 0xff)
+            continue;
+        unsigned next = 0xff;
+        while (next == 0xff && !stbi__at_eof(j->s))
+            next = stbi__get8(j->s);
+        if (next != 0 && next != 0xff)
+            return next;
+    }
+    return 0xd9;
+}
+
+/* Behind a scan restart markers may be left over; libjpeg passes over them. */
+static unsigned char next_marker(void *jpeg)
+{
+    stbi__jpeg *j = jpeg;
+    unsigned marker = original_marker(j);
+    while (j->scan_n > 0 && marker >= 0xd0 && marker <= 0xd7)
+        marker = scan_for_marker(j);
+    return (unsigned char)marker;
+}
+
+/* Of one scan, and of one interval; `todo` is never used up, so stb_image itself sees no restarts. */
+static void begin_scan(void *jpeg)
+{
+    stbi__jpeg *j = jpeg;
+    original_reset(j);
+    memset(&scan, 0, sizeof scan);
+    scan.interval = scan.left = j->restart_interval;
+    for (int k = 0; k < j->scan_n; k++)
+        scan.unit += j->img_comp[j->order[k]].h * j->img_comp[j->order[k]].v;
+    if (j->scan_n == 1)
+        scan.unit = 1;
+    j->todo = INT_MAX;
+}
+
+/* What jpeg_resync_to_restart does with a marker: true: it is dropped and decoding goes on. */
+static bool accept_marker(stbi__jpeg *j, unsigned *marker)
+{
+    while (*marker < 0xd0 || *marker > 0xd7 || (*marker & 7) != (unsigned)scan.expected) {
+        const unsigned ahead = (*marker - 0xd0 - (unsigned)scan.expected) & 7;
+        if (*marker >= 0xc0 && (*marker < 0xd0 || *marker > 0xd7 || ahead == 1 || ahead == 2))
+            return false;
+        if (*marker >= 0xc0 && ahead != 6 && ahead != 7)
+            return true; /* too far away to tell */
+        *marker = scan_for_marker(j);
+    }
+    return true;
+}
+
+static void restart(stbi__jpeg *j)
+{
+    unsigned marker = j->nomore ? j->marker : scan_for_marker(j);
+    const bool accepted = accept_marker(j, &marker);
+    original_reset(j);
+    j->todo = INT_MAX;
+    scan.zeros = 0;
+    scan.left = scan.interval;
+    scan.expected = (scan.expected + 1) & 7;
+    if (accepted) {
+        scan.empty = false;
+    } else {
+        j->marker = (unsigned char)marker;
+        j->nomore = 1;
+    }
+}
+
+/* Before each block: whether it is to be decoded. */
+static bool begin_block(stbi__jpeg *j)
+{
+    if (scan.block == 0) {
+        scan.empty = scan.empty || scan.zeros > j->code_bits;
+        if (scan.interval > 0 && scan.left-- == 0) {
+            restart(j);
+            scan.left--;
+        }
+        scan.skipped = scan.empty;
+    }
+    scan.block = scan.block + 1 < scan.unit ? scan.block + 1 : 0;
+    return !scan.skipped;
+}
+
+static int decode_block(void *jpeg, short *data, void *dc, void *ac, short *fast, int component,
+                        unsigned short *dequant)
+{
+    if (begin_block(jpeg))
+        return original_block(jpeg, data, dc, ac, fast, component, dequant);
+    memset(data, 0, 64 * sizeof *data);
+    return 1;
+}
+
+static int decode_dc(void *jpeg, short *data, void *dc, int component)
+{
+    return !begin_block(jpeg) || original_dc(jpeg, data, dc, component);
+}
+
+static int decode_ac(void *jpeg, short *data, void *ac, short *fast)
+{
+    return !begin_block(jpeg) || original_ac(jpeg, data, ac, fast);
 }
 
 static int dc_difference(int component, int bits, void *jpeg)

@@ -405,22 +405,17 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
     return VITX_OK;
 }
 
-int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_image *image,
-                       const vitx_map *map, const vitx_evaluate_opts *opts, int m)
+/* Arguments are checked. */
+static int evaluate_all(vitx_evaluation **out, vitx_context *c, const vitx_image *image,
+                        const vitx_map *map, const vitx_evaluate_opts *opts, int m)
 {
-    if (m < 1)
-        return vx_fail(VITX_INVALID, "%d metrics: at least one is needed", m);
-    for (int j = 0; out && j < m; j++)
-        out[j] = NULL;
-    if (!out || !context || !image || !map || !opts)
-        return vx_fail(VITX_INVALID, "vitx_evaluate_many: an argument is NULL");
-    const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     vx_subject s;
     vx_trial *trials = NULL;
-    VX_TRY(describe(&s, context, image, map));
+    VX_TRY(describe(&s, c, image, map));
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
     int status =
-        vx_new(&s.input, &scratch, vx_context_input_count(context), sizeof *s.input, "the input");
+        vx_new(&s.input, &scratch, vx_context_input_count(c), sizeof *s.input, "the input");
     if (status == VITX_OK)
         status = find_direction(&s, opts, m);
     if (status == VITX_OK)
@@ -433,26 +428,61 @@ int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_
     return status;
 }
 
-int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m)
+int vitx_evaluate_many(vitx_evaluation **out, vitx_context *context, const vitx_image *image,
+                       const vitx_map *map, const vitx_evaluate_opts *opts, int m)
 {
-    if (!context || !opts || m < 1)
-        return vx_fail(VITX_INVALID, "vitx_evaluate_check: an argument is NULL or m is %d", m);
-    const vitx_hooks scratch = vx_scratch_hooks(&context->scratch);
+    if (m < 1)
+        return vx_fail(VITX_INVALID, "%d metrics: at least one is needed", m);
+    for (int j = 0; out && j < m; j++)
+        out[j] = NULL;
+    if (!out || !context || !image || !map || !opts)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_many: an argument is NULL");
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, evaluate_all(out, context, image, map, opts, m));
+}
+
+/* What is known of a call before there is a map; forwards may be NULL. */
+static int preview(int64_t *forwards, vitx_context *c, const vitx_evaluate_opts *opts, int m)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     vx_subject s;
     vx_trial *trials;
-    VX_TRY(describe(&s, context, NULL, NULL));
+    VX_TRY(describe(&s, c, NULL, NULL));
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
-    context->recorded = 0; /* explaining again plans what is recorded */
-    context->grid_open = context->fit == VITX_FIT_KEEP;
+    c->recorded = 0; /* explaining again plans what is recorded */
+    c->grid_open = c->fit == VITX_FIT_KEEP;
     int status = find_direction(&s, opts, m);
     if (status == VITX_OK)
         status = vx_followed_read(&s, opts, m);
     if (status == VITX_OK)
         status = prepare_all(trials, &s, opts, m);
-    context->grid_open = false;
+    c->grid_open = false;
+    if (status == VITX_OK && forwards) {
+        *forwards = 1;
+        for (int j = 0; j < m; j++)
+            *forwards += trials[j].ticks / c->arch.depth *
+                         (trials[j].variants > 0 ? trials[j].variants : 1);
+    }
     free_direction(&s, &scratch);
     free_trials(trials, m, &scratch);
     return status;
+}
+
+int vitx_evaluate_check(vitx_context *context, const vitx_evaluate_opts *opts, int m)
+{
+    if (!context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_check: an argument is NULL or m is %d", m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(NULL, context, opts, m));
+}
+
+int vitx_evaluate_forwards(int64_t *out, vitx_context *context, const vitx_evaluate_opts *opts,
+                           int m)
+{
+    if (!out || !context || !opts || m < 1)
+        return vx_fail(VITX_INVALID, "vitx_evaluate_forwards: an argument is NULL or m is %d", m);
+    VX_TRY(vx_context_enter(context));
+    return vx_context_leave(context, preview(out, context, opts, m));
 }
 
 int vitx_evaluate(vitx_evaluation **out, vitx_context *context, const vitx_image *image,

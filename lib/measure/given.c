@@ -59,10 +59,17 @@ static int check(const vitx_context *c, const vitx_image *image, const void *out
     return VITX_OK;
 }
 
-static int run(vitx_context *c, const vitx_image *image)
+/* The model's answer, and the map without values: height x width of them, 0 x 0 for the model's grid. */
+static int run(vitx_map **out, vitx_context *c, const vitx_image *image, const char *method,
+               int height, int width, int target)
 {
+    VX_TRY(vx_context_enter(c));
     vx_context_begin(c, c->arch.depth);
-    return vx_context_run(c, &image, 1, NULL);
+    int status = vx_context_run(c, &image, 1, NULL);
+    if (status == VITX_OK)
+        status = create(out, c, image, method, height ? height : c->arch.grid_height,
+                        width ? width : c->arch.grid_width, target);
+    return vx_context_leave(c, status);
 }
 
 int vitx_map_of_values(vitx_map **out, vitx_context *context, const vitx_image *image,
@@ -78,8 +85,7 @@ int vitx_map_of_values(vitx_map **out, vitx_context *context, const vitx_image *
     for (size_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
             return vx_fail(VITX_INVALID, "value %zu of the map is not finite", i);
-    VX_TRY(run(context, image));
-    VX_TRY(create(out, context, image, "values", height, width, target));
+    VX_TRY(run(out, context, image, "values", height, width, target));
     memcpy((*out)->values, values, count * sizeof *values);
     (*out)->traces.given = true;
     vx_map_finish(*out);
@@ -105,9 +111,7 @@ int vitx_map_blind(vitx_map **out, vitx_context *context, const vitx_image *imag
                        "accepted",
                        (int)blind, seed);
     const vx_arch *a = &context->arch;
-    VX_TRY(run(context, image));
-    VX_TRY(create(out, context, image, vitx_blind_name((int)blind), a->grid_height, a->grid_width,
-                  target));
+    VX_TRY(run(out, context, image, vitx_blind_name((int)blind), 0, 0, target));
     for (size_t i = 0; i < (*out)->count; i++) {
         const int y = (int)i / a->grid_width, x = (int)i % a->grid_width;
         (*out)->values[i] = (float)(blind == VITX_BLIND_RANDOM

@@ -368,13 +368,8 @@ static int look(void *watcher, int layer, const float *x)
     return vx_stats_block(s, layer, s->attention, s->output, s->running);
 }
 
-int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
+static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
 {
-    vitx_stats *s = stats;
-    if (!s || !images)
-        return vx_fail(VITX_INVALID, "vitx_stats_add: %s is NULL", s ? "images" : "stats");
-    if (n < 1)
-        return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
     if (s->context->fit == VITX_FIT_KEEP)
         VX_TRY(follow_grid(s, images[0]));
     if (vx_size_alike(s->context, images, n) < n)
@@ -391,6 +386,17 @@ int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
     }
     vx_stats_end(s);
     return VITX_OK;
+}
+
+int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
+{
+    vitx_stats *s = stats;
+    if (!s || !images)
+        return vx_fail(VITX_INVALID, "vitx_stats_add: %s is NULL", s ? "images" : "stats");
+    if (n < 1)
+        return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
+    VX_TRY(vx_context_enter(s->context));
+    return vx_context_leave(s->context, add_all(s, images, n));
 }
 
 /* ------------------------------------------------------------------ results ---------------- */

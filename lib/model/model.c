@@ -233,6 +233,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     VX_TRY(check_language(&o));
     VX_TRY(vx_hooks_resolve(&hooks, o.hooks));
     VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
+    atomic_init(&m->users, 1);
     m->hooks = hooks;
     if (pthread_mutex_init(&m->lock, NULL) != 0) {
         vx_release(&hooks, m);
@@ -249,9 +250,14 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     return VITX_OK;
 }
 
-void vitx_model_free(vitx_model *model)
+void vx_model_hold(vitx_model *model)
 {
-    if (!model)
+    atomic_fetch_add(&model->users, 1);
+}
+
+void vx_model_drop(vitx_model *model)
+{
+    if (atomic_fetch_sub(&model->users, 1) > 1)
         return;
     const vitx_hooks hooks = model->hooks;
     vx_model_free_weights(model);
@@ -263,6 +269,12 @@ void vitx_model_free(vitx_model *model)
     vx_container_close(model->container);
     pthread_mutex_destroy(&model->lock);
     vx_release(&hooks, model);
+}
+
+void vitx_model_free(vitx_model *model)
+{
+    if (model)
+        vx_model_drop(model);
 }
 
 /* -------------------------------------------------------------------------- telling ------- */

@@ -3,6 +3,7 @@
 #define VX_MODEL_MODEL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <vitx/model.h>
 
 #include "model/arch.h"
@@ -31,7 +32,12 @@ struct vitx_model {
     const char *weight_dtype;
     pthread_mutex_t lock; /* of packed: the only part that changes after opening */
     vx_weights *packed;
+    atomic_int users; /* the caller, until vitx_model_free, and every context */
 };
+
+/* A context that uses the model, and that does no more: the last user frees it. */
+void vx_model_hold(vitx_model *model);
+void vx_model_drop(vitx_model *model);
 
 /* What people call the model: the last name of its path; for a .safetensors file that of its folder. */
 void vx_model_name(char *out, size_t size, const vitx_model *model);

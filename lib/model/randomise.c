@@ -29,10 +29,24 @@ static int rows_of(const vx_weight *w)
     return panel < ROWS ? ROWS / panel * panel : panel;
 }
 
-static void draw(const randomiser *r, uint64_t stream, size_t first, size_t count, double bound)
+/* count numbers of a stream, from its number `first` on. */
+static void draw(const randomiser *r, float *out, uint64_t stream, size_t first, size_t count,
+                 double bound)
 {
     for (size_t i = 0; i < count; i++)
-        r->staging[i] = (float)(bound * (2 * vx_random_uniform(r->seed, stream, first + i) - 1));
+        out[i] = (float)(bound * (2 * vx_random_uniform(r->seed, stream, first + i) - 1));
+}
+
+/* Rows of a matrix. A head that reads two vectors is drawn as two, the second two streams on. */
+static void draw_rows(const randomiser *r, const vx_member *m, const vx_weight *w, int first,
+                      int rows, double bound)
+{
+    const bool two = m->roles[0] == VX_HEAD_W && vx_arch_two_vectors(r->arch);
+    const size_t parts = two ? 2 : 1, d = (size_t)w->k / parts;
+    const uint64_t stream = r->first_stream + (uint64_t)m->stream;
+    for (size_t i = 0; i < (size_t)rows * parts; i++)
+        draw(r, r->staging + i * d, stream + 2 * (i % parts), ((size_t)first + i / parts) * d, d,
+             bound);
 }
 
 /* If a head is made of two (model/fill.c), each of them counts half. */
@@ -45,20 +59,18 @@ static double bound_of(const randomiser *r, const vx_member *m, int k)
 
 static int draw_matrix(const randomiser *r, const vx_member *m, const vx_weight *w, int block)
 {
-    const uint64_t stream = r->first_stream + (uint64_t)m->stream;
     const double bound = bound_of(r, m, w->k);
-    const size_t k = (size_t)w->k;
     const int step = rows_of(w);
     for (size_t at = 0; w->bias && at < (size_t)w->n;) {
         const size_t left = (size_t)w->n - at, n = left < r->floats ? left : r->floats;
-        draw(r, stream + 1, at, n, bound);
+        draw(r, r->staging, r->first_stream + (uint64_t)m->stream + 1, at, n, bound);
         VX_TRY(put(r, w->bias + at, n));
         at += n;
     }
     VX_TRY(vx_weights_begin(r->w, w, vx_member_gamma(r->w, m, block)));
     for (int row = 0; row < w->n; row += step) {
         const int rows = w->n - row < step ? w->n - row : step;
-        draw(r, stream, (size_t)row * k, (size_t)rows * k, bound);
+        draw_rows(r, m, w, row, rows, bound);
         VX_TRY(vx_weights_pack(r->w, w, r->staging, row, rows));
     }
     return VITX_OK;
@@ -71,7 +83,7 @@ static int draw_vector(const randomiser *r, const vx_member *m, const float *at)
     for (size_t i = 0; i < n; i++)
         r->staging[i] = m->stream == VX_ONES;
     if (m->stream >= 0)
-        draw(r, r->first_stream + (uint64_t)m->stream, 0, n, 1 / sqrt((double)n));
+        draw(r, r->staging, r->first_stream + (uint64_t)m->stream, 0, n, 1 / sqrt((double)n));
     return put(r, at, n);
 }
 

@@ -26,7 +26,7 @@ static int to_png(vx_buffer *out, const plot *p)
     vx_canvas canvas = {0};
     int status = vx_plot_draw(&canvas, p->curves, p->n, &p->opts, &p->hooks);
     if (status == VITX_OK)
-        status = vx_canvas_png(out, &canvas);
+        status = vx_canvas_png(out, &canvas, NULL);
     vx_canvas_dispose(&canvas);
     return status;
 }

@@ -2,9 +2,6 @@
  * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c), and what
  * they show in a tEXt chunk.
  */
-#include <stdint.h>
-#include <zlib.h>
-
 #include "render/sheet.h"
 
 /* JSON as ASCII, which a tEXt chunk may hold: other characters as \uXXXX. `text` is UTF-8. */
@@ -28,52 +25,30 @@ static int append_ascii(vx_buffer *out, const char *text, size_t bytes)
     return VITX_OK;
 }
 
-static int append_u32(vx_buffer *out, uint32_t v)
+/* All that a json file says but the values, ended by a zero byte. */
+static int facts_of(vx_buffer *out, const vx_render_job *job)
 {
-    const unsigned char bytes[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16),
-                                    (unsigned char)(v >> 8), (unsigned char)v};
-    return vx_buffer_append(out, bytes, sizeof bytes);
-}
-
-/* A tEXt chunk with the keyword "vitx": all that a json file says but the values. */
-static int append_facts(vx_buffer *out, const vx_render_job *job)
-{
-    static const char start[] = "tEXtvitx"; /* and its zero byte */
-    vx_buffer facts = {.hooks = out->hooks}, chunk = {.hooks = out->hooks};
+    vx_buffer facts = {.hooks = out->hooks};
     int status = vx_render_facts(&facts, job);
     if (status == VITX_OK)
-        status = vx_buffer_append(&chunk, start, sizeof start);
+        status = append_ascii(out, facts.data, facts.size);
     if (status == VITX_OK)
-        status = append_ascii(&chunk, facts.data, facts.size);
-    if (status == VITX_OK)
-        status = vx_buffer_append(&chunk, "}", 1);
-    if (status == VITX_OK)
-        status = append_u32(out, (uint32_t)chunk.size - 4);
-    if (status == VITX_OK)
-        status = vx_buffer_append(out, chunk.data, chunk.size);
-    if (status == VITX_OK)
-        status = append_u32(out, (uint32_t)crc32(0, (const Bytef *)chunk.data, (uInt)chunk.size));
+        status = vx_buffer_append(out, "}", 2);
     vx_buffer_dispose(&facts);
-    vx_buffer_dispose(&chunk);
     return status;
 }
 
 static int render(vx_buffer *out, const vx_render_job *job)
 {
-    enum { HEAD = 8 + 25 }; /* signature and IHDR, behind which other chunks may stand */
     vx_canvas canvas = {0};
-    vx_buffer png = {.hooks = out->hooks};
+    vx_buffer facts = {.hooks = out->hooks};
     int status = vx_sheet_draw(&canvas, job);
     if (status == VITX_OK)
-        status = vx_canvas_png(&png, &canvas);
+        status = facts_of(&facts, job);
+    if (status == VITX_OK)
+        status = vx_canvas_png(out, &canvas, facts.data);
+    vx_buffer_dispose(&facts);
     vx_canvas_dispose(&canvas);
-    if (status == VITX_OK)
-        status = vx_buffer_append(out, png.data, HEAD);
-    if (status == VITX_OK)
-        status = append_facts(out, job);
-    if (status == VITX_OK)
-        status = vx_buffer_append(out, png.data + HEAD, png.size - HEAD);
-    vx_buffer_dispose(&png);
     return status;
 }
 

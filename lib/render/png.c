@@ -1,218 +1,102 @@
 /*
- * render/png.c: a canvas as a PNG file (W3C Portable Network Graphics, third edition; RGB, 8 bits).
+ * render/png.c: a canvas as a PNG file, by libpng.
  *
- * Each row gets the filter whose result has the smallest sum of absolute values, as libpng and stb
- * choose it. What is left is noise around 0 and runs of zeros: zlib's strategy Z_RLE, which looks for
- * runs alone, makes as small a file of it as level 6 does, in a ninth of the time (docs/performance.md).
- *
- * The loops go in steps of 16 bytes, so that compilers turn them into vector code; rows are padded.
+ * libpng chooses each row's filter. What is left is noise around 0 and runs of zeros: zlib's strategy
+ * Z_RLE, which looks for runs alone, makes as small a file of it as level 6 does, in a fifth of the time
+ * (docs/performance.md).
  */
-#include <limits.h>
+#include <png.h>
+#include <setjmp.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "render/canvas.h"
 
-enum { STEP = 16, BEFORE = 3, FILTERS = 5, PIECE = 1 << 16 };
-
-typedef struct encoder {
+typedef struct writer {
     vx_buffer *out;
-    z_stream zlib;
-    int bytes;               /* of a row                                             */
-    int padded;              /* the next multiple of STEP                            */
-    uint8_t *row, *above;    /* [padded], with the pixel before: BEFORE zeros        */
-    uint8_t *best, *attempt; /* [1 + padded]: a filter's number, then what it gives  */
-    uint8_t *piece;          /* [PIECE] of deflated bytes                            */
-} encoder;
+    int status; /* why libpng was told to stop */
+    char reason[80];
+} writer;
 
-/* ------------------------------------------------------------------ filters -------------- */
-
-static void filter_none(uint8_t *restrict out, const uint8_t *restrict a,
-                        const uint8_t *restrict above, int n)
+/* libpng's functions end by a jump out of this one. */
+static void on_error(png_structp png, png_const_charp message)
 {
-    (void)above;
-    memcpy(out, a, (size_t)n);
+    writer *w = png_get_error_ptr(png);
+    strncpy(w->reason, message, sizeof w->reason - 1);
+    png_longjmp(png, 1);
 }
 
-static void filter_sub(uint8_t *restrict out, const uint8_t *restrict a,
-                       const uint8_t *restrict above, int n)
+static void on_warning(png_structp png, png_const_charp message)
 {
-    (void)above;
-    for (int i = 0; i < n; i += STEP, out += STEP, a += STEP)
-        for (int k = 0; k < STEP; k++)
-            out[k] = (uint8_t)(a[k] - a[k - 3]);
+    (void)png;
+    (void)message;
 }
 
-static void filter_up(uint8_t *restrict out, const uint8_t *restrict a,
-                      const uint8_t *restrict above, int n)
+static void append(png_structp png, png_bytep data, png_size_t bytes)
 {
-    for (int i = 0; i < n; i += STEP, out += STEP, a += STEP, above += STEP)
-        for (int k = 0; k < STEP; k++)
-            out[k] = (uint8_t)(a[k] - above[k]);
+    writer *w = png_get_io_ptr(png);
+    w->status = vx_buffer_append(w->out, data, bytes);
+    if (w->status != VITX_OK)
+        png_error(png, "no memory for the file");
 }
 
-static void filter_average(uint8_t *restrict out, const uint8_t *restrict a,
-                           const uint8_t *restrict above, int n)
+static void flush(png_structp png)
 {
-    for (int i = 0; i < n; i += STEP, out += STEP, a += STEP, above += STEP)
-        for (int k = 0; k < STEP; k++)
-            out[k] = (uint8_t)(a[k] - ((a[k - 3] + above[k]) >> 1));
+    (void)png;
 }
 
-static inline int16_t magnitude(int16_t v)
+static png_voidp take(png_structp png, png_alloc_size_t bytes)
 {
-    return v < 0 ? (int16_t)-v : v;
+    return vx_alloc(png_get_mem_ptr(png), bytes);
 }
 
-/* Of left, above, and above left the one nearest to left + above - above left. */
-static void filter_paeth(uint8_t *restrict out, const uint8_t *restrict a,
-                         const uint8_t *restrict above, int n)
+static void give_back(png_structp png, png_voidp memory)
 {
-    for (int i = 0; i < n; i += STEP, out += STEP, a += STEP, above += STEP)
-        for (int k = 0; k < STEP; k++) {
-            const int16_t left = a[k - 3], up = above[k], corner = above[k - 3];
-            const int16_t by_left = (int16_t)(up - corner), by_up = (int16_t)(left - corner);
-            const int16_t to_left = magnitude(by_left), to_up = magnitude(by_up);
-            const int16_t to_corner = magnitude((int16_t)(by_left + by_up));
-            const int16_t other = to_up <= to_corner ? up : corner;
-            const int16_t nearest = (to_left <= to_up) & (to_left <= to_corner) ? left : other;
-            out[k] = (uint8_t)(a[k] - nearest);
-        }
+    vx_release(png_get_mem_ptr(png), memory);
 }
 
-/* In the order of PNG's numbers. */
-static void (*const filters[FILTERS])(uint8_t *restrict out, const uint8_t *restrict a,
-                                      const uint8_t *restrict above, int n) = {
-    filter_none, filter_sub, filter_up, filter_average, filter_paeth};
-
-/* The sum of bytes, taken as -128..127. */
-static unsigned sum_of(const uint8_t *p, int n)
+/* Everything that may jump. `facts` is ASCII. */
+static void write_file(png_structp png, png_infop info, const vx_canvas *canvas, const char *facts)
 {
-    unsigned sum = 0;
-    for (int i = 0; i < n; i += STEP, p += STEP)
-        for (int k = 0; k < STEP; k++) {
-            const uint8_t v = p[k], negated = (uint8_t)-v;
-            sum += v < negated ? v : negated;
-        }
-    return sum;
+    png_text text = {.compression = PNG_TEXT_COMPRESSION_NONE,
+                     .key = (char *)(uintptr_t) "vitx",
+                     .text = (char *)(uintptr_t)facts};
+    png_set_IHDR(png, info, (png_uint_32)canvas->width, (png_uint_32)canvas->height, 8,
+                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_filter(png, 0, PNG_FILTER_SUB | PNG_FILTER_UP | PNG_FILTER_PAETH);
+    png_set_compression_strategy(png, Z_RLE);
+    if (facts)
+        png_set_text(png, info, &text, 1);
+    png_write_info(png, info);
+    for (int y = 0; y < canvas->height; y++)
+        png_write_row(png, vx_canvas_row(canvas, 0, y));
+    png_write_end(png, info);
 }
 
-/* Into e->best; the padding is 0 in both rows, so it adds next to nothing to a sum. */
-static void filter_row(encoder *e)
+/* The jump leads here: nothing of this function's own changes behind setjmp. */
+static int guarded(png_structp png, png_infop info, const vx_canvas *canvas, const char *facts)
 {
-    unsigned least = UINT_MAX;
-    for (int f = 0; f < FILTERS; f++) {
-        e->attempt[0] = (uint8_t)f;
-        filters[f](e->attempt + 1, e->row, e->above, e->padded);
-        memset(e->attempt + 1 + e->bytes, 0, (size_t)(e->padded - e->bytes));
-        const unsigned sum = sum_of(e->attempt + 1, e->padded);
-        if (sum < least) {
-            uint8_t *const worse = e->best;
-            e->best = e->attempt;
-            e->attempt = worse;
-            least = sum;
-        }
-    }
+    if (setjmp(png_jmpbuf(png)))
+        return 1;
+    write_file(png, info, canvas, facts);
+    return 0;
 }
 
-/* ------------------------------------------------------------------ chunks --------------- */
-
-static void put_be32(uint8_t *out, uint32_t v)
+int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas, const char *facts)
 {
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
-/* Begins a chunk of a size that is not known yet; where it begins. */
-static int begin_chunk(size_t *start, vx_buffer *out, const char *type)
-{
-    uint8_t head[8] = {0};
-    *start = out->size;
-    memcpy(head + 4, type, 4);
-    return vx_buffer_append(out, head, sizeof head);
-}
-
-static int end_chunk(vx_buffer *out, size_t start)
-{
-    uint8_t *const head = (uint8_t *)out->data + start;
-    const size_t bytes = out->size - start - 8; /* below 2^31: VX_CANVAS_MAX_PIXELS */
-    uint8_t sum[4];
-    put_be32(head, (uint32_t)bytes);
-    put_be32(sum, (uint32_t)crc32_z(0, head + 4, bytes + 4));
-    return vx_buffer_append(out, sum, sizeof sum);
-}
-
-static int append_header(vx_buffer *out, const vx_canvas *canvas)
-{
-    static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    uint8_t header[13] = {[8] = 8, [9] = 2}; /* bits, RGB */
-    size_t start;
-    put_be32(header, (uint32_t)canvas->width);
-    put_be32(header + 4, (uint32_t)canvas->height);
-    VX_TRY(vx_buffer_append(out, signature, sizeof signature));
-    VX_TRY(begin_chunk(&start, out, "IHDR"));
-    VX_TRY(vx_buffer_append(out, header, sizeof header));
-    return end_chunk(out, start);
-}
-
-/* Deflates what zlib->next_in has; all that is held back, too, with Z_FINISH. */
-static int deflate_more(encoder *e, int flush)
-{
-    do {
-        e->zlib.next_out = e->piece;
-        e->zlib.avail_out = PIECE;
-        deflate(&e->zlib, flush);
-        VX_TRY(vx_buffer_append(e->out, e->piece, PIECE - e->zlib.avail_out));
-    } while (e->zlib.avail_out == 0);
-    return VITX_OK;
-}
-
-static int append_rows(encoder *e, const vx_canvas *canvas)
-{
-    for (int y = 0; y < canvas->height; y++) {
-        uint8_t *const last = e->row;
-        e->row = e->above;
-        e->above = last;
-        memcpy(e->row, vx_canvas_row(canvas, 0, y), (size_t)e->bytes);
-        filter_row(e);
-        e->zlib.next_in = e->best;
-        e->zlib.avail_in = (uInt)e->bytes + 1;
-        VX_TRY(deflate_more(e, Z_NO_FLUSH));
-    }
-    return deflate_more(e, Z_FINISH);
-}
-
-static int append_data(encoder *e, const vx_canvas *canvas)
-{
-    size_t start;
-    if (deflateInit2(&e->zlib, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, 8, Z_RLE) != Z_OK)
-        return vx_fail(VITX_NOMEM, "no memory to compress a png of %d x %d pixels", canvas->width,
-                       canvas->height);
-    int status = begin_chunk(&start, e->out, "IDAT");
-    if (status == VITX_OK)
-        status = append_rows(e, canvas);
-    deflateEnd(&e->zlib);
-    return status == VITX_OK ? end_chunk(e->out, start) : status;
-}
-
-int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas)
-{
-    const int bytes = canvas->width * 3, padded = (bytes + STEP - 1) / STEP * STEP;
-    const size_t line = (size_t)padded + STEP; /* a row, and what may stand before it */
-    encoder e = {.out = out, .bytes = bytes, .padded = padded};
-    uint8_t *memory;
-    size_t start;
-    VX_TRY(vx_new(&memory, &canvas->hooks, 4 * line + PIECE, 1, "rows of a png"));
-    e.row = memory + BEFORE;
-    e.above = memory + line + BEFORE;
-    e.best = memory + 2 * line;
-    e.attempt = memory + 3 * line;
-    e.piece = memory + 4 * line;
-    int status = append_header(out, canvas);
-    if (status == VITX_OK)
-        status = append_data(&e, canvas);
-    vx_release(&canvas->hooks, memory);
-    VX_TRY(status);
-    VX_TRY(begin_chunk(&start, out, "IEND"));
-    return end_chunk(out, start);
+    writer w = {.out = out};
+    vitx_hooks hooks = canvas->hooks;
+    png_structp png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &w, on_error, on_warning,
+                                                &hooks, take, give_back);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (info)
+        png_set_write_fn(png, &w, append, flush);
+    const int failed = !info || guarded(png, info, canvas, facts);
+    png_destroy_write_struct(&png, &info);
+    if (!failed)
+        return VITX_OK;
+    return w.status != VITX_OK ? w.status
+                               : vx_fail(VITX_NOMEM, "no png of %d x %d pixels: %s", canvas->width,
+                                         canvas->height, w.reason[0] ? w.reason : "no memory");
 }

@@ -11,6 +11,7 @@
 #include "base/structs.h"
 #include "base/text.h"
 #include "render/scale.h"
+#include "render/sheet.h"
 
 #define VX_FORMAT(name) extern const vx_format vx_format_##name;
 #include "render/formats.def"
@@ -126,21 +127,32 @@ static int check_image(const vx_render_job *job, const vx_format *format)
     return VITX_OK;
 }
 
+/* What a job is rendered to: a format's file in a buffer, or the drawing itself. */
+typedef struct target {
+    vx_buffer *file;
+    vx_canvas *canvas;
+} target;
+
+static int render_to(const target *to, const vx_render_job *job, const vx_format *format)
+{
+    return to->canvas ? vx_sheet_draw(to->canvas, job) : format->render(to->file, job);
+}
+
 /* A map that says nothing is drawn as 0: stretched over the colours, rounding would look like much. */
-static int render_nothing(vx_buffer *out, const vx_render_job *job, const vx_format *format)
+static int render_nothing(const target *to, const vx_render_job *job, const vx_format *format)
 {
     vitx_map flat = *job->map;
     vx_render_job drawn = *job;
     VX_TRY(vx_new(&flat.values, &flat.hooks, flat.count, sizeof *flat.values, "a map of zeros"));
     flat.info.min = flat.info.max = 0;
     drawn.map = &flat;
-    const int status = format->render(out, &drawn);
+    const int status = render_to(to, &drawn, format);
     vx_release(&flat.hooks, flat.values);
     return status;
 }
 
-/* The whole output in `out`; path is NULL where opts must name the format. */
-static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, const char *path,
+/* The whole output; path is NULL where opts must name the format. */
+static int render(const target *to, const vitx_map *map, const vitx_image *image, const char *path,
                   const vitx_render_opts *opts)
 {
     vx_render_job job = {.map = map, .image = image, .opts = VITX_RENDER_OPTS_INIT};
@@ -148,15 +160,17 @@ static int render(vx_buffer *out, const vitx_map *map, const vitx_image *image, 
     VX_TRY(VX_STRUCT_READ(&job.opts, opts, vitx_render_opts, label));
     if (!job.opts.title)
         job.opts.title = "";
-    if (job.opts.format)
+    if (to->canvas)
+        format = &vx_format_png; /* whose drawing it is */
+    else if (job.opts.format)
         VX_TRY(find_format(&format, job.opts.format, NULL));
     else
         VX_TRY(find_format(&format, path ? vx_path_ending(path) : NULL, path));
     VX_TRY(check_opts(&job));
     VX_TRY(check_image(&job, format));
     if (map->info.nothing && format->draws_picture)
-        return render_nothing(out, &job, format);
-    return format->render(out, &job);
+        return render_nothing(to, &job, format);
+    return render_to(to, &job, format);
 }
 
 int vx_render_pieces(const vx_buffer *out, vitx_writer *write, void *payload)
@@ -176,7 +190,7 @@ int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
     if (!map || !path)
         return vx_fail(VITX_INVALID, "vitx_render: %s is NULL", map ? "path" : "map");
     vx_buffer out = {.hooks = &map->hooks};
-    int status = render(&out, map, image, path, opts);
+    int status = render(&(target){.file = &out}, map, image, path, opts);
     if (status == VITX_OK)
         status = vx_file_save(path, out.data, out.size, &map->hooks);
     vx_buffer_dispose(&out);
@@ -189,9 +203,27 @@ int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer 
     if (!map || !write)
         return vx_fail(VITX_INVALID, "vitx_render_write: %s is NULL", map ? "write" : "map");
     vx_buffer out = {.hooks = &map->hooks};
-    int status = render(&out, map, image, NULL, opts);
+    int status = render(&(target){.file = &out}, map, image, NULL, opts);
     if (status == VITX_OK)
         status = vx_render_pieces(&out, write, payload);
     vx_buffer_dispose(&out);
+    return status;
+}
+
+int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,
+                      const vitx_render_opts *opts)
+{
+    if (out)
+        *out = NULL;
+    if (!out || !map)
+        return vx_fail(VITX_INVALID, "vitx_render_image: %s is NULL", out ? "map" : "out");
+    vitx_image_opts io = VITX_IMAGE_OPTS_INIT;
+    vx_canvas canvas = {0};
+    io.hooks = &map->hooks;
+    io.max_pixels = VX_CANVAS_MAX_PIXELS;
+    int status = render(&(target){.canvas = &canvas}, map, image, NULL, opts);
+    if (status == VITX_OK)
+        status = vitx_image_from_rgb(out, canvas.pixels, canvas.width, canvas.height, 0, &io);
+    vx_canvas_dispose(&canvas);
     return status;
 }

@@ -39,7 +39,7 @@ int vx_stats_png(vx_buffer *out, const vitx_stats *stats, const vitx_stats_rende
     vx_canvas canvas = {0};
     int status = vx_heat_draw(&canvas, &heat, out->hooks);
     if (status == VITX_OK)
-        status = vx_canvas_png(out, &canvas);
+        status = vx_canvas_png(out, &canvas, NULL);
     vx_canvas_dispose(&canvas);
     return status;
 }

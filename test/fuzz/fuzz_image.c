@@ -1,14 +1,17 @@
 /* A picture in memory: JPEG, PNG or BMP. */
+#include <stdbool.h>
+
 #include "fuzz.h"
 
 static volatile uint8_t seen; /* of all pixels: every one is there */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void open_picture(const uint8_t *data, size_t size, bool allow_truncated)
 {
     vitx_image *image = NULL;
     vitx_image_opts o = VITX_IMAGE_OPTS_INIT;
     o.hooks = fuzz_hooks();
     o.max_pixels = 1 << 20;
+    o.allow_truncated = allow_truncated;
     const int status = vitx_image_open_memory(&image, data, size, NULL, &o);
     fuzz_check_message(status);
     if (status == VITX_OK) {
@@ -20,5 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     vitx_image_free(image);
     fuzz_nothing_left();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    open_picture(data, size, false);
+    open_picture(data, size, true);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "bench_ops.h"
 #include "inputs.h"
 #include "methods.h"
 #include "progress.h"
@@ -21,7 +22,7 @@ struct settings {
     int runs; /* 0: as many as the time takes */
     double seconds;
     int record; /* as vitx_record */
-    bool json;
+    bool ops, json;
 };
 
 /* In the order of vitx_record. */
@@ -77,6 +78,16 @@ static const struct option options[] = {
      .value = "none|row|fused|all",
      .choices = records,
      .help = "attention that the forward row records (default none)"},
+    {.name = "ops",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct settings, ops),
+     .help = "where the time goes: below each row, its operations",
+     .more =
+         "Calls and milliseconds are those of one run; share is of that run's time. of peak: of "
+         "the "
+         "GFLOP/s of a product of matrices of 1024 x 1024, or, for an operation without products, "
+         "of the GB/s of a copy of 64 MiB, both measured first. Arrays that stay in a cache go "
+         "beyond the latter. The runs that are timed by operation are not those of the row."},
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
@@ -84,7 +95,9 @@ static const struct option options[] = {
      .more = "{\"what\",\"batch\",\"threads\",\"precision\",\"median_ms\",\"min_ms\",\"runs\","
              "\"peak_rss_mb\",\n"
              "\"forwards\"}; what is \"forward\", a method or a set; forwards is null where the "
-             "forward pass failed."},
+             "forward pass failed. With --ops then a line for each operation:\n"
+             "{\"what\",\"op\",\"calls\",\"ms\",\"share\",\"gflops\",\"gbs\",\"of_peak\"}; op is "
+             "null for the time outside of operations."},
 };
 
 /* One row: a forward (no methods), a method or a set. */
@@ -105,6 +118,7 @@ struct bench {
     double *times;             /* [MOST_RUNS], ms */
     vitx_map **maps;           /* [batch, opts_count] */
     double forward_ms;         /* median of the first row; 0: not known */
+    struct peak peak;          /* with --ops */
 };
 
 static double peak_rss_mb(void)
@@ -172,6 +186,23 @@ static void print_row(struct bench *b, const struct row *row, int runs)
     }
 }
 
+/* The same once more, by operation: at most `runs` runs, and no longer than --seconds. */
+static int run_by_operation(const struct bench *b, const struct row *row, int runs)
+{
+    double all = 0, ms = 0;
+    int done = 0, status = vitx_context_set_profile(b->session.context, 1);
+    while (status == VITX_OK && done < runs && (done == 0 || all < b->settings->seconds * 1e3)) {
+        status = run_once(b, row, &ms);
+        all += ms;
+        done++;
+    }
+    vitx_context_set_profile(b->session.context, 0);
+    progress_before_results();
+    if (status == VITX_OK)
+        ops_print(b->session.context, row->what, done, all, &b->peak, b->settings->json);
+    return status;
+}
+
 /* Not counted: a second run only where the first was short. */
 static int warm_up(const struct bench *b, const struct row *row)
 {
@@ -193,7 +224,9 @@ static int run_row(struct bench *b, const struct row *row)
         status = run_once(b, row, &b->times[runs++]);
     if (status == VITX_OK)
         print_row(b, row, runs);
-    else if (status != VITX_CANCELLED)
+    if (status == VITX_OK && b->settings->ops)
+        status = run_by_operation(b, row, runs);
+    if (status != VITX_OK && status != VITX_CANCELLED)
         complain_last(row->what);
     return status == VITX_OK ? DONE : SOME_FAILED;
 }
@@ -311,9 +344,26 @@ static int set_record(const struct bench *b)
     return SOME_FAILED;
 }
 
+/* What the operations are compared with. */
+static int find_peak(struct bench *b)
+{
+    const int status =
+        vitx_context_measure_peak(b->session.context, &b->peak.flops, &b->peak.bytes);
+    if (status != VITX_OK) {
+        complain_last(NULL);
+        return SOME_FAILED;
+    }
+    if (!b->settings->json)
+        printf("peak: %.1f GFLOP/s in a product, %.1f GB/s in a copy\n", b->peak.flops / 1e9,
+               b->peak.bytes / 1e9);
+    return DONE;
+}
+
 static int run_rows(struct bench *b)
 {
-    int status = DONE;
+    int status = b->settings->ops ? find_peak(b) : DONE;
+    if (status != DONE)
+        return status;
     if (!b->settings->json)
         printf("%-24s  %5s  %7s  %-9s  %11s  %11s  %6s  %11s  %8s\n", "what", "batch", "threads",
                "precision", "median ms", "min ms", "runs", "peak RSS MB", "forwards");

@@ -414,6 +414,8 @@ static int run(const void *settings, char **files, int count)
             session_start(&plan.session, &o->common, o->scenes ? VITX_FIT_SQUASH : VITX_FIT_RECIPE);
     if (status == DONE)
         status = eval_plan_check(&plan);
+    if (status == DONE && !o->scenes)
+        eval_plan_announce(&plan, count);
     if (status == DONE)
         status = o->scenes ? eval_scenes(&plan) : evaluate(&plan, files, count);
     eval_plan_free(&plan);

@@ -62,6 +62,8 @@ int eval_plan_methods(struct eval_plan *plan);
 /* The options' values; needs a started session. Methods that --method all means, and that cannot explain
  * this model, are left out. */
 int eval_plan_check(struct eval_plan *plan);
+/* Says beforehand how many forward passes `count` pictures take, if that is long; not with --quiet. */
+void eval_plan_announce(const struct eval_plan *plan, int count);
 void eval_plan_free(struct eval_plan *plan);
 
 /* ------------------------------------------------------------------ eval_case.c ------------ */

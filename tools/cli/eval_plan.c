@@ -356,6 +356,25 @@ int eval_plan_check(struct eval_plan *plan)
     return status;
 }
 
+void eval_plan_announce(const struct eval_plan *plan, int count)
+{
+    enum { LONG = 3000 }; /* forwards: seconds for a small model, minutes for a large one */
+    vitx_context *context = plan->session.context;
+    int64_t maps = 0, all = 0;
+    if (plan->settings->common.quiet ||
+        vitx_explain_forwards(&maps, context, plan->opts, plan->methods) != VITX_OK)
+        return;
+    for (int i = 0; i < plan->metrics; i++) {
+        int64_t one = 0;
+        if (vitx_evaluate_forwards(&one, context, &plan->evaluate[i], 1) == VITX_OK)
+            all += one * plan->table.row_count;
+    }
+    all += maps;
+    if (all * count >= LONG)
+        complain("eval", "about %lld forward passes%s", (long long)all,
+                 count > 1 ? " for each picture" : "");
+}
+
 void eval_plan_free(struct eval_plan *plan)
 {
     session_close(&plan->session);

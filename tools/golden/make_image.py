@@ -130,6 +130,14 @@ def camera_jpegs():
     yield "no_tables_ac.jpg", without_tables(encode(smooth(15, 10), "JPEG"), (0x10, 0x11))
 
 
+def damaged_restarts():
+    """Restart markers that are another's, no marker, or left out."""
+    data = encode(smooth(60, 40), "JPEG", subsampling=2, restart_marker_blocks=2)
+    places = [i for i in range(len(data) - 1) if data[i] == 0xFF and 0xD0 <= data[i + 1] <= 0xD7]
+    for name, marker in (("next", b"\xff\xd3"), ("far", b"\xff\xd6"), ("behind", b"\xff\xd0"), ("none", b"\x12\x34"), ("left_out", b"")):
+        yield f"restart_{name}.jpg", data[: places[2]] + marker + data[places[2] + 2 :]
+
+
 # ---------------------------------------------------------------------- PNG ----------------
 
 
@@ -255,6 +263,7 @@ def pictures(out):
         high = (np.array(Image.open(io.BytesIO(data))) >> 8).astype(np.uint8)
         lines.append(f"{name} 11 7 {fnv(np.repeat(high[..., None], 3, -1).tobytes())}")
     lines += as_pillow_reads(out, camera_jpegs())
+    lines += as_pillow_reads(out, damaged_restarts())
     for name, color, low, step in (("ten_bits.png", 0, 0, 12), ("twelve_bits_rgb.png", 2, 60000, 20),
                                    ("thirteen_bits.png", 0, 0, 60), ("one_grey.png", 0, 300, 0)):
         ramp = (low + step * np.arange(9 * 9)).reshape(9, 9, 1).repeat(3 if color else 1, -1).astype(np.uint16)
@@ -269,9 +278,12 @@ def truncated(out):
     """The first bytes of a file, and what Pillow makes of them if it is told to."""
     lines = []
     ImageFile.LOAD_TRUNCATED_IMAGES = True
-    for name in ("2_8.png", "0_4.png", "3_4.png", "6_16.png", "2_8_interlaced.png", "3_1_interlaced.png", "many_chunks.png"):
+    for name in ("2_8.png", "0_4.png", "3_4.png", "6_16.png", "2_8_interlaced.png", "3_1_interlaced.png", "many_chunks.png",
+                 "420.jpg", "444.jpg", "restart.jpg", "grey.jpg", "no_tables_422.jpg", "cmyk.jpg"):
         data = (out / name).read_bytes()
         start, end = data.find(b"IDAT") + 5, len(data) - 16
+        if name.endswith("jpg"):
+            start, end = data.find(b"\xff\xda") + 16, len(data) - 2
         for part in (0, 0.2, 0.5, 0.9, 1):
             n = int(start + part * (end - start))
             try:

@@ -1,0 +1,218 @@
+/* kernels/work.c: see work.h. Every row of ops.def has its function here. */
+#include "kernels/work.h"
+
+static vx_work floats(double count)
+{
+    return (vx_work){.bytes = 4 * count};
+}
+
+static vx_work product(double m, double n, double k, double other_floats)
+{
+    return (vx_work){.flops = 2 * m * n * k, .bytes = 4 * (m * n + n * k + k * m + other_floats)};
+}
+
+vx_work vx_patch_embed_work(const vx_patch_embed *a)
+{
+    const double patches = (double)(a->height / a->patch_height) * (a->width / a->patch_width);
+    return product(a->batch * patches, a->w->n, a->w->k, a->pos ? patches * a->w->n : 0);
+}
+
+vx_work vx_patch_embed_bwd_work(const vx_patch_embed_bwd *a)
+{
+    const double patches = (double)(a->height / a->patch_height) * (a->width / a->patch_width);
+    return product(a->batch * patches, a->w->k, a->w->n, 0);
+}
+
+vx_work vx_linear_work(const vx_linear *a)
+{
+    const double rows = a->m;
+    const double other = (a->pre && a->y ? rows * a->w->n : 0) + (a->residual ? rows * a->w->n : 0);
+    return product(rows, a->w->n, a->w->k, other + (a->norm.weight ? 2 * rows * a->w->k : 0));
+}
+
+vx_work vx_linear_bwd_work(const vx_linear_bwd *a)
+{
+    const int targets = a->targets > 0 ? a->targets : 1;
+    return product(a->m, a->w->k, a->w->n, a->pre ? (double)a->m / targets * a->w->k : 0);
+}
+
+vx_work vx_layernorm_work(const vx_layernorm *a)
+{
+    return floats(2. * a->m * a->n);
+}
+
+vx_work vx_layernorm_bwd_work(const vx_layernorm_bwd *a)
+{
+    const int targets = a->targets > 0 ? a->targets : 1;
+    return floats((2. + 1. / targets + (a->accumulate ? 1 : 0)) * a->m * a->n);
+}
+
+/* Floats of a record. */
+static double recorded(const vx_recorded *r)
+{
+    const double b = r->batch, h = r->heads, t = r->tokens;
+    const double all[] = {[VX_KEEP_NONE] = 0,
+                          [VX_KEEP_ROW] = b * h * t,
+                          [VX_KEEP_FUSED] = b * t * t,
+                          [VX_KEEP_ALL] = b * h * t * t};
+    return all[r->keep] * (r->store == VX_STORE_F16 ? 0.5 : 1);
+}
+
+/* q k^T of all queries that y or the record needs is not told from p v: both count the rows of y. */
+vx_work vx_attention_work(const vx_attention *a)
+{
+    const double width = (double)a->heads * a->head_width;
+    vx_work work = floats(recorded(&a->record));
+    for (int b = 0; b < a->batch; b++) {
+        const double tokens = vx_tokens_of(a->starts, b, a->tokens) - a->first;
+        const double queries = a->queries > 0 && a->queries < tokens ? a->queries : tokens;
+        work.flops += 4 * queries * tokens * width;
+        work.bytes += 4 * (2 * tokens + 2 * queries) * width;
+    }
+    return work;
+}
+
+vx_work vx_attention_replaced_work(const vx_attention_replaced *a)
+{
+    const double width = (double)a->heads * a->head_width;
+    return (vx_work){.flops = 4. * a->count * a->tokens * width,
+                     .bytes = 4 * (a->count * 4 * width + a->tokens * (3 * width + a->width))};
+}
+
+/* dp = dy v^T, and p if it was not recorded; dv, dq and dk. */
+vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
+{
+    const double heads = (double)a->batch * a->targets * a->heads, tokens = a->tokens - a->first;
+    const double products = 1 + (a->dqkv ? 3 + (a->p ? 0 : 1) : 0);
+    const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
+    return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
+                     .bytes = 4 * heads *
+                              (tokens * e * (3 + (a->dqkv ? 3 : 0)) + a->queries * e +
+                               rows * a->queries * tokens)};
+}
+
+vx_work vx_activate_work(const vx_activate *a)
+{
+    return floats(2. * (double)a->count);
+}
+
+vx_work vx_swiglu_work(const vx_swiglu *a)
+{
+    return floats(3. * a->m * a->n);
+}
+
+vx_work vx_swiglu_bwd_work(const vx_swiglu_bwd *a)
+{
+    const int targets = a->targets > 0 ? a->targets : 1;
+    return floats((3 + 2. / targets) * a->m * a->n);
+}
+
+vx_work vx_softmax_work(const vx_softmax *a)
+{
+    return floats(2. * a->m * a->n);
+}
+
+vx_work vx_sigmoid_work(const vx_sigmoid *a)
+{
+    return floats(2. * (double)a->count);
+}
+
+vx_work vx_mean_tokens_work(const vx_mean_tokens *a)
+{
+    double rows = 0;
+    for (int b = 0; b < a->batch; b++)
+        rows += 1 + vx_tokens_of(a->starts, b, a->tokens) - a->first;
+    return floats(rows * a->width);
+}
+
+vx_work vx_mean_tokens_bwd_work(const vx_mean_tokens_bwd *a)
+{
+    return floats((double)a->batch * (a->tokens + 1) * a->width);
+}
+
+vx_work vx_clear_work(const vx_clear *a)
+{
+    return floats((double)a->count);
+}
+
+vx_work vx_copy_rows_work(const vx_copy_rows *a)
+{
+    const double n = (double)a->m * (double)a->n;
+    return floats((a->accumulate ? 2 : 1) * n + (a->ldx ? n : (double)a->n));
+}
+
+vx_work vx_replace_channels_work(const vx_replace_channels *a)
+{
+    return floats((1. + a->count) * a->tokens * a->width);
+}
+
+vx_work vx_gather_rows_work(const vx_gather_rows *a)
+{
+    return floats(2. * a->rows * a->width);
+}
+
+vx_work vx_add_weighted_work(const vx_add_weighted *a)
+{
+    return floats((double)a->groups * (2. + a->samples) * (double)a->n);
+}
+
+vx_work vx_reduce_channels_work(const vx_reduce_channels *a)
+{
+    const double pictures = a->batch, gs = pictures * a->targets;
+    return floats((double)a->n * (gs + a->channels * (gs + (a->x ? pictures : 0))));
+}
+
+vx_work vx_attn_fuse_work(const vx_attn_fuse *a)
+{
+    const vx_recorded *r = a->record;
+    const double out = (double)r->batch * r->tokens * r->tokens;
+    const int heads = a->head >= 0 && r->keep == VX_KEEP_ALL ? r->heads : 1;
+    return floats(out + recorded(r) / heads);
+}
+
+vx_work vx_attn_row_work(const vx_attn_row *a)
+{
+    const vx_recorded *r = a->record;
+    const double row = (double)r->batch * r->heads * r->tokens;
+    const int rows = r->keep == VX_KEEP_ROW ? 1
+                                            : vx_query_end(a->query, a->first, r->tokens) -
+                                                  vx_query_first(a->query, a->first);
+    return floats(row * (1 + rows * (r->store == VX_STORE_F16 ? 0.5 : 1)));
+}
+
+vx_work vx_attn_product_work(const vx_attn_product *a)
+{
+    const double matrix = (double)a->tokens * a->tokens, heads = a->head < 0 ? a->heads : 1;
+    const double gs = (double)a->batch * a->targets;
+    return floats(matrix * (gs * (1 + heads) + a->batch * heads));
+}
+
+vx_work vx_attn_relu_mean_work(const vx_attn_relu_mean *a)
+{
+    const double heads = a->head < 0 ? a->heads : 1, t = a->tokens;
+    return floats(a->gradients * t * (1 + heads * t));
+}
+
+vx_work vx_token_cam_work(const vx_token_cam *a)
+{
+    const double patches = a->tokens - a->first, gs = (double)a->batch * a->targets;
+    return floats(patches * (gs + a->width * (gs + a->batch)));
+}
+
+vx_work vx_token_gram_work(const vx_token_gram *a)
+{
+    const double patches = a->tokens - a->first, gs = (double)a->batch * a->targets;
+    const double inputs = patches * a->width * (a->batch + (a->g ? gs : 0));
+    return (vx_work){.flops = 2 * gs * patches * patches * a->width,
+                     .bytes = 4 * (inputs + gs * patches * patches)};
+}
+
+vx_work vx_discard_smallest_work(const vx_discard_smallest *a)
+{
+    return floats(2. * a->batch * a->tokens * a->tokens);
+}
+
+vx_work vx_rollout_step_work(const vx_rollout_step *a)
+{
+    return floats((double)a->batch * a->tokens * (a->tokens + 2.));
+}

@@ -1,0 +1,88 @@
+/* test/face.cpp: vitx.hpp against the C functions that it stands before. Run by test/examples.sh. */
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <vitx/vitx.hpp>
+
+static int failed;
+
+static void expect(bool is, const char *what)
+{
+    if (!is)
+        std::printf("face: %s\n", what), failed = 1;
+}
+
+static void classes(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/deit-hf");
+    vitx_context_opts opts = vitx::context_opts();
+    opts.max_batch = 2;
+    vitx::context context(model, &opts);
+    vitx::image grey(picture.pixels(), VITX_PIXELS_GREY, 40, 30);
+    const std::vector<const vitx::image *> both{&picture, &grey};
+    const std::vector<vitx_prediction> one = context.classify(picture, 3),
+                                       two = context.classify(both, 3);
+    expect(one.size() == 3 && two.size() == 6, "sizes of predictions");
+    expect(one[0].index == two[0].index, "a picture alone and in company");
+    expect(std::fabs(one[0].logit - two[0].logit) < 1e-4f, "its logit");
+    expect(std::strcmp(vitx::label(one[0]), model.label(one[0].index)) == 0, "label");
+    expect(std::strcmp(vitx::label(vitx_prediction()), "") == 0, "no label");
+    expect(std::strcmp(model.label(-1), "") == 0, "no class");
+
+    context.forward(both);
+    vitx_view view;
+    vitx::check(vitx_input(&view, context.get()));
+    const std::size_t floats = 2 * 3 * static_cast<std::size_t>(view.shape[2] * view.shape[3]);
+    const float *data = static_cast<const float *>(view.data);
+    const std::vector<float> copy(data, data + floats);
+    const std::uint64_t generation = context.generation();
+    const vitx::inputs in{copy.data(), 2, static_cast<int>(view.shape[2]),
+                          static_cast<int>(view.shape[3])};
+    const std::vector<vitx_prediction> again = context.classify(in, 3);
+    expect(context.generation() > generation, "generation");
+    expect(again.size() == 6 && again[3].logit == two[3].logit, "inputs in place of pictures");
+
+    const std::vector<vitx_explain_opts> ways{vitx::explain_opts("rollout"),
+                                              vitx::explain_opts("gradcam")};
+    const std::vector<vitx::map> maps = context.explain(both, ways),
+                                 of_inputs = context.explain(in, ways);
+    expect(maps.size() == 4 && of_inputs.size() == 4, "number of maps");
+    expect(std::strcmp(maps[3].info().method, "gradcam") == 0, "their order");
+    expect(maps[2].values()[0] == of_inputs[2].values()[0], "maps of inputs");
+    expect(context.explain(picture, ways).size() == 2, "maps of one picture");
+    const vitx::image drawn = maps[0].draw(&picture);
+    expect(drawn.width() == picture.width() && drawn.height() == picture.height(), "a drawing");
+    try {
+        context.embed(picture);
+        expect(false, "classes are no embedding");
+    } catch (const vitx::error &e) {
+        expect(e.status() == VITX_UNSUPPORTED, "status of embed");
+    }
+}
+
+static void embeddings(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/dinov2-hf-bare");
+    vitx::context context(model);
+    const std::vector<float> one = context.embed(picture, true),
+                             two = context.embed({&picture, &picture}, true);
+    double square = 0;
+    for (float v : one)
+        square += static_cast<double>(v) * v;
+    expect(one.size() == static_cast<std::size_t>(model.info().classes), "size of an embedding");
+    expect(two.size() == 2 * one.size() && two[one.size()] == one[0], "two embeddings");
+    expect(std::fabs(square - 1) < 1e-5, "its length");
+}
+
+int main()
+{
+    try {
+        const vitx::image picture("test/golden/models/picture.png");
+        classes(picture);
+        embeddings(picture);
+    } catch (const std::exception &e) {
+        std::printf("face: %s\n", e.what());
+        return 1;
+    }
+    return failed;
+}
