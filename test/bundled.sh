@@ -25,9 +25,10 @@ names zh | cmp -s - <(cut -f 1,3 "$folder/classes") || fail "the classes of labe
 
 # ---------------------------------------------------------------- scenes ---------------------
 tools/docs/scenes.sh "$folder/scenes" "$OUT/vitx-scenes" || fail "tools/docs/scenes.sh"
-# PNG may be packed otherwise by another version of the library that packs it: pixels count.
+# PNG may be packed otherwise by another version of the library that packs it: pixels count. What is made
+# of a picture on standard input does not name its file.
 pixels() {
-    "$OUT/vitx-cli" explain --quiet --method rollout --alpha 0 -o "$2" "$1"
+    "$OUT/vitx-cli" explain --quiet --method rollout --alpha 0 -o "$2" - < "$1"
 }
 for file in "$folder"/scenes/*; do
     name=${file##*/}
