@@ -138,7 +138,7 @@ vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int p
 
 /* The default query: the class token; if the head reads a mean of patches or two tokens, that
  * mean (VX_QUERY_PATCHES, VX_QUERY_PREFIX). In maps of a model with a pooling head
- * VX_QUERY_PATCHES stands for the head's own query (explain/pool.h). */
+ * VX_QUERY_PATCHES stands for the head's own query (explain/pool_query.h). */
 int vx_default_query(const vx_arch *arch);
 
 #endif
