@@ -5,8 +5,8 @@
  * Rules that hold for the whole library:
  *
  *  - A function that can fail returns an int: VITX_OK (0) or one of the negative codes below.
- *    Outputs come first; on failure a handle output is set to NULL and other outputs are left
- *    as they were, unless the function says otherwise.
+ *    Outputs come first; on failure a handle output is set to NULL and other outputs are not
+ *    changed, unless the function says otherwise.
  *  - NULL for a required argument is VITX_INVALID; functions that return a value return 0 or NULL.
  *  - The message of a failure is one line that names what is wrong (the file, the tensor, the
  *    expected and the found shape). Each thread has its own message: see vitx_last_error().

@@ -233,11 +233,11 @@ VITX_API int vitx_forward(vitx_context *context, const vitx_image *const *images
 
 /*
  * vitx_classify_batch(), vitx_embed_batch() and vitx_forward() for inputs that the program has
- * made, in place of pictures. They are already normalised, like the recipe would do. `inputs` is
+ * made, in place of pictures. The inputs are already normalised, like the recipe does. `inputs` is
  * [n, 3, height, width], read during the call and not kept. Height and width must be the context's
  * own (vitx_context_info.input_height, input_width); with VITX_FIT_KEEP they may be any multiples
  * of the patch that max_tokens allows. VITX_INVALID: another size, or a number that is a NaN or an
- * infinity; nothing has run then. Everything else is like for pictures.
+ * infinity; nothing has run then. All other rules are those for pictures.
  */
 VITX_API int vitx_classify_inputs(vitx_context *context, const float *inputs, int n, int height,
                                   int width, vitx_prediction *top, int k);
@@ -247,8 +247,9 @@ VITX_API int vitx_forward_inputs(vitx_context *context, const float *inputs, int
                                  int width);
 
 /**
- * Logits of the last vitx_forward(), or its embeddings: f32 [n, K]. @return VITX_OK, VITX_INVALID
- * (nothing ran).
+ * Logits of the last vitx_forward(), or its embeddings: f32 [n, K].
+ *
+ * @return VITX_OK, VITX_INVALID (nothing ran)
  */
 VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
 
@@ -416,8 +417,8 @@ typedef enum vitx_tokens_at {
 /**
  * Views of the results of the last vitx_backward(), f32. Gradient g = i*targets + k belongs to
  * target k of picture i. Valid as long as views of vitx_attention(), but at most until the next
- * vitx_backward(). Attention: [n*targets, H, T, T]; tokens: [n*targets, T, D]; input: [n*targets,
- * 3, H, W].
+ * vitx_backward().
+ * Attention: [n*targets, H, T, T]; tokens: [n*targets, T, D]; input: [n*targets, 3, H, W].
  *
  * @return VITX_OK, VITX_INVALID (not asked for, or vitx_backward() has not run)
  */

@@ -153,7 +153,7 @@ VITX_API const char *vitx_blind_name(int blind);
  * Makes a blind map on the model's grid. A useful map has better metrics than a blind map.
  *
  * @param seed  for VITX_BLIND_RANDOM
- * @return as vitx_map_of_values()
+ * @return like vitx_map_of_values()
  */
 VITX_API int vitx_map_blind(vitx_map **out, vitx_context *context, const vitx_image *image,
                                vitx_blind blind, int seed, int target);
