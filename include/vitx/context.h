@@ -47,11 +47,11 @@ typedef enum vitx_fit {
 
 /** How the backward pass gets the activations of the forward pass. */
 typedef enum vitx_gradients {
-    VITX_GRADIENTS_AUTO = 0,     /**< kept if they fit in the trace_budget, else recomputed */
+    VITX_GRADIENTS_AUTO = 0,     /**< kept if they fit in the trace_budget, else recomputed     */
     VITX_GRADIENTS_KEEP = 1,     /**< kept for every block that the backward pass reaches       */
     VITX_GRADIENTS_RECOMPUTE = 2 /**< the blocks' inputs are kept and each block is run once more
                                       before its backward: a tenth of the memory, one more
-                                      forward */
+                                      forward                                                   */
 } vitx_gradients;
 
 /**
@@ -160,7 +160,7 @@ typedef struct vitx_context_info {
     int max_tokens;
     int64_t flops;           /**< multiply-adds of one forward of one picture, times two        */
     const char *pos_resample; /**< how the position embeddings were resampled; NULL: not
-                                   resampled */
+                                   resampled                                                    */
     const vitx_recipe *recipe; /**< from picture to this input; lives as long as the context    */
 } vitx_context_info;
 

@@ -50,7 +50,7 @@ typedef struct vitx_explain_opts {
     int target;             /**< class (or unit of an embedding) to explain; VITX_AUTO: the one
                                  with the picture's largest output. The map stores the target,
                                  even if the method does not depend on a class
-                                 (vitx_method_info.uses_target) */
+                                 (vitx_method_info.uses_target)                                 */
     int layer;              /**< block 0..depth-1, VITX_AUTO: the method's default, VITX_ALL    */
     int head;               /**< head 0..H-1, VITX_AUTO: heads fused, VITX_ALL                  */
     int query;              /**< token 0..T-1 whose attention is explained; VITX_AUTO: the token
@@ -165,7 +165,7 @@ typedef struct vitx_map_info {
                             of the picture, not clipped to the picture                          */
     float min, max;    /**< of the values                                                       */
     int is_signed;     /**< nonzero: values below 0 are evidence against the target; 0: values
-                            below 0 mean nothing */
+                            below 0 mean nothing                                                */
     vitx_score score;  /**< what was explained                                                  */
     int versus;        /**< class for VITX_SCORE_DIFFERENCE, else VITX_AUTO                     */
     double value;      /**< the score of the picture                                            */
