@@ -1,22 +1,23 @@
 /*
  * vitx/base.h: what every other header of vitx uses.
  *
- * Status codes and their message, the hooks by which a program lends vitx its allocator and its
- * log, and the version. Rules that hold for the whole library:
+ * Status codes and their message, the hooks for a program's own allocator and log, and the version.
+ * Rules that hold for the whole library:
  *
  *  - A function that can fail returns an int: VITX_OK (0) or one of the negative codes below.
- *    Outputs come first; on failure a handle output is set to NULL and other outputs are left
- *    as they were, unless the function says otherwise.
- *  - NULL where something is needed is VITX_INVALID; functions that return a value answer 0 or NULL.
+ *    Outputs come first; on failure a handle output is set to NULL and other outputs are not
+ *    changed, unless the function says otherwise.
+ *  - NULL for a required argument is VITX_INVALID; functions that return a value return 0 or NULL.
  *  - The message of a failure is one line that names what is wrong (the file, the tensor, the
- *    expected and the found shape). It is kept per thread: see vitx_last_error().
- *  - `_free` releases a handle that vitx made; it accepts NULL. Strings and views that a
- *    function hands out belong to the handle they came from and live as long as it does.
- *  - An option or info struct begins with its own size. Start from its _INIT macro, or from its
- *    _init function where a macro cannot be used; passing NULL for options means all defaults.
+ *    expected and the found shape). Each thread has its own message: see vitx_last_error().
+ *  - `_free` releases a handle that vitx made. NULL is allowed. Strings and views that a function
+ *    returns belong to the handle they came from and live as long as that handle.
+ *  - An option or info struct begins with its own size. Start from its _INIT macro or, if a macro
+ *    cannot be used, from its _init function. NULL for options means all defaults.
  *  - Such structs grow at their end only. A program keeps working with a newer library: options
- *    that its headers did not have take their defaults, information that it has no room for is not
- *    written. A struct larger than the library knows is VITX_INVALID. Other public structs are final.
+ *    that its headers did not have take their defaults. Information that its structs have no room
+ *    for is not written. A struct larger than the library knows is VITX_INVALID. Other public
+ *    structs are final.
  *  - vitx never prints, exits, aborts, reads or writes environment variables, installs signal
  *    handlers, or changes the locale, the floating-point mode or any other state of the process.
  */
@@ -55,42 +56,45 @@ VITX_API const char *vitx_version(void);
 /** What a fallible function returns. */
 typedef enum vitx_status {
     VITX_OK = 0,
-    VITX_INVALID = -1,     /**< an argument or option is wrong: the caller can mend it          */
+    VITX_INVALID = -1,     /**< an argument or option is wrong: the caller can correct this     */
     VITX_NOMEM = -2,       /**< an allocation failed, or a stated budget would be exceeded      */
     VITX_IO = -3,          /**< a file cannot be opened, read or written                        */
     VITX_FORMAT = -4,      /**< a file is not what it claims to be, or is damaged               */
     VITX_UNSUPPORTED = -5, /**< well-formed, but nothing vitx can run (dtype, family, method)   */
     VITX_DEVICE = -6,      /**< the device failed or is not present                             */
     VITX_CANCELLED = -7,   /**< the progress callback asked to stop                             */
-    VITX_BUSY = -8         /**< the context is in a call already, of another thread or of the
-                                one whose progress callback made this call                      */
+    VITX_BUSY = -8         /**< another call is running on the context: on another thread, or the
+                                call whose progress callback made this call                     */
 } vitx_status;
 
-/** @return the name of a status, as "format"; "unknown" for other numbers. Static; any thread. */
+/** @return the name of a status, like "format"; "unknown" for other numbers. Static; any thread. */
 VITX_API const char *vitx_status_name(int status);
 
 /**
  * The message of the last call of this thread that failed.
  *
- * @return one line without a newline; "" before the first failure. Successful calls leave it
- *         alone. It stays valid until the next failure on the same thread.
+ * @return one line without a newline; "" before the first failure. Successful calls do not change
+ *         the message. The string stays valid until the next failure on the same thread.
  */
 VITX_API const char *vitx_last_error(void);
 
 /**
- * What that message is about, for programs that put names of their own before a message.
+ * The file that the last error message is about, for programs that put their own names before a
+ * message.
  *
- * @return the file or folder (or the name given to a picture in memory) that the message begins
- *         with, whole and as the caller wrote it; NULL if the message is about no file. It stays
- *         valid until the next failure on the same thread.
+ * @return the file or folder (or the name given to a picture in memory) at the start of the
+ *         message, complete and exactly as the caller wrote that name. NULL if the message is about
+ *         no file. The string stays valid until the next failure on the same thread.
  */
 VITX_API const char *vitx_last_error_subject(void);
 
 /**
- * Which option that message is about, for programs that have a name of their own for it.
+ * The option that the last error message is about, for programs that have their own name for an
+ * option.
  *
- * @return the member of an options struct that the caller can change, as "memory_budget": the word
- *         stands in the message like that, and the last time it does, it means the member. NULL if the message is about no single member. Static.
+ * @return the member of an options struct that the caller can change, like "memory_budget". The
+ *         message contains this word; its last occurrence there means the member. NULL if the
+ *         message is about no single member. Static.
  */
 VITX_API const char *vitx_last_error_field(void);
 
@@ -98,19 +102,19 @@ VITX_API const char *vitx_last_error_field(void);
 typedef enum vitx_log_level {
     VITX_LOG_DEBUG = 0,  /**< choices made: kernels, layouts, sizes                              */
     VITX_LOG_INFO = 1,   /**< what a user may want to know                                       */
-    VITX_LOG_WARNING = 2 /**< the work goes on, but something deserves a look                    */
+    VITX_LOG_WARNING = 2 /**< the work goes on, but something should be checked                  */
 } vitx_log_level;
 
 /**
- * What a program may lend to vitx. Every member may be NULL.
+ * Functions of the program that vitx uses. Every member may be NULL.
  *
- * `alloc` and `release` come together or not at all (then malloc and free are used). `alloc`
- * returns memory aligned as malloc's, or NULL; `release` is never given NULL. Both may be called
- * from any thread that calls vitx. `log` receives one line without a newline, on the caller's
- * thread. The struct is copied; `payload` must outlive every handle made with it.
+ * Set both `alloc` and `release` or neither (then malloc and free are used). `alloc` returns memory
+ * aligned like malloc's, or NULL. `release` never gets NULL. Both may be called from any thread
+ * that calls vitx. `log` receives one line without a newline, on the caller's thread. The struct is
+ * copied; `payload` must outlive every handle made with it.
  *
- * Memory that other libraries take for themselves does not go through the hooks: the JSON parser
- * while a configuration is read, zlib while a PNG is written or one that is cut short is read, and OpenBLAS's work buffers.
+ * Other libraries allocate some memory without the hooks: the JSON parser while a configuration is
+ * read, zlib while a PNG is written or a truncated PNG is read, and OpenBLAS for its work buffers.
  */
 typedef struct vitx_hooks {
     size_t struct_size;
@@ -122,9 +126,9 @@ typedef struct vitx_hooks {
 
 #define VITX_HOOKS_INIT { sizeof(vitx_hooks), NULL, NULL, NULL, NULL }
 /**
- * Fills `out` with VITX_HOOKS_INIT, for languages that cannot use the macro. struct_size is the size
- * that the caller's own declaration of the struct has: no more is written. All _init functions of
- * vitx are like this one.
+ * Fills `out` with VITX_HOOKS_INIT, for languages that cannot use the macro. struct_size is the
+ * size of the struct in the caller's own declaration: no more bytes are written. All _init
+ * functions of vitx work like this one.
  */
 VITX_API void vitx_hooks_init(vitx_hooks *out, size_t struct_size);
 
@@ -135,8 +139,8 @@ typedef enum vitx_dtype {
 } vitx_dtype;
 
 /**
- * A look at memory that belongs to a handle: no copy is made and nothing is to be freed.
- * Element (i0, i1, ...) is at index i0*stride[0] + i1*stride[1] + ... of `data`.
+ * Describes memory that belongs to a handle. No copy is made and nothing has to be freed. Element
+ * (i0, i1, ...) is at index i0*stride[0] + i1*stride[1] + ... of `data`.
  */
 typedef struct vitx_view {
     const void *data;  /**< host memory                                   */

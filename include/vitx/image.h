@@ -1,8 +1,8 @@
 /*
  * vitx/image.h: pictures.
  *
- * A vitx_image is 8-bit RGB, upright, in the picture's own size. How it is resized, cropped and
- * normalised for a model is the model's recipe (vitx/model.h) and happens in the context.
+ * A vitx_image is 8-bit RGB, upright, in the picture's own size. The model's recipe (vitx/model.h)
+ * says how a picture is resized, cropped and normalised for a model. This happens in the context.
  */
 #ifndef VITX_IMAGE_H
 #define VITX_IMAGE_H
@@ -20,12 +20,12 @@ typedef struct vitx_image_opts {
     size_t struct_size;
     const vitx_hooks *hooks;  /**< NULL: malloc, no log                                        */
     int64_t max_pixels;       /**< larger pictures are refused before decoding; 0: 178,956,970
-                                   (what Pillow calls a decompression bomb)                     */
+                                   (Pillow's limit for a decompression bomb)                    */
     int ignore_orientation;   /**< nonzero: EXIF orientation is not applied                    */
-    int64_t allow_truncated;  /**< nonzero: a JPEG or PNG that ends before its picture does is
-                                   read as far as it goes, with a warning in the log; the rest is
-                                   grey (JPEG) or 0 (PNG), as Pillow's LOAD_TRUNCATED_IMAGES leaves
-                                   it. 0: such a file is VITX_FORMAT                            */
+    int64_t allow_truncated;  /**< nonzero: a truncated JPEG or PNG is read up to its end, with a
+                                   warning in the log. The rest is grey (JPEG) or 0 (PNG), like
+                                   with Pillow's LOAD_TRUNCATED_IMAGES. 0: a truncated file is
+                                   VITX_FORMAT                                                  */
 } vitx_image_opts;
 
 #define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0, 0 }
@@ -34,11 +34,12 @@ VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
 /**
  * Decodes a JPEG, PNG or BMP file.
  *
- * A PNG whose picture is complete is read even if what follows it is missing, as by Pillow.
- * Grey becomes RGB, an alpha channel is dropped without blending (as Pillow's convert("RGB")),
- * 16-bit samples keep their high byte (Pillow clips grey ones to 255; a picture that uses less than
- * 1/16 of the range brings a warning in the log), and EXIF orientation is applied. JPEG pixels equal those
- * of libjpeg-turbo's default decoder, and so Pillow's and torchvision's, bit for bit.
+ * A PNG whose picture is complete is read even if the data after the picture is missing, like in
+ * Pillow. Grey becomes RGB, an alpha channel is dropped without blending (like Pillow's
+ * convert("RGB")), 16-bit samples keep their high byte (Pillow clips grey ones to 255; a picture
+ * that uses less than 1/16 of the range brings a warning in the log), and EXIF orientation is
+ * applied. JPEG pixels equal the pixels of libjpeg-turbo's default decoder bit for bit, and so also
+ * those of Pillow and torchvision.
  *
  * @param out   the picture; free it with vitx_image_free()
  * @param path  file name in the encoding of the file system
@@ -46,12 +47,12 @@ VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
  *         VITX_NOMEM
  */
 VITX_API int vitx_image_open(vitx_image **out, const char *path);
-/** The same with options; `opts` may be NULL. */
+/** vitx_image_open() with options; `opts` may be NULL. */
 VITX_API int vitx_image_open_with(vitx_image **out, const char *path, const vitx_image_opts *opts);
 
 /**
- * The same from memory. `name` is used in messages ("upload 17"); NULL: "picture in memory".
- * `data` is not kept.
+ * vitx_image_open_with() for a file in memory. `name` is used in messages ("upload 17"); NULL:
+ * "picture in memory". `data` is not kept.
  */
 VITX_API int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes,
                                     const char *name, const vitx_image_opts *opts);
@@ -59,7 +60,7 @@ VITX_API int vitx_image_open_memory(vitx_image **out, const void *data, size_t b
 /**
  * Copies pixels that the program already has.
  *
- * @param rgb     row 0 at the top, 3 bytes a pixel, [height, stride]
+ * @param rgb     row 0 at the top, 3 bytes per pixel, [height, stride]
  * @param width   1 to 65535
  * @param height  1 to 65535
  * @param stride  bytes from one row to the next; 0: 3*width; else at least 3*width
@@ -71,7 +72,7 @@ VITX_API int vitx_image_from_rgb(vitx_image **out, const uint8_t *rgb, int width
 /** What the bytes of a pixel are, 8 bits each. */
 typedef enum vitx_pixels {
     VITX_PIXELS_RGB = 0,
-    VITX_PIXELS_BGR = 1,       /**< as OpenCV has them                                          */
+    VITX_PIXELS_BGR = 1,       /**< the order of OpenCV                                         */
     VITX_PIXELS_RGBA = 2,
     VITX_PIXELS_BGRA = 3,
     VITX_PIXELS_GREY = 4,      /**< grey becomes red, green and blue                            */
@@ -79,12 +80,12 @@ typedef enum vitx_pixels {
 } vitx_pixels;
 
 /**
- * The same for pixels of other layouts. Alpha is dropped without blending, as it is for files: a
- * transparent pixel keeps the colour that its bytes say. A program that wants another background puts
- * the picture over it first.
+ * vitx_image_from_rgb() for pixels of other layouts. Alpha is dropped without blending, like for
+ * files: a transparent pixel keeps the colour of its bytes. A program that wants another background
+ * must draw the picture over that background first.
  *
  * @param stride  bytes from one row to the next; 0: rows without gaps; else at least a row's bytes
- * @return as vitx_image_from_rgb(); VITX_INVALID for a layout that is no vitx_pixels
+ * @return like vitx_image_from_rgb(); VITX_INVALID for a layout that is no vitx_pixels
  */
 VITX_API int vitx_image_from_pixels(vitx_image **out, const uint8_t *pixels, vitx_pixels layout,
                                     int width, int height, size_t stride,

@@ -9,11 +9,12 @@
  *     vitx_explain_opts opts = vitx::explain_opts("rollout", top[0].index);
  *     context.explain(image, opts).render(&image, "cat.overlay.png");
  *
- * A thin layer over the C headers, which say what everything means; there is nothing to link but
- * libvitx. Handles can be moved, not copied; get() gives the C handle for what has no method here.
- * A model stays alive until its last context is gone, as in C. Thread rules are those of the C functions.
+ * A thin layer over the C headers. The C headers say what everything means. Link only libvitx.
+ * Handles can be moved, not copied. get() gives the C handle, for C functions without a method
+ * here. A model stays alive until its last context is freed, like in C. Thread rules are those of
+ * the C functions.
  *
- * What the structs hold that are handed out here:
+ * Members of the structs that are returned here:
  *     vitx_prediction   index (-1: none), logit, probability, label (may be null: vitx::label() is not)
  *     vitx_map_info     method, target, logit, probability, shape[0..rank-1], is_signed ..: vitx/explain.h
  *     vitx_view         data, dtype, rank, shape[4], stride[4] (in elements): vitx/base.h
@@ -53,7 +54,7 @@ class error : public std::runtime_error
     int status_;
 };
 
-/** Throws vitx::error where a C function's status is not VITX_OK. */
+/** Throws vitx::error if a C function's status is not VITX_OK. */
 inline void check(int status)
 {
     if (status != VITX_OK)
@@ -86,7 +87,10 @@ inline vitx_trace_opts trace_opts(vitx_record record)
     opts.record = record;
     return opts;
 }
-/** @param method  kept as a pointer, as in C; so is opts.baseline: baseline_picture.get() */
+/**
+ * @param method  kept as a pointer, like in C. opts.baseline is a pointer, too:
+ *                baseline_picture.get()
+ */
 inline vitx_explain_opts explain_opts(const char *method, int target = VITX_AUTO)
 {
     vitx_explain_opts opts;
@@ -95,7 +99,7 @@ inline vitx_explain_opts explain_opts(const char *method, int target = VITX_AUTO
     opts.target = target;
     return opts;
 }
-/** Why `target` and not `versus`: the difference of their logits. */
+/** Why `target` and not `versus`: explains the difference of their logits. */
 inline vitx_explain_opts explain_opts(const char *method, int target, int versus)
 {
     vitx_explain_opts opts = explain_opts(method, target);
@@ -103,7 +107,7 @@ inline vitx_explain_opts explain_opts(const char *method, int target, int versus
     opts.versus = versus;
     return opts;
 }
-/** @param metric  kept as a pointer, as in C */
+/** @param metric  kept as a pointer, like in C */
 inline vitx_evaluate_opts evaluate_opts(const char *metric)
 {
     vitx_evaluate_opts opts;
@@ -164,7 +168,7 @@ struct release {
     }
 };
 
-/** Collects what the _write functions give; for this header's own use. */
+/** Collects the output of the _write functions; for this header's own use. */
 class collected
 {
   public:
@@ -179,7 +183,7 @@ class collected
         }
         return 0;
     }
-    /** The bytes, or the exception of the call that gave `status`. */
+    /** Returns the bytes, or throws the exception for `status`. */
     std::string take(int status)
     {
         if (thrown_)
@@ -284,13 +288,13 @@ class map
         check(vitx_map_to_picture(&out, get()));
         return map(out);
     }
-    /** @param picture  may be nullptr where vitx_render() says so */
+    /** @param picture  may be nullptr if vitx_render() allows NULL */
     void render(const image *picture, const std::string &path,
                 const vitx_render_opts *opts = nullptr) const
     {
         check(vitx_render(get(), picture ? picture->get() : nullptr, path.c_str(), opts));
     }
-    /** The same into memory; opts.format is required. */
+    /** render() into memory; opts.format is required. */
     std::string render(const image *picture, const vitx_render_opts &opts) const
     {
         collected out;
@@ -314,7 +318,7 @@ class map
     std::unique_ptr<vitx_map, release> handle_;
 };
 
-/** What a metric said of a map: vitx/evaluate.h. */
+/** The result of a metric for a map: vitx/evaluate.h. */
 class evaluation
 {
   public:
@@ -322,7 +326,7 @@ class evaluation
     explicit evaluation(vitx_evaluation *handle) noexcept : handle_(handle)
     {
     }
-    /** What it points to lives as long as the evaluation. */
+    /** Pointers in the info live as long as the evaluation. */
     vitx_evaluation_info info() const
     {
         vitx_evaluation_info info;
@@ -377,7 +381,7 @@ class model
     std::unique_ptr<vitx_model, release> handle_;
 };
 
-/** What there is to choose from: vitx/explain.h. */
+/** All methods: vitx/explain.h. */
 inline std::vector<vitx_method_info> methods()
 {
     std::vector<vitx_method_info> list(static_cast<std::size_t>(vitx_method_count()));
@@ -388,7 +392,7 @@ inline std::vector<vitx_method_info> methods()
     return list;
 }
 
-/** vitx/evaluate.h. */
+/** All metrics: vitx/evaluate.h. */
 inline std::vector<vitx_metric_info> metrics()
 {
     std::vector<vitx_metric_info> list(static_cast<std::size_t>(vitx_metric_count()));
@@ -417,14 +421,16 @@ class context
         check(vitx_context_get_info(&info, get()));
         return info;
     }
-    /** The k most probable classes, best first; entries beyond the model's have index -1. */
+    /**
+     * The k most probable classes, best first; entries beyond the model's classes have index -1.
+     */
     std::vector<vitx_prediction> classify(const image &picture, int k)
     {
         std::vector<vitx_prediction> top(size_of(k));
         check(vitx_classify(get(), picture.get(), top.data(), k));
         return top;
     }
-    /** The same for several pictures: [pictures, k], one picture's behind the other's. */
+    /** classify() for several pictures: [pictures, k], in the order of the pictures. */
     std::vector<vitx_prediction> classify(const std::vector<const image *> &pictures, int k)
     {
         const std::vector<const vitx_image *> handles = handles_of(pictures);
@@ -446,7 +452,7 @@ class context
         check(vitx_embed(get(), picture.get(), out.data(), normalize));
         return out;
     }
-    /** The same for several pictures: [pictures, numbers of one embedding]. */
+    /** embed() for several pictures: [pictures, numbers of one embedding]. */
     std::vector<float> embed(const std::vector<const image *> &pictures, bool normalize = false)
     {
         const std::vector<const vitx_image *> handles = handles_of(pictures);
@@ -473,7 +479,7 @@ class context
     {
         return explain(std::vector<const image *>(1, &picture), opts);
     }
-    /** All maps of several pictures, [pictures, opts]: those of the first one come first. */
+    /** All maps of several pictures, [pictures, opts]: the maps of the first picture come first. */
     std::vector<map> explain(const std::vector<const image *> &pictures,
                              const std::vector<vitx_explain_opts> &opts)
     {
@@ -492,7 +498,7 @@ class context
                                 opts.data(), static_cast<int>(opts.size()));
         return take(out, status);
     }
-    /** Measures a map of that picture. */
+    /** Measures a map of `picture`. */
     evaluation evaluate(const image &picture, const map &one, const vitx_evaluate_opts &opts)
     {
         vitx_evaluation *out;
@@ -514,19 +520,24 @@ class context
         check(vitx_map_of_values(&out, get(), picture.get(), values, height, width, target));
         return map(out);
     }
-    /** Keeps logits and, after set_trace(), attention, for logits() and attention(). */
+    /**
+     * Runs the model and keeps logits for logits() and, after set_trace(), attention for
+     * attention().
+     */
     void forward(const image &picture)
     {
         const vitx_image *handle = picture.get();
         check(vitx_forward(get(), &handle, 1));
     }
-    /** Times each operation from now on, counted from 0; or stops, and the counts stay. */
+    /** Starts to time each operation, with counts from 0; or stops, and the counts stay. */
     void set_profile(bool on)
     {
         check(vitx_context_set_profile(get(), on));
     }
 
-    /** What each operation took while a profile was on; those that never ran are among them. */
+    /**
+     * The time of each operation while a profile was on; operations that never ran are included.
+     */
     std::vector<vitx_op_time> op_times() const
     {
         std::vector<vitx_op_time> times;
@@ -545,7 +556,7 @@ class context
     {
         check(vitx_forward_inputs(get(), in.data, in.count, in.height, in.width));
     }
-    /** Grows with every call: a view is valid as long as this is what it was then. */
+    /** Grows with every call: a view is valid as long as this number is unchanged. */
     std::uint64_t generation() const noexcept
     {
         return vitx_context_generation(get());
@@ -588,7 +599,7 @@ class context
             handles.push_back(one ? one->get() : nullptr);
         return handles;
     }
-    /** Finished maps are to be freed after a failure, too. */
+    /** Finished maps must be freed after a failure, too. */
     static std::vector<map> take(const std::vector<vitx_map *> &out, int status)
     {
         std::vector<map> maps;
@@ -602,7 +613,8 @@ class context
     std::size_t outputs_; /* numbers of one answer */
 };
 
-/** Attention statistics over many pictures: vitx/measure.h. The context must outlive every add(). */
+/** Attention statistics over many pictures: vitx/measure.h. The context must live until the last
+ *  add(). */
 class stats
 {
   public:
@@ -672,7 +684,7 @@ class stats
     {
         check(vitx_stats_render(get(), path.c_str(), opts));
     }
-    /** The same into memory; opts.format is required. */
+    /** render() into memory; opts.format is required. */
     std::string render(const vitx_stats_render_opts &opts) const
     {
         collected out;

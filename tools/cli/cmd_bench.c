@@ -69,9 +69,9 @@ static const struct option options[] = {
      .value = "S",
      .low = 0,
      .high = 3600,
-     .help = "without --runs: at least that long a row (default 3)",
-     .more = "and at least 5 runs. Two runs before them are not counted; one, where it takes a "
-             "second."},
+     .help = "without --runs: at least S seconds per row (default 3)",
+     .more =
+         "At least 5 runs. Two runs before them are not counted, or one if a run takes a second."},
     {.name = "record",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct settings, record),
@@ -83,15 +83,18 @@ static const struct option options[] = {
      .offset = offsetof(struct settings, ops),
      .help = "where the time goes: below each row, its operations",
      .more =
-         "Calls and milliseconds are those of one run; share is of that run's time. of peak: of "
-         "the "
-         "GFLOP/s of a product of matrices of 1024 x 1024, or, for an operation without products, "
-         "of the GB/s of a copy of 64 MiB, both measured first. Arrays that stay in a cache go "
-         "beyond the latter. The runs that are timed by operation are not those of the row."},
+         "Calls and milliseconds are those of one run; share is the part of that run's time. of "
+         "peak:\n"
+         "compared with the GFLOP/s of a product of matrices of 1024 x 1024 or, for an operation "
+         "without\n"
+         "products, with the GB/s of a copy of 64 MiB, both measured first. Arrays that stay in a "
+         "cache can\n"
+         "exceed the copy's GB/s. The runs that are timed by operation are not the runs of the "
+         "row."},
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
-     .help = "one JSON object a row, one a line",
+     .help = "one JSON object per row, one per line",
      .more = "{\"what\",\"batch\",\"threads\",\"precision\",\"median_ms\",\"min_ms\",\"runs\","
              "\"peak_rss_mb\",\n"
              "\"forwards\"}; what is \"forward\", a method or a set; forwards is null where the "

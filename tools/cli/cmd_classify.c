@@ -26,10 +26,10 @@ static const struct option options[] = {
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
-     .help = "one JSON object a picture, one a line",
+     .help = "one JSON object per picture, one per line",
      .more = "{\"image\",\"predictions\":[{\"index\",\"label\",\"probability\",\"logit\"}]}, best "
              "first; label is null\n"
-             "where the class has no name, probability if the outputs are plain numbers."},
+             "if the class has no name, probability if the outputs are plain numbers."},
 };
 
 static void print_json(const char *name, const vitx_prediction *top, int k, bool probable)

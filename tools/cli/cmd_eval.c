@@ -33,38 +33,39 @@ static const struct option options[] = {
      AT(metrics),
      .value = "NAME[,NAME...]",
      .help = "metrics (default insertion,deletion,road), or all; see --list",
-     .more =
-         "NAME.VALUE is another number of a metric, as road.morf. With --mask or --box the default "
-         "has pointing,\n"
-         "energy,iou,roc as well, with --other follows; without them, all is what needs no mask."},
+     .more = "NAME.VALUE is another number of a metric, like road.morf. With --mask or --box the "
+             "default also\n"
+             "has pointing,energy,iou,roc, and with --other follows, too. Without them, all means "
+             "every metric\n"
+             "that needs no mask."},
     {.name = "target",
      .kind = OPTION_TEXT,
      AT(target),
      .value = "N|LABEL",
      .help = "class to explain (default: each picture's top class)",
-     .more = "Of a model without classes the number of a component of its embedding."},
+     .more = "For a model without classes: the index of an embedding component."},
     {.name = "score",
      .kind = OPTION_CHOICE,
      AT(score),
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
-     .help = "what of the answer is explained, and what curves are of",
-     .more =
-         "As explain has it. difference: to the most probable class that is not the target. auto: "
-         "curves are of\n"
-         "the probability, or of the logit if the model has one output or its outputs are plain "
-         "numbers."},
+     .help = "score to explain, and score of the curves",
+     .more = "See explain --score. difference: to the most probable class that is not the target. "
+             "auto: the\n"
+             "curves show the probability, or the logit if the model has one output or its outputs "
+             "are plain\n"
+             "numbers."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
      .value = "V.npy",
      .help = "explain the similarity to a vector, in place of --target",
-     .more = "Curves are then of the cosine. As explain has it."},
+     .more = "The curves then show the cosine. See explain --vector."},
     {.name = "like",
      .kind = OPTION_TEXT,
      AT(like),
      .value = "PICTURE",
-     .help = "explain the similarity to another picture, likewise"},
+     .help = "explain the similarity to another picture, in place of --target"},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -76,11 +77,11 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(mask),
      .value = "FILE",
-     .help = "picture of where the object is: what is not black",
-     .more = "It has the size of the picture. {image} in the name stands for the picture's name "
-             "without "
-             "folder and\n"
-             "ending: --mask 'masks/{image}.png'."},
+     .help = "picture that shows where the object is: what is not black",
+     .more =
+         "The mask has the size of the picture. {image} in the name stands for the picture's name "
+         "without\n"
+         "folder and ending: --mask 'masks/{image}.png'."},
     {.name = "box",
      .kind = OPTION_LIST,
      AT(boxes),
@@ -90,24 +91,22 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(other),
      .value = "FILE",
-     .help = "picture of where another object is, as --mask, for follows"},
+     .help = "picture like --mask of where another object is, for follows"},
     {.name = "scenes",
      .kind = OPTION_INT,
      AT(scenes),
      .value = "N",
      .low = 1,
      .high = 1000000,
-     .help = "in place of pictures: N that are drawn, with their masks",
-     .more = "Half with one object, half with two, of which each is asked for in turn; "
-             "docs/scenes.md says "
-             "what\n"
-             "they are. The model has to have their classes. They are drawn in the size of its "
-             "input, and "
-             "the\n"
-             "default of --fit is squash. The default metrics are pointing,energy,iou,roc, of two "
-             "objects "
-             "follows\n"
-             "as well, insertion and deletion."},
+     .help = "draw N scenes with their masks, in place of pictures",
+     .more =
+         "Half of the scenes have one object, half have two. Each of two objects is explained in "
+         "turn.\n"
+         "docs/scenes.md describes the scenes. The model must have their classes. Scenes are "
+         "drawn in the\n"
+         "size of the model's input, and the default of --fit is squash. The default metrics "
+         "are\n"
+         "pointing,energy,iou,roc,insertion,deletion, and for two objects also follows."},
     {.name = "seed",
      .kind = OPTION_INT,
      AT(seed),
@@ -121,44 +120,44 @@ static const struct option options[] = {
      .value = "K",
      .low = 1,
      .high = 1000000,
-     .help = "scenes of each kind for what is costly (default N / 10)",
-     .more = "That is: metrics that run the model (of one object only), and methods that run it 20 "
-             "times "
-             "a map\n"
-             "or more, whose lines have a star. insertion and deletion take 8 steps from or to the "
-             "mean colour;\n"
-             "--set insertion.step and insertion.fill say otherwise."},
+     .help = "scenes of each kind for costly work (default N / 10)",
+     .more =
+         "Costly are metrics that run the model (only for scenes with one object) and methods "
+         "that run the\n"
+         "model 20 times per map or more; their lines have a star. insertion and deletion take 8 "
+         "steps from\n"
+         "or to the mean colour; --set insertion.step and insertion.fill change this."},
     {.name = "set",
      .kind = OPTION_LIST,
      AT(set),
      .value = "[NAME.]KEY=VALUE",
-     .help = "option of a metric, or of methods, repeatable",
-     .more = "--set deletion.step=1792 is the metric's, --set rise.n=500 the method's, --set "
-             "discard=0.9\n"
-             "goes to all methods that have it."},
+     .help = "option of a metric or of methods, repeatable",
+     .more = "--set deletion.step=1792 is for the metric, --set rise.n=500 for the method. --set "
+             "discard=0.9 is\n"
+             "for all methods with this option."},
     {.name = "curves",
      .kind = OPTION_TEXT,
      AT(curves),
      .value = "OUT",
      .help = "file for the mean curves: .png or .npy",
-     .more = "{metric} in the name stands for the metric, and is needed where several have curves. "
-             "Rows of an npy:\n"
-             "where the points lie, then a curve (road: two) for each row of the table."},
+     .more =
+         "{metric} in the name stands for the metric. It is required if several metrics have "
+         "curves. Rows of\n"
+         "an npy: first the x of the points, then a curve (road: two) for each row of the table."},
     {.name = "no-baselines",
      .kind = OPTION_FLAG,
      AT(no_baselines),
-     .help = "without the maps that know nothing: random, and the centre"},
+     .help = "leaves out the maps that know nothing: random and centre"},
     {.name = "json",
      .kind = OPTION_FLAG,
      AT(json),
-     .help = "one JSON object a picture and method, one a line",
+     .help = "one JSON object per picture and method, one per line",
      .more =
-         "{\"image\",\"method\",\"target\",\"label\",\"probability\",\"values\":{NAME:number}},"
-         " with "
-         "all numbers of the\n"
-         "metrics; what could not be measured is missing. With --scenes one a line of the table; "
-         "docs/evaluation.md\n"
-         "has the form."},
+         "{\"image\",\"method\",\"target\",\"label\",\"probability\",\"values\":{NAME:number}}, "
+         "with all numbers of the\n"
+         "metrics; numbers that could not be measured are missing. With --scenes: one object per "
+         "line of the\n"
+         "table; docs/evaluation.md has the form."},
     {.name = "list", .kind = OPTION_FLAG, AT(list), .help = "lists the metrics with their options"},
 };
 
@@ -426,16 +425,13 @@ const struct command cmd_eval = {
     .name = "eval",
     .summary = "Says whether maps are right: metrics of methods, over pictures.",
     .usage = "[-m MODEL] --method NAME [OPTIONS] IMAGE... | --scenes N",
-    .details = "Prints a table, a line for each method: means over the pictures, with their "
-               "standard errors, of "
-               "how soon\n"
-               "the answer appears or goes in the map's order, and where there is a mask, of how "
-               "well the map "
-               "finds the\n"
-               "object. Two maps that know nothing stand below, of random numbers and of the "
-               "centre: a method "
-               "has to beat\n"
-               "them. docs/evaluation.md says what each metric can tell. A picture that fails is "
+    .details = "Prints a table with a line for each method: means over the pictures, with their\n"
+               "standard errors. They say how soon the answer appears or goes in the map's order "
+               "and, with\n"
+               "a mask, how well the map finds the object. Below stand two maps that know nothing, "
+               "one of\n"
+               "random numbers and one of the centre. A useful method is better than these two.\n"
+               "docs/evaluation.md says what each metric can tell. A picture that fails is "
                "reported and "
                "left out.\n"
                "\n"

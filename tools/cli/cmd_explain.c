@@ -28,15 +28,15 @@ static const struct option options[] = {
      .value = "OUT",
      .help = "file to write, or a pattern; its ending picks the format",
      .more =
-         "In a pattern {image} is the picture's name without folder and ending, {folder} the "
-         "name of the\n"
-         "folder that it lies in, {path} its path without ending, {method} the method, {target} "
-         "the number\n"
-         "of the class or unit. Folders of a pattern that do not exist are made. A pattern that "
-         "would write\n"
-         "two maps to one file, or a map over a picture, is wrong usage. - is standard output: "
-         "one map, or\n"
-         "of json any number, one a line."},
+         "In a pattern {image} is the picture's name without folder and ending, {folder} the name "
+         "of the\n"
+         "picture's folder, {path} its path without ending, {method} the method, {target} the "
+         "number of the\n"
+         "class or unit. Missing folders of a pattern are made. A pattern that would write two "
+         "maps to one\n"
+         "file, or a map over a picture, is wrong usage. - is standard output: one map, or for "
+         "json any\n"
+         "number of maps, one per line."},
     {.name = "format",
      .kind = OPTION_TEXT,
      AT(format),
@@ -45,27 +45,30 @@ static const struct option options[] = {
     {.name = "json",
      .kind = OPTION_FLAG,
      AT(json),
-     .help = "each map as one JSON object a line, on standard output",
-     .more = "What a json file holds, in place of the list of files; -o need not be given then."},
+     .help = "each map as one JSON object per line, on standard output",
+     .more = "Prints the content of a json file, in place of the list of files. -o is not needed "
+             "then."},
     {.name = "skip-existing",
      .kind = OPTION_FLAG,
      AT(skip_existing),
-     .help = "makes no map whose file is there already"},
+     .help = "makes no map if its file exists already"},
     {.name = "target",
      .kind = OPTION_LIST,
      AT(targets),
      .value = "N|LABEL",
      .help = "class to explain, repeatable (default: the top class)",
-     .more = "A class's number, its name, or one of the names between commas in it; case does not "
-             "matter.\n"
-             "Of a method whose map is the same for every class one map is written, unless OUT has "
-             "{target}."},
+     .more =
+         "A class's number, its name, or one of the names between commas in it; upper and lower "
+         "case are\n"
+         "equal. If a method's map does not depend on the class, one map is written, unless OUT "
+         "has\n"
+         "{target}."},
     {.name = "unit",
      .kind = OPTION_LIST,
      AT(units),
      .value = "N",
      .help = "component of an embedding to explain, repeatable",
-     .more = "In place of --target, of models without classes."},
+     .more = "In place of --target, for models without classes."},
     {.name = "vector",
      .kind = OPTION_TEXT,
      AT(vector),
@@ -74,42 +77,44 @@ static const struct option options[] = {
      .more =
          "In place of --target: the cosine of the embedding and the file's numbers, of any type "
          "of float;\n"
-         "with --score dot their product. embed -o writes such files; a text's embedding is one "
-         "as well."},
+         "with --score dot their dot product. embed -o writes such files. A text's embedding is "
+         "also such a\n"
+         "vector."},
     {.name = "like",
      .kind = OPTION_TEXT,
      AT(like),
      .value = "PICTURE",
      .help = "explain the similarity to another picture",
-     .more = "In place of --target: what makes the picture similar to that one, whose embedding is "
-             "the vector."},
+     .more = "In place of --target: what makes the picture similar to PICTURE. The vector is "
+             "PICTURE's\n"
+             "embedding."},
     {.name = "score",
      .kind = OPTION_CHOICE,
      AT(score),
      .value = "auto|logit|probability|difference|cosine|dot",
      .choices = score_names,
-     .help = "what of the answer is explained",
+     .help = "score to explain",
      .more =
-         "logit: the target's; probability: its softmax or sigmoid; difference: its logit less "
-         "that of "
-         "--versus.\n"
-         "cosine, dot: of --vector or --like. Default auto: what the method's authors take; with "
-         "these cosine."},
+         "logit: the target's; probability: its softmax or sigmoid; difference: its logit minus "
+         "the logit of\n"
+         "--versus. cosine, dot: with --vector or --like. Default auto: the choice of the "
+         "method's authors;\n"
+         "with a vector: cosine."},
     {.name = "versus",
      .kind = OPTION_TEXT,
      AT(versus),
      .value = "N|LABEL",
      .help = "why the target and not that class",
-     .more = "The other class (of an embedding: unit) of --score difference, which need not be "
-             "given then.\n"
-             "Default: the most probable one that is not the target."},
+     .more =
+         "The other class (for an embedding: unit) of --score difference; --score is not needed "
+         "then.\n"
+         "Default: the most probable class that is not the target."},
     {.name = "baseline",
      .kind = OPTION_TEXT,
      AT(baseline),
      .value = "FILE",
      .help = "picture to compare with, as large as the explained one",
-     .more = "For methods with an option baseline that takes picture; it stands for --set "
-             "baseline=picture."},
+     .more = "For methods with an option baseline that takes picture. Sets baseline=picture, too."},
     {.name = "layer",
      .kind = OPTION_INT,
      AT(layer),
@@ -119,7 +124,7 @@ static const struct option options[] = {
      .word = "all",
      .word_value = VITX_ALL,
      .help = "block, from 0 (default: the method's own)",
-     .more = "all: each of them; a png is then a sheet of tiles, npy and json get a leading axis."},
+     .more = "all: every block; a png is then a sheet of tiles, npy and json get a leading axis."},
     {.name = "head",
      .kind = OPTION_INT,
      AT(head),
@@ -129,7 +134,7 @@ static const struct option options[] = {
      .word = "all",
      .word_value = VITX_ALL,
      .help = "head, from 0 (default: fused)",
-     .more = "all: each of them, as --layer."},
+     .more = "all: every head, like --layer."},
     {.name = "query",
      .kind = OPTION_TEXT,
      AT(query),
@@ -142,7 +147,7 @@ static const struct option options[] = {
      AT(set),
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable",
-     .more = "With several methods it goes to those that have it."},
+     .more = "With several methods: for those methods that have the option."},
     {.name = "layout",
      .kind = OPTION_CHOICE,
      AT(layout),
@@ -156,9 +161,9 @@ static const struct option options[] = {
      AT(colormap),
      .value = "NAME",
      .help = "colours of a png; vitx-cli info lists them",
-     .more = "Default turbo, of a map on pixels inferno, with a signed scale coolwarm: red speaks "
-             "for the\n"
-             "target, blue against it."},
+     .more = "Default turbo; inferno for a map on pixels; coolwarm with a signed scale: red is "
+             "evidence for the\n"
+             "target, blue against the target."},
     {.name = "alpha",
      .kind = OPTION_REAL,
      AT(alpha),
@@ -166,8 +171,9 @@ static const struct option options[] = {
      .low = 0,
      .high = 1,
      .help = "weight of the map in an overlay (default 0.5; signed 0.8)",
-     .more = "With a signed scale it is the weight of the largest value, and 0 leaves the picture "
-             "as it is."},
+     .more =
+         "With a signed scale: the weight of the largest value; where the map is 0 the picture is "
+         "unchanged."},
     {.name = "smooth",
      .kind = OPTION_REAL,
      AT(smooth),
@@ -176,8 +182,8 @@ static const struct option options[] = {
      .high = 256,
      .help = "a Gaussian over the map of a png, in input pixels",
      .more =
-         "Default half a patch for signed maps on pixels, where values next to each other cancel; "
-         "else 0."},
+         "Default: half a patch for signed maps on pixels (neighbour values cancel there), else "
+         "0."},
     {.name = "scale",
      .kind = OPTION_TEXT,
      AT(scale),
@@ -185,16 +191,16 @@ static const struct option options[] = {
      .help = "how values become colours",
      .more =
          "NAME is auto, max, minmax, p99, signed or signed-p99. LOW,HIGH are the values at the "
-         "ends "
-         "of the colours,\n"
-         "the same for all pictures; what lies beyond them is clipped. "
-         "max: negative values to 0, then divided by the maximum. minmax: minimum to maximum. p99: "
-         "as max,\n"
-         "by the 99th percentile. signed: 0 in the middle; signed-p99: the same by the 99th "
+         "ends of the\n"
+         "colours, equal for all pictures; values beyond them are clipped. max: negative values "
+         "to 0, then\n"
+         "divided by the maximum. minmax: minimum to maximum. p99: like max, with the 99th "
          "percentile.\n"
-         "Default auto: max or signed, as the method's values are, and with p99 for maps on "
-         "pixels. Of npy\n"
-         "and json the values stay raw."},
+         "signed: 0 in the middle. signed-p99: like signed, with the 99th percentile. Default "
+         "auto: max, or\n"
+         "signed if the method has signed values; with p99 for maps on pixels. npy and json keep "
+         "the raw\n"
+         "values."},
     {.name = "frame",
      .kind = OPTION_CHOICE,
      AT(frame),
@@ -226,7 +232,7 @@ const struct command cmd_explain = {
     .usage = "[-m MODEL] --method NAME -o OUT [OPTIONS] IMAGE...",
     .details = "Writes one map for each picture, method and target, and prints a line for each "
                "file written: its\n"
-               "name, the method, the class. All maps of a picture come out of one forward pass.\n"
+               "name, the method, the class. All maps of a picture come from one forward pass.\n"
                "\n"
                "  vitx-cli explain -m deit_tiny --method rollout -o cat.png cat.jpg\n"
                "  vitx-cli explain -m deit_tiny --method attention --layer all --head all -o "

@@ -16,16 +16,16 @@ const struct option common_options[] = {
      .value = "MODEL",
      .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
      .more =
-         "The bundled model is a small ViT of drawn scenes; vitx-cli info says where it lies. A "
+         "The bundled model is a small ViT of drawn scenes; vitx-cli info tells its path. A "
          "folder holds\n"
          "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
-         "and\n"
-         "perhaps preprocessor_config.json or processor_config.json."},
+         "and perhaps\n"
+         "preprocessor_config.json or processor_config.json."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
      .value = "FILE",
-     .help = "class names: one a line, or JSON",
+     .help = "class names: one per line, or JSON",
      .more = "JSON is an array of names, an object from index to name or from name to index, or a "
              "config.json\n"
              "of Hugging Face. Default: the model's config.json."},
@@ -33,25 +33,27 @@ const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, language),
      .value = "LANG",
-     .help = "class names in a language, as zh or en (default: the model's)",
-     .more = "They come from the file labels.LANG.txt beside the weights, one name a line. en "
+     .help = "class names in a language, like zh or en (default: the model's)",
+     .more = "Names come from the file labels.LANG.txt next to the weights, one name per line. en "
              "without such a\n"
-             "file means the model's own."},
+             "file: the model's own names."},
     {.name = "outputs",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, outputs),
      .value = "auto|softmax|sigmoid|none",
      .choices = outputs,
      .help = "what the model's outputs are (default: what its files say)",
-     .more =
-         "softmax: one choice among the classes. sigmoid: each is a yes or no of its own. none: "
-         "plain numbers.\n"
-         "auto: problem_type of config.json, else softmax, or sigmoid if there is one output."},
+     .more = "softmax: one choice among the classes. sigmoid: each output is a separate yes or no. "
+             "none: plain\n"
+             "numbers. auto: problem_type of config.json, else softmax, or sigmoid if there is one "
+             "output."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),
      .value = "NAME",
-     .help = "what to run on (default auto: the first that is there); vitx-cli info lists them"},
+     .help =
+         "device to run on (default auto: the first that this machine has); vitx-cli info lists "
+         "them"},
     {.name = "precision",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, precision),
@@ -76,24 +78,26 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, fit),
      .value = "recipe|squash|crop|pad|keep",
      .choices = fits,
-     .help = "how a picture meets the model's input (default recipe; bench: squash)",
+     .help = "how a picture is brought to the input size (default recipe; bench: squash)",
      .more =
-         "recipe does what the model's files say. squash resizes the whole picture to the "
-         "input's size;\n"
-         "a picture of that size is taken as it is. crop resizes in proportion until the input is "
-         "covered and cuts\n"
-         "what is over; pad until the picture fits and fills up with the recipe's mean colour. "
-         "keep makes the input\n"
-         "as large as the picture, its sides rounded to whole patches; with --size, as large as "
-         "fits within it."},
+         "recipe does what the model's files say. squash resizes the whole picture to the input's "
+         "size; a\n"
+         "picture of that size is not changed. crop resizes in proportion until the picture "
+         "covers the input\n"
+         "and cuts off the rest. pad resizes until the picture fits and fills the rest with the "
+         "recipe's\n"
+         "mean colour. keep makes the input as large as the picture, with sides rounded to whole "
+         "patches;\n"
+         "with --size, as large as fits within that size."},
     {.name = "size",
      .kind = OPTION_SIZE,
      .offset = offsetof(struct common, size),
      .value = "S|HxW",
      .help = "pixels of the model's input, multiples of its patch (default: the model's own)",
-     .more = "S stands for SxS. Position embeddings are resampled, and what the recipe resizes to "
-             "grows with the\n"
-             "input. vitx-cli info -m MODEL --size S says what it takes."},
+     .more =
+         "S stands for SxS. Position embeddings are resampled, and the recipe's resize size grows "
+         "with the\n"
+         "input. vitx-cli info -m MODEL --size S says what this takes."},
     {.name = "pos-resample",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, pos_resample),
@@ -106,20 +110,20 @@ const struct option common_options[] = {
      .value = "N",
      .low = 1,
      .high = 65536,
-     .help = "tokens that a picture may make (default 16384)"},
+     .help = "limit for the tokens of one picture (default 16384)"},
     {.name = "max-pixels",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, max_pixels),
      .value = "N",
      .low = 1,
      .high = 2147483647,
-     .help = "pixels that a picture may have (default 178956970)",
-     .more = "Larger ones are refused before they are decoded."},
+     .help = "limit for the pixels of one picture (default 178956970)",
+     .more = "Larger pictures are refused before they are decoded."},
     {.name = "allow-truncated",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct common, allow_truncated),
-     .help = "reads JPEG and PNG files that are cut short, with a warning",
-     .more = "What is missing is grey in a JPEG, black in a PNG."},
+     .help = "reads truncated JPEG and PNG files, with a warning",
+     .more = "The missing part is grey in a JPEG, black in a PNG."},
     {.name = "memory",
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, memory),
@@ -129,18 +133,18 @@ const struct option common_options[] = {
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, budget),
      .value = "BYTES",
-     .help = "memory for recordings and gradients, as 500M (default 1G)",
+     .help = "memory for recordings and gradients, like 500M (default 1G)",
      .more = "K, M and G stand for 1024, 1024^2 and 1024^3. Work that needs more is refused."},
     {.name = "gradients",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, gradients),
      .value = "auto|keep|recompute",
      .choices = gradients,
-     .help = "what gradients read: kept, or computed again (default auto)",
+     .help = "activations for gradients: kept, or computed again (default auto)",
      .more =
-         "keep takes memory within --budget; recompute a tenth of it, and one more forward. auto "
-         "keeps if there\n"
-         "is room."},
+         "keep takes memory within --budget; recompute takes a tenth of that memory and one more "
+         "forward.\n"
+         "auto keeps if there is room."},
     {.name = "quiet",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct common, quiet),
