@@ -18,7 +18,7 @@ typedef struct writing {
 } writing;
 
 /* A tensor of that shape (ended by 0): middle plus random numbers of that size. */
-static void add(writing *w, const char *name, float middle, float size, ...)
+static void add(writing *w, const char *name, double middle, double size, ...)
 {
     char shape[64] = "";
     size_t count = 1;
@@ -36,7 +36,7 @@ static void add(writing *w, const char *name, float middle, float size, ...)
                          w->count ? "," : "{", name, shape, 4 * w->count, 4 * (w->count + count));
     ck_assert(w->at < sizeof w->header);
     for (size_t i = 0; i < count; i++)
-        w->data[w->count++] = middle + size * rng_normal(&w->random);
+        w->data[w->count++] = (float)middle + (float)size * rng_normal(&w->random);
 }
 
 static void add_tensors(writing *w, const little_model *m, int d, int classes)

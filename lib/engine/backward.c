@@ -72,13 +72,13 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
 }
 
 /* d of the pooling head's attention: the one row that is not 0 into its place. */
-static void record_dpool(const vx_run *f, int64_t rows)
+static void record_dpool(const vx_run *f, const vx_head_grad_io *h)
 {
-    const int T = f->tokens, first = f->arch->pool_first, R = T - first;
-    f->ops->clear(f->dev, &(vx_clear){.y = f->plan->pool_dp, .count = rows * T});
+    const int T = f->tokens, R = T - f->arch->pool_first;
+    f->ops->clear(f->dev, &(vx_clear){.y = f->plan->pool_dp, .count = h->record_rows * T});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = f->plan->pool_dp + first, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)R * R,
-        .m = rows, .n = R, .scale = 1});
+        .y = h->record, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)R * R,
+        .m = h->record_rows, .n = R, .scale = 1});
 }
 
 /* classify, from its last line to the first: dlogits -> dx. */
@@ -93,7 +93,7 @@ static void classify_bwd(const vx_run *f)
     f->ops->clear(f->dev, &(vx_clear){.y = dx, .count = h.cleared});
     /* pooled = what the head's own attention makes of the tokens */
     pool_bwd(f, &h.pool);
-    record_dpool(f, h.record_rows);
+    record_dpool(f, &h);
     /* ... the mean over the patches */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
         .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,

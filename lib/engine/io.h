@@ -154,6 +154,7 @@ typedef struct vx_head_grad_io {
     int token_rows[2]; /* G each */
     vx_pool_grad_io pool;
     int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G*H */
+    float *record;       /* where the first of these begins: at token pool_first */
 } vx_head_grad_io;
 
 vx_head_grad_io vx_head_grad_io_of(const vx_run *f);

@@ -10,7 +10,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
     const bool starts = f->pass->starts != NULL;
     const int D = f->width, first = f->arch->pool_first;
     if (f->arch->pool != VX_POOL_MAP)
-        return (vx_pool_io){0};
+        return (vx_pool_io){.qkv = act->wide, .attended = act->wide}; /* no rows at all */
     vx_pool_io b = {.rows = f->rows,
                     .sequences = f->batch,
                     .collected = starts ? f->batch : 0,
@@ -125,7 +125,10 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
         h.token_rows[t] = norm && !patches ? h.put[t] : 0;
     }
     h.pool = pool_grad_io(f, f->plan->pool_dp ? f->plan->dp : NULL);
-    h.record_rows = f->plan->pool_dp ? (int64_t)G * a->heads : 0;
+    if (f->plan->pool_dp) {
+        h.record_rows = (int64_t)G * a->heads;
+        h.record = f->plan->pool_dp + a->pool_first;
+    }
     return h;
 }
 
