@@ -199,6 +199,12 @@ typedef struct vx_patch_embed_bwd {
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
 
+/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs to. */
+static inline size_t vx_forward_row(int r, int tokens, int targets)
+{
+    return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
+}
+
 /* A distance between rows; 0 stands for their width. */
 static inline size_t vx_distance(int ld, int width)
 {

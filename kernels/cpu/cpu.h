@@ -173,12 +173,6 @@ typedef struct vx_tile {
 vx_tiling vx_cpu_tiling(const vx_cpu *cpu, int m, int n, int unit);
 vx_tile vx_cpu_tile(const vx_tiling *t, int index);
 
-/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs to. */
-static inline size_t vx_forward_row(int r, int tokens, int targets)
-{
-    return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
-}
-
 /* Calls task(cpu, op, first, count) for parts of 0..items-1, some per worker; `least` items at least.
  * op is the operation's struct, or one of the caller's own. */
 typedef void vx_part_fn(vx_cpu *cpu, const void *op, int64_t first, int64_t count);

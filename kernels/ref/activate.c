@@ -60,7 +60,7 @@ void vx_swiglu_bwd_ref(vx_device *dev, const vx_swiglu_bwd *a)
 {
     (void)dev;
     for (int i = 0; i < a->m; i++) {
-        const float *x = a->x + vx_ref_forward_row(i, a->tokens, a->targets) * (size_t)a->ldx;
+        const float *x = a->x + vx_forward_row(i, a->tokens, a->targets) * (size_t)a->ldx;
         float *dx = a->dx + (size_t)i * (size_t)a->lddx;
         for (int j = 0; j < a->n; j++) {
             const double dy = a->dy[(size_t)i * (size_t)a->lddy + (size_t)j], u = x[j];

@@ -68,7 +68,7 @@ void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *a)
     for (int i = 0; i < a->m; i++)
         for (int start = 0; start < a->w->k; start += VX_REF_CHUNK) {
             const int left = a->w->k - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;
-            const size_t row = vx_ref_forward_row(i, a->tokens, a->targets);
+            const size_t row = vx_forward_row(i, a->tokens, a->targets);
             double sum[VX_REF_CHUNK] = {0};
             times_matrix(sum, a, a->dy + (size_t)i * (size_t)a->lddy, start, n);
             for (int c = 0; c < n; c++) {

@@ -51,7 +51,7 @@ void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *a)
 {
     (void)dev;
     for (int i = 0; i < a->m; i++) {
-        const size_t row = vx_ref_forward_row(i, a->tokens, a->targets);
+        const size_t row = vx_forward_row(i, a->tokens, a->targets);
         layernorm_row_bwd(a, a->dx + (size_t)i * (size_t)a->lddx,
                           a->dy + (size_t)i * (size_t)a->lddy, a->x + row * (size_t)a->ldx);
     }

@@ -19,12 +19,6 @@ double vx_ref_act(vx_act act, double x);
 /* Its derivative. */
 double vx_ref_act_slope(vx_act act, double x);
 
-/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs to. */
-static inline size_t vx_ref_forward_row(int r, int tokens, int targets)
-{
-    return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
-}
-
 /* sum a[i] b[i]; four partial sums, since one would wait for the adder at every step. */
 double vx_ref_dot(const float *a, const float *b, int n);
 

@@ -80,7 +80,7 @@ static void all_tokens(vx_block_io *b, const vx_run *f)
     b->mid = b->out = (vx_rows){b->next, f->width};
 }
 
-/* What does not depend on the plan. */
+/* What a block has in common in its first run and when it runs again. */
 static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
 {
     vx_block_io b = {.w = &f->w->blocks[l],

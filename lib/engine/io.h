@@ -150,7 +150,7 @@ typedef struct vx_head_grad_io {
     int means;                              /* as above: G, or 0 */
     const float *dmean;
     int put[2];        /* tokens 0 and 1 whose gradients go into dx: G each */
-    int all_rows;      /* rows of dx that the norm made: G*T, or */
+    int all_rows;      /* rows of dx that were normalised before pooling: G*T */
     int token_rows[2]; /* G each */
     vx_pool_grad_io pool;
     int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G*H */
