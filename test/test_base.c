@@ -17,6 +17,7 @@
 #include "base/cpus.h"
 #include "base/pool.h"
 #include "base/random.h"
+#include "base/sink.h"
 #include "base/structs.h"
 #include "base/text.h"
 #include "engine/scratch.h"
@@ -293,16 +294,22 @@ START_TEST(test_file__reads_and_says_what_is_wrong)
 }
 END_TEST
 
-START_TEST(test_file__save_replaces_in_one_step)
+static int save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks)
+{
+    vx_sink out = vx_sink_file(path, hooks);
+    return vx_sink_end(&out, vx_sink_put(&out, data, bytes));
+}
+
+START_TEST(test_sink__replaces_a_file_in_one_step)
 {
     vitx_hooks hooks = plain();
     char *folder = make_folder(), path[200], link[200];
     size_t bytes;
     struct stat info;
     snprintf(path, sizeof path, "%s/out", folder);
-    ck_ok(vx_file_save(path, "first", 5, &hooks));
+    ck_ok(save(path, "first", 5, &hooks));
     ck_assert_int_eq(chmod(path, 0640), 0);
-    ck_ok(vx_file_save(path, "second", 6, &hooks));
+    ck_ok(save(path, "second", 6, &hooks));
     char *text = read_file(path, &bytes);
     ck_assert_str_eq(text, "second");
     free(text);
@@ -311,7 +318,7 @@ START_TEST(test_file__save_replaces_in_one_step)
     /* A link stays a link. */
     snprintf(link, sizeof link, "%s/link", folder);
     ck_assert_int_eq(symlink("out", link), 0);
-    ck_ok(vx_file_save(link, "third", 5, &hooks));
+    ck_ok(save(link, "third", 5, &hooks));
     text = read_file(path, &bytes);
     ck_assert_str_eq(text, "third");
     free(text);
@@ -319,10 +326,91 @@ START_TEST(test_file__save_replaces_in_one_step)
     memset(link, 'n', sizeof link);
     char longest[512];
     snprintf(longest, sizeof longest, "%s/%.200s%.55s", folder, link, link);
-    ck_ok(vx_file_save(longest, "x", 1, &hooks));
-    ck_ok(vx_file_save(longest, "xy", 2, &hooks));
-    ck_fails(vx_file_save("no/such/folder/out", "x", 1, &hooks), VITX_IO, "no/such/folder/out");
-    ck_fails(vx_file_save("/dev/full", "x", 1, &hooks), VITX_IO, "/dev/full");
+    ck_ok(save(longest, "x", 1, &hooks));
+    ck_ok(save(longest, "xy", 2, &hooks));
+    ck_fails(save("no/such/folder/out", "x", 1, &hooks), VITX_IO, "no/such/folder/out");
+    ck_fails(save("/dev/full", "x", 1, &hooks), VITX_IO, "/dev/full");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* The entries of a folder, those that begin with a dot among them. */
+static int count_files(const char *folder)
+{
+    char command[300];
+    int count = -1;
+    snprintf(command, sizeof command, "ls -A '%s' | wc -l", folder);
+    FILE *f = popen(command, "r");
+    ck_assert_int_eq(fscanf(f, "%d", &count), 1);
+    pclose(f);
+    return count;
+}
+
+typedef struct heard {
+    int calls, stop_at;
+    size_t bytes, largest;
+} heard;
+
+static int hear(const void *data, size_t bytes, void *payload)
+{
+    heard *h = payload;
+    (void)data;
+    if (++h->calls == h->stop_at)
+        return 1;
+    h->bytes += bytes;
+    h->largest = bytes > h->largest ? bytes : h->largest;
+    return 0;
+}
+
+START_TEST(test_sink__gathers_small_pieces_and_passes_large_ones)
+{
+    vitx_hooks hooks = plain();
+    char *folder = make_folder(), path[200], *large = malloc(3 << 20);
+    size_t bytes;
+    memset(large, 'x', 3 << 20);
+    snprintf(path, sizeof path, "%s/out", folder);
+    vx_sink out = vx_sink_file(path, &hooks);
+    for (int i = 0; i < 9000; i++)
+        ck_ok(vx_sink_printf(&out, "%04d,%04d\n", i, i));
+    ck_ok(vx_sink_put(&out, large, 100000));
+    ck_ok(vx_sink_text(&out, "end"));
+    ck_assert_uint_eq(out.put, 190003);
+    ck_ok(vx_sink_end(&out, VITX_OK));
+    char *text = read_file(path, &bytes);
+    ck_assert_uint_eq(bytes, 190003);
+    ck_assert_int_eq(memcmp(text + 89990, "8999,8999\nxx", 12), 0);
+    ck_assert_str_eq(text + 190000, "end");
+    free(text);
+    /* A failure on the way leaves the old file, and nothing beside it. */
+    out = vx_sink_file(path, &hooks);
+    ck_ok(vx_sink_put(&out, large, 100000));
+    ck_assert_int_eq(count_files(folder), 2);
+    ck_assert_int_eq(vx_sink_end(&out, VITX_FORMAT), VITX_FORMAT);
+    ck_assert_int_eq(count_files(folder), 1);
+    text = read_file(path, &bytes);
+    ck_assert_uint_eq(bytes, 190003);
+    free(text);
+    /* Nothing put: an empty file. */
+    ck_ok(save(path, "", 0, &hooks));
+    text = read_file(path, &bytes);
+    ck_assert_uint_eq(bytes, 0);
+    free(text);
+    /* A writer is not called before there is much, hears of a MiB at a time, and may stop. */
+    heard h = {0};
+    out = vx_sink_writer(hear, &h, &hooks);
+    ck_ok(vx_sink_text(&out, "small"));
+    ck_assert_int_eq(h.calls, 0);
+    ck_ok(vx_sink_put(&out, large, 3 << 20));
+    ck_assert_int_eq(h.calls, 4);
+    ck_assert_uint_eq(h.largest, 1 << 20);
+    ck_ok(vx_sink_end(&out, VITX_OK));
+    ck_assert_uint_eq(h.bytes, (3 << 20) + 5);
+    h = (heard){.stop_at = 2};
+    out = vx_sink_writer(hear, &h, &hooks);
+    ck_fails(vx_sink_end(&out, vx_sink_put(&out, large, 3 << 20)), VITX_IO, "the writer stopped");
+    ck_assert_int_eq(h.calls, 2);
+    free(large);
     remove_folder(folder);
     free(folder);
 }
@@ -601,7 +689,8 @@ static Suite *base_suite(void)
     tcase_add_test(tcase, test_buffer__grows_and_formats);
     tcase_add_test(tcase, test_arena__second_run_gives_the_measured_places);
     tcase_add_test(tcase, test_file__reads_and_says_what_is_wrong);
-    tcase_add_test(tcase, test_file__save_replaces_in_one_step);
+    tcase_add_test(tcase, test_sink__replaces_a_file_in_one_step);
+    tcase_add_test(tcase, test_sink__gathers_small_pieces_and_passes_large_ones);
     tcase_add_test(tcase, test_path__joins_and_splits);
     tcase_add_test(tcase, test_text__numbers);
     tcase_add_test(tcase, test_text__names_are_found_and_listed);

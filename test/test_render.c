@@ -1012,6 +1012,7 @@ START_TEST(test_png__gives_back_every_pixel)
         const int height = 1 + (int)i * 3;
         vx_canvas canvas;
         vx_buffer out = {.hooks = &hooks};
+        vx_sink sink = vx_sink_buffer(&out);
         vitx_image *image;
         ck_ok(vx_canvas_create(&canvas, widths[i], height, &hooks));
         for (int y = 0; y < height; y++) {
@@ -1026,7 +1027,7 @@ START_TEST(test_png__gives_back_every_pixel)
                                    : kind == 4 ? above[k] + k
                                                : 255);
         }
-        ck_ok(vx_canvas_png(&out, &canvas, NULL));
+        ck_ok(vx_canvas_png(&sink, &canvas, NULL));
         ck_ok(vitx_image_open_memory(&image, out.data, out.size, "canvas", NULL));
         ck_assert_int_eq(vitx_image_width(image), widths[i]);
         ck_assert_int_eq(vitx_image_height(image), height);

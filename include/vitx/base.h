@@ -132,6 +132,13 @@ typedef struct vitx_hooks {
  */
 VITX_API void vitx_hooks_init(vitx_hooks *out, size_t struct_size);
 
+/**
+ * Receives output piece by piece; `payload` is the caller's.
+ *
+ * @return 0 to go on; anything else stops the output with VITX_IO
+ */
+typedef int vitx_writer(const void *data, size_t bytes, void *payload);
+
 /** Element type of a tensor view. */
 typedef enum vitx_dtype {
     VITX_F32 = 0, /**< IEEE single                    */

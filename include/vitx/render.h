@@ -83,9 +83,6 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 VITX_API int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
                          const vitx_render_opts *opts);
 
-/** Receives output piece by piece. @return 0 to go on; anything else stops with VITX_IO. */
-typedef int vitx_writer(const void *data, size_t bytes, void *payload);
-
 /** vitx_render() to a callback; opts->format is required. */
 VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
                                void *payload, const vitx_render_opts *opts);

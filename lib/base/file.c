@@ -1,4 +1,4 @@
-/* base/file.c: positioned reads of regular files, small paths, and replacing a file in one step. */
+/* base/file.c: positioned reads of regular files, and small paths. */
 #define _GNU_SOURCE
 #include "base/file.h"
 
@@ -204,77 +204,4 @@ int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path)
     VX_TRY(vx_new(out, hooks, length + 1, 1, "a path"));
     memcpy(*out, path, length);
     return VITX_OK;
-}
-
-static int write_all(int fd, const char *data, size_t bytes, const char *path)
-{
-    while (bytes) {
-        const ssize_t put = write(fd, data, bytes);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return vx_fail_in(VITX_IO, path, "%s",
-                              put < 0 ? strerror(errno) : "nothing was written");
-        data += put;
-        bytes -= (size_t)put;
-    }
-    return VITX_OK;
-}
-
-static int save_in_place(const char *path, const void *data, size_t bytes)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd < 0)
-        return vx_fail_in(VITX_IO, path, "%s", strerror(errno));
-    int status = write_all(fd, data, bytes, path);
-    if (close(fd) != 0 && status == VITX_OK)
-        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
-    return status;
-}
-
-/* A new file in the folder of `path`; *out is its name, to be released. It is not made of the
- * target's own name, which may be as long as a name can be. mkstemp's 0600 would be a surprise:
- * without asking the umask, which can only be read by changing it, a new file gets the mode that
- * open() gives one. */
-static int create_beside(char **out, int *fd, const char *path, mode_t mode,
-                         const vitx_hooks *hooks)
-{
-    static const char pattern[] = ".vitx-XXXXXX";
-    const char *slash = strrchr(path, '/');
-    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
-    VX_TRY(vx_new(out, hooks, folder + sizeof pattern, 1, "a path"));
-    memcpy(*out, path, folder);
-    *fd = -1;
-    for (unsigned try = 0; try < 100 && *fd < 0; try++) {
-        snprintf(*out + folder, sizeof pattern, ".vitx-%06x",
-                 ((unsigned)getpid() * 100 + try) & 0xffffff);
-        *fd = open(*out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (*fd < 0 && errno != EEXIST)
-            break;
-    }
-    return *fd >= 0 ? VITX_OK : vx_fail_in(VITX_IO, path, "%s", strerror(errno));
-}
-
-int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks)
-{
-    struct stat info;
-    const bool there = lstat(path, &info) == 0;
-    if (there &&
-        !S_ISREG(info.st_mode)) /* a pipe, a device, a link: its name must stay what it is */
-        return save_in_place(path, data, bytes);
-    char *temporary = NULL;
-    int fd = -1,
-        status = create_beside(&temporary, &fd, path, there ? info.st_mode & 0777 : 0666, hooks);
-    if (status != VITX_OK)
-        goto cleanup;
-    status = write_all(fd, data, bytes, path);
-    if (close(fd) != 0 && status == VITX_OK)
-        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
-    if (status == VITX_OK && rename(temporary, path) != 0)
-        status = vx_fail_in(VITX_IO, path, "%s", strerror(errno));
-    if (status != VITX_OK)
-        unlink(temporary);
-cleanup:
-    vx_release(hooks, temporary);
-    return status;
 }

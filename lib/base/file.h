@@ -55,8 +55,4 @@ int vx_path_only(char **out, int *count, const char *folder, const char *ending,
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);
 int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path);
 
-/* Replaces a regular file in one step: writes beside it, then renames. What is no regular file
- * (a pipe, /dev/stdout) is written in place. */
-int vx_file_save(const char *path, const void *data, size_t bytes, const vitx_hooks *hooks);
-
 #endif

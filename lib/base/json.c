@@ -426,11 +426,11 @@ bool vx_json_bool(const vx_json *node, bool *out)
 
 /* -------------------------------------------------------------------------- writing ------- */
 
-int vx_json_quote(vx_buffer *out, const char *text)
+int vx_json_quote(vx_sink *out, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t left = strlen(text);
-    VX_TRY(vx_buffer_append(out, "\"", 1));
+    VX_TRY(vx_sink_put(out, "\"", 1));
     while (left) {
         const size_t n = utf8_character(p, left);
         const char *const escape = *p == '"'    ? "\\\""
@@ -440,15 +440,15 @@ int vx_json_quote(vx_buffer *out, const char *text)
                                    : *p == '\t' ? "\\t"
                                                 : NULL;
         if (n == 0)
-            VX_TRY(vx_buffer_append(out, "\xef\xbf\xbd", 3));
+            VX_TRY(vx_sink_put(out, "\xef\xbf\xbd", 3));
         else if (escape)
-            VX_TRY(vx_buffer_append(out, escape, 2));
+            VX_TRY(vx_sink_put(out, escape, 2));
         else if (*p < 0x20 || *p == 0x7f)
-            VX_TRY(vx_buffer_printf(out, "\\u%04x", *p));
+            VX_TRY(vx_sink_printf(out, "\\u%04x", *p));
         else
-            VX_TRY(vx_buffer_append(out, p, n));
+            VX_TRY(vx_sink_put(out, p, n));
         p += n ? n : 1;
         left -= n ? n : 1;
     }
-    return vx_buffer_append(out, "\"", 1);
+    return vx_sink_put(out, "\"", 1);
 }

@@ -7,7 +7,7 @@
 #ifndef VX_BASE_JSON_H
 #define VX_BASE_JSON_H
 
-#include "base/memory.h"
+#include "base/sink.h"
 
 typedef struct cJSON vx_json;
 
@@ -39,7 +39,7 @@ bool vx_json_bool(const vx_json *node, bool *out);
 /* Whether the bytes are whole UTF-8 characters, none overlong, no surrogate. */
 bool vx_utf8_valid(const char *text, size_t bytes);
 
-/* Appends `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
-int vx_json_quote(vx_buffer *out, const char *text);
+/* Writes `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
+int vx_json_quote(vx_sink *out, const char *text);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "base/memory.h"
+#include "base/sink.h"
 
 /* Above this many pixels the byte count of a PNG would no longer fit a chunk. */
 #define VX_CANVAS_MAX_PIXELS (INT64_C(1) << 28)
@@ -36,7 +36,7 @@ void vx_canvas_text(vx_canvas *canvas, int x, int y, const char *text, int scale
                     const uint8_t rgb[3]);
 int vx_text_width(const char *text, int scale);
 
-/* Appends the canvas as a PNG file, with `facts` (ASCII, or NULL) as its text "vitx". */
-int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas, const char *facts);
+/* Writes the canvas as a PNG file, with `facts` (ASCII, or NULL) as its text "vitx". */
+int vx_canvas_png(vx_sink *out, const vx_canvas *canvas, const char *facts);
 
 #endif

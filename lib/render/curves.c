@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "render/npy.h"
 #include "render/plot.h"
-#include "render/render.h"
 
 typedef struct plot {
     const vitx_curve *curves;
@@ -21,7 +20,7 @@ void vitx_plot_opts_init(vitx_plot_opts *out, size_t struct_size)
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-static int to_png(vx_buffer *out, const plot *p)
+static int to_png(vx_sink *out, const plot *p)
 {
     vx_canvas canvas = {0};
     int status = vx_plot_draw(&canvas, p->curves, p->n, &p->opts, &p->hooks);
@@ -31,7 +30,7 @@ static int to_png(vx_buffer *out, const plot *p)
     return status;
 }
 
-static int append_row(vx_buffer *out, const double *row, int count)
+static int append_row(vx_sink *out, const double *row, int count)
 {
     for (int i = 0; i < count; i++) {
         const float v = (float)row[i];
@@ -40,7 +39,7 @@ static int append_row(vx_buffer *out, const double *row, int count)
     return VITX_OK;
 }
 
-static int to_npy(vx_buffer *out, const plot *p)
+static int to_npy(vx_sink *out, const plot *p)
 {
     const vitx_curve *c = p->curves;
     const int64_t shape[2] = {(int64_t)p->n + 1, c[0].count};
@@ -61,7 +60,7 @@ static int to_npy(vx_buffer *out, const plot *p)
 
 static const struct {
     const char *name;
-    int (*render)(vx_buffer *out, const plot *p);
+    int (*render)(vx_sink *out, const plot *p);
 } forms[] = {{"png", to_png}, {"npy", to_npy}};
 
 static int check_curves(const vitx_curve *curves, int n)
@@ -89,8 +88,8 @@ static int open_plot(plot *p, const vitx_curve *curves, int n, const vitx_plot_o
     return check_curves(curves, n);
 }
 
-/* The whole output in `out`; path is NULL where opts must name the format. */
-static int render(vx_buffer *out, const plot *p, const char *path)
+/* The whole output; path is NULL where opts must name the format. */
+static int render(vx_sink *out, const plot *p, const char *path)
 {
     const char *name = p->opts.format ? p->opts.format : path ? vx_path_ending(path) : NULL;
     for (size_t i = 0; name && i < sizeof forms / sizeof forms[0]; i++)
@@ -109,12 +108,8 @@ int vitx_plot(const vitx_curve *curves, int n, const char *path, const vitx_plot
     if (!path)
         return vx_fail(VITX_INVALID, "vitx_plot: path is NULL");
     VX_TRY(open_plot(&p, curves, n, opts));
-    vx_buffer out = {.hooks = &p.hooks};
-    int status = render(&out, &p, path);
-    if (status == VITX_OK)
-        status = vx_file_save(path, out.data, out.size, &p.hooks);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_file(path, &p.hooks);
+    return vx_sink_end(&out, render(&out, &p, path));
 }
 
 int vitx_plot_write(const vitx_curve *curves, int n, vitx_writer *write, void *payload,
@@ -124,10 +119,6 @@ int vitx_plot_write(const vitx_curve *curves, int n, vitx_writer *write, void *p
     if (!write)
         return vx_fail(VITX_INVALID, "vitx_plot_write: write is NULL");
     VX_TRY(open_plot(&p, curves, n, opts));
-    vx_buffer out = {.hooks = &p.hooks};
-    int status = render(&out, &p, NULL);
-    if (status == VITX_OK)
-        status = vx_render_pieces(&out, write, payload);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_writer(write, payload, &p.hooks);
+    return vx_sink_end(&out, render(&out, &p, NULL));
 }

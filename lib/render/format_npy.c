@@ -13,7 +13,7 @@
 #include "render/npy.h"
 #include "render/render.h"
 
-int vx_npy_header(vx_buffer *out, const int64_t *shape, int rank)
+int vx_npy_header(vx_sink *out, const int64_t *shape, int rank)
 {
     char text[192];
     int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
@@ -34,11 +34,11 @@ int vx_npy_header(vx_buffer *out, const int64_t *shape, int rank)
                                      0,
                                      (unsigned char)(length & 255),
                                      (unsigned char)(length >> 8)};
-    VX_TRY(vx_buffer_append(out, start, sizeof start));
-    return vx_buffer_append(out, text, (size_t)length);
+    VX_TRY(vx_sink_put(out, start, sizeof start));
+    return vx_sink_put(out, text, (size_t)length);
 }
 
-int vx_npy_values(vx_buffer *out, const float *values, size_t count)
+int vx_npy_values(vx_sink *out, const float *values, size_t count)
 {
     unsigned char bytes[4 * 1024];
     for (size_t i = 0; i < count;) {
@@ -49,12 +49,12 @@ int vx_npy_values(vx_buffer *out, const float *values, size_t count)
             for (int k = 0; k < 4; k++)
                 bytes[n + (size_t)k] = (unsigned char)(bits >> (8 * k));
         }
-        VX_TRY(vx_buffer_append(out, bytes, n));
+        VX_TRY(vx_sink_put(out, bytes, n));
     }
     return VITX_OK;
 }
 
-static int render(vx_buffer *out, const vx_render_job *job)
+static int render(vx_sink *out, const vx_render_job *job)
 {
     const vitx_map *map = job->map;
     VX_TRY(vx_npy_header(out, map->info.shape, map->info.rank));

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
+
 /* Splits value's digits (no point, no zeros at the end) and its decimal exponent. */
 static int split(char digits[20], int *exponent, double value, int count)
 {
@@ -64,4 +66,18 @@ void vx_number_text(char out[VX_NUMBER_TEXT], double value, int digits)
         *p++ = i < n ? d[i] : '0';
     }
     *p = '\0';
+}
+
+int vx_put_number(vx_sink *out, const char *before, double value)
+{
+    char text[VX_NUMBER_TEXT];
+    vx_number_text(text, value, 9);
+    VX_TRY(vx_sink_text(out, before));
+    return vx_sink_text(out, text);
+}
+
+int vx_put_quoted(vx_sink *out, const char *before, const char *text)
+{
+    VX_TRY(vx_sink_text(out, before));
+    return text ? vx_json_quote(out, text) : vx_sink_text(out, "null");
 }

@@ -13,7 +13,7 @@
 #include "render/canvas.h"
 
 typedef struct writer {
-    vx_buffer *out;
+    vx_sink *out;
     int status; /* why libpng was told to stop */
     char reason[80];
 } writer;
@@ -35,9 +35,9 @@ static void on_warning(png_structp png, png_const_charp message)
 static void append(png_structp png, png_bytep data, png_size_t bytes)
 {
     writer *w = png_get_io_ptr(png);
-    w->status = vx_buffer_append(w->out, data, bytes);
+    w->status = vx_sink_put(w->out, data, bytes);
     if (w->status != VITX_OK)
-        png_error(png, "no memory for the file");
+        png_error(png, "the file could not be written");
 }
 
 static void flush(png_structp png)
@@ -83,7 +83,7 @@ static int guarded(png_structp png, png_infop info, const vx_canvas *canvas, con
     return 0;
 }
 
-int vx_canvas_png(vx_buffer *out, const vx_canvas *canvas, const char *facts)
+int vx_canvas_png(vx_sink *out, const vx_canvas *canvas, const char *facts)
 {
     writer w = {.out = out};
     vitx_hooks hooks = canvas->hooks;

@@ -1,6 +1,6 @@
 /*
- * render/render.c: the public face of rendering: checks the options, finds the format, and takes
- * the finished bytes to a file or to the caller's function.
+ * render/render.c: the public face of rendering: checks the options, finds the format, and opens
+ * what it writes to: a file or the caller's function.
  */
 #include "render/render.h"
 
@@ -127,9 +127,9 @@ static int check_image(const vx_render_job *job, const vx_format *format)
     return VITX_OK;
 }
 
-/* What a job is rendered to: a format's file in a buffer, or the drawing itself. */
+/* What a job is rendered to: a format's file, or the drawing itself. */
 typedef struct target {
-    vx_buffer *file;
+    vx_sink *file;
     vx_canvas *canvas;
 } target;
 
@@ -173,28 +173,13 @@ static int render(const target *to, const vitx_map *map, const vitx_image *image
     return render_to(to, &job, format);
 }
 
-int vx_render_pieces(const vx_buffer *out, vitx_writer *write, void *payload)
-{
-    const size_t piece = 1 << 20; /* so that a writer that wants to stop is heard */
-    for (size_t at = 0; at < out->size; at += piece) {
-        const size_t bytes = out->size - at < piece ? out->size - at : piece;
-        if (write(out->data + at, bytes, payload) != 0)
-            return vx_fail(VITX_IO, "the writer stopped after %zu of %zu bytes", at, out->size);
-    }
-    return VITX_OK;
-}
-
 int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
                 const vitx_render_opts *opts)
 {
     if (!map || !path)
         return vx_fail(VITX_INVALID, "vitx_render: %s is NULL", map ? "path" : "map");
-    vx_buffer out = {.hooks = &map->hooks};
-    int status = render(&(target){.file = &out}, map, image, path, opts);
-    if (status == VITX_OK)
-        status = vx_file_save(path, out.data, out.size, &map->hooks);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_file(path, &map->hooks);
+    return vx_sink_end(&out, render(&(target){.file = &out}, map, image, path, opts));
 }
 
 int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer *write,
@@ -202,12 +187,8 @@ int vitx_render_write(const vitx_map *map, const vitx_image *image, vitx_writer 
 {
     if (!map || !write)
         return vx_fail(VITX_INVALID, "vitx_render_write: %s is NULL", map ? "write" : "map");
-    vx_buffer out = {.hooks = &map->hooks};
-    int status = render(&(target){.file = &out}, map, image, NULL, opts);
-    if (status == VITX_OK)
-        status = vx_render_pieces(&out, write, payload);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_writer(write, payload, &map->hooks);
+    return vx_sink_end(&out, render(&(target){.file = &out}, map, image, NULL, opts));
 }
 
 int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,

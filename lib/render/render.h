@@ -2,14 +2,14 @@
  * render/render.h: what an output format is.
  *
  * A format is one file that ends in one const vx_format, plus its row in formats.def. It gets a
- * job whose options are checked and complete, and appends the whole file to a buffer: a file is
- * replaced in one step, so nothing is gained by writing it piece by piece.
+ * job whose options are checked and complete, and writes the file to a sink, piece by piece.
  */
 #ifndef VX_RENDER_RENDER_H
 #define VX_RENDER_RENDER_H
 
 #include <vitx/render.h>
 
+#include "base/sink.h"
 #include "explain/map.h"
 #include "image/colormap.h"
 
@@ -24,15 +24,13 @@ typedef struct vx_render_job {
 typedef struct vx_format {
     const char *name;   /* also the ending of its files */
     bool draws_picture; /* needs job.image unless the layout is VITX_LAYOUT_MAP */
-    int (*render)(vx_buffer *out, const vx_render_job *job);
+    int (*render)(vx_sink *out, const vx_render_job *job);
 } vx_format;
 
 /* What is known about a map as a JSON object without its closing brace: all but the values
  * (format_json.c). */
-int vx_render_facts(vx_buffer *out, const vx_render_job *job);
+int vx_render_facts(vx_sink *out, const vx_render_job *job);
 /* The colour map of that name; VITX_INVALID where there is none. */
 int vx_render_colormap(const vx_colormap **out, const char *name);
-/* Gives a whole output to the caller's function, piece by piece. */
-int vx_render_pieces(const vx_buffer *out, vitx_writer *write, void *payload);
 
 #endif

@@ -16,7 +16,7 @@ void vitx_stats_render_opts_init(vitx_stats_render_opts *out, size_t struct_size
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-int vx_stats_png(vx_buffer *out, const vitx_stats *stats, const vitx_stats_render_opts *opts)
+int vx_stats_png(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts)
 {
     vitx_stats_info info = VITX_STATS_INFO_INIT;
     char subtitle[160];
@@ -46,11 +46,11 @@ int vx_stats_png(vx_buffer *out, const vitx_stats *stats, const vitx_stats_rende
 
 static const struct {
     const char *name;
-    int (*render)(vx_buffer *out, const vitx_stats *stats, const vitx_stats_render_opts *opts);
+    int (*render)(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts);
 } forms[] = {{"png", vx_stats_png}, {"json", vx_stats_json}};
 
-/* The whole output in `out`; path is NULL where opts must name the format. */
-static int render(vx_buffer *out, const vitx_stats *stats, const char *path,
+/* The whole output; path is NULL where opts must name the format. */
+static int render(vx_sink *out, const vitx_stats *stats, const char *path,
                   const vitx_stats_render_opts *opts)
 {
     vitx_stats_render_opts o = VITX_STATS_RENDER_OPTS_INIT;
@@ -78,12 +78,8 @@ int vitx_stats_render(const vitx_stats *stats, const char *path, const vitx_stat
 {
     if (!stats || !path)
         return vx_fail(VITX_INVALID, "vitx_stats_render: %s is NULL", stats ? "path" : "stats");
-    vx_buffer out = {.hooks = &stats->hooks};
-    int status = render(&out, stats, path, opts);
-    if (status == VITX_OK)
-        status = vx_file_save(path, out.data, out.size, &stats->hooks);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_file(path, &stats->hooks);
+    return vx_sink_end(&out, render(&out, stats, path, opts));
 }
 
 int vitx_stats_render_write(const vitx_stats *stats, vitx_writer *write, void *payload,
@@ -92,10 +88,6 @@ int vitx_stats_render_write(const vitx_stats *stats, vitx_writer *write, void *p
     if (!stats || !write)
         return vx_fail(VITX_INVALID, "vitx_stats_render_write: %s is NULL",
                        stats ? "write" : "stats");
-    vx_buffer out = {.hooks = &stats->hooks};
-    int status = render(&out, stats, NULL, opts);
-    if (status == VITX_OK)
-        status = vx_render_pieces(&out, write, payload);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_writer(write, payload, &stats->hooks);
+    return vx_sink_end(&out, render(&out, stats, NULL, opts));
 }

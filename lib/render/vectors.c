@@ -1,11 +1,10 @@
 /* render/vectors.c: embeddings as NumPy files. */
 #include <vitx/render.h>
 
-#include "base/file.h"
+#include "base/sink.h"
 #include "render/npy.h"
-#include "render/render.h"
 
-static int format(vx_buffer *out, const float *values, int n, int count)
+static int format(vx_sink *out, const float *values, int n, int count)
 {
     const int64_t shape[] = {n, count};
     size_t total;
@@ -22,12 +21,8 @@ int vitx_vectors_save(const float *values, int n, int count, const char *path)
     if (!values || !path)
         return vx_fail(VITX_INVALID, "vitx_vectors_save: an argument is NULL");
     VX_TRY(vx_hooks_resolve(&hooks, NULL));
-    vx_buffer out = {.hooks = &hooks};
-    int status = format(&out, values, n, count);
-    if (status == VITX_OK)
-        status = vx_file_save(path, out.data, out.size, &hooks);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_file(path, &hooks);
+    return vx_sink_end(&out, format(&out, values, n, count));
 }
 
 int vitx_vectors_write(const float *values, int n, int count, vitx_writer *write, void *payload)
@@ -36,10 +31,6 @@ int vitx_vectors_write(const float *values, int n, int count, vitx_writer *write
     if (!values || !write)
         return vx_fail(VITX_INVALID, "vitx_vectors_write: an argument is NULL");
     VX_TRY(vx_hooks_resolve(&hooks, NULL));
-    vx_buffer out = {.hooks = &hooks};
-    int status = format(&out, values, n, count);
-    if (status == VITX_OK)
-        status = vx_render_pieces(&out, write, payload);
-    vx_buffer_dispose(&out);
-    return status;
+    vx_sink out = vx_sink_writer(write, payload, &hooks);
+    return vx_sink_end(&out, format(&out, values, n, count));
 }
