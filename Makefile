@@ -15,7 +15,7 @@ OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
 STRIP    ?= strip
-PACKAGES := libcjson zlib libpng
+PACKAGES := libcjson zlib libpng nettle
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
@@ -49,7 +49,9 @@ LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
-LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
+# The report page, in the order in which its scripts become one; tools/embed puts it into C.
+PAGE     := $(addprefix lib/report/page/,page.html page.css page.js)
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 # The scenes without their program, for others that draw them.
@@ -116,6 +118,17 @@ $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(OWN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# It runs while building, so no sanitizer: its memory goes with it.
+$(B)/embed: tools/embed/embed.c $(B)/flags
+	@echo "  CC    $<"
+	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(INCLUDES) $(CFLAGS) $(LDFLAGS) -o $@ $< $(shell $(PKG) --libs nettle zlib)
+$(B)/lib/report/page_data.c: $(B)/embed $(PAGE) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed $@ $(PAGE)
+$(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
@@ -229,6 +242,7 @@ info:                                                          ## what was found
 	@echo "cjson     $(shell $(PKG) --modversion libcjson)"
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
 	@echo "libpng    $(shell $(PKG) --modversion libpng)"
+	@echo "nettle    $(shell $(PKG) --modversion nettle)"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"

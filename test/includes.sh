@@ -1,6 +1,6 @@
 #!/bin/bash
 # Includes go one way: tools -> include/vitx <- lib -> kernels, and inside lib
-# base <- image, model <- engine <- explain <- measure <- render. A folder may include itself and the
+# base <- image, model <- engine <- explain <- measure <- render <- report. A folder may include itself and the
 # folders listed for it here, nothing else.
 set -u
 declare -A may=(
@@ -12,12 +12,14 @@ declare -A may=(
     [lib/explain]="vitx base image model engine explain kernels"
     [lib/measure]="vitx base image model engine explain measure kernels"
     [lib/render]="vitx base image model engine explain measure render"
+    [lib/report]="vitx base image model engine explain measure render report kernels"
     [tools]="vitx tools"
     [include/vitx]="vitx"
 )
 # The libraries that few files may know.
-declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]=tools/scenes/png.c
-    [cJSON.h]=lib/base/json.c [png.h]=lib/render/png.c)
+declare -A only=([stb_image.h]=lib/image/stb.c [stb_image_write.h]="tools/scenes/png.c lib/report/jpeg.c"
+    [cJSON.h]=lib/base/json.c [png.h]=lib/render/png.c
+    [sha2.h]="lib/model/digest.c tools/embed/embed.c")
 bad=0 seen=0
 complain() { echo "$1"; bad=$((bad + 1)); }
 
@@ -28,7 +30,7 @@ while IFS=: read -r file line text; do
     [ -n "${only[$base]:-}" ] && [ ! -e "${file%/*}/$name" ] && [[ " ${only[$base]} " != *" $file "* ]] &&
         complain "$file:$line: $base may be included by ${only[$base]} alone"
     case $name in
-        vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/*) target=${name%%/*} ;;
+        vitx/* | base/* | image/* | model/* | engine/* | explain/* | measure/* | render/* | report/*) target=${name%%/*} ;;
         kernels/* | tools/*) target=${name%%/*} ;;
         *) # a system header, or a neighbour in the same folder
             [[ $text == *'"'* && ! -e ${file%/*}/$name ]] && complain "$file:$line: $name is not beside it"
@@ -57,7 +59,7 @@ if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|_
 fi
 # A download is there after a sync. Methods and metrics take both in one call, vx_context_read, so that
 # none of them rests on somebody else's sync.
-if grep -nE '(->|\.)download[[:space:]]*\(' -r lib/explain lib/measure lib/render --include='*.[ch]'; then
+if grep -nE '(->|\.)download[[:space:]]*\(' -r lib/explain lib/measure lib/render lib/report --include='*.[ch]'; then
     complain "a download above engine/: vx_context_read waits for the device as well"
 fi
 # The library itself neither prints nor ends the process nor reads the environment. (The private

@@ -210,6 +210,18 @@ VITX_API const char *vitx_pos_resample_name(int index);
 /** @return the name of class `index`, NULL if it has none. Lives as long as the model. */
 VITX_API const char *vitx_model_label(const vitx_model *model, int index);
 
+/** Bytes of vitx_model_digest()'s text, with the zero byte at its end. */
+#define VITX_DIGEST_TEXT 65
+
+/**
+ * The SHA-256 of the weight file in 64 hexadecimal digits, like sha256sum and model hubs show it.
+ * For weights in several files: the SHA-256 of the list that `sha256sum FILE..` prints for them in
+ * the order of their names. The first call reads the files once; later calls do not. Any thread.
+ *
+ * @return VITX_OK, VITX_INVALID, VITX_IO (also: a file was written to after the model was opened)
+ */
+VITX_API int vitx_model_digest(char out[VITX_DIGEST_TEXT], vitx_model *model);
+
 /**
  * Finds a class by its number in decimal, its whole name, or one of the comma-separated parts of
  * its name ("tench" in "tench, Tinca tinca"); letter case of ASCII is ignored.

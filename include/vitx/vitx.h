@@ -36,5 +36,6 @@
 #include <vitx/evaluate.h>
 #include <vitx/measure.h>
 #include <vitx/render.h>
+#include <vitx/report.h>
 
 #endif

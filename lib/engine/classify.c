@@ -31,8 +31,8 @@ static void sink(vitx_prediction *heap, int n, int i, const float *logits)
 
 /* The k best of `classes`, best first: a heap of the best so far, then sorted. Needs no memory
  * beside `top`, and O(K log k) time even for all of 21,000 classes. */
-static void rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
-                 const vitx_model *model)
+void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
+             const vitx_model *model)
 {
     const int classes = model->arch.classes, n = k < classes ? k : classes;
     for (int i = 0; i < n; i++)
@@ -88,8 +88,8 @@ static int classify(vitx_context *c, const vx_feed *feed, int n, vitx_prediction
         count = next_batch(c, feed, at, n - at);
         VX_TRY(vx_feed_run(c, feed, at, count, NULL));
         for (int i = 0; i < count; i++)
-            rank(top + (size_t)(at + i) * (size_t)k, k, c->act.host.logits + (size_t)i * classes,
-                 c->act.host.probabilities + (size_t)i * classes, c->model);
+            vx_rank(top + (size_t)(at + i) * (size_t)k, k, c->act.host.logits + (size_t)i * classes,
+                    c->act.host.probabilities + (size_t)i * classes, c->model);
     }
     return VITX_OK;
 }

@@ -43,6 +43,10 @@ int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *l
  * VITX_FORMAT if a logit is not finite. */
 int vx_context_answers(vitx_context *c, const vx_activations *act, int n);
 
+/* The k best of a picture's answers [K], as vitx_classify() gives them. */
+void vx_rank(vitx_prediction *top, int k, const float *logits, const float *probabilities,
+             const vitx_model *model);
+
 /* ------------------------------------------------------------------ progress --------------- */
 
 /* Starts a public call: progress goes from 0 to `ticks`, which counts blocks of passes. */

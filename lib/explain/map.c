@@ -19,12 +19,12 @@ void vitx_map_info_init(vitx_map_info *out, size_t struct_size)
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-static void set_seen(vitx_map_info *info, const vx_placement *p)
+void vx_placement_seen(double seen[4], const vx_placement *p)
 {
-    info->seen[0] = p->left * p->scale_x;
-    info->seen[1] = p->top * p->scale_y;
-    info->seen[2] = (p->left + p->input_w) * p->scale_x;
-    info->seen[3] = (p->top + p->input_h) * p->scale_y;
+    seen[0] = p->left * p->scale_x;
+    seen[1] = p->top * p->scale_y;
+    seen[2] = (p->left + p->input_w) * p->scale_x;
+    seen[3] = (p->top + p->input_h) * p->scale_y;
 }
 
 int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
@@ -44,7 +44,7 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
     map->on_pixels = info->shape[info->rank - 2] != info->grid_height ||
                      info->shape[info->rank - 1] != info->grid_width;
-    set_seen(&map->info, placement);
+    vx_placement_seen(map->info.seen, placement);
     map->info.model = memcpy(map + 1, model, m);
     map->info.settings = memcpy((char *)(map + 1) + m, settings, n);
     const int status = vx_new(&map->values, hooks, count, sizeof *map->values, "a map's values");

@@ -34,6 +34,8 @@ struct vitx_map {
 /* A map of info's shape with zeroed values; info's model and settings are copied. */
 int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement *placement,
                   const vitx_hooks *hooks);
+/* vitx_map_info.seen */
+void vx_placement_seen(double seen[4], const vx_placement *placement);
 /* Sets info.min and info.max from the values, and info.nothing from them and from traces. */
 void vx_map_finish(vitx_map *map);
 /* For methods that run variants: one of them had that score. */

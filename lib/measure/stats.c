@@ -358,20 +358,22 @@ static int look(void *watcher, int layer, const float *x)
     vitx_context *c = s->context;
     const size_t n = (size_t)s->running;
     const vx_recorded *r = &s->plan.attention[layer];
+    const float *attention = r->data, *output = x;
     if (c->dev->cls->host_memory) {
         VX_TRY(vx_context_sync(c));
-        return vx_stats_block(s, layer, r->data, x, s->running);
+    } else {
+        VX_TRY(vx_context_read(c, s->attention, r->data, n * vx_recorded_bytes(r, &s->arch)));
+        VX_TRY(vx_context_read(
+            c, s->output, x, n * (size_t)s->gauge.tokens * (size_t)s->arch.width * sizeof(float)));
+        attention = s->attention;
+        output = s->output;
     }
-    VX_TRY(vx_context_read(c, s->attention, r->data, n * vx_recorded_bytes(r, &s->arch)));
-    VX_TRY(vx_context_read(c, s->output, x,
-                           n * (size_t)s->gauge.tokens * (size_t)s->arch.width * sizeof(float)));
-    return vx_stats_block(s, layer, s->attention, s->output, s->running);
+    VX_TRY(vx_stats_block(s, layer, attention, output, s->running));
+    return s->also ? s->also(s->also_for, layer, attention) : VITX_OK;
 }
 
 static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
 {
-    if (s->context->fit == VITX_FIT_KEEP)
-        VX_TRY(follow_grid(s, images[0]));
     if (vx_size_alike(s->context, images, n) < n)
         return vx_fail(VITX_INVALID,
                        "statistics are of pictures of one size; these %d make inputs "
@@ -388,6 +390,11 @@ static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
     return VITX_OK;
 }
 
+static int prepare(vitx_stats *s, const vitx_image *first)
+{
+    return s->context->fit == VITX_FIT_KEEP ? follow_grid(s, first) : VITX_OK;
+}
+
 int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
 {
     vitx_stats *s = stats;
@@ -396,7 +403,22 @@ int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
     if (n < 1)
         return vx_fail(VITX_INVALID, "%d pictures: at least one is needed", n);
     VX_TRY(vx_context_enter(s->context));
-    return vx_context_leave(s->context, add_all(s, images, n));
+    int status = prepare(s, images[0]);
+    if (status == VITX_OK)
+        status = add_all(s, images, n);
+    return vx_context_leave(s->context, status);
+}
+
+int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
+                          void *payload)
+{
+    VX_TRY(prepare(s, image));
+    s->also = also;
+    s->also_for = payload;
+    s->plan.pool_wanted = s->arch.pool == VX_POOL_MAP;
+    const int status = add_all(s, &image, 1);
+    s->also = NULL;
+    return status;
 }
 
 /* ------------------------------------------------------------------ results ---------------- */

@@ -29,6 +29,9 @@ typedef struct vx_totals {
     int64_t *places;   /* [L,N]: artifacts at each place */
 } vx_totals;
 
+/* Looks at the attention [n,H,T,T] of block `layer` of a batch, in host memory, too. */
+typedef int vx_stats_also(void *payload, int layer, const float *attention);
+
 struct vitx_stats {
     vitx_hooks hooks;
     vitx_context *context;
@@ -38,6 +41,8 @@ struct vitx_stats {
     int batch;   /* pictures at a time */
     int chunks;  /* parts of a picture's query rows */
     int running; /* pictures of the batch under way */
+    vx_stats_also *also;
+    void *also_for;
 
     void *memory; /* of everything below */
     size_t totals_bytes;
@@ -69,6 +74,12 @@ void vx_stats_begin(vitx_stats *s);
 int vx_stats_block(vitx_stats *s, int layer, const float *attention, const float *output, int n);
 void vx_stats_count(vitx_stats *s, int n);
 void vx_stats_end(vitx_stats *s);
+
+/* vitx_stats_add for one picture, in a public call that has entered the context. Every block is shown to
+ * `also`; afterwards the picture's answers are in the context, and the attention of a pooling head in
+ * s->plan.pool_p. */
+int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
+                          void *payload);
 
 /* Fills spread, heads and warnings (verdict.c). */
 void vx_stats_judge(vitx_stats *s);

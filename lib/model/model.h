@@ -30,8 +30,9 @@ struct vitx_model {
     char *guesses; /* guesses.h */
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
-    pthread_mutex_t lock; /* of packed: the only part that changes after opening */
+    pthread_mutex_t lock; /* of what changes after opening: */
     vx_weights *packed;
+    char digest[VITX_DIGEST_TEXT]; /* "": not yet computed */
     atomic_int users; /* the caller, until vitx_model_free, and every context */
 };
 

@@ -1,0 +1,141 @@
+/* report/maps.c: maps of a picture. */
+#include <math.h>
+#include <string.h>
+
+#include "base/range.h"
+#include "report/report.h"
+
+/* A half keeps 11 bits of what is this large; of smaller ones so few that f32 is taken. */
+#define HALF_LEAST 0x1p-13f
+#define HALF_MOST 65504.0f
+
+void vx_report_maps_free(vx_report_map *maps, const vitx_hooks *hooks)
+{
+    for (vx_report_map *m = maps, *next; m; m = next) {
+        next = m->next;
+        vx_packed_dispose(&m->block, hooks);
+        vx_release(hooks, m->settings);
+        vx_release(hooks, m->label);
+        vx_release(hooks, m);
+    }
+}
+
+static int pack_values(vx_report_map *m, const float *values, const vitx_hooks *hooks)
+{
+    const size_t count = (size_t)m->height * (size_t)m->width;
+    uint8_t *raw;
+    float largest = 0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmaxf(largest, fabsf(values[i]));
+    const bool half = m->on_input && largest >= HALF_LEAST && largest <= HALF_MOST;
+    m->code = half ? "f16" : "f32";
+    VX_TRY(vx_new(&raw, hooks, count, half ? 2 : 4, "a map"));
+    if (half)
+        vx_put_halves(raw, values, count);
+    else
+        vx_put_floats(raw, values, count);
+    const int status = vx_pack(&m->block, raw, count * (half ? 2 : 4), NULL, hooks);
+    vx_release(hooks, raw);
+    return status;
+}
+
+/* Half a patch for signed maps on pixels, as vitx_render_opts.smooth has it. */
+static float suitable_smooth(const vitx_map *map)
+{
+    if (!map->info.is_signed || !map->on_pixels)
+        return 0;
+    return 0.5f * (float)map->placement.input_w / (float)map->info.grid_width;
+}
+
+/* Which layer and head a plane is of: axes of all layers and of all heads come first. */
+static void name_plane(vitx_map_info *info, int plane)
+{
+    int heads = 1;
+    if (info->head == VITX_ALL) {
+        heads = (int)info->shape[info->rank - 3];
+        info->head = plane % heads;
+    }
+    if (info->layer == VITX_ALL && info->rank > 2)
+        info->layer = plane / heads;
+}
+
+static int make_map(vx_report_map **out, const vitx_report *r, const vitx_map *map, int plane,
+                    const char *label)
+{
+    vx_report_map *m;
+    VX_TRY(vx_new(&m, &r->hooks, 1, sizeof *m, "a map"));
+    m->info = map->info;
+    m->info.model = NULL;
+    m->on_input = map->on_pixels;
+    m->smooth = suitable_smooth(map);
+    if (map->info.rank > 2)
+        name_plane(&m->info, plane);
+    const float *values = vx_map_plane(map, plane, &m->height, &m->width);
+    if (map->info.rank > 2)
+        vx_range(&m->info.min, &m->info.max, values, (size_t)m->height * (size_t)m->width);
+    int status = vx_report_copy(&m->settings, r, map->info.settings);
+    if (status == VITX_OK)
+        status = vx_report_copy(&m->label, r, label);
+    if (status == VITX_OK)
+        status = pack_values(m, values, &r->hooks);
+    m->info.settings = m->settings;
+    if (status != VITX_OK) {
+        vx_report_maps_free(m, &r->hooks);
+        return status;
+    }
+    *out = m;
+    return VITX_OK;
+}
+
+static int check_map(const vx_report_picture *p, const vitx_map *map)
+{
+    const vitx_map_info *info = &map->info;
+    double seen[4];
+    vx_placement_seen(seen, &map->placement);
+    if (info->picture_width != p->width || info->picture_height != p->height)
+        return vx_fail(VITX_INVALID, "the map is of a picture of %d x %d, this one is %d x %d",
+                       info->picture_width, info->picture_height, p->width, p->height);
+    if (memcmp(seen, info->seen, sizeof seen) != 0)
+        return vx_fail(VITX_INVALID, "a map of vitx_map_to_picture(): the report takes the one "
+                                     "that this was made of");
+    return VITX_OK;
+}
+
+/* What a class is called, if the map is about one. */
+static const char *label_of(const vitx_report *r, const vitx_map *map, const char *label)
+{
+    return label || map->info.explains != VITX_EXPLAINED_CLASS
+               ? label
+               : vitx_model_label(r->model, map->info.target);
+}
+
+int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *label)
+{
+    vx_report_picture *p;
+    VX_TRY(vx_report_last(&p, report, "vitx_report_add_map"));
+    if (!map)
+        return vx_fail(VITX_INVALID, "vitx_report_add_map: map is NULL");
+    VX_TRY(check_map(p, map));
+    const vx_arch arch = {.grid_height = map->info.grid_height, .grid_width = map->info.grid_width};
+    const vx_report_place place = vx_report_place_of(&map->placement, &arch);
+    VX_TRY(vx_report_fit(p, &place));
+    vx_report_map *list = NULL, **end = &list, *last = NULL;
+    int status = VITX_OK;
+    for (int i = 0; i < vx_map_planes(map) && status == VITX_OK; i++) {
+        status = make_map(end, report, map, i, label_of(report, map, label));
+        if (status == VITX_OK) {
+            last = *end;
+            end = &last->next;
+        }
+    }
+    if (status == VITX_OK && !p->first.data)
+        status = vx_report_first(&p->first, map, map->values, list->height, list->width,
+                                 p->place.grid_height, p->place.grid_width, &report->hooks);
+    if (status != VITX_OK) {
+        vx_report_maps_free(list, &report->hooks);
+        return status;
+    }
+    *(p->last_map ? &p->last_map->next : &p->maps) = list;
+    p->last_map = last;
+    return VITX_OK;
+}

@@ -1,0 +1,246 @@
+/* report/record.c: see record.h. */
+#include "report/record.h"
+
+#include <stdio.h>
+
+typedef vx_packed *way_of(vx_report_layer *layer);
+
+static vx_packed *all_of(vx_report_layer *layer)
+{
+    return &layer->all;
+}
+
+static vx_packed *mean_of(vx_report_layer *layer)
+{
+    return &layer->mean;
+}
+
+static vx_packed *row_of(vx_report_layer *layer)
+{
+    return &layer->row;
+}
+
+size_t vx_block_bytes(size_t packed)
+{
+    return packed ? (packed + 2) / 3 * 4 + VX_BLOCK_TAGS : 0;
+}
+
+static size_t sum(const vx_record *r, way_of *way)
+{
+    size_t bytes = 0;
+    for (int l = 0; l < r->layers; l++)
+        bytes += vx_block_bytes(way(&r->layer[l])->bytes);
+    return bytes;
+}
+
+static void drop(vx_record *r, way_of *way, int first, int end, const vitx_hooks *hooks)
+{
+    for (int l = first; l < end; l++)
+        vx_packed_dispose(way(&r->layer[l]), hooks);
+}
+
+static bool automatic(const vx_record *r)
+{
+    return r->wish == VITX_REPORT_AUTO;
+}
+
+size_t vx_record_bytes(const vx_record *r)
+{
+    return sum(r, all_of) + sum(r, mean_of) + sum(r, row_of) + vx_block_bytes(r->pool.bytes);
+}
+
+int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t share,
+                    const vitx_hooks *hooks)
+{
+    vx_record_dispose(r, hooks);
+    VX_TRY(vx_new(&r->layer, hooks, (size_t)layers, sizeof *r->layer, "attention of a picture"));
+    r->layers = layers;
+    r->wish = wish;
+    r->share = share;
+    return VITX_OK;
+}
+
+/* ------------------------------------------------------------------ a block comes ---------- */
+
+/* Whether a block of so many rows can fit: no code is shorter than a bit for each byte. */
+static bool may_fit(const vx_record *r, const vx_rows *rows, int heads)
+{
+    const size_t bytes = vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix);
+    return !automatic(r) || bytes / 8 <= r->share;
+}
+
+/* Whether every head of this block is of use. */
+static bool wants_all(const vx_record *r, int layer, const vx_rows *rows)
+{
+    const bool last = layer == r->layers - 1;
+    if (rows->rows == 1 || rows->heads == 1)
+        return false;
+    if (r->wish == VITX_REPORT_ALL || (r->wish == VITX_REPORT_MEAN && last))
+        return true;
+    return automatic(r) && (!r->all_gone || last) && may_fit(r, rows, rows->heads);
+}
+
+static bool wants_mean(const vx_record *r, const vx_rows *rows)
+{
+    if (rows->rows == 1 || r->wish == VITX_REPORT_CLASS)
+        return false;
+    if (r->wish == VITX_REPORT_ALL)
+        return rows->heads == 1; /* more is not known */
+    return may_fit(r, rows, 1);
+}
+
+static bool wants_row(const vx_record *r, const vx_rows *rows)
+{
+    return (r->wish != VITX_REPORT_ALL || rows->rows == 1) && !r->row_gone &&
+           (rows->heads > 1 || rows->rows == 1);
+}
+
+/* Above the share? Then the poorer ways go on. */
+static void make_room(vx_record *r, const vitx_hooks *hooks)
+{
+    if (!automatic(r))
+        return;
+    if (!r->row_gone && sum(r, row_of) > r->share) {
+        r->row_gone = true;
+        drop(r, row_of, 0, r->layers, hooks);
+    }
+    if (!r->all_gone && sum(r, all_of) > r->share) {
+        r->all_gone = true;
+        drop(r, all_of, 0, r->layers - 1, hooks);
+    }
+    for (int l = 0; l < r->layers && sum(r, mean_of) + sum(r, row_of) > r->share; l++)
+        drop(r, mean_of, l, l + 1, hooks);
+}
+
+static int code(vx_packed *out, bool wanted, const vx_rows *rows, vx_take take, int query,
+                int layer, vx_pool *pool, const vitx_hooks *hooks)
+{
+    char what[48];
+    if (!wanted)
+        return VITX_OK;
+    snprintf(what, sizeof what, "attention of block %d", layer);
+    return vx_code_attention(out, rows, take, query, what, pool, hooks);
+}
+
+int vx_record_layer(vx_record *r, int layer, const vx_rows *rows, int query, vx_pool *pool,
+                    const vitx_hooks *hooks)
+{
+    vx_report_layer new = {.came = true};
+    const vx_take row = rows->rows == 1 ? VX_TAKE_ALL : VX_TAKE_QUERY;
+    if (r->wish == VITX_REPORT_NONE)
+        return VITX_OK;
+    const bool all = wants_all(r, layer, rows);
+    if (automatic(r) && !all && rows->rows > 1 && rows->heads > 1)
+        r->all_gone = true;
+    int status = code(&new.all, all, rows, VX_TAKE_ALL, 0, layer, pool, hooks);
+    if (status == VITX_OK)
+        status = code(&new.mean, wants_mean(r, rows), rows, VX_TAKE_MEAN, 0, layer, pool, hooks);
+    if (status == VITX_OK)
+        status = code(&new.row, wants_row(r, rows), rows, row, query, layer, pool, hooks);
+    vx_report_layer *to = status == VITX_OK ? &r->layer[layer] : &new;
+    vx_packed_dispose(&to->all, hooks);
+    vx_packed_dispose(&to->mean, hooks);
+    vx_packed_dispose(&to->row, hooks);
+    if (status != VITX_OK)
+        return status;
+    *to = new;
+    make_room(r, hooks);
+    return VITX_OK;
+}
+
+int vx_record_pool(vx_record *r, const vx_rows *rows, const vitx_hooks *hooks)
+{
+    vx_packed new;
+    if (r->wish == VITX_REPORT_NONE)
+        return VITX_OK;
+    VX_TRY(vx_code_attention(&new, rows, VX_TAKE_ALL, 0, "attention of the pooling head", NULL,
+                             hooks));
+    vx_packed_dispose(&r->pool, hooks);
+    r->pool = new;
+    return VITX_OK;
+}
+
+/* ------------------------------------------------------------------ the end ---------------- */
+
+static int count(const vx_record *r, way_of *way)
+{
+    int n = 0;
+    for (int l = 0; l < r->layers; l++)
+        n += way(&r->layer[l])->data != NULL;
+    return n;
+}
+
+static int count_came(const vx_record *r)
+{
+    int n = 0;
+    for (int l = 0; l < r->layers; l++)
+        n += r->layer[l].came;
+    return n;
+}
+
+/* What is missing, for the reader. */
+static void tell(vx_record *r)
+{
+    static const char *const held[] = {
+        [VITX_REPORT_MEAN] = "for every block the mean over the heads and each head's row of the "
+                             "query that the model's head reads",
+        [VITX_REPORT_CLASS] = "for each head the row of the query that the model's head reads",
+        [VITX_REPORT_NONE] = "no attention"};
+    const int means = count(r, mean_of);
+    char more[64] = "";
+    if (!r->all_gone && !r->row_gone)
+        return;
+    if (r->level == VITX_REPORT_MEAN && count(r, all_of))
+        snprintf(more, sizeof more, ", and all heads of the last block");
+    if (r->level == VITX_REPORT_CLASS && means)
+        snprintf(more, sizeof more, ", and the mean over the heads of the last %d block%s", means,
+                 means > 1 ? "s" : "");
+    if (r->level != VITX_REPORT_ALL)
+        snprintf(r->left_out, sizeof r->left_out,
+                 "All heads of all blocks do not fit into the file; it holds %s%s.", held[r->level],
+                 more);
+}
+
+void vx_record_settle(vx_record *r, const vitx_hooks *hooks)
+{
+    const int came = count_came(r), last = r->layers - 1;
+    if (r->settled)
+        return;
+    r->settled = true;
+    r->level = r->wish;
+    if (automatic(r)) {
+        const size_t pool = vx_block_bytes(r->pool.bytes);
+        r->share -= pool < r->share ? pool : r->share;
+        make_room(r, hooks);
+        const bool all = !r->all_gone && count(r, all_of) > 0;
+        r->level = all                                     ? VITX_REPORT_ALL
+                   : came > 0 && count(r, mean_of) == came ? VITX_REPORT_MEAN
+                   : count(r, row_of) > 0                  ? VITX_REPORT_CLASS
+                                                           : VITX_REPORT_NONE;
+        if (all) { /* a block of which more is not known keeps what it has */
+            for (int l = 0; l < r->layers; l++)
+                if (r->layer[l].all.data) {
+                    drop(r, mean_of, l, l + 1, hooks);
+                    drop(r, row_of, l, l + 1, hooks);
+                }
+        } else if (last >= 0 && r->layer[last].all.data &&
+                   (r->level != VITX_REPORT_MEAN || vx_record_bytes(r) - pool > r->share)) {
+            drop(r, all_of, last, last + 1, hooks);
+        }
+    }
+    if (came == 0)
+        r->level = VITX_REPORT_NONE;
+    tell(r);
+}
+
+void vx_record_dispose(vx_record *r, const vitx_hooks *hooks)
+{
+    if (r->layer) {
+        drop(r, all_of, 0, r->layers, hooks);
+        drop(r, mean_of, 0, r->layers, hooks);
+        drop(r, row_of, 0, r->layers, hooks);
+    }
+    vx_packed_dispose(&r->pool, hooks);
+    vx_release(hooks, r->layer);
+    *r = (vx_record){0};
+}

@@ -1,0 +1,145 @@
+/*
+ * tools/embed/embed.c: puts the report page into C. `make` builds and runs it.
+ *
+ *      embed OUT.c page.html page.css SCRIPT.js...
+ *
+ * The scripts become one. page.html is cut in two at its line "<!-- stills -->". The parts are
+ * compressed by zlib; the policy of the page holds the SHA-256 of the script and of the style sheet,
+ * in base64, so that a browser runs just these bytes (lib/report/page.h).
+ */
+#include <nettle/base64.h>
+#include <nettle/sha2.h>
+#include <nettle/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define MARKER "<!-- stills -->\n"
+
+struct bytes {
+    char *data;
+    size_t size;
+};
+
+static void stop(const char *format, const char *what)
+{
+    fprintf(stderr, "embed: ");
+    fprintf(stderr, format, what);
+    fprintf(stderr, "\n");
+    exit(1);
+}
+
+static void append(struct bytes *to, const char *data, size_t size)
+{
+    to->data = realloc(to->data, to->size + size + 1);
+    if (!to->data)
+        stop("%s", "no memory");
+    memcpy(to->data + to->size, data, size);
+    to->size += size;
+    to->data[to->size] = '\0';
+}
+
+static void append_file(struct bytes *to, const char *path)
+{
+    char piece[4096];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        stop("%s cannot be opened", path);
+    for (size_t n; (n = fread(piece, 1, sizeof piece, file)) > 0;)
+        append(to, piece, n);
+    if (ferror(file))
+        stop("%s cannot be read", path);
+    fclose(file);
+}
+
+/* Inside an element of script or style these would end it, or change what ends it. */
+static void check(const struct bytes *part, const char *const *forbidden)
+{
+    if (!part->data || strlen(part->data) != part->size)
+        stop("%s", "an empty part, or one with a zero byte");
+    for (; *forbidden; forbidden++)
+        if (strstr(part->data, *forbidden))
+            stop("a part of the page holds \"%s\"", *forbidden);
+}
+
+static void put_hash(struct bytes *to, const struct bytes *part)
+{
+    struct sha256_ctx hash;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    char text[BASE64_ENCODE_RAW_LENGTH(SHA256_DIGEST_SIZE) + 1] = "";
+    sha256_init(&hash);
+    sha256_update(&hash, part->size, (const uint8_t *)part->data);
+#if NETTLE_VERSION_MAJOR >= 4
+    sha256_digest(&hash, digest);
+#else
+    sha256_digest(&hash, sizeof digest, digest);
+#endif
+    base64_encode_raw(text, sizeof digest, digest);
+    append(to, "'sha256-", 8);
+    append(to, text, strlen(text));
+    append(to, "'", 1);
+}
+
+static struct bytes policy_of(const struct bytes *script, const struct bytes *css)
+{
+    static const char rest[] = "; img-src data:; base-uri 'none'; form-action 'none'";
+    struct bytes policy = {0};
+    append(&policy, "default-src 'none'; script-src ", 31);
+    put_hash(&policy, script);
+    append(&policy, "; style-src ", 12);
+    put_hash(&policy, css);
+    append(&policy, rest, sizeof rest - 1);
+    return policy;
+}
+
+static struct bytes compress_all(const struct bytes *all)
+{
+    uLongf size = compressBound((uLong)all->size);
+    struct bytes packed = {malloc(size), 0};
+    if (!packed.data || compress2((Bytef *)packed.data, &size, (const Bytef *)all->data,
+                                  (uLong)all->size, 9) != Z_OK)
+        stop("%s", "zlib does not compress");
+    packed.size = size;
+    return packed;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const in_script[] = {"</script", "<script", "<!--", NULL};
+    static const char *const in_style[] = {"</style", "<!--", NULL};
+    struct bytes html = {0}, css = {0}, script = {0}, all = {0};
+    if (argc < 5)
+        stop("%s", "usage: embed OUT.c page.html page.css SCRIPT.js...");
+    append_file(&html, argv[2]);
+    append_file(&css, argv[3]);
+    for (int i = 4; i < argc; i++)
+        append_file(&script, argv[i]);
+    check(&script, in_script);
+    check(&css, in_style);
+    char *marker = html.data ? strstr(html.data, MARKER) : NULL;
+    if (!marker)
+        stop("%s has no line <!-- stills -->", argv[2]);
+    const size_t top = (size_t)(marker - html.data), bottom = html.size - top - strlen(MARKER);
+    append(&all, html.data, top);
+    append(&all, css.data, css.size);
+    append(&all, marker + strlen(MARKER), bottom);
+    append(&all, script.data, script.size);
+    const struct bytes policy = policy_of(&script, &css), packed = compress_all(&all);
+
+    FILE *out = fopen(argv[1], "wb");
+    if (!out)
+        stop("%s cannot be written", argv[1]);
+    fprintf(out,
+            "/* Made by tools/embed from lib/report/page/. */\n#include \"report/page.h\"\n\n");
+    fprintf(out, "static const unsigned char packed[] = {");
+    for (size_t i = 0; i < packed.size; i++)
+        fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)packed.data[i]);
+    fprintf(out,
+            "\n};\n\nconst vx_page_data vx_page_embedded = {\n    packed, sizeof packed, %zu, %zu, "
+            "%zu, %zu,\n    \"%s\"};\n",
+            top, css.size, bottom, script.size, policy.data);
+    if (fclose(out) != 0)
+        stop("%s cannot be written", argv[1]);
+    return 0;
+}
