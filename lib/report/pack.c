@@ -1,9 +1,9 @@
 /*
  * report/pack.c: see pack.h.
  *
- * Attention weights as bytes have no repetitions worth a search: Huffman codes alone give the size of
- * zlib's level 6 within a few percent in a fraction of the time (docs/performance.md). Each piece ends at a
- * byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
+ * Attention weights as bytes have no repetitions worth a search: Huffman codes alone give the size
+ * of zlib's level 6 within a few percent in a fraction of the time (docs/performance.md). Each
+ * piece ends at a byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
  */
 #include "report/pack.h"
 
