@@ -1,7 +1,7 @@
 /*
- * report/hashing.h: the digest of the weights, while maps are made: to read and hash the files takes as
- * long as a forward pass or two. If the thread cannot be started, or fails, the digest is made when the
- * file is written, and the reason is told there.
+ * report/hashing.h: the digest of the weights, while maps are made: to read and hash the files
+ * takes as long as a forward pass or two. If the thread cannot be started, or fails, the digest is
+ * made when the file is written, and the reason is told there.
  */
 #ifndef VX_REPORT_HASHING_H
 #define VX_REPORT_HASHING_H

@@ -1,9 +1,9 @@
 /*
  * report/pack.c: see pack.h.
  *
- * Attention weights as bytes have no repetitions worth a search, but for runs: zlib's strategy Z_RLE gives
- * the size of level 6 within a percent in a third of the time (docs/performance.md). Each piece ends at a
- * byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
+ * Attention weights as bytes have no repetitions worth a search, but for runs: zlib's strategy
+ * Z_RLE gives the size of level 6 within a percent in a third of the time (docs/performance.md).
+ * Each piece ends at a byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
  */
 #include "report/pack.h"
 

@@ -152,7 +152,8 @@ void vitx_report_free(vitx_report *report)
 
 /* ------------------------------------------------------------------ shares ----------------- */
 
-/* What a picture takes beside its blocks: its part of the manifest and of the page without a script. */
+/* What a picture takes beside its blocks: its part of the manifest and of the page without a
+ * script. */
 static size_t facts_bytes(const vitx_report *r, const vx_report_picture *p)
 {
     size_t bytes = 4096 + 100 * (size_t)r->model->arch.depth + strlen(p->name) * 8;

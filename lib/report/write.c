@@ -22,7 +22,8 @@ static int visit(each_block *each, void *payload, vx_packed *block)
     return block->data ? each(payload, block) : VITX_OK;
 }
 
-/* In the order of the file: maps, then attention from the last block on, which the page shows first. */
+/* In the order of the file: maps, then attention from the last block on, which the page shows
+ * first. */
 static int visit_all(const vitx_report *r, each_block *each, void *payload)
 {
     for (vx_report_picture *p = r->pictures; p; p = p->next) {

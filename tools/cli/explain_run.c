@@ -1,5 +1,6 @@
 /*
- * cli/explain_run.c: pictures x methods x targets, one vitx_explain_many a batch, each map into its file.
+ * cli/explain_run.c: pictures x methods x targets, one vitx_explain_many a batch, each map into its
+ * file.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -13,8 +14,8 @@
 #include "progress.h"
 #include "results.h"
 
-/* name  method  what was explained, and against what; of an embedding that is nothing if a map is the
- * same for all units. */
+/* name  method  what was explained, and against what; of an embedding that is nothing if a map is
+ * the same for all units. */
 static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
                        const char *label)
 {
@@ -235,8 +236,8 @@ static bool settle_existing(struct work *w)
     return any;
 }
 
-/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails, too,
- * map by map, so that no failure costs what could have been done. */
+/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
+ * too, map by map, so that no failure costs what could have been done. */
 static void explain_batch(struct work *w)
 {
     const int n = w->batch.count, m = w->plan->opts_count;

@@ -106,7 +106,8 @@ int check_set(const struct list *set)
     return DONE;
 }
 
-/* KEY=VALUE of --set, if it is for that method: its own name before a dot is left out. NULL: it is not. */
+/* KEY=VALUE of --set, if it is for that method: its own name before a dot is left out. NULL: it is
+ * not. */
 static const char *set_for(const vitx_method_info *m, const char *text)
 {
     const size_t length = strlen(m->name);

@@ -1,9 +1,10 @@
 /*
  * cli/outputs.h: the names of the files that explain writes.
  *
- * OUT is one name, or a pattern with {image} (the picture's name without folder and ending), {folder}
- * (the name of the folder that it lies in), {path} (its path without ending; what would lead out of a
- * folder before it is left out), {method} and {target} (the number of the class or unit).
+ * OUT is one name, or a pattern with {image} (the picture's name without folder and ending),
+ * {folder} (the name of the folder that it lies in), {path} (its path without ending; what would
+ * lead out of a folder before it is left out), {method} and {target} (the number of the class or
+ * unit).
  */
 #ifndef CLI_OUTPUTS_H
 #define CLI_OUTPUTS_H
