@@ -73,7 +73,9 @@ VITX_API void vitx_report_opts_init(vitx_report_opts *out, size_t struct_size);
  *
  * @param out    free it with vitx_report_free()
  * @param model  the model that gave the answers; must live until the report is freed
- * @param opts   copied; NULL: all defaults
+ * @param opts   copied; NULL: all defaults. A thread of the report reads the weight files
+ * meanwhile, for
+ *               the digest in the page (vitx_model_digest()), if it is not known yet
  * @return VITX_OK, VITX_INVALID (an unknown language or level, a negative number), VITX_NOMEM
  */
 VITX_API int vitx_report_create(vitx_report **out, vitx_model *model,
