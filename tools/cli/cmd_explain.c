@@ -152,9 +152,9 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      AT(flip),
      .help = "the mean of each map and the map of the mirror image",
-     .more = "Steadier maps at twice the cost. The mirror image's map is mirrored back; both explain "
-             "the same\n"
-             "class."},
+     .more = "Steadier maps at twice the cost. The mirror image's map is mirrored back; both "
+             "explain the\n"
+             "same class."},
     {.name = "layout",
      .kind = OPTION_CHOICE,
      AT(layout),
