@@ -121,8 +121,8 @@ VITX_API int vitx_explain_inputs(vitx_map **out, vitx_context *context, const fl
  * progress callback goes from 0 to its total twice for each picture.
  *
  * In vitx_map_info `flip` is 1, `completeness_error` is 0, and all numbers about the score are
- * those of the picture. If a crop cannot lie in the middle of the picture to the pixel, both maps are one
- * pixel of the resized picture apart.
+ * those of the picture. If a crop cannot lie in the middle of the picture to the pixel, both maps
+ * are one pixel of the resized picture apart.
  *
  * @param out  [n, m] like vitx_explain_many(); after a failure the maps of the pictures that were
  *             finished before
