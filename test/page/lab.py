@@ -22,6 +22,8 @@ SIZES = {"phone": (360, 740), "tablet": (768, 1024), "wide": (1440, 900)}
 
 
 class Lab:
+    program = CLI
+
     def __enter__(self):
         ROOM.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="pages-", dir=ROOM))
@@ -39,7 +41,7 @@ class Lab:
     def cli(self, *arguments, **options):
         """Runs vitx-cli; gives what it says on both streams."""
         run = subprocess.run(
-            [CLI, *map(str, arguments)], check=False, capture_output=True, **options
+            [self.program, *map(str, arguments)], check=False, capture_output=True, **options
         )
         if run.returncode:
             said = (run.stderr + run.stdout).decode("utf-8", "replace")

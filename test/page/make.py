@@ -91,8 +91,8 @@ RECIPES = {
     "dinov2": lambda lab: dinov2(lab.folder / "dinov2"),
     "deit": lambda lab: deit("dog.jpg", "--method", "generic,gradcam,rollout", "--target", "top2"),
     "keep": lambda lab: Recipe(
-        ["--fit", "keep", "--size", "192x256"],
-        [SCENES / "two.png"],
+        ["-m", GOLDEN / "vit-timm", "--fit", "keep"],
+        [PICTURE],
         "--method",
         "attention,rollout,generic",
     ),

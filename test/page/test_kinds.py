@@ -1,5 +1,8 @@
 """Pages of every kind of model and picture: what each says of itself is true and can be used."""
 
+import os
+import subprocess
+
 import make
 import numpy as np
 
@@ -80,12 +83,13 @@ def check_not_square(lab):
 
 
 def check_fit_keep(lab):
+    """A picture of 61 x 47 in patches of 8: the whole of it is an input of 64 x 48."""
     page, p = used(lab, "keep")
-    assert p["input"] == [192, 256] or p["input"][0] <= 192 and p["input"][1] <= 256
-    assert p["grid"] == [p["input"][0] // 16, p["input"][1] // 16] and p["grid"] != [14, 14]
+    assert p["input"] == [48, 64] and p["grid"] == [6, 8] and p["seen"] == [0, 0, 61, 47], p
+    assert p["tokens"] == 49 != page.report.manifest["model"]["tokens"]
     a = page.report.attention(p, 2)
-    row = np.array(page.call("row", 2, 1, 5))
-    assert np.abs(row - a[1, 5]).max() < 1e-6
+    row = np.array(page.call("row", 2, 1, 48))
+    assert np.abs(row - a[1, 48]).max() < 1e-6
 
 
 def check_photo(lab):
@@ -114,6 +118,19 @@ def check_twenty_pictures(lab):
         a = page.report.attention(pictures[i], held, "class")
         row = other.call("row", held, 0, "class")
         assert np.abs(np.array(row) - a[0, 0]).max() < 1e-6, i
+
+
+def check_memory_of_twenty_pictures(lab):
+    """A report of 20 pictures takes no more memory than one of 3, but for what the file holds."""
+    recipe, peaks = make.RECIPES["many"](lab), []
+    for count in (3, 20):
+        path = lab.folder / f"memory-{count}.html"
+        arguments = [*recipe.model, *recipe.more, "--quiet", "-o", path, *recipe.pictures[:count]]
+        program = subprocess.Popen([lab.program, "explain", *map(str, arguments)])
+        _, status, used_by_it = os.wait4(program.pid, 0)
+        assert status == 0
+        peaks.append(used_by_it.ru_maxrss / 1000)
+    assert peaks[1] - peaks[0] < 8, f"peak memory {peaks} MB"
 
 
 def check_1374_tokens(lab):
