@@ -20,7 +20,7 @@ struct explain_settings {
     const char *scale;
     int score, layout, frame;
     double alpha, smooth;
-    bool colorbar, json, skip_existing;
+    bool colorbar, json, skip_existing, flip;
 };
 
 /* All the ways in which each picture is explained. */
