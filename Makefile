@@ -111,6 +111,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)
 %_avx512.o %_avx512.tidy: OWN = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+# stb_image_write shifts bits out of an int, which -fwrapv defines.
+$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
