@@ -48,7 +48,7 @@ window.probes = (() => {
     }
 
     /* Boxes of what can be read or pressed outside of the picture: leaves of text, and controls. */
-    const BESIDE = '[role=grid], svg, option, .sr, [aria-hidden=true], dialog';
+    const BESIDE = '[role=grid], svg, option, .off-screen, [aria-hidden=true], dialog';
     function pieces() {
         const out = [];
         for (const e of document.body.querySelectorAll('*')) {
@@ -66,10 +66,12 @@ window.probes = (() => {
         return out;
     }
 
-    /* Whether an element that hears the pointer is a control, or hears it for controls inside. */
+    /* Whether an element that hears the pointer is a control, or hears it for controls inside, or is
+     * kept from screen readers: then there is a control beside it that does the same. */
     const control = e => ({
         html: html(e),
-        control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL),
+        control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL) ||
+            e.closest('[aria-hidden=true]') !== null,
     });
 
     function focused() {
@@ -146,7 +148,7 @@ window.probes = (() => {
     }
 
     /* Elements that no page of ours has, and that a name could have become. */
-    const STRANGE = 'img, b, i, iframe, object, embed, script[src], [onerror], [onclick]';
+    const STRANGE = 'b, iframe, object, embed, script[src], img[src="x"], [onerror], [onmouseover]';
     const strangers = () => all(STRANGE).map(html);
 
     const frame = () => new Promise(resolve => requestAnimationFrame(resolve));

@@ -27,7 +27,7 @@ def check_axe(lab):
 def check_axe_with_the_help_open(lab):
     for scheme in ("light", "dark"):
         page = lab.open("scenes", color_scheme=scheme)
-        page.locator("[role=grid] button").first.focus()
+        page.locator("#vx-patches button").first.focus()
         page.keyboard.press("?")
         assert page.locator("dialog[open]").count() == 1
         axe(page, f"help, {scheme}")
@@ -169,7 +169,7 @@ def check_all_controls_are_reached(lab):
 def check_live_region(lab):
     """The patch under the keys is said: its place, and the share of attention that it gets."""
     page = lab.open("scenes")
-    page.locator("[role=grid] button[tabindex='0']").first.focus()
+    page.locator("#vx-patches button[tabindex='0']").focus()
     said = set()
     for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)

@@ -61,7 +61,7 @@ def check_picture_is_in_sight(lab):
     """What the page is about can be seen without scrolling."""
     for size in ("phone", "tablet", "wide"):
         page = lab.open("scenes", size=size)
-        box = page.locator("[role=grid]").first.bounding_box()
+        box = page.locator("#vx-patches").bounding_box()
         assert box["y"] < page.tab.viewport_size["height"] * 0.5, (size, box)
         assert box["width"] > 250, (size, box)
 
@@ -75,7 +75,7 @@ def check_reduced_motion(lab):
     page = lab.open("scenes", reduced_motion="reduce")
     moving = page.probe("moving")
     assert not moving, moving[:3]
-    page.locator("[role=grid] button[tabindex='0']").first.focus()
+    page.locator("#vx-patches button[tabindex='0']").focus()
     for key in ("ArrowRight", "]", "m"):
         page.keyboard.press(key)
     assert page.tab.evaluate("document.getAnimations().length") == 0
