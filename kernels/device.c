@@ -1,4 +1,5 @@
-/* kernels/device.c: the table of devices. The tests' programs have a longer one (test/devices.c). */
+/* kernels/device.c: the table of devices. The tests' programs have a longer one
+ * (test/devices.c). */
 #include "kernels/device.h"
 
 #include <stdio.h>

@@ -30,9 +30,9 @@ typedef struct vx_device_env {
     int ordinal; /* of the site */
 } vx_device_env;
 
-/* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them. The
- * CPU sizes its scratch by tokens, widths, channels and patches; the rest is for devices whose scratch
- * grows with the batch. */
+/* The largest sizes an instance will meet; what it needs beside the tensors is reserved for them.
+ * The CPU sizes its scratch by tokens, widths, channels and patches; the rest is for devices whose
+ * scratch grows with the batch. */
 typedef struct vx_dims {
     int batch, tokens, width, heads, head_width, hidden, channels, patch_height, patch_width,
         classes;
@@ -71,9 +71,9 @@ enum { VX_DEVICE_NOMEM = 1, VX_DEVICE_FAILED = 2, VX_DEVICE_UNKNOWN = 3 };
  * How a matrix lies in device memory: plain rows, or panels of a narrower type. Operations read
  * vx_weight.packing, so several of them serve one model: a precision is a name for those that a
  * class takes for the matrices (packing_for). A packing may keep several forms of the
- * matrix in its bytes, as one for x W^T and one for dy W. Bias and gamma of begin are a packing's to
- * keep, too, but what counts is what an operation is called with: the engine may pass a copy of a
- * weight without its bias.
+ * matrix in its bytes, as one for x W^T and one for dy W. Bias and gamma of begin are a packing's
+ * to keep, too, but what counts is what an operation is called with: the engine may pass a copy of
+ * a weight without its bias.
  *
  * A matrix is packed by begin, then pack for all rows in order, with no instance at hand. It may be
  * packed again later, with other values. Of env they read alloc, release, log, owner and ordinal.
@@ -147,7 +147,8 @@ const vx_device_class *vx_device_at(int index);
  * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. */
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 
-/* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has none. */
+/* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has
+ * none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);
 
 #endif

@@ -5,8 +5,8 @@
  * device (vx_device_class.mem_alloc), unless a field says host memory.
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
- * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded, and
- * the arrays that are called host memory here.
+ * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded,
+ * and the arrays that are called host memory here.
  *
  * Letters: B pictures, T tokens, D width, H heads, E head width, P prefix tokens, K classes.
  */
@@ -26,8 +26,8 @@ typedef enum vx_act {
     VX_ACT_QUICK_GELU, /* x / (1 + exp(-1.702 x))                                */
     VX_ACT_RELU,       /* max(x, 0)                                              */
     VX_ACT_COUNT,      /* the functions of one number end here                   */
-    VX_ACT_SWIGLU = VX_ACT_COUNT /* of the halves u, v of a row: silu(u) v; see vx_swiglu. In linear and
-                                    linear_bwd alone                                          */
+    VX_ACT_SWIGLU = VX_ACT_COUNT /* for the halves u, v of a row: silu(u) v; see vx_swiglu. Only
+                                  * linear and linear_bwd know it */
 } vx_act;
 
 typedef enum vx_fuse { VX_FUSE_MEAN = 0, VX_FUSE_MAX, VX_FUSE_MIN } vx_fuse;
@@ -35,7 +35,8 @@ typedef enum vx_norm { VX_NORM_ROWS = 0, VX_NORM_COLUMNS, VX_NORM_NONE } vx_norm
 typedef enum vx_store { VX_STORE_F32 = 0, VX_STORE_F16 } vx_store;
 typedef enum vx_keep { VX_KEEP_NONE = 0, VX_KEEP_ROW, VX_KEEP_FUSED, VX_KEEP_ALL } vx_keep;
 
-/* One matrix from attention p and its gradient dp (Chefer et al. 2021, eq. 5; vit-explain's form). */
+/* One matrix from attention p and its gradient dp (Chefer et al. 2021, eq. 5; vit-explain's
+ * form). */
 typedef enum vx_product {
     VX_PRODUCT_RELU_MEAN = 0, /* mean over heads of max(p*dp, 0) */
     VX_PRODUCT_MEAN_RELU      /* max(mean over heads of p*dp, 0) */
@@ -88,8 +89,8 @@ typedef struct vx_weight {
 extern const vx_packing vx_packing_plain;
 
 /*
- * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing, and its
- * pointers are not read. So a caller need not ask whether there is anything to do.
+ * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing,
+ * and its pointers are not read. So a caller need not ask whether there is anything to do.
  */
 
 /* The layernorm in front of a product, over its k columns: see struct vx_layernorm. */
@@ -100,7 +101,8 @@ typedef struct vx_prologue {
 
 /*
  * pre = x W^T + bias;  y = residual + gamma * act(pre). If pre is NULL, it is not written.
- * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no residual.
+ * VX_ACT_SWIGLU: y is [m,n/2]. There is a pre then, which may be y itself, and no gamma and no
+ * residual.
  */
 typedef struct vx_linear {
     float *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre is wanted */
@@ -199,7 +201,8 @@ typedef struct vx_patch_embed_bwd {
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
 
-/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs to. */
+/* The row of an activation [B,tokens,.] that row r of a gradient [B*targets,tokens,.] belongs
+ * to. */
 static inline size_t vx_forward_row(int r, int tokens, int targets)
 {
     return (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
@@ -248,9 +251,10 @@ typedef struct vx_recorded {
 } vx_recorded;
 
 /*
- * y[b,t,h*E+e] = sum_s p[b,h,t,s] v[b,s,h,e],  p[b,h,t,:] = softmax_s(scale * q[b,t,h,:] . k[b,s,h,:]).
- * qkv holds, for every token, q of all heads, then k, then v (each H*E wide). [B,H,T,T] exists only
- * where record.keep is VX_KEEP_ALL; otherwise a strip of rows per worker does. Vaswani et al. 2017, eq. 1.
+ * y[b,t,h*E+e] = sum_s p[b,h,t,s] v[b,s,h,e],  p[b,h,t,:] = softmax_s(scale * q[b,t,h,:] .
+ * k[b,s,h,:]). qkv holds, for every token, q of all heads, then k, then v (each H*E wide).
+ * [B,H,T,T] exists only where record.keep is VX_KEEP_ALL; otherwise a strip of rows per worker
+ * does. Vaswani et al. 2017, eq. 1.
  */
 typedef struct vx_attention {
     float *y;         /* [B,T,H*E]                          */
@@ -264,15 +268,17 @@ typedef struct vx_attention {
     const int *starts;
     int queries; /* only the rows of the first so many tokens of each are computed; 0: all */
     /* The tokens before this one are not there: none of them is a query or is attended to, their
-     * rows of y are not written, and a recorded row is 0 at them. `queries` are counted from it; each
-     * sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from `first` on. */
+     * rows of y are not written, and a recorded row is 0 at them. `queries` are counted from it;
+     * each sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from
+     * `first` on. */
     int first;
 } vx_attention;
 
 /*
- * Attention of one query, with one channel after the other of the tokens x that qkv was made of set to
- * `value`. As qkv is linear in x, row t of it becomes, in variant s,
- *   qkv[t,:] + (value - x[t,channels[s]]) * columns[s,:],   columns[s,:] = W[:,channels[s]] of qkv = x W^T + b;
+ * Attention of one query, with one channel after the other of the tokens x that qkv was made of set
+ * to `value`. As qkv is linear in x, row t of it becomes, in variant s,
+ *   qkv[t,:] + (value - x[t,channels[s]]) * columns[s,:],
+ *   columns[s,:] = W[:,channels[s]] of qkv = x W^T + b;
  * y[s,:] is what that attention gives for the query.
  */
 typedef struct vx_attention_replaced {
@@ -289,7 +295,8 @@ typedef struct vx_attention_replaced {
  * With p = softmax(scale q k^T) as above, for every gradient g and head:
  *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
  *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.
- * Only the rows of the tokens first..first+queries-1 have a gradient: dp and dq of the others are 0.
+ * Only the rows of the tokens first..first+queries-1 have a gradient: dp and dq of the others are
+ * 0.
  */
 typedef struct vx_attention_bwd {
     float *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                           */
@@ -420,8 +427,8 @@ typedef struct vx_add_weighted {
     int64_t n;
 } vx_add_weighted;
 
-/* out[g,i] = the channels of g[g,c,i], each first multiplied by x[b,c,i] unless x is NULL, made one: see
- * enum vx_reduce. g = b*targets + k belongs to picture b. */
+/* out[g,i] = the channels of g[g,c,i], each first multiplied by x[b,c,i] unless x is NULL, made
+ * one: see enum vx_reduce. g = b*targets + k belongs to picture b. */
 typedef struct vx_reduce_channels {
     float *out;     /* [B*targets,n]          */
     const float *g; /* [B*targets,channels,n] */
@@ -469,8 +476,8 @@ typedef struct vx_attn_product {
     int head, batch, targets, heads, tokens;
 } vx_attn_product;
 
-/* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone. Every
- * head by itself: G*H gradients of one head each. */
+/* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone.
+ * Every head by itself: G*H gradients of one head each. */
 typedef struct vx_attn_relu_mean {
     float *out;      /* [G,T]     */
     const float *dp; /* [G,H,T,T] */
@@ -499,8 +506,8 @@ static inline vx_token_cam vx_token_cam_of(const vx_token_cam *a, int g)
     return one;
 }
 
-/* out[g,i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL) less
- * its mean over those tokens, channel by channel. g = b*targets + k belongs to picture b. */
+/* out[g,i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL)
+ * less its mean over those tokens, channel by channel. g = b*targets + k belongs to picture b. */
 typedef struct vx_token_gram {
     float *out;     /* [B*targets,T-first,T-first] */
     const float *a; /* [B,T,D]                     */
@@ -520,8 +527,8 @@ static inline vx_token_gram vx_token_gram_of(const vx_token_gram *a, int g)
     return one;
 }
 
-/* Sets the `count` smallest entries of each f[b] to 0; if some are equal, those with the lowest index
- * first. keep_first: entry 0 is never set, though it counts. */
+/* Sets the `count` smallest entries of each f[b] to 0; if some are equal, those with the lowest
+ * index first. keep_first: entry 0 is never set, though it counts. */
 typedef struct vx_discard_smallest {
     float *f; /* [B,T,T] */
     int64_t count;

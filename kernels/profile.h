@@ -2,8 +2,8 @@
  * kernels/profile.h: the time of every operation of a device.
  *
  * While a profile is on, the device's table holds versions that read the clock around the device's
- * own. Each waits for the device (sync), so that what a device puts off is counted where it belongs:
- * the profile of such a device is slower than its pass.
+ * own. Each waits for the device (sync), so that what a device puts off is counted where it
+ * belongs: the profile of such a device is slower than its pass.
  */
 #ifndef VX_KERNELS_PROFILE_H
 #define VX_KERNELS_PROFILE_H
@@ -26,7 +26,8 @@ typedef struct vx_op_count {
 typedef struct vx_profile {
     vx_ops own; /* the device's own table */
     vx_op_count counts[VX_OP_COUNT];
-    int failed; /* what the first failing sync after an operation gave; later ones may not say it again */
+    int failed; /* what the first failing sync after an operation gave; later ones may not say it
+                 * again */
     char why[160];
 } vx_profile;
 

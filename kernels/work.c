@@ -58,7 +58,8 @@ static double recorded(const vx_recorded *r)
     return all[r->keep] * (r->store == VX_STORE_F16 ? 0.5 : 1);
 }
 
-/* q k^T of all queries that y or the record needs is not told from p v: both count the rows of y. */
+/* q k^T of all queries that y or the record needs is not told from p v: both count the rows of
+ * y. */
 vx_work vx_attention_work(const vx_attention *a)
 {
     const double width = (double)a->heads * a->head_width;

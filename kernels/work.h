@@ -1,5 +1,6 @@
 /*
- * kernels/work.h: how much an operation has to do, from its arguments alone; the same for all devices.
+ * kernels/work.h: how much an operation has to do, from its arguments alone; the same for all
+ * devices.
  */
 #ifndef VX_KERNELS_WORK_H
 #define VX_KERNELS_WORK_H

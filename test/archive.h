@@ -1,4 +1,5 @@
-/* test/archive.h: .npz archives put together byte by byte, so that every field can be made to lie. */
+/* test/archive.h: .npz archives put together byte by byte, so that every field can be made to
+ * lie. */
 #ifndef VX_TEST_ARCHIVE_H
 #define VX_TEST_ARCHIVE_H
 

@@ -4,9 +4,9 @@
  * memory of the host.
  *
  * What an operation has on the host (its struct, its vx_weight or vx_recorded, its host arrays) is
- * copied at the call. The host's side of a copy is not: an upload reads its source at sync, and says
- * so if it is no longer what it was at the call; a download fills its target with 0xff (NaN) at the
- * call, and says so if somebody wrote there before sync. (Freed memory is overwritten if
+ * copied at the call. The host's side of a copy is not: an upload reads its source at sync, and
+ * says so if it is no longer what it was at the call; a download fills its target with 0xff (NaN)
+ * at the call, and says so if somebody wrote there before sync. (Freed memory is overwritten if
  * MALLOC_PERTURB_ is set, and test/run.sh sets it.)
  */
 #include "device_deferred.h"
@@ -166,8 +166,8 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_nothing)
 
 /* The tensors of an operation lie in far memory. Nothing says which members are pointers, so every
- * eight bytes that are an address of the process's own memory count as one, unless the lower four look
- * like an int: the upper four are padding then, which may hold anything. */
+ * eight bytes that are an address of the process's own memory count as one, unless the lower four
+ * look like an int: the upper four are padding then, which may hold anything. */
 static void check_far(vx_device *dev, const task *t, const char *name, const void *args,
                       size_t bytes)
 {

@@ -1,7 +1,7 @@
 /*
- * test/devices.c: the test programs' table of devices, which they link in place of the library's. It
- * has the devices of test/ too, and VX_TEST_DEVICE=walled (or deferred) lets one of them stand in
- * for "ref".
+ * test/devices.c: the test programs' table of devices, which they link in place of the library's.
+ * It has the devices of test/ too, and VX_TEST_DEVICE=walled (or deferred) lets one of them stand
+ * in for "ref".
  */
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* test/face.cpp: vitx.hpp against the C functions that it stands before. Run by test/examples.sh. */
+/* test/face.cpp: vitx.hpp against the C functions that it stands before. Run by
+ * test/examples.sh. */
 #include <cmath>
 #include <cstdio>
 #include <cstring>

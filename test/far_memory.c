@@ -131,8 +131,8 @@ bool near_holds(const void *at)
     for (const block *b = blocks; b && !far; b = b->next) /* with the guard: nothing of 0 bytes */
         far = from >= (uintptr_t)b->pages && from - (uintptr_t)b->pages <= b->size;
     pthread_mutex_unlock(&lock);
-    /* Programs, heaps and stacks lie high. What a sanitizer has mapped lies below, too, where an int
-     * beside a float looks like an address. */
+    /* Programs, heaps and stacks lie high. What a sanitizer has mapped lies below, too, where an
+     * int beside a float looks like an address. */
     if (far || from >> 32 < 0x5000 || from >> 47)
         return false;
     return msync((void *)from, page, MS_ASYNC) == 0; /* fails if nothing is mapped there */

@@ -14,7 +14,8 @@
 
 #include "kernels/device.h"
 
-/* As vx_device_class.mem_alloc and mem_free; env->alloc is asked for a small record of each block. */
+/* As vx_device_class.mem_alloc and mem_free; env->alloc is asked for a small record of each
+ * block. */
 void *far_alloc(size_t bytes, const vx_device_env *env);
 void far_free(void *memory, const vx_device_env *env);
 

@@ -43,7 +43,8 @@ extern const struct version versions[VERSIONS];
 extern const vx_dims largest;
 
 vx_device_env bed_env(bed *b);
-/* Index 0..BEDS-1 runs over the versions and 1 to 3 threads. false: this machine lacks the version. */
+/* Index 0..BEDS-1 runs over the versions and 1 to 3 threads. false: this machine lacks the
+ * version. */
 bool bed_open(bed *b, int index, const vx_dims *dims);
 void bed_close(bed *b);
 
@@ -64,7 +65,8 @@ enum kind { NORMAL, LARGE, TINY, CONSTANT, OFFSET, MASKED, KINDS };
 float *input(rng *r, size_t n, enum kind kind);
 float *weights(rng *r, size_t n, float scale);
 
-/* A matrix [n,k] in two parts in the device's own form, in output memory. The reference takes `w`. */
+/* A matrix [n,k] in two parts in the device's own form, in output memory. The reference takes
+ * `w`. */
 vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, int k);
 
 /* Both NaN, the same infinity, or within `tolerance` of the larger of |b| and `floor`. */

@@ -1,5 +1,6 @@
-/* test/kernel_replace.c: tokens copied, their channels replaced, and attention with channels of its tokens
- * replaced, against the scalar reference. Like the tests of test_kernels.c, for one bed each. */
+/* test/kernel_replace.c: tokens copied, their channels replaced, and attention with channels of its
+ * tokens replaced, against the scalar reference. Like the tests of test_kernels.c, for one bed
+ * each. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -7,8 +8,8 @@
 
 #include "kernel_bed.h"
 
-/* y [m,n] from x, or from one row of it; nothing between the rows is written, and a plain copy keeps
- * every bit. */
+/* y [m,n] from x, or from one row of it; nothing between the rows is written, and a plain copy
+ * keeps every bit. */
 static void copy_case(bed *b, rng *r, int m, int n, int pad, bool one_row, float scale,
                       int accumulate)
 {
@@ -118,7 +119,8 @@ typedef struct shape {
     float value;
 } shape;
 
-/* Variant s of a case by its meaning: x with the channel replaced, projected, attended by `attention`. */
+/* Variant s of a case by its meaning: x with the channel replaced, projected, attended by
+ * `attention`. */
 static void by_hand(float *y, const shape *s, const float *x, const float *w, const float *bias,
                     int channel)
 {

@@ -1,6 +1,6 @@
 /*
- * test/little_model.h: small random Vision Transformers in timm's names, made where they are needed: of any
- * number of classes, with a head of any size. Pictures are 16 x 16, patches 4 x 4.
+ * test/little_model.h: small random Vision Transformers in timm's names, made where they are
+ * needed: of any number of classes, with a head of any size. Pictures are 16 x 16, patches 4 x 4.
  */
 #ifndef VX_TEST_LITTLE_MODEL_H
 #define VX_TEST_LITTLE_MODEL_H

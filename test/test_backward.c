@@ -1,9 +1,9 @@
 /*
  * test_backward.c: the backward pass against finite differences of a forward pass in double.
  *
- * The forward pass here is written anew, in double, plainly, from the same weights; a value anywhere in
- * it (a pixel, a token behind norm1 or behind a block, an attention probability) can be moved a little.
- * Tiny models of test/golden/models stand for every step that a model may have.
+ * The forward pass here is written anew, in double, plainly, from the same weights; a value
+ * anywhere in it (a pixel, a token behind norm1 or behind a block, an attention probability) can be
+ * moved a little. Tiny models of test/golden/models stand for every step that a model may have.
  */
 #include <math.h>
 #include <stdio.h>
@@ -246,7 +246,8 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
     const vx_arch *a = &c->arch;
     const vx_weights *w = c->weights;
     const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
-    double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)), *z = numbers((size_t)K);
+    double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)),
+        *z = numbers((size_t)K);
     embed(x, c, input, &n);
     for (int l = 0; l < a->depth; l++)
         block(x, c, l, &n);
@@ -438,7 +439,8 @@ START_TEST(test_backward__is_the_slope_of_a_forward_in_double)
     for (int t = 0; t < TARGETS; t++)
         ck_assert_double_eq_tol(
             score_of(b.c, b.input, target_of(b.c, t), none),
-            vx_target_value(target_of(b.c, t), b.c->act.host.logits, b.c->act.host.probabilities), 1e-4);
+            vx_target_value(target_of(b.c, t), b.c->act.host.logits, b.c->act.host.probabilities),
+            1e-4);
     check_gradient(&b, plan, PIXEL, 0, &r, folder);
     for (int l = 0; l < plan->depth; l++) {
         check_gradient(&b, plan, NORM1, l, &r, folder);

@@ -1,4 +1,5 @@
-/* Status, memory, buffers, arenas, files, text, random numbers and the worker threads. VX_TEST_THREADS */
+/* Status, memory, buffers, arenas, files, text, random numbers and the worker threads.
+ * VX_TEST_THREADS */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
@@ -619,7 +620,8 @@ static uint64_t split_mix(uint64_t *state)
 
 START_TEST(test_random__bits_are_splitmix64_of_splitmix64)
 {
-    /* The first outputs from 1234567, as printed on rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64. */
+    /* The first outputs from 1234567, as printed on
+     * rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64. */
     static const uint64_t known[] = {6457827717110365317u, 3203168211198807973u,
                                      9817491932198370423u, 4593380528125082431u,
                                      16408922859458223821u};

@@ -1,8 +1,9 @@
 /*
- * The boundary between host and device: what device.h and ops.h promise, shown by the devices "walled"
- * and "deferred" (test/device_walled.c, test/device_deferred.c). First that the two see what they are
- * there to see; then that the library keeps its side, finished and cancelled: all golden models, all
- * methods, all metrics and the statistics give the very bits that they give on "ref".
+ * The boundary between host and device: what device.h and ops.h promise, shown by the devices
+ * "walled" and "deferred" (test/device_walled.c, test/device_deferred.c). First that the two see
+ * what they are there to see; then that the library keeps its side, finished and cancelled: all
+ * golden models, all methods, all metrics and the statistics give the very bits that they give on
+ * "ref".
  */
 #include <math.h>
 #include <signal.h>
@@ -455,8 +456,8 @@ static int stop(int64_t done, int64_t total, void *payload)
     return w->stop_at > 0 && done >= w->stop_at;
 }
 
-/* A call that was stopped has returned: no copy that was put off may use the caller's memory, or what
- * the call has given back of its own. */
+/* A call that was stopped has returned: no copy that was put off may use the caller's memory, or
+ * what the call has given back of its own. */
 static void check_left(const bench *b, const char *what, int64_t at)
 {
     ck_assert_msg(deferred_copies(b->c->dev) == 0, "%s, stopped at %d: %d copies are still queued",

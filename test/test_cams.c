@@ -1,7 +1,7 @@
 /*
- * The CAM methods on tokens: on given tokens and gradients, on tiny models against plain sums over variants,
- * and what all of them keep: threads, batches, errors, cancelling, memory. Maps of pytorch-grad-cam are
- * compared in test_methods. VX_TEST_THREADS
+ * The CAM methods on tokens: on given tokens and gradients, on tiny models against plain sums over
+ * variants, and what all of them keep: threads, batches, errors, cancelling, memory. Maps of
+ * pytorch-grad-cam are compared in test_methods. VX_TEST_THREADS
  */
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +49,8 @@ static void check_eigenpair(const float *matrix, int n, double expected, double 
     free(u);
 }
 
-/* Q diag(values) Q with the reflection Q = I - 2 v v^T; the matrix is stored in single precision. */
+/* Q diag(values) Q with the reflection Q = I - 2 v v^T; the matrix is stored in single
+ * precision. */
 static float *with_eigenvalues(rng *r, const double *values, int n)
 {
     float *matrix = malloc(sizeof *matrix * (size_t)(n * n));
@@ -270,8 +271,8 @@ START_TEST(test_cams__permuted_patches_permute_the_map)
 }
 END_TEST
 
-/* A linear model, score = sum_c w_c mean_t a[t,c]: its gradient is one for all tokens, gradcam and hirescam
- * are the same, and add up to the score. */
+/* A linear model, score = sum_c w_c mean_t a[t,c]: its gradient is one for all tokens, gradcam and
+ * hirescam are the same, and add up to the score. */
 START_TEST(test_cams__linear_model_is_explained_exactly)
 {
     rng r = {4};
@@ -430,7 +431,8 @@ static void check_sum(const vitx_map *map, const float *tokens, const double *w,
     free(expected);
 }
 
-/* Every channel on its own, as whole sequences of which all tokens are computed, by the definition. */
+/* Every channel on its own, as whole sequences of which all tokens are computed, by the
+ * definition. */
 static void check_ablation(const scene *s, int layer, const char *const *set, vx_at at)
 {
     vitx_context *c = s->c;
@@ -596,8 +598,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ one result ------------- */
 
-/* Threads and pictures at once. More pictures at once are products of another size, which round otherwise;
- * and the weights of ablationcam are small differences of scores. */
+/* Threads and pictures at once. More pictures at once are products of another size, which round
+ * otherwise; and the weights of ablationcam are small differences of scores. */
 START_TEST(test_cams__do_not_depend_on_threads_and_batches)
 {
     static const char *const models[] = {"test/golden/models/vit-timm",
@@ -752,7 +754,8 @@ static int stop_at(int64_t done, int64_t total, void *payload)
     return done == s->at;
 }
 
-/* Two pictures, two methods: cancelled in the second picture's scorecam, what came before is there. */
+/* Two pictures, two methods: cancelled in the second picture's scorecam, what came before is
+ * there. */
 START_TEST(test_scorecam__cancelled_in_the_middle)
 {
     scene s = open_scene("test/golden/models/vit-timm", "cpu", 2, 2);

@@ -1,4 +1,5 @@
-/* Quotas of control groups, in made-up trees: base/cpus.h; and workers beyond the processors. VX_TEST_THREADS */
+/* Quotas of control groups, in made-up trees: base/cpus.h; and workers beyond the processors.
+ * VX_TEST_THREADS */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdatomic.h>
@@ -162,7 +163,8 @@ START_TEST(test_quota__is_that_of_the_group_or_one_above)
 }
 END_TEST
 
-/* Lines longer than any buffer, a folder and a pipe in the place of a file: no quota, and no waiting. */
+/* Lines longer than any buffer, a folder and a pipe in the place of a file: no quota, and no
+ * waiting. */
 START_TEST(test_quota__nothing_hostile_does_harm)
 {
     char *root = make_folder(), name[300], *longer = malloc(50001);

@@ -663,7 +663,8 @@ START_TEST(test_context__leaves_the_process_alone)
 }
 END_TEST
 
-/* Workers do not live on in a child; its context must neither wait for them nor answer otherwise. */
+/* Workers do not live on in a child; its context must neither wait for them nor answer
+ * otherwise. */
 START_TEST(test_context__goes_on_after_fork)
 {
     vitx_model *model;

@@ -1,6 +1,6 @@
 /*
- * Metrics of maps: against float64 in test/golden/evaluate, by hand on small cases, by what must hold of any
- * map, and what they refuse. VX_TEST_THREADS VX_TEST_DEVICES
+ * Metrics of maps: against float64 in test/golden/evaluate, by hand on small cases, by what must
+ * hold of any map, and what they refuse. VX_TEST_THREADS VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -52,7 +52,8 @@ static void close_bed(bed *b)
     vitx_model_free(b->model);
 }
 
-/* A picture whose pixels and those of a map of its size agree, as the input (40 x 40) is squashed. */
+/* A picture whose pixels and those of a map of its size agree, as the input (40 x 40) is
+ * squashed. */
 static vitx_image *input_sized(void)
 {
     uint8_t rgb[20 * 20 * 3];
@@ -657,7 +658,8 @@ START_TEST(test_where__refuses)
 }
 END_TEST
 
-/* vit-timm looks at the middle of a picture: what lies beside it is neither in nor outside the mask. */
+/* vit-timm looks at the middle of a picture: what lies beside it is neither in nor outside the
+ * mask. */
 START_TEST(test_where__what_was_not_seen_does_not_count)
 {
     bed b = tiny();
@@ -749,8 +751,8 @@ START_TEST(test_randomisation__begins_at_1_and_leaves_the_model_alone)
 }
 END_TEST
 
-/* A model whose norms divide by 1000 has hardly anything but its linear part: integrated gradients then say
- * exactly what patches are worth. */
+/* A model whose norms divide by 1000 has hardly anything but its linear part: integrated gradients
+ * then say exactly what patches are worth. */
 START_TEST(test_infidelity__of_integrated_gradients_on_a_linear_model_is_0)
 {
     bed b;
@@ -782,7 +784,8 @@ START_TEST(test_infidelity__ends)
 }
 END_TEST
 
-/* The best scale makes up for any other, also where sums over a patch's pixels are beyond floats. */
+/* The best scale makes up for any other, also where sums over a patch's pixels are beyond
+ * floats. */
 START_TEST(test_infidelity__does_not_depend_on_the_scale)
 {
     bed b = tiny();

@@ -1,7 +1,7 @@
 /*
- * test_evaluate_vectors.c: metrics of maps that explain the similarity to a vector or to a picture. The numbers
- * that curves should hold are made by covering pictures and embedding them, not by a metric.
- * VX_TEST_DEVICES
+ * test_evaluate_vectors.c: metrics of maps that explain the similarity to a vector or to a picture.
+ * The numbers that curves should hold are made by covering pictures and embedding them, not by a
+ * metric. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -70,7 +70,8 @@ static double cosine(const float *a, const float *b)
     return dot(a, b) / sqrt(dot(a, a) * dot(b, b));
 }
 
-/* The embedding of the picture with the first `covered` pixels of `order` black, or all but those. */
+/* The embedding of the picture with the first `covered` pixels of `order` black, or all but
+ * those. */
 static void embed(float *out, const bed *b, const int *order, int covered, bool others)
 {
     uint8_t *rgb = malloc(sizeof b->rgb);

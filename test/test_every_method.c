@@ -1,11 +1,11 @@
 /*
- * test_every_method.c: every method of the table on every golden model: what has to hold of any map, and of
- * each method an identity of its own, its formula where there is one, in double on the attention that
- * the model's own library recorded (attention_<i>.npy) and on gradients. How many tokens lie before the
- * patches is counted from those files.
+ * test_every_method.c: every method of the table on every golden model: what has to hold of any
+ * map, and of each method an identity of its own, its formula where there is one, in double on the
+ * attention that the model's own library recorded (attention_<i>.npy) and on gradients. How many
+ * tokens lie before the patches is counted from those files.
  *
- * A new method fails here until it has a row in `methods`. That scorecam and ablationcam are their formulas
- * is for test_cams.c, on every model, too. VX_TEST_DEVICES
+ * A new method fails here until it has a row in `methods`. That scorecam and ablationcam are their
+ * formulas is for test_cams.c, on every model, too. VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +24,8 @@ static int folder_count;
 
 enum { TARGET = 2, MOST_OUTPUTS = 64 };
 
-/* ------------------------------------------------------------------ a model and what is known of it */
+/* ------------------------------------------------------------------ a model and what is known of
+ * it */
 
 /* Of picture 0. H heads, T tokens, P patches, D width. */
 typedef struct truth {
@@ -485,8 +486,9 @@ static void check_close(const found *f, const double *expected, double tolerance
                   (int)f->o->score, what, error);
 }
 
-/* Blocks add up. What the backward pass of a block's own score leaves is the gradient by its attention,
- * [H,T,T]; at a pooling head by the one row that the head has, [H,R,R] of the R tokens that it attends to. */
+/* Blocks add up. What the backward pass of a block's own score leaves is the gradient by its
+ * attention, [H,T,T]; at a pooling head by the one row that the head has, [H,R,R] of the R tokens
+ * that it attends to. */
 static void check_legrad(const found *f)
 {
     const truth *t = &f->s->t;
@@ -597,8 +599,8 @@ static void check_sum(const found *f, const float *nothing, double missing)
                   (int)f->o->score, f->info.completeness_error, change);
 }
 
-/* x times the gradient at the two points of Gauss's rule on the way from 0. (test_pixels.c: with more of them
- * it is complete, on every model.) */
+/* x times the gradient at the two points of Gauss's rule on the way from 0. (test_pixels.c: with
+ * more of them it is complete, on every model.) */
 static void check_integrated(const found *f)
 {
     const truth *t = &f->s->t;
@@ -662,7 +664,8 @@ static void check_occlusion(const found *f)
     free(lost);
 }
 
-/* The mean of scores times masks of 0 to 1, over p = 0.5: between 0 and twice the largest score there is. */
+/* The mean of scores times masks of 0 to 1, over p = 0.5: between 0 and twice the largest score
+ * there is. */
 static void check_rise(const found *f)
 {
     ck_assert(f->o->score != VITX_SCORE_PROBABILITY || (f->info.min >= 0 && f->info.max <= 2));
@@ -844,7 +847,8 @@ static void ask_all(vitx_explain_opts *o)
         }
 }
 
-/* Two targets in one call: each has gradients of its own, which then lie between those of the other. */
+/* Two targets in one call: each has gradients of its own, which then lie between those of the
+ * other. */
 START_TEST(test_every_method__targets_of_a_batch_are_those_alone)
 {
     scene s = open_scene(folders[_i]);

@@ -1,9 +1,9 @@
 /*
  * test_families.c: the table of families and the ways in which each is written down.
  *
- * That a golden model is answered as its own library answers it is for test_engine.c; here: that there is
- * one for every row of the table, its gradients, that the same weights under different names are the same
- * network, and that what a head reads is what is explained. VX_TEST_DEVICES
+ * That a golden model is answered as its own library answers it is for test_engine.c; here: that
+ * there is one for every row of the table, its gradients, that the same weights under different
+ * names are the same network, and that what a head reads is what is explained. VX_TEST_DEVICES
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -222,7 +222,8 @@ static void explain(float *out, int *query, vitx_context *c, const char *method,
     vitx_image_free(image);
 }
 
-/* The default query is the class token; of two heads the mean over both rows. Maps are of patches. */
+/* The default query is the class token; of two heads the mean over both rows. Maps are of
+ * patches. */
 START_TEST(test_families__the_query_is_what_the_head_reads)
 {
     static const struct {
@@ -261,8 +262,8 @@ START_TEST(test_families__the_query_is_what_the_head_reads)
 }
 END_TEST
 
-/* All patches left out: the prefix goes through the blocks, and the mean over none is 0, to which the head
- * that reads it adds nothing. */
+/* All patches left out: the prefix goes through the blocks, and the mean over none is 0, to which
+ * the head that reads it adds nothing. */
 START_TEST(test_families__a_picture_without_patches)
 {
     static const char *const folder = "test/golden/models/dinov2-hf-registers-swiglu";

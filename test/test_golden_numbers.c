@@ -4,8 +4,8 @@
  *     A_l[h][i][j] = softmax_j(sin(1.3 i + 0.7 j^2 + 0.9 h + 1.1 l + 0.37 i j))
  *     G_l[h][i][j] = cos(0.5 i - 1.1 j + 0.8 h + 0.6 l + 0.23 i j) + 0.2
  * and tokens of C=3 channels, a[t][c] = sin(0.9 t + 1.7 c + 0.3 t c) and
- * g[t][c] = 0.5 cos(0.4 t - 0.8 c + 0.5 t c) + 0.1. Token 0 is the class token. The same numbers come
- * out of pytorch-grad-cam and numpy: tools/golden/check_methods.py.
+ * g[t][c] = 0.5 cos(0.4 t - 0.8 c + 0.5 t c) + 0.1. Token 0 is the class token. The same numbers
+ * come out of pytorch-grad-cam and numpy: tools/golden/check_methods.py.
  */
 #include <math.h>
 #include <string.h>
@@ -48,8 +48,8 @@ static void check_printed(const float *found, const double *printed, const char 
                what, p, (double)found[p], printed[p]);
 }
 
-/* The class token's row of (F_1 + I) (F_0 + I), each normalised; F_l from block l and the gradient of
- * block `pair[l]`. */
+/* The class token's row of (F_1 + I) (F_0 + I), each normalised; F_l from block l and the gradient
+ * of block `pair[l]`. */
 static void roll(float *map, const bed *b, const small *s, vx_product kind, const int *pair,
                  int64_t discard, vx_norm norm)
 {

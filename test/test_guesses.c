@@ -1,6 +1,6 @@
 /*
- * What stands in no tensor: contradictions between a configuration and its tensors are refused, and what
- * nobody says is told in one warning.
+ * What stands in no tensor: contradictions between a configuration and its tensors are refused, and
+ * what nobody says is told in one warning.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -346,8 +346,8 @@ START_TEST(test_refuse__damaged_pngs)
 END_TEST
 
 /* No file that ends early is a picture. */
-/* 13377 x 13377 pixels of 64 bits from 8 bytes: nothing is allocated for them. A gigabyte that is no
- * picture is not read. */
+/* 13377 x 13377 pixels of 64 bits from 8 bytes: nothing is allocated for them. A gigabyte that is
+ * no picture is not read. */
 START_TEST(test_refuse__large_claims_cost_no_memory)
 {
     static const uint8_t claim[] =
@@ -514,8 +514,8 @@ START_TEST(test_refuse__huffman_tables_that_overflow)
 }
 END_TEST
 
-/* The frames of a camera leave them out, and decoders have the standard's; of a progressive file, and
- * of the numbers 2 and 3, nobody knows them. libjpeg refuses both. */
+/* The frames of a camera leave them out, and decoders have the standard's; of a progressive file,
+ * and of the numbers 2 and 3, nobody knows them. libjpeg refuses both. */
 START_TEST(test_refuse__tables_that_the_standard_does_not_have)
 {
     size_t bytes;
@@ -835,7 +835,8 @@ START_TEST(test_place__says_where_the_input_lies)
 }
 END_TEST
 
-/* do_resize and do_center_crop false: transformers runs pictures of the input's size and no others. */
+/* do_resize and do_center_crop false: transformers runs pictures of the input's size and no
+ * others. */
 START_TEST(test_place__a_recipe_without_a_crop_needs_the_input_s_size)
 {
     void (*const fits[])(vitx_recipe *) = {vx_recipe_squash, vx_recipe_crop, vx_recipe_pad};

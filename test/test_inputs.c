@@ -1,6 +1,6 @@
 /*
- * Inputs that the caller has normalised: against the golden logits, against pictures that make the same
- * input, all methods on them, sizes and numbers that are refused.
+ * Inputs that the caller has normalised: against the golden logits, against pictures that make the
+ * same input, all methods on them, sizes and numbers that are refused.
  */
 #include <math.h>
 #include <stdio.h>

@@ -367,7 +367,8 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     free_outputs();
 }
 
-/* What lies before the activation is written, too, or alone; the two halves of it make one row of y. */
+/* What lies before the activation is written, too, or alone; the two halves of it make one row of
+ * y. */
 static void pre_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts)
 {
     const int gated = act == VX_ACT_SWIGLU, columns = gated ? 2 * n : n, ldp = columns + 3;
@@ -498,7 +499,8 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
     float *w = weights(r, (size_t)(d * k), 0.1f), *bias = weights(r, (size_t)d, 1);
     float *first = weights(r, (size_t)(prefix * d), 1), *pos = weights(r, (size_t)(gh * gw * d), 1);
     float *y = output_f32(count), *expected = output_f32(count);
-    const vx_weight plain = {w, bias, d, k, &vx_packing_plain}, packed = packed_weight(b, w, bias, d, k);
+    const vx_weight plain = {w, bias, d, k, &vx_packing_plain},
+                    packed = packed_weight(b, w, bias, d, k);
     vx_patch_embed a = {expected,
                         image,
                         &plain,

@@ -1,7 +1,7 @@
 /*
- * Every explanation method against pytorch-grad-cam, Captum and PyTorch's autograd in float64, and the
- * gradients that they are made of: the lines of cases.txt and gradients.txt in test/golden/methods,
- * whose README.md describes them.
+ * Every explanation method against pytorch-grad-cam, Captum and PyTorch's autograd in float64, and
+ * the gradients that they are made of: the lines of cases.txt and gradients.txt in
+ * test/golden/methods, whose README.md describes them.
  *
  *     test_methods [--list] [WORD...]
  *
@@ -297,8 +297,8 @@ START_TEST(test_methods__match_their_libraries)
 }
 END_TEST
 
-/* The same through a device whose memory the host cannot read. A sanitizer learns no more from it than from
- * one model, and test_table.c. */
+/* The same through a device whose memory the host cannot read. A sanitizer learns no more from it
+ * than from one model, and test_table.c. */
 static int on_ref(const list *l)
 {
     return SANITIZED ? l->first : l->tiny;

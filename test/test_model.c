@@ -217,13 +217,17 @@ static const golden goldens[] = {
      20, VITX_RESIZE_EXACT, 25, 25, VITX_BICUBIC, 0, 0.5, 0.5},
     {"deit-timm", "deit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11007, 20,
      20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
-    {"deit-timm-distilled", "deit", "timm", "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6,
+    {"deit-timm-distilled", "deit", "timm", "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0,
+     1e-6,
      11230, 20, 20, VITX_RESIZE_SHORTEST, 22, 22, VITX_BICUBIC, 1, 0.485, 0.229},
-    {"deit-hf-teacher", "deit", HF, "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6, 11230,
+    {"deit-hf-teacher", "deit", HF, "gelu", "token+dist", "F16", 2, 3, 4, 4, 5, 5, 2, 0, 1e-6,
+     11230,
      20, 20, VITX_RESIZE_EXACT, 20, 20, VITX_BICUBIC, 0, 0.5, 0.5},
-    {"dinov2-timm", "dinov2", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11103, 20,
+    {"dinov2-timm", "dinov2", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-6, 11103,
+     20,
      20, VITX_RESIZE_SHORTEST, 20, 20, VITX_BICUBIC, 1, 0.485, 0.229},
-    {"vit-timm-registers", "vit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 4, 6, 4, 0, 1e-6, 11127,
+    {"vit-timm-registers", "vit", "timm", "gelu", "token", "F16", 2, 3, 4, 4, 4, 6, 4, 0, 1e-6,
+     11127,
      16, 24, VITX_RESIZE_COVER, 17, 26, VITX_BICUBIC, 1, 0.5, 0.5},
     {"vit-hf-half", "vit", HF, "quick_gelu", "token", "F16", 2, 3, 4, 4, 5, 5, 1, 0, 1e-5, 11007,
      20, 20, VITX_RESIZE_SHORTEST, 23, 23, VITX_BICUBIC, 0, 0.5, 0.5},
@@ -812,11 +816,13 @@ static const struct {
      "reg_token has shape [3, 1, 24], expected [1, 1, 24]"},
     {"vit-timm-registers", "\"cls_token\"", "\"dist_token\"", VITX_UNSUPPORTED,
      "registers and a distillation token"},
-    {"dinov2-hf-registers-swiglu", "embeddings.register_tokens\"", "embeddings.register_tokenz\"", VITX_FORMAT,
+    {"dinov2-hf-registers-swiglu", "embeddings.register_tokens\"", "embeddings.register_tokenz\"",
+     VITX_FORMAT,
      "config.json says the number of registers is 4, but in"},
     {"clip-hf", "\"visual_projection.weight\"", "\"text_projection.weight\"", VITX_FORMAT,
      "lacks tensor visual_projection.weight"},
-    {"siglip-hf", "\"head.attention.in_proj_weight\"", "\"head.attention.in_proj_wight\"", VITX_FORMAT,
+    {"siglip-hf", "\"head.attention.in_proj_weight\"", "\"head.attention.in_proj_wight\"",
+     VITX_FORMAT,
      "lacks tensor head.attention.in_proj_weight"},
     {"dinov2-timm-registers-swiglu", "\"shape\":[24,32]", "\"shape\":[32,24]", VITX_FORMAT,
      "blocks.0.mlp.fc2.weight has shape [32, 24], expected [24, 64]"},
@@ -965,7 +971,8 @@ START_TEST(test_model__size_of_an_old_clip_processor)
 }
 END_TEST
 
-/* Older files of CLIP say it twice, and the second counts; what it leaves out has the class's default. */
+/* Older files of CLIP say it twice, and the second counts; what it leaves out has the class's
+ * default. */
 START_TEST(test_model__vision_config_dict_counts)
 {
     char *folder = copy_golden("clip-hf-full");
@@ -1004,7 +1011,8 @@ START_TEST(test_model__eps_by_model_type)
 }
 END_TEST
 
-/* open_clip's pictures are as large as its tower's; one that is a timm model pools as timm_pool says. */
+/* open_clip's pictures are as large as its tower's; one that is a timm model pools as timm_pool
+ * says. */
 START_TEST(test_model__open_clip_defaults)
 {
     char *folder = copy_golden("clip-open-clip-trunk");
@@ -1417,7 +1425,8 @@ static const struct {
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": [{", VITX_FORMAT, "JSON"},
     {"deit-timm", "config.json", "\"global_pool\": \"token\"", "\"global_pool\": \"max\"",
      VITX_UNSUPPORTED, "\"max\" is none of token, avg, map"},
-    {"deit-timm", "config.json", "\"pretrained_cfg\": {", "\"pretrained_cfg\": {\"global_pool\": \"map\",",
+    {"deit-timm", "config.json", "\"pretrained_cfg\": {",
+     "\"pretrained_cfg\": {\"global_pool\": \"map\",",
      VITX_FORMAT, "lacks attn_pool.latent"},
     {"vit-timm-map", "config.json", "\"global_pool\": \"map\",\n    \"class",
      "\"global_pool\": \"avg\",\n    \"class", VITX_FORMAT, "holds attn_pool.latent"},
@@ -1459,7 +1468,8 @@ static const struct {
      VITX_FORMAT, "quick_gelu"},
     {"clip-open-clip", "open_clip_config.json", "\"width\": 24",
      "\"global_average_pool\": true, \"width\": 24", VITX_UNSUPPORTED, "global_average_pool"},
-    {"clip-open-clip", "open_clip_config.json", "\"width\": 24", "\"scale_fc\": true, \"width\": 24",
+    {"clip-open-clip", "open_clip_config.json", "\"width\": 24",
+     "\"scale_fc\": true, \"width\": 24",
      VITX_UNSUPPORTED, "vision_cfg.scale_fc"},
     {"clip-open-clip-avg", "open_clip_config.json", "\"squash\"", "\"stretch\"", VITX_UNSUPPORTED,
      "resize_mode \"stretch\""},
@@ -1500,8 +1510,10 @@ static const struct {
     {"vit-timm", "config.json", "\"crop_pct\": 0.9", "\"crop_pct\": 100", VITX_FORMAT, "makes 0x0"},
     {"vit-timm", "config.json", "\"interpolation\": \"bicubic\"", "\"interpolation\": \"hamming\"",
      VITX_UNSUPPORTED, "hamming"},
-    {"vit-timm", "config.json", "\"input_size\": [\n      3,\n      40,\n      40\n    ],\n    \"fixed_input_size\": true",
-     "\"input_size\": [\n      3,\n      4,\n      40\n    ],\n    \"fixed_input_size\": false", VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
+    {"vit-timm", "config.json",
+     "\"input_size\": [\n      3,\n      40,\n      40\n    ],\n    \"fixed_input_size\": true",
+     "\"input_size\": [\n      3,\n      4,\n      40\n    ],\n    \"fixed_input_size\": false",
+      VITX_UNSUPPORTED, "4x40 holds no patch of 8x8"},
     {"vit-timm", "config.json", "\"input_size\": [\n      3,", "\"input_size\": [\n      3,3,",
      VITX_FORMAT, "input_size"},
     {"vit-timm", "config.json", "\"std\": [\n      0.5,", "\"std\": [\n      0,", VITX_FORMAT,
@@ -1553,7 +1565,8 @@ START_TEST(test_config__refuses)
 }
 END_TEST
 
-/* An input of another size than the position embeddings' is no contradiction: they are resampled. */
+/* An input of another size than the position embeddings' is no contradiction: they are
+ * resampled. */
 START_TEST(test_config__another_size_is_resampled)
 {
     static const struct {
@@ -1623,8 +1636,8 @@ START_TEST(test_config__takes_the_class_defaults_for_what_is_missing)
 }
 END_TEST
 
-/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; what its processor, BiT's,
- * takes for granted, or, without a file, what the checkpoints do. */
+/* DINOv2: eps 1e-6 by class; a size that is a number means the shortest edge; what its processor,
+ * BiT's, takes for granted, or, without a file, what the checkpoints do. */
 START_TEST(test_config__takes_the_defaults_of_dinov2)
 {
     char *folder = copy_golden("dinov2-hf");
@@ -1652,7 +1665,8 @@ START_TEST(test_config__takes_the_defaults_of_dinov2)
 }
 END_TEST
 
-/* What timm's names of architectures imply; the weights' width of 24 is anybody's, and told as such. */
+/* What timm's names of architectures imply; the weights' width of 24 is anybody's, and told as
+ * such. */
 #define OWN "\"model_args\": {\"embed_dim\": 24}"
 START_TEST(test_config__names_of_architectures_imply)
 {
@@ -2123,6 +2137,57 @@ static void failing_release(void *memory, void *payload)
     free(memory);
 }
 
+/* What a shell command prints first. */
+static void first_word(char out[80], const char *command)
+{
+    FILE *f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%79s", out), 1);
+    pclose(f);
+}
+
+START_TEST(test_model__digest_is_that_of_sha256sum)
+{
+    static const char *const rows[][2] = {
+        {"vit-timm", "cd test/golden/models/vit-timm && sha256sum model.safetensors"},
+        {"vit-npz", "cd test/golden/models/vit-npz && sha256sum weights.npz"},
+        {"vit-hf-sharded",
+         "cd test/golden/models/vit-hf-sharded && sha256sum model-*.safetensors | sha256sum"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char path[100], digest[VITX_DIGEST_TEXT], again[VITX_DIGEST_TEXT], want[80];
+        vitx_model *m;
+        snprintf(path, sizeof path, "test/golden/models/%s", rows[i][0]);
+        ck_ok(vitx_model_open(&m, path, NULL));
+        ck_ok(vitx_model_digest(digest, m));
+        ck_ok(vitx_model_digest(again, m));
+        first_word(want, rows[i][1]);
+        ck_assert_str_eq(digest, want);
+        ck_assert_str_eq(again, want);
+        ck_assert_int_eq(vitx_model_digest(NULL, m), VITX_INVALID);
+        ck_assert_int_eq(vitx_model_digest(digest, NULL), VITX_INVALID);
+        vitx_model_free(m);
+    }
+}
+END_TEST
+
+/* Files that change, or have gone away from under the name. */
+START_TEST(test_model__digest_of_a_file_that_changes)
+{
+    char *folder = make_folder(), path[200], command[400], digest[VITX_DIGEST_TEXT];
+    vitx_model *m;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(command, sizeof command, "cp test/golden/models/vit-timm/* %s", folder);
+    ck_assert_int_eq(system(command), 0);
+    ck_ok(vitx_model_open(&m, folder, NULL));
+    ck_assert_int_eq(truncate(path, 1000), 0);
+    ck_fails(vitx_model_digest(digest, m), VITX_IO, "model.safetensors");
+    ck_fails(vitx_model_digest(digest, m), VITX_IO, "model.safetensors");
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_model__survives_each_allocation_that_fails)
 {
     static const char *const names[] = {"vit-timm", "deit-hf-teacher", "vit-hf-sharded"};
@@ -2216,6 +2281,10 @@ static Suite *suite(void)
     tcase_add_test(t, test_labels__leaves_out_what_does_not_fit_the_config);
     tcase_add_test(t, test_labels__of_a_language);
     tcase_add_test(t, test_labels__finds_a_class);
+    suite_add_tcase(s, t);
+    t = tcase_create("digest");
+    tcase_add_test(t, test_model__digest_is_that_of_sha256sum);
+    tcase_add_test(t, test_model__digest_of_a_file_that_changes);
     suite_add_tcase(s, t);
     t = tcase_create("memory");
     tcase_add_test(t, test_model__survives_each_allocation_that_fails);

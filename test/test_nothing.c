@@ -1,6 +1,6 @@
 /*
- * Maps that say nothing, and classifiers of zeros: they are named, drawn as 0 and not measured; maps that
- * say something are not.
+ * Maps that say nothing, and classifiers of zeros: they are named, drawn as 0 and not measured;
+ * maps that say something are not.
  */
 #include <math.h>
 #include <stdio.h>

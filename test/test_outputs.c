@@ -164,7 +164,8 @@ START_TEST(test_classify__gives_sigmoids_or_the_numbers_themselves)
 }
 END_TEST
 
-/* Logits of transformers in float64 (test/golden/README.md); the pipeline's formula 1 / (1 + exp(-z)). */
+/* Logits of transformers in float64 (test/golden/README.md); the pipeline's formula 1 / (1 +
+ * exp(-z)). */
 START_TEST(test_classify__gives_the_sigmoids_of_transformers_logits)
 {
     vitx_model_opts m = VITX_MODEL_OPTS_INIT;

@@ -1,6 +1,7 @@
 /*
- * test_perturb.c: methods that take patches away: occlusion, rise, lime, kernelshap, and the regression
- * behind two of them. What PyTorch makes of the same is in test/golden/methods. VX_TEST_DEVICES
+ * test_perturb.c: methods that take patches away: occlusion, rise, lime, kernelshap, and the
+ * regression behind two of them. What PyTorch makes of the same is in test/golden/methods.
+ * VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>
@@ -130,8 +131,8 @@ static size_t count_of(const vitx_map *map)
     return (size_t)(info.shape[0] * info.shape[1]);
 }
 
-/* The logit of class 3 of the picture with the patches black whose bit of `kept` is 0: pixels blackened,
- * and the whole network run on them. */
+/* The logit of class 3 of the picture with the patches black whose bit of `kept` is 0: pixels
+ * blackened, and the whole network run on them. */
 static double answer(vitx_context *c, const vitx_image *image, uint64_t kept)
 {
     const vx_arch *a = &c->arch;
@@ -172,8 +173,8 @@ static void spell(unsigned char *z, int s)
         z[i] = s >> i & 1;
 }
 
-/* All sets with weight 1: the centred gram is 2^N/4 times the identity, so the penalty shrinks every
- * coefficient alike. */
+/* All sets with weight 1: the centred gram is 2^N/4 times the identity, so the penalty shrinks
+ * every coefficient alike. */
 START_TEST(test_regress__ridge_shrinks_a_linear_function)
 {
     static const double alphas[] = {1e-9, 1, 16};
@@ -357,7 +358,8 @@ START_TEST(test_occlusion__of_what_is_not_there)
 }
 END_TEST
 
-/* Without any patches a model that pools the mean answers with its head's bias and what fc_norm adds. */
+/* Without any patches a model that pools the mean answers with its head's bias and what fc_norm
+ * adds. */
 START_TEST(test_drop__of_all_patches)
 {
     bench b = open_bench("vit-timm-2x2-avg");
@@ -379,7 +381,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ Shapley values --------- */
 
-/* By their definition, from the network's answers to all sets of patches, blackened pixel by pixel. */
+/* By their definition, from the network's answers to all sets of patches, blackened pixel by
+ * pixel. */
 START_TEST(test_kernelshap__is_exact_where_all_sets_fit)
 {
     static const char *const models[] = {"vit-timm-2x2-avg", "vit-timm-3x3"};
@@ -446,7 +449,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ equal patches ---------- */
 
-/* Patches that cannot be told apart, all of one colour and none with a position, are worth the same. */
+/* Patches that cannot be told apart, all of one colour and none with a position, are worth the
+ * same. */
 START_TEST(test_methods__equal_patches_are_worth_the_same)
 {
     static const char *const lines[] = {"kernelshap remove=drop", "kernelshap remove=black",
@@ -473,8 +477,8 @@ END_TEST
 
 /* ------------------------------------------------------------------ masks ------------------ */
 
-/* A model that gives all classes the same probability makes rise the mean of its masks over p: 1 up to
- * their deviation. `own`: that of one mask at one place, of which p (1-p) is the most. */
+/* A model that gives all classes the same probability makes rise the mean of its masks over p: 1 up
+ * to their deviation. `own`: that of one mask at one place, of which p (1-p) is the most. */
 START_TEST(test_rise__masks_have_the_mean_that_they_should)
 {
     enum { MASKS = 2000 };

@@ -1,6 +1,6 @@
 /*
- * The methods on gradients of pixels: properties that hold of any model, each method against a plain
- * sum over variants, baselines, random numbers. Captum's maps are compared in test_methods.
+ * The methods on gradients of pixels: properties that hold of any model, each method against a
+ * plain sum over variants, baselines, random numbers. Captum's maps are compared in test_methods.
  * VX_TEST_THREADS
  */
 #include <math.h>
@@ -144,10 +144,10 @@ static const char *const few[] = {"", "", "n=3", "steps=11"};
 /* ------------------------------------------------------------------ completeness ----------- */
 
 /*
- * Over all models: the values add up to the difference of the scores, and better with more steps. The
- * gradient of a ReLU jumps where a unit turns on, and what is integrated jumps with it: no rule gets
- * those right faster than by 1/steps. There the error is one of the scores, whose difference happens to
- * be small in one of the models.
+ * Over all models: the values add up to the difference of the scores, and better with more steps.
+ * The gradient of a ReLU jumps where a unit turns on, and what is integrated jumps with it: no rule
+ * gets those right faster than by 1/steps. There the error is one of the scores, whose difference
+ * happens to be small in one of the models.
  */
 START_TEST(test_integrated__is_complete)
 {
@@ -432,9 +432,9 @@ END_TEST
 
 /*
  * Noise is the same for any number of threads, pictures at once and variants at once. On the device
- * ref a picture's gradient is the same to the bit in any batch; on the cpu it moves by some 5e-7, its
- * square by twice that, the square of a difference of two by four times. Sums are rounded to float
- * after each run of variants: 6e-8 a time.
+ * ref a picture's gradient is the same to the bit in any batch; on the cpu it moves by some 5e-7,
+ * its square by twice that, the square of a difference of two by four times. Sums are rounded to
+ * float after each run of variants: 6e-8 a time.
  */
 START_TEST(test_pixels__do_not_depend_on_threads_and_batches)
 {
@@ -859,7 +859,8 @@ START_TEST(test_pixels__memory_does_not_grow_with_samples)
 }
 END_TEST
 
-/* Beside a method that runs many variants forward, one with gradients keeps no more than its own. */
+/* Beside a method that runs many variants forward, one with gradients keeps no more than its
+ * own. */
 START_TEST(test_variants__gradients_of_some)
 {
     scene s = open_scene("test/golden/models/vit-timm", "cpu", 1, 1);

@@ -1,7 +1,9 @@
 /*
- * Scenes: the same bytes for ever, masks that lie where the objects are, hostile options. VX_TEST_THREADS
+ * Scenes: the same bytes for ever, masks that lie where the objects are, hostile options.
+ * VX_TEST_THREADS
  *
- * test_scenes --write writes test/golden/scenes/hashes.txt again: after a change that is meant to change scenes.
+ * test_scenes --write writes test/golden/scenes/hashes.txt again: after a change that is meant to
+ * change scenes.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -306,8 +308,8 @@ static double step_between(const struct scene *s, int a, int b)
     return sum;
 }
 
-/* How much the colour changes between neighbours on both sides of a mask's border, over what it does between
- * any neighbours. The mask is moved, around the picture's edges. */
+/* How much the colour changes between neighbours on both sides of a mask's border, over what it
+ * does between any neighbours. The mask is moved, around the picture's edges. */
 static double contrast(const struct scene *s, int by)
 {
     double border = 0, all = 0;
@@ -326,8 +328,8 @@ static double contrast(const struct scene *s, int by)
     return border / at_border / (all / pairs);
 }
 
-/* Objects stand out from what is behind them: where the mask ends the colour changes, and it does not where
- * a mask in a wrong place ends. */
+/* Objects stand out from what is behind them: where the mask ends the colour changes, and it does
+ * not where a mask in a wrong place ends. */
 START_TEST(test_objects__end_where_the_mask_ends)
 {
     struct scene *scene = open_scene(224, 224, 1, 2);

@@ -1,6 +1,7 @@
 /*
- * Handles used as they should not be: a context by two threads or by its own progress callback, a model
- * that is freed first, views of an earlier call; progress callbacks that change. VX_TEST_THREADS
+ * Handles used as they should not be: a context by two threads or by its own progress callback, a
+ * model that is freed first, views of an earlier call; progress callbacks that change.
+ * VX_TEST_THREADS
  */
 #include <pthread.h>
 #include <stdlib.h>

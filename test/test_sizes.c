@@ -1,6 +1,6 @@
 /*
- * Inputs of other sizes than the model's own: resampled position embeddings and whole models against
- * PyTorch, timm and transformers; fits; pictures that keep their size; what is refused.
+ * Inputs of other sizes than the model's own: resampled position embeddings and whole models
+ * against PyTorch, timm and transformers; fits; pictures that keep their size; what is refused.
  * VX_TEST_DEVICES
  */
 #define _POSIX_C_SOURCE 200809L
@@ -272,8 +272,8 @@ static vitx_map *explain(vitx_context *c, const vitx_image *image, const vitx_ex
     return map;
 }
 
-/* map's plane in its picture's coordinates is what `other` has there, its picture beginning at x, y of
- * the other's. */
+/* map's plane in its picture's coordinates is what `other` has there, its picture beginning at x, y
+ * of the other's. */
 static void check_place(const vitx_map *map, const vitx_map *other, int x, int y)
 {
     vitx_map *a, *b;
@@ -366,7 +366,8 @@ START_TEST(test_sizes__the_own_size_changes_nothing)
 }
 END_TEST
 
-/* ------------------------------------------------------------------ pictures that keep theirs -- */
+/* ------------------------------------------------------------------ pictures that keep theirs
+ * -- */
 
 enum { N = 5 };
 static const int shapes[N][2] = {{40, 40}, {56, 24}, {57, 23}, {30, 70}, {56, 24}}; /* w, h */
@@ -776,8 +777,8 @@ static size_t bytes_asked(void)
     return strtoull(at + 6, NULL, 10);
 }
 
-/* Methods that run variants run as many as the budget has room for, and say what they need where that is
- * not even a few. */
+/* Methods that run variants run as many as the budget has room for, and say what they need where
+ * that is not even a few. */
 START_TEST(test_budget__counts_variants)
 {
     static const char *const methods[] = {"occlusion", "smoothgrad", "scorecam", "ablationcam"};

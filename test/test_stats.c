@@ -15,10 +15,12 @@
 
 /* Statistics of the same attention in another order of sums. */
 #define TOL_SAME 1e-12
-/* From the picture on: attention agrees to TOL_MAP of its maximum, and means over rows to no less. */
+/* From the picture on: attention agrees to TOL_MAP of its maximum, and means over rows to no
+ * less. */
 #define TOL_STATS 1e-4
 
-/* ------------------------------------------------------------------ a collection without a model */
+/* ------------------------------------------------------------------ a collection without a
+ * model */
 
 typedef struct bed {
     vitx_context c;
@@ -237,7 +239,8 @@ START_TEST(test_stats__one_key_has_all)
 }
 END_TEST
 
-/* Shifted identities: the distance is one patch, whose sides differ, on a grid that is not square. */
+/* Shifted identities: the distance is one patch, whose sides differ, on a grid that is not
+ * square. */
 START_TEST(test_stats__distance_of_shifts)
 {
     bed b;
@@ -1022,7 +1025,8 @@ START_TEST(test_stats_png__cells_have_the_colours_of_their_values)
         low += memcmp(vitx_image_pixels(image) + 3 * i, first, 3) == 0;
         high += memcmp(vitx_image_pixels(image) + 3 * i, last, 3) == 0;
     }
-    /* Cells of 63 x 63 with digits in them: heads 0 and 1 of both blocks are least, head 2 is most. */
+    /* Cells of 63 x 63 with digits in them: heads 0 and 1 of both blocks are least, head 2 is
+     * most. */
     ck_assert_uint_gt(low, 4 * 63 * 63 * 8 / 10);
     ck_assert_uint_lt(low, 4 * 63 * 63 + 21 * 20);
     ck_assert_uint_gt(high, 2 * 63 * 63 * 8 / 10);

@@ -18,8 +18,8 @@ static const char *const folders[] = {"test/golden/models/vit-timm",
                                       "test/golden/models/dinov2-meta-registers-swiglu"};
 enum { FOLDERS = sizeof folders / sizeof folders[0], PICTURES = 3, MOST = 64 };
 
-/* So few samples that all methods together stay quick, two for each patch for kernelshap; a method without
- * the option has no use for it. */
+/* So few samples that all methods together stay quick, two for each patch for kernelshap; a method
+ * without the option has no use for it. */
 static const char *const few[] = {"n=64", "steps=5"};
 
 static vitx_image *noise(uint64_t seed)

@@ -1,7 +1,7 @@
 /*
- * test_towers.c: the pooling head against its own libraries in float64, maps of towers, and what is explained
- * of an embedding. (The rest of the towers of CLIP and SigLIP is compared as every model is: test_engine.c,
- * test_families.c.) VX_TEST_DEVICES
+ * test_towers.c: the pooling head against its own libraries in float64, maps of towers, and what is
+ * explained of an embedding. (The rest of the towers of CLIP and SigLIP is compared as every model
+ * is: test_engine.c, test_families.c.) VX_TEST_DEVICES
  */
 #include <math.h>
 #include <stdio.h>

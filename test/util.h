@@ -23,12 +23,12 @@
 #define TOL_LOGITS 1e-4
 /* Attention rows and rollout against a float64 run: largest difference over the map's maximum. */
 #define TOL_MAP 1e-4
-/* Maps that are differences of nearly equal answers, or quotients: PyTorch's own float32 is off by 2e-5
- * to 2e-4 there, case by case in test/golden/methods/cases.txt. */
+/* Maps that are differences of nearly equal answers, or quotients: PyTorch's own float32 is off by
+ * 2e-5 to 2e-4 there, case by case in test/golden/methods/cases.txt. */
 #define TOL_MAP_WIDE 1e-3
 
-/* Whether a sanitizer watches. It looks for ways through the code that harm memory: what only repeats
- * numbers is cut short there. */
+/* Whether a sanitizer watches. It looks for ways through the code that harm memory: what only
+ * repeats numbers is cut short there. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
@@ -49,12 +49,12 @@ const char *golden_path(const char *name);
 const char *shared_path(const char *name);
 /* Whether ../shared/data is there; prints one line saying that `what` is skipped if it is not. */
 bool have_shared(const char *what);
-/* Likewise, and no sanitizer watches, to which a real model says nothing that the tiny ones do not, and takes
- * minutes for it. */
+/* Likewise, and no sanitizer watches, to which a real model says nothing that the tiny ones do not,
+ * and takes minutes for it. */
 bool have_real_model(const char *what);
 
-/* Every folder of test/golden/models: a new one is tested from the start. May be called outside of a
- * test. */
+/* Every folder of test/golden/models: a new one is tested from the start. May be called outside of
+ * a test. */
 enum { MOST_MODELS = 128 };
 int model_folders(char (*folders)[128]);
 

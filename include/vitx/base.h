@@ -35,7 +35,8 @@
 
 /* An option or info struct with its size set and all else zero; in C++, a value (C++11). */
 #ifdef __cplusplus
-#define VITX_SIZED(type) [] { type sized_ = type(); sized_.struct_size = sizeof(type); return sized_; }()
+#define VITX_SIZED(type) \
+    [] { type sized_ = type(); sized_.struct_size = sizeof(type); return sized_; }()
 #else
 #define VITX_SIZED(type) { .struct_size = sizeof(type) }
 #endif

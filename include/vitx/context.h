@@ -99,7 +99,9 @@ typedef struct vitx_context_opts {
                                    default number of tokens if that is larger                   */
 } vitx_context_opts;
 
-#define VITX_CONTEXT_OPTS_INIT { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, VITX_GRADIENTS_AUTO, NULL, 0, 0, 0, 0 }
+#define VITX_CONTEXT_OPTS_INIT \
+    { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, \
+    VITX_GRADIENTS_AUTO, NULL, 0, 0, 0, 0 }
 VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size);
 
 /**
@@ -351,7 +353,9 @@ typedef struct vitx_trace_opts {
                              1024; 0 without gradients                                          */
 } vitx_trace_opts;
 
-#define VITX_TRACE_OPTS_INIT { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32, 0, 0 }
+#define VITX_TRACE_OPTS_INIT \
+    { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32, \
+    0, 0 }
 VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 
 /**
@@ -423,7 +427,8 @@ typedef enum vitx_tokens_at {
  * @return VITX_OK, VITX_INVALID (not asked for, or vitx_backward() has not run)
  */
 VITX_API int vitx_attention_gradient(vitx_view *out, vitx_context *context, int layer);
-VITX_API int vitx_tokens_gradient(vitx_view *out, vitx_context *context, int layer, vitx_tokens_at at);
+VITX_API int vitx_tokens_gradient(vitx_view *out, vitx_context *context, int layer,
+                                  vitx_tokens_at at);
 VITX_API int vitx_input_gradient(vitx_view *out, vitx_context *context);
 /** The tokens, f32 [n, T, D], of blocks whose gradients at that place were requested. */
 VITX_API int vitx_tokens(vitx_view *out, vitx_context *context, int layer, vitx_tokens_at at);

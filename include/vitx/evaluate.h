@@ -50,7 +50,9 @@ typedef struct vitx_evaluate_opts {
                                   or the most probable class that is not the target             */
 } vitx_evaluate_opts;
 
-#define VITX_EVALUATE_OPTS_INIT { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, VITX_SCORE_AUTO, VITX_AUTO }
+#define VITX_EVALUATE_OPTS_INIT \
+    { sizeof(vitx_evaluate_opts), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, VITX_SCORE_AUTO, \
+    VITX_AUTO }
 VITX_API void vitx_evaluate_opts_init(vitx_evaluate_opts *out, size_t struct_size);
 
 /** The result of a metric for a map. */

@@ -74,7 +74,9 @@ typedef struct vitx_explain_opts {
                                  call. NULL: none                                               */
 } vitx_explain_opts;
 
-#define VITX_EXPLAIN_OPTS_INIT { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL }
+#define VITX_EXPLAIN_OPTS_INIT \
+    { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**

@@ -62,7 +62,9 @@ typedef struct vitx_render_opts {
     float low, high;      /**< for VITX_SCALE_RANGE: finite, low < high; default 0 and 0        */
 } vitx_render_opts;
 
-#define VITX_RENDER_OPTS_INIT { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0 }
+#define VITX_RENDER_OPTS_INIT \
+    { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, \
+    VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0 }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**
@@ -121,7 +123,8 @@ typedef struct vitx_stats_render_opts {
     const char *title;    /**< name of the model; NULL: ""                                      */
 } vitx_stats_render_opts;
 
-#define VITX_STATS_RENDER_OPTS_INIT { sizeof(vitx_stats_render_opts), NULL, VITX_STAT_ENTROPY, NULL, NULL }
+#define VITX_STATS_RENDER_OPTS_INIT \
+    { sizeof(vitx_stats_render_opts), NULL, VITX_STAT_ENTROPY, NULL, NULL }
 VITX_API void vitx_stats_render_opts_init(vitx_stats_render_opts *out, size_t struct_size);
 
 /**

@@ -64,7 +64,8 @@ typedef struct vitx_report_opts {
     const vitx_hooks *hooks; /**< NULL: malloc, no log                                          */
 } vitx_report_opts;
 
-#define VITX_REPORT_OPTS_INIT { sizeof(vitx_report_opts), NULL, NULL, NULL, 0, 0, VITX_REPORT_AUTO, NULL }
+#define VITX_REPORT_OPTS_INIT \
+    { sizeof(vitx_report_opts), NULL, NULL, NULL, 0, 0, VITX_REPORT_AUTO, NULL }
 VITX_API void vitx_report_opts_init(vitx_report_opts *out, size_t struct_size);
 
 /**
@@ -72,7 +73,9 @@ VITX_API void vitx_report_opts_init(vitx_report_opts *out, size_t struct_size);
  *
  * @param out    free it with vitx_report_free()
  * @param model  the model that gave the answers; must live until the report is freed
- * @param opts   copied; NULL: all defaults
+ * @param opts   copied; NULL: all defaults. A thread of the report reads the weight files
+ * meanwhile, for
+ *               the digest in the page (vitx_model_digest()), if it is not known yet
  * @return VITX_OK, VITX_INVALID (an unknown language or level, a negative number), VITX_NOMEM
  */
 VITX_API int vitx_report_create(vitx_report **out, vitx_model *model,
@@ -135,8 +138,8 @@ VITX_API int vitx_report_get_predictions(vitx_prediction *top, int k, vitx_repor
 VITX_API int vitx_report_add_embedding(vitx_report *report, const float *values, int count);
 
 /**
- * Adds a map of the picture. A map of several layers or heads becomes as many maps. The first map of
- * a picture is the one that the page shows first.
+ * Adds a map of the picture. A map of several layers or heads becomes as many maps. The first map
+ * of a picture is the one that the page shows first.
  *
  * @param label  name of the target; NULL: the model's label, if it has one
  * @return VITX_OK, VITX_INVALID (a map of a picture of another size, or on another grid),
@@ -193,7 +196,8 @@ VITX_API int vitx_report_get_info(vitx_report_info *out, vitx_report *report);
  * Writes the page. The file is replaced like by vitx_render(). Afterwards no attention can be added
  * to the pictures that are there, but further pictures can.
  *
- * @return VITX_OK, VITX_INVALID (no picture), VITX_IO (also: the weight file, whose digest is in the
+ * @return VITX_OK, VITX_INVALID (no picture), VITX_IO (also: the weight file, whose digest is in
+ * the
  *         page, cannot be read), VITX_NOMEM
  */
 VITX_API int vitx_report_save(vitx_report *report, const char *path);

@@ -15,8 +15,10 @@
  * the C functions.
  *
  * Members of the structs that are returned here:
- *     vitx_prediction   index (-1: none), logit, probability, label (may be null: vitx::label() is not)
- *     vitx_map_info     method, target, logit, probability, shape[0..rank-1], is_signed ..: vitx/explain.h
+ *     vitx_prediction   index (-1: none), logit, probability, label (may be null;
+ *                       vitx::label() is not)
+ *     vitx_map_info     method, target, logit, probability, shape[0..rank-1], is_signed ..:
+ *                       vitx/explain.h
  *     vitx_view         data, dtype, rank, shape[4], stride[4] (in elements): vitx/base.h
  *     vitx_model_info   family, depth, width, heads, classes, units ..: vitx/model.h
  *     vitx_context_info device, threads, input_height, input_width ..: vitx/context.h

@@ -170,8 +170,8 @@ static int64_t begin_of(const run *r, int i)
     return heads * r->a->queries * i / r->tasks;
 }
 
-/* Queries first..first+count-1 of one head, in strips; dk and dv go to their place or, where that is
- * another task's, into the worker memory of this task's number. */
+/* Queries first..first+count-1 of one head, in strips; dk and dv go to their place or, where that
+ * is another task's, into the worker memory of this task's number. */
 static void share_of_head(const run *r, int task, int worker, int head, int first, int count)
 {
     const vx_attention_bwd *a = r->a;

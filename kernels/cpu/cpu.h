@@ -3,8 +3,8 @@
  *
  * Two tables: base.ops, which the engine calls and which spreads the work over the workers, and
  * `serial`, one thread's share of it. `serial` begins as the reference; the rows of cpu.def replace
- * it by the version for the best instruction set (isa.def) that the processor has. `pieces` are parts
- * of operations, chosen in the same way.
+ * it by the version for the best instruction set (isa.def) that the processor has. `pieces` are
+ * parts of operations, chosen in the same way.
  */
 #ifndef VX_CPU_CPU_H
 #define VX_CPU_CPU_H
@@ -24,7 +24,8 @@ typedef struct vx_epilogue {
     int m, n;
 } vx_epilogue;
 
-/* c[m,n] = alpha a b (+ c). a is [m,k], or [k,m] with a_is_km; b is [n,k], or [k,n] with b_is_kn. */
+/* c[m,n] = alpha a b (+ c). a is [m,k], or [k,m] with a_is_km; b is [n,k], or [k,n] with
+ * b_is_kn. */
 typedef struct vx_gemm {
     float *c;
     const float *a, *b;
@@ -53,8 +54,8 @@ typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
 #define VX_GEMM_FEW 4
 #define VX_GEMM_FEW_KN 6
 
-/* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and add
- * are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
+/* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and
+ * add are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
 typedef struct vx_wide {
     float *y;
     const double *a;
@@ -83,7 +84,8 @@ typedef void vx_product_fn(float *acc, const float *p, const float *dp, vx_produ
 typedef void vx_scaled_relu_fn(float *y, const float *x, float scale, size_t n);
 /* acc[n] += over rows, ld apart, of max(x, 0). */
 typedef void vx_relu_sums_fn(double *acc, const float *x, size_t ld, size_t rows, size_t n);
-/* w[n]: what n channels of a and g [T,.], rows ld apart, weigh; VX_CAM_GRADCAM, _PLUSPLUS, _XGRAD. */
+/* w[n]: what n channels of a and g [T,.], rows ld apart, weigh; VX_CAM_GRADCAM, _PLUSPLUS,
+ * _XGRAD. */
 typedef void vx_cam_weights_fn(double *w, const float *a, const float *g, vx_cam kind, size_t ld,
                                size_t tokens, size_t n);
 /* One token of token_cam; w is that of vx_cam_weights_fn, where the kind has weights. */
@@ -173,8 +175,8 @@ typedef struct vx_tile {
 vx_tiling vx_cpu_tiling(const vx_cpu *cpu, int m, int n, int unit);
 vx_tile vx_cpu_tile(const vx_tiling *t, int index);
 
-/* Calls task(cpu, op, first, count) for parts of 0..items-1, some per worker; `least` items at least.
- * op is the operation's struct, or one of the caller's own. */
+/* Calls task(cpu, op, first, count) for parts of 0..items-1, some per worker; `least` items at
+ * least. op is the operation's struct, or one of the caller's own. */
 typedef void vx_part_fn(vx_cpu *cpu, const void *op, int64_t first, int64_t count);
 void vx_cpu_spread(vx_cpu *cpu, vx_part_fn *task, const void *op, int64_t items, int64_t least);
 

@@ -1,7 +1,7 @@
 /*
- * kernels/cpu/discard.c: the `count` smallest entries set to 0, in a few passes and without scratch:
- * the threshold's 32 bits (vx_order_key) are found 11 bits at a time by counting, as in a radix
- * sort, among the entries that agree with the bits found so far.
+ * kernels/cpu/discard.c: the `count` smallest entries set to 0, in a few passes and without
+ * scratch: the threshold's 32 bits (vx_order_key) are found 11 bits at a time by counting, as in a
+ * radix sort, among the entries that agree with the bits found so far.
  */
 #include "kernels/bits.h"
 #include "kernels/cpu/cpu.h"

@@ -1,6 +1,6 @@
 /*
- * kernels/cpu/fill_vec.h: the *_vec.h files of one instruction set, and their functions in the tables.
- * The last thing that a kernels_<isa>.c includes, after its VX_ISA_NAME and VX_VECTOR_BITS.
+ * kernels/cpu/fill_vec.h: the *_vec.h files of one instruction set, and their functions in the
+ * tables. The last thing that a kernels_<isa>.c includes, after its VX_ISA_NAME and VX_VECTOR_BITS.
  */
 #ifndef VX_CPU_FILL_VEC_H
 #define VX_CPU_FILL_VEC_H

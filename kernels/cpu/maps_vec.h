@@ -1,8 +1,8 @@
 /*
  * kernels/cpu/maps_vec.h: what methods make of gradients, for every vector width.
  *
- * Sums over tokens, samples and channels may cancel, and XGrad-CAM divides by one: they are taken in
- * double. These operations read each number once or twice, so memory is what they wait for.
+ * Sums over tokens, samples and channels may cancel, and XGrad-CAM divides by one: they are taken
+ * in double. These operations read each number once or twice, so memory is what they wait for.
  */
 #ifndef VX_CPU_MAPS_VEC_H
 #define VX_CPU_MAPS_VEC_H

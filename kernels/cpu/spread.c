@@ -1,7 +1,7 @@
 /*
  * kernels/cpu/spread.c: operations along rows and over recorded attention, spread over the
- * workers. The arithmetic is that of cpu->serial and cpu->pieces. A task gets the operation itself and
- * which part of it to do.
+ * workers. The arithmetic is that of cpu->serial and cpu->pieces. A task gets the operation itself
+ * and which part of it to do.
  */
 #include "kernels/cpu/cpu.h"
 

@@ -36,7 +36,8 @@ VX_INLINE vf v_exp_neg(vf x)
  * The normal distribution function Phi(x) = (1 + erf(x/sqrt 2)) / 2; erf to 5e-7 absolute, Phi to
  * 5e-7 relative, also in the left tail down to x = -13 (4e-6 without fused multiply-add).
  * Phi(-a) = exp(-a^2/2) t P(t), t = 1/(1 + 0.305 a), a = |x| (the form of Abramowitz & Stegun
- * 7.1.26, with more terms). a^2 in two parts, since its rounding error would be multiplied by a^2/2.
+ * 7.1.26, with more terms). a^2 in two parts, since its rounding error would be multiplied by
+ * a^2/2.
  */
 VX_INLINE vf v_phi_and_density(vf x, vf *density /* exp(-x^2/2) */)
 {

@@ -1,6 +1,6 @@
 /*
- * kernels/ref/gradients.c: what methods make of gradients: products with recorded attention, maps of
- * tokens, sums over samples and channels.
+ * kernels/ref/gradients.c: what methods make of gradients: products with recorded attention, maps
+ * of tokens, sums over samples and channels.
  */
 #include "kernels/ref/ref.h"
 

@@ -1,4 +1,5 @@
-/* kernels/ref/recorded.c: reading recorded attention: heads fused to one matrix, one query's row. */
+/* kernels/ref/recorded.c: reading recorded attention: heads fused to one matrix, one query's
+ * row. */
 #include "kernels/bits.h"
 #include "kernels/ref/ref.h"
 

@@ -15,7 +15,8 @@ static int64_t count_up_to(const float *f, int64_t n, uint32_t key)
     return count;
 }
 
-/* The key of the count-th smallest: the smallest key that at least `count` entries do not exceed. */
+/* The key of the count-th smallest: the smallest key that at least `count` entries do not
+ * exceed. */
 static uint32_t threshold(const float *f, int64_t n, int64_t count)
 {
     uint32_t low = 0, high = UINT32_MAX;

@@ -1,11 +1,12 @@
 /*
  * base/cpus.c: the affinity of the process, and the CPU quota of its control group.
  *
- * A container of one CPU on a machine of 64 may be scheduled on all 64 and stands still once it has used
- * its share of a period: threads beyond the quota cost time. The quota stands in a file of the group.
- * /proc/self/cgroup names the group in each hierarchy ("4:cpu,cpuacct:/docker/ab12", or "0::/app" in
- * version 2), /proc/self/mountinfo says where a hierarchy is mounted and which of its groups is the
- * mount's top. Every group from ours up to that top has a say.
+ * A container of one CPU on a machine of 64 may be scheduled on all 64 and stands still once it has
+ * used its share of a period: threads beyond the quota cost time. The quota stands in a file of the
+ * group.
+ * /proc/self/cgroup names the group in each hierarchy ("4:cpu,cpuacct:/docker/ab12", or "0::/app"
+ * in version 2), /proc/self/mountinfo says where a hierarchy is mounted and which of its groups is
+ * the mount's top. Every group from ours up to that top has a say.
  */
 #define _GNU_SOURCE
 #include "base/cpus.h"
@@ -132,7 +133,8 @@ static bool find_group(search *s)
             snprintf(s->group, sizeof s->group, "%s", group);
     }
     close(l.fd);
-    /* "/../x": a group beside the one that our namespace begins with. It is not to be seen from here. */
+    /* "/../x": a group beside the one that our namespace begins with. It is not to be seen from
+     * here. */
     return found && !strstr(s->group, "/..");
 }
 
@@ -169,8 +171,8 @@ static const char *below(const char *group, const char *mounted)
 
 /*
  * A line "36 35 98:0 /group /mount/point options optional... - type source options". The mount that
- * shows our group is the right one. A container may see a group's name of the machine outside and only
- * its own group mounted: then the top of the first mount stands for it.
+ * shows our group is the right one. A container may see a group's name of the machine outside and
+ * only its own group mounted: then the top of the first mount stands for it.
  */
 static bool find_mount(search *s)
 {

@@ -1,5 +1,6 @@
 /*
- * base/kind.c: files by their first bytes. A download that went wrong is a page, a pointer, or packed.
+ * base/kind.c: files by their first bytes. A download that went wrong is a page, a pointer, or
+ * packed.
  */
 #include "base/kind.h"
 

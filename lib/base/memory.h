@@ -8,7 +8,8 @@
 
 #include "base/status.h"
 
-/* Copies the caller's hooks (NULL: none), filling in malloc and free. VITX_INVALID for half a pair. */
+/* Copies the caller's hooks (NULL: none), filling in malloc and free. VITX_INVALID for half a
+ * pair. */
 int vx_hooks_resolve(vitx_hooks *out, const vitx_hooks *hooks);
 
 /* Memory from resolved hooks. vx_alloc gives NULL and sets no message; vx_new sets one naming

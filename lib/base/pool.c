@@ -2,14 +2,14 @@
  * base/pool.c: workers that share one counter.
  *
  * A run is a task, a count and some seats, at most one for each processor that the process may use
- * beside the caller's. A worker that takes a seat takes numbers from `next` until they are used up, then
- * lowers `busy`. The caller works too, takes back the seats that nobody has taken by then, and waits
- * for `busy` to reach zero, so no worker can still be inside a run when the next one begins. It never
- * waits for a worker that has not begun: on a busy machine that may take long.
+ * beside the caller's. A worker that takes a seat takes numbers from `next` until they are used up,
+ * then lowers `busy`. The caller works too, takes back the seats that nobody has taken by then, and
+ * waits for `busy` to reach zero, so no worker can still be inside a run when the next one begins.
+ * It never waits for a worker that has not begun: on a busy machine that may take long.
  *
  * A forward pass is some hundred short runs: sleeping between them would cost more than it saves,
- * so workers look for the next one for some microseconds before they sleep. No more of them do so than
- * there are seats: those beyond the processors would take away the time of those that work.
+ * so workers look for the next one for some microseconds before they sleep. No more of them do so
+ * than there are seats: those beyond the processors would take away the time of those that work.
  */
 #define _GNU_SOURCE
 #include "base/pool.h"
@@ -110,7 +110,8 @@ static void *run_worker(void *argument)
     return NULL;
 }
 
-/* Workers that spin see the seats at once; those that sleep are woken if there are too few awake. */
+/* Workers that spin see the seats at once; those that sleep are woken if there are too few
+ * awake. */
 static void offer_seats(vx_pool *pool, int seats)
 {
     pthread_mutex_lock(&pool->lock);

@@ -3,9 +3,10 @@
  *
  * vx_pool_run hands the numbers 0..count-1 to the workers, the caller's thread being worker 0, and
  * returns when all are done. Which worker gets which number is not fixed, so tasks must not depend
- * on it. No more workers take part in a run than there are processors for (base/cpus.h). One run at a
- * time (a context belongs to one thread). Between runs as many workers spin for some microseconds, then
- * sleep. In the child of a fork, where there are no workers, the caller does all.
+ * on it. No more workers take part in a run than there are processors for (base/cpus.h). One run at
+ * a time (a context belongs to one thread). Between runs as many workers spin for some
+ * microseconds, then sleep. In the child of a fork, where there are no workers, the caller does
+ * all.
  */
 #ifndef VX_BASE_POOL_H
 #define VX_BASE_POOL_H

@@ -9,8 +9,8 @@
  * characters are shown as '?') and returns `code`. */
 int vx_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* For a message about a file, or about a picture in memory: it becomes "named: ...". A format that
- * begins with a blank follows the name without the colon. The name is what vitx_last_error_subject()
- * gives. */
+ * begins with a blank follows the name without the colon. The name is what
+ * vitx_last_error_subject() gives. */
 int vx_fail_in(int code, const char *named, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* For a message about one member of an options struct: `name` is a literal, the member's name, and

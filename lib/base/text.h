@@ -1,4 +1,5 @@
-/* base/text.h: numbers and names in text, whatever the process's locale says about decimal points. */
+/* base/text.h: numbers and names in text, whatever the process's locale says about decimal
+ * points. */
 #ifndef VX_BASE_TEXT_H
 #define VX_BASE_TEXT_H
 
@@ -18,8 +19,8 @@ bool vx_same_word(const char *text, const char *word);
 typedef const char *vx_name_at(int index);
 /* "a, b, c" in text [size], as many as there is room for. Returns text. */
 const char *vx_name_list(char *text, size_t size, vx_name_at *name_at);
-/* Which of the names `name` is. VITX_INVALID if it is NULL or none of them; the message calls it a `what`
- * and lists all. */
+/* Which of the names `name` is. VITX_INVALID if it is NULL or none of them; the message calls it a
+ * `what` and lists all. */
 int vx_find_name(int *out, const char *name, vx_name_at *name_at, const char *what);
 
 #endif

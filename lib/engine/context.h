@@ -92,7 +92,7 @@ struct vitx_context {
     vx_pos_rule positions;           /* how position embeddings are resampled */
     int within_height, within_width; /* of VITX_FIT_KEEP: what inputs lie within; 0: anything */
     bool sized;                      /* memory is laid out for arch and recipe (size.h) */
-    bool grid_open;                  /* options are checked, and the picture will have its own grid */
+    bool grid_open;                  /* options are checked; the picture has its own grid */
     vitx_progress *progress;
     void *progress_payload;
     int64_t progress_done, progress_total;

@@ -1,4 +1,5 @@
-/* engine/profile.c: the time of each operation of a context's device, and what the device can do at most. */
+/* engine/profile.c: the time of each operation of a context's device, and what the device can do at
+ * most. */
 #include <string.h>
 
 #include "base/structs.h"

@@ -5,7 +5,7 @@
  * one block merge into the least that serves both), the user's wish is a plan as well, and a pass
  * follows exactly one. Placing a plan cuts one block of device memory:
  *
- *      forward   block 0: attention | tokens | kept     block 1: ...      blocks without needs take nothing
+ *      forward   block 0: attention | tokens | kept    block 1: ...    no needs: nothing
  *      backward  block 0: d attention | d tokens        ...
  *      pooling   its attention | kept | d attention     where the head is one (VX_POOL_MAP)
  *      once      embedded | d logits | d input | work

@@ -3,12 +3,13 @@
  *
  *     w_c = (s - s_c) / s;   map_p = sum_c w_c a[p,c]
  *
- * with a the tokens of the patches, s the picture's score and s_c its score with channel c of all tokens
- * (the class token's, too) set to 0 (ablation.h runs them).
+ * with a the tokens of the patches, s the picture's score and s_c its score with channel c of all
+ * tokens (the class token's, too) set to 0 (ablation.h runs them).
  *
- * jacobgil/pytorch-grad-cam @ 084273b (ablation_layer.py, AblationLayerVit) has 0 only where the least
- * of all values is exactly 0, else that least value - 1e7, which drives the norms behind it into
- * saturation; compat=pytorch-grad-cam does that. (In its batches the i-th channel gets -i 1e7 more.)
+ * jacobgil/pytorch-grad-cam @ 084273b (ablation_layer.py, AblationLayerVit) has 0 only where the
+ * least of all values is exactly 0, else that least value - 1e7, which drives the norms behind it
+ * into saturation; compat=pytorch-grad-cam does that. (In its batches the i-th channel gets -i 1e7
+ * more.)
  */
 #include <math.h>
 

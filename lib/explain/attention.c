@@ -3,8 +3,8 @@
  *
  * The map of block l is the row of the query in A_l = softmax(q k^T / sqrt E), over the patch
  * columns: A_l[h, query, prefix..T-1], heads fused (mean, max, min) or one by one. Prefix columns
- * are dropped and nothing is normalised afterwards. Caron et al. 2021 (DINO) show such maps. Of a model
- * that pools by attention the default is the attention of its head (pool_query.h).
+ * are dropped and nothing is normalised afterwards. Caron et al. 2021 (DINO) show such maps. Of a
+ * model that pools by attention the default is the attention of its head (pool_query.h).
  */
 #include <string.h>
 

@@ -1,11 +1,12 @@
 /*
  * explain/attn_gradcam.c: Grad-CAM on one block's attention, each head a channel.
  *
- *     w_h = mean over the patch columns of G[h, query, :];  map = mean over heads of w_h A[h, query, :]
+ *     w_h = mean over the patch columns of G[h, query, :];  map = mean over heads of w_h A[h,
+ *     query, :]
  *
  * over the patch columns, before any clipping; G = d score / d A of the block. As attn_gradcam in
- * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0. Of a model that
- * pools by attention the default is the attention of its head (pool_query.h).
+ * hila-chefer/Transformer-Explainability @ c3e578f (ViT_LRP.py), which then clips at 0. Of a model
+ * that pools by attention the default is the attention of its head (pool_query.h).
  */
 #include "explain/pool_query.h"
 

@@ -1,6 +1,6 @@
 /*
- * explain/baseline.h: the picture that says nothing: what integrated gradients starts from, and what
- * the perturbing methods put in place of parts of the picture.
+ * explain/baseline.h: the picture that says nothing: what integrated gradients starts from, and
+ * what the perturbing methods put in place of parts of the picture.
  *
  * All are normalised inputs [C,H,W] on the host:
  *      mean     0: the mean colour of the model's training pictures
@@ -41,8 +41,8 @@ int vx_setting_baseline(vx_baseline *out, const vx_settings *given, const char *
 /* Fills out [C,H,W] for the picture whose input [C,H,W] on the host is given. Any kind but
  * VX_BASELINE_PICTURE. */
 int vx_baseline_fill(float *out, const vx_baseline *baseline, vitx_context *c, const float *input);
-/* The same for picture `i` of the batch, whose map is `map`, with the job's baseline picture if that is the
- * kind. VITX_INVALID if it is of another size than the explained picture. */
+/* The same for picture `i` of the batch, whose map is `map`, with the job's baseline picture if
+ * that is the kind. VITX_INVALID if it is of another size than the explained picture. */
 int vx_baseline_fill_job(float *out, const vx_baseline *baseline, const vx_job *job, int i,
                          const vitx_map *map);
 

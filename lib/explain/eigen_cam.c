@@ -5,9 +5,9 @@
  *     map = sqrt(lambda) u,  (lambda, u) the largest eigenpair of X X^T
  *
  * with a the tokens of the patches and g = d score / d a. sqrt(lambda) u is X v, v the first right
- * singular vector of X: what pytorch-grad-cam @ 084273b computes (utils/svd_on_activations.py), where the
- * sign is whatever LAPACK returns. Here the value of largest magnitude is positive, of equal ones the
- * first. Tokens that are all alike give 0 everywhere.
+ * singular vector of X: what pytorch-grad-cam @ 084273b computes (utils/svd_on_activations.py),
+ * where the sign is whatever LAPACK returns. Here the value of largest magnitude is positive, of
+ * equal ones the first. Tokens that are all alike give 0 everywhere.
  */
 #include "explain/lanczos.h"
 #include "explain/tokens.h"

@@ -83,7 +83,8 @@ static vitx_map **pending_of(const call *k, int i, int j)
     return &k->pending[(size_t)i * (size_t)k->m + (size_t)j];
 }
 
-/* The gradients of the batch's n pictures: each job's gradient of the logits, then one backward pass for all. */
+/* The gradients of the batch's n pictures: each job's gradient of the logits, then one backward
+ * pass for all. */
 static int run_backward(const call *k, int n)
 {
     vitx_context *c = k->c;

@@ -11,7 +11,8 @@
 
 #include "engine/run.h"
 
-/* The maps of `n` inputs, as vitx_explain_many: out [n]. Each is a map of `image` to all who ask. */
+/* The maps of `n` inputs, as vitx_explain_many: out [n]. Each is a map of `image` to all who
+ * ask. */
 int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,
                       const vx_inputs *inputs, int n, const vitx_explain_opts *opts);
 /* By how many blocks that moves the progress. VITX_INVALID where the options are wrong. */

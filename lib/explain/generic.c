@@ -4,16 +4,16 @@
  *
  * With A_l the attention of block l and G_l = d score / d A_l:
  *
- *     generic        Abar_l = mean_h max(A_l G_l, 0);  R = I;  R += Abar_l R from the first block on
+ *     generic        Abar_l = mean_h max(A_l G_l, 0);  R = I;  R += Abar_l R, first block first
  *     grad-rollout   F_l = max(mean_h A_l G_l, 0);     R = prod rownorm(F_l + I)
  *     map = R[query, prefix..T-1], nothing normalised afterwards.
  *
- * R + Abar R is (I + Abar) R, so both are rows pushed through the blocks (roll.h). generic was checked
- * against hila-chefer/Transformer-MM-Explainability @ 58eaea8 (Transformer_MM_explainability_ViT.ipynb),
- * grad-rollout against jacobgil/vit-explain @ 15a81d3 (vit_grad_rollout.py), which has its own way of
- * going wrong: it pairs the attention of block l with the gradient of block L-1-l, divides column j by
- * the sum of row j, exempts no entry from discarding, and divides the map by its maximum.
- * compat=vit-explain reproduces all of that.
+ * R + Abar R is (I + Abar) R, so both are rows pushed through the blocks (roll.h). generic was
+ * checked against hila-chefer/Transformer-MM-Explainability @ 58eaea8
+ * (Transformer_MM_explainability_ViT.ipynb), grad-rollout against jacobgil/vit-explain @ 15a81d3
+ * (vit_grad_rollout.py), which has its own way of going wrong: it pairs the attention of block l
+ * with the gradient of block L-1-l, divides column j by the sum of row j, exempts no entry from
+ * discarding, and divides the map by its maximum. compat=vit-explain reproduces all of that.
  */
 #include "explain/roll.h"
 

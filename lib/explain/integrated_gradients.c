@@ -3,11 +3,11 @@
  *
  *      map = sum over channels of (x - x') * sum_i w_i (d score / d x at x' + a_i (x - x'))
  *
- * with nodes a_i and weights w_i of a rule on [0,1] and a baseline x'. Up to the rule's error the values
- * add up to score(x) - score(x'); what is missing stands beside the map.
+ * with nodes a_i and weights w_i of a rule on [0,1] and a baseline x'. Up to the rule's error the
+ * values add up to score(x) - score(x'); what is missing stands beside the map.
  *
- * compat=captum: Captum @ faac087, _utils/approximation_methods.py, gives the trapezoid rule n weights of
- * 1/n with halved ends, which sum to 1 - 1/n. Its other rules are these.
+ * compat=captum: Captum @ faac087, _utils/approximation_methods.py, gives the trapezoid rule n
+ * weights of 1/n with halved ends, which sum to 1 - 1/n. Its other rules are these.
  */
 #include <limits.h>
 #include <math.h>
@@ -55,8 +55,8 @@ static int prepare(vx_job *job, vx_plan *need)
 
 /* ------------------------------------------------------------------ rules ----------------- */
 
-/* Roots of the Legendre polynomial P_n by Newton's method, mapped from [-1,1]; the weight of root x is
- * 2 / ((1 - x^2) P_n'(x)^2). Good to some units in the last place. */
+/* Roots of the Legendre polynomial P_n by Newton's method, mapped from [-1,1]; the weight of root x
+ * is 2 / ((1 - x^2) P_n'(x)^2). Good to some units in the last place. */
 static void gauss_legendre(double *at, double *weight, int n)
 {
     for (int i = 0; i < (n + 1) / 2; i++) {

@@ -35,7 +35,8 @@ static int check_settings(const vx_job *job)
     return VITX_OK;
 }
 
-/* first..last of `count` things, by a number, VITX_ALL, or VITX_AUTO (then first = last = automatic). */
+/* first..last of `count` things, by a number, VITX_ALL, or VITX_AUTO (then first = last =
+ * automatic). */
 static int resolve_range(int *first, int *last, int asked, int automatic, int count,
                          const char *what)
 {
@@ -296,7 +297,8 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     vitx_context *c = job->context;
     const vx_arch *a = job->arch;
     const size_t row = (size_t)i * (size_t)a->classes;
-    const float *logits = c->act.host.logits + row, *probabilities = c->act.host.probabilities + row;
+    const float *logits = c->act.host.logits + row,
+                *probabilities = c->act.host.probabilities + row;
     vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
     if (!job->vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,

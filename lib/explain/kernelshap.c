@@ -1,17 +1,19 @@
 /*
- * explain/kernelshap.c: Shapley values of the patches by weighted least squares (Lundberg & Lee 2017,
- * theorem 2).
+ * explain/kernelshap.c: Shapley values of the patches by weighted least squares (Lundberg & Lee
+ * 2017, theorem 2).
  *
- *     phi = argmin sum over sets z of w(|z|) (f(z) - f(none) - z . phi)^2, with sum phi = f(all) - f(none)
+ *     phi = argmin sum over sets z of w(|z|) (f(z) - f(none) - z . phi)^2, with sum phi = f(all) -
+ *     f(none)
  *     w(k) = (P-1) / (C(P,k) k (P-k)): all sets of k patches together weigh (P-1) / (k (P-k))
  *
- * Sets come in pairs, one and its complement. As in shap @ df974a1 (explainers/_kernel.py) sizes k and P-k
- * are gone through in full from the outside in, as long as their share of the samples is enough for that
- * (k = 1 here always); what is left of the samples is drawn from the other sizes in proportion to their weight and shares it.
- * With 2^P - 2 samples or more, all are taken and phi is exact. The constraint is eliminated, so the map
- * sums to f(all) - f(none) up to rounding. Two things are otherwise than in shap: a set that is drawn
- * twice is run twice, where shap counts it twice and draws another one; and no coefficients are
- * set to 0, where shap keeps ten by default (l1_reg).
+ * Sets come in pairs, one and its complement. As in shap @ df974a1 (explainers/_kernel.py) sizes k
+ * and P-k are gone through in full from the outside in, as long as their share of the samples is
+ * enough for that (k = 1 here always); what is left of the samples is drawn from the other sizes in
+ * proportion to their weight and shares it. With 2^P - 2 samples or more, all are taken and phi is
+ * exact. The constraint is eliminated, so the map sums to f(all) - f(none) up to rounding. Two
+ * things are otherwise than in shap: a set that is drawn twice is run twice, where shap counts it
+ * twice and draws another one; and no coefficients are set to 0, where shap keeps ten by default
+ * (l1_reg).
  */
 #include <math.h>
 #include <string.h>
@@ -23,8 +25,8 @@
 typedef struct settings {
     vx_removal removal;
     int n, seed; /* n: sets beside the empty one and the picture */
-    /* How they are made up. Sizes k = 1..sizes stand for k and P-k; of an even P the last is its own
-     * complement, so only the first `paired` are two. */
+    /* How they are made up. Sizes k = 1..sizes stand for k and P-k; of an even P the last is its
+     * own complement, so only the first `paired` are two. */
     int sizes, paired;
     int full;       /* sizes gone through */
     int64_t listed; /* sets of those */
@@ -47,7 +49,8 @@ static double sets_of(const settings *set, int patches, int k)
     return round(count);
 }
 
-/* Sizes that are gone through in full: the first in any case, since it alone tells the patches apart. */
+/* Sizes that are gone through in full: the first in any case, since it alone tells the patches
+ * apart. */
 static void divide(settings *set, int patches)
 {
     double left = set->n, share = 0;

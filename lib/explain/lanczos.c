@@ -4,8 +4,8 @@
  *
  *     A V_k = V_k T_k + b_k v_{k+1} e_k^T,   T_k tridiagonal: diagonal a, beside it b
  *
- * The largest eigenvalue of T_k approaches that of A, with the residual b_k |z_k|, z its vector. Where
- * k reaches n, or b_k vanishes, it is exact.
+ * The largest eigenvalue of T_k approaches that of A, with the residual b_k |z_k|, z its vector.
+ * Where k reaches n, or b_k vanishes, it is exact.
  */
 #include "explain/lanczos.h"
 
@@ -130,8 +130,8 @@ static double largest_of(const lanczos *l, int count)
     return high;
 }
 
-/* Its vector z, of length 1: T - lambda factored from both ends, meeting where the pivot is nearest to
- * 0 (Parlett & Dhillon 1997). lambda lies above all eigenvalues, so no pivot is 0 before. */
+/* Its vector z, of length 1: T - lambda factored from both ends, meeting where the pivot is nearest
+ * to 0 (Parlett & Dhillon 1997). lambda lies above all eigenvalues, so no pivot is 0 before. */
 static void vector_of(lanczos *l, int count, double lambda)
 {
     double *const down = l->down, *const up = l->up;

@@ -2,13 +2,14 @@
  * explain/legrad.c: LeGrad (Bousselham et al. 2024, section 3).
  *
  *     s_l = the score of the head's answer to the mean over all tokens behind block l
- *     map = sum over l of mean over heads and queries of max(d s_l / d A_l, 0), prefix columns dropped
+ *     map = sum over l of mean over heads and queries of max(d s_l / d A_l, 0), prefix columns
+ *     dropped
  *
- * Every block has a score of its own, so each is a backward pass through one block. Where the head pools by
- * attention, s_l is the head's answer to block l's tokens and A_l the head's own attention over them, as
- * the reference has it for SigLIP (which leaves out the norm before the head). The attention's
- * values are not used. Checked against the formula in PyTorch; the reference, WalBouss/LeGrad, begins at
- * the last but one block by default and scales the sum to 0..1.
+ * Every block has a score of its own, so each is a backward pass through one block. Where the head
+ * pools by attention, s_l is the head's answer to block l's tokens and A_l the head's own attention
+ * over them, as the reference has it for SigLIP (which leaves out the norm before the head). The
+ * attention's values are not used. Checked against the formula in PyTorch; the reference,
+ * WalBouss/LeGrad, begins at the last but one block by default and scales the sum to 0..1.
  */
 #include "explain/method.h"
 
@@ -35,7 +36,8 @@ typedef struct batch {
     float *device, *host;                       /* [heads,n,T] */
 } batch;
 
-/* The gradient of each picture's own score, of this block's answer, down to the block's attention. */
+/* The gradient of each picture's own score, of this block's answer, down to the block's
+ * attention. */
 static int run_block(const batch *s, int layer)
 {
     const vx_job *job = s->job;
@@ -47,7 +49,8 @@ static int run_block(const batch *s, int layer)
     return vx_job_answer_backward(job, s->n, layer, s->cotangents);
 }
 
-/* Adds one head's part of block l to the planes of picture i: one for each layer asked for from l on. */
+/* Adds one head's part of block l to the planes of picture i: one for each layer asked for from l
+ * on. */
 static void add_plane(const batch *s, int l, int head, int i, const float *row)
 {
     const vx_job *job = s->job;

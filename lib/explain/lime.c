@@ -1,14 +1,16 @@
 /*
- * explain/lime.c: a linear model of the score near the picture (Ribeiro, Singh & Guestrin 2016), with
- * the patches as its segments.
+ * explain/lime.c: a linear model of the score near the picture (Ribeiro, Singh & Guestrin 2016),
+ * with the patches as its segments.
  *
- *     z_0 = 1, z_i in {0,1}^P with bits of probability 1/2; y_i = f(x with the patches of z_i alone)
- *     d_i = 1 - z_i . 1 / (|z_i| |1|) = 1 - sqrt(sum z_i / P);  w_i = sqrt(exp(-d_i^2 / kernel^2))
- *     map = beta of ridge regression: min sum w_i (y_i - b0 - z_i . beta)^2 + alpha |beta|^2
+ *     z_0 = 1, z_i in {0,1}^P with bits of probability 1/2; y_i = f(x with the patches of z_i
+ *     alone) d_i = 1 - z_i . 1 / (|z_i| |1|) = 1 - sqrt(sum z_i / P);  w_i = sqrt(exp(-d_i^2 /
+ *     kernel^2)) map = beta of ridge regression: min sum w_i (y_i - b0 - z_i . beta)^2 + alpha
+ *     |beta|^2
  *
- * As marcotcr/lime @ fd7eb2e (lime_image.py, lime_base.py) with its defaults, except that there segments
- * are superpixels, which show their mean colour where they are off; that a Ridge of alpha 0.01 first picks
- * the features to keep, which are all; and that its random_seed seeds the segmentation alone.
+ * As marcotcr/lime @ fd7eb2e (lime_image.py, lime_base.py) with its defaults, except that there
+ * segments are superpixels, which show their mean colour where they are off; that a Ridge of alpha
+ * 0.01 first picks the features to keep, which are all; and that its random_seed seeds the
+ * segmentation alone.
  */
 #include <math.h>
 #include <string.h>

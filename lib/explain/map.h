@@ -45,9 +45,9 @@ void vx_map_saw(vitx_map *map, double score);
 int vx_map_planes(const vitx_map *map);
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
 
-/* Between which two of `count` samples a place lies, and how far from the first: place u of 0..size,
- * the samples' centres at (i + 0.5) size / count, clamped to the outer ones. Bilinear resizing
- * everywhere in vitx is this, along rows and along columns. */
+/* Between which two of `count` samples a place lies, and how far from the first: place u of
+ * 0..size, the samples' centres at (i + 0.5) size / count, clamped to the outer ones. Bilinear
+ * resizing everywhere in vitx is this, along rows and along columns. */
 typedef struct vx_between {
     int first, second;
     float part; /* 0: at the first, 1: at the second */
@@ -56,7 +56,8 @@ vx_between vx_find_between(double u, int size, int count);
 
 /* A plane [.., width] at a row and a column. */
 float vx_plane_at(const float *plane, int width, vx_between row, vx_between column);
-/* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres, clamped). */
+/* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres,
+ * clamped). */
 void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
                      int src_width);
 /* A plane in the picture's coordinates: dst [picture_height, picture_width], 0 where not seen. */

@@ -4,12 +4,12 @@
  * A method is one file that ends in one const vx_method, and one row in methods.def. It runs in two
  * steps: `prepare` checks the job and writes down what the forward and backward pass must record;
  * `run` turns the recordings of one picture into the values of its map. Between the two lie one
- * forward pass and one backward pass that serve all methods of the call. What `prepare` works out for
- * `run` is a struct of the method's own file: job->settings. A method that runs variants of the
+ * forward pass and one backward pass that serve all methods of the call. What `prepare` works out
+ * for `run` is a struct of the method's own file: job->settings. A method that runs variants of the
  * picture does so in `run` (explain/variants.h, explain/patches.h).
  *
- * A method includes headers of explain/, base/ and image/ only: it sees the context through its job.
- * Sizes are arch's (vx_arch_tokens(arch): T) and recipe's, operations are dev->ops.
+ * A method includes headers of explain/, base/ and image/ only: it sees the context through its
+ * job. Sizes are arch's (vx_arch_tokens(arch): T) and recipe's, operations are dev->ops.
  */
 #ifndef VX_EXPLAIN_METHOD_H
 #define VX_EXPLAIN_METHOD_H
@@ -68,7 +68,8 @@ struct vx_method {
     /* Reads the options into job->settings and adds to `need`. */
     int (*prepare)(vx_job *job, vx_plan *need);
     /* The map of picture `i` of the batch: fills map->values [layers, heads, h, w], in the shape
-     * that map->info has already. Info of every map of the batch is complete before the first run. */
+     * that map->info has already. Info of every map of the batch is complete before the first
+     * run. */
     int (*run)(const vx_job *job, int i, vitx_map *map);
     /* In place of run: the maps of all n pictures; picture i's is maps[i]. For methods that queue
      * operations for all of them and read the results once. */
@@ -80,21 +81,22 @@ const vx_method *vx_method_at(int index);
 
 /* A job of which nothing is resolved or prepared yet; opts are complete. */
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts);
-/* Checks the options, resolves what they leave open, and asks the method: adds its needs to context->need.
- * settings and vector are the context's scratch, also after a failure. */
+/* Checks the options, resolves what they leave open, and asks the method: adds its needs to
+ * context->need. settings and vector are the context's scratch, also after a failure. */
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
-/* The map of picture `i` of the batch that has just run, still without values; to be freed. image NULL:
- * the picture is the input itself. */
+/* The map of picture `i` of the batch that has just run, still without values; to be freed. image
+ * NULL: the picture is the input itself. */
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i);
 
-/* Fills the maps of the n pictures from `first` on: of the whole batch if the method has run_batch, else
- * of one. */
+/* Fills the maps of the n pictures from `first` on: of the whole batch if the method has run_batch,
+ * else of one. */
 int vx_job_run(const vx_job *job, int first, int n, vitx_map *const *maps);
 
 /* What block `layer` left behind for picture `i` of the batch. */
 vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
 
-/* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps it. */
+/* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps
+ * it. */
 float *vx_job_dattention(const vx_job *job, int layer, int i);
 const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
 const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
@@ -102,8 +104,8 @@ const float *vx_job_dinput(const vx_job *job, int i);                       /* [
 const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
 const float *vx_job_host_input(const vx_job *job, int i);                   /* ... on the host */
 size_t vx_job_input_floats(const vx_job *job);                              /* C*H*W */
-/* How many of n pictures one operation can take: all, unless gradients of other jobs lie between those of
- * this one. */
+/* How many of n pictures one operation can take: all, unless gradients of other jobs lie between
+ * those of this one. */
 static inline int vx_job_at_once(const vx_job *job, int n)
 {
     return job->gradient && job->plan->targets > 1 ? 1 : n;
@@ -116,16 +118,18 @@ vx_target vx_map_target(const vitx_map *map);
 
 /* ------------------------------------------------------------------ for run --------------- */
 
-/* Device memory of `floats` floats, until run() returns. Once in a run: what run() calls gets its memory
- * from run(), unless its header says that it takes the work memory itself. `what` is for the message if
- * there is not as much. */
+/* Device memory of `floats` floats, until run() returns. Once in a run: what run() calls gets its
+ * memory from run(), unless its header says that it takes the work memory itself. `what` is for the
+ * message if there is not as much. */
 int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what);
-/* Floats that begin where the device likes to read: a piece of work memory of at least that many. */
+/* Floats that begin where the device likes to read: a piece of work memory of at least that
+ * many. */
 static inline size_t vx_job_piece(size_t floats)
 {
     return (floats + 15) / 16 * 16;
 }
-/* How many pictures, of n, with so many floats of work memory each, are worth having at once: at least 1. */
+/* How many pictures, of n, with so many floats of work memory each, are worth having at once: at
+ * least 1. */
 static inline int vx_job_fit(size_t floats, int n)
 {
     const size_t most = ((size_t)4 << 20) / (floats ? floats : 1); /* 16 MiB: two large pictures */
@@ -135,9 +139,9 @@ static inline int vx_job_fit(size_t floats, int n)
 int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats);
 /* Host to device. The host's floats stay as they are until the next vx_job_read. */
 void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats);
-/* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's answer to block
- * `layer` alone, [n,classes] each, to the host; then, from its gradients [n,classes] on the host, the gradient
- * of that block's attention, which is plan->dp. */
+/* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's
+ * answer to block `layer` alone, [n,classes] each, to the host; then, from its gradients
+ * [n,classes] on the host, the gradient of that block's attention, which is plan->dp. */
 int vx_job_answer(const vx_job *job, int n, int layer, float *logits, float *probabilities);
 int vx_job_answer_backward(const vx_job *job, int n, int layer, const float *cotangents);
 /* task(arg, i, worker) for i = 0..count-1, shared by the context's threads, in no order. */

@@ -1,11 +1,13 @@
 /*
- * explain/occlusion.c: what the score loses when patches are covered (Zeiler & Fergus 2014, section 4.2).
+ * explain/occlusion.c: what the score loses when patches are covered (Zeiler & Fergus 2014, section
+ * 4.2).
  *
  *     map[p] = mean over the windows W that cover p of  f(x) - f(x without W)
  *
- * A window is a square of patches; it moves from the top left in steps of `stride` until it reaches the
- * other edge, where its part outside the grid is cut off. Windows that overlap are averaged and the last
- * ones cut off as in captum @ faac087 (attr/_core/occlusion.py), against which it was checked.
+ * A window is a square of patches; it moves from the top left in steps of `stride` until it reaches
+ * the other edge, where its part outside the grid is cut off. Windows that overlap are averaged and
+ * the last ones cut off as in captum @ faac087 (attr/_core/occlusion.py), against which it was
+ * checked.
  */
 #include <string.h>
 

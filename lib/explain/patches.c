@@ -106,7 +106,8 @@ static double score_of(const queue *q, int s)
 {
     const vx_variants *v = &q->c->variants;
     const size_t row = (size_t)s * (size_t)q->c->arch.classes;
-    return vx_target_value(q->of->target, v->act.host.logits + row, v->act.host.probabilities + row);
+    return vx_target_value(q->of->target, v->act.host.logits + row,
+                           v->act.host.probabilities + row);
 }
 
 /* Where the answer to a set of patches comes from. */

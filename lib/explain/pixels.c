@@ -102,8 +102,8 @@ static void fill_part(void *arg, int i, int worker)
                   left < FILL_FLOATS ? left : FILL_FLOATS);
 }
 
-/* The variants first..first+n-1 filled in and run, and the gradients of their scores. Each has its own
- * answer, so each its own gradient of the logits. */
+/* The variants first..first+n-1 filled in and run, and the gradients of their scores. Each has its
+ * own answer, so each its own gradient of the logits. */
 static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk, int first, int n)
 {
     vitx_context *c = job->context;

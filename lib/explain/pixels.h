@@ -1,6 +1,6 @@
 /*
- * explain/pixels.h: what the methods on gradients of pixels share: channels made one, pixels pooled to
- * patches, and the gradients of many variants of a picture.
+ * explain/pixels.h: what the methods on gradients of pixels share: channels made one, pixels pooled
+ * to patches, and the gradients of many variants of a picture.
  */
 #ifndef VX_EXPLAIN_PIXELS_H
 #define VX_EXPLAIN_PIXELS_H
@@ -21,10 +21,12 @@ int vx_setting_reduce(vx_reduce *out, const vx_settings *given);
 /* Sets job->pixels as well: a pooled map has the size of the grid. */
 int vx_setting_grid(vx_grid *out, vx_job *job);
 
-/* A plane [H,W] pooled to patches: out [gh,gw]. Pixels beyond the last whole patch belong to none. */
+/* A plane [H,W] pooled to patches: out [gh,gw]. Pixels beyond the last whole patch belong to
+ * none. */
 void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width, vx_grid grid);
 
-/* Channels of g [C,H,W], times x unless x is NULL, reduced into `plane` [H,W]: all device memory. */
+/* Channels of g [C,H,W], times x unless x is NULL, reduced into `plane` [H,W]: all device
+ * memory. */
 void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const float *x,
                       vx_reduce reduce);
 /* That plane, now on the host, pooled or as it is into map->values. */
@@ -34,9 +36,9 @@ int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, c
                   const float *x, vx_reduce reduce, vx_grid grid);
 
 /*
- * The gradients of `count` variants of a picture, some at a time. fill writes `floats` values from `at`
- * on of variant v's input [C,H,W] to out, called by several workers at once. add takes the gradients
- * of the variants first..first+n-1, [n,C,H,W] in device memory, which it may change.
+ * The gradients of `count` variants of a picture, some at a time. fill writes `floats` values from
+ * `at` on of variant v's input [C,H,W] to out, called by several workers at once. add takes the
+ * gradients of the variants first..first+n-1, [n,C,H,W] in device memory, which it may change.
  */
 typedef struct vx_walk {
     int count;
@@ -49,8 +51,8 @@ typedef struct vx_walk {
 void vx_walk_prepare(vx_job *job, int count);
 /* Adds what was run to map->info.forwards. */
 int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk);
-/* For add: sum [C,H,W] += over v of weights[v] * gradients[v], or of their squares. weights [n] is host
- * memory. */
+/* For add: sum [C,H,W] += over v of weights[v] * gradients[v], or of their squares. weights [n] is
+ * host memory. */
 void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const float *weights, int n,
                  bool squared);
 

@@ -6,8 +6,8 @@
  *
  *      in the head      P itself
  *      in block l       sum_t p_t A_l[h,t,:], p the mean of P over its heads
- *      in a rollout     the row that is pushed through the blocks, made of P (and d score / d P) as the
- *                       blocks' matrices are made of theirs
+ *      in a rollout     the row that is pushed through the blocks, made of P (and d score / d P)
+ *                       in the way that the blocks' matrices are made of theirs
  */
 #ifndef VX_EXPLAIN_POOL_QUERY_H
 #define VX_EXPLAIN_POOL_QUERY_H
@@ -22,13 +22,14 @@ bool vx_job_of_head(const vx_job *job);
 /* rows [H,T] -> row [T]: one head, or (head < 0) all of them fused. */
 void vx_fuse_rows(float *row, const float *rows, const vx_arch *arch, int head, vx_fuse fuse);
 
-/* Rows are read for n pictures at once: [n,H,T] of the attention, and behind it, if the job has gradients,
- * [n,H,T] of the gradient: so many floats. */
+/* Rows are read for n pictures at once: [n,H,T] of the attention, and behind it, if the job has
+ * gradients, [n,H,T] of the gradient: so many floats. */
 size_t vx_query_floats(const vx_job *job, int n);
 /* The rows of the pooling head's own attention, to the host. */
 int vx_pool_read(float *rows, const vx_job *job, int n);
-/* The rows of the query in block `layer`, or of the pooling head if the map is of that (job->at_pool), to the
- * host; `device` has room for as many. If the job pools, blocks are recorded whole. */
+/* The rows of the query in block `layer`, or of the pooling head if the map is of that
+ * (job->at_pool), to the host; `device` has room for as many. If the job pools, blocks are recorded
+ * whole. */
 int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer);
 
 #endif

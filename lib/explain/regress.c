@@ -88,8 +88,8 @@ static int solve(vx_regress *r, int m, double *x)
 
 int vx_regress_ridge(vx_regress *r, double alpha, double *beta)
 {
-    /* Less the weighted means, the intercept is gone: sum w (z - m)(z - m)^T = gram - s s^T / W with
-     * s = sum w z, which is the diagonal and so taken before it changes. */
+    /* Less the weighted means, the intercept is gone: sum w (z - m)(z - m)^T = gram - s s^T / W
+     * with s = sum w z, which is the diagonal and so taken before it changes. */
     for (int i = 0; i < r->n; i++)
         beta[i] = row_of(r, i)[i];
     for (int i = 0; i < r->n; i++) {
@@ -103,7 +103,8 @@ int vx_regress_ridge(vx_regress *r, double alpha, double *beta)
 
 int vx_regress_with_sum(vx_regress *r, double total, double *beta)
 {
-    /* beta_last = total - the others, so z_i becomes z_i - z_last and y becomes y - total z_last. */
+    /* beta_last = total - the others, so z_i becomes z_i - z_last and y becomes y - total
+     * z_last. */
     const int last = r->n - 1;
     const double *tail = row_of(r, last);
     for (int i = 0; i < last; i++) {

@@ -1,20 +1,20 @@
 /*
- * explain/rise.c: RISE, the mean of random masks weighed by what the model answers to the picture seen
- * through them (Petsiuk, Das & Saenko 2018, eq. 6).
+ * explain/rise.c: RISE, the mean of random masks weighed by what the model answers to the picture
+ * seen through them (Petsiuk, Das & Saenko 2018, eq. 6).
  *
  *     map = 1/(N p) sum_i f(x m_i + b (1 - m_i)) m_i
  *
  * A mask: cells x cells bits, 1 with probability p, stretched bilinearly to (cells + 1) cells of
- * ceil(H / cells) x ceil(W / cells) pixels and cut to H x W at a random offset of less than a cell, so
- * that the mean of every pixel is p. As eclique/RISE @ d91ea00 (explanations.py), where
- * b = 0, the mean colour, too; but beyond the centres of their outer cells its masks are mirrored, where
- * these are continued.
+ * ceil(H / cells) x ceil(W / cells) pixels and cut to H x W at a random offset of less than a cell,
+ * so that the mean of every pixel is p. As eclique/RISE @ d91ea00 (explanations.py), where
+ * b = 0, the mean colour, too; but beyond the centres of their outer cells its masks are mirrored,
+ * where these are continued.
  *
- * remove=drop leaves tokens out, which a soft mask cannot: a patch stays where the mean of its mask is
- * above a level. The level is 1/2 where p is 1/2 (but for a trifle that is drawn, so that a mean of
- * exactly 1/2 counts for neither side). For another p that would keep too many patches or too few: the
- * level is drawn for each mask, uniform in 0..1, and a patch stays with the probability that its mask
- * says. Either way each patch stays with probability p.
+ * remove=drop leaves tokens out, which a soft mask cannot: a patch stays where the mean of its mask
+ * is above a level. The level is 1/2 where p is 1/2 (but for a trifle that is drawn, so that a mean
+ * of exactly 1/2 counts for neither side). For another p that would keep too many patches or too
+ * few: the level is drawn for each mask, uniform in 0..1, and a patch stays with the probability
+ * that its mask says. Either way each patch stays with probability p.
  */
 #include <string.h>
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* The pictures that are rolled together, some of the batch. In device memory the rows that planes begin with,
- * two rows that are pushed, the planes' last ones, and a matrix each. */
+/* The pictures that are rolled together, some of the batch. In device memory the rows that planes
+ * begin with, two rows that are pushed, the planes' last ones, and a matrix each. */
 typedef struct rolling {
     const vx_job *job;
     const vx_roll *roll;
@@ -124,7 +124,8 @@ static void take(const rolling *r, vitx_map *const *maps)
         }
 }
 
-/* Queues all planes of the pictures at hand and reads them at once. begin, on the host, is [heads,n,T]. */
+/* Queues all planes of the pictures at hand and reads them at once. begin, on the host, is
+ * [heads,n,T]. */
 static int roll_some(rolling *r, const float *begin, vitx_map *const *maps)
 {
     const vx_job *job = r->job;

@@ -4,7 +4,8 @@
  * With g = d score / d x, x the normalised input [C,H,W]:
  *      saliency      the channels of g made one: max |g| (Simonyan et al. 2014), sum |g|, mean |g|,
  *                    sqrt(sum g^2), or the signed sum
- *      input-x-grad  sum over channels of x g, signed (Shrikumar et al. 2017). x is what the model sees,
+ *      input-x-grad  sum over channels of x g, signed (Shrikumar et al. 2017). x is what the model
+ *      sees,
  *                    so a pixel of the mean colour counts nothing
  * The gradient is the one that all methods of the call share.
  *

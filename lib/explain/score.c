@@ -79,7 +79,8 @@ double vx_target_value(vx_target t, const float *logits, const float *probabilit
     return logits[t.target];
 }
 
-/* The gradient of a cosine is as long as the sine over |z|. Of a picture and itself the sine is some 1e-6. */
+/* The gradient of a cosine is as long as the sine over |z|. Of a picture and itself the sine is
+ * some 1e-6. */
 static bool is_aligned(const float *z, const float *u, int count)
 {
     const double along = dot(z, u, count), lengths = dot(z, z, count) * dot(u, u, count);

@@ -1,13 +1,13 @@
 /*
  * explain/scorecam.c: Score-CAM (Wang et al. 2020, algorithm 1).
  *
- *     m_c = the map of channel c of a block's tokens, resized to the input, (m - min) / (max - min + 1e-8)
- *     s_c = score of x m_c;  w = softmax over the channels of s;  map_p = sum_c w_c a[p,c]
+ *     m_c = the map of channel c of a block's tokens, resized to the input, (m - min) / (max - min
+ *     + 1e-8) s_c = score of x m_c;  w = softmax over the channels of s;  map_p = sum_c w_c a[p,c]
  *
- * with a the tokens of the patches and x the normalised input, so that what is masked away becomes the
- * mean colour. Resized bilinearly with the corner patches in the input's corners (torch's
- * align_corners=True). No score of a baseline is subtracted, though algorithm 1 has one: under softmax it
- * changes nothing. As in jacobgil/pytorch-grad-cam @ 084273b (score_cam.py).
+ * with a the tokens of the patches and x the normalised input, so that what is masked away becomes
+ * the mean colour. Resized bilinearly with the corner patches in the input's corners (torch's
+ * align_corners=True). No score of a baseline is subtracted, though algorithm 1 has one: under
+ * softmax it changes nothing. As in jacobgil/pytorch-grad-cam @ 084273b (score_cam.py).
  */
 #include <math.h>
 

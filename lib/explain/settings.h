@@ -15,12 +15,13 @@ typedef struct vx_settings {
     int set_count;
 } vx_settings;
 
-/* VITX_INVALID unless all that was set is key=value with keys that the owner has. Messages call the owner a
- * `what` ("method"). */
+/* VITX_INVALID unless all that was set is key=value with keys that the owner has. Messages call the
+ * owner a `what` ("method"). */
 int vx_settings_check(const vx_settings *given, const char *what);
 /* The value of an option: what was set last, else its default. Unknown keys were refused before. */
 const char *vx_setting(const vx_settings *given, const char *key);
-/* The value as a number within low..high; as one of the words of the option's `values` ("a|b|c"). */
+/* The value as a number within low..high; as one of the words of the option's `values`
+ * ("a|b|c"). */
 int vx_setting_number(double *out, const vx_settings *given, const char *key, double low,
                       double high);
 int vx_setting_int(int *out, const vx_settings *given, const char *key, int low, int high);

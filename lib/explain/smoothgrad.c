@@ -6,10 +6,11 @@
  *      mean    mean_s g_s
  *      square  mean_s g_s^2
  *      var     mean_s g_s^2 - (mean_s g_s)^2, for every channel of every pixel
- * and of that the channels made one as saliency does. Sample s takes stream s of the seed, so a sample
- * is the same in any batch.
+ * and of that the channels made one as saliency does. Sample s takes stream s of the seed, so a
+ * sample is the same in any batch.
  *
- * The references disagree on every default (docs/methods/smoothgrad.md): sigma and n are the paper's.
+ * The references disagree on every default (docs/methods/smoothgrad.md): sigma and n are the
+ * paper's.
  */
 #include <limits.h>
 

@@ -1,19 +1,20 @@
 /*
  * explain/token_cam.c: the Grad-CAM family on a block's tokens, each channel of the width a map.
  *
- * With a[t,c] the tokens, g[t,c] = d score / d a, t over the P patches (prefix tokens are dropped before
- * anything is pooled):
+ * With a[t,c] the tokens, g[t,c] = d score / d a, t over the P patches (prefix tokens are dropped
+ * before anything is pooled):
  *
  *     gradcam      map_t = sum_c w_c a[t,c],  w_c = mean_t g[t,c]
- *     gradcam++    likewise,                  w_c = sum_t max(g,0) g^2 / (2 g^2 + S_c g^3 + 1e-6), S_c = sum_t a
- *     xgradcam     likewise,                  w_c = sum_t g a / (S_c + 1e-7)
+ *     gradcam++    the same with              w_c = sum_t max(g,0) g^2 / (2 g^2 + S_c g^3 + 1e-6)
+ *     xgradcam     the same with              w_c = sum_t g a / (S_c + 1e-7)
  *     hirescam     map_t = sum_c g a
  *     elementwise  map_t = sum_c max(g a, 0)
  *     layercam     map_t = sum_c max(g, 0) a
  *
- * before any clipping. Tokens: what norm1 gives (default), or the block's output. As in
- * jacobgil/pytorch-grad-cam @ 084273b (grad_cam.py and its neighbours, with the reshape_transform of
- * its vit_example.py), which clips and scales what comes out. The formulas are operation token_cam.
+ * before any clipping; S_c = sum_t a[t,c]. Tokens: what norm1 gives (default), or the block's
+ * output. As in jacobgil/pytorch-grad-cam @ 084273b (grad_cam.py and its neighbours, with
+ * the reshape_transform of its vit_example.py), which clips and scales what comes out. The formulas
+ * are operation token_cam.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * explain/tokens.h: what the methods on token activations share: which tokens they read, and maps that are
- * sums over the channels. Letters: T tokens, D width, P patches.
+ * explain/tokens.h: what the methods on token activations share: which tokens they read, and maps
+ * that are sums over the channels. Letters: T tokens, D width, P patches.
  */
 #ifndef VX_EXPLAIN_TOKENS_H
 #define VX_EXPLAIN_TOKENS_H
@@ -9,12 +9,13 @@
 
 /* clang-format off */
 #define VX_OPTION_AT                                                                               \
-    { "at", "norm1", "norm1|output", "the block's tokens behind its first norm, or behind the block" }
+    { "at", "norm1", "norm1|output", \
+      "the block's tokens behind its first norm, or behind the block" }
 /* clang-format on */
 
-/* Reads the option and needs those tokens of the job's blocks; with `gradient` their gradient, too, and
- * the job takes part in the backward pass. VITX_INVALID where no patch can have a gradient: behind the
- * last block of a model whose head reads no patch. */
+/* Reads the option and needs those tokens of the job's blocks; with `gradient` their gradient, too,
+ * and the job takes part in the backward pass. VITX_INVALID where no patch can have a gradient:
+ * behind the last block of a model whose head reads no patch. */
 int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient);
 
 /* The tokens of picture i, [T,D], to the host. */

@@ -1,9 +1,10 @@
 /*
- * explain/variants.h: many variants of one picture, for methods: inputs that are made on the host. (Patches that
- * are taken away: patches.h. Gradients of variants: vx_walk in pixels.h.)
+ * explain/variants.h: many variants of one picture, for methods: inputs that are made on the host.
+ * (Patches that are taken away: patches.h. Gradients of variants: vx_walk in pixels.h.)
  *
- * prepare sets job->variants, at most vx_variants_most(job), and counts job->ticks. run() fills the places of
- * up to job->variants inputs, scores them, and goes on with the next: memory does not grow with their number.
+ * prepare sets job->variants, at most vx_variants_most(job), and counts job->ticks. run() fills the
+ * places of up to job->variants inputs, scores them, and goes on with the next: memory does not
+ * grow with their number.
  */
 #ifndef VX_EXPLAIN_VARIANTS_H
 #define VX_EXPLAIN_VARIANTS_H

@@ -1,7 +1,9 @@
 /*
- * explain/vector.c: vectors from .npy files (numpy/lib/format.py): of one dimension, others being 1.
+ * explain/vector.c: vectors from .npy files (numpy/lib/format.py): of one dimension, others being
+ * 1.
  *
- *   \x93NUMPY major minor | u16 length (version 1) or u32 (2, 3) | a dictionary in Python's words | numbers
+ *   \x93NUMPY major minor | u16 length (version 1) or u32 (2, 3) | a dictionary in Python's words |
+ *   numbers
  */
 #include <math.h>
 #include <stdio.h>

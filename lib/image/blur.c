@@ -1,4 +1,5 @@
-/* image/blur.c: see blur.h. Two passes: along rows through a padded copy, then sums of whole rows. */
+/* image/blur.c: see blur.h. Two passes: along rows through a padded copy, then sums of whole
+ * rows. */
 #include "image/blur.h"
 
 #include <math.h>

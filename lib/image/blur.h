@@ -13,8 +13,9 @@ static inline int vx_blur_radius(double sigma)
 
 /*
  * out [planes,height,width] = src through a Gaussian of 2*radius + 1 weights that sum to 1, sums in
- * double. reflect: beyond the edge lies the mirror image without the edge itself (torch's "reflect", as
- * long as the radius is less than the sides), else the edge pixel. out may be src. sigma 0: a mean.
+ * double. reflect: beyond the edge lies the mirror image without the edge itself (torch's
+ * "reflect", as long as the radius is less than the sides), else the edge pixel. out may be src.
+ * sigma 0: a mean.
  */
 int vx_blur(float *out, const float *src, int planes, int height, int width, double sigma,
             int radius, bool reflect, const vitx_hooks *hooks);

@@ -47,8 +47,8 @@ typedef struct vx_placement {
     uint8_t pad[3]; /* colour of the input where the picture is not                        */
 } vx_placement;
 
-/* Turn a recipe into the one of another vitx_fit, for the input's size: VITX_FIT_SQUASH, _CROP, _PAD (whose
- * colour is model/recipe.h's to say). */
+/* Turn a recipe into the one of another vitx_fit, for the input's size: VITX_FIT_SQUASH, _CROP,
+ * _PAD (whose colour is model/recipe.h's to say). */
 void vx_recipe_squash(vitx_recipe *recipe);
 void vx_recipe_crop(vitx_recipe *recipe);
 void vx_recipe_pad(vitx_recipe *recipe);

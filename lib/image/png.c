@@ -233,8 +233,8 @@ static size_t whole_rows(const vx_png_layout *l, size_t n)
     return total;
 }
 
-/* As vx_stb_inflate, of a stream that may be cut short: what there is of it. By zlib, because stb_image
- * goes on with zeros behind the end. Damage is a cut, too, as far as it is read. */
+/* As vx_stb_inflate, of a stream that may be cut short: what there is of it. By zlib, because
+ * stb_image goes on with zeros behind the end. Damage is a cut, too, as far as it is read. */
 static int inflate_cut(uint8_t *out, int capacity, const uint8_t *data, int bytes)
 {
     z_stream z = {.next_out = out, .avail_out = (uInt)capacity};
@@ -318,8 +318,8 @@ static void samples_to_rgb(uint8_t *out, const uint8_t *samples, const png *p)
     }
 }
 
-/* Ten or twelve bits in sixteen, as scanners and microscopes write them, are all but black once only the
- * high byte is left. A picture of one colour loses nothing. */
+/* Ten or twelve bits in sixteen, as scanners and microscopes write them, are all but black once
+ * only the high byte is left. A picture of one colour loses nothing. */
 static void warn_of_range(const uint8_t *samples, const png *p)
 {
     const vx_png_layout *l = &p->layout;

@@ -44,9 +44,9 @@ static void fit_cover(int64_t *w, int64_t *h, int target_w, int target_h)
 }
 
 /*
- * The crop's first row or column in the resized picture. transformers' center_crop and torchvision's
- * CenterCrop; where the picture is smaller, both pad, and an odd pixel of padding goes before the
- * picture in the first and after it in the second.
+ * The crop's first row or column in the resized picture. transformers' center_crop and
+ * torchvision's CenterCrop; where the picture is smaller, both pad, and an odd pixel of padding
+ * goes before the picture in the first and after it in the second.
  */
 static int crop_offset(int size, int crop, int crop_round)
 {
@@ -190,8 +190,8 @@ int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *
 }
 
 /*
- * torchvision divides by 255 in float; transformers multiplies by 1/255 in double and rounds: the same
- * float for all 256 values. Another scale is multiplied by.
+ * torchvision divides by 255 in float; transformers multiplies by 1/255 in double and rounds: the
+ * same float for all 256 values. Another scale is multiplied by.
  */
 float vx_pixel_value(const vitx_recipe *r, int channel, int v)
 {

@@ -67,7 +67,8 @@ static const kernel kernels[] = {
 
 /* ------------------------------------------------------------------ weights -------------- */
 
-/* Which input pixels make an output pixel: first[i] .. first[i]+count[i]-1, weight[i*stride + ..]. */
+/* Which input pixels make an output pixel: first[i] .. first[i]+count[i]-1, weight[i*stride +
+ * ..]. */
 typedef struct taps {
     int n, stride;
     int *first, *count, *weight;

@@ -70,9 +70,9 @@ static void *refuse_to_grow(void *p, size_t old_bytes, size_t bytes)
  * marker it stops short, the count of bits goes below zero, and the next call shifts by more than
  * 31. fill_bits() goes on with zero bits instead, as libjpeg does.
  *
- * stbi__jpeg_decode_block and its two progressive kin, stbi__jpeg_reset: where the data run out, and at a
- * restart marker that is not the expected one, ours go on as libjpeg does (see "Restarts" below), where
- * stb_image decodes zeros, or leaves out the rest of the scan.
+ * stbi__jpeg_decode_block and its two progressive kin, stbi__jpeg_reset: where the data run out,
+ * and at a restart marker that is not the expected one, ours go on as libjpeg does (see "Restarts"
+ * below), where stb_image decodes zeros, or leaves out the rest of the scan.
  *
  * stbi__extend_receive(j, t) is the difference of two DC values; summed up and multiplied by the
  * quantiser it can leave int. dc_difference() keeps the sum within 16 bits, where every
@@ -167,10 +167,11 @@ static void fill_bits(void *jpeg)
 }
 
 /*
- * Restarts. libjpeg (jdhuff.c, jdmarker.c) counts the units of an interval itself. At its end it takes the
- * next marker; if that is not the expected one it skips markers that are behind it, and waits at those
- * ahead of it, or at the end of the data. A unit that needs more bits than there are gets zeros, and those
- * after it nothing at all, until a restart: in a sequential file they are grey.
+ * Restarts. libjpeg (jdhuff.c, jdmarker.c) counts the units of an interval itself. At its end it
+ * takes the next marker; if that is not the expected one it skips markers that are behind it, and
+ * waits at those ahead of it, or at the end of the data. A unit that needs more bits than there are
+ * gets zeros, and those after it nothing at all, until a restart: in a sequential file they are
+ * grey.
  */
 /* The next marker of the data, over whatever lies before it; fill bytes and stuffed zeros, too. */
 static unsigned scan_for_marker(stbi__jpeg *j)
@@ -197,7 +198,8 @@ static unsigned char next_marker(void *jpeg)
     return (unsigned char)marker;
 }
 
-/* Of one scan, and of one interval; `todo` is never used up, so stb_image itself sees no restarts. */
+/* Of one scan, and of one interval; `todo` is never used up, so stb_image itself sees no
+ * restarts. */
 static void begin_scan(void *jpeg)
 {
     stbi__jpeg *j = jpeg;

@@ -29,8 +29,8 @@ typedef void vx_jpeg_idct_fn(uint8_t *out, int stride, short block[64]);
 
 /*
  * Decodes the planes of a JPEG whose headers vx_decode_jpeg has checked (image/jpeg.c says against
- * what). Huffman tables 0 and 1 that a sequential file does not define are those of ITU-T T.81, annex
- * K.3. Dispose also after a failure.
+ * what). Huffman tables 0 and 1 that a sequential file does not define are those of ITU-T T.81,
+ * annex K.3. Dispose also after a failure.
  */
 int vx_stb_jpeg_planes(vx_jpeg_planes *out, const vx_source *source, bool progressive,
                        vx_jpeg_idct_fn *idct);

@@ -22,9 +22,9 @@ double vx_curve_area(const double *p, int n)
 #define BLUR 11 /* taps */
 
 /*
- * RISE's kernel: a Gaussian of sigma 5 around the middle of 11 places, made by SciPy's gaussian_filter
- * from a 1 there. That filter cuts off at 20 places and mirrors at the edges, so the tails are folded
- * back into the 11.
+ * RISE's kernel: a Gaussian of sigma 5 around the middle of 11 places, made by SciPy's
+ * gaussian_filter from a 1 there. That filter cuts off at 20 places and mirrors at the edges, so
+ * the tails are folded back into the 11.
  */
 static void blur_weights(double w[BLUR])
 {

@@ -1,9 +1,9 @@
 /*
  * measure/curve.h: what insertion and deletion share.
  *
- * Both walk from one input to another, taking pixels (or patches) in the order of the map, largest first,
- * equal ones from the top left on; after every step the model is asked again. With p_0..p_n the
- * probability of the map's class after each step
+ * Both walk from one input to another, taking pixels (or patches) in the order of the map, largest
+ * first, equal ones from the top left on; after every step the model is asked again. With p_0..p_n
+ * the probability of the map's class after each step
  *
  *      AUC = (p_0 / 2 + p_1 + ... + p_(n-1) + p_n / 2) / n
  *

@@ -1,9 +1,9 @@
 /*
  * measure/deletion.c: how soon the answer goes when the picture is covered in the map's order.
  *
- * As CausalMetric("del") of eclique/RISE @ d91ea00, evaluation.py: each step sets `step` pixels more to 0
- * in normalised space, which is the mean colour; else as insertion.c. hila-chefer's perturbation test
- * covers with black before normalising: fill=black.
+ * As CausalMetric("del") of eclique/RISE @ d91ea00, evaluation.py: each step sets `step` pixels
+ * more to 0 in normalised space, which is the mean colour; else as insertion.c. hila-chefer's
+ * perturbation test covers with black before normalising: fill=black.
  */
 #include "measure/curve.h"
 

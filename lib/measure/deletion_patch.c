@@ -1,4 +1,5 @@
-/* measure/deletion_patch.c: deletion by whole patches, one after the other; see insertion_patch.c. */
+/* measure/deletion_patch.c: deletion by whole patches, one after the other; see
+ * insertion_patch.c. */
 #include "measure/curve.h"
 
 static int run(const vx_trial *trial, vitx_evaluation *out)

@@ -1,7 +1,7 @@
 /*
- * measure/energy.c: the share of the map that lies in the mask (Wang et al. 2020, Score-CAM, the energy-based
- * pointing game): the sum of max(map, 0) inside over that of all that the model saw; 0 where nothing is
- * above 0.
+ * measure/energy.c: the share of the map that lies in the mask (Wang et al. 2020, Score-CAM, the
+ * energy-based pointing game): the sum of max(map, 0) inside over that of all that the model saw; 0
+ * where nothing is above 0.
  *
  * A map that knows nothing has the mask's share of the picture, which is `area`.
  */

@@ -133,8 +133,8 @@ static bool of_vector(const vitx_map *map)
            map->info.explains == VITX_EXPLAINED_PICTURE;
 }
 
-/* Whether the map lies in the picture where this context's input does: then it was made with the same
- * recipe and fit, and was not taken to the picture's coordinates. */
+/* Whether the map lies in the picture where this context's input does: then it was made with the
+ * same recipe and fit, and was not taken to the picture's coordinates. */
 static bool same_place(const vx_placement *map, const vx_placement *own, const vx_subject *s)
 {
     return map->left == own->left && map->top == own->top && map->scale_x == own->scale_x &&
@@ -281,7 +281,8 @@ static int run_trial(vitx_evaluation **out, const vx_trial *t)
     return VITX_OK;
 }
 
-/* Of a map of nothing there is nothing to measure: whatever came out would be a mark of the metric. */
+/* Of a map of nothing there is nothing to measure: whatever came out would be a mark of the
+ * metric. */
 static int refrain(vitx_evaluation **out, const vx_trial *t)
 {
     vitx_evaluation *e;
@@ -295,8 +296,8 @@ static int refrain(vitx_evaluation **out, const vx_trial *t)
     return VITX_OK;
 }
 
-/* The picture that is compared with, if there is one, and the picture itself, which all metrics begin
- * with. */
+/* The picture that is compared with, if there is one, and the picture itself, which all metrics
+ * begin with. */
 static int run_pictures(vx_subject *s)
 {
     vitx_context *c = s->context;

@@ -2,8 +2,9 @@
  * measure/followed.c: see followed.h.
  *
  *     vector or picture   the cosine, or with score dot the product
- *     none                the score that was asked for; else the class's probability, or its logit where the
- *                         model has no probability that says more (one output, plain numbers)
+ *     none                the score that was asked for; else the class's probability, or its logit
+ *                         if the model has no probability that says more (one output,
+ *                         plain numbers)
  */
 #include "measure/followed.h"
 

@@ -4,15 +4,16 @@
 
 #include "measure/metric.h"
 
-/* Reads what the first of the m options that has a score asks for, into subject->asked and versus. The
- * vectors are known (subject->direction). VITX_INVALID or VITX_UNSUPPORTED if the model has no such score. */
+/* Reads what the first of the m options that has a score asks for, into subject->asked and versus.
+ * The vectors are known (subject->direction). VITX_INVALID or VITX_UNSUPPORTED if the model has no
+ * such score. */
 int vx_followed_read(vx_subject *subject, const vitx_evaluate_opts *opts, int m);
 
 /* What that is for the picture that has just been run: subject->follows. */
 int vx_followed_resolve(vx_subject *subject);
 
-/* Whether curves have something to follow: of a model without classes a vector or a score that was asked
- * for. */
+/* Whether curves have something to follow: of a model without classes a vector or a score that was
+ * asked for. */
 bool vx_followed_known(const vx_subject *subject);
 
 #endif

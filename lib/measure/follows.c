@@ -1,12 +1,12 @@
 /*
- * measure/follows.c: whether the map follows the class: of two objects, is it higher on the one that was asked
- * for (mask) than on the other one (other)?
+ * measure/follows.c: whether the map follows the class: of two objects, is it higher on the one
+ * that was asked for (mask) than on the other one (other)?
  *
- *     share   = a / (a + b), a and b the means of max(map, 0) over the two masks; 0.5 where both are 0
+ *     share   = a / (a + b), a, b: means of max(map, 0) over the two masks; 0.5 if both are 0
  *     follows = 1 where share is above 0.5, 0.5 where it is 0.5, else 0
  *
- * Means, not sums: an object is not found for being large. A map that is the same for every class has 0.5 over
- * a picture's two objects, whatever it shows.
+ * Means, not sums: an object is not found for being large. A map that is the same for every class
+ * has 0.5 over a picture's two objects, whatever it shows.
  */
 #include <math.h>
 

@@ -20,7 +20,8 @@ static int create(vitx_map **out, vitx_context *c, const vitx_image *image, cons
 {
     const vx_arch *a = &c->arch;
     vx_target t;
-    VX_TRY(vx_target_resolve(&t, VITX_SCORE_LOGIT, target, VITX_AUTO, c->act.host.logits, a->classes));
+    VX_TRY(
+        vx_target_resolve(&t, VITX_SCORE_LOGIT, target, VITX_AUTO, c->act.host.logits, a->classes));
     char model[256];
     vx_model_name(model, sizeof model, c->model);
     const vitx_map_info info = {.struct_size = sizeof info,
@@ -59,7 +60,8 @@ static int check(const vitx_context *c, const vitx_image *image, const void *out
     return VITX_OK;
 }
 
-/* The model's answer, and the map without values: height x width of them, 0 x 0 for the model's grid. */
+/* The model's answer, and the map without values: height x width of them, 0 x 0 for the model's
+ * grid. */
 static int run(vitx_map **out, vitx_context *c, const vitx_image *image, const char *method,
                int height, int width, int target)
 {

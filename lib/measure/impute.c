@@ -1,8 +1,8 @@
 /*
  * measure/impute.c: see impute.h.
  *
- * The vectors lie on the picture with a border of one pixel around it. Outside and where pixels are known
- * they hold 0, so that products need no look at what the neighbours are.
+ * The vectors lie on the picture with a border of one pixel around it. Outside and where pixels are
+ * known they hold 0, so that products need no look at what the neighbours are.
  */
 #include "measure/impute.h"
 

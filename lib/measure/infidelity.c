@@ -1,24 +1,26 @@
 /*
- * measure/infidelity.c: whether what the map says a part is worth is what the score loses with it (Yeh et
- * al. 2019).
+ * measure/infidelity.c: whether what the map says a part is worth is what the score loses with it
+ * (Yeh et al. 2019).
  *
  *     infidelity = mean over s = 1..n of (b a.I_s - (f(x) - f(x_s)))^2
  *
- * f is the score that the map explains. The perturbation takes patches away: each with probability `p`, by
- * itself, and shows the baseline in its place (remove=). I_s is 1 for these patches and 0 for the others, and
- * a is the map summed over the pixels of each patch, so that a.I_s is what the map says those patches add to
- * the score: for a method whose values are parts of the score (integrated gradients, occlusion, SHAP) that is
- * so as it stands. In captum's terms (faac087, metrics/_core/infidelity.py) this is a perturbation
- * function with multiply_by_inputs, where I = (x - x_s) / (x - baseline).
+ * f is the score that the map explains. The perturbation takes patches away: each with probability
+ * `p`, by itself, and shows the baseline in its place (remove=). I_s is 1 for these patches and 0
+ * for the others, and a is the map summed over the pixels of each patch, so that a.I_s is what the
+ * map says those patches add to the score: for a method whose values are parts of the score
+ * (integrated gradients, occlusion, SHAP) that is so as it stands. In captum's terms (faac087,
+ * metrics/_core/infidelity.py) this is a perturbation function with multiply_by_inputs, where I =
+ * (x - x_s) / (x - baseline).
  *
- * normalize=yes chooses the scale b that serves the map best, b = sum (a.I)(f - f_s) / sum (a.I)^2, as
- * captum's option of that name (0 where a.I is always 0). It is the default here, as captum's is not, since
- * most maps come in units of their own; with normalize=no b is 1.
+ * normalize=yes chooses the scale b that serves the map best, b = sum (a.I)(f - f_s) / sum (a.I)^2,
+ * as captum's option of that name (0 where a.I is always 0). It is the default here, as captum's is
+ * not, since most maps come in units of their own; with normalize=no b is 1.
  *
- * Where the score does not change beyond rounding, there is no difference to be right about: both are NaN.
+ * Where the score does not change beyond rounding, there is no difference to be right about: both
+ * are NaN.
  *
- * share is the infidelity over the mean of (f(x) - f(x_s))^2, which is what a map of zeros has: with
- * normalize=yes between 0 and 1, and comparable from one picture to another.
+ * share is the infidelity over the mean of (f(x) - f(x_s))^2, which is what a map of zeros has:
+ * with normalize=yes between 0 and 1, and comparable from one picture to another.
  */
 #include <limits.h>
 #include <math.h>

@@ -1,11 +1,13 @@
 /*
- * measure/insertion.c: how soon the answer appears when the picture is uncovered in the map's order.
+ * measure/insertion.c: how soon the answer appears when the picture is uncovered in the map's
+ * order.
  *
- * As CausalMetric("ins") of eclique/RISE @ d91ea00, evaluation.py: the start is the normalised input
- * through an 11 x 11 Gaussian of sigma 5 (its gkern(11, 5), 0 beyond the edge), each step shows `step`
- * pixels more of the picture, the AUC is that of curve.h over the n + 1 points with n = ceil(pixels / step).
- * RISE leaves equal values in the order of an unstable sort; here they have one. Its notebook steps by 224
- * pixels of 224 x 224, its benchmark by 1792. torch-cam and xplique start from 0 instead: fill=mean.
+ * As CausalMetric("ins") of eclique/RISE @ d91ea00, evaluation.py: the start is the normalised
+ * input through an 11 x 11 Gaussian of sigma 5 (its gkern(11, 5), 0 beyond the edge), each step
+ * shows `step` pixels more of the picture, the AUC is that of curve.h over the n + 1 points with n
+ * = ceil(pixels / step). RISE leaves equal values in the order of an unstable sort; here they have
+ * one. Its notebook steps by 224 pixels of 224 x 224, its benchmark by 1792. torch-cam and xplique
+ * start from 0 instead: fill=mean.
  */
 #include "measure/curve.h"
 

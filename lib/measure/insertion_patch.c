@@ -1,10 +1,10 @@
 /*
- * measure/insertion_patch.c: insertion by whole patches, one after the other, the order that of the map's
- * mean over each patch.
+ * measure/insertion_patch.c: insertion by whole patches, one after the other, the order that of the
+ * map's mean over each patch.
  *
- * The curve is exact: there is a point for every patch, and a patch is what a Vision Transformer takes in as
- * one, so that no half-covered patch is ever shown to it. With remove=drop the patches that are not shown
- * yet are no tokens at all, and nothing is made up in their place.
+ * The curve is exact: there is a point for every patch, and a patch is what a Vision Transformer
+ * takes in as one, so that no half-covered patch is ever shown to it. With remove=drop the patches
+ * that are not shown yet are no tokens at all, and nothing is made up in their place.
  */
 #include "measure/curve.h"
 

@@ -3,9 +3,9 @@
  *
  *     iou = max over t of |{map >= t} and mask| / |{map >= t} or mask|
  *
- * The threshold is chosen knowing the mask, so this is what the map could do at best, not what a segmentation by
- * it does. `threshold` is the value of the map where that is, the largest one of equals; `area` the share of the
- * seen picture at or above it.
+ * The threshold is chosen knowing the mask, so this is what the map could do at best, not what a
+ * segmentation by it does. `threshold` is the value of the map where that is, the largest one of
+ * equals; `area` the share of the seen picture at or above it.
  */
 #include "measure/located.h"
 #include "measure/rank.h"

@@ -1,7 +1,8 @@
 /* measure/located.c: see located.h. */
 #include "measure/located.h"
 
-/* first..last: which of `count` pixels of the picture the model saw, as vx_plane_to_picture decides. */
+/* first..last: which of `count` pixels of the picture the model saw, as vx_plane_to_picture
+ * decides. */
 static void seen_range(int *first, int *last, double scale, int start, int size, int count)
 {
     *first = count;

@@ -1,9 +1,9 @@
 /*
  * measure/located.h: a map and a mask side by side, for metrics of where an object is.
  *
- * Both are taken in the coordinates of the picture: the map resized bilinearly to the picture's pixels, as
- * vitx_map_to_picture() does. What the model did not see of the picture counts neither for nor against the
- * map: it is left out of both.
+ * Both are taken in the coordinates of the picture: the map resized bilinearly to the picture's
+ * pixels, as vitx_map_to_picture() does. What the model did not see of the picture counts neither
+ * for nor against the map: it is left out of both.
  */
 #ifndef VX_MEASURE_LOCATED_H
 #define VX_MEASURE_LOCATED_H

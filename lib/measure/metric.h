@@ -3,8 +3,8 @@
  *
  * A metric is one file that ends in one const vx_metric, and one row in metrics.def. It runs in two
  * steps, as a method does: `prepare` reads the options and says what will be run and how long the
- * curve will be; `run` fills in the numbers. Between the two the picture is run once, for all metrics of
- * the call.
+ * curve will be; `run` fills in the numbers. Between the two the picture is run once, for all
+ * metrics of the call.
  */
 #ifndef VX_MEASURE_METRIC_H
 #define VX_MEASURE_METRIC_H
@@ -27,9 +27,9 @@ typedef struct vx_subject {
     int height, width;
     int input_height, input_width; /* the model's input */
     int seen_height, seen_width; /* the part of it that is covered by patches, from the top left */
-    /* The vector that is compared with, where opts.explain has one or a picture; without, both have none.
-     * [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. Of a picture's it is 1, 1, .. up to
-     * run(). */
+    /* The vector that is compared with, where opts.explain has one or a picture; without, both have
+     * none. [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. Of a picture's it is
+     * 1, 1, .. up to run(). */
     vx_job direction[2];
     vitx_score asked; /* what curves are to be of; AUTO: nobody said */
     int versus;       /* of a difference; VITX_AUTO: nobody said */
@@ -102,7 +102,8 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
 
 /* For prepare: run() will explain n inputs, which need trial->explain. */
 int vx_trial_explains(vx_trial *trial, int n);
-/* Does it: out [n] maps, to be freed, all of the shape of the map that is measured; on failure none. */
+/* Does it: out [n] maps, to be freed, all of the shape of the map that is measured; on failure
+ * none. */
 int vx_trial_explain(vitx_map **out, const vx_trial *trial, const vx_inputs *inputs, int n);
 
 #endif

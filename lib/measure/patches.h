@@ -7,8 +7,8 @@
 
 /* For prepare: reads VX_OPTION_REMOVE and VX_OPTION_BLUR; run() will go through `n` variants. */
 int vx_trial_patches(vx_trial *trial, vx_removal *removal, int64_t n);
-/* As vx_patches_run on the picture. The score is, with `followed`, what curves are of, else what the map
- * explains. Adds to evaluation->info.forwards. */
+/* As vx_patches_run on the picture. The score is, with `followed`, what curves are of, else what
+ * the map explains. Adds to evaluation->info.forwards. */
 int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, bool followed,
                          const vx_removal *removal, int64_t n, vx_patches_choose *choose,
                          vx_patches_take *take, void *payload);

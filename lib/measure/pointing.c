@@ -1,8 +1,9 @@
 /*
- * measure/pointing.c: the pointing game (Zhang et al. 2018): 1 where the map's maximum lies in the mask, else 0.
+ * measure/pointing.c: the pointing game (Zhang et al. 2018): 1 where the map's maximum lies in the
+ * mask, else 0.
  *
- * Where several pixels share the maximum, one in the mask is enough, as in Quantus @ 85bc29d. Zhang et al. also
- * count what is within 15 pixels of the mask: make the mask larger for that.
+ * Where several pixels share the maximum, one in the mask is enough, as in Quantus @ 85bc29d. Zhang
+ * et al. also count what is within 15 pixels of the mask: make the mask larger for that.
  */
 #include <math.h>
 

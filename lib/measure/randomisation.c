@@ -1,16 +1,18 @@
 /*
- * measure/randomisation.c: whether a map depends on what the model has learned (Adebayo et al. 2018, model
- * parameter randomisation, cascading from the top).
+ * measure/randomisation.c: whether a map depends on what the model has learned (Adebayo et al.
+ * 2018, model parameter randomisation, cascading from the top).
  *
- * The head's weights are replaced by random ones, then block after block from the last to the first as well, and at
- * the end the patch embedding (model/randomise.h). After each step the picture is explained again, for the
- * same class; the curve is Spearman's correlation of |map| with the original's, equal values sharing their
- * mean rank, 0 where a map is constant. At stage 0 nothing is random. The metric is the mean over the other
- * stages; `final` is the last one, where the whole model is random.
+ * The head's weights are replaced by random ones, then block after block from the last to the first
+ * as well, and at the end the patch embedding (model/randomise.h). After each step the picture is
+ * explained again, for the same class; the curve is Spearman's correlation of |map| with the
+ * original's, equal values sharing their mean rank, 0 where a map is constant. At stage 0 nothing
+ * is random. The metric is the mean over the other stages; `final` is the last one, where the whole
+ * model is random.
  *
- * Quantus' MPRT @ 85bc29d in its defaults (top_down, cumulative, Spearman of |map|), whose re-initialisation is
- * PyTorch's reset_parameters as well. A map that passes goes to 0; one that stays near 1 shows the picture, not
- * the model. The weights that are changed are a copy: the model and its other contexts stay as they are.
+ * Quantus' MPRT @ 85bc29d in its defaults (top_down, cumulative, Spearman of |map|), whose
+ * re-initialisation is PyTorch's reset_parameters as well. A map that passes goes to 0; one that
+ * stays near 1 shows the picture, not the model. The weights that are changed are a copy: the model
+ * and its other contexts stay as they are.
  */
 #include <limits.h>
 #include <math.h>

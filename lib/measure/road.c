@@ -1,21 +1,25 @@
 /*
- * measure/road.c: ROAD, remove and debias (Rong et al. 2022): what is left of the answer when the pixels that
- * the map holds most, or least, relevant are taken away without leaving a trace of where they were.
+ * measure/road.c: ROAD, remove and debias (Rong et al. 2022): what is left of the answer when the
+ * pixels that the map holds most, or least, relevant are taken away without leaving a trace of
+ * where they were.
  *
- *     k-th percentage: i / (steps + 1), i = 1..steps; removed: floor(pixels i / (steps + 1)) of them
- *     morf  most relevant first:  mean over the percentages of the class's probability (low is good)
+ *     k-th percentage: i / (steps + 1), i = 1..steps; removed: floor(pixels i / (steps + 1)) of
+ *     them
+ *     morf  most relevant first:  mean over the percentages of the class's probability (low is
+ *     good)
  *     lerf  least relevant first: the same (high is good)
  *     road  = (lerf - morf) / 2
  *
- * Removed pixels are imputed (impute.h) and get normal noise of standard deviation `noise`, in units of
- * pixel values 0..1. The percentage is always the share that is removed, by count; equal values rank from
- * the top left on, for lerf from the bottom right on.
+ * Removed pixels are imputed (impute.h) and get normal noise of standard deviation `noise`, in
+ * units of pixel values 0..1. The percentage is always the share that is removed, by count; equal
+ * values rank from the top left on, for lerf from the bottom right on.
  *
- * The codes differ: tleemann/road_evaluation @ e6b9987 removes by count and imputes before normalising (this
- * is what is done here; imputing commutes with normalising, but for the noise), and its percentage of LeRF is
- * the share kept. pytorch-grad-cam @ 084273b takes percentile p to mean that the top 100 - p % are removed
- * (and all that equal the threshold), adds 0.01 noise in normalised units, and reports differences from the
- * picture's own score, which road's (lerf - morf) / 2 does not notice. Quantus reports accuracy alone.
+ * The codes differ: tleemann/road_evaluation @ e6b9987 removes by count and imputes before
+ * normalising (this is what is done here; imputing commutes with normalising, but for the noise),
+ * and its percentage of LeRF is the share kept. pytorch-grad-cam @ 084273b takes percentile p to
+ * mean that the top 100 - p % are removed (and all that equal the threshold), adds 0.01 noise in
+ * normalised units, and reports differences from the picture's own score, which road's (lerf -
+ * morf) / 2 does not notice. Quantus reports accuracy alone.
  */
 #include <limits.h>
 #include <string.h>

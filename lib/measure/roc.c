@@ -1,6 +1,6 @@
 /*
- * measure/roc.c: the map as a detector of the mask: the area under its ROC curve, which is the chance that a
- * pixel in the mask has a higher value than one outside (equal values count half).
+ * measure/roc.c: the map as a detector of the mask: the area under its ROC curve, which is the
+ * chance that a pixel in the mask has a higher value than one outside (equal values count half).
  *
  * (Mann and Whitney's U over the number of pairs).
  * 0.5 for a map that knows nothing. VITX_INVALID where the mask holds all that the model saw.

@@ -3,12 +3,13 @@
  *
  *     sensitivity = max over s = 1..n of ||E(x + u_s) - E(x)||_F / ||E(x)||_F
  *
- * u uniform in [-radius, radius] for every value of the normalised input, E the raw map in its own size, for
- * the class and score of the map that is measured. Divided by 1 where E(x) is 0 throughout.
+ * u uniform in [-radius, radius] for every value of the normalised input, E the raw map in its own
+ * size, for the class and score of the map that is measured. Divided by 1 where E(x) is 0
+ * throughout.
  *
- * As captum @ faac087, metrics/_core/sensitivity.py, in its defaults (radius 0.02, 10 samples, Frobenius
- * norm). Quantus draws 200 samples at 0.2 of the input's range. A method that draws random numbers keeps its
- * seed, so what is measured is the picture's change alone.
+ * As captum @ faac087, metrics/_core/sensitivity.py, in its defaults (radius 0.02, 10 samples,
+ * Frobenius norm). Quantus draws 200 samples at 0.2 of the input's range. A method that draws
+ * random numbers keeps its seed, so what is measured is the picture's change alone.
  */
 #include <limits.h>
 #include <math.h>

@@ -1,12 +1,13 @@
 /*
  * measure/sparseness.c: on how little of the picture the map rests (Chalasani et al. 2020).
  *
- *     sparseness = the Gini coefficient of |map|: 0 where all values are alike, to 1 - 1/n where one has all
- *     entropy    = -sum p ln p / ln n, p = |map| / sum |map|: 1 where all are alike, 0 where one has all
+ *     sparseness = the Gini coefficient of |map|: 0 where all values are alike, to 1 - 1/n where
+ *     one has all
+ *     entropy    = -sum p ln p / ln n, p = |map| / sum |map|: 1: all are alike, 0: one has all
  *
- * A map of zeros has sparseness 0 and entropy 1. on=patches takes the mean of |map| over each patch first: only
- * so can maps on pixels be compared with maps on the grid, and it is the default. on=map takes the map as
- * it is (Quantus' Sparseness, on attributions of the input's size).
+ * A map of zeros has sparseness 0 and entropy 1. on=patches takes the mean of |map| over each patch
+ * first: only so can maps on pixels be compared with maps on the grid, and it is the default.
+ * on=map takes the map as it is (Quantus' Sparseness, on attributions of the input's size).
  */
 #include <math.h>
 

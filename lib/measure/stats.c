@@ -153,7 +153,8 @@ static void close_stats(vitx_stats *s)
     vx_release(&s->hooks, s->memory);
 }
 
-/* For the grid of the first picture, where each has its own (VITX_FIT_KEEP); all others have it, too. */
+/* For the grid of the first picture, where each has its own (VITX_FIT_KEEP); all others have it,
+ * too. */
 static int follow_grid(vitx_stats *s, const vitx_image *first)
 {
     vitx_context *c = s->context;

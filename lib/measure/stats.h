@@ -75,9 +75,9 @@ int vx_stats_block(vitx_stats *s, int layer, const float *attention, const float
 void vx_stats_count(vitx_stats *s, int n);
 void vx_stats_end(vitx_stats *s);
 
-/* vitx_stats_add for one picture, in a public call that has entered the context. Every block is shown to
- * `also`; afterwards the picture's answers are in the context, and the attention of a pooling head in
- * s->plan.pool_p. */
+/* vitx_stats_add for one picture, in a public call that has entered the context. Every block is
+ * shown to `also`; afterwards the picture's answers are in the context, and the attention of a
+ * pooling head in s->plan.pool_p. */
 int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
                           void *payload);
 

@@ -65,13 +65,15 @@ static void warn(vitx_stats *s, const char *format, ...)
     va_end(args);
 }
 
-/* Per cent, rounded down: 99.7 % is not 100 %. Whole numbers, for the locale may have its own point. */
+/* Per cent, rounded down: 99.7 % is not 100 %. Whole numbers, for the locale may have its own
+ * point. */
 static int percent(double share)
 {
     return (int)floor(share * 100 + 1e-9);
 }
 
-/* How many heads are at `limit` or above in a statistic divided by `unit`, and the one that is most. */
+/* How many heads are at `limit` or above in a statistic divided by `unit`, and the one that is
+ * most. */
 static int count_heads(const vitx_stats *s, vitx_stat stat, double unit, double limit, size_t *most)
 {
     const size_t cells = (size_t)s->arch.depth * (size_t)s->arch.heads;

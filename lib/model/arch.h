@@ -10,11 +10,12 @@
  *                x += ls2 * fc2(act(fc1(norm2(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
- *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first on;
+ *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first
+ *      on;
  *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
- * The prefix is the class token, a distillation token, registers, in this order, as far as there are any.
- * A head that reads two vectors p and q reads them as one row [p, q]. Without a head the answer is
- * (p + q) / 2.
+ * The prefix is the class token, a distillation token, registers, in this order, as far as there
+ * are any. A head that reads two vectors p and q reads them as one row [p, q]. Without a head the
+ * answer is (p + q) / 2.
  */
 #ifndef VX_MODEL_ARCH_H
 #define VX_MODEL_ARCH_H

@@ -18,8 +18,8 @@
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
-/* The block that a tensor belongs to, -1 for none: its name against what stands before and after the
- * number. */
+/* The block that a tensor belongs to, -1 for none: its name against what stands before and after
+ * the number. */
 static int block_of(const char *name, const char *start, char after)
 {
     const size_t n = strlen(start);
@@ -126,7 +126,8 @@ static int read_hidden(vx_reader *r)
     return VITX_OK;
 }
 
-/* Sizes that the architecture's name stands for, where the number of heads comes from that name, too. */
+/* Sizes that the architecture's name stands for, where the number of heads comes from that name,
+ * too. */
 static int agree_with_name(const vx_reader *r)
 {
     const vx_named *n = &r->hints->named;
@@ -187,7 +188,8 @@ static int64_t square_root(int64_t n)
     return s;
 }
 
-/* What is wrong with position embeddings that make neither the image size's patches nor a square. */
+/* What is wrong with position embeddings that make neither the image size's patches nor a
+ * square. */
 static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
 {
     const vx_arch *a = r->arch;
@@ -221,8 +223,8 @@ static int count_positions(vx_reader *r, int *rows)
 }
 
 /* The grid of the position embeddings: the image size's where they are as many, else a square one,
- * which is then resampled; and which prefix tokens have rows among them: all, none, or the class token
- * without the registers. */
+ * which is then resampled; and which prefix tokens have rows among them: all, none, or the class
+ * token without the registers. */
 static int read_grid(vx_reader *r)
 {
     vx_arch *a = r->arch;
@@ -380,8 +382,8 @@ static int take_model_roles(vx_reader *r)
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
 }
 
-/* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those of the
- * keys where the matrices are one tensor, as EVA has it. */
+/* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those
+ * of the keys where the matrices are one tensor, as EVA has it. */
 static int check_biases(const vx_reader *r)
 {
     const vx_tensor *const *first = r->found->blocks[0];

@@ -2,8 +2,8 @@
  * model/clip.c: the vision tower of CLIP (Radford et al. 2021, arXiv:2103.00020): a ViT with a norm
  * before the blocks, and a projection to the embedding that it shares with the texts.
  *
- * timm holds the projection as its classifier, of architectures *_clip_*; those that were fine-tuned to
- * classes have classes (naming_timm.c).
+ * timm holds the projection as its classifier, of architectures *_clip_*; those that were
+ * fine-tuned to classes have classes (naming_timm.c).
  */
 #include "model/family.h"
 

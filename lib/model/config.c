@@ -35,7 +35,8 @@ static int want_object(const vx_json **out, const vx_json *object, const char *k
     return VITX_OK;
 }
 
-/* Names of networks, where they are, are strings: an ignored one would leave the tensors to guesses. */
+/* Names of networks, where they are, are strings: an ignored one would leave the tensors to
+ * guesses. */
 static int check_names(const vx_config *c)
 {
     const char *name = NULL;

@@ -4,7 +4,8 @@
  * timm's config.json holds "pretrained_cfg" (in old files its members stand at the top) and
  * "model_args"; Hugging Face's holds everything at the top and leaves the pictures to
  * preprocessor_config.json, or, of models that read texts, too, to "image_processor" of
- * processor_config.json. open_clip's has "model_cfg" and "preprocess_cfg". Any of it may be missing.
+ * processor_config.json. open_clip's has "model_cfg" and "preprocess_cfg". Any of it may be
+ * missing.
  */
 #ifndef VX_MODEL_CONFIG_H
 #define VX_MODEL_CONFIG_H

@@ -97,7 +97,8 @@ const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int ran
 /* A container for which `open` reads the file at container->path. */
 int vx_container_make(vx_container **out, const char *path, const vitx_hooks *hooks,
                       int (*open)(vx_container *container));
-/* Room for `count` more tensors and `bytes` more of names; pointers into the old names are moved. */
+/* Room for `count` more tensors and `bytes` more of names; pointers into the old names are
+ * moved. */
 int vx_container_grow(vx_container *container, int count, size_t bytes);
 /* Copies a name into that room. */
 const char *vx_container_keep(vx_container *container, const char *name, size_t length);

@@ -2,10 +2,10 @@
  * model/deit.c: DeiT and DeiT III (Touvron et al. 2020, arXiv:2012.12877; 2022, arXiv:2204.07118).
  *
  * In timm's names a plain DeiT is a ViT whose pictures are normalised otherwise, so only its
- * architecture's name tells. Distilled ones have a distillation token behind the class token: timm's
- * read both, each with a head, and average the answers; Hugging Face's have the token always and read
- * it where there is a distillation_classifier (...ForImageClassificationWithTeacher). Meta's DeiT III
- * is known by the names of its LayerScale.
+ * architecture's name tells. Distilled ones have a distillation token behind the class token:
+ * timm's read both, each with a head, and average the answers; Hugging Face's have the token always
+ * and read it where there is a distillation_classifier (...ForImageClassificationWithTeacher).
+ * Meta's DeiT III is known by the names of its LayerScale.
  */
 #include "model/family.h"
 

@@ -2,10 +2,10 @@
  * model/dinov2.c: DINOv2 (Oquab et al. 2023, arXiv:2304.07193), with registers (Darcet et al. 2023,
  * arXiv:2309.16588) and without.
  *
- * The class token, but no register, has a row of the position embeddings; timm adds it to the token when
- * it takes over a file. The giant one has SwiGLU. Linear classifiers read the class token and the mean
- * of the patches (Hugging Face's ...ForImageClassification, Meta's dinov2_*_lc with one layer); timm's
- * heads read the class token, as a ViT's.
+ * The class token, but no register, has a row of the position embeddings; timm adds it to the token
+ * when it takes over a file. The giant one has SwiGLU. Linear classifiers read the class token and
+ * the mean of the patches (Hugging Face's ...ForImageClassification, Meta's dinov2_*_lc with one
+ * layer); timm's heads read the class token, as a ViT's.
  */
 #include "model/family.h"
 

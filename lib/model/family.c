@@ -84,8 +84,8 @@ static const struct {
     {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
 };
 
-/* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is added
- * to the name. */
+/* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is
+ * added to the name. */
 static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "relpos_", "_r_s16_",
                                       "_r26_",    "_r50_",     "_resnet", "_mci_"};
 
@@ -94,8 +94,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Whether a name is that of a Vision Transformer, as far as a name tells: one of its words begins so. A
- * class of Hugging Face's (CamelCase) may have it anywhere. */
+/* Whether a name is that of a Vision Transformer, as far as a name tells: one of its words begins
+ * so. A class of Hugging Face's (CamelCase) may have it anywhere. */
 static bool names_a_vit(const char *architecture, bool anywhere)
 {
     static const char *const words[] = {"vit",  "deit",   "eva",    "flexivit", "dino",

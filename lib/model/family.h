@@ -109,8 +109,8 @@ struct vx_naming {
     const char *name; /* "timm", "huggingface"; and for people: */
     const char *title;
     vx_pos_rule positions; /* how the library resamples position embeddings                      */
-    /* '*': the dialect's prefix, '#': the block, '|': or else; "": has none; NULL: as the base has it,
-     * or none without a base */
+    /* '*': the dialect's prefix, '#': the block, '|': or else; "": has none; NULL: as the base has
+     * it, or none without a base */
     const char *names[VX_ROLES];
     const vx_naming *base;       /* of names alone; or NULL */
     bool behind_prefix;          /* the base's names stand behind the dialect's prefix */
@@ -121,8 +121,8 @@ struct vx_naming {
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
-    /* NULL, or: shows the tensors under `prefix` in the shapes that roles have, and adds to the hints
-     * what only the shapes in the file tell. Other tensors may be dropped. */
+    /* NULL, or: shows the tensors under `prefix` in the shapes that roles have, and adds to the
+     * hints what only the shapes in the file tell. Other tensors may be dropped. */
     int (*arrange)(vx_container *container, vx_hints *hints, const char *prefix,
                    const vx_config *config);
     /* `out` holds the defaults already (recipe.h). */

@@ -269,8 +269,8 @@ static int fill_mean_bias(const vx_filler *f, const vx_weight *w, const vx_tenso
     return VITX_OK;
 }
 
-/* Rows of two matrices side by side, half of each: the mean of two heads' answers is the answer of one
- * head to both vectors. */
+/* Rows of two matrices side by side, half of each: the mean of two heads' answers is the answer of
+ * one head to both vectors. */
 static int read_halves(const source *s, float *out, int first, int rows, size_t k)
 {
     const size_t d = k / 2;

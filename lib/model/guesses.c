@@ -1,8 +1,8 @@
 /*
  * model/guesses.c: see guesses.h.
  *
- * A field that a file leaves out is no guess if the file names the network: then its library fills it in,
- * and so does vitx. Without such a file the libraries refuse to run the weights.
+ * A field that a file leaves out is no guess if the file names the network: then its library fills
+ * it in, and so does vitx. Without such a file the libraries refuse to run the weights.
  */
 #include "model/guesses.h"
 

@@ -4,8 +4,8 @@
 
 #include "model/model.h"
 
-/* Writes them to model->guesses, "" if there are none, and says them in one warning. The recipe is read.
- * VITX_NOMEM. */
+/* Writes them to model->guesses, "" if there are none, and says them in one warning. The recipe is
+ * read. VITX_NOMEM. */
 int vx_guesses_tell(vitx_model *model, const vx_hints *hints);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * model/head.c: see head.h.
  *
- * Google's files for fine-tuning have such heads, and so has a network that was given a new number of
- * classes with zeros to begin with.
+ * Google's files for fine-tuning have such heads, and so has a network that was given a new number
+ * of classes with zeros to begin with.
  */
 #include "model/head.h"
 

@@ -19,8 +19,8 @@
  *
  * eps is 1e-6 and GELU is exact, as in timm and transformers: their published numbers for these
  * weights are those; of some sizes of SigLIP timm's GELU is the tanh approximation. pre_logits, a
- * layer of models trained on ImageNet-21k, is left out as timm does. config.json, if there is one, is
- * timm's.
+ * layer of models trained on ImageNet-21k, is left out as timm does. config.json, if there is one,
+ * is timm's.
  */
 #include <stdio.h>
 #include <string.h>

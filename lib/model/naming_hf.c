@@ -1,7 +1,8 @@
 /*
- * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2 and what shares their
- * names: MSN, I-JEPA, the encoder of MAE; the names of 4.x, which 5.x still writes;
- * configuration_vit.py, image_processing_vit.py, image_processing_deit.py, image_processing_bit.py).
+ * model/naming_hf.c: what Hugging Face's transformers writes (ViT, DeiT, DINOv2 and what shares
+ * their names: MSN, I-JEPA, the encoder of MAE; the names of 4.x, which 5.x still writes;
+ * configuration_vit.py, image_processing_vit.py, image_processing_deit.py,
+ * image_processing_bit.py).
  *
  * Fields that the files lack have the default of their class. Pictures: "image_processor" of
  * processor_config.json, else preprocessor_config.json (image_processing_base.py).
@@ -62,7 +63,8 @@ void vx_hf_read_told(vx_hints *out, const vx_config *config)
     out->pictures_told = config->image_processor || config->preprocessor;
 }
 
-/* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the mean. */
+/* What model_type says besides the tensors. I-JEPA has no class token: its classifier reads the
+ * mean. */
 static int read_model_type(vx_hints *out, const vx_config *config)
 {
     static const struct {
@@ -141,8 +143,8 @@ static int read_filter(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* The classes that prepare pictures; `square`: a size that is one number is that of both sides, not of
- * the shortest. */
+/* The classes that prepare pictures; `square`: a size that is one number is that of both sides, not
+ * of the shortest. */
 typedef struct processor {
     const char *family;
     const vx_recipe_defaults *defaults;
@@ -240,7 +242,8 @@ static int read_values(vitx_recipe *out, const vx_json *p, const char *path)
     return VITX_OK;
 }
 
-/* Whether a name is that family's, as a processor or, formerly, a feature extractor, of any backend. */
+/* Whether a name is that family's, as a processor or, formerly, a feature extractor, of any
+ * backend. */
 static bool is_of(const char *name, const char *family)
 {
     const size_t n = strlen(family);
@@ -248,8 +251,8 @@ static bool is_of(const char *name, const char *family)
                                              strcmp(name + n, "FeatureExtractor") == 0);
 }
 
-/* A file names the class whose defaults count; ViT models with DeiT's processor are common. One that
- * names none has the class of the model. */
+/* A file names the class whose defaults count; ViT models with DeiT's processor are common. One
+ * that names none has the class of the model. */
 static int read_class(const processor **out, const vx_json *p, const char *path,
                       const vx_dialect *dialect)
 {

@@ -6,9 +6,9 @@
  * modeling_siglip.py) read the mean of the patches: CLIP's as they leave the last block, SigLIP's
  * behind the norm; what pools otherwise is in the file all the same.
  *
- * config.json is that of the vision part, or holds it as "vision_config", where fields that have the
- * default of their class are often left out. Older files have "vision_config_dict" besides, which
- * counts where it is there.
+ * config.json is that of the vision part, or holds it as "vision_config", where fields that have
+ * the default of their class are often left out. Older files have "vision_config_dict" besides,
+ * which counts where it is there.
  */
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /*
  * model/naming_open_clip.c: what open_clip writes (mlfoundations/open_clip 3.3: transformer.py,
- * model.py, timm_model.py, transform.py), whose names for its own towers are those of OpenAI's CLIP.
- * The text tower is left alone.
+ * model.py, timm_model.py, transform.py), whose names for its own towers are those of OpenAI's
+ * CLIP. The text tower is left alone.
  *
- * open_clip_config.json: model_cfg {embed_dim, quick_gelu, vision_cfg}, preprocess_cfg {size, mean, std,
- * interpolation, resize_mode, fill_color}. A tower that is a timm model has its names behind visual.trunk., and
- * what its architecture's name implies (model/naming_timm.h).
+ * open_clip_config.json: model_cfg {embed_dim, quick_gelu, vision_cfg}, preprocess_cfg {size, mean,
+ * std, interpolation, resize_mode, fill_color}. A tower that is a timm model has its names behind
+ * visual.trunk., and what its architecture's name implies (model/naming_timm.h).
  */
 #include <math.h>
 #include <string.h>

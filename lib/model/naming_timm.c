@@ -5,8 +5,8 @@
  *
  * config.json: architecture, num_classes, global_pool, model_args {what differs from the
  * architecture's defaults}, pretrained_cfg {input_size, interpolation, crop_pct, crop_mode, mean,
- * std}. What an architecture implies beyond that and no tensor shows is known here by its name: heads,
- * activation, eps, some of the pooling.
+ * std}. What an architecture implies beyond that and no tensor shows is known here by its name:
+ * heads, activation, eps, some of the pooling.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ static const char *architecture(const vx_config *config)
 
 /* -------------------------------------------------------------------------- hints --------- */
 
-/* Sizes by architecture name, to which a '_' is added; where several match, the first counts. Depth 0:
- * of several. */
+/* Sizes by architecture name, to which a '_' is added; where several match, the first counts. Depth
+ * 0: of several. */
 static const struct {
     const char *part;
     int width, depth, heads;
@@ -127,15 +127,16 @@ static int read_heads(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
-/* transformers' TimmWrapperModel has no head, whatever number of classes its configuration keeps. */
+/* transformers' TimmWrapperModel has no head, whatever number of classes its configuration
+ * keeps. */
 static bool is_headless_wrapper(const vx_config *config)
 {
     const char *class = vx_json_string(vx_json_first(vx_json_get(config->config, "architectures")));
     return class && strcmp(class, "TimmWrapperModel") == 0;
 }
 
-/* A CLIP tower's classifier is its projection, unless it was fine-tuned: then its tag says so, it names
- * its classes, or has as many as ImageNet. */
+/* A CLIP tower's classifier is its projection, unless it was fine-tuned: then its tag says so, it
+ * names its classes, or has as many as ImageNet. */
 static int read_units(vx_hints *out, const vx_config *config)
 {
     static const int imagenet[] = {1000, 11821, 11823, 12000, 21841, 21843};
@@ -148,8 +149,8 @@ static int read_units(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
-/* Architectures whose perceptrons are SwiGLUPacked; that shows in their shapes, the gate's activation
- * does not. */
+/* Architectures whose perceptrons are SwiGLUPacked; that shows in their shapes, the gate's
+ * activation does not. */
 static bool is_gated(const char *architecture)
 {
     return strstr(architecture, "_giant_patch14_dinov2") ||
@@ -197,8 +198,8 @@ int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
                       word);
 }
 
-/* timm writes the root's global_pool for people to read and builds the model without it: by model_args,
- * pretrained_cfg, or as the architecture has it, which shows in the tensors. */
+/* timm writes the root's global_pool for people to read and builds the model without it: by
+ * model_args, pretrained_cfg, or as the architecture has it, which shows in the tensors. */
 static int read_pool(vx_hints *out, const vx_config *config)
 {
     const vx_json *const told[] = {config->model_args, config->pretrained};
@@ -218,8 +219,8 @@ static int read_pool(vx_hints *out, const vx_config *config)
     return name ? vx_timm_pool(&written, name, path) : VITX_OK;
 }
 
-/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but for a
- * norm. */
+/* Arguments of VisionTransformer and Eva that change the answer and show in no tensor: refused, but
+ * for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
     static const char *const flags[] = {"qk_norm",         "scale_attn_norm", "scale_mlp_norm",
@@ -248,8 +249,8 @@ static int read_arguments(vx_hints *out, const vx_config *config)
     return VITX_OK;
 }
 
-/* Whether the model takes pictures of model_args.img_size and no others: then timm prepares them so,
- * whatever input_size says. */
+/* Whether the model takes pictures of model_args.img_size and no others: then timm prepares them
+ * so, whatever input_size says. */
 static int is_fixed(bool *out, const vx_config *config)
 {
     const char *path = config->config_path;
@@ -286,8 +287,8 @@ static int read_input_size(int *height, int *width, bool *found, const vx_config
     return VITX_OK;
 }
 
-/* Whether model_args tell sizes: then it is not the architecture's own network, and its name tells none.
- * The number of features is the width, and stands beside other sizes in what timm saves. */
+/* Whether model_args tell sizes: then it is not the architecture's own network, and its name tells
+ * none. The number of features is the width, and stands beside other sizes in what timm saves. */
 static bool has_own_sizes(const vx_config *config)
 {
     static const char *const whole[] = {"embed_dim", "num_heads"};
@@ -356,9 +357,9 @@ static int read_filter(vitx_recipe *out, const vx_config *config)
 }
 
 /* "center": shortest side, or, for an input that is not square, both sides covered; "squash":
- * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to 1.0.29
- * resized to inputs that are not square bilinearly, whatever `interpolation` said; 1.0.31, followed here,
- * uses the filter that it names. */
+ * both sides exactly; "border": both sides within, the rest has the mean's colour. timm up to
+ * 1.0.29 resized to inputs that are not square bilinearly, whatever `interpolation` said; 1.0.31,
+ * followed here, uses the filter that it names. */
 static int read_resize(vitx_recipe *out, const vx_config *config, double default_pct)
 {
     const char *mode = "center", *path = config->config_path;
@@ -390,8 +391,8 @@ static int read_resize(vitx_recipe *out, const vx_config *config, double default
     return VITX_OK;
 }
 
-/* Of what a file leaves out that timm can load by itself, timm takes PretrainedCfg's default, not the
- * architecture's. */
+/* Of what a file leaves out that timm can load by itself, timm takes PretrainedCfg's default, not
+ * the architecture's. */
 static const vx_recipe_defaults loaded_recipe = {VITX_BICUBIC,
                                                  true,
                                                  VITX_RESIZE_SHORTEST,

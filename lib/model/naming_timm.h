@@ -1,11 +1,12 @@
-/* model/naming_timm.h: what timm's names of architectures imply; open_clip names its towers by them. */
+/* model/naming_timm.h: what timm's names of architectures imply; open_clip names its towers by
+ * them. */
 #ifndef VX_MODEL_NAMING_TIMM_H
 #define VX_MODEL_NAMING_TIMM_H
 
 #include "model/recipe.h"
 
-/* Sizes, heads, activation, eps and pool_prefix of an architecture, where its name tells of others than
- * most have; network_told if the name is known. */
+/* Sizes, heads, activation, eps and pool_prefix of an architecture, where its name tells of others
+ * than most have; network_told if the name is known. */
 void vx_timm_implied(vx_hints *out, const char *architecture);
 /* global_pool's words. VITX_UNSUPPORTED: another one. */
 int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path);

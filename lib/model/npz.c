@@ -12,8 +12,8 @@
  * wants rows. So a tensor is loaded whole, brought into the order of its axes, and kept until the
  * next one is loaded: twice the largest tensor's bytes at most, for as long as weights are packed.
  * A member that holds the matrices of all layers is many tensors; its reader stays where the last
- * one ended, since the next layer follows. As many readers are kept as such a layer has members, and
- * one that must go back begins anew.
+ * one ended, since the next layer follows. As many readers are kept as such a layer has members,
+ * and one that must go back begins anew.
  */
 #include "model/npz.h"
 
@@ -349,8 +349,8 @@ void vx_npz_close(vx_npz *npz)
 
 /* -------------------------------------------------------------------------- elements ------ */
 
-/* The reader of the tensor's member if it has not passed the tensor yet; else a new one in the place
- * of what was not used for longest. */
+/* The reader of the tensor's member if it has not passed the tensor yet; else a new one in the
+ * place of what was not used for longest. */
 static int find_reader(reader **out, vx_npz *npz, const vx_tensor *t)
 {
     reader *oldest = &npz->readers[0];
@@ -374,7 +374,8 @@ static int find_reader(reader **out, vx_npz *npz, const vx_tensor *t)
     return VITX_OK;
 }
 
-/* Bytes from the tensor's first on. A reader that has failed or has nothing more to give is stopped. */
+/* Bytes from the tensor's first on. A reader that has failed or has nothing more to give is
+ * stopped. */
 static int read_bytes(void *dst, vx_npz *npz, const vx_tensor *t, size_t bytes)
 {
     reader *r;

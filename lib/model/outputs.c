@@ -1,10 +1,10 @@
 /*
  * model/outputs.c: see outputs.h.
  *
- * As transformers does it: problem_type says what a model was trained for (configuration_utils.py), and
- * ImageClassificationPipeline makes sigmoids of several labels or one output, else a softmax. Of a
- * regression it gives the numbers here, as transformers' pipeline for texts does; the one for pictures
- * would squeeze them.
+ * As transformers does it: problem_type says what a model was trained for (configuration_utils.py),
+ * and ImageClassificationPipeline makes sigmoids of several labels or one output, else a softmax.
+ * Of a regression it gives the numbers here, as transformers' pipeline for texts does; the one for
+ * pictures would squeeze them.
  */
 #include "model/outputs.h"
 

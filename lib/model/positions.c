@@ -1,11 +1,11 @@
 /*
  * model/positions.c: see positions.h.
  *
- * Each axis on its own: output i of an axis is a weighted sum of a few inputs ("taps"), and a row of
- * the result is the sum of rows, along x first. Places and weights are computed in
+ * Each axis on its own: output i of an axis is a weighted sum of a few inputs ("taps"), and a row
+ * of the result is the sum of rows, along x first. Places and weights are computed in
  * float32, with the fused multiply-adds that PyTorch's build for AVX2 and AVX-512 has
- * (aten/src/ATen/native/UpSample.h, cpu/UpSampleKernel.cpp): the cubic kernel is a difference of large numbers,
- * and without them PyTorch's own results are 1e-6 away. scipy computes in double.
+ * (aten/src/ATen/native/UpSample.h, cpu/UpSampleKernel.cpp): the cubic kernel is a difference of
+ * large numbers, and without them PyTorch's own results are 1e-6 away. scipy computes in double.
  */
 #include "model/positions.h"
 
@@ -36,7 +36,8 @@ static const struct rule {
     /* open_clip @ 89fb801, model.py, resize_pos_embed */
     [VX_POS_OPEN_CLIP] = {"open_clip", CUBIC, .antialias = true},
     /* dinov2 @ b8931f7, vision_transformer.py: the models without registers have
-     * interpolate_offset 0.1, which moves every sample; those with registers have 0 and antialias */
+     * interpolate_offset 0.1, which moves every sample; those with registers have 0 and
+     * antialias */
     [VX_POS_DINOV2] = {"dinov2", CUBIC, .offset = 0.1},
     [VX_POS_DINOV2_REGISTERS] = {"dinov2-registers", CUBIC, .antialias = true},
     /* vision_transformer @ c6de1e5 and big_vision @ 0127fb6: scipy.ndimage.zoom(order=1) */
@@ -126,8 +127,8 @@ static void fill_linear(const axis *x, int i, float step, int in)
     x->weight[i * 2 + 1] = t;
 }
 
-/* scipy: in double. Where rounding puts the last place beyond the last input (8 to 26 is such a pair), scipy 1.17
- * takes what is outside, 0; here it is that input's. */
+/* scipy: in double. Where rounding puts the last place beyond the last input (8 to 26 is such a
+ * pair), scipy 1.17 takes what is outside, 0; here it is that input's. */
 static void fill_aligned(const axis *x, int i, int out, int in)
 {
     const double at = out > 1 ? (double)i * ((in - 1) / (double)(out - 1)) : 0;

@@ -11,16 +11,17 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
 /* The size that is resized to for an input of `input` pixels: floor(input / crop_pct). */
 double vx_recipe_resized(int input, double crop_pct);
 
-/* Padding gets the colour that normalises to 0, as timm's crop mode "border" has it: round(255 mean). */
+/* Padding gets the colour that normalises to 0, as timm's crop mode "border" has it: round(255
+ * mean). */
 void vx_recipe_pad_colour(vitx_recipe *recipe);
 
 /* Sizes and values within bounds. */
 int vx_recipe_check(const vitx_recipe *recipe, const char *path);
 
 /*
- * The recipe for an input of another size: what is resized to grows with it (vitx_recipe.crop_pct), as
- * timm's data configuration does it when input_size is changed. Where sides are in proportion, an
- * input that is not square is covered, as there. VITX_INVALID past the bounds; `what` stands in
+ * The recipe for an input of another size: what is resized to grows with it (vitx_recipe.crop_pct),
+ * as timm's data configuration does it when input_size is changed. Where sides are in proportion,
+ * an input that is not square is covered, as there. VITX_INVALID past the bounds; `what` stands in
  * messages, as the model's path.
  */
 int vx_recipe_set_input(vitx_recipe *recipe, int height, int width, const char *what);

@@ -1,6 +1,7 @@
 /*
- * model/siglip.c: the vision tower of SigLIP (Zhai et al. 2023, arXiv:2303.15343): a ViT without class
- * token whose patches are pooled by attention (Lee et al. 2019's PMA with one seed), and no projection.
+ * model/siglip.c: the vision tower of SigLIP (Zhai et al. 2023, arXiv:2303.15343): a ViT without
+ * class token whose patches are pooled by attention (Lee et al. 2019's PMA with one seed), and no
+ * projection.
  *
  * Tried after clip: what tells CLIP's tensors from these is the class token.
  */

@@ -2,8 +2,9 @@
  * model/vit.c: the Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929), as timm's
  * VisionTransformer, as Hugging Face's ViTForImageClassification and ViTModel, and in Google's own
  * .npz files, whose pictures are prepared as timm does for the models that it makes of them. MSN
- * (Assran et al. 2022, arXiv:2204.07141), I-JEPA (Assran et al. 2023, arXiv:2301.08243; no class token)
- * and the encoder of MAE (He et al. 2021, arXiv:2111.06377) are ViTs in Hugging Face's names.
+ * (Assran et al. 2022, arXiv:2204.07141), I-JEPA (Assran et al. 2023, arXiv:2301.08243; no class
+ * token) and the encoder of MAE (He et al. 2021, arXiv:2111.06377) are ViTs in Hugging Face's
+ * names.
  *
  * With timm's names it also stands for the plain networks that share them under other names.
  */

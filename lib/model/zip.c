@@ -251,7 +251,8 @@ static int read_entry(vx_zip_member *m, const unsigned char **at, const unsigned
     return check_member(m, file);
 }
 
-/* The header before the data must say what the directory says. `limit`: where the directory begins. */
+/* The header before the data must say what the directory says. `limit`: where the directory
+ * begins. */
 static int read_header(vx_zip_member *m, uint64_t limit, unsigned char *buffer, const vx_file *file)
 {
     const unsigned char *const p = buffer, *field;

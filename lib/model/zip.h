@@ -29,12 +29,13 @@ typedef struct vx_zip {
 } vx_zip;
 
 /* Reads and checks the directory and the headers, not the members' contents. VITX_FORMAT or
- * VITX_UNSUPPORTED names the member. hooks and file stay the caller's; dispose also after a failure. */
+ * VITX_UNSUPPORTED names the member. hooks and file stay the caller's; dispose also after a
+ * failure. */
 int vx_zip_open(vx_zip *out, const vx_file *file, const vitx_hooks *hooks);
 void vx_zip_dispose(vx_zip *zip);
 
-/* A member's contents from their beginning to their end. With the last byte the checksum is compared,
- * and that the packed data end there, too. */
+/* A member's contents from their beginning to their end. With the last byte the checksum is
+ * compared, and that the packed data end there, too. */
 typedef struct vx_zip_stream vx_zip_stream;
 int vx_zip_start(vx_zip_stream **out, const vx_zip *zip, int member);
 /* The next `bytes` bytes; dst NULL: they are passed over. VITX_FORMAT where there are fewer. */

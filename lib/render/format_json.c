@@ -7,10 +7,11 @@
  *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"version","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
- * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are null
- * for the last two, and probability for all but the first and for outputs that are plain numbers; score is "logit", "probability",
- * "difference", "cosine" or "dot", null with value where the method explains none; versus is null but for a difference, base_value and completeness_error where the
- * method has no baseline.
+ * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are
+ * null for the last two, and probability for all but the first and for outputs that are plain
+ * numbers; score is "logit", "probability", "difference", "cosine" or "dot", null with value where
+ * the method explains none; versus is null but for a difference, base_value and completeness_error
+ * where the method has no baseline.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /*
  * render/format_npy.c: the raw map as a NumPy file, version 1.0.
  *
- *   \x93NUMPY 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (..), } spaces \n
+ *   \x93NUMPY 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (..), } spaces
+ *   \n
  *
  * The header with its length field is a multiple of 64 bytes (numpy/lib/format.py); then float32,
  * little-endian, C order.

@@ -1,6 +1,6 @@
 /*
- * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c), and what
- * they show in a tEXt chunk.
+ * render/format_png.c: maps for the eye (sheet.h says how they are drawn) as PNG files (png.c), and
+ * what they show in a tEXt chunk.
  */
 #include "render/sheet.h"
 

@@ -17,7 +17,8 @@
 
 #include "render/canvas.h"
 
-/* On a canvas that is created for it; opts is complete. At least one curve of at least one finite point. */
+/* On a canvas that is created for it; opts is complete. At least one curve of at least one finite
+ * point. */
 int vx_plot_draw(vx_canvas *canvas, const vitx_curve *curves, int n, const vitx_plot_opts *opts,
                  const vitx_hooks *hooks);
 

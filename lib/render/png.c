@@ -1,9 +1,9 @@
 /*
  * render/png.c: a canvas as a PNG file, by libpng.
  *
- * libpng chooses each row's filter. What is left is noise around 0 and runs of zeros: zlib's strategy
- * Z_RLE, which looks for runs alone, makes as small a file of it as level 6 does, in a fifth of the time
- * (docs/performance.md).
+ * libpng chooses each row's filter. What is left is noise around 0 and runs of zeros: zlib's
+ * strategy Z_RLE, which looks for runs alone, makes as small a file of it as level 6 does, in a
+ * fifth of the time (docs/performance.md).
  */
 #include <png.h>
 #include <setjmp.h>

@@ -138,7 +138,8 @@ static int render_to(const target *to, const vx_render_job *job, const vx_format
     return to->canvas ? vx_sheet_draw(to->canvas, job) : format->render(to->file, job);
 }
 
-/* A map that says nothing is drawn as 0: stretched over the colours, rounding would look like much. */
+/* A map that says nothing is drawn as 0: stretched over the colours, rounding would look like
+ * much. */
 static int render_nothing(const target *to, const vx_render_job *job, const vx_format *format)
 {
     vitx_map flat = *job->map;

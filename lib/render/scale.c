@@ -1,4 +1,5 @@
-/* render/scale.c: see scale.h. Differences are taken in double: float32's extremes would overflow. */
+/* render/scale.c: see scale.h. Differences are taken in double: float32's extremes would
+ * overflow. */
 #include "render/scale.h"
 
 #include <math.h>

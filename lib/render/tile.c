@@ -2,8 +2,8 @@
  * render/tile.c: see tile.h.
  *
  * Order of the steps: raw values are smoothed if asked for, clipped and scaled to 0..1 on the map's
- * own grid, then resized bilinearly to the model's input and from there to the picture; then colour,
- * then
+ * own grid, then resized bilinearly to the model's input and from there to the picture; then
+ * colour, then
  *   pixel = (1 - alpha) picture + alpha colour.
  * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
  *   pixel = (1 - alpha |s|) picture + alpha |s| colour.

@@ -38,14 +38,14 @@ typedef enum vx_take {
 
 /*
  * The block, compressed. `query` counts with VX_TAKE_QUERY: a row, or VX_QUERY_PATCHES or
- * VX_QUERY_PREFIX (kernels/ops.h), the mean over several. VITX_INVALID, naming `what`, if there is a
- * number that is no weight.
+ * VX_QUERY_PREFIX (kernels/ops.h), the mean over several. VITX_INVALID, naming `what`, if there is
+ * a number that is no weight.
  */
 int vx_code_attention(vx_packed *out, const vx_rows *rows, vx_take take, int query,
                       const char *what, vx_pool *pool, const vitx_hooks *hooks);
 
-/* One row of T weights: scale [2], prefix [2P] and weight [N] are bytes. False if one of the numbers is
- * no weight. */
+/* One row of T weights: scale [2], prefix [2P] and weight [N] are bytes. False if one of the
+ * numbers is no weight. */
 bool vx_code_row(uint8_t *scale, uint8_t *prefix, uint8_t *weight, const float *row, int tokens,
                  int prefix_tokens);
 /* Bytes of such a block before they are compressed; (size_t)-1 if there are too many to count. */

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define MOST_BYTES ((size_t)1 << 28)
+
 typedef vx_packed *way_of(vx_report_layer *layer);
 
 static vx_packed *all_of(vx_report_layer *layer)
@@ -62,11 +64,11 @@ int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t sha
 
 /* ------------------------------------------------------------------ a block comes ---------- */
 
-/* Whether a block of so many rows can fit: no code is shorter than a bit for each byte. */
+/* Larger blocks are not even tried. */
 static bool may_fit(const vx_record *r, const vx_rows *rows, int heads)
 {
-    const size_t bytes = vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix);
-    return !automatic(r) || bytes / 8 <= r->share;
+    return !automatic(r) ||
+           vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix) <= MOST_BYTES;
 }
 
 /* Whether every head of this block is of use. */

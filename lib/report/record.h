@@ -2,7 +2,8 @@
  * report/record.h: the attention of one picture, as much of it as the picture's share of the file
  * holds.
  *
- * Blocks are coded while they come, in up to three ways, and what does not fit any more is dropped at once:
+ * Blocks are coded while they come, in up to three ways, and what does not fit any more is dropped
+ * at once:
  *
  *      all    every head        until the sum is above the share; then only that of the last block
  *      mean   over the heads    the first ones make way for the last ones

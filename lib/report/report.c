@@ -67,6 +67,7 @@ static int open_report(vitx_report *r, const vitx_report_opts *o)
     r->expected = o->pictures ? o->pictures : 1;
     r->level = o->level;
     r->given_stats.hooks = &r->hooks;
+    vx_hashing_start(&r->hashing, r->model);
     VX_TRY(vx_report_copy(&r->title, r, o->title ? o->title : name));
     VX_TRY(vx_report_copy(&r->command, r, o->command));
     return vx_report_copy(&r->lang, r, o->lang);
@@ -130,6 +131,7 @@ void vitx_report_free(vitx_report *report)
     if (!report)
         return;
     const vitx_hooks hooks = report->hooks;
+    vx_hashing_stop(&report->hashing);
     for (vx_report_picture *p = report->pictures, *next; p; p = next) {
         next = p->next;
         free_picture(p, &hooks);
@@ -150,7 +152,8 @@ void vitx_report_free(vitx_report *report)
 
 /* ------------------------------------------------------------------ shares ----------------- */
 
-/* What a picture takes beside its blocks: its part of the manifest and of the page without a script. */
+/* What a picture takes beside its blocks: its part of the manifest and of the page without a
+ * script. */
 static size_t facts_bytes(const vitx_report *r, const vx_report_picture *p)
 {
     size_t bytes = 4096 + 100 * (size_t)r->model->arch.depth + strlen(p->name) * 8;

@@ -2,9 +2,9 @@
  * report/report.h: the inside of a report.
  *
  * A report is what its file will hold, compressed, and the few facts that go into the manifest. The
- * parts: photo.c (JPEG, and the first map as a PNG), code.c and pack.c (attention as bytes), record.c (how
- * much of it), run.c (one pass of the model), manifest.c (the JSON), still.c (what can be read without a
- * script), write.c (the file).
+ * parts: photo.c (JPEG, and the first map as a PNG), code.c and pack.c (attention as bytes),
+ * record.c (how much of it), hashing.c (the digest of the weights), run.c (one pass of the model),
+ * manifest.c (the JSON), still.c (what can be read without a script), write.c (the file).
  */
 #ifndef VX_REPORT_REPORT_H
 #define VX_REPORT_REPORT_H
@@ -13,6 +13,7 @@
 
 #include "explain/map.h"
 #include "measure/stats.h"
+#include "report/hashing.h"
 #include "report/record.h"
 
 #define VX_REPORT_BUDGET 16000000
@@ -61,6 +62,7 @@ typedef struct vx_report_picture {
 struct vitx_report {
     vitx_hooks hooks;
     vitx_model *model;
+    vx_hashing hashing;
     char *title, *command, *lang;
     int64_t budget;
     int expected; /* pictures */

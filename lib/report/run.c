@@ -1,8 +1,8 @@
 /*
  * report/run.c: one pass of the model for a picture.
  *
- * The pass is that of the report's attention statistics (measure/stats.h), which show each block here
- * before the next one runs: it is coded at once, and only the code is kept.
+ * The pass is that of the report's attention statistics (measure/stats.h), which show each block
+ * here before the next one runs: it is coded at once, and only the code is kept.
  */
 #include "engine/size.h"
 #include "kernels/ops.h"
@@ -24,8 +24,8 @@ static int look(void *payload, int layer, const float *attention)
                            &r->report->hooks);
 }
 
-/* The collection that the picture belongs to: the report's own if its grid is that of the pictures before,
- * else one that is given up behind it, *other. */
+/* The collection that the picture belongs to: the report's own if its grid is that of the pictures
+ * before, else one that is given up behind it, *other. */
 static int choose_stats(vitx_stats **out, vitx_stats **other, const run *r, const vitx_image *image)
 {
     vitx_report *report = r->report;

@@ -22,7 +22,8 @@ static int visit(each_block *each, void *payload, vx_packed *block)
     return block->data ? each(payload, block) : VITX_OK;
 }
 
-/* In the order of the file: maps, then attention from the last block on, which the page shows first. */
+/* In the order of the file: maps, then attention from the last block on, which the page shows
+ * first. */
 static int visit_all(const vitx_report *r, each_block *each, void *payload)
 {
     for (vx_report_picture *p = r->pictures; p; p = p->next) {
@@ -117,6 +118,7 @@ static int write_report(vx_sink *out, vitx_report *r)
     if (!r->pictures)
         return vx_fail(VITX_INVALID, "a report without a picture");
     VX_TRY(finish(r));
+    vx_hashing_wait(&r->hashing);
     VX_TRY(vx_page_open(&page, &r->hooks));
     const int status = put_file(out, r, &page);
     vx_page_close(&page, &r->hooks);

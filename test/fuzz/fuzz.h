@@ -2,8 +2,8 @@
  * test/fuzz/fuzz.h: what the fuzz targets share.
  *
  * A target is test/fuzz/fuzz_<name>.c with LLVMFuzzerTestOneInput; its seeds, and inputs that once
- * found something, are test/fuzz/corpus/<name>/. clang's libFuzzer drives it (make fuzz), or main() in
- * replay.c, which any compiler builds and make check runs over the corpus.
+ * found something, are test/fuzz/corpus/<name>/. clang's libFuzzer drives it (make fuzz), or main()
+ * in replay.c, which any compiler builds and make check runs over the corpus.
  */
 #ifndef VX_TEST_FUZZ_H
 #define VX_TEST_FUZZ_H
@@ -26,8 +26,8 @@ void fuzz_nothing_left(void);
 /* A failure has a message of one line. */
 void fuzz_check_message(int status);
 
-/* Writes a file into a folder of the process's own, made at the first call, removed when the process
- * ends. Gives its path, until the next call. */
+/* Writes a file into a folder of the process's own, made at the first call, removed when the
+ * process ends. Gives its path, until the next call. */
 const char *fuzz_write(const char *name, const void *data, size_t size);
 const char *fuzz_folder(void);
 

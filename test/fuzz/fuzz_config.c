@@ -1,7 +1,7 @@
 /*
  * What lies beside the weights: config.json (or open_clip's, or the index of shards),
- * preprocessor_config.json, processor_config.json and a file of labels, with a zero byte between them.
- * The first byte chooses the weights, seeds of the other targets; what is empty is not there.
+ * preprocessor_config.json, processor_config.json and a file of labels, with a zero byte between
+ * them. The first byte chooses the weights, seeds of the other targets; what is empty is not there.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * An .npz file. The first byte says how the rest becomes one:
  *
  *      even   it is the file
- *      odd    a list of members, which are put together with matching headers, sizes and checksums, so
- *             that what lies behind them is reached: "name\n", "dict\n", u16 n, n bytes of elements.
- *             2: deflated, 4: zip64
+ *      odd    a list of members, which are put together with matching headers, sizes and
+ *             checksums, so that what lies behind them is reached: "name\n", "dict\n", u16 n,
+ *             n bytes of elements. 2: deflated, 4: zip64
  */
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /*
- * Drives a fuzz target without libFuzzer: every file of the folders that are named, as it is and cut
- * short. Ends with the number of inputs, and fails where there are none or the target took none for good.
+ * Drives a fuzz target without libFuzzer: every file of the folders that are named, as it is and
+ * cut short. Ends with the number of inputs, and fails where there are none or the target took none
+ * for good.
  */
 #include <dirent.h>
 #include <stdio.h>

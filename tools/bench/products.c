@@ -1,9 +1,10 @@
 /*
- * products.c: the matrix products of a ViT's forward pass, done by OpenBLAS alone with threads of its
- * own: what is left of a forward pass when everything but the products is free. To be held beside
- * `vitx-cli bench` of the same sizes in the same minute.
+ * products.c: the matrix products of a ViT's forward pass, done by OpenBLAS alone with threads of
+ * its own: what is left of a forward pass when everything but the products is free. To be held
+ * beside `vitx-cli bench` of the same sizes in the same minute.
  *
- *     build/products [BATCH [THREADS [WIDTH DEPTH HEADS HIDDEN TOKENS]]]      default: ViT-B/16, 1, 2
+ *     build/products [BATCH [THREADS [WIDTH DEPTH HEADS HIDDEN TOKENS]]]
+ *     default: ViT-B/16, 1, 2
  *
  * Built by `make build/products`; links OpenBLAS directly, unlike the library.
  */

@@ -1,6 +1,6 @@
 /*
- * cli/answers.h: what classify and embed share: the numbers of each picture, batch by batch, a picture
- * that fails at the cost of no other.
+ * cli/answers.h: what classify and embed share: the numbers of each picture, batch by batch, a
+ * picture that fails at the cost of no other.
  */
 #ifndef CLI_ANSWERS_H
 #define CLI_ANSWERS_H
@@ -18,8 +18,8 @@ struct answers {
                const vitx_image *const *images, int n);
     void (*print)(const struct session *session, const void *settings, const char *name,
                   const void *values);
-    /* What is done in the end, `status` being what came of the pictures, with `all` to all values: the
-     * command's exit status. NULL: nothing. */
+    /* What is done in the end, `status` being what came of the pictures, with `all` to all values:
+     * the command's exit status. NULL: nothing. */
     int (*finish)(const struct session *session, const void *settings, const void *values,
                   int count, int status);
 };

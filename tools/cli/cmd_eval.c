@@ -1,9 +1,9 @@
 /*
  * cli/cmd_eval.c: is a map right: metrics of methods, over pictures.
  *
- * Picture after picture: all its maps come out of one vitx_explain_many, and each is measured by one
- * vitx_evaluate_many; so are two maps that know nothing, to compare with. What fails for one picture is
- * reported and left out.
+ * Picture after picture: all its maps come out of one vitx_explain_many, and each is measured by
+ * one vitx_evaluate_many; so are two maps that know nothing, to compare with. What fails for one
+ * picture is reported and left out.
  */
 #include <limits.h>
 #include <math.h>
@@ -234,7 +234,8 @@ struct picture {
     vitx_map **maps; /* [table.row_count] */
 };
 
-/* As explain's JSON: what is followed is a class, a component of an embedding, or a file's vector. */
+/* As explain's JSON: what is followed is a class, a component of an embedding, or a file's
+ * vector. */
 static void print_target(const struct eval_case *c, const vitx_map_info *map)
 {
     const struct eval_settings *o = c->plan->settings;
@@ -253,7 +254,8 @@ static void print_target(const struct eval_case *c, const vitx_map_info *map)
         printf("%.9g", (double)map->probability);
 }
 
-/* "insertion":0.5, a value behind the first with its name; null where there is nothing to measure. */
+/* "insertion":0.5, a value behind the first with its name; null where there is nothing to
+ * measure. */
 static void print_value(const char *before, const vitx_metric_info *metric, int v, double value)
 {
     printf("%s\"%s%s%s\":", before, metric->name, v ? "." : "", v ? metric->value_names[v] : "");

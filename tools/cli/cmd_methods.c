@@ -56,7 +56,8 @@ struct columns {
     int name, cost, what;
 };
 
-/* The columns are as wide as there is room, and texts are wrapped within them; programs read --json. */
+/* The columns are as wide as there is room, and texts are wrapped within them; programs read
+ * --json. */
 static struct columns measure(void)
 {
     const int width = terminal_width(STDOUT_FILENO, LIST_WIDTH);

@@ -2,8 +2,8 @@
  * cli/eval.h: what the files of eval share.
  *
  * cmd_eval.c has the options, and measures over pictures; eval_plan.c what is measured by what;
- * eval_case.c one picture; eval_scenes.c measures over generated scenes; eval_table.c is the result,
- * eval_curves.c its curves.
+ * eval_case.c one picture; eval_scenes.c measures over generated scenes; eval_table.c is the
+ * result, eval_curves.c its curves.
  */
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
@@ -59,10 +59,11 @@ int eval_list_metrics(void);
 int eval_plan_create(struct eval_plan *plan);
 /* One of opts for each method; needs an opened session. */
 int eval_plan_methods(struct eval_plan *plan);
-/* The options' values; needs a started session. Methods that --method all means, and that cannot explain
- * this model, are left out. */
+/* The options' values; needs a started session. Methods that --method all means, and that cannot
+ * explain this model, are left out. */
 int eval_plan_check(struct eval_plan *plan);
-/* Says beforehand how many forward passes `count` pictures take, if that is long; not with --quiet. */
+/* Says beforehand how many forward passes `count` pictures take, if that is long; not with
+ * --quiet. */
 void eval_plan_announce(const struct eval_plan *plan, int count);
 void eval_plan_free(struct eval_plan *plan);
 

@@ -108,8 +108,8 @@ static bool is_asked(const struct eval_case *c, int metric)
     return false;
 }
 
-/* The metrics that a row can be measured by, into opts and which; those that failed before for any map of
- * this picture are tried again, since it may have been the map's fault. */
+/* The metrics that a row can be measured by, into opts and which; those that failed before for any
+ * map of this picture are tried again, since it may have been the map's fault. */
 static void choose_metrics(struct eval_case *c, int row)
 {
     const struct eval_plan *plan = c->plan;

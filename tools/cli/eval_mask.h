@@ -16,8 +16,8 @@ struct mask {
     int height, width;
 };
 
-/* The boxes of a picture, or (boxes NULL) the pixels of a mask file that are not black. Complains where
- * that fails. */
+/* The boxes of a picture, or (boxes NULL) the pixels of a mask file that are not black. Complains
+ * where that fails. */
 bool mask_of_boxes(struct mask *out, const vitx_image *picture, const struct box *boxes, int count);
 bool mask_of_file(struct mask *out, const char *file, const struct common *common);
 void mask_free(struct mask *mask);

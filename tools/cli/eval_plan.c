@@ -221,8 +221,9 @@ static int check_set_of_metric(int *out, const struct eval_plan *plan, const cha
                        text, name);
 }
 
-/* What over scenes is the default of a metric's option, if it is not that of the metric: a coarser step, and
- * an insertion that does not begin with a blurred picture, which shows the forms that make a scene's classes. */
+/* What over scenes is the default of a metric's option, if it is not that of the metric: a coarser
+ * step, and an insertion that does not begin with a blurred picture, which shows the forms that
+ * make a scene's classes. */
 static const char *scene_default(const struct eval_plan *plan, const char *key)
 {
     return strcmp(key, "step") == 0 ? plan->coarse : strcmp(key, "fill") == 0 ? "fill=mean" : NULL;

@@ -1,10 +1,11 @@
 /*
- * cli/eval_scenes.c: eval over scenes: pictures drawn for it, of which every object is known to the pixel.
+ * cli/eval_scenes.c: eval over scenes: pictures drawn for it, of which every object is known to the
+ * pixel.
  *
  * Scene 2i is the i-th of one object, scene 2i+1 the i-th of two: as vitx-scenes --objects 1 and
  * --objects 2 draw them. Each object is asked for in turn; all maps of a scene come out of one
- * vitx_explain_many. Of the first scenes of one object each map is made by a call of its own, which tells
- * what it takes, and which methods are costly.
+ * vitx_explain_many. Of the first scenes of one object each map is made by a call of its own, which
+ * tells what it takes, and which methods are costly.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -164,7 +165,8 @@ static int ask(struct scenes *s, const struct scene *scene)
     return VITX_OK;
 }
 
-/* One map by a call of its own, timed; what it took to make it tells whether the method is costly. */
+/* One map by a call of its own, timed; what it took to make it tells whether the method is
+ * costly. */
 static int time_map(struct scenes *s, int method, const vitx_explain_opts *opts)
 {
     vitx_map_info info = VITX_MAP_INFO_INIT;
@@ -178,7 +180,8 @@ static int time_map(struct scenes *s, int method, const vitx_explain_opts *opts)
     return code;
 }
 
-/* The maps of the methods for the scene's objects: of costly ones only where they are to be measured. */
+/* The maps of the methods for the scene's objects: of costly ones only where they are to be
+ * measured. */
 static int explain(struct scenes *s, const struct scene *scene, int index)
 {
     const struct eval_plan *plan = s->plan;

@@ -1,5 +1,6 @@
 /*
- * cli/eval_table.h: what eval found, over pictures: means and standard errors of metrics, and mean curves.
+ * cli/eval_table.h: what eval found, over pictures: means and standard errors of metrics, and mean
+ * curves.
  *
  * Rows are methods and the blind maps, columns are values of metrics: METRIC for its first value,
  * METRIC.NAME for another one.
@@ -28,18 +29,19 @@ struct table {
     struct cell *cells;        /* [row_count, column_count] */
     struct mean_curve *curves; /* [row_count, metric_count] */
     int row_count, metric_count, column_count, pictures;
-    /* For the brief form: what stands above the columns of a group, and rows that were measured over fewer
-     * pictures and get a star. NULL: none. */
+    /* For the brief form: what stands above the columns of a group, and rows that were measured
+     * over fewer pictures and get a star. NULL: none. */
     const char *const *titles;
     const bool *starred; /* [row_count] */
 };
 
-/* Makes room for so many; complains without memory. rows, metrics and columns are to be filled in. */
+/* Makes room for so many; complains without memory. rows, metrics and columns are to be filled
+ * in. */
 bool table_create(struct table *t, int rows, int metrics, int columns);
 void table_free(struct table *t);
 
-/* Adds what a metric said of one picture's map to its columns in the groups (bits); complains without
- * memory. */
+/* Adds what a metric said of one picture's map to its columns in the groups (bits); complains
+ * without memory. */
 bool table_add(struct table *t, int row, int metric, unsigned groups,
                const vitx_evaluation_info *info);
 /* The standard error of a cell's mean; 0 of a single value. */

@@ -1,8 +1,8 @@
 /*
  * cli/explain.h: what the files of explain share.
  *
- * cmd_explain.c has the options, explain_plan.c makes a plan of them, and complains about all that can be
- * wrong with them, explain_run.c follows it.
+ * cmd_explain.c has the options, explain_plan.c makes a plan of them, and complains about all that
+ * can be wrong with them, explain_run.c follows it.
  */
 #ifndef CLI_EXPLAIN_H
 #define CLI_EXPLAIN_H
@@ -52,8 +52,8 @@ struct explain_plan {
 
 /* What is wrong with the settings, as far as no model is needed. */
 int explain_check(const struct explain_settings *settings, int files);
-/* Opens the model, makes the plan of what is to be done to `files` and starts the session; free the plan
- * whatever comes of it. */
+/* Opens the model, makes the plan of what is to be done to `files` and starts the session; free the
+ * plan whatever comes of it. */
 int explain_plan(struct explain_plan *plan, const struct explain_settings *settings, char **files,
                  int count);
 void explain_plan_free(struct explain_plan *plan);
@@ -71,7 +71,8 @@ bool page_create(struct page **out, const struct explain_plan *plan, int count);
 
 enum page_added { PAGE_ADDED, PAGE_FAILED, PAGE_STOPPED }; /* STOPPED: no page can be written */
 
-/* A picture with its maps [opts_count], NULL where there is none; a picture without a map is left out. */
+/* A picture with its maps [opts_count], NULL where there is none; a picture without a map is
+ * left out. */
 enum page_added page_add(struct page *page, const char *picture, const vitx_image *image,
                          vitx_map *const *maps);
 /* Writes what is not written yet, names it, and frees the page; gives an exit status. */

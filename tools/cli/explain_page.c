@@ -1,8 +1,10 @@
 /*
- * cli/explain_page.c: maps as a page to look at, vitx/report.h, in place of a file for each of them.
+ * cli/explain_page.c: maps as a page to look at, vitx/report.h, in place of a file for each of
+ * them.
  *
  * A name without a field is one page of all pictures, one with a field a page of each. A page holds
- * names, never the folders they lie in: neither in what it shows nor in the command that makes it again.
+ * names, never the folders they lie in: neither in what it shows nor in the command that makes it
+ * again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,7 +167,8 @@ static bool is_known(const struct page *page, int target)
     return false;
 }
 
-/* Names a class without a map once a page, with the command as long as there is room for commands. */
+/* Names a class without a map once a page, with the command as long as there is room for
+ * commands. */
 static bool add_absent(struct page *page, const char *picture, int target)
 {
     int *absent = realloc(page->absent, ((size_t)page->absent_count + 1) * sizeof *absent);
@@ -216,7 +219,7 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
     }
     const int code = vitx_report_run(page->report, plan->session.context, image);
     if (code == VITX_CANCELLED) {
-        if (page->complete > 0)
+        if (progress_cancelled() && page->complete > 0)
             complain(picture, "cancelled: it is on the page without its attention");
         return false;
     }

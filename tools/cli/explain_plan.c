@@ -1,5 +1,6 @@
 /*
- * cli/explain_plan.c: from the options of explain to all the ways in which each picture is explained.
+ * cli/explain_plan.c: from the options of explain to all the ways in which each picture is
+ * explained.
  *
  * Everything that can be wrong with the command line is found before the first picture is opened,
  * and all but the values of --set before the weights are read.

@@ -1,5 +1,6 @@
 /*
- * cli/explain_run.c: pictures x methods x targets, one vitx_explain_many a batch, each map into its file.
+ * cli/explain_run.c: pictures x methods x targets, one vitx_explain_many a batch, each map into its
+ * file.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -13,8 +14,8 @@
 #include "progress.h"
 #include "results.h"
 
-/* name  method  what was explained, and against what; of an embedding that is nothing if a map is the
- * same for all units. */
+/* name  method  what was explained, and against what; of an embedding that is nothing if a map is
+ * the same for all units. */
 static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
                        const char *label)
 {
@@ -257,7 +258,7 @@ static void add_to_page(struct work *w)
         for (int j = 0; j < m; j++)
             all &= w->settled[i * m + j];
         const enum page_added added =
-            all && !w->stopped
+            all && !w->stopped && !progress_interrupted()
                 ? page_add(w->page, w->batch.names[i], w->batch.images[i], w->kept + i * m)
                 : PAGE_ADDED;
         if (added != PAGE_ADDED)
@@ -275,8 +276,8 @@ static bool same_method(const vitx_explain_opts *a, const vitx_explain_opts *b)
     return strcmp(a->method, b->method) == 0;
 }
 
-/* Where a rank's class has been named, too, one map is enough; where it is that of --versus, there is
- * none. */
+/* Where a rank's class has been named, too, one map is enough; where it is that of --versus,
+ * there is none. */
 static void settle_equal(struct work *w, int picture)
 {
     const struct explain_plan *plan = w->plan;
@@ -321,8 +322,8 @@ static int find_ranks(struct work *w)
     return code == VITX_CANCELLED ? code : VITX_OK;
 }
 
-/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails, too,
- * map by map, so that no failure costs what could have been done. */
+/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
+ * too, map by map, so that no failure costs what could have been done. */
 static void explain_batch(struct work *w)
 {
     const int n = w->batch.count, m = w->plan->opts_count;

@@ -4,9 +4,10 @@
 
 #include "words.h"
 
-/* The names of the command line with those of lists in place of @LIST: one a line, read from standard
- * input for @-. Empty lines are left out. What is there under that very name is a picture. Complains if
- * a list cannot be read, and gives an exit status; list_free(out) whatever comes of it. */
+/* The names of the command line with those of lists in place of @LIST: one a line, read from
+ * standard input for @-. Empty lines are left out. What is there under that very name is a picture.
+ * Complains if a list cannot be read, and gives an exit status; list_free(out) whatever comes of
+ * it. */
 int filelist_expand(struct list *out, char **names, int count);
 
 #endif

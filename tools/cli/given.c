@@ -95,8 +95,8 @@ static void put_word(struct line *line, const char *prefix, const char *word, si
     put(line, "'");
 }
 
-/* The last part of a path, without slashes behind it. What would be taken for an option, or a list, gets
- * a folder before it. */
+/* The last part of a path, without slashes behind it. What would be taken for an option, or a
+ * list, gets a folder before it. */
 static void put_path(struct line *line, const char *prefix, const char *path)
 {
     const char *name = last_part(path);

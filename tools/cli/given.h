@@ -1,8 +1,10 @@
 /*
- * cli/given.h: the words that a command was called with, to be shown to people who want to call it again.
+ * cli/given.h: the words that a command was called with, to be shown to people who want to call it
+ * again.
  *
- * The line is for a POSIX shell. Of paths only the last part is in it: nobody is to learn from a page where
- * its maker keeps files. So the line works in a folder that holds the model and the pictures.
+ * The line is for a POSIX shell. Of paths only the last part is in it: nobody is to learn from a
+ * page where its maker keeps files. So the line works in a folder that holds the model and the
+ * pictures.
  */
 #ifndef CLI_GIVEN_H
 #define CLI_GIVEN_H
@@ -11,7 +13,8 @@
 
 struct option;
 
-/* An option with its value (NULL: a flag), or a picture (option NULL); borrowed from main's argv. */
+/* An option with its value (NULL: a flag), or a picture (option NULL); borrowed from main's
+ * argv. */
 struct word {
     const struct option *option;
     const char *value;

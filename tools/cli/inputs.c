@@ -39,7 +39,8 @@ static bool grow(struct bytes *b, const char *name)
     return true;
 }
 
-/* All there is. Ctrl-C ends the wait for more; that is said by whoever asks progress_cancelled(). */
+/* All there is. Ctrl-C ends the wait for more; that is said by whoever asks
+ * progress_cancelled(). */
 static bool read_all(struct bytes *b, int fd, const char *name)
 {
     for (;;) {

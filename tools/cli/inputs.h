@@ -1,4 +1,5 @@
-/* cli/inputs.h: pictures that are read: files, pipes and standard input, and those that run together. */
+/* cli/inputs.h: pictures that are read: files, pipes and standard input, and those that run
+ * together. */
 #ifndef CLI_INPUTS_H
 #define CLI_INPUTS_H
 
@@ -6,8 +7,8 @@
 
 #include "options.h"
 
-/* Reads a picture: "-" is standard input, which can be read once; a pipe is read to its end. Complains
- * if it fails. */
+/* Reads a picture: "-" is standard input, which can be read once; a pipe is read to its end.
+ * Complains if it fails. */
 bool image_load(vitx_image **out, const char *file, const struct common *common);
 
 /* Pictures that run together; names[i] is images[i]'s file. */

@@ -112,7 +112,8 @@ int check_set(const struct list *set)
     return DONE;
 }
 
-/* KEY=VALUE of --set, if it is for that method: its own name before a dot is left out. NULL: it is not. */
+/* KEY=VALUE of --set, if it is for that method: its own name before a dot is left out. NULL: it is
+ * not. */
 static const char *set_for(const vitx_method_info *m, const char *text)
 {
     const size_t length = strlen(m->name);
@@ -212,8 +213,8 @@ static void price(struct candidate *c, const struct session *session, const vitx
         complain("warning", "left out: %s", reason());
 }
 
-/* Takes the methods from the cheapest one on, as many as cost FAST forwards in one call. Those that are
- * left have cost FAST + 1. */
+/* Takes the methods from the cheapest one on, as many as cost FAST forwards in one call. Those
+ * that are left have cost FAST + 1. */
 static void choose_fast(struct candidate *all, int count, const struct session *session)
 {
     vitx_explain_opts together[METHODS];

@@ -15,7 +15,8 @@ const vitx_method_option *method_option(const vitx_method_info *method, const ch
  * keep_methods() takes away from them. Own it: list_free(). */
 int choose_methods(struct list *out, const struct list *asked);
 
-/* In vitx_explain_opts.target of a plan: the class that has rank 1, 2.. in each picture's own answer. */
+/* In vitx_explain_opts.target of a plan: the class that has rank 1, 2.. in each picture's own
+ * answer. */
 int target_of_rank(int rank);
 /* The rank; 0: the target is none. */
 int rank_of(int target);
@@ -28,17 +29,19 @@ int check_range(const char *option, int value, int count, const char *what);
 /* The class that --target or --versus means. */
 int find_class(int *out, const struct session *session, const char *option, const char *text);
 
-/* Says that a map says nothing, if it does: of which picture, and what comes of it ("it is drawn as 0"). */
+/* Says that a map says nothing, if it does: of which picture, and what comes of it ("it is drawn as
+ * 0"). */
 void warn_of_nothing(const vitx_map_info *map, const char *picture, const char *so);
 
 /* That all of --set are KEY=VALUE. */
 int check_set(const struct list *set);
-/* Gives each of opts those of --set that its method has, METHOD.KEY=VALUE to that method alone; one that
- * none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of them has room for one more. */
+/* Gives each of opts those of --set that its method has, METHOD.KEY=VALUE to that method alone; one
+ * that none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of
+ * them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
-/* The part of "all" and "all-fast" that a model decides; needs a started session. Leaves out those of opts
- * whose methods cannot explain the model, with a warning, and of "all-fast" those that cost too much. What
- * is named in `asked` stays. SOME_FAILED if none is left. */
+/* The part of "all" and "all-fast" that a model decides; needs a started session. Leaves out
+ * those of opts whose methods cannot explain the model, with a warning, and of "all-fast" those
+ * that cost too much. What is named in `asked` stays. SOME_FAILED if none is left. */
 int keep_methods(const struct session *session, const struct list *asked, vitx_explain_opts *opts,
                  int *count, bool quiet);
 /* What only the methods know of the values, as in --set; needs a started session. What a method
@@ -46,8 +49,8 @@ int keep_methods(const struct session *session, const struct list *asked, vitx_e
 int check_opts(const struct session *session, const vitx_explain_opts *opts, int count);
 
 /* Says why maps of a picture failed, each reason once, and empties the list: reasons [count] as the
- * opts, NULL where a map came out. A reason that the maps of several methods share, all there are, is
- * about the picture, so no method is named. */
+ * opts, NULL where a map came out. A reason that the maps of several methods share, all there are,
+ * is about the picture, so no method is named. */
 void report_reasons(char **reasons, const vitx_explain_opts *opts, int count, const char *picture);
 
 #endif

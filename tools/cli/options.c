@@ -88,7 +88,8 @@ static int parse_choice(int *out, const struct option *o, const char *text)
     return wrong_usage("--%s is \"%s\", it takes %s", o->name, text, o->value);
 }
 
-/* Digits alone, and no more than a side can have; 0 where it is something else. *end: behind them. */
+/* Digits alone, and no more than a side can have; 0 where it is something else. *end: behind
+ * them. */
 static int parse_side(const char *text, const char **end)
 {
     int side = 0;

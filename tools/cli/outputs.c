@@ -133,8 +133,8 @@ static struct piece parent(const char *image)
     return (struct piece){start, (size_t)(end - start)};
 }
 
-/* The path without its ending, so that it leads into whatever folder stands before it: "/a/../b/cat.jpg"
- * gives "a/b/cat". In `to`, which has room for the path. */
+/* The path without its ending, so that it leads into whatever folder stands before it:
+ * "/a/../b/cat.jpg" gives "a/b/cat". In `to`, which has room for the path. */
 static struct piece inner_path(char *to, const char *image)
 {
     const struct piece name = stem(image);
@@ -333,8 +333,8 @@ static int check_names(char **names, int count, char **images, int image_count, 
     return DONE;
 }
 
-/* That they can be written, as far as is known before; of neighbours in one folder the folder is asked
- * once. */
+/* That they can be written, as far as is known before; of neighbours in one folder the folder is
+ * asked once. */
 static int check_places(char **names, int count, bool makes_folders)
 {
     size_t folder = 0; /* of the name before, with its slash */

@@ -1,9 +1,10 @@
 /*
  * cli/outputs.h: the names of the files that explain writes.
  *
- * OUT is one name, or a pattern with {image} (the picture's name without folder and ending), {folder}
- * (the name of the folder that it lies in), {path} (its path without ending; what would lead out of a
- * folder before it is left out), {method} and {target} (the number of the class or unit).
+ * OUT is one name, or a pattern with {image} (the picture's name without folder and ending),
+ * {folder} (the name of the folder that it lies in), {path} (its path without ending; what would
+ * lead out of a folder before it is left out), {method} and {target} (the number of the class or
+ * unit).
  */
 #ifndef CLI_OUTPUTS_H
 #define CLI_OUTPUTS_H
@@ -30,8 +31,8 @@ bool is_page(const char *out, const char *format);
 /* Whether OUT has a {field} at all, and whether it has {target}. */
 bool is_pattern(const char *out);
 bool has_target(const char *out);
-/* An unknown {field}, one of a map in the name of a page, or (format NULL) an ending of no known format:
- * complains, WRONG_USAGE. */
+/* An unknown {field}, one of a map in the name of a page, or (format NULL) an ending of no known
+ * format: complains, WRONG_USAGE. */
 int check_pattern(const char *out, const char *format);
 
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
@@ -39,8 +40,8 @@ int check_pattern(const char *out, const char *format);
 char *output_name(const char *out, const char *image, const char *method, int target,
                   vitx_explained explains);
 
-/* The name of the file of a picture's map by opts, as far as it is known before the work, or (NULL) of its
- * page; to be freed; NULL without memory. */
+/* The name of the file of a picture's map by opts, as far as it is known before the work, or
+ * (NULL) of its page; to be freed; NULL without memory. */
 char *name_of(const char *out, const char *image, const vitx_explain_opts *opts);
 
 /* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,

@@ -8,8 +8,8 @@
  * else is written. Percentage and time left are those of all the work that progress_begin stated.
  *
  * From progress_begin on the first Ctrl-C makes the running call of the library return
- * VITX_CANCELLED, and the next one ends the program. After the first one main cleans up and then ends
- * the program by the same signal, so that a shell's loop ends with it.
+ * VITX_CANCELLED, and the next one ends the program. After the first one main cleans up and then
+ * ends the program by the same signal, so that a shell's loop ends with it.
  */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
@@ -19,8 +19,8 @@
 
 #include "options.h"
 
-/* Work on `count` things of `steps` steps each; `what` names the things ("pictures") in the message of
- * Ctrl-C; NULL: it does not count. */
+/* Work on `count` things of `steps` steps each; `what` names the things ("pictures") in the message
+ * of Ctrl-C; NULL: it does not count. */
 void progress_begin(const struct common *common, int count, int steps, const char *what);
 /* `done` steps are done, and the next call of the library works on n more; name is kept. */
 void progress_step(int done, int n, const char *name);
@@ -31,8 +31,8 @@ int progress_tick(int64_t done, int64_t total, void *payload);
 void progress_hide(void);
 void progress_before_results(void);
 
-/* Whether Ctrl-C was pressed; the second says so, once, and how much is done. To be asked where there is
- * still work to do. */
+/* Whether Ctrl-C was pressed; the second says so, once, and how much is done. To be asked where
+ * there is still work to do. */
 bool progress_interrupted(void);
 bool progress_cancelled(void);
 /* Dies of Ctrl-C if it was pressed. */

@@ -23,8 +23,8 @@ int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * terminal. */
 void put_printable(const char *text);
 
-/* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor stands
- * at column `at`. A line of the text that begins with a blank is kept as it is. */
+/* Words to standard output, wrapped as the help is, each line behind `indent` blanks; the cursor
+ * stands at column `at`. A line of the text that begins with a blank is kept as it is. */
 void put_wrapped(const char *text, int indent, int at);
 /* The columns of a terminal; `fallback` where there is none. */
 int terminal_width(int fd, int fallback);

@@ -26,8 +26,8 @@ void session_close(struct session *session);
 /* What a context is made with. */
 vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit);
 
-/* The log of the library goes to standard error, as far as --quiet and --verbose let it. The settings
- * must outlive what is made with the hooks. */
+/* The log of the library goes to standard error, as far as --quiet and --verbose let it. The
+ * settings must outlive what is made with the hooks. */
 vitx_hooks hooks_of(const struct common *common);
 
 #endif

@@ -1,7 +1,8 @@
 /* scenes/backdrop.c: see backdrop.h. */
 #include "backdrop.h"
 
-/* Two colours near each other or far apart, so that some backgrounds are quiet and some are loud. */
+/* Two colours near each other or far apart, so that some backgrounds are quiet and some are
+ * loud. */
 static void roll_colours(struct dice *dice, struct paint *paint)
 {
     paint->first = colour_roll(dice, 0.15, 1);

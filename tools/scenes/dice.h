@@ -1,9 +1,9 @@
 /*
  * scenes/dice.h: the chances of one scene.
  *
- * A sequence of SplitMix64 (Steele, Lea & Flood 2014), started with a seed and a place, and its use in
- * +, -, *, / alone: the same on every machine. The order of the calls is part of a scene: C does not
- * order the arguments of a function, so no two rolls stand in one call's arguments.
+ * A sequence of SplitMix64 (Steele, Lea & Flood 2014), started with a seed and a place, and its use
+ * in +, -, *, / alone: the same on every machine. The order of the calls is part of a scene: C does
+ * not order the arguments of a function, so no two rolls stand in one call's arguments.
  */
 #ifndef SCENES_DICE_H
 #define SCENES_DICE_H

@@ -239,8 +239,8 @@ static int outline_end(const struct pen *pen, int outline)
     return outline + 1 < pen->outlines ? pen->starts[outline + 1] : pen->count;
 }
 
-/* Where a line of `half` the width has its left border at point i: along the mean of the two normals,
- * longer at a corner, at most twice. */
+/* Where a line of `half` the width has its left border at point i: along the mean of the two
+ * normals, longer at a corner, at most twice. */
 static void border_at(const struct pen *pen, int first, int end, int i, bool closed, double half,
                       double out[2])
 {

@@ -1,5 +1,5 @@
-/* scenes/png.c: see png.h. stb_image_write compresses by itself here: what zlib makes of the same pixels
- * differs from release to release. */
+/* scenes/png.c: see png.h. stb_image_write compresses by itself here: what zlib makes of the same
+ * pixels differs from release to release. */
 #include "png.h"
 
 #define STB_IMAGE_WRITE_STATIC

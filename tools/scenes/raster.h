@@ -1,9 +1,9 @@
 /*
  * scenes/raster.h: which part of every pixel lies inside outlines, exactly.
  *
- * Every edge adds the signed area between itself and the right border to the pixels of its rows; a running
- * sum along the row gives the coverage (as in font rasterisers). Single precision throughout, no
- * contraction: the same bits everywhere.
+ * Every edge adds the signed area between itself and the right border to the pixels of its rows; a
+ * running sum along the row gives the coverage (as in font rasterisers). Single precision
+ * throughout, no contraction: the same bits everywhere.
  */
 #ifndef SCENES_RASTER_H
 #define SCENES_RASTER_H

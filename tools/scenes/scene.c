@@ -149,8 +149,8 @@ static void blur_line(float *out, const float *in, int n, size_t step, int radiu
     }
 }
 
-/* The layer's alpha, blurred by a square, into studio->soft: over the layer's box and `radius` around
- * it, which is returned. */
+/* The layer's alpha, blurred by a square, into studio->soft: over the layer's box and `radius`
+ * around it, which is returned. */
 static struct area soften(struct studio *studio, int radius)
 {
     const struct layer *layer = &studio->layer;
@@ -203,8 +203,8 @@ static void cast_shadow(struct studio *studio, const struct light *light, double
         }
 }
 
-/* Lays the layer over the picture, brighter on the side of the light; pixels that it covers by more than
- * half get `owner`. Gives the number of those. */
+/* Lays the layer over the picture, brighter on the side of the light; pixels that it covers by more
+ * than half get `owner`. Gives the number of those. */
 static int lay_over(struct studio *studio, const struct light *light, double size, int owner)
 {
     struct layer *layer = &studio->layer;
@@ -364,8 +364,8 @@ static bool kind_taken(const struct scene *scene, int k)
     return false;
 }
 
-/* Objects of different classes at places where they hide little of each other. `closest`: 1 keeps them
- * apart, 0.5 lets them overlap. */
+/* Objects of different classes at places where they hide little of each other. `closest`: 1 keeps
+ * them apart, 0.5 lets them overlap. */
 static void place_objects(struct studio *studio, struct dice *dice, double closest)
 {
     static const double smaller[SCENE_OBJECTS] = {1, 0.72, 0.56};

@@ -1,9 +1,10 @@
 /*
  * scenes/scene.h: pictures of which every object is known to the pixel.
  *
- * A scene is made of (options, seed, index) and of nothing else: the same bytes on every machine, in any
- * order, by any thread. 1 to 3 objects of different classes stand on a background with clutter that is no
- * object of any class; colours, texture, background, light and place are drawn independently of the class.
+ * A scene is made of (options, seed, index) and of nothing else: the same bytes on every machine,
+ * in any order, by any thread. 1 to 3 objects of different classes stand on a background with
+ * clutter that is no object of any class; colours, texture, background, light and place are drawn
+ * independently of the class.
  */
 #ifndef SCENES_SCENE_H
 #define SCENES_SCENE_H
@@ -35,8 +36,8 @@ struct scene_object {
 struct scene {
     int width, height;
     uint8_t *rgb; /* [height,width,3]                                                          */
-    /* [height,width]: 0 background, k the pixel shows objects[k-1]: more than half of it is covered by that
-     * object, and by none before it. Shadows are background. */
+    /* [height,width]: 0 background, k the pixel shows objects[k-1]: more than half of it is covered
+     * by that object, and by none before it. Shadows are background. */
     uint8_t *owner;
     int count;
     struct scene_object objects[SCENE_OBJECTS]; /* from the back to the front */
@@ -47,8 +48,8 @@ struct scene {
 struct scene *scene_new(const struct scene_opts *opts);
 void scene_free(struct scene *scene);
 
-/* Draws scene `index` of `seed`. Every object shows at least half of its pixels. Not for two threads
- * on one scene. */
+/* Draws scene `index` of `seed`. Every object shows at least half of its pixels. Not for two
+ * threads on one scene. */
 void scene_draw(struct scene *scene, uint64_t seed, uint64_t index);
 
 int scene_classes(void);

@@ -1,5 +1,6 @@
 /*
- * scenes/shapes/shapes.h: the functions of shapes.def. Each fills the square -1..1 along its longer side.
+ * scenes/shapes/shapes.h: the functions of shapes.def. Each fills the square -1..1 along its longer
+ * side.
  */
 #ifndef SCENES_SHAPES_H
 #define SCENES_SHAPES_H

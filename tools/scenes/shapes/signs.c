@@ -4,8 +4,8 @@
 
 enum { STAR_MOST = 6, TIP_PIECES = 6, STAR_DOTS = STAR_MOST * (TIP_PIECES + 2) };
 
-/* A star of n points whose tips are cut off by a curve, `round` of the way down their sides. The dots go
- * from the start of a tip to its end and then to the bottom beside it. */
+/* A star of n points whose tips are cut off by a curve, `round` of the way down their sides. The
+ * dots go from the start of a tip to its end and then to the bottom beside it. */
 static int star_dots(double (*dots)[2], int n, double inner, double round)
 {
     int count = 0;

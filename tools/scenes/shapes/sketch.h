@@ -6,8 +6,8 @@
 
 #include "../pen.h"
 
-/* A point of an outline: the line bends smoothly through it, or has a corner there. Between two corners it
- * is straight. */
+/* A point of an outline: the line bends smoothly through it, or has a corner there. Between two
+ * corners it is straight. */
 struct dot {
     double x, y;
     int corner;
@@ -15,7 +15,8 @@ struct dot {
 
 enum { SKETCH_DOTS = 64 }; /* at most, in one outline */
 
-/* Where a part stands: scaled (a negative scale mirrors it), turned clockwise about its own origin, moved. */
+/* Where a part stands: scaled (a negative scale mirrors it), turned clockwise about its own origin,
+ * moved. */
 struct frame {
     double x, y, across, down, cos, sin;
 };
@@ -24,10 +25,11 @@ struct frame frame_at(double x, double y, double across, double down, double tur
 /* Of the whole square, the right way round or mirrored: an even chance. */
 struct frame frame_facing(struct dice *dice);
 
-/* Dots clockwise as seen in their own square; they are so on the picture in a mirrored frame too. */
+/* Dots clockwise as seen in their own square; they are so on the picture in a mirrored frame
+ * too. */
 void sketch(struct pen *pen, const struct frame *frame, const struct dot *dots, int n);
-/* The right half of an outline, from its top to its bottom; the left one mirrors it. A dot at x = 0 is
- * not repeated. */
+/* The right half of an outline, from its top to its bottom; the left one mirrors it. A dot at x = 0
+ * is not repeated. */
 void sketch_even(struct pen *pen, const struct frame *frame, const struct dot *half, int n);
 /* An open line, for a stroke. */
 void sketch_open(struct pen *pen, const struct frame *frame, const struct dot *dots, int n);

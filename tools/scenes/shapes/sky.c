@@ -56,8 +56,9 @@ static void cloud_rain(struct pen *pen, struct dice *dice, double y)
     pen_stroke(pen, 0.1, ROLE_SECOND);
 }
 
-/* A flat bottom, and bumps between dots around the rest, higher where their dots are further apart. Those of
- * its first and its last bump stand above each other: these bumps end at x = -1 and x = 1. */
+/* A flat bottom, and bumps between dots around the rest, higher where their dots are further apart.
+ * Those of its first and its last bump stand above each other: these bumps end at x = -1 and x =
+ * 1. */
 static void cloud_outline(struct pen *pen, const double (*dots)[2], int n, double bulge)
 {
     pen_move(pen, dots[0][0], dots[0][1]);

@@ -1,0 +1,11 @@
+#!/bin/bash
+# No line of the sources is longer than 100 characters. Tables of data made by a script are no text
+# for people.
+set -u
+long=$(find include lib kernels tools/cli tools/scenes tools/bench tools/embed test docs/examples \
+    '(' -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.def' -o -name '*.css' -o -name '*.js' ')' \
+    ! -name '*_data.h' ! -name font.h -exec env LC_ALL=C.UTF-8 grep -HnE '.{101}' {} + |
+    cut -d: -f1,2)
+[ -z "$long" ] && exit
+sed 's/$/: longer than 100 characters/' <<< "$long"
+exit 1
