@@ -75,12 +75,44 @@ static void embeddings(const vitx::image &picture)
     expect(std::fabs(square - 1) < 1e-5, "its length");
 }
 
+static void reports(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/deit-hf");
+    vitx::context context(model);
+    vitx::report ran(model), given(model);
+    const vitx::map map = context.explain(picture, vitx::explain_opts("rollout"));
+    ran.add(picture, "a/p.png");
+    ran.add(map);
+    ran.run(context, picture);
+    const std::string page = ran.write();
+    expect(static_cast<std::size_t>(ran.info().bytes) == page.size(), "bytes of a report");
+    expect(page.find(model.digest()) != std::string::npos, "the digest in a report");
+    vitx::stats stats(context);
+    stats.add(picture);
+    given.add(picture, "p.png");
+    given.add(map, "label");
+    given.add(context.classify(picture, 5));
+    given.add(stats);
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    trace.record = VITX_RECORD_ALL;
+    vitx::check(vitx_context_set_trace(context.get(), &trace));
+    context.forward({&picture});
+    for (int layer = 0; layer < model.info().depth; layer++) {
+        vitx_view view;
+        vitx::check(vitx_attention(&view, context.get(), layer));
+        given.add_attention(layer, view);
+    }
+    expect(given.info().level == VITX_REPORT_ALL, "a report of answers");
+    expect(given.write().find("</html>") != std::string::npos, "its end");
+}
+
 int main()
 {
     try {
         const vitx::image picture("test/golden/models/picture.png");
         classes(picture);
         embeddings(picture);
+        reports(picture);
     } catch (const std::exception &e) {
         std::printf("face: %s\n", e.what());
         return 1;

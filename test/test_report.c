@@ -1046,6 +1046,99 @@ START_TEST(test_report__a_writer_stops)
 }
 END_TEST
 
+static int cancel(int64_t done, int64_t total, void *payload)
+{
+    (void)total;
+    return done >= *(const int64_t *)payload;
+}
+
+/* A run that is cancelled leaves the picture without attention, and can be done again. */
+START_TEST(test_report__runs_again_after_a_cancelled_run)
+{
+    bed b = open_bed("vit-timm", VITX_FIT_RECIPE);
+    vitx_report *one, *two;
+    int64_t at = 2;
+    ck_ok(vitx_report_create(&one, b.model, NULL));
+    ck_ok(vitx_report_create(&two, b.model, NULL));
+    ck_ok(vitx_report_add(one, b.image, "p.png"));
+    ck_ok(vitx_report_add(two, b.image, "p.png"));
+    ck_ok(vitx_context_set_progress(b.c, cancel, &at));
+    ck_assert_int_eq(vitx_report_run(one, b.c, b.image), VITX_CANCELLED);
+    ck_ok(vitx_context_set_progress(b.c, NULL, NULL));
+    ck_ok(vitx_report_run(one, b.c, b.image));
+    ck_ok(vitx_report_run(two, b.c, b.image));
+    file f = written(one), g = written(two);
+    ck_assert_uint_eq(f.text.size, g.text.size);
+    ck_assert_int_eq(memcmp(f.text.data, g.text.data, f.text.size), 0);
+    close_file(&f);
+    close_file(&g);
+    vitx_report_free(one);
+    vitx_report_free(two);
+    close_bed(&b);
+}
+END_TEST
+
+/* Maps on pixels, of all heads, of fewer values than patches. */
+START_TEST(test_report__takes_maps_of_every_shape)
+{
+    bed b = open_bed("vit-timm", VITX_FIT_PAD);
+    vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
+    vitx_map *heads, *pixels = map_of(&b, "saliency"), *small, *large;
+    vitx_map_info info = VITX_MAP_INFO_INIT, fine = VITX_MAP_INFO_INIT;
+    vitx_report *report;
+    e.method = "attention";
+    e.layer = e.head = VITX_ALL;
+    ck_ok(vitx_explain(&heads, b.c, b.image, &e));
+    ck_ok(vitx_map_get_info(&info, heads));
+    ck_ok(vitx_map_get_info(&fine, pixels));
+    ck_ok(vitx_map_resize(&small, pixels, 2, 3));
+    ck_ok(vitx_map_resize(&large, pixels, 200, 100));
+    ck_ok(vitx_report_create(&report, b.model, NULL));
+    ck_ok(vitx_report_add(report, b.image, "p.png"));
+    ck_ok(vitx_report_add_map(report, small, NULL));
+    ck_ok(vitx_report_add_map(report, large, NULL));
+    ck_ok(vitx_report_add_map(report, pixels, "mine"));
+    ck_ok(vitx_report_add_map(report, heads, NULL));
+    file f = written(report);
+    const vx_json *maps = vx_json_get(picture_at(&f, 0), "maps"), *m = vx_json_first(maps);
+    ck_assert_int_eq(vx_json_size(maps), 3 + (int)(info.shape[0] * info.shape[1]));
+    static const size_t counts[] = {6, 20000, 1600};
+    for (int i = 0; i < 3; i++, m = vx_json_next(m)) {
+        const vitx_map *of = i == 0 ? small : i == 1 ? large : pixels;
+        size_t bytes;
+        const bool half = strcmp(vx_json_string(vx_json_get(m, "code")), "f16") == 0;
+        uint8_t *raw = block_bytes(&f, vx_json_get(m, "block"), &bytes);
+        ck_assert_str_eq(vx_json_string(vx_json_get(m, "on")), "input");
+        ck_assert_uint_eq(bytes, counts[i] * (half ? 2 : 4));
+        ck_assert(half == (fmaxf(-fine.min, fine.max) >= 0x1p-13f));
+        for (size_t k = 0; k < counts[i]; k++) {
+            const float value = vitx_map_values(of)[k];
+            float back;
+            memcpy(&back, raw + 4 * k, half ? 0 : 4);
+            back = half ? half_at(raw + 2 * k) : back;
+            ck_assert(fabsf(value - back) <= (half ? fabsf(value) * 0x1p-11f + 0x1p-25f : 0));
+        }
+        free(raw);
+    }
+    for (int64_t i = 0; m; m = vx_json_next(m), i++) {
+        size_t bytes;
+        uint8_t *raw = block_bytes(&f, vx_json_get(m, "block"), &bytes);
+        ck_assert_int_eq(int_of(m, "layer"), (int)(i / info.shape[1]));
+        ck_assert_int_eq(int_of(m, "head"), (int)(i % info.shape[1]));
+        ck_assert_uint_eq(bytes, 25 * 4);
+        ck_assert_int_eq(memcmp(raw, vitx_map_values(heads) + 25 * i, bytes), 0);
+        free(raw);
+    }
+    close_file(&f);
+    vitx_report_free(report);
+    vitx_map_free(small);
+    vitx_map_free(large);
+    vitx_map_free(pixels);
+    vitx_map_free(heads);
+    close_bed(&b);
+}
+END_TEST
+
 START_TEST(test_report__saves_in_one_step)
 {
     bed b = open_bed("vit-timm", VITX_FIT_RECIPE);
@@ -1090,6 +1183,8 @@ static Suite *report_suite(void)
     tcase_add_test(tcase, test_report__refuses_what_does_not_belong);
     tcase_add_test(tcase, test_report__memory_runs_out);
     tcase_add_test(tcase, test_report__a_writer_stops);
+    tcase_add_test(tcase, test_report__runs_again_after_a_cancelled_run);
+    tcase_add_test(tcase, test_report__takes_maps_of_every_shape);
     tcase_add_test(tcase, test_report__saves_in_one_step);
     suite_add_tcase(s, tcase);
     return s;

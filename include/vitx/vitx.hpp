@@ -168,6 +168,10 @@ struct release {
     {
         vitx_stats_free(handle);
     }
+    void operator()(vitx_report *handle) const noexcept
+    {
+        vitx_report_free(handle);
+    }
 };
 
 /** Collects the output of the _write functions; for this header's own use. */
@@ -361,6 +365,13 @@ class model
         vitx_model_info_init(&info, sizeof info);
         check(vitx_model_get_info(&info, get()));
         return info;
+    }
+    /** SHA-256 of the weights, in hexadecimal. */
+    std::string digest() const
+    {
+        char text[VITX_DIGEST_TEXT];
+        check(vitx_model_digest(text, get()));
+        return text;
     }
     /** The name of a class, "" if it has none; lives as long as the model. */
     const char *label(int index) const
@@ -700,6 +711,69 @@ class stats
 
   private:
     std::unique_ptr<vitx_stats, release> handle_;
+};
+
+/** One page about pictures, in one file: vitx/report.h. The model must live until it is freed. */
+class report
+{
+  public:
+    explicit report(const model &answers, const vitx_report_opts *opts = nullptr)
+    {
+        vitx_report *handle;
+        check(vitx_report_create(&handle, answers.get(), opts));
+        handle_.reset(handle);
+    }
+    /** Begins a picture; what follows is about that picture. */
+    void add(const image &picture, const std::string &name)
+    {
+        check(vitx_report_add(get(), picture.get(), name.c_str()));
+    }
+    void add(const map &one, const char *label = nullptr)
+    {
+        check(vitx_report_add_map(get(), one.get(), label));
+    }
+    void add(const std::vector<vitx_prediction> &top)
+    {
+        check(vitx_report_add_predictions(get(), top.data(), static_cast<int>(top.size())));
+    }
+    void add(const stats &collection)
+    {
+        check(vitx_report_add_stats(get(), collection.get()));
+    }
+    void add_attention(int layer, const vitx_view &attention, int picture = 0)
+    {
+        check(vitx_report_add_attention(get(), layer, &attention, picture));
+    }
+    /** The picture that was added last: predictions, attention, statistics. */
+    void run(context &runs, const image &picture)
+    {
+        check(vitx_report_run(get(), runs.get(), picture.get()));
+    }
+    vitx_report_info info()
+    {
+        vitx_report_info info;
+        vitx_report_info_init(&info, sizeof info);
+        check(vitx_report_get_info(&info, get()));
+        return info;
+    }
+    void save(const std::string &path)
+    {
+        check(vitx_report_save(get(), path.c_str()));
+    }
+    /** save() into memory. */
+    std::string write()
+    {
+        collected out;
+        const int status = vitx_report_write(get(), collected::append, &out);
+        return out.take(status);
+    }
+    vitx_report *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    std::unique_ptr<vitx_report, release> handle_;
 };
 
 } // namespace vitx

@@ -64,8 +64,9 @@ static void pack_piece(void *arg, int i, int worker)
     z->next_out = p->packed + (size_t)i * p->bound;
     z->avail_out = (uInt)p->bound;
     const int result = deflate(z, last ? Z_FINISH : Z_SYNC_FLUSH);
-    p->sizes[i] =
-        result == (last ? Z_STREAM_END : Z_OK) && z->avail_in == 0 ? p->bound - z->avail_out : 0;
+    p->sizes[i] = result == (last ? Z_STREAM_END : Z_OK) && z->avail_in == 0 && z->avail_out > 0
+                      ? p->bound - z->avail_out
+                      : 0;
     deflateReset(z);
 }
 

@@ -75,13 +75,16 @@ static void gather(float *dst, const float *src, int height, int width, int gh, 
 {
     for (int y = 0; y < gh; y++)
         for (int x = 0; x < gw; x++) {
-            const int y0 = y * height / gh, x0 = x * width / gw;
-            const int y1 = (y + 1) * height / gh, x1 = (x + 1) * width / gw;
+            const int y0 = (int)((int64_t)y * height / gh), x0 = (int)((int64_t)x * width / gw);
+            int y1 = (int)((int64_t)(y + 1) * height / gh);
+            int x1 = (int)((int64_t)(x + 1) * width / gw);
+            y1 = y1 > y0 ? y1 : y0 + 1; /* a map of fewer values than patches */
+            x1 = x1 > x0 ? x1 : x0 + 1;
             double sum = 0;
             for (int v = y0; v < y1; v++)
                 for (int u = x0; u < x1; u++)
                     sum += (double)src[(size_t)v * (size_t)width + (size_t)u];
-            *dst++ = (float)(y1 > y0 && x1 > x0 ? sum / ((double)(y1 - y0) * (x1 - x0)) : 0);
+            *dst++ = (float)(sum / ((double)(y1 - y0) * (x1 - x0)));
         }
 }
 

@@ -152,15 +152,25 @@ void vitx_report_free(vitx_report *report)
 
 /* ------------------------------------------------------------------ shares ----------------- */
 
-/* What a picture takes beside its blocks: its part of the manifest and of the page without a
- * script. */
+/* A text, which stands in the file three times at most: some bytes become three or six. */
+static size_t text_bytes(const char *text)
+{
+    size_t bytes = 0;
+    for (const char *p = text; p && *p; p++) {
+        const bool escaped = strchr("<>&\"'\\", *p) || *p == 0x7f || (*p > 0 && *p < 0x20);
+        bytes += escaped ? 18 : (unsigned char)*p >= 0x80 ? 9 : 3;
+    }
+    return bytes;
+}
+
+/* What a picture takes beside its blocks: in the manifest, and in the page without a script. */
 static size_t facts_bytes(const vitx_report *r, const vx_report_picture *p)
 {
-    size_t bytes = 4096 + 100 * (size_t)r->model->arch.depth + strlen(p->name) * 8;
+    size_t bytes = 4096 + 100 * (size_t)r->model->arch.depth + text_bytes(p->name);
     for (int i = 0; i < p->predictions; i++)
-        bytes += 200 + (p->labels[i] ? 8 * strlen(p->labels[i]) : 0);
+        bytes += 200 + text_bytes(p->labels[i]);
     for (const vx_report_map *m = p->maps; m; m = m->next)
-        bytes += 1200 + strlen(m->settings) + (m->label ? 8 * strlen(m->label) : 0);
+        bytes += 1200 + strlen(m->settings) + text_bytes(m->label);
     return bytes;
 }
 
@@ -179,7 +189,10 @@ static size_t fixed_bytes(const vitx_report *r)
     const size_t heads = (size_t)r->model->arch.heads, cells = heads * (size_t)r->model->arch.depth;
     const size_t stats =
         cells * (2 * VX_STAT_COUNT * 14 + heads * 14 + 24) + 2000 * (size_t)r->model->arch.depth;
-    return vx_page_bytes() + 8192 + (r->given_stats.size ? r->given_stats.size : stats);
+    size_t bytes = vx_page_bytes() + 8192 + text_bytes(r->title) + text_bytes(r->command);
+    for (const vx_report_absent *a = r->absent; a; a = a->next)
+        bytes += 100 + text_bytes(a->label) + text_bytes(a->command);
+    return bytes + (r->given_stats.size ? r->given_stats.size : stats);
 }
 
 size_t vx_report_share(const vitx_report *r, int pictures)

@@ -164,6 +164,13 @@ static const struct option options[] = {
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable",
      .more = "With several methods: for those methods that have the option."},
+    {.name = "flip",
+     .kind = OPTION_FLAG,
+     AT(flip),
+     .help = "the mean of each map and the map of the mirror image",
+     .more = "Steadier maps at twice the cost. The mirror image's map is mirrored back; both "
+             "explain the\n"
+             "same class."},
     {.name = "layout",
      .kind = OPTION_CHOICE,
      AT(layout),

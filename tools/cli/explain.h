@@ -25,7 +25,7 @@ struct explain_settings {
     const char *title;   /* of a page, as the rest of the line */
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
-    bool colorbar, json, skip_existing;
+    bool colorbar, json, skip_existing, flip;
 };
 
 /* All the ways in which each picture is explained. */

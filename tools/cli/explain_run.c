@@ -184,8 +184,9 @@ static int attempt(struct work *w, int first, int n, int only)
         return VITX_OK;
     progress_step(w->done + first, n, w->batch.names[first]);
     const int code =
-        vitx_explain_many(w->maps, plan->session.context,
-                          (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
+        (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
+            w->maps, plan->session.context, (const vitx_image *const *)w->batch.images + first, n,
+            w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
         w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;
