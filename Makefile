@@ -77,7 +77,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all demo check asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
+.PHONY: all demo check check-page asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -168,6 +168,9 @@ threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
 
+check-page: all                                                ## test the report page in a real browser (fetches Playwright and Chromium)
+	$(Q)test/page/check.sh
+
 # Without a process for each test: a sanitizer ends the program at its first find, and a fork of all its
 # shadow memory costs more than most tests.
 asan:                                                          ## all tests under the address and undefined-behaviour sanitizers
@@ -252,7 +255,7 @@ endif
 
 .PHONY: help clean
 help:                                                          ## this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | expand -t 14
 clean:                                                         ## remove build/
 	$(Q)rm -rf build
 

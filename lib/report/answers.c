@@ -52,6 +52,17 @@ int vitx_report_add_predictions(vitx_report *report, const vitx_prediction *top,
     return vx_report_predict(report, p, top, k);
 }
 
+int vitx_report_get_predictions(vitx_prediction *top, int k, vitx_report *report)
+{
+    vx_report_picture *p;
+    VX_TRY(vx_report_last(&p, report, "vitx_report_get_predictions"));
+    if (!top || k < 1)
+        return vx_fail(VITX_INVALID, "vitx_report_get_predictions: %d predictions", top ? k : 0);
+    for (int i = 0; i < k; i++)
+        top[i] = i < p->predictions ? p->top[i] : (vitx_prediction){.index = -1};
+    return VITX_OK;
+}
+
 double vx_report_length(const float *values, int count)
 {
     double square = 0;
