@@ -92,7 +92,7 @@ static int draw(vx_canvas *canvas, float *values, const vitx_map *map, const vit
 {
     const vx_colormap *colours = vx_colormap_find(map->info.is_signed ? "coolwarm" : "inferno");
     const size_t count = (size_t)canvas->width * (size_t)canvas->height;
-    float low, high;
+    float low = 0, high = 0;
     VX_TRY(vx_scale_values(values, &low, &high, values, count,
                            map->info.is_signed ? VITX_SCALE_SIGNED : VITX_SCALE_MAX, hooks));
     for (size_t i = 0; i < count; i++)
