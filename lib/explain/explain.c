@@ -266,7 +266,8 @@ static int reserve_beside(vitx_context *c, beside b)
 /* false where the bytes cannot be counted. */
 static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
 {
-    const size_t variants = b.variants ? vx_variants_bytes(c, b.variants, b.kept, &c->variants.need) : 0;
+    const size_t variants =
+        b.variants ? vx_variants_bytes(c, b.variants, b.kept, &c->variants.need) : 0;
     const size_t channels = b.channels ? vx_channels_bytes(c) : 0;
     return *bytes != SIZE_MAX && variants != SIZE_MAX && channels != SIZE_MAX &&
            vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
