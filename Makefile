@@ -62,7 +62,7 @@ FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))
 REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
-EXAMPLES := $(B)/example_c $(B)/example_cpp $(B)/face
+EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
@@ -151,8 +151,11 @@ $(B)/fuzz_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(OUT)/libvitx.a
 
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
+C_USER = $(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_c: docs/examples/example.c
-	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+	$(C_USER)
+$(B)/example_report: docs/examples/report.c
+	$(C_USER)
 CXX_USER = $(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_cpp: docs/examples/example.cpp
 	$(CXX_USER)

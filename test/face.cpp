@@ -89,7 +89,11 @@ static void reports(const vitx::image &picture)
     expect(page.find(model.digest()) != std::string::npos, "the digest in a report");
     vitx::stats stats(context);
     stats.add(picture);
+    const std::vector<vitx_prediction> top = context.classify(picture, 2);
+    expect(ran.predictions(2)[0].index == top[0].index, "predictions of a report");
+    expect(std::fabs(ran.predictions(2)[1].logit - top[1].logit) < 1e-4f, "their logits");
     given.add(picture, "p.png");
+    given.set_input(context.info());
     given.add(map, "label");
     given.add(context.classify(picture, 5));
     given.add(stats);
@@ -103,7 +107,45 @@ static void reports(const vitx::image &picture)
         given.add_attention(layer, view);
     }
     expect(given.info().level == VITX_REPORT_ALL, "a report of answers");
-    expect(given.write().find("</html>") != std::string::npos, "its end");
+    given.add_absent(1, nullptr, "explain --target 1");
+    const std::string answers = given.write();
+    expect(answers.find("explain --target 1") != std::string::npos, "a class without a map");
+    expect(answers.find("</html>") != std::string::npos, "its end");
+
+    vitx_report_opts opts = vitx::report_opts();
+    opts.title = "a title";
+    opts.level = VITX_REPORT_NONE;
+    vitx::report small(model, &opts);
+    try {
+        small.predictions();
+        expect(false, "predictions without a picture");
+    } catch (const vitx::error &e) {
+        expect(e.status() == VITX_INVALID, "status of predictions");
+    }
+    small.add(picture, "p.png");
+    small.run(context, picture);
+    expect(small.info().level == VITX_REPORT_NONE, "a level");
+    expect(small.write().find("<title>a title") != std::string::npos, "a title");
+}
+
+/* The attention of a head that pools, and an answer that is no class. */
+static void pools(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/siglip-timm");
+    vitx::context context(model);
+    vitx::report report(model);
+    vitx_trace_opts trace = vitx::trace_opts(VITX_RECORD_ALL);
+    context.set_trace(trace);
+    const std::vector<float> answer = context.embed(picture);
+    context.forward(picture);
+    vitx_view pool;
+    vitx::check(vitx_pool_attention(&pool, context.get()));
+    report.add(picture, "p.png");
+    report.add(answer);
+    report.add_pool_attention(pool);
+    const std::string page = report.write();
+    expect(page.find("\"pool\":\"vx-b") != std::string::npos, "a head that pools");
+    expect(page.find("\"norm\":") != std::string::npos, "the length of an embedding");
 }
 
 int main()
@@ -113,6 +155,7 @@ int main()
         classes(picture);
         embeddings(picture);
         reports(picture);
+        pools(picture);
     } catch (const std::exception &e) {
         std::printf("face: %s\n", e.what());
         return 1;

@@ -707,6 +707,12 @@ START_TEST(test_report__takes_answers_from_anywhere)
                                    (float)number_of(row, "probability"),
                                    vx_json_string(vx_json_get(row, "label"))};
     ck_ok(vitx_report_add_predictions(given, top, 5));
+    vitx_prediction back[7];
+    ck_ok(vitx_report_get_predictions(back, 7, given));
+    for (int i = 0; i < 7; i++) {
+        ck_assert_int_eq(back[i].index, i < 5 ? top[i].index : -1);
+        ck_assert(back[i].index < 0 || back[i].logit == top[i].logit);
+    }
     trace.record = VITX_RECORD_ALL;
     ck_ok(vitx_context_set_trace(b.c, &trace));
     ck_ok(vitx_forward(b.c, &image, 1));
@@ -909,6 +915,8 @@ START_TEST(test_report__refuses_what_does_not_belong)
     ck_ok(vitx_report_create(&report, b.model, &o));
     ck_fails(vitx_report_run(report, b.c, b.image), VITX_INVALID, "no picture was added");
     ck_fails(vitx_report_add_map(report, map, NULL), VITX_INVALID, "no picture was added");
+    vitx_prediction top;
+    ck_fails(vitx_report_get_predictions(&top, 1, report), VITX_INVALID, "no picture was added");
     ck_fails(vitx_report_write(report, keep, &sink), VITX_INVALID, "without a picture");
     ck_fails(vitx_report_save(report, NULL), VITX_INVALID, "path is NULL");
     ck_ok(vitx_report_add(report, b.image, "p.png"));

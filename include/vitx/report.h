@@ -124,6 +124,16 @@ VITX_API int vitx_report_set_input(vitx_report *report, const vitx_context_info 
  */
 VITX_API int vitx_report_add_predictions(vitx_report *report, const vitx_prediction *top, int k);
 
+/**
+ * The predictions of the picture that was added last, best first.
+ *
+ * @param top  [k]; entries beyond those there are get index -1. Labels live until the picture gets
+ *             other predictions, or the report is freed
+ * @param k    at least 1
+ * @return VITX_OK, VITX_INVALID (no picture)
+ */
+VITX_API int vitx_report_get_predictions(vitx_prediction *top, int k, vitx_report *report);
+
 /** The answer of a model without classes: only its Euclidean length is shown. */
 VITX_API int vitx_report_add_embedding(vitx_report *report, const float *values, int count);
 

@@ -123,6 +123,12 @@ inline vitx_render_opts render_opts()
     vitx_render_opts_init(&opts, sizeof opts);
     return opts;
 }
+inline vitx_report_opts report_opts()
+{
+    vitx_report_opts opts;
+    vitx_report_opts_init(&opts, sizeof opts);
+    return opts;
+}
 inline vitx_stats_render_opts stats_render_opts()
 {
     vitx_stats_render_opts opts;
@@ -740,9 +746,37 @@ class report
     {
         check(vitx_report_add_stats(get(), collection.get()));
     }
+    /** The answer of a model without classes. */
+    void add(const std::vector<float> &embedding)
+    {
+        check(vitx_report_add_embedding(get(), embedding.data(),
+                                        static_cast<int>(embedding.size())));
+    }
+    /** @param picture  its place in the view */
     void add_attention(int layer, const vitx_view &attention, int picture = 0)
     {
         check(vitx_report_add_attention(get(), layer, &attention, picture));
+    }
+    void add_pool_attention(const vitx_view &attention, int picture = 0)
+    {
+        check(vitx_report_add_pool_attention(get(), &attention, picture));
+    }
+    /** A class without a map, and the command that would make one. */
+    void add_absent(int target, const char *label = nullptr, const char *command = nullptr)
+    {
+        check(vitx_report_add_absent(get(), target, label, command));
+    }
+    /** What the picture was run with, if not by run(): before its maps and its attention. */
+    void set_input(const vitx_context_info &info)
+    {
+        check(vitx_report_set_input(get(), &info));
+    }
+    /** Those of the picture that was added last, best first; index -1 beyond those there are. */
+    std::vector<vitx_prediction> predictions(int k = 5)
+    {
+        std::vector<vitx_prediction> top(k > 0 ? static_cast<std::size_t>(k) : 0);
+        check(vitx_report_get_predictions(top.data(), k, get()));
+        return top;
     }
     /** The picture that was added last: predictions, attention, statistics. */
     void run(context &runs, const image &picture)
