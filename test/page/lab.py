@@ -122,9 +122,8 @@ class Page:
             self.ready()
 
     def ready(self):
-        assert self.tab.evaluate("window.vitx && window.vitx.ready.then(() => true)"), (
-            "no window.vitx"
-        )
+        if not self.tab.evaluate("window.vitx && window.vitx.ready.then(() => true)"):
+            raise AssertionError(f"the page's script did not start: {self.said}")
 
     def is_clean(self):
         strangers = [

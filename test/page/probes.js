@@ -56,7 +56,7 @@ window.probes = (() => {
                 continue;
             const leaf = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
             const control = e.matches(CONTROL);
-            if ((!leaf && !control) || e.parentElement.closest(CONTROL + ', label'))
+            if ((!leaf && !control) || e.parentElement.closest(CONTROL))
                 continue;
             const box = cut(e, leaf && !control ? textBox(e) : e.getBoundingClientRect());
             const floats = hasAncestor(e, s => s.position === 'fixed' || s.position === 'sticky');
@@ -132,8 +132,14 @@ window.probes = (() => {
             s.scrollBehavior === 'smooth';
     }).map(html);
 
-    const untouched = e => getComputedStyle(e).touchAction === 'none';
-    const noTouch = () => all('*').filter(untouched).map(html);
+    /* What keeps a finger on an element from scrolling the page. */
+    function heldFast(selector) {
+        const out = [];
+        for (let e = document.querySelector(selector); e; e = e.parentElement)
+            if (!['auto', 'manipulation', 'pan-y'].includes(getComputedStyle(e).touchAction))
+                out.push(html(e));
+        return out;
+    }
 
     /* Texts that hold a character and stand in no element of their own direction. */
     function loose(character) {
@@ -155,5 +161,5 @@ window.probes = (() => {
     const settle = () => frame().then(frame);
 
     return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
-        noTouch, loose, strangers, settle};
+        heldFast, loose, strangers, settle};
 })();

@@ -133,13 +133,12 @@ def walk(page, limit=200):
     page.tab.evaluate(
         "() => { document.activeElement && document.activeElement.blur(); window.scrollTo(0, 0); }"
     )
-    stops, seen = [], set()
+    stops = []
     for _ in range(limit):
         page.keyboard.press("Tab")
         at = page.probe("focused")
-        if at is None or (at["html"], at["left"], at["top"]) in seen:
+        if at is None or at["path"] in [s["path"] for s in stops]:
             return stops
-        seen.add((at["html"], at["left"], at["top"]))
         stops.append(at)
     raise AssertionError(f"more than {limit} stops of the Tab key")
 
