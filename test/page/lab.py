@@ -147,6 +147,14 @@ class Page:
             [name, arguments],
         )
 
+    def unfold(self):
+        """Opens all that is folded up, and a second map beside the first."""
+        self.tab.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        compare = self.tab.locator("#vx-compare")
+        if compare.locator("option").count() > 1:
+            compare.select_option(index=1)
+        self.settle()
+
     def probe(self, name, *arguments):
         """What a function of probes.js says."""
         return self.tab.evaluate(

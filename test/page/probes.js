@@ -66,8 +66,8 @@ window.probes = (() => {
         return out;
     }
 
-    /* Whether an element that hears the pointer is a control, or hears it for controls inside, or is
-     * kept from screen readers: then there is a control beside it that does the same. */
+    /* Whether an element that hears the pointer is a control, or hears it for controls inside, or
+     * is kept from screen readers: then there is a control beside it that does the same. */
     const control = e => ({
         html: html(e),
         control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL) ||
@@ -157,9 +157,23 @@ window.probes = (() => {
     const STRANGE = 'b, iframe, object, embed, script[src], img[src="x"], [onerror], [onmouseover]';
     const strangers = () => all(STRANGE).map(html);
 
+    /* What can be read: each text that stands by itself, and what is said to screen readers. */
+    function texts() {
+        const out = [];
+        for (const e of all('body *')) {
+            if (!e.checkVisibility() || e.matches('script, style'))
+                continue;
+            out.push(e.getAttribute('aria-label'), e.title);
+            out.push(...[...e.childNodes].filter(n => n.nodeType === 3).map(n => n.data));
+        }
+        return out.map(t => (t || '').trim()).filter(Boolean);
+    }
+
+    const colours = () => all('#vx-colours option').map(e => e.value);
+
     const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
     const settle = () => frame().then(frame);
 
     return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
-        heldFast, loose, strangers, settle};
+        heldFast, loose, strangers, texts, colours, settle};
 })();

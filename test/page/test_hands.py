@@ -131,7 +131,7 @@ def check_hover_and_pin(lab):
 
 
 def heads_say(page, query, layer):
-    """Largest weight, entropy and share of the prefix tokens under each head are those of its row."""
+    """Largest weight, entropy and share of prefix tokens under each head are those of its row."""
     p = page.report.picture()
     a = page.report.attention(p, layer)[:, query]
     figures = page.locator("#vx-cards .card").all()
@@ -199,6 +199,22 @@ def check_second_map(lab):
     page.locator("#vx-compare-how").select_option("wipe")
     page.locator("#vx-wipe").focus()
     changed(page, lambda: page.keyboard.press("ArrowRight"), "w")
+
+
+def check_statistics_navigate(lab):
+    """A cell of the statistics says the number of that head, and shows the head."""
+    page = lab.open("scenes")
+    page.locator("#vx-stats > summary").click()
+    stats = page.report.manifest["stats"]
+    cell = page.locator("#vx-statgrid button").nth(1 * stats["layers"] + 3)
+    cell.hover()
+    said = page.locator("#vx-stat-now").inner_text()
+    value = stats["statistics"]["entropy"]["mean"][3][1]
+    assert "layer 3" in said and "head 1" in said and f"{value:.3g}" in said, (said, value)
+    cell.click()
+    page.settle()
+    state = page.state()
+    assert (state["map"], state["l"], state["h"]) == ("live", 3, 1), state
 
 
 def check_strongest_patches(lab):

@@ -2,6 +2,8 @@
 order and visibility of the focus, the live region, names in the screen reader's tree."""
 
 import itertools
+import json
+import re
 
 from axe_playwright_python.sync_playwright import Axe
 
@@ -19,9 +21,13 @@ def axe(page, what):
 
 
 def check_axe(lab):
+    """As a page opens, and with all of it unfolded."""
     for scheme, locale in itertools.product(("light", "dark"), ("en-US", "zh-CN")):
-        for name in PAGES if (scheme, locale) == ("light", "en-US") else PAGES[:2]:
-            axe(lab.open(name, color_scheme=scheme, locale=locale), f"{name} {scheme} {locale}")
+        for name in PAGES if (scheme, locale) == ("light", "en-US") else PAGES[:1]:
+            page = lab.open(name, color_scheme=scheme, locale=locale)
+            axe(page, f"{name} {scheme} {locale}")
+            page.unfold()
+            axe(page, f"{name} {scheme} {locale}, unfolded")
 
 
 def check_axe_with_the_help_open(lab):
@@ -119,6 +125,35 @@ def check_screen_readers_tree(lab):
         assert page.locator("h1:visible").count() == 1
         levels = page.probe("headings")
         assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), f"heading levels {levels}"
+
+
+def check_nothing_is_left_in_english(lab):
+    """What stands on both pages, in English and in Chinese, comes from the model or the picture."""
+    texts = []
+    for locale in ("en-US", "zh-CN"):
+        page = lab.open("scenes", locale=locale)
+        page.unfold()
+        page.locator("#vx-help").click()
+        texts.append(set(page.probe("texts")))
+    data = json.dumps(page.report.manifest, ensure_ascii=False)
+    left = [t for t in texts[0] & texts[1] if re.search("[A-Za-z]{3}", t) and t not in data]
+    assert set(left) <= {"Esc", "Space", *page.probe("colours")}, left
+
+
+def check_language_and_theme_by_hand(lab):
+    page = lab.open("scenes", "#map=live&l=2")
+    before = page.state()
+    page.locator("#vx-language").click()
+    page.settle()
+    assert page.evaluate("document.documentElement.lang").startswith("zh")
+    names = [n["name"]["value"] for n in tree(page) if n["role"]["value"] == "slider"]
+    assert names and all(any("\u4e00" <= c <= "\u9fff" for c in n) for n in names), names
+    assert page.state() == before
+    seen = set()
+    for _ in range(3):
+        page.locator("#vx-theme").click()
+        seen.add(page.probe("luminance") > 0.5)
+    assert seen == {True, False}
 
 
 def check_language_of_the_page(lab):
