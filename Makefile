@@ -62,7 +62,7 @@ FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))
 REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
-EXAMPLES := $(B)/example_c $(B)/example_cpp $(B)/face
+EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
@@ -77,7 +77,7 @@ install-deps:
 	$(Q)tools/install-deps.sh
 else
 
-.PHONY: all demo check asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
+.PHONY: all demo check check-page asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
 all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
@@ -111,6 +111,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)
 %_avx512.o %_avx512.tidy: OWN = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+# stb_image_write shifts bits out of an int, which -fwrapv defines.
+$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
@@ -149,8 +151,11 @@ $(B)/fuzz_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(OUT)/libvitx.a
 
 # The examples see what a user sees: the public headers and the shared library.
 $(EXAMPLES): $(wildcard include/vitx/*) $(OUT)/libvitx.so
+C_USER = $(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_c: docs/examples/example.c
-	$(Q)$(CC) -std=c11 $(WARNINGS) $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
+	$(C_USER)
+$(B)/example_report: docs/examples/report.c
+	$(C_USER)
 CXX_USER = $(Q)$(CXX) -std=c++11 -Wall -Wextra -Wpedantic $(SANITIZE) -Iinclude -o $@ $< -L$(OUT) -lvitx -Wl,-rpath,$(abspath $(OUT))
 $(B)/example_cpp: docs/examples/example.cpp
 	$(CXX_USER)
@@ -165,6 +170,9 @@ tests: all $(TESTS) $(REPLAYS) $(EXAMPLES)
 threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)))
 check: tests                                                   ## build and run all tests
 	$(Q)test/run.sh $(OUT) $(B)
+
+check-page: all                                                ## test the report page in a real browser (fetches Playwright and Chromium)
+	$(Q)test/page/check.sh
 
 # Without a process for each test: a sanitizer ends the program at its first find, and a fork of all its
 # shadow memory costs more than most tests.
@@ -250,7 +258,7 @@ endif
 
 .PHONY: help clean
 help:                                                          ## this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  \1\t\2/p' Makefile | expand -t 14
 clean:                                                         ## remove build/
 	$(Q)rm -rf build
 

@@ -137,10 +137,15 @@ check "what made a map stands in its json and in its png"
 cp -r $model "$folder/model of mine"
 cp $picture "$folder/猫.png"
 right explain -m "$folder/model of mine/" --method rollout --set discard=0.5 -o "$folder/made.png" --json "$folder/猫.png"
-out_has '"model":"model of mine","settings":\{"fuse":"mean","discard":"0.5","start":"0","compat":"none"\},"version":"[0-9.]+","values":'
+out_has '"model":"model of mine","settings":\{"fuse":"mean","discard":"0.5","start":"0","compat":"none"\},"flip":false,"version":"[0-9.]+","values":'
 sed -e 's/,"values":.*/}/' -e 's/猫/\\u732b/' "$out" > "$folder/facts"
 grep -ao '{"image":.*"version":"[^"]*"}' "$folder/made.png" | cmp -s - "$folder/facts" || fail "the png says something else"
 right classify -m $model "$folder/made.png" # its checksums are right
+right explain -m "$folder/model of mine/model.safetensors" --method attn-gradcam --json $picture
+cp "$out" "$folder/plain"
+right explain -m "$folder/model of mine/model.safetensors" --method attn-gradcam --json --flip $picture
+out_has '"flip":true,'
+[ "$(sed 's/.*"values"//' "$out")" != "$(sed 's/.*"values"//' "$folder/plain")" ] || fail "--flip changes no value"
 right explain -m "$folder/model of mine/model.safetensors" --method attn-gradcam --json $picture
 out_has '"model":"model of mine","settings":\{\},'
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# examples.sh: the C and the C++ example say and write what vitx-cli does, and vitx.hpp gives what the C
+# examples.sh: the C and C++ examples say and write what vitx-cli does, and vitx.hpp gives what the C
 # functions give. run.sh exports OUT (the products) and BUILD (the examples).
 set -u
 : "${OUT:=build}" "${BUILD:=build/release}"
@@ -39,5 +39,17 @@ for example in example_c example_cpp; do
     fi
     grep -q missing.png "$folder/error" || fail "$example does not name the missing picture"
 done
+# The page of vitx-cli is the same but for the classes without a map, the title and the command.
+page() { tr '\n' ' ' < "$1" | sed -e 's/"title":.*"model":/"model":/' -e 's/,"absent":\[.*\]}<.script>/}/' -e 's/<title>[^<]*//'; }
+"$BUILD/example_report" $model "$folder/got.html" $picture $picture > "$folder/got" || fail "example_report failed"
+grep -qx "$folder/got.html: 2 pictures, $(wc -c < "$folder/got.html") bytes, attention: all" "$folder/got" ||
+    fail "example_report prints $(cat "$folder/got")"
+"$OUT/vitx-cli" explain --quiet -m $model --method generic,rollout --embed-budget 8 --title "Cats and dogs" \
+    -o "$folder/want.html" $picture $picture || fail "vitx-cli explain failed"
+cmp <(page "$folder/want.html") <(page "$folder/got.html") || fail "example_report writes another page"
+if "$BUILD/example_report" $model "$folder/got.html" "$folder/missing.png" > "$folder/got" 2> "$folder/error"; then
+    fail "example_report succeeds without a picture"
+fi
+grep -q missing.png "$folder/error" || fail "example_report does not name the missing picture"
 "$BUILD/face" || fail "vitx.hpp is not what the C functions are"
 exit $failed

@@ -75,12 +75,87 @@ static void embeddings(const vitx::image &picture)
     expect(std::fabs(square - 1) < 1e-5, "its length");
 }
 
+static void reports(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/deit-hf");
+    vitx::context context(model);
+    vitx::report ran(model), given(model);
+    const vitx::map map = context.explain(picture, vitx::explain_opts("rollout"));
+    ran.add(picture, "a/p.png");
+    ran.add(map);
+    ran.run(context, picture);
+    const std::string page = ran.write();
+    expect(static_cast<std::size_t>(ran.info().bytes) == page.size(), "bytes of a report");
+    expect(page.find(model.digest()) != std::string::npos, "the digest in a report");
+    vitx::stats stats(context);
+    stats.add(picture);
+    const std::vector<vitx_prediction> top = context.classify(picture, 2);
+    expect(ran.predictions(2)[0].index == top[0].index, "predictions of a report");
+    expect(std::fabs(ran.predictions(2)[1].logit - top[1].logit) < 1e-4f, "their logits");
+    given.add(picture, "p.png");
+    given.set_input(context.info());
+    given.add(map, "label");
+    given.add(context.classify(picture, 5));
+    given.add(stats);
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    trace.record = VITX_RECORD_ALL;
+    vitx::check(vitx_context_set_trace(context.get(), &trace));
+    context.forward({&picture});
+    for (int layer = 0; layer < model.info().depth; layer++) {
+        vitx_view view;
+        vitx::check(vitx_attention(&view, context.get(), layer));
+        given.add_attention(layer, view);
+    }
+    expect(given.info().level == VITX_REPORT_ALL, "a report of answers");
+    given.add_absent(1, nullptr, "explain --target 1");
+    const std::string answers = given.write();
+    expect(answers.find("explain --target 1") != std::string::npos, "a class without a map");
+    expect(answers.find("</html>") != std::string::npos, "its end");
+
+    vitx_report_opts opts = vitx::report_opts();
+    opts.title = "a title";
+    opts.level = VITX_REPORT_NONE;
+    vitx::report small(model, &opts);
+    try {
+        small.predictions();
+        expect(false, "predictions without a picture");
+    } catch (const vitx::error &e) {
+        expect(e.status() == VITX_INVALID, "status of predictions");
+    }
+    small.add(picture, "p.png");
+    small.run(context, picture);
+    expect(small.info().level == VITX_REPORT_NONE, "a level");
+    expect(small.write().find("<title>a title") != std::string::npos, "a title");
+}
+
+/* The attention of a head that pools, and an answer that is no class. */
+static void pools(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/siglip-timm");
+    vitx::context context(model);
+    vitx::report report(model);
+    vitx_trace_opts trace = vitx::trace_opts(VITX_RECORD_ALL);
+    context.set_trace(trace);
+    const std::vector<float> answer = context.embed(picture);
+    context.forward(picture);
+    vitx_view pool;
+    vitx::check(vitx_pool_attention(&pool, context.get()));
+    report.add(picture, "p.png");
+    report.add(answer);
+    report.add_pool_attention(pool);
+    const std::string page = report.write();
+    expect(page.find("\"pool\":\"vx-b") != std::string::npos, "a head that pools");
+    expect(page.find("\"norm\":") != std::string::npos, "the length of an embedding");
+}
+
 int main()
 {
     try {
         const vitx::image picture("test/golden/models/picture.png");
         classes(picture);
         embeddings(picture);
+        reports(picture);
+        pools(picture);
     } catch (const std::exception &e) {
         std::printf("face: %s\n", e.what());
         return 1;

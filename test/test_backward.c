@@ -605,6 +605,52 @@ START_TEST(test_backward__views)
 }
 END_TEST
 
+/* Tokens alone are those that stand beside their gradients, for the last block's patches, too. */
+START_TEST(test_tokens__without_gradients)
+{
+    vitx_model *model;
+    vitx_context *plain, *full;
+    vitx_image *image;
+    vitx_trace_opts alone = VITX_TRACE_OPTS_INIT, beside = VITX_TRACE_OPTS_INIT;
+    vitx_view a, b;
+    const int layer = 1;
+    ck_ok(vitx_image_open(&image, "test/golden/models/picture.png"));
+    ck_ok(vitx_model_open(&model, "test/golden/models/vit-timm", NULL));
+    ck_ok(vitx_context_create(&plain, model, NULL));
+    ck_ok(vitx_context_create(&full, model, NULL));
+    const vitx_image *const images[] = {image};
+    alone.tokens = 4;
+    ck_fails(vitx_context_set_trace(plain, &alone), VITX_INVALID, "tokens = 4");
+    alone.tokens = 1 << VITX_AT_NORM1 | 1 << VITX_AT_OUTPUT;
+    beside.gradients = VITX_GRADIENT_NORM1 | VITX_GRADIENT_OUTPUT;
+    beside.targets = 1;
+    ck_ok(vitx_context_set_trace(plain, &alone));
+    ck_ok(vitx_context_set_trace(full, &beside));
+    ck_ok(vitx_forward(plain, images, 1));
+    ck_ok(vitx_forward(full, images, 1));
+    for (int l = 0; l < full->arch.depth; l++)
+        for (int at = VITX_AT_NORM1; at <= VITX_AT_OUTPUT; at++) {
+            ck_ok(vitx_tokens(&a, plain, l, (vitx_tokens_at)at));
+            ck_ok(vitx_tokens(&b, full, l, (vitx_tokens_at)at));
+            ck_assert_int_eq(a.rank, 3);
+            const size_t count = (size_t)(a.shape[0] * a.shape[1] * a.shape[2]);
+            ck_assert_double_le(max_error_ff(a.data, b.data, count), TOL_KERNEL);
+        }
+    alone.layers = &layer;
+    alone.layer_count = 1;
+    alone.tokens = 1 << VITX_AT_OUTPUT;
+    ck_ok(vitx_context_set_trace(plain, &alone));
+    ck_ok(vitx_forward(plain, images, 1));
+    ck_ok(vitx_tokens(&a, plain, layer, VITX_AT_OUTPUT));
+    ck_fails(vitx_tokens(&a, plain, layer, VITX_AT_NORM1), VITX_INVALID, "the tokens");
+    ck_fails(vitx_tokens(&a, plain, 0, VITX_AT_OUTPUT), VITX_INVALID, "the tokens");
+    vitx_image_free(image);
+    vitx_context_free(plain);
+    vitx_context_free(full);
+    vitx_model_free(model);
+}
+END_TEST
+
 /* The bytes told beforehand are those taken; a budget between the two ways makes it recompute. */
 START_TEST(test_backward__bytes)
 {
@@ -662,6 +708,7 @@ static Suite *backward_suite(void)
     tcase_add_loop_test(tcase, test_backward__keeps_products, 0, 2);
     tcase_add_loop_test(tcase, test_backward__views, 0, 2);
     tcase_add_test(tcase, test_backward__bytes);
+    tcase_add_test(tcase, test_tokens__without_gradients);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -2137,6 +2137,57 @@ static void failing_release(void *memory, void *payload)
     free(memory);
 }
 
+/* What a shell command prints first. */
+static void first_word(char out[80], const char *command)
+{
+    FILE *f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%79s", out), 1);
+    pclose(f);
+}
+
+START_TEST(test_model__digest_is_that_of_sha256sum)
+{
+    static const char *const rows[][2] = {
+        {"vit-timm", "cd test/golden/models/vit-timm && sha256sum model.safetensors"},
+        {"vit-npz", "cd test/golden/models/vit-npz && sha256sum weights.npz"},
+        {"vit-hf-sharded",
+         "cd test/golden/models/vit-hf-sharded && sha256sum model-*.safetensors | sha256sum"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char path[100], digest[VITX_DIGEST_TEXT], again[VITX_DIGEST_TEXT], want[80];
+        vitx_model *m;
+        snprintf(path, sizeof path, "test/golden/models/%s", rows[i][0]);
+        ck_ok(vitx_model_open(&m, path, NULL));
+        ck_ok(vitx_model_digest(digest, m));
+        ck_ok(vitx_model_digest(again, m));
+        first_word(want, rows[i][1]);
+        ck_assert_str_eq(digest, want);
+        ck_assert_str_eq(again, want);
+        ck_assert_int_eq(vitx_model_digest(NULL, m), VITX_INVALID);
+        ck_assert_int_eq(vitx_model_digest(digest, NULL), VITX_INVALID);
+        vitx_model_free(m);
+    }
+}
+END_TEST
+
+/* Files that change, or have gone away from under the name. */
+START_TEST(test_model__digest_of_a_file_that_changes)
+{
+    char *folder = make_folder(), path[200], command[400], digest[VITX_DIGEST_TEXT];
+    vitx_model *m;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(command, sizeof command, "cp test/golden/models/vit-timm/* %s", folder);
+    ck_assert_int_eq(system(command), 0);
+    ck_ok(vitx_model_open(&m, folder, NULL));
+    ck_assert_int_eq(truncate(path, 1000), 0);
+    ck_fails(vitx_model_digest(digest, m), VITX_IO, "model.safetensors");
+    ck_fails(vitx_model_digest(digest, m), VITX_IO, "model.safetensors");
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_model__survives_each_allocation_that_fails)
 {
     static const char *const names[] = {"vit-timm", "deit-hf-teacher", "vit-hf-sharded"};
@@ -2230,6 +2281,10 @@ static Suite *suite(void)
     tcase_add_test(t, test_labels__leaves_out_what_does_not_fit_the_config);
     tcase_add_test(t, test_labels__of_a_language);
     tcase_add_test(t, test_labels__finds_a_class);
+    suite_add_tcase(s, t);
+    t = tcase_create("digest");
+    tcase_add_test(t, test_model__digest_is_that_of_sha256sum);
+    tcase_add_test(t, test_model__digest_of_a_file_that_changes);
     suite_add_tcase(s, t);
     t = tcase_create("memory");
     tcase_add_test(t, test_model__survives_each_allocation_that_fails);

@@ -1,10 +1,10 @@
 #!/bin/sh
 # demo.sh [VITX_CLI [PICTURES [OUT]]]: asks the bundled model what is in three pictures, and why. Each
-# command is printed before it runs, so that it can be repeated; the maps go to the folder OUT, with a
-# page that shows them. PICTURES is what tools/docs/scenes.sh makes: one.png (one object), two.png (two),
-# wrong.png (one that the model takes for another), NAME.K.png with the pixels of the Kth object, and
-# objects.txt, which names them. Without arguments: the vitx-cli that was installed with this script, or else
-# as the shell finds it; the pictures beside this script; ./vitx-demo.
+# command is printed before it runs, so that it can be repeated; the maps go to the folder OUT, and the last
+# command makes a page of all three pictures, to look at in a browser. PICTURES is what tools/docs/scenes.sh
+# makes: one.png (one object), two.png (two), wrong.png (one that the model takes for another), NAME.K.png
+# with the pixels of the Kth object, and objects.txt, which names them. Without arguments: the vitx-cli that
+# was installed with this script, or else as the shell finds it; the pictures beside this script; ./vitx-demo.
 set -eu
 here=$(dirname "$0")
 bin=$(cd "$here/../../../bin" 2> /dev/null && pwd) || bin= # of PREFIX/share/vitx/demo
@@ -14,14 +14,10 @@ if [ $# = 0 ] && [ -x "$bin/vitx-cli" ] && [ "$(command -v vitx-cli)" != "$bin/v
     printf '$ PATH="%s:$PATH"\n' "$bin"
 fi
 cli=${1:-vitx-cli} pictures=${2:-$here} out=${3:-vitx-demo}
-page=$out/index.html lines=$out/.lines maps=
+page=$out/demo.html lines=$out/.lines maps=
 trap 'rm -f "$lines"' EXIT
 
-html() { sed -e 's/&/\&amp;/g' -e 's/</\&lt;/g'; }
-say() { # say TEXT: on the terminal and on the page
-    printf '\n%s\n' "$*"
-    printf '<p>%s</p>\n' "$(printf '%s' "$*" | html)" >> "$page"
-}
+say() { printf '\n%s\n' "$*"; }
 command_line() {
     printf '$'
     for word; do
@@ -32,17 +28,14 @@ command_line() {
     done
     printf '\n'
 }
-run() { # run COMMAND...: shows it, what it prints, and on the page the maps that it wrote, too
+run() { # run COMMAND...: shows it, and what it prints; keeps the names of the maps that it wrote
     command_line "$@"
     "$@" > "$lines"
     cat "$lines"
-    { echo '<pre>'; { command_line "$@"; cat "$lines"; } | html; echo '</pre>'; } >> "$page"
     while IFS= read -r line; do # "FILE  METHOD  NUMBER CLASS"
         file=${line%%  *}
-        [ "${file%/*}" = "$out" ] || continue
-        maps="$maps
-  $file"
-        printf '<figure><img src="%s"><figcaption>%s</figcaption></figure>\n' "${file##*/}" "${line#*  }" >> "$page"
+        case $file in "$out"/*) maps="$maps
+  $file" ;; esac
     done < "$lines"
 }
 object() { # object N PICTURE: its Nth object
@@ -52,8 +45,6 @@ object() { # object N PICTURE: its Nth object
 one=$pictures/one.png two=$pictures/two.png wrong=$pictures/wrong.png
 first=$(object 1 two.png) second=$(object 2 two.png) truth=$(object 1 wrong.png)
 mkdir -p "$out"
-printf '<!doctype html><meta charset="utf-8"><title>vitx</title>\n<style>%s</style>\n' \
-    'body{font:16px sans-serif;margin:2em}figure{display:inline-block;margin:0 1em 1em 0}img{height:256px}' > "$page"
 
 say "What is in these pictures? (logit, probability, class, name)"
 run "$cli" classify --top 3 "$one" "$two" "$wrong"
@@ -78,4 +69,8 @@ say "A mistake: this is $truth, the model says $answer. What speaks for $answer 
 run "$cli" explain --method hirescam --target "$answer" --versus "$truth" --layout side -o "$out/{image}.answer.png" "$wrong"
 run "$cli" explain --method hirescam --target "$truth" --versus "$answer" --layout side -o "$out/{image}.truth.png" "$wrong"
 
-printf '\nThe maps:%s\nAll of it on one page:\n  %s\n' "$maps" "$page"
+printf '\nThe maps:%s\n' "$maps"
+
+say "All that fast methods say, for the two best answers to each picture, and what every head attends to: one page."
+run "$cli" explain --method all-fast --target top2 --title "Three scenes" -o "$page" "$one" "$two" "$wrong"
+printf '\nOpen this file in a browser: %s\n' "$page"

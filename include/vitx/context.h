@@ -351,11 +351,13 @@ typedef struct vitx_trace_opts {
                              f32, unless the attention is recomputed: vitx_view.shape tells      */
     int targets;        /**< gradients of each picture that vitx_backward() runs at once, 1 to
                              1024; 0 without gradients                                          */
+    int tokens;         /**< tokens that vitx_tokens() gives, for the blocks in `layers`: sum of
+                             1 << vitx_tokens_at; 0: those of `gradients` only                  */
 } vitx_trace_opts;
 
 #define VITX_TRACE_OPTS_INIT \
     { sizeof(vitx_trace_opts), VITX_RECORD_NONE, VITX_FUSE_MEAN, VITX_AUTO, NULL, 0, VITX_F32, \
-    0, 0 }
+    0, 0, 0 }
 VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 
 /**
@@ -430,7 +432,10 @@ VITX_API int vitx_attention_gradient(vitx_view *out, vitx_context *context, int 
 VITX_API int vitx_tokens_gradient(vitx_view *out, vitx_context *context, int layer,
                                   vitx_tokens_at at);
 VITX_API int vitx_input_gradient(vitx_view *out, vitx_context *context);
-/** The tokens, f32 [n, T, D], of blocks whose gradients at that place were requested. */
+/**
+ * The tokens, f32 [n, T, D], of blocks for which vitx_trace_opts.tokens or a gradient at that place
+ * was requested. Valid as long as views of vitx_attention().
+ */
 VITX_API int vitx_tokens(vitx_view *out, vitx_context *context, int layer, vitx_tokens_at at);
 
 #ifdef __cplusplus

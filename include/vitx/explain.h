@@ -114,6 +114,25 @@ VITX_API int vitx_explain_inputs(vitx_map **out, vitx_context *context, const fl
                                  int height, int width, const vitx_explain_opts *opts, int m);
 
 /**
+ * vitx_explain_many(), averaged over each picture and its mirror image (left and right swapped):
+ * the mean of the picture's map and of the mirror image's map, which is mirrored back. Both explain
+ * the same target (and versus), which the picture itself decides. A query that is a patch and a
+ * baseline picture are mirrored, too. Takes twice the time: every picture is run alone, and a
+ * progress callback goes from 0 to its total twice for each picture.
+ *
+ * In vitx_map_info `flip` is 1, `completeness_error` is 0, and all numbers about the score are
+ * those of the picture. If a crop cannot lie in the middle of the picture to the pixel, both maps
+ * are one pixel of the resized picture apart.
+ *
+ * @param out  [n, m] like vitx_explain_many(); after a failure the maps of the pictures that were
+ *             finished before
+ * @return like vitx_explain_many()
+ */
+VITX_API int vitx_explain_flip(vitx_map **out, vitx_context *context,
+                               const vitx_image *const *images, int n,
+                               const vitx_explain_opts *opts, int m);
+
+/**
  * The bytes that vitx_explain_many() with these options needs in addition to the context's
  * activation_bytes: recordings and gradients of max_batch pictures, and the variants that methods
  * run at once. This call allocates nothing for them and runs nothing. Views of an earlier
@@ -186,6 +205,7 @@ typedef struct vitx_map_info {
     const char *model;       /**< name of the model's folder or file, without the path before it */
     const char *settings;    /**< "key=value key=value": every option of the method, the default
                                   or the value that was set; "" if the method has no options    */
+    int flip;                /**< nonzero: averaged over the picture and its mirror image       */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)

@@ -73,7 +73,9 @@ VITX_API void vitx_report_opts_init(vitx_report_opts *out, size_t struct_size);
  *
  * @param out    free it with vitx_report_free()
  * @param model  the model that gave the answers; must live until the report is freed
- * @param opts   copied; NULL: all defaults
+ * @param opts   copied; NULL: all defaults. A thread of the report reads the weight files
+ * meanwhile, for
+ *               the digest in the page (vitx_model_digest()), if it is not known yet
  * @return VITX_OK, VITX_INVALID (an unknown language or level, a negative number), VITX_NOMEM
  */
 VITX_API int vitx_report_create(vitx_report **out, vitx_model *model,
@@ -121,6 +123,16 @@ VITX_API int vitx_report_set_input(vitx_report *report, const vitx_context_info 
  * @param k    1 to 100
  */
 VITX_API int vitx_report_add_predictions(vitx_report *report, const vitx_prediction *top, int k);
+
+/**
+ * The predictions of the picture that was added last, best first.
+ *
+ * @param top  [k]; entries beyond those there are get index -1. Labels live until the picture gets
+ *             other predictions, or the report is freed
+ * @param k    at least 1
+ * @return VITX_OK, VITX_INVALID (no picture)
+ */
+VITX_API int vitx_report_get_predictions(vitx_prediction *top, int k, vitx_report *report);
 
 /** The answer of a model without classes: only its Euclidean length is shown. */
 VITX_API int vitx_report_add_embedding(vitx_report *report, const float *values, int count);

@@ -123,6 +123,12 @@ inline vitx_render_opts render_opts()
     vitx_render_opts_init(&opts, sizeof opts);
     return opts;
 }
+inline vitx_report_opts report_opts()
+{
+    vitx_report_opts opts;
+    vitx_report_opts_init(&opts, sizeof opts);
+    return opts;
+}
 inline vitx_stats_render_opts stats_render_opts()
 {
     vitx_stats_render_opts opts;
@@ -167,6 +173,10 @@ struct release {
     void operator()(vitx_stats *handle) const noexcept
     {
         vitx_stats_free(handle);
+    }
+    void operator()(vitx_report *handle) const noexcept
+    {
+        vitx_report_free(handle);
     }
 };
 
@@ -361,6 +371,13 @@ class model
         vitx_model_info_init(&info, sizeof info);
         check(vitx_model_get_info(&info, get()));
         return info;
+    }
+    /** SHA-256 of the weights, in hexadecimal. */
+    std::string digest() const
+    {
+        char text[VITX_DIGEST_TEXT];
+        check(vitx_model_digest(text, get()));
+        return text;
     }
     /** The name of a class, "" if it has none; lives as long as the model. */
     const char *label(int index) const
@@ -700,6 +717,97 @@ class stats
 
   private:
     std::unique_ptr<vitx_stats, release> handle_;
+};
+
+/** One page about pictures, in one file: vitx/report.h. The model must live until it is freed. */
+class report
+{
+  public:
+    explicit report(const model &answers, const vitx_report_opts *opts = nullptr)
+    {
+        vitx_report *handle;
+        check(vitx_report_create(&handle, answers.get(), opts));
+        handle_.reset(handle);
+    }
+    /** Begins a picture; what follows is about that picture. */
+    void add(const image &picture, const std::string &name)
+    {
+        check(vitx_report_add(get(), picture.get(), name.c_str()));
+    }
+    void add(const map &one, const char *label = nullptr)
+    {
+        check(vitx_report_add_map(get(), one.get(), label));
+    }
+    void add(const std::vector<vitx_prediction> &top)
+    {
+        check(vitx_report_add_predictions(get(), top.data(), static_cast<int>(top.size())));
+    }
+    void add(const stats &collection)
+    {
+        check(vitx_report_add_stats(get(), collection.get()));
+    }
+    /** The answer of a model without classes. */
+    void add(const std::vector<float> &embedding)
+    {
+        check(vitx_report_add_embedding(get(), embedding.data(),
+                                        static_cast<int>(embedding.size())));
+    }
+    /** @param picture  its place in the view */
+    void add_attention(int layer, const vitx_view &attention, int picture = 0)
+    {
+        check(vitx_report_add_attention(get(), layer, &attention, picture));
+    }
+    void add_pool_attention(const vitx_view &attention, int picture = 0)
+    {
+        check(vitx_report_add_pool_attention(get(), &attention, picture));
+    }
+    /** A class without a map, and the command that would make one. */
+    void add_absent(int target, const char *label = nullptr, const char *command = nullptr)
+    {
+        check(vitx_report_add_absent(get(), target, label, command));
+    }
+    /** What the picture was run with, if not by run(): before its maps and its attention. */
+    void set_input(const vitx_context_info &info)
+    {
+        check(vitx_report_set_input(get(), &info));
+    }
+    /** Those of the picture that was added last, best first; index -1 beyond those there are. */
+    std::vector<vitx_prediction> predictions(int k = 5)
+    {
+        std::vector<vitx_prediction> top(k > 0 ? static_cast<std::size_t>(k) : 0);
+        check(vitx_report_get_predictions(top.data(), k, get()));
+        return top;
+    }
+    /** The picture that was added last: predictions, attention, statistics. */
+    void run(context &runs, const image &picture)
+    {
+        check(vitx_report_run(get(), runs.get(), picture.get()));
+    }
+    vitx_report_info info()
+    {
+        vitx_report_info info;
+        vitx_report_info_init(&info, sizeof info);
+        check(vitx_report_get_info(&info, get()));
+        return info;
+    }
+    void save(const std::string &path)
+    {
+        check(vitx_report_save(get(), path.c_str()));
+    }
+    /** save() into memory. */
+    std::string write()
+    {
+        collected out;
+        const int status = vitx_report_write(get(), collected::append, &out);
+        return out.take(status);
+    }
+    vitx_report *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    std::unique_ptr<vitx_report, release> handle_;
 };
 
 } // namespace vitx

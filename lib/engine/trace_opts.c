@@ -33,6 +33,8 @@ static int read_trace(vitx_trace_opts *o, const vitx_trace_opts *given, const vx
         return vx_fail(VITX_INVALID, "targets = %d: %s", o->targets,
                        o->gradients ? "1 to 1024 are accepted with gradients"
                                     : "0 is expected without gradients");
+    if (o->tokens < 0 || o->tokens > (1 << VITX_AT_NORM1 | 1 << VITX_AT_OUTPUT))
+        return vx_fail(VITX_INVALID, "tokens = %d is no sum of 1 << vitx_tokens_at", o->tokens);
     for (int i = 0; o->layers && i < o->layer_count; i++)
         if (o->layers[i] < 0 || o->layers[i] >= a->depth)
             return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
@@ -55,11 +57,12 @@ static void wish_block(vx_plan *plan, int l, const vitx_trace_opts *o, const vx_
     if (o->gradients & VITX_GRADIENT_ATTENTION) /* kept whole without the attention beside it */
         plan->blocks[l].dkeep = VX_DKEEP_ALL;
     static const int gradients[] = {VITX_GRADIENT_NORM1, VITX_GRADIENT_OUTPUT};
-    for (size_t at = 0; at < sizeof gradients / sizeof gradients[0]; at++)
-        if (o->gradients & gradients[at]) {
+    for (size_t at = 0; at < sizeof gradients / sizeof gradients[0]; at++) {
+        if (o->gradients & gradients[at] || o->tokens & 1 << at)
             vx_plan_need_tokens(plan, l, (vx_at)at);
+        if (o->gradients & gradients[at])
             vx_plan_need_dtokens(plan, l, (vx_at)at);
-        }
+    }
 }
 
 /* The plan that options mean. */

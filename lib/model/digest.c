@@ -1,12 +1,12 @@
-/* model/digest.c: the SHA-256 of a model's weight files, by Nettle. */
+/* model/digest.c: see digest.h; by Nettle. */
+#include "model/digest.h"
+
 #include <nettle/sha2.h>
 #include <nettle/version.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "model/model.h"
-
-#define PIECE ((size_t)1 << 20)
+#define PIECE ((size_t)1 << 15) /* on the stack */
 
 /* To hexadecimal. Nettle 4 takes no length any more. */
 static void finish(char out[VITX_DIGEST_TEXT], struct sha256_ctx *hash)
@@ -21,12 +21,15 @@ static void finish(char out[VITX_DIGEST_TEXT], struct sha256_ctx *hash)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-static int digest_file(char out[VITX_DIGEST_TEXT], const vx_file *file, void *piece)
+static int digest_file(char out[VITX_DIGEST_TEXT], const vx_file *file, const atomic_bool *stop)
 {
     struct sha256_ctx hash;
+    uint8_t piece[PIECE];
     sha256_init(&hash);
     for (uint64_t at = 0; at < file->size; at += PIECE) {
         const size_t bytes = file->size - at < PIECE ? (size_t)(file->size - at) : PIECE;
+        if (stop && atomic_load(stop))
+            return vx_fail(VITX_CANCELLED, "the digest of the weights is not wanted any more");
         VX_TRY(vx_file_read(file, piece, at, bytes));
         sha256_update(&hash, bytes, piece);
     }
@@ -52,13 +55,13 @@ static const vx_file *next_file(const vx_container *c, const vx_file *last)
 }
 
 /* Of a list as sha256sum prints it: digest, two blanks, name. */
-static int digest_list(char out[VITX_DIGEST_TEXT], const vx_container *c, void *piece)
+static int digest_list(char out[VITX_DIGEST_TEXT], const vx_container *c, const atomic_bool *stop)
 {
     struct sha256_ctx hash;
     char text[VITX_DIGEST_TEXT];
     sha256_init(&hash);
     for (const vx_file *f = NULL; (f = next_file(c, f));) {
-        VX_TRY(digest_file(text, f, piece));
+        VX_TRY(digest_file(text, f, stop));
         sha256_update(&hash, strlen(text), (const uint8_t *)text);
         sha256_update(&hash, 2, (const uint8_t *)"  ");
         sha256_update(&hash, strlen(name_of(f)), (const uint8_t *)name_of(f));
@@ -68,31 +71,35 @@ static int digest_list(char out[VITX_DIGEST_TEXT], const vx_container *c, void *
     return VITX_OK;
 }
 
-static int compute(char out[VITX_DIGEST_TEXT], const vitx_model *model)
+bool vx_model_has_digest(vitx_model *model)
+{
+    pthread_mutex_lock(&model->lock);
+    const bool has = model->digest[0] != '\0';
+    pthread_mutex_unlock(&model->lock);
+    return has;
+}
+
+/* Without the lock, which a context that packs weights takes: two threads may do the same work. */
+int vx_model_find_digest(vitx_model *model, const atomic_bool *stop)
 {
     const vx_container *c = model->container;
-    void *piece;
-    VX_TRY(vx_new(&piece, &model->hooks, PIECE, 1, "reading weights"));
-    const int status =
-        c->file_count == 1 ? digest_file(out, c->files[0], piece) : digest_list(out, c, piece);
-    vx_release(&model->hooks, piece);
-    return status;
+    char text[VITX_DIGEST_TEXT];
+    if (vx_model_has_digest(model))
+        return VITX_OK;
+    VX_TRY(c->file_count == 1 ? digest_file(text, c->files[0], stop) : digest_list(text, c, stop));
+    pthread_mutex_lock(&model->lock);
+    memcpy(model->digest, text, sizeof text);
+    pthread_mutex_unlock(&model->lock);
+    return VITX_OK;
 }
 
 int vitx_model_digest(char out[VITX_DIGEST_TEXT], vitx_model *model)
 {
-    int status = VITX_OK;
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_digest: an argument is NULL");
+    VX_TRY(vx_model_find_digest(model, NULL));
     pthread_mutex_lock(&model->lock);
-    if (!model->digest[0]) {
-        char text[VITX_DIGEST_TEXT];
-        status = compute(text, model);
-        if (status == VITX_OK)
-            memcpy(model->digest, text, sizeof text);
-    }
-    if (status == VITX_OK)
-        memcpy(out, model->digest, sizeof model->digest);
+    memcpy(out, model->digest, sizeof model->digest);
     pthread_mutex_unlock(&model->lock);
-    return status;
+    return VITX_OK;
 }

@@ -4,7 +4,8 @@
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
- *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"version","values":[[..]..]}
+ *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"flip","version",
+ *    "values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are
@@ -97,6 +98,7 @@ int vx_render_facts(vx_sink *out, const vx_render_job *job)
     VX_TRY(append_facts(out, info, &job->opts));
     VX_TRY(vx_put_quoted(out, ",\"model\":", info->model));
     VX_TRY(append_settings(out, info->settings));
+    VX_TRY(vx_sink_text(out, info->flip ? ",\"flip\":true" : ",\"flip\":false"));
     return vx_put_quoted(out, ",\"version\":", VITX_VERSION);
 }
 

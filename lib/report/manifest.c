@@ -1,5 +1,5 @@
-/* report/manifest.c: what the page knows beside its blocks, as one JSON object; docs/report.md has
- * its form. */
+/* report/manifest.c: what the page knows beside its blocks, as one JSON object;
+ * docs/report-file.md has its form. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

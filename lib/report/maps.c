@@ -1,6 +1,5 @@
 /* report/maps.c: maps of a picture. */
 #include <math.h>
-#include <string.h>
 
 #include "base/range.h"
 #include "report/report.h"
@@ -95,9 +94,10 @@ static int check_map(const vx_report_picture *p, const vitx_map *map)
     if (info->picture_width != p->width || info->picture_height != p->height)
         return vx_fail(VITX_INVALID, "the map is of a picture of %d x %d, this one is %d x %d",
                        info->picture_width, info->picture_height, p->width, p->height);
-    if (memcmp(seen, info->seen, sizeof seen) != 0)
-        return vx_fail(VITX_INVALID, "a map of vitx_map_to_picture(): the report takes the one "
-                                     "that this was made of");
+    for (int i = 0; i < 4; i++)
+        if (seen[i] != info->seen[i])
+            return vx_fail(VITX_INVALID, "a map of vitx_map_to_picture(): the report takes the "
+                                         "one that this was made of");
     return VITX_OK;
 }
 
@@ -109,9 +109,30 @@ static const char *label_of(const vitx_report *r, const vitx_map *map, const cha
                : vitx_model_label(r->model, map->info.target);
 }
 
+/* All planes of a map, or nothing. */
+static int make_maps(vx_report_map **list, vx_report_map **last, const vitx_report *r,
+                     const vitx_map *map, const char *label)
+{
+    int status = VITX_OK;
+    *list = *last = NULL;
+    for (int i = 0; i < vx_map_planes(map) && status == VITX_OK; i++) {
+        vx_report_map *m = NULL;
+        status = make_map(&m, r, map, i, label);
+        if (status == VITX_OK) {
+            *(*last ? &(*last)->next : list) = m;
+            *last = m;
+        }
+    }
+    if (status != VITX_OK)
+        vx_report_maps_free(*list, &r->hooks);
+    return status;
+}
+
 int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *label)
 {
     vx_report_picture *p;
+    vx_report_map *list, *last;
+    int height, width;
     VX_TRY(vx_report_last(&p, report, "vitx_report_add_map"));
     if (!map)
         return vx_fail(VITX_INVALID, "vitx_report_add_map: map is NULL");
@@ -119,22 +140,11 @@ int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *la
     const vx_arch arch = {.grid_height = map->info.grid_height, .grid_width = map->info.grid_width};
     const vx_report_place place = vx_report_place_of(&map->placement, &arch);
     VX_TRY(vx_report_fit(p, &place));
-    vx_report_map *list = NULL, **end = &list, *last = NULL;
-    int status = VITX_OK;
-    for (int i = 0; i < vx_map_planes(map) && status == VITX_OK; i++) {
-        status = make_map(end, report, map, i, label_of(report, map, label));
-        if (status == VITX_OK) {
-            last = *end;
-            end = &last->next;
-        }
-    }
-    if (status == VITX_OK && !p->first.data)
-        status = vx_report_first(&p->first, map, map->values, list->height, list->width,
-                                 p->place.grid_height, p->place.grid_width, &report->hooks);
-    if (status != VITX_OK) {
-        vx_report_maps_free(list, &report->hooks);
-        return status;
-    }
+    const float *values = vx_map_plane(map, 0, &height, &width);
+    if (!p->first.data)
+        VX_TRY(vx_report_first(&p->first, map, values, height, width, p->place.grid_height,
+                               p->place.grid_width, &report->hooks));
+    VX_TRY(make_maps(&list, &last, report, map, label_of(report, map, label)));
     *(p->last_map ? &p->last_map->next : &p->maps) = list;
     p->last_map = last;
     return VITX_OK;

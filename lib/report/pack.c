@@ -1,9 +1,9 @@
 /*
  * report/pack.c: see pack.h.
  *
- * Attention weights as bytes have no repetitions worth a search: Huffman codes alone give the size
- * of zlib's level 6 within a few percent in a fraction of the time (docs/performance.md). Each
- * piece ends at a byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
+ * Attention weights as bytes have no repetitions worth a search, but for runs: zlib's strategy
+ * Z_RLE gives the size of level 6 within a percent in a third of the time (docs/performance.md).
+ * Each piece ends at a byte (Z_SYNC_FLUSH), so that pieces put one behind the other are one stream.
  */
 #include "report/pack.h"
 
@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 #define PIECE ((size_t)1 << 17)
-#define MEMORY 9 /* of zlib: larger blocks, each with its own code */
+#define MEMORY 7 /* of zlib: smaller blocks, each with a code that suits it */
 
 typedef struct packing {
     const uint8_t *raw;
@@ -64,8 +64,9 @@ static void pack_piece(void *arg, int i, int worker)
     z->next_out = p->packed + (size_t)i * p->bound;
     z->avail_out = (uInt)p->bound;
     const int result = deflate(z, last ? Z_FINISH : Z_SYNC_FLUSH);
-    p->sizes[i] =
-        result == (last ? Z_STREAM_END : Z_OK) && z->avail_in == 0 ? p->bound - z->avail_out : 0;
+    p->sizes[i] = result == (last ? Z_STREAM_END : Z_OK) && z->avail_in == 0 && z->avail_out > 0
+                      ? p->bound - z->avail_out
+                      : 0;
     deflateReset(z);
 }
 
@@ -74,8 +75,7 @@ static int prepare(packing *p, int workers, const vitx_hooks *hooks)
     VX_TRY(vx_new(&p->streams, hooks, (size_t)workers, sizeof *p->streams, "compression"));
     for (; p->ready < workers; p->ready++) {
         p->streams[p->ready] = stream_of(hooks);
-        if (deflateInit2(&p->streams[p->ready], 1, Z_DEFLATED, -MAX_WBITS, MEMORY,
-                         Z_HUFFMAN_ONLY) != Z_OK)
+        if (deflateInit2(&p->streams[p->ready], 1, Z_DEFLATED, -MAX_WBITS, MEMORY, Z_RLE) != Z_OK)
             return vx_fail(VITX_NOMEM, "no memory for compression");
     }
     p->bound = deflateBound(p->streams, PIECE) + 16; /* and the flush */

@@ -75,13 +75,16 @@ static void gather(float *dst, const float *src, int height, int width, int gh, 
 {
     for (int y = 0; y < gh; y++)
         for (int x = 0; x < gw; x++) {
-            const int y0 = y * height / gh, x0 = x * width / gw;
-            const int y1 = (y + 1) * height / gh, x1 = (x + 1) * width / gw;
+            const int y0 = (int)((int64_t)y * height / gh), x0 = (int)((int64_t)x * width / gw);
+            int y1 = (int)((int64_t)(y + 1) * height / gh);
+            int x1 = (int)((int64_t)(x + 1) * width / gw);
+            y1 = y1 > y0 ? y1 : y0 + 1; /* a map of fewer values than patches */
+            x1 = x1 > x0 ? x1 : x0 + 1;
             double sum = 0;
             for (int v = y0; v < y1; v++)
                 for (int u = x0; u < x1; u++)
                     sum += (double)src[(size_t)v * (size_t)width + (size_t)u];
-            *dst++ = (float)(y1 > y0 && x1 > x0 ? sum / ((double)(y1 - y0) * (x1 - x0)) : 0);
+            *dst++ = (float)(sum / ((double)(y1 - y0) * (x1 - x0)));
         }
 }
 
@@ -89,7 +92,7 @@ static int draw(vx_canvas *canvas, float *values, const vitx_map *map, const vit
 {
     const vx_colormap *colours = vx_colormap_find(map->info.is_signed ? "coolwarm" : "inferno");
     const size_t count = (size_t)canvas->width * (size_t)canvas->height;
-    float low, high;
+    float low = 0, high = 0;
     VX_TRY(vx_scale_values(values, &low, &high, values, count,
                            map->info.is_signed ? VITX_SCALE_SIGNED : VITX_SCALE_MAX, hooks));
     for (size_t i = 0; i < count; i++)

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define MOST_BYTES ((size_t)1 << 28)
+
 typedef vx_packed *way_of(vx_report_layer *layer);
 
 static vx_packed *all_of(vx_report_layer *layer)
@@ -62,11 +64,11 @@ int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t sha
 
 /* ------------------------------------------------------------------ a block comes ---------- */
 
-/* Whether a block of so many rows can fit: no code is shorter than a bit for each byte. */
+/* Larger blocks are not even tried. */
 static bool may_fit(const vx_record *r, const vx_rows *rows, int heads)
 {
-    const size_t bytes = vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix);
-    return !automatic(r) || bytes / 8 <= r->share;
+    return !automatic(r) ||
+           vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix) <= MOST_BYTES;
 }
 
 /* Whether every head of this block is of use. */
@@ -201,34 +203,52 @@ static void tell(vx_record *r)
                  more);
 }
 
+/* With every head there, mean and row can be computed. A block that has no more keeps those. */
+static void keep_all(vx_record *r, const vitx_hooks *hooks)
+{
+    for (int l = 0; l < r->layers; l++) {
+        if (!r->layer[l].all.data)
+            continue;
+        drop(r, mean_of, l, l + 1, hooks);
+        drop(r, row_of, l, l + 1, hooks);
+    }
+}
+
+/* All heads of the last block stay beside all means, if there is room. */
+static void keep_last(vx_record *r, size_t pool, const vitx_hooks *hooks)
+{
+    const int last = r->layers - 1;
+    if (last >= 0 && (r->level != VITX_REPORT_MEAN || vx_record_bytes(r) - pool > r->share))
+        drop(r, all_of, last, last + 1, hooks);
+}
+
+static void choose_level(vx_record *r, const vitx_hooks *hooks)
+{
+    const size_t pool = vx_block_bytes(r->pool.bytes);
+    const int came = count_came(r);
+    r->share -= pool < r->share ? pool : r->share;
+    make_room(r, hooks);
+    if (!r->all_gone && count(r, all_of) > 0)
+        r->level = VITX_REPORT_ALL;
+    else if (came > 0 && count(r, mean_of) == came)
+        r->level = VITX_REPORT_MEAN;
+    else
+        r->level = count(r, row_of) > 0 ? VITX_REPORT_CLASS : VITX_REPORT_NONE;
+    if (r->level == VITX_REPORT_ALL)
+        keep_all(r, hooks);
+    else
+        keep_last(r, pool, hooks);
+}
+
 void vx_record_settle(vx_record *r, const vitx_hooks *hooks)
 {
-    const int came = count_came(r), last = r->layers - 1;
     if (r->settled)
         return;
     r->settled = true;
     r->level = r->wish;
-    if (automatic(r)) {
-        const size_t pool = vx_block_bytes(r->pool.bytes);
-        r->share -= pool < r->share ? pool : r->share;
-        make_room(r, hooks);
-        const bool all = !r->all_gone && count(r, all_of) > 0;
-        r->level = all                                     ? VITX_REPORT_ALL
-                   : came > 0 && count(r, mean_of) == came ? VITX_REPORT_MEAN
-                   : count(r, row_of) > 0                  ? VITX_REPORT_CLASS
-                                                           : VITX_REPORT_NONE;
-        if (all) { /* a block of which more is not known keeps what it has */
-            for (int l = 0; l < r->layers; l++)
-                if (r->layer[l].all.data) {
-                    drop(r, mean_of, l, l + 1, hooks);
-                    drop(r, row_of, l, l + 1, hooks);
-                }
-        } else if (last >= 0 && r->layer[last].all.data &&
-                   (r->level != VITX_REPORT_MEAN || vx_record_bytes(r) - pool > r->share)) {
-            drop(r, all_of, last, last + 1, hooks);
-        }
-    }
-    if (came == 0)
+    if (automatic(r))
+        choose_level(r, hooks);
+    if (count_came(r) == 0)
         r->level = VITX_REPORT_NONE;
     tell(r);
 }

@@ -1,14 +1,8 @@
-/* report/report.c: making a report, its pictures, and their predictions. */
+/* report/report.c: making a report, and beginning its pictures. */
 #include "report/report.h"
-
-#include <math.h>
-#include <string.h>
 
 #include "base/structs.h"
 #include "base/text.h"
-#include "report/page.h"
-
-#define MAX_PREDICTIONS 100
 
 const char *vitx_report_level_name(int level)
 {
@@ -67,6 +61,7 @@ static int open_report(vitx_report *r, const vitx_report_opts *o)
     r->expected = o->pictures ? o->pictures : 1;
     r->level = o->level;
     r->given_stats.hooks = &r->hooks;
+    vx_hashing_start(&r->hashing, r->model);
     VX_TRY(vx_report_copy(&r->title, r, o->title ? o->title : name));
     VX_TRY(vx_report_copy(&r->command, r, o->command));
     return vx_report_copy(&r->lang, r, o->lang);
@@ -96,20 +91,9 @@ int vitx_report_create(vitx_report **out, vitx_model *model, const vitx_report_o
     return VITX_OK;
 }
 
-static void drop_predictions(vx_report_picture *p, const vitx_hooks *hooks)
-{
-    for (int i = 0; p->labels && i < p->predictions; i++)
-        vx_release(hooks, p->labels[i]);
-    vx_release(hooks, p->labels);
-    vx_release(hooks, p->top);
-    p->labels = NULL;
-    p->top = NULL;
-    p->predictions = 0;
-}
-
 static void free_picture(vx_report_picture *p, const vitx_hooks *hooks)
 {
-    drop_predictions(p, hooks);
+    vx_report_drop_predictions(p, hooks);
     vx_report_maps_free(p->maps, hooks);
     vx_record_dispose(&p->record, hooks);
     vx_packed_dispose(&p->jpeg, hooks);
@@ -118,25 +102,19 @@ static void free_picture(vx_report_picture *p, const vitx_hooks *hooks)
     vx_release(hooks, p);
 }
 
-static void free_absent(vx_report_absent *a, const vitx_hooks *hooks)
-{
-    vx_release(hooks, a->label);
-    vx_release(hooks, a->command);
-    vx_release(hooks, a);
-}
-
 void vitx_report_free(vitx_report *report)
 {
     if (!report)
         return;
     const vitx_hooks hooks = report->hooks;
+    vx_hashing_stop(&report->hashing);
     for (vx_report_picture *p = report->pictures, *next; p; p = next) {
         next = p->next;
         free_picture(p, &hooks);
     }
     for (vx_report_absent *a = report->absent, *next; a; a = next) {
         next = a->next;
-        free_absent(a, &hooks);
+        vx_report_free_absent(a, &hooks);
     }
     vitx_stats_free(report->stats);
     vx_release(&hooks, report->given_stats.data);
@@ -146,47 +124,6 @@ void vitx_report_free(vitx_report *report)
     vx_release(&hooks, report->device);
     vx_release(&hooks, report->precision);
     vx_release(&hooks, report);
-}
-
-/* ------------------------------------------------------------------ shares ----------------- */
-
-/* What a picture takes beside its blocks: its part of the manifest and of the page without a
- * script. */
-static size_t facts_bytes(const vitx_report *r, const vx_report_picture *p)
-{
-    size_t bytes = 4096 + 100 * (size_t)r->model->arch.depth + strlen(p->name) * 8;
-    for (int i = 0; i < p->predictions; i++)
-        bytes += 200 + (p->labels[i] ? 8 * strlen(p->labels[i]) : 0);
-    for (const vx_report_map *m = p->maps; m; m = m->next)
-        bytes += 1200 + strlen(m->settings) + (m->label ? 8 * strlen(m->label) : 0);
-    return bytes;
-}
-
-static size_t picture_bytes(const vitx_report *r, const vx_report_picture *p)
-{
-    size_t bytes = facts_bytes(r, p) + vx_block_bytes(p->jpeg.bytes) +
-                   vx_block_bytes(p->first.bytes) + vx_record_bytes(&p->record);
-    for (const vx_report_map *m = p->maps; m; m = m->next)
-        bytes += vx_block_bytes(m->block.bytes);
-    return bytes;
-}
-
-/* The page itself, and the statistics. */
-static size_t fixed_bytes(const vitx_report *r)
-{
-    const size_t heads = (size_t)r->model->arch.heads, cells = heads * (size_t)r->model->arch.depth;
-    const size_t stats =
-        cells * (2 * VX_STAT_COUNT * 14 + heads * 14 + 24) + 2000 * (size_t)r->model->arch.depth;
-    return vx_page_bytes() + 8192 + (r->given_stats.size ? r->given_stats.size : stats);
-}
-
-size_t vx_report_share(const vitx_report *r, int pictures)
-{
-    size_t used = fixed_bytes(r);
-    for (const vx_report_picture *p = r->pictures; p; p = p->next)
-        used += picture_bytes(r, p);
-    const size_t budget = (size_t)r->budget;
-    return used < budget ? (budget - used) / (size_t)(pictures > 0 ? pictures : 1) : 0;
 }
 
 /* ------------------------------------------------------------------ a picture -------------- */
@@ -233,149 +170,5 @@ int vitx_report_add(vitx_report *report, const vitx_image *image, const char *na
     *(report->last ? &report->last->next : &report->pictures) = p;
     report->last = p;
     report->count++;
-    return VITX_OK;
-}
-
-/* ------------------------------------------------------------------ its place -------------- */
-
-vx_report_place vx_report_place_of(const vx_placement *placement, const vx_arch *arch)
-{
-    vx_report_place place = {.known = true,
-                             .grid_height = arch->grid_height,
-                             .grid_width = arch->grid_width,
-                             .input_height = placement->input_h,
-                             .input_width = placement->input_w};
-    vx_placement_seen(place.seen, placement);
-    return place;
-}
-
-int vx_report_fit(vx_report_picture *p, const vx_report_place *place)
-{
-    if (!p->place.known)
-        p->place = *place;
-    if (p->place.grid_height == place->grid_height && p->place.grid_width == place->grid_width)
-        return VITX_OK;
-    return vx_fail(VITX_INVALID, "a grid of %d x %d patches; the picture's is %d x %d",
-                   place->grid_height, place->grid_width, p->place.grid_height,
-                   p->place.grid_width);
-}
-
-int vx_report_default_place(vitx_report *report, vx_report_picture *p)
-{
-    vx_placement placement;
-    if (p->place.known)
-        return VITX_OK;
-    VX_TRY(vx_place(&placement, &report->model->recipe, p->width, p->height));
-    p->place = vx_report_place_of(&placement, &report->model->arch);
-    return VITX_OK;
-}
-
-int vx_report_tokens(const vitx_report *report, const vx_report_picture *p)
-{
-    return report->model->arch.prefix + p->place.grid_height * p->place.grid_width;
-}
-
-int vitx_report_set_input(vitx_report *report, const vitx_context_info *info)
-{
-    vitx_context_info i = VITX_CONTEXT_INFO_INIT;
-    vx_report_picture *p;
-    vx_placement placement;
-    VX_TRY(vx_report_last(&p, report, "vitx_report_set_input"));
-    if (!info)
-        return vx_fail(VITX_INVALID, "vitx_report_set_input: info is NULL");
-    VX_TRY(VX_STRUCT_READ(&i, info, vitx_context_info, recipe));
-    if (!i.recipe || i.grid_height < 1 || i.grid_width < 1 ||
-        (int64_t)i.grid_height * i.grid_width > VX_MAX_TOKENS)
-        return vx_fail(VITX_INVALID, "vitx_report_set_input: no information of a context");
-    VX_TRY(vx_place(&placement, i.recipe, p->width, p->height));
-    const vx_arch arch = {.grid_height = i.grid_height, .grid_width = i.grid_width};
-    const vx_report_place place = vx_report_place_of(&placement, &arch);
-    VX_TRY(vx_report_fit(p, &place));
-    return vx_report_keep_device(report, i.device, i.precision);
-}
-
-int vx_report_keep_device(vitx_report *report, const char *device, const char *precision)
-{
-    if (!report->device)
-        VX_TRY(vx_report_copy(&report->device, report, device));
-    return report->precision ? VITX_OK : vx_report_copy(&report->precision, report, precision);
-}
-
-/* ------------------------------------------------------------------ its answers ------------ */
-
-int vx_report_predict(vitx_report *report, vx_report_picture *p, const vitx_prediction *top, int k)
-{
-    const vitx_hooks *hooks = &report->hooks;
-    vx_report_picture new = {0};
-    int status = vx_new(&new.top, hooks, (size_t)k, sizeof *new.top, "predictions");
-    if (status == VITX_OK)
-        status = vx_new(&new.labels, hooks, (size_t)k, sizeof *new.labels, "predictions");
-    for (int i = 0; i < k && status == VITX_OK; i++) {
-        if (top[i].index < 0)
-            continue;
-        new.top[new.predictions] = top[i];
-        status = vx_report_copy(&new.labels[new.predictions], report, top[i].label);
-        new.top[new.predictions].label = new.labels[new.predictions];
-        new.predictions++;
-    }
-    if (status != VITX_OK) {
-        drop_predictions(&new, hooks);
-        return status;
-    }
-    drop_predictions(p, hooks);
-    p->top = new.top;
-    p->labels = new.labels;
-    p->predictions = new.predictions;
-    return VITX_OK;
-}
-
-int vitx_report_add_predictions(vitx_report *report, const vitx_prediction *top, int k)
-{
-    vx_report_picture *p;
-    VX_TRY(vx_report_last(&p, report, "vitx_report_add_predictions"));
-    if (!top || k < 1 || k > MAX_PREDICTIONS)
-        return vx_fail(VITX_INVALID, "%d predictions: 1 to %d are accepted", top ? k : 0,
-                       MAX_PREDICTIONS);
-    return vx_report_predict(report, p, top, k);
-}
-
-double vx_report_length(const float *values, int count)
-{
-    double square = 0;
-    for (int i = 0; i < count; i++)
-        square += (double)values[i] * (double)values[i];
-    return sqrt(square);
-}
-
-int vitx_report_add_embedding(vitx_report *report, const float *values, int count)
-{
-    vx_report_picture *p;
-    VX_TRY(vx_report_last(&p, report, "vitx_report_add_embedding"));
-    if (!values || count < 1)
-        return vx_fail(VITX_INVALID, "vitx_report_add_embedding: no values");
-    const double norm = vx_report_length(values, count);
-    if (!isfinite(norm))
-        return vx_fail(VITX_INVALID, "vitx_report_add_embedding: a value is not finite");
-    p->norm = norm;
-    return VITX_OK;
-}
-
-int vitx_report_add_absent(vitx_report *report, int target, const char *label, const char *command)
-{
-    vx_report_absent *a;
-    if (!report)
-        return vx_fail(VITX_INVALID, "vitx_report_add_absent: report is NULL");
-    VX_TRY(vx_new(&a, &report->hooks, 1, sizeof *a, "a class without a map"));
-    a->target = target;
-    label = label ? label : vitx_model_label(report->model, target);
-    int status = vx_report_copy(&a->label, report, label);
-    if (status == VITX_OK)
-        status = vx_report_copy(&a->command, report, command);
-    if (status != VITX_OK) {
-        free_absent(a, &report->hooks);
-        return status;
-    }
-    *(report->last_absent ? &report->last_absent->next : &report->absent) = a;
-    report->last_absent = a;
     return VITX_OK;
 }

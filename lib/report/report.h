@@ -2,9 +2,10 @@
  * report/report.h: the inside of a report.
  *
  * A report is what its file will hold, compressed, and the few facts that go into the manifest. The
- * parts: photo.c (JPEG, and the first map as a PNG), code.c and pack.c (attention as bytes),
- * record.c (how much of it), run.c (one pass of the model), manifest.c (the JSON), still.c (what
- * can be read without a script), write.c (the file).
+ * parts: photo.c (JPEG, and the first map as a PNG), maps.c, answers.c, place.c (grid and crop),
+ * code.c and pack.c (attention as bytes), record.c (how much of it), share.c (of how many bytes),
+ * attention.c (what the caller has), run.c (one pass of the model), hashing.c (the digest of the
+ * weights), manifest.c (the JSON), still.c (what can be read without a script), write.c (the file).
  */
 #ifndef VX_REPORT_REPORT_H
 #define VX_REPORT_REPORT_H
@@ -13,6 +14,7 @@
 
 #include "explain/map.h"
 #include "measure/stats.h"
+#include "report/hashing.h"
 #include "report/record.h"
 
 #define VX_REPORT_BUDGET 16000000
@@ -61,6 +63,7 @@ typedef struct vx_report_picture {
 struct vitx_report {
     vitx_hooks hooks;
     vitx_model *model;
+    vx_hashing hashing;
     char *title, *command, *lang;
     int64_t budget;
     int expected; /* pictures */
@@ -81,20 +84,34 @@ struct vitx_report {
 int vx_report_last(vx_report_picture **out, vitx_report *report, const char *caller);
 /* A copy of text, or NULL. */
 int vx_report_copy(char **out, const vitx_report *report, const char *text);
+
+/* ------------------------------------------------------------------ answers.c -------------- */
+
 /* In place of the predictions that were there; labels are copied. */
 int vx_report_predict(vitx_report *report, vx_report_picture *p, const vitx_prediction *top, int k);
+void vx_report_drop_predictions(vx_report_picture *p, const vitx_hooks *hooks);
+double vx_report_length(const float *values, int count);
+void vx_report_free_absent(vx_report_absent *absent, const vitx_hooks *hooks);
+
+/* ------------------------------------------------------------------ place.c ---------------- */
+
+vx_report_place vx_report_place_of(const vx_placement *placement, const vx_arch *arch);
 /* Whether a grid is that of the picture: the first one is. */
 int vx_report_fit(vx_report_picture *p, const vx_report_place *place);
 /* The model's own recipe, if nothing else was said about the picture. */
 int vx_report_default_place(vitx_report *report, vx_report_picture *p);
-vx_report_place vx_report_place_of(const vx_placement *placement, const vx_arch *arch);
-/* The record of a picture begins, if it did not yet: it gets its share of what is left. */
-int vx_report_start_record(vitx_report *report, vx_report_picture *p);
+int vx_report_tokens(const vitx_report *report, const vx_report_picture *p);
+int vx_report_keep_device(vitx_report *report, const char *device, const char *precision);
+
+/* ------------------------------------------------------------------ share.c ---------------- */
+
 /* Bytes of the file for each of so many pictures, of what is left. */
 size_t vx_report_share(const vitx_report *report, int pictures);
-int vx_report_keep_device(vitx_report *report, const char *device, const char *precision);
-double vx_report_length(const float *values, int count);
-int vx_report_tokens(const vitx_report *report, const vx_report_picture *p);
+
+/* ------------------------------------------------------------------ attention.c ------------ */
+
+/* The record of a picture begins, if it did not yet: it gets its share of what is left. */
+int vx_report_start_record(vitx_report *report, vx_report_picture *p);
 
 /* ------------------------------------------------------------------ photo.c ---------------- */
 

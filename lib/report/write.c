@@ -118,6 +118,7 @@ static int write_report(vx_sink *out, vitx_report *r)
     if (!r->pictures)
         return vx_fail(VITX_INVALID, "a report without a picture");
     VX_TRY(finish(r));
+    vx_hashing_wait(&r->hashing);
     VX_TRY(vx_page_open(&page, &r->hooks));
     const int status = put_file(out, r, &page);
     vx_page_close(&page, &r->hooks);

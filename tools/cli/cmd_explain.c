@@ -13,6 +13,9 @@ static const struct explain_settings defaults = {.common = COMMON_DEFAULTS,
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
 
+/* In the order of vitx_report_level. */
+static const char *const levels[] = {"auto", "all", "mean", "class", "none", NULL};
+
 #define AT(member) .offset = offsetof(struct explain_settings, member)
 static const struct option options[] = {
     {.name = "method",
@@ -20,12 +23,15 @@ static const struct option options[] = {
      AT(methods),
      .value = "NAME[,NAME...]",
      .help = "how to explain, or all; vitx-cli methods lists them",
-     .more = "all: every method that can explain the model."},
+     .more = "all: every method that can explain the model. all-fast: those that together cost 3 "
+             "forwards at most, one\n"
+             "of them the model's answer; a backward pass counts as one."},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
      AT(out),
      .value = "OUT",
+     .path = true,
      .help = "file to write, or a pattern; its ending picks the format",
      .more =
          "In a pattern {image} is the picture's name without folder and ending, {folder} the name "
@@ -36,11 +42,15 @@ static const struct option options[] = {
          "maps to one\n"
          "file, or a map over a picture, is wrong usage. - is standard output: one map, or for "
          "json any\n"
-         "number of maps, one per line."},
+         "number of maps, one per line.\n"
+         "html is a page to look at, in one file that needs no network: a name without a field is "
+         "one page of\n"
+         "all pictures with all their maps, a pattern of {image}, {folder} and {path} a page of "
+         "each."},
     {.name = "format",
      .kind = OPTION_TEXT,
      AT(format),
-     .value = "png|npy|json",
+     .value = "png|npy|json|html",
      .help = "what to write (default: what the ending of OUT says)"},
     {.name = "json",
      .kind = OPTION_FLAG,
@@ -55,12 +65,15 @@ static const struct option options[] = {
     {.name = "target",
      .kind = OPTION_LIST,
      AT(targets),
-     .value = "N|LABEL",
+     .value = "N|LABEL|topK",
      .help = "class to explain, repeatable (default: the top class)",
      .more =
          "A class's number, its name, or one of the names between commas in it; upper and lower "
          "case are\n"
-         "equal. If a method's map does not depend on the class, one map is written, unless OUT "
+         "equal. top1 to top100: the K best classes of each picture, which costs one more forward; "
+         "a class\n"
+         "that has such a name is given by its number. If a method's map does not depend on the "
+         "class, one map is written, unless OUT "
          "has\n"
          "{target}."},
     {.name = "unit",
@@ -73,6 +86,7 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(vector),
      .value = "V.npy",
+     .path = true,
      .help = "explain the similarity to a vector",
      .more =
          "In place of --target: the cosine of the embedding and the file's numbers, of any type "
@@ -84,6 +98,7 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(like),
      .value = "PICTURE",
+     .path = true,
      .help = "explain the similarity to another picture",
      .more = "In place of --target: what makes the picture similar to PICTURE. The vector is "
              "PICTURE's\n"
@@ -113,6 +128,7 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      AT(baseline),
      .value = "FILE",
+     .path = true,
      .help = "picture to compare with, as large as the explained one",
      .more = "For methods with an option baseline that takes picture. Sets baseline=picture, too."},
     {.name = "layer",
@@ -148,6 +164,13 @@ static const struct option options[] = {
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable",
      .more = "With several methods: for those methods that have the option."},
+    {.name = "flip",
+     .kind = OPTION_FLAG,
+     AT(flip),
+     .help = "the mean of each map and the map of the mirror image",
+     .more = "Steadier maps at twice the cost. The mirror image's map is mirrored back; both "
+             "explain the\n"
+             "same class."},
     {.name = "layout",
      .kind = OPTION_CHOICE,
      AT(layout),
@@ -207,19 +230,48 @@ static const struct option options[] = {
      .value = "picture|input",
      .choices = frames,
      .help = "the whole picture (default), or what the model saw"},
+    {.name = "embed",
+     .kind = OPTION_CHOICE,
+     AT(embed),
+     .value = "auto|all|mean|class|none",
+     .choices = levels,
+     .help = "attention in a page (default auto: what fits)",
+     .more =
+         "all: every head of every block. mean: the mean over the heads of every block, and of "
+         "each head the\n"
+         "row that the model's head reads. class: these rows. none: none. auto takes the first of "
+         "these that\n"
+         "fits in --embed-budget, and the page says what it lacks; the others are taken whatever "
+         "the file's size."},
+    {.name = "embed-budget",
+     .kind = OPTION_REAL,
+     AT(embed_budget),
+     .value = "MB",
+     .low = 0.01,
+     .high = 100000,
+     .help = "size of a page's whole file, in millions of bytes (default 16)",
+     .more = "Maps are always in the page, and photos get smaller if they must."},
+    {.name = "title",
+     .kind = OPTION_TEXT,
+     AT(title),
+     .value = "TEXT",
+     .help = "title of a page (default: the model's name)"},
     {.name = "colorbar",
      .kind = OPTION_FLAG,
      AT(colorbar),
      .help = "a bar with the raw values at its ends"},
 };
 
-static int run(const void *settings, char **files, int count)
+static int run(const void *given, char **files, int count)
 {
+    struct explain_settings settings = *(const struct explain_settings *)given;
     struct explain_plan plan;
-    int status = explain_check(settings, count);
+    int status = explain_check(&settings, count);
     if (status != DONE)
         return status;
-    status = explain_plan(&plan, settings, files, count);
+    /* A page speaks the language of --lang even if the model's classes have no names in it. */
+    settings.common.may_lack_language = settings.out && is_page(settings.out, settings.format);
+    status = explain_plan(&plan, &settings, files, count);
     if (status == DONE)
         status = explain_run(&plan, files, count);
     explain_plan_free(&plan);
@@ -230,17 +282,19 @@ const struct command cmd_explain = {
     .name = "explain",
     .summary = "Shows why: writes maps of where the model looked.",
     .usage = "[-m MODEL] --method NAME -o OUT [OPTIONS] IMAGE...",
-    .details = "Writes one map for each picture, method and target, and prints a line for each "
-               "file written: its\n"
-               "name, the method, the class. All maps of a picture come from one forward pass.\n"
-               "\n"
-               "  vitx-cli explain -m deit_tiny --method rollout -o cat.png cat.jpg\n"
-               "  vitx-cli explain -m deit_tiny --method attention --layer all --head all -o "
-               "heads.png cat.jpg\n"
-               "  vitx-cli explain -m deit_tiny --method rollout,attention --target malamute "
-               "--target tandem \\\n"
-               "      -o 'maps/{image}.{method}.{target}.npy' *.jpg\n"
-               "  vitx-cli explain -m clip --method gradcam --like dog.jpg -o why.png park.jpg",
+    .details =
+        "Writes one map for each picture, method and target, and prints a line for each "
+        "file written: its\n"
+        "name, the method, the class. All maps of a picture come from one forward pass.\n"
+        "\n"
+        "  vitx-cli explain -m deit_tiny --method rollout -o cat.png cat.jpg\n"
+        "  vitx-cli explain -m deit_tiny --method attention --layer all --head all -o "
+        "heads.png cat.jpg\n"
+        "  vitx-cli explain -m deit_tiny --method rollout,attention --target malamute "
+        "--target tandem \\\n"
+        "      -o 'maps/{image}.{method}.{target}.npy' *.jpg\n"
+        "  vitx-cli explain -m deit_tiny --method all-fast --target top2 -o dog.html dog.jpg\n"
+        "  vitx-cli explain -m clip --method gradcam --like dog.jpg -o why.png park.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

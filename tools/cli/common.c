@@ -14,6 +14,7 @@ const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, model),
      .value = "MODEL",
+     .path = true,
      .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
      .more =
          "The bundled model is a small ViT of drawn scenes; vitx-cli info tells its path. A "
@@ -25,6 +26,7 @@ const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
      .value = "FILE",
+     .path = true,
      .help = "class names: one per line, or JSON",
      .more = "JSON is an array of names, an object from index to name or from name to index, or a "
              "config.json\n"
@@ -36,7 +38,9 @@ const struct option common_options[] = {
      .help = "class names in a language, like zh or en (default: the model's)",
      .more = "Names come from the file labels.LANG.txt next to the weights, one name per line. en "
              "without such a\n"
-             "file: the model's own names."},
+             "file: the model's own names. A page of explain speaks the language, too, if that is "
+             "en or zh; then\n"
+             "a model without such a file, or --labels, keeps its names. auto: as without --lang."},
     {.name = "outputs",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, outputs),

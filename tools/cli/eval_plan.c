@@ -333,8 +333,8 @@ static int keep_able(struct eval_plan *plan)
 {
     struct table *t = &plan->table;
     const int before = plan->methods;
-    const int status =
-        keep_methods(&plan->session, plan->opts, &plan->methods, plan->settings->common.quiet);
+    const int status = keep_methods(&plan->session, &plan->settings->methods, plan->opts,
+                                    &plan->methods, plan->settings->common.quiet);
     for (int i = 0; i < plan->methods; i++)
         t->rows[i] = plan->opts[i].method;
     for (int i = before; i < t->row_count; i++)
@@ -345,7 +345,7 @@ static int keep_able(struct eval_plan *plan)
 
 int eval_plan_check(struct eval_plan *plan)
 {
-    int status = list_has(&plan->settings->methods, "all") ? keep_able(plan) : DONE;
+    int status = keep_able(plan);
     if (status == DONE)
         status = check_opts(&plan->session, plan->opts, plan->methods);
     for (int i = 0; i < plan->metrics && status == DONE; i++) {

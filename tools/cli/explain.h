@@ -12,6 +12,8 @@
 #include "outputs.h"
 #include <vitx/render.h>
 
+enum { MAX_TOP = 100 }; /* K of --target topK */
+
 struct explain_settings {
     struct common common;
     struct list methods, targets, units, set;
@@ -20,7 +22,10 @@ struct explain_settings {
     const char *scale;
     int score, layout, frame;
     double alpha, smooth;
-    bool colorbar, json, skip_existing;
+    const char *title;   /* of a page, as the rest of the line */
+    int embed;           /* as vitx_report_level */
+    double embed_budget; /* MB */
+    bool colorbar, json, skip_existing, flip;
 };
 
 /* All the ways in which each picture is explained. */
@@ -30,8 +35,9 @@ struct explain_plan {
     struct list methods;     /* what --method means */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
     const char **sets;       /* what opts[].set point to */
-    int *targets;            /* [target_count] */
+    int *targets;            /* [target_count]: classes, units, ranks, or VITX_AUTO */
     int target_count, opts_count;
+    int ranks; /* how many of each picture's best classes are wanted; 0: not as such */
     int score, versus, query;
     vitx_scale scale;
     float low, high;      /* of VITX_SCALE_RANGE */
@@ -39,6 +45,7 @@ struct explain_plan {
     struct direction direction;
     struct pictures pictures;
     bool pattern, to_output; /* -o: has a field; is standard output */
+    bool page;               /* ... and is to hold maps of all methods and targets */
 };
 
 /* All give an exit status and complain where it is not DONE. */
@@ -53,5 +60,22 @@ void explain_plan_free(struct explain_plan *plan);
 
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);
+
+/* ------------------------------------------------------------------ pages ------------------ */
+
+/* The page of the pictures that are explained; with a field in -o one page after the other. */
+struct page;
+
+/* For `count` pictures; complains where that fails. */
+bool page_create(struct page **out, const struct explain_plan *plan, int count);
+
+enum page_added { PAGE_ADDED, PAGE_FAILED, PAGE_STOPPED }; /* STOPPED: no page can be written */
+
+/* A picture with its maps [opts_count], NULL where there is none; a picture without a map is
+ * left out. */
+enum page_added page_add(struct page *page, const char *picture, const vitx_image *image,
+                         vitx_map *const *maps);
+/* Writes what is not written yet, names it, and frees the page; gives an exit status. */
+int page_end(struct page *page);
 
 #endif

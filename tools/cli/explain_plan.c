@@ -49,7 +49,7 @@ static int parse_scale(vitx_scale *scale, float *low, float *high, const char *t
 static int check_out(const struct explain_settings *o)
 {
     int index;
-    if (o->format && find_name(&index, o->format, vitx_format_name, "format") != DONE)
+    if (o->format && find_name(&index, o->format, format_name, "format") != DONE)
         return WRONG_USAGE;
     if (o->json && strcmp(o->out, "-") == 0)
         return wrong_usage("--json and -o -: one of them");
@@ -70,6 +70,8 @@ int explain_check(const struct explain_settings *o, int files)
         return wrong_usage("needs -o OUT, or --json");
     if (o->out && check_out(o) != DONE)
         return WRONG_USAGE;
+    if ((o->title || o->embed || o->embed_budget > 0) && !(o->out && is_page(o->out, o->format)))
+        return wrong_usage("--title, --embed and --embed-budget are for a page, as -o out.html");
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
@@ -140,8 +142,36 @@ static int find_output(int *out, const struct session *session, const char *opti
                                : find_class(out, session, option, text);
 }
 
+/* Of a model without classes, with nothing in the place of one: --method all-fast means the methods
+ * that need none. */
+static int check_unaimed(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    struct list *methods = &plan->methods;
+    const bool fast = list_has(&o->methods, "all-fast") && !list_has(&o->methods, "all");
+    int kept = 0;
+    for (int i = 0; i < methods->count; i++) {
+        vitx_method_info method;
+        if (method_find(&method, methods->items[i]) != DONE)
+            return WRONG_USAGE;
+        if (method.uses_target && (!fast || list_has(&o->methods, method.name)))
+            return wrong_usage("%s explains an answer, and the model has no classes: it needs "
+                               "--unit, --vector or --like",
+                               method.name);
+        if (method.uses_target)
+            free(methods->items[i]);
+        else
+            methods->items[kept++] = methods->items[i];
+    }
+    if (kept < methods->count && !o->common.quiet)
+        complain("warning", "left out: methods that explain an answer, as the model has no "
+                            "classes; --unit, --vector or --like is an answer");
+    methods->count = kept;
+    return DONE;
+}
+
 /* Models with classes have no units to name, those without have no classes. */
-static int check_ways(const struct explain_plan *plan)
+static int check_ways(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
     const bool units = plan->session.info.units;
@@ -153,14 +183,63 @@ static int check_ways(const struct explain_plan *plan)
         return wrong_usage("--score probability: the model has no classes");
     if (!units && o->versus && plan->session.info.classes == 1)
         return wrong_usage("--versus: the model has one output, and no other to compare it with");
-    for (int i = 0; units && i < plan->methods.count; i++) {
-        vitx_method_info method;
-        if (method_find(&method, plan->methods.items[i]) != DONE)
+    return units && !o->units.count && !o->vector && !o->like ? check_unaimed(plan) : DONE;
+}
+
+static void add_target(struct explain_plan *plan, int target)
+{
+    for (int i = 0; i < plan->target_count && rank_of(target); i++)
+        if (plan->targets[i] == target)
+            return;
+    plan->targets[plan->target_count++] = target;
+}
+
+/* The K of "topK"; -1: that is another word. */
+static int top_of(const char *text)
+{
+    const char *digits = strncmp(text, "top", 3) == 0 ? text + 3 : "";
+    const size_t length = strspn(digits, "0123456789");
+    if (length == 0 || digits[length])
+        return -1;
+    return length < 4 ? atoi(digits) : MAX_TOP + 1;
+}
+
+/* One of --target or --unit. */
+static int take_target(struct explain_plan *plan, const char *text)
+{
+    const vitx_model_info *m = &plan->session.info;
+    const int k = m->units ? -1 : top_of(text);
+    int target;
+    if (k < 0 && find_output(&target, &plan->session, m->units ? "unit" : "target", text) != DONE)
+        return WRONG_USAGE;
+    if (k < 0) {
+        add_target(plan, target);
+        return DONE;
+    }
+    if (k < 1 || k > MAX_TOP)
+        return wrong_usage("--target %s: it takes top1 to top%d", text, MAX_TOP);
+    for (int rank = 1; rank <= k && rank <= m->classes; rank++)
+        add_target(plan, target_of_rank(rank));
+    if (k > plan->ranks)
+        plan->ranks = k < m->classes ? k : m->classes;
+    return DONE;
+}
+
+/* The classes or units that are named; without a name, and for top1 alone, the model's answer. */
+static int choose_targets(struct explain_plan *plan, const struct list *named)
+{
+    plan->targets = calloc((size_t)named->count * MAX_TOP + 1, sizeof *plan->targets);
+    if (!plan->targets) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < named->count; i++)
+        if (take_target(plan, named->items[i]) != DONE)
             return WRONG_USAGE;
-        if (method.uses_target && !o->units.count && !o->vector && !o->like)
-            return wrong_usage("%s explains an answer, and the model has no classes: it needs "
-                               "--unit, --vector or --like",
-                               method.name);
+    if (named->count == 0 || (plan->target_count == 1 && plan->ranks)) {
+        plan->targets[0] = VITX_AUTO;
+        plan->target_count = 1;
+        plan->ranks = 0;
     }
     return DONE;
 }
@@ -176,22 +255,14 @@ static int check_against_model(struct explain_plan *plan)
     if (check_range("layer", o->layer, m->depth, "blocks") != DONE ||
         check_range("head", o->head, m->heads, "heads") != DONE)
         return WRONG_USAGE;
-    plan->target_count = named->count ? named->count : 1;
-    plan->targets = calloc((size_t)plan->target_count, sizeof *plan->targets);
-    if (!plan->targets) {
-        complain(NULL, "no memory");
-        return SOME_FAILED;
-    }
-    plan->targets[0] = VITX_AUTO;
-    for (int i = 0; i < named->count; i++)
-        if (find_output(&plan->targets[i], &plan->session, m->units ? "unit" : "target",
-                        named->items[i]) != DONE)
-            return WRONG_USAGE;
+    const int status = choose_targets(plan, named);
+    if (status != DONE)
+        return status;
     plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
     plan->versus = VITX_AUTO;
     if (o->versus && find_output(&plan->versus, &plan->session, "versus", o->versus) != DONE)
         return WRONG_USAGE;
-    for (int i = 0; o->versus && i < named->count; i++)
+    for (int i = 0; o->versus && i < plan->target_count; i++)
         if (plan->targets[i] == plan->versus)
             return wrong_usage("--versus %s: that is the %s", o->versus,
                                m->units ? "unit" : "target");
@@ -289,19 +360,31 @@ static int load_baseline(struct explain_plan *plan)
     return DONE;
 }
 
+static int check_pages(struct explain_plan *plan, char **files, int count)
+{
+    const struct explain_settings *o = plan->settings;
+    if (plan->to_output)
+        return DONE;
+    if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
+        return SOME_FAILED;
+    return check_collisions(o->out, &plan->pictures, files, plan->pattern ? count : 1, NULL, 1);
+}
+
 static int check_outputs(struct explain_plan *plan, char **files, int count)
 {
     const struct explain_settings *o = plan->settings;
     const int maps = count * plan->opts_count;
     if (!o->out)
         return DONE;
+    if (plan->page)
+        return check_pages(plan, files, count);
     if (plan->to_output && strcmp(o->format, "json") != 0 && maps > 1)
         return wrong_usage("-o - takes one %s, and there are %d; of json it takes all", o->format,
                            maps);
     if (plan->to_output)
         return DONE;
-    if (o->skip_existing && has_target(o->out) && plan->targets[0] == VITX_AUTO && !o->vector &&
-        !o->like)
+    const bool unknown = plan->ranks || plan->targets[0] == VITX_AUTO;
+    if (o->skip_existing && has_target(o->out) && unknown && !o->vector && !o->like)
         return wrong_usage("--skip-existing: {target} of a top class is known only after the work; "
                            "--target names a class");
     if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
@@ -316,7 +399,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
 {
     *plan = (struct explain_plan){.settings = o,
                                   .pattern = o->out && is_pattern(o->out),
-                                  .to_output = o->out && strcmp(o->out, "-") == 0};
+                                  .to_output = o->out && strcmp(o->out, "-") == 0,
+                                  .page = o->out && is_page(o->out, o->format)};
     int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
     if (status == DONE)
         status = choose_methods(&plan->methods, &o->methods);
@@ -336,8 +420,9 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = load_baseline(plan);
     if (status == DONE)
         status = session_start(&plan->session, &o->common, VITX_FIT_RECIPE);
-    if (status == DONE && list_has(&o->methods, "all"))
-        status = keep_methods(&plan->session, plan->opts, &plan->opts_count, o->common.quiet);
+    if (status == DONE)
+        status = keep_methods(&plan->session, &o->methods, plan->opts, &plan->opts_count,
+                              o->common.quiet);
     return status == DONE ? check_opts(&plan->session, plan->opts, plan->opts_count) : status;
 }
 

@@ -122,7 +122,9 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
     }
     vitx_render_opts opts = render_opts(plan, &info, picture);
     enum written written = WRITTEN;
-    if (plan->to_output)
+    if (plan->page)
+        written = WRITTEN; /* with the others, in explain_page.c */
+    else if (plan->to_output)
         written = print_map(map, image, picture, &opts);
     else if (o->out)
         written = save_and_name(plan, map, &info, image, picture, &opts);
@@ -130,7 +132,7 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
     if (o->json && written == WRITTEN)
         written = print_map(map, image, picture, &opts);
     if (written == WRITTEN && !o->common.quiet)
-        warn_of_nothing(&info, picture, "it is drawn as 0");
+        warn_of_nothing(&info, picture, plan->page ? "the page says so" : "it is drawn as 0");
     return written;
 }
 
@@ -142,8 +144,11 @@ struct work {
     struct batch batch;
     int done, status;        /* pictures before the batch; exit status so far             */
     bool stopped;            /* no map can be written any more                            */
+    struct page *page;       /* where the maps go; NULL: into files of their own          */
+    vitx_prediction *top;    /* [batch, ranks]: the best classes of the pictures          */
     bool *settled;           /* [batch, opts_count]: the map was made, or reported        */
     vitx_map **maps;         /* [batch, opts_count]: of one call                          */
+    vitx_map **kept;         /* [batch, opts_count]: of a page, until the batch is done   */
     vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
     int *which;              /* [opts_count]: where these are in the plan                 */
     char **reasons;          /* [opts_count]: why a picture's maps failed, NULL: they did not */
@@ -152,6 +157,13 @@ struct work {
 static void worsen(struct work *w, int status)
 {
     w->status = status > w->status ? status : w->status;
+}
+
+/* The class that the plan's opts[j] asks for, of a picture of the batch. */
+static int target_at(const struct work *w, int picture, int j)
+{
+    const int target = w->plan->opts[j].target, rank = rank_of(target);
+    return rank ? w->top[picture * w->plan->ranks + rank - 1].index : target;
 }
 
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
@@ -165,14 +177,16 @@ static int attempt(struct work *w, int first, int n, int only)
     for (int j = 0; j < all; j++)
         if (!w->settled[first * all + j] && (only == ALL || only == j)) {
             w->opts[m] = plan->opts[j];
+            w->opts[m].target = target_at(w, first, j);
             w->which[m++] = j;
         }
     if (m == 0)
         return VITX_OK;
     progress_step(w->done + first, n, w->batch.names[first]);
     const int code =
-        vitx_explain_many(w->maps, plan->session.context,
-                          (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
+        (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
+            w->maps, plan->session.context, (const vitx_image *const *)w->batch.images + first, n,
+            w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
         w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;
@@ -182,6 +196,7 @@ static int attempt(struct work *w, int first, int n, int only)
         const int picture = first + i / m;
         if (!w->maps[i])
             continue;
+        const int at = picture * all + w->which[i % m];
         const enum written written =
             w->stopped
                 ? NO_MORE
@@ -189,8 +204,11 @@ static int attempt(struct work *w, int first, int n, int only)
         w->stopped |= written == NO_MORE;
         if (written != WRITTEN)
             worsen(w, SOME_FAILED);
-        w->settled[picture * all + w->which[i % m]] = true;
-        vitx_map_free(w->maps[i]);
+        w->settled[at] = true;
+        if (w->page)
+            w->kept[at] = w->maps[i];
+        else
+            vitx_map_free(w->maps[i]);
     }
     return code;
 }
@@ -199,13 +217,9 @@ static int attempt(struct work *w, int first, int n, int only)
 static bool is_there(const struct explain_plan *plan, const char *picture, int j)
 {
     const struct explain_settings *o = plan->settings;
-    const vitx_explain_opts *e = &plan->opts[j];
     if (!o->skip_existing)
         return false;
-    char *name = output_name(o->out, picture, e->method, e->target,
-                             e->like     ? VITX_EXPLAINED_PICTURE
-                             : e->vector ? VITX_EXPLAINED_VECTOR
-                                         : VITX_EXPLAINED_CLASS);
+    char *name = name_of(o->out, picture, plan->page ? NULL : &plan->opts[j]);
     const bool there = name && access(name, F_OK) == 0;
     free(name);
     return there;
@@ -236,6 +250,79 @@ static bool settle_existing(struct work *w)
     return any;
 }
 
+/* The pictures of the batch whose maps are all there, or reported, in their order. */
+static void add_to_page(struct work *w)
+{
+    const int m = w->plan->opts_count;
+    for (int i = 0; i < w->batch.count; i++) {
+        bool all = true;
+        for (int j = 0; j < m; j++)
+            all &= w->settled[i * m + j];
+        const enum page_added added =
+            all && !w->stopped && !progress_interrupted()
+                ? page_add(w->page, w->batch.names[i], w->batch.images[i], w->kept + i * m)
+                : PAGE_ADDED;
+        if (added != PAGE_ADDED)
+            worsen(w, SOME_FAILED);
+        w->stopped |= added == PAGE_STOPPED;
+        for (int j = 0; j < m; j++) {
+            vitx_map_free(w->kept[i * m + j]);
+            w->kept[i * m + j] = NULL;
+        }
+    }
+}
+
+static bool same_method(const vitx_explain_opts *a, const vitx_explain_opts *b)
+{
+    return strcmp(a->method, b->method) == 0;
+}
+
+/* Where a rank's class has been named, too, one map is enough; where it is that of --versus,
+ * there is none. */
+static void settle_equal(struct work *w, int picture)
+{
+    const struct explain_plan *plan = w->plan;
+    const int m = plan->opts_count;
+    for (int j = 0; j < m; j++) {
+        const int target = target_at(w, picture, j);
+        bool equal = target < 0;
+        if (!rank_of(plan->opts[j].target))
+            continue;
+        for (int k = 0; k < m && !equal; k++)
+            equal = plan->opts[k].target == target && same_method(&plan->opts[k], &plan->opts[j]);
+        if (!equal && plan->opts[j].versus == target) {
+            equal = true;
+            if (!plan->settings->common.quiet)
+                complain("warning", "%s: %s: class %d is that of --versus: no map",
+                         w->batch.names[picture], plan->opts[j].method, target);
+        }
+        w->settled[picture * m + j] |= equal;
+    }
+}
+
+/* The best classes of the batch's pictures; of one that fails all maps are settled. */
+static int find_ranks(struct work *w)
+{
+    const int n = w->batch.count, k = w->plan->ranks, m = w->plan->opts_count;
+    vitx_context *context = w->plan->session.context;
+    const vitx_image *const *images = (const vitx_image *const *)w->batch.images;
+    int code = vitx_classify_batch(context, images, n, w->top, k);
+    const bool together = code == VITX_OK;
+    for (int i = 0; i < n && code != VITX_CANCELLED; i++) {
+        if (!together)
+            code = vitx_classify(context, images[i], w->top + i * k, k);
+        if (code == VITX_OK) {
+            settle_equal(w, i);
+        } else if (code != VITX_CANCELLED) {
+            complain_last(w->batch.names[i]);
+            worsen(w, SOME_FAILED);
+            for (int j = 0; j < m; j++)
+                w->settled[i * m + j] = true;
+        }
+    }
+    return code == VITX_CANCELLED ? code : VITX_OK;
+}
+
 /* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
  * too, map by map, so that no failure costs what could have been done. */
 static void explain_batch(struct work *w)
@@ -243,8 +330,10 @@ static void explain_batch(struct work *w)
     const int n = w->batch.count, m = w->plan->opts_count;
     if (n == 0)
         return;
-    const bool some = settle_existing(w);
-    int code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
+    const bool some = settle_existing(w) || w->plan->ranks;
+    int code = w->plan->ranks ? find_ranks(w) : VITX_OK;
+    if (code == VITX_OK)
+        code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
     const int pictures = code == VITX_OK ? 0 : n;
     for (int i = 0; i < pictures && code != VITX_CANCELLED && !w->stopped; i++) {
         if (n > 1 || some)
@@ -253,6 +342,8 @@ static void explain_batch(struct work *w)
             code = attempt(w, i, 1, j);
         report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
     }
+    if (w->page)
+        add_to_page(w);
     if (code == VITX_CANCELLED && progress_cancelled())
         worsen(w, SOME_FAILED);
 }
@@ -264,10 +355,12 @@ static bool work_create(struct work *w, int size)
         return false;
     w->settled = calloc(all, sizeof *w->settled);
     w->maps = calloc(all, sizeof(vitx_map *));
+    w->kept = calloc(all, sizeof(vitx_map *));
+    w->top = calloc((size_t)size * (size_t)w->plan->ranks + 1, sizeof *w->top);
     w->opts = calloc(m, sizeof *w->opts);
     w->which = calloc(m, sizeof *w->which);
     w->reasons = calloc(m, sizeof *w->reasons);
-    if (w->settled && w->maps && w->opts && w->which && w->reasons)
+    if (w->settled && w->maps && w->kept && w->top && w->opts && w->which && w->reasons)
         return true;
     complain(NULL, "no memory");
     return false;
@@ -278,6 +371,8 @@ static void work_free(struct work *w)
     batch_free(&w->batch);
     free(w->settled);
     free(w->maps);
+    free(w->kept);
+    free(w->top);
     free(w->opts);
     free(w->which);
     free(w->reasons);
@@ -315,11 +410,14 @@ int explain_run(const struct explain_plan *plan, char **files, int count)
     }
     const int n = find_lacking(lacking, plan, files, count);
     progress_begin(common, n, 1, "pictures");
-    if (n > 0 && !work_create(&w, common->batch < n ? common->batch : n))
+    if (n > 0 && (!work_create(&w, common->batch < n ? common->batch : n) ||
+                  (plan->page && !page_create(&w.page, plan, n))))
         w.status = SOME_FAILED;
     else if (n > 0)
         explain_all(&w, lacking, n);
     progress_hide();
+    if (w.page && page_end(w.page) != DONE)
+        w.status = SOME_FAILED;
     work_free(&w);
     free(lacking);
     return w.status;

@@ -38,16 +38,22 @@ static int check_methods(const struct list *asked)
     return DONE;
 }
 
+static bool is_set(const char *name)
+{
+    return strcmp(name, "all") == 0 || strcmp(name, "all-fast") == 0;
+}
+
 int choose_methods(struct list *out, const struct list *asked)
 {
     vitx_method_info m = VITX_METHOD_INFO_INIT;
     bool added = true;
     for (int i = 0; i < asked->count; i++) {
         const char *name = asked->items[i];
-        if (strcmp(name, "all") != 0)
+        if (!is_set(name))
             added &= list_add(out, name, strlen(name));
-        else
-            for (int k = 0; k < vitx_method_count() && vitx_method_get(&m, k) == VITX_OK; k++)
+        for (int k = 0; is_set(name) && k < vitx_method_count(); k++)
+            if (vitx_method_get(&m, k) == VITX_OK && !list_has(asked, m.name) &&
+                !list_has(out, m.name))
                 added &= list_add(out, m.name, strlen(m.name));
     }
     if (added)
@@ -146,17 +152,121 @@ int give_set(vitx_explain_opts *opts, int count, const struct list *set, const c
     return DONE;
 }
 
-int keep_methods(const struct session *session, vitx_explain_opts *opts, int *count, bool quiet)
+/* ------------------------------------------------------------------ all, all-fast ---------- */
+
+enum {
+    FAST = 3,      /* forwards of "all-fast", all together */
+    TOP = -1000,   /* targets below it are ranks */
+    METHODS = 256, /* more than there are */
+};
+
+int target_of_rank(int rank)
 {
-    int kept = 0;
+    return TOP - rank;
+}
+
+int rank_of(int target)
+{
+    return target < TOP ? TOP - target : 0;
+}
+
+/* What a plan's options are to the library before there is a picture. */
+static vitx_explain_opts before_pictures(const vitx_explain_opts *opts)
+{
+    vitx_explain_opts e = *opts;
+    if (rank_of(e.target))
+        e.target = VITX_AUTO;
+    return e;
+}
+
+/* Whether the method cannot explain the model at all; says so. */
+static bool is_unable(const struct session *session, const vitx_explain_opts *opts, bool quiet)
+{
+    const vitx_explain_opts e = before_pictures(opts);
+    size_t bytes;
+    const bool unable = vitx_explain_bytes(&bytes, session->context, &e, 1) == VITX_UNSUPPORTED;
+    if (unable && !quiet)
+        complain("warning", "left out: %s", reason());
+    return unable;
+}
+
+/* A method alone, with the options that can change what it costs. */
+struct candidate {
+    vitx_explain_opts opts;
+    int64_t cost; /* forwards; beyond FAST: it is none of the set */
+};
+
+static void price(struct candidate *c, const struct session *session, const vitx_explain_opts *opts,
+                  bool quiet)
+{
+    vitx_explain_opts *e = &c->opts;
+    vitx_explain_opts_init(e, sizeof *e);
+    e->method = opts->method;
+    e->set = opts->set;
+    e->set_count = opts->set_count;
+    const int code = vitx_explain_forwards(&c->cost, session->context, e, 1);
+    if (code == VITX_OK)
+        return;
+    /* A wrong value of --set is said later, of all methods that are left. */
+    c->cost = code == VITX_INVALID ? 0 : FAST + 1;
+    if (code != VITX_INVALID && !quiet)
+        complain("warning", "left out: %s", reason());
+}
+
+/* Takes the methods from the cheapest one on, as many as cost FAST forwards in one call. Those
+ * that are left have cost FAST + 1. */
+static void choose_fast(struct candidate *all, int count, const struct session *session)
+{
+    vitx_explain_opts together[METHODS];
+    int taken = 0;
+    for (int64_t cost = 1; cost <= FAST; cost++)
+        for (int i = 0; i < count; i++) {
+            int64_t forwards = 0;
+            if (all[i].cost != cost)
+                continue;
+            together[taken] = all[i].opts;
+            const int code =
+                vitx_explain_forwards(&forwards, session->context, together, taken + 1);
+            if (code == VITX_OK && forwards <= FAST)
+                taken++;
+            else
+                all[i].cost = FAST + 1;
+        }
+}
+
+/* Of opts, the methods of "all-fast" and those that are named. */
+static void keep_fast(const struct session *session, const struct list *asked,
+                      vitx_explain_opts *opts, int *count, bool quiet)
+{
+    struct candidate all[METHODS];
+    int methods = 0, kept = 0;
+    for (int i = 0; i < *count; i++)
+        if (!list_has(asked, opts[i].method) && methods < METHODS &&
+            (methods == 0 || strcmp(all[methods - 1].opts.method, opts[i].method) != 0))
+            price(&all[methods++], session, &opts[i], quiet);
+    choose_fast(all, methods, session);
     for (int i = 0; i < *count; i++) {
-        size_t bytes;
-        const int code = vitx_explain_bytes(&bytes, session->context, &opts[i], 1);
-        if (code != VITX_UNSUPPORTED)
+        bool keep = list_has(asked, opts[i].method);
+        for (int k = 0; k < methods && !keep; k++)
+            keep = strcmp(all[k].opts.method, opts[i].method) == 0 && all[k].cost <= FAST;
+        if (keep)
             opts[kept++] = opts[i];
-        else if (!quiet)
-            complain("warning", "left out: %s", reason());
     }
+    *count = kept;
+}
+
+int keep_methods(const struct session *session, const struct list *asked, vitx_explain_opts *opts,
+                 int *count, bool quiet)
+{
+    const bool all = list_has(asked, "all");
+    int kept = 0;
+    if (!all && !list_has(asked, "all-fast"))
+        return DONE;
+    if (!all)
+        keep_fast(session, asked, opts, count, quiet);
+    for (int i = 0; i < *count; i++)
+        if (!all || list_has(asked, opts[i].method) || !is_unable(session, &opts[i], quiet))
+            opts[kept++] = opts[i];
     *count = kept;
     if (kept)
         return DONE;
@@ -168,7 +278,7 @@ int check_opts(const struct session *session, const vitx_explain_opts *opts, int
 {
     for (int i = 0; i < count; i++) {
         size_t bytes;
-        vitx_explain_opts e = opts[i];
+        vitx_explain_opts e = before_pictures(&opts[i]);
         if (session->keep) /* the tokens are each picture's own */
             e.query = VITX_AUTO;
         if (vitx_explain_bytes(&bytes, session->context, &e, 1) == VITX_INVALID)

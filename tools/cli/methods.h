@@ -11,8 +11,15 @@ int method_find(vitx_method_info *out, const char *name);
 /* Its option of that name; the name ends at '\0' or '='. NULL: it has none. */
 const vitx_method_option *method_option(const vitx_method_info *method, const char *name);
 
-/* What --method means, where "all" is every method there is. Own it: list_free(). */
+/* What --method means: "all" and "all-fast" stand for every method there is that is not named, too;
+ * keep_methods() takes away from them. Own it: list_free(). */
 int choose_methods(struct list *out, const struct list *asked);
+
+/* In vitx_explain_opts.target of a plan: the class that has rank 1, 2.. in each picture's own
+ * answer. */
+int target_of_rank(int rank);
+/* The rank; 0: the target is none. */
+int rank_of(int target);
 
 /* The words of --score, in the order of vitx_score, ended by NULL. */
 extern const char *const score_names[];
@@ -32,9 +39,11 @@ int check_set(const struct list *set);
  * that none has is wrong usage. The texts lie in *kept, to be freed with the opts, where each of
  * them has room for one more. */
 int give_set(vitx_explain_opts *opts, int count, const struct list *set, const char ***kept);
-/* Leaves out those of opts whose methods cannot explain this model, with a warning; needs a started
- * session. SOME_FAILED if none is left. */
-int keep_methods(const struct session *session, vitx_explain_opts *opts, int *count, bool quiet);
+/* The part of "all" and "all-fast" that a model decides; needs a started session. Leaves out
+ * those of opts whose methods cannot explain the model, with a warning, and of "all-fast" those
+ * that cost too much. What is named in `asked` stays. SOME_FAILED if none is left. */
+int keep_methods(const struct session *session, const struct list *asked, vitx_explain_opts *opts,
+                 int *count, bool quiet);
 /* What only the methods know of the values, as in --set; needs a started session. What a method
  * refuses on other grounds is left to be reported where it is run. */
 int check_opts(const struct session *session, const vitx_explain_opts *opts, int count);

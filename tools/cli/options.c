@@ -179,7 +179,17 @@ static int unknown_option(const struct command *command, const char *name, int l
 struct arguments {
     int argc, next;
     char **argv;
+    struct given *given;
 };
+
+/* Stores an option, and keeps it as it was given. */
+static int take(void *settings, const struct option *o, const char *value, struct arguments *a)
+{
+    if (given_add(a->given, o, value))
+        return store(settings, o, value);
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
 
 /* One option; argv[next-1] is it. */
 static int parse_long(const struct command *command, void *settings, struct arguments *a)
@@ -200,7 +210,7 @@ static int parse_long(const struct command *command, void *settings, struct argu
             return wrong_usage("--%s needs a value: %s", o->name, o->value);
         value = a->argv[a->next++];
     }
-    return store(settings, o, value);
+    return take(settings, o, value, a);
 }
 
 static int parse_short(const struct command *command, void *settings, struct arguments *a)
@@ -213,10 +223,10 @@ static int parse_short(const struct command *command, void *settings, struct arg
     if (!o)
         return wrong_usage("no option -%c; vitx-cli %s --help lists them", *text, command->name);
     if (text[1])
-        return store(settings, o, text + 1);
+        return take(settings, o, text + 1, a);
     if (a->next == a->argc)
         return wrong_usage("-%c needs a value: %s", o->letter, o->value);
-    return store(settings, o, a->argv[a->next++]);
+    return take(settings, o, a->argv[a->next++], a);
 }
 
 /* Options are stored, the other arguments moved to the front of argv. *asked is set where help
@@ -231,6 +241,10 @@ static int parse(const struct command *command, void *settings, struct arguments
         int status = DONE;
         if (only_files || text[0] != '-' || text[1] == '\0') {
             a->argv[(*files)++] = text;
+            if (!given_add(a->given, NULL, text)) {
+                complain(NULL, "no memory");
+                status = SOME_FAILED;
+            }
         } else if (strcmp(text, "--") == 0) {
             only_files = true;
         } else if (strcmp(text, "-h") == 0 || strcmp(text, "--help") == 0) {
@@ -259,7 +273,8 @@ static int run_on_pictures(const struct command *command, void *settings, char *
 
 int command_main(const struct command *command, int argc, char **argv)
 {
-    struct arguments arguments = {.argc = argc, .next = 1, .argv = argv};
+    struct given given = {0};
+    struct arguments arguments = {.argc = argc, .next = 1, .argv = argv, .given = &given};
     void *settings = malloc(command->settings_size);
     bool asked = false;
     int files, status;
@@ -269,6 +284,7 @@ int command_main(const struct command *command, int argc, char **argv)
         return SOME_FAILED;
     }
     memcpy(settings, command->defaults, command->settings_size);
+    ((struct common *)settings)->given = &given;
     status = parse(command, settings, &arguments, &files, &asked);
     if (status == DONE && !asked)
         status = command->pictures ? run_on_pictures(command, settings, argv, files)
@@ -277,5 +293,6 @@ int command_main(const struct command *command, int argc, char **argv)
         if (command->options[i].kind == OPTION_LIST || command->options[i].kind == OPTION_NAMES)
             list_free((struct list *)((char *)settings + command->options[i].offset));
     free(settings);
+    given_free(&given);
     return status;
 }

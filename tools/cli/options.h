@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "given.h"
 #include "reason.h"
 #include "say.h"
 #include "words.h"
@@ -38,6 +39,7 @@ struct option {
     const char *word;
     int word_value;
     const char *const *choices; /* ended by NULL                                          */
+    bool path;                  /* the value is one of a file or a folder                 */
 };
 
 struct size {
@@ -46,17 +48,19 @@ struct size {
 
 /* The settings of every command begin with these. */
 struct common {
-    const char *model; /* NULL: the bundled one */
+    const char *model;         /* NULL: the bundled one */
+    const struct given *given; /* the words that all this comes from */
     const char *labels, *language, *device, *precision, *pos_resample;
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
     int max_pixels;          /* of a picture; 0: the library's default */
     bool allow_truncated;
-    int gradients;           /* as vitx_gradients */
-    int outputs;             /* as vitx_outputs */
-    size_t budget, memory;   /* memory 0: what the machine has */
+    int gradients;         /* as vitx_gradients */
+    int outputs;           /* as vitx_outputs */
+    size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
+    bool may_lack_language; /* a language without class names is no failure */
 };
 #define COMMON_DEFAULTS                                                                            \
     {                                                                                              \

@@ -11,11 +11,11 @@
 #include <unistd.h>
 #include <vitx/vitx.h>
 
-#include "options.h"
+#include "methods.h"
 
 /* In the order of struct pieces. */
 static const char *const fields[] = {"{image}", "{folder}", "{path}", "{method}", "{target}"};
-enum { FIELDS = sizeof fields / sizeof fields[0], FIELD_TARGET = FIELDS - 1 };
+enum { FIELDS = sizeof fields / sizeof fields[0], FIELD_METHOD = 3, FIELD_TARGET };
 
 /* Which field begins at p, -1 for none. */
 static int field_at(const char *p)
@@ -46,23 +46,62 @@ static bool same_word(const char *a, const char *b)
     return *a == '\0' && *b == '\0';
 }
 
+static const char page_format[] = "html";
+
+const char *format_name(int index)
+{
+    int maps = 0;
+    while (maps < index && vitx_format_name(maps))
+        maps++;
+    const char *name = vitx_format_name(index);
+    return name ? name : maps == index ? page_format : NULL;
+}
+
+static bool ends_in(const char *out, const char *format)
+{
+    const char *dot = strrchr(out, '.'), *slash = strrchr(out, '/');
+    return dot && (!slash || dot > slash) && same_word(dot + 1, format);
+}
+
+bool is_page(const char *out, const char *format)
+{
+    return format ? strcmp(format, page_format) == 0 : ends_in(out, page_format);
+}
+
+/* As it stands in messages. */
+static const char *fields_of(bool page)
+{
+    return page ? "{image}, {folder}, {path}" : "{image}, {folder}, {path}, {method}, {target}";
+}
+
+static int check_fields(const char *out, bool page)
+{
+    for (const char *p = strchr(out, '{'); p; p = strchr(p + 1, '{')) {
+        const char *end = strchr(p, '}');
+        const int field = field_at(p), length = end ? (int)(end - p + 1) : 0;
+        if (end && field < 0)
+            return wrong_usage("-o %s: no field %.*s; there are %s", out, length, p,
+                               fields_of(page));
+        if (page && field >= FIELD_METHOD)
+            return wrong_usage("-o %s: a page holds all maps of its pictures, so %.*s is no part "
+                               "of its name; there are %s",
+                               out, length, p, fields_of(page));
+    }
+    return DONE;
+}
+
 int check_pattern(const char *out, const char *format)
 {
     char list[128] = "";
-    for (const char *p = strchr(out, '{'); p; p = strchr(p + 1, '{')) {
-        const char *end = strchr(p, '}');
-        if (end && field_at(p) < 0)
-            return wrong_usage("-o %s: no field %.*s; there are {image}, {folder}, {path}, "
-                               "{method}, {target}",
-                               out, (int)(end - p + 1), p);
-    }
+    const char *name;
+    if (check_fields(out, is_page(out, format)) != DONE)
+        return WRONG_USAGE;
     if (format)
         return DONE;
     if (strcmp(out, "-") == 0)
         return wrong_usage("-o - needs --format, as there is no ending that tells it");
-    const char *dot = strrchr(out, '.'), *slash = strrchr(out, '/'), *name;
-    for (int i = 0; (name = vitx_format_name(i)) != NULL; i++) {
-        if (dot && (!slash || dot > slash) && same_word(dot + 1, name))
+    for (int i = 0; (name = format_name(i)) != NULL; i++) {
+        if (ends_in(out, name))
             return DONE;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s.%s", i ? ", " : "", name);
     }
@@ -131,8 +170,10 @@ static size_t expand(char *text, const char *out, const struct piece *pieces)
 char *output_name(const char *out, const char *image, const char *method, int target,
                   vitx_explained explains)
 {
-    char number[16] = "?"; /* one name for all classes that are not known yet */
-    if (target != VITX_AUTO)
+    char number[16] = "?"; /* one name for all that may be one class */
+    if (rank_of(target))
+        snprintf(number, sizeof number, "top%d", rank_of(target));
+    else if (target != VITX_AUTO)
         snprintf(number, sizeof number, "%d", target);
     else if (explains == VITX_EXPLAINED_VECTOR || explains == VITX_EXPLAINED_PICTURE)
         snprintf(number, sizeof number, explains == VITX_EXPLAINED_VECTOR ? "vector" : "like");
@@ -278,17 +319,17 @@ bool output_ready(const char *path, bool makes_folders)
 /* ------------------------------------------------------------------ collisions ------------- */
 
 /* Sorted names: equal ones are neighbours, and pictures among them are found. */
-static int check_names(char **names, int count, char **images, int image_count)
+static int check_names(char **names, int count, char **images, int image_count, bool page)
 {
+    const char *what = page ? "page" : "map";
     qsort(names, (size_t)count, sizeof *names, compare);
     for (int i = 1; i < count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            return wrong_usage("two maps would be written to %s; -o takes {image}, {folder}, "
-                               "{path}, {method}, {target}",
-                               names[i]);
+            return wrong_usage("two %ss would be written to %s; -o takes %s", what, names[i],
+                               fields_of(page));
     for (int i = 0; i < image_count; i++)
         if (bsearch(&images[i], names, (size_t)count, sizeof *names, compare))
-            return wrong_usage("%s: a map would replace the picture", images[i]);
+            return wrong_usage("%s: a %s would replace the picture", images[i], what);
     return DONE;
 }
 
@@ -308,6 +349,15 @@ static int check_places(char **names, int count, bool makes_folders)
     return DONE;
 }
 
+char *name_of(const char *out, const char *image, const vitx_explain_opts *o)
+{
+    return !o ? output_name(out, image, "", VITX_AUTO, VITX_EXPLAINED_CLASS)
+              : output_name(out, image, o->method, o->target,
+                            o->like     ? VITX_EXPLAINED_PICTURE
+                            : o->vector ? VITX_EXPLAINED_VECTOR
+                                        : VITX_EXPLAINED_CLASS);
+}
+
 int check_collisions(const char *out, const struct pictures *pictures, char **images,
                      int image_count, const vitx_explain_opts *opts, int m)
 {
@@ -315,20 +365,17 @@ int check_collisions(const char *out, const struct pictures *pictures, char **im
     char **names = calloc(most, sizeof *names);
     int count = 0, status = names ? DONE : SOME_FAILED;
     for (size_t i = 0; status == DONE && i < most; i++) {
-        const vitx_explain_opts *o = &opts[i % (size_t)m];
-        names[i] = output_name(out, images[i / (size_t)m], o->method, o->target,
-                               o->like     ? VITX_EXPLAINED_PICTURE
-                               : o->vector ? VITX_EXPLAINED_VECTOR
-                                           : VITX_EXPLAINED_CLASS);
+        names[i] = name_of(out, images[i / (size_t)m], opts ? &opts[i % (size_t)m] : NULL);
         if (!names[i])
             status = SOME_FAILED;
         else if (count++, pictures_have(pictures, names[i]))
-            status = wrong_usage("%s: a map would replace the picture", names[i]);
+            status =
+                wrong_usage("%s: a %s would replace the picture", names[i], opts ? "map" : "page");
     }
     if (status == SOME_FAILED)
         complain(NULL, "no memory");
     if (status == DONE)
-        status = check_names(names, count, images, image_count);
+        status = check_names(names, count, images, image_count, !opts);
     if (status == DONE)
         status = check_places(names, count, is_pattern(out));
     for (int i = 0; i < count; i++)

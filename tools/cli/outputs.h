@@ -23,19 +23,29 @@ bool pictures_know(struct pictures *pictures, char **files, int count, const cha
 bool pictures_have(const struct pictures *pictures, const char *path);
 void pictures_free(struct pictures *pictures);
 
+/* The formats: those of a map ("png"), then "html", a page; NULL past the last one. */
+const char *format_name(int index);
+/* Whether that is a page: by the format, or (NULL) by the ending. */
+bool is_page(const char *out, const char *format);
+
 /* Whether OUT has a {field} at all, and whether it has {target}. */
 bool is_pattern(const char *out);
 bool has_target(const char *out);
-/* An unknown {field}, or (format NULL) an ending of no known format: complains, WRONG_USAGE. */
+/* An unknown {field}, one of a map in the name of a page, or (format NULL) an ending of no known
+ * format: complains, WRONG_USAGE. */
 int check_pattern(const char *out, const char *format);
 
 /* The name of one map's file, to be freed; NULL without memory. A class that is known only after
- * the picture has been run is VITX_AUTO; what is no class is named "vector" or "like". */
+ * the picture has been run is VITX_AUTO or a rank; what is no class is named "vector" or "like". */
 char *output_name(const char *out, const char *image, const char *method, int target,
                   vitx_explained explains);
 
+/* The name of the file of a picture's map by opts, as far as it is known before the work, or
+ * (NULL) of its page; to be freed; NULL without memory. */
+char *name_of(const char *out, const char *image, const vitx_explain_opts *opts);
+
 /* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,
- * WRONG_USAGE; or one cannot be written: SOME_FAILED. */
+ * WRONG_USAGE; or one cannot be written: SOME_FAILED. opts NULL, m 1: a page of each picture. */
 int check_collisions(const char *out, const struct pictures *pictures, char **images,
                      int image_count, const vitx_explain_opts *opts, int m);
 

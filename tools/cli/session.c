@@ -113,12 +113,27 @@ static int measure(struct session *session, const struct common *common)
     return DONE;
 }
 
+/* A language that the model has no names in may be that of a page alone. */
+static int open_model(struct session *session, vitx_model_opts *opts, const struct common *common)
+{
+    int status = vitx_model_open(&session->model, session->path, opts);
+    if (status != VITX_IO || !opts->language || !common->may_lack_language)
+        return status;
+    opts->language = NULL;
+    return vitx_model_open(&session->model, session->path, opts);
+}
+
 int session_open(struct session *session, const struct common *common)
 {
     const vitx_hooks hooks = hooks_of(common);
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
     *session = (struct session){.info.struct_size = 0};
-    if (common->labels && common->language)
+    const char *language = common->language;
+    if (language && strcmp(language, "auto") == 0)
+        language = NULL;
+    if (common->labels && language && common->may_lack_language)
+        language = NULL;
+    if (common->labels && language)
         return wrong_usage("--labels and --lang: one of them");
     int index, status = check_device(common);
     if (status == DONE && common->pos_resample)
@@ -129,9 +144,9 @@ int session_open(struct session *session, const struct common *common)
         return SOME_FAILED;
     opts.hooks = &hooks;
     opts.labels = common->labels;
-    opts.language = common->language;
+    opts.language = language;
     opts.outputs = (vitx_outputs)common->outputs;
-    status = vitx_model_open(&session->model, session->path, &opts);
+    status = open_model(session, &opts, common);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
     if (status != VITX_OK) {

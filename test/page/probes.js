@@ -1,0 +1,157 @@
+/* What the tests ask of a page: put into every page before its own script runs, by the driver of
+ * the browser and not by the page, so that its content security policy is as strict as it is. */
+'use strict';
+
+window.probes = (() => {
+    const CONTROL = 'a[href], button, input, select, textarea, summary';
+    const INSIDE = '[role=grid], [role=radiogroup], [role=listbox], [role=toolbar], ' +
+        '[role=tablist], dialog:not([open])';
+    const html = e => e.outerHTML.slice(0, 140);
+    const all = selector => [...document.querySelectorAll(selector)];
+    const visible = e => e.checkVisibility({opacityProperty: true, visibilityProperty: true});
+
+    function hasAncestor(e, test) {
+        for (; e && e !== document.body; e = e.parentElement)
+            if (test(getComputedStyle(e)))
+                return true;
+        return false;
+    }
+
+    /* Where an element is in the document: of a and b one holds the other if one path begins with
+     * the other. */
+    function path(e) {
+        let text = '';
+        for (; e.parentElement; e = e.parentElement)
+            text = [...e.parentElement.children].indexOf(e) + '/' + text;
+        return '/' + text;
+    }
+
+    function textBox(e) {
+        const range = document.createRange();
+        range.selectNodeContents(e);
+        return range.getBoundingClientRect();
+    }
+
+    /* What is left of a box, as scrolling boxes around it cut the rest off. */
+    function cut(e, r) {
+        const box = {x0: r.left, y0: r.top, x1: r.right, y1: r.bottom};
+        for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) {
+            if (getComputedStyle(p).overflow === 'visible')
+                continue;
+            const c = p.getBoundingClientRect();
+            box.x0 = Math.max(box.x0, c.left);
+            box.y0 = Math.max(box.y0, c.top);
+            box.x1 = Math.min(box.x1, c.right);
+            box.y1 = Math.min(box.y1, c.bottom);
+        }
+        return box;
+    }
+
+    /* Boxes of what can be read or pressed outside of the picture: leaves of text, and controls. */
+    const BESIDE = '[role=grid], svg, option, .sr, [aria-hidden=true], dialog';
+    function pieces() {
+        const out = [];
+        for (const e of document.body.querySelectorAll('*')) {
+            if (!visible(e) || e.closest(BESIDE))
+                continue;
+            const leaf = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+            const control = e.matches(CONTROL);
+            if ((!leaf && !control) || e.parentElement.closest(CONTROL + ', label'))
+                continue;
+            const box = cut(e, leaf && !control ? textBox(e) : e.getBoundingClientRect());
+            const floats = hasAncestor(e, s => s.position === 'fixed' || s.position === 'sticky');
+            if (box.x1 - box.x0 > 2 && box.y1 - box.y0 > 2)
+                out.push({...box, html: html(e), path: path(e), floats});
+        }
+        return out;
+    }
+
+    /* Whether an element that hears the pointer is a control, or hears it for controls inside. */
+    const control = e => ({
+        html: html(e),
+        control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL),
+    });
+
+    function focused() {
+        const e = document.activeElement;
+        if (!e || e === document.body)
+            return null;
+        const r = e.getBoundingClientRect(), s = getComputedStyle(e);
+        const x = r.left + r.width / 2, y = r.top + r.height / 2;
+        const top = document.elementFromPoint(x, y);
+        const label = e.labels ? [...e.labels].some(l => l.contains(top)) : false;
+        return {
+            html: html(e), path: path(e), top: r.top + scrollY, bottom: r.bottom + scrollY,
+            inside: x >= 0 && y >= 0 && x <= innerWidth && y <= innerHeight,
+            hit: !!top && (top === e || e.contains(top) || top.contains(e) || label),
+            ring: (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 1) ||
+                s.boxShadow !== 'none',
+        };
+    }
+
+    /* Controls that the Tab key must stop at. */
+    const stops = () => all(CONTROL)
+        .filter(e => visible(e) && !e.disabled && e.type !== 'radio' && !e.closest(INSIDE))
+        .map(e => ({html: html(e), path: path(e)}));
+
+    const strangeTabStops = () => all('[tabindex]')
+        .filter(e => e.tabIndex > 0 || (e.tabIndex === 0 && !e.matches(CONTROL) &&
+            !e.matches('[role=grid], [role=region], [role=group]')))
+        .map(html);
+
+    const headings = () => all('h1, h2, h3, h4, h5').filter(visible).map(e => +e.localName[1]);
+
+    /* Controls smaller than a finger may need; a box to tick is as large as its label. */
+    function small(least) {
+        return all('button, input, select, summary, a[href]')
+            .filter(e => visible(e) && !e.closest('[role=grid], dialog:not([open])'))
+            .map(e => {
+                const label = e.matches('[type=checkbox], [type=radio]') && e.labels[0];
+                const r = (label || e).getBoundingClientRect();
+                return [html(e), r.width, r.height];
+            }).filter(([, width, height]) => width < least || height < least);
+    }
+
+    /* From 0, black, to 1. */
+    function luminance() {
+        for (const e of [document.body, document.documentElement]) {
+            const colour = getComputedStyle(e).backgroundColor;
+            const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
+            if (a > 0)
+                return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+        }
+        return 1;
+    }
+
+    const seconds = text => Math.max(...text.split(',').map(parseFloat));
+    const moving = () => all('*').filter(e => {
+        const s = getComputedStyle(e);
+        return seconds(s.transitionDuration) > 0.02 || seconds(s.animationDuration) > 0.02 ||
+            s.scrollBehavior === 'smooth';
+    }).map(html);
+
+    const untouched = e => getComputedStyle(e).touchAction === 'none';
+    const noTouch = () => all('*').filter(untouched).map(html);
+
+    /* Texts that hold a character and stand in no element of their own direction. */
+    function loose(character) {
+        const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), out = [];
+        while (walk.nextNode()) {
+            const e = walk.currentNode.parentElement;
+            if (walk.currentNode.data.includes(character) &&
+                !e.closest('bdi, [dir=auto], option, script, code, pre, textarea'))
+                out.push(html(e));
+        }
+        return out;
+    }
+
+    /* Elements that no page of ours has, and that a name could have become. */
+    const STRANGE = 'img, b, i, iframe, object, embed, script[src], [onerror], [onclick]';
+    const strangers = () => all(STRANGE).map(html);
+
+    const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+    const settle = () => frame().then(frame);
+
+    return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
+        noTouch, loose, strangers, settle};
+})();

@@ -1,0 +1,184 @@
+"""Everybody can use it: axe-core in every state, and what axe-core does not see: native controls,
+order and visibility of the focus, the live region, names in the screen reader's tree."""
+
+import itertools
+
+from axe_playwright_python.sync_playwright import Axe
+
+NAMED = {"button", "slider", "combobox", "checkbox", "radio", "gridcell", "img", "dialog"}
+PAGES = ["scenes", "clip", "siglip", "registers"]
+
+
+def axe(page, what):
+    found = Axe().run(page.tab).response["violations"]
+    said = [
+        f"{v['id']}: {v['nodes'][0]['html'][:160]} {v['nodes'][0].get('failureSummary', '')[:200]}"
+        for v in found
+    ]
+    assert not found, f"{what}: {said}"
+
+
+def check_axe(lab):
+    for scheme, locale in itertools.product(("light", "dark"), ("en-US", "zh-CN")):
+        for name in PAGES if (scheme, locale) == ("light", "en-US") else PAGES[:2]:
+            axe(lab.open(name, color_scheme=scheme, locale=locale), f"{name} {scheme} {locale}")
+
+
+def check_axe_with_the_help_open(lab):
+    for scheme in ("light", "dark"):
+        page = lab.open("scenes", color_scheme=scheme)
+        page.locator("[role=grid] button").first.focus()
+        page.keyboard.press("?")
+        assert page.locator("dialog[open]").count() == 1
+        axe(page, f"help, {scheme}")
+        page.keyboard.press("Escape")
+        assert page.locator("dialog[open]").count() == 0
+
+
+def check_axe_on_a_phone(lab):
+    axe(lab.open("scenes", size="phone", has_touch=True, is_mobile=True), "phone")
+
+
+def check_axe_without_script(lab):
+    page = lab.open("scenes", java_script_enabled=False)
+    del page  # axe is a script; the still's rules are these:
+    outline = lab.page("scenes").outline
+    assert outline.lang == "en"
+    viewport = [
+        a["content"] for t, a in outline.tags if t == "meta" and a.get("name") == "viewport"
+    ]
+    assert (
+        len(viewport) == 1 and "user-scalable" not in viewport[0] and "maximum" not in viewport[0]
+    )
+    for tag, attrs in outline.tags:
+        assert (
+            tag != "svg"
+            or attrs.get("aria-label")
+            or attrs.get("aria-hidden") == "true"
+            or "class" in attrs
+            and attrs["class"] != "photo"
+        ), attrs
+        assert tag != "img" or "alt" in attrs, attrs
+
+
+# -------------------------------------------------------------------- controls ---------------
+def listeners(page):
+    """Elements that hear the pointer: what probes.js says of each, and the names of the events."""
+    cdp = page.context.new_cdp_session(page.tab)
+    found = cdp.send("Runtime.evaluate", {"expression": "[...document.body.querySelectorAll('*')]"})
+    found = {"objectId": found["result"]["objectId"], "ownProperties": True}
+    for one in cdp.send("Runtime.getProperties", found)["result"]:
+        if not one["name"].isdigit():
+            continue
+        at = {"objectId": one["value"]["objectId"]}
+        types = {h["type"] for h in cdp.send("DOMDebugger.getEventListeners", at)["listeners"]}
+        if types & {"click", "dblclick", "mousedown", "pointerdown", "touchstart"}:
+            call = "function() { return window.probes.control(this); }"
+            said = cdp.send(
+                "Runtime.callFunctionOn", {**at, "returnByValue": True, "functionDeclaration": call}
+            )
+            yield said["result"]["value"], sorted(types)
+
+
+def check_every_control_is_native(lab):
+    page = lab.open("scenes")
+    for said, types in listeners(page):
+        assert said["control"], f"hears {types} and is no control, nor holds one: {said['html']}"
+    bad = page.probe("strangeTabStops")
+    assert not bad, bad
+
+
+def tree(page):
+    cdp = page.context.new_cdp_session(page.tab)
+    return [n for n in cdp.send("Accessibility.getFullAXTree")["nodes"] if not n.get("ignored")]
+
+
+def check_screen_readers_tree(lab):
+    """Every control has a name there; one h1, no level of heading left out, a landmark."""
+    for name, locale in (
+        ("scenes", "en-US"),
+        ("scenes", "zh-CN"),
+        ("clip", "en-US"),
+        ("registers", "en-US"),
+    ):
+        page = lab.open(name, locale=locale)
+        nodes = tree(page)
+        for n in nodes:
+            focusable = any(
+                p["name"] == "focusable" and p["value"].get("value")
+                for p in n.get("properties", [])
+            )
+            role = n["role"]["value"]
+            if role in ("RootWebArea", "WebArea", "Iframe"):
+                continue
+            if focusable or role in NAMED:
+                said = n.get("name", {}).get("value", "").strip()
+                assert said, f"{name} {locale}: a {role} has no name: {n.get('properties')}"
+        roles = [n["role"]["value"] for n in nodes]
+        assert "main" in roles and "heading" in roles, set(roles)
+        assert page.locator("h1:visible").count() == 1
+        levels = page.probe("headings")
+        assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), f"heading levels {levels}"
+
+
+def check_language_of_the_page(lab):
+    for locale, lang in (("en-US", "en"), ("de-DE", "en"), ("zh-CN", "zh"), ("zh-TW", "zh")):
+        page = lab.open("plain", locale=locale)
+        assert page.tab.evaluate("document.documentElement.lang").split("-")[0] == lang, locale
+
+
+# -------------------------------------------------------------------- focus ------------------
+def walk(page, limit=200):
+    """The stops of the Tab key, from the top of the page until it leaves or comes round."""
+    page.tab.evaluate(
+        "() => { document.activeElement && document.activeElement.blur(); window.scrollTo(0, 0); }"
+    )
+    stops, seen = [], set()
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        at = page.probe("focused")
+        if at is None or (at["html"], at["left"], at["top"]) in seen:
+            return stops
+        seen.add((at["html"], at["left"], at["top"]))
+        stops.append(at)
+    raise AssertionError(f"more than {limit} stops of the Tab key")
+
+
+def check_focus(lab):
+    for size, scheme in (("wide", "light"), ("wide", "dark"), ("phone", "light")):
+        page = lab.open("scenes", size=size, color_scheme=scheme)
+        stops = walk(page)
+        assert 8 <= len(stops) <= 80, f"{len(stops)} stops: {[s['html'][:40] for s in stops]}"
+        for s in stops:
+            assert s["inside"], f"{size}: focus goes out of sight: {s['html']}"
+            assert s["hit"], f"{size}: focus is covered: {s['html']}"
+            assert s["ring"], f"{size} {scheme}: focus cannot be seen: {s['html']}"
+        if size == "phone":  # one column: the order of the keys is that of the eyes
+            for a, b in itertools.pairwise(stops):
+                assert b["bottom"] > a["top"] - 8, f"focus jumps up from {a['html']} to {b['html']}"
+
+
+def check_all_controls_are_reached(lab):
+    """By Tab, or by arrows within a group that has one stop (the grid, radio buttons)."""
+    page = lab.open("scenes")
+    stops = {s["path"] for s in walk(page)}
+    left = [m["html"] for m in page.probe("stops") if m["path"] not in stops]
+    assert not left, left
+
+
+def check_live_region(lab):
+    """The patch under the keys is said: its place, and the share of attention that it gets."""
+    page = lab.open("scenes")
+    page.locator("[role=grid] button[tabindex='0']").first.focus()
+    said = set()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+        page.tab.wait_for_timeout(400)
+        text = " ".join(
+            page.locator("[aria-live]:not([aria-live=off]), [role=status]").all_inner_texts()
+        )
+        assert (
+            "row" in text.lower() and "column" in text.lower() and any(c.isdigit() for c in text)
+        ), text
+        said.add(text)
+    assert len(said) == 3, said

@@ -1,0 +1,170 @@
+"""What the page's script decodes and computes: against report.py, which reads the same file, and
+against vitx-cli. test_file.py holds the file itself against the truth."""
+
+import make
+import numpy as np
+from report import rollout, step
+
+EXACT = 1e-6  # both decode the same bytes; the page has 32-bit floats
+
+
+def all_rows(page, layer, heads, tokens):
+    """[H,T,T] of a layer as the page gives it."""
+    flat = page.tab.evaluate(
+        """([layer, heads, tokens]) => {
+            const out = new Float32Array(heads * tokens * tokens);
+            for (let h = 0; h < heads; h++)
+                for (let q = 0; q < tokens; q++)
+                    out.set(window.vitx.row(layer, h, q), (h * tokens + q) * tokens);
+            return Array.from(out);
+        }""",
+        [layer, heads, tokens],
+    )
+    return np.array(flat).reshape(heads, tokens, tokens)
+
+
+def close(found, expected, what, bound=EXACT):
+    assert found is not None, f"{what}: the page has none"
+    found = np.array(found, np.float64)
+    assert found.shape == expected.shape, f"{what}: {found.shape}, expected {expected.shape}"
+    error = np.abs(found - expected).max()
+    assert error <= bound, f"{what}: off by {error:.3g}"
+
+
+def check_every_row_of_every_head(lab):
+    for name in (
+        "plain",
+        "clip",
+        "siglip",
+        "map-class",
+        "registers",
+        "oblong",
+        "no-class",
+        "distilled",
+    ):
+        page = lab.open(name)
+        r, p = page.report, page.report.picture()
+        for layer in range(r.manifest["model"]["layers"]):
+            a = r.attention(p, layer)
+            close(all_rows(page, layer, *a.shape[:2]), a, f"{name}, layer {layer}")
+
+
+def check_several_queries_of_large_models(lab):
+    """Rows, columns and means against vitx-cli's own .npy, within the coding's step."""
+    for name in ("scenes", "deit"):
+        if lab.page(name) is None:  # the real model is not here
+            continue
+        page = lab.open(name)
+        r, p = page.report, page.report.picture()
+        m, prefix, columns = r.manifest["model"], p["prefix"], p["grid"][1]
+        for query, token in (("cls", 0), ("0,0", prefix), ("6,7", prefix + 6 * columns + 7)):
+            truth = lab.array(
+                *r.recipe.source(),
+                "--method",
+                "attention",
+                "--layer",
+                "all",
+                "--head",
+                "all",
+                "--query",
+                query,
+            ).reshape(m["layers"], m["heads"], -1)
+            for layer in range(m["layers"]):
+                for head in range(m["heads"]):
+                    row = np.array(page.call("row", layer, head, token))[prefix:]
+                    over = np.abs(row - truth[layer, head]) / step(truth[layer, head], 0)
+                    assert over.max() <= 1, (
+                        f"{name} {query} layer {layer} head {head}: {over.max():.2f} steps"
+                    )
+                mean = np.array(page.call("row", layer, "mean", token))[prefix:]
+                a = r.attention(p, layer)[:, token, prefix:].mean(axis=0)
+                close(mean, a, f"{name} {query}, layer {layer}, mean")
+
+
+def check_attended_by_is_a_column(lab):
+    for name in ("plain", "registers"):
+        page = lab.open(name)
+        p = page.report.picture()
+        for layer in (0, 1):
+            a = page.report.attention(p, layer)
+            for key in (0, p["prefix"], p["tokens"] - 1):
+                close(
+                    page.call("column", layer, 1, key),
+                    a[1, :, key],
+                    f"{name}: who attends to {key}",
+                )
+                close(
+                    page.call("column", layer, "mean", key),
+                    a[:, :, key].mean(axis=0),
+                    f"{name}: mean, {key}",
+                )
+
+
+def check_class_query(lab):
+    """The row that the model's head reads: a token, the mean of both, or that of the patches."""
+    for name, tokens in (("plain", [0]), ("distilled", [0, 1]), ("no-class", None)):
+        page = lab.open(name)
+        p = page.report.picture()
+        a = page.report.attention(p, 0)
+        rows = a[:, p["prefix"] :] if tokens is None else a[:, tokens]
+        close(
+            page.call("row", 0, 2 if name != "no-class" else 1, "class"),
+            rows[2 if name != "no-class" else 1].mean(axis=0),
+            name,
+        )
+
+
+def check_maps(lab):
+    for name in ("scenes", "plain", "oblong", "clip"):
+        page = lab.open(name)
+        p = page.report.picture()
+        for i, m in enumerate(p["maps"]):
+            found = page.tab.evaluate(
+                """i => {
+                    const m = window.vitx.map(i);
+                    return {shape: Array.from(m.shape), values: Array.from(m.values)};
+                }""",
+                i,
+            )
+            assert found["shape"] == m["shape"], (name, m["method"])
+            truth = page.report.map(p, i)
+            close(
+                found["values"],
+                truth.reshape(-1),
+                f"{name}, {m['method']}",
+                max(1e-7 * np.abs(truth).max(), 1e-30),
+            )
+
+
+def check_live_rollout(lab):
+    """What the page computes is rollout() of the same bytes, and near the method: make.ROLLOUTS."""
+    for name in ("scenes", "deit"):
+        if lab.page(name) is None:  # the real model is not here
+            continue
+        page = lab.open(name)
+        r, p = page.report, page.report.picture()
+        a = np.stack([r.attention(p, layer) for layer in range(r.manifest["model"]["layers"])])
+        for first, fusion, discard, bound in make.ROLLOUTS:
+            what = f"{name}, first {first}, {fusion}, discard {discard}"
+            asked = {"first": first, "fusion": fusion, "discard": discard}
+            found = np.array(page.call("rollout", asked))
+            same = rollout(a, p["prefix"], slice(0, 1), first, None, fusion, discard)
+            # 32-bit floats order what is all but equal otherwise than 64-bit ones.
+            close(found, same, what, same.max() * (5e-3 if discard else 1e-4))
+            settings = [f"start={first}", f"fuse={fusion}", f"discard={discard}"]
+            given = [word for s in settings for word in ("--set", s)]
+            truth = lab.array(*r.recipe.source(), "--method", "rollout", *given).reshape(-1)
+            close(found, truth, what, bound * truth.max())
+
+
+def check_rollout_of_other_heads(lab):
+    """Pooling by a mean, by two tokens: the page's class row is the model's."""
+    for name in ("no-class", "distilled", "registers", "oblong"):
+        page = lab.open(name)
+        truth = lab.array(*page.report.recipe.source(), "--method", "rollout").reshape(-1)
+        close(
+            page.call("rollout", {"first": 0, "fusion": "mean", "discard": 0}),
+            truth,
+            name,
+            0.002 * truth.max(),
+        )

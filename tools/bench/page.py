@@ -1,0 +1,116 @@
+"""How quick a report page is, in a browser: the figures of docs/performance.md.
+
+    PAGE_SCRIPT=tools/bench/page.py test/page/check.sh [MODEL [PICTURE [RUNS]]]
+
+Makes the page of one picture with everything in it, opens it RUNS times (50), and prints medians,
+and the quickest and slowest of each. MODEL: a folder; without one, the bundled model.
+"""
+
+import random
+import statistics
+import sys
+import time
+
+from lab import Lab
+
+METHODS = "generic,gradcam,rollout,attention,saliency"
+
+
+def say(what, values, unit="ms"):
+    print(
+        f"{what:<52} {statistics.median(values):8.2f} {min(values):8.2f} {max(values):8.2f} {unit}"
+    )
+
+
+def written(lab, source, runs):
+    """Seconds of vitx-cli with a page and with the same maps as .npy files."""
+    page, maps = lab.folder / "bench.html", lab.folder / "{method}.{target}.npy"
+    seconds = {page: [], maps: []}
+    for _ in range(runs):
+        for out, all_of_them in seconds.items():
+            start = time.monotonic()
+            lab.cli(
+                "explain", "--quiet", "--method", METHODS, "--target", "top2", "-o", out, *source
+            )
+            all_of_them.append(time.monotonic() - start)
+    say("the command, maps as .npy", seconds[maps], "s")
+    say("the command, a page", seconds[page], "s")
+    say(
+        "the page more than the maps, pair by pair",
+        [a - b for a, b in zip(seconds[page], seconds[maps])],
+        "s",
+    )
+    return lab.make("bench", "--method", METHODS, "--target", "top2", *source)
+
+
+def opening(lab, report, runs):
+    painted, by_script, all_of_it = [], [], []
+    for _ in range(runs):
+        with lab.test("opening"):
+            page = lab.open(report)
+            times = page.evaluate("""() => window.vitx.ready.then(() => ({
+                paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
+                first: performance.getEntriesByName('vx-first')[0].startTime}))""")
+            all_of_it.append(page.evaluate("performance.now()"))
+            painted.append(times["paint"] or times["first"])
+            by_script.append(times["first"])
+    say("opening: something is on the screen", painted)
+    say("opening: first map painted by the script", by_script)
+    say("opening: all attention decoded (at most)", all_of_it)
+
+
+def hovering(lab, report, runs):
+    with lab.test("hovering"):
+        page = lab.open(report)
+        box = page.locator("[role=grid]").first.bounding_box()
+        gh, gw = report.picture()["grid"]
+        chance = random.Random(1)
+        page.evaluate("performance.clearMeasures('vx-hover')")
+        for _ in range(runs):
+            row, column = chance.randrange(gh), chance.randrange(gw)
+            page.mouse.move(
+                box["x"] + box["width"] * (column + 0.5) / gw,
+                box["y"] + box["height"] * (row + 0.5) / gh,
+            )
+            page.settle()
+        times = page.evaluate("performance.getEntriesByName('vx-hover').map(e => e.duration)")
+        assert len(times) >= runs * 0.8, f"{len(times)} measures of {runs} patches"
+        say(f"a hovered patch repaints every head ({len(times)})", times)
+
+
+def rolling(lab, report, runs):
+    with lab.test("rolling"):
+        page = lab.open(report)
+        layers = report.manifest["model"]["layers"]
+        for fusion, discard in (("mean", 0), ("max", 0), ("mean", 0.5)):
+            times = page.evaluate(
+                """([runs, layers, fusion, discard]) => {
+                const times = [];
+                for (let i = 0; i < runs; i++) {
+                    const start = performance.now();
+                    window.vitx.rollout({first: 0, fusion, discard});
+                    times.push(performance.now() - start);
+                }
+                return times;
+            }""",
+                [runs, layers, fusion, discard],
+            )
+            say(f"live rollout, all blocks, {fusion}, discard {discard}", times)
+
+
+def main():
+    arguments = sys.argv[1:]
+    model = ["-m", arguments[0]] if arguments else []
+    picture = arguments[1] if len(arguments) > 1 else "docs/images/scenes/two.png"
+    runs = int(arguments[2]) if len(arguments) > 2 else 50
+    print(f"{'':<52} {'median':>8} {'least':>8} {'most':>8}")
+    with Lab() as lab:
+        report = written(lab, [*model, picture], max(5, runs // 5))
+        print(f"{'the file':<52} {report.path.stat().st_size / 1e6:8.2f} {'':>17} MB")
+        opening(lab, report, runs)
+        hovering(lab, report, runs)
+        rolling(lab, report, runs)
+
+
+if __name__ == "__main__":
+    main()
