@@ -1,9 +1,9 @@
 /* attention.js: where every head looks, for the query at hand. */
 const attention = {
   sources: new Map(),
-  rows: null,  /* Float32Array [layers, heads + 1, tokens] of the query that was drawn; mean last */
-  held: null,  /* Uint8Array [layers, heads + 1]: 1 if the file has it */
-  tops: null,  /* largest patch weight of each */
+  rows: null, /* Float32Array [layers, heads + 1, tokens] of the query that was drawn; mean last */
+  held: null, /* Uint8Array [layers, heads + 1]: 1 if the file has it */
+  tops: null, /* largest patch weight of each */
   cells: null,
 
   of(p) {
@@ -18,23 +18,28 @@ const attention = {
 
   tokenName(q) {
     const source = attention.source();
-    const { registers, pooling } = data.report.model;
+    const {registers, pooling} = data.report.model;
     const [, gw] = stage.picture().grid;
     if (q === 'class' || source.isRead(q)) {
       if (source.readsToken)
-        return source.prefix > 0 ? words.say('token_class') : words.say('token_n', { n: 0 });
+        return source.prefix > 0 ? words.say('token_class') : words.say('token_n', {n: 0});
       return words.say(source.read[0] === 0 && source.prefix > 0 ? 'read_prefix' : 'read_patches');
     }
     if (q >= source.prefix)
-      return words.say('patch', { r: Math.floor((q - source.prefix) / gw), c: (q - source.prefix) % gw });
+      return words.say(
+        'patch', {r: Math.floor((q - source.prefix) / gw), c: (q - source.prefix) % gw});
     const register = q - (source.prefix - registers);
     if (registers > 0 && register >= 0)
-      return words.say('token_reg', { n: register });
-    return words.say(q === 0 ? 'token_class' : q === 1 && pooling === 'token+dist' ? 'token_dist' : 'token_n', { n: q });
+      return words.say('token_reg', {n: register});
+    return words.say(q === 0                ? 'token_class' :
+        q === 1 && pooling === 'token+dist' ? 'token_dist' :
+                                              'token_n',
+      {n: q});
   },
 
-  layerName: (l) => l === attention.source().depth ? words.say('pool') : words.say('layer_n', { n: l }),
-  headName: (h) => h === 'mean' ? words.say('mean') : words.say('head_n', { n: h }),
+  layerName: (l) =>
+    l === attention.source().depth ? words.say('pool') : words.say('layer_n', {n: l}),
+  headName: (h) => h === 'mean' ? words.say('mean') : words.say('head_n', {n: h}),
 
   /* ---------------------------------------------------------------- numbers ----------------- */
 
@@ -42,24 +47,24 @@ const attention = {
   values(at) {
     const source = attention.of(at.p);
     if (source.level === 'none' || !source.layers)
-      return { missing: true };
+      return {missing: true};
     if (at.l < source.depth ? !source.held.layers[at.l] : !source.held.done)
       return null;
     const row = source.row(at.l, at.h, at.q, at.d === 'by');
-    return row ? row.subarray(source.prefix) : { missing: true };
+    return row ? row.subarray(source.prefix) : {missing: true};
   },
 
   /* Reads the query's row of every head. */
   gather(at) {
     const source = attention.of(at.p);
-    const { layers, heads, tokens, prefix } = source;
+    const {layers, heads, tokens, prefix} = source;
     const all = layers * (heads + 1);
     if (attention.rows?.length !== all * tokens) {
       attention.rows = new Float32Array(all * tokens);
       attention.held = new Uint8Array(all);
       attention.tops = new Float32Array(all);
     }
-    const { rows, held, tops } = attention;
+    const {rows, held, tops} = attention;
     const by = at.d === 'by';
     rows.fill(0);
     for (let l = 0; l < layers; l++) {
@@ -97,14 +102,15 @@ const attention = {
     const each = attention.source().heads + 1;
     if (at.sc === 'fixed' && at.top > 0)
       return at.top;
-    return at.sc === 'layer' ? attention.top(Math.floor(i / each))
-      : at.sc === 'model' ? attention.modelTop : attention.tops[i];
+    return at.sc === 'layer' ? attention.top(Math.floor(i / each)) :
+      at.sc === 'model'      ? attention.modelTop :
+                               attention.tops[i];
   },
 
   /* Entropy, share of the prefix tokens, largest weight; of a column, its sum. */
   measure(i) {
-    const { tokens, prefix } = attention.source();
-    const { rows } = attention;
+    const {tokens, prefix} = attention.source();
+    const {rows} = attention;
     let entropy = 0;
     let first = 0;
     let sum = 0;
@@ -116,7 +122,7 @@ const attention = {
       if (t < prefix)
         first += v;
     }
-    return { entropy: entropy / Math.log(tokens), prefix: first, sum, max: attention.tops[i] };
+    return {entropy: entropy / Math.log(tokens), prefix: first, sum, max: attention.tops[i]};
   },
 
   /* ---------------------------------------------------------------- layers x heads ---------- */
@@ -135,10 +141,14 @@ const attention = {
     ui.id('plot').style.setProperty('--shape', `${source.layers * gw} / ${rows * gh}`);
     ui.id('plot').style.setProperty('--widest', `${source.layers * Math.max(56, 24)}px`);
     attention.cells = new Cells(ui.id('heads'), rows, source.layers, {
-      name: (h, l) => words.say('cell_says', { l: attention.plainLayer(l), h: attention.headName(attention.headOf(h)), v: '' }).replace(/[:：]\s*$/, ''),
+      name: (h, l) =>
+        words
+          .say('cell_says',
+            {l: attention.plainLayer(l), h: attention.headName(attention.headOf(h)), v: ''})
+          .replace(/[:：]\s*$/, ''),
       point: (h, l, how) => main.pointHead(l, h === null ? null : attention.headOf(h), how),
       choose: (h, l) => main.chooseHead(l, attention.headOf(h)),
-      twice: (h, l) => state.set({ l, h: attention.headOf(h), map: 'live', only: 1 }),
+      twice: (h, l) => state.set({l, h: attention.headOf(h), map: 'live', only: 1}),
     });
     attention.label(ui.id('across'), ui.id('down'), source.layers, rows);
     for (const node of [ui.id('tokens'), ui.id('cards')])
@@ -152,10 +162,10 @@ const attention = {
   label(across, down, layers, rows) {
     const source = attention.source();
     const text = (n, last, name) => n === last ? name : String(n);
-    across.replaceChildren(...Array.from({ length: layers }, (_, l) =>
-      ui.make('span', '', l === source.depth ? 'P' : String(l))));
-    down.replaceChildren(...Array.from({ length: rows }, (_, h) =>
-      ui.make('span', '', text(h, source.heads, 'x̄'))));
+    across.replaceChildren(...Array.from(
+      {length: layers}, (_, l) => ui.make('span', '', l === source.depth ? 'P' : String(l))));
+    down.replaceChildren(
+      ...Array.from({length: rows}, (_, h) => ui.make('span', '', text(h, source.heads, 'x̄'))));
   },
 
   colours: (at) => colour.diverging.includes(at.cm) || at.cm === 'auto' ? 'inferno' : at.cm,
@@ -164,7 +174,7 @@ const attention = {
   paint(at) {
     const source = attention.of(at.p);
     const [gh, gw] = stage.picture().grid;
-    const { layers, heads, tokens, prefix } = source;
+    const {layers, heads, tokens, prefix} = source;
     if (!layers)
       return;
     const start = performance.now();
@@ -182,7 +192,8 @@ const attention = {
     for (let l = 0, i = 0; l < layers; l++)
       for (let h = 0; h <= heads; h++, i++) {
         if (attention.held[i])
-          colour.paint(one, 0, attention.rows, i * tokens + prefix, n, 0, attention.high(i, at), table);
+          colour.paint(
+            one, 0, attention.rows, i * tokens + prefix, n, 0, attention.high(i, at), table);
         else
           one.fill(0);
         for (let y = 0; y < gh; y++)
@@ -191,7 +202,7 @@ const attention = {
     context.putImageData(attention.image, 0, 0);
     attention.show(layers, heads + 1, gh, gw);
     attention.paintCards(at);
-    performance.measure('vx-hover', { start, end: performance.now() });
+    performance.measure('vx-hover', {start, end: performance.now()});
     if (++attention.painted % 1000 === 0)
       performance.clearMeasures('vx-hover');
   },
@@ -225,7 +236,7 @@ const attention = {
     const [gh, gw] = stage.picture().grid;
     const key = [state.now.p, words.lang].join();
     const limit = ui.number(Math.log(source.tokens));
-    ui.rebuild(ui.id('cards'), key, () => Array.from({ length: source.heads + 1 }, (_, h) => {
+    ui.rebuild(ui.id('cards'), key, () => Array.from({length: source.heads + 1}, (_, h) => {
       const head = attention.headOf(h);
       const card = ui.button('card', null, () => main.chooseHead(main.at().l, head));
       card.dataset.head = head;
@@ -233,17 +244,19 @@ const attention = {
       canvas.style.aspectRatio = `${gw} / ${gh}`;
       card.append(canvas, ui.make('span', 'name', attention.headName(head)));
       const list = ui.make('span', 'facts');
-      for (const [name, tip, values] of [['max', 'max_tip', { uniform: ui.percent(1 / source.tokens) }],
-        ['entropy', 'entropy_tip', { limit }], ['prefix_share', 'prefix_tip', {}]]) {
+      for (const [name, tip, values] of [
+             ['max', 'max_tip', {uniform: ui.percent(1 / source.tokens)}],
+             ['entropy', 'entropy_tip', {limit}], ['prefix_share', 'prefix_tip', {}]]) {
         const line = ui.make('span', 'fact');
         line.title = words.say(tip, values);
         line.append(ui.make('span', 'key', words.say(name)), ui.make('span', 'figure'));
         list.append(line);
       }
       card.append(list);
-      card.addEventListener('pointerenter', (e) => e.pointerType !== 'touch' && main.pointHead(state.now.l, head, 'pointer'));
+      card.addEventListener('pointerenter',
+        (e) => e.pointerType !== 'touch' && main.pointHead(state.now.l, head, 'pointer'));
       card.addEventListener('pointerleave', () => main.pointHead(null, null, 'pointer'));
-      card.addEventListener('dblclick', () => state.set({ h: head, map: 'live', only: 1 }));
+      card.addEventListener('dblclick', () => state.set({h: head, map: 'live', only: 1}));
       return card;
     }));
   },
@@ -258,8 +271,9 @@ const attention = {
       const canvas = cards[h].firstChild;
       const held = attention.held[i] === 1;
       if (held)
-        ui.pixels(canvas, gw, gh, (pixels) => colour.paint(pixels, 0, attention.rows,
-          i * source.tokens + source.prefix, gw * gh, 0, attention.high(i, at), table));
+        ui.pixels(canvas, gw, gh,
+          (pixels) => colour.paint(pixels, 0, attention.rows, i * source.tokens + source.prefix,
+            gw * gh, 0, attention.high(i, at), table));
       else
         ui.canvas(canvas, gw, gh).clearRect(0, 0, gw, gh);
       attention.paintFacts(cards[h], held ? attention.measure(i) : null, at);
@@ -286,9 +300,11 @@ const attention = {
     const key = [state.now.p, words.lang, state.now.q].join();
     ui.rebuild(ui.id('tokens'), key, () => {
       const chip = (q, text) => {
-        const button = ui.button('chip', text, () => state.set({ q, ...(views.live(stage.picture()).length ? {} : {}) }));
+        const button = ui.button(
+          'chip', text, () => state.set({q, ...(views.live(stage.picture()).length ? {} : {})}));
         button.dataset.query = q;
-        button.addEventListener('pointerenter', (e) => e.pointerType !== 'touch' && main.pointToken(q));
+        button.addEventListener(
+          'pointerenter', (e) => e.pointerType !== 'touch' && main.pointToken(q));
         button.addEventListener('pointerleave', () => main.pointToken(null));
         button.setAttribute('aria-pressed', String(state.now.q === q));
         return button;
@@ -327,7 +343,8 @@ const attention = {
     ui.id('alone').hidden = at.only !== 1;
     for (const button of ui.id('direction').children) {
       button.setAttribute('aria-pressed', String(button.dataset.d === at.d));
-      button.disabled = button.dataset.d === 'by' && source.level !== 'all' && source.level !== 'mean';
+      button.disabled =
+        button.dataset.d === 'by' && source.level !== 'all' && source.level !== 'mean';
     }
     attention.titles(at);
   },
@@ -336,13 +353,15 @@ const attention = {
     const source = attention.source();
     const last = Math.max(0, source.layers - 1);
     ui.id('layer').value = at.l;
-    ui.id('layer').setAttribute('aria-valuetext', at.l === source.depth ? words.say('pool')
-      : words.say('layer_of', { n: at.l, last }));
-    ui.text(ui.id('layer-title'), at.l === source.depth ? words.say('pool')
-      : words.say('heads_layer', { n: at.l }));
+    ui.id('layer').setAttribute('aria-valuetext',
+      at.l === source.depth ? words.say('pool') : words.say('layer_of', {n: at.l, last}));
+    ui.text(ui.id('layer-title'),
+      at.l === source.depth ? words.say('pool') : words.say('heads_layer', {n: at.l}));
     const left = stage.picture().attention?.left_out;
-    ui.text(ui.id('level'), source.level === 'all' ? '' : words.say('level_' + source.level) + ' ' +
-      (words.lang === 'en' && left ? left + ' ' : '') + words.say('level_more'));
+    ui.text(ui.id('level'),
+      source.level === 'all' ? '' :
+                               words.say('level_' + source.level) + ' ' +
+          (words.lang === 'en' && left ? left + ' ' : '') + words.say('level_more'));
     ui.id('level').hidden = source.level === 'all';
   },
 };

@@ -19,14 +19,14 @@ const bench = {
 
   /* The patches' part of the row; null while layers are missing. */
   values(at) {
-    const { rf: first, ru: fusion, rd: discard } = at;
+    const {rf: first, ru: fusion, rd: discard} = at;
     if (!bench.fusions(at.p).includes(fusion))
-      return { missing: true };
+      return {missing: true};
     if (!data.pictures[at.p].done)
       return null;
     const key = [at.p, first, fusion, discard].join();
     if (bench.last?.key !== key)
-      bench.last = { key, row: bench.run(attention.of(at.p), first, fusion, discard) };
+      bench.last = {key, row: bench.run(attention.of(at.p), first, fusion, discard)};
     return bench.last.row.subarray(attention.of(at.p).prefix);
   },
 
@@ -45,7 +45,7 @@ const bench = {
       }
       row = bench.step(row, f, t);
     }
-    performance.measure('vx-rollout', { start, end: performance.now() });
+    performance.measure('vx-rollout', {start, end: performance.now()});
     bench.took = performance.now() - start;
     return Float32Array.from(row);
   },
@@ -69,7 +69,9 @@ const bench = {
     return sum > 0 ? row.map((v) => v / sum) : row;
   },
 
-  join: (a, b, fusion) => fusion === 'max' ? Math.max(a, b) : fusion === 'min' ? Math.min(a, b) : a + b,
+  join: (a, b, fusion) => fusion === 'max' ? Math.max(a, b) :
+    fusion === 'min'                       ? Math.min(a, b) :
+                                             a + b,
 
   /* F_l of all layers, kept if they are not too large: 64 MB. */
   matrices(source, fusion) {
@@ -80,14 +82,15 @@ const bench = {
     if (!bench.fused.has(key)) {
       if (bench.fused.size > 2)
         bench.fused.clear();
-      bench.fused.set(key, Array.from({ length: source.depth }, (_, l) =>
-        bench.fuse(source, l, fusion, new Float32Array(t * t))));
+      bench.fused.set(key,
+        Array.from({length: source.depth},
+          (_, l) => bench.fuse(source, l, fusion, new Float32Array(t * t))));
     }
     return bench.fused.get(key);
   },
 
   fuse(source, l, fusion, out) {
-    const { all, mean } = source.held.layers[l];
+    const {all, mean} = source.held.layers[l];
     const t = source.tokens;
     out.fill(0);
     const heads = all ? source.heads : 1;
@@ -113,8 +116,9 @@ const bench = {
     return out;
   },
 
-  /* Sets the `count` smallest entries to 0, except entry 0. Weights are not negative, so their bits
-   * are ordered as they are: the count-th smallest is found by its upper, then its lower half. */
+  /* Sets the `count` smallest entries to 0, except entry 0. Weights are not negative, so their
+   * bits are ordered as they are: the count-th smallest is found by its upper, then its lower
+   * half. */
   drop(f, count) {
     const bits = new Uint32Array(f.buffer, f.byteOffset, f.length);
     const upper = new Uint32Array(65536);
@@ -167,13 +171,15 @@ const bench = {
     map.hidden = !able;
     if (!box.open && state.now.map !== 'bench')
       return;
-    const at = { ...main.at(), mode: 'colour', s: 0, sc: 'map' };
+    const at = {...main.at(), mode: 'colour', s: 0, sc: 'map'};
     const [gh, gw] = stage.picture().grid;
     map.style.aspectRatio = `${gw} / ${gh}`;
-    const field = stage.fieldOf({ name: 'bench', target: null }, at);
+    const field = stage.fieldOf({name: 'bench', target: null}, at);
     stage.paint(map, field, at);
-    ui.text(ui.id('bench-note'), !able ? words.say('bench_needs') : !field ? words.say('loading')
-      : words.say('took', { ms: ui.number(bench.took) }) +
-        (fusions.length === 1 ? '. ' + words.say('bench_mean') : ''));
+    ui.text(ui.id('bench-note'),
+      !able    ? words.say('bench_needs') :
+        !field ? words.say('loading') :
+                 words.say('took', {ms: ui.number(bench.took)}) +
+          (fusions.length === 1 ? '. ' + words.say('bench_mean') : ''));
   },
 };

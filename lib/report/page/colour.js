@@ -21,9 +21,8 @@ const colour = {
 
   /* A pixel as ImageData's bytes hold it: this works on little-endian machines, which all are
    * that run browsers. */
-  pixel(red, green, blue, alpha) {
-    return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-  },
+  pixel(
+    red, green, blue, alpha) { return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0; },
 
   /* Position 0..1 of a table's entry after gamma. A diverging map bends on both sides of its
    * middle. */

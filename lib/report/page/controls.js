@@ -16,48 +16,75 @@ const controls = {
   fill() {
     const picture = stage.picture();
     const targets = views.targets(picture);
-    controls.options(ui.id('mode'), controls.list('mode_', ['colour', 'strength', 'spotlight', 'outline']));
-    controls.options(ui.id('colours'), [['auto', words.say('colours_auto')], ...colour.names.map((n) => [n, n])]);
+    controls.options(
+      ui.id('mode'), controls.list('mode_', ['colour', 'strength', 'spotlight', 'outline']));
+    controls.options(
+      ui.id('colours'), [['auto', words.say('colours_auto')], ...colour.names.map((n) => [n, n])]);
     controls.options(ui.id('zoom'), [1, 2, 4].map((z) => [z, z + ' ×']));
     controls.options(ui.id('compare-how'), controls.list('', ['side', 'wipe']));
     controls.options(ui.id('fusion'), controls.list('fuse_', ['mean', 'max', 'min']));
-    controls.options(ui.id('compare'), [['none', words.say('compare_none')], ...views.pairs(picture).map((pair) => {
-      const [name, key] = pair.split(':');
-      const target = targets.find((t) => t.key === key);
-      const live = name === 'live' || name === 'bench' ? words.say(name) : name.replace(/~\d+$/, '');
-      return [pair, key === undefined ? live : `${live}, ${target?.label ?? words.say('class_n', { n: key })}`];
-    })]);
+    controls.options(ui.id('compare'), [
+      ['none', words.say('compare_none')], ...views.pairs(picture).map((pair) => {
+        const [name, key] = pair.split(':');
+        const target = targets.find((t) => t.key === key);
+        const live =
+          name === 'live' || name === 'bench' ? words.say(name) : name.replace(/~\d+$/, '');
+        return [
+          pair,
+          key === undefined ? live : `${live}, ${target?.label ?? words.say('class_n', {n: key})}`
+        ];
+      })
+    ]);
     ui.id('first').max = Math.max(0, attention.source().depth - 1);
-    ui.id('smooth').closest('label').title = words.say('smooth_tip', { h: picture.grid[0], w: picture.grid[1] });
+    ui.id('smooth').closest('label').title =
+      words.say('smooth_tip', {h: picture.grid[0], w: picture.grid[1]});
   },
 
   canTurn() {
-    const { level } = attention.source();
+    const {level} = attention.source();
     return level === 'all' || level === 'mean';
   },
 
   /* Each control: its name, the member of the state, and how its value is read. */
   table: [
-    ['on', 'on', 'check'], ['opacity', 'a', 'number'], ['mode', 'mode', 'text'], ['scale', 'sc', 'text'],
-    ['top', 'top', 'number'], ['compare', 'b', 'text'], ['compare-how', 'cmp', 'text'], ['colours', 'cm', 'text'],
-    ['gamma', 'y', 'number'], ['share', 'x', 'number'], ['zoom', 'z', 'number'], ['smooth', 's', 'check'],
-    ['grid', 'g', 'check'], ['grey', 'grey', 'check'], ['wipe', 'w', 'number'], ['same', 'same', 'check'],
-    ['first', 'rf', 'number', 'bench'], ['fusion', 'ru', 'text', 'bench'], ['discard', 'rd', 'number', 'bench'],
-    ['statistic', 'st', 'text'], ['layer', 'l', 'number', 'live'],
+    ['on', 'on', 'check'],
+    ['opacity', 'a', 'number'],
+    ['mode', 'mode', 'text'],
+    ['scale', 'sc', 'text'],
+    ['top', 'top', 'number'],
+    ['compare', 'b', 'text'],
+    ['compare-how', 'cmp', 'text'],
+    ['colours', 'cm', 'text'],
+    ['gamma', 'y', 'number'],
+    ['share', 'x', 'number'],
+    ['zoom', 'z', 'number'],
+    ['smooth', 's', 'check'],
+    ['grid', 'g', 'check'],
+    ['grey', 'grey', 'check'],
+    ['wipe', 'w', 'number'],
+    ['same', 'same', 'check'],
+    ['first', 'rf', 'number', 'bench'],
+    ['fusion', 'ru', 'text', 'bench'],
+    ['discard', 'rd', 'number', 'bench'],
+    ['statistic', 'st', 'text'],
+    ['layer', 'l', 'number', 'live'],
   ],
 
   read(node, kind) {
-    return kind === 'check' ? Number(node.checked) : kind === 'number' ? Number(node.value) : node.value;
+    return kind === 'check' ? Number(node.checked) :
+      kind === 'number'     ? Number(node.value) :
+                              node.value;
   },
 
   connect() {
     for (const [name, member, kind, view] of controls.table)
-      ui.id(name).addEventListener('input', () => state.set({
-        [member]: controls.read(ui.id(name), kind), ...(view ? { map: view, on: 1 } : {}) }));
+      ui.id(name).addEventListener('input',
+        () => state.set(
+          {[member]: controls.read(ui.id(name), kind), ...(view ? {map: view, on: 1} : {})}));
     for (const button of ui.id('direction').children)
-      button.addEventListener('click', () => state.set({ d: button.dataset.d }));
-    ui.id('alone').addEventListener('click', () => state.set({ only: 0 }));
-    ui.id('bench-show').addEventListener('click', () => state.set({ map: 'bench', on: 1 }));
+      button.addEventListener('click', () => state.set({d: button.dataset.d}));
+    ui.id('alone').addEventListener('click', () => state.set({only: 0}));
+    ui.id('bench-show').addEventListener('click', () => state.set({map: 'bench', on: 1}));
     ui.id('png').addEventListener('click', foot.png);
     ui.id('json').addEventListener('click', foot.json);
     ui.id('link').addEventListener('click', () => {
@@ -84,21 +111,29 @@ const controls = {
       if (!handle.hasPointerCapture(e.pointerId))
         return;
       const box = ui.id('patches').getBoundingClientRect();
-      state.set({ w: 100 * (e.clientX - box.left) / box.width });
+      state.set({w: 100 * (e.clientX - box.left) / box.width});
     });
   },
 
   draw() {
     const now = state.now;
     const live = now.map === 'live';
-    controls.options(ui.id('scale'), live || now.map === 'bench'
-      ? [['map', words.say('scale_map')], ['layer', words.say('scale_layer')], ['model', words.say('scale_model')], ['fixed', words.say('scale_fixed')]]
-      : [['map', words.say('scale_map')], ['layer', words.say('scale_kind')], ['model', words.say('scale_all')], ['fixed', words.say('scale_fixed')]]);
+    controls.options(ui.id('scale'),
+      live || now.map === 'bench' ?
+        [
+          ['map', words.say('scale_map')], ['layer', words.say('scale_layer')],
+          ['model', words.say('scale_model')], ['fixed', words.say('scale_fixed')]
+        ] :
+        [
+          ['map', words.say('scale_map')], ['layer', words.say('scale_kind')],
+          ['model', words.say('scale_all')], ['fixed', words.say('scale_fixed')]
+        ]);
     for (const [name, member, kind] of controls.table) {
       const node = ui.id(name);
       if (kind === 'check')
         node.checked = Boolean(now[member]);
-      else if (node.value !== String(now[member]) && !(name === 'top' && node === document.activeElement))
+      else if (node.value !== String(now[member]) &&
+        !(name === 'top' && node === document.activeElement))
         node.value = now[member];
     }
     ui.id('top-box').hidden = now.sc !== 'fixed';

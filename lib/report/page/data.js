@@ -1,6 +1,6 @@
-/* data.js: the manifest and the blocks of the page. A block is the text of a script element that no
- * browser runs: raw deflate in base64. It is read when it is needed, and its element is removed,
- * so that the text does not stay in memory beside the numbers. */
+/* data.js: the manifest and the blocks of the page. A block is the text of a script element that
+ * no browser runs: raw deflate in base64. It is read when it is needed, and its element is
+ * removed, so that the text does not stay in memory beside the numbers. */
 const data = {
   report: null,
   blocks: new Map(),
@@ -91,7 +91,7 @@ const data = {
     const picture = data.report.pictures[p];
     const ids = picture.attention.layers[l];
     const heads = data.report.model.heads;
-    const { tokens, prefix } = picture;
+    const {tokens, prefix} = picture;
     const layer = {};
     if (ids.all)
       layer.all = new Rows(await data.block(ids.all), heads, tokens, tokens, prefix);
@@ -140,7 +140,7 @@ class Rows {
     const patches = tokens - prefix;
     if (bytes.length !== all * (2 + 2 * prefix + patches))
       throw new Error(`${bytes.length} / ${all * (2 + 2 * prefix + patches)}`);
-    Object.assign(this, { heads, rows, tokens, prefix, patches });
+    Object.assign(this, {heads, rows, tokens, prefix, patches});
     this.scale = data.halves(bytes, 0, all);
     this.first = data.halves(bytes, 2 * all, all * prefix);
     this.weight = bytes.subarray(2 * all * (1 + prefix));
@@ -148,7 +148,7 @@ class Rows {
 
   /* out[at + t] += part * row[t] */
   add(out, at, head, row, part) {
-    const { prefix, patches, weight } = this;
+    const {prefix, patches, weight} = this;
     const k = head * this.rows + row;
     const scale = part * this.scale[k];
     for (let t = 0; t < prefix; t++)
@@ -160,19 +160,20 @@ class Rows {
 
   /* out[at + q] += part * row[q][key] for all rows q. */
   addColumn(out, at, head, key, part) {
-    const { prefix, patches, rows } = this;
+    const {prefix, patches, rows} = this;
     for (let q = 0; q < rows; q++) {
       const k = head * rows + q;
-      out[at + q] += part * (key < prefix ? this.first[k * prefix + key]
-        : this.scale[k] * Rows.square[this.weight[k * patches + key - prefix]]);
+      out[at + q] += part *
+        (key < prefix ? this.first[k * prefix + key] :
+                        this.scale[k] * Rows.square[this.weight[k * patches + key - prefix]]);
     }
   }
 }
-Rows.square = Float64Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
+Rows.square = Float64Array.from({length: 256}, (_, byte) => (byte / 255) ** 2);
 
-/* Questions to the attention of a picture. `head` is a number or 'mean'; `query` is a token's number
- * or 'class': what the model's head reads, which may be a mean over several tokens. Layer number
- * `depth` is a pooling head. */
+/* Questions to the attention of a picture. `head` is a number or 'mean'; `query` is a token's
+ * number or 'class': what the model's head reads, which may be a mean over several tokens. Layer
+ * number `depth` is a pooling head. */
 class Attention {
   constructor(p) {
     const picture = data.report.pictures[p];
@@ -185,27 +186,22 @@ class Attention {
     this.pool = Boolean(picture.attention?.pool);
     this.level = picture.attention?.level ?? 'none';
     const patches = model.pooling === 'avg' || model.pooling === 'map' || this.prefix === 0;
-    this.read = patches ? [this.prefix, this.tokens]
-      : model.pooling === 'token+dist' ? [0, this.prefix] : [0, 1];
+    this.read = patches              ? [this.prefix, this.tokens] :
+      model.pooling === 'token+dist' ? [0, this.prefix] :
+                                       [0, 1];
     this.readsToken = this.read[1] - this.read[0] === 1;
   }
 
-  get layers() {
-    return this.depth + (this.pool ? 1 : 0);
-  }
+  get layers() { return this.depth + (this.pool ? 1 : 0); }
 
-  range(query) {
-    return query === 'class' ? this.read : [query, query + 1];
-  }
+  range(query) { return query === 'class' ? this.read : [query, query + 1]; }
 
-  isRead(query) {
-    return query === 'class' || (this.readsToken && query === this.read[0]);
-  }
+  isRead(query) { return query === 'class' || (this.readsToken && query === this.read[0]); }
 
   /* Adds a row to out[at..]; false if the file does not hold it. */
   add(out, at, layer, head, query, by) {
-    if (head === 'mean' && !(layer < this.depth && !this.held.layers[layer]?.all &&
-        this.held.layers[layer]?.mean))
+    if (head === 'mean' &&
+      !(layer < this.depth && !this.held.layers[layer]?.all && this.held.layers[layer]?.mean))
       return this.addMean(out, at, layer, query, by);
     if (layer === this.depth)
       return this.addPool(out, at, head, by);
@@ -245,8 +241,8 @@ class Attention {
 
   row(layer, head, query, by = false) {
     if (!(layer >= 0 && layer < this.layers) ||
-        !(head === 'mean' || (head >= 0 && head < this.heads)) ||
-        !(query === 'class' || (query >= 0 && query < this.tokens)))
+      !(head === 'mean' || (head >= 0 && head < this.heads)) ||
+      !(query === 'class' || (query >= 0 && query < this.tokens)))
       return null;
     const out = new Float32Array(this.tokens);
     return this.add(out, 0, layer, head, query, by) ? out : null;

@@ -20,11 +20,14 @@ const foot = {
     attention.label(ui.id('stat-across'), ui.id('stat-down'), columns, rows);
     foot.cells = new Cells(ui.id('statgrid'), rows, columns, {
       name: (h, l) => foot.statText(l, h),
-      point: (h, l) => ui.text(ui.id('stat-now'), h === null ? words.say('stat_hint') : foot.statText(l, h)),
-      choose: (h, l) => state.set({ l, h, map: views.live(stage.picture()).length ? 'live' : state.now.map, on: 1 }),
+      point: (h, l) =>
+        ui.text(ui.id('stat-now'), h === null ? words.say('stat_hint') : foot.statText(l, h)),
+      choose: (h, l) =>
+        state.set({l, h, map: views.live(stage.picture()).length ? 'live' : state.now.map, on: 1}),
     });
     ui.rebuild(ui.id('warnings'), words.lang, () => foot.warnings(stats));
-    ui.text(ui.id('stats-of'), words.say(stats.pictures === 1 ? 'stats_of_one' : 'stats_of', { n: stats.pictures }));
+    ui.text(ui.id('stats-of'),
+      words.say(stats.pictures === 1 ? 'stats_of_one' : 'stats_of', {n: stats.pictures}));
   },
 
   statName: (name) => words.all.en['stat_' + name] ? words.say('stat_' + name) : name,
@@ -33,15 +36,18 @@ const foot = {
     const stats = data.report.stats;
     const v = stats.statistics[state.now.st]?.mean[l][h];
     const pattern = stats.patterns?.[l]?.[h];
-    return words.say('cell_says', { l, h: words.say('head_n', { n: h }), v: ui.number(v) }) +
-      (pattern ? `, ${words.all.en['pattern_' + pattern] ? words.say('pattern_' + pattern) : pattern}` : '');
+    return words.say('cell_says', {l, h: words.say('head_n', {n: h}), v: ui.number(v)}) +
+      (pattern ?
+          `, ${words.all.en['pattern_' + pattern] ? words.say('pattern_' + pattern) : pattern}` :
+          '');
   },
 
   warnings(stats) {
     const list = stats.warnings.map((text) => ui.make('li', '', text));
     if (!stats.warnings.length)
       for (const r of stats.redundant)
-        list.push(ui.make('li', '', words.say('redundant', { l: r.layer, h: r.head, w: r.with, c: ui.number(r.cosine) })));
+        list.push(ui.make('li', '',
+          words.say('redundant', {l: r.layer, h: r.head, w: r.with, c: ui.number(r.cosine)})));
     return list;
   },
 
@@ -51,14 +57,17 @@ const foot = {
       return;
     const matrix = stats.statistics[state.now.st]?.mean ?? Object.values(stats.statistics)[0].mean;
     const flat = new Float32Array(stats.heads * stats.layers);
-    matrix.forEach((row, l) => row.forEach((v, h) => { flat[h * stats.layers + l] = v ?? NaN; }));
+    matrix.forEach((row, l) => row.forEach((v, h) => {
+      flat[h * stats.layers + l] = v ?? NaN;
+    }));
     const low = flat.reduce((a, b) => b < a ? b : a, Infinity);
     const high = flat.reduce((a, b) => b > a ? b : a, -Infinity);
     const table = colour.table('viridis', 1, false, 'full');
-    ui.pixels(ui.id('stat-map'), stats.layers, stats.heads, (pixels) =>
-      colour.paint(pixels, 0, flat, 0, flat.length, low, high, table));
+    ui.pixels(ui.id('stat-map'), stats.layers, stats.heads,
+      (pixels) => colour.paint(pixels, 0, flat, 0, flat.length, low, high, table));
     foot.cells.rename();
-    foot.cells.mark('chosen', state.now.h === 'mean' ? [] : [state.now.h * stats.layers + state.now.l]);
+    foot.cells.mark(
+      'chosen', state.now.h === 'mean' ? [] : [state.now.h * stats.layers + state.now.l]);
     foot.statLegend(low, high, table);
   },
 
@@ -88,7 +97,7 @@ const foot = {
     box.hidden = !field?.grid || Boolean(field.rgb);
     if (box.hidden || !box.open)
       return;
-    const { grid } = field;
+    const {grid} = field;
     const [, gw] = stage.picture().grid;
     const order = Array.from(grid.keys()).sort((a, b) => grid[b] - grid[a] || a - b).slice(0, 10);
     const mass = grid.reduce((sum, v) => sum + Math.max(0, v), 0);
@@ -105,7 +114,7 @@ const foot = {
   /* ---------------------------------------------------------------- about ------------------- */
 
   facts() {
-    const { model, version, command } = data.report;
+    const {model, version, command} = data.report;
     const picture = stage.picture();
     const index = views.find(picture, state.now.map, state.now.c);
     const map = picture.maps[index];
@@ -113,17 +122,26 @@ const foot = {
     const seen = picture.seen.map((v) => String(Math.round(v)));
     const facts = [
       ['picture', picture.name],
-      ['size', words.say('pixels', { w: picture.size[0], h: picture.size[1] })],
-      ['seen', words.say('seen_n', { a: seen[0], b: seen[2], c: seen[1], d: seen[3] })],
-      ['model', model.name], ['digest', model.digest], ['family', [model.family, model.architecture].filter(Boolean).join(', ')],
+      ['size', words.say('pixels', {w: picture.size[0], h: picture.size[1]})],
+      ['seen', words.say('seen_n', {a: seen[0], b: seen[2], c: seen[1], d: seen[3]})],
+      ['model', model.name],
+      ['digest', model.digest],
+      ['family', [model.family, model.architecture].filter(Boolean).join(', ')],
       ['blocks', [model.layers, model.heads, model.width].join(', ')],
-      ['input', words.say('pixels', { w: picture.input[1], h: picture.input[0] })],
-      ['tokens', words.say('tokens_n', { t: picture.tokens, p: picture.prefix, h: gh, w: gw })],
-      ['pooling', model.pooling], ['precision', [model.precision, model.device].filter(Boolean).join(', ')],
+      ['input', words.say('pixels', {w: picture.input[1], h: picture.input[0]})],
+      ['tokens', words.say('tokens_n', {t: picture.tokens, p: picture.prefix, h: gh, w: gw})],
+      ['pooling', model.pooling],
+      ['precision', [model.precision, model.device].filter(Boolean).join(', ')],
       ['method', map ? [map.method, map.summary].filter(Boolean).join(': ') : null],
-      ['settings', map && Object.entries(map.settings ?? {}).map(([k, v]) => `${k}=${v}`).join(' ')],
+      [
+        'settings',
+        map && Object.entries(map.settings ?? {}).map(([k, v]) => `${k}=${v}`).join(' ')
+      ],
       ['score', map?.score ? `${map.score} ${ui.number(map.value)}` : null],
-      ['completeness', map?.completeness_error !== null && map ? ui.number(map.completeness_error) : null],
+      [
+        'completeness',
+        map?.completeness_error !== null && map ? ui.number(map.completeness_error) : null
+      ],
       ['made_by', version],
     ];
     ui.id('facts').replaceChildren(...facts.filter(([, v]) => v).flatMap(([key, value]) => {
@@ -133,9 +151,11 @@ const foot = {
     }));
     ui.id('command').hidden = !command;
     if (command)
-      ui.rebuild(ui.id('command'), words.lang, () => [ui.make('h2', '', words.say('command')), ui.command(command)]);
+      ui.rebuild(ui.id('command'), words.lang,
+        () => [ui.make('h2', '', words.say('command')), ui.command(command)]);
     const level = stage.picture().attention?.level ?? 'none';
-    ui.id('facts').append(ui.make('dt', '', words.say('attention')), ui.make('dd', '', words.say('level_' + level)));
+    ui.id('facts').append(
+      ui.make('dt', '', words.say('attention')), ui.make('dd', '', words.say('level_' + level)));
   },
 
   /* ---------------------------------------------------------------- export ------------------ */
@@ -143,7 +163,8 @@ const foot = {
   fileName(ending) {
     const at = main.at();
     const name = stage.picture().name.replace(/\.[^.]*$/, '');
-    const view = at.map === 'live' ? `layer${at.l}-${at.h}-${at.q}` : at.map + (at.c === 'none' ? '' : '-' + at.c);
+    const view = at.map === 'live' ? `layer${at.l}-${at.h}-${at.q}` :
+                                     at.map + (at.c === 'none' ? '' : '-' + at.c);
     return `${name}-${view}`.replace(/[^\p{L}\p{N}._-]+/gu, '_') + ending;
   },
 
@@ -152,17 +173,34 @@ const foot = {
     const field = stage.field;
     if (!field?.values)
       return;
-    const { map } = field;
-    const about = { version: data.report.version, model: data.report.model.name, digest: data.report.model.digest,
-      picture: stage.picture().name, size: stage.picture().size, seen: stage.picture().seen };
-    const what = map
-      ? { ...map, block: undefined, code: undefined }
-      : at.map === 'live'
-        ? { method: 'attention', layer: at.l, head: at.h, query: at.q, direction: at.d, pooling_head: at.l === attention.source().depth }
-        : { method: 'rollout', first: at.rf, fusion: at.ru, discard: at.rd };
-    const text = JSON.stringify({ ...about, view: what, state: state.fragment(), shape: field.shape,
-      scale: [field.low, field.high], values: Array.from(field.values, (v) => Number(v.toPrecision(9))) });
-    ui.save(foot.fileName('.json'), new Blob([text], { type: 'application/json' }));
+    const {map} = field;
+    const about = {
+      version: data.report.version,
+      model: data.report.model.name,
+      digest: data.report.model.digest,
+      picture: stage.picture().name,
+      size: stage.picture().size,
+      seen: stage.picture().seen
+    };
+    const what = map    ? {...map, block: undefined, code: undefined} :
+      at.map === 'live' ? {
+        method: 'attention',
+        layer: at.l,
+        head: at.h,
+        query: at.q,
+        direction: at.d,
+        pooling_head: at.l === attention.source().depth
+      } :
+                          {method: 'rollout', first: at.rf, fusion: at.ru, discard: at.rd};
+    const text = JSON.stringify({
+      ...about,
+      view: what,
+      state: state.fragment(),
+      shape: field.shape,
+      scale: [field.low, field.high],
+      values: Array.from(field.values, (v) => Number(v.toPrecision(9)))
+    });
+    ui.save(foot.fileName('.json'), new Blob([text], {type: 'application/json'}));
   },
 
   png() {
@@ -177,8 +215,10 @@ const foot = {
     const context = ui.canvas(canvas, side ? 2 * w + 16 : w, h + (both ? 152 : 76));
     context.fillStyle = '#ffffff';
     context.fillRect(0, 0, canvas.width, canvas.height);
-    const frame = { at, box, scale, w, h, context };
-    foot.drawFrame(frame, 0, [['over', both ? [0, at.w / 100] : [0, 1]], ...(both ? [['over-b', [at.w / 100, 1]]] : [])], stage.field);
+    const frame = {at, box, scale, w, h, context};
+    foot.drawFrame(frame, 0,
+      [['over', both ? [0, at.w / 100] : [0, 1]], ...(both ? [['over-b', [at.w / 100, 1]]] : [])],
+      stage.field);
     foot.drawLegend(frame, 0, h, 'caption', 'legend');
     if (side)
       foot.drawFrame(frame, w + 16, [['over-c', [0, 1]]], stage.second);
@@ -187,9 +227,10 @@ const foot = {
     canvas.toBlob((blob) => ui.save(foot.fileName('.png'), blob), 'image/png');
   },
 
-  drawFrame({ at, box, scale, w, h, context }, left, layers, field) {
+  drawFrame({at, box, scale, w, h, context}, left, layers, field) {
     const picture = stage.picture();
-    const place = ([x0, y0, x1, y1]) => [left + (x0 - box.x) * scale, (y0 - box.y) * scale, (x1 - x0) * scale, (y1 - y0) * scale];
+    const place = ([x0, y0, x1, y1]) => [left + (x0 - box.x) * scale, (y0 - box.y) * scale,
+      (x1 - x0) * scale, (y1 - y0) * scale];
     const seen = place(picture.seen);
     context.save();
     context.beginPath();
@@ -226,7 +267,7 @@ const foot = {
     }
   },
 
-  drawLegend({ w, context }, left, top, caption, legend) {
+  drawLegend({w, context}, left, top, caption, legend) {
     context.fillStyle = '#1b1c1f';
     context.font = '16px system-ui, sans-serif';
     context.textAlign = 'left';

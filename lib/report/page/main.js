@@ -1,24 +1,26 @@
 /* main.js: puts it together: what the pointer previews, keys, controls, start. */
 const main = {
-  /* What the pointer or the focus shows for a moment: query, layer, head; and the patch it is on. */
-  peek: { patch: null },
+  /* What the pointer or the focus shows for a moment: query, layer, head; and the patch it is on.
+   */
+  peek: {patch: null},
 
   /* The state with what is previewed. */
   at() {
-    const { q, l, h } = main.peek;
-    return { ...state.now, q: q ?? state.now.q, l: l ?? state.now.l, h: h ?? state.now.h };
+    const {q, l, h} = main.peek;
+    return {...state.now, q: q ?? state.now.q, l: l ?? state.now.l, h: h ?? state.now.h};
   },
 
   /* ---------------------------------------------------------------- pointing ---------------- */
 
   /* A patch under the pointer or the focus: its row in every head. */
   pointPatch(patch, how) {
-    const { prefix } = stage.picture();
+    const {prefix} = stage.picture();
     if (patch === null && how !== main.peek.how)
       return;
     stage.shown ??= stage.field;
-    main.peek = patch === null ? { patch: null }
-      : { patch, how, q: attention.able(patch + prefix) ? patch + prefix : undefined };
+    main.peek = patch === null ?
+      {patch: null} :
+      {patch, how, q: attention.able(patch + prefix) ? patch + prefix : undefined};
     if (patch === null)
       stage.shown = null;
     main.drawPreview();
@@ -38,7 +40,10 @@ const main = {
     ui.text(tip, stage.patchText(patch));
     tip.style.left = `${100 * (c + 0.5) / gw}%`;
     tip.style.top = `${100 * (r < 2 ? r + 1 : r) / gh}%`;
-    tip.className = 'tip' + (r < 2 ? ' below' : '') + (c < gw / 4 ? ' start' : c >= gw * 3 / 4 ? ' end' : '');
+    tip.className = 'tip' + (r < 2 ? ' below' : '') +
+      (c < gw / 4         ? ' start' :
+          c >= gw * 3 / 4 ? ' end' :
+                            '');
   },
 
   /* A click keeps a patch as the query, a second one frees it. */
@@ -51,15 +56,15 @@ const main = {
       return;
     }
     const text = stage.patchText(patch);
-    main.peek = { patch: null };
+    main.peek = {patch: null};
     stage.shown = null;
-    state.set({ q: free ? 'class' : q });
+    state.set({q: free ? 'class' : q});
     main.tip(patch);
     ui.say(`${text}, ${words.say(free ? 'freed' : 'kept')}`);
   },
 
   pointToken(q) {
-    main.peek = q === null ? { patch: null } : { patch: null, q };
+    main.peek = q === null ? {patch: null} : {patch: null, q};
     main.drawPreview();
   },
 
@@ -68,18 +73,22 @@ const main = {
     const source = attention.source();
     if (h === null && how !== main.peek.how && main.peek.how)
       return;
-    main.peek = h === null ? { patch: null } : { patch: null, how, l, h, live: true };
+    main.peek = h === null ? {patch: null} : {patch: null, how, l, h, live: true};
     main.drawHead();
     if (h !== null && how === 'focus') {
       const i = l * (source.heads + 1) + (h === 'mean' ? source.heads : h);
-      ui.say(words.say('cell_says', { l: attention.plainLayer(l), h: attention.headName(h),
-        v: attention.held[i] ? `${words.say('max')} ${ui.percent(attention.tops[i])}` : words.say('missing') }));
+      ui.say(words.say('cell_says', {
+        l: attention.plainLayer(l),
+        h: attention.headName(h),
+        v: attention.held[i] ? `${words.say('max')} ${ui.percent(attention.tops[i])}` :
+                               words.say('missing')
+      }));
     }
   },
 
   chooseHead(l, h) {
-    main.peek = { patch: null };
-    state.set({ l, h, map: 'live', on: 1 });
+    main.peek = {patch: null};
+    state.set({l, h, map: 'live', on: 1});
   },
 
   drawPreview() {
@@ -119,7 +128,7 @@ const main = {
 
   open() {
     main.opened = state.now.p;
-    main.peek = { patch: null };
+    main.peek = {patch: null};
     stage.open();
     const tip = ui.make('div', 'tip');
     tip.id = 'vx-tip';
@@ -152,22 +161,24 @@ const main = {
       await data.load(p, fresh);
     } catch (error) {
       ui.id('failed').hidden = false;
-      ui.text(ui.id('failed'), words.say('failed', { why: error.message }));
+      ui.text(ui.id('failed'), words.say('failed', {why: error.message}));
     }
   },
 
   strip() {
-    const { pictures } = data.report;
+    const {pictures} = data.report;
     ui.id('strip').hidden = pictures.length < 2;
     if (pictures.length < 2)
       return;
     ui.id('strip').replaceChildren(...pictures.map((picture, p) => {
-      const button = ui.button('thumb', null, () => state.set({ p, c: undefined, q: 'class', b: 'none' }));
+      const button =
+        ui.button('thumb', null, () => state.set({p, c: undefined, q: 'class', b: 'none'}));
       const image = ui.make('img');
       image.alt = '';
       image.loading = 'lazy';
       image.decoding = 'async';
-      image.src = document.getElementById(picture.still).querySelector('image.base').getAttribute('href');
+      image.src =
+        document.getElementById(picture.still).querySelector('image.base').getAttribute('href');
       button.append(image, ui.named(picture.name, 'name'));
       return button;
     }));
@@ -189,7 +200,7 @@ const main = {
     }
   },
 
-  themes: { auto: '◐', light: '☼', dark: '☾' },
+  themes: {auto: '◐', light: '☼', dark: '☾'},
 
   theme(name) {
     if (name === 'auto')
@@ -210,9 +221,12 @@ const main = {
   /* ---------------------------------------------------------------- keys -------------------- */
 
   keyList() {
-    const keys = [['← ↑ → ↓', 'key_arrows'], ['Space', 'key_space'], ['[  ]', 'key_layer'], [',  .', 'key_head'],
-      ['0', 'key_zero'], ['d', 'key_d'], ['o', 'key_o'], ['−  +', 'key_opacity'], ['m', 'key_m'], ['1 … 5', 'key_class'],
-      ['Esc', 'key_escape'], ['?', 'key_help']];
+    const keys = [
+      ['← ↑ → ↓', 'key_arrows'], ['Space', 'key_space'], ['[  ]', 'key_layer'],
+      [',  .', 'key_head'], ['0', 'key_zero'], ['d', 'key_d'], ['o', 'key_o'],
+      ['−  +', 'key_opacity'], ['m', 'key_m'], ['1 … 5', 'key_class'], ['Esc', 'key_escape'],
+      ['?', 'key_help']
+    ];
     ui.id('keys').replaceChildren(...keys.flatMap(([key, text]) => {
       const name = ui.make('dt');
       name.append(ui.make('kbd', '', key));
@@ -222,7 +236,8 @@ const main = {
 
   /* Keys work while the focus is in the viewer, and never take one that a control needs. */
   key(e) {
-    if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches('select, input[type=number], textarea'))
+    if (e.ctrlKey || e.metaKey || e.altKey ||
+      e.target.matches('select, input[type=number], textarea'))
       return;
     const act = main.keys(e.key);
     if (!act)
@@ -235,20 +250,27 @@ const main = {
     const now = state.now;
     const source = attention.source();
     const heads = [...Array(source.heads).keys(), 'mean'];
-    const turn = (list, value, step) => list[(list.indexOf(value) + step + list.length) % list.length];
+    const turn = (list, value, step) =>
+      list[(list.indexOf(value) + step + list.length) % list.length];
     const layers = [...Array(source.layers).keys()];
-    const live = (change) => () => source.layers && state.set({ ...change, map: 'live', on: 1 });
+    const live = (change) => () => source.layers && state.set({...change, map: 'live', on: 1});
     const targets = views.targets(stage.picture());
     if (/^[1-5]$/.test(key))
-      return () => targets[key - 1]?.has && state.set({ c: targets[key - 1].key });
+      return () => targets[key - 1]?.has && state.set({c: targets[key - 1].key});
     return {
-      '[': live({ l: turn(layers, now.l, -1) }), ']': live({ l: turn(layers, now.l, 1) }),
-      ',': live({ h: turn(heads, now.h, -1) }), '.': live({ h: turn(heads, now.h, 1) }),
-      '0': () => state.set({ q: 'class' }), Escape: () => state.set({ q: 'class', only: 0 }),
-      o: () => state.set({ on: 1 - now.on }), d: () => controls.canTurn() && state.set({ d: now.d === 'to' ? 'by' : 'to' }),
-      '-': () => state.set({ a: now.a - 5 }), '+': () => state.set({ a: now.a + 5 }), '=': () => state.set({ a: now.a + 5 }),
-      m: () => state.set({ map: turn(views.names(stage.picture()), now.map, 1) }),
-      M: () => state.set({ map: turn(views.names(stage.picture()), now.map, -1) }),
+      '[': live({l: turn(layers, now.l, -1)}),
+      ']': live({l: turn(layers, now.l, 1)}),
+      ',': live({h: turn(heads, now.h, -1)}),
+      '.': live({h: turn(heads, now.h, 1)}),
+      '0': () => state.set({q: 'class'}),
+      Escape: () => state.set({q: 'class', only: 0}),
+      o: () => state.set({on: 1 - now.on}),
+      d: () => controls.canTurn() && state.set({d: now.d === 'to' ? 'by' : 'to'}),
+      '-': () => state.set({a: now.a - 5}),
+      '+': () => state.set({a: now.a + 5}),
+      '=': () => state.set({a: now.a + 5}),
+      m: () => state.set({map: turn(views.names(stage.picture()), now.map, 1)}),
+      M: () => state.set({map: turn(views.names(stage.picture()), now.map, -1)}),
       '?': () => ui.id('dialog').showModal(),
     }[key];
   },
@@ -271,7 +293,8 @@ const main = {
       state.read();
       main.draw();
     });
-    new ResizeObserver(() => attention.rows && main.opened === state.now.p && attention.paint(main.at()))
+    new ResizeObserver(
+      () => attention.rows && main.opened === state.now.p && attention.paint(main.at()))
       .observe(ui.id('atlas'));
   },
 };
@@ -287,21 +310,18 @@ attention.able = (q) => {
  * show; layers and heads from 0, head = number or 'mean', query = token or 'class' (the row that
  * the model's head reads). Promises and functions give null for what the file does not hold. */
 window.vitx = Object.freeze({
-  get ready() {
-    return data.load(state.now.p, () => {});
-  },
-  get report() {
-    return data.report;
-  },
-  state: () => ({ ...state.now }),
+  get ready() { return data.load(state.now.p, () => {}); },
+  get report() { return data.report; },
+  state: () => ({...state.now}),
   row: (layer, head, query) => attention.source().row(layer, head, query),
   column: (layer, head, key) => attention.source().row(layer, head, key, true),
   map(i) {
     const values = data.pictures[state.now.p].maps[i];
-    return values ? { shape: stage.picture().maps[i].shape, values: Float32Array.from(values) } : null;
+    return values ? {shape: stage.picture().maps[i].shape, values: Float32Array.from(values)} :
+                    null;
   },
-  rollout({ first = 0, fusion = 'mean', discard = 0 } = {}) {
-    const values = bench.values({ ...state.now, rf: first, ru: fusion, rd: discard });
+  rollout({first = 0, fusion = 'mean', discard = 0} = {}) {
+    const values = bench.values({...state.now, rf: first, ru: fusion, rd: discard});
     return values && !values.missing ? Float32Array.from(values) : null;
   },
 });

@@ -1,7 +1,7 @@
 /* stage.js: the picture, what lies over it, and the legend. */
 const stage = {
   cells: null,
-  field: null, /* what is over the left picture: see stage.fieldOf */
+  field: null,            /* what is over the left picture: see stage.fieldOf */
   photo: [128, 128, 128], /* mean colour, for the legend */
   blurred: new Map(),
 
@@ -9,26 +9,35 @@ const stage = {
 
   /* ---------------------------------------------------------------- what is shown ----------- */
 
-  /* A view as numbers: {shape, values, grid: values on the patches, signed, rgb, low, high, weight,
-   * map}. null while it is not read yet; {missing: true} if the file does not hold it. `view` is
-   * {name, target}, `at` the state with what the pointer previews. */
+  /* A view as numbers: {shape, values, grid: values on the patches, signed, rgb, low, high,
+   * weight, map}. null while it is not read yet; {missing: true} if the file does not hold it.
+   * `view` is {name, target}, `at` the state with what the pointer previews. */
   fieldOf(view, at) {
     const picture = stage.picture();
     const [gh, gw] = picture.grid;
     if (view.name === 'live' || view.name === 'bench') {
       const values = view.name === 'live' ? attention.values(at) : bench.values(at);
-      return values && (values.missing ? values
-        : stage.ranged({ shape: [gh, gw], values, grid: values, weight: view.name === 'live', view }, at));
+      return values &&
+        (values.missing ?
+            values :
+            stage.ranged(
+              {shape: [gh, gw], values, grid: values, weight: view.name === 'live', view}, at));
     }
     const index = views.find(picture, view.name, view.target);
     const values = data.pictures[at.p].maps[index];
     if (index < 0)
-      return { missing: true };
+      return {missing: true};
     if (!values)
       return null;
     const map = picture.maps[index];
-    const field = { shape: map.shape, values: stage.smoothed(values, map), signed: map.signed, map,
-      rgb: map.shape.length === 3, view };
+    const field = {
+      shape: map.shape,
+      values: stage.smoothed(values, map),
+      signed: map.signed,
+      map,
+      rgb: map.shape.length === 3,
+      view
+    };
     field.grid = stage.onGrid(field);
     return stage.ranged(field, at);
   },
@@ -44,8 +53,8 @@ const stage = {
 
   blur(values, height, width, sigma) {
     const radius = Math.floor(4 * sigma + 0.5);
-    const weights = Array.from({ length: 2 * radius + 1 }, (_, k) =>
-      Math.exp(-0.5 * ((k - radius) / sigma) ** 2));
+    const weights =
+      Array.from({length: 2 * radius + 1}, (_, k) => Math.exp(-0.5 * ((k - radius) / sigma) ** 2));
     const sum = weights.reduce((a, b) => a + b);
     const pass = (src, count, step, lines, lineStep) => {
       const out = new Float32Array(src.length);
@@ -64,7 +73,7 @@ const stage = {
   },
 
   /* The mean over the pixels of each patch; for three components their length. */
-  onGrid({ shape, values }) {
+  onGrid({shape, values}) {
     const [gh, gw] = stage.picture().grid;
     const [h, w, planes = 1] = shape;
     if (h === gh && w === gw && planes === 1)
@@ -93,37 +102,44 @@ const stage = {
 
   /* Sets low and high by the choice of scale. */
   ranged(field, at) {
-    field.own = field.signed ? stage.top(field.values)
-      : field.values.reduce((a, b) => Math.max(a, b), 0);
+    field.own =
+      field.signed ? stage.top(field.values) : field.values.reduce((a, b) => Math.max(a, b), 0);
     let high = field.own;
     if (at.sc === 'fixed' && at.top > 0)
       high = at.top;
     else if (at.sc === 'layer' || at.sc === 'model')
-      high = field.map ? stage.topOfMaps(field, at.sc === 'model')
-        : field.weight ? attention.top(at.sc === 'layer' ? at.l : -1) : high;
+      high = field.map ? stage.topOfMaps(field, at.sc === 'model') :
+        field.weight   ? attention.top(at.sc === 'layer' ? at.l : -1) :
+                         high;
     field.high = high;
     field.low = field.signed ? -high : 0;
     return field;
   },
 
   topOfMaps(field, all) {
-    const tops = stage.picture().maps
-      .filter((m) => m.shape.length === 2 && (all || m.method === field.map.method))
-      .map((m) => m.smooth > 0 ? 0 : m.signed ? Math.max(Math.abs(m.min), Math.abs(m.max)) : m.max);
+    const tops =
+      stage.picture()
+        .maps.filter((m) => m.shape.length === 2 && (all || m.method === field.map.method))
+        .map((m) => m.smooth > 0 ? 0 :
+            m.signed             ? Math.max(Math.abs(m.min), Math.abs(m.max)) :
+                                   m.max);
     return Math.max(field.own, ...tops);
   },
 
-  left: (at) => ({ name: at.map, target: at.c }),
+  left: (at) => ({name: at.map, target: at.c}),
 
   /* "kind:target" or a kind alone. */
   right(at) {
     const cut = at.b.lastIndexOf(':');
-    return cut < 0 ? { name: at.b, target: at.c } : { name: at.b.slice(0, cut), target: at.b.slice(cut + 1) };
+    return cut < 0 ? {name: at.b, target: at.c} :
+                     {name: at.b.slice(0, cut), target: at.b.slice(cut + 1)};
   },
 
   /* ---------------------------------------------------------------- drawing ----------------- */
 
-  colours: (field, at) => at.cm !== 'auto' ? at.cm : field.signed ? 'coolwarm' : 'inferno',
+  colours: (field, at) => at.cm !== 'auto' ? at.cm :
+    field.signed                           ? 'coolwarm' :
+                                             'inferno',
 
   table(field, at) {
     if (at.mode === 'spotlight')
@@ -143,7 +159,7 @@ const stage = {
       const k = Math.min(Math.floor(x), Math.max(0, count - 2));
       return [k, Math.min(k + 1, count - 1), x - k];
     };
-    const across = Array.from({ length: W }, (_, x) => split(x, w));
+    const across = Array.from({length: W}, (_, x) => split(x, w));
     for (let y = 0; y < H; y++) {
       const [a, b, t] = split(y, h);
       for (let x = 0; x < W; x++) {
@@ -162,27 +178,31 @@ const stage = {
       return;
     }
     let [h, w] = field.shape;
-    let { values } = field;
+    let {values} = field;
     if (field.rgb)
       ui.pixels(canvas, w, h, (pixels) => stage.paintRgb(pixels, values));
     else {
       if (at.s)
         [values, h, w] = stage.finer(values, h, w);
-      ui.pixels(canvas, w, h, (pixels) => colour.paint(pixels, 0, values, 0, h * w, field.low,
-        field.high, stage.table(field, at)));
+      ui.pixels(canvas, w, h,
+        (pixels) => colour.paint(
+          pixels, 0, values, 0, h * w, field.low, field.high, stage.table(field, at)));
     }
   },
 
   paintRgb(pixels, values) {
     const byte = (v) => Math.round(255 * Math.min(1, Math.max(0, v)));
     for (let i = 0; i < pixels.length; i++)
-      pixels[i] = colour.pixel(byte(values[3 * i]), byte(values[3 * i + 1]), byte(values[3 * i + 2]), 255);
+      pixels[i] =
+        colour.pixel(byte(values[3 * i]), byte(values[3 * i + 1]), byte(values[3 * i + 2]), 255);
   },
 
-  /* Indices of the strongest patches that together hold a share of the mass, strongest first. Mass is
-   * what is above 0. */
+  /* Indices of the strongest patches that together hold a share of the mass, strongest first. Mass
+   * is what is above 0. */
   strongest(grid, share) {
-    const order = Array.from(grid.keys()).filter((i) => grid[i] > 0).sort((a, b) => grid[b] - grid[a] || a - b);
+    const order = Array.from(grid.keys())
+                    .filter((i) => grid[i] > 0)
+                    .sort((a, b) => grid[b] - grid[a] || a - b);
     const all = order.reduce((sum, i) => sum + grid[i], 0);
     let sum = 0;
     let count = 0;
@@ -197,16 +217,18 @@ const stage = {
     let path = '';
     for (const i of set) {
       const [y, x] = [Math.floor(i / gw), i % gw];
-      path += (inside(y - 1, x) ? '' : `M${x} ${y}h1`) + (inside(y + 1, x) ? '' : `M${x} ${y + 1}h1`) +
-        (inside(y, x - 1) ? '' : `M${x} ${y}v1`) + (inside(y, x + 1) ? '' : `M${x + 1} ${y}v1`);
+      path += (inside(y - 1, x) ? '' : `M${x} ${y}h1`) +
+        (inside(y + 1, x) ? '' : `M${x} ${y + 1}h1`) + (inside(y, x - 1) ? '' : `M${x} ${y}v1`) +
+        (inside(y, x + 1) ? '' : `M${x + 1} ${y}v1`);
     }
     return path;
   },
 
   outlinePath(field, at) {
     const [gh, gw] = stage.picture().grid;
-    return at.mode === 'outline' && at.on && field?.grid
-      ? stage.border(new Set(stage.strongest(field.grid, at.x / 100)), gh, gw) : '';
+    return at.mode === 'outline' && at.on && field?.grid ?
+      stage.border(new Set(stage.strongest(field.grid, at.x / 100)), gh, gw) :
+      '';
   },
 
   outline(svg, field, at) {
@@ -225,13 +247,15 @@ const stage = {
     const [w, h] = picture.size;
     const [x0, y0, x1, y1] = picture.seen;
     const box = [Math.min(0, x0), Math.min(0, y0), Math.max(w, x1), Math.max(h, y1)];
-    return { x: box[0], y: box[1], w: box[2] - box[0], h: box[3] - box[1] };
+    return {x: box[0], y: box[1], w: box[2] - box[0], h: box[3] - box[1]};
   },
 
   put(node, [x0, y0, x1, y1], box) {
     Object.assign(node.style, {
-      left: `${100 * (x0 - box.x) / box.w}%`, top: `${100 * (y0 - box.y) / box.h}%`,
-      width: `${100 * (x1 - x0) / box.w}%`, height: `${100 * (y1 - y0) / box.h}%`,
+      left: `${100 * (x0 - box.x) / box.w}%`,
+      top: `${100 * (y0 - box.y) / box.h}%`,
+      width: `${100 * (x1 - x0) / box.w}%`,
+      height: `${100 * (y1 - y0) / box.h}%`,
     });
   },
 
@@ -248,7 +272,8 @@ const stage = {
       stage.put(ui.id(photo), whole, box);
       ui.id(frame).style.aspectRatio = `${box.w} / ${box.h}`;
     }
-    for (const name of ['over', 'over-b', 'over-c', 'veil', 'veil-b', 'outline', 'outline-b', 'patches'])
+    for (const name
+           of ['over', 'over-b', 'over-c', 'veil', 'veil-b', 'outline', 'outline-b', 'patches'])
       stage.put(ui.id(name), picture.seen, box);
     stage.aspect = box.w / box.h;
     ui.id('photo').onload = () => {
@@ -264,11 +289,12 @@ const stage = {
     root.style.backgroundSize = `${100 / gw}% ${100 / gh}%`;
     ui.id('veil-b').style.backgroundSize = root.style.backgroundSize;
     const handlers = {
-      name: (r, c) => words.say('patch', { r, c }),
+      name: (r, c) => words.say('patch', {r, c}),
       point: (r, c, how) => main.pointPatch(r === null ? null : r * gw + c, how),
       choose: (r, c) => main.choosePatch(r * gw + c),
     };
-    stage.cells = gh * gw <= 2000 ? new Cells(root, gh, gw, handlers) : new WideCells(root, gh, gw, handlers);
+    stage.cells =
+      gh * gw <= 2000 ? new Cells(root, gh, gw, handlers) : new WideCells(root, gh, gw, handlers);
   },
 
   /* The mean colour of the photo: what the overlay is blended with. */
@@ -276,7 +302,7 @@ const stage = {
     const canvas = document.createElement('canvas');
     const context = ui.canvas(canvas, 16, 16);
     context.drawImage(ui.id('photo'), 0, 0, 16, 16);
-    const { data: bytes } = context.getImageData(0, 0, 16, 16);
+    const {data: bytes} = context.getImageData(0, 0, 16, 16);
     stage.photo = [0, 1, 2].map((c) => {
       let sum = 0;
       for (let i = c; i < bytes.length; i += 4)
@@ -338,16 +364,14 @@ const stage = {
 
   /* ---------------------------------------------------------------- words and legend -------- */
 
-  query(at) {
-    return attention.tokenName(at.q);
-  },
+  query(at) { return attention.tokenName(at.q); },
 
   caption(node, field, view, at) {
     const parts = [];
     const map = field?.map;
     if (view.name === 'live') {
-      parts.push(ui.make('strong', '', words.say(at.d === 'to' ? 'to_long' : 'by_long',
-        { q: stage.query(at) })));
+      parts.push(ui.make(
+        'strong', '', words.say(at.d === 'to' ? 'to_long' : 'by_long', {q: stage.query(at)})));
       parts.push(attention.layerName(at.l), attention.headName(at.h));
     } else if (view.name === 'bench')
       parts.push(ui.make('strong', '', words.say('bench')));
@@ -359,14 +383,15 @@ const stage = {
       else if (target)
         parts.push(why.targetName(target));
       if (map && Number.isInteger(map.layer))
-        parts.push(words.say('layer_n', { n: map.layer }));
+        parts.push(words.say('layer_n', {n: map.layer}));
       if (map && Number.isInteger(map.head))
-        parts.push(words.say('head_n', { n: map.head }));
+        parts.push(words.say('head_n', {n: map.head}));
       if (map && Number.isInteger(map.query))
-        parts.push(words.say('caption_query', { q: attention.tokenName(map.query) }));
+        parts.push(words.say('caption_query', {q: attention.tokenName(map.query)}));
     }
     node.replaceChildren();
-    parts.forEach((part, i) => node.append(...(i ? [ui.make('span', 'dot', ' · '), part] : [part])));
+    parts.forEach(
+      (part, i) => node.append(...(i ? [ui.make('span', 'dot', ' · '), part] : [part])));
   },
 
   legends() {
@@ -442,11 +467,11 @@ const stage = {
     if (field.rgb)
       notes.push(words.say('rgb'));
     if (at.mode === 'outline' && !field.rgb)
-      notes.push(words.say('share_n', { n: at.x }));
+      notes.push(words.say('share_n', {n: at.x}));
     if (field.map && !field.signed && !field.rgb && field.map.min < 0)
       notes.push(words.say('below_zero'));
     if (field.map?.smooth > 0)
-      notes.push(words.say('blurred', { s: ui.number(field.map.smooth) }));
+      notes.push(words.say('blurred', {s: ui.number(field.map.smooth)}));
     if (field.map?.on === 'input')
       notes.push(words.say('on_input'));
     return notes.join(words.lang === 'zh' ? '；' : '; ');
@@ -459,38 +484,41 @@ const stage = {
     const [, gw] = stage.picture().grid;
     const field = stage.shown ?? stage.field;
     const v = field?.grid ? stage.show(field, field.grid[patch]) : words.say('no_value');
-    return words.say('patch_says', { r: Math.floor(patch / gw), c: patch % gw, v });
+    return words.say('patch_says', {r: Math.floor(patch / gw), c: patch % gw, v});
   },
 };
 
-/* Cells by arithmetic, for more patches than should be elements: one button over all of them, and the
- * same handlers. */
+/* Cells by arithmetic, for more patches than should be elements: one button over all of them, and
+ * the same handlers. */
 class WideCells {
   constructor(root, rows, columns, handlers) {
-    Object.assign(this, { root, rows, columns, ...handlers, active: 0 });
+    Object.assign(this, {root, rows, columns, ...handlers, active: 0});
     this.button = ui.make('button', 'wide');
     this.button.type = 'button';
     this.box = ui.make('i', 'spot');
     root.removeAttribute('role');
     root.cellsAbort?.abort();
     root.cellsAbort = new AbortController();
-    const { signal } = root.cellsAbort;
+    const {signal} = root.cellsAbort;
     root.replaceChildren(this.button, this.box);
     this.box.hidden = true;
     this.rename();
-    this.button.addEventListener('pointermove', (e) => e.pointerType !== 'touch' && this.go(this.at(e), 'pointer'), { signal });
-    this.button.addEventListener('pointerleave', () => this.point(null, null, 'pointer'), { signal });
-    this.button.addEventListener('blur', () => this.point(null, null, 'focus'), { signal });
+    this.button.addEventListener(
+      'pointermove', (e) => e.pointerType !== 'touch' && this.go(this.at(e), 'pointer'), {signal});
+    this.button.addEventListener(
+      'pointerleave', () => this.point(null, null, 'pointer'), {signal});
+    this.button.addEventListener('blur', () => this.point(null, null, 'focus'), {signal});
     this.button.addEventListener('click', (e) => {
       if (e.detail)
         this.active = this.at(e);
       this.choose(Math.floor(this.active / columns), this.active % columns, e);
-    }, { signal });
-    this.button.addEventListener('keydown', (e) => this.key(e), { signal });
+    }, {signal});
+    this.button.addEventListener('keydown', (e) => this.key(e), {signal});
   }
 
   rename() {
-    this.button.setAttribute('aria-label', words.say('patches') + ', ' + words.say('patches_help'));
+    this.button.setAttribute(
+      'aria-label', words.say('patches') + ', ' + words.say('patches_help'));
   }
 
   at(e) {
@@ -511,18 +539,24 @@ class WideCells {
   spot(i) {
     this.box.hidden = false;
     Object.assign(this.box.style, {
-      left: `${100 * (i % this.columns) / this.columns}%`, width: `${100 / this.columns}%`,
-      top: `${100 * Math.floor(i / this.columns) / this.rows}%`, height: `${100 / this.rows}%`,
+      left: `${100 * (i % this.columns) / this.columns}%`,
+      width: `${100 / this.columns}%`,
+      top: `${100 * Math.floor(i / this.columns) / this.rows}%`,
+      height: `${100 / this.rows}%`,
     });
   }
 
   key(e) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[e.key];
+    const step = {ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -this.columns,
+      ArrowDown: this.columns}[e.key];
     if (!step || e.ctrlKey || e.metaKey || e.altKey)
       return;
     e.preventDefault();
     const to = this.active + step;
-    const same = Math.abs(step) > 1 || Math.floor(to / this.columns) === Math.floor(this.active / this.columns);
+    const same = Math.abs(step) > 1 ||
+      Math.floor(to / this.columns) === Math.floor(this.active / this.columns);
     if (to >= 0 && to < this.rows * this.columns && same)
       this.go(to, 'focus');
   }

@@ -1,13 +1,13 @@
-/* state.js: what is on show, as one flat object. The fragment of the address holds what differs from
- * the default, so that a link shows the same view. Whatever the fragment says is checked against
- * this table and clamped: it can choose among what is there, nothing else. */
+/* state.js: what is on show, as one flat object. The fragment of the address holds what differs
+ * from the default, so that a link shows the same view. Whatever the fragment says is checked
+ * against this table and clamped: it can choose among what is there, nothing else. */
 const state = {
   now: {},
   usual: {},
 
   /* name: [default, check]; a check gives the value to use, or undefined for the default. */
   table() {
-    const { pictures, model } = data.report;
+    const {pictures, model} = data.report;
     const picture = pictures[state.now.p ?? 0];
     const number = (low, high, whole = true) => (text) => {
       const v = Number(text);
@@ -55,16 +55,14 @@ const state = {
   clamp(wish) {
     const p = Number(wish.p);
     const count = data.report.pictures.length;
-    state.now = { p: Number.isInteger(p) && p >= 0 && p < count ? p : 0 };
+    state.now = {p: Number.isInteger(p) && p >= 0 && p < count ? p : 0};
     for (const [name, [usual, check]] of Object.entries(state.table())) {
       state.usual[name] = usual;
       state.now[name] = wish[name] === undefined ? usual : check(wish[name]) ?? usual;
     }
   },
 
-  read() {
-    state.clamp(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
-  },
+  read() { state.clamp(Object.fromEntries(new URLSearchParams(location.hash.slice(1)))); },
 
   fragment() {
     const parts = new URLSearchParams();
@@ -82,7 +80,7 @@ const state = {
 
   /* Changes some of it and draws. */
   set(changes) {
-    state.clamp({ ...state.now, ...changes });
+    state.clamp({...state.now, ...changes});
     clearTimeout(state.timer);
     state.timer = setTimeout(state.write, 80);
     main.draw();
@@ -90,8 +88,8 @@ const state = {
 };
 
 /* views: what can be on the picture. A view is named by a kind ("gradcam"), and by "kind:target"
- * where its map depends on the target. Beside the maps of the file there are two live kinds: "live",
- * attention as chosen, and "bench", the rollout of the page. */
+ * where its map depends on the target. Beside the maps of the file there are two live kinds:
+ * "live", attention as chosen, and "bench", the rollout of the page. */
 const views = {
   cache: new Map(),
 
@@ -102,13 +100,19 @@ const views = {
     const kinds = [];
     const seen = new Map();
     picture.maps.forEach((map, index) => {
-      const same = JSON.stringify([map.method, map.layer, map.head, map.query, map.settings,
-        map.score, map.shape]);
+      const same = JSON.stringify(
+        [map.method, map.layer, map.head, map.query, map.settings, map.score, map.shape]);
       let kind = seen.get(same);
       if (!kind || kind.maps.has(views.key(map))) {
         const before = kinds.filter((k) => k.method === map.method).length;
-        kind = { name: map.method + (before ? '~' + (before + 1) : ''), method: map.method,
-          maps: new Map(), any: index, free: !map.uses_target, first: map };
+        kind = {
+          name: map.method + (before ? '~' + (before + 1) : ''),
+          method: map.method,
+          maps: new Map(),
+          any: index,
+          free: !map.uses_target,
+          first: map
+        };
         kinds.push(kind);
         seen.set(same, kind);
       }
@@ -144,8 +148,8 @@ const views = {
   },
 
   firstTarget(picture) {
-    return picture.maps.length ? views.key(picture.maps[0])
-      : String(picture.predictions[0]?.index ?? 'none');
+    return picture.maps.length ? views.key(picture.maps[0]) :
+                                 String(picture.predictions[0]?.index ?? 'none');
   },
 
   /* Predictions, then what else has a map or a command. */
@@ -154,18 +158,34 @@ const views = {
     const has = (key) => kinds.some((k) => !k.free && k.maps.has(key));
     const commands = new Map(data.report.absent.map((a) => [String(a.target), a]));
     const list = picture.predictions.map((p) => ({
-      key: String(p.index), kind: 'class', number: p.index, label: p.label,
-      probability: p.probability, logit: p.logit,
+      key: String(p.index),
+      kind: 'class',
+      number: p.index,
+      label: p.label,
+      probability: p.probability,
+      logit: p.logit,
     }));
     for (const map of picture.maps)
       if (!list.some((t) => t.key === views.key(map)) && map.uses_target)
-        list.push({ key: views.key(map), kind: map.explains, number: map.target, label: map.label,
-          probability: map.probability, logit: map.value ?? map.logit });
+        list.push({
+          key: views.key(map),
+          kind: map.explains,
+          number: map.target,
+          label: map.label,
+          probability: map.probability,
+          logit: map.value ?? map.logit
+        });
     if (data.report.pictures.length === 1)
       for (const [key, a] of commands)
         if (!list.some((t) => t.key === key))
-          list.push({ key, kind: 'class', number: a.target, label: a.label, probability: null,
-            logit: null });
+          list.push({
+            key,
+            kind: 'class',
+            number: a.target,
+            label: a.label,
+            probability: null,
+            logit: null
+          });
     const free = kinds.length > 0 && kinds.every((k) => k.free);
     for (const target of list) {
       target.command = commands.get(target.key)?.command ?? null;

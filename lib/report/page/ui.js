@@ -13,9 +13,7 @@ const ui = {
   },
 
   /* A name from a model or a file, whatever direction its script runs in. */
-  named(text, className) {
-    return ui.make('bdi', className, text);
-  },
+  named(text, className) { return ui.make('bdi', className, text); },
 
   button(className, text, act) {
     const node = ui.make('button', className, text);
@@ -53,7 +51,9 @@ const ui = {
     if (v === null || v === undefined || !Number.isFinite(v))
       return '–';
     const p = 100 * v;
-    const text = p >= 10 ? p.toFixed(1) : p >= 0.095 ? p.toFixed(2) : String(Number(p.toPrecision(2)));
+    const text = p >= 10 ? p.toFixed(1) :
+      p >= 0.095         ? p.toFixed(2) :
+                           String(Number(p.toPrecision(2)));
     return (text.includes('e') ? ui.number(p) : text).replace('-', '−') + ' %';
   },
 
@@ -117,17 +117,15 @@ const ui = {
   },
 };
 
-/* Buttons in rows and columns that lie over a drawing and give it focus, touch and names. One of them
- * can be reached by Tab; arrows move between them (WAI-ARIA: roving tabindex).
- *   root     an element, which becomes the grid
- *   name     (row, column) -> what a cell is called
- *   point    (row, column or null, how) when the pointer or the focus comes or goes
- *   choose   (row, column, event) on click
- *   twice    (row, column) on double click; may be absent
+/* Buttons in rows and columns that lie over a drawing and give it focus, touch and names. One of
+ * them can be reached by Tab; arrows move between them (WAI-ARIA: roving tabindex). root     an
+ * element, which becomes the grid name     (row, column) -> what a cell is called point    (row,
+ * column or null, how) when the pointer or the focus comes or goes choose   (row, column, event)
+ * on click twice    (row, column) on double click; may be absent
  */
 class Cells {
   constructor(root, rows, columns, handlers) {
-    Object.assign(this, { root, rows, columns, ...handlers, cells: [], active: 0 });
+    Object.assign(this, {root, rows, columns, ...handlers, cells: [], active: 0});
     root.setAttribute('role', 'grid');
     root.replaceChildren();
     for (let r = 0; r < rows; r++) {
@@ -142,14 +140,16 @@ class Cells {
     this.abort?.abort();
     root.cellsAbort?.abort();
     root.cellsAbort = new AbortController();
-    const { signal } = root.cellsAbort;
-    root.addEventListener('pointerover', (e) => this.over(e), { signal });
-    root.addEventListener('pointerleave', (e) => e.pointerType !== 'touch' && this.point(null, null, 'pointer'), { signal });
-    root.addEventListener('focusin', (e) => this.focused(e), { signal });
-    root.addEventListener('focusout', (e) => !root.contains(e.relatedTarget) && this.point(null, null, 'focus'), { signal });
-    root.addEventListener('click', (e) => this.clicked(e, this.choose), { signal });
-    root.addEventListener('dblclick', (e) => this.twice && this.clicked(e, this.twice), { signal });
-    root.addEventListener('keydown', (e) => this.key(e), { signal });
+    const {signal} = root.cellsAbort;
+    root.addEventListener('pointerover', (e) => this.over(e), {signal});
+    root.addEventListener('pointerleave',
+      (e) => e.pointerType !== 'touch' && this.point(null, null, 'pointer'), {signal});
+    root.addEventListener('focusin', (e) => this.focused(e), {signal});
+    root.addEventListener('focusout',
+      (e) => !root.contains(e.relatedTarget) && this.point(null, null, 'focus'), {signal});
+    root.addEventListener('click', (e) => this.clicked(e, this.choose), {signal});
+    root.addEventListener('dblclick', (e) => this.twice && this.clicked(e, this.twice), {signal});
+    root.addEventListener('keydown', (e) => this.key(e), {signal});
   }
 
   cell(r, c) {
@@ -164,8 +164,8 @@ class Cells {
   }
 
   rename() {
-    this.cells.forEach((node, i) =>
-      node.setAttribute('aria-label', this.name(Math.floor(i / this.columns), i % this.columns)));
+    this.cells.forEach((node, i) => node.setAttribute(
+                         'aria-label', this.name(Math.floor(i / this.columns), i % this.columns)));
   }
 
   at(e) {
@@ -173,9 +173,7 @@ class Cells {
     return node && node.index !== undefined ? node.index : -1;
   }
 
-  split(i, act, ...rest) {
-    return act(Math.floor(i / this.columns), i % this.columns, ...rest);
-  }
+  split(i, act, ...rest) { return act(Math.floor(i / this.columns), i % this.columns, ...rest); }
 
   over(e) {
     const i = this.at(e);
@@ -208,11 +206,17 @@ class Cells {
   key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey)
       return;
-    const { columns, rows } = this;
+    const {columns, rows} = this;
     const r = Math.floor(this.active / columns);
     const c = this.active % columns;
-    const to = { ArrowLeft: [r, c - 1], ArrowRight: [r, c + 1], ArrowUp: [r - 1, c],
-      ArrowDown: [r + 1, c], Home: [r, 0], End: [r, columns - 1] }[e.key];
+    const to = {
+      ArrowLeft: [r, c - 1],
+      ArrowRight: [r, c + 1],
+      ArrowUp: [r - 1, c],
+      ArrowDown: [r + 1, c],
+      Home: [r, 0],
+      End: [r, columns - 1]
+    }[e.key];
     if (!to)
       return;
     e.preventDefault();
