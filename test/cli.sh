@@ -494,7 +494,7 @@ right explain -m $model --method rollout --scale "-$most,$most" -o "$folder/rang
 cmp -s "$folder/signed.png" "$folder/range.png" || fail "-maximum to maximum is not signed"
 right explain -m $model --method rollout --scale "0,1" -o "$folder/range.png" $picture
 cmp -s "$folder/max.png" "$folder/range.png" && fail "0 to 1 is max"
-for range in 1,0 0,0 0, ,1 0,1, 0,x nan,1 0,inf maximum; do
+for range in 1,0 0,0 '0,' ,1 '0,1,' 0,x nan,1 0,inf maximum; do
     wrong "two numbers LOW,HIGH" explain -m $model --method rollout --scale "$range" -o "$folder/x.png" $picture
 done
 for colormap in coolwarm rdbu turbo; do

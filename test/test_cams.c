@@ -446,7 +446,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
     double *w = malloc((size_t)a->width * sizeof *w);
     for (size_t i = 0; i < count; i++)
         least = fminf(least, tokens[i]);
-    ck_ok(vx_variants_reserve(c, 1, false));
+    ck_ok(vx_variants_reserve(c, 1, 0, NULL));
     const vx_activations *act = &c->variants.act;
     for (int k = 0; k < a->width; k++) {
         memcpy(moved, tokens, count * sizeof *moved);
@@ -581,7 +581,7 @@ START_TEST(test_scorecam__is_what_its_formula_says)
         float *tokens = record(&s, layer, at);
         double sum = 0;
         memcpy(x, c->act.host.input, pixels * sizeof *x);
-        ck_ok(vx_variants_reserve(c, 1, false));
+        ck_ok(vx_variants_reserve(c, 1, 0, NULL));
         for (int k = 0; k < a->width; k++)
             sum += w[k] = exp(masked_score(&s, tokens, k, x));
         for (int k = 0; k < a->width; k++)

@@ -237,7 +237,7 @@ static void differentiate(scene *s, vitx_score score)
 static double score_at(const scene *s, const float *x, vitx_score score)
 {
     vitx_context *c = s->single;
-    ck_ok(vx_variants_reserve(c, 1, 0));
+    ck_ok(vx_variants_reserve(c, 1, 0, NULL));
     memcpy(vx_variants_input(c, 0), x, (size_t)s->t.pixels * sizeof *x);
     vx_context_begin(c, 1000000);
     ck_ok(vx_variants_run(c, 1));
@@ -609,7 +609,9 @@ static void check_integrated(const found *f)
     float *zero = calloc((size_t)t->pixels, sizeof *zero), *dinput;
     double *expected = calloc((size_t)n, sizeof *expected), z[MOST_OUTPUTS], dz[MOST_OUTPUTS];
     for (int point = -1; point <= 1; point += 2) {
-        ck_ok(vx_variants_reserve(c, 1, 1));
+        c->variants.need.targets = 1;
+        c->variants.need.pixels = true;
+        ck_ok(vx_variants_reserve(c, 1, 1, &c->variants.need));
         for (int i = 0; i < t->pixels; i++)
             vx_variants_input(c, 0)[i] = (float)((1 + point / sqrt(3)) / 2 * t->input[i]);
         vx_context_begin(c, 1000000);

@@ -39,6 +39,21 @@ static vitx_image *picture_of(uint64_t seed, int width, int height)
     return image;
 }
 
+/* What smoothgrad and integrated-gradients record of variants. */
+static vx_plan *to_pixels(vitx_context *c)
+{
+    vx_plan *plan = &c->variants.need;
+    vx_plan_clear(plan);
+    plan->targets = 1;
+    plan->pixels = true;
+    return plan;
+}
+
+static size_t pixels_bytes(vitx_context *c, int count, int kept)
+{
+    return vx_variants_bytes(c, count, kept, to_pixels(c));
+}
+
 static scene open_scene(const char *folder, const char *device, int threads, int batch)
 {
     scene s;
@@ -459,8 +474,8 @@ START_TEST(test_pixels__do_not_depend_on_threads_and_batches)
             for (int tight = 0; tight < 2; tight++) {
                 scene s = open_scene("test/golden/models/vit-timm", device, threads, batch);
                 if (tight) /* room for the gradients of one variant */
-                    s.c->trace_budget = vx_variants_bytes(s.c, 1, 1) - vx_variants_bytes(s.c, 1, 0);
-                ck_assert(!tight || vx_variants_at_once(s.c, true) == 1);
+                    s.c->trace_budget = pixels_bytes(s.c, 1, 1) - pixels_bytes(s.c, 1, 0);
+                ck_assert(!tight || vx_variants_at_once(s.c, to_pixels(s.c)) == 1);
                 vitx_map *map = explain(&s, method, words, &info);
                 const double error = error_between(map, first, &info);
                 ck_assert_msg(error < rows[_i / 2].tolerance / (ref ? 2 : 1),
@@ -864,13 +879,62 @@ END_TEST
 START_TEST(test_variants__gradients_of_some)
 {
     scene s = open_scene("test/golden/models/vit-timm", "cpu", 1, 1);
-    const size_t none = vx_variants_bytes(s.c, 8, 0), two = vx_variants_bytes(s.c, 8, 2);
-    ck_assert_uint_eq(vx_variants_bytes(s.c, 2, 2) - vx_variants_bytes(s.c, 2, 0), two - none);
-    ck_assert_uint_lt(two, vx_variants_bytes(s.c, 8, 8));
-    ck_ok(vx_variants_reserve(s.c, 8, 2));
+    const size_t none = pixels_bytes(s.c, 8, 0), two = pixels_bytes(s.c, 8, 2);
+    ck_assert_uint_eq(pixels_bytes(s.c, 2, 2) - pixels_bytes(s.c, 2, 0), two - none);
+    ck_assert_uint_lt(two, pixels_bytes(s.c, 8, 8));
+    ck_ok(vx_variants_reserve(s.c, 8, 2, to_pixels(s.c)));
     ck_assert_int_eq(s.c->variants.capacity, 8);
     ck_assert_int_eq(s.c->variants.planned, 2);
     ck_assert_uint_eq(s.c->variants.trace.bytes, two - none);
+    close_scene(&s);
+}
+END_TEST
+
+/* Variants record what the plan says and no more: the gradient of one block's tokens is that of a
+ * pass over the same picture, in less memory than the gradient down to the pixels. */
+START_TEST(test_variants__a_plan_of_their_own)
+{
+    scene s = open_scene("test/golden/models/vit-timm", "cpu", 1, 1);
+    vitx_context *c = s.c;
+    const int last = c->arch.depth - 1;
+    const size_t inputs = vx_context_input_count(c), classes = (size_t)c->arch.classes;
+    const size_t floats = (size_t)vx_arch_tokens(&c->arch) * (size_t)c->arch.width;
+    const size_t pixels = pixels_bytes(c, 2, 2);
+    vx_plan *need = &c->variants.need;
+    float *seeds = calloc(2 * classes, sizeof *seeds), *got = malloc(2 * floats * sizeof *got);
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    vitx_view view;
+    vx_plan_clear(need);
+    need->targets = 1;
+    vx_plan_need_dtokens(need, last, VX_AT_NORM1);
+    ck_assert_uint_lt(vx_variants_bytes(c, 2, 2, need), pixels);
+    ck_assert_uint_gt(vx_variants_bytes(c, 2, 2, need), vx_variants_bytes(c, 2, 0, NULL));
+
+    trace.gradients = VITX_GRADIENT_NORM1;
+    trace.targets = 1;
+    trace.layers = &last;
+    trace.layer_count = 1;
+    seeds[1] = seeds[classes + 1] = 1;
+    ck_ok(vitx_context_set_trace(c, &trace));
+    ck_ok(vitx_forward(c, (const vitx_image *const *)&s.image, 1));
+    ck_ok(vitx_backward(c, seeds));
+    ck_ok(vitx_tokens_gradient(&view, c, last, VITX_AT_NORM1));
+
+    ck_ok(vx_variants_reserve(c, 2, 2, need));
+    for (int v = 0; v < 2; v++)
+        memcpy(vx_variants_input(c, v), c->act.host.input, inputs * sizeof(float));
+    vx_context_begin(c, 1000000);
+    ck_ok(vx_variants_run_kept(c, 2));
+    const vx_plan *plan = &c->variants.plan;
+    c->dev->cls->upload(c->dev, plan->dlogits, seeds, 2 * classes * sizeof *seeds);
+    ck_ok(vx_variants_backward(c, 2));
+    ck_assert_ptr_null(plan->dinput);
+    ck_ok(vx_context_read(c, got, plan->blocks[last].dtokens[VX_AT_NORM1],
+                          2 * floats * sizeof *got));
+    for (int v = 0; v < 2; v++)
+        ck_assert_double_le(max_error_ff(got + (size_t)v * floats, view.data, floats), TOL_KERNEL);
+    free(seeds);
+    free(got);
     close_scene(&s);
 }
 END_TEST
@@ -898,6 +962,7 @@ static Suite *pixels_suite(void)
     tcase_add_loop_test(tcase, test_pixels__every_allocation_may_fail, 0, 2);
     tcase_add_test(tcase, test_pixels__memory_does_not_grow_with_samples);
     tcase_add_test(tcase, test_variants__gradients_of_some);
+    tcase_add_test(tcase, test_variants__a_plan_of_their_own);
     suite_add_tcase(suite, tcase);
     return suite;
 }

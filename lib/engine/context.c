@@ -64,6 +64,7 @@ static int create_plans(vitx_context *c)
                   "placements"));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
     VX_TRY(vx_plan_create(&c->need, a, &c->hooks));
+    VX_TRY(vx_plan_create(&c->variants.need, a, &c->hooks));
     return vx_plan_create(&c->variants.plan, a, &c->hooks);
 }
 
@@ -315,6 +316,7 @@ void vitx_context_free(vitx_context *context)
     vx_release(&hooks, c->placements);
     vx_plan_dispose(&c->wish, &hooks);
     vx_plan_dispose(&c->need, &hooks);
+    vx_plan_dispose(&c->variants.need, &hooks);
     vx_plan_dispose(&c->variants.plan, &hooks);
     vx_scratch_dispose(&c->scratch);
     vx_pool_free(c->pool);

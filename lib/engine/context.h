@@ -59,7 +59,8 @@ typedef struct vx_variants {
     int sequences; /* at once where they are shorter */
     vx_activations act;
     vx_block memory; /* of act */
-    vx_plan plan;    /* of those that need gradients */
+    vx_plan need;    /* what the methods of the call at hand record of variants */
+    vx_plan plan;    /* the same, placed */
     vx_block trace;  /* of plan */
     int planned;     /* variants that plan is placed for */
 } vx_variants;

@@ -4,16 +4,6 @@
 #include "engine/footprint.h"
 #include "engine/run.h"
 
-/* The plan of variants with gradients: everything kept, down to the pixels. */
-static vx_plan *pixel_plan(vitx_context *c)
-{
-    vx_plan *plan = &c->variants.plan;
-    vx_plan_clear(plan);
-    plan->targets = 1;
-    plan->pixels = true;
-    return plan;
-}
-
 static size_t activation_bytes(const vitx_context *c, int count)
 {
     vx_activations act;
@@ -28,21 +18,21 @@ static bool within_budget(const vitx_context *c, int count)
            vx_context_bytes_extra(c, count, 0, activation_bytes(c, count)) <= c->memory_budget;
 }
 
-int vx_variants_at_once(vitx_context *c, bool gradients)
+int vx_variants_at_once(vitx_context *c, vx_plan *plan)
 {
     int count = c->max_batch > VX_VARIANTS_AT_ONCE ? c->max_batch : VX_VARIANTS_AT_ONCE;
     const size_t most = c->trace_budget < VX_VARIANTS_BYTES ? c->trace_budget : VX_VARIANTS_BYTES;
-    while (gradients && count > 1 && vx_context_plan_bytes(c, pixel_plan(c), count) > most)
+    while (plan && count > 1 && vx_context_plan_bytes(c, plan, count) > most)
         count--;
     while (count > 1 && !within_budget(c, count))
         count--;
     return count;
 }
 
-size_t vx_variants_bytes(vitx_context *c, int count, int kept)
+size_t vx_variants_bytes(vitx_context *c, int count, int kept, vx_plan *plan)
 {
     size_t bytes = activation_bytes(c, count);
-    if (kept && !vx_add_size(&bytes, bytes, vx_context_plan_bytes(c, pixel_plan(c), kept)))
+    if (kept && !vx_add_size(&bytes, bytes, vx_context_plan_bytes(c, plan, kept)))
         return SIZE_MAX;
     return bytes;
 }
@@ -69,13 +59,15 @@ static int reserve_activations(vitx_context *c, int count)
     return status;
 }
 
-int vx_variants_reserve(vitx_context *c, int count, int kept)
+int vx_variants_reserve(vitx_context *c, int count, int kept, const vx_plan *plan)
 {
+    vx_variants *v = &c->variants;
     VX_TRY(reserve_activations(c, count));
-    c->variants.planned = 0;
+    v->planned = 0;
     if (kept) {
-        VX_TRY(vx_context_place(c, pixel_plan(c), &c->variants.trace, kept));
-        c->variants.planned = kept;
+        vx_plan_copy(&v->plan, plan);
+        VX_TRY(vx_context_place(c, &v->plan, &v->trace, kept));
+        v->planned = kept;
     }
     return VITX_OK;
 }

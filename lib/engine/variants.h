@@ -21,22 +21,23 @@
 #define VX_VARIANTS_SHORTER 8
 
 /* How many to run at once: at least max_batch of the context, or VX_VARIANTS_AT_ONCE; fewer, at
- * least 1, where gradients down to the pixels are needed and would take more than
- * VX_VARIANTS_BYTES, and where so many are past the memory_budget. */
-int vx_variants_at_once(vitx_context *c, bool gradients);
+ * least 1, if what the plan records of them (NULL: nothing) would take more than
+ * VX_VARIANTS_BYTES, or if so many are past the memory_budget. */
+int vx_variants_at_once(vitx_context *c, vx_plan *plan);
 /* Bytes that reserving takes. */
-size_t vx_variants_bytes(vitx_context *c, int count, int kept);
-/* Memory for `count` at once, `kept` of them (0: none) with what the backward pass to the pixels
- * needs. */
-int vx_variants_reserve(vitx_context *c, int count, int kept);
+size_t vx_variants_bytes(vitx_context *c, int count, int kept, vx_plan *plan);
+/* Memory for `count` at once, `kept` of them with what the plan records. kept 0: plan may be NULL.
+ * The needs are copied to c->variants.plan, whose places are then the variants' own. */
+int vx_variants_reserve(vitx_context *c, int count, int kept, const vx_plan *plan);
 
 /* The place of variant i's input on the host: [C,H,W]. */
 float *vx_variants_input(vitx_context *c, int i);
 /* Uploads the first n inputs and runs them: logits and probabilities are then in
  * c->variants.act.host [n,classes]. */
 int vx_variants_run(vitx_context *c, int n);
-/* The same, recording what the backward pass needs. The plan is c->variants.plan: dlogits
- * [n,classes] is to be filled, then vx_variants_backward queues what makes dinput [n,C,H,W]. */
+/* The same for n of the `kept` ones, with recording by c->variants.plan. If the plan has gradients:
+ * its dlogits [n*targets,classes] is to be filled, then vx_variants_backward queues what makes
+ * them. */
 int vx_variants_run_kept(vitx_context *c, int n);
 int vx_variants_backward(vitx_context *c, int n);
 /* Uploads the first n inputs and embeds them: tokens [n,T,D] are then in c->variants.act.x. */

@@ -19,7 +19,7 @@ static int first_block(const vx_ablation *a)
 static int at_once(const vx_ablation *a)
 {
     return class_only(a) ? vx_channels_at_once(a->job->context)
-                         : vx_variants_at_once(a->job->context, false);
+                         : vx_variants_at_once(a->job->context, NULL);
 }
 
 void vx_ablation_prepare(vx_job *job, vx_plan *need, vx_at at)

@@ -228,6 +228,7 @@ static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
 static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *jobs, int m)
 {
     vx_plan_clear(&c->need);
+    vx_plan_clear(&c->variants.need);
     /* The caller's array may be of structs of an older, shorter version: his size is the step. */
     const char *given = (const char *)opts;
     for (int j = 0; j < m; j++, given += opts->struct_size)
@@ -239,7 +240,7 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
 /* What the jobs run beside the pictures. */
 typedef struct beside {
     int variants; /* at once, in the largest job; 0: none */
-    int kept;     /* the same of the jobs that need their gradients */
+    int kept;     /* the same of the jobs that record their variants */
     bool channels;
 } beside;
 
@@ -248,7 +249,7 @@ static beside beside_of(const vx_job *jobs, int m)
     beside b = {0};
     for (int j = 0; j < m; j++) {
         b.variants = jobs[j].variants > b.variants ? jobs[j].variants : b.variants;
-        if (jobs[j].variant_gradients && jobs[j].variants > b.kept)
+        if (jobs[j].variants_kept && jobs[j].variants > b.kept)
             b.kept = jobs[j].variants;
         b.channels = b.channels || jobs[j].channels;
     }
@@ -258,14 +259,15 @@ static beside beside_of(const vx_job *jobs, int m)
 static int reserve_beside(vitx_context *c, beside b)
 {
     if (b.variants)
-        VX_TRY(vx_variants_reserve(c, b.variants, b.kept));
+        VX_TRY(vx_variants_reserve(c, b.variants, b.kept, &c->variants.need));
     return b.channels ? vx_channels_reserve(c) : VITX_OK;
 }
 
 /* false where the bytes cannot be counted. */
 static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
 {
-    const size_t variants = b.variants ? vx_variants_bytes(c, b.variants, b.kept) : 0;
+    const size_t variants =
+        b.variants ? vx_variants_bytes(c, b.variants, b.kept, &c->variants.need) : 0;
     const size_t channels = b.channels ? vx_channels_bytes(c) : 0;
     return *bytes != SIZE_MAX && variants != SIZE_MAX && channels != SIZE_MAX &&
            vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);

@@ -98,6 +98,7 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
         .arch = &c->arch,
         .recipe = &c->recipe,
         .plan = &c->need,
+        .variants_need = &c->variants.need,
         .scratch = vx_scratch_hooks(&c->scratch),
         .grid_open = c->grid_open,
         .opts = *opts,

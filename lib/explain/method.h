@@ -29,6 +29,7 @@ typedef struct vx_job {
     const vx_arch *arch;
     const vitx_recipe *recipe;
     const vx_plan *plan;    /* what the passes record, once they have run */
+    vx_plan *variants_need; /* what the passes of variants record: prepare adds to it */
     vitx_hooks scratch;     /* for buffers of a run on the host */
     bool grid_open;         /* only options are checked: the picture will have a grid of its own */
     vitx_explain_opts opts; /* read: complete, whatever version the caller's was */
@@ -45,7 +46,7 @@ typedef struct vx_job {
     bool pixels;            /* the map is [H,W] of the input (prepared: method->on_pixels) */
     int64_t ticks;          /* blocks of passes that run() goes through, of one picture  */
     int variants;           /* variants run() runs at once; 0: none                    */
-    bool variant_gradients; /* ... with gradients down to their pixels                 */
+    bool variants_kept;     /* ... with what variants_need records                     */
     bool channels;          /* run() goes through engine/channels.h: explain/ablation.c */
     bool at_pool;           /* the map is of the pooling head's attention, not of a block's */
 

@@ -196,7 +196,7 @@ static int run(queue *q)
 
 int vx_patches_at_once(vitx_context *c, int64_t n)
 {
-    const int most = vx_variants_at_once(c, false), some = n < most ? (int)n : most;
+    const int most = vx_variants_at_once(c, NULL), some = n < most ? (int)n : most;
     return some > 1 ? some : 2; /* the picture and its baseline */
 }
 

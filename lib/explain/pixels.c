@@ -76,11 +76,14 @@ int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, c
 void vx_walk_prepare(vx_job *job, int count)
 {
     vitx_context *c = job->context;
-    const int at_once = vx_variants_at_once(c, true);
+    vx_plan *need = job->variants_need;
+    need->targets = 1;
+    need->pixels = true;
+    const int at_once = vx_variants_at_once(c, need);
     job->variants = count < at_once ? count : at_once;
-    job->variant_gradients = true;
+    job->variants_kept = true;
     const int64_t runs = (count - 1) / job->variants + 1;
-    job->ticks += runs * (c->arch.depth + vx_pass_backward_ticks(&c->variants.plan));
+    job->ticks += runs * (c->arch.depth + vx_pass_backward_ticks(need));
 }
 
 enum { FILL_FLOATS = 16384 }; /* of a task: noise takes some 0.2 ms for so many */

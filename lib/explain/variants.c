@@ -5,7 +5,7 @@
 
 int vx_variants_most(const vx_job *job)
 {
-    return vx_variants_at_once(job->context, false);
+    return vx_variants_at_once(job->context, NULL);
 }
 
 float *vx_variant_input(const vx_job *job, int v)

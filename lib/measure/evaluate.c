@@ -398,7 +398,7 @@ static int run_all(vitx_evaluation **out, vx_subject *s, vx_trial *trials,
         VX_TRY(vx_size_take(c, s->image));
     }
     if (variants)
-        VX_TRY(vx_variants_reserve(c, variants, false));
+        VX_TRY(vx_variants_reserve(c, variants, 0, NULL));
     if (!only_map)
         VX_TRY(run_pictures(s));
     for (int j = 0; j < m; j++)
@@ -522,7 +522,7 @@ int vx_trial_need_followed(const vx_trial *trial)
 int vx_trial_variants(vx_trial *trial, int n)
 {
     VX_TRY(vx_trial_need_followed(trial));
-    const int most = vx_variants_at_once(trial->subject->context, false);
+    const int most = vx_variants_at_once(trial->subject->context, NULL);
     trial->variants = n < most ? n : most;
     trial->ticks += (int64_t)((n - 1) / trial->variants + 1) * trial->subject->arch->depth;
     return VITX_OK;
