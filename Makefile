@@ -45,7 +45,7 @@ ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthrea
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
-LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
+LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c))
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
