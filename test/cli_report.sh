@@ -113,7 +113,7 @@ check "models that cannot run all methods"
 for name in clip-hf dinov2-hf-bare siglip-timm; do
     run explain -m $models/$name --method all-fast --json $picture
     gives 0
-    err_has "left out: methods that explain an answer, as the model has no classes"
+    err_has "left out: methods that explain a class, as the model has no classes"
     grep -q '"method":"rollout"' "$out" || grep -q '"method":"attention"' "$out" || fail "$name: $(methods)"
     run explain -m $models/$name --method all-fast --unit 1 --quiet --json $picture
     gives 0
