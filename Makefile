@@ -45,12 +45,13 @@ ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthrea
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
-LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c))
+LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c))
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
-PAGE     := $(addprefix lib/report/page/,page.html page.css page.js)
+PAGE     := $(addprefix lib/report/page/,page.html page.css words.js colours.js colour.js data.js \
+            state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)

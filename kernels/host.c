@@ -119,8 +119,11 @@ void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes)
 
 int vx_host_check_precision(const char *device, const char *precision, char *err, size_t err_size)
 {
-    if (!precision || strcmp(precision, "auto") == 0 || strcmp(precision, "f32") == 0)
+    if (!precision || strcmp(precision, "auto") == 0)
         return 0;
-    snprintf(err, err_size, "device %s has no precision \"%s\", only \"f32\"", device, precision);
+    for (int i = 0; vx_host_precision_at(i); i++)
+        if (strcmp(vx_host_precision_at(i), precision) == 0)
+            return 0;
+    snprintf(err, err_size, "device %s has no precision \"%s\"", device, precision);
     return VX_DEVICE_FAILED;
 }

@@ -21,7 +21,8 @@ void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes);
 extern const vx_packing *const vx_host_packings[];
 const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer);
 
-/* 0 where the precision is NULL, "auto" or "f32"; else nonzero with the reason. */
+/* 0 if the precision is NULL, "auto" or one of vx_host_precision_at; else nonzero with the
+ * reason. */
 int vx_host_check_precision(const char *device, const char *precision, char *err, size_t err_size);
 
 #endif

@@ -27,6 +27,16 @@ err_has() { grep -qF -- "$1" "$err" || fail "standard error lacks $1: $(cat "$er
 err_lacks() { ! grep -qF -- "$1" "$err" || fail "standard error has $1: $(cat "$err")"; }
 out_lines() { [ "$(wc -l < "$out")" = "$1" ] || fail "$(wc -l < "$out") lines of output, expected $1"; }
 err_lines() { [ "$(wc -l < "$err")" = "$1" ] || fail "$(wc -l < "$err") lines of errors, expected $1: $(cat "$err")"; }
+# What a number in JSON looks like.
+number='-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?'
+# samples: $folder/1.png to 5.png, copies of the picture, and text.jpg, which is none.
+samples() {
+    local i
+    for i in 1 2 3 4 5; do
+        cp "$picture" "$folder/$i.png"
+    done
+    printf 'no picture\n' > "$folder/text.jpg"
+}
 exists() { [ -s "$1" ] || fail "$1 was not written"; }
 
 # wrong MESSAGE ARGUMENT...: wrong usage: status 2, one line that holds MESSAGE, no output

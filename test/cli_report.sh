@@ -303,6 +303,11 @@ right explain -m $model --method rollout --lang zh -o "$folder/zh.html" $picture
 has "$folder/zh.html" '"label":"great white shark"'
 right explain -m $model --labels "$folder/names" --lang zh --method rollout -o "$folder/zh.html" $picture
 has "$folder/zh.html" '"label":"top2"'
+run explain -m $model --method rollout --lang fr -o "$folder/fr.html" $picture
+gives 1
+err_has 'no class names in the language "fr"'
+wrong "--labels and --lang: one of them" explain -m $model --labels "$folder/names" --lang fr --method rollout \
+    -o "$folder/fr.html" $picture
 run explain -m $model --method rollout --lang zh -o "$folder/zh.png" $picture
 gives 1
 err_has 'no class names in the language "zh"'

@@ -46,12 +46,13 @@ done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' -r include lib kernels too
 
 # A method sees the context through its job: it includes explain/, base/ and image/ only, and so does what
 # it includes, but for the plan that it writes its needs into.
-method_headers=$(grep -lE '^const vx_method vx_method_' lib/explain/*.c | xargs grep -hoE '"explain/[a-z_]+\.h"' | sort -u | tr -d '"' | sed 's,^,lib/,')
+mapfile -t methods < <(grep -lE '^const vx_method vx_method_' lib/explain/*.c)
+mapfile -t method_headers < <(grep -hoE '"explain/[a-z_]+\.h"' "${methods[@]}" | sort -u | tr -d '"' | sed 's,^,lib/,')
 while IFS=: read -r file line text; do
     complain "$file:$line: a method does not include ${text#*\"}"
-done < <(grep -nE '^#include "(engine|kernels|model)/' $(grep -lE '^const vx_method vx_method_' lib/explain/*.c) $method_headers |
+done < <(grep -nE '^#include "(engine|kernels|model)/' "${methods[@]}" "${method_headers[@]}" |
              grep -vE '"(engine/trace|kernels/device|model/arch)\.h"')
-[ -n "$method_headers" ] || complain "no methods were found"
+[ ${#method_headers[@]} -gt 0 ] || complain "no methods were found"
 
 # Nothing above kernels/ names a device or an instruction set.
 if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then

@@ -11,7 +11,7 @@
 
 const struct version versions[VERSIONS] = {
     {"cpu, all", "cpu", VX_FEATURES_ALL, {"", ""}},
-    {"cpu, avx512, BLAS", "cpu", VX_FEATURES_ALL, {"avx512", "OpenBLAS"}},
+    {"cpu, avx512, BLAS", "cpu", VX_CPU_AVX512 | VX_CPU_AVX2 | VX_CPU_BLAS, {"avx512", "OpenBLAS"}},
     {"cpu, avx2, BLAS", "cpu", VX_CPU_AVX2 | VX_CPU_BLAS, {"avx2", "OpenBLAS"}},
     {"cpu, avx512", "cpu", VX_CPU_AVX512 | VX_CPU_AVX2, {"avx512", "own"}},
     {"cpu, avx2", "cpu", VX_CPU_AVX2, {"avx2", "own"}},

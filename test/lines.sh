@@ -7,5 +7,7 @@ long=$(find include lib kernels tools/cli tools/scenes tools/bench tools/embed t
     ! -name '*_data.h' ! -name font.h -exec env LC_ALL=C.UTF-8 grep -HnE '.{101}' {} + |
     cut -d: -f1,2)
 [ -z "$long" ] && exit
-sed 's/$/: longer than 100 characters/' <<< "$long"
+while read -r line; do
+    echo "$line: longer than 100 characters"
+done <<<"$long"
 exit 1

@@ -62,10 +62,10 @@ done
 # library frees is overwritten, as work that was put off may still read it.
 if [ -z "$threads" ] && [ "$OUT" = build ]; then
     for device in walled deferred; do
-        for source in $(grep -l VX_TEST_DEVICES test/test_*.c); do
+        while read -r source; do
             name=$(basename "$source" .c)
             run "$name on $device" env VX_TEST_DEVICE=$device MALLOC_PERTURB_=165 "$BUILD/$name"
-        done
+        done < <(grep -l VX_TEST_DEVICES test/test_*.c)
     done
 fi
 if [ -z "$threads" ]; then

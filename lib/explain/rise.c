@@ -350,9 +350,9 @@ static int run(const vx_job *job, int i, vitx_map *map)
 }
 
 static const vitx_method_option options[] = {
-    {"n", "4000", "1 to 10000000", "masks"},
+    {"n", "4000", "1 to 10000000", "number of masks"},
     {"cells", "8", "1 to 64", "cells of a mask along each side"},
-    {"p", "0.5", "above 0 to below 1", "probability of a cell to be seen"},
+    {"p", "0.5", "above 0 to below 1", "probability that a cell is seen"},
     VX_OPTION_SEED,
     VX_OPTION_REMOVE,
     VX_OPTION_BLUR,
@@ -361,7 +361,7 @@ static const vitx_method_option options[] = {
 
 const vx_method vx_method_rise = {
     .name = "rise",
-    .summary = "the mean of random masks, weighed by the answer to the picture seen through them",
+    .summary = "mean of random masks, each weighted by the answer to the picture seen through it",
     .cost = "n forwards: 4000",
     .reference = "Petsiuk, Das & Saenko 2018, RISE",
     .uses_target = true,

@@ -149,7 +149,7 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
 static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
 {
     vx_match match;
-    vx_hints hints;
+    vx_hints hints = {0};
     VX_TRY(vx_family_match(&match, m->container, config));
     m->family = match.family;
     m->dialect = match.dialect;

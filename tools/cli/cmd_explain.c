@@ -1,5 +1,6 @@
 /* cli/cmd_explain.c: maps of pictures. */
 #include <limits.h>
+#include <string.h>
 
 #include "explain.h"
 
@@ -280,7 +281,9 @@ static int run(const void *given, char **files, int count)
     if (status != DONE)
         return status;
     /* A page speaks the language of --lang even if the model's classes have no names in it. */
-    settings.common.may_lack_language = settings.out && is_page(settings.out, settings.format);
+    const char *language = settings.common.language;
+    settings.common.may_lack_language = language && strcmp(language, "zh") == 0 && settings.out &&
+                                        is_page(settings.out, settings.format);
     status = explain_plan(&plan, &settings, files, count);
     if (status == DONE)
         status = explain_run(&plan, files, count);

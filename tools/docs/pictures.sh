@@ -34,6 +34,4 @@ bundled() { # bundled SCENE NAME OPTION...
     shift 2
     build/vitx-cli explain --method hirescam --quiet -o "docs/images/demo.$name.png" "$@" "docs/images/scenes/$scene.png"
 }
-bundled two fir-tree --target 'fir tree'
-bundled two cactus --target cactus
 bundled wrong answer --target 'fir tree' --versus 'ice cream'
