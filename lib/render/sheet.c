@@ -86,7 +86,8 @@ static void lay_out(struct sheet *s, const vitx_map_info *info, const vx_tiles *
     s->top = 2 * SHEET_GAP + 3 * VX_TEXT_HEIGHT + 3 * VX_TEXT_HEIGHT;
 }
 
-/* Layers from left to right and heads from top to bottom, as the statistics lie; else row by row. */
+/* Layers from left to right and heads from top to bottom, as the statistics lie; else row by
+ * row. */
 static void place(const struct sheet *s, const vitx_map_info *info, int plane, int *x, int *y)
 {
     const int heads = info->rank == 4 ? (int)info->shape[1] : 1;
