@@ -24,10 +24,10 @@ static const struct option options[] = {
      .kind = OPTION_NAMES,
      AT(methods),
      .value = "NAME[,NAME...]",
-     .help = "how to explain, or all; vitx-cli methods lists them",
-     .more = "all: every method that can explain the model. all-fast: those that together cost 3 "
-             "forwards at most, one\n"
-             "of them the model's answer; a backward pass counts as one."},
+     .help = "how to explain, or all, or all-fast; vitx-cli methods lists them",
+     .more = "all: every method that can explain the model. all-fast: the methods that cost at "
+             "most 3 forward passes\n"
+             "together, for one target. A backward pass counts like a forward pass."},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
