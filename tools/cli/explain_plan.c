@@ -164,8 +164,8 @@ static int check_unaimed(struct explain_plan *plan)
             methods->items[kept++] = methods->items[i];
     }
     if (kept < methods->count && !o->common.quiet)
-        complain("warning", "left out: methods that explain an answer, as the model has no "
-                            "classes; --unit, --vector or --like is an answer");
+        complain("warning", "left out: methods that explain a class, as the model has no "
+                            "classes; --unit, --vector or --like stand in for one");
     methods->count = kept;
     return DONE;
 }
