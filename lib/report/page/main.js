@@ -137,7 +137,7 @@ const main = {
     ui.id('patches').append(tip);
     attention.open();
     controls.fill();
-    main.load(state.now.p);
+    main.loading = main.load(state.now.p);
   },
 
   /* The map on show first, then all the rest. */
@@ -310,7 +310,7 @@ attention.able = (q) => {
  * show; layers and heads from 0, head = number or 'mean', query = token or 'class' (the row that
  * the model's head reads). Promises and functions give null for what the file does not hold. */
 window.vitx = Object.freeze({
-  get ready() { return data.load(state.now.p, () => {}); },
+  get ready() { return main.loading.then(() => true); },
   get report() { return data.report; },
   state: () => ({...state.now}),
   row: (layer, head, query) => attention.source().row(layer, head, query),
