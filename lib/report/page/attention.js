@@ -164,8 +164,8 @@ const attention = {
     const text = (n, last, name) => n === last ? name : String(n);
     across.replaceChildren(...Array.from(
       {length: layers}, (_, l) => ui.make('span', '', l === source.depth ? 'P' : String(l))));
-    down.replaceChildren(
-      ...Array.from({length: rows}, (_, h) => ui.make('span', '', text(h, source.heads, 'x̄'))));
+    down.replaceChildren(...Array.from(
+      {length: rows}, (_, h) => ui.make('span', '', text(h, source.heads, words.say('mean')))));
   },
 
   colours: (at) => colour.diverging.includes(at.cm) || at.cm === 'auto' ? 'inferno' : at.cm,

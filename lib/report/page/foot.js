@@ -238,7 +238,7 @@ const foot = {
     context.clip();
     context.fillStyle = '#808080';
     context.fillRect(left, 0, w, h);
-    context.filter = at.grey ? 'grayscale(1)' : 'none';
+    context.filter = stage.isGrey(field, at) ? 'grayscale(1)' : 'none';
     context.drawImage(ui.id('photo'), ...place([0, 0, ...picture.size]));
     context.filter = 'none';
     context.imageSmoothingEnabled = Boolean(at.s);

@@ -130,6 +130,7 @@ const main = {
     main.opened = state.now.p;
     main.peek = {patch: null};
     stage.open();
+    ui.id('name').replaceChildren(ui.named(stage.picture().name));
     const tip = ui.make('div', 'tip');
     tip.id = 'vx-tip';
     tip.hidden = true;
@@ -282,8 +283,6 @@ const main = {
     document.documentElement.classList.add('live');
     ui.id('viewer').hidden = ui.id('foot').hidden = false;
     ui.text(ui.id('title'), data.report.title);
-    const name = data.report.model.name;
-    ui.id('model').replaceChildren(...(name === data.report.title ? [] : [ui.named(name)]));
     state.read();
     main.speak(data.report.lang ?? (navigator.language.startsWith('zh') ? 'zh' : 'en'));
     main.strip();
