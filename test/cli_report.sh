@@ -113,7 +113,7 @@ check "models that cannot run all methods"
 for name in clip-hf dinov2-hf-bare siglip-timm; do
     run explain -m $models/$name --method all-fast --json $picture
     gives 0
-    err_has "left out: methods that explain an answer, as the model has no classes"
+    err_has "left out: methods that explain a class, as the model has no classes"
     grep -q '"method":"rollout"' "$out" || grep -q '"method":"attention"' "$out" || fail "$name: $(methods)"
     run explain -m $models/$name --method all-fast --unit 1 --quiet --json $picture
     gives 0
@@ -223,21 +223,34 @@ right explain --method generic --embed auto -o "$folder/level.html" $scenes/one.
 
 # ---------------------------------------------------------------- how to make it again -------
 # A command that is pasted into a shell, in a folder of the files, makes the same page.
-mkdir -p "$folder/a b/c" "$folder/again"
+mkdir -p "$folder/my secret/c" "$folder/again"
 hostile="it's a \"\$(touch x)\" <b>&;é.png"
-cp $scenes/one.png "$folder/a b/c/$hostile"
+cp $scenes/one.png "$folder/my secret/c/$hostile"
 right explain --method generic --target top2 --title "it's <my> \$title" --set 'generic.start=1' \
-    -o "$folder/a b/hostile.html" "$folder/a b/c/$hostile"
-lacks "$folder/a b/hostile.html" "$folder"
-lacks "$folder/a b/hostile.html" "a b"
+    -o "$folder/my secret/hostile.html" "$folder/my secret/c/$hostile"
+lacks "$folder/my secret/hostile.html" "$folder"
+lacks "$folder/my secret/hostile.html" "my secret"
 # shellcheck disable=SC2016 # no dollar is for this shell
-has "$folder/a b/hostile.html" '"title":"it'"'"'s <my> $title"'
-command_of "$folder/a b/hostile.html" > "$folder/again/command"
-cp "$folder/a b/c/$hostile" "$folder/again"
+has "$folder/my secret/hostile.html" '"title":"it'"'"'s <my> $title"'
+command_of "$folder/my secret/hostile.html" > "$folder/again/command"
+cp "$folder/my secret/c/$hostile" "$folder/again"
 program_at=$(cd "$(dirname "$cli")" && pwd)
 (cd "$folder/again" && PATH="$program_at:$PATH" sh -e command) > "$out" 2> "$err" || fail "$(cat "$err" "$folder/again/command")"
 [ -e "$folder/again/x" ] && fail "a name was run"
-cmp -s "$folder/again/hostile.html" "$folder/a b/hostile.html" || fail "the command makes another page: $(cat "$folder/again/command")"
+cmp -s "$folder/again/hostile.html" "$folder/my secret/hostile.html" || fail "the command makes another page: $(cat "$folder/again/command")"
+check "names of files that are no text, and long ones"
+names=("$(printf 'a\nb\tc\033[31m.png')" "$(printf 'bad\377\300\200.png')" "$(printf '\342\200\256gnp.png')" \
+    '</script><img src=x onerror=alert(1)>.png' "$(printf 'n%.0s' {1..251}).png")
+mkdir "$folder/odd"
+for name in "${names[@]}"; do
+    cp $scenes/one.png "$folder/odd/${name//\//:}"
+done
+right explain --method rollout -o "$folder/names.html" "$folder/odd"/*
+count "$folder/names.html" '"still":' ${#names[@]}
+lacks "$folder/names.html" "<img src=x"
+LC_ALL=C.UTF-8 grep -qaxv '.*' "$folder/names.html" && fail "the page is no UTF-8"
+LC_ALL=C grep -qa "$(printf '\033')" "$folder/names.html" && fail "the page has a control character"
+right explain --method rollout -o "$folder/{image}.page.html" "$folder/odd/${names[1]}"
 check "a name that looks like an option, or like a list"
 (
     cd "$folder/again" || exit
@@ -253,13 +266,13 @@ check "--skip-existing is no part of it, as it would make nothing"
 right explain --method rollout --skip-existing -o "$folder/skipped.html" $scenes/one.png
 command_of "$folder/skipped.html" | grep -q -- --skip && fail "$(command_of "$folder/skipped.html")"
 check "the model's and the vector's folder are not told"
-right embed -m $models/clip-hf -o "$folder/a b/v.npy" $picture
-right explain -m $models/clip-hf/ --method gradcam --vector "$folder/a b/v.npy" -o "$folder/v.html" $scenes/one.png
+right embed -m $models/clip-hf -o "$folder/my secret/v.npy" $picture
+right explain -m $models/clip-hf/ --method gradcam --vector "$folder/my secret/v.npy" -o "$folder/v.html" $scenes/one.png
 lacks "$folder/v.html" "$folder"
 lacks "$folder/v.html" "golden"
 has "$folder/v.html" "-m clip-hf "
-cp $picture "$folder/a b/c/other.png"
-right explain -m $models/clip-hf --method gradcam --like "$folder/a b/c/other.png" -o "$folder/v.html" $scenes/one.png
+cp $picture "$folder/my secret/c/other.png"
+right explain -m $models/clip-hf --method gradcam --like "$folder/my secret/c/other.png" -o "$folder/v.html" $scenes/one.png
 lacks "$folder/v.html" "$folder"
 count "$folder/v.html" '"absent":[]' 1
 check "hostile class names"

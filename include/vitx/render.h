@@ -20,10 +20,11 @@ typedef enum vitx_layout {
 
 /** How raw values become 0..1 for the colours. */
 typedef enum vitx_scale {
-    VITX_SCALE_AUTO = 0,      /**< what suits the map. Without signs: VITX_SCALE_MAX; P99 for a
-                                   map on pixels; MINMAX if the least value is above a quarter of
-                                   the largest (rise). With signs (vitx_map_info.is_signed):
-                                   SIGNED; SIGNED_P99 for a map on pixels                        */
+    VITX_SCALE_AUTO = 0,      /**< what suits the map. Without signs: MINMAX if the least value is
+                                   above a quarter of the largest (rollout, rise: nearly
+                                   everything would look hot), else MAX, and P99 for a map on
+                                   pixels. With signs (vitx_map_info.is_signed): SIGNED;
+                                   SIGNED_P99 for a map on pixels                                */
     VITX_SCALE_MAX = 1,       /**< negative values to 0, then divided by the maximum            */
     VITX_SCALE_MINMAX = 2,    /**< minimum to 0, maximum to 1                                   */
     VITX_SCALE_P99 = 3,       /**< negative values to 0, the 99th percentile and above to 1     */
@@ -40,14 +41,22 @@ typedef enum vitx_frame {
     VITX_FRAME_INPUT = 1    /**< the part the model saw, at the model's input size              */
 } vitx_frame;
 
+/** What is under the map in an overlay. */
+typedef enum vitx_underlay {
+    VITX_UNDERLAY_AUTO = 0,  /**< GREY with a signed scale, else PHOTO                          */
+    VITX_UNDERLAY_GREY = 1,  /**< the picture in light grey, so that all colours are the map's  */
+    VITX_UNDERLAY_PHOTO = 2, /**< the picture in its colours                                    */
+    VITX_UNDERLAY_NONE = 3   /**< nothing: the colours of the map alone                         */
+} vitx_underlay;
+
 typedef struct vitx_render_opts {
     size_t struct_size;
     const char *format;   /**< "png", "npy", "json"; NULL: from the ending of the path          */
     vitx_layout layout;   /**< default VITX_LAYOUT_OVERLAY                                      */
     vitx_scale scale;     /**< default VITX_SCALE_AUTO. A sheet scales each tile separately     */
     vitx_frame frame;     /**< default VITX_FRAME_PICTURE                                       */
-    const char *colormap; /**< a name of vitx_colormap_name(); NULL: "turbo"; "inferno" for a map
-                               on pixels; "coolwarm" with a signed scale                        */
+    const char *colormap; /**< a name of vitx_colormap_name(); NULL: "inferno"; "coolwarm" with a
+                               signed scale                                                     */
     float alpha;          /**< 0..1, weight of the map in an overlay; default VITX_AUTO: 0.5, or
                                0.8 with a signed scale. With a signed scale alpha is the weight
                                of the largest |v|, and smaller |v| have proportional weights:
@@ -60,11 +69,13 @@ typedef struct vitx_render_opts {
                                only. Default VITX_AUTO: half a patch for signed maps on pixels
                                (neighbour values there cancel), else 0                          */
     float low, high;      /**< for VITX_SCALE_RANGE: finite, low < high; default 0 and 0        */
+    vitx_underlay underlay; /**< default VITX_UNDERLAY_AUTO. Read unless layout is
+                                 VITX_LAYOUT_MAP                                                */
 } vitx_render_opts;
 
 #define VITX_RENDER_OPTS_INIT \
-    { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, \
-    VITX_FRAME_PICTURE, NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0 }
+    { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, \
+      NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0, VITX_UNDERLAY_AUTO }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**
@@ -157,7 +168,12 @@ typedef struct vitx_curve {
     const char *name;    /**< name in the legend                                                */
     const double *x, *y; /**< [count], finite; x grows                                          */
     int count;           /**< at least 1                                                        */
+    int style;           /**< 0: a colour of its own; VITX_CURVE_GREY: grey and dashed, for what
+                              the others are compared with; 1, 2, ..: curves of one number share a
+                              colour, and all but the first of them are dashed                  */
 } vitx_curve;
+
+#define VITX_CURVE_GREY (-1)
 
 typedef struct vitx_plot_opts {
     size_t struct_size;
@@ -165,9 +181,10 @@ typedef struct vitx_plot_opts {
     const char *title;       /**< NULL: ""                                                      */
     const char *x_label;     /**< NULL: ""                                                      */
     const vitx_hooks *hooks; /**< NULL: malloc                                                  */
+    const char *y_label;     /**< one line above the axes; NULL: ""                             */
 } vitx_plot_opts;
 
-#define VITX_PLOT_OPTS_INIT { sizeof(vitx_plot_opts), NULL, NULL, NULL, NULL }
+#define VITX_PLOT_OPTS_INIT { sizeof(vitx_plot_opts), NULL, NULL, NULL, NULL, NULL }
 VITX_API void vitx_plot_opts_init(vitx_plot_opts *out, size_t struct_size);
 
 /**

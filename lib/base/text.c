@@ -127,3 +127,12 @@ int vx_find_name(int *out, const char *name, vx_name_at *name_at, const char *wh
     return vx_fail(VITX_INVALID, "no %s \"%s\"; there are: %s", what, name,
                    vx_name_list(list, sizeof list, name_at));
 }
+
+const char *vx_base_name(const char *name)
+{
+    const char *base = name;
+    for (const char *p = name; *p; p++)
+        if ((*p == '/' || *p == '\\') && p[1])
+            base = p + 1;
+    return base;
+}

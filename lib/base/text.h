@@ -23,4 +23,7 @@ const char *vx_name_list(char *text, size_t size, vx_name_at *name_at);
  * `what` and lists all. */
 int vx_find_name(int *out, const char *name, vx_name_at *name_at, const char *what);
 
+/* What follows the last slash or backslash. */
+const char *vx_base_name(const char *name);
+
 #endif

@@ -88,13 +88,14 @@ static int run(const vx_job *job, int i, vitx_map *map)
 
 static const vitx_method_option options[] = {
     VX_OPTION_AT,
-    {"compat", "none", "none|pytorch-grad-cam", "what that code sets a channel to: minimum - 1e7"},
+    {"compat", "none", "none|pytorch-grad-cam",
+     "pytorch-grad-cam: sets a channel to minimum - 1e7, not to 0"},
 };
 
 const vx_method vx_method_ablationcam = {
     .name = "ablationcam",
-    .summary = "channels weighted by what the score loses without them",
-    .cost = "2 forwards; 1 for each channel of the width where more than the class token is run",
+    .summary = "channels weighted by what the score loses without each",
+    .cost = "2 forwards; 1 per channel of the width if more than the class token is run",
     .reference = "Desai & Ramaswamy 2020, Ablation-CAM",
     .uses_target = true,
     .is_signed = true,

@@ -64,7 +64,7 @@ static const vitx_method_option options[] = {VX_OPTION_FUSE};
 
 const vx_method vx_method_attention = {
     .name = "attention",
-    .summary = "attention of one query in one block, as it is",
+    .summary = "attention of one query in one block, unchanged",
     .cost = "1 forward",
     .reference = "Vaswani et al. 2017; shown as maps by Caron et al. 2021 (DINO)",
     .uses_query = true,

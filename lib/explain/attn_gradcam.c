@@ -66,7 +66,7 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 
 const vx_method vx_method_attn_gradcam = {
     .name = "attn-gradcam",
-    .summary = "Grad-CAM on one block's attention, each head a channel",
+    .summary = "Grad-CAM on one block's attention, with the heads as channels",
     .cost = "1 forward, the backward of the blocks above",
     .reference = "Selvaraju et al. 2017 on attention, as in Chefer, Gur & Wolf 2021",
     .uses_target = true,

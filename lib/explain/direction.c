@@ -8,9 +8,8 @@
 #include "engine/size.h"
 
 /* What the options may not say together. */
-static int check(const vx_job *job)
+static int check(const vitx_explain_opts *o)
 {
-    const vitx_explain_opts *o = &job->opts;
     const bool of_vector = o->score == VITX_SCORE_COSINE || o->score == VITX_SCORE_DOT;
     if (!o->vector && !o->like) {
         if (of_vector)
@@ -30,10 +29,9 @@ static int check(const vx_job *job)
     return VITX_OK;
 }
 
-/* vector[K] of the job: `from`, its length 1 for the cosine. */
-static int set_vector(vx_job *job, const float *from)
+/* d->vector [count]: `from`, its length 1 for the cosine. */
+static int set_vector(vx_direction *d, const float *from, int count)
 {
-    const int count = job->arch->classes;
     double square = 0;
     for (int k = 0; k < count; k++) {
         if (!isfinite(from[k]))
@@ -43,66 +41,55 @@ static int set_vector(vx_job *job, const float *from)
     }
     if (!(square > 0))
         return vx_fail(VITX_INVALID, "the vector is 0 and has no direction");
-    const double scale = job->score == VITX_SCORE_COSINE ? 1 / sqrt(square) : 1;
+    const double scale = d->score == VITX_SCORE_COSINE ? 1 / sqrt(square) : 1;
     for (int k = 0; k < count; k++)
-        job->vector[k] = (float)(from[k] * scale);
+        d->vector[k] = (float)(from[k] * scale);
     return VITX_OK;
 }
 
-int vx_direction_prepare(vx_job *job)
+int vx_direction_prepare(vx_direction *out, vitx_context *c, const vitx_explain_opts *o)
 {
-    const vitx_explain_opts *o = &job->opts;
-    const vitx_hooks scratch = vx_scratch_hooks(&job->context->scratch);
-    const int count = job->arch->classes;
-    VX_TRY(check(job));
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const int count = c->arch.classes;
+    *out = (vx_direction){.like = o->like};
+    VX_TRY(check(o));
     if (!o->vector && !o->like)
         return VITX_OK;
     if (o->vector && o->vector_count != count)
         return vx_fail(VITX_INVALID, "a vector of %d numbers: the model's outputs are %d",
                        o->vector_count, count);
-    job->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
-    VX_TRY(vx_new(&job->vector, &scratch, (size_t)count, sizeof *job->vector, "a vector"));
-    return o->vector ? set_vector(job, o->vector) : VITX_OK;
+    out->score = o->score == VITX_SCORE_DOT ? VITX_SCORE_DOT : VITX_SCORE_COSINE;
+    VX_TRY(vx_new(&out->vector, &scratch, (size_t)count, sizeof *out->vector, "a vector"));
+    return o->vector ? set_vector(out, o->vector, count) : VITX_OK;
 }
 
-/* The first job that looks at the same picture; `j` where there is none before. */
-static int first_like(const vx_job *jobs, int j)
+/* Whether one of the list, before d, looks at the same picture. */
+static bool is_looked_at(const vx_direction *list, const vx_direction *d)
 {
-    int first = 0;
-    while (first < j && jobs[first].opts.like != jobs[j].opts.like)
-        first++;
-    return first;
+    while (list != d && list->like != d->like)
+        list = list->next;
+    return list != d;
 }
 
-int vx_direction_count(const vx_job *jobs, int m)
+int vx_direction_count(const vx_direction *list)
 {
     int count = 0;
-    for (int j = 0; j < m; j++)
-        count += jobs[j].opts.like && first_like(jobs, j) == j;
+    for (const vx_direction *d = list; d; d = d->next)
+        count += d->like && !is_looked_at(list, d);
     return count;
 }
 
-/* Each picture once, for all the jobs that look at it. */
-int vx_direction_look(vx_job *jobs, int m)
+/* Each picture once, for all that look at it. */
+int vx_direction_look(vitx_context *c, vx_direction *list)
 {
-    for (int j = 0; j < m; j++) {
-        vitx_context *c = jobs[j].context;
-        const vitx_image *like = jobs[j].opts.like;
-        if (!like || first_like(jobs, j) != j)
+    for (vx_direction *d = list; d; d = d->next) {
+        if (!d->like || is_looked_at(list, d))
             continue;
-        VX_TRY(vx_size_take(c, like));
-        VX_TRY(vx_context_run(c, &like, 1, NULL));
-        for (int other = j; other < m; other++)
-            if (jobs[other].opts.like == like)
-                VX_TRY(set_vector(&jobs[other], c->act.host.logits));
+        VX_TRY(vx_size_take(c, d->like));
+        VX_TRY(vx_context_run(c, &d->like, 1, NULL));
+        for (vx_direction *other = d; other; other = other->next)
+            if (other->like == d->like)
+                VX_TRY(set_vector(other, c->act.host.logits, c->arch.classes));
     }
     return VITX_OK;
-}
-
-vitx_explained vx_direction_explains(const vx_job *job)
-{
-    return job->opts.like     ? VITX_EXPLAINED_PICTURE
-           : job->opts.vector ? VITX_EXPLAINED_VECTOR
-           : job->arch->units ? VITX_EXPLAINED_UNIT
-                              : VITX_EXPLAINED_CLASS;
 }

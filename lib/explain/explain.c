@@ -7,7 +7,6 @@
 #include "engine/footprint.h"
 #include "engine/size.h"
 #include "engine/variants.h"
-#include "explain/direction.h"
 #include "explain/explain.h"
 #include "explain/method.h"
 
@@ -212,9 +211,9 @@ static void release_settings(vx_job *jobs, int m, const vitx_hooks *hooks)
 {
     for (int j = 0; j < m; j++) {
         vx_release(hooks, jobs[j].settings);
-        vx_release(hooks, jobs[j].vector);
+        vx_release(hooks, jobs[j].direction.vector);
         jobs[j].settings = NULL;
-        jobs[j].vector = NULL;
+        jobs[j].direction.vector = NULL;
     }
 }
 
@@ -233,6 +232,8 @@ static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *j
     const char *given = (const char *)opts;
     for (int j = 0; j < m; j++, given += opts->struct_size)
         VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
+    for (int j = 0; j + 1 < m; j++)
+        jobs[j].direction.next = &jobs[j + 1].direction;
     c->need.targets = share_cotangents(jobs, m);
     return VITX_OK;
 }
@@ -278,7 +279,7 @@ static int64_t count_ticks(const call *k, int n)
 {
     const vitx_context *c = k->c;
     const int64_t batches = (n - 1) / c->max_batch + 1;
-    int64_t ticks = (int64_t)vx_direction_count(k->jobs, k->m) * c->arch.depth;
+    int64_t ticks = (int64_t)vx_direction_count(&k->jobs->direction) * c->arch.depth;
     ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
     for (int j = 0; j < k->m; j++)
         ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : n);
@@ -304,7 +305,7 @@ static int prepare_at(const call *k, const vitx_explain_opts *opts, int first)
 static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
-    VX_TRY(vx_direction_look(k->jobs, k->m));
+    VX_TRY(vx_direction_look(k->c, &k->jobs->direction));
     VX_TRY(vx_feed_take(c, &k->feed, k->inputs ? 0 : first));
     VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
     for (int at = first; at < first + n; at += c->max_batch) {
@@ -355,7 +356,8 @@ static int explain_call(vitx_map **out, call *k, const vitx_explain_opts *opts)
 static int64_t count_forwards(const vitx_context *c, const vx_job *jobs, int m)
 {
     const int depth = c->arch.depth;
-    int64_t forwards = vx_direction_count(jobs, m) + 1 + vx_pass_backward_ticks(&c->need) / depth;
+    int64_t forwards =
+        vx_direction_count(&jobs->direction) + 1 + vx_pass_backward_ticks(&c->need) / depth;
     for (int j = 0; j < m; j++)
         forwards += jobs[j].ticks / depth * (jobs[j].variants > 0 ? jobs[j].variants : 1);
     return forwards;

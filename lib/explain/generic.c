@@ -148,7 +148,7 @@ static const vitx_method_option generic_options[] = {OPTION_START};
 const vx_method vx_method_generic = {
     .name = "generic",
     .summary = "attention times its gradient, followed through the blocks up to --layer",
-    .cost = "1 forward, 1 backward to the first block's attention",
+    .cost = "1 forward, 1 backward down to the first block's attention",
     .reference = "Chefer, Gur & Wolf 2021, Generic Attention-model Explainability",
     .uses_target = true,
     .uses_query = true,
@@ -162,13 +162,14 @@ const vx_method vx_method_generic = {
 static const vitx_method_option rollout_options[] = {
     VX_OPTION_DISCARD,
     OPTION_START,
-    {"compat", "none", "none|vit-explain", "reproduce that code's pairing and normalisation"},
+    {"compat", "none", "none|vit-explain",
+     "vit-explain: pairs blocks and normalises like that code"},
 };
 
 const vx_method vx_method_grad_rollout = {
     .name = "grad-rollout",
-    .summary = "rollout of attention weighed by its gradient",
-    .cost = "1 forward, 1 backward to the first block's attention",
+    .summary = "rollout of attention multiplied by its gradient",
+    .cost = "1 forward, 1 backward down to the first block's attention",
     .reference = "Gildenblat 2020, jacobgil/vit-explain; after Abnar & Zuidema 2020",
     .uses_target = true,
     .uses_query = true,

@@ -193,21 +193,21 @@ static int run(const vx_job *job, int i, vitx_map *map)
 }
 
 static const vitx_method_option options[] = {
-    {"steps", "50", "1 to 10000", "points on the way from the baseline to the picture"},
+    {"steps", "50", "1 to 10000", "points on the line from the baseline to the picture"},
     {"rule", "gauss-legendre", "gauss-legendre|trapezoid|left|right|middle",
-     "where the points lie and what they weigh"},
+     "where the points lie, and their weights"},
     {"compat", "none", "none|captum",
-     "captum: the trapezoid rule's weights as Captum has them, which sum to 1 - 1/steps"},
+     "captum: Captum's weights of the trapezoid rule, whose sum is 1 - 1/steps"},
     {"baseline", "mean", "mean|black|white|blur|noise|picture",
-     "what the picture is compared with; picture: one that the caller gives"},
+     "what the picture is compared with; picture: the one of --baseline"},
     VX_OPTION_BLUR,
-    {"seed", "0", "0 to 2147483647", "of baseline=noise"},
+    {"seed", "0", "0 to 2147483647", "seed of baseline=noise"},
     VX_OPTION_GRID,
 };
 
 const vx_method vx_method_integrated_gradients = {
     .name = "integrated-gradients",
-    .summary = "what each pixel adds to the score on the way from a baseline to the picture",
+    .summary = "what each pixel adds to the score on the line from a baseline to the picture",
     .cost = "steps = 50 forwards and backwards, 1 forward of the baseline",
     .reference = "Sundararajan, Taly & Yan 2017, Axiomatic attribution for deep networks",
     .uses_target = true,

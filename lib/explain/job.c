@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "engine/pass.h"
 #include "engine/run.h"
-#include "explain/direction.h"
 #include "explain/method.h"
 
 /* ------------------------------------------------------------------ options to jobs -------- */
@@ -123,7 +122,9 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     job->score = score_of(job);
-    VX_TRY(vx_direction_prepare(job));
+    VX_TRY(vx_direction_prepare(&job->direction, c, opts));
+    if (job->direction.vector)
+        job->score = job->direction.score;
     job->pixels = job->method->on_pixels;
     VX_TRY(check_settings(job));
     if (job->method->settings_size)
@@ -293,6 +294,14 @@ static void settings_text(char *out, size_t size, const vx_job *job)
     }
 }
 
+static vitx_explained explains(const vx_job *job)
+{
+    return job->opts.like     ? VITX_EXPLAINED_PICTURE
+           : job->opts.vector ? VITX_EXPLAINED_VECTOR
+           : job->arch->units ? VITX_EXPLAINED_UNIT
+                              : VITX_EXPLAINED_CLASS;
+}
+
 int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i)
 {
     vitx_context *c = job->context;
@@ -300,8 +309,8 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     const size_t row = (size_t)i * (size_t)a->classes;
     const float *logits = c->act.host.logits + row,
                 *probabilities = c->act.host.probabilities + row;
-    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->vector, a->classes, a->outputs};
-    if (!job->vector)
+    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->direction.vector, a->classes, a->outputs};
+    if (!job->direction.vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
     char model[MODEL_TEXT], settings[SETTINGS_TEXT];
@@ -324,7 +333,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
                           .score = t.score,
                           .versus = t.versus,
                           .value = vx_target_value(t, logits, probabilities),
-                          .explains = vx_direction_explains(job),
+                          .explains = explains(job),
                           .outputs = a->outputs,
                           .model = model,
                           .settings = settings};
@@ -339,7 +348,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
         placement.input_w = a->grid_width * a->patch_width;
     }
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
-    (*out)->vector = job->vector;
+    (*out)->vector = job->direction.vector;
     (*out)->vector_count = a->classes;
     (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;

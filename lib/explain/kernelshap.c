@@ -211,7 +211,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
 }
 
 static const vitx_method_option options[] = {
-    {"n", "auto", "auto, or 2 x patches to 10000000", "sets of patches; auto: 2 x patches + 2048"},
+    {"n", "auto", "auto, or 2 x patches to 10000000",
+     "number of sets of patches; auto: 2 x patches + 2048"},
     VX_OPTION_SEED,
     VX_OPTION_REMOVE,
     VX_OPTION_BLUR,
@@ -219,8 +220,8 @@ static const vitx_method_option options[] = {
 
 const vx_method vx_method_kernelshap = {
     .name = "kernelshap",
-    .summary = "Shapley values of the patches; they sum to the score less that of no patches",
-    .cost = "n + 1 forwards: 2441 of 196 patches",
+    .summary = "Shapley values of the patches; their sum is the score minus that of no patches",
+    .cost = "n + 1 forwards: 2441 for 196 patches",
     .reference = "Lundberg & Lee 2017, A Unified Approach to Interpreting Model Predictions",
     .uses_target = true,
     .is_signed = true,

@@ -81,8 +81,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
 }
 
 static const vitx_method_option options[] = {
-    {"n", "1000", "2 to 10000000", "samples, the picture itself being the first"},
-    {"alpha", "1", "0.000001 to 1000000", "how much large coefficients are penalised"},
+    {"n", "1000", "2 to 10000000", "number of samples; the first is the picture itself"},
+    {"alpha", "1", "0.000001 to 1000000", "penalty of large coefficients"},
     {"kernel", "0.25", "0.001 to 1000000", "how far from the picture samples still count"},
     VX_OPTION_SEED,
     VX_OPTION_REMOVE,

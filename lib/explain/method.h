@@ -15,6 +15,7 @@
 #define VX_EXPLAIN_METHOD_H
 
 #include "engine/trace.h"
+#include "explain/direction.h"
 #include "explain/map.h"
 #include "explain/score.h"
 #include "explain/settings.h"
@@ -39,16 +40,16 @@ typedef struct vx_job {
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
-    float *vector;               /* [classes] of the scores of one, as vx_target has it; or NULL */
+    vx_direction direction;      /* what the outputs are compared with, if it has a vector */
 
     /* Set by prepare. */
-    bool gradient;          /* takes part in the backward pass                         */
-    bool pixels;            /* the map is [H,W] of the input (prepared: method->on_pixels) */
-    int64_t ticks;          /* blocks of passes that run() goes through, of one picture  */
-    int variants;           /* variants run() runs at once; 0: none                    */
-    bool variants_kept;     /* ... with what variants_need records                     */
-    bool channels;          /* run() goes through engine/channels.h: explain/ablation.c */
-    bool at_pool;           /* the map is of the pooling head's attention, not of a block's */
+    bool gradient;      /* takes part in the backward pass                         */
+    bool pixels;        /* the map is [H,W] of the input (prepared: method->on_pixels) */
+    int64_t ticks;      /* blocks of passes that run() goes through, of one picture  */
+    int variants;       /* variants run() runs at once; 0: none                    */
+    bool variants_kept; /* ... with what variants_need records                     */
+    bool channels;      /* run() goes through engine/channels.h: explain/ablation.c */
+    bool at_pool;       /* the map is of the pooling head's attention, not of a block's */
 
     int cotangent; /* which of the K gradients of a picture's logits is this job's; -1: none */
 } vx_job;
@@ -83,7 +84,7 @@ const vx_method *vx_method_at(int index);
 /* A job of which nothing is resolved or prepared yet; opts are complete. */
 vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_opts *opts);
 /* Checks the options, resolves what they leave open, and asks the method: adds its needs to
- * context->need. settings and vector are the context's scratch, also after a failure. */
+ * context->need. settings and the vector are the context's scratch, also after a failure. */
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given);
 /* The map of picture `i` of the batch that has just run, still without values; to be freed. image
  * NULL: the picture is the input itself. */

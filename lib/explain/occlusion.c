@@ -104,15 +104,15 @@ static int run(const vx_job *job, int i, vitx_map *map)
 static const vitx_method_option options[] = {
     {"window", "1", "1 to the grid's shorter side",
      "side of the square that is covered, in patches"},
-    {"stride", "1", "1 to window", "how far it moves, in patches"},
+    {"stride", "1", "1 to window", "step of the square, in patches"},
     VX_OPTION_REMOVE,
     VX_OPTION_BLUR,
 };
 
 const vx_method vx_method_occlusion = {
     .name = "occlusion",
-    .summary = "what the score loses when a patch is covered",
-    .cost = "1 forward, and 1 for each window: as many as patches",
+    .summary = "what the score loses if a patch is covered",
+    .cost = "1 forward, and 1 for each window, by default each patch",
     .reference = "Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks",
     .uses_target = true,
     .is_signed = true,

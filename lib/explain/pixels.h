@@ -12,9 +12,9 @@ typedef enum vx_grid { VX_GRID_NONE = 0, VX_GRID_MEAN, VX_GRID_SUM } vx_grid;
 /* clang-format off */
 #define VX_OPTION_REDUCE                                                                           \
     { "reduce", "max", "max|sum|mean|l2|signed",                                                   \
-      "how a pixel's channels become one: largest, sum or mean of magnitudes, norm, signed sum" }
+      "what is taken of a pixel's channels: largest, sum or mean of magnitudes, norm, signed sum" }
 #define VX_OPTION_GRID                                                                             \
-    { "grid", "none", "none|mean|sum", "pixels pooled to the model's patches" }
+    { "grid", "none", "none|mean|sum", "pools the pixels to the model's patches" }
 /* clang-format on */
 
 int vx_setting_reduce(vx_reduce *out, const vx_settings *given);

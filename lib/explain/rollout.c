@@ -82,7 +82,7 @@ static const vitx_method_option options[] = {
     VX_OPTION_FUSE,
     VX_OPTION_DISCARD,
     {"start", "0", "0 to the last block rolled out", "first block of the product"},
-    {"compat", "none", "none|vit-explain", "reproduce that code's normalisation"},
+    {"compat", "none", "none|vit-explain", "vit-explain: normalises like that code"},
 };
 
 const vx_method vx_method_rollout = {

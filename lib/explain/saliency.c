@@ -79,7 +79,7 @@ const vx_method vx_method_saliency = {
 
 const vx_method vx_method_input_x_grad = {
     .name = "input-x-grad",
-    .summary = "the gradient times the input: what each pixel adds to the score, to first order",
+    .summary = "gradient times input: what each pixel would add to the score of a linear model",
     .cost = "1 forward, 1 backward",
     .reference = "Shrikumar, Greenside & Kundaje 2017, Learning important features",
     .uses_target = true,

@@ -31,7 +31,7 @@ int vx_setting_choice(int *out, const vx_settings *given, const char *key);
 int vx_setting_fuse(vx_fuse *out, const vx_settings *given);
 /* clang-format off */
 #define VX_OPTION_FUSE                                                                             \
-    { "fuse", "mean", "mean|max|min", "how the heads become one, where no head is chosen" }
+    { "fuse", "mean", "mean|max|min", "how heads are fused, if --head chooses none" }
 /* clang-format on */
 
 /* The share of smallest values that a rollout sets to 0: from 0 to below 1. */

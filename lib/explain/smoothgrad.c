@@ -130,12 +130,13 @@ static int run(const vx_job *job, int i, vitx_map *map)
 }
 
 static const vitx_method_option options[] = {
-    {"n", "25", "1 to 10000", "noisy pictures"},
+    {"n", "25", "1 to 10000", "number of noisy pictures"},
     {"sigma", "0.15", "0 to 10",
-     "standard deviation of the noise, of the input's largest value less its smallest"},
-    {"kind", "mean", "mean|square|var", "of the gradients: their mean, mean square, or variance"},
+     "standard deviation of the noise, as a share of the input's range"},
+    {"kind", "mean", "mean|square|var",
+     "what is taken of the gradients: mean, mean square or variance"},
     VX_OPTION_REDUCE,
-    {"seed", "0", "0 to 2147483647", "of the noise"},
+    {"seed", "0", "0 to 2147483647", "seed of the noise"},
     VX_OPTION_GRID,
 };
 

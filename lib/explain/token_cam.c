@@ -83,7 +83,7 @@ const vx_method vx_method_gradcam = {
 
 const vx_method vx_method_gradcam_plusplus = {
     .name = "gradcam++",
-    .summary = "tokens' channels weighted by their positive gradients, each by its share",
+    .summary = "tokens' channels weighted by their positive gradients",
     .cost = "1 forward, the backward of the blocks above",
     .reference = "Chattopadhay et al. 2018, Grad-CAM++",
     .uses_target = true,
@@ -99,7 +99,7 @@ const vx_method vx_method_gradcam_plusplus = {
 
 const vx_method vx_method_xgradcam = {
     .name = "xgradcam",
-    .summary = "tokens' channels weighted by their gradient's mean over the activation",
+    .summary = "tokens' channels weighted by gradient times activation, as a share of activation",
     .cost = "1 forward, the backward of the blocks above",
     .reference = "Fu et al. 2020, Axiom-based Grad-CAM",
     .uses_target = true,
@@ -131,7 +131,7 @@ const vx_method vx_method_hirescam = {
 
 const vx_method vx_method_elementwise = {
     .name = "elementwise",
-    .summary = "tokens times gradient where that is positive, summed over the channels",
+    .summary = "positive parts of tokens times gradient, summed over the channels",
     .cost = "1 forward, the backward of the blocks above",
     .reference = "Gildenblat 2021, GradCAMElementWise of jacobgil/pytorch-grad-cam",
     .uses_target = true,

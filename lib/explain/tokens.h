@@ -10,7 +10,7 @@
 /* clang-format off */
 #define VX_OPTION_AT                                                                               \
     { "at", "norm1", "norm1|output", \
-      "the block's tokens behind its first norm, or behind the block" }
+      "the block's tokens after its first norm, or after the block" }
 /* clang-format on */
 
 /* Reads the option and needs those tokens of the job's blocks; with `gradient` their gradient, too,

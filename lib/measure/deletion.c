@@ -20,8 +20,8 @@ static const vitx_method_option options[] = {
 
 const vx_metric vx_metric_deletion = {
     .name = "deletion",
-    .summary = "how soon the answer goes when pixels are covered in the map's order",
-    .cost = "pixels / step forwards: 225 of 224 x 224 pixels",
+    .summary = "how soon the answer goes if pixels are covered in the map's order",
+    .cost = "pixels / step forwards: 225 for 224 x 224 pixels",
     .reference = "Petsiuk et al. 2018, RISE",
     .curve_names = curves,
     .curve_count = 1,

@@ -12,7 +12,7 @@ static const vitx_method_option options[] = {VX_OPTION_REMOVE, VX_OPTION_BLUR};
 
 const vx_metric vx_metric_deletion_patch = {
     .name = "deletion-patch",
-    .summary = "deletion by whole patches, one at a time",
+    .summary = "deletion of whole patches, one at a time",
     .cost = "1 forward for each patch",
     .reference = "Petsiuk et al. 2018, on the grid of a Vision Transformer",
     .curve_names = curves,

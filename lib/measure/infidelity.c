@@ -105,9 +105,9 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 
 static const char *const value_names[] = {"infidelity", "share"};
 static const vitx_method_option options[] = {
-    {"n", "10", "1 to 10000000", "sets of patches that are taken away"},
-    {"p", "0.5", "0 to 1", "probability with which a patch is"},
-    {"normalize", "yes", "no|yes", "whether the map is scaled as serves it best"},
+    {"n", "10", "1 to 10000000", "number of sets of patches that are taken away"},
+    {"p", "0.5", "0 to 1", "probability that a patch is taken away"},
+    {"normalize", "yes", "no|yes", "whether the map gets the scale that fits best"},
     VX_OPTION_REMOVE,
     VX_OPTION_BLUR,
     VX_OPTION_SEED,
@@ -116,7 +116,7 @@ static const vitx_method_option options[] = {
 const vx_metric vx_metric_infidelity = {
     .name = "infidelity",
     .summary =
-        "how far what the map says of sets of patches is from what the score loses with them",
+        "how far the map's sum over a set of patches is from what the score loses without the set",
     .cost = "n = 10 forwards",
     .reference = "Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations",
     .value_names = value_names,

@@ -24,8 +24,8 @@ static const vitx_method_option options[] = {
 
 const vx_metric vx_metric_insertion = {
     .name = "insertion",
-    .summary = "how soon the answer appears when pixels are shown in the map's order",
-    .cost = "pixels / step forwards: 225 of 224 x 224 pixels",
+    .summary = "how soon the answer appears if pixels are shown in the map's order",
+    .cost = "pixels / step forwards: 225 for 224 x 224 pixels",
     .reference = "Petsiuk et al. 2018, RISE",
     .higher_is_better = true,
     .curve_names = curves,

@@ -18,7 +18,7 @@ static const vitx_method_option options[] = {VX_OPTION_REMOVE, VX_OPTION_BLUR};
 
 const vx_metric vx_metric_insertion_patch = {
     .name = "insertion-patch",
-    .summary = "insertion by whole patches, one at a time",
+    .summary = "insertion of whole patches, one at a time",
     .cost = "1 forward for each patch",
     .reference = "Petsiuk et al. 2018, on the grid of a Vision Transformer",
     .higher_is_better = true,

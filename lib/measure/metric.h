@@ -27,10 +27,10 @@ typedef struct vx_subject {
     int height, width;
     int input_height, input_width; /* the model's input */
     int seen_height, seen_width; /* the part of it that is covered by patches, from the top left */
-    /* The vector that is compared with, where opts.explain has one or a picture; without, both have
-     * none. [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. Of a picture's it is
-     * 1, 1, .. up to run(). */
-    vx_job direction[2];
+    /* The vector that is compared with, if opts.explain has one or a picture; if not, both have
+     * none. [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. A picture's vector is
+     * 1, 1, .. until run(). */
+    vx_direction direction[2];
     vitx_score asked; /* what curves are to be of; AUTO: nobody said */
     int versus;       /* of a difference; VITX_AUTO: nobody said */
     /* Behind prepare; not where all metrics of the call have only_map. */
@@ -87,6 +87,8 @@ struct vx_metric {
 
 /* By index, NULL past the last. */
 const vx_metric *vx_metric_at(int index);
+/* How many values it gives: those it names, or the one of its own name. */
+int vx_metric_value_count(const vx_metric *m);
 
 /* ------------------------------------------------------------------ running variants ------- */
 

@@ -121,12 +121,12 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 static const char *const value_names[] = {"randomisation", "final"};
 static const char *const curve_names[] = {"correlation"};
 static const vitx_method_option options[] = {
-    {"seed", "0", "0 to 2147483647", "of the random weights"},
+    {"seed", "0", "0 to 2147483647", "seed of the random weights"},
 };
 
 const vx_metric vx_metric_randomisation = {
     .name = "randomisation",
-    .summary = "how alike the map stays when the model's weights become random from the head down",
+    .summary = "how similar the map stays while the weights become random, from the head down",
     .cost = "depth + 3 explanations, and a copy of the weights",
     .reference = "Adebayo et al. 2018, Sanity Checks for Saliency Maps",
     .needs_explain = true,

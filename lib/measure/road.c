@@ -157,14 +157,16 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 static const char *const value_names[] = {"road", "morf", "lerf"};
 static const char *const curve_names[] = {"morf", "lerf"};
 static const vitx_method_option options[] = {
-    {"steps", "9", "1 to 999", "shares removed: 9 are 10 % to 90 %"},
-    {"noise", "0.01", "0 to 1", "standard deviation of the noise on removed pixels, of 0..1"},
-    {"seed", "0", "0 to 2147483647", "of the noise"},
+    {"steps", "9", "1 to 999", "number of shares removed: 9 are 10 % to 90 %"},
+    {"noise", "0.01", "0 to 1",
+     "standard deviation of the noise on removed pixels (pixels are 0..1)"},
+    {"seed", "0", "0 to 2147483647", "seed of the noise"},
 };
 
 const vx_metric vx_metric_road = {
     .name = "road",
-    .summary = "how much longer the answer lasts when the least relevant pixels go than the most",
+    .summary =
+        "how much longer the answer lasts if the least relevant pixels go first, not the most",
     .cost = "2 steps forwards: 18, and as many imputed pictures",
     .reference = "Rong et al. 2022, A Consistent and Efficient Evaluation Strategy for Attribution",
     .higher_is_better = true,

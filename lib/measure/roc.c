@@ -47,7 +47,7 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 
 const vx_metric vx_metric_roc = {
     .name = "roc",
-    .summary = "the chance that a pixel in the mask has a higher value than one outside",
+    .summary = "the chance that a pixel in the mask has a higher value than a pixel outside",
     .cost = "nothing",
     .reference = "Fawcett 2006, An introduction to ROC analysis",
     .higher_is_better = true,

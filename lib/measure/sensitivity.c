@@ -87,14 +87,14 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 
 static const char *const value_names[] = {"sensitivity", "mean"};
 static const vitx_method_option options[] = {
-    {"n", "10", "1 to 100000", "noisy pictures that are explained"},
+    {"n", "10", "1 to 100000", "number of noisy pictures that are explained"},
     {"radius", "0.02", "0 to 100", "largest change of a value of the normalised input"},
-    {"seed", "0", "0 to 2147483647", "of the noise"},
+    {"seed", "0", "0 to 2147483647", "seed of the noise"},
 };
 
 const vx_metric vx_metric_sensitivity = {
     .name = "sensitivity",
-    .summary = "the most that a map changes when noise too weak to see is added to the picture",
+    .summary = "the most that a map changes if weak noise is added to the picture",
     .cost = "n = 10 explanations",
     .reference = "Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations",
     .needs_explain = true,

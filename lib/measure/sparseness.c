@@ -73,12 +73,12 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 
 static const char *const value_names[] = {"sparseness", "entropy"};
 static const vitx_method_option options[] = {
-    {"on", "patches", "patches|map", "which values: means over patches, or the map's own"},
+    {"on", "patches", "patches|map", "which values: means over patches, or the map's own values"},
 };
 
 const vx_metric vx_metric_sparseness = {
     .name = "sparseness",
-    .summary = "on how little of the picture the map rests",
+    .summary = "how few patches the map is concentrated on",
     .cost = "nothing",
     .reference = "Chalasani et al. 2020; Gini: Hurley & Rickard 2009",
     .higher_is_better = true,

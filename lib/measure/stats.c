@@ -1,59 +1,9 @@
-/* measure/stats.c: collecting attention statistics; see stats.h. */
+/* measure/stats.c: a collection of attention statistics: made, added to, freed; see stats.h. */
 #include "measure/stats.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/structs.h"
 #include "engine/size.h"
-
-static const struct {
-    const char *name, *summary;
-} names[VX_STAT_COUNT] = {
-    {"entropy", "entropy of the rows, nats"},
-    {"distance", "attention distance, pixels"},
-    {"gini", "Gini coefficient of the rows"},
-    {"top10", "share of the top 10 % of the keys"},
-    {"prefix", "share of the prefix tokens"},
-    {"sink", "share that the patches give the class token"},
-    {"similarity", "mean cosine with the other heads of the block"},
-    {"focus", "share of the 2 % of the patches that get most"},
-};
-
-const char *vitx_stat_name(int index)
-{
-    return index >= 0 && index < VX_STAT_COUNT ? names[index].name : NULL;
-}
-
-const char *vitx_stat_summary(int index)
-{
-    return index >= 0 && index < VX_STAT_COUNT ? names[index].summary : NULL;
-}
-
-void vitx_stats_info_init(vitx_stats_info *out, size_t struct_size)
-{
-    const vitx_stats_info full = VITX_STATS_INFO_INIT;
-    vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-void vitx_head_info_init(vitx_head_info *out, size_t struct_size)
-{
-    const vitx_head_info full = VITX_HEAD_INFO_INIT;
-    vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-void vitx_artifacts_init(vitx_artifacts *out, size_t struct_size)
-{
-    const vitx_artifacts full = VITX_ARTIFACTS_INIT;
-    vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-/* ------------------------------------------------------------------ making ----------------- */
-
-static size_t patches_of(const vitx_stats *s)
-{
-    return (size_t)(s->gauge.tokens - s->gauge.prefix);
-}
 
 static void place_totals(vx_totals *t, vx_arena *arena, const vitx_stats *s)
 {
@@ -66,13 +16,13 @@ static void place_totals(vx_totals *t, vx_arena *arena, const vitx_stats *s)
     t->largest = vx_arena_take(arena, depth, sizeof *t->largest);
     t->count = vx_arena_take(arena, depth, sizeof *t->count);
     t->with = vx_arena_take(arena, depth, sizeof *t->with);
-    t->places = vx_arena_take(arena, depth * patches_of(s), sizeof *t->places);
+    t->places = vx_arena_take(arena, depth * vx_stats_patches(s), sizeof *t->places);
 }
 
 static void place_work(vitx_stats *s, vx_arena *arena)
 {
     const vx_arch *a = &s->arch;
-    const size_t heads = (size_t)a->heads, tokens = (size_t)s->gauge.tokens;
+    const size_t heads = (size_t)a->heads, tokens = (size_t)s->common.tokens;
     const size_t batch = (size_t)s->batch, tallies = batch * (size_t)s->chunks;
     const size_t workers = (size_t)vx_pool_threads(s->context->pool);
     vx_tally tally; /* while measuring there is no list yet */
@@ -80,13 +30,13 @@ static void place_work(vitx_stats *s, vx_arena *arena)
     s->tallies = vx_arena_take(arena, tallies, sizeof *s->tallies);
     s->rooms = vx_arena_take(arena, workers, sizeof *s->rooms);
     for (size_t i = 0; i < tallies; i++)
-        vx_tally_place(s->tallies ? &s->tallies[i] : &tally, arena, &s->gauge);
+        vx_tally_place(s->tallies ? &s->tallies[i] : &tally, arena, &s->common);
     for (size_t i = 0; i < workers; i++)
-        vx_tally_room_place(s->rooms ? &s->rooms[i] : &room, arena, &s->gauge);
+        vx_tally_room_place(s->rooms ? &s->rooms[i] : &room, arena, &s->common);
     s->values = vx_arena_take(arena, batch * heads, VX_STAT_COUNT * sizeof *s->values);
     s->cosines = vx_arena_take(arena, batch * heads, heads * sizeof *s->cosines);
     s->norms = vx_arena_take(arena, batch * tokens, sizeof *s->norms);
-    s->sorted = vx_arena_take(arena, patches_of(s), sizeof *s->sorted);
+    s->sorted = vx_arena_take(arena, vx_stats_patches(s), sizeof *s->sorted);
     if (!s->context->dev->cls->host_memory) {
         s->attention = vx_arena_take(arena, batch, vx_recorded_bytes(s->plan.attention, a));
         s->output = vx_arena_take(arena, batch * tokens, (size_t)a->width * sizeof(float));
@@ -128,7 +78,7 @@ static int look(void *watcher, int layer, const float *x);
 
 static int open_stats(vitx_stats *s)
 {
-    VX_TRY(vx_gauge_create(&s->gauge, &s->arch, &s->hooks));
+    VX_TRY(vx_tally_common_create(&s->common, &s->arch, &s->hooks));
     VX_TRY(vx_plan_create(&s->plan, &s->arch, &s->hooks));
     vx_plan_need_attention(&s->plan, 0, s->arch.depth - 1, VX_KEEP_ALL, VX_FUSE_MEAN, 0);
     s->plan.all_tokens = true;
@@ -148,7 +98,7 @@ static int open_stats(vitx_stats *s)
 
 static void close_stats(vitx_stats *s)
 {
-    vx_gauge_dispose(&s->gauge, &s->hooks);
+    vx_tally_common_dispose(&s->common, &s->hooks);
     vx_plan_dispose(&s->plan, &s->hooks);
     vx_release(&s->hooks, s->memory);
 }
@@ -206,134 +156,6 @@ void vitx_stats_free(vitx_stats *stats)
     vx_release(&hooks, stats);
 }
 
-/* ------------------------------------------------------------------ a block ---------------- */
-
-typedef struct block {
-    vitx_stats *s;
-    int layer;
-    const float *attention, *output;
-} block;
-
-static void take_norms(double *norms, const float *x, int first, int last, int width)
-{
-    for (int t = first; t < last; t++) {
-        const float *token = x + (size_t)t * (size_t)width;
-        double sum = 0;
-        for (int d = 0; d < width; d++)
-            sum += (double)token[d] * (double)token[d];
-        norms[t] = sqrt(sum);
-    }
-}
-
-/* One chunk of the rows of one picture. */
-static void tally_chunk(void *arg, int i, int worker)
-{
-    const block *b = arg;
-    vitx_stats *s = b->s;
-    const size_t t = (size_t)s->gauge.tokens, picture = (size_t)(i / s->chunks);
-    const size_t heads = (size_t)s->arch.heads, width = (size_t)s->arch.width;
-    const int first = (int)((int64_t)s->gauge.tokens * (i % s->chunks) / s->chunks),
-              last = (int)((int64_t)s->gauge.tokens * (i % s->chunks + 1) / s->chunks);
-    vx_tally_clear(&s->tallies[i], &s->gauge);
-    vx_tally_rows(&s->tallies[i], b->attention + picture * heads * t * t, first, last, &s->gauge,
-                  &s->rooms[worker]);
-    take_norms(s->norms + picture * t, b->output + picture * t * width, first, last, s->arch.width);
-}
-
-/* All chunks of one picture, in order. */
-static void tally_picture(void *arg, int i, int worker)
-{
-    const block *b = arg;
-    vitx_stats *s = b->s;
-    const size_t heads = (size_t)s->arch.heads, picture = (size_t)i;
-    vx_tally *tally = &s->tallies[picture * (size_t)s->chunks];
-    (void)worker;
-    for (int k = 1; k < s->chunks; k++)
-        vx_tally_add(tally, tally + k, &s->gauge);
-    vx_tally_values(s->values + picture * VX_STAT_COUNT * heads,
-                    s->cosines + picture * heads * heads, tally, &s->gauge);
-}
-
-static int check_picture(const block *b, int i)
-{
-    const vitx_stats *s = b->s;
-    const double *norms = s->norms + (size_t)i * (size_t)s->gauge.tokens;
-    const int bad = s->tallies[(size_t)i * (size_t)s->chunks].bad_head;
-    if (bad >= 0)
-        return vx_fail(VITX_FORMAT,
-                       "the attention of block %d, head %d is not finite: the model's weights "
-                       "overflow in single precision",
-                       b->layer, bad);
-    for (int t = 0; t < s->gauge.tokens; t++)
-        if (!isfinite(norms[t]))
-            return vx_fail(VITX_FORMAT,
-                           "the output of block %d is not finite: the model's weights overflow in "
-                           "single precision",
-                           b->layer);
-    return VITX_OK;
-}
-
-/* The mean, and the sum of squared distances from it, with value number `n` (Welford 1962). */
-static void fold(double *mean, double *square, double value, int64_t n)
-{
-    const double before = value - *mean;
-    *mean += before / (double)n;
-    *square += before * (value - *mean);
-}
-
-/* Picture `i` of the batch becomes number `n` of the collection. */
-static void fold_heads(const block *b, int i, int64_t n)
-{
-    vitx_stats *s = b->s;
-    const size_t heads = (size_t)s->arch.heads, layer = (size_t)b->layer;
-    const double *values = s->values + (size_t)i * VX_STAT_COUNT * heads;
-    const double *cosines = s->cosines + (size_t)i * heads * heads;
-    for (size_t stat = 0; stat < VX_STAT_COUNT; stat++) {
-        const size_t at = (stat * (size_t)s->arch.depth + layer) * heads;
-        for (size_t h = 0; h < heads; h++)
-            fold(&s->next.mean[at + h], &s->next.square[at + h], values[stat * heads + h], n);
-    }
-    double *mean = s->next.cosine + layer * heads * heads;
-    for (size_t k = 0; k < heads * heads; k++)
-        mean[k] += (cosines[k] - mean[k]) / (double)n;
-}
-
-static void fold_norms(const block *b, int i, int64_t n)
-{
-    vitx_stats *s = b->s;
-    const size_t layer = (size_t)b->layer, patches = patches_of(s);
-    const double *norms = s->norms + (size_t)i * (size_t)s->gauge.tokens + s->gauge.prefix;
-    int64_t *places = s->next.places + layer * patches, found = 0;
-    double largest = 0;
-    memcpy(s->sorted, norms, patches * sizeof *norms);
-    const double median = vx_median(s->sorted, (int)patches);
-    for (size_t p = 0; p < patches; p++) {
-        const bool artifact = median > 0 && norms[p] > VITX_STATS_ARTIFACT * median;
-        places[p] += artifact;
-        found += artifact;
-        largest = fmax(largest, norms[p]);
-    }
-    s->next.count[layer] += found;
-    s->next.with[layer] += found > 0;
-    s->next.median[layer] += (median - s->next.median[layer]) / (double)n;
-    if (median > 0)
-        s->next.largest[layer] = fmax(s->next.largest[layer], largest / median);
-}
-
-int vx_stats_block(vitx_stats *s, int layer, const float *attention, const float *output, int n)
-{
-    block b = {s, layer, attention, output};
-    vx_pool_run(s->context->pool, tally_chunk, &b, n * s->chunks);
-    vx_pool_run(s->context->pool, tally_picture, &b, n);
-    for (int i = 0; i < n; i++)
-        VX_TRY(check_picture(&b, i));
-    for (int i = 0; i < n; i++) {
-        fold_heads(&b, i, *s->next.pictures + i + 1);
-        fold_norms(&b, i, *s->next.pictures + i + 1);
-    }
-    return VITX_OK;
-}
-
 /* ------------------------------------------------------------------ adding ----------------- */
 
 void vx_stats_begin(vitx_stats *s)
@@ -365,7 +187,7 @@ static int look(void *watcher, int layer, const float *x)
     } else {
         VX_TRY(vx_context_read(c, s->attention, r->data, n * vx_recorded_bytes(r, &s->arch)));
         VX_TRY(vx_context_read(
-            c, s->output, x, n * (size_t)s->gauge.tokens * (size_t)s->arch.width * sizeof(float)));
+            c, s->output, x, n * (size_t)s->common.tokens * (size_t)s->arch.width * sizeof(float)));
         attention = s->attention;
         output = s->output;
     }
@@ -420,95 +242,4 @@ int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also 
     const int status = add_all(s, &image, 1);
     s->also = NULL;
     return status;
-}
-
-/* ------------------------------------------------------------------ results ---------------- */
-
-int vitx_stats_get_info(vitx_stats_info *out, const vitx_stats *stats)
-{
-    const vitx_stats *s = stats;
-    if (!out || !s)
-        return vx_fail(VITX_INVALID, "vitx_stats_get_info: an argument is NULL");
-    vitx_stats_info info = {.pictures = *s->now.pictures,
-                            .layers = s->arch.depth,
-                            .heads = s->arch.heads,
-                            .tokens = s->gauge.tokens,
-                            .prefix_tokens = s->arch.prefix,
-                            .grid_height = s->arch.grid_height,
-                            .grid_width = s->arch.grid_width,
-                            .patch_height = s->arch.patch_height,
-                            .patch_width = s->arch.patch_width,
-                            .entropy_limit = log(s->gauge.tokens),
-                            .distance_uniform = s->gauge.distance_uniform,
-                            .warnings = s->warning_count};
-    for (int l = 0; l < s->arch.depth; l++)
-        info.artifacts += s->now.count[l];
-    return VX_STRUCT_WRITE(out, &info, vitx_stats_info, warnings);
-}
-
-static const double *values_of(const double *values, const vitx_stats *s, vitx_stat stat)
-{
-    const size_t cells = (size_t)s->arch.depth * (size_t)s->arch.heads;
-    const int index = (int)stat;
-    return index >= 0 && index < VX_STAT_COUNT ? values + (size_t)index * cells : NULL;
-}
-
-const double *vitx_stats_mean(const vitx_stats *stats, vitx_stat stat)
-{
-    return stats ? values_of(stats->now.mean, stats, stat) : NULL;
-}
-
-const double *vitx_stats_spread(const vitx_stats *stats, vitx_stat stat)
-{
-    return stats ? values_of(stats->spread, stats, stat) : NULL;
-}
-
-const double *vitx_stats_similarity(const vitx_stats *stats, int layer)
-{
-    if (!stats || layer < 0 || layer >= stats->arch.depth)
-        return NULL;
-    const size_t heads = (size_t)stats->arch.heads;
-    return stats->now.cosine + (size_t)layer * heads * heads;
-}
-
-static int check_layer(const vitx_stats *s, int layer)
-{
-    if (layer < 0 || layer >= s->arch.depth)
-        return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
-                       layer, s->arch.depth - 1);
-    if (*s->now.pictures == 0)
-        return vx_fail(VITX_INVALID, "no picture was added to the statistics yet");
-    return VITX_OK;
-}
-
-int vitx_stats_head(vitx_head_info *out, const vitx_stats *stats, int layer, int head)
-{
-    if (!out || !stats)
-        return vx_fail(VITX_INVALID, "vitx_stats_head: an argument is NULL");
-    VX_TRY(check_layer(stats, layer));
-    if (head < 0 || head >= stats->arch.heads)
-        return vx_fail(VITX_INVALID, "head %d is out of range: the model has heads 0 to %d", head,
-                       stats->arch.heads - 1);
-    const vitx_head_info *info =
-        &stats->heads[(size_t)layer * (size_t)stats->arch.heads + (size_t)head];
-    return VX_STRUCT_WRITE(out, info, vitx_head_info, redundant_with);
-}
-
-int vitx_stats_artifacts(vitx_artifacts *out, const vitx_stats *stats, int layer)
-{
-    if (!out || !stats)
-        return vx_fail(VITX_INVALID, "vitx_stats_artifacts: an argument is NULL");
-    VX_TRY(check_layer(stats, layer));
-    const vx_totals *t = &stats->now;
-    const vitx_artifacts info = {.count = t->count[layer],
-                                 .pictures = t->with[layer],
-                                 .largest = t->largest[layer],
-                                 .median = t->median[layer],
-                                 .positions = t->places + (size_t)layer * patches_of(stats)};
-    return VX_STRUCT_WRITE(out, &info, vitx_artifacts, positions);
-}
-
-const char *vitx_stats_warning(const vitx_stats *stats, int index)
-{
-    return stats && index >= 0 && index < stats->warning_count ? stats->warnings[index] : NULL;
 }

@@ -36,7 +36,7 @@ struct vitx_stats {
     vitx_hooks hooks;
     vitx_context *context;
     vx_arch arch;
-    vx_gauge gauge;
+    vx_tally_common common;
     vx_plan plan;
     int batch;   /* pictures at a time */
     int chunks;  /* parts of a picture's query rows */
@@ -64,12 +64,18 @@ struct vitx_stats {
     double *norms;        /* [B,T] */
     double *sorted;       /* [N] */
     float *attention;     /* [B,H,T,T] on the host, where it cannot read the device; else NULL */
-    float *output;        /* [B,T,D] likewise */
+    float *output;        /* [B,T,D], the same */
 };
+
+/* N, the patches of a picture. */
+static inline size_t vx_stats_patches(const vitx_stats *s)
+{
+    return (size_t)(s->common.tokens - s->common.prefix);
+}
 
 /* Adding to a copy of the totals: begin; for batch after batch block with every layer, then count;
  * then end, which makes the copy valid. attention [n,H,T,T] and output [n,T,D] are host memory,
- * n <= s->batch. VITX_FORMAT where they are not finite. */
+ * n <= s->batch. VITX_FORMAT if they are not finite. */
 void vx_stats_begin(vitx_stats *s);
 int vx_stats_block(vitx_stats *s, int layer, const float *attention, const float *output, int n);
 void vx_stats_count(vitx_stats *s, int n);

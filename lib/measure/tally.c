@@ -12,19 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dot.h"
+
 /* ------------------------------------------------------------------ what tallies share ----- */
 
-int vx_gauge_create(vx_gauge *out, const vx_arch *arch, const vitx_hooks *hooks)
+int vx_tally_common_create(vx_tally_common *out, const vx_arch *arch, const vitx_hooks *hooks)
 {
     const int gh = arch->grid_height, gw = arch->grid_width, patches = gh * gw;
     const int across = 2 * gw - 1;
-    *out = (vx_gauge){.heads = arch->heads,
-                      .tokens = vx_arch_tokens(arch),
-                      .prefix = arch->prefix,
-                      .grid_height = gh,
-                      .grid_width = gw,
-                      .top = (vx_arch_tokens(arch) + 9) / 10,
-                      .few = (patches + 49) / 50};
+    *out = (vx_tally_common){.heads = arch->heads,
+                             .tokens = vx_arch_tokens(arch),
+                             .prefix = arch->prefix,
+                             .grid_height = gh,
+                             .grid_width = gw,
+                             .top = (vx_arch_tokens(arch) + 9) / 10,
+                             .few = (patches + 49) / 50};
     VX_TRY(vx_new(&out->distance, hooks, (size_t)gh * (size_t)across, sizeof *out->distance,
                   "distances of patches"));
     VX_TRY(vx_new(&out->ranks, hooks, (size_t)out->tokens, sizeof *out->ranks, "ranks"));
@@ -42,42 +44,42 @@ int vx_gauge_create(vx_gauge *out, const vx_arch *arch, const vitx_hooks *hooks)
     return VITX_OK;
 }
 
-void vx_gauge_dispose(vx_gauge *gauge, const vitx_hooks *hooks)
+void vx_tally_common_dispose(vx_tally_common *common, const vitx_hooks *hooks)
 {
-    vx_release(hooks, gauge->distance);
-    vx_release(hooks, gauge->ranks);
-    gauge->distance = gauge->ranks = NULL;
+    vx_release(hooks, common->distance);
+    vx_release(hooks, common->ranks);
+    common->distance = common->ranks = NULL;
 }
 
-void vx_tally_place(vx_tally *tally, vx_arena *arena, const vx_gauge *gauge)
+void vx_tally_place(vx_tally *tally, vx_arena *arena, const vx_tally_common *common)
 {
-    const size_t h = (size_t)gauge->heads, t = (size_t)gauge->tokens;
+    const size_t h = (size_t)common->heads, t = (size_t)common->tokens;
     tally->heads = vx_arena_take(arena, h, sizeof *tally->heads);
     tally->products = vx_arena_take(arena, h, h * sizeof *tally->products);
     tally->received = vx_arena_take(arena, h, t * sizeof *tally->received);
 }
 
-void vx_tally_room_place(vx_tally_room *room, vx_arena *arena, const vx_gauge *gauge)
+void vx_tally_room_place(vx_tally_room *room, vx_arena *arena, const vx_tally_common *common)
 {
-    const size_t h = (size_t)gauge->heads, t = (size_t)gauge->tokens;
+    const size_t h = (size_t)common->heads, t = (size_t)common->tokens;
     room->rows = vx_arena_take(arena, h, t * sizeof *room->rows);
     room->keys = vx_arena_take(arena, t, sizeof *room->keys);
     room->space = vx_arena_take(arena, t, sizeof *room->space);
     room->sorted = vx_arena_take(arena, t, sizeof *room->sorted);
 }
 
-void vx_tally_clear(vx_tally *tally, const vx_gauge *gauge)
+void vx_tally_clear(vx_tally *tally, const vx_tally_common *common)
 {
-    const size_t h = (size_t)gauge->heads, t = (size_t)gauge->tokens;
+    const size_t h = (size_t)common->heads, t = (size_t)common->tokens;
     memset(tally->heads, 0, h * sizeof *tally->heads);
     memset(tally->products, 0, h * h * sizeof *tally->products);
     memset(tally->received, 0, h * t * sizeof *tally->received);
     tally->bad_head = -1;
 }
 
-void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_gauge *gauge)
+void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_tally_common *common)
 {
-    const size_t h = (size_t)gauge->heads, t = (size_t)gauge->tokens;
+    const size_t h = (size_t)common->heads, t = (size_t)common->tokens;
     for (size_t i = 0; i < h; i++) {
         vx_head_tally *to = &tally->heads[i];
         const vx_head_tally *from = &other->heads[i];
@@ -99,19 +101,7 @@ void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_gauge *gauge)
 
 /* ------------------------------------------------------------------ one row ---------------- */
 
-/* Four sums at once: the additions of one would wait for each other. */
-static double dot(const double *a, const double *b, int n)
-{
-    double s[4] = {0};
-    int i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; k++)
-            s[k] += a[i + k] * b[i + k];
-    for (; i < n; i++)
-        s[0] += a[i] * b[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-}
-
+/* Four sums at once, like vx_dot. */
 static double total(const double *a, int n)
 {
     double s[4] = {0};
@@ -188,29 +178,30 @@ static double value_of(uint32_t bits)
     return (double)v;
 }
 
-static void tally_order(vx_head_tally *head, const float *a, double sum, const vx_gauge *gauge,
-                        const vx_tally_room *room)
+static void tally_order(vx_head_tally *head, const float *a, double sum,
+                        const vx_tally_common *common, const vx_tally_room *room)
 {
-    const int t = gauge->tokens;
+    const int t = common->tokens;
     double top = 0;
     memcpy(room->keys, a, (size_t)t * sizeof *room->keys);
     sort_keys(room->keys, room->space, t);
     for (int i = 0; i < t; i++)
         room->sorted[i] = value_of(room->keys[i]);
-    for (int i = t - gauge->top; i < t; i++)
+    for (int i = t - common->top; i < t; i++)
         top += room->sorted[i];
-    head->gini += sum > 0 ? dot(room->sorted, gauge->ranks, t) / (t * sum) : 0;
+    head->gini += sum > 0 ? vx_dot(room->sorted, common->ranks, t) / (t * sum) : 0;
     head->top += top;
 }
 
 /* A row of patch `patch`, of which only the patches' columns count. */
-static void tally_distance(vx_head_tally *head, const double *row, int patch, const vx_gauge *gauge)
+static void tally_distance(vx_head_tally *head, const double *row, int patch,
+                           const vx_tally_common *common)
 {
-    const int gw = gauge->grid_width, y0 = patch / gw, x0 = patch % gw;
-    const double *a = row + gauge->prefix;
+    const int gw = common->grid_width, y0 = patch / gw, x0 = patch % gw;
+    const double *a = row + common->prefix;
     double far = 0, sum = 0;
-    for (int y = 0; y < gauge->grid_height; y++, a += gw) {
-        const double *d = gauge->distance + abs(y - y0) * (2 * gw - 1) + gw - 1 - x0;
+    for (int y = 0; y < common->grid_height; y++, a += gw) {
+        const double *d = common->distance + abs(y - y0) * (2 * gw - 1) + gw - 1 - x0;
         for (int x = 0; x < gw; x++) {
             far += a[x] * d[x];
             sum += a[x];
@@ -222,9 +213,9 @@ static void tally_distance(vx_head_tally *head, const double *row, int patch, co
 
 /* One query of one head; false where a value is not finite. */
 static bool tally_row(vx_head_tally *head, double *received, double *row, const float *a, int query,
-                      const vx_gauge *gauge, const vx_tally_room *room)
+                      const vx_tally_common *common, const vx_tally_room *room)
 {
-    const int t = gauge->tokens, prefix = gauge->prefix;
+    const int t = common->tokens, prefix = common->prefix;
     double entropy = 0, before = 0;
     for (int j = 0; j < t; j++) {
         row[j] = (double)a[j];
@@ -239,29 +230,29 @@ static bool tally_row(vx_head_tally *head, double *received, double *row, const 
         before += row[j];
     head->entropy += entropy;
     head->prefix += before;
-    tally_order(head, a, sum, gauge, room);
+    tally_order(head, a, sum, common, room);
     if (query >= prefix) {
         head->sink += prefix ? row[0] : 0;
-        tally_distance(head, row, query - prefix, gauge);
+        tally_distance(head, row, query - prefix, common);
     }
     return true;
 }
 
-void vx_tally_rows(vx_tally *tally, const float *a, int first, int last, const vx_gauge *gauge,
-                   const vx_tally_room *room)
+void vx_tally_rows(vx_tally *tally, const float *a, int first, int last,
+                   const vx_tally_common *common, const vx_tally_room *room)
 {
-    const size_t heads = (size_t)gauge->heads, t = (size_t)gauge->tokens;
+    const size_t heads = (size_t)common->heads, t = (size_t)common->tokens;
     for (int i = first; i < last; i++) {
         for (size_t h = 0; h < heads; h++)
             if (!tally_row(&tally->heads[h], tally->received + h * t, room->rows + h * t,
-                           a + (h * t + (size_t)i) * t, i, gauge, room)) {
+                           a + (h * t + (size_t)i) * t, i, common, room)) {
                 tally->bad_head = (int)h;
                 return;
             }
         for (size_t h = 0; h < heads; h++)
             for (size_t g = 0; g <= h; g++)
                 tally->products[h * heads + g] +=
-                    dot(room->rows + h * t, room->rows + g * t, gauge->tokens);
+                    vx_dot(room->rows + h * t, room->rows + g * t, common->tokens);
     }
 }
 
@@ -280,14 +271,14 @@ double vx_median(double *values, int count)
 }
 
 /* The share of all rows together that the patches get which get most. */
-static double focus(double *received, const vx_gauge *gauge)
+static double focus(double *received, const vx_tally_common *common)
 {
-    const int patches = gauge->tokens - gauge->prefix;
+    const int patches = common->tokens - common->prefix;
     double all = 0, most = 0;
-    for (int j = 0; j < gauge->tokens; j++)
+    for (int j = 0; j < common->tokens; j++)
         all += received[j];
-    qsort(received + gauge->prefix, (size_t)patches, sizeof *received, ascending);
-    for (int j = gauge->tokens - gauge->few; j < gauge->tokens; j++)
+    qsort(received + common->prefix, (size_t)patches, sizeof *received, ascending);
+    for (int j = common->tokens - common->few; j < common->tokens; j++)
         most += received[j];
     return all > 0 ? most / all : 0;
 }
@@ -302,10 +293,11 @@ static void fill_cosines(double *cosines, const double *products, size_t heads)
         }
 }
 
-void vx_tally_values(double *values, double *cosines, vx_tally *tally, const vx_gauge *gauge)
+void vx_tally_values(double *values, double *cosines, vx_tally *tally,
+                     const vx_tally_common *common)
 {
-    const size_t heads = (size_t)gauge->heads, t = (size_t)gauge->tokens;
-    const double rows = gauge->tokens, patches = gauge->tokens - gauge->prefix;
+    const size_t heads = (size_t)common->heads, t = (size_t)common->tokens;
+    const double rows = common->tokens, patches = common->tokens - common->prefix;
     fill_cosines(cosines, tally->products, heads);
     for (size_t h = 0; h < heads; h++) {
         const vx_head_tally *head = &tally->heads[h];
@@ -320,6 +312,6 @@ void vx_tally_values(double *values, double *cosines, vx_tally *tally, const vx_
         values[VITX_STAT_PREFIX * heads + h] = head->prefix / rows;
         values[VITX_STAT_SINK * heads + h] = head->sink / patches;
         values[VITX_STAT_SIMILARITY * heads + h] = heads > 1 ? others / (double)(heads - 1) : 0;
-        values[VITX_STAT_FOCUS * heads + h] = focus(tally->received + h * t, gauge);
+        values[VITX_STAT_FOCUS * heads + h] = focus(tally->received + h * t, common);
     }
 }

@@ -17,7 +17,7 @@
 #define VX_STAT_COUNT 8 /* of vitx_stat */
 
 /* What all tallies of a model share. */
-typedef struct vx_gauge {
+typedef struct vx_tally_common {
     int heads, tokens, prefix, grid_height, grid_width;
     int top;          /* keys of VITX_STAT_TOP10 */
     int few;          /* patches of VITX_STAT_FOCUS */
@@ -25,10 +25,10 @@ typedef struct vx_gauge {
                          columns apart, columns from -(grid_width - 1) on */
     double distance_uniform;
     double *ranks; /* [T]: 2 i - T - 1 for i from 1 */
-} vx_gauge;
+} vx_tally_common;
 
-int vx_gauge_create(vx_gauge *out, const vx_arch *arch, const vitx_hooks *hooks);
-void vx_gauge_dispose(vx_gauge *gauge, const vitx_hooks *hooks);
+int vx_tally_common_create(vx_tally_common *out, const vx_arch *arch, const vitx_hooks *hooks);
+void vx_tally_common_dispose(vx_tally_common *common, const vitx_hooks *hooks);
 
 /* Sums over query rows of one head. */
 typedef struct vx_head_tally {
@@ -44,9 +44,9 @@ typedef struct vx_tally {
 } vx_tally;
 
 /* Takes a tally's places from an arena of host memory. */
-void vx_tally_place(vx_tally *tally, vx_arena *arena, const vx_gauge *gauge);
-void vx_tally_clear(vx_tally *tally, const vx_gauge *gauge);
-void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_gauge *gauge);
+void vx_tally_place(vx_tally *tally, vx_arena *arena, const vx_tally_common *common);
+void vx_tally_clear(vx_tally *tally, const vx_tally_common *common);
+void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_tally_common *common);
 
 /* Room for one worker. */
 typedef struct vx_tally_room {
@@ -55,15 +55,16 @@ typedef struct vx_tally_room {
     double *sorted;         /* [T] */
 } vx_tally_room;
 
-void vx_tally_room_place(vx_tally_room *room, vx_arena *arena, const vx_gauge *gauge);
+void vx_tally_room_place(vx_tally_room *room, vx_arena *arena, const vx_tally_common *common);
 
 /* Adds the rows of queries first..last-1 of a [H,T,T]; ends where it meets what is not finite. */
-void vx_tally_rows(vx_tally *tally, const float *a, int first, int last, const vx_gauge *gauge,
-                   const vx_tally_room *room);
+void vx_tally_rows(vx_tally *tally, const float *a, int first, int last,
+                   const vx_tally_common *common, const vx_tally_room *room);
 
 /* What the whole of a picture's rows comes to: values [VX_STAT_COUNT,H], cosines [H,H]. Reorders
  * tally->received. */
-void vx_tally_values(double *values, double *cosines, vx_tally *tally, const vx_gauge *gauge);
+void vx_tally_values(double *values, double *cosines, vx_tally *tally,
+                     const vx_tally_common *common);
 
 /* The middle of `count` values, or of the two in the middle their mean; reorders them. */
 double vx_median(double *values, int count);

@@ -28,7 +28,7 @@ static double mean_of(const vitx_stats *s, vitx_stat stat, size_t cell)
 static vitx_pattern pattern_of(const vitx_stats *s, size_t cell)
 {
     const double distance = mean_of(s, VITX_STAT_DISTANCE, cell),
-                 uniform = s->gauge.distance_uniform;
+                 uniform = s->common.distance_uniform;
     if (mean_of(s, VITX_STAT_SINK, cell) >= VITX_STATS_SINK)
         return VITX_PATTERN_SINK;
     if (distance <= VITX_STATS_LOCAL * uniform)
@@ -89,7 +89,7 @@ static int count_heads(const vitx_stats *s, vitx_stat stat, double unit, double 
 
 static void warn_of_entropy(vitx_stats *s)
 {
-    const double limit = log(s->gauge.tokens);
+    const double limit = log(s->common.tokens);
     const int heads = s->arch.heads, all = s->arch.depth * heads;
     size_t most;
     const int count = count_heads(s, VITX_STAT_ENTROPY, limit, VITX_STATS_DIFFUSE, &most);
@@ -110,8 +110,9 @@ static void warn_of_focus(vitx_stats *s)
         warn(s,
              "attention is stuck on few patches: in %d of %d heads %d of the %d patches get %d %% "
              "or more of all attention (most: block %d, head %d with %d %%)",
-             count, all, s->gauge.few, s->gauge.tokens - s->gauge.prefix, percent(VITX_STATS_STUCK),
-             (int)most / heads, (int)most % heads, percent(mean_of(s, VITX_STAT_FOCUS, most)));
+             count, all, s->common.few, s->common.tokens - s->common.prefix,
+             percent(VITX_STATS_STUCK), (int)most / heads, (int)most % heads,
+             percent(mean_of(s, VITX_STAT_FOCUS, most)));
 }
 
 static void warn_of_twins(vitx_stats *s)

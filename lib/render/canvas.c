@@ -1,6 +1,7 @@
 /* render/canvas.c: see canvas.h. */
 #include "render/canvas.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "render/font.h"
@@ -68,11 +69,13 @@ void vx_canvas_fill(vx_canvas *canvas, int x, int y, int width, int height, cons
     }
 }
 
+/* ------------------------------------------------------------------ text ------------------ */
+
+enum { GLYPH_COLUMNS = 5, GLYPH_ROWS = 9, GLYPH_STEP = GLYPH_COLUMNS + 1 };
+
 static const struct glyph *find_glyph(char c)
 {
     const struct glyph *g = glyphs;
-    if (c >= 'A' && c <= 'Z')
-        c = (char)(c - 'A' + 'a');
     while (g->character != '\0' && g->character != c)
         g++;
     return g;
@@ -84,16 +87,69 @@ static bool takes_cell(char byte)
     return (byte & 0xc0) != 0x80;
 }
 
+static bool has_point(const char *rows, int row, int column)
+{
+    return row >= 0 && row < GLYPH_ROWS && column >= 0 && column < GLYPH_COLUMNS &&
+           rows[row * GLYPH_STEP + column] == '#';
+}
+
+/* Square of the distance of (u, v) from the stroke that leads from (x, y) to (x + dx, y + dy). */
+static double away_from(double u, double v, int x, int y, int dx, int dy)
+{
+    const int length = dx * dx + dy * dy;
+    double t = length ? ((u - x) * dx + (v - y) * dy) / length : 0;
+    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    const double a = u - x - t * dx, b = v - y - t * dy;
+    return a * a + b * b;
+}
+
+/* The same from all strokes of a glyph, in points. */
+static double away_from_glyph(const char *rows, double u, double v)
+{
+    static const int steps[][2] = {{0, 0}, {1, 0}, {0, 1}, {1, 1}, {-1, 1}};
+    double least = 1e9;
+    for (int row = 0; row < GLYPH_ROWS; row++)
+        for (int column = 0; column < GLYPH_COLUMNS; column++)
+            for (size_t k = 0; has_point(rows, row, column) && k < 5; k++) {
+                const int dx = steps[k][0], dy = steps[k][1];
+                const bool corner =
+                    dx && dy &&
+                    (has_point(rows, row, column + dx) || has_point(rows, row + dy, column));
+                if (corner || !has_point(rows, row + dy, column + dx))
+                    continue;
+                const double away = away_from(u, v, column, row, dx, dy);
+                least = away < least ? away : least;
+            }
+    return sqrt(least);
+}
+
+/* What a stroke covers of a pixel: all of it half a pixel inside the stroke's edge. */
+static void draw_glyph(vx_canvas *canvas, int x, int y, const char *rows, int scale,
+                       const uint8_t rgb[3])
+{
+    const double half = scale > 1 ? 0.42 * scale : 0.5;
+    int x0 = x - 1, y0 = y - 1;
+    int x1 = x + GLYPH_COLUMNS * scale + 1, y1 = y + GLYPH_ROWS * scale + 1;
+    if (!clip(canvas, &x0, &y0, &x1, &y1))
+        return;
+    for (int row = y0; row < y1; row++) {
+        uint8_t *p = vx_canvas_row(canvas, x0, row);
+        for (int column = x0; column < x1; column++, p += 3) {
+            const double u = (column - x + 0.5) / scale - 0.5, v = (row - y + 0.5) / scale - 0.5;
+            const double part = half + 0.5 - away_from_glyph(rows, u, v) * scale;
+            for (int c = 0; part > 0 && c < 3; c++)
+                p[c] = (uint8_t)(p[c] + (rgb[c] - p[c]) * (part < 1 ? part : 1) + 0.5);
+        }
+    }
+}
+
 void vx_canvas_text(vx_canvas *canvas, int x, int y, const char *text, int scale,
                     const uint8_t rgb[3])
 {
     for (; *text; text++) {
         if (!takes_cell(*text))
             continue;
-        const char *rows = find_glyph(*text)->rows;
-        for (int i = 0; rows[i]; i++)
-            if (rows[i] == '#')
-                vx_canvas_fill(canvas, x + i % 6 * scale, y + i / 6 * scale, scale, scale, rgb);
+        draw_glyph(canvas, x, y, find_glyph(*text)->rows, scale, rgb);
         x += VX_TEXT_WIDTH * scale;
     }
 }

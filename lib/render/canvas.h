@@ -1,6 +1,6 @@
 /*
- * render/canvas.h: a picture to draw on: rectangles, other pictures, and short texts in a bitmap
- * font (font.h). Coordinates are pixels from the top left; what falls outside is cut off.
+ * render/canvas.h: a picture to draw on: rectangles, other pictures, and short texts in a font of
+ * strokes (font.h). Coordinates are pixels from the top left; what falls outside is cut off.
  */
 #ifndef VX_RENDER_CANVAS_H
 #define VX_RENDER_CANVAS_H
@@ -30,8 +30,8 @@ void vx_canvas_dispose(vx_canvas *canvas);
 uint8_t *vx_canvas_row(const vx_canvas *canvas, int x, int y);
 void vx_canvas_copy(vx_canvas *canvas, int x, int y, const uint8_t *rgb, int width, int height);
 void vx_canvas_fill(vx_canvas *canvas, int x, int y, int width, int height, const uint8_t rgb[3]);
-/* (x, y) is the top left of the first glyph. Text is UTF-8; small letters and capitals look the
- * same, and each character that the font lacks is a box. */
+/* (x, y) is the top left of the first glyph. Text is UTF-8; each character that the font lacks is a
+ * box. */
 void vx_canvas_text(vx_canvas *canvas, int x, int y, const char *text, int scale,
                     const uint8_t rgb[3]);
 int vx_text_width(const char *text, int scale);

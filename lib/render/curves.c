@@ -71,6 +71,8 @@ static int check_curves(const vitx_curve *curves, int n)
         const vitx_curve *c = &curves[i];
         if (!c->name || !c->x || !c->y || c->count < 1)
             return vx_fail(VITX_INVALID, "curve %d of %d has no name or no points", i, n);
+        if (c->style < VITX_CURVE_GREY)
+            return vx_fail(VITX_INVALID, "curve \"%s\": style %d is unknown", c->name, c->style);
         for (int k = 0; k < c->count; k++)
             if (!isfinite(c->x[k]) || !isfinite(c->y[k]))
                 return vx_fail(VITX_INVALID, "curve \"%s\": point %d is not finite", c->name, k);
@@ -85,6 +87,7 @@ static int open_plot(plot *p, const vitx_curve *curves, int n, const vitx_plot_o
     VX_TRY(vx_hooks_resolve(&p->hooks, p->opts.hooks));
     p->opts.title = p->opts.title ? p->opts.title : "";
     p->opts.x_label = p->opts.x_label ? p->opts.x_label : "";
+    p->opts.y_label = p->opts.y_label ? p->opts.y_label : "";
     return check_curves(curves, n);
 }
 

@@ -15,6 +15,7 @@ enum {
     TICK_SPACE = 80, /* pixels between two, at least */
     SAMPLE = 40,     /* of a line, in the legend */
     SCALE = 2,       /* of the letters */
+    INSET = 14,      /* between the frame and the curves */
     DASH = 14
 };
 
@@ -28,6 +29,12 @@ static const uint8_t colours[][3] = {{31, 119, 180}, {220, 80, 20}, {30, 140, 60
                                      {120, 80, 190}, {130, 90, 60}, {230, 150, 0}, {90, 90, 90},
                                      {0, 160, 170},  {170, 180, 30}};
 #define COLOURS ((int)(sizeof colours / sizeof colours[0]))
+static const uint8_t greys[][3] = {{130, 130, 130}, {185, 185, 185}};
+
+typedef struct look {
+    const uint8_t *rgb;
+    bool dashed;
+} look;
 
 typedef struct drawing {
     vx_canvas *canvas;
@@ -58,12 +65,13 @@ static void find_range(drawing *d, const vitx_curve *curves, int n)
 
 static double at_x(const drawing *d, double x)
 {
-    return d->x + (x - d->x_low) / (d->x_high - d->x_low) * (WIDTH - 1);
+    return d->x + INSET + (x - d->x_low) / (d->x_high - d->x_low) * (WIDTH - 1 - 2 * INSET);
 }
 
 static double at_y(const drawing *d, double y)
 {
-    return d->y + (d->y_high - y) / (d->y_high - d->y_low) * (HEIGHT - 1);
+    const int below = d->y_low < 0 ? INSET : 0; /* 0 lies on the axis */
+    return d->y + INSET + (d->y_high - y) / (d->y_high - d->y_low) * (HEIGHT - 1 - INSET - below);
 }
 
 static void blend(const drawing *d, int x, int y, const uint8_t rgb[3], double part)
@@ -110,24 +118,37 @@ static void draw_dashed(const drawing *d, double x0, double y0, double x1, doubl
     *gone += length;
 }
 
-/* From one point of a curve to the next; `gone` is how far its dashes have. */
-static void draw_piece(const drawing *d, double x0, double y0, double x1, double y1, int which,
-                       double *gone)
+/* Curve `which` of those: see vitx_curve.style. */
+static look look_of(const vitx_curve *curves, int which)
 {
-    const uint8_t *rgb = colours[which % COLOURS];
-    if (which / COLOURS % 2)
-        draw_dashed(d, x0, y0, x1, y1, rgb, gone);
-    else
-        draw_segment(d, x0, y0, x1, y1, rgb);
+    const int style = curves[which].style;
+    int before = 0; /* of the same style */
+    if (style == 0)
+        return (look){colours[which % COLOURS], which / COLOURS % 2};
+    for (int i = 0; i < which; i++)
+        before += curves[i].style == style;
+    if (style == VITX_CURVE_GREY)
+        return (look){greys[before % 2], true};
+    return (look){colours[(style - 1) % COLOURS], before > 0};
 }
 
-static void draw_curve(const drawing *d, const vitx_curve *c, int which)
+/* From one point of a curve to the next; `gone` is how far its dashes have. */
+static void draw_piece(const drawing *d, double x0, double y0, double x1, double y1, look style,
+                       double *gone)
+{
+    if (style.dashed)
+        draw_dashed(d, x0, y0, x1, y1, style.rgb, gone);
+    else
+        draw_segment(d, x0, y0, x1, y1, style.rgb);
+}
+
+static void draw_curve(const drawing *d, const vitx_curve *c, look style)
 {
     double gone = 0;
     for (int k = c->count > 1; k < c->count; k++) {
         const int before = k > 0 ? k - 1 : 0; /* of a single point: itself */
         draw_piece(d, at_x(d, c->x[before]), at_y(d, c->y[before]), at_x(d, c->x[k]),
-                   at_y(d, c->y[k]), which, &gone);
+                   at_y(d, c->y[k]), style, &gone);
     }
 }
 
@@ -174,7 +195,7 @@ static void draw_legend(const drawing *d, const vitx_curve *curves, int n)
     for (int i = 0; i < n; i++) {
         const int middle = d->y + i * LINE + CAPITAL * SCALE / 2;
         double gone = 0;
-        draw_piece(d, x, middle, x + SAMPLE, middle, i, &gone);
+        draw_piece(d, x, middle, x + SAMPLE, middle, look_of(curves, i), &gone);
         vx_canvas_text(d->canvas, x + SAMPLE + GAP, d->y + i * LINE, curves[i].name, SCALE, ink);
     }
 }
@@ -184,7 +205,7 @@ int vx_plot_draw(vx_canvas *canvas, const vitx_curve *curves, int n, const vitx_
 {
     drawing d = {.canvas = canvas,
                  .x = MARGIN + 7 * VX_TEXT_WIDTH * SCALE + TICK,
-                 .y = MARGIN + VX_TEXT_HEIGHT * (SCALE + 1) + GAP};
+                 .y = MARGIN + VX_TEXT_HEIGHT * (SCALE + 1) + GAP + (*opts->y_label ? LINE : 0)};
     int names = 0;
     for (int i = 0; i < n; i++) {
         const int width = vx_text_width(curves[i].name, SCALE);
@@ -194,13 +215,16 @@ int vx_plot_draw(vx_canvas *canvas, const vitx_curve *curves, int n, const vitx_
     const int64_t legend = (int64_t)d.y + (int64_t)n * LINE + MARGIN;
     int64_t width = (int64_t)d.x + WIDTH + 2 * GAP + SAMPLE + GAP + names + MARGIN;
     const int64_t title = (int64_t)vx_text_width(opts->title, SCALE + 1) + 2 * MARGIN;
+    const int64_t label = (int64_t)vx_text_width(opts->y_label, SCALE) + 2 * MARGIN;
     width = title > width ? title : width;
+    width = label > width ? label : width;
     VX_TRY(vx_canvas_create(canvas, width, below > legend ? below : legend, hooks));
     find_range(&d, curves, n);
     vx_canvas_text(canvas, MARGIN, MARGIN, opts->title, SCALE + 1, ink);
+    vx_canvas_text(canvas, MARGIN, d.y - LINE - GAP / 2, opts->y_label, SCALE, pale);
     draw_axes(&d, opts->x_label);
     for (int i = n - 1; i >= 0; i--) /* the first lies on top */
-        draw_curve(&d, &curves[i], i);
+        draw_curve(&d, &curves[i], look_of(curves, i));
     draw_legend(&d, curves, n);
     return VITX_OK;
 }

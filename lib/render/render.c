@@ -70,9 +70,9 @@ static vitx_scale suitable_scale(const vitx_map *map)
 {
     if (map->info.is_signed)
         return map->on_pixels ? VITX_SCALE_SIGNED_P99 : VITX_SCALE_SIGNED;
-    if (!map->on_pixels)
-        return VITX_SCALE_MAX;
-    return map->info.min > 0.25f * map->info.max ? VITX_SCALE_MINMAX : VITX_SCALE_P99;
+    if (map->info.min > 0.25f * map->info.max) /* or everything would look hot */
+        return VITX_SCALE_MINMAX;
+    return map->on_pixels ? VITX_SCALE_P99 : VITX_SCALE_MAX;
 }
 
 /* What VITX_AUTO stands for as smooth. */
@@ -96,6 +96,8 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "scale %d is none of vitx_scale", (int)o->scale);
     if (o->frame < VITX_FRAME_PICTURE || o->frame > VITX_FRAME_INPUT)
         return vx_fail(VITX_INVALID, "frame %d is none of vitx_frame", (int)o->frame);
+    if (o->underlay < VITX_UNDERLAY_AUTO || o->underlay > VITX_UNDERLAY_NONE)
+        return vx_fail(VITX_INVALID, "underlay %d is none of vitx_underlay", (int)o->underlay);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
     const bool range = o->scale == VITX_SCALE_RANGE;
@@ -104,12 +106,14 @@ static int check_opts(vx_render_job *job)
                        (double)o->low, (double)o->high);
     const bool is_signed = range ? o->low == -o->high : vx_scale_is_signed(o->scale);
     job->is_signed = is_signed;
+    if (o->underlay == VITX_UNDERLAY_AUTO)
+        o->underlay = is_signed ? VITX_UNDERLAY_GREY : VITX_UNDERLAY_PHOTO;
     if (o->alpha < 0)
         o->alpha = is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)
         o->smooth = suitable_smooth(job->map);
     if (!o->colormap)
-        o->colormap = is_signed ? "coolwarm" : job->map->on_pixels ? "inferno" : "turbo";
+        o->colormap = is_signed ? "coolwarm" : "inferno";
     return vx_render_colormap(&job->colormap, o->colormap);
 }
 

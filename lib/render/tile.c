@@ -22,6 +22,8 @@
 #include "render/number.h"
 #include "render/scale.h"
 
+enum { GREY_FLOOR = 96 }; /* what black becomes in a grey underlay */
+
 static const uint8_t ink[3] = {32, 32, 32}, unseen[3] = {24, 24, 24};
 
 /* The frame's size before any scaling down, and the input's placement in it. */
@@ -55,8 +57,23 @@ static void shrink_frame(vx_tiles *t, int max_side)
     t->height = h;
 }
 
-/* The picture below the map, at the tile's size. */
-static int make_under(vx_tiles *t)
+/* The picture in grey, as light as paper that is written on: dark parts would swallow the map's
+ * colours. Weights of ITU-R BT.601. */
+static int make_grey(vx_tiles *t)
+{
+    const size_t pixels = (size_t)t->width * (size_t)t->height;
+    VX_TRY(vx_new(&t->grey, &t->job->map->hooks, pixels, 3, "a picture in grey"));
+    for (size_t i = 0; i < pixels; i++) {
+        const uint8_t *p = t->photo + 3 * i;
+        const int light = (299 * p[0] + 587 * p[1] + 114 * p[2]) / 1000;
+        memset(t->grey + 3 * i, GREY_FLOOR + light * (255 - GREY_FLOOR) / 255, 3);
+    }
+    t->under = t->grey;
+    return VITX_OK;
+}
+
+/* The picture, at the tile's size. */
+static int make_photo(vx_tiles *t)
 {
     const vx_render_job *job = t->job;
     const vitx_hooks *hooks = &job->map->hooks;
@@ -82,9 +99,23 @@ static int make_under(vx_tiles *t)
         t->owned = input;
         input = NULL;
     }
-    t->under = whole;
+    t->photo = whole;
     vx_release(hooks, input);
     return status;
+}
+
+/* What is drawn beside and below the map. */
+static int make_under(vx_tiles *t)
+{
+    const vitx_render_opts *o = &t->job->opts;
+    if (o->layout == VITX_LAYOUT_MAP ||
+        (o->layout == VITX_LAYOUT_OVERLAY && o->underlay == VITX_UNDERLAY_NONE))
+        return VITX_OK;
+    VX_TRY(make_photo(t));
+    if (o->underlay == VITX_UNDERLAY_GREY)
+        return make_grey(t);
+    t->under = o->underlay == VITX_UNDERLAY_NONE ? NULL : t->photo;
+    return VITX_OK;
 }
 
 /* First pixel whose centre lies at or after `edge`, within 0..size. */
@@ -102,15 +133,15 @@ static void measure(vx_tiles *t)
     t->y0 = first_pixel(p->top * p->scale_y, t->height);
     t->x1 = first_pixel((p->left + p->input_w) * p->scale_x, t->width);
     t->y1 = first_pixel((p->top + p->input_h) * p->scale_y, t->height);
-    /* The bar's letters grow with the picture, but the bar is no taller than a picture may be. */
-    t->unit = t->width / 256 < t->height / 32 ? t->width / 256 : t->height / 32;
+    /* The bar's letters grow with the picture, slowly: they are read, not looked at. */
+    t->unit = t->width / 384 < t->height / 48 ? t->width / 384 : t->height / 48;
     t->unit = t->unit > 1 ? t->unit : 1;
     t->overlay_x = t->job->opts.layout == VITX_LAYOUT_SIDE ? t->width + gap : 0;
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
     if (t->job->opts.colorbar) {
-        const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.234e-05, a 0 */
-        t->panel_w = t->overlay_x + (t->width > least ? t->width : least);
+        const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.23e-05, a 0 */
+        t->panel_w = t->panel_w > least ? t->panel_w : least;
         t->panel_h += 26 * t->unit;
     }
 }
@@ -120,7 +151,7 @@ static void fill_colours(vx_tiles *t)
 {
     const vitx_render_opts *o = &t->job->opts;
     const vx_colormap *map = t->job->colormap;
-    const bool fades = t->job->is_signed && o->layout != VITX_LAYOUT_MAP;
+    const bool fades = t->job->is_signed && t->under;
     uint8_t middle[3];
     vx_colormap_rgb(middle, map, 0.5f);
     for (int i = 0; i < VX_TILE_COLOURS; i++) {
@@ -145,9 +176,8 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
     shrink_frame(t, max_side);
     measure(t);
     vx_map_plane(job->map, 0, &plane_h, &plane_w);
+    VX_TRY(make_under(t));
     fill_colours(t);
-    if (job->opts.layout != VITX_LAYOUT_MAP)
-        VX_TRY(make_under(t));
     VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
                   "a scaled map"));
     VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
@@ -165,6 +195,7 @@ void vx_tiles_dispose(vx_tiles *t)
         return;
     const vitx_hooks *hooks = &t->job->map->hooks;
     vx_release(hooks, t->owned);
+    vx_release(hooks, t->grey);
     vx_release(hooks, t->scaled);
     vx_release(hooks, t->across);
     vx_release(hooks, t->columns);
@@ -220,16 +251,16 @@ static void draw_row(const vx_tiles *t, uint8_t *to, int y)
 
 static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float low, float high)
 {
-    const int u = t->unit, left = x + 2 * u, width = t->panel_w - t->overlay_x - 4 * u;
+    const int u = t->unit, left = x + 2 * u, width = t->panel_w - 4 * u;
     char text[VX_NUMBER_TEXT];
     uint8_t rgb[3];
     for (int i = 0; i < width; i++) {
         vx_colormap_rgb(rgb, t->job->colormap, ((float)i + 0.5f) / (float)width);
         vx_canvas_fill(canvas, left + i, y + 4 * u, 1, 8 * u, rgb);
     }
-    vx_number_text(text, (double)low, 4);
+    vx_number_text(text, (double)low, 3);
     vx_canvas_text(canvas, left, y + 15 * u, text, u, ink);
-    vx_number_text(text, (double)high, 4);
+    vx_number_text(text, (double)high, 3);
     vx_canvas_text(canvas, left + width - vx_text_width(text, u), y + 15 * u, text, u, ink);
     if (t->job->is_signed)
         vx_canvas_text(canvas, left + (width - vx_text_width("0", u)) / 2, y + 15 * u, "0", u, ink);
@@ -248,12 +279,12 @@ int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
     VX_TRY(vx_scale_values(t->scaled, &low, &high, sigma > 0 ? t->scaled : values,
                            (size_t)h * (size_t)w, t->job->opts.scale, hooks));
     if (t->job->opts.layout == VITX_LAYOUT_SIDE)
-        vx_canvas_copy(canvas, x, y, t->under, t->width, t->height);
+        vx_canvas_copy(canvas, x, y, t->photo, t->width, t->height);
     for (int row = 0; row < t->height; row++) {
         fill_across(t, row, h, w);
         draw_row(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row);
     }
     if (t->job->opts.colorbar)
-        draw_bar(t, canvas, x + t->overlay_x, y + t->height, low, high);
+        draw_bar(t, canvas, x, y + t->height, low, high);
     return VITX_OK;
 }

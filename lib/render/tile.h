@@ -5,8 +5,8 @@
  *   +-----------+                   +-----------+   +-----------+
  *   |  overlay  |                   |  picture  |gap|  overlay  |
  *   +-----------+                   +-----------+   +-----------+
- *    [colour bar]                                    [colour bar]     if opts.colorbar
- *    low     high                                    low     high
+ *    [colour bar]                  [         colour bar        ]     if opts.colorbar
+ *    low     high                  low                      high
  */
 #ifndef VX_RENDER_TILE_H
 #define VX_RENDER_TILE_H
@@ -23,8 +23,9 @@ typedef struct vx_tiles {
     int panel_w, panel_h;   /* of the whole tile                                              */
     int overlay_x;          /* of the overlay in the tile                                     */
     int unit;               /* size of text and gaps: a glyph's pixel                         */
-    const uint8_t *under;   /* [height, width, 3] below the map; NULL: the map alone          */
-    uint8_t *owned;         /* `under`, where it is not the caller's picture                  */
+    const uint8_t *photo;   /* [height, width, 3], NULL: not drawn                            */
+    const uint8_t *under;   /* the same or another below the map; NULL: the map alone         */
+    uint8_t *owned, *grey;  /* `photo` if it is not the caller's picture; `under` in grey     */
     vx_placement placement; /* of the model's input in the tile                               */
     int x0, y0, x1, y1;     /* pixels of the tile that the model saw                          */
     float *scaled;          /* [plane's height, width]: 0..1 */

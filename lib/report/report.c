@@ -128,16 +128,6 @@ void vitx_report_free(vitx_report *report)
 
 /* ------------------------------------------------------------------ a picture -------------- */
 
-/* A name may come from another system, and its folder is nobody's business. */
-static const char *base_name(const char *name)
-{
-    const char *base = name;
-    for (const char *p = name; *p; p++)
-        if ((*p == '/' || *p == '\\') && p[1])
-            base = p + 1;
-    return base;
-}
-
 int vx_report_last(vx_report_picture **out, vitx_report *report, const char *caller)
 {
     *out = report ? report->last : NULL;
@@ -159,7 +149,7 @@ int vitx_report_add(vitx_report *report, const vitx_image *image, const char *na
     p->width = image->width;
     p->height = image->height;
     p->norm = -1;
-    int status = vx_report_copy(&p->name, report, base_name(name));
+    int status = vx_report_copy(&p->name, report, vx_base_name(name));
     if (status == VITX_OK)
         status = vx_report_photo(
             p, image, vx_report_share(report, report->expected - report->count) / 2, hooks);

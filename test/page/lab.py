@@ -122,9 +122,8 @@ class Page:
             self.ready()
 
     def ready(self):
-        assert self.tab.evaluate("window.vitx && window.vitx.ready.then(() => true)"), (
-            "no window.vitx"
-        )
+        if not self.tab.evaluate("window.vitx && window.vitx.ready.then(() => true)"):
+            raise AssertionError(f"the page's script did not start: {self.said}")
 
     def is_clean(self):
         strangers = [
@@ -147,6 +146,14 @@ class Page:
             " return r instanceof Float32Array ? Array.from(r) : r; }",
             [name, arguments],
         )
+
+    def unfold(self):
+        """Opens all that is folded up, and a second map beside the first."""
+        self.tab.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        compare = self.tab.locator("#vx-compare")
+        if compare.locator("option").count() > 1:
+            compare.select_option(index=1)
+        self.settle()
 
     def probe(self, name, *arguments):
         """What a function of probes.js says."""

@@ -98,8 +98,8 @@ RECIPES = {
     ),
 }
 
-# start, fuse, discard of method rollout, and how far what is computed from the coded attention may be
-# off, as a share of the map's largest value. Of several heads the minimum is the coarsest value.
+# start, fuse, discard of method rollout, and how far what is computed from the coded attention may
+# be off, as a share of the map's largest value. Of several heads the minimum is the coarsest value.
 # With discard, values that the coding makes equal may change places at the threshold.
 ROLLOUTS = [
     (0, "mean", 0, 0.002),

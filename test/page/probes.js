@@ -48,7 +48,7 @@ window.probes = (() => {
     }
 
     /* Boxes of what can be read or pressed outside of the picture: leaves of text, and controls. */
-    const BESIDE = '[role=grid], svg, option, .sr, [aria-hidden=true], dialog';
+    const BESIDE = '[role=grid], svg, option, .off-screen, [aria-hidden=true], dialog';
     function pieces() {
         const out = [];
         for (const e of document.body.querySelectorAll('*')) {
@@ -56,7 +56,7 @@ window.probes = (() => {
                 continue;
             const leaf = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
             const control = e.matches(CONTROL);
-            if ((!leaf && !control) || e.parentElement.closest(CONTROL + ', label'))
+            if ((!leaf && !control) || e.parentElement.closest(CONTROL))
                 continue;
             const box = cut(e, leaf && !control ? textBox(e) : e.getBoundingClientRect());
             const floats = hasAncestor(e, s => s.position === 'fixed' || s.position === 'sticky');
@@ -66,10 +66,12 @@ window.probes = (() => {
         return out;
     }
 
-    /* Whether an element that hears the pointer is a control, or hears it for controls inside. */
+    /* Whether an element that hears the pointer is a control, or hears it for controls inside, or
+     * is kept from screen readers: then there is a control beside it that does the same. */
     const control = e => ({
         html: html(e),
-        control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL),
+        control: e.matches(CONTROL + ', dialog') || !!e.querySelector(CONTROL) ||
+            e.closest('[aria-hidden=true]') !== null,
     });
 
     function focused() {
@@ -130,8 +132,14 @@ window.probes = (() => {
             s.scrollBehavior === 'smooth';
     }).map(html);
 
-    const untouched = e => getComputedStyle(e).touchAction === 'none';
-    const noTouch = () => all('*').filter(untouched).map(html);
+    /* What keeps a finger on an element from scrolling the page. */
+    function heldFast(selector) {
+        const out = [];
+        for (let e = document.querySelector(selector); e; e = e.parentElement)
+            if (!['auto', 'manipulation', 'pan-y'].includes(getComputedStyle(e).touchAction))
+                out.push(html(e));
+        return out;
+    }
 
     /* Texts that hold a character and stand in no element of their own direction. */
     function loose(character) {
@@ -146,12 +154,26 @@ window.probes = (() => {
     }
 
     /* Elements that no page of ours has, and that a name could have become. */
-    const STRANGE = 'img, b, i, iframe, object, embed, script[src], [onerror], [onclick]';
+    const STRANGE = 'b, iframe, object, embed, script[src], img[src="x"], [onerror], [onmouseover]';
     const strangers = () => all(STRANGE).map(html);
+
+    /* What can be read: each text that stands by itself, and what is said to screen readers. */
+    function texts() {
+        const out = [];
+        for (const e of all('body *')) {
+            if (!e.checkVisibility() || e.matches('script, style'))
+                continue;
+            out.push(e.getAttribute('aria-label'), e.title);
+            out.push(...[...e.childNodes].filter(n => n.nodeType === 3).map(n => n.data));
+        }
+        return out.map(t => (t || '').trim()).filter(Boolean);
+    }
+
+    const colours = () => all('#vx-colours option').map(e => e.value);
 
     const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
     const settle = () => frame().then(frame);
 
     return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
-        noTouch, loose, strangers, settle};
+        heldFast, loose, strangers, texts, colours, settle};
 })();

@@ -2,8 +2,8 @@
 
 A test gets a Lab (lab.py): pages made by vitx-cli, and a browser to open them in. It fails by an
 exception; what a page asks of the network or says on its console fails it, too (lab.py). Each PART
-is the beginning of "file.function" or of "function"; without one, all run. Two processes at a time, as the
-tests wait much.
+is the beginning of "file.function" or of "function"; without one, all run. One process for each
+processor, four at most.
 """
 
 import importlib

@@ -105,7 +105,7 @@ def check_maps_are_the_clis(lab):
 
 
 def check_rollout_from_the_coded_attention(lab):
-    """What report.py computes from the file, as the page does, against the method: make.ROLLOUTS."""
+    """What report.py computes from the file, as the page does, is near the method."""
     r = lab.page("scenes")
     p = r.picture()
     a = np.stack([r.attention(p, l) for l in range(r.manifest["model"]["layers"])])

@@ -1,12 +1,16 @@
 """Used by hand: keys alone, a finger, the pointer, and a link that says what is on the screen."""
 
+import json
+
+import numpy as np
+
 
 def grid(page):
-    return page.locator("[role=grid]").first
+    return page.locator("#vx-patches")
 
 
 def at_grid(page):
-    page.locator("[role=grid] button[tabindex='0']").first.focus()
+    page.locator("#vx-patches button[tabindex='0']").focus()
 
 
 def changed(page, act, *keys):
@@ -24,27 +28,36 @@ def changed(page, act, *keys):
 def check_keys(lab):
     """The whole tour without a pointer: patch, layer, head, pin, map, overlay, query, class."""
     page = lab.open("scenes")
-    press = lambda key: lambda: page.keyboard.press(key)
+
+    def press(key):
+        return lambda: page.keyboard.press(key)
+
     at_grid(page)
-    changed(page, press("ArrowRight"), "t")
-    changed(page, press("ArrowDown"), "t")
+    for key, place in (("ArrowRight", "row 0, column 1"), ("ArrowDown", "row 1, column 1")):
+        page.keyboard.press(key)
+        page.settle()
+        assert page.locator("#vx-tip").inner_text().startswith(place), page.locator(
+            "#vx-tip"
+        ).inner_text()
+    p = page.report.picture()
+    pinned = changed(page, press("Space"), "q")
+    assert pinned["q"] == p["prefix"] + p["grid"][1] + 1, pinned
     changed(page, press("["), "l")
     changed(page, press("]"), "l")
     changed(page, press("."), "h")
+    changed(page, press("."), "h")
     changed(page, press(","), "h")
-    changed(page, press("Space"))
+    changed(page, press("d"), "d")
+    changed(page, press("0"), "q")
     changed(page, press("m"), "map")
     changed(page, press("-"), "a")
     changed(page, press("+"), "a")
-    changed(page, press("o"), "o")
-    changed(page, press("0"), "q")
-    label = page.report.picture()["predictions"][1]["label"]
-    page.keyboard.press("2")
-    page.settle()
-    pressed = page.locator(
-        "[aria-pressed=true], [aria-current=true], [aria-checked=true], [aria-selected=true]"
-    )
-    assert label in " ".join(pressed.all_inner_texts()), f"class 2 ({label}) is not chosen"
+    changed(page, press("o"), "on")
+    changed(page, press("o"), "on")
+    after = changed(page, press("2"), "c")
+    assert after["c"] == str(p["predictions"][1]["index"])
+    pressed = page.locator("#vx-targets button[aria-pressed=true]")
+    assert p["predictions"][1]["label"] in pressed.inner_text()
 
 
 def check_arrows_stay_inside(lab):
@@ -62,7 +75,7 @@ def check_arrows_stay_inside(lab):
     last = page.evaluate(
         "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
     )
-    assert "1" in first and "5" in last and first != last, (first, last)
+    assert (first, last) == ("row 0, column 0", "row 4, column 4"), (first, last)
 
 
 def check_keys_only_where_the_viewer_has_the_focus(lab):
@@ -94,21 +107,133 @@ def patch(page, row, column):
     ) / gh
 
 
-def check_hover_and_lock(lab):
-    """The pointer previews, a click pins: the pin stays when the pointer goes on."""
+def check_hover_and_pin(lab):
+    """The pointer previews, a click pins, another frees: caption, legend and heads follow."""
+    page = lab.open("scenes", "#map=live&l=3&h=1")
+    p = page.report.picture()
+    caption = page.locator("#vx-caption")
+    for row, column in ((3, 4), (5, 6)):
+        page.mouse.move(*patch(page, row, column))
+        page.settle()
+        assert f"row {row}, column {column}" in caption.inner_text(), caption.inner_text()
+        heads_say(page, p["prefix"] + row * p["grid"][1] + column, 3)
+    page.mouse.click(*patch(page, 5, 6))
+    page.mouse.move(5, 5)
+    page.settle()
+    assert "row 5, column 6" in caption.inner_text(), "the pin does not hold"
+    assert page.state()["q"] == p["prefix"] + 5 * p["grid"][1] + 6
+    heads_say(page, page.state()["q"], 3)
+    page.mouse.click(*patch(page, 5, 6))
+    page.mouse.move(5, 5)
+    page.settle()
+    assert page.state()["q"] == "class"
+    heads_say(page, 0, 3)
+
+
+def heads_say(page, query, layer):
+    """Largest weight, entropy and share of prefix tokens under each head are those of its row."""
+    p = page.report.picture()
+    a = page.report.attention(p, layer)[:, query]
+    figures = page.locator("#vx-cards .card").all()
+    assert len(figures) == len(a) + 1
+    for card, row in zip(figures, [*a, a.mean(axis=0)]):
+        most, entropy, prefix = (
+            float(t.split()[0]) for t in card.locator(".figure").all_inner_texts()
+        )
+        assert abs(most - 100 * row[p["prefix"] :].max()) < 0.06, (most, row[p["prefix"] :].max())
+        assert abs(prefix - 100 * row[: p["prefix"]].sum()) < 0.06, (prefix, row[: p["prefix"]])
+        nats = -(row[row > 0] * np.log(row[row > 0])).sum()
+        assert abs(entropy - 100 * nats / np.log(len(row))) < 0.51, (entropy, nats)
+
+
+def check_a_head_is_shown(lab):
+    """A head of the overview, pressed, is on the picture, with its own numbers in the legend."""
     page = lab.open("scenes")
     p = page.report.picture()
-    token = lambda r, c: p["prefix"] + r * p["grid"][1] + c
-    page.mouse.move(*patch(page, 3, 4))
+    heads, layers = page.report.manifest["model"]["heads"], page.report.manifest["model"]["layers"]
+    cells = page.locator("#vx-heads button")
+    assert cells.count() == (heads + 1) * layers
+    cells.nth(2 * layers + 4).click()
+    page.mouse.move(5, 5)
     page.settle()
-    assert page.evaluate("window.vitx.shown().query") == token(3, 4)
-    page.mouse.move(*patch(page, 5, 6))
+    state = page.state()
+    assert (state["map"], state["l"], state["h"]) == ("live", 4, 2), state
+    top = page.report.attention(p, 4)[2, 0, p["prefix"] :].max()
+    high = page.locator("#vx-legend .ends span").nth(2).inner_text()
+    assert abs(float(high.split()[0]) - 100 * top) < 0.06, (high, top)
+
+
+def check_overlay_is_where_the_values_are(lab):
+    """The pixels of the overlay: the strongest patch has the strongest colour, rows are rows."""
+    for name in ("scenes", "oblong"):
+        page = lab.open(name, "#map=live&l=1&h=1&cm=grey")
+        p = page.report.picture()
+        gh, gw = p["grid"]
+        row = page.report.attention(p, 1)[1, 0, p["prefix"] :].reshape(gh, gw)
+        drawn = page.evaluate("""() => {
+            const c = document.getElementById('vx-over');
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+            return [d.width, d.height, Array.from(d.data).filter((_, i) => i % 4 === 0)];
+        }""")
+        assert drawn[:2] == [gw, gh], drawn[:2]
+        red = np.array(drawn[2]).reshape(gh, gw)
+        order = np.argsort(row.reshape(-1))
+        assert red.reshape(-1)[order[-1]] == red.max() > red.min(), name
+        assert (np.diff(red.reshape(-1)[order]) >= 0).all(), f"{name}: brighter is not larger"
+
+
+def check_second_map(lab):
+    """Beside and wipe: the other map's own numbers in a legend of its own; the wipe has keys."""
+    page = lab.open("scenes")
+    p = page.report.picture()
+    page.locator("#vx-methods button[data-view=gradcam]").click(modifiers=["Shift"])
     page.settle()
-    assert page.evaluate("window.vitx.shown().query") == token(5, 6)
-    page.mouse.click(*patch(page, 5, 6))
-    page.mouse.move(*patch(page, 9, 9))
+    assert page.state()["b"].startswith("gradcam"), page.state()["b"]
+    assert page.locator("#vx-right").is_visible()
+    signed = next(m for m in p["maps"] if m["method"] == "gradcam")
+    high = page.locator("#vx-legend-b .ends span").nth(2).inner_text()
+    assert abs(float(high) - max(abs(signed["min"]), abs(signed["max"]))) < 0.01 * abs(
+        float(high)
+    ), high
+    page.locator("#vx-more > summary").click()
+    page.locator("#vx-compare-how").select_option("wipe")
+    page.locator("#vx-wipe").focus()
+    changed(page, lambda: page.keyboard.press("ArrowRight"), "w")
+
+
+def check_statistics_navigate(lab):
+    """A cell of the statistics says the number of that head, and shows the head."""
+    page = lab.open("scenes")
+    page.locator("#vx-stats > summary").click()
+    stats = page.report.manifest["stats"]
+    cell = page.locator("#vx-statgrid button").nth(1 * stats["layers"] + 3)
+    cell.hover()
+    said = page.locator("#vx-stat-now").inner_text()
+    value = stats["statistics"]["entropy"]["mean"][3][1]
+    assert "layer 3" in said and "head 1" in said and f"{value:.3g}" in said, (said, value)
+    cell.click()
     page.settle()
-    assert page.evaluate("window.vitx.shown().query") == token(5, 6), "the pin does not hold"
+    state = page.state()
+    assert (state["map"], state["l"], state["h"]) == ("live", 3, 1), state
+
+
+def check_strongest_patches(lab):
+    """The table's rows, columns and values are those of the map's largest values."""
+    page = lab.open("scenes")
+    p = page.report.picture()
+    page.locator("#vx-strongest > summary").click()
+    page.settle()
+    truth = page.report.map(p, 0)
+    order = np.argsort(-truth.reshape(-1), kind="stable")[:10]
+    rows = page.locator("#vx-ten tr").all()
+    assert len(rows) == 10
+    for line, i in zip(rows, order):
+        _, r, c, value, _ = line.locator("td").all_inner_texts()
+        assert (int(r), int(c)) == divmod(int(i), p["grid"][1]), (r, c, i)
+        assert abs(float(value) - truth.reshape(-1)[i]) < 0.01 * truth.max(), (
+            value,
+            truth.reshape(-1)[i],
+        )
 
 
 # -------------------------------------------------------------------- touch ------------------
@@ -123,11 +248,11 @@ def check_tap_pins_and_frees(lab):
     page.touchscreen.tap(*patch(page, 3, 4))
     page.settle()
     pinned = page.state()
-    assert pinned != before and int(pinned["t"]) == p["prefix"] + 3 * p["grid"][1] + 4, pinned
+    assert pinned != before and pinned["q"] == p["prefix"] + 3 * p["grid"][1] + 4, pinned
     page.touchscreen.tap(*patch(page, 3, 4))
     page.settle()
     freed = page.state()
-    assert freed["t"] == before["t"], (before, freed)
+    assert freed["q"] == before["q"], (before, freed)
 
 
 def check_finger_scrolls_the_page(lab):
@@ -136,14 +261,17 @@ def check_finger_scrolls_the_page(lab):
     before = page.state()
     x, y = patch(page, 9, 7)
     cdp = page.context.new_cdp_session(page.tab)
-    cdp.send(
-        "Input.synthesizeScrollGesture",
-        {"x": x, "y": y, "yDistance": -200, "gestureSourceType": "touch"},
-    )
+    for kind, up in (
+        ("touchStart", 0),
+        *(("touchMove", 15 * k) for k in range(1, 11)),
+        ("touchEnd", None),
+    ):
+        points = [] if up is None else [{"x": x, "y": y - up}]
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     page.wait_for_timeout(200)
     assert page.evaluate("scrollY") > 100, page.evaluate("scrollY")
     assert page.state() == before
-    assert not page.probe("noTouch"), page.probe("noTouch")
+    assert not page.probe("heldFast", "#vx-patches button")
 
 
 def check_zoom_is_allowed(lab):
@@ -188,8 +316,6 @@ def check_fragment_of_another_hand(lab):
 # -------------------------------------------------------------------- export -----------------
 def check_export(lab):
     """PNG and JSON of the view: the numbers are those of the map."""
-    import json
-
     page = lab.open("scenes")
     for what, head in (("PNG", b"\x89PNG"), ("JSON", b"{")):
         with page.expect_download() as got:

@@ -43,8 +43,15 @@ def written(lab, source, runs):
     return lab.make("bench", "--method", METHODS, "--target", "top2", *source)
 
 
+TIMED_ROLLOUT = """asked => {
+    const start = performance.now();
+    window.vitx.rollout(asked);
+    return performance.now() - start;
+}"""
+
+
 def opening(lab, report, runs):
-    painted, by_script, all_of_it = [], [], []
+    painted, by_script, all_of_it, first_time = [], [], [], []
     for _ in range(runs):
         with lab.test("opening"):
             page = lab.open(report)
@@ -54,9 +61,11 @@ def opening(lab, report, runs):
             all_of_it.append(page.evaluate("performance.now()"))
             painted.append(times["paint"] or times["first"])
             by_script.append(times["first"])
+            first_time.append(page.evaluate(TIMED_ROLLOUT, {"fusion": "mean"}))
     say("opening: something is on the screen", painted)
     say("opening: first map painted by the script", by_script)
     say("opening: all attention decoded (at most)", all_of_it)
+    say("live rollout, the first one of a page, mean", first_time)
 
 
 def hovering(lab, report, runs):
@@ -79,23 +88,15 @@ def hovering(lab, report, runs):
 
 
 def rolling(lab, report, runs):
+    """All blocks, each time with another setting: the page keeps the last answer."""
     with lab.test("rolling"):
         page = lab.open(report)
-        layers = report.manifest["model"]["layers"]
         for fusion, discard in (("mean", 0), ("max", 0), ("mean", 0.5)):
-            times = page.evaluate(
-                """([runs, layers, fusion, discard]) => {
-                const times = [];
-                for (let i = 0; i < runs; i++) {
-                    const start = performance.now();
-                    window.vitx.rollout({first: 0, fusion, discard});
-                    times.push(performance.now() - start);
-                }
-                return times;
-            }""",
-                [runs, layers, fusion, discard],
-            )
-            say(f"live rollout, all blocks, {fusion}, discard {discard}", times)
+            times = []
+            for i in range(runs + 1):
+                asked = {"first": 0, "fusion": fusion, "discard": discard + i * 1e-7}
+                times.append(page.evaluate(TIMED_ROLLOUT, asked))
+            say(f"live rollout, heads fused before, {fusion}, discard {discard}", times[1:])
 
 
 def main():

@@ -62,7 +62,7 @@ static const struct option options[] = {
      .value = "N",
      .low = 1,
      .high = MOST_RUNS,
-     .help = "that many timed runs a row"},
+     .help = "timed runs per row"},
     {.name = "seconds",
      .kind = OPTION_REAL,
      .offset = offsetof(struct settings, seconds),
@@ -97,8 +97,8 @@ static const struct option options[] = {
      .help = "one JSON object per row, one per line",
      .more = "{\"what\",\"batch\",\"threads\",\"precision\",\"median_ms\",\"min_ms\",\"runs\","
              "\"peak_rss_mb\",\n"
-             "\"forwards\"}; what is \"forward\", a method or a set; forwards is null where the "
-             "forward pass failed. With --ops then a line for each operation:\n"
+             "\"forwards\"}; what is \"forward\", a method or a set; forwards is null if the "
+             "forward pass failed. With --ops, a line for each operation follows:\n"
              "{\"what\",\"op\",\"calls\",\"ms\",\"share\",\"gflops\",\"gbs\",\"of_peak\"}; op is "
              "null for the time outside of operations."},
 };
@@ -440,17 +440,16 @@ const struct command cmd_bench = {
     .name = "bench",
     .summary = "Times the forward pass and methods.",
     .usage = "[-m MODEL] [OPTIONS] [IMAGE...]",
-    .details = "The first row is the forward pass of one batch, its preprocessing included; then a "
-               "row for each\n"
-               "--method: a whole explanation of the batch, without writing it, and how many "
-               "forward passes that is\n"
-               "in time: median over median. Without IMAGE a made-up picture of\n"
-               "the model's input size is taken, which needs no resizing: --fit is squash here "
-               "unless given. Given\n"
-               "pictures fill the batch in turn. Peak memory is the process's up to that row.\n"
+    .details = "The first row is the forward pass of one batch, with its preprocessing. Then "
+               "comes a row for each --method: a whole explanation of the batch, without "
+               "writing it, and how many forward passes take the same time (median over "
+               "median). Without IMAGE, vitx-cli makes up a picture of the size of the "
+               "model's input, so there is nothing to resize; the default of --fit is squash. "
+               "If there are fewer pictures than the batch holds, they are repeated. Peak "
+               "memory is that of the process up to that row.\n"
                "\n"
-               "  vitx-cli bench -m deit_tiny --method rollout,attention,attention+rollout --batch "
-               "8 --threads 4",
+               "  vitx-cli bench -m deit_tiny --method rollout,attention,attention+rollout "
+               "--batch 8 --threads 4",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -19,14 +19,14 @@ static const struct option options[] = {
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
-     .help = "one JSON object a picture, one a line",
+     .help = "one JSON object per picture, one per line",
      .more = "{\"image\",\"embedding\":[..]}"},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
      .offset = offsetof(struct settings, out),
      .value = "X.npy",
-     .help = "write them to a NumPy file instead; -: to standard output",
+     .help = "NumPy file to write the embeddings to; -: standard output",
      .more =
          "float32 [pictures, numbers], in the order of the arguments. It is written only if all "
          "pictures\n"
@@ -34,7 +34,7 @@ static const struct option options[] = {
     {.name = "normalize",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, normalize),
-     .help = "divide each by its Euclidean length"},
+     .help = "divide each embedding by its Euclidean length"},
 };
 
 static size_t size_of(const struct session *s, const void *settings)
@@ -107,17 +107,15 @@ const struct command cmd_embed = {
     .name = "embed",
     .summary = "Gives the embeddings of pictures.",
     .usage = "-m MODEL [OPTIONS] IMAGE...",
-    .details =
-        "For models without classes (CLIP, SigLIP, DINO, bare backbones): prints each picture's "
-        "name "
-        "and,\n"
-        "on the next line, the numbers of its embedding as the model's library gives it. A picture "
-        "that\n"
-        "cannot be read is reported and skipped.\n"
-        "\n"
-        "  vitx-cli embed -m clip --json *.jpg > embeddings.jsonl\n"
-        "  vitx-cli embed -m clip --normalize -o dog.npy dog.jpg\n"
-        "  vitx-cli explain -m clip --method gradcam --vector dog.npy -o why.png park.jpg",
+    .details = "For models without classes (CLIP, SigLIP, DINO, bare backbones): prints each "
+               "picture's name and, on the next line, the numbers of its embedding. They are "
+               "the numbers that the model's library gives. A picture that cannot be read is "
+               "reported and skipped.\n"
+               "\n"
+               "  vitx-cli embed -m clip --json *.jpg > embeddings.jsonl\n"
+               "  vitx-cli embed -m clip --normalize -o dog.npy dog.jpg\n"
+               "  vitx-cli explain -m clip --method gradcam --vector dog.npy -o why.png "
+               "park.jpg",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -10,8 +10,9 @@ static const struct explain_settings defaults = {.common = COMMON_DEFAULTS,
                                                  .alpha = VITX_AUTO,
                                                  .smooth = VITX_AUTO};
 
-/* In the order of vitx_layout and vitx_frame. */
+/* In the order of vitx_layout, vitx_underlay and vitx_frame. */
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
+static const char *const underlays[] = {"auto", "grey", "photo", "none", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
 
 /* In the order of vitx_report_level. */
@@ -23,10 +24,10 @@ static const struct option options[] = {
      .kind = OPTION_NAMES,
      AT(methods),
      .value = "NAME[,NAME...]",
-     .help = "how to explain, or all; vitx-cli methods lists them",
-     .more = "all: every method that can explain the model. all-fast: those that together cost 3 "
-             "forwards at most, one\n"
-             "of them the model's answer; a backward pass counts as one."},
+     .help = "how to explain, or all, or all-fast; vitx-cli methods lists them",
+     .more = "all: every method that can explain the model. all-fast: the methods that cost at "
+             "most 3 forward passes\n"
+             "together, for one target. A backward pass counts like a forward pass."},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
@@ -180,14 +181,23 @@ static const struct option options[] = {
      .help = "what a png shows (default overlay)",
      .more = "overlay: the map over the picture; side: the picture and the overlay; map: the map "
              "alone."},
+    {.name = "underlay",
+     .kind = OPTION_CHOICE,
+     AT(underlay),
+     .value = "auto|grey|photo|none",
+     .choices = underlays,
+     .help = "what is under the map of a png",
+     .more = "grey: the picture without its colours, so that red and blue are the map's; none: "
+             "nothing.\n"
+             "Default auto: grey for maps with signs, else photo."},
     {.name = "colormap",
      .kind = OPTION_TEXT,
      AT(colormap),
      .value = "NAME",
      .help = "colours of a png; vitx-cli info lists them",
-     .more = "Default turbo; inferno for a map on pixels; coolwarm with a signed scale: red is "
-             "evidence for the\n"
-             "target, blue against the target."},
+     .more = "Default inferno; coolwarm with a signed scale: red is evidence for the target, blue "
+             "against the\n"
+             "target."},
     {.name = "alpha",
      .kind = OPTION_REAL,
      AT(alpha),

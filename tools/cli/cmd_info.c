@@ -352,11 +352,10 @@ const struct command cmd_info = {
     .name = "info",
     .summary = "Describes a model; without -m, this vitx and its bundled model.",
     .usage = "[-m MODEL] [OPTIONS]",
-    .details = "For a model: a drawing of it, what it is, how pictures are brought to its input "
-               "and which\n"
-               "file says so, and what recording its attention would take. Without -m that of the "
-               "bundled\n"
-               "model, and before it version, devices, methods, formats and colour maps.",
+    .details = "For a model: a drawing of it, what it is, how a picture becomes its input and "
+               "which file says so, and how much memory its recorded attention takes. Without "
+               "-m: version, devices, methods, formats and colour maps, then the bundled "
+               "model.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

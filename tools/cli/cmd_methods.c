@@ -17,7 +17,7 @@ static const struct option options[] = {
     {.name = "json",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct settings, json),
-     .help = "one JSON object a method, one a line",
+     .help = "one JSON object per method, one per line",
      .more = "{\"name\",\"summary\",\"cost\",\"reference\",\"uses_target\",\"options\":[{\"key\","
              "\"default\",\"values\",\n"
              "\"help\"}],\"is_signed\",\"on_pixels\"}"},
@@ -161,12 +161,12 @@ static int run(const void *settings, char **names, int count)
 
 const struct command cmd_methods = {
     .name = "methods",
-    .summary = "Lists the methods of explaining; says all about one.",
+    .summary = "Lists the methods of explaining, or describes those that are named.",
     .usage = "[OPTIONS] [NAME...]",
-    .details = "Without NAME one line a method: its name, its cost, what it shows. With names all "
-               "about these: what\n"
-               "their maps are, where they come from, and what --set takes: key=default, the "
-               "values, what it does.\n"
+    .details = "Without NAME: one line for each method, with its name, its cost and what it "
+               "shows. With names: what the maps of these methods are, where the methods come "
+               "from, and the options for --set: key=default, the values, what the option "
+               "does.\n"
                "\n"
                "  vitx-cli methods rollout",
     .options = options,

@@ -357,22 +357,22 @@ const struct command cmd_stats = {
     .name = "stats",
     .summary = "Says what a model's attention does: statistics of each layer and head.",
     .usage = "[-m MODEL] [OPTIONS] IMAGE...",
-    .details =
-        "Prints one line for each layer and head: means over the pictures of the entropy of "
-        "its rows (nats),\n"
-        "attention distance (pixels), Gini coefficient, share of the top 10 % of the keys, "
-        "of the prefix\n"
-        "tokens, of the class token in the patches' rows, likeness to the other heads, share "
-        "of the 2 % of\n"
-        "the patches that get most; and what that makes of it: local, global, mixed, sink, "
-        "or redundant.\n"
-        "Below: tokens with a norm far above the others', and what should be checked. "
-        "docs/stats.md has the\n"
-        "formulas. A picture that cannot be read is reported and skipped.\n"
-        "\n"
-        "  vitx-cli stats -m deit_tiny *.jpg\n"
-        "  vitx-cli stats -m deit_tiny --stat distance -o distance.png *.jpg\n"
-        "  vitx-cli stats -m deit_tiny --json --batch 8 *.jpg > stats.json",
+    .details = "Prints one line for each layer and head: means over the pictures of the entropy of "
+               "its rows (nats),\n"
+               "attention distance (pixels), Gini coefficient, share of the top 10 % of the keys, "
+               "of the prefix\n"
+               "tokens, of the class token in the patches' rows, likeness to the other heads, and "
+               "share of the 2 % of\n"
+               "the patches that get most. The last column is a word for the head: local, global, "
+               "mixed, sink\n"
+               "or redundant. Below the table stand tokens whose norm is far above the others', "
+               "and warnings. "
+               "docs/stats.md has the\n"
+               "formulas. A picture that cannot be read is reported and skipped.\n"
+               "\n"
+               "  vitx-cli stats -m deit_tiny *.jpg\n"
+               "  vitx-cli stats -m deit_tiny --stat distance -o distance.png *.jpg\n"
+               "  vitx-cli stats -m deit_tiny --json --batch 8 *.jpg > stats.json",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

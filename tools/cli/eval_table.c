@@ -307,7 +307,23 @@ void table_print_brief(const struct table *t)
 
 /* ------------------------------------------------------------------ curves ----------------- */
 
-/* Means over the pictures, in place, and the names of the curves: texts [row_count * curves]. */
+/* The mean height of a curve. */
+static double area(const double *x, const double *y, int count)
+{
+    double sum = 0;
+    for (int i = 1; i < count; i++)
+        sum += 0.5 * (y[i] + y[i - 1]) * (x[i] - x[i - 1]);
+    return count > 1 && x[count - 1] > x[0] ? sum / (x[count - 1] - x[0]) : count ? y[0] : 0;
+}
+
+/* Maps that know nothing are no methods. */
+static bool is_blind(const char *row)
+{
+    return strcmp(row, "random") == 0 || strcmp(row, "centre") == 0;
+}
+
+/* Means over the pictures, in place, and the names of the curves: texts [row_count * curves]. The
+ * curves of a method share a colour. */
 static int collect(vitx_curve *curves, char (*names)[80], const struct table *t, int metric)
 {
     const vitx_metric_info *m = &t->metrics[metric];
@@ -318,13 +334,25 @@ static int collect(vitx_curve *curves, char (*names)[80], const struct table *t,
             double *y = sum->y + k * sum->points;
             for (int i = 0; i < sum->points; i++)
                 y[i] /= sum->n;
-            snprintf(names[count], sizeof names[count], sum->curves > 1 ? "%.40s %.30s" : "%.40s",
-                     t->rows[r], m->curve_names[k]);
-            curves[count] = (vitx_curve){names[count], sum->x, y, sum->points};
+            snprintf(names[count], sizeof names[count], "%.40s%s%.30s  %.3f", t->rows[r],
+                     sum->curves > 1 ? " " : "", sum->curves > 1 ? m->curve_names[k] : "",
+                     area(sum->x, y, sum->points));
+            curves[count] = (vitx_curve){names[count], sum->x, y, sum->points,
+                                         is_blind(t->rows[r]) ? VITX_CURVE_GREY : r + 1};
             count++;
         }
     }
     return count;
+}
+
+/* What the height is, and which way is good; road compares two curves. */
+static void y_label(char *text, size_t size, const vitx_metric_info *m)
+{
+    if (m->curve_count > 1)
+        snprintf(text, size, "better the farther apart a method's two curves are");
+    else
+        snprintf(text, size, "%s; %s is better; behind each name: the mean height",
+                 m->curve_names[0], m->higher_is_better ? "higher" : "lower");
 }
 
 bool table_plot(const struct table *t, int metric, const char *path)
@@ -335,7 +363,7 @@ bool table_plot(const struct table *t, int metric, const char *path)
     vitx_curve *curves = calloc(most, sizeof *curves);
     char(*names)[80] = calloc(most, sizeof *names);
     vitx_plot_opts opts = VITX_PLOT_OPTS_INIT;
-    char title[160];
+    char title[160], label[160];
     bool written = curves && names;
     for (int r = 0; r < t->row_count; r++) {
         const struct mean_curve *sum = &t->curves[r * t->metric_count + metric];
@@ -345,6 +373,8 @@ bool table_plot(const struct table *t, int metric, const char *path)
              pictures, pictures == 1 ? "" : "s");
     opts.title = title;
     opts.x_label = m->x_name;
+    y_label(label, sizeof label, m);
+    opts.y_label = label;
     if (!written)
         complain(NULL, "no memory");
     else if (vitx_plot(curves, collect(curves, names, t, metric), path, &opts) != VITX_OK) {

@@ -44,6 +44,7 @@ static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_
     const struct explain_settings *o = plan->settings;
     vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
     opts.layout = (vitx_layout)o->layout;
+    opts.underlay = (vitx_underlay)o->underlay;
     opts.scale = plan->scale;
     opts.low = plan->low;
     opts.high = plan->high;

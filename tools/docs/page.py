@@ -1,7 +1,7 @@
-"""page.py FOLDER PAGE: screenshots of the demo's page. Run by tools/docs/page.sh.
+"""page.py FOLDER NAME=PAGE...: screenshots of pages. Run by tools/docs/page.sh.
 
-A shot is a size of the window, what the address says behind its #, and the part of the page that is
-taken (None: what the window shows).
+A shot is the name of a page, the size of the window, what the address says behind its #, and the
+part of the page that is taken (None: what the window shows).
 """
 
 import os
@@ -10,19 +10,36 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-FOLDER, PAGE = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
+FOLDER = Path(sys.argv[1])
+PAGES = dict(word.split("=", 1) for word in sys.argv[2:])
+MARGIN = 16  # pixels round a part
 
-# The classes of two.png: 10 is the cactus, 8 the fir tree.
+# The classes of two.png: 10 is the cactus, 8 the fir tree. Token 52 is a patch of the cactus.
+CACTUS = "p=1&map=hirescam&c=10"
 SHOTS = {
-    "report": dict(size=(1280, 800), at="p=1&map=hirescam&c=10"),
-    "report.compare": dict(size=(1280, 900), at="p=1&map=hirescam&c=10&b=hirescam:8", part=".stage"),
-    "report.heads": dict(size=(1280, 1200), at="p=1&q=57&l=3", part="#vx-attention"),
-    "report.statistics": dict(size=(1280, 1200), at="st=distance", part="#vx-stats", open="#vx-stats"),
-    "report.phone": dict(size=(360, 740), at="p=2&map=generic", dark=True, touch=True),
+    "report": dict(page="en", size=(1280, 800), at=CACTUS),
+    "report.zh": dict(page="zh", size=(1280, 800), at=CACTUS),
+    "report.compare": dict(page="en", size=(1280, 900), at=CACTUS + "&b=hirescam:8", part=".stage"),
+    "report.heads": dict(page="en", size=(1280, 900), at="p=1&q=52&l=3", part="#vx-attention"),
+    "report.statistics": dict(
+        page="en", size=(1280, 900), at="st=distance", part="#vx-stats", unfold="#vx-stats"
+    ),
+    "report.phone": dict(page="en", size=(360, 740), at="p=2&map=generic", dark=True, touch=True),
 }
 
 
-def shoot(browser, name, size, at, part=None, open=None, dark=False, touch=False):
+def clip_of(page, part):
+    box = page.locator(part).bounding_box()
+    scroll = page.evaluate("() => scrollY")
+    return {
+        "x": max(0, box["x"] - MARGIN),
+        "y": max(0, box["y"] + scroll - MARGIN),
+        "width": box["width"] + 2 * MARGIN,
+        "height": box["height"] + 2 * MARGIN,
+    }
+
+
+def shoot(browser, name, page, size, at, part=None, unfold=None, dark=False, touch=False):
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",
@@ -31,14 +48,18 @@ def shoot(browser, name, size, at, part=None, open=None, dark=False, touch=False
         has_touch=touch,
         offline=True,
     )
-    page = context.new_page()
-    page.goto(f"{PAGE.as_uri()}#{at}")
-    page.evaluate("() => window.vitx.ready")
-    if open:
-        page.locator(f"{open} > summary").click()
-    page.wait_for_timeout(300)
+    tab = context.new_page()
+    tab.goto(f"{Path(PAGES[page]).resolve().as_uri()}#{at}")
+    tab.evaluate("() => window.vitx.ready")
+    if unfold:
+        tab.locator(f"{unfold} > summary").click()
+    tab.mouse.move(0, 0)
+    tab.wait_for_timeout(300)  # the last frame
     file = FOLDER / f"{name}.png"
-    (page.locator(part) if part else page).screenshot(path=file)
+    if part:
+        tab.screenshot(path=file, full_page=True, clip=clip_of(tab, part))
+    else:
+        tab.screenshot(path=file)
     context.close()
     print(file, file.stat().st_size)
 
