@@ -458,7 +458,8 @@ const stage = {
     const pin = node.querySelector('.pin');
     if (!pin)
       return;
-    const known = patch !== null && patch !== undefined && field.high > field.low;
+    const known = patch !== null && patch !== undefined && field.high > field.low &&
+      !(field.weight && main.peek.q !== undefined);
     pin.hidden = !known;
     if (known) {
       const at = (field.grid[patch] - field.low) / (field.high - field.low);
@@ -489,12 +490,16 @@ const stage = {
 
   show: (field, v) => field?.weight ? ui.percent(v) : ui.number(v),
 
-  /* What a patch of the view on the left is, for the label and the live region. */
+  /* What a patch of the view on the left is, for the label and the live region. While the pointer
+   * asks for the patch's own row, this is still what the kept query gives to it. */
   patchText(patch) {
     const [, gw] = stage.picture().grid;
     const field = stage.shown ?? stage.field;
     const v = field?.grid ? stage.show(field, field.grid[patch]) : words.say('no_value');
-    return words.say('patch_says', {r: Math.floor(patch / gw), c: patch % gw, v});
+    const text = words.say('patch_says', {r: Math.floor(patch / gw), c: patch % gw, v});
+    if (!field?.weight)
+      return text;
+    return text + words.say('patch_' + state.now.d, {q: attention.tokenName(state.now.q)});
   },
 };
 
