@@ -375,6 +375,14 @@ if [ -e /dev/full ]; then
     gives 1
     err_lines 1
 fi
+check "a reader that goes away"
+{
+    "$cli" explain --method rollout -o - --format html $scenes/one.png 2> "$err"
+    echo $? > "$folder/status"
+} | true
+status=$(cat "$folder/status")
+gives 1
+err_lines 1
 check "--skip-existing"
 right explain -m $model --method rollout --skip-existing -o "$folder/some.html" $picture
 out_lines 0

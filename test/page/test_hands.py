@@ -182,6 +182,44 @@ def check_overlay_is_where_the_values_are(lab):
         assert (np.diff(red.reshape(-1)[order]) >= 0).all(), f"{name}: brighter is not larger"
 
 
+def check_every_head_is_drawn_right(lab):
+    """The overview, a pixel in the middle of each patch of each head: brighter where more is."""
+    for name in ("scenes", "oblong"):
+        page = lab.open(name, "#cm=grey")
+        page.settle()
+        p, model = page.report.picture(), page.report.manifest["model"]
+        gh, gw = p["grid"]
+        width, height, red = page.evaluate("""() => {
+            const c = document.getElementById('vx-atlas');
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+            return [c.width, c.height, Array.from(d.data).filter((_, i) => i % 4 === 0)];
+        }""")
+        red = np.array(red).reshape(height, width)
+        rows, columns = model["heads"] + 1, model["layers"]
+        for layer in range(columns):
+            a = page.report.attention(p, layer)[:, 0, p["prefix"] :]
+            for h, row in enumerate([*a, a.mean(axis=0)]):
+                y = ((h + (np.arange(gh) + 0.5) / gh * 0.98) * height / rows).astype(int)
+                x = ((layer + (np.arange(gw) + 0.5) / gw * 0.98) * width / columns).astype(int)
+                drawn = red[np.ix_(y, x)].reshape(-1)[np.argsort(row)]
+                assert (np.diff(drawn) >= 0).all(), f"{name}, layer {layer}, head {h}"
+                assert drawn[-1] > drawn[0], f"{name}, layer {layer}, head {h}: one colour"
+
+
+def check_all_is_drawn(lab):
+    """When the page says that it is ready, nothing waits for a touch to be drawn."""
+    for name in ("scenes", "siglip", "registers", "like", "many"):
+        page = lab.open(name)
+        page.settle()
+        empty = page.evaluate("""() => [...document.querySelectorAll('#vx-atlas, #vx-methods canvas,'
+            + '#vx-cards canvas, #vx-over')].filter(c => !c.width || !c.height ||
+            !c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)).map(c =>
+            c.parentElement.textContent || c.id)""")
+        assert not empty, f"{name}: {empty}"
+        figures = page.locator("#vx-cards .figure").all_inner_texts()
+        assert figures and not any("\u2013" in f for f in figures if f), (name, figures)
+
+
 def check_second_map(lab):
     """Beside and wipe: the other map's own numbers in a legend of its own; the wipe has keys."""
     page = lab.open("scenes")

@@ -374,7 +374,10 @@ const stage = {
 
   /* ---------------------------------------------------------------- words and legend -------- */
 
-  query(at) { return attention.tokenName(at.q); },
+  /* A pooling head has a query of its own. */
+  query(at) {
+    return at.l === attention.source().depth ? words.say('pool') : attention.tokenName(at.q);
+  },
 
   caption(node, field, view, at) {
     const parts = [];
