@@ -276,11 +276,14 @@ const stage = {
     const still = document.getElementById(picture.still);
     const href = still.querySelector('image.base').getAttribute('href');
     const whole = [0, 0, ...picture.size];
-    for (const [photo, frame] of [['photo', 'frame'], ['photo-b', 'frame-b']]) {
-      ui.id(photo).src = href;
-      ui.id(photo).alt = picture.name;
-      stage.put(ui.id(photo), whole, box);
+    for (const [id, frame] of [['photo', 'frame'], ['photo-b', 'frame-b']]) {
+      const photo = ui.id(id) ?? ui.make('img');
+      photo.id = 'vx-' + id;
+      photo.src = href;
+      photo.alt = picture.name;
+      stage.put(photo, whole, box);
       ui.id(frame).style.aspectRatio = `${box.w} / ${box.h}`;
+      ui.id(frame).prepend(photo);
     }
     for (const name
            of ['over', 'over-b', 'over-c', 'veil', 'veil-b', 'outline', 'outline-b', 'patches'])
