@@ -203,9 +203,10 @@ window.probes = (() => {
     }
 
     const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+    const rest = time => new Promise(resolve => setTimeout(resolve, time)).then(frame);
     const settle = () => frame().then(frame);
 
     return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
         heldFast, loose, strangers, texts, colours, emptyCanvases, press, choose, slide,
-        settle};
+        rest, settle};
 })();

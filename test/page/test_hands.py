@@ -93,8 +93,7 @@ def check_page_scrolls_by_keys(lab):
     page = lab.open("scenes", size="phone")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("End")
-    page.wait_for_timeout(300)
-    assert page.evaluate("scrollY") > 100
+    page.until("scrollY > 100")
 
 
 # -------------------------------------------------------------------- pointer ----------------
@@ -293,7 +292,7 @@ def check_copy(lab):
         (page.locator("#vx-command button"), page.report.manifest["command"]),
     ):
         button.click()
-        page.wait_for_timeout(200)
+        page.rest()
         found = page.evaluate("navigator.clipboard.readText()")
         assert found == text, (found, text)
         assert "opied" in button.inner_text()
@@ -350,8 +349,7 @@ def check_finger_scrolls_the_page(lab):
     ):
         points = [] if up is None else [{"x": x, "y": y - up}]
         cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    page.wait_for_timeout(200)
-    assert page.evaluate("scrollY") > 100, page.evaluate("scrollY")
+    page.until("scrollY > 100")
     assert page.state() == before
     assert not page.probe("heldFast", "#vx-patches button")
 
@@ -369,7 +367,7 @@ def check_fragment_round_trip(lab):
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Space", "[", "[", ".", "m", "-", "-"):
         page.keyboard.press(key)
         page.settle()
-    page.wait_for_timeout(400)
+    page.rest()
     state, fragment = page.state(), page.evaluate("location.hash")
     assert len(fragment) > 5
     again = lab.open("scenes", fragment)
@@ -382,7 +380,7 @@ def check_history_is_not_filled(lab):
     at_grid(page)
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(400)
+    page.rest()
     assert page.evaluate("history.length") == length
 
 
@@ -391,7 +389,7 @@ def check_fragment_of_another_hand(lab):
     page = lab.open("scenes", "#l=2&h=1")
     assert (str(page.state()["l"]), str(page.state()["h"])) == ("2", "1"), page.state()
     page.evaluate("location.hash = '#l=4&h=3'")
-    page.wait_for_timeout(200)
+    page.rest()
     assert (str(page.state()["l"]), str(page.state()["h"])) == ("4", "3"), page.state()
 
 

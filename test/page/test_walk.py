@@ -66,7 +66,7 @@ def wander(lab, report, seed, steps):
             assert wide[0] <= wide[1], f"step {done}: scrolls sideways, {wide}, {page.state()}"
     assert not page.said, f"step {done}: {page.said[:2]}"
     page.keyboard.press("Escape")
-    page.wait_for_timeout(200)
+    page.rest()
     state, fragment = page.state(), page.evaluate("location.hash")
     page.go(fragment)
     assert page.state() == state, (fragment, state, page.state())
