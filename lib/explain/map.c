@@ -147,8 +147,10 @@ float vx_plane_at(const float *src, int width, vx_between y, vx_between x)
     return (float)(above + (below - above) * y.part);
 }
 
-void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
-                     int src_width)
+/* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres,
+ * clamped). */
+static void resize_plane(float *dst, int height, int width, const float *src, int src_height,
+                         int src_width)
 {
     for (int y = 0; y < height; y++) {
         const vx_between row = vx_find_between(y + 0.5, height, src_height);
@@ -200,8 +202,8 @@ int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
     for (int plane = 0; plane < vx_map_planes(map); plane++) {
         int h, w;
         const float *src = vx_map_plane(map, plane, &h, &w);
-        vx_plane_resize((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height,
-                        width, src, h, w);
+        resize_plane((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height, width,
+                     src, h, w);
     }
     vx_map_finish(*out);
     return VITX_OK;

@@ -56,10 +56,6 @@ vx_between vx_find_between(double u, int size, int count);
 
 /* A plane [.., width] at a row and a column. */
 float vx_plane_at(const float *plane, int width, vx_between row, vx_between column);
-/* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres,
- * clamped). */
-void vx_plane_resize(float *dst, int height, int width, const float *src, int src_height,
-                     int src_width);
 /* A plane in the picture's coordinates: dst [picture_height, picture_width], 0 where not seen. */
 void vx_plane_to_picture(float *dst, const vitx_map *map, int plane);
 
