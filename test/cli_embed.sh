@@ -1,7 +1,6 @@
 #!/bin/bash
 # cli_embed.sh: vitx-cli embed, and models that answer with an embedding.
 . test/check.bash
-cli=$program
 
 clip=$models/clip-hf other=test/golden/image/410.jpg
 wrong "needs at least one picture" embed -m $clip

@@ -26,11 +26,11 @@ wrong "did you mean rollout?" methods attention rolout
 right info
 out_has '^version'
 out_has '^devices +cpu'
-out_has '^formats +png, npy, json'
+out_has '^formats +png, npy, json, html'
 out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu$'
 right info --json
 out_lines 1
-out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json"'
+out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json","html"'
 for m in "$models"/*/; do
     right info -m "$m"
     out_has '^family'

@@ -238,6 +238,19 @@ program_at=$(cd "$(dirname "$cli")" && pwd)
 (cd "$folder/again" && PATH="$program_at:$PATH" sh -e command) > "$out" 2> "$err" || fail "$(cat "$err" "$folder/again/command")"
 [ -e "$folder/again/x" ] && fail "a name was run"
 cmp -s "$folder/again/hostile.html" "$folder/my secret/hostile.html" || fail "the command makes another page: $(cat "$folder/again/command")"
+check "names of files that are no text, and long ones"
+names=("$(printf 'a\nb\tc\033[31m.png')" "$(printf 'bad\377\300\200.png')" "$(printf '\342\200\256gnp.png')" \
+    '</script><img src=x onerror=alert(1)>.png' "$(printf 'n%.0s' {1..251}).png")
+mkdir "$folder/odd"
+for name in "${names[@]}"; do
+    cp $scenes/one.png "$folder/odd/${name//\//:}"
+done
+right explain --method rollout -o "$folder/names.html" "$folder/odd"/*
+count "$folder/names.html" '"still":' ${#names[@]}
+lacks "$folder/names.html" "<img src=x"
+LC_ALL=C.UTF-8 grep -qaxv '.*' "$folder/names.html" && fail "the page is no UTF-8"
+LC_ALL=C grep -qa "$(printf '\033')" "$folder/names.html" && fail "the page has a control character"
+right explain --method rollout -o "$folder/{image}.page.html" "$folder/odd/${names[1]}"
 check "a name that looks like an option, or like a list"
 (
     cd "$folder/again" || exit
@@ -362,6 +375,14 @@ if [ -e /dev/full ]; then
     gives 1
     err_lines 1
 fi
+check "a reader that goes away"
+{
+    "$cli" explain --method rollout -o - --format html $scenes/one.png 2> "$err"
+    echo $? > "$folder/status"
+} | true
+status=$(cat "$folder/status")
+gives 1
+err_lines 1
 check "--skip-existing"
 right explain -m $model --method rollout --skip-existing -o "$folder/some.html" $picture
 out_lines 0

@@ -13,6 +13,8 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "base/dot.h"
+
 #define STEPS 256 /* of one start: a grid of 16 x 16 is exact */
 #define STARTS 16
 #define TOLERANCE 1e-11
@@ -29,18 +31,6 @@ typedef struct lanczos {
     double down[STEPS], up[STEPS]; /* pivots of vector_of */
 } lanczos;
 
-static double dot(const double *x, const double *y, int n)
-{
-    double sum[4] = {0};
-    int i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; k++)
-            sum[k] += x[i + k] * y[i + k];
-    for (; i < n; i++)
-        sum[0] += x[i] * y[i];
-    return sum[0] + sum[1] + (sum[2] + sum[3]);
-}
-
 /* y += scale * x */
 static void add(double *y, const double *x, double scale, int n)
 {
@@ -52,7 +42,7 @@ static void multiply(double *y, const lanczos *l, const double *x)
 {
     const int n = l->n;
     for (int i = 0; i < n && l->wide; i++)
-        y[i] = dot(l->wide + (size_t)i * (size_t)n, x, n);
+        y[i] = vx_dot(l->wide + (size_t)i * (size_t)n, x, n);
     if (l->wide)
         return;
     for (int i = 0; i < n; i++) {
@@ -76,7 +66,7 @@ static double *vector(const lanczos *l, int k)
 /* x / |x| */
 static void normalise(double *x, int n)
 {
-    const double length = sqrt(dot(x, x, n));
+    const double length = sqrt(vx_dot(x, x, n));
     for (int i = 0; i < n; i++)
         x[i] /= length;
 }
@@ -86,7 +76,7 @@ static void leave_found(double *x, const lanczos *l)
 {
     for (int j = 0; j < l->found_count; j++) {
         const double *v = l->found + (size_t)j * (size_t)l->n;
-        add(x, v, -dot(x, v, l->n), l->n);
+        add(x, v, -vx_dot(x, v, l->n), l->n);
     }
 }
 
@@ -108,13 +98,13 @@ static void step(lanczos *l, int k)
     const int n = l->n;
     double *w = l->next;
     multiply(w, l, vector(l, k));
-    l->a[k] = dot(w, vector(l, k), n);
+    l->a[k] = vx_dot(w, vector(l, k), n);
     for (int twice = 0; twice < 2; twice++) {
         leave_found(w, l);
         for (int j = 0; j <= k; j++)
-            add(w, vector(l, j), -dot(w, vector(l, j), n), n);
+            add(w, vector(l, j), -vx_dot(w, vector(l, j), n), n);
     }
-    l->b[k] = sqrt(dot(w, w, n));
+    l->b[k] = sqrt(vx_dot(w, w, n));
     for (int i = 0; i < n && k + 1 < l->steps && l->b[k] > 0; i++)
         vector(l, k + 1)[i] = w[i] / l->b[k];
 }

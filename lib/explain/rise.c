@@ -234,30 +234,30 @@ static int finish(const soft *s, vitx_map *map, const vitx_hooks *scratch)
     return VITX_OK;
 }
 
+static int run_masked(soft *s, int i, vitx_map *map)
+{
+    const vx_job *job = s->job;
+    const settings *set = job->settings;
+    const vitx_hooks *scratch = &job->scratch;
+    const size_t input = vx_job_input_floats(job), pixels = input / (size_t)job->arch->channels;
+    VX_TRY(create_masks(&s->masks, job, scratch));
+    s->strips = (s->masks.height + STRIP - 1) / STRIP;
+    VX_TRY(vx_new(&s->baseline, scratch, input, sizeof *s->baseline, "a baseline"));
+    VX_TRY(vx_new(&s->sum, scratch, pixels, sizeof *s->sum, "a sum of masks"));
+    VX_TRY(vx_new(&s->scores, scratch, (size_t)job->variants, sizeof *s->scores, "scores"));
+    VX_TRY(vx_baseline_fill_job(s->baseline, &set->removal.fill, job, i, map));
+    VX_TRY(run_batches(s, map));
+    return finish(s, map, scratch);
+}
+
 static int run_soft(const vx_job *job, int i, vitx_map *map)
 {
-    const settings *set = job->settings;
-    const vitx_hooks scratch = job->scratch;
-    const size_t input = vx_job_input_floats(job), pixels = input / (size_t)job->arch->channels;
     soft s = {.job = job, .picture = vx_job_host_input(job, i)};
-    int status = create_masks(&s.masks, job, &scratch);
-    s.strips = (s.masks.height + STRIP - 1) / STRIP;
-    if (status == VITX_OK)
-        status = vx_new(&s.baseline, &scratch, input, sizeof *s.baseline, "a baseline");
-    if (status == VITX_OK)
-        status = vx_new(&s.sum, &scratch, pixels, sizeof *s.sum, "a sum of masks");
-    if (status == VITX_OK)
-        status = vx_new(&s.scores, &scratch, (size_t)job->variants, sizeof *s.scores, "scores");
-    if (status == VITX_OK)
-        status = vx_baseline_fill_job(s.baseline, &set->removal.fill, job, i, map);
-    if (status == VITX_OK)
-        status = run_batches(&s, map);
-    if (status == VITX_OK)
-        status = finish(&s, map, &scratch);
-    vx_release(&scratch, s.scores);
-    vx_release(&scratch, s.sum);
-    vx_release(&scratch, s.baseline);
-    dispose_masks(&s.masks, &scratch);
+    const int status = run_masked(&s, i, map);
+    vx_release(&job->scratch, s.scores);
+    vx_release(&job->scratch, s.sum);
+    vx_release(&job->scratch, s.baseline);
+    dispose_masks(&s.masks, &job->scratch);
     return status;
 }
 

@@ -9,7 +9,8 @@
 #include "measure/plane.h"
 #include "measure/rank.h"
 
-double vx_curve_area(const double *p, int n)
+/* The area under p [n+1]. */
+static double area_under(const double *p, int n)
 {
     double sum = -(p[0] + p[n]) / 2;
     for (int i = 0; i <= n; i++)
@@ -157,7 +158,7 @@ static int walk_pixels(const vx_trial *trial, vitx_evaluation *out, const walkin
     VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w}, n + 1));
     for (int i = 0; i <= n; i++)
         out->x[i] = fmin(1, (double)i * (double)w->step / all);
-    out->values[0] = vx_curve_area(out->curves, n);
+    out->values[0] = area_under(out->curves, n);
     return VITX_OK;
 }
 
@@ -237,7 +238,7 @@ int vx_patch_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
     for (size_t i = 0; i <= n && status == VITX_OK; i++)
         out->x[i] = (double)i / (double)n;
     if (status == VITX_OK)
-        out->values[0] = vx_curve_area(out->curves, (int)n);
+        out->values[0] = area_under(out->curves, (int)n);
     vx_release(&scratch, order);
     vx_release(&scratch, values);
     return status;

@@ -15,9 +15,6 @@
 #include "explain/patches.h"
 #include "measure/metric.h"
 
-/* The area under p [n+1]. */
-double vx_curve_area(const double *p, int n);
-
 typedef enum vx_substrate {
     VX_SUBSTRATE_MEAN = 0, /* 0 in normalised space */
     VX_SUBSTRATE_BLACK,

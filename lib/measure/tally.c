@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dot.h"
+
 /* ------------------------------------------------------------------ what tallies share ----- */
 
 int vx_tally_common_create(vx_tally_common *out, const vx_arch *arch, const vitx_hooks *hooks)
@@ -99,19 +101,7 @@ void vx_tally_add(vx_tally *tally, const vx_tally *other, const vx_tally_common 
 
 /* ------------------------------------------------------------------ one row ---------------- */
 
-/* Four sums at once: the additions of one would wait for each other. */
-static double dot(const double *a, const double *b, int n)
-{
-    double s[4] = {0};
-    int i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; k++)
-            s[k] += a[i + k] * b[i + k];
-    for (; i < n; i++)
-        s[0] += a[i] * b[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-}
-
+/* Four sums at once, like vx_dot. */
 static double total(const double *a, int n)
 {
     double s[4] = {0};
@@ -199,7 +189,7 @@ static void tally_order(vx_head_tally *head, const float *a, double sum,
         room->sorted[i] = value_of(room->keys[i]);
     for (int i = t - common->top; i < t; i++)
         top += room->sorted[i];
-    head->gini += sum > 0 ? dot(room->sorted, common->ranks, t) / (t * sum) : 0;
+    head->gini += sum > 0 ? vx_dot(room->sorted, common->ranks, t) / (t * sum) : 0;
     head->top += top;
 }
 
@@ -262,7 +252,7 @@ void vx_tally_rows(vx_tally *tally, const float *a, int first, int last,
         for (size_t h = 0; h < heads; h++)
             for (size_t g = 0; g <= h; g++)
                 tally->products[h * heads + g] +=
-                    dot(room->rows + h * t, room->rows + g * t, common->tokens);
+                    vx_dot(room->rows + h * t, room->rows + g * t, common->tokens);
     }
 }
 

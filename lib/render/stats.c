@@ -16,7 +16,7 @@ void vitx_stats_render_opts_init(vitx_stats_render_opts *out, size_t struct_size
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-int vx_stats_png(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts)
+static int render_png(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts)
 {
     vitx_stats_info info = VITX_STATS_INFO_INIT;
     char subtitle[160];
@@ -47,7 +47,7 @@ int vx_stats_png(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_
 static const struct {
     const char *name;
     int (*render)(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts);
-} forms[] = {{"png", vx_stats_png}, {"json", vx_stats_json}};
+} forms[] = {{"png", render_png}, {"json", vx_stats_json}};
 
 /* The whole output; path is NULL where opts must name the format. */
 static int render(vx_sink *out, const vitx_stats *stats, const char *path,

@@ -13,6 +13,5 @@
 
 /* opts are checked and complete: title and colormap are not NULL. */
 int vx_stats_json(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts);
-int vx_stats_png(vx_sink *out, const vitx_stats *stats, const vitx_stats_render_opts *opts);
 
 #endif

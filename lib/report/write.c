@@ -3,8 +3,9 @@
  *
  *      head      policy, title, style sheet
  *      body      constant part, one section for each picture (still.c), constant part
- *      data      the manifest, then the blocks, those first that the first view needs
- *      script    last, so that everything is there when it runs
+ *      data      the manifest, then the maps of the first picture
+ *      script    here already: it shows the first map while the browser reads on
+ *      data      all other blocks
  */
 #include "report/write.h"
 
@@ -22,13 +23,20 @@ static int visit(each_block *each, void *payload, vx_packed *block)
     return block->data ? each(payload, block) : VITX_OK;
 }
 
-/* In the order of the file: maps, then attention from the last block on, which the page shows
- * first. */
-static int visit_all(const vitx_report *r, each_block *each, void *payload)
+static int visit_maps(const vx_report_picture *p, each_block *each, void *payload)
+{
+    for (vx_report_map *m = p->maps; m; m = m->next)
+        VX_TRY(visit(each, payload, &m->block));
+    return VITX_OK;
+}
+
+/* All but the maps of the first picture, in the order of the file: maps, then attention from the
+ * last block on, which the page shows first. */
+static int visit_rest(const vitx_report *r, each_block *each, void *payload)
 {
     for (vx_report_picture *p = r->pictures; p; p = p->next) {
-        for (vx_report_map *m = p->maps; m; m = m->next)
-            VX_TRY(visit(each, payload, &m->block));
+        if (p != r->pictures)
+            VX_TRY(visit_maps(p, each, payload));
         VX_TRY(visit(each, payload, &p->record.pool));
         for (int l = p->record.layers - 1; l >= 0; l--) {
             VX_TRY(visit(each, payload, &p->record.layer[l].row));
@@ -95,10 +103,12 @@ static int put_file(vx_sink *out, vitx_report *r, const vx_page *page)
         VX_TRY(vx_report_still(out, r, p, index++));
     VX_TRY(vx_sink_put(out, page->bottom, d->bottom));
     VX_TRY(put_manifest(out, r));
-    VX_TRY(visit_all(r, put_block, out));
+    VX_TRY(visit_maps(r->pictures, put_block, out));
     VX_TRY(vx_sink_text(out, "<script>"));
     VX_TRY(vx_sink_put(out, page->script, d->script));
-    return vx_sink_text(out, "</script>\n</body>\n</html>\n");
+    VX_TRY(vx_sink_text(out, "</script>\n"));
+    VX_TRY(visit_rest(r, put_block, out));
+    return vx_sink_text(out, "</body>\n</html>\n");
 }
 
 /* Everything is decided, and every block has its number. */
@@ -109,7 +119,8 @@ static int finish(vitx_report *r)
         VX_TRY(vx_report_default_place(r, p));
         vx_record_settle(&p->record, &r->hooks);
     }
-    return visit_all(r, number_block, &next);
+    VX_TRY(visit_maps(r->pictures, number_block, &next));
+    return visit_rest(r, number_block, &next);
 }
 
 static int write_report(vx_sink *out, vitx_report *r)

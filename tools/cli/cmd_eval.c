@@ -27,7 +27,7 @@ static const struct option options[] = {
      .kind = OPTION_NAMES,
      AT(methods),
      .value = "NAME[,NAME...]",
-     .help = "methods to measure, or all; vitx-cli methods lists them"},
+     .help = "methods to measure, or all, or all-fast; vitx-cli methods lists them"},
     {.name = "metric",
      .kind = OPTION_NAMES,
      AT(metrics),

@@ -265,8 +265,8 @@ static const struct option options[] = {
          "each head the\n"
          "row that the model's head reads. class: these rows. none: none. auto takes the first of "
          "these that\n"
-         "fits in --embed-budget, and the page says what it lacks; the others are taken whatever "
-         "the file's size."},
+         "fits in --embed-budget, and the page says what it lacks; the others are taken for "
+         "any size of the file."},
     {.name = "embed-budget",
      .kind = OPTION_REAL,
      AT(embed_budget),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bundled.h"
+#include "outputs.h"
 #include "results.h"
 #include "session.h"
 
@@ -38,7 +39,7 @@ static const struct {
 } lists[] = {
     {"devices", vitx_device_name},
     {"methods", method_name},
-    {"formats", vitx_format_name},
+    {"formats", format_name},
     {"colormaps", vitx_colormap_name},
 };
 

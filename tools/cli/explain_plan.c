@@ -143,32 +143,35 @@ static int find_output(int *out, const struct session *session, const char *opti
                                : find_class(out, session, option, text);
 }
 
-/* Of a model without classes, with nothing in the place of one: --method all-fast means the methods
- * that need none. */
+/* For a model without classes, with nothing in the place of one: --method all-fast means the
+ * methods that need none. */
 static int check_unaimed(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    struct list *methods = &plan->methods;
     const bool fast = list_has(&o->methods, "all-fast") && !list_has(&o->methods, "all");
-    int kept = 0;
-    for (int i = 0; i < methods->count; i++) {
+    struct list kept = {0};
+    bool added = true;
+    for (int i = 0; i < plan->methods.count; i++) {
         vitx_method_info method;
-        if (method_find(&method, methods->items[i]) != DONE)
-            return WRONG_USAGE;
-        if (method.uses_target && (!fast || list_has(&o->methods, method.name)))
+        const char *name = plan->methods.items[i];
+        if (method_find(&method, name) == DONE && !method.uses_target) {
+            added &= list_add(&kept, name, strlen(name));
+        } else if (!fast || list_has(&o->methods, name)) {
+            list_free(&kept);
             return wrong_usage("%s explains an answer, and the model has no classes: it needs "
                                "--unit, --vector or --like",
-                               method.name);
-        if (method.uses_target)
-            free(methods->items[i]);
-        else
-            methods->items[kept++] = methods->items[i];
+                               name);
+        }
     }
-    if (kept < methods->count && !o->common.quiet)
+    if (kept.count < plan->methods.count && !o->common.quiet)
         complain("warning", "left out: methods that explain a class, as the model has no "
                             "classes; --unit, --vector or --like stand in for one");
-    methods->count = kept;
-    return DONE;
+    list_free(&plan->methods);
+    plan->methods = kept;
+    if (added)
+        return DONE;
+    complain(NULL, "no memory");
+    return SOME_FAILED;
 }
 
 /* Models with classes have no units to name, those without have no classes. */

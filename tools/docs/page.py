@@ -50,6 +50,7 @@ def shoot(browser, name, page, size, at, part=None, unfold=None, dark=False, tou
     )
     tab = context.new_page()
     tab.goto(f"{Path(PAGES[page]).resolve().as_uri()}#{at}")
+    tab.wait_for_timeout(300)
     tab.evaluate("() => window.vitx.ready")
     if unfold:
         tab.locator(f"{unfold} > summary").click()

@@ -164,8 +164,8 @@ const attention = {
     const text = (n, last, name) => n === last ? name : String(n);
     across.replaceChildren(...Array.from(
       {length: layers}, (_, l) => ui.make('span', '', l === source.depth ? 'P' : String(l))));
-    down.replaceChildren(
-      ...Array.from({length: rows}, (_, h) => ui.make('span', '', text(h, source.heads, 'x̄'))));
+    down.replaceChildren(...Array.from(
+      {length: rows}, (_, h) => ui.make('span', '', text(h, source.heads, words.say('mean')))));
   },
 
   colours: (at) => colour.diverging.includes(at.cm) || at.cm === 'auto' ? 'inferno' : at.cm,
@@ -297,7 +297,8 @@ const attention = {
 
   makeTokens() {
     const source = attention.source();
-    const key = [state.now.p, words.lang, state.now.q].join();
+    const atPool = state.now.l === source.depth;
+    const key = [state.now.p, words.lang, state.now.q, atPool].join();
     ui.rebuild(ui.id('tokens'), key, () => {
       const chip = (q, text) => {
         const button = ui.button(
@@ -309,7 +310,7 @@ const attention = {
         button.setAttribute('aria-pressed', String(state.now.q === q));
         return button;
       };
-      const list = [chip('class', attention.tokenName('class'))];
+      const list = [chip('class', stage.query({l: state.now.l, q: 'class'}))];
       for (let q = 0; q < source.prefix; q++)
         if (!source.isRead(q))
           list.push(chip(q, attention.tokenName(q)));

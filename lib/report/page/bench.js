@@ -176,10 +176,19 @@ const bench = {
     map.style.aspectRatio = `${gw} / ${gh}`;
     const field = stage.fieldOf({name: 'bench', target: null}, at);
     stage.paint(map, field, at);
-    ui.text(ui.id('bench-note'),
-      !able    ? words.say('bench_needs') :
-        !field ? words.say('loading') :
-                 words.say('took', {ms: ui.number(bench.took)}) +
-          (fusions.length === 1 ? '. ' + words.say('bench_mean') : ''));
+    ui.text(ui.id('bench-note'), bench.note(fusions, field));
+  },
+
+  note(fusions, field) {
+    if (fusions.length === 0)
+      return words.say('bench_needs');
+    if (!field)
+      return words.say('loading');
+    const notes = [words.say('took', {ms: ui.number(bench.took)})];
+    if (fusions.length === 1)
+      notes.push(words.say('bench_mean'));
+    if (state.now.rd > 0)
+      notes.push(words.say('bench_rough'));
+    return notes.join(words.lang === 'zh' ? '。' : '. ');
   },
 };

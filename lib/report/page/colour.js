@@ -33,7 +33,8 @@ const colour = {
     return 0.5 + 0.5 * Math.sign(side) * Math.abs(side) ** gamma;
   },
 
-  /* alpha: 'full', or 'value': the further from nothing, the more opaque. */
+  /* alpha: 'full', or 'value': the further from nothing, the more opaque; its power lifts weak
+   * values to where they can be seen. */
   table(name, gamma, signed, alpha) {
     const key = [name, gamma, signed, alpha].join();
     if (!colour.tables.has(key)) {
@@ -44,7 +45,8 @@ const colour = {
         const at = colour.bend(i / (colour.steps - 1), gamma, signed);
         const [r, g, b] = colour.rgb(name, at);
         const strength = signed ? Math.abs(2 * at - 1) : at;
-        table[i] = colour.pixel(r, g, b, alpha === 'value' ? Math.round(255 * strength) : 255);
+        table[i] =
+          colour.pixel(r, g, b, alpha === 'value' ? Math.round(255 * strength ** 0.6) : 255);
       }
       colour.tables.set(key, table);
     }

@@ -16,10 +16,11 @@ const controls = {
   fill() {
     const picture = stage.picture();
     const targets = views.targets(picture);
-    controls.options(
-      ui.id('mode'), controls.list('mode_', ['colour', 'strength', 'spotlight', 'outline']));
+    controls.options(ui.id('mode'),
+      controls.list('mode_', ['auto', 'colour', 'strength', 'spotlight', 'outline']));
     controls.options(
       ui.id('colours'), [['auto', words.say('colours_auto')], ...colour.names.map((n) => [n, n])]);
+    controls.options(ui.id('grey'), controls.list('grey_', ['auto', 0, 1]));
     controls.options(ui.id('zoom'), [1, 2, 4].map((z) => [z, z + ' ×']));
     controls.options(ui.id('compare-how'), controls.list('', ['side', 'wipe']));
     controls.options(ui.id('fusion'), controls.list('fuse_', ['mean', 'max', 'min']));
@@ -31,7 +32,9 @@ const controls = {
           name === 'live' || name === 'bench' ? words.say(name) : name.replace(/~\d+$/, '');
         return [
           pair,
-          key === undefined ? live : `${live}, ${target?.label ?? words.say('class_n', {n: key})}`
+          key === undefined ?
+            live :
+            `${live}, \u2068${target?.label ?? words.say('class_n', {n: key})}\u2069`
         ];
       })
     ]);
@@ -60,7 +63,7 @@ const controls = {
     ['zoom', 'z', 'number'],
     ['smooth', 's', 'check'],
     ['grid', 'g', 'check'],
-    ['grey', 'grey', 'check'],
+    ['grey', 'grey', 'text'],
     ['wipe', 'w', 'number'],
     ['same', 'same', 'check'],
     ['first', 'rf', 'number', 'bench'],

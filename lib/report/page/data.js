@@ -21,15 +21,26 @@ const data = {
 
   /* The bytes of a block; a promise. */
   block(id) {
-    if (!data.blocks.has(id)) {
-      const node = document.getElementById(id);
-      if (!node)
-        return Promise.reject(new Error(id));
-      const text = node.textContent;
-      node.remove();
-      data.blocks.set(id, data.inflate(data.decode(text)));
-    }
+    if (!data.blocks.has(id))
+      data.blocks.set(id, data.read(id));
     return data.blocks.get(id);
+  },
+
+  async read(id) {
+    const node = document.getElementById(id) ?? (await data.later(id));
+    if (!node)
+      throw new Error(id);
+    const text = node.textContent;
+    node.remove();
+    return data.inflate(data.decode(text));
+  },
+
+  /* This script runs while the browser still reads the blocks below it. */
+  async later(id) {
+    if (document.readyState === 'loading')
+      await new Promise(
+        (resolve) => document.addEventListener('DOMContentLoaded', resolve, {once: true}));
+    return document.getElementById(id);
   },
 
   decode(text) {

@@ -16,7 +16,7 @@ const foot = {
     const plot = ui.id('stat-map').closest('.plot');
     plot.style.setProperty('--columns', columns);
     plot.style.setProperty('--shape', `${columns} / ${rows}`);
-    plot.style.setProperty('--widest', `${columns * 56}px`);
+    plot.style.setProperty('--widest', `${columns * 34}px`);
     attention.label(ui.id('stat-across'), ui.id('stat-down'), columns, rows);
     foot.cells = new Cells(ui.id('statgrid'), rows, columns, {
       name: (h, l) => foot.statText(l, h),
@@ -238,7 +238,7 @@ const foot = {
     context.clip();
     context.fillStyle = '#808080';
     context.fillRect(left, 0, w, h);
-    context.filter = at.grey ? 'grayscale(1)' : 'none';
+    context.filter = stage.isGrey(field, at) ? 'grayscale(1)' : 'none';
     context.drawImage(ui.id('photo'), ...place([0, 0, ...picture.size]));
     context.filter = 'none';
     context.imageSmoothingEnabled = Boolean(at.s);

@@ -130,6 +130,7 @@ const main = {
     main.opened = state.now.p;
     main.peek = {patch: null};
     stage.open();
+    ui.id('name').replaceChildren(ui.named(stage.picture().name));
     const tip = ui.make('div', 'tip');
     tip.id = 'vx-tip';
     tip.hidden = true;
@@ -137,31 +138,36 @@ const main = {
     ui.id('patches').append(tip);
     attention.open();
     controls.fill();
-    main.load(state.now.p);
+    main.begin(state.now.p);
+  },
+
+  loads: new Map(), /* promises of what was begun: true when all of a picture is read and drawn */
+
+  begin(p) {
+    if (!main.loads.has(p))
+      main.loads.set(p, main.load(p));
   },
 
   /* The map on show first, then all the rest. */
   async load(p) {
     const picture = data.report.pictures[p];
-    const fresh = (part) => {
-      if (state.now.p === p)
-        part === 'maps' ? why.draw() : main.draw();
-    };
+    const show = (draw) => state.now.p === p && draw();
     try {
       const index = views.find(picture, state.now.map, state.now.c);
-      if (index >= 0 && !data.pictures[p].maps[index]) {
+      if (index >= 0) {
         await data.loadMap(p, index);
-        fresh('first');
+        show(stage.draw);
       }
       if (!main.first) {
         main.first = true;
         performance.mark('vx-first');
       }
-      await new Promise((resolve) => setTimeout(resolve));
-      await data.load(p, fresh);
+      await data.load(p, (part) => show(part === 'maps' ? why.draw : main.draw));
+      return true;
     } catch (error) {
       ui.id('failed').hidden = false;
       ui.text(ui.id('failed'), words.say('failed', {why: error.message}));
+      return false;
     }
   },
 
@@ -282,8 +288,6 @@ const main = {
     document.documentElement.classList.add('live');
     ui.id('viewer').hidden = ui.id('foot').hidden = false;
     ui.text(ui.id('title'), data.report.title);
-    const name = data.report.model.name;
-    ui.id('model').replaceChildren(...(name === data.report.title ? [] : [ui.named(name)]));
     state.read();
     main.speak(data.report.lang ?? (navigator.language.startsWith('zh') ? 'zh' : 'en'));
     main.strip();
@@ -310,7 +314,7 @@ attention.able = (q) => {
  * show; layers and heads from 0, head = number or 'mean', query = token or 'class' (the row that
  * the model's head reads). Promises and functions give null for what the file does not hold. */
 window.vitx = Object.freeze({
-  get ready() { return data.load(state.now.p, () => {}); },
+  get ready() { return main.loads.get(state.now.p); },
   get report() { return data.report; },
   state: () => ({...state.now}),
   row: (layer, head, query) => attention.source().row(layer, head, query),

@@ -141,11 +141,21 @@ const stage = {
     field.signed                           ? 'coolwarm' :
                                              'inferno',
 
+  /* Automatic: a signed map shows the photo, in grey, where it says nothing. */
+  mode(field, at) {
+    if (at.mode !== 'auto')
+      return at.mode;
+    return field?.signed ? 'strength' : 'colour';
+  },
+
+  isGrey: (field, at) => at.grey === 'auto' ? Boolean(field?.signed) : at.grey === 1,
+
   table(field, at) {
-    if (at.mode === 'spotlight')
+    const mode = stage.mode(field, at);
+    if (mode === 'spotlight')
       return colour.spotlight(at.y, field.signed);
     return colour.table(stage.colours(field, at), at.y, Boolean(field.signed),
-      at.mode === 'strength' ? 'value' : 'full');
+      mode === 'strength' ? 'value' : 'full');
   },
 
   /* Values between the middles of the cells, for smooth drawing; the values are interpolated, not
@@ -173,7 +183,7 @@ const stage = {
   },
 
   paint(canvas, field, at) {
-    if (!field || field.missing || at.mode === 'outline' || field.map?.nothing) {
+    if (!field || field.missing || stage.mode(field, at) === 'outline' || field.map?.nothing) {
       ui.canvas(canvas, 1, 1).clearRect(0, 0, 1, 1);
       return;
     }
@@ -226,7 +236,7 @@ const stage = {
 
   outlinePath(field, at) {
     const [gh, gw] = stage.picture().grid;
-    return at.mode === 'outline' && at.on && field?.grid ?
+    return stage.mode(field, at) === 'outline' && at.on && field?.grid ?
       stage.border(new Set(stage.strongest(field.grid, at.x / 100)), gh, gw) :
       '';
   },
@@ -266,11 +276,14 @@ const stage = {
     const still = document.getElementById(picture.still);
     const href = still.querySelector('image.base').getAttribute('href');
     const whole = [0, 0, ...picture.size];
-    for (const [photo, frame] of [['photo', 'frame'], ['photo-b', 'frame-b']]) {
-      ui.id(photo).src = href;
-      ui.id(photo).alt = picture.name;
-      stage.put(ui.id(photo), whole, box);
+    for (const [id, frame] of [['photo', 'frame'], ['photo-b', 'frame-b']]) {
+      const photo = ui.id(id) ?? ui.make('img');
+      photo.id = 'vx-' + id;
+      photo.src = href;
+      photo.alt = picture.name;
+      stage.put(photo, whole, box);
       ui.id(frame).style.aspectRatio = `${box.w} / ${box.h}`;
+      ui.id(frame).prepend(photo);
     }
     for (const name
            of ['over', 'over-b', 'over-c', 'veil', 'veil-b', 'outline', 'outline-b', 'patches'])
@@ -348,11 +361,11 @@ const stage = {
     ui.id('handle').style.left = `${100 * (x0 + (x1 - x0) * at.w / 100 - box.x) / box.w}%`;
     ui.id('patches').classList.toggle('lines', Boolean(at.g));
     ui.id('veil-b').classList.toggle('lines', Boolean(at.g));
-    for (const name of ['photo', 'photo-b'])
-      ui.id(name).classList.toggle('grey', Boolean(at.grey));
+    ui.id('photo').classList.toggle('grey', stage.isGrey(stage.field, at));
+    ui.id('photo-b').classList.toggle('grey', stage.isGrey(stage.second, at));
     ui.id('frame').style.width = `${100 * at.z}%`;
-    ui.id('frame').style.maxWidth = at.z > 1 ? 'none' : `calc(var(--tall) * ${stage.aspect})`;
-    ui.id('frame-b').style.maxWidth = `calc(var(--tall) * ${stage.aspect})`;
+    for (const name of ['left', 'right'])
+      ui.id(name).style.maxWidth = `calc(var(--tall) * ${stage.aspect})`;
   },
 
   markKept(at) {
@@ -364,7 +377,10 @@ const stage = {
 
   /* ---------------------------------------------------------------- words and legend -------- */
 
-  query(at) { return attention.tokenName(at.q); },
+  /* A pooling head has a query of its own. */
+  query(at) {
+    return at.l === attention.source().depth ? words.say('pool') : attention.tokenName(at.q);
+  },
 
   caption(node, field, view, at) {
     const parts = [];
@@ -429,10 +445,10 @@ const stage = {
 
   /* The colours as they look over the photo. */
   ramp(canvas, field, at) {
-    const table = at.mode === 'outline' ? null : stage.table(field, at);
+    const table = stage.mode(field, at) === 'outline' ? null : stage.table(field, at);
     const opacity = at.on ? at.a / 100 : 0;
     const grey = stage.photo.reduce((a, b) => a + b) / 3;
-    const photo = at.grey ? [grey, grey, grey] : stage.photo;
+    const photo = stage.isGrey(field, at) ? [grey, grey, grey] : stage.photo;
     ui.pixels(canvas, 256, 1, (pixels) => {
       for (let i = 0; i < 256; i++) {
         const p = table ? table[Math.round(i / 255 * (colour.steps - 1))] : 0;
@@ -448,7 +464,8 @@ const stage = {
     const pin = node.querySelector('.pin');
     if (!pin)
       return;
-    const known = patch !== null && patch !== undefined && field.high > field.low;
+    const known = patch !== null && patch !== undefined && field.high > field.low &&
+      !(field.weight && main.peek.q !== undefined);
     pin.hidden = !known;
     if (known) {
       const at = (field.grid[patch] - field.low) / (field.high - field.low);
@@ -466,7 +483,7 @@ const stage = {
       notes.push(words.say('nothing'));
     if (field.rgb)
       notes.push(words.say('rgb'));
-    if (at.mode === 'outline' && !field.rgb)
+    if (stage.mode(field, at) === 'outline' && !field.rgb)
       notes.push(words.say('share_n', {n: at.x}));
     if (field.map && !field.signed && !field.rgb && field.map.min < 0)
       notes.push(words.say('below_zero'));
@@ -479,12 +496,16 @@ const stage = {
 
   show: (field, v) => field?.weight ? ui.percent(v) : ui.number(v),
 
-  /* What a patch of the view on the left is, for the label and the live region. */
+  /* What a patch of the view on the left is, for the label and the live region. While the pointer
+   * asks for the patch's own row, this is still what the kept query gives to it. */
   patchText(patch) {
     const [, gw] = stage.picture().grid;
     const field = stage.shown ?? stage.field;
     const v = field?.grid ? stage.show(field, field.grid[patch]) : words.say('no_value');
-    return words.say('patch_says', {r: Math.floor(patch / gw), c: patch % gw, v});
+    const text = words.say('patch_says', {r: Math.floor(patch / gw), c: patch % gw, v});
+    if (!field?.weight)
+      return text;
+    return text + words.say('patch_' + state.now.d, {q: attention.tokenName(state.now.q)});
   },
 };
 

@@ -19,7 +19,7 @@ const why = {
     const key = [state.now.p, words.lang].join();
     ui.rebuild(ui.id('targets'), key, () => {
       const most = Math.max(...targets.map((t) => t.probability ?? t.logit ?? 0), 0);
-      const list = targets.map((t) => why.target(t, most));
+      const list = [...targets.map((t) => why.target(t, most)), ...why.absent(targets)];
       if (!classes && picture.vector)
         list.push(ui.make('p', 'note',
           words.say('no_classes_note',
@@ -39,28 +39,34 @@ const why = {
     button.dataset.target = target.key;
     const share = target.probability ?? (target.logit > 0 && most > 0 ? target.logit / most : 0);
     const bar = ui.make('i', 'fill');
-    bar.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+    bar.style.setProperty('--part', `${100 * Math.min(1, Math.max(0, share))}%`);
     const name = ui.make('span', 'name');
     name.append(why.targetName(target));
     if (target.label && target.kind === 'class')
       name.append(ui.make('small', '', String(target.number)));
-    button.append(bar, name,
-      ui.make('span', 'much',
-        target.probability !== null && target.probability !== undefined ?
-          ui.percent(target.probability) :
-          target.logit === null || target.logit === undefined ? '' :
-                                                                ui.number(target.logit)));
+    button.append(bar, name, ui.make('span', 'much', why.much(target)));
+    button.disabled = !target.has;
     box.append(button);
-    if (!target.has) {
-      button.disabled = true;
-      box.classList.add('without');
-      if (target.command) {
-        const fold = ui.make('details', 'how');
-        fold.append(ui.make('summary', '', words.say('how_to')), ui.command(target.command));
-        box.append(fold);
-      }
-    }
     return box;
+  },
+
+  much(target) {
+    if (Number.isFinite(target.probability))
+      return ui.percent(target.probability);
+    return Number.isFinite(target.logit) ? ui.number(target.logit) : '';
+  },
+
+  /* How to make the maps that are not here. */
+  absent(targets) {
+    const without = targets.filter((t) => !t.has && t.command);
+    const fold = ui.make('details', 'how');
+    fold.append(ui.make('summary', '', words.say('how_to', {n: without.length})));
+    for (const target of without) {
+      const line = ui.make('p', 'note');
+      line.append(why.targetName(target));
+      fold.append(line, ui.command(target.command));
+    }
+    return without.length ? [fold] : [];
   },
 
   drawMethods(picture) {
@@ -75,11 +81,22 @@ const why = {
         list.push(why.card('live', words.say('live')));
       return list.length ? list : [ui.make('p', 'note', words.say('no_maps'))];
     });
-    const at = {...main.at(), mode: 'colour', s: 0, sc: state.now.same ? 'model' : 'map'};
-    const fields = [...node.querySelectorAll('button')].map(
-      (card) => [card, stage.fieldOf({name: card.dataset.view, target: at.c}, at)]);
-    for (const [card, field] of fields)
-      why.paintCard(card, field, at);
+    const at = {...main.at(), mode: 'colour', s: 0, sc: 'map'};
+    const cards = [...node.querySelectorAll('button')];
+    const fields = cards.map((card) => stage.fieldOf({name: card.dataset.view, target: at.c}, at));
+    if (state.now.same)
+      why.commonScale(fields);
+    cards.forEach((card, i) => why.paintCard(card, fields[i], at));
+  },
+
+  /* All maps end at the largest value that one of them has. */
+  commonScale(fields) {
+    const scaled = fields.filter((f) => f?.values && !f.rgb);
+    const high = Math.max(...scaled.map((f) => f.own), 0);
+    for (const field of scaled) {
+      field.high = high;
+      field.low = field.signed ? -high : 0;
+    }
   },
 
   card(name, title, tip) {
@@ -118,6 +135,6 @@ const why = {
     if (field.missing)
       return words.say('not_computed');
     const [low, high] = [stage.show(field, field.low), stage.show(field, field.high)];
-    return words.say('own_range', {low, high});
+    return field.signed ? `± ${high}` : words.say('own_range', {low, high});
   },
 };
