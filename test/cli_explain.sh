@@ -143,6 +143,31 @@ out_lines 1
 err_lines 1
 err_has "$picture: generic: "
 check "how values become colours"
+# features: colours, a basis of all pictures
+f="explain -m $model --method features"
+# shellcheck disable=SC2086
+{
+    right $f --components 4 -o "$folder/f.npy" $picture
+    grep -qaF "'shape': (5, 5, 4)" "$folder/f.npy" || fail "npy of another shape"
+    right $f --set raw=yes -o "$folder/f.npy" $picture
+    grep -qaF "'shape': (5, 5, 24)" "$folder/f.npy" || fail "raw npy of another shape"
+    right $f --json $picture
+    out_has '"shape":\[5,5,3\].*"channels":3'
+    run $f --set raw=yes -o "$folder/f.png" $picture
+    gives 1
+    err_has "npy and json hold them"
+    right $f --together --set foreground=yes -o "$folder/{image}.f.png" "$folder/1.png" "$folder/2.png"
+    out_lines 2
+    right $f --layer all --layout side -o "$folder/f.png" $picture
+    run $f --together -o "$folder/{image}.f.png" "$folder/1.png" "$folder/none.png"
+    gives 1
+    err_lines 1
+    wrong "for --method features" explain -m $model --method rollout --together -o "$folder/x.png" $picture
+    wrong "one basis is of one layer" $f --together --layer all -o "$folder/x.png" $picture
+    wrong "reads the pictures twice" $f --together -o "$folder/x.png" -
+    wrong "cannot be measured" eval -m $model --method features --metric sparseness $picture
+}
+
 for scale in auto max minmax p99 signed signed-p99; do
     right explain -m $model --method rollout --scale $scale -o "$folder/$scale.png" $picture
 done

@@ -100,16 +100,17 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "underlay %d is none of vitx_underlay", (int)o->underlay);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
+    const bool colours = job->map->info.channels > 0;
     const bool range = o->scale == VITX_SCALE_RANGE;
     if (range && !(isfinite(o->low) && isfinite(o->high) && o->low < o->high))
         return vx_fail(VITX_INVALID, "a scale from %g to %g: the first must be the smaller one",
                        (double)o->low, (double)o->high);
-    const bool is_signed = range ? o->low == -o->high : vx_scale_is_signed(o->scale);
+    const bool is_signed = !colours && (range ? o->low == -o->high : vx_scale_is_signed(o->scale));
     job->is_signed = is_signed;
     if (o->underlay == VITX_UNDERLAY_AUTO)
         o->underlay = is_signed ? VITX_UNDERLAY_GREY : VITX_UNDERLAY_PHOTO;
     if (o->alpha < 0)
-        o->alpha = is_signed ? 0.8f : 0.5f;
+        o->alpha = colours ? 1 : is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)
         o->smooth = suitable_smooth(job->map);
     if (!o->colormap)
@@ -119,6 +120,10 @@ static int check_opts(vx_render_job *job)
 
 static int check_image(const vx_render_job *job, const vx_format *format)
 {
+    if (job->map->info.channels > 0 && format->draws_picture && !job->map->tint.drawn)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: %d numbers per patch as they are: npy and json hold them, no %s",
+                       job->map->info.method, job->map->info.channels, format->name);
     const vitx_image *image = job->image;
     const vitx_map_info *info = &job->map->info;
     if (!image && format->draws_picture && job->opts.layout != VITX_LAYOUT_MAP)

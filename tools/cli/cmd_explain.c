@@ -166,6 +166,19 @@ static const struct option options[] = {
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable",
      .more = "With several methods: for those methods that have the option."},
+    {.name = "components",
+     .kind = OPTION_INT,
+     AT(components),
+     .value = "N",
+     .low = 1,
+     .high = 64,
+     .help = "features: components that a map holds (default 3)",
+     .more = "Like --set features.components=N."},
+    {.name = "together",
+     .kind = OPTION_FLAG,
+     AT(together),
+     .help = "features: one basis for all pictures",
+     .more = "The same part has the same colour in all of them. All pictures are read twice."},
     {.name = "flip",
      .kind = OPTION_FLAG,
      AT(flip),
@@ -285,8 +298,12 @@ static int run(const void *given, char **files, int count)
     settings.common.may_lack_language = language && strcmp(language, "zh") == 0 && settings.out &&
                                         is_page(settings.out, settings.format);
     status = explain_plan(&plan, &settings, files, count);
+    int failed = DONE;
+    if (status == DONE && settings.together)
+        status = explain_together(&plan, files, &count, &failed);
     if (status == DONE)
         status = explain_run(&plan, files, count);
+    status = status == DONE ? failed : status;
     explain_plan_free(&plan);
     return status;
 }

@@ -25,7 +25,8 @@ struct explain_settings {
     const char *title;   /* of a page, as the rest of the line */
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
-    bool colorbar, json, skip_existing, flip;
+    int components; /* 0: not given */
+    bool colorbar, json, skip_existing, flip, together;
 };
 
 /* All the ways in which each picture is explained. */
@@ -33,6 +34,7 @@ struct explain_plan {
     const struct explain_settings *settings;
     struct session session;
     struct list methods;     /* what --method means */
+    struct list set;         /* --set, and --components as one of them */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
     const char **sets;       /* what opts[].set point to */
     int *targets;            /* [target_count]: classes, units, ranks, or VITX_AUTO */
@@ -43,6 +45,7 @@ struct explain_plan {
     float low, high;      /* of VITX_SCALE_RANGE */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
+    vitx_basis *basis; /* --together: made by explain_run; NULL: none */
     struct pictures pictures;
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
@@ -58,6 +61,9 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *setti
                  int count);
 void explain_plan_free(struct explain_plan *plan);
 
+/* --together: makes the basis of the method features from all pictures, and gives it to the plan.
+ * Takes pictures that cannot be read out of `files`; *failed is SOME_FAILED then. */
+int explain_together(struct explain_plan *plan, char **files, int *count, int *failed);
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);
 

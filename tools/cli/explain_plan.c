@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,6 +290,23 @@ static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
     }
 }
 
+/* --set, and behind them --components. */
+static int gather_set(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    char text[64];
+    bool added = true;
+    for (int i = 0; i < o->set.count; i++)
+        added &= list_add(&plan->set, o->set.items[i], strlen(o->set.items[i]));
+    snprintf(text, sizeof text, "features.components=%d", o->components);
+    if (o->components > 0)
+        added &= list_add(&plan->set, text, strlen(text));
+    if (added)
+        return DONE;
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
 /* One entry of opts for each method and target; but a map that is the same for all classes is made
  * once, unless each class has a file of its own. */
 static int fill_opts(struct explain_plan *plan)
@@ -308,7 +326,7 @@ static int fill_opts(struct explain_plan *plan)
         for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
             fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
     }
-    return give_set(plan->opts, plan->opts_count, &o->set, &plan->sets);
+    return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
 
 /* Whether `word` is one of "a|b|c". */
@@ -412,6 +430,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     if (status == DONE)
         status = check_against_model(plan);
     if (status == DONE)
+        status = gather_set(plan);
+    if (status == DONE)
         status = fill_opts(plan);
     if (status == DONE && o->baseline)
         status = choose_baseline(plan);
@@ -433,6 +453,8 @@ void explain_plan_free(struct explain_plan *plan)
 {
     session_close(&plan->session);
     list_free(&plan->methods);
+    list_free(&plan->set);
+    vitx_basis_free(plan->basis);
     vitx_image_free(plan->baseline);
     direction_free(&plan->direction);
     pictures_free(&plan->pictures);
