@@ -6,6 +6,7 @@ is the beginning of "file.function" or of "function"; without one, all run. One 
 processor, four at most.
 """
 
+import faulthandler
 import importlib
 import multiprocessing
 import os
@@ -47,11 +48,15 @@ def work(parts, next_one, results):
                 break
             title, function = all_tests[i]
             start, error = time.monotonic(), None
+            results.put((title, None, None))
+            # A call into the browser has no end of its own: say where it hangs.
+            faulthandler.dump_traceback_later(LIMIT, exit=True)
             try:
                 with lab.test(title):
                     function(lab)
             except Exception as e:  # a test's failure, of whatever kind, is a line of the report
                 error = said(e)
+            faulthandler.cancel_dump_traceback_later()
             results.put((title, time.monotonic() - start, error))
     results.put(None)
 
@@ -75,18 +80,22 @@ def main():
     start = time.monotonic()
     for w in workers:
         w.start()
-    passed, failed, left = 0, 0, count
+    passed, failed, left, running = 0, 0, count, set()
     while left:
         try:
-            result = results.get(timeout=LIMIT)
+            result = results.get(timeout=LIMIT + 30)
         except queue.Empty:
             for w in workers:
                 w.kill()
-            sys.exit(f"check-page: no test has ended within {LIMIT} s")
+            sys.exit(f"check-page: {' and '.join(running)} did not end within {LIMIT} s")
         if result is None:
             left -= 1
             continue
         title, seconds, error = result
+        if seconds is None:
+            running.add(title)
+            continue
+        running.remove(title)
         passed, failed = passed + (error is None), failed + (error is not None)
         print(
             f"FAIL  {title}: {error}" if error else f"ok    {title} ({seconds:.1f} s)", flush=True
