@@ -168,6 +168,22 @@ f="explain -m $model --method features"
     wrong "cannot be measured" eval -m $model --method features --metric sparseness $picture
 }
 
+# the patches that hold a share of a map
+m="explain -m $model --method attention"
+# shellcheck disable=SC2086
+{
+    right $m --mask 60 --json $picture
+    out_has '"mask":0.6,'
+    out_has '"values":\[\[[01],[01],[01],[01],[01]\],'
+    right $m --mask 60 -o "$folder/m.png" $picture
+    right $m --mask 60 --layout map --layer all --head all -o "$folder/m.png" $picture
+    wrong "--mask is \"0\"" $m --mask 0 -o "$folder/m.png" $picture
+    wrong "--mask is for png, npy and json" $m --mask 60 -o "$folder/m.html" $picture
+    run $f --mask 60 -o "$folder/m.png" $picture
+    gives 1
+    err_has "has no mask"
+}
+
 for scale in auto max minmax p99 signed signed-p99; do
     right explain -m $model --method rollout --scale $scale -o "$folder/$scale.png" $picture
 done

@@ -89,6 +89,8 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
  * a basis, from -2 to 2 standard deviations. If there are fewer than three, the last one stands for
  * those that are missing. Each pixel has the colour of the nearest patch; scale, colormap, smooth
  * and colorbar are not used.
+ * A png of a mask (vitx_map_mask()) is the picture with the rest darkened, by alpha (default 0.75);
+ * with VITX_LAYOUT_MAP it is white and black.
  * json: one object with the members of vitx_map_info and the raw values, nested like the shape;
  * "version" is vitx_version().
  * png: the json object, without the values, is the text of the png's tEXt chunk "vitx".

@@ -100,7 +100,7 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "underlay %d is none of vitx_underlay", (int)o->underlay);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
-    const bool colours = job->map->info.channels > 0;
+    const bool colours = vx_map_is_tinted(&job->map->info);
     const bool range = o->scale == VITX_SCALE_RANGE;
     if (range && !(isfinite(o->low) && isfinite(o->high) && o->low < o->high))
         return vx_fail(VITX_INVALID, "a scale from %g to %g: the first must be the smaller one",
@@ -110,7 +110,7 @@ static int check_opts(vx_render_job *job)
     if (o->underlay == VITX_UNDERLAY_AUTO)
         o->underlay = is_signed ? VITX_UNDERLAY_GREY : VITX_UNDERLAY_PHOTO;
     if (o->alpha < 0)
-        o->alpha = colours ? 1 : is_signed ? 0.8f : 0.5f;
+        o->alpha = job->map->info.mask > 0 ? 0.75f : colours ? 1 : is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)
         o->smooth = suitable_smooth(job->map);
     if (!o->colormap)

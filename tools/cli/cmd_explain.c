@@ -248,6 +248,18 @@ static const struct option options[] = {
          "signed if the method has signed values; with p99 for maps on pixels. npy and json keep "
          "the raw\n"
          "values."},
+    {.name = "mask",
+     .kind = OPTION_REAL,
+     AT(mask),
+     .value = "PERCENT",
+     .low = 0.001,
+     .high = 100,
+     .help = "only which patches hold so much of the map",
+     .more =
+         "The smallest set of patches whose values (those below 0 count as 0) add up to PERCENT of "
+         "all. npy\n"
+         "and json hold 1 and 0; a png is the picture with the rest darkened, with --layout map "
+         "white and black."},
     {.name = "frame",
      .kind = OPTION_CHOICE,
      AT(frame),

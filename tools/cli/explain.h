@@ -26,6 +26,7 @@ struct explain_settings {
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
     int components; /* 0: not given */
+    double mask;    /* percent; 0: none */
     bool colorbar, json, skip_existing, flip, together;
 };
 

@@ -73,6 +73,9 @@ int explain_check(const struct explain_settings *o, int files)
         return WRONG_USAGE;
     if ((o->title || o->embed || o->embed_budget > 0) && !(o->out && is_page(o->out, o->format)))
         return wrong_usage("--title, --embed and --embed-budget are for a page, as -o out.html");
+    if (o->mask > 0 && o->out && is_page(o->out, o->format))
+        return wrong_usage(
+            "--mask is for png, npy and json; a page outlines the strongest patches");
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)

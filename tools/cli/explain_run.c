@@ -112,8 +112,8 @@ static enum written save_and_name(const struct explain_plan *plan, const vitx_ma
     return written;
 }
 
-static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
-                              const vitx_image *image, const char *picture)
+static enum written write_whole(const struct explain_plan *plan, const vitx_map *map,
+                                const vitx_image *image, const char *picture)
 {
     const struct explain_settings *o = plan->settings;
     vitx_map_info info = VITX_MAP_INFO_INIT;
@@ -134,6 +134,22 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
         written = print_map(map, image, picture, &opts);
     if (written == WRITTEN && !o->common.quiet)
         warn_of_nothing(&info, picture, plan->page ? "the page says so" : "it is drawn as 0");
+    return written;
+}
+
+/* The map, or its mask. */
+static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
+                              const vitx_image *image, const char *picture)
+{
+    vitx_map *mask;
+    if (!(plan->settings->mask > 0))
+        return write_whole(plan, map, image, picture);
+    if (vitx_map_mask(&mask, map, plan->settings->mask / 100) != VITX_OK) {
+        complain_last(picture);
+        return NOT_WRITTEN;
+    }
+    const enum written written = write_whole(plan, mask, image, picture);
+    vitx_map_free(mask);
     return written;
 }
 
