@@ -1,4 +1,5 @@
-/* test_mask.c: the smallest set of a map's values that holds a share of their sum. */
+/* test_mask.c: the smallest set of a map's values that holds a share of their sum; and what the
+ * ends of a map's colours are. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,45 @@ START_TEST(test_mask__what_is_refused_and_memory)
 }
 END_TEST
 
+/* The ends of AUTO: what is drawn with them as a range is the same drawing. */
+START_TEST(test_ends__draw_the_same)
+{
+    static const char *const methods[] = {"attention", "rollout", "gradcam", "saliency",
+                                          "input-x-grad"};
+    bed b = open_bed(NULL);
+    vitx_render_opts o = VITX_RENDER_OPTS_INIT;
+    float low, high;
+    o.layout = VITX_LAYOUT_MAP;
+    for (size_t k = 0; k < sizeof methods / sizeof methods[0]; k++) {
+        vitx_map *map = explain(&b, methods[k], VITX_AUTO, VITX_AUTO);
+        vitx_render_opts range = o;
+        vitx_image *automatic, *drawn;
+        ck_ok(vitx_render_ends(&low, &high, map, &o));
+        ck_assert(low < high);
+        range.scale = VITX_SCALE_RANGE;
+        range.low = low;
+        range.high = high;
+        ck_ok(vitx_render_image(&automatic, map, NULL, &o));
+        ck_ok(vitx_render_image(&drawn, map, NULL, &range));
+        ck_assert_mem_eq(vitx_image_pixels(automatic), vitx_image_pixels(drawn), 3 * SIDE * SIDE);
+        vitx_image_free(automatic);
+        vitx_image_free(drawn);
+        vitx_map_free(map);
+    }
+    vitx_map *heads = explain(&b, "attention", VITX_ALL, VITX_ALL);
+    vitx_map *colours = explain(&b, "features", VITX_AUTO, VITX_AUTO);
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    ck_ok(vitx_map_get_info(&info, heads));
+    ck_ok(vitx_render_ends(&low, &high, heads, &o));
+    ck_assert(high == info.max);
+    ck_fails(vitx_render_ends(&low, &high, colours, &o), VITX_INVALID, "has no scale");
+    ck_fails(vitx_render_ends(&low, NULL, heads, &o), VITX_INVALID, "NULL");
+    vitx_map_free(colours);
+    vitx_map_free(heads);
+    close_bed(&b);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("mask");
@@ -207,6 +247,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_mask__each_head_has_its_own);
     tcase_add_test(t, test_mask__is_drawn_over_the_picture);
     tcase_add_test(t, test_mask__what_is_refused_and_memory);
+    tcase_add_test(t, test_ends__draw_the_same);
     suite_add_tcase(s, t);
     return s;
 }

@@ -119,6 +119,18 @@ VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vit
 VITX_API int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,
                                const vitx_render_opts *opts);
 
+/**
+ * The values that become the first and the last colour in a png of this map: what VITX_SCALE_AUTO,
+ * or another scale of opts, makes of the map after smoothing, over all its layers and heads. One
+ * scale for many maps (VITX_SCALE_RANGE) is the smallest `low` and the largest `high` of theirs.
+ * *low = *high if all values are equal.
+ *
+ * @return VITX_OK, VITX_INVALID (an option; a map of colours or of a mask, which has no scale),
+ *         VITX_NOMEM
+ */
+VITX_API int vitx_render_ends(float *low, float *high, const vitx_map *map,
+                              const vitx_render_opts *opts);
+
 /** @return the ending of format `index` ("png"), NULL past the last one. Static. */
 VITX_API const char *vitx_format_name(int index);
 /** @return the name of colour map `index`, NULL past the last one. Static. */
