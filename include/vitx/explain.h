@@ -258,6 +258,7 @@ typedef struct vitx_map_info {
                                   (method features). Such maps are rendered and resized, but not
                                   evaluated or averaged. 0: one number per patch, and no such
                                   axis                                                          */
+    double mask;             /**< above 0: a mask of vitx_map_mask(), of that share             */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
@@ -280,6 +281,17 @@ VITX_API int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, in
  * are 0.
  */
 VITX_API int vitx_map_to_picture(vitx_map **out, const vitx_map *map);
+
+/**
+ * Where most of a map's mass is: 1 in the smallest set of values that together are at least `share`
+ * of the sum of all values, and 0 in the others. Values below 0 count as 0. For equal values the
+ * ones that come first are taken. Each layer and head has a set of its own. If no value is above 0,
+ * all are 0. In vitx_map_info `mask` is the share, and is_signed is 0.
+ *
+ * @param share  above 0, at most 1
+ * @return VITX_OK, VITX_INVALID (a share out of range, a map with channels, a mask), VITX_NOMEM
+ */
+VITX_API int vitx_map_mask(vitx_map **out, const vitx_map *map, double share);
 
 /* ------------------------------------------------------------------ what there is --------- */
 

@@ -89,6 +89,8 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
  * a basis, from -2 to 2 standard deviations. If there are fewer than three, the last one stands for
  * those that are missing. Each pixel has the colour of the nearest patch; scale, colormap, smooth
  * and colorbar are not used.
+ * A png of a mask (vitx_map_mask()) is the picture with the rest darkened, by alpha (default 0.75);
+ * with VITX_LAYOUT_MAP it is white and black.
  * json: one object with the members of vitx_map_info and the raw values, nested like the shape;
  * "version" is vitx_version().
  * png: the json object, without the values, is the text of the png's tEXt chunk "vitx".
@@ -116,6 +118,18 @@ VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vit
  */
 VITX_API int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,
                                const vitx_render_opts *opts);
+
+/**
+ * The values that become the first and the last colour in a png of this map: what VITX_SCALE_AUTO,
+ * or another scale of opts, makes of the map after smoothing, over all its layers and heads. One
+ * scale for many maps (VITX_SCALE_RANGE) is the smallest `low` and the largest `high` of theirs.
+ * *low = *high if all values are equal.
+ *
+ * @return VITX_OK, VITX_INVALID (an option; a map of colours or of a mask, which has no scale),
+ *         VITX_NOMEM
+ */
+VITX_API int vitx_render_ends(float *low, float *high, const vitx_map *map,
+                              const vitx_render_opts *opts);
 
 /** @return the ending of format `index` ("png"), NULL past the last one. Static. */
 VITX_API const char *vitx_format_name(int index);

@@ -55,12 +55,17 @@ static inline int vx_map_leading(const vitx_map_info *info)
 {
     return info->rank - 2 - (info->channels > 0);
 }
+/* Whether it is drawn by vx_map_colours. */
+static inline bool vx_map_is_tinted(const vitx_map_info *info)
+{
+    return info->channels > 0 || info->mask > 0;
+}
 /* One plane [h,w] of a map, or [h,w,channels], and how many there are (product of the leading
  * axes). */
 int vx_map_planes(const vitx_map *map);
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
-/* The plane of a map with channels as colours, [h,w,3]: red, green and blue are the first three
- * channels. If there are fewer, the last one stands for those that are missing. */
+/* The plane of a map with channels or of a mask as colours, [h,w,3]: red, green and blue are the
+ * first three channels. If there are fewer, the last one stands for those that are missing. */
 void vx_map_colours(uint8_t *rgb, const vitx_map *map, int plane);
 
 /* Between which two of `count` samples a place lies, and how far from the first: place u of

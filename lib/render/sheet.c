@@ -44,7 +44,7 @@ static void largest_text(char text[VX_NUMBER_TEXT], const vitx_map *map, int pla
     const float *values = vx_map_plane(map, plane, &h, &w);
     double most = 0;
     text[0] = '\0';
-    if (map->info.channels > 0) /* what a colour means differs from channel to channel */
+    if (vx_map_is_tinted(&map->info)) /* what a colour means differs from channel to channel */
         return;
     for (int i = 0; i < h * w; i++)
         most = fmax(most, fabs((double)values[i]));
@@ -62,7 +62,8 @@ static void make_title(struct sheet *s, const vx_render_job *job)
         n += snprintf(s->title + n, TITLE - (size_t)n, "  %.60s", job->opts.label);
     const char *name = vx_base_name(job->opts.title);
     snprintf(s->title + n, TITLE - (size_t)n, "%s%.60s", *name ? "  " : "", name);
-    s->note = info->channels > 0 ? "each tile has colours of its own"
+    s->note = info->mask > 0 ? "what is not darkened holds the share of the mass that was asked for"
+              : info->channels > 0 ? "each tile has colours of its own"
               : job->opts.scale == VITX_SCALE_RANGE
                   ? "all tiles have one scale; beside each name: the largest value"
                   : "each tile has its own scale; beside each name: the largest value";

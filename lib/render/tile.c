@@ -11,7 +11,8 @@
  * such a map the colour is (m + (colour - m) / |s|), m the colour of 0, clipped to 0..255, so that
  * what is faint keeps its hue: for alpha 1 on a picture of colour m that is the colour map itself.
  * The channels of a map are its colours already (vx_map_colours): each pixel gets the colour of the
- * nearest place, as mixtures of components would mean nothing.
+ * nearest place, as mixtures of components would mean nothing. The same for a mask: over a picture,
+ * what it leaves out is darkened and the rest is unchanged.
  * What the model did not see keeps the picture, darkened, so that nobody takes the absence of a
  * map there for a low value.
  */
@@ -141,7 +142,7 @@ static void measure(vx_tiles *t)
     t->overlay_x = t->job->opts.layout == VITX_LAYOUT_SIDE ? t->width + gap : 0;
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
-    if (t->job->opts.colorbar && t->job->map->info.channels == 0) {
+    if (t->job->opts.colorbar && !vx_map_is_tinted(&t->job->map->info)) {
         const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.23e-05, a 0 */
         t->panel_w = t->panel_w > least ? t->panel_w : least;
         t->panel_h += 26 * t->unit;
@@ -182,7 +183,7 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
     fill_colours(t);
     VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
                   "a scaled map"));
-    if (job->map->info.channels > 0)
+    if (vx_map_is_tinted(&job->map->info))
         VX_TRY(vx_new(&t->tinted, hooks, (size_t)plane_h * (size_t)plane_w, 3, "a map's colours"));
     VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
     VX_TRY(vx_new(&t->columns, hooks, (size_t)t->width, sizeof *t->columns, "a picture's columns"));
@@ -256,9 +257,12 @@ static void draw_tinted(const vx_tiles *t, uint8_t *to, int y, int plane_h, int 
     const int row = nearest(vx_find_between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h));
     const uint8_t *rgb = t->tinted + 3 * (size_t)row * (size_t)plane_w;
     draw_unseen(t, to, under, 0, x0);
-    for (int x = x0; x < x1; x++)
-        draw_pixel(to + 3 * x, under ? under + 3 * x : NULL, rgb + 3 * nearest(t->columns[x]),
-                   weight);
+    const bool mask = t->job->map->info.mask > 0;
+    for (int x = x0; x < x1; x++) {
+        const uint8_t *colour = rgb + 3 * nearest(t->columns[x]);
+        draw_pixel(to + 3 * x, under ? under + 3 * x : NULL, colour,
+                   mask && colour[0] >= 128 ? 0 : weight);
+    }
     draw_unseen(t, to, under, x1, t->width);
 }
 

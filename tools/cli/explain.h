@@ -26,7 +26,13 @@ struct explain_settings {
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
     int components; /* 0: not given */
+    double mask;    /* percent; 0: none */
     bool colorbar, json, skip_existing, flip, together;
+};
+
+/* What the first and the last colour of all maps of a method mean; known if low < high. */
+struct ends {
+    float low, high;
 };
 
 /* All the ways in which each picture is explained. */
@@ -43,6 +49,8 @@ struct explain_plan {
     int score, versus, query;
     vitx_scale scale;
     float low, high;      /* of VITX_SCALE_RANGE */
+    bool shared;          /* --scale shared */
+    struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
     vitx_basis *basis; /* --together: made by explain_run; NULL: none */
@@ -64,6 +72,12 @@ void explain_plan_free(struct explain_plan *plan);
 /* --together: makes the basis of the method features from all pictures, and gives it to the plan.
  * Takes pictures that cannot be read out of `files`; *failed is SOME_FAILED then. */
 int explain_together(struct explain_plan *plan, char **files, int *count, int *failed);
+/* --scale shared: explains all pictures for the ends of each method's scale. Takes pictures that
+ * cannot be read out of `files`; *failed is SOME_FAILED then. */
+int explain_shared(struct explain_plan *plan, char **files, int *count, int *failed);
+/* What a picture is drawn with, but for its name and the scale of its method. */
+vitx_render_opts explain_render_opts(const struct explain_plan *plan);
+
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);
 

@@ -33,7 +33,7 @@ static int parse_scale(vitx_scale *scale, float *low, float *high, const char *t
             *scale = (vitx_scale)i;
             return DONE;
         }
-    if (!text)
+    if (!text || strcmp(text, "shared") == 0)
         return DONE;
     *scale = VITX_SCALE_RANGE;
     *low = strtof(text, &end);
@@ -42,7 +42,7 @@ static int parse_scale(vitx_scale *scale, float *low, float *high, const char *t
     if (pair && *end == '\0' && isfinite(*low) && isfinite(*high) && *low < *high)
         return DONE;
     return wrong_usage(
-        "--scale is \"%s\", it takes auto, max, minmax, p99, signed, signed-p99, or two "
+        "--scale is \"%s\", it takes auto, max, minmax, p99, signed, signed-p99, shared, or two "
         "numbers LOW,HIGH",
         text);
 }
@@ -73,6 +73,9 @@ int explain_check(const struct explain_settings *o, int files)
         return WRONG_USAGE;
     if ((o->title || o->embed || o->embed_budget > 0) && !(o->out && is_page(o->out, o->format)))
         return wrong_usage("--title, --embed and --embed-budget are for a page, as -o out.html");
+    if (o->mask > 0 && o->out && is_page(o->out, o->format))
+        return wrong_usage(
+            "--mask is for png, npy and json; a page outlines the strongest patches");
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
@@ -419,6 +422,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
                  int count)
 {
     *plan = (struct explain_plan){.settings = o,
+                                  .shared = o->scale && strcmp(o->scale, "shared") == 0,
                                   .pattern = o->out && is_pattern(o->out),
                                   .to_output = o->out && strcmp(o->out, "-") == 0,
                                   .page = o->out && is_page(o->out, o->format)};
@@ -455,6 +459,7 @@ void explain_plan_free(struct explain_plan *plan)
     list_free(&plan->methods);
     list_free(&plan->set);
     vitx_basis_free(plan->basis);
+    free(plan->ends);
     vitx_image_free(plan->baseline);
     direction_free(&plan->direction);
     pictures_free(&plan->pictures);
