@@ -6,12 +6,12 @@ is the beginning of "file.function" or of "function"; without one, all run. One 
 processor, four at most.
 """
 
-import faulthandler
 import importlib
 import multiprocessing
 import os
 import queue
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -49,14 +49,16 @@ def work(parts, next_one, results):
             title, function = all_tests[i]
             start, error = time.monotonic(), None
             results.put((title, None, None))
-            # A call into the browser has no end of its own: say where it hangs.
-            faulthandler.dump_traceback_later(LIMIT, exit=True)
+            # A call into the browser has no end of its own.
+            watch = threading.Timer(LIMIT, os._exit, [1])
+            watch.daemon = True
+            watch.start()
             try:
                 with lab.test(title):
                     function(lab)
             except Exception as e:  # a test's failure, of whatever kind, is a line of the report
                 error = said(e)
-            faulthandler.cancel_dump_traceback_later()
+            watch.cancel()
             results.put((title, time.monotonic() - start, error))
     results.put(None)
 
@@ -83,11 +85,14 @@ def main():
     passed, failed, left, running = 0, 0, count, set()
     while left:
         try:
-            result = results.get(timeout=LIMIT + 30)
+            result = results.get(timeout=5)
         except queue.Empty:
-            for w in workers:
-                w.kill()
-            sys.exit(f"check-page: {' and '.join(running)} did not end within {LIMIT} s")
+            # A process that was killed, or ended by its watch, says nothing any more.
+            if any(w.exitcode for w in workers):
+                for w in workers:
+                    w.kill()
+                sys.exit(f"check-page: one of these did not end: {' and '.join(running)}")
+            continue
         if result is None:
             left -= 1
             continue

@@ -138,8 +138,10 @@ const data = {
     return held.loading;
   },
 
+  /* Not much later than that: a busy page may never be idle. */
   idle() {
-    return new Promise((resolve) => (window.requestIdleCallback ?? setTimeout)(() => resolve()));
+    return new Promise((resolve) => window.requestIdleCallback
+      ? requestIdleCallback(() => resolve(), {timeout: 100}) : setTimeout(resolve));
   },
 };
 
