@@ -157,8 +157,15 @@ const data = {
     return held.loading;
   },
 
+  /* When the browser has nothing to do, but soon: without a limit Chromium may wait for ever while
+   * no frame is drawn. */
   idle() {
-    return new Promise((resolve) => (window.requestIdleCallback ?? setTimeout)(() => resolve()));
+    return new Promise((resolve) => {
+      if (window.requestIdleCallback)
+        requestIdleCallback(() => resolve(), {timeout: 50});
+      else
+        setTimeout(resolve);
+    });
   },
 };
 
