@@ -99,6 +99,9 @@ struct vx_device_class {
     const char *(*precision_at)(int index);
     const vx_packing *const *packings; /* all of them, ended by NULL */
     const vx_packing *(*packing_for)(const char *precision, vx_layer layer);
+    /* Bytes of an element of vx_narrow. NULL: vx_narrow is float, so that one array serves as both;
+     * a function that returns 4 does not say that. */
+    size_t (*narrow_bytes)(const char *precision);
     /* 0 if there is such a processor, and it can be used; else the reason is in why. */
     int (*probe)(int ordinal, char *why, size_t why_size);
 
@@ -146,6 +149,11 @@ const vx_device_class *vx_device_at(int index);
 /* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
  * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. */
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
+
+static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *precision)
+{
+    return cls->narrow_bytes ? cls->narrow_bytes(precision) : sizeof(float);
+}
 
 /* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has
  * none. */

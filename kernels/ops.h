@@ -76,6 +76,22 @@ typedef enum vx_layer {
     VX_LAYER_HEAD
 } vx_layer;
 
+/*
+ * What flows between the operations of a block (what a norm makes of the tokens, qkv, what the
+ * attention gives, the hidden layer, and their gradients) is of the device's own type: float, or a
+ * narrower one. Only the device knows which; vx_device_class.narrow_bytes tells its size. The type
+ * is incomplete, so a place inside such an array is found by vx_narrow_at alone.
+ *
+ * A member x_n beside a member x is its twin: the same array in the narrow type. One of the two is
+ * NULL. Distances between rows count elements of either.
+ */
+typedef struct vx_narrow vx_narrow;
+
+static inline vx_narrow *vx_narrow_at(const vx_narrow *array, size_t element_bytes, size_t element)
+{
+    return (vx_narrow *)((const char *)array + element_bytes * element);
+}
+
 /* A matrix [n,k] in the form the device packed it (vx_packing in device.h), with its bias. */
 typedef struct vx_packing vx_packing;
 typedef struct vx_weight {
@@ -117,10 +133,12 @@ typedef struct vx_linear {
     int ldr;
     vx_act act;
     int m;
-    vx_prologue norm;      /* if norm.weight is not NULL, x is normalised first               */
+    vx_prologue norm;      /* if norm.weight is not NULL, x (not x_n) is normalised first     */
     float *normed;         /* [m,k]: what x became. A device that does not need this room writes
                             * it only if keep_normed.                                         */
     int keep_normed;
+    vx_narrow *y_n, *pre_n;
+    const vx_narrow *x_n;
 } vx_linear;
 
 /*
@@ -142,6 +160,8 @@ typedef struct vx_linear_bwd {
     int ldp;
     vx_act act;
     int m, tokens, targets; /* m = G*tokens */
+    vx_narrow *dx_n;
+    const vx_narrow *dy_n, *pre_n;
 } vx_linear_bwd;
 
 /* With xhat = (x - mean)/sqrt(var + eps) and u = weight * dy:
@@ -157,6 +177,7 @@ typedef struct vx_layernorm_bwd {
     float eps;
     int accumulate;      /* nonzero: added to dx                                            */
     int m, n, tokens, targets;
+    const vx_narrow *dy_n;
 } vx_layernorm_bwd;
 
 /* With u, v the halves of x and s = 1/(1 + exp(-u)):
@@ -272,6 +293,8 @@ typedef struct vx_attention {
      * each sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from
      * `first` on. */
     int first;
+    vx_narrow *y_n;
+    const vx_narrow *qkv_n;
 } vx_attention;
 
 /*
@@ -289,6 +312,8 @@ typedef struct vx_attention_replaced {
     const int *channels;  /* [count]; host memory, and may be reused on return */
     float value, scale;
     int count, query, tokens, width, heads, head_width;
+    vx_narrow *y_n;
+    const vx_narrow *qkv_n, *columns_n;
 } vx_attention_replaced;
 
 /*
@@ -307,6 +332,8 @@ typedef struct vx_attention_bwd {
     float scale;
     int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..R */
     int first; /* as in vx_attention: dqkv is 0 before it; if it is not 0, p is NULL */
+    vx_narrow *dqkv_n;
+    const vx_narrow *dy_n, *qkv_n;
 } vx_attention_bwd;
 
 /* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).
@@ -320,6 +347,7 @@ typedef struct vx_layernorm {
     const float *bias;   /* [n]                             */
     float eps;
     int m, n;
+    vx_narrow *y_n;
 } vx_layernorm;
 
 /* The two operations that a linear with a norm is, if a device does not fuse them. */
@@ -334,6 +362,7 @@ static inline vx_linear vx_linear_normed(const vx_linear *a)
 {
     vx_linear rest = *a;
     rest.x = a->normed;
+    rest.x_n = NULL;
     rest.ldx = a->w->k;
     rest.norm = (vx_prologue){0};
     return rest;
@@ -385,6 +414,7 @@ typedef struct vx_mean_tokens_bwd {
 typedef struct vx_clear {
     float *y; /* [count] */
     int64_t count;
+    vx_narrow *y_n;
 } vx_clear;
 
 /* y[i,:] = scale * x[i,:], or with accumulate y[i,:] += scale * x[i,:], for m rows of n columns. A
@@ -397,6 +427,8 @@ typedef struct vx_copy_rows {
     int64_t m, n;
     float scale;
     int accumulate;
+    vx_narrow *y_n;
+    const vx_narrow *x_n;
 } vx_copy_rows;
 
 /* y[s,:,:] = x with column channels[s] set to `value`, for s = 0..count-1 */
@@ -406,6 +438,7 @@ typedef struct vx_replace_channels {
     const int *channels; /* [count], host memory; reusable on return  */
     float value;
     int count, tokens, width;
+    vx_narrow *y_n;
 } vx_replace_channels;
 
 /* y[r,:] = a[from[r],:] if from[r] >= 0, else b[-1 - from[r],:] */
@@ -416,6 +449,8 @@ typedef struct vx_gather_rows {
     const float *b;  /* [.,D] or NULL                             */
     const int *from; /* [rows], host memory; reusable on return   */
     int rows, width;
+    vx_narrow *y_n;
+    const vx_narrow *a_n;
 } vx_gather_rows;
 
 /* sum[g,i] += over s of weights[s] * x[g,s,i], or, if squared, of weights[s] * x[g,s,i]^2 */

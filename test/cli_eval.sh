@@ -83,7 +83,7 @@ cp "$out" "$folder/logit"
 right eval -m $model --method gradcam,rollout --metric energy --box 10,5,30,20 --json --score difference $picture
 [ "$(diff "$folder/logit" "$out" | grep -c '^>')" = 1 ] || fail "--score does not change the map of gradcam alone"
 right eval -m $model --method all --metric sparseness --set rise.n=8 --set lime.n=8 --set kernelshap.n=50 $picture
-out_lines $((2 + 2 + $("$cli" methods --json | wc -l) + 2))
+out_lines $((2 + 2 + $("$cli" methods --json | grep -c '"channels":0') + 2))
 right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set rise.n=8 --set rise.seed=3 --json $picture
 cp "$out" "$folder/own"
 right eval -m $model --method occlusion,rise --metric sparseness --no-baselines --set n=8 --set seed=3 --json $picture

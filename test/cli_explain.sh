@@ -143,6 +143,71 @@ out_lines 1
 err_lines 1
 err_has "$picture: generic: "
 check "how values become colours"
+# features: colours, a basis of all pictures
+f="explain -m $model --method features"
+# shellcheck disable=SC2086
+{
+    right $f --components 4 -o "$folder/f.npy" $picture
+    grep -qaF "'shape': (5, 5, 4)" "$folder/f.npy" || fail "npy of another shape"
+    right $f --set raw=yes -o "$folder/f.npy" $picture
+    grep -qaF "'shape': (5, 5, 24)" "$folder/f.npy" || fail "raw npy of another shape"
+    right $f --json $picture
+    out_has '"shape":\[5,5,3\].*"channels":3'
+    run $f --set raw=yes -o "$folder/f.png" $picture
+    gives 1
+    err_has "npy and json hold them"
+    right $f --together --set foreground=yes -o "$folder/{image}.f.png" "$folder/1.png" "$folder/2.png"
+    out_lines 2
+    right $f --layer all --layout side -o "$folder/f.png" $picture
+    run $f --together -o "$folder/{image}.f.png" "$folder/1.png" "$folder/none.png"
+    gives 1
+    err_lines 1
+    wrong "for --method features" explain -m $model --method rollout --together -o "$folder/x.png" $picture
+    wrong "one basis is of one layer" $f --together --layer all -o "$folder/x.png" $picture
+    wrong "reads the pictures twice" $f --together -o "$folder/x.png" -
+    wrong "cannot be measured" eval -m $model --method features --metric sparseness $picture
+}
+
+# the patches that hold a share of a map
+m="explain -m $model --method attention"
+# shellcheck disable=SC2086
+{
+    right $m --mask 60 --json $picture
+    out_has '"mask":0.6,'
+    out_has '"values":\[\[[01],[01],[01],[01],[01]\],'
+    right $m --mask 60 -o "$folder/m.png" $picture
+    right $m --mask 60 --layout map --layer all --head all -o "$folder/m.png" $picture
+    wrong "--mask is \"0\"" $m --mask 0 -o "$folder/m.png" $picture
+    wrong "--mask is for png, npy and json" $m --mask 60 -o "$folder/m.html" $picture
+    run $f --mask 60 -o "$folder/m.png" $picture
+    gives 1
+    err_has "has no mask"
+}
+
+# one scale for all pictures: the widest that each alone would have
+# shellcheck disable=SC2086
+{
+    right $m --scale shared --layout map --colorbar -o "$folder/{image}.s.png" "$folder/1.png" "$folder/2.png"
+    right $m -o "$folder/{image}.s.npy" --json "$folder/1.png" "$folder/2.png"
+    most=$(grep -o '"max":[^,]*' "$out" | cut -d: -f2 | sort -g | tail -1)
+    least=$(grep -o '"min":[^,]*' "$out" | cut -d: -f2 | sort -g | head -1)
+    same=0
+    for low in 0 "$least"; do
+        for image in 1 2; do
+            right $m --scale "$low,$most" --layout map --colorbar -o "$folder/$image.r.png" "$folder/$image.png"
+            cmp -s "$folder/$image.r.png" "$folder/$image.s.png" && same=$((same + 1))
+        done
+    done
+    [ "$same" = 2 ] || fail "--scale shared: $same of 2 pictures have the scale from least to most"
+    right explain -m $model --method gradcam,features,saliency --scale shared -o "$folder/{image}.{method}.s.png" "$folder/1.png" "$folder/2.png"
+    run $m --scale shared -o "$folder/{image}.s.png" "$folder/1.png" "$folder/none.png"
+    gives 1
+    err_lines 1
+    wrong "reads the pictures twice" $m --scale shared -o "$folder/x.png" -
+    wrong "name the classes" explain -m $model --method gradcam --target top2 --scale shared -o "$folder/{target}.png" $picture
+    wrong "a page has a choice" $m --scale shared -o "$folder/x.html" $picture
+}
+
 for scale in auto max minmax p99 signed signed-p99; do
     right explain -m $model --method rollout --scale $scale -o "$folder/$scale.png" $picture
 done

@@ -656,7 +656,7 @@ static void time_attention_bwd(vx_device *dev, const char *version, int threads)
         j.bytes = (12. * targets[i] + 4) * 197 * 768;
         j.layernorm_bwd =
             (vx_layernorm_bwd){bench_y, 768, bench_w,          768, bench_x, 768,       bench_w,
-                               1e-6f,   1,   197 * targets[i], 768, 197,     targets[i]};
+                               1e-6f,   1,   197 * targets[i], 768, 197,     targets[i], NULL};
         report(version, threads, &j);
     }
 }

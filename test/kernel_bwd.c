@@ -243,7 +243,7 @@ static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int acc
         memcpy(dx + i * lddx, before + i * lddx, (size_t)n * sizeof *dx);
     }
     vx_layernorm_bwd a = {expected, lddx,       dy, lddy, x,        ldx,      weight,
-                          1e-6f,    accumulate, m,  n,    s.tokens, s.targets};
+                          1e-6f,    accumulate, m,  n,    s.tokens, s.targets, NULL};
     vx_layernorm_bwd_ref(NULL, &a);
     a.dx = dx;
     b->dev->ops.layernorm_bwd(b->dev, &a);
@@ -286,7 +286,7 @@ void test_layernorm_bwd__matches_reference(int index)
     layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1);
     float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
     b.dev->ops.layernorm_bwd(b.dev,
-                             &(vx_layernorm_bwd){y, 3, dy, 3, x, 3, w, 1e-6f, 0, 2, 3, 2, 1});
+                             &(vx_layernorm_bwd){y, 3, dy, 3, x, 3, w, 1e-6f, 0, 2, 3, 2, 1, NULL});
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]) && isfinite(y[3]));
     bed_close(&b);
 }

@@ -458,7 +458,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
                                               .m = 1,
                                               .n = (int64_t)count,
                                               .scale = 1});
-        c->dev->cls->upload(c->dev, at == VX_AT_NORM1 ? act->y : act->x, moved,
+        c->dev->cls->upload(c->dev, at == VX_AT_NORM1 ? act->normed : act->x, moved,
                             count * sizeof *moved);
         const vx_pass pass = {.act = act,
                               .batch = 1,

@@ -511,6 +511,49 @@ static void check_legrad(const found *f)
 }
 
 /* X X^T map = lambda map, with |map|^2 = lambda, the largest there is. */
+/* Channel k of the map is X v, X^T X v = lambda v: from the map f, v = X^T f / lambda. */
+static void check_features(const found *f)
+{
+    const int n = f->s->t.patches, d = f->s->t.width, channels = f->info.channels;
+    const char *const set[] = {"raw=yes"};
+    vitx_map *raw = again(f, "features", VITX_AUTO, set, 1);
+    const float *tokens = vitx_map_values(raw);
+    double *x = calloc((size_t)(n * d), sizeof *x), *v = calloc((size_t)d, sizeof *v);
+    double *product = calloc(f->count, sizeof *product), before = INFINITY;
+    for (int c = 0; c < d; c++) {
+        double mean = 0;
+        for (int p = 0; p < n; p++)
+            mean += (double)tokens[p * d + c] / n;
+        for (int p = 0; p < n; p++)
+            x[p * d + c] = (double)tokens[p * d + c] - mean;
+    }
+    for (int k = 0; k < channels; k++) {
+        double lambda = 0, peak = 0;
+        memset(v, 0, (size_t)d * sizeof *v);
+        for (int p = 0; p < n; p++) {
+            const double value = (double)f->values[p * channels + k];
+            lambda += value * value;
+            for (int c = 0; c < d; c++)
+                v[c] += x[p * d + c] * value;
+        }
+        for (int c = 0; c < d; c++) {
+            v[c] /= lambda;
+            peak = fabs(v[c]) > fabs(peak) ? v[c] : peak;
+        }
+        for (int p = 0; p < n; p++)
+            for (int c = 0; c < d; c++)
+                product[p * channels + k] += x[p * d + c] * v[c];
+        ck_assert_double_lt(lambda, before);
+        ck_assert_double_gt(peak, 0);
+        before = lambda;
+    }
+    check_close(f, product, TOL_MAP, "no principal component");
+    free(x);
+    free(v);
+    free(product);
+    vitx_map_free(raw);
+}
+
 static void check_eigen(const found *f)
 {
     const truth *t = &f->s->t;
@@ -699,6 +742,7 @@ static const struct row {
     {"layercam", {0}, layercam, NULL, TOL_MAP, false},
     {"eigencam", {0}, NULL, check_eigen, TOL_MAP, false},
     {"eigengradcam", {0}, NULL, check_eigen, TOL_MAP, false},
+    {"features", {0}, NULL, check_features, TOL_MAP, false},
     {"scorecam", {0}, NULL, check_scorecam, TOL_MAP, false},
     {"ablationcam", {0}, NULL, NULL, TOL_MAP, false},
     {"saliency", {0}, saliency, NULL, TOL_MAP, false},
@@ -759,8 +803,10 @@ static void check_any(const found *f)
     const vx_arch *a = &f->s->single->arch;
     const vitx_method_info info = info_of(f->o->method);
     double ignored[MOST_OUTPUTS];
-    ck_assert_int_eq(f->info.rank, 2);
-    ck_assert_uint_eq(f->count, (size_t)(info.on_pixels ? t->pixels / 3 : t->patches));
+    const size_t places = (size_t)(info.on_pixels ? t->pixels / 3 : t->patches);
+    ck_assert_int_eq(f->info.rank, info.channels ? 3 : 2);
+    ck_assert_int_eq(f->info.channels, info.channels);
+    ck_assert_uint_eq(f->count, places * (size_t)(info.channels ? info.channels : 1));
     ck_assert_int_eq(f->info.grid_height * f->info.grid_width, t->patches);
     ck_assert_int_eq((int)f->info.shape[1],
                      info.on_pixels ? f->s->single->recipe.input_width

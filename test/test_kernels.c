@@ -781,7 +781,7 @@ START_TEST(test_attention__strips_of_long_sequences)
         malloc(sizeof(float) * H * T * T), VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T};
     vx_recorded record = {
         malloc(sizeof(float) * T * T), VX_KEEP_FUSED, VX_STORE_F16, VX_FUSE_MEAN, 0, 0, 1, H, T};
-    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0, 0};
+    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0, 0, NULL, NULL};
     vx_attention fused = a, mean = a;
     b.dev->ops.attention(b.dev, &a);
     for (int i = 0; i < H * T; i += 311) { /* rows against the formula */
@@ -830,7 +830,7 @@ START_TEST(test_attention__reference_is_the_formula)
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
     const vx_attention a = {
         y,    qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
-        NULL, 0,   0};
+        NULL, 0,   0,    NULL, NULL};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {

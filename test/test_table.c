@@ -121,7 +121,9 @@ START_TEST(test_every_method__shape_and_info)
         const int64_t h = m.on_pixels ? about.recipe->input_height : info.grid_height;
         const int64_t w = m.on_pixels ? about.recipe->input_width : info.grid_width;
         ck_assert_str_eq(info.method, m.name);
-        ck_assert_int_eq(info.rank, 2);
+        ck_assert_int_eq(info.rank, m.channels ? 3 : 2);
+        ck_assert_int_eq(info.channels, m.channels);
+        ck_assert_int_eq(info.shape[2], m.channels ? m.channels : 1);
         ck_assert_msg(info.shape[0] == h && info.shape[1] == w, "%s: shape", m.name);
         ck_assert_int_eq(info.target, 2);
         ck_assert_int_eq(info.is_signed, m.is_signed);

@@ -367,7 +367,8 @@ VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
                               int batch);
 /**
- * vitx_trace_bytes() for contexts with these options (their input size counts; NULL: all defaults).
+ * vitx_trace_bytes() for contexts with these options (their device and input size count; NULL: all
+ * defaults). VITX_DEVICE for an unknown device or precision, like vitx_context_create().
  */
 VITX_API int vitx_trace_bytes_with(size_t *out, const vitx_model *model,
                                    const vitx_context_opts *context, const vitx_trace_opts *opts,

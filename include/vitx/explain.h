@@ -17,6 +17,9 @@ extern "C" {
 /** A finished map. Immutable: any number of threads may read it. Independent of the context. */
 typedef struct vitx_map vitx_map;
 
+/** The principal components of the patch tokens of several pictures: see vitx_basis_create(). */
+typedef struct vitx_basis vitx_basis;
+
 /** Which number a method explains. It is computed from the logits. */
 typedef enum vitx_score {
     VITX_SCORE_AUTO = 0,        /**< the choice of the method's authors: the logit; for rise and
@@ -72,11 +75,16 @@ typedef struct vitx_explain_opts {
     const vitx_image *like; /**< a picture to compare with, of any size, in place of a target:
                                  its outputs are used as `vector`. The picture is run once per
                                  call. NULL: none                                               */
+    const vitx_basis *basis; /**< for the method features: the components of several pictures, so
+                                 that a colour means the same in all of them. Finished, of the
+                                 same model, with at least as many components as the method
+                                 shows. `layer` must be VITX_AUTO or the layer of the basis.
+                                 NULL: the components of each picture alone                     */
 } vitx_explain_opts;
 
 #define VITX_EXPLAIN_OPTS_INIT \
     { sizeof(vitx_explain_opts), NULL, VITX_AUTO, VITX_AUTO, VITX_AUTO, VITX_AUTO, NULL, 0, \
-    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL }
+    VITX_SCORE_AUTO, VITX_AUTO, NULL, NULL, 0, NULL, NULL }
 VITX_API void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size);
 
 /**
@@ -163,6 +171,45 @@ VITX_API int vitx_explain_forwards(int64_t *out, vitx_context *context,
  */
 VITX_API int vitx_vector_load(float *out, int count, const char *path);
 
+/* ------------------------------------------------------------------ one basis -------------- */
+
+/**
+ * Starts a basis for the method features: the principal components of the patch tokens behind one
+ * block, of all pictures that are added. The pictures' tokens are not kept, only their mean and
+ * their products, width x width doubles. Steps: create, add pictures (any number of calls), finish,
+ * then explain with vitx_explain_opts.basis. One thread at a time until it is finished; after that
+ * any number of threads may read it. It is independent of the context.
+ *
+ * @param out         free it with vitx_basis_free()
+ * @param layer       block 0..depth-1; VITX_AUTO: the last one
+ * @param components  1 to 64, at most the model's width. The basis also holds one more, if the
+ *                    width allows it: foreground=yes needs one more
+ * @return VITX_OK, VITX_INVALID, VITX_NOMEM
+ */
+VITX_API int vitx_basis_create(vitx_basis **out, const vitx_context *context, int layer,
+                               int components);
+/**
+ * Adds the tokens of `n` pictures, max_batch at a time. A progress callback goes from 0 to its
+ * total for each of these batches. After a failure the basis holds the batches that were finished
+ * before.
+ *
+ * @param context  of the same model as the context of vitx_basis_create()
+ * @return like vitx_explain()
+ */
+VITX_API int vitx_basis_add(vitx_basis *basis, vitx_context *context,
+                            const vitx_image *const *images, int n);
+/**
+ * Computes the components. The sign of each: its largest weight by magnitude is positive. No
+ * pictures can be added afterwards.
+ *
+ * @return VITX_OK, VITX_INVALID (no pictures, or finished before), VITX_FORMAT (tokens that are not
+ *         finite), VITX_NOMEM
+ */
+VITX_API int vitx_basis_finish(vitx_basis *basis);
+VITX_API void vitx_basis_free(vitx_basis *basis);
+
+/* ------------------------------------------------------------------ maps ------------------- */
+
 VITX_API void vitx_map_free(vitx_map *map);
 
 /** What a map is. Strings are static or live as long as the map. */
@@ -177,9 +224,10 @@ typedef struct vitx_map_info {
     int head;          /**< head, VITX_ALL, or VITX_AUTO if heads are fused                     */
     int query;         /**< token, or VITX_AUTO: the mean over the patches, or over the two
                             tokens that a distilled model reads, or the method has no query     */
-    int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads      */
-    int64_t shape[4];  /**< [layers, heads, height, width]; layers and heads only if the map has
-                            all of them                                                         */
+    int rank;          /**< of `shape`: 2, plus one for all layers, plus one for all heads, plus
+                            one for channels                                                    */
+    int64_t shape[4];  /**< [layers, heads, height, width, channels]; layers and heads only if the
+                            map has all of them, channels only if `channels` is above 0         */
     int grid_height, grid_width;       /**< patches of the model                                */
     int picture_height, picture_width; /**< the picture it explains                             */
     double seen[4];    /**< x0, y0, x1, y1: the part of the picture that the model saw, in pixels
@@ -206,6 +254,11 @@ typedef struct vitx_map_info {
     const char *settings;    /**< "key=value key=value": every option of the method, the default
                                   or the value that was set; "" if the method has no options    */
     int flip;                /**< nonzero: averaged over the picture and its mirror image       */
+    int channels;            /**< numbers per patch, the last axis of `shape`: a map of colours
+                                  (method features). Such maps are rendered and resized, but not
+                                  evaluated or averaged. 0: one number per patch, and no such
+                                  axis                                                          */
+    double mask;             /**< above 0: a mask of vitx_map_mask(), of that share             */
 } vitx_map_info;
 
 #define VITX_MAP_INFO_INIT VITX_SIZED(vitx_map_info)
@@ -229,6 +282,17 @@ VITX_API int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, in
  */
 VITX_API int vitx_map_to_picture(vitx_map **out, const vitx_map *map);
 
+/**
+ * Where most of a map's mass is: 1 in the smallest set of values that together are at least `share`
+ * of the sum of all values, and 0 in the others. Values below 0 count as 0. For equal values the
+ * ones that come first are taken. Each layer and head has a set of its own. If no value is above 0,
+ * all are 0. In vitx_map_info `mask` is the share, and is_signed is 0.
+ *
+ * @param share  above 0, at most 1
+ * @return VITX_OK, VITX_INVALID (a share out of range, a map with channels, a mask), VITX_NOMEM
+ */
+VITX_API int vitx_map_mask(vitx_map **out, const vitx_map *map, double share);
+
 /* ------------------------------------------------------------------ what there is --------- */
 
 /** One `key=value` option of a method. Strings are static. */
@@ -251,6 +315,9 @@ typedef struct vitx_method_info {
     int is_signed;                     /**< nonzero: values below 0 in its maps mean something  */
     int on_pixels;                     /**< nonzero: a map has the size of the model's input, not
                                             of its grid (unless an option says otherwise)       */
+    int channels;                      /**< above 0: maps have a last axis of so many numbers per
+                                            patch (unless an option says otherwise):
+                                            vitx_map_info.channels                              */
 } vitx_method_info;
 
 #define VITX_METHOD_INFO_INIT VITX_SIZED(vitx_method_info)

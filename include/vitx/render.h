@@ -57,10 +57,11 @@ typedef struct vitx_render_opts {
     vitx_frame frame;     /**< default VITX_FRAME_PICTURE                                       */
     const char *colormap; /**< a name of vitx_colormap_name(); NULL: "inferno"; "coolwarm" with a
                                signed scale                                                     */
-    float alpha;          /**< 0..1, weight of the map in an overlay; default VITX_AUTO: 0.5, or
-                               0.8 with a signed scale. With a signed scale alpha is the weight
-                               of the largest |v|, and smaller |v| have proportional weights:
-                               where the map is 0 the picture is unchanged                      */
+    float alpha;          /**< 0..1, weight of the map in an overlay; default VITX_AUTO: 0.5, 0.8
+                               with a signed scale, 1 for a map with channels. With a signed
+                               scale alpha is the weight of the largest |v|, and smaller |v|
+                               have proportional weights: where the map is 0 the picture is
+                               unchanged                                                        */
     int colorbar;         /**< nonzero: a bar with the raw values at its ends                   */
     const char *title;    /**< name of the picture in json; NULL: ""                            */
     const char *label;    /**< name of the target class in json; NULL: null                     */
@@ -83,6 +84,13 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
  * target is renamed), so a failure does not change an earlier file.
  *
  * npy: little-endian float32, C order, the raw values in the map's shape.
+ * A png of a map with channels (vitx_map_info.channels) has no colour map: the first three channels
+ * are red, green and blue, each from its least value (dark) to its largest in the picture or, with
+ * a basis, from -2 to 2 standard deviations. If there are fewer than three, the last one stands for
+ * those that are missing. Each pixel has the colour of the nearest patch; scale, colormap, smooth
+ * and colorbar are not used.
+ * A png of a mask (vitx_map_mask()) is the picture with the rest darkened, by alpha (default 0.75);
+ * with VITX_LAYOUT_MAP it is white and black.
  * json: one object with the members of vitx_map_info and the raw values, nested like the shape;
  * "version" is vitx_version().
  * png: the json object, without the values, is the text of the png's tEXt chunk "vitx".
@@ -91,7 +99,8 @@ VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
  * @param image  the picture that was explained; needed for png unless layout is VITX_LAYOUT_MAP,
  *               else `image` may be NULL
  * @return VITX_OK, VITX_INVALID (unknown ending, colour map or option; a picture of another size
- *         than the one explained), VITX_IO, VITX_NOMEM
+ *         than the one explained), VITX_UNSUPPORTED (a png of raw tokens, or too large), VITX_IO,
+ *         VITX_NOMEM
  */
 VITX_API int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,
                          const vitx_render_opts *opts);
@@ -109,6 +118,18 @@ VITX_API int vitx_render_write(const vitx_map *map, const vitx_image *image, vit
  */
 VITX_API int vitx_render_image(vitx_image **out, const vitx_map *map, const vitx_image *image,
                                const vitx_render_opts *opts);
+
+/**
+ * The values that become the first and the last colour in a png of this map: what VITX_SCALE_AUTO,
+ * or another scale of opts, makes of the map after smoothing, over all its layers and heads. One
+ * scale for many maps (VITX_SCALE_RANGE) is the smallest `low` and the largest `high` of theirs.
+ * *low = *high if all values are equal.
+ *
+ * @return VITX_OK, VITX_INVALID (an option; a map of colours or of a mask, which has no scale),
+ *         VITX_NOMEM
+ */
+VITX_API int vitx_render_ends(float *low, float *high, const vitx_map *map,
+                              const vitx_render_opts *opts);
 
 /** @return the ending of format `index` ("png"), NULL past the last one. Static. */
 VITX_API const char *vitx_format_name(int index);

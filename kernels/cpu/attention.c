@@ -221,8 +221,9 @@ static void choose_strips(run *r, int heads, size_t room)
     }
 }
 
-void vx_attention_cpu(vx_device *dev, const vx_attention *a)
+void vx_attention_cpu(vx_device *dev, const vx_attention *given)
 {
+    const vx_attention floats = vx_attention_floats(given), *a = &floats;
     const vx_recorded *record = &a->record;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;

@@ -229,8 +229,9 @@ static void add_shares(vx_cpu *cpu, const void *op, int64_t first, int64_t count
     }
 }
 
-void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *a)
+void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *given)
 {
+    const vx_attention_bwd floats = vx_attention_bwd_floats(given), *a = &floats;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const int heads = a->batch * a->targets * a->heads, workers = dev->env.workers;
     const size_t buffers = a->dqkv && !a->dp ? 2 : 1, t = (size_t)a->tokens;

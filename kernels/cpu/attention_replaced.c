@@ -135,8 +135,9 @@ static void run_strip(void *arg, int i, int worker)
     values(&s);
 }
 
-void vx_attention_replaced_cpu(vx_device *dev, const vx_attention_replaced *a)
+void vx_attention_replaced_cpu(vx_device *dev, const vx_attention_replaced *given)
 {
+    const vx_attention_replaced floats = vx_attention_replaced_floats(given), *a = &floats;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;
     const size_t row = 2 * (size_t)a->tokens + (size_t)a->head_width;

@@ -11,6 +11,7 @@
 
 #include "kernels/cpu/blas.h"
 #include "kernels/device.h"
+#include "kernels/narrow.h"
 
 /* y[m,n] = residual + gamma * act(c + bias): what follows the product in a linear. y may be c, and
  * residual may be y. */

@@ -128,8 +128,9 @@ static void run_tile(void *arg, int i, int worker)
         r->cpu->pieces.epilogue(&e);
 }
 
-void vx_linear_cpu(vx_device *dev, const vx_linear *a)
+void vx_linear_cpu(vx_device *dev, const vx_linear *given)
 {
+    const vx_linear floats = vx_linear_floats(given), *a = &floats;
     if (a->m <= 0)
         return;
     if (a->norm.weight) {

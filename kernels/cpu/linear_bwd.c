@@ -71,8 +71,9 @@ static void run_tile(void *arg, int i, int worker)
                              a->act, (size_t)t.n);
 }
 
-void vx_linear_bwd_cpu(vx_device *dev, const vx_linear_bwd *a)
+void vx_linear_bwd_cpu(vx_device *dev, const vx_linear_bwd *given)
 {
+    const vx_linear_bwd floats = vx_linear_bwd_floats(given), *a = &floats;
     if (a->m <= 0)
         return;
     linear_bwd_run r = {vx_cpu_of(dev), a,

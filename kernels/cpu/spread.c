@@ -51,8 +51,9 @@ static void layernorm_part(vx_cpu *cpu, const void *op, int64_t first, int64_t c
     cpu->serial.layernorm(&cpu->base, &part);
 }
 
-void vx_layernorm_cpu(vx_device *dev, const vx_layernorm *a)
+void vx_layernorm_cpu(vx_device *dev, const vx_layernorm *given)
 {
+    const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
     vx_cpu_spread(vx_cpu_of(dev), layernorm_part, a, a->m, rows_of(a->n));
 }
 
@@ -65,8 +66,9 @@ static void layernorm_bwd_part(vx_cpu *cpu, const void *op, int64_t first, int64
                                                  (size_t)a->ldx);
 }
 
-void vx_layernorm_bwd_cpu(vx_device *dev, const vx_layernorm_bwd *a)
+void vx_layernorm_bwd_cpu(vx_device *dev, const vx_layernorm_bwd *given)
 {
+    const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
     vx_cpu_spread(vx_cpu_of(dev), layernorm_bwd_part, a, a->m, rows_of(a->n));
 }
 
@@ -172,8 +174,9 @@ static void clear_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count
     memset(a->y + first, 0, (size_t)count * sizeof *a->y);
 }
 
-void vx_clear_cpu(vx_device *dev, const vx_clear *a)
+void vx_clear_cpu(vx_device *dev, const vx_clear *given)
 {
+    const vx_clear floats = vx_clear_floats(given), *a = &floats;
     vx_cpu_spread(vx_cpu_of(dev), clear_part, a, a->count, 4 * LEAST_FLOATS);
 }
 
@@ -199,8 +202,9 @@ static void copy_rows_part(vx_cpu *cpu, const void *op, int64_t first, int64_t c
     }
 }
 
-void vx_copy_rows_cpu(vx_device *dev, const vx_copy_rows *a)
+void vx_copy_rows_cpu(vx_device *dev, const vx_copy_rows *given)
 {
+    const vx_copy_rows floats = vx_copy_rows_floats(given), *a = &floats;
     vx_copy_rows whole = *a;
     if (a->ldy == a->n && a->ldx == a->n) { /* rows without gaps are one */
         whole.n = a->m * a->n;
@@ -222,8 +226,9 @@ static void replace_part(vx_cpu *cpu, const void *op, int64_t first, int64_t cou
     }
 }
 
-void vx_replace_channels_cpu(vx_device *dev, const vx_replace_channels *a)
+void vx_replace_channels_cpu(vx_device *dev, const vx_replace_channels *given)
 {
+    const vx_replace_channels floats = vx_replace_channels_floats(given), *a = &floats;
     vx_cpu_spread(vx_cpu_of(dev), replace_part, a, (int64_t)a->count * a->tokens,
                   rows_of(a->width));
 }
@@ -240,8 +245,9 @@ static void gather_part(vx_cpu *cpu, const void *op, int64_t first, int64_t coun
     }
 }
 
-void vx_gather_rows_cpu(vx_device *dev, const vx_gather_rows *a)
+void vx_gather_rows_cpu(vx_device *dev, const vx_gather_rows *given)
 {
+    const vx_gather_rows floats = vx_gather_rows_floats(given), *a = &floats;
     vx_cpu_spread(vx_cpu_of(dev), gather_part, a, a->rows, rows_of(a->width));
 }
 

@@ -122,8 +122,9 @@ static void attend_sequence(vx_device *dev, const vx_attention *a, int b)
     vx_attention_ref(dev, &one);
 }
 
-void vx_attention_ref(vx_device *dev, const vx_attention *a)
+void vx_attention_ref(vx_device *dev, const vx_attention *given)
 {
+    const vx_attention floats = vx_attention_floats(given), *a = &floats;
     for (int b = 0; a->starts && b < a->batch; b++)
         attend_sequence(dev, a, b);
     for (int b = 0; !a->starts && b < a->batch; b++) {

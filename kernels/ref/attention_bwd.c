@@ -113,8 +113,9 @@ static void d_key_value(const vx_attention_bwd *a, int g, int h, int t, int star
     }
 }
 
-void vx_attention_bwd_ref(vx_device *dev, const vx_attention_bwd *a)
+void vx_attention_bwd_ref(vx_device *dev, const vx_attention_bwd *given)
 {
+    const vx_attention_bwd floats = vx_attention_bwd_floats(given), *a = &floats;
     (void)dev;
     float *dp = a->dp;
     for (int g = 0; g < a->batch * a->targets; g++)

@@ -43,8 +43,9 @@ static void attend(const vx_attention_replaced *a, int s, int h)
     }
 }
 
-void vx_attention_replaced_ref(vx_device *dev, const vx_attention_replaced *a)
+void vx_attention_replaced_ref(vx_device *dev, const vx_attention_replaced *given)
 {
+    const vx_attention_replaced floats = vx_attention_replaced_floats(given), *a = &floats;
     (void)dev;
     for (int s = 0; s < a->count; s++)
         for (int h = 0; h < a->heads; h++)

@@ -134,15 +134,17 @@ void vx_token_gram_ref(vx_device *dev, const vx_token_gram *a)
     }
 }
 
-void vx_clear_ref(vx_device *dev, const vx_clear *a)
+void vx_clear_ref(vx_device *dev, const vx_clear *given)
 {
+    const vx_clear floats = vx_clear_floats(given), *a = &floats;
     (void)dev;
     for (int64_t i = 0; i < a->count; i++)
         a->y[i] = 0;
 }
 
-void vx_copy_rows_ref(vx_device *dev, const vx_copy_rows *a)
+void vx_copy_rows_ref(vx_device *dev, const vx_copy_rows *given)
 {
+    const vx_copy_rows floats = vx_copy_rows_floats(given), *a = &floats;
     (void)dev;
     for (int64_t i = 0; i < a->m; i++)
         for (int64_t j = 0; j < a->n; j++) {
@@ -155,8 +157,9 @@ void vx_copy_rows_ref(vx_device *dev, const vx_copy_rows *a)
         }
 }
 
-void vx_replace_channels_ref(vx_device *dev, const vx_replace_channels *a)
+void vx_replace_channels_ref(vx_device *dev, const vx_replace_channels *given)
 {
+    const vx_replace_channels floats = vx_replace_channels_floats(given), *a = &floats;
     (void)dev;
     float *y = a->y;
     for (int s = 0; s < a->count; s++)
@@ -166,8 +169,9 @@ void vx_replace_channels_ref(vx_device *dev, const vx_replace_channels *a)
                     j == a->channels[s] ? a->value : a->x[(size_t)i * (size_t)a->width + (size_t)j];
 }
 
-void vx_gather_rows_ref(vx_device *dev, const vx_gather_rows *a)
+void vx_gather_rows_ref(vx_device *dev, const vx_gather_rows *given)
 {
+    const vx_gather_rows floats = vx_gather_rows_floats(given), *a = &floats;
     (void)dev;
     const size_t D = (size_t)a->width;
     float *y = a->y;

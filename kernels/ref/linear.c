@@ -19,8 +19,9 @@ double vx_ref_dot(const float *a, const float *b, int n)
     return (s0 + s1) + (s2 + s3);
 }
 
-void vx_linear_ref(vx_device *dev, const vx_linear *a)
+void vx_linear_ref(vx_device *dev, const vx_linear *given)
 {
+    const vx_linear floats = vx_linear_floats(given), *a = &floats;
     const vx_weight *w = a->w;
     const bool gated = a->act == VX_ACT_SWIGLU;
     if (a->norm.weight) {
@@ -62,8 +63,9 @@ static void times_matrix(double *sum, const vx_linear_bwd *a, const float *dy, i
     }
 }
 
-void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *a)
+void vx_linear_bwd_ref(vx_device *dev, const vx_linear_bwd *given)
 {
+    const vx_linear_bwd floats = vx_linear_bwd_floats(given), *a = &floats;
     const bool gated = a->act == VX_ACT_SWIGLU;
     for (int i = 0; i < a->m; i++)
         for (int start = 0; start < a->w->k; start += VX_REF_CHUNK) {

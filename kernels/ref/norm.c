@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-void vx_layernorm_ref(vx_device *dev, const vx_layernorm *a)
+void vx_layernorm_ref(vx_device *dev, const vx_layernorm *given)
 {
+    const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
     (void)dev;
     const float *x = a->x;
     float *y = a->y;
@@ -47,8 +48,9 @@ static void layernorm_row_bwd(const vx_layernorm_bwd *a, float *dx, const float 
     }
 }
 
-void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *a)
+void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *given)
 {
+    const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
     (void)dev;
     for (int i = 0; i < a->m; i++) {
         const size_t row = vx_forward_row(i, a->tokens, a->targets);

@@ -9,7 +9,7 @@
 #ifndef VX_KERNELS_REF_H
 #define VX_KERNELS_REF_H
 
-#include "kernels/ops.h"
+#include "kernels/narrow.h"
 
 #define VX_REF_CHUNK 64
 

@@ -40,34 +40,36 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     const vx_arch *a = f->arch;
     const vx_plan *plan = f->plan;
     const int D = f->width, F = a->hidden, K = f->targets;
-    float *dpooled = plan->dpooled, *dhidden = plan->dwide, *dnorm = plan->dy,
-          *dqkv = plan->dwide;
+    float *dpooled = plan->dpooled;
+    vx_narrow *dhidden = plan->dwide, *dnorm = plan->dy, *dqkv = plan->dwide;
 
     /* pooled = mid + hidden W^T + b, hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = dhidden, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2, .pre = plan->pool.pre,
+        .dx_n = dhidden, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2, .pre_n = plan->pool.pre,
         .ldp = F, .act = a->act, .m = b->m, .tokens = 1, .targets = K});
     /* pre = norm W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = dnorm, .lddx = D, .dy = dhidden, .lddy = F, .w = &w->fc1, .m = b->m, .tokens = 1,
+        .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->m, .tokens = 1,
         .targets = K});
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = dpooled, .lddx = D, .dy = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
+        .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
         .weight = w->norm_w, .eps = a->eps, .accumulate = 1, .m = b->m, .n = D, .tokens = 1,
         .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
+        .dx_n = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
         .tokens = 1, .targets = K});
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
-        .dqkv = dqkv, .dp = b->dp, .dy = b->dattended, .qkv = plan->pool.qkv, .scale = f->scale,
+        .dqkv_n = dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = plan->pool.qkv,
+        .scale = f->scale,
         .batch = b->batch, .targets = K, .tokens = f->tokens, .heads = a->heads,
         .head_width = a->head_width, .queries = 1, .first = a->pool_first});
     /* k, v = tokens W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = plan->dx, .lddx = D, .dy = dqkv + D, .lddy = 3 * D, .w = &w->kv, .m = b->rows,
+        .dx = plan->dx, .lddx = D, .dy_n = vx_run_at(f, dqkv, (size_t)D), .lddy = 3 * D,
+        .w = &w->kv, .m = b->rows,
         .tokens = f->tokens, .targets = K});
 }
 
@@ -125,35 +127,37 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
 
     /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = b->dhidden, .lddx = F, .dy = b->dx, .lddy = b->lddx, .w = &w->fc2, .gamma = w->ls2,
-        .pre = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows, .tokens = b->tokens,
+        .dx_n = b->dhidden, .lddx = F, .dy = b->dx, .lddy = b->lddx, .w = &w->fc2, .gamma = w->ls2,
+        .pre_n = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows, .tokens = b->tokens,
         .targets = K});
     /* pre = norm2 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = b->dnorm2, .lddx = D, .dy = b->dhidden, .lddy = F, .w = &w->fc1, .m = b->rows,
+        .dx_n = b->dnorm2, .lddx = D, .dy_n = b->dhidden, .lddy = F, .w = &w->fc1, .m = b->rows,
         .tokens = b->tokens, .targets = K});
     /* norm2 = layernorm(mid); d mid = d out + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = b->dx, .lddx = b->lddx, .dy = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
+        .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
         .weight = w->norm2_w, .eps = a->eps, .accumulate = 1, .m = b->rows, .n = D,
         .tokens = b->tokens, .targets = K});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
+        .dx_n = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
     /* attended = softmax(q k^T / sqrt E) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
-        .dqkv = b->dqkv, .dp = b->dp, .dy = b->dattended, .qkv = b->kept.qkv, .p = b->kept.p,
-        .scale = f->scale, .batch = f->batch, .targets = K, .tokens = f->tokens,
+        .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,
+        .p = b->kept.p, .scale = f->scale, .batch = f->batch, .targets = K, .tokens = f->tokens,
         .heads = a->heads, .head_width = a->head_width, .queries = b->tokens});
     f->ops->attn_product(f->dev, &b->product);
     /* qkv = norm1 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx = b->dnorm1, .lddx = D, .dy = b->dqkv, .lddy = 3 * A, .w = &w->qkv, .m = b->dqkv_rows,
+        .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,
+        .w = &w->qkv, .m = b->dqkv_rows,
         .tokens = f->tokens, .targets = K});
     /* norm1 = layernorm(x); d x = d mid + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .lddy = D, .x = b->kept.x, .ldx = D,
+        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D,
+        .x = b->kept.x, .ldx = D,
         .weight = w->norm1_w, .eps = a->eps, .accumulate = 1, .m = b->norm1_rows, .n = D,
         .tokens = f->tokens, .targets = K});
 }
@@ -261,9 +265,9 @@ static void own_forward(const vx_run *f, const vx_own_io *o)
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = pooled + D, .ldy = W, .x = pooled, .ldx = W, .m = o->second_rows, .n = D,
         .scale = 1});
-    /* all tokens: y = layernorm(tokens), and pooled by attention */
+    /* all tokens: normed = layernorm(tokens), and pooled by attention */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = f->act->y, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
+        .y = f->act->normed, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
         .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->all_rows, .n = D});
     vx_pool_forward(f, &o->pool);
 }

@@ -17,7 +17,7 @@ static void place(vx_channels *v, vx_arena *arena, const vitx_context *c, int ro
     const vx_arch *a = &c->arch;
     vx_activations_place_rows(&v->act, arena, c, rows);
     v->qkv = vx_arena_take(arena, (size_t)vx_arch_tokens(a),
-                           3 * (size_t)a->heads * (size_t)a->head_width * sizeof(float));
+                           3 * (size_t)a->heads * (size_t)a->head_width * c->narrow);
 }
 
 size_t vx_channels_bytes(const vitx_context *c)
@@ -82,7 +82,7 @@ static int run(vitx_context *c, const vx_pass *pass)
 void vx_channels_begin(vitx_context *c, vx_channels_of p)
 {
     const vx_weight *w = &c->weights->blocks[c->arch.depth - 1].qkv;
-    c->dev->ops.linear(c->dev, &(vx_linear){.y = c->channels.qkv,
+    c->dev->ops.linear(c->dev, &(vx_linear){.y_n = c->channels.qkv,
                                             .ldy = w->n,
                                             .x = p.y,
                                             .ldx = w->k,
@@ -97,19 +97,20 @@ int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, floa
     const vx_pass pass = pass_of(c, last, n);
     const vx_run f = vx_run_of(c, &pass);
     const int D = f.width, A = f.attention_width;
-    float *columns = f.act->wide, *attended = f.act->wide + (size_t)n * 3 * (size_t)A;
+    vx_narrow *columns = f.act->wide, *attended = vx_run_at(&f, columns, (size_t)n * 3 * (size_t)A);
     vx_weight w = f.w->blocks[last].qkv;
 
     /* What the weights make of a row that is 1 in one channel is their column. */
     w.bias = NULL;
-    f.ops->clear(f.dev, &(vx_clear){.y = f.act->y, .count = D});
+    f.ops->clear(f.dev, &(vx_clear){.y = f.act->normed, .count = D});
     f.ops->replace_channels(f.dev, &(vx_replace_channels){
-        .y = f.act->x, .x = f.act->y, .channels = channels, .value = 1, .count = n, .tokens = 1,
-        .width = D});
+        .y = f.act->x, .x = f.act->normed, .channels = channels, .value = 1, .count = n,
+        .tokens = 1, .width = D});
     f.ops->linear(f.dev, &(vx_linear){
-        .y = columns, .ldy = 3 * A, .x = f.act->x, .ldx = D, .w = &w, .m = n});
+        .y_n = columns, .ldy = 3 * A, .x = f.act->x, .ldx = D, .w = &w, .m = n});
     f.ops->attention_replaced(f.dev, &(vx_attention_replaced){
-        .y = attended, .qkv = c->channels.qkv, .x = p.y, .columns = columns, .channels = channels,
+        .y_n = attended, .qkv_n = c->channels.qkv, .x = p.y, .columns_n = columns,
+        .channels = channels,
         .value = value, .scale = f.scale, .count = n, .query = 0, .tokens = f.tokens, .width = D,
         .heads = f.arch->heads, .head_width = f.arch->head_width});
     f.ops->gather_rows(f.dev, &(vx_gather_rows){

@@ -121,6 +121,15 @@ static int find_site(vx_site *out, const char **precision, const vitx_context_op
                    o->precision, vx_name_list(text, sizeof text, out->cls->precision_at));
 }
 
+int vx_context_narrow(size_t *out, const vitx_context_opts *o)
+{
+    vx_site site;
+    const char *precision;
+    VX_TRY(find_site(&site, &precision, o));
+    *out = vx_narrow_bytes(site.cls, precision);
+    return VITX_OK;
+}
+
 static int open_device(vitx_context *c, const vitx_context_opts *o)
 {
     char text[160];
@@ -135,6 +144,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
                              .workers = vx_pool_threads(c->pool),
                              .ordinal = site.ordinal};
     const vx_device_class *cls = site.cls;
+    c->narrow = vx_narrow_bytes(cls, precision);
     int failed = cls->open(&c->dev, &c->env, precision, VX_FEATURES_ALL, text, sizeof text);
     if (failed)
         c->dev = NULL;
@@ -372,6 +382,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     vitx_context_info info = {.kernels = "", .recipe = recipe};
     VX_TRY(read_sizes(&c, &info.threads, &o));
     VX_TRY(find_site(&site, &precision, &o));
+    c.narrow = vx_narrow_bytes(site.cls, precision);
     const vx_device dev = {.cls = site.cls,
                            .env = {.workers = info.threads, .ordinal = site.ordinal}};
     VX_TRY(vx_context_bytes(&info.activation_bytes, &c, &dev));

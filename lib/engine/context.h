@@ -39,8 +39,10 @@ typedef struct vx_host_side {
 
 typedef struct vx_activations {
     float *input;    /* [B,3,H,W]                */
-    float *x, *y;    /* [B,T,D]                  */
-    float *wide;     /* [B,T,max(4A,F)]          */
+    float *x;        /* [B,T,D]                  */
+    vx_narrow *y;    /* [B,T,D]                  */
+    float *normed;   /* [B,T,D]: the same place, for the head, whose tokens are floats */
+    vx_narrow *wide; /* [B,T,max(4A,F)]          */
     float *pooled;   /* [S,W]                    */
     float *features; /* [S,D]: pooled behind fc_norm, where there is one */
     float *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
@@ -69,7 +71,7 @@ typedef struct vx_variants {
 typedef struct vx_channels {
     int capacity;       /* at once; 0: none reserved */
     vx_activations act; /* of `capacity` rows; no input */
-    float *qkv;         /* [T,3A] of the picture at hand */
+    vx_narrow *qkv;     /* [T,3A] of the picture at hand */
     vx_block memory;    /* of both */
     int *starts, *from; /* [capacity+1] 0, 1, 2 ..; [capacity] the class token's row, 0 */
 } vx_channels;
@@ -85,6 +87,7 @@ struct vitx_context {
     vx_pool *pool;
     vx_device_env env;
     vx_device *dev;
+    size_t narrow;              /* bytes of an element of vx_narrow */
     struct vx_profile *profile; /* engine/profile.c; NULL: never asked for */
     int max_batch;
     int max_tokens;
@@ -131,6 +134,8 @@ int vx_context_reserve(vitx_context *c);
 /* Tells the device how much will run at once: max_batch pictures, or the variants and rows
  * reserved. */
 int vx_context_reserve_device(vitx_context *c);
+/* The bytes of an element of vx_narrow on the device that these options name. */
+int vx_context_narrow(size_t *out, const vitx_context_opts *o);
 /* The host's side of activations that are placed for so many inputs and sequences. */
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences);
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */

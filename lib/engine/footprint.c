@@ -17,9 +17,11 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
     act->x = vx_arena_take(arena, rows, d * sizeof(float));
-    act->y = vx_arena_take(arena, rows, d * sizeof(float));
-    act->wide =
-        vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * sizeof(float));
+    /* Wide enough for either type. */
+    act->normed =
+        vx_arena_take(arena, rows, d * (c->narrow > sizeof(float) ? c->narrow : sizeof(float)));
+    act->y = (vx_narrow *)act->normed;
+    act->wide = vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * c->narrow);
     act->pooled = vx_arena_take(arena, s, (size_t)vx_arch_pooled(a) * sizeof(float));
     act->features = vx_arch_two_vectors(a) ? NULL : vx_arena_take(arena, s, d * sizeof(float));
     act->logits = vx_arena_take(arena, s, 2 * k * sizeof(float));
@@ -146,7 +148,7 @@ int vx_context_allow_extra(const vitx_context *c, int variants, int channels, si
 static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
 {
     vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
+    vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
@@ -173,6 +175,6 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
     VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
     vx_arena arena = {.base = trace->memory};
     if (arena.base)
-        vx_plan_place(plan, &arena, &c->arch, batch, vx_context_input_count(c));
+        vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
     return VITX_OK;
 }

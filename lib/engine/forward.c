@@ -37,36 +37,40 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
 
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
+        .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
         .eps = a->eps, .m = b->norm1_rows, .n = D});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->norm1_to, .ldy = D, .x_n = b->norm1, .ldx = D, .m = b->norm1_recorded, .n = D,
+        .scale = 1});
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->qkv, .ldy = 3 * A, .x = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
+        .y_n = b->qkv, .ldy = 3 * A, .x_n = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
     /* attended = softmax(q k^T / sqrt E) v */
     f->ops->attention(f->dev, &(vx_attention){
-        .y = b->attended, .qkv = b->qkv, .scale = f->scale, .batch = b->sequences,
+        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .queries = b->queries});
     /* the rows that go on, if the class tokens have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y = b->from.at, .a = b->attended, .from = f->pass->starts, .rows = b->picked, .width = A});
+        .y_n = b->from.at, .a_n = b->attended, .from = f->pass->starts, .rows = b->picked,
+        .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->mid.at, .ldy = b->mid.ld, .x = b->from.at, .ldx = b->from.ld, .w = &w->proj,
+        .y = b->mid.at, .ldy = b->mid.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
         .gamma = w->ls1, .residual = b->in.at, .ldr = b->in.ld, .m = b->m});
     /* norm2 = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
+        .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
         .bias = w->norm2_b, .eps = a->eps, .m = b->m, .n = D});
     /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->hidden, .ldy = F, .pre = b->pre, .ldp = F, .x = b->norm2, .ldx = D, .w = &w->fc1,
-        .act = a->act, .m = b->m});
+        .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = b->norm2, .ldx = D,
+        .w = &w->fc1, .act = a->act, .m = b->m});
     /* out = mid + ls2 * (hidden W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->out.at, .ldy = b->out.ld, .x = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
+        .y = b->out.at, .ldy = b->out.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
         .residual = b->mid.at, .ldr = b->mid.ld, .m = b->out_rows});
 }
 
@@ -115,35 +119,36 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
     const vx_pool_weights *w = &f->w->pool;
     const vx_arch *a = f->arch;
     const int D = f->width, F = a->hidden;
-    float *norm = f->act->y, *hidden = f->act->wide;
+    vx_narrow *norm = f->act->y, *hidden = f->act->wide;
 
     /* k, v = tokens W^T + b; the one query stands in all rows, that of the first token is read */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->qkv + D, .ldy = 3 * D, .x = b->tokens, .ldx = D, .w = &w->kv, .m = b->rows});
+        .y_n = vx_run_at(f, b->qkv, (size_t)D), .ldy = 3 * D, .x = b->tokens, .ldx = D,
+        .w = &w->kv, .m = b->rows});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = b->qkv, .ldy = 3 * D, .x = w->query, .m = b->rows, .n = D, .scale = 1});
+        .y_n = b->qkv, .ldy = 3 * D, .x = w->query, .m = b->rows, .n = D, .scale = 1});
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention(f->dev, &(vx_attention){
-        .y = b->attended, .qkv = b->qkv, .scale = f->scale, .batch = b->sequences,
+        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
-        .y = b->from.at, .a = b->attended + a->pool_first * D, .from = f->pass->starts,
-        .rows = b->collected, .width = D});
+        .y_n = b->from.at, .a_n = vx_run_at(f, b->attended, (size_t)a->pool_first * (size_t)D),
+        .from = f->pass->starts, .rows = b->collected, .width = D});
     /* mid = attended W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->mid, .ldy = D, .x = b->from.at, .ldx = b->from.ld, .w = &w->proj, .m = b->m});
+        .y = b->mid, .ldy = D, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj, .m = b->m});
     /* norm = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
+        .y_n = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
         .eps = a->eps, .m = b->m, .n = D});
     /* pre = norm W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = hidden, .ldy = F, .pre = b->pre, .ldp = F, .x = norm, .ldx = D, .w = &w->fc1,
+        .y_n = hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = norm, .ldx = D, .w = &w->fc1,
         .act = a->act, .m = b->m});
     /* pooled = mid + hidden W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = f->act->pooled, .ldy = D, .x = hidden, .ldx = F, .w = &w->fc2, .residual = b->mid,
+        .y = f->act->pooled, .ldy = D, .x_n = hidden, .ldx = F, .w = &w->fc2, .residual = b->mid,
         .ldr = D, .m = b->m});
 }
 
@@ -154,9 +159,9 @@ static void classify(const vx_run *f, const vx_head_io *h)
     const int D = f->width, W = vx_arch_pooled(f->arch);
     float *pooled = f->act->pooled;
 
-    /* all tokens: y = layernorm(x) */
+    /* all tokens: normed = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
-        .y = f->act->y, .ldy = D, .x = h->x, .ldx = D, .weight = f->w->norm_w,
+        .y = f->act->normed, .ldy = D, .x = h->x, .ldx = D, .weight = f->w->norm_w,
         .bias = f->w->norm_b, .eps = f->arch->eps, .m = h->all_rows, .n = D});
     /* pooled = token 0, token 1 */
     for (int t = 0; t < 2; t++) {
@@ -215,7 +220,7 @@ void vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
     f.batch = 1;
     f.ops->clear(f.dev, &(vx_clear){.y = f.act->pooled, .count = f.width});
     if (f.arch->pool == VX_POOL_MAP) /* attention over nothing is 0 */
-        f.ops->clear(f.dev, &(vx_clear){.y = f.act->features, .count = f.width});
+        f.ops->clear(f.dev, &(vx_clear){.y_n = f.act->wide, .count = f.width});
     const vx_pool_io b = vx_pool_io_nothing(&f);
     vx_pool_forward(&f, &b);
     vx_answer_forward(&f);

@@ -50,9 +50,19 @@ vx_embed_io vx_embed_io_of(const vx_run *f)
 }
 
 /* The attention's output lies behind the place of qkv, whether or not qkv is there. */
-static float *attended_of(const vx_run *f)
+static vx_narrow *attended_of(const vx_run *f)
 {
-    return f->act->wide + (size_t)f->rows * 3 * (size_t)f->attention_width;
+    return vx_run_at(f, f->act->wide, (size_t)f->rows * 3 * (size_t)f->attention_width);
+}
+
+/* Floats that are to be recorded are made where they are recorded if the narrow type is float; else
+ * they are copied there. */
+static void record_norm1(vx_block_io *b, const vx_run *f, float *to)
+{
+    const bool same = !f->dev->cls->narrow_bytes;
+    b->norm1 = same ? (vx_narrow *)to : b->norm1;
+    b->norm1_to = to;
+    b->norm1_recorded = same ? 0 : f->rows;
 }
 
 /* Behind the attention only the class tokens go on. If the sequences are equally long, the class
@@ -63,11 +73,11 @@ static void class_tokens(vx_block_io *b, const vx_run *f)
     b->m = f->batch;
     if (f->pass->starts) {
         b->picked = f->batch;
-        b->from = (vx_rows){f->act->wide, A}; /* qkv is read: its place is free */
+        b->from = (vx_narrow_rows){f->act->wide, A}; /* qkv is read: its place is free */
         b->in = b->mid = b->out = (vx_rows){f->act->pooled, D};
         return;
     }
-    b->from = (vx_rows){b->attended, f->tokens * A};
+    b->from = (vx_narrow_rows){b->attended, f->tokens * A};
     b->in = (vx_rows){b->x, f->tokens * D};
     b->mid = b->out = (vx_rows){b->next, f->tokens * D};
 }
@@ -75,7 +85,7 @@ static void class_tokens(vx_block_io *b, const vx_run *f)
 static void all_tokens(vx_block_io *b, const vx_run *f)
 {
     b->m = f->rows;
-    b->from = (vx_rows){b->attended, f->attention_width};
+    b->from = (vx_narrow_rows){b->attended, f->attention_width};
     b->in = (vx_rows){b->x, f->width};
     b->mid = b->out = (vx_rows){b->next, f->width};
 }
@@ -101,7 +111,7 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
         all_tokens(&b, f);
     b.out_rows = b.m;
     if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
-        b.norm1 = f->plan->blocks[l].tokens[VX_AT_NORM1];
+        record_norm1(&b, f, f->plan->blocks[l].tokens[VX_AT_NORM1]);
     return b;
 }
 
@@ -125,7 +135,7 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
     }
     b.queries = vx_plan_class_only(f->plan, f->arch, l) && b.record.keep == VX_KEEP_NONE ? 1 : 0;
     if (l == pass->first && (pass->at_norm1 || pass->attended))
-        b.norm1_rows = 0;
+        b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
         b.qkv_rows = b.sequences = 0;
     return b;
@@ -188,16 +198,18 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
                          (l > 0 && plan->blocks[l - 1].dtokens[VX_AT_OUTPUT]) ||
                          f->pass->to.at == VX_END_OUTPUT;
     const int all = f->gradients * f->tokens;
-    vx_block_grad_io b = {.w = &f->w->blocks[l],
-                          .kept = kept_of(f, l),
-                          .rows = class_only ? f->gradients : all,
-                          .tokens = class_only ? 1 : f->tokens,
-                          .dx = plan->dx,
-                          .lddx = class_only ? f->tokens * f->width : f->width,
-                          .dhidden = plan->dwide,
-                          .dnorm2 = plan->dy,
-                          .dattended = plan->dwide + (size_t)all * 3 * (size_t)f->attention_width,
-                          .dnorm1 = p->dtokens[VX_AT_NORM1] ? p->dtokens[VX_AT_NORM1] : plan->dy};
+    vx_block_grad_io b = {
+        .w = &f->w->blocks[l],
+        .kept = kept_of(f, l),
+        .rows = class_only ? f->gradients : all,
+        .tokens = class_only ? 1 : f->tokens,
+        .dx = plan->dx,
+        .lddx = class_only ? f->tokens * f->width : f->width,
+        .dhidden = plan->dwide,
+        .dnorm2 = plan->dy,
+        .dattended = vx_run_at(f, plan->dwide, (size_t)all * 3 * (size_t)f->attention_width),
+        .dnorm1 = p->dtokens[VX_AT_NORM1],
+        .dnorm1_n = p->dtokens[VX_AT_NORM1] ? NULL : plan->dy};
     if (alone) {
         b.dp = plan->dp;
         return b;

@@ -31,11 +31,22 @@ typedef struct vx_run {
 
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass);
 
+static inline vx_narrow *vx_run_at(const vx_run *f, const vx_narrow *array, size_t element)
+{
+    return vx_narrow_at(array, f->c->narrow, element);
+}
+
 /* Rows `ld` floats apart. */
 typedef struct vx_rows {
     float *at;
     int ld;
 } vx_rows;
+
+/* Rows `ld` elements apart. */
+typedef struct vx_narrow_rows {
+    vx_narrow *at;
+    int ld;
+} vx_narrow_rows;
 
 /* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
 typedef struct vx_embed_io {
@@ -50,21 +61,23 @@ typedef struct vx_block_io {
     const vx_block_weights *w;
     int norm1_rows, qkv_rows, sequences; /* M, M, B; 0: the pass begins behind that step */
     float *x;                            /* [M,D] the block's input                      */
-    float *norm1;                        /* [M,D]                                        */
-    float *qkv;                          /* [M,3A]                                       */
-    float *attended;                     /* [M,A]                                        */
+    vx_narrow *norm1;                    /* [M,D]                                        */
+    float *norm1_to;                     /* [M,D] where it is recorded in floats         */
+    int norm1_recorded;  /* of these rows: M, or 0: not wanted, or norm1 lies there */
+    vx_narrow *qkv;      /* [M,3A]                                       */
+    vx_narrow *attended; /* [M,A]                                        */
     vx_recorded record;
-    int queries;   /* as in vx_attention */
-    int picked;    /* class tokens that have to be collected: B, or 0 */
-    vx_rows from;  /* [m,A] the rows of `attended` that go on */
-    vx_rows in;    /* [m,D] the rows of x that go on          */
-    vx_rows mid;   /* [m,D] */
-    float *norm2;  /* [m,D] */
-    float *pre;    /* [m,F] or NULL: not wanted               */
-    float *hidden; /* [m,F]; its first columns are fc2's input */
-    vx_rows out;   /* [m,D] */
-    int m, out_rows; /* rows of fc2: m, or 0 if the block runs again for its backward pass */
-    float *next;     /* the next block's input */
+    int queries;         /* as in vx_attention */
+    int picked;          /* class tokens that have to be collected: B, or 0 */
+    vx_narrow_rows from; /* [m,A] the rows of `attended` that go on */
+    vx_rows in;          /* [m,D] the rows of x that go on          */
+    vx_rows mid;         /* [m,D] */
+    vx_narrow *norm2;    /* [m,D] */
+    vx_narrow *pre;      /* [m,F] or NULL: not wanted               */
+    vx_narrow *hidden;   /* [m,F]; its first columns are fc2's input */
+    vx_rows out;         /* [m,D] */
+    int m, out_rows;     /* rows of fc2: m, or 0 if the block runs again for its backward pass */
+    float *next;         /* the next block's input */
 } vx_block_io;
 
 vx_block_io vx_block_io_of(const vx_run *f, int l);
@@ -77,17 +90,18 @@ float *vx_stream(const vx_run *f, int l);
 typedef struct vx_block_grad_io {
     const vx_block_weights *w;
     vx_kept kept;
-    int rows, tokens;  /* of gradients behind the attention: G*T and T, or G and 1 */
-    float *dx;         /* [G,T,D]: d of the output, then of the input */
-    int lddx;          /* from one of `rows` to the next              */
-    float *dhidden;    /* [rows,F] */
-    float *dnorm2;     /* [rows,D] */
-    float *dattended;  /* [rows,A] */
-    float *dp;         /* [G,H,T,T] or NULL: not wanted */
-    float *dqkv;       /* [G,T,3A] or NULL: not wanted  */
-    float *dnorm1;     /* [G,T,D] */
-    int dqkv_rows;     /* G*T, or 0: nothing below the attention is wanted */
-    int norm1_rows;    /* G*T, or 0: nothing below norm1                   */
+    int rows, tokens;     /* of gradients behind the attention: G*T and T, or G and 1 */
+    float *dx;            /* [G,T,D]: d of the output, then of the input */
+    int lddx;             /* from one of `rows` to the next              */
+    vx_narrow *dhidden;   /* [rows,F] */
+    vx_narrow *dnorm2;    /* [rows,D] */
+    vx_narrow *dattended; /* [rows,A] */
+    float *dp;            /* [G,H,T,T] or NULL: not wanted */
+    vx_narrow *dqkv;      /* [G,T,3A] or NULL: not wanted  */
+    float *dnorm1;        /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
+    vx_narrow *dnorm1_n;
+    int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
+    int norm1_rows;          /* G*T, or 0: nothing below norm1                   */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
 } vx_block_grad_io;
 
@@ -98,20 +112,21 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
 typedef struct vx_pool_io {
     int rows, sequences, m; /* M, B, B */
     const float *tokens;    /* [M,D] */
-    float *qkv;             /* [M,3D] */
-    float *attended;        /* [M,D], of which one row a sequence is written */
+    vx_narrow *qkv;         /* [M,3D] */
+    vx_narrow *attended;    /* [M,D], of which one row a sequence is written */
     vx_recorded record;
-    int collected;    /* of these rows, if the sequences are of different lengths: B */
-    vx_rows from;     /* [B,D] the rows of `attended` that go on */
-    float *mid, *pre; /* [B,D], [B,F] or NULL: not wanted */
+    int collected;       /* of these rows, if the sequences are of different lengths: B */
+    vx_narrow_rows from; /* [B,D] the rows of `attended` that go on */
+    float *mid;          /* [B,D] */
+    vx_narrow *pre;      /* [B,F] or NULL: not wanted */
 } vx_pool_io;
 
-/* The pooling head of no tokens: act->features holds what its attention makes of them, 0. */
+/* The pooling head of no tokens: act->wide holds what its attention makes of them, 0. */
 vx_pool_io vx_pool_io_nothing(const vx_run *f);
 
 typedef struct vx_pool_grad_io {
-    int m, batch, rows; /* G, B, G*T */
-    float *dattended;   /* [G,D] */
+    int m, batch, rows;   /* G, B, G*T */
+    vx_narrow *dattended; /* [G,D] */
     float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
 } vx_pool_grad_io;
 

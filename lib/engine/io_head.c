@@ -17,11 +17,14 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                     .m = f->batch,
                     .tokens = tokens,
                     .qkv = kept ? kept->qkv : act->wide,
-                    .attended = act->wide + (size_t)f->rows * 3 * (size_t)D,
+                    .attended = vx_run_at(f, act->wide, (size_t)f->rows * 3 * (size_t)D),
                     .mid = kept ? kept->mid : act->pooled,
                     .pre = kept ? kept->pre : NULL};
-    b.from = starts ? (vx_rows){act->features, D}
-                    : (vx_rows){b.attended + (ptrdiff_t)first * D, f->tokens * D};
+    if (starts) /* qkv is read: its place is free */
+        b.from = (vx_narrow_rows){act->wide, D};
+    else
+        b.from =
+            (vx_narrow_rows){vx_run_at(f, b.attended, (size_t)first * (size_t)D), f->tokens * D};
     if (p)
         b.record = (vx_recorded){.data = p,
                                  .keep = VX_KEEP_ROW,
@@ -36,7 +39,7 @@ vx_pool_io vx_pool_io_nothing(const vx_run *f)
 {
     vx_pool_io b = pool_io(f, NULL, NULL);
     b.rows = b.sequences = b.collected = 0;
-    b.from = (vx_rows){f->act->features, f->width};
+    b.from = (vx_narrow_rows){f->act->wide, f->width};
     return b;
 }
 
@@ -46,12 +49,12 @@ static vx_pool_grad_io pool_grad_io(const vx_run *f, float *dp)
     const int G = f->gradients, T = f->tokens;
     if (f->arch->pool != VX_POOL_MAP)
         return (vx_pool_grad_io){0};
-    return (vx_pool_grad_io){.m = G,
-                             .batch = f->batch,
-                             .rows = G * T,
-                             .dattended =
-                                 plan->dwide + (size_t)G * (size_t)T * 3 * (size_t)f->width,
-                             .dp = dp};
+    return (vx_pool_grad_io){
+        .m = G,
+        .batch = f->batch,
+        .rows = G * T,
+        .dattended = vx_run_at(f, plan->dwide, (size_t)G * (size_t)T * 3 * (size_t)f->width),
+        .dp = dp};
 }
 
 /* -------------------------------------------------------------------------- head ---------- */
@@ -83,11 +86,11 @@ vx_head_io vx_head_io_of(const vx_run *f, const float *x, vx_rows last, bool pic
     float *pooled = f->act->pooled;
     vx_head_io h = {.x = x,
                     .all_rows = all ? f->rows : 0,
-                    .tokens = all ? f->act->y : x,
+                    .tokens = all ? f->act->normed : x,
                     .means = reads_mean(a) ? f->batch : 0,
                     .mean = pooled + mean_offset(a),
                     .picked_rows = norm && !all ? f->batch * vx_arch_pooled(a) / D : 0};
-    h.token = picked ? last : (vx_rows){all ? f->act->y : last.at, f->tokens * D};
+    h.token = picked ? last : (vx_rows){all ? f->act->normed : last.at, f->tokens * D};
     const bool there = picked && last.at == pooled;
     for (int t = 0; t < 2; t++) {
         const int rows = reads_token(a, t) && !there ? f->batch : 0;
@@ -141,13 +144,13 @@ vx_own_io vx_own_io_of(const vx_run *f, int layer)
     const float *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
     const int means = map ? 0 : f->batch;
     vx_own_io o = {.tokens = tokens,
-                   .mean = f->act->y,
+                   .mean = f->act->normed,
                    .all_rows = norm && map ? f->rows : 0,
                    .means = means,
                    .norm_rows = norm ? means : 0,
                    .plain_rows = norm ? 0 : means,
                    .second_rows = vx_arch_two_vectors(f->arch) ? f->batch : 0};
-    o.pool = pool_io(f, norm ? f->act->y : tokens, NULL);
+    o.pool = pool_io(f, norm ? f->act->normed : tokens, NULL);
     return o;
 }
 

@@ -137,15 +137,15 @@ bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer)
 
 /* What the backward pass needs of one block. The probabilities are the record of the block,
  * which is made to hold all of them. */
-static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, int batch,
-                       bool class_only)
+static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, size_t narrow,
+                       int batch, bool class_only)
 {
     const size_t t = (size_t)vx_arch_tokens(arch), rows = (size_t)batch * t;
     const size_t behind = class_only ? (size_t)batch : rows;
     const size_t a = (size_t)arch->heads * (size_t)arch->head_width;
-    kept->qkv = vx_arena_take(arena, rows, 3 * a * sizeof(float));
+    kept->qkv = vx_arena_take(arena, rows, 3 * a * narrow);
     kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
-    kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * sizeof(float));
+    kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * narrow);
 }
 
 static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
@@ -197,7 +197,8 @@ static void *take_shared(const vx_plan *plan, vx_arena *arena, const vx_arch *ar
     return vx_arena_take(arena, (size_t)batch, most);
 }
 
-static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, int batch)
+static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, size_t narrow,
+                        int batch)
 {
     vx_recorded *r = &plan->attention[l];
     vx_block_plan *b = &plan->blocks[l];
@@ -223,7 +224,7 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     if (l >= plan->kept_from) {
         b->kept.x = place_input(plan, l, arena, arch, batch);
         if (!plan->recompute)
-            place_kept(&b->kept, arena, arch, batch, vx_plan_class_only(plan, arch, l));
+            place_kept(&b->kept, arena, arch, narrow, batch, vx_plan_class_only(plan, arch, l));
         b->kept.p = holds_p(r) ? r->data : NULL;
     }
     const size_t planes = b->dkeep == VX_DKEEP_ALL ? (size_t)arch->heads : 1;
@@ -232,8 +233,8 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
                         : vx_arena_take(arena, gradients * planes, t * t * sizeof(float));
 }
 
-static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
-                           size_t input_floats)
+static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow,
+                           int batch, size_t input_floats)
 {
     const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
     const size_t a = h * (size_t)arch->head_width, f = (size_t)vx_arch_fc1(arch);
@@ -246,12 +247,12 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
     plan->dpooled = vx_arena_take(arena, g, (size_t)vx_arch_pooled(arch) * sizeof(float));
     plan->dx = take_tokens(arena, arch, g);
-    plan->dy = take_tokens(arena, arch, g);
-    plan->dwide = vx_arena_take(arena, g * t, wide * sizeof(float));
+    plan->dy = vx_arena_take(arena, g * t, (size_t)arch->width * narrow);
+    plan->dwide = vx_arena_take(arena, g * t, wide * narrow);
     plan->dp = product ? vx_arena_take(arena, g * h, t * t * sizeof(float)) : NULL;
     plan->recomputed = (vx_kept){0};
     if (plan->recompute && plan->kept_from < plan->depth) {
-        place_kept(&plan->recomputed, arena, arch, batch, false);
+        place_kept(&plan->recomputed, arena, arch, narrow, batch, false);
         plan->recomputed.p = vx_arena_take(arena, pictures * h, t * t * sizeof(float));
     }
     plan->embedded = plan->pixels ? take_tokens(arena, arch, pictures) : NULL;
@@ -259,7 +260,8 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
 }
 
 /* A pooling head's attention, and what its backward pass reads. */
-static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch)
+static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow,
+                       int batch)
 {
     const size_t row = (size_t)arch->heads * (size_t)vx_arch_tokens(arch) * sizeof(float);
     const size_t pictures = (size_t)batch, gradients = pictures * (size_t)plan->targets;
@@ -268,23 +270,23 @@ static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int 
     plan->pool = (vx_kept){0};
     if (plan->targets == 0 && plan->own_from == plan->depth)
         return;
-    place_kept(&plan->pool, arena, arch, batch, true);
+    place_kept(&plan->pool, arena, arch, narrow, batch, true);
     if (plan->dpool_wanted)
         plan->pool_dp = vx_arena_take(arena, gradients > 0 ? gradients : pictures, row);
 }
 
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow, int batch,
                    size_t input_floats)
 {
     plan->lowest = plan->targets > 0 ? vx_plan_lowest(plan) : plan->depth;
     plan->kept_from = plan->lowest < plan->own_from ? plan->lowest : plan->own_from;
     plan->shared = plan->watch ? take_shared(plan, arena, arch, batch) : NULL;
     for (int l = 0; l < plan->depth; l++)
-        place_block(plan, l, arena, arch, batch);
+        place_block(plan, l, arena, arch, narrow, batch);
     if (arch->pool == VX_POOL_MAP)
-        place_pool(plan, arena, arch, batch);
+        place_pool(plan, arena, arch, narrow, batch);
     if (plan->targets > 0 || plan->own_from < plan->depth)
-        place_backward(plan, arena, arch, batch, input_floats);
+        place_backward(plan, arena, arch, narrow, batch, input_floats);
 }
 
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture)

@@ -43,11 +43,11 @@ typedef enum vx_dkeep {
 /* A block's forward pass, as far as its backward pass reads it. Where only the class token is
  * computed behind the attention, mid and pre have one row a picture. */
 typedef struct vx_kept {
-    float *x;   /* [B,T,D]   the block's input               */
-    float *qkv; /* [B,T,3A]                                  */
-    float *mid; /* [B,T,D]   behind the attention's residual */
-    float *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
-    float *p;   /* [B,H,T,T] attention                       */
+    float *x;       /* [B,T,D]   the block's input               */
+    vx_narrow *qkv; /* [B,T,3A]                                  */
+    float *mid;     /* [B,T,D]   behind the attention's residual */
+    vx_narrow *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
+    float *p;       /* [B,H,T,T] attention                       */
 } vx_kept;
 
 typedef struct vx_block_plan {
@@ -84,20 +84,21 @@ typedef struct vx_plan {
     void *watcher;
 
     /* Set by vx_plan_place, and by the forward pass where it says so. */
-    void *shared;    /* the place of a watched plan's blocks */
-    int lowest;      /* first block that the backward pass reaches; depth: none */
-    int kept_from;   /* first block of which the forward pass is kept */
-    float *embedded; /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
-    float *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
-    float *dinput;   /* [G,C,H,W] */
-    float *dx, *dy;  /* [G,T,D] work of the backward pass: the residual stream's gradient first */
-    float *dwide;    /* [G,T,max(3A + A, F)], of swiglu 2F */
-    float *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
-    float *dpooled;  /* [G,W], W as in engine/context.h */
-    vx_kept recomputed; /* the place of the block at hand (its x is the block's own) */
-    float *pool_p;   /* [B,H,T] */
-    float *pool_dp;  /* [G,H,T] */
-    vx_kept pool;    /* of a pooling head: qkv; mid and pre of one row a picture */
+    void *shared;     /* the place of a watched plan's blocks */
+    int lowest;       /* first block that the backward pass reaches; depth: none */
+    int kept_from;    /* first block of which the forward pass is kept */
+    float *embedded;  /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
+    float *dlogits;   /* [G,classes]: filled by the caller of the backward pass */
+    float *dinput;    /* [G,C,H,W] */
+    float *dx;        /* [G,T,D] the residual stream's gradient */
+    vx_narrow *dy;    /* [G,T,D] work of the backward pass      */
+    vx_narrow *dwide; /* [G,T,max(3A + A, F)], of swiglu 2F     */
+    float *dp;        /* [G,H,T,T], where no block keeps it in a place of its own */
+    float *dpooled;   /* [G,W], W as in engine/context.h */
+    vx_kept recomputed;  /* the place of the block at hand (its x is the block's own) */
+    float *pool_p;       /* [B,H,T] */
+    float *pool_dp;      /* [G,H,T] */
+    vx_kept pool;        /* of a pooling head: qkv; mid and pre of one row a picture */
     const float *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
@@ -129,8 +130,8 @@ bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer);
 /* Bytes of one picture's record of one block. */
 size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch);
 /* Takes the places of everything for `batch` pictures of `input_floats` values each from the arena
- * (base NULL: only measures). */
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, int batch,
+ * (base NULL: only measures). narrow: bytes of an element of vx_narrow. */
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow, int batch,
                    size_t input_floats);
 
 /* The part of a record that belongs to one picture of the batch. */

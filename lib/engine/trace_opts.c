@@ -94,13 +94,15 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
         return vx_fail(VITX_INVALID, "batch = %d: 1 to 1024 are accepted", batch);
     VX_TRY(VX_STRUCT_READ(&sizes, context, vitx_context_opts, progress_payload));
     VX_TRY(vx_size_begin(&size, model, &sizes));
+    size_t narrow;
+    VX_TRY(vx_context_narrow(&narrow, &sizes));
     vitx_trace_opts o;
     VX_TRY(read_trace(&o, opts, &size.arch));
     vx_plan plan;
     VX_TRY(vx_plan_create(&plan, &size.arch, &model->hooks));
     vx_arena arena = {0};
     wish(&plan, &o, &size.arch);
-    vx_plan_place(&plan, &arena, &size.arch, batch,
+    vx_plan_place(&plan, &arena, &size.arch, narrow, batch,
                   (size_t)size.arch.channels * (size_t)size.recipe.input_height *
                       (size_t)size.recipe.input_width);
     vx_plan_dispose(&plan, &model->hooks);

@@ -54,7 +54,8 @@ static int run_sequences(const run *r, int n)
     const vx_activations *act = &c->variants.act;
     const int t = vx_arch_tokens(job->arch), d = job->arch->width;
     const bool at_norm1 = r->of->at == VX_AT_NORM1;
-    c->dev->ops.replace_channels(c->dev, &(vx_replace_channels){.y = at_norm1 ? act->y : act->x,
+    c->dev->ops.replace_channels(c->dev, &(vx_replace_channels){.y = at_norm1 ? NULL : act->x,
+                                                                .y_n = at_norm1 ? act->y : NULL,
                                                                 .x = r->tokens,
                                                                 .channels = r->channels,
                                                                 .value = r->value,

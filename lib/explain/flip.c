@@ -79,6 +79,10 @@ static int mirror_opts(mirror_call *call, int j, const vitx_explain_opts *given,
 static int average(vitx_map *to, const vitx_map *from)
 {
     const int64_t width = to->info.shape[to->info.rank - 1];
+    if (to->info.channels > 0)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: a map of %d numbers per patch is not averaged with the mirror image's",
+                       to->info.method, to->info.channels);
     if (to->count != from->count || width != from->info.shape[from->info.rank - 1])
         return vx_fail(VITX_UNSUPPORTED, "%s: the mirror image has a map of another shape",
                        to->info.method);

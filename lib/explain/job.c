@@ -83,6 +83,8 @@ static int check_method(const vx_method *method, const vitx_explain_opts *opts)
         return vx_fail(VITX_INVALID, "method %s takes no layer", method->name);
     if (method->no_heads && opts->head != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no head", method->name);
+    if (opts->basis && method->channels == 0)
+        return vx_fail(VITX_INVALID, "method %s takes no basis", method->name);
     if (!method->uses_query && opts->query != VITX_AUTO)
         return vx_fail(VITX_INVALID, "method %s takes no query", method->name);
     return VITX_OK;
@@ -126,6 +128,7 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     if (job->direction.vector)
         job->score = job->direction.score;
     job->pixels = job->method->on_pixels;
+    job->map_channels = job->method->channels;
     VX_TRY(check_settings(job));
     if (job->method->settings_size)
         VX_TRY(
@@ -276,6 +279,9 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
         info->shape[info->rank++] = job->arch->heads;
     info->shape[info->rank++] = job->pixels ? recipe->input_height : job->arch->grid_height;
     info->shape[info->rank++] = job->pixels ? recipe->input_width : job->arch->grid_width;
+    info->channels = job->map_channels;
+    if (job->map_channels > 0)
+        info->shape[info->rank++] = job->map_channels;
     for (int axis = info->rank; axis < 4; axis++)
         info->shape[axis] = 1;
 }

@@ -21,7 +21,10 @@
 
 /* Everything of one iteration; vectors of n, basis [steps,n]. */
 typedef struct lanczos {
-    const float *matrix;
+    const float *matrix; /* or */
+    const double *wide;
+    const double *found; /* [found_count,n]: all is orthogonal to these vectors */
+    int found_count;
     int n, steps;
     double *basis, *next;
     double a[STEPS], b[STEPS], z[STEPS];
@@ -38,6 +41,10 @@ static void add(double *y, const double *x, double scale, int n)
 static void multiply(double *y, const lanczos *l, const double *x)
 {
     const int n = l->n;
+    for (int i = 0; i < n && l->wide; i++)
+        y[i] = vx_dot(l->wide + (size_t)i * (size_t)n, x, n);
+    if (l->wide)
+        return;
     for (int i = 0; i < n; i++) {
         const float *row = l->matrix + (size_t)i * (size_t)n;
         double sum[4] = {0};
@@ -64,6 +71,15 @@ static void normalise(double *x, int n)
         x[i] /= length;
 }
 
+/* Takes the found vectors' parts out of x. */
+static void leave_found(double *x, const lanczos *l)
+{
+    for (int j = 0; j < l->found_count; j++) {
+        const double *v = l->found + (size_t)j * (size_t)l->n;
+        add(x, v, -vx_dot(x, v, l->n), l->n);
+    }
+}
+
 /* Numbers that no picture's tokens are orthogonal to: splitmix64 of the index, -1 to 1. */
 static void start(double *x, int n)
 {
@@ -83,9 +99,11 @@ static void step(lanczos *l, int k)
     double *w = l->next;
     multiply(w, l, vector(l, k));
     l->a[k] = vx_dot(w, vector(l, k), n);
-    for (int twice = 0; twice < 2; twice++)
+    for (int twice = 0; twice < 2; twice++) {
+        leave_found(w, l);
         for (int j = 0; j <= k; j++)
             add(w, vector(l, j), -vx_dot(w, vector(l, j), n), n);
+    }
     l->b[k] = sqrt(vx_dot(w, w, n));
     for (int i = 0; i < n && k + 1 < l->steps && l->b[k] > 0; i++)
         vector(l, k + 1)[i] = w[i] / l->b[k];
@@ -154,7 +172,7 @@ static bool iterate(lanczos *l, double *lambda, int *count)
             return true;
         }
         size = fmax(size, fabs(l->a[k]));
-        const bool end = l->b[k] <= TOLERANCE * size || k + 1 == l->n;
+        const bool end = l->b[k] <= TOLERANCE * size || k + 1 == l->n - l->found_count;
         if (!end && k % 4 != 3 && k + 1 < l->steps)
             continue;
         *lambda = largest_of(l, k + 1);
@@ -165,26 +183,48 @@ static bool iterate(lanczos *l, double *lambda, int *count)
     return false;
 }
 
-int vx_largest_eigenpair(double *lambda, double *u, const float *matrix, int n,
-                         const vitx_hooks *hooks)
+/* From the matrix to one pair; u [n]. */
+static int find_pair(lanczos *l, double *lambda, double *u, const vitx_hooks *hooks)
 {
-    lanczos l = {.matrix = matrix, .n = n, .steps = n < STEPS ? n : STEPS};
-    VX_TRY(vx_new(&l.basis, hooks, (size_t)l.steps + 1, (size_t)n * sizeof(double),
+    const int n = l->n, free = n - l->found_count;
+    l->steps = free < STEPS ? free : STEPS;
+    VX_TRY(vx_new(&l->basis, hooks, (size_t)l->steps + 1, (size_t)n * sizeof(double),
                   "Lanczos vectors"));
-    l.next = vector(&l, l.steps);
-    start(vector(&l, 0), n);
+    l->next = vector(l, l->steps);
+    start(vector(l, 0), n);
+    for (int twice = 0; twice < 2 && l->found_count > 0; twice++) {
+        leave_found(vector(l, 0), l);
+        normalise(vector(l, 0), n);
+    }
     bool done = false;
     for (int i = 0; i < STARTS && !done; i++) {
         int count = 0;
-        done = iterate(&l, lambda, &count);
+        done = iterate(l, lambda, &count);
         for (int k = 0; k < n; k++)
             u[k] = isnan(*lambda) ? NAN : 0;
         for (int k = 0; k < count; k++)
-            add(u, vector(&l, k), l.z[k], n);
+            add(u, vector(l, k), l->z[k], n);
         normalise(u, n);
         for (int k = 0; k < n; k++)
-            vector(&l, 0)[k] = u[k];
+            vector(l, 0)[k] = u[k];
     }
-    vx_release(hooks, l.basis);
+    vx_release(hooks, l->basis);
+    return VITX_OK;
+}
+
+int vx_largest_eigenpair(double *lambda, double *u, const float *matrix, int n,
+                         const vitx_hooks *hooks)
+{
+    lanczos l = {.matrix = matrix, .n = n};
+    return find_pair(&l, lambda, u, hooks);
+}
+
+int vx_largest_eigenpairs(double *lambdas, double *vectors, int count, const double *matrix, int n,
+                          const vitx_hooks *hooks)
+{
+    lanczos l = {.wide = matrix, .n = n, .found = vectors};
+    for (; l.found_count < count; l.found_count++)
+        VX_TRY(find_pair(&l, &lambdas[l.found_count], vectors + (size_t)l.found_count * (size_t)n,
+                         hooks));
     return VITX_OK;
 }

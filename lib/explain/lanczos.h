@@ -1,5 +1,5 @@
 /*
- * explain/lanczos.h: the largest eigenvalue of a symmetric matrix, and its vector.
+ * explain/lanczos.h: the largest eigenvalues of a symmetric matrix, and their vectors.
  */
 #ifndef VX_EXPLAIN_LANCZOS_H
 #define VX_EXPLAIN_LANCZOS_H
@@ -18,5 +18,13 @@
  */
 int vx_largest_eigenpair(double *lambda, double *u, const float *matrix, int n,
                          const vitx_hooks *hooks);
+
+/*
+ * The `count` largest eigenpairs of a symmetric matrix [n,n] in double, from the largest on,
+ * 1 <= count <= n; vectors [count,n]. Each is found among what is orthogonal to those before it.
+ * Otherwise like vx_largest_eigenpair.
+ */
+int vx_largest_eigenpairs(double *lambdas, double *vectors, int count, const double *matrix, int n,
+                          const vitx_hooks *hooks);
 
 #endif

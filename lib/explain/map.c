@@ -42,8 +42,8 @@ int vx_map_create(vitx_map **out, const vitx_map_info *info, const vx_placement 
     const size_t m = strlen(model) + 1, n = strlen(settings) + 1;
     VX_TRY(vx_new(&map, hooks, 1, sizeof *map + m + n, "a map"));
     *map = (vitx_map){.hooks = *hooks, .info = *info, .placement = *placement, .count = count};
-    map->on_pixels = info->shape[info->rank - 2] != info->grid_height ||
-                     info->shape[info->rank - 1] != info->grid_width;
+    const int64_t *sides = info->shape + vx_map_leading(info);
+    map->on_pixels = sides[0] != info->grid_height || sides[1] != info->grid_width;
     vx_placement_seen(map->info.seen, placement);
     map->info.model = memcpy(map + 1, model, m);
     map->info.settings = memcpy((char *)(map + 1) + m, settings, n);
@@ -116,16 +116,51 @@ const float *vitx_map_values(const vitx_map *map)
 int vx_map_planes(const vitx_map *map)
 {
     int planes = 1;
-    for (int axis = 0; axis < map->info.rank - 2; axis++)
+    for (int axis = 0; axis < vx_map_leading(&map->info); axis++)
         planes *= (int)map->info.shape[axis];
     return planes;
 }
 
+/* Numbers at one place of a plane. */
+static int step_of(const vitx_map *map)
+{
+    return map->info.channels > 0 ? map->info.channels : 1;
+}
+
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width)
 {
-    *height = (int)map->info.shape[map->info.rank - 2];
-    *width = (int)map->info.shape[map->info.rank - 1];
-    return map->values + (size_t)plane * (size_t)*height * (size_t)*width;
+    const int64_t *sides = map->info.shape + vx_map_leading(&map->info);
+    *height = (int)sides[0];
+    *width = (int)sides[1];
+    return map->values + (size_t)plane * (size_t)*height * (size_t)*width * (size_t)step_of(map);
+}
+
+/* The values of one channel that become 0 and 255. */
+static void find_ends(double *low, double *high, const float *values, size_t places, int step)
+{
+    *low = *high = (double)values[0];
+    for (size_t i = 0; i < places; i++) {
+        *low = fmin(*low, (double)values[i * (size_t)step]);
+        *high = fmax(*high, (double)values[i * (size_t)step]);
+    }
+}
+
+void vx_map_colours(uint8_t *rgb, const vitx_map *map, int plane)
+{
+    int h, w;
+    const int step = step_of(map);
+    const float *values = vx_map_plane(map, plane, &h, &w);
+    const size_t places = (size_t)h * (size_t)w;
+    for (int k = 0; k < 3; k++) {
+        const float *channel = values + (k < step ? k : step - 1);
+        double low = (double)map->tint.low[k], high = (double)map->tint.high[k];
+        if (!map->tint.fixed)
+            find_ends(&low, &high, channel, places, step);
+        for (size_t i = 0; i < places; i++) {
+            const double part = ((double)channel[i * (size_t)step] - low) / (high - low);
+            rgb[3 * i + (size_t)k] = high > low ? (uint8_t)(255 * fmin(fmax(part, 0), 1) + 0.5) : 0;
+        }
+    }
 }
 
 vx_between vx_find_between(double u, int size, int count)
@@ -135,13 +170,14 @@ vx_between vx_find_between(double u, int size, int count)
     return (vx_between){first, first + 1 < count ? first + 1 : first, (float)(at - first)};
 }
 
-float vx_plane_at(const float *src, int width, vx_between y, vx_between x)
+float vx_plane_at(const float *src, int width, int step, vx_between y, vx_between x)
 {
-    const float *upper = src + (size_t)y.first * (size_t)width;
-    const float *lower = src + (size_t)y.second * (size_t)width;
+    const size_t row = (size_t)width * (size_t)step;
+    const size_t first = (size_t)x.first * (size_t)step, second = (size_t)x.second * (size_t)step;
+    const float *upper = src + (size_t)y.first * row, *lower = src + (size_t)y.second * row;
     /* In double: the difference of two floats may be no float. */
-    const double left = upper[x.first], right = upper[x.second];
-    const double low_left = lower[x.first], low_right = lower[x.second];
+    const double left = upper[first], right = upper[second];
+    const double low_left = lower[first], low_right = lower[second];
     const double above = left + (right - left) * x.part;
     const double below = low_left + (low_right - low_left) * x.part;
     return (float)(above + (below - above) * y.part);
@@ -149,19 +185,23 @@ float vx_plane_at(const float *src, int width, vx_between y, vx_between x)
 
 /* A plane resized bilinearly to [height,width] of the model's input (half-pixel centres,
  * clamped). */
-static void resize_plane(float *dst, int height, int width, const float *src, int src_height,
-                         int src_width)
+static void resize_plane(float *dst, int height, int width, const vitx_map *map, int plane)
 {
+    int h, w;
+    const int step = step_of(map);
+    const float *src = vx_map_plane(map, plane, &h, &w);
     for (int y = 0; y < height; y++) {
-        const vx_between row = vx_find_between(y + 0.5, height, src_height);
+        const vx_between row = vx_find_between(y + 0.5, height, h);
         for (int x = 0; x < width; x++)
-            *dst++ = vx_plane_at(src, src_width, row, vx_find_between(x + 0.5, width, src_width));
+            for (int k = 0; k < step; k++)
+                *dst++ = vx_plane_at(src + k, w, step, row, vx_find_between(x + 0.5, width, w));
     }
 }
 
 void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
 {
     int h, w;
+    const int step = step_of(map);
     const float *src = vx_map_plane(map, plane, &h, &w);
     const vx_placement *p = &map->placement;
     for (int y = 0; y < map->info.picture_height; y++) {
@@ -171,7 +211,9 @@ void vx_plane_to_picture(float *dst, const vitx_map *map, int plane)
         for (int x = 0; x < map->info.picture_width; x++) {
             const double u = (x + 0.5) / p->scale_x - p->left;
             const bool seen = row_seen && u >= 0 && u <= p->input_w;
-            *dst++ = seen ? vx_plane_at(src, w, row, vx_find_between(u, p->input_w, w)) : 0;
+            const vx_between column = vx_find_between(u, p->input_w, w);
+            for (int k = 0; k < step; k++)
+                *dst++ = seen ? vx_plane_at(src + k, w, step, row, column) : 0;
         }
     }
 }
@@ -181,11 +223,13 @@ static int create_resized(vitx_map **out, const vitx_map *map, int height, int w
                           const vx_placement *placement)
 {
     vitx_map_info info = map->info;
-    info.shape[info.rank - 2] = height;
-    info.shape[info.rank - 1] = width;
+    const int leading = vx_map_leading(&info);
+    info.shape[leading] = height;
+    info.shape[leading + 1] = width;
     VX_TRY(vx_map_create(out, &info, placement, &map->hooks));
     (*out)->on_pixels = map->on_pixels;
     (*out)->traces = map->traces;
+    (*out)->tint = map->tint;
     return VITX_OK;
 }
 
@@ -199,12 +243,9 @@ int vitx_map_resize(vitx_map **out, const vitx_map *map, int height, int width)
         return vx_fail(VITX_INVALID, "a map of %d x %d: sides of 1 to 65535 are accepted", height,
                        width);
     VX_TRY(create_resized(out, map, height, width, &map->placement));
-    for (int plane = 0; plane < vx_map_planes(map); plane++) {
-        int h, w;
-        const float *src = vx_map_plane(map, plane, &h, &w);
-        resize_plane((*out)->values + (size_t)plane * (size_t)height * (size_t)width, height, width,
-                     src, h, w);
-    }
+    const size_t floats = (size_t)height * (size_t)width * (size_t)step_of(map);
+    for (int plane = 0; plane < vx_map_planes(map); plane++)
+        resize_plane((*out)->values + (size_t)plane * floats, height, width, map, plane);
     vx_map_finish(*out);
     return VITX_OK;
 }
@@ -226,9 +267,9 @@ int vitx_map_to_picture(vitx_map **out, const vitx_map *map)
                                 .filter = map->placement.filter};
     VX_TRY(create_resized(out, map, height, width, &whole));
     memcpy((*out)->info.seen, map->info.seen, sizeof map->info.seen);
+    const size_t floats = (size_t)height * (size_t)width * (size_t)step_of(map);
     for (int plane = 0; plane < vx_map_planes(map); plane++)
-        vx_plane_to_picture((*out)->values + (size_t)plane * (size_t)height * (size_t)width, map,
-                            plane);
+        vx_plane_to_picture((*out)->values + (size_t)plane * floats, map, plane);
     vx_map_finish(*out);
     return VITX_OK;
 }

@@ -15,6 +15,13 @@ typedef struct vx_traces {
     bool flat;     /* the gradient of the score by the outputs is rounding: vx_target_is_flat */
 } vx_traces;
 
+/* How the channels of a map become red, green and blue. */
+typedef struct vx_tint {
+    bool drawn; /* false: they are no colours */
+    bool fixed; /* low becomes 0, high 255; else the plane's own least and largest */
+    float low[3], high[3];
+} vx_tint;
+
 /* Beside a size of 1, a change of this one is rounding. */
 #define VX_ROUNDING 1e-6
 
@@ -27,7 +34,9 @@ struct vitx_map {
     int vector_count;
     vx_traces traces;
     bool on_pixels; /* made on the input's pixels, not on the grid, and so noisy */
-    float *values;  /* C order, info.shape; height and width are the last two axes */
+    vx_tint tint;
+    float *values; /* C order, info.shape; height and width are the last two axes, or lie before the
+                      channels */
     size_t count;
 };
 
@@ -41,9 +50,23 @@ void vx_map_finish(vitx_map *map);
 /* For methods that run variants: one of them had that score. */
 void vx_map_saw(vitx_map *map, double score);
 
-/* One plane [h,w] of a map, and how many there are (product of the leading axes). */
+/* The axes before height and width. */
+static inline int vx_map_leading(const vitx_map_info *info)
+{
+    return info->rank - 2 - (info->channels > 0);
+}
+/* Whether it is drawn by vx_map_colours. */
+static inline bool vx_map_is_tinted(const vitx_map_info *info)
+{
+    return info->channels > 0 || info->mask > 0;
+}
+/* One plane [h,w] of a map, or [h,w,channels], and how many there are (product of the leading
+ * axes). */
 int vx_map_planes(const vitx_map *map);
 const float *vx_map_plane(const vitx_map *map, int plane, int *height, int *width);
+/* The plane of a map with channels or of a mask as colours, [h,w,3]: red, green and blue are the
+ * first three channels. If there are fewer, the last one stands for those that are missing. */
+void vx_map_colours(uint8_t *rgb, const vitx_map *map, int plane);
 
 /* Between which two of `count` samples a place lies, and how far from the first: place u of
  * 0..size, the samples' centres at (i + 0.5) size / count, clamped to the outer ones. Bilinear
@@ -54,9 +77,10 @@ typedef struct vx_between {
 } vx_between;
 vx_between vx_find_between(double u, int size, int count);
 
-/* A plane [.., width] at a row and a column. */
-float vx_plane_at(const float *plane, int width, vx_between row, vx_between column);
-/* A plane in the picture's coordinates: dst [picture_height, picture_width], 0 where not seen. */
+/* A plane [.., width] at a row and a column; `step` floats lie from one value to the next. */
+float vx_plane_at(const float *plane, int width, int step, vx_between row, vx_between column);
+/* A plane in the picture's coordinates: dst [picture_height, picture_width], or with the map's
+ * channels behind; 0 where not seen. */
 void vx_plane_to_picture(float *dst, const vitx_map *map, int plane);
 
 #endif

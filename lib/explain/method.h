@@ -49,6 +49,7 @@ typedef struct vx_job {
     int variants;       /* variants run() runs at once; 0: none                    */
     bool variants_kept; /* ... with what variants_need records                     */
     bool channels;      /* run() goes through engine/channels.h: explain/ablation.c */
+    int map_channels;   /* of the map (prepared: method->channels)                 */
     bool at_pool;       /* the map is of the pooling head's attention, not of a block's */
 
     int cotangent; /* which of the K gradients of a picture's logits is this job's; -1: none */
@@ -59,6 +60,8 @@ struct vx_method {
     bool uses_target;
     bool is_signed;                    /* values below 0 mean something */
     bool on_pixels;                    /* maps have the size of the model's input */
+    int channels;                      /* numbers per patch, as the last axis of a map; 0: one, and
+                                          no axis */
     bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
     bool uses_query;                   /* the query of the options does */
     bool of_score;                     /* maps are in the score's unit, as parts of it */

@@ -5,7 +5,7 @@
 static float at_pixel(const vx_subject *s, int y, int x)
 {
     const vx_placement *p = &s->map->placement;
-    return vx_plane_at(s->plane, s->width, vx_find_between(y + 0.5, p->input_h, s->height),
+    return vx_plane_at(s->plane, s->width, 1, vx_find_between(y + 0.5, p->input_h, s->height),
                        vx_find_between(x + 0.5, p->input_w, s->width));
 }
 

@@ -28,6 +28,10 @@ static int check_map(const vx_subject *s)
     const vitx_map_info *info = &s->map->info;
     const vitx_image *image = s->image;
     vx_placement own;
+    if (info->channels > 0)
+        return vx_fail(VITX_INVALID,
+                       "%s: a map of %d numbers per patch: only maps of one number can be measured",
+                       info->method, info->channels);
     if (vx_map_planes(s->map) != 1)
         return vx_fail(VITX_INVALID,
                        "a map of %d planes: one layer and one head at a time can be measured",

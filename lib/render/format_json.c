@@ -4,15 +4,16 @@
  *   {"image","method","target","label","logit","probability",
  *    "score","versus","value","base_value","completeness_error","forwards","explains",
  *    "layer","head","query","shape","grid":[h,w],"picture":[h,w],"seen":[x0,y0,x1,y1],
- *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"flip","version",
- *    "values":[[..]..]}
+ *    "signed","nothing","min","max","model","settings":{KEY:"VALUE"..},"flip","channels",
+ *    "mask","version","values":[[..]..]}
  *
  * layer and head are a number, "all", or null where there is none; query is null for the mean over
  * the patches; explains is "class", "unit", "vector" or "picture", of which target and logit are
  * null for the last two, and probability for all but the first and for outputs that are plain
  * numbers; score is "logit", "probability", "difference", "cosine" or "dot", null with value where
  * the method explains none; versus is null but for a difference, base_value and completeness_error
- * where the method has no baseline.
+ * where the method has no baseline; channels is null for one number per patch, mask
+ * for a map that is no mask.
  */
 #include <math.h>
 #include <stdio.h>
@@ -99,6 +100,8 @@ int vx_render_facts(vx_sink *out, const vx_render_job *job)
     VX_TRY(vx_put_quoted(out, ",\"model\":", info->model));
     VX_TRY(append_settings(out, info->settings));
     VX_TRY(vx_sink_text(out, info->flip ? ",\"flip\":true" : ",\"flip\":false"));
+    VX_TRY(append_choice(out, ",\"channels\":", info->channels > 0 ? info->channels : -1));
+    VX_TRY(vx_put_number(out, ",\"mask\":", info->mask > 0 ? info->mask : NAN));
     return vx_put_quoted(out, ",\"version\":", VITX_VERSION);
 }
 

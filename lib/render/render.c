@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/structs.h"
 #include "base/text.h"
+#include "image/blur.h"
 #include "render/scale.h"
 #include "render/sheet.h"
 
@@ -100,16 +101,17 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "underlay %d is none of vitx_underlay", (int)o->underlay);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
+    const bool colours = vx_map_is_tinted(&job->map->info);
     const bool range = o->scale == VITX_SCALE_RANGE;
     if (range && !(isfinite(o->low) && isfinite(o->high) && o->low < o->high))
         return vx_fail(VITX_INVALID, "a scale from %g to %g: the first must be the smaller one",
                        (double)o->low, (double)o->high);
-    const bool is_signed = range ? o->low == -o->high : vx_scale_is_signed(o->scale);
+    const bool is_signed = !colours && (range ? o->low == -o->high : vx_scale_is_signed(o->scale));
     job->is_signed = is_signed;
     if (o->underlay == VITX_UNDERLAY_AUTO)
         o->underlay = is_signed ? VITX_UNDERLAY_GREY : VITX_UNDERLAY_PHOTO;
     if (o->alpha < 0)
-        o->alpha = is_signed ? 0.8f : 0.5f;
+        o->alpha = job->map->info.mask > 0 ? 0.75f : colours ? 1 : is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)
         o->smooth = suitable_smooth(job->map);
     if (!o->colormap)
@@ -119,6 +121,10 @@ static int check_opts(vx_render_job *job)
 
 static int check_image(const vx_render_job *job, const vx_format *format)
 {
+    if (job->map->info.channels > 0 && format->draws_picture && !job->map->tint.drawn)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: %d numbers per patch as they are: npy and json hold them, no %s",
+                       job->map->info.method, job->map->info.channels, format->name);
     const vitx_image *image = job->image;
     const vitx_map_info *info = &job->map->info;
     if (!image && format->draws_picture && job->opts.layout != VITX_LAYOUT_MAP)
@@ -176,6 +182,49 @@ static int render(const target *to, const vitx_map *map, const vitx_image *image
     if (map->info.nothing && format->draws_picture)
         return render_nothing(to, &job, format);
     return render_to(to, &job, format);
+}
+
+/* The ends of one plane; room is as large as the plane. */
+static int plane_ends(float *low, float *high, float *room, const vx_render_job *job, int plane)
+{
+    int h, w;
+    const vitx_map *map = job->map;
+    const float *values = vx_map_plane(map, plane, &h, &w);
+    const double sigma = (double)job->opts.smooth * w / map->placement.input_w;
+    *low = job->opts.low;
+    *high = job->opts.high;
+    if (sigma > 0)
+        VX_TRY(vx_blur(room, values, 1, h, w, sigma, vx_blur_radius(sigma), false, &map->hooks));
+    return vx_scale_values(room, low, high, sigma > 0 ? room : values, (size_t)h * (size_t)w,
+                           job->opts.scale, &map->hooks);
+}
+
+int vitx_render_ends(float *low, float *high, const vitx_map *map, const vitx_render_opts *opts)
+{
+    vx_render_job job = {.map = map, .opts = VITX_RENDER_OPTS_INIT};
+    int h, w;
+    float *room;
+    if (!low || !high || !map)
+        return vx_fail(VITX_INVALID, "vitx_render_ends: an argument is NULL");
+    *low = *high = 0;
+    VX_TRY(VX_STRUCT_READ(&job.opts, opts, vitx_render_opts, label));
+    VX_TRY(check_opts(&job));
+    if (vx_map_is_tinted(&map->info))
+        return vx_fail(VITX_INVALID, "%s: a map of colours or of a mask has no scale",
+                       map->info.method);
+    if (map->info.nothing)
+        return VITX_OK;
+    vx_map_plane(map, 0, &h, &w);
+    VX_TRY(vx_new(&room, &map->hooks, (size_t)h * (size_t)w, sizeof *room, "a scaled map"));
+    int status = VITX_OK;
+    for (int i = 0; i < vx_map_planes(map) && status == VITX_OK; i++) {
+        float first = 0, last = 0;
+        status = plane_ends(&first, &last, room, &job, i);
+        *low = i > 0 ? fminf(*low, first) : first;
+        *high = i > 0 ? fmaxf(*high, last) : last;
+    }
+    vx_release(&map->hooks, room);
+    return status;
 }
 
 int vitx_render(const vitx_map *map, const vitx_image *image, const char *path,

@@ -28,8 +28,8 @@ struct sheet {
 /* "layer 3 head 1": which planes a leading axis counts follows from what was asked for. */
 static void tile_name(char text[NAME], const vitx_map_info *info, int plane)
 {
-    const int inner = info->rank == 4 ? (int)info->shape[1] : 1;
-    if (info->rank == 4)
+    const int inner = vx_map_leading(info) == 2 ? (int)info->shape[1] : 1;
+    if (vx_map_leading(info) == 2)
         snprintf(text, NAME, "layer %d head %d", plane / inner, plane % inner);
     else if (info->head == VITX_ALL && info->layer != VITX_ALL)
         snprintf(text, NAME, "head %d", plane);
@@ -43,6 +43,9 @@ static void largest_text(char text[VX_NUMBER_TEXT], const vitx_map *map, int pla
     int h, w;
     const float *values = vx_map_plane(map, plane, &h, &w);
     double most = 0;
+    text[0] = '\0';
+    if (vx_map_is_tinted(&map->info)) /* what a colour means differs from channel to channel */
+        return;
     for (int i = 0; i < h * w; i++)
         most = fmax(most, fabs((double)values[i]));
     vx_number_text(text, most, 2);
@@ -59,7 +62,9 @@ static void make_title(struct sheet *s, const vx_render_job *job)
         n += snprintf(s->title + n, TITLE - (size_t)n, "  %.60s", job->opts.label);
     const char *name = vx_base_name(job->opts.title);
     snprintf(s->title + n, TITLE - (size_t)n, "%s%.60s", *name ? "  " : "", name);
-    s->note = job->opts.scale == VITX_SCALE_RANGE
+    s->note = info->mask > 0 ? "what is not darkened holds the share of the mass that was asked for"
+              : info->channels > 0 ? "each tile has colours of its own"
+              : job->opts.scale == VITX_SCALE_RANGE
                   ? "all tiles have one scale; beside each name: the largest value"
                   : "each tile has its own scale; beside each name: the largest value";
 }
@@ -78,9 +83,10 @@ static void lay_out(struct sheet *s, const vitx_map_info *info, const vx_tiles *
     s->label_h = (VX_TEXT_HEIGHT + 3) * s->label_scale;
     s->cell_w = larger(tiles->panel_w, vx_text_width(last, s->label_scale)) + SHEET_GAP;
     s->cell_h = tiles->panel_h + s->label_h + SHEET_GAP;
-    s->columns = info->rank == 4 ? (int)info->shape[0] : 1;
-    while (info->rank < 4 && (int64_t)s->columns * s->cell_w <
-                                 (int64_t)((planes + s->columns - 1) / s->columns) * s->cell_h)
+    s->columns = vx_map_leading(info) == 2 ? (int)info->shape[0] : 1;
+    while (vx_map_leading(info) < 2 &&
+           (int64_t)s->columns * s->cell_w <
+               (int64_t)((planes + s->columns - 1) / s->columns) * s->cell_h)
         s->columns++;
     s->rows = (planes + s->columns - 1) / s->columns;
     s->top = 2 * SHEET_GAP + 3 * VX_TEXT_HEIGHT + 3 * VX_TEXT_HEIGHT;
@@ -90,9 +96,9 @@ static void lay_out(struct sheet *s, const vitx_map_info *info, const vx_tiles *
  * row. */
 static void place(const struct sheet *s, const vitx_map_info *info, int plane, int *x, int *y)
 {
-    const int heads = info->rank == 4 ? (int)info->shape[1] : 1;
-    const int column = info->rank == 4 ? plane / heads : plane % s->columns;
-    const int row = info->rank == 4 ? plane % heads : plane / s->columns;
+    const int heads = vx_map_leading(info) == 2 ? (int)info->shape[1] : 1;
+    const int column = vx_map_leading(info) == 2 ? plane / heads : plane % s->columns;
+    const int row = vx_map_leading(info) == 2 ? plane % heads : plane / s->columns;
     *x = SHEET_GAP + column * s->cell_w;
     *y = s->top + row * s->cell_h;
 }
@@ -146,7 +152,7 @@ static int draw_single(vx_canvas *canvas, vx_tiles *tiles, const vitx_map *map)
 int vx_sheet_draw(vx_canvas *canvas, const vx_render_job *job)
 {
     vx_tiles tiles = {0};
-    const bool is_sheet = job->map->info.rank > 2;
+    const bool is_sheet = vx_map_leading(&job->map->info) > 0;
     int status = vx_tiles_prepare(&tiles, job, is_sheet ? SHEET_SIDE : 0);
     if (status == VITX_OK)
         status = is_sheet ? draw_sheet(canvas, &tiles, job) : draw_single(canvas, &tiles, job->map);

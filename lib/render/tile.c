@@ -10,6 +10,9 @@
  * A diverging colour map is pale where the weight is small, too, which would only look like fog. Of
  * such a map the colour is (m + (colour - m) / |s|), m the colour of 0, clipped to 0..255, so that
  * what is faint keeps its hue: for alpha 1 on a picture of colour m that is the colour map itself.
+ * The channels of a map are its colours already (vx_map_colours): each pixel gets the colour of the
+ * nearest place, as mixtures of components would mean nothing. The same for a mask: over a picture,
+ * what it leaves out is darkened and the rest is unchanged.
  * What the model did not see keeps the picture, darkened, so that nobody takes the absence of a
  * map there for a low value.
  */
@@ -139,7 +142,7 @@ static void measure(vx_tiles *t)
     t->overlay_x = t->job->opts.layout == VITX_LAYOUT_SIDE ? t->width + gap : 0;
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
-    if (t->job->opts.colorbar) {
+    if (t->job->opts.colorbar && !vx_map_is_tinted(&t->job->map->info)) {
         const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.23e-05, a 0 */
         t->panel_w = t->panel_w > least ? t->panel_w : least;
         t->panel_h += 26 * t->unit;
@@ -180,6 +183,8 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
     fill_colours(t);
     VX_TRY(vx_new(&t->scaled, hooks, (size_t)plane_h * (size_t)plane_w, sizeof(float),
                   "a scaled map"));
+    if (vx_map_is_tinted(&job->map->info))
+        VX_TRY(vx_new(&t->tinted, hooks, (size_t)plane_h * (size_t)plane_w, 3, "a map's colours"));
     VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
     VX_TRY(vx_new(&t->columns, hooks, (size_t)t->width, sizeof *t->columns, "a picture's columns"));
     /* Once for a column or row, not for every pixel. */
@@ -197,6 +202,7 @@ void vx_tiles_dispose(vx_tiles *t)
     vx_release(hooks, t->owned);
     vx_release(hooks, t->grey);
     vx_release(hooks, t->scaled);
+    vx_release(hooks, t->tinted);
     vx_release(hooks, t->across);
     vx_release(hooks, t->columns);
 }
@@ -226,6 +232,40 @@ static void draw_unseen(const vx_tiles *t, uint8_t *to, const uint8_t *under, in
             to[3 * i + c] = t->under ? (uint8_t)(under[3 * i + c] * 90 >> 8) : unseen[c];
 }
 
+static int nearest(vx_between at)
+{
+    return at.part < 0.5f ? at.first : at.second;
+}
+
+/* A seen pixel; under is NULL where there is nothing below the map. */
+static void draw_pixel(uint8_t *to, const uint8_t *under, const uint8_t *rgb, int weight)
+{
+    for (int c = 0; c < 3; c++)
+        to[c] =
+            under ? (uint8_t)((under[c] * (256 - weight) + rgb[c] * weight + 128) >> 8) : rgb[c];
+}
+
+/* Row y of a map with channels. */
+static void draw_tinted(const vx_tiles *t, uint8_t *to, int y, int plane_h, int plane_w)
+{
+    const vx_placement *p = &t->placement;
+    const size_t start = (size_t)y * (size_t)t->width;
+    const uint8_t *under = t->under ? t->under + 3 * start : NULL;
+    const bool seen = y >= t->y0 && y < t->y1;
+    const int x0 = seen ? t->x0 : t->width, x1 = seen ? t->x1 : t->width;
+    const int weight = (int)(t->job->opts.alpha * 256 + 0.5f);
+    const int row = nearest(vx_find_between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h));
+    const uint8_t *rgb = t->tinted + 3 * (size_t)row * (size_t)plane_w;
+    draw_unseen(t, to, under, 0, x0);
+    const bool mask = t->job->map->info.mask > 0;
+    for (int x = x0; x < x1; x++) {
+        const uint8_t *colour = rgb + 3 * nearest(t->columns[x]);
+        draw_pixel(to + 3 * x, under ? under + 3 * x : NULL, colour,
+                   mask && colour[0] >= 128 ? 0 : weight);
+    }
+    draw_unseen(t, to, under, x1, t->width);
+}
+
 static void draw_row(const vx_tiles *t, uint8_t *to, int y)
 {
     const size_t start = (size_t)y * (size_t)t->width;
@@ -237,14 +277,7 @@ static void draw_row(const vx_tiles *t, uint8_t *to, int y)
         const vx_between at = t->columns[x];
         const int i =
             colour_at(t->across[at.first] + (t->across[at.second] - t->across[at.first]) * at.part);
-        const uint8_t *rgb = t->colours[i];
-        const int weight = t->weights[i]; /* 0..256 */
-        if (!under)
-            memcpy(to + 3 * x, rgb, 3);
-        else
-            for (int c = 0; c < 3; c++)
-                to[3 * x + c] =
-                    (uint8_t)((under[3 * x + c] * (256 - weight) + rgb[c] * weight + 128) >> 8);
+        draw_pixel(to + 3 * x, under ? under + 3 * x : NULL, t->colours[i], t->weights[i]);
     }
     draw_unseen(t, to, under, x1, t->width);
 }
@@ -266,9 +299,24 @@ static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float l
         vx_canvas_text(canvas, left + (width - vx_text_width("0", u)) / 2, y + 15 * u, "0", u, ink);
 }
 
+static void draw_colours(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
+{
+    int h, w;
+    vx_map_plane(t->job->map, plane, &h, &w);
+    vx_map_colours(t->tinted, t->job->map, plane);
+    if (t->job->opts.layout == VITX_LAYOUT_SIDE)
+        vx_canvas_copy(canvas, x, y, t->photo, t->width, t->height);
+    for (int row = 0; row < t->height; row++)
+        draw_tinted(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row, h, w);
+}
+
 int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
 {
     int h, w;
+    if (t->tinted) {
+        draw_colours(t, canvas, x, y, plane);
+        return VITX_OK;
+    }
     float low = t->job->opts.low, high = t->job->opts.high;
     const float *values = vx_map_plane(t->job->map, plane, &h, &w);
     const vitx_hooks *hooks = &t->job->map->hooks;

@@ -29,6 +29,7 @@ typedef struct vx_tiles {
     vx_placement placement; /* of the model's input in the tile                               */
     int x0, y0, x1, y1;     /* pixels of the tile that the model saw                          */
     float *scaled;          /* [plane's height, width]: 0..1 */
+    uint8_t *tinted;        /* [plane's height, width, 3]: of a map with channels */
     float *across;          /* [plane's width]: the plane at one row of the tile */
     vx_between *columns;    /* [width]: each column of the tile among the plane's */
     uint8_t colours[VX_TILE_COLOURS][3]; /* drawn for 0..1 */

@@ -130,7 +130,8 @@ static int put_map(vx_sink *out, const char *before, const vx_report_map *m)
     VX_TRY(put_bool(out, ",\"nothing\":", info->nothing != 0));
     VX_TRY(vx_put_number(out, ",\"min\":", (double)info->min));
     VX_TRY(vx_put_number(out, ",\"max\":", (double)info->max));
-    VX_TRY(put_pair(out, ",\"shape\":", m->height, m->width));
+    VX_TRY(vx_sink_printf(out, m->colours ? ",\"shape\":[%d,%d,3]" : ",\"shape\":[%d,%d]",
+                          m->height, m->width));
     VX_TRY(vx_put_quoted(out, ",\"on\":", m->on_input ? "input" : "grid"));
     VX_TRY(put_bool(out, ",\"uses_target\":", known && method.uses_target));
     VX_TRY(vx_put_quoted(out, ",\"code\":", m->code));

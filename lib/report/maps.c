@@ -38,6 +38,19 @@ static int pack_values(vx_report_map *m, const float *values, const vitx_hooks *
     return status;
 }
 
+/* A map with channels as its colours. */
+static int pack_colours(vx_report_map *m, const vitx_map *map, int plane, const vitx_hooks *hooks)
+{
+    const size_t bytes = 3 * (size_t)m->height * (size_t)m->width;
+    uint8_t *rgb;
+    m->code = "u8rgb";
+    VX_TRY(vx_new(&rgb, hooks, bytes, 1, "a map's colours"));
+    vx_map_colours(rgb, map, plane);
+    const int status = vx_pack(&m->block, rgb, bytes, NULL, hooks);
+    vx_release(hooks, rgb);
+    return status;
+}
+
 /* Half a patch for signed maps on pixels, as vitx_render_opts.smooth has it. */
 static float suitable_smooth(const vitx_map *map)
 {
@@ -51,10 +64,10 @@ static void name_plane(vitx_map_info *info, int plane)
 {
     int heads = 1;
     if (info->head == VITX_ALL) {
-        heads = (int)info->shape[info->rank - 3];
+        heads = (int)info->shape[vx_map_leading(info) - 1];
         info->head = plane % heads;
     }
-    if (info->layer == VITX_ALL && info->rank > 2)
+    if (info->layer == VITX_ALL && vx_map_leading(info) > 0)
         info->layer = plane / heads;
 }
 
@@ -66,17 +79,19 @@ static int make_map(vx_report_map **out, const vitx_report *r, const vitx_map *m
     m->info = map->info;
     m->info.model = NULL;
     m->on_input = map->on_pixels;
+    m->colours = map->info.channels > 0;
     m->smooth = suitable_smooth(map);
-    if (map->info.rank > 2)
+    if (vx_map_leading(&map->info) > 0)
         name_plane(&m->info, plane);
     const float *values = vx_map_plane(map, plane, &m->height, &m->width);
-    if (map->info.rank > 2)
+    if (vx_map_leading(&map->info) > 0 && !m->colours)
         vx_range(&m->info.min, &m->info.max, values, (size_t)m->height * (size_t)m->width);
     int status = vx_report_copy(&m->settings, r, map->info.settings);
     if (status == VITX_OK)
         status = vx_report_copy(&m->label, r, label);
     if (status == VITX_OK)
-        status = pack_values(m, values, &r->hooks);
+        status =
+            m->colours ? pack_colours(m, map, plane, &r->hooks) : pack_values(m, values, &r->hooks);
     m->info.settings = m->settings;
     if (status != VITX_OK) {
         vx_report_maps_free(m, &r->hooks);
@@ -94,6 +109,10 @@ static int check_map(const vx_report_picture *p, const vitx_map *map)
     if (info->picture_width != p->width || info->picture_height != p->height)
         return vx_fail(VITX_INVALID, "the map is of a picture of %d x %d, this one is %d x %d",
                        info->picture_width, info->picture_height, p->width, p->height);
+    if (info->channels > 0 && !map->tint.drawn)
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s: %d numbers per patch as they are: a report shows components",
+                       info->method, info->channels);
     for (int i = 0; i < 4; i++)
         if (seen[i] != info->seen[i])
             return vx_fail(VITX_INVALID, "a map of vitx_map_to_picture(): the report takes the "

@@ -100,6 +100,20 @@ static int draw(vx_canvas *canvas, float *values, const vitx_map *map, const vit
     return VITX_OK;
 }
 
+/* A map with channels: its colours as they are. */
+static int write_colours(vx_sink *out, const vitx_map *map, int height, int width,
+                         const vitx_hooks *hooks)
+{
+    vx_canvas canvas = {0};
+    int status = vx_canvas_create(&canvas, width, height, hooks);
+    if (status == VITX_OK)
+        vx_map_colours(canvas.pixels, map, 0);
+    if (status == VITX_OK)
+        status = vx_canvas_png(out, &canvas, NULL);
+    vx_canvas_dispose(&canvas);
+    return status;
+}
+
 int vx_report_first(vx_packed *png, const vitx_map *map, const float *values, int height, int width,
                     int gh, int gw, const vitx_hooks *hooks)
 {
@@ -108,6 +122,13 @@ int vx_report_first(vx_packed *png, const vitx_map *map, const float *values, in
     vx_buffer file = {.hooks = hooks};
     vx_sink out = vx_sink_buffer(&file);
     float *cells;
+    if (map->info.channels > 0) {
+        int drawn = write_colours(&out, map, height, width, hooks);
+        if (drawn == VITX_OK)
+            drawn = keep(png, &file);
+        vx_buffer_dispose(&file);
+        return drawn;
+    }
     VX_TRY(vx_new(&cells, hooks, count, sizeof *cells, "a small map"));
     if (height == gh && width == gw)
         memcpy(cells, values, count * sizeof *cells);

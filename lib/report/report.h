@@ -29,7 +29,8 @@ typedef struct vx_report_map {
     int height, width;
     bool on_input;    /* values on the input's pixels */
     float smooth;     /* what suits it, as in vitx_render_opts */
-    const char *code; /* "f32" or "f16" */
+    bool colours;     /* three bytes per patch in place of a number */
+    const char *code; /* "f32", "f16" or "u8rgb" */
     vx_packed block;
 } vx_report_map;
 

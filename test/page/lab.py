@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import make
@@ -91,7 +92,7 @@ class Lab:
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, offline=True, **options
         )
-        context.set_default_timeout(10000)
+        context.set_default_timeout(30000)
         context.add_init_script(path=HERE / "probes.js")
         self.contexts.append(context)
         page = Page(context.new_page(), report)
@@ -146,6 +147,17 @@ class Page:
             " return r instanceof Float32Array ? Array.from(r) : r; }",
             [name, arguments],
         )
+
+    def rest(self):
+        """What the page does a moment later is done: by its own clock, however slow it runs."""
+        self.probe("rest", 200)
+
+    def until(self, script):
+        """Waits for a condition; the page's policy forbids Playwright's way."""
+        end = time.monotonic() + 20
+        while not self.tab.evaluate(script):
+            assert time.monotonic() < end, f"never: {script}"
+            self.tab.wait_for_timeout(50)
 
     def unfold(self):
         """Opens all that is folded up, and a second map beside the first."""

@@ -171,9 +171,42 @@ window.probes = (() => {
 
     const colours = () => all('#vx-colours option').map(e => e.value);
 
+    /* Drawings on which nothing is drawn, by what stands beside them. */
+    function isEmpty(canvas) {
+        const {width, height} = canvas;
+        return !width || !height || !canvas.getContext('2d').getImageData(0, 0, width, height)
+            .data.some(v => v);
+    }
+    const DRAWINGS = '#vx-atlas, #vx-methods canvas, #vx-cards canvas, #vx-over';
+    const emptyCanvases = () => all(DRAWINGS).filter(isEmpty).map(e => e.parentElement.textContent);
+
+    /* For a walk at random: one of the controls of a kind, and one of its values, by numbers from 0
+     * to 1. What writes files or leaves the viewer is left alone. */
+    const pick = (list, part) => list[Math.floor(part * list.length)];
+    const usable = selector => all(selector)
+        .filter(e => visible(e) && !e.disabled && !e.closest('.export, [role=grid], dialog'));
+    function change(e, value) {
+        e.value = value;
+        e.dispatchEvent(new Event('input', {bubbles: true}));
+        e.dispatchEvent(new Event('change', {bubbles: true}));
+    }
+    const press = part => pick(usable('button, summary, input[type=checkbox]'), part)?.click();
+    function choose(which, value) {
+        const e = pick(usable('select'), which);
+        if (e)
+            change(e, pick([...e.options].filter(o => !o.disabled), value).value);
+    }
+    function slide(which, value) {
+        const e = pick(usable('input[type=range], input[type=number]'), which);
+        if (e)
+            change(e, Number(e.min) + value * (Number(e.max || 1) - Number(e.min)));
+    }
+
     const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+    const rest = time => new Promise(resolve => setTimeout(resolve, time)).then(frame);
     const settle = () => frame().then(frame);
 
     return {pieces, control, focused, stops, strangeTabStops, headings, small, luminance, moving,
-        heldFast, loose, strangers, texts, colours, settle};
+        heldFast, loose, strangers, texts, colours, emptyCanvases, press, choose, slide,
+        rest, settle};
 })();

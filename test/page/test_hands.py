@@ -93,8 +93,7 @@ def check_page_scrolls_by_keys(lab):
     page = lab.open("scenes", size="phone")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("End")
-    page.wait_for_timeout(300)
-    assert page.evaluate("scrollY") > 100
+    page.until("scrollY > 100")
 
 
 # -------------------------------------------------------------------- pointer ----------------
@@ -159,8 +158,7 @@ def check_a_head_is_shown(lab):
     state = page.state()
     assert (state["map"], state["l"], state["h"]) == ("live", 4, 2), state
     top = page.report.attention(p, 4)[2, 0, p["prefix"] :].max()
-    high = page.locator("#vx-legend .ends span").nth(2).inner_text()
-    assert abs(float(high.split()[0]) - 100 * top) < 0.06, (high, top)
+    assert abs(high(page) - top) < 0.0006, (high(page), top)
 
 
 def check_overlay_is_where_the_values_are(lab):
@@ -211,10 +209,7 @@ def check_all_is_drawn(lab):
     for name in ("scenes", "siglip", "registers", "like", "many"):
         page = lab.open(name)
         page.settle()
-        empty = page.evaluate("""() => [...document.querySelectorAll('#vx-atlas, #vx-methods canvas,'
-            + '#vx-cards canvas, #vx-over')].filter(c => !c.width || !c.height ||
-            !c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)).map(c =>
-            c.parentElement.textContent || c.id)""")
+        empty = page.probe("emptyCanvases")
         assert not empty, f"{name}: {empty}"
         figures = page.locator("#vx-cards .figure").all_inner_texts()
         assert figures and not any("\u2013" in f for f in figures if f), (name, figures)
@@ -229,10 +224,8 @@ def check_second_map(lab):
     assert page.state()["b"].startswith("gradcam"), page.state()["b"]
     assert page.locator("#vx-right").is_visible()
     signed = next(m for m in p["maps"] if m["method"] == "gradcam")
-    high = page.locator("#vx-legend-b .ends span").nth(2).inner_text()
-    assert abs(float(high) - max(abs(signed["min"]), abs(signed["max"]))) < 0.01 * abs(
-        float(high)
-    ), high
+    most = 100 * high(page, "#vx-legend-b")
+    assert abs(most - max(abs(signed["min"]), abs(signed["max"]))) < 0.01 * most, most
     page.locator("#vx-more > summary").click()
     page.locator("#vx-compare-how").select_option("wipe")
     page.locator("#vx-wipe").focus()
@@ -253,6 +246,56 @@ def check_statistics_navigate(lab):
     page.settle()
     state = page.state()
     assert (state["map"], state["l"], state["h"]) == ("live", 3, 1), state
+
+
+def high(page, legend="#vx-legend"):
+    """What the colours end at, as a share; of a map that is no attention, the hundredth of it."""
+    return float(page.locator(f"{legend} .ends span").nth(2).inner_text().split()[0]) / 100
+
+
+def check_scales(lab):
+    """The choice of scale: this head, the heads of its layer, all layers, a fixed number."""
+    page = lab.open("scenes", "#map=live&l=2&h=3")
+    p, layers = page.report.picture(), page.report.manifest["model"]["layers"]
+    a = np.stack([page.report.attention(p, k)[:, 0, p["prefix"] :] for k in range(layers)])
+    for scale, most in (("map", a[2, 3]), ("layer", a[2]), ("model", a)):
+        page.locator("#vx-scale").select_option(scale)
+        page.settle()
+        assert abs(high(page) - most.max()) < 0.006 * most.max(), (scale, high(page), most.max())
+    page.locator("#vx-scale").select_option("fixed")
+    page.locator("#vx-top").fill("0.5")
+    page.settle()
+    assert high(page) == 0.5 and page.state()["top"] == 0.5
+
+
+def check_outline(lab):
+    """The outline goes round the fewest patches that hold the share of the mass asked for."""
+    page = lab.open("scenes", "#map=generic&mode=outline&x=50")
+    p = page.report.picture()
+    values = page.report.map(p, 0)
+    flat = np.maximum(values, 0).reshape(-1)
+    order = np.argsort(-flat, kind="stable")
+    count = np.searchsorted(np.cumsum(flat[order]), 0.5 * flat.sum()) + 1
+    inside = np.zeros(np.array(values.shape) + 2, bool)
+    inside[1:-1, 1:-1] = np.isin(np.arange(flat.size), order[:count]).reshape(values.shape)
+    edges = (inside[1:] != inside[:-1]).sum() + (inside[:, 1:] != inside[:, :-1]).sum()
+    path = page.locator("#vx-outline path").first.get_attribute("d")
+    assert path.count("M") == edges, (path.count("M"), edges)
+
+
+def check_copy(lab):
+    """The command and the link, by their buttons."""
+    page = lab.open("scenes", "#map=live&l=2")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for button, text in (
+        (page.locator("#vx-link"), page.evaluate("location.href")),
+        (page.locator("#vx-command button"), page.report.manifest["command"]),
+    ):
+        button.click()
+        page.rest()
+        found = page.evaluate("navigator.clipboard.readText()")
+        assert found == text, (found, text)
+        assert "opied" in button.inner_text()
 
 
 def check_strongest_patches(lab):
@@ -306,8 +349,7 @@ def check_finger_scrolls_the_page(lab):
     ):
         points = [] if up is None else [{"x": x, "y": y - up}]
         cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    page.wait_for_timeout(200)
-    assert page.evaluate("scrollY") > 100, page.evaluate("scrollY")
+    page.until("scrollY > 100")
     assert page.state() == before
     assert not page.probe("heldFast", "#vx-patches button")
 
@@ -325,7 +367,7 @@ def check_fragment_round_trip(lab):
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Space", "[", "[", ".", "m", "-", "-"):
         page.keyboard.press(key)
         page.settle()
-    page.wait_for_timeout(400)
+    page.rest()
     state, fragment = page.state(), page.evaluate("location.hash")
     assert len(fragment) > 5
     again = lab.open("scenes", fragment)
@@ -338,7 +380,7 @@ def check_history_is_not_filled(lab):
     at_grid(page)
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(400)
+    page.rest()
     assert page.evaluate("history.length") == length
 
 
@@ -347,7 +389,7 @@ def check_fragment_of_another_hand(lab):
     page = lab.open("scenes", "#l=2&h=1")
     assert (str(page.state()["l"]), str(page.state()["h"])) == ("2", "1"), page.state()
     page.evaluate("location.hash = '#l=4&h=3'")
-    page.wait_for_timeout(200)
+    page.rest()
     assert (str(page.state()["l"]), str(page.state()["h"])) == ("4", "3"), page.state()
 
 

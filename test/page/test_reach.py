@@ -209,7 +209,7 @@ def check_live_region(lab):
     said = set()
     for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
-        page.tab.wait_for_timeout(400)
+        page.rest()
         text = " ".join(
             page.locator("[aria-live]:not([aria-live=off]), [role=status]").all_inner_texts()
         )

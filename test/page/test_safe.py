@@ -130,7 +130,7 @@ def check_foreign_script_is_blocked(lab):
             try { new Function('window.evil = 3')(); } catch (e) { }
         });
     }""")
-    page.tab.wait_for_timeout(100)
+    page.rest()
     assert page.tab.evaluate("window.evil === undefined")
     assert any("Content Security Policy" in s for s in page.said), page.said
     page.requests = [u for u in page.requests if "example.invalid" not in u]

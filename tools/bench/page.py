@@ -7,13 +7,14 @@ and the quickest and slowest of each. MODEL: a folder; without one, the bundled 
 """
 
 import random
+import resource
 import statistics
 import sys
 import time
 
 from lab import Lab
 
-METHODS = "generic,gradcam,rollout,attention,saliency"
+WHAT = ("--method", "generic,gradcam,rollout,attention,saliency", "--target", "top2")
 
 
 def say(what, values, unit="ms"):
@@ -23,24 +24,22 @@ def say(what, values, unit="ms"):
 
 
 def written(lab, source, runs):
-    """Seconds of vitx-cli with a page and with the same maps as .npy files."""
+    """Seconds of vitx-cli with a page and with the same maps as .npy files, in turn."""
     page, maps = lab.folder / "bench.html", lab.folder / "{method}.{target}.npy"
-    seconds = {page: [], maps: []}
+    wall, busy = {page: [], maps: []}, {page: [], maps: []}
     for _ in range(runs):
-        for out, all_of_them in seconds.items():
-            start = time.monotonic()
-            lab.cli(
-                "explain", "--quiet", "--method", METHODS, "--target", "top2", "-o", out, *source
-            )
-            all_of_them.append(time.monotonic() - start)
-    say("the command, maps as .npy", seconds[maps], "s")
-    say("the command, a page", seconds[page], "s")
-    say(
-        "the page more than the maps, pair by pair",
-        [a - b for a, b in zip(seconds[page], seconds[maps])],
-        "s",
-    )
-    return lab.make("bench", "--method", METHODS, "--target", "top2", *source)
+        for out in (maps, page):
+            start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            lab.cli("explain", "--quiet", *WHAT, "-o", out, *source)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            wall[out].append(time.monotonic() - start)
+            busy[out].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    for what, seconds in (("", wall), (", processor time", busy)):
+        say(f"the command, maps as .npy{what}", seconds[maps], "s")
+        say(f"the command, a page{what}", seconds[page], "s")
+        more = [a - b for a, b in zip(seconds[page], seconds[maps])]
+        say(f"a page more than its maps{what}", more, "s")
+    return lab.make("bench", *WHAT, *source)
 
 
 TIMED_ROLLOUT = """asked => {

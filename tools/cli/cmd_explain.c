@@ -166,6 +166,19 @@ static const struct option options[] = {
      .value = "KEY=VALUE",
      .help = "option of the method, repeatable",
      .more = "With several methods: for those methods that have the option."},
+    {.name = "components",
+     .kind = OPTION_INT,
+     AT(components),
+     .value = "N",
+     .low = 1,
+     .high = 64,
+     .help = "features: components that a map holds (default 3)",
+     .more = "Like --set features.components=N."},
+    {.name = "together",
+     .kind = OPTION_FLAG,
+     AT(together),
+     .help = "features: one basis for all pictures",
+     .more = "The same part has the same colour in all of them. All pictures are read twice."},
     {.name = "flip",
      .kind = OPTION_FLAG,
      AT(flip),
@@ -221,12 +234,15 @@ static const struct option options[] = {
     {.name = "scale",
      .kind = OPTION_TEXT,
      AT(scale),
-     .value = "NAME|LOW,HIGH",
+     .value = "NAME|shared|LOW,HIGH",
      .help = "how values become colours",
      .more =
-         "NAME is auto, max, minmax, p99, signed or signed-p99. LOW,HIGH are the values at the "
-         "ends of the\n"
-         "colours, equal for all pictures; values beyond them are clipped. max: negative values "
+         "NAME is auto, max, minmax, p99, signed or signed-p99. shared is auto with the same ends "
+         "for all maps\n"
+         "of a method, so that pictures can be compared; all pictures are explained twice. "
+         "LOW,HIGH are the\n"
+         "values at the ends of the colours, equal for all pictures; values beyond them are "
+         "clipped. max: negative values "
          "to 0, then\n"
          "divided by the maximum. minmax: minimum to maximum. p99: like max, with the 99th "
          "percentile.\n"
@@ -235,6 +251,18 @@ static const struct option options[] = {
          "signed if the method has signed values; with p99 for maps on pixels. npy and json keep "
          "the raw\n"
          "values."},
+    {.name = "mask",
+     .kind = OPTION_REAL,
+     AT(mask),
+     .value = "PERCENT",
+     .low = 0.001,
+     .high = 100,
+     .help = "only which patches hold so much of the map",
+     .more =
+         "The smallest set of patches whose values (those below 0 count as 0) add up to PERCENT of "
+         "all. npy\n"
+         "and json hold 1 and 0; a png is the picture with the rest darkened, with --layout map "
+         "white and black."},
     {.name = "frame",
      .kind = OPTION_CHOICE,
      AT(frame),
@@ -285,8 +313,14 @@ static int run(const void *given, char **files, int count)
     settings.common.may_lack_language = language && strcmp(language, "zh") == 0 && settings.out &&
                                         is_page(settings.out, settings.format);
     status = explain_plan(&plan, &settings, files, count);
+    int failed = DONE;
+    if (status == DONE && settings.together)
+        status = explain_together(&plan, files, &count, &failed);
+    if (status == DONE && plan.shared)
+        status = explain_shared(&plan, files, &count, &failed);
     if (status == DONE)
         status = explain_run(&plan, files, count);
+    status = status == DONE ? failed : status;
     explain_plan_free(&plan);
     return status;
 }

@@ -20,7 +20,7 @@ static const struct option options[] = {
      .help = "one JSON object per method, one per line",
      .more = "{\"name\",\"summary\",\"cost\",\"reference\",\"uses_target\",\"options\":[{\"key\","
              "\"default\",\"values\",\n"
-             "\"help\"}],\"is_signed\",\"on_pixels\"}"},
+             "\"help\"}],\"is_signed\",\"on_pixels\",\"channels\"}"},
 };
 
 static void print_json(const vitx_method_info *m)
@@ -45,8 +45,8 @@ static void print_json(const vitx_method_info *m)
         json_text(m->options[i].help);
         printf("}");
     }
-    printf("],\"is_signed\":%s,\"on_pixels\":%s}\n", m->is_signed ? "true" : "false",
-           m->on_pixels ? "true" : "false");
+    printf("],\"is_signed\":%s,\"on_pixels\":%s,\"channels\":%d}\n",
+           m->is_signed ? "true" : "false", m->on_pixels ? "true" : "false", m->channels);
 }
 
 enum { LIST_WIDTH = 100 }; /* where there is no terminal */
@@ -108,8 +108,9 @@ static void print_long(const vitx_method_info *m)
         {"reference", text_or(m->reference, "-")},
         {"target",
          m->uses_target ? "the map depends on the class" : "the map is the same for every class"},
-        {"values", m->is_signed ? "signed: above 0 speaks for the target, below against it"
-                                : "the larger, the more it matters"},
+        {"values", m->channels    ? "colours: several numbers per patch"
+                   : m->is_signed ? "signed: above 0 speaks for the target, below against it"
+                                  : "the larger, the more it matters"},
         {"map", m->on_pixels ? "on the pixels of the model's input" : "on the grid of patches"}};
     printf("%s\n", m->name);
     put_wrapped(text_or(m->summary, ""), 4, 0);

@@ -273,6 +273,28 @@ static int sort_sets(struct eval_plan *plan)
 
 /* ------------------------------------------------------------------ plans ------------------ */
 
+/* Maps of colours are not measured: "all" leaves their methods out. */
+static int leave_colours(struct eval_plan *plan)
+{
+    struct list *methods = &plan->method_names;
+    int kept = 0;
+    for (int i = 0; i < methods->count; i++) {
+        vitx_method_info method;
+        if (method_find(&method, methods->items[i]) != DONE)
+            return WRONG_USAGE;
+        if (method.channels > 0 && list_has(&plan->settings->methods, method.name))
+            return wrong_usage("--method %s: its maps are colours, %d numbers per patch, and "
+                               "cannot be measured",
+                               method.name, method.channels);
+        if (method.channels > 0)
+            free(methods->items[i]);
+        else
+            methods->items[kept++] = methods->items[i];
+    }
+    methods->count = kept;
+    return DONE;
+}
+
 int eval_plan_create(struct eval_plan *plan)
 {
     const struct eval_settings *o = plan->settings;
@@ -280,6 +302,8 @@ int eval_plan_create(struct eval_plan *plan)
     if (direction_check(&words, "--target") != DONE)
         return WRONG_USAGE;
     int status = choose_methods(&plan->method_names, &plan->settings->methods);
+    if (status == DONE)
+        status = leave_colours(plan);
     if (status == DONE)
         status = check_set(&plan->settings->set);
     if (status == DONE)

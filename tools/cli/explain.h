@@ -25,7 +25,14 @@ struct explain_settings {
     const char *title;   /* of a page, as the rest of the line */
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
-    bool colorbar, json, skip_existing, flip;
+    int components; /* 0: not given */
+    double mask;    /* percent; 0: none */
+    bool colorbar, json, skip_existing, flip, together;
+};
+
+/* What the first and the last colour of all maps of a method mean; known if low < high. */
+struct ends {
+    float low, high;
 };
 
 /* All the ways in which each picture is explained. */
@@ -33,6 +40,7 @@ struct explain_plan {
     const struct explain_settings *settings;
     struct session session;
     struct list methods;     /* what --method means */
+    struct list set;         /* --set, and --components as one of them */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
     const char **sets;       /* what opts[].set point to */
     int *targets;            /* [target_count]: classes, units, ranks, or VITX_AUTO */
@@ -41,8 +49,11 @@ struct explain_plan {
     int score, versus, query;
     vitx_scale scale;
     float low, high;      /* of VITX_SCALE_RANGE */
+    bool shared;          /* --scale shared */
+    struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
+    vitx_basis *basis; /* --together: made by explain_run; NULL: none */
     struct pictures pictures;
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
@@ -57,6 +68,15 @@ int explain_check(const struct explain_settings *settings, int files);
 int explain_plan(struct explain_plan *plan, const struct explain_settings *settings, char **files,
                  int count);
 void explain_plan_free(struct explain_plan *plan);
+
+/* --together: makes the basis of the method features from all pictures, and gives it to the plan.
+ * Takes pictures that cannot be read out of `files`; *failed is SOME_FAILED then. */
+int explain_together(struct explain_plan *plan, char **files, int *count, int *failed);
+/* --scale shared: explains all pictures for the ends of each method's scale. Takes pictures that
+ * cannot be read out of `files`; *failed is SOME_FAILED then. */
+int explain_shared(struct explain_plan *plan, char **files, int *count, int *failed);
+/* What a picture is drawn with, but for its name and the scale of its method. */
+vitx_render_opts explain_render_opts(const struct explain_plan *plan);
 
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);

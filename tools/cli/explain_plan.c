@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static int parse_scale(vitx_scale *scale, float *low, float *high, const char *t
             *scale = (vitx_scale)i;
             return DONE;
         }
-    if (!text)
+    if (!text || strcmp(text, "shared") == 0)
         return DONE;
     *scale = VITX_SCALE_RANGE;
     *low = strtof(text, &end);
@@ -41,7 +42,7 @@ static int parse_scale(vitx_scale *scale, float *low, float *high, const char *t
     if (pair && *end == '\0' && isfinite(*low) && isfinite(*high) && *low < *high)
         return DONE;
     return wrong_usage(
-        "--scale is \"%s\", it takes auto, max, minmax, p99, signed, signed-p99, or two "
+        "--scale is \"%s\", it takes auto, max, minmax, p99, signed, signed-p99, shared, or two "
         "numbers LOW,HIGH",
         text);
 }
@@ -72,6 +73,9 @@ int explain_check(const struct explain_settings *o, int files)
         return WRONG_USAGE;
     if ((o->title || o->embed || o->embed_budget > 0) && !(o->out && is_page(o->out, o->format)))
         return wrong_usage("--title, --embed and --embed-budget are for a page, as -o out.html");
+    if (o->mask > 0 && o->out && is_page(o->out, o->format))
+        return wrong_usage(
+            "--mask is for png, npy and json; a page outlines the strongest patches");
     if (check_set(&o->set) != DONE)
         return WRONG_USAGE;
     if (o->versus && o->score != VITX_SCORE_AUTO && o->score != VITX_SCORE_DIFFERENCE)
@@ -289,6 +293,23 @@ static void fill_one(const struct explain_plan *plan, vitx_explain_opts *e,
     }
 }
 
+/* --set, and behind them --components. */
+static int gather_set(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    char text[64];
+    bool added = true;
+    for (int i = 0; i < o->set.count; i++)
+        added &= list_add(&plan->set, o->set.items[i], strlen(o->set.items[i]));
+    snprintf(text, sizeof text, "features.components=%d", o->components);
+    if (o->components > 0)
+        added &= list_add(&plan->set, text, strlen(text));
+    if (added)
+        return DONE;
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
 /* One entry of opts for each method and target; but a map that is the same for all classes is made
  * once, unless each class has a file of its own. */
 static int fill_opts(struct explain_plan *plan)
@@ -308,7 +329,7 @@ static int fill_opts(struct explain_plan *plan)
         for (int t = 0; t < (m.uses_target || each ? plan->target_count : 1); t++)
             fill_one(plan, &plan->opts[plan->opts_count++], &m, plan->targets[t]);
     }
-    return give_set(plan->opts, plan->opts_count, &o->set, &plan->sets);
+    return give_set(plan->opts, plan->opts_count, &plan->set, &plan->sets);
 }
 
 /* Whether `word` is one of "a|b|c". */
@@ -401,6 +422,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
                  int count)
 {
     *plan = (struct explain_plan){.settings = o,
+                                  .shared = o->scale && strcmp(o->scale, "shared") == 0,
                                   .pattern = o->out && is_pattern(o->out),
                                   .to_output = o->out && strcmp(o->out, "-") == 0,
                                   .page = o->out && is_page(o->out, o->format)};
@@ -411,6 +433,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = session_open(&plan->session, &o->common);
     if (status == DONE)
         status = check_against_model(plan);
+    if (status == DONE)
+        status = gather_set(plan);
     if (status == DONE)
         status = fill_opts(plan);
     if (status == DONE && o->baseline)
@@ -433,6 +457,9 @@ void explain_plan_free(struct explain_plan *plan)
 {
     session_close(&plan->session);
     list_free(&plan->methods);
+    list_free(&plan->set);
+    vitx_basis_free(plan->basis);
+    free(plan->ends);
     vitx_image_free(plan->baseline);
     direction_free(&plan->direction);
     pictures_free(&plan->pictures);

@@ -37,9 +37,7 @@ static void print_line(const vitx_model *model, const char *name, const vitx_map
     printf("\n");
 }
 
-/* What vitx_render() takes for that map; texts are borrowed. */
-static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
-                                    const char *picture)
+vitx_render_opts explain_render_opts(const struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
     vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
@@ -54,6 +52,22 @@ static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_
     opts.smooth = (float)o->smooth;
     opts.colorbar = o->colorbar;
     opts.format = o->format;
+    return opts;
+}
+
+/* What vitx_render() takes for that map; texts are borrowed. */
+static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
+                                    const char *picture)
+{
+    const struct explain_settings *o = plan->settings;
+    vitx_render_opts opts = explain_render_opts(plan);
+    for (int j = 0; j < plan->opts_count && plan->ends; j++)
+        if (strcmp(plan->opts[j].method, info->method) == 0 &&
+            plan->ends[j].low < plan->ends[j].high) {
+            opts.scale = VITX_SCALE_RANGE;
+            opts.low = plan->ends[j].low;
+            opts.high = plan->ends[j].high;
+        }
     opts.title = picture;
     opts.label = info->explains == VITX_EXPLAINED_VECTOR ? o->vector
                  : info->explains == VITX_EXPLAINED_PICTURE
@@ -112,8 +126,8 @@ static enum written save_and_name(const struct explain_plan *plan, const vitx_ma
     return written;
 }
 
-static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
-                              const vitx_image *image, const char *picture)
+static enum written write_whole(const struct explain_plan *plan, const vitx_map *map,
+                                const vitx_image *image, const char *picture)
 {
     const struct explain_settings *o = plan->settings;
     vitx_map_info info = VITX_MAP_INFO_INIT;
@@ -134,6 +148,22 @@ static enum written write_map(const struct explain_plan *plan, const vitx_map *m
         written = print_map(map, image, picture, &opts);
     if (written == WRITTEN && !o->common.quiet)
         warn_of_nothing(&info, picture, plan->page ? "the page says so" : "it is drawn as 0");
+    return written;
+}
+
+/* The map, or its mask. */
+static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
+                              const vitx_image *image, const char *picture)
+{
+    vitx_map *mask;
+    if (!(plan->settings->mask > 0))
+        return write_whole(plan, map, image, picture);
+    if (vitx_map_mask(&mask, map, plan->settings->mask / 100) != VITX_OK) {
+        complain_last(picture);
+        return NOT_WRITTEN;
+    }
+    const enum written written = write_whole(plan, mask, image, picture);
+    vitx_map_free(mask);
     return written;
 }
 
@@ -184,10 +214,9 @@ static int attempt(struct work *w, int first, int n, int only)
     if (m == 0)
         return VITX_OK;
     progress_step(w->done + first, n, w->batch.names[first]);
-    const int code =
-        (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
-            w->maps, plan->session.context, (const vitx_image *const *)w->batch.images + first, n,
-            w->opts, m);
+    const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
+        w->maps, plan->session.context, (const vitx_image *const *)w->batch.images + first, n,
+        w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
         w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;

@@ -17,14 +17,14 @@ explain() { # explain METHOD OUT [OPTION...]
 
 build/vitx-cli methods --json | sed -n 's/.*"name":"\([^"]*\)".*"uses_target":\([a-z01]*\).*/\1 \2/p' |
     while read -r method follows; do
-        few=() # samples enough for a picture
-        case $method in rise | kernelshap) few=(--set n=1000) ;; esac
+        few=() # samples enough for a picture; what it needs beside
+        case $method in rise | kernelshap) few=(--set n=1000) ;; features) few=(--layout side) ;; esac
         case $follows in
             true | 1)
                 explain "$method" "$out/$method.png" --target 285 "${few[@]}"
                 explain "$method" "$out/$method.coffee.png" --target 967 "${few[@]}"
                 ;;
-            *) explain "$method" "$out/$method.png" ;;
+            *) explain "$method" "$out/$method.png" "${few[@]}" ;;
         esac
     done
 
