@@ -205,14 +205,37 @@ static bool add_all_absent(struct page *page, const char *picture, vitx_map *con
     return added;
 }
 
+/* Whether a class changes the map. */
+static bool follows_class(const vitx_map *map)
+{
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    vitx_method_info method = VITX_METHOD_INFO_INIT;
+    return vitx_map_get_info(&info, map) == VITX_OK && method_find(&method, info.method) == DONE &&
+           method.uses_target;
+}
+
+/* In the order asked for. Methods that nobody named one by one: first those whose maps say why this
+ * class, since the page opens on the first map. */
+static bool add_maps(const struct page *page, vitx_map *const *maps)
+{
+    const struct explain_plan *plan = page->plan;
+    const struct list *asked = &plan->settings->methods;
+    const bool by_word = list_has(asked, "all") || list_has(asked, "all-fast");
+    bool added = true;
+    for (int turn = by_word ? 0 : 1; turn < 2; turn++)
+        for (int j = 0; j < plan->opts_count && added; j++)
+            if (maps[j] && (!by_word || follows_class(maps[j]) == (turn == 0)))
+                added = add_map(page, maps[j]);
+    return added;
+}
+
 /* The picture, its maps, its attention. */
 static bool fill(struct page *page, const char *picture, const vitx_image *image,
                  vitx_map *const *maps)
 {
     const struct explain_plan *plan = page->plan;
     bool filled = vitx_report_add(page->report, image, shown_name(picture)) == VITX_OK;
-    for (int j = 0; j < plan->opts_count && filled; j++)
-        filled = !maps[j] || add_map(page, maps[j]);
+    filled = filled && add_maps(page, maps);
     if (!filled) {
         complain_last(picture);
         return false;

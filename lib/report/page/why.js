@@ -43,8 +43,8 @@ const why = {
     const name = ui.make('span', 'name');
     name.append(why.targetName(target));
     if (target.label && target.kind === 'class')
-      name.append(ui.make('small', '', String(target.number)));
-    button.append(bar, name, ui.make('span', 'much', why.much(target)));
+      name.append(' ', ui.make('small', '', String(target.number)));
+    button.append(bar, name, ' ', ui.make('span', 'much', why.much(target)));
     button.disabled = !target.has;
     bar.hidden = !Number.isFinite(target.probability) && target.kind !== 'class';
     box.append(button);
