@@ -37,8 +37,11 @@ FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno
 FLAGS_tsan    := -O1 -fsanitize=thread
 FLAGS_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE := $(FLAGS_$(CONFIG))
-# The shared library without padding between its parts: two pages less.
-COMPACT  := $(if $(X86),-Wl$(comma)-z$(comma)noseparate-code)
+# The shared library without padding between its parts (two pages less) and, if the C library can
+# load it so (glibc 2.36), with its many relative relocations packed (a twentieth less).
+PACKED   := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '$$2 >= 2.36' | grep -q . && \
+    $(CC) -Wl,--help 2>/dev/null | grep -o -m 1 pack-relative-relocs)
+COMPACT  := $(if $(X86),-Wl$(comma)-z$(comma)noseparate-code) $(addprefix -Wl$(comma)-z$(comma),$(PACKED))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
 ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
@@ -107,6 +110,13 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 
 # Scenes are the same bytes on every machine: no multiplication is fused with an addition.
 $(SCENE_OBJ): OWN = -ffp-contract=off
+
+# Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
+# pixels, values or rows is not.
+HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
+    image/jpeg_kernels image/preprocess image/resize image/stb measure/curve measure/tally render/scale \
+    render/tile report/code report/escape))
+$(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.

@@ -66,6 +66,7 @@ RECIPES = {
     "scenes": lambda lab: scenes(
         "two.png", "--method", "generic,gradcam,rollout,saliency", "--target", "top2"
     ),
+    "features": lambda lab: scenes("two.png", "--method", "features,rollout"),
     "fast": lambda lab: scenes("one.png", "--method", "all-fast"),
     "plain": lambda lab: golden(
         "vit-timm", "--method", "attention,rollout,generic,gradcam,saliency", "--target", "top2"

@@ -202,7 +202,11 @@ window.probes = (() => {
             change(e, Number(e.min) + value * (Number(e.max || 1) - Number(e.min)));
     }
 
-    const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+    /* The next frame; a browser without a window may owe one for ever. */
+    const frame = () => new Promise(resolve => {
+        requestAnimationFrame(resolve);
+        setTimeout(resolve, 2000);
+    });
     const rest = time => new Promise(resolve => setTimeout(resolve, time)).then(frame);
     const settle = () => frame().then(frame);
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -47,11 +48,17 @@ def work(parts, next_one, results):
                 break
             title, function = all_tests[i]
             start, error = time.monotonic(), None
+            results.put((title, None, None))
+            # A call into the browser has no end of its own.
+            watch = threading.Timer(LIMIT, os._exit, [1])
+            watch.daemon = True
+            watch.start()
             try:
                 with lab.test(title):
                     function(lab)
             except Exception as e:  # a test's failure, of whatever kind, is a line of the report
                 error = said(e)
+            watch.cancel()
             results.put((title, time.monotonic() - start, error))
     results.put(None)
 
@@ -75,18 +82,25 @@ def main():
     start = time.monotonic()
     for w in workers:
         w.start()
-    passed, failed, left = 0, 0, count
+    passed, failed, left, running = 0, 0, count, set()
     while left:
         try:
-            result = results.get(timeout=LIMIT)
+            result = results.get(timeout=5)
         except queue.Empty:
-            for w in workers:
-                w.kill()
-            sys.exit(f"check-page: no test has ended within {LIMIT} s")
+            # A process that was killed, or ended by its watch, says nothing any more.
+            if any(w.exitcode for w in workers):
+                for w in workers:
+                    w.kill()
+                sys.exit(f"check-page: one of these did not end: {' and '.join(running)}")
+            continue
         if result is None:
             left -= 1
             continue
         title, seconds, error = result
+        if seconds is None:
+            running.add(title)
+            continue
+        running.remove(title)
         passed, failed = passed + (error is None), failed + (error is not None)
         print(
             f"FAIL  {title}: {error}" if error else f"ok    {title} ({seconds:.1f} s)", flush=True

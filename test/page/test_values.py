@@ -136,6 +136,25 @@ def check_maps(lab):
             )
 
 
+def check_features_as_colours(lab):
+    """Each component from its least value to its largest, as red, green and blue."""
+    page = lab.open("features")
+    p = page.report.picture()
+    assert p["maps"][0]["code"] == "u8rgb"
+    raw = lab.array(*page.report.recipe.source(), "--method", "features")
+    low, high = raw.min(axis=(0, 1)), raw.max(axis=(0, 1))
+    truth = (raw - low) / (high - low)
+    found = np.array(page.evaluate("Array.from(window.vitx.map(0).values)")).reshape(truth.shape)
+    assert np.abs(found - truth).max() <= 0.5 / 255 + 1e-4
+    size, rgb = page.evaluate("""() => {
+        const c = document.getElementById('vx-over');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+        return [[c.height, c.width], Array.from(d.data).filter((_, i) => i % 4 < 3)];
+    }""")
+    assert size == p["grid"]
+    assert np.abs(np.array(rgb).reshape(truth.shape) - 255 * truth).max() <= 0.51
+
+
 def check_live_rollout(lab):
     """What the page computes is rollout() of the same bytes, and near the method: make.ROLLOUTS."""
     for name in ("scenes", "deit"):

@@ -74,7 +74,7 @@ def wander(lab, report, seed, steps):
 
 def check_all_kinds(lab):
     for seed, name in enumerate(
-        ("scenes", "siglip", "registers", "like", "oblong", "distilled", "map-class")
+        ("scenes", "siglip", "registers", "like", "oblong", "distilled", "map-class", "features")
     ):
         wander(lab, lab.page(name), seed, 60)
 

@@ -364,5 +364,6 @@ const attention = {
                                words.say('level_' + source.level) + ' ' +
           (words.lang === 'en' && left ? left + ' ' : '') + words.say('level_more'));
     ui.id('level').hidden = source.level === 'all';
+    ui.id('grid-hint').hidden = source.level !== 'all';
   },
 };

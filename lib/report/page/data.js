@@ -53,9 +53,28 @@ const data = {
     return bytes;
   },
 
+  /* Without a Blob or a Response: both may leave the process, and fail for large blocks. */
   async inflate(bytes) {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const stream = new DecompressionStream('deflate-raw');
+    const writer = stream.writable.getWriter();
+    const written = Promise.all([writer.write(bytes), writer.close()]);
+    const pieces = [];
+    let size = 0;
+    const reader = stream.readable.getReader();
+    const gather = async () => {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        pieces.push(next.value);
+        size += next.value.length;
+      }
+    };
+    await Promise.all([written, gather()]);
+    const out = new Uint8Array(size);
+    let at = 0;
+    for (const piece of pieces) {
+      out.set(piece, at);
+      at += piece.length;
+    }
+    return out;
   },
 
   half(bits) {
@@ -138,8 +157,15 @@ const data = {
     return held.loading;
   },
 
+  /* When the browser has nothing to do, but soon: without a limit Chromium may wait for ever while
+   * no frame is drawn. */
   idle() {
-    return new Promise((resolve) => (window.requestIdleCallback ?? setTimeout)(() => resolve()));
+    return new Promise((resolve) => {
+      if (window.requestIdleCallback)
+        requestIdleCallback(() => resolve(), {timeout: 50});
+      else
+        setTimeout(resolve);
+    });
   },
 };
 

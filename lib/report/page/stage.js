@@ -148,7 +148,13 @@ const stage = {
     return field?.signed ? 'strength' : 'colour';
   },
 
-  isGrey: (field, at) => at.grey === 'auto' ? Boolean(field?.signed) : at.grey === 1,
+  /* Two maps in one frame share the photo. */
+  isGrey(field, at) {
+    if (at.grey !== 'auto')
+      return at.grey === 1;
+    const both = at.b !== 'none' && at.cmp === 'wipe';
+    return both ? Boolean(stage.field?.signed || stage.second?.signed) : Boolean(field?.signed);
+  },
 
   table(field, at) {
     const mode = stage.mode(field, at);
@@ -419,10 +425,12 @@ const stage = {
 
   legend(node, field, at) {
     const note = stage.note(field, at);
-    const shape = [Boolean(field?.grid) && !field.rgb && !field.map?.nothing, note].join();
+    const ramp = Boolean(field?.grid) && !field.rgb && !field.map?.nothing &&
+      stage.mode(field, at) !== 'outline';
+    const shape = [ramp, note].join();
     ui.rebuild(node, shape, () => {
       const parts = [];
-      if (shape.startsWith('true')) {
+      if (ramp) {
         const bar = ui.make('div', 'ramp');
         bar.append(ui.make('canvas'), ui.make('i', 'pin'));
         const ends = ui.make('div', 'ends');
@@ -433,7 +441,7 @@ const stage = {
         parts.push(ui.make('p', 'note', note));
       return parts;
     });
-    if (!shape.startsWith('true'))
+    if (!ramp)
       return;
     const [low, middle, high] = node.querySelectorAll('.ends span');
     ui.text(low, stage.show(field, field.low));

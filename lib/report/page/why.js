@@ -46,6 +46,7 @@ const why = {
       name.append(ui.make('small', '', String(target.number)));
     button.append(bar, name, ui.make('span', 'much', why.much(target)));
     button.disabled = !target.has;
+    bar.hidden = !Number.isFinite(target.probability) && target.kind !== 'class';
     box.append(button);
     return box;
   },
