@@ -35,10 +35,12 @@ int vx_feed_alike(const vitx_context *c, const vx_feed *feed, int first, int n)
     return feed->images ? vx_size_alike(c, feed->images + first, n) : n;
 }
 
-int vx_feed_measure(vitx_context *c, const vx_feed *feed, int at)
+int vx_feed_measure(int *alike, vitx_context *c, const vx_feed *feed, int first, int n)
 {
-    return feed->images ? vx_size_measure(c, feed->images[at])
-                        : vx_size_measure_input(c, feed->height, feed->width);
+    VX_TRY(feed->images ? vx_size_measure(c, feed->images[first])
+                        : vx_size_measure_input(c, feed->height, feed->width));
+    *alike = vx_feed_alike(c, feed, first, n);
+    return VITX_OK;
 }
 
 int vx_feed_take(vitx_context *c, const vx_feed *feed, int at)

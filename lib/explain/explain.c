@@ -1,58 +1,16 @@
-/* explain/explain.c: the table of methods; from one forward pass to all maps. */
+/* explain/explain.c: from one forward pass to all maps. */
 #include <math.h>
 
 #include "base/structs.h"
-#include "engine/channels.h"
 #include "engine/feed.h"
-#include "engine/footprint.h"
-#include "engine/size.h"
-#include "engine/variants.h"
+#include "engine/pass.h"
 #include "explain/explain.h"
-#include "explain/method.h"
-
-#define VX_METHOD(name) extern const vx_method vx_method_##name;
-#include "explain/methods.def"
-#undef VX_METHOD
-
-static const vx_method *const methods[] = {
-#define VX_METHOD(name) &vx_method_##name,
-#include "explain/methods.def"
-#undef VX_METHOD
-};
-
-const vx_method *vx_method_at(int index)
-{
-    return index >= 0 && index < vitx_method_count() ? methods[index] : NULL;
-}
-
-int vitx_method_count(void)
-{
-    return (int)(sizeof methods / sizeof methods[0]);
-}
+#include "explain/jobs.h"
 
 void vitx_explain_opts_init(vitx_explain_opts *out, size_t struct_size)
 {
     const vitx_explain_opts full = VITX_EXPLAIN_OPTS_INIT;
     vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-void vitx_method_info_init(vitx_method_info *out, size_t struct_size)
-{
-    const vitx_method_info full = VITX_METHOD_INFO_INIT;
-    vx_struct_init(out, struct_size, &full, sizeof full);
-}
-
-int vitx_method_get(vitx_method_info *out, int index)
-{
-    if (!out)
-        return vx_fail(VITX_INVALID, "vitx_method_get: out is NULL");
-    const vx_method *m = vx_method_at(index);
-    if (!m)
-        return vx_fail(VITX_INVALID, "method %d: there are %d", index, vitx_method_count());
-    const vitx_method_info info = {sizeof info,  m->name,        m->summary, m->cost,
-                                   m->reference, m->uses_target, m->options, m->option_count,
-                                   m->is_signed, m->on_pixels,  m->channels};
-    return VX_STRUCT_WRITE(out, &info, vitx_method_info, option_count);
 }
 
 /* The logits may be finite where what a map is made of is not: the last block's other tokens do not
@@ -168,18 +126,21 @@ static const vitx_image *picture_of(const call *k, int i)
     return k->feed.images ? k->feed.images[k->inputs ? 0 : i] : NULL;
 }
 
-/* Pictures first..first+n-1. */
-static int explain_batch(vitx_map **out, const call *k, int first, int n)
+/* Pictures first..first+n-1. If it fails, maps are left pending. */
+static int explain_pending(vitx_map **out, const call *k, int first, int n)
 {
     VX_TRY(run_forward(k, first, n));
-    int status = VITX_OK;
-    for (int i = 0; i < n && status == VITX_OK; i++)
-        for (int j = 0; j < k->m && status == VITX_OK; j++)
-            status = vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i);
-    if (status == VITX_OK)
-        status = run_backward(k, n);
-    if (status == VITX_OK)
-        status = run_jobs(out, k, n);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < k->m; j++)
+            VX_TRY(vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i));
+    VX_TRY(run_backward(k, n));
+    return run_jobs(out, k, n);
+}
+
+/* The same, and no map is left pending. */
+static int explain_batch(vitx_map **out, const call *k, int first, int n)
+{
+    const int status = explain_pending(out, k, first, n);
     for (size_t i = 0; i < (size_t)n * (size_t)k->m; i++) {
         vitx_map_free(k->pending[i]);
         k->pending[i] = NULL;
@@ -187,127 +148,25 @@ static int explain_batch(vitx_map **out, const call *k, int first, int n)
     return status;
 }
 
-/* Jobs that explain the same number share one gradient. */
-static int share_cotangents(vx_job *jobs, int m)
-{
-    int count = 0;
-    for (int j = 0; j < m; j++) {
-        const vx_job *job = &jobs[j];
-        jobs[j].cotangent = job->gradient ? count : -1;
-        for (int before = 0; job->gradient && before < j; before++) {
-            const vx_job *other = &jobs[before];
-            if (other->gradient && other->opts.target == job->opts.target &&
-                other->score == job->score && other->opts.versus == job->opts.versus &&
-                other->opts.vector == job->opts.vector && other->opts.like == job->opts.like)
-                jobs[j].cotangent = other->cotangent;
-        }
-        count += jobs[j].cotangent == count;
-    }
-    return count;
-}
-
-/* Of jobs that were prepared; they may be prepared again. */
-static void release_settings(vx_job *jobs, int m, const vitx_hooks *hooks)
-{
-    for (int j = 0; j < m; j++) {
-        vx_release(hooks, jobs[j].settings);
-        vx_release(hooks, jobs[j].direction.vector);
-        jobs[j].settings = NULL;
-        jobs[j].direction.vector = NULL;
-    }
-}
-
-static void free_jobs(vx_job *jobs, int m, const vitx_hooks *hooks)
-{
-    release_settings(jobs, m, hooks);
-    vx_release(hooks, jobs);
-}
-
-/* From options to jobs and to what the passes must record. */
-static int prepare_all(vitx_context *c, const vitx_explain_opts *opts, vx_job *jobs, int m)
-{
-    vx_plan_clear(&c->need);
-    vx_plan_clear(&c->variants.need);
-    /* The caller's array may be of structs of an older, shorter version: his size is the step. */
-    const char *given = (const char *)opts;
-    for (int j = 0; j < m; j++, given += opts->struct_size)
-        VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
-    for (int j = 0; j + 1 < m; j++)
-        jobs[j].direction.next = &jobs[j + 1].direction;
-    c->need.targets = share_cotangents(jobs, m);
-    return VITX_OK;
-}
-
-/* What the jobs run beside the pictures. */
-typedef struct beside {
-    int variants; /* at once, in the largest job; 0: none */
-    int kept;     /* the same of the jobs that record their variants */
-    bool channels;
-} beside;
-
-static beside beside_of(const vx_job *jobs, int m)
-{
-    beside b = {0};
-    for (int j = 0; j < m; j++) {
-        b.variants = jobs[j].variants > b.variants ? jobs[j].variants : b.variants;
-        if (jobs[j].variants_kept && jobs[j].variants > b.kept)
-            b.kept = jobs[j].variants;
-        b.channels = b.channels || jobs[j].channels;
-    }
-    return b;
-}
-
-static int reserve_beside(vitx_context *c, beside b)
-{
-    if (b.variants)
-        VX_TRY(vx_variants_reserve(c, b.variants, b.kept, &c->variants.need));
-    return b.channels ? vx_channels_reserve(c) : VITX_OK;
-}
-
-/* false where the bytes cannot be counted. */
-static bool add_beside_bytes(size_t *bytes, vitx_context *c, beside b)
-{
-    const size_t variants =
-        b.variants ? vx_variants_bytes(c, b.variants, b.kept, &c->variants.need) : 0;
-    const size_t channels = b.channels ? vx_channels_bytes(c) : 0;
-    return *bytes != SIZE_MAX && variants != SIZE_MAX && channels != SIZE_MAX &&
-           vx_add_size(bytes, *bytes, variants) && vx_add_size(bytes, *bytes, channels);
-}
-
-/* Blocks of the passes that n pictures of one size go through. */
-static int64_t count_ticks(const call *k, int n)
-{
-    const vitx_context *c = k->c;
-    const int64_t batches = (n - 1) / c->max_batch + 1;
-    int64_t ticks = (int64_t)vx_direction_count(&k->jobs->direction) * c->arch.depth;
-    ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
-    for (int j = 0; j < k->m; j++)
-        ticks += k->jobs[j].ticks * (k->jobs[j].method->run_batch ? batches : n);
-    return ticks;
-}
-
-/* How many of the pictures from `first` on make inputs of one size. */
-static int alike_from(const call *k, int first)
-{
-    return k->inputs ? k->n : vx_feed_alike(k->c, &k->feed, first, k->n - first);
-}
-
-/* Prepares the jobs for pictures of the size of number `first`. */
-static int prepare_at(const call *k, const vitx_explain_opts *opts, int first)
+/* Prepares the jobs for number `first` and those behind it that have its size: *alike of them. */
+static int prepare_at(int *alike, const call *k, const vitx_explain_opts *opts, int first)
 {
     const vitx_hooks scratch = vx_scratch_hooks(&k->c->scratch);
-    release_settings(k->jobs, k->m, &scratch);
-    VX_TRY(vx_feed_measure(k->c, &k->feed, k->inputs ? 0 : first));
-    return prepare_all(k->c, opts, k->jobs, k->m);
+    vx_jobs_release(k->jobs, k->m, &scratch);
+    VX_TRY(vx_feed_measure(alike, k->c, &k->feed, k->inputs ? 0 : first,
+                           k->inputs ? 1 : k->n - first));
+    if (k->inputs)
+        *alike = k->n;
+    return vx_jobs_prepare(k->jobs, k->m, k->c, opts);
 }
 
 /* Pictures of one size. */
 static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
-    VX_TRY(vx_direction_look(k->c, &k->jobs->direction));
+    VX_TRY(vx_direction_look(c, &k->jobs->direction)); /* a picture of perhaps another size */
     VX_TRY(vx_feed_take(c, &k->feed, k->inputs ? 0 : first));
-    VX_TRY(reserve_beside(c, beside_of(k->jobs, k->m)));
+    VX_TRY(vx_jobs_reserve(c, k->jobs, k->m));
     for (int at = first; at < first + n; at += c->max_batch) {
         const int left = first + n - at;
         VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at,
@@ -317,22 +176,21 @@ static int explain_alike(vitx_map **out, const call *k, int first, int n)
 }
 
 /* Size after size: what the jobs plan depends on it. The work is counted before, so that the
- * progress knows its end. */
-static int explain_all(vitx_map **out, call *k, const vitx_explain_opts *opts)
+ * progress knows its end. If all pictures have one size, the jobs are prepared once. */
+static int explain_all(vitx_map **out, const call *k, const vitx_explain_opts *opts)
 {
     int64_t ticks = 0;
-    int sizes = 0;
-    for (int at = 0, n; at < k->n; at += n, sizes++) {
-        n = alike_from(k, at);
-        VX_TRY(prepare_at(k, opts, at));
-        ticks += count_ticks(k, n);
+    int n = 0;
+    for (int at = 0; at < k->n; at += n) {
+        VX_TRY(prepare_at(&n, k, opts, at));
+        ticks += vx_jobs_ticks(k->jobs, k->m, k->c, n);
     }
     if (!k->inputs)
         vx_context_begin(k->c, ticks);
-    for (int at = 0, n; at < k->n; at += n) {
-        n = alike_from(k, at);
-        if (sizes > 1)
-            VX_TRY(prepare_at(k, opts, at));
+    if (n == k->n)
+        return explain_alike(out, k, 0, n);
+    for (int at = 0; at < k->n; at += n) {
+        VX_TRY(prepare_at(&n, k, opts, at));
         VX_TRY(explain_alike(out, k, at, n));
     }
     return VITX_OK;
@@ -348,19 +206,8 @@ static int explain_call(vitx_map **out, call *k, const vitx_explain_opts *opts)
     if (status == VITX_OK)
         status = explain_all(out, k, opts);
     vx_release(&scratch, k->pending);
-    free_jobs(k->jobs, k->m, &scratch);
+    vx_jobs_free(k->jobs, k->m, &scratch);
     return status;
-}
-
-/* Of a picture: passes, each with as many pictures as its method runs at once. */
-static int64_t count_forwards(const vitx_context *c, const vx_job *jobs, int m)
-{
-    const int depth = c->arch.depth;
-    int64_t forwards =
-        vx_direction_count(&jobs->direction) + 1 + vx_pass_backward_ticks(&c->need) / depth;
-    for (int j = 0; j < m; j++)
-        forwards += jobs[j].ticks / depth * (jobs[j].variants > 0 ? jobs[j].variants : 1);
-    return forwards;
 }
 
 /* What is known of a call before there is a picture; forwards may be NULL. */
@@ -372,18 +219,13 @@ static int preview(size_t *out, int64_t *forwards, vitx_context *c, const vitx_e
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     c->recorded = 0;
     c->grid_open = c->fit == VITX_FIT_KEEP;
-    int status = prepare_all(c, opts, jobs, m);
+    int status = vx_jobs_prepare(jobs, m, c, opts);
     c->grid_open = false;
-    if (status == VITX_OK) {
-        size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
-        if (add_beside_bytes(&bytes, c, beside_of(jobs, m)))
-            *out = bytes;
-        else
-            status = vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
-    }
+    if (status == VITX_OK)
+        status = vx_jobs_bytes(out, c, jobs, m);
     if (status == VITX_OK && forwards)
-        *forwards = count_forwards(c, jobs, m);
-    free_jobs(jobs, m, &scratch);
+        *forwards = vx_jobs_forwards(jobs, m, c);
+    vx_jobs_free(jobs, m, &scratch);
     return status;
 }
 
@@ -460,11 +302,11 @@ int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,
 int vx_explain_ticks(int64_t *out, vitx_context *c, const vitx_explain_opts *opts, int n)
 {
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    call k = {.c = c, .n = n, .m = 1};
-    VX_TRY(vx_new(&k.jobs, &scratch, 1, sizeof *k.jobs, "jobs"));
-    const int status = prepare_all(c, opts, k.jobs, 1);
+    vx_job *job;
+    VX_TRY(vx_new(&job, &scratch, 1, sizeof *job, "a job"));
+    const int status = vx_jobs_prepare(job, 1, c, opts);
     if (status == VITX_OK)
-        *out = count_ticks(&k, n);
-    free_jobs(k.jobs, 1, &scratch);
+        *out = vx_jobs_ticks(job, 1, c, n);
+    vx_jobs_free(job, 1, &scratch);
     return status;
 }

@@ -1,0 +1,116 @@
+/* explain/jobs.c: see jobs.h. */
+#include "explain/jobs.h"
+
+#include "engine/channels.h"
+#include "engine/footprint.h"
+#include "engine/variants.h"
+
+/* Jobs that explain the same number share one gradient. */
+static int share_cotangents(vx_job *jobs, int m)
+{
+    int count = 0;
+    for (int j = 0; j < m; j++) {
+        const vx_job *job = &jobs[j];
+        jobs[j].cotangent = job->gradient ? count : -1;
+        for (int before = 0; job->gradient && before < j; before++) {
+            const vx_job *other = &jobs[before];
+            if (other->gradient && other->opts.target == job->opts.target &&
+                other->score == job->score && other->opts.versus == job->opts.versus &&
+                other->opts.vector == job->opts.vector && other->opts.like == job->opts.like)
+                jobs[j].cotangent = other->cotangent;
+        }
+        count += jobs[j].cotangent == count;
+    }
+    return count;
+}
+
+void vx_jobs_release(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    for (int j = 0; j < m; j++) {
+        vx_release(hooks, jobs[j].settings);
+        vx_release(hooks, jobs[j].direction.vector);
+        jobs[j].settings = NULL;
+        jobs[j].direction.vector = NULL;
+    }
+}
+
+void vx_jobs_free(vx_job *jobs, int m, const vitx_hooks *hooks)
+{
+    vx_jobs_release(jobs, m, hooks);
+    vx_release(hooks, jobs);
+}
+
+int vx_jobs_prepare(vx_job *jobs, int m, vitx_context *c, const vitx_explain_opts *opts)
+{
+    vx_plan_clear(&c->need);
+    vx_plan_clear(&c->variants.need);
+    /* The caller's array may be of structs of an older, shorter version: his size is the step. */
+    const char *given = (const char *)opts;
+    for (int j = 0; j < m; j++, given += opts->struct_size)
+        VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
+    for (int j = 0; j + 1 < m; j++)
+        jobs[j].direction.next = &jobs[j + 1].direction;
+    c->need.targets = share_cotangents(jobs, m);
+    return VITX_OK;
+}
+
+/* What the jobs run in addition to the pictures. */
+typedef struct extra {
+    int variants; /* at once, in the largest job; 0: none */
+    int kept;     /* the same of the jobs that record their variants */
+    bool channels;
+} extra;
+
+static extra extra_of(const vx_job *jobs, int m)
+{
+    extra e = {0};
+    for (int j = 0; j < m; j++) {
+        e.variants = jobs[j].variants > e.variants ? jobs[j].variants : e.variants;
+        if (jobs[j].variants_kept && jobs[j].variants > e.kept)
+            e.kept = jobs[j].variants;
+        e.channels = e.channels || jobs[j].channels;
+    }
+    return e;
+}
+
+int vx_jobs_reserve(vitx_context *c, const vx_job *jobs, int m)
+{
+    const extra e = extra_of(jobs, m);
+    if (e.variants)
+        VX_TRY(vx_variants_reserve(c, e.variants, e.kept, &c->variants.need));
+    return e.channels ? vx_channels_reserve(c) : VITX_OK;
+}
+
+int vx_jobs_bytes(size_t *out, vitx_context *c, const vx_job *jobs, int m)
+{
+    const extra e = extra_of(jobs, m);
+    size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
+    const size_t variants =
+        e.variants ? vx_variants_bytes(c, e.variants, e.kept, &c->variants.need) : 0;
+    const size_t channels = e.channels ? vx_channels_bytes(c) : 0;
+    if (bytes == SIZE_MAX || variants == SIZE_MAX || channels == SIZE_MAX ||
+        !vx_add_size(&bytes, bytes, variants) || !vx_add_size(&bytes, bytes, channels))
+        return vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
+    *out = bytes;
+    return VITX_OK;
+}
+
+int64_t vx_jobs_ticks(const vx_job *jobs, int m, const vitx_context *c, int n)
+{
+    const int64_t batches = (n - 1) / c->max_batch + 1;
+    int64_t ticks = (int64_t)vx_direction_count(&jobs->direction) * c->arch.depth;
+    ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
+    for (int j = 0; j < m; j++)
+        ticks += jobs[j].ticks * (jobs[j].method->run_batch ? batches : n);
+    return ticks;
+}
+
+int64_t vx_jobs_forwards(const vx_job *jobs, int m, const vitx_context *c)
+{
+    const int depth = c->arch.depth;
+    int64_t forwards =
+        vx_direction_count(&jobs->direction) + 1 + vx_pass_backward_ticks(&c->need) / depth;
+    for (int j = 0; j < m; j++)
+        forwards += jobs[j].ticks / depth * (jobs[j].variants > 0 ? jobs[j].variants : 1);
+    return forwards;
+}
