@@ -98,7 +98,7 @@ static int open_container(vx_container **out, const char *path)
 {
     vitx_hooks hooks;
     ck_ok(vx_hooks_resolve(&hooks, NULL));
-    return vx_safetensors_open(out, path, &hooks);
+    return vx_safetensors_open(out, (vx_shelf){0}, path, &hooks);
 }
 
 START_TEST(test_safetensors__keeps_to_the_format)

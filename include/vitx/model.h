@@ -34,6 +34,13 @@ typedef enum vitx_outputs {
 /** @return "auto", "softmax", "sigmoid", "none"; NULL for others. Static; any thread. */
 VITX_API const char *vitx_outputs_name(int outputs);
 
+/** A file whose bytes the program already has. */
+typedef struct vitx_memory_file {
+    const char *name; /**< without a folder: "model.safetensors", "config.json"                 */
+    const void *data; /**< [bytes]                                                              */
+    size_t bytes;
+} vitx_memory_file;
+
 typedef struct vitx_model_opts {
     size_t struct_size;
     const vitx_hooks *hooks; /**< NULL: malloc, no log. Contexts of the model use them too.     */
@@ -51,9 +58,16 @@ typedef struct vitx_model_opts {
                                   regression); without "problem_type" the softmax, or the sigmoid
                                   if there is one output. For an embedding only AUTO or NONE; for
                                   one output no SOFTMAX, which would always be 1                */
+    const vitx_memory_file *files; /**< [file_count]: the files of the model's folder, in memory.
+                                  Nothing is read from the disk then, except `labels`. `path` is a
+                                  name for messages. The array may go after vitx_model_open();
+                                  the data of weight files must stay as it is until the model and
+                                  its contexts are freed. NULL: files on the disk               */
+    int file_count;          /**< 1 to 1024 with `files`, else 0                                */
 } vitx_model_opts;
 
-#define VITX_MODEL_OPTS_INIT { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO }
+#define VITX_MODEL_OPTS_INIT \
+    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0 }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**

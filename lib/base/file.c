@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 
+#include "base/text.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +63,8 @@ void vx_file_close(vx_file *file)
     if (!file)
         return;
     const vitx_hooks hooks = file->hooks;
-    close(file->fd);
+    if (file->fd >= 0)
+        close(file->fd);
     vx_release(&hooks, file->path);
     vx_release(&hooks, file);
 }
@@ -73,6 +76,14 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
     size_t left = bytes;
     if (offset > INT64_MAX || bytes > (uint64_t)INT64_MAX - offset)
         return vx_fail_in(VITX_FORMAT, file->path, "a place beyond the largest file");
+    if (file->fd < 0 && (offset > file->size || bytes > file->size - offset))
+        return vx_fail_in(VITX_IO, file->path, "ends at byte %llu, expected %zu bytes from %llu",
+                          (unsigned long long)file->size, bytes, (unsigned long long)offset);
+    if (file->fd < 0) {
+        if (bytes)
+            memcpy(dst, file->memory + offset, bytes);
+        return VITX_OK;
+    }
     while (left) {
         const ssize_t got = pread(file->fd, to, left, (off_t)at);
         if (got < 0 && errno == EINTR)
@@ -95,6 +106,8 @@ int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes)
 int vx_file_unchanged(const vx_file *file)
 {
     struct stat info;
+    if (file->fd < 0)
+        return VITX_OK;
     if (fstat(file->fd, &info) != 0)
         return vx_fail_in(VITX_IO, file->path, "%s", strerror(errno));
     if ((uint64_t)info.st_size == file->size && info.st_mtim.tv_sec == file->written_s &&
@@ -118,10 +131,47 @@ int vx_file_peek(void *dst, size_t *bytes, const char *path, const vitx_hooks *h
 int vx_file_load(char **out, size_t *bytes, const char *path, size_t max_bytes,
                  const vitx_hooks *hooks)
 {
+    return vx_file_load_in(out, bytes, (vx_shelf){0}, path, max_bytes, hooks);
+}
+
+static const vitx_memory_file *find_on(vx_shelf shelf, const char *path)
+{
+    for (int i = 0; i < shelf.count; i++)
+        if (strcmp(shelf.files[i].name, vx_base_name(path)) == 0)
+            return &shelf.files[i];
+    return NULL;
+}
+
+int vx_file_open_in(vx_file **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
+{
+    if (!shelf.count)
+        return vx_file_open(out, path, hooks);
+    const vitx_memory_file *found = find_on(shelf, path);
+    *out = NULL;
+    if (!found)
+        return vx_fail_in(VITX_IO, path, "is not among the files in memory");
+    VX_TRY(vx_new(out, hooks, 1, sizeof **out, "an open file"));
+    **out = (vx_file){.hooks = *hooks, .fd = -1, .memory = found->data, .size = found->bytes};
+    const int status = vx_strdup(&(*out)->path, hooks, path);
+    if (status != VITX_OK) {
+        vx_release(hooks, *out);
+        *out = NULL;
+    }
+    return status;
+}
+
+bool vx_path_exists_in(vx_shelf shelf, const char *path)
+{
+    return shelf.count ? find_on(shelf, path) != NULL : vx_path_exists(path);
+}
+
+int vx_file_load_in(char **out, size_t *bytes, vx_shelf shelf, const char *path, size_t max_bytes,
+                    const vitx_hooks *hooks)
+{
     vx_file *file;
     char *data = NULL;
     *out = NULL;
-    VX_TRY(vx_file_open(&file, path, hooks));
+    VX_TRY(vx_file_open_in(&file, shelf, path, hooks));
     int status = VITX_OK;
     if (file->size > max_bytes)
         status = vx_fail_in(VITX_FORMAT, path, "%llu bytes, at most %zu are accepted",
@@ -171,6 +221,22 @@ int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const 
     const bool slash = length > 0 && folder[length - 1] == '/';
     snprintf(*out, bytes, "%s%s%s", folder, slash ? "" : "/", name);
     return VITX_OK;
+}
+
+int vx_path_only_in(char **out, int *count, vx_shelf shelf, const char *folder, const char *ending,
+                    const vitx_hooks *hooks)
+{
+    const char *only = NULL;
+    if (!shelf.count)
+        return vx_path_only(out, count, folder, ending, hooks);
+    *out = NULL;
+    *count = 0;
+    for (int i = 0; i < shelf.count; i++) {
+        const char *its = vx_path_ending(shelf.files[i].name);
+        if (its && strcmp(its, ending) == 0 && (*count)++ == 0)
+            only = shelf.files[i].name;
+    }
+    return *count == 1 ? vx_path_join(out, hooks, folder, only) : VITX_OK;
 }
 
 int vx_path_only(char **out, int *count, const char *folder, const char *ending,

@@ -11,12 +11,15 @@
 
 #include <stdint.h>
 
+#include <vitx/model.h> /* vitx_memory_file */
+
 #include "base/memory.h"
 
 /* Reads need no lock: one vx_file may be read by several threads. */
 typedef struct vx_file {
     vitx_hooks hooks;
-    int fd;
+    int fd;                        /* -1: `memory` has it */
+    const char *memory;            /* the caller's, or NULL */
     uint64_t size;                 /* when it was opened */
     int64_t written_s, written_ns; /* time of the last change before that */
     char *path;                    /* as the caller wrote it, for messages */
@@ -26,6 +29,21 @@ typedef struct vx_file {
  * be read). Free with vx_file_close, which accepts NULL. */
 int vx_file_open(vx_file **out, const char *path, const vitx_hooks *hooks);
 void vx_file_close(vx_file *file);
+
+/* Files in the caller's memory that stand for those of a folder. count 0: there are none, and what
+ * ends in _in does what the function without _in does. Names are compared with a path's last
+ * part. */
+typedef struct vx_shelf {
+    const vitx_memory_file *files;
+    int count;
+} vx_shelf;
+
+int vx_file_open_in(vx_file **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks);
+int vx_file_load_in(char **out, size_t *bytes, vx_shelf shelf, const char *path, size_t max_bytes,
+                    const vitx_hooks *hooks);
+bool vx_path_exists_in(vx_shelf shelf, const char *path);
+int vx_path_only_in(char **out, int *count, vx_shelf shelf, const char *folder, const char *ending,
+                    const vitx_hooks *hooks);
 
 /* Exactly `bytes` bytes from `offset`; VITX_IO where the file has become shorter. */
 int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes);

@@ -7,15 +7,15 @@
 #define MAX_VALUES ((size_t)1 << 20)
 #define MAX_SIDE 65535
 
-static int load(vx_json **out, char **path, const char *folder, const char *name,
+static int load(vx_json **out, char **path, vx_shelf shelf, const char *folder, const char *name,
                 const vitx_hooks *hooks)
 {
     char *text = NULL;
     size_t bytes;
     VX_TRY(vx_path_join(path, hooks, folder, name));
-    if (!vx_path_exists(*path))
+    if (!vx_path_exists_in(shelf, *path))
         return VITX_OK;
-    VX_TRY(vx_file_load(&text, &bytes, *path, MAX_CONFIG, hooks));
+    VX_TRY(vx_file_load_in(&text, &bytes, shelf, *path, MAX_CONFIG, hooks));
     int status = vx_json_parse(out, text, bytes, *path, MAX_VALUES);
     vx_release(hooks, text);
     if (status == VITX_OK && !vx_json_is_object(*out))
@@ -54,14 +54,16 @@ static int check_names(const vx_config *c)
     return VITX_OK;
 }
 
-int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks)
+int vx_config_open(vx_config *out, vx_shelf shelf, const char *folder, const vitx_hooks *hooks)
 {
     *out = (vx_config){0};
-    VX_TRY(load(&out->config, &out->config_path, folder, "config.json", hooks));
-    VX_TRY(load(&out->preprocessor, &out->preprocessor_path, folder, "preprocessor_config.json",
-                hooks));
-    VX_TRY(load(&out->processor, &out->processor_path, folder, "processor_config.json", hooks));
-    VX_TRY(load(&out->open_clip, &out->open_clip_path, folder, "open_clip_config.json", hooks));
+    VX_TRY(load(&out->config, &out->config_path, shelf, folder, "config.json", hooks));
+    VX_TRY(load(&out->preprocessor, &out->preprocessor_path, shelf, folder,
+                "preprocessor_config.json", hooks));
+    VX_TRY(
+        load(&out->processor, &out->processor_path, shelf, folder, "processor_config.json", hooks));
+    VX_TRY(
+        load(&out->open_clip, &out->open_clip_path, shelf, folder, "open_clip_config.json", hooks));
     const vx_json *pretrained, *args, *nested, *unused, *model;
     VX_TRY(want_object(&pretrained, out->config, "pretrained_cfg", out->config_path));
     VX_TRY(want_object(&args, out->config, "model_args", out->config_path));

@@ -10,6 +10,7 @@
 #ifndef VX_MODEL_CONFIG_H
 #define VX_MODEL_CONFIG_H
 
+#include "base/file.h"
 #include "base/json.h"
 
 typedef struct vx_config {
@@ -22,7 +23,7 @@ typedef struct vx_config {
 
 /* Reads config.json, preprocessor_config.json, processor_config.json and open_clip_config.json of a
  * folder. Dispose of it also after a failure. */
-int vx_config_open(vx_config *out, const char *folder, const vitx_hooks *hooks);
+int vx_config_open(vx_config *out, vx_shelf shelf, const char *folder, const vitx_hooks *hooks);
 void vx_config_dispose(vx_config *config, const vitx_hooks *hooks);
 
 /* Members of an object. Absent or null: VITX_OK, *out stays as it was and *found (which may be

@@ -18,23 +18,25 @@
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
 #define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
 
-int vx_container_open(vx_container **out, const char *path, const vitx_hooks *hooks)
+int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
     const char *ending = vx_path_ending(path);
-    return ending && vx_same_word(ending, "npz") ? vx_npz_open(out, path, hooks)
-                                                 : vx_safetensors_open(out, path, hooks);
+    return ending && vx_same_word(ending, "npz") ? vx_npz_open(out, shelf, path, hooks)
+                                                 : vx_safetensors_open(out, shelf, path, hooks);
 }
 
-int vx_container_make(vx_container **out, const char *path, const vitx_hooks *hooks,
+int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks,
                       int (*open)(vx_container *container))
 {
     vx_container *c;
     *out = NULL;
     VX_TRY(vx_new(&c, hooks, 1, sizeof *c, "a list of tensors"));
     c->hooks = *hooks;
+    c->shelf = shelf;
     int status = vx_strdup(&c->path, hooks, path);
     if (status == VITX_OK)
         status = open(c);
+    c->shelf = (vx_shelf){0}; /* the caller's array may go */
     if (status != VITX_OK) {
         vx_container_close(c);
         return status;

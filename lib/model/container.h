@@ -49,18 +49,21 @@ typedef struct vx_container {
     int file_count;
     char *names; /* what the names point into */
     size_t names_size;
-    char *path;  /* for messages */
-    vx_npz *npz; /* NULL: no .npz file */
+    char *path;     /* for messages */
+    vx_shelf shelf; /* where its files are, while it is opened */
+    vx_npz *npz;    /* NULL: no .npz file */
 } vx_container;
 
 /* The format follows from the ending: .npz, or safetensors. */
-int vx_container_open(vx_container **out, const char *path, const vitx_hooks *hooks);
+int vx_container_open(vx_container **out, vx_shelf shelf, const char *path,
+                      const vitx_hooks *hooks);
 
 /* A .safetensors file, or with an ending of .index.json the shards it names (beside it; names with
  * a slash are refused). Every check of the format's specification; VITX_FORMAT names the tensor. */
-int vx_safetensors_open(vx_container **out, const char *path, const vitx_hooks *hooks);
+int vx_safetensors_open(vx_container **out, vx_shelf shelf, const char *path,
+                        const vitx_hooks *hooks);
 /* An .npz file of NumPy. Its tensors are read by one thread at a time. */
-int vx_npz_open(vx_container **out, const char *path, const vitx_hooks *hooks);
+int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks);
 void vx_container_close(vx_container *container); /* accepts NULL */
 
 /* Gives back what reading has kept at hand; reading on is allowed. */
@@ -95,7 +98,7 @@ const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int ran
 /* ------------------------------------------------------------ for those who write formats -- */
 
 /* A container for which `open` reads the file at container->path. */
-int vx_container_make(vx_container **out, const char *path, const vitx_hooks *hooks,
+int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks,
                       int (*open)(vx_container *container));
 /* Room for `count` more tensors and `bytes` more of names; pointers into the old names are
  * moved. */

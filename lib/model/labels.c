@@ -212,13 +212,14 @@ static int load_json(vx_labels *out, const vx_json *root, const char *path, int 
     return numbered ? take_numbered(out, names, path, hooks) : take_array(out, names, path, hooks);
 }
 
-int vx_labels_load(vx_labels *out, const char *path, int classes, const vitx_hooks *hooks)
+int vx_labels_load(vx_labels *out, vx_shelf shelf, const char *path, int classes,
+                   const vitx_hooks *hooks)
 {
     char *text = NULL;
     size_t bytes;
     vx_json *root = NULL;
     *out = (vx_labels){0};
-    VX_TRY(vx_file_load(&text, &bytes, path, MAX_FILE, hooks));
+    VX_TRY(vx_file_load_in(&text, &bytes, shelf, path, MAX_FILE, hooks));
     const size_t mark = bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     const char first = text[mark + strspn(text + mark, " \t\r\n")];
     int status;

@@ -13,7 +13,8 @@ typedef struct vx_labels {
  * number; a config.json with id2label or label2id; an object of arrays, of which the one with
  * `classes` names is taken). A WordNet id before a name is dropped. Their number must be that of
  * the classes. */
-int vx_labels_load(vx_labels *out, const char *path, int classes, const vitx_hooks *hooks);
+int vx_labels_load(vx_labels *out, vx_shelf shelf, const char *path, int classes,
+                   const vitx_hooks *hooks);
 
 /* From config.json: id2label, or timm's label_names with label_descriptions. What does not fit the
  * classes is left out, with a warning in the log. Fails for want of memory only. */

@@ -31,11 +31,17 @@ void vitx_model_info_init(vitx_model_info *out, size_t struct_size)
 
 /* -------------------------------------------------------------------------- files --------- */
 
+static vx_shelf shelf_of(const vitx_model_opts *opts)
+{
+    return (vx_shelf){opts->files, opts->files ? opts->file_count : 0};
+}
+
 /* folder/name where it exists; *out NULL where not. */
-static int find_file(char **out, const char *folder, const char *name, const vitx_hooks *hooks)
+static int find_file(char **out, vx_shelf shelf, const char *folder, const char *name,
+                     const vitx_hooks *hooks)
 {
     VX_TRY(vx_path_join(out, hooks, folder, name));
-    if (vx_path_exists(*out))
+    if (vx_path_exists_in(shelf, *out))
         return VITX_OK;
     vx_release(hooks, *out);
     *out = NULL;
@@ -43,14 +49,14 @@ static int find_file(char **out, const char *folder, const char *name, const vit
 }
 
 /* A folder in which there is nothing to read, perhaps beside files that are not read. */
-static int refuse_without_weights(const char *path, const vitx_hooks *hooks)
+static int refuse_without_weights(vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
     static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
                                           "open_clip_pytorch_model.bin"};
     char also[160] = "";
     for (size_t i = 0; i < sizeof pickles / sizeof pickles[0] && !also[0]; i++) {
         char *pickle = NULL;
-        VX_TRY(find_file(&pickle, path, pickles[i], hooks));
+        VX_TRY(find_file(&pickle, shelf, path, pickles[i], hooks));
         if (pickle)
             snprintf(also, sizeof also,
                      "; its %s is a Python program, which vitx does not run: save the model as "
@@ -65,10 +71,11 @@ static int refuse_without_weights(const char *path, const vitx_hooks *hooks)
 }
 
 /* The weight file and the folder of the JSON files, both to be released. */
-static int locate(char **weights, char **folder, const char *path, const vitx_hooks *hooks)
+static int locate(char **weights, char **folder, vx_shelf shelf, const char *path,
+                  const vitx_hooks *hooks)
 {
     int archives;
-    if (!vx_path_is_folder(path)) {
+    if (!shelf.count && !vx_path_is_folder(path)) {
         VX_TRY(vx_strdup(weights, hooks, path));
         return vx_path_folder(folder, hooks, path);
     }
@@ -77,17 +84,17 @@ static int locate(char **weights, char **folder, const char *path, const vitx_ho
                                         "open_clip_model.safetensors",
                                         "open_clip_pytorch_model.safetensors"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        VX_TRY(find_file(weights, path, names[i], hooks));
+        VX_TRY(find_file(weights, shelf, path, names[i], hooks));
         if (*weights)
             return VITX_OK;
     }
-    VX_TRY(vx_path_only(weights, &archives, path, "npz", hooks));
+    VX_TRY(vx_path_only_in(weights, &archives, shelf, path, "npz", hooks));
     if (*weights)
         return VITX_OK;
     if (archives)
         return vx_fail_in(VITX_IO, path, "holds %d .npz files: say which of them is meant",
                           archives);
-    return refuse_without_weights(path, hooks);
+    return refuse_without_weights(shelf, path, hooks);
 }
 
 /* -------------------------------------------------------------------------- opening ------- */
@@ -112,12 +119,12 @@ static void count_parameters(vitx_model *m)
 }
 
 /* labels.LANGUAGE.txt in the folder, to be released; *out NULL where the config has the names. */
-static int find_language(char **out, const char *folder, const char *language,
+static int find_language(char **out, vx_shelf shelf, const char *folder, const char *language,
                          const vitx_hooks *hooks)
 {
     char name[32];
     snprintf(name, sizeof name, "labels.%.*s.txt", MAX_LANGUAGE, language);
-    VX_TRY(find_file(out, folder, name, hooks));
+    VX_TRY(find_file(out, shelf, folder, name, hooks));
     if (!*out && strcmp(language, "en") != 0)
         return vx_fail_in(VITX_IO, folder, "no class names in the language \"%s\": there is no %s",
                           language, name);
@@ -135,11 +142,11 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
                                 "names of classes for %s, whose outputs are an embedding", m->path)
                    : VITX_OK;
     if (opts->labels)
-        return vx_labels_load(&m->labels, opts->labels, m->arch.classes, &m->hooks);
+        return vx_labels_load(&m->labels, (vx_shelf){0}, opts->labels, m->arch.classes, &m->hooks);
     if (opts->language)
-        VX_TRY(find_language(&file, folder, opts->language, &m->hooks));
+        VX_TRY(find_language(&file, shelf_of(opts), folder, opts->language, &m->hooks));
     if (file)
-        status = vx_labels_load(&m->labels, file, m->arch.classes, &m->hooks);
+        status = vx_labels_load(&m->labels, shelf_of(opts), file, m->arch.classes, &m->hooks);
     else
         status = vx_labels_from_config(&m->labels, config, m->arch.classes, &m->hooks);
     vx_release(&m->hooks, file);
@@ -187,13 +194,14 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
 {
     char *weights = NULL, *folder = NULL;
     vx_config config = {0};
-    int status = locate(&weights, &folder, m->path, &m->hooks);
+    const vx_shelf shelf = shelf_of(opts);
+    int status = locate(&weights, &folder, shelf, m->path, &m->hooks);
     if (status == VITX_OK)
-        status = vx_container_open(&m->container, weights, &m->hooks);
+        status = vx_container_open(&m->container, shelf, weights, &m->hooks);
     if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
         vx_container_strip(m->container, "timm_model.");
     if (status == VITX_OK)
-        status = vx_config_open(&config, folder, &m->hooks);
+        status = vx_config_open(&config, shelf, folder, &m->hooks);
     if (status == VITX_OK)
         status = read_model(m, &config, opts);
     if (status == VITX_OK)
@@ -219,6 +227,23 @@ static int check_language(const vitx_model_opts *opts)
     return VITX_OK;
 }
 
+static int check_files(const vitx_model_opts *opts)
+{
+    enum { MOST = 1024 };
+    if (opts->file_count && !opts->files)
+        return vx_fail(VITX_INVALID, "file_count = %d, and files is NULL", opts->file_count);
+    if (opts->files && (opts->file_count < 1 || opts->file_count > MOST))
+        return vx_fail(VITX_INVALID, "file_count = %d: 1 to %d are accepted", opts->file_count,
+                       MOST);
+    for (int i = 0; i < opts->file_count; i++) {
+        const vitx_memory_file *f = &opts->files[i];
+        if (!f->name || !f->name[0] || strchr(f->name, '/') || (!f->data && f->bytes))
+            return vx_fail(VITX_INVALID,
+                           "file %d in memory has no data, or no name without a folder", i);
+    }
+    return VITX_OK;
+}
+
 int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts)
 {
     vitx_model_opts o = VITX_MODEL_OPTS_INIT;
@@ -231,6 +256,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
         return vx_fail(VITX_INVALID, "vitx_model_open: path is NULL");
     VX_TRY(VX_STRUCT_READ(&o, opts, vitx_model_opts, labels));
     VX_TRY(check_language(&o));
+    VX_TRY(check_files(&o));
     VX_TRY(vx_hooks_resolve(&hooks, o.hooks));
     VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
     atomic_init(&m->users, 1);

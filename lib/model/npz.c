@@ -310,7 +310,7 @@ static int open_npz(vx_container *c)
 {
     vx_file *file;
     VX_TRY(vx_new(&c->files, &c->hooks, 1, sizeof *c->files, "a list of files"));
-    VX_TRY(vx_file_open(&file, c->path, &c->hooks));
+    VX_TRY(vx_file_open_in(&file, c->shelf, c->path, &c->hooks));
     c->files[c->file_count++] = file;
     VX_TRY(vx_new(&c->npz, &c->hooks, 1, sizeof *c->npz, "an .npz file"));
     c->npz->hooks = c->hooks;
@@ -318,9 +318,9 @@ static int open_npz(vx_container *c)
     return add_members(c);
 }
 
-int vx_npz_open(vx_container **out, const char *path, const vitx_hooks *hooks)
+int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
-    return vx_container_make(out, path, hooks, open_npz);
+    return vx_container_make(out, shelf, path, hooks, open_npz);
 }
 
 void vx_npz_rest(vx_npz *npz)

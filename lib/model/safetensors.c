@@ -251,7 +251,7 @@ static int add_file(vx_container *c, const char *path)
     char *text = NULL;
     vx_json *header = NULL;
     size_t n = 0;
-    VX_TRY(vx_file_open(&file, path, &c->hooks));
+    VX_TRY(vx_file_open_in(&file, c->shelf, path, &c->hooks));
     c->files[c->file_count++] = file;
     VX_TRY(read_length(&n, file));
     VX_TRY(vx_new(&text, &c->hooks, n + 1, 1, "a safetensors header"));
@@ -365,7 +365,7 @@ static int open_index(vx_container *c)
     char *text = NULL;
     size_t bytes;
     vx_json *index = NULL;
-    VX_TRY(vx_file_load(&text, &bytes, c->path, MAX_INDEX, &c->hooks));
+    VX_TRY(vx_file_load_in(&text, &bytes, c->shelf, c->path, MAX_INDEX, &c->hooks));
     int status = vx_json_parse(&index, text, bytes, c->path, bytes / 4 + 64);
     vx_release(&c->hooks, text);
     if (status == VITX_OK)
@@ -386,7 +386,8 @@ static int open_any(vx_container *c)
     return vx_safetensors_is_index(c->path) ? open_index(c) : open_single(c);
 }
 
-int vx_safetensors_open(vx_container **out, const char *path, const vitx_hooks *hooks)
+int vx_safetensors_open(vx_container **out, vx_shelf shelf, const char *path,
+                        const vitx_hooks *hooks)
 {
-    return vx_container_make(out, path, hooks, open_any);
+    return vx_container_make(out, shelf, path, hooks, open_any);
 }
