@@ -137,7 +137,7 @@ check "what made a map stands in its json and in its png"
 cp -r $model "$folder/model of mine"
 cp $picture "$folder/猫.png"
 right explain -m "$folder/model of mine/" --method rollout --set discard=0.5 -o "$folder/made.png" --json "$folder/猫.png"
-out_has '"model":"model of mine","settings":\{"fuse":"mean","discard":"0.5","start":"0","compat":"none"\},"flip":false,"version":"[0-9.]+","values":'
+out_has '"model":"model of mine","settings":\{"fuse":"mean","discard":"0.5","start":"0","compat":"none"\},"flip":false,"channels":null,"mask":null,"version":"[0-9.]+","values":'
 sed -e 's/,"values":.*/}/' -e 's/猫/\\u732b/' "$out" > "$folder/facts"
 grep -ao '{"image":.*"version":"[^"]*"}' "$folder/made.png" | cmp -s - "$folder/facts" || fail "the png says something else"
 right classify -m $model "$folder/made.png" # its checksums are right

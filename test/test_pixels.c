@@ -13,6 +13,7 @@
 #include "engine/run.h"
 #include "engine/variants.h"
 #include "explain/baseline.h"
+#include "kernels/narrow.h"
 #include "util.h"
 
 static char folders[MOST_MODELS][128];
@@ -248,15 +249,17 @@ START_TEST(test_integrated__rules_are_related)
 END_TEST
 
 /* A norm that does nothing, attention that sums its values: with those a Transformer is linear. */
-static void plain_norm(vx_device *dev, const vx_layernorm *a)
+static void plain_norm(vx_device *dev, const vx_layernorm *given)
 {
+    const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
     (void)dev;
     for (int i = 0; i < a->m; i++)
         memmove(a->y + i * a->ldy, a->x + i * a->ldx, (size_t)a->n * sizeof *a->y);
 }
 
-static void plain_norm_bwd(vx_device *dev, const vx_layernorm_bwd *a)
+static void plain_norm_bwd(vx_device *dev, const vx_layernorm_bwd *given)
 {
+    const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
     (void)dev;
     for (int i = 0; i < a->m; i++)
         for (int j = 0; j < a->n; j++) {
@@ -266,8 +269,9 @@ static void plain_norm_bwd(vx_device *dev, const vx_layernorm_bwd *a)
 }
 
 /* y[t] = v[0] + ... + v[T-1] over 4, for every token and head. */
-static void plain_attention(vx_device *dev, const vx_attention *a)
+static void plain_attention(vx_device *dev, const vx_attention *given)
 {
+    const vx_attention floats = vx_attention_floats(given), *a = &floats;
     (void)dev;
     const int width = a->heads * a->head_width;
     for (int b = 0; b < a->batch; b++)
@@ -280,8 +284,9 @@ static void plain_attention(vx_device *dev, const vx_attention *a)
         }
 }
 
-static void plain_attention_bwd(vx_device *dev, const vx_attention_bwd *a)
+static void plain_attention_bwd(vx_device *dev, const vx_attention_bwd *given)
 {
+    const vx_attention_bwd floats = vx_attention_bwd_floats(given), *a = &floats;
     (void)dev;
     const int width = a->heads * a->head_width;
     for (int g = 0; g < a->batch * a->targets; g++)

@@ -280,16 +280,18 @@ static void check_place(const vitx_map *map, const vitx_map *other, int x, int y
     ck_ok(vitx_map_to_picture(&a, map));
     ck_ok(vitx_map_to_picture(&b, other));
     const int h = a->info.picture_height, w = a->info.picture_width;
+    const int n = a->info.channels > 0 ? a->info.channels : 1;
     for (int i = 0; i < h; i++)
-        for (int k = 0; k < w; k++) {
-            const int oy = i + y, ox = k + x;
+        for (int k = 0; k < w * n; k++) {
+            const int oy = i + y, ox = k / n + x;
             const bool in =
                 oy >= 0 && oy < b->info.picture_height && ox >= 0 && ox < b->info.picture_width;
-            const float found = a->values[i * w + k];
-            const float expected = in ? b->values[oy * b->info.picture_width + ox] : 0;
+            const float found = a->values[i * w * n + k];
+            const float expected =
+                in ? b->values[(oy * b->info.picture_width + ox) * n + k % n] : 0;
             ck_assert_msg(fabsf(found - expected) <=
                               1e-5f * fmaxf(fabsf(map->info.max), fabsf(map->info.min)),
-                          "%s: at row %d, column %d: %g, not %g", map->info.method, i, k,
+                          "%s: at row %d, column %d: %g, not %g", map->info.method, i, k / n,
                           (double)found, (double)expected);
         }
     vitx_map_free(a);
