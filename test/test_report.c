@@ -1035,6 +1035,74 @@ START_TEST(test_report__memory_runs_out)
 }
 END_TEST
 
+/* A map that could not be added leaves no trace: the next one is the first. */
+START_TEST(test_report__a_map_that_failed_leaves_nothing)
+{
+    bed b = open_bed("vit-timm", VITX_FIT_RECIPE);
+    vitx_map *one = map_of(&b, "attention"), *two = map_of(&b, "saliency");
+    ration r = {.left = -1};
+    const vitx_hooks hooks = {sizeof hooks, ration_alloc, ration_release, NULL, &r};
+    vitx_report_opts o = VITX_REPORT_OPTS_INIT;
+    vitx_report *report;
+    o.hooks = &hooks;
+    ck_ok(vitx_report_create(&report, b.model, &o));
+    ck_ok(vitx_report_add(report, b.image, "p.png"));
+    ck_ok(vitx_report_add_map(report, two, NULL));
+    file want = written(report);
+    vitx_report_free(report);
+    int status = VITX_NOMEM, left = 0;
+    for (; status != VITX_OK; left++) {
+        r.left = -1;
+        ck_ok(vitx_report_create(&report, b.model, &o));
+        ck_ok(vitx_report_add(report, b.image, "p.png"));
+        r.left = left;
+        status = vitx_report_add_map(report, one, NULL);
+        r.left = -1;
+        if (status != VITX_OK) {
+            ck_assert_int_eq(status, VITX_NOMEM);
+            ck_ok(vitx_report_add_map(report, two, NULL));
+            file f = written(report);
+            ck_assert_uint_eq(f.text.size, want.text.size);
+            ck_assert_int_eq(memcmp(f.text.data, want.text.data, f.text.size), 0);
+            close_file(&f);
+        }
+        vitx_report_free(report);
+    }
+    ck_assert_int_gt(left, 5);
+    ck_assert_int_eq(r.live, 0);
+    close_file(&want);
+    vitx_map_free(one);
+    vitx_map_free(two);
+    close_bed(&b);
+}
+END_TEST
+
+/* A picture that the model's recipe cannot take is shown; the others keep their page. */
+START_TEST(test_report__a_picture_that_cannot_be_run)
+{
+    bed b = open_bed("vit-timm", VITX_FIT_RECIPE);
+    vitx_image *thin = noise(65535, 1, 3);
+    vitx_report *report;
+    ck_ok(vitx_report_create(&report, b.model, NULL));
+    ck_ok(vitx_report_add(report, b.image, "p.png"));
+    ck_ok(vitx_report_run(report, b.c, b.image));
+    ck_ok(vitx_report_add(report, thin, "thin.png"));
+    ck_fails(vitx_report_run(report, b.c, thin), VITX_UNSUPPORTED, "65535 x 1");
+    file f = written(report);
+    const vx_json *seen = vx_json_first(vx_json_get(picture_at(&f, 1), "seen"));
+    static const double whole[] = {0, 0, 65535, 1};
+    for (int i = 0; i < 4; i++, seen = vx_json_next(seen)) {
+        double value = -1;
+        ck_assert(vx_json_number(seen, &value));
+        ck_assert_double_eq(value, whole[i]);
+    }
+    close_file(&f);
+    vitx_report_free(report);
+    vitx_image_free(thin);
+    close_bed(&b);
+}
+END_TEST
+
 START_TEST(test_report__a_writer_stops)
 {
     bed b = open_bed("vit-timm", VITX_FIT_RECIPE);
@@ -1187,6 +1255,8 @@ static Suite *report_suite(void)
     tcase_add_test(tcase, test_report__names_are_text);
     tcase_add_test(tcase, test_report__refuses_what_does_not_belong);
     tcase_add_test(tcase, test_report__memory_runs_out);
+    tcase_add_test(tcase, test_report__a_map_that_failed_leaves_nothing);
+    tcase_add_test(tcase, test_report__a_picture_that_cannot_be_run);
     tcase_add_test(tcase, test_report__a_writer_stops);
     tcase_add_test(tcase, test_report__runs_again_after_a_cancelled_run);
     tcase_add_test(tcase, test_report__takes_maps_of_every_shape);

@@ -160,10 +160,16 @@ int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *la
     const vx_report_place place = vx_report_place_of(&map->placement, &arch);
     VX_TRY(vx_report_fit(p, &place));
     const float *values = vx_map_plane(map, 0, &height, &width);
-    if (!p->first.data)
-        VX_TRY(vx_report_first(&p->first, map, values, height, width, p->place.grid_height,
-                               p->place.grid_width, &report->hooks));
     VX_TRY(make_maps(&list, &last, report, map, label_of(report, map, label)));
+    /* Last: if something fails, the picture has neither the map nor its small image. */
+    const int status = p->first.data ? VITX_OK
+                                     : vx_report_first(&p->first, map, values, height, width,
+                                                       p->place.grid_height, p->place.grid_width,
+                                                       &report->hooks);
+    if (status != VITX_OK) {
+        vx_report_maps_free(list, &report->hooks);
+        return status;
+    }
     *(p->last_map ? &p->last_map->next : &p->maps) = list;
     p->last_map = last;
     return VITX_OK;

@@ -34,6 +34,20 @@ int vx_report_default_place(vitx_report *report, vx_report_picture *p)
     return VITX_OK;
 }
 
+void vx_report_place_whole(const vitx_report *report, vx_report_picture *p)
+{
+    const vitx_recipe *recipe = &report->model->recipe;
+    const vx_arch *arch = &report->model->arch;
+    if (p->place.known)
+        return;
+    p->place = (vx_report_place){.known = true,
+                                 .seen = {0, 0, p->width, p->height},
+                                 .grid_height = arch->grid_height,
+                                 .grid_width = arch->grid_width,
+                                 .input_height = recipe->input_height,
+                                 .input_width = recipe->input_width};
+}
+
 int vx_report_tokens(const vitx_report *report, const vx_report_picture *p)
 {
     return report->model->arch.prefix + p->place.grid_height * p->place.grid_width;

@@ -101,6 +101,8 @@ vx_report_place vx_report_place_of(const vx_placement *placement, const vx_arch 
 int vx_report_fit(vx_report_picture *p, const vx_report_place *place);
 /* The model's own recipe, if nothing else was said about the picture. */
 int vx_report_default_place(vitx_report *report, vx_report_picture *p);
+/* As if the model saw all of the picture: for one that no recipe can take and nothing lies on. */
+void vx_report_place_whole(const vitx_report *report, vx_report_picture *p);
 int vx_report_tokens(const vitx_report *report, const vx_report_picture *p);
 int vx_report_keep_device(vitx_report *report, const char *device, const char *precision);
 

@@ -116,7 +116,9 @@ static int finish(vitx_report *r)
 {
     int next = 0;
     for (vx_report_picture *p = r->pictures; p; p = p->next) {
-        VX_TRY(vx_report_default_place(r, p));
+        /* A picture that cannot be run (65535 x 1) must not cost the others their page. */
+        if (vx_report_default_place(r, p) != VITX_OK)
+            vx_report_place_whole(r, p);
         vx_record_settle(&p->record, &r->hooks);
     }
     VX_TRY(visit_maps(r->pictures, number_block, &next));
