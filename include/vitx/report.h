@@ -109,8 +109,8 @@ VITX_API int vitx_report_run(vitx_report *report, vitx_context *context, const v
 /**
  * What the picture was run with, for answers that do not come from vitx_report_run(): size of the
  * input, grid, recipe, device and precision. Without this call the first map tells the grid and the
- * part of the picture that the model saw; without a map the model's own recipe does. Must come
- * before maps and attention.
+ * part of the picture that the model saw; without a map the model's own recipe does. If the recipe
+ * cannot take the picture, the page shows all of it. Must come before maps and attention.
  *
  * @param info  of vitx_context_get_info() after the picture was run
  */
