@@ -1,6 +1,8 @@
 /* kernels/work.c: see work.h. Every row of ops.def has its function here. */
 #include "kernels/work.h"
 
+#include <stdbool.h>
+
 static vx_work floats(double count)
 {
     return (vx_work){.bytes = 4 * count};
@@ -9,6 +11,12 @@ static vx_work floats(double count)
 static vx_work product(double m, double n, double k, double other_floats)
 {
     return (vx_work){.flops = 2 * m * n * k, .bytes = 4 * (m * n + n * k + k * m + other_floats)};
+}
+
+/* Whether the array is there, as floats or as its twin. */
+static bool has(const float *array, const vx_narrow *twin)
+{
+    return array || twin;
 }
 
 vx_work vx_patch_embed_work(const vx_patch_embed *a)
@@ -26,14 +34,16 @@ vx_work vx_patch_embed_bwd_work(const vx_patch_embed_bwd *a)
 vx_work vx_linear_work(const vx_linear *a)
 {
     const double rows = a->m;
-    const double other = (a->pre && a->y ? rows * a->w->n : 0) + (a->residual ? rows * a->w->n : 0);
+    const bool both = has(a->pre, a->pre_n) && has(a->y, a->y_n);
+    const double other = (both ? rows * a->w->n : 0) + (a->residual ? rows * a->w->n : 0);
     return product(rows, a->w->n, a->w->k, other + (a->norm.weight ? 2 * rows * a->w->k : 0));
 }
 
 vx_work vx_linear_bwd_work(const vx_linear_bwd *a)
 {
     const int targets = a->targets > 0 ? a->targets : 1;
-    return product(a->m, a->w->k, a->w->n, a->pre ? (double)a->m / targets * a->w->k : 0);
+    return product(a->m, a->w->k, a->w->n,
+                   has(a->pre, a->pre_n) ? (double)a->m / targets * a->w->k : 0);
 }
 
 vx_work vx_layernorm_work(const vx_layernorm *a)
@@ -84,11 +94,12 @@ vx_work vx_attention_replaced_work(const vx_attention_replaced *a)
 vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
 {
     const double heads = (double)a->batch * a->targets * a->heads, tokens = a->tokens - a->first;
-    const double products = 1 + (a->dqkv ? 3 + (a->p ? 0 : 1) : 0);
+    const bool all = has(a->dqkv, a->dqkv_n);
+    const double products = 1 + (all ? 3 + (a->p ? 0 : 1) : 0);
     const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
     return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
                      .bytes = 4 * heads *
-                              (tokens * e * (3 + (a->dqkv ? 3 : 0)) + a->queries * e +
+                              (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e +
                                rows * a->queries * tokens)};
 }
 

@@ -5,6 +5,7 @@
 #include <vitx/vitx.h>
 
 #include "kernels/profile.h"
+#include "kernels/work.h"
 #include "util.h"
 
 static const char *const devices[] = {"ref", "cpu"};
@@ -50,6 +51,52 @@ static vitx_op_time op(const bench *b, int index)
     ck_ok(vitx_context_get_op_time(&time, b->context, index));
     return time;
 }
+
+static void check_work(vx_work found, vx_work expected)
+{
+    ck_assert_double_gt(expected.flops, 0);
+    ck_assert_double_eq(found.flops, expected.flops);
+    ck_assert_double_eq(found.bytes, expected.bytes);
+}
+
+/* An array counts the same as floats and in the device's narrow type. */
+START_TEST(test_work__twins_count_the_same)
+{
+    float array[1] = {0};
+    vx_narrow *twin = (vx_narrow *)array;
+    const vx_weight w = {array, NULL, 12, 8, &vx_packing_plain};
+    const vx_linear l = {.w = &w, .x = array, .m = 5},
+                    plain = {.w = &w, .x = array, .m = 5, .y = array, .pre = array},
+                    other = {.w = &w, .x_n = twin, .m = 5, .y_n = twin, .pre_n = twin};
+    ck_assert_double_lt(vx_linear_work(&l).bytes, vx_linear_work(&plain).bytes);
+    check_work(vx_linear_work(&other), vx_linear_work(&plain));
+
+    const vx_linear_bwd
+        lb = {.w = &w, .dy = array, .dx = array, .m = 5, .targets = 1},
+        lb_pre = {.w = &w, .dy = array, .dx = array, .m = 5, .targets = 1, .pre = array},
+        lb_twin = {.w = &w, .dy_n = twin, .dx_n = twin, .m = 5, .targets = 1, .pre_n = twin};
+    ck_assert_double_lt(vx_linear_bwd_work(&lb).bytes, vx_linear_bwd_work(&lb_pre).bytes);
+    check_work(vx_linear_bwd_work(&lb_twin), vx_linear_bwd_work(&lb_pre));
+
+    vx_attention_bwd a = {.dp = array,
+                          .dy = array,
+                          .qkv = array,
+                          .p = array,
+                          .batch = 2,
+                          .targets = 1,
+                          .tokens = 5,
+                          .heads = 2,
+                          .head_width = 4,
+                          .queries = 5};
+    const vx_work dp_alone = vx_attention_bwd_work(&a);
+    a.dqkv = array;
+    const vx_work whole = vx_attention_bwd_work(&a);
+    ck_assert_double_lt(dp_alone.flops, whole.flops);
+    a.dqkv = NULL;
+    a.dqkv_n = twin;
+    check_work(vx_attention_bwd_work(&a), whole);
+}
+END_TEST
 
 /* What the products of a whole pass come to is what vitx_context_info says of it. */
 START_TEST(test_profile__counts_what_runs)
@@ -136,6 +183,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("profile");
     TCase *tcase = tcase_create("profile");
+    tcase_add_test(tcase, test_work__twins_count_the_same);
     tcase_add_loop_test(tcase, test_profile__counts_what_runs, 0, DEVICES);
     tcase_add_loop_test(tcase, test_profile__changes_no_number, 0, DEVICES);
     tcase_add_test(tcase, test_profile__refuses);
