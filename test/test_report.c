@@ -295,7 +295,7 @@ static vx_record recorded(vitx_report_level wish, size_t share)
     ck_ok(vx_record_start(&r, LAYERS, wish, share, &hooks));
     for (int l = 0; l < LAYERS; l++) {
         float *a = attention_of(l);
-        const vx_rows rows = vx_rows_of(a, HEADS, TOKENS, TOKENS, 1);
+        const vx_record_rows rows = vx_record_rows_of(a, HEADS, TOKENS, TOKENS, 1);
         ck_ok(vx_record_layer(&r, l, &rows, 0, NULL, &hooks));
         free(a);
         if (wish == VITX_REPORT_AUTO) /* two ways at most, and one block of a third */
@@ -383,7 +383,7 @@ START_TEST(test_record__takes_means_rows_and_halves)
             for (int k = 0; k < TOKENS; k++)
                 halves[(k * HEADS + h) * TOKENS + i] =
                     vx_float_to_half(a[(h * TOKENS + i) * TOKENS + k]);
-    vx_rows rows = {
+    vx_record_rows rows = {
         (const char *)halves, VITX_F16, {TOKENS, 1, HEADS * TOKENS}, HEADS, TOKENS, TOKENS, 1};
     static const vx_take takes[] = {VX_TAKE_ALL, VX_TAKE_MEAN, VX_TAKE_QUERY, VX_TAKE_QUERY,
                                     VX_TAKE_QUERY};

@@ -121,6 +121,13 @@ int vx_map_planes(const vitx_map *map)
     return planes;
 }
 
+float vx_map_smooth(const vitx_map *map)
+{
+    if (!map->info.is_signed || !map->on_pixels || map->info.grid_width < 1)
+        return 0;
+    return 0.5f * (float)map->placement.input_w / (float)map->info.grid_width;
+}
+
 /* Numbers at one place of a plane. */
 static int step_of(const vitx_map *map)
 {

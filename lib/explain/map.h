@@ -55,6 +55,9 @@ static inline int vx_map_leading(const vitx_map_info *info)
 {
     return info->rank - 2 - (info->channels > 0);
 }
+/* The deviation, in pixels of the input, of the Gaussian that suits a picture of the map: half a
+ * patch for signed maps on pixels, whose neighbour values cancel, else 0. */
+float vx_map_smooth(const vitx_map *map);
 /* Whether it is drawn by vx_map_colours. */
 static inline bool vx_map_is_tinted(const vitx_map_info *info)
 {

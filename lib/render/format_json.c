@@ -16,54 +16,23 @@
  * for a map that is no mask.
  */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "render/facts.h"
 #include "render/number.h"
 #include "render/render.h"
-
-static int append_choice(vx_sink *out, const char *before, int value)
-{
-    VX_TRY(vx_sink_text(out, before));
-    if (value == VITX_ALL)
-        return vx_sink_text(out, "\"all\"");
-    return value < 0 ? vx_sink_text(out, "null") : vx_sink_printf(out, "%d", value);
-}
-
-/* What was explained; see vitx_map_info. */
-static int append_score(vx_sink *out, const vitx_map_info *info)
-{
-    static const char *const names[] = {NULL,         "logit",  "probability",
-                                        "difference", "cosine", "dot"};
-    const int known = (int)(sizeof names / sizeof names[0]);
-    const int score = (int)info->score;
-    const char *name = score >= 0 && score < known ? names[score] : NULL;
-    const bool has_base = info->base_value != 0 || info->completeness_error != 0;
-    VX_TRY(vx_put_quoted(out, ",\"score\":", name));
-    VX_TRY(append_choice(out, ",\"versus\":", score == VITX_SCORE_DIFFERENCE ? info->versus : -1));
-    VX_TRY(vx_put_number(out, ",\"value\":", name ? info->value : NAN));
-    VX_TRY(vx_put_number(out, ",\"base_value\":", has_base ? info->base_value : NAN));
-    VX_TRY(
-        vx_put_number(out, ",\"completeness_error\":", has_base ? info->completeness_error : NAN));
-    VX_TRY(vx_sink_printf(out, ",\"forwards\":%lld", (long long)info->forwards));
-    static const char *const explains[] = {"class", "unit", "vector", "picture"};
-    return vx_put_quoted(out, ",\"explains\":", explains[info->explains]);
-}
 
 static int append_facts(vx_sink *out, const vitx_map_info *info, const vitx_render_opts *opts)
 {
     VX_TRY(vx_put_quoted(out, "{\"image\":", opts->title));
     VX_TRY(vx_put_quoted(out, ",\"method\":", info->method));
-    const bool probable =
-        info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE;
-    VX_TRY(append_choice(out, ",\"target\":", info->target));
+    VX_TRY(vx_put_choice(out, ",\"target\":", info->target));
     VX_TRY(vx_put_quoted(out, ",\"label\":", opts->label));
-    VX_TRY(vx_put_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
-    VX_TRY(vx_put_number(out, ",\"probability\":", probable ? (double)info->probability : NAN));
-    VX_TRY(append_score(out, info));
-    VX_TRY(append_choice(out, ",\"layer\":", info->layer));
-    VX_TRY(append_choice(out, ",\"head\":", info->head));
-    VX_TRY(append_choice(out, ",\"query\":", info->query));
+    VX_TRY(vx_put_answer(out, info));
+    VX_TRY(vx_sink_printf(out, ",\"forwards\":%lld", (long long)info->forwards));
+    VX_TRY(vx_put_explains(out, info));
+    VX_TRY(vx_put_choice(out, ",\"layer\":", info->layer));
+    VX_TRY(vx_put_choice(out, ",\"head\":", info->head));
+    VX_TRY(vx_put_choice(out, ",\"query\":", info->query));
     VX_TRY(vx_sink_text(out, ",\"shape\":["));
     for (int i = 0; i < info->rank; i++)
         VX_TRY(vx_sink_printf(out, i ? ",%lld" : "%lld", (long long)info->shape[i]));
@@ -77,30 +46,14 @@ static int append_facts(vx_sink *out, const vitx_map_info *info, const vitx_rend
     return vx_put_number(out, ",\"max\":", (double)info->max);
 }
 
-/* "key=value key=value" as an object; no value holds a blank. */
-static int append_settings(vx_sink *out, const char *settings)
-{
-    const char *before = ",\"settings\":{";
-    char text[256];
-    for (const char *p = settings; *p; before = ",") {
-        const size_t length = strcspn(p, " "), key = strcspn(p, "=");
-        snprintf(text, sizeof text, "%.*s", (int)key, p);
-        VX_TRY(vx_put_quoted(out, before, text));
-        snprintf(text, sizeof text, "%.*s", (int)(length - key - 1), p + key + 1);
-        VX_TRY(vx_put_quoted(out, ":", text));
-        p += length + (p[length] == ' ');
-    }
-    return vx_sink_text(out, *settings ? "}" : ",\"settings\":{}");
-}
-
 int vx_render_facts(vx_sink *out, const vx_render_job *job)
 {
     const vitx_map_info *info = &job->map->info;
     VX_TRY(append_facts(out, info, &job->opts));
     VX_TRY(vx_put_quoted(out, ",\"model\":", info->model));
-    VX_TRY(append_settings(out, info->settings));
+    VX_TRY(vx_put_settings(out, info->settings));
     VX_TRY(vx_sink_text(out, info->flip ? ",\"flip\":true" : ",\"flip\":false"));
-    VX_TRY(append_choice(out, ",\"channels\":", info->channels > 0 ? info->channels : -1));
+    VX_TRY(vx_put_choice(out, ",\"channels\":", info->channels > 0 ? info->channels : -1));
     VX_TRY(vx_put_number(out, ",\"mask\":", info->mask > 0 ? info->mask : NAN));
     return vx_put_quoted(out, ",\"version\":", VITX_VERSION);
 }

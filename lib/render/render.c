@@ -76,14 +76,6 @@ static vitx_scale suitable_scale(const vitx_map *map)
     return map->on_pixels ? VITX_SCALE_P99 : VITX_SCALE_MAX;
 }
 
-/* What VITX_AUTO stands for as smooth. */
-static float suitable_smooth(const vitx_map *map)
-{
-    if (!map->info.is_signed || !map->on_pixels || map->info.grid_width < 1)
-        return 0;
-    return 0.5f * (float)map->placement.input_w / (float)map->info.grid_width;
-}
-
 static int check_opts(vx_render_job *job)
 {
     vitx_render_opts *o = &job->opts;
@@ -113,7 +105,7 @@ static int check_opts(vx_render_job *job)
     if (o->alpha < 0)
         o->alpha = job->map->info.mask > 0 ? 0.75f : colours ? 1 : is_signed ? 0.8f : 0.5f;
     if (o->smooth < 0)
-        o->smooth = suitable_smooth(job->map);
+        o->smooth = vx_map_smooth(job->map);
     if (!o->colormap)
         o->colormap = is_signed ? "coolwarm" : "inferno";
     return vx_render_colormap(&job->colormap, o->colormap);

@@ -15,7 +15,7 @@ int vx_report_start_record(vitx_report *report, vx_report_picture *p)
 }
 
 /* Picture `i` of a view [n,H,R,T]. */
-static int read_view(vx_rows *out, const vitx_report *report, const vx_report_picture *p,
+static int read_view(vx_record_rows *out, const vitx_report *report, const vx_report_picture *p,
                      const vitx_view *v, int i)
 {
     const vx_arch *a = &report->model->arch;
@@ -32,13 +32,14 @@ static int read_view(vx_rows *out, const vitx_report *report, const vx_report_pi
                        (long long)v->shape[0], (long long)v->shape[1], (long long)v->shape[2],
                        (long long)v->shape[3], a->heads, tokens);
     const size_t bytes = v->dtype == VITX_F32 ? 4 : 2;
-    *out = (vx_rows){.data = (const char *)v->data + (int64_t)i * v->stride[0] * (int64_t)bytes,
-                     .dtype = v->dtype,
-                     .stride = {v->stride[1], v->stride[2], v->stride[3]},
-                     .heads = (int)v->shape[1],
-                     .rows = (int)v->shape[2],
-                     .tokens = tokens,
-                     .prefix = a->prefix};
+    *out =
+        (vx_record_rows){.data = (const char *)v->data + (int64_t)i * v->stride[0] * (int64_t)bytes,
+                         .dtype = v->dtype,
+                         .stride = {v->stride[1], v->stride[2], v->stride[3]},
+                         .heads = (int)v->shape[1],
+                         .rows = (int)v->shape[2],
+                         .tokens = tokens,
+                         .prefix = a->prefix};
     return VITX_OK;
 }
 
@@ -46,7 +47,7 @@ int vitx_report_add_attention(vitx_report *report, int layer, const vitx_view *a
                               int picture)
 {
     vx_report_picture *p;
-    vx_rows rows;
+    vx_record_rows rows;
     VX_TRY(vx_report_last(&p, report, "vitx_report_add_attention"));
     const vx_arch *a = &report->model->arch;
     if (layer < 0 || layer >= a->depth)
@@ -60,7 +61,7 @@ int vitx_report_add_attention(vitx_report *report, int layer, const vitx_view *a
 int vitx_report_add_pool_attention(vitx_report *report, const vitx_view *attention, int picture)
 {
     vx_report_picture *p;
-    vx_rows rows;
+    vx_record_rows rows;
     VX_TRY(vx_report_last(&p, report, "vitx_report_add_pool_attention"));
     VX_TRY(vx_report_start_record(report, p));
     VX_TRY(read_view(&rows, report, p, attention, picture));

@@ -63,19 +63,19 @@ bool vx_code_row(uint8_t *scale, uint8_t *prefix, uint8_t *weight, const float *
 
 /* ------------------------------------------------------------------ a block ---------------- */
 
-vx_rows vx_rows_of(const float *data, int heads, int rows, int tokens, int prefix)
+vx_record_rows vx_record_rows_of(const float *data, int heads, int rows, int tokens, int prefix)
 {
-    return (vx_rows){.data = (const char *)data,
-                     .dtype = VITX_F32,
-                     .stride = {(int64_t)rows * tokens, tokens, 1},
-                     .heads = heads,
-                     .rows = rows,
-                     .tokens = tokens,
-                     .prefix = prefix};
+    return (vx_record_rows){.data = (const char *)data,
+                            .dtype = VITX_F32,
+                            .stride = {(int64_t)rows * tokens, tokens, 1},
+                            .heads = heads,
+                            .rows = rows,
+                            .tokens = tokens,
+                            .prefix = prefix};
 }
 
 typedef struct coding {
-    const vx_rows *from;
+    const vx_record_rows *from;
     vx_take take;
     int query;
     int heads, rows; /* G, R */
@@ -85,7 +85,7 @@ typedef struct coding {
 } coding;
 
 /* Row `r` of head `h` as f32 without gaps: in place, or copied to room [T]. */
-static const float *read_row(float *room, const vx_rows *from, int h, int r)
+static const float *read_row(float *room, const vx_record_rows *from, int h, int r)
 {
     const int64_t at = h * from->stride[0] + r * from->stride[1];
     const float *floats = (const float *)(const void *)from->data;
@@ -100,7 +100,8 @@ static const float *read_row(float *room, const vx_rows *from, int h, int r)
 }
 
 /* The mean of rows first..end-1 of heads h0..h1-1, in room [2,T]. */
-static const float *mean_row(float *room, const vx_rows *from, int h0, int h1, int first, int end)
+static const float *mean_row(float *room, const vx_record_rows *from, int h0, int h1, int first,
+                             int end)
 {
     float *sum = room, *copy = room + from->tokens;
     const float count = (float)(h1 - h0) * (float)(end - first);
@@ -118,7 +119,7 @@ static const float *mean_row(float *room, const vx_rows *from, int h0, int h1, i
 
 static const float *take_row(const coding *c, float *room, int h, int r)
 {
-    const vx_rows *from = c->from;
+    const vx_record_rows *from = c->from;
     if (c->take == VX_TAKE_MEAN)
         return mean_row(room, from, 0, from->heads, r, r + 1);
     if (c->take == VX_TAKE_QUERY)
@@ -151,7 +152,7 @@ size_t vx_code_bytes(int heads, int rows, int tokens, int prefix)
                : (size_t)-1;
 }
 
-int vx_code_attention(vx_packed *out, const vx_rows *rows, vx_take take, int query,
+int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, int query,
                       const char *what, vx_pool *pool, const vitx_hooks *hooks)
 {
     coding c = {.from = rows, .take = take, .query = query};

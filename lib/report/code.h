@@ -20,15 +20,15 @@
 #include "report/pack.h"
 
 /* Attention [H,R,T] somewhere in memory. */
-typedef struct vx_rows {
+typedef struct vx_record_rows {
     const char *data;
     vitx_dtype dtype;
     int64_t stride[3]; /* of head, row and key, in elements */
     int heads, rows, tokens, prefix;
-} vx_rows;
+} vx_record_rows;
 
 /* f32 without gaps. */
-vx_rows vx_rows_of(const float *data, int heads, int rows, int tokens, int prefix);
+vx_record_rows vx_record_rows_of(const float *data, int heads, int rows, int tokens, int prefix);
 
 typedef enum vx_take {
     VX_TAKE_ALL = 0, /* as it is */
@@ -41,7 +41,7 @@ typedef enum vx_take {
  * VX_QUERY_PREFIX (kernels/ops.h), the mean over several. VITX_INVALID, naming `what`, if there is
  * a number that is no weight.
  */
-int vx_code_attention(vx_packed *out, const vx_rows *rows, vx_take take, int query,
+int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, int query,
                       const char *what, vx_pool *pool, const vitx_hooks *hooks);
 
 /* One row of T weights: scale [2], prefix [2P] and weight [N] are bytes. False if one of the

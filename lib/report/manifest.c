@@ -1,9 +1,9 @@
 /* report/manifest.c: what the page knows beside its blocks, as one JSON object;
  * docs/report-file.md has its form. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "render/facts.h"
 #include "render/number.h"
 #include "render/stats.h"
 #include "report/write.h"
@@ -21,14 +21,6 @@ static int put_pair(vx_sink *out, const char *before, int a, int b)
 static int put_bool(vx_sink *out, const char *before, bool value)
 {
     return vx_sink_printf(out, "%s%s", before, value ? "true" : "false");
-}
-
-/* Absent where it is below 0. */
-static int put_choice(vx_sink *out, const char *before, int value)
-{
-    return value == VITX_ALL ? vx_sink_printf(out, "%s\"all\"", before)
-           : value < 0       ? vx_sink_printf(out, "%snull", before)
-                             : put_int(out, before, value);
 }
 
 static int put_block(vx_sink *out, const char *before, const vx_packed *block)
@@ -76,42 +68,6 @@ static bool find_method(vitx_method_info *out, const char *name)
     return false;
 }
 
-/* "key=value key=value" as an object; no value holds a blank. */
-static int put_settings(vx_sink *out, const char *settings)
-{
-    const char *before = ",\"settings\":{";
-    char text[256];
-    for (const char *p = settings; *p; before = ",") {
-        const size_t length = strcspn(p, " "), key = strcspn(p, "=");
-        snprintf(text, sizeof text, "%.*s", (int)key, p);
-        VX_TRY(vx_put_quoted(out, before, text));
-        snprintf(text, sizeof text, "%.*s", (int)(length - key - 1), p + key + 1);
-        VX_TRY(vx_put_quoted(out, ":", text));
-        p += length + (p[length] == ' ');
-    }
-    return vx_sink_text(out, *settings ? "}" : ",\"settings\":{}");
-}
-
-static int put_score(vx_sink *out, const vitx_map_info *info)
-{
-    static const char *const scores[] = {NULL,         "logit",  "probability",
-                                         "difference", "cosine", "dot"};
-    static const char *const explains[] = {"class", "unit", "vector", "picture"};
-    const bool known = info->score > VITX_SCORE_AUTO && info->score <= VITX_SCORE_DOT;
-    const bool base = info->base_value != 0 || info->completeness_error != 0;
-    const bool probable =
-        info->explains == VITX_EXPLAINED_CLASS && info->outputs != VITX_OUTPUTS_NONE;
-    VX_TRY(vx_put_number(out, ",\"logit\":", info->target < 0 ? NAN : (double)info->logit));
-    VX_TRY(vx_put_number(out, ",\"probability\":", probable ? (double)info->probability : NAN));
-    VX_TRY(vx_put_quoted(out, ",\"score\":", known ? scores[info->score] : NULL));
-    VX_TRY(put_choice(
-        out, ",\"versus\":", info->score == VITX_SCORE_DIFFERENCE ? info->versus : VITX_AUTO));
-    VX_TRY(vx_put_number(out, ",\"value\":", known ? info->value : NAN));
-    VX_TRY(vx_put_number(out, ",\"base_value\":", base ? info->base_value : NAN));
-    VX_TRY(vx_put_number(out, ",\"completeness_error\":", base ? info->completeness_error : NAN));
-    return vx_put_quoted(out, ",\"explains\":", explains[info->explains]);
-}
-
 static int put_map(vx_sink *out, const char *before, const vx_report_map *m)
 {
     const vitx_map_info *info = &m->info;
@@ -119,13 +75,14 @@ static int put_map(vx_sink *out, const char *before, const vx_report_map *m)
     const bool known = find_method(&method, info->method);
     VX_TRY(vx_put_quoted(out, before, info->method));
     VX_TRY(vx_put_quoted(out, ",\"summary\":", known ? method.summary : NULL));
-    VX_TRY(put_choice(out, ",\"target\":", info->target));
+    VX_TRY(vx_put_choice(out, ",\"target\":", info->target));
     VX_TRY(vx_put_quoted(out, ",\"label\":", m->label));
-    VX_TRY(put_score(out, info));
-    VX_TRY(put_choice(out, ",\"layer\":", info->layer));
-    VX_TRY(put_choice(out, ",\"head\":", info->head));
-    VX_TRY(put_choice(out, ",\"query\":", info->query));
-    VX_TRY(put_settings(out, m->settings));
+    VX_TRY(vx_put_answer(out, info));
+    VX_TRY(vx_put_explains(out, info));
+    VX_TRY(vx_put_choice(out, ",\"layer\":", info->layer));
+    VX_TRY(vx_put_choice(out, ",\"head\":", info->head));
+    VX_TRY(vx_put_choice(out, ",\"query\":", info->query));
+    VX_TRY(vx_put_settings(out, m->settings));
     VX_TRY(put_bool(out, ",\"signed\":", info->is_signed != 0));
     VX_TRY(put_bool(out, ",\"nothing\":", info->nothing != 0));
     VX_TRY(vx_put_number(out, ",\"min\":", (double)info->min));

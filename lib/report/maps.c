@@ -51,14 +51,6 @@ static int pack_colours(vx_report_map *m, const vitx_map *map, int plane, const 
     return status;
 }
 
-/* Half a patch for signed maps on pixels, as vitx_render_opts.smooth has it. */
-static float suitable_smooth(const vitx_map *map)
-{
-    if (!map->info.is_signed || !map->on_pixels)
-        return 0;
-    return 0.5f * (float)map->placement.input_w / (float)map->info.grid_width;
-}
-
 /* Which layer and head a plane is of: axes of all layers and of all heads come first. */
 static void name_plane(vitx_map_info *info, int plane)
 {
@@ -80,7 +72,7 @@ static int make_map(vx_report_map **out, const vitx_report *r, const vitx_map *m
     m->info.model = NULL;
     m->on_input = map->on_pixels;
     m->colours = map->info.channels > 0;
-    m->smooth = suitable_smooth(map);
+    m->smooth = vx_map_smooth(map);
     if (vx_map_leading(&map->info) > 0)
         name_plane(&m->info, plane);
     const float *values = vx_map_plane(map, plane, &m->height, &m->width);

@@ -65,14 +65,14 @@ int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t sha
 /* ------------------------------------------------------------------ a block comes ---------- */
 
 /* Larger blocks are not even tried. */
-static bool may_fit(const vx_record *r, const vx_rows *rows, int heads)
+static bool may_fit(const vx_record *r, const vx_record_rows *rows, int heads)
 {
     return !automatic(r) ||
            vx_code_bytes(heads, rows->rows, rows->tokens, rows->prefix) <= MOST_BYTES;
 }
 
 /* Whether every head of this block is of use. */
-static bool wants_all(const vx_record *r, int layer, const vx_rows *rows)
+static bool wants_all(const vx_record *r, int layer, const vx_record_rows *rows)
 {
     const bool last = layer == r->layers - 1;
     if (rows->rows == 1 || rows->heads == 1)
@@ -82,7 +82,7 @@ static bool wants_all(const vx_record *r, int layer, const vx_rows *rows)
     return automatic(r) && (!r->all_gone || last) && may_fit(r, rows, rows->heads);
 }
 
-static bool wants_mean(const vx_record *r, const vx_rows *rows)
+static bool wants_mean(const vx_record *r, const vx_record_rows *rows)
 {
     if (rows->rows == 1 || r->wish == VITX_REPORT_CLASS)
         return false;
@@ -91,7 +91,7 @@ static bool wants_mean(const vx_record *r, const vx_rows *rows)
     return may_fit(r, rows, 1);
 }
 
-static bool wants_row(const vx_record *r, const vx_rows *rows)
+static bool wants_row(const vx_record *r, const vx_record_rows *rows)
 {
     return (r->wish != VITX_REPORT_ALL || rows->rows == 1) && !r->row_gone &&
            (rows->heads > 1 || rows->rows == 1);
@@ -114,7 +114,7 @@ static void make_room(vx_record *r, const vitx_hooks *hooks)
         drop(r, mean_of, l, l + 1, hooks);
 }
 
-static int code(vx_packed *out, bool wanted, const vx_rows *rows, vx_take take, int query,
+static int code(vx_packed *out, bool wanted, const vx_record_rows *rows, vx_take take, int query,
                 int layer, vx_pool *pool, const vitx_hooks *hooks)
 {
     char what[48];
@@ -124,7 +124,7 @@ static int code(vx_packed *out, bool wanted, const vx_rows *rows, vx_take take, 
     return vx_code_attention(out, rows, take, query, what, pool, hooks);
 }
 
-int vx_record_layer(vx_record *r, int layer, const vx_rows *rows, int query, vx_pool *pool,
+int vx_record_layer(vx_record *r, int layer, const vx_record_rows *rows, int query, vx_pool *pool,
                     const vitx_hooks *hooks)
 {
     vx_report_layer new = {.came = true};
@@ -150,7 +150,7 @@ int vx_record_layer(vx_record *r, int layer, const vx_rows *rows, int query, vx_
     return VITX_OK;
 }
 
-int vx_record_pool(vx_record *r, const vx_rows *rows, const vitx_hooks *hooks)
+int vx_record_pool(vx_record *r, const vx_record_rows *rows, const vitx_hooks *hooks)
 {
     vx_packed new;
     if (r->wish == VITX_REPORT_NONE)

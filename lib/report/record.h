@@ -47,9 +47,9 @@ typedef struct vx_record {
 int vx_record_start(vx_record *record, int layers, vitx_report_level wish, size_t share,
                     const vitx_hooks *hooks);
 /* `rows` is [H,T,T], [1,T,T] or [H,1,T]. */
-int vx_record_layer(vx_record *record, int layer, const vx_rows *rows, int query, vx_pool *pool,
-                    const vitx_hooks *hooks);
-int vx_record_pool(vx_record *record, const vx_rows *rows, const vitx_hooks *hooks);
+int vx_record_layer(vx_record *record, int layer, const vx_record_rows *rows, int query,
+                    vx_pool *pool, const vitx_hooks *hooks);
+int vx_record_pool(vx_record *record, const vx_record_rows *rows, const vitx_hooks *hooks);
 void vx_record_settle(vx_record *record, const vitx_hooks *hooks);
 /* Bytes of the file that it takes now. */
 size_t vx_record_bytes(const vx_record *record);

@@ -19,7 +19,7 @@ static int look(void *payload, int layer, const float *attention)
     const run *r = payload;
     const vx_arch *a = &r->context->arch;
     const int tokens = vx_arch_tokens(a);
-    const vx_rows rows = vx_rows_of(attention, a->heads, tokens, tokens, a->prefix);
+    const vx_record_rows rows = vx_record_rows_of(attention, a->heads, tokens, tokens, a->prefix);
     return vx_record_layer(&r->picture->record, layer, &rows, vx_default_query(a), r->context->pool,
                            &r->report->hooks);
 }
@@ -67,7 +67,7 @@ static int keep_pool(const run *r, const vitx_stats *s)
     const size_t count = (size_t)heads * (size_t)tokens;
     VX_TRY(vx_new(&values, hooks, count, sizeof *values, "attention of the pooling head"));
     int status = vx_context_read(c, values, s->plan.pool_p, count * sizeof *values);
-    const vx_rows rows = vx_rows_of(values, heads, 1, tokens, c->arch.prefix);
+    const vx_record_rows rows = vx_record_rows_of(values, heads, 1, tokens, c->arch.prefix);
     if (status == VITX_OK)
         status = vx_record_pool(&r->picture->record, &rows, hooks);
     vx_release(hooks, values);

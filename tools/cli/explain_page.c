@@ -142,18 +142,26 @@ static bool add_map(const struct page *page, const vitx_map *map)
     return vitx_report_add_map(page->report, map, label) == VITX_OK;
 }
 
+/* Whether a class changes the map. */
+static bool follows_class(const vitx_map *map)
+{
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    vitx_method_info method = VITX_METHOD_INFO_INIT;
+    return vitx_map_get_info(&info, map) == VITX_OK && method_find(&method, info.method) == DONE &&
+           method.uses_target;
+}
+
 /* Whether a map of the picture is about that class; those that no class changes are about all. */
 static bool has_map(const struct page *page, vitx_map *const *maps, int target)
 {
     bool all = true;
     for (int j = 0; j < page->plan->opts_count; j++) {
         vitx_map_info info = VITX_MAP_INFO_INIT;
-        vitx_method_info method;
-        if (!maps[j] || vitx_map_get_info(&info, maps[j]) != VITX_OK ||
-            method_find(&method, info.method) != DONE)
+        if (!maps[j] || vitx_map_get_info(&info, maps[j]) != VITX_OK)
             continue;
-        all &= !method.uses_target;
-        if (method.uses_target && info.target == target)
+        const bool follows = follows_class(maps[j]);
+        all &= !follows;
+        if (follows && info.target == target)
             return true;
     }
     return all;
@@ -203,15 +211,6 @@ static bool add_all_absent(struct page *page, const char *picture, vitx_map *con
             !has_map(page, maps, top[i].index))
             added = add_absent(page, picture, top[i].index);
     return added;
-}
-
-/* Whether a class changes the map. */
-static bool follows_class(const vitx_map *map)
-{
-    vitx_map_info info = VITX_MAP_INFO_INIT;
-    vitx_method_info method = VITX_METHOD_INFO_INIT;
-    return vitx_map_get_info(&info, map) == VITX_OK && method_find(&method, info.method) == DONE &&
-           method.uses_target;
 }
 
 /* In the order asked for. Methods that nobody named one by one: first those whose maps say why this
