@@ -46,6 +46,13 @@ vx_work vx_linear_bwd_work(const vx_linear_bwd *a)
                    has(a->pre, a->pre_n) ? (double)a->m / targets * a->w->k : 0);
 }
 
+/* Of a rotation by the table's row of each token, which stays in the cache. */
+vx_work vx_rotate_work(const vx_rotate *a)
+{
+    const double width = (double)a->heads * a->head_width;
+    return (vx_work){.flops = 6. * a->rows * width, .bytes = 16. * a->rows * width};
+}
+
 vx_work vx_layernorm_work(const vx_layernorm *a)
 {
     return floats(2. * a->m * a->n);
@@ -97,10 +104,10 @@ vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
     const bool all = has(a->dqkv, a->dqkv_n);
     const double products = 1 + (all ? 3 + (a->p ? 0 : 1) : 0);
     const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
-    return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
-                     .bytes = 4 * heads *
-                              (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e +
-                               rows * a->queries * tokens)};
+    return (vx_work){
+        .flops = 2 * products * heads * a->queries * tokens * e,
+        .bytes = 4 * heads *
+                 (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e + rows * a->queries * tokens)};
 }
 
 vx_work vx_activate_work(const vx_activate *a)

@@ -35,7 +35,9 @@ static const char *const folders[] = {"vit-timm",
                                       "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
-                                      "dinov2-meta-registers-swiglu"};
+                                      "dinov2-meta-registers-swiglu",
+                                      "dinov3-timm",
+                                      "dinov3-timm-swiglu"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -136,6 +138,26 @@ static void embed(double *x, const vitx_context *c, const double *input, const n
     free(row);
 }
 
+/* Pair i of a query or key is turned by angle i of the table. */
+static void rotate(double *qkv, const vitx_context *c, int l)
+{
+    const vx_arch *a = &c->arch;
+    const int T = vx_arch_tokens(a), E = a->head_width, A = a->heads * E;
+    const bool own = a->rotary.kind == VX_ROTATE_LEARNT;
+    for (int t = a->prefix; t < T && c->rotations; t++)
+        for (int h = 0; h < 2 * a->heads; h++)
+            for (int i = 0; i < E / 2; i++) {
+                const int patch = t - a->prefix, patches = T - a->prefix;
+                const int row = own ? (l * patches + patch) * a->heads + h % a->heads : patch;
+                const float *angle = c->rotations + row * E + i;
+                double *x = qkv + t * 3 * A + h * E + (a->rotary.half ? i : 2 * i);
+                double *y = x + (a->rotary.half ? E / 2 : 1);
+                const double u = *x, v = *y, cosine = angle[0], sine = angle[E / 2];
+                *x = u * cosine - v * sine;
+                *y = u * sine + v * cosine;
+            }
+}
+
 static void attend(double *out, const double *qkv, const vx_arch *a, int l, const nudge *n)
 {
     const int T = vx_arch_tokens(a), E = a->head_width, A = a->heads * E;
@@ -173,6 +195,7 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     norm(y, x, w->norm1_w, w->norm1_b, (double)a->eps, T, D);
     push(n, NORM1, l, y);
     product(wide, y, &w->qkv, T);
+    rotate(wide, c, l);
     attend(y, wide, a, l, n);
     product(out, y, &w->proj, T);
     for (int i = 0; i < T * D; i++)
@@ -247,7 +270,7 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
     const vx_weights *w = c->weights;
     const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
     double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)),
-        *z = numbers((size_t)K);
+           *z = numbers((size_t)K);
     embed(x, c, input, &n);
     for (int l = 0; l < a->depth; l++)
         block(x, c, l, &n);
@@ -367,7 +390,8 @@ static void run_pass(bench *b, vx_plan *plan)
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k,
+                                (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     ck_ok(vx_context_sync(c));
@@ -572,7 +596,7 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

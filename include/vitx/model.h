@@ -160,7 +160,7 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "clip", "siglip"         */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision"                                                */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
@@ -201,6 +201,9 @@ typedef struct vitx_model_info {
                                     them (heads, activation, eps, how pictures are prepared), as
                                     text for people; "" if none. vitx_model_open() logs this text
                                     as one warning                                              */
+    int rotary;                /**< nonzero: queries and keys of the patches are rotated by their
+                                    place in the grid, for any grid. Then pos_height and pos_width
+                                    may be 0: there are no position embeddings                  */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -149,6 +149,11 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .p = b->kept.p, .scale = f->scale, .batch = f->batch, .targets = K, .tokens = f->tokens,
         .heads = a->heads, .head_width = a->head_width, .queries = b->tokens});
     f->ops->attn_product(f->dev, &b->product);
+    /* q, k = rotate(q, k) */
+    f->ops->rotate(f->dev, &(vx_rotate){
+        .qkv_n = b->dqkv, .table = b->angles, .tables = f->tables, .rows = b->rotated,
+        .tokens = f->tokens, .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
+        .half = a->rotary.half, .inverse = 1});
     /* qkv = norm1 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,
@@ -188,9 +193,11 @@ static void record_doutput(const vx_run *f, int l)
 {
     float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
-            .scale = 1});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = to,
+                                                  .x = f->plan->dx,
+                                                  .m = 1,
+                                                  .n = (int64_t)f->gradients * f->tokens * f->width,
+                                                  .scale = 1});
 }
 
 /* The first block that the pass goes down to. */

@@ -5,6 +5,11 @@
 #include "engine/forward.h"
 #include "engine/run.h"
 
+bool vx_channels_serve(const vx_arch *arch)
+{
+    return arch->rotary.kind == VX_ROTATE_NONE;
+}
+
 int vx_channels_at_once(const vitx_context *c)
 {
     const int width = c->arch.width;

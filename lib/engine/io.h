@@ -26,6 +26,7 @@ typedef struct vx_run {
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
     int targets, gradients; /* K, G: of the backward pass */
+    int tables;             /* of rotations: 1, or one for each head */
     float scale;
 } vx_run;
 
@@ -65,6 +66,8 @@ typedef struct vx_block_io {
     float *norm1_to;                     /* [M,D] where it is recorded in floats         */
     int norm1_recorded;  /* of these rows: M, or 0: not wanted, or norm1 lies there */
     vx_narrow *qkv;      /* [M,3A]                                       */
+    const float *angles; /* by which queries and keys are rotated (rotary.h) */
+    int rotated;         /* of these rows: M, or 0: nothing is rotated   */
     vx_narrow *attended; /* [M,A]                                        */
     vx_recorded record;
     int queries;         /* as in vx_attention */
@@ -100,6 +103,8 @@ typedef struct vx_block_grad_io {
     vx_narrow *dqkv;      /* [G,T,3A] or NULL: not wanted  */
     float *dnorm1;        /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
     vx_narrow *dnorm1_n;
+    const float *angles;     /* as in vx_block_io */
+    int rotated;             /* rows of dqkv that are rotated back: G*T, or 0 */
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int norm1_rows;          /* G*T, or 0: nothing below norm1                   */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */

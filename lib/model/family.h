@@ -59,6 +59,8 @@ typedef struct vx_hints {
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
+    vx_rotary rotary;
+    bool no_key_bias; /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
     bool pool_known;  /* false: decided by which tensors there are */
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
@@ -117,7 +119,7 @@ struct vx_naming {
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
-    bool two_heads; /* a distillation token is read, through a head of its own                  */
+    bool two_heads;  /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);

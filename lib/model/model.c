@@ -320,6 +320,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .outputs = a->outputs,
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
+        .rotary = a->rotary.kind != VX_ROTATE_NONE,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
