@@ -15,9 +15,9 @@ OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
 STRIP    ?= strip
-# Kinds of pictures that a library decodes, with its package for pkg-config and the least version.
-# Those that are found are built in, unless WITHOUT names them: make WITHOUT="AVIF HEIF".
-DECODERS := WEBP:libwebp:1.0
+# Kinds of pictures that a library decodes: its package for pkg-config, the least version, the file
+# of lib/image. Those that are found are built in, unless WITHOUT names them: make WITHOUT="WEBP".
+DECODERS := WEBP:libwebp:1.0:webp
 WITHOUT  ?=
 part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
@@ -56,7 +56,8 @@ ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthrea
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
-LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c))
+LIB_SRC  := $(sort $(filter-out $(foreach d,$(filter-out $(PICTURES),$(DECODERS)),lib/image/$(call part,4,$(d)).c), \
+            $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c)))
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))

@@ -6,7 +6,6 @@
  * libwebp gets the picture's own chunks. It allocates by itself, a small multiple of the pixels
  * that max_pixels allows; the pixels it writes are the caller's.
  */
-#ifdef VX_WITH_WEBP
 #include "image/codec.h"
 
 #include <string.h>
@@ -106,4 +105,3 @@ int vx_decode_webp(vx_picture *out, const vx_source *source)
     WebPFreeDecBuffer(&c.output);
     return status == VP8_STATUS_OK ? VITX_OK : fail(source, status);
 }
-#endif
