@@ -98,6 +98,9 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     vx_match match;
     vx_hints hints = {0};
     VX_TRY(vx_family_match(&match, m->container, config));
+    char wrapping[VX_PREFIX + 80];
+    vx_wrapping_text(wrapping, sizeof wrapping, &match.wrapping);
+    VX_TRY(vx_strdup(&m->wrapping, &m->hooks, wrapping));
     m->family = match.family;
     m->dialect = match.dialect;
     m->naming = match.dialect->naming;
@@ -138,8 +141,6 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     int status = vx_folder_locate(&weights, &folder, shelf, m->path, &m->hooks);
     if (status == VITX_OK)
         status = vx_container_open(&m->container, shelf, weights, &m->hooks);
-    if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
-        vx_container_strip(m->container, "timm_model.");
     if (status == VITX_OK)
         status = vx_config_open(&config, shelf, folder, &m->hooks);
     if (status == VITX_OK)
@@ -231,6 +232,7 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->found.blocks);
     vx_release(&hooks, model->architecture);
     vx_release(&hooks, model->guesses);
+    vx_release(&hooks, model->wrapping);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);
     pthread_mutex_destroy(&model->lock);
@@ -320,6 +322,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .outputs = a->outputs,
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
+        .wrapping = model->wrapping,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
