@@ -11,6 +11,7 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "model/folder.h"
 #include "model/guesses.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
@@ -34,67 +35,6 @@ void vitx_model_info_init(vitx_model_info *out, size_t struct_size)
 static vx_shelf shelf_of(const vitx_model_opts *opts)
 {
     return (vx_shelf){opts->files, opts->files ? opts->file_count : 0};
-}
-
-/* folder/name where it exists; *out NULL where not. */
-static int find_file(char **out, vx_shelf shelf, const char *folder, const char *name,
-                     const vitx_hooks *hooks)
-{
-    VX_TRY(vx_path_join(out, hooks, folder, name));
-    if (vx_path_exists_in(shelf, *out))
-        return VITX_OK;
-    vx_release(hooks, *out);
-    *out = NULL;
-    return VITX_OK;
-}
-
-/* A folder in which there is nothing to read, perhaps beside files that are not read. */
-static int refuse_without_weights(vx_shelf shelf, const char *path, const vitx_hooks *hooks)
-{
-    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                          "open_clip_pytorch_model.bin"};
-    char also[160] = "";
-    for (size_t i = 0; i < sizeof pickles / sizeof pickles[0] && !also[0]; i++) {
-        char *pickle = NULL;
-        VX_TRY(find_file(&pickle, shelf, path, pickles[i], hooks));
-        if (pickle)
-            snprintf(also, sizeof also,
-                     "; its %s is a Python program, which vitx does not run: save the model as "
-                     "safetensors",
-                     pickles[i]);
-        vx_release(hooks, pickle);
-    }
-    return vx_fail_in(
-        VITX_IO, path,
-        "holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
-        also);
-}
-
-/* The weight file and the folder of the JSON files, both to be released. */
-static int locate(char **weights, char **folder, vx_shelf shelf, const char *path,
-                  const vitx_hooks *hooks)
-{
-    int archives;
-    if (!shelf.count && !vx_path_is_folder(path)) {
-        VX_TRY(vx_strdup(weights, hooks, path));
-        return vx_path_folder(folder, hooks, path);
-    }
-    VX_TRY(vx_strdup(folder, hooks, path));
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "open_clip_model.safetensors",
-                                        "open_clip_pytorch_model.safetensors"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        VX_TRY(find_file(weights, shelf, path, names[i], hooks));
-        if (*weights)
-            return VITX_OK;
-    }
-    VX_TRY(vx_path_only_in(weights, &archives, shelf, path, "npz", hooks));
-    if (*weights)
-        return VITX_OK;
-    if (archives)
-        return vx_fail_in(VITX_IO, path, "holds %d .npz files: say which of them is meant",
-                          archives);
-    return refuse_without_weights(shelf, path, hooks);
 }
 
 /* -------------------------------------------------------------------------- opening ------- */
@@ -124,7 +64,7 @@ static int find_language(char **out, vx_shelf shelf, const char *folder, const c
 {
     char name[32];
     snprintf(name, sizeof name, "labels.%.*s.txt", MAX_LANGUAGE, language);
-    VX_TRY(find_file(out, shelf, folder, name, hooks));
+    VX_TRY(vx_folder_file(out, shelf, folder, name, hooks));
     if (!*out && strcmp(language, "en") != 0)
         return vx_fail_in(VITX_IO, folder, "no class names in the language \"%s\": there is no %s",
                           language, name);
@@ -195,7 +135,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     char *weights = NULL, *folder = NULL;
     vx_config config = {0};
     const vx_shelf shelf = shelf_of(opts);
-    int status = locate(&weights, &folder, shelf, m->path, &m->hooks);
+    int status = vx_folder_locate(&weights, &folder, shelf, m->path, &m->hooks);
     if (status == VITX_OK)
         status = vx_container_open(&m->container, shelf, weights, &m->hooks);
     if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
