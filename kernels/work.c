@@ -98,10 +98,10 @@ vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
     const bool all = has(a->dqkv, a->dqkv_n);
     const double products = 1 + (all ? 3 + (a->p ? 0 : 1) : 0);
     const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
-    return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
-                     .bytes = 4 * heads *
-                              (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e +
-                               rows * a->queries * tokens)};
+    return (vx_work){
+        .flops = 2 * products * heads * a->queries * tokens * e,
+        .bytes = 4 * heads *
+                 (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e + rows * a->queries * tokens)};
 }
 
 vx_work vx_activate_work(const vx_activate *a)

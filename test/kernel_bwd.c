@@ -81,8 +81,8 @@ static void slopes_case(bed *b, rng *r, vx_act act)
         pre[i] = i < sizeof special / sizeof *special ? special[i] : pre[i] * 3;
         one[i] = 1;
     }
-    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain}, packed = packed_weight(b, one,
-        NULL, 1, N);
+    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain},
+                    packed = packed_weight(b, one, NULL, 1, N);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = N,
                        .dy = one,
@@ -301,19 +301,18 @@ void test_layernorm_bwd__matches_reference(int index)
                 (enum kind)kind, (i + kind) % 2, 1 + (i + kind) / 2 % 4);
     layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1, 1);
     float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
-    b.dev->ops.layernorm_bwd(b.dev,
-                             &(vx_layernorm_bwd){.dx = y,
-                                                 .lddx = 3,
-                                                 .dy = dy,
-                                                 .lddy = 3,
-                                                 .x = x,
-                                                 .ldx = 3,
-                                                 .weight = w,
-                                                 .eps = 1e-6f,
-                                                 .m = 2,
-                                                 .n = 3,
-                                                 .tokens = 2,
-                                                 .targets = 1});
+    b.dev->ops.layernorm_bwd(b.dev, &(vx_layernorm_bwd){.dx = y,
+                                                        .lddx = 3,
+                                                        .dy = dy,
+                                                        .lddy = 3,
+                                                        .x = x,
+                                                        .ldx = 3,
+                                                        .weight = w,
+                                                        .eps = 1e-6f,
+                                                        .m = 2,
+                                                        .n = 3,
+                                                        .tokens = 2,
+                                                        .targets = 1});
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]) && isfinite(y[3]));
     bed_close(&b);
 }
@@ -545,8 +544,8 @@ static void patch_case(bed *b, rng *r, int batch, int height, int width, int ph,
     float *y = output_f32(count), *expected = output_f32(count);
     for (int i = 0; i < batch * tokens * d; i++)
         dy[i] = i / d % tokens < prefix ? NAN : dy[i];
-    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain}, packed = packed_weight(b, w, NULL,
-        d, k);
+    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain},
+                    packed = packed_weight(b, w, NULL, d, k);
     vx_patch_embed_bwd a = {expected, dy, &plain, batch, C, height, width, ph, pw, prefix};
     vx_patch_embed_bwd_ref(NULL, &a);
     a.dimage = y;

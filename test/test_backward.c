@@ -260,7 +260,7 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
     const vx_weights *w = c->weights;
     const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
     double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)),
-        *z = numbers((size_t)K);
+           *z = numbers((size_t)K);
     embed(x, c, input, &n);
     for (int l = 0; l < a->depth; l++)
         block(x, c, l, &n);
@@ -380,7 +380,8 @@ static void run_pass(bench *b, vx_plan *plan)
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k,
+                                (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     ck_ok(vx_context_sync(c));
@@ -585,7 +586,7 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

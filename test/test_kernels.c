@@ -821,8 +821,10 @@ START_TEST(test_attention__reference_is_the_formula)
     rng r = {9};
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
     const vx_attention a = {
-        y,    qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
-        NULL, 0,   0,    NULL, NULL};
+        y,    qkv, 0.5f, 1,
+        T,    H,   E,    {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
+        NULL, 0,   0,    NULL,
+        NULL};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {

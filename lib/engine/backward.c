@@ -29,8 +29,8 @@ static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)
     /* features = layernorm(pooled) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy = dpooled, .lddy = D, .x = f->act->pooled, .ldx = D,
-        .weight = f->w->fc_norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->fc_norm_rows, .n = D, .tokens = 1,
-        .targets = f->targets});
+        .weight = f->w->fc_norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->fc_norm_rows,
+        .n = D, .tokens = 1, .targets = f->targets});
 }
 
 /* vx_pool_forward, from its last line to the first: dpooled [G,D] -> dx [G,T,D]. */
@@ -54,8 +54,8 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
-        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->m, .n = D, .tokens = 1,
-        .targets = K});
+        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->m, .n = D,
+        .tokens = 1, .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
@@ -114,8 +114,8 @@ static void classify_bwd(const vx_run *f)
     /* all tokens: y = layernorm(x) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = f->plan->last_x, .ldx = D,
-        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.all_rows, .n = D, .tokens = T,
-        .targets = f->targets});
+        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.all_rows, .n = D,
+        .tokens = T, .targets = f->targets});
 }
 
 /* One block, from the last line of vx_block_forward to the first: dx is d out, then d x. */
@@ -168,8 +168,8 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D,
         .x = b->kept.x, .ldx = D,
-        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm1_rows, .n = D,
-        .tokens = f->tokens, .targets = K});
+        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm1_rows,
+        .n = D, .tokens = f->tokens, .targets = K});
 }
 
 /* norm_pre; patch embedding: dx -> dinput. */
@@ -182,8 +182,8 @@ static void embed_bwd(const vx_run *f)
     /* x = layernorm(embedded) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = e.embedded, .ldx = f->width,
-        .weight = f->w->norm_pre_w, .eps = a->eps, .rms = a->rms, .m = e.norm_rows * f->targets, .n = f->width,
-        .tokens = f->tokens, .targets = f->targets});
+        .weight = f->w->norm_pre_w, .eps = a->eps, .rms = a->rms, .m = e.norm_rows * f->targets,
+        .n = f->width, .tokens = f->tokens, .targets = f->targets});
     /* embedded = patches W^T + b + positions */
     f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
         .dimage = f->plan->dinput, .dy = dx, .w = &f->w->patch, .batch = f->gradients,
@@ -198,9 +198,11 @@ static void record_doutput(const vx_run *f, int l)
 {
     float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
-            .scale = 1});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = to,
+                                                  .x = f->plan->dx,
+                                                  .m = 1,
+                                                  .n = (int64_t)f->gradients * f->tokens * f->width,
+                                                  .scale = 1});
 }
 
 /* The first block that the pass goes down to. */
@@ -294,8 +296,8 @@ static void own_mean_bwd(const vx_run *f, const vx_own_io *o)
     /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = W, .dy = dpooled, .lddy = W, .x = o->mean, .ldx = D,
-        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = o->norm_rows, .n = D, .tokens = 1,
-        .targets = f->targets});
+        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = o->norm_rows,
+        .n = D, .tokens = 1, .targets = f->targets});
     /* mean = mean(tokens) */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
         .dx = f->plan->dx, .dy = dpooled, .lddy = W, .batch = f->gradients, .tokens = f->tokens,

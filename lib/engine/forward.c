@@ -45,8 +45,8 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->qkv, .ldy = 3 * A, .x_n = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
-    /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; the backward pass reads
-     * what they were */
+    /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
+     * for the backward pass */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->qk, .ldy = 2 * A, .x_n = b->qkv, .ldx = 3 * A, .m = b->qk_kept, .n = 2 * A,
         .scale = 1});
@@ -115,7 +115,8 @@ void vx_answer_forward(const vx_run *f)
     /* features = layernorm(pooled) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = act->features, .ldy = D, .x = act->pooled, .ldx = D, .weight = f->w->fc_norm_w,
-        .bias = f->w->fc_norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.fc_norm_rows, .n = D});
+        .bias = f->w->fc_norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.fc_norm_rows,
+        .n = D});
     /* logits = features W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y = act->logits, .ldy = K, .x = h.features, .ldx = W, .w = &f->w->head,
@@ -194,7 +195,8 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* picked tokens: pooled = layernorm(pooled) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = pooled, .ldy = D, .x = pooled, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->picked_rows, .n = D});
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->picked_rows,
+        .n = D});
     vx_answer_forward(f);
 }
 /* clang-format on */

@@ -25,7 +25,7 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
-    int qk_groups; /* parts of q, or of k, that are normalised each by itself */
+    int qk_groups;          /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients; /* K, G: of the backward pass */
     float scale;
 } vx_run;

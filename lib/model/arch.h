@@ -43,8 +43,8 @@ typedef struct vx_arch {
     int pool_first; /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
     bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     bool rms;       /* no norm subtracts the mean, and none has a bias (RMSNorm) */
-    int qk_norm;    /* queries and keys are normalised, so many numbers at a time: of one head, or of
-                     * all heads; 0: they are not */
+    int qk_norm;    /* queries and keys are normalised, so many numbers at a time: those of one
+                     * head, or of all heads; 0: they are not */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings are for */
     bool units;           /* the outputs are components of an embedding: `classes` counts them */

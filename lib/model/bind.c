@@ -94,8 +94,9 @@ static int read_norms(vx_reader *r)
     if (r->arch->rms == r->hints->rms)
         return VITX_OK;
     if (r->hints->rms)
-        return vx_fail_in(VITX_FORMAT, said_by(r), " says that norms are RMSNorms, but those of %s %s",
-                          r->container->path, "have a bias");
+        return vx_fail_in(VITX_FORMAT, said_by(r),
+                          " says that norms are RMSNorms, but those of %s %s", r->container->path,
+                          "have a bias");
     return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                       "its norms have no bias, and no configuration says that they are RMSNorms "
                       "(tensor %.100s)",
@@ -281,10 +282,11 @@ static int check_qk_norm(const vx_reader *r)
     if (!q != !first[VX_K_NORM_W - VX_MODEL_ROLES])
         return vx_role_missing(r, q ? VX_K_NORM_W : VX_Q_NORM_W, 0);
     if (q && a->qk_norm != a->head_width && a->qk_norm != a->width)
-        return vx_fail_in(VITX_FORMAT, r->container->path,
-                          "tensor %.100s has %d numbers, expected the %d of one of %d heads, or the "
-                          "%d of all",
-                          q->name, a->qk_norm, a->head_width, a->heads, a->width);
+        return vx_fail_in(
+            VITX_FORMAT, r->container->path,
+            "tensor %.100s has %d numbers, expected the %d of one of %d heads, or the "
+            "%d of all",
+            q->name, a->qk_norm, a->head_width, a->heads, a->width);
     return VITX_OK;
 }
 
