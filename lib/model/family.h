@@ -67,6 +67,8 @@ typedef struct vx_hints {
     bool norm_after;  /* the norm comes behind the pooling */
     bool headless;    /* there are no classes: a head in the file is not read */
     bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool rms;         /* the norms are RMSNorms                                  */
+    bool qk_norm;     /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
      * library knows (guesses.h) */
     bool network_told, pictures_told;
