@@ -53,8 +53,8 @@ struct explain_plan {
     struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
-    vitx_basis *basis; /* --together: made by explain_run; NULL: none */
-    struct sources sources; /* what no output may replace */
+    vitx_basis *basis;       /* --together: made by explain_run; NULL: none */
+    struct sources sources;  /* what no output may replace */
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
 };

@@ -190,16 +190,30 @@ static bool finish_one(void *payload, int i, bool begun)
     return !w->stopped;
 }
 
+/* How many maps are drawn at once. A drawing takes some 16 bytes for each pixel of its picture. */
+static int drawing_threads(const struct explain_plan *plan, const struct map_writing *maps,
+                           int count)
+{
+    const int64_t room = INT64_C(1) << 30;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    int64_t largest = 1;
+    if (!has_files(plan) || vitx_context_get_info(&info, plan->session.context) != VITX_OK)
+        return 1;
+    for (int i = 0; i < count; i++) {
+        const int64_t pixels =
+            (int64_t)vitx_image_width(maps[i].image) * vitx_image_height(maps[i].image);
+        largest = pixels > largest ? pixels : largest;
+    }
+    const int64_t most = room / (16 * largest);
+    return most < 1 ? 1 : most < info.threads ? (int)most : info.threads;
+}
+
 void write_maps(const struct explain_plan *plan, struct map_writing *maps, int count,
                 struct piece_state *states)
 {
     struct writing all = {plan, maps};
-    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
-    int threads = 1;
-    if (has_files(plan) && vitx_context_get_info(&info, plan->session.context) == VITX_OK)
-        threads = info.threads;
     do_in_parallel(&(struct pieces){.count = count,
-                                    .threads = threads,
+                                    .threads = drawing_threads(plan, maps, count),
                                     .states = states,
                                     .payload = &all,
                                     .work = save_one,
