@@ -6,7 +6,7 @@ many=("$folder"/[1-5].png)
 before=:
 
 # Numbers of a batch depend on the threads in their last digit, so words are compared without them.
-words() { sed 's/:-*[0-9][0-9.e+-]*/:N/g; s/[[][^]]*[]]/[]/g' "$1"; }
+words() { sed -E 's/"(logit|probability|value|min|max)":-?[0-9][0-9.e+-]*/"\1":N/g; s/"values":.*/"values"/' "$1"; }
 
 # both ARGUMENT...: with 1 and with 2 threads the same words, status, and names of files in $folder/out
 both() {
@@ -51,17 +51,19 @@ out_lines 5
 both --method rollout --skip-existing -o "$folder/out/{image}.png" "${many[@]}"
 files 5
 
-# each file holds the map of its own picture and method: its facts are what one thread prints as json
+# each file holds the map of its own picture, method and target: its facts are what one thread prints as json
 check "facts of the maps that are drawn at once"
 rm -rf "$folder/out"
-every=(explain -m $model --batch 5 --threads 2 --method generic,saliency,gradcam --target hen --target 3)
+every=(explain -m "$model" --batch 5 --threads 2 --method "generic,saliency,gradcam" --target hen --target 3)
 run "${every[@]}" -o "$folder/out/{image}.{method}.{target}.png" "${many[@]}"
 gives 0
 for file in "$folder"/out/*.png; do
-    grep -aoE '[{]"image".*[}]' "$file" | sed 's/[}]$//'
-done | sort > "$folder/facts"
+    grep -aoE '[{]"image".*"version":"[^"]*"' "$file"
+done > "$folder/drawn"
+words "$folder/drawn" | sort > "$folder/facts"
 run "${every[@]}" --json "${many[@]}"
-sed 's/,"values":.*//' "$out" | sort > "$folder/printed"
+sed 's/,"values":.*//' "$out" > "$folder/named"
+words "$folder/named" | sort > "$folder/printed"
 [ "$(wc -l < "$folder/facts")" = 30 ] || fail "not 30 facts"
 diff "$folder/printed" "$folder/facts" > "$folder/diff" || fail "$(head -c 600 "$folder/diff")"
 
