@@ -1,5 +1,5 @@
-/* test_parallel.c: pieces of work on several threads (tools/cli/parallel.h): all are done, told of in
- * their order and stopped; and maps that are drawn at once are those drawn one by one.
+/* test_parallel.c: pieces of work on several threads (tools/cli/parallel.h): all are done, told of
+ * in their order and stopped; and maps that are drawn at once are those drawn one by one.
  * VX_TEST_THREADS */
 #include <stdio.h>
 #include <stdlib.h>
