@@ -1,4 +1,5 @@
 /* test_config.c: configurations of models and processors, good and hostile. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,13 +30,17 @@ static const struct {
     {"vit-timm", "config.json", "\"patch_size\": 8", "\"patch_size\": 16", VITX_FORMAT,
      "patch height is 16"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"qk_norm\": true,",
-     VITX_UNSUPPORTED, "qk_norm"},
+     VITX_FORMAT, "lacks tensor blocks.0.attn.q_norm.weight"},
     {"vit-timm-avg", "config.json", "\"model_args\": {",
      "\"model_args\": {\"pool_include_prefix\": true,", VITX_UNSUPPORTED, "pool_include_prefix"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"block_fn\": \"x\",",
      VITX_UNSUPPORTED, "block_fn"},
     {"vit-timm", "config.json", "\"model_args\": {",
-     "\"model_args\": {\"norm_layer\": \"rmsnorm\",", VITX_UNSUPPORTED, "rmsnorm"},
+     "\"model_args\": {\"norm_layer\": \"rmsnorm\",", VITX_FORMAT, "have a bias"},
+    {"vit-timm-rms", "config.json", "\"norm_layer\": \"rmsnorm\"", "\"norm_layer\": null",
+     VITX_UNSUPPORTED, "its norms have no bias"},
+    {"vit-timm", "config.json", "\"model_args\": {",
+     "\"model_args\": {\"norm_layer\": \"batchnorm\",", VITX_UNSUPPORTED, "batchnorm"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"act_layer\": \"silu\",",
      VITX_UNSUPPORTED, "silu"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": [{", VITX_FORMAT, "JSON"},
@@ -448,12 +453,35 @@ START_TEST(test_config__reads_what_hubs_hold)
 }
 END_TEST
 
+/* One weight file of any name is the model; of several none is taken. */
+START_TEST(test_model__takes_the_only_weight_file_of_a_folder)
+{
+    char *folder = copy_golden("vit-timm"), from[300], to[300];
+    snprintf(from, sizeof from, "%s", in_folder(folder, "model.safetensors"));
+    snprintf(to, sizeof to, "%s", in_folder(folder, "my best run.safetensors"));
+    ck_assert_int_eq(rename(from, to), 0);
+    ck_assert_int_eq(info_of(folder).depth, 3);
+    write_text(folder, "adapter_model.safetensors", "a part of a model");
+    ck_assert_int_eq(info_of(folder).depth, 3);
+    write_text(folder, "other.safetensors", "x");
+    try_open(folder, VITX_IO, "holds 2 weight files");
+    try_open(folder, VITX_IO, "my best run.safetensors");
+    unlink(to);
+    write_text(folder, "model-00001-of-00002.safetensors", "x");
+    try_open(folder, VITX_IO, "but not their model.safetensors.index.json");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_model__says_what_a_path_lacks)
 {
     char *folder = make_folder();
     vitx_model *m;
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
-    try_open(folder, VITX_IO, "neither model.safetensors nor");
+    try_open(folder, VITX_IO, "holds neither a .safetensors nor an .npz file: it is empty");
+    write_text(folder, "notes.txt", "x");
+    try_open(folder, VITX_IO, "only: notes.txt");
     write_text(folder, "pytorch_model.bin", "x");
     try_open(folder, VITX_IO, "pytorch_model.bin is a Python program");
     try_open(in_folder(folder, "nothing"), VITX_IO, "nothing");
@@ -488,6 +516,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__img_size_of_a_fixed_model_is_its_input);
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_config__reads_processor_config);
+    tcase_add_test(t, test_model__takes_the_only_weight_file_of_a_folder);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);
     return s;

@@ -128,8 +128,11 @@ START_TEST(test_memory__what_is_refused)
     }
     weights->bytes = bytes;
     const char *name = weights->name;
-    weights->name = "other.safetensors";
-    ck_fails(open_shelf(&model, &s), VITX_IO, "holds neither model.safetensors");
+    weights->name = "other.safetensors"; /* the only one */
+    ck_ok(open_shelf(&model, &s));
+    vitx_model_free(model);
+    weights->name = "other.bin";
+    ck_fails(open_shelf(&model, &s), VITX_IO, "other.bin is a Python program");
     weights->name = "a/b";
     ck_fails(open_shelf(&model, &s), VITX_INVALID, "in memory has no data, or no name");
     weights->name = name;

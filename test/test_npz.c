@@ -950,7 +950,7 @@ START_TEST(test_npz__takes_the_only_archive_of_a_folder)
     vitx_model_free(m);
     snprintf(other, sizeof other, "%s/b.npz", folder_path);
     write_file(other, data, size);
-    ck_fails(vitx_model_open(&m, folder_path, NULL), VITX_IO, "holds 2 .npz files");
+    ck_fails(vitx_model_open(&m, folder_path, NULL), VITX_IO, "holds 2 weight files");
     ck_ok(vitx_model_open(&m, other, NULL));
     vitx_model_free(m);
     free(data);

@@ -2,7 +2,8 @@
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
  * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards, or open_clip_model.safetensors, or Google's weights, the one .npz file there;
+ * shards, or open_clip_model.safetensors, or the one .safetensors or .npz file there, whatever its
+ * name;
  * config.json; processor_config.json or preprocessor_config.json; open_clip_config.json;
  * labels.zh.txt and the like) or from one .safetensors or .npz file; the other files are then
  * searched in the folder of that file. Family, sizes and naming are found in the tensors and the

@@ -223,41 +223,20 @@ int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const 
     return VITX_OK;
 }
 
-int vx_path_only_in(char **out, int *count, vx_shelf shelf, const char *folder, const char *ending,
-                    const vitx_hooks *hooks)
+int vx_folder_names(vx_shelf shelf, const char *folder, vx_name_fn *visit, void *arg)
 {
-    const char *only = NULL;
-    if (!shelf.count)
-        return vx_path_only(out, count, folder, ending, hooks);
-    *out = NULL;
-    *count = 0;
-    for (int i = 0; i < shelf.count; i++) {
-        const char *its = vx_path_ending(shelf.files[i].name);
-        if (its && strcmp(its, ending) == 0 && (*count)++ == 0)
-            only = shelf.files[i].name;
-    }
-    return *count == 1 ? vx_path_join(out, hooks, folder, only) : VITX_OK;
-}
-
-int vx_path_only(char **out, int *count, const char *folder, const char *ending,
-                 const vitx_hooks *hooks)
-{
-    DIR *dir = opendir(folder);
     int status = VITX_OK;
-    *out = NULL;
-    *count = 0;
+    for (int i = 0; i < shelf.count && status == VITX_OK; i++)
+        status = visit(shelf.files[i].name, arg);
+    if (shelf.count)
+        return status;
+    DIR *dir = opendir(folder);
     if (!dir)
         return vx_fail_in(VITX_IO, folder, "%s", strerror(errno));
-    for (struct dirent *e; status == VITX_OK && (e = readdir(dir));) {
-        const char *its = vx_path_ending(e->d_name);
-        if (e->d_name[0] != '.' && its && strcmp(its, ending) == 0 && (*count)++ == 0)
-            status = vx_path_join(out, hooks, folder, e->d_name);
-    }
+    for (struct dirent *e; status == VITX_OK && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            status = visit(e->d_name, arg);
     closedir(dir);
-    if (status == VITX_OK && *count > 1) {
-        vx_release(hooks, *out);
-        *out = NULL;
-    }
     return status;
 }
 

@@ -42,8 +42,10 @@ int vx_file_open_in(vx_file **out, vx_shelf shelf, const char *path, const vitx_
 int vx_file_load_in(char **out, size_t *bytes, vx_shelf shelf, const char *path, size_t max_bytes,
                     const vitx_hooks *hooks);
 bool vx_path_exists_in(vx_shelf shelf, const char *path);
-int vx_path_only_in(char **out, int *count, vx_shelf shelf, const char *folder, const char *ending,
-                    const vitx_hooks *hooks);
+/* Calls visit with the name of everything in a folder, but for names that begin with a dot, in no
+ * order; ends at the first failure, which it returns. VITX_IO for an unreadable folder. */
+typedef int vx_name_fn(const char *name, void *arg);
+int vx_folder_names(vx_shelf shelf, const char *folder, vx_name_fn *visit, void *arg);
 
 /* Exactly `bytes` bytes from `offset`; VITX_IO where the file has become shorter. */
 int vx_file_read(const vx_file *file, void *dst, uint64_t offset, size_t bytes);
@@ -65,10 +67,6 @@ bool vx_path_is_folder(const char *path);
 bool vx_path_exists(const char *path);
 /* What follows the last dot of the file's name; NULL if it has none. */
 const char *vx_path_ending(const char *path);
-/* The one file of a folder whose name has that ending (as vx_path_ending gives it), as a path; *out
- * NULL and *count says how many where there is none or more. VITX_IO for an unreadable folder. */
-int vx_path_only(char **out, int *count, const char *folder, const char *ending,
-                 const vitx_hooks *hooks);
 /* folder + "/" + name, or the folder a path lies in ("." for a bare name). */
 int vx_path_join(char **out, const vitx_hooks *hooks, const char *folder, const char *name);
 int vx_path_folder(char **out, const vitx_hooks *hooks, const char *path);

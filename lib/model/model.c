@@ -11,6 +11,7 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "model/folder.h"
 #include "model/guesses.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
@@ -34,67 +35,6 @@ void vitx_model_info_init(vitx_model_info *out, size_t struct_size)
 static vx_shelf shelf_of(const vitx_model_opts *opts)
 {
     return (vx_shelf){opts->files, opts->files ? opts->file_count : 0};
-}
-
-/* folder/name where it exists; *out NULL where not. */
-static int find_file(char **out, vx_shelf shelf, const char *folder, const char *name,
-                     const vitx_hooks *hooks)
-{
-    VX_TRY(vx_path_join(out, hooks, folder, name));
-    if (vx_path_exists_in(shelf, *out))
-        return VITX_OK;
-    vx_release(hooks, *out);
-    *out = NULL;
-    return VITX_OK;
-}
-
-/* A folder in which there is nothing to read, perhaps beside files that are not read. */
-static int refuse_without_weights(vx_shelf shelf, const char *path, const vitx_hooks *hooks)
-{
-    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                          "open_clip_pytorch_model.bin"};
-    char also[160] = "";
-    for (size_t i = 0; i < sizeof pickles / sizeof pickles[0] && !also[0]; i++) {
-        char *pickle = NULL;
-        VX_TRY(find_file(&pickle, shelf, path, pickles[i], hooks));
-        if (pickle)
-            snprintf(also, sizeof also,
-                     "; its %s is a Python program, which vitx does not run: save the model as "
-                     "safetensors",
-                     pickles[i]);
-        vx_release(hooks, pickle);
-    }
-    return vx_fail_in(
-        VITX_IO, path,
-        "holds neither model.safetensors nor model.safetensors.index.json nor an .npz file%s",
-        also);
-}
-
-/* The weight file and the folder of the JSON files, both to be released. */
-static int locate(char **weights, char **folder, vx_shelf shelf, const char *path,
-                  const vitx_hooks *hooks)
-{
-    int archives;
-    if (!shelf.count && !vx_path_is_folder(path)) {
-        VX_TRY(vx_strdup(weights, hooks, path));
-        return vx_path_folder(folder, hooks, path);
-    }
-    VX_TRY(vx_strdup(folder, hooks, path));
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "open_clip_model.safetensors",
-                                        "open_clip_pytorch_model.safetensors"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        VX_TRY(find_file(weights, shelf, path, names[i], hooks));
-        if (*weights)
-            return VITX_OK;
-    }
-    VX_TRY(vx_path_only_in(weights, &archives, shelf, path, "npz", hooks));
-    if (*weights)
-        return VITX_OK;
-    if (archives)
-        return vx_fail_in(VITX_IO, path, "holds %d .npz files: say which of them is meant",
-                          archives);
-    return refuse_without_weights(shelf, path, hooks);
 }
 
 /* -------------------------------------------------------------------------- opening ------- */
@@ -124,7 +64,7 @@ static int find_language(char **out, vx_shelf shelf, const char *folder, const c
 {
     char name[32];
     snprintf(name, sizeof name, "labels.%.*s.txt", MAX_LANGUAGE, language);
-    VX_TRY(find_file(out, shelf, folder, name, hooks));
+    VX_TRY(vx_folder_file(out, shelf, folder, name, hooks));
     if (!*out && strcmp(language, "en") != 0)
         return vx_fail_in(VITX_IO, folder, "no class names in the language \"%s\": there is no %s",
                           language, name);
@@ -190,25 +130,32 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     return VITX_OK;
 }
 
-static int open_files(vitx_model *m, const vitx_model_opts *opts)
+/* What is needed only while a model is opened. */
+typedef struct opening {
+    char *weights, *folder;
+    vx_config config;
+} opening;
+
+static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
 {
-    char *weights = NULL, *folder = NULL;
-    vx_config config = {0};
     const vx_shelf shelf = shelf_of(opts);
-    int status = locate(&weights, &folder, shelf, m->path, &m->hooks);
-    if (status == VITX_OK)
-        status = vx_container_open(&m->container, shelf, weights, &m->hooks);
-    if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
-        vx_container_strip(m->container, "timm_model.");
-    if (status == VITX_OK)
-        status = vx_config_open(&config, shelf, folder, &m->hooks);
-    if (status == VITX_OK)
-        status = read_model(m, &config, opts);
-    if (status == VITX_OK)
-        status = read_labels(m, &config, folder, opts);
-    vx_config_dispose(&config, &m->hooks);
-    vx_release(&m->hooks, weights);
-    vx_release(&m->hooks, folder);
+    VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
+    VX_TRY(vx_container_open(&m->container, shelf, o->weights, &m->hooks));
+    /* transformers around a timm model: the rest of its files is timm's */
+    vx_container_strip(m->container, "timm_model.");
+    VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
+    VX_TRY(read_model(m, &o->config, opts));
+    return read_labels(m, &o->config, o->folder, opts);
+}
+
+static int open_files(vitx_model *m, const char *path, const vitx_model_opts *opts)
+{
+    opening o = {0};
+    VX_TRY(vx_strdup(&m->path, &m->hooks, path));
+    const int status = read_files(m, &o, opts);
+    vx_config_dispose(&o.config, &m->hooks);
+    vx_release(&m->hooks, o.weights);
+    vx_release(&m->hooks, o.folder);
     return status;
 }
 
@@ -265,9 +212,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
         vx_release(&hooks, m);
         return vx_fail(VITX_NOMEM, "no mutex for a model");
     }
-    int status = vx_strdup(&m->path, &hooks, path);
-    if (status == VITX_OK)
-        status = open_files(m, &o);
+    const int status = open_files(m, path, &o);
     if (status != VITX_OK) {
         vitx_model_free(m);
         return status;

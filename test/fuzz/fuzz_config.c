@@ -3,7 +3,6 @@
  * preprocessor_config.json, processor_config.json and a file of labels, with a zero byte between
  * them. The first byte chooses the weights, seeds of the other targets; what is empty is not there.
  */
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +12,16 @@
 
 static const struct {
     const char *seed, *file, *config; /* the names under which they lie there */
-    bool embeds; /* names of classes for it would be the caller's mistake, not the file's */
 } weights[] = {
-    {"safetensors/timm", "model.safetensors", "config.json", false},
-    {"safetensors/hf", "model.safetensors", "config.json", false},
-    {"safetensors/deit", "model.safetensors", "config.json", false},
-    {"npz/original", "weights.npz", "config.json", false},
-    {"safetensors/clip", "model.safetensors", "config.json", true},
-    {"safetensors/siglip", "model.safetensors", "config.json", true},
-    {"safetensors/open-clip", "open_clip_model.safetensors", "open_clip_config.json", true},
-    {"safetensors/dinov2", "model.safetensors", "config.json", false},
-    {"safetensors/timm", "shard.safetensors", "model.safetensors.index.json", false},
+    {"safetensors/timm", "model.safetensors", "config.json"},
+    {"safetensors/hf", "model.safetensors", "config.json"},
+    {"safetensors/deit", "model.safetensors", "config.json"},
+    {"npz/original", "weights.npz", "config.json"},
+    {"safetensors/clip", "model.safetensors", "config.json"},
+    {"safetensors/siglip", "model.safetensors", "config.json"},
+    {"safetensors/open-clip", "open_clip_model.safetensors", "open_clip_config.json"},
+    {"safetensors/dinov2", "model.safetensors", "config.json"},
+    {"safetensors/timm", "shard.safetensors", "model.safetensors.index.json"},
 };
 enum { WEIGHTS = sizeof weights / sizeof weights[0] };
 
@@ -82,6 +80,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     place("preprocessor_config.json", &at, end);
     place("processor_config.json", &at, end);
     const char *labels = place("labels", &at, end);
-    fuzz_model(fuzz_folder(), weights[choice].embeds ? NULL : labels);
+    fuzz_model(fuzz_folder(), labels);
     return 0;
 }

@@ -84,6 +84,17 @@ static int save(const struct session *s, const void *settings, const void *value
     return status;
 }
 
+static int check_out(const struct settings *o, char **files, int count)
+{
+    struct sources sources = {0};
+    sources_gather(&sources, &o->common, files, count);
+    const int status = sources_ready(&sources)
+                           ? check_output(o->out, &sources, "the embeddings", false)
+                           : SOME_FAILED;
+    sources_free(&sources);
+    return status;
+}
+
 static int run(const void *settings, char **files, int count)
 {
     const struct settings *o = settings;
@@ -96,8 +107,9 @@ static int run(const void *settings, char **files, int count)
         return wrong_usage("-o %s: the name must end in .npy", o->out);
     if (o->out && o->json)
         return wrong_usage("--json prints, -o writes a file: one of them");
-    if (to_file && !output_ready(o->out, false))
-        return SOME_FAILED;
+    const int status = to_file ? check_out(o, files, count) : DONE;
+    if (status != DONE)
+        return status;
     how.all = o->out != NULL;
     how.finish = o->out ? save : NULL;
     return answers_run(&how, settings, files, count);

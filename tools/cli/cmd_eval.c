@@ -163,29 +163,50 @@ static const struct option options[] = {
 
 /* ------------------------------------------------------------------ checks ----------------- */
 
-/* No file of curves may be a picture, or a mask. */
-static int check_replaced(const struct eval_plan *plan, char **files, int count, const char *mask)
+/* The name of a picture's mask, to be freed; NULL after a complaint. */
+static char *mask_name(const char *pattern, const char *file)
 {
-    const struct eval_settings *o = plan->settings;
-    struct pictures pictures;
-    int status = DONE;
-    if (!o->curves)
-        return DONE;
-    if (!pictures_know(&pictures, files, count, mask, o->like ? o->like : o->vector))
-        return SOME_FAILED;
-    for (int i = 0; i < plan->metrics && status == DONE; i++) {
-        char *name = eval_curves_name(o->curves, plan->table.metrics[i].name);
-        if (!name) {
-            complain(NULL, "no memory");
-            status = SOME_FAILED;
-        } else if (pictures_have(&pictures, name)) {
-            status = wrong_usage("%s: curves would replace the picture", name);
-        } else if (plan->table.metrics[i].curve_count && !output_ready(name, true)) {
-            status = SOME_FAILED;
-        }
+    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
+    if (!name)
+        complain(file, "no memory");
+    return name;
+}
+
+/* --mask and --other of each picture. */
+static bool add_masks(struct sources *sources, const char *pattern, char **files, int count)
+{
+    for (int i = 0; i < count && pattern; i++) {
+        char *name = mask_name(pattern, files[i]);
+        if (!name)
+            return false;
+        sources_add(sources, name);
         free(name);
     }
-    pictures_free(&pictures);
+    return true;
+}
+
+/* No file of curves may be one that is read. */
+static int check_curves(const struct eval_plan *plan, char **files, int count)
+{
+    const struct eval_settings *o = plan->settings;
+    struct sources sources = {0};
+    if (!o->curves)
+        return DONE;
+    sources_gather(&sources, &o->common, files, count);
+    sources_add(&sources, o->like ? o->like : o->vector);
+    const bool ready = add_masks(&sources, o->mask, files, count) &&
+                       add_masks(&sources, o->other, files, count) && sources_ready(&sources);
+    int status = ready ? DONE : SOME_FAILED;
+    for (int i = 0; i < plan->metrics && status == DONE; i++) {
+        if (!plan->table.metrics[i].curve_count)
+            continue;
+        char *name = eval_curves_name(o->curves, plan->table.metrics[i].name);
+        if (!name)
+            complain(NULL, "no memory");
+        status = name ? check_output(name, &sources, "curves", true) : SOME_FAILED;
+        free(name);
+    }
+    sources_free(&sources);
     return status;
 }
 
@@ -220,9 +241,7 @@ static int check_settings(struct eval_plan *plan, char **files, int count)
         status = eval_plan_create(plan);
     if (status == DONE)
         status = eval_curves_check(plan);
-    if (status == DONE)
-        status = check_replaced(plan, files, count, o->mask);
-    return status == DONE && o->other ? check_replaced(plan, files, count, o->other) : status;
+    return status == DONE ? check_curves(plan, files, count) : status;
 }
 
 /* ------------------------------------------------------------------ one picture ------------ */
@@ -291,9 +310,7 @@ static void print_json(const struct eval_case *c, const vitx_map *of)
 static bool load_mask(struct mask *out, const char *pattern, const char *file,
                       const struct common *common)
 {
-    char *name = output_name(pattern, file, "", VITX_AUTO, VITX_EXPLAINED_CLASS);
-    if (!name)
-        complain(file, "no memory");
+    char *name = mask_name(pattern, file);
     const bool loaded = name && mask_of_file(out, name, common);
     free(name);
     return loaded;

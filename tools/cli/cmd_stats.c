@@ -64,7 +64,6 @@ static bool to_output(const struct settings *o)
 
 static int check_out(const struct settings *o, char **files, int count)
 {
-    struct pictures pictures;
     const char *out = o->out, *dot = strrchr(out, '.');
     if (to_output(o) && o->format == BY_ENDING)
         return wrong_usage("-o - needs --format, as there is no ending that tells it");
@@ -74,13 +73,13 @@ static int check_out(const struct settings *o, char **files, int count)
         return DONE;
     if (o->format == BY_ENDING && (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".json") != 0)))
         return wrong_usage("-o %s: the name must end in .png or .json", out);
-    if (!pictures_know(&pictures, files, count, NULL, NULL))
-        return SOME_FAILED;
-    const bool replaces = pictures_have(&pictures, out);
-    pictures_free(&pictures);
-    if (replaces)
-        return wrong_usage("%s: it would replace the picture", out);
-    return output_ready(out, false) ? DONE : SOME_FAILED;
+    struct sources sources = {0};
+    sources_gather(&sources, &o->common, files, count);
+    const int status = sources_ready(&sources)
+                           ? check_output(out, &sources, "the statistics", false)
+                           : SOME_FAILED;
+    sources_free(&sources);
+    return status;
 }
 
 static int check_settings(const struct settings *o, char **files, int count)

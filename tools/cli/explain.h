@@ -54,7 +54,7 @@ struct explain_plan {
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
     vitx_basis *basis; /* --together: made by explain_run; NULL: none */
-    struct pictures pictures;
+    struct sources sources; /* what no output may replace */
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
 };

@@ -384,14 +384,24 @@ static int load_baseline(struct explain_plan *plan)
     return DONE;
 }
 
+/* What no map or page may replace. */
+static bool know_sources(struct explain_plan *plan, char **files, int count)
+{
+    const struct explain_settings *o = plan->settings;
+    sources_gather(&plan->sources, &o->common, files, count);
+    sources_add(&plan->sources, o->baseline);
+    sources_add(&plan->sources, o->like ? o->like : o->vector);
+    return sources_ready(&plan->sources);
+}
+
 static int check_pages(struct explain_plan *plan, char **files, int count)
 {
     const struct explain_settings *o = plan->settings;
     if (plan->to_output)
         return DONE;
-    if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
+    if (!know_sources(plan, files, count))
         return SOME_FAILED;
-    return check_collisions(o->out, &plan->pictures, files, plan->pattern ? count : 1, NULL, 1);
+    return check_collisions(o->out, &plan->sources, files, plan->pattern ? count : 1, NULL, 1);
 }
 
 static int check_outputs(struct explain_plan *plan, char **files, int count)
@@ -411,9 +421,9 @@ static int check_outputs(struct explain_plan *plan, char **files, int count)
     if (o->skip_existing && has_target(o->out) && unknown && !o->vector && !o->like)
         return wrong_usage("--skip-existing: {target} of a top class is known only after the work; "
                            "--target names a class");
-    if (!pictures_know(&plan->pictures, files, count, o->baseline, o->like ? o->like : o->vector))
+    if (!know_sources(plan, files, count))
         return SOME_FAILED;
-    return check_collisions(o->out, &plan->pictures, files, count, plan->opts, plan->opts_count);
+    return check_collisions(o->out, &plan->sources, files, count, plan->opts, plan->opts_count);
 }
 
 /* ------------------------------------------------------------------ in order --------------- */
@@ -462,7 +472,7 @@ void explain_plan_free(struct explain_plan *plan)
     free(plan->ends);
     vitx_image_free(plan->baseline);
     direction_free(&plan->direction);
-    pictures_free(&plan->pictures);
+    sources_free(&plan->sources);
     free(plan->opts);
     free(plan->sets);
     free(plan->targets);

@@ -96,8 +96,9 @@ static enum written save_map(const struct explain_plan *plan, const char *name, 
     if (plan->pattern && !make_folders(name))
         return NO_MORE;
     /* {target} is known only now, so the check before the work could not see this. */
-    if (pictures_have(&plan->pictures, name)) {
-        complain(picture, "the map would replace the picture %s", name);
+    const char *replaced = sources_find(&plan->sources, name);
+    if (replaced) {
+        complain(picture, "the map would replace %s %s", replaced, name);
         return NOT_WRITTEN;
     }
     const int code = vitx_render(map, image, name, opts);

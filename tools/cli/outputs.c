@@ -199,59 +199,6 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-struct file_id {
-    dev_t device;
-    ino_t inode;
-};
-
-static int compare_ids(const void *a, const void *b)
-{
-    const struct file_id *x = a, *y = b;
-    if (x->device != y->device)
-        return x->device < y->device ? -1 : 1;
-    return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
-static bool identify(struct file_id *out, const char *path)
-{
-    struct stat info;
-    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISREG(info.st_mode))
-        return false;
-    *out = (struct file_id){info.st_dev, info.st_ino};
-    return true;
-}
-
-bool pictures_know(struct pictures *pictures, char **files, int count, const char *one,
-                   const char *two)
-{
-    *pictures = (struct pictures){.ids = calloc((size_t)count + 2, sizeof *pictures->ids)};
-    if (!pictures->ids) {
-        complain(NULL, "no memory");
-        return false;
-    }
-    for (int i = 0; i < count; i++)
-        pictures->count += identify(&pictures->ids[pictures->count], files[i]);
-    if (one)
-        pictures->count += identify(&pictures->ids[pictures->count], one);
-    if (two)
-        pictures->count += identify(&pictures->ids[pictures->count], two);
-    qsort(pictures->ids, (size_t)pictures->count, sizeof *pictures->ids, compare_ids);
-    return true;
-}
-
-bool pictures_have(const struct pictures *pictures, const char *path)
-{
-    struct file_id id;
-    return identify(&id, path) && bsearch(&id, pictures->ids, (size_t)pictures->count,
-                                          sizeof *pictures->ids, compare_ids) != NULL;
-}
-
-void pictures_free(struct pictures *pictures)
-{
-    free(pictures->ids);
-    *pictures = (struct pictures){0};
-}
-
 /* ------------------------------------------------------------------ places ----------------- */
 
 /* Whether a file of that name can be made in the folder path[0..length), or the folder itself. */
@@ -286,7 +233,9 @@ static bool check_folder(const char *path, size_t length, bool makes_folders)
     return open;
 }
 
-/* As output_ready(); `known`: the folder has been looked at. */
+/* Whether a file of that name could be written now: its folder is there (or can be made, with
+ * `makes_folders`) and lets files be made in it, and the name is no folder's. Complains if not.
+ * `known`: the folder has been looked at. */
 static bool output_fits(const char *path, bool makes_folders, bool known)
 {
     const char *slash = strrchr(path, '/');
@@ -309,11 +258,6 @@ static bool output_fits(const char *path, bool makes_folders, bool known)
     if (known || (there && !S_ISREG(info.st_mode)))
         return true;
     return check_folder(path, slash ? (size_t)(slash - path) + (slash == path) : 0, makes_folders);
-}
-
-bool output_ready(const char *path, bool makes_folders)
-{
-    return output_fits(path, makes_folders, false);
 }
 
 /* ------------------------------------------------------------------ collisions ------------- */
@@ -358,19 +302,21 @@ char *name_of(const char *out, const char *image, const vitx_explain_opts *o)
                                         : VITX_EXPLAINED_CLASS);
 }
 
-int check_collisions(const char *out, const struct pictures *pictures, char **images,
-                     int image_count, const vitx_explain_opts *opts, int m)
+int check_collisions(const char *out, const struct sources *sources, char **images, int image_count,
+                     const vitx_explain_opts *opts, int m)
 {
     const size_t most = (size_t)image_count * (size_t)m;
     char **names = calloc(most, sizeof *names);
     int count = 0, status = names ? DONE : SOME_FAILED;
     for (size_t i = 0; status == DONE && i < most; i++) {
         names[i] = name_of(out, images[i / (size_t)m], opts ? &opts[i % (size_t)m] : NULL);
+        const char *replaced = names[i] ? sources_find(sources, names[i]) : NULL;
+        count += names[i] != NULL;
         if (!names[i])
             status = SOME_FAILED;
-        else if (count++, pictures_have(pictures, names[i]))
+        else if (replaced)
             status =
-                wrong_usage("%s: a %s would replace the picture", names[i], opts ? "map" : "page");
+                wrong_usage("%s: a %s would replace %s", names[i], opts ? "map" : "page", replaced);
     }
     if (status == SOME_FAILED)
         complain(NULL, "no memory");
@@ -382,6 +328,15 @@ int check_collisions(const char *out, const struct pictures *pictures, char **im
         free(names[i]);
     free(names);
     return status;
+}
+
+int check_output(const char *name, const struct sources *sources, const char *what,
+                 bool makes_folders)
+{
+    const char *replaced = sources_find(sources, name);
+    if (replaced)
+        return wrong_usage("%s: %s would replace %s", name, what, replaced);
+    return output_fits(name, makes_folders, false) ? DONE : SOME_FAILED;
 }
 
 bool make_folders(const char *path)

@@ -12,16 +12,7 @@
 #include <stdbool.h>
 #include <vitx/explain.h>
 
-/* Which files the pictures are, whatever name leads to them, so that no map replaces one. `one` and
- * `two`, if not NULL, are others. */
-struct pictures {
-    struct file_id *ids; /* sorted */
-    int count;
-};
-bool pictures_know(struct pictures *pictures, char **files, int count, const char *one,
-                   const char *two); /* complains */
-bool pictures_have(const struct pictures *pictures, const char *path);
-void pictures_free(struct pictures *pictures);
+#include "sources.h"
 
 /* The formats: those of a map ("png"), then "html", a page; NULL past the last one. */
 const char *format_name(int index);
@@ -44,14 +35,15 @@ char *output_name(const char *out, const char *image, const char *method, int ta
  * (NULL) of its page; to be freed; NULL without memory. */
 char *name_of(const char *out, const char *image, const vitx_explain_opts *opts);
 
-/* Whether two maps of the pictures by opts[m] get one name, or one gets a picture's: complains,
- * WRONG_USAGE; or one cannot be written: SOME_FAILED. opts NULL, m 1: a page of each picture. */
-int check_collisions(const char *out, const struct pictures *pictures, char **images,
-                     int image_count, const vitx_explain_opts *opts, int m);
+/* Whether two maps of the pictures by opts[m] get one name, or one gets that of a file that is
+ * read: complains, WRONG_USAGE; or one cannot be written: SOME_FAILED. opts NULL, m 1: a page of
+ * each picture. */
+int check_collisions(const char *out, const struct sources *sources, char **images, int image_count,
+                     const vitx_explain_opts *opts, int m);
+/* The same for one file, whose content messages call `what`: "a table". */
+int check_output(const char *name, const struct sources *sources, const char *what,
+                 bool makes_folders);
 
-/* Whether a file of that name could be written now: its folder is there (or can be made, with
- * `makes_folders`) and lets files be made in it, and the name is no folder's. Complains if not. */
-bool output_ready(const char *path, bool makes_folders);
 /* Makes the folders that the file's name runs through. Complains where that fails. */
 bool make_folders(const char *path);
 

@@ -5,7 +5,7 @@
 
 `build` is the folder of vitx-cli and libvitx.so. Nothing is downloaded. Four parts; without --part all of them:
 
-  config   Of each tag of timm's plain Vision Transformers (modules vision_transformer and deit, eva_giant of eva) the config.json that
+  config   Of each tag of timm's plain Vision Transformers (modules vision_transformer, deit, eva, beit, vision_transformer_relpos) the config.json that
            timm's saver for the hub writes, and a safetensors file with the names and shapes of all tensors (the model
            is built on the "meta" device; the file is a hole behind its header). What `vitx-cli info --json` reads is
            compared with the modules of the timm model and with timm.data.resolve_model_data_config. So is the form
@@ -43,8 +43,7 @@ from PIL import Image
 from timm.models import _registry
 from timm.models._hub import save_config_for_hf, save_for_hf
 
-PLAIN = ("vision_transformer", "deit")
-PLAIN_OF_OTHERS = ("eva_giant_",)  # of module eva
+PLAIN = ("vision_transformer", "deit", "eva", "beit", "vision_transformer_relpos")
 DOUBLE = 60_000_000
 
 
@@ -248,6 +247,8 @@ def randomise(model, seed):
         for name, p in sorted(model.named_parameters()):
             r = torch.randn(p.shape, generator=g)
             leaf = name.rsplit(".", 2)[-2] if "." in name else name
+            if "freqs" in name:  # learnt rotations stay as timm makes them
+                continue
             if p.dim() in (2, 4):
                 p.copy_(r * (1.5 if "qkv" in name or ".q." in name or ".kv." in name else 1.0) / math.sqrt(p[0].numel()))
             elif "norm" in leaf and name.endswith("weight"):
@@ -367,7 +368,6 @@ def main():
     torch.set_grad_enabled(False)
     vitx = Vitx(args.build.resolve())
     plain = [n for m in PLAIN for n in timm.list_models(module=m)]
-    plain += [n for n in timm.list_models(module="eva") if n.startswith(PLAIN_OF_OTHERS)]
     others = [n for n in timm.list_models() if n not in plain and args.only in n]
     plain = [n for n in plain if args.only in n]
     print(f"timm {timm.__version__}: {len(plain)} plain architectures, {sum(len(tags_of(n)) for n in plain)} tags, "
