@@ -55,13 +55,14 @@ vx_work vx_rotate_work(const vx_rotate *a)
 
 vx_work vx_layernorm_work(const vx_layernorm *a)
 {
-    return floats(2. * a->m * a->n);
+    return floats(2. * a->m * a->n * vx_groups(a->groups));
 }
 
 vx_work vx_layernorm_bwd_work(const vx_layernorm_bwd *a)
 {
     const int targets = a->targets > 0 ? a->targets : 1;
-    return floats((2. + 1. / targets + (a->accumulate ? 1 : 0)) * a->m * a->n);
+    return floats((2. + 1. / targets + (a->accumulate ? 1 : 0)) * a->m * a->n *
+                  vx_groups(a->groups));
 }
 
 /* Floats of a record. */

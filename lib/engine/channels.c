@@ -5,9 +5,10 @@
 #include "engine/forward.h"
 #include "engine/run.h"
 
-bool vx_channels_serve(const vx_arch *arch)
+bool vx_channels_serve(const vx_arch *arch, int layer)
 {
-    return arch->rotary.kind == VX_ROTATE_NONE;
+    return vx_plan_class_only(NULL, arch, layer) && !arch->qk_norm &&
+           arch->rotary.kind == VX_ROTATE_NONE;
 }
 
 int vx_channels_at_once(const vitx_context *c)
