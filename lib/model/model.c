@@ -137,7 +137,7 @@ static int open_files(vitx_model *m, const vitx_model_opts *opts)
     const vx_shelf shelf = shelf_of(opts);
     int status = vx_folder_locate(&weights, &folder, shelf, m->path, &m->hooks);
     if (status == VITX_OK)
-        status = vx_container_open(&m->container, shelf, weights, &m->hooks);
+        status = vx_container_open(&m->container, shelf, weights, opts->weights_key, &m->hooks);
     if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
         vx_container_strip(m->container, "timm_model.");
     if (status == VITX_OK)
@@ -320,6 +320,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .outputs = a->outputs,
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
+        .container = model->container->form,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
@@ -328,7 +329,8 @@ void vx_model_name(char *out, size_t size, const vitx_model *model)
 {
     const char *path = model->path, *end = path + strlen(path), *slash = strrchr(path, '/');
     const char *ending = vx_path_ending(path);
-    if (slash && slash > path && ending && vx_same_word(ending, "safetensors"))
+    if (slash && slash > path && ending &&
+        (vx_same_word(ending, "safetensors") || vx_same_word(ending, "bin")))
         end = slash;
     while (end > path + 1 && end[-1] == '/')
         end--;

@@ -17,6 +17,7 @@
  */
 #include "model/npz.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -167,7 +168,8 @@ static uint64_t read_descr(vx_dtype *dtype, const char *descr)
     static const struct {
         const char *descr;
         vx_dtype dtype;
-    } known[] = {{"<f4", VX_F32}, {"<f2", VX_F16}, {"|V2", VX_BF16}, {"<V2", VX_BF16}};
+    } known[] = {{"<f4", VX_F32},  {"<f2", VX_F16}, {"|V2", VX_BF16},
+                 {"<V2", VX_BF16}, {"<f8", VX_F64}};
     int digits;
     *dtype = VX_DTYPE_OTHER;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -306,21 +308,28 @@ static int add_members(vx_container *c)
     return status == VITX_OK ? vx_container_sort(c) : status;
 }
 
+int vx_npz_new(vx_npz **out, const vitx_hooks *hooks)
+{
+    VX_TRY(vx_new(out, hooks, 1, sizeof **out, "a reader of tensors"));
+    (*out)->hooks = *hooks;
+    return VITX_OK;
+}
+
 static int open_npz(vx_container *c)
 {
     vx_file *file;
     VX_TRY(vx_new(&c->files, &c->hooks, 1, sizeof *c->files, "a list of files"));
     VX_TRY(vx_file_open_in(&file, c->shelf, c->path, &c->hooks));
     c->files[c->file_count++] = file;
-    VX_TRY(vx_new(&c->npz, &c->hooks, 1, sizeof *c->npz, "an .npz file"));
-    c->npz->hooks = c->hooks;
+    VX_TRY(vx_npz_new(&c->npz, &c->hooks));
     VX_TRY(vx_zip_open(&c->npz->zip, file, &c->npz->hooks));
+    snprintf(c->form, sizeof c->form, "NumPy .npz");
     return add_members(c);
 }
 
 int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
-    return vx_container_make(out, shelf, path, hooks, open_npz);
+    return vx_container_make(out, shelf, path, NULL, hooks, open_npz);
 }
 
 void vx_npz_rest(vx_npz *npz)
@@ -379,6 +388,8 @@ static int find_reader(reader **out, vx_npz *npz, const vx_tensor *t)
 static int read_bytes(void *dst, vx_npz *npz, const vx_tensor *t, size_t bytes)
 {
     reader *r;
+    if (t->member < 0)
+        return vx_file_read(t->file, dst, t->offset, bytes);
     VX_TRY(find_reader(&r, npz, t));
     r->used = ++npz->loads;
     int status = vx_zip_read(r->stream, NULL, t->offset - vx_zip_at(r->stream));
@@ -411,8 +422,10 @@ static void copy_plane(char *dst, const char *src, size_t rows, size_t columns, 
             const char *from = src + (i * s_row + j * s_column) * item;
             if (item == 4) /* a constant size is a move */
                 copy_tile(to, from, n, m, 4, d_row, s_row, s_column);
-            else
+            else if (item == 2)
                 copy_tile(to, from, n, m, 2, d_row, s_row, s_column);
+            else
+                copy_tile(to, from, n, m, 8, d_row, s_row, s_column);
         }
 }
 
@@ -459,7 +472,7 @@ static uint64_t span(const vx_tensor *t)
 
 static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 {
-    if (a->member != b->member || a->offset != b->offset || a->count != b->count ||
+    if (a->file != b->file || a->member != b->member || a->offset != b->offset || a->count != b->count ||
         a->axes != b->axes)
         return false;
     for (int i = 0; i < a->axes; i++)
@@ -471,7 +484,7 @@ static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 int vx_npz_load(const void **out, const vx_tensor *t)
 {
     vx_npz *const npz = t->npz;
-    const size_t item = t->dtype == VX_F32 ? 4 : 2;
+    const size_t item = vx_dtype_size(t->dtype);
     const size_t bytes = (size_t)(span(t) * item); /* within what the member holds */
     char *raw, *arranged = NULL;
     *out = npz->data;

@@ -136,7 +136,7 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
         return vx_role_missing(r, role, block);
     if (t->dtype == VX_DTYPE_OTHER)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                          "tensor %.100s is %s; vitx reads F32, F16 and BF16", t->name,
+                          "tensor %.100s is %s; vitx reads F32, F16, BF16 and F64", t->name,
                           t->dtype_name);
     r->used[t - r->container->tensors] = true;
     return check_shape(r, t, role);

@@ -11,11 +11,13 @@
  */
 #include "model/container.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/kind.h"
+#include "model/torch.h"
 
 #define MAX_HEADER 100000000u        /* as the reference implementation */
 #define MAX_VALUES ((size_t)1 << 20) /* of the header: 75,000 tensors of rank 8, some 100 MB */
@@ -40,7 +42,7 @@ static const struct {
     {"I32", VX_DTYPE_OTHER, 32},
     {"U64", VX_DTYPE_OTHER, 64},
     {"I64", VX_DTYPE_OTHER, 64},
-    {"F64", VX_DTYPE_OTHER, 64},
+    {"F64", VX_F64, 64},
     {"C64", VX_DTYPE_OTHER, 64},
     {"F4", VX_DTYPE_OTHER, 4},
     {"F6_E2M3", VX_DTYPE_OTHER, 6},
@@ -211,11 +213,6 @@ static int refuse_other_format(const vx_file *file)
     if (bytes[0] == '{')
         return vx_fail_in(VITX_FORMAT, file->path,
                           "JSON, not weights: give the folder, or its weights' file");
-    if (memcmp(bytes, "PK\3\4", 4) == 0 || (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5))
-        return vx_fail_in(
-            VITX_FORMAT, file->path,
-            "a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
-            "does not run: save the model as safetensors, or name NumPy's archives .npz");
     return kind ? vx_fail_in(VITX_FORMAT, file->path, "%s, no safetensors file", kind) : VITX_OK;
 }
 
@@ -251,9 +248,16 @@ static int add_file(vx_container *c, const char *path)
     char *text = NULL;
     vx_json *header = NULL;
     size_t n = 0;
+    bool torch;
     VX_TRY(vx_file_open_in(&file, c->shelf, path, &c->hooks));
     c->files[c->file_count++] = file;
+    VX_TRY(vx_torch_add(&torch, c, file));
+    if (torch)
+        return VITX_OK;
     VX_TRY(read_length(&n, file));
+    if (c->weights_key)
+        return vx_container_keyless(c->weights_key, path, "safetensors files");
+    snprintf(c->form, sizeof c->form, "safetensors");
     VX_TRY(vx_new(&text, &c->hooks, n + 1, 1, "a safetensors header"));
     int status = vx_file_read(file, text, 8, n);
     if (status == VITX_OK && (n == 0 || text[0] != '{'))
@@ -387,7 +391,7 @@ static int open_any(vx_container *c)
 }
 
 int vx_safetensors_open(vx_container **out, vx_shelf shelf, const char *path,
-                        const vitx_hooks *hooks)
+                        const char *weights_key, const vitx_hooks *hooks)
 {
-    return vx_container_make(out, shelf, path, hooks, open_any);
+    return vx_container_make(out, shelf, path, weights_key, hooks, open_any);
 }
