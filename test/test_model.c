@@ -394,7 +394,6 @@ END_TEST
 static const struct {
     const char *tensor, *part;
 } foreigners[] = {
-    {"blocks.0.attn.q_norm.weight", "normalises its queries"},
     {"blocks.0.attn.relative_position_bias_table", "relative position bias"},
     {"blocks.0.attn.rel_pos_h", "relative position bias"},
     {"blocks.0.mlp.fc1_g.weight", "EVA"},

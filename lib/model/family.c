@@ -50,8 +50,6 @@ static const struct {
     {"^rope.", "a model that rotates its queries and keys"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
-    {"q_norm.", "a model that normalises its queries and keys"},
-    {"k_norm.", "a model that normalises its queries and keys"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
     {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
     {".attns.", "a model with parallel blocks"},

@@ -66,6 +66,8 @@ typedef struct vx_hints {
     bool norm_after;  /* the norm comes behind the pooling */
     bool headless;    /* there are no classes: a head in the file is not read */
     bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool rms;         /* the norms are RMSNorms                                  */
+    bool qk_norm;     /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
      * library knows (guesses.h) */
     bool network_told, pictures_told;
@@ -117,7 +119,7 @@ struct vx_naming {
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
-    bool two_heads; /* a distillation token is read, through a head of its own                  */
+    bool two_heads;  /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
