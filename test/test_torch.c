@@ -2,8 +2,8 @@
  * test_torch.c: the files of torch.save: good ones of three versions of PyTorch, damaged ones, and
  * pickles that were never written by PyTorch.
  *
- * The good files hold the tensors of the golden model vit-timm-2x2-avg (tools/golden/make_torch.py);
- * what is read from them is compared with its model.safetensors.
+ * The good files hold the tensors of the golden model vit-timm-2x2-avg (make_torch.py in
+ * tools/golden); what is read from them is compared with its model.safetensors.
  */
 #define _GNU_SOURCE /* memmem */
 #include <dirent.h>

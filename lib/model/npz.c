@@ -168,8 +168,8 @@ static uint64_t read_descr(vx_dtype *dtype, const char *descr)
     static const struct {
         const char *descr;
         vx_dtype dtype;
-    } known[] = {{"<f4", VX_F32},  {"<f2", VX_F16}, {"|V2", VX_BF16},
-                 {"<V2", VX_BF16}, {"<f8", VX_F64}};
+    } known[] = {
+        {"<f4", VX_F32}, {"<f2", VX_F16}, {"|V2", VX_BF16}, {"<V2", VX_BF16}, {"<f8", VX_F64}};
     int digits;
     *dtype = VX_DTYPE_OTHER;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -472,8 +472,8 @@ static uint64_t span(const vx_tensor *t)
 
 static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 {
-    if (a->file != b->file || a->member != b->member || a->offset != b->offset || a->count != b->count ||
-        a->axes != b->axes)
+    if (a->file != b->file || a->member != b->member || a->offset != b->offset ||
+        a->count != b->count || a->axes != b->axes)
         return false;
     for (int i = 0; i < a->axes; i++)
         if (a->axis[i].size != b->axis[i].size || a->axis[i].stride != b->axis[i].stride)

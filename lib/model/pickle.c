@@ -277,7 +277,7 @@ static int memo_get(reader *r, int width)
 
 /* What is called by who wants to start a program, to read a file or to go to the network. The names
  * would do nothing here; who gets such a file should hear of it. A module stands for all that is in
- * it. Names that people's own modules may have ("code", "trace") are not here without a function. */
+ * it. Names that modules of people may have ("code", "trace") are not here without a function. */
 static const char harmful[] =
     "os sys subprocess pty runpy ctypes _ctypes shutil webbrowser pdb bdb timeit cProfile marshal "
     "builtins.eval builtins.exec builtins.execfile builtins.compile builtins.__import__ "
