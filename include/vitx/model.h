@@ -208,6 +208,9 @@ typedef struct vitx_model_info {
                                     them (heads, activation, eps, how pictures are prepared), as
                                     text for people; "" if none. vitx_model_open() logs this text
                                     as one warning                                              */
+    const char *wrapping;      /**< what training put around the names of the tensors, and is not
+                                    read, as text for people: "model._orig_mod. before the names",
+                                    "blocks in chunks"; "" if the names are the library's own   */
     const char *container;     /**< the form of the weights' file: "safetensors", "NumPy .npz",
                                     "PyTorch zip", "PyTorch before 1.6"; for a part of a PyTorch
                                     file with its key: "PyTorch zip, key state_dict"            */

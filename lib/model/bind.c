@@ -38,7 +38,7 @@ static int count_blocks(vx_reader *r)
     const vx_naming *naming = r->match->dialect->naming;
     const char after = vx_role_number(start, sizeof start, naming, r->match->prefix, VX_NORM1_W);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start, after);
+        const int block = block_of(r->container->tensors[i].key, start, after);
         if (block >= VX_MAX_DEPTH)
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s: at most %d blocks are supported",
@@ -464,7 +464,8 @@ static int refuse_left_over(const vx_reader *r)
     const vx_dialect *d = r->match->dialect;
     for (int i = 0; i < r->container->count; i++) {
         const char *name = r->container->tensors[i].name;
-        if (!r->used[i] && !vx_harmless(name, d->naming->harmless, r->match->prefix))
+        if (!r->used[i] &&
+            !vx_harmless(r->container->tensors[i].key, d->naming->harmless, r->match->prefix))
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s is not part of family %s in the names of %s", name,
                               r->match->family->name, d->naming->title);

@@ -16,6 +16,7 @@
 #include "model/config.h"
 #include "model/container.h"
 #include "model/positions.h"
+#include "model/wrapping.h"
 
 /* What a tensor is there for: VX_PATCH_W, VX_NORM1_B, ...; weights.def has them all. */
 typedef enum vx_role {
@@ -136,13 +137,17 @@ typedef struct vx_match {
     const vx_family *family;
     const vx_dialect *dialect;
     const char *prefix;
+    vx_wrapping wrapping;
 } vx_match;
 
 /* The table, NULL behind its end. */
 const vx_family *vx_family_at(int index);
 
-/* Finds the family, or says in one sentence what was found and why it is not run. */
-int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
+/* Finds the family, or says in one sentence what was found and why it is not run. What training
+ * wraps around names is taken off the keys (wrapping.h). */
+int vx_family_match(vx_match *out, vx_container *container, const vx_config *config);
+/* The first family and dialect that the container's keys fit; false: none. */
+bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config);
 
 /* Finds every tensor by name and shape, and fills arch. found->blocks is allocated with hooks. A
  * tensor of the file that is neither used nor harmless is an error. */

@@ -425,7 +425,7 @@ static void copy_plane(char *dst, const char *src, size_t rows, size_t columns, 
             else if (item == 2)
                 copy_tile(to, from, n, m, 2, d_row, s_row, s_column);
             else
-                copy_tile(to, from, n, m, 8, d_row, s_row, s_column);
+                copy_tile(to, from, n, m, item, d_row, s_row, s_column);
         }
 }
 
