@@ -115,7 +115,7 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # pixels, values or rows is not.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
     image/jpeg_kernels image/preprocess image/resize image/stb measure/curve measure/tally render/scale \
-    render/tile report/code report/escape))
+    render/tile report/code report/escape report/fused))
 $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
@@ -150,6 +150,9 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 # It draws, and sees to it that memory runs out.
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
+
+# A part of the tool that has tests of its own.
+$(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
