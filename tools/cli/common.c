@@ -138,6 +138,24 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, allow_truncated),
      .help = "reads truncated JPEG and PNG files, with a warning",
      .more = "The missing part is grey in a JPEG, black in a PNG."},
+    {.name = "window",
+     .kind = OPTION_WINDOW,
+     .offset = offsetof(struct common, window),
+     .value = "LOW,HIGH",
+     .help = "samples of 16 bits or float: LOW becomes black, HIGH white",
+     .more =
+         "In the file's own numbers, for PNG, TIFF and PNM; values between are spread evenly. "
+         "Without it,\n"
+         "16 bits keep their high byte, and other samples are spread from the picture's least to "
+         "its greatest,\n"
+         "with a warning."},
+    {.name = "page",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, page),
+     .value = "N",
+     .low = 1,
+     .high = 65535,
+     .help = "which picture of a TIFF with several pages (default 1)"},
     {.name = "memory",
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, memory),
