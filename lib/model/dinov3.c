@@ -1,6 +1,6 @@
 /*
- * model/dinov3.c: DINOv3 (Siméoni et al. 2025, arXiv:2508.10104), and the networks that are built as
- * it: EUPE and LingBot.
+ * model/dinov3.c: DINOv3 (arXiv:2508.10104), and the networks that are built as it: EUPE and
+ * LingBot.
  *
  * Queries and keys are rotated by the patches' places; there are no position embeddings. timm
  * answers with the mean of the normed patches, Hugging Face and Meta with the normed class token.

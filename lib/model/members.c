@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* The letters of weights.def. ONE to EF stand for sizes of tensors, the others for members', too. */
+/* The letters of weights.def. ONE to EF stand for tensors, the others for members, too. */
 typedef enum letter {
     END = 0,
     ONE,  /* 1; a file may leave it out where a shape begins with it */
