@@ -55,7 +55,7 @@ struct window {
 struct common {
     const char *model;         /* NULL: the bundled one */
     const struct given *given; /* the words that all this comes from */
-    const char *labels, *language, *device, *precision, *pos_resample;
+    const char *labels, *language, *weights_key, *device, *precision, *pos_resample;
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
