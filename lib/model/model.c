@@ -132,25 +132,32 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     return VITX_OK;
 }
 
-static int open_files(vitx_model *m, const vitx_model_opts *opts)
+/* What is needed only while a model is opened. */
+typedef struct opening {
+    char *weights, *folder;
+    vx_config config;
+} opening;
+
+static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
 {
-    char *weights = NULL, *folder = NULL;
-    vx_config config = {0};
     const vx_shelf shelf = shelf_of(opts);
-    int status = vx_folder_locate(&weights, &folder, shelf, m->path, &m->hooks);
-    if (status == VITX_OK)
-        status = vx_container_open(&m->container, shelf, weights, &m->hooks);
-    if (status == VITX_OK) /* transformers around a timm model: the rest of its files is timm's */
-        vx_container_strip(m->container, "timm_model.");
-    if (status == VITX_OK)
-        status = vx_config_open(&config, shelf, folder, &m->hooks);
-    if (status == VITX_OK)
-        status = read_model(m, &config, opts);
-    if (status == VITX_OK)
-        status = read_labels(m, &config, folder, opts);
-    vx_config_dispose(&config, &m->hooks);
-    vx_release(&m->hooks, weights);
-    vx_release(&m->hooks, folder);
+    VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
+    VX_TRY(vx_container_open(&m->container, shelf, o->weights, &m->hooks));
+    /* transformers around a timm model: the rest of its files is timm's */
+    vx_container_strip(m->container, "timm_model.");
+    VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
+    VX_TRY(read_model(m, &o->config, opts));
+    return read_labels(m, &o->config, o->folder, opts);
+}
+
+static int open_files(vitx_model *m, const char *path, const vitx_model_opts *opts)
+{
+    opening o = {0};
+    VX_TRY(vx_strdup(&m->path, &m->hooks, path));
+    const int status = read_files(m, &o, opts);
+    vx_config_dispose(&o.config, &m->hooks);
+    vx_release(&m->hooks, o.weights);
+    vx_release(&m->hooks, o.folder);
     return status;
 }
 
@@ -207,9 +214,7 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
         vx_release(&hooks, m);
         return vx_fail(VITX_NOMEM, "no mutex for a model");
     }
-    int status = vx_strdup(&m->path, &hooks, path);
-    if (status == VITX_OK)
-        status = open_files(m, &o);
+    const int status = open_files(m, path, &o);
     if (status != VITX_OK) {
         vitx_model_free(m);
         return status;

@@ -244,29 +244,42 @@ static int read_length(size_t *n, const vx_file *file)
     return VITX_OK;
 }
 
+/* The n bytes behind the length, read into text [n+1]. */
+static int parse_header(vx_json **out, char *text, size_t n, const vx_file *file)
+{
+    VX_TRY(vx_file_read(file, text, 8, n));
+    if (n == 0 || text[0] != '{')
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "no safetensors file: its header does not begin with {");
+    /* An entry of 14 values (rank 8) takes more than 56 bytes, so n/4 is never reached by what the
+     * format allows; the tree stays within some 30 times the header's length. */
+    const size_t most = n / 4 + 64 < MAX_VALUES ? n / 4 + 64 : MAX_VALUES;
+    return vx_json_parse(out, text, n, file->path, most);
+}
+
+/* *buffer: where the tensors begin. */
+static int read_header(vx_json **out, size_t *buffer, const vx_file *file, const vitx_hooks *hooks)
+{
+    char *text;
+    size_t n = 0;
+    VX_TRY(read_length(&n, file));
+    VX_TRY(vx_new(&text, hooks, n + 1, 1, "a safetensors header"));
+    const int status = parse_header(out, text, n, file);
+    vx_release(hooks, text);
+    *buffer = 8 + n;
+    return status;
+}
+
 /* Opens one file and adds its tensors. The file belongs to the container from then on. */
 static int add_file(vx_container *c, const char *path)
 {
     vx_file *file;
-    char *text = NULL;
-    vx_json *header = NULL;
-    size_t n = 0;
+    vx_json *header;
+    size_t buffer;
     VX_TRY(vx_file_open_in(&file, c->shelf, path, &c->hooks));
     c->files[c->file_count++] = file;
-    VX_TRY(read_length(&n, file));
-    VX_TRY(vx_new(&text, &c->hooks, n + 1, 1, "a safetensors header"));
-    int status = vx_file_read(file, text, 8, n);
-    if (status == VITX_OK && (n == 0 || text[0] != '{'))
-        status =
-            vx_fail_in(VITX_FORMAT, path, "no safetensors file: its header does not begin with {");
-    /* An entry of 14 values (rank 8) takes more than 56 bytes, so n/4 is never reached by what the
-     * format allows; the tree stays within some 30 times the header's length. */
-    const size_t most = n / 4 + 64 < MAX_VALUES ? n / 4 + 64 : MAX_VALUES;
-    if (status == VITX_OK)
-        status = vx_json_parse(&header, text, n, path, most);
-    vx_release(&c->hooks, text);
-    if (status == VITX_OK)
-        status = add_tensors(c, header, 8 + n, file);
+    VX_TRY(read_header(&header, &buffer, file, &c->hooks));
+    const int status = add_tensors(c, header, buffer, file);
     vx_json_free(header);
     return status;
 }
@@ -336,40 +349,55 @@ static int check_map(const vx_container *c, const vx_json *map, const char *cons
     return VITX_OK;
 }
 
+static int add_shard(vx_container *c, const char *folder, const char *name)
+{
+    char *path;
+    VX_TRY(vx_path_join(&path, &c->hooks, folder, name));
+    const int status = add_file(c, path);
+    vx_release(&c->hooks, path);
+    return status;
+}
+
+static int add_shards(vx_container *c, const char *const *shards, int count)
+{
+    char *folder;
+    VX_TRY(vx_new(&c->files, &c->hooks, (size_t)count + 1, sizeof *c->files, "a list of files"));
+    VX_TRY(vx_path_folder(&folder, &c->hooks, c->path));
+    int status = VITX_OK;
+    for (int i = 0; i < count && status == VITX_OK; i++)
+        status = add_shard(c, folder, shards[i]);
+    vx_release(&c->hooks, folder);
+    return status;
+}
+
 static int open_shards(vx_container *c, const vx_json *index)
 {
     const vx_json *map = vx_json_get(index, "weight_map");
     const char *shards[MAX_SHARDS];
     int count;
-    char *folder = NULL;
     if (!vx_json_is_object(map))
         return vx_fail_in(VITX_FORMAT, c->path, "has no weight_map");
     VX_TRY(list_shards(shards, &count, map, c->path));
-    VX_TRY(vx_new(&c->files, &c->hooks, (size_t)count + 1, sizeof *c->files, "a list of files"));
-    int status = vx_path_folder(&folder, &c->hooks, c->path);
-    for (int i = 0; i < count && status == VITX_OK; i++) {
-        char *path = NULL;
-        status = vx_path_join(&path, &c->hooks, folder, shards[i]);
-        if (status == VITX_OK)
-            status = add_file(c, path);
-        vx_release(&c->hooks, path);
-    }
-    vx_release(&c->hooks, folder);
-    if (status == VITX_OK)
-        status = vx_container_sort(c);
-    return status == VITX_OK ? check_map(c, map, shards) : status;
+    VX_TRY(add_shards(c, shards, count));
+    VX_TRY(vx_container_sort(c));
+    return check_map(c, map, shards);
+}
+
+static int parse_index(vx_json **out, const vx_container *c)
+{
+    char *text;
+    size_t bytes;
+    VX_TRY(vx_file_load_in(&text, &bytes, c->shelf, c->path, MAX_INDEX, &c->hooks));
+    const int status = vx_json_parse(out, text, bytes, c->path, bytes / 4 + 64);
+    vx_release(&c->hooks, text);
+    return status;
 }
 
 static int open_index(vx_container *c)
 {
-    char *text = NULL;
-    size_t bytes;
-    vx_json *index = NULL;
-    VX_TRY(vx_file_load_in(&text, &bytes, c->shelf, c->path, MAX_INDEX, &c->hooks));
-    int status = vx_json_parse(&index, text, bytes, c->path, bytes / 4 + 64);
-    vx_release(&c->hooks, text);
-    if (status == VITX_OK)
-        status = open_shards(c, index);
+    vx_json *index;
+    VX_TRY(parse_index(&index, c));
+    const int status = open_shards(c, index);
     vx_json_free(index);
     return status;
 }
