@@ -46,15 +46,20 @@ static inline vx_layernorm vx_layernorm_floats(const vx_layernorm *a)
 {
     vx_layernorm b = *a;
     b.y = vx_floats(a->y, a->y_n);
+    b.x = vx_read_floats(a->x, a->x_n);
     b.y_n = NULL;
+    b.x_n = NULL;
     return b;
 }
 
 static inline vx_layernorm_bwd vx_layernorm_bwd_floats(const vx_layernorm_bwd *a)
 {
     vx_layernorm_bwd b = *a;
+    b.dx = vx_floats(a->dx, a->dx_n);
     b.dy = vx_read_floats(a->dy, a->dy_n);
-    b.dy_n = NULL;
+    b.x = vx_read_floats(a->x, a->x_n);
+    b.dx_n = NULL;
+    b.dy_n = b.x_n = NULL;
     return b;
 }
 

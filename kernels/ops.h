@@ -165,7 +165,8 @@ typedef struct vx_linear_bwd {
 } vx_linear_bwd;
 
 /* With xhat = (x - mean)/sqrt(var + eps) and u = weight * dy:
- * dx (+)= (u - mean(u) - xhat mean(u xhat)) / sqrt(var + eps). dx may be dy. */
+ * dx (+)= (u - mean(u) - xhat mean(u xhat)) / sqrt(var + eps). dx may be dy. With rms mean and
+ * mean(u) are 0. */
 typedef struct vx_layernorm_bwd {
     float *dx;           /* [m,n], rows lddx apart                                          */
     int lddx;
@@ -178,6 +179,9 @@ typedef struct vx_layernorm_bwd {
     int accumulate;      /* nonzero: added to dx                                            */
     int m, n, tokens, targets;
     const vx_narrow *dy_n;
+    int rms, groups;     /* as in vx_layernorm                                              */
+    vx_narrow *dx_n;
+    const vx_narrow *x_n;
 } vx_layernorm_bwd;
 
 /* With u, v the halves of x and s = 1/(1 + exp(-u)):
@@ -337,18 +341,28 @@ typedef struct vx_attention_bwd {
 } vx_attention_bwd;
 
 /* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).
- * Ba et al. 2016, eq. 3-4. */
+ * Ba et al. 2016, eq. 3-4. With rms the mean is taken to be 0, var is the mean of the squares
+ * (Zhang & Sennrich 2019, eq. 4). A row is `groups` such rows of n columns, one behind the other,
+ * which have the same weight and bias. */
 typedef struct vx_layernorm {
     float *y;            /* [m,n], rows ldy apart; may be x */
     int ldy;
     const float *x;      /* [m,n], rows ldx apart           */
     int ldx;
     const float *weight; /* [n]                             */
-    const float *bias;   /* [n]                             */
+    const float *bias;   /* [n], or NULL: 0                 */
     float eps;
     int m, n;
     vx_narrow *y_n;
+    int rms, groups;     /* groups 0: 1                     */
+    const vx_narrow *x_n;
 } vx_layernorm;
+
+/* The parts of a row that are normalised each by itself. */
+static inline int vx_groups(int groups)
+{
+    return groups > 0 ? groups : 1;
+}
 
 /* The two operations that a linear with a norm is, if a device does not fuse them. */
 static inline vx_layernorm vx_layernorm_before(const vx_linear *a)

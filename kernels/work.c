@@ -48,13 +48,14 @@ vx_work vx_linear_bwd_work(const vx_linear_bwd *a)
 
 vx_work vx_layernorm_work(const vx_layernorm *a)
 {
-    return floats(2. * a->m * a->n);
+    return floats(2. * a->m * a->n * vx_groups(a->groups));
 }
 
 vx_work vx_layernorm_bwd_work(const vx_layernorm_bwd *a)
 {
     const int targets = a->targets > 0 ? a->targets : 1;
-    return floats((2. + 1. / targets + (a->accumulate ? 1 : 0)) * a->m * a->n);
+    return floats((2. + 1. / targets + (a->accumulate ? 1 : 0)) * a->m * a->n *
+                  vx_groups(a->groups));
 }
 
 /* Floats of a record. */
@@ -97,10 +98,10 @@ vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
     const bool all = has(a->dqkv, a->dqkv_n);
     const double products = 1 + (all ? 3 + (a->p ? 0 : 1) : 0);
     const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
-    return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
-                     .bytes = 4 * heads *
-                              (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e +
-                               rows * a->queries * tokens)};
+    return (vx_work){
+        .flops = 2 * products * heads * a->queries * tokens * e,
+        .bytes = 4 * heads *
+                 (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e + rows * a->queries * tokens)};
 }
 
 vx_work vx_activate_work(const vx_activate *a)

@@ -93,22 +93,35 @@ static void padded_linear_bwd(vx_device *dev, const vx_linear_bwd *a)
 static void padded_layernorm(vx_device *dev, const vx_layernorm *a)
 {
     vx_layernorm b = *a;
-    const size_t y = reach(a->m, a->ldy, a->n);
-    float *out = floats_of(a->y_n, y);
+    const int n = vx_groups(a->groups) * a->n;
+    const size_t y = reach(a->m, a->ldy, n);
+    float *out = floats_of(a->y_n, y), *in = floats_of(a->x_n, reach(a->m, a->ldx, n));
     b.y = a->y_n ? out : a->y;
+    b.x = a->x_n ? in : a->x;
     b.y_n = NULL;
+    b.x_n = NULL;
     vx_layernorm_ref(dev, &b);
+    free(in);
     put_back(a->y_n, out, y);
 }
 
 static void padded_layernorm_bwd(vx_device *dev, const vx_layernorm_bwd *a)
 {
     vx_layernorm_bwd b = *a;
-    float *in = floats_of(a->dy_n, reach(a->m, a->lddy, a->n));
+    const int n = vx_groups(a->groups) * a->n;
+    const size_t dx = reach(a->m, a->lddx, n);
+    const int rows = a->m ? (int)vx_forward_row(a->m - 1, a->tokens, a->targets) + 1 : 0;
+    float *in = floats_of(a->dy_n, reach(a->m, a->lddy, n)), *out = floats_of(a->dx_n, dx);
+    float *x = floats_of(a->x_n, reach(rows, a->ldx, n));
+    b.dx = a->dx_n ? out : a->dx;
     b.dy = a->dy_n ? in : a->dy;
-    b.dy_n = NULL;
+    b.x = a->x_n ? x : a->x;
+    b.dx_n = NULL;
+    b.dy_n = b.x_n = NULL;
     vx_layernorm_bwd_ref(dev, &b);
     free(in);
+    free(x);
+    put_back(a->dx_n, out, dx);
 }
 
 static void padded_attention(vx_device *dev, const vx_attention *a)

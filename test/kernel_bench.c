@@ -654,9 +654,19 @@ static void time_attention_bwd(vx_device *dev, const char *version, int threads)
         job j = {.dev = dev, .ops = &dev->ops, .call = call_layernorm_bwd};
         j.what = i ? "layernorm_bwd 197x768, 3 targets" : "layernorm_bwd 197x768";
         j.bytes = (12. * targets[i] + 4) * 197 * 768;
-        j.layernorm_bwd =
-            (vx_layernorm_bwd){bench_y, 768, bench_w,          768, bench_x, 768,       bench_w,
-                               1e-6f,   1,   197 * targets[i], 768, 197,     targets[i], NULL};
+        j.layernorm_bwd = (vx_layernorm_bwd){.dx = bench_y,
+                                             .lddx = 768,
+                                             .dy = bench_w,
+                                             .lddy = 768,
+                                             .x = bench_x,
+                                             .ldx = 768,
+                                             .weight = bench_w,
+                                             .eps = 1e-6f,
+                                             .accumulate = 1,
+                                             .m = 197 * targets[i],
+                                             .n = 768,
+                                             .tokens = 197,
+                                             .targets = targets[i]};
         report(version, threads, &j);
     }
 }

@@ -81,8 +81,8 @@ static void slopes_case(bed *b, rng *r, vx_act act)
         pre[i] = i < sizeof special / sizeof *special ? special[i] : pre[i] * 3;
         one[i] = 1;
     }
-    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain}, packed = packed_weight(b, one,
-        NULL, 1, N);
+    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain},
+                    packed = packed_weight(b, one, NULL, 1, N);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = N,
                        .dy = one,
@@ -214,36 +214,51 @@ void test_swiglu_bwd__matches_reference(int index)
 
 /* ---------------------------------------------------------------------------- layernorm ---- */
 
-/* The size of a row's terms, which may cancel: the largest |weight dy| over sqrt(var + eps). */
-static double norm_unit(const vx_layernorm_bwd *a, int row)
+/* The size of the terms of a part of a row, which may cancel: the largest |weight dy| over
+ * sqrt(var + eps). */
+static double norm_unit(const vx_layernorm_bwd *a, int row, int part)
 {
     const float *x = a->x + (row / a->tokens / a->targets * a->tokens + row % a->tokens) * a->ldx;
     double mean = 0, var = 0, most = 0;
-    for (int j = 0; j < a->n; j++)
+    x += part * a->n;
+    for (int j = 0; j < a->n && !a->rms; j++)
         mean += (double)x[j] / a->n;
     for (int j = 0; j < a->n; j++) {
         var += (x[j] - mean) * (x[j] - mean) / a->n;
-        most = fmax(most, fabs((double)a->weight[j] * a->dy[row * a->lddy + j]));
+        most = fmax(most, fabs((double)a->weight[j] * a->dy[row * a->lddy + part * a->n + j]));
     }
     return most / sqrt(var + (double)a->eps);
 }
 
-static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int accumulate)
+static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int accumulate, int groups)
 {
-    const int m = s.batch * s.targets * s.tokens, n = s.n;
+    const int m = s.batch * s.targets * s.tokens, n = s.n * groups;
     const int lddy = n + 2 * s.pad, lddx = n + s.pad, ldx = n + 3 * s.pad;
     const size_t dys = (size_t)(m * lddy), dxs = (size_t)(m * lddx);
-    const char *what = say(b, "layernorm_bwd [%d,%d] of kind %d, %d targets, accumulate %d", m, n,
-                           (int)kind, s.targets, accumulate);
+    const char *what = say(b, "layernorm_bwd [%d,%d,%d] of kind %d, %d targets, accumulate %d", m,
+                           groups, s.n, (int)kind, s.targets, accumulate);
     float *x = input(r, (size_t)(m / s.targets * ldx), kind), *dy = input(r, dys, NORMAL);
-    float *weight = weights(r, (size_t)n, 1), *before = weights(r, dxs, 1);
+    float *weight = weights(r, (size_t)s.n, 1), *before = weights(r, dxs, 1);
     float *expected = output_f32(dxs), *dx = output_f32(dxs), *in_place = copied(dy, dys);
     for (int i = 0; i < m && accumulate; i++) {
         memcpy(expected + i * lddx, before + i * lddx, (size_t)n * sizeof *dx);
         memcpy(dx + i * lddx, before + i * lddx, (size_t)n * sizeof *dx);
     }
-    vx_layernorm_bwd a = {expected, lddx,       dy, lddy, x,        ldx,      weight,
-                          1e-6f,    accumulate, m,  n,    s.tokens, s.targets, NULL};
+    vx_layernorm_bwd a = {.dx = expected,
+                          .lddx = lddx,
+                          .dy = dy,
+                          .lddy = lddy,
+                          .x = x,
+                          .ldx = ldx,
+                          .weight = weight,
+                          .eps = 1e-6f,
+                          .accumulate = accumulate,
+                          .m = m,
+                          .n = s.n,
+                          .tokens = s.tokens,
+                          .targets = s.targets,
+                          .rms = groups / 2 % 2,
+                          .groups = groups};
     vx_layernorm_bwd_ref(NULL, &a);
     a.dx = dx;
     b->dev->ops.layernorm_bwd(b->dev, &a);
@@ -255,8 +270,9 @@ static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int acc
     check_guards(what);
     a.dy = dy;
     for (int i = 0; i < m; i++) {
-        check_close(dx + i * lddx, expected + i * lddx, (size_t)n, TOL_KERNEL, norm_unit(&a, i),
-                    what);
+        for (int g = 0; g < groups; g++)
+            check_close(dx + i * lddx + g * s.n, expected + i * lddx + g * s.n, (size_t)s.n,
+                        TOL_KERNEL, norm_unit(&a, i, g), what);
         expect(accumulate || memcmp(dx + i * lddx, in_place + i * lddy, (size_t)n * 4) == 0,
                "%s: differs in place", what);
         for (int j = n; j < lddx; j++)
@@ -282,11 +298,21 @@ void test_layernorm_bwd__matches_reference(int index)
             layernorm_case(
                 &b, &r,
                 (rows_shape){1 + kind % 2, kind % 3 ? 3 : 1, i % 2 ? 7 : 1, sizes[i], 0, i % 4},
-                (enum kind)kind, (i + kind) % 2);
-    layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1);
+                (enum kind)kind, (i + kind) % 2, 1 + (i + kind) / 2 % 4);
+    layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1, 1);
     float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
-    b.dev->ops.layernorm_bwd(b.dev,
-                             &(vx_layernorm_bwd){y, 3, dy, 3, x, 3, w, 1e-6f, 0, 2, 3, 2, 1, NULL});
+    b.dev->ops.layernorm_bwd(b.dev, &(vx_layernorm_bwd){.dx = y,
+                                                        .lddx = 3,
+                                                        .dy = dy,
+                                                        .lddy = 3,
+                                                        .x = x,
+                                                        .ldx = 3,
+                                                        .weight = w,
+                                                        .eps = 1e-6f,
+                                                        .m = 2,
+                                                        .n = 3,
+                                                        .tokens = 2,
+                                                        .targets = 1});
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]) && isfinite(y[3]));
     bed_close(&b);
 }
@@ -518,8 +544,8 @@ static void patch_case(bed *b, rng *r, int batch, int height, int width, int ph,
     float *y = output_f32(count), *expected = output_f32(count);
     for (int i = 0; i < batch * tokens * d; i++)
         dy[i] = i / d % tokens < prefix ? NAN : dy[i];
-    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain}, packed = packed_weight(b, w, NULL,
-        d, k);
+    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain},
+                    packed = packed_weight(b, w, NULL, d, k);
     vx_patch_embed_bwd a = {expected, dy, &plain, batch, C, height, width, ph, pw, prefix};
     vx_patch_embed_bwd_ref(NULL, &a);
     a.dimage = y;

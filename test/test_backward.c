@@ -35,7 +35,9 @@ static const char *const folders[] = {"vit-timm",
                                       "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
                                       "dinov2-hf",
-                                      "dinov2-meta-registers-swiglu"};
+                                      "dinov2-meta-registers-swiglu",
+                                      "vit-timm-qk-norm",
+                                      "vit-timm-rms"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -76,18 +78,28 @@ static void product(double *y, const double *x, const vx_weight *w, int m)
         }
 }
 
-static void norm(double *y, const double *x, const float *w, const float *b, double eps, int m,
-                 int n)
+static void norm(double *y, const double *x, const float *w, const float *b, const vx_arch *a,
+                 int m, int n)
 {
     for (int i = 0; i < m; i++, x += n, y += n) {
         double mean = 0, var = 0;
-        for (int j = 0; j < n; j++)
+        for (int j = 0; j < n && !a->rms; j++)
             mean += x[j] / n;
         for (int j = 0; j < n; j++)
             var += (x[j] - mean) * (x[j] - mean) / n;
         for (int j = 0; j < n; j++)
-            y[j] = (x[j] - mean) / sqrt(var + eps) * w[j] + b[j];
+            y[j] = (x[j] - mean) / sqrt(var + (double)a->eps) * w[j] + (b ? b[j] : 0);
     }
+}
+
+/* Queries and keys in qkv [T,3A]. */
+static void norm_qk(double *qkv, const vx_block_weights *w, const vx_arch *a)
+{
+    const int A = a->heads * a->head_width;
+    for (int t = 0; t < vx_arch_tokens(a); t++, qkv += 3 * A)
+        for (int at = 0; at < 2 * A && a->qk_norm; at += a->qk_norm)
+            norm(qkv + at, qkv + at, at < A ? w->q_norm_w : w->k_norm_w,
+                 at < A ? w->q_norm_b : w->k_norm_b, a, 1, a->qk_norm);
 }
 
 static double activation(vx_act act, double x)
@@ -131,7 +143,7 @@ static void embed(double *x, const vitx_context *c, const double *input, const n
             out[d] += w->pos[p * D + d];
     }
     if (w->norm_pre_w)
-        norm(x, x, w->norm_pre_w, w->norm_pre_b, (double)a->eps, vx_arch_tokens(a), D);
+        norm(x, x, w->norm_pre_w, w->norm_pre_b, a, vx_arch_tokens(a), D);
     free(pixels);
     free(row);
 }
@@ -170,14 +182,15 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = vx_arch_fc1(a);
     double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
     double *out = numbers((size_t)(T * D));
-    norm(y, x, w->norm1_w, w->norm1_b, (double)a->eps, T, D);
+    norm(y, x, w->norm1_w, w->norm1_b, a, T, D);
     push(n, NORM1, l, y);
     product(wide, y, &w->qkv, T);
+    norm_qk(wide, w, a);
     attend(y, wide, a, l, n);
     product(out, y, &w->proj, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
-    norm(y, x, w->norm2_w, w->norm2_b, (double)a->eps, T, D);
+    norm(y, x, w->norm2_w, w->norm2_b, a, T, D);
     product(wide, y, &w->fc1, T);
     for (int i = 0; i < T * F && !a->swiglu; i++)
         wide[i] = activation(a->act, wide[i]);
@@ -217,7 +230,7 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
                 sum[e] += p[t] / total * kv[t * 2 * D + D + e];
     }
     product(pooled, sum, &w->proj, 1);
-    norm(y, pooled, w->norm_w, w->norm_b, (double)a->eps, 1, D);
+    norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
     product(wide, y, &w->fc1, 1);
     for (int i = 0; i < F; i++)
         wide[i] = activation(a->act, wide[i]);
@@ -247,17 +260,17 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
     const vx_weights *w = c->weights;
     const int T = vx_arch_tokens(a), D = a->width, K = a->classes;
     double *x = numbers((size_t)(T * D)), *pooled = numbers((size_t)(2 * D)),
-        *z = numbers((size_t)K);
+           *z = numbers((size_t)K);
     embed(x, c, input, &n);
     for (int l = 0; l < a->depth; l++)
         block(x, c, l, &n);
     if (w->norm_w)
-        norm(x, x, w->norm_w, w->norm_b, (double)a->eps, T, D);
+        norm(x, x, w->norm_w, w->norm_b, a, T, D);
     mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
     if (a->pool == VX_POOL_MAP)
         pool_map(pooled, x, c);
     if (w->fc_norm_w)
-        norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, (double)a->eps, 1, D);
+        norm(pooled, pooled, w->fc_norm_w, w->fc_norm_b, a, 1, D);
     if (a->bare && a->pool == VX_POOL_TWO_TOKENS)
         mean(pooled, x, 0, 2, D);
     if (!a->bare && a->pool == VX_POOL_TWO_TOKENS) /* the second vector that the head reads */
@@ -367,7 +380,8 @@ static void run_pass(bench *b, vx_plan *plan)
     for (size_t i = 0; i < BATCH; i++)
         for (size_t t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, (int)k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k,
+                                (int)k);
     c->dev->cls->upload(c->dev, plan->dlogits, seeds, BATCH * TARGETS * k * sizeof *seeds);
     ck_ok(vx_pass_backward(c, &pass));
     ck_ok(vx_context_sync(c));
@@ -572,7 +586,7 @@ START_TEST(test_backward__views)
     for (int i = 0; i < BATCH; i++)
         for (int t = 0; t < TARGETS; t++)
             vx_target_cotangent(seeds + (i * TARGETS + t) * k, target_of(c, (int)t),
-                           c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
+                                c->act.host.logits + i * k, c->act.host.probabilities + i * k, k);
     seeds[0] = NAN;
     ck_fails(vitx_backward(c, seeds), VITX_INVALID, "dlogits[0]");
     seeds[0] = 0;

@@ -234,15 +234,15 @@ END_TEST
 typedef struct norm_shape {
     const float *weight;
     double eps;
-    int tokens, n;
+    int tokens, n, groups, rms;
 } norm_shape;
 
 static void norm_forward(const void *shape, double *y, const double *x)
 {
     const norm_shape *s = shape;
-    for (int t = 0; t < s->tokens; t++, x += s->n, y += s->n) {
+    for (int t = 0; t < s->tokens * s->groups; t++, x += s->n, y += s->n) {
         double mean = 0, var = 0;
-        for (int j = 0; j < s->n; j++)
+        for (int j = 0; j < s->n && !s->rms; j++)
             mean += x[j] / s->n;
         for (int j = 0; j < s->n; j++)
             var += (x[j] - mean) * (x[j] - mean) / s->n;
@@ -251,14 +251,16 @@ static void norm_forward(const void *shape, double *y, const double *x)
     }
 }
 
-static void check_norm(rng *r, int tokens, int targets, int accumulate, int in_place, int pad)
+/* Rows of 9: one part, or three that are normalised each by itself. */
+static void check_norm(rng *r, int tokens, int targets, int accumulate, int in_place, int pad,
+                       int groups, int rms)
 {
     enum { N = 9 };
     const int m = B * targets * tokens, lddy = N + 2 * pad, ldx = N + 3 * pad;
     const int lddx = in_place ? lddy : N + pad;
     float *weight = weights(r, N, 0.5f), *dy = weights(r, (size_t)(m * lddy), 0.5f);
     float *x = weights(r, (size_t)(m / targets * ldx), 0.5f), *dx = output_f32((size_t)(m * lddx));
-    const norm_shape s = {weight, (double)0.01f, tokens, N};
+    const norm_shape s = {weight, (double)0.01f, tokens, N / groups, groups, rms};
     for (int i = 0; i < m && (accumulate || in_place); i++)
         for (int j = 0; j < N; j++)
             dx[i * lddx + j] = in_place ? dy[i * lddy + j] : (float)(i + j);
@@ -272,9 +274,11 @@ static void check_norm(rng *r, int tokens, int targets, int accumulate, int in_p
                                                    .eps = 0.01f,
                                                    .accumulate = accumulate,
                                                    .m = m,
-                                                   .n = N,
+                                                   .n = N / groups,
                                                    .tokens = tokens,
-                                                   .targets = targets});
+                                                   .targets = targets,
+                                                   .rms = rms,
+                                                   .groups = groups});
     check_guards("layernorm_bwd");
     for (int g = 0; g < B * targets; g++) {
         double *wide = widened(x + g / targets * tokens * ldx, tokens, N, ldx);
@@ -295,8 +299,9 @@ static void check_norm(rng *r, int tokens, int targets, int accumulate, int in_p
 START_TEST(test_layernorm_bwd__is_the_derivative)
 {
     rng r = {42};
-    for (int i = 0; i < 16; i++)
-        check_norm(&r, i & 1 ? 5 : 1, i & 2 ? 3 : 1, i & 4, i & 8, i % 3);
+    for (int i = 0; i < 64; i++)
+        check_norm(&r, i & 1 ? 5 : 1, i & 2 ? 3 : 1, i & 4, i & 8, i % 3, i & 16 ? 3 : 1,
+                   i & 32 ? 1 : 0);
 }
 END_TEST
 

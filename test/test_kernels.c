@@ -112,49 +112,40 @@ START_TEST(test_softmax__keeps_nan_and_infinities)
 }
 END_TEST
 
-static void layernorm_case(bed *b, rng *r, int m, int n, enum kind kind, int pad)
+static void layernorm_case(bed *b, rng *r, int m, int n, enum kind kind, int pad, int groups)
 {
-    const int ldx = n + pad, ldy = n + 2 * pad;
+    const int rms = groups / 2 % 2, all = n * groups, ldx = all + pad, ldy = all + 2 * pad;
     const size_t count = (size_t)m * (size_t)ldy;
-    const char *what = say(b, "layernorm [%d,%d] of kind %d", m, n, (int)kind);
+    const char *what = say(b, "layernorm [%d,%d,%d] of kind %d", m, groups, n, (int)kind);
     float *x = input(r, (size_t)m * (size_t)ldx, kind),
           *in_place = copied(x, (size_t)m * (size_t)ldx);
     float *w = weights(r, (size_t)n, 1), *bias = weights(r, (size_t)n, 1);
     float *y = output_f32(count), *expected = output_f32(count);
-    vx_layernorm_ref(NULL, &(vx_layernorm){.y = expected,
-                                           .ldy = ldy,
-                                           .x = x,
-                                           .ldx = ldx,
-                                           .weight = w,
-                                           .bias = bias,
-                                           .eps = 1e-6f,
-                                           .m = m,
-                                           .n = n});
-    b->dev->ops.layernorm(b->dev, &(vx_layernorm){.y = y,
-                                                  .ldy = ldy,
-                                                  .x = x,
-                                                  .ldx = ldx,
-                                                  .weight = w,
-                                                  .bias = bias,
-                                                  .eps = 1e-6f,
-                                                  .m = m,
-                                                  .n = n});
-    b->dev->ops.layernorm(b->dev, &(vx_layernorm){.y = in_place,
-                                                  .ldy = ldx,
-                                                  .x = in_place,
-                                                  .ldx = ldx,
-                                                  .weight = w,
-                                                  .bias = bias,
-                                                  .eps = 1e-6f,
-                                                  .m = m,
-                                                  .n = n});
+    vx_layernorm a = {.y = expected,
+                      .ldy = ldy,
+                      .x = x,
+                      .ldx = ldx,
+                      .weight = w,
+                      .bias = rms ? NULL : bias,
+                      .eps = 1e-6f,
+                      .m = m,
+                      .n = n,
+                      .rms = rms,
+                      .groups = groups};
+    vx_layernorm_ref(NULL, &a);
+    a.y = y;
+    b->dev->ops.layernorm(b->dev, &a);
+    a.y = in_place;
+    a.ldy = ldx;
+    a.x = in_place;
+    b->dev->ops.layernorm(b->dev, &a);
     check_guards(what);
     for (int i = 0; i < m; i++) {
-        check_close(y + i * ldy, expected + i * ldy, (size_t)n, TOL_KERNEL, 1, what);
-        expect(memcmp(y + i * ldy, in_place + i * ldx, (size_t)n * sizeof *y) == 0, "%s", what);
-        expect(memcmp(in_place + i * ldx + n, x + i * ldx + n, (size_t)pad * sizeof *y) == 0, "%s",
-               what);
-        for (int j = n; j < ldy; j++)
+        check_close(y + i * ldy, expected + i * ldy, (size_t)all, TOL_KERNEL, 1, what);
+        expect(memcmp(y + i * ldy, in_place + i * ldx, (size_t)all * sizeof *y) == 0, "%s", what);
+        expect(memcmp(in_place + i * ldx + all, x + i * ldx + all, (size_t)pad * sizeof *y) == 0,
+               "%s", what);
+        for (int j = all; j < ldy; j++)
             expect(untouched(y[i * ldy + j]), "%s: wrote between rows", what);
     }
     free(x);
@@ -171,8 +162,9 @@ void test_layernorm__matches_reference(int index)
         return;
     for (int i = 0; i < SIZES; i++)
         for (int kind = 0; kind < KINDS; kind++)
-            layernorm_case(&b, &r, 3 + 60 * (i == 4), sizes[i], (enum kind)kind, i * 3 % 7);
-    layernorm_case(&b, &r, 197, 768, NORMAL, 0);
+            layernorm_case(&b, &r, 3 + 60 * (i == 4), sizes[i], (enum kind)kind, i * 3 % 7,
+                           1 + (i + kind) % 4);
+    layernorm_case(&b, &r, 197, 768, NORMAL, 0, 1);
     float x[3] = {1, NAN, 2}, w[3] = {1, 1, 1}, y[3];
     b.dev->ops.layernorm(b.dev, &(vx_layernorm){.y = y,
                                                 .ldy = 3,
@@ -829,8 +821,10 @@ START_TEST(test_attention__reference_is_the_formula)
     rng r = {9};
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
     const vx_attention a = {
-        y,    qkv, 0.5f, 1, T, H, E, {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
-        NULL, 0,   0,    NULL, NULL};
+        y,    qkv, 0.5f, 1,
+        T,    H,   E,    {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
+        NULL, 0,   0,    NULL,
+        NULL};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {

@@ -175,7 +175,7 @@ typedef struct vitx_model_info {
                                     "token+avg" (class token, then mean, in one vector),
                                     "token+dist" (class and distillation token, each with its own
                                     head; the two outputs are averaged)                         */
-    const char *weight_dtype;  /**< "F32", "F16", "BF16" or "mixed"                             */
+    const char *weight_dtype;  /**< "F32", "F16", "BF16", "F64" or "mixed"                      */
     int depth;                 /**< blocks                                                      */
     int width;                 /**< D                                                           */
     int heads;                 /**< H                                                           */
@@ -206,6 +206,9 @@ typedef struct vitx_model_info {
                                     them (heads, activation, eps, how pictures are prepared), as
                                     text for people; "" if none. vitx_model_open() logs this text
                                     as one warning                                              */
+    const char *wrapping;      /**< what training put around the names of the tensors, and is not
+                                    read, as text for people: "model._orig_mod. before the names",
+                                    "blocks in chunks"; "" if the names are the library's own   */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

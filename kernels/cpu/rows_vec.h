@@ -198,28 +198,34 @@ VX_INLINE double row_variance(const float *x, int n, double mean)
 
 /* Mean and variance in double: three passes over a row that lies in the first cache cost little
  * beside the products, and rows of one value or of large values need no care. */
+VX_INLINE void layernorm_row(const vx_layernorm *a, float *y, const float *x)
+{
+    const int n = a->n;
+    const float *w = a->weight, *bias = a->bias;
+    const double mean = a->rms ? 0 : row_mean(x, n);
+    const float scale = (float)(1 / sqrt(row_variance(x, n, mean) + (double)a->eps));
+    const float head = (float)mean, rest = (float)(mean - head);
+    int j = 0;
+    for (; j + VL <= n; j += VL) {
+        const vf v = (v_load(x + j) - head - rest) * scale;
+        v_store(y + j, v_fma(v, v_load(w + j), bias ? v_load(bias + j) : v_set(0)));
+    }
+    const int left = n - j;
+    if (left) {
+        const vf v = (v_load_n(x + j, left, 0) - head - rest) * scale;
+        const vf b = bias ? v_load_n(bias + j, left, 0) : v_set(0);
+        v_store_n(y + j, v_fma(v, v_load_n(w + j, left, 0), b), left);
+    }
+}
+
 static void VX_NAME(layernorm)(vx_device *dev, const vx_layernorm *a)
 {
     (void)dev;
-    const int n = a->n;
-    const float *x = a->x;
-    float *y = a->y;
-    for (int i = 0; i < a->m; i++, x += a->ldx, y += a->ldy) {
-        const double mean = row_mean(x, n);
-        const float scale = (float)(1 / sqrt(row_variance(x, n, mean) + (double)a->eps));
-        const float head = (float)mean, rest = (float)(mean - head);
-        int j = 0;
-        for (; j + VL <= n; j += VL) {
-            const vf v = (v_load(x + j) - head - rest) * scale;
-            v_store(y + j, v_fma(v, v_load(a->weight + j), v_load(a->bias + j)));
-        }
-        const int left = n - j;
-        if (left) {
-            const vf v = (v_load_n(x + j, left, 0) - head - rest) * scale;
-            v_store_n(y + j,
-                      v_fma(v, v_load_n(a->weight + j, left, 0), v_load_n(a->bias + j, left, 0)),
-                      left);
-        }
+    const int n = a->n, groups = vx_groups(a->groups);
+    for (int i = 0; i < a->m * groups; i++) {
+        const int row = i / groups, part = i % groups * n;
+        layernorm_row(a, a->y + (ptrdiff_t)row * a->ldy + part,
+                      a->x + (ptrdiff_t)row * a->ldx + part);
     }
 }
 
@@ -233,7 +239,7 @@ VX_INLINE norm_sums norm_sums_of(const vx_layernorm_bwd *a, const float *dy, con
 {
     const int n = a->n;
     const float *w = a->weight;
-    norm_sums s = {row_mean(x, n), 0, 0, 0};
+    norm_sums s = {a->rms ? 0 : row_mean(x, n), 0, 0, 0};
     vd var = {0}, u_sum = {0}, dot = {0};
     int i = 0;
     for (; i + VL <= n; i += VL) {
@@ -251,7 +257,7 @@ VX_INLINE norm_sums norm_sums_of(const vx_layernorm_bwd *a, const float *dy, con
         s.of_u += u;
     }
     s.scale = 1 / sqrt((v_sum_double(var) + var_rest) / n + (double)a->eps);
-    s.of_u = (s.of_u + v_sum_double(u_sum)) / n;
+    s.of_u = a->rms ? 0 : (s.of_u + v_sum_double(u_sum)) / n;
     s.of_dot = (s.of_dot + v_sum_double(dot)) / n;
     return s;
 }

@@ -54,22 +54,25 @@ static void layernorm_part(vx_cpu *cpu, const void *op, int64_t first, int64_t c
 void vx_layernorm_cpu(vx_device *dev, const vx_layernorm *given)
 {
     const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
-    vx_cpu_spread(vx_cpu_of(dev), layernorm_part, a, a->m, rows_of(a->n));
+    vx_cpu_spread(vx_cpu_of(dev), layernorm_part, a, a->m, rows_of(vx_groups(a->groups) * a->n));
 }
 
 static void layernorm_bwd_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
     const vx_layernorm_bwd *a = op;
-    for (int64_t i = first; i < first + count; i++)
-        cpu->pieces.layernorm_bwd_row(a, a->dx + i * a->lddx, a->dy + i * a->lddy,
-                                      a->x + vx_forward_row((int)i, a->tokens, a->targets) *
-                                                 (size_t)a->ldx);
+    for (int64_t i = first; i < first + count; i++) {
+        const size_t row = vx_forward_row((int)i, a->tokens, a->targets);
+        for (int g = 0, at = 0; g < vx_groups(a->groups); g++, at += a->n)
+            cpu->pieces.layernorm_bwd_row(a, a->dx + i * a->lddx + at, a->dy + i * a->lddy + at,
+                                          a->x + row * (size_t)a->ldx + at);
+    }
 }
 
 void vx_layernorm_bwd_cpu(vx_device *dev, const vx_layernorm_bwd *given)
 {
     const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
-    vx_cpu_spread(vx_cpu_of(dev), layernorm_bwd_part, a, a->m, rows_of(a->n));
+    vx_cpu_spread(vx_cpu_of(dev), layernorm_bwd_part, a, a->m,
+                  rows_of(vx_groups(a->groups) * a->n));
 }
 
 static void softmax_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)

@@ -3,23 +3,32 @@
 
 #include <math.h>
 
+/* The mean, 0 with rms, and 1 / sqrt(var + eps) of a row. */
+static double scale_of(double *mean, const float *x, int n, int rms, double eps)
+{
+    double var = 0;
+    *mean = 0;
+    for (int j = 0; j < n && !rms; j++)
+        *mean += x[j];
+    *mean /= n;
+    for (int j = 0; j < n; j++)
+        var += (x[j] - *mean) * (x[j] - *mean);
+    return 1 / sqrt(var / n + eps);
+}
+
 void vx_layernorm_ref(vx_device *dev, const vx_layernorm *given)
 {
     const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
+    const int groups = vx_groups(a->groups);
     (void)dev;
-    const float *x = a->x;
-    float *y = a->y;
-    for (int i = 0; i < a->m; i++, x += a->ldx, y += a->ldy) {
-        double mean = 0, var = 0;
+    for (int i = 0; i < a->m * groups; i++) {
+        const size_t row = (size_t)(i / groups), part = (size_t)(i % groups) * (size_t)a->n;
+        const float *x = a->x + row * (size_t)a->ldx + part;
+        float *y = a->y + row * (size_t)a->ldy + part;
+        double mean;
+        const double scale = scale_of(&mean, x, a->n, a->rms, (double)a->eps);
         for (int j = 0; j < a->n; j++)
-            mean += x[j];
-        mean /= a->n;
-        for (int j = 0; j < a->n; j++)
-            var += (x[j] - mean) * (x[j] - mean);
-        var /= a->n;
-        const double scale = 1 / sqrt(var + (double)a->eps);
-        for (int j = 0; j < a->n; j++)
-            y[j] = (float)((x[j] - mean) * scale * a->weight[j] + a->bias[j]);
+            y[j] = (float)((x[j] - mean) * scale * a->weight[j] + (a->bias ? a->bias[j] : 0.0f));
     }
 }
 
@@ -27,19 +36,14 @@ void vx_layernorm_ref(vx_device *dev, const vx_layernorm *given)
 static void layernorm_row_bwd(const vx_layernorm_bwd *a, float *dx, const float *dy, const float *x)
 {
     const int n = a->n;
-    double mean = 0, var = 0, sum = 0, dot = 0;
-    for (int j = 0; j < n; j++)
-        mean += x[j];
-    mean /= n;
-    for (int j = 0; j < n; j++)
-        var += (x[j] - mean) * (x[j] - mean);
-    const double scale = 1 / sqrt(var / n + (double)a->eps);
+    double mean, sum = 0, dot = 0;
+    const double scale = scale_of(&mean, x, n, a->rms, (double)a->eps);
     for (int j = 0; j < n; j++) {
         const double u = (double)a->weight[j] * dy[j];
         sum += u;
         dot += u * (x[j] - mean) * scale;
     }
-    sum /= n;
+    sum = a->rms ? 0 : sum / n;
     dot /= n;
     for (int j = 0; j < n; j++) {
         const double u = (double)a->weight[j] * dy[j];
@@ -51,11 +55,14 @@ static void layernorm_row_bwd(const vx_layernorm_bwd *a, float *dx, const float 
 void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *given)
 {
     const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
+    const int groups = vx_groups(a->groups);
     (void)dev;
-    for (int i = 0; i < a->m; i++) {
-        const size_t row = vx_forward_row(i, a->tokens, a->targets);
-        layernorm_row_bwd(a, a->dx + (size_t)i * (size_t)a->lddx,
-                          a->dy + (size_t)i * (size_t)a->lddy, a->x + row * (size_t)a->ldx);
+    for (int i = 0; i < a->m * groups; i++) {
+        const size_t row = (size_t)(i / groups), part = (size_t)(i % groups) * (size_t)a->n;
+        const size_t forward = vx_forward_row((int)row, a->tokens, a->targets);
+        layernorm_row_bwd(a, a->dx + row * (size_t)a->lddx + part,
+                          a->dy + row * (size_t)a->lddy + part,
+                          a->x + forward * (size_t)a->ldx + part);
     }
 }
 

@@ -29,8 +29,8 @@ static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)
     /* features = layernorm(pooled) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy = dpooled, .lddy = D, .x = f->act->pooled, .ldx = D,
-        .weight = f->w->fc_norm_w, .eps = f->arch->eps, .m = h->fc_norm_rows, .n = D, .tokens = 1,
-        .targets = f->targets});
+        .weight = f->w->fc_norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->fc_norm_rows,
+        .n = D, .tokens = 1, .targets = f->targets});
 }
 
 /* vx_pool_forward, from its last line to the first: dpooled [G,D] -> dx [G,T,D]. */
@@ -54,8 +54,8 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
-        .weight = w->norm_w, .eps = a->eps, .accumulate = 1, .m = b->m, .n = D, .tokens = 1,
-        .targets = K});
+        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->m, .n = D,
+        .tokens = 1, .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
@@ -108,14 +108,14 @@ static void classify_bwd(const vx_run *f)
         f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
             .dx = dx + t * D, .lddx = T * D, .dy = dx + t * D, .lddy = T * D,
             .x = f->plan->last_x + t * D, .ldx = T * D, .weight = f->w->norm_w,
-            .eps = f->arch->eps, .m = h.token_rows[t], .n = D, .tokens = 1,
+            .eps = f->arch->eps, .rms = f->arch->rms, .m = h.token_rows[t], .n = D, .tokens = 1,
             .targets = f->targets});
     }
     /* all tokens: y = layernorm(x) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dx, .lddx = D, .dy = dx, .lddy = D, .x = f->plan->last_x, .ldx = D,
-        .weight = f->w->norm_w, .eps = f->arch->eps, .m = h.all_rows, .n = D, .tokens = T,
-        .targets = f->targets});
+        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.all_rows, .n = D,
+        .tokens = T, .targets = f->targets});
 }
 
 /* One block, from the last line of vx_block_forward to the first: dx is d out, then d x. */
@@ -137,7 +137,7 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* norm2 = layernorm(mid); d mid = d out + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
-        .weight = w->norm2_w, .eps = a->eps, .accumulate = 1, .m = b->rows, .n = D,
+        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->rows, .n = D,
         .tokens = b->tokens, .targets = K});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
@@ -149,6 +149,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .p = b->kept.p, .scale = f->scale, .batch = f->batch, .targets = K, .tokens = f->tokens,
         .heads = a->heads, .head_width = a->head_width, .queries = b->tokens});
     f->ops->attn_product(f->dev, &b->product);
+    /* q = layernorm(q), k = layernorm(k) */
+    for (int i = 0; i < 2; i++) {
+        vx_narrow *part = vx_run_at(f, b->dqkv, (size_t)(i * A));
+        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+            .dx_n = part, .lddx = 3 * A, .dy_n = part, .lddy = 3 * A,
+            .x_n = vx_run_at(f, b->kept.qk, (size_t)(i * A)), .ldx = 2 * A,
+            .weight = i ? w->k_norm_w : w->q_norm_w, .eps = a->eps, .rms = a->rms,
+            .m = b->qk_rows, .n = a->qk_norm, .groups = f->qk_groups, .tokens = f->tokens,
+            .targets = K});
+    }
     /* qkv = norm1 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,
@@ -158,8 +168,8 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D,
         .x = b->kept.x, .ldx = D,
-        .weight = w->norm1_w, .eps = a->eps, .accumulate = 1, .m = b->norm1_rows, .n = D,
-        .tokens = f->tokens, .targets = K});
+        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm1_rows,
+        .n = D, .tokens = f->tokens, .targets = K});
 }
 
 /* norm_pre; patch embedding: dx -> dinput. */
@@ -172,8 +182,8 @@ static void embed_bwd(const vx_run *f)
     /* x = layernorm(embedded) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dx, .lddx = f->width, .dy = dx, .lddy = f->width, .x = e.embedded, .ldx = f->width,
-        .weight = f->w->norm_pre_w, .eps = a->eps, .m = e.norm_rows * f->targets, .n = f->width,
-        .tokens = f->tokens, .targets = f->targets});
+        .weight = f->w->norm_pre_w, .eps = a->eps, .rms = a->rms, .m = e.norm_rows * f->targets,
+        .n = f->width, .tokens = f->tokens, .targets = f->targets});
     /* embedded = patches W^T + b + positions */
     f->ops->patch_embed_bwd(f->dev, &(vx_patch_embed_bwd){
         .dimage = f->plan->dinput, .dy = dx, .w = &f->w->patch, .batch = f->gradients,
@@ -188,9 +198,11 @@ static void record_doutput(const vx_run *f, int l)
 {
     float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
-            .scale = 1});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = to,
+                                                  .x = f->plan->dx,
+                                                  .m = 1,
+                                                  .n = (int64_t)f->gradients * f->tokens * f->width,
+                                                  .scale = 1});
 }
 
 /* The first block that the pass goes down to. */
@@ -258,7 +270,7 @@ static void own_forward(const vx_run *f, const vx_own_io *o)
     /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = pooled, .ldy = W, .x = o->mean, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->norm_rows, .n = D});
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = o->norm_rows, .n = D});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = pooled, .ldy = W, .x = o->mean, .ldx = D, .m = o->plain_rows, .n = D, .scale = 1});
     /* pooled = [pooled, pooled] */
@@ -268,7 +280,7 @@ static void own_forward(const vx_run *f, const vx_own_io *o)
     /* all tokens: normed = layernorm(tokens), and pooled by attention */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = f->act->normed, .ldy = D, .x = o->tokens, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = o->all_rows, .n = D});
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = o->all_rows, .n = D});
     vx_pool_forward(f, &o->pool);
 }
 
@@ -284,8 +296,8 @@ static void own_mean_bwd(const vx_run *f, const vx_own_io *o)
     /* pooled = layernorm(mean), or the mean as it is */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = W, .dy = dpooled, .lddy = W, .x = o->mean, .ldx = D,
-        .weight = f->w->norm_w, .eps = f->arch->eps, .m = o->norm_rows, .n = D, .tokens = 1,
-        .targets = f->targets});
+        .weight = f->w->norm_w, .eps = f->arch->eps, .rms = f->arch->rms, .m = o->norm_rows,
+        .n = D, .tokens = 1, .targets = f->targets});
     /* mean = mean(tokens) */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
         .dx = f->plan->dx, .dy = dpooled, .lddy = W, .batch = f->gradients, .tokens = f->tokens,

@@ -5,6 +5,11 @@
 #include "engine/forward.h"
 #include "engine/run.h"
 
+bool vx_channels_serve(const vx_arch *arch, int layer)
+{
+    return vx_plan_class_only(NULL, arch, layer) && !arch->qk_norm;
+}
+
 int vx_channels_at_once(const vitx_context *c)
 {
     const int width = c->arch.width;

@@ -25,7 +25,7 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
         .patch_height = a->patch_height, .patch_width = a->patch_width, .prefix_count = a->prefix});
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = e.x, .ldy = f->width, .x = e.embedded, .ldx = f->width, .weight = f->w->norm_pre_w,
-        .bias = f->w->norm_pre_b, .eps = a->eps, .m = e.norm_rows, .n = f->width});
+        .bias = f->w->norm_pre_b, .eps = a->eps, .rms = a->rms, .m = e.norm_rows, .n = f->width});
 }
 
 /* mid = x + ls1 * proj(attention(qkv(norm1(x)))); out = mid + ls2 * fc2(act(fc1(norm2(mid)))) */
@@ -38,13 +38,26 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
-        .eps = a->eps, .m = b->norm1_rows, .n = D});
+        .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = b->norm1_to, .ldy = D, .x_n = b->norm1, .ldx = D, .m = b->norm1_recorded, .n = D,
         .scale = 1});
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->qkv, .ldy = 3 * A, .x_n = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
+    /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
+     * for the backward pass */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = b->qk, .ldy = 2 * A, .x_n = b->qkv, .ldx = 3 * A, .m = b->qk_kept, .n = 2 * A,
+        .scale = 1});
+    for (int i = 0; i < 2; i++) {
+        vx_narrow *part = vx_run_at(f, b->qkv, (size_t)(i * A));
+        f->ops->layernorm(f->dev, &(vx_layernorm){
+            .y_n = part, .ldy = 3 * A, .x_n = part, .ldx = 3 * A,
+            .weight = i ? w->k_norm_w : w->q_norm_w, .bias = i ? w->k_norm_b : w->q_norm_b,
+            .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm,
+            .groups = f->qk_groups});
+    }
     /* attended = softmax(q k^T / sqrt E) v */
     f->ops->attention(f->dev, &(vx_attention){
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
@@ -63,7 +76,7 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     /* norm2 = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
-        .bias = w->norm2_b, .eps = a->eps, .m = b->m, .n = D});
+        .bias = w->norm2_b, .eps = a->eps, .rms = a->rms, .m = b->m, .n = D});
     /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = b->norm2, .ldx = D,
@@ -102,7 +115,8 @@ void vx_answer_forward(const vx_run *f)
     /* features = layernorm(pooled) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = act->features, .ldy = D, .x = act->pooled, .ldx = D, .weight = f->w->fc_norm_w,
-        .bias = f->w->fc_norm_b, .eps = f->arch->eps, .m = h.fc_norm_rows, .n = D});
+        .bias = f->w->fc_norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h.fc_norm_rows,
+        .n = D});
     /* logits = features W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y = act->logits, .ldy = K, .x = h.features, .ldx = W, .w = &f->w->head,
@@ -141,7 +155,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
     /* norm = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
-        .eps = a->eps, .m = b->m, .n = D});
+        .eps = a->eps, .rms = a->rms, .m = b->m, .n = D});
     /* pre = norm W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = norm, .ldx = D, .w = &w->fc1,
@@ -162,7 +176,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* all tokens: normed = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = f->act->normed, .ldy = D, .x = h->x, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = h->all_rows, .n = D});
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->all_rows, .n = D});
     /* pooled = token 0, token 1 */
     for (int t = 0; t < 2; t++) {
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
@@ -181,7 +195,8 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* picked tokens: pooled = layernorm(pooled) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = pooled, .ldy = D, .x = pooled, .ldx = D, .weight = f->w->norm_w,
-        .bias = f->w->norm_b, .eps = f->arch->eps, .m = h->picked_rows, .n = D});
+        .bias = f->w->norm_b, .eps = f->arch->eps, .rms = f->arch->rms, .m = h->picked_rows,
+        .n = D});
     vx_answer_forward(f);
 }
 /* clang-format on */

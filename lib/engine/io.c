@@ -22,6 +22,7 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
                     .width = a->width,
                     .attention_width = a->heads * a->head_width,
+                    .qk_groups = a->qk_norm ? a->heads * a->head_width / a->qk_norm : 0,
                     .targets = targets,
                     .gradients = targets * pass->batch,
                     .scale = 1.0f / sqrtf((float)a->head_width)};
@@ -96,6 +97,7 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
     vx_block_io b = {.w = &f->w->blocks[l],
                      .norm1_rows = f->rows,
                      .qkv_rows = f->rows,
+                     .qk_rows = f->arch->qk_norm ? f->rows : 0,
                      .sequences = f->batch,
                      .x = x,
                      .norm1 = f->act->y,
@@ -119,6 +121,8 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
 static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
 {
     b->qkv = kept->qkv;
+    b->qk = kept->qk;
+    b->qk_kept = b->qk_rows;
     b->mid = (vx_rows){kept->mid, f->width};
     b->pre = kept->pre;
 }
@@ -137,7 +141,7 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
     if (l == pass->first && (pass->at_norm1 || pass->attended))
         b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
-        b.qkv_rows = b.sequences = 0;
+        b.qkv_rows = b.qk_rows = b.qk_kept = b.sequences = 0;
     return b;
 }
 
@@ -164,8 +168,10 @@ static vx_kept kept_of(const vx_run *f, int l)
     const vx_kept *recomputed = &f->plan->recomputed;
     if (kept.qkv)
         return kept;
-    return (vx_kept){kept.x, recomputed->qkv, recomputed->mid, recomputed->pre,
-                     kept.p ? kept.p : recomputed->p};
+    vx_kept all = *recomputed;
+    all.x = kept.x;
+    all.p = kept.p ? kept.p : recomputed->p;
+    return all;
 }
 
 /* What is wanted of the gradient of a block's attention. */
@@ -218,6 +224,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
     if (further || p->dtokens[VX_AT_NORM1]) {
         b.dqkv = plan->dwide;
         b.dqkv_rows = all;
+        b.qk_rows = f->arch->qk_norm ? all : 0;
     }
     b.norm1_rows = further ? all : 0;
     return b;

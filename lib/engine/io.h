@@ -25,6 +25,7 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
+    int qk_groups;          /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients; /* K, G: of the backward pass */
     float scale;
 } vx_run;
@@ -65,6 +66,9 @@ typedef struct vx_block_io {
     float *norm1_to;                     /* [M,D] where it is recorded in floats         */
     int norm1_recorded;  /* of these rows: M, or 0: not wanted, or norm1 lies there */
     vx_narrow *qkv;      /* [M,3A]                                       */
+    int qk_rows;         /* rows whose q and k are normalised: M, or 0   */
+    int qk_kept;         /* ... of which the backward pass reads what they were before: M, or 0 */
+    vx_narrow *qk;       /* [M,2A] these */
     vx_narrow *attended; /* [M,A]                                        */
     vx_recorded record;
     int queries;         /* as in vx_attention */
@@ -101,6 +105,7 @@ typedef struct vx_block_grad_io {
     float *dnorm1;        /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
     vx_narrow *dnorm1_n;
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
+    int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
     int norm1_rows;          /* G*T, or 0: nothing below norm1                   */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
 } vx_block_grad_io;

@@ -45,6 +45,7 @@ typedef enum vx_dkeep {
 typedef struct vx_kept {
     float *x;       /* [B,T,D]   the block's input               */
     vx_narrow *qkv; /* [B,T,3A]                                  */
+    vx_narrow *qk;  /* [B,T,2A]  q and k before their norms, if they have any */
     float *mid;     /* [B,T,D]   behind the attention's residual */
     vx_narrow *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     float *p;       /* [B,H,T,T] attention                       */

@@ -7,7 +7,7 @@
 /* Whether what lies behind those tokens can be run for the class token alone. */
 static bool class_only(const vx_ablation *a)
 {
-    return vx_plan_class_only(NULL, a->job->arch, a->layer);
+    return vx_channels_serve(a->job->arch, a->layer);
 }
 
 /* The block that is run first. */

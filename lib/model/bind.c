@@ -37,7 +37,7 @@ static int count_blocks(vx_reader *r)
     const vx_naming *naming = r->match->dialect->naming;
     const char after = vx_role_number(start, sizeof start, naming, r->match->prefix, VX_NORM1_W);
     for (int i = 0; i < r->container->count; i++) {
-        const int block = block_of(r->container->tensors[i].name, start, after);
+        const int block = block_of(r->container->tensors[i].key, start, after);
         if (block >= VX_MAX_DEPTH)
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s: at most %d blocks are supported",
@@ -77,17 +77,27 @@ static int refuse_linear4(const vx_reader *r)
     return VITX_OK;
 }
 
-/* Norms that do not subtract the mean have a weight alone. */
-static int refuse_norms(const vx_reader *r)
+/* Norms that do not subtract the mean have a weight alone. But a norm that does may lack its bias,
+ * too, so the configuration has to say so. */
+static int read_norms(vx_reader *r)
 {
     const vx_naming *naming = r->match->dialect->naming;
     const char *prefix = r->match->prefix;
     const vx_tensor *weight = vx_role_find(r->container, naming, prefix, VX_NORM1_W, 0);
-    if (!weight || vx_role_find(r->container, naming, prefix, VX_NORM1_B, 0) ||
-        vx_role_find(r->container, naming, prefix, VX_NORM2_B, 0))
+    r->arch->rms = weight && !vx_role_find(r->container, naming, prefix, VX_NORM1_B, 0) &&
+                   !vx_role_find(r->container, naming, prefix, VX_NORM2_B, 0);
+    if (vx_role_find(r->container, naming, prefix, VX_Q_NORM_W, 0))
+        VX_TRY(vx_role_size(&r->arch->qk_norm, r, VX_Q_NORM_W, 0, 0, MAX_WIDTH, "a width"));
+    else if (r->hints->qk_norm)
+        return vx_role_missing(r, VX_Q_NORM_W, 0);
+    if (r->arch->rms == r->hints->rms)
         return VITX_OK;
+    if (r->hints->rms)
+        return vx_fail_in(VITX_FORMAT, said_by(r),
+                          " says that norms are RMSNorms, but those of %s %s", r->container->path,
+                          "have a bias");
     return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                      "its norms have no bias (RMSNorm or another kind), which vitx does not run "
+                      "its norms have no bias, and no configuration says that they are RMSNorms "
                       "(tensor %.100s)",
                       weight->name);
 }
@@ -165,7 +175,7 @@ static int read_sizes(vx_reader *r)
                           "reads pictures of %d channels; vitx has RGB, 3 channels", a->channels);
     VX_TRY(read_head_size(r));
     VX_TRY(count_blocks(r));
-    VX_TRY(refuse_norms(r));
+    VX_TRY(read_norms(r));
     VX_TRY(read_hidden(r));
     VX_TRY(agree(r, "the depth", h->depth, a->depth));
     VX_TRY(agree(r, "the width", h->width, a->width));
@@ -262,6 +272,23 @@ static int guess_heads(int width)
     return width % 64 == 0 ? width / 64 : 0;
 }
 
+/* Queries and keys are normalised both, head by head or all heads at once. */
+static int check_qk_norm(const vx_reader *r)
+{
+    const vx_arch *a = r->arch;
+    const vx_tensor *const *first = r->found->blocks[0];
+    const vx_tensor *q = first[VX_Q_NORM_W - VX_MODEL_ROLES];
+    if (!q != !first[VX_K_NORM_W - VX_MODEL_ROLES])
+        return vx_role_missing(r, q ? VX_K_NORM_W : VX_Q_NORM_W, 0);
+    if (q && a->qk_norm != a->head_width && a->qk_norm != a->width)
+        return vx_fail_in(
+            VITX_FORMAT, r->container->path,
+            "tensor %.100s has %d numbers, expected the %d of one of %d heads, or the "
+            "%d of all",
+            q->name, a->qk_norm, a->head_width, a->heads, a->width);
+    return VITX_OK;
+}
+
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
@@ -284,10 +311,17 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
-    return VITX_OK;
+    return check_qk_norm(r);
 }
 
 /* -------------------------------------------------------------------------- reading ------- */
+
+/* Whether a role comes with the one before it. */
+static bool follows(const vx_reader *r, vx_role role)
+{
+    const vx_need need = vx_role_need(role);
+    return need == VX_WITH || (need == VX_CENTRED && !r->arch->rms);
+}
 
 /* Whether the model cannot do without a role; a projection needs no bias. */
 static bool needed(const vx_reader *r, int role)
@@ -314,8 +348,7 @@ static bool needed(const vx_reader *r, int role)
     default:
         break;
     }
-    return vx_role_need(role) == VX_REQUIRED ||
-           (vx_role_need(role) == VX_WITH && r->found->model[role - 1]);
+    return vx_role_need(role) == VX_REQUIRED || (follows(r, role) && r->found->model[role - 1]);
 }
 
 /* Whether the answer is the mean of a class token's and a distillation token's. */
@@ -366,7 +399,7 @@ static int take_model_roles(vx_reader *r)
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         if (i != VX_POSITIONS && !leave_head(r, (vx_role)i)) {
             const bool there = needed(r, i);
-            if (vx_role_need(i) == VX_WITH && !there)
+            if (vx_role_need(i) >= VX_WITH && !there)
                 continue; /* a bias without its weight is left over, and refused as such */
             VX_TRY(vx_role_take(&model[i], r, (vx_role)i, 0, there));
         }
@@ -414,8 +447,8 @@ static int take_block_roles(vx_reader *r)
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const vx_need need = vx_role_need(role);
             const bool there = need == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]) ||
-                               (need == VX_WITH && r->found->blocks[b][i - 1]);
-            if ((b > 0 || need == VX_WITH) && !there)
+                               (follows(r, role) && r->found->blocks[b][i - 1]);
+            if ((b > 0 || need >= VX_WITH) && !there)
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }
@@ -430,7 +463,8 @@ static int refuse_left_over(const vx_reader *r)
     const vx_dialect *d = r->match->dialect;
     for (int i = 0; i < r->container->count; i++) {
         const char *name = r->container->tensors[i].name;
-        if (!r->used[i] && !vx_harmless(name, d->naming->harmless, r->match->prefix))
+        if (!r->used[i] &&
+            !vx_harmless(r->container->tensors[i].key, d->naming->harmless, r->match->prefix))
             return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                               "tensor %.100s is not part of family %s in the names of %s", name,
                               r->match->family->name, d->naming->title);

@@ -17,6 +17,8 @@
 
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
 #define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
+#define DOUBLES 1024
+#define MAX_KEY 400
 
 int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
@@ -61,8 +63,11 @@ int vx_container_grow(vx_container *c, int count, size_t bytes)
         memcpy(names, c->names, c->names_size);
         memcpy(tensors, c->tensors, (size_t)c->count * sizeof *tensors);
     }
-    for (int i = 0; i < c->count; i++)
+    for (int i = 0; i < c->count; i++) {
         tensors[i].name = names + (c->tensors[i].name - c->names);
+        if (tensors[i].key)
+            tensors[i].key = names + (c->tensors[i].key - c->names);
+    }
     vx_release(&c->hooks, c->tensors);
     vx_release(&c->hooks, c->names);
     c->tensors = tensors;
@@ -78,25 +83,68 @@ const char *vx_container_keep(vx_container *c, const char *name, size_t length)
     return kept;
 }
 
-static int by_name(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
-    return strcmp(((const vx_tensor *)a)->name, ((const vx_tensor *)b)->name);
+    return strcmp(((const vx_tensor *)a)->key, ((const vx_tensor *)b)->key);
 }
 
-int vx_container_sort(vx_container *c)
+static int sort_keys(vx_container *c)
 {
     if (c->count) /* of none there is no list, and qsort() takes no NULL */
-        qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_name);
+        qsort(c->tensors, (size_t)c->count, sizeof *c->tensors, by_key);
     for (int i = 1; i < c->count; i++) {
         const vx_tensor *one = &c->tensors[i - 1], *other = &c->tensors[i];
-        if (strcmp(one->name, other->name) != 0)
+        if (strcmp(one->key, other->key) != 0)
             continue;
+        if (strcmp(one->name, other->name) != 0)
+            return vx_fail_in(VITX_FORMAT, c->path,
+                              "tensors %.100s and %.100s both stand for %.100s: one of them has to "
+                              "be left out (--ignore)",
+                              one->name, other->name, one->key);
         if (one->file == other->file)
             return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s occurs twice", one->name);
         return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s is in both %s and %s", one->name,
                           one->file->path, other->file->path);
     }
     return VITX_OK;
+}
+
+int vx_container_sort(vx_container *c)
+{
+    for (int i = 0; i < c->count; i++)
+        c->tensors[i].key = c->tensors[i].name;
+    return sort_keys(c);
+}
+
+int vx_container_rename(vx_container *c, vx_rename_fn *rename, void *arg)
+{
+    char key[MAX_KEY];
+    const char **next; /* until the last is made, `rename` may look up the old ones */
+    size_t bytes = 0;
+    for (int i = 0; i < c->count; i++)
+        if (rename(key, sizeof key, &c->tensors[i], arg))
+            bytes += strlen(key) + 1;
+    if (bytes == 0)
+        return VITX_OK;
+    VX_TRY(vx_container_grow(c, 0, bytes));
+    VX_TRY(vx_new(&next, &c->hooks, (size_t)c->count, sizeof *next, "the tensors' names"));
+    for (int i = 0; i < c->count; i++)
+        if (rename(key, sizeof key, &c->tensors[i], arg))
+            next[i] = vx_container_keep(c, key, strlen(key));
+    for (int i = 0; i < c->count; i++)
+        if (next[i])
+            c->tensors[i].key = next[i];
+    vx_release(&c->hooks, next);
+    return sort_keys(c);
+}
+
+void vx_container_drop(vx_container *c, bool (*goes)(const vx_tensor *t, void *arg), void *arg)
+{
+    int left = 0;
+    for (int i = 0; i < c->count; i++)
+        if (!goes(&c->tensors[i], arg))
+            c->tensors[left++] = c->tensors[i];
+    c->count = left;
 }
 
 void vx_container_rest(vx_container *container)
@@ -119,22 +167,12 @@ void vx_container_close(vx_container *container)
     vx_release(&hooks, container);
 }
 
-void vx_container_strip(vx_container *c, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    for (int i = 0; i < c->count; i++)
-        if (strncmp(c->tensors[i].name, prefix, n) != 0)
-            return;
-    for (int i = 0; i < c->count; i++)
-        c->tensors[i].name += n;
-}
-
-const vx_tensor *vx_container_find(const vx_container *container, const char *name)
+static const vx_tensor *find_key(const vx_container *container, const char *key)
 {
     int low = 0, high = container->count;
     while (low < high) {
         const int middle = low + (high - low) / 2;
-        const int order = strcmp(name, container->tensors[middle].name);
+        const int order = strcmp(key, container->tensors[middle].key);
         if (order == 0)
             return &container->tensors[middle];
         if (order < 0)
@@ -145,9 +183,18 @@ const vx_tensor *vx_container_find(const vx_container *container, const char *na
     return NULL;
 }
 
+const vx_tensor *vx_container_find(const vx_container *c, const char *key)
+{
+    char whole[MAX_KEY];
+    const vx_tensor *found = NULL;
+    if (c->through && snprintf(whole, sizeof whole, "%s%s", c->through, key) < MAX_KEY)
+        found = find_key(c, whole);
+    return found ? found : find_key(c, key);
+}
+
 const char *vx_dtype_name(vx_dtype dtype)
 {
-    static const char *const names[] = {"F32", "F16", "BF16", "other"};
+    static const char *const names[] = {"F32", "F16", "BF16", "F64", "other"};
     return names[dtype];
 }
 
@@ -281,12 +328,31 @@ static int read_halfs(const vx_tensor *tensor, float *dst, uint64_t first, uint6
     return VITX_OK;
 }
 
+static void convert_doubles(float *dst, const double *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        dst[i] = (float)src[i];
+}
+
+static int read_doubles(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
+{
+    double doubles[DOUBLES];
+    for (uint64_t i = 0; i < count; i += DOUBLES) {
+        const size_t n = count - i < DOUBLES ? (size_t)(count - i) : DOUBLES;
+        VX_TRY(vx_file_read(tensor->file, doubles, tensor->offset + 8 * (first + i), n * 8));
+        convert_doubles(dst + i, doubles, n);
+    }
+    return VITX_OK;
+}
+
 static int read_loaded(const vx_tensor *tensor, float *dst, uint64_t first, size_t count)
 {
     const void *data;
     VX_TRY(vx_npz_load(&data, tensor));
     if (tensor->dtype == VX_F32)
         memcpy(dst, (const float *)data + first, count * sizeof *dst);
+    else if (tensor->dtype == VX_F64)
+        convert_doubles(dst, (const double *)data + first, count);
     else
         convert(dst, (const uint16_t *)data + first, count, tensor->dtype);
     return VITX_OK;
@@ -296,7 +362,7 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
 {
     if (tensor->dtype == VX_DTYPE_OTHER)
         return vx_fail_in(VITX_UNSUPPORTED, tensor->file->path,
-                          "tensor %.100s is %s; vitx reads F32, F16 and BF16", tensor->name,
+                          "tensor %.100s is %s; vitx reads F64, F32, F16 and BF16", tensor->name,
                           tensor->dtype_name);
     if (first > tensor->count || count > tensor->count - first || count > SIZE_MAX / sizeof *dst)
         return vx_fail_in(VITX_INVALID, tensor->file->path,
@@ -309,6 +375,8 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
         VX_TRY(read_loaded(tensor, dst, first, (size_t)count));
     else if (tensor->dtype == VX_F32)
         VX_TRY(vx_file_read(tensor->file, dst, tensor->offset + 4 * first, (size_t)count * 4));
+    else if (tensor->dtype == VX_F64)
+        VX_TRY(read_doubles(tensor, dst, first, count));
     else
         VX_TRY(read_halfs(tensor, dst, first, count));
     const uint64_t bad = find_bad(dst, count);

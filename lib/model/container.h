@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 
-typedef enum vx_dtype { VX_F32 = 0, VX_F16, VX_BF16, VX_DTYPE_OTHER } vx_dtype;
+typedef enum vx_dtype { VX_F32 = 0, VX_F16, VX_BF16, VX_F64, VX_DTYPE_OTHER } vx_dtype;
 
 #define VX_MAX_RANK 8
 
@@ -25,7 +25,8 @@ typedef struct vx_axis {
 typedef struct vx_npz vx_npz; /* what reads the members of an .npz file: npz.h */
 
 typedef struct vx_tensor {
-    const char *name;
+    const char *name;       /* as the file spells it, for messages */
+    const char *key;        /* the name that namings look up: without what training wraps around */
     const char *dtype_name; /* as the file spells it: "F32", "I64" */
     vx_dtype dtype;         /* OTHER: listed, but cannot be read */
     int rank;
@@ -43,15 +44,16 @@ typedef struct vx_tensor {
 
 typedef struct vx_container {
     vitx_hooks hooks;
-    vx_tensor *tensors; /* [count], sorted by name */
+    vx_tensor *tensors; /* [count], sorted by key */
     int count;
     vx_file **files; /* [file_count] */
     int file_count;
     char *names; /* what the names point into */
     size_t names_size;
-    char *path;     /* for messages */
-    vx_shelf shelf; /* where its files are, while it is opened */
-    vx_npz *npz;    /* NULL: no .npz file */
+    char *path;          /* for messages */
+    vx_shelf shelf;      /* where its files are, while it is opened */
+    vx_npz *npz;         /* NULL: no .npz file */
+    const char *through; /* NULL, or: vx_container_find looks behind this prefix first */
 } vx_container;
 
 /* The format follows from the ending: .npz, or safetensors. */
@@ -72,11 +74,17 @@ void vx_container_rest(vx_container *container);
 /* Whether a path names the index of a sharded file. */
 bool vx_safetensors_is_index(const char *path);
 
-/* Takes a prefix off the names of all tensors, where each of them has it; their order stays. */
-void vx_container_strip(vx_container *container, const char *prefix);
+/* By key, NULL if there is none. */
+const vx_tensor *vx_container_find(const vx_container *container, const char *key);
 
-/* By name, NULL if there is none. */
-const vx_tensor *vx_container_find(const vx_container *container, const char *name);
+/* Gives tensors other keys: `rename` writes the one that t gets, of at most `size` bytes, and
+ * returns whether it is another. VITX_FORMAT where two tensors get the same. */
+typedef bool vx_rename_fn(char *key, size_t size, const vx_tensor *t, void *arg);
+int vx_container_rename(vx_container *container, vx_rename_fn *rename, void *arg);
+
+/* Forgets the tensors that `goes` says. */
+void vx_container_drop(vx_container *container, bool (*goes)(const vx_tensor *t, void *arg),
+                       void *arg);
 
 /* Elements first..first+count-1 in C order as f32. VITX_FORMAT, naming the tensor and the index,
  * for a NaN or an infinity. */
@@ -89,7 +97,7 @@ void vx_tensor_permute(vx_tensor *tensor, const unsigned char *order, const unsi
 /* Element i of the first dimension, which goes; i must be within it. */
 void vx_tensor_slice(vx_tensor *tensor, uint64_t i);
 
-/* "F32", "F16", "BF16"; "other". */
+/* "F32", "F16", "BF16", "F64"; "other". */
 const char *vx_dtype_name(vx_dtype dtype);
 
 /* "[197, 192]" into text; returns text. */
@@ -105,7 +113,7 @@ int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, cons
 int vx_container_grow(vx_container *container, int count, size_t bytes);
 /* Copies a name into that room. */
 const char *vx_container_keep(vx_container *container, const char *name, size_t length);
-/* Sorts by name. VITX_FORMAT where two tensors have the same. */
+/* Makes names keys, and sorts. VITX_FORMAT where two tensors have the same. */
 int vx_container_sort(vx_container *container);
 
 static inline bool vx_mul_u64(uint64_t *out, uint64_t a, uint64_t b)

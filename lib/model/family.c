@@ -50,8 +50,6 @@ static const struct {
     {"^rope.", "a model that rotates its queries and keys"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
-    {"q_norm.", "a model that normalises its queries and keys"},
-    {"k_norm.", "a model that normalises its queries and keys"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
     {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
     {".attns.", "a model with parallel blocks"},
@@ -172,8 +170,8 @@ static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
 {
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
-            if (matches(c->tensors[i].name, foreign[k].pattern) &&
-                !(d && vx_harmless(c->tensors[i].name, d->naming->harmless, d->prefix)))
+            if (matches(c->tensors[i].key, foreign[k].pattern) &&
+                !(d && vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix)))
                 return vx_fail_in(VITX_UNSUPPORTED, c->path,
                                   "looks like %s, which vitx does not run (tensor %.100s)",
                                   foreign[k].what, c->tensors[i].name);
@@ -230,21 +228,32 @@ static int refuse_unknown(const vx_container *c)
         c->count, c->tensors[0].name);
 }
 
-int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config)
+bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config)
 {
     for (size_t f = 0; f < FAMILIES; f++)
-        for (const vx_dialect *d = families[f]->dialects; d->naming; d++) {
-            if (!match_dialect(d, container, config))
-                continue;
-            const char *architecture = d->naming->architecture(config);
-            *out = (vx_match){families[f], d, d->prefix};
-            VX_TRY(refuse_foreign_tensors(container, d));
-            VX_TRY(refuse_other_type(container, d, config));
-            if (!architecture)
-                return VITX_OK;
-            VX_TRY(refuse_foreign_architecture(container, architecture));
-            return refuse_other_network(container, d, architecture, config);
-        }
-    VX_TRY(refuse_foreign_tensors(container, NULL));
-    return refuse_unknown(container);
+        for (const vx_dialect *d = families[f]->dialects; d->naming; d++)
+            if (match_dialect(d, container, config)) {
+                out->family = families[f];
+                out->dialect = d;
+                out->prefix = d->prefix;
+                return true;
+            }
+    return false;
+}
+
+int vx_family_match(vx_match *out, vx_container *container, const vx_config *config)
+{
+    VX_TRY(vx_wrapping_take(&out->wrapping, container, config));
+    if (!vx_family_find(out, container, config)) {
+        VX_TRY(refuse_foreign_tensors(container, NULL));
+        return refuse_unknown(container);
+    }
+    const vx_dialect *d = out->dialect;
+    const char *architecture = d->naming->architecture(config);
+    VX_TRY(refuse_foreign_tensors(container, d));
+    VX_TRY(refuse_other_type(container, d, config));
+    if (!architecture)
+        return VITX_OK;
+    VX_TRY(refuse_foreign_architecture(container, architecture));
+    return refuse_other_network(container, d, architecture, config);
 }

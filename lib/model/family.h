@@ -16,6 +16,7 @@
 #include "model/config.h"
 #include "model/container.h"
 #include "model/positions.h"
+#include "model/wrapping.h"
 
 /* What a tensor is there for: VX_PATCH_W, VX_NORM1_B, ...; weights.def has them all. */
 typedef enum vx_role {
@@ -69,6 +70,8 @@ typedef struct vx_hints {
     bool norm_after;  /* the norm comes behind the pooling */
     bool headless;    /* there are no classes: a head in the file is not read */
     bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool rms;         /* the norms are RMSNorms                                  */
+    bool qk_norm;     /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
      * library knows (guesses.h) */
     bool network_told, pictures_told;
@@ -120,7 +123,7 @@ struct vx_naming {
     const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
-    bool two_heads; /* a distillation token is read, through a head of its own                  */
+    bool two_heads;  /* a distillation token is read, through a head of its own                  */
     /* The config's name for the architecture, NULL if there is none. */
     const char *(*architecture)(const vx_config *config);
     int (*read_hints)(vx_hints *out, const vx_config *config);
@@ -137,13 +140,17 @@ typedef struct vx_match {
     const vx_family *family;
     const vx_dialect *dialect;
     const char *prefix;
+    vx_wrapping wrapping;
 } vx_match;
 
 /* The table, NULL behind its end. */
 const vx_family *vx_family_at(int index);
 
-/* Finds the family, or says in one sentence what was found and why it is not run. */
-int vx_family_match(vx_match *out, const vx_container *container, const vx_config *config);
+/* Finds the family, or says in one sentence what was found and why it is not run. What training
+ * wraps around names is taken off the keys (wrapping.h). */
+int vx_family_match(vx_match *out, vx_container *container, const vx_config *config);
+/* The first family and dialect that the container's keys fit; false: none. */
+bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config);
 
 /* Finds every tensor by name and shape, and fills arch. found->blocks is allocated with hooks. A
  * tensor of the file that is neither used nor harmless is an error. */

@@ -15,6 +15,7 @@ typedef enum letter {
     D,    /* width */
     D2,   /* 2 D */
     D3,   /* 3 D */
+    Q,    /* numbers of queries and keys that are normalised together */
     F,    /* hidden width */
     F1,   /* rows of fc1: F, or 2 F of SwiGLU */
     K,    /* classes */
@@ -36,6 +37,7 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [D] = a->width,
                              [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
+                             [Q] = a->qk_norm,
                              [F] = a->hidden,
                              [F1] = vx_arch_fc1(a),
                              [K] = a->classes,
@@ -108,9 +110,9 @@ int vx_role_leading_ones(vx_role role)
 static const vx_member members[] = {
 #define VX_VECTOR(group, member, role, need, n)                                                    \
     ROW(group, member, .roles = {VX_##role}, .stream = VX_KEPT, .shape = {n})
-#define VX_NORM(group, member, role, need, need_b)                                                 \
-    ROW(group, member##_w, .roles = {VX_##role##_W}, .stream = VX_ONES, .shape = {D})              \
-    ROW(group, member##_b, .roles = {VX_##role##_B}, .stream = VX_ZEROS, .shape = {D})
+#define VX_NORM(group, member, role, need, n)                                                      \
+    ROW(group, member##_w, .roles = {VX_##role##_W}, .stream = VX_ONES, .shape = {n})              \
+    ROW(group, member##_b, .roles = {VX_##role##_B}, .stream = VX_ZEROS, .shape = {n})
 #define VX_MATRIX(group, member, role, need, need_b, what, from, ...)                              \
     ROW(group, member, .matrix = true, .layer = VX_LAYER_##what, .roles = {VX_##role##_W},         \
         .biases = {VX_##role##_B}, .stream = from, .shape = {__VA_ARGS__})

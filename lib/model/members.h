@@ -63,8 +63,9 @@ typedef struct vx_sizes {
 /* Rows and columns of a matrix; a vector has n elements in rows of k, or k 1. */
 void vx_member_size(int64_t *n, int64_t *k, const vx_member *m, const vx_arch *arch);
 
-/* Whether a model may lack a role; VX_WITH: it is there if the role before it is. */
-typedef enum vx_need { VX_REQUIRED = 0, VX_OPTIONAL, VX_WITH } vx_need;
+/* Whether a model may lack a role; VX_WITH: it is there if the role before it is; VX_CENTRED: the
+ * same, but in a model whose norms do not subtract the mean (vx_arch.rms), which has none. */
+typedef enum vx_need { VX_REQUIRED = 0, VX_OPTIONAL, VX_WITH, VX_CENTRED } vx_need;
 vx_need vx_role_need(vx_role role);
 
 /* The shape that the tensor of a role must have. @return its number of dimensions. */

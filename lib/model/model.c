@@ -98,6 +98,9 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     vx_match match;
     vx_hints hints = {0};
     VX_TRY(vx_family_match(&match, m->container, config));
+    char wrapping[VX_PREFIX + 80];
+    vx_wrapping_text(wrapping, sizeof wrapping, &match.wrapping);
+    VX_TRY(vx_strdup(&m->wrapping, &m->hooks, wrapping));
     m->family = match.family;
     m->dialect = match.dialect;
     m->naming = match.dialect->naming;
@@ -143,8 +146,6 @@ static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
     const vx_shelf shelf = shelf_of(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
     VX_TRY(vx_container_open(&m->container, shelf, o->weights, &m->hooks));
-    /* transformers around a timm model: the rest of its files is timm's */
-    vx_container_strip(m->container, "timm_model.");
     VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
     VX_TRY(read_model(m, &o->config, opts));
     return read_labels(m, &o->config, o->folder, opts);
@@ -238,6 +239,7 @@ void vx_model_drop(vitx_model *model)
     vx_release(&hooks, model->found.blocks);
     vx_release(&hooks, model->architecture);
     vx_release(&hooks, model->guesses);
+    vx_release(&hooks, model->wrapping);
     vx_release(&hooks, model->path);
     vx_container_close(model->container);
     pthread_mutex_destroy(&model->lock);
@@ -327,6 +329,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .outputs = a->outputs,
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
+        .wrapping = model->wrapping,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

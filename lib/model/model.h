@@ -27,7 +27,8 @@ struct vitx_model {
         positions; /* how position embeddings are resampled, unless a context says otherwise */
     vx_labels labels;
     vitx_source from_eps, from_act, from_heads, from_outputs;
-    char *guesses; /* guesses.h */
+    char *guesses;  /* guesses.h */
+    char *wrapping; /* vitx_model_info.wrapping */
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
     pthread_mutex_t lock; /* of what changes after opening: */

@@ -112,6 +112,7 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
             out->from_act = VITX_FROM_CONFIG;
         }
     out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
+    out->rms = strstr(architecture, "test_vit4") != NULL;
     if (strstr(architecture, "_clip_") && !strstr(architecture, "eva_giant_")) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
@@ -223,11 +224,12 @@ static int read_pool(vx_hints *out, const vx_config *config)
  * for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
-    static const char *const flags[] = {"qk_norm",         "scale_attn_norm", "scale_mlp_norm",
-                                        "dynamic_img_pad", "use_rot_pos_emb", "use_post_norm"};
+    static const char *const flags[] = {"scale_attn_norm", "scale_mlp_norm", "dynamic_img_pad",
+                                        "use_rot_pos_emb", "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
+    VX_TRY(vx_config_bool(&out->qk_norm, NULL, config->model_args, "qk_norm", path));
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         bool set = false;
         VX_TRY(vx_config_bool(&set, NULL, config->model_args, flags[i], path));
@@ -240,12 +242,14 @@ static int read_arguments(vx_hints *out, const vx_config *config)
             return vx_fail_in(VITX_UNSUPPORTED, path, "model_args.%s is not supported", layers[i]);
     }
     VX_TRY(vx_config_string(&norm, NULL, config->model_args, "norm_layer", path));
-    if (norm && norm[0] && !vx_same_word(norm, "layernorm") && !vx_same_word(norm, "layer_norm"))
-        return vx_fail_in(VITX_UNSUPPORTED, path, "norm_layer \"%.40s\" is not layernorm", norm);
-    if (norm && norm[0]) { /* then it is not the architecture's own, with another eps */
-        out->eps = 1e-6;
-        out->from_eps = VITX_FROM_CONFIG;
-    }
+    if (!norm || !norm[0])
+        return VITX_OK;
+    out->rms = vx_same_word(norm, "rmsnorm") || vx_same_word(norm, "rms_norm");
+    if (!out->rms && !vx_same_word(norm, "layernorm") && !vx_same_word(norm, "layer_norm"))
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "norm_layer \"%.40s\" is neither layernorm nor rmsnorm", norm);
+    out->eps = 1e-6; /* it is not the architecture's own, with another eps */
+    out->from_eps = VITX_FROM_CONFIG;
     return VITX_OK;
 }
 
@@ -467,6 +471,10 @@ const vx_naming vx_naming_timm = {
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
             [VX_Q_B] = "blocks.#.attn.q_bias",
             [VX_V_B] = "blocks.#.attn.v_bias",
+            [VX_Q_NORM_W] = "blocks.#.attn.q_norm.weight",
+            [VX_Q_NORM_B] = "blocks.#.attn.q_norm.bias",
+            [VX_K_NORM_W] = "blocks.#.attn.k_norm.weight",
+            [VX_K_NORM_B] = "blocks.#.attn.k_norm.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",

@@ -167,7 +167,8 @@ static uint64_t read_descr(vx_dtype *dtype, const char *descr)
     static const struct {
         const char *descr;
         vx_dtype dtype;
-    } known[] = {{"<f4", VX_F32}, {"<f2", VX_F16}, {"|V2", VX_BF16}, {"<V2", VX_BF16}};
+    } known[] = {
+        {"<f4", VX_F32}, {"<f2", VX_F16}, {"|V2", VX_BF16}, {"<V2", VX_BF16}, {"<f8", VX_F64}};
     int digits;
     *dtype = VX_DTYPE_OTHER;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -411,8 +412,10 @@ static void copy_plane(char *dst, const char *src, size_t rows, size_t columns, 
             const char *from = src + (i * s_row + j * s_column) * item;
             if (item == 4) /* a constant size is a move */
                 copy_tile(to, from, n, m, 4, d_row, s_row, s_column);
-            else
+            else if (item == 2)
                 copy_tile(to, from, n, m, 2, d_row, s_row, s_column);
+            else
+                copy_tile(to, from, n, m, item, d_row, s_row, s_column);
         }
 }
 
@@ -471,7 +474,7 @@ static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 int vx_npz_load(const void **out, const vx_tensor *t)
 {
     vx_npz *const npz = t->npz;
-    const size_t item = t->dtype == VX_F32 ? 4 : 2;
+    const size_t item = t->dtype == VX_F64 ? 8 : t->dtype == VX_F32 ? 4 : 2;
     const size_t bytes = (size_t)(span(t) * item); /* within what the member holds */
     char *raw, *arranged = NULL;
     *out = npz->data;

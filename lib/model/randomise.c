@@ -76,10 +76,18 @@ static int draw_matrix(const randomiser *r, const vx_member *m, const vx_weight 
     return VITX_OK;
 }
 
-/* A vector of the model's width: ones, zeros, or random. */
+/* The elements of a vector. */
+static size_t size_of(const randomiser *r, const vx_member *m)
+{
+    int64_t n, k;
+    vx_member_size(&n, &k, m, r->arch);
+    return (size_t)(n * k);
+}
+
+/* A vector: ones, zeros, or random. */
 static int draw_vector(const randomiser *r, const vx_member *m, const float *at)
 {
-    const size_t n = (size_t)r->arch->width;
+    const size_t n = size_of(r, m);
     for (size_t i = 0; i < n; i++)
         r->staging[i] = m->stream == VX_ONES;
     if (m->stream >= 0)
@@ -92,9 +100,13 @@ static int grow_staging(const vx_member *m, void *place, int block, void *arg)
 {
     randomiser *r = arg;
     const vx_weight *w = place;
+    size_t floats = 0;
     (void)block;
-    if (m->matrix && w->data && (size_t)rows_of(w) * (size_t)w->k > r->floats)
-        r->floats = (size_t)rows_of(w) * (size_t)w->k;
+    if (!m->matrix && m->stream != VX_KEPT)
+        floats = size_of(r, m);
+    else if (m->matrix && w->data)
+        floats = (size_t)rows_of(w) * (size_t)w->k;
+    r->floats = floats > r->floats ? floats : r->floats;
     return VITX_OK;
 }
 

@@ -80,6 +80,22 @@ const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, co
     return found;
 }
 
+int vx_role_behind(const char *key, const vx_naming *naming, const char *prefix, vx_role role)
+{
+    char name[200];
+    bool behind;
+    const size_t length = strlen(key);
+    for (const char *p = row_of(&behind, naming, role); p;) {
+        const size_t n = strlen(write_row(name, sizeof name, p, behind, prefix, 0));
+        if (n <= length && strcmp(key + length - n, name) == 0 &&
+            (n == length || key[length - n - 1] == '.'))
+            return (int)(length - n);
+        p = strchr(p, '|');
+        p = p ? p + 1 : NULL;
+    }
+    return -1;
+}
+
 bool vx_harmless(const char *name, const char *const *list, const char *prefix)
 {
     char full[200];
@@ -136,7 +152,7 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
         return vx_role_missing(r, role, block);
     if (t->dtype == VX_DTYPE_OTHER)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                          "tensor %.100s is %s; vitx reads F32, F16 and BF16", t->name,
+                          "tensor %.100s is %s; vitx reads F64, F32, F16 and BF16", t->name,
                           t->dtype_name);
     r->used[t - r->container->tensors] = true;
     return check_shape(r, t, role);

@@ -39,6 +39,10 @@ const char *vx_write_name(char *text, size_t size, const char *name, const char 
 const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, const char *prefix,
                               vx_role role, int block);
 
+/* How many characters a key has before one of a role's names, up to a '.' or the key's beginning;
+ * -1 if it does not end in one. */
+int vx_role_behind(const char *key, const vx_naming *naming, const char *prefix, vx_role role);
+
 /* One role's tensor, marked as used and of the shape that arch asks for; *out NULL where the model
  * has none, which is an error if it must be `there` and the naming knows it. */
 int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there);

@@ -40,7 +40,7 @@ static const struct {
     {"I32", VX_DTYPE_OTHER, 32},
     {"U64", VX_DTYPE_OTHER, 64},
     {"I64", VX_DTYPE_OTHER, 64},
-    {"F64", VX_DTYPE_OTHER, 64},
+    {"F64", VX_F64, 64},
     {"C64", VX_DTYPE_OTHER, 64},
     {"F4", VX_DTYPE_OTHER, 4},
     {"F6_E2M3", VX_DTYPE_OTHER, 6},
@@ -328,7 +328,7 @@ static int check_map(const vx_container *c, const vx_json *map, const char *cons
     int i = 0;
     for (const vx_json *m = vx_json_first(map); m; m = vx_json_next(m), i++) {
         const char *name = vx_json_key(m), *shard = vx_json_string(m);
-        const int order = i < c->count ? strcmp(c->tensors[i].name, name) : 1;
+        const int order = i < c->count ? strcmp(c->tensors[i].key, name) : 1;
         if (order > 0)
             return vx_fail_in(VITX_FORMAT, c->path,
                               "tensor %.100s is not in shard %.100s, nor in another", name, shard);

@@ -204,6 +204,8 @@ static int print_model(const struct session *s, const struct common *common)
     const vitx_model_info *m = &s->info;
     draw_model(m);
     printf("family          %s, %s names\n", m->family, m->naming);
+    if (m->wrapping[0])
+        printf("names           %s\n", m->wrapping);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
     printf("depth           %d blocks\n", m->depth);
     printf("width           %d, mlp %d\n", m->width, m->mlp_hidden);
@@ -289,6 +291,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("pooling", m->pooling);
     json_pair("weight_dtype", m->weight_dtype);
     json_pair("guesses", m->guesses);
+    json_pair("wrapping", m->wrapping);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,

@@ -365,6 +365,14 @@ def make_two_heads_and_dinov2(image):
             processor=dict(size={"shortest_edge": 20}, crop_size={"height": 20, "width": 20}, do_normalize=False))
 
 
+def make_norms(image):
+    """Norms of queries and keys, norms that do not subtract the mean."""
+    half, small = torch.float16, dict(img_size=12)
+    make_timm("vit-timm-qk-norm", image, "vit_tiny_patch16_224", 51, half, qk_norm=True, **small)
+    make_timm("vit-timm-rms", image, "vit_tiny_patch16_224", 52, half, qk_norm=True, norm_layer="rmsnorm", pre_norm=True, reg_tokens=1,
+              **small)
+
+
 def google_arrays(state, heads, big_vision, stacked):
     """A timm state dict as Flax's arrays: what timm's loader turns round, the other way round."""
     s = {k: v.numpy() for k, v in state.items()}
@@ -501,6 +509,7 @@ def main():
     make_hf("deit-hf-bare", image, "deit-bare", 22, torch.float16,
             processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     make_two_heads_and_dinov2(image)
+    make_norms(image)
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
     make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,

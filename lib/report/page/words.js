@@ -164,9 +164,6 @@ const words = {
       fuse_min: 'minimum',
       discard: 'Weakest dropped',
       took: 'computed in {ms} ms',
-      bench_rough:
-        'With the weakest dropped, the map is a few per cent off: the embedded weights ' +
-        'are rounded, so that some near the limit change places.',
       bench_needs: 'Rollout needs the attention of all tokens, which this file lacks.',
       bench_mean: 'This file holds means over heads: only the mean can be used.',
       strongest: 'Strongest patches',
@@ -388,8 +385,6 @@ const words = {
       fuse_min: '最小',
       discard: '丢弃最弱部分',
       took: '计算用时 {ms} 毫秒',
-      bench_rough:
-        '丢弃最弱部分时，热图会有百分之几的偏差：页面内的权重经过舍入，接近界限者会互换位置。',
       bench_needs: 'Rollout 需要所有词元的注意力，而此文件没有。',
       bench_mean: '此文件只有各头的平均，因此只能使用平均。',
       strongest: '最强的图块',
