@@ -151,6 +151,9 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
+# A part of the tool that has tests of its own.
+$(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
 	@echo "  LINK  $@"
