@@ -108,12 +108,13 @@ def by_dinov2(grid, to):
 
 
 def by_naflex(grid, to):
-    """Siglip2VisionEmbeddings, which knows square grids only; for the others what it says it equals."""
-    if grid.shape[0] != grid.shape[1]:
-        return interpolate(grid, to, mode="bilinear", align_corners=False, antialias=True)
-    layer = transformers.models.siglip2.modeling_siglip2.Siglip2VisionEmbeddings
-    count = to[0] * to[1]
-    return layer.resize_positional_embeddings(torch.from_numpy(grid), torch.tensor([to]), count)[0].reshape(*to, -1).numpy()
+    """What Siglip2VisionEmbeddings, which knows square grids only, says it equals, and does but for rounding."""
+    out = interpolate(grid, to, mode="bilinear", align_corners=False, antialias=True)
+    if grid.shape[0] == grid.shape[1]:
+        layer = transformers.models.siglip2.modeling_siglip2.Siglip2VisionEmbeddings
+        own = layer.resize_positional_embeddings(torch.from_numpy(grid), torch.tensor([to]), to[0] * to[1])
+        assert np.abs(own[0].reshape(*to, -1).numpy() - out).max() < 1e-5
+    return out
 
 
 def by_jax(grid, to):
