@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "model/naming_hf.h"
+#include "model/npz.h"
 
 static const char *const harmless_names[] = {"*embeddings.position_ids",
                                              "text_model.",
@@ -138,6 +139,11 @@ static int arrange_siglip(vx_container *container, vx_hints *hints, const char *
     t->shape[3] = 3;
     vx_tensor_permute(t, (const unsigned char[]){0, 3, 1, 2},
                       (const unsigned char[]){1, 1, 1, 1, 0});
+    if (!container->npz)
+        VX_TRY(vx_npz_new(&container->npz, &container->hooks));
+    if (!t->npz)
+        t->member = -1;
+    t->npz = container->npz;
     hints->max_patches = NAFLEX_PATCHES;
     return VITX_OK;
 }
