@@ -1,10 +1,11 @@
 /*
  * engine/size.h: the size of a context's input.
  *
- * It is the recipe's or the one that the caller asked for, and then the same for all pictures; with
+ * It is the recipe's or the one that the caller asked for, and then the same for all pictures. With
  * VITX_FIT_KEEP, and with a recipe that counts patches, it is each picture's own ("varies"), and
- * the context goes from size to size: arch and recipe are set first (which is all that planning needs), then memory is laid out. All other code reads
- * the sizes of the context and knows nothing of this.
+ * the context goes from size to size: arch and recipe are set first (which is all that planning
+ * needs), then memory is laid out. All other code reads the sizes of the context and knows nothing
+ * of this.
  */
 #ifndef VX_ENGINE_SIZE_H
 #define VX_ENGINE_SIZE_H

@@ -7,8 +7,8 @@
  * behind the norm; what pools otherwise is in the file all the same.
  *
  * Siglip2VisionModel and the others of modeling_siglip2.py (NaFlex) have SigLIP's tensors, but for
- * the patch embedding, a matrix [D, P*P*3] whose rows go through a patch pixel by pixel. It is shown
- * as [D,3,P,P].
+ * the patch embedding, a matrix [D, P*P*3] whose rows go through a patch pixel by pixel. It is
+ * shown as [D,3,P,P].
  *
  * config.json is that of the vision part, or holds it as "vision_config", where fields that have
  * the default of their class are often left out. Older files have "vision_config_dict" besides,
