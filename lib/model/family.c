@@ -53,8 +53,6 @@ static const struct {
     {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
-    {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
     {"attn.lambda_", "a model with differential attention"},
     {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
