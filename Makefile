@@ -17,7 +17,7 @@ PKG      := pkg-config
 STRIP    ?= strip
 # Kinds of pictures that a library decodes: its package for pkg-config, the least version, the file
 # of lib/image. Those that are found are built in, unless WITHOUT names them: make WITHOUT="WEBP".
-DECODERS := WEBP:libwebp:1.0:webp
+DECODERS := WEBP:libwebp:1.0:webp TIFF:libtiff-4:4.5:tiff
 WITHOUT  ?=
 part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
@@ -62,7 +62,7 @@ CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
-PAGE     := $(addprefix lib/report/page/,page.html page.css words.js colours.js colour.js data.js \
+PAGE     := $(addprefix lib/report/page/,page.html page.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)

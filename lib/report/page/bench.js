@@ -9,7 +9,7 @@ const bench = {
   /* "picture,fusion" -> for each layer {f: F_l before anything is dropped, levels: which step drops
    * an entry} */
   fused: new Map(),
-  last: null,       /* {key, row} */
+  last: null, /* {key, row} */
 
   /* Which fusions the file allows; none if it lacks a layer. */
   fusions(p) {

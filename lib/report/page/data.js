@@ -147,9 +147,8 @@ const data = {
         held.pool = new Rows(await data.block(picture.attention.pool), data.report.model.heads, 1,
           picture.tokens, picture.prefix);
       if (picture.attention?.pool_fused)
-        held.fused = new Fused(
-          await data.block(picture.attention.pool_fused), data.report.model.heads, picture.tokens,
-          picture.prefix);
+        held.fused = new Fused(await data.block(picture.attention.pool_fused),
+          data.report.model.heads, picture.tokens, picture.prefix);
       for (let l = held.layers.length - 1; l >= 0; l--) {
         await data.loadLayer(p, l);
         if (l === held.layers.length - 1)
