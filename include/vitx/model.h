@@ -65,10 +65,17 @@ typedef struct vitx_model_opts {
                                   the data of weight files must stay as it is until the model and
                                   its contexts are freed. NULL: files on the disk               */
     int file_count;          /**< 1 to 1024 with `files`, else 0                                */
+    int heads;               /**< attention heads, if no file says how many, or a file is wrong; 0:
+                                  what the files say                                            */
+    const char *ignore;      /**< tensors to leave out, as patterns of their names in the file:
+                                  '*' stands for any characters, '?' for one, commas separate
+                                  patterns ("head.mlp.*,queue"). Each must fit a tensor. What is
+                                  left out is not read: only for tensors that do not change the
+                                  answer. NULL: none                                            */
 } vitx_model_opts;
 
 #define VITX_MODEL_OPTS_INIT \
-    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0 }
+    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, 0, NULL }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -85,7 +92,8 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * @return VITX_OK, VITX_IO (missing or unreadable files, including the file of the language),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a malformed
- *         language; both language and labels; outputs that the model cannot have), VITX_NOMEM
+ *         language; both language and labels; outputs that the model cannot have; a pattern of
+ *         `ignore` that fits no tensor), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
@@ -204,6 +212,11 @@ typedef struct vitx_model_info {
     const char *wrapping;      /**< what training put around the names of the tensors, and is not
                                     read, as text for people: "model._orig_mod. before the names",
                                     "blocks in chunks"; "" if the names are the library's own   */
+    const char *classifier;    /**< name in the file of the classifier's matrix, or of the matrix
+                                    that makes the embedding; "" if there is none               */
+    const char *left_out;      /**< tensors of the file that are not read, as text for people:
+                                    "counters (n_averaged), the head of its training
+                                    (head.mlp.0.weight and 7 more)"; "" if all are read         */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

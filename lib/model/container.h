@@ -53,6 +53,7 @@ typedef struct vx_container {
     char *path;          /* for messages */
     vx_shelf shelf;      /* where its files are, while it is opened */
     vx_npz *npz;         /* NULL: no .npz file */
+    char ignored[160]; /* what vx_ignore dropped, for people */
     const char *through; /* NULL, or: vx_container_find looks behind this prefix first */
 } vx_container;
 

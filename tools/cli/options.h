@@ -58,6 +58,8 @@ struct common {
     bool allow_truncated;
     int gradients;         /* as vitx_gradients */
     int outputs;           /* as vitx_outputs */
+    int heads;             /* 0: what the files say */
+    const char *ignore;    /* vitx_model_opts.ignore */
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
     bool may_lack_language; /* a language without class names is no failure */

@@ -15,6 +15,8 @@ static const char *option_of(const char *field)
                                            {"max_tokens", "--max-tokens"},
                                            {"labels", "--labels"},
                                            {"outputs", "--outputs"},
+                                           {"heads", "--heads"},
+                                           {"ignore", "--ignore"},
                                            {"score", "--score"},
                                            {"fit", "--fit"},
                                            {"vector", "--vector or --like"}};

@@ -146,6 +146,8 @@ int session_open(struct session *session, const struct common *common)
     opts.labels = common->labels;
     opts.language = language;
     opts.outputs = (vitx_outputs)common->outputs;
+    opts.heads = common->heads;
+    opts.ignore = common->ignore;
     status = open_model(session, &opts, common);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
