@@ -213,7 +213,7 @@ static void check_heard(const little_model *what, const char *const *parts)
     ", \"pretrained_cfg\": {\"mean\": 0.5, \"std\": 0.5, \"crop_pct\": 1, "                        \
     "\"interpolation\": \"bilinear\"}"
 
-/* A width that no published network has, or several with other numbers of heads: the option says. */
+/* A width that no published network has: the option says. */
 START_TEST(test_guesses__unusual_heads_are_said_by_the_caller)
 {
     static const int widths[] = {16, 64, 128};

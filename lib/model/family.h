@@ -152,8 +152,8 @@ int vx_family_match(vx_match *out, vx_container *container, const vx_config *con
 /* The first family and dialect that the container's keys fit; false: none. */
 bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config);
 
-/* Finds every tensor by name and shape, and fills arch. found->blocks and left_out are allocated with hooks. A
- * tensor of the file that is neither used nor harmless is an error. */
+/* Finds every tensor by name and shape, and fills arch. found->blocks and left_out are allocated
+ * with hooks. A tensor of the file that is neither used nor harmless is an error. */
 int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
