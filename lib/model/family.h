@@ -64,6 +64,8 @@ typedef struct vx_hints {
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
+    vx_rotary rotary;
+    bool no_key_bias; /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
     bool pool_known;  /* false: decided by which tensors there are */
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
