@@ -3,8 +3,8 @@
  * turned as the container says, not as EXIF does.
  *
  * libavif checks the sizes before it decodes, by limits that it is given; of its decoders only
- * dav1d keeps to them, so no other is used. What cannot be had from here: libavif before 1.0 ends the
- * process when there is no memory, and dav1d prints a line about some damaged files.
+ * dav1d keeps to them, so no other is used. What cannot be had from here: libavif before 1.0 ends
+ * the process when there is no memory, and dav1d prints a line about some damaged files.
  */
 #include "image/codec.h"
 
