@@ -613,7 +613,7 @@ START_TEST(test_torch__compares_the_pickles_checksum)
 }
 END_TEST
 
-/* Lists in lists without end take neither the stack nor long, nor does a value that holds itself. */
+/* Lists in lists need neither a deep stack nor long, and a value that holds itself ends as well. */
 START_TEST(test_torch__deep_and_circular_values_end)
 {
     enum { DEEP = 200000 };
