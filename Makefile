@@ -17,7 +17,7 @@ PKG      := pkg-config
 STRIP    ?= strip
 # Kinds of pictures that a library decodes: its package for pkg-config, the least version, the file
 # of lib/image. Those that are found are built in, unless WITHOUT names them: make WITHOUT="WEBP".
-DECODERS := WEBP:libwebp:1.0:webp
+DECODERS := WEBP:libwebp:1.0:webp TIFF:libtiff-4:4.5:tiff
 WITHOUT  ?=
 part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* mkfifo */
 #include "util.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,6 +414,124 @@ START_TEST(test_refuse__other_formats_by_name)
         ck_fails(open_bytes(&image, cases[i].bytes, cases[i].n, "x.gif"), VITX_FORMAT,
                  cases[i].message);
         ck_assert_ptr_null(image);
+    }
+}
+END_TEST
+
+/* What is read of a file of one kind only, or asked of one that has it not. */
+START_TEST(test_refuse__pages_and_windows_that_make_no_sense)
+{
+    vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
+    vitx_image *image;
+    opts.page = 2;
+    ck_fails(vitx_image_open_with(&image, golden_path("image/24.bmp"), &opts), VITX_UNSUPPORTED,
+             "page 2 is asked for; only a TIFF has pages, this is a BMP");
+    opts.page = 4;
+    if (readable("x.tif"))
+        ck_fails(vitx_image_open_with(&image, golden_path("image/kinds/pages.tif"), &opts),
+                 VITX_UNSUPPORTED, "page 4 is asked for, the TIFF has 3");
+    opts.page = -1;
+    ck_fails(vitx_image_open_with(&image, golden_path("image/24.bmp"), &opts), VITX_INVALID,
+             "vitx_image_opts.page is -1");
+    static const double windows[][2] = {{3, 2}, {1, 1}, {0, NAN}, {-INFINITY, 3}, {-1e308, 1e308}};
+    opts.page = 0;
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        opts.window_low = windows[i][0];
+        opts.window_high = windows[i][1];
+        ck_fails(vitx_image_open_with(&image, golden_path("image/0_16.png"), &opts), VITX_INVALID,
+                 "vitx_image_opts.window_low is");
+    }
+}
+END_TEST
+
+START_TEST(test_decode__a_window_that_is_needed_or_changes_nothing_brings_a_warning)
+{
+    static const struct {
+        const char *name, *warning;
+        double low, high;
+    } cases[] = {
+        {"24.bmp", "its samples have 8 bits: the window changes nothing", 0, 9},
+        {"0_16.png", "", 0, 9},
+        {"ten_bits.png", "a window (--window 0,960) shows all of them", 0, 0},
+        {"ten_bits.png", "", 0, 960},
+        {"kinds/little.pfm", "are spread over 0 to 255; another picture has another range", 0, 0},
+        {"kinds/little.pfm", "", -1, 9},
+        {"kinds/grey_i16.tif", "are spread over 0 to 255", 0, 0},
+        {"kinds/grey_16.tif", "", 0, 0},
+    };
+    vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    char warning[600], path[128];
+    opts.hooks = &hooks;
+    hooks.log = take_warning;
+    hooks.payload = warning;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vitx_image *image;
+        if (!readable(cases[i].name))
+            continue;
+        snprintf(path, sizeof path, "image/%s", cases[i].name);
+        warning[0] = '\0';
+        opts.window_low = cases[i].low;
+        opts.window_high = cases[i].high;
+        ck_ok(vitx_image_open_with(&image, golden_path(path), &opts));
+        ck_assert_msg(cases[i].warning[0] ? strstr(warning, cases[i].warning) != NULL
+                                          : warning[0] == '\0',
+                      "%s warns: %s", path, warning);
+        vitx_image_free(image);
+    }
+}
+END_TEST
+
+/* A TIFF of one strip with those tags, each a long. */
+static size_t make_tiff(uint8_t *out, const uint32_t tags[][2], size_t count, size_t bytes)
+{
+    memcpy(out, "II*\0\10\0\0\0", 8);
+    memset(out + 8, 0, bytes - 8);
+    out[8] = (uint8_t)count;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *p = out + 10 + 12 * i;
+        p[0] = (uint8_t)tags[i][0], p[1] = (uint8_t)(tags[i][0] >> 8), p[2] = 4, p[4] = 1;
+        for (int k = 0; k < 4; k++)
+            p[8 + k] = (uint8_t)(tags[i][1] >> 8 * k);
+    }
+    return bytes;
+}
+
+START_TEST(test_refuse__tiffs_before_they_are_decoded)
+{
+    static const struct {
+        const char *message;
+        int status;
+        uint32_t width, height, bits, compression, colour, channels, strip_bytes;
+    } cases[] = {
+        {"100000 x 100000 pixels, at most", VITX_UNSUPPORTED, 100000, 100000, 8, 1, 1, 1, 9},
+        {"damaged TIFF: ", VITX_FORMAT, 0, 3, 8, 1, 1, 1, 9},
+        {"a TIFF of compression 34925", VITX_UNSUPPORTED, 3, 3, 8, 34925, 1, 1, 9},
+        {"a TIFF of compression 6", VITX_UNSUPPORTED, 3, 3, 8, 6, 6, 3, 9},
+        {"a TIFF of photometric interpretation 8", VITX_UNSUPPORTED, 3, 3, 8, 1, 8, 3, 27},
+        {"a TIFF of 2 channels, at least 3", VITX_UNSUPPORTED, 3, 3, 8, 1, 2, 2, 27},
+        {"3 channels of 4 bits, sample format 1", VITX_UNSUPPORTED, 3, 3, 4, 1, 2, 3, 27},
+        {"cut short: 300 bytes", VITX_FORMAT, 30, 30, 8, 1, 1, 1, 900},
+        {"damaged TIFF: ", VITX_FORMAT, 3, 3, 8, 5, 1, 1, 9},
+    };
+    if (!readable("x.tif"))
+        return;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[300];
+        const uint32_t tags[][2] = {
+            {256, cases[i].width},       {257, cases[i].height}, {258, cases[i].bits},
+            {259, cases[i].compression}, {262, cases[i].colour}, {273, 200},
+            {277, cases[i].channels},    {278, cases[i].height}, {279, cases[i].strip_bytes}};
+        const size_t bytes = make_tiff(file, tags, sizeof tags / sizeof tags[0], sizeof file);
+        ledger l = {0};
+        const vitx_hooks hooks = ledger_hooks(&l);
+        vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
+        vitx_image *image;
+        opts.hooks = &hooks;
+        ck_fails(vitx_image_open_memory(&image, file, bytes, "x", &opts), cases[i].status,
+                 cases[i].message);
+        ck_assert_uint_lt(l.peak, 4000);
+        ck_assert_uint_eq(l.blocks, 0);
     }
 }
 END_TEST
@@ -1152,6 +1271,7 @@ static Suite *image_suite(void)
     tcase_add_test(c, test_decode__files_and_memory_give_the_same);
     tcase_add_test(c, test_decode__truncated_files_on_request_as_pillow);
     tcase_add_test(c, test_decode__few_of_16_bits_bring_a_warning);
+    tcase_add_test(c, test_decode__a_window_that_is_needed_or_changes_nothing_brings_a_warning);
     tcase_add_test(c, test_decode__orientation_can_be_ignored);
     tcase_add_test(c, test_decode__shared_pictures_match_pillow_and_timm);
     tcase_add_test(c, test_from_pixels__layouts);
@@ -1162,6 +1282,8 @@ static Suite *image_suite(void)
     c = tcase_create("refuse");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, test_refuse__other_formats_by_name);
+    tcase_add_test(c, test_refuse__pages_and_windows_that_make_no_sense);
+    tcase_add_test(c, test_refuse__tiffs_before_they_are_decoded);
     tcase_add_test(c, test_refuse__damaged_pngs);
     tcase_add_test(c, test_refuse__large_claims_cost_no_memory);
     tcase_add_test(c, test_refuse__every_prefix_of_every_kind);

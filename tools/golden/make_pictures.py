@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+import tifffile
 from PIL import Image, ImageOps, features
 
 rng = np.random.default_rng(14)
@@ -217,6 +218,105 @@ def film(frame, w, h, left, top):
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
+# ---------------------------------------------------------------------- TIFF ---------------
+
+
+def tiff(array, **options):
+    b = io.BytesIO()
+    tifffile.imwrite(b, array, metadata=None, software=None, **options)
+    return b.getvalue()
+
+
+def patched(data, tag, value):
+    """A little-endian TIFF with another value of a tag that holds one short."""
+    d, at = bytearray(data), int.from_bytes(data[4:8], "little")
+    for i in range(int.from_bytes(data[at : at + 2], "little")):
+        entry = at + 2 + 12 * i
+        if int.from_bytes(d[entry : entry + 2], "little") == tag:
+            struct.pack_into("<HHIHH", d, entry, tag, 3, 1, value, 0)
+    return bytes(d)
+
+
+def tiffs():
+    rgb = np.array(smooth(37, 25))
+    grey = np.array(smooth(37, 25).convert("L"))
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        yield f"rgb_{name}.tif", encode(smooth(37, 25), "TIFF", compression=name)
+    yield "grey_jpeg.tif", encode(smooth(37, 25).convert("L"), "TIFF", compression="jpeg")
+    yield "grey_lzw.tif", encode(smooth(37, 25).convert("L"), "TIFF", compression="tiff_lzw")
+    for name in ("raw", "group3", "group4", "tiff_ccitt", "packbits"):
+        yield f"bits_{name}.tif", encode(smooth(37, 25).convert("1"), "TIFF", compression=name)
+    yield "white_is_zero.tif", tiff(grey, photometric="miniswhite")
+    yield "bits_white_is_zero.tif", patched(encode(smooth(37, 25).convert("1"), "TIFF"), 262, 0)
+    for bits in (2, 4):
+        yield f"grey_{bits}.tif", packed_tiff(bits)
+    yield "palette.tif", encode(smooth(21, 13).quantize(200), "TIFF")
+    yield "palette_4.tif", packed_tiff(4, palette=True)
+    yield "grey_alpha.tif", encode(transparent(13, 9).convert("LA"), "TIFF")
+    yield "rgba.tif", encode(transparent(13, 9), "TIFF", compression="tiff_lzw")
+    yield "premultiplied.tif", tiff(np.array(transparent(13, 9)), photometric="rgb", extrasamples=["assocalpha"])
+    yield "five_channels.tif", tiff(rng.integers(0, 256, (9, 7, 5), dtype=np.uint8), photometric="rgb", extrasamples=["unspecified"] * 2)
+    yield "cmyk.tif", encode(smooth(21, 13).convert("CMYK"), "TIFF")
+    yield "cmyk_deflate.tif", encode(Image.fromarray(rng.integers(0, 256, (9, 7, 4), dtype=np.uint8), "CMYK"), "TIFF", compression="tiff_adobe_deflate")
+    yield "ycbcr_jpeg.tif", encode(smooth(37, 25).convert("YCbCr"), "TIFF", compression="jpeg")
+    yield "ycbcr.tif", encode(smooth(37, 25).convert("YCbCr"), "TIFF", compression="tiff_lzw")
+    yield "strips.tif", tiff(rgb, rowsperstrip=4, photometric="rgb")
+    yield "planes.tif", tiff(np.moveaxis(rgb, -1, 0), planarconfig="separate", photometric="rgb", rowsperstrip=7)
+    yield "tiles.tif", tiff(rgb, tile=(16, 16), photometric="rgb")
+    yield "tiles_planes.tif", tiff(np.moveaxis(rgb, -1, 0), tile=(16, 32), planarconfig="separate", photometric="rgb", compression="zlib")
+    yield "tiles_grey.tif", tiff(grey, tile=(16, 16), compression="zlib", predictor=True)
+    yield "big_endian.tif", tiff(rgb, byteorder=">", photometric="rgb")
+    yield "bigtiff.tif", tiff(rgb, bigtiff=True, photometric="rgb")
+    yield "rgb_16.tif", tiff(rng.integers(0, 65536, (9, 7, 3), dtype=np.uint16), photometric="rgb")
+    yield "rgb_16_big.tif", tiff(rng.integers(0, 65536, (9, 7, 3), dtype=np.uint16), photometric="rgb", byteorder=">", tile=(16, 16))
+    yield "rgba_16.tif", tiff(rng.integers(0, 65536, (9, 7, 4), dtype=np.uint16), photometric="rgb", extrasamples=["unassalpha"])
+    yield "cmyk_16.tif", tiff(rng.integers(0, 65536, (9, 7, 4), dtype=np.uint16), photometric="separated")
+    for n in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = n
+        yield f"orientation_{n}.tif", encode(smooth(9, 5), "TIFF", exif=exif, compression="tiff_lzw" if n % 2 else "raw")
+    yield "icc.tif", encode(smooth(9, 5), "TIFF", icc_profile=b"x" * 40)
+    yield "1x1.tif", encode(smooth(1, 1), "TIFF")
+
+
+def packed_tiff(bits, palette=False):
+    """Samples of less than 8 bits, which no writer at hand makes."""
+    w, h = 11, 6
+    values = rng.integers(0, 1 << bits, (h, w))
+    rows = b"".join(int("".join(format(int(v), f"0{bits}b") for v in row).ljust(-(-w * bits // 8) * 8, "0"), 2).to_bytes(-(-w * bits // 8), "big") for row in values)
+    tags = [(256, 3, 1, w), (257, 3, 1, h), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, 3 if palette else 1),
+            (273, 4, 1, 8), (277, 3, 1, 1), (278, 3, 1, h), (279, 4, 1, len(rows))]
+    after = b""
+    if palette:
+        after = rng.integers(0, 65536, 3 << bits, dtype=np.uint16).astype("<u2").tobytes()
+        tags.append((320, 3, 3 << bits, 8 + len(rows)))
+    body = rows + after + bytes(len(rows) % 2)
+    return (b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags))
+            + b"".join(struct.pack("<HHII", *t) for t in tags) + bytes(4))
+
+
+def wide_tiffs():
+    """Name, data, samples as stored."""
+    for name, a in (("grey_16.tif", rng.integers(0, 65536, (9, 7), dtype=np.uint16)),
+                    ("grey_i16.tif", rng.integers(-1500, 3000, (9, 7)).astype(np.int16)),
+                    ("grey_f32.tif", rng.normal(0.5, 0.2, (9, 7)).astype(np.float32))):
+        data = tiff(a)
+        assert (np.array(Image.open(io.BytesIO(data))) == a).all()
+        yield name, data, a
+    for name, a in (("grey_u32.tif", rng.integers(0, 1 << 32, (9, 7), dtype=np.uint32)), ("grey_i32.tif", rng.integers(-9, 99, (9, 7)).astype(np.int32)),
+                    ("grey_f64.tif", rng.normal(0, 1e9, (9, 7))), ("rgb_f32.tif", rng.normal(0.5, 0.2, (9, 7, 3)).astype(np.float32))):
+        yield name, tiff(a, photometric="rgb" if a.ndim == 3 else "minisblack", tile=(16, 16) if name == "grey_i32.tif" else None), a
+    white = rng.integers(0, 65536, (9, 7), dtype=np.uint16)
+    yield "white_is_zero_16.tif", tiff(white, photometric="miniswhite"), white
+
+
+def pages():
+    b = io.BytesIO()
+    kinds = [smooth(12, 9), smooth(7, 11).convert("L"), smooth(5, 5).convert("1")]
+    kinds[0].save(b, "TIFF", save_all=True, append_images=kinds[1:], compression="tiff_lzw")
+    return b.getvalue()
+
+
 # ---------------------------------------------------------------------- tables -------------
 
 
@@ -238,7 +338,7 @@ def main():
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     lines = []
-    for name, data in [*gifs(), *pnms(), *webps()]:
+    for name, data in [*gifs(), *pnms(), *webps(), *tiffs()]:
         (out / name).write_bytes(data)
         lines.append(line(name, rgb_of(data)))
     for name, data, samples in wide_pnms():
@@ -248,6 +348,22 @@ def main():
             lines.append(line(name, narrow(samples, (-50.5, 60)), window="-50.5,60"))
         if name == "raw_65535.pgm":
             lines.append(line(name, narrow(samples, (1000, 30000)), window="1000,30000"))
+    for name, data, samples in wide_tiffs():
+        (out / name).write_bytes(data)
+        flip = 255 if name.startswith("white") else 0
+        s = samples.astype(np.float64)
+        window = tuple(float(v) for v in np.round(np.quantile(s, (0.2, 0.7)), 3))
+        lines.append(line(name, narrow(samples) ^ flip))
+        lines.append(line(name, narrow(samples, window) ^ flip, window=f"{window[0]!r},{window[1]!r}"))
+    data = packed_tiff(12)
+    samples = np.array(Image.open(io.BytesIO(data)))
+    (out / "grey_12.tif").write_bytes(data)
+    lines.append(line("grey_12.tif", narrow(samples, bits=12)))
+    lines.append(line("grey_12.tif", narrow(samples, (100, 900)), window="100,900"))
+    data = pages()
+    (out / "pages.tif").write_bytes(data)
+    for page in (1, 2, 3):
+        lines.append(line("pages.tif", rgb_of(data, page), page))
     (out / "kinds.txt").write_text("\n".join(lines) + "\n")
     print(f"Pillow {PIL.__version__} with " + ", ".join(f"{n} {features.version(n)}" for n in ("webp", "libtiff", "avif")) + f", numpy {np.__version__}")
 
