@@ -5,8 +5,8 @@
  * own grid, then resized bilinearly to the model's input and from there to the picture; then
  * colour, then
  *   pixel = (1 - alpha) picture + alpha colour.
- * VITX_INTERPOLATION_NEAREST takes the nearest value in place of those between. The colour bar shows
- * the colours over the picture's mean colour.
+ * VITX_INTERPOLATION_NEAREST takes the nearest value in place of those between. The colour bar
+ * shows the colours over the picture's mean colour.
  * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
  *   pixel = (1 - alpha |s|) picture + alpha |s| colour.
  * A diverging colour map is pale where the weight is small, too, which would only look like fog. Of
