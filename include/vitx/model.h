@@ -71,10 +71,17 @@ typedef struct vitx_model_opts {
     const char *weights_key; /**< which network of a PyTorch file that holds several: the key of
                                   its dictionary ("state_dict", "ema.model"); "." is what the
                                   file holds itself. NULL: the only one                         */
+    int heads;               /**< attention heads, if no file says how many, or a file is wrong; 0:
+                                  what the files say                                            */
+    const char *ignore;      /**< tensors to leave out, as patterns of their names in the file:
+                                  '*' stands for any characters, '?' for one, commas separate
+                                  patterns ("head.mlp.*,queue"). Each must fit a tensor. What is
+                                  left out is not read: only for tensors that do not change the
+                                  answer. NULL: none                                            */
 } vitx_model_opts;
 
 #define VITX_MODEL_OPTS_INIT \
-    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, NULL }
+    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, NULL, 0, NULL }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -92,7 +99,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a malformed
  *         language; both language and labels; outputs that the model cannot have; a weights_key
- *         for a file without keys), VITX_NOMEM
+ *         for a file without keys; a pattern of `ignore` that fits no tensor), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
@@ -120,9 +127,13 @@ typedef enum vitx_resize {
     VITX_RESIZE_COVER = 3,    /**< sides in proportion, the smallest that cover resize_height x
                                    resize_width, rounded half to even, then centre crop (timm's
                                    ResizeKeepRatio, for inputs that are not square)              */
-    VITX_RESIZE_WITHIN = 4    /**< sides in proportion, the largest within resize_height x
+    VITX_RESIZE_WITHIN = 4,   /**< sides in proportion, the largest within resize_height x
                                    resize_width, rounded half to even; the rest of the input has
                                    the colour `pad`                                              */
+    VITX_RESIZE_PATCHES = 5   /**< each picture to a size of its own: about its own proportions,
+                                   sides of whole patches, at most `max_patches` of them. Such a
+                                   model (SigLIP 2 NaFlex) has no one input size: `input_height`
+                                   and `input_width` are those of the file's position embeddings */
 } vitx_resize;
 
 /** The source of a field of the recipe. */
@@ -162,12 +173,13 @@ typedef struct vitx_recipe {
     int no_crop;     /**< nonzero: no centre crop and no padding. A picture that does not have
                           the input's size after the resize is refused, like in transformers.
                           Every vitx_fit other than VITX_FIT_RECIPE accepts such a picture      */
+    int max_patches; /**< of VITX_RESIZE_PATCHES; else 0                                        */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "clip", "siglip"         */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision"                                                */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
@@ -214,6 +226,14 @@ typedef struct vitx_model_info {
     const char *container;     /**< the form of the weights' file: "safetensors", "NumPy .npz",
                                     "PyTorch zip", "PyTorch before 1.6"; for a part of a PyTorch
                                     file with its key: "PyTorch zip, key state_dict"            */
+    int rotary;                /**< nonzero: queries and keys of the patches are rotated by their
+                                    place in the grid, for any grid. Then pos_height and pos_width
+                                    may be 0: there are no position embeddings                  */
+    const char *classifier;    /**< name in the file of the classifier's matrix, or of the matrix
+                                    that makes the embedding; "" if there is none               */
+    const char *left_out;      /**< tensors of the file that are not read, as text for people:
+                                    "counters (n_averaged), the head of its training
+                                    (head.mlp.0.weight and 7 more)"; "" if all are read         */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -92,9 +92,10 @@ struct vitx_context {
     int max_batch;
     int max_tokens;
     size_t trace_budget, memory_budget;
-    vitx_fit fit;
-    vx_pos_rule positions;           /* how position embeddings are resampled */
+    vx_pos_rule positions; /* how position embeddings are resampled */
+    bool varies; /* each picture has its own input size: VITX_FIT_KEEP, VITX_RESIZE_PATCHES */
     int within_height, within_width; /* of VITX_FIT_KEEP: what inputs lie within; 0: anything */
+    int max_patches;                 /* of VITX_RESIZE_PATCHES: of an input; else 0 */
     bool sized;                      /* memory is laid out for arch and recipe (size.h) */
     bool grid_open;                  /* options are checked; the picture has its own grid */
     vitx_progress *progress;
@@ -106,6 +107,8 @@ struct vitx_context {
     vx_block pos_memory;
     const float *
         pos; /* [gh*gw,D] position embeddings resampled; NULL: the weights' own are for this grid */
+    vx_block rotation_memory;
+    const float *rotations;   /* rotary.h, for this grid; NULL: nothing is rotated */
     vx_placement *placements; /* [max_batch] of the last forward   */
     vx_scratch scratch;       /* of preprocessing, on the host      */
 

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/leftovers.h"
 #include "model/roles.h"
 
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_PATCH 1024
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
@@ -68,8 +68,7 @@ static int refuse_linear4(const vx_reader *r)
 {
     const vx_tensor *t =
         vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
-    if (t && r->match->dialect->concatenates && t->rank == 2 &&
-        t->shape[1] == 5 * (int64_t)r->arch->width)
+    if (t && r->sizes.concatenates && t->rank == 2 && t->shape[1] == 5 * (int64_t)r->arch->width)
         return vx_fail_in(
             VITX_UNSUPPORTED, r->container->path,
             "its head reads the class tokens of the last four blocks (tensor %.100s "
@@ -124,11 +123,20 @@ static int read_head_size(vx_reader *r)
     return vx_role_size(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
 
-/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
+static bool has(const vx_reader *r, vx_role role, int block)
+{
+    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+}
+
+/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many, which may lie in two
+ * tensors. */
 static int read_hidden(vx_reader *r)
 {
     vx_arch *a = r->arch;
     int rows, columns;
+    a->swiglu = has(r, VX_GATE_W, 0);
+    if (a->swiglu)
+        return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
     VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
@@ -149,7 +157,8 @@ static int agree_with_name(const vx_reader *r)
                  {"depth", n->depth, a->depth},
                  {"patch height", n->patch, a->patch_height},
                  {"patch width", n->patch, a->patch_width}};
-    if (!n->architecture || r->hints->from_heads == VITX_FROM_TENSORS)
+    if (!n->architecture || r->hints->from_heads == VITX_FROM_TENSORS ||
+        r->hints->from_heads == VITX_FROM_OPTIONS)
         return VITX_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].named && sizes[i].named != sizes[i].is)
@@ -168,9 +177,9 @@ static int read_sizes(vx_reader *r)
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
     VX_TRY(vx_role_size(&a->width, r, VX_PATCH_W, 0, 0, MAX_WIDTH, "a width"));
-    VX_TRY(vx_role_size(&a->channels, r, VX_PATCH_W, 0, 1, MAX_PATCH, "a number of channels"));
-    VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
-    VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
+    VX_TRY(vx_role_size(&a->channels, r, VX_PATCH_W, 0, 1, VX_MAX_PATCH, "a number of channels"));
+    VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, VX_MAX_PATCH, "a patch height"));
+    VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, VX_MAX_PATCH, "a patch width"));
     if (a->channels != 3)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "reads pictures of %d channels; vitx has RGB, 3 channels", a->channels);
@@ -217,16 +226,21 @@ static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
                       rows);
 }
 
+/* Rotary positions stand beside position embeddings, or in their place: then there are 0 rows. */
 static int count_positions(vx_reader *r, int *rows)
 {
     const vx_naming *naming = r->match->dialect->naming;
     char name[200];
+    *rows = 0;
+    r->arch->rotary = r->hints->rotary;
     if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return vx_fail_in(
-            VITX_UNSUPPORTED, r->container->path,
-            "has no position embeddings (%s); models that rotate queries and keys "
-            "instead, as DINOv3 and EVA, are not run",
-            vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+        return r->arch->rotary.kind
+                   ? VITX_OK
+                   : vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                                "has no position embeddings (%s), and no configuration says that "
+                                "queries and keys are rotated instead, as in a DINOv3",
+                                vx_role_name(name, sizeof name, naming, r->match->prefix,
+                                             VX_POSITIONS, 0));
     VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
     r->sizes.position_rows = *rows;
     return VITX_OK;
@@ -243,6 +257,8 @@ static int read_grid(vx_reader *r)
                         0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
+    if (rows == 0)
+        return VITX_OK;
     a->pos_height = h->image_height / a->patch_height;
     a->pos_width = h->image_width / a->patch_width;
     const int64_t patches = (int64_t)a->pos_height * a->pos_width;
@@ -264,13 +280,19 @@ static int read_grid(vx_reader *r)
     return refuse_positions(r, rows, patches);
 }
 
-/* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
- * table 2; the so400m of SigLIP), else heads of 64, as all smaller ones have them. */
-static int guess_heads(int width)
+/* Where nobody says: widths for which all published networks have the same number of heads
+ * (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021, table 2; timm's). 1536 wide, DINOv2's with
+ * SwiGLU has 24, SigLIP's has 16. Any other width is shared by no usual number. */
+static int guess_heads(int width, bool swiglu)
 {
-    if (width == 1152 || width == 1280 || width == 1408 || width == 1664)
-        return 16;
-    return width % 64 == 0 ? width / 64 : 0;
+    static const struct {
+        int width, heads;
+    } usual[] = {{192, 3},  {256, 4},  {320, 5},   {384, 6},   {512, 8},   {640, 10},  {768, 12},
+                 {832, 13}, {896, 14}, {1024, 16}, {1152, 16}, {1280, 16}, {1408, 16}, {1664, 16}};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        if (usual[i].width == width)
+            return usual[i].heads;
+    return width == 1536 && swiglu ? 24 : 0;
 }
 
 /* Queries and keys are normalised both, head by head or all heads at once. */
@@ -293,16 +315,22 @@ static int check_qk_norm(const vx_reader *r)
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
+    if (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width) { /* the norm of one head */
+        hints->heads = a->width / a->qk_norm;
+        hints->from_heads = VITX_FROM_TENSORS;
+    }
     a->heads = hints->heads;
     if (a->heads == 0) {
-        a->heads = guess_heads(a->width);
+        a->heads = guess_heads(a->width, a->swiglu);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
-            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                              "nothing says how many attention heads share the width of "
-                              "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
-                              "N}, Hugging Face: \"num_attention_heads\": N)",
-                              a->width);
+            return vx_fail_field_in(
+                VITX_UNSUPPORTED, r->container->path, "heads",
+                "nothing says how many attention heads share the width of %d; say it in "
+                "config.json "
+                "(timm: \"model_args\": {\"num_heads\": N}, Hugging Face: \"num_attention_heads\": "
+                "N), or with heads",
+                a->width);
         vx_log(&r->container->hooks, VITX_LOG_INFO,
                "%s: %d attention heads taken from its width of %d", r->container->path, a->heads,
                a->width);
@@ -312,6 +340,12 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
+    VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
+    if (a->rotary.kind && a->head_width % 4)
+        return vx_fail_in(VITX_FORMAT, r->container->path,
+                          "rotates queries and keys by rows and columns, and %d heads have a width "
+                          "of %d, no multiple of 4",
+                          a->heads, a->head_width);
     return check_qk_norm(r);
 }
 
@@ -333,8 +367,10 @@ static bool needed(const vx_reader *r, int role)
     case VX_HEAD_W:
     case VX_HEAD_T: /* a naming has one of them */
         return !a->bare;
-    case VX_HEAD_B:
-        return !a->units;
+    case VX_HEAD_B: /* people's own classifiers may lack it */
+        return !a->units && r->hints->has_head && !r->match->own_head;
+    case VX_FREQUENCIES:
+        return r->hints->rotary.kind == VX_ROTATE_LEARNT;
     case VX_POOL_QKV_W: /* a naming has this one or the others */
         return pool;
     case VX_POOL_Q_W:
@@ -372,7 +408,7 @@ static int check_heads(const vx_reader *r)
         return vx_role_missing(r, VX_HEAD_B, 0);
     if (!model[VX_HEAD2_W] && reads_two_tokens(r) && !r->arch->bare)
         return vx_role_missing(r, VX_HEAD2_W, 0);
-    if ((reads_two_tokens(r) || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+    if ((reads_two_tokens(r) || r->sizes.concatenates) && model[VX_FC_NORM_W])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has a norm after pooling and a head that reads two vectors: no known "
                           "model has both");
@@ -391,9 +427,26 @@ static bool leave_head(vx_reader *r, vx_role role)
     return true;
 }
 
+/* Learnt frequencies have an axis of heads. */
+static int read_frequencies(vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_tensor *t = vx_role_find(r->container, naming, r->match->prefix, VX_FREQUENCIES, 0);
+    const bool learnt = r->hints->rotary.kind == VX_ROTATE_LEARNT;
+    if (t && !learnt)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "rotates its queries and keys (tensor %.100s), and no configuration says "
+                          "how: timm's has \"model_args\": {\"rope_type\": \"mixed\"}",
+                          t->name);
+    return learnt ? vx_role_size(&r->sizes.frequency_heads, r, VX_FREQUENCIES, 0, 2, MAX_WIDTH,
+                                 "a number of heads")
+                  : VITX_OK;
+}
+
 static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
+    VX_TRY(read_frequencies(r));
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
@@ -412,7 +465,7 @@ static int take_model_roles(vx_reader *r)
                       r->sizes.registers;
     VX_TRY(check_heads(r));
     VX_TRY(read_grid(r));
-    return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
+    return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
 }
 
 /* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those
@@ -422,7 +475,7 @@ static int check_biases(const vx_reader *r)
     const vx_tensor *const *first = r->found->blocks[0];
     const vx_tensor *q = first[VX_Q_B - VX_MODEL_ROLES], *k = first[VX_K_B - VX_MODEL_ROLES],
                     *v = first[VX_V_B - VX_MODEL_ROLES], *all = first[VX_QKV_B - VX_MODEL_ROLES];
-    const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES];
+    const bool keys = k || r->hints->no_key_bias || first[VX_QKV_W - VX_MODEL_ROLES];
     if (all && (q || k || v))
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has tensor %.100s beside %.100s: one of them is read",
@@ -433,11 +486,34 @@ static int check_biases(const vx_reader *r)
                           all->name);
     if (!q != !v || (q && !keys) || (k && !q))
         return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
+    if (r->arch->swiglu && q && !k && r->arch->rotary.kind == VX_ROTATE_NONE)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "is an EVA-02 by its tensors (%.100s beside a gated perceptron), and no "
+                          "configuration says how it rotates queries and keys; say it in "
+                          "config.json: \"architecture\": \"eva02_...\"",
+                          q->name);
     if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
         return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
                           r->hints->qkv_bias ? "true" : "false", r->container->path,
                           all || q ? "has" : "lacks");
     return VITX_OK;
+}
+
+/* Whether a block cannot do without a role: of what is one tensor or several apart, either. */
+static bool block_needs(const vx_reader *r, vx_role role, int block)
+{
+    switch (role) {
+    case VX_QKV_W:
+        return !has(r, VX_Q_W, block);
+    case VX_Q_W:
+    case VX_K_W:
+    case VX_V_W:
+        return !vx_found_at(r->found, VX_QKV_W, block);
+    case VX_FC1_W:
+        return !r->arch->swiglu || !has(r, VX_GATE_W, 0);
+    default:
+        return vx_role_need(role) == VX_REQUIRED;
+    }
 }
 
 /* An optional tensor that block 0 has is in all blocks, or it is left over. */
@@ -447,7 +523,7 @@ static int take_block_roles(vx_reader *r)
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const vx_need need = vx_role_need(role);
-            const bool there = need == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]) ||
+            const bool there = block_needs(r, role, b) || (b > 0 && r->found->blocks[0][i]) ||
                                (follows(r, role) && r->found->blocks[b][i - 1]);
             if ((b > 0 || need >= VX_WITH) && !there)
                 continue;
@@ -455,20 +531,6 @@ static int take_block_roles(vx_reader *r)
         }
         if (b == 0)
             VX_TRY(check_biases(r));
-    }
-    return VITX_OK;
-}
-
-static int refuse_left_over(const vx_reader *r)
-{
-    const vx_dialect *d = r->match->dialect;
-    for (int i = 0; i < r->container->count; i++) {
-        const char *name = r->container->tensors[i].name;
-        if (!r->used[i] &&
-            !vx_harmless(r->container->tensors[i].key, d->naming->harmless, r->match->prefix))
-            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                              "tensor %.100s is not part of family %s in the names of %s", name,
-                              r->match->family->name, d->naming->title);
     }
     return VITX_OK;
 }
@@ -507,7 +569,7 @@ static int read_pool(vx_reader *r)
                                      : VX_POOL_TOKEN;
     if (reads_two_tokens(r))
         a->pool = VX_POOL_TWO_TOKENS;
-    else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
+    else if (model[VX_HEAD_W] && r->sizes.concatenates)
         a->pool = VX_POOL_TOKEN_AVG;
     VX_TRY(check_map(r));
     if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
@@ -532,7 +594,7 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
                   "the list of used tensors"));
     VX_TRY(take_model_roles(r));
     VX_TRY(take_block_roles(r));
-    VX_TRY(refuse_left_over(r));
+    VX_TRY(vx_leave_out(&r->found->left_out, r));
     VX_TRY(read_heads(r, hints));
     VX_TRY(read_pool(r));
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
@@ -549,13 +611,14 @@ int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
 {
     *found = (vx_found){0};
     *arch = (vx_arch){0};
-    vx_reader r = {.found = found,
-                   .arch = arch,
-                   .sizes = {.arch = arch, .concatenates = match->dialect->concatenates},
-                   .match = match,
-                   .hints = hints,
-                   .container = container,
-                   .config = config};
+    vx_reader r = {
+        .found = found,
+        .arch = arch,
+        .sizes = {.arch = arch, .concatenates = match->dialect->concatenates && !match->reads_one},
+        .match = match,
+        .hints = hints,
+        .container = container,
+        .config = config};
     const int status = read_all(&r, hints, hooks);
     vx_release(hooks, r.used);
     return status;

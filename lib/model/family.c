@@ -42,19 +42,16 @@ static const struct {
     {"^levels.", "a network in stages, as NesT"},
     {"^pos_embed_window", "a Hiera"},
     {"^head.projection.", "a Hiera"},
-    {"^head.fc.", "a network with a head of its own, as Hiera"},
     {"^merger.", "the picture's part of a language model, as Qwen3-VL"},
     {"^aligner.", "the picture's part of a language model, as DeepSeek's"},
     {"attn.proj_l.", "a CaiT, whose attention heads are mixed"},
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
-    {"^rope.", "a model that rotates its queries and keys"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
     {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
     {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"mlp.fc1_g.", "an EVA or AIMv2, with perceptrons gated by a second matrix"},
     {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
     {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
     {"attn.lambda_", "a model with differential attention"},
@@ -76,10 +73,9 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
-    {"dinov3", "a DINOv3"},
-    {"eva02_", "an EVA-02, which rotates its queries and keys or normalises after each layer"},
-    {"_rope_", "which rotates its queries and keys"},
-    {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
+    {"eva02_enormous_", "which normalises after each layer, not before"},
+    {"_sapiens2", "whose keys and values have fewer heads than its queries"},
+    {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is
@@ -243,6 +239,7 @@ bool vx_family_find(vx_match *out, const vx_container *container, const vx_confi
 
 int vx_family_match(vx_match *out, vx_container *container, const vx_config *config)
 {
+    *out = (vx_match){.family = NULL};
     VX_TRY(vx_wrapping_take(&out->wrapping, container, config));
     if (!vx_family_find(out, container, config)) {
         VX_TRY(refuse_foreign_tensors(container, NULL));

@@ -102,6 +102,8 @@ static const char *resize_name(vitx_resize resize)
         return "cover";
     case VITX_RESIZE_WITHIN:
         return "within";
+    case VITX_RESIZE_PATCHES:
+        return "patches";
     }
     return "unknown";
 }
@@ -115,6 +117,8 @@ static void resize_words(char *text, size_t size, const vitx_recipe *r)
     else if (r->resize == VITX_RESIZE_WITHIN)
         snprintf(text, size, "within %d x %d, the rest %d %d %d", r->resize_height, r->resize_width,
                  r->pad[0], r->pad[1], r->pad[2]);
+    else if (r->resize == VITX_RESIZE_PATCHES)
+        snprintf(text, size, "in proportion, to at most %d whole patches", r->max_patches);
     else
         snprintf(text, size, "%s %d x %d", resize_name(r->resize), r->resize_height,
                  r->resize_width);
@@ -149,9 +153,11 @@ static void print_size(const struct session *s)
     if (s->size.pos_resample)
         printf("positions       %d x %d, resampled to the grid as %s does\n", m->pos_height,
                m->pos_width, s->size.pos_resample);
-    else
+    else if (m->pos_height)
         printf("positions       %d x %d, as the file has them\n", m->pos_height, m->pos_width);
-    if (s->keep)
+    if (m->rotary)
+        printf("rotary          queries and keys of patches, by their place in the grid\n");
+    if (s->varies)
         printf("input           each picture's own, of at most %d tokens; all that depends on it "
                "is for %d x %d\n",
                s->size.max_tokens, m->recipe->input_height, m->recipe->input_width);
@@ -202,6 +208,10 @@ static int print_model(const struct session *s, const struct common *common)
     printf("family          %s, %s names\n", m->family, m->naming);
     if (m->wrapping[0])
         printf("names           %s\n", m->wrapping);
+    if (m->classifier[0])
+        printf("%-15s %s\n", m->units ? "projection" : "classifier", m->classifier);
+    if (m->left_out[0])
+        printf("left out        %s\n", m->left_out);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
     printf("depth           %d blocks\n", m->depth);
     printf("width           %d, mlp %d\n", m->width, m->mlp_hidden);
@@ -250,6 +260,8 @@ static void json_recipe(const vitx_recipe *r)
     printf("\"recipe\":{\"input\":[%d,%d],\"resize\":\"%s\",\"resize_to\":[%d,%d],",
            r->input_height, r->input_width, resize_name(r->resize), r->resize_height,
            r->resize_width);
+    if (r->max_patches)
+        printf("\"max_patches\":%d,", r->max_patches);
     printf("\"filter\":\"%s\",\"crop\":%s,\"crop_round\":%d,\"scale\":%.9g,",
            vitx_filter_name(r->filter), r->no_crop ? "false" : "true", r->crop_round,
            (double)r->scale);
@@ -288,6 +300,8 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("guesses", m->guesses);
     json_pair("container", m->container);
     json_pair("wrapping", m->wrapping);
+    json_pair("classifier", m->classifier);
+    json_pair("left_out", m->left_out);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,
@@ -299,6 +313,7 @@ static int json_model(const struct session *s, const struct common *common)
            m->labels);
     printf("\"embedding\":%d,\"outputs\":\"%s\",", m->units ? m->classes : 0,
            vitx_outputs_name((int)m->outputs));
+    printf("\"rotary\":%s,", m->rotary ? "true" : "false");
     printf("\"positions\":[%d,%d],\"pos_resample\":", m->pos_height, m->pos_width);
     json_text(s->size.pos_resample);
     printf(",\"activation_bytes\":%zu,", s->size.activation_bytes);

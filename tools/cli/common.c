@@ -61,6 +61,23 @@ const struct option common_options[] = {
              "none: plain\n"
              "numbers. auto: problem_type of config.json, else softmax, or sigmoid if there is one "
              "output."},
+    {.name = "heads",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, heads),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "attention heads of the model (default: what its files say)"},
+    {.name = "ignore",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, ignore),
+     .value = "PATTERN",
+     .help = "tensors of the weight file to leave out, like 'head.mlp.*'",
+     .more = "* stands for any characters, ? for one; commas separate patterns. Only for tensors "
+             "that do not\n"
+             "change the answer. What no model needs, like counters, is left out without it; "
+             "vitx-cli info\n"
+             "says what."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),
@@ -117,7 +134,8 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, pos_resample),
      .value = "NAME",
      .help = "whose way to resample position embeddings (default: that of the model's library)",
-     .more = "timm, timm-npz, hf, hf-registers, open_clip, dinov2, dinov2-registers or jax."},
+     .more = "timm, timm-npz, hf, hf-registers, hf-naflex, open_clip, dinov2, dinov2-registers or "
+             "jax."},
     {.name = "max-tokens",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, max_tokens),
@@ -125,6 +143,14 @@ const struct option common_options[] = {
      .low = 1,
      .high = 65536,
      .help = "limit for the tokens of one picture (default 16384)"},
+    {.name = "max-patches",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, max_patches),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "patches that a picture becomes at most (default: the recipe's, often 256)",
+     .more = "Only for models that take pictures of any shape (SigLIP 2 NaFlex)."},
     {.name = "max-pixels",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, max_pixels),

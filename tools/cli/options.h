@@ -59,12 +59,15 @@ struct common {
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
+    int max_patches;         /* 0: the recipe's */
     int max_pixels;          /* of a picture; 0: the library's default */
     bool allow_truncated;
     int page;             /* of a TIFF; 0: the first */
     struct window window; /* of samples of more than 8 bits */
     int gradients;         /* as vitx_gradients */
     int outputs;           /* as vitx_outputs */
+    int heads;             /* 0: what the files say */
+    const char *ignore;    /* vitx_model_opts.ignore */
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
     bool may_lack_language; /* a language without class names is no failure */

@@ -82,6 +82,7 @@ vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit)
     opts.input_height = common->size.height;
     opts.input_width = common->size.width;
     opts.max_tokens = common->max_tokens;
+    opts.max_patches = common->max_patches;
     return opts;
 }
 
@@ -109,7 +110,7 @@ static int measure(struct session *session, const struct common *common)
     session->info.tokens = size->tokens;
     session->info.flops = size->flops;
     session->info.recipe = &session->recipe;
-    session->keep = opts.fit == VITX_FIT_KEEP;
+    session->varies = opts.fit == VITX_FIT_KEEP || session->recipe.resize == VITX_RESIZE_PATCHES;
     return DONE;
 }
 
@@ -147,6 +148,8 @@ int session_open(struct session *session, const struct common *common)
     opts.weights_key = common->weights_key;
     opts.language = language;
     opts.outputs = (vitx_outputs)common->outputs;
+    opts.heads = common->heads;
+    opts.ignore = common->ignore;
     status = open_model(session, &opts, common);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
