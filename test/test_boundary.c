@@ -126,8 +126,7 @@ START_TEST(test_deferred__nothing_happens_before_sync)
         from[i] = (float)i;
     dev->cls->upload(dev, x, from, sizeof from);
     dev->ops.clear(dev, &(vx_clear){.y = sum, .count = N});
-    vx_add_weighted a = {
-        .sum = sum, .x = x, .weights = weights, .samples = 2, .groups = 1, .n = N};
+    vx_add_weighted a = {.sum = sum, .x = x, .weights = weights, .samples = 2, .groups = 1, .n = N};
     dev->ops.add_weighted(dev, &a);
     dev->cls->download(dev, back, sum, sizeof back);
     ck_assert_int_eq(deferred_queued(dev), 4);
@@ -337,6 +336,7 @@ static vitx_explain_opts opts_of(const vitx_method_info *m)
 static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/vit-timm-avg",
                                      "test/golden/models/vit-timm-oblong",
+                                     "test/golden/models/beit-timm",
                                      "test/golden/models/siglip-hf-class",
                                      "test/golden/models/deit-timm-distilled",
                                      "test/golden/models/dinov2-meta-registers-swiglu"};

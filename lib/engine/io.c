@@ -91,6 +91,12 @@ static void all_tokens(vx_block_io *b, const vx_run *f)
     b->mid = b->out = (vx_rows){b->next, f->width};
 }
 
+static vx_relative relative_of(const vx_run *f, int l)
+{
+    const vx_arch *a = f->arch;
+    return (vx_relative){f->w->blocks[l].relative, a->grid_height, a->grid_width, a->prefix};
+}
+
 /* What a block has in common in its first run and when it runs again. */
 static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
 {
@@ -102,6 +108,7 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
                      .x = x,
                      .norm1 = f->act->y,
                      .qkv = f->act->wide,
+                     .relative = relative_of(f, l),
                      .attended = attended_of(f),
                      .norm2 = f->act->y,
                      .hidden = f->act->wide,
@@ -212,6 +219,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .dx = plan->dx,
         .lddx = class_only ? f->tokens * f->width : f->width,
         .dhidden = plan->dwide,
+        .relative = relative_of(f, l),
         .dnorm2 = plan->dy,
         .dattended = vx_run_at(f, plan->dwide, (size_t)all * 3 * (size_t)f->attention_width),
         .dnorm1 = p->dtokens[VX_AT_NORM1],

@@ -34,10 +34,11 @@ typedef struct vx_pass {
      * tokens are the model's. Host memory; NULL: all have the model's tokens. Nothing is
      * recorded then. */
     const int *starts;
-    int first;     /* the block to begin with: act->x holds its input */
-    bool at_norm1; /* act->y holds what norm1 of that block made of it */
-    bool attended; /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
-    int ticks;     /* what a block of this pass is in the progress; 0: 1 */
+    const int *tokens_of; /* [rows of `starts`] which token of the model each is; host memory */
+    int first;            /* the block to begin with: act->x holds its input */
+    bool at_norm1;        /* act->y holds what norm1 of that block made of it */
+    bool attended;        /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
+    int ticks;            /* what a block of this pass is in the progress; 0: 1 */
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
     int targets;

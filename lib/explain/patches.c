@@ -159,6 +159,7 @@ static int flush(queue *q, int64_t first)
         VX_TRY(vx_variants_run_blocks(c, &(vx_pass){.act = &c->variants.act,
                                                     .batch = q->sequences,
                                                     .starts = q->drop ? q->starts : NULL,
+                                                    .tokens_of = q->drop ? q->from : NULL,
                                                     .ticks = q->sequences}));
     }
     if (q->waiting > q->sequences)

@@ -217,10 +217,46 @@ static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
                       rows);
 }
 
+/* A table of relative positions, whose last three rows are for prefix tokens, tells the heads and
+ * the grid: the image size's, or a square one. */
+static int read_relative(vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_hints *h = r->hints;
+    vx_arch *a = r->arch;
+    a->relative = vx_role_find(r->container, naming, r->match->prefix, VX_RELATIVE, 0);
+    if (!a->relative)
+        return h->relative ? vx_role_missing(r, VX_RELATIVE, 0) : VITX_OK;
+    if (h->relative_known && !h->relative)
+        return vx_fail_in(VITX_FORMAT, said_by(r),
+                          " says that there are no relative positions, but %s has a table of them",
+                          r->container->path);
+    VX_TRY(vx_role_size(&r->sizes.relative_rows, r, VX_RELATIVE, 0, 0, 4 * VX_MAX_TOKENS, "rows"));
+    VX_TRY(vx_role_size(&a->heads, r, VX_RELATIVE, 0, 1, a->width, "a number of heads"));
+    const int rows = r->sizes.relative_rows, ends = a->prefix ? 3 : 0;
+    const int side = (int)square_root(rows < ends ? 0 : rows - ends);
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    if (a->pos_height > 0 && a->pos_width > 0 &&
+        vx_relative_count(a->pos_height, a->pos_width) == (size_t)(rows + 3 - ends))
+        return VITX_OK;
+    a->pos_height = a->pos_width = (side + 1) / 2;
+    if (side % 2 && side * side == rows - ends)
+        return VITX_OK;
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "its table of relative positions has %d rows, which neither the image size "
+                      "(%dx%d) nor a square of patches makes",
+                      rows, h->image_height, h->image_width);
+}
+
+/* 0 rows: the model has none, but relative positions. */
 static int count_positions(vx_reader *r, int *rows)
 {
     const vx_naming *naming = r->match->dialect->naming;
     char name[200];
+    *rows = 0;
+    if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0) && r->arch->relative)
+        return VITX_OK;
     if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
         return vx_fail_in(
             VITX_UNSUPPORTED, r->container->path,
@@ -243,6 +279,8 @@ static int read_grid(vx_reader *r)
                         0};
     int rows = 0;
     VX_TRY(count_positions(r, &rows));
+    if (rows == 0)
+        return VITX_OK;
     a->pos_height = h->image_height / a->patch_height;
     a->pos_width = h->image_width / a->patch_width;
     const int64_t patches = (int64_t)a->pos_height * a->pos_width;
@@ -293,6 +331,12 @@ static int check_qk_norm(const vx_reader *r)
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
+    if (a->heads && hints->from_heads == VITX_FROM_CONFIG)
+        VX_TRY(agree(r, "the number of attention heads", hints->heads, a->heads));
+    if (a->heads) { /* the tensors told them */
+        hints->heads = a->heads;
+        hints->from_heads = VITX_FROM_TENSORS;
+    }
     a->heads = hints->heads;
     if (a->heads == 0) {
         a->heads = guess_heads(a->width);
@@ -411,8 +455,9 @@ static int take_model_roles(vx_reader *r)
     r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
                       r->sizes.registers;
     VX_TRY(check_heads(r));
+    VX_TRY(read_relative(r));
     VX_TRY(read_grid(r));
-    return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, true);
+    return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
 }
 
 /* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those
@@ -422,7 +467,7 @@ static int check_biases(const vx_reader *r)
     const vx_tensor *const *first = r->found->blocks[0];
     const vx_tensor *q = first[VX_Q_B - VX_MODEL_ROLES], *k = first[VX_K_B - VX_MODEL_ROLES],
                     *v = first[VX_V_B - VX_MODEL_ROLES], *all = first[VX_QKV_B - VX_MODEL_ROLES];
-    const bool keys = k || first[VX_QKV_W - VX_MODEL_ROLES];
+    const bool keys = k || r->hints->no_key_bias || first[VX_QKV_W - VX_MODEL_ROLES];
     if (all && (q || k || v))
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has tensor %.100s beside %.100s: one of them is read",
