@@ -15,10 +15,18 @@ OUT      := $(if $(filter release,$(CONFIG)),build,$(B))
 Q        := $(if $(V),,@)
 PKG      := pkg-config
 STRIP    ?= strip
-PACKAGES := libcjson zlib libpng nettle
+# Kinds of pictures that a library decodes: its package for pkg-config, the least version, the file
+# of lib/image. Those that are found are built in, unless WITHOUT names them: make WITHOUT="WEBP".
+DECODERS := WEBP:libwebp:1.0:webp TIFF:libtiff-4:4.5:tiff
+WITHOUT  ?=
+part      = $(word $(1),$(subst :, ,$(2)))
+found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
+PICTURES := $(foreach d,$(DECODERS),$(if $(filter $(WITHOUT),$(call part,1,$(d))),,$(call found,$(d))))
+PACKAGES := libcjson zlib libpng nettle $(foreach d,$(PICTURES),$(call part,2,$(d)))
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
+export WITHOUT
 MISSING  := $(shell tools/install-deps.sh --missing)
 MACHINE  := $(shell $(CC) -dumpmachine)
 X86      := $(filter x86_64%,$(MACHINE))
@@ -42,18 +50,19 @@ SANITIZE := $(FLAGS_$(CONFIG))
 PACKED   := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '$$2 >= 2.36' | grep -q . && \
     $(CC) -Wl,--help 2>/dev/null | grep -o -m 1 pack-relative-relocs)
 COMPACT  := $(if $(X86),-Wl$(comma)-z$(comma)noseparate-code) $(addprefix -Wl$(comma)-z$(comma),$(PACKED))
-DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"'
+DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"' $(foreach d,$(PICTURES),-DVX_WITH_$(call part,1,$(d)))
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
 ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
-LIB_SRC  := $(sort $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c))
+LIB_SRC  := $(sort $(filter-out $(foreach d,$(filter-out $(PICTURES),$(DECODERS)),lib/image/$(call part,4,$(d)).c), \
+            $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c)))
 CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
-PAGE     := $(addprefix lib/report/page/,page.html page.css words.js colours.js colour.js data.js \
+PAGE     := $(addprefix lib/report/page/,page.html page.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
@@ -76,7 +85,7 @@ GOALS := $(filter-out help clean,$(or $(MAKECMDGOALS),all))
 .PHONY: $(GOALS) install-deps
 .NOTPARALLEL:
 $(GOALS): install-deps
-	$(Q)$(MAKE) --no-print-directory $@
+	$(Q)VITX_INSTALLED=1 $(MAKE) --no-print-directory $@
 install-deps:
 	$(Q)tools/install-deps.sh
 else
@@ -114,8 +123,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
 # pixels, values or rows is not.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
-    image/jpeg_kernels image/preprocess image/resize image/stb measure/curve measure/tally render/scale \
-    render/tile report/code report/escape))
+    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally render/scale \
+    render/tile report/code report/escape report/fused))
 $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
@@ -150,6 +159,9 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 # It draws, and sees to it that memory runs out.
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
+
+# A part of the tool that has tests of its own.
+$(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
@@ -262,6 +274,7 @@ info:                                                          ## what was found
 	@echo "zlib      $(shell $(PKG) --modversion zlib)"
 	@echo "libpng    $(shell $(PKG) --modversion libpng)"
 	@echo "nettle    $(shell $(PKG) --modversion nettle)"
+	@echo "pictures  $(foreach d,$(DECODERS),$(call part,2,$(d)) $(if $(filter $(d),$(PICTURES)),$(shell $(PKG) --modversion $(call part,2,$(d))),not used)$(comma)) and those that need no library"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"

@@ -25,7 +25,8 @@ wrong "rollout: discard=1" eval -m $model --method rollout --set discard=1 $pict
 wrong "the model has 3 blocks" eval -m $model --method rollout --layer 3 $picture
 wrong "--target 7" eval -m $model --method rollout --target 7 $picture
 wrong "must end in .png or .npy" eval -m $model --method rollout --curves "$folder/x.json" $picture
-wrong "{metric} in the name" eval -m $model --method rollout --curves "$folder/x.png" $picture
+wrong "several metrics have curves (insertion, deletion, road): --curves '$folder/x.{metric}.png' writes" \
+    eval -m $model --method rollout --curves "$folder/x.png" $picture
 wrong "have no curves" eval -m $model --method rollout --metric sparseness --curves "$folder/x.png" $picture
 wrong "would replace the picture" eval -m $model --method rollout --metric road --curves "$folder/./1.png" "$folder/1.png"
 wrong "--metric follows needs --other" eval -m $model --method rollout --metric follows --box 1,1,9,9 $picture
@@ -40,7 +41,7 @@ out_has '^insertion-patch$'
 out_has '^    --set road.noise=0.01  \(0 to 1\)$'
 out_has '^    also       road.morf, road.lerf$'
 right eval -m $model --method rollout,generic --metric all $picture
-out_has '^1 picture$'
+out_has '^1 picture: no standard errors, which take two pictures or more$'
 out_has '^         +insertion +deletion +insertion-patch +deletion-patch +road +sensitivity +infidelity +randomisation +sparseness$'
 out_has '^better +higher +lower +higher +lower +higher +lower +lower +lower +higher$'
 out_has '^rollout +[01]\.[0-9]{3} +[01]\.[0-9]{3} '
@@ -101,20 +102,27 @@ err_has 'iou: the mask is 40 x 40 pixels, the picture 61 x 47'
 run eval -m $model --method rollout --metric road "$folder/missing.png" $picture
 gives 1
 err_lines 1
-out_has '^1 picture$'
+out_has '^1 picture: no standard errors, which take two pictures or more$'
 run eval -m $model --method rollout --metric iou --mask "$folder/no-{image}.png" $picture
 gives 1
 out_lines 0
 
-check "a long evaluation says how long, before the work"
-: > "$err"
-timeout 60 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion $picture > "$out" 2> "$err" &
-for ((i = 0; i < 500; i++)); do
-    [ -s "$err" ] && break
-    sleep 0.1
-done
-kill $! 2> /dev/null
-wait $! 2> /dev/null
-grep -qE '^vitx-cli: eval: about 1000[0-9]{3} forward passes$' "$err" || fail "it says: $(cat "$err")"
+# says WORDS PICTURE...: the first line of errors, before the work
+says() {
+    local words=$1
+    shift
+    check "a long evaluation of $# pictures says how long, before the work"
+    : > "$err"
+    timeout 60 "$cli" eval -m $model --method rise --set n=1000000 --metric deletion "$@" > "$out" 2> "$err" &
+    for ((i = 0; i < 500; i++)); do
+        [ -s "$err" ] && break
+        sleep 0.1
+    done
+    kill $! 2> /dev/null
+    wait $! 2> /dev/null
+    grep -qE "^vitx-cli: eval: about $words$" "$err" || fail "it says: $(cat "$err")"
+}
+says '1000[0-9]{3} forward passes' $picture
+says '1000[0-9]{3} forward passes for each picture, 2000[0-9]{3} in all' $picture "$folder/1.png"
 
 finish

@@ -27,7 +27,7 @@ right info
 out_has '^version'
 out_has '^devices +cpu'
 out_has '^formats +png, npy, json, html'
-out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu$'
+out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu, cividis$'
 right info --json
 out_lines 1
 out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json","html"'

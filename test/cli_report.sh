@@ -383,6 +383,13 @@ check "a reader that goes away"
 status=$(cat "$folder/status")
 gives 1
 err_lines 1
+check "methods in Chinese"
+right methods
+methods=$(tail -n +2 "$out" | sed -n 's/^\([a-z][^ ]*\) .*/\1/p')
+[ "$(echo "$methods" | wc -l)" -ge 25 ] || fail "methods: $methods"
+for method in $methods; do
+    grep -q "^  '$method': *'[^']" lib/report/page/terms.js || fail "the page has no Chinese text of $method"
+done
 check "--skip-existing"
 right explain -m $model --method rollout --skip-existing -o "$folder/some.html" $picture
 out_lines 0

@@ -15,6 +15,7 @@ out_has 'Exit status'
 out_has '--threads N'
 right --version
 out_has '^vitx-cli [0-9]+\.[0-9]+\.[0-9]+$'
+out_has '^pictures: JPEG, PNG, BMP, GIF, PNM'
 for command in classify embed explain stats eval methods info bench; do
     right "$command" -h
     out_has "^usage: vitx-cli $command"

@@ -3,7 +3,7 @@
 set -eu
 for target in safetensors npz config image; do
     folders=()
-    for folder in "test/fuzz/corpus/$target" "test/golden/$target"; do
+    for folder in "test/fuzz/corpus/$target" "test/golden/$target" "test/golden/$target/kinds"; do
         [ -d "$folder" ] && folders+=("$folder")
     done
     echo "$target: $("$BUILD/replay_$target" "${folders[@]}" 2>&1)"

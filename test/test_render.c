@@ -191,12 +191,12 @@ END_TEST
 START_TEST(test_colormap__names_are_those_promised)
 {
     static const char *const names[] = {"turbo", "viridis",  "inferno", "jet",
-                                        "grey",  "coolwarm", "rdbu"};
-    for (int i = 0; i < 7; i++) {
+                                        "grey",  "coolwarm", "rdbu",    "cividis"};
+    for (int i = 0; i < 8; i++) {
         ck_assert_str_eq(vitx_colormap_name(i), names[i]);
         ck_assert(vx_colormap_find(names[i]) == vx_colormap_at(i));
     }
-    ck_assert(vitx_colormap_name(7) == NULL && vitx_colormap_name(-1) == NULL);
+    ck_assert(vitx_colormap_name(8) == NULL && vitx_colormap_name(-1) == NULL);
     ck_assert(vx_colormap_find("gray") == NULL);
 }
 END_TEST
@@ -217,6 +217,65 @@ START_TEST(test_colormap__diverging_ones_have_a_neutral_middle)
         ck_assert_int_le(abs(mid[1] - mid[2]), 1);
         ck_assert_int_gt(mid[0], 200);
     }
+}
+END_TEST
+
+/* The next name in the page's script, behind *at: its start and length. */
+static const char *next_word(const char **at, size_t *length)
+{
+    const char *start = *at + strspn(*at, " \n,+");
+    *length = strcspn(start, ":' \n}");
+    *at = start + *length;
+    return start;
+}
+
+/* The points of one colour map in the page's script, which are hexadecimal digits in pieces, into
+ * rgb; how many there are. */
+static int page_points(uint8_t (*rgb)[3], int room, const char **at)
+{
+    int digits = 0;
+    while (**at == '\'') {
+        for ((*at)++; **at != '\''; (*at)++, digits++) {
+            const char two[2] = {**at, '\0'};
+            ck_assert_int_lt(digits, 6 * room);
+            ck_assert(strspn(two, "0123456789abcdef") == 1);
+            uint8_t *byte = &rgb[digits / 6][digits % 6 / 2];
+            *byte = (uint8_t)(*byte << 4 | strtol(two, NULL, 16));
+        }
+        (*at)++;
+        *at += strspn(*at, " +\n");
+    }
+    ck_assert_int_eq(digits % 6, 0);
+    return digits / 6;
+}
+
+/* The report page draws with the colours of the pictures. */
+START_TEST(test_colormap__is_that_of_the_page)
+{
+    size_t bytes, length;
+    char *file = read_file("lib/report/page/colours.js", &bytes);
+    char *text = calloc(1, bytes + 1);
+    memcpy(text, file, bytes);
+    const char *at = strstr(text, "colourPoints = {");
+    int found = 0;
+    ck_assert_ptr_nonnull(at);
+    for (at = strchr(at, '{') + 1;; found++) {
+        char name[32] = "";
+        uint8_t rgb[256][3] = {{0}};
+        const char *word = next_word(&at, &length);
+        if (length == 0)
+            break;
+        ck_assert_uint_lt(length, sizeof name);
+        memcpy(name, word, length);
+        const vx_colormap *map = vx_colormap_find(name);
+        ck_assert_msg(map, "the page has a colour map %s", name);
+        at += strspn(at, ": \n");
+        ck_assert_int_eq(page_points(rgb, 256, &at), map->count);
+        ck_assert_mem_eq(rgb, map->points, 3 * (size_t)map->count);
+    }
+    ck_assert_int_eq(found, 7); /* all but jet */
+    free(text);
+    free(file);
 }
 END_TEST
 
@@ -1027,7 +1086,7 @@ START_TEST(test_render__wrong_options_are_named)
     ck_fails(vitx_render_image(&none, map, NULL, NULL), VITX_INVALID, "needs the picture");
     o.colormap = "plasma";
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID,
-             "turbo, viridis, inferno, jet, grey, coolwarm, rdbu");
+             "turbo, viridis, inferno, jet, grey, coolwarm, rdbu, cividis");
     o.colormap = NULL;
     o.format = "html";
     ck_fails(vitx_render_write(map, image, collect, &sink, &o), VITX_INVALID, "\"html\"");
@@ -1092,8 +1151,7 @@ START_TEST(test_png__gives_back_every_pixel)
         ck_ok(vitx_image_open_memory(&image, out.data, out.size, "canvas", NULL));
         ck_assert_int_eq(vitx_image_width(image), widths[i]);
         ck_assert_int_eq(vitx_image_height(image), height);
-        ck_assert_mem_eq(vitx_image_pixels(image), canvas.pixels,
-                         (size_t)(3 * widths[i] * height));
+        ck_assert_mem_eq(vitx_image_pixels(image), canvas.pixels, (size_t)(3 * widths[i] * height));
         vitx_image_free(image);
         vx_buffer_dispose(&out);
         vx_canvas_dispose(&canvas);
@@ -1411,6 +1469,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_colormap__matches_matplotlib);
     tcase_add_test(t, test_colormap__names_are_those_promised);
     tcase_add_test(t, test_colormap__diverging_ones_have_a_neutral_middle);
+    tcase_add_test(t, test_colormap__is_that_of_the_page);
     tcase_add_test(t, test_colormap__ends_and_nan);
     suite_add_tcase(s, t);
     t = tcase_create("numbers");

@@ -13,6 +13,7 @@
 #include "kernels/bits.h"
 #include "kernels/ops.h"
 #include "report/escape.h"
+#include "report/fused.h"
 #include "report/page.h"
 #include "report/record.h"
 #include "util.h"
@@ -310,7 +311,10 @@ static int count_blocks(const vx_record *r, char way)
     int n = 0;
     for (int l = 0; l < LAYERS; l++) {
         const vx_report_layer *layer = &r->layer[l];
-        n += (way == 'a' ? layer->all : way == 'm' ? layer->mean : layer->row).data != NULL;
+        n += layer->code[way == 'a'   ? VX_WAY_ALL
+                         : way == 'm' ? VX_WAY_MEAN
+                                      : VX_WAY_ROW]
+                 .data != NULL;
     }
     return n;
 }
@@ -322,7 +326,9 @@ START_TEST(test_record__keeps_the_richest_level_that_fits)
               row = recorded(VITX_REPORT_CLASS, 0), none = recorded(VITX_REPORT_NONE, 0);
     const size_t all_bytes = vx_record_bytes(&all), mean_bytes = vx_record_bytes(&mean),
                  row_bytes = vx_record_bytes(&row);
-    const size_t last = vx_block_bytes(mean.layer[LAYERS - 1].all.bytes);
+    const vx_report_layer *end = &mean.layer[LAYERS - 1];
+    const size_t last =
+        vx_block_bytes(end->code[VX_WAY_ALL].bytes) + vx_block_bytes(end->fused[VX_WAY_ALL].bytes);
     ck_assert_uint_gt(all_bytes, mean_bytes);
     ck_assert_uint_gt(mean_bytes - last, row_bytes);
     ck_assert_uint_eq(vx_record_bytes(&none), 0);
@@ -360,8 +366,8 @@ START_TEST(test_record__keeps_the_richest_level_that_fits)
                       "\"%s\" lacks \"%s\"", r.left_out, rows[i].says);
         /* What is kept of the last block is what the others keep. */
         if (rows[i].mean > 0)
-            ck_assert_int_eq(memcmp(r.layer[LAYERS - 1].mean.data, mean.layer[LAYERS - 1].mean.data,
-                                    mean.layer[LAYERS - 1].mean.bytes),
+            ck_assert_int_eq(memcmp(r.layer[LAYERS - 1].code[VX_WAY_MEAN].data,
+                                    end->code[VX_WAY_MEAN].data, end->code[VX_WAY_MEAN].bytes),
                              0);
         vx_record_dispose(&r, &hooks);
     }
@@ -391,7 +397,7 @@ START_TEST(test_record__takes_means_rows_and_halves)
     for (int t = 0; t < 5; t++) {
         vx_packed packed;
         size_t bytes;
-        ck_ok(vx_code_attention(&packed, &rows, takes[t], queries[t], "x", NULL, &hooks));
+        ck_ok(vx_code_attention(&packed, NULL, &rows, takes[t], queries[t], "x", NULL, &hooks));
         uint8_t *raw = inflated(packed.data, packed.bytes, &bytes);
         const int g = takes[t] == VX_TAKE_MEAN ? 1 : HEADS;
         const int r = takes[t] == VX_TAKE_QUERY ? 1 : TOKENS;
@@ -425,6 +431,117 @@ START_TEST(test_record__takes_means_rows_and_halves)
     }
     free(halves);
     free(a);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ rollout ---------------- */
+
+enum { SMALL = 9 }; /* tokens */
+
+static float fused_value(const float *values, int heads, int fusion, int entry)
+{
+    float out = fusion == 0 ? 0 : values[entry];
+    for (int h = 0; h < heads; h++) {
+        const float v = values[h * SMALL * SMALL + entry];
+        if (fusion == 0)
+            out = (float)((double)out + 1.0 / heads * (double)v);
+        else
+            out = fusion == 1 ? fmaxf(out, v) : fminf(out, v);
+    }
+    return out;
+}
+
+/* The smallest as a reader has it: see report/fused.h. */
+static float refined(const uint8_t *raw, const float *back, int heads, int entry, bool up)
+{
+    const int patches = SMALL - 2, row = entry / SMALL, i = entry % SMALL - 2;
+    int best = 0;
+    for (int h = 1; h < heads; h++)
+        if (back[h * SMALL * SMALL + entry] < back[best * SMALL * SMALL + entry])
+            best = h;
+    if (i < 0)
+        return back[best * SMALL * SMALL + entry];
+    const uint8_t *weights = raw + heads * SMALL * (2 + 2 * 2);
+    const double u = weights[(best * SMALL + row) * patches + i];
+    const double root = (u + (up ? 0.25 : -0.25)) / 255;
+    return u > 0 ? (float)((double)half_at(raw + 2 * (best * SMALL + row)) * (root * root)) : 0;
+}
+
+static float float_at(const uint8_t *p)
+{
+    return vx_bits_float((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                         (uint32_t)p[3] << 24);
+}
+
+/* Which steps drop entry i, by counting those that come before it. */
+static int level_of(const float *f, int i)
+{
+    int before = 0;
+    for (int k = 0; k < SMALL * SMALL; k++)
+        before += f[k] < f[i] || (f[k] == f[i] && k < i);
+    for (int s = 0; s < 19; s++)
+        if (before < (int)(SMALL * SMALL * ((s + 1) / 20.0)))
+            return s;
+    return 19;
+}
+
+/* level by what stands in the file. */
+static int level_in(const uint8_t *limit, const uint8_t *turn, float guessed)
+{
+    int level = 0;
+    while (level < 19 && float_at(limit + 4 * level) < guessed)
+        level++;
+    return level + (int8_t)*turn;
+}
+
+/* Few values, so that many are equal. */
+START_TEST(test_fused__levels_are_those_of_the_exact_weights)
+{
+    vitx_hooks hooks = plain();
+    const int heads = _i == 0 ? 4 : 1, fusions = heads == 1 ? 1 : 3, n = SMALL * SMALL;
+    const int reads[] = {1, 2, 0}, queries[] = {1, VX_QUERY_PREFIX, VX_QUERY_PATCHES};
+    float a[4 * SMALL * SMALL], exact[SMALL * SMALL];
+    rng r = {7};
+    for (int i = 0; i < heads * n; i++) /* sums of four are exact, too */
+        a[i] = (float)rng_int(&r, 0, 12) / 64;
+    const vx_record_rows rows = vx_record_rows_of(a, heads, SMALL, SMALL, 2);
+    for (int q = 0; q < 3; q++) {
+        vx_packed packed, fused;
+        size_t bytes;
+        ck_ok(
+            vx_code_attention(&packed, &fused, &rows, VX_TAKE_ALL, queries[q], "x", NULL, &hooks));
+        uint8_t *code = inflated(packed.data, packed.bytes, &bytes);
+        float *back = decoded(code, bytes, heads, SMALL, SMALL, 2);
+        uint8_t *raw = inflated(fused.data, fused.bytes, &bytes);
+        const int kept = reads[q] * SMALL, first = queries[q] == 1 ? SMALL : 0;
+        const uint8_t *limit = raw + fusions * 4 * kept, *turn = limit + fusions * 4 * 19;
+        const uint8_t *fine = turn + fusions * n;
+        ck_assert_uint_eq(bytes, (size_t)(fusions * (4 * kept + 4 * 19 + n) +
+                                          (fusions > 1 ? SMALL * ((SMALL - 2 + 7) / 8) : 0)));
+        for (int k = 0; k < fusions; k++) {
+            for (int i = 0; i < n; i++)
+                exact[i] = fused_value(a, heads, k, i);
+            for (int i = 0; i < n; i++) {
+                float guessed = fused_value(back, heads, k, i);
+                if (k == 2)
+                    guessed = refined(code, back, heads, i,
+                                      i % SMALL > 1 && fine[i / SMALL] >> (i % SMALL - 2) & 1);
+                if (i >= first && i < first + kept) {
+                    guessed = float_at(raw + 4 * (k * kept + i - first));
+                    ck_assert(guessed == exact[i]);
+                }
+                /* Half of what the coding may be off, for the smallest. */
+                ck_assert_float_le(fabsf(guessed - exact[i]), k == 2 ? 0.0006f : 0.001f);
+                ck_assert_int_eq(level_in(limit + 4 * k * 19, turn + k * n + i, guessed),
+                                 level_of(exact, i));
+            }
+        }
+        free(raw);
+        free(code);
+        free(back);
+        vx_packed_dispose(&packed, &hooks);
+        vx_packed_dispose(&fused, &hooks);
+    }
 }
 END_TEST
 
@@ -984,6 +1101,51 @@ START_TEST(test_report__refuses_what_does_not_belong)
 }
 END_TEST
 
+/* Refused attention must not settle where in the picture the input lies: what comes after says. */
+START_TEST(test_report__refused_attention_leaves_nothing)
+{
+    bed b = open_bed("vit-timm", VITX_FIT_PAD);
+    vitx_image *wide = noise(100, 60, 3);
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    vitx_model_info model = VITX_MODEL_INFO_INIT;
+    ck_ok(vitx_context_get_info(&info, b.c));
+    ck_ok(vitx_model_get_info(&model, b.model));
+    float *weights = calloc((size_t)(model.heads * 26 * 26), sizeof *weights);
+    file files[2];
+    for (int refused = 0; refused < 2; refused++) {
+        vitx_view v = {weights,
+                       VITX_F32,
+                       4,
+                       {1, model.heads, 26, 26},
+                       {model.heads * 26 * 26, 26 * 26, 26, 1}};
+        vitx_report *report;
+        ck_ok(vitx_report_create(&report, b.model, NULL));
+        ck_ok(vitx_report_add(report, wide, "wide.png"));
+        if (refused) {
+            v.shape[3] = 25;
+            ck_fails(vitx_report_add_attention(report, 0, &v, 0), VITX_INVALID, "26 tokens");
+            v.shape[3] = 26;
+            ck_fails(vitx_report_add_attention(report, -1, &v, 0), VITX_INVALID, "out of range");
+            ck_fails(vitx_report_add_pool_attention(report, &v, 0), VITX_INVALID, "pooling head");
+            weights[30] = 2;
+            ck_fails(vitx_report_add_attention(report, 0, &v, 0), VITX_INVALID, "no weight");
+            weights[30] = 0;
+        }
+        ck_ok(vitx_report_set_input(report, &info));
+        ck_ok(vitx_report_add_attention(report, 0, &v, 0));
+        files[refused] = written(report);
+        vitx_report_free(report);
+    }
+    ck_assert_uint_eq(files[0].text.size, files[1].text.size);
+    ck_assert_int_eq(memcmp(files[0].text.data, files[1].text.data, files[0].text.size), 0);
+    close_file(&files[0]);
+    close_file(&files[1]);
+    free(weights);
+    vitx_image_free(wide);
+    close_bed(&b);
+}
+END_TEST
+
 static int stop_at(const void *data, size_t bytes, void *payload)
 {
     int *left = payload;
@@ -1248,12 +1410,14 @@ static Suite *report_suite(void)
     tcase_add_test(tcase, test_escape__base64);
     tcase_add_test(tcase, test_record__keeps_the_richest_level_that_fits);
     tcase_add_test(tcase, test_record__takes_means_rows_and_halves);
+    tcase_add_loop_test(tcase, test_fused__levels_are_those_of_the_exact_weights, 0, 2);
     tcase_add_loop_test(tcase, test_report__says_what_the_model_answers, 0, model_folders(folders));
     tcase_add_loop_test(tcase, test_report__takes_answers_from_anywhere, 0, 5);
     tcase_add_test(tcase, test_report__many_pictures_keep_to_the_budget);
     tcase_add_test(tcase, test_report__pictures_may_have_grids_of_their_own);
     tcase_add_test(tcase, test_report__names_are_text);
     tcase_add_test(tcase, test_report__refuses_what_does_not_belong);
+    tcase_add_test(tcase, test_report__refused_attention_leaves_nothing);
     tcase_add_test(tcase, test_report__memory_runs_out);
     tcase_add_test(tcase, test_report__a_map_that_failed_leaves_nothing);
     tcase_add_test(tcase, test_report__a_picture_that_cannot_be_run);

@@ -3,6 +3,10 @@
 #
 #   install-deps.sh            install what is missing; without root or apt, print the command and stop
 #   install-deps.sh --missing  print what is missing, install nothing
+#
+# Libraries that decode more kinds of pictures are installed if that can be done, and done without
+# if not; WITHOUT holds those that are not wanted (Makefile). With VITX_INSTALLED set they have been
+# tried.
 set -u
 
 missing=""
@@ -23,20 +27,36 @@ else
 fi
 command -v c++ >/dev/null 2>&1 || need g++
 missing=${missing# }
-[ "${1:-}" = --missing ] && { echo "$missing"; exit 0; }
-[ -z "$missing" ] && exit 0
+wanted=""
+want() { # want KIND PACKAGE DEBIAN
+    case " ${WITHOUT:-} " in *" $1 "*) return ;; esac
+    pkg-config --exists "$2" 2>/dev/null || wanted="$wanted $3"
+}
+if [ -z "${VITX_INSTALLED:-}" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    want WEBP libwebp libwebp-dev
+    want TIFF libtiff-4 libtiff-dev
+    want AVIF libavif libavif-dev
+fi
+[ "${1:-}" = --missing ] && { echo "$missing$wanted"; exit 0; }
+[ -z "$missing$wanted" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    echo "installing $missing"
+    echo "installing $missing$wanted"
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp) || exit 1
     # A first attempt with the package lists at hand; they may be absent or old.
+    install() {
+        { apt-get install -y --no-install-recommends "$@" ||
+          { apt-get update && apt-get install -y --no-install-recommends "$@"; }; } > "$log" 2>&1
+    }
     # shellcheck disable=SC2086
-    { apt-get install -y --no-install-recommends $missing ||
-      { apt-get update && apt-get install -y --no-install-recommends $missing; }; } > "$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; rm -f "$log"; echo "vitx: apt-get could not install: $missing" >&2; exit 1; }
+    if ! install $missing $wanted; then
+        [ -z "$missing" ] || install $missing ||
+            { tail -n 20 "$log" >&2; rm -f "$log"; echo "vitx: apt-get could not install: $missing" >&2; exit 1; }
+        [ -z "$wanted" ] || echo "vitx: apt-get could not install$wanted: those pictures are not read" >&2
+    fi
     rm -f "$log"
-    left=$("$0" --missing)
+    left=$(VITX_INSTALLED=1 "$0" --missing)
     [ -z "$left" ] && exit 0
     echo "vitx: installed, but pkg-config or the compiler does not find it: $left" >&2
     exit 1
@@ -45,8 +65,10 @@ cat >&2 <<EOF
 vitx needs packages that are not installed: $missing
 Install them and run make again:
   Debian, Ubuntu:  sudo apt-get install -y libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev pkg-config g++
+                   and, for more kinds of pictures, libwebp-dev libtiff-dev libavif-dev libheif-dev
   Fedora:          sudo dnf install -y openblas-devel check-devel stb_image-devel stb_image_write-devel cjson-devel zlib-devel libpng-devel nettle-devel pkgconf-pkg-config gcc-c++
-  Homebrew:        brew install openblas check cjson zlib libpng nettle pkgconf
+                   and libwebp-devel libtiff-devel libavif-devel libheif-devel
+  Homebrew:        brew install openblas check cjson zlib libpng nettle pkgconf webp libtiff libavif libheif
                    export PKG_CONFIG_PATH="\$(brew --prefix openblas)/lib/pkgconfig:\$(brew --prefix zlib)/lib/pkgconfig"
                    and, because there is no formula for stb, stb_image.h and stb_image_write.h
                    from https://github.com/nothings/stb into "\$(brew --prefix)/include/stb"

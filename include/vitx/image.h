@@ -26,25 +26,40 @@ typedef struct vitx_image_opts {
                                    warning in the log. The rest is grey (JPEG) or 0 (PNG), like
                                    with Pillow's LOAD_TRUNCATED_IMAGES. 0: a truncated file is
                                    VITX_FORMAT                                                  */
+    int64_t page;             /**< which picture of a TIFF with several, counted from 1; 0: the
+                                   first. VITX_UNSUPPORTED if the file has no such page         */
+    double window_low;        /**< for samples of more than 8 bits: this value of the file becomes
+                                   0 (black) ...                                                */
+    double window_high;       /**< ... and this value 255, those between in proportion, rounded;
+                                   values outside are clamped. Both 0: no window, see
+                                   vitx_image_open()                                            */
 } vitx_image_opts;
 
-#define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0, 0 }
+#define VITX_IMAGE_OPTS_INIT { sizeof(vitx_image_opts), NULL, 0, 0, 0, 0, 0, 0 }
 VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
 
 /**
- * Decodes a JPEG, PNG or BMP file.
+ * Decodes a picture file: JPEG, PNG, BMP, GIF (its first frame) and PNM (PBM, PGM, PPM, PFM); and
+ * WebP (of a film the first frame), TIFF, AVIF and HEIC if their library was there when this vitx
+ * was built (vitx_image_kind()).
  *
- * A PNG whose picture is complete is read even if the data after the picture is missing, like in
- * Pillow. Grey becomes RGB, an alpha channel is dropped without blending (like Pillow's
- * convert("RGB")), 16-bit samples keep their high byte (Pillow clips grey ones to 255; a picture
- * that uses less than 1/16 of the range brings a warning in the log), and EXIF orientation is
- * applied. JPEG pixels equal the pixels of libjpeg-turbo's default decoder bit for bit, and so also
- * those of Pillow and torchvision.
+ * Pixels equal those of Pillow's convert("RGB"), bit for bit for all kinds but AVIF and HEIC, whose
+ * libraries differ among versions; docs/pictures.md says what that means for each kind. EXIF
+ * orientation is applied. Grey becomes RGB. An alpha channel is dropped without blending. Colour
+ * profiles (ICC) are not applied, like in Pillow. JPEG pixels equal the pixels of libjpeg-turbo's
+ * default decoder, and so also those of torchvision. A PNG whose picture is complete is read even
+ * if the data after the picture is missing, like in Pillow.
+ *
+ * Samples of more than 8 bits: with a window (vitx_image_opts.window_low) as it says. Without one,
+ * unsigned samples of 16 bits keep their high byte (Pillow clips grey ones to 255), and a picture
+ * that uses less than 1/16 of the range brings a warning in the log. All other samples (signed, of
+ * 32 bits, floating point) are spread from the picture's least to its greatest value over 0 to 255,
+ * with a warning in the log, because two pictures are then not comparable.
  *
  * @param out   the picture; free it with vitx_image_free()
  * @param path  file name in the encoding of the file system
- * @return VITX_OK, VITX_IO, VITX_FORMAT (not a picture, damaged), VITX_UNSUPPORTED (too large),
- *         VITX_NOMEM
+ * @return VITX_OK, VITX_IO, VITX_FORMAT (not a picture, damaged), VITX_UNSUPPORTED (too large, of a
+ *         kind that this vitx does not read), VITX_NOMEM
  */
 VITX_API int vitx_image_open(vitx_image **out, const char *path);
 /** vitx_image_open() with options; `opts` may be NULL. */
@@ -56,6 +71,15 @@ VITX_API int vitx_image_open_with(vitx_image **out, const char *path, const vitx
  */
 VITX_API int vitx_image_open_memory(vitx_image **out, const void *data, size_t bytes,
                                     const char *name, const vitx_image_opts *opts);
+
+/**
+ * The kinds of pictures, one after the other, index from 0: "JPEG", "PNG", ...
+ *
+ * @param missing  may be NULL; receives NULL if this vitx reads that kind, else the name of the
+ *                 library that was not there when it was built, like "libwebp"
+ * @return a static string; NULL if there is no kind of that index
+ */
+VITX_API const char *vitx_image_kind(int index, const char **missing);
 
 /**
  * Copies pixels that the program already has.

@@ -1,13 +1,16 @@
 /*
  * vitx/model.h: weights, architecture, recipe and labels, from the files people have.
  *
- * A model is opened from a folder (model.safetensors, or model.safetensors.index.json with its
- * shards, or open_clip_model.safetensors, or the one .safetensors or .npz file there, whatever its
- * name;
- * config.json; processor_config.json or preprocessor_config.json; open_clip_config.json;
- * labels.zh.txt and the like) or from one .safetensors or .npz file; the other files are then
- * searched in the folder of that file. Family, sizes and naming are found in the tensors and the
- * configuration. Nothing is converted.
+ * A model is opened from a folder or from one weight file; the other files are then searched in
+ * the folder of that file. A folder holds model.safetensors, or model.safetensors.index.json with
+ * its shards, or open_clip_model.safetensors, or pytorch_model.bin, or one weight file of any name
+ * (.safetensors or .npz; if there is none of these .pth, .pt, .bin or .ckpt); config.json;
+ * processor_config.json or preprocessor_config.json; open_clip_config.json; labels.zh.txt and the
+ * like. Family, sizes and naming are found in the tensors and the configuration. Nothing is
+ * converted.
+ *
+ * PyTorch's own files (torch.save) are pickles, which are Python programs. They are read as data,
+ * and nothing in them is run.
  */
 #ifndef VITX_MODEL_H
 #define VITX_MODEL_H
@@ -65,10 +68,13 @@ typedef struct vitx_model_opts {
                                   the data of weight files must stay as it is until the model and
                                   its contexts are freed. NULL: files on the disk               */
     int file_count;          /**< 1 to 1024 with `files`, else 0                                */
+    const char *weights_key; /**< which network of a PyTorch file that holds several: the key of
+                                  its dictionary ("state_dict", "ema.model"); "." is what the
+                                  file holds itself. NULL: the only one                         */
 } vitx_model_opts;
 
 #define VITX_MODEL_OPTS_INIT \
-    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0 }
+    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, NULL }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -81,11 +87,12 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  * replaced by renaming another file, the old content stays readable.
  *
  * @param out   the model; free it with vitx_model_free()
- * @param path  folder, or .safetensors or .npz file
+ * @param path  folder or weight file
  * @return VITX_OK, VITX_IO (missing or unreadable files, including the file of the language),
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a malformed
- *         language; both language and labels; outputs that the model cannot have), VITX_NOMEM
+ *         language; both language and labels; outputs that the model cannot have; a weights_key
+ *         for a file without keys), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
@@ -204,6 +211,9 @@ typedef struct vitx_model_info {
     const char *wrapping;      /**< what training put around the names of the tensors, and is not
                                     read, as text for people: "model._orig_mod. before the names",
                                     "blocks in chunks"; "" if the names are the library's own   */
+    const char *container;     /**< the form of the weights' file: "safetensors", "NumPy .npz",
+                                    "PyTorch zip", "PyTorch before 1.6"; for a part of a PyTorch
+                                    file with its key: "PyTorch zip, key state_dict"            */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -156,7 +156,7 @@ static void colour_row(uint8_t *out, const uint8_t *in, const bmp *b)
     }
 }
 
-int vx_decode_bmp(uint8_t **out, int *width, int *height, const vx_source *source)
+int vx_decode_bmp(vx_picture *out, const vx_source *source)
 {
     bmp b;
     uint8_t palette[256][3];
@@ -167,15 +167,13 @@ int vx_decode_bmp(uint8_t **out, int *width, int *height, const vx_source *sourc
         return vx_fail_truncated(source);
     if (b.bits <= 8)
         read_palette(palette, &b, source);
-    VX_TRY(vx_new(out, source->hooks, row * rows, 1, "a picture"));
+    VX_TRY(vx_new_picture(out, source, b.width, b.height));
     for (size_t y = 0; y < rows; y++) {
         const uint8_t *in = source->data + b.pixels_at + stride * (b.from_top ? y : rows - 1 - y);
         if (b.bits <= 8)
-            palette_row(*out + row * y, in, &b, palette);
+            palette_row(out->pixels + row * y, in, &b, palette);
         else
-            colour_row(*out + row * y, in, &b);
+            colour_row(out->pixels + row * y, in, &b);
     }
-    *width = b.width;
-    *height = b.height;
     return VITX_OK;
 }

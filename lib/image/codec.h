@@ -19,9 +19,22 @@ typedef struct vx_source {
     size_t bytes;
     const char *name; /* in messages */
     int64_t max_pixels;
-    bool allow_truncated; /* what there is of a picture is enough: vx_warn_truncated */
+    bool allow_truncated;    /* what there is of a picture is enough: vx_warn_truncated */
     const vitx_hooks *hooks; /* resolved */
+    bool windowed;           /* the caller says which samples become 0 and 255: */
+    double low, high;
+    int64_t page; /* of a file of several pictures, from 0 */
 } vx_source;
+
+/* What a decoder makes of a file. */
+typedef struct vx_picture {
+    uint8_t *pixels; /* [height, width, 3], to be given back with vx_release */
+    int width, height;
+    int orientation; /* as EXIF counts, 1 to 8; 0: what vx_exif_orientation says */
+    bool wide;       /* its samples had more than 8 bits: a window means something */
+} vx_picture;
+
+typedef int vx_decode_fn(vx_picture *out, const vx_source *source);
 
 /* VITX_FORMAT for a picture without pixels, VITX_UNSUPPORTED for one that is too large. */
 int vx_check_picture_size(const char *name, int64_t width, int64_t height, int64_t max_pixels);
@@ -30,10 +43,30 @@ int vx_fail_truncated(const vx_source *source);
 /* The same in the log, if that is allowed. */
 void vx_warn_truncated(const vx_source *source);
 
-/* *out: [height, width, 3], to be given back with vx_release. */
-int vx_decode_jpeg(uint8_t **out, int *width, int *height, const vx_source *source);
-int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *source);
-int vx_decode_bmp(uint8_t **out, int *width, int *height, const vx_source *source);
+/* Zeroed pixels of that size, which has been checked. */
+int vx_new_picture(vx_picture *out, const vx_source *source, int width, int height);
+
+/* On failure out->pixels may hold what vx_decode then releases. */
+vx_decode_fn vx_decode_jpeg, vx_decode_png, vx_decode_bmp, vx_decode_gif, vx_decode_pnm;
+/* Those whose library was there when vitx was built (Makefile, VX_WITH_...). */
+vx_decode_fn vx_decode_webp, vx_decode_tiff, vx_decode_avif, vx_decode_heic;
+
+/* Samples of more than 8 bits, in the machine's byte order, [pixels, channels]. */
+typedef struct vx_samples {
+    const void *data;
+    enum { VX_U16, VX_I16, VX_U32, VX_I32, VX_F32, VX_F64 } type;
+    int channels; /* 1 and 2: the first is grey; from 3 on the first three are the colours */
+    size_t pixels;
+    int bits;      /* of VX_U16 that are used: 16, or 12 */
+    bool inverted; /* the least is white */
+} vx_samples;
+
+/*
+ * Samples to out, [pixels, 3] (wide.c). By the caller's window, or else: of VX_U16 the high byte,
+ * with a warning if little of the range is used; all others are spread from their least to their
+ * greatest value, with a warning that says so.
+ */
+void vx_narrow(uint8_t *out, const vx_samples *samples, const vx_source *source);
 
 static inline unsigned vx_be16(const uint8_t *p)
 {

@@ -19,7 +19,7 @@ static const vx_colormap colormaps[] = {
     {"turbo", POINTS(turbo_points), false},     {"viridis", POINTS(viridis_points), false},
     {"inferno", POINTS(inferno_points), false}, {"jet", POINTS(jet_points), false},
     {"grey", POINTS(grey_points), false},       {"coolwarm", POINTS(coolwarm_points), true},
-    {"rdbu", POINTS(rdbu_points), true},
+    {"rdbu", POINTS(rdbu_points), true},        {"cividis", POINTS(cividis_points), false},
 };
 
 const vx_colormap *vx_colormap_at(int index)

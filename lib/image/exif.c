@@ -1,5 +1,5 @@
 /*
- * image/exif.c: the EXIF orientation of a JPEG or PNG (CIPA DC-008, tag 0x0112).
+ * image/exif.c: the EXIF orientation of a JPEG, PNG or WebP (CIPA DC-008, tag 0x0112).
  *
  * EXIF is a TIFF file within the picture: "II*\0" or "MM\0*", the offset of a list of tags, the
  * list: a count, then 12 bytes per tag. Whatever is damaged means orientation 1.
@@ -78,11 +78,29 @@ static int png_orientation(const uint8_t *d, size_t bytes)
     return 1;
 }
 
+static int webp_orientation(const uint8_t *d, size_t bytes)
+{
+    size_t at = 12;
+    while (at < bytes && bytes - at >= 8) {
+        const size_t length = vx_le32(d + at + 4);
+        if (length > bytes - at - 8)
+            break;
+        if (memcmp(d + at, "EXIF", 4) == 0) { /* some writers begin it as in a JPEG */
+            const size_t skip = length >= 6 && memcmp(d + at + 8, "Exif\0", 6) == 0 ? 6 : 0;
+            return tiff_orientation(d + at + 8 + skip, length - skip);
+        }
+        at += 8 + length + (length & 1);
+    }
+    return 1;
+}
+
 int vx_exif_orientation(const uint8_t *data, size_t bytes)
 {
     if (bytes >= 2 && data[0] == 0xff && data[1] == 0xd8)
         return jpeg_orientation(data, bytes);
     if (bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
         return png_orientation(data, bytes);
+    if (bytes >= 12 && memcmp(data + 8, "WEBP", 4) == 0)
+        return webp_orientation(data, bytes);
     return 1;
 }

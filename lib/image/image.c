@@ -4,6 +4,7 @@
 #include "image/image.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -25,7 +26,9 @@ void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size)
 typedef struct settings {
     vitx_hooks hooks;
     int64_t max_pixels;
-    bool upright, allow_truncated;
+    bool upright, allow_truncated, windowed;
+    double low, high;
+    int64_t page; /* from 0 */
 } settings;
 
 static int read_settings(settings *out, const vitx_image_opts *opts)
@@ -37,9 +40,25 @@ static int read_settings(settings *out, const vitx_image_opts *opts)
                        "vitx_image_opts.max_pixels is %" PRId64
                        ", expected a positive number, or 0 for the default",
                        o.max_pixels);
+    if (o.page < 0)
+        return vx_fail(
+            VITX_INVALID,
+            "vitx_image_opts.page is %" PRId64 ", expected 1 or more, or 0 for the first", o.page);
+    const bool windowed = o.window_low != 0 || o.window_high != 0;
+    const double span = o.window_high - o.window_low;
+    if (windowed && !(span > 0 && isfinite(span)))
+        return vx_fail(
+            VITX_INVALID,
+            "vitx_image_opts.window_low is %g, window_high %g; expected two numbers, the "
+            "greater one last",
+            o.window_low, o.window_high);
     *out = (settings){.max_pixels = o.max_pixels > 0 ? o.max_pixels : DEFAULT_MAX_PIXELS,
                       .upright = !o.ignore_orientation,
-                      .allow_truncated = o.allow_truncated != 0};
+                      .allow_truncated = o.allow_truncated != 0,
+                      .windowed = windowed,
+                      .low = o.window_low,
+                      .high = o.window_high,
+                      .page = o.page > 0 ? o.page - 1 : 0};
     return vx_hooks_resolve(&out->hooks, o.hooks);
 }
 
@@ -92,19 +111,25 @@ static int open_memory(vitx_image **out, const void *data, size_t bytes, const c
                        const settings *s)
 {
     vitx_image *image = NULL;
+    vx_picture picture = {0};
     int status = create(&image, s);
     if (status == VITX_OK)
-        status = vx_decode(&image->pixels, &image->width, &image->height,
-                           &(vx_source){.data = data,
-                                        .bytes = bytes,
-                                        .name = name,
-                                        .max_pixels = s->max_pixels,
-                                        .allow_truncated = s->allow_truncated,
-                                        .hooks = &image->hooks});
-    if (status == VITX_OK && s->upright) {
-        const int orientation = vx_exif_orientation(data, bytes);
-        if (orientation != 1)
-            status = make_upright(image, orientation);
+        status = vx_decode(&picture, &(vx_source){.data = data,
+                                                  .bytes = bytes,
+                                                  .name = name,
+                                                  .max_pixels = s->max_pixels,
+                                                  .allow_truncated = s->allow_truncated,
+                                                  .hooks = &image->hooks,
+                                                  .windowed = s->windowed,
+                                                  .low = s->low,
+                                                  .high = s->high,
+                                                  .page = s->page});
+    if (status == VITX_OK) {
+        image->pixels = picture.pixels;
+        image->width = picture.width;
+        image->height = picture.height;
+        if (s->upright && picture.orientation != 1)
+            status = make_upright(image, picture.orientation);
     }
     if (status != VITX_OK) {
         vitx_image_free(image);

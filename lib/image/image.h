@@ -14,16 +14,18 @@ struct vitx_image {
     uint8_t *pixels; /* [height, width, 3] */
 };
 
-/* Decoding (decode.c): RGB, 8 bit, before orientation. max_pixels is checked before anything
- * large is allocated. */
+/* Decoding (decode.c): RGB, 8 bit, before orientation, which is then told. max_pixels is checked
+ * before anything large is allocated. */
 struct vx_source; /* image/codec.h */
-int vx_decode(uint8_t **out, int *width, int *height, const struct vx_source *source);
+struct vx_picture;
+int vx_decode(struct vx_picture *out, const struct vx_source *source);
 
 /* The same refusal of what is no picture, from a file's first bytes alone (fewer where it ends). */
 #define VX_SIGNATURE_BYTES VX_KIND_BYTES
 int vx_check_signature(const uint8_t *data, size_t bytes, const char *name);
 
-/* EXIF orientation 1..8 of a JPEG (APP1) or PNG (eXIf); 1 where there is none or it is damaged. */
+/* EXIF orientation 1..8 of a JPEG (APP1), PNG (eXIf) or WebP (EXIF); 1 where there is none or it
+ * is damaged. */
 int vx_exif_orientation(const uint8_t *data, size_t bytes);
 
 /*

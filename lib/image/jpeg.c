@@ -39,8 +39,8 @@ typedef struct header {
     int adobe;          /* colour transform of an Adobe marker, -1 without one */
     unsigned tables[2]; /* Huffman tables that the file defines, a bit each: DC, AC */
     int scans;
-    bool short_of_data; /* the file ended too early */
-    size_t end;         /* then, bytes that can be decoded; 0: all of them */
+    bool short_of_data;   /* the file ended too early */
+    size_t end;           /* then, bytes that can be decoded; 0: all of them */
     size_t blocks, coded; /* of the picture, of all scans so far */
 } header;
 
@@ -452,25 +452,22 @@ static int decode_planes(vx_jpeg_planes *out, const header *h)
     return status;
 }
 
-int vx_decode_jpeg(uint8_t **out, int *width, int *height, const vx_source *source)
+int vx_decode_jpeg(vx_picture *out, const vx_source *source)
 {
     header h;
     VX_TRY(read_header(&h, source));
     vx_jpeg_planes planes = {0};
-    uint8_t *pixels = NULL, *lines = NULL;
+    uint8_t *lines = NULL;
     int status = decode_planes(&planes, &h);
     if (status != VITX_OK)
         goto cleanup;
     status = vx_new(&lines, source->hooks, 4, (size_t)h.width + 4, "decoded rows");
     if (status != VITX_OK)
         goto cleanup;
-    status = vx_new(&pixels, source->hooks, (size_t)h.width * (size_t)h.height, 3, "a picture");
+    status = vx_new_picture(out, source, h.width, h.height);
     if (status != VITX_OK)
         goto cleanup;
-    planes_to_rgb(pixels, &h, &planes, lines);
-    *width = h.width;
-    *height = h.height;
-    *out = pixels;
+    planes_to_rgb(out->pixels, &h, &planes, lines);
 cleanup:
     vx_release(source->hooks, lines);
     vx_jpeg_planes_dispose(&planes, source->hooks);

@@ -2,8 +2,8 @@
  * image/png.c: PNG to RGB (W3C Portable Network Graphics, third edition).
  *
  * The chunks are read and checked here, stb_image (image/stb.c) inflates and unfilters, colour is
- * made here as Pillow's convert("RGB") makes it: alpha and transparency are dropped, 16-bit samples
- * keep their high byte, a palette index without an entry is black.
+ * made here as Pillow's convert("RGB") makes it: alpha and transparency are dropped, a palette
+ * index without an entry is black. 16-bit samples become 8 bits in wide.c.
  *
  * Everything is as large as the header says before anything is inflated, and nothing is allocated
  * for more than the data could inflate to, so that a small file cannot unfold into a large one.
@@ -294,57 +294,38 @@ cleanup:
     return status;
 }
 
-/* One sample of 8 or 16 bits as 8. */
-static inline uint8_t sample(const uint8_t *samples, size_t i, bool wide)
-{
-    return wide ? (uint8_t)(((const uint16_t *)(const void *)samples)[i] >> 8) : samples[i];
-}
-
 static void samples_to_rgb(uint8_t *out, const uint8_t *samples, const png *p)
 {
     const vx_png_layout *l = &p->layout;
     const size_t pixels = (size_t)l->width * (size_t)l->height, n = (size_t)l->channels;
-    const bool wide = l->depth == 16;
     if (l->color_type == 3) {
         for (size_t i = 0; i < pixels; i++)
             memcpy(out + 3 * i, p->palette[samples[i]], 3);
         return;
     }
+    if (l->depth == 16) {
+        vx_narrow(out,
+                  &(vx_samples){.data = samples,
+                                .type = VX_U16,
+                                .channels = l->channels,
+                                .pixels = pixels,
+                                .bits = 16},
+                  p->source);
+        return;
+    }
     const size_t green = n >= 3 ? 1 : 0, blue = n >= 3 ? 2 : 0;
     for (size_t i = 0; i < pixels; i++, out += 3) {
-        out[0] = sample(samples, i * n, wide);
-        out[1] = sample(samples, i * n + green, wide);
-        out[2] = sample(samples, i * n + blue, wide);
+        out[0] = samples[i * n];
+        out[1] = samples[i * n + green];
+        out[2] = samples[i * n + blue];
     }
 }
 
-/* Ten or twelve bits in sixteen, as scanners and microscopes write them, are all but black once
- * only the high byte is left. A picture of one colour loses nothing. */
-static void warn_of_range(const uint8_t *samples, const png *p)
-{
-    const vx_png_layout *l = &p->layout;
-    const uint16_t *v = (const void *)samples;
-    const size_t pixels = (size_t)l->width * (size_t)l->height, n = (size_t)l->channels;
-    const size_t colours = n >= 3 ? 3 : 1;
-    unsigned least = UINT16_MAX, most = 0;
-    for (size_t i = 0; i < pixels; i++, v += n)
-        for (size_t k = 0; k < colours; k++) {
-            least = v[k] < least ? v[k] : least;
-            most = v[k] > most ? v[k] : most;
-        }
-    if (least < most && most - least < (UINT16_MAX + 1) / 16)
-        vx_log(p->source->hooks, VITX_LOG_WARNING,
-               "%s: 16-bit samples from %u to %u of 65535: less than 1/16 of the range, and only "
-               "their high bytes are seen, %u to %u of 255",
-               p->source->name, least, most, least >> 8, most >> 8);
-}
-
-int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *source)
+int vx_decode_png(vx_picture *out, const vx_source *source)
 {
     png p;
     VX_TRY(read_chunks(&p, source));
     const vitx_hooks *hooks = source->hooks;
-    const size_t pixels = (size_t)p.layout.width * (size_t)p.layout.height;
     uint8_t *raw = NULL, *samples = NULL;
     size_t bytes = 0;
     int status = inflate_rows(&raw, &bytes, &p);
@@ -354,20 +335,17 @@ int vx_decode_png(uint8_t **out, int *width, int *height, const vx_source *sourc
     if (status != VITX_OK)
         goto cleanup;
     if (p.layout.channels == 3 && p.layout.depth == 8) {
-        *out = samples;
+        *out = (vx_picture){.pixels = samples, .width = p.layout.width, .height = p.layout.height};
         samples = NULL;
     } else {
         vx_release(hooks, raw); /* the largest moment is over: do not hold three copies */
         raw = NULL;
-        status = vx_new(out, hooks, pixels, 3, "a picture");
+        status = vx_new_picture(out, source, p.layout.width, p.layout.height);
         if (status != VITX_OK)
             goto cleanup;
-        samples_to_rgb(*out, samples, &p);
-        if (p.layout.depth == 16)
-            warn_of_range(samples, &p);
+        samples_to_rgb(out->pixels, samples, &p);
+        out->wide = p.layout.depth == 16;
     }
-    *width = p.layout.width;
-    *height = p.layout.height;
 cleanup:
     vx_release(hooks, raw);
     vx_release(hooks, samples);

@@ -16,29 +16,40 @@
 #include "model/npz.h"
 
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
-#define CHUNK 4096 /* halfs read at once: 8 KiB of stack */
-#define DOUBLES 1024
+#define CHUNK 1024 /* doubles read at once, or four times as many halfs: 8 KiB of stack */
 #define MAX_KEY 400
 
-int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
+int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, const char *weights_key,
+                      const vitx_hooks *hooks)
 {
     const char *ending = vx_path_ending(path);
-    return ending && vx_same_word(ending, "npz") ? vx_npz_open(out, shelf, path, hooks)
-                                                 : vx_safetensors_open(out, shelf, path, hooks);
+    if (!ending || !vx_same_word(ending, "npz"))
+        return vx_safetensors_open(out, shelf, path, weights_key, hooks);
+    if (weights_key)
+        return vx_container_keyless(weights_key, path, "NumPy's archives");
+    return vx_npz_open(out, shelf, path, hooks);
 }
 
-int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks,
-                      int (*open)(vx_container *container))
+int vx_container_keyless(const char *weights_key, const char *path, const char *form)
+{
+    return vx_fail_in(VITX_INVALID, path, "weights_key is \"%.40s\", but %s have no keys",
+                      weights_key, form);
+}
+
+int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const char *weights_key,
+                      const vitx_hooks *hooks, int (*open)(vx_container *container))
 {
     vx_container *c;
     *out = NULL;
     VX_TRY(vx_new(&c, hooks, 1, sizeof *c, "a list of tensors"));
     c->hooks = *hooks;
     c->shelf = shelf;
+    c->weights_key = weights_key;
     int status = vx_strdup(&c->path, hooks, path);
     if (status == VITX_OK)
         status = open(c);
-    c->shelf = (vx_shelf){0}; /* the caller's array may go */
+    c->shelf = (vx_shelf){0}; /* the caller's array and text may go */
+    c->weights_key = NULL;
     if (status != VITX_OK) {
         vx_container_close(c);
         return status;
@@ -198,6 +209,12 @@ const char *vx_dtype_name(vx_dtype dtype)
     return names[dtype];
 }
 
+size_t vx_dtype_size(vx_dtype dtype)
+{
+    static const unsigned char sizes[] = {4, 2, 2, 8, 0};
+    return sizes[dtype];
+}
+
 const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int rank)
 {
     size_t at = 0;
@@ -289,9 +306,22 @@ static void bfloat_lanes(float *restrict dst, const uint16_t *restrict src)
         dst[i] = bfloat_to_float(src[i]);
 }
 
-static void convert(float *dst, const uint16_t *src, size_t count, vx_dtype dtype)
+/* Any number beyond those of float becomes an infinity, which is refused as every one is. */
+static void from_doubles(float *dst, const double *src, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        dst[i] = (float)src[i];
+}
+
+/* From F16, BF16 or F64. */
+static void convert(float *dst, const void *from, size_t count, vx_dtype dtype)
+{
+    const uint16_t *const src = from;
     size_t i = 0;
+    if (dtype == VX_F64) {
+        from_doubles(dst, from, count);
+        return;
+    }
     for (; count - i >= LANES; i += LANES)
         (dtype == VX_F16 ? half_lanes : bfloat_lanes)(dst + i, src + i);
     for (; i < count; i++)
@@ -317,30 +347,14 @@ static uint64_t find_bad(const float *x, uint64_t count)
     return i;
 }
 
-static int read_halfs(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
+static int read_others(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
 {
-    uint16_t halfs[CHUNK];
-    for (uint64_t i = 0; i < count; i += CHUNK) {
-        const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
-        VX_TRY(vx_file_read(tensor->file, halfs, tensor->offset + 2 * (first + i), n * 2));
-        convert(dst + i, halfs, n, tensor->dtype);
-    }
-    return VITX_OK;
-}
-
-static void convert_doubles(float *dst, const double *src, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        dst[i] = (float)src[i];
-}
-
-static int read_doubles(const vx_tensor *tensor, float *dst, uint64_t first, uint64_t count)
-{
-    double doubles[DOUBLES];
-    for (uint64_t i = 0; i < count; i += DOUBLES) {
-        const size_t n = count - i < DOUBLES ? (size_t)(count - i) : DOUBLES;
-        VX_TRY(vx_file_read(tensor->file, doubles, tensor->offset + 8 * (first + i), n * 8));
-        convert_doubles(dst + i, doubles, n);
+    double piece[CHUNK];
+    const size_t item = vx_dtype_size(tensor->dtype), most = sizeof piece / item;
+    for (uint64_t i = 0; i < count; i += most) {
+        const size_t n = count - i < most ? (size_t)(count - i) : most;
+        VX_TRY(vx_file_read(tensor->file, piece, tensor->offset + item * (first + i), n * item));
+        convert(dst + i, piece, n, tensor->dtype);
     }
     return VITX_OK;
 }
@@ -351,10 +365,9 @@ static int read_loaded(const vx_tensor *tensor, float *dst, uint64_t first, size
     VX_TRY(vx_npz_load(&data, tensor));
     if (tensor->dtype == VX_F32)
         memcpy(dst, (const float *)data + first, count * sizeof *dst);
-    else if (tensor->dtype == VX_F64)
-        convert_doubles(dst, (const double *)data + first, count);
     else
-        convert(dst, (const uint16_t *)data + first, count, tensor->dtype);
+        convert(dst, (const char *)data + first * vx_dtype_size(tensor->dtype), count,
+                tensor->dtype);
     return VITX_OK;
 }
 
@@ -375,10 +388,8 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
         VX_TRY(read_loaded(tensor, dst, first, (size_t)count));
     else if (tensor->dtype == VX_F32)
         VX_TRY(vx_file_read(tensor->file, dst, tensor->offset + 4 * first, (size_t)count * 4));
-    else if (tensor->dtype == VX_F64)
-        VX_TRY(read_doubles(tensor, dst, first, count));
     else
-        VX_TRY(read_halfs(tensor, dst, first, count));
+        VX_TRY(read_others(tensor, dst, first, count));
     const uint64_t bad = find_bad(dst, count);
     if (bad < count)
         return vx_fail_in(VITX_FORMAT, tensor->file->path, "tensor %.100s holds %s at element %llu",

@@ -35,7 +35,8 @@ typedef struct vx_tensor {
     uint64_t offset; /* first byte in the file, or in the member's contents */
     uint64_t bytes;
     const vx_file *file;
-    /* Of an .npz file only; else npz is NULL. */
+    /* NULL: the elements lie in the file in C order. Else npz.h reads them, from a member of an
+     * .npz file or, with member -1, from the file. */
     vx_npz *npz;
     int member;
     int axes; /* 0: C order. Else the axes in the order in which they are read:   */
@@ -50,20 +51,24 @@ typedef struct vx_container {
     int file_count;
     char *names; /* what the names point into */
     size_t names_size;
-    char *path;          /* for messages */
-    vx_shelf shelf;      /* where its files are, while it is opened */
-    vx_npz *npz;         /* NULL: no .npz file */
+    char *path;     /* for messages */
+    vx_shelf shelf; /* where its files are, while it is opened */
+    vx_npz *npz;    /* NULL: no .npz file, and no tensor of another order */
+    const char *weights_key; /* while it is opened: which of several networks, NULL: the only one */
     const char *through; /* NULL, or: vx_container_find looks behind this prefix first */
+    char form[200];          /* for people: "safetensors", "PyTorch zip, key state_dict" */
 } vx_container;
 
-/* The format follows from the ending: .npz, or safetensors. */
-int vx_container_open(vx_container **out, vx_shelf shelf, const char *path,
+/* The format follows from the ending: .npz, or what vx_safetensors_open reads. `weights_key` says
+ * which network of a file that has several (torch.c); NULL: there is one. */
+int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, const char *weights_key,
                       const vitx_hooks *hooks);
 
-/* A .safetensors file, or with an ending of .index.json the shards it names (beside it; names with
- * a slash are refused). Every check of the format's specification; VITX_FORMAT names the tensor. */
+/* A .safetensors file or one of PyTorch's, as the first bytes say; with an ending of .index.json
+ * the shards it names (beside it; names with a slash are refused). Every check of the format's
+ * specification; VITX_FORMAT names the tensor. */
 int vx_safetensors_open(vx_container **out, vx_shelf shelf, const char *path,
-                        const vitx_hooks *hooks);
+                        const char *weights_key, const vitx_hooks *hooks);
 /* An .npz file of NumPy. Its tensors are read by one thread at a time. */
 int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks);
 void vx_container_close(vx_container *container); /* accepts NULL */
@@ -99,6 +104,8 @@ void vx_tensor_slice(vx_tensor *tensor, uint64_t i);
 
 /* "F32", "F16", "BF16", "F64"; "other". */
 const char *vx_dtype_name(vx_dtype dtype);
+/* Bytes of an element; 0 for OTHER. */
+size_t vx_dtype_size(vx_dtype dtype);
 
 /* "[197, 192]" into text; returns text. */
 const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int rank);
@@ -106,11 +113,13 @@ const char *vx_shape_text(char *text, size_t size, const int64_t *shape, int ran
 /* ------------------------------------------------------------ for those who write formats -- */
 
 /* A container for which `open` reads the file at container->path. */
-int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks,
-                      int (*open)(vx_container *container));
+int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const char *weights_key,
+                      const vitx_hooks *hooks, int (*open)(vx_container *container));
 /* Room for `count` more tensors and `bytes` more of names; pointers into the old names are
  * moved. */
 int vx_container_grow(vx_container *container, int count, size_t bytes);
+/* VITX_INVALID: `form`, as "NumPy's archives", has no keys to choose by. */
+int vx_container_keyless(const char *weights_key, const char *path, const char *form);
 /* Copies a name into that room. */
 const char *vx_container_keep(vx_container *container, const char *name, size_t length);
 /* Makes names keys, and sorts. VITX_FORMAT where two tensors have the same. */

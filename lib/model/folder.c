@@ -14,13 +14,19 @@
 /* The names that libraries write, in the order in which they are taken. */
 static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
                                     "open_clip_model.safetensors",
-                                    "open_clip_pytorch_model.safetensors"};
+                                    "open_clip_pytorch_model.safetensors",
+                                    "pytorch_model.bin",
+                                    "pytorch_model.bin.index.json",
+                                    "open_clip_pytorch_model.bin"};
 
-/* The endings of weight files that vitx reads under any name. */
+/* The endings of weight files of any name, and those of PyTorch's own, which are read where there
+ * is none of the former. */
 static const char *const endings[] = {"safetensors", "npz"};
-
-/* The endings of files that are weights, too, and are not read. */
 static const char *const pickles[] = {"bin", "pth", "pt", "ckpt", "tar", "pkl"};
+
+/* How names begin of a model's parts alone: what peft trains, and what training keeps beside it. */
+static const char *const parts[] = {"adapter_", "optimizer",     "scheduler",
+                                    "scaler",   "training_args", "rng_state"};
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -57,7 +63,7 @@ static void add(names_list *l, const char *name)
 typedef struct contents {
     const vitx_hooks *hooks;
     names_list weights, pickles, all;
-    char *only; /* the first of the weights, to be released */
+    char *only[2]; /* the first of the weights and of the pickles, to be released */
     bool shards, cache;
 } contents;
 
@@ -70,10 +76,12 @@ static bool ends_in(const char *name, const char *const *list, size_t count)
     return false;
 }
 
-/* Part of a model alone: what peft trains, or one of several files. */
 static bool is_part(const char *name)
 {
-    return strncmp(name, "adapter_", 8) == 0;
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return true;
+    return false;
 }
 
 static int look_at(const char *name, void *arg)
@@ -82,42 +90,38 @@ static int look_at(const char *name, void *arg)
     add(&c->all, name);
     if (strcmp(name, "snapshots") == 0)
         c->cache = true;
-    if (ends_in(name, pickles, COUNT(pickles)))
-        add(&c->pickles, name);
-    if (!ends_in(name, endings, COUNT(endings)) || is_part(name))
+    const bool pickle = ends_in(name, pickles, COUNT(pickles));
+    if ((!pickle && !ends_in(name, endings, COUNT(endings))) || is_part(name))
         return VITX_OK;
     c->shards = c->shards || strstr(name, "-of-");
-    if (!c->only)
-        VX_TRY(vx_strdup(&c->only, c->hooks, name));
-    add(&c->weights, name);
+    if (!c->only[pickle])
+        VX_TRY(vx_strdup(&c->only[pickle], c->hooks, name));
+    add(pickle ? &c->pickles : &c->weights, name);
     return VITX_OK;
 }
 
 static int refuse(const contents *c, const char *path)
 {
-    if (c->weights.count > 1)
+    const names_list *several = c->weights.count ? &c->weights : &c->pickles;
+    if (several->count > 1)
         return vx_fail_in(VITX_IO, path, "holds %d weight files (%s)%s: say which of them is meant",
-                          c->weights.count, c->weights.text,
-                          c->shards ? ", perhaps the parts of one model, but not their "
-                                      "model.safetensors.index.json"
+                          several->count, several->text,
+                          c->shards ? ", perhaps the parts of one model, but not their .index.json"
                                     : "");
-    if (c->pickles.count)
-        return vx_fail_in(VITX_IO, path,
-                          "holds neither a .safetensors nor an .npz file; its %s is a Python "
-                          "program, which vitx does not run: save the model as safetensors",
-                          c->pickles.text);
     if (c->cache)
         return vx_fail_in(VITX_IO, path,
                           "is the cache of a model hub: give the folder in its snapshots");
-    return vx_fail_in(VITX_IO, path, "holds neither a .safetensors nor an .npz file%s%s",
+    return vx_fail_in(VITX_IO, path,
+                      "holds no weights in a .safetensors, .npz, .pth, .pt, .bin or .ckpt file%s%s",
                       c->all.count ? ", only: " : ": it is empty", c->all.text);
 }
 
 static int choose(char **weights, contents *c, vx_shelf shelf, const char *path)
 {
     VX_TRY(vx_folder_names(shelf, path, look_at, c));
-    if (c->weights.count == 1)
-        return vx_path_join(weights, c->hooks, path, c->only);
+    const int pickle = c->weights.count == 0;
+    if ((pickle ? c->pickles : c->weights).count == 1)
+        return vx_path_join(weights, c->hooks, path, c->only[pickle]);
     return refuse(c, path);
 }
 
@@ -136,6 +140,7 @@ int vx_folder_locate(char **weights, char **folder, vx_shelf shelf, const char *
     }
     contents c = {.hooks = hooks};
     const int status = choose(weights, &c, shelf, path);
-    vx_release(hooks, c.only);
+    vx_release(hooks, c.only[0]);
+    vx_release(hooks, c.only[1]);
     return status;
 }

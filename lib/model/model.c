@@ -143,7 +143,7 @@ static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
 {
     const vx_shelf shelf = shelf_of(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
-    VX_TRY(vx_container_open(&m->container, shelf, o->weights, &m->hooks));
+    VX_TRY(vx_container_open(&m->container, shelf, o->weights, opts->weights_key, &m->hooks));
     VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
     VX_TRY(read_model(m, &o->config, opts));
     return read_labels(m, &o->config, o->folder, opts);
@@ -328,6 +328,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
         .wrapping = model->wrapping,
+        .container = model->container->form,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }
@@ -336,7 +337,8 @@ void vx_model_name(char *out, size_t size, const vitx_model *model)
 {
     const char *path = model->path, *end = path + strlen(path), *slash = strrchr(path, '/');
     const char *ending = vx_path_ending(path);
-    if (slash && slash > path && ending && vx_same_word(ending, "safetensors"))
+    if (slash && slash > path && ending &&
+        (vx_same_word(ending, "safetensors") || vx_same_word(ending, "bin")))
         end = slash;
     while (end > path + 1 && end[-1] == '/')
         end--;

@@ -41,8 +41,8 @@ struct vitx_model {
 void vx_model_hold(vitx_model *model);
 void vx_model_drop(vitx_model *model);
 
-/* What people call the model: the last name of its path; for a .safetensors file that of its
- * folder. */
+/* What people call the model: the last name of its path; for a .safetensors or .bin file that of
+ * its folder. */
 void vx_model_name(char *out, size_t size, const vitx_model *model);
 
 /* "gelu", ... */

@@ -17,6 +17,7 @@
  */
 #include "model/npz.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -307,21 +308,28 @@ static int add_members(vx_container *c)
     return status == VITX_OK ? vx_container_sort(c) : status;
 }
 
+int vx_npz_new(vx_npz **out, const vitx_hooks *hooks)
+{
+    VX_TRY(vx_new(out, hooks, 1, sizeof **out, "a reader of tensors"));
+    (*out)->hooks = *hooks;
+    return VITX_OK;
+}
+
 static int open_npz(vx_container *c)
 {
     vx_file *file;
     VX_TRY(vx_new(&c->files, &c->hooks, 1, sizeof *c->files, "a list of files"));
     VX_TRY(vx_file_open_in(&file, c->shelf, c->path, &c->hooks));
     c->files[c->file_count++] = file;
-    VX_TRY(vx_new(&c->npz, &c->hooks, 1, sizeof *c->npz, "an .npz file"));
-    c->npz->hooks = c->hooks;
+    VX_TRY(vx_npz_new(&c->npz, &c->hooks));
     VX_TRY(vx_zip_open(&c->npz->zip, file, &c->npz->hooks));
+    snprintf(c->form, sizeof c->form, "NumPy .npz");
     return add_members(c);
 }
 
 int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx_hooks *hooks)
 {
-    return vx_container_make(out, shelf, path, hooks, open_npz);
+    return vx_container_make(out, shelf, path, NULL, hooks, open_npz);
 }
 
 void vx_npz_rest(vx_npz *npz)
@@ -380,6 +388,8 @@ static int find_reader(reader **out, vx_npz *npz, const vx_tensor *t)
 static int read_bytes(void *dst, vx_npz *npz, const vx_tensor *t, size_t bytes)
 {
     reader *r;
+    if (t->member < 0)
+        return vx_file_read(t->file, dst, t->offset, bytes);
     VX_TRY(find_reader(&r, npz, t));
     r->used = ++npz->loads;
     int status = vx_zip_read(r->stream, NULL, t->offset - vx_zip_at(r->stream));
@@ -462,8 +472,8 @@ static uint64_t span(const vx_tensor *t)
 
 static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 {
-    if (a->member != b->member || a->offset != b->offset || a->count != b->count ||
-        a->axes != b->axes)
+    if (a->file != b->file || a->member != b->member || a->offset != b->offset ||
+        a->count != b->count || a->axes != b->axes)
         return false;
     for (int i = 0; i < a->axes; i++)
         if (a->axis[i].size != b->axis[i].size || a->axis[i].stride != b->axis[i].stride)
@@ -474,7 +484,7 @@ static bool same_elements(const vx_tensor *a, const vx_tensor *b)
 int vx_npz_load(const void **out, const vx_tensor *t)
 {
     vx_npz *const npz = t->npz;
-    const size_t item = t->dtype == VX_F64 ? 8 : t->dtype == VX_F32 ? 4 : 2;
+    const size_t item = vx_dtype_size(t->dtype);
     const size_t bytes = (size_t)(span(t) * item); /* within what the member holds */
     char *raw, *arranged = NULL;
     *out = npz->data;

@@ -4,6 +4,9 @@
 
 #include "model/container.h"
 
+/* A reader for tensors that lie in a file in another order: those of member -1. */
+int vx_npz_new(vx_npz **out, const vitx_hooks *hooks);
+
 /* A tensor's elements, in the order of its axes and the file's type. They stay until another tensor
  * is asked for. */
 int vx_npz_load(const void **out, const vx_tensor *tensor);

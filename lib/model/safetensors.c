@@ -11,11 +11,13 @@
  */
 #include "model/container.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/kind.h"
+#include "model/torch.h"
 
 #define MAX_HEADER 100000000u        /* as the reference implementation */
 #define MAX_VALUES ((size_t)1 << 20) /* of the header: 75,000 tensors of rank 8, some 100 MB */
@@ -211,11 +213,6 @@ static int refuse_other_format(const vx_file *file)
     if (bytes[0] == '{')
         return vx_fail_in(VITX_FORMAT, file->path,
                           "JSON, not weights: give the folder, or its weights' file");
-    if (memcmp(bytes, "PK\3\4", 4) == 0 || (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5))
-        return vx_fail_in(
-            VITX_FORMAT, file->path,
-            "a zip archive or a pickle, as PyTorch's .bin and .pth are, which vitx "
-            "does not run: save the model as safetensors, or name NumPy's archives .npz");
     return kind ? vx_fail_in(VITX_FORMAT, file->path, "%s, no safetensors file", kind) : VITX_OK;
 }
 
@@ -276,9 +273,16 @@ static int add_file(vx_container *c, const char *path)
     vx_file *file;
     vx_json *header;
     size_t buffer;
+    bool torch;
     VX_TRY(vx_file_open_in(&file, c->shelf, path, &c->hooks));
     c->files[c->file_count++] = file;
+    VX_TRY(vx_torch_add(&torch, c, file));
+    if (torch)
+        return VITX_OK;
+    if (c->weights_key)
+        return vx_container_keyless(c->weights_key, path, "safetensors files");
     VX_TRY(read_header(&header, &buffer, file, &c->hooks));
+    snprintf(c->form, sizeof c->form, "safetensors");
     const int status = add_tensors(c, header, buffer, file);
     vx_json_free(header);
     return status;
@@ -415,7 +419,7 @@ static int open_any(vx_container *c)
 }
 
 int vx_safetensors_open(vx_container **out, vx_shelf shelf, const char *path,
-                        const vitx_hooks *hooks)
+                        const char *weights_key, const vitx_hooks *hooks)
 {
-    return vx_container_make(out, shelf, path, hooks, open_any);
+    return vx_container_make(out, shelf, path, weights_key, hooks, open_any);
 }

@@ -113,7 +113,7 @@ static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
     const size_t n = (size_t)(file->size < most ? file->size : most);
     unsigned char *tail;
     if (n < END)
-        return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for an .npz file",
+        return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for a zip archive",
                           (unsigned long long)file->size);
     VX_TRY(vx_new(&tail, hooks, n, 1, "the end of a zip file"));
     int status = vx_file_read(file, tail, file->size - n, n);
@@ -126,7 +126,7 @@ static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
     const unsigned char *p = tail + at;
     if (status == VITX_OK && !found)
         status = vx_fail_in(VITX_FORMAT, file->path,
-                            "no .npz file, or cut short: it has no directory at its end");
+                            "no zip archive, or cut short: it has no directory at its end");
     else if (status == VITX_OK && (u16(p + 4) || u16(p + 6) || u16(p + 8) != u16(p + 10)))
         status = vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
     if (status == VITX_OK)
@@ -251,31 +251,21 @@ static int read_entry(vx_zip_member *m, const unsigned char **at, const unsigned
     return check_member(m, file);
 }
 
-/* The header before the data must say what the directory says. `limit`: where the directory
- * begins. */
-static int read_header(vx_zip_member *m, uint64_t limit, unsigned char *buffer, const vx_file *file)
+/* The header before the data, with its name and extra fields, must say what the directory says. */
+static int check_header(vx_zip_member *m, uint64_t limit, const unsigned char *p,
+                        const vx_file *file)
 {
-    const unsigned char *const p = buffer, *field;
-    size_t bytes;
-    if (m->header > limit || limit - m->header < HEADER)
-        return vx_fail_in(VITX_FORMAT, file->path,
-                          "member %.100s is said to be at %llu, behind the last one", m->name,
-                          (unsigned long long)m->header);
-    VX_TRY(vx_file_read(file, buffer, m->header, HEADER));
     const size_t name = u16(p + 26), extra = u16(p + 28);
-    if (!is_record(p, 3, 4) || limit - m->header - HEADER < name + extra)
-        return vx_fail_in(VITX_FORMAT, file->path, "member %.100s: no header at %llu", m->name,
-                          (unsigned long long)m->header);
+    const unsigned char *field;
+    size_t bytes;
     uint64_t packed = u32(p + 18), size = u32(p + 22);
     const bool same = u16(p + 6) == m->flags && u16(p + 8) == m->method && name == strlen(m->name);
     const bool sizes_follow = m->flags & DESCRIPTOR;
-    const uint32_t crc = u32(p + 14);
     m->offset = m->header + HEADER + name + extra;
-    VX_TRY(vx_file_read(file, buffer, m->header + HEADER, name + extra));
-    if (!same || memcmp(buffer, m->name, name) != 0 ||
-        !find_extra64(&field, &bytes, buffer + name, extra) || !take64(&size, &field, &bytes) ||
+    if (!same || memcmp(p + HEADER, m->name, name) != 0 ||
+        !find_extra64(&field, &bytes, p + HEADER + name, extra) || !take64(&size, &field, &bytes) ||
         !take64(&packed, &field, &bytes) ||
-        (!sizes_follow && (size != m->size || packed != m->packed || crc != m->crc)))
+        (!sizes_follow && (size != m->size || packed != m->packed || u32(p + 14) != m->crc)))
         return vx_fail_in(VITX_FORMAT, file->path,
                           "member %.100s: its header and the directory do not agree", m->name);
     if (m->packed > limit - m->offset)
@@ -283,6 +273,33 @@ static int read_header(vx_zip_member *m, uint64_t limit, unsigned char *buffer, 
                           "member %.100s: its %llu bytes reach into the directory", m->name,
                           (unsigned long long)m->packed);
     return VITX_OK;
+}
+
+/* Reads that header; most are short, and a file has one for each tensor. `limit`: where the
+ * directory begins. */
+static int read_header(vx_zip_member *m, uint64_t limit, const vx_zip *zip)
+{
+    unsigned char most[256], *whole;
+    const char *const path = zip->file->path;
+    if (m->header > limit || limit - m->header < HEADER)
+        return vx_fail_in(VITX_FORMAT, path,
+                          "member %.100s is said to be at %llu, behind the last one", m->name,
+                          (unsigned long long)m->header);
+    const uint64_t left = limit - m->header;
+    const size_t n = left < sizeof most ? (size_t)left : sizeof most;
+    VX_TRY(vx_file_read(zip->file, most, m->header, n));
+    const size_t bytes = (size_t)HEADER + u16(most + 26) + u16(most + 28);
+    if (!is_record(most, 3, 4) || left < bytes)
+        return vx_fail_in(VITX_FORMAT, path, "member %.100s: no header at %llu", m->name,
+                          (unsigned long long)m->header);
+    if (bytes <= n)
+        return check_header(m, limit, most, zip->file);
+    VX_TRY(vx_new(&whole, zip->hooks, bytes, 1, "a member's header"));
+    int status = vx_file_read(zip->file, whole, m->header, bytes);
+    if (status == VITX_OK)
+        status = check_header(m, limit, whole, zip->file);
+    vx_release(zip->hooks, whole);
+    return status;
 }
 
 static int by_place(const void *a, const void *b)
@@ -325,18 +342,14 @@ static int read_members(vx_zip *zip, const directory *d, const unsigned char *p)
 {
     const unsigned char *const end = p + d->size;
     char *names = zip->names;
-    unsigned char *buffer; /* a name and extra fields */
     for (; (uint64_t)zip->count < d->count; zip->count++)
         VX_TRY(read_entry(&zip->members[zip->count], &p, end, &names, zip->file));
     if (p != end)
         return vx_fail_in(VITX_FORMAT, zip->file->path, "%zu bytes are left over in its directory",
                           (size_t)(end - p));
-    VX_TRY(vx_new(&buffer, zip->hooks, 2 * 65536, 1, "a member's header"));
-    int status = VITX_OK;
-    for (int i = 0; i < zip->count && status == VITX_OK; i++)
-        status = read_header(&zip->members[i], d->offset, buffer, zip->file);
-    vx_release(zip->hooks, buffer);
-    return status == VITX_OK ? check_members(zip) : status;
+    for (int i = 0; i < zip->count; i++)
+        VX_TRY(read_header(&zip->members[i], d->offset, zip));
+    return check_members(zip);
 }
 
 int vx_zip_open(vx_zip *out, const vx_file *file, const vitx_hooks *hooks)

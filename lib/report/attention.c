@@ -43,30 +43,64 @@ static int read_view(vx_record_rows *out, const vitx_report *report, const vx_re
     return VITX_OK;
 }
 
-int vitx_report_add_attention(vitx_report *report, int layer, const vitx_view *attention,
-                              int picture)
+/* A picture before its attention comes, for a call that fails. */
+typedef struct before {
+    vx_report_place place;
+    bool started;
+} before;
+
+static before state_of(const vx_report_picture *p)
 {
-    vx_report_picture *p;
-    vx_record_rows rows;
-    VX_TRY(vx_report_last(&p, report, "vitx_report_add_attention"));
+    return (before){p->place, p->record.layers > 0};
+}
+
+static int end(vitx_report *report, vx_report_picture *p, const before *was, int status)
+{
+    if (status == VITX_OK)
+        return VITX_OK;
+    p->place = was->place;
+    if (!was->started && !p->record.settled)
+        vx_record_dispose(&p->record, &report->hooks);
+    return status;
+}
+
+static int add_layer(vitx_report *report, vx_report_picture *p, int layer, const vitx_view *v,
+                     int picture)
+{
     const vx_arch *a = &report->model->arch;
+    vx_record_rows rows;
     if (layer < 0 || layer >= a->depth)
         return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
                        layer, a->depth - 1);
     VX_TRY(vx_report_start_record(report, p));
-    VX_TRY(read_view(&rows, report, p, attention, picture));
+    VX_TRY(read_view(&rows, report, p, v, picture));
     return vx_record_layer(&p->record, layer, &rows, vx_default_query(a), NULL, &report->hooks);
+}
+
+int vitx_report_add_attention(vitx_report *report, int layer, const vitx_view *attention,
+                              int picture)
+{
+    vx_report_picture *p;
+    VX_TRY(vx_report_last(&p, report, "vitx_report_add_attention"));
+    const before was = state_of(p);
+    return end(report, p, &was, add_layer(report, p, layer, attention, picture));
+}
+
+static int add_pool(vitx_report *report, vx_report_picture *p, const vitx_view *v, int picture)
+{
+    vx_record_rows rows;
+    VX_TRY(vx_report_start_record(report, p));
+    VX_TRY(read_view(&rows, report, p, v, picture));
+    if (rows.heads != report->model->arch.heads || rows.rows != 1)
+        return vx_fail(VITX_INVALID, "attention of a pooling head is [n,%d,1,%d]",
+                       report->model->arch.heads, rows.tokens);
+    return vx_record_pool(&p->record, &rows, &report->hooks);
 }
 
 int vitx_report_add_pool_attention(vitx_report *report, const vitx_view *attention, int picture)
 {
     vx_report_picture *p;
-    vx_record_rows rows;
     VX_TRY(vx_report_last(&p, report, "vitx_report_add_pool_attention"));
-    VX_TRY(vx_report_start_record(report, p));
-    VX_TRY(read_view(&rows, report, p, attention, picture));
-    if (rows.heads != report->model->arch.heads || rows.rows != 1)
-        return vx_fail(VITX_INVALID, "attention of a pooling head is [n,%d,1,%d]",
-                       report->model->arch.heads, rows.tokens);
-    return vx_record_pool(&p->record, &rows, &report->hooks);
+    const before was = state_of(p);
+    return end(report, p, &was, add_pool(report, p, attention, picture));
 }

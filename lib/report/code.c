@@ -7,6 +7,7 @@
 
 #include "kernels/bits.h"
 #include "kernels/ops.h"
+#include "report/fused.h"
 
 #define CHUNK 64 /* rows of a task */
 
@@ -84,8 +85,7 @@ typedef struct coding {
     atomic_bool bad;
 } coding;
 
-/* Row `r` of head `h` as f32 without gaps: in place, or copied to room [T]. */
-static const float *read_row(float *room, const vx_record_rows *from, int h, int r)
+const float *vx_rows_read(float *room, const vx_record_rows *from, int h, int r)
 {
     const int64_t at = h * from->stride[0] + r * from->stride[1];
     const float *floats = (const float *)(const void *)from->data;
@@ -99,21 +99,21 @@ static const float *read_row(float *room, const vx_record_rows *from, int h, int
     return room;
 }
 
-/* The mean of rows first..end-1 of heads h0..h1-1, in room [2,T]. */
-static const float *mean_row(float *room, const vx_record_rows *from, int h0, int h1, int first,
-                             int end)
+const float *vx_rows_mean(float *room, const vx_record_rows *from, int h0, int h1, int first,
+                          int end)
 {
     float *sum = room, *copy = room + from->tokens;
-    const float count = (float)(h1 - h0) * (float)(end - first);
+    /* As the kernels fuse heads. */
+    const float part = 1 / ((float)(h1 - h0) * (float)(end - first));
     memset(sum, 0, (size_t)from->tokens * sizeof *sum);
     for (int h = h0; h < h1; h++)
         for (int r = first; r < end; r++) {
-            const float *row = read_row(copy, from, h, r);
+            const float *row = vx_rows_read(copy, from, h, r);
             for (int i = 0; i < from->tokens; i++)
                 sum[i] += row[i];
         }
     for (int i = 0; i < from->tokens; i++)
-        sum[i] /= count;
+        sum[i] *= part;
     return sum;
 }
 
@@ -121,11 +121,11 @@ static const float *take_row(const coding *c, float *room, int h, int r)
 {
     const vx_record_rows *from = c->from;
     if (c->take == VX_TAKE_MEAN)
-        return mean_row(room, from, 0, from->heads, r, r + 1);
+        return vx_rows_mean(room, from, 0, from->heads, r, r + 1);
     if (c->take == VX_TAKE_QUERY)
-        return mean_row(room, from, h, h + 1, vx_query_first(c->query, from->prefix),
-                        vx_query_end(c->query, from->prefix, from->tokens));
-    return read_row(room, from, h, r);
+        return vx_rows_mean(room, from, h, h + 1, vx_query_first(c->query, from->prefix),
+                            vx_query_end(c->query, from->prefix, from->tokens));
+    return vx_rows_read(room, from, h, r);
 }
 
 static void code_chunk(void *arg, int task, int worker)
@@ -152,8 +152,8 @@ size_t vx_code_bytes(int heads, int rows, int tokens, int prefix)
                : (size_t)-1;
 }
 
-int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, int query,
-                      const char *what, vx_pool *pool, const vitx_hooks *hooks)
+int vx_code_attention(vx_packed *out, vx_packed *fused, const vx_record_rows *rows, vx_take take,
+                      int query, const char *what, vx_pool *pool, const vitx_hooks *hooks)
 {
     coding c = {.from = rows, .take = take, .query = query};
     uint8_t *raw = NULL;
@@ -162,6 +162,8 @@ int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, 
     const int all = c.heads * c.rows, workers = vx_workers(pool);
     const size_t bytes = vx_code_bytes(c.heads, c.rows, rows->tokens, rows->prefix);
     *out = (vx_packed){0};
+    if (fused)
+        *fused = (vx_packed){0};
     atomic_init(&c.bad, false);
     raw = vx_alloc(hooks, bytes);
     if (!raw)
@@ -177,6 +179,12 @@ int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, 
         status = vx_fail(VITX_INVALID, "%s: a number that is no weight from 0 to 1", what);
     if (status == VITX_OK)
         status = vx_pack(out, raw, bytes, pool, hooks);
+    if (status == VITX_OK && fused)
+        status =
+            vx_fused_code(fused, rows, &(vx_coded){c.scale, c.prefix, c.weight, c.heads, c.rows},
+                          query, pool, hooks);
+    if (status != VITX_OK)
+        vx_packed_dispose(out, hooks);
     vx_release(hooks, c.room);
     vx_release(hooks, raw);
     return status;

@@ -37,12 +37,19 @@ typedef enum vx_take {
 } vx_take;
 
 /*
- * The block, compressed. `query` counts with VX_TAKE_QUERY: a row, or VX_QUERY_PATCHES or
- * VX_QUERY_PREFIX (kernels/ops.h), the mean over several. VITX_INVALID, naming `what`, if there is
- * a number that is no weight.
+ * The block, compressed. `query` is what the model's head reads: a row, or VX_QUERY_PATCHES or
+ * VX_QUERY_PREFIX (kernels/ops.h), the mean over several. `fused` (NULL: not wanted; not with
+ * VX_TAKE_QUERY) is what rollout needs beside it (report/fused.h), or none. VITX_INVALID, naming
+ * `what`, if there is a number that is no weight.
  */
-int vx_code_attention(vx_packed *out, const vx_record_rows *rows, vx_take take, int query,
-                      const char *what, vx_pool *pool, const vitx_hooks *hooks);
+int vx_code_attention(vx_packed *out, vx_packed *fused, const vx_record_rows *rows, vx_take take,
+                      int query, const char *what, vx_pool *pool, const vitx_hooks *hooks);
+
+/* Row `r` of head `h` as f32 without gaps: in place, or copied to room [T]. */
+const float *vx_rows_read(float *room, const vx_record_rows *from, int h, int r);
+/* The mean of rows first..end-1 of heads h0..h1-1, in room [2,T]. */
+const float *vx_rows_mean(float *room, const vx_record_rows *from, int h0, int h1, int first,
+                          int end);
 
 /* One row of T weights: scale [2], prefix [2P] and weight [N] are bytes. False if one of the
  * numbers is no weight. */

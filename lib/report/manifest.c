@@ -125,12 +125,14 @@ static int put_attention(vx_sink *out, const vx_record *r)
     VX_TRY(vx_put_quoted(out, ",\"left_out\":", r->left_out[0] ? r->left_out : NULL));
     VX_TRY(vx_sink_text(out, ",\"layers\":["));
     for (int l = 0; l < r->layers; l++) {
-        VX_TRY(put_block(out, l ? ",{\"all\":" : "{\"all\":", &r->layer[l].all));
-        VX_TRY(put_block(out, ",\"mean\":", &r->layer[l].mean));
-        VX_TRY(put_block(out, ",\"class\":", &r->layer[l].row));
+        VX_TRY(put_block(out, l ? ",{\"all\":" : "{\"all\":", &r->layer[l].code[VX_WAY_ALL]));
+        VX_TRY(put_block(out, ",\"mean\":", &r->layer[l].code[VX_WAY_MEAN]));
+        VX_TRY(put_block(out, ",\"class\":", &r->layer[l].code[VX_WAY_ROW]));
+        VX_TRY(put_block(out, ",\"fused\":", vx_record_fused(&r->layer[l])));
         VX_TRY(vx_sink_text(out, "}"));
     }
     VX_TRY(put_block(out, "],\"pool\":", &r->pool));
+    VX_TRY(put_block(out, ",\"pool_fused\":", &r->pool_fused));
     return vx_sink_text(out, "}");
 }
 

@@ -68,8 +68,11 @@ int vitx_report_set_input(vitx_report *report, const vitx_context_info *info)
     VX_TRY(vx_place(&placement, i.recipe, p->width, p->height));
     const vx_arch arch = {.grid_height = i.grid_height, .grid_width = i.grid_width};
     const vx_report_place place = vx_report_place_of(&placement, &arch);
+    const vx_report_place before = p->place;
     VX_TRY(vx_report_fit(p, &place));
-    return vx_report_keep_device(report, i.device, i.precision);
+    const int status = vx_report_keep_device(report, i.device, i.precision);
+    p->place = status == VITX_OK ? p->place : before;
+    return status;
 }
 
 int vx_report_keep_device(vitx_report *report, const char *device, const char *precision)

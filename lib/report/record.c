@@ -5,40 +5,40 @@
 
 #define MOST_BYTES ((size_t)1 << 28)
 
-typedef vx_packed *way_of(vx_report_layer *layer);
-
-static vx_packed *all_of(vx_report_layer *layer)
-{
-    return &layer->all;
-}
-
-static vx_packed *mean_of(vx_report_layer *layer)
-{
-    return &layer->mean;
-}
-
-static vx_packed *row_of(vx_report_layer *layer)
-{
-    return &layer->row;
-}
-
 size_t vx_block_bytes(size_t packed)
 {
     return packed ? (packed + 2) / 3 * 4 + VX_BLOCK_TAGS : 0;
 }
 
-static size_t sum(const vx_record *r, way_of *way)
+static size_t sum(const vx_record *r, vx_way way)
 {
     size_t bytes = 0;
     for (int l = 0; l < r->layers; l++)
-        bytes += vx_block_bytes(way(&r->layer[l])->bytes);
+        bytes += vx_block_bytes(r->layer[l].code[way].bytes) +
+                 vx_block_bytes(r->layer[l].fused[way].bytes);
     return bytes;
 }
 
-static void drop(vx_record *r, way_of *way, int first, int end, const vitx_hooks *hooks)
+static void dispose(vx_report_layer *layer, vx_way way, const vitx_hooks *hooks)
+{
+    vx_packed_dispose(&layer->code[way], hooks);
+    vx_packed_dispose(&layer->fused[way], hooks);
+}
+
+static void drop(vx_record *r, vx_way way, int first, int end, const vitx_hooks *hooks)
 {
     for (int l = first; l < end; l++)
-        vx_packed_dispose(way(&r->layer[l]), hooks);
+        dispose(&r->layer[l], way, hooks);
+}
+
+vx_packed *vx_record_fused(vx_report_layer *layer)
+{
+    return &layer->fused[layer->code[VX_WAY_ALL].data ? VX_WAY_ALL : VX_WAY_MEAN];
+}
+
+static size_t pool_bytes(const vx_record *r)
+{
+    return vx_block_bytes(r->pool.bytes) + vx_block_bytes(r->pool_fused.bytes);
 }
 
 static bool automatic(const vx_record *r)
@@ -48,7 +48,7 @@ static bool automatic(const vx_record *r)
 
 size_t vx_record_bytes(const vx_record *r)
 {
-    return sum(r, all_of) + sum(r, mean_of) + sum(r, row_of) + vx_block_bytes(r->pool.bytes);
+    return sum(r, VX_WAY_ALL) + sum(r, VX_WAY_MEAN) + sum(r, VX_WAY_ROW) + pool_bytes(r);
 }
 
 int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t share,
@@ -102,26 +102,36 @@ static void make_room(vx_record *r, const vitx_hooks *hooks)
 {
     if (!automatic(r))
         return;
-    if (!r->row_gone && sum(r, row_of) > r->share) {
+    if (!r->row_gone && sum(r, VX_WAY_ROW) > r->share) {
         r->row_gone = true;
-        drop(r, row_of, 0, r->layers, hooks);
+        drop(r, VX_WAY_ROW, 0, r->layers, hooks);
     }
-    if (!r->all_gone && sum(r, all_of) > r->share) {
+    if (!r->all_gone && sum(r, VX_WAY_ALL) > r->share) {
         r->all_gone = true;
-        drop(r, all_of, 0, r->layers - 1, hooks);
+        drop(r, VX_WAY_ALL, 0, r->layers - 1, hooks);
     }
-    for (int l = 0; l < r->layers && sum(r, mean_of) + sum(r, row_of) > r->share; l++)
-        drop(r, mean_of, l, l + 1, hooks);
+    for (int l = 0; l < r->layers && sum(r, VX_WAY_MEAN) + sum(r, VX_WAY_ROW) > r->share; l++)
+        drop(r, VX_WAY_MEAN, l, l + 1, hooks);
 }
 
-static int code(vx_packed *out, bool wanted, const vx_record_rows *rows, vx_take take, int query,
-                int layer, vx_pool *pool, const vitx_hooks *hooks)
+/* The block that comes, on its way into the record. */
+typedef struct coming {
+    vx_report_layer *to;
+    const vx_record_rows *rows;
+    int layer, query;
+    vx_pool *pool;
+    const vitx_hooks *hooks;
+} coming;
+
+static int code(const coming *c, vx_way way, vx_take take, bool wanted)
 {
     char what[48];
+    vx_packed *fused = way == VX_WAY_ROW ? NULL : &c->to->fused[way];
     if (!wanted)
         return VITX_OK;
-    snprintf(what, sizeof what, "attention of block %d", layer);
-    return vx_code_attention(out, rows, take, query, what, pool, hooks);
+    snprintf(what, sizeof what, "attention of block %d", c->layer);
+    return vx_code_attention(&c->to->code[way], fused, c->rows, take, c->query, what, c->pool,
+                             c->hooks);
 }
 
 int vx_record_layer(vx_record *r, int layer, const vx_record_rows *rows, int query, vx_pool *pool,
@@ -134,15 +144,15 @@ int vx_record_layer(vx_record *r, int layer, const vx_record_rows *rows, int que
     const bool all = wants_all(r, layer, rows);
     if (automatic(r) && !all && rows->rows > 1 && rows->heads > 1)
         r->all_gone = true;
-    int status = code(&new.all, all, rows, VX_TAKE_ALL, 0, layer, pool, hooks);
+    const coming c = {&new, rows, layer, query, pool, hooks};
+    int status = code(&c, VX_WAY_ALL, VX_TAKE_ALL, all);
     if (status == VITX_OK)
-        status = code(&new.mean, wants_mean(r, rows), rows, VX_TAKE_MEAN, 0, layer, pool, hooks);
+        status = code(&c, VX_WAY_MEAN, VX_TAKE_MEAN, wants_mean(r, rows));
     if (status == VITX_OK)
-        status = code(&new.row, wants_row(r, rows), rows, row, query, layer, pool, hooks);
+        status = code(&c, VX_WAY_ROW, row, wants_row(r, rows));
     vx_report_layer *to = status == VITX_OK ? &r->layer[layer] : &new;
-    vx_packed_dispose(&to->all, hooks);
-    vx_packed_dispose(&to->mean, hooks);
-    vx_packed_dispose(&to->row, hooks);
+    for (int way = 0; way < VX_WAYS; way++)
+        dispose(to, (vx_way)way, hooks);
     if (status != VITX_OK)
         return status;
     *to = new;
@@ -152,23 +162,25 @@ int vx_record_layer(vx_record *r, int layer, const vx_record_rows *rows, int que
 
 int vx_record_pool(vx_record *r, const vx_record_rows *rows, const vitx_hooks *hooks)
 {
-    vx_packed new;
+    vx_packed new, fused;
     if (r->wish == VITX_REPORT_NONE)
         return VITX_OK;
-    VX_TRY(vx_code_attention(&new, rows, VX_TAKE_ALL, 0, "attention of the pooling head", NULL,
-                             hooks));
+    VX_TRY(vx_code_attention(&new, &fused, rows, VX_TAKE_ALL, 0, "attention of the pooling head",
+                             NULL, hooks));
     vx_packed_dispose(&r->pool, hooks);
+    vx_packed_dispose(&r->pool_fused, hooks);
     r->pool = new;
+    r->pool_fused = fused;
     return VITX_OK;
 }
 
 /* ------------------------------------------------------------------ the end ---------------- */
 
-static int count(const vx_record *r, way_of *way)
+static int count(const vx_record *r, vx_way way)
 {
     int n = 0;
     for (int l = 0; l < r->layers; l++)
-        n += way(&r->layer[l])->data != NULL;
+        n += r->layer[l].code[way].data != NULL;
     return n;
 }
 
@@ -188,11 +200,11 @@ static void tell(vx_record *r)
                              "query that the model's head reads",
         [VITX_REPORT_CLASS] = "for each head the row of the query that the model's head reads",
         [VITX_REPORT_NONE] = "no attention"};
-    const int means = count(r, mean_of);
+    const int means = count(r, VX_WAY_MEAN);
     char more[64] = "";
     if (!r->all_gone && !r->row_gone)
         return;
-    if (r->level == VITX_REPORT_MEAN && count(r, all_of))
+    if (r->level == VITX_REPORT_MEAN && count(r, VX_WAY_ALL))
         snprintf(more, sizeof more, ", and all heads of the last block");
     if (r->level == VITX_REPORT_CLASS && means)
         snprintf(more, sizeof more, ", and the mean over the heads of the last %d block%s", means,
@@ -207,10 +219,10 @@ static void tell(vx_record *r)
 static void keep_all(vx_record *r, const vitx_hooks *hooks)
 {
     for (int l = 0; l < r->layers; l++) {
-        if (!r->layer[l].all.data)
+        if (!r->layer[l].code[VX_WAY_ALL].data)
             continue;
-        drop(r, mean_of, l, l + 1, hooks);
-        drop(r, row_of, l, l + 1, hooks);
+        drop(r, VX_WAY_MEAN, l, l + 1, hooks);
+        drop(r, VX_WAY_ROW, l, l + 1, hooks);
     }
 }
 
@@ -219,21 +231,21 @@ static void keep_last(vx_record *r, size_t pool, const vitx_hooks *hooks)
 {
     const int last = r->layers - 1;
     if (last >= 0 && (r->level != VITX_REPORT_MEAN || vx_record_bytes(r) - pool > r->share))
-        drop(r, all_of, last, last + 1, hooks);
+        drop(r, VX_WAY_ALL, last, last + 1, hooks);
 }
 
 static void choose_level(vx_record *r, const vitx_hooks *hooks)
 {
-    const size_t pool = vx_block_bytes(r->pool.bytes);
+    const size_t pool = pool_bytes(r);
     const int came = count_came(r);
     r->share -= pool < r->share ? pool : r->share;
     make_room(r, hooks);
-    if (!r->all_gone && count(r, all_of) > 0)
+    if (!r->all_gone && count(r, VX_WAY_ALL) > 0)
         r->level = VITX_REPORT_ALL;
-    else if (came > 0 && count(r, mean_of) == came)
+    else if (came > 0 && count(r, VX_WAY_MEAN) == came)
         r->level = VITX_REPORT_MEAN;
     else
-        r->level = count(r, row_of) > 0 ? VITX_REPORT_CLASS : VITX_REPORT_NONE;
+        r->level = count(r, VX_WAY_ROW) > 0 ? VITX_REPORT_CLASS : VITX_REPORT_NONE;
     if (r->level == VITX_REPORT_ALL)
         keep_all(r, hooks);
     else
@@ -256,11 +268,12 @@ void vx_record_settle(vx_record *r, const vitx_hooks *hooks)
 void vx_record_dispose(vx_record *r, const vitx_hooks *hooks)
 {
     if (r->layer) {
-        drop(r, all_of, 0, r->layers, hooks);
-        drop(r, mean_of, 0, r->layers, hooks);
-        drop(r, row_of, 0, r->layers, hooks);
+        drop(r, VX_WAY_ALL, 0, r->layers, hooks);
+        drop(r, VX_WAY_MEAN, 0, r->layers, hooks);
+        drop(r, VX_WAY_ROW, 0, r->layers, hooks);
     }
     vx_packed_dispose(&r->pool, hooks);
+    vx_packed_dispose(&r->pool_fused, hooks);
     vx_release(hooks, r->layer);
     *r = (vx_record){0};
 }

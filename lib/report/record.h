@@ -27,9 +27,12 @@
 #define VX_BLOCK_TAGS 72
 size_t vx_block_bytes(size_t packed);
 
+typedef enum vx_way { VX_WAY_ALL = 0, VX_WAY_MEAN, VX_WAY_ROW, VX_WAYS } vx_way;
+
 typedef struct vx_report_layer {
-    vx_packed all, mean, row;
-    bool came; /* something was given for this block */
+    vx_packed code[VX_WAYS];
+    vx_packed fused[VX_WAYS]; /* beside `code`, for rollout: report/fused.h; none of ROW */
+    bool came;                /* something was given for this block */
 } vx_report_layer;
 
 typedef struct vx_record {
@@ -37,7 +40,7 @@ typedef struct vx_record {
     size_t share;           /* bytes of the file */
     int layers;             /* 0: nothing was started */
     vx_report_layer *layer; /* [layers] */
-    vx_packed pool;
+    vx_packed pool, pool_fused;
     bool all_gone, row_gone; /* did not fit */
     bool settled;
     vitx_report_level level; /* when settled */
@@ -50,6 +53,8 @@ int vx_record_start(vx_record *record, int layers, vitx_report_level wish, size_
 int vx_record_layer(vx_record *record, int layer, const vx_record_rows *rows, int query,
                     vx_pool *pool, const vitx_hooks *hooks);
 int vx_record_pool(vx_record *record, const vx_record_rows *rows, const vitx_hooks *hooks);
+/* What is kept for rollout of a block: beside all heads, or beside their mean. */
+vx_packed *vx_record_fused(vx_report_layer *layer);
 void vx_record_settle(vx_record *record, const vitx_hooks *hooks);
 /* Bytes of the file that it takes now. */
 size_t vx_record_bytes(const vx_record *record);

@@ -89,9 +89,11 @@ static int start(const run *r, const vitx_image *image)
 
 static int run_picture(const run *r, const vitx_image *image)
 {
+    const vx_report_place place = r->picture->place;
     vitx_stats *stats, *other = NULL;
-    VX_TRY(start(r, image));
-    int status = choose_stats(&stats, &other, r, image);
+    int status = start(r, image);
+    if (status == VITX_OK)
+        status = choose_stats(&stats, &other, r, image);
     if (status == VITX_OK)
         status = vx_stats_add_and_look(stats, image, look, (void *)(uintptr_t)r);
     if (status == VITX_OK)
@@ -99,8 +101,11 @@ static int run_picture(const run *r, const vitx_image *image)
     if (status == VITX_OK)
         status = keep_pool(r, stats);
     vitx_stats_free(other);
-    if (status != VITX_OK)
-        vx_record_dispose(&r->picture->record, &r->report->hooks);
+    if (status != VITX_OK) {
+        r->picture->place = place;
+        if (!r->picture->record.settled)
+            vx_record_dispose(&r->picture->record, &r->report->hooks);
+    }
     return status;
 }
 

@@ -38,10 +38,13 @@ static int visit_rest(const vitx_report *r, each_block *each, void *payload)
         if (p != r->pictures)
             VX_TRY(visit_maps(p, each, payload));
         VX_TRY(visit(each, payload, &p->record.pool));
+        VX_TRY(visit(each, payload, &p->record.pool_fused));
         for (int l = p->record.layers - 1; l >= 0; l--) {
-            VX_TRY(visit(each, payload, &p->record.layer[l].row));
-            VX_TRY(visit(each, payload, &p->record.layer[l].mean));
-            VX_TRY(visit(each, payload, &p->record.layer[l].all));
+            vx_report_layer *layer = &p->record.layer[l];
+            VX_TRY(visit(each, payload, &layer->code[VX_WAY_ROW]));
+            VX_TRY(visit(each, payload, &layer->code[VX_WAY_MEAN]));
+            VX_TRY(visit(each, payload, &layer->code[VX_WAY_ALL]));
+            VX_TRY(visit(each, payload, vx_record_fused(layer)));
         }
     }
     return VITX_OK;

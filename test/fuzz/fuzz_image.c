@@ -1,17 +1,22 @@
-/* A picture in memory: JPEG, PNG or BMP. */
+/* A picture in memory, of any kind. */
 #include <stdbool.h>
 
 #include "fuzz.h"
 
 static volatile uint8_t seen; /* of all pixels: every one is there */
 
-static void open_picture(const uint8_t *data, size_t size, bool allow_truncated)
+static void open_picture(const uint8_t *data, size_t size, bool otherwise)
 {
     vitx_image *image = NULL;
     vitx_image_opts o = VITX_IMAGE_OPTS_INIT;
     o.hooks = fuzz_hooks();
     o.max_pixels = 1 << 20;
-    o.allow_truncated = allow_truncated;
+    if (otherwise) {
+        o.allow_truncated = 1;
+        o.window_low = -100;
+        o.window_high = 1000;
+        o.page = 2 - size % 2;
+    }
     const int status = vitx_image_open_memory(&image, data, size, NULL, &o);
     fuzz_check_message(status);
     if (status == VITX_OK) {

@@ -77,6 +77,72 @@ class Report:
         return decode(self.block(name), groups, rows, tokens, prefix)
 
 
+    def fused(self, picture, layer, fusion):
+        """(F [T,T] of a layer as the file gives it, before anything is dropped; for each entry the
+        index of the first step that drops it), by lib/report/fused.h."""
+        a = picture["attention"]
+        kind = "all" if a["layers"][layer]["all"] else "mean"
+        k, count = FUSIONS.index(fusion), 3 if kind == "all" else 1
+        tokens, prefix = picture["tokens"], picture["prefix"]
+        heads = self.attention(picture, layer, kind)
+        if count > 1 and len(heads) == 1:
+            count = 1
+        raw = self.block(a["layers"][layer]["fused"])
+        order = count * (4 * STEPS + tokens * tokens)
+        fine_row = (tokens - prefix + 7) // 8 if count == 3 else 0
+        reads, rest = divmod(len(raw) - order - tokens * fine_row, 4 * tokens * count)
+        assert rest == 0, f"{len(raw)} bytes"
+        rows = np.frombuffer(raw, "<f4", count * reads * tokens).reshape(count, reads, tokens)
+        at = 4 * rows.size
+        limit = np.frombuffer(raw, "<f4", count * STEPS, offset=at).reshape(count, STEPS)[k]
+        at += 4 * count * STEPS
+        turn = np.frombuffer(raw, "i1", count * tokens * tokens, offset=at).reshape(count, -1)[k]
+        fine = np.frombuffer(raw, "u1", offset=at + count * tokens * tokens)
+        f = np.zeros((tokens, tokens), np.float32)
+        for h, head in enumerate(heads):
+            if fusion == "mean":
+                f = (f + 1 / len(heads) * head).astype(np.float32)
+            elif h == 0:
+                f = head.astype(np.float32)
+            else:
+                f = (np.maximum if fusion == "max" else np.minimum)(f, head.astype(np.float32))
+        if fusion == "min" and count == 3:
+            self._refine(f, self.block(a["layers"][layer]["all"]), heads, prefix, fine)
+        if reads:
+            first = 0 if prefix else None
+            f[first : first + reads] = rows[k]
+        return f, np.searchsorted(limit, f.reshape(-1), side="left") + turn
+
+    def _refine(self, f, raw, heads, prefix, fine):
+        """Which half of its step a minimum lies in."""
+        n, tokens = len(heads) * len(f), len(f)
+        scale = np.frombuffer(raw, "<f2", n).astype(np.float64).reshape(len(heads), tokens)
+        units = np.frombuffer(raw, "u1", offset=2 * n * (1 + prefix)).reshape(len(heads), tokens, -1)
+        head = heads[:, :, prefix:].astype(np.float32).argmin(axis=0)[None]
+        u = np.take_along_axis(units, head, 0)[0].astype(np.float64)
+        s = np.take_along_axis(np.broadcast_to(scale[:, :, None], units.shape), head, 0)[0]
+        up = np.unpackbits(fine.reshape(tokens, -1), axis=1, bitorder="little")[:, : u.shape[1]]
+        better = s * ((u + np.where(up, 0.25, -0.25)) / 255) ** 2
+        f[:, prefix:] = np.where(u > 0, better, f[:, prefix:])
+
+    def rollout(self, picture, query, first=0, fusion="mean", discard=0.0):
+        """Rollout as the page computes it, in double: the patches' weights."""
+        tokens = picture["tokens"]
+        row = np.zeros(tokens)
+        row[query] = 1 / len(range(*query.indices(tokens)))
+        for layer in range(self.manifest["model"]["layers"] - 1, first - 1, -1):
+            f, level = self.fused(picture, layer, fusion)
+            f = f.astype(np.float64).reshape(-1)
+            gone = level < round(discard * 20)
+            gone[0] = False
+            b = np.where(gone, 0, f).reshape(tokens, tokens) + np.eye(tokens)
+            row = row @ (b / b.sum(axis=1, keepdims=True))
+        return row[picture["prefix"] :]
+
+
+FUSIONS, STEPS = ("mean", "max", "min"), 19
+
+
 def _no_constant(name):
     raise ValueError(f"the manifest holds {name}, which is no JSON")
 
@@ -105,21 +171,3 @@ def step(truth, prefix):
     half[..., :prefix] = 0
     return half + truth * 2.0**-11 + 2.0**-25 + 1e-6
 
-
-def rollout(attention, prefix, query, first=0, last=None, fusion="mean", discard=0.0):
-    """Rollout of [L,H,T,T] in double, as lib/explain/rollout.c says it: the patches' weights.
-
-    query: the tokens, as a slice, of which the row is the mean."""
-    last = len(attention) - 1 if last is None else last
-    tokens = attention.shape[-1]
-    row = np.zeros(tokens)
-    row[query] = 1 / len(range(*query.indices(tokens)))
-    fuse = {"mean": np.mean, "max": np.max, "min": np.min}[fusion]
-    for layer in range(last, first - 1, -1):
-        f = fuse(attention[layer], axis=0)
-        flat = f.reshape(-1).copy()
-        drop = np.argsort(flat, kind="stable")[: int(tokens * tokens * discard)]
-        flat[drop[drop != 0]] = 0
-        b = flat.reshape(tokens, tokens) + np.eye(tokens)
-        row = row @ (b / b.sum(axis=1, keepdims=True))
-    return row[prefix:]

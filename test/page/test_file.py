@@ -7,7 +7,7 @@ import re
 
 import make
 import numpy as np
-from report import rollout, step
+from report import step
 
 # Every way of pooling, prefix tokens from none to five, patches and inputs that are not square.
 GOLDEN = [
@@ -108,14 +108,13 @@ def check_rollout_from_the_coded_attention(lab):
     """What report.py computes from the file, as the page does, is near the method."""
     r = lab.page("scenes")
     p = r.picture()
-    a = np.stack([r.attention(p, l) for l in range(r.manifest["model"]["layers"])])
-    for start, fuse, discard, bound in make.ROLLOUTS:
+    for start, fuse, discard in make.ROLLOUTS:
         settings = [f"start={start}", f"fuse={fuse}", f"discard={discard}"]
         given = [word for s in settings for word in ("--set", s)]
         truth = lab.array(*r.recipe.source(), "--method", "rollout", *given).reshape(-1)
-        found = rollout(a, p["prefix"], slice(0, 1), start, None, fuse, discard)
+        found = r.rollout(p, slice(0, 1), start, fuse, discard)
         error = np.abs(found - truth).max() / truth.max()
-        assert error <= bound, f"{' '.join(settings)}: {error:.4%}"
+        assert error <= make.ROLLOUT_BOUND, f"{' '.join(settings)}: {error:.4%}"
 
 
 def check_two_runs_give_the_same_bytes(lab):

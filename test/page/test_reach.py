@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 
+import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 
 NAMED = {"button", "slider", "combobox", "checkbox", "radio", "gridcell", "img", "dialog"}
@@ -218,3 +219,72 @@ def check_live_region(lab):
         ), text
         said.add(text)
     assert len(said) == 3, said
+
+
+def check_heads_have_their_numbers_in_the_tree(lab):
+    """A cell of layers x heads is called by its numbers; they are those of the query that is kept."""
+    for name, locale, pattern in (
+        ("scenes", "en-US", r"layer (\d+), (?:head (\d+)|mean): max (.+) %, entropy (\d+) %, prefix "),
+        ("scenes", "zh-CN", r"第 (\d+) 层，(?:头 (\d+)|平均)：最大 (.+) %，熵 (\d+) %，前缀 "),
+    ):
+        page = lab.open(name, "#q=30", locale=locale)
+        page.rest()
+        p, m = page.report.picture(), page.report.manifest["model"]
+        cells = [n for n in tree(page) if n["role"]["value"] == "gridcell"]
+        found = [re.match(pattern, n["name"]["value"]) for n in cells]
+        found = [match for match in found if match]
+        assert len(found) == m["layers"] * (m["heads"] + 1), (name, locale, len(found))
+        for match in found:
+            layer, head, most, entropy = match.groups()
+            rows = page.report.attention(p, int(layer))[:, 30]
+            row = rows.mean(axis=0) if head is None else rows[int(head)]
+            largest = 100 * row[p["prefix"] :].max()
+            part = 100 * -(row[row > 0] * np.log(row[row > 0])).sum() / np.log(len(row))
+            assert abs(float(most) - largest) <= 0.006 * largest + 0.005, (match[0], largest)
+            assert abs(int(entropy) - part) <= 0.6, (match[0], part)
+
+
+# -------------------------------------------------------------------- words ------------------
+def check_words_are_explained(lab):
+    """Each part has a fold that explains its words, by keys alone, in the reader's language."""
+    for name, locale in (("scenes", "en-US"), ("scenes", "zh-CN"), ("clip", "en-US")):
+        page = lab.open(name, locale=locale)
+        page.locator("#vx-bench > summary").click()
+        folds = page.locator("details.terms").all()
+        assert len(folds) == 7
+        for fold in folds:
+            part = fold.get_attribute("data-terms")
+            if not fold.is_visible():
+                assert part in ("picture", "stats"), part  # in a fold that is closed
+                continue
+            fold.locator("summary").focus()
+            page.keyboard.press("Enter")
+            text = fold.locator("dd").first.inner_text()
+            assert text and fold.locator("dd").count() == fold.locator("dt").count()
+            assert bool(re.search("[一-鿿]", text)) == (locale == "zh-CN"), text
+        said = page.locator("details.terms[data-terms=methods] dd").all_inner_texts()
+        assert said and all(said)
+        english = [m["summary"] for m in page.report.picture()["maps"]]
+        assert all((text in english) == (locale == "en-US") for text in said), said
+
+
+def check_all_texts_are_in_both_languages(lab):
+    page = lab.open("scenes")
+    lacking = page.evaluate("""() => {
+        const {en, zh} = words.all;
+        const keys = (a, b) => Object.keys(a).filter((key) => !(key in b));
+        return [...keys(zh, en), ...keys(en, zh),
+            ...Object.entries(terms.all)
+                .filter(([, text]) => text.length !== 4 || !text.every((t) => t.length > 0))
+                .map(([key]) => key)];
+    }""")
+    assert not lacking, lacking
+
+
+def check_a_finger_does_not_click(lab):
+    for locale in ("en-US", "zh-CN"):
+        page = lab.open("scenes", size="phone", has_touch=True, is_mobile=True, locale=locale)
+        page.unfold()
+        text = page.locator("main").inner_text().lower()
+        assert "click" not in text and "点击" not in text and "shift" not in text
+        assert ("tap a map" if locale == "en-US" else "轻触") in text

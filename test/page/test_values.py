@@ -3,7 +3,7 @@ against vitx-cli. test_file.py holds the file itself against the truth."""
 
 import make
 import numpy as np
-from report import rollout, step
+from report import step
 
 EXACT = 1e-6  # both decode the same bytes; the page has 32-bit floats
 
@@ -162,28 +162,29 @@ def check_live_rollout(lab):
             continue
         page = lab.open(name)
         r, p = page.report, page.report.picture()
-        a = np.stack([r.attention(p, layer) for layer in range(r.manifest["model"]["layers"])])
-        for first, fusion, discard, bound in make.ROLLOUTS:
+        for first, fusion, discard in make.ROLLOUTS:
             what = f"{name}, first {first}, {fusion}, discard {discard}"
             asked = {"first": first, "fusion": fusion, "discard": discard}
             found = np.array(page.call("rollout", asked))
-            same = rollout(a, p["prefix"], slice(0, 1), first, None, fusion, discard)
-            # 32-bit floats order what is all but equal otherwise than 64-bit ones.
-            close(found, same, what, same.max() * (5e-3 if discard else 1e-4))
+            same = r.rollout(p, slice(0, 1), first, fusion, discard)
+            close(found, same, what, same.max() * 1e-4)
             settings = [f"start={first}", f"fuse={fusion}", f"discard={discard}"]
             given = [word for s in settings for word in ("--set", s)]
             truth = lab.array(*r.recipe.source(), "--method", "rollout", *given).reshape(-1)
-            close(found, truth, what, bound * truth.max())
+            close(found, truth, what, make.ROLLOUT_BOUND * truth.max())
 
 
 def check_rollout_of_other_heads(lab):
-    """Pooling by a mean, by two tokens: the page's class row is the model's."""
-    for name in ("no-class", "distilled", "registers", "oblong"):
+    """Pooling by a mean, by two tokens, by a head of its own: the page's class row is the model's."""
+    for name in ("no-class", "distilled", "registers", "oblong", "siglip", "map-class"):
         page = lab.open(name)
-        truth = lab.array(*page.report.recipe.source(), "--method", "rollout").reshape(-1)
-        close(
-            page.call("rollout", {"first": 0, "fusion": "mean", "discard": 0}),
-            truth,
-            name,
-            0.002 * truth.max(),
-        )
+        for fusion, discard in (("mean", 0), ("max", 0), ("min", 0), ("mean", 0.5), ("min", 0.8)):
+            given = ["--set", f"fuse={fusion}", "--set", f"discard={discard}"]
+            truth = lab.array(*page.report.recipe.source(), "--method", "rollout", *given)
+            truth = truth.reshape(-1)
+            close(
+                page.call("rollout", {"first": 0, "fusion": fusion, "discard": discard}),
+                truth,
+                f"{name}, {fusion}, discard {discard}",
+                make.ROLLOUT_BOUND * truth.max(),
+            )

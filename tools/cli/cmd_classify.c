@@ -105,9 +105,12 @@ const struct command cmd_classify = {
     .summary = "Says what is in pictures.",
     .usage = "[-m MODEL] [OPTIONS] IMAGE...",
     .details =
-        "Prints the most probable classes of each JPEG, PNG or BMP file, in the order of the "
-        "arguments:\n"
-        "logit, probability, class, name. A picture that cannot be read is reported and skipped.\n"
+        "Prints the most probable classes of each picture (JPEG, PNG and other kinds: vitx-cli "
+        "--version lists\n"
+        "them), in the order of the arguments: logit, probability, class, name. A picture that "
+        "cannot "
+        "be read is\n"
+        "reported and skipped.\n"
         "\n"
         "  vitx-cli classify -m deit_tiny --top 3 cat.jpg dog.jpg\n"
         "  vitx-cli classify -m deit_tiny --json --batch 16 *.jpg > answers.jsonl",

@@ -142,7 +142,8 @@ static const struct option options[] = {
      .help = "file for the mean curves: .png or .npy",
      .more =
          "{metric} in the name stands for the metric. It is required if several metrics have "
-         "curves. Rows of\n"
+         "curves, as the\n"
+         "default ones have: --curves '{metric}.png'. --list says what each metric is. Rows of\n"
          "an npy: first the x of the points, then a curve (road: two) for each row of the table."},
     {.name = "no-baselines",
      .kind = OPTION_FLAG,

@@ -210,7 +210,7 @@ static const struct option options[] = {
      .help = "colours of a png; vitx-cli info lists them",
      .more = "Default inferno; coolwarm with a signed scale: red is evidence for the target, blue "
              "against the\n"
-             "target."},
+             "target. cividis is for colour-blind eyes, too."},
     {.name = "alpha",
      .kind = OPTION_REAL,
      AT(alpha),

@@ -224,6 +224,7 @@ static int print_model(const struct session *s, const struct common *common)
         printf("outputs         %s  (%s)\n", vitx_outputs_name((int)m->outputs),
                vitx_source_name(m->from_outputs));
     printf("parameters      %" PRId64 "\n", m->parameters);
+    printf("container       %s\n", m->container);
     printf("weights         %s, %" PRId64 " bytes\n", m->weight_dtype, m->weight_bytes);
     printf("forward         %.3f GFLOP a picture\n", (double)m->flops / 1e9);
     printf("activations     %zu bytes, a batch of %d, %d threads\n", s->size.activation_bytes,
@@ -285,6 +286,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("pooling", m->pooling);
     json_pair("weight_dtype", m->weight_dtype);
     json_pair("guesses", m->guesses);
+    json_pair("container", m->container);
     json_pair("wrapping", m->wrapping);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);

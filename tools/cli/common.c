@@ -15,13 +15,23 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, model),
      .value = "MODEL",
      .path = true,
-     .help = "model's folder, .safetensors or .npz file (default: the bundled one)",
+     .help = "model's folder or weight file (default: the bundled one)",
      .more =
          "The bundled model is a small ViT of drawn scenes; vitx-cli info tells its path. A "
          "folder holds\n"
-         "model.safetensors (or shards with their index, or Google's one .npz file), config.json "
-         "and perhaps\n"
-         "preprocessor_config.json or processor_config.json."},
+         "model.safetensors (or shards with their index, or pytorch_model.bin, or one weight file "
+         "of any name:\n"
+         ".safetensors, .npz, .pth, .pt, .bin, .ckpt), config.json and perhaps "
+         "preprocessor_config.json or\n"
+         "processor_config.json. PyTorch's files are read as data; nothing in them is run."},
+    {.name = "weights-key",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, weights_key),
+     .value = "KEY",
+     .help = "which network of a PyTorch file that holds several, like state_dict_ema",
+     .more = "KEY is that of a dictionary; ema.model is model in ema, and . the file's own "
+             "dictionary. If there\n"
+             "are several and no KEY, the message lists them."},
     {.name = "labels",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, labels),
@@ -128,6 +138,24 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, allow_truncated),
      .help = "reads truncated JPEG and PNG files, with a warning",
      .more = "The missing part is grey in a JPEG, black in a PNG."},
+    {.name = "window",
+     .kind = OPTION_WINDOW,
+     .offset = offsetof(struct common, window),
+     .value = "LOW,HIGH",
+     .help = "samples of 16 bits or float: LOW becomes black, HIGH white",
+     .more =
+         "In the file's own numbers, for PNG, TIFF and PNM; values between are spread evenly. "
+         "Without it,\n"
+         "16 bits keep their high byte, and other samples are spread from the picture's least to "
+         "its greatest,\n"
+         "with a warning."},
+    {.name = "page",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, page),
+     .value = "N",
+     .low = 1,
+     .high = 65535,
+     .help = "which picture of a TIFF with several pages (default 1)"},
     {.name = "memory",
      .kind = OPTION_BYTES,
      .offset = offsetof(struct common, memory),

@@ -6,30 +6,44 @@
 #include "eval.h"
 #include "outputs.h"
 
-/* How many of the metrics have curves. */
-static int count_curves(const struct eval_plan *plan)
+/* How many of the metrics have curves, and their names: "insertion, deletion, road". */
+static int count_curves(char *names, size_t size, const struct eval_plan *plan)
 {
     int n = 0;
-    for (int i = 0; i < plan->metrics; i++)
-        n += plan->table.metrics[i].curve_count > 0;
+    size_t length = 0;
+    *names = '\0';
+    for (int i = 0; i < plan->metrics; i++) {
+        const vitx_metric_info *m = &plan->table.metrics[i];
+        if (m->curve_count == 0)
+            continue;
+        if (length < size)
+            length +=
+                (size_t)snprintf(names + length, size - length, "%s%s", n ? ", " : "", m->name);
+        n++;
+    }
     return n;
+}
+
+/* What to type is in the message: OUT with the field before its ending, which starts at `dot`. */
+static int refuse_one_name(const char *out, const char *dot, const char *names)
+{
+    return wrong_usage("--curves %s: several metrics have curves (%s): --curves '%.*s.{metric}%s' "
+                       "writes a file of each, --metric chooses one",
+                       out, names, (int)(dot - out), out, dot);
 }
 
 int eval_curves_check(const struct eval_plan *plan)
 {
     const char *out = plan->settings->curves, *dot = out ? strrchr(out, '.') : NULL;
+    char names[256];
     if (!out)
         return DONE;
     if (!dot || (strcmp(dot, ".png") != 0 && strcmp(dot, ".npy") != 0))
         return wrong_usage("--curves %s: the name must end in .png or .npy", out);
-    if (count_curves(plan) == 0)
+    const int n = count_curves(names, sizeof names, plan);
+    if (n == 0)
         return wrong_usage("--curves: the chosen metrics have no curves");
-    if (count_curves(plan) > 1 && !strstr(out, "{metric}"))
-        return wrong_usage(
-            "--curves %s: several metrics have curves; {metric} in the name tells them "
-            "apart",
-            out);
-    return DONE;
+    return n == 1 || strstr(out, "{metric}") ? DONE : refuse_one_name(out, dot, names);
 }
 
 char *eval_curves_name(const char *out, const char *metric)

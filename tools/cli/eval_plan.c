@@ -383,7 +383,9 @@ int eval_plan_check(struct eval_plan *plan)
 
 void eval_plan_announce(const struct eval_plan *plan, int count)
 {
-    enum { LONG = 3000 }; /* forwards: seconds for a small model, minutes for a large one */
+    /* Some seconds of a processor; of a tiny model, where other work counts, forwards. */
+    enum { LONG = 3000 };
+    const double long_flops = 1e12;
     vitx_context *context = plan->session.context;
     int64_t maps = 0, all = 0;
     if (plan->settings->common.quiet ||
@@ -395,9 +397,14 @@ void eval_plan_announce(const struct eval_plan *plan, int count)
             all += one * plan->table.row_count;
     }
     all += maps;
-    if (all * count >= LONG)
-        complain("eval", "about %lld forward passes%s", (long long)all,
-                 count > 1 ? " for each picture" : "");
+    const int64_t total = all * count;
+    if (total < LONG && (double)total * (double)plan->session.info.flops < long_flops)
+        return;
+    if (count > 1)
+        complain("eval", "about %lld forward passes for each picture, %lld in all", (long long)all,
+                 (long long)total);
+    else
+        complain("eval", "about %lld forward passes", (long long)all);
 }
 
 void eval_plan_free(struct eval_plan *plan)

@@ -294,8 +294,10 @@ static void print_missing(const struct table *t)
 
 void table_print(const struct table *t)
 {
-    printf("%d picture%s%s\n", t->pictures, t->pictures == 1 ? "" : "s",
-           t->pictures > 1 ? ": mean +- standard error" : "");
+    if (t->pictures == 1)
+        printf("1 picture: no standard errors, which take two pictures or more\n");
+    else
+        printf("%d pictures: mean +- standard error\n", t->pictures);
     print_blocks(t, false);
     print_missing(t);
 }

@@ -25,8 +25,8 @@ struct explain_settings {
     const char *title;   /* of a page, as the rest of the line */
     int embed;           /* as vitx_report_level */
     double embed_budget; /* MB */
-    int components; /* 0: not given */
-    double mask;    /* percent; 0: none */
+    int components;      /* 0: not given */
+    double mask;         /* percent; 0: none */
     bool colorbar, json, skip_existing, flip, together;
 };
 
@@ -53,8 +53,8 @@ struct explain_plan {
     struct ends *ends;    /* [opts_count]: --scale shared; NULL: each map has its own */
     vitx_image *baseline; /* NULL: none */
     struct direction direction;
-    vitx_basis *basis; /* --together: made by explain_run; NULL: none */
-    struct sources sources; /* what no output may replace */
+    vitx_basis *basis;       /* --together: made by explain_run; NULL: none */
+    struct sources sources;  /* what no output may replace */
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
 };
@@ -80,6 +80,27 @@ vitx_render_opts explain_render_opts(const struct explain_plan *plan);
 
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);
+
+enum written { WRITTEN, NOT_WRITTEN, NO_MORE }; /* NO_MORE: nor will the next one be */
+
+/* A map on its way into its file. */
+struct map_writing {
+    const vitx_map *map;
+    const vitx_image *image;
+    const char *picture;
+    enum written written; /* what came of it */
+    bool stopped;         /* this map or one before it was NO_MORE */
+    vitx_map *mask;       /* the rest is in use while it is written */
+    vitx_map_info info;
+    vitx_render_opts opts;
+    char *name;
+};
+struct piece_state;
+
+/* Writes the maps, several at a time, and names them in their order. None is begun after a NO_MORE;
+ * those under way then may still be written, and are named. states [count]. */
+void write_maps(const struct explain_plan *plan, struct map_writing *maps, int count,
+                struct piece_state *states);
 
 /* ------------------------------------------------------------------ pages ------------------ */
 

@@ -11,162 +11,9 @@
 #include "explain.h"
 #include "inputs.h"
 #include "methods.h"
+#include "parallel.h"
 #include "progress.h"
 #include "results.h"
-
-/* name  method  what was explained, and against what; of an embedding that is nothing if a map is
- * the same for all units. */
-static void print_line(const vitx_model *model, const char *name, const vitx_map_info *info,
-                       const char *label)
-{
-    static const char *const words[] = {"", "unit ", "vector", "like"};
-    vitx_method_info method = VITX_METHOD_INFO_INIT;
-    if (info->explains == VITX_EXPLAINED_UNIT && method_find(&method, info->method) == DONE &&
-        !method.uses_target) {
-        printf("%s  %s\n", name, info->method);
-        return;
-    }
-    printf("%s  %s  %s", name, info->method, words[info->explains]);
-    if (info->target >= 0)
-        printf("%d", info->target);
-    printf("%s%s", label ? " " : "", text_or(label, ""));
-    if (info->score == VITX_SCORE_DIFFERENCE && info->versus >= 0) {
-        const char *other = vitx_model_label(model, info->versus);
-        printf(" versus %d%s%s", info->versus, other ? " " : "", text_or(other, ""));
-    }
-    printf("\n");
-}
-
-vitx_render_opts explain_render_opts(const struct explain_plan *plan)
-{
-    const struct explain_settings *o = plan->settings;
-    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
-    opts.layout = (vitx_layout)o->layout;
-    opts.underlay = (vitx_underlay)o->underlay;
-    opts.scale = plan->scale;
-    opts.low = plan->low;
-    opts.high = plan->high;
-    opts.frame = (vitx_frame)o->frame;
-    opts.colormap = o->colormap;
-    opts.alpha = (float)o->alpha;
-    opts.smooth = (float)o->smooth;
-    opts.colorbar = o->colorbar;
-    opts.format = o->format;
-    return opts;
-}
-
-/* What vitx_render() takes for that map; texts are borrowed. */
-static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
-                                    const char *picture)
-{
-    const struct explain_settings *o = plan->settings;
-    vitx_render_opts opts = explain_render_opts(plan);
-    for (int j = 0; j < plan->opts_count && plan->ends; j++)
-        if (strcmp(plan->opts[j].method, info->method) == 0 &&
-            plan->ends[j].low < plan->ends[j].high) {
-            opts.scale = VITX_SCALE_RANGE;
-            opts.low = plan->ends[j].low;
-            opts.high = plan->ends[j].high;
-        }
-    opts.title = picture;
-    opts.label = info->explains == VITX_EXPLAINED_VECTOR ? o->vector
-                 : info->explains == VITX_EXPLAINED_PICTURE
-                     ? o->like
-                     : vitx_model_label(plan->session.model, info->target);
-    return opts;
-}
-
-enum written { WRITTEN, NOT_WRITTEN, NO_MORE }; /* NO_MORE: nor will the next one be */
-
-/* To standard output; what fails there is said by main. */
-static enum written print_map(const vitx_map *map, const vitx_image *image, const char *picture,
-                              const vitx_render_opts *opts)
-{
-    progress_before_results();
-    const int code = vitx_render_write(map, image, output_write, NULL, opts);
-    if (code != VITX_OK && output_works())
-        complain_last(picture);
-    return code == VITX_OK ? WRITTEN : output_works() ? NOT_WRITTEN : NO_MORE;
-}
-
-static enum written save_map(const struct explain_plan *plan, const char *name, const vitx_map *map,
-                             const vitx_image *image, const char *picture,
-                             const vitx_render_opts *opts)
-{
-    if (plan->pattern && !make_folders(name))
-        return NO_MORE;
-    /* {target} is known only now, so the check before the work could not see this. */
-    const char *replaced = sources_find(&plan->sources, name);
-    if (replaced) {
-        complain(picture, "the map would replace %s %s", replaced, name);
-        return NOT_WRITTEN;
-    }
-    const int code = vitx_render(map, image, name, opts);
-    if (code == VITX_OK)
-        return WRITTEN;
-    complain_last(name);
-    /* Names and folders have been looked at before: the disk is full, or has gone. */
-    return code == VITX_IO ? NO_MORE : NOT_WRITTEN;
-}
-
-/* The map's file, and the line that names it. */
-static enum written save_and_name(const struct explain_plan *plan, const vitx_map *map,
-                                  const vitx_map_info *info, const vitx_image *image,
-                                  const char *picture, const vitx_render_opts *opts)
-{
-    const struct explain_settings *o = plan->settings;
-    char *name = output_name(o->out, picture, info->method, info->target, info->explains);
-    if (!name)
-        complain(picture, "no memory");
-    const enum written written =
-        name ? save_map(plan, name, map, image, picture, opts) : NOT_WRITTEN;
-    progress_before_results();
-    if (written == WRITTEN && !o->common.quiet && !o->json)
-        print_line(plan->session.model, name, info, opts->label);
-    free(name);
-    return written;
-}
-
-static enum written write_whole(const struct explain_plan *plan, const vitx_map *map,
-                                const vitx_image *image, const char *picture)
-{
-    const struct explain_settings *o = plan->settings;
-    vitx_map_info info = VITX_MAP_INFO_INIT;
-    if (vitx_map_get_info(&info, map) != VITX_OK) {
-        complain_last(picture);
-        return NOT_WRITTEN;
-    }
-    vitx_render_opts opts = render_opts(plan, &info, picture);
-    enum written written = WRITTEN;
-    if (plan->page)
-        written = WRITTEN; /* with the others, in explain_page.c */
-    else if (plan->to_output)
-        written = print_map(map, image, picture, &opts);
-    else if (o->out)
-        written = save_and_name(plan, map, &info, image, picture, &opts);
-    opts.format = "json";
-    if (o->json && written == WRITTEN)
-        written = print_map(map, image, picture, &opts);
-    if (written == WRITTEN && !o->common.quiet)
-        warn_of_nothing(&info, picture, plan->page ? "the page says so" : "it is drawn as 0");
-    return written;
-}
-
-/* The map, or its mask. */
-static enum written write_map(const struct explain_plan *plan, const vitx_map *map,
-                              const vitx_image *image, const char *picture)
-{
-    vitx_map *mask;
-    if (!(plan->settings->mask > 0))
-        return write_whole(plan, map, image, picture);
-    if (vitx_map_mask(&mask, map, plan->settings->mask / 100) != VITX_OK) {
-        complain_last(picture);
-        return NOT_WRITTEN;
-    }
-    const enum written written = write_whole(plan, mask, image, picture);
-    vitx_map_free(mask);
-    return written;
-}
 
 enum { ALL = -1 };
 
@@ -174,16 +21,18 @@ enum { ALL = -1 };
 struct work {
     const struct explain_plan *plan;
     struct batch batch;
-    int done, status;        /* pictures before the batch; exit status so far             */
-    bool stopped;            /* no map can be written any more                            */
-    struct page *page;       /* where the maps go; NULL: into files of their own          */
-    vitx_prediction *top;    /* [batch, ranks]: the best classes of the pictures          */
-    bool *settled;           /* [batch, opts_count]: the map was made, or reported        */
-    vitx_map **maps;         /* [batch, opts_count]: of one call                          */
-    vitx_map **kept;         /* [batch, opts_count]: of a page, until the batch is done   */
-    vitx_explain_opts *opts; /* [opts_count]: of one call                                 */
-    int *which;              /* [opts_count]: where these are in the plan                 */
-    char **reasons;          /* [opts_count]: why a picture's maps failed, NULL: they did not */
+    int done, status;            /* pictures before the batch; exit status so far             */
+    bool stopped;                /* no map can be written any more                            */
+    struct page *page;           /* where the maps go; NULL: into files of their own          */
+    vitx_prediction *top;        /* [batch, ranks]: the best classes of the pictures          */
+    bool *settled;               /* [batch, opts_count]: the map was made, or reported        */
+    vitx_map **maps;             /* [batch, opts_count]: of one call                          */
+    vitx_map **kept;             /* [batch, opts_count]: of a page, until the batch is done   */
+    vitx_explain_opts *opts;     /* [opts_count]: of one call                                 */
+    struct map_writing *writing; /* [batch, opts_count]: of one call */
+    struct piece_state *states;  /* [batch, opts_count]: of one call */
+    int *which;                  /* [opts_count]: where these are in the plan                 */
+    char **reasons;              /* [opts_count]: why a picture's maps failed, NULL: they did not */
 };
 
 static void worsen(struct work *w, int status)
@@ -196,6 +45,37 @@ static int target_at(const struct work *w, int picture, int j)
 {
     const int target = w->plan->opts[j].target, rank = rank_of(target);
     return rank ? w->top[picture * w->plan->ranks + rank - 1].index : target;
+}
+
+/* Writes the maps of a call, n pictures from `first` by m of the opts, and settles them. */
+static void write_all(struct work *w, int first, int n, int m)
+{
+    int count = 0;
+    for (int i = 0; i < n * m; i++) {
+        const int picture = first + i / m;
+        if (w->maps[i])
+            w->writing[count++] = (struct map_writing){.map = w->maps[i],
+                                                       .image = w->batch.images[picture],
+                                                       .picture = w->batch.names[picture],
+                                                       .written = NO_MORE};
+    }
+    if (!w->stopped)
+        write_maps(w->plan, w->writing, count, w->states);
+    for (int i = 0; i < count; i++) {
+        w->stopped |= w->writing[i].written == NO_MORE;
+        if (w->writing[i].written != WRITTEN)
+            worsen(w, SOME_FAILED);
+    }
+    for (int i = 0; i < n * m; i++) {
+        const int at = (first + i / m) * w->plan->opts_count + w->which[i % m];
+        if (!w->maps[i])
+            continue;
+        w->settled[at] = true;
+        if (w->page)
+            w->kept[at] = w->maps[i];
+        else
+            vitx_map_free(w->maps[i]);
+    }
 }
 
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
@@ -223,24 +103,7 @@ static int attempt(struct work *w, int first, int n, int only)
         w->settled[first * all + w->which[0]] = true;
         worsen(w, SOME_FAILED);
     }
-    for (int i = 0; i < n * m; i++) {
-        const int picture = first + i / m;
-        if (!w->maps[i])
-            continue;
-        const int at = picture * all + w->which[i % m];
-        const enum written written =
-            w->stopped
-                ? NO_MORE
-                : write_map(plan, w->maps[i], w->batch.images[picture], w->batch.names[picture]);
-        w->stopped |= written == NO_MORE;
-        if (written != WRITTEN)
-            worsen(w, SOME_FAILED);
-        w->settled[at] = true;
-        if (w->page)
-            w->kept[at] = w->maps[i];
-        else
-            vitx_map_free(w->maps[i]);
-    }
+    write_all(w, first, n, m);
     return code;
 }
 
@@ -391,7 +254,10 @@ static bool work_create(struct work *w, int size)
     w->opts = calloc(m, sizeof *w->opts);
     w->which = calloc(m, sizeof *w->which);
     w->reasons = calloc(m, sizeof *w->reasons);
-    if (w->settled && w->maps && w->kept && w->top && w->opts && w->which && w->reasons)
+    w->writing = calloc(all, sizeof *w->writing);
+    w->states = calloc(all, sizeof *w->states);
+    if (w->writing && w->states && w->settled && w->maps && w->kept && w->top && w->opts &&
+        w->which && w->reasons)
         return true;
     complain(NULL, "no memory");
     return false;
@@ -402,6 +268,8 @@ static void work_free(struct work *w)
     batch_free(&w->batch);
     free(w->settled);
     free(w->maps);
+    free(w->writing);
+    free(w->states);
     free(w->kept);
     free(w->top);
     free(w->opts);

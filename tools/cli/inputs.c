@@ -114,6 +114,9 @@ bool image_load(vitx_image **out, const char *file, const struct common *common)
     opts.hooks = &hooks;
     opts.max_pixels = common->max_pixels;
     opts.allow_truncated = common->allow_truncated;
+    opts.page = common->page;
+    opts.window_low = common->window.low;
+    opts.window_high = common->window.high;
     if (strcmp(file, "-") == 0)
         return load_standard_input(out, &opts);
     if (is_stream(file))

@@ -55,6 +55,23 @@ static int no_command(void)
     return wrong_usage("no command; there are %s; vitx-cli -h says what they do", list);
 }
 
+/* Also which kinds of pictures this vitx reads, and what the others lack. */
+static void print_version(void)
+{
+    const char *name, *missing;
+    printf("vitx-cli %s\npictures:", vitx_version());
+    for (int lacking = 0; lacking < 2; lacking++) {
+        const char *before = lacking ? "; built without" : "";
+        for (int i = 0; (name = vitx_image_kind(i, &missing)) != NULL; i++) {
+            if ((missing != NULL) != lacking)
+                continue;
+            printf("%s %s", before, lacking ? missing : name);
+            before = ",";
+        }
+    }
+    printf("\n");
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2)
@@ -65,7 +82,7 @@ static int run(int argc, char **argv)
         return DONE;
     }
     if (strcmp(name, "--version") == 0) {
-        printf("vitx-cli %s\n", vitx_version());
+        print_version();
         return DONE;
     }
     if (name[0] == '-')

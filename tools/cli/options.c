@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,19 @@ static int parse_size(struct size *out, const struct option *o, const char *text
                        text);
 }
 
+static int parse_window(struct window *out, const struct option *o, const char *text)
+{
+    char *comma, *end = NULL;
+    out->low = strtod(text, &comma);
+    if (comma != text && *comma == ',')
+        out->high = strtod(comma + 1, &end);
+    const double span = out->high - out->low;
+    if (end && end != comma + 1 && *end == '\0' && span > 0 && isfinite(span))
+        return DONE;
+    return wrong_usage("--%s is \"%s\", it takes two numbers, the greater one last: %s", o->name,
+                       text, o->value);
+}
+
 static int store(void *settings, const struct option *o, const char *text)
 {
     void *at = (char *)settings + o->offset;
@@ -133,6 +147,8 @@ static int store(void *settings, const struct option *o, const char *text)
         return parse_choice(at, o, text);
     case OPTION_SIZE:
         return parse_size(at, o, text);
+    case OPTION_WINDOW:
+        return parse_window(at, o, text);
     case OPTION_LIST:
         stored = list_add(at, text, strlen(text));
         break;

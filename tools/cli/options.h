@@ -23,6 +23,7 @@ enum option_kind {
     OPTION_BYTES,  /* size_t, with K, M or G                                             */
     OPTION_CHOICE, /* int: the place in `choices`                                        */
     OPTION_SIZE,   /* struct size: S for both sides, or HxW                              */
+    OPTION_WINDOW, /* struct window: LOW,HIGH                                            */
     OPTION_LIST,   /* struct list: one item each time the option stands there            */
     OPTION_NAMES   /* struct list: several items each time, separated by commas          */
 };
@@ -46,16 +47,22 @@ struct size {
     int height, width; /* pixels */
 };
 
+struct window {
+    double low, high; /* both 0: none */
+};
+
 /* The settings of every command begin with these. */
 struct common {
     const char *model;         /* NULL: the bundled one */
     const struct given *given; /* the words that all this comes from */
-    const char *labels, *language, *device, *precision, *pos_resample;
+    const char *labels, *language, *weights_key, *device, *precision, *pos_resample;
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
     int max_pixels;          /* of a picture; 0: the library's default */
     bool allow_truncated;
+    int page;             /* of a TIFF; 0: the first */
+    struct window window; /* of samples of more than 8 bits */
     int gradients;         /* as vitx_gradients */
     int outputs;           /* as vitx_outputs */
     size_t budget, memory; /* memory 0: what the machine has */

@@ -26,7 +26,7 @@ static const char *option_of(const char *field)
 
 const char *reason(void)
 {
-    static char text[1024];
+    static _Thread_local char text[1024];
     const char *all = vitx_last_error(), *field = vitx_last_error_field();
     const char *at = NULL;
     /* The last: names of files stand before it. */

@@ -3,7 +3,7 @@
 #define CLI_REASON_H
 
 /* The message of the library's last failure; a field of the C API that it names is replaced by the
- * option that sets it. Valid until the next call. */
+ * option that sets it. Valid until the next call on this thread. */
 const char *reason(void);
 /* Complains with it. A message that names a file itself stands alone, else behind `what` (NULL:
  * nothing). */

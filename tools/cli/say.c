@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,60 @@ void say_before(void (*hide)(void))
     before = hide;
 }
 
-void put_printable(const char *text)
+static void print_to(FILE *file, const char *text)
 {
     for (; *text; text++)
-        fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
+        fputc(iscntrl((unsigned char)*text) ? '?' : *text, file);
+}
+
+void put_printable(const char *text)
+{
+    print_to(stderr, text);
+}
+
+/* Where this thread's messages are held. */
+static _Thread_local struct {
+    char **text;
+    size_t *length;
+    FILE *file; /* NULL: there was none yet */
+    bool on;
+} held;
+
+void say_hold(char **text, size_t *length)
+{
+    *text = NULL;
+    held.text = text;
+    held.length = length;
+    held.on = true;
+}
+
+void say_release(void)
+{
+    if (held.file)
+        fclose(held.file);
+    held.file = NULL;
+    held.on = false;
+}
+
+void say_held(const char *text)
+{
+    if (!text)
+        return;
+    if (before)
+        before();
+    fputs(text, stderr);
+}
+
+/* Without memory to hold a message it is said at once. */
+static FILE *message_file(void)
+{
+    if (held.on && !held.file)
+        held.file = open_memstream(held.text, held.length);
+    if (held.file)
+        return held.file;
+    if (before && !held.on)
+        before();
+    return stderr;
 }
 
 int terminal_width(int fd, int fallback)
@@ -53,15 +104,14 @@ static void message(const char *what, const char *format, va_list args)
     if (text)
         vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
-    if (before)
-        before();
-    fputs("vitx-cli: ", stderr);
+    FILE *file = message_file();
+    fputs("vitx-cli: ", file);
     if (what) {
-        put_printable(what);
-        fputs(": ", stderr);
+        print_to(file, what);
+        fputs(": ", file);
     }
-    put_printable(text ? text : brief);
-    fputc('\n', stderr);
+    print_to(file, text ? text : brief);
+    fputc('\n', file);
     free(text);
 }
 

@@ -6,6 +6,8 @@
 #ifndef CLI_SAY_H
 #define CLI_SAY_H
 
+#include <stddef.h>
+
 /* What the program returns. */
 enum { DONE = 0, SOME_FAILED = 1, WRONG_USAGE = 2 };
 
@@ -18,6 +20,12 @@ void say_before(void (*hide)(void));
 void complain(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "vitx-cli: COMMAND: message"; gives WRONG_USAGE. */
 int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* From here on this thread's messages go into *text, until say_release(); *text is to be freed, and
+ * NULL if there were none. say_held() prints such a text (NULL: nothing) as complain() would. */
+void say_hold(char **text, size_t *length);
+void say_release(void);
+void say_held(const char *text);
 
 /* Text to standard error. A name may hold anything: it must not break the line or drive the
  * terminal. */

@@ -144,6 +144,7 @@ int session_open(struct session *session, const struct common *common)
         return SOME_FAILED;
     opts.hooks = &hooks;
     opts.labels = common->labels;
+    opts.weights_key = common->weights_key;
     opts.language = language;
     opts.outputs = (vitx_outputs)common->outputs;
     status = open_model(session, &opts, common);

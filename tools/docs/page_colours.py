@@ -7,7 +7,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADER = ROOT / "lib/image/colormap_data.h"
 OUT = ROOT / "lib/report/page/colours.js"
-WANTED = ["inferno", "viridis", "grey", "turbo", "coolwarm", "rdbu"]
+WANTED = ["inferno", "viridis", "cividis", "grey", "turbo", "coolwarm", "rdbu"]
 WIDTH = 84
 
 

@@ -22,6 +22,7 @@ MAPS = [
     ("grey", "gray", "black to white"),
     ("coolwarm", "coolwarm", "Moreland 2009, diverging: blue, light grey, red"),
     ("rdbu", "RdBu_r", "Brewer 2002, diverging: blue, white, red"),
+    ("cividis", "cividis", "Nunez, Anderton and Renslow 2018, for colour-blind eyes, too"),
 ]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 

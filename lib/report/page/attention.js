@@ -141,11 +141,7 @@ const attention = {
     ui.id('plot').style.setProperty('--shape', `${source.layers * gw} / ${rows * gh}`);
     ui.id('plot').style.setProperty('--widest', `${source.layers * Math.max(56, 24)}px`);
     attention.cells = new Cells(ui.id('heads'), rows, source.layers, {
-      name: (h, l) =>
-        words
-          .say('cell_says',
-            {l: attention.plainLayer(l), h: attention.headName(attention.headOf(h)), v: ''})
-          .replace(/[:：]\s*$/, ''),
+      name: (h, l) => attention.text(l, attention.headOf(h), state.now),
       point: (h, l, how) => main.pointHead(l, h === null ? null : attention.headOf(h), how),
       choose: (h, l) => main.chooseHead(l, attention.headOf(h)),
       twice: (h, l) => state.set({l, h: attention.headOf(h), map: 'live', only: 1}),
@@ -153,6 +149,43 @@ const attention = {
     attention.label(ui.id('across'), ui.id('down'), source.layers, rows);
     for (const node of [ui.id('tokens'), ui.id('cards')])
       delete node.dataset.key;
+  },
+
+  /* A head and its numbers, for those who do not see the picture. */
+  text(l, h, at) {
+    const source = attention.of(at.p);
+    const i = l * (source.heads + 1) + (h === 'mean' ? source.heads : h);
+    return words.say('cell_says', {
+      l: attention.plainLayer(l),
+      h: attention.headName(h),
+      v: attention.held?.[i] ? attention.numbers(i, at) :
+        source.held.done     ? words.say('missing') :
+                               words.say('loading')
+    });
+  },
+
+  numbers(i, at) {
+    const m = attention.measure(i);
+    return words.say(at.d === 'by'    ? 'head_numbers_by' :
+        attention.source().prefix > 0 ? 'head_numbers' :
+                                        'head_numbers_plain',
+      {
+        max: ui.percent(m.max),
+        entropy: Math.round(100 * m.entropy) + ' %',
+        prefix: ui.percent(m.prefix),
+        sum: m.sum.toFixed(2)
+      });
+  },
+
+  /* When what is kept changes, the cells get new names; not while the pointer moves. */
+  renameSoon() {
+    clearTimeout(attention.renaming);
+    attention.renaming = setTimeout(() => {
+      if (main.peek.q === undefined)
+        attention.cells.rename();
+      else
+        attention.renameSoon();
+    }, 200);
   },
 
   plainLayer: (l) => l === attention.source().depth ? words.say('pool') : l,
@@ -348,6 +381,7 @@ const attention = {
         button.dataset.d === 'by' && source.level !== 'all' && source.level !== 'mean';
     }
     attention.titles(at);
+    attention.renameSoon();
   },
 
   titles(at) {

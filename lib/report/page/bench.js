@@ -6,8 +6,10 @@
  *
  * Only the row is followed, so a step costs T^2. */
 const bench = {
-  fused: new Map(), /* F_l before anything is dropped: "picture,fusion" -> [Float32Array] */
-  last: null,       /* {key, row} */
+  /* "picture,fusion" -> for each layer {f: F_l before anything is dropped, levels: which step drops
+   * an entry} */
+  fused: new Map(),
+  last: null, /* {key, row} */
 
   /* Which fusions the file allows; none if it lacks a layer. */
   fusions(p) {
@@ -36,19 +38,20 @@ const bench = {
     let row = bench.begin(source, fusion);
     const matrices = bench.matrices(source, fusion);
     const space = new Float32Array(t * t);
+    const step = bench.stepOf(discard);
     for (let l = source.depth - 1; l >= first; l--) {
-      let f = matrices ? matrices[l] : bench.fuse(source, l, fusion, space);
-      const drop = Math.trunc(t * t * discard);
-      if (drop > 0) {
-        space.set(f);
-        f = bench.drop(space, drop);
-      }
-      row = bench.step(row, f, t);
+      const one = matrices ? matrices[l] : {f: bench.fuse(source, l, fusion, space)};
+      if (step > 0)
+        bench.drop(source, l, fusion, one, step, space);
+      row = bench.step(row, step > 0 ? space : one.f, t);
     }
     performance.measure('vx-rollout', {start, end: performance.now()});
     bench.took = performance.now() - start;
     return Float32Array.from(row);
   },
+
+  /* Discard in steps of 5 %: those that the file has the order for. */
+  stepOf: (discard) => Math.min(Fused.steps, Math.max(0, Math.round(20 * discard))),
 
   /* The row to start with: the query that the head reads, or the fused rows of a pooling head. */
   begin(source, fusion) {
@@ -58,20 +61,10 @@ const bench = {
       const [first, end] = source.read;
       return row.fill(1 / (end - first), first, end);
     }
-    const heads = new Float32Array(t);
-    for (let h = 0; h < source.heads; h++) {
-      heads.fill(0);
-      source.add(heads, 0, source.depth, h, 'class', false);
-      for (let i = 0; i < t; i++)
-        row[i] = h === 0 ? heads[i] : bench.join(row[i], heads[i], fusion);
-    }
+    row.set(source.held.fused.rowsOf(Fused.names.indexOf(fusion), t));
     const sum = row.reduce((a, b) => a + b, 0);
     return sum > 0 ? row.map((v) => v / sum) : row;
   },
-
-  join: (a, b, fusion) => fusion === 'max' ? Math.max(a, b) :
-    fusion === 'min'                       ? Math.min(a, b) :
-                                             a + b,
 
   /* F_l of all layers, kept if they are not too large: 64 MB. */
   matrices(source, fusion) {
@@ -84,62 +77,79 @@ const bench = {
         bench.fused.clear();
       bench.fused.set(key,
         Array.from({length: source.depth},
-          (_, l) => bench.fuse(source, l, fusion, new Float32Array(t * t))));
+          (_, l) => ({f: bench.fuse(source, l, fusion, new Float32Array(t * t))})));
     }
     return bench.fused.get(key);
   },
 
   fuse(source, l, fusion, out) {
-    const {all, mean} = source.held.layers[l];
+    const {all, mean, fused} = source.held.layers[l];
     const t = source.tokens;
     out.fill(0);
-    const heads = all ? source.heads : 1;
     if (fusion === 'mean' || !all) {
+      const heads = all ? source.heads : 1;
       for (let h = 0; h < heads; h++)
         for (let q = 0; q < t; q++)
           (all ?? mean).add(out, q * t, h, q, 1 / heads);
-      return out;
-    }
-    return bench.extreme(all, t, fusion === 'max', out);
+    } else if (fusion === 'max')
+      bench.largest(all, t, out);
+    else
+      bench.smallest(all, t, fused, out);
+    out.set(fused.rowsOf(Fused.names.indexOf(fusion), t), fused.reads ? t * source.read[0] : 0);
+    return out;
   },
 
-  extreme(all, t, most, out) {
+  largest(all, t, out) {
     const row = new Float32Array(t);
     for (let h = 0; h < all.heads; h++)
       for (let q = 0; q < t; q++) {
         row.fill(0);
         all.add(row, 0, h, q, 1);
         for (let i = 0, at = q * t; i < t; i++, at++)
-          if (h === 0 || (most ? row[i] > out[at] : row[i] < out[at]))
+          if (row[i] > out[at])
             out[at] = row[i];
       }
-    return out;
   },
 
-  /* Sets the `count` smallest entries to 0, except entry 0. Weights are not negative, so their
-   * bits are ordered as they are: the count-th smallest is found by its upper, then its lower
-   * half. */
-  drop(f, count) {
-    const bits = new Uint32Array(f.buffer, f.byteOffset, f.length);
-    const upper = new Uint32Array(65536);
-    for (const b of bits)
-      upper[b >>> 16]++;
-    let left = count;
-    let high = 0;
-    while (left > upper[high])
-      left -= upper[high++];
-    const lower = new Uint32Array(65536);
-    for (const b of bits)
-      if (b >>> 16 === high)
-        lower[b & 65535]++;
-    let low = 0;
-    while (left > lower[low])
-      left -= lower[low++];
-    const limit = high * 65536 + low;
-    for (let i = 0; i < bits.length; i++)
-      if ((bits[i] < limit || (bits[i] === limit && left-- > 0)) && i > 0)
-        bits[i] = 0;
-    return f;
+  /* The file says in which half of its step each smallest weight lies. */
+  smallest(all, t, {fine, fineRow}, out) {
+    const {prefix, patches, weight, scale, rows} = all;
+    out.fill(Infinity);
+    const least = new Uint8Array(patches);
+    const scales = new Float32Array(patches);
+    for (let q = 0; q < t; q++) {
+      const at = q * t + prefix;
+      for (let h = 0; h < all.heads; h++) {
+        const k = h * rows + q;
+        for (let i = 0; i < prefix; i++)
+          out[q * t + i] = Math.min(out[q * t + i], all.first[k * prefix + i]);
+        for (let i = 0, w = k * patches; i < patches; i++, w++) {
+          const v = Math.fround(scale[k] * Rows.square[weight[w]]);
+          if (v < out[at + i]) {
+            out[at + i] = v;
+            least[i] = weight[w];
+            scales[i] = scale[k];
+          }
+        }
+      }
+      for (let i = 0; fine && i < patches; i++)
+        if (least[i] > 0) {
+          const up = fine[q * fineRow + (i >> 3)] >> (i & 7) & 1;
+          const root = (least[i] + (up ? 0.25 : -0.25)) / 255;
+          out[at + i] = scales[i] * (root * root);
+        }
+    }
+  },
+
+  /* F_l into out, without the smallest entries; entry 0 always stays. */
+  drop(source, l, fusion, one, step, out) {
+    const {f} = one;
+    one.levels ??= source.held.layers[l].fused.levels(Fused.names.indexOf(fusion), f);
+    const {levels} = one;
+    const first = f[0];
+    for (let i = 0; i < f.length; i++)
+      out[i] = levels[i] < step ? 0 : f[i];
+    out[0] = first;
   },
 
   step(row, f, t) {
@@ -165,6 +175,7 @@ const bench = {
     const able = fusions.length > 0;
     for (const name of ['first', 'fusion', 'discard', 'bench-show'])
       ui.id(name).disabled = !able;
+    ui.id('discard').disabled = !able || stage.picture().tokens > 4096;
     ui.text(ui.id('first-now'), String(state.now.rf));
     ui.text(ui.id('discard-now'), Math.round(100 * state.now.rd) + ' %');
     const map = ui.id('bench-map');
@@ -187,8 +198,6 @@ const bench = {
     const notes = [words.say('took', {ms: ui.number(bench.took)})];
     if (fusions.length === 1)
       notes.push(words.say('bench_mean'));
-    if (state.now.rd > 0)
-      notes.push(words.say('bench_rough'));
     return notes.join(words.lang === 'zh' ? '。' : '. ');
   },
 };

@@ -129,6 +129,8 @@ const data = {
       layer.mean = new Rows(await data.block(ids.mean), 1, tokens, tokens, prefix);
     if (ids.class)
       layer.read = new Rows(await data.block(ids.class), heads, 1, tokens, prefix);
+    if (ids.fused)
+      layer.fused = new Fused(await data.block(ids.fused), layer.all ? heads : 1, tokens, prefix);
     data.pictures[p].layers[l] = layer;
   },
 
@@ -144,6 +146,9 @@ const data = {
       if (picture.attention?.pool)
         held.pool = new Rows(await data.block(picture.attention.pool), data.report.model.heads, 1,
           picture.tokens, picture.prefix);
+      if (picture.attention?.pool_fused)
+        held.fused = new Fused(await data.block(picture.attention.pool_fused),
+          data.report.model.heads, picture.tokens, picture.prefix);
       for (let l = held.layers.length - 1; l >= 0; l--) {
         await data.loadLayer(p, l);
         if (l === held.layers.length - 1)
@@ -206,7 +211,60 @@ class Rows {
     }
   }
 }
-Rows.square = Float64Array.from({length: 256}, (_, byte) => (byte / 255) ** 2);
+Rows.square = Float64Array.from({length: 256}, (_, byte) => (byte / 255) * (byte / 255));
+
+/* What rollout needs beside the coded attention of a block (lib/report/fused.h): the rows that the
+ * model's head reads as they are, and which entries are the smallest. */
+class Fused {
+  constructor(bytes, heads, tokens, prefix) {
+    const k = heads > 1 ? 3 : 1;
+    const order = k * (4 * Fused.steps + tokens * tokens);
+    this.fineRow = k === 3 ? (tokens - prefix + 7) >> 3 : 0;
+    const ordered = bytes.length >= order;
+    const rows = bytes.length - (ordered ? order + tokens * this.fineRow : 0);
+    this.reads = rows / (4 * k * tokens);
+    if (!Number.isInteger(this.reads))
+      throw new Error(`${bytes.length} / ${order}`);
+    const floats = new DataView(bytes.buffer, bytes.byteOffset);
+    const read = (at, count) =>
+      Float32Array.from({length: count}, (_, i) => floats.getFloat32(at + 4 * i, true));
+    this.row = read(0, rows / 4);
+    if (!ordered)
+      return;
+    this.limit = read(rows, k * Fused.steps);
+    this.turn = new Int8Array(
+      bytes.buffer, bytes.byteOffset + rows + 4 * k * Fused.steps, k * tokens * tokens);
+    this.fine = bytes.subarray(rows + order);
+  }
+
+  /* The rows of fusion k, where the first of them belongs in F_l. */
+  rowsOf(k, tokens) {
+    const size = this.reads * tokens;
+    return this.row.subarray(k * size, (k + 1) * size);
+  }
+
+  /* For each entry of F_l the index of the first step that drops it. */
+  levels(k, f) {
+    const limit = this.limit.subarray(k * Fused.steps, (k + 1) * Fused.steps);
+    const turn = this.turn.subarray(k * f.length, (k + 1) * f.length);
+    const out = new Uint8Array(f.length);
+    for (let i = 0; i < f.length; i++) {
+      let low = 0;
+      let high = Fused.steps;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (limit[middle] >= f[i])
+          high = middle;
+        else
+          low = middle + 1;
+      }
+      out[i] = low + turn[i];
+    }
+    return out;
+  }
+}
+Fused.steps = 19; /* 5 % to 95 % of the entries */
+Fused.names = ['mean', 'max', 'min'];
 
 /* Questions to the attention of a picture. `head` is a number or 'mean'; `query` is a token's
  * number or 'class': what the model's head reads, which may be a mean over several tokens. Layer

@@ -113,6 +113,8 @@ const foot = {
 
   /* ---------------------------------------------------------------- about ------------------- */
 
+  pooling: (name) => words.all.en['pooling_' + name] ? words.say('pooling_' + name) : name,
+
   facts() {
     const {model, version, command} = data.report;
     const picture = stage.picture();
@@ -130,9 +132,9 @@ const foot = {
       ['blocks', [model.layers, model.heads, model.width].join(', ')],
       ['input', words.say('pixels', {w: picture.input[1], h: picture.input[0]})],
       ['tokens', words.say('tokens_n', {t: picture.tokens, p: picture.prefix, h: gh, w: gw})],
-      ['pooling', model.pooling],
+      ['pooling', foot.pooling(model.pooling)],
       ['precision', [model.precision, model.device].filter(Boolean).join(', ')],
-      ['method', map ? [map.method, map.summary].filter(Boolean).join(': ') : null],
+      ['method', map ? [map.method, terms.method(map.method)].filter(Boolean).join(': ') : null],
       [
         'settings',
         map && Object.entries(map.settings ?? {}).map(([k, v]) => `${k}=${v}`).join(' ')

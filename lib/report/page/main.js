@@ -70,20 +70,10 @@ const main = {
 
   /* A head under the pointer is on the picture while it is there. */
   pointHead(l, h, how) {
-    const source = attention.source();
     if (h === null && how !== main.peek.how && main.peek.how)
       return;
     main.peek = h === null ? {patch: null} : {patch: null, how, l, h, live: true};
     main.drawHead();
-    if (h !== null && how === 'focus') {
-      const i = l * (source.heads + 1) + (h === 'mean' ? source.heads : h);
-      ui.say(words.say('cell_says', {
-        l: attention.plainLayer(l),
-        h: attention.headName(h),
-        v: attention.held[i] ? `${words.say('max')} ${ui.percent(attention.tops[i])}` :
-                               words.say('missing')
-      }));
-    }
   },
 
   chooseHead(l, h) {
@@ -121,6 +111,7 @@ const main = {
     foot.drawStats();
     foot.drawTen();
     foot.facts();
+    terms.draw();
     controls.draw();
   },
 

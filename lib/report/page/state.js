@@ -46,7 +46,7 @@ const state = {
       same: [0, one(0, 1)],
       rf: [0, number(0, Math.max(0, layers - 1))],
       ru: ['mean', one('mean', 'max', 'min')],
-      rd: [0, number(0, 0.95, false)],
+      rd: [0, (text) => Number(text) >= 0 ? bench.stepOf(text) / 20 : undefined],
       st: ['entropy', one('entropy', ...Object.keys(data.report.stats?.statistics ?? {}))],
     };
   },

@@ -77,7 +77,7 @@ const why = {
     const node = ui.id('methods');
     ui.rebuild(node, [state.now.p, words.lang].join(), () => {
       const list = kinds.map(
-        (kind) => why.card(kind.name, kind.name.replace(/~\d+$/, ''), kind.first.summary));
+        (kind) => why.card(kind.name, kind.name.replace(/~\d+$/, ''), terms.method(kind.method)));
       if (views.live(picture).includes('live'))
         list.push(why.card('live', words.say('live')));
       return list.length ? list : [ui.make('p', 'note', words.say('no_maps'))];

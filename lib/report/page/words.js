@@ -5,8 +5,12 @@
 const words = {
   lang: 'en',
 
+  /* A finger neither points nor has a Shift key. */
+  touch: matchMedia('(hover: none)').matches,
+
   say(key, values) {
-    const text = words.all[words.lang][key] ?? words.all.en[key] ?? key;
+    const all = words.all[words.lang];
+    const text = (words.touch && all[key + '_touch']) || (all[key] ?? words.all.en[key] ?? key);
     return text.replace(/\{(\w+)\}/g, (whole, name) => values?.[name] ?? whole);
   },
 
@@ -45,6 +49,10 @@ const words = {
       no_target: 'does not depend on the class',
       maps: 'The same question, asked in several ways',
       maps_hint: 'Click shows a map on the picture. Shift and click puts it beside.',
+      maps_hint_touch: 'Tap a map to show it on the picture. "Compare with", under "More", ' +
+        'puts a second map beside it.',
+      terms: 'What the words mean',
+      terms_methods: 'What the methods do',
       no_maps: 'This page holds no maps.',
       common: 'One scale for all',
       own_range: '{low} to {high}',
@@ -73,6 +81,8 @@ const words = {
       direction: 'Direction',
       grid_hint: 'Point at a patch of the picture: every head shows what that patch looks at. ' +
         'Click keeps it. Double click on a head shows this head alone.',
+      grid_hint_touch: 'Tap a patch of the picture: every head shows what that patch looks at. ' +
+        'A second tap frees it. Tap a head to put it on the picture.',
       alone: 'Show all heads again',
       show_live: 'Show on the picture',
       max: 'max',
@@ -152,6 +162,12 @@ const words = {
       kept: 'kept',
       freed: 'free again',
       cell_says: 'layer {l}, {h}: {v}',
+      head_numbers: 'max {max}, entropy {entropy}, prefix {prefix}',
+      head_numbers_plain: 'max {max}, entropy {entropy}',
+      head_numbers_by: 'max {max}, receives {sum} times the mean',
+      pooling_token: 'class token',
+      pooling_avg: 'mean of the patches',
+      pooling_map: 'pooling head',
       no_value: 'no value',
       rollout: 'Rollout, live',
       rollout_note:
@@ -164,9 +180,6 @@ const words = {
       fuse_min: 'minimum',
       discard: 'Weakest dropped',
       took: 'computed in {ms} ms',
-      bench_rough:
-        'With the weakest dropped, the map is a few per cent off: the embedded weights ' +
-        'are rounded, so that some near the limit change places.',
       bench_needs: 'Rollout needs the attention of all tokens, which this file lacks.',
       bench_mean: 'This file holds means over heads: only the mean can be used.',
       strongest: 'Strongest patches',
@@ -187,6 +200,7 @@ const words = {
       stat_similarity: 'mean cosine with the other heads',
       stat_focus: 'share of the 2 % of the patches that get most',
       stat_hint: 'Click a cell to look at that head.',
+      stat_hint_touch: 'Tap a cell to look at that head.',
       pattern: 'pattern',
       pattern_sink: 'sink',
       pattern_local: 'local',
@@ -274,6 +288,9 @@ const words = {
       no_target: '与类别无关',
       maps: '同一个问题，多种方法',
       maps_hint: '点击显示在图片上；按住 Shift 点击则并排显示。',
+      maps_hint_touch: '轻触热图，显示在图片上；“更多”中的“对比”可并排显示第二张。',
+      terms: '术语说明',
+      terms_methods: '各方法做什么',
       no_maps: '此页面没有热图。',
       common: '统一刻度',
       own_range: '{low} 至 {high}',
@@ -302,6 +319,8 @@ const words = {
       direction: '方向',
       grid_hint:
         '指向图片上的图块：每个头都会显示该图块看向哪里。点击固定；双击某个头只看这个头。',
+      grid_hint_touch:
+        '轻触图片上的图块：每个头都会显示该图块看向哪里，再次轻触取消。轻触某个头，显示在图片上。',
       alone: '重新显示所有头',
       show_live: '显示在图片上',
       max: '最大',
@@ -377,6 +396,12 @@ const words = {
       kept: '已固定',
       freed: '已取消固定',
       cell_says: '第 {l} 层，{h}：{v}',
+      head_numbers: '最大 {max}，熵 {entropy}，前缀 {prefix}',
+      head_numbers_plain: '最大 {max}，熵 {entropy}',
+      head_numbers_by: '最大 {max}，接收为平均的 {sum} 倍',
+      pooling_token: '类别词元',
+      pooling_avg: '图块的平均',
+      pooling_map: '池化头',
       no_value: '没有数值',
       rollout: 'Rollout（实时）',
       rollout_note:
@@ -388,8 +413,6 @@ const words = {
       fuse_min: '最小',
       discard: '丢弃最弱部分',
       took: '计算用时 {ms} 毫秒',
-      bench_rough:
-        '丢弃最弱部分时，热图会有百分之几的偏差：页面内的权重经过舍入，接近界限者会互换位置。',
       bench_needs: 'Rollout 需要所有词元的注意力，而此文件没有。',
       bench_mean: '此文件只有各头的平均，因此只能使用平均。',
       strongest: '最强的图块',
@@ -410,6 +433,7 @@ const words = {
       stat_similarity: '与其他头的平均余弦',
       stat_focus: '最受关注的 2 % 图块的份额',
       stat_hint: '点击单元格查看该头。',
+      stat_hint_touch: '轻触单元格查看该头。',
       pattern: '模式',
       pattern_sink: '汇聚',
       pattern_local: '局部',

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Writes test/golden/torch: one tiny model as torch.save leaves it, by several versions of PyTorch.
+
+    venv/bin/pip install torch numpy safetensors       # in one environment for each version
+    venv/bin/python tools/golden/make_torch.py [FIRST]
+
+Every run adds the files of its version (plain, old, train); with the word FIRST it also writes those
+that one version is enough for. The weights are those of test/golden/models/vit-timm-2x2-avg, so that the
+expected numbers are that model's, and test_torch.c compares every tensor with its model.safetensors.
+README.md there names the files.
+"""
+import argparse
+import collections
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODEL = os.path.join(HERE, "..", "..", "test", "golden", "models", "vit-timm-2x2-avg", "model.safetensors")
+OUT = os.path.join(HERE, "..", "..", "test", "golden", "torch")
+
+
+class Part(torch.nn.Module):
+    """A module that holds what its name in the state_dict says; a user's class."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        inner = collections.OrderedDict()
+        for name, tensor in tensors.items():
+            first, _, rest = name.partition(".")
+            if rest:
+                inner.setdefault(first, collections.OrderedDict())[rest] = tensor
+            else:
+                self.register_parameter(first, torch.nn.Parameter(tensor))
+        for name, part in inner.items():
+            self.add_module(name, Part(part))
+        self.act = torch.nn.functional.gelu
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+
+class Settings:
+    """A foreign class, as OmegaConf's: it becomes an inert object."""
+
+    def __init__(self):
+        self.flags, self.rate = {"amp", "ema"}, 1e-3
+
+
+class Harm:
+    def __reduce__(self):
+        return os.system, ("echo this must never run",)
+
+
+def clone(sd):
+    return collections.OrderedDict((k, v.clone()) for k, v in sd.items())
+
+
+def save(value, name, **how):
+    torch.save(value, os.path.join(OUT, name), **how)
+
+
+def training(sd):
+    """What a training script leaves: two networks, an optimizer, settings of foreign classes."""
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    optimizer = torch.optim.AdamW([weight], lr=1e-3)
+    weight.sum().backward()
+    optimizer.step()
+    average = collections.OrderedDict((k, v * 0.5) for k, v in sd.items())
+    return {"epoch": 7, "arch": "vit_test", "state_dict": clone(sd), "state_dict_ema": average,
+            "optimizer": optimizer.state_dict(), "args": argparse.Namespace(lr=0.1, seed=2**40),
+            "metric": np.float64(81.25), "settings": Settings(), "history": [0.5, None, True, -3]}
+
+
+def views(sd):
+    """All of one type in one storage; matrices stored the other way; a vector that is one number."""
+    flat = torch.zeros(sum(v.numel() for v in sd.values()) + 5)
+    out, at = collections.OrderedDict(), 5
+    for name, v in sd.items():
+        room = flat[at:at + v.numel()]
+        at += v.numel()
+        if v.dim() == 2 and "mlp" in name:
+            room = room.view(v.shape[1], v.shape[0]).t()
+        elif v.dim() == 4:
+            room = room.view(v.shape[3], v.shape[1], v.shape[0], v.shape[2]).permute(2, 1, 3, 0)
+        else:
+            room = room.view(v.shape)
+        room.copy_(v)
+        out[name] = room
+    out["expanded"] = torch.full((1,), 2.5).expand(6)
+    out["every_other"] = torch.arange(10.0)[1::2]
+    out["empty"] = torch.zeros(0, 4)
+    out["scalar"] = torch.tensor(7)
+    return out
+
+
+def types(sd):
+    kinds = [torch.float64, torch.float16, torch.bfloat16, torch.float32]
+    out = collections.OrderedDict((k, v.to(kinds[i % 4])) for i, (k, v) in enumerate(sd.items()))
+    out["f64_turned"] = torch.arange(6.0, dtype=torch.float64).view(2, 3).t()
+    for kind in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
+        out[str(kind).split(".")[1]] = torch.ones(3, dtype=kind)
+    out["uint16"] = torch.ones(3).to(torch.uint16)
+    out["sparse"] = torch.eye(3).to_sparse()
+    return out
+
+
+def first(sd):
+    save(clone(sd), "protocol4.pth", pickle_protocol=4)
+    save(clone(sd), "protocol5-old.pth", pickle_protocol=5, _use_new_zipfile_serialization=False)
+    torch.serialization.set_crc32_options(False)
+    save(clone(sd), "no-checksums.pth")
+    torch.serialization.set_crc32_options(True)
+    save(views(sd), "views.pth")
+    save(views(sd), "views-old.pth", _use_new_zipfile_serialization=False)
+    save(types(sd), "types.pth")
+    save(Part(sd), "module.pth")
+    save({"model": Part(sd), "step": 3}, "module-old.pth", _use_new_zipfile_serialization=False)
+    save({"student": {"backbone": clone(sd)}, "teacher": clone(sd), "loss": {"center": torch.zeros(1, 9)}},
+         "nested.pth")
+    save({"state_dict": {"a.b": torch.ones(2)}, "args": Harm()}, "harm.pth")
+    save({"state_dict": {"a.b": torch.ones(2)}, "args": Harm()}, "harm-old.pth", _use_new_zipfile_serialization=False)
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), os.path.join(OUT, "script.pth"))
+    shards = os.path.join(OUT, "shards")
+    os.makedirs(shards, exist_ok=True)
+    names, where = list(sd), {}
+    for i in range(2):
+        file = f"pytorch_model-0000{i + 1}-of-00002.bin"
+        part = {k: sd[k].clone() for k in names[i::2]}
+        where.update(dict.fromkeys(part, file))
+        torch.save(part, os.path.join(shards, file))
+    with open(os.path.join(shards, "pytorch_model.bin.index.json"), "w") as f:
+        json.dump({"metadata": {"total_size": 0}, "weight_map": where}, f, indent=1)
+
+
+def main():
+    version = torch.__version__.split("+")[0]
+    sd = collections.OrderedDict(load_file(MODEL))
+    os.makedirs(OUT, exist_ok=True)
+    save(clone(sd), f"plain-{version}.pth")
+    save(clone(sd), f"old-{version}.pth", _use_new_zipfile_serialization=False)
+    save(training(sd), f"train-{version}.pth.tar")
+    if "FIRST" in sys.argv:
+        first(sd)
+
+
+main()
