@@ -5,7 +5,7 @@
 wrong "an input of height 41: no multiple of the patch's 8 pixels; 40 and 48 are" classify --size 41 -m $model $picture
 wrong "width 4: no multiple of the patch's 8 pixels; 8 is" classify --size 40x4 -m $model $picture
 wrong 'no way to resample "timn"; did you mean timm?' classify --size 48 --pos-resample timn -m $model $picture
-wrong "with --fit keep each picture has a grid of its own" \
+wrong "each picture has a grid of its own" \
     explain -m $model --fit keep --method attention --query 1,1 -o "$folder/q.png" $picture
 for fit in recipe squash crop pad keep; do
     for size in 24x48 64; do

@@ -51,5 +51,5 @@ if "$BUILD/example_report" $model "$folder/got.html" "$folder/missing.png" > "$f
     fail "example_report succeeds without a picture"
 fi
 grep -q missing.png "$folder/error" || fail "example_report does not name the missing picture"
-"$BUILD/face" || fail "vitx.hpp is not what the C functions are"
+"$BUILD/face" "$folder" || fail "vitx.hpp is not what the C functions are"
 exit $failed

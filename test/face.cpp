@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <vitx/vitx.hpp>
 
 static int failed;
@@ -148,7 +150,137 @@ static void pools(const vitx::image &picture)
     expect(page.find("\"norm\":") != std::string::npos, "the length of an embedding");
 }
 
-int main()
+static std::string file_of(const std::string &path)
+{
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+}
+
+/* A folder in memory is the folder on the disk. */
+static void memory_files(const vitx::image &picture)
+{
+    const std::string folder = "test/golden/models/deit-hf/";
+    const std::string names[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
+    std::string data[3];
+    std::vector<vitx_memory_file> files;
+    for (int i = 0; i < 3; i++) {
+        data[i] = file_of(folder + names[i]);
+        files.push_back(vitx_memory_file{names[i].c_str(), data[i].data(), data[i].size()});
+    }
+    vitx::model disk(folder), memory("in memory", files);
+    vitx::context one(disk), two(memory);
+    expect(one.classify(picture, 1)[0].logit == two.classify(picture, 1)[0].logit, "memory files");
+    expect(disk.digest() == memory.digest(), "their digest");
+    files.pop_back();
+    try {
+        vitx::model lacking("lacking", files);
+        expect(false, "a model without weights");
+    } catch (const vitx::error &e) {
+        expect(e.subject() == "lacking", "the subject of an error");
+    }
+    vitx_report_opts opts = vitx::report_opts();
+    opts.budget = -1;
+    try {
+        vitx::report report(disk, &opts);
+        expect(false, "a budget of -1");
+    } catch (const vitx::error &e) {
+        expect(std::strcmp(e.field(), "budget") == 0, "the field of an error");
+    }
+    expect(vitx::context::preview(disk).input_height == one.info().input_height, "a preview");
+}
+
+static void gradients(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/deit-hf");
+    vitx::context context(model);
+    vitx_trace_opts trace = vitx::trace_opts(VITX_RECORD_ALL);
+    trace.gradients = VITX_GRADIENT_ANY;
+    trace.targets = 1;
+    trace.tokens = 1 << VITX_AT_NORM1;
+    expect(vitx::trace_bytes(model, trace, 2) > vitx::trace_bytes(model, trace, 1), "trace bytes");
+    context.set_trace(trace);
+    context.forward(picture);
+    std::vector<float> dlogits(static_cast<std::size_t>(model.info().classes));
+    dlogits[1] = 1;
+    context.backward(dlogits);
+    const std::int64_t tokens = model.info().tokens, width = model.info().width;
+    const vitx_view attention = context.attention_gradient(0), input = context.input_gradient();
+    expect(attention.shape[2] == tokens && attention.shape[3] == tokens, "attention's gradient");
+    expect(input.shape[3] == context.input().shape[3], "the input's gradient");
+    expect(context.tokens(0, VITX_AT_NORM1).shape[2] == width, "tokens");
+    expect(context.tokens_gradient(0, VITX_AT_NORM1).shape[1] == tokens, "tokens' gradient");
+    dlogits.pop_back();
+    try {
+        context.backward(dlogits);
+        expect(false, "too few gradients");
+    } catch (const std::invalid_argument &) {
+    }
+    context.set_trace(vitx::trace_opts(VITX_RECORD_NONE));
+    const vitx::peak peak = context.measure_peak();
+    expect(peak.flops > 0 && peak.bytes > 0, "a peak");
+}
+
+static void maps(const vitx::image &picture)
+{
+    vitx::model model("test/golden/models/deit-hf");
+    vitx::context context(model);
+    const std::vector<vitx_explain_opts> ways{vitx::explain_opts("rollout")};
+    expect(context.explain_forwards(ways) == 1, "forwards of a method");
+    expect(context.explain_bytes(ways) > 0, "bytes of a method");
+    const std::vector<vitx::map> flipped = context.explain_flip({&picture, &picture}, ways);
+    expect(flipped.size() == 2 && flipped[1].info().flip == 1, "flipped maps");
+    const vitx::map map = context.explain(picture, ways[0]), mask = map.mask(0.5);
+    const vitx_map_info info = map.info();
+    expect(mask.info().mask == 0.5 && std::fabs(mask.values()[0] - 0.5f) == 0.5f, "a mask");
+    const std::pair<float, float> ends = map.ends();
+    expect(ends.second == info.max && ends.first < ends.second, "ends of the colours");
+
+    vitx::basis basis(context);
+    basis.add(context, picture);
+    basis.add(context, std::vector<const vitx::image *>{&picture});
+    basis.finish();
+    vitx_explain_opts features = vitx::explain_opts("features");
+    features.basis = basis.get();
+    const vitx::map colours = context.explain(picture, features);
+    expect(colours.info().channels == 3, "a basis");
+    try {
+        basis.finish();
+        expect(false, "finished twice");
+    } catch (const vitx::error &e) {
+        expect(e.status() == VITX_INVALID, "status of finish");
+    }
+
+    const std::vector<vitx_evaluate_opts> metrics{vitx::evaluate_opts("deletion"),
+                                                  vitx::evaluate_opts("insertion")};
+    context.evaluate_check(metrics);
+    expect(context.evaluate_forwards(metrics) > 2, "forwards of metrics");
+    const std::vector<vitx::evaluation> both = context.evaluate(picture, map, metrics);
+    const vitx_evaluation_info alone = context.evaluate(picture, map, metrics[1]).info();
+    expect(both.size() == 2 && both[1].info().value == alone.value, "several metrics");
+    try {
+        context.evaluate_check({vitx::evaluate_opts("no such metric")});
+        expect(false, "an unknown metric");
+    } catch (const vitx::error &e) {
+        expect(e.status() == VITX_INVALID, "status of evaluate_check");
+    }
+}
+
+static void files(const std::string &folder)
+{
+    const double x[] = {0, 1, 2}, y[] = {3, 1, 2};
+    const std::vector<vitx_curve> curves{vitx_curve{"c", x, y, 3, 0}};
+    vitx_plot_opts opts = vitx::plot_opts();
+    opts.format = "npy";
+    const std::string npy = vitx::plot(curves, opts);
+    vitx::plot(curves, folder + "/plot.npy");
+    expect(npy.compare(0, 6, "\x93NUMPY") == 0 && npy == file_of(folder + "/plot.npy"), "a plot");
+    const std::vector<float> values{1, 2, 3, 4};
+    vitx::save_vectors(values, 1, folder + "/vector.npy");
+    expect(vitx::write_vectors(values, 1) == file_of(folder + "/vector.npy"), "vectors");
+    expect(vitx::load_vector(folder + "/vector.npy", 4) == values, "a vector");
+}
+
+int main(int count, char **arguments)
 {
     try {
         const vitx::image picture("test/golden/models/picture.png");
@@ -156,6 +288,11 @@ int main()
         embeddings(picture);
         reports(picture);
         pools(picture);
+        memory_files(picture);
+        gradients(picture);
+        maps(picture);
+        if (count > 1)
+            files(arguments[1]);
     } catch (const std::exception &e) {
         std::printf("face: %s\n", e.what());
         return 1;

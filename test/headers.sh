@@ -1,7 +1,7 @@
 #!/bin/bash
 # headers.sh: every public header compiles alone, as C11 and as C++11, without a warning, and so
-# does a program that uses every _INIT macro; every other header compiles alone as C11. CC and CXX
-# choose the compilers.
+# does a program that uses every _INIT macro; vitx.hpp has every function; every other header
+# compiles alone as C11. CC and CXX choose the compilers.
 set -u
 failed=0
 
@@ -24,6 +24,14 @@ for path in include/vitx/*.h; do
 done
 # shellcheck disable=SC2086
 check vitx.hpp c++ ${CXX:-c++} -std=c++11
+
+# vitx.hpp stands before every function that can fail. Those without options have a form with them.
+functions=$(sed -n 's/^VITX_API int \(vitx_[a-z_0-9]*\)(.*/\1/p' include/vitx/*.h)
+[ "$(wc -w <<< "$functions")" -ge 70 ] || { echo "few functions were found: $functions"; failed=1; }
+for name in $functions; do
+    case $name in vitx_image_open | vitx_trace_bytes) continue ;; esac
+    grep -q "\b$name(" include/vitx/vitx.hpp || { echo "vitx.hpp lacks $name"; failed=1; }
+done
 
 # VITX_MODEL_OPTS_INIT starts a vitx_model_opts.
 macros=$(sed -n 's/^#define VITX_\([A-Z_]*\)_INIT .*/\1/p' include/vitx/*.h)

@@ -31,7 +31,9 @@ VITX_API const char *vitx_device_name(int index);
 
 /** How a picture is brought to the size of the model's input. */
 typedef enum vitx_fit {
-    VITX_FIT_RECIPE = 0, /**< what the model's recipe says                                      */
+    VITX_FIT_RECIPE = 0, /**< what the model's recipe says. With VITX_RESIZE_PATCHES each picture
+                              has its own input size, as with VITX_FIT_KEEP, unless input_height
+                              and input_width are set: then like VITX_FIT_SQUASH                */
     VITX_FIT_SQUASH = 1, /**< the whole picture resized to the input size with the recipe's
                               filter; a picture of that size is not changed                     */
     VITX_FIT_CROP = 2,   /**< resized in proportion to the smallest size that covers the input,
@@ -97,11 +99,14 @@ typedef struct vitx_context_opts {
                                         proportion                                              */
     int max_tokens;           /**< limit for the tokens of one picture; 0: 16384, or the model's
                                    default number of tokens if that is larger                   */
+    int max_patches;          /**< replaces vitx_recipe.max_patches of a model whose recipe is
+                                   VITX_RESIZE_PATCHES, which runs by its recipe and without
+                                   input_height; else VITX_INVALID. 0: the recipe's              */
 } vitx_context_opts;
 
 #define VITX_CONTEXT_OPTS_INIT \
     { sizeof(vitx_context_opts), NULL, NULL, 0, 0, VITX_FIT_RECIPE, 0, NULL, NULL, \
-    VITX_GRADIENTS_AUTO, NULL, 0, 0, 0, 0 }
+    VITX_GRADIENTS_AUTO, NULL, 0, 0, 0, 0, 0 }
 VITX_API void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size);
 
 /**

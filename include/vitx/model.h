@@ -120,9 +120,13 @@ typedef enum vitx_resize {
     VITX_RESIZE_COVER = 3,    /**< sides in proportion, the smallest that cover resize_height x
                                    resize_width, rounded half to even, then centre crop (timm's
                                    ResizeKeepRatio, for inputs that are not square)              */
-    VITX_RESIZE_WITHIN = 4    /**< sides in proportion, the largest within resize_height x
+    VITX_RESIZE_WITHIN = 4,   /**< sides in proportion, the largest within resize_height x
                                    resize_width, rounded half to even; the rest of the input has
                                    the colour `pad`                                              */
+    VITX_RESIZE_PATCHES = 5   /**< each picture to a size of its own: about its own proportions,
+                                   sides of whole patches, at most `max_patches` of them. Such a
+                                   model (SigLIP 2 NaFlex) has no one input size: `input_height`
+                                   and `input_width` are those of the file's position embeddings */
 } vitx_resize;
 
 /** The source of a field of the recipe. */
@@ -162,6 +166,7 @@ typedef struct vitx_recipe {
     int no_crop;     /**< nonzero: no centre crop and no padding. A picture that does not have
                           the input's size after the resize is refused, like in transformers.
                           Every vitx_fit other than VITX_FIT_RECIPE accepts such a picture      */
+    int max_patches; /**< of VITX_RESIZE_PATCHES; else 0                                        */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */

@@ -10,9 +10,10 @@
  *     context.explain(image, opts).render(&image, "cat.overlay.png");
  *
  * A thin layer over the C headers. The C headers say what everything means. Link only libvitx.
- * Handles can be moved, not copied. get() gives the C handle, for C functions without a method
- * here. A model stays alive until its last context is freed, like in C. Thread rules are those of
- * the C functions.
+ * Handles can be moved, not copied. get() gives the C handle, for functions of the C headers. Every
+ * C function that fails by a status has a method or a function here; those that only give a name
+ * (vitx_status_name(), vitx_colormap_name() ..) are as good in C++ as they are. A model stays
+ * alive until its last context is freed, like in C. Thread rules are those of the C functions.
  *
  * Members of the structs that are returned here:
  *     vitx_prediction   index (-1: none), logit, probability, label (may be null;
@@ -44,16 +45,34 @@ namespace vitx
 class error : public std::runtime_error
 {
   public:
-    error(int status, const char *message) : std::runtime_error(message), status_(status)
+    error(int status, const char *message)
+        : std::runtime_error(message), status_(status), field_(vitx_last_error_field()),
+          subject_(text(vitx_last_error_subject()))
     {
     }
     int status() const noexcept
     {
         return status_;
     }
+    /** The option that the message is about, "" if it is about none: vitx_last_error_field(). */
+    const char *field() const noexcept
+    {
+        return field_ ? field_ : "";
+    }
+    /** The file that the message is about, "" if it is about none: vitx_last_error_subject(). */
+    const std::string &subject() const noexcept
+    {
+        return subject_;
+    }
 
   private:
+    static const char *text(const char *of) noexcept
+    {
+        return of ? of : "";
+    }
     int status_;
+    const char *field_;
+    std::string subject_;
 };
 
 /** Throws vitx::error if a C function's status is not VITX_OK. */
@@ -117,6 +136,12 @@ inline vitx_evaluate_opts evaluate_opts(const char *metric)
     opts.metric = metric;
     return opts;
 }
+inline vitx_plot_opts plot_opts()
+{
+    vitx_plot_opts opts;
+    vitx_plot_opts_init(&opts, sizeof opts);
+    return opts;
+}
 inline vitx_render_opts render_opts()
 {
     vitx_render_opts opts;
@@ -165,6 +190,10 @@ struct release {
     void operator()(vitx_map *handle) const noexcept
     {
         vitx_map_free(handle);
+    }
+    void operator()(vitx_basis *handle) const noexcept
+    {
+        vitx_basis_free(handle);
     }
     void operator()(vitx_evaluation *handle) const noexcept
     {
@@ -294,6 +323,20 @@ class map
         check(vitx_map_resize(&out, get(), height, width));
         return map(out);
     }
+    /** 1 where the smallest set of values lies that has `share` of the mass, else 0. */
+    map mask(double share) const
+    {
+        vitx_map *out;
+        check(vitx_map_mask(&out, get(), share));
+        return map(out);
+    }
+    /** The values of the first and the last colour of a png: vitx_render_ends(). */
+    std::pair<float, float> ends(const vitx_render_opts *opts = nullptr) const
+    {
+        std::pair<float, float> out;
+        check(vitx_render_ends(&out.first, &out.second, get(), opts));
+        return out;
+    }
     map to_picture() const
     {
         vitx_map *out;
@@ -365,6 +408,20 @@ class model
         check(vitx_model_open(&handle, path.c_str(), opts));
         handle_.reset(handle);
     }
+    /**
+     * The files of a model's folder in memory. `name` stands in messages. The data of weight files
+     * must stay as it is until the model and its contexts are gone.
+     */
+    model(const std::string &name, const std::vector<vitx_memory_file> &files,
+          const vitx_model_opts *opts = nullptr)
+    {
+        vitx_model_opts with = opts ? *opts : model_opts();
+        vitx_model *handle;
+        with.files = files.data();
+        with.file_count = static_cast<int>(files.size());
+        check(vitx_model_open(&handle, name.c_str(), &with));
+        handle_.reset(handle);
+    }
     vitx_model_info info() const
     {
         vitx_model_info info;
@@ -422,10 +479,32 @@ inline std::vector<vitx_metric_info> metrics()
     return list;
 }
 
+/** What recording takes: vitx_trace_bytes_with(). */
+inline std::size_t trace_bytes(const model &runs, const vitx_trace_opts &opts, int batch,
+                               const vitx_context_opts *context = nullptr)
+{
+    std::size_t bytes;
+    check(vitx_trace_bytes_with(&bytes, runs.get(), context, &opts, batch));
+    return bytes;
+}
+
+/** Per second: operations of a product of matrices, bytes of a copy. */
+struct peak {
+    double flops, bytes;
+};
+
 /** Runs a model: vitx/context.h. One thread at a time. */
 class context
 {
   public:
+    /** info() of a context with these options, which is not made. */
+    static vitx_context_info preview(const model &runs, const vitx_context_opts *opts = nullptr)
+    {
+        vitx_context_info info;
+        vitx_context_info_init(&info, sizeof info);
+        check(vitx_context_preview(&info, nullptr, 0, runs.get(), opts));
+        return info;
+    }
     explicit context(const model &runs, const vitx_context_opts *opts = nullptr)
     {
         vitx_context *handle;
@@ -517,12 +596,58 @@ class context
                                 opts.data(), static_cast<int>(opts.size()));
         return take(out, status);
     }
+    /** explain(), averaged over each picture and its mirror image: [pictures, opts]. */
+    std::vector<map> explain_flip(const std::vector<const image *> &pictures,
+                                  const std::vector<vitx_explain_opts> &opts)
+    {
+        const std::vector<const vitx_image *> handles = handles_of(pictures);
+        std::vector<vitx_map *> out(handles.size() * opts.size());
+        const int status = vitx_explain_flip(out.data(), get(), handles.data(),
+                                             static_cast<int>(handles.size()), opts.data(),
+                                             static_cast<int>(opts.size()));
+        return take(out, status);
+    }
+    /** Memory that explain() with these options needs in addition. */
+    std::size_t explain_bytes(const std::vector<vitx_explain_opts> &opts)
+    {
+        std::size_t bytes;
+        check(vitx_explain_bytes(&bytes, get(), opts.data(), static_cast<int>(opts.size())));
+        return bytes;
+    }
+    /** About how many forward passes it takes to explain one picture. */
+    std::int64_t explain_forwards(const std::vector<vitx_explain_opts> &opts)
+    {
+        std::int64_t forwards;
+        check(vitx_explain_forwards(&forwards, get(), opts.data(), static_cast<int>(opts.size())));
+        return forwards;
+    }
     /** Measures a map of `picture`. */
     evaluation evaluate(const image &picture, const map &one, const vitx_evaluate_opts &opts)
     {
         vitx_evaluation *out;
         check(vitx_evaluate(&out, get(), picture.get(), one.get(), &opts));
         return evaluation(out);
+    }
+    /** Several metrics of one map, which share the picture's own forward pass. */
+    std::vector<evaluation> evaluate(const image &picture, const map &one,
+                                     const std::vector<vitx_evaluate_opts> &opts)
+    {
+        std::vector<vitx_evaluation *> out(opts.size());
+        const int status = vitx_evaluate_many(out.data(), get(), picture.get(), one.get(),
+                                              opts.data(), static_cast<int>(opts.size()));
+        return take_all<evaluation>(out, status);
+    }
+    /** Throws what is wrong with options. Nothing runs. */
+    void evaluate_check(const std::vector<vitx_evaluate_opts> &opts)
+    {
+        check(vitx_evaluate_check(get(), opts.data(), static_cast<int>(opts.size())));
+    }
+    /** About how many forward passes it takes to measure one map. */
+    std::int64_t evaluate_forwards(const std::vector<vitx_evaluate_opts> &opts)
+    {
+        std::int64_t forwards;
+        check(vitx_evaluate_forwards(&forwards, get(), opts.data(), static_cast<int>(opts.size())));
+        return forwards;
     }
     /** A map that knows nothing, to compare with. */
     map blind(const image &picture, vitx_blind kind, int seed = 0, int target = VITX_AUTO)
@@ -587,6 +712,7 @@ class context
     void set_trace(const vitx_trace_opts &opts)
     {
         check(vitx_context_set_trace(get(), &opts));
+        targets_ = opts.gradients != 0 && opts.targets > 0 ? size_of(opts.targets) : 0;
     }
     vitx_view logits() const
     {
@@ -599,6 +725,61 @@ class context
         vitx_view view;
         check(vitx_attention(&view, get(), layer));
         return view;
+    }
+    /** Of a pooling head: [n, heads, 1, tokens]. */
+    vitx_view pool_attention() const
+    {
+        vitx_view view;
+        check(vitx_pool_attention(&view, get()));
+        return view;
+    }
+    /** The normalised input of the last forward(): [n, 3, height, width]. */
+    vitx_view input() const
+    {
+        vitx_view view;
+        check(vitx_input(&view, get()));
+        return view;
+    }
+    /** [n, tokens, width] of a block that the trace records. */
+    vitx_view tokens(int layer, vitx_tokens_at at) const
+    {
+        vitx_view view;
+        check(vitx_tokens(&view, get(), layer, at));
+        return view;
+    }
+    /** The backward pass of the last forward(): dlogits [n, targets, classes], targets as they were
+     *  given to set_trace(). */
+    void backward(const std::vector<float> &dlogits)
+    {
+        const std::size_t pictures = static_cast<std::size_t>(logits().shape[0]);
+        if (targets_ == 0 || dlogits.size() != pictures * targets_ * outputs_)
+            throw std::invalid_argument("vitx: dlogits are [n, targets, classes]");
+        check(vitx_backward(get(), dlogits.data()));
+    }
+    vitx_view attention_gradient(int layer) const
+    {
+        vitx_view view;
+        check(vitx_attention_gradient(&view, get(), layer));
+        return view;
+    }
+    vitx_view tokens_gradient(int layer, vitx_tokens_at at) const
+    {
+        vitx_view view;
+        check(vitx_tokens_gradient(&view, get(), layer, at));
+        return view;
+    }
+    vitx_view input_gradient() const
+    {
+        vitx_view view;
+        check(vitx_input_gradient(&view, get()));
+        return view;
+    }
+    /** The peak speed of the device; takes up to a second. */
+    peak measure_peak()
+    {
+        peak out;
+        check(vitx_context_measure_peak(get(), &out.flops, &out.bytes));
+        return out;
     }
     vitx_context *get() const noexcept
     {
@@ -618,19 +799,101 @@ class context
             handles.push_back(one ? one->get() : nullptr);
         return handles;
     }
-    /** Finished maps must be freed after a failure, too. */
+    /** What was finished must be freed after a failure, too. */
+    template <class owner, class handle>
+    static std::vector<owner> take_all(const std::vector<handle *> &out, int status)
+    {
+        std::vector<owner> all;
+        all.reserve(out.size());
+        for (handle *one : out)
+            all.emplace_back(one);
+        check(status);
+        return all;
+    }
     static std::vector<map> take(const std::vector<vitx_map *> &out, int status)
     {
-        std::vector<map> maps;
-        maps.reserve(out.size());
-        for (vitx_map *one : out)
-            maps.emplace_back(one);
-        check(status);
-        return maps;
+        return take_all<map>(out, status);
     }
     std::unique_ptr<vitx_context, release> handle_;
-    std::size_t outputs_; /* numbers of one answer */
+    std::size_t outputs_;     /* numbers of one answer */
+    std::size_t targets_ = 0; /* of a backward pass */
 };
+
+/** The components of the patch tokens of several pictures, for the method features:
+ *  vitx_basis_create(). Give get() to vitx_explain_opts.basis; it must live until the map is made.
+ */
+class basis
+{
+  public:
+    explicit basis(const context &runs, int layer = VITX_AUTO, int components = 3)
+    {
+        vitx_basis *handle;
+        check(vitx_basis_create(&handle, runs.get(), layer, components));
+        handle_.reset(handle);
+    }
+    void add(context &runs, const std::vector<const image *> &pictures)
+    {
+        std::vector<const vitx_image *> handles;
+        handles.reserve(pictures.size());
+        for (const image *one : pictures)
+            handles.push_back(one ? one->get() : nullptr);
+        check(
+            vitx_basis_add(get(), runs.get(), handles.data(), static_cast<int>(handles.size())));
+    }
+    void add(context &runs, const image &picture)
+    {
+        add(runs, std::vector<const image *>(1, &picture));
+    }
+    /** No pictures can be added afterwards. */
+    void finish()
+    {
+        check(vitx_basis_finish(get()));
+    }
+    vitx_basis *get() const noexcept
+    {
+        return handle_.get();
+    }
+
+  private:
+    std::unique_ptr<vitx_basis, release> handle_;
+};
+
+/** Curves in a png or npy: vitx_plot(). */
+inline void plot(const std::vector<vitx_curve> &curves, const std::string &path,
+                 const vitx_plot_opts *opts = nullptr)
+{
+    check(vitx_plot(curves.data(), static_cast<int>(curves.size()), path.c_str(), opts));
+}
+/** plot() into memory; opts.format is required. */
+inline std::string plot(const std::vector<vitx_curve> &curves, const vitx_plot_opts &opts)
+{
+    collected out;
+    const int status = vitx_plot_write(curves.data(), static_cast<int>(curves.size()),
+                                       collected::append, &out, &opts);
+    return out.take(status);
+}
+
+/** Vectors [n, count] as a .npy file: vitx_vectors_save(). values has n * count numbers. */
+inline void save_vectors(const std::vector<float> &values, int n, const std::string &path)
+{
+    const int count = n > 0 ? static_cast<int>(values.size()) / n : 0;
+    check(vitx_vectors_save(values.data(), n, count, path.c_str()));
+}
+/** save_vectors() into memory. */
+inline std::string write_vectors(const std::vector<float> &values, int n)
+{
+    collected out;
+    const int count = n > 0 ? static_cast<int>(values.size()) / n : 0;
+    const int status = vitx_vectors_write(values.data(), n, count, collected::append, &out);
+    return out.take(status);
+}
+/** `count` numbers of a .npy file: vitx_vector_load(). */
+inline std::vector<float> load_vector(const std::string &path, int count)
+{
+    std::vector<float> out(count > 0 ? static_cast<std::size_t>(count) : 0);
+    check(vitx_vector_load(out.data(), count, path.c_str()));
+    return out;
+}
 
 /** Attention statistics over many pictures: vitx/measure.h. The context must live until the last
  *  add(). */

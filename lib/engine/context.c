@@ -239,7 +239,8 @@ static int read_sizes(vitx_context *c, int *threads, const vitx_context_opts *o)
     c->positions = size.positions;
     c->max_tokens = size.max_tokens;
     c->memory_budget = o->memory_budget;
-    c->fit = o->fit;
+    c->varies = size.varies;
+    c->max_patches = size.max_patches;
     c->within_height = o->input_height;
     c->within_width = o->input_width;
     return VITX_OK;

@@ -92,9 +92,10 @@ struct vitx_context {
     int max_batch;
     int max_tokens;
     size_t trace_budget, memory_budget;
-    vitx_fit fit;
-    vx_pos_rule positions;           /* how position embeddings are resampled */
+    vx_pos_rule positions; /* how position embeddings are resampled */
+    bool varies; /* each picture has its own input size: VITX_FIT_KEEP, VITX_RESIZE_PATCHES */
     int within_height, within_width; /* of VITX_FIT_KEEP: what inputs lie within; 0: anything */
+    int max_patches;                 /* of VITX_RESIZE_PATCHES: of an input; else 0 */
     bool sized;                      /* memory is laid out for arch and recipe (size.h) */
     bool grid_open;                  /* options are checked; the picture has its own grid */
     vitx_progress *progress;

@@ -132,7 +132,7 @@ static int begin_run(vitx_context *c, vx_plan *plan, int n)
     c->recorded = 0;
     c->differentiated = false;
     /* Where each call has its own size, there is no place to keep for a larger batch of it. */
-    const bool as_many = (plan && plan->watch) || c->fit == VITX_FIT_KEEP;
+    const bool as_many = (plan && plan->watch) || c->varies;
     const int room = as_many ? n : c->max_batch;
     return plan ? vx_context_place(c, plan, &c->trace, room) : VITX_OK;
 }

@@ -1,6 +1,7 @@
 /* engine/size.c: see size.h. */
 #include "engine/size.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "model/recipe.h"
@@ -55,7 +56,8 @@ static int apply(vx_size *s, const vitx_model *model, const vitx_context_opts *o
         s->recipe.input_height = o->input_height;
         s->recipe.input_width = o->input_width;
     }
-    if (o->fit == VITX_FIT_SQUASH || o->fit == VITX_FIT_KEEP)
+    if (o->fit == VITX_FIT_SQUASH || o->fit == VITX_FIT_KEEP ||
+        (s->recipe.resize == VITX_RESIZE_PATCHES && !s->max_patches))
         vx_recipe_squash(&s->recipe);
     else if (o->fit == VITX_FIT_CROP)
         vx_recipe_crop(&s->recipe);
@@ -65,6 +67,24 @@ static int apply(vx_size *s, const vitx_model *model, const vitx_context_opts *o
     }
     if (o->fit != VITX_FIT_RECIPE)
         s->recipe.from_resize = s->recipe.from_crop = VITX_FROM_OPTIONS;
+    return VITX_OK;
+}
+
+/* Whether the recipe counts patches, and how many; 0: the input has one size. */
+static int count_patches(int *out, const vitx_model *model, const vitx_context_opts *o)
+{
+    const vitx_recipe *r = &model->recipe;
+    const bool counts = r->resize == VITX_RESIZE_PATCHES && o->fit == VITX_FIT_RECIPE &&
+                        !o->input_height && !o->input_width;
+    if (o->max_patches < 0 || o->max_patches > VX_MAX_TOKENS)
+        return vx_fail_field(VITX_INVALID, "max_patches", "max_patches = %d: 1 to %d are accepted",
+                             o->max_patches, VX_MAX_TOKENS);
+    if (o->max_patches && !counts)
+        return vx_fail_field(VITX_INVALID, "max_patches",
+                             "max_patches = %d: that is for models that take pictures of any shape "
+                             "(SigLIP 2 NaFlex), without another fit or size",
+                             o->max_patches);
+    *out = !counts ? 0 : o->max_patches ? o->max_patches : r->max_patches;
     return VITX_OK;
 }
 
@@ -84,8 +104,10 @@ int vx_size_begin(vx_size *s, const vitx_model *model, const vitx_context_opts *
         s->max_tokens = own > MAX_TOKENS ? own : MAX_TOKENS;
     if (o->pos_resample)
         VX_TRY(vx_pos_rule_find(&s->positions, o->pos_resample));
+    VX_TRY(count_patches(&s->max_patches, model, o));
     VX_TRY(apply(s, model, o));
-    return o->fit == VITX_FIT_KEEP ? VITX_OK : check_tokens(&s->arch, s->max_tokens, "the input");
+    s->varies = o->fit == VITX_FIT_KEEP || s->max_patches > 0;
+    return s->varies ? VITX_OK : check_tokens(&s->arch, s->max_tokens, "the input");
 }
 
 /* -------------------------------------------------------------------------- pictures ------ */
@@ -100,12 +122,43 @@ static int64_t rounded(int side, double scale, int patch, int most)
     return (patches < 1 ? 1 : patches) * patch;
 }
 
+/* A side of the picture's times `scale`, up to whole patches. */
+static int64_t patches_of(int side, double scale, int patch)
+{
+    const double patches = ceil(side * scale / patch);
+    return patches < 1 ? 1 : (int64_t)patches;
+}
+
+/* The largest scale with at most `most` patches, found by halving, as transformers finds it
+ * (image_processing_siglip2.py, get_image_size_for_max_num_patches). */
+static void size_by_patches(int64_t *height, int64_t *width, const vx_arch *a, int most,
+                            const vitx_image *image)
+{
+    const double step = 1e-5;
+    double low = step / 10, high = 100;
+    while (high - low >= step) {
+        const double scale = (low + high) / 2;
+        if ((double)patches_of(image->height, scale, a->patch_height) *
+                (double)patches_of(image->width, scale, a->patch_width) <=
+            most)
+            low = scale;
+        else
+            high = scale;
+    }
+    *height = patches_of(image->height, low, a->patch_height) * a->patch_height;
+    *width = patches_of(image->width, low, a->patch_width) * a->patch_width;
+}
+
 /* The input that a picture makes by itself. */
 static void own_size(int64_t *height, int64_t *width, const vitx_context *c,
                      const vitx_image *image)
 {
     const vx_arch *a = &c->arch;
     double scale = 1;
+    if (c->max_patches) {
+        size_by_patches(height, width, a, c->max_patches, image);
+        return;
+    }
     if (c->within_height) {
         const double h = (double)c->within_height / image->height,
                      w = (double)c->within_width / image->width;
@@ -119,6 +172,7 @@ static void own_size(int64_t *height, int64_t *width, const vitx_context *c,
 static int set_input(vitx_context *c, int64_t height, int64_t width, const char *what)
 {
     vx_arch arch = c->arch;
+    vx_recipe_squash(&c->recipe);
     if (height == c->recipe.input_height && width == c->recipe.input_width)
         return check_tokens(&arch, c->max_tokens, what);
     if (height > MAX_SIDE || width > MAX_SIDE)
@@ -137,7 +191,7 @@ static int set_input(vitx_context *c, int64_t height, int64_t width, const char 
 
 int vx_size_measure(vitx_context *c, const vitx_image *image)
 {
-    if (c->fit != VITX_FIT_KEEP)
+    if (!c->varies)
         return VITX_OK;
     if (!image)
         return vx_fail(VITX_INVALID, "a picture is NULL");
@@ -151,13 +205,13 @@ int vx_size_measure(vitx_context *c, const vitx_image *image)
 int vx_size_take(vitx_context *c, const vitx_image *image)
 {
     VX_TRY(vx_size_measure(c, image));
-    return c->fit != VITX_FIT_KEEP || c->sized ? VITX_OK : vx_context_reserve(c);
+    return !c->varies || c->sized ? VITX_OK : vx_context_reserve(c);
 }
 
 int vx_size_check_input(const vitx_context *c, int height, int width)
 {
     const vitx_recipe *r = &c->recipe;
-    if (c->fit == VITX_FIT_KEEP) {
+    if (c->varies) {
         VX_TRY(check_side(height, 0, c->arch.patch_height, "height"));
         return check_side(width, 0, c->arch.patch_width, "width");
     }
@@ -170,20 +224,20 @@ int vx_size_check_input(const vitx_context *c, int height, int width)
 int vx_size_measure_input(vitx_context *c, int height, int width)
 {
     VX_TRY(vx_size_check_input(c, height, width));
-    return c->fit == VITX_FIT_KEEP ? set_input(c, height, width, "an input of this size") : VITX_OK;
+    return c->varies ? set_input(c, height, width, "an input of this size") : VITX_OK;
 }
 
 int vx_size_take_input(vitx_context *c, int height, int width)
 {
     VX_TRY(vx_size_measure_input(c, height, width));
-    return c->fit != VITX_FIT_KEEP || c->sized ? VITX_OK : vx_context_reserve(c);
+    return !c->varies || c->sized ? VITX_OK : vx_context_reserve(c);
 }
 
 int vx_size_alike(const vitx_context *c, const vitx_image *const *images, int n)
 {
     int64_t height, width, h, w;
     int count = 1;
-    if (c->fit != VITX_FIT_KEEP)
+    if (!c->varies)
         return n;
     if (!images[0])
         return 1;

@@ -1,10 +1,11 @@
 /*
  * engine/size.h: the size of a context's input.
  *
- * It is the recipe's or the one that the caller asked for, and then the same for all pictures; with
- * VITX_FIT_KEEP it is each picture's own, and the context goes from size to size: arch and recipe
- * are set first (which is all that planning needs), then memory is laid out. All other code reads
- * the sizes of the context and knows nothing of this.
+ * It is the recipe's or the one that the caller asked for, and then the same for all pictures. With
+ * VITX_FIT_KEEP, and with a recipe that counts patches, it is each picture's own ("varies"), and
+ * the context goes from size to size: arch and recipe are set first (which is all that planning
+ * needs), then memory is laid out. All other code reads the sizes of the context and knows nothing
+ * of this.
  */
 #ifndef VX_ENGINE_SIZE_H
 #define VX_ENGINE_SIZE_H
@@ -17,19 +18,21 @@ typedef struct vx_size {
     vitx_recipe recipe;
     vx_pos_rule positions;
     int max_tokens;
+    int max_patches; /* of VITX_RESIZE_PATCHES, else 0 */
+    bool varies;
 } vx_size;
 
 /* From model and options; takes no memory. VITX_INVALID, VITX_UNSUPPORTED. */
 int vx_size_begin(vx_size *out, const vitx_model *model, const vitx_context_opts *opts);
 
 /* Sets arch and recipe for a picture. If they change, memory is not laid out for them yet. Only
- * a context with VITX_FIT_KEEP changes its size; for all others this and vx_size_take return at
+ * a context whose size varies changes it; for all others this and vx_size_take return at
  * once. */
 int vx_size_measure(vitx_context *c, const vitx_image *image);
 /* The same, and lays out memory. */
 int vx_size_take(vitx_context *c, const vitx_image *image);
 
-/* The same for inputs of that size that are no pictures: without VITX_FIT_KEEP it has to be the
+/* The same for inputs of that size that are no pictures: if the size does not vary it has to be the
  * context's own. VITX_INVALID. */
 int vx_size_check_input(const vitx_context *c, int height, int width); /* changes nothing */
 int vx_size_measure_input(vitx_context *c, int height, int width);

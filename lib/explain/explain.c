@@ -218,7 +218,7 @@ static int preview(size_t *out, int64_t *forwards, vitx_context *c, const vitx_e
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     VX_TRY(vx_new(&jobs, &scratch, (size_t)m, sizeof *jobs, "jobs"));
     c->recorded = 0;
-    c->grid_open = c->fit == VITX_FIT_KEEP;
+    c->grid_open = c->varies;
     int status = vx_jobs_prepare(jobs, m, c, opts);
     c->grid_open = false;
     if (status == VITX_OK)

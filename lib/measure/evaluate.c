@@ -102,7 +102,7 @@ static int preview(int64_t *forwards, vitx_context *c, const vitx_evaluate_opts 
     VX_TRY(vx_subject_describe(&s, c, NULL, NULL));
     VX_TRY(vx_new(&trials, &scratch, (size_t)m, sizeof *trials, "metrics"));
     c->recorded = 0; /* explaining again plans what is recorded */
-    c->grid_open = c->fit == VITX_FIT_KEEP;
+    c->grid_open = c->varies;
     int status = vx_subject_compare(&s, opts, m);
     if (status == VITX_OK)
         status = vx_followed_read(&s, opts, m);

@@ -215,7 +215,7 @@ static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
 
 static int prepare(vitx_stats *s, const vitx_image *first)
 {
-    return s->context->fit == VITX_FIT_KEEP ? follow_grid(s, first) : VITX_OK;
+    return s->context->varies ? follow_grid(s, first) : VITX_OK;
 }
 
 int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)

@@ -14,7 +14,6 @@
 #define MAX_WIDTH 65536
 #define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
-#define MAX_PATCH 1024
 
 /* -------------------------------------------------------------------------- sizes --------- */
 
@@ -168,9 +167,9 @@ static int read_sizes(vx_reader *r)
     vx_arch *a = r->arch;
     const vx_hints *h = r->hints;
     VX_TRY(vx_role_size(&a->width, r, VX_PATCH_W, 0, 0, MAX_WIDTH, "a width"));
-    VX_TRY(vx_role_size(&a->channels, r, VX_PATCH_W, 0, 1, MAX_PATCH, "a number of channels"));
-    VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, MAX_PATCH, "a patch height"));
-    VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, MAX_PATCH, "a patch width"));
+    VX_TRY(vx_role_size(&a->channels, r, VX_PATCH_W, 0, 1, VX_MAX_PATCH, "a number of channels"));
+    VX_TRY(vx_role_size(&a->patch_height, r, VX_PATCH_W, 0, 2, VX_MAX_PATCH, "a patch height"));
+    VX_TRY(vx_role_size(&a->patch_width, r, VX_PATCH_W, 0, 3, VX_MAX_PATCH, "a patch width"));
     if (a->channels != 3)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "reads pictures of %d channels; vitx has RGB, 3 channels", a->channels);

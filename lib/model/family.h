@@ -30,6 +30,8 @@ typedef enum vx_role {
 } vx_role;
 #define VX_BLOCK_ROLES (VX_ROLES - VX_MODEL_ROLES)
 
+#define VX_MAX_PATCH 1024 /* pixels of a patch's side */
+
 /* The tensors of a model by role; NULL where a model has none. */
 typedef struct vx_found {
     const vx_tensor *model[VX_MODEL_ROLES];
@@ -55,6 +57,7 @@ typedef struct vx_hints {
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
     int features; /* of what the head reads: the width */
+    int max_patches; /* each picture has a grid of its own, of at most so many; 0: one grid */
     bool qkv_bias, qkv_bias_known;
     vx_named named;
     const char *path; /* the file that says so; NULL: config.json */

@@ -120,6 +120,8 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     VX_TRY(vx_guesses_tell(m, &hints));
     VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
     m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
+    if (hints.max_patches)
+        m->positions = VX_POS_HF_NAFLEX;
     if (m->positions == VX_POS_UNSET)
         m->positions = VX_POS_TIMM;
     if (m->found.model[VX_REGISTERS])

@@ -23,6 +23,8 @@ const vx_recipe_defaults vx_hf_clip_processor = {VITX_BICUBIC, true,         VIT
                                                  1.0,          VX_CLIP_MEAN, VX_CLIP_STD};
 const vx_recipe_defaults vx_hf_siglip_processor = {
     VITX_BICUBIC, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+static const vx_recipe_defaults naflex_processor = {
+    VITX_BILINEAR, false, VITX_RESIZE_PATCHES, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 #define CLASS_SIZE 224 /* of all classes' input */
 
 const char *vx_hf_architecture(const vx_config *config)
@@ -173,12 +175,10 @@ typedef struct processor {
     bool square;
 } processor;
 static const processor processors[] = {
-    {"ViT", &vx_hf_vit_processor, true},
-    {"DeiT", &vx_hf_deit_processor, true},
-    {"CLIP", &vx_hf_clip_processor, false},
-    {"ChineseCLIP", &vx_hf_clip_processor, false},
+    {"ViT", &vx_hf_vit_processor, true},        {"DeiT", &vx_hf_deit_processor, true},
+    {"CLIP", &vx_hf_clip_processor, false},     {"ChineseCLIP", &vx_hf_clip_processor, false},
     {"Bit", &vx_hf_clip_processor, false}, /* as CLIP's */
-    {"Siglip", &vx_hf_siglip_processor, false},
+    {"Siglip", &vx_hf_siglip_processor, false}, {"Siglip2", &naflex_processor, false},
     {"Beit", &vx_hf_siglip_processor, true}}; /* its defaults are SigLIP's */
 
 /* size: a number, [height, width], {height, width}, or {shortest_edge}. */
@@ -202,6 +202,21 @@ static int read_size(vitx_recipe *out, bool *found, const vx_json *p, const char
         return vx_config_size(&out->resize_height, &out->resize_width, found, p, "size", path);
     out->resize = VITX_RESIZE_SHORTEST;
     out->resize_width = out->resize_height;
+    return VITX_OK;
+}
+
+/* NaFlex: a number of patches in place of a size (image_processing_siglip2.py). */
+static int read_patches(vitx_recipe *out, const vx_json *p, const char *path)
+{
+    bool resize = true, found;
+    VX_TRY(vx_config_bool(&resize, NULL, p, "do_resize", path));
+    if (!resize)
+        return vx_fail_in(VITX_UNSUPPORTED, path,
+                          "do_resize is false: pictures have to be of whole patches then, which "
+                          "vitx does not take");
+    VX_TRY(vx_config_int(&out->max_patches, &found, p, "max_num_patches", 1, VX_MAX_TOKENS, path));
+    out->resize = VITX_RESIZE_PATCHES;
+    out->from_resize = found ? VITX_FROM_PREPROCESSOR : VITX_FROM_DEFAULT;
     return VITX_OK;
 }
 
@@ -276,19 +291,28 @@ static bool is_of(const char *name, const char *family)
 /* A file names the class whose defaults count; ViT models with DeiT's processor are common. One
  * that names none has the class of the model. */
 static int read_class(const processor **out, const vx_json *p, const char *path,
-                      const vx_dialect *dialect)
+                      const vx_dialect *dialect, bool naflex)
 {
     const char *name = NULL;
-    const vx_recipe_defaults *own =
-        dialect->naming == &vx_naming_hf_dinov2 ? &vx_hf_clip_processor : dialect->recipe;
+    *out = NULL;
+    const vx_recipe_defaults *own = naflex ? &naflex_processor
+                                    : dialect->naming == &vx_naming_hf_dinov2
+                                        ? &vx_hf_clip_processor
+                                        : dialect->recipe;
     VX_TRY(vx_config_string(&name, NULL, p, "image_processor_type", path));
     if (!name)
         VX_TRY(vx_config_string(&name, NULL, p, "feature_extractor_type", path));
-    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++)
-        if (name ? is_of(name, processors[i].family) : processors[i].defaults == own) {
+    for (size_t i = 0; !*out && i < sizeof processors / sizeof processors[0]; i++)
+        if (name ? is_of(name, processors[i].family) : processors[i].defaults == own)
             *out = &processors[i];
-            return VITX_OK;
-        }
+    if (*out && ((*out)->defaults == &naflex_processor) == naflex)
+        return VITX_OK;
+    if (*out)
+        return vx_fail_in(
+            VITX_UNSUPPORTED, path,
+            "pictures are prepared by %.60s, which does not fit the weights: these "
+            "take pictures %s",
+            name, naflex ? "of any shape, as Siglip2ImageProcessor makes them" : "of one shape");
     return vx_fail_in(VITX_UNSUPPORTED, path,
                       "pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
                       "CLIP, BiT (of DINOv2, too), SigLIP and BEiT do",
@@ -313,14 +337,19 @@ int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialec
     const processor *class = NULL;
     if (!p)
         return VITX_OK;
-    VX_TRY(read_class(&class, p, path, dialect));
+    VX_TRY(read_class(&class, p, path, dialect, out->max_patches > 0));
     const vx_recipe_defaults *defaults = class->defaults;
     out->filter = defaults->filter;
     out->crop_pct = 0; /* sizes are told in pixels */
-    out->resize_height = out->resize_width = (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
+    if (!out->max_patches)
+        out->resize_height = out->resize_width =
+            (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
-    VX_TRY(read_geometry(out, p, path, class));
+    if (out->max_patches)
+        VX_TRY(read_patches(out, p, path));
+    else
+        VX_TRY(read_geometry(out, p, path, class));
     VX_TRY(read_filter(out, p, path));
     VX_TRY(read_values(out, p, path));
     if (nested)

@@ -6,13 +6,19 @@
  * modeling_siglip.py) read the mean of the patches: CLIP's as they leave the last block, SigLIP's
  * behind the norm; what pools otherwise is in the file all the same.
  *
+ * Siglip2VisionModel and the others of modeling_siglip2.py (NaFlex) have SigLIP's tensors, but for
+ * the patch embedding, a matrix [D, P*P*3] whose rows go through a patch pixel by pixel. It is
+ * shown as [D,3,P,P].
+ *
  * config.json is that of the vision part, or holds it as "vision_config", where fields that have
  * the default of their class are often left out. Older files have "vision_config_dict" besides,
  * which counts where it is there.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "model/naming_hf.h"
+#include "model/npz.h"
 
 static const char *const harmless_names[] = {"*embeddings.position_ids",
                                              "text_model.",
@@ -35,7 +41,7 @@ static int refuse_model_type(const vx_config *config)
     static const char *const known[] = {
         "clip",         "clip_vision_model",         "altclip",    "altclip_vision_model",
         "chinese_clip", "chinese_clip_vision_model", "metaclip_2", "metaclip_2_vision_model",
-        "siglip",       "siglip_vision_model"};
+        "siglip",       "siglip_vision_model",       "siglip2",    "siglip2_vision_model"};
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
     for (size_t i = 0; type && i < sizeof known / sizeof known[0]; i++)
@@ -43,14 +49,9 @@ static int refuse_model_type(const vx_config *config)
             return VITX_OK;
     if (!type)
         return VITX_OK;
-    if (strncmp(type, "siglip2", 7) == 0)
-        return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
-                          "model_type %.40s, which takes pictures of any shape (NaFlex), is not "
-                          "run; SigLIP 2 for one size, whose model_type is siglip, is",
-                          type);
     return vx_fail_in(VITX_UNSUPPORTED, config->config_path,
                       "model_type %.40s is not supported; with such tensors vitx runs clip, "
-                      "altclip, chinese_clip, metaclip_2 and siglip",
+                      "altclip, chinese_clip, metaclip_2, siglip and siglip2",
                       type);
 }
 
@@ -104,6 +105,47 @@ static int read_clip_class_hints(vx_hints *out, const vx_config *config)
 static int read_siglip_class_hints(vx_hints *out, const vx_config *config)
 {
     return read_class_hints(out, config, read_siglip_tower);
+}
+
+#define NAFLEX_PATCHES 256 /* class default of Siglip2ImageProcessor */
+
+/* NaFlex: see above. The matrix tells it: in SigLIP's other files it has four dimensions. */
+static int arrange_siglip(vx_container *container, vx_hints *hints, const char *prefix,
+                          const vx_config *config)
+{
+    char name[120];
+    const char *type = NULL;
+    snprintf(name, sizeof name, "%sembeddings.patch_embedding.weight", prefix);
+    const vx_tensor *found = vx_container_find(container, name);
+    VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
+    if (found && type && (found->rank == 2) != (strncmp(type, "siglip2", 7) == 0))
+        return vx_fail_in(VITX_FORMAT, container->path,
+                          "model_type %.40s does not go with tensor %.100s of %d dimensions: "
+                          "siglip2 has 2, siglip has 4",
+                          type, name, found->rank);
+    if (!found || found->rank != 2)
+        return VITX_OK;
+    int64_t side = 1;
+    while (side * side * 3 < found->shape[1] && side < VX_MAX_PATCH)
+        side++;
+    if (side * side * 3 != found->shape[1])
+        return vx_fail_in(VITX_FORMAT, container->path,
+                          "tensor %.100s has rows of %lld numbers, which are no square patch of "
+                          "three colours",
+                          name, (long long)found->shape[1]);
+    vx_tensor *t = &container->tensors[found - container->tensors];
+    t->rank = 4;
+    t->shape[1] = t->shape[2] = side;
+    t->shape[3] = 3;
+    vx_tensor_permute(t, (const unsigned char[]){0, 3, 1, 2},
+                      (const unsigned char[]){1, 1, 1, 1, 0});
+    if (!container->npz)
+        VX_TRY(vx_npz_new(&container->npz, &container->hooks));
+    if (!t->npz)
+        t->member = -1;
+    t->npz = container->npz;
+    hints->max_patches = NAFLEX_PATCHES;
+    return VITX_OK;
 }
 
 /* The names that both have. */
@@ -174,6 +216,7 @@ const vx_naming vx_naming_hf_siglip = {
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,
     .read_hints = read_siglip_hints,
+    .arrange = arrange_siglip,
     .read_recipe = vx_hf_read_recipe,
 };
 
@@ -208,5 +251,6 @@ const vx_naming vx_naming_hf_siglip_class = {
     .harmless = siglip_unread,
     .architecture = vx_hf_architecture,
     .read_hints = read_siglip_class_hints,
+    .arrange = arrange_siglip,
     .read_recipe = vx_hf_read_recipe,
 };

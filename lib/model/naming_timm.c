@@ -317,6 +317,10 @@ static int read_hints(vx_hints *out, const vx_config *config)
         vx_timm_implied(out, name);
     if (has_own_sizes(config))
         out->named = (vx_named){0};
+    if (vx_json_get(args, "depth"))
+        out->named.depth = 0;
+    if (vx_json_get(args, "patch_size"))
+        out->named.patch = 0;
     VX_TRY(read_arguments(out, config));
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));

@@ -33,6 +33,8 @@ static const struct rule {
     [VX_POS_HF] = {"hf", CUBIC, .antialias = false},
     /* modeling_dinov2_with_registers.py */
     [VX_POS_HF_REGISTERS] = {"hf-registers", CUBIC, .antialias = true},
+    /* modeling_siglip2.py, resize_positional_embeddings */
+    [VX_POS_HF_NAFLEX] = {"hf-naflex", LINEAR, .antialias = true},
     /* open_clip @ 89fb801, model.py, resize_pos_embed */
     [VX_POS_OPEN_CLIP] = {"open_clip", CUBIC, .antialias = true},
     /* dinov2 @ b8931f7, vision_transformer.py: the models without registers have

@@ -15,6 +15,7 @@ typedef enum vx_pos_rule {
     VX_POS_TIMM_NPZ,
     VX_POS_HF,
     VX_POS_HF_REGISTERS,
+    VX_POS_HF_NAFLEX,
     VX_POS_OPEN_CLIP,
     VX_POS_DINOV2,
     VX_POS_DINOV2_REGISTERS,

@@ -25,6 +25,11 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
     out->resize_height = (int)vx_recipe_resized(out->input_height, defaults->crop_pct);
     out->resize_width = (int)vx_recipe_resized(out->input_width, defaults->crop_pct);
     out->crop_pct = defaults->crop_pct;
+    out->max_patches = hints->max_patches;
+    if (hints->max_patches) {
+        out->resize = VITX_RESIZE_PATCHES;
+        out->filter = VITX_BILINEAR; /* image_processing_siglip2.py */
+    }
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
 }

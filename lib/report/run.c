@@ -32,7 +32,7 @@ static int choose_stats(vitx_stats **out, vitx_stats **other, const run *r, cons
     if (!report->stats)
         VX_TRY(vitx_stats_create(&report->stats, r->context));
     *out = report->stats;
-    if (r->context->fit != VITX_FIT_KEEP || *report->stats->now.pictures == 0)
+    if (!r->context->varies || *report->stats->now.pictures == 0)
         return VITX_OK;
     VX_TRY(vx_size_take(r->context, image));
     const vx_arch *a = &r->context->arch, *first = &report->stats->arch;
@@ -79,7 +79,7 @@ static int start(const run *r, const vitx_image *image)
 {
     vitx_context *c = r->context;
     vx_placement placement;
-    if (c->fit == VITX_FIT_KEEP)
+    if (c->varies)
         VX_TRY(vx_size_take(c, image));
     VX_TRY(vx_place(&placement, &c->recipe, image->width, image->height));
     const vx_report_place place = vx_report_place_of(&placement, &c->arch);

@@ -102,6 +102,8 @@ static const char *resize_name(vitx_resize resize)
         return "cover";
     case VITX_RESIZE_WITHIN:
         return "within";
+    case VITX_RESIZE_PATCHES:
+        return "patches";
     }
     return "unknown";
 }
@@ -115,6 +117,8 @@ static void resize_words(char *text, size_t size, const vitx_recipe *r)
     else if (r->resize == VITX_RESIZE_WITHIN)
         snprintf(text, size, "within %d x %d, the rest %d %d %d", r->resize_height, r->resize_width,
                  r->pad[0], r->pad[1], r->pad[2]);
+    else if (r->resize == VITX_RESIZE_PATCHES)
+        snprintf(text, size, "in proportion, to at most %d whole patches", r->max_patches);
     else
         snprintf(text, size, "%s %d x %d", resize_name(r->resize), r->resize_height,
                  r->resize_width);
@@ -151,7 +155,7 @@ static void print_size(const struct session *s)
                m->pos_width, s->size.pos_resample);
     else
         printf("positions       %d x %d, as the file has them\n", m->pos_height, m->pos_width);
-    if (s->keep)
+    if (s->varies)
         printf("input           each picture's own, of at most %d tokens; all that depends on it "
                "is for %d x %d\n",
                s->size.max_tokens, m->recipe->input_height, m->recipe->input_width);
@@ -250,6 +254,8 @@ static void json_recipe(const vitx_recipe *r)
     printf("\"recipe\":{\"input\":[%d,%d],\"resize\":\"%s\",\"resize_to\":[%d,%d],",
            r->input_height, r->input_width, resize_name(r->resize), r->resize_height,
            r->resize_width);
+    if (r->max_patches)
+        printf("\"max_patches\":%d,", r->max_patches);
     printf("\"filter\":\"%s\",\"crop\":%s,\"crop_round\":%d,\"scale\":%.9g,",
            vitx_filter_name(r->filter), r->no_crop ? "false" : "true", r->crop_round,
            (double)r->scale);

@@ -106,11 +106,11 @@ static int parse_query(int *out, const char *text, const struct session *session
     const long first = strtol(text, &end, 10);
     if (digit && *end == '\0') {
         *out = first < INT_MAX ? (int)first : INT_MAX;
-        return session->keep ? DONE : check_range("query", *out, m->tokens, "tokens");
+        return session->varies ? DONE : check_range("query", *out, m->tokens, "tokens");
     }
-    if (session->keep)
+    if (session->varies)
         return wrong_usage(
-            "--query is \"%s\": with --fit keep each picture has a grid of its own, so "
+            "--query is \"%s\": each picture has a grid of its own, so "
             "it takes a token's number or cls",
             text);
     const char *next = end + 1;

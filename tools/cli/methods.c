@@ -279,7 +279,7 @@ int check_opts(const struct session *session, const vitx_explain_opts *opts, int
     for (int i = 0; i < count; i++) {
         size_t bytes;
         vitx_explain_opts e = before_pictures(&opts[i]);
-        if (session->keep) /* the tokens are each picture's own */
+        if (session->varies) /* the tokens are each picture's own */
             e.query = VITX_AUTO;
         if (vitx_explain_bytes(&bytes, session->context, &e, 1) == VITX_INVALID)
             return wrong_usage("%s", reason());

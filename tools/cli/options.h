@@ -59,6 +59,7 @@ struct common {
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
+    int max_patches;         /* 0: the recipe's */
     int max_pixels;          /* of a picture; 0: the library's default */
     bool allow_truncated;
     int page;             /* of a TIFF; 0: the first */

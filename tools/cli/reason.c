@@ -13,6 +13,7 @@ static const char *option_of(const char *field)
     static const char *const pairs[][2] = {{"trace_budget", "--budget"},
                                            {"memory_budget", "--memory"},
                                            {"max_tokens", "--max-tokens"},
+                                           {"max_patches", "--max-patches"},
                                            {"labels", "--labels"},
                                            {"outputs", "--outputs"},
                                            {"score", "--score"},

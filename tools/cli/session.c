@@ -82,6 +82,7 @@ vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit)
     opts.input_height = common->size.height;
     opts.input_width = common->size.width;
     opts.max_tokens = common->max_tokens;
+    opts.max_patches = common->max_patches;
     return opts;
 }
 
@@ -109,7 +110,7 @@ static int measure(struct session *session, const struct common *common)
     session->info.tokens = size->tokens;
     session->info.flops = size->flops;
     session->info.recipe = &session->recipe;
-    session->keep = opts.fit == VITX_FIT_KEEP;
+    session->varies = opts.fit == VITX_FIT_KEEP || session->recipe.resize == VITX_RESIZE_PATCHES;
     return DONE;
 }
 

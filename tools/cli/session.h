@@ -15,7 +15,7 @@ struct session {
     vitx_model_info info; /* for the size that was asked for: grid, tokens, flops, recipe */
     vitx_context_info size;
     vitx_recipe recipe; /* what info.recipe points to */
-    bool keep;          /* each picture has a size of its own: these are not its */
+    bool varies;        /* each picture has a size of its own: these are not its */
 };
 
 /* Both give an exit status and complain where it is not DONE. */

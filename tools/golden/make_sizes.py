@@ -107,6 +107,16 @@ def by_dinov2(grid, to):
     return out
 
 
+def by_naflex(grid, to):
+    """What Siglip2VisionEmbeddings, which knows square grids only, says it equals, and does but for rounding."""
+    out = interpolate(grid, to, mode="bilinear", align_corners=False, antialias=True)
+    if grid.shape[0] == grid.shape[1]:
+        layer = transformers.models.siglip2.modeling_siglip2.Siglip2VisionEmbeddings
+        own = layer.resize_positional_embeddings(torch.from_numpy(grid), torch.tensor([to]), to[0] * to[1])
+        assert np.abs(own[0].reshape(*to, -1).numpy() - out).max() < 1e-5
+    return out
+
+
 def by_jax(grid, to):
     """big_vision/models/vit.py, resample_posemb; each side by its own factor."""
     return scipy.ndimage.zoom(grid, (to[0] / grid.shape[0], to[1] / grid.shape[1], 1), order=1)
@@ -118,6 +128,7 @@ def positions():
         "timm": by_timm,
         "timm-npz": lambda g, to: by_timm(g, to, interpolation="bilinear", antialias=False),
         "hf": by_hf,
+        "hf-naflex": by_naflex,
         "open_clip": by_open_clip,
         "dinov2": by_dinov2,
         "jax": by_jax,

@@ -464,4 +464,5 @@ def main():
             os.chmod(os.path.join(folder, name), 0o644)
 
 
-main()
+if __name__ == "__main__":
+    main()
