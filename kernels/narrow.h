@@ -63,6 +63,14 @@ static inline vx_layernorm_bwd vx_layernorm_bwd_floats(const vx_layernorm_bwd *a
     return b;
 }
 
+static inline vx_rotate vx_rotate_floats(const vx_rotate *a)
+{
+    vx_rotate b = *a;
+    b.qkv = vx_floats(a->qkv, a->qkv_n);
+    b.qkv_n = NULL;
+    return b;
+}
+
 static inline vx_attention vx_attention_floats(const vx_attention *a)
 {
     vx_attention b = *a;

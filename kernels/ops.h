@@ -294,6 +294,30 @@ static inline size_t vx_relative_count(int height, int width)
 }
 
 /*
+ * Rotary positions (Su et al. 2021, eq. 34): queries and keys are rotated in place. In every head
+ * E/2 pairs (x,y) become (x cos - y sin, x sin + y cos); pair i is the elements i and E/2 + i of
+ * the head if `half`, else 2i and 2i + 1. Values, and tokens before `first`, stay as they are.
+ */
+typedef struct vx_rotate {
+    float *qkv;         /* [rows,3*H*E]                                                       */
+    const float *table; /* [patches,tables,E]: E/2 cosines, then E/2 sines                    */
+    int tables;         /* 1: one for all heads; or H                                         */
+    const int *tokens_of; /* [rows] host memory, may be reused on return: row r is that token of a
+                           * whole sequence. NULL: token r % tokens                           */
+    int rows, tokens, first, heads, head_width;
+    int half, inverse;  /* inverse: by the negative angle, as gradients are                   */
+    vx_narrow *qkv_n;
+} vx_rotate;
+
+/* The table's row of row r, of the first head; NULL: the row is not rotated. */
+static inline const float *vx_rotate_row(const vx_rotate *a, int r)
+{
+    const int patch = (a->tokens_of ? a->tokens_of[r] : r % a->tokens) - a->first;
+    return patch < 0 ? NULL
+                     : a->table + (size_t)patch * (size_t)a->tables * (size_t)a->head_width;
+}
+
+/*
  * y[b,t,h*E+e] = sum_s p[b,h,t,s] v[b,s,h,e],  p[b,h,t,:] = softmax_s(scale * q[b,t,h,:] .
  * k[b,s,h,:] + relative). qkv holds, for every token, q of all heads, then k, then v (each H*E
  * wide).

@@ -46,6 +46,13 @@ vx_work vx_linear_bwd_work(const vx_linear_bwd *a)
                    has(a->pre, a->pre_n) ? (double)a->m / targets * a->w->k : 0);
 }
 
+/* Of a rotation by the table's row of each token, which stays in the cache. */
+vx_work vx_rotate_work(const vx_rotate *a)
+{
+    const double width = (double)a->heads * a->head_width;
+    return (vx_work){.flops = 6. * a->rows * width, .bytes = 16. * a->rows * width};
+}
+
 vx_work vx_layernorm_work(const vx_layernorm *a)
 {
     return floats(2. * a->m * a->n * vx_groups(a->groups));

@@ -115,6 +115,11 @@ static void keep_attention(task *t, vx_attention *a)
     a->starts = keep(t, a->starts, ((size_t)a->batch + 1) * sizeof *a->starts);
 }
 
+static void keep_rotate(task *t, vx_rotate *a)
+{
+    a->tokens_of = keep(t, a->tokens_of, (size_t)a->rows * sizeof *a->tokens_of);
+}
+
 static void keep_mean_tokens(task *t, vx_mean_tokens *a)
 {
     a->starts = keep(t, a->starts, ((size_t)a->batch + 1) * sizeof *a->starts);
@@ -157,7 +162,8 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_linear_bwd, vx_patch_embed                                                     \
              : keep_patch_embed, vx_patch_embed_bwd                                                \
              : keep_patch_embed_bwd, vx_attention                                                  \
-             : keep_attention, vx_mean_tokens                                                      \
+             : keep_attention, vx_rotate                                                           \
+             : keep_rotate, vx_mean_tokens                                                         \
              : keep_mean_tokens, vx_attention_replaced                                             \
              : keep_attention_replaced, vx_replace_channels                                        \
              : keep_replace_channels, vx_gather_rows                                               \

@@ -124,6 +124,17 @@ static void padded_layernorm_bwd(vx_device *dev, const vx_layernorm_bwd *a)
     put_back(a->dx_n, out, dx);
 }
 
+static void padded_rotate(vx_device *dev, const vx_rotate *a)
+{
+    vx_rotate b = *a;
+    const size_t count = (size_t)a->rows * 3 * (size_t)a->heads * (size_t)a->head_width;
+    float *out = floats_of(a->qkv_n, count);
+    b.qkv = a->qkv_n ? out : a->qkv;
+    b.qkv_n = NULL;
+    vx_rotate_ref(dev, &b);
+    put_back(a->qkv_n, out, count);
+}
+
 static void padded_attention(vx_device *dev, const vx_attention *a)
 {
     vx_attention b = *a;
@@ -245,6 +256,7 @@ static int open_padded(vx_device **out, const vx_device_env *env, const char *pr
     ops->linear_bwd = padded_linear_bwd;
     ops->layernorm = padded_layernorm;
     ops->layernorm_bwd = padded_layernorm_bwd;
+    ops->rotate = padded_rotate;
     ops->attention = padded_attention;
     ops->attention_replaced = padded_attention_replaced;
     ops->attention_bwd = padded_attention_bwd;

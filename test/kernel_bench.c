@@ -128,6 +128,20 @@ static void call_token_gram(void *arg)
                                                 .width = j->n});
 }
 
+static void call_rotate(void *arg)
+{
+    job *j = arg;
+    j->ops->rotate(j->dev, &(vx_rotate){.qkv = j->y,
+                                        .table = j->x,
+                                        .tables = 1,
+                                        .rows = j->m,
+                                        .tokens = j->m,
+                                        .first = 1,
+                                        .heads = j->n / 64,
+                                        .head_width = 64,
+                                        .half = j->act == VX_ACT_NONE});
+}
+
 static void call_mean_tokens_bwd(void *arg)
 {
     job *j = arg;
@@ -332,6 +346,13 @@ static void time_rows(vx_device *dev, const vx_ops *ops, const char *version, in
          .m = 197,
          .n = 3072,
          .bytes = 32 * mn},
+        {.call = call_rotate, .what = "rotate 197x768", .m = 197, .n = 768, .bytes = 16 * mn},
+        {.call = call_rotate,
+         .what = "rotate 197x768, pairs beside",
+         .act = VX_ACT_GELU,
+         .m = 197,
+         .n = 768,
+         .bytes = 16 * mn},
         {.call = call_swiglu,
          .what = "swiglu 257x4096",
          .m = 257,

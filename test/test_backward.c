@@ -39,7 +39,10 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-qk-norm",
                                       "vit-timm-rms",
                                       "beit-timm",
-                                      "data2vec-hf"};
+                                      "data2vec-hf",
+
+                                      "dinov3-timm",
+                                      "dinov3-timm-swiglu"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -163,6 +166,26 @@ static double relative(const float *table, const vx_arch *a, int h, int query, i
     return table[(j / gw - i / gw + gh - 1) * (2 * gw - 1) + j % gw - i % gw + gw - 1];
 }
 
+/* Pair i of a query or key is turned by angle i of the table. */
+static void rotate(double *qkv, const vitx_context *c, int l)
+{
+    const vx_arch *a = &c->arch;
+    const int T = vx_arch_tokens(a), E = a->head_width, A = a->heads * E;
+    const bool own = a->rotary.kind == VX_ROTATE_LEARNT;
+    for (int t = a->prefix; t < T && c->rotations; t++)
+        for (int h = 0; h < 2 * a->heads; h++)
+            for (int i = 0; i < E / 2; i++) {
+                const int patch = t - a->prefix, patches = T - a->prefix;
+                const int row = own ? (l * patches + patch) * a->heads + h % a->heads : patch;
+                const float *angle = c->rotations + row * E + i;
+                double *x = qkv + t * 3 * A + h * E + (a->rotary.half ? i : 2 * i);
+                double *y = x + (a->rotary.half ? E / 2 : 1);
+                const double u = *x, v = *y, cosine = angle[0], sine = angle[E / 2];
+                *x = u * cosine - v * sine;
+                *y = u * sine + v * cosine;
+            }
+}
+
 static void attend(double *out, const double *qkv, const vx_arch *a, const float *table, int l,
                    const nudge *n)
 {
@@ -202,6 +225,7 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     push(n, NORM1, l, y);
     product(wide, y, &w->qkv, T);
     norm_qk(wide, w, a);
+    rotate(wide, c, l);
     attend(y, wide, a, w->relative, l, n);
     product(out, y, &w->proj, T);
     for (int i = 0; i < T * D; i++)

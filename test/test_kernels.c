@@ -253,6 +253,60 @@ void test_swiglu__matches_reference(int index)
     bed_close(&b);
 }
 
+/* Angles of tokens before `first` are never read: no row of the table is theirs. */
+static void rotate_case(bed *b, rng *r, int pairs, int half, int inverse, bool own)
+{
+    enum { HEADS = 3, TOKENS = 7, FIRST = 2, ROWS = 2 * TOKENS };
+    static const int shuffled[ROWS] = {0, 1, 6, 2, 1, 0, 5, 5, 3, 4, 0, 1, 1, 6};
+    const int e = 2 * pairs, tables = own ? HEADS : 1;
+    const size_t count = (size_t)(ROWS * 3 * HEADS * e);
+    const char *what = say(b, "rotate by %d pairs, half %d, inverse %d", pairs, half, inverse);
+    float *x = input(r, count, NORMAL);
+    float *table = input(r, (size_t)((TOKENS - FIRST) * tables * e), NORMAL);
+    vx_rotate a = {.table = table,
+                   .tables = tables,
+                   .tokens_of = own ? shuffled : NULL,
+                   .rows = ROWS,
+                   .tokens = TOKENS,
+                   .first = FIRST,
+                   .heads = HEADS,
+                   .head_width = e,
+                   .half = half,
+                   .inverse = inverse};
+    float *expected = copied(x, count), *y = copied(x, count);
+    a.qkv = expected;
+    vx_rotate_ref(NULL, &a);
+    a.qkv = y;
+    b->dev->ops.rotate(b->dev, &a);
+    check_guards(what);
+    check_close(y, expected, count, TOL_KERNEL, 1, what);
+    const int row = own ? shuffled[3] : 3, at = 3 * 3 * HEADS * e; /* the first pair of a key */
+    const float *t = table + (size_t)(row - FIRST) * (size_t)(tables * e);
+    const float *k = x + at + HEADS * e, s = inverse ? -t[pairs] : t[pairs];
+    const int apart = half ? pairs : 1;
+    expect(fabsf(y[at + HEADS * e] - (k[0] * t[0] - k[apart] * s)) < 1e-5f, "%s", what);
+    expect(fabsf(y[at + HEADS * e + apart] - (k[0] * s + k[apart] * t[0])) < 1e-5f, "%s", what);
+    for (int i = 0; i < 3 * HEADS * e; i++)
+        expect(y[i] == x[i], "%s: a token of the prefix was rotated", what);
+    for (int i = 0; i < HEADS * e; i++)
+        expect(y[at + 2 * HEADS * e + i] == x[at + 2 * HEADS * e + i], "%s: a value", what);
+    free(x);
+    free(table);
+    free_outputs();
+}
+
+void test_rotate__matches_reference(int index)
+{
+    bed b;
+    rng r = {34};
+    if (!bed_open(&b, index, &largest))
+        return;
+    for (int i = 0; i < SIZES; i++)
+        for (int way = 0; way < 8; way++)
+            rotate_case(&b, &r, sizes[i], way & 1, way >> 1 & 1, way >> 2);
+    bed_close(&b);
+}
+
 /* Every 1009th float: erf to 1e-6 absolute, GELU to 1e-6 relative down to -13 (1e-5 where
  * there is no fused multiply-add). */
 START_TEST(test_activate__gelu_is_accurate_over_all_floats)

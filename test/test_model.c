@@ -327,7 +327,7 @@ static const struct {
      "tensor norm.bias is not part of family vit"},
     {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
     {"vit-timm", "\"pos_embed\"", "\"pos_embet\"", VITX_UNSUPPORTED,
-     "rotate queries and keys instead, as DINOv3"},
+     "queries and keys are rotated instead, as in a DINOv3"},
     {"deit-timm-distilled", "\"head_dist.weight\"", "\"head_dost.weight\"", VITX_FORMAT,
      "lacks tensor head_dist.weight"},
     {"deit-timm-distilled", "\"head_dist.bias\"", "\"head_dost.bias\"", VITX_FORMAT,
@@ -395,7 +395,6 @@ static const struct {
     const char *tensor, *part;
 } foreigners[] = {
     {"blocks.0.attn.rel_pos_h", "SAM"},
-    {"blocks.0.mlp.fc1_g.weight", "EVA"},
     {"blocks.0.attn.norm.weight", "norm within its attention"},
     {"blocks.0.mlp.norm.weight", "norm within its perceptron"},
     {"blocks.0.attn.lambda_q1", "differential attention"},

@@ -172,7 +172,7 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "clip", "siglip"                   */
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "clip", "siglip"         */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision"                                                */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
@@ -219,6 +219,9 @@ typedef struct vitx_model_info {
     const char *container;     /**< the form of the weights' file: "safetensors", "NumPy .npz",
                                     "PyTorch zip", "PyTorch before 1.6"; for a part of a PyTorch
                                     file with its key: "PyTorch zip, key state_dict"            */
+    int rotary;                /**< nonzero: queries and keys of the patches are rotated by their
+                                    place in the grid, for any grid. Then pos_height and pos_width
+                                    may be 0: there are no position embeddings                  */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -75,6 +75,8 @@ typedef void vx_swiglu_bwd_row_fn(float *dx, const float *dy, const float *x, si
 /* One row of layernorm_bwd. */
 typedef void vx_layernorm_bwd_row_fn(const vx_layernorm_bwd *a, float *dx, const float *dy,
                                      const float *x);
+/* One head of rotate: the pairs of x [2n], by table [2n]. */
+typedef void vx_rotate_head_fn(float *x, const float *table, int half, int inverse, size_t n);
 /* ds[m,n] = scale * p * (dp - rowsum(p * dp)). ds may be p or dp. */
 typedef void vx_softmax_bwd_fn(float *ds, const float *p, const float *dp, float scale, int m,
                                int n);

@@ -163,6 +163,40 @@ static void VX_NAME(swiglu_bwd_row)(float *dx, const float *dy, const float *x, 
     }
 }
 
+/* Pairs that lie beside each other: the compiler knows how to take them apart. */
+VX_INLINE void rotate_beside(float *x, const float *table, float sign, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float c = table[i], s = sign * table[n + i], u = x[2 * i], v = x[2 * i + 1];
+        x[2 * i] = u * c - v * s;
+        x[2 * i + 1] = u * s + v * c;
+    }
+}
+
+static void VX_NAME(rotate_head)(float *x, const float *table, int half, int inverse, size_t n)
+{
+    const float sign = inverse ? -1.0f : 1.0f;
+    const vf signs = v_set(sign);
+    size_t i = 0;
+    if (!half) {
+        rotate_beside(x, table, sign, n);
+        return;
+    }
+    for (; i + VL <= n; i += VL) {
+        const vf c = v_load(table + i), s = signs * v_load(table + n + i);
+        const vf u = v_load(x + i), v = v_load(x + n + i);
+        v_store(x + i, u * c - v * s);
+        v_store(x + n + i, u * s + v * c);
+    }
+    const int left = (int)(n - i);
+    if (left) {
+        const vf c = v_load_n(table + i, left, 0), s = signs * v_load_n(table + n + i, left, 0);
+        const vf u = v_load_n(x + i, left, 0), v = v_load_n(x + n + i, left, 0);
+        v_store_n(x + i, u * c - v * s, left);
+        v_store_n(x + n + i, u * s + v * c, left);
+    }
+}
+
 /* ------------------------------------------------------------------------ norm, softmax ---- */
 
 VX_INLINE double row_mean(const float *x, int n)

@@ -75,6 +75,26 @@ void vx_layernorm_bwd_cpu(vx_device *dev, const vx_layernorm_bwd *given)
                   rows_of(vx_groups(a->groups) * a->n));
 }
 
+static void rotate_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
+{
+    const vx_rotate *a = op;
+    const int64_t e = a->head_width, wide = a->heads * e;
+    for (int64_t i = first; i < first + count; i++) {
+        const float *table = vx_rotate_row(a, (int)i);
+        for (int64_t h = 0; table && h < 2 * a->heads; h++)
+            cpu->pieces.rotate_head(a->qkv + i * 3 * wide + h * e,
+                                    table + (a->tables > 1 ? h % a->heads * e : 0), a->half,
+                                    a->inverse, (size_t)e / 2);
+    }
+}
+
+void vx_rotate_cpu(vx_device *dev, const vx_rotate *given)
+{
+    const vx_rotate floats = vx_rotate_floats(given), *a = &floats;
+    vx_cpu_spread(vx_cpu_of(dev), rotate_part, a, a->rows,
+                  rows_of(2 * (int64_t)a->heads * a->head_width));
+}
+
 static void softmax_part(vx_cpu *cpu, const void *op, int64_t first, int64_t count)
 {
     vx_softmax part = *(const vx_softmax *)op;

@@ -150,6 +150,11 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .targets = K, .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width,
         .queries = b->tokens});
     f->ops->attn_product(f->dev, &b->product);
+    /* q, k = rotate(q, k) */
+    f->ops->rotate(f->dev, &(vx_rotate){
+        .qkv_n = b->dqkv, .table = b->angles, .tables = f->tables, .rows = b->rotated,
+        .tokens = f->tokens, .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
+        .half = a->rotary.half, .inverse = 1});
     /* q = layernorm(q), k = layernorm(k) */
     for (int i = 0; i < 2; i++) {
         vx_narrow *part = vx_run_at(f, b->dqkv, (size_t)(i * A));

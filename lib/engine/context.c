@@ -9,6 +9,7 @@
 #include "engine/footprint.h"
 #include "engine/run.h"
 #include "engine/size.h"
+#include "model/rotary.h"
 
 const char *vitx_device_name(int index)
 {
@@ -155,19 +156,17 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     return vx_model_weights(&c->weights, c->model, &site, precision);
 }
 
-/* The weights' position embeddings where the host can read them; *copy is to be released. */
-static int host_positions(const float **out, float **copy, vitx_context *c)
+/* Weights where the host can read them; *copy is to be released. */
+static int host_weights(const float **out, float **copy, vitx_context *c, const float *weights,
+                        size_t floats)
 {
-    const vx_arch *a = &c->arch;
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const size_t row = (size_t)a->width * sizeof(float),
-                 rows = (size_t)a->pos_height * (size_t)a->pos_width;
     *copy = NULL;
-    *out = c->weights->pos;
-    if (c->dev->cls->host_memory)
+    *out = weights;
+    if (c->dev->cls->host_memory || !weights)
         return VITX_OK;
-    VX_TRY(vx_new(copy, &scratch, rows, row, "position embeddings"));
-    c->dev->cls->download(c->dev, *copy, c->weights->pos, rows * row);
+    VX_TRY(vx_new(copy, &scratch, floats, sizeof **copy, "positions"));
+    c->dev->cls->download(c->dev, *copy, weights, floats * sizeof **copy);
     *out = *copy;
     return vx_context_sync(c);
 }
@@ -185,7 +184,8 @@ static int resample_positions(vitx_context *c)
     c->pos = NULL;
     if (!c->weights->pos || !vx_arch_resamples(a))
         return VITX_OK;
-    int status = host_positions(&src, &copy, c);
+    int status = host_weights(&src, &copy, c, c->weights->pos,
+                              (size_t)from.height * (size_t)from.width * (size_t)a->width);
     if (status == VITX_OK)
         status = vx_new(&made, &scratch, rows, row, "position embeddings");
     if (status == VITX_OK)
@@ -203,6 +203,38 @@ static int resample_positions(vitx_context *c)
     return status;
 }
 
+static int upload_rotations(vitx_context *c, float *made, const float *frequencies)
+{
+    const size_t bytes = vx_rotary_floats(&c->arch) * sizeof *made;
+    VX_TRY(vx_block_reserve(c, &c->rotation_memory, bytes, "rotary positions"));
+    vx_rotary_fill(made, &c->arch, frequencies);
+    c->dev->cls->upload(c->dev, c->rotation_memory.memory, made, bytes);
+    VX_TRY(vx_context_sync(c));
+    c->rotations = c->rotation_memory.memory;
+    return VITX_OK;
+}
+
+/* Rotary positions of this grid. */
+static int make_rotations(vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const float *frequencies;
+    float *copy, *made = NULL;
+    c->rotations = NULL;
+    if (vx_rotary_floats(a) == 0)
+        return VITX_OK;
+    int status = host_weights(&frequencies, &copy, c, c->weights->frequencies,
+                              (size_t)a->depth * (size_t)a->width);
+    if (status == VITX_OK)
+        status = vx_new(&made, &scratch, vx_rotary_floats(a), sizeof *made, "rotary positions");
+    if (status == VITX_OK)
+        status = upload_rotations(c, made, frequencies);
+    vx_release(&scratch, copy);
+    vx_release(&scratch, made);
+    return status;
+}
+
 int vx_context_reserve(vitx_context *c)
 {
     size_t bytes;
@@ -217,6 +249,7 @@ int vx_context_reserve(vitx_context *c)
     VX_TRY(vx_activations_reserve_host(c, &c->act, c->max_batch, c->max_batch));
     VX_TRY(vx_context_reserve_device(c));
     VX_TRY(resample_positions(c));
+    VX_TRY(make_rotations(c));
     c->sized = true;
     return VITX_OK;
 }
@@ -309,10 +342,10 @@ void vitx_context_free(vitx_context *context)
         const vx_device_class *cls = c->dev->cls;
         char text[160];
         cls->sync(c->dev, text, sizeof text);
-        void *const device_memory[] = {c->memory.memory,          c->pos_memory.memory,
-                                       c->trace.memory,           c->work.memory,
-                                       c->variants.memory.memory, c->variants.trace.memory,
-                                       c->channels.memory.memory};
+        void *const device_memory[] = {
+            c->memory.memory,         c->pos_memory.memory,     c->rotation_memory.memory,
+            c->trace.memory,          c->work.memory,           c->variants.memory.memory,
+            c->variants.trace.memory, c->channels.memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
@@ -362,6 +395,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
                               .weight_bytes = context->weights->bytes,
                               .activation_bytes =
                                   context->memory.bytes + context->pos_memory.bytes +
+                                  context->rotation_memory.bytes +
                                   context->dev->cls->reserve_bytes(context->dev, &dims),
                               .trace_bytes = context->trace.bytes,
                               .recipe = &context->recipe};

@@ -107,6 +107,8 @@ struct vitx_context {
     vx_block pos_memory;
     const float *
         pos; /* [gh*gw,D] position embeddings resampled; NULL: the weights' own are for this grid */
+    vx_block rotation_memory;
+    const float *rotations;   /* rotary.h, for this grid; NULL: nothing is rotated */
     vx_placement *placements; /* [max_batch] of the last forward   */
     vx_scratch scratch;       /* of preprocessing, on the host      */
 

@@ -5,6 +5,7 @@
 #include "engine/footprint.h"
 
 #include "engine/variants.h"
+#include "model/rotary.h"
 
 /* All but the input. */
 static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, size_t rows,
@@ -87,9 +88,10 @@ static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_d
 {
     const vx_arch *a = &c->arch;
     size_t bytes = vx_context_activation_bytes(c);
-    const size_t pos = vx_arch_resamples(a)
-                           ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
-                           : 0;
+    const size_t pos =
+        vx_rotary_floats(a) +
+        (vx_arch_resamples(a) ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
+                              : 0);
     return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&
                    vx_add_size(&bytes, bytes, pos * sizeof(float))
                ? bytes

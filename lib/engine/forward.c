@@ -58,6 +58,12 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
             .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm,
             .groups = f->qk_groups});
     }
+    /* q, k = rotate(q, k) */
+    f->ops->rotate(f->dev, &(vx_rotate){
+        .qkv_n = b->qkv, .table = b->angles, .tables = f->tables,
+        .tokens_of = f->pass->tokens_of, .rows = b->rotated, .tokens = f->tokens,
+        .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
+        .half = a->rotary.half});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention(f->dev, &(vx_attention){
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,

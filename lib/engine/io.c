@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "model/rotary.h"
+
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
 {
     const vx_arch *a = &c->arch;
@@ -25,6 +27,7 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .qk_groups = a->qk_norm ? a->heads * a->head_width / a->qk_norm : 0,
                     .targets = targets,
                     .gradients = targets * pass->batch,
+                    .tables = vx_rotary_tables(a),
                     .scale = 1.0f / sqrtf((float)a->head_width)};
 }
 
@@ -97,6 +100,13 @@ static vx_relative relative_of(const vx_run *f, int l)
     return (vx_relative){f->w->blocks[l].relative, a->grid_height, a->grid_width, a->prefix};
 }
 
+/* The table of block l; NULL: nothing is rotated. */
+static const float *angles_of(const vx_run *f, int l)
+{
+    const float *all = f->c->rotations;
+    return all ? all + (size_t)l * vx_rotary_step(f->arch) : NULL;
+}
+
 /* What a block has in common in its first run and when it runs again. */
 static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
 {
@@ -109,6 +119,8 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
                      .norm1 = f->act->y,
                      .qkv = f->act->wide,
                      .relative = relative_of(f, l),
+                     .angles = angles_of(f, l),
+                     .rotated = f->c->rotations ? f->rows : 0,
                      .attended = attended_of(f),
                      .norm2 = f->act->y,
                      .hidden = f->act->wide,
@@ -148,7 +160,7 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
     if (l == pass->first && (pass->at_norm1 || pass->attended))
         b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
-        b.qkv_rows = b.qk_rows = b.qk_kept = b.sequences = 0;
+        b.qkv_rows = b.qk_rows = b.qk_kept = b.rotated = b.sequences = 0;
     return b;
 }
 
@@ -222,6 +234,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .relative = relative_of(f, l),
         .dnorm2 = plan->dy,
         .dattended = vx_run_at(f, plan->dwide, (size_t)all * 3 * (size_t)f->attention_width),
+        .angles = angles_of(f, l),
         .dnorm1 = p->dtokens[VX_AT_NORM1],
         .dnorm1_n = p->dtokens[VX_AT_NORM1] ? NULL : plan->dy};
     if (alone) {
@@ -232,6 +245,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
     if (further || p->dtokens[VX_AT_NORM1]) {
         b.dqkv = plan->dwide;
         b.dqkv_rows = all;
+        b.rotated = f->c->rotations ? all : 0;
         b.qk_rows = f->arch->qk_norm ? all : 0;
     }
     b.norm1_rows = further ? all : 0;

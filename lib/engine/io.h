@@ -27,6 +27,7 @@ typedef struct vx_run {
     int batch, tokens, rows, width, attention_width;
     int qk_groups;          /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients; /* K, G: of the backward pass */
+    int tables;             /* of rotations: 1, or one for each head */
     float scale;
 } vx_run;
 
@@ -69,6 +70,8 @@ typedef struct vx_block_io {
     int qk_rows;          /* rows whose q and k are normalised: M, or 0   */
     int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
     vx_narrow *qk;        /* [M,2A] these */
+    const float *angles;  /* by which queries and keys are rotated (rotary.h) */
+    int rotated;          /* of these rows: M, or 0: nothing is rotated   */
     vx_relative relative; /* table NULL: nothing is added to the scores */
     vx_narrow *attended;  /* [M,A]                                        */
     vx_recorded record;
@@ -106,6 +109,8 @@ typedef struct vx_block_grad_io {
     vx_narrow *dqkv; /* [G,T,3A] or NULL: not wanted  */
     float *dnorm1;   /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
     vx_narrow *dnorm1_n;
+    const float *angles;     /* as in vx_block_io */
+    int rotated;             /* rows of dqkv that are rotated back: G*T, or 0 */
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
     int norm1_rows;          /* G*T, or 0: nothing below norm1                   */

@@ -6,7 +6,7 @@
  * false flag or a NULL weight.
  *
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
- *      depth x:  x += ls1 * proj(attention(qkv(norm1(x)))), q and k of it [normalised],
+ *      depth x:  x += ls1 * proj(attention(qkv(norm1(x)))), q and k of it [normalised], [rotated],
  *                     attention softmax(q k^T / sqrt E [+ relative]) v
  *                x += ls2 * fc2(act(fc1(norm2(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
@@ -35,6 +35,23 @@ typedef enum vx_pool_kind {
     VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
 } vx_pool_kind;
 
+/* How the angles come about by which queries and keys of the patches are rotated (rotary.h). */
+typedef enum vx_rotation {
+    VX_ROTATE_NONE = 0,
+    VX_ROTATE_GRID,    /* of rows and columns counted */
+    VX_ROTATE_CENTRED, /* of places from -1 to 1 */
+    VX_ROTATE_LEARNT   /* of rows and columns by learnt frequencies, for each block and head */
+} vx_rotation;
+
+typedef struct vx_rotary {
+    vx_rotation kind;
+    bool half;          /* pairs are half a head apart; else they lie beside each other */
+    bool columns_first; /* the first angles are the column's */
+    double base;        /* of the frequencies; not of VX_ROTATE_LEARNT */
+    double offset;      /* the number of the first row and column */
+    int reference;      /* the side of the grid that every grid is stretched to; 0: none */
+} vx_rotary;
+
 typedef struct vx_arch {
     int depth, width, heads, head_width, hidden, classes;
     int channels, patch_height, patch_width, grid_height, grid_width, prefix;
@@ -49,7 +66,8 @@ typedef struct vx_arch {
                      * head, or of all heads; 0: they are not */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings, and `relative`,
-                                * are for */
+                                * are for; or 0 */
+    vx_rotary rotary;
     bool units;           /* the outputs are components of an embedding: `classes` counts them */
     vitx_outputs outputs; /* never AUTO; of units NONE */
     bool bare; /* no head: the outputs are the pooled features, classes = width; of two tokens
@@ -63,7 +81,7 @@ typedef struct vx_arch {
 /* Whether the position embeddings are to be resampled. */
 static inline bool vx_arch_resamples(const vx_arch *a)
 {
-    return a->grid_height != a->pos_height || a->grid_width != a->pos_width;
+    return a->pos_height && (a->grid_height != a->pos_height || a->grid_width != a->pos_width);
 }
 
 static inline int vx_arch_tokens(const vx_arch *a)

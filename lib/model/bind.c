@@ -123,11 +123,20 @@ static int read_head_size(vx_reader *r)
     return vx_role_size(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
 
-/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many. */
+static bool has(const vx_reader *r, vx_role role, int block)
+{
+    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+}
+
+/* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many, which may lie in two
+ * tensors. */
 static int read_hidden(vx_reader *r)
 {
     vx_arch *a = r->arch;
     int rows, columns;
+    a->swiglu = has(r, VX_GATE_W, 0);
+    if (a->swiglu)
+        return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
     VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
@@ -248,20 +257,22 @@ static int read_relative(vx_reader *r)
                       rows, h->image_height, h->image_width);
 }
 
-/* 0 rows: the model has none, but relative positions. */
+/* Relative and rotary positions stand beside position embeddings, or in their place: then there are
+ * 0 rows. */
 static int count_positions(vx_reader *r, int *rows)
 {
     const vx_naming *naming = r->match->dialect->naming;
     char name[200];
     *rows = 0;
-    if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0) && r->arch->relative)
-        return VITX_OK;
+    r->arch->rotary = r->hints->rotary;
     if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return vx_fail_in(
-            VITX_UNSUPPORTED, r->container->path,
-            "has no position embeddings (%s); models that rotate queries and keys "
-            "instead, as DINOv3 and EVA, are not run",
-            vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POSITIONS, 0));
+        return r->arch->rotary.kind || r->arch->relative
+                   ? VITX_OK
+                   : vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                                "has no position embeddings (%s), and no configuration says that "
+                                "queries and keys are rotated instead, as in a DINOv3",
+                                vx_role_name(name, sizeof name, naming, r->match->prefix,
+                                             VX_POSITIONS, 0));
     VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
     r->sizes.position_rows = *rows;
     return VITX_OK;
@@ -355,6 +366,12 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
+    VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
+    if (a->rotary.kind && a->head_width % 4)
+        return vx_fail_in(VITX_FORMAT, r->container->path,
+                          "rotates queries and keys by rows and columns, and %d heads have a width "
+                          "of %d, no multiple of 4",
+                          a->heads, a->head_width);
     return check_qk_norm(r);
 }
 
@@ -378,6 +395,8 @@ static bool needed(const vx_reader *r, int role)
         return !a->bare;
     case VX_HEAD_B:
         return !a->units;
+    case VX_FREQUENCIES:
+        return r->hints->rotary.kind == VX_ROTATE_LEARNT;
     case VX_POOL_QKV_W: /* a naming has this one or the others */
         return pool;
     case VX_POOL_Q_W:
@@ -434,9 +453,26 @@ static bool leave_head(vx_reader *r, vx_role role)
     return true;
 }
 
+/* Learnt frequencies have an axis of heads. */
+static int read_frequencies(vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_tensor *t = vx_role_find(r->container, naming, r->match->prefix, VX_FREQUENCIES, 0);
+    const bool learnt = r->hints->rotary.kind == VX_ROTATE_LEARNT;
+    if (t && !learnt)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "rotates its queries and keys (tensor %.100s), and no configuration says "
+                          "how: timm's has \"model_args\": {\"rope_type\": \"mixed\"}",
+                          t->name);
+    return learnt ? vx_role_size(&r->sizes.frequency_heads, r, VX_FREQUENCIES, 0, 2, MAX_WIDTH,
+                                 "a number of heads")
+                  : VITX_OK;
+}
+
 static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
+    VX_TRY(read_frequencies(r));
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
@@ -477,11 +513,34 @@ static int check_biases(const vx_reader *r)
                           all->name);
     if (!q != !v || (q && !keys) || (k && !q))
         return vx_role_missing(r, !q ? VX_Q_B : !v ? VX_V_B : VX_K_B, 0);
+    if (r->arch->swiglu && q && !k && r->arch->rotary.kind == VX_ROTATE_NONE)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "is an EVA-02 by its tensors (%.100s beside a gated perceptron), and no "
+                          "configuration says how it rotates queries and keys; say it in "
+                          "config.json: \"architecture\": \"eva02_...\"",
+                          q->name);
     if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
         return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
                           r->hints->qkv_bias ? "true" : "false", r->container->path,
                           all || q ? "has" : "lacks");
     return VITX_OK;
+}
+
+/* Whether a block cannot do without a role: of what is one tensor or several apart, either. */
+static bool block_needs(const vx_reader *r, vx_role role, int block)
+{
+    switch (role) {
+    case VX_QKV_W:
+        return !has(r, VX_Q_W, block);
+    case VX_Q_W:
+    case VX_K_W:
+    case VX_V_W:
+        return !vx_found_at(r->found, VX_QKV_W, block);
+    case VX_FC1_W:
+        return !r->arch->swiglu || !has(r, VX_GATE_W, 0);
+    default:
+        return vx_role_need(role) == VX_REQUIRED;
+    }
 }
 
 /* An optional tensor that block 0 has is in all blocks, or it is left over. */
@@ -491,7 +550,7 @@ static int take_block_roles(vx_reader *r)
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const vx_need need = vx_role_need(role);
-            const bool there = need == VX_REQUIRED || (b > 0 && r->found->blocks[0][i]) ||
+            const bool there = block_needs(r, role, b) || (b > 0 && r->found->blocks[0][i]) ||
                                (follows(r, role) && r->found->blocks[b][i - 1]);
             if ((b > 0 || need >= VX_WITH) && !there)
                 continue;

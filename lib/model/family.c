@@ -47,13 +47,11 @@ static const struct {
     {"^aligner.", "the picture's part of a language model, as DeepSeek's"},
     {"attn.proj_l.", "a CaiT, whose attention heads are mixed"},
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
-    {"^rope.", "a model that rotates its queries and keys"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"mlp.fc1_g.", "an EVA or AIMv2, with perceptrons gated by a second matrix"},
     {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
     {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
     {"attn.lambda_", "a model with differential attention"},
@@ -75,10 +73,9 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"_rpn", "which normalises after each layer, not before"},
-    {"dinov3", "a DINOv3"},
-    {"eva02_", "an EVA-02, which rotates its queries and keys or normalises after each layer"},
-    {"_rope_", "which rotates its queries and keys"},
-    {"vit_pe_", "a Perception Encoder, which rotates its queries and keys"},
+    {"eva02_enormous_", "which normalises after each layer, not before"},
+    {"_sapiens2", "whose keys and values have fewer heads than its queries"},
+    {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is

@@ -56,13 +56,15 @@ typedef struct vx_hints {
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
-    int features; /* of what the head reads: the width */
+    int features;    /* of what the head reads: the width */
     int max_patches; /* each picture has a grid of its own, of at most so many; 0: one grid */
     bool qkv_bias, qkv_bias_known;
     vx_named named;
     const char *path; /* the file that says so; NULL: config.json */
     double eps;
     vx_act act;
+    vx_rotary rotary;
+    bool no_key_bias; /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
     bool pool_known;               /* false: decided by which tensors there are */
     bool pool_prefix;              /* a pooling head attends to the prefix tokens, too */
@@ -72,8 +74,7 @@ typedef struct vx_hints {
     bool has_head;                 /* the model is one with a head: its tensors must be there */
     bool rms;                      /* the norms are RMSNorms                                  */
     bool relative, relative_known; /* there are relative positions, or there are none */
-    bool no_key_bias; /* biases of queries and values may come without one of the keys */
-    bool qk_norm;     /* queries and keys are normalised: tensors must be there  */
+    bool qk_norm;                  /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
      * library knows (guesses.h) */
     bool network_told, pictures_told;

@@ -163,6 +163,12 @@ int vx_fill_pos(const vx_filler *f, const vx_member *m, void *place, int block)
                      (uint64_t)f->arch->prefix_pos * (uint64_t)f->arch->width);
 }
 
+int vx_fill_frequencies(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    (void)block;
+    return fill_vector(f, vector_at(place), f->found->model[m->roles[0]]);
+}
+
 /* -------------------------------------------------------------------------- blocks -------- */
 
 /* One tensor [3D, D], or three [D, D] one below the other. The bias is the same; its part of the
@@ -207,6 +213,24 @@ int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int bl
         status = put(f, vector_at(place), turned, heads * all);
     vx_release(f->hooks, table);
     return status;
+}
+
+/* One tensor, or the gate's and the value's one below the other. */
+int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_weight *w = place;
+    const vx_tensor *whole = vx_found_at(f->found, VX_FC1_W, block);
+    const target t = target_of(f, m, place, block);
+    if (whole)
+        return fill_matrix(f, t, whole, vx_found_at(f->found, VX_FC1_B, block));
+    VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_GATE_B, block)));
+    if (w->bias)
+        VX_TRY(fill_vector(f, w->bias + w->n / 2, vx_found_at(f->found, VX_VALUE_B, block)));
+    return pack(f, t,
+                &(source){.read = read_stack,
+                          .of = {vx_found_at(f->found, VX_GATE_W, block),
+                                 vx_found_at(f->found, VX_VALUE_W, block)},
+                          .rows_of = w->n / 2});
 }
 
 /* -------------------------------------------------------------------------- heads --------- */

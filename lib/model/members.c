@@ -5,14 +5,17 @@
 
 #include <stddef.h>
 
-/* The letters of weights.def. ONE to BROWS stand for sizes of tensors, the others for members',
- * too. */
+/* The letters of weights.def. ONE to BROWS stand for tensors, the others for members, too. */
 typedef enum letter {
     END = 0,
     ONE,   /* 1; a file may leave it out where a shape begins with it */
     ROWS,  /* rows of the position embeddings: prefix_pos + G */
     KD,    /* columns of a head in the file: the width, or twice that for two vectors */
     R,     /* registers */
+    TWO,   /* 2 */
+    L,     /* depth */
+    HF,    /* heads of learnt rotary positions, as the file has them */
+    EF,    /* half of such a head's width */
     BROWS, /* rows of a table of relative positions: B, or without the last three */
     D,     /* width */
     D2,    /* 2 D */
@@ -25,6 +28,8 @@ typedef enum letter {
     C,     /* channels of the picture */
     PH,    /* height of a patch */
     PW,    /* width of a patch */
+    L2,    /* 2 L */
+    DH,    /* D / 2 */
     P,     /* prefix tokens */
     G,     /* patches of the grid that the position embeddings are for */
     H,     /* heads */
@@ -39,6 +44,12 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [KD] = (s->concatenates ? 2 : 1) * (int64_t)a->width,
                              [R] = s->registers,
                              [BROWS] = s->relative_rows,
+                             [TWO] = 2,
+                             [L] = a->depth,
+                             [HF] = s->frequency_heads,
+                             [EF] = s->frequency_heads ? a->width / 2 / s->frequency_heads : 0,
+                             [L2] = 2 * (int64_t)a->depth,
+                             [DH] = a->width / 2,
                              [D] = a->width,
                              [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,

@@ -57,6 +57,7 @@ typedef struct vx_sizes {
     const vx_arch *arch;
     int64_t position_rows;
     int registers, relative_rows;
+    int frequency_heads;
     bool concatenates; /* the head has columns for two vectors */
 } vx_sizes;
 

@@ -331,6 +331,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .guesses = model->guesses,
         .wrapping = model->wrapping,
         .container = model->container->form,
+        .rotary = a->rotary.kind != VX_ROTATE_NONE,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -33,6 +33,13 @@ static const struct {
     int width, depth, heads;
 } known_sizes[] = {
     {"_base_patch16_gap_", 768, 12, 16},
+    {"_small_plus_patch16_dinov3_", 384, 12, 6},
+    {"_huge_plus_patch16_dinov3_", 1280, 32, 20},
+    {"_7b_patch16_dinov3_", 4096, 40, 32},
+    {"_giant_patch16_lingbot_", 1536, 40, 24},
+    {"_pe_lang_gigantic_", 1536, 47, 16},
+    {"_pe_lang_large_", 1024, 23, 16},
+    {"_gigantic_patch14_448_", 1536, 50, 16}, /* the other Perception Encoders */
     {"_giant_patch14_dinov2_", 1536, 40, 24},
     {"_giant_patch14_reg", 1536, 40, 24}, /* DINOv2 and TIPSv2 with registers */
     {"_giant_patch16_radio_", 1536, 40, 24},
@@ -113,10 +120,11 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
         }
     out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
     out->rms = strstr(architecture, "test_vit4") != NULL;
-    if (strstr(architecture, "_clip_") && !strstr(architecture, "eva_giant_")) {
+    if (strstr(architecture, "_clip_") && strncmp(architecture, "eva", 3) != 0) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
     }
+    vx_timm_rotary(out, architecture);
 }
 
 static int read_heads(vx_hints *out, const vx_config *config)
@@ -209,9 +217,12 @@ static int read_pool(vx_hints *out, const vx_config *config)
     VX_TRY(vx_config_bool(&out->pool_prefix, NULL, told[0], "pool_include_prefix", path));
     for (int i = 0; i < 2 && !name; i++)
         VX_TRY(vx_config_string(&name, NULL, told[i], "global_pool", path));
-    out->pool_known = name != NULL;
-    if (name)
+    if (name) {
+        out->pool_known = true;
         return vx_timm_pool(&out->pool, name, path);
+    }
+    if (out->pool_known) /* by the architecture */
+        return VITX_OK;
     if (model && strstr(model, "_siglip_gap_")) { /* a file with a pooling head is another model */
         out->pool = VX_POOL_AVG;
         out->pool_known = true;
@@ -225,7 +236,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
     static const char *const flags[] = {"scale_attn_norm", "scale_mlp_norm", "dynamic_img_pad",
-                                        "use_rot_pos_emb", "use_post_norm"};
+                                        "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
@@ -311,7 +322,8 @@ static int read_hints(vx_hints *out, const vx_config *config)
     const vx_json *args = config->model_args;
     bool found;
     const char *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .pictures_told = name != NULL};
+    *out = (vx_hints){
+        .eps = 1e-6, .act = VX_ACT_GELU, .no_key_bias = true, .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
     if (name)
         vx_timm_implied(out, name);
@@ -322,10 +334,12 @@ static int read_hints(vx_hints *out, const vx_config *config)
     if (vx_json_get(args, "patch_size"))
         out->named.patch = 0;
     VX_TRY(read_arguments(out, config));
+    VX_TRY(vx_timm_rotary_arguments(out, config));
     VX_TRY(read_activation(out, config));
     VX_TRY(read_pool(out, config));
     VX_TRY(vx_config_int(&out->depth, NULL, args, "depth", 1, 65536, path));
     VX_TRY(vx_config_int(&out->registers, NULL, args, "reg_tokens", 0, VX_MAX_TOKENS, path));
+    VX_TRY(vx_config_int(&out->registers, NULL, args, "num_reg_tokens", 0, VX_MAX_TOKENS, path));
     VX_TRY(vx_config_int(&out->width, NULL, args, "embed_dim", 1, 1 << 24, path));
     VX_TRY(vx_config_int(&out->features, NULL, config->config, "num_features", 1, 1 << 24, path));
     VX_TRY(vx_config_int(&out->channels, NULL, args, "in_chans", 1, 65536, path));
@@ -446,6 +460,7 @@ const vx_naming vx_naming_timm = {
             [VX_DISTILLATION_TOKEN] = "dist_token",
             [VX_REGISTERS] = "reg_token|register_tokens",
             [VX_POSITIONS] = "pos_embed",
+            [VX_FREQUENCIES] = "rope.freqs",
             [VX_NORM_PRE_W] = "norm_pre.weight",
             [VX_NORM_PRE_B] = "norm_pre.bias",
             [VX_NORM_W] = "norm.weight",
@@ -473,8 +488,12 @@ const vx_naming vx_naming_timm = {
             [VX_NORM1_B] = "blocks.#.norm1.bias",
             [VX_QKV_W] = "blocks.#.attn.qkv.weight",
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
-            [VX_Q_B] = "blocks.#.attn.q_bias",
-            [VX_V_B] = "blocks.#.attn.v_bias",
+            [VX_Q_W] = "blocks.#.attn.q_proj.weight",
+            [VX_Q_B] = "blocks.#.attn.q_bias|blocks.#.attn.q_proj.bias",
+            [VX_K_W] = "blocks.#.attn.k_proj.weight",
+            [VX_K_B] = "blocks.#.attn.k_proj.bias",
+            [VX_V_W] = "blocks.#.attn.v_proj.weight",
+            [VX_V_B] = "blocks.#.attn.v_bias|blocks.#.attn.v_proj.bias",
             [VX_RELATIVE] = "blocks.#.attn.relative_position_bias_table|"
                             "rel_pos_bias.relative_position_bias_table|"
                             "blocks.#.attn.rel_pos.relative_position_bias_table|"
@@ -490,6 +509,10 @@ const vx_naming vx_naming_timm = {
             [VX_NORM2_B] = "blocks.#.norm2.bias",
             [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
             [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias",
+            [VX_GATE_W] = "blocks.#.mlp.fc1_g.weight|blocks.#.mlp.w1.weight",
+            [VX_GATE_B] = "blocks.#.mlp.fc1_g.bias|blocks.#.mlp.w1.bias",
+            [VX_VALUE_W] = "blocks.#.mlp.fc1_x.weight|blocks.#.mlp.w2.weight",
+            [VX_VALUE_B] = "blocks.#.mlp.fc1_x.bias|blocks.#.mlp.w2.bias",
             [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight",
             [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias",
             [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define MAX_SIDE 65535
+#define USUAL_SIDE 224 /* of a model that says none and has no positions that would tell */
 
 double vx_recipe_resized(int input, double crop_pct)
 {
@@ -17,11 +18,15 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
 {
     *out =
         (vitx_recipe){.resize = defaults->resize, .filter = defaults->filter, .scale = 1.0f / 255};
-    out->from_input = hints->image_height ? VITX_FROM_CONFIG : VITX_FROM_TENSORS;
-    out->input_height =
-        hints->image_height ? hints->image_height : arch->pos_height * arch->patch_height;
-    out->input_width =
-        hints->image_height ? hints->image_width : arch->pos_width * arch->patch_width;
+    out->from_input = hints->image_height ? VITX_FROM_CONFIG
+                      : arch->pos_height  ? VITX_FROM_TENSORS
+                                          : VITX_FROM_DEFAULT;
+    out->input_height = hints->image_height ? hints->image_height
+                        : arch->pos_height  ? arch->pos_height * arch->patch_height
+                                            : USUAL_SIDE;
+    out->input_width = hints->image_height ? hints->image_width
+                       : arch->pos_width   ? arch->pos_width * arch->patch_width
+                                           : USUAL_SIDE;
     out->resize_height = (int)vx_recipe_resized(out->input_height, defaults->crop_pct);
     out->resize_width = (int)vx_recipe_resized(out->input_width, defaults->crop_pct);
     out->crop_pct = defaults->crop_pct;

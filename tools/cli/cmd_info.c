@@ -153,8 +153,10 @@ static void print_size(const struct session *s)
     if (s->size.pos_resample)
         printf("positions       %d x %d, resampled to the grid as %s does\n", m->pos_height,
                m->pos_width, s->size.pos_resample);
-    else
+    else if (m->pos_height)
         printf("positions       %d x %d, as the file has them\n", m->pos_height, m->pos_width);
+    if (m->rotary)
+        printf("rotary          queries and keys of patches, by their place in the grid\n");
     if (s->varies)
         printf("input           each picture's own, of at most %d tokens; all that depends on it "
                "is for %d x %d\n",
@@ -305,6 +307,7 @@ static int json_model(const struct session *s, const struct common *common)
            m->labels);
     printf("\"embedding\":%d,\"outputs\":\"%s\",", m->units ? m->classes : 0,
            vitx_outputs_name((int)m->outputs));
+    printf("\"rotary\":%s,", m->rotary ? "true" : "false");
     printf("\"positions\":[%d,%d],\"pos_resample\":", m->pos_height, m->pos_width);
     json_text(s->size.pos_resample);
     printf(",\"activation_bytes\":%zu,", s->size.activation_bytes);

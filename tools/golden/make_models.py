@@ -491,6 +491,15 @@ def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stac
     answered(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
 
 
+def make_rotary(image):
+    """Models that rotate queries and keys. Grids are oblong, so that rows and columns cannot be mistaken."""
+    oblong = dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
+    make_timm("dinov3-timm", image, "vit_small_patch16_dinov3_qkvb", 60, torch.float16, n=2, num_reg_tokens=3, **oblong)
+    make_timm("dinov3-timm-swiglu", image, "vit_small_plus_patch16_dinov3", 61, torch.float16, swiglu_align_to=0, mlp_ratio=2,
+              data=dict(input_size=(3, 20, 20)),
+              drop_args=("global_pool",))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     register_softmax64()
@@ -530,6 +539,7 @@ def main():
     make_two_heads_and_dinov2(image)
     make_norms(image)
     make_relative(image)
+    make_rotary(image)
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
     make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,
