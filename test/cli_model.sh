@@ -45,6 +45,23 @@ out_has '"bundled":(null|\{.*\})\}$'
 status=$?
 gives 0
 
+# ---------------------------------------------------------------- names ----------------------
+mkdir "$folder/bare"
+cp $model/model.safetensors "$folder/bare/weights of mine.safetensors"
+check "heads that nothing says"
+run classify -m "$folder/bare" $picture
+gives 1
+err_lines 1
+err_has 'share the width of 24'
+err_has ', or with --heads'
+right info --quiet -m "$folder/bare" --heads 3
+out_has '^heads           3  \(options\)$'
+out_has '^classifier      head.weight$'
+right info --quiet -m "$folder/bare" --heads 3 --ignore 'head.*'
+out_has '^embedding       24 numbers, no classes$'
+out_has '^left out        by request \(head.bias and 1 more\)$'
+wrong "--ignore: \"nothing\" fits the name of no tensor" info -m $model --ignore nothing
+
 # ---------------------------------------------------------------- languages ------------------
 cp -r $model "$folder/languages"
 printf '丁鲷\n金鱼\n大白鲨\n虎鲨\n双髻鲨\n魟鱼\n母鸡\n' > "$folder/languages/labels.zh.txt"

@@ -213,19 +213,44 @@ static void check_heard(const little_model *what, const char *const *parts)
     ", \"pretrained_cfg\": {\"mean\": 0.5, \"std\": 0.5, \"crop_pct\": 1, "                        \
     "\"interpolation\": \"bilinear\"}"
 
+/* A width that no published network has: the option says. */
+START_TEST(test_guesses__unusual_heads_are_said_by_the_caller)
+{
+    static const int widths[] = {16, 64, 128};
+    for (int i = 0; i < 3; i++) {
+        char *folder = make_little_model(&(little_model){.width = widths[i], .config = ""});
+        vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+        vitx_model_info info = VITX_MODEL_INFO_INIT;
+        vitx_model *m;
+        ck_fails(vitx_model_open(&m, folder, NULL), VITX_UNSUPPORTED, "or with heads");
+        ck_assert_str_eq(vitx_last_error_field(), "heads");
+        o.heads = 4;
+        ck_ok(vitx_model_open(&m, folder, &o));
+        ck_ok(vitx_model_get_info(&info, m));
+        ck_assert(info.heads == 4 && info.from_heads == VITX_FROM_OPTIONS);
+        ck_assert_ptr_null(strstr(info.guesses, "heads"));
+        vitx_model_free(m);
+        o.heads = 5;
+        ck_fails(vitx_model_open(&m, folder, &o), VITX_FORMAT, "cannot be shared by 5");
+        o.heads = -1;
+        ck_fails(vitx_model_open(&m, folder, &o), VITX_INVALID, "heads = -1");
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
 START_TEST(test_guesses__are_told_in_one_warning)
 {
     static const char *const none[] = {NULL};
     static const char *const all[] = {
-        "guessed, since no file",    "2 attention heads of 64", "activation gelu", "norm eps 1e-06",
+        "guessed, since no file",    "3 attention heads of 64", "activation gelu", "norm eps 1e-06",
         "mean 0.5 0.5 0.5, std 0.5", "resizing to 17",          "filter bicubic",  NULL};
-    static const char *const one[] = {"1 attention head of 64,", NULL};
-    static const char *const heads[] = {"2 attention heads of 64, activation gelu, norm eps 1e-06.",
+    static const char *const heads[] = {"3 attention heads of 64, activation gelu, norm eps 1e-06.",
                                         NULL};
     check_heard(&(little_model){0}, none);
-    check_heard(&(little_model){.width = 128, .config = ""}, all);
-    check_heard(&(little_model){.width = 64, .config = ""}, one);
-    check_heard(&(little_model){.width = 128, .config = "{\"architecture\": \"my_vit\"" CFG "}"},
+    check_heard(&(little_model){.width = 192, .config = ""}, all);
+    check_heard(&(little_model){.width = 192, .config = "{\"architecture\": \"my_vit\"" CFG "}"},
                 heads);
     check_heard(&(little_model){.width = 128,
                                 .config = "{\"architecture\": \"vit_tiny_patch16_224\"" SIZES "}"},
@@ -268,6 +293,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__sizes_of_a_name_have_to_be_the_tensors);
     suite_add_tcase(s, t);
     t = tcase_create("guesses");
+    tcase_add_test(t, test_guesses__unusual_heads_are_said_by_the_caller);
     tcase_add_test(t, test_guesses__are_told_in_one_warning);
     tcase_add_test(t, test_guesses__pictures_without_a_processor);
     suite_add_tcase(s, t);

@@ -325,7 +325,8 @@ static const struct {
     {"vit-timm", "\"norm.bias\"", "\"norn.bias\"", VITX_FORMAT, "lacks tensor norm.bias"},
     {"vit-timm", "\"norm.weight\"", "\"norn.weight\"", VITX_UNSUPPORTED,
      "tensor norm.bias is not part of family vit"},
-    {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_FORMAT, "lacks tensor head.bias"},
+    {"vit-timm", "\"head.bias\"", "\"heat.bias\"", VITX_UNSUPPORTED,
+     "tensor heat.bias is not part of family vit in the names of timm (shape [7])"},
     {"vit-timm", "\"pos_embed\"", "\"pos_embet\"", VITX_UNSUPPORTED,
      "queries and keys are rotated instead, as in a DINOv3"},
     {"deit-timm-distilled", "\"head_dist.weight\"", "\"head_dost.weight\"", VITX_FORMAT,
@@ -411,7 +412,7 @@ static const struct {
     {"patch_embed.conv.0.weight", "several convolutions"}, /* VOLO */
     {"levels.0.pos_embed", "as NesT"},
     {"head.projection.weight", "Hiera"},
-    {"head.fc.weight", "as Hiera"},
+    {"head.fc.weight", "tensor head.fc.weight is not part of family vit"},
     {"merger.norm.weight", "Qwen3-VL"},
     {"aligner.fc1.weight", "DeepSeek"},
     {"pos_embed_window", "Hiera"},
@@ -732,6 +733,7 @@ START_TEST(test_model__refuses_more_activations_than_int_counts)
     memcpy(header, &length, 8);
     write_file(in_folder(folder, "model.safetensors"), header, n);
     ck_assert_int_eq(truncate(in_folder(folder, "model.safetensors"), (off_t)(n + at)), 0);
+    write_text(folder, "config.json", "{\"model_args\": {\"num_heads\": 8}}");
     try_open(folder, VITX_UNSUPPORTED, "65536 tokens of width 32768");
     remove_folder(folder);
     free(folder);

@@ -290,6 +290,214 @@ START_TEST(test_names__float64_is_read)
 }
 END_TEST
 
+/* -------------------------------------------------------------------------- classifiers --- */
+
+static const renaming no_rows[] = {{NULL, NULL}};
+
+/* A head under a name of its own, alone or behind a backbone; with the name of its matrix. */
+static const struct {
+    const char *model;
+    renaming rows[MOST_ROWS];
+    const char *classifier;
+} classified[] = {
+    {"vit-timm", {{"head.", "fc."}}, "fc.weight"},
+    {"vit-timm", {{"head.", "classifier."}}, "classifier.weight"},
+    {"vit-timm", {{"head.", "head.1."}}, "head.1.weight"},
+    {"vit-timm", {{"head.", "head.fc."}}, "head.fc.weight"},
+    {"vit-timm", {{"head.", "heads.head."}}, "heads.head.weight"},
+    {"vit-timm", {{"head.", "linear."}}, "linear.weight"},
+    {"vit-timm", {{"head.", "my_own_thing.0."}}, "my_own_thing.0.weight"},
+    {"vit-timm", {{"head.", "fc."}, {"", "backbone."}}, "fc.weight"},
+    {"vit-timm",
+     {{"head.", "module.classifier.1."}, {"", "module.vit."}},
+     "module.classifier.1.weight"},
+    {"vit-hf", {{"classifier.", "fc."}}, "fc.weight"},
+    {"vit-hf", {{"classifier.", "model.head."}, {"", "model.backbone."}}, "model.head.weight"},
+    {"dinov2-hf", {{"classifier.", "linear."}}, "linear.weight"},
+    {"vit-timm", {{NULL, NULL}}, "head.weight"},
+};
+
+START_TEST(test_names__a_classifier_is_found)
+{
+    const answer tidy = tidy_answer(classified[_i].model);
+    char *folder = copy_golden(classified[_i].model);
+    write_names(folder, classified[_i].rows, NULL);
+    vitx_model *m = open_ok(folder);
+    ck_assert_str_eq(info_with(m).classifier, classified[_i].classifier);
+    const answer is = answer_of(m);
+    check_same(&is, &tidy, classified[_i].classifier);
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* Without a bias the answer is the one with a bias of 0. */
+START_TEST(test_names__a_classifier_needs_no_bias)
+{
+    static const renaming rows[][3] = {{{"head.bias", "queue"}, {NULL, NULL}},
+                                       {{"head.bias", "queue"}, {"head.", "fc."}, {NULL, NULL}}};
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    answer with = tidy_answer("vit-timm");
+    opts.ignore = "queue";
+    for (int i = 0; i < 2; i++) {
+        char *folder = copy_golden("vit-timm");
+        vitx_model *m;
+        write_names(folder, rows[i], NULL);
+        ck_ok(vitx_model_open(&m, folder, &opts));
+        const answer without = answer_of(m);
+        ck_assert_str_eq(info_with(m).left_out, "by request (queue)");
+        vitx_model_free(m);
+        weights_file w = load_weights(golden_path("models/vit-timm/model.safetensors"));
+        const char *at = strstr(strstr(w.header, "\"head.bias\""), "offsets\":[");
+        const size_t begin = strtoul(at + strlen("offsets\":["), NULL, 10);
+        for (int k = 0; k < 7; k++) {
+            float bias;
+            memcpy(&bias, w.data + begin + 4 * (size_t)k, 4);
+            ck_assert_float_eq_tol(with.logits[k] - bias, without.logits[k], 2e-6f);
+        }
+        free_weights_file(&w);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
+/* What may be a classifier and may be none. */
+static const struct {
+    renaming rows[MOST_ROWS];
+    extra extras[3];
+    const char *part;
+} unclear[] = {
+    {{{"head.", "fc."}},
+     {{"aux.weight", "F32", "[5,24]", (size_t)5 * 24 * 4}},
+     "2 matrices that may be its classifier (aux.weight [5, 24], fc.weight [7, 24])"},
+    {{{"head.", "pre_logits.fc."}}, {{NULL, NULL, NULL, 0}}, "lacks tensor head.weight"},
+    {{{"head.", "fc."}},
+     {{"fc2.weight", "F32", "[5,7]", (size_t)5 * 7 * 4}},
+     "tensor fc2.weight is not part of family vit in the names of timm (shape [5, 7])"},
+    {{{"head.", "fc.1."}},
+     {{"fc.0.weight", "F32", "[24]", 96}, {"fc.0.bias", "F32", "[24]", 96}},
+     "tensor fc.0.bias is not part of family vit"},
+    {{{"head.weight", "head.weigth"}}, {{NULL, NULL, NULL, 0}}, "lacks tensor head.weight"},
+};
+
+START_TEST(test_names__what_is_unclear_is_named)
+{
+    char *folder = copy_golden("vit-timm");
+    vitx_model *m;
+    write_names(folder, unclear[_i].rows, unclear[_i].extras);
+    const int status = vitx_model_open(&m, folder, NULL);
+    ck_assert(status == VITX_UNSUPPORTED || status == VITX_FORMAT);
+    ck_assert_msg(strstr(vitx_last_error(), unclear[_i].part) != NULL, "%s", vitx_last_error());
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------- left out ------ */
+
+/* Tensors that cannot change the answer. */
+static const struct {
+    renaming rows[MOST_ROWS];
+    extra extras[4];
+    const char *left_out;
+} left[] = {
+    {{{NULL, NULL}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
+    {{{"", "module."}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
+    {{{"", "model."}},
+     {{"global_step", "F32", "[]", 4}, {"any.thing", "I32", "[1]", 4}},
+     "counters (any.thing and 1 more)"},
+    {{{NULL, NULL}},
+     {{"head_bn.num_batches_tracked", "I64", "[]", 8}},
+     "counters (head_bn.num_batches_tracked)"},
+    {{{NULL, NULL}},
+     {{"pixel_mean", "F32", "[3,1,1]", 12}, {"pixel_std", "F32", "[3,1,1]", 12}},
+     "mean and std of pixels (pixel_mean and 1 more)"},
+    {{{NULL, NULL}},
+     {{"mask_token", "F32", "[1,1,24]", 96}},
+     "parts that do not answer (mask_token)"},
+    {{{"", "net."}},
+     {{"criterion.weight", "F32", "[7]", 28}, {"loss_fn.centre", "F32", "[7]", 28}},
+     "parts of a loss (criterion.weight and 1 more)"},
+    {{{"", "model."}},
+     {{"model_ema.module.patch_embed.proj.weight", "F32", "[24,3,8,8]", (size_t)24 * 192 * 4}},
+     "a copy that training keeps (model_ema.module.patch_embed.proj.weight)"},
+    {{{"head.", "head.mlp.0."}},
+     {{"head.last_layer.weight_g", "F32", "[5,1]", 20},
+      {"head.last_layer.weight_v", "F32", "[5,24]", (size_t)5 * 96}},
+     "the head of its training (head.last_layer.weight_g and 3 more)"},
+    {{{NULL, NULL}}, {{NULL, NULL, NULL, 0}}, ""},
+};
+
+START_TEST(test_names__what_cannot_answer_is_left_out)
+{
+    const bool bare = strncmp(left[_i].rows[0].to ? left[_i].rows[0].to : "", "head.mlp", 8) == 0;
+    const answer tidy = tidy_answer("vit-timm");
+    char *folder = copy_golden("vit-timm");
+    write_names(folder, left[_i].rows, left[_i].extras);
+    if (bare)
+        edit_file(folder, "config.json", "\"num_classes\": 7", "\"num_classes\": 0");
+    vitx_model *m = open_ok(folder);
+    ck_assert_str_eq(info_with(m).left_out, left[_i].left_out);
+    const answer is = answer_of(m);
+    if (bare)
+        ck_assert_int_eq(is.count, 24);
+    else
+        check_same(&is, &tidy, left[_i].left_out);
+    vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_names__others_are_left_out_by_request)
+{
+    static const extra extras[] = {{"aux.0.weight", "F32", "[24]", 96},
+                                   {"aux.0.bias", "F32", "[24]", 96},
+                                   {"extra", "F32", "[1]", 4},
+                                   {NULL, NULL, NULL, 0}};
+    static const struct {
+        const char *patterns;
+        const char *left_out; /* NULL: refused with ... */
+        const char *message;
+    } cases[] = {{"aux.*,extra", "by request (aux.0.bias and 2 more)", NULL},
+                 {"*a*x*,e?tra", "by request (aux.0.bias and 2 more)", NULL},
+                 {"aux.0.*", NULL, "tensor extra is not part of"},
+                 {"aux.*,extra,nothing", NULL, "ignore: \"nothing\" fits the name of no tensor"},
+                 {"", NULL, "ignore: \"\" fits the name of no tensor"},
+                 {"*", NULL, "holds no tensor"},
+                 {"aux.*,extra,norm.*", NULL, "norm"}};
+    const answer tidy = tidy_answer("vit-timm");
+    char *folder = copy_golden("vit-timm");
+    write_names(folder, no_rows, extras);
+    for (int i = 0; i < COUNT(cases); i++) {
+        vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+        vitx_model *m = NULL;
+        opts.ignore = cases[i].patterns;
+        const int status = vitx_model_open(&m, folder, &opts);
+        if (!cases[i].left_out) {
+            if (status == VITX_OK) { /* a network without a last norm */
+                const answer is = answer_of(m);
+                ck_assert(is.logits[0] != tidy.logits[0]);
+                vitx_model_free(m);
+                continue;
+            }
+            ck_assert_msg(strstr(vitx_last_error(), cases[i].message) != NULL, "%s",
+                          vitx_last_error());
+            continue;
+        }
+        ck_assert_msg(status == VITX_OK, "%s", vitx_last_error());
+        ck_assert_str_eq(info_with(m).left_out, cases[i].left_out);
+        const answer is = answer_of(m);
+        check_same(&is, &tidy, cases[i].patterns);
+        vitx_model_free(m);
+    }
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 static Suite *names_suite(void)
 {
     Suite *s = suite_create("names");
@@ -298,6 +506,17 @@ static Suite *names_suite(void)
     tcase_add_loop_test(t, test_names__are_seen_through, 0, COUNT(wrapped));
     tcase_add_test(t, test_names__of_two_networks_are_both_named);
     tcase_add_test(t, test_names__of_two_heads_are_both_named);
+    suite_add_tcase(s, t);
+    t = tcase_create("classifiers");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, test_names__a_classifier_is_found, 0, COUNT(classified));
+    tcase_add_test(t, test_names__a_classifier_needs_no_bias);
+    tcase_add_loop_test(t, test_names__what_is_unclear_is_named, 0, COUNT(unclear));
+    suite_add_tcase(s, t);
+    t = tcase_create("left out");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, test_names__what_cannot_answer_is_left_out, 0, COUNT(left));
+    tcase_add_test(t, test_names__others_are_left_out_by_request);
     suite_add_tcase(s, t);
     t = tcase_create("float64");
     tcase_add_test(t, test_names__float64_is_read);

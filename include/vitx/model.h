@@ -71,10 +71,17 @@ typedef struct vitx_model_opts {
     const char *weights_key; /**< which network of a PyTorch file that holds several: the key of
                                   its dictionary ("state_dict", "ema.model"); "." is what the
                                   file holds itself. NULL: the only one                         */
+    int heads;               /**< attention heads, if no file says how many, or a file is wrong; 0:
+                                  what the files say                                            */
+    const char *ignore;      /**< tensors to leave out, as patterns of their names in the file:
+                                  '*' stands for any characters, '?' for one, commas separate
+                                  patterns ("head.mlp.*,queue"). Each must fit a tensor. What is
+                                  left out is not read: only for tensors that do not change the
+                                  answer. NULL: none                                            */
 } vitx_model_opts;
 
 #define VITX_MODEL_OPTS_INIT \
-    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, NULL }
+    { sizeof(vitx_model_opts), NULL, NULL, NULL, VITX_OUTPUTS_AUTO, NULL, 0, NULL, 0, NULL }
 VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
 
 /**
@@ -92,7 +99,7 @@ VITX_API void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size);
  *         VITX_FORMAT (damaged or contradictory files), VITX_UNSUPPORTED (a dtype or an
  *         architecture vitx does not run; the message says which), VITX_INVALID (a malformed
  *         language; both language and labels; outputs that the model cannot have; a weights_key
- *         for a file without keys), VITX_NOMEM
+ *         for a file without keys; a pattern of `ignore` that fits no tensor), VITX_NOMEM
  */
 VITX_API int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *opts);
 
@@ -222,6 +229,11 @@ typedef struct vitx_model_info {
     int rotary;                /**< nonzero: queries and keys of the patches are rotated by their
                                     place in the grid, for any grid. Then pos_height and pos_width
                                     may be 0: there are no position embeddings                  */
+    const char *classifier;    /**< name in the file of the classifier's matrix, or of the matrix
+                                    that makes the embedding; "" if there is none               */
+    const char *left_out;      /**< tensors of the file that are not read, as text for people:
+                                    "counters (n_averaged), the head of its training
+                                    (head.mlp.0.weight and 7 more)"; "" if all are read         */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

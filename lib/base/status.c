@@ -32,9 +32,8 @@ const char *vitx_last_error_field(void)
 
 const char *vitx_status_name(int status)
 {
-    static const char *const names[] = {"ok",     "invalid",     "nomem",  "io",
-                                        "format", "unsupported", "device", "cancelled",
-                                        "busy"};
+    static const char *const names[] = {"ok",          "invalid", "nomem",     "io",  "format",
+                                        "unsupported", "device",  "cancelled", "busy"};
     const int count = (int)(sizeof names / sizeof names[0]);
     return status <= 0 && status > -count ? names[-status] : "unknown";
 }
@@ -102,6 +101,17 @@ int vx_fail_field(int code, const char *name, const char *format, ...)
     va_list args;
     va_start(args, format);
     keep(NULL, format, args);
+    va_end(args);
+    field = name;
+    return code;
+}
+
+#undef vx_fail_field_in
+int vx_fail_field_in(int code, const char *named, const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    keep(named, format, args);
     va_end(args);
     field = name;
     return code;

@@ -17,10 +17,14 @@ int vx_fail_in(int code, const char *named, const char *format, ...)
  * stands in the message word for word. It is what vitx_last_error_field() gives. */
 int vx_fail_field(int code, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Both: a message about a file that a member of an options struct would change. */
+int vx_fail_field_in(int code, const char *named, const char *name, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 #ifdef __clang_analyzer__ /* it sees one file at a time: what a function that fails returns */
 #define vx_fail(code, ...) ((void)vx_fail(code, __VA_ARGS__), (code))
 #define vx_fail_in(code, ...) ((void)vx_fail_in(code, __VA_ARGS__), (code))
 #define vx_fail_field(code, ...) ((void)vx_fail_field(code, __VA_ARGS__), (code))
+#define vx_fail_field_in(code, ...) ((void)vx_fail_field_in(code, __VA_ARGS__), (code))
 #endif
 
 /* Returns from the calling function when `expr` is not VITX_OK. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/leftovers.h"
 #include "model/roles.h"
 
 #define MAX_WIDTH 65536
@@ -67,8 +68,7 @@ static int refuse_linear4(const vx_reader *r)
 {
     const vx_tensor *t =
         vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_HEAD_W, 0);
-    if (t && r->match->dialect->concatenates && t->rank == 2 &&
-        t->shape[1] == 5 * (int64_t)r->arch->width)
+    if (t && r->sizes.concatenates && t->rank == 2 && t->shape[1] == 5 * (int64_t)r->arch->width)
         return vx_fail_in(
             VITX_UNSUPPORTED, r->container->path,
             "its head reads the class tokens of the last four blocks (tensor %.100s "
@@ -157,7 +157,8 @@ static int agree_with_name(const vx_reader *r)
                  {"depth", n->depth, a->depth},
                  {"patch height", n->patch, a->patch_height},
                  {"patch width", n->patch, a->patch_width}};
-    if (!n->architecture || r->hints->from_heads == VITX_FROM_TENSORS)
+    if (!n->architecture || r->hints->from_heads == VITX_FROM_TENSORS ||
+        r->hints->from_heads == VITX_FROM_OPTIONS)
         return VITX_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].named && sizes[i].named != sizes[i].is)
@@ -312,13 +313,19 @@ static int read_grid(vx_reader *r)
     return refuse_positions(r, rows, patches);
 }
 
-/* Where nobody says, the published sizes (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021,
- * table 2; the so400m of SigLIP), else heads of 64, as all smaller ones have them. */
-static int guess_heads(int width)
+/* Where nobody says: widths for which all published networks have the same number of heads
+ * (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021, table 2; timm's). 1536 wide, DINOv2's with
+ * SwiGLU has 24, SigLIP's has 16. Any other width is shared by no usual number. */
+static int guess_heads(int width, bool swiglu)
 {
-    if (width == 1152 || width == 1280 || width == 1408 || width == 1664)
-        return 16;
-    return width % 64 == 0 ? width / 64 : 0;
+    static const struct {
+        int width, heads;
+    } usual[] = {{192, 3},  {256, 4},  {320, 5},   {384, 6},   {512, 8},   {640, 10},  {768, 12},
+                 {832, 13}, {896, 14}, {1024, 16}, {1152, 16}, {1280, 16}, {1408, 16}, {1664, 16}};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        if (usual[i].width == width)
+            return usual[i].heads;
+    return width == 1536 && swiglu ? 24 : 0;
 }
 
 /* Queries and keys are normalised both, head by head or all heads at once. */
@@ -343,20 +350,23 @@ static int read_heads(vx_reader *r, vx_hints *hints)
     vx_arch *a = r->arch;
     if (a->heads && hints->from_heads == VITX_FROM_CONFIG)
         VX_TRY(agree(r, "the number of attention heads", hints->heads, a->heads));
-    if (a->heads) { /* the tensors told them */
-        hints->heads = a->heads;
+    if (a->heads || (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width)) {
+        /* a table of relative positions, or the norm of one head */
+        hints->heads = a->heads ? a->heads : a->width / a->qk_norm;
         hints->from_heads = VITX_FROM_TENSORS;
     }
     a->heads = hints->heads;
     if (a->heads == 0) {
-        a->heads = guess_heads(a->width);
+        a->heads = guess_heads(a->width, a->swiglu);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
-            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                              "nothing says how many attention heads share the width of "
-                              "%d; say it in config.json (timm: \"model_args\": {\"num_heads\": "
-                              "N}, Hugging Face: \"num_attention_heads\": N)",
-                              a->width);
+            return vx_fail_field_in(
+                VITX_UNSUPPORTED, r->container->path, "heads",
+                "nothing says how many attention heads share the width of %d; say it in "
+                "config.json "
+                "(timm: \"model_args\": {\"num_heads\": N}, Hugging Face: \"num_attention_heads\": "
+                "N), or with heads",
+                a->width);
         vx_log(&r->container->hooks, VITX_LOG_INFO,
                "%s: %d attention heads taken from its width of %d", r->container->path, a->heads,
                a->width);
@@ -393,8 +403,8 @@ static bool needed(const vx_reader *r, int role)
     case VX_HEAD_W:
     case VX_HEAD_T: /* a naming has one of them */
         return !a->bare;
-    case VX_HEAD_B:
-        return !a->units;
+    case VX_HEAD_B: /* people's own classifiers may lack it */
+        return !a->units && r->hints->has_head && !r->match->own_head;
     case VX_FREQUENCIES:
         return r->hints->rotary.kind == VX_ROTATE_LEARNT;
     case VX_POOL_QKV_W: /* a naming has this one or the others */
@@ -434,7 +444,7 @@ static int check_heads(const vx_reader *r)
         return vx_role_missing(r, VX_HEAD_B, 0);
     if (!model[VX_HEAD2_W] && reads_two_tokens(r) && !r->arch->bare)
         return vx_role_missing(r, VX_HEAD2_W, 0);
-    if ((reads_two_tokens(r) || r->match->dialect->concatenates) && model[VX_FC_NORM_W])
+    if ((reads_two_tokens(r) || r->sizes.concatenates) && model[VX_FC_NORM_W])
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has a norm after pooling and a head that reads two vectors: no known "
                           "model has both");
@@ -562,20 +572,6 @@ static int take_block_roles(vx_reader *r)
     return VITX_OK;
 }
 
-static int refuse_left_over(const vx_reader *r)
-{
-    const vx_dialect *d = r->match->dialect;
-    for (int i = 0; i < r->container->count; i++) {
-        const char *name = r->container->tensors[i].name;
-        if (!r->used[i] &&
-            !vx_harmless(r->container->tensors[i].key, d->naming->harmless, r->match->prefix))
-            return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                              "tensor %.100s is not part of family %s in the names of %s", name,
-                              r->match->family->name, d->naming->title);
-    }
-    return VITX_OK;
-}
-
 /* With an attention-pooling head its tensors and the configuration must agree. */
 static int check_map(const vx_reader *r)
 {
@@ -610,7 +606,7 @@ static int read_pool(vx_reader *r)
                                      : VX_POOL_TOKEN;
     if (reads_two_tokens(r))
         a->pool = VX_POOL_TWO_TOKENS;
-    else if (model[VX_HEAD_W] && r->match->dialect->concatenates)
+    else if (model[VX_HEAD_W] && r->sizes.concatenates)
         a->pool = VX_POOL_TOKEN_AVG;
     VX_TRY(check_map(r));
     if (r->hints->norm_after && !model[VX_FC_NORM_W]) {
@@ -635,7 +631,7 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
                   "the list of used tensors"));
     VX_TRY(take_model_roles(r));
     VX_TRY(take_block_roles(r));
-    VX_TRY(refuse_left_over(r));
+    VX_TRY(vx_leave_out(&r->found->left_out, r));
     VX_TRY(read_heads(r, hints));
     VX_TRY(read_pool(r));
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
@@ -652,13 +648,14 @@ int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
 {
     *found = (vx_found){0};
     *arch = (vx_arch){0};
-    vx_reader r = {.found = found,
-                   .arch = arch,
-                   .sizes = {.arch = arch, .concatenates = match->dialect->concatenates},
-                   .match = match,
-                   .hints = hints,
-                   .container = container,
-                   .config = config};
+    vx_reader r = {
+        .found = found,
+        .arch = arch,
+        .sizes = {.arch = arch, .concatenates = match->dialect->concatenates && !match->reads_one},
+        .match = match,
+        .hints = hints,
+        .container = container,
+        .config = config};
     const int status = read_all(&r, hints, hooks);
     vx_release(hooks, r.used);
     return status;

@@ -108,10 +108,11 @@ static int sort_keys(vx_container *c)
         if (strcmp(one->key, other->key) != 0)
             continue;
         if (strcmp(one->name, other->name) != 0)
-            return vx_fail_in(VITX_FORMAT, c->path,
-                              "tensors %.100s and %.100s both stand for %.100s: one of them has to "
-                              "be left out (--ignore)",
-                              one->name, other->name, one->key);
+            return vx_fail_field_in(
+                VITX_FORMAT, c->path, "ignore",
+                "tensors %.100s and %.100s both stand for %.100s: leave one of them "
+                "out with ignore",
+                one->name, other->name, one->key);
         if (one->file == other->file)
             return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s occurs twice", one->name);
         return vx_fail_in(VITX_FORMAT, c->path, "tensor %.100s is in both %s and %s", one->name,

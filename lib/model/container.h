@@ -51,11 +51,12 @@ typedef struct vx_container {
     int file_count;
     char *names; /* what the names point into */
     size_t names_size;
-    char *path;     /* for messages */
-    vx_shelf shelf; /* where its files are, while it is opened */
-    vx_npz *npz;    /* NULL: no .npz file, and no tensor of another order */
+    char *path;              /* for messages */
+    vx_shelf shelf;          /* where its files are, while it is opened */
+    vx_npz *npz;             /* NULL: no .npz file, and no tensor of another order */
     const char *weights_key; /* while it is opened: which of several networks, NULL: the only one */
-    const char *through; /* NULL, or: vx_container_find looks behind this prefix first */
+    char ignored[160];       /* what vx_ignore dropped, for people */
+    const char *through;     /* NULL, or: vx_container_find looks behind this prefix first */
     char form[200];          /* for people: "safetensors", "PyTorch zip, key state_dict" */
 } vx_container;
 

@@ -42,7 +42,6 @@ static const struct {
     {"^levels.", "a network in stages, as NesT"},
     {"^pos_embed_window", "a Hiera"},
     {"^head.projection.", "a Hiera"},
-    {"^head.fc.", "a network with a head of its own, as Hiera"},
     {"^merger.", "the picture's part of a language model, as Qwen3-VL"},
     {"^aligner.", "the picture's part of a language model, as DeepSeek's"},
     {"attn.proj_l.", "a CaiT, whose attention heads are mixed"},
@@ -242,6 +241,7 @@ bool vx_family_find(vx_match *out, const vx_container *container, const vx_confi
 
 int vx_family_match(vx_match *out, vx_container *container, const vx_config *config)
 {
+    *out = (vx_match){.family = NULL};
     VX_TRY(vx_wrapping_take(&out->wrapping, container, config));
     if (!vx_family_find(out, container, config)) {
         VX_TRY(refuse_foreign_tensors(container, NULL));

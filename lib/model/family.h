@@ -36,6 +36,7 @@ typedef enum vx_role {
 typedef struct vx_found {
     const vx_tensor *model[VX_MODEL_ROLES];
     const vx_tensor *(*blocks)[VX_BLOCK_ROLES]; /* [depth]; index role - VX_MODEL_ROLES */
+    char *left_out; /* vitx_model_info.left_out */
 } vx_found;
 
 /* The tensor of any role; `block` is read if the role is one of blocks. */
@@ -144,6 +145,8 @@ typedef struct vx_match {
     const vx_dialect *dialect;
     const char *prefix;
     vx_wrapping wrapping;
+    bool own_head;  /* the classifier had a name of its own (classifier.h) */
+    bool reads_one; /* it reads one vector, even where the library's reads two */
 } vx_match;
 
 /* The table, NULL behind its end. */
@@ -155,8 +158,8 @@ int vx_family_match(vx_match *out, vx_container *container, const vx_config *con
 /* The first family and dialect that the container's keys fit; false: none. */
 bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config);
 
-/* Finds every tensor by name and shape, and fills arch. found->blocks is allocated with hooks. A
- * tensor of the file that is neither used nor harmless is an error. */
+/* Finds every tensor by name and shape, and fills arch. found->blocks and left_out are allocated
+ * with hooks. A tensor of the file that is neither used nor harmless is an error. */
 int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 

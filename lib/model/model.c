@@ -11,12 +11,15 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "model/classifier.h"
 #include "model/folder.h"
 #include "model/guesses.h"
+#include "model/leftovers.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
 
 #define MAX_LANGUAGE 16 /* characters */
+#define MAX_HEADS 65536
 
 void vitx_model_opts_init(vitx_model_opts *out, size_t struct_size)
 {
@@ -107,6 +110,11 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     const char *architecture = m->naming->architecture(config);
     VX_TRY(vx_strdup(&m->architecture, &m->hooks, architecture ? architecture : ""));
     VX_TRY(m->naming->read_hints(&hints, config));
+    if (opts->heads) {
+        hints.heads = opts->heads;
+        hints.from_heads = VITX_FROM_OPTIONS;
+    }
+    VX_TRY(vx_classifier_find(&match, &hints, m->container));
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
@@ -146,6 +154,7 @@ static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
     const vx_shelf shelf = shelf_of(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
     VX_TRY(vx_container_open(&m->container, shelf, o->weights, opts->weights_key, &m->hooks));
+    VX_TRY(vx_ignore(m->container, opts->ignore));
     VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
     VX_TRY(read_model(m, &o->config, opts));
     return read_labels(m, &o->config, o->folder, opts);
@@ -207,6 +216,9 @@ int vitx_model_open(vitx_model **out, const char *path, const vitx_model_opts *o
     VX_TRY(VX_STRUCT_READ(&o, opts, vitx_model_opts, labels));
     VX_TRY(check_language(&o));
     VX_TRY(check_files(&o));
+    if (o.heads < 0 || o.heads > MAX_HEADS)
+        return vx_fail_field(VITX_INVALID, "heads", "heads = %d: 1 to %d are accepted", o.heads,
+                             MAX_HEADS);
     VX_TRY(vx_hooks_resolve(&hooks, o.hooks));
     VX_TRY(vx_new(&m, &hooks, 1, sizeof *m, "a model"));
     atomic_init(&m->users, 1);
@@ -237,6 +249,7 @@ void vx_model_drop(vitx_model *model)
     vx_model_free_weights(model);
     vx_labels_dispose(&model->labels, &hooks);
     vx_release(&hooks, model->found.blocks);
+    vx_release(&hooks, model->found.left_out);
     vx_release(&hooks, model->architecture);
     vx_release(&hooks, model->guesses);
     vx_release(&hooks, model->wrapping);
@@ -293,7 +306,9 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
     if (!out || !model)
         return vx_fail(VITX_INVALID, "vitx_model_get_info: an argument is NULL");
     const vx_arch *a = &model->arch;
-    const vx_tensor *registers = model->found.model[VX_REGISTERS];
+    const vx_tensor *const *found = model->found.model;
+    const vx_tensor *registers = found[VX_REGISTERS];
+    const vx_tensor *head = found[VX_HEAD_W] ? found[VX_HEAD_W] : found[VX_HEAD_T];
     const vitx_model_info info = {
         .family = model->family->name,
         .naming = model->naming->name,
@@ -332,6 +347,8 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .wrapping = model->wrapping,
         .container = model->container->form,
         .rotary = a->rotary.kind != VX_ROTATE_NONE,
+        .classifier = head ? head->name : "",
+        .left_out = model->found.left_out,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -144,10 +144,11 @@ static int find_prefix(char prefix[VX_PREFIX], vx_container *c, const vx_config 
         snprintf(next, sizeof next, "%.*s", n, c->tensors[i].key);
         char *const to = is_copy(next) ? copy : prefix;
         if (to[0] && strcmp(to, next) != 0)
-            return vx_fail_in(VITX_UNSUPPORTED, c->path,
-                              "holds a network behind %.100s and another behind %.100s: leave out "
-                              "the one that is not meant, as with --ignore '%.100s*'",
-                              to, next, to);
+            return vx_fail_field_in(
+                VITX_UNSUPPORTED, c->path, "ignore",
+                "holds a network behind %.100s and another behind %.100s: leave out "
+                "the one that is not meant, as with ignore '%.100s*'",
+                to, next, to);
         memcpy(to, next, sizeof next);
     }
     if (!prefix[0])

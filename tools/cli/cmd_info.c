@@ -208,6 +208,10 @@ static int print_model(const struct session *s, const struct common *common)
     printf("family          %s, %s names\n", m->family, m->naming);
     if (m->wrapping[0])
         printf("names           %s\n", m->wrapping);
+    if (m->classifier[0])
+        printf("%-15s %s\n", m->units ? "projection" : "classifier", m->classifier);
+    if (m->left_out[0])
+        printf("left out        %s\n", m->left_out);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
     printf("depth           %d blocks\n", m->depth);
     printf("width           %d, mlp %d\n", m->width, m->mlp_hidden);
@@ -296,6 +300,8 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("guesses", m->guesses);
     json_pair("container", m->container);
     json_pair("wrapping", m->wrapping);
+    json_pair("classifier", m->classifier);
+    json_pair("left_out", m->left_out);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,

@@ -61,6 +61,23 @@ const struct option common_options[] = {
              "none: plain\n"
              "numbers. auto: problem_type of config.json, else softmax, or sigmoid if there is one "
              "output."},
+    {.name = "heads",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, heads),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "attention heads of the model (default: what its files say)"},
+    {.name = "ignore",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(struct common, ignore),
+     .value = "PATTERN",
+     .help = "tensors of the weight file to leave out, like 'head.mlp.*'",
+     .more = "* stands for any characters, ? for one; commas separate patterns. Only for tensors "
+             "that do not\n"
+             "change the answer. What no model needs, like counters, is left out without it; "
+             "vitx-cli info\n"
+             "says what."},
     {.name = "device",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),

@@ -66,6 +66,8 @@ struct common {
     struct window window; /* of samples of more than 8 bits */
     int gradients;         /* as vitx_gradients */
     int outputs;           /* as vitx_outputs */
+    int heads;             /* 0: what the files say */
+    const char *ignore;    /* vitx_model_opts.ignore */
     size_t budget, memory; /* memory 0: what the machine has */
     bool quiet, verbose;
     bool may_lack_language; /* a language without class names is no failure */

@@ -16,6 +16,8 @@ static const char *option_of(const char *field)
                                            {"max_patches", "--max-patches"},
                                            {"labels", "--labels"},
                                            {"outputs", "--outputs"},
+                                           {"heads", "--heads"},
+                                           {"ignore", "--ignore"},
                                            {"score", "--score"},
                                            {"fit", "--fit"},
                                            {"vector", "--vector or --like"}};

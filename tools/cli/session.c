@@ -148,6 +148,8 @@ int session_open(struct session *session, const struct common *common)
     opts.weights_key = common->weights_key;
     opts.language = language;
     opts.outputs = (vitx_outputs)common->outputs;
+    opts.heads = common->heads;
+    opts.ignore = common->ignore;
     status = open_model(session, &opts, common);
     if (status == VITX_INVALID)
         return wrong_usage("%s", reason());

@@ -1,0 +1,224 @@
+/* model/leftovers.c: see leftovers.h. */
+#include "model/leftovers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Keys ('*': any characters, '?': one) and what such tensors are. */
+static const struct {
+    const char *pattern, *what;
+    const char *beside; /* only where there is a key like this, too; NULL: always */
+    uint64_t most;      /* elements, at most; 0: any number */
+} rows[] = {
+    {"*num_batches_tracked", "counters", NULL, 1},
+    {"*n_averaged", "counters", NULL, 1},
+    {"*num_updates", "counters", NULL, 1},
+    {"*step", "counters", NULL, 1},
+    {"*epoch", "counters", NULL, 1},
+    {"*decay", "counters", NULL, 1},
+    {"*total_ops", "counters", NULL, 1}, /* of thop */
+    {"*total_params", "counters", NULL, 1},
+    {"*position_ids", "numbers of positions", NULL, 0},
+    {"*pixel_mean", "mean and std of pixels", NULL, 3},
+    {"*pixel_std", "mean and std of pixels", NULL, 3},
+    {"*image_mean", "mean and std of pixels", NULL, 3},
+    {"*image_std", "mean and std of pixels", NULL, 3},
+    {"*normalize.mean", "mean and std of pixels", NULL, 3},
+    {"*normalize.std", "mean and std of pixels", NULL, 3},
+    {"*normalizer.mean", "mean and std of pixels", NULL, 3},
+    {"*normalizer.std", "mean and std of pixels", NULL, 3},
+    {"*data_preprocessor.mean", "mean and std of pixels", NULL, 3},
+    {"*data_preprocessor.std", "mean and std of pixels", NULL, 3},
+    {"mean", "mean and std of pixels", NULL, 3},
+    {"std", "mean and std of pixels", NULL, 3},
+    {"*mask_token", "the token of masked patches", NULL, 0},
+    {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
+    {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
+    {"decoder.*", "the decoder of its training", "decoder.decoder_pred.weight", 0}, /* MAE */
+    {"head.mlp.*", "the head of its training", "head.last_layer.*", 0},             /* DINO */
+    {"head.last_layer*", "the head of its training", NULL, 0},                      /* DINO */
+    {"dino_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */
+    {"ibot_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */
+    {"head.?.*", "the head of its training", "momentum_encoder.*", 0},              /* MoCo */
+    {"predictor.*", "the head of its training", "momentum_encoder.*", 0},           /* MoCo */
+    {"momentum_encoder.*", "a copy that training keeps", NULL, 0},                  /* MoCo */
+    {"ema.*", "a copy that training keeps", NULL, 0},
+    {"model_ema.*", "a copy that training keeps", NULL, 0},
+    {"ema_model.*", "a copy that training keeps", NULL, 0},
+    {"module_ema.*", "a copy that training keeps", NULL, 0},
+    {"criterion.*", "parts of a loss", NULL, 0},
+    {"loss.*", "parts of a loss", NULL, 0},
+    {"loss_fn.*", "parts of a loss", NULL, 0},
+    {"*_loss.*", "parts of a loss", NULL, 0},
+    {"*_loss_fn.*", "parts of a loss", NULL, 0},
+    {"optimizer.*", "the state of an optimizer", NULL, 0},
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+/* '*': any characters, '?': one. The last '*' that was passed is all that has to be tried anew. */
+static bool fits(const char *text, const char *pattern, const char *end)
+{
+    const char *star = NULL, *from = NULL;
+    while (*text) {
+        if (pattern < end && *pattern == '*') {
+            star = ++pattern;
+            from = text;
+        } else if (pattern < end && (*pattern == '?' || *pattern == *text)) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star;
+            text = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (pattern < end && *pattern == '*')
+        pattern++;
+    return pattern == end;
+}
+
+static bool fits_all(const char *text, const char *pattern)
+{
+    return fits(text, pattern, pattern + strlen(pattern));
+}
+
+static bool any_fits(const vx_container *c, const char *pattern)
+{
+    for (int i = 0; i < c->count; i++)
+        if (fits_all(c->tensors[i].key, pattern))
+            return true;
+    return false;
+}
+
+/* One whole number, whatever its name: no network computes with it. */
+static bool is_counter(const vx_tensor *t)
+{
+    const char *name = t->dtype_name;
+    return t->dtype == VX_DTYPE_OTHER && t->count == 1 &&
+           (name[0] == 'I' || name[0] == 'U' || strcmp(name, "BOOL") == 0);
+}
+
+/* What a tensor is that cannot change the answer; NULL for others. */
+static const char *what_is(const vx_container *c, const vx_tensor *t)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (fits_all(t->key, rows[i].pattern) && (!rows[i].most || t->count <= rows[i].most) &&
+            (!rows[i].beside || any_fits(c, rows[i].beside)))
+            return rows[i].what;
+    return is_counter(t) ? "counters" : NULL;
+}
+
+bool vx_is_leftover(const vx_container *c, const vx_tensor *t)
+{
+    return what_is(c, t) != NULL;
+}
+
+/* -------------------------------------------------------------------------- the list ------ */
+
+#define KINDS 12
+
+/* What is left out, by kind. */
+typedef struct kinds {
+    struct kind {
+        const char *what;
+        const char *first; /* a tensor's name */
+        int count;
+    } kind[KINDS];
+    int count;
+} kinds;
+
+static void add(kinds *k, const char *what, const char *name)
+{
+    for (int i = 0; i < k->count; i++)
+        if (strcmp(k->kind[i].what, what) == 0) {
+            k->kind[i].count++;
+            return;
+        }
+    if (k->count < KINDS)
+        k->kind[k->count++] = (struct kind){what, name, 1};
+}
+
+static void write_kinds(char *text, size_t size, const kinds *k, const char *ignored)
+{
+    size_t at = (size_t)snprintf(text, size, "%s", ignored);
+    for (int i = 0; i < k->count && at < size; i++) {
+        const struct kind *one = &k->kind[i];
+        at += (size_t)snprintf(text + at, size - at, "%s%s (%.60s", at ? ", " : "", one->what,
+                               one->first);
+        if (at < size && one->count > 1)
+            at += (size_t)snprintf(text + at, size - at, " and %d more", one->count - 1);
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, ")");
+    }
+}
+
+int vx_leave_out(char **text, const vx_reader *r)
+{
+    const vx_dialect *d = r->match->dialect;
+    const vx_container *c = r->container;
+    char written[1000];
+    kinds k = {.count = 0};
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        char shape[120];
+        if (r->used[i])
+            continue;
+        const char *what = vx_harmless(t->key, d->naming->harmless, r->match->prefix)
+                               ? "parts that do not answer"
+                               : what_is(c, t);
+        if (!what)
+            return vx_fail_field_in(
+                VITX_UNSUPPORTED, c->path, "ignore",
+                "tensor %.100s is not part of family %s in the names of %s (shape "
+                "%s); if it does not change the answer, leave it out with ignore",
+                t->name, r->match->family->name, d->naming->title,
+                vx_shape_text(shape, sizeof shape, t->shape, t->rank));
+        add(&k, what, t->name);
+    }
+    write_kinds(written, sizeof written, &k, c->ignored);
+    return vx_strdup(text, &c->hooks, written);
+}
+
+/* -------------------------------------------------------------------------- by request ---- */
+
+typedef struct request {
+    const char *begin, *end; /* a pattern */
+    char first[100];         /* the first name that fits one */
+    int count, of_pattern;
+} request;
+
+static bool is_ignored(const vx_tensor *t, void *arg)
+{
+    request *r = arg;
+    if (!fits(t->name, r->begin, r->end))
+        return false;
+    if (r->count++ == 0)
+        snprintf(r->first, sizeof r->first, "%s", t->name);
+    r->of_pattern++;
+    return true;
+}
+
+int vx_ignore(vx_container *c, const char *patterns)
+{
+    request r = {.begin = patterns};
+    for (; patterns; r.begin = r.end + 1) {
+        r.end = r.begin + strcspn(r.begin, ",");
+        r.of_pattern = 0;
+        vx_container_drop(c, is_ignored, &r);
+        if (!r.of_pattern)
+            return vx_fail_field_in(VITX_INVALID, c->path, "ignore",
+                                    "ignore: \"%.*s\" fits the name of no tensor%s%.100s",
+                                    (int)(r.end - r.begin < 100 ? r.end - r.begin : 100), r.begin,
+                                    c->count ? "; the first is " : "",
+                                    c->count ? c->tensors[0].name : "");
+        if (*r.end == '\0')
+            break;
+    }
+    if (r.count > 1)
+        snprintf(c->ignored, sizeof c->ignored, "by request (%s and %d more)", r.first,
+                 r.count - 1);
+    else if (r.count)
+        snprintf(c->ignored, sizeof c->ignored, "by request (%s)", r.first);
+    return VITX_OK;
+}
