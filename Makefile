@@ -17,7 +17,7 @@ PKG      := pkg-config
 STRIP    ?= strip
 # Kinds of pictures that a library decodes: its package for pkg-config, the least version, the file
 # of lib/image. Those that are found are built in, unless WITHOUT names them: make WITHOUT="WEBP".
-DECODERS := WEBP:libwebp:1.0:webp TIFF:libtiff-4:4.5:tiff
+DECODERS := WEBP:libwebp:1.0:webp TIFF:libtiff-4:4.5:tiff AVIF:libavif:0.11:avif HEIF:libheif:1.15:heif
 WITHOUT  ?=
 part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
@@ -71,7 +71,7 @@ SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
 TESTS    := $(TEST_SRC:test/%.c=$(B)/%)
 SUPPORT  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC),$(wildcard test/*.c)))
-FUZZ_SRC := $(sort $(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SRC := $(sort $(filter-out $(if $(filter AVIF:% HEIF:%,$(PICTURES)),,%/fuzz_heif.c),$(wildcard test/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
@@ -123,8 +123,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
 # pixels, values or rows is not.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
-    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally render/scale \
-    render/tile report/code report/escape report/fused))
+    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally model/pickle \
+    render/scale render/tile report/code report/escape report/fused))
 $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when

@@ -226,6 +226,13 @@ cmp -s "$folder/max.png" "$folder/range.png" && fail "0 to 1 is max"
 for range in 1,0 0,0 '0,' ,1 '0,1,' 0,x nan,1 0,inf maximum; do
     wrong "two numbers LOW,HIGH" explain -m $model --method rollout --scale "$range" -o "$folder/x.png" $picture
 done
+# patches as squares, or with values between them
+wrong "it takes smooth|nearest" explain -m $model --method rollout --interpolate linear -o "$folder/x.png" $picture
+right explain -m $model --method rollout --interpolate nearest -o "$folder/nearest.png" $picture
+right explain -m $model --method rollout --interpolate smooth -o "$folder/smooth.png" $picture
+right explain -m $model --method rollout -o "$folder/default.png" $picture
+cmp -s "$folder/smooth.png" "$folder/default.png" || fail "the default is not smooth"
+cmp -s "$folder/smooth.png" "$folder/nearest.png" && fail "nearest is smooth"
 for colormap in coolwarm rdbu turbo; do
     right explain -m $model --method rollout --scale signed --colormap $colormap -o "$folder/$colormap.png" $picture
 done

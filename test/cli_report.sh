@@ -428,6 +428,8 @@ if env --default-signal=INT true 2> /dev/null; then
     if [ "$pictures" -lt 1 ] || [ "$pictures" -ge 2000 ]; then
         fail "$pictures pictures"
     fi
+    # none is cut off: each has its attention
+    count "$folder/part.html" '"attention":{"level"' "$pictures"
     tail -c 10 "$folder/part.html" | grep -q '</html>' || fail "the page is not whole"
 else
     echo "skipped: Ctrl-C needs env --default-signal"

@@ -753,6 +753,7 @@ START_TEST(test_png__colour_bar_runs_from_low_to_high)
     vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
     opts.colorbar = 1;
     opts.colormap = "grey";
+    opts.layout = VITX_LAYOUT_MAP;
     vitx_image *png = draw(map, image, &opts);
     const int w = vitx_image_width(png);
     ck_assert_int_eq(vitx_image_height(png), 40 + 26);
@@ -766,6 +767,101 @@ START_TEST(test_png__colour_bar_runs_from_low_to_high)
             dark += pixel(png, x, y)[0] < 100;
     ck_assert_int_gt(dark, 30);
     vitx_image_free(png);
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* Over a picture the bar has the colours that the overlay has where the picture is its mean. */
+START_TEST(test_png__colour_bar_is_blended_as_the_overlay_is)
+{
+    vitx_map *map = make_grid_map();
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    uint8_t rgb[60 * 40 * 3];
+    vitx_image *image;
+    for (int i = 0; i < 60 * 40; i++) /* columns of 40 and 240, seen as often: 140 */
+        memset(rgb + 3 * i, i % 2 ? 40 : 240, 3);
+    ck_ok(vitx_image_from_rgb(&image, rgb, 60, 40, 0, NULL));
+    opts.colorbar = 1;
+    opts.colormap = "grey";
+    for (int a = 0; a <= 4; a++) {
+        opts.alpha = (float)a / 4;
+        vitx_image *png = draw(map, image, &opts);
+        const int w = vitx_image_width(png);
+        ck_assert_int_le(abs(pixel(png, 3, 40 + 8)[0] - 140 * (4 - a) / 4), 4);
+        ck_assert_int_le(abs(pixel(png, w - 4, 40 + 8)[0] - (140 * (4 - a) + 255 * a) / 4), 4);
+        vitx_image_free(png);
+    }
+    vitx_image_free(image);
+    vitx_map_free(map);
+}
+END_TEST
+
+/* Dark pixels of the numbers under the bar: of the left half, and of the right one. */
+static void bar_ink(int ink[2], const vitx_map *map, const vitx_render_opts *opts)
+{
+    vitx_image *png = draw(map, NULL, opts);
+    const int w = vitx_image_width(png);
+    ink[0] = ink[1] = 0;
+    for (int x = 0; x < w; x++)
+        for (int y = 40 + 15; y < 40 + 26; y++)
+            ink[2 * x >= w] += pixel(png, x, y)[0] < 100;
+    vitx_image_free(png);
+}
+
+START_TEST(test_png__colour_bar_marks_values_beyond_its_ends)
+{
+    vitx_map *maps[2] = {make_grid_map(), make_grid_map()};
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    int beyond[2], within[2];
+    opts.colorbar = 1;
+    opts.layout = VITX_LAYOUT_MAP;
+    opts.scale = VITX_SCALE_RANGE;
+    opts.low = 0;
+    opts.high = 0.5f;
+    for (size_t i = 0; i < maps[1]->count; i++)
+        maps[1]->values[i] = fminf(fmaxf(maps[1]->values[i], 0), 0.5f);
+    vx_map_finish(maps[1]);
+    bar_ink(beyond, maps[0], &opts);
+    bar_ink(within, maps[1], &opts);
+    ck_assert_int_gt(beyond[0], within[0] + 8);
+    ck_assert_int_gt(beyond[1], within[1] + 8);
+    opts.low = -2;
+    opts.high = 2;
+    bar_ink(beyond, maps[0], &opts);
+    bar_ink(within, maps[1], &opts);
+    ck_assert_mem_eq(beyond, within, sizeof beyond);
+    vitx_map_free(maps[0]);
+    vitx_map_free(maps[1]);
+}
+END_TEST
+
+/* Each of 4 x 4 patches is one square of 8 x 8 pixels, in the colour of its value. */
+START_TEST(test_png__nearest_draws_squares)
+{
+    vitx_map *map = make_grid_map();
+    vitx_image *image = make_image(60, 40);
+    vitx_render_opts opts = VITX_RENDER_OPTS_INIT;
+    opts.colormap = "grey";
+    opts.layout = VITX_LAYOUT_MAP;
+    opts.frame = VITX_FRAME_INPUT;
+    opts.scale = VITX_SCALE_RANGE;
+    opts.high = 1;
+    for (int squares = 0; squares < 2; squares++) {
+        int differ = 0;
+        opts.interpolation = (vitx_interpolation)squares;
+        vitx_image *png = draw(map, image, &opts);
+        ck_assert_int_eq(vitx_image_width(png), 32);
+        for (int i = 0; i < 32 * 32; i++) {
+            const float v = map->values[i / 32 / 8 * 4 + i % 32 / 8];
+            const int want = (int)(fmaxf(v, 0) * 255 + 0.5f);
+            differ += abs(pixel(png, i % 32, i / 32)[0] - want) > 1;
+        }
+        ck_assert_msg(squares ? differ == 0 : differ > 500, "%d pixels differ", differ);
+        vitx_image_free(png);
+    }
+    opts.interpolation = (vitx_interpolation)2;
+    ck_fails(vitx_render(map, image, "x.png", &opts), VITX_INVALID, "interpolation 2 is none of");
     vitx_image_free(image);
     vitx_map_free(map);
 }
@@ -1498,6 +1594,9 @@ static Suite *suite(void)
     tcase_add_test(t, test_png__input_frame_shows_what_the_model_saw);
     tcase_add_test(t, test_png__side_has_the_picture_on_its_left);
     tcase_add_test(t, test_png__colour_bar_runs_from_low_to_high);
+    tcase_add_test(t, test_png__colour_bar_is_blended_as_the_overlay_is);
+    tcase_add_test(t, test_png__colour_bar_marks_values_beyond_its_ends);
+    tcase_add_test(t, test_png__nearest_draws_squares);
     tcase_add_test(t, test_png__automatic_options_suit_the_map);
     tcase_add_test(t, test_png__signed_overlay_is_the_colour_map_on_its_middle_colour);
     tcase_add_test(t, test_png__signed_overlay_leaves_the_picture_where_the_map_is_0);

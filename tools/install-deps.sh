@@ -35,7 +35,6 @@ want() { # want KIND PACKAGE DEBIAN
 if [ -z "${VITX_INSTALLED:-}" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     want WEBP libwebp libwebp-dev
     want TIFF libtiff-4 libtiff-dev
-    want AVIF libavif libavif-dev
 fi
 [ "${1:-}" = --missing ] && { echo "$missing$wanted"; exit 0; }
 [ -z "$missing$wanted" ] && exit 0

@@ -44,7 +44,7 @@ VITX_API void vitx_image_opts_init(vitx_image_opts *out, size_t struct_size);
  * was built (vitx_image_kind()).
  *
  * Pixels equal those of Pillow's convert("RGB"), bit for bit for all kinds but AVIF and HEIC, whose
- * libraries differ among versions; docs/pictures.md says what that means for each kind. EXIF
+ * libraries differ among versions by 1; docs/pictures.md says more. EXIF
  * orientation is applied. Grey becomes RGB. An alpha channel is dropped without blending. Colour
  * profiles (ICC) are not applied, like in Pillow. JPEG pixels equal the pixels of libjpeg-turbo's
  * default decoder, and so also those of torchvision. A PNG whose picture is complete is read even

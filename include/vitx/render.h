@@ -49,6 +49,12 @@ typedef enum vitx_underlay {
     VITX_UNDERLAY_NONE = 3   /**< nothing: the colours of the map alone                         */
 } vitx_underlay;
 
+/** What is between the middles of two patches (of a map on pixels: of two of its values). */
+typedef enum vitx_interpolation {
+    VITX_INTERPOLATION_SMOOTH = 0, /**< values between theirs: bilinear                         */
+    VITX_INTERPOLATION_NEAREST = 1 /**< nothing: each patch is a square of one colour           */
+} vitx_interpolation;
+
 typedef struct vitx_render_opts {
     size_t struct_size;
     const char *format;   /**< "png", "npy", "json"; NULL: from the ending of the path          */
@@ -62,7 +68,9 @@ typedef struct vitx_render_opts {
                                scale alpha is the weight of the largest |v|, and smaller |v|
                                have proportional weights: where the map is 0 the picture is
                                unchanged                                                        */
-    int colorbar;         /**< nonzero: a bar with the raw values at its ends                   */
+    int colorbar;         /**< nonzero: a bar of the colours as they look over the picture's mean
+                               colour, with the raw values at its ends; ">=" or "<=" before one
+                               if the map has values beyond it                                  */
     const char *title;    /**< name of the picture in json; NULL: ""                            */
     const char *label;    /**< name of the target class in json; NULL: null                     */
     float smooth;         /**< standard deviation, in pixels of the model's input and at most
@@ -72,11 +80,13 @@ typedef struct vitx_render_opts {
     float low, high;      /**< for VITX_SCALE_RANGE: finite, low < high; default 0 and 0        */
     vitx_underlay underlay; /**< default VITX_UNDERLAY_AUTO. Read unless layout is
                                  VITX_LAYOUT_MAP                                                */
+    vitx_interpolation interpolation; /**< default VITX_INTERPOLATION_SMOOTH; in pictures only  */
 } vitx_render_opts;
 
 #define VITX_RENDER_OPTS_INIT \
     { sizeof(vitx_render_opts), NULL, VITX_LAYOUT_OVERLAY, VITX_SCALE_AUTO, VITX_FRAME_PICTURE, \
-      NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0, VITX_UNDERLAY_AUTO }
+      NULL, VITX_AUTO, 0, NULL, NULL, VITX_AUTO, 0, 0, VITX_UNDERLAY_AUTO, \
+      VITX_INTERPOLATION_SMOOTH }
 VITX_API void vitx_render_opts_init(vitx_render_opts *out, size_t struct_size);
 
 /**

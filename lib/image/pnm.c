@@ -88,7 +88,7 @@ static int read_scale(pnm *p)
 
 static int read_header(pnm *p, const vx_source *source)
 {
-    long width, height;
+    long width = 0, height = 0;
     *p = (pnm){.source = source, .at = 2, .kind = (char)source->data[1], .greatest = 1};
     const bool colour = p->kind == '3' || p->kind == '6' || p->kind == 'F';
     p->channels = colour ? 3 : 1;
@@ -172,7 +172,7 @@ static int read_narrow(uint8_t *out, pnm *p)
     const size_t pixels = (size_t)p->width * (size_t)p->height;
     for (size_t i = 0; i < pixels; i++, out += 3)
         for (int k = 0; k < 3; k++) {
-            long v;
+            long v = 0;
             if (k >= p->channels) {
                 out[k] = out[0];
                 continue;

@@ -91,6 +91,10 @@ static int check_opts(vx_render_job *job)
         return vx_fail(VITX_INVALID, "frame %d is none of vitx_frame", (int)o->frame);
     if (o->underlay < VITX_UNDERLAY_AUTO || o->underlay > VITX_UNDERLAY_NONE)
         return vx_fail(VITX_INVALID, "underlay %d is none of vitx_underlay", (int)o->underlay);
+    if (o->interpolation < VITX_INTERPOLATION_SMOOTH ||
+        o->interpolation > VITX_INTERPOLATION_NEAREST)
+        return vx_fail(VITX_INVALID, "interpolation %d is none of vitx_interpolation",
+                       (int)o->interpolation);
     if (o->scale == VITX_SCALE_AUTO)
         o->scale = suitable_scale(job->map);
     const bool colours = vx_map_is_tinted(&job->map->info);

@@ -5,6 +5,8 @@
  * own grid, then resized bilinearly to the model's input and from there to the picture; then
  * colour, then
  *   pixel = (1 - alpha) picture + alpha colour.
+ * VITX_INTERPOLATION_NEAREST takes the nearest value in place of those between. The colour bar
+ * shows the colours over the picture's mean colour.
  * With a signed scale, s in -1..1, the picture stays as it is where the map is 0:
  *   pixel = (1 - alpha |s|) picture + alpha |s| colour.
  * A diverging colour map is pale where the weight is small, too, which would only look like fog. Of
@@ -121,11 +123,32 @@ static int make_under(vx_tiles *t)
     return VITX_OK;
 }
 
+static int nearest(vx_between at)
+{
+    return at.part < 0.5f ? at.first : at.second;
+}
+
+/* Where a place of the input lies among the values of a plane's side. */
+static vx_between find_between(const vx_tiles *t, double place, int input, int count)
+{
+    vx_between at = vx_find_between(place, input, count);
+    if (t->job->opts.interpolation == VITX_INTERPOLATION_NEAREST)
+        at = (vx_between){.first = nearest(at), .second = nearest(at)};
+    return at;
+}
+
 /* First pixel whose centre lies at or after `edge`, within 0..size. */
 static int first_pixel(double edge, int size)
 {
     const double pixel = ceil(edge - 0.5);
     return pixel <= 0 ? 0 : pixel >= size ? size : (int)pixel;
+}
+
+/* Whether values may lie beyond the ends of the scale. */
+static bool clips(const vitx_render_opts *o)
+{
+    return o->scale == VITX_SCALE_MAX || o->scale == VITX_SCALE_P99 ||
+           o->scale == VITX_SCALE_SIGNED_P99 || o->scale == VITX_SCALE_RANGE;
 }
 
 static void measure(vx_tiles *t)
@@ -143,7 +166,8 @@ static void measure(vx_tiles *t)
     t->panel_w = t->overlay_x + t->width;
     t->panel_h = t->height;
     if (t->job->opts.colorbar && !vx_map_is_tinted(&t->job->map->info)) {
-        const int least = 24 * VX_TEXT_WIDTH * t->unit; /* two numbers like -1.23e-05, a 0 */
+        /* Two numbers like -1.23e-05 with ">= " before them, and a 0. */
+        const int least = (clips(&t->job->opts) ? 30 : 24) * VX_TEXT_WIDTH * t->unit;
         t->panel_w = t->panel_w > least ? t->panel_w : least;
         t->panel_h += 26 * t->unit;
     }
@@ -170,6 +194,28 @@ static void fill_colours(vx_tiles *t)
     }
 }
 
+/* The mean colour of what the model saw of the picture under the map. */
+static void find_mean(vx_tiles *t)
+{
+    uint64_t sum[3] = {0}, count = 0;
+    for (int y = t->y0; y < t->y1; y++) {
+        const uint8_t *row = t->under + 3 * (size_t)y * (size_t)t->width;
+        for (int x = t->x0; x < t->x1; x++, count++)
+            for (int c = 0; c < 3; c++)
+                sum[c] += row[3 * x + c];
+    }
+    for (int c = 0; c < 3 && count; c++)
+        t->mean[c] = (uint8_t)((sum[c] + count / 2) / count);
+}
+
+/* For each column of the tile: once, not for every pixel. */
+static void find_columns(vx_tiles *t, int plane_w)
+{
+    for (int x = 0; x < t->width; x++)
+        t->columns[x] = find_between(t, (x + 0.5) / t->placement.scale_x - t->placement.left,
+                                     t->placement.input_w, plane_w);
+}
+
 int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
 {
     const vitx_hooks *hooks = &job->map->hooks;
@@ -187,10 +233,9 @@ int vx_tiles_prepare(vx_tiles *t, const vx_render_job *job, int max_side)
         VX_TRY(vx_new(&t->tinted, hooks, (size_t)plane_h * (size_t)plane_w, 3, "a map's colours"));
     VX_TRY(vx_new(&t->across, hooks, (size_t)plane_w, sizeof(float), "a row of a map"));
     VX_TRY(vx_new(&t->columns, hooks, (size_t)t->width, sizeof *t->columns, "a picture's columns"));
-    /* Once for a column or row, not for every pixel. */
-    for (int x = 0; x < t->width; x++)
-        t->columns[x] = vx_find_between((x + 0.5) / t->placement.scale_x - t->placement.left,
-                                        t->placement.input_w, plane_w);
+    find_columns(t, plane_w);
+    if (job->opts.colorbar && t->under)
+        find_mean(t);
     return VITX_OK;
 }
 
@@ -211,7 +256,7 @@ void vx_tiles_dispose(vx_tiles *t)
 static void fill_across(const vx_tiles *t, int y, int plane_h, int plane_w)
 {
     const vx_placement *p = &t->placement;
-    const vx_between at = vx_find_between((y + 0.5) / p->scale_y - p->top, p->input_h, plane_h);
+    const vx_between at = find_between(t, (y + 0.5) / p->scale_y - p->top, p->input_h, plane_h);
     const float *above = t->scaled + (size_t)at.first * (size_t)plane_w;
     const float *below = t->scaled + (size_t)at.second * (size_t)plane_w;
     for (int x = 0; x < plane_w; x++)
@@ -230,11 +275,6 @@ static void draw_unseen(const vx_tiles *t, uint8_t *to, const uint8_t *under, in
     for (; i < end; i++)
         for (int c = 0; c < 3; c++)
             to[3 * i + c] = t->under ? (uint8_t)(under[3 * i + c] * 90 >> 8) : unseen[c];
-}
-
-static int nearest(vx_between at)
-{
-    return at.part < 0.5f ? at.first : at.second;
 }
 
 /* A seen pixel; under is NULL where there is nothing below the map. */
@@ -282,18 +322,31 @@ static void draw_row(const vx_tiles *t, uint8_t *to, int y)
     draw_unseen(t, to, under, x1, t->width);
 }
 
-static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, float low, float high)
+/* What the colours mean: the ends of a plane's scale, and whether values lie beyond them. */
+struct ends {
+    float low, high;
+    bool below, above;
+};
+
+static void end_text(char text[VX_NUMBER_TEXT + 3], const char *mark, float value)
+{
+    strcpy(text, mark);
+    vx_number_text(text + strlen(mark), (double)value, 3);
+}
+
+static void draw_bar(const vx_tiles *t, vx_canvas *canvas, int x, int y, const struct ends *ends)
 {
     const int u = t->unit, left = x + 2 * u, width = t->panel_w - 4 * u;
-    char text[VX_NUMBER_TEXT];
+    char text[VX_NUMBER_TEXT + 3];
     uint8_t rgb[3];
     for (int i = 0; i < width; i++) {
-        vx_colormap_rgb(rgb, t->job->colormap, ((float)i + 0.5f) / (float)width);
+        const int k = colour_at(((float)i + 0.5f) / (float)width);
+        draw_pixel(rgb, t->under ? t->mean : NULL, t->colours[k], t->weights[k]);
         vx_canvas_fill(canvas, left + i, y + 4 * u, 1, 8 * u, rgb);
     }
-    vx_number_text(text, (double)low, 3);
+    end_text(text, ends->below ? "<= " : "", ends->low);
     vx_canvas_text(canvas, left, y + 15 * u, text, u, ink);
-    vx_number_text(text, (double)high, 3);
+    end_text(text, ends->above ? ">= " : "", ends->high);
     vx_canvas_text(canvas, left + width - vx_text_width(text, u), y + 15 * u, text, u, ink);
     if (t->job->is_signed)
         vx_canvas_text(canvas, left + (width - vx_text_width("0", u)) / 2, y + 15 * u, "0", u, ink);
@@ -310,22 +363,40 @@ static void draw_colours(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane
         draw_tinted(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row, h, w);
 }
 
+/* A plane in 0..1, smoothed if that is asked for. */
+static int scale_plane(vx_tiles *t, struct ends *ends, int plane, int *h, int *w)
+{
+    const vitx_render_opts *o = &t->job->opts;
+    const vitx_hooks *hooks = &t->job->map->hooks;
+    const float *values = vx_map_plane(t->job->map, plane, h, w);
+    const size_t count = (size_t)*h * (size_t)*w;
+    /* In samples of the plane. */
+    const double sigma = (double)o->smooth * *w / t->placement.input_w;
+    float low = INFINITY, high = -INFINITY;
+    if (sigma > 0) {
+        VX_TRY(vx_blur(t->scaled, values, 1, *h, *w, sigma, vx_blur_radius(sigma), false, hooks));
+        values = t->scaled;
+    }
+    for (size_t i = 0; i < count; i++) {
+        low = fminf(low, values[i]);
+        high = fmaxf(high, values[i]);
+    }
+    *ends = (struct ends){.low = o->low, .high = o->high};
+    VX_TRY(vx_scale_values(t->scaled, &ends->low, &ends->high, values, count, o->scale, hooks));
+    ends->below = clips(o) && low < ends->low;
+    ends->above = clips(o) && high > ends->high;
+    return VITX_OK;
+}
+
 int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
 {
     int h, w;
+    struct ends ends;
     if (t->tinted) {
         draw_colours(t, canvas, x, y, plane);
         return VITX_OK;
     }
-    float low = t->job->opts.low, high = t->job->opts.high;
-    const float *values = vx_map_plane(t->job->map, plane, &h, &w);
-    const vitx_hooks *hooks = &t->job->map->hooks;
-    /* In samples of the plane. */
-    const double sigma = (double)t->job->opts.smooth * w / t->placement.input_w;
-    if (sigma > 0)
-        VX_TRY(vx_blur(t->scaled, values, 1, h, w, sigma, vx_blur_radius(sigma), false, hooks));
-    VX_TRY(vx_scale_values(t->scaled, &low, &high, sigma > 0 ? t->scaled : values,
-                           (size_t)h * (size_t)w, t->job->opts.scale, hooks));
+    VX_TRY(scale_plane(t, &ends, plane, &h, &w));
     if (t->job->opts.layout == VITX_LAYOUT_SIDE)
         vx_canvas_copy(canvas, x, y, t->photo, t->width, t->height);
     for (int row = 0; row < t->height; row++) {
@@ -333,6 +404,6 @@ int vx_tiles_draw(vx_tiles *t, vx_canvas *canvas, int x, int y, int plane)
         draw_row(t, vx_canvas_row(canvas, x + t->overlay_x, y + row), row);
     }
     if (t->job->opts.colorbar)
-        draw_bar(t, canvas, x, y + t->height, low, high);
+        draw_bar(t, canvas, x, y + t->height, &ends);
     return VITX_OK;
 }

@@ -6,7 +6,7 @@
  *   |  overlay  |                   |  picture  |gap|  overlay  |
  *   +-----------+                   +-----------+   +-----------+
  *    [colour bar]                  [         colour bar        ]     if opts.colorbar
- *    low     high                  low                      high
+ *    low     high                  low                   >= high     if values lie beyond
  */
 #ifndef VX_RENDER_TILE_H
 #define VX_RENDER_TILE_H
@@ -32,6 +32,7 @@ typedef struct vx_tiles {
     uint8_t *tinted;        /* [plane's height, width, 3]: of a map with channels */
     float *across;          /* [plane's width]: the plane at one row of the tile */
     vx_between *columns;    /* [width]: each column of the tile among the plane's */
+    uint8_t mean[3];                     /* colour of `under`, for the colour bar */
     uint8_t colours[VX_TILE_COLOURS][3]; /* drawn for 0..1 */
     uint16_t weights[VX_TILE_COLOURS];   /* theirs over the picture: 0..256 */
 } vx_tiles;

@@ -1,4 +1,4 @@
-/* report/pack.h: bytes as raw deflate. */
+/* report/pack.h: bytes as zlib streams, which end with a checksum. */
 #ifndef VX_REPORT_PACK_H
 #define VX_REPORT_PACK_H
 
@@ -13,7 +13,7 @@ typedef struct vx_packed {
     int id; /* of the block in the file that is being written */
 } vx_packed;
 
-/* `raw` as one stream of raw deflate. It is cut into pieces that the workers compress side by side
+/* `raw` as one stream (RFC 1950). It is cut into pieces that the workers compress side by side
  * (pool NULL: the caller alone); the stream does not depend on how many there are. */
 int vx_pack(vx_packed *out, const uint8_t *raw, size_t bytes, vx_pool *pool,
             const vitx_hooks *hooks);

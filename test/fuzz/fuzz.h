@@ -26,6 +26,9 @@ void fuzz_nothing_left(void);
 /* A failure has a message of one line. */
 void fuzz_check_message(int status);
 
+/* Opens a picture, as it is, and otherwise: cut short, through a window, a later page. */
+void fuzz_picture(const uint8_t *data, size_t size);
+
 /* Writes a file into a folder of the process's own, made at the first call, removed when the
  * process ends. Gives its path, until the next call. */
 const char *fuzz_write(const char *name, const void *data, size_t size);

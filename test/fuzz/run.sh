@@ -29,6 +29,8 @@ fuzz() { # fuzz NAME
 names=()
 for target in "$build"/fuzz_*; do
     name=${target##*/fuzz_}
+    # The decoders of AVIF and HEIC are the machine's: what they do must not decide about vitx.
+    [ -n "$rounds" ] && [ "$name" = heif ] && [ -z "${FUZZ:-}" ] && continue
     [ -x "$target" ] && [ "${FUZZ:-$name}" = "$name" ] && names+=("$name")
 done
 [ "${#names[@]}" -gt 0 ] || { echo "no fuzz targets in $build" >&2; exit 1; }

@@ -53,7 +53,7 @@ class Report:
     def block(self, name):
         if name not in self._blocks:
             raw = base64.b64decode(re.sub(r"\s", "", self.outline.scripts[name]), validate=True)
-            self._blocks[name] = zlib.decompress(raw, wbits=-15)
+            self._blocks[name] = zlib.decompress(raw)
         return self._blocks[name]
 
     def picture(self, i=0):

@@ -10,10 +10,11 @@ static const struct explain_settings defaults = {.common = COMMON_DEFAULTS,
                                                  .alpha = VITX_AUTO,
                                                  .smooth = VITX_AUTO};
 
-/* In the order of vitx_layout, vitx_underlay and vitx_frame. */
+/* In the order of vitx_layout, vitx_underlay, vitx_frame and vitx_interpolation. */
 static const char *const layouts[] = {"overlay", "side", "map", NULL};
 static const char *const underlays[] = {"auto", "grey", "photo", "none", NULL};
 static const char *const frames[] = {"picture", "input", NULL};
+static const char *const interpolations[] = {"smooth", "nearest", NULL};
 
 /* In the order of vitx_report_level. */
 static const char *const levels[] = {"auto", "all", "mean", "class", "none", NULL};
@@ -231,6 +232,15 @@ static const struct option options[] = {
      .more =
          "Default: half a patch for signed maps on pixels (neighbour values cancel there), else "
          "0."},
+    {.name = "interpolate",
+     .kind = OPTION_CHOICE,
+     AT(interpolate),
+     .value = "smooth|nearest",
+     .choices = interpolations,
+     .help = "what a png shows between patches (default smooth)",
+     .more = "nearest: each patch is a square of one colour, as a page draws it; smooth: values "
+             "between those of\n"
+             "neighbour patches."},
     {.name = "scale",
      .kind = OPTION_TEXT,
      AT(scale),
@@ -298,7 +308,10 @@ static const struct option options[] = {
     {.name = "colorbar",
      .kind = OPTION_FLAG,
      AT(colorbar),
-     .help = "a bar with the raw values at its ends"},
+     .help = "a bar with the raw values at its ends",
+     .more = "The colours as they look over the picture's mean colour. >= or <= before a number: "
+             "the map has\n"
+             "values beyond it."},
 };
 
 static int run(const void *given, char **files, int count)

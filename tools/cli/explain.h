@@ -20,7 +20,7 @@ struct explain_settings {
     const char *out, *format, *query, *colormap, *versus, *baseline, *vector, *like;
     int layer, head;
     const char *scale;
-    int score, layout, underlay, frame;
+    int score, layout, underlay, frame, interpolate;
     double alpha, smooth;
     const char *title;   /* of a page, as the rest of the line */
     int embed;           /* as vitx_report_level */

@@ -239,12 +239,10 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
         complain_last(picture);
         return false;
     }
+    /* One forward pass more, and the picture is whole. */
+    progress_let_end(true);
     const int code = vitx_report_run(page->report, plan->session.context, image);
-    if (code == VITX_CANCELLED) {
-        if (progress_cancelled() && page->complete > 0)
-            complain(picture, "cancelled: it is on the page without its attention");
-        return false;
-    }
+    progress_let_end(false);
     page->complete++;
     if (code == VITX_OK && add_all_absent(page, picture, maps))
         return true;

@@ -46,6 +46,7 @@ vitx_render_opts explain_render_opts(const struct explain_plan *plan)
     opts.colormap = o->colormap;
     opts.alpha = (float)o->alpha;
     opts.smooth = (float)o->smooth;
+    opts.interpolation = (vitx_interpolation)o->interpolate;
     opts.colorbar = o->colorbar;
     opts.format = o->format;
     return opts;

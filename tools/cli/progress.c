@@ -21,6 +21,7 @@ static struct {
 } line;
 
 static volatile sig_atomic_t interrupted;
+static bool patient; /* the running call may end */
 
 double now_ms(void)
 {
@@ -118,7 +119,12 @@ int progress_tick(int64_t done, int64_t total, void *payload)
         if (now - since >= PATIENCE_MS && now - line.drawn >= REDRAW_MS)
             draw((line.done + line.n * ((double)done / (double)total)) / line.total, now);
     }
-    return interrupted;
+    return interrupted && !patient;
+}
+
+void progress_let_end(bool call)
+{
+    patient = call;
 }
 
 void progress_hide(void)

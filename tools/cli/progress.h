@@ -27,6 +27,10 @@ void progress_step(int done, int n, const char *name);
 /* For vitx_context_opts.progress. */
 int progress_tick(int64_t done, int64_t total, void *payload);
 
+/* Whether Ctrl-C waits for the end of the running call: for a short one that completes what is
+ * nearly done. A second Ctrl-C does not wait. */
+void progress_let_end(bool call);
+
 /* Takes the line away; before results, only where these go to a terminal, too. */
 void progress_hide(void);
 void progress_before_results(void);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """GIF, PNM, WebP, TIFF, AVIF and HEIC files, and what Pillow makes of them.
 
-    python tools/golden/make_pictures.py test/golden/image/kinds
+    python tools/golden/make_pictures.py test/golden/image/kinds test/golden/heif
 
-Writes small files and kinds.txt: file, page (counted from 1), window ("-": none), width, height, 64-bit
+Writes AVIF and HEIC files into the second folder, each with Pillow's pixels in a PPM. Into the first it
+writes small files of the other kinds, and kinds.txt: file, page (counted from 1), window ("-": none), width, height, 64-bit
 FNV-1a of Pillow's pixels as RGB. Where vitx differs from Pillow by intent (samples of more than 8 bits),
 NumPy makes the pixels from Pillow's samples. README.md names the versions used.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+import pillow_heif
 import tifffile
 from PIL import Image, ImageOps, features
 
@@ -317,6 +319,29 @@ def pages():
     return b.getvalue()
 
 
+# ---------------------------------------------------------------------- AVIF, HEIC ---------
+
+
+def heifs():
+    pillow_heif.register_heif_opener()
+    for s in ("4:4:4", "4:2:2", "4:2:0", "4:0:0"):
+        yield f"{s.replace(':', '')}.avif", encode(smooth(32, 24), "AVIF", subsampling=s, quality=80)
+    yield "odd.avif", encode(smooth(23, 17), "AVIF")
+    yield "limited.avif", encode(smooth(20, 16), "AVIF", range="limited")
+    yield "lossless.avif", encode(smooth(20, 16), "AVIF", quality=100, subsampling="4:4:4")
+    yield "alpha.avif", encode(transparent(20, 16), "AVIF")
+    yield "animated.avif", encode(smooth(20, 16), "AVIF", save_all=True, append_images=[smooth(20, 16)])
+    for n in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = n
+        yield f"orientation_{n}.avif", encode(smooth(20, 12), "AVIF", exif=exif, subsampling="4:4:4")
+    for chroma in (444, 422, 420):
+        yield f"{chroma}.heic", encode(smooth(32, 24), "HEIF", chroma=chroma, quality=80)
+    yield "alpha.heic", encode(transparent(32, 24), "HEIF")
+    yield "odd.heic", encode(smooth(23, 17), "HEIF")
+    yield "grey.heic", encode(smooth(32, 24).convert("L"), "HEIF")
+
+
 # ---------------------------------------------------------------------- tables -------------
 
 
@@ -365,7 +390,12 @@ def main():
     for page in (1, 2, 3):
         lines.append(line("pages.tif", rgb_of(data, page), page))
     (out / "kinds.txt").write_text("\n".join(lines) + "\n")
-    print(f"Pillow {PIL.__version__} with " + ", ".join(f"{n} {features.version(n)}" for n in ("webp", "libtiff", "avif")) + f", numpy {np.__version__}")
+    heif = Path(sys.argv[2])
+    heif.mkdir(parents=True, exist_ok=True)
+    for name, data in heifs():
+        (heif / name).write_bytes(data)
+        Image.fromarray(rgb_of(data)).save(heif / f"{name}.ppm")
+    print(f"pillow-heif {pillow_heif.__version__}, Pillow {PIL.__version__} with " + ", ".join(f"{n} {features.version(n)}" for n in ("webp", "libtiff", "avif")) + f", numpy {np.__version__}")
 
 
 if __name__ == "__main__":

@@ -158,9 +158,9 @@ const attention = {
     return words.say('cell_says', {
       l: attention.plainLayer(l),
       h: attention.headName(h),
-      v: attention.held?.[i] ? attention.numbers(i, at) :
-        source.held.done     ? words.say('missing') :
-                               words.say('loading')
+      v: attention.rows && attention.held[i] ? attention.numbers(i, at) :
+        source.held.done                     ? words.say('missing') :
+                                               words.say('loading')
     });
   },
 

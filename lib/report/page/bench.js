@@ -24,8 +24,11 @@ const bench = {
     const {rf: first, ru: fusion, rd: discard} = at;
     if (!bench.fusions(at.p).includes(fusion))
       return {missing: true};
-    if (!data.pictures[at.p].done)
+    const held = data.pictures[at.p];
+    if (!held.done)
       return null;
+    if (held.broken.some((b) => b.map === undefined))
+      return {missing: true, broken: true};
     const key = [at.p, first, fusion, discard].join();
     if (bench.last?.key !== key)
       bench.last = {key, row: bench.run(attention.of(at.p), first, fusion, discard)};
@@ -195,6 +198,8 @@ const bench = {
       return words.say('bench_needs');
     if (!field)
       return words.say('loading');
+    if (field.broken)
+      return words.say('broken');
     const notes = [words.say('took', {ms: ui.number(bench.took)})];
     if (fusions.length === 1)
       notes.push(words.say('bench_mean'));

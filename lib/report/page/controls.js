@@ -34,7 +34,7 @@ const controls = {
           pair,
           key === undefined ?
             live :
-            `${live}, \u2068${target?.label ?? words.say('class_n', {n: key})}\u2069`
+            `${live}, \u2068${ui.short(target?.label ?? words.say('class_n', {n: key}), 60)}\u2069`
         ];
       })
     ]);

@@ -1,6 +1,7 @@
 /* data.js: the manifest and the blocks of the page. A block is the text of a script element that
- * no browser runs: raw deflate in base64. It is read when it is needed, and its element is
- * removed, so that the text does not stay in memory beside the numbers. */
+ * no browser runs: a zlib stream in base64. It is read when it is needed, and its element is
+ * removed, so that the text does not stay in memory beside the numbers. A block that is damaged
+ * counts as absent, and the page names it. */
 const data = {
   report: null,
   blocks: new Map(),
@@ -14,6 +15,7 @@ const data = {
       maps: p.maps.map(() => null),
       layers: (p.attention?.layers ?? []).map(() => null),
       pool: null,
+      broken: [], /* what could not be read: {map}, {layer} or {pool} */
       loading: null,
       done: false,
     }));
@@ -55,7 +57,7 @@ const data = {
 
   /* Without a Blob or a Response: both may leave the process, and fail for large blocks. */
   async inflate(bytes) {
-    const stream = new DecompressionStream('deflate-raw');
+    const stream = new DecompressionStream('deflate');
     const writer = stream.writable.getWriter();
     const written = Promise.all([writer.write(bytes), writer.close()]);
     const pieces = [];
@@ -108,11 +110,26 @@ const data = {
     return Float32Array.from(bytes, (byte) => byte / 255);
   },
 
+  /* What make(bytes) makes of a block; null if there is none, or if it is damaged. */
+  async part(p, id, what, make) {
+    if (!id)
+      return null;
+    try {
+      return make(await data.block(id));
+    } catch {
+      const {broken} = data.pictures[p];
+      if (!broken.some((b) => JSON.stringify(b) === JSON.stringify(what)))
+        broken.push(what);
+      return null;
+    }
+  },
+
+  /* false: damaged. */
   async loadMap(p, i) {
     const held = data.pictures[p];
     const map = data.report.pictures[p].maps[i];
-    if (!held.maps[i])
-      held.maps[i] = data.values(await data.block(map.block), map);
+    held.maps[i] ??=
+      await data.part(p, map.block, {map: i}, (bytes) => data.values(bytes, map)) ?? false;
     return held.maps[i];
   },
 
@@ -122,16 +139,25 @@ const data = {
     const ids = picture.attention.layers[l];
     const heads = data.report.model.heads;
     const {tokens, prefix} = picture;
-    const layer = {};
-    if (ids.all)
-      layer.all = new Rows(await data.block(ids.all), heads, tokens, tokens, prefix);
-    if (ids.mean)
-      layer.mean = new Rows(await data.block(ids.mean), 1, tokens, tokens, prefix);
-    if (ids.class)
-      layer.read = new Rows(await data.block(ids.class), heads, 1, tokens, prefix);
-    if (ids.fused)
-      layer.fused = new Fused(await data.block(ids.fused), layer.all ? heads : 1, tokens, prefix);
-    data.pictures[p].layers[l] = layer;
+    const rows = (id, g, r) =>
+      data.part(p, id, {layer: l}, (bytes) => new Rows(bytes, g, r, tokens, prefix));
+    data.pictures[p].layers[l] = {
+      all: await rows(ids.all, heads, tokens),
+      mean: await rows(ids.mean, 1, tokens),
+      read: await rows(ids.class, heads, 1),
+      fused: await data.part(p, ids.fused, {layer: l},
+        (bytes) => new Fused(bytes, ids.all ? heads : 1, tokens, prefix)),
+    };
+  },
+
+  async loadPool(p) {
+    const held = data.pictures[p];
+    const {attention, tokens, prefix} = data.report.pictures[p];
+    const {heads} = data.report.model;
+    held.pool = await data.part(
+      p, attention?.pool, {pool: true}, (bytes) => new Rows(bytes, heads, 1, tokens, prefix));
+    held.fused = await data.part(
+      p, attention?.pool_fused, {pool: true}, (bytes) => new Fused(bytes, heads, tokens, prefix));
   },
 
   /* The rest of a picture, one block after the other, while nobody waits. step() is called after
@@ -143,12 +169,7 @@ const data = {
       for (let i = 0; i < picture.maps.length; i++)
         await data.loadMap(p, i);
       step('maps');
-      if (picture.attention?.pool)
-        held.pool = new Rows(await data.block(picture.attention.pool), data.report.model.heads, 1,
-          picture.tokens, picture.prefix);
-      if (picture.attention?.pool_fused)
-        held.fused = new Fused(await data.block(picture.attention.pool_fused),
-          data.report.model.heads, picture.tokens, picture.prefix);
+      await data.loadPool(p);
       for (let l = held.layers.length - 1; l >= 0; l--) {
         await data.loadLayer(p, l);
         if (l === held.layers.length - 1)
@@ -157,7 +178,7 @@ const data = {
       }
       held.done = true;
       step('all');
-      return true;
+      return held.broken.length === 0;
     })();
     return held.loading;
   },

@@ -209,15 +209,15 @@ const foot = {
     const picture = stage.picture();
     const at = main.at();
     const box = stage.union(picture);
-    const scale = Math.max(picture.shown[0] / picture.size[0], 900 / box.w);
-    const [w, h] = [Math.round(box.w * scale), Math.round(box.h * scale)];
+    const wide = Math.max(box.w * picture.shown[0] / picture.size[0], 900);
+    const [w, h] = [Math.round(wide), Math.round(wide / stage.aspect)];
     const side = stage.second && at.cmp === 'side';
     const both = stage.second && !side;
     const canvas = document.createElement('canvas');
     const context = ui.canvas(canvas, side ? 2 * w + 16 : w, h + (both ? 152 : 76));
     context.fillStyle = '#ffffff';
     context.fillRect(0, 0, canvas.width, canvas.height);
-    const frame = {at, box, scale, w, h, context};
+    const frame = {at, box, w, h, context};
     foot.drawFrame(frame, 0,
       [['over', both ? [0, at.w / 100] : [0, 1]], ...(both ? [['over-b', [at.w / 100, 1]]] : [])],
       stage.field);
@@ -229,10 +229,11 @@ const foot = {
     canvas.toBlob((blob) => ui.save(foot.fileName('.png'), blob), 'image/png');
   },
 
-  drawFrame({at, box, scale, w, h, context}, left, layers, field) {
+  drawFrame({at, box, w, h, context}, left, layers, field) {
     const picture = stage.picture();
-    const place = ([x0, y0, x1, y1]) => [left + (x0 - box.x) * scale, (y0 - box.y) * scale,
-      (x1 - x0) * scale, (y1 - y0) * scale];
+    const [across, down] = [w / box.w, h / box.h];
+    const place = ([x0, y0, x1, y1]) => [left + (x0 - box.x) * across, (y0 - box.y) * down,
+      (x1 - x0) * across, (y1 - y0) * down];
     const seen = place(picture.seen);
     context.save();
     context.beginPath();
@@ -273,7 +274,7 @@ const foot = {
     context.fillStyle = '#1b1c1f';
     context.font = '16px system-ui, sans-serif';
     context.textAlign = 'left';
-    context.fillText(ui.id(caption).textContent, left + 12, top + 26, w - 24);
+    context.fillText(ui.short(ui.id(caption).textContent, 120), left + 12, top + 26, w - 24);
     const ramp = ui.id(legend).querySelector('canvas');
     if (!ramp)
       return;

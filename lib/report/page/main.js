@@ -112,6 +112,7 @@ const main = {
     foot.drawTen();
     foot.facts();
     terms.draw();
+    main.drawFailed();
     controls.draw();
   },
 
@@ -143,23 +144,29 @@ const main = {
   async load(p) {
     const picture = data.report.pictures[p];
     const show = (draw) => state.now.p === p && draw();
-    try {
-      const index = views.find(picture, state.now.map, state.now.c);
-      if (index >= 0) {
-        await data.loadMap(p, index);
-        show(stage.draw);
-      }
-      if (!main.first) {
-        main.first = true;
-        performance.mark('vx-first');
-      }
-      await data.load(p, (part) => show(part === 'maps' ? why.draw : main.draw));
-      return true;
-    } catch (error) {
-      ui.id('failed').hidden = false;
-      ui.text(ui.id('failed'), words.say('failed', {why: error.message}));
-      return false;
+    const index = views.find(picture, state.now.map, state.now.c);
+    if (index >= 0) {
+      await data.loadMap(p, index);
+      show(stage.draw);
     }
+    if (!main.first) {
+      main.first = true;
+      performance.mark('vx-first');
+    }
+    return data.load(p, (part) => show(part === 'maps' ? why.draw : main.draw));
+  },
+
+  /* Names what of this picture is damaged. */
+  drawFailed() {
+    const {broken} = data.pictures[state.now.p];
+    const name = (b) => b.pool ? words.say('pool') :
+      b.layer !== undefined ? `${words.say('attention')}, ${words.say('layer_n', {n: b.layer})}` :
+                              stage.picture().maps[b.map].method;
+    const names = [...new Set(broken.map(name))];
+    const most = 4;
+    const list = names.slice(0, most).join('; ') + (names.length > most ? ' ..' : '');
+    ui.id('failed').hidden = broken.length === 0;
+    ui.text(ui.id('failed'), broken.length ? words.say('failed', {list, n: names.length}) : '');
   },
 
   strip() {
@@ -275,10 +282,15 @@ const main = {
   /* ---------------------------------------------------------------- start ------------------- */
 
   start() {
-    data.open();
+    try {
+      data.open();
+    } catch {
+      document.getElementById('vx-damaged').hidden = false;
+      return;
+    }
     document.documentElement.classList.add('live');
     ui.id('viewer').hidden = ui.id('foot').hidden = false;
-    ui.text(ui.id('title'), data.report.title);
+    ui.id('title').replaceChildren(ui.named(data.report.title));
     state.read();
     main.speak(data.report.lang ?? (navigator.language.startsWith('zh') ? 'zh' : 'en'));
     main.strip();

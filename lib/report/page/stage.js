@@ -25,8 +25,8 @@ const stage = {
     }
     const index = views.find(picture, view.name, view.target);
     const values = data.pictures[at.p].maps[index];
-    if (index < 0)
-      return {missing: true};
+    if (index < 0 || values === false)
+      return {missing: true, broken: values === false};
     if (!values)
       return null;
     const map = picture.maps[index];
@@ -282,19 +282,20 @@ const stage = {
     const still = document.getElementById(picture.still);
     const href = still.querySelector('image.base').getAttribute('href');
     const whole = [0, 0, ...picture.size];
+    /* A picture of one row would be a line: beyond 6 to 1 it is stretched. */
+    stage.aspect = Math.min(6, Math.max(1 / 6, box.w / box.h));
     for (const [id, frame] of [['photo', 'frame'], ['photo-b', 'frame-b']]) {
       const photo = ui.id(id) ?? ui.make('img');
       photo.id = 'vx-' + id;
       photo.src = href;
       photo.alt = picture.name;
       stage.put(photo, whole, box);
-      ui.id(frame).style.aspectRatio = `${box.w} / ${box.h}`;
+      ui.id(frame).style.aspectRatio = stage.aspect;
       ui.id(frame).prepend(photo);
     }
     for (const name
            of ['over', 'over-b', 'over-c', 'veil', 'veil-b', 'outline', 'outline-b', 'patches'])
       stage.put(ui.id(name), picture.seen, box);
-    stage.aspect = box.w / box.h;
     ui.id('photo').onload = () => {
       stage.measurePhoto();
       stage.legends();
@@ -370,8 +371,11 @@ const stage = {
     ui.id('photo').classList.toggle('grey', stage.isGrey(stage.field, at));
     ui.id('photo-b').classList.toggle('grey', stage.isGrey(stage.second, at));
     ui.id('frame').style.width = `${100 * at.z}%`;
+    const most = `calc(var(--tall) * ${stage.aspect})`;
     for (const name of ['left', 'right'])
-      ui.id(name).style.maxWidth = `calc(var(--tall) * ${stage.aspect})`;
+      ui.id(name).style.maxWidth = `max(240px, ${most})`;
+    for (const name of ['scroll', 'frame-b'])
+      ui.id(name).style.maxWidth = most;
   },
 
   markKept(at) {
@@ -485,7 +489,7 @@ const stage = {
     if (!field)
       return words.say('loading');
     if (field.missing)
-      return words.say('missing');
+      return words.say(field.broken ? 'broken' : 'missing');
     const notes = [];
     if (field.map?.nothing)
       notes.push(words.say('nothing'));

@@ -91,12 +91,22 @@ const state = {
  * where its map depends on the target. Beside the maps of the file there are two live kinds:
  * "live", attention as chosen, and "bench", the rollout of the page. */
 const views = {
-  cache: new Map(),
+  cache: {kinds: new Map(), pairs: new Map(), targets: new Map()},
+
+  /* What make() gave for the picture the first time: a page may have thousands of maps. */
+  once(what, picture, make) {
+    const known = views.cache[what];
+    if (!known.has(picture))
+      known.set(picture, make(picture));
+    return known.get(picture);
+  },
+
+  kinds: (picture) => views.once('kinds', picture, views.findKinds),
+  pairs: (picture) => views.once('pairs', picture, views.findPairs),
+  targets: (picture) => views.once('targets', picture, views.findTargets),
 
   /* Maps that differ only in their target are one kind. */
-  kinds(picture) {
-    if (views.cache.has(picture))
-      return views.cache.get(picture);
+  findKinds(picture) {
     const kinds = [];
     const seen = new Map();
     picture.maps.forEach((map, index) => {
@@ -118,7 +128,6 @@ const views = {
       }
       kind.maps.set(views.key(map), index);
     });
-    views.cache.set(picture, kinds);
     return kinds;
   },
 
@@ -139,7 +148,7 @@ const views = {
   },
 
   /* "kind:target" of everything that can stand beside. */
-  pairs(picture) {
+  findPairs(picture) {
     const all = [];
     for (const kind of views.kinds(picture))
       for (const key of kind.maps.keys())
@@ -153,7 +162,7 @@ const views = {
   },
 
   /* Predictions, then what else has a map or a command. */
-  targets(picture) {
+  findTargets(picture) {
     const kinds = views.kinds(picture);
     const has = (key) => kinds.some((k) => !k.free && k.maps.has(key));
     const commands = new Map(data.report.absent.map((a) => [String(a.target), a]));

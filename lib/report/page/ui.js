@@ -12,8 +12,19 @@ const ui = {
     return node;
   },
 
-  /* A name from a model or a file, whatever direction its script runs in. */
-  named(text, className) { return ui.make('bdi', className, text); },
+  /* A name from a model or a file, whatever direction its script runs in. Nobody reads more than
+   * this much of it; the numbers for download have all. */
+  named(text, className) {
+    const node = ui.make('bdi', className, ui.short(text, 300));
+    if (node.textContent !== String(text))
+      node.title = ui.short(text, 2000);
+    return node;
+  },
+
+  short(text, most) {
+    const all = Array.from(String(text).slice(0, 2 * most));
+    return all.length > most ? all.slice(0, most - 1).join('') + '…' : String(text);
+  },
 
   button(className, text, act) {
     const node = ui.make('button', className, text);

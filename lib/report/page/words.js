@@ -260,7 +260,8 @@ const words = {
         'It is what the model did, not a proof of why. ' +
         'Compare several methods before you trust one.',
       help_3: 'Layers and heads are counted from 0, as vitx-cli does.',
-      failed: 'A part of this page could not be read: {why}',
+      broken: 'damaged in this file',
+      failed: 'This file is damaged. Parts that could not be read: {list}',
       view: 'View',
       viewer: 'Viewer',
       methods: 'Maps',
@@ -491,7 +492,8 @@ const words = {
       help_2:
         '注意力逐层、逐头显示每个词元看向哪里。它是模型所做的事，而不是原因的证明。相信一种方法之前，请比较多种方法。',
       help_3: '层与头从 0 开始计数，与 vitx-cli 相同。',
-      failed: '此页面的一部分无法读取：{why}',
+      broken: '此文件中已损坏',
+      failed: '此文件已损坏。无法读取的部分：{list}',
       view: '视图',
       viewer: '查看器',
       methods: '热图',
