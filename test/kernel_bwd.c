@@ -337,7 +337,8 @@ static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tok
         .tokens = tokens,
         .heads = heads,
         .head_width = e,
-        .record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, batch, heads, tokens}};
+        .record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, batch, heads, tokens},
+        .relative = first || tokens % 2 ? (vx_relative){0} : relative_positions(r, tokens, heads)};
     vx_attention_ref(NULL, &a);
     free(y);
     return (vx_attention_bwd){.dy = weights(r, (size_t)(batch * targets * queries) * d, 0.5f),
@@ -350,11 +351,13 @@ static vx_attention_bwd attention_inputs(rng *r, int batch, int targets, int tok
                               .heads = heads,
                               .head_width = e,
                               .queries = queries,
-                              .first = first};
+                              .first = first,
+                              .relative = a.relative};
 }
 
 static void free_inputs(const vx_attention_bwd *a)
 {
+    free_relative(&a->relative);
     free((void *)(uintptr_t)a->p);
     free((void *)(uintptr_t)a->qkv);
     free((void *)(uintptr_t)a->dy);

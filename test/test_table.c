@@ -14,6 +14,7 @@ static const char *const folders[] = {"test/golden/models/vit-timm",
                                       "test/golden/models/deit-hf",
                                       "test/golden/models/vit-timm-avg",
                                       "test/golden/models/vit-timm-oblong",
+                                      "test/golden/models/beit-timm",
                                       "test/golden/models/deit-timm-distilled",
                                       "test/golden/models/dinov2-meta-registers-swiglu",
                                       "test/golden/models/dinov3-timm"};

@@ -143,11 +143,12 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
-    /* attended = softmax(q k^T / sqrt E) v */
+    /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,
-        .p = b->kept.p, .scale = f->scale, .batch = f->batch, .targets = K, .tokens = f->tokens,
-        .heads = a->heads, .head_width = a->head_width, .queries = b->tokens});
+        .p = b->kept.p, .relative = b->relative, .scale = f->scale, .batch = f->batch,
+        .targets = K, .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width,
+        .queries = b->tokens});
     f->ops->attn_product(f->dev, &b->product);
     /* q, k = rotate(q, k) */
     f->ops->rotate(f->dev, &(vx_rotate){

@@ -64,11 +64,12 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .tokens_of = f->pass->tokens_of, .rows = b->rotated, .tokens = f->tokens,
         .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
         .half = a->rotary.half});
-    /* attended = softmax(q k^T / sqrt E) v */
+    /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention(f->dev, &(vx_attention){
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
-        .starts = f->pass->starts, .queries = b->queries});
+        .starts = f->pass->starts, .tokens_of = f->pass->tokens_of, .relative = b->relative,
+        .queries = b->queries});
     /* the rows that go on, if the class tokens have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = b->attended, .from = f->pass->starts, .rows = b->picked,

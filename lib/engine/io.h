@@ -65,14 +65,15 @@ typedef struct vx_block_io {
     float *x;                            /* [M,D] the block's input                      */
     vx_narrow *norm1;                    /* [M,D]                                        */
     float *norm1_to;                     /* [M,D] where it is recorded in floats         */
-    int norm1_recorded;  /* of these rows: M, or 0: not wanted, or norm1 lies there */
-    vx_narrow *qkv;      /* [M,3A]                                       */
-    int qk_rows;         /* rows whose q and k are normalised: M, or 0   */
-    int qk_kept;         /* ... of which the backward pass reads what they were before: M, or 0 */
-    vx_narrow *qk;       /* [M,2A] these */
-    const float *angles; /* by which queries and keys are rotated (rotary.h) */
-    int rotated;         /* of these rows: M, or 0: nothing is rotated   */
-    vx_narrow *attended; /* [M,A]                                        */
+    int norm1_recorded;   /* of these rows: M, or 0: not wanted, or norm1 lies there */
+    vx_narrow *qkv;       /* [M,3A]                                       */
+    int qk_rows;          /* rows whose q and k are normalised: M, or 0   */
+    int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
+    vx_narrow *qk;        /* [M,2A] these */
+    const float *angles;  /* by which queries and keys are rotated (rotary.h) */
+    int rotated;          /* of these rows: M, or 0: nothing is rotated   */
+    vx_relative relative; /* table NULL: nothing is added to the scores */
+    vx_narrow *attended;  /* [M,A]                                        */
     vx_recorded record;
     int queries;         /* as in vx_attention */
     int picked;          /* class tokens that have to be collected: B, or 0 */
@@ -103,9 +104,10 @@ typedef struct vx_block_grad_io {
     vx_narrow *dhidden;   /* [rows,F] */
     vx_narrow *dnorm2;    /* [rows,D] */
     vx_narrow *dattended; /* [rows,A] */
-    float *dp;            /* [G,H,T,T] or NULL: not wanted */
-    vx_narrow *dqkv;      /* [G,T,3A] or NULL: not wanted  */
-    float *dnorm1;        /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
+    vx_relative relative;
+    float *dp;       /* [G,H,T,T] or NULL: not wanted */
+    vx_narrow *dqkv; /* [G,T,3A] or NULL: not wanted  */
+    float *dnorm1;   /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
     vx_narrow *dnorm1_n;
     const float *angles;     /* as in vx_block_io */
     int rotated;             /* rows of dqkv that are rotated back: G*T, or 0 */

@@ -48,8 +48,7 @@ static const struct {
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
-    {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
-    {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
+    {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
     {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
@@ -92,9 +91,9 @@ static char lower(char c)
  * so. A class of Hugging Face's (CamelCase) may have it anywhere. */
 static bool names_a_vit(const char *architecture, bool anywhere)
 {
-    static const char *const words[] = {"vit",  "deit",   "eva",    "flexivit", "dino",
-                                        "clip", "siglip", "jepa",   "altclip",  "chineseclip",
-                                        "mae",  "tips",   "vision", "visual"};
+    static const char *const words[] = {
+        "vit",     "deit",        "eva",  "flexivit", "dino", "clip", "siglip", "jepa",
+        "altclip", "chineseclip", "beit", "data2vec", "mae",  "tips", "vision", "visual"};
     char name[128];
     size_t n = 0;
     for (const char *p = architecture; *p && n < sizeof name - 2; p++)
@@ -117,20 +116,23 @@ static int refuse_other_type(const vx_container *c, const vx_dialect *d, const v
 {
     static const struct {
         const char *type, *prefix;
-    } types[] = {{"vit", "vit."},
-                 {"vit_msn", "vit."},
-                 {"vit_mae", "vit."},
-                 {"deit", "deit."},
-                 {"ijepa", "ijepa."},
-                 {"dinov2", "dinov2."},
-                 {"dinov2_with_registers", "dinov2_with_registers."}};
+        const vx_naming *naming;
+    } types[] = {{"vit", "vit.", &vx_naming_hf},
+                 {"vit_msn", "vit.", &vx_naming_hf},
+                 {"vit_mae", "vit.", &vx_naming_hf},
+                 {"deit", "deit.", &vx_naming_hf},
+                 {"ijepa", "ijepa.", &vx_naming_hf},
+                 {"beit", "beit.", &vx_naming_hf_beit},
+                 {"data2vec-vision", "data2vec_vision.", &vx_naming_hf_beit},
+                 {"dinov2", "dinov2.", &vx_naming_hf_dinov2},
+                 {"dinov2_with_registers", "dinov2_with_registers.", &vx_naming_hf_dinov2}};
     const char *type = vx_json_string(vx_json_get(config->config, "model_type"));
-    const bool named = d->naming == &vx_naming_hf || d->naming == &vx_naming_hf_dinov2;
+    const bool named = d->naming == &vx_naming_hf || d->naming == &vx_naming_hf_dinov2 ||
+                       d->naming == &vx_naming_hf_beit;
     for (size_t i = 0; named && type && i < sizeof types / sizeof types[0]; i++) {
-        const bool dinov2 = strncmp(types[i].type, "dinov2", 6) == 0;
         if (strcmp(type, types[i].type) != 0)
             continue;
-        if (dinov2 != (d->naming == &vx_naming_hf_dinov2) ||
+        if (d->naming != types[i].naming ||
             (d->prefix[0] && strcmp(d->prefix, types[i].prefix) != 0))
             return vx_fail_in(VITX_FORMAT, config->config_path,
                               "model_type is %s, but the tensors of %s have the names of another "

@@ -494,6 +494,10 @@ const vx_naming vx_naming_timm = {
             [VX_K_B] = "blocks.#.attn.k_proj.bias",
             [VX_V_W] = "blocks.#.attn.v_proj.weight",
             [VX_V_B] = "blocks.#.attn.v_bias|blocks.#.attn.v_proj.bias",
+            [VX_RELATIVE] = "blocks.#.attn.relative_position_bias_table|"
+                            "rel_pos_bias.relative_position_bias_table|"
+                            "blocks.#.attn.rel_pos.relative_position_bias_table|"
+                            "shared_rel_pos.relative_position_bias_table",
             [VX_Q_NORM_W] = "blocks.#.attn.q_norm.weight",
             [VX_Q_NORM_B] = "blocks.#.attn.q_norm.bias",
             [VX_K_NORM_W] = "blocks.#.attn.k_norm.weight",

@@ -30,6 +30,7 @@ from reference import register_softmax64
 from timm.data import create_transform, resolve_data_config
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
+from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
@@ -285,6 +286,9 @@ HF_KINDS = {
     "ijepa": (transformers.IJepaConfig, transformers.IJepaForImageClassification, ViTImageProcessorPil),
     "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
+    "beit": (transformers.BeitConfig, transformers.BeitForImageClassification, BeitImageProcessorPil),
+    "beit-bare": (transformers.BeitConfig, transformers.BeitModel, BeitImageProcessorPil),
+    "data2vec": (transformers.Data2VecVisionConfig, transformers.Data2VecVisionForImageClassification, BeitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
 }
@@ -322,8 +326,11 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     x = batch(pixels, n, seed + 1)
     base = model.base_model
     layers = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
-    expected(folder, model, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers],
-             lambda m, t: m(t).last_hidden_state[:, 0] if kind.endswith("-bare") else m(t).logits)
+    attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
+    if kind == "data2vec":  # which has no interface of attentions
+        attentions = [(layer.attention.attention.dropout, lambda o: o) for layer in layers]
+    expected(folder, model, x, layers, attentions, lambda m, t: m(t).logits if not kind.endswith("-bare") else m(t).pooler_output
+             if kind == "beit-bare" else m(t).last_hidden_state[:, 0])
 
 
 def make_two_heads_and_dinov2(image):
@@ -371,6 +378,18 @@ def make_norms(image):
     make_timm("vit-timm-qk-norm", image, "vit_tiny_patch16_224", 51, half, qk_norm=True, **small)
     make_timm("vit-timm-rms", image, "vit_tiny_patch16_224", 52, half, qk_norm=True, norm_layer="rmsnorm", pre_norm=True, reg_tokens=1,
               **small)
+
+
+def make_relative(image):
+    """Relative positions: BEiT and data2vec."""
+    half, small = torch.float16, dict(size={"height": 12, "width": 12})
+    make_timm("beit-timm", image, "beit_base_patch16_224", 53, half, img_size=(16, 12), init_values=0.1,
+              data=dict(input_size=(3, 16, 12)))
+    hf = dict(image_size=12, layer_norm_eps=1e-6)
+    make_hf("beit-hf", image, "beit", 54, half, use_relative_position_bias=True, processor=small, labels=NAMES, **hf)
+    make_hf("data2vec-hf", image, "data2vec", 55, half, use_shared_relative_position_bias=True, use_mean_pooling=False,
+            use_absolute_position_embeddings=True, attn_implementation="eager", processor=small, **hf)
+    make_hf("beit-hf-bare", image, "beit-bare", 56, half, use_relative_position_bias=True, processor=small, **hf)
 
 
 def google_arrays(state, heads, big_vision, stacked):
@@ -519,6 +538,7 @@ def main():
             processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     make_two_heads_and_dinov2(image)
     make_norms(image)
+    make_relative(image)
     make_rotary(image)
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
