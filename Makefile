@@ -123,8 +123,8 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
 # pixels, values or rows is not.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
-    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally render/scale \
-    render/tile report/code report/escape report/fused))
+    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally model/pickle \
+    render/scale render/tile report/code report/escape report/fused))
 $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when

@@ -166,7 +166,8 @@ typedef struct vx_linear_bwd {
 
 /* With xhat = (x - mean)/sqrt(var + eps) and u = weight * dy:
  * dx (+)= (u - mean(u) - xhat mean(u xhat)) / sqrt(var + eps). dx may be dy. With rms mean and
- * mean(u) are 0. */
+ * mean(u) are 0. If x was made by an activation, x = act(pre), dx is multiplied by act'(pre); of
+ * VX_ACT_SWIGLU dx and pre are [.,2n]. Then there is neither accumulate nor groups. */
 typedef struct vx_layernorm_bwd {
     float *dx;           /* [m,n], rows lddx apart                                          */
     int lddx;
@@ -180,8 +181,11 @@ typedef struct vx_layernorm_bwd {
     int m, n, tokens, targets;
     const vx_narrow *dy_n;
     int rms, groups;     /* as in vx_layernorm                                              */
+    vx_act act;          /* VX_ACT_NONE: pre is not read                                    */
+    const float *pre;    /* [m/targets,n], rows ldp apart                                   */
+    int ldp;
     vx_narrow *dx_n;
-    const vx_narrow *x_n;
+    const vx_narrow *x_n, *pre_n;
 } vx_layernorm_bwd;
 
 /* With u, v the halves of x and s = 1/(1 + exp(-u)):
@@ -276,6 +280,24 @@ typedef struct vx_recorded {
 } vx_recorded;
 
 /*
+ * What is added to the scores of head h by where two patches of a grid lie to each other (Shaw et
+ * al. 2018; Bao et al. 2021):
+ * table[h][(y' - y + height - 1) * (2 width - 1) + x' - x + width - 1] for
+ * the query (y,x) and the key (y',x'). The first `prefix` tokens are no patches; the last three
+ * elements of table[h] are for a query among them and a patch, a patch and a key among them, and
+ * both among them.
+ */
+typedef struct vx_relative {
+    const float *table; /* [H, vx_relative_count]; NULL: nothing is added */
+    int height, width, prefix;
+} vx_relative;
+
+static inline size_t vx_relative_count(int height, int width)
+{
+    return (2 * (size_t)height - 1) * (2 * (size_t)width - 1) + 3;
+}
+
+/*
  * Rotary positions (Su et al. 2021, eq. 34): queries and keys are rotated in place. In every head
  * E/2 pairs (x,y) become (x cos - y sin, x sin + y cos); pair i is the elements i and E/2 + i of
  * the head if `half`, else 2i and 2i + 1. Values, and tokens before `first`, stay as they are.
@@ -301,7 +323,8 @@ static inline const float *vx_rotate_row(const vx_rotate *a, int r)
 
 /*
  * y[b,t,h*E+e] = sum_s p[b,h,t,s] v[b,s,h,e],  p[b,h,t,:] = softmax_s(scale * q[b,t,h,:] .
- * k[b,s,h,:]). qkv holds, for every token, q of all heads, then k, then v (each H*E wide).
+ * k[b,s,h,:] + relative). qkv holds, for every token, q of all heads, then k, then v (each H*E
+ * wide).
  * [B,H,T,T] exists only where record.keep is VX_KEEP_ALL; otherwise a strip of rows per worker
  * does. Vaswani et al. 2017, eq. 1.
  */
@@ -319,10 +342,14 @@ typedef struct vx_attention {
     /* The tokens before this one are not there: none of them is a query or is attended to, their
      * rows of y are not written, and a recorded row is 0 at them. `queries` are counted from it;
      * each sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from
-     * `first` on. */
+     * `first` on, and there is no relative.table. */
     int first;
     vx_narrow *y_n;
     const vx_narrow *qkv_n;
+    vx_relative relative;
+    const int *tokens_of; /* [rows of `starts`], for `relative`: row r is that token of a whole
+                           * sequence, and a sequence's tokens are in that order. Host memory, may
+                           * be reused on return. NULL: they are numbered in each sequence */
 } vx_attention;
 
 /*
@@ -345,7 +372,7 @@ typedef struct vx_attention_replaced {
 } vx_attention_replaced;
 
 /*
- * With p = softmax(scale q k^T) as above, for every gradient g and head:
+ * With p = softmax(scale q k^T + relative) as above, for every gradient g and head:
  *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
  *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.
  * Only the rows of the tokens first..first+queries-1 have a gradient: dp and dq of the others are
@@ -359,9 +386,11 @@ typedef struct vx_attention_bwd {
     const float *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again          */
     float scale;
     int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..R */
-    int first; /* as in vx_attention: dqkv is 0 before it; if it is not 0, p is NULL */
+    int first; /* as in vx_attention: dqkv is 0 before it; if it is not 0, p is NULL, and there is
+                * no relative.table */
     vx_narrow *dqkv_n;
     const vx_narrow *dy_n, *qkv_n;
+    vx_relative relative; /* read if p is NULL */
 } vx_attention_bwd;
 
 /* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).

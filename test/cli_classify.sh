@@ -42,6 +42,44 @@ run classify -m $model --max-pixels 2866 $picture # 61 x 47 are 2867
 gives 1
 err_has "61 x 47 pixels, at most 2866 are accepted"
 right classify -m $model --max-pixels 2867 $picture
+check "16 bits through a window, and the pages of a TIFF"
+wide=test/golden/image/ten_bits.png pages=test/golden/image/kinds/pages.tif
+run classify -m $model $wide
+gives 0
+err_has "warning: $wide: 16-bit samples from 0 to 960 of 65535"
+cp "$out" "$folder/dark"
+right classify -m $model --window 0,960 $wide
+cmp -s "$out" "$folder/dark" && fail "the window changes nothing"
+right classify -m $model --window -960,0.5e3 $wide
+run classify -m $model --window 0,960 $picture
+gives 0
+err_has "warning: $picture: its samples have 8 bits: the window changes nothing"
+for window in 3 "3," ",3" 3,2 1,1 x,y 1,2,3 "" 0,nan -inf,1; do
+    wrong "--window is \"$window\", it takes two numbers, the greater one last" classify --window "$window" -m $model $wide
+done
+run classify -m $model --page 2 $picture
+gives 1
+err_has "$picture: page 2 is asked for; only a TIFF has pages, this is a PNG"
+wrong "--page is \"0\"" classify --page 0 -m $model $picture
+if "$program" --version | grep -q 'TIFF.*; built\|TIFF[^;]*$'; then
+    right classify -m $model $pages
+    cp "$out" "$folder/first"
+    right classify -m $model --page 1 $pages
+    cmp -s "$out" "$folder/first" || fail "page 1 is not the first"
+    right classify -m $model --page 3 $pages
+    cmp -s "$out" "$folder/first" && fail "page 3 is the first"
+    run classify -m $model --page 4 $pages
+    gives 1
+    err_has "page 4 is asked for, the TIFF has 3"
+    right explain -m $model --method attention --page 2 -o "$folder/page2.png" $pages
+    exists "$folder/page2.png"
+    right explain -m $model --method attention -o "$folder/pages.html" $pages test/golden/image/kinds/lossy.webp test/golden/image/kinds/plain.gif
+    exists "$folder/pages.html"
+else
+    run classify -m $model $pages
+    gives 1
+    err_has "$pages: a TIFF picture, and this vitx was built without libtiff"
+fi
 wrong "--max-pixels" classify -m $model --max-pixels 0 $picture
 printf '<!DOCTYPE html><html>' > "$folder/page.npz"
 run classify -m "$folder/page.npz" $picture

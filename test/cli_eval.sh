@@ -72,6 +72,10 @@ out_has '^rollout +1.000$'
 right eval -m $model --method rollout --other "$folder/mask-{image}.png" --box 10,5,30,20 "$folder/1.png"
 out_has 'energy +iou +roc +follows$'
 out_has '^rollout .* (0\.000|0\.500|1\.000)$'
+# Object numbers in 16 bits: all of them are inside, though their high bytes are 0.
+{ printf 'P5 61 47 65535\n'; head -c 5734 /dev/zero | tr '\0' '\1' | sed 's/\x01\x01/\x00\x01/g'; } > "$folder/numbers.pgm"
+right eval -m $model --method rollout --metric energy --mask "$folder/numbers.pgm" --window 0,9000 --quiet "$folder/1.png"
+out_has '^rollout +1.000$'
 check "a second mask of another size"
 "$cli" explain -m $model --method attention --layout map --frame input --quiet -o "$folder/small.png" $picture
 run eval -m $model --method rollout --metric follows --other "$folder/small.png" --box 10,5,30,20 $picture

@@ -110,6 +110,8 @@ KEEPS_WEIGHT(patch_embed_bwd)
 
 static void keep_attention(task *t, vx_attention *a)
 {
+    if (a->starts)
+        a->tokens_of = keep(t, a->tokens_of, (size_t)a->starts[a->batch] * sizeof *a->tokens_of);
     a->starts = keep(t, a->starts, ((size_t)a->batch + 1) * sizeof *a->starts);
 }
 

@@ -236,3 +236,19 @@ const char *say(const bed *b, const char *format, ...)
 }
 
 const int sizes[SIZES] = {1, 7, 17, 33, 197};
+
+vx_relative relative_positions(rng *r, int tokens, int heads)
+{
+    vx_relative out = {.height = tokens - 1, .width = 1, .prefix = 1};
+    for (int w = 1; w * w <= tokens - 1; w++)
+        if ((tokens - 1) % w == 0)
+            out = (vx_relative){.height = (tokens - 1) / w, .width = w, .prefix = 1};
+    if (tokens > 1)
+        out.table = weights(r, (size_t)heads * vx_relative_count(out.height, out.width), 1);
+    return out;
+}
+
+void free_relative(const vx_relative *relative)
+{
+    free((void *)(uintptr_t)relative->table);
+}

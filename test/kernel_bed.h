@@ -90,4 +90,9 @@ extern const int sizes[SIZES]; /* odd ones, rising */
 /* test_kernels --bench: times what holds the word in its name or version (kernel_bench.c). */
 int kernel_bench(const char *word);
 
+/* A table for token 0 and a grid of the others, as square as it can be; no table if there are no
+ * others. */
+vx_relative relative_positions(rng *r, int tokens, int heads);
+void free_relative(const vx_relative *relative);
+
 #endif

@@ -38,8 +38,13 @@ static const char *const folders[] = {"vit-timm",
                                       "dinov2-meta-registers-swiglu",
                                       "vit-timm-qk-norm",
                                       "vit-timm-rms",
+                                      "beit-timm",
+                                      "data2vec-hf",
+
                                       "dinov3-timm",
-                                      "dinov3-timm-swiglu"};
+                                      "dinov3-timm-swiglu",
+                                      "eva02-timm-clip",
+                                      "rope-timm-mixed"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -150,6 +155,19 @@ static void embed(double *x, const vitx_context *c, const double *input, const n
     free(row);
 }
 
+/* What is added to a score: a number for the rows and columns that the key lies from the query. */
+static double relative(const float *table, const vx_arch *a, int h, int query, int key)
+{
+    const int gh = a->grid_height, gw = a->grid_width, ways = (2 * gh - 1) * (2 * gw - 1);
+    const int i = query - a->prefix, j = key - a->prefix;
+    if (!table)
+        return 0;
+    table += h * (ways + 3);
+    if (i < 0 || j < 0)
+        return table[ways + (j >= 0 ? 0 : i >= 0 ? 1 : 2)];
+    return table[(j / gw - i / gw + gh - 1) * (2 * gw - 1) + j % gw - i % gw + gw - 1];
+}
+
 /* Pair i of a query or key is turned by angle i of the table. */
 static void rotate(double *qkv, const vitx_context *c, int l)
 {
@@ -170,7 +188,8 @@ static void rotate(double *qkv, const vitx_context *c, int l)
             }
 }
 
-static void attend(double *out, const double *qkv, const vx_arch *a, int l, const nudge *n)
+static void attend(double *out, const double *qkv, const vx_arch *a, const float *table, int l,
+                   const nudge *n)
 {
     const int T = vx_arch_tokens(a), E = a->head_width, A = a->heads * E;
     double *p = numbers((size_t)(a->heads * T * T));
@@ -181,7 +200,7 @@ static void attend(double *out, const double *qkv, const vx_arch *a, int l, cons
                 double score = 0;
                 for (int e = 0; e < E; e++)
                     score += qkv[i * 3 * A + h * E + e] * qkv[j * 3 * A + A + h * E + e];
-                sum += row[j] = exp(score / sqrt(E));
+                sum += row[j] = exp(score / sqrt(E) + relative(table, a, h, i, j));
             }
             for (int j = 0; j < T; j++)
                 row[j] /= sum;
@@ -209,7 +228,9 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     product(wide, y, &w->qkv, T);
     norm_qk(wide, w, a);
     rotate(wide, c, l);
-    attend(y, wide, a, l, n);
+    attend(y, wide, a, w->relative, l, n);
+    if (w->attn_norm_w)
+        norm(y, y, w->attn_norm_w, w->attn_norm_b, a, T, A);
     product(out, y, &w->proj, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
@@ -221,6 +242,8 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
         const double *row = wide + i / a->hidden * F + i % a->hidden; /* never before wide + i */
         wide[i] = row[0] / (1 + exp(-row[0])) * row[a->hidden];
     }
+    if (w->mlp_norm_w)
+        norm(wide, wide, w->mlp_norm_w, w->mlp_norm_b, a, T, a->hidden);
     product(out, wide, &w->fc2, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);

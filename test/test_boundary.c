@@ -336,6 +336,7 @@ static vitx_explain_opts opts_of(const vitx_method_info *m)
 static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/vit-timm-avg",
                                      "test/golden/models/vit-timm-oblong",
+                                     "test/golden/models/beit-timm",
                                      "test/golden/models/siglip-hf-class",
                                      "test/golden/models/deit-timm-distilled",
                                      "test/golden/models/dinov2-meta-registers-swiglu",

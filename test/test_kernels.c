@@ -645,6 +645,7 @@ static void check_attended(const float *y, const float *expected, const vx_atten
 
 static void attention_from(bed *b, rng *r, vx_recorded record, int e, int queries, int first)
 {
+    const bool placed = !first && ((int)record.keep + (int)record.store + queries) % 2;
     const size_t d = (size_t)(record.heads * e), rows = (size_t)(record.batch * record.tokens);
     const size_t count = rows * d;
     const char *what =
@@ -662,6 +663,8 @@ static void attention_from(bed *b, rng *r, vx_recorded record, int e, int querie
                       .record = record,
                       .queries = queries,
                       .first = first};
+    if (placed)
+        a.relative = relative_positions(r, record.tokens, record.heads);
     a.record.data = record.keep ? output(record_bytes(&record)) : NULL;
     vx_attention_ref(NULL, &a);
     const vx_recorded reference = a.record;
@@ -677,6 +680,7 @@ static void attention_from(bed *b, rng *r, vx_recorded record, int e, int querie
     check_record(&a.record, &reference, what);
     expect(memcmp(y[0], y[1], count * sizeof(float)) == 0, "%s: two runs differ", what);
     ck_assert(!record.keep || memcmp(data[0], data[1], record_bytes(&record)) == 0);
+    free_relative(&a.relative);
     free(qkv);
     free_outputs();
 }
@@ -732,6 +736,20 @@ static void first_case(bed *b, rng *r, int batch, int tokens, int heads, int e, 
     free_outputs();
 }
 
+/* For each sequence as many tokens as it has of `all`, in order, from token 0 on. */
+static int *some_tokens(int *out, rng *r, const vx_attention *a, int all)
+{
+    for (int b = 0; b < a->batch; b++) {
+        const int n = a->starts[b + 1] - a->starts[b];
+        for (int i = 0, t = 0; i < n; i++, t++) {
+            if (i > 0)
+                t = rng_int(r, t, all - (n - i));
+            out[a->starts[b] + i] = t;
+        }
+    }
+    return out;
+}
+
 /* Sequences of several lengths. */
 static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e, int queries,
                         int first)
@@ -745,6 +763,7 @@ static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e
                            longest, queries, first);
     float *qkv = input(r, rows * 3 * d, NORMAL);
     float *y = output_f32(rows * d), *expected = output_f32(rows * d);
+    int *tokens_of = malloc(rows * sizeof *tokens_of);
     vx_attention a = {.y = expected,
                       .qkv = qkv,
                       .scale = 1 / sqrtf((float)e),
@@ -755,11 +774,17 @@ static void ragged_case(bed *b, rng *r, int batch, int longest, int heads, int e
                       .starts = starts,
                       .queries = queries,
                       .first = first};
+    if (!first) {
+        a.relative = relative_positions(r, longest + 12, heads);
+        a.tokens_of = some_tokens(tokens_of, r, &a, longest + 12);
+    }
     vx_attention_ref(NULL, &a);
     a.y = y;
     b->dev->ops.attention(b->dev, &a);
     check_guards(what);
     check_attended(y, expected, &a, what);
+    free_relative(&a.relative);
+    free(tokens_of);
     free(qkv);
     free_outputs();
 }
@@ -827,7 +852,14 @@ START_TEST(test_attention__strips_of_long_sequences)
         malloc(sizeof(float) * H * T * T), VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T};
     vx_recorded record = {
         malloc(sizeof(float) * T * T), VX_KEEP_FUSED, VX_STORE_F16, VX_FUSE_MEAN, 0, 0, 1, H, T};
-    const vx_attention a = {expected, qkv, 0.5f, 1, T, H, E, all, NULL, 0, 0, NULL, NULL};
+    const vx_attention a = {.y = expected,
+                            .qkv = qkv,
+                            .scale = 0.5f,
+                            .batch = 1,
+                            .tokens = T,
+                            .heads = H,
+                            .head_width = E,
+                            .record = all};
     vx_attention fused = a, mean = a;
     b.dev->ops.attention(b.dev, &a);
     for (int i = 0; i < H * T; i += 311) { /* rows against the formula */
@@ -874,11 +906,16 @@ START_TEST(test_attention__reference_is_the_formula)
     enum { T = 6, H = 2, E = 4 };
     rng r = {9};
     float *qkv = input(&r, T * 3 * H * E, NORMAL), y[T * H * E], p[H * T * T];
-    const vx_attention a = {
-        y,    qkv, 0.5f, 1,
-        T,    H,   E,    {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
-        NULL, 0,   0,    NULL,
-        NULL};
+    const vx_relative relative = relative_positions(&r, T, H);
+    const vx_attention a = {.y = y,
+                            .qkv = qkv,
+                            .scale = 0.5f,
+                            .batch = 1,
+                            .tokens = T,
+                            .heads = H,
+                            .head_width = E,
+                            .record = {p, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, H, T},
+                            .relative = relative};
     vx_attention_ref(NULL, &a);
     for (int h = 0; h < H; h++)
         for (int i = 0; i < T; i++) {
@@ -887,6 +924,8 @@ START_TEST(test_attention__reference_is_the_formula)
                 s[j] = 0;
                 for (int e = 0; e < E; e++)
                     s[j] += 0.5 * qkv[(i * 3 * H + h) * E + e] * qkv[(j * 3 * H + H + h) * E + e];
+                /* token 0, then 5 patches in a row: the key lies j - i columns from the query */
+                s[j] += relative.table[h * 12 + (i && j ? j - i + 4 : j ? 9 : i ? 10 : 11)];
                 sum += exp(s[j]);
             }
             for (int j = 0; j < T; j++) {
@@ -897,6 +936,7 @@ START_TEST(test_attention__reference_is_the_formula)
             ck_assert_double_lt(max_error_f32(p + (h * T + i) * T, s, T), 1e-7);
             ck_assert_double_lt(max_error_f32(y + (i * H + h) * E, exact, E), 1e-7);
         }
+    free_relative(&relative);
     free(qkv);
 }
 END_TEST

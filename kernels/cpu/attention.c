@@ -52,6 +52,36 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
 }
 
+/* p [keys] += what is added to the scores of one query. tokens_of: [keys], or NULL. */
+static void add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, const float *table,
+                         int query, const int *tokens_of, int keys)
+{
+    const int w = r->width, at = query - r->prefix;
+    const float *ends = table + vx_relative_count(r->height, w) - 3;
+    int j = 0, n;
+    for (; j < keys && (tokens_of ? tokens_of[j] : j) < r->prefix; j++)
+        p[j] += ends[at < 0 ? 2 : 1];
+    for (; j < keys && at < 0; j++)
+        p[j] += ends[0];
+    for (; j < keys; j += n) { /* n keys that lie beside each other in a row of the grid */
+        const int key = (tokens_of ? tokens_of[j] : j) - r->prefix, x = key % w;
+        const int most = vx_least(w - x, keys - j);
+        for (n = 1; n < most && (!tokens_of || tokens_of[j + n] == tokens_of[j] + n);)
+            n++;
+        cpu->pieces.fuse(
+            p + j, table + (key / w - at / w + r->height - 1) * (2 * w - 1) + x - at % w + w - 1,
+            VX_STORE_F32, (size_t)n, VX_FUSE_MEAN);
+    }
+}
+
+void vx_cpu_add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, int head, int first,
+                         const int *tokens_of, int rows, int keys)
+{
+    for (int i = first; i < first + rows && r->table; i++, p += keys)
+        add_relative(cpu, p, r, r->table + (size_t)head * vx_relative_count(r->height, r->width),
+                     tokens_of ? tokens_of[i] : i, tokens_of, keys);
+}
+
 /* The probabilities of a strip: p [rows,T]. */
 static void probabilities(const run *r, const place *at, float *p)
 {
@@ -68,6 +98,8 @@ static void probabilities(const run *r, const place *at, float *p)
                            .m = at->rows,
                            .n = tokens,
                            .k = a->head_width});
+    vx_cpu_add_relative(r->cpu, p, &a->relative, at->h, at->first,
+                        a->tokens_of ? a->tokens_of + start_of(a, at->b) : NULL, at->rows, tokens);
     r->cpu->serial.softmax(&r->cpu->base,
                            &(vx_softmax){.y = p, .x = p, .m = at->rows, .n = tokens});
 }

@@ -165,6 +165,10 @@ static inline vx_cpu *vx_cpu_of(vx_device *dev)
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker);
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
 
+/* p [rows,keys] += relative, for the queries first..first+rows-1. tokens_of: of the sequence. */
+void vx_cpu_add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, int head, int first,
+                         const int *tokens_of, int rows, int keys);
+
 /* How a product [m,n] is cut into tiles for the workers. */
 typedef struct vx_tiling {
     int count, across; /* tiles in all, in a row of tiles */

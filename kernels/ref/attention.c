@@ -20,9 +20,28 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
 }
 
+double vx_ref_relative(const vx_relative *r, int h, int query, int key)
+{
+    const int i = query - r->prefix, j = key - r->prefix, w = r->width;
+    if (!r->table)
+        return 0;
+    const size_t count = vx_relative_count(r->height, w);
+    const float *table = r->table + (size_t)h * count;
+    if (i < 0 || j < 0)
+        return table[count - (j >= 0 ? 3 : i >= 0 ? 2 : 1)];
+    return table[(j / w - i / w + r->height - 1) * (2 * w - 1) + j % w - i % w + w - 1];
+}
+
+/* The token of a whole sequence that token t is. */
+static int token_of(const vx_attention *a, int t)
+{
+    return a->tokens_of ? a->tokens_of[t] : t;
+}
+
 static double score(const vx_attention *a, int b, int h, int i, int j)
 {
-    return a->scale * vx_ref_dot(part_of(a, 0, b, h, i), part_of(a, 1, b, h, j), a->head_width);
+    return a->scale * vx_ref_dot(part_of(a, 0, b, h, i), part_of(a, 1, b, h, j), a->head_width) +
+           vx_ref_relative(&a->relative, h, token_of(a, i), token_of(a, j));
 }
 
 static stats row_stats(const vx_attention *a, int b, int h, int i)
@@ -118,6 +137,7 @@ static void attend_sequence(vx_device *dev, const vx_attention *a, int b)
     one.batch = 1;
     one.tokens = vx_tokens_of(a->starts, b, a->tokens);
     one.qkv += row * 3 * width;
+    one.tokens_of = a->tokens_of ? a->tokens_of + row : NULL;
     one.y += row * width;
     vx_attention_ref(dev, &one);
 }

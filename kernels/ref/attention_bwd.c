@@ -28,7 +28,8 @@ static const float *part_of(const vx_attention_bwd *a, int part, int b, int h, i
 
 static double score(const vx_attention_bwd *a, int b, int h, int i, int j)
 {
-    return a->scale * vx_ref_dot(part_of(a, 0, b, h, i), part_of(a, 1, b, h, j), a->head_width);
+    return a->scale * vx_ref_dot(part_of(a, 0, b, h, i), part_of(a, 1, b, h, j), a->head_width) +
+           vx_ref_relative(&a->relative, h, i, j);
 }
 
 static double probability(const vx_attention_bwd *a, int b, int h, int i, int j, row r)

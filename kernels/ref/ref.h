@@ -31,4 +31,7 @@ double vx_ref_fused(vx_fuse fuse, double combined, int heads);
 double vx_ref_recorded(const vx_recorded *record, size_t i);
 void vx_ref_record(const vx_recorded *record, size_t i, double value);
 
+/* What is added to a score of head h. */
+double vx_ref_relative(const vx_relative *r, int h, int query, int key);
+
 #endif

@@ -7,7 +7,7 @@
 
 bool vx_channels_serve(const vx_arch *arch, int layer)
 {
-    return vx_plan_class_only(NULL, arch, layer) && !arch->qk_norm &&
+    return vx_plan_class_only(NULL, arch, layer) && !arch->qk_norm && !arch->relative &&
            arch->rotary.kind == VX_ROTATE_NONE;
 }
 

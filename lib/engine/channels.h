@@ -16,7 +16,7 @@
 #define VX_CHANNELS_AT_ONCE 256
 
 /* Whether what lies behind the tokens of block `layer` can be run so: the block computes the class
- * token alone, and its scores are products of q and k as they are. */
+ * token alone, and its scores are products of q and k as they are and nothing else. */
 bool vx_channels_serve(const vx_arch *arch, int layer);
 /* How many to run at once, in parts of about one size. */
 int vx_channels_at_once(const vitx_context *c);

@@ -48,10 +48,10 @@ static void find_range(double *least, double *most, const vx_samples *s)
  * only the high byte is left. A picture of one colour loses nothing. */
 static void warn_of_range(const vx_samples *s, const vx_source *source)
 {
-    const int full = 1 << s->bits, drop = s->bits - 8;
+    const int full = 1 << s->bits, sixteenth = full / 16, drop = s->bits - 8;
     double least, most;
     find_range(&least, &most, s);
-    if (least < most && most - least < full / 16)
+    if (least < most && most - least < sixteenth)
         vx_log(source->hooks, VITX_LOG_WARNING,
                "%s: %d-bit samples from %.0f to %.0f of %d: less than 1/16 of the range, and only "
                "their high bytes are seen, %d to %d of 255; a window (--window %.0f,%.0f) shows "

@@ -226,7 +226,40 @@ static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
                       rows);
 }
 
-/* Rotary positions stand beside position embeddings, or in their place: then there are 0 rows. */
+/* A table of relative positions, whose last three rows are for prefix tokens, tells the heads and
+ * the grid: the image size's, or a square one. */
+static int read_relative(vx_reader *r)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const vx_hints *h = r->hints;
+    vx_arch *a = r->arch;
+    a->relative = vx_role_find(r->container, naming, r->match->prefix, VX_RELATIVE, 0);
+    if (!a->relative)
+        return h->relative ? vx_role_missing(r, VX_RELATIVE, 0) : VITX_OK;
+    if (h->relative_known && !h->relative)
+        return vx_fail_in(VITX_FORMAT, said_by(r),
+                          " says that there are no relative positions, but %s has a table of them",
+                          r->container->path);
+    VX_TRY(vx_role_size(&r->sizes.relative_rows, r, VX_RELATIVE, 0, 0, 4 * VX_MAX_TOKENS, "rows"));
+    VX_TRY(vx_role_size(&a->heads, r, VX_RELATIVE, 0, 1, a->width, "a number of heads"));
+    const int rows = r->sizes.relative_rows, ends = a->prefix ? 3 : 0;
+    const int side = (int)square_root(rows < ends ? 0 : rows - ends);
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    if (a->pos_height > 0 && a->pos_width > 0 &&
+        vx_relative_count(a->pos_height, a->pos_width) == (size_t)(rows + 3 - ends))
+        return VITX_OK;
+    a->pos_height = a->pos_width = (side + 1) / 2;
+    if (side % 2 && side * side == rows - ends)
+        return VITX_OK;
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "its table of relative positions has %d rows, which neither the image size "
+                      "(%dx%d) nor a square of patches makes",
+                      rows, h->image_height, h->image_width);
+}
+
+/* Relative and rotary positions stand beside position embeddings, or in their place: then there are
+ * 0 rows. */
 static int count_positions(vx_reader *r, int *rows)
 {
     const vx_naming *naming = r->match->dialect->naming;
@@ -234,7 +267,7 @@ static int count_positions(vx_reader *r, int *rows)
     *rows = 0;
     r->arch->rotary = r->hints->rotary;
     if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return r->arch->rotary.kind
+        return r->arch->rotary.kind || r->arch->relative
                    ? VITX_OK
                    : vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                                 "has no position embeddings (%s), and no configuration says that "
@@ -315,8 +348,11 @@ static int check_qk_norm(const vx_reader *r)
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
-    if (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width) { /* the norm of one head */
-        hints->heads = a->width / a->qk_norm;
+    if (a->heads && hints->from_heads == VITX_FROM_CONFIG)
+        VX_TRY(agree(r, "the number of attention heads", hints->heads, a->heads));
+    if (a->heads || (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width)) {
+        /* a table of relative positions, or the norm of one head */
+        hints->heads = a->heads ? a->heads : a->width / a->qk_norm;
         hints->from_heads = VITX_FROM_TENSORS;
     }
     a->heads = hints->heads;
@@ -464,6 +500,7 @@ static int take_model_roles(vx_reader *r)
     r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
                       r->sizes.registers;
     VX_TRY(check_heads(r));
+    VX_TRY(read_relative(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
 }
@@ -531,6 +568,8 @@ static int take_block_roles(vx_reader *r)
         }
         if (b == 0)
             VX_TRY(check_biases(r));
+        r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
+        r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }
     return VITX_OK;
 }

@@ -48,12 +48,9 @@ static const struct {
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
-    {"relative_position", "a model with relative position bias, as BEiT and Swin have it"},
-    {"rel_pos", "a model with relative position bias, as BEiT and SAM have it"},
+    {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
-    {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
-    {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
     {"attn.lambda_", "a model with differential attention"},
     {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
@@ -92,9 +89,9 @@ static char lower(char c)
  * so. A class of Hugging Face's (CamelCase) may have it anywhere. */
 static bool names_a_vit(const char *architecture, bool anywhere)
 {
-    static const char *const words[] = {"vit",  "deit",   "eva",    "flexivit", "dino",
-                                        "clip", "siglip", "jepa",   "altclip",  "chineseclip",
-                                        "mae",  "tips",   "vision", "visual"};
+    static const char *const words[] = {
+        "vit",     "deit",        "eva",  "flexivit", "dino", "clip", "siglip", "jepa",
+        "altclip", "chineseclip", "beit", "data2vec", "mae",  "tips", "vision", "visual"};
     char name[128];
     size_t n = 0;
     for (const char *p = architecture; *p && n < sizeof name - 2; p++)
@@ -117,20 +114,23 @@ static int refuse_other_type(const vx_container *c, const vx_dialect *d, const v
 {
     static const struct {
         const char *type, *prefix;
-    } types[] = {{"vit", "vit."},
-                 {"vit_msn", "vit."},
-                 {"vit_mae", "vit."},
-                 {"deit", "deit."},
-                 {"ijepa", "ijepa."},
-                 {"dinov2", "dinov2."},
-                 {"dinov2_with_registers", "dinov2_with_registers."}};
+        const vx_naming *naming;
+    } types[] = {{"vit", "vit.", &vx_naming_hf},
+                 {"vit_msn", "vit.", &vx_naming_hf},
+                 {"vit_mae", "vit.", &vx_naming_hf},
+                 {"deit", "deit.", &vx_naming_hf},
+                 {"ijepa", "ijepa.", &vx_naming_hf},
+                 {"beit", "beit.", &vx_naming_hf_beit},
+                 {"data2vec-vision", "data2vec_vision.", &vx_naming_hf_beit},
+                 {"dinov2", "dinov2.", &vx_naming_hf_dinov2},
+                 {"dinov2_with_registers", "dinov2_with_registers.", &vx_naming_hf_dinov2}};
     const char *type = vx_json_string(vx_json_get(config->config, "model_type"));
-    const bool named = d->naming == &vx_naming_hf || d->naming == &vx_naming_hf_dinov2;
+    const bool named = d->naming == &vx_naming_hf || d->naming == &vx_naming_hf_dinov2 ||
+                       d->naming == &vx_naming_hf_beit;
     for (size_t i = 0; named && type && i < sizeof types / sizeof types[0]; i++) {
-        const bool dinov2 = strncmp(types[i].type, "dinov2", 6) == 0;
         if (strcmp(type, types[i].type) != 0)
             continue;
-        if (dinov2 != (d->naming == &vx_naming_hf_dinov2) ||
+        if (d->naming != types[i].naming ||
             (d->prefix[0] && strcmp(d->prefix, types[i].prefix) != 0))
             return vx_fail_in(VITX_FORMAT, config->config_path,
                               "model_type is %s, but the tensors of %s have the names of another "
@@ -211,17 +211,35 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
            (architecture && begins_with_one_of(architecture, d->architectures));
 }
 
-static int refuse_unknown(const vx_container *c)
+/* A tensor that has the shape of a patch embedding, NULL if there is none. */
+static const vx_tensor *like_patches(const vx_container *c)
 {
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        if (t->rank == 4 && t->shape[1] == 3 && t->shape[2] > 3 && t->shape[2] == t->shape[3])
+            return t;
+    }
+    return NULL;
+}
+
+/* Says what is there: the prefix that all names have, and what may be the patch embedding. */
+static int refuse_unknown(const vx_container *c, const char *prefix)
+{
+    const vx_tensor *patches = like_patches(c);
+    char also[200] = "", shape[60], behind[120] = "";
     if (c->count == 0)
         return vx_fail_in(VITX_FORMAT, c->path, "holds no tensor");
-    return vx_fail_in(
-        VITX_UNSUPPORTED, c->path,
-        "no Vision Transformer that vitx knows: there is neither tensor "
-        "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-        "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
-        "the first is %.100s",
-        c->count, c->tensors[0].name);
+    if (patches)
+        snprintf(also, sizeof also, "; %.60s %s has the shape of such a tensor", patches->name,
+                 vx_shape_text(shape, sizeof shape, patches->shape, patches->rank));
+    if (prefix[0])
+        snprintf(behind, sizeof behind, ", which all begin with %.80s", prefix);
+    return vx_fail_in(VITX_UNSUPPORTED, c->path,
+                      "no Vision Transformer that vitx knows: none of its %d tensors%s is "
+                      "patch_embed.proj.weight (timm), embeddings.patch_embeddings.projection."
+                      "weight (Hugging Face), conv_proj.weight (torchvision) or another's patch "
+                      "embedding; the first is %.80s%s",
+                      c->count, behind, c->tensors[0].name, also);
 }
 
 bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config)
@@ -243,7 +261,7 @@ int vx_family_match(vx_match *out, vx_container *container, const vx_config *con
     VX_TRY(vx_wrapping_take(&out->wrapping, container, config));
     if (!vx_family_find(out, container, config)) {
         VX_TRY(refuse_foreign_tensors(container, NULL));
-        return refuse_unknown(container);
+        return refuse_unknown(container, out->wrapping.prefix);
     }
     const vx_dialect *d = out->dialect;
     const char *architecture = d->naming->architecture(config);

@@ -36,7 +36,7 @@ typedef enum vx_role {
 typedef struct vx_found {
     const vx_tensor *model[VX_MODEL_ROLES];
     const vx_tensor *(*blocks)[VX_BLOCK_ROLES]; /* [depth]; index role - VX_MODEL_ROLES */
-    char *left_out; /* vitx_model_info.left_out */
+    char *left_out;                             /* vitx_model_info.left_out */
 } vx_found;
 
 /* The tensor of any role; `block` is read if the role is one of blocks. */
@@ -57,7 +57,7 @@ typedef struct vx_hints {
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
-    int features; /* of what the head reads: the width */
+    int features;    /* of what the head reads: the width */
     int max_patches; /* each picture has a grid of its own, of at most so many; 0: one grid */
     bool qkv_bias, qkv_bias_known;
     vx_named named;
@@ -67,14 +67,15 @@ typedef struct vx_hints {
     vx_rotary rotary;
     bool no_key_bias; /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
-    bool pool_known;  /* false: decided by which tensors there are */
-    bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
-    bool units;       /* the head is a projection: its outputs are an embedding */
-    bool norm_after;  /* the norm comes behind the pooling */
-    bool headless;    /* there are no classes: a head in the file is not read */
-    bool has_head;    /* the model is one with a head: its tensors must be there */
-    bool rms;         /* the norms are RMSNorms                                  */
-    bool qk_norm;     /* queries and keys are normalised: tensors must be there  */
+    bool pool_known;               /* false: decided by which tensors there are */
+    bool pool_prefix;              /* a pooling head attends to the prefix tokens, too */
+    bool units;                    /* the head is a projection: its outputs are an embedding */
+    bool norm_after;               /* the norm comes behind the pooling */
+    bool headless;                 /* there are no classes: a head in the file is not read */
+    bool has_head;                 /* the model is one with a head: its tensors must be there */
+    bool rms;                      /* the norms are RMSNorms                                  */
+    bool relative, relative_known; /* there are relative positions, or there are none */
+    bool qk_norm;                  /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
      * library knows (guesses.h) */
     bool network_told, pictures_told;
@@ -123,7 +124,7 @@ struct vx_naming {
     const char *names[VX_ROLES];
     const vx_naming *base;       /* of names alone; or NULL */
     bool behind_prefix;          /* the base's names stand behind the dialect's prefix */
-    const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
+    const char *const *harmless; /* tensors that do not change the answer, ended by NULL, or NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
     bool two_heads;  /* a distillation token is read, through a head of its own                  */
@@ -163,8 +164,9 @@ int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
-    vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
-    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google, vx_naming_big_vision;
+    vx_naming_hf_beit, vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip,
+    vx_naming_hf_siglip_class, vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google,
+    vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
 /* Of transformers' image processors of those classes. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;

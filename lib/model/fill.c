@@ -194,6 +194,27 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
                 whole ? &(source){.read = read_stack, .of = {whole}} : &parts);
 }
 
+/* A file has a row for each way that a query lies from a key, and a column for each head. Here a
+ * head's numbers lie together, in the order of the key's way from the query. */
+int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const vx_tensor *t = vx_found_at(f->found, m->roles[0], block);
+    const size_t heads = (size_t)f->arch->heads;
+    const size_t all = vx_relative_count(f->arch->pos_height, f->arch->pos_width), ways = all - 3;
+    float *table, *turned;
+    VX_TRY(vx_new(&table, f->hooks, 2 * heads * all, sizeof *table, "relative positions"));
+    turned = table + heads * all; /* both are 0: a file without prefix tokens has no last three */
+    int status = vx_tensor_read_f32(t, table, 0, t->count);
+    for (size_t i = 0; i < heads * all; i++) {
+        const size_t at = i % all;
+        turned[i] = table[(at < ways ? ways - 1 - at : at) * heads + i / all];
+    }
+    if (status == VITX_OK)
+        status = put(f, vector_at(place), turned, heads * all);
+    vx_release(f->hooks, table);
+    return status;
+}
+
 /* One tensor, or the gate's and the value's one below the other. */
 int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
 {

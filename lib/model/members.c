@@ -5,32 +5,35 @@
 
 #include <stddef.h>
 
-/* The letters of weights.def. ONE to EF stand for tensors, the others for members, too. */
+/* The letters of weights.def. ONE to BROWS stand for tensors, the others for members, too. */
 typedef enum letter {
     END = 0,
-    ONE,  /* 1; a file may leave it out where a shape begins with it */
-    ROWS, /* rows of the position embeddings: prefix_pos + G */
-    KD,   /* columns of a head in the file: the width, or twice that for two vectors */
-    R,    /* registers */
-    TWO,  /* 2 */
-    L,    /* depth */
-    HF,   /* heads of learnt rotary positions, as the file has them */
-    EF,   /* half of such a head's width */
-    D,    /* width */
-    D2,   /* 2 D */
-    D3,   /* 3 D */
-    Q,    /* numbers of queries and keys that are normalised together */
-    F,    /* hidden width */
-    F1,   /* rows of fc1: F, or 2 F of SwiGLU */
-    K,    /* classes */
-    W,    /* what the head reads: D, or 2 D of two vectors */
-    C,    /* channels of the picture */
-    PH,   /* height of a patch */
-    PW,   /* width of a patch */
-    L2,   /* 2 L */
-    DH,   /* D / 2 */
-    P,    /* prefix tokens */
-    G     /* patches of the grid that the position embeddings are for */
+    ONE,   /* 1; a file may leave it out where a shape begins with it */
+    ROWS,  /* rows of the position embeddings: prefix_pos + G */
+    KD,    /* columns of a head in the file: the width, or twice that for two vectors */
+    R,     /* registers */
+    TWO,   /* 2 */
+    L,     /* depth */
+    HF,    /* heads of learnt rotary positions, as the file has them */
+    EF,    /* half of such a head's width */
+    BROWS, /* rows of a table of relative positions: B, or without the last three */
+    D,     /* width */
+    D2,    /* 2 D */
+    D3,    /* 3 D */
+    Q,     /* numbers of queries and keys that are normalised together */
+    F,     /* hidden width */
+    F1,    /* rows of fc1: F, or 2 F of SwiGLU */
+    K,     /* classes */
+    W,     /* what the head reads: D, or 2 D of two vectors */
+    C,     /* channels of the picture */
+    PH,    /* height of a patch */
+    PW,    /* width of a patch */
+    L2,    /* 2 L */
+    DH,    /* D / 2 */
+    P,     /* prefix tokens */
+    G,     /* patches of the grid that the position embeddings are for */
+    H,     /* heads */
+    B      /* numbers that a head has for relative positions: vx_relative_count */
 } letter;
 
 static int64_t size_of(letter at, const vx_sizes *s)
@@ -40,6 +43,7 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [ROWS] = s->position_rows,
                              [KD] = (s->concatenates ? 2 : 1) * (int64_t)a->width,
                              [R] = s->registers,
+                             [BROWS] = s->relative_rows,
                              [TWO] = 2,
                              [L] = a->depth,
                              [HF] = s->frequency_heads,
@@ -58,7 +62,9 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [PH] = a->patch_height,
                              [PW] = a->patch_width,
                              [P] = a->prefix,
-                             [G] = (int64_t)a->pos_height * a->pos_width};
+                             [G] = (int64_t)a->pos_height * a->pos_width,
+                             [H] = a->heads,
+                             [B] = (int64_t)vx_relative_count(a->pos_height, a->pos_width)};
     return sizes[at];
 }
 

@@ -73,10 +73,12 @@ static int read_model_type(vx_hints *out, const vx_config *config)
         const char *type;
         double eps;
         vx_pool_kind pool;
-    } run[] = {{"vit", 1e-12, VX_POOL_TOKEN},    {"deit", 1e-12, VX_POOL_TOKEN},
-               {"dinov2", 1e-6, VX_POOL_TOKEN},  {"dinov2_with_registers", 1e-6, VX_POOL_TOKEN},
-               {"vit_msn", 1e-6, VX_POOL_TOKEN}, {"ijepa", 1e-12, VX_POOL_AVG},
-               {"vit_mae", 1e-12, VX_POOL_TOKEN}};
+    } run[] = {
+        {"vit", 1e-12, VX_POOL_TOKEN},          {"deit", 1e-12, VX_POOL_TOKEN},
+        {"dinov2", 1e-6, VX_POOL_TOKEN},        {"dinov2_with_registers", 1e-6, VX_POOL_TOKEN},
+        {"vit_msn", 1e-6, VX_POOL_TOKEN},       {"ijepa", 1e-12, VX_POOL_AVG},
+        {"vit_mae", 1e-12, VX_POOL_TOKEN},      {"beit", 1e-12, VX_POOL_AVG},
+        {"data2vec-vision", 1e-12, VX_POOL_AVG}};
     const char *type = NULL;
     VX_TRY(vx_config_string(&type, NULL, config->config, "model_type", config->config_path));
     for (size_t i = 0; type && i < sizeof run / sizeof run[0]; i++)
@@ -88,10 +90,11 @@ static int read_model_type(vx_hints *out, const vx_config *config)
             return VITX_OK;
         }
     return !type ? VITX_OK
-                 : vx_fail_in(VITX_UNSUPPORTED, config->config_path,
-                              "model_type %.40s is not supported; vitx runs vit, deit, dinov2, "
-                              "dinov2_with_registers, vit_msn, ijepa and vit_mae",
-                              type);
+                 : vx_fail_in(
+                       VITX_UNSUPPORTED, config->config_path,
+                       "model_type %.40s is not supported; vitx runs vit, deit, dinov2, "
+                       "dinov2_with_registers, vit_msn, ijepa, vit_mae, beit and data2vec-vision",
+                       type);
 }
 
 int vx_hf_read_sizes(vx_hints *out, const vx_json *c, const char *path)
@@ -124,6 +127,25 @@ static int read_hints(vx_hints *out, const vx_config *config)
     VX_TRY(vx_hf_read_activation(out, c, "gelu", path));
     VX_TRY(vx_config_int(&out->registers, NULL, c, "num_register_tokens", 0, VX_MAX_TOKENS, path));
     return vx_hf_read_sizes(out, c, path);
+}
+
+/* BEiT and data2vec. The mean is read behind a norm of the pooler's, or the class token behind the
+ * last norm. */
+static int read_beit_hints(vx_hints *out, const vx_config *config)
+{
+    const char *path = config->config_path;
+    const vx_json *c = config->config;
+    bool mean = true, shared = false;
+    VX_TRY(read_hints(out, config));
+    VX_TRY(vx_config_bool(&mean, NULL, c, "use_mean_pooling", path));
+    VX_TRY(vx_config_bool(&out->relative, NULL, c, "use_relative_position_bias", path));
+    VX_TRY(vx_config_bool(&shared, NULL, c, "use_shared_relative_position_bias", path));
+    out->relative = out->relative || shared;
+    out->relative_known = c != NULL;
+    out->no_key_bias = true;
+    out->pool = mean ? VX_POOL_AVG : VX_POOL_TOKEN;
+    out->pool_known = true;
+    return VITX_OK;
 }
 
 /* -------------------------------------------------------------------------- recipe -------- */
@@ -403,5 +425,35 @@ const vx_naming vx_naming_hf_dinov2 = {
     .harmless = harmless_names,
     .architecture = vx_hf_architecture,
     .read_hints = read_hints,
+    .read_recipe = vx_hf_read_recipe,
+};
+
+/* BEiT, BEiT v2, data2vec. */
+static const char *const beit_harmless[] = {"*embeddings.mask_token", "*embeddings.position_ids",
+                                            NULL};
+
+const vx_naming vx_naming_hf_beit = {
+    .name = "huggingface",
+    .title = "Hugging Face",
+    .positions = VX_POS_HF,
+    .names =
+        {
+            [VX_DISTILLATION_TOKEN] = "",
+            [VX_FC_NORM_W] = "*pooler.layernorm.weight",
+            [VX_FC_NORM_B] = "*pooler.layernorm.bias",
+            [VX_HEAD_W] = "classifier.weight",
+            [VX_HEAD_B] = "classifier.bias",
+            [VX_HEAD2_W] = "",
+            [VX_HEAD2_B] = "",
+            [VX_RELATIVE] = "*encoder.layer.#.attention.attention.relative_position_bias."
+                            "relative_position_bias_table|"
+                            "*encoder.relative_position_bias.relative_position_bias_table",
+            [VX_LS1] = "*encoder.layer.#.lambda_1",
+            [VX_LS2] = "*encoder.layer.#.lambda_2",
+        },
+    .base = &vx_naming_hf,
+    .harmless = beit_harmless,
+    .architecture = vx_hf_architecture,
+    .read_hints = read_beit_hints,
     .read_recipe = vx_hf_read_recipe,
 };

@@ -35,8 +35,11 @@ static int take(void *out_pointer, vx_pickle *p, size_t bytes)
         if (size > MAX_MEMORY - p->taken)
             return vx_fail_in(VITX_UNSUPPORTED, p->path,
                               "the values of its pickle take more than %zu bytes", MAX_MEMORY);
-        VX_TRY(vx_new(&b, p->hooks, 1, sizeof *b + size, "the values of a pickle"));
+        b = vx_alloc(p->hooks, sizeof *b + size); /* not cleared: what is taken is written */
+        if (!b)
+            return vx_fail(VITX_NOMEM, "no memory for the values of a pickle");
         p->taken += size;
+        b->used = 0;
         b->size = size;
         b->next = p->blocks;
         p->blocks = b;
@@ -60,7 +63,7 @@ void vx_pickle_dispose(vx_pickle *p)
 static int append(vx_pickle *p, vx_py *list, vx_py *value)
 {
     if (list->count == list->room) {
-        const uint32_t room = list->room ? 2 * list->room : 4;
+        const uint32_t room = list->room ? 2 * list->room : 8;
         vx_py **items;
         VX_TRY(take(&items, p, room * sizeof *items));
         if (list->count)
@@ -104,8 +107,21 @@ static int number(uint64_t *out, reader *r, int bytes)
 static int push_new(vx_py **out, reader *r, vx_py_kind kind)
 {
     VX_TRY(take(out, r->p, sizeof **out));
-    **out = (vx_py){.kind = kind};
+    **out = (vx_py){.kind = (unsigned char)kind};
     return append(r->p, &r->stack, *out);
+}
+
+/* A value that is not changed, and has no memory of its own. */
+static int push_same(reader *r, vx_py *same, vx_py_kind kind)
+{
+    same->kind = (unsigned char)kind;
+    return append(r->p, &r->stack, same);
+}
+
+static int push_bool(reader *r, int value)
+{
+    r->p->numbers[value].number = value;
+    return push_same(r, &r->p->numbers[value], VX_PY_INT);
 }
 
 static int push_number(reader *r, int64_t value)
@@ -347,13 +363,17 @@ static int read_global(reader *r)
 
 static int push_made(reader *r, vx_py_kind kind, vx_py *called, vx_py *arguments)
 {
-    vx_py *v, **made;
-    VX_TRY(take(&made, r->p, 3 * sizeof *made));
-    made[0] = called;
-    made[1] = arguments;
-    made[2] = NULL;
-    VX_TRY(push_new(&v, r, kind));
-    v->made = made;
+    struct {
+        vx_py value;
+        vx_py *made[3];
+    } *whole;
+    VX_TRY(take(&whole, r->p, sizeof *whole));
+    vx_py *const v = &whole->value;
+    whole->made[0] = called;
+    whole->made[1] = arguments;
+    whole->made[2] = NULL;
+    *v = (vx_py){.kind = (unsigned char)kind, .made = whole->made};
+    VX_TRY(append(r->p, &r->stack, v));
     return kind == VX_PY_PERSISTENT ? append(r->p, &r->p->persistent, v) : VITX_OK;
 }
 
@@ -438,6 +458,8 @@ static int push_small(reader *r, int bytes)
 {
     uint64_t value;
     VX_TRY(number(&value, r, bytes));
+    if (value < 2)
+        return push_bool(r, (int)value);
     return push_number(r, bytes == 4 ? (int32_t)(uint32_t)value : (int64_t)value);
 }
 
@@ -453,12 +475,12 @@ static int run_value(reader *r, unsigned char code, bool *known)
 {
     switch (code) {
     case '(':
-        return push_plain(r, VX_PY_MARK);
+        return push_same(r, &r->p->mark, VX_PY_MARK);
     case 'N':
-        return push_plain(r, VX_PY_NONE);
+        return push_same(r, &r->p->none, VX_PY_NONE);
     case 0x88:
     case 0x89:
-        return push_number(r, code == 0x88);
+        return push_bool(r, code == 0x88);
     case 'J':
         return push_small(r, 4);
     case 'K':
@@ -491,7 +513,7 @@ static int run_value(reader *r, unsigned char code, bool *known)
     case 0x96:
         return push_counted(r, VX_PY_BYTES, 8);
     case ')':
-        return push_plain(r, VX_PY_TUPLE);
+        return push_same(r, &r->p->empty, VX_PY_TUPLE);
     case 0x85:
     case 0x86:
     case 0x87:

@@ -31,22 +31,27 @@ typedef enum vx_py_kind {
 
 typedef struct vx_py vx_py;
 struct vx_py {
-    vx_py_kind kind;
-    bool pairs, seen; /* seen: for the reader, false at first */
+    unsigned char kind; /* vx_py_kind */
+    bool pairs, seen;   /* seen: for the reader, false at first */
     uint32_t count, room;
-    int64_t number;
-    const char *text;
-    vx_py **items, **made;
+    union {
+        int64_t number;
+        const char *text;
+        vx_py **items;
+    };
+    vx_py **made;
 };
 
-/* The memory of the values: begin with {.hooks, .path}, `path` for messages. */
+/* The memory of the values: begin with {.hooks, .path}, `path` for messages. It must not be
+ * moved. */
 typedef struct vx_pickle {
     const vitx_hooks *hooks;
     const char *path;
     struct vx_pickle_block *blocks;
     size_t taken;
     vx_py persistent; /* items: every PERSISTENT value, in the order of the file */
-    bool cut;         /* after a failure: the bytes ended before the pickle did */
+    vx_py mark, none, numbers[2], empty; /* the same wherever they occur; empty: () */
+    bool cut; /* after a failure: the bytes ended before the pickle did */
 } vx_pickle;
 
 /*

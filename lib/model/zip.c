@@ -105,34 +105,43 @@ static int refuse_other_format(const vx_file *file)
     return kind ? vx_fail_in(VITX_FORMAT, file->path, "%s, no .npz file", kind) : VITX_OK;
 }
 
-/* The last place where an end record's comment ends with the file. */
+/* The last place among the file's last n bytes where an end record's comment ends with the file. */
+static int look_for_end(bool *found, directory *d, unsigned char *tail, size_t n,
+                        const vx_file *file)
+{
+    *found = false;
+    VX_TRY(vx_file_read(file, tail, file->size - n, n));
+    for (size_t at = n - END + 1; at-- > 0 && !*found;) {
+        const unsigned char *const p = tail + at;
+        *found = is_record(p, 5, 6) && u16(p + 20) == n - at - END;
+        if (*found && (u16(p + 4) || u16(p + 6) || u16(p + 8) != u16(p + 10)))
+            return vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
+        *d = (directory){u16(p + 10), u32(p + 12), u32(p + 16), file->size - n + at};
+    }
+    return VITX_OK;
+}
+
 static int find_end(directory *d, const vx_file *file, const vitx_hooks *hooks)
 {
     const uint64_t most = END + MAX_COMMENT;
-    VX_TRY(refuse_other_format(file));
     const size_t n = (size_t)(file->size < most ? file->size : most);
-    unsigned char *tail;
+    unsigned char last[END], *tail;
+    bool found;
+    VX_TRY(refuse_other_format(file));
     if (n < END)
         return vx_fail_in(VITX_FORMAT, file->path, "%llu bytes, too short for a zip archive",
                           (unsigned long long)file->size);
-    VX_TRY(vx_new(&tail, hooks, n, 1, "the end of a zip file"));
-    int status = vx_file_read(file, tail, file->size - n, n);
-    size_t at = n - END + 1;
-    bool found = false;
-    while (status == VITX_OK && at > 0 && !found) {
-        at--;
-        found = is_record(tail + at, 5, 6) && u16(tail + at + 20) == n - at - END;
+    VX_TRY(look_for_end(&found, d, last, END, file)); /* few have a comment */
+    if (!found) {
+        VX_TRY(vx_new(&tail, hooks, n, 1, "the end of a zip file"));
+        const int status = look_for_end(&found, d, tail, n, file);
+        vx_release(hooks, tail);
+        VX_TRY(status);
     }
-    const unsigned char *p = tail + at;
-    if (status == VITX_OK && !found)
-        status = vx_fail_in(VITX_FORMAT, file->path,
-                            "no zip archive, or cut short: it has no directory at its end");
-    else if (status == VITX_OK && (u16(p + 4) || u16(p + 6) || u16(p + 8) != u16(p + 10)))
-        status = vx_fail_in(VITX_UNSUPPORTED, file->path, "a zip archive in several parts");
-    if (status == VITX_OK)
-        *d = (directory){u16(p + 10), u32(p + 12), u32(p + 16), file->size - n + at};
-    vx_release(hooks, tail);
-    return status == VITX_OK ? read_end64(d, d->end, file) : status;
+    if (!found)
+        return vx_fail_in(VITX_FORMAT, file->path,
+                          "no zip archive, or cut short: it has no directory at its end");
+    return read_end64(d, d->end, file);
 }
 
 static int check_directory(const directory *d, const vx_file *file)

@@ -40,7 +40,7 @@ int direction_load(struct direction *d, const struct direction_words *w,
                    const struct session *session, const struct common *common)
 {
     const int status = w->vector ? load_vector(d, w->vector, session->info.classes) : DONE;
-    return w->like && !image_load(&d->like, w->like, common) ? SOME_FAILED : status;
+    return w->like && !image_load_beside(&d->like, w->like, common) ? SOME_FAILED : status;
 }
 
 void direction_give(const struct direction *d, vitx_explain_opts *opts, int count)

@@ -51,7 +51,10 @@ bool mask_of_boxes(struct mask *out, const vitx_image *picture, const struct box
 bool mask_of_file(struct mask *out, const char *file, const struct common *common)
 {
     vitx_image *image;
-    if (!image_load(&image, file, common))
+    struct common c = *common;
+    c.window = (struct window){.high = 1}; /* of 16 bits, too, any number above 0 is inside ... */
+    c.quiet = true;                        /* ... and of 8 bits a window is nothing to warn of */
+    if (!image_load_beside(&image, file, &c))
         return false;
     const uint8_t *rgb = vitx_image_pixels(image);
     const bool created = create(out, vitx_image_height(image), vitx_image_width(image));

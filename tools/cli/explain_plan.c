@@ -377,7 +377,7 @@ static int load_direction(struct explain_plan *plan)
 static int load_baseline(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    if (!image_load(&plan->baseline, o->baseline, &o->common))
+    if (!image_load_beside(&plan->baseline, o->baseline, &o->common))
         return SOME_FAILED;
     for (int i = 0; i < plan->opts_count; i++)
         plan->opts[i].baseline = plan->baseline;

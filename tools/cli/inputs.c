@@ -127,6 +127,13 @@ bool image_load(vitx_image **out, const char *file, const struct common *common)
     return false;
 }
 
+bool image_load_beside(vitx_image **out, const char *file, const struct common *common)
+{
+    struct common c = *common;
+    c.page = 0;
+    return image_load(out, file, &c);
+}
+
 /* ------------------------------------------------------------------ batches ---------------- */
 
 bool batch_create(struct batch *batch, int capacity)

@@ -288,4 +288,5 @@ def main():
     put("config", "index", beside(8, index(timm())))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -24,12 +24,15 @@ import numpy as np
 import PIL
 import timm
 import torch
+import torchvision
 import transformers
 from PIL import Image
 from reference import register_softmax64
 from timm.data import create_transform, resolve_data_config
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
+from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
+from torchvision.transforms._presets import ImageClassification
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
@@ -132,6 +135,8 @@ def build_timm(architecture, seed, dtype, **args):
 
 def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
+    if getattr(model, "rope", None) is not None:  # its tables were rounded to the file's dtype, and no file holds them
+        model.rope.init_non_persistent_buffers()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
     for block in model.blocks:
@@ -285,6 +290,9 @@ HF_KINDS = {
     "ijepa": (transformers.IJepaConfig, transformers.IJepaForImageClassification, ViTImageProcessorPil),
     "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
+    "beit": (transformers.BeitConfig, transformers.BeitForImageClassification, BeitImageProcessorPil),
+    "beit-bare": (transformers.BeitConfig, transformers.BeitModel, BeitImageProcessorPil),
+    "data2vec": (transformers.Data2VecVisionConfig, transformers.Data2VecVisionForImageClassification, BeitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
 }
@@ -322,8 +330,11 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     x = batch(pixels, n, seed + 1)
     base = model.base_model
     layers = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
-    expected(folder, model, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers],
-             lambda m, t: m(t).last_hidden_state[:, 0] if kind.endswith("-bare") else m(t).logits)
+    attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
+    if kind == "data2vec":  # which has no interface of attentions
+        attentions = [(layer.attention.attention.dropout, lambda o: o) for layer in layers]
+    expected(folder, model, x, layers, attentions, lambda m, t: m(t).logits if not kind.endswith("-bare") else m(t).pooler_output
+             if kind == "beit-bare" else m(t).last_hidden_state[:, 0])
 
 
 def make_two_heads_and_dinov2(image):
@@ -371,6 +382,18 @@ def make_norms(image):
     make_timm("vit-timm-qk-norm", image, "vit_tiny_patch16_224", 51, half, qk_norm=True, **small)
     make_timm("vit-timm-rms", image, "vit_tiny_patch16_224", 52, half, qk_norm=True, norm_layer="rmsnorm", pre_norm=True, reg_tokens=1,
               **small)
+
+
+def make_relative(image):
+    """Relative positions: BEiT and data2vec."""
+    half, small = torch.float16, dict(size={"height": 12, "width": 12})
+    make_timm("beit-timm", image, "beit_base_patch16_224", 53, half, img_size=(16, 12), init_values=0.1,
+              data=dict(input_size=(3, 16, 12)))
+    hf = dict(image_size=12, layer_norm_eps=1e-6)
+    make_hf("beit-hf", image, "beit", 54, half, use_relative_position_bias=True, processor=small, labels=NAMES, **hf)
+    make_hf("data2vec-hf", image, "data2vec", 55, half, use_shared_relative_position_bias=True, use_mean_pooling=False,
+            use_absolute_position_embeddings=True, attn_implementation="eager", processor=small, **hf)
+    make_hf("beit-hf-bare", image, "beit-bare", 56, half, use_relative_position_bias=True, processor=small, **hf)
 
 
 def google_arrays(state, heads, big_vision, stacked):
@@ -479,6 +502,69 @@ def make_rotary(image):
     make_timm("dinov3-timm-swiglu", image, "vit_small_plus_patch16_dinov3", 61, torch.float16, swiglu_align_to=0, mlp_ratio=2,
               data=dict(input_size=(3, 20, 20)),
               drop_args=("global_pool",))
+    half = torch.float16
+    make_timm("eva02-timm", image, "eva02_tiny_patch14_224", 62, half, **oblong)
+    make_timm("eva02-timm-apart", image, "eva02_base_patch14_224", 63, half, depth=1, **oblong)
+    make_timm("eva02-timm-clip", image, "eva02_base_patch16_clip_224", 64, half, mlp_ratio=2, **oblong)
+    make_timm("rope-timm", image, "vit_small_patch16_rope_224", 65, half, **oblong)
+    make_timm("rope-timm-mixed", image, "vit_small_patch16_rope_mixed_ape_224", 66, half, **oblong)
+    make_timm("rope-timm-gap", image, "vit_mediumd_patch16_rope_reg1_gap_256", 67, half, depth=1, **oblong)
+
+
+def make_torchvision(name, image, seed, dtype=torch.float16):
+    """torchvision's class, its state dict and its transform. Its files have no configuration: the number of heads and the
+    input's size are said in a config.json of timm's kind."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    model = torchvision.models.VisionTransformer(image_size=20, patch_size=4, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=40,
+                                                 num_classes=7)
+    randomise(model, seed, dtype)
+    save_file({k: v.to(dtype).contiguous() for k, v in model.state_dict().items()}, os.path.join(folder, "model.safetensors"))
+    json.dump({"model_args": {"num_heads": 3}, "pretrained_cfg": {"input_size": [3, 20, 20]}},
+              open(os.path.join(folder, "config.json"), "w"), indent=2)
+    blocks = list(model.encoder.layers)
+    for block in blocks:
+        def with_weights(q, k, v, need_weights, run=block.self_attention.forward):
+            return run(q, k, v, need_weights=True, average_attn_weights=False)
+        block.self_attention.forward = with_weights
+    x = ImageClassification(crop_size=20, resize_size=22)(image)[None]
+    expected(folder, model, x, blocks, [(b.self_attention, lambda o: o[1]) for b in blocks], lambda m, t: m(t))
+
+
+def mmpretrain_names(state):
+    """A timm state dict under the names of MMPretrain's ImageClassifier."""
+    block = {"norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1", "ls1.gamma": "attn.gamma1.weight",
+             "ls2.gamma": "ffn.gamma2.weight"}
+    top = {"patch_embed.proj": "backbone.patch_embed.projection", "norm": "backbone.ln1", "fc_norm": "backbone.ln2",
+           "norm_pre": "backbone.pre_norm", "head": "head.layers.head"}
+    out = {}
+    for key, value in state.items():
+        stem, leaf = key.rsplit(".", 1) if key.endswith((".weight", ".bias")) else (key, "")
+        if stem.startswith("blocks."):
+            _, index, rest = stem.split(".", 2)
+            stem = f"backbone.layers.{index}.{block.get(rest, rest)}"
+        else:
+            stem = top.get(stem, "backbone." + stem)
+        out[stem + ("." + leaf if leaf else "")] = value
+    return out
+
+
+def make_mmpretrain(name, image, architecture, seed, dtype=torch.float16, **args):
+    """MMPretrain's names over a timm model, which answers. Configurations of MMPretrain are programs; a config.json of timm's
+    kind stands in for one."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(TIMM_ARGS, **args)
+    model = build_timm(architecture, seed, dtype, **args).to(dtype)
+    state = mmpretrain_names(model.state_dict())
+    state.update({"data_preprocessor.mean": torch.full((3, 1, 1), 127.5), "data_preprocessor.std": torch.full((3, 1, 1), 127.5)})
+    save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(folder, "model.safetensors"))
+    cfg = dict(input_size=(3, 20, 20), interpolation="bicubic", crop_pct=0.875, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    config = {"model_args": {"num_heads": 3}, "pretrained_cfg": {"input_size": [3, 20, 20]}}
+    json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+    expected_timm(folder, {"pretrained_cfg": cfg}, model, image, 1, seed)
 
 
 def main():
@@ -519,7 +605,11 @@ def main():
             processor=dict(size={"height": 25, "width": 25}, crop_size={"height": 20, "width": 20}))
     make_two_heads_and_dinov2(image)
     make_norms(image)
+    make_relative(image)
     make_rotary(image)
+    make_torchvision("vit-torchvision", image, 70)
+    make_mmpretrain("vit-mmpretrain", image, "vit_tiny_patch16_224", 71, init_values=0.1)
+    make_mmpretrain("vit-mmpretrain-avg", image, "vit_tiny_patch16_224", 72, global_pool="avg")
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
     make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,
@@ -536,7 +626,7 @@ def main():
     if len(sys.argv) > 1:
         return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
-        for module in (torch, timm, transformers, PIL, np, ml_dtypes):
+        for module in (torch, torchvision, timm, transformers, PIL, np, ml_dtypes):
             f.write(f"{module.__name__} {module.__version__}\n")
 
 

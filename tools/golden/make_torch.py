@@ -5,15 +5,17 @@
     venv/bin/python tools/golden/make_torch.py [FIRST]
 
 Every run adds the files of its version (plain, old, train); with the word FIRST it also writes those
-that one version is enough for. The weights are those of test/golden/models/vit-timm-2x2-avg, so that the
+that one version is enough for, and the seeds of fuzz_torch. The weights are those of test/golden/models/vit-timm-2x2-avg, so that the
 expected numbers are that model's, and test_torch.c compares every tensor with its model.safetensors.
 README.md there names the files.
 """
 import argparse
 import collections
+import io
 import json
 import os
 import sys
+import zipfile
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from safetensors.torch import load_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODEL = os.path.join(HERE, "..", "..", "test", "golden", "models", "vit-timm-2x2-avg", "model.safetensors")
 OUT = os.path.join(HERE, "..", "..", "test", "golden", "torch")
+SEEDS = os.path.join(HERE, "..", "..", "test", "fuzz", "corpus", "torch")
 
 
 class Part(torch.nn.Module):
@@ -135,6 +138,50 @@ def first(sd):
         json.dump({"metadata": {"total_size": 0}, "weight_map": where}, f, indent=1)
 
 
+def flat(tensors, kind):
+    """Everything in storage 0, then in storage 1, as fuzz_torch.c makes them: 16 n bytes each."""
+    sizes = [a.size for a in tensors.values()]
+    room = max(sum(sizes[::2]), sum(sizes[1::2]))
+    item = torch.zeros((), dtype=kind).element_size()
+    room += -room % (16 // item)
+    stores, at, out = [torch.zeros(room, dtype=kind) for _ in range(2)], [0, 0], collections.OrderedDict()
+    for i, (name, a) in enumerate(tensors.items()):
+        k = i % 2
+        out[name] = stores[k][at[k]:at[k] + a.size].view(a.shape)
+        at[k] += a.size
+    return out, room * item // 16
+
+
+def seed(name, flags, n, value, **how):
+    """Its pickle behind fuzz_torch.c's three bytes."""
+    file = io.BytesIO()
+    torch.save(value, file, **how)
+    text = zipfile.ZipFile(file).read("archive/data.pkl")
+    with open(os.path.join(SEEDS, name), "wb") as f:
+        f.write(bytes([flags]) + n.to_bytes(2, "little") + text)
+
+
+def seeds():
+    from make_fuzz_corpus import timm
+    os.makedirs(SEEDS, exist_ok=True)
+    plain, n = flat(timm(), torch.float32)
+    seed("plain", 0, n, plain)
+    seed("old", 8, n, plain)
+    seed("zip64", 5, n, plain, pickle_protocol=4)
+    doubles, n64 = flat(timm(2), torch.float64)
+    seed("doubles", 3, n64, {"state_dict": doubles, "epoch": 3, "args": argparse.Namespace(a=1.5)})
+    halves, n16 = flat(timm(), torch.bfloat16)
+    seed("halves", 4, n16, {"model": halves, "optimizer": {"state": {0: {"step": 3}}, "param_groups": []}})
+    turned = collections.OrderedDict((k, v.t() if v.dim() == 2 and v.shape[0] == v.shape[1] else v) for k, v in plain.items())
+    seed("turned", 0, n, turned)
+    whole = Part(plain)
+    del whole.scratch
+    seed("module", 0, n, whole)
+    seed("several", 1, n, {"ema": plain, "net": dict(plain)})
+    torch.save({k: v.clone() for k, v in plain.items()}, os.path.join(SEEDS, "file"))
+    torch.save(plain, os.path.join(SEEDS, "file-old"), _use_new_zipfile_serialization=False)
+
+
 def main():
     version = torch.__version__.split("+")[0]
     sd = collections.OrderedDict(load_file(MODEL))
@@ -144,6 +191,7 @@ def main():
     save(training(sd), f"train-{version}.pth.tar")
     if "FIRST" in sys.argv:
         first(sd)
+        seeds()
 
 
 main()

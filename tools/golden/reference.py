@@ -118,7 +118,8 @@ def register_softmax64():
     import transformers
 
     def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
-        p = torch.softmax(query @ key.transpose(2, 3) * scaling, -1)
+        scores = query @ key.transpose(2, 3) * scaling
+        p = torch.softmax(scores if attention_mask is None else scores + attention_mask, -1)
         return (p @ value).transpose(1, 2).contiguous(), p
 
     transformers.AttentionInterface.register("softmax64", attend)
