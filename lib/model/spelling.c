@@ -57,13 +57,11 @@ static bool respell(char *key, size_t size, const vx_tensor *t, void *arg)
 
 int vx_spelling_take(vx_container *c)
 {
-    bool attention = false;
     kinds has = {.vit = false};
     for (int i = 0; i < c->count; i++) {
         const char *key = c->tensors[i].key;
-        has.vit = has.vit || strstr(key, "layers.0.layernorm_before.");
+        has.vit = has.vit || strstr(key, ".0.layernorm_before.");
         has.dinov2 = has.dinov2 || strstr(key, "encoder.layer.0.layer_scale1.");
-        attention = attention || strstr(key, ".0.attention.q_proj.");
     }
-    return attention && (has.vit || has.dinov2) ? vx_container_rename(c, respell, &has) : VITX_OK;
+    return has.vit || has.dinov2 ? vx_container_rename(c, respell, &has) : VITX_OK;
 }
