@@ -2,8 +2,12 @@
 #include <math.h>
 #include <string.h>
 
+#include <vitx/evaluate.h>
+
 #include "base/random.h"
-#include "measure/metric.h"
+#include "engine/run.h"
+#include "explain/map.h"
+#include "explain/score.h"
 
 static const char *const blind_names[] = {"random", "centre"};
 
