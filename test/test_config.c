@@ -179,6 +179,14 @@ static const struct {
     {"vit-hf", "preprocessor_config.json", "\"rescale_factor\": 0", "\"rescale_factor\": -0",
      VITX_FORMAT, "rescale_factor"},
     {"vit-hf", "preprocessor_config.json", "{", "[] {", VITX_FORMAT, "preprocessor_config.json"},
+    /* a head that the configuration tells of has to be there */
+    {"vit-timm-bare", "config.json", "\"num_classes\": 0", "\"num_classes\": 7", VITX_FORMAT,
+     "lacks tensor head.weight"},
+    {"vit-timm-bare", "config.json", "\"num_classes\": 0",
+     "\"architectures\": [\"TimmWrapperForImageClassification\"], \"num_classes\": 7",
+     VITX_FORMAT, "lacks tensor head.weight"},
+    {"vit-hf-bare", "config.json", "ViTModel", "ViTForImageClassification", VITX_FORMAT,
+     "lacks tensor classifier.weight"},
 };
 /* clang-format on */
 
