@@ -1,4 +1,4 @@
-/* measure/given.c: maps whose values come from elsewhere, and maps that know nothing. */
+/* measure/external_maps.c: maps that no method made: of a caller, or blind ones. */
 #include <math.h>
 #include <string.h>
 
