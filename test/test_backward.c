@@ -42,7 +42,9 @@ static const char *const folders[] = {"vit-timm",
                                       "data2vec-hf",
 
                                       "dinov3-timm",
-                                      "dinov3-timm-swiglu"};
+                                      "dinov3-timm-swiglu",
+                                      "eva02-timm-clip",
+                                      "rope-timm-mixed"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -227,6 +229,8 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     norm_qk(wide, w, a);
     rotate(wide, c, l);
     attend(y, wide, a, w->relative, l, n);
+    if (w->attn_norm_w)
+        norm(y, y, w->attn_norm_w, w->attn_norm_b, a, T, A);
     product(out, y, &w->proj, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
@@ -238,6 +242,8 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
         const double *row = wide + i / a->hidden * F + i % a->hidden; /* never before wide + i */
         wide[i] = row[0] / (1 + exp(-row[0])) * row[a->hidden];
     }
+    if (w->mlp_norm_w)
+        norm(wide, wide, w->mlp_norm_w, w->mlp_norm_b, a, T, a->hidden);
     product(out, wide, &w->fc2, T);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);

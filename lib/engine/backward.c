@@ -125,11 +125,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
 
-    /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre) */
+    /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre), or layernorm(act(pre)) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dhidden, .lddx = F, .dy = b->dx, .lddy = b->lddx, .w = &w->fc2, .gamma = w->ls2,
-        .pre_n = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows, .tokens = b->tokens,
+        .pre_n = b->kept.pre, .ldp = F, .act = b->act, .m = b->rows, .tokens = b->tokens,
         .targets = K});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = b->dhidden, .lddx = F, .dy_n = b->dhidden, .lddy = F, .x_n = b->kept.hidden,
+        .ldx = a->hidden, .weight = w->mlp_norm_w, .eps = a->eps, .rms = a->rms, .act = a->act,
+        .pre_n = b->kept.pre, .ldp = F, .m = b->mlp_norm_rows, .n = a->hidden,
+        .tokens = b->tokens, .targets = K});
     /* pre = norm2 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dnorm2, .lddx = D, .dy_n = b->dhidden, .lddy = F, .w = &w->fc1, .m = b->rows,
@@ -143,6 +148,11 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
+    /* attended = layernorm(attended) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = b->dattended, .lddx = A, .dy_n = b->dattended, .lddy = A, .x_n = b->kept.attended,
+        .ldx = A, .weight = w->attn_norm_w, .eps = a->eps, .rms = a->rms, .m = b->attn_norm_rows,
+        .n = A, .tokens = b->tokens, .targets = K});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,

@@ -236,8 +236,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
  * for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
-    static const char *const flags[] = {"scale_attn_norm", "scale_mlp_norm", "dynamic_img_pad",
-                                        "use_post_norm"};
+    static const char *const flags[] = {"dynamic_img_pad", "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
@@ -503,6 +502,10 @@ const vx_naming vx_naming_timm = {
             [VX_Q_NORM_B] = "blocks.#.attn.q_norm.bias",
             [VX_K_NORM_W] = "blocks.#.attn.k_norm.weight",
             [VX_K_NORM_B] = "blocks.#.attn.k_norm.bias",
+            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight",
+            [VX_ATTN_NORM_B] = "blocks.#.attn.norm.bias|blocks.#.attn.inner_attn_ln.bias",
+            [VX_MLP_NORM_W] = "blocks.#.mlp.norm.weight|blocks.#.mlp.ffn_ln.weight",
+            [VX_MLP_NORM_B] = "blocks.#.mlp.norm.bias|blocks.#.mlp.ffn_ln.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",
