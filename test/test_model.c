@@ -398,7 +398,6 @@ static const struct {
     {"blocks.0.attn.rel_pos_h", "SAM"},
     {"blocks.0.attn.lambda_q1", "differential attention"},
     {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
-    {"layer.0.attention.q_proj.weight", "DINOv3"},
     {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
     {"visual.attn_pool.query", "CoCa"},
     {"text_model.final_layer_norm.weight", "text part"},
