@@ -55,12 +55,12 @@ static const char *said_by(const vx_reader *r)
     return r->hints->path ? r->hints->path : r->config->config_path;
 }
 
-static int agree(const vx_reader *r, const char *what, int told, int is)
+static int agree(const vx_reader *r, const char *what, int declared, int actual)
 {
-    if (told == 0 || told == is)
+    if (declared == 0 || declared == actual)
         return VITX_OK;
-    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, told,
-                      r->container->path, is);
+    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, declared,
+                      r->container->path, actual);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
