@@ -341,7 +341,7 @@ static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/deit-timm-distilled",
                                      "test/golden/models/dinov2-meta-registers-swiglu",
                                      "test/golden/models/dinov3-timm",
-                                     "test/golden/models/eva02-timm-clip"};
+                                     "test/golden/models/eva02-timm-apart"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 /* Each method alone on two pictures, and then all in one call. */
