@@ -828,7 +828,7 @@ static const struct {
     const char *part;
 } changes[] = {
     {"vit-npz", "embedding/kernel", "embedding/kornol", U,
-     "neither tensor patch_embed.proj.weight (timm)"},
+     "tensors is patch_embed.proj.weight (timm)"},
     {"vit-npz", "head/kernel", "feet/kernel", F, "lacks tensor head/kernel"},
     {"vit-npz", "head/", "feet/", U, "tensor feet/"},
     {"vit-npz", "Transformer/posembed_input", "Transformer/posembed_onput", U,
