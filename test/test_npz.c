@@ -857,7 +857,7 @@ static const struct {
      "is not part of family vit"},
     {"vit-npz", "Transformer/encoder_norm/", "conv_root/encoder_norm__/", U, "hybrid of ResNet"},
     {"vit-npz", "Transformer/encoder_norm/", "MixerBlock_0/der_norm__0/", U, "MLP-Mixer"},
-    {"vit-big-vision", "params/", "porims/", U, "the first is porims/Transformer/encoder_norm/bias"},
+    {"vit-big-vision", "params/", "porims/", U, "the first is porims/"},
     {"vit-big-vision-map", "MAPHead_0/probe", "MAPHead_0/prabe", U, "is not part of family vit"},
     {"vit-big-vision-map", MAP "key/bias", MAP "kay/bias", U, "is not part of family vit"},
     {"vit-big-vision-map", MAP "value/kernel", MAP "velue/kernel", F,
