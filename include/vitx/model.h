@@ -174,12 +174,14 @@ typedef struct vitx_recipe {
                           the input's size after the resize is refused, like in transformers.
                           Every vitx_fit other than VITX_FIT_RECIPE accepts such a picture      */
     int max_patches; /**< of VITX_RESIZE_PATCHES; else 0                                        */
+    int unrounded;   /**< nonzero: a resized pixel is not rounded to 0..255, like in transformers'
+                          processor of DINOv3, which resizes floats                             */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope",
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
                                     "clip", "siglip"                                            */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision", "torchvision", "mmpretrain"                   */
@@ -235,6 +237,8 @@ typedef struct vitx_model_info {
     const char *left_out;      /**< tensors of the file that are not read, as text for people:
                                     "counters (n_averaged), the head of its training
                                     (head.mlp.0.weight and 7 more)"; "" if all are read         */
+    const char *adapter;       /**< the adapter that is added to the weights, as text for people:
+                                    "LoRA of rank 8, scale 2, on 24 matrices"; "" if none       */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

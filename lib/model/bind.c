@@ -55,12 +55,12 @@ static const char *said_by(const vx_reader *r)
     return r->hints->path ? r->hints->path : r->config->config_path;
 }
 
-static int agree(const vx_reader *r, const char *what, int told, int is)
+static int agree(const vx_reader *r, const char *what, int declared, int actual)
 {
-    if (told == 0 || told == is)
+    if (declared == 0 || declared == actual)
         return VITX_OK;
-    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, told,
-                      r->container->path, is);
+    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, declared,
+                      r->container->path, actual);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
@@ -135,6 +135,10 @@ static int read_hidden(vx_reader *r)
     vx_arch *a = r->arch;
     int rows, columns;
     a->swiglu = has(r, VX_GATE_W, 0);
+    if (r->hints->gated_known && r->hints->gated != a->swiglu)
+        return vx_fail_in(VITX_FORMAT, said_by(r), " says use_gated_mlp is %s, but %s %s a gate",
+                          r->hints->gated ? "true" : "false", r->container->path,
+                          a->swiglu ? "has" : "lacks");
     if (a->swiglu)
         return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
@@ -316,12 +320,14 @@ static int read_grid(vx_reader *r)
 /* Where nobody says: widths for which all published networks have the same number of heads
  * (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021, table 2; timm's). 1536 wide, DINOv2's with
  * SwiGLU has 24, SigLIP's has 16. Any other width is shared by no usual number. */
-static int guess_heads(int width, bool swiglu)
+static int guess_heads(int width, int depth, bool swiglu)
 {
     static const struct {
         int width, heads;
     } usual[] = {{192, 3},  {256, 4},  {320, 5},   {384, 6},   {512, 8},   {640, 10},  {768, 12},
                  {832, 13}, {896, 14}, {1024, 16}, {1152, 16}, {1280, 16}, {1408, 16}, {1664, 16}};
+    if (width == 768 && depth == 8) /* the small ones of older libraries: 8, or 12 */
+        return 0;
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
         if (usual[i].width == width)
             return usual[i].heads;
@@ -357,7 +363,7 @@ static int read_heads(vx_reader *r, vx_hints *hints)
     }
     a->heads = hints->heads;
     if (a->heads == 0) {
-        a->heads = guess_heads(a->width, a->swiglu);
+        a->heads = guess_heads(a->width, a->depth, a->swiglu);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
             return vx_fail_field_in(
@@ -562,12 +568,14 @@ static int take_block_roles(vx_reader *r)
             const vx_need need = vx_role_need(role);
             const bool there = block_needs(r, role, b) || (b > 0 && r->found->blocks[0][i]) ||
                                (follows(r, role) && r->found->blocks[b][i - 1]);
-            if ((b > 0 || need >= VX_WITH) && !there)
+            const bool whole = role == VX_FC1_W || role == VX_FC1_B;
+            if (((b > 0 || need >= VX_WITH) && !there) || (whole && has(r, VX_GATE_W, b)))
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }
         if (b == 0)
             VX_TRY(check_biases(r));
+        r->arch->masked_keys = r->hints->masked_keys;
         r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
         r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }

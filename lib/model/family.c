@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/leftovers.h"
 #include "model/roles.h"
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;
@@ -52,7 +53,6 @@ static const struct {
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.in_proj.", "a model with parallel blocks"},
     {"attn.lambda_", "a model with differential attention"},
-    {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -167,7 +167,8 @@ static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
             if (matches(c->tensors[i].key, foreign[k].pattern) &&
-                !(d && vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix)))
+                !(d && (vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix) ||
+                        vx_is_leftover(c, &c->tensors[i]))))
                 return vx_fail_in(VITX_UNSUPPORTED, c->path,
                                   "looks like %s, which vitx does not run (tensor %.100s)",
                                   foreign[k].what, c->tensors[i].name);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAX_MEMORY ((size_t)1 << 28)
-#define BLOCK ((size_t)1 << 15)
+#define BLOCK ((size_t)1 << 18) /* enough for most pickles; what is not taken is not touched */
 
 struct vx_pickle_block {
     struct vx_pickle_block *next;
