@@ -125,11 +125,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
 
+    /* out = mid + layernorm(branch2) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch2,
+        .ldx = D, .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
+        .tokens = b->tokens, .targets = K});
     /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = b->dhidden, .lddx = F, .dy = b->dx, .lddy = b->lddx, .w = &w->fc2, .gamma = w->ls2,
-        .pre_n = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows, .tokens = b->tokens,
-        .targets = K});
+        .dx_n = b->dhidden, .lddx = F, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->fc2,
+        .gamma = w->ls2, .pre_n = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows,
+        .tokens = b->tokens, .targets = K});
     /* pre = norm2 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dnorm2, .lddx = D, .dy_n = b->dhidden, .lddy = F, .w = &w->fc1, .m = b->rows,
@@ -137,11 +142,19 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* norm2 = layernorm(mid); d mid = d out + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
-        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->rows, .n = D,
+        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm2_rows,
+        .n = D, .tokens = b->tokens, .targets = K});
+    /* or the mlp read mid as it is, and mid = x + layernorm(branch1) */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dx, .ldy = b->lddx, .x_n = b->dnorm2, .ldx = D, .m = b->post_rows, .n = D,
+        .scale = 1, .accumulate = 1});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch1,
+        .ldx = D, .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
         .tokens = b->tokens, .targets = K});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
+        .dx_n = b->dattended, .lddx = A, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
@@ -170,12 +183,18 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,
         .w = &w->qkv, .m = b->dqkv_rows,
         .tokens = f->tokens, .targets = K});
-    /* norm1 = layernorm(x); d x = d mid + ... */
+    /* the mlp may have read norm1, too */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dnorm1, .ldy = D, .x_n = b->dnorm2, .ldx = D, .m = b->parallel_rows, .n = D,
+        .scale = 1, .accumulate = 1});
+    /* norm1 = layernorm(x), or x itself; d x = d mid + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D,
-        .x = b->kept.x, .ldx = D,
-        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm1_rows,
-        .n = D, .tokens = f->tokens, .targets = K});
+        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D, .x = b->kept.x,
+        .ldx = D, .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1,
+        .m = b->norm1_rows, .n = D, .tokens = f->tokens, .targets = K});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dx, .ldy = D, .x = b->dnorm1, .x_n = b->dnorm1_n, .ldx = D, .m = b->plain_rows,
+        .n = D, .scale = 1, .accumulate = 1});
 }
 
 /* norm_pre; patch embedding: dx -> dinput. */

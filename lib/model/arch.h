@@ -9,6 +9,7 @@
  *      depth x:  x += ls1 * proj(attention(qkv(norm1(x)))), q and k of it [normalised], [rotated],
  *                     attention softmax(q k^T / sqrt E [+ relative]) v
  *                x += ls2 * fc2(act(fc1(norm2(x))))
+ *                     post_norm: x += norm1(proj(attention(qkv(x)))), x += norm2(fc2(act(fc1(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first
@@ -60,7 +61,10 @@ typedef struct vx_arch {
     vx_pool_kind pool;
     int pool_first; /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
     bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
+    bool pos_late;  /* positions are added behind norm_pre, not before it */
     bool rms;       /* no norm subtracts the mean, and none has a bias (RMSNorm) */
+    bool post_norm; /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool parallel;  /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
     bool relative;  /* scores get what the weights hold for where two patches lie to each other */
     int qk_norm;    /* queries and keys are normalised, so many numbers at a time: those of one
                      * head, or of all heads; 0: they are not */

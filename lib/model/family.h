@@ -36,7 +36,7 @@ typedef enum vx_role {
 typedef struct vx_found {
     const vx_tensor *model[VX_MODEL_ROLES];
     const vx_tensor *(*blocks)[VX_BLOCK_ROLES]; /* [depth]; index role - VX_MODEL_ROLES */
-    char *left_out; /* vitx_model_info.left_out */
+    char *left_out;                             /* vitx_model_info.left_out */
 } vx_found;
 
 /* The tensor of any role; `block` is read if the role is one of blocks. */
@@ -67,13 +67,15 @@ typedef struct vx_hints {
     vx_rotary rotary;
     bool no_key_bias; /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
-    bool pool_known;               /* false: decided by which tensors there are */
-    bool pool_prefix;              /* a pooling head attends to the prefix tokens, too */
-    bool units;                    /* the head is a projection: its outputs are an embedding */
-    bool norm_after;               /* the norm comes behind the pooling */
-    bool headless;                 /* there are no classes: a head in the file is not read */
-    bool has_head;                 /* the model is one with a head: its tensors must be there */
-    bool rms;                      /* the norms are RMSNorms                                  */
+    bool pool_known;  /* false: decided by which tensors there are */
+    bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
+    bool units;       /* the head is a projection: its outputs are an embedding */
+    bool norm_after;  /* the norm comes behind the pooling */
+    bool headless;    /* there are no classes: a head in the file is not read */
+    bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool post_norm;   /* norm1 and norm2 stand behind attention and mlp                 */
+    bool pos_late;    /* positions are added behind the norm before the blocks          */
+    bool rms;         /* the norms are RMSNorms                                  */
     bool relative, relative_known; /* there are relative positions, or there are none */
     bool qk_norm;                  /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its

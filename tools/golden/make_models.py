@@ -135,10 +135,10 @@ def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
-    for block in model.blocks:
-        block.attn.fused_attn = False
-    expected(folder, model, x, list(model.blocks), [(b.attn.attn_drop, lambda o: o) for b in model.blocks],
-             lambda m, t: m(t))
+    attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
+    for attention in attentions:
+        attention.fused_attn = False
+    expected(folder, model, x, list(model.blocks), [(a.attn_drop, lambda o: o) for a in attentions], lambda m, t: m(t))
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
@@ -392,6 +392,20 @@ def make_relative(image):
     make_hf("beit-hf-bare", image, "beit-bare", 56, half, use_relative_position_bias=True, processor=small, **hf)
 
 
+def make_blocks(image):
+    """Norms behind attention and perceptron, both side by side, gates with RMSNorm; relative positions made by a perceptron."""
+    half, small = torch.float16, dict(img_size=12)
+    make_timm("vit-timm-post-norm", image, "vit_base_patch16_rpn_224", 57, half, init_values=None, **small)
+    make_timm("vit-timm-parallel", image, "vit_pwee_patch16_reg1_gap_256", 58, half, **small)
+    make_timm("vit-timm-parallel-rms", image, "vit_base_patch16_xp_224", 59, half, **small)
+    make_timm("vit-timm-relpos", image, "vit_relpos_base_patch16_clsgap_224", 60, img_size=(16, 12),
+              data=dict(input_size=(3, 16, 12)))
+    make_timm("vit-timm-relpos-post-norm", image, "vit_relpos_medium_patch16_rpn_224", 61, class_token=True, global_pool="token",
+              fc_norm=False, **small)
+    make_timm("aimv2-timm", image, "aimv2_large_patch14_224", 62, half, **small)
+    make_timm("vit-timm-eva-post-norm", image, "eva02_enormous_patch14_clip_224", 63, half, **small)
+
+
 def google_arrays(state, heads, big_vision, stacked):
     """A timm state dict as Flax's arrays: what timm's loader turns round, the other way round."""
     s = {k: v.numpy() for k, v in state.items()}
@@ -539,6 +553,7 @@ def main():
     make_two_heads_and_dinov2(image)
     make_norms(image)
     make_relative(image)
+    make_blocks(image)
     make_rotary(image)
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
