@@ -105,4 +105,40 @@ l="-m $folder/languages"
     err_has "vitx-cli: $folder/languages/labels.de.txt: 3 class names, but the model has 7 classes"
 }
 
+# ---------------------------------------------------------------- PyTorch's files --------------
+torch=$folder/torch tidy=$models/vit-timm-2x2-avg
+mkdir "$torch"
+cp $tidy/config.json "$torch"
+cp test/golden/torch/train-2.1.2.pth.tar "$torch/model_best.pth.tar"
+check "a file with two networks"
+run info -m "$torch"
+gives 1
+out_lines 0
+err_lines 1
+err_has "has weights under several keys: state_dict (32 tensors), state_dict_ema (32 tensors). Say which with --weights-key"
+right info -m "$torch" --weights-key state_dict
+out_has '^container       PyTorch zip, key state_dict$'
+right info --json -m "$torch" --weights-key state_dict_ema
+out_has '"container":"PyTorch zip, key state_dict_ema",'
+right classify -m $tidy --json $picture
+sed 's/"model":"[^"]*"//' "$out" > "$folder/tidy"
+right classify -m "$torch" --weights-key state_dict --json $picture
+sed 's/"model":"[^"]*"//' "$out" | cmp -s - "$folder/tidy" || fail "other numbers than those of the tidy file"
+wrong "--weights-key is empty" info --weights-key=
+check "a key of a file without keys"
+run info -m $tidy --weights-key model
+gives 2
+err_lines 1
+err_has '--weights-key is "model", but safetensors files have no keys'
+cp test/golden/torch/harm.pth "$torch/model_best.pth.tar"
+check "a pickle that calls a program"
+run classify -m "$torch" $picture
+gives 1
+out_lines 0
+err_lines 1
+err_has "its pickle asks to run os.system; vitx runs nothing"
+err_lacks "must never run"
+right info -m $models/vit-npz
+out_has '^container       NumPy .npz$'
+
 finish

@@ -181,6 +181,10 @@ static const struct {
     {"dinov2-hf", {{"classifier.", "classifier."}, {"", "model."}}, "model. before the names"},
     {"clip-hf", {{"", "model."}}, "model. before the names"},
     {"siglip-hf", {{"", "module."}}, "module. before the names"},
+    {"vit-torchvision", {{"", "model."}}, "model. before the names"},
+    {"vit-torchvision", {{NULL, NULL}}, ""},
+    {"vit-mmpretrain", {{NULL, NULL}}, "backbone. before the names"},
+    {"vit-mmpretrain", {{"head.", "head."}, {"data", "data"}, {"backbone.", ""}}, ""},
     {"vit-timm", {{NULL, NULL}}, ""},
     {"vit-timm-wrapped", {{NULL, NULL}}, "timm_model. before the names"},
 };
@@ -226,6 +230,19 @@ START_TEST(test_names__of_two_heads_are_both_named)
     write_names(folder, rows, head);
     try_open(folder, VITX_FORMAT, "backbone.head.weight");
     try_open(folder, VITX_FORMAT, "both stand for head.weight");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* A network that is not known: its prefix and what looks like its first tensor are named. */
+START_TEST(test_names__what_is_there_is_named)
+{
+    static const renaming rows[] = {{"patch_embed.", "net.stem."}, {"", "net."}, {NULL, NULL}};
+    char *folder = copy_golden("vit-timm");
+    write_names(folder, rows, NULL);
+    try_open(folder, VITX_UNSUPPORTED, "none of its 44 tensors, which all begin with net. is");
+    try_open(folder, VITX_UNSUPPORTED, "net.stem.proj.weight [24, 3, 8, 8] has the shape of such");
     remove_folder(folder);
     free(folder);
 }
@@ -314,6 +331,8 @@ static const struct {
     {"vit-hf", {{"classifier.", "fc."}}, "fc.weight"},
     {"vit-hf", {{"classifier.", "model.head."}, {"", "model.backbone."}}, "model.head.weight"},
     {"dinov2-hf", {{"classifier.", "linear."}}, "linear.weight"},
+    {"vit-torchvision", {{"heads.head.", "heads."}}, "heads.weight"},
+    {"vit-mmpretrain", {{"head.layers.head.", "head.fc."}}, "head.fc.weight"},
     {"vit-timm", {{NULL, NULL}}, "head.weight"},
 };
 
@@ -516,6 +535,7 @@ static Suite *names_suite(void)
     t = tcase_create("left out");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_names__what_cannot_answer_is_left_out, 0, COUNT(left));
+    tcase_add_test(t, test_names__what_is_there_is_named);
     tcase_add_test(t, test_names__others_are_left_out_by_request);
     suite_add_tcase(s, t);
     t = tcase_create("float64");

@@ -254,11 +254,13 @@ static const struct refusal {
     {"harm-old.pth", NULL, VITX_UNSUPPORTED, "asks to run os.system; vitx runs nothing"},
     {"script.pth", NULL, VITX_UNSUPPORTED, "a TorchScript program"},
     {"train-2.1.2.pth.tar", NULL, VITX_FORMAT,
-     "under several keys: state_dict (32 tensors), state_dict_ema (32 tensors). Say which: "
-     "--weights-key KEY"},
+     "under several keys: state_dict (32 tensors), state_dict_ema (32 tensors). Say which "
+     "with weights_key"},
     {"nested.pth", NULL, VITX_FORMAT, "student.backbone (32 tensors), teacher (32 tensors)"},
-    {"nested.pth", "loss", VITX_FORMAT, "no weights under \"loss\"; it has student.backbone"},
-    {"plain-2.1.2.pth", "model", VITX_FORMAT, "no weights under \"model\"; it has . (32 tensors)"},
+    {"nested.pth", "loss", VITX_FORMAT,
+     "no weights under weights_key \"loss\"; it has student.backbone"},
+    {"plain-2.1.2.pth", "model", VITX_FORMAT,
+     "no weights under weights_key \"model\"; it has . (32 tensors)"},
     {"shards/pytorch_model-00001-of-00002.bin", "ema", VITX_FORMAT, "holds no network"},
 };
 

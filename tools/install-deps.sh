@@ -40,7 +40,8 @@ fi
 [ -z "$missing$wanted" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    echo "installing $missing$wanted"
+    # shellcheck disable=SC2086
+    echo installing $missing $wanted
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp) || exit 1
     # A first attempt with the package lists at hand; they may be absent or old.

@@ -181,7 +181,7 @@ typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
     const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "clip", "siglip"         */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
-                                    "big_vision"                                                */
+                                    "big_vision", "torchvision", "mmpretrain"                   */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
     const char *activation;    /**< "gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"         */
     const char *pooling;       /**< what the head reads: "token" (class token), "avg" (mean of

@@ -166,6 +166,22 @@ static long scaled(long v, long greatest, long full)
     return x > (double)full ? full : (long)x;
 }
 
+/* P5 and P6 of 8 bits: what each byte becomes is worked out once. */
+static int read_bytes(uint8_t *out, const pnm *p)
+{
+    const size_t n = (size_t)p->width * (size_t)p->height * (size_t)p->channels;
+    const uint8_t *in = p->source->data + p->at;
+    uint8_t becomes[256];
+    for (int v = 0; v < 256; v++)
+        becomes[v] = (uint8_t)scaled(v, p->greatest, 255);
+    for (size_t i = 0; i < n; i++)
+        if (p->channels == 3)
+            out[i] = becomes[in[i]];
+        else
+            memset(out + 3 * i, becomes[in[i]], 3);
+    return VITX_OK;
+}
+
 /* Samples that end up in 8 bits right away. */
 static int read_narrow(uint8_t *out, pnm *p)
 {
@@ -183,13 +199,14 @@ static int read_narrow(uint8_t *out, pnm *p)
     return VITX_OK;
 }
 
-static void read_bits(uint8_t *out, const pnm *p)
+static int read_bits(uint8_t *out, const pnm *p)
 {
     const size_t w = (size_t)p->width, h = (size_t)p->height, row = (w + 7) / 8;
     const uint8_t *in = p->source->data + p->at;
     for (size_t y = 0; y < h; y++, in += row)
         for (size_t x = 0; x < w; x++, out += 3)
             memset(out, in[x / 8] >> (7 - x % 8) & 1 ? 0 : 255, 3);
+    return VITX_OK;
 }
 
 /* Through wide.c: a window sees the file's own values. */
@@ -247,16 +264,16 @@ int vx_decode_pnm(vx_picture *out, const vx_source *source)
     if (source->bytes - p.at < least_bytes(&p))
         return vx_fail_truncated(source);
     VX_TRY(vx_new_picture(out, source, p.width, p.height));
-    const bool floats = p.kind == 'f' || p.kind == 'F';
+    const bool floats = p.kind == 'f' || p.kind == 'F', raw = p.kind == '5' || p.kind == '6';
     out->wide = floats || p.greatest > 255;
-    if (p.kind == '4') {
-        read_bits(out->pixels, &p);
-        return VITX_OK;
-    }
     if (floats)
         return read_floats(out->pixels, &p);
+    if (p.kind == '4')
+        return read_bits(out->pixels, &p);
+    if (raw && !out->wide)
+        return read_bytes(out->pixels, &p);
     /* Without a window colour of more than 8 bits needs no detour: Pillow has none, either. */
-    if (p.greatest > 255 && (p.channels == 1 || source->windowed))
+    if (out->wide && (p.channels == 1 || source->windowed))
         return read_wide(out->pixels, &p);
     return read_narrow(out->pixels, &p);
 }

@@ -328,6 +328,10 @@ static void take_row(uint8_t *to, const uint8_t *from, size_t n, size_t step, si
                      const tiff *t)
 {
     const size_t bytes = sample_bytes(t);
+    if (t->bits % 8 == 0 && step == count && count == t->needed) {
+        memcpy(to, from, n * count * bytes);
+        return;
+    }
     for (size_t x = 0; x < n; x++, to += bytes * t->needed)
         for (size_t k = 0; k < count; k++) {
             const size_t i = x * step + k;

@@ -32,8 +32,8 @@ int vx_container_open(vx_container **out, vx_shelf shelf, const char *path, cons
 
 int vx_container_keyless(const char *weights_key, const char *path, const char *form)
 {
-    return vx_fail_in(VITX_INVALID, path, "weights_key is \"%.40s\", but %s have no keys",
-                      weights_key, form);
+    return vx_fail_field_in(VITX_INVALID, path, "weights_key",
+                            "weights_key is \"%.40s\", but %s have no keys", weights_key, form);
 }
 
 int vx_container_make(vx_container **out, vx_shelf shelf, const char *path, const char *weights_key,

@@ -211,17 +211,35 @@ static bool match_dialect(const vx_dialect *d, const vx_container *c, const vx_c
            (architecture && begins_with_one_of(architecture, d->architectures));
 }
 
-static int refuse_unknown(const vx_container *c)
+/* A tensor that has the shape of a patch embedding, NULL if there is none. */
+static const vx_tensor *like_patches(const vx_container *c)
 {
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        if (t->rank == 4 && t->shape[1] == 3 && t->shape[2] > 3 && t->shape[2] == t->shape[3])
+            return t;
+    }
+    return NULL;
+}
+
+/* Says what is there: the prefix that all names have, and what may be the patch embedding. */
+static int refuse_unknown(const vx_container *c, const char *prefix)
+{
+    const vx_tensor *patches = like_patches(c);
+    char also[200] = "", shape[60], behind[120] = "";
     if (c->count == 0)
         return vx_fail_in(VITX_FORMAT, c->path, "holds no tensor");
-    return vx_fail_in(
-        VITX_UNSUPPORTED, c->path,
-        "no Vision Transformer that vitx knows: there is neither tensor "
-        "patch_embed.proj.weight (timm) nor vit.embeddings.patch_embeddings."
-        "projection.weight (Hugging Face) nor embedding/kernel (Google) among its %d; "
-        "the first is %.100s",
-        c->count, c->tensors[0].name);
+    if (patches)
+        snprintf(also, sizeof also, "; %.60s %s has the shape of such a tensor", patches->name,
+                 vx_shape_text(shape, sizeof shape, patches->shape, patches->rank));
+    if (prefix[0])
+        snprintf(behind, sizeof behind, ", which all begin with %.80s", prefix);
+    return vx_fail_in(VITX_UNSUPPORTED, c->path,
+                      "no Vision Transformer that vitx knows: none of its %d tensors%s is "
+                      "patch_embed.proj.weight (timm), embeddings.patch_embeddings.projection."
+                      "weight (Hugging Face), conv_proj.weight (torchvision) or another's patch "
+                      "embedding; the first is %.80s%s",
+                      c->count, behind, c->tensors[0].name, also);
 }
 
 bool vx_family_find(vx_match *out, const vx_container *container, const vx_config *config)
@@ -243,7 +261,7 @@ int vx_family_match(vx_match *out, vx_container *container, const vx_config *con
     VX_TRY(vx_wrapping_take(&out->wrapping, container, config));
     if (!vx_family_find(out, container, config)) {
         VX_TRY(refuse_foreign_tensors(container, NULL));
-        return refuse_unknown(container);
+        return refuse_unknown(container, out->wrapping.prefix);
     }
     const vx_dialect *d = out->dialect;
     const char *architecture = d->naming->architecture(config);

@@ -126,7 +126,7 @@ struct vx_naming {
     const char *names[VX_ROLES];
     const vx_naming *base;       /* of names alone; or NULL */
     bool behind_prefix;          /* the base's names stand behind the dialect's prefix */
-    const char *const *harmless; /* tensors that do not change the answer, ended by NULL; a
+    const char *const *harmless; /* tensors that do not change the answer, ended by NULL, or NULL; a
                                      trailing '.' or '/' means all that begin so                 */
     bool code_tells; /* its files have no configuration: what they leave out stands in its code */
     bool two_heads;  /* a distillation token is read, through a head of its own                  */
@@ -168,7 +168,7 @@ int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_beit, vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip,
     vx_naming_hf_siglip_class, vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google,
-    vx_naming_big_vision;
+    vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
 /* Of transformers' image processors of those classes. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
     vx_hf_siglip_processor;

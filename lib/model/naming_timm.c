@@ -18,7 +18,7 @@
 
 static const char *const harmless_names[] = {"*mask_token", NULL};
 
-static const char *architecture(const vx_config *config)
+const char *vx_timm_architecture(const vx_config *config)
 {
     const char *name = vx_json_string(vx_json_get(config->config, "architecture"));
     return name ? name : vx_json_string(vx_json_get(config->pretrained, "architecture"));
@@ -103,7 +103,8 @@ static void imply_sizes(vx_hints *out, const char *architecture)
 {
     char name[128];
     snprintf(name, sizeof name, "%.120s_", architecture);
-    out->named = (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
+    out->named =
+        (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
     for (size_t i = 0; i < sizeof known_sizes / sizeof known_sizes[0]; i++)
         if (strstr(name, known_sizes[i].part)) {
             out->named.width = known_sizes[i].width;
@@ -163,7 +164,7 @@ static bool is_headless_wrapper(const vx_config *config)
 static int read_units(vx_hints *out, const vx_config *config)
 {
     static const int imagenet[] = {1000, 11821, 11823, 12000, 21841, 21843};
-    const char *name = architecture(config), *tag = NULL;
+    const char *name = vx_timm_architecture(config), *tag = NULL;
     VX_TRY(vx_config_string(&tag, NULL, config->pretrained, "tag", config->config_path));
     out->units = name && strstr(name, "_clip_") && !(tag && strstr(tag, "ft_")) &&
                  !vx_json_get(config->config, "label_names");
@@ -189,7 +190,7 @@ static int read_activation(vx_hints *out, const vx_config *config)
                 {"gelu_tanh", VX_ACT_GELU_TANH},
                 {"quick_gelu", VX_ACT_QUICK_GELU},
                 {"relu", VX_ACT_RELU}};
-    const char *name = NULL, *model = architecture(config);
+    const char *name = NULL, *model = vx_timm_architecture(config);
     VX_TRY(vx_config_string(&name, NULL, config->model_args, "act_layer", config->config_path));
     if (!name || !name[0])
         return VITX_OK;
@@ -226,7 +227,7 @@ int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path)
 static int read_pool(vx_hints *out, const vx_config *config)
 {
     const vx_json *const told[] = {config->model_args, config->pretrained};
-    const char *name = NULL, *model = architecture(config), *path = config->config_path;
+    const char *name = NULL, *model = vx_timm_architecture(config), *path = config->config_path;
     vx_pool_kind written;
     VX_TRY(vx_config_bool(&out->pool_prefix, NULL, told[0], "pool_include_prefix", path));
     for (int i = 0; i < 2 && !name; i++)
@@ -330,12 +331,12 @@ static bool has_own_sizes(const vx_config *config)
     return own || (part && vx_json_get(config->config, "num_features"));
 }
 
-static int read_hints(vx_hints *out, const vx_config *config)
+int vx_timm_read_hints(vx_hints *out, const vx_config *config)
 {
     const char *path = config->config_path;
     const vx_json *args = config->model_args;
     bool found;
-    const char *name = architecture(config);
+    const char *name = vx_timm_architecture(config);
     *out = (vx_hints){
         .eps = 1e-6, .act = VX_ACT_GELU, .no_key_bias = true, .pictures_told = name != NULL};
     VX_TRY(read_heads(out, config));
@@ -436,11 +437,11 @@ static const vx_recipe_defaults loaded_recipe = {VITX_BICUBIC,
                                                  {0.485f, 0.456f, 0.406f},
                                                  {0.229f, 0.224f, 0.225f}};
 
-static int read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
+int vx_timm_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect)
 {
     bool found;
     const char *path = config->config_path;
-    const bool loads = dialect->naming == &vx_naming_timm && architecture(config);
+    const bool loads = dialect->naming == &vx_naming_timm && vx_timm_architecture(config);
     const vx_recipe_defaults *silent = loads ? &loaded_recipe : dialect->recipe;
     out->crop_round = 1; /* torchvision's CenterCrop */
     out->filter = silent->filter;
@@ -540,9 +541,9 @@ const vx_naming vx_naming_timm = {
         },
     .harmless = harmless_names,
     .two_heads = true,
-    .architecture = architecture,
-    .read_hints = read_hints,
-    .read_recipe = read_recipe,
+    .architecture = vx_timm_architecture,
+    .read_hints = vx_timm_read_hints,
+    .read_recipe = vx_timm_read_recipe,
 };
 
 /* The repositories deit and dinov2 of facebookresearch. Their files come without a configuration;
@@ -560,7 +561,7 @@ const vx_naming vx_naming_meta = {
     .harmless = harmless_names,
     .code_tells = true,
     .two_heads = true,
-    .architecture = architecture,
-    .read_hints = read_hints,
-    .read_recipe = read_recipe,
+    .architecture = vx_timm_architecture,
+    .read_hints = vx_timm_read_hints,
+    .read_recipe = vx_timm_read_recipe,
 };

@@ -16,4 +16,9 @@ int vx_timm_rotary_arguments(vx_hints *out, const vx_config *config);
 /* global_pool's words. VITX_UNSUPPORTED: another one. */
 int vx_timm_pool(vx_pool_kind *out, const char *word, const char *path);
 
+/* What a config.json of timm's kind says, for namings whose own files have none (vx_naming). */
+const char *vx_timm_architecture(const vx_config *config);
+int vx_timm_read_hints(vx_hints *out, const vx_config *config);
+int vx_timm_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialect *dialect);
+
 #endif

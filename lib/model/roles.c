@@ -99,7 +99,7 @@ int vx_role_behind(const char *key, const vx_naming *naming, const char *prefix,
 bool vx_harmless(const char *name, const char *const *list, const char *prefix)
 {
     char full[200];
-    for (; *list; list++) {
+    for (; list && *list; list++) {
         const size_t n = strlen(vx_write_name(full, sizeof full, *list, prefix, 0));
         const bool beginning = full[n - 1] == '.' || full[n - 1] == '/';
         if (strcmp(name, full) == 0 || (beginning && strncmp(name, full, n) == 0))

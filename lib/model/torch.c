@@ -476,13 +476,13 @@ static int choose(const candidate **out, archive *a)
         if (strcmp(a->candidates[i].path, key) == 0)
             *out = &a->candidates[i];
     if (key && !*out)
-        return vx_fail_in(VITX_FORMAT, a->file->path, "has no weights under \"%.40s\"; it has %s",
-                          key, list_candidates(list, sizeof list, a));
+        return vx_fail_field_in(VITX_FORMAT, a->file->path, "weights_key",
+                                "has no weights under weights_key \"%.40s\"; it has %s", key,
+                                list_candidates(list, sizeof list, a));
     if (!key && a->candidate_count > 1)
-        return vx_fail_in(VITX_FORMAT, a->file->path,
-                          "has weights under several keys: %s. Say which: --weights-key KEY "
-                          "(weights_key)",
-                          list_candidates(list, sizeof list, a));
+        return vx_fail_field_in(VITX_FORMAT, a->file->path, "weights_key",
+                                "has weights under several keys: %s. Say which with weights_key",
+                                list_candidates(list, sizeof list, a));
     if (!key && is_average(a->candidates[0].path))
         vx_log(&a->c->hooks, VITX_LOG_WARNING,
                "%s: its only weights, %s, are a moving average of the trained ones (EMA)",

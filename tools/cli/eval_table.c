@@ -128,17 +128,20 @@ static void put_brief(char *text, size_t size, const struct table *t, int row, i
         put_number(text, size, cell->mean, decimals_of(fabs(cell->mean)));
 }
 
-/* The row below: the largest standard error of the rows with a star, or of those without. */
+/* The row below: the largest standard error of the rows with a star, or of those without; "-" where
+ * each has one case at most. */
 static void put_error(char *text, size_t size, const struct table *t, int column, bool starred)
 {
-    double most = 0;
+    double most = -1;
     for (int r = 0; r < t->row_count; r++) {
-        const double e = cell_error(&t->cells[r * t->column_count + column]);
-        if ((t->starred && t->starred[r]) == starred && e > most)
-            most = e;
+        const struct cell *cell = &t->cells[r * t->column_count + column];
+        if ((t->starred && t->starred[r]) == starred && cell->n > 1)
+            most = fmax(most, cell_error(cell));
     }
     if (t->columns[column].metric < 0)
         *text = '\0';
+    else if (most < 0)
+        snprintf(text, size, "-");
     else
         put_number(text, size, most, most < 1 ? 3 : decimals_of(most));
 }

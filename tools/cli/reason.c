@@ -18,6 +18,7 @@ static const char *option_of(const char *field)
                                            {"outputs", "--outputs"},
                                            {"heads", "--heads"},
                                            {"ignore", "--ignore"},
+                                           {"weights_key", "--weights-key"},
                                            {"score", "--score"},
                                            {"fit", "--fit"},
                                            {"vector", "--vector or --like"}};

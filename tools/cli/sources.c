@@ -82,9 +82,9 @@ static bool is_of_folder(const char *name)
 /* Whether a file beside the weights is the model's. That folder may be any. */
 static bool is_beside(const char *name)
 {
-    static const char *const endings[] = {".safetensors", ".npz",  ".bin",        ".pt",
-                                          ".pth",         ".ckpt", "config.json", "index.json",
-                                          "labels.json",  NULL};
+    static const char *const endings[] = {".safetensors", ".npz",        ".bin", ".pt",
+                                          ".pth",         ".ckpt",       ".tar", "config.json",
+                                          "index.json",   "labels.json", NULL};
     return ends_in(name, endings) || strncmp(name, "labels.", 7) == 0;
 }
 

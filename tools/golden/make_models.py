@@ -24,6 +24,7 @@ import numpy as np
 import PIL
 import timm
 import torch
+import torchvision
 import transformers
 from PIL import Image
 from reference import register_softmax64
@@ -31,6 +32,7 @@ from timm.data import create_transform, resolve_data_config
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
 from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
+from torchvision.transforms._presets import ImageClassification
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
@@ -514,6 +516,62 @@ def make_rotary(image):
               drop_args=("global_pool",))
 
 
+def make_torchvision(name, image, seed, dtype=torch.float16):
+    """torchvision's class, its state dict and its transform. Its files have no configuration: the number of heads and the
+    input's size are said in a config.json of timm's kind."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    model = torchvision.models.VisionTransformer(image_size=20, patch_size=4, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=40,
+                                                 num_classes=7)
+    randomise(model, seed, dtype)
+    save_file({k: v.to(dtype).contiguous() for k, v in model.state_dict().items()}, os.path.join(folder, "model.safetensors"))
+    json.dump({"model_args": {"num_heads": 3}, "pretrained_cfg": {"input_size": [3, 20, 20]}},
+              open(os.path.join(folder, "config.json"), "w"), indent=2)
+    blocks = list(model.encoder.layers)
+    for block in blocks:
+        def with_weights(q, k, v, need_weights, run=block.self_attention.forward):
+            return run(q, k, v, need_weights=True, average_attn_weights=False)
+        block.self_attention.forward = with_weights
+    x = ImageClassification(crop_size=20, resize_size=22)(image)[None]
+    expected(folder, model, x, blocks, [(b.self_attention, lambda o: o[1]) for b in blocks], lambda m, t: m(t))
+
+
+def mmpretrain_names(state):
+    """A timm state dict under the names of MMPretrain's ImageClassifier."""
+    block = {"norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1", "ls1.gamma": "attn.gamma1.weight",
+             "ls2.gamma": "ffn.gamma2.weight"}
+    top = {"patch_embed.proj": "backbone.patch_embed.projection", "norm": "backbone.ln1", "fc_norm": "backbone.ln2",
+           "norm_pre": "backbone.pre_norm", "head": "head.layers.head"}
+    out = {}
+    for key, value in state.items():
+        stem, leaf = key.rsplit(".", 1) if key.endswith((".weight", ".bias")) else (key, "")
+        if stem.startswith("blocks."):
+            _, index, rest = stem.split(".", 2)
+            stem = f"backbone.layers.{index}.{block.get(rest, rest)}"
+        else:
+            stem = top.get(stem, "backbone." + stem)
+        out[stem + ("." + leaf if leaf else "")] = value
+    return out
+
+
+def make_mmpretrain(name, image, architecture, seed, dtype=torch.float16, **args):
+    """MMPretrain's names over a timm model, which answers. Configurations of MMPretrain are programs; a config.json of timm's
+    kind stands in for one."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(TIMM_ARGS, **args)
+    model = build_timm(architecture, seed, dtype, **args).to(dtype)
+    state = mmpretrain_names(model.state_dict())
+    state.update({"data_preprocessor.mean": torch.full((3, 1, 1), 127.5), "data_preprocessor.std": torch.full((3, 1, 1), 127.5)})
+    save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(folder, "model.safetensors"))
+    cfg = dict(input_size=(3, 20, 20), interpolation="bicubic", crop_pct=0.875, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    config = {"model_args": {"num_heads": 3}, "pretrained_cfg": {"input_size": [3, 20, 20]}}
+    json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+    expected_timm(folder, {"pretrained_cfg": cfg}, model, image, 1, seed)
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     register_softmax64()
@@ -555,6 +613,9 @@ def main():
     make_relative(image)
     make_blocks(image)
     make_rotary(image)
+    make_torchvision("vit-torchvision", image, 70)
+    make_mmpretrain("vit-mmpretrain", image, "vit_tiny_patch16_224", 71, init_values=0.1)
+    make_mmpretrain("vit-mmpretrain-avg", image, "vit_tiny_patch16_224", 72, global_pool="avg")
     rng = np.random.default_rng(15)
     make_google("vit-npz", image, 15, "", False, img_size=12)
     make_google("vit-npz-deflated", image, 16, "opt/target/", False, torch.float16, compressed=True, fortran=True,
@@ -571,7 +632,7 @@ def main():
     if len(sys.argv) > 1:
         return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
-        for module in (torch, timm, transformers, PIL, np, ml_dtypes):
+        for module in (torch, torchvision, timm, transformers, PIL, np, ml_dtypes):
             f.write(f"{module.__name__} {module.__version__}\n")
 
 
