@@ -58,8 +58,9 @@ static inline vx_layernorm_bwd vx_layernorm_bwd_floats(const vx_layernorm_bwd *a
     b.dx = vx_floats(a->dx, a->dx_n);
     b.dy = vx_read_floats(a->dy, a->dy_n);
     b.x = vx_read_floats(a->x, a->x_n);
+    b.pre = vx_read_floats(a->pre, a->pre_n);
     b.dx_n = NULL;
-    b.dy_n = b.x_n = NULL;
+    b.dy_n = b.x_n = b.pre_n = NULL;
     return b;
 }
 

@@ -166,7 +166,8 @@ typedef struct vx_linear_bwd {
 
 /* With xhat = (x - mean)/sqrt(var + eps) and u = weight * dy:
  * dx (+)= (u - mean(u) - xhat mean(u xhat)) / sqrt(var + eps). dx may be dy. With rms mean and
- * mean(u) are 0. */
+ * mean(u) are 0. If x was made by an activation, x = act(pre), dx is multiplied by act'(pre); of
+ * VX_ACT_SWIGLU dx and pre are [.,2n]. Then there is neither accumulate nor groups. */
 typedef struct vx_layernorm_bwd {
     float *dx;           /* [m,n], rows lddx apart                                          */
     int lddx;
@@ -180,8 +181,11 @@ typedef struct vx_layernorm_bwd {
     int m, n, tokens, targets;
     const vx_narrow *dy_n;
     int rms, groups;     /* as in vx_layernorm                                              */
+    vx_act act;          /* VX_ACT_NONE: pre is not read                                    */
+    const float *pre;    /* [m/targets,n], rows ldp apart                                   */
+    int ldp;
     vx_narrow *dx_n;
-    const vx_narrow *x_n;
+    const vx_narrow *x_n, *pre_n;
 } vx_layernorm_bwd;
 
 /* With u, v the halves of x and s = 1/(1 + exp(-u)):

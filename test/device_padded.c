@@ -108,19 +108,22 @@ static void padded_layernorm(vx_device *dev, const vx_layernorm *a)
 static void padded_layernorm_bwd(vx_device *dev, const vx_layernorm_bwd *a)
 {
     vx_layernorm_bwd b = *a;
-    const int n = vx_groups(a->groups) * a->n;
-    const size_t dx = reach(a->m, a->lddx, n);
+    const int n = vx_groups(a->groups) * a->n, wide = a->act == VX_ACT_SWIGLU ? 2 * n : n;
+    const size_t dx = reach(a->m, a->lddx, wide);
     const int rows = a->m ? (int)vx_forward_row(a->m - 1, a->tokens, a->targets) + 1 : 0;
     float *in = floats_of(a->dy_n, reach(a->m, a->lddy, n)), *out = floats_of(a->dx_n, dx);
     float *x = floats_of(a->x_n, reach(rows, a->ldx, n));
+    float *pre = floats_of(a->pre_n, reach(rows, a->ldp, wide));
     b.dx = a->dx_n ? out : a->dx;
     b.dy = a->dy_n ? in : a->dy;
     b.x = a->x_n ? x : a->x;
+    b.pre = a->pre_n ? pre : a->pre;
     b.dx_n = NULL;
-    b.dy_n = b.x_n = NULL;
+    b.dy_n = b.x_n = b.pre_n = NULL;
     vx_layernorm_bwd_ref(dev, &b);
     free(in);
     free(x);
+    free(pre);
     put_back(a->dx_n, out, dx);
 }
 

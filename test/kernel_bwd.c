@@ -287,6 +287,47 @@ static void layernorm_case(bed *b, rng *r, rows_shape s, enum kind kind, int acc
     free_outputs();
 }
 
+/* Behind an activation, whose derivative comes with it. */
+static void activated_case(bed *b, rng *r, int n, vx_act act)
+{
+    enum { TOKENS = 3, TARGETS = 2, M = TOKENS * TARGETS };
+    const int wide = act == VX_ACT_SWIGLU ? 2 * n : n, ld = wide + 1;
+    const char *what = say(b, "layernorm_bwd [%d,%d] behind activation %d", M, n, (int)act);
+    float *x = input(r, (size_t)(TOKENS * n), NORMAL), *weight = weights(r, (size_t)n, 1);
+    float *pre = input(r, (size_t)(TOKENS * wide), NORMAL);
+    float *dy = input(r, (size_t)(M * ld), NORMAL);
+    float *expected = copied(dy, (size_t)(M * ld)), *dx = copied(dy, (size_t)(M * ld));
+    vx_layernorm_bwd a = {.dx = expected,
+                          .lddx = ld,
+                          .dy = expected,
+                          .lddy = ld,
+                          .x = x,
+                          .ldx = n,
+                          .weight = weight,
+                          .eps = 1e-3f, /* of one number the variance is 0 */
+                          .m = M,
+                          .n = n,
+                          .tokens = TOKENS,
+                          .targets = TARGETS,
+                          .act = act,
+                          .pre = pre,
+                          .ldp = wide};
+    vx_layernorm_bwd_ref(NULL, &a);
+    a.dx = dx;
+    a.dy = dx;
+    b->dev->ops.layernorm_bwd(b->dev, &a);
+    check_guards(what);
+    for (int i = 0; i < M; i++) {
+        check_close(dx + i * ld, expected + i * ld, (size_t)wide, TOL_KERNEL, 3, what);
+        expect(dx[i * ld + wide] == dy[i * ld + wide], "%s: wrote between rows", what);
+    }
+    free(x);
+    free(weight);
+    free(pre);
+    free(dy);
+    free_outputs();
+}
+
 void test_layernorm_bwd__matches_reference(int index)
 {
     bed b;
@@ -300,6 +341,10 @@ void test_layernorm_bwd__matches_reference(int index)
                 (rows_shape){1 + kind % 2, kind % 3 ? 3 : 1, i % 2 ? 7 : 1, sizes[i], 0, i % 4},
                 (enum kind)kind, (i + kind) % 2, 1 + (i + kind) / 2 % 4);
     layernorm_case(&b, &r, (rows_shape){1, 1, 197, 768, 0, 0}, NORMAL, 1, 1);
+    for (int i = 0; i < SIZES; i++) {
+        activated_case(&b, &r, sizes[i], VX_ACT_GELU);
+        activated_case(&b, &r, sizes[i], VX_ACT_SWIGLU);
+    }
     float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
     b.dev->ops.layernorm_bwd(b.dev, &(vx_layernorm_bwd){.dx = y,
                                                         .lddx = 3,

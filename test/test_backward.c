@@ -46,7 +46,9 @@ static const char *const folders[] = {"vit-timm",
                                       "aimv2-timm",
 
                                       "dinov3-timm",
-                                      "dinov3-timm-swiglu"};
+                                      "dinov3-timm-swiglu",
+                                      "eva02-timm-clip",
+                                      "rope-timm-mixed"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -239,6 +241,8 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     norm_qk(wide, w, a);
     rotate(wide, c, l);
     attend(y, wide, a, w->relative, l, n);
+    if (w->attn_norm_w)
+        norm(y, y, w->attn_norm_w, w->attn_norm_b, a, T, A);
     product(out, y, &w->proj, T);
     if (a->post_norm)
         norm(out, out, w->norm1_w, w->norm1_b, a, T, D);
@@ -254,6 +258,8 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
         const double *row = wide + i / a->hidden * F + i % a->hidden; /* never before wide + i */
         wide[i] = row[0] / (1 + exp(-row[0])) * row[a->hidden];
     }
+    if (w->mlp_norm_w)
+        norm(wide, wide, w->mlp_norm_w, w->mlp_norm_b, a, T, a->hidden);
     product(out, wide, &w->fc2, T);
     if (a->post_norm)
         norm(out, out, w->norm2_w, w->norm2_b, a, T, D);

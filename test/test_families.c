@@ -302,6 +302,56 @@ START_TEST(test_families__a_picture_without_patches)
 }
 END_TEST
 
+/* Logits of the first `rows` rows of a random picture's patches, 6 a row: of a context whose input
+ * is no higher, or of one where the patches behind them are left out. */
+static void answer_to_rows(float *logits, vitx_model *m, int rows, bool left_out)
+{
+    enum { WIDTH = 24, PATCH = 4, ROWS = 4, PREFIX = 1 };
+    rng r = {8};
+    vitx_context_opts opts = VITX_CONTEXT_OPTS_INIT;
+    vitx_context *c;
+    int tokens_of[PREFIX + ROWS * WIDTH / PATCH];
+    const int height = left_out ? ROWS * PATCH : rows * PATCH;
+    const int n = PREFIX + rows * WIDTH / PATCH, starts[] = {0, n};
+    opts.input_height = height;
+    opts.input_width = WIDTH;
+    opts.fit = VITX_FIT_SQUASH;
+    ck_ok(vitx_context_create(&c, m, &opts));
+    for (int i = 0; i < 3 * ROWS * PATCH * WIDTH; i++) {
+        const int y = i / WIDTH % (ROWS * PATCH), channel = i / WIDTH / (ROWS * PATCH);
+        const float v = rng_normal(&r);
+        if (y < height)
+            c->act.host.input[(channel * height + y) * WIDTH + i % WIDTH] = v;
+    }
+    for (int i = 0; i < n; i++)
+        tokens_of[i] = i;
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input,
+                        vx_context_input_count(c) * sizeof(float));
+    vx_context_begin(c, 1);
+    vx_pass_embed(c, &(vx_pass){.act = &c->act, .batch = 1});
+    ck_ok(vx_pass_blocks(c, &(vx_pass){.act = &c->act,
+                                       .batch = 1,
+                                       .starts = left_out ? starts : NULL,
+                                       .tokens_of = left_out ? tokens_of : NULL}));
+    ck_ok(vx_context_read(c, logits, c->act.logits, (size_t)c->arch.classes * sizeof *logits));
+    vitx_context_free(c);
+}
+
+/* Rotations that depend on the number of row and column alone: patches that are left out at the end
+ * are as good as a picture without them. */
+START_TEST(test_families__patches_that_stay_keep_their_rotation)
+{
+    float whole[7], left_out[7], lower[7];
+    vitx_model *m = open_model("test/golden/models/rope-timm");
+    answer_to_rows(whole, m, 4, false);
+    answer_to_rows(left_out, m, 2, true);
+    answer_to_rows(lower, m, 2, false);
+    ck_assert_double_lt(max_error_ff(left_out, lower, 7), 1e-5);
+    ck_assert_double_gt(max_error_ff(left_out, whole, 7), 1e-2);
+    vitx_model_free(m);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     folder_count = model_folders(folders);
@@ -313,6 +363,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_families__the_same_weights_give_the_same_answer, 0, SAME);
     tcase_add_test(t, test_families__the_query_is_what_the_head_reads);
     tcase_add_test(t, test_families__a_picture_without_patches);
+    tcase_add_test(t, test_families__patches_that_stay_keep_their_rotation);
     suite_add_tcase(s, t);
     return s;
 }

@@ -396,8 +396,6 @@ static const struct {
     const char *tensor, *part;
 } foreigners[] = {
     {"blocks.0.attn.rel_pos_h", "SAM"},
-    {"blocks.0.attn.norm.weight", "norm within its attention"},
-    {"blocks.0.mlp.norm.weight", "norm within its perceptron"},
     {"blocks.0.attn.lambda_q1", "differential attention"},
     {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
     {"layer.0.attention.q_proj.weight", "DINOv3"},

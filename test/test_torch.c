@@ -642,6 +642,46 @@ START_TEST(test_torch__deep_and_circular_values_end)
 }
 END_TEST
 
+/* Modules that each hold the one before twice: 2^levels of them, or too deep. */
+static size_t write_modules(char *text, int levels)
+{
+    static const char state[] = "cm\nM\n)\201}(X\13\0\0\0_parameters}X\10\0\0\0_modules}";
+    size_t n = 2;
+    memcpy(text, "\200\2", 2);
+    for (int i = 0; i < levels; i++) {
+        memcpy(text + n, state, sizeof state - 1);
+        n += sizeof state - 1;
+        if (i > 0) {
+            memcpy(text + n, "(X\1\0\0\0ah.X\1\0\0\0bh.u", 18);
+            text[n + 8] = text[n + 16] = (char)(i - 1);
+            n += 18;
+        }
+        memcpy(text + n, "ubq.0", 5);
+        text[n + 3] = (char)i;
+        n += 5;
+    }
+    text[n - 1] = '.'; /* in place of the last POP */
+    return n;
+}
+
+START_TEST(test_torch__modules_that_multiply_end)
+{
+    char text[4000];
+    const char *path = in_folder(folder, "hand.pth");
+    static const struct {
+        int levels;
+        const char *part;
+    } cases[] = {
+        {12, "holds no network"}, {25, "the same values too often"}, {40, "more than 32 modules"}};
+    for (int i = 0; i < COUNT(cases); i++) {
+        const archive a = by_hand_file(text, write_modules(text, cases[i].levels));
+        write_file(path, a.data, a.size);
+        free(a.data);
+        ck_fails(read_all(path, NULL), i ? VITX_UNSUPPORTED : VITX_FORMAT, cases[i].part);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("torch");
@@ -667,6 +707,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_torch__names_what_is_wrong_in_an_archive, 0, COUNT(around));
     tcase_add_test(t, test_torch__compares_the_pickles_checksum);
     tcase_add_test(t, test_torch__deep_and_circular_values_end);
+    tcase_add_test(t, test_torch__modules_that_multiply_end);
     suite_add_tcase(s, t);
     return s;
 }

@@ -179,7 +179,8 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "clip", "siglip"         */
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope",
+                                    "clip", "siglip"                                            */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision", "torchvision", "mmpretrain"                   */
     const char *architecture;  /**< the name in the config; "" if the config has none           */

@@ -66,6 +66,12 @@ static void layernorm_bwd_part(vx_cpu *cpu, const void *op, int64_t first, int64
         for (int g = 0, at = 0; g < vx_groups(a->groups); g++, at += a->n)
             cpu->pieces.layernorm_bwd_row(a, a->dx + i * a->lddx + at, a->dy + i * a->lddy + at,
                                           a->x + row * (size_t)a->ldx + at);
+        float *const dx = a->dx + i * a->lddx;
+        const float *pre = a->pre + row * (size_t)a->ldp;
+        if (a->act == VX_ACT_SWIGLU)
+            cpu->pieces.swiglu_bwd_row(dx, dx, pre, (size_t)a->n);
+        else if (a->act != VX_ACT_NONE)
+            cpu->pieces.slope(dx, pre, a->act, (size_t)a->n);
     }
 }
 

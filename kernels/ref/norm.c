@@ -54,6 +54,18 @@ static void layernorm_row_bwd(const vx_layernorm_bwd *a, float *dx, const float 
     }
 }
 
+/* dx = act'(pre) dx for one row. */
+static void activation_row_bwd(const vx_layernorm_bwd *a, float *dx, const float *pre)
+{
+    if (a->act == VX_ACT_SWIGLU)
+        vx_swiglu_bwd_ref(
+            NULL, &(vx_swiglu_bwd){
+                      .dx = dx, .dy = dx, .x = pre, .m = 1, .n = a->n, .tokens = 1, .targets = 1});
+    else
+        for (int j = 0; j < a->n && a->act != VX_ACT_NONE; j++)
+            dx[j] = (float)(dx[j] * vx_ref_act_slope(a->act, pre[j]));
+}
+
 void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *given)
 {
     const vx_layernorm_bwd floats = vx_layernorm_bwd_floats(given), *a = &floats;
@@ -62,9 +74,11 @@ void vx_layernorm_bwd_ref(vx_device *dev, const vx_layernorm_bwd *given)
     for (int i = 0; i < a->m * groups; i++) {
         const size_t row = (size_t)(i / groups), part = (size_t)(i % groups) * (size_t)a->n;
         const size_t forward = vx_forward_row((int)row, a->tokens, a->targets);
-        layernorm_row_bwd(a, a->dx + row * (size_t)a->lddx + part,
-                          a->dy + row * (size_t)a->lddy + part,
+        float *dx = a->dx + row * (size_t)a->lddx + part;
+        layernorm_row_bwd(a, dx, a->dy + row * (size_t)a->lddy + part,
                           a->x + forward * (size_t)a->ldx + part);
+        if (a->act != VX_ACT_NONE)
+            activation_row_bwd(a, dx, a->pre + forward * (size_t)a->ldp);
     }
 }
 

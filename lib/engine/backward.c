@@ -130,10 +130,15 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch2,
         .ldx = D, .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
         .tokens = b->tokens, .targets = K});
-    /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre) */
+    /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre), or layernorm(act(pre)) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dhidden, .lddx = F, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->fc2,
-        .gamma = w->ls2, .pre_n = b->kept.pre, .ldp = F, .act = a->act, .m = b->rows,
+        .gamma = w->ls2, .pre_n = b->kept.pre, .ldp = F, .act = b->act, .m = b->rows,
+        .tokens = b->tokens, .targets = K});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = b->dhidden, .lddx = F, .dy_n = b->dhidden, .lddy = F, .x_n = b->kept.hidden,
+        .ldx = a->hidden, .weight = w->mlp_norm_w, .eps = a->eps, .rms = a->rms, .act = a->act,
+        .pre_n = b->kept.pre, .ldp = F, .m = b->mlp_norm_rows, .n = a->hidden,
         .tokens = b->tokens, .targets = K});
     /* pre = norm2 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
@@ -156,6 +161,11 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = A, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
+    /* attended = layernorm(attended) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = b->dattended, .lddx = A, .dy_n = b->dattended, .lddy = A, .x_n = b->kept.attended,
+        .ldx = A, .weight = w->attn_norm_w, .eps = a->eps, .rms = a->rms, .m = b->attn_norm_rows,
+        .n = A, .tokens = b->tokens, .targets = K});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,

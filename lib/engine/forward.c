@@ -83,6 +83,14 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
+    /* attended = layernorm(attended) */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = b->attended_to, .ldy = A, .x_n = b->from.at, .ldx = b->from.ld,
+        .m = b->attended_kept, .n = A, .scale = 1});
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y_n = b->from.at, .ldy = b->from.ld, .x_n = b->from.at, .ldx = b->from.ld,
+        .weight = w->attn_norm_w, .bias = w->attn_norm_b, .eps = a->eps, .rms = a->rms,
+        .m = b->attn_norm_rows, .n = A});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->proj.at, .ldy = b->proj.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
@@ -101,6 +109,14 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x = b->plain2, .x_n = b->norm2,
         .ldx = b->ld2, .w = &w->fc1, .act = a->act, .m = b->m});
+    /* hidden = layernorm(hidden) */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = b->hidden_to, .ldy = a->hidden, .x_n = b->hidden, .ldx = F, .m = b->hidden_kept,
+        .n = a->hidden, .scale = 1});
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y_n = b->hidden, .ldy = F, .x_n = b->hidden, .ldx = F, .weight = w->mlp_norm_w,
+        .bias = w->mlp_norm_b, .eps = a->eps, .rms = a->rms, .m = b->mlp_norm_rows,
+        .n = a->hidden});
     /* out = mid + ls2 * (hidden W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->fc2.at, .ldy = b->fc2.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,

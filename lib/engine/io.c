@@ -161,6 +161,8 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
     b.fc2_add = b.mid.at;
     if (f->arch->post_norm)
         post_norm(&b, f, l);
+    b.attn_norm_rows = f->arch->attn_norm ? b.m : 0;
+    b.mlp_norm_rows = f->arch->mlp_norm ? b.m : 0;
     if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
         record_norm1(&b, f, f->plan->blocks[l].tokens[VX_AT_NORM1]);
     if (f->arch->parallel) {
@@ -176,6 +178,8 @@ static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
     b->qkv = kept->qkv;
     b->qk = kept->qk;
     b->qk_kept = b->qk_rows;
+    b->attended_to = kept->attended;
+    b->attended_kept = b->attn_norm_rows;
     b->mid = (vx_rows){kept->mid, f->width};
     b->pre = kept->pre;
     if (b->post_rows) {
@@ -187,6 +191,8 @@ static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
         b->proj = b->mid;
         b->fc2_add = kept->mid;
     }
+    b->hidden_to = kept->hidden;
+    b->hidden_kept = b->mlp_norm_rows;
 }
 
 vx_block_io vx_block_io_of(const vx_run *f, int l)
@@ -212,7 +218,7 @@ vx_block_io vx_block_io_recomputed(const vx_run *f, int l)
     const vx_kept *kept = &f->plan->blocks[l].kept;
     vx_block_io b = block_io(f, l, kept->x, NULL);
     keep(&b, f, &f->plan->recomputed);
-    b.hidden = b.post_rows ? b.hidden : NULL;
+    b.hidden = b.post_rows || b.mlp_norm_rows ? b.hidden : NULL;
     b.out_rows = b.post_rows;
     b.out_post_rows = 0;
     if (!kept->p)
@@ -276,6 +282,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .lddx = class_only ? f->tokens * f->width : f->width,
         .branch = {plan->dx, class_only ? f->tokens * f->width : f->width},
         .dhidden = plan->dwide,
+        .act = f->arch->mlp_norm ? VX_ACT_NONE : f->arch->act,
         .relative = relative_of(f, l),
         .dnorm2 = plan->dy,
         .dattended = vx_run_at(f, plan->dwide, (size_t)all * 3 * (size_t)f->attention_width),
@@ -290,6 +297,8 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         b.dnorm1 = plan->dbranch;
         b.dnorm1_n = NULL;
     }
+    b.mlp_norm_rows = f->arch->mlp_norm ? b.rows : 0;
+    b.attn_norm_rows = f->arch->attn_norm ? b.rows : 0;
     if (alone) {
         b.dp = plan->dp;
         return b;

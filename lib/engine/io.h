@@ -82,6 +82,9 @@ typedef struct vx_block_io {
     int queries;                  /* as in vx_attention */
     int picked;                   /* class tokens that have to be collected: B, or 0 */
     vx_narrow_rows from;          /* [m,A] the rows of `attended` that go on */
+    int attn_norm_rows;           /* of these, rows that are normalised: m, or 0 */
+    int attended_kept;            /* ... of which the backward pass reads what they were: m, or 0 */
+    vx_narrow *attended_to;       /* [m,A] these */
     vx_rows in;                   /* [m,D] the rows of x that go on          */
     vx_rows mid;                  /* [m,D] */
     int post_rows, out_post_rows; /* rows normalised behind attention and mlp: m, or 0  */
@@ -94,9 +97,12 @@ typedef struct vx_block_io {
     int ld2;             /* of either */
     vx_narrow *pre;      /* [m,F] or NULL: not wanted               */
     vx_narrow *hidden;   /* [m,F]; its first columns are fc2's input */
-    vx_rows out;         /* [m,D] */
-    int m, out_rows;     /* rows of fc2: m, or 0 if the block runs again for its backward pass */
-    float *next;         /* the next block's input */
+    int mlp_norm_rows;   /* as of the attention: rows of hidden that are normalised, and kept */
+    int hidden_kept;
+    vx_narrow *hidden_to; /* [m,F of fc2] */
+    vx_rows out;          /* [m,D] */
+    int m, out_rows;      /* rows of fc2: m, or 0 if the block runs again for its backward pass */
+    float *next;          /* the next block's input */
 } vx_block_io;
 
 vx_block_io vx_block_io_of(const vx_run *f, int l);
@@ -117,6 +123,9 @@ typedef struct vx_block_grad_io {
     int norm2_rows;       /* rows of the norm before the mlp: rows, or 0               */
     int parallel_rows;    /* of dnorm1: rows of norm1 that the mlp read, too: G*T, or 0 */
     vx_narrow *dhidden;   /* [rows,F] */
+    vx_act act;           /* what fc2's backward goes through: the activation, unless there is */
+    int mlp_norm_rows;    /* a norm behind it for so many rows, whose backward does: rows, or 0 */
+    int attn_norm_rows;   /* rows, or 0 */
     vx_narrow *dnorm2;    /* [rows,D] */
     vx_narrow *dattended; /* [rows,A] */
     vx_relative relative;

@@ -146,6 +146,9 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, size
     const size_t a = (size_t)arch->heads * (size_t)arch->head_width;
     kept->qkv = vx_arena_take(arena, rows, 3 * a * narrow);
     kept->qk = arch->qk_norm ? vx_arena_take(arena, rows, 2 * a * narrow) : NULL;
+    kept->attended = arch->attn_norm ? vx_arena_take(arena, behind, a * narrow) : NULL;
+    kept->hidden =
+        arch->mlp_norm ? vx_arena_take(arena, behind, (size_t)arch->hidden * narrow) : NULL;
     kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
     const size_t branch = arch->post_norm ? behind : 0;
     kept->branch1 = vx_arena_take(arena, branch, (size_t)arch->width * sizeof(float));

@@ -43,14 +43,16 @@ typedef enum vx_dkeep {
 /* A block's forward pass, as far as its backward pass reads it. Where only the class token is
  * computed behind the attention, mid, the branches and pre have one row a picture. */
 typedef struct vx_kept {
-    float *x;       /* [B,T,D]   the block's input               */
-    vx_narrow *qkv; /* [B,T,3A]                                  */
-    vx_narrow *qk;  /* [B,T,2A]  q and k before their norms, if they have any */
-    float *mid;     /* [B,T,D]   behind the attention's residual */
-    float *branch1; /* [B,T,D]   what the attention gives and ... */
-    float *branch2; /* [B,T,D]   ... what the mlp gives, if they are normalised then */
-    vx_narrow *pre; /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
-    float *p;       /* [B,H,T,T] attention                       */
+    float *x;            /* [B,T,D]   the block's input               */
+    vx_narrow *qkv;      /* [B,T,3A]                                  */
+    vx_narrow *qk;       /* [B,T,2A]  q and k before their norms, if they have any */
+    vx_narrow *attended; /* [B,T,A] what the attention gave, before its norm, if it has one */
+    float *mid;          /* [B,T,D]   behind the attention's residual */
+    float *branch1;      /* [B,T,D]   what the attention gives and ... */
+    float *branch2;      /* [B,T,D]   ... what the mlp gives, if they are normalised then */
+    vx_narrow *pre;      /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
+    vx_narrow *hidden;   /* [B,T,F] the hidden layer before its norm, if it has one; F: of fc2 */
+    float *p;            /* [B,H,T,T] attention                       */
 } vx_kept;
 
 typedef struct vx_block_plan {

@@ -6,9 +6,9 @@
  * false flag or a NULL weight.
  *
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
- *      depth x:  x += ls1 * proj(attention(qkv(norm1(x)))), q and k of it [normalised], [rotated],
- *                     attention softmax(q k^T / sqrt E [+ relative]) v
- *                x += ls2 * fc2(act(fc1(norm2(x))))
+ *      depth x:  x += ls1 * proj([attn_norm] attention(qkv(norm1(x)))), q and k of it [normalised],
+ *                     [rotated], attention softmax(q k^T / sqrt E [+ relative]) v
+ *                x += ls2 * fc2([mlp_norm] act(fc1(norm2(x))))
  *                     post_norm: x += norm1(proj(attention(qkv(x)))), x += norm2(fc2(act(fc1(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
@@ -68,6 +68,8 @@ typedef struct vx_arch {
     bool relative;  /* scores get what the weights hold for where two patches lie to each other */
     int qk_norm;    /* queries and keys are normalised, so many numbers at a time: those of one
                      * head, or of all heads; 0: they are not */
+    bool attn_norm; /* what the attention gives is normalised before proj */
+    bool mlp_norm;  /* the hidden layer is, before fc2 */
     int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings, and `relative`,
                                 * are for; or 0 */

@@ -592,6 +592,8 @@ static int take_block_roles(vx_reader *r)
         }
         if (b == 0)
             VX_TRY(check_biases(r));
+        r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
+        r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }
     return VITX_OK;
 }

@@ -50,8 +50,6 @@ static const struct {
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
-    {"attn.norm.", "a model with a norm within its attention, as BEiT-3 and EVA-02"},
-    {"mlp.norm.", "a model with a norm within its perceptron, as BEiT-3 and EVA-02"},
     {"blocks.0.lambda_", "a model with differential attention"},
     {"attn.lambda_", "a model with differential attention"},
     {"^layer.0.attention.q_proj.", "a DINOv3"},

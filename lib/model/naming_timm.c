@@ -103,8 +103,7 @@ static void imply_sizes(vx_hints *out, const char *architecture)
 {
     char name[128];
     snprintf(name, sizeof name, "%.120s_", architecture);
-    out->named =
-        (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
+    out->named = (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
     for (size_t i = 0; i < sizeof known_sizes / sizeof known_sizes[0]; i++)
         if (strstr(name, known_sizes[i].part)) {
             out->named.width = known_sizes[i].width;
@@ -250,8 +249,7 @@ static int read_pool(vx_hints *out, const vx_config *config)
  * for a norm. */
 static int read_arguments(vx_hints *out, const vx_config *config)
 {
-    static const char *const flags[] = {"scale_attn_norm", "scale_mlp_norm", "dynamic_img_pad",
-                                        "use_post_norm"};
+    static const char *const flags[] = {"dynamic_img_pad", "use_post_norm"};
     static const char *const layers[] = {"block_fn", "mlp_layer", "attn_layer", "embed_layer",
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
@@ -523,6 +521,10 @@ const vx_naming vx_naming_timm = {
             [VX_WAY_FC1_B] = "blocks.#.attn.rel_pos.mlp.fc1.bias|shared_rel_pos.mlp.fc1.bias",
             [VX_WAY_FC2_W] = "blocks.#.attn.rel_pos.mlp.fc2.weight|shared_rel_pos.mlp.fc2.weight",
             [VX_WAY_FC2_B] = "blocks.#.attn.rel_pos.mlp.fc2.bias|shared_rel_pos.mlp.fc2.bias",
+            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight",
+            [VX_ATTN_NORM_B] = "blocks.#.attn.norm.bias|blocks.#.attn.inner_attn_ln.bias",
+            [VX_MLP_NORM_W] = "blocks.#.mlp.norm.weight|blocks.#.mlp.ffn_ln.weight",
+            [VX_MLP_NORM_B] = "blocks.#.mlp.norm.bias|blocks.#.mlp.ffn_ln.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1|blocks.#.ls.gamma",

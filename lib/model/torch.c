@@ -32,10 +32,11 @@
 #define MAX_PICKLE ((size_t)1 << 26)
 #define FIRST_PIECE ((size_t)1 << 16) /* of the old form, whose pickle's length is not known */
 #define MAX_CANDIDATES 16
-#define MAX_DEPTH 4           /* of dictionaries in dictionaries */
-#define MAX_MODULE_DEPTH 32   /* of modules in modules */
-#define MAX_MODULES (1 << 16) /* visits: one module may stand in several places */
+#define MAX_DEPTH 4         /* of dictionaries in dictionaries */
+#define MAX_MODULE_DEPTH 32 /* of modules in modules */
 #define MAX_TENSORS (1 << 17)
+#define MAX_STATE 512                 /* members of a module's object: keys and values */
+#define MAX_STEPS ((uint64_t)1 << 26) /* values looked at: several may hold the same ones */
 #define MAX_NAME 512
 #define MAX_REPEATED ((uint64_t)1 << 24) /* elements that stand for others (stride 0) */
 #define MIN_MATRICES                                                                               \
@@ -68,9 +69,9 @@ typedef struct archive {
     int candidate_count;
     /* While tensors are listed: counted first, then added. */
     bool adding;
-    int tensors, modules;
+    int tensors, matrices;
     size_t name_bytes;
-    uint64_t repeated;
+    uint64_t repeated, steps;
     char name[MAX_NAME];
 } archive;
 
@@ -98,6 +99,8 @@ static const vx_py *find_key(const vx_py *dict, const char *key)
 static const vx_py *module_state(const vx_py *v)
 {
     const vx_py *state = v && v->kind == VX_PY_OBJECT ? v->made[2] : NULL;
+    if (state && state->count > MAX_STATE)
+        return NULL;
     return find_key(state, "_modules") && find_key(state, "_parameters") ? state : NULL;
 }
 
@@ -288,9 +291,11 @@ static int place(vx_tensor *t, archive *a, const vx_py *arguments, uint64_t last
 
 static int add_tensor(archive *a, call made)
 {
+    const vx_py *size = vx_py_item(made.arguments, 2), *stride = vx_py_item(made.arguments, 3);
     const size_t length = strlen(a->name);
     uint64_t last = 0;
     a->tensors++;
+    a->matrices += size && size->kind == VX_PY_TUPLE && size->count >= 2;
     a->name_bytes += length + 1;
     if (a->tensors > MAX_TENSORS)
         return vx_fail_in(VITX_UNSUPPORTED, a->file->path, "more than %d tensors", MAX_TENSORS);
@@ -304,7 +309,6 @@ static int add_tensor(archive *a, call made)
                      .dtype_name = "sparse, quantized or of another special kind"};
     if (!made.plain)
         return VITX_OK;
-    const vx_py *size = vx_py_item(made.arguments, 2), *stride = vx_py_item(made.arguments, 3);
     VX_TRY(read_axes(t, &last, size, stride, a->file->path));
     VX_TRY(place(t, a, made.arguments, last));
     if (t->axes)
@@ -326,12 +330,21 @@ static int set_name(archive *a, size_t length, const vx_py *key)
     return VITX_OK;
 }
 
+static int count_steps(archive *a, uint64_t steps)
+{
+    a->steps += steps;
+    return a->steps <= MAX_STEPS ? VITX_OK
+                                 : vx_fail_in(VITX_UNSUPPORTED, a->file->path,
+                                              "its pickle names the same values too often");
+}
+
 /* The tensors of a dictionary; the first `length` bytes of a->name go before the names. `without`:
  * names of buffers that a state_dict leaves out, or NULL. */
 static int list_dictionary(archive *a, const vx_py *dict, size_t length, const vx_py *without)
 {
     vx_py *const *items;
     const uint32_t n = pairs_of(&items, dict);
+    VX_TRY(count_steps(a, (uint64_t)n * (1 + (without ? without->count : 0))));
     for (uint32_t i = 0; i + 1 < n; i += 2) {
         const call made = tensor_call(items[i + 1]);
         bool left_out = items[i]->kind != VX_PY_TEXT || !made.arguments;
@@ -358,13 +371,13 @@ static int list_module(archive *a, const vx_py *state, size_t length, int depth)
 {
     vx_py *const *items;
     const vx_py *without = set_of(find_key(state, "_non_persistent_buffers_set"));
-    if (depth == MAX_MODULE_DEPTH || ++a->modules > MAX_MODULES)
-        return vx_fail_in(VITX_UNSUPPORTED, a->file->path,
-                          "more than %d modules in each other, or %d in all", MAX_MODULE_DEPTH,
-                          MAX_MODULES);
+    if (depth == MAX_MODULE_DEPTH)
+        return vx_fail_in(VITX_UNSUPPORTED, a->file->path, "more than %d modules in each other",
+                          MAX_MODULE_DEPTH);
     VX_TRY(list_dictionary(a, find_key(state, "_parameters"), length, NULL));
     VX_TRY(list_dictionary(a, find_key(state, "_buffers"), length, without));
     const uint32_t n = pairs_of(&items, find_key(state, "_modules"));
+    VX_TRY(count_steps(a, (uint64_t)n * MAX_STATE));
     for (uint32_t i = 0; i + 1 < n; i += 2) {
         const vx_py *inner = module_state(items[i + 1]);
         if (items[i]->kind != VX_PY_TEXT || !inner)
@@ -382,7 +395,7 @@ static int list_module(archive *a, const vx_py *state, size_t length, int depth)
 static int list_tensors(archive *a, const vx_py *value)
 {
     const vx_py *state = module_state(value);
-    a->tensors = a->modules = 0;
+    a->tensors = a->matrices = 0;
     a->name_bytes = 0;
     return state ? list_module(a, state, 0, 0) : list_dictionary(a, value, 0, NULL);
 }
@@ -418,7 +431,9 @@ static int find_networks(archive *a, vx_py *value, const char *path, int depth)
     if (module)
         VX_TRY(list_tensors(a, value));
     const int least = vx_safetensors_is_index(a->c->path) ? 0 : MIN_MATRICES;
-    const int tensors = module ? a->tensors : count_network(value, least);
+    const int tensors = !module                ? count_network(value, least)
+                        : a->matrices >= least ? a->tensors
+                                               : 0;
     if (tensors && a->candidate_count == MAX_CANDIDATES)
         return vx_fail_in(VITX_UNSUPPORTED, a->file->path, "more than %d networks in one file",
                           MAX_CANDIDATES);

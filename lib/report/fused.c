@@ -10,6 +10,7 @@
 #define CHUNK 16 /* rows of a task */
 #define DIGIT 11 /* bits that one pass of the sort looks at */
 #define DIGITS (1 << DIGIT)
+#define TOP (32 - DIGIT)
 
 typedef struct fusing {
     const vx_record_rows *from;
@@ -17,18 +18,23 @@ typedef struct fusing {
     vx_fuse fuse;
     int first, end; /* rows that are there as they are */
     float *value;   /* [R,T] */
-    float *room;    /* [workers,2,T] */
+    float *room;    /* [workers,3,T] */
     uint8_t *turn;  /* [T,T]; first the level */
     uint8_t *fine;  /* [T,fine_row]; NULL: none */
     size_t fine_row;
+    double square[256]; /* (u / 255)^2 */
     float limit[VX_FUSED_STEPS];
+    uint8_t start[DIGITS]; /* guess of the smallest number with these upper bits */
 } fusing;
 
-static void join(float *out, const float *row, int count, vx_fuse fuse)
+static void join(float *restrict out, const float *restrict row, int count, vx_fuse fuse)
 {
-    for (int i = 0; i < count; i++)
-        if (fuse == VX_FUSE_MAX ? row[i] > out[i] : row[i] < out[i])
-            out[i] = row[i];
+    if (fuse == VX_FUSE_MAX)
+        for (int i = 0; i < count; i++)
+            out[i] = row[i] > out[i] ? row[i] : out[i];
+    else
+        for (int i = 0; i < count; i++)
+            out[i] = row[i] < out[i] ? row[i] : out[i];
 }
 
 /* ------------------------------------------------------------------ as it is --------------- */
@@ -54,7 +60,7 @@ static int chunk_end(const fusing *f, int task)
 
 static float *room_of(const fusing *f, int worker)
 {
-    return f->room + (size_t)worker * 2 * (size_t)f->from->tokens;
+    return f->room + (size_t)worker * 3 * (size_t)f->from->tokens;
 }
 
 static void fuse_chunk(void *arg, int task, int worker)
@@ -71,93 +77,81 @@ static float half_at(const uint8_t *bytes)
     return vx_half_to_float((uint16_t)(bytes[0] | bytes[1] << 8));
 }
 
-/* out += part * row, rounded as fused.h says. */
-static void add_coded(float *out, const fusing *f, size_t row, double part)
+static size_t row_of(const fusing *f, int h, int r)
 {
-    const vx_coded *c = f->coded;
-    const size_t prefix = (size_t)f->from->prefix, tokens = (size_t)f->from->tokens;
-    const uint8_t *weight = c->weight + row * (tokens - prefix);
-    const double scale = part * (double)half_at(c->scale + 2 * row);
-    for (size_t t = 0; t < prefix; t++)
-        out[t] =
-            (float)((double)out[t] + part * (double)half_at(c->prefix + 2 * (row * prefix + t)));
-    for (size_t t = prefix; t < tokens; t++) {
-        const double root = weight[t - prefix] / 255.0;
-        out[t] = (float)((double)out[t] + scale * (root * root));
-    }
+    return (size_t)h * (size_t)f->coded->rows + (size_t)r;
 }
 
-/* The smallest weight of all heads on patch i of row r, and the code and scale it has. */
-static float least(const fusing *f, int r, size_t i, uint8_t *u, double *scale)
+/* Weights on prefix tokens, one head after the other. */
+static void join_prefix(float *out, const fusing *f, int r)
 {
-    const vx_coded *c = f->coded;
-    const size_t patches = (size_t)(f->from->tokens - f->from->prefix);
-    float best = INFINITY;
-    for (int h = 0; h < c->heads; h++) {
-        const size_t row = (size_t)h * (size_t)c->rows + (size_t)r;
-        const double s = (double)half_at(c->scale + 2 * row);
-        const double root = c->weight[row * patches + i] / 255.0;
-        const float v = (float)(s * (root * root));
-        if (v < best) {
-            best = v;
-            *u = c->weight[row * patches + i];
-            *scale = s;
+    const size_t prefix = (size_t)f->from->prefix;
+    const int heads = f->coded->heads;
+    for (int h = 0; h < heads; h++)
+        for (size_t t = 0; t < prefix; t++) {
+            const float v = half_at(f->coded->prefix + 2 * (row_of(f, h, r) * prefix + t));
+            if (f->fuse == VX_FUSE_MEAN)
+                out[t] = (float)((double)(h == 0 ? 0 : out[t]) + 1.0 / heads * (double)v);
+            else if (h == 0 || (f->fuse == VX_FUSE_MAX ? v > out[t] : v < out[t]))
+                out[t] = v;
         }
-    }
-    return best;
 }
 
-/* The patches' part of a row of minima. */
-static void refine(float *out, const fusing *f, int r)
+/* The same on patches. `head`: of the smallest. Rounded as fused.h says. */
+static void join_patches(float *restrict out, float *restrict head, const fusing *f, int r)
 {
-    const size_t prefix = (size_t)f->from->prefix, patches = (size_t)f->from->tokens - prefix;
-    const uint8_t *fine = f->fine + (size_t)r * f->fine_row;
-    for (size_t i = 0; i < patches; i++) {
-        uint8_t u = 0;
-        double scale = 0;
-        out[prefix + i] = least(f, r, i, &u, &scale);
-        if (u > 0) {
-            const double root = (u + (fine[i / 8] >> i % 8 & 1 ? 0.25 : -0.25)) / 255;
-            out[prefix + i] = (float)(scale * (root * root));
+    const int heads = f->coded->heads, patches = f->from->tokens - f->from->prefix;
+    const double *square = f->square, part = f->fuse == VX_FUSE_MEAN ? 1.0 / heads : 1;
+    for (int i = 0; i < patches; i++)
+        out[i] = f->fuse == VX_FUSE_MIN ? INFINITY : 0;
+    for (int h = 0; h < heads; h++) {
+        const size_t row = row_of(f, h, r);
+        const uint8_t *weight = f->coded->weight + row * (size_t)patches;
+        const double scale = part * (double)half_at(f->coded->scale + 2 * row);
+        if (f->fuse == VX_FUSE_MEAN) {
+            for (int i = 0; i < patches; i++)
+                out[i] = (float)((double)out[i] + scale * square[weight[i]]);
+            continue;
+        }
+        for (int i = 0; i < patches; i++) {
+            const float v = (float)(scale * square[weight[i]]);
+            const bool takes = f->fuse == VX_FUSE_MAX ? v > out[i] : v < out[i];
+            out[i] = takes ? v : out[i];
+            head[i] = takes ? (float)h : head[i];
         }
     }
 }
 
-static void fine_chunk(void *arg, int task, int worker)
+/* Writes the row's bits of `fine` and uses them. */
+static void refine(float *out, const float *head, const fusing *f, int r)
 {
-    const fusing *f = arg;
     const size_t tokens = (size_t)f->from->tokens, prefix = (size_t)f->from->prefix;
-    (void)worker;
-    for (int r = task * CHUNK; r < chunk_end(f, task); r++)
-        for (size_t i = 0; i < tokens - prefix; i++) {
-            uint8_t u;
-            double scale;
-            if (f->value[(size_t)r * tokens + prefix + i] >= least(f, r, i, &u, &scale))
-                f->fine[(size_t)r * f->fine_row + i / 8] |= (uint8_t)(1 << i % 8);
+    const float *exact = f->value + (size_t)r * tokens + prefix;
+    uint8_t *fine = f->fine + (size_t)r * f->fine_row;
+    for (size_t i = 0; i < tokens - prefix; i++) {
+        const size_t row = row_of(f, (int)head[i], r);
+        const uint8_t u = f->coded->weight[row * (tokens - prefix) + i];
+        const bool up = exact[i] >= out[i];
+        if (up)
+            fine[i / 8] |= (uint8_t)(1 << i % 8);
+        if (u > 0) {
+            const double root = (u + (up ? 0.25 : -0.25)) / 255;
+            out[i] = (float)((double)half_at(f->coded->scale + 2 * row) * (root * root));
         }
+    }
 }
 
 /* Row r in room [2,T]. */
 static const float *coded_row(const fusing *f, float *room, int r)
 {
-    const int tokens = f->from->tokens, heads = f->coded->heads;
-    float *out = room, *one = room + tokens;
+    const size_t tokens = (size_t)f->from->tokens, prefix = (size_t)f->from->prefix;
     if (r >= f->first && r < f->end)
-        return f->value + (size_t)r * (size_t)tokens;
-    memset(out, 0, (size_t)tokens * sizeof *out);
-    for (int h = 0; h < heads; h++) {
-        const size_t row = (size_t)h * (size_t)f->coded->rows + (size_t)r;
-        if (f->fuse == VX_FUSE_MEAN || h == 0) {
-            add_coded(out, f, row, f->fuse == VX_FUSE_MEAN ? 1.0 / heads : 1);
-            continue;
-        }
-        memset(one, 0, (size_t)tokens * sizeof *one);
-        add_coded(one, f, row, 1);
-        join(out, one, tokens, f->fuse);
-    }
+        return f->value + (size_t)r * tokens;
+    join_prefix(room, f, r);
+    join_patches(room + prefix, room + tokens, f, r);
     if (f->fuse == VX_FUSE_MIN)
-        refine(out, f, r);
-    return out;
+        refine(room + prefix, room + tokens, f, r);
+    return room;
 }
 
 /* ------------------------------------------------------------------ levels ----------------- */
@@ -165,15 +159,10 @@ static const float *coded_row(const fusing *f, float *room, int r)
 /* The first step whose limit is not below v. */
 static int guess(const fusing *f, float v)
 {
-    int low = 0, high = VX_FUSED_STEPS;
-    while (low < high) {
-        const int middle = (low + high) / 2;
-        if (f->limit[middle] >= v)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
+    int s = f->start[vx_float_bits(v) >> TOP];
+    while (s < VX_FUSED_STEPS && f->limit[s] < v)
+        s++;
+    return s;
 }
 
 /* The bits of floats that are not negative are in the order of the floats. */
@@ -213,6 +202,11 @@ static void find_limits(fusing *f, size_t left[VX_FUSED_STEPS], uint32_t *sorted
             below--;
         left[s] = drop - below;
     }
+    for (uint32_t d = 0, s = 0; d < DIGITS; d++) {
+        while (s < VX_FUSED_STEPS && f->limit[s] < vx_bits_float(d << TOP))
+            s++;
+        f->start[d] = (uint8_t)s;
+    }
 }
 
 static void find_levels(fusing *f, size_t left[VX_FUSED_STEPS], size_t count)
@@ -236,8 +230,12 @@ static void turn_chunk(void *arg, int task, int worker)
     for (int r = task * CHUNK; r < chunk_end(f, task); r++) {
         const float *row = coded_row(f, room_of(f, worker), r);
         uint8_t *turn = f->turn + (size_t)r * tokens;
-        for (size_t t = 0; t < tokens; t++)
-            turn[t] = (uint8_t)(turn[t] - guess(f, row[t]));
+        for (size_t t = 0; t < tokens; t++) {
+            const int level = turn[t];
+            const bool right = (level == VX_FUSED_STEPS || row[t] <= f->limit[level]) &&
+                               (level == 0 || row[t] > f->limit[level - 1]);
+            turn[t] = right ? 0 : (uint8_t)(level - guess(f, row[t]));
+        }
     }
 }
 
@@ -284,8 +282,6 @@ static void put_fusion(fusing *f, uint8_t *raw, const shape *s, int k, uint32_t 
     vx_put_floats(limits + (size_t)k * s->limit_bytes, f->limit, VX_FUSED_STEPS);
     f->fine = turns + K * count;
     f->fine_row = s->fine_row;
-    if (f->fuse == VX_FUSE_MIN)
-        vx_share_out(pool, fine_chunk, f, tasks);
     vx_share_out(pool, turn_chunk, f, tasks);
 }
 
@@ -299,6 +295,8 @@ int vx_fused_code(vx_packed *out, const vx_record_rows *rows, const vx_coded *co
                 .end = rows->rows == 1 ? 1 : vx_query_end(query, rows->prefix, rows->tokens)};
     if (patches)
         f.end = f.first;
+    for (int u = 0; u < 256; u++)
+        f.square[u] = u / 255.0 * (u / 255.0);
     const shape s = shape_of(&f);
     const size_t tokens = (size_t)rows->tokens, workers = (size_t)vx_workers(pool);
     uint8_t *raw = NULL;
@@ -313,7 +311,7 @@ int vx_fused_code(vx_packed *out, const vx_record_rows *rows, const vx_coded *co
         status = vx_new(&f.value, hooks, (size_t)rows->rows * tokens, sizeof *f.value,
                         "rollout of a block");
     if (status == VITX_OK)
-        status = vx_new(&f.room, hooks, workers * 2 * tokens, sizeof *f.room, "rollout of a block");
+        status = vx_new(&f.room, hooks, workers * 3 * tokens, sizeof *f.room, "rollout of a block");
     for (int k = 0; k < s.fusions && status == VITX_OK; k++)
         put_fusion(&f, raw, &s, k, sorted, pool);
     if (status == VITX_OK)

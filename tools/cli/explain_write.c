@@ -177,9 +177,7 @@ static bool finish_one(void *payload, int i, bool begun)
     const struct writing *all = payload;
     struct map_writing *w = &all->maps[i];
     const bool before = i > 0 && w[-1].stopped;
-    if (!begun)
-        w->written = NO_MORE;
-    else if (!before || has_files(all->plan)) /* no file without its line */
+    if (begun && (!before || has_files(all->plan))) /* no file without its line */
         print_one(all->plan, w);
     else
         w->written = NO_MORE;

@@ -135,6 +135,8 @@ def build_timm(architecture, seed, dtype, **args):
 
 def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
+    if getattr(model, "rope", None) is not None:  # its tables were rounded to the file's dtype, and no file holds them
+        model.rope.init_non_persistent_buffers()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
     attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
@@ -514,6 +516,13 @@ def make_rotary(image):
     make_timm("dinov3-timm-swiglu", image, "vit_small_plus_patch16_dinov3", 61, torch.float16, swiglu_align_to=0, mlp_ratio=2,
               data=dict(input_size=(3, 20, 20)),
               drop_args=("global_pool",))
+    half = torch.float16
+    make_timm("eva02-timm", image, "eva02_tiny_patch14_224", 62, half, **oblong)
+    make_timm("eva02-timm-apart", image, "eva02_base_patch14_224", 63, half, depth=1, **oblong)
+    make_timm("eva02-timm-clip", image, "eva02_base_patch16_clip_224", 64, half, mlp_ratio=2, **oblong)
+    make_timm("rope-timm", image, "vit_small_patch16_rope_224", 65, half, **oblong)
+    make_timm("rope-timm-mixed", image, "vit_small_patch16_rope_mixed_ape_224", 66, half, **oblong)
+    make_timm("rope-timm-gap", image, "vit_mediumd_patch16_rope_reg1_gap_256", 67, half, depth=1, **oblong)
 
 
 def make_torchvision(name, image, seed, dtype=torch.float16):

@@ -371,6 +371,7 @@ const stage = {
     ui.id('photo').classList.toggle('grey', stage.isGrey(stage.field, at));
     ui.id('photo-b').classList.toggle('grey', stage.isGrey(stage.second, at));
     ui.id('frame').style.width = `${100 * at.z}%`;
+    ui.id('viewer').style.setProperty('--aspect', stage.aspect);
     const most = `calc(var(--tall) * ${stage.aspect})`;
     for (const name of ['left', 'right'])
       ui.id(name).style.maxWidth = `max(240px, ${most})`;
