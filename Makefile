@@ -49,10 +49,13 @@ SANITIZE := $(FLAGS_$(CONFIG))
 # load it so (glibc 2.36), with its many relative relocations packed (a twentieth less).
 PACKED   := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '$$2 >= 2.36' | grep -q . && \
     $(CC) -Wl,--help 2>/dev/null | grep -o -m 1 pack-relative-relocs)
+# Its code without tables for unwinding (an eighth of the library): no exception passes through C, and
+# debuggers have .debug_frame. CFLAGS=-fasynchronous-unwind-tables brings them back for profilers.
+PLAIN    := $(if $(filter release,$(CONFIG)),-fno-asynchronous-unwind-tables)
 COMPACT  := $(if $(X86),-Wl$(comma)-z$(comma)noseparate-code) $(addprefix -Wl$(comma)-z$(comma),$(PACKED))
 DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"' $(foreach d,$(PICTURES),-DVX_WITH_$(call part,1,$(d)))
 INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
-ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(SANITIZE)
+ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(PLAIN) $(SANITIZE)
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
 CHECK_LIBS = $(shell $(PKG) --libs check)
 

@@ -254,18 +254,19 @@ static inline int vx_tokens_of(const int *starts, int b, int tokens)
     return starts ? starts[b + 1] - starts[b] : tokens;
 }
 
-/* A query that is no token: the mean over the rows of several, `first` being the first patch's. */
-enum { VX_QUERY_PATCHES = -1 /* first..T-1 */, VX_QUERY_PREFIX = -2 /* 0..first-1 */ };
+/* A query that is no token: the mean over the rows of several. `prefix`: how many tokens stand
+ * before the patches. */
+enum { VX_QUERY_PATCHES = -1 /* prefix..T-1 */, VX_QUERY_PREFIX = -2 /* 0..prefix-1 */ };
 
-static inline int vx_query_first(int query, int first)
+static inline int vx_query_first(int query, int prefix)
 {
-    return query >= 0 ? query : query == VX_QUERY_PATCHES ? first : 0;
+    return query >= 0 ? query : query == VX_QUERY_PATCHES ? prefix : 0;
 }
 
 /* The row behind the last one. */
-static inline int vx_query_end(int query, int first, int tokens)
+static inline int vx_query_end(int query, int prefix, int tokens)
 {
-    return query >= 0 ? query + 1 : query == VX_QUERY_PATCHES ? tokens : first;
+    return query >= 0 ? query + 1 : query == VX_QUERY_PATCHES ? tokens : prefix;
 }
 
 /* What attention leaves behind of its probabilities, and where. */
@@ -275,7 +276,7 @@ typedef struct vx_recorded {
     vx_store store; /* type of data: float, or IEEE half in uint16_t (round to nearest even)   */
     vx_fuse fuse;   /* of VX_KEEP_FUSED                                                        */
     int query;      /* of VX_KEEP_ROW: the token, or a mean: see vx_query_first                */
-    int first;
+    int prefix;     /* tokens before the patches */
     int batch, heads, tokens;
 } vx_recorded;
 
@@ -568,7 +569,7 @@ typedef struct vx_attn_fuse {
 typedef struct vx_attn_row {
     float *out; /* [B,H,T] */
     const vx_recorded *record;
-    int query, first;
+    int query, prefix; /* see vx_query_first */
 } vx_attn_row;
 
 /* out[g] = heads of attention times its gradient made one matrix: see enum vx_product. head >= 0:

@@ -195,8 +195,8 @@ vx_work vx_attn_row_work(const vx_attn_row *a)
     const vx_recorded *r = a->record;
     const double row = (double)r->batch * r->heads * r->tokens;
     const int rows = r->keep == VX_KEEP_ROW ? 1
-                                            : vx_query_end(a->query, a->first, r->tokens) -
-                                                  vx_query_first(a->query, a->first);
+                                            : vx_query_end(a->query, a->prefix, r->tokens) -
+                                                  vx_query_first(a->query, a->prefix);
     return floats(row * (1 + rows * (r->store == VX_STORE_F16 ? 0.5 : 1)));
 }
 

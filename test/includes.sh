@@ -45,14 +45,22 @@ done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' -r include lib kernels too
              --include='*.cu' --include='*.cuh' --include='*.def')
 
 # A method sees the context through its job: it includes explain/, base/ and image/ only, and so does what
-# it includes, but for the plan that it writes its needs into.
+# it includes, but for the plan that it writes its needs into. A metric sees the context through its subject.
+# closed WHAT FILES...: what of other folders the files include, or the headers of explain/ and measure/ that they include.
+closed() {
+    local what=$1 file line text headers
+    shift
+    mapfile -t headers < <(grep -hoE '"(explain|measure)/[a-z_]+\.h"' "$@" | sort -u | tr -d '"' | sed 's,^,lib/,')
+    while IFS=: read -r file line text; do
+        complain "$file:$line: a $what does not include ${text#*\"}"
+    done < <(grep -nE '^#include "(engine|kernels|model)/' "$@" "${headers[@]}" |
+                 grep -vE '"(engine/trace|engine/inputs|kernels/device|model/arch)\.h"')
+    [ ${#headers[@]} -gt 0 ] || complain "no ${what}s were found"
+}
 mapfile -t methods < <(grep -lE '^const vx_method vx_method_' lib/explain/*.c)
-mapfile -t method_headers < <(grep -hoE '"explain/[a-z_]+\.h"' "${methods[@]}" | sort -u | tr -d '"' | sed 's,^,lib/,')
-while IFS=: read -r file line text; do
-    complain "$file:$line: a method does not include ${text#*\"}"
-done < <(grep -nE '^#include "(engine|kernels|model)/' "${methods[@]}" "${method_headers[@]}" |
-             grep -vE '"(engine/trace|kernels/device|model/arch)\.h"')
-[ ${#method_headers[@]} -gt 0 ] || complain "no methods were found"
+closed method "${methods[@]}"
+mapfile -t metrics < <(grep -lE '^const vx_metric vx_metric_' lib/measure/*.c)
+closed metric "${metrics[@]}" lib/measure/{curve,located,plane,impute,rank}.c
 
 # Nothing above kernels/ names a device or an instruction set.
 if grep -nE '^[[:space:]]*#[[:space:]]*if.*(CUDA|__AVX|__AMX|__ARM|__aarch64__|__x86_64__)' -r lib include tools; then

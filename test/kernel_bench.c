@@ -276,7 +276,7 @@ static void call_attn_row(void *arg)
 {
     job *j = arg;
     const vx_recorded a = {j->x, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 1, j->m, j->n};
-    j->ops->attn_row(j->dev, &(vx_attn_row){.out = j->y, .record = &a, .query = -1, .first = 1});
+    j->ops->attn_row(j->dev, &(vx_attn_row){.out = j->y, .record = &a, .query = -1, .prefix = 1});
 }
 
 static void call_discard(void *arg)

@@ -80,9 +80,17 @@ void edit_header(weights_file *w, const char *find, const char *replace)
 char *copy_golden(const char *name)
 {
     char *folder = make_folder();
-    const char *files[] = {"model.safetensors",           "config.json",
-                           "preprocessor_config.json",    "processor_config.json",
-                           "open_clip_model.safetensors", "open_clip_config.json"};
+    const char *files[] = {"model.safetensors",
+                           "config.json",
+                           "preprocessor_config.json",
+                           "processor_config.json",
+                           "open_clip_model.safetensors",
+                           "open_clip_config.json",
+                           "model.safetensors.index.json",
+                           "model-00001-of-00004.safetensors",
+                           "model-00002-of-00004.safetensors",
+                           "model-00003-of-00004.safetensors",
+                           "model-00004-of-00004.safetensors"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char from[512];
         snprintf(from, sizeof from, "%s/%s", golden_model(name), files[i]);

@@ -112,6 +112,14 @@ static const struct {
      VITX_UNSUPPORTED, "rpn"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_small_patch16_rope_mixed_ape_224",
      VITX_FORMAT, "lacks tensor rope.freqs"},
+    {"dinov3-hf-gated", "config.json", "\"silu\"", "\"gelu\"", VITX_UNSUPPORTED,
+     "hidden_act \"gelu\" of a gate is not silu"},
+    {"dinov3-hf-gated", "config.json", "\"use_gated_mlp\": true", "\"use_gated_mlp\": false",
+     VITX_UNSUPPORTED, "\"silu\""},
+    {"dinov3-hf", "config.json", "\"use_gated_mlp\": false", "\"use_gated_mlp\": true",
+     VITX_UNSUPPORTED, "of a gate is not silu"},
+    {"dinov3-hf", "config.json", "\"dinov3_vit\"", "\"dinov2\"", VITX_FORMAT,
+     "model_type is dinov2, but the tensors are a DINOv3's"},
     {"dinov3-timm", "config.json", "\"num_heads\": 3", "\"num_heads\": 4", VITX_FORMAT,
      "have a width of 6, no multiple of 4"},
     {"dinov3-timm", "config.json", "\"num_heads\"",
@@ -179,6 +187,14 @@ static const struct {
     {"vit-hf", "preprocessor_config.json", "\"rescale_factor\": 0", "\"rescale_factor\": -0",
      VITX_FORMAT, "rescale_factor"},
     {"vit-hf", "preprocessor_config.json", "{", "[] {", VITX_FORMAT, "preprocessor_config.json"},
+    /* a head that the configuration tells of has to be there */
+    {"vit-timm-bare", "config.json", "\"num_classes\": 0", "\"num_classes\": 7", VITX_FORMAT,
+     "lacks tensor head.weight"},
+    {"vit-timm-bare", "config.json", "\"num_classes\": 0",
+     "\"architectures\": [\"TimmWrapperForImageClassification\"], \"num_classes\": 7",
+     VITX_FORMAT, "lacks tensor head.weight"},
+    {"vit-hf-bare", "config.json", "ViTModel", "ViTForImageClassification", VITX_FORMAT,
+     "lacks tensor classifier.weight"},
 };
 /* clang-format on */
 
@@ -474,7 +490,7 @@ START_TEST(test_model__takes_the_only_weight_file_of_a_folder)
     try_open(folder, VITX_IO, "my best run.safetensors");
     unlink(to);
     write_text(folder, "model-00001-of-00002.safetensors", "x");
-    try_open(folder, VITX_IO, "but not their model.safetensors.index.json");
+    try_open(folder, VITX_IO, "but not their .index.json");
     remove_folder(folder);
     free(folder);
 }
@@ -485,11 +501,13 @@ START_TEST(test_model__says_what_a_path_lacks)
     char *folder = make_folder();
     vitx_model *m;
     vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
-    try_open(folder, VITX_IO, "holds neither a .safetensors nor an .npz file: it is empty");
+    try_open(
+        folder, VITX_IO,
+        "holds no weights in a .safetensors, .npz, .pth, .pt, .bin or .ckpt file: it is empty");
     write_text(folder, "notes.txt", "x");
     try_open(folder, VITX_IO, "only: notes.txt");
     write_text(folder, "pytorch_model.bin", "x");
-    try_open(folder, VITX_IO, "pytorch_model.bin is a Python program");
+    try_open(folder, VITX_FORMAT, "pytorch_model.bin: 1 bytes, too short");
     try_open(in_folder(folder, "nothing"), VITX_IO, "nothing");
     try_open(in_folder(folder, "pytorch_model.bin"), VITX_FORMAT, "too short");
     ck_fails(vitx_model_open(&m, NULL, NULL), VITX_INVALID, "path is NULL");

@@ -811,7 +811,7 @@ void test_attention__matches_reference(int index)
             record.keep = VX_KEEP_ROW;
             for (record.query = last > 1 ? VX_QUERY_PREFIX : -1; record.query <= last;
                  record.query += record.query < 0 ? 1 : 1 + last / 2) {
-                record.first = record.query >= 0 ? 0 : last > 1 ? 2 : last > 0;
+                record.prefix = record.query >= 0 ? 0 : last > 1 ? 2 : last > 0;
                 attention_case(&b, &r, record, e, queries[s]);
             }
             record.keep = VX_KEEP_FUSED;
@@ -888,9 +888,9 @@ START_TEST(test_attention__strips_of_long_sequences)
     mean.record.keep = VX_KEEP_ROW;
     mean.record.store = VX_STORE_F32;
     mean.record.query = -1;
-    mean.record.first = 700;
+    mean.record.prefix = 700;
     float *row = malloc(sizeof(float) * H * T);
-    vx_attn_row_ref(NULL, &(vx_attn_row){.out = row, .record = &all, .query = -1, .first = 700});
+    vx_attn_row_ref(NULL, &(vx_attn_row){.out = row, .record = &all, .query = -1, .prefix = 700});
     b.dev->ops.attention(b.dev, &mean);
     ck_assert_double_lt(max_error_ff(record.data, row, H * T), TOL_KERNEL);
     free(row);
@@ -1000,13 +1000,15 @@ static void row_case(bed *b, rng *r, vx_store store, int batch, int heads, int t
     for (int query = t > 2 ? VX_QUERY_PREFIX : -1; query < t; query += query < 0 ? 1 : t / 2 + 1) {
         const int first = t > 2 ? 2 : t > 1;
         vx_attn_row_ref(
-            NULL, &(vx_attn_row){.out = expected, .record = &all, .query = query, .first = first});
+            NULL, &(vx_attn_row){.out = expected, .record = &all, .query = query, .prefix = first});
         b->dev->ops.attn_row(
-            b->dev, &(vx_attn_row){.out = y, .record = &all, .query = query, .first = first});
+            b->dev, &(vx_attn_row){.out = y, .record = &all, .query = query, .prefix = first});
         check_close(y, expected, n, TOL_KERNEL, 0, what);
     }
-    vx_attn_row_ref(NULL, &(vx_attn_row){.out = expected, .record = &rows, .query = 0, .first = 0});
-    b->dev->ops.attn_row(b->dev, &(vx_attn_row){.out = y, .record = &rows, .query = 0, .first = 0});
+    vx_attn_row_ref(NULL,
+                    &(vx_attn_row){.out = expected, .record = &rows, .query = 0, .prefix = 0});
+    b->dev->ops.attn_row(b->dev,
+                         &(vx_attn_row){.out = y, .record = &rows, .query = 0, .prefix = 0});
     check_close(y, expected, n, 0, 0, what);
     check_guards(what);
     free_outputs();

@@ -124,6 +124,38 @@ START_TEST(test_safetensors__keeps_to_the_format)
 }
 END_TEST
 
+/* Other programs' files, and what a download leaves that went wrong. */
+static const struct {
+    const char *begin;
+    size_t bytes; /* 0: the text's */
+    const char *part;
+} other_files[] = {
+    /* what `git clone` leaves where git-lfs is not installed */
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\n", 0, "git lfs pull"},
+    {"PK\3\4\0\0\10\10", 8, "zip"},
+    {"\200\2}q\0(X\16", 8, "damaged pickle"},
+    {"{\n  \"arc", 8, "JSON, not weights"},
+    {"\211PNG\r\n\32\n", 8, "no safetensors file"},
+    {"<!DOCTYPE html>\n<html><title>404</title>", 0, "an HTML page, as servers send one"},
+    {"<!doctype html>", 0, "no safetensors file"},
+    {"GGUF\3 and more", 0, "GGUF weights (llama.cpp's), no safetensors file"},
+    {"\x1f\x8b\10 packed", 0, "packed by gzip"},
+    {"\211HDF\r\n\32\n", 0, "HDF5"},
+};
+
+START_TEST(test_safetensors__says_what_else_a_file_is)
+{
+    char *folder = make_folder();
+    const char *path = in_folder(folder, "a.safetensors");
+    const size_t bytes = other_files[_i].bytes;
+    vx_container *c;
+    write_file(path, other_files[_i].begin, bytes ? bytes : strlen(other_files[_i].begin));
+    ck_fails(open_container(&c, path), VITX_FORMAT, other_files[_i].part);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_safetensors__refuses_lengths_that_lie)
 {
     char *folder = make_folder();
@@ -149,35 +181,6 @@ START_TEST(test_safetensors__refuses_lengths_that_lie)
         memcpy(file, &cases[i].n, 8);
         write_file(path, file, cases[i].size);
         ck_fails(open_container(&c, path), VITX_FORMAT, cases[i].part);
-    }
-    /* what `git clone` leaves where git-lfs is not installed */
-    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\n";
-    write_file(path, pointer, sizeof pointer - 1);
-    ck_fails(open_container(&c, path), VITX_FORMAT, "git lfs pull");
-    static const struct {
-        const char *begin, *part;
-    } others[] = {{"PK\3\4\0\0\10\10", "zip"},
-                  {"\200\2}q\0(X\16", "damaged pickle"},
-                  {"{\n  \"arc", "JSON, not weights"},
-                  {"\211PNG\r\n\32\n", "no safetensors file"}};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        write_file(path, others[i].begin, 8);
-        ck_fails(open_container(&c, path), VITX_FORMAT, others[i].part);
-    }
-    /* what a download leaves that went wrong, and other programs' files */
-    static const struct {
-        const char *text, *part;
-    } kinds[] = {
-        {"<!DOCTYPE html>\n<html><title>404</title>", "an HTML page, as servers send one"},
-        {"<!doctype html>", "no safetensors file"},
-        {"GGUF\3 and more", "GGUF weights (llama.cpp's), no safetensors file"},
-        {"\x1f\x8b\10 packed", "packed by gzip"},
-        {"\211HDF\r\n\32\n", "HDF5"},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        write_text(folder, "a.safetensors", kinds[i].text);
-        ck_fails(open_container(&c, in_folder(folder, "a.safetensors")), VITX_FORMAT,
-                 kinds[i].part);
     }
     /* gzip writes no time: as a length that is 559,903, within the bound */
     char packed[600] = "\x1f\x8b\10";
@@ -263,61 +266,52 @@ START_TEST(test_safetensors__reads_halfs_exactly)
 }
 END_TEST
 
+#define INDEX "model.safetensors.index.json"
+
+/* clang-format off */
+static const struct {
+    const char *find, *replace, *part;
+} index_edits[] = {
+    {"\"classifier.bias\": \"model-00001", "\"classifier.bias\": \"model-00002",
+     "expected in model-00002"},
+    {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"",
+     "\"classifier.bias\": \"../x.safetensors\"", "no plain file name"},
+    {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"",
+     "\"classifier.bias\": \"a/b.safetensors\"", "no plain file name"},
+    {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"", "\"classifier.bias\": 7",
+     "no plain file name"},
+    {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"", "\"classifier.bias\": \"\"",
+     "no plain file name"},
+    {"\"classifier.bias\"", "\"classifier.bios\"", "classifier.bi"},
+    {"\"classifier.bias\": \"model-00001-of-00004.safetensors\",", "",
+     "does not list tensor classifier.bias"},
+    {"\"weight_map\": {", "\"weight_map\": {\"zzz\": \"model-00001-of-00004.safetensors\",",
+     "zzz is not in"},
+    {"weight_map", "weight_mop", "no weight_map"},
+};
+/* clang-format on */
+
+START_TEST(test_safetensors__refuses_an_index_that_lies)
+{
+    char *folder = copy_golden("vit-hf-sharded");
+    edit_file(folder, INDEX, index_edits[_i].find, index_edits[_i].replace);
+    try_open(folder, VITX_FORMAT, index_edits[_i].part);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_safetensors__checks_shards_against_their_index)
 {
-    static const struct {
-        const char *find, *replace, *part;
-    } edits[] = {
-        {"\"classifier.bias\": \"model-00001", "\"classifier.bias\": \"model-00002",
-         "expected in model-00002"},
-        {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"",
-         "\"classifier.bias\": \"../x.safetensors\"", "no plain file name"},
-        {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"",
-         "\"classifier.bias\": \"a/b.safetensors\"", "no plain file name"},
-        {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"", "\"classifier.bias\": 7",
-         "no plain file name"},
-        {"\"classifier.bias\": \"model-00001-of-00004.safetensors\"", "\"classifier.bias\": \"\"",
-         "no plain file name"},
-        {"\"classifier.bias\"", "\"classifier.bios\"", "classifier.bi"},
-        {"\"classifier.bias\": \"model-00001-of-00004.safetensors\",", "",
-         "does not list tensor classifier.bias"},
-        {"\"weight_map\": {", "\"weight_map\": {\"zzz\": \"model-00001-of-00004.safetensors\",",
-         "zzz is not in"},
-        {"weight_map", "weight_mop", "no weight_map"},
-    };
-    const char *names[] = {"model-00001-of-00004.safetensors", "model-00002-of-00004.safetensors",
-                           "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors",
-                           "model.safetensors.index.json",     "config.json",
-                           "preprocessor_config.json"};
-    char *folder = make_folder();
-    char *index = NULL;
-    for (int i = 0; i < 7; i++) {
-        size_t size;
-        char from[300];
-        snprintf(from, sizeof from, "%s/%s", golden_model("vit-hf-sharded"), names[i]);
-        char *data = read_file(from, &size);
-        write_file(in_folder(folder, names[i]), data, size);
-        if (i == 4)
-            index = data;
-        else
-            free(data);
-    }
+    const char *second = "model-00002-of-00004.safetensors",
+               *third = "model-00003-of-00004.safetensors";
+    char *folder = copy_golden("vit-hf-sharded");
     vitx_model_free(open_ok(folder));
-    vitx_model_free(open_ok(in_folder(folder, names[4])));
-    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
-        char *text = strdup(index);
-        edit(&text, edits[i].find, edits[i].replace);
-        write_text(folder, names[4], text);
-        free(text);
-        try_open(folder, VITX_FORMAT, edits[i].part);
-    }
-    write_text(folder, names[4], "{\"weight_map\": {}}");
-    try_open(folder, VITX_FORMAT, "holds no tensor");
-    write_text(folder, names[4], index);
-    ck_assert_int_eq(unlink(in_folder(folder, names[2])), 0);
+    vitx_model_free(open_ok(in_folder(folder, INDEX)));
+    ck_assert_int_eq(unlink(in_folder(folder, third)), 0);
     try_open(folder, VITX_IO, "model-00003");
-    ck_assert_int_eq(link(in_folder(folder, names[1]), "build/test-link"), 0);
-    ck_assert_int_eq(rename("build/test-link", in_folder(folder, names[2])), 0);
+    ck_assert_int_eq(link(in_folder(folder, second), "build/test-link"), 0);
+    ck_assert_int_eq(rename("build/test-link", in_folder(folder, third)), 0);
     try_open(folder, VITX_FORMAT, "is in both");
 
     char *many = malloc(1 << 16);
@@ -325,10 +319,11 @@ START_TEST(test_safetensors__checks_shards_against_their_index)
     for (int i = 0; i < 300; i++)
         sprintf(many + strlen(many), "%s\"t%d\":\"s%d\"", i ? "," : "", i, i);
     strcat(many, "}}");
-    write_text(folder, names[4], many);
+    write_text(folder, INDEX, many);
     try_open(folder, VITX_FORMAT, "more than 256 shards");
+    write_text(folder, INDEX, "{\"weight_map\": {}}");
+    try_open(folder, VITX_FORMAT, "holds no tensor");
     free(many);
-    free(index);
     remove_folder(folder);
     free(folder);
 }
@@ -339,9 +334,11 @@ static Suite *suite(void)
     Suite *s = suite_create("safetensors");
     TCase *t = tcase_create("safetensors");
     tcase_add_loop_test(t, test_safetensors__keeps_to_the_format, 0, COUNT(file_cases));
+    tcase_add_loop_test(t, test_safetensors__says_what_else_a_file_is, 0, COUNT(other_files));
     tcase_add_test(t, test_safetensors__refuses_lengths_that_lie);
     tcase_add_test(t, test_safetensors__bounds_the_values_of_a_header);
     tcase_add_test(t, test_safetensors__reads_halfs_exactly);
+    tcase_add_loop_test(t, test_safetensors__refuses_an_index_that_lies, 0, COUNT(index_edits));
     tcase_add_test(t, test_safetensors__checks_shards_against_their_index);
     suite_add_tcase(s, t);
     return s;

@@ -174,6 +174,8 @@ typedef struct vitx_recipe {
                           the input's size after the resize is refused, like in transformers.
                           Every vitx_fit other than VITX_FIT_RECIPE accepts such a picture      */
     int max_patches; /**< of VITX_RESIZE_PATCHES; else 0                                        */
+    int unrounded;   /**< nonzero: a resized pixel is not rounded to 0..255, like in transformers'
+                          processor of DINOv3, which resizes floats                             */
 } vitx_recipe;
 
 /** What a model is. Strings live as long as the model. */

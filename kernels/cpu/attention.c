@@ -213,8 +213,8 @@ static void head_mean(void *arg, int i, int worker)
     const vx_pieces *pieces = &r->cpu->pieces;
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const size_t t = (size_t)r->a->tokens;
-    const int begin = vx_query_first(record->query, record->first),
-              end = vx_query_end(record->query, record->first, r->a->tokens);
+    const int begin = vx_query_first(record->query, record->prefix),
+              end = vx_query_end(record->query, record->prefix, r->a->tokens);
     place at = {worker, i / r->a->heads, i % r->a->heads, 0, 0};
     memset(s.row, 0, t * sizeof *s.row);
     for (; at.first < r->a->tokens; at.first += r->rows) {

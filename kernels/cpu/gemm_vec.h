@@ -134,9 +134,9 @@ static void times_columns(const vx_gemm *g, const float *panel, int depth)
 }
 
 /* Rows of a that are a multiple of 4 KiB apart fall on the same lines of the first cache, of which
- * 8 or 12 are there: more rows are copied closer together. */
-#define FAR 1024
-#define NEAR (VX_GEMM_DEPTH + 16)
+ * 8 or 12 are there: more rows are copied closer together. Strides, in floats. */
+#define VX_GEMM_ALIASED 1024
+#define VX_GEMM_COPIED (VX_GEMM_DEPTH + 16)
 
 /* A part of a product, k being `depth`: packed columns against all rows, of which so many at a time
  * stay in the second cache. */
@@ -149,12 +149,12 @@ static void times_panels(const vx_gemm *g, float *pack, int depth)
         vx_gemm part = *g;
         part.m = vx_least(most, g->m - i);
         part.a += (size_t)i * (g->a_is_km ? 1 : (size_t)g->lda);
-        if (MR > 6 && !g->a_is_km && g->lda % FAR == 0 && part.m > 4) {
+        if (MR > 6 && !g->a_is_km && g->lda % VX_GEMM_ALIASED == 0 && part.m > 4) {
             for (int r = 0; r < part.m; r++)
-                memcpy(near + (size_t)r * NEAR, part.a + (size_t)r * (size_t)g->lda,
+                memcpy(near + (size_t)r * VX_GEMM_COPIED, part.a + (size_t)r * (size_t)g->lda,
                        (size_t)depth * sizeof *near);
             part.a = near;
-            part.lda = NEAR;
+            part.lda = VX_GEMM_COPIED;
         }
         for (int j = 0; j < g->n; j += NR) {
             part.n = vx_least(NR, g->n - j);

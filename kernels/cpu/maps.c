@@ -9,7 +9,7 @@
 #define LEAST_FLOATS 8192 /* of a task, as in spread.c */
 #define CHUNK 2048        /* numbers that stay in the first cache while heads are added to them */
 #define COLUMNS 64        /* of attention that a task takes at least */
-#define CHANNELS 16       /* likewise, of tokens: a vector */
+#define CHANNELS 16       /* of tokens that a task takes at least: a vector */
 
 /* ------------------------------------------------------------------ attention's gradient --- */
 

@@ -324,8 +324,8 @@ static void attn_row_part(vx_cpu *cpu, const void *op, int64_t first, int64_t co
     const vx_recorded *r = a->record;
     const vx_pieces *pieces = &cpu->pieces;
     const size_t t = (size_t)r->tokens;
-    const int begin = vx_query_first(a->query, a->first),
-              end = vx_query_end(a->query, a->first, r->tokens);
+    const int begin = vx_query_first(a->query, a->prefix),
+              end = vx_query_end(a->query, a->prefix, r->tokens);
     for (size_t bh = (size_t)first; bh < (size_t)(first + count); bh++) {
         float *out = a->out + bh * t;
         if (r->keep == VX_KEEP_ROW) {

@@ -9,7 +9,7 @@ double vx_ref_act(vx_act act, double x)
     case VX_ACT_GELU:
         return x * 0.5 * erfc(x * -0.70710678118654752440); /* 1 + erf(z) without cancellation */
     case VX_ACT_GELU_TANH:
-        /* (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), likewise */
+        /* (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), without cancellation, too */
         return x / (1 + exp(-1.5957691216057307118 * (x + 0.044715 * x * x * x)));
     case VX_ACT_QUICK_GELU:
         return x / (1 + exp(-1.702 * x));

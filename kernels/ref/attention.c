@@ -92,8 +92,8 @@ static void record_all(const vx_attention *a, int b, int h)
 static void record_row(const vx_attention *a, int b, int h)
 {
     const vx_recorded *r = &a->record;
-    const int first = vx_query_first(r->query, r->first);
-    const int end = vx_query_end(r->query, r->first, a->tokens);
+    const int first = vx_query_first(r->query, r->prefix);
+    const int end = vx_query_end(r->query, r->prefix, a->tokens);
     const size_t at = ((size_t)b * (size_t)a->heads + (size_t)h) * (size_t)a->tokens;
     for (int start = 0; start < a->tokens; start += VX_REF_CHUNK) {
         const int left = a->tokens - start, n = left < VX_REF_CHUNK ? left : VX_REF_CHUNK;

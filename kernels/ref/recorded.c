@@ -59,8 +59,8 @@ void vx_attn_row_ref(vx_device *dev, const vx_attn_row *a)
 {
     (void)dev;
     const size_t t = (size_t)a->record->tokens;
-    const int begin = vx_query_first(a->query, a->first),
-              end = vx_query_end(a->query, a->first, a->record->tokens);
+    const int begin = vx_query_first(a->query, a->prefix),
+              end = vx_query_end(a->query, a->prefix, a->record->tokens);
     for (size_t bh = 0; bh < (size_t)a->record->batch * (size_t)a->record->heads; bh++)
         for (size_t j = 0; j < t; j++) {
             double sum = 0;

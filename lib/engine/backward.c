@@ -179,15 +179,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .tokens = f->tokens, .first = a->prefix, .heads = a->heads, .head_width = a->head_width,
         .half = a->rotary.half, .inverse = 1});
     /* q = layernorm(q), k = layernorm(k) */
-    for (int i = 0; i < 2; i++) {
-        vx_narrow *part = vx_run_at(f, b->dqkv, (size_t)(i * A));
-        f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-            .dx_n = part, .lddx = 3 * A, .dy_n = part, .lddy = 3 * A,
-            .x_n = vx_run_at(f, b->kept.qk, (size_t)(i * A)), .ldx = 2 * A,
-            .weight = i ? w->k_norm_w : w->q_norm_w, .eps = a->eps, .rms = a->rms,
-            .m = b->qk_rows, .n = a->qk_norm, .groups = f->qk_groups, .tokens = f->tokens,
-            .targets = K});
-    }
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = b->dqkv, .lddx = 3 * A, .dy_n = b->dqkv, .lddy = 3 * A, .x_n = b->kept.qk,
+        .ldx = 2 * A, .weight = w->q_norm_w, .eps = a->eps, .rms = a->rms, .m = b->qk_rows,
+        .n = a->qk_norm, .groups = f->qk_groups, .tokens = f->tokens, .targets = K});
+    vx_narrow *const dk = vx_run_at(f, b->dqkv, (size_t)A);
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx_n = dk, .lddx = 3 * A, .dy_n = dk, .lddy = 3 * A,
+        .x_n = vx_run_at(f, b->kept.qk, (size_t)A), .ldx = 2 * A, .weight = w->k_norm_w,
+        .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm, .groups = f->qk_groups,
+        .tokens = f->tokens, .targets = K});
     /* qkv = norm1 W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,

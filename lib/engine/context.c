@@ -156,59 +156,70 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     return vx_model_weights(&c->weights, c->model, &site, precision);
 }
 
-/* Weights where the host can read them; *copy is to be released. */
-static int host_weights(const float **out, float **copy, vitx_context *c, const float *weights,
-                        size_t floats)
+/* Host memory while positions are made. */
+typedef struct positions {
+    const float *weights; /* where the host can read them */
+    float *copy, *made;
+} positions;
+
+static int read_weights(positions *p, vitx_context *c, const float *weights, size_t floats)
 {
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    *copy = NULL;
-    *out = weights;
+    p->weights = weights;
     if (c->dev->cls->host_memory || !weights)
         return VITX_OK;
-    VX_TRY(vx_new(copy, &scratch, floats, sizeof **copy, "positions"));
-    c->dev->cls->download(c->dev, *copy, weights, floats * sizeof **copy);
-    *out = *copy;
+    VX_TRY(vx_new(&p->copy, &scratch, floats, sizeof *p->copy, "positions"));
+    c->dev->cls->download(c->dev, p->copy, weights, floats * sizeof *p->copy);
+    p->weights = p->copy;
     return vx_context_sync(c);
+}
+
+static void release_positions(positions *p, vitx_context *c)
+{
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    vx_release(&scratch, p->copy);
+    vx_release(&scratch, p->made);
+}
+
+static int resample(vitx_context *c, positions *p)
+{
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const vx_pos_grid from = {a->pos_height, a->pos_width}, to = {a->grid_height, a->grid_width};
+    const size_t width = (size_t)a->width, row = width * sizeof(float),
+                 rows = (size_t)to.height * (size_t)to.width;
+    VX_TRY(read_weights(p, c, c->weights->pos, (size_t)from.height * (size_t)from.width * width));
+    VX_TRY(vx_new(&p->made, &scratch, rows, row, "position embeddings"));
+    VX_TRY(vx_positions_resample(p->made, to, p->weights, from, a->width, c->positions, &scratch));
+    VX_TRY(vx_block_reserve(c, &c->pos_memory, rows * row, "position embeddings"));
+    c->dev->cls->upload(c->dev, c->pos_memory.memory, p->made, rows * row);
+    VX_TRY(vx_context_sync(c));
+    c->pos = c->pos_memory.memory;
+    return VITX_OK;
 }
 
 /* A context's position embeddings are its own where its grid is not that of the weights. */
 static int resample_positions(vitx_context *c)
 {
-    const vx_arch *a = &c->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const vx_pos_grid from = {a->pos_height, a->pos_width}, to = {a->grid_height, a->grid_width};
-    const size_t row = (size_t)a->width * sizeof(float),
-                 rows = (size_t)to.height * (size_t)to.width;
-    const float *src;
-    float *copy, *made = NULL;
+    positions p = {0};
     c->pos = NULL;
-    if (!c->weights->pos || !vx_arch_resamples(a))
+    if (!c->weights->pos || !vx_arch_resamples(&c->arch))
         return VITX_OK;
-    int status = host_weights(&src, &copy, c, c->weights->pos,
-                              (size_t)from.height * (size_t)from.width * (size_t)a->width);
-    if (status == VITX_OK)
-        status = vx_new(&made, &scratch, rows, row, "position embeddings");
-    if (status == VITX_OK)
-        status = vx_positions_resample(made, to, src, from, a->width, c->positions, &scratch);
-    if (status == VITX_OK)
-        status = vx_block_reserve(c, &c->pos_memory, rows * row, "position embeddings");
-    if (status == VITX_OK) {
-        c->dev->cls->upload(c->dev, c->pos_memory.memory, made, rows * row);
-        status = vx_context_sync(c);
-    }
-    vx_release(&scratch, copy);
-    vx_release(&scratch, made);
-    if (status == VITX_OK)
-        c->pos = c->pos_memory.memory;
+    const int status = resample(c, &p);
+    release_positions(&p, c);
     return status;
 }
 
-static int upload_rotations(vitx_context *c, float *made, const float *frequencies)
+static int rotate(vitx_context *c, positions *p)
 {
-    const size_t bytes = vx_rotary_floats(&c->arch) * sizeof *made;
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t floats = vx_rotary_floats(a), bytes = floats * sizeof *p->made;
+    VX_TRY(read_weights(p, c, c->weights->frequencies, (size_t)a->depth * (size_t)a->width));
+    VX_TRY(vx_new(&p->made, &scratch, floats, sizeof *p->made, "rotary positions"));
     VX_TRY(vx_block_reserve(c, &c->rotation_memory, bytes, "rotary positions"));
-    vx_rotary_fill(made, &c->arch, frequencies);
-    c->dev->cls->upload(c->dev, c->rotation_memory.memory, made, bytes);
+    vx_rotary_fill(p->made, a, p->weights);
+    c->dev->cls->upload(c->dev, c->rotation_memory.memory, p->made, bytes);
     VX_TRY(vx_context_sync(c));
     c->rotations = c->rotation_memory.memory;
     return VITX_OK;
@@ -217,21 +228,12 @@ static int upload_rotations(vitx_context *c, float *made, const float *frequenci
 /* Rotary positions of this grid. */
 static int make_rotations(vitx_context *c)
 {
-    const vx_arch *a = &c->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const float *frequencies;
-    float *copy, *made = NULL;
+    positions p = {0};
     c->rotations = NULL;
-    if (vx_rotary_floats(a) == 0)
+    if (vx_rotary_floats(&c->arch) == 0)
         return VITX_OK;
-    int status = host_weights(&frequencies, &copy, c, c->weights->frequencies,
-                              (size_t)a->depth * (size_t)a->width);
-    if (status == VITX_OK)
-        status = vx_new(&made, &scratch, vx_rotary_floats(a), sizeof *made, "rotary positions");
-    if (status == VITX_OK)
-        status = upload_rotations(c, made, frequencies);
-    vx_release(&scratch, copy);
-    vx_release(&scratch, made);
+    const int status = rotate(c, &p);
+    release_positions(&p, c);
     return status;
 }
 

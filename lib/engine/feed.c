@@ -43,12 +43,6 @@ int vx_feed_measure(int *alike, vitx_context *c, const vx_feed *feed, int first,
     return VITX_OK;
 }
 
-int vx_feed_take(vitx_context *c, const vx_feed *feed, int at)
-{
-    return feed->images ? vx_size_take(c, feed->images[at])
-                        : vx_size_take_input(c, feed->height, feed->width);
-}
-
 typedef struct copying {
     const float *from;
     size_t floats;
@@ -65,7 +59,7 @@ int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, vx_plan 
 {
     if (feed->images)
         return vx_context_run(c, feed->images + first, n, plan);
-    VX_TRY(vx_feed_take(c, feed, first));
+    VX_TRY(vx_size_take_input(c, feed->height, feed->width));
     const copying k = {feed->tensors, input_floats(c, feed)};
     return vx_context_run_inputs(c, NULL, &(vx_inputs){copy_input, &k}, first, n, plan);
 }

@@ -21,8 +21,6 @@ int vx_feed_check(const vitx_context *c, const vx_feed *feed, int n);
 int vx_feed_alike(const vitx_context *c, const vx_feed *feed, int first, int n);
 /* vx_size_measure for number `first`, and then vx_feed_alike. */
 int vx_feed_measure(int *alike, vitx_context *c, const vx_feed *feed, int first, int n);
-/* vx_size_take for number `at`. */
-int vx_feed_take(vitx_context *c, const vx_feed *feed, int at);
 
 /* vx_context_run for the numbers first..first+n-1. */
 int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, vx_plan *plan);

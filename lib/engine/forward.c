@@ -57,14 +57,15 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->qk, .ldy = 2 * A, .x_n = b->qkv, .ldx = 3 * A, .m = b->qk_kept, .n = 2 * A,
         .scale = 1});
-    for (int i = 0; i < 2; i++) {
-        vx_narrow *part = vx_run_at(f, b->qkv, (size_t)(i * A));
-        f->ops->layernorm(f->dev, &(vx_layernorm){
-            .y_n = part, .ldy = 3 * A, .x_n = part, .ldx = 3 * A,
-            .weight = i ? w->k_norm_w : w->q_norm_w, .bias = i ? w->k_norm_b : w->q_norm_b,
-            .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm,
-            .groups = f->qk_groups});
-    }
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y_n = b->qkv, .ldy = 3 * A, .x_n = b->qkv, .ldx = 3 * A, .weight = w->q_norm_w,
+        .bias = w->q_norm_b, .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm,
+        .groups = f->qk_groups});
+    vx_narrow *const k = vx_run_at(f, b->qkv, (size_t)A);
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y_n = k, .ldy = 3 * A, .x_n = k, .ldx = 3 * A, .weight = w->k_norm_w,
+        .bias = w->k_norm_b, .eps = a->eps, .rms = a->rms, .m = b->qk_rows, .n = a->qk_norm,
+        .groups = f->qk_groups});
     /* q, k = rotate(q, k) */
     f->ops->rotate(f->dev, &(vx_rotate){
         .qkv_n = b->qkv, .table = b->angles, .tables = f->tables,

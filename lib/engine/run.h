@@ -6,6 +6,7 @@
 #define VX_ENGINE_RUN_H
 
 #include "engine/context.h"
+#include "engine/inputs.h"
 
 /* ------------------------------------------------------------------ a public call ---------- */
 
@@ -20,12 +21,6 @@ int vx_context_leave(vitx_context *c, int status); /* gives `status` back */
  * then in c->act.host, checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
-/* Inputs that are made, not read from pictures: fill writes number v, normalised, [C,H,W]. It is
- * called by several workers at once, `worker` being which, and in no order. */
-typedef struct vx_inputs {
-    void (*fill)(const void *payload, int v, float *input, int worker);
-    const void *payload;
-} vx_inputs;
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
 /* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and

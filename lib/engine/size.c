@@ -202,10 +202,20 @@ int vx_size_measure(vitx_context *c, const vitx_image *image)
     return set_input(c, height, width, what);
 }
 
+int vx_size_reserve(vitx_context *c)
+{
+    return !c->varies || c->sized ? VITX_OK : vx_context_reserve(c);
+}
+
 int vx_size_take(vitx_context *c, const vitx_image *image)
 {
     VX_TRY(vx_size_measure(c, image));
-    return !c->varies || c->sized ? VITX_OK : vx_context_reserve(c);
+    return vx_size_reserve(c);
+}
+
+int vx_size_return(vitx_context *c, int height, int width)
+{
+    return c->varies ? set_input(c, height, width, "the input") : VITX_OK;
 }
 
 int vx_size_check_input(const vitx_context *c, int height, int width)
@@ -230,7 +240,7 @@ int vx_size_measure_input(vitx_context *c, int height, int width)
 int vx_size_take_input(vitx_context *c, int height, int width)
 {
     VX_TRY(vx_size_measure_input(c, height, width));
-    return !c->varies || c->sized ? VITX_OK : vx_context_reserve(c);
+    return vx_size_reserve(c);
 }
 
 int vx_size_alike(const vitx_context *c, const vitx_image *const *images, int n)

@@ -29,7 +29,9 @@ int vx_size_begin(vx_size *out, const vitx_model *model, const vitx_context_opts
  * a context whose size varies changes it; for all others this and vx_size_take return at
  * once. */
 int vx_size_measure(vitx_context *c, const vitx_image *image);
-/* The same, and lays out memory. */
+/* Lays out memory for the size that was measured. */
+int vx_size_reserve(vitx_context *c);
+/* Both. */
 int vx_size_take(vitx_context *c, const vitx_image *image);
 
 /* The same for inputs of that size that are no pictures: if the size does not vary it has to be the
@@ -37,6 +39,9 @@ int vx_size_take(vitx_context *c, const vitx_image *image);
 int vx_size_check_input(const vitx_context *c, int height, int width); /* changes nothing */
 int vx_size_measure_input(vitx_context *c, int height, int width);
 int vx_size_take_input(vitx_context *c, int height, int width);
+
+/* Back to an input that the context had; memory is not laid out for it yet. */
+int vx_size_return(vitx_context *c, int height, int width);
 
 /* How many pictures, from the first of the n on, make inputs of the first one's size; at least
  * 1. */

@@ -223,7 +223,7 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
         r->batch = batch;
         r->heads = arch->heads;
         r->tokens = vx_arch_tokens(arch);
-        r->first = arch->prefix;
+        r->prefix = arch->prefix;
         r->data =
             plan->watch ? plan->shared : vx_arena_take(arena, pictures, vx_recorded_bytes(r, arch));
     }

@@ -4,6 +4,7 @@
 #include "base/structs.h"
 #include "engine/feed.h"
 #include "engine/pass.h"
+#include "engine/size.h"
 #include "explain/explain.h"
 #include "explain/jobs.h"
 
@@ -164,8 +165,8 @@ static int prepare_at(int *alike, const call *k, const vitx_explain_opts *opts, 
 static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
     vitx_context *c = k->c;
-    VX_TRY(vx_direction_look(c, &k->jobs->direction)); /* a picture of perhaps another size */
-    VX_TRY(vx_feed_take(c, &k->feed, k->inputs ? 0 : first));
+    VX_TRY(vx_similarity_run(c, &k->jobs->similarity));
+    VX_TRY(vx_size_reserve(c));
     VX_TRY(vx_jobs_reserve(c, k->jobs, k->m));
     for (int at = first; at < first + n; at += c->max_batch) {
         const int left = first + n - at;

@@ -124,9 +124,9 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
     job->score = score_of(job);
-    VX_TRY(vx_direction_prepare(&job->direction, c, opts));
-    if (job->direction.vector)
-        job->score = job->direction.score;
+    VX_TRY(vx_similarity_prepare(&job->similarity, c, opts));
+    if (job->similarity.vector)
+        job->score = job->similarity.score;
     job->pixels = job->method->on_pixels;
     job->map_channels = job->method->channels;
     VX_TRY(check_settings(job));
@@ -315,8 +315,9 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
     const size_t row = (size_t)i * (size_t)a->classes;
     const float *logits = c->act.host.logits + row,
                 *probabilities = c->act.host.probabilities + row;
-    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->direction.vector, a->classes, a->outputs};
-    if (!job->direction.vector)
+    vx_target t = {job->score, VITX_AUTO, VITX_AUTO, job->similarity.vector,
+                   a->classes, a->outputs};
+    if (!job->similarity.vector)
         VX_TRY(vx_target_resolve(&t, job->score, job->opts.target, job->opts.versus, logits,
                                  a->classes));
     char model[MODEL_TEXT], settings[SETTINGS_TEXT];
@@ -354,7 +355,7 @@ int vx_job_map(vitx_map **out, const vx_job *job, const vitx_image *image, int i
         placement.input_w = a->grid_width * a->patch_width;
     }
     VX_TRY(vx_map_create(out, &info, &placement, &c->hooks));
-    (*out)->vector = job->direction.vector;
+    (*out)->vector = job->similarity.vector;
     (*out)->vector_count = a->classes;
     (*out)->traces.of_score = job->method->of_score;
     return VITX_OK;

@@ -28,9 +28,9 @@ void vx_jobs_release(vx_job *jobs, int m, const vitx_hooks *hooks)
 {
     for (int j = 0; j < m; j++) {
         vx_release(hooks, jobs[j].settings);
-        vx_release(hooks, jobs[j].direction.vector);
+        vx_release(hooks, jobs[j].similarity.vector);
         jobs[j].settings = NULL;
-        jobs[j].direction.vector = NULL;
+        jobs[j].similarity.vector = NULL;
     }
 }
 
@@ -49,7 +49,7 @@ int vx_jobs_prepare(vx_job *jobs, int m, vitx_context *c, const vitx_explain_opt
     for (int j = 0; j < m; j++, given += opts->struct_size)
         VX_TRY(vx_job_prepare(&jobs[j], c, (const vitx_explain_opts *)(const void *)given));
     for (int j = 0; j + 1 < m; j++)
-        jobs[j].direction.next = &jobs[j + 1].direction;
+        jobs[j].similarity.next = &jobs[j + 1].similarity;
     c->need.targets = share_cotangents(jobs, m);
     return VITX_OK;
 }
@@ -98,7 +98,7 @@ int vx_jobs_bytes(size_t *out, vitx_context *c, const vx_job *jobs, int m)
 int64_t vx_jobs_ticks(const vx_job *jobs, int m, const vitx_context *c, int n)
 {
     const int64_t batches = (n - 1) / c->max_batch + 1;
-    int64_t ticks = (int64_t)vx_direction_count(&jobs->direction) * c->arch.depth;
+    int64_t ticks = (int64_t)vx_similarity_pictures(&jobs->similarity) * c->arch.depth;
     ticks += batches * (c->arch.depth + vx_pass_backward_ticks(&c->need));
     for (int j = 0; j < m; j++)
         ticks += jobs[j].ticks * (jobs[j].method->run_batch ? batches : n);
@@ -109,7 +109,7 @@ int64_t vx_jobs_forwards(const vx_job *jobs, int m, const vitx_context *c)
 {
     const int depth = c->arch.depth;
     int64_t forwards =
-        vx_direction_count(&jobs->direction) + 1 + vx_pass_backward_ticks(&c->need) / depth;
+        vx_similarity_pictures(&jobs->similarity) + 1 + vx_pass_backward_ticks(&c->need) / depth;
     for (int j = 0; j < m; j++)
         forwards += jobs[j].ticks / depth * (jobs[j].variants > 0 ? jobs[j].variants : 1);
     return forwards;

@@ -15,7 +15,7 @@
 #define VX_EXPLAIN_METHOD_H
 
 #include "engine/trace.h"
-#include "explain/direction.h"
+#include "explain/similarity.h"
 #include "explain/map.h"
 #include "explain/score.h"
 #include "explain/settings.h"
@@ -40,7 +40,7 @@ typedef struct vx_job {
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
-    vx_direction direction;      /* what the outputs are compared with, if it has a vector */
+    vx_similarity similarity;    /* what the outputs are compared with, if it has a vector */
 
     /* Set by prepare. */
     bool gradient;      /* takes part in the backward pass                         */

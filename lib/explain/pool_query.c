@@ -77,7 +77,7 @@ static void queue_rows(float *out, const vx_recorded *record, const float *p, in
         job->dev->ops.attn_row(job->dev, &(vx_attn_row){.out = out,
                                                         .record = &of,
                                                         .query = job->query,
-                                                        .first = job->arch->prefix});
+                                                        .prefix = job->arch->prefix});
 }
 
 /* p [n,T]: the mean of the pooling head's rows over its heads. */

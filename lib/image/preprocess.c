@@ -160,16 +160,16 @@ void vx_place_whole(vx_placement *out, const vitx_recipe *recipe)
     };
 }
 
-int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *p,
-                     const vitx_hooks *hooks)
+/* The part of the input that the picture covers, which begins *place samples behind the input's
+ * first; the rest is padding. */
+static vx_resize_part part_of(size_t *place, const vitx_image *image, const vx_placement *p)
 {
     const size_t row = (size_t)p->input_w * 3;
-    /* The part of the input that the picture covers; the rest is padding. */
     const int x0 = p->left < 0 ? -p->left : 0, y0 = p->top < 0 ? -p->top : 0;
     const int left = p->left < 0 ? 0 : p->left, top = p->top < 0 ? 0 : p->top;
     const int spare_w = p->resized_w - left, spare_h = p->resized_h - top;
-    const vx_resize_part part = {
-        .dst = out + (size_t)y0 * row + (size_t)x0 * 3,
+    *place = (size_t)y0 * row + (size_t)x0 * 3;
+    return (vx_resize_part){
         .dst_stride = row,
         .left = left,
         .top = top,
@@ -183,10 +183,37 @@ int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *
         .channels = 3,
         .filter = p->filter,
     };
+}
+
+int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *p,
+                     const vitx_hooks *hooks)
+{
+    size_t place;
+    vx_resize_part part = part_of(&place, image, p);
+    part.dst = out + place;
     if (part.width < p->input_w || part.height < p->input_h)
-        for (size_t i = 0; i < row * (size_t)p->input_h; i++)
+        for (size_t i = 0; i < part.dst_stride * (size_t)p->input_h; i++)
             out[i] = p->pad[i % 3];
     return vx_resize_part_u8(&part, hooks);
+}
+
+/* Resized in floats: out [3,H,W] of values 0..255 that need not be whole. */
+static int preprocess_f32(float *out, const vitx_image *image, const vitx_recipe *recipe,
+                          const vx_placement *p, const vitx_hooks *hooks)
+{
+    const size_t pixels = (size_t)p->input_w * (size_t)p->input_h;
+    size_t place;
+    float *values;
+    const vx_resize_part part = part_of(&place, image, p);
+    VX_TRY(vx_new(&values, hooks, pixels, 3 * sizeof *values, "the model's input"));
+    for (size_t i = 0; i < 3 * pixels; i++)
+        values[i] = p->pad[i % 3];
+    const int status = vx_resize_part_f32(values + place, &part, hooks);
+    for (size_t i = 0; status == VITX_OK && i < 3 * pixels; i++)
+        out[i % 3 * pixels + i / 3] =
+            (values[i] * recipe->scale - recipe->mean[i % 3]) / recipe->std[i % 3];
+    vx_release(hooks, values);
+    return status;
 }
 
 /*
@@ -205,6 +232,8 @@ int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe
 {
     const size_t pixels = (size_t)placement->input_w * (size_t)placement->input_h;
     uint8_t *input;
+    if (recipe->unrounded && placement->filter != VITX_NEAREST)
+        return preprocess_f32(out, image, recipe, placement, hooks);
     VX_TRY(vx_new(&input, hooks, pixels, 3, "the model's input"));
     const int status = vx_preprocess_u8(input, image, placement, hooks);
     for (int c = 0; status == VITX_OK && c < 3; c++) {

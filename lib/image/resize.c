@@ -87,15 +87,30 @@ static int round_weight(double w)
     return (int)(w < 0 ? -0.5 + w * (1 << WEIGHT_BITS) : 0.5 + w * (1 << WEIGHT_BITS));
 }
 
+/* The weights w of one output pixel, normalised, from input pixel *first on. @return how many. */
+static int weigh(double *w, int *first, int in, double scale, const kernel *k, int pixel)
+{
+    const double stretch = scale < 1.0 ? 1.0 : scale, inverse = 1.0 / stretch;
+    const double support = k->support * stretch, center = (pixel + 0.5) * scale;
+    const int low = (int)(center - support + 0.5), high = (int)(center + support + 0.5);
+    const int begin = low < 0 ? 0 : low, count = (high > in ? in : high) - begin;
+    double sum = 0.0;
+    for (int j = 0; j < count; j++)
+        sum += w[j] = k->weight((begin + j - center + 0.5) * inverse);
+    for (int j = 0; j < count && sum != 0.0; j++)
+        w[j] /= sum;
+    *first = begin;
+    return count;
+}
+
 /* The weights of output pixels from..from+n-1 of `out`, made from `in` input pixels. */
 static int make_taps(taps *t, int in, int out, int from, int n, const kernel *k,
                      const vitx_hooks *hooks)
 {
     const double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
-    const double support = k->support * stretch, inverse = 1.0 / stretch;
     double *w = NULL;
     size_t weights;
-    *t = (taps){.n = n, .stride = (int)ceil(support) * 2 + 1};
+    *t = (taps){.n = n, .stride = (int)ceil(k->support * stretch) * 2 + 1};
     int status = vx_new(&w, hooks, (size_t)t->stride, sizeof *w, "filter weights");
     if (status != VITX_OK)
         goto cleanup;
@@ -110,17 +125,9 @@ static int make_taps(taps *t, int in, int out, int from, int n, const kernel *k,
     if (status != VITX_OK)
         goto cleanup;
     for (int i = 0; i < n; i++) {
-        const double center = (from + i + 0.5) * scale;
-        const int low = (int)(center - support + 0.5), high = (int)(center + support + 0.5);
-        const int first = low < 0 ? 0 : low, end = high > in ? in : high;
-        double sum = 0.0;
-        for (int j = first; j < end; j++)
-            sum += w[j - first] = k->weight((j - center + 0.5) * inverse);
-        for (int j = 0; j < end - first; j++)
-            t->weight[(size_t)i * (size_t)t->stride + (size_t)j] =
-                round_weight(sum != 0.0 ? w[j] / sum : w[j]);
-        t->first[i] = first;
-        t->count[i] = end - first;
+        t->count[i] = weigh(w, &t->first[i], in, scale, k, from + i);
+        for (int j = 0; j < t->count[i]; j++)
+            t->weight[(size_t)i * (size_t)t->stride + (size_t)j] = round_weight(w[j]);
     }
 cleanup:
     vx_release(hooks, w);
@@ -340,6 +347,71 @@ static int resample(const vx_resize_part *p, const vitx_hooks *hooks)
 cleanup:
     free_taps(&x, hooks);
     free_taps(&y, hooks);
+    return status;
+}
+
+/* ------------------------------------------------------------------ unrounded ------------ */
+
+/* Columns left..left+width-1 of rows first..first+rows-1 of the source. */
+static void floats_across(float *dst, double *w, const vx_resize_part *p, int first, int rows)
+{
+    const size_t pixel = (size_t)p->channels, row = (size_t)p->width * pixel;
+    for (int x = 0; x < p->width; x++) {
+        int from;
+        const int count = weigh(w, &from, p->src_w, (double)p->src_w / p->dst_w,
+                                &kernels[p->filter], p->left + x);
+        for (size_t i = 0; i < (size_t)rows * pixel; i++) {
+            const size_t y = i / pixel, c = i % pixel;
+            const uint8_t *src =
+                p->src + (((size_t)first + y) * (size_t)p->src_w + (size_t)from) * pixel + c;
+            double sum = 0;
+            for (int j = 0; j < count; j++)
+                sum += w[j] * src[(size_t)j * pixel];
+            dst[y * row + (size_t)x * pixel + c] = (float)sum;
+        }
+    }
+}
+
+/* Rows top..top+height-1; `middle` begins with row `origin` of the source. */
+static void floats_down(float *dst, double *w, const vx_resize_part *p, const float *middle,
+                        int origin)
+{
+    const size_t row = (size_t)p->width * (size_t)p->channels;
+    for (int y = 0; y < p->height; y++) {
+        int from;
+        const int count =
+            weigh(w, &from, p->src_h, (double)p->src_h / p->dst_h, &kernels[p->filter], p->top + y);
+        const float *src = middle + (size_t)(from - origin) * row;
+        for (size_t i = 0; i < row; i++) {
+            double sum = 0;
+            for (int j = 0; j < count; j++)
+                sum += w[j] * (double)src[(size_t)j * row + i];
+            dst[(size_t)y * p->dst_stride + i] = (float)sum;
+        }
+    }
+}
+
+int vx_resize_part_f32(float *dst, const vx_resize_part *p, const vitx_hooks *hooks)
+{
+    const kernel *k = &kernels[p->filter];
+    const double sx = (double)p->src_w / p->dst_w, sy = (double)p->src_h / p->dst_h;
+    const double stretch = fmax(fmax(sx, sy), 1);
+    double *w = NULL;
+    float *middle = NULL;
+    int first, last;
+    VX_TRY(
+        vx_new(&w, hooks, (size_t)ceil(k->support * stretch) * 2 + 1, sizeof *w, "filter weights"));
+    weigh(w, &first, p->src_h, sy, k, p->top);
+    const int end = weigh(w, &last, p->src_h, sy, k, p->top + p->height - 1) + last;
+    const size_t row = (size_t)p->width * (size_t)p->channels;
+    const int status =
+        vx_new(&middle, hooks, (size_t)(end - first), row * sizeof *middle, "resized rows");
+    if (status == VITX_OK) {
+        floats_across(middle, w, p, first, end - first);
+        floats_down(dst, w, p, middle, first);
+    }
+    vx_release(hooks, middle);
+    vx_release(hooks, w);
     return status;
 }
 

@@ -19,4 +19,9 @@ typedef struct vx_resize_part {
 
 int vx_resize_part_u8(const vx_resize_part *part, const vitx_hooks *hooks);
 
+/* The same in floats, width first, with nothing rounded on the way, as PyTorch's antialiased
+ * interpolation has it: dst [height, dst_stride], part->dst is not read. Not for VITX_NEAREST. The
+ * sizes are those of a part that vx_resize_part_u8 accepts. */
+int vx_resize_part_f32(float *dst, const vx_resize_part *part, const vitx_hooks *hooks);
+
 #endif

@@ -61,17 +61,17 @@ static void blur_lines(float *out, const float *in, const double w[BLUR], int li
 static int blur(float *out, const vx_subject *s)
 {
     double w[BLUR];
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
+    const vitx_hooks *scratch = &s->scratch;
     const int h = s->input_height, width = s->input_width;
     const size_t plane = (size_t)h * (size_t)width;
     float *half;
-    VX_TRY(vx_new(&half, &scratch, plane, sizeof *half, "a blurred picture"));
+    VX_TRY(vx_new(&half, scratch, plane, sizeof *half, "a blurred picture"));
     blur_weights(w);
-    for (int c = 0; c < s->context->arch.channels; c++) {
+    for (int c = 0; c < s->arch->channels; c++) {
         blur_lines(half, s->input + (size_t)c * plane, w, h, (size_t)width, width, 1);
         blur_lines(out + (size_t)c * plane, half, w, width, 1, h, (size_t)width);
     }
-    vx_release(&scratch, half);
+    vx_release(scratch, half);
     return VITX_OK;
 }
 
@@ -80,11 +80,10 @@ static int fill_substrate(float *out, vx_substrate kind, const vx_subject *s)
     const size_t plane = (size_t)s->input_height * (size_t)s->input_width;
     if (kind == VX_SUBSTRATE_BLUR)
         return blur(out, s);
-    for (int c = 0; c < s->context->arch.channels; c++) {
-        const float v =
-            kind == VX_SUBSTRATE_MEAN
-                ? 0
-                : vx_pixel_value(&s->context->recipe, c, kind == VX_SUBSTRATE_WHITE ? 255 : 0);
+    for (int c = 0; c < s->arch->channels; c++) {
+        const float v = kind == VX_SUBSTRATE_MEAN
+                            ? 0
+                            : vx_pixel_value(s->recipe, c, kind == VX_SUBSTRATE_WHITE ? 255 : 0);
         for (size_t i = 0; i < plane; i++)
             out[(size_t)c * plane + i] = v;
     }
@@ -115,9 +114,10 @@ int vx_pixel_walk_prepare(vx_trial *trial)
 
 typedef struct walking {
     const vx_subject *s;
-    const uint32_t *order;  /* of the seen pixels */
-    const float *from, *to; /* [C,H,W] */
     size_t step;
+    uint32_t *order;        /* of the seen pixels, and as much again as space */
+    float *substrate;       /* [C,H,W] */
+    const float *from, *to; /* the substrate and the picture, or the other way round */
 } walking;
 
 /* Point v: the first v * step pixels have changed. */
@@ -129,32 +129,41 @@ static void fill_point(const void *payload, int v, float *input, int worker)
     const size_t all = vx_subject_pixels(s), seen_width = (size_t)s->seen_width;
     const size_t plane = (size_t)s->input_height * (size_t)s->input_width;
     const size_t changed = (size_t)v * w->step < all ? (size_t)v * w->step : all;
-    memcpy(input, w->from, (size_t)s->context->arch.channels * plane * sizeof *input);
+    memcpy(input, w->from, (size_t)s->arch->channels * plane * sizeof *input);
     for (size_t i = 0; i < changed; i++) {
         const size_t y = w->order[i] / seen_width, x = w->order[i] % seen_width;
         const size_t at = y * (size_t)s->input_width + x;
-        for (int c = 0; c < s->context->arch.channels; c++)
+        for (int c = 0; c < s->arch->channels; c++)
             input[(size_t)c * plane + at] = w->to[(size_t)c * plane + at];
     }
 }
 
-/* The seen pixels in the map's order: order [pixels], and as much again as space. */
+/* The seen pixels in the map's order: walking.order. */
 static int order_pixels(uint32_t *order, const vx_subject *s)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
+    const vitx_hooks *scratch = &s->scratch;
     const size_t pixels = vx_subject_pixels(s);
     float *values;
-    VX_TRY(vx_new(&values, &scratch, pixels, sizeof *values, "the map on pixels"));
+    VX_TRY(vx_new(&values, scratch, pixels, sizeof *values, "the map on pixels"));
     vx_plane_on_pixels(values, s);
     vx_order(order, values, pixels, order + pixels);
-    vx_release(&scratch, values);
+    vx_release(scratch, values);
     return VITX_OK;
 }
 
-static int walk_pixels(const vx_trial *trial, vitx_evaluation *out, const walking *w)
+static int walk_pixels(const vx_trial *trial, vitx_evaluation *out, walking *w, bool insert)
 {
+    const vx_subject *s = w->s;
+    const vx_pixel_walk *walk = trial->settings;
     const int n = trial->points - 1;
-    const double all = (double)vx_subject_pixels(trial->subject);
+    const double all = (double)vx_subject_pixels(s);
+    VX_TRY(vx_new(&w->order, &s->scratch, 2 * vx_subject_pixels(s), sizeof *w->order, "an order"));
+    VX_TRY(
+        vx_new(&w->substrate, &s->scratch, s->input_floats, sizeof *w->substrate, "a substrate"));
+    VX_TRY(order_pixels(w->order, s));
+    VX_TRY(fill_substrate(w->substrate, walk->substrate, s));
+    w->from = insert ? w->substrate : s->input;
+    w->to = insert ? s->input : w->substrate;
     VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w}, n + 1));
     for (int i = 0; i <= n; i++)
         out->x[i] = fmin(1, (double)i * (double)w->step / all);
@@ -166,23 +175,10 @@ int vx_pixel_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
 {
     const vx_subject *s = trial->subject;
     const vx_pixel_walk *walk = trial->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
-    uint32_t *order = NULL;
-    float *substrate = NULL;
-    int status = vx_new(&order, &scratch, 2 * vx_subject_pixels(s), sizeof *order, "an order");
-    if (status == VITX_OK)
-        status = vx_new(&substrate, &scratch, vx_context_input_count(s->context), sizeof *substrate,
-                        "a substrate");
-    if (status == VITX_OK)
-        status = order_pixels(order, s);
-    if (status == VITX_OK)
-        status = fill_substrate(substrate, walk->substrate, s);
-    if (status == VITX_OK)
-        status = walk_pixels(trial, out,
-                             &(walking){s, order, insert ? substrate : s->input,
-                                        insert ? s->input : substrate, (size_t)walk->step});
-    vx_release(&scratch, order);
-    vx_release(&scratch, substrate);
+    walking w = {.s = s, .step = (size_t)walk->step};
+    const int status = walk_pixels(trial, out, &w, insert);
+    vx_release(&s->scratch, w.order);
+    vx_release(&s->scratch, w.substrate);
     return status;
 }
 
@@ -197,7 +193,8 @@ int vx_patch_walk_prepare(vx_trial *trial)
 }
 
 typedef struct patch_walk {
-    const uint32_t *order;
+    float *values;   /* the map on patches */
+    uint32_t *order; /* of these, and as much again as space */
     size_t patches;
     bool insert;
     double *curve;
@@ -218,28 +215,28 @@ static void take(void *payload, int64_t v, const unsigned char *kept, double sco
     w->curve[v] = score;
 }
 
-int vx_patch_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
+static int walk_patches(const vx_trial *trial, vitx_evaluation *out, patch_walk *w)
 {
     const vx_subject *s = trial->subject;
     const vx_patch_walk *walk = trial->settings;
-    const size_t n = vx_subject_patches(s);
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
-    uint32_t *order = NULL;
-    float *values = NULL;
-    int status = vx_new(&order, &scratch, 2 * n, sizeof *order, "an order");
-    if (status == VITX_OK)
-        status = vx_new(&values, &scratch, n, sizeof *values, "the map on patches");
-    if (status == VITX_OK) {
-        vx_plane_on_patches(values, s);
-        vx_order(order, values, n, order + n);
-        status = vx_trial_run_patches(trial, out, true, &walk->removal, trial->points, choose, take,
-                                      &(patch_walk){order, n, insert, out->curves});
-    }
-    for (size_t i = 0; i <= n && status == VITX_OK; i++)
+    const size_t n = w->patches;
+    VX_TRY(vx_new(&w->order, &s->scratch, 2 * n, sizeof *w->order, "an order"));
+    VX_TRY(vx_new(&w->values, &s->scratch, n, sizeof *w->values, "the map on patches"));
+    vx_plane_on_patches(w->values, s);
+    vx_order(w->order, w->values, n, w->order + n);
+    VX_TRY(vx_trial_run_patches(trial, out, true, &walk->removal, trial->points, choose, take, w));
+    for (size_t i = 0; i <= n; i++)
         out->x[i] = (double)i / (double)n;
-    if (status == VITX_OK)
-        out->values[0] = area_under(out->curves, (int)n);
-    vx_release(&scratch, order);
-    vx_release(&scratch, values);
+    out->values[0] = area_under(out->curves, (int)n);
+    return VITX_OK;
+}
+
+int vx_patch_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
+{
+    const vx_subject *s = trial->subject;
+    patch_walk w = {.patches = vx_subject_patches(s), .insert = insert, .curve = out->curves};
+    const int status = walk_patches(trial, out, &w);
+    vx_release(&s->scratch, w.order);
+    vx_release(&s->scratch, w.values);
     return status;
 }

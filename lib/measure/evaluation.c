@@ -1,5 +1,6 @@
 /* measure/evaluation.c: the numbers that a metric leaves behind. */
 #include "base/structs.h"
+#include "engine/context.h"
 #include "measure/trial.h"
 
 void vitx_evaluation_info_init(vitx_evaluation_info *out, size_t struct_size)

@@ -9,10 +9,11 @@
 #include "measure/followed.h"
 
 #include "base/structs.h"
+#include "engine/context.h"
 
 static bool has_vector(const vx_subject *s)
 {
-    return s->direction[0].vector != NULL;
+    return s->similarity[0].vector != NULL;
 }
 
 static int check(const vx_subject *s)
@@ -20,16 +21,16 @@ static int check(const vx_subject *s)
     const bool of_vector = s->asked == VITX_SCORE_COSINE || s->asked == VITX_SCORE_DOT;
     if (s->asked == VITX_SCORE_AUTO)
         return VITX_OK;
-    VX_TRY(vx_score_check(s->asked, &s->context->arch));
+    VX_TRY(vx_score_check(s->asked, s->arch));
     if (of_vector != has_vector(s))
         return vx_fail_field(VITX_INVALID, "score",
                              has_vector(s)
                                  ? "score: curves of a vector follow cosine or dot"
                                  : "score: curves of cosine or dot need the vector of explain");
-    if (s->versus < VITX_AUTO || s->versus >= s->context->arch.classes)
+    if (s->versus < VITX_AUTO || s->versus >= s->arch->classes)
         return vx_fail_field(VITX_INVALID, "versus",
                              "versus %d is out of range: the model has classes 0 to %d", s->versus,
-                             s->context->arch.classes - 1);
+                             s->arch->classes - 1);
     return VITX_OK;
 }
 
@@ -52,14 +53,17 @@ int vx_followed_resolve(vx_subject *s)
     const vitx_map_info *info = &s->map->info;
     if (has_vector(s)) {
         const bool dot = s->asked == VITX_SCORE_DOT;
-        s->follows = (vx_target){
-            dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE, VITX_AUTO, VITX_AUTO,
-            s->direction[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector, c->arch.classes, 0};
+        s->follows = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
+                                 VITX_AUTO,
+                                 VITX_AUTO,
+                                 s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
+                                 c->arch.classes,
+                                 0};
         return VITX_OK;
     }
-    const vitx_score score = s->asked                             ? s->asked
+    const vitx_score score = s->asked                            ? s->asked
                              : vx_arch_has_probability(&c->arch) ? VITX_SCORE_PROBABILITY
-                                                                  : VITX_SCORE_LOGIT;
+                                                                 : VITX_SCORE_LOGIT;
     const bool same = info->score == VITX_SCORE_DIFFERENCE && s->versus == VITX_AUTO;
     return vx_target_resolve(&s->follows, score, info->target, same ? info->versus : s->versus,
                              c->act.host.logits, c->arch.classes);
@@ -67,5 +71,5 @@ int vx_followed_resolve(vx_subject *s)
 
 bool vx_followed_known(const vx_subject *s)
 {
-    return !s->context->arch.units || has_vector(s) || s->asked != VITX_SCORE_AUTO;
+    return !s->arch->units || has_vector(s) || s->asked != VITX_SCORE_AUTO;
 }

@@ -5,7 +5,7 @@
 #include "measure/metric.h"
 
 /* Reads what the first of the m options that has a score asks for, into subject->asked and versus.
- * The vectors are known (subject->direction). VITX_INVALID or VITX_UNSUPPORTED if the model has no
+ * The vectors are known (subject->similarity). VITX_INVALID or VITX_UNSUPPORTED if the model has no
  * such score. */
 int vx_followed_read(vx_subject *subject, const vitx_evaluate_opts *opts, int m);
 

@@ -79,11 +79,11 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
 {
     const vx_subject *s = trial->subject;
     const settings *set = trial->settings;
-    const vx_arch *a = &s->context->arch;
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
+    const vx_arch *a = s->arch;
+    const vitx_hooks *scratch = &s->scratch;
     const size_t n = vx_subject_patches(s);
     float *values;
-    VX_TRY(vx_new(&values, &scratch, n, sizeof *values, "the map on patches"));
+    VX_TRY(vx_new(&values, scratch, n, sizeof *values, "the map on patches"));
     vx_plane_on_patches(values, s);
     const bool grid = s->height == a->grid_height && s->width == a->grid_width;
     sums m = {.set = set,
@@ -99,7 +99,7 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
     out->values[1] = m.dd > 0 ? out->values[0] * set->n / m.dd : 0;
     if (set->p > 0 && m.dd <= set->n * rounding * rounding)
         out->values[0] = out->values[1] = NAN; /* whatever is taken away: nothing is lost */
-    vx_release(&scratch, values);
+    vx_release(scratch, values);
     return status;
 }
 

@@ -10,14 +10,14 @@
 #include "measure/located.h"
 #include "measure/rank.h"
 
-static void best_threshold(vitx_evaluation *out, const vx_located *l, const uint32_t *order)
+static void best_threshold(vitx_evaluation *out, const vx_located *l)
 {
     size_t hits = 0;
     for (size_t first = 0; first < l->count;) {
-        const size_t end = vx_order_ties(order, l->values, l->count, first);
-        const double threshold = l->values[order[first]];
+        const size_t end = vx_order_ties(l->order, l->values, l->count, first);
+        const double threshold = l->values[l->order[first]];
         for (; first < end; first++)
-            hits += l->inside[order[first]];
+            hits += l->inside[l->order[first]];
         const double iou = (double)hits / (double)(end + l->inside_count - hits);
         if (iou > out->values[0]) { /* once at least: the mask is not empty */
             out->values[0] = iou;
@@ -27,19 +27,18 @@ static void best_threshold(vitx_evaluation *out, const vx_located *l, const uint
     }
 }
 
+static int measure(vx_located *l, const vx_trial *trial, vitx_evaluation *out)
+{
+    VX_TRY(vx_located_create(l, trial));
+    VX_TRY(vx_located_order(l, trial));
+    best_threshold(out, l);
+    return VITX_OK;
+}
+
 static int run(const vx_trial *trial, vitx_evaluation *out)
 {
     vx_located l;
-    uint32_t *order = NULL;
-    const vitx_hooks scratch = vx_scratch_hooks(&trial->subject->context->scratch);
-    int status = vx_located_create(&l, trial);
-    if (status == VITX_OK)
-        status = vx_new(&order, &scratch, 2 * l.count, sizeof *order, "an order");
-    if (status == VITX_OK) {
-        vx_order(order, l.values, l.count, order + l.count);
-        best_threshold(out, &l, order);
-    }
-    vx_release(&scratch, order);
+    const int status = measure(&l, trial, out);
     vx_located_dispose(&l, trial);
     return status;
 }

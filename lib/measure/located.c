@@ -1,6 +1,8 @@
 /* measure/located.c: see located.h. */
 #include "measure/located.h"
 
+#include "measure/rank.h"
+
 /* first..last: which of `count` pixels of the picture the model saw, as vx_plane_to_picture
  * decides. */
 static void seen_range(int *first, int *last, double scale, int start, int size, int count)
@@ -19,15 +21,15 @@ static void seen_range(int *first, int *last, double scale, int start, int size,
 int vx_located_create(vx_located *out, const vx_trial *trial)
 {
     const vx_subject *s = trial->subject;
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
+    const vitx_hooks *scratch = &s->scratch;
     const vx_placement *p = &s->map->placement;
     const size_t width = (size_t)s->image->width, all = width * (size_t)s->image->height;
     int x0, y0, x1, y1;
     *out = (vx_located){0};
-    VX_TRY(vx_new(&out->values, &scratch, all, sizeof *out->values, "the map on the picture"));
-    VX_TRY(vx_new(&out->inside, &scratch, all, 1, "the mask"));
+    VX_TRY(vx_new(&out->values, scratch, all, sizeof *out->values, "the map on the picture"));
+    VX_TRY(vx_new(&out->inside, scratch, all, 1, "the mask"));
     if (trial->metric->needs_other)
-        VX_TRY(vx_new(&out->beside, &scratch, all, 1, "the other mask"));
+        VX_TRY(vx_new(&out->beside, scratch, all, 1, "the other mask"));
     vx_plane_to_picture(out->values, s->map, 0);
     seen_range(&x0, &x1, p->scale_x, p->left, p->input_w, s->image->width);
     seen_range(&y0, &y1, p->scale_y, p->top, p->input_h, s->image->height);
@@ -51,10 +53,18 @@ int vx_located_create(vx_located *out, const vx_trial *trial)
     return VITX_OK;
 }
 
+int vx_located_order(vx_located *l, const vx_trial *trial)
+{
+    VX_TRY(vx_new(&l->order, &trial->subject->scratch, 2 * l->count, sizeof *l->order, "an order"));
+    vx_order(l->order, l->values, l->count, l->order + l->count);
+    return VITX_OK;
+}
+
 void vx_located_dispose(vx_located *located, const vx_trial *trial)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&trial->subject->context->scratch);
-    vx_release(&scratch, located->values);
-    vx_release(&scratch, located->inside);
-    vx_release(&scratch, located->beside);
+    const vitx_hooks *scratch = &trial->subject->scratch;
+    vx_release(scratch, located->values);
+    vx_release(scratch, located->inside);
+    vx_release(scratch, located->beside);
+    vx_release(scratch, located->order);
 }

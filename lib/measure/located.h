@@ -8,6 +8,8 @@
 #ifndef VX_MEASURE_LOCATED_H
 #define VX_MEASURE_LOCATED_H
 
+#include <stdint.h>
+
 #include "measure/metric.h"
 
 typedef struct vx_located {
@@ -15,10 +17,12 @@ typedef struct vx_located {
     unsigned char *inside; /* [count]: 1 in the mask, else 0 */
     unsigned char *beside; /* [count]: 1 in the other object's mask; NULL where it is not needed */
     size_t count, inside_count, beside_count;
+    uint32_t *order; /* [count] of the values, largest first, behind vx_located_order */
 } vx_located;
 
 /* VITX_INVALID where no pixel of a mask was seen. To be disposed, in any case. */
 int vx_located_create(vx_located *out, const vx_trial *trial);
+int vx_located_order(vx_located *located, const vx_trial *trial);
 void vx_located_dispose(vx_located *located, const vx_trial *trial);
 
 #endif

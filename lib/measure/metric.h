@@ -5,22 +5,29 @@
  * steps, as a method does: `prepare` reads the options and says what will be run and how long the
  * curve will be; `run` fills in the numbers. Between the two the picture is run once, for all
  * metrics of the call.
+ *
+ * A metric includes headers of measure/, explain/, base/ and image/ only: it sees the context
+ * through its subject, and runs what it needs through the functions below, patches.h and
+ * random_weights.h.
  */
 #ifndef VX_MEASURE_METRIC_H
 #define VX_MEASURE_METRIC_H
 
 #include <vitx/evaluate.h>
 
-#include "engine/run.h"
-#include "engine/variants.h"
+#include "engine/inputs.h"
 #include "explain/method.h"
 
 typedef struct vx_metric vx_metric;
 
 /* The map that is measured, and what all metrics of a call share. */
 typedef struct vx_subject {
-    vitx_context *context;
+    vitx_context *context; /* closed here: what a metric needs of it stands below */
     const vx_arch *arch;
+    const vitx_recipe *recipe;
+    vitx_hooks scratch;  /* for buffers of a run on the host */
+    int workers;         /* that fill inputs at once */
+    size_t input_floats; /* C*input_height*input_width */
     const vitx_image *image;
     const vitx_map *map; /* of one plane, finite */
     const float *plane;  /* [height,width]: its values */
@@ -30,7 +37,7 @@ typedef struct vx_subject {
     /* The vector that is compared with, if opts.explain has one or a picture; if not, both have
      * none. [VX_AS_IT_IS] is for score dot, [VX_OF_LENGTH_1] for the cosine. A picture's vector is
      * 1, 1, .. until run(). */
-    vx_direction direction[2];
+    vx_similarity similarity[2];
     vitx_score asked; /* what curves are to be of; AUTO: nobody said */
     int versus;       /* of a difference; VITX_AUTO: nobody said */
     /* Behind prepare; not where all metrics of the call have only_map. */

@@ -1,6 +1,8 @@
 /* measure/patches.c: see patches.h. */
 #include "measure/patches.h"
 
+#include "engine/context.h"
+
 int vx_trial_patches(vx_trial *trial, vx_removal *removal, int64_t n)
 {
     const vx_subject *s = trial->subject;

@@ -18,7 +18,7 @@ void vx_plane_on_pixels(float *out, const vx_subject *s)
 
 void vx_plane_on_patches(float *out, const vx_subject *s)
 {
-    const vx_arch *a = &s->context->arch;
+    const vx_arch *a = s->arch;
     const bool grid = s->height == a->grid_height && s->width == a->grid_width;
     for (int gy = 0; gy < a->grid_height; gy++)
         for (int gx = 0; gx < a->grid_width; gx++) {

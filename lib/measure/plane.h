@@ -18,7 +18,7 @@ static inline size_t vx_subject_pixels(const vx_subject *s)
 
 static inline size_t vx_subject_patches(const vx_subject *s)
 {
-    const vx_arch *a = &s->context->arch;
+    const vx_arch *a = s->arch;
     return (size_t)a->grid_height * (size_t)a->grid_width;
 }
 

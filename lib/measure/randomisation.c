@@ -18,9 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "measure/metric.h"
+#include "measure/random_weights.h"
 #include "measure/rank.h"
-#include "model/randomise.h"
 
 typedef struct settings {
     int seed;
@@ -30,7 +29,7 @@ static int prepare(vx_trial *trial)
 {
     settings *set = trial->settings;
     VX_TRY(vx_setting_int(&set->seed, &trial->given, "seed", 0, INT_MAX));
-    trial->points = vx_randomise_parts(trial->subject->arch) + 1;
+    trial->points = vx_random_weights_parts(trial->subject->arch) + 1;
     for (int stage = 0; stage < trial->points; stage++)
         VX_TRY(vx_trial_explains(trial, 1));
     return VITX_OK;
@@ -41,7 +40,7 @@ static void fill(const void *payload, int v, float *input, int worker)
     const vx_subject *s = payload;
     (void)v;
     (void)worker;
-    memcpy(input, s->input, vx_context_input_count(s->context) * sizeof *input);
+    memcpy(input, s->input, s->input_floats * sizeof *input);
 }
 
 /* Host memory of [n] each. */
@@ -76,17 +75,18 @@ static void dispose(const room *r, const vitx_hooks *hooks)
     vx_release(hooks, r->space);
 }
 
-static int run_stages(const vx_trial *trial, vitx_evaluation *out, vx_weights *weights,
-                      const room *r)
+static int run_stages(const vx_trial *trial, vitx_evaluation *out, const vx_random_weights *weights,
+                      room *r)
 {
     const vx_subject *s = trial->subject;
     const settings *set = trial->settings;
     const size_t n = (size_t)s->height * (size_t)s->width;
+    VX_TRY(open_room(r, n, &s->scratch));
     rank(r->original, r, s->plane, n);
     for (int stage = 0; stage < trial->points; stage++) {
         vitx_map *map;
         if (stage > 0)
-            VX_TRY(vx_weights_randomise(weights, s->context->model, stage - 1, set->seed));
+            VX_TRY(vx_random_weights_part(weights, stage - 1, set->seed));
         VX_TRY(vx_trial_explain(&map, trial, &(vx_inputs){fill, s}, 1));
         rank(r->now, r, map->values, n);
         vitx_map_free(map);
@@ -102,19 +102,12 @@ static int run_stages(const vx_trial *trial, vitx_evaluation *out, vx_weights *w
 static int run(const vx_trial *trial, vitx_evaluation *out)
 {
     const vx_subject *s = trial->subject;
-    vitx_context *c = s->context;
-    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    const vx_weights *own = c->weights;
     room r = {0};
-    vx_weights *weights;
-    VX_TRY(vx_weights_copy(&weights, c->model, own));
-    int status = open_room(&r, (size_t)s->height * (size_t)s->width, &scratch);
-    c->weights = weights;
-    if (status == VITX_OK)
-        status = run_stages(trial, out, weights, &r);
-    c->weights = own;
-    dispose(&r, &scratch);
-    vx_weights_free(weights, c->model);
+    vx_random_weights weights;
+    VX_TRY(vx_random_weights_begin(&weights, s));
+    const int status = run_stages(trial, out, &weights, &r);
+    dispose(&r, &s->scratch);
+    vx_random_weights_end(&weights);
     return status;
 }
 

@@ -55,8 +55,9 @@ typedef struct room {
 typedef struct removing {
     const vx_subject *s;
     const settings *set;
-    const uint32_t *order;
-    room *rooms;
+    float *values;   /* the map on pixels */
+    uint32_t *order; /* of these, and as much again as space */
+    room *rooms;     /* [s->workers] */
 } removing;
 
 /* Which pixels of the input are removed: of the seen ones, those order[from..to-1]. */
@@ -74,9 +75,9 @@ static void fill(const void *payload, int v, float *input, int worker)
 {
     const removing *r = payload;
     const vx_subject *s = r->s;
-    const vitx_recipe *recipe = &s->context->recipe;
+    const vitx_recipe *recipe = s->recipe;
     const room *mine = &r->rooms[worker];
-    const size_t all = vx_subject_pixels(s), channels = (size_t)s->context->arch.channels;
+    const size_t all = vx_subject_pixels(s), channels = (size_t)s->arch->channels;
     const size_t plane = (size_t)s->input_height * (size_t)s->input_width;
     const size_t i = (size_t)(v % r->set->steps) + 1, parts = (size_t)r->set->steps + 1;
     const size_t removed = all / parts * i + all % parts * i / parts; /* all * i / parts */
@@ -96,14 +97,16 @@ static void fill(const void *payload, int v, float *input, int worker)
     }
 }
 
-static int open_rooms(room *rooms, int workers, const vx_subject *s)
+static int open_rooms(removing *r)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
+    const vx_subject *s = r->s;
     const size_t plane = (size_t)s->input_height * (size_t)s->input_width;
-    for (int i = 0; i < workers; i++) {
-        VX_TRY(vx_new(&rooms[i].unknown, &scratch, plane, 1, "removed pixels"));
-        VX_TRY(vx_new(&rooms[i].numbers, &scratch, vx_impute_room(s->input_height, s->input_width),
-                      sizeof(double), "equations of removed pixels"));
+    VX_TRY(vx_new(&r->rooms, &s->scratch, (size_t)s->workers, sizeof *r->rooms, "workers"));
+    for (int i = 0; i < s->workers; i++) {
+        VX_TRY(vx_new(&r->rooms[i].unknown, &s->scratch, plane, 1, "removed pixels"));
+        VX_TRY(vx_new(&r->rooms[i].numbers, &s->scratch,
+                      vx_impute_room(s->input_height, s->input_width), sizeof(double),
+                      "equations of removed pixels"));
     }
     return VITX_OK;
 }
@@ -123,34 +126,30 @@ static int score(const vx_trial *trial, vitx_evaluation *out, const removing *r)
     return VITX_OK;
 }
 
+static int remove_pixels(const vx_trial *trial, vitx_evaluation *out, removing *r)
+{
+    const vx_subject *s = r->s;
+    const size_t pixels = vx_subject_pixels(s);
+    VX_TRY(vx_new(&r->order, &s->scratch, 2 * pixels, sizeof *r->order, "an order"));
+    VX_TRY(vx_new(&r->values, &s->scratch, pixels, sizeof *r->values, "the map on pixels"));
+    VX_TRY(open_rooms(r));
+    vx_plane_on_pixels(r->values, s);
+    vx_order(r->order, r->values, pixels, r->order + pixels);
+    return score(trial, out, r);
+}
+
 static int run(const vx_trial *trial, vitx_evaluation *out)
 {
     const vx_subject *s = trial->subject;
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
-    const size_t pixels = vx_subject_pixels(s);
-    const int workers = vx_pool_threads(s->context->pool);
-    uint32_t *order = NULL;
-    float *values = NULL;
-    room *rooms = NULL;
-    int status = vx_new(&order, &scratch, 2 * pixels, sizeof *order, "an order");
-    if (status == VITX_OK)
-        status = vx_new(&values, &scratch, pixels, sizeof *values, "the map on pixels");
-    if (status == VITX_OK)
-        status = vx_new(&rooms, &scratch, (size_t)workers, sizeof *rooms, "workers");
-    if (status == VITX_OK)
-        status = open_rooms(rooms, workers, s);
-    if (status == VITX_OK) {
-        vx_plane_on_pixels(values, s);
-        vx_order(order, values, pixels, order + pixels);
-        status = score(trial, out, &(removing){s, trial->settings, order, rooms});
+    removing r = {.s = s, .set = trial->settings};
+    const int status = remove_pixels(trial, out, &r);
+    for (int i = 0; r.rooms && i < s->workers; i++) {
+        vx_release(&s->scratch, r.rooms[i].unknown);
+        vx_release(&s->scratch, r.rooms[i].numbers);
     }
-    for (int i = 0; rooms && i < workers; i++) {
-        vx_release(&scratch, rooms[i].unknown);
-        vx_release(&scratch, rooms[i].numbers);
-    }
-    vx_release(&scratch, rooms);
-    vx_release(&scratch, values);
-    vx_release(&scratch, order);
+    vx_release(&s->scratch, r.rooms);
+    vx_release(&s->scratch, r.values);
+    vx_release(&s->scratch, r.order);
     return status;
 }
 

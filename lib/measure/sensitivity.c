@@ -45,7 +45,7 @@ static void fill(const void *payload, int v, float *input, int worker)
 {
     (void)worker;
     const noise *u = payload;
-    const size_t count = vx_context_input_count(u->s->context);
+    const size_t count = u->s->input_floats;
     for (size_t i = 0; i < count; i++) {
         const double r = vx_random_uniform((uint64_t)u->set->seed, (uint64_t)(u->first + v), i);
         input[i] = (float)(u->s->input[i] + u->set->radius * (2 * r - 1));

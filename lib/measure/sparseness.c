@@ -34,40 +34,40 @@ static double entropy(const float *values, size_t n)
     return n == 1 ? 0 : sum > 0 ? h / log((double)n) : 1;
 }
 
-/* |map|, and a subject like the first whose plane it is. */
-static void take_magnitudes(vx_subject *out, float *magnitudes, const vx_subject *s, size_t n)
+/* Host memory of a run. */
+typedef struct room {
+    float *magnitudes, *pooled; /* |map|, and its means over patches */
+    uint32_t *order;            /* of the values that count, and as much again as space */
+} room;
+
+static int measure(vitx_evaluation *out, room *r, const vx_subject *s, bool on_map)
 {
-    for (size_t i = 0; i < n; i++)
-        magnitudes[i] = fabsf(s->plane[i]);
-    *out = *s;
-    out->plane = magnitudes;
+    const vitx_hooks *scratch = &s->scratch;
+    const size_t all = (size_t)s->height * (size_t)s->width, patches = vx_subject_patches(s);
+    const size_t n = on_map ? all : patches;
+    VX_TRY(vx_new(&r->magnitudes, scratch, all, sizeof *r->magnitudes, "magnitudes"));
+    VX_TRY(vx_new(&r->pooled, scratch, patches, sizeof *r->pooled, "the map on patches"));
+    VX_TRY(vx_new(&r->order, scratch, 2 * n, sizeof *r->order, "an order"));
+    for (size_t i = 0; i < all; i++)
+        r->magnitudes[i] = fabsf(s->plane[i]);
+    vx_subject positive = *s;
+    positive.plane = r->magnitudes;
+    vx_plane_on_patches(r->pooled, &positive);
+    const float *values = on_map ? r->magnitudes : r->pooled;
+    out->values[0] = vx_gini(values, n, r->order, r->order + n);
+    out->values[1] = entropy(values, n);
+    return VITX_OK;
 }
 
 static int run(const vx_trial *trial, vitx_evaluation *out)
 {
-    const vx_subject *s = trial->subject;
+    const vitx_hooks *scratch = &trial->subject->scratch;
     const settings *set = trial->settings;
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
-    const size_t all = (size_t)s->height * (size_t)s->width, patches = vx_subject_patches(s);
-    const size_t n = set->on_map ? all : patches;
-    float *magnitudes = NULL, *pooled = NULL;
-    uint32_t *order = NULL;
-    int status = vx_new(&magnitudes, &scratch, all, sizeof *magnitudes, "magnitudes");
-    if (status == VITX_OK)
-        status = vx_new(&pooled, &scratch, patches, sizeof *pooled, "the map on patches");
-    if (status == VITX_OK)
-        status = vx_new(&order, &scratch, 2 * n, sizeof *order, "an order");
-    if (status == VITX_OK) {
-        vx_subject positive;
-        take_magnitudes(&positive, magnitudes, s, all);
-        vx_plane_on_patches(pooled, &positive);
-        const float *values = set->on_map ? magnitudes : pooled;
-        out->values[0] = vx_gini(values, n, order, order + n);
-        out->values[1] = entropy(values, n);
-    }
-    vx_release(&scratch, magnitudes);
-    vx_release(&scratch, pooled);
-    vx_release(&scratch, order);
+    room r = {0};
+    const int status = measure(out, &r, trial->subject, set->on_map);
+    vx_release(scratch, r.magnitudes);
+    vx_release(scratch, r.pooled);
+    vx_release(scratch, r.order);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/structs.h"
+#include "engine/run.h"
 #include "engine/size.h"
 #include "measure/followed.h"
 #include "measure/trial.h"
@@ -39,11 +40,10 @@ static int check_map(const vx_subject *s)
     if (image->width != info->picture_width || image->height != info->picture_height)
         return vx_fail(VITX_INVALID, "the picture is %d x %d, the one explained was %d x %d",
                        image->width, image->height, info->picture_width, info->picture_height);
-    if (!vx_subject_of_vector(s->map) &&
-        (info->target < 0 || info->target >= s->context->arch.classes))
+    if (!vx_subject_of_vector(s->map) && (info->target < 0 || info->target >= s->arch->classes))
         return vx_fail(VITX_INVALID, "the map is of class %d, the model has classes 0 to %d",
-                       info->target, s->context->arch.classes - 1);
-    VX_TRY(vx_place(&own, &s->context->recipe, image->width, image->height));
+                       info->target, s->arch->classes - 1);
+    VX_TRY(vx_place(&own, s->recipe, image->width, image->height));
     if (!same_place(&s->map->placement, &own, s))
         return vx_fail(
             VITX_INVALID,
@@ -62,6 +62,10 @@ int vx_subject_describe(vx_subject *s, vitx_context *c, const vitx_image *image,
         VX_TRY(vx_size_take(c, image));
     *s = (vx_subject){.context = c,
                       .arch = &c->arch,
+                      .recipe = &c->recipe,
+                      .scratch = vx_scratch_hooks(&c->scratch),
+                      .workers = vx_pool_threads(c->pool),
+                      .input_floats = vx_context_input_count(c),
                       .image = image,
                       .map = map,
                       .versus = VITX_AUTO,
@@ -80,9 +84,9 @@ int vx_subject_run(vx_subject *s)
     vitx_context *c = s->context;
     const vitx_map_info *info = &s->map->info;
     const float *logits = c->act.host.logits, *probabilities = c->act.host.probabilities;
-    const bool vector = s->direction[0].vector != NULL;
+    const bool vector = s->similarity[0].vector != NULL;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
-    memcpy(s->input, c->act.host.input, vx_context_input_count(c) * sizeof *s->input);
+    memcpy(s->input, c->act.host.input, s->input_floats * sizeof *s->input);
     if (!vector && vx_subject_of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
@@ -92,7 +96,7 @@ int vx_subject_run(vx_subject *s)
         s->explains = (vx_target){dot ? VITX_SCORE_DOT : VITX_SCORE_COSINE,
                                   VITX_AUTO,
                                   VITX_AUTO,
-                                  s->direction[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
+                                  s->similarity[dot ? VX_AS_IT_IS : VX_OF_LENGTH_1].vector,
                                   c->arch.classes,
                                   info->outputs};
     }
@@ -106,7 +110,7 @@ int vx_subject_compare(vx_subject *s, const vitx_evaluate_opts *opts, int m)
     static const vitx_score scores[] = {
         [VX_AS_IT_IS] = VITX_SCORE_DOT, [VX_OF_LENGTH_1] = VITX_SCORE_COSINE};
     const char *given = (const char *)opts;
-    for (int j = 0; j < m && !s->direction[0].vector; j++, given += opts->struct_size) {
+    for (int j = 0; j < m && !s->similarity[0].vector; j++, given += opts->struct_size) {
         vitx_evaluate_opts o = VITX_EVALUATE_OPTS_INIT;
         vitx_explain_opts e = VITX_EXPLAIN_OPTS_INIT;
         VX_TRY(VX_STRUCT_READ(&o, (const vitx_evaluate_opts *)(const void *)given,
@@ -116,21 +120,20 @@ int vx_subject_compare(vx_subject *s, const vitx_evaluate_opts *opts, int m)
         if (!e.vector && !e.like)
             continue;
         for (int i = 0; i < 2; i++) {
-            vx_direction *d = &s->direction[i];
+            vx_similarity *d = &s->similarity[i];
             e.score = scores[i];
-            VX_TRY(vx_direction_prepare(d, s->context, &e));
+            VX_TRY(vx_similarity_prepare(d, s->context, &e));
             for (int k = 0; e.like && k < s->arch->classes; k++)
                 d->vector[k] = 1;
         }
     }
-    s->direction[0].next = &s->direction[1];
+    s->similarity[0].next = &s->similarity[1];
     return VITX_OK;
 }
 
 void vx_subject_release(vx_subject *s)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
     for (int i = 0; i < 2; i++)
-        vx_release(&scratch, s->direction[i].vector);
-    vx_release(&scratch, s->input);
+        vx_release(&s->scratch, s->similarity[i].vector);
+    vx_release(&s->scratch, s->input);
 }

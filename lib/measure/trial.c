@@ -4,6 +4,8 @@
 
 #include "base/structs.h"
 #include "base/text.h"
+#include "engine/run.h"
+#include "engine/variants.h"
 #include "explain/explain.h"
 #include "measure/followed.h"
 #include "measure/trial.h"
@@ -43,7 +45,7 @@ static int read_explain(vx_trial *t)
     e->versus = map->info.versus;
     if (vx_subject_of_vector(map) && e->like) { /* which is run once */
         e->like = NULL;
-        e->vector = t->subject->direction[VX_AS_IT_IS].vector;
+        e->vector = t->subject->similarity[VX_AS_IT_IS].vector;
         e->vector_count = t->subject->arch->classes;
     }
     return VITX_OK;
@@ -65,7 +67,6 @@ static int check_mask(const vx_trial *t)
 
 int vx_trial_prepare(vx_trial *t, const vx_subject *s, const vitx_evaluate_opts *given)
 {
-    const vitx_hooks scratch = vx_scratch_hooks(&s->context->scratch);
     *t = (vx_trial){.subject = s, .opts = VITX_EVALUATE_OPTS_INIT};
     VX_TRY(VX_STRUCT_READ(&t->opts, given, vitx_evaluate_opts, mask_width));
     VX_TRY(find_metric(&t->metric, t->opts.metric));
@@ -77,7 +78,7 @@ int vx_trial_prepare(vx_trial *t, const vx_subject *s, const vitx_evaluate_opts 
     if (m->needs_mask && s->image)
         VX_TRY(check_mask(t));
     if (m->settings_size)
-        VX_TRY(vx_new(&t->settings, &scratch, 1, m->settings_size, "a metric's settings"));
+        VX_TRY(vx_new(&t->settings, &s->scratch, 1, m->settings_size, "a metric's settings"));
     return m->prepare ? m->prepare(t) : VITX_OK;
 }
 
@@ -113,7 +114,7 @@ int vx_trial_refrain(vitx_evaluation **out, const vx_trial *t)
 int vx_trial_need_explained(const vx_trial *trial)
 {
     const vx_subject *s = trial->subject;
-    if (!s->direction[0].vector && s->map && vx_subject_of_vector(s->map))
+    if (!s->similarity[0].vector && s->map && vx_subject_of_vector(s->map))
         return vx_fail(VITX_INVALID,
                        "metric %s: the map explains the similarity to a vector, which the options "
                        "that it was made with (explain) have to give",

@@ -8,7 +8,7 @@
  * checked. VITX_INVALID. */
 int vx_subject_describe(vx_subject *s, vitx_context *c, const vitx_image *image,
                         const vitx_map *map);
-/* The vector that explain has in the first of the m options that have one: subject->direction.
+/* The vector that explain has in the first of the m options that have one: subject->similarity.
  * After a failure, too, the subject is to be released. */
 int vx_subject_compare(vx_subject *s, const vitx_evaluate_opts *opts, int m);
 /* Runs the picture, with which all metrics begin. subject->input has memory for it. */

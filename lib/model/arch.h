@@ -59,18 +59,19 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
-    int pool_first; /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
-    bool swiglu;    /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
-    bool pos_late;  /* positions are added behind norm_pre, not before it */
-    bool rms;       /* no norm subtracts the mean, and none has a bias (RMSNorm) */
-    bool post_norm; /* norm1 and norm2 stand behind the attention and the mlp, not before them */
-    bool parallel;  /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
-    bool relative;  /* scores get what the weights hold for where two patches lie to each other */
-    int qk_norm;    /* queries and keys are normalised, so many numbers at a time: those of one
+    int pool_first;   /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
+    bool swiglu;      /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
+    bool pos_late;    /* positions are added behind norm_pre, not before it */
+    bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
+    bool post_norm;   /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool parallel;    /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
+    bool relative;    /* scores get what the weights hold for where two patches lie to each other */
+    int qk_norm;      /* queries and keys are normalised, so many numbers at a time: those of one
                      * head, or of all heads; 0: they are not */
-    bool attn_norm; /* what the attention gives is normalised before proj */
-    bool mlp_norm;  /* the hidden layer is, before fc2 */
-    int prefix_pos; /* the first so many prefix tokens have position rows, before the patches' */
+    bool masked_keys; /* the part of the keys in a bias of queries, keys and values counts as 0 */
+    bool attn_norm;   /* what the attention gives is normalised before proj */
+    bool mlp_norm;    /* the hidden layer is, before fc2 */
+    int prefix_pos;   /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings, and `relative`,
                                 * are for; or 0 */
     vx_rotary rotary;

@@ -135,6 +135,10 @@ static int read_hidden(vx_reader *r)
     vx_arch *a = r->arch;
     int rows, columns;
     a->swiglu = has(r, VX_GATE_W, 0);
+    if (r->hints->gated_known && r->hints->gated != a->swiglu)
+        return vx_fail_in(VITX_FORMAT, said_by(r), " says use_gated_mlp is %s, but %s %s a gate",
+                          r->hints->gated ? "true" : "false", r->container->path,
+                          a->swiglu ? "has" : "lacks");
     if (a->swiglu)
         return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     a->parallel = has(r, VX_IN_W, 0);
@@ -586,12 +590,14 @@ static int take_block_roles(vx_reader *r)
             const vx_need need = vx_role_need(role);
             const bool there = block_needs(r, role, b) || (b > 0 && r->found->blocks[0][i]) ||
                                (follows(r, role) && r->found->blocks[b][i - 1]);
-            if ((b > 0 || need >= VX_WITH) && !there)
+            const bool whole = role == VX_FC1_W || role == VX_FC1_B;
+            if (((b > 0 || need >= VX_WITH) && !there) || (whole && has(r, VX_GATE_W, b)))
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }
         if (b == 0)
             VX_TRY(check_biases(r));
+        r->arch->masked_keys = r->hints->masked_keys;
         r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
         r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }

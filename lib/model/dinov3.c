@@ -17,11 +17,25 @@ static const vx_recipe_defaults timm_recipe = {VITX_BICUBIC,
                                                {0.485f, 0.456f, 0.406f},
                                                {0.229f, 0.224f, 0.225f}};
 
+/* Meta: make_transform of its README */
+static const vx_recipe_defaults eval_recipe = {
+    VITX_BILINEAR,           false, VITX_RESIZE_EXACT, 1.0, {0.485f, 0.456f, 0.406f},
+    {0.229f, 0.224f, 0.225f}};
+
 static const vx_dialect dialects[] = {
     {.naming = &vx_naming_timm,
      .prefix = "",
      .architectures = timm_architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf_dinov3,
+     .prefix = "",
+     .recipe = &vx_hf_dinov3_processor,
+     .with = VX_Q_W},
+    {.naming = &vx_naming_hf_dinov3,
+     .prefix = "model.",
+     .recipe = &vx_hf_dinov3_processor,
+     .with = VX_Q_W},
+    {.naming = &vx_naming_meta_dinov3, .prefix = "", .recipe = &eval_recipe, .with = VX_REGISTERS},
     {0},
 };
 

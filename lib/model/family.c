@@ -52,7 +52,6 @@ static const struct {
     {".attns.", "a model with parallel blocks"},
     {"blocks.0.lambda_", "a model with differential attention"},
     {"attn.lambda_", "a model with differential attention"},
-    {"^layer.0.attention.q_proj.", "a DINOv3"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},

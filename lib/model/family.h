@@ -65,7 +65,9 @@ typedef struct vx_hints {
     double eps;
     vx_act act;
     vx_rotary rotary;
-    bool no_key_bias; /* biases of queries and values may come without one of the keys */
+    bool gated, gated_known; /* whether the perceptron has a gate */
+    bool masked_keys;        /* a bias of the keys in the file counts as 0 */
+    bool no_key_bias;        /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
     bool pool_known;  /* false: decided by which tensors there are */
     bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
@@ -165,13 +167,14 @@ bool vx_family_find(vx_match *out, const vx_container *container, const vx_confi
 int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
+extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3;
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_beit, vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip,
     vx_naming_hf_siglip_class, vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google,
     vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
-/* Of transformers' image processors of those classes. */
-extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_clip_processor,
-    vx_hf_siglip_processor;
+/* Of transformers' image processors of those classes; DINOv3's resizes floats. */
+extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_dinov3_processor,
+    vx_hf_clip_processor, vx_hf_siglip_processor;
 /* What CLIP's pictures are normalised with; of open_clip's PreprocessCfg. */
 #define VX_CLIP_MEAN                                                                               \
     {                                                                                              \

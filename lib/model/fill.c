@@ -204,6 +204,8 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
                           .rows_of = d};
     if (w->bias && bias)
         VX_TRY(fill_vector(f, w->bias, bias));
+    if (w->bias && bias && f->arch->masked_keys)
+        VX_TRY(fill_or_clear(f, w->bias + d, NULL, (size_t)d));
     for (int i = 0; i < 3 && w->bias && !bias; i++)
         VX_TRY(fill_or_clear(f, w->bias + (ptrdiff_t)i * d, vx_found_at(f->found, biases[i], block),
                              (size_t)d));

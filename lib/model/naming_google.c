@@ -28,7 +28,7 @@
 #include "model/recipe.h"
 
 #define MAX_TENSORS (1 << 17) /* after unstacking  */
-#define MAX_NAMES (1u << 24)  /* bytes, likewise   */
+#define MAX_NAMES (1u << 24)  /* bytes, after that  */
 #define STACKED "Transformer/encoderblock/"
 
 static const char *const harmless_names[] = {"*pre_logits/", NULL};

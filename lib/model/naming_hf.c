@@ -25,6 +25,9 @@ const vx_recipe_defaults vx_hf_siglip_processor = {
     VITX_BICUBIC, false, VITX_RESIZE_EXACT, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
 static const vx_recipe_defaults naflex_processor = {
     VITX_BILINEAR, false, VITX_RESIZE_PATCHES, 1.0, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
+const vx_recipe_defaults vx_hf_dinov3_processor = {
+    VITX_BILINEAR,           false, VITX_RESIZE_EXACT, 1.0, {0.485f, 0.456f, 0.406f},
+    {0.229f, 0.224f, 0.225f}};
 #define CLASS_SIZE 224 /* of all classes' input */
 
 const char *vx_hf_architecture(const vx_config *config)
@@ -175,10 +178,14 @@ typedef struct processor {
     bool square;
 } processor;
 static const processor processors[] = {
-    {"ViT", &vx_hf_vit_processor, true},        {"DeiT", &vx_hf_deit_processor, true},
-    {"CLIP", &vx_hf_clip_processor, false},     {"ChineseCLIP", &vx_hf_clip_processor, false},
+    {"ViT", &vx_hf_vit_processor, true},
+    {"DeiT", &vx_hf_deit_processor, true},
+    {"DINOv3ViT", &vx_hf_dinov3_processor, true},
+    {"CLIP", &vx_hf_clip_processor, false},
+    {"ChineseCLIP", &vx_hf_clip_processor, false},
     {"Bit", &vx_hf_clip_processor, false}, /* as CLIP's */
-    {"Siglip", &vx_hf_siglip_processor, false}, {"Siglip2", &naflex_processor, false},
+    {"Siglip", &vx_hf_siglip_processor, false},
+    {"Siglip2", &naflex_processor, false},
     {"Beit", &vx_hf_siglip_processor, true}}; /* its defaults are SigLIP's */
 
 /* size: a number, [height, width], {height, width}, or {shortest_edge}. */
@@ -315,7 +322,7 @@ static int read_class(const processor **out, const vx_json *p, const char *path,
             name, naflex ? "of any shape, as Siglip2ImageProcessor makes them" : "of one shape");
     return vx_fail_in(VITX_UNSUPPORTED, path,
                       "pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
-                      "CLIP, BiT (of DINOv2, too), SigLIP and BEiT do",
+                      "CLIP, BiT (of DINOv2, too), DINOv3, SigLIP and BEiT do",
                       name ? name : "a class that is not named");
 }
 
@@ -346,6 +353,7 @@ int vx_hf_read_recipe(vitx_recipe *out, const vx_config *config, const vx_dialec
             (int)vx_recipe_resized(CLASS_SIZE, defaults->crop_pct);
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
+    out->unrounded = defaults == &vx_hf_dinov3_processor;
     if (out->max_patches)
         VX_TRY(read_patches(out, p, path));
     else

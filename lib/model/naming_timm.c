@@ -79,7 +79,7 @@ static const struct {
     {"test_vit_", 64, 6, 2},
 };
 
-/* Activations likewise; none of them is in model_args. */
+/* The same for activations; none of them is in model_args. */
 static const struct {
     const char *part;
     vx_act act;

@@ -37,6 +37,7 @@ void vx_recipe_begin(vitx_recipe *out, const vx_recipe_defaults *defaults, const
     }
     memcpy(out->mean, defaults->mean, sizeof out->mean);
     memcpy(out->std, defaults->std, sizeof out->std);
+    out->unrounded = defaults == &vx_hf_dinov3_processor;
 }
 
 void vx_recipe_pad_colour(vitx_recipe *recipe)

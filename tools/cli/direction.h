@@ -16,7 +16,7 @@ struct direction_words {
 struct direction {
     float *vector; /* NULL: none */
     int count;
-    vitx_image *like; /* likewise */
+    vitx_image *like; /* NULL: none */
 };
 
 /* All give an exit status and complain where it is not DONE. */

@@ -287,6 +287,7 @@ HF_KINDS = {
     "deit-teacher": (transformers.DeiTConfig, transformers.DeiTForImageClassificationWithTeacher, DeiTImageProcessorPil),
     "vit-bare": (transformers.ViTConfig, transformers.ViTModel, ViTImageProcessorPil),
     "deit-bare": (transformers.DeiTConfig, transformers.DeiTModel, DeiTImageProcessorPil),
+    "dinov3-bare": (transformers.DINOv3ViTConfig, transformers.DINOv3ViTModel, transformers.DINOv3ViTImageProcessor),
     "ijepa": (transformers.IJepaConfig, transformers.IJepaForImageClassification, ViTImageProcessorPil),
     "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
@@ -324,12 +325,12 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
     transform = processor_class(**processor)
     transform.save_pretrained(folder)
-    model = model.float()
+    model = model_class.from_pretrained(folder, dtype=torch.float32) if kind == "dinov3-bare" else model.float()  # frequencies in no file
     model.config._attn_implementation = "softmax64"
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
     base = model.base_model
-    layers = list(base.layers if hasattr(base, "layers") else base.encoder.layer)
+    layers = list(base.layers if hasattr(base, "layers") else base.layer if hasattr(base, "layer") else base.encoder.layer)
     attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
     if kind == "data2vec":  # which has no interface of attentions
         attentions = [(layer.attention.attention.dropout, lambda o: o) for layer in layers]
@@ -509,6 +510,42 @@ def make_google(name, image, seed, prefix, big_vision, dtype=torch.float32, stac
     answered(folder, read, x, list(read.blocks), [(b.attn.attn_drop, lambda o: o) for b in read.blocks], lambda m, t: m(t))
 
 
+def in_memory(name):
+    """The names that transformers 5 has while a DINOv3 runs."""
+    path = os.path.join(OUT, name, "model.safetensors")
+    if wanted(name):
+        state = {("model." if k.startswith("layer.") else "") + k: v for k, v in load_file(path).items()}
+        save_file(state, path, metadata={"format": "pt"})
+
+
+def make_dinov3_meta(name, image, seed):
+    """Under the names of Meta's repository, with what its files hold besides: masked biases of keys and the periods."""
+    if not wanted(name):
+        return
+    folder = fresh(name)
+    args = dict(TIMM_ARGS, img_size=(16, 24), num_reg_tokens=3, num_classes=0, global_pool="token", swiglu_mlp=True, mlp_ratio=2)
+    model = build_timm("vit_small_patch16_dinov3_qkvb", seed, torch.float16, **args).half()
+    state, g = {}, torch.Generator().manual_seed(seed)
+    for key, value in model.state_dict().items():
+        at = key.rsplit("attn.", 1)[0] + "attn.qkv."
+        if key.endswith("q_bias"):
+            keys = torch.randn(value.shape, generator=g).half()
+            state[at + "bias"] = torch.cat([value, keys, model.state_dict()[key.replace("q_bias", "v_bias")]])
+            state[at + "bias_mask"] = torch.cat([torch.ones_like(value), torch.zeros_like(value), torch.ones_like(value)])
+        elif not key.endswith("v_bias"):
+            for old, new in (("reg_token", "storage_tokens"), ("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"),
+                             ("mlp.fc1_g", "mlp.w1"), ("mlp.fc1_x", "mlp.w2"), ("mlp.fc2", "mlp.w3")):
+                key = key.replace(old, new)
+            state[key] = value
+    state["mask_token"] = torch.zeros(1, 24).half()
+    state["rope_embed.periods"] = (100 ** (2 * torch.arange(2) / 4)).half()
+    save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(folder, "model.safetensors"))
+    cfg = dict(input_size=[3, 16, 24], interpolation="bilinear", crop_mode="squash", crop_pct=1.0)
+    json.dump({"model_args": {"num_heads": 3}, "pretrained_cfg": cfg}, open(os.path.join(folder, "config.json"), "w"), indent=2)
+    known = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    expected_timm(folder, {"pretrained_cfg": dict(known, **cfg)}, model.float(), image, 1, seed)
+
+
 def make_rotary(image):
     """Models that rotate queries and keys. Grids are oblong, so that rows and columns cannot be mistaken."""
     oblong = dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
@@ -523,6 +560,13 @@ def make_rotary(image):
     make_timm("rope-timm", image, "vit_small_patch16_rope_224", 65, half, **oblong)
     make_timm("rope-timm-mixed", image, "vit_small_patch16_rope_mixed_ape_224", 66, half, **oblong)
     make_timm("rope-timm-gap", image, "vit_mediumd_patch16_rope_reg1_gap_256", 67, half, depth=1, **oblong)
+    side = dict(size={"height": 16, "width": 24})
+    dino = dict(num_register_tokens=3, image_size=24, layerscale_value=0.5)
+    make_hf("dinov3-hf", image, "dinov3-bare", 68, half, processor=side, **dino)
+    make_hf("dinov3-hf-gated", image, "dinov3-bare", 69, half, processor=side, use_gated_mlp=True, hidden_act="silu", num_hidden_layers=1,
+            **dino)
+    in_memory("dinov3-hf-gated")
+    make_dinov3_meta("dinov3-meta", image, 70)
 
 
 def make_torchvision(name, image, seed, dtype=torch.float16):

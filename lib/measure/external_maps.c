@@ -1,9 +1,13 @@
-/* measure/given.c: maps whose values come from elsewhere, and maps that know nothing. */
+/* measure/external_maps.c: maps that no method made: of a caller, or blind ones. */
 #include <math.h>
 #include <string.h>
 
+#include <vitx/evaluate.h>
+
 #include "base/random.h"
-#include "measure/metric.h"
+#include "engine/run.h"
+#include "explain/map.h"
+#include "explain/score.h"
 
 static const char *const blind_names[] = {"random", "centre"};
 

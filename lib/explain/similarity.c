@@ -1,5 +1,5 @@
-/* explain/direction.c: see direction.h. */
-#include "explain/direction.h"
+/* explain/similarity.c: see similarity.h. */
+#include "explain/similarity.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static int check(const vitx_explain_opts *o)
 }
 
 /* d->vector [count]: `from`, its length 1 for the cosine. */
-static int set_vector(vx_direction *d, const float *from, int count)
+static int set_vector(vx_similarity *d, const float *from, int count)
 {
     double square = 0;
     for (int k = 0; k < count; k++) {
@@ -47,11 +47,11 @@ static int set_vector(vx_direction *d, const float *from, int count)
     return VITX_OK;
 }
 
-int vx_direction_prepare(vx_direction *out, vitx_context *c, const vitx_explain_opts *o)
+int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explain_opts *o)
 {
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const int count = c->arch.classes;
-    *out = (vx_direction){.like = o->like};
+    *out = (vx_similarity){.like = o->like};
     VX_TRY(check(o));
     if (!o->vector && !o->like)
         return VITX_OK;
@@ -63,33 +63,33 @@ int vx_direction_prepare(vx_direction *out, vitx_context *c, const vitx_explain_
     return o->vector ? set_vector(out, o->vector, count) : VITX_OK;
 }
 
-/* Whether one of the list, before d, looks at the same picture. */
-static bool is_looked_at(const vx_direction *list, const vx_direction *d)
+/* Whether one of the list, before d, has the same picture. */
+static bool is_run_before(const vx_similarity *list, const vx_similarity *d)
 {
     while (list != d && list->like != d->like)
         list = list->next;
     return list != d;
 }
 
-int vx_direction_count(const vx_direction *list)
+int vx_similarity_pictures(const vx_similarity *list)
 {
     int count = 0;
-    for (const vx_direction *d = list; d; d = d->next)
-        count += d->like && !is_looked_at(list, d);
+    for (const vx_similarity *d = list; d; d = d->next)
+        count += d->like && !is_run_before(list, d);
     return count;
 }
 
-/* Each picture once, for all that look at it. */
-int vx_direction_look(vitx_context *c, vx_direction *list)
+/* Each picture once, for all that have it. */
+int vx_similarity_run(vitx_context *c, vx_similarity *list)
 {
-    for (vx_direction *d = list; d; d = d->next) {
-        if (!d->like || is_looked_at(list, d))
+    const int height = c->recipe.input_height, width = c->recipe.input_width;
+    for (vx_similarity *d = list; d; d = d->next) {
+        if (!d->like || is_run_before(list, d))
             continue;
-        VX_TRY(vx_size_take(c, d->like));
         VX_TRY(vx_context_run(c, &d->like, 1, NULL));
-        for (vx_direction *other = d; other; other = other->next)
+        for (vx_similarity *other = d; other; other = other->next)
             if (other->like == d->like)
                 VX_TRY(set_vector(other, c->act.host.logits, c->arch.classes));
     }
-    return VITX_OK;
+    return vx_size_return(c, height, width);
 }

@@ -1,0 +1,27 @@
+/*
+ * explain/similarity.h: scores that compare the outputs with a vector, in place of a target: one
+ * that the caller gives, or what the model answers for another picture.
+ */
+#ifndef VX_EXPLAIN_SIMILARITY_H
+#define VX_EXPLAIN_SIMILARITY_H
+
+#include <vitx/explain.h>
+
+/* A vector that outputs are compared with. */
+typedef struct vx_similarity {
+    const vitx_image *like;     /* the vector is what the model answers for it; NULL: it is given */
+    vitx_score score;           /* the cosine or dot; nothing without a vector */
+    float *vector;              /* [classes], of length 1 for the cosine; NULL: there is none */
+    struct vx_similarity *next; /* the list of all that a call has; NULL: the last */
+} vx_similarity;
+
+/* Checks the options. The vector is the context's scratch, also after a failure; it is filled if
+ * it was given. next is NULL. */
+int vx_similarity_prepare(vx_similarity *out, vitx_context *c, const vitx_explain_opts *opts);
+/* How many pictures are to be run for the vectors of the list. */
+int vx_similarity_pictures(const vx_similarity *list);
+/* Runs them, and fills in the rest. The context has the size of its input that it had before;
+ * memory may not be laid out for it (vx_size_reserve). */
+int vx_similarity_run(vitx_context *c, vx_similarity *list);
+
+#endif
