@@ -5,12 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <vitx/vitx.h>
 
 #include "model_files.h"
 #include "util.h"
 
-#define MOST_ROWS 8
+#define MOST_ROWS 18
 #define MOST_CLASSES 64
 
 /* A key that begins with `from` begins with `to` instead; the first row that fits counts. */
@@ -185,6 +186,58 @@ static const struct {
     {"vit-torchvision", {{NULL, NULL}}, ""},
     {"vit-mmpretrain", {{NULL, NULL}}, "backbone. before the names"},
     {"vit-mmpretrain", {{"head.", "head."}, {"data", "data"}, {"backbone.", ""}}, ""},
+    /* what transformers 5 has in memory */
+    {"vit-hf",
+     {{"vit.encoder.layer.0.attention.attention.query.", "vit.layers.0.attention.q_proj."},
+      {"vit.encoder.layer.0.attention.attention.key.", "vit.layers.0.attention.k_proj."},
+      {"vit.encoder.layer.0.attention.attention.value.", "vit.layers.0.attention.v_proj."},
+      {"vit.encoder.layer.0.attention.output.dense.", "vit.layers.0.attention.o_proj."},
+      {"vit.encoder.layer.0.intermediate.dense.", "vit.layers.0.mlp.fc1."},
+      {"vit.encoder.layer.0.output.dense.", "vit.layers.0.mlp.fc2."},
+      {"vit.encoder.layer.0.layernorm_", "vit.layers.0.layernorm_"},
+      {"vit.encoder.layer.1.attention.attention.query.", "vit.layers.1.attention.q_proj."},
+      {"vit.encoder.layer.1.attention.attention.key.", "vit.layers.1.attention.k_proj."},
+      {"vit.encoder.layer.1.attention.attention.value.", "vit.layers.1.attention.v_proj."},
+      {"vit.encoder.layer.1.attention.output.dense.", "vit.layers.1.attention.o_proj."},
+      {"vit.encoder.layer.1.intermediate.dense.", "vit.layers.1.mlp.fc1."},
+      {"vit.encoder.layer.1.output.dense.", "vit.layers.1.mlp.fc2."},
+      {"vit.encoder.layer.1.layernorm_", "vit.layers.1.layernorm_"}},
+     ""},
+    {"deit-hf-teacher",
+     {{"deit.encoder.layer.0.attention.attention.query.", "model.deit.layers.0.attention.q_proj."},
+      {"deit.encoder.layer.0.attention.attention.key.", "model.deit.layers.0.attention.k_proj."},
+      {"deit.encoder.layer.0.attention.attention.value.", "model.deit.layers.0.attention.v_proj."},
+      {"deit.encoder.layer.0.attention.output.dense.", "model.deit.layers.0.attention.o_proj."},
+      {"deit.encoder.layer.0.intermediate.dense.", "model.deit.layers.0.mlp.fc1."},
+      {"deit.encoder.layer.0.output.dense.", "model.deit.layers.0.mlp.fc2."},
+      {"deit.encoder.layer.0.layernorm_", "model.deit.layers.0.layernorm_"},
+      {"deit.encoder.layer.1.attention.attention.query.", "model.deit.layers.1.attention.q_proj."},
+      {"deit.encoder.layer.1.attention.attention.key.", "model.deit.layers.1.attention.k_proj."},
+      {"deit.encoder.layer.1.attention.attention.value.", "model.deit.layers.1.attention.v_proj."},
+      {"deit.encoder.layer.1.attention.output.dense.", "model.deit.layers.1.attention.o_proj."},
+      {"deit.encoder.layer.1.intermediate.dense.", "model.deit.layers.1.mlp.fc1."},
+      {"deit.encoder.layer.1.output.dense.", "model.deit.layers.1.mlp.fc2."},
+      {"deit.encoder.layer.1.layernorm_", "model.deit.layers.1.layernorm_"},
+      {"", "model."}},
+     "model. before the names"},
+    {"dinov2-hf",
+     {{"dinov2.encoder.layer.0.attention.attention.query.",
+       "dinov2.encoder.layer.0.attention.q_proj."},
+      {"dinov2.encoder.layer.0.attention.attention.key.",
+       "dinov2.encoder.layer.0.attention.k_proj."},
+      {"dinov2.encoder.layer.0.attention.attention.value.",
+       "dinov2.encoder.layer.0.attention.v_proj."},
+      {"dinov2.encoder.layer.0.attention.output.dense.",
+       "dinov2.encoder.layer.0.attention.o_proj."},
+      {"dinov2.encoder.layer.1.attention.attention.query.",
+       "dinov2.encoder.layer.1.attention.q_proj."},
+      {"dinov2.encoder.layer.1.attention.attention.key.",
+       "dinov2.encoder.layer.1.attention.k_proj."},
+      {"dinov2.encoder.layer.1.attention.attention.value.",
+       "dinov2.encoder.layer.1.attention.v_proj."},
+      {"dinov2.encoder.layer.1.attention.output.dense.",
+       "dinov2.encoder.layer.1.attention.o_proj."}},
+     ""},
     {"vit-timm", {{NULL, NULL}}, ""},
     {"vit-timm-wrapped", {{NULL, NULL}}, "timm_model. before the names"},
 };
@@ -243,6 +296,157 @@ START_TEST(test_names__what_is_there_is_named)
     write_names(folder, rows, NULL);
     try_open(folder, VITX_UNSUPPORTED, "none of its 44 tensors, which all begin with net. is");
     try_open(folder, VITX_UNSUPPORTED, "net.stem.proj.weight [24, 3, 8, 8] has the shape of such");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------- adapters ------ */
+
+#define ADAPTER "adapter_model.safetensors"
+
+/* The golden model with peft's adapter beside it, in a fresh folder. */
+static char *copy_lora(void)
+{
+    static const char *const files[] = {ADAPTER, "adapter_config.json"};
+    char *folder = copy_golden("vit-hf-lora");
+    for (int i = 0; i < 2; i++) {
+        char from[300];
+        size_t size;
+        snprintf(from, sizeof from, "%s/%s", golden_model("vit-hf-lora"), files[i]);
+        void *data = read_file(from, &size);
+        write_file(in_folder(folder, files[i]), data, size);
+        free(data);
+    }
+    return folder;
+}
+
+/* The tensors of another file behind those of w. */
+static void join(weights_file *w, const weights_file *other)
+{
+    static const char offsets[] = "\"data_offsets\":[";
+    char *out = calloc(1, 1);
+    const char *at = other->header + 1;
+    append(&out, w->header, strrchr(w->header, '}') - w->header);
+    append(&out, ",", 1);
+    for (const char *p; (p = strstr(at, offsets)) != NULL;) {
+        char *end, text[64];
+        p += sizeof offsets - 1;
+        append(&out, at, (size_t)(p - at));
+        const unsigned long first = strtoul(p, &end, 10), last = strtoul(end + 1, &end, 10);
+        const int n =
+            snprintf(text, sizeof text, "%lu,%lu", first + w->data_size, last + w->data_size);
+        append(&out, text, (size_t)n);
+        at = end;
+    }
+    append(&out, at, strlen(at));
+    w->data = realloc(w->data, w->data_size + other->data_size + 1);
+    memcpy(w->data + w->data_size, other->data, other->data_size);
+    w->data_size += other->data_size;
+    free(w->header);
+    w->header = out;
+    w->header_size = strlen(out);
+}
+
+/* What peft's model has in memory, in one file: state_dict() of it. */
+START_TEST(test_names__a_model_with_its_adapter_in_one_file)
+{
+    static const renaming base[] = {
+        {"classifier.", "base_model.model.classifier.original_module."},
+        {"vit.encoder.layer.0.attention.attention.query.",
+         "base_model.model.vit.encoder.layer.0.attention.attention.query.base_layer."},
+        {"", "base_model.model."},
+        {NULL, NULL}};
+    static const renaming factors[] = {
+        {"base_model.model.classifier.", "base_model.model.classifier.modules_to_save.default."},
+        {NULL, NULL}};
+    const answer tidy = tidy_answer("vit-hf-lora");
+    char *folder = copy_lora(), path[300];
+    snprintf(path, sizeof path, "%s", in_folder(folder, "model.safetensors"));
+    weights_file w = load_weights(path), a = load_weights(in_folder(folder, ADAPTER));
+    while (strstr(a.header, "lora_A.weight"))
+        edit_header(&a, "lora_A.weight", "lora_A.default.weight");
+    while (strstr(a.header, "lora_B.weight"))
+        edit_header(&a, "lora_B.weight", "lora_B.default.weight");
+    edit_header(&a, "\"__metadata__\":{\"format\":\"pt\"},", "");
+    rename_keys(&a, factors);
+    rename_keys(&w, base);
+    join(&w, &a);
+    save_weights(path, &w);
+    unlink(in_folder(folder, ADAPTER));
+    vitx_model *m = open_ok(folder);
+    ck_assert_str_eq(info_with(m).adapter, "LoRA of rank 2, scale 1.5, on 6 matrices");
+    ck_assert_str_eq(info_with(m).left_out, "");
+    const answer is = answer_of(m);
+    check_same(&is, &tidy, "one file");
+    vitx_model_free(m);
+    unlink(in_folder(folder, "adapter_config.json"));
+    try_open(folder, VITX_UNSUPPORTED, "no adapter_config.json beside it says its lora_alpha");
+    free_weights_file(&w);
+    free_weights_file(&a);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_names__an_adapter_alone_says_what_is_missing)
+{
+    char *folder = copy_lora();
+    unlink(in_folder(folder, "model.safetensors"));
+    edit_file(folder, "adapter_config.json", "\"base_model_name_or_path\": null",
+              "\"base_model_name_or_path\": \"google/vit\"");
+    try_open(folder, VITX_IO, "holds an adapter alone: its base model google/vit is missing");
+    try_open(in_folder(folder, ADAPTER), VITX_IO, "its base model google/vit is missing");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+START_TEST(test_names__adapters_that_are_not_merged)
+{
+    static const struct {
+        const char *find, *replace; /* in adapter_config.json */
+        const char *part;
+    } cases[] = {
+        {"\"use_dora\": false", "\"use_dora\": true", "use_dora is not supported"},
+        {"\"peft_type\": \"LORA\"", "\"peft_type\": \"LOHA\"", "peft_type LOHA is not LORA"},
+        {"\"alpha_pattern\": {}", "\"alpha_pattern\": {\"a\": 3}", "alpha_pattern"},
+        {"\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa\"",
+         "changes the base model"},
+        {"\"lora_alpha\": 3", "\"lora_alpha\": \"3\"", "lora_alpha is no number"},
+        {"\"lora_alpha\": 3", "\"alpha\": 3", "has no lora_alpha"},
+        {"{", "[", "adapter_config.json"},
+    };
+    static const char *const names[][3] = {
+        {"0.attention.q_proj.lora_A", "7.attention.q_proj.lora_A",
+         "has no matrix for the adapter's"},
+        {"0.attention.q_proj.lora_B", "0.attention.q_proj.lora_C", "do not fit matrix"},
+        {"\"shape\":[2,24]", "\"shape\":[24,2]", "do not fit matrix"},
+        {"0.attention.q_proj.lora_A.weight", "0.attention.q_proj.lora_magnitude_vector.weight",
+         "is not part of family"},
+    };
+    char *folder = copy_lora(), path[300];
+    for (int i = 0; i < COUNT(cases); i++) {
+        char *kept = read_file(in_folder(folder, "adapter_config.json"), NULL);
+        vitx_model *m;
+        edit_file(folder, "adapter_config.json", cases[i].find, cases[i].replace);
+        ck_assert_int_ne(vitx_model_open(&m, folder, NULL), VITX_OK);
+        ck_assert_msg(strstr(vitx_last_error(), cases[i].part) != NULL, "%s", vitx_last_error());
+        write_text(folder, "adapter_config.json", kept);
+        free(kept);
+    }
+    snprintf(path, sizeof path, "%s", in_folder(folder, ADAPTER));
+    for (int i = 0; i < COUNT(names); i++) {
+        weights_file w = load_weights(path), kept = load_weights(path);
+        vitx_model *m;
+        edit_header(&w, names[i][0], names[i][1]);
+        save_weights(path, &w);
+        ck_assert_int_ne(vitx_model_open(&m, folder, NULL), VITX_OK);
+        ck_assert_msg(strstr(vitx_last_error(), names[i][2]) != NULL, "%s", vitx_last_error());
+        save_weights(path, &kept);
+        free_weights_file(&w);
+        free_weights_file(&kept);
+    }
     remove_folder(folder);
     free(folder);
 }
@@ -537,6 +741,12 @@ static Suite *names_suite(void)
     tcase_add_loop_test(t, test_names__what_cannot_answer_is_left_out, 0, COUNT(left));
     tcase_add_test(t, test_names__what_is_there_is_named);
     tcase_add_test(t, test_names__others_are_left_out_by_request);
+    suite_add_tcase(s, t);
+    t = tcase_create("adapters");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, test_names__a_model_with_its_adapter_in_one_file);
+    tcase_add_test(t, test_names__an_adapter_alone_says_what_is_missing);
+    tcase_add_test(t, test_names__adapters_that_are_not_merged);
     suite_add_tcase(s, t);
     t = tcase_create("float64");
     tcase_add_test(t, test_names__float64_is_read);

@@ -237,6 +237,8 @@ typedef struct vitx_model_info {
     const char *left_out;      /**< tensors of the file that are not read, as text for people:
                                     "counters (n_averaged), the head of its training
                                     (head.mlp.0.weight and 7 more)"; "" if all are read         */
+    const char *adapter;       /**< the adapter that is added to the weights, as text for people:
+                                    "LoRA of rank 8, scale 2, on 24 matrices"; "" if none       */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "kernels/bits.h"
+#include "model/lora.h"
 #include "model/npz.h"
 
 #define LANES 256  /* a constant number of steps lets the compiler use vectors */
@@ -173,6 +174,7 @@ void vx_container_close(vx_container *container)
     for (int i = 0; i < container->file_count; i++)
         vx_file_close(container->files[i]);
     vx_release(&hooks, container->files);
+    vx_release(&hooks, container->loras);
     vx_release(&hooks, container->tensors);
     vx_release(&hooks, container->names);
     vx_release(&hooks, container->path);
@@ -391,6 +393,8 @@ int vx_tensor_read_f32(const vx_tensor *tensor, float *dst, uint64_t first, uint
         VX_TRY(vx_file_read(tensor->file, dst, tensor->offset + 4 * first, (size_t)count * 4));
     else
         VX_TRY(read_others(tensor, dst, first, count));
+    if (tensor->lora)
+        VX_TRY(vx_lora_add(tensor->lora, dst, first, count));
     const uint64_t bad = find_bad(dst, count);
     if (bad < count)
         return vx_fail_in(VITX_FORMAT, tensor->file->path, "tensor %.100s holds %s at element %llu",

@@ -39,9 +39,16 @@ typedef struct vx_tensor {
      * .npz file or, with member -1, from the file. */
     vx_npz *npz;
     int member;
+    const struct vx_lora *lora; /* NULL, or what is added to the values (lora.h) */
     int axes; /* 0: C order. Else the axes in the order in which they are read:   */
     vx_axis axis[VX_MAX_RANK]; /* the shape with some of its dimensions divided; see permute */
 } vx_tensor;
+
+/* The factors of an adapter: scale b a is added to a matrix. */
+typedef struct vx_lora {
+    vx_tensor a, b; /* [rank, columns], [rows, rank] */
+    double scale;
+} vx_lora;
 
 typedef struct vx_container {
     vitx_hooks hooks;
@@ -55,9 +62,12 @@ typedef struct vx_container {
     vx_shelf shelf;          /* where its files are, while it is opened */
     vx_npz *npz;             /* NULL: no .npz file, and no tensor of another order */
     const char *weights_key; /* while it is opened: which of several networks, NULL: the only one */
-    char ignored[160];       /* what vx_ignore dropped, for people */
-    const char *through;     /* NULL, or: vx_container_find looks behind this prefix first */
-    char form[200];          /* for people: "safetensors", "PyTorch zip, key state_dict" */
+    vx_lora *loras;          /* [lora_count] */
+    int lora_count;
+    char adapter[80];    /* vitx_model_info.adapter */
+    char ignored[160];   /* what vx_ignore dropped, for people */
+    const char *through; /* NULL, or: vx_container_find looks behind this prefix first */
+    char form[200];      /* for people: "safetensors", "PyTorch zip, key state_dict" */
 } vx_container;
 
 /* The format follows from the ending: .npz, or what vx_safetensors_open reads. `weights_key` says

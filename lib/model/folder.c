@@ -10,14 +10,14 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/lora.h"
 
 /* The names that libraries write, in the order in which they are taken. */
-static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
-                                    "open_clip_model.safetensors",
-                                    "open_clip_pytorch_model.safetensors",
-                                    "pytorch_model.bin",
-                                    "pytorch_model.bin.index.json",
-                                    "open_clip_pytorch_model.bin"};
+static const char *const names[] = {
+    "model.safetensors",           "model.safetensors.index.json",
+    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
+    "pytorch_model.bin",           "pytorch_model.bin.index.json",
+    "open_clip_pytorch_model.bin"};
 
 /* The endings of weight files of any name, and those of PyTorch's own, which are read where there
  * is none of the former. */
@@ -64,7 +64,8 @@ typedef struct contents {
     const vitx_hooks *hooks;
     names_list weights, pickles, all;
     char *only[2]; /* the first of the weights and of the pickles, to be released */
-    bool shards, cache;
+    vx_shelf shelf;
+    bool shards, cache, adapter;
 } contents;
 
 static bool ends_in(const char *name, const char *const *list, size_t count)
@@ -90,6 +91,7 @@ static int look_at(const char *name, void *arg)
     add(&c->all, name);
     if (strcmp(name, "snapshots") == 0)
         c->cache = true;
+    c->adapter = c->adapter || strncmp(name, "adapter_model.", 14) == 0;
     const bool pickle = ends_in(name, pickles, COUNT(pickles));
     if ((!pickle && !ends_in(name, endings, COUNT(endings))) || is_part(name))
         return VITX_OK;
@@ -108,6 +110,8 @@ static int refuse(const contents *c, const char *path)
                           several->count, several->text,
                           c->shards ? ", perhaps the parts of one model, but not their .index.json"
                                     : "");
+    if (c->adapter)
+        return vx_lora_refuse_alone(c->shelf, path, c->hooks);
     if (c->cache)
         return vx_fail_in(VITX_IO, path,
                           "is the cache of a model hub: give the folder in its snapshots");
@@ -138,7 +142,7 @@ int vx_folder_locate(char **weights, char **folder, vx_shelf shelf, const char *
         if (*weights)
             return VITX_OK;
     }
-    contents c = {.hooks = hooks};
+    contents c = {.hooks = hooks, .shelf = shelf};
     const int status = choose(weights, &c, shelf, path);
     vx_release(hooks, c.only[0]);
     vx_release(hooks, c.only[1]);

@@ -15,6 +15,7 @@
 #include "model/folder.h"
 #include "model/guesses.h"
 #include "model/leftovers.h"
+#include "model/lora.h"
 #include "model/outputs.h"
 #include "model/recipe.h"
 
@@ -154,7 +155,9 @@ static int read_files(vitx_model *m, opening *o, const vitx_model_opts *opts)
     const vx_shelf shelf = shelf_of(opts);
     VX_TRY(vx_folder_locate(&o->weights, &o->folder, shelf, m->path, &m->hooks));
     VX_TRY(vx_container_open(&m->container, shelf, o->weights, opts->weights_key, &m->hooks));
+    VX_TRY(vx_lora_open(m->container, shelf, o->folder));
     VX_TRY(vx_ignore(m->container, opts->ignore));
+    VX_TRY(vx_lora_attach(m->container, shelf, o->folder));
     VX_TRY(vx_config_open(&o->config, shelf, o->folder, &m->hooks));
     VX_TRY(read_model(m, &o->config, opts));
     return read_labels(m, &o->config, o->folder, opts);
@@ -345,6 +348,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .from_outputs = model->from_outputs,
         .guesses = model->guesses,
         .wrapping = model->wrapping,
+        .adapter = model->container->adapter,
         .container = model->container->form,
         .rotary = a->rotary.kind != VX_ROTATE_NONE,
         .classifier = head ? head->name : "",

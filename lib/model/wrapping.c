@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/roles.h"
+#include "model/spelling.h"
 
 /* -------------------------------------------------------------------------- within -------- */
 
@@ -228,6 +229,7 @@ int vx_wrapping_take(vx_wrapping *out, vx_container *c, const vx_config *config)
     vx_match match;
     *out = (vx_wrapping){.parts = false};
     VX_TRY(vx_container_rename(c, leave_parts_out, NULL));
+    VX_TRY(vx_spelling_take(c));
     out->chunks = are_chunks(c);
     if (out->chunks)
         VX_TRY(vx_container_rename(c, leave_chunk_out, NULL));

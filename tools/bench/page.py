@@ -94,7 +94,7 @@ def rolling(lab, report, runs):
         for fusion, discard in (("mean", 0), ("max", 0), ("mean", 0.5)):
             times = []
             for i in range(runs + 1):
-                asked = {"first": 0, "fusion": fusion, "discard": discard + i * 1e-7}
+                asked = {"first": i % 2, "fusion": fusion, "discard": discard}
                 times.append(page.evaluate(TIMED_ROLLOUT, asked))
             say(f"live rollout, heads fused before, {fusion}, discard {discard}", times[1:])
 

@@ -210,6 +210,8 @@ static int print_model(const struct session *s, const struct common *common)
         printf("names           %s\n", m->wrapping);
     if (m->classifier[0])
         printf("%-15s %s\n", m->units ? "projection" : "classifier", m->classifier);
+    if (m->adapter[0])
+        printf("adapter         %s\n", m->adapter);
     if (m->left_out[0])
         printf("left out        %s\n", m->left_out);
     printf("architecture    %s\n", text_or(m->architecture, "not named"));
@@ -302,6 +304,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("wrapping", m->wrapping);
     json_pair("classifier", m->classifier);
     json_pair("left_out", m->left_out);
+    json_pair("adapter", m->adapter);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,

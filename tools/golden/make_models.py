@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes test/golden/models: tiny random models with what their own library answers in float64.
 
-    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers pillow numpy
+    python3 -m venv venv && venv/bin/pip install torch torchvision timm transformers peft pillow numpy
     venv/bin/python tools/golden/make_models.py [MODEL...]
 
 Without names all models are made anew, with names those alone (and versions.txt stays as it is).
@@ -21,6 +21,7 @@ import types
 
 import ml_dtypes
 import numpy as np
+import peft
 import PIL
 import timm
 import torch
@@ -590,6 +591,34 @@ def make_torchvision(name, image, seed, dtype=torch.float16):
     expected(folder, model, x, blocks, [(b.self_attention, lambda o: o[1]) for b in blocks], lambda m, t: m(t))
 
 
+def make_lora(name, image, seed):
+    """A transformers model and peft's adapter beside it: peft's model answers."""
+    if not wanted(name):
+        return
+    folder, half = fresh(name), torch.float16
+    args = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=20, patch_size=4,
+                num_labels=7)
+    model = transformers.ViTForImageClassification(transformers.ViTConfig(**args))
+    randomise(model, seed, half)
+    model.to(half).save_pretrained(folder)
+    transform = ViTImageProcessorPil(size={"height": 20, "width": 20})
+    transform.save_pretrained(folder)
+    model = model.float()
+    model.config._attn_implementation = "softmax64"
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj", "v_proj", "fc1"],
+                                                         modules_to_save=["classifier"]))
+    g = torch.Generator().manual_seed(seed + 1)
+    for key, p in adapted.named_parameters():
+        if "lora_" in key or "modules_to_save" in key:
+            with torch.no_grad():
+                p.copy_((torch.randn(p.shape, generator=g) / math.sqrt(p.shape[-1])).to(half).float())
+    adapted.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    layers = list(model.vit.layers)
+    x = transform(image, return_tensors="pt")["pixel_values"]
+    expected(folder, adapted, x, layers, [(layer.attention, lambda o: o[1]) for layer in layers], lambda m, t: m(pixel_values=t).logits)
+
+
 def mmpretrain_names(state):
     """A timm state dict under the names of MMPretrain's ImageClassifier."""
     block = {"norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1", "ls1.gamma": "attn.gamma1.weight",
@@ -667,6 +696,7 @@ def main():
     make_blocks(image)
     make_rotary(image)
     make_torchvision("vit-torchvision", image, 70)
+    make_lora("vit-hf-lora", image, 73)
     make_mmpretrain("vit-mmpretrain", image, "vit_tiny_patch16_224", 71, init_values=0.1)
     make_mmpretrain("vit-mmpretrain-avg", image, "vit_tiny_patch16_224", 72, global_pool="avg")
     rng = np.random.default_rng(15)
@@ -685,7 +715,7 @@ def main():
     if len(sys.argv) > 1:
         return
     with open(os.path.join(OUT, "versions.txt"), "w") as f:
-        for module in (torch, torchvision, timm, transformers, PIL, np, ml_dtypes):
+        for module in (torch, torchvision, timm, transformers, peft, PIL, np, ml_dtypes):
             f.write(f"{module.__name__} {module.__version__}\n")
 
 

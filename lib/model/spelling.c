@@ -1,0 +1,67 @@
+/* model/spelling.c: see spelling.h. */
+#include "model/spelling.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Parts of a block. Those of DINOv2 differ in the attention alone. */
+static const struct {
+    const char *memory, *file;
+    bool dinov2;
+} parts[] = {
+    {"attention.q_proj.", "attention.attention.query.", true},
+    {"attention.k_proj.", "attention.attention.key.", true},
+    {"attention.v_proj.", "attention.attention.value.", true},
+    {"attention.o_proj.", "attention.output.dense.", true},
+    {"layernorm_before.", "layernorm_before.", false},
+    {"layernorm_after.", "layernorm_after.", false},
+    {"mlp.fc1.", "intermediate.dense.", false},
+    {"mlp.fc2.", "output.dense.", false},
+};
+
+/* Which networks the file has, by the tensors that no other has. */
+typedef struct kinds {
+    bool vit, dinov2;
+} kinds;
+
+/* Behind `list` and a number; where the list begins is *from. NULL: it is not there. */
+static const char *behind_number(const char **from, const char *key, const char *list)
+{
+    for (const char *p = strstr(key, list); p; p = strstr(p + 1, list)) {
+        const char *digits = p + strlen(list), *end = digits + strspn(digits, "0123456789");
+        *from = p;
+        if ((p == key || p[-1] == '.') && end > digits && *end == '.')
+            return end + 1;
+    }
+    return NULL;
+}
+
+static bool respell(char *key, size_t size, const vx_tensor *t, void *arg)
+{
+    const kinds *has = arg;
+    const char *from = NULL, *list = "layers.";
+    const char *rest = has->vit ? behind_number(&from, t->key, list) : NULL;
+    const bool dinov2 = !rest && has->dinov2;
+    if (dinov2)
+        rest = behind_number(&from, t->key, list = "encoder.layer.");
+    for (size_t i = 0; rest && i < sizeof parts / sizeof parts[0]; i++) {
+        const size_t n = strlen(parts[i].memory);
+        if (strncmp(rest, parts[i].memory, n) != 0 || (dinov2 && !parts[i].dinov2))
+            continue;
+        const char *number = from + strlen(list);
+        return snprintf(key, size, "%.*sencoder.layer.%.*s%s%s", (int)(from - t->key), t->key,
+                        (int)(rest - number), number, parts[i].file, rest + n) < (int)size;
+    }
+    return false;
+}
+
+int vx_spelling_take(vx_container *c)
+{
+    kinds has = {.vit = false};
+    for (int i = 0; i < c->count; i++) {
+        const char *key = c->tensors[i].key;
+        has.vit = has.vit || strstr(key, ".0.layernorm_before.");
+        has.dinov2 = has.dinov2 || strstr(key, "encoder.layer.0.layer_scale1.");
+    }
+    return has.vit || has.dinov2 ? vx_container_rename(c, respell, &has) : VITX_OK;
+}
