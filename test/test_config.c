@@ -483,7 +483,7 @@ START_TEST(test_model__takes_the_only_weight_file_of_a_folder)
     snprintf(to, sizeof to, "%s", in_folder(folder, "my best run.safetensors"));
     ck_assert_int_eq(rename(from, to), 0);
     ck_assert_int_eq(info_of(folder).depth, 3);
-    write_text(folder, "adapter_model.safetensors", "a part of a model");
+    write_text(folder, "optimizer.safetensors", "what training keeps");
     ck_assert_int_eq(info_of(folder).depth, 3);
     write_text(folder, "other.safetensors", "x");
     try_open(folder, VITX_IO, "holds 2 weight files");

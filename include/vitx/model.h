@@ -181,7 +181,7 @@ typedef struct vitx_recipe {
 /** What a model is. Strings live as long as the model. */
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
-    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope",
+    const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
                                     "clip", "siglip"                                            */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision", "torchvision", "mmpretrain"                   */

@@ -371,7 +371,7 @@ void vitx_context_free(vitx_context *context)
 }
 
 /* What follows from arch and recipe. */
-static void tell_size(vitx_context_info *info, const vitx_context *c)
+static void fill_size(vitx_context_info *info, const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
     info->max_batch = c->max_batch;
@@ -401,7 +401,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
                                   context->dev->cls->reserve_bytes(context->dev, &dims),
                               .trace_bytes = context->trace.bytes,
                               .recipe = &context->recipe};
-    tell_size(&info, context);
+    fill_size(&info, context);
     return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
 }
 
@@ -426,7 +426,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, &site, precision));
     info.device = site.cls->name;
     info.precision = precision;
-    tell_size(&info, &c);
+    fill_size(&info, &c);
     VX_TRY(VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes));
     if (recipe)
         memcpy(recipe, &c.recipe, recipe_size < sizeof c.recipe ? recipe_size : sizeof c.recipe);

@@ -74,7 +74,7 @@ static int choose_batch(vitx_stats *s)
     return VITX_OK;
 }
 
-static int look(void *watcher, int layer, const float *x);
+static int watch(void *watcher, int layer, const float *x);
 
 static int open_stats(vitx_stats *s)
 {
@@ -82,7 +82,7 @@ static int open_stats(vitx_stats *s)
     VX_TRY(vx_plan_create(&s->plan, &s->arch, &s->hooks));
     vx_plan_need_attention(&s->plan, 0, s->arch.depth - 1, VX_KEEP_ALL, VX_FUSE_MEAN, 0);
     s->plan.all_tokens = true;
-    s->plan.watch = look;
+    s->plan.watch = watch;
     s->plan.watcher = s;
     VX_TRY(choose_batch(s));
     vx_arena arena = {0};
@@ -175,7 +175,7 @@ void vx_stats_end(vitx_stats *s)
 }
 
 /* The engine's watch: what block `layer` left behind, brought to the host. */
-static int look(void *watcher, int layer, const float *x)
+static int watch(void *watcher, int layer, const float *x)
 {
     vitx_stats *s = watcher;
     vitx_context *c = s->context;
@@ -232,8 +232,7 @@ int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
     return vx_context_leave(s->context, status);
 }
 
-int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
-                          void *payload)
+int vx_stats_add_watched(vitx_stats *s, const vitx_image *image, vx_stats_also *also, void *payload)
 {
     VX_TRY(prepare(s, image));
     s->also = also;

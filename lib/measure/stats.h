@@ -84,8 +84,8 @@ void vx_stats_end(vitx_stats *s);
 /* vitx_stats_add for one picture, in a public call that has entered the context. Every block is
  * shown to `also`; afterwards the picture's answers are in the context, and the attention of a
  * pooling head in s->plan.pool_p. */
-int vx_stats_add_and_look(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
-                          void *payload);
+int vx_stats_add_watched(vitx_stats *s, const vitx_image *image, vx_stats_also *also,
+                         void *payload);
 
 /* Fills spread, heads and warnings (verdict.c). */
 void vx_stats_judge(vitx_stats *s);

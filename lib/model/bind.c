@@ -55,12 +55,12 @@ static const char *said_by(const vx_reader *r)
     return r->hints->path ? r->hints->path : r->config->config_path;
 }
 
-static int agree(const vx_reader *r, const char *what, int told, int is)
+static int agree(const vx_reader *r, const char *what, int declared, int actual)
 {
-    if (told == 0 || told == is)
+    if (declared == 0 || declared == actual)
         return VITX_OK;
-    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, told,
-                      r->container->path, is);
+    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, declared,
+                      r->container->path, actual);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
@@ -342,12 +342,14 @@ static int read_grid(vx_reader *r)
 /* Where nobody says: widths for which all published networks have the same number of heads
  * (Dosovitskiy et al. 2020, table 1; Zhai et al. 2021, table 2; timm's). 1536 wide, DINOv2's with
  * SwiGLU has 24, SigLIP's has 16. Any other width is shared by no usual number. */
-static int guess_heads(int width, bool swiglu)
+static int guess_heads(int width, int depth, bool swiglu)
 {
     static const struct {
         int width, heads;
     } usual[] = {{192, 3},  {256, 4},  {320, 5},   {384, 6},   {512, 8},   {640, 10},  {768, 12},
                  {832, 13}, {896, 14}, {1024, 16}, {1152, 16}, {1280, 16}, {1408, 16}, {1664, 16}};
+    if (width == 768 && depth == 8) /* the small ones of older libraries: 8, or 12 */
+        return 0;
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
         if (usual[i].width == width)
             return usual[i].heads;
@@ -383,7 +385,7 @@ static int read_heads(vx_reader *r, vx_hints *hints)
     }
     a->heads = hints->heads;
     if (a->heads == 0) {
-        a->heads = guess_heads(a->width, a->swiglu);
+        a->heads = guess_heads(a->width, a->depth, a->swiglu);
         hints->from_heads = VITX_FROM_DEFAULT;
         if (a->heads == 0)
             return vx_fail_field_in(

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/leftovers.h"
 #include "model/roles.h"
 
 #define VX_FAMILY(name) extern const vx_family vx_family_##name;
@@ -164,7 +165,8 @@ static int refuse_foreign_tensors(const vx_container *c, const vx_dialect *d)
     for (size_t k = 0; k < sizeof foreign / sizeof foreign[0]; k++)
         for (int i = 0; i < c->count; i++)
             if (matches(c->tensors[i].key, foreign[k].pattern) &&
-                !(d && vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix)))
+                !(d && (vx_harmless(c->tensors[i].key, d->naming->harmless, d->prefix) ||
+                        vx_is_leftover(c, &c->tensors[i]))))
                 return vx_fail_in(VITX_UNSUPPORTED, c->path,
                                   "looks like %s, which vitx does not run (tensor %.100s)",
                                   foreign[k].what, c->tensors[i].name);

@@ -7,7 +7,7 @@
 /* Keys ('*': any characters, '?': one) and what such tensors are. */
 static const struct {
     const char *pattern, *what;
-    const char *beside; /* only where there is a key like this, too; NULL: always */
+    const char *beside; /* only where a key begins so, too; NULL: always */
     uint64_t most;      /* elements, at most; 0: any number */
 } rows[] = {
     {"*num_batches_tracked", "counters", NULL, 1},
@@ -35,12 +35,12 @@ static const struct {
     {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
     {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
     {"decoder.*", "the decoder of its training", "decoder.decoder_pred.weight", 0}, /* MAE */
-    {"head.mlp.*", "the head of its training", "head.last_layer.*", 0},             /* DINO */
+    {"head.mlp.*", "the head of its training", "head.last_layer.", 0},              /* DINO */
     {"head.last_layer*", "the head of its training", NULL, 0},                      /* DINO */
     {"dino_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */
     {"ibot_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */
-    {"head.?.*", "the head of its training", "momentum_encoder.*", 0},              /* MoCo */
-    {"predictor.*", "the head of its training", "momentum_encoder.*", 0},           /* MoCo */
+    {"head.?.*", "the head of its training", "momentum_encoder.", 0},               /* MoCo */
+    {"predictor.*", "the head of its training", "momentum_encoder.", 0},            /* MoCo */
     {"momentum_encoder.*", "a copy that training keeps", NULL, 0},                  /* MoCo */
     {"ema.*", "a copy that training keeps", NULL, 0},
     {"model_ema.*", "a copy that training keeps", NULL, 0},
@@ -83,12 +83,19 @@ static bool fits_all(const char *text, const char *pattern)
     return fits(text, pattern, pattern + strlen(pattern));
 }
 
-static bool any_fits(const vx_container *c, const char *pattern)
+/* Whether a key begins so; they are sorted. */
+static bool any_begins(const vx_container *c, const char *beginning)
 {
-    for (int i = 0; i < c->count; i++)
-        if (fits_all(c->tensors[i].key, pattern))
-            return true;
-    return false;
+    const size_t n = strlen(beginning);
+    int low = 0, high = c->count;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (strncmp(c->tensors[middle].key, beginning, n) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->count && strncmp(c->tensors[low].key, beginning, n) == 0;
 }
 
 /* One whole number, whatever its name: no network computes with it. */
@@ -104,7 +111,7 @@ static const char *what_is(const vx_container *c, const vx_tensor *t)
 {
     for (size_t i = 0; i < ROWS; i++)
         if (fits_all(t->key, rows[i].pattern) && (!rows[i].most || t->count <= rows[i].most) &&
-            (!rows[i].beside || any_fits(c, rows[i].beside)))
+            (!rows[i].beside || any_begins(c, rows[i].beside)))
             return rows[i].what;
     return is_counter(t) ? "counters" : NULL;
 }

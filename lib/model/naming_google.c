@@ -159,7 +159,7 @@ static int read_heads(vx_hints *hints, const vx_tensor *t, int64_t heads, const 
     return VITX_OK;
 }
 
-static int show(vx_tensor *t, vx_hints *hints, const vx_container *c)
+static int permute(vx_tensor *t, vx_hints *hints, const vx_container *c)
 {
     char shape[200];
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
@@ -223,7 +223,7 @@ static int arrange(vx_container *c, vx_hints *hints, const char *prefix, const v
     VX_TRY(
         vx_config_int(&told, NULL, config->model_args, "num_heads", 1, 65536, config->config_path));
     for (int i = 0; i < c->count; i++) {
-        VX_TRY(show(&c->tensors[i], hints, c));
+        VX_TRY(permute(&c->tensors[i], hints, c));
         if (ends_in(c->tensors[i].name, "pre_logits/kernel"))
             vx_log(&c->hooks, VITX_LOG_INFO, "%s: its pre_logits are left out, as timm does",
                    c->path);

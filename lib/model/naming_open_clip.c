@@ -145,7 +145,8 @@ static int read_hints(vx_hints *out, const vx_config *config)
 static int read_timm_hints(vx_hints *out, const vx_config *config)
 {
     const char *pool = "avg", *path = config->open_clip_path, *name = architecture(config);
-    *out = (vx_hints){.eps = 1e-6, .act = VX_ACT_GELU, .units = true, .path = path};
+    *out = (vx_hints){
+        .eps = 1e-6, .act = VX_ACT_GELU, .no_key_bias = true, .units = true, .path = path};
     out->pictures_told = config->open_clip != NULL;
     if (name)
         vx_timm_implied(out, name);

@@ -141,12 +141,12 @@ int vx_role_missing(const vx_reader *r, vx_role role, int block)
     return vx_fail_in(VITX_FORMAT, r->container->path, "lacks tensor %s", name);
 }
 
-int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there)
+int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool required)
 {
     const vx_naming *naming = r->match->dialect->naming;
     const vx_tensor *t = vx_role_find(r->container, naming, r->match->prefix, role, block);
     *out = t;
-    if (!vx_role_named(naming, role) || (!t && !there))
+    if (!vx_role_named(naming, role) || (!t && !required))
         return VITX_OK;
     if (!t)
         return vx_role_missing(r, role, block);

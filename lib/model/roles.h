@@ -44,8 +44,8 @@ const vx_tensor *vx_role_find(const vx_container *c, const vx_naming *naming, co
 int vx_role_behind(const char *key, const vx_naming *naming, const char *prefix, vx_role role);
 
 /* One role's tensor, marked as used and of the shape that arch asks for; *out NULL where the model
- * has none, which is an error if it must be `there` and the naming knows it. */
-int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool there);
+ * has none, which is an error if it is `required` and the naming knows it. */
+int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool required);
 
 /* A size from 1 to `most` that a role's tensor has in dimension `at`; `what` names it. */
 int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, int most,

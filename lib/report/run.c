@@ -14,7 +14,7 @@ typedef struct run {
     vitx_context *context;
 } run;
 
-static int look(void *payload, int layer, const float *attention)
+static int watch(void *payload, int layer, const float *attention)
 {
     const run *r = payload;
     const vx_arch *a = &r->context->arch;
@@ -95,7 +95,7 @@ static int run_picture(const run *r, const vitx_image *image)
     if (status == VITX_OK)
         status = choose_stats(&stats, &other, r, image);
     if (status == VITX_OK)
-        status = vx_stats_add_and_look(stats, image, look, (void *)(uintptr_t)r);
+        status = vx_stats_add_watched(stats, image, watch, (void *)(uintptr_t)r);
     if (status == VITX_OK)
         status = keep_answers(r);
     if (status == VITX_OK)

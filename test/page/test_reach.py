@@ -4,6 +4,7 @@ order and visibility of the focus, the live region, names in the screen reader's
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
@@ -288,3 +289,20 @@ def check_a_finger_does_not_click(lab):
         text = page.locator("main").inner_text().lower()
         assert "click" not in text and "点击" not in text and "shift" not in text
         assert ("tap a map" if locale == "en-US" else "轻触") in text
+
+
+def check_warnings_in_chinese(lab):
+    """Each kind of warning that lib/measure/verdict.c writes, by its own words."""
+    source = Path("lib/measure/verdict.c").read_text(encoding="utf-8")
+    calls = re.findall(r"warn\(s,\s*((?:\"[^\"]*\"\s*)+)", source)
+    texts = ["".join(re.findall(r'"([^"]*)"', call)) for call in calls]
+    assert len(texts) == 5, texts
+    page = lab.open("scenes", locale="zh-CN")
+    for text in texts:
+        count = itertools.count(3)
+        text = re.sub(r"%s%s", "block 0, head 1 as 2 with 0.98; ...", text)
+        text = re.sub(r"%(?:lld|d)", lambda _, count=count: str(next(count)), text)
+        said = page.evaluate("text => terms.warning(text)", text.replace("%%", "%"))
+        assert not re.search("[A-Za-z{}]", said), (text, said)
+        numbers = re.sub(r"第 0 层头 1 与头 2：0.98; \.\.\.", "", said)
+        assert len(re.findall(r"\d+", numbers)) >= (3 if "alike" in text else 5), (text, said)

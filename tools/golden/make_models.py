@@ -568,6 +568,8 @@ def make_rotary(image):
             **dino)
     in_memory("dinov3-hf-gated")
     make_dinov3_meta("dinov3-meta", image, 70)
+    make_timm("pe-timm-spatial", image, "vit_pe_spatial_tiny_patch16_512", 71, half, **oblong)
+    make_timm("pe-timm-lang", image, "vit_pe_lang_gigantic_patch14_448", 72, half, depth=1, **oblong)
 
 
 def make_torchvision(name, image, seed, dtype=torch.float16):

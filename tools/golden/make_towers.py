@@ -336,7 +336,7 @@ def make_open_clip(name, image, seed, vision, quick=False, preprocess={}, dtype=
 def tower(trunk):
     """open_clip's TimmModel around a tiny trunk."""
     make = timm.create_model
-    timm.create_model = lambda name, **kw: make(name, embed_dim=D, depth=DEPTH, mlp_ratio=HIDDEN / D,
+    timm.create_model = lambda name, **kw: make(name, embed_dim=trunk.get("width", D), depth=DEPTH, mlp_ratio=HIDDEN / D,
                                                 img_size=trunk["size"], patch_size=trunk["patch"], **kw)
     try:
         return TimmModel(trunk["name"], trunk["embed_dim"], image_size=trunk["size"], pool=trunk.get("pool", "map"),
@@ -446,6 +446,11 @@ def main():
         make_open_clip("clip-open-clip-trunk", image, 41, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
                        timm_pool="token", timm_proj="linear"), dtype=half, preprocess=dict(resize_mode="longest", fill_color=90),
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj="linear"))
+    if wanted("clip-open-clip-eva02"):
+        name = "eva02_base_patch16_clip_224"
+        make_open_clip("clip-open-clip-eva02", image, 47, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
+                       timm_pool="token", timm_proj=None), dtype=half,
+                       trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj=None, width=48))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
     if wanted("vit-timm-map-class"):

@@ -43,7 +43,7 @@ const foot = {
   },
 
   warnings(stats) {
-    const list = stats.warnings.map((text) => ui.make('li', '', text));
+    const list = stats.warnings.map((text) => ui.make('li', '', terms.warning(text)));
     if (!stats.warnings.length)
       for (const r of stats.redundant)
         list.push(ui.make('li', '',

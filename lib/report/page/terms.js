@@ -310,3 +310,45 @@ const methodsInChinese = {
   'lime': '得分的线性模型的系数，图块或有或无',
   'kernelshap': '图块的 Shapley 值；总和为得分减去没有图块时的得分',
 };
+
+/* The warnings of the statistics (lib/measure/verdict.c) have English texts in the file. */
+const warningsInChinese = [
+  [
+    /^attention is spread .*: (\d+) of (\d+) .* (\d+) % or .*block (\d+), head (\d+) with (\d+) %/,
+    '注意力散布于一切：{2} 个头中有 {1} 个的熵达到最大可能值的 {3} % 以上' +
+      '（最高：第 {4} 层头 {5}，{6} %）'
+  ],
+  [
+    new RegExp(
+      '^attention is stuck on .*: in (\\d+) of (\\d+) heads (\\d+) of the (\\d+) .* (\\d+) % or ' +
+      '.*block (\\d+), head (\\d+) with (\\d+) %'),
+    '注意力停留在少数图块：{2} 个头中有 {1} 个，{4} 个图块中的 {3} 个得到全部的 {5} % 以上' +
+      '（最高：第 {6} 层头 {7}，{8} %）'
+  ],
+  [
+    /^heads are alike: (\d+) of (\d+) .*cosine ([\d.]+) or more \((.*)\)$/,
+    '头彼此相同：{2} 个头中有 {1} 个与同层另一个头作用相同，余弦不低于 {3}（{4}）'
+  ],
+  [
+    /^attention has collapsed .*: in (\d+) of (\d+) .* (\d+) % or .*block (\d+) with (\d+) %/,
+    '注意力塌缩到类别词元：{2} 层中有 {1} 层，图块把 {3} % 以上给予它（最高：第 {4} 层，{5} %）'
+  ],
+  [
+    new RegExp('^artifact tokens: behind (\\d+) of (\\d+) .* than (\\d+) times .*block (\\d+), ' +
+      '(\\d+) in (\\d+) of (\\d+) pictures, the largest (\\d+) times'),
+    '异常词元：{2} 层中有 {1} 层之后，图块词元的长度超过中位数的 {3} 倍' +
+      '（最多：第 {4} 层，{7} 张图片中的 {6} 张共 {5} 个，最大 {8} 倍）'
+  ],
+];
+
+terms.warning = (text) => {
+  if (words.lang !== 'zh')
+    return text;
+  for (const [pattern, chinese] of warningsInChinese) {
+    const found = pattern.exec(text);
+    if (found)
+      return chinese.replace(/\{(\d)\}/g, (_, n) => found[n])
+        .replace(/block (\d+), head (\d+) as (\d+) with ([\d.]+)/g, '第 $1 层头 $2 与头 $3：$4');
+  }
+  return text;
+};
