@@ -44,6 +44,8 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-parallel",
                                       "vit-timm-relpos-post-norm",
                                       "aimv2-timm",
+                                      "aimv2-hf",
+                                      "internvl-hf-rms",
 
                                       "dinov3-timm",
                                       "dinov3-timm-swiglu"};
@@ -289,13 +291,15 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
                 sum[e] += p[t] / total * kv[t * 2 * D + D + e];
     }
     product(pooled, sum, &w->proj, 1);
-    norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
-    product(wide, y, &w->fc1, 1);
-    for (int i = 0; i < F; i++)
-        wide[i] = activation(a->act, wide[i]);
-    product(y, wide, &w->fc2, 1);
-    for (int d = 0; d < D; d++)
-        pooled[d] += y[d];
+    if (w->fc1.data) {
+        norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
+        product(wide, y, &w->fc1, 1);
+        for (int i = 0; i < F; i++)
+            wide[i] = activation(a->act, wide[i]);
+        product(y, wide, &w->fc2, 1);
+        for (int d = 0; d < D; d++)
+            pooled[d] += y[d];
+    }
     free(kv);
     free(p);
     free(sum);
