@@ -44,6 +44,7 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-parallel",
                                       "vit-timm-relpos-post-norm",
                                       "aimv2-timm",
+                                      "vit-timm-avg-prefix",
                                       "aimv2-hf",
                                       "internvl-hf-rms",
 
@@ -329,7 +330,8 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, a, T, D);
-    mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
+    mean(pooled, x, a->pool == VX_POOL_AVG ? vx_arch_mean_first(a) : 0,
+         a->pool == VX_POOL_AVG ? T : 1, D);
     if (a->pool == VX_POOL_MAP)
         pool_map(pooled, x, c);
     if (w->fc_norm_w)

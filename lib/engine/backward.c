@@ -100,7 +100,7 @@ static void classify_bwd(const vx_run *f)
     record_dpool(f, &h);
     /* ... the mean over the patches */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
-        .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,
+        .dx = dx, .dy = h.dmean, .lddy = W, .first = vx_arch_mean_first(f->arch), .batch = h.means,
         .tokens = T, .width = D});
     /* ... token 0, token 1, and if only these were normalised, their norm */
     for (int t = 0; t < 2; t++) {

@@ -214,7 +214,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* ... the mean over the patches; over none it is 0 */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
         .y = h->mean, .ldy = W, .x = h->tokens, .starts = f->pass->starts,
-        .first = f->arch->prefix, .batch = h->means, .tokens = f->tokens, .width = D});
+        .first = vx_arch_mean_first(f->arch), .batch = h->means, .tokens = f->tokens, .width = D});
     /* ... what the head's own attention makes of the tokens */
     vx_pool_forward(f, &h->pool);
     /* picked tokens: pooled = layernorm(pooled) */

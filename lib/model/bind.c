@@ -613,9 +613,7 @@ static int check_map(const vx_reader *r)
     if (there && r->arch->swiglu && !r->hints->pool_plain)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has SwiGLU and attention pooling: no known model has both");
-    if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
-        return vx_fail_in(VITX_UNSUPPORTED, said_by(r),
-                          "pool_include_prefix: a mean over prefix tokens is not supported");
+    r->arch->mean_prefix = r->arch->pool == VX_POOL_AVG && r->hints->pool_prefix;
     r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }

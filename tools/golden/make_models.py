@@ -453,6 +453,8 @@ def make_blocks(image):
     make_hf("internvl-hf-rms", image, "internvl-bare", 66, half, processor=clip, **rms)
     if wanted("internvit-opengvlab"):
         make_internvit(os.path.join(OUT, "internvl-hf-rms"), fresh("internvit-opengvlab"))
+    make_timm("vit-timm-avg-prefix", image, "vit_tiny_patch16_224", 67, half, global_pool="avg", pool_include_prefix=True, reg_tokens=2,
+              **small)
     make_timm("vit-timm-eva-post-norm", image, "eva02_enormous_patch14_clip_224", 63, half, **small)
 
 
