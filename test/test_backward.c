@@ -44,6 +44,9 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-parallel",
                                       "vit-timm-relpos-post-norm",
                                       "aimv2-timm",
+                                      "vit-timm-avg-prefix",
+                                      "aimv2-hf",
+                                      "internvl-hf-rms",
 
                                       "dinov3-timm",
                                       "dinov3-timm-swiglu",
@@ -295,13 +298,15 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
                 sum[e] += p[t] / total * kv[t * 2 * D + D + e];
     }
     product(pooled, sum, &w->proj, 1);
-    norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
-    product(wide, y, &w->fc1, 1);
-    for (int i = 0; i < F; i++)
-        wide[i] = activation(a->act, wide[i]);
-    product(y, wide, &w->fc2, 1);
-    for (int d = 0; d < D; d++)
-        pooled[d] += y[d];
+    if (w->fc1.data) {
+        norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
+        product(wide, y, &w->fc1, 1);
+        for (int i = 0; i < F; i++)
+            wide[i] = activation(a->act, wide[i]);
+        product(y, wide, &w->fc2, 1);
+        for (int d = 0; d < D; d++)
+            pooled[d] += y[d];
+    }
     free(kv);
     free(p);
     free(sum);
@@ -331,7 +336,8 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, a, T, D);
-    mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
+    mean(pooled, x, a->pool == VX_POOL_AVG ? vx_arch_mean_first(a) : 0,
+         a->pool == VX_POOL_AVG ? T : 1, D);
     if (a->pool == VX_POOL_MAP)
         pool_map(pooled, x, c);
     if (w->fc_norm_w)

@@ -46,15 +46,17 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* pooled = mid + hidden W^T + b, hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = dhidden, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2, .pre_n = plan->pool.pre,
-        .ldp = F, .act = a->act, .m = b->m, .tokens = 1, .targets = K});
+        .ldp = F, .act = a->act, .m = b->mlp_rows, .tokens = 1, .targets = K});
     /* pre = norm W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->m, .tokens = 1,
+        .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->mlp_rows,
+        .tokens = 1,
         .targets = K});
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
-        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->m, .n = D,
+        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->mlp_rows,
+        .n = D,
         .tokens = 1, .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
@@ -98,7 +100,7 @@ static void classify_bwd(const vx_run *f)
     record_dpool(f, &h);
     /* ... the mean over the patches */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
-        .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,
+        .dx = dx, .dy = h.dmean, .lddy = W, .first = vx_arch_mean_first(f->arch), .batch = h.means,
         .tokens = T, .width = D});
     /* ... token 0, token 1, and if only these were normalised, their norm */
     for (int t = 0; t < 2; t++) {

@@ -197,15 +197,15 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
     /* norm = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
-        .eps = a->eps, .rms = a->rms, .m = b->m, .n = D});
+        .eps = a->eps, .rms = a->rms, .m = b->mlp_rows, .n = D});
     /* pre = norm W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = norm, .ldx = D, .w = &w->fc1,
-        .act = a->act, .m = b->m});
+        .act = a->act, .m = b->mlp_rows});
     /* pooled = mid + hidden W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y = f->act->pooled, .ldy = D, .x_n = hidden, .ldx = F, .w = &w->fc2, .residual = b->mid,
-        .ldr = D, .m = b->m});
+        .ldr = D, .m = b->mlp_rows});
 }
 
 /* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head
@@ -231,7 +231,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* ... the mean over the patches; over none it is 0 */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
         .y = h->mean, .ldy = W, .x = h->tokens, .starts = f->pass->starts,
-        .first = f->arch->prefix, .batch = h->means, .tokens = f->tokens, .width = D});
+        .first = vx_arch_mean_first(f->arch), .batch = h->means, .tokens = f->tokens, .width = D});
     /* ... what the head's own attention makes of the tokens */
     vx_pool_forward(f, &h->pool);
     /* picked tokens: pooled = layernorm(pooled) */

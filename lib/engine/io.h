@@ -154,7 +154,8 @@ typedef struct vx_pool_io {
     vx_recorded record;
     int collected;       /* of these rows, if the sequences are of different lengths: B */
     vx_narrow_rows from; /* [B,D] the rows of `attended` that go on */
-    float *mid;          /* [B,D] */
+    float *mid;          /* [B,D]; act->pooled if there is no perceptron */
+    int mlp_rows;        /* B, or 0: there is none */
     vx_narrow *pre;      /* [B,F] or NULL: not wanted */
 } vx_pool_io;
 
@@ -163,6 +164,7 @@ vx_pool_io vx_pool_io_nothing(const vx_run *f);
 
 typedef struct vx_pool_grad_io {
     int m, batch, rows;   /* G, B, G*T */
+    int mlp_rows;         /* G, or 0   */
     vx_narrow *dattended; /* [G,D] */
     float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
 } vx_pool_grad_io;

@@ -1,7 +1,7 @@
 /*
  * model/aimv2.c: AIMv2 (Fini et al. 2024, arXiv:2411.14402): a ViT with RMSNorms, one of which
  * stands between the patches and their positions, and perceptrons gated by SiLU. timm answers with
- * the mean of the patches.
+ * the mean of the patches, Hugging Face with what one learnt query makes of them.
  */
 #include "model/family.h"
 
@@ -16,6 +16,10 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .architectures = architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf_aimv2,
+     .prefix = "",
+     .recipe = &vx_hf_clip_processor,
+     .with = VX_NORM_PRE_W},
     {0},
 };
 

@@ -30,7 +30,7 @@
 
 typedef enum vx_pool_kind {
     VX_POOL_TOKEN = 0,  /* token 0 */
-    VX_POOL_AVG,        /* mean over the patch tokens */
+    VX_POOL_AVG,        /* mean over the patch tokens, or, with mean_prefix, over all */
     VX_POOL_MAP,        /* attention of one learnt query over tokens, then a perceptron */
     VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
     VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
@@ -59,6 +59,7 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
+    bool mean_prefix; /* of VX_POOL_AVG: the mean is over the prefix tokens, too */
     int pool_first;   /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
     bool swiglu;      /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     bool pos_late;    /* positions are added behind norm_pre, not before it */
@@ -121,10 +122,17 @@ static inline int vx_arch_pooled(const vx_arch *a)
     return vx_arch_two_vectors(a) ? 2 * a->width : a->width;
 }
 
+/* The first token that a mean is over. */
+static inline int vx_arch_mean_first(const vx_arch *a)
+{
+    return a->mean_prefix ? 0 : a->prefix;
+}
+
 /* Whether the head reads nothing of the prefix tokens. */
 static inline bool vx_arch_reads_patches_alone(const vx_arch *a)
 {
-    return a->pool == VX_POOL_AVG || (a->pool == VX_POOL_MAP && a->pool_first == a->prefix);
+    return (a->pool == VX_POOL_AVG && !a->mean_prefix) ||
+           (a->pool == VX_POOL_MAP && a->pool_first == a->prefix);
 }
 
 /* Whether the head reads patch tokens behind the last block. */

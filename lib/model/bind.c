@@ -438,14 +438,16 @@ static bool needed(const vx_reader *r, int role)
     case VX_POOL_QKV_W: /* a naming has this one or the others */
         return pool;
     case VX_POOL_Q_W:
+        return pool && !r->found->model[VX_POOL_QKV_W] && !r->hints->pool_plain;
     case VX_POOL_KV_W: /* a naming has this one or the next */
     case VX_POOL_K_W:
         return pool && !r->found->model[VX_POOL_QKV_W];
     case VX_POOL_PROJ_W:
+        return pool;
     case VX_POOL_NORM_W:
     case VX_POOL_FC1_W:
     case VX_POOL_FC2_W:
-        return pool;
+        return pool && !r->hints->pool_plain;
     default:
         break;
     }
@@ -618,12 +620,10 @@ static int check_map(const vx_reader *r)
         return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
                           there ? "says nothing of" : "says", r->container->path,
                           there ? "holds" : "lacks", name);
-    if (there && r->arch->swiglu)
+    if (there && r->arch->swiglu && !r->hints->pool_plain)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has SwiGLU and attention pooling: no known model has both");
-    if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
-        return vx_fail_in(VITX_UNSUPPORTED, said_by(r),
-                          "pool_include_prefix: a mean over prefix tokens is not supported");
+    r->arch->mean_prefix = r->arch->pool == VX_POOL_AVG && r->hints->pool_prefix;
     r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }

@@ -298,7 +298,7 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
 
 /* -------------------------------------------------------------------------- heads --------- */
 
-/* The probe as the query's projection leaves it, the same for all pictures. */
+/* The probe as the query's projection leaves it, if there is one; the same for all pictures. */
 int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_tensor *const *model = f->found->model;
@@ -308,6 +308,8 @@ int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block
     float *const probe = f->staging, *const row = probe + d, *const query = row + d;
     (void)block;
     VX_TRY(vx_tensor_read_f32(model[m->roles[0]], probe, 0, d));
+    if (!w)
+        return put(f, vector_at(place), probe, d);
     for (size_t i = 0; i < d; i++) {
         double sum = 0;
         VX_TRY(vx_tensor_read_f32(w, row, i * d, d));
