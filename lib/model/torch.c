@@ -149,7 +149,7 @@ static int by_key(const void *a, const void *b)
     return order ? order : (x->length > y->length) - (x->length < y->length);
 }
 
-static const storage *find_storage(const archive *a, const vx_py *key)
+static storage *find_storage(const archive *a, const vx_py *key)
 {
     const storage wanted = {.key = key->text, .length = key->count};
     return a->count ? bsearch(&wanted, a->storages, (size_t)a->count, sizeof wanted, by_key) : NULL;
@@ -543,7 +543,7 @@ static int find_member(const vx_zip *zip, const char *path, size_t *length)
     return -1;
 }
 
-/* Whether NAME/`path` is there and begins with another word than `text`. */
+/* The first line of the member NAME/`path`; "" where there is none. */
 static int read_word(char *out, size_t size, const archive *a, const char *path)
 {
     size_t length;
@@ -567,10 +567,9 @@ static int check_archive(const archive *a)
     size_t length;
     int version;
     if (find_member(&a->zip, "data.pkl", &length) < 0)
-        return vx_fail_in(
-            VITX_FORMAT, a->file->path,
-            "a zip archive without a data.pkl, so none of PyTorch's; NumPy's archives "
-            "are named .npz");
+        return vx_fail_in(VITX_FORMAT, a->file->path,
+                          "a zip archive without a data.pkl, which torch.save did not write; "
+                          "NumPy's archives are named .npz");
     if (find_member(&a->zip, "constants.pkl", &length) >= 0)
         return vx_fail_in(VITX_UNSUPPORTED, a->file->path,
                           "a TorchScript program, which vitx does not run: save the state_dict() "
@@ -676,7 +675,7 @@ static int place_storages(archive *a, const vx_py *keys, uint64_t at)
         const vx_py *key = keys->items[i];
         uint64_t elements, bytes;
         unsigned char told[8];
-        storage *s = key->kind == VX_PY_TEXT ? (storage *)find_storage(a, key) : NULL;
+        storage *s = key->kind == VX_PY_TEXT ? find_storage(a, key) : NULL;
         if (!s || s->offset || !read_storage(&dtype, &key, &elements, s->said))
             return vx_fail_in(VITX_FORMAT, a->file->path,
                               "storage %u is named by no tensor, or is of no known kind", i);
