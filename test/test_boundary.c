@@ -340,8 +340,7 @@ static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/siglip-hf-class",
                                      "test/golden/models/deit-timm-distilled",
                                      "test/golden/models/dinov2-meta-registers-swiglu",
-                                     "test/golden/models/dinov3-timm",
-                                     "test/golden/models/eva02-timm-apart"};
+                                     "test/golden/models/dinov3-timm"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 /* Each method alone on two pictures, and then all in one call. */
