@@ -114,6 +114,31 @@ def dinov2():
     return t
 
 
+def trained(tensors):
+    """Names that training leaves behind: a prefix, wrappers, chunks, a head of its own, leftovers."""
+    out = {"model.step": draw(1), "model.criterion.weight": draw(K), "model.head.mlp.0.weight": draw(D, D), "model.head.last_layer.weight_g": draw(1)}
+    for name, value in tensors.items():
+        if name.startswith("head."):
+            out["model.fc." + name[5:]] = value
+        else:
+            out["model.net." + name.replace("blocks.0.", "blocks.0.0._orig_mod.").replace("blocks.1.", "blocks.1.1.")] = value
+    return out
+
+
+def adapted(tensors):
+    """What peft has in memory."""
+    out, prefix = {}, "base_model.model."
+    for name, value in tensors.items():
+        name = name.replace("encoder.layer.", "layers.").replace("attention.attention.query", "attention.q_proj.base_layer")
+        name = name.replace("attention.attention.key", "attention.k_proj").replace("attention.attention.value", "attention.v_proj")
+        name = name.replace("attention.output.dense", "attention.o_proj").replace("intermediate.dense", "mlp.fc1").replace("output.dense", "mlp.fc2")
+        out[prefix + name.replace("classifier.", "classifier.modules_to_save.default.")] = value
+    query = prefix + "vit.layers.0.attention.q_proj."
+    out.update({query + "lora_A.default.weight": draw(1, D), query + "lora_B.default.weight": draw(D, 1),
+                prefix + "classifier.original_module.weight": draw(K, D)})
+    return out
+
+
 def safetensors(tensors, dtype, metadata=None):
     header, data = {}, b""
     if metadata:
@@ -281,6 +306,8 @@ def main():
     put("safetensors", "siglip", safetensors(tower(True), "F16"))
     put("safetensors", "open-clip", safetensors(open_clip(), "F16"))
     put("safetensors", "dinov2", safetensors(dinov2(), "F16"))
+    put("safetensors", "names", safetensors(trained(timm(2)), "F16"))
+    put("safetensors", "lora", safetensors(adapted(hugging_face("vit", 1)), "F32"))
     put("config", "clip", beside(4, CLIP, dict(PROCESSOR, image_processor_type="CLIPImageProcessor", crop_size=4)))
     put("config", "siglip", beside(5, SIGLIP))
     put("config", "open-clip", beside(6, OPEN_CLIP))
