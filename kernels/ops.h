@@ -394,7 +394,8 @@ typedef struct vx_attention_bwd {
     vx_relative relative; /* read if p is NULL */
 } vx_attention_bwd;
 
-/* y[m,:] = (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var biased (1/n).
+/* y[m,:] = residual[m,:] + (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var
+ * biased (1/n).
  * Ba et al. 2016, eq. 3-4. With rms the mean is taken to be 0, var is the mean of the squares
  * (Zhang & Sennrich 2019, eq. 4). A row is `groups` such rows of n columns, one behind the other,
  * which have the same weight and bias. */
@@ -409,6 +410,8 @@ typedef struct vx_layernorm {
     int m, n;
     vx_narrow *y_n;
     int rms, groups;     /* groups 0: 1                     */
+    const float *residual; /* [m,n], rows ldr apart, or NULL: 0; may be y itself */
+    int ldr;
     const vx_narrow *x_n;
 } vx_layernorm;
 

@@ -40,6 +40,13 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-rms",
                                       "beit-timm",
                                       "data2vec-hf",
+                                      "vit-timm-post-norm",
+                                      "vit-timm-parallel",
+                                      "vit-timm-relpos-post-norm",
+                                      "aimv2-timm",
+                                      "vit-timm-avg-prefix",
+                                      "aimv2-hf",
+                                      "internvl-hf-rms",
 
                                       "dinov3-timm",
                                       "dinov3-timm-swiglu",
@@ -146,10 +153,14 @@ static void embed(double *x, const vitx_context *c, const double *input, const n
             row[i] = pixels[(ch * H + y) * W + q];
         }
         product(out, row, &w->patch, 1);
-        for (int d = 0; d < D && w->pos; d++)
-            out[d] += w->pos[p * D + d];
+        for (int late = 0; late <= a->pos_late; late++) {
+            if (late)
+                norm(out, out, w->norm_pre_w, w->norm_pre_b, a, 1, D);
+            for (int d = 0; d < D && w->pos && late == a->pos_late; d++)
+                out[d] += w->pos[p * D + d];
+        }
     }
-    if (w->norm_pre_w)
+    if (w->norm_pre_w && !a->pos_late)
         norm(x, x, w->norm_pre_w, w->norm_pre_b, a, vx_arch_tokens(a), D);
     free(pixels);
     free(row);
@@ -223,8 +234,12 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = vx_arch_fc1(a);
     double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
     double *out = numbers((size_t)(T * D));
-    norm(y, x, w->norm1_w, w->norm1_b, a, T, D);
+    double *read = numbers((size_t)(T * D)); /* by the attention */
+    memcpy(y, x, (size_t)(T * D) * sizeof *y);
+    if (!a->post_norm)
+        norm(y, x, w->norm1_w, w->norm1_b, a, T, D);
     push(n, NORM1, l, y);
+    memcpy(read, y, (size_t)(T * D) * sizeof *y);
     product(wide, y, &w->qkv, T);
     norm_qk(wide, w, a);
     rotate(wide, c, l);
@@ -232,9 +247,13 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     if (w->attn_norm_w)
         norm(y, y, w->attn_norm_w, w->attn_norm_b, a, T, A);
     product(out, y, &w->proj, T);
+    if (a->post_norm)
+        norm(out, out, w->norm1_w, w->norm1_b, a, T, D);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls1 ? w->ls1[i % D] : 1);
-    norm(y, x, w->norm2_w, w->norm2_b, a, T, D);
+    memcpy(y, a->parallel ? read : x, (size_t)(T * D) * sizeof *y);
+    if (!a->post_norm && !a->parallel)
+        norm(y, x, w->norm2_w, w->norm2_b, a, T, D);
     product(wide, y, &w->fc1, T);
     for (int i = 0; i < T * F && !a->swiglu; i++)
         wide[i] = activation(a->act, wide[i]);
@@ -245,9 +264,12 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     if (w->mlp_norm_w)
         norm(wide, wide, w->mlp_norm_w, w->mlp_norm_b, a, T, a->hidden);
     product(out, wide, &w->fc2, T);
+    if (a->post_norm)
+        norm(out, out, w->norm2_w, w->norm2_b, a, T, D);
     for (int i = 0; i < T * D; i++)
         x[i] += out[i] * (w->ls2 ? w->ls2[i % D] : 1);
     push(n, OUTPUT, l, x);
+    free(read);
     free(y);
     free(wide);
     free(out);
@@ -276,13 +298,15 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
                 sum[e] += p[t] / total * kv[t * 2 * D + D + e];
     }
     product(pooled, sum, &w->proj, 1);
-    norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
-    product(wide, y, &w->fc1, 1);
-    for (int i = 0; i < F; i++)
-        wide[i] = activation(a->act, wide[i]);
-    product(y, wide, &w->fc2, 1);
-    for (int d = 0; d < D; d++)
-        pooled[d] += y[d];
+    if (w->fc1.data) {
+        norm(y, pooled, w->norm_w, w->norm_b, a, 1, D);
+        product(wide, y, &w->fc1, 1);
+        for (int i = 0; i < F; i++)
+            wide[i] = activation(a->act, wide[i]);
+        product(y, wide, &w->fc2, 1);
+        for (int d = 0; d < D; d++)
+            pooled[d] += y[d];
+    }
     free(kv);
     free(p);
     free(sum);
@@ -312,7 +336,8 @@ static double score_behind(const vitx_context *c, const double *input, vx_target
         block(x, c, l, &n);
     if (w->norm_w)
         norm(x, x, w->norm_w, w->norm_b, a, T, D);
-    mean(pooled, x, a->pool == VX_POOL_AVG ? a->prefix : 0, a->pool == VX_POOL_AVG ? T : 1, D);
+    mean(pooled, x, a->pool == VX_POOL_AVG ? vx_arch_mean_first(a) : 0,
+         a->pool == VX_POOL_AVG ? T : 1, D);
     if (a->pool == VX_POOL_MAP)
         pool_map(pooled, x, c);
     if (w->fc_norm_w)

@@ -31,8 +31,6 @@ static const struct {
      "patch height is 16"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"qk_norm\": true,",
      VITX_FORMAT, "lacks tensor blocks.0.attn.q_norm.weight"},
-    {"vit-timm-avg", "config.json", "\"model_args\": {",
-     "\"model_args\": {\"pool_include_prefix\": true,", VITX_UNSUPPORTED, "pool_include_prefix"},
     {"vit-timm", "config.json", "\"model_args\": {", "\"model_args\": {\"block_fn\": \"x\",",
      VITX_UNSUPPORTED, "block_fn"},
     {"vit-timm", "config.json", "\"model_args\": {",

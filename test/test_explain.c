@@ -79,7 +79,7 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
     for (int l = 0; l < layers; l++)
         b->c.need.attention[l] = (vx_recorded){.data = b->attention + (size_t)l * plane,
                                                .keep = VX_KEEP_ALL,
-                                               .first = prefix,
+                                               .prefix = prefix,
                                                .batch = 1,
                                                .heads = heads,
                                                .tokens = t};

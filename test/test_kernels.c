@@ -131,7 +131,9 @@ static void layernorm_case(bed *b, rng *r, int m, int n, enum kind kind, int pad
                       .m = m,
                       .n = n,
                       .rms = rms,
-                      .groups = groups};
+                      .groups = groups,
+                      .residual = pad > 2 ? x : NULL,
+                      .ldr = ldx};
     vx_layernorm_ref(NULL, &a);
     a.y = y;
     b->dev->ops.layernorm(b->dev, &a);

@@ -828,7 +828,7 @@ static const struct {
     const char *part;
 } changes[] = {
     {"vit-npz", "embedding/kernel", "embedding/kornol", U,
-     "neither tensor patch_embed.proj.weight (timm)"},
+     "tensors is patch_embed.proj.weight (timm)"},
     {"vit-npz", "head/kernel", "feet/kernel", F, "lacks tensor head/kernel"},
     {"vit-npz", "head/", "feet/", U, "tensor feet/"},
     {"vit-npz", "Transformer/posembed_input", "Transformer/posembed_onput", U,
@@ -839,8 +839,8 @@ static const struct {
      "lacks tensor Transformer/encoderblock_1/LayerNorm_2/bias"},
     {"vit-npz", "encoderblock_", "encoderblick_", F, "lacks tensor Transformer/encoderblock_0/"},
     {"vit-npz", "cls.npy", "cla.npy", U, "10 position embeddings make no square"},
-    {"vit-npz", BLOCK0 "key/bias", BLOCK0 "kay/bias", F,
-     "lacks tensor Transformer/" BLOCK0 "key/bias"},
+    {"vit-npz", BLOCK0 "key/bias", BLOCK0 "kay/bias", U,
+     "kay/bias is not part of family vit"},
     {"vit-npz", "MlpBlock_3/Dense_1/bias", "MlpBlock_3/Dense_2/bias", U,
      "is not part of family vit in the names of Google's vision_transformer"},
     {"vit-npz", "(24, 3, 8), }", "(3, 24, 8), }", F, "has 24 attention heads, others have 3"},
@@ -857,7 +857,7 @@ static const struct {
      "is not part of family vit"},
     {"vit-npz", "Transformer/encoder_norm/", "conv_root/encoder_norm__/", U, "hybrid of ResNet"},
     {"vit-npz", "Transformer/encoder_norm/", "MixerBlock_0/der_norm__0/", U, "MLP-Mixer"},
-    {"vit-big-vision", "params/", "porims/", U, "neither tensor"},
+    {"vit-big-vision", "params/", "porims/", U, "the first is porims/"},
     {"vit-big-vision-map", "MAPHead_0/probe", "MAPHead_0/prabe", U, "is not part of family vit"},
     {"vit-big-vision-map", MAP "key/bias", MAP "kay/bias", U, "is not part of family vit"},
     {"vit-big-vision-map", MAP "value/kernel", MAP "velue/kernel", F,

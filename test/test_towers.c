@@ -66,10 +66,11 @@ static void forward(bench *b)
     c->recorded = b->n;
 }
 
-static const char *const pooled[] = {
-    "siglip-hf",          "siglip-timm",        "siglip-hf-full",
-    "siglip-open-clip",   "vit-timm-map",       "siglip-big-vision",
-    "vit-big-vision-map", "vit-timm-map-class", "vit-timm-map-registers"};
+static const char *const pooled[] = {"aimv2-hf",           "siglip-hf",
+                                     "siglip-timm",        "siglip-hf-full",
+                                     "siglip-open-clip",   "vit-timm-map",
+                                     "siglip-big-vision",  "vit-big-vision-map",
+                                     "vit-timm-map-class", "vit-timm-map-registers"};
 
 START_TEST(test_towers__pooling_attention_matches_float64)
 {

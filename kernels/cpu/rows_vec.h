@@ -232,7 +232,7 @@ VX_INLINE double row_variance(const float *x, int n, double mean)
 
 /* Mean and variance in double: three passes over a row that lies in the first cache cost little
  * beside the products, and rows of one value or of large values need no care. */
-VX_INLINE void layernorm_row(const vx_layernorm *a, float *y, const float *x)
+VX_INLINE void layernorm_row(const vx_layernorm *a, float *y, const float *x, const float *add)
 {
     const int n = a->n;
     const float *w = a->weight, *bias = a->bias;
@@ -242,13 +242,15 @@ VX_INLINE void layernorm_row(const vx_layernorm *a, float *y, const float *x)
     int j = 0;
     for (; j + VL <= n; j += VL) {
         const vf v = (v_load(x + j) - head - rest) * scale;
-        v_store(y + j, v_fma(v, v_load(w + j), bias ? v_load(bias + j) : v_set(0)));
+        const vf u = v_fma(v, v_load(w + j), bias ? v_load(bias + j) : v_set(0));
+        v_store(y + j, add ? v_load(add + j) + u : u);
     }
     const int left = n - j;
     if (left) {
         const vf v = (v_load_n(x + j, left, 0) - head - rest) * scale;
         const vf b = bias ? v_load_n(bias + j, left, 0) : v_set(0);
-        v_store_n(y + j, v_fma(v, v_load_n(w + j, left, 0), b), left);
+        const vf u = v_fma(v, v_load_n(w + j, left, 0), b);
+        v_store_n(y + j, add ? v_load_n(add + j, left, 0) + u : u, left);
     }
 }
 
@@ -259,7 +261,8 @@ static void VX_NAME(layernorm)(vx_device *dev, const vx_layernorm *a)
     for (int i = 0; i < a->m * groups; i++) {
         const int row = i / groups, part = i % groups * n;
         layernorm_row(a, a->y + (ptrdiff_t)row * a->ldy + part,
-                      a->x + (ptrdiff_t)row * a->ldx + part);
+                      a->x + (ptrdiff_t)row * a->ldx + part,
+                      a->residual ? a->residual + (ptrdiff_t)row * a->ldr + part : NULL);
     }
 }
 

@@ -47,6 +47,7 @@ static void layernorm_part(vx_cpu *cpu, const void *op, int64_t first, int64_t c
     vx_layernorm part = *(const vx_layernorm *)op;
     part.y += first * part.ldy;
     part.x += first * part.ldx;
+    part.residual = part.residual ? part.residual + first * part.ldr : NULL;
     part.m = (int)count;
     cpu->serial.layernorm(&cpu->base, &part);
 }

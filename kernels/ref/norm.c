@@ -25,10 +25,12 @@ void vx_layernorm_ref(vx_device *dev, const vx_layernorm *given)
         const size_t row = (size_t)(i / groups), part = (size_t)(i % groups) * (size_t)a->n;
         const float *x = a->x + row * (size_t)a->ldx + part;
         float *y = a->y + row * (size_t)a->ldy + part;
+        const float *residual = a->residual ? a->residual + row * (size_t)a->ldr + part : NULL;
         double mean;
         const double scale = scale_of(&mean, x, a->n, a->rms, (double)a->eps);
         for (int j = 0; j < a->n; j++)
-            y[j] = (float)((x[j] - mean) * scale * a->weight[j] + (a->bias ? a->bias[j] : 0.0f));
+            y[j] = (float)((residual ? (double)residual[j] : 0) +
+                           (x[j] - mean) * scale * a->weight[j] + (a->bias ? a->bias[j] : 0.0f));
     }
 }
 

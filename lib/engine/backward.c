@@ -46,15 +46,17 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* pooled = mid + hidden W^T + b, hidden = act(pre) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = dhidden, .lddx = F, .dy = dpooled, .lddy = D, .w = &w->fc2, .pre_n = plan->pool.pre,
-        .ldp = F, .act = a->act, .m = b->m, .tokens = 1, .targets = K});
+        .ldp = F, .act = a->act, .m = b->mlp_rows, .tokens = 1, .targets = K});
     /* pre = norm W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->m, .tokens = 1,
+        .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->mlp_rows,
+        .tokens = 1,
         .targets = K});
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
-        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->m, .n = D,
+        .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->mlp_rows,
+        .n = D,
         .tokens = 1, .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
@@ -98,7 +100,7 @@ static void classify_bwd(const vx_run *f)
     record_dpool(f, &h);
     /* ... the mean over the patches */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
-        .dx = dx, .dy = h.dmean, .lddy = W, .first = f->arch->prefix, .batch = h.means,
+        .dx = dx, .dy = h.dmean, .lddy = W, .first = vx_arch_mean_first(f->arch), .batch = h.means,
         .tokens = T, .width = D});
     /* ... token 0, token 1, and if only these were normalised, their norm */
     for (int t = 0; t < 2; t++) {
@@ -125,11 +127,16 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
 
+    /* out = mid + layernorm(branch2) */
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch2,
+        .ldx = D, .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
+        .tokens = b->tokens, .targets = K});
     /* out = mid + ls2 * (hidden W^T + b), hidden = act(pre), or layernorm(act(pre)) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = b->dhidden, .lddx = F, .dy = b->dx, .lddy = b->lddx, .w = &w->fc2, .gamma = w->ls2,
-        .pre_n = b->kept.pre, .ldp = F, .act = b->act, .m = b->rows, .tokens = b->tokens,
-        .targets = K});
+        .dx_n = b->dhidden, .lddx = F, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->fc2,
+        .gamma = w->ls2, .pre_n = b->kept.pre, .ldp = F, .act = b->act, .m = b->rows,
+        .tokens = b->tokens, .targets = K});
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx_n = b->dhidden, .lddx = F, .dy_n = b->dhidden, .lddy = F, .x_n = b->kept.hidden,
         .ldx = a->hidden, .weight = w->mlp_norm_w, .eps = a->eps, .rms = a->rms, .act = a->act,
@@ -142,11 +149,19 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* norm2 = layernorm(mid); d mid = d out + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
-        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->rows, .n = D,
+        .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm2_rows,
+        .n = D, .tokens = b->tokens, .targets = K});
+    /* or the mlp read mid as it is, and mid = x + layernorm(branch1) */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dx, .ldy = b->lddx, .x_n = b->dnorm2, .ldx = D, .m = b->post_rows, .n = D,
+        .scale = 1, .accumulate = 1});
+    f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
+        .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch1,
+        .ldx = D, .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
         .tokens = b->tokens, .targets = K});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
-        .dx_n = b->dattended, .lddx = A, .dy = b->dx, .lddy = b->lddx, .w = &w->proj,
+        .dx_n = b->dattended, .lddx = A, .dy = b->branch.at, .lddy = b->branch.ld, .w = &w->proj,
         .gamma = w->ls1, .m = b->rows, .tokens = b->tokens, .targets = K});
     /* attended = layernorm(attended) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
@@ -181,12 +196,18 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dx = b->dnorm1, .dx_n = b->dnorm1_n, .lddx = D, .dy_n = b->dqkv, .lddy = 3 * A,
         .w = &w->qkv, .m = b->dqkv_rows,
         .tokens = f->tokens, .targets = K});
-    /* norm1 = layernorm(x); d x = d mid + ... */
+    /* the mlp may have read norm1, too */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dnorm1, .ldy = D, .x_n = b->dnorm2, .ldx = D, .m = b->parallel_rows, .n = D,
+        .scale = 1, .accumulate = 1});
+    /* norm1 = layernorm(x), or x itself; d x = d mid + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
-        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D,
-        .x = b->kept.x, .ldx = D,
-        .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm1_rows,
-        .n = D, .tokens = f->tokens, .targets = K});
+        .dx = b->dx, .lddx = D, .dy = b->dnorm1, .dy_n = b->dnorm1_n, .lddy = D, .x = b->kept.x,
+        .ldx = D, .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .accumulate = 1,
+        .m = b->norm1_rows, .n = D, .tokens = f->tokens, .targets = K});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = b->dx, .ldy = D, .x = b->dnorm1, .x_n = b->dnorm1_n, .ldx = D, .m = b->plain_rows,
+        .n = D, .scale = 1, .accumulate = 1});
 }
 
 /* norm_pre; patch embedding: dx -> dinput. */

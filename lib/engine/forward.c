@@ -26,9 +26,15 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = e.x, .ldy = f->width, .x = e.embedded, .ldx = f->width, .weight = f->w->norm_pre_w,
         .bias = f->w->norm_pre_b, .eps = a->eps, .rms = a->rms, .m = e.norm_rows, .n = f->width});
+    /* positions behind that norm */
+    const int64_t prefix = (int64_t)a->prefix * f->width;
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = e.x + prefix, .ldy = (int64_t)f->tokens * f->width, .x = e.late_pos, .m = e.late,
+        .n = (int64_t)f->tokens * f->width - prefix, .scale = 1, .accumulate = 1});
 }
 
-/* mid = x + ls1 * proj(attention(qkv(norm1(x)))); out = mid + ls2 * fc2(act(fc1(norm2(mid)))) */
+/* mid = x + ls1 * proj(attention(qkv(norm1(x)))); out = mid + ls2 * fc2(act(fc1(norm2(mid))));
+ * or the norms stand behind: mid = x + norm1(proj(...)), out = mid + norm2(fc2(...)) */
 void vx_block_forward(const vx_run *f, const vx_block_io *b)
 {
     const vx_block_weights *w = b->w;
@@ -40,11 +46,12 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
         .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = b->norm1_to, .ldy = D, .x_n = b->norm1, .ldx = D, .m = b->norm1_recorded, .n = D,
-        .scale = 1});
+        .y = b->norm1_to, .ldy = D, .x = b->plain, .x_n = b->norm1, .ldx = D,
+        .m = b->norm1_recorded, .n = D, .scale = 1});
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
-        .y_n = b->qkv, .ldy = 3 * A, .x_n = b->norm1, .ldx = D, .w = &w->qkv, .m = b->qkv_rows});
+        .y_n = b->qkv, .ldy = 3 * A, .x = b->plain, .x_n = b->norm1, .ldx = D, .w = &w->qkv,
+        .m = b->qkv_rows});
     /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
      * for the backward pass */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
@@ -87,16 +94,22 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .m = b->attn_norm_rows, .n = A});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->mid.at, .ldy = b->mid.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
-        .gamma = w->ls1, .residual = b->in.at, .ldr = b->in.ld, .m = b->m});
+        .y = b->proj.at, .ldy = b->proj.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
+        .gamma = w->ls1, .residual = b->proj_add, .ldr = b->in.ld, .m = b->m});
+    /* or mid = x + layernorm(branch1), branch1 = attended W^T + b */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = b->mid.at, .ldy = b->mid.ld, .x = b->branch1, .ldx = D, .residual = b->in.at,
+        .ldr = b->in.ld, .weight = w->norm1_w, .bias = w->norm1_b, .eps = a->eps, .rms = a->rms,
+        .m = b->post_rows, .n = D});
     /* norm2 = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
-        .bias = w->norm2_b, .eps = a->eps, .rms = a->rms, .m = b->m, .n = D});
+        .bias = w->norm2_b, .eps = a->eps, .rms = a->rms, .m = b->norm2_rows,
+        .n = D});
     /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = b->norm2, .ldx = D,
-        .w = &w->fc1, .act = a->act, .m = b->m});
+        .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x = b->plain2, .x_n = b->norm2,
+        .ldx = b->ld2, .w = &w->fc1, .act = a->act, .m = b->m});
     /* hidden = layernorm(hidden) */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->hidden_to, .ldy = a->hidden, .x_n = b->hidden, .ldx = F, .m = b->hidden_kept,
@@ -107,8 +120,13 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .n = a->hidden});
     /* out = mid + ls2 * (hidden W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
-        .y = b->out.at, .ldy = b->out.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
-        .residual = b->mid.at, .ldr = b->mid.ld, .m = b->out_rows});
+        .y = b->fc2.at, .ldy = b->fc2.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
+        .residual = b->fc2_add, .ldr = b->mid.ld, .m = b->out_rows});
+    /* or out = mid + layernorm(branch2), branch2 = hidden W^T + b */
+    f->ops->layernorm(f->dev, &(vx_layernorm){
+        .y = b->out.at, .ldy = b->out.ld, .x = b->branch2, .ldx = D, .residual = b->mid.at,
+        .ldr = b->mid.ld, .weight = w->norm2_w, .bias = w->norm2_b, .eps = a->eps, .rms = a->rms,
+        .m = b->out_post_rows, .n = D});
 }
 
 /* What the outputs are made into, as arch.outputs says. */
@@ -179,15 +197,15 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
     /* norm = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = norm, .ldy = D, .x = b->mid, .ldx = D, .weight = w->norm_w, .bias = w->norm_b,
-        .eps = a->eps, .rms = a->rms, .m = b->m, .n = D});
+        .eps = a->eps, .rms = a->rms, .m = b->mlp_rows, .n = D});
     /* pre = norm W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x_n = norm, .ldx = D, .w = &w->fc1,
-        .act = a->act, .m = b->m});
+        .act = a->act, .m = b->mlp_rows});
     /* pooled = mid + hidden W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y = f->act->pooled, .ldy = D, .x_n = hidden, .ldx = F, .w = &w->fc2, .residual = b->mid,
-        .ldr = D, .m = b->m});
+        .ldr = D, .m = b->mlp_rows});
 }
 
 /* [norm]; pool; [fc_norm]; head; probabilities. The norm is a matter of each token: if the head
@@ -213,7 +231,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
     /* ... the mean over the patches; over none it is 0 */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
         .y = h->mean, .ldy = W, .x = h->tokens, .starts = f->pass->starts,
-        .first = f->arch->prefix, .batch = h->means, .tokens = f->tokens, .width = D});
+        .first = vx_arch_mean_first(f->arch), .batch = h->means, .tokens = f->tokens, .width = D});
     /* ... what the head's own attention makes of the tokens */
     vx_pool_forward(f, &h->pool);
     /* picked tokens: pooled = layernorm(pooled) */

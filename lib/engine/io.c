@@ -47,10 +47,14 @@ vx_embed_io vx_embed_io_of(const vx_run *f)
 {
     float *x = vx_stream(f, 0);
     const bool normed = f->w->norm_pre_w != NULL, kept = normed && f->plan && f->plan->embedded;
+    const float *pos = f->c->pos ? f->c->pos : f->w->pos;
+    const bool late = f->arch->pos_late && pos;
     return (vx_embed_io){.embedded = kept ? f->plan->embedded : x,
                          .x = x,
-                         .pos = f->c->pos ? f->c->pos : f->w->pos,
-                         .norm_rows = normed ? f->rows : 0};
+                         .pos = late ? NULL : pos,
+                         .norm_rows = normed ? f->rows : 0,
+                         .late = late ? f->batch : 0,
+                         .late_pos = pos};
 }
 
 /* The attention's output lies behind the place of qkv, whether or not qkv is there. */
@@ -59,11 +63,29 @@ static vx_narrow *attended_of(const vx_run *f)
     return vx_run_at(f, f->act->wide, (size_t)f->rows * 3 * (size_t)f->attention_width);
 }
 
+/* The attention reads x as it is, unless what it reads was given, and the mlp reads mid. What both
+ * give is normalised before it is added. */
+static void post_norm(vx_block_io *b, const vx_run *f, int l)
+{
+    const bool given = l == f->pass->first && f->pass->at_norm1;
+    b->norm1_rows = 0;
+    b->plain = given ? NULL : b->x;
+    b->norm1 = given ? b->norm1 : NULL;
+    b->norm2_rows = 0;
+    b->norm2 = NULL;
+    b->plain2 = b->mid.at;
+    b->ld2 = b->mid.ld;
+    b->post_rows = b->out_post_rows = b->m;
+    b->branch1 = b->branch2 = f->act->normed; /* no norm stands there */
+    b->proj = b->fc2 = (vx_rows){f->act->normed, f->width};
+    b->proj_add = b->fc2_add = NULL;
+}
+
 /* Floats that are to be recorded are made where they are recorded if the narrow type is float; else
  * they are copied there. */
 static void record_norm1(vx_block_io *b, const vx_run *f, float *to)
 {
-    const bool same = !f->dev->cls->narrow_bytes;
+    const bool same = !f->dev->cls->narrow_bytes && !b->plain;
     b->norm1 = same ? (vx_narrow *)to : b->norm1;
     b->norm1_to = to;
     b->norm1_recorded = same ? 0 : f->rows;
@@ -131,10 +153,22 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
     else
         all_tokens(&b, f);
     b.out_rows = b.m;
+    b.norm2_rows = b.m;
+    b.ld2 = f->width;
+    b.proj = b.mid;
+    b.fc2 = b.out;
+    b.proj_add = b.in.at;
+    b.fc2_add = b.mid.at;
+    if (f->arch->post_norm)
+        post_norm(&b, f, l);
     b.attn_norm_rows = f->arch->attn_norm ? b.m : 0;
     b.mlp_norm_rows = f->arch->mlp_norm ? b.m : 0;
     if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
         record_norm1(&b, f, f->plan->blocks[l].tokens[VX_AT_NORM1]);
+    if (f->arch->parallel) {
+        b.norm2_rows = 0;
+        b.norm2 = b.norm1;
+    }
     return b;
 }
 
@@ -148,6 +182,15 @@ static void keep(vx_block_io *b, const vx_run *f, const vx_kept *kept)
     b->attended_kept = b->attn_norm_rows;
     b->mid = (vx_rows){kept->mid, f->width};
     b->pre = kept->pre;
+    if (b->post_rows) {
+        b->plain2 = kept->mid;
+        b->ld2 = f->width;
+        b->branch1 = b->proj.at = kept->branch1;
+        b->branch2 = b->fc2.at = kept->branch2;
+    } else {
+        b->proj = b->mid;
+        b->fc2_add = kept->mid;
+    }
     b->hidden_to = kept->hidden;
     b->hidden_kept = b->mlp_norm_rows;
 }
@@ -175,8 +218,9 @@ vx_block_io vx_block_io_recomputed(const vx_run *f, int l)
     const vx_kept *kept = &f->plan->blocks[l].kept;
     vx_block_io b = block_io(f, l, kept->x, NULL);
     keep(&b, f, &f->plan->recomputed);
-    b.hidden = f->arch->mlp_norm ? b.hidden : NULL;
-    b.out_rows = 0;
+    b.hidden = b.post_rows || b.mlp_norm_rows ? b.hidden : NULL;
+    b.out_rows = b.post_rows;
+    b.out_post_rows = 0;
     if (!kept->p)
         b.record = (vx_recorded){.data = f->plan->recomputed.p,
                                  .keep = VX_KEEP_ALL,
@@ -236,6 +280,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .tokens = class_only ? 1 : f->tokens,
         .dx = plan->dx,
         .lddx = class_only ? f->tokens * f->width : f->width,
+        .branch = {plan->dx, class_only ? f->tokens * f->width : f->width},
         .dhidden = plan->dwide,
         .act = f->arch->mlp_norm ? VX_ACT_NONE : f->arch->act,
         .relative = relative_of(f, l),
@@ -244,6 +289,14 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         .angles = angles_of(f, l),
         .dnorm1 = p->dtokens[VX_AT_NORM1],
         .dnorm1_n = p->dtokens[VX_AT_NORM1] ? NULL : plan->dy};
+    b.norm2_rows = f->arch->post_norm || f->arch->parallel ? 0 : b.rows;
+    b.post_rows = f->arch->post_norm ? b.rows : 0;
+    if (f->arch->post_norm)
+        b.branch = (vx_rows){plan->dbranch, f->width};
+    if (f->arch->parallel && !b.dnorm1) {
+        b.dnorm1 = plan->dbranch;
+        b.dnorm1_n = NULL;
+    }
     b.mlp_norm_rows = f->arch->mlp_norm ? b.rows : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.rows : 0;
     if (alone) {
@@ -256,7 +309,9 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         b.dqkv_rows = all;
         b.rotated = f->c->rotations ? all : 0;
         b.qk_rows = f->arch->qk_norm ? all : 0;
+        b.parallel_rows = f->arch->parallel ? all : 0;
     }
-    b.norm1_rows = further ? all : 0;
+    b.norm1_rows = further && !f->arch->post_norm ? all : 0;
+    b.plain_rows = further && f->arch->post_norm ? all : 0;
     return b;
 }

@@ -52,9 +52,12 @@ typedef struct vx_narrow_rows {
 
 /* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
 typedef struct vx_embed_io {
-    float *embedded, *x; /* [M,D] */
-    const float *pos;    /* [gh*gw,D] the weights' own, or the context's for another grid */
-    int norm_rows;       /* of norm_pre: M, or 0 */
+    float *embedded, *x;   /* [M,D] */
+    const float *pos;      /* [gh*gw,D] the weights' own, or the context's for another grid; NULL:
+                          * there are none, or they are added late */
+    int norm_rows;         /* of norm_pre: M, or 0 */
+    int late;              /* pictures whose positions are added behind it: B, or 0 */
+    const float *late_pos; /* [gh*gw,D] */
 } vx_embed_io;
 
 vx_embed_io vx_embed_io_of(const vx_run *f);
@@ -63,7 +66,8 @@ typedef struct vx_block_io {
     const vx_block_weights *w;
     int norm1_rows, qkv_rows, sequences; /* M, M, B; 0: the pass begins behind that step */
     float *x;                            /* [M,D] the block's input                      */
-    vx_narrow *norm1;                    /* [M,D]                                        */
+    vx_narrow *norm1;                    /* [M,D] what the attention reads               */
+    const float *plain;                  /* ... if that is x as it is: norm1 is NULL     */
     float *norm1_to;                     /* [M,D] where it is recorded in floats         */
     int norm1_recorded;   /* of these rows: M, or 0: not wanted, or norm1 lies there */
     vx_narrow *qkv;       /* [M,3A]                                       */
@@ -75,18 +79,25 @@ typedef struct vx_block_io {
     vx_relative relative; /* table NULL: nothing is added to the scores */
     vx_narrow *attended;  /* [M,A]                                        */
     vx_recorded record;
-    int queries;            /* as in vx_attention */
-    int picked;             /* class tokens that have to be collected: B, or 0 */
-    vx_narrow_rows from;    /* [m,A] the rows of `attended` that go on */
-    int attn_norm_rows;     /* of these, rows that are normalised: m, or 0 */
-    int attended_kept;      /* ... of which the backward pass reads what they were: m, or 0 */
-    vx_narrow *attended_to; /* [m,A] these */
-    vx_rows in;             /* [m,D] the rows of x that go on          */
-    vx_rows mid;            /* [m,D] */
-    vx_narrow *norm2;       /* [m,D] */
-    vx_narrow *pre;         /* [m,F] or NULL: not wanted               */
-    vx_narrow *hidden;      /* [m,F]; its first columns are fc2's input */
-    int mlp_norm_rows;      /* as of the attention: rows of hidden that are normalised, and kept */
+    int queries;                  /* as in vx_attention */
+    int picked;                   /* class tokens that have to be collected: B, or 0 */
+    vx_narrow_rows from;          /* [m,A] the rows of `attended` that go on */
+    int attn_norm_rows;           /* of these, rows that are normalised: m, or 0 */
+    int attended_kept;            /* ... of which the backward pass reads what they were: m, or 0 */
+    vx_narrow *attended_to;       /* [m,A] these */
+    vx_rows in;                   /* [m,D] the rows of x that go on          */
+    vx_rows mid;                  /* [m,D] */
+    int post_rows, out_post_rows; /* rows normalised behind attention and mlp: m, or 0  */
+    float *branch1, *branch2;     /* [m,D] these before it                                  */
+    vx_rows proj, fc2;            /* where these products go: mid and out, or the branches       */
+    const float *proj_add, *fc2_add; /* what is added to them: in and mid, or NULL      */
+    int norm2_rows;                  /* m, or 0 */
+    vx_narrow *norm2;    /* [m,D] what the mlp reads                                    */
+    const float *plain2; /* ... if that is mid: norm2 is NULL                           */
+    int ld2;             /* of either */
+    vx_narrow *pre;      /* [m,F] or NULL: not wanted               */
+    vx_narrow *hidden;   /* [m,F]; its first columns are fc2's input */
+    int mlp_norm_rows;   /* as of the attention: rows of hidden that are normalised, and kept */
     int hidden_kept;
     vx_narrow *hidden_to; /* [m,F of fc2] */
     vx_rows out;          /* [m,D] */
@@ -107,6 +118,10 @@ typedef struct vx_block_grad_io {
     int rows, tokens;     /* of gradients behind the attention: G*T and T, or G and 1 */
     float *dx;            /* [G,T,D]: d of the output, then of the input */
     int lddx;             /* from one of `rows` to the next              */
+    int post_rows;        /* of these, rows whose branches were normalised: rows, or 0 */
+    vx_rows branch;       /* [rows,D] d of a branch: dx itself, or before its norm     */
+    int norm2_rows;       /* rows of the norm before the mlp: rows, or 0               */
+    int parallel_rows;    /* of dnorm1: rows of norm1 that the mlp read, too: G*T, or 0 */
     vx_narrow *dhidden;   /* [rows,F] */
     vx_act act;           /* what fc2's backward goes through: the activation, unless there is */
     int mlp_norm_rows;    /* a norm behind it for so many rows, whose backward does: rows, or 0 */
@@ -122,7 +137,8 @@ typedef struct vx_block_grad_io {
     int rotated;             /* rows of dqkv that are rotated back: G*T, or 0 */
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
-    int norm1_rows;          /* G*T, or 0: nothing below norm1                   */
+    int norm1_rows;          /* G*T, or 0: nothing below norm1, or norm1 is behind */
+    int plain_rows;          /* G*T where the attention read x itself, or 0        */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
 } vx_block_grad_io;
 
@@ -138,7 +154,8 @@ typedef struct vx_pool_io {
     vx_recorded record;
     int collected;       /* of these rows, if the sequences are of different lengths: B */
     vx_narrow_rows from; /* [B,D] the rows of `attended` that go on */
-    float *mid;          /* [B,D] */
+    float *mid;          /* [B,D]; act->pooled if there is no perceptron */
+    int mlp_rows;        /* B, or 0: there is none */
     vx_narrow *pre;      /* [B,F] or NULL: not wanted */
 } vx_pool_io;
 
@@ -147,6 +164,7 @@ vx_pool_io vx_pool_io_nothing(const vx_run *f);
 
 typedef struct vx_pool_grad_io {
     int m, batch, rows;   /* G, B, G*T */
+    int mlp_rows;         /* G, or 0   */
     vx_narrow *dattended; /* [G,D] */
     float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
 } vx_pool_grad_io;

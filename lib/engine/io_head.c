@@ -7,7 +7,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
 {
     const vx_activations *act = f->act;
     const vx_kept *kept = f->plan && f->plan->pool.qkv ? &f->plan->pool : NULL;
-    const bool starts = f->pass->starts != NULL;
+    const bool starts = f->pass->starts != NULL, mlp = f->w->pool.fc1.data != NULL;
     const int D = f->width, first = f->arch->pool_first;
     if (f->arch->pool != VX_POOL_MAP)
         return (vx_pool_io){.qkv = act->wide, .attended = act->wide}; /* no rows at all */
@@ -18,7 +18,8 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                     .tokens = tokens,
                     .qkv = kept ? kept->qkv : act->wide,
                     .attended = vx_run_at(f, act->wide, (size_t)f->rows * 3 * (size_t)D),
-                    .mid = kept ? kept->mid : act->pooled,
+                    .mid = kept && mlp ? kept->mid : act->pooled,
+                    .mlp_rows = mlp ? f->batch : 0,
                     .pre = kept ? kept->pre : NULL};
     if (starts) /* qkv is read: its place is free */
         b.from = (vx_narrow_rows){act->wide, D};
@@ -51,6 +52,7 @@ static vx_pool_grad_io pool_grad_io(const vx_run *f, float *dp)
         return (vx_pool_grad_io){0};
     return (vx_pool_grad_io){
         .m = G,
+        .mlp_rows = f->w->pool.fc1.data ? G : 0,
         .batch = f->batch,
         .rows = G * T,
         .dattended = vx_run_at(f, plan->dwide, (size_t)G * (size_t)T * 3 * (size_t)f->width),

@@ -132,7 +132,8 @@ int vx_plan_lowest(const vx_plan *plan)
 
 bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer)
 {
-    return layer == arch->depth - 1 && arch->pool == VX_POOL_TOKEN && !(plan && plan->all_tokens);
+    return layer == arch->depth - 1 && arch->pool == VX_POOL_TOKEN && !arch->parallel &&
+           !(plan && plan->all_tokens);
 }
 
 /* What the backward pass needs of one block. The probabilities are the record of the block,
@@ -149,6 +150,9 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, size
     kept->hidden =
         arch->mlp_norm ? vx_arena_take(arena, behind, (size_t)arch->hidden * narrow) : NULL;
     kept->mid = vx_arena_take(arena, behind, (size_t)arch->width * sizeof(float));
+    const size_t branch = arch->post_norm ? behind : 0;
+    kept->branch1 = vx_arena_take(arena, branch, (size_t)arch->width * sizeof(float));
+    kept->branch2 = vx_arena_take(arena, branch, (size_t)arch->width * sizeof(float));
     kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * narrow);
 }
 
@@ -251,6 +255,7 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
     plan->dpooled = vx_arena_take(arena, g, (size_t)vx_arch_pooled(arch) * sizeof(float));
     plan->dx = take_tokens(arena, arch, g);
+    plan->dbranch = arch->post_norm || arch->parallel ? take_tokens(arena, arch, g) : NULL;
     plan->dy = vx_arena_take(arena, g * t, (size_t)arch->width * narrow);
     plan->dwide = vx_arena_take(arena, g * t, wide * narrow);
     plan->dp = product ? vx_arena_take(arena, g * h, t * t * sizeof(float)) : NULL;

@@ -41,13 +41,15 @@ typedef enum vx_dkeep {
 } vx_dkeep;
 
 /* A block's forward pass, as far as its backward pass reads it. Where only the class token is
- * computed behind the attention, mid and pre have one row a picture. */
+ * computed behind the attention, mid, the branches and pre have one row a picture. */
 typedef struct vx_kept {
     float *x;            /* [B,T,D]   the block's input               */
     vx_narrow *qkv;      /* [B,T,3A]                                  */
     vx_narrow *qk;       /* [B,T,2A]  q and k before their norms, if they have any */
     vx_narrow *attended; /* [B,T,A] what the attention gave, before its norm, if it has one */
     float *mid;          /* [B,T,D]   behind the attention's residual */
+    float *branch1;      /* [B,T,D]   what the attention gives and ... */
+    float *branch2;      /* [B,T,D]   ... what the mlp gives, if they are normalised then */
     vx_narrow *pre;      /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     vx_narrow *hidden;   /* [B,T,F] the hidden layer before its norm, if it has one; F: of fc2 */
     float *p;            /* [B,H,T,T] attention                       */
@@ -94,6 +96,8 @@ typedef struct vx_plan {
     float *dlogits;   /* [G,classes]: filled by the caller of the backward pass */
     float *dinput;    /* [G,C,H,W] */
     float *dx;        /* [G,T,D] the residual stream's gradient */
+    float *dbranch;   /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
+                       * norm1 which both read; NULL: neither is */
     vx_narrow *dy;    /* [G,T,D] work of the backward pass      */
     vx_narrow *dwide; /* [G,T,max(3A + A, F)], of swiglu 2F     */
     float *dp;        /* [G,H,T,T], where no block keeps it in a place of its own */

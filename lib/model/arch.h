@@ -9,6 +9,7 @@
  *      depth x:  x += ls1 * proj([attn_norm] attention(qkv(norm1(x)))), q and k of it [normalised],
  *                     [rotated], attention softmax(q k^T / sqrt E [+ relative]) v
  *                x += ls2 * fc2([mlp_norm] act(fc1(norm2(x))))
+ *                     post_norm: x += norm1(proj(attention(qkv(x)))), x += norm2(fc2(act(fc1(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first
@@ -29,7 +30,7 @@
 
 typedef enum vx_pool_kind {
     VX_POOL_TOKEN = 0,  /* token 0 */
-    VX_POOL_AVG,        /* mean over the patch tokens */
+    VX_POOL_AVG,        /* mean over the patch tokens, or, with mean_prefix, over all */
     VX_POOL_MAP,        /* attention of one learnt query over tokens, then a perceptron */
     VX_POOL_TWO_TOKENS, /* p token 0, q token 1 */
     VX_POOL_TOKEN_AVG   /* p token 0, q the mean over the patch tokens */
@@ -58,9 +59,13 @@ typedef struct vx_arch {
     float eps;
     vx_act act;
     vx_pool_kind pool;
+    bool mean_prefix; /* of VX_POOL_AVG: the mean is over the prefix tokens, too */
     int pool_first;   /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
     bool swiglu;      /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
+    bool pos_late;    /* positions are added behind norm_pre, not before it */
     bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
+    bool post_norm;   /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool parallel;    /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
     bool relative;    /* scores get what the weights hold for where two patches lie to each other */
     int qk_norm;      /* queries and keys are normalised, so many numbers at a time: those of one
                      * head, or of all heads; 0: they are not */
@@ -117,10 +122,17 @@ static inline int vx_arch_pooled(const vx_arch *a)
     return vx_arch_two_vectors(a) ? 2 * a->width : a->width;
 }
 
+/* The first token that a mean is over. */
+static inline int vx_arch_mean_first(const vx_arch *a)
+{
+    return a->mean_prefix ? 0 : a->prefix;
+}
+
 /* Whether the head reads nothing of the prefix tokens. */
 static inline bool vx_arch_reads_patches_alone(const vx_arch *a)
 {
-    return a->pool == VX_POOL_AVG || (a->pool == VX_POOL_MAP && a->pool_first == a->prefix);
+    return (a->pool == VX_POOL_AVG && !a->mean_prefix) ||
+           (a->pool == VX_POOL_MAP && a->pool_first == a->prefix);
 }
 
 /* Whether the head reads patch tokens behind the last block. */

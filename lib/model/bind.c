@@ -141,6 +141,9 @@ static int read_hidden(vx_reader *r)
                           a->swiglu ? "has" : "lacks");
     if (a->swiglu)
         return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
+    a->parallel = has(r, VX_IN_W, 0);
+    if (a->parallel)
+        return vx_role_size(&a->hidden, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
     VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
@@ -230,20 +233,39 @@ static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
                       rows);
 }
 
+/* A perceptron makes the table, for whatever grid the pictures have. */
+static int read_made_relative(vx_reader *r)
+{
+    const vx_hints *h = r->hints;
+    vx_arch *a = r->arch;
+    VX_TRY(vx_role_size(&r->sizes.relative_hidden, r, VX_WAY_FC1_W, 0, 0, MAX_HIDDEN, "a width"));
+    VX_TRY(vx_role_size(&a->heads, r, VX_WAY_FC2_W, 0, 0, a->width, "a number of heads"));
+    a->pos_height = h->image_height / a->patch_height;
+    a->pos_width = h->image_width / a->patch_width;
+    if (a->pos_height > 0 && a->pos_width > 0)
+        return VITX_OK;
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "makes its relative positions for the size of the input, and nothing says "
+                      "that; say it in config.json (\"pretrained_cfg\": {\"input_size\": [3, H, "
+                      "W]})");
+}
+
 /* A table of relative positions, whose last three rows are for prefix tokens, tells the heads and
  * the grid: the image size's, or a square one. */
 static int read_relative(vx_reader *r)
 {
-    const vx_naming *naming = r->match->dialect->naming;
     const vx_hints *h = r->hints;
     vx_arch *a = r->arch;
-    a->relative = vx_role_find(r->container, naming, r->match->prefix, VX_RELATIVE, 0);
+    const bool made = has(r, VX_WAY_FC1_W, 0);
+    a->relative = made || has(r, VX_RELATIVE, 0);
     if (!a->relative)
         return h->relative ? vx_role_missing(r, VX_RELATIVE, 0) : VITX_OK;
     if (h->relative_known && !h->relative)
         return vx_fail_in(VITX_FORMAT, said_by(r),
                           " says that there are no relative positions, but %s has a table of them",
                           r->container->path);
+    if (made)
+        return read_made_relative(r);
     VX_TRY(vx_role_size(&r->sizes.relative_rows, r, VX_RELATIVE, 0, 0, 4 * VX_MAX_TOKENS, "rows"));
     VX_TRY(vx_role_size(&a->heads, r, VX_RELATIVE, 0, 1, a->width, "a number of heads"));
     const int rows = r->sizes.relative_rows, ends = a->prefix ? 3 : 0;
@@ -354,7 +376,7 @@ static int check_qk_norm(const vx_reader *r)
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
-    if (a->heads && hints->from_heads == VITX_FROM_CONFIG)
+    if (a->heads && hints->from_heads != VITX_FROM_DEFAULT)
         VX_TRY(agree(r, "the number of attention heads", hints->heads, a->heads));
     if (a->heads || (hints->heads == 0 && a->qk_norm && a->qk_norm < a->width)) {
         /* a table of relative positions, or the norm of one head */
@@ -416,14 +438,16 @@ static bool needed(const vx_reader *r, int role)
     case VX_POOL_QKV_W: /* a naming has this one or the others */
         return pool;
     case VX_POOL_Q_W:
+        return pool && !r->found->model[VX_POOL_QKV_W] && !r->hints->pool_plain;
     case VX_POOL_KV_W: /* a naming has this one or the next */
     case VX_POOL_K_W:
         return pool && !r->found->model[VX_POOL_QKV_W];
     case VX_POOL_PROJ_W:
+        return pool;
     case VX_POOL_NORM_W:
     case VX_POOL_FC1_W:
     case VX_POOL_FC2_W:
-        return pool;
+        return pool && !r->hints->pool_plain;
     default:
         break;
     }
@@ -547,13 +571,15 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
 {
     switch (role) {
     case VX_QKV_W:
-        return !has(r, VX_Q_W, block);
+        return !has(r, VX_Q_W, block) && !r->arch->parallel;
     case VX_Q_W:
     case VX_K_W:
     case VX_V_W:
-        return !vx_found_at(r->found, VX_QKV_W, block);
+        return !vx_found_at(r->found, VX_QKV_W, block) && !r->arch->parallel;
+    case VX_NORM2_W:
+        return !r->arch->parallel;
     case VX_FC1_W:
-        return !r->arch->swiglu || !has(r, VX_GATE_W, 0);
+        return (!r->arch->swiglu || !has(r, VX_GATE_W, 0)) && !r->arch->parallel;
     default:
         return vx_role_need(role) == VX_REQUIRED;
     }
@@ -594,12 +620,10 @@ static int check_map(const vx_reader *r)
         return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
                           there ? "says nothing of" : "says", r->container->path,
                           there ? "holds" : "lacks", name);
-    if (there && r->arch->swiglu)
+    if (there && r->arch->swiglu && !r->hints->pool_plain)
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has SwiGLU and attention pooling: no known model has both");
-    if (r->arch->pool == VX_POOL_AVG && r->arch->prefix && r->hints->pool_prefix)
-        return vx_fail_in(VITX_UNSUPPORTED, said_by(r),
-                          "pool_include_prefix: a mean over prefix tokens is not supported");
+    r->arch->mean_prefix = r->arch->pool == VX_POOL_AVG && r->hints->pool_prefix;
     r->arch->pool_first = there && !r->hints->pool_prefix ? r->arch->prefix : 0;
     return VITX_OK;
 }
@@ -647,6 +671,8 @@ static int read_all(vx_reader *r, vx_hints *hints, const vitx_hooks *hooks)
     if (hints->from_eps == VITX_FROM_DEFAULT && r->match->dialect->eps > 0)
         hints->eps = r->match->dialect->eps;
     a->eps = (float)hints->eps;
+    a->post_norm = hints->post_norm;
+    a->pos_late = hints->pos_late && r->found->model[VX_NORM_PRE_W];
     a->act = a->swiglu ? VX_ACT_SWIGLU : hints->act;
     if (a->swiglu)
         hints->from_act = VITX_FROM_TENSORS;

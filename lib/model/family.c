@@ -51,7 +51,7 @@ static const struct {
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
-    {"blocks.0.in_proj.", "a model with parallel blocks"},
+    {"blocks.0.lambda_", "a model with differential attention"},
     {"attn.lambda_", "a model with differential attention"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
@@ -69,16 +69,14 @@ static const struct {
 static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
-    {"_rpn", "which normalises after each layer, not before"},
-    {"eva02_enormous_", "which normalises after each layer, not before"},
     {"_sapiens2", "whose keys and values have fewer heads than its queries"},
     {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is
  * added to the name. */
-static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "relpos_", "_r_s16_",
-                                      "_r26_",    "_r50_",     "_resnet", "_mci_"};
+static const char *const no_vits[] = {"vitamin_", "tiny_vit_", "_r_s16_", "_r26_",
+                                      "_r50_",    "_resnet",   "_mci_"};
 
 static char lower(char c)
 {
@@ -90,8 +88,8 @@ static char lower(char c)
 static bool names_a_vit(const char *architecture, bool anywhere)
 {
     static const char *const words[] = {
-        "vit",     "deit",        "eva",  "flexivit", "dino", "clip", "siglip", "jepa",
-        "altclip", "chineseclip", "beit", "data2vec", "mae",  "tips", "vision", "visual"};
+        "vit",         "deit", "eva",      "flexivit", "dino", "clip", "siglip", "jepa",  "altclip",
+        "chineseclip", "beit", "data2vec", "aim",      "mae",  "tips", "vision", "visual"};
     char name[128];
     size_t n = 0;
     for (const char *p = architecture; *p && n < sizeof name - 2; p++)

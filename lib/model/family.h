@@ -69,13 +69,16 @@ typedef struct vx_hints {
     bool masked_keys;        /* a bias of the keys in the file counts as 0 */
     bool no_key_bias;        /* biases of queries and values may come without one of the keys */
     vx_pool_kind pool;
-    bool pool_known;               /* false: decided by which tensors there are */
-    bool pool_prefix;              /* a pooling head attends to the prefix tokens, too */
-    bool units;                    /* the head is a projection: its outputs are an embedding */
-    bool norm_after;               /* the norm comes behind the pooling */
-    bool headless;                 /* there are no classes: a head in the file is not read */
-    bool has_head;                 /* the model is one with a head: its tensors must be there */
-    bool rms;                      /* the norms are RMSNorms                                  */
+    bool pool_known;  /* false: decided by which tensors there are */
+    bool pool_prefix; /* a pooling head attends to the prefix tokens, too */
+    bool units;       /* the head is a projection: its outputs are an embedding */
+    bool norm_after;  /* the norm comes behind the pooling */
+    bool headless;    /* there are no classes: a head in the file is not read */
+    bool has_head;    /* the model is one with a head: its tensors must be there */
+    bool pool_plain;  /* a pooling head is the attention of its probe and nothing else  */
+    bool post_norm;   /* norm1 and norm2 stand behind attention and mlp                 */
+    bool pos_late;    /* positions are added behind the norm before the blocks          */
+    bool rms;         /* the norms are RMSNorms                                  */
     bool relative, relative_known; /* there are relative positions, or there are none */
     bool qk_norm;                  /* queries and keys are normalised: tensors must be there  */
     /* a file says which network it is, and how its pictures are made: what that leaves out its
@@ -168,9 +171,10 @@ int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hin
 
 extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3;
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
-    vx_naming_hf_beit, vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip,
-    vx_naming_hf_siglip_class, vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google,
-    vx_naming_big_vision, vx_naming_torchvision, vx_naming_mmpretrain;
+    vx_naming_hf_beit, vx_naming_hf_aimv2, vx_naming_hf_internvl, vx_naming_internvit,
+    vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
+    vx_naming_open_clip, vx_naming_open_clip_timm, vx_naming_google, vx_naming_big_vision,
+    vx_naming_torchvision, vx_naming_mmpretrain;
 /* Of transformers' image processors of those classes; DINOv3's resizes floats. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_dinov3_processor,
     vx_hf_clip_processor, vx_hf_siglip_processor;

@@ -5,6 +5,7 @@
 #include "model/fill.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "model/members.h"
@@ -171,6 +172,20 @@ int vx_fill_frequencies(const vx_filler *f, const vx_member *m, void *place, int
 
 /* -------------------------------------------------------------------------- blocks -------- */
 
+/* Rows of the one matrix of a parallel block, from `skip` on. */
+static int fill_part(const vx_filler *f, target t, int block, int skip)
+{
+    const vx_tensor *bias = vx_found_at(f->found, VX_IN_B, block);
+    float *const values = f->staging;
+    if (bias) {
+        VX_TRY(vx_tensor_read_f32(bias, values, (uint64_t)skip, (uint64_t)t.w->n));
+        VX_TRY(put(f, t.w->bias, values, (size_t)t.w->n));
+    }
+    return pack(
+        f, t,
+        &(source){.read = read_stack, .of = {vx_found_at(f->found, VX_IN_W, block)}, .skip = skip});
+}
+
 /* One tensor [3D, D], or three [D, D] one below the other. The bias is the same; its part of the
  * keys may be left out. */
 int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
@@ -180,6 +195,8 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
     const vx_tensor *whole = vx_found_at(f->found, VX_QKV_W, block);
     const vx_tensor *bias = vx_found_at(f->found, VX_QKV_B, block);
     const int d = w->n / 3;
+    if (f->arch->parallel) /* behind the rows of fc1 */
+        return fill_part(f, target_of(f, m, place, block), block, vx_arch_fc1(f->arch));
     const source parts = {.read = read_stack,
                           .of = {vx_found_at(f->found, VX_Q_W, block),
                                  vx_found_at(f->found, VX_K_W, block),
@@ -196,6 +213,45 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
                 whole ? &(source){.read = read_stack, .of = {whole}} : &parts);
 }
 
+/* sign(d) ln(1 + |d|) */
+static double way_of(int d)
+{
+    return d < 0 ? -log(1.0 - d) : log(1.0 + d);
+}
+
+/* What a perceptron makes of the logarithms of rows and columns from key to query: table [ways,H].
+ * timm: layers/pos_embed_rel.py, RelPosMlp of mode cr. */
+static int make_ways(const vx_filler *f, float *table, int block)
+{
+    const vx_tensor *t[] = {
+        vx_found_at(f->found, VX_WAY_FC1_W, block), vx_found_at(f->found, VX_WAY_FC1_B, block),
+        vx_found_at(f->found, VX_WAY_FC2_W, block), vx_found_at(f->found, VX_WAY_FC2_B, block)};
+    const size_t n = (size_t)t[0]->shape[0], heads = (size_t)f->arch->heads;
+    const int rows = f->arch->pos_height, columns = f->arch->pos_width;
+    float *w, *part[4];
+    VX_TRY(vx_new(&w, f->hooks, 3 * n + n * heads + heads, sizeof *w, "relative positions"));
+    int status = VITX_OK;
+    size_t at = 0;
+    for (int i = 0; i < 4 && status == VITX_OK; i++) {
+        part[i] = w + at;
+        at += i == 0 ? 2 * n : i == 1 ? n : n * heads;
+        status = t[i] ? vx_tensor_read_f32(t[i], part[i], 0, t[i]->count) : VITX_OK;
+    }
+    for (int y = 1 - rows; y < rows && status == VITX_OK; y++)
+        for (int x = 1 - columns; x < columns; x++)
+            for (size_t h = 0; h < heads; h++, table++) {
+                double sum = (double)part[3][h];
+                for (size_t i = 0; i < n; i++) {
+                    const double v = part[0][2 * i] * way_of(y) + part[0][2 * i + 1] * way_of(x) +
+                                     (double)part[1][i];
+                    sum += v > 0 ? v * part[2][h * n + i] : 0;
+                }
+                *table = (float)sum;
+            }
+    vx_release(f->hooks, w);
+    return status;
+}
+
 /* A file has a row for each way that a query lies from a key, and a column for each head. Here a
  * head's numbers lie together, in the order of the key's way from the query. */
 int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int block)
@@ -206,7 +262,7 @@ int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int bl
     float *table, *turned;
     VX_TRY(vx_new(&table, f->hooks, 2 * heads * all, sizeof *table, "relative positions"));
     turned = table + heads * all; /* both are 0: a file without prefix tokens has no last three */
-    int status = vx_tensor_read_f32(t, table, 0, t->count);
+    int status = t ? vx_tensor_read_f32(t, table, 0, t->count) : make_ways(f, table, block);
     for (size_t i = 0; i < heads * all; i++) {
         const size_t at = i % all;
         turned[i] = table[(at < ways ? ways - 1 - at : at) * heads + i / all];
@@ -225,6 +281,11 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
     const target t = target_of(f, m, place, block);
     if (whole)
         return fill_matrix(f, t, whole, vx_found_at(f->found, VX_FC1_B, block));
+    if (f->arch->parallel) {
+        if (w->bias)
+            VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_FC1_B, block)));
+        return fill_part(f, t, block, 0);
+    }
     VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_GATE_B, block)));
     if (w->bias)
         VX_TRY(fill_vector(f, w->bias + w->n / 2, vx_found_at(f->found, VX_VALUE_B, block)));
@@ -237,7 +298,7 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
 
 /* -------------------------------------------------------------------------- heads --------- */
 
-/* The probe as the query's projection leaves it, the same for all pictures. */
+/* The probe as the query's projection leaves it, if there is one; the same for all pictures. */
 int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_tensor *const *model = f->found->model;
@@ -247,6 +308,8 @@ int vx_fill_query(const vx_filler *f, const vx_member *m, void *place, int block
     float *const probe = f->staging, *const row = probe + d, *const query = row + d;
     (void)block;
     VX_TRY(vx_tensor_read_f32(model[m->roles[0]], probe, 0, d));
+    if (!w)
+        return put(f, vector_at(place), probe, d);
     for (size_t i = 0; i < d; i++) {
         double sum = 0;
         VX_TRY(vx_tensor_read_f32(w, row, i * d, d));

@@ -16,6 +16,8 @@ typedef enum letter {
     L,     /* depth */
     HF,    /* heads of learnt rotary positions, as the file has them */
     EF,    /* half of such a head's width */
+    I,     /* rows of fc1 and qkv in one */
+    BF,    /* hidden width of a perceptron of relative positions */
     BROWS, /* rows of a table of relative positions: B, or without the last three */
     D,     /* width */
     D2,    /* 2 D */
@@ -43,6 +45,8 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [ROWS] = s->position_rows,
                              [KD] = (s->concatenates ? 2 : 1) * (int64_t)a->width,
                              [R] = s->registers,
+                             [I] = vx_arch_fc1(a) + 3 * (int64_t)a->width,
+                             [BF] = s->relative_hidden,
                              [BROWS] = s->relative_rows,
                              [TWO] = 2,
                              [L] = a->depth,

@@ -56,7 +56,7 @@ int vx_visit_all(const vx_weights *w, int depth, vx_visit_fn *visit, void *arg);
 typedef struct vx_sizes {
     const vx_arch *arch;
     int64_t position_rows;
-    int registers, relative_rows;
+    int registers, relative_rows, relative_hidden;
     int frequency_heads;
     bool concatenates; /* the head has columns for two vectors */
 } vx_sizes;

@@ -33,6 +33,13 @@ static const struct {
     int width, depth, heads;
 } known_sizes[] = {
     {"_base_patch16_gap_", 768, 12, 16},
+    {"aimv2_large_", 1024, 24, 8},
+    {"aimv2_huge_", 1536, 24, 12},
+    {"aimv2_1b_", 2048, 24, 16},
+    {"aimv2_3b_", 3072, 24, 24},
+    {"test_vit_relpos_", 96, 9, 3},
+    {"_srelpos_small_patch16_", 384, 12, 6},
+    {"eva02_enormous_", 1792, 64, 16},
     {"_small_plus_patch16_dinov3_", 384, 12, 6},
     {"_huge_plus_patch16_dinov3_", 1280, 32, 20},
     {"_7b_patch16_dinov3_", 4096, 40, 32},
@@ -96,8 +103,7 @@ static void imply_sizes(vx_hints *out, const char *architecture)
 {
     char name[128];
     snprintf(name, sizeof name, "%.120s_", architecture);
-    out->named =
-        (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
+    out->named = (vx_named){.architecture = architecture, .patch = named_patch(architecture)};
     for (size_t i = 0; i < sizeof known_sizes / sizeof known_sizes[0]; i++)
         if (strstr(name, known_sizes[i].part)) {
             out->named.width = known_sizes[i].width;
@@ -120,7 +126,14 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
             out->from_act = VITX_FROM_CONFIG;
         }
     out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
-    out->rms = strstr(architecture, "test_vit4") != NULL;
+    const bool aimv2 = strncmp(architecture, "aimv2_", 6) == 0;
+    out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_");
+    out->post_norm = strstr(architecture, "_rpn") || strstr(architecture, "eva02_enormous_");
+    out->pos_late = aimv2;
+    if (aimv2) {
+        out->eps = 1e-5;
+        out->from_eps = VITX_FROM_CONFIG;
+    }
     if (strstr(architecture, "_clip_") && strncmp(architecture, "eva", 3) != 0) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
@@ -461,8 +474,8 @@ const vx_naming vx_naming_timm = {
             [VX_REGISTERS] = "reg_token|register_tokens",
             [VX_POSITIONS] = "pos_embed",
             [VX_FREQUENCIES] = "rope.freqs",
-            [VX_NORM_PRE_W] = "norm_pre.weight",
-            [VX_NORM_PRE_B] = "norm_pre.bias",
+            [VX_NORM_PRE_W] = "norm_pre.weight|patch_embed.norm.weight",
+            [VX_NORM_PRE_B] = "norm_pre.bias|patch_embed.norm.bias",
             [VX_NORM_W] = "norm.weight",
             [VX_NORM_B] = "norm.bias",
             [VX_FC_NORM_W] = "fc_norm.weight",
@@ -484,8 +497,8 @@ const vx_naming vx_naming_timm = {
             [VX_POOL_FC1_B] = "attn_pool.mlp.fc1.bias",
             [VX_POOL_FC2_W] = "attn_pool.mlp.fc2.weight",
             [VX_POOL_FC2_B] = "attn_pool.mlp.fc2.bias",
-            [VX_NORM1_W] = "blocks.#.norm1.weight",
-            [VX_NORM1_B] = "blocks.#.norm1.bias",
+            [VX_NORM1_W] = "blocks.#.norm1.weight|blocks.#.in_norm.weight",
+            [VX_NORM1_B] = "blocks.#.norm1.bias|blocks.#.in_norm.bias",
             [VX_QKV_W] = "blocks.#.attn.qkv.weight",
             [VX_QKV_B] = "blocks.#.attn.qkv.bias",
             [VX_Q_W] = "blocks.#.attn.q_proj.weight",
@@ -498,28 +511,35 @@ const vx_naming vx_naming_timm = {
                             "rel_pos_bias.relative_position_bias_table|"
                             "blocks.#.attn.rel_pos.relative_position_bias_table|"
                             "shared_rel_pos.relative_position_bias_table",
-            [VX_Q_NORM_W] = "blocks.#.attn.q_norm.weight",
-            [VX_Q_NORM_B] = "blocks.#.attn.q_norm.bias",
-            [VX_K_NORM_W] = "blocks.#.attn.k_norm.weight",
-            [VX_K_NORM_B] = "blocks.#.attn.k_norm.bias",
+            [VX_Q_NORM_W] = "blocks.#.attn.q_norm.weight|blocks.#.q_norm.weight",
+            [VX_Q_NORM_B] = "blocks.#.attn.q_norm.bias|blocks.#.q_norm.bias",
+            [VX_K_NORM_W] = "blocks.#.attn.k_norm.weight|blocks.#.k_norm.weight",
+            [VX_K_NORM_B] = "blocks.#.attn.k_norm.bias|blocks.#.k_norm.bias",
+            [VX_IN_W] = "blocks.#.in_proj.weight",
+            [VX_IN_B] = "blocks.#.in_proj.bias",
+            [VX_WAY_FC1_W] = "blocks.#.attn.rel_pos.mlp.fc1.weight|shared_rel_pos.mlp.fc1.weight",
+            [VX_WAY_FC1_B] = "blocks.#.attn.rel_pos.mlp.fc1.bias|shared_rel_pos.mlp.fc1.bias",
+            [VX_WAY_FC2_W] = "blocks.#.attn.rel_pos.mlp.fc2.weight|shared_rel_pos.mlp.fc2.weight",
+            [VX_WAY_FC2_B] = "blocks.#.attn.rel_pos.mlp.fc2.bias|shared_rel_pos.mlp.fc2.bias",
             [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight",
             [VX_ATTN_NORM_B] = "blocks.#.attn.norm.bias|blocks.#.attn.inner_attn_ln.bias",
             [VX_MLP_NORM_W] = "blocks.#.mlp.norm.weight|blocks.#.mlp.ffn_ln.weight",
             [VX_MLP_NORM_B] = "blocks.#.mlp.norm.bias|blocks.#.mlp.ffn_ln.bias",
-            [VX_PROJ_W] = "blocks.#.attn.proj.weight",
-            [VX_PROJ_B] = "blocks.#.attn.proj.bias",
-            [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1",
+            [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight",
+            [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias",
+            [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1|blocks.#.ls.gamma",
             [VX_NORM2_W] = "blocks.#.norm2.weight",
             [VX_NORM2_B] = "blocks.#.norm2.bias",
             [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias|blocks.#.mlp_bias",
             [VX_GATE_W] = "blocks.#.mlp.fc1_g.weight|blocks.#.mlp.w1.weight",
             [VX_GATE_B] = "blocks.#.mlp.fc1_g.bias|blocks.#.mlp.w1.bias",
             [VX_VALUE_W] = "blocks.#.mlp.fc1_x.weight|blocks.#.mlp.w2.weight",
             [VX_VALUE_B] = "blocks.#.mlp.fc1_x.bias|blocks.#.mlp.w2.bias",
-            [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias",
-            [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2",
+            [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight|"
+                         "blocks.#.mlp_out_proj.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias|blocks.#.mlp_out_proj.bias",
+            [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2|blocks.#.ls.gamma",
         },
     .harmless = harmless_names,
     .two_heads = true,

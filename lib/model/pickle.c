@@ -366,7 +366,7 @@ static int push_made(reader *r, vx_py_kind kind, vx_py *called, vx_py *arguments
     struct {
         vx_py value;
         vx_py *made[3];
-    } *whole;
+    } * whole;
     VX_TRY(take(&whole, r->p, sizeof *whole));
     vx_py *const v = &whole->value;
     whole->made[0] = called;

@@ -36,6 +36,7 @@ from transformers.models.beit.image_processing_pil_beit import BeitImageProcesso
 from torchvision.transforms._presets import ImageClassification
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from timm.models.vision_transformer import VisionTransformer, _load_weights, checkpoint_filter_fn
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -140,10 +141,10 @@ def expected_timm(folder, config, model, image, n, seed):
         model.rope.init_non_persistent_buffers()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
-    for block in model.blocks:
-        block.attn.fused_attn = False
-    expected(folder, model, x, list(model.blocks), [(b.attn.attn_drop, lambda o: o) for b in model.blocks],
-             lambda m, t: m(t))
+    attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
+    for attention in attentions:
+        attention.fused_attn = False
+    expected(folder, model, x, list(model.blocks), [(a.attn_drop, lambda o: o) for a in attentions], lambda m, t: m(t))
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
@@ -292,12 +293,26 @@ HF_KINDS = {
     "ijepa": (transformers.IJepaConfig, transformers.IJepaForImageClassification, ViTImageProcessorPil),
     "dinov2-bare": (transformers.Dinov2Config, transformers.Dinov2Model, BitImageProcessorPil),
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
+    "aimv2-bare": (transformers.Aimv2VisionConfig, transformers.Aimv2VisionModel, CLIPImageProcessorPil),
+    "internvl-bare": (transformers.InternVLVisionConfig, transformers.InternVLVisionModel, CLIPImageProcessorPil),
     "beit": (transformers.BeitConfig, transformers.BeitForImageClassification, BeitImageProcessorPil),
     "beit-bare": (transformers.BeitConfig, transformers.BeitModel, BeitImageProcessorPil),
     "data2vec": (transformers.Data2VecVisionConfig, transformers.Data2VecVisionForImageClassification, BeitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
 }
+
+
+def keep_pool(folder, model, x):
+    """The attention of AIMv2's head, whose query is its class token: [n,H,1,T]."""
+    head, kept = model.double().eval().head, []
+    hook = head.register_forward_pre_hook(lambda module, args: kept.append(args[0]))
+    with torch.no_grad():
+        model(x.double())
+    hook.remove()
+    split = lambda t: t.reshape(t.shape[0], -1, head.num_heads, t.shape[-1] // head.num_heads).transpose(1, 2)
+    q, k = split(head.cls_token.expand(len(x), 1, -1)), split(head.k_proj(kept[0]))
+    save(folder, "attention_pool", torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]), -1))
 
 
 def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, processor={}, shard=None, weights=None, **args):
@@ -331,12 +346,15 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
     base = model.base_model
-    layers = list(base.layers if hasattr(base, "layers") else base.layer if hasattr(base, "layer") else base.encoder.layer)
+    layers = list(base.layers if hasattr(base, "layers") else base.layer if hasattr(base, "layer") else base.encoder.layers
+                  if hasattr(base.encoder, "layers") else base.encoder.layer)
     attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
     if kind == "data2vec":  # which has no interface of attentions
         attentions = [(layer.attention.attention.dropout, lambda o: o) for layer in layers]
+    if kind == "aimv2-bare":
+        keep_pool(folder, model, x)
     expected(folder, model, x, layers, attentions, lambda m, t: m(t).logits if not kind.endswith("-bare") else m(t).pooler_output
-             if kind == "beit-bare" else m(t).last_hidden_state[:, 0])
+             if kind in ("beit-bare", "aimv2-bare") else m(t).last_hidden_state[:, 0])
 
 
 def make_two_heads_and_dinov2(image):
@@ -396,6 +414,52 @@ def make_relative(image):
     make_hf("data2vec-hf", image, "data2vec", 55, half, use_shared_relative_position_bias=True, use_mean_pooling=False,
             use_absolute_position_embeddings=True, attn_implementation="eager", processor=small, **hf)
     make_hf("beit-hf-bare", image, "beit-bare", 56, half, use_relative_position_bias=True, processor=small, **hf)
+
+
+def make_internvit(of, folder):
+    """The weights of an InternVLVisionModel in the names of OpenGVLab's files, with what that model answers."""
+    for name in os.listdir(of):
+        if name.endswith(".npy") or name == "preprocessor_config.json":
+            shutil.copy(os.path.join(of, name), folder)
+    state, out = load_file(os.path.join(of, "model.safetensors")), {}
+    names = {"cls_token": "class_embedding", "patch_embeddings.projection": "patch_embedding", "position_embeddings": "position_embedding",
+             "encoder.layer.": "encoder.layers.", "attention.projection_layer": "attn.proj", "attention.q_norm": "attn.q_norm",
+             "attention.k_norm": "attn.k_norm", "layernorm_before": "norm1", "layernorm_after": "norm2", "lambda_": "ls"}
+    for key, value in state.items():
+        for one, other in names.items():
+            key = key.replace(one, other)
+        out[key] = value
+    for i in range(2):
+        at = f"encoder.layers.{i}.attention."
+        out[f"encoder.layers.{i}.attn.qkv.weight"] = torch.cat([out.pop(f"{at}{part}_proj.weight") for part in "qkv"])
+    save_file(out, os.path.join(folder, "model.safetensors"))
+    config = dict(architectures=["InternVisionModel"], model_type="intern_vit_6b", hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+                  num_attention_heads=3, image_size=12, patch_size=4, qkv_bias=False, qk_normalization=True, layer_norm_eps=1e-6,
+                  hidden_act="gelu", norm_type="rms_norm")
+    json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+
+
+def make_blocks(image):
+    """Norms behind attention and perceptron, both side by side, gates with RMSNorm; relative positions made by a perceptron."""
+    half, small = torch.float16, dict(img_size=12)
+    make_timm("vit-timm-post-norm", image, "vit_base_patch16_rpn_224", 57, half, init_values=None, **small)
+    make_timm("vit-timm-parallel", image, "vit_pwee_patch16_reg1_gap_256", 58, half, **small)
+    make_timm("vit-timm-parallel-rms", image, "vit_base_patch16_xp_224", 59, half, **small)
+    make_timm("vit-timm-relpos", image, "vit_relpos_base_patch16_clsgap_224", 60, img_size=(16, 12),
+              data=dict(input_size=(3, 16, 12)))
+    make_timm("vit-timm-relpos-post-norm", image, "vit_relpos_medium_patch16_rpn_224", 61, class_token=True, global_pool="token",
+              fc_norm=False, **small)
+    make_timm("aimv2-timm", image, "aimv2_large_patch14_224", 62, half, **small)
+    clip = dict(size={"shortest_edge": 12}, crop_size={"height": 12, "width": 12})
+    make_hf("aimv2-hf", image, "aimv2-bare", 64, half, image_size=12, processor=clip)
+    make_hf("internvl-hf", image, "internvl-bare", 65, half, image_size=[12, 12], patch_size=[4, 4], attention_bias=True, processor=clip)
+    rms = dict(image_size=[12, 12], patch_size=[4, 4], use_qk_norm=True, norm_type="rms_norm")
+    make_hf("internvl-hf-rms", image, "internvl-bare", 66, half, processor=clip, **rms)
+    if wanted("internvit-opengvlab"):
+        make_internvit(os.path.join(OUT, "internvl-hf-rms"), fresh("internvit-opengvlab"))
+    make_timm("vit-timm-avg-prefix", image, "vit_tiny_patch16_224", 67, half, global_pool="avg", pool_include_prefix=True, reg_tokens=2,
+              **small)
+    make_timm("vit-timm-eva-post-norm", image, "eva02_enormous_patch14_clip_224", 63, half, **small)
 
 
 def google_arrays(state, heads, big_vision, stacked):
@@ -681,6 +745,7 @@ def main():
     make_two_heads_and_dinov2(image)
     make_norms(image)
     make_relative(image)
+    make_blocks(image)
     make_rotary(image)
     make_torchvision("vit-torchvision", image, 70)
     make_lora("vit-hf-lora", image, 73)

@@ -140,7 +140,7 @@ ACTS = {("GELU", "none"): "gelu", ("GELU", "tanh"): "gelu_tanh", ("GELUTanh", No
 def what_is(model):
     """The model as `info --json` would tell it."""
     block = model.blocks[0]
-    norms = {m.eps for m in model.modules() if isinstance(m, torch.nn.LayerNorm)}
+    norms = {m.eps for m in model.modules() if "Norm" in type(m).__name__ and getattr(m, "eps", None) is not None}
     assert len(norms) == 1, norms
     act = block.mlp.act
     packed = type(block.mlp).__name__ in ("GluMlp", "SwiGLU", "SwiGLUPacked")
