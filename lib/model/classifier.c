@@ -85,6 +85,18 @@ static int refuse_several(const search *s)
         s->count, text);
 }
 
+/* What looks like a classifier and was not taken, for the message that there is none. */
+static void note_like(vx_match *match, const search *s)
+{
+    char shape[60];
+    for (int i = 0; i < s->c->count && !match->like[0]; i++) {
+        const vx_tensor *t = &s->c->tensors[i];
+        if (t->rank == 2 && t->shape[1] == s->width && !is_named(s, t))
+            snprintf(match->like, sizeof match->like, "; %.60s %s is there, but has no name of one",
+                     t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank));
+    }
+}
+
 /* The keys of the classifier and its bias: as they are, and as they become. */
 typedef struct renaming {
     char weight[200], bias[200], to_weight[200], to_bias[200];
@@ -129,8 +141,10 @@ int vx_classifier_find(vx_match *match, vx_hints *hints, vx_container *c)
             s.found[s.count - 1] = &c->tensors[i];
     if (s.count > 1)
         return refuse_several(&s);
-    if (s.count == 0)
+    if (s.count == 0) {
+        note_like(match, &s);
         return VITX_OK;
+    }
     match->own_head = true;
     match->reads_one = s.found[0]->shape[1] == s.width;
     hints->units = false;

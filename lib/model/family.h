@@ -152,6 +152,7 @@ typedef struct vx_match {
     vx_wrapping wrapping;
     bool own_head;  /* the classifier had a name of its own (classifier.h) */
     bool reads_one; /* it reads one vector, even where the library's reads two */
+    char like[140]; /* where there is no classifier: a matrix that looks like one, and why not */
 } vx_match;
 
 /* The table, NULL behind its end. */

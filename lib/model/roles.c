@@ -138,7 +138,8 @@ int vx_role_missing(const vx_reader *r, vx_role role, int block)
 {
     char name[200];
     vx_role_name(name, sizeof name, r->match->dialect->naming, r->match->prefix, role, block);
-    return vx_fail_in(VITX_FORMAT, r->container->path, "lacks tensor %s", name);
+    return vx_fail_in(VITX_FORMAT, r->container->path, "lacks tensor %s%s", name,
+                      role == VX_HEAD_W ? r->match->like : "");
 }
 
 int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool required)
