@@ -53,13 +53,20 @@ static void add_tensor(vitx_model *m, const vx_tensor *t)
     m->weight_dtype = !m->weight_dtype || strcmp(m->weight_dtype, dtype) == 0 ? dtype : "mixed";
 }
 
+/* A tensor that all blocks share, or that has two roles in a block, counts once. */
 static void count_parameters(vitx_model *m)
 {
     for (int i = 0; i < VX_MODEL_ROLES; i++)
         add_tensor(m, m->found.model[i]);
     for (int b = 0; b < m->arch.depth; b++)
-        for (int i = 0; i < VX_BLOCK_ROLES; i++)
-            add_tensor(m, m->found.blocks[b][i]);
+        for (int i = 0; i < VX_BLOCK_ROLES; i++) {
+            const vx_tensor *const *roles = m->found.blocks[b], *t = roles[i];
+            const bool twice =
+                (b > 0 && t == m->found.blocks[0][i]) ||
+                (i == VX_LS2 - VX_MODEL_ROLES && t == roles[VX_LS1 - VX_MODEL_ROLES]);
+            if (!twice)
+                add_tensor(m, t);
+        }
 }
 
 /* labels.LANGUAGE.txt in the folder, to be released; *out NULL where the config has the names. */

@@ -141,9 +141,12 @@ def what_is(model):
     """The model as `info --json` would tell it."""
     block = model.blocks[0]
     norms = {m.eps for m in model.modules() if "Norm" in type(m).__name__ and getattr(m, "eps", None) is not None}
+    norms = norms or {m.eps for m in model.modules() if "Norm" in type(m).__name__ and hasattr(m, "eps")} or {1e-6}
+    norms -= {None}
     assert len(norms) == 1, norms
-    act = block.mlp.act
-    packed = type(block.mlp).__name__ in ("GluMlp", "SwiGLU", "SwiGLUPacked")
+    parallel = not hasattr(block, "mlp")  # attention and perceptron in one
+    act = block.mlp_act if parallel else block.mlp.act
+    packed = not parallel and type(block.mlp).__name__ in ("GluMlp", "SwiGLU", "SwiGLUPacked")
     data = timm.data.resolve_model_data_config(model)
     size, pct = data["input_size"][1:], data["crop_pct"]
     resized = [math.floor(s / pct) for s in size]
@@ -153,8 +156,8 @@ def what_is(model):
         "architecture": model.pretrained_cfg["architecture"],
         "activation": "swiglu" if packed else ACTS.get((type(act).__name__, getattr(act, "approximate", None)), repr(act)),
         "pooling": "token+dist" if distilled else model.global_pool,
-        "depth": len(model.blocks), "width": model.embed_dim, "heads": block.attn.num_heads,
-        "mlp_hidden": block.mlp.fc2.in_features, "patch": list(model.patch_embed.patch_size),
+        "depth": len(model.blocks), "width": model.embed_dim, "heads": (block if parallel else block.attn).num_heads,
+        "mlp_hidden": block.mlp_out_proj.in_features if parallel else block.mlp.fc2.in_features, "patch": list(model.patch_embed.patch_size),
         "grid": list(model.patch_embed.grid_size), "prefix_tokens": model.num_prefix_tokens,
         "registers": getattr(model, "num_reg_tokens", 0), "classes": head.out_features if head else 0,
         "tokens": model.num_prefix_tokens + model.patch_embed.num_patches,
