@@ -361,12 +361,14 @@ static int read_global(reader *r)
 
 /* -------------------------------------------------------------------------- objects ------- */
 
+typedef struct made_value {
+    vx_py value;
+    vx_py *made[3];
+} made_value;
+
 static int push_made(reader *r, vx_py_kind kind, vx_py *called, vx_py *arguments)
 {
-    struct {
-        vx_py value;
-        vx_py *made[3];
-    } * whole;
+    made_value *whole;
     VX_TRY(take(&whole, r->p, sizeof *whole));
     vx_py *const v = &whole->value;
     whole->made[0] = called;

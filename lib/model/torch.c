@@ -348,10 +348,10 @@ static int list_dictionary(archive *a, const vx_py *dict, size_t length, const v
     for (uint32_t i = 0; i + 1 < n; i += 2) {
         const call made = tensor_call(items[i + 1]);
         bool left_out = items[i]->kind != VX_PY_TEXT || !made.arguments;
-        for (uint32_t k = 0; !left_out && vx_py_item(without, k); k++)
-            left_out = without->items[k]->kind == VX_PY_TEXT &&
-                       without->items[k]->count == items[i]->count &&
-                       memcmp(without->items[k]->text, items[i]->text, items[i]->count) == 0;
+        const vx_py *other;
+        for (uint32_t k = 0; !left_out && (other = vx_py_item(without, k)) != NULL; k++)
+            left_out = other->kind == VX_PY_TEXT && other->count == items[i]->count &&
+                       memcmp(other->text, items[i]->text, items[i]->count) == 0;
         if (left_out)
             continue;
         VX_TRY(set_name(a, length, items[i]));

@@ -40,6 +40,7 @@ OUT = GOLDEN / "sizes"
 CASES = [
     ("vit-timm", 48, 48, 2), ("vit-timm", 24, 48, 5), ("vit-timm-layerscale", 28, 12, 1),
     ("vit-timm-oblong", 40, 24, 3), ("vit-timm-avg", 32, 20, 0), ("deit-timm", 16, 28, 4),
+    ("dinov3-timm", 24, 16, 2), ("eva02-timm", 12, 32, 1), ("pe-timm-spatial", 20, 28, 3), ("rope-timm-mixed", 8, 20, 4),
     ("vit-hf", 28, 28, 6), ("vit-hf", 16, 32, 2), ("deit-hf", 24, 16, 3), ("vit-hf-half", 32, 32, 1),
 ]
 PHOTOS = ["images/dog.jpg", "images/cheetah.jpg", "images/chelsea.png"]
