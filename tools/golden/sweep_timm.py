@@ -159,7 +159,7 @@ def what_is(model):
         "depth": len(model.blocks), "width": model.embed_dim, "heads": (block if parallel else block.attn).num_heads,
         "mlp_hidden": block.mlp_out_proj.in_features if parallel else block.mlp.fc2.in_features, "patch": list(model.patch_embed.patch_size),
         "grid": list(model.patch_embed.grid_size), "prefix_tokens": model.num_prefix_tokens,
-        "registers": getattr(model, "num_reg_tokens", 0), "classes": head.out_features if head else 0,
+        "registers": model.reg_token.shape[1] if getattr(model, "reg_token", None) is not None else 0, "classes": head.out_features if head else 0,
         "tokens": model.num_prefix_tokens + model.patch_embed.num_patches,
         "embedding": 0 if head else model.embed_dim,
         "norm_eps": np.float32(norms.pop()),
