@@ -130,7 +130,7 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
     out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_");
     out->post_norm = strstr(architecture, "_rpn") || strstr(architecture, "eva02_enormous_");
     out->pos_late = aimv2;
-    if (aimv2) {
+    if (aimv2 || strncmp(architecture, "beit3_", 6) == 0) {
         out->eps = 1e-5;
         out->from_eps = VITX_FROM_CONFIG;
     }
