@@ -301,6 +301,19 @@ START_TEST(test_names__what_is_there_is_named)
 }
 END_TEST
 
+/* timm's Qwen3-VL has a plain ViT's tensors behind a prefix: its name alone tells. */
+START_TEST(test_names__a_prefix_hides_no_foreign_architecture)
+{
+    static const renaming rows[] = {{"", "encoder."}, {NULL, NULL}};
+    char *folder = copy_golden("vit-timm");
+    write_names(folder, rows, NULL);
+    edit_file(folder, "config.json", "vit_tiny_patch16_224", "qwen3_vit_88m");
+    try_open(folder, VITX_UNSUPPORTED, "part of a Qwen3-VL, which rotates its queries and keys");
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- adapters ------ */
 
 #define ADAPTER "adapter_model.safetensors"
@@ -832,6 +845,7 @@ static Suite *names_suite(void)
     tcase_add_loop_test(t, test_names__are_seen_through, 0, COUNT(wrapped));
     tcase_add_test(t, test_names__of_two_networks_are_both_named);
     tcase_add_test(t, test_names__of_two_heads_are_both_named);
+    tcase_add_test(t, test_names__a_prefix_hides_no_foreign_architecture);
     suite_add_tcase(s, t);
     t = tcase_create("classifiers");
     tcase_set_timeout(t, 120);

@@ -69,6 +69,7 @@ static const struct {
 static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
+    {"qwen3_vit", "the picture's part of a Qwen3-VL, which rotates its queries and keys"},
     {"_sapiens2", "whose keys and values have fewer heads than its queries"},
     {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
