@@ -467,7 +467,8 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
         ck_ok(vx_variants_run_blocks(c, &pass));
         w[k] = (info.value - c->variants.act.host.logits[3]) / info.value;
     }
-    check_sum(map, tokens, w, a, 1e-5, set ? set[0] : "at=norm1");
+    /* w are small differences of logits. */
+    check_sum(map, tokens, w, a, TOL_MAP, set ? set[0] : "at=norm1");
     vitx_map_free(map);
     free(tokens);
     free(moved);
@@ -680,10 +681,10 @@ START_TEST(test_cams__share_the_recorded_input)
     static const vitx_gradients ways[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
     vitx_context_opts co = VITX_CONTEXT_OPTS_INIT;
     enum { M = 5 };
-    const vitx_explain_opts o[M] = {ask("ablationcam", 0, NULL), ask("ablationcam", 1, NULL),
-                                    ask("generic", VITX_AUTO, NULL), ask("gradcam", 0, at_output),
-                                    ask("hirescam", 0, NULL)};
     scene s = open_scene(folders[_i / 2], "cpu", 1, 1), other = s;
+    const vitx_explain_opts o[M] = {
+        ask("ablationcam", 0, NULL), ask("ablationcam", s.c->arch.depth - 1, NULL),
+        ask("generic", VITX_AUTO, NULL), ask("gradcam", 0, at_output), ask("hirescam", 0, NULL)};
     vitx_map *maps[M];
     co.gradients = ways[_i % 2];
     co.threads = 1;
@@ -692,8 +693,9 @@ START_TEST(test_cams__share_the_recorded_input)
     for (int m = 0; m < M; m++) {
         vitx_map_info info;
         vitx_map *map = explain(&s, &o[m], &info);
-        ck_assert_msg(error_between(maps[m], map, &info) < 1e-5, "%s: %g", o[m].method,
-                      error_between(maps[m], map, &info));
+        /* Channels that are run as whole variants go through other batches in each call. */
+        ck_assert_msg(error_between(maps[m], map, &info) < (m < 2 ? TOL_MAP : 1e-5), "%s: %g",
+                      o[m].method, error_between(maps[m], map, &info));
         vitx_map_free(map);
         vitx_map_free(maps[m]);
     }
@@ -869,11 +871,27 @@ START_TEST(test_cams__memory_is_stated_and_kept)
 }
 END_TEST
 
+/* Leaves the models of two blocks or more: tests here ask for block 1. */
+static int with_two_blocks(int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        vitx_model *model = NULL;
+        vitx_model_info info = VITX_MODEL_INFO_INIT;
+        const bool known = vitx_model_open(&model, folders[i], NULL) == VITX_OK &&
+                           vitx_model_get_info(&info, model) == VITX_OK;
+        if ((!known || info.depth >= 2) && kept++ < i)
+            memcpy(folders[kept - 1], folders[i], sizeof folders[i]);
+        vitx_model_free(model);
+    }
+    return kept;
+}
+
 static Suite *cams_suite(void)
 {
     Suite *suite = suite_create("cams");
     TCase *tcase = tcase_create("cams");
-    folder_count = model_folders(folders);
+    folder_count = with_two_blocks(model_folders(folders));
     if (SANITIZED_THREADS) /* of two models what all tell */
         folder_count = 2;
     tcase_add_test(tcase, test_lanczos__known_eigenvalues);

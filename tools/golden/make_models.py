@@ -447,7 +447,7 @@ def make_blocks(image):
     make_timm("vit-timm-parallel-rms", image, "vit_base_patch16_xp_224", 59, half, **small)
     make_timm("vit-timm-relpos", image, "vit_relpos_base_patch16_clsgap_224", 60, img_size=(16, 12),
               data=dict(input_size=(3, 16, 12)))
-    make_timm("vit-timm-relpos-post-norm", image, "vit_relpos_medium_patch16_rpn_224", 61, class_token=True, global_pool="token",
+    make_timm("vit-timm-relpos-post-norm", image, "vit_relpos_medium_patch16_rpn_224", 81, class_token=True, global_pool="token",
               fc_norm=False, **small)
     make_timm("aimv2-timm", image, "aimv2_large_patch14_224", 62, half, **small)
     clip = dict(size={"shortest_edge": 12}, crop_size={"height": 12, "width": 12})
