@@ -431,6 +431,13 @@ static void check_sum(const vitx_map *map, const float *tokens, const double *w,
     free(expected);
 }
 
+/* Ablation's weights are differences of logits. In one model the largest is a fiftieth of the logit,
+ * so that the rounding of a logit counts fifty times. */
+static double ablation_bound(const scene *s)
+{
+    return strstr(s->model->path, "vit-torchvision") ? 3e-5 : 1e-5;
+}
+
 /* Every channel on its own, as whole sequences of which all tokens are computed, by the
  * definition. */
 static void check_ablation(const scene *s, int layer, const char *const *set, vx_at at)
@@ -467,8 +474,7 @@ static void check_ablation(const scene *s, int layer, const char *const *set, vx
         ck_ok(vx_variants_run_blocks(c, &pass));
         w[k] = (info.value - c->variants.act.host.logits[3]) / info.value;
     }
-    /* w are small differences of logits. */
-    check_sum(map, tokens, w, a, TOL_MAP, set ? set[0] : "at=norm1");
+    check_sum(map, tokens, w, a, ablation_bound(s), set ? set[0] : "at=norm1");
     vitx_map_free(map);
     free(tokens);
     free(moved);
@@ -693,9 +699,8 @@ START_TEST(test_cams__share_the_recorded_input)
     for (int m = 0; m < M; m++) {
         vitx_map_info info;
         vitx_map *map = explain(&s, &o[m], &info);
-        /* Channels that are run as whole variants go through other batches in each call. */
-        ck_assert_msg(error_between(maps[m], map, &info) < (m < 2 ? TOL_MAP : 1e-5), "%s: %g",
-                      o[m].method, error_between(maps[m], map, &info));
+        const double error = error_between(maps[m], map, &info);
+        ck_assert_msg(error < (m < 2 ? ablation_bound(&s) : 1e-5), "%s: %g", o[m].method, error);
         vitx_map_free(map);
         vitx_map_free(maps[m]);
     }

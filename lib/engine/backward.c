@@ -50,14 +50,12 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* pre = norm W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = dnorm, .lddx = D, .dy_n = dhidden, .lddy = F, .w = &w->fc1, .m = b->mlp_rows,
-        .tokens = 1,
-        .targets = K});
+        .tokens = 1, .targets = K});
     /* norm = layernorm(mid); d mid = d pooled + ... */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = dpooled, .lddx = D, .dy_n = dnorm, .lddy = D, .x = plan->pool.mid, .ldx = D,
         .weight = w->norm_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->mlp_rows,
-        .n = D,
-        .tokens = 1, .targets = K});
+        .n = D, .tokens = 1, .targets = K});
     /* mid = attended W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx_n = b->dattended, .lddx = D, .dy = dpooled, .lddy = D, .w = &w->proj, .m = b->m,
@@ -236,11 +234,9 @@ static void record_doutput(const vx_run *f, int l)
 {
     float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){.y = to,
-                                                  .x = f->plan->dx,
-                                                  .m = 1,
-                                                  .n = (int64_t)f->gradients * f->tokens * f->width,
-                                                  .scale = 1});
+        f->ops->copy_rows(f->dev, &(vx_copy_rows){
+            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
+            .scale = 1});
 }
 
 /* The first block that the pass goes down to. */
