@@ -431,8 +431,8 @@ static void check_sum(const vitx_map *map, const float *tokens, const double *w,
     free(expected);
 }
 
-/* Ablation's weights are differences of logits. In one model the largest is a fiftieth of the logit,
- * so that the rounding of a logit counts fifty times. */
+/* Ablation's weights are differences of logits. In one model the largest is a fiftieth of the
+ * logit, so that the rounding of a logit counts fifty times. */
 static double ablation_bound(const scene *s)
 {
     return strstr(s->model->path, "vit-torchvision") ? 3e-5 : 1e-5;
