@@ -133,7 +133,11 @@ $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)
-%_avx512.o %_avx512.tidy: OWN = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
+%_avx512.o %_avx512.tidy: OWN = $(if $(X86),$(AVX512))
+AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512
+%_vnni.o %_vnni.tidy:     OWN = $(if $(X86),$(AVX512) -mavx512vnni)
+%_bf16.o %_bf16.tidy:     OWN = $(if $(X86),$(AVX512) -mavx512bf16)
+%_amx.o %_amx.tidy:       OWN = $(if $(X86),$(AVX512) -mamx-tile -mamx-int8 -mamx-bf16)
 # stb_image_write shifts bits out of an int, which -fwrapv defines.
 $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).

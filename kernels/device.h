@@ -44,6 +44,9 @@ typedef struct vx_dims {
 #define VX_CPU_AVX2 1u   /* AVX2, FMA and F16C */
 #define VX_CPU_AVX512 2u /* AVX-512 F, BW, DQ, VL */
 #define VX_CPU_BLAS 4u   /* OpenBLAS */
+#define VX_CPU_VNNI 8u   /* AVX-512 VNNI: int8 */
+#define VX_CPU_BF16 16u  /* AVX-512 BF16 */
+#define VX_CPU_AMX 32u   /* AMX TILE, INT8 and BF16, and the system lets the process use them */
 #define VX_FEATURES_ALL (~0u)
 
 typedef struct vx_device_class vx_device_class;

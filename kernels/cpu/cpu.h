@@ -67,6 +67,45 @@ typedef struct vx_wide {
 typedef void vx_gemm_wide_fn(const vx_wide *g);
 #define VX_WIDE_COLUMNS 16
 
+/* The number formats of packed matrices (panels.h). */
+typedef enum vx_number {
+    VX_NUMBER_F32 = 0,
+    VX_NUMBER_BF16X3,
+    VX_NUMBER_BF16,
+    VX_NUMBER_INT8,
+    VX_NUMBERS
+} vx_number;
+
+/* Rows of x into the form of a product: to [m, steps lines], filled up with 0. scales [m]: of int8
+ * what a row's values are multiplied by; else not written. */
+typedef struct vx_panel_rows {
+    char *to;
+    float *scales;
+    const float *x; /* [m,k], rows ldx apart */
+    int ldx, m, k;
+} vx_panel_rows;
+typedef void vx_rows_bf16_fn(const vx_panel_rows *r);
+typedef void vx_rows_bf16x3_fn(const vx_panel_rows *r);
+typedef void vx_rows_int8_fn(const vx_panel_rows *r);
+
+/* c[m, 16 panels] = rows times panels, as f32. Every element is summed over k in the same order,
+ * whatever m and panels are. */
+typedef struct vx_panel_product {
+    float *c;
+    int ldc;
+    const char *a; /* packed rows, lda bytes apart; of f32 the rows of x themselves */
+    size_t lda;
+    const float *scales;
+    const char *b; /* panels, ldb bytes apart */
+    size_t ldb;
+    int m, panels, steps;
+    int k; /* of f32: columns of x that there are */
+} vx_panel_product;
+typedef void vx_panels_f32_fn(const vx_panel_product *p);
+typedef void vx_panels_bf16_fn(const vx_panel_product *p);
+typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
+typedef void vx_panels_int8_fn(const vx_panel_product *p);
+
 /* y[n] *= act'(x[n]) */
 typedef void vx_slope_fn(float *y, const float *x, vx_act act, size_t n);
 /* One row of swiglu and of swiglu_bwd: n columns of the result, 2n of x and dx. */
@@ -119,13 +158,19 @@ typedef struct vx_pieces {
  * there at once is more. */
 #define VX_STRIP_FLOATS (256 * 1024)
 
+/* Packed rows of x, per worker: what stays in the second cache, and at least one row. */
+#define VX_ROWS_BYTES ((size_t)1 << 20)
+#define VX_ROW_SCALES 1024
+
 /* One worker's memory. */
 typedef struct vx_cpu_room {
     float *strip; /* [strip_floats] */
     float *row;   /* [tokens] */
     float *part;  /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
     float *pack;  /* [VX_GEMM_PACK] */
-    size_t strip_floats;
+    char *rows;   /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
+    float *scales; /* [VX_ROW_SCALES] of such rows */
+    size_t strip_floats, rows_bytes;
 } vx_cpu_room;
 
 typedef struct vx_cpu {
@@ -154,7 +199,16 @@ typedef void vx_fill_fn(vx_ops *serial, vx_pieces *pieces);
 #include "kernels/cpu/isa.def"
 #undef VX_ISA
 
-/* The bits of isa.def that the processor has and whose registers the system saves (features.c). */
+/* vx_extend_<extension>: what an extension has of its own, in place of the instruction set's. */
+typedef void vx_extend_fn(vx_pieces *pieces);
+#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) vx_extend_fn vx_extend_##name;
+#include "kernels/cpu/extensions.def"
+#undef VX_EXTENSION
+
+/* Asks the system for the tiles of AMX, for the whole process. @return whether it has them */
+int vx_cpu_allow_tiles(void);
+
+/* The bits of isa.def and extensions.def that the processor has and whose registers the system saves (features.c). */
 unsigned vx_cpu_features(void);
 
 static inline vx_cpu *vx_cpu_of(vx_device *dev)

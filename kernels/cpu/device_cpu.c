@@ -1,9 +1,11 @@
 /*
- * kernels/cpu/device_cpu.c: the device "cpu": plain f32, vector kernels chosen when it is opened,
- * OpenBLAS for large products where there is one. It allocates in open and reserve only.
+ * kernels/cpu/device_cpu.c: the device "cpu": vector kernels chosen when it is opened, matrices
+ * packed in the precision's format (panels.h), OpenBLAS for large products of others where there is
+ * one. It allocates in open and reserve only.
  */
 #include "kernels/host.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,9 +41,21 @@ static size_t part_floats(const vx_dims *max)
     return 2 * (size_t)max->tokens * (size_t)max->head_width;
 }
 
+/* At least one row of the longest matrix, in the widest format. */
+static size_t rows_bytes(const vx_dims *max)
+{
+    const size_t attention = (size_t)max->heads * (size_t)max->head_width;
+    size_t k = (size_t)max->hidden;
+    k = (size_t)max->width > k ? (size_t)max->width : k;
+    k = attention > k ? attention : k;
+    const size_t row = round_up(k * sizeof(float)) + 2 * LINE;
+    return row > VX_ROWS_BYTES ? row : VX_ROWS_BYTES;
+}
+
 static size_t worker_bytes(const vx_dims *max)
 {
-    return round_up(strip_floats(max) * sizeof(float)) +
+    return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
+           VX_ROW_SCALES * sizeof(float) +
            round_up((size_t)max->tokens * sizeof(float)) +
            round_up(part_floats(max) * sizeof(float)) + VX_GEMM_PACK * sizeof(float);
 }
@@ -56,6 +70,10 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
     s.part = (float *)at;
     at += round_up(part_floats(&cpu->max) * sizeof(float));
     s.pack = (float *)at;
+    at += VX_GEMM_PACK * sizeof(float);
+    s.rows = at;
+    s.rows_bytes = rows_bytes(&cpu->max);
+    s.scales = (float *)(at + s.rows_bytes);
     return s;
 }
 
@@ -92,6 +110,17 @@ static const struct isa {
 #undef VX_ISA
 };
 
+static const struct extension {
+    unsigned bit;
+    const char *name;
+    vx_extend_fn *extend;
+} extensions[] = {
+#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) {bit, #name, vx_extend_##name},
+#include "kernels/cpu/extensions.def"
+#undef VX_EXTENSION
+    {0, "", NULL},
+};
+
 /* The last instruction set that counts among `flags`: those of the rows above it are there, too. */
 static const struct isa *isa_of(unsigned flags)
 {
@@ -101,13 +130,16 @@ static const struct isa *isa_of(unsigned flags)
     return best;
 }
 
-/* `flags` up to that instruction set: a mask may leave out one in between. */
+/* `flags` up to that instruction set, since a mask may leave out one in between; and the extensions
+ * if it is the last. */
 static unsigned flags_in_use(unsigned flags)
 {
     const struct isa *best = isa_of(flags);
     unsigned bits = 0;
     for (const struct isa *isa = isas; isa <= best; isa++)
         bits |= isa->bit;
+    for (const struct extension *e = extensions; e->extend && bits & VX_CPU_AVX512; e++)
+        bits |= flags & e->bit;
     return bits;
 }
 
@@ -123,6 +155,9 @@ static void fill_tables(vx_cpu *cpu)
 #undef VX_SPREAD
 #undef VX_PLAIN
     isa_of(cpu->flags)->fill(serial, &cpu->pieces);
+    for (const struct extension *e = extensions; e->extend; e++)
+        if (cpu->flags & e->bit)
+            e->extend(&cpu->pieces);
     *ops = *serial;
 #define VX_SPREAD(op) ops->op = vx_##op##_cpu;
 #define VX_PLAIN(op)
@@ -133,27 +168,68 @@ static void fill_tables(vx_cpu *cpu)
 #undef VX_PIECE
 }
 
+/* "avx512 vnni bf16 amx" */
+static void name_kernels(char *out, size_t size, unsigned flags)
+{
+    int n = snprintf(out, size, "%s", isa_of(flags)->label);
+    for (const struct extension *e = extensions; e->extend; e++)
+        if (flags & e->bit)
+            n += snprintf(out + n, size - (size_t)n, " %s", e->name);
+}
+
 static void find_blas(vx_cpu *cpu, unsigned features)
 {
     const vx_device_env *env = &cpu->base.env;
-    char line[200], why[120] = "withheld";
+    char line[200], why[120] = "withheld", kernels[48];
+    name_kernels(kernels, sizeof kernels, cpu->flags);
     if (features & VX_CPU_BLAS)
         cpu->blas =
             vx_blas_open(env->workers, (vx_cpu_features() & VX_CPU_AVX512) != 0, why, sizeof why);
-    snprintf(cpu->base.kernels, sizeof cpu->base.kernels, "%s; %.100s", isa_of(cpu->flags)->label,
+    snprintf(cpu->base.kernels, sizeof cpu->base.kernels, "%s; %.100s", kernels,
              cpu->blas ? cpu->blas->name : "own matrix products");
-    snprintf(line, sizeof line, "cpu: %s, %d workers, OpenBLAS: %s", isa_of(cpu->flags)->label,
-             env->workers, why);
+    snprintf(line, sizeof line, "cpu: %s, %d workers, OpenBLAS: %s", kernels, env->workers, why);
     if (env->log)
         env->log(line, env->owner);
 }
+
+/* A process that stays with f32 is not given tiles, nor is one that may not have them. */
+static void ask_for_tiles(vx_cpu *cpu, int wanted)
+{
+    const vx_device_env *env = &cpu->base.env;
+    if (!(cpu->flags & VX_CPU_AMX) || (wanted && vx_cpu_allow_tiles()))
+        return;
+    cpu->flags &= ~VX_CPU_AMX;
+    if (wanted && env->log)
+        env->log("cpu: the processor has AMX, but the system does not let this process use it "
+                 "(arch_prctl, XFEATURE_XTILEDATA)",
+                 env->owner);
+}
+
+static const char *precision_at(int index)
+{
+    return index >= 0 && index < VX_NUMBERS ? vx_panel_forms[index].packing.name : NULL;
+}
+
+/* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
+static const vx_packing *packing_for(const char *precision, vx_layer layer)
+{
+    const int plain = layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD;
+    return plain ? &vx_packing_plain : vx_panel_packing(precision);
+}
+
+static const vx_packing *const packings[] = {
+    &vx_packing_plain, &vx_panel_forms[0].packing, &vx_panel_forms[1].packing,
+    &vx_panel_forms[2].packing, &vx_panel_forms[3].packing, NULL};
 
 static int open_cpu(vx_device **out, const vx_device_env *env, const char *precision,
                     unsigned features, char *err, size_t err_size)
 {
     *out = NULL;
-    if (vx_host_check_precision("cpu", precision, err, err_size) != 0)
+    const char *name = vx_device_precision(&vx_device_cpu, precision);
+    if (!name) {
+        snprintf(err, err_size, "device cpu has no precision \"%.40s\"", precision);
         return VX_DEVICE_FAILED;
+    }
     vx_cpu *cpu = env->alloc(sizeof *cpu, env->owner);
     if (!cpu) {
         snprintf(err, err_size, "no memory for the device cpu");
@@ -163,6 +239,7 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
     cpu->base.cls = &vx_device_cpu;
     cpu->base.env = *env;
     cpu->flags = flags_in_use(vx_cpu_features() & features);
+    ask_for_tiles(cpu, strcmp(name, "f32") != 0);
     fill_tables(cpu);
     find_blas(cpu, features);
     *out = &cpu->base;
@@ -190,9 +267,9 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
-    .precision_at = vx_host_precision_at,
-    .packings = vx_host_packings,
-    .packing_for = vx_host_packing_for,
+    .precision_at = precision_at,
+    .packings = packings,
+    .packing_for = packing_for,
     .probe = vx_host_probe,
     .host_memory = 1,
     .open = open_cpu,

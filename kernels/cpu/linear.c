@@ -8,6 +8,7 @@
  *      +-----+-------+-----+
  */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #define TILE_COLUMNS 16 /* tiles begin at multiples of a vector */
 
@@ -141,7 +142,10 @@ void vx_linear_cpu(vx_device *dev, const vx_linear *given)
         return;
     }
     linear_run r = {vx_cpu_of(dev), a, vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->n, TILE_COLUMNS)};
-    dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
+    if (vx_panel_form_of(a->w))
+        vx_panel_linear(vx_cpu_of(dev), a);
+    else
+        dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
     if (a->act == VX_ACT_SWIGLU && a->y)
         vx_swiglu_cpu(
             dev,

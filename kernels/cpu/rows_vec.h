@@ -12,10 +12,6 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec_math.h"
 
-#define VX_PASTE_(a, b, c) a##b##_##c
-#define VX_PASTE(a, b, c) VX_PASTE_(a, b, c)
-#define VX_NAME(op) VX_PASTE(vx_, op, VX_ISA_NAME)
-
 /* ------------------------------------------------------------------- activation, epilogue -- */
 
 VX_INLINE void activate_with(float *y, const float *x, vx_act act, int64_t n)

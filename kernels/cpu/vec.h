@@ -20,11 +20,17 @@
 #include "kernels/bits.h"
 
 #define VL (VX_VECTOR_BITS / 32)
+/* vx_<op>_<isa> */
+#define VX_PASTE_(a, b, c) a##b##_##c
+#define VX_PASTE(a, b, c) VX_PASTE_(a, b, c)
+#define VX_NAME(op) VX_PASTE(vx_, op, VX_ISA_NAME)
+
 #define VX_INLINE static inline __attribute__((always_inline, unused))
 
 typedef float vf __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 typedef uint32_t vu __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 typedef double vd __attribute__((vector_size(VX_VECTOR_BITS / 8)));
+typedef int32_t vi __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 typedef int64_t vl __attribute__((vector_size(VX_VECTOR_BITS / 8)));
 
 VX_INLINE vf v_load(const float *p)

@@ -1,0 +1,33 @@
+/* kernels/cpu/kernels_amx.c: products on the tiles of AMX, bf16 and int8. */
+#define VX_ISA_NAME amx
+#define VX_VECTOR_BITS 512
+#if defined(__AMX_BF16__) && defined(__AMX_INT8__)
+#include "kernels/cpu/panels_tile.h"
+#include "kernels/cpu/panels_vec.h"
+
+static void panels_bf16(const vx_panel_product *p)
+{
+    tiles_with(p, VX_NUMBER_BF16);
+}
+
+static void panels_bf16x3(const vx_panel_product *p)
+{
+    tiles_with(p, VX_NUMBER_BF16X3);
+}
+
+static void panels_int8(const vx_panel_product *p)
+{
+    tiles_with(p, VX_NUMBER_INT8);
+    scale_sums(p, 0);
+}
+
+void vx_extend_amx(vx_pieces *pieces)
+{
+    pieces->rows_int8 = VX_NAME(rows_int8); /* signed, whatever VNNI has put there */
+    pieces->panels_bf16 = panels_bf16;
+    pieces->panels_bf16x3 = panels_bf16x3;
+    pieces->panels_int8 = panels_int8;
+}
+#else
+#include "kernels/cpu/cpu.h" /* another kind of processor */
+#endif

@@ -1,0 +1,67 @@
+/*
+ * kernels/cpu/panels.h: matrices packed into panels, one form for each number format.
+ *
+ * A step is what one instruction of the fastest processors takes of k: 64 bytes of every row of x
+ * and 16 rows of 64 bytes of the matrix. So a panel of 16 outputs is, for every format,
+ *
+ *      step 0            step 1
+ *     +----------------+----------------+ ... +------+
+ *     | 16 lines of 64 | 16 lines of 64 |     | tail |
+ *     +----------------+----------------+ ... +------+
+ *
+ * A line holds, for each of the panel's 16 outputs in turn, 4 bytes: one f32, two bf16 or four int8
+ * that follow each other in k. bf16x3 has two parts: a step of the high halves, then one of the low
+ * halves, in rows of x as well. k is filled up with 0 to whole steps, n to whole panels.
+ *
+ *      format   k of a step   parts   tail
+ *      f32           16         1     none
+ *      bf16          32         1     none
+ *      bf16x3        32         2     none
+ *      int8          64         1     16 scales (f32), 16 sums over k of the quantised values (int32)
+ *
+ * x = high + low + (at most 2^-17 of x), both bf16 (Henry, Tang, Heinecke 2019, section 2), and
+ * x w = high high + high low + low high. int8 is symmetric: w = scale q, |q| <= 127, one scale an
+ * output; rows of x get theirs when they are packed.
+ */
+#ifndef VX_CPU_PANELS_H
+#define VX_CPU_PANELS_H
+
+#include "kernels/cpu/cpu.h"
+
+enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };
+
+typedef struct vx_panel_form {
+    vx_packing packing; /* the first member: a weight's packing leads here */
+    vx_number number;
+    int k, parts, tail; /* as in the table above */
+} vx_panel_form;
+
+/* NULL: the matrix is plain. */
+const vx_panel_form *vx_panel_form_of(const vx_weight *w);
+/* The form of a precision's matrices, NULL if there is no such precision. */
+const vx_packing *vx_panel_packing(const char *precision);
+extern const vx_panel_form vx_panel_forms[VX_NUMBERS];
+
+static inline int vx_panel_steps(const vx_panel_form *f, int k)
+{
+    return k / f->k + (k % f->k != 0);
+}
+
+/* Bytes of a packed row of x, and of a panel. */
+static inline size_t vx_panel_row(const vx_panel_form *f, int k)
+{
+    return (size_t)vx_panel_steps(f, k) * (size_t)f->parts * VX_LINE;
+}
+
+static inline size_t vx_panel_bytes(const vx_panel_form *f, int k)
+{
+    return vx_panel_row(f, k) * VX_PANEL + (size_t)f->tail;
+}
+
+/* to[n,count] = W[first.., k0..k0+count-1] as f32; first is a multiple of VX_PANEL, k0 of the
+ * form's step. */
+void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count);
+
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * kernels/cpu/panels_tile.h: products with packed matrices (panels.h) on tiles (tiles.h): 32 rows
+ * of x against two panels, four sums at a time.
+ *
+ *             tile 6    tile 7     one step of two panels
+ *           +--------+--------+
+ *    tile 4 | sum 0  | sum 1  |    16 rows
+ *    tile 5 | sum 2  | sum 3  |    16 rows
+ *           +--------+--------+
+ *
+ * Of bf16x3 the small products are summed first: high low, high high, low high; each half is loaded
+ * once.
+ */
+#ifndef VX_CPU_PANELS_TILE_H
+#define VX_CPU_PANELS_TILE_H
+
+#include "kernels/cpu/panels.h"
+#include "kernels/cpu/tiles.h"
+
+#define VX_TILE static inline __attribute__((always_inline, unused))
+
+/* For `rows` rows, 1..32: nothing beyond them is read or written. */
+VX_TILE void shape_tiles(int rows)
+{
+    vx_tile_shapes shapes = {.palette = 1};
+    const int upper = rows < 16 ? rows : 16, lower = rows - upper;
+    for (int t = 0; t < 8; t++) {
+        shapes.bytes[t] = VX_LINE;
+        shapes.rows[t] = 16;
+    }
+    shapes.rows[0] = shapes.rows[1] = shapes.rows[4] = (uint8_t)upper;
+    shapes.rows[2] = shapes.rows[3] = shapes.rows[5] = (uint8_t)(lower ? lower : 16);
+    TILES_SHAPE(&shapes);
+}
+
+#define DOT(number, sum, a, b)                                                                     \
+    do {                                                                                           \
+        if (number == VX_NUMBER_INT8)                                                              \
+            TILE_DOT_INT8(sum, a, b);                                                              \
+        else                                                                                       \
+            TILE_DOT_BF16(sum, a, b);                                                              \
+    } while (0)
+
+#define DOT_ALL(number, lower, wide)                                                               \
+    do {                                                                                           \
+        DOT(number, 0, 4, 6);                                                                      \
+        if (wide)                                                                                  \
+            DOT(number, 1, 4, 7);                                                                  \
+        if (lower)                                                                                 \
+            DOT(number, 2, 5, 6);                                                                  \
+        if (lower && (wide))                                                                       \
+            DOT(number, 3, 5, 7);                                                                  \
+    } while (0)
+
+/* lower: whether there are more than 16 rows; a constant, as wide and number are. */
+VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, const char *b,
+                        int lower, int wide, vx_number number)
+{
+    const size_t half = 16 * p->lda, stride = (size_t)p->ldc * sizeof *c;
+    const int three = number == VX_NUMBER_BF16X3;
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    TILE_ZERO(2);
+    TILE_ZERO(3);
+    for (int s = 0; s < p->steps; s++) {
+        TILE_LOAD(4, a, p->lda);
+        if (lower)
+            TILE_LOAD(5, a + half, p->lda);
+        if (three) {
+            TILE_LOAD(6, b + VX_STEP, VX_LINE);
+            if (wide)
+                TILE_LOAD(7, b + p->ldb + VX_STEP, VX_LINE);
+            DOT_ALL(number, lower, wide);
+        }
+        TILE_LOAD(6, b, VX_LINE);
+        if (wide)
+            TILE_LOAD(7, b + p->ldb, VX_LINE);
+        DOT_ALL(number, lower, wide);
+        if (three) {
+            TILE_LOAD(4, a + VX_LINE, p->lda);
+            if (lower)
+                TILE_LOAD(5, a + half + VX_LINE, p->lda);
+            DOT_ALL(number, lower, wide);
+        }
+        a += VX_LINE << three;
+        b += VX_STEP << three;
+    }
+    TILE_STORE(0, c, stride);
+    if (wide)
+        TILE_STORE(1, c + VX_PANEL, stride);
+    if (lower)
+        TILE_STORE(2, c + 16 * (size_t)p->ldc, stride);
+    if (lower && wide)
+        TILE_STORE(3, c + 16 * (size_t)p->ldc + VX_PANEL, stride);
+}
+
+/* The rows of one shape: i..i+rows-1 of all panels. */
+VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number)
+{
+    const char *a = p->a + (size_t)i * p->lda;
+    float *c = p->c + (size_t)i * (size_t)p->ldc;
+    for (int j = 0; j < p->panels; j += 2) {
+        const char *b = p->b + (size_t)j * p->ldb;
+        float *to = c + (size_t)j * VX_PANEL;
+        if (rows > 16 && j + 1 < p->panels)
+            tile_block(p, to, a, b, 1, 1, number);
+        else if (rows > 16)
+            tile_block(p, to, a, b, 1, 0, number);
+        else if (j + 1 < p->panels)
+            tile_block(p, to, a, b, 0, 1, number);
+        else
+            tile_block(p, to, a, b, 0, 0, number);
+    }
+}
+
+VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
+{
+    int i = 0;
+    if (p->m >= 32)
+        shape_tiles(32);
+    for (; i + 32 <= p->m; i += 32)
+        tile_rows(p, i, 32, number);
+    if (i < p->m) {
+        shape_tiles(p->m - i);
+        tile_rows(p, i, p->m - i, number);
+    }
+    TILES_RELEASE();
+}
+
+#endif
