@@ -67,7 +67,8 @@ float *weights(rng *r, size_t n, float scale);
 
 /* A matrix [n,k] in two parts in the device's own form, in output memory. The reference takes
  * `w`. */
-vx_weight packed_weight(const bed *b, const float *w, const float *bias, int n, int k);
+vx_weight packed_weight(const bed *b, vx_layer layer, const float *w, const float *bias, int n,
+                        int k);
 
 /* Both NaN, the same infinity, or within `tolerance` of the larger of |b| and `floor`. */
 void check_close(const float *a, const float *b, size_t n, double tolerance, double floor,

@@ -37,7 +37,7 @@ static void linear_case(bed *b, rng *r, rows_shape s, vx_act act, int with_gamma
     float *pre = weights(r, (size_t)(m / s.targets) * (size_t)ldp, 1);
     float *expected = output_f32(count), *outputs[2] = {output_f32(count), output_f32(count)};
     const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
-                    packed = packed_weight(b, w, NULL, n, k);
+                    packed = packed_weight(b, VX_LAYER_FC1, w, NULL, n, k);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = lddx,
                        .dy = dy,
@@ -82,7 +82,7 @@ static void slopes_case(bed *b, rng *r, vx_act act)
         one[i] = 1;
     }
     const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain},
-                    packed = packed_weight(b, one, NULL, 1, N);
+                    packed = packed_weight(b, VX_LAYER_FC1, one, NULL, 1, N);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = N,
                        .dy = one,
@@ -118,7 +118,7 @@ static void nan_case(bed *b, int m)
         pre[i] = 1;
     dy[(m / 2) * N + 4] = NAN;
     pre[(m - 1) * K + 20] = NAN;
-    const vx_weight packed = packed_weight(b, w, NULL, N, K);
+    const vx_weight packed = packed_weight(b, VX_LAYER_FC1, w, NULL, N, K);
     b->dev->ops.linear_bwd(b->dev, &(vx_linear_bwd){.dx = dx,
                                                     .lddx = K,
                                                     .dy = dy,
@@ -593,7 +593,7 @@ static void patch_case(bed *b, rng *r, int batch, int height, int width, int ph,
     for (int i = 0; i < batch * tokens * d; i++)
         dy[i] = i / d % tokens < prefix ? NAN : dy[i];
     const vx_weight plain = {w, NULL, d, k, &vx_packing_plain},
-                    packed = packed_weight(b, w, NULL, d, k);
+                    packed = packed_weight(b, VX_LAYER_PATCH, w, NULL, d, k);
     vx_patch_embed_bwd a = {expected, dy, &plain, batch, C, height, width, ph, pw, prefix};
     vx_patch_embed_bwd_ref(NULL, &a);
     a.dimage = y;

@@ -16,6 +16,7 @@
 #include "engine/run.h"
 #include "explain/score.h"
 #include "far_memory.h"
+#include "kernels/cpu/panels.h"
 #include "util.h"
 
 static const char *const folders[] = {"vit-timm",
@@ -82,7 +83,12 @@ static double *numbers(size_t count)
 /* y[m,n] = x[m,k] W^T + bias */
 static void product(double *y, const double *x, const vx_weight *w, int m)
 {
-    const float *matrix = w->data;
+    float *matrix = malloc((size_t)w->n * (size_t)w->k * sizeof *matrix);
+    ck_assert_ptr_nonnull(matrix);
+    if (vx_panel_form_of(w))
+        vx_panel_unpack(matrix, w, 0, w->n, 0, w->k);
+    else
+        memcpy(matrix, w->data, (size_t)w->n * (size_t)w->k * sizeof *matrix);
     for (int i = 0; i < m; i++)
         for (int j = 0; j < w->n; j++) {
             double sum = w->bias ? w->bias[j] : 0;
@@ -90,6 +96,7 @@ static void product(double *y, const double *x, const vx_weight *w, int m)
                 sum += x[i * w->k + k] * matrix[j * w->k + k];
             y[i * w->n + j] = sum;
         }
+    free(matrix);
 }
 
 static void norm(double *y, const double *x, const float *w, const float *b, const vx_arch *a,

@@ -66,7 +66,7 @@ static void check_product(const bed *b, int size)
     float *x = weights(&r, n, 0.5f), *w = weights(&r, n, 0.5f);
     float *y = output_f32(n), *expected = output_f32(n);
     const vx_weight plain = {w, NULL, size, size, &vx_packing_plain},
-                    packed = packed_weight(b, w, NULL, size, size);
+                    packed = packed_weight(b, VX_LAYER_FC1, w, NULL, size, size);
     vx_linear a = {.y = expected, .ldy = size, .x = x, .ldx = size, .w = &plain, .m = size};
     vx_linear_ref(NULL, &a);
     a.y = y;

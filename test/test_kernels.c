@@ -363,7 +363,7 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
     float *norm = weights(r, 2 * (size_t)k, 1);
     const vx_prologue prologue = {norm, norm + k, 0.01f};
     const vx_weight plain = {w, parts & BIAS ? bias : NULL, n, k, &vx_packing_plain};
-    const vx_weight packed = packed_weight(b, w, plain.bias, n, k);
+    const vx_weight packed = packed_weight(b, VX_LAYER_FC1, w, plain.bias, n, k);
     vx_linear a = {.ldy = (int)ldy,
                    .x = x,
                    .ldx = (int)ldx,
@@ -429,7 +429,7 @@ static void pre_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts)
     float *pre = output_f32(all), *alone = output_f32(all), *expected_pre = output_f32(all);
     float *y = output_f32(some), *expected = output_f32(some);
     const vx_weight plain = {w, parts & BIAS ? bias : NULL, columns, k, &vx_packing_plain};
-    const vx_weight packed = packed_weight(b, w, plain.bias, columns, k);
+    const vx_weight packed = packed_weight(b, VX_LAYER_FC1, w, plain.bias, columns, k);
     vx_linear a = {.y = expected,
                    .ldy = ldy,
                    .pre = expected_pre,
@@ -548,7 +548,7 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
     float *first = weights(r, (size_t)(prefix * d), 1), *pos = weights(r, (size_t)(gh * gw * d), 1);
     float *y = output_f32(count), *expected = output_f32(count);
     const vx_weight plain = {w, bias, d, k, &vx_packing_plain},
-                    packed = packed_weight(b, w, bias, d, k);
+                    packed = packed_weight(b, VX_LAYER_PATCH, w, bias, d, k);
     vx_patch_embed a = {expected,
                         image,
                         &plain,

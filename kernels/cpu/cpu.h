@@ -164,11 +164,11 @@ typedef struct vx_pieces {
 
 /* One worker's memory. */
 typedef struct vx_cpu_room {
-    float *strip; /* [strip_floats] */
-    float *row;   /* [tokens] */
-    float *part;  /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
-    float *pack;  /* [VX_GEMM_PACK] */
-    char *rows;   /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
+    float *strip;  /* [strip_floats] */
+    float *row;    /* [tokens] */
+    float *part;   /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
+    float *pack;   /* [VX_GEMM_PACK] */
+    char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
     float *scales; /* [VX_ROW_SCALES] of such rows */
     size_t strip_floats, rows_bytes;
 } vx_cpu_room;

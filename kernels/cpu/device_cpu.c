@@ -55,8 +55,7 @@ static size_t rows_bytes(const vx_dims *max)
 static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
-           VX_ROW_SCALES * sizeof(float) +
-           round_up((size_t)max->tokens * sizeof(float)) +
+           VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
            round_up(part_floats(max) * sizeof(float)) + VX_GEMM_PACK * sizeof(float);
 }
 
@@ -217,9 +216,9 @@ static const vx_packing *packing_for(const char *precision, vx_layer layer)
     return plain ? &vx_packing_plain : vx_panel_packing(precision);
 }
 
-static const vx_packing *const packings[] = {
-    &vx_packing_plain, &vx_panel_forms[0].packing, &vx_panel_forms[1].packing,
-    &vx_panel_forms[2].packing, &vx_panel_forms[3].packing, NULL};
+static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_panel_forms[0].packing,
+                                             &vx_panel_forms[1].packing, &vx_panel_forms[2].packing,
+                                             &vx_panel_forms[3].packing, NULL};
 
 static int open_cpu(vx_device **out, const vx_device_env *env, const char *precision,
                     unsigned features, char *err, size_t err_size)

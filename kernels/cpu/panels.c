@@ -5,7 +5,6 @@
 
 #include <math.h>
 
-
 #include <string.h>
 
 /* To bf16, to nearest even; NaN stays NaN. */
@@ -81,8 +80,7 @@ static int pack_form(const vx_panel_form *f, const vx_weight *w, const float *ro
     const size_t bytes = vx_panel_bytes(f, w->k), steps = bytes - (size_t)f->tail;
     for (int r = 0; r < count; r++, rows += w->k) {
         const int j = (first + r) % VX_PANEL;
-        char *panel =
-            (char *)(uintptr_t)w->data + (size_t)((first + r) / VX_PANEL) * bytes;
+        char *panel = (char *)(uintptr_t)w->data + (size_t)((first + r) / VX_PANEL) * bytes;
         if (j == 0)
             memset(panel, 0, bytes);
         if (f->number == VX_NUMBER_F32)
@@ -119,7 +117,10 @@ FORM(bf16, VX_NUMBER_BF16)
 FORM(bf16x3, VX_NUMBER_BF16X3)
 FORM(int8, VX_NUMBER_INT8)
 
-#define PACKING(name) {#name, VX_PANEL, bytes_##name, NULL, pack_of_##name}
+#define PACKING(name)                                                                              \
+    {                                                                                              \
+#name, VX_PANEL, bytes_##name, NULL, pack_of_##name                                        \
+    }
 const vx_panel_form vx_panel_forms[VX_NUMBERS] = {
     [VX_NUMBER_F32] = {PACKING(f32), VX_NUMBER_F32, 16, 1, 0},
     [VX_NUMBER_BF16X3] = {PACKING(bf16x3), VX_NUMBER_BF16X3, 32, 2, 0},

@@ -155,7 +155,8 @@ VX_INLINE void panel_columns(const vx_panel_product *p, int v, int wide, int fir
     const char *a = p->a + (size_t)first * 4 * parts;
     float *c = p->c + (size_t)v * VL;
     int i = 0;
-    for (; i + PANEL_MR <= p->m; i += PANEL_MR, a += PANEL_MR * p->lda, c += PANEL_MR * (size_t)p->ldc)
+    for (; i + PANEL_MR <= p->m;
+         i += PANEL_MR, a += PANEL_MR * p->lda, c += PANEL_MR * (size_t)p->ldc)
         panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, PANEL_MR, wide, number, first > 0);
     for (; i + 4 <= p->m; i += 4, a += 4 * p->lda, c += 4 * (size_t)p->ldc)
         panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 4, wide, number, first > 0);
