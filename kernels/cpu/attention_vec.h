@@ -12,11 +12,24 @@
 #define VX_CPU_ATTENTION_VEC_H
 
 #include "kernels/cpu/panels_vec.h"
-#include "kernels/cpu/rows_vec.h"
+#include "kernels/cpu/vec_math.h"
 
 VX_INLINE void store_bits(char *to, vu x)
 {
     memcpy(to, &x, sizeof x);
+}
+
+/* a in the low halves of the lanes, b in the high ones. */
+VX_INLINE vu v_zip_bf16(vf a, vf b)
+{
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+    static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return (vu)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
+                                        (__m512i)_mm512_cvtne2ps_pbh(b, a));
+#else
+    return v_to_bf16(a) | v_to_bf16(b) << 16;
+#endif
 }
 
 /* What bf16 leaves of x, of an infinity 0. */
@@ -90,10 +103,13 @@ VX_INLINE void columns_step(char *to, const vx_panels_of *p, int k, int j, vx_nu
                 continue;
             }
             const vf a = row_lanes(p, k + 2 * l, j + c), b = row_lanes(p, k + 2 * l + 1, j + c);
+            if (number == VX_NUMBER_BF16) {
+                store_bits(to + 4 * c, v_zip_bf16(a, b));
+                continue;
+            }
             const vu high_a = v_to_bf16(a), high_b = v_to_bf16(b);
             store_bits(to + 4 * c, high_a | high_b << 16);
-            if (number == VX_NUMBER_BF16X3)
-                store_bits(to + VX_STEP + 4 * c, v_to_bf16(v_rest(a, high_a)) |
+            store_bits(to + VX_STEP + 4 * c, v_to_bf16(v_rest(a, high_a)) |
                                                      v_to_bf16(v_rest(b, high_b)) << 16);
         }
 }
@@ -109,7 +125,7 @@ VX_INLINE void panels_of_columns(const vx_panels_of *p, vx_number number)
                          number);
 }
 
-static void VX_NAME(panels_of)(const vx_panels_of *p)
+PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
 {
     switch ((int)p->number * 2 + (p->x_is_kn != 0)) {
     case VX_NUMBER_F32 * 2:
@@ -137,27 +153,31 @@ static void VX_NAME(panels_of)(const vx_panels_of *p)
 VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
 {
     char *at = to + (size_t)(j / 32) * (number == VX_NUMBER_BF16X3 ? 2 : 1) * VX_LINE + j % 32 * 2;
+    if (number == VX_NUMBER_BF16) {
+        store_bf16(at, x);
+        return;
+    }
     const vu u = (vu)x, high = (u + (0x7fffu + (u >> 16 & 1u))) >> 16;
     store_u16(at, high);
-    if (number == VX_NUMBER_BF16X3)
-        store_u16(at + VX_LINE, v_to_bf16(x - (vf)(high << 16)));
+    store_u16(at + VX_LINE, v_to_bf16(x - (vf)(high << 16)));
 }
 
-/* One row. A NaN in it, +infinity, or nothing but -infinity makes 1 / sum NaN. */
+/* One row. max is rounded, so that all of them are off by one factor, which the sum has as well. A
+ * NaN in it, +infinity, or nothing but -infinity makes 1 / sum NaN. */
 VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_number number)
 {
-    const float max = row_max(x, n);
+    const vf by = v_set(scale), max = by * row_max(x, n);
     vf sum = {0};
     int j = 0;
     for (; j + VL <= n; j += VL) {
-        const vf e = v_exp_neg((v_load(x + j) - max) * scale);
+        const vf e = v_exp_below(v_fma(v_load(x + j), by, -max));
         v_store(x + j, e);
         sum += e;
         if (number != VX_NUMBER_F32)
             pack_lanes(to, j, e, number);
     }
     if (j < n) {
-        const vf e = v_exp_neg((v_load_n(x + j, n - j, -INFINITY) - max) * scale);
+        const vf e = v_exp_below(v_fma(v_load_n(x + j, n - j, -INFINITY), by, -max));
         v_store_n(x + j, e, n - j);
         sum += e;
         if (number != VX_NUMBER_F32)
@@ -177,7 +197,7 @@ VX_INLINE void exponentials_with(const vx_exponentials *a, vx_number number)
         a->by[i] = exponentials_row(x, to, a->scale, a->n, number);
 }
 
-static void VX_NAME(exponentials)(const vx_exponentials *a)
+PIECE void VX_NAME(exponentials)(const vx_exponentials *a)
 {
     if (a->number == VX_NUMBER_F32)
         exponentials_with(a, VX_NUMBER_F32);

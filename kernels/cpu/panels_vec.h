@@ -236,18 +236,31 @@ VX_INLINE void store_u16(char *to, vu x)
 #endif
 }
 
+/* As bf16. */
+VX_INLINE void store_bf16(char *to, vf x)
+{
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+    const __m256bh low = _mm512_cvtneps_pbh(x);
+    memcpy(to, &low, sizeof low);
+#else
+    store_u16(to, v_to_bf16(x));
+#endif
+}
+
 /* 32 values of a row, or what is left of them. */
 VX_INLINE void row_step(char *to, const float *x, int left, int parts)
 {
     for (int i = 0; i < 32; i += VL) {
         const vf v = i < left ? v_load_most(x + i, (size_t)(left - i)) : (vf){0};
+        if (parts == 1) {
+            store_bf16(to + 2 * i, v);
+            continue;
+        }
         const vu high = v_to_bf16(v);
         store_u16(to + 2 * i, high);
-        if (parts == 2) {
-            vf rest = v - (vf)(high << 16);
-            rest = (vf)((vu)rest & (vu)(rest == rest)); /* of an infinity 0 */
-            store_u16(to + VX_LINE + 2 * i, v_to_bf16(rest));
-        }
+        vf rest = v - (vf)(high << 16);
+        rest = (vf)((vu)rest & (vu)(rest == rest)); /* of an infinity 0 */
+        store_u16(to + VX_LINE + 2 * i, v_to_bf16(rest));
     }
 }
 
