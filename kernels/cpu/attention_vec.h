@@ -32,13 +32,6 @@ VX_INLINE vu v_zip_bf16(vf a, vf b)
 #endif
 }
 
-/* What bf16 leaves of x, of an infinity 0. */
-VX_INLINE vf v_rest(vf x, vu high)
-{
-    const vf rest = x - (vf)(high << 16);
-    return (vf)((vu)rest & (vu)(rest == rest));
-}
-
 /* 16 lines, `stride` bytes apart, as a step: lane j of line i becomes lane i of line j. */
 VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
 {
@@ -103,14 +96,12 @@ VX_INLINE void columns_step(char *to, const vx_panels_of *p, int k, int j, vx_nu
                 continue;
             }
             const vf a = row_lanes(p, k + 2 * l, j + c), b = row_lanes(p, k + 2 * l + 1, j + c);
-            if (number == VX_NUMBER_BF16) {
-                store_bits(to + 4 * c, v_zip_bf16(a, b));
-                continue;
-            }
-            const vu high_a = v_to_bf16(a), high_b = v_to_bf16(b);
-            store_bits(to + 4 * c, high_a | high_b << 16);
-            store_bits(to + VX_STEP + 4 * c, v_to_bf16(v_rest(a, high_a)) |
-                                                     v_to_bf16(v_rest(b, high_b)) << 16);
+            const vu high = v_zip_bf16(a, b);
+            store_bits(to + 4 * c, high);
+            if (number == VX_NUMBER_BF16X3)
+                store_bits(to + VX_STEP + 4 * c,
+                           v_zip_bf16(v_rest(a, (vf)(high << 16)),
+                                      v_rest(b, (vf)(high & 0xffff0000u))));
         }
 }
 
@@ -148,18 +139,14 @@ PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
     }
 }
 
-/* VL values that are 0 or more into their place in a packed row. NaN may become any bits: its row's
- * 1 / sum is NaN. */
+/* VL values into their place in a packed row. */
 VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
 {
     char *at = to + (size_t)(j / 32) * (number == VX_NUMBER_BF16X3 ? 2 : 1) * VX_LINE + j % 32 * 2;
-    if (number == VX_NUMBER_BF16) {
+    if (number == VX_NUMBER_BF16X3)
+        store_halves(at, x);
+    else if (number == VX_NUMBER_BF16)
         store_bf16(at, x);
-        return;
-    }
-    const vu u = (vu)x, high = (u + (0x7fffu + (u >> 16 & 1u))) >> 16;
-    store_u16(at, high);
-    store_u16(at + VX_LINE, v_to_bf16(x - (vf)(high << 16)));
 }
 
 /* One row. max is rounded, so that all of them are off by one factor, which the sum has as well. A
@@ -173,15 +160,13 @@ VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_numb
         const vf e = v_exp_below(v_fma(v_load(x + j), by, -max));
         v_store(x + j, e);
         sum += e;
-        if (number != VX_NUMBER_F32)
-            pack_lanes(to, j, e, number);
+        pack_lanes(to, j, e, number);
     }
     if (j < n) {
         const vf e = v_exp_below(v_fma(v_load_n(x + j, n - j, -INFINITY), by, -max));
         v_store_n(x + j, e, n - j);
         sum += e;
-        if (number != VX_NUMBER_F32)
-            pack_lanes(to, j, e, number);
+        pack_lanes(to, j, e, number);
         j += VL;
     }
     for (; j % 32 != 0 && number != VX_NUMBER_F32; j += VL)
