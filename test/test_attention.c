@@ -1,5 +1,5 @@
 /*
- * Attention in every precision, on every instruction set and extension that this machine has, and
+ * Attention and its gradients in every precision, on every instruction set and extension that this machine has, and
  * on emulated tiles, against the reference. VX_TEST_THREADS
  *
  * The bounds. An operand of a product is off by at most u of itself: bf16 has 8 bits, so u = 2^-8;
@@ -8,6 +8,13 @@
  * r = exp(2 d) - 1 of itself, as is the mean, the largest and the smallest of several, and y by at
  * most ((1 + r) (1 + w) - 1) sum p |v|. f32 has what its sums add, 2^-20 here, and so has every
  * precision.
+ *
+ * Gradients. D is the largest sum |dy||v|, so dp is off by at most w D. With p off by r of itself (0
+ * where it is given) ds = scale p (dp - sum p dp) is off by at most scale p D c,
+ *   c = (1 + r) (2 w + r (1 + w)) + 2 r,
+ * and is at most 2 scale p D. So dq is off by at most scale D (c + w (2 + c)) sum p |k|, dk by the
+ * same of p |q|, and dv as y. Those add up what never comes together: the norm of the error of dq,
+ * dk or dv is held to 4 u of theirs as well.
  */
 #define VX_ISA_NAME emulated
 #define VX_VECTOR_BITS 128
@@ -103,6 +110,13 @@ static vx_number number_of(int index)
     return number == VX_NUMBER_BF16X3 && !of_tiles ? VX_NUMBER_F32 : number;
 }
 
+/* Gradients do without bf16 that the processor has no instructions for. */
+static vx_number bwd_number_of(int index)
+{
+    const bool emulated = index / VX_NUMBERS < 3;
+    return emulated ? VX_NUMBER_F32 : number_of(index);
+}
+
 /* How far a product of two numbers may be off. */
 static double product_bound(vx_number number)
 {
@@ -110,6 +124,13 @@ static double product_bound(vx_number number)
                      : number == VX_NUMBER_BF16X3 ? 1.0 / 131072
                                                   : 0;
     return 2 * u + u * u + (number == VX_NUMBER_BF16X3 ? 1.0 / 65536 : 0) + 1.0 / 1048576;
+}
+
+static double last_place(vx_number number)
+{
+    return number == VX_NUMBER_BF16     ? 1.0 / 256
+           : number == VX_NUMBER_BF16X3 ? 1.0 / 65536
+                                        : 1.0 / 1048576;
 }
 
 /* ----------------------------------------------------------------------- what is expected -- */
@@ -287,11 +308,19 @@ static float *small_input(rng *r, const vx_attention *a)
     return qkv;
 }
 
+/* Attention in f32 under another name: the cut and ragged sequences are enough of that. */
+static bool same_as_f32(int index, vx_number number)
+{
+    return number == VX_NUMBER_F32 && index % VX_NUMBERS != VX_NUMBER_F32;
+}
+
 START_TEST(test_attention__every_precision_keeps_its_bound)
 {
     static const int shapes[][4] = {{2, 17, 3, 8},  {1, 33, 2, 70}, {3, 7, 2, 16},
                                     {2, 50, 3, 64}, {1, 65, 1, 88}, {1, 197, 2, 64}};
     rng r = {11};
+    if (same_as_f32(_i, number_of(_i)))
+        return;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes - (SANITIZED ? 1 : 0); s++) {
         vx_attention a = shape(NULL, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3]);
         float *qkv = small_input(&r, &a);
@@ -376,14 +405,175 @@ START_TEST(test_attention__nan_is_not_lost)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------ gradients -- */
+
+enum { WITH_P = 1, WITH_DP = 2, WITH_DQKV = 4 };
+
+static size_t dp_count(const vx_attention_bwd *a)
+{
+    const size_t present = (size_t)(a->tokens - a->first);
+    return (size_t)(a->batch * a->targets * a->heads) * present * present;
+}
+
+static size_t dqkv_count(const vx_attention_bwd *a)
+{
+    return (size_t)(a->batch * a->targets * a->tokens * 3 * a->heads * a->head_width);
+}
+
+static float *absolute(const float *x, size_t n)
+{
+    float *out = copied(x, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = fabsf(out[i]);
+    return out;
+}
+
+/* The bounds of dqkv (and of dp), where the reference has the rest. */
+typedef struct bwd_bounds {
+    float *dp;          /* sum |dy||v| */
+    float *of_v, *of_q; /* [.., 3HE], their part v: sums over queries of p |dy|, of p |q| */
+    double largest, most_k, r, w;
+} bwd_bounds;
+
+static bwd_bounds bounds_of(const vx_attention_bwd *given, bool with_p, vx_number number)
+{
+    vx_attention_bwd a = *given;
+    const size_t d = (size_t)(a.heads * a.head_width), rows = (size_t)(a.batch * a.tokens);
+    const size_t n = (size_t)(a.batch * a.targets * a.queries) * d;
+    const vx_attention forward = {.qkv = a.qkv, .scale = a.scale, .batch = a.batch,
+                                  .tokens = a.tokens, .heads = a.heads,
+                                  .head_width = a.head_width};
+    bwd_bounds x = {.w = product_bound(number)};
+    x.r = with_p ? 0 : exp(2 * x.w * largest_score(&forward)) - 1;
+    float *dy = absolute(a.dy, n), *qkv = copied(a.qkv, rows * 3 * d);
+    a.dy = dy;
+    a.dp = NULL;
+    a.dqkv = x.of_v = output_f32(dqkv_count(&a));
+    vx_attention_bwd_ref(NULL, &a);
+    for (size_t g = 0; g < (size_t)(a.batch * a.targets); g++) /* |q| in the place of dy */
+        for (size_t i = 0; i < (size_t)a.queries * d; i++) {
+            const size_t token = g / (size_t)a.targets * (size_t)a.tokens + (size_t)a.first + i / d;
+            dy[g * (size_t)a.queries * d + i] = fabsf(a.qkv[token * 3 * d + i % d]);
+        }
+    a.dqkv = x.of_q = output_f32(dqkv_count(&a));
+    vx_attention_bwd_ref(NULL, &a);
+    for (size_t i = 0; i < rows * 3 * d; i++) {
+        x.most_k = i / d % 3 == 1 ? fmax(x.most_k, fabs((double)qkv[i])) : x.most_k;
+        qkv[i] = i / d % 3 == 2 ? fabsf(qkv[i]) : qkv[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        dy[i] = fabsf(given->dy[i]);
+    a.qkv = qkv;
+    a.dqkv = NULL;
+    a.dp = x.dp = output_f32(dp_count(&a));
+    vx_attention_bwd_ref(NULL, &a);
+    for (size_t i = 0; i < dp_count(&a); i++)
+        x.largest = fmax(x.largest, (double)x.dp[i]);
+    return x;
+}
+
+/* Part 0, 1, 2 of dqkv. */
+static void check_part(const vx_attention_bwd *a, const float *right, const bwd_bounds *x,
+                       int part, double limit, const char *what)
+{
+    const size_t d = (size_t)(a->heads * a->head_width);
+    const double c = (1 + x->r) * (2 * x->w + x->r * (1 + x->w)) + 2 * x->r;
+    const double of_ds = (double)a->scale * x->largest * (c + x->w * (2 + c));
+    double error = 0, power = 0;
+    for (size_t i = 0; i < dqkv_count(a); i++) {
+        if (i / d % 3 != (size_t)part)
+            continue;
+        const size_t v = i + (2 - (size_t)part) * d;
+        const double bound = part == 0   ? of_ds * x->most_k
+                             : part == 1 ? of_ds * (double)x->of_q[v]
+                                         : ((1 + x->r) * (1 + x->w) - 1) * (double)x->of_v[v];
+        const double off = (double)a->dqkv[i] - (double)right[i];
+        expect(fabs(off) <= bound + 1e-6, "%s: part %d, %zu is %g, expected %g", what, part, i,
+               (double)a->dqkv[i], (double)right[i]);
+        error += off * off;
+        power += (double)right[i] * (double)right[i];
+    }
+    expect(sqrt(error) <= limit * sqrt(power) + 1e-6, "%s: part %d is off by %g of itself", what,
+           part, sqrt(error / power));
+}
+
+static void bwd_case(int index, vx_attention_bwd a, int parts)
+{
+    bed b;
+    char what[200];
+    const vx_number number = bwd_number_of(index);
+    if (!open_bed(&b, index, 1 + (parts + a.tokens) % 3))
+        return;
+    snprintf(what, sizeof what, "%s %s, gradients: T%d H%d E%d, %d queries from %d, parts %d",
+             masks[index / VX_NUMBERS].name, name_of(index), a.tokens, a.heads, a.head_width,
+             a.queries, a.first, parts);
+    vx_attention_bwd ref = a;
+    ref.dp = output_f32(dp_count(&a));
+    ref.dqkv = output_f32(dqkv_count(&a));
+    vx_attention_bwd_ref(NULL, &ref);
+    const bwd_bounds x = bounds_of(&a, parts & WITH_P, number);
+    a.p = parts & WITH_P ? a.p : NULL;
+    a.dp = parts & WITH_DP ? output_f32(dp_count(&a)) : NULL;
+    a.dqkv = parts & WITH_DQKV ? output_f32(dqkv_count(&a)) : NULL;
+    b.dev->ops.attention_bwd(b.dev, &a);
+    check_guards(what);
+    for (size_t i = 0; i < dp_count(&a) && a.dp; i++)
+        expect(fabs((double)a.dp[i] - (double)ref.dp[i]) <= x.w * (double)x.dp[i] + 1e-6,
+               "%s: dp %zu is %g, expected %g", what, i, (double)a.dp[i], (double)ref.dp[i]);
+    for (int part = 0; part < 3 && a.dqkv; part++)
+        check_part(&a, ref.dqkv, &x, part, 4 * last_place(number), what);
+    bed_close(&b);
+    free_outputs();
+}
+
+START_TEST(test_attention__gradients_keep_their_bounds)
+{
+    /* B, targets, T, H, E, queries, first */
+    static const int shapes[][7] = {{2, 1, 17, 3, 8, 17, 0},  {1, 2, 33, 1, 70, 33, 0},
+                                    {1, 1, 35, 2, 16, 35, 0}, {2, 1, 29, 1, 24, 9, 4},
+                                    {1, 1, 40, 2, 64, 1, 0},  {1, 1, 67, 1, 64, 67, 0}};
+    rng r = {14};
+    if (same_as_f32(_i, bwd_number_of(_i)) && _i / VX_NUMBERS > 0)
+        return;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes - (SANITIZED ? 1 : 0); s++) {
+        const int *n = shapes[s];
+        vx_attention a = shape(NULL, n[0], n[2], n[3], n[4]);
+        float *qkv = small_input(&r, &a);
+        const size_t count = rows_of(&a) * (size_t)n[3] * (size_t)n[4];
+        a.qkv = qkv;
+        a.y = malloc(count * sizeof *a.y);
+        a.record.keep = VX_KEEP_ALL;
+        float *p = malloc(record_bytes(&a.record));
+        a.record.data = p;
+        a.relative = n[6] || s % 2 ? (vx_relative){0} : relative_positions(&r, n[2], n[3]);
+        vx_attention_ref(NULL, &a);
+        float *dy = weights(&r, (size_t)(n[0] * n[1] * n[5] * n[3] * n[4]), 0.5f);
+        const vx_attention_bwd bwd = {.dy = dy, .qkv = qkv, .p = n[6] ? NULL : p,
+                                      .scale = a.scale, .batch = n[0], .targets = n[1],
+                                      .tokens = n[2], .heads = n[3], .head_width = n[4],
+                                      .queries = n[5], .first = n[6], .relative = a.relative};
+        for (int parts = WITH_DP; parts <= (WITH_DQKV | WITH_DP | WITH_P); parts++)
+            if (parts & (WITH_DP | WITH_DQKV) && (!(parts & WITH_P) || !n[6]))
+                bwd_case(_i, bwd, parts);
+        free(dy);
+        free(p);
+        free(a.y);
+        free(qkv);
+        free_relative(&a.relative);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("attention");
-    TCase *t = tcase_create("precisions");
+    TCase *t = tcase_create("precisions"), *gradients = tcase_create("gradients");
     tcase_add_loop_test(t, test_attention__every_precision_keeps_its_bound, 0, CASES);
     tcase_add_loop_test(t, test_attention__ragged_and_cut_sequences, 0, CASES);
     tcase_add_loop_test(t, test_attention__nan_is_not_lost, 0, CASES);
+    tcase_add_loop_test(gradients, test_attention__gradients_keep_their_bounds, 0, CASES);
     suite_add_tcase(s, t);
+    suite_add_tcase(s, gradients);
     return s;
 }
 
