@@ -336,8 +336,7 @@ START_TEST(test_attention__every_precision_keeps_its_bound)
                 run_case(_i, a, "queries");
             a.queries = 5;
             a.record.keep = VX_KEEP_ROW;
-            for (a.record.query = 0; a.record.query < a.tokens;
-                 a.record.query += 1 + a.tokens / 2)
+            for (a.record.query = 0; a.record.query < a.tokens; a.record.query += 1 + a.tokens / 2)
                 run_case(_i, a, "a row");
             a.record.query = VX_QUERY_PREFIX;
             a.record.prefix = 2;
@@ -440,8 +439,11 @@ static bwd_bounds bounds_of(const vx_attention_bwd *given, bool with_p, vx_numbe
     vx_attention_bwd a = *given;
     const size_t d = (size_t)(a.heads * a.head_width), rows = (size_t)(a.batch * a.tokens);
     const size_t n = (size_t)(a.batch * a.targets * a.queries) * d;
-    const vx_attention forward = {.qkv = a.qkv, .scale = a.scale, .batch = a.batch,
-                                  .tokens = a.tokens, .heads = a.heads,
+    const vx_attention forward = {.qkv = a.qkv,
+                                  .scale = a.scale,
+                                  .batch = a.batch,
+                                  .tokens = a.tokens,
+                                  .heads = a.heads,
                                   .head_width = a.head_width};
     bwd_bounds x = {.w = product_bound(number)};
     x.r = with_p ? 0 : exp(2 * x.w * largest_score(&forward)) - 1;
@@ -473,8 +475,8 @@ static bwd_bounds bounds_of(const vx_attention_bwd *given, bool with_p, vx_numbe
 }
 
 /* Part 0, 1, 2 of dqkv. */
-static void check_part(const vx_attention_bwd *a, const float *right, const bwd_bounds *x,
-                       int part, double limit, const char *what)
+static void check_part(const vx_attention_bwd *a, const float *right, const bwd_bounds *x, int part,
+                       double limit, const char *what)
 {
     const size_t d = (size_t)(a->heads * a->head_width);
     const double c = (1 + x->r) * (2 * x->w + x->r * (1 + x->w)) + 2 * x->r;
@@ -548,10 +550,18 @@ START_TEST(test_attention__gradients_keep_their_bounds)
         a.relative = n[6] || s % 2 ? (vx_relative){0} : relative_positions(&r, n[2], n[3]);
         vx_attention_ref(NULL, &a);
         float *dy = weights(&r, (size_t)(n[0] * n[1] * n[5] * n[3] * n[4]), 0.5f);
-        const vx_attention_bwd bwd = {.dy = dy, .qkv = qkv, .p = n[6] ? NULL : p,
-                                      .scale = a.scale, .batch = n[0], .targets = n[1],
-                                      .tokens = n[2], .heads = n[3], .head_width = n[4],
-                                      .queries = n[5], .first = n[6], .relative = a.relative};
+        const vx_attention_bwd bwd = {.dy = dy,
+                                      .qkv = qkv,
+                                      .p = n[6] ? NULL : p,
+                                      .scale = a.scale,
+                                      .batch = n[0],
+                                      .targets = n[1],
+                                      .tokens = n[2],
+                                      .heads = n[3],
+                                      .head_width = n[4],
+                                      .queries = n[5],
+                                      .first = n[6],
+                                      .relative = a.relative};
         for (int parts = WITH_DP; parts <= (WITH_DQKV | WITH_DP | WITH_P); parts++)
             if (parts & (WITH_DP | WITH_DQKV) && (!(parts & WITH_P) || !n[6]))
                 bwd_case(_i, bwd, parts);
