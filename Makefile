@@ -167,6 +167,9 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 
+# It says what the processor has, and whether the system lets the process use tiles.
+$(B)/test_panels: WRAP = -Wl,--wrap=vx_cpu_features,--wrap=vx_cpu_allow_tiles
+
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 

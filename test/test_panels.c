@@ -717,6 +717,83 @@ START_TEST(test_panels__instructions_are_as_emulated)
 }
 END_TEST
 
+/* ------------------------------------------------------------- permission for tiles -------- */
+
+/* The linker puts these in the place of those of features.c (Makefile). */
+unsigned __real_vx_cpu_features(void);
+int __real_vx_cpu_allow_tiles(void);
+unsigned __wrap_vx_cpu_features(void);
+int __wrap_vx_cpu_allow_tiles(void);
+static unsigned pretended; /* 0: what there is */
+static int refused, asked;
+static char log_lines[1000];
+
+unsigned __wrap_vx_cpu_features(void)
+{
+    return pretended ? pretended : __real_vx_cpu_features();
+}
+
+int __wrap_vx_cpu_allow_tiles(void)
+{
+    asked++;
+    return pretended ? !refused : __real_vx_cpu_allow_tiles();
+}
+
+static void take_line(const char *line, void *owner)
+{
+    (void)owner;
+    strncat(log_lines, line, sizeof log_lines - strlen(log_lines) - 1);
+}
+
+/* What a device that is opened in a precision runs, and has logged. */
+static const char *kernels_in(const char *precision, int refuse)
+{
+    static char kernels[160];
+    char err[200] = "";
+    bed b = {.allocations_left = -1};
+    vitx_hooks hooks;
+    vx_device *dev;
+    expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
+    expect(vx_pool_create(&b.pool, &hooks, 1) == 0, "no threads");
+    vx_device_env env = bed_env(&b);
+    env.log = take_line;
+    log_lines[0] = 0;
+    asked = 0;
+    refused = refuse;
+    expect(vx_device_find("cpu")->open(&dev, &env, precision, ~(unsigned)VX_CPU_BLAS, err,
+                                       sizeof err) == 0,
+           "%s", err);
+    snprintf(kernels, sizeof kernels, "%s", dev->kernels);
+    dev->cls->close(dev);
+    vx_pool_free(b.pool);
+    return kernels;
+}
+
+/* No kernel runs here, so any processor can be one with AMX. */
+START_TEST(test_panels__tiles_need_permission)
+{
+#ifdef __x86_64__
+    pretended = UP_TO_512 | VX_CPU_AMX;
+    ck_assert_str_eq(kernels_in("bf16", 0), "avx512 amx; own matrix products");
+    ck_assert(asked == 1 && !strstr(log_lines, "arch_prctl"));
+    ck_assert_str_eq(kernels_in("bf16", 1), "avx512; own matrix products");
+    ck_assert(asked == 1 && strstr(log_lines, "AMX") && strstr(log_lines, "arch_prctl"));
+    ck_assert_str_eq(kernels_in("f32", 1), "avx512; own matrix products");
+    ck_assert(asked == 0 && !strstr(log_lines, "arch_prctl"));
+    /* an extension needs its instruction set */
+    pretended = VX_CPU_AVX2 | VX_CPU_AMX | VX_CPU_VNNI | VX_CPU_BF16;
+    ck_assert_str_eq(kernels_in("int8", 0), "avx2; own matrix products");
+    ck_assert_int_eq(asked, 0);
+    pretended = UP_TO_512 | VX_CPU_VNNI | VX_CPU_BF16;
+    ck_assert_str_eq(kernels_in("int8", 0), "avx512 vnni bf16; own matrix products");
+    ck_assert_int_eq(asked, 0);
+    pretended = 0;
+#else
+    printf("skipped: this kind of processor has no tiles\n");
+#endif
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("panels");
@@ -729,6 +806,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
+    tcase_add_test(t, test_panels__tiles_need_permission);
     suite_add_tcase(s, t);
     return s;
 }
