@@ -28,6 +28,9 @@
 
 #include "kernels/cpu/cpu.h"
 
+/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow. */
+#define VX_LEAST_INT8 1e-36f
+
 enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };
 
 typedef struct vx_panel_form {

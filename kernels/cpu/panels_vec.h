@@ -338,7 +338,7 @@ VX_INLINE void rows_int8_with(const vx_panel_rows *r, int bias)
     for (int i = 0; i < r->m; i++) {
         const float *x = r->x + (size_t)i * (size_t)r->ldx;
         const float most = row_most(x, r->k);
-        const float by = most > 0 && most == most ? 127 / most : 0;
+        const float by = most >= VX_LEAST_INT8 ? 127 / most : 0;
         r->scales[i] = most / 127;
         for (int j = 0; j < r->k; j += 64)
             for (int s = 0; s < 64; s += VL, to += VL) {
