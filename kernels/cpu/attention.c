@@ -1,32 +1,43 @@
 /*
  * kernels/cpu/attention.c: y = softmax(scale q k^T) v, and what is recorded of the probabilities.
  *
- *   qkv [T, 3HE], read where it lies           p [rows, T]              y [T, HE]
+ *   qkv [T, 3HE]                               e [rows, T]             y [T, HE]
  *      q       k       v                      +---------------+
- *   +--+----+--+----+--+----+     strip of    | softmax of    |      +--+----+
- *   |  |####|  |####|  |####| --> queries --> | scale q k^T   | -->  |  |####| rows
- *   |  |    |  |####|  |####|                 +---------------+      |  |    |
- *   +--+----+--+----+--+----+                 a worker's scratch,
- *      head h                                 or the record itself
+ *   +--+----+--+----+--+----+     strip of    | exp(scores -  |      +--+----+
+ *   |  |####|  |####|  |####| --> queries --> |   the largest)| -->  |  |####| rows, each divided
+ *   |  |    |  |####|  |####|                 +---------------+      |  |    | by its sum of e
+ *   +--+----+--+----+--+----+                 a worker's scratch     +--+----+
+ *      head h
  *
- * A task is a strip of queries of one picture and head, so that a few heads still keep all workers
- * busy. Where heads are fused while they are computed it is a strip of a picture, with a loop over
- * the heads; where rows are averaged, a picture and head, with a loop over the strips. Of sequences
- * of different lengths the shorter ones have no use for their last strips.
+ * A task is some queries of one picture and head. It packs k and v as panels in the precision's
+ * format (panels.h), then goes through its queries in strips that stay near. Where heads are fused
+ * while they are computed a task is some queries of a picture, with a loop over the heads; where
+ * rows are averaged, a picture and head. Of sequences of different lengths the shorter ones have no
+ * use for their last tasks. What is recorded is e divided by its sum, in f32 in every format.
  */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #include <string.h>
 
-#define LEAST_ROWS 32 /* of a strip: each packs all of k and v again */
+#define LEAST_ROWS 32 /* of a task: each packs all of k and v again */
 
 typedef struct run {
     vx_cpu *cpu;
     const vx_attention *a;
-    int attended; /* queries that y is wanted of */
-    int queries;  /* that probabilities are wanted of, where y or the record takes them in turn */
-    int strips, rows; /* of one picture and head */
+    const vx_panel_form *form; /* of k and v, NULL: they are read where they lie */
+    int attended;              /* queries that y is wanted of */
+    int queries;     /* that probabilities are wanted of, where y or the record takes them in turn */
+    int tasks, rows; /* of one picture and head; queries of a task */
+    int strip;       /* queries of a strip, at most */
 } run;
+
+/* A worker's memory for one strip. */
+typedef struct strip {
+    float *e, *by; /* [strip,T], rows lde apart; 1 / their sums */
+    float *y;      /* [strip,E], rows ldy apart */
+    char *p, *q;   /* packed rows of e, ldp apart, and of the queries */
+    size_t lde, ldy, ldp;
+} strip;
 
 typedef struct place {
     int worker, b, h, first, rows;
@@ -74,57 +85,186 @@ static void add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, cons
     }
 }
 
-void vx_cpu_add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, int head, int first,
-                         const int *tokens_of, int rows, int keys)
+void vx_cpu_add_relative(const vx_cpu *cpu, float *p, size_t ldp, const vx_relative *r, int head,
+                         int first, const int *tokens_of, int rows, int keys)
 {
-    for (int i = first; i < first + rows && r->table; i++, p += keys)
+    for (int i = first; i < first + rows && r->table; i++, p += ldp)
         add_relative(cpu, p, r, r->table + (size_t)head * vx_relative_count(r->height, r->width),
                      tokens_of ? tokens_of[i] : i, tokens_of, keys);
 }
 
-/* The probabilities of a strip: p [rows,T]. */
-static void probabilities(const run *r, const place *at, float *p)
+static size_t filled(int n, int unit)
+{
+    return (size_t)vx_ceil_div(n, unit) * (size_t)unit;
+}
+
+/* Rows are kept from lying a multiple of 1 KiB apart, where they would share lines of the first
+ * cache. */
+static strip strip_of(const run *r, int worker)
+{
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    const size_t rows = (size_t)r->strip, keys = filled(r->a->tokens, 16);
+    const size_t packed = r->form ? vx_panel_row(r->form, r->a->tokens) : 0;
+    strip s = {.e = room.strip,
+               .by = room.scales,
+               .lde = keys % 256 ? keys : keys + 16,
+               .ldy = filled(r->a->head_width, 16),
+               .ldp = packed % 1024 ? packed : packed + VX_LINE};
+    s.y = s.e + rows * s.lde;
+    s.q = (char *)(s.y + rows * s.ldy);
+    s.p = s.q + rows * filled(r->a->head_width, 32) * sizeof(float);
+    return s;
+}
+
+/* Floats of a row of all that, at most. */
+static size_t strip_row(const vx_attention *a)
+{
+    return filled(a->tokens, 16) + 16 + filled(a->tokens, 32) + 16 + filled(a->head_width, 16) +
+           filled(a->head_width, 32);
+}
+
+/* Where the panels of v begin, behind those of k. */
+static char *panels_of_v(const run *r, int worker)
+{
+    return vx_cpu_room_of(r->cpu, worker).panels +
+           filled(r->a->tokens, 16) / 16 * vx_panel_bytes(r->form, r->a->head_width);
+}
+
+/* k and v of a head as panels. */
+static void pack_head(const run *r, const place *at)
+{
+    const vx_attention *a = r->a;
+    const int tokens = tokens_of(a, at->b);
+    if (!r->form)
+        return;
+    vx_panels_of p = {.to = vx_cpu_room_of(r->cpu, at->worker).panels,
+                      .x = part_of(a, 1, at->b, at->h, 0),
+                      .ldx = 3 * a->heads * a->head_width,
+                      .n = tokens,
+                      .k = a->head_width,
+                      .number = r->form->number};
+    r->cpu->pieces.panels_of(&p);
+    p.to = panels_of_v(r, at->worker);
+    p.x = part_of(a, 2, at->b, at->h, 0);
+    p.x_is_kn = 1;
+    p.n = a->head_width;
+    p.k = tokens;
+    r->cpu->pieces.panels_of(&p);
+}
+
+/* e = q k^T of a strip. */
+static void products(const run *r, const place *at, const strip *s)
 {
     const vx_attention *a = r->a;
     const int ld = 3 * a->heads * a->head_width, tokens = tokens_of(a, at->b);
-    vx_cpu_gemm(r->cpu, at->worker,
-                &(vx_gemm){.c = p,
-                           .a = part_of(a, 0, at->b, at->h, at->first),
-                           .b = part_of(a, 1, at->b, at->h, 0),
-                           .ldc = tokens,
-                           .lda = ld,
-                           .ldb = ld,
-                           .alpha = a->scale,
-                           .m = at->rows,
-                           .n = tokens,
-                           .k = a->head_width});
-    vx_cpu_add_relative(r->cpu, p, &a->relative, at->h, at->first,
-                        a->tokens_of ? a->tokens_of + start_of(a, at->b) : NULL, at->rows, tokens);
-    r->cpu->serial.softmax(&r->cpu->base,
-                           &(vx_softmax){.y = p, .x = p, .m = at->rows, .n = tokens});
+    const float *q = part_of(a, 0, at->b, at->h, at->first);
+    if (!r->form) {
+        vx_cpu_gemm(r->cpu, at->worker,
+                    &(vx_gemm){.c = s->e,
+                               .a = q,
+                               .b = part_of(a, 1, at->b, at->h, 0),
+                               .ldc = (int)s->lde,
+                               .lda = ld,
+                               .ldb = ld,
+                               .alpha = 1,
+                               .m = at->rows,
+                               .n = tokens,
+                               .k = a->head_width});
+        return;
+    }
+    vx_panel_product p = {.c = s->e,
+                          .ldc = (int)s->lde,
+                          .a = (const char *)q,
+                          .lda = (size_t)ld * sizeof *q,
+                          .b = vx_cpu_room_of(r->cpu, at->worker).panels,
+                          .ldb = vx_panel_bytes(r->form, a->head_width),
+                          .m = at->rows,
+                          .panels = vx_ceil_div(tokens, VX_PANEL),
+                          .steps = vx_panel_steps(r->form, a->head_width),
+                          .k = a->head_width};
+    if (r->form->number != VX_NUMBER_F32) {
+        vx_panel_pack_rows(r->cpu, r->form->number,
+                           &(vx_panel_rows){s->q, NULL, q, ld, at->rows, a->head_width});
+        p.a = s->q;
+        p.lda = vx_panel_row(r->form, a->head_width);
+    }
+    vx_panel_multiply(r->cpu, r->form->number, &p);
 }
 
-/* y of a strip, as far as it is wanted, from its probabilities. */
-static void values(const run *r, const place *at, const float *p)
+/* e and by of a strip: the probabilities are e times by. */
+static void exponentials(const run *r, const place *at, const strip *s)
 {
     const vx_attention *a = r->a;
-    const size_t token = start_of(a, at->b) + (size_t)at->first;
-    const int rows = vx_least(at->rows, r->attended - at->first), tokens = tokens_of(a, at->b);
+    const int tokens = tokens_of(a, at->b);
+    float scale = a->scale;
+    products(r, at, s);
+    if (a->relative.table || !(scale > 0)) {
+        r->cpu->pieces.convert(s->e, VX_STORE_F32, s->e, VX_STORE_F32, scale,
+                               (size_t)(at->rows - 1) * s->lde + (size_t)tokens);
+        vx_cpu_add_relative(r->cpu, s->e, s->lde, &a->relative, at->h, at->first,
+                            a->tokens_of ? a->tokens_of + start_of(a, at->b) : NULL, at->rows,
+                            tokens);
+        scale = 1;
+    }
+    r->cpu->pieces.exponentials(&(vx_exponentials){.x = s->e,
+                                                   .by = s->by,
+                                                   .to = s->p,
+                                                   .ldx = s->lde,
+                                                   .ldt = s->ldp,
+                                                   .number = r->form ? r->form->number : VX_NUMBER_F32,
+                                                   .scale = scale,
+                                                   .m = at->rows,
+                                                   .n = tokens});
+}
+
+/* s->y = e v, of the first `rows` rows. */
+static void sums_of_values(const run *r, const place *at, const strip *s, int rows)
+{
+    const vx_attention *a = r->a;
+    const int tokens = tokens_of(a, at->b);
+    if (!r->form) {
+        vx_cpu_gemm(r->cpu, at->worker,
+                    &(vx_gemm){.c = s->y,
+                               .a = s->e,
+                               .b = part_of(a, 2, at->b, at->h, 0),
+                               .b_is_kn = 1,
+                               .ldc = (int)s->ldy,
+                               .lda = (int)s->lde,
+                               .ldb = 3 * a->heads * a->head_width,
+                               .alpha = 1,
+                               .m = rows,
+                               .n = a->head_width,
+                               .k = tokens});
+        return;
+    }
+    const int floats = r->form->number == VX_NUMBER_F32;
+    vx_panel_multiply(r->cpu, r->form->number,
+                      &(vx_panel_product){.c = s->y,
+                                          .ldc = (int)s->ldy,
+                                          .a = floats ? (const char *)s->e : s->p,
+                                          .lda = floats ? s->lde * sizeof *s->e : s->ldp,
+                                          .b = panels_of_v(r, at->worker),
+                                          .ldb = vx_panel_bytes(r->form, tokens),
+                                          .m = rows,
+                                          .panels = vx_ceil_div(a->head_width, VX_PANEL),
+                                          .steps = vx_panel_steps(r->form, tokens),
+                                          .k = tokens});
+}
+
+/* e, by and, as far as it is wanted, y of a strip. */
+static void attend(const run *r, const place *at, const strip *s)
+{
+    const vx_attention *a = r->a;
+    const size_t e = (size_t)a->head_width, d = (size_t)a->heads * e;
+    const int rows = vx_least(at->rows, r->attended - at->first);
+    exponentials(r, at, s);
     if (rows <= 0)
         return;
-    vx_cpu_gemm(
-        r->cpu, at->worker,
-        &(vx_gemm){.c = a->y + (token * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width,
-                   .a = p,
-                   .b = part_of(a, 2, at->b, at->h, 0),
-                   .b_is_kn = 1,
-                   .ldc = a->heads * a->head_width,
-                   .lda = tokens,
-                   .ldb = 3 * a->heads * a->head_width,
-                   .alpha = 1,
-                   .m = rows,
-                   .n = a->head_width,
-                   .k = tokens});
+    sums_of_values(r, at, s, rows);
+    float *y = a->y + (start_of(a, at->b) + (size_t)at->first) * d + (size_t)at->h * e;
+    for (int i = 0; i < rows; i++, y += d)
+        r->cpu->pieces.convert(y, VX_STORE_F32, s->y + (size_t)i * s->ldy, VX_STORE_F32, s->by[i],
+                               e);
 }
 
 /* Element `index` of the record. */
@@ -133,76 +273,97 @@ static void *record_at(const vx_recorded *record, size_t index)
     return (char *)record->data + index * (record->store == VX_STORE_F16 ? 2 : 4);
 }
 
-/* Row p of a head is the recorded one. */
-static void keep_row(const run *r, int head, const float *p)
+/* Row i of a strip becomes the recorded row of a head. */
+static void keep_row(const run *r, const place *at, const strip *s, int i)
 {
     const vx_recorded *record = &r->a->record;
     const size_t t = (size_t)r->a->tokens, first = (size_t)r->a->first;
-    char *row = record_at(record, (size_t)head * t);
+    const size_t head = (size_t)at->b * (size_t)r->a->heads + (size_t)at->h;
+    char *row = record_at(record, head * t);
     const size_t element = record->store == VX_STORE_F16 ? 2 : 4;
     memset(row, 0, first * element);
-    r->cpu->pieces.convert(row + first * element, record->store, p, VX_STORE_F32, 1, t - first);
+    r->cpu->pieces.convert(row + first * element, record->store, s->e + (size_t)i * s->lde,
+                           VX_STORE_F32, s->by[i], t - first);
 }
 
-/* The recorded row of a head, if no strip holds it. */
-static void record_row(const run *r, place at)
+/* The record of a strip of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
+static void keep(const run *r, const place *at, const strip *s)
 {
-    float *p = vx_cpu_room_of(r->cpu, at.worker).row;
-    at.first = r->a->record.query - r->a->first;
-    at.rows = 1;
-    probabilities(r, &at, p);
-    keep_row(r, at.b * r->a->heads + at.h, p);
+    const vx_recorded *record = &r->a->record;
+    const size_t t = (size_t)r->a->tokens;
+    const size_t head = (size_t)at->b * (size_t)r->a->heads + (size_t)at->h;
+    const int query = record->query - r->a->first;
+    if (record->keep == VX_KEEP_ROW && query >= at->first && query < at->first + at->rows)
+        keep_row(r, at, s, query - at->first);
+    for (int i = 0; i < at->rows && record->keep == VX_KEEP_ALL; i++)
+        r->cpu->pieces.convert(record_at(record, (head * t + (size_t)(at->first + i)) * t),
+                               record->store, s->e + (size_t)i * s->lde, VX_STORE_F32, s->by[i], t);
 }
 
 /* A task of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
-static void strip_of_head(void *arg, int i, int worker)
+static void part_of_head(void *arg, int i, int worker)
 {
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
-    const size_t t = (size_t)r->a->tokens;
-    const int first = i % r->strips * r->rows, head = i / r->strips;
+    const strip s = strip_of(r, worker);
+    const int head = i / r->tasks, first = i % r->tasks * r->rows;
     place at = {worker, head / r->a->heads, head % r->a->heads, first, 0};
-    at.rows = vx_least(r->rows, vx_least(r->queries, tokens_of(r->a, at.b)) - first);
-    if (at.rows <= 0)
+    const int end = vx_least(first + r->rows, vx_least(r->queries, tokens_of(r->a, at.b)));
+    if (first >= end)
         return;
-    const size_t n = (size_t)at.rows * t, index = ((size_t)head * t + (size_t)first) * t;
-    float *p = vx_cpu_room_of(r->cpu, worker).strip;
-    if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F32)
-        p = record_at(record, index);
-    probabilities(r, &at, p);
-    if (record->keep == VX_KEEP_ALL && record->store == VX_STORE_F16)
-        r->cpu->pieces.convert(record_at(record, index), VX_STORE_F16, p, VX_STORE_F32, 1, n);
+    pack_head(r, &at);
+    for (; at.first < end; at.first += at.rows) {
+        at.rows = vx_least(r->strip, end - at.first);
+        attend(r, &at, &s);
+        keep(r, &at, &s);
+    }
     const int query = record->query - r->a->first;
-    if (record->keep == VX_KEEP_ROW && query >= first && query < first + at.rows)
-        keep_row(r, head, p + (size_t)(query - first) * (t - (size_t)r->a->first));
-    values(r, &at, p);
-    if (record->keep == VX_KEEP_ROW && first == 0 && query >= r->queries)
-        record_row(r, at);
+    if (record->keep == VX_KEEP_ROW && first == 0 && query >= r->queries) {
+        at.first = query; /* no strip holds it */
+        at.rows = 1;
+        exponentials(r, &at, &s);
+        keep_row(r, &at, &s, 0);
+    }
+}
+
+/* A strip of the first head becomes `fused` [rows,T], one of another is added to it. */
+static void fuse_strip(const run *r, const place *at, const strip *s, float *fused)
+{
+    const vx_pieces *pieces = &r->cpu->pieces;
+    const size_t t = (size_t)r->a->tokens;
+    for (int i = 0; i < at->rows; i++, fused += t) {
+        float *e = s->e + (size_t)i * s->lde, *to = at->h ? e : fused;
+        pieces->convert(to, VX_STORE_F32, e, VX_STORE_F32, s->by[i], t);
+        if (at->h)
+            pieces->fuse(fused, e, VX_STORE_F32, t, r->a->record.fuse);
+    }
 }
 
 /* A task of VX_KEEP_FUSED. The sum lies in the record, or in scratch where that is half. */
-static void strip_of_heads(void *arg, int i, int worker)
+static void part_of_heads(void *arg, int i, int worker)
 {
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
-    const vx_pieces *pieces = &r->cpu->pieces;
-    const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    const strip s = strip_of(r, worker);
     const size_t t = (size_t)r->a->tokens;
-    const int first = i % r->strips * r->rows;
-    place at = {worker, i / r->strips, 0, first, vx_least(r->rows, r->a->tokens - first)};
-    const size_t n = (size_t)at.rows * t, index = ((size_t)at.b * t + (size_t)first) * t;
-    float *fused =
-        record->store == VX_STORE_F32 ? record_at(record, index) : s.strip + s.strip_floats / 2;
+    const int first = i % r->tasks * r->rows, end = vx_least(first + r->rows, r->a->tokens);
+    place at = {worker, i / r->tasks, 0, first, 0};
+    const size_t n = (size_t)(end - first) * t, index = ((size_t)at.b * t + (size_t)first) * t;
+    float *fused = record->store == VX_STORE_F32 ? record_at(record, index)
+                                                 : room.strip + room.strip_floats / 2;
     for (; at.h < r->a->heads; at.h++) {
-        float *p = at.h ? s.strip : fused;
-        probabilities(r, &at, p);
-        values(r, &at, p);
-        if (at.h)
-            pieces->fuse(fused, p, VX_STORE_F32, n, record->fuse);
+        pack_head(r, &at);
+        for (at.first = first; at.first < end; at.first += at.rows) {
+            at.rows = vx_least(r->strip, end - at.first);
+            attend(r, &at, &s);
+            fuse_strip(r, &at, &s, fused + (size_t)(at.first - first) * t);
+        }
     }
     const float scale = record->fuse == VX_FUSE_MEAN ? 1 / (float)r->a->heads : 1;
     if (record->store == VX_STORE_F16 || record->fuse == VX_FUSE_MEAN)
-        pieces->convert(record_at(record, index), record->store, fused, VX_STORE_F32, scale, n);
+        r->cpu->pieces.convert(record_at(record, index), record->store, fused, VX_STORE_F32, scale,
+                               n);
 }
 
 /* A task of VX_KEEP_ROW, the mean over several rows. */
@@ -211,46 +372,77 @@ static void head_mean(void *arg, int i, int worker)
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
     const vx_pieces *pieces = &r->cpu->pieces;
-    const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
+    const strip s = strip_of(r, worker);
+    float *row = vx_cpu_room_of(r->cpu, worker).row;
     const size_t t = (size_t)r->a->tokens;
     const int begin = vx_query_first(record->query, record->prefix),
               end = vx_query_end(record->query, record->prefix, r->a->tokens);
     place at = {worker, i / r->a->heads, i % r->a->heads, 0, 0};
-    memset(s.row, 0, t * sizeof *s.row);
-    for (; at.first < r->a->tokens; at.first += r->rows) {
-        at.rows = vx_least(r->rows, r->a->tokens - at.first);
-        probabilities(r, &at, s.strip);
-        values(r, &at, s.strip);
+    memset(row, 0, t * sizeof *row);
+    pack_head(r, &at);
+    for (; at.first < r->a->tokens; at.first += at.rows) {
+        at.rows = vx_least(r->strip, r->a->tokens - at.first);
+        attend(r, &at, &s);
         for (int q = at.first < begin ? begin - at.first : 0; q < at.rows && at.first + q < end;
-             q++)
-            pieces->fuse(s.row, s.strip + (size_t)q * t, VX_STORE_F32, t, VX_FUSE_MEAN);
+             q++) {
+            float *e = s.e + (size_t)q * s.lde;
+            pieces->convert(e, VX_STORE_F32, e, VX_STORE_F32, s.by[q], t);
+            pieces->fuse(row, e, VX_STORE_F32, t, VX_FUSE_MEAN);
+        }
     }
-    pieces->convert(record_at(record, (size_t)i * t), record->store, s.row, VX_STORE_F32,
+    pieces->convert(record_at(record, (size_t)i * t), record->store, row, VX_STORE_F32,
                     1 / (float)(end - begin), t);
 }
 
-/* As few strips as fit the scratch and leave no more than a tenth of the workers' time idle. */
-static void choose_strips(run *r, int heads, size_t room)
+/* As few tasks of at most `most` queries as leave no more than a tenth of the workers' time
+ * idle. */
+static void choose_tasks(run *r, int heads, int most)
 {
     const int q = r->queries, workers = r->cpu->base.env.workers;
-    const size_t fit = room / (size_t)r->a->tokens;
-    const int most = fit < (size_t)q ? (int)fit : q;
-    const int least = vx_ceil_div(q, most > 0 ? most : 1);
+    const int least = vx_ceil_div(q, most);
     double best = -1;
-    for (int strips = least; strips < least + 8; strips++) {
-        const int rows = vx_ceil_div(q, strips);
-        if (strips > least && rows < LEAST_ROWS)
+    for (int cuts = least; cuts < least + 8; cuts++) {
+        const int rows = vx_ceil_div(q, cuts);
+        if (cuts > least && rows < LEAST_ROWS)
             break;
         const int tasks = heads * vx_ceil_div(q, rows);
         const double busy = (double)tasks / ((double)vx_ceil_div(tasks, workers) * workers);
         if (busy > best + 0.01) {
             best = busy;
             r->rows = rows;
-            r->strips = vx_ceil_div(q, rows);
+            r->tasks = vx_ceil_div(q, rows);
         }
         if (best >= 0.9)
             break;
     }
+}
+
+/* bf16x3 is faster than f32 on tiles alone, and for int8 bf16 stands in where the processor has
+ * instructions for it. Few queries gain nothing from panels, and OpenBLAS has its own. */
+static const vx_panel_form *form_of(const vx_cpu *cpu, int queries)
+{
+    vx_number number = cpu->number;
+    if (number == VX_NUMBER_INT8)
+        number = cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
+    if (number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
+        number = VX_NUMBER_F32;
+    if (queries <= VX_GEMM_FEW ||
+        (number == VX_NUMBER_F32 && cpu->blas && !(cpu->flags & VX_CPU_AVX512)))
+        return NULL;
+    return &vx_panel_forms[number];
+}
+
+/* Queries of a strip: as many as stay in the first cache, and whole blocks of the products. */
+static int strip_rows(const run *r, size_t room)
+{
+    enum { OF_TILES = 32, OF_VECTORS = 48 };
+    const size_t fit = room / strip_row(r->a);
+    const int most = fit < VX_ROW_SCALES ? (int)fit : VX_ROW_SCALES;
+    if (!r->form)
+        return most;
+    return vx_least(most, r->form->number != VX_NUMBER_F32 && r->cpu->flags & VX_CPU_AMX
+                              ? OF_TILES
+                              : OF_VECTORS);
 }
 
 void vx_attention_cpu(vx_device *dev, const vx_attention *given)
@@ -258,21 +450,25 @@ void vx_attention_cpu(vx_device *dev, const vx_attention *given)
     const vx_attention floats = vx_attention_floats(given), *a = &floats;
     const vx_recorded *record = &a->record;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
-    const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats;
     const int of_mean = record->keep == VX_KEEP_ROW && record->query < 0, t = a->tokens - a->first;
+    const int halves = record->keep == VX_KEEP_FUSED && record->store == VX_STORE_F16;
+    const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats / (halves ? 2 : 1);
     if (a->batch <= 0 || t <= 0)
         return;
     r.attended = a->queries > 0 ? vx_least(a->queries, t) : t;
     r.queries =
         record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean ? t : r.attended;
+    r.form = form_of(r.cpu, r.queries);
+    r.strip = strip_rows(&r, room);
     if (record->keep == VX_KEEP_FUSED) {
-        choose_strips(&r, a->batch, record->store == VX_STORE_F16 ? room / 2 : room);
-        dev->env.parallel(strip_of_heads, &r, a->batch * r.strips, dev->env.owner);
+        const size_t fit = halves ? room / (size_t)t : (size_t)t;
+        choose_tasks(&r, a->batch, fit < (size_t)t ? (int)fit : t);
+        dev->env.parallel(part_of_heads, &r, a->batch * r.tasks, dev->env.owner);
         return;
     }
-    choose_strips(&r, a->batch * a->heads, room);
+    choose_tasks(&r, a->batch * a->heads, r.form ? t : r.strip);
     if (of_mean)
         dev->env.parallel(head_mean, &r, a->batch * a->heads, dev->env.owner);
     else
-        dev->env.parallel(strip_of_head, &r, a->batch * a->heads * r.strips, dev->env.owner);
+        dev->env.parallel(part_of_head, &r, a->batch * a->heads * r.tasks, dev->env.owner);
 }

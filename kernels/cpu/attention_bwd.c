@@ -140,7 +140,8 @@ static void strip(const run *r, const place *at)
         p = a->p + row_at(a, at->g / a->targets, at->h, at->first);
     } else {
         times_keys(r, at, scratch, q, ld_of(a), 1, a->scale);
-        vx_cpu_add_relative(r->cpu, scratch, &a->relative, at->h, at->first, NULL, at->rows, t);
+        vx_cpu_add_relative(r->cpu, scratch, (size_t)t, &a->relative, at->h, at->first, NULL,
+                            at->rows, t);
         r->cpu->serial.softmax(&r->cpu->base,
                                &(vx_softmax){.y = scratch, .x = scratch, .m = at->rows, .n = t});
     }

@@ -106,6 +106,30 @@ typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
 
+/* Panels of a matrix that is no weight: to[panels], x being [n,k], or [k,n] with x_is_kn. f32,
+ * bf16 or bf16x3. */
+typedef struct vx_panels_of {
+    char *to;
+    const float *x; /* rows ldx apart */
+    int ldx, x_is_kn;
+    int n, k;
+    vx_number number;
+} vx_panels_of;
+typedef void vx_panels_of_fn(const vx_panels_of *p);
+
+/* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
+ * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
+typedef struct vx_exponentials {
+    float *x; /* rows ldx apart */
+    float *by;
+    char *to;
+    size_t ldx, ldt;
+    vx_number number;
+    float scale;
+    int m, n;
+} vx_exponentials;
+typedef void vx_exponentials_fn(const vx_exponentials *a);
+
 /* y[n] *= act'(x[n]) */
 typedef void vx_slope_fn(float *y, const float *x, vx_act act, size_t n);
 /* One row of swiglu and of swiglu_bwd: n columns of the result, 2n of x and dx. */
@@ -167,6 +191,7 @@ typedef struct vx_cpu_room {
     float *strip;  /* [strip_floats] */
     float *row;    /* [tokens] */
     float *part;   /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
+    char *panels;  /* k and v of a head, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
     float *scales; /* [VX_ROW_SCALES] of such rows */
@@ -179,6 +204,7 @@ typedef struct vx_cpu {
     vx_pieces pieces;
     const vx_blas *blas; /* NULL: gemm_own alone */
     unsigned flags;      /* VX_CPU_* in use */
+    vx_number number;    /* of the precision */
     char *memory;        /* all workers' scratch */
     vx_dims max;         /* what it was reserved for */
 } vx_cpu;
@@ -219,9 +245,10 @@ static inline vx_cpu *vx_cpu_of(vx_device *dev)
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker);
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
 
-/* p [rows,keys] += relative, for the queries first..first+rows-1. tokens_of: of the sequence. */
-void vx_cpu_add_relative(const vx_cpu *cpu, float *p, const vx_relative *r, int head, int first,
-                         const int *tokens_of, int rows, int keys);
+/* p [rows,keys], rows ldp apart, += relative, for the queries first..first+rows-1. tokens_of: of
+ * the sequence. */
+void vx_cpu_add_relative(const vx_cpu *cpu, float *p, size_t ldp, const vx_relative *r, int head,
+                         int first, const int *tokens_of, int rows, int keys);
 
 /* How a product [m,n] is cut into tiles for the workers. */
 typedef struct vx_tiling {

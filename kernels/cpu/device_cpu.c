@@ -25,8 +25,9 @@ static size_t strip_floats(const vx_dims *max)
 {
     const size_t patch =
         (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
-    /* one of the product, one of the fused sum; or what a variant of attention_replaced has */
-    const size_t rows = 2 * (size_t)max->tokens + (size_t)max->head_width;
+    /* of attention, in f32 and packed, one of the product, one of the fused sum; or what a variant
+     * of attention_replaced has */
+    const size_t rows = 4 * (round_up((size_t)max->tokens) + round_up((size_t)max->head_width) + 16);
     const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
     const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
     const size_t wanted[] = {rows, wide, weights};
@@ -39,6 +40,12 @@ static size_t strip_floats(const vx_dims *max)
 static size_t part_floats(const vx_dims *max)
 {
     return 2 * (size_t)max->tokens * (size_t)max->head_width;
+}
+
+/* Each with its tokens and columns filled up. */
+static size_t panels_bytes(const vx_dims *max)
+{
+    return 2 * round_up((size_t)max->tokens) * round_up((size_t)max->head_width) * sizeof(float);
 }
 
 /* At least one row of the longest matrix, in the widest format. */
@@ -56,7 +63,7 @@ static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
            VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
-           round_up(part_floats(max) * sizeof(float)) + VX_GEMM_PACK * sizeof(float);
+           round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) + VX_GEMM_PACK * sizeof(float);
 }
 
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
@@ -68,6 +75,8 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
     at += round_up((size_t)cpu->max.tokens * sizeof(float));
     s.part = (float *)at;
     at += round_up(part_floats(&cpu->max) * sizeof(float));
+    s.panels = at;
+    at += panels_bytes(&cpu->max);
     s.pack = (float *)at;
     at += VX_GEMM_PACK * sizeof(float);
     s.rows = at;
@@ -237,6 +246,7 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
     memset(cpu, 0, sizeof *cpu);
     cpu->base.cls = &vx_device_cpu;
     cpu->base.env = *env;
+    cpu->number = ((const vx_panel_form *)vx_panel_packing(name))->number;
     cpu->flags = flags_in_use(vx_cpu_features() & features);
     ask_for_tiles(cpu, strcmp(name, "f32") != 0);
     fill_tables(cpu);

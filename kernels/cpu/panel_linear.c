@@ -29,7 +29,7 @@ static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int k)
     return rows > ROWS ? rows / ROWS * ROWS : rows;
 }
 
-static void pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r)
+void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r)
 {
     if (number == VX_NUMBER_INT8)
         cpu->pieces.rows_int8(r);
@@ -39,7 +39,7 @@ static void pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *
         cpu->pieces.rows_bf16x3(r);
 }
 
-static void multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p)
+void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p)
 {
     if (number == VX_NUMBER_F32)
         cpu->pieces.panels_f32(p);
@@ -100,7 +100,7 @@ static void rows_by_columns(const panel_run *r, const vx_cpu_room *s, vx_tile t,
             p.m = vx_least(ROWS, t.m - i);
             p.a = rows + (size_t)i * p.lda;
             p.scales = scales + i;
-            multiply(r->cpu, r->form->number, &p);
+            vx_panel_multiply(r->cpu, r->form->number, &p);
             finish(r, (vx_tile){t.m0 + i, p.m, t.n0 + j, n}, p.c);
         }
     }
@@ -124,7 +124,7 @@ static void run_tile(void *arg, int index, int worker)
                               .steps = vx_panel_steps(r->form, a->w->k),
                               .k = a->w->k};
         if (r->form->number != VX_NUMBER_F32) {
-            pack_rows(r->cpu, r->form->number,
+            vx_panel_pack_rows(r->cpu, r->form->number,
                       &(vx_panel_rows){s.rows, s.scales, x, a->ldx, t.m, a->w->k});
             p.a = s.rows;
             p.lda = vx_panel_row(r->form, a->w->k);

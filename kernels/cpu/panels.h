@@ -65,6 +65,10 @@ static inline size_t vx_panel_bytes(const vx_panel_form *f, int k)
  * form's step. */
 void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count);
 
+/* rows_<format> and panels_<format> of a format. Rows of f32 are not packed. */
+void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r);
+void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p);
+
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a);
 
 #endif

@@ -236,18 +236,48 @@ VX_INLINE void store_u16(char *to, vu x)
 #endif
 }
 
+/* As bf16. */
+VX_INLINE void store_bf16(char *to, vf x)
+{
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+    const __m256bh low = _mm512_cvtneps_pbh(x);
+    memcpy(to, &low, sizeof low);
+#else
+    store_u16(to, v_to_bf16(x));
+#endif
+}
+
+/* What bf16 leaves of x, of an infinity 0. high: its bf16, as f32. */
+VX_INLINE vf v_rest(vf x, vf high)
+{
+    const vf rest = x - high;
+    return (vf)((vu)rest & (vu)(rest == rest));
+}
+
+/* The two halves of bf16x3, a line apart. */
+VX_INLINE void store_halves(char *to, vf x)
+{
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+    const __m256bh high = _mm512_cvtneps_pbh(x);
+    memcpy(to, &high, sizeof high);
+    const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)high), 16);
+    store_bf16(to + VX_LINE, v_rest(x, (vf)wide));
+#else
+    const vu high = v_to_bf16(x);
+    store_u16(to, high);
+    store_bf16(to + VX_LINE, v_rest(x, (vf)(high << 16)));
+#endif
+}
+
 /* 32 values of a row, or what is left of them. */
 VX_INLINE void row_step(char *to, const float *x, int left, int parts)
 {
     for (int i = 0; i < 32; i += VL) {
         const vf v = i < left ? v_load_most(x + i, (size_t)(left - i)) : (vf){0};
-        const vu high = v_to_bf16(v);
-        store_u16(to + 2 * i, high);
-        if (parts == 2) {
-            vf rest = v - (vf)(high << 16);
-            rest = (vf)((vu)rest & (vu)(rest == rest)); /* of an infinity 0 */
-            store_u16(to + VX_LINE + 2 * i, v_to_bf16(rest));
-        }
+        if (parts == 1)
+            store_bf16(to + 2 * i, v);
+        else
+            store_halves(to + 2 * i, v);
     }
 }
 

@@ -321,21 +321,6 @@ static void VX_NAME(layernorm_bwd_row)(const vx_layernorm_bwd *a, float *dx, con
     }
 }
 
-VX_INLINE float row_max(const float *x, int n)
-{
-    vf a = v_set(-INFINITY), b = a;
-    int i = 0;
-    for (; i + 2 * VL <= n; i += 2 * VL) {
-        a = v_max(a, v_load(x + i));
-        b = v_max(b, v_load(x + i + VL));
-    }
-    for (; i + VL <= n; i += VL)
-        a = v_max(a, v_load(x + i));
-    if (i < n)
-        a = v_max(a, v_load_n(x + i, n - i, -INFINITY));
-    return v_largest(v_max(a, b));
-}
-
 /* A NaN in a row, +infinity, or nothing but -infinity makes the whole row NaN, as the formula. */
 static void VX_NAME(softmax)(vx_device *dev, const vx_softmax *a)
 {

@@ -15,21 +15,54 @@
  * x = k ln2 + r, |r| <= ln2/2; exp(r) = 1 + r + r^2 q(r); 2^k by its exponent bits. Adding 1.5*2^23
  * rounds to a whole number and leaves it in the low bits.
  */
-VX_INLINE vf v_exp_neg(vf x)
+VX_INLINE vf v_exp_rest(vf x, vf k) /* exp(x - k ln2) */
 {
-    const vf clamped = v_max(v_set(-87.33654f), x);
-    const vf shifted = v_fma(clamped, v_set(1.44269504f), v_set(12582912.0f));
-    const vf k = shifted - 12582912.0f;
-    vf r = v_fma(k, v_set(-0.693145752f), clamped); /* ln2 in two parts, the first of 16 bits */
+    vf r = v_fma(k, v_set(-0.693145752f), x); /* ln2 in two parts, the first of 16 bits */
     r = v_fma(k, v_set(-1.42860677e-6f), r);
     vf q = v_set(0.0013814597623422742f);
     q = v_fma(q, r, v_set(0.008368716575205326f));
     q = v_fma(q, r, v_set(0.04166838899254799f));
     q = v_fma(q, r, v_set(0.1666652113199234f));
     q = v_fma(q, r, v_set(0.4999999403953552f));
-    const vf e = v_fma(r * r, q, r) + 1.0f;
+    return v_fma(r * r, q, r) + 1.0f;
+}
+
+VX_INLINE vf v_exp_neg(vf x)
+{
+    const vf clamped = v_max(v_set(-87.33654f), x);
+    const vf shifted = v_fma(clamped, v_set(1.44269504f), v_set(12582912.0f));
+    const vf e = v_exp_rest(clamped, shifted - 12582912.0f);
     const vf power = (vf)(((vu)shifted << 23) + 0x3f800000u);
     return v_select_less(x, v_set(-87.33654f), (vf){0}, e * power);
+}
+
+/* exp(x) as v_exp_neg, also for x that rounding has made larger than 0. */
+VX_INLINE vf v_exp_below(vf x)
+{
+#if VX_VECTOR_BITS == 512
+    const vf shifted = v_fma(x, v_set(1.44269504f), v_set(12582912.0f));
+    const vf e = v_exp_rest(x, shifted - 12582912.0f);
+    const vf power = (vf)(((vu)shifted << 23) + 0x3f800000u);
+    return _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(x, v_set(-87.33654f), _CMP_NLT_UQ), e, power);
+#else
+    return v_exp_neg(x);
+#endif
+}
+
+/* The largest of a row. */
+VX_INLINE float row_max(const float *x, int n)
+{
+    vf a = v_set(-INFINITY), b = a;
+    int i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        a = v_max(a, v_load(x + i));
+        b = v_max(b, v_load(x + i + VL));
+    }
+    for (; i + VL <= n; i += VL)
+        a = v_max(a, v_load(x + i));
+    if (i < n)
+        a = v_max(a, v_load_n(x + i, n - i, -INFINITY));
+    return v_largest(v_max(a, b));
 }
 
 /*

@@ -1,0 +1,195 @@
+/*
+ * kernels/cpu/attention_vec.h: what attention needs beside the products of panels_vec.h: k and v as
+ * panels, and exponentials of scores as packed rows.
+ *
+ *   rows as outputs                        columns as outputs
+ *      16 rows of x   transposed              x [k,n]    pairs of rows, zipped
+ *      +---------+    +---------+             +--+--+    +---------+
+ *      |  step   | -> |  step   |             |  |  | -> |  step   |
+ *      +---------+    +---------+             +--+--+    +---------+
+ */
+#ifndef VX_CPU_ATTENTION_VEC_H
+#define VX_CPU_ATTENTION_VEC_H
+
+#include "kernels/cpu/panels_vec.h"
+#include "kernels/cpu/vec_math.h"
+
+VX_INLINE void store_bits(char *to, vu x)
+{
+    memcpy(to, &x, sizeof x);
+}
+
+/* a in the low halves of the lanes, b in the high ones. */
+VX_INLINE vu v_zip_bf16(vf a, vf b)
+{
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+    static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return (vu)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
+                                        (__m512i)_mm512_cvtne2ps_pbh(b, a));
+#else
+    return v_to_bf16(a) | v_to_bf16(b) << 16;
+#endif
+}
+
+/* 16 lines, `stride` bytes apart, as a step: lane j of line i becomes lane i of line j. */
+VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
+{
+    for (int c = 0; c < VX_PANEL; c += VL)
+        for (int p = 0; p < VX_PANEL; p += VL) {
+            vf r[VL];
+#pragma GCC unroll 16
+            for (int i = 0; i < VL; i++)
+                r[i] = (vf)v_load_bits(lines + (size_t)(c + i) * stride + 4 * p);
+            v_transpose(r);
+#pragma GCC unroll 16
+            for (int i = 0; i < VL; i++)
+                store_bits(to + (size_t)(p + i) * VX_LINE + 4 * c, (vu)r[i]);
+        }
+}
+
+/* A step's columns of a row, or what is left of them. */
+VX_INLINE void line_step(char *to, const float *x, int left, vx_number number)
+{
+    if (number != VX_NUMBER_F32) {
+        row_step(to, x, left, number == VX_NUMBER_BF16X3 ? 2 : 1);
+        return;
+    }
+    for (int i = 0; i < VX_PANEL; i += VL)
+        store_bits(to + 4 * i,
+                   i < left ? (vu)v_load_most(x + i, (size_t)(left - i)) : (vu){0});
+}
+
+VX_INLINE void panels_of_rows(const vx_panels_of *p, vx_number number)
+{
+    const int per = number == VX_NUMBER_F32 ? 16 : 32, parts = number == VX_NUMBER_BF16X3 ? 2 : 1;
+    const size_t stride = (size_t)parts * VX_LINE;
+    char lines[VX_PANEL * 2 * VX_LINE], *to = p->to;
+    for (int j = 0; j < p->n; j += VX_PANEL)
+        for (int k = 0; k < p->k; k += per) {
+            for (int i = 0; i < VX_PANEL; i++)
+                if (j + i < p->n)
+                    line_step(lines + (size_t)i * stride,
+                              p->x + (size_t)(j + i) * (size_t)p->ldx + k, p->k - k, number);
+                else
+                    memset(lines + (size_t)i * stride, 0, stride);
+            for (int part = 0; part < parts; part++, to += VX_STEP)
+                turn_step(to, lines + part * VX_LINE, stride);
+        }
+}
+
+/* Some columns of row k, 0 where there is none. */
+VX_INLINE vf row_lanes(const vx_panels_of *p, int k, int j)
+{
+    return k < p->k && j < p->n
+               ? v_load_most(p->x + (size_t)k * (size_t)p->ldx + j, (size_t)(p->n - j))
+               : (vf){0};
+}
+
+/* Columns j..j+15 of the rows from k on. */
+VX_INLINE void columns_step(char *to, const vx_panels_of *p, int k, int j, vx_number number)
+{
+    for (int l = 0; l < VX_PANEL; l++, to += VX_LINE)
+        for (int c = 0; c < VX_PANEL; c += VL) {
+            if (number == VX_NUMBER_F32) {
+                store_bits(to + 4 * c, (vu)row_lanes(p, k + l, j + c));
+                continue;
+            }
+            const vf a = row_lanes(p, k + 2 * l, j + c), b = row_lanes(p, k + 2 * l + 1, j + c);
+            const vu high = v_zip_bf16(a, b);
+            store_bits(to + 4 * c, high);
+            if (number == VX_NUMBER_BF16X3)
+                store_bits(to + VX_STEP + 4 * c,
+                           v_zip_bf16(v_rest(a, (vf)(high << 16)),
+                                      v_rest(b, (vf)(high & 0xffff0000u))));
+        }
+}
+
+VX_INLINE void panels_of_columns(const vx_panels_of *p, vx_number number)
+{
+    const int per = number == VX_NUMBER_F32 ? 16 : 32;
+    const size_t step = number == VX_NUMBER_BF16X3 ? 2 * VX_STEP : VX_STEP;
+    const size_t panel = (size_t)vx_ceil_div(p->k, per) * step;
+    for (int k = 0; k < p->k; k += per)
+        for (int j = 0; j < p->n; j += VX_PANEL)
+            columns_step(p->to + (size_t)(j / VX_PANEL) * panel + (size_t)(k / per) * step, p, k, j,
+                         number);
+}
+
+PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
+{
+    switch ((int)p->number * 2 + (p->x_is_kn != 0)) {
+    case VX_NUMBER_F32 * 2:
+        panels_of_rows(p, VX_NUMBER_F32);
+        break;
+    case VX_NUMBER_F32 * 2 + 1:
+        panels_of_columns(p, VX_NUMBER_F32);
+        break;
+    case VX_NUMBER_BF16X3 * 2:
+        panels_of_rows(p, VX_NUMBER_BF16X3);
+        break;
+    case VX_NUMBER_BF16X3 * 2 + 1:
+        panels_of_columns(p, VX_NUMBER_BF16X3);
+        break;
+    case VX_NUMBER_BF16 * 2:
+        panels_of_rows(p, VX_NUMBER_BF16);
+        break;
+    default:
+        panels_of_columns(p, VX_NUMBER_BF16);
+    }
+}
+
+/* VL values into their place in a packed row. */
+VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
+{
+    char *at = to + (size_t)(j / 32) * (number == VX_NUMBER_BF16X3 ? 2 : 1) * VX_LINE + j % 32 * 2;
+    if (number == VX_NUMBER_BF16X3)
+        store_halves(at, x);
+    else if (number == VX_NUMBER_BF16)
+        store_bf16(at, x);
+}
+
+/* One row. max is rounded, so that all of them are off by one factor, which the sum has as well. A
+ * NaN in it, +infinity, or nothing but -infinity makes 1 / sum NaN. */
+VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_number number)
+{
+    const vf by = v_set(scale), max = by * row_max(x, n);
+    vf sum = {0};
+    int j = 0;
+    for (; j + VL <= n; j += VL) {
+        const vf e = v_exp_below(v_fma(v_load(x + j), by, -max));
+        v_store(x + j, e);
+        sum += e;
+        pack_lanes(to, j, e, number);
+    }
+    if (j < n) {
+        const vf e = v_exp_below(v_fma(v_load_n(x + j, n - j, -INFINITY), by, -max));
+        v_store_n(x + j, e, n - j);
+        sum += e;
+        pack_lanes(to, j, e, number);
+        j += VL;
+    }
+    for (; j % 32 != 0 && number != VX_NUMBER_F32; j += VL)
+        pack_lanes(to, j, (vf){0}, number);
+    return 1 / v_sum(sum);
+}
+
+VX_INLINE void exponentials_with(const vx_exponentials *a, vx_number number)
+{
+    char *to = a->to;
+    float *x = a->x;
+    for (int i = 0; i < a->m; i++, x += a->ldx, to += a->ldt)
+        a->by[i] = exponentials_row(x, to, a->scale, a->n, number);
+}
+
+PIECE void VX_NAME(exponentials)(const vx_exponentials *a)
+{
+    if (a->number == VX_NUMBER_F32)
+        exponentials_with(a, VX_NUMBER_F32);
+    else if (a->number == VX_NUMBER_BF16X3)
+        exponentials_with(a, VX_NUMBER_BF16X3);
+    else
+        exponentials_with(a, VX_NUMBER_BF16);
+}
+
+#endif

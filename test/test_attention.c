@@ -1,0 +1,393 @@
+/*
+ * Attention in every precision, on every instruction set and extension that this machine has, and
+ * on emulated tiles, against the reference. VX_TEST_THREADS
+ *
+ * The bounds. An operand of a product is off by at most u of itself: bf16 has 8 bits, so u = 2^-8;
+ * bf16x3 has u = 2^-17, and low * low, at most 2^-16, is left out. A product is off by w =
+ * 2 u + u^2 (+ 2^-16). So a score is off by at most d = w scale sum |q||k|, a probability by
+ * r = exp(2 d) - 1 of itself, as is the mean, the largest and the smallest of several, and y by at
+ * most ((1 + r) (1 + w) - 1) sum p |v|. f32 has what its sums add, 2^-20 here, and so has every
+ * precision.
+ */
+#define VX_ISA_NAME emulated
+#define VX_VECTOR_BITS 128
+#define VX_EMULATE_TILES
+#include "kernel_bed.h"
+#include "kernels/cpu/panels.h"
+#include "kernels/cpu/panels_tile.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UP_TO_512 (VX_CPU_AVX2 | VX_CPU_AVX512)
+
+enum { MASKS = 7, EMULATED = MASKS - 1, CASES = MASKS * VX_NUMBERS };
+static const struct version masks[MASKS] = {
+    {"baseline", "cpu", 0, {"baseline", ""}},
+    {"avx2", "cpu", VX_CPU_AVX2, {"avx2", ""}},
+    {"avx512", "cpu", UP_TO_512, {"avx512", ""}},
+    {"avx512 bf16", "cpu", UP_TO_512 | VX_CPU_BF16, {"avx512 bf16", ""}},
+    {"avx512 amx", "cpu", UP_TO_512 | VX_CPU_AMX, {"avx512 amx", ""}},
+    {"all", "cpu", VX_FEATURES_ALL, {"", ""}},
+    {"emulated tiles", "cpu", 0, {"baseline", ""}},
+};
+
+static const vx_dims dims = {.batch = 3,
+                             .tokens = 197,
+                             .width = 192,
+                             .heads = 3,
+                             .head_width = 88,
+                             .hidden = 192,
+                             .channels = 3,
+                             .patch_height = 4,
+                             .patch_width = 4,
+                             .classes = 10};
+
+static void emulated_bf16(const vx_panel_product *p)
+{
+    tiles_with(p, VX_NUMBER_BF16);
+}
+
+static void emulated_bf16x3(const vx_panel_product *p)
+{
+    tiles_with(p, VX_NUMBER_BF16X3);
+}
+
+static const char *name_of(int index)
+{
+    return vx_panel_forms[index % VX_NUMBERS].packing.name;
+}
+
+static bool open_bed(bed *b, int index, int threads)
+{
+    char err[200] = "";
+    vitx_hooks hooks;
+    const int mask = index / VX_NUMBERS;
+    if (index % VX_NUMBERS == VX_NUMBER_F32 && mask > 2 && mask != EMULATED - 1)
+        return false; /* f32 has no extensions */
+    expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
+    *b = (bed){.allocations_left = -1, .version = &masks[mask]};
+    expect(vx_pool_create(&b->pool, &hooks, threads) == 0, "no threads");
+    const vx_device_env env = bed_env(b);
+    const vx_device_class *cls = vx_device_find("cpu");
+    expect(cls->open(&b->dev, &env, name_of(index), masks[mask].features, err, sizeof err) == 0,
+           "%s", err);
+    expect(cls->reserve(b->dev, &dims, err, sizeof err) == 0, "%s", err);
+    if (!strstr(b->dev->kernels, masks[mask].must_say[0])) {
+        static bool said;
+        if (!said)
+            printf("skipped: %s is not on this machine\n", masks[mask].name);
+        said = true;
+        bed_close(b);
+        return false;
+    }
+    if (mask == EMULATED) {
+        vx_cpu *cpu = vx_cpu_of(b->dev);
+        cpu->flags |= VX_CPU_AMX; /* where attention looks which formats are fast */
+        cpu->pieces.panels_bf16 = emulated_bf16;
+        cpu->pieces.panels_bf16x3 = emulated_bf16x3;
+    }
+    return true;
+}
+
+/* What attention multiplies in. */
+static vx_number number_of(int index)
+{
+    const unsigned flags = masks[index / VX_NUMBERS].features;
+    const bool of_tiles = flags & VX_CPU_AMX || index / VX_NUMBERS == EMULATED;
+    const vx_number number = (vx_number)(index % VX_NUMBERS);
+    if (number == VX_NUMBER_INT8)
+        return of_tiles || flags & VX_CPU_BF16 ? VX_NUMBER_BF16 : VX_NUMBER_F32;
+    return number == VX_NUMBER_BF16X3 && !of_tiles ? VX_NUMBER_F32 : number;
+}
+
+/* How far a product of two numbers may be off. */
+static double product_bound(vx_number number)
+{
+    const double u = number == VX_NUMBER_BF16     ? 1.0 / 256
+                     : number == VX_NUMBER_BF16X3 ? 1.0 / 131072
+                                                  : 0;
+    return 2 * u + u * u + (number == VX_NUMBER_BF16X3 ? 1.0 / 65536 : 0) + 1.0 / 1048576;
+}
+
+/* ----------------------------------------------------------------------- what is expected -- */
+
+typedef struct expected {
+    float *y, *absolute; /* sum p v, sum p |v| */
+    vx_recorded record;
+    double d; /* how far a score may be off */
+} expected;
+
+static size_t rows_of(const vx_attention *a)
+{
+    return a->starts ? (size_t)a->starts[a->batch] : (size_t)a->batch * (size_t)a->tokens;
+}
+
+static size_t record_count(const vx_recorded *r)
+{
+    const size_t t = (size_t)r->tokens, all = (size_t)r->batch * (size_t)r->heads;
+    return r->keep == VX_KEEP_ROW     ? all * t
+           : r->keep == VX_KEEP_FUSED ? (size_t)r->batch * t * t
+           : r->keep == VX_KEEP_ALL   ? all * t * t
+                                      : 0;
+}
+
+static size_t record_bytes(const vx_recorded *r)
+{
+    return record_count(r) * (r->store == VX_STORE_F16 ? 2 : 4);
+}
+
+static float recorded(const vx_recorded *r, size_t i)
+{
+    return r->store == VX_STORE_F16 ? vx_half_to_float(((uint16_t *)r->data)[i])
+                                    : ((float *)r->data)[i];
+}
+
+/* The largest scale sum |q||k|. */
+static double largest_score(const vx_attention *a)
+{
+    const size_t e = (size_t)a->head_width, d = (size_t)a->heads * e;
+    double most = 0;
+    for (int b = 0; b < a->batch; b++) {
+        const size_t start = vx_start_of(a->starts, b, a->tokens);
+        const int tokens = vx_tokens_of(a->starts, b, a->tokens);
+        for (int i = 0; i < a->heads * tokens * tokens; i++) {
+            const size_t h = (size_t)(i % a->heads), t = (size_t)(i / a->heads % tokens),
+                         s = (size_t)(i / a->heads / tokens);
+            const float *q = a->qkv + (start + t) * 3 * d + h * e,
+                        *k = a->qkv + (start + s) * 3 * d + d + h * e;
+            double sum = 0;
+            for (size_t c = 0; c < e; c++)
+                sum += fabs((double)q[c] * (double)k[c]);
+            most = fmax(most, sum);
+        }
+    }
+    return most * fabs((double)a->scale);
+}
+
+static expected expect_of(const vx_attention *given, vx_number number)
+{
+    vx_attention a = *given;
+    const size_t d = (size_t)a.heads * (size_t)a.head_width, rows = rows_of(&a);
+    expected x = {output_f32(rows * d), output_f32(rows * d), a.record,
+                  product_bound(number) * largest_score(&a)};
+    x.record.data = a.record.keep ? output(record_bytes(&a.record)) : NULL;
+    a.record = x.record;
+    a.y = x.y;
+    vx_attention_ref(NULL, &a);
+    float *qkv = copied(a.qkv, rows * 3 * d);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 2 * d; c < 3 * d; c++)
+            qkv[i * 3 * d + c] = fabsf(qkv[i * 3 * d + c]);
+    a.qkv = qkv;
+    a.y = x.absolute;
+    vx_attention_ref(NULL, &a);
+    return x;
+}
+
+static void check_y(const vx_attention *a, const expected *x, vx_number number, const char *what)
+{
+    const size_t d = (size_t)a->heads * (size_t)a->head_width;
+    const double by = exp(2 * x->d) * (1 + product_bound(number)) - 1;
+    for (size_t i = 0; i < rows_of(a) * d; i++) {
+        if (untouched(x->y[i])) {
+            expect(untouched(a->y[i]), "%s: wrote y %zu", what, i);
+            continue;
+        }
+        expect(fabs((double)a->y[i] - (double)x->y[i]) <= by * (double)x->absolute[i] + 1e-6,
+               "%s: y %zu is %g, expected %g", what, i, (double)a->y[i], (double)x->y[i]);
+    }
+}
+
+static void check_record(const vx_recorded *record, const expected *x, const char *what)
+{
+    const double by = exp(2 * x->d) - 1 + (record->store == VX_STORE_F16 ? 1.0 / 1024 : 0);
+    for (size_t i = 0; i < record_count(record); i++) {
+        const double p = recorded(record, i), q = recorded(&x->record, i);
+        expect(fabs(p - q) <= by * q + 1e-6, "%s: record %zu is %g, expected %g", what, i, p, q);
+    }
+}
+
+/* Rows of probabilities, or their means, sum to 1: f32 rounds each of n by 2^-24 of itself, and the
+ * sum that they are divided by n times. */
+static void check_sums(const vx_recorded *record, const char *what)
+{
+    const size_t t = (size_t)record->tokens;
+    if (record->store == VX_STORE_F16 ||
+        (record->keep == VX_KEEP_FUSED && record->fuse != VX_FUSE_MEAN))
+        return;
+    for (size_t i = 0; i < record_count(record); i += t) {
+        double sum = 0;
+        for (size_t j = 0; j < t; j++)
+            sum += recorded(record, i + j);
+        expect(fabs(sum - 1) <= (double)(t + 16) / 16777216, "%s: row %zu sums to %.9g", what,
+               i / t, sum);
+    }
+}
+
+/* --------------------------------------------------------------------------------- cases --- */
+
+/* a.y and a.record.data are set here; with 1 to 3 threads the same bits come out, and those of y
+ * whatever is recorded. */
+static void run_case(int index, vx_attention a, const char *name)
+{
+    const vx_number number = number_of(index);
+    const size_t n = rows_of(&a) * (size_t)a.heads * (size_t)a.head_width;
+    const expected x = expect_of(&a, number);
+    float *first = NULL;
+    void *data = NULL;
+    for (int threads = 1; threads <= (SANITIZED ? 1 : MOST_THREADS); threads++) {
+        bed b;
+        char what[200];
+        if (!open_bed(&b, index, threads)) {
+            free_outputs();
+            return;
+        }
+        snprintf(what, sizeof what, "%s %s, %d threads, %s: T%d E%d keep %d store %d fuse %d of %d",
+                 masks[index / VX_NUMBERS].name, name_of(index), threads, name, a.tokens,
+                 a.head_width, (int)a.record.keep, (int)a.record.store, (int)a.record.fuse,
+                 a.record.query);
+        a.y = output_f32(n);
+        a.record.data = a.record.keep ? output(record_bytes(&a.record)) : NULL;
+        b.dev->ops.attention(b.dev, &a);
+        check_guards(what);
+        check_y(&a, &x, number, what);
+        check_record(&a.record, &x, what);
+        check_sums(&a.record, what);
+        expect(!first || memcmp(first, a.y, n * sizeof *first) == 0, "%s: other bits", what);
+        expect(!data || memcmp(data, a.record.data, record_bytes(&a.record)) == 0,
+               "%s: other bits of the record", what);
+        first = a.y;
+        data = a.record.data;
+        bed_close(&b);
+    }
+    free_outputs();
+}
+
+static vx_attention shape(const float *qkv, int batch, int tokens, int heads, int e)
+{
+    return (vx_attention){.qkv = qkv,
+                          .scale = 1 / sqrtf((float)e),
+                          .batch = batch,
+                          .tokens = tokens,
+                          .heads = heads,
+                          .head_width = e,
+                          .record = {.batch = batch, .heads = heads, .tokens = tokens}};
+}
+
+/* Queries and keys of a size at which the bounds of bf16 are not empty: scores of about 1. */
+static float *small_input(rng *r, const vx_attention *a)
+{
+    const size_t d = (size_t)a->heads * (size_t)a->head_width, rows = rows_of(a);
+    float *qkv = input(r, rows * 3 * d, NORMAL);
+    for (size_t i = 0; i < rows * 3 * d; i++)
+        qkv[i] *= i % (3 * d) < 2 * d ? 0.5f : 1;
+    return qkv;
+}
+
+START_TEST(test_attention__every_precision_keeps_its_bound)
+{
+    static const int shapes[][4] = {{2, 17, 3, 8},  {1, 33, 2, 70}, {3, 7, 2, 16},
+                                    {2, 50, 3, 64}, {1, 65, 1, 88}, {1, 197, 2, 64}};
+    rng r = {11};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes - (SANITIZED ? 1 : 0); s++) {
+        vx_attention a = shape(NULL, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3]);
+        float *qkv = small_input(&r, &a);
+        a.qkv = qkv;
+        if (s % 2)
+            a.relative = relative_positions(&r, a.tokens, a.heads);
+        for (int store = VX_STORE_F32; store <= VX_STORE_F16; store++) {
+            if (a.tokens >= 50 && store == (int)(s % 2))
+                continue; /* one of them is enough */
+            a.record.store = (vx_store)store;
+            a.record.keep = VX_KEEP_NONE;
+            for (a.queries = 0; a.queries < 12; a.queries += 1 + a.queries * 4) /* 0, 1, 6 */
+                run_case(_i, a, "queries");
+            a.queries = 5;
+            a.record.keep = VX_KEEP_ROW;
+            for (a.record.query = 0; a.record.query < a.tokens;
+                 a.record.query += 1 + a.tokens / 2)
+                run_case(_i, a, "a row");
+            a.record.query = VX_QUERY_PREFIX;
+            a.record.prefix = 2;
+            run_case(_i, a, "mean row");
+            a.record.keep = VX_KEEP_ALL;
+            run_case(_i, a, "all");
+            a.record.keep = VX_KEEP_FUSED;
+            for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++) {
+                a.record.fuse = (vx_fuse)fuse;
+                run_case(_i, a, "fused");
+            }
+        }
+        free_relative(&a.relative);
+        free(qkv);
+    }
+}
+END_TEST
+
+START_TEST(test_attention__ragged_and_cut_sequences)
+{
+    static const int starts[] = {0, 5, 45, 46, 80};
+    rng r = {12};
+    for (int i = 0; i < 4; i++) {
+        vx_attention a = shape(NULL, 4, 40, 2, i & 1 ? 64 : 24);
+        if (i < 2)
+            a.starts = starts;
+        else
+            a.first = 7;
+        float *qkv = small_input(&r, &a);
+        a.qkv = qkv;
+        run_case(_i, a, i < 2 ? "ragged" : "from a token on");
+        a.queries = 6;
+        run_case(_i, a, "ragged or from a token on, some queries");
+        free(qkv);
+    }
+}
+END_TEST
+
+/* One NaN in q, k or v: no row that it reaches has a finite answer, the others are numbers. */
+START_TEST(test_attention__nan_is_not_lost)
+{
+    enum { T = 37, E = 40, AT = 21 };
+    rng r = {13};
+    bed b;
+    if (!open_bed(&b, _i, 1))
+        return;
+    for (int i = 0; i < 6; i++) {
+        vx_attention a = shape(NULL, 1, T, 1, E);
+        float *qkv = small_input(&r, &a), *y = output_f32((size_t)T * E);
+        const int part = i % 3;
+        qkv[AT * 3 * E + part * E + 7] = i < 3 ? vx_bits_float(0x7fffffffu) : -NAN;
+        a.qkv = qkv;
+        a.y = y;
+        b.dev->ops.attention(b.dev, &a);
+        for (int t = 0; t < T; t++)
+            for (int e = 0; e < E; e++) {
+                const bool reached = part == 0 ? t == AT : part == 1 || e == 7;
+                expect(isnan(y[t * E + e]) == reached, "%s %s: NaN in part %d, row %d, column %d",
+                       masks[_i / VX_NUMBERS].name, name_of(_i), part, t, e);
+            }
+        free(qkv);
+        free_outputs();
+    }
+    bed_close(&b);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("attention");
+    TCase *t = tcase_create("precisions");
+    tcase_add_loop_test(t, test_attention__every_precision_keeps_its_bound, 0, CASES);
+    tcase_add_loop_test(t, test_attention__ragged_and_cut_sequences, 0, CASES);
+    tcase_add_loop_test(t, test_attention__nan_is_not_lost, 0, CASES);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return run_suite(suite());
+}
