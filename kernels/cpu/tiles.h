@@ -41,17 +41,17 @@ static inline void tiles_shape(const vx_tile_shapes *shapes)
     tiles.shapes = *shapes;
 }
 
-static inline void tile_load(int t, const char *from, size_t stride)
+static inline void tile_load(int t, const void *from, size_t stride)
 {
     memset(tiles.tile[t], 0, sizeof tiles.tile[t]);
     for (int i = 0; i < tiles.shapes.rows[t]; i++)
-        memcpy(tiles.tile[t][i], from + (size_t)i * stride, tiles.shapes.bytes[t]);
+        memcpy(tiles.tile[t][i], (const char *)from + (size_t)i * stride, tiles.shapes.bytes[t]);
 }
 
-static inline void tile_store(int t, char *to, size_t stride)
+static inline void tile_store(int t, void *to, size_t stride)
 {
     for (int i = 0; i < tiles.shapes.rows[t]; i++)
-        memcpy(to + (size_t)i * stride, tiles.tile[t][i], tiles.shapes.bytes[t]);
+        memcpy((char *)to + (size_t)i * stride, tiles.tile[t][i], tiles.shapes.bytes[t]);
 }
 
 static inline float tile_bf16(const uint8_t *at)
@@ -99,7 +99,7 @@ static inline void tile_dot_int8(int sum, int a, int b)
 #define TILES_RELEASE() ((void)0)
 #define TILE_ZERO(t) memset(tiles.tile[t], 0, sizeof tiles.tile[t])
 #define TILE_LOAD(t, from, stride) tile_load(t, from, stride)
-#define TILE_STORE(t, to, stride) tile_store(t, (char *)(to), stride)
+#define TILE_STORE(t, to, stride) tile_store(t, to, stride)
 #define TILE_DOT_BF16(sum, a, b) tile_dot_bf16(sum, a, b)
 #define TILE_DOT_INT8(sum, a, b) tile_dot_int8(sum, a, b)
 
