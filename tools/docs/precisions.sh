@@ -12,9 +12,9 @@ program=${VITX:-build/vitx-cli}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # Fewer samples than their defaults: the same masks for every precision.
-few=(--set rise.n=500 --set lime.n=500 --set kernelshap.n=500)
+few=(--set rise.n=250 --set lime.n=250 --set kernelshap.n=400)
 methods=$("$program" methods --json | sed -n 's/.*"name":"\([^"]*\)".*/\1/p' | paste -sd,)
-# Methods that take a forward pass for each sample or channel: on the first pictures alone.
+# Methods that take a forward pass for each sample or channel: on the first picture alone.
 costly=scorecam,ablationcam,occlusion,rise,lime,kernelshap,smoothgrad,integrated-gradients
 cheap=$(tr , '\n' <<< "$methods" | grep -vxF "$(tr , '\n' <<< "$costly")" | paste -sd,)
 
@@ -25,7 +25,7 @@ for precision in f32 bf16x3 bf16 int8; do
     for i in "${!pictures[@]}"; do
         target=$(sed -n "$((i + 1))s/[^[]*\\[{\"index\":\\([0-9]*\\).*/\\1/p" "$folder/f32.jsonl")
         list=$cheap samples=()
-        [ "$i" -ge 5 ] || list=$methods samples=("${few[@]}")
+        [ "$i" -ge 1 ] || list=$methods samples=("${few[@]}")
         "$program" explain "${run[@]}" --method "$list" --target "$target" "${samples[@]}" \
             -o "$folder/$precision/$i.{method}.npy" "${pictures[i]}"
     done
