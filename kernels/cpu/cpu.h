@@ -234,7 +234,8 @@ typedef void vx_extend_fn(vx_pieces *pieces);
 /* Asks the system for the tiles of AMX, for the whole process. @return whether it has them */
 int vx_cpu_allow_tiles(void);
 
-/* The bits of isa.def and extensions.def that the processor has and whose registers the system saves (features.c). */
+/* The bits of isa.def and extensions.def that the processor has and whose registers the system
+ * saves (features.c). */
 unsigned vx_cpu_features(void);
 
 static inline vx_cpu *vx_cpu_of(vx_device *dev)
