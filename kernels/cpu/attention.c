@@ -418,14 +418,20 @@ static void choose_tasks(run *r, int heads, int most)
 }
 
 /* bf16x3 is faster than f32 on tiles alone, and for int8 bf16 stands in where the processor has
- * instructions for it. Few queries gain nothing from panels, and OpenBLAS has its own. */
+ * instructions for it. */
+vx_number vx_attention_number(const vx_cpu *cpu)
+{
+    if (cpu->number == VX_NUMBER_INT8)
+        return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
+    if (cpu->number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
+        return VX_NUMBER_F32;
+    return cpu->number;
+}
+
+/* Few queries gain nothing from panels, and OpenBLAS has its own. */
 static const vx_panel_form *form_of(const vx_cpu *cpu, int queries)
 {
-    vx_number number = cpu->number;
-    if (number == VX_NUMBER_INT8)
-        number = cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
-    if (number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
-        number = VX_NUMBER_F32;
+    const vx_number number = vx_attention_number(cpu);
     if (queries <= VX_GEMM_FEW ||
         (number == VX_NUMBER_F32 && cpu->blas && !(cpu->flags & VX_CPU_AVX512)))
         return NULL;

@@ -32,8 +32,9 @@ VX_INLINE vu v_zip_bf16(vf a, vf b)
 #endif
 }
 
-/* 16 lines, `stride` bytes apart, as a step: lane j of line i becomes lane i of line j. */
-VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
+/* 16 lines, `stride` bytes apart, become 16 others, `apart` bytes: lane j of line i is lane i of
+ * line j. */
+VX_INLINE void turn_step(char *to, size_t apart, const char *lines, size_t stride)
 {
     for (int c = 0; c < VX_PANEL; c += VL)
         for (int p = 0; p < VX_PANEL; p += VL) {
@@ -44,7 +45,7 @@ VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
             v_transpose(r);
 #pragma GCC unroll 16
             for (int i = 0; i < VL; i++)
-                store_bits(to + (size_t)(p + i) * VX_LINE + 4 * c, (vu)r[i]);
+                store_bits(to + (size_t)(p + i) * apart + 4 * c, (vu)r[i]);
         }
 }
 
@@ -74,7 +75,7 @@ VX_INLINE void panels_of_rows(const vx_panels_of *p, vx_number number)
                 else
                     memset(lines + (size_t)i * stride, 0, stride);
             for (int part = 0; part < parts; part++, to += VX_STEP)
-                turn_step(to, lines + part * VX_LINE, stride);
+                turn_step(to, VX_LINE, lines + part * VX_LINE, stride);
         }
 }
 
@@ -137,6 +138,36 @@ PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
     default:
         panels_of_columns(p, VX_NUMBER_BF16);
     }
+}
+
+/* A step of 16 columns as panels, turned, is a step of as many packed rows. The last columns may be
+ * fewer. */
+VX_INLINE void rows_of_columns(const vx_panels_of *p, int parts, vx_number number)
+{
+    const size_t row = (size_t)vx_ceil_div(p->k, 32) * (size_t)parts * VX_LINE;
+    char step[2 * VX_STEP], turned[VX_STEP];
+    for (int k = 0; k < p->k; k += 32)
+        for (int j = 0; j < p->n; j += VX_PANEL) {
+            columns_step(step, p, k, j, number);
+            for (int part = 0; part < parts; part++) {
+                char *to = p->to + (size_t)j * row + (size_t)(k / 32 * parts + part) * VX_LINE;
+                if (p->n - j >= VX_PANEL) {
+                    turn_step(to, row, step + part * VX_STEP, VX_LINE);
+                    continue;
+                }
+                turn_step(turned, VX_LINE, step + part * VX_STEP, VX_LINE);
+                for (int i = 0; i < p->n - j; i++)
+                    memcpy(to + (size_t)i * row, turned + i * VX_LINE, VX_LINE);
+            }
+        }
+}
+
+PIECE void VX_NAME(rows_of)(const vx_panels_of *p)
+{
+    if (p->number == VX_NUMBER_BF16X3)
+        rows_of_columns(p, 2, VX_NUMBER_BF16X3);
+    else
+        rows_of_columns(p, 1, VX_NUMBER_BF16);
 }
 
 /* VL values into their place in a packed row. */

@@ -116,6 +116,8 @@ typedef struct vx_panels_of {
     vx_number number;
 } vx_panels_of;
 typedef void vx_panels_of_fn(const vx_panels_of *p);
+/* The columns of x, which is [k,n], as packed rows: to[n]. bf16 or bf16x3. */
+typedef void vx_rows_of_fn(const vx_panels_of *p);
 
 /* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
  * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
@@ -191,7 +193,7 @@ typedef struct vx_cpu_room {
     float *strip;  /* [strip_floats] */
     float *row;    /* [tokens] */
     float *part;   /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
-    char *panels;  /* k and v of a head, in any format */
+    char *panels;  /* four matrices [tokens,head_width] or the other way, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
     float *scales; /* [VX_ROW_SCALES] of such rows */
