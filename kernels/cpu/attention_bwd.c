@@ -90,8 +90,8 @@ static char *panels_at(const run *r, int worker, int which)
 static void pack_panels(const run *r, int worker, int which, const float *x, int ldx, int x_is_kn,
                         int n, int k)
 {
-    r->cpu->pieces.panels_of(&(vx_panels_of){
-        panels_at(r, worker, which), x, ldx, x_is_kn, n, k, r->form->number});
+    r->cpu->pieces.panels_of(
+        &(vx_panels_of){panels_at(r, worker, which), x, ldx, x_is_kn, n, k, r->form->number});
 }
 
 static void pack_head(const run *r, const place *at)
@@ -144,8 +144,8 @@ static void rows_times(const run *r, const place *at, float *c, size_t ldc, cons
 {
     int ld;
     vx_panel_pack_rows(r->cpu, r->form->number,
-                       &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows, NULL, x, ldx,
-                                        at->rows, k});
+                       &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows,
+                                        vx_panel_row(r->form, k), NULL, x, ldx, at->rows, k});
     const float *from = times_panels(r, at->worker, which, at->rows, n, k, &ld);
     for (int i = 0; i < at->rows; i++, c += ldc, from += ld)
         r->cpu->pieces.convert(c, VX_STORE_F32, from, VX_STORE_F32, scale, (size_t)n);
@@ -167,8 +167,8 @@ static void columns_times(const run *r, const place *at, float *d, const float *
     for (int key = 0; key < t; key += most) {
         const int keys = vx_least(most, t - key);
         int ld;
-        r->cpu->pieces.rows_of(&(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows,
-                                               r->form->number});
+        r->cpu->pieces.rows_of(
+            &(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows, r->form->number});
         const float *from = times_panels(r, at->worker, OF_STRIP, keys, e, at->rows, &ld);
         for (int i = 0; i < keys; i++, d += at->ld, from += ld)
             if (at->accumulate)

@@ -23,8 +23,9 @@ VX_INLINE void store_bits(char *to, vu x)
 VX_INLINE vu v_zip_bf16(vf a, vf b)
 {
 #if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
-    static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     return (vu)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
                                         (__m512i)_mm512_cvtne2ps_pbh(b, a));
 #else
@@ -57,8 +58,7 @@ VX_INLINE void line_step(char *to, const float *x, int left, vx_number number)
         return;
     }
     for (int i = 0; i < VX_PANEL; i += VL)
-        store_bits(to + 4 * i,
-                   i < left ? (vu)v_load_most(x + i, (size_t)(left - i)) : (vu){0});
+        store_bits(to + 4 * i, i < left ? (vu)v_load_most(x + i, (size_t)(left - i)) : (vu){0});
 }
 
 VX_INLINE void panels_of_rows(const vx_panels_of *p, vx_number number)
@@ -100,9 +100,8 @@ VX_INLINE void columns_step(char *to, const vx_panels_of *p, int k, int j, vx_nu
             const vu high = v_zip_bf16(a, b);
             store_bits(to + 4 * c, high);
             if (number == VX_NUMBER_BF16X3)
-                store_bits(to + VX_STEP + 4 * c,
-                           v_zip_bf16(v_rest(a, (vf)(high << 16)),
-                                      v_rest(b, (vf)(high & 0xffff0000u))));
+                store_bits(to + VX_STEP + 4 * c, v_zip_bf16(v_rest(a, (vf)(high << 16)),
+                                                            v_rest(b, (vf)(high & 0xffff0000u))));
         }
 }
 
