@@ -26,7 +26,7 @@ typedef struct run {
     const vx_attention *a;
     const vx_panel_form *form; /* of k and v, NULL: they are read where they lie */
     int attended;              /* queries that y is wanted of */
-    int queries;     /* that probabilities are wanted of, where y or the record takes them in turn */
+    int queries; /* that probabilities are wanted of, where y or the record takes them in turn */
     int tasks, rows; /* of one picture and head; queries of a task */
     int strip;       /* queries of a strip, at most */
 } run;
@@ -183,10 +183,10 @@ static void products(const run *r, const place *at, const strip *s)
                           .steps = vx_panel_steps(r->form, a->head_width),
                           .k = a->head_width};
     if (r->form->number != VX_NUMBER_F32) {
-        vx_panel_pack_rows(r->cpu, r->form->number,
-                           &(vx_panel_rows){s->q, NULL, q, ld, at->rows, a->head_width});
-        p.a = s->q;
         p.lda = vx_panel_row(r->form, a->head_width);
+        vx_panel_pack_rows(r->cpu, r->form->number,
+                           &(vx_panel_rows){s->q, p.lda, NULL, q, ld, at->rows, a->head_width});
+        p.a = s->q;
     }
     vx_panel_multiply(r->cpu, r->form->number, &p);
 }
@@ -206,15 +206,16 @@ static void exponentials(const run *r, const place *at, const strip *s)
                             tokens);
         scale = 1;
     }
-    r->cpu->pieces.exponentials(&(vx_exponentials){.x = s->e,
-                                                   .by = s->by,
-                                                   .to = s->p,
-                                                   .ldx = s->lde,
-                                                   .ldt = s->ldp,
-                                                   .number = r->form ? r->form->number : VX_NUMBER_F32,
-                                                   .scale = scale,
-                                                   .m = at->rows,
-                                                   .n = tokens});
+    r->cpu->pieces.exponentials(
+        &(vx_exponentials){.x = s->e,
+                           .by = s->by,
+                           .to = s->p,
+                           .ldx = s->lde,
+                           .ldt = s->ldp,
+                           .number = r->form ? r->form->number : VX_NUMBER_F32,
+                           .scale = scale,
+                           .m = at->rows,
+                           .n = tokens});
 }
 
 /* s->y = e v, of the first `rows` rows. */
@@ -418,14 +419,20 @@ static void choose_tasks(run *r, int heads, int most)
 }
 
 /* bf16x3 is faster than f32 on tiles alone, and for int8 bf16 stands in where the processor has
- * instructions for it. Few queries gain nothing from panels, and OpenBLAS has its own. */
+ * instructions for it. */
+vx_number vx_attention_number(const vx_cpu *cpu)
+{
+    if (cpu->number == VX_NUMBER_INT8)
+        return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
+    if (cpu->number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
+        return VX_NUMBER_F32;
+    return cpu->number;
+}
+
+/* Few queries gain nothing from panels, and OpenBLAS has its own. */
 static const vx_panel_form *form_of(const vx_cpu *cpu, int queries)
 {
-    vx_number number = cpu->number;
-    if (number == VX_NUMBER_INT8)
-        number = cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
-    if (number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
-        number = VX_NUMBER_F32;
+    const vx_number number = vx_attention_number(cpu);
     if (queries <= VX_GEMM_FEW ||
         (number == VX_NUMBER_F32 && cpu->blas && !(cpu->flags & VX_CPU_AVX512)))
         return NULL;

@@ -13,8 +13,11 @@
  * A task is a head of a gradient. Where that leaves workers idle (DeiT-tiny's three heads on two),
  * the queries of all heads are dealt out evenly instead: a task that begins inside a head keeps its
  * share of that head's dk and dv apart (vx_cpu_room.part), and the shares are added at the end.
+ *
+ * bf16 and bf16x3 multiply panels (panels.h): k and v are packed once a task and head, the strip's
+ * own matrices where they are needed.
  */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #include <string.h>
 
@@ -24,7 +27,8 @@
 typedef struct run {
     vx_cpu *cpu;
     const vx_attention_bwd *a;
-    int tasks, rows; /* rows: of a strip, at most */
+    const vx_panel_form *form; /* NULL: f32, as the matrices lie */
+    int tasks, rows;           /* rows: of a strip, at most */
 } run;
 
 /* A strip: queries first..first+rows-1 of head h of gradient g, and where its dk and dv go. */
@@ -71,10 +75,120 @@ static const float *dy_at(const vx_attention_bwd *a, const place *at)
     return a->dy + (row * (size_t)a->heads + (size_t)at->h) * (size_t)a->head_width;
 }
 
+/* ------------------------------------------------------------------------ panels --------- */
+
+/* Panels of a head: k and v with keys as outputs, k with its columns, and what a strip packs. */
+enum { K_KEYS, V_KEYS, K_COLUMNS, OF_STRIP };
+
+static char *panels_at(const run *r, int worker, int which)
+{
+    const size_t keys = (size_t)vx_ceil_div(r->a->tokens, 64) * 64,
+                 e = (size_t)vx_ceil_div(r->a->head_width, 64) * 64;
+    return vx_cpu_room_of(r->cpu, worker).panels + (size_t)which * keys * e * sizeof(float);
+}
+
+static void pack_panels(const run *r, int worker, int which, const float *x, int ldx, int x_is_kn,
+                        int n, int k)
+{
+    r->cpu->pieces.panels_of(
+        &(vx_panels_of){panels_at(r, worker, which), x, ldx, x_is_kn, n, k, r->form->number});
+}
+
+static void pack_head(const run *r, const place *at)
+{
+    const vx_attention_bwd *a = r->a;
+    const int t = present(a), ld = ld_of(a), e = a->head_width;
+    if (!r->form)
+        return;
+    pack_panels(r, at->worker, V_KEYS, qkv_at(a, 2, at, a->first), ld, 0, t, e);
+    if (!a->dqkv)
+        return;
+    if (!a->p)
+        pack_panels(r, at->worker, K_KEYS, qkv_at(a, 1, at, a->first), ld, 0, t, e);
+    pack_panels(r, at->worker, K_COLUMNS, qkv_at(a, 1, at, a->first), ld, 1, e, t);
+}
+
+/* Where products lie, behind the strip's p and dp: rows of whole panels. */
+static float *products_of(const run *r, int worker, size_t *floats)
+{
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    const size_t used = (size_t)r->rows * 2 * (size_t)present(r->a);
+    *floats = room.strip_floats - used;
+    return room.strip + used;
+}
+
+/* The packed rows in the worker's memory times some panels; n outputs. @return [m,n], rows *ld
+ * apart */
+static const float *times_panels(const run *r, int worker, int which, int m, int n, int k, int *ld)
+{
+    size_t floats;
+    float *c = products_of(r, worker, &floats);
+    *ld = vx_ceil_div(n, VX_PANEL) * VX_PANEL;
+    vx_panel_multiply(r->cpu, r->form->number,
+                      &(vx_panel_product){.c = c,
+                                          .ldc = *ld,
+                                          .a = vx_cpu_room_of(r->cpu, worker).rows,
+                                          .lda = vx_panel_row(r->form, k),
+                                          .b = panels_at(r, worker, which),
+                                          .ldb = vx_panel_bytes(r->form, k),
+                                          .m = m,
+                                          .panels = *ld / VX_PANEL,
+                                          .steps = vx_panel_steps(r->form, k),
+                                          .k = k});
+    return c;
+}
+
+/* c[rows,n], rows ldc apart, = scale x b, x being [rows,k] and b packed. */
+static void rows_times(const run *r, const place *at, float *c, size_t ldc, const float *x, int ldx,
+                       int which, int n, int k, float scale)
+{
+    int ld;
+    vx_panel_pack_rows(r->cpu, r->form->number,
+                       &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows,
+                                        vx_panel_row(r->form, k), NULL, x, ldx, at->rows, k});
+    const float *from = times_panels(r, at->worker, which, at->rows, n, k, &ld);
+    for (int i = 0; i < at->rows; i++, c += ldc, from += ld)
+        r->cpu->pieces.convert(c, VX_STORE_F32, from, VX_STORE_F32, scale, (size_t)n);
+}
+
+/* d [R,E] (+)= c^T x as panels: some keys at a time. */
+static void columns_times(const run *r, const place *at, float *d, const float *c, const float *x,
+                          int ldx)
+{
+    const int e = r->a->head_width, t = present(r->a);
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, at->worker);
+    size_t floats;
+    (void)products_of(r, at->worker, &floats);
+    const size_t by_sums = floats / ((size_t)vx_ceil_div(e, VX_PANEL) * VX_PANEL),
+                 by_rows = room.rows_bytes / vx_panel_row(r->form, at->rows);
+    const size_t fit = by_sums < by_rows ? by_sums : by_rows;
+    const int most = fit < (size_t)t ? (int)fit : t;
+    pack_panels(r, at->worker, OF_STRIP, x, ldx, 1, e, at->rows);
+    for (int key = 0; key < t; key += most) {
+        const int keys = vx_least(most, t - key);
+        int ld;
+        r->cpu->pieces.rows_of(
+            &(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows, r->form->number});
+        const float *from = times_panels(r, at->worker, OF_STRIP, keys, e, at->rows, &ld);
+        for (int i = 0; i < keys; i++, d += at->ld, from += ld)
+            if (at->accumulate)
+                r->cpu->pieces.fuse(d, from, VX_STORE_F32, (size_t)e, VX_FUSE_MEAN);
+            else
+                memcpy(d, from, (size_t)e * sizeof *d);
+    }
+}
+
+/* ---------------------------------------------------------------------- products --------- */
+
 /* c [rows,R] = scale x k^T or x v^T, x being rows of q or of dy, R the tokens that are there. */
 static void times_keys(const run *r, const place *at, float *c, const float *x, int ldx, int part,
                        float scale)
 {
+    if (r->form) {
+        rows_times(r, at, c, (size_t)present(r->a), x, ldx, part == 1 ? K_KEYS : V_KEYS,
+                   present(r->a), r->a->head_width, scale);
+        return;
+    }
     vx_cpu_gemm(r->cpu, at->worker,
                 &(vx_gemm){.c = c,
                            .a = x,
@@ -92,6 +206,10 @@ static void times_keys(const run *r, const place *at, float *c, const float *x, 
 static void into_keys(const run *r, const place *at, float *d, const float *c, const float *x,
                       int ldx)
 {
+    if (r->form) {
+        columns_times(r, at, d, c, x, ldx);
+        return;
+    }
     vx_cpu_gemm(r->cpu, at->worker,
                 &(vx_gemm){.c = d,
                            .a = c,
@@ -110,8 +228,14 @@ static void into_keys(const run *r, const place *at, float *d, const float *c, c
 
 static void d_queries(const run *r, const place *at, const float *ds)
 {
+    float *dq = r->a->dqkv + part_at(r->a, 0, at->g, at->h, at->first);
+    if (r->form) {
+        rows_times(r, at, dq, (size_t)ld_of(r->a), ds, present(r->a), K_COLUMNS, r->a->head_width,
+                   present(r->a), 1);
+        return;
+    }
     vx_cpu_gemm(r->cpu, at->worker,
-                &(vx_gemm){.c = r->a->dqkv + part_at(r->a, 0, at->g, at->h, at->first),
+                &(vx_gemm){.c = dq,
                            .a = ds,
                            .b = qkv_at(r->a, 1, at, r->a->first),
                            .ldc = ld_of(r->a),
@@ -187,6 +311,7 @@ static void share_of_head(const run *r, int task, int worker, int head, int firs
         at.dv = a->dqkv + part_at(a, 2, at.g, at.h, a->first);
         at.ld = ld_of(a);
     }
+    pack_head(r, &at);
     for (int i = 0; i < count; i += r->rows) {
         at.first = a->first + first + i;
         at.rows = vx_least(r->rows, count - i);
@@ -231,16 +356,39 @@ static void add_shares(vx_cpu *cpu, const void *op, int64_t first, int64_t count
     }
 }
 
+/* The format of the products, and the rows of a strip. bf16 without instructions for it is slower
+ * than f32. */
+static void choose_form(run *r)
+{
+    enum { MOST = 128 };
+    const vx_attention_bwd *a = r->a;
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, 0);
+    const size_t t = (size_t)a->tokens, buffers = a->dqkv && !a->dp ? 2 : 1;
+    const vx_number number = vx_attention_number(r->cpu);
+    const vx_panel_form *form = &vx_panel_forms[number];
+    size_t fit = room.strip_floats / (buffers * t);
+    if (number != VX_NUMBER_F32 && r->cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) &&
+        a->queries > VX_GEMM_FEW) {
+        const size_t e = (size_t)a->head_width + VX_PANEL, row = 3 * t + 2 * VX_PANEL;
+        const size_t packed = room.rows_bytes / vx_panel_row(form, a->tokens);
+        size_t rows = room.strip_floats / (row > 2 * t + e ? row : 2 * t + e);
+        rows = packed < rows ? packed : rows;
+        if (rows > 0) {
+            r->form = form;
+            fit = rows < MOST ? rows : MOST;
+        }
+    }
+    r->rows = fit < (size_t)a->queries ? (int)fit : a->queries;
+}
+
 void vx_attention_bwd_cpu(vx_device *dev, const vx_attention_bwd *given)
 {
     const vx_attention_bwd floats = vx_attention_bwd_floats(given), *a = &floats;
     run r = {.cpu = vx_cpu_of(dev), .a = a};
     const int heads = a->batch * a->targets * a->heads, workers = dev->env.workers;
-    const size_t buffers = a->dqkv && !a->dp ? 2 : 1, t = (size_t)a->tokens;
     if (heads <= 0)
         return;
-    const size_t room = vx_cpu_room_of(r.cpu, 0).strip_floats / (buffers * t);
-    r.rows = room < (size_t)a->queries ? (int)room : a->queries;
+    choose_form(&r);
     r.tasks = heads;
     if ((double)heads < BUSY * (double)vx_ceil_div(heads, workers) * workers &&
         (int64_t)heads * a->queries >= (int64_t)LEAST_ROWS * workers)

@@ -23,8 +23,9 @@ VX_INLINE void store_bits(char *to, vu x)
 VX_INLINE vu v_zip_bf16(vf a, vf b)
 {
 #if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
-    static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     return (vu)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
                                         (__m512i)_mm512_cvtne2ps_pbh(b, a));
 #else
@@ -32,8 +33,9 @@ VX_INLINE vu v_zip_bf16(vf a, vf b)
 #endif
 }
 
-/* 16 lines, `stride` bytes apart, as a step: lane j of line i becomes lane i of line j. */
-VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
+/* 16 lines, `stride` bytes apart, become 16 others, `apart` bytes: lane j of line i is lane i of
+ * line j. */
+VX_INLINE void turn_step(char *to, size_t apart, const char *lines, size_t stride)
 {
     for (int c = 0; c < VX_PANEL; c += VL)
         for (int p = 0; p < VX_PANEL; p += VL) {
@@ -44,7 +46,7 @@ VX_INLINE void turn_step(char *to, const char *lines, size_t stride)
             v_transpose(r);
 #pragma GCC unroll 16
             for (int i = 0; i < VL; i++)
-                store_bits(to + (size_t)(p + i) * VX_LINE + 4 * c, (vu)r[i]);
+                store_bits(to + (size_t)(p + i) * apart + 4 * c, (vu)r[i]);
         }
 }
 
@@ -56,8 +58,7 @@ VX_INLINE void line_step(char *to, const float *x, int left, vx_number number)
         return;
     }
     for (int i = 0; i < VX_PANEL; i += VL)
-        store_bits(to + 4 * i,
-                   i < left ? (vu)v_load_most(x + i, (size_t)(left - i)) : (vu){0});
+        store_bits(to + 4 * i, i < left ? (vu)v_load_most(x + i, (size_t)(left - i)) : (vu){0});
 }
 
 VX_INLINE void panels_of_rows(const vx_panels_of *p, vx_number number)
@@ -74,7 +75,7 @@ VX_INLINE void panels_of_rows(const vx_panels_of *p, vx_number number)
                 else
                     memset(lines + (size_t)i * stride, 0, stride);
             for (int part = 0; part < parts; part++, to += VX_STEP)
-                turn_step(to, lines + part * VX_LINE, stride);
+                turn_step(to, VX_LINE, lines + part * VX_LINE, stride);
         }
 }
 
@@ -99,9 +100,8 @@ VX_INLINE void columns_step(char *to, const vx_panels_of *p, int k, int j, vx_nu
             const vu high = v_zip_bf16(a, b);
             store_bits(to + 4 * c, high);
             if (number == VX_NUMBER_BF16X3)
-                store_bits(to + VX_STEP + 4 * c,
-                           v_zip_bf16(v_rest(a, (vf)(high << 16)),
-                                      v_rest(b, (vf)(high & 0xffff0000u))));
+                store_bits(to + VX_STEP + 4 * c, v_zip_bf16(v_rest(a, (vf)(high << 16)),
+                                                            v_rest(b, (vf)(high & 0xffff0000u))));
         }
 }
 
@@ -137,6 +137,36 @@ PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
     default:
         panels_of_columns(p, VX_NUMBER_BF16);
     }
+}
+
+/* A step of 16 columns as panels, turned, is a step of as many packed rows. The last columns may be
+ * fewer. */
+VX_INLINE void rows_of_columns(const vx_panels_of *p, int parts, vx_number number)
+{
+    const size_t row = (size_t)vx_ceil_div(p->k, 32) * (size_t)parts * VX_LINE;
+    char step[2 * VX_STEP], turned[VX_STEP];
+    for (int k = 0; k < p->k; k += 32)
+        for (int j = 0; j < p->n; j += VX_PANEL) {
+            columns_step(step, p, k, j, number);
+            for (int part = 0; part < parts; part++) {
+                char *to = p->to + (size_t)j * row + (size_t)(k / 32 * parts + part) * VX_LINE;
+                if (p->n - j >= VX_PANEL) {
+                    turn_step(to, row, step + part * VX_STEP, VX_LINE);
+                    continue;
+                }
+                turn_step(turned, VX_LINE, step + part * VX_STEP, VX_LINE);
+                for (int i = 0; i < p->n - j; i++)
+                    memcpy(to + (size_t)i * row, turned + i * VX_LINE, VX_LINE);
+            }
+        }
+}
+
+PIECE void VX_NAME(rows_of)(const vx_panels_of *p)
+{
+    if (p->number == VX_NUMBER_BF16X3)
+        rows_of_columns(p, 2, VX_NUMBER_BF16X3);
+    else
+        rows_of_columns(p, 1, VX_NUMBER_BF16);
 }
 
 /* VL values into their place in a packed row. */

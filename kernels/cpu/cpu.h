@@ -76,10 +76,11 @@ typedef enum vx_number {
     VX_NUMBERS
 } vx_number;
 
-/* Rows of x into the form of a product: to [m, steps lines], filled up with 0. scales [m]: of int8
+/* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with 0. scales [m]: of int8
  * what a row's values are multiplied by; else not written. */
 typedef struct vx_panel_rows {
     char *to;
+    size_t ldt; /* bytes from row to row: vx_panel_row, or more */
     float *scales;
     const float *x; /* [m,k], rows ldx apart */
     int ldx, m, k;
@@ -116,6 +117,8 @@ typedef struct vx_panels_of {
     vx_number number;
 } vx_panels_of;
 typedef void vx_panels_of_fn(const vx_panels_of *p);
+/* The columns of x, which is [k,n], as packed rows: to[n]. bf16 or bf16x3. */
+typedef void vx_rows_of_fn(const vx_panels_of *p);
 
 /* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
  * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
@@ -191,7 +194,7 @@ typedef struct vx_cpu_room {
     float *strip;  /* [strip_floats] */
     float *row;    /* [tokens] */
     float *part;   /* [2,tokens,head_width]: the share of one task in a head's dk and dv */
-    char *panels;  /* k and v of a head, in any format */
+    char *panels;  /* four matrices [tokens,head_width] or the other way, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
     float *scales; /* [VX_ROW_SCALES] of such rows */

@@ -46,7 +46,7 @@ static size_t part_floats(const vx_dims *max)
 /* Each with its tokens and columns filled up. */
 static size_t panels_bytes(const vx_dims *max)
 {
-    return 2 * round_up((size_t)max->tokens) * round_up((size_t)max->head_width) * sizeof(float);
+    return 4 * round_up((size_t)max->tokens) * round_up((size_t)max->head_width) * sizeof(float);
 }
 
 /* At least one row of the longest matrix, in the widest format. */

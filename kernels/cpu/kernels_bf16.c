@@ -8,6 +8,7 @@ void vx_extend_bf16(vx_pieces *pieces)
 {
     pieces->exponentials = VX_NAME(exponentials);
     pieces->panels_of = VX_NAME(panels_of);
+    pieces->rows_of = VX_NAME(rows_of);
     pieces->rows_bf16 = VX_NAME(rows_bf16);
     pieces->rows_bf16x3 = VX_NAME(rows_bf16x3);
     pieces->panels_bf16 = VX_NAME(panels_bf16);

@@ -69,6 +69,9 @@ void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, in
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r);
 void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p);
 
+/* What attention multiplies in: the precision's format, or a faster one that is no worse. */
+vx_number vx_attention_number(const vx_cpu *cpu);
+
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a);
 
 #endif
