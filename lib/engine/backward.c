@@ -39,7 +39,7 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     const vx_pool_weights *w = &f->w->pool;
     const vx_arch *a = f->arch;
     const vx_plan *plan = f->plan;
-    const int D = f->width, F = a->hidden, K = f->targets;
+    const int D = f->width, F = a->pool_hidden, K = f->targets;
     float *dpooled = plan->dpooled;
     vx_narrow *dhidden = plan->dwide, *dnorm = plan->dy, *dqkv = plan->dwide;
 
@@ -63,9 +63,9 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = plan->pool.qkv,
-        .scale = f->scale,
-        .batch = b->batch, .targets = K, .tokens = f->tokens, .heads = a->heads,
-        .head_width = a->head_width, .queries = 1, .first = a->pool_first});
+        .scale = f->pool_scale, .batch = b->batch, .targets = K, .tokens = f->tokens,
+        .heads = a->pool_heads, .head_width = b->head_width, .queries = 1,
+        .first = a->pool_first});
     /* k, v = tokens W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = plan->dx, .lddx = D, .dy_n = vx_run_at(f, dqkv, (size_t)D), .lddy = 3 * D,

@@ -28,7 +28,8 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .targets = targets,
                     .gradients = targets * pass->batch,
                     .tables = vx_rotary_tables(a),
-                    .scale = 1.0f / sqrtf((float)a->head_width)};
+                    .scale = 1.0f / sqrtf((float)a->head_width),
+                    .pool_scale = sqrtf((float)a->pool_heads / (float)a->width)};
 }
 
 float *vx_stream(const vx_run *f, int l)

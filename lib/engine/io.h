@@ -25,10 +25,10 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
-    int qk_groups;          /* parts of q, or of k, that are normalised each by itself */
-    int targets, gradients; /* K, G: of the backward pass */
-    int tables;             /* of rotations: 1, or one for each head */
-    float scale;
+    int qk_groups;           /* parts of q, or of k, that are normalised each by itself */
+    int targets, gradients;  /* K, G: of the backward pass */
+    int tables;              /* of rotations: 1, or one for each head */
+    float scale, pool_scale; /* 1 / sqrt of a head's width: of blocks, of the pooling head */
 } vx_run;
 
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass);
@@ -148,9 +148,10 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
 /* A pooling head; for models with another one all rows are 0. */
 typedef struct vx_pool_io {
     int rows, sequences, m; /* M, B, B */
-    const float *tokens;    /* [M,D] */
-    vx_narrow *qkv;         /* [M,3D] */
-    vx_narrow *attended;    /* [M,D], of which one row a sequence is written */
+    int head_width;
+    const float *tokens; /* [M,D] */
+    vx_narrow *qkv;      /* [M,3D] */
+    vx_narrow *attended; /* [M,D], of which one row a sequence is written */
     vx_recorded record;
     int collected;       /* of these rows, if the sequences are of different lengths: B */
     vx_narrow_rows from; /* [B,D] the rows of `attended` that go on */
@@ -163,7 +164,8 @@ typedef struct vx_pool_io {
 vx_pool_io vx_pool_io_nothing(const vx_run *f);
 
 typedef struct vx_pool_grad_io {
-    int m, batch, rows;   /* G, B, G*T */
+    int m, batch, rows; /* G, B, G*T */
+    int head_width;
     int mlp_rows;         /* G, or 0   */
     vx_narrow *dattended; /* [G,D] */
     float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
@@ -207,7 +209,7 @@ typedef struct vx_head_grad_io {
     int all_rows;      /* rows of dx that were normalised before pooling: G*T */
     int token_rows[2]; /* G each */
     vx_pool_grad_io pool;
-    int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G*H */
+    int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G * its heads */
     float *record;       /* where the first of these begins: at token pool_first */
 } vx_head_grad_io;
 

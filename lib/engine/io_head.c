@@ -15,6 +15,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                     .sequences = f->batch,
                     .collected = starts ? f->batch : 0,
                     .m = f->batch,
+                    .head_width = D / f->arch->pool_heads,
                     .tokens = tokens,
                     .qkv = kept ? kept->qkv : act->wide,
                     .attended = vx_run_at(f, act->wide, (size_t)f->rows * 3 * (size_t)D),
@@ -31,7 +32,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                                  .keep = VX_KEEP_ROW,
                                  .query = first,
                                  .batch = f->batch,
-                                 .heads = f->arch->heads,
+                                 .heads = f->arch->pool_heads,
                                  .tokens = f->tokens};
     return b;
 }
@@ -52,6 +53,7 @@ static vx_pool_grad_io pool_grad_io(const vx_run *f, float *dp)
         return (vx_pool_grad_io){0};
     return (vx_pool_grad_io){
         .m = G,
+        .head_width = f->width / f->arch->pool_heads,
         .mlp_rows = f->w->pool.fc1.data ? G : 0,
         .batch = f->batch,
         .rows = G * T,
@@ -131,7 +133,7 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
     }
     h.pool = pool_grad_io(f, f->plan->pool_dp ? f->plan->dp : NULL);
     if (f->plan->pool_dp) {
-        h.record_rows = (int64_t)G * a->heads;
+        h.record_rows = (int64_t)G * a->pool_heads;
         h.record = f->plan->pool_dp + a->pool_first;
     }
     return h;

@@ -86,7 +86,7 @@ int vitx_pool_attention(vitx_view *out, vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
     const vx_arch *a = &context->arch;
-    const int64_t n = context->recorded, h = a->heads, t = vx_arch_tokens(a);
+    const int64_t n = context->recorded, h = a->pool_heads, t = vx_arch_tokens(a);
     if (a->pool != VX_POOL_MAP)
         return vx_fail(VITX_UNSUPPORTED, "the model has no attention-pooling head");
     if (!context->wish.pool_p)

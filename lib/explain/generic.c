@@ -115,7 +115,7 @@ static void pooled(float *row, const float *attention, const float *gradient, co
                    int head)
 {
     const settings *set = job->settings;
-    const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->heads;
+    const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->pool_heads;
     const size_t first = head < 0 ? 0 : (size_t)head, end = head < 0 ? heads : first + 1;
     for (size_t j = 0; j < t; j++) {
         double sum = 0;

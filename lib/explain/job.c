@@ -7,6 +7,7 @@
 #include "engine/pass.h"
 #include "engine/run.h"
 #include "explain/method.h"
+#include "explain/pool_query.h"
 
 /* ------------------------------------------------------------------ options to jobs -------- */
 
@@ -106,6 +107,14 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
         .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
 
+/* How many heads a map can be of. */
+static int heads_of(const vx_job *job)
+{
+    const bool pool = job->method->of_pool ? job->arch->pool == VX_POOL_MAP
+                                           : job->method->of_pool_query && vx_job_of_head(job);
+    return pool ? job->arch->pool_heads : job->arch->heads;
+}
+
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 {
     const vx_arch *a = &c->arch;
@@ -119,10 +128,11 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     *job = vx_job_of(c, method, &read);
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
                          "layer"));
-    VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
     VX_TRY(check_outputs(opts, a, c->grid_open));
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
+    job->heads = heads_of(job);
+    VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, job->heads, "head"));
     job->score = score_of(job);
     VX_TRY(vx_similarity_prepare(&job->similarity, c, opts));
     if (job->similarity.vector)
@@ -183,7 +193,7 @@ const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
 
 static size_t pool_floats(const vx_job *job)
 {
-    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+    return (size_t)job->arch->pool_heads * (size_t)vx_arch_tokens(job->arch);
 }
 
 const float *vx_job_pool(const vx_job *job, int i)
@@ -276,7 +286,7 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
     if (!job->method->no_layers && job->opts.layer == VITX_ALL)
         info->shape[info->rank++] = job->layer_last - job->layer_first + 1;
     if (!job->method->no_heads && job->opts.head == VITX_ALL)
-        info->shape[info->rank++] = job->arch->heads;
+        info->shape[info->rank++] = job->heads;
     info->shape[info->rank++] = job->pixels ? recipe->input_height : job->arch->grid_height;
     info->shape[info->rank++] = job->pixels ? recipe->input_width : job->arch->grid_width;
     info->channels = job->map_channels;

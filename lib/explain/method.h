@@ -37,6 +37,7 @@ typedef struct vx_job {
     vx_settings given;      /* the method's options, and what opts set of them */
     void *settings;         /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
+    int heads;                   /* that the map can be of: a block's, or the pooling head's */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
@@ -58,14 +59,16 @@ typedef struct vx_job {
 struct vx_method {
     const char *name, *summary, *cost, *reference;
     bool uses_target;
-    bool is_signed;                    /* values below 0 mean something */
-    bool on_pixels;                    /* maps have the size of the model's input */
-    int channels;                      /* numbers per patch, as the last axis of a map; 0: one, and
+    bool is_signed;              /* values below 0 mean something */
+    bool on_pixels;              /* maps have the size of the model's input */
+    int channels;                /* numbers per patch, as the last axis of a map; 0: one, and
                                           no axis */
-    bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
-    bool uses_query;                   /* the query of the options does */
-    bool of_score;                     /* maps are in the score's unit, as parts of it */
-    vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
+    bool no_layers, no_heads;    /* layer and head of the options mean nothing to it */
+    bool uses_query;             /* the query of the options does */
+    bool of_pool_query, of_pool; /* if a head pools by attention, the map is of it: where no block
+                                    is asked for and the query is the head's own, or always */
+    bool of_score;               /* maps are in the score's unit, as parts of it */
+    vitx_score score;            /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
     int kind; /* the method's own business: which one of those that a file makes it is */

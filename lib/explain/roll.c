@@ -65,13 +65,14 @@ static void start_at_query(float *begin, const rolling *r)
 static void start_at_pool(float *begin, const float *rows, int batch, const rolling *r)
 {
     const vx_job *job = r->job;
-    const size_t each = (size_t)job->arch->heads * r->tokens;
+    const size_t each = (size_t)job->arch->pool_heads * r->tokens;
     for (int h = job->head_first; h <= job->head_last; h++)
         for (int i = r->first; i < r->first + r->n; i++, begin += r->tokens) {
             const float *attention = rows + (size_t)i * each;
             double sum = 0;
             r->roll->pooled(begin, attention,
-                            job->gradient ? attention + (size_t)batch * each : NULL, job, h);
+                            job->gradient ? attention + (size_t)batch * each : NULL, job,
+                            vx_pool_head(job, h));
             for (size_t t = 0; t < r->tokens; t++)
                 sum += (double)begin[t];
             for (size_t t = 0; t < r->tokens && r->roll->norm == VX_NORM_ROWS && sum > 0; t++)

@@ -64,7 +64,8 @@ static void pooled(float *row, const float *attention, const float *gradient, co
 {
     const settings *set = job->settings;
     (void)gradient;
-    vx_fuse_rows(row, attention, job->arch, head, set->fuse);
+    vx_fuse_rows(row, attention, job->arch->pool_heads, (size_t)vx_arch_tokens(job->arch), head,
+                 set->fuse);
 }
 
 static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
