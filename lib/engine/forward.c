@@ -134,7 +134,7 @@ static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
-    float *to = act->probabilities;
+    vx_far *to = act->probabilities;
     if (f->arch->units)
         f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
@@ -213,7 +213,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 static void classify(const vx_run *f, const vx_head_io *h)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
-    float *pooled = f->act->pooled;
+    vx_far *pooled = f->act->pooled;
 
     /* all tokens: normed = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -246,7 +246,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
 static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
-    float *x = vx_stream(&f, pass->first);
+    vx_far *x = vx_stream(&f, pass->first);
     vx_rows last = {x, f.width};
     bool picked = false; /* the last block has gone on with the class tokens alone */
     for (int l = pass->first; l < f.arch->depth; l++) {

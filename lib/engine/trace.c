@@ -157,7 +157,7 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, size
                               (size_t)vx_arch_most(vx_arch_fc1(arch), arch->pool_hidden) * narrow);
 }
 
-static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
+static vx_far *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
 {
     return vx_arena_take(arena, pictures,
                          (size_t)vx_arch_tokens(arch) * (size_t)arch->width * sizeof(float));
@@ -179,8 +179,8 @@ static void place_tokens(vx_plan *plan, int l, vx_arena *arena, const vx_arch *a
 }
 
 /* The input of a block, which lies where it is wanted anyway. */
-static float *place_input(const vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
-                          int batch)
+static vx_far *place_input(const vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
+                           int batch)
 {
     if (l > 0 && plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
         return plan->blocks[l - 1].tokens[VX_AT_OUTPUT];

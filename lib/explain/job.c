@@ -162,13 +162,13 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
 }
 
 /* The gradient of picture `i` that is this job's, of rows of `floats`. */
-static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
+static vx_far *gradient_of(const vx_job *job, vx_far *all, int i, size_t floats)
 {
     const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->cotangent;
     return all + g * floats;
 }
 
-float *vx_job_dattention(const vx_job *job, int layer, int i)
+vx_far *vx_job_dattention(const vx_job *job, int layer, int i)
 {
     const vx_block_plan *b = &job->context->need.blocks[layer];
     const size_t t = (size_t)vx_arch_tokens(job->arch);
@@ -181,12 +181,12 @@ static size_t token_floats(const vx_job *job)
     return (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
 }
 
-const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
+const vx_far *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
 {
     return job->context->need.blocks[layer].tokens[at] + (size_t)i * token_floats(job);
 }
 
-const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
+const vx_far *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
 {
     return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
 }
@@ -196,22 +196,22 @@ static size_t pool_floats(const vx_job *job)
     return (size_t)job->arch->pool_heads * (size_t)vx_arch_tokens(job->arch);
 }
 
-const float *vx_job_pool(const vx_job *job, int i)
+const vx_far *vx_job_pool(const vx_job *job, int i)
 {
     return job->context->need.pool_p + (size_t)i * pool_floats(job);
 }
 
-const float *vx_job_dpool(const vx_job *job, int i)
+const vx_far *vx_job_dpool(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.pool_dp, i, pool_floats(job));
 }
 
-const float *vx_job_dinput(const vx_job *job, int i)
+const vx_far *vx_job_dinput(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
 }
 
-const float *vx_job_input(const vx_job *job, int i)
+const vx_far *vx_job_input(const vx_job *job, int i)
 {
     return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
 }
@@ -226,7 +226,7 @@ size_t vx_job_input_floats(const vx_job *job)
     return vx_context_input_count(job->context);
 }
 
-int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
+int vx_job_work(vx_far **out, const vx_job *job, size_t floats, const char *what)
 {
     vitx_context *c = job->context;
     if (c->work_taken)
@@ -237,12 +237,12 @@ int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
     return VITX_OK;
 }
 
-int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats)
+int vx_job_read(const vx_job *job, float *host, const vx_far *device, size_t floats)
 {
     return vx_context_read(job->context, host, device, floats * sizeof *host);
 }
 
-void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats)
+void vx_job_write(const vx_job *job, vx_far *device, const float *host, size_t floats)
 {
     job->dev->cls->upload(job->dev, device, host, floats * sizeof *host);
 }

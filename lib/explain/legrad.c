@@ -33,7 +33,7 @@ typedef struct batch {
     vitx_map *const *maps;
     int n;
     float *logits, *probabilities, *cotangents; /* [n,classes] each, on the host */
-    float *device, *host;                       /* [heads,n,T] */
+    vx_far *device, *host;                      /* [heads,n,T] */
 } batch;
 
 /* The gradient of each picture's own score, of this block's answer, down to the block's

@@ -105,13 +105,13 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
 
 /* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps
  * it. */
-float *vx_job_dattention(const vx_job *job, int layer, int i);
-const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
-const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
-const float *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
-const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
-const float *vx_job_host_input(const vx_job *job, int i);                   /* ... on the host */
-size_t vx_job_input_floats(const vx_job *job);                              /* C*H*W */
+vx_far *vx_job_dattention(const vx_job *job, int layer, int i);
+const vx_far *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
+const vx_far *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
+const vx_far *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
+const vx_far *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
+const float *vx_job_host_input(const vx_job *job, int i);                    /* ... on the host */
+size_t vx_job_input_floats(const vx_job *job);                               /* C*H*W */
 /* How many of n pictures one operation can take: all, unless gradients of other jobs lie between
  * those of this one. */
 static inline int vx_job_at_once(const vx_job *job, int n)
@@ -119,8 +119,8 @@ static inline int vx_job_at_once(const vx_job *job, int n)
     return job->gradient && job->plan->targets > 1 ? 1 : n;
 }
 /* The attention of the pooling head, and its gradient, [H,T]. */
-const float *vx_job_pool(const vx_job *job, int i);
-const float *vx_job_dpool(const vx_job *job, int i);
+const vx_far *vx_job_pool(const vx_job *job, int i);
+const vx_far *vx_job_dpool(const vx_job *job, int i);
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
 
@@ -129,7 +129,7 @@ vx_target vx_map_target(const vitx_map *map);
 /* Device memory of `floats` floats, until run() returns. Once in a run: what run() calls gets its
  * memory from run(), unless its header says that it takes the work memory itself. `what` is for the
  * message if there is not as much. */
-int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what);
+int vx_job_work(vx_far **out, const vx_job *job, size_t floats, const char *what);
 /* Floats that begin where the device likes to read: a piece of work memory of at least that
  * many. */
 static inline size_t vx_job_piece(size_t floats)
@@ -144,9 +144,9 @@ static inline int vx_job_fit(size_t floats, int n)
     return most < 1 ? 1 : most < (size_t)n ? (int)most : n;
 }
 /* Device to host, after all that was queued; waits for the device. VITX_DEVICE. */
-int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats);
+int vx_job_read(const vx_job *job, float *host, const vx_far *device, size_t floats);
 /* Host to device. The host's floats stay as they are until the next vx_job_read. */
-void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats);
+void vx_job_write(const vx_job *job, vx_far *device, const float *host, size_t floats);
 /* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's
  * answer to block `layer` alone, [n,classes] each, to the host; then, from its gradients
  * [n,classes] on the host, the gradient of that block's attention, which is plan->dp. */

@@ -61,11 +61,11 @@ int vx_pool_read(float *rows, const vx_job *job, int n)
 }
 
 /* out [H,T] = sum_t p_t A[h,t,:] of A [H,T,T], for each of n pictures; p [n,T] on the host. */
-static void weigh_rows(float *out, const float *p, const vx_recorded *record, int n,
+static void weigh_rows(vx_far *out, const vx_far *p, const vx_recorded *record, int n,
                        const vx_job *job)
 {
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
-    const float *whole = record->data;
+    const vx_far *whole = record->data;
     job->dev->ops.clear(job->dev, &(vx_clear){.y = out, .count = (int64_t)((size_t)n * heads * t)});
     for (size_t i = 0; i < (size_t)n; i++)
         job->dev->ops.add_weighted(job->dev, &(vx_add_weighted){.sum = out + i * heads * t,
@@ -77,7 +77,7 @@ static void weigh_rows(float *out, const float *p, const vx_recorded *record, in
 }
 
 /* Pictures first..first+n-1: the query's rows in a record of them, p as above if the job pools. */
-static void queue_rows(float *out, const vx_recorded *record, const float *p, int n,
+static void queue_rows(vx_far *out, const vx_recorded *record, const vx_far *p, int n,
                        const vx_job *job)
 {
     vx_recorded of = *record;
@@ -102,12 +102,12 @@ static int read_weights(float *p, float *rows, const vx_job *job, int n)
     return VITX_OK;
 }
 
-int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer)
+int vx_query_read(float *rows, vx_far *device, const vx_job *job, int n, int layer)
 {
     const size_t t = (size_t)vx_arch_tokens(job->arch), floats = (size_t)job->arch->heads * t;
     const int at_once = vx_job_at_once(job, n);
     const vitx_hooks scratch = job->scratch;
-    float *weights = NULL;
+    vx_far *weights = NULL;
     if (job->at_pool)
         return vx_pool_read(rows, job, n);
     if (vx_job_pools(job)) {
@@ -119,7 +119,7 @@ int vx_query_read(float *rows, float *device, const vx_job *job, int n, int laye
         }
     }
     for (int i = 0; i < n; i += at_once) {
-        const float *p = weights ? weights + (size_t)i * t : NULL;
+        const vx_far *p = weights ? weights + (size_t)i * t : NULL;
         vx_recorded record = vx_job_attention(job, layer, i);
         queue_rows(device + (size_t)i * floats, &record, p, at_once, job);
         if (!job->gradient)

@@ -33,6 +33,6 @@ int vx_pool_read(float *rows, const vx_job *job, int n);
 /* The rows of the query in block `layer`, or of the pooling head if the map is of that
  * (job->at_pool), to the host; `device` has room for as many. If the job pools, blocks are recorded
  * whole. */
-int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer);
+int vx_query_read(float *rows, vx_far *device, const vx_job *job, int n, int layer);
 
 #endif

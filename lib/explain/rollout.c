@@ -37,7 +37,7 @@ static int prepare(vx_job *job, vx_plan *need)
 }
 
 /* F_l: the record itself where that is what was recorded and stays untouched. */
-static const float *fused(const vx_job *job, int first, int n, int layer, int head, float *space)
+static const vx_far *fused(const vx_job *job, int first, int n, int layer, int head, vx_far *space)
 {
     vx_device *dev = job->dev;
     const settings *set = job->settings;

@@ -176,11 +176,11 @@ static const struct {
 #include "model/weights.def"
 };
 
-const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
+const vx_far *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
 {
     for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
         if (scaled[i].group == m->group && scaled[i].matrix == m->offset)
-            return *(const float **)at(w, m->group, scaled[i].vector, block);
+            return *(const vx_far **)at(w, m->group, scaled[i].vector, block);
     return NULL;
 }
 
