@@ -59,7 +59,7 @@ static int keep_answers(const run *r)
 static int keep_pool(const run *r, const vitx_stats *s)
 {
     vitx_context *c = r->context;
-    const int heads = c->arch.heads, tokens = vx_arch_tokens(&c->arch);
+    const int heads = c->arch.pool_heads, tokens = vx_arch_tokens(&c->arch);
     const vitx_hooks *hooks = &r->report->hooks;
     float *values;
     if (!s->plan.pool_wanted)
