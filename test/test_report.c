@@ -391,7 +391,7 @@ START_TEST(test_record__codes_no_more_than_it_needs)
     for (int low = 0; low < 2; low++) {
         vx_record r = {0};
         ck_ok(vx_record_start(&r, LAYERS, VITX_REPORT_AUTO, most - (size_t)low, &hooks));
-        vx_record_expect(&r, HEADS, TOKENS, 1, false);
+        vx_record_expect(&r, HEADS, TOKENS, 1, 0);
         for (int l = 0; l < LAYERS; l++) {
             float *a = attention_of(l);
             const vx_record_rows rows = vx_record_rows_of(a, HEADS, TOKENS, TOKENS, 1);

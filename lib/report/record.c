@@ -71,14 +71,14 @@ static size_t most_bytes(int heads, int rows, int tokens, int prefix)
            vx_block_bytes(vx_pack_bound(vx_fused_bytes(heads, rows, tokens, prefix)));
 }
 
-void vx_record_expect(vx_record *r, int heads, int tokens, int prefix, bool pooled)
+void vx_record_expect(vx_record *r, int heads, int tokens, int prefix, int pool)
 {
     const size_t fit = MOST_BYTES / (size_t)heads / (size_t)tokens / (size_t)tokens;
     if (!automatic(r) || r->all_gone || heads < 2 || fit < 2)
         return;
-    const size_t pool = pooled ? most_bytes(heads, 1, tokens, prefix) : 0;
+    const size_t aside = pool > 0 ? most_bytes(pool, 1, tokens, prefix) : 0;
     const size_t block = most_bytes(heads, tokens, tokens, prefix);
-    r->whole = pool <= r->share && block <= (r->share - pool) / (size_t)r->layers;
+    r->whole = aside <= r->share && block <= (r->share - aside) / (size_t)r->layers;
 }
 
 /* ------------------------------------------------------------------ a block comes ---------- */
