@@ -154,10 +154,10 @@ int vitx_report_add_map(vitx_report *report, const vitx_map *map, const char *la
     const float *values = vx_map_plane(map, 0, &height, &width);
     VX_TRY(make_maps(&list, &last, report, map, label_of(report, map, label)));
     /* Last: if something fails, the picture has neither the map nor its small image. */
-    const int status =
-        p->first.data ? VITX_OK
-                      : vx_report_first(&p->first, map, values, height, width, p->place.grid_height,
-                                        p->place.grid_width, &report->hooks);
+    const int status = p->first.data ? VITX_OK
+                                     : vx_report_first(&p->first, map, values, height, width,
+                                                       p->place.grid_height, p->place.grid_width,
+                                                       &report->hooks);
     if (status != VITX_OK) {
         vx_report_maps_free(list, &report->hooks);
         return status;

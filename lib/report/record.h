@@ -52,8 +52,8 @@ typedef struct vx_record {
 
 int vx_record_start(vx_record *record, int layers, vitx_report_level wish, size_t share,
                     const vitx_hooks *hooks);
-/* All blocks will come as [heads,tokens,tokens], and a pooling head of so many heads (0: none). If the share is large enough for that whatever the
- * numbers are, no poorer way is coded. */
+/* All blocks will come as [heads,tokens,tokens], and that of a pooling head of `pool` heads (0:
+ * none). If the share is large enough for it whatever the numbers are, no poorer way is coded. */
 void vx_record_expect(vx_record *record, int heads, int tokens, int prefix, int pool);
 /* `rows` is [H,T,T], [1,T,T] or [H,1,T]. */
 int vx_record_layer(vx_record *record, int layer, const vx_record_rows *rows, int query,
