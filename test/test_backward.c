@@ -31,6 +31,7 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-map",
                                       "vit-timm-map-class",
                                       "vit-timm-map-registers",
+                                      "pe-timm-core",
                                       "deit-timm-distilled",
                                       "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
@@ -280,12 +281,12 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
     const vx_pool_weights *w = &c->weights->pool;
-    const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    const int T = vx_arch_tokens(a), D = a->width, E = D / a->pool_heads, F = a->pool_hidden;
     const int first = a->pool_first;
     double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
     double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
     product(kv, x, &w->kv, T);
-    for (int h = 0; h < a->heads; h++) {
+    for (int h = 0; h < a->pool_heads; h++) {
         double total = 0;
         for (int t = first; t < T; t++) {
             double score = 0;

@@ -239,6 +239,7 @@ typedef struct vitx_model_info {
                                     (head.mlp.0.weight and 7 more)"; "" if all are read         */
     const char *adapter;       /**< the adapter that is added to the weights, as text for people:
                                     "LoRA of rank 8, scale 2, on 24 matrices"; "" if none       */
+    int pool_heads;            /**< heads of an attention-pooling head (pooling "map"); else 0   */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

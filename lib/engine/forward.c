@@ -134,7 +134,7 @@ static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
-    float *to = act->probabilities;
+    vx_far *to = act->probabilities;
     if (f->arch->units)
         f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
@@ -174,7 +174,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 {
     const vx_pool_weights *w = &f->w->pool;
     const vx_arch *a = f->arch;
-    const int D = f->width, F = a->hidden;
+    const int D = f->width, F = a->pool_hidden;
     vx_narrow *norm = f->act->y, *hidden = f->act->wide;
 
     /* k, v = tokens W^T + b; the one query stands in all rows, that of the first token is read */
@@ -185,9 +185,9 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
         .y_n = b->qkv, .ldy = 3 * D, .x = w->query, .m = b->rows, .n = D, .scale = 1});
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention(f->dev, &(vx_attention){
-        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
-        .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
-        .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
+        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->pool_scale, .batch = b->sequences,
+        .tokens = f->tokens, .heads = a->pool_heads, .head_width = b->head_width,
+        .record = b->record, .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = vx_run_at(f, b->attended, (size_t)a->pool_first * (size_t)D),
         .from = f->pass->starts, .rows = b->collected, .width = D});
@@ -213,7 +213,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 static void classify(const vx_run *f, const vx_head_io *h)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
-    float *pooled = f->act->pooled;
+    vx_far *pooled = f->act->pooled;
 
     /* all tokens: normed = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -246,7 +246,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
 static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
-    float *x = vx_stream(&f, pass->first);
+    vx_far *x = vx_stream(&f, pass->first);
     vx_rows last = {x, f.width};
     bool picked = false; /* the last block has gone on with the class tokens alone */
     for (int l = pass->first; l < f.arch->depth; l++) {

@@ -14,7 +14,7 @@
  *
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first
  *      on;
- *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
+ *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights
  * The prefix is the class token, a distillation token, registers, in this order, as far as there
  * are any. A head that reads two vectors p and q reads them as one row [p, q]. Without a head the
  * answer is (p + q) / 2.
@@ -61,6 +61,7 @@ typedef struct vx_arch {
     vx_pool_kind pool;
     bool mean_prefix; /* of VX_POOL_AVG: the mean is over the prefix tokens, too */
     int pool_first;   /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
+    int pool_heads, pool_hidden; /* of it: heads, and the width of its perceptron, or 0 */
     bool swiglu;      /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     bool pos_late;    /* positions are added behind norm_pre, not before it */
     bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
@@ -108,6 +109,12 @@ static inline bool vx_arch_has_probability(const vx_arch *a)
 static inline int vx_arch_fc1(const vx_arch *a)
 {
     return a->swiglu ? 2 * a->hidden : a->hidden;
+}
+
+/* The larger of two numbers of a block and of a pooling head, which share their room. */
+static inline int vx_arch_most(int block, int pool)
+{
+    return block > pool ? block : pool;
 }
 
 /* Whether the head reads two vectors. */

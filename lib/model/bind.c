@@ -404,6 +404,14 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
+    if (r->found->model[VX_POOL_PROBE]) {
+        a->pool_heads = hints->pool_heads ? hints->pool_heads : a->heads;
+        if (a->pool_heads > a->width || a->width % a->pool_heads)
+            return vx_fail_in(VITX_FORMAT, said_by(r),
+                              " says that the pooling head has %d attention heads, which cannot "
+                              "share the width of %d in %s",
+                              a->pool_heads, a->width, r->container->path);
+    }
     VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
     if (a->rotary.kind && a->head_width % 4)
         return vx_fail_in(VITX_FORMAT, r->container->path,
@@ -513,6 +521,9 @@ static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     VX_TRY(read_frequencies(r));
+    if (has(r, VX_POOL_FC1_W, 0))
+        VX_TRY(vx_role_size(&r->arch->pool_hidden, r, VX_POOL_FC1_W, 0, 0, MAX_HIDDEN,
+                            "a hidden width"));
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));

@@ -71,7 +71,6 @@ static const struct {
 } foreign_architectures[] = {
     {"qwen3_vit", "the picture's part of a Qwen3-VL, which rotates its queries and keys"},
     {"_sapiens2", "whose keys and values have fewer heads than its queries"},
-    {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is

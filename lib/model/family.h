@@ -54,6 +54,7 @@ typedef struct vx_named {
 /* What the configuration says about the architecture; the tensors say the rest. */
 typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
+    int pool_heads;                /* of a pooling head; 0: as many             */
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;

@@ -12,18 +12,18 @@
 
 /* -------------------------------------------------------------------------- vectors ------- */
 
-static int put(const vx_filler *f, const float *dst, const float *values, size_t count)
+static int put(const vx_filler *f, const vx_far *dst, const float *values, size_t count)
 {
     return vx_weights_write(f->w, dst, values, count);
 }
 
-static const float *vector_at(const void *place)
+static const vx_far *vector_at(const void *place)
 {
-    return *(const float *const *)place;
+    return *(const vx_far *const *)place;
 }
 
 /* Elements first.. of t, to its end. */
-static int fill_from(const vx_filler *f, const float *dst, const vx_tensor *t, uint64_t first)
+static int fill_from(const vx_filler *f, const vx_far *dst, const vx_tensor *t, uint64_t first)
 {
     for (uint64_t at = first; at < t->count;) {
         const uint64_t left = t->count - at, n = left < f->staging_size ? left : f->staging_size;
@@ -34,13 +34,13 @@ static int fill_from(const vx_filler *f, const float *dst, const vx_tensor *t, u
     return VITX_OK;
 }
 
-static int fill_vector(const vx_filler *f, const float *dst, const vx_tensor *t)
+static int fill_vector(const vx_filler *f, const vx_far *dst, const vx_tensor *t)
 {
     return t ? fill_from(f, dst, t, 0) : VITX_OK;
 }
 
 /* n elements of a tensor that may be left out, then 0. */
-static int fill_or_clear(const vx_filler *f, const float *dst, const vx_tensor *t, size_t n)
+static int fill_or_clear(const vx_filler *f, const vx_far *dst, const vx_tensor *t, size_t n)
 {
     if (t)
         return fill_vector(f, dst, t);
@@ -86,7 +86,7 @@ static int read_turned(const source *s, float *out, int first, int rows, size_t 
 /* A matrix that is filled. */
 typedef struct target {
     const vx_weight *w;
-    const float *gamma;
+    const vx_far *gamma;
 } target;
 
 static target target_of(const vx_filler *f, const vx_member *m, const void *place, int block)

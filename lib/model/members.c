@@ -24,6 +24,7 @@ typedef enum letter {
     D3,    /* 3 D */
     Q,     /* numbers of queries and keys that are normalised together */
     F,     /* hidden width */
+    FP,    /* of a pooling head */
     F1,    /* rows of fc1: F, or 2 F of SwiGLU */
     K,     /* classes */
     W,     /* what the head reads: D, or 2 D of two vectors */
@@ -59,6 +60,7 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [D3] = 3 * (int64_t)a->width,
                              [Q] = a->qk_norm,
                              [F] = a->hidden,
+                             [FP] = a->pool_hidden,
                              [F1] = vx_arch_fc1(a),
                              [K] = a->classes,
                              [W] = vx_arch_pooled(a),
@@ -174,11 +176,11 @@ static const struct {
 #include "model/weights.def"
 };
 
-const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
+const vx_far *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
 {
     for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
         if (scaled[i].group == m->group && scaled[i].matrix == m->offset)
-            return *(const float **)at(w, m->group, scaled[i].vector, block);
+            return *(const vx_far **)at(w, m->group, scaled[i].vector, block);
     return NULL;
 }
 

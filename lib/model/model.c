@@ -280,12 +280,12 @@ void vitx_model_free(vitx_model *model)
 int64_t vx_arch_flops(const vx_arch *a)
 {
     /* In double, since the largest sizes that are accepted do not fit 64 bits. */
-    const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
+    const double t = vx_arch_tokens(a), d = a->width, f = a->hidden, g = a->pool_hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
     const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
     const double heads = a->bare ? 0 : vx_arch_two_vectors(a) ? 2 : 1;
-    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
+    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * g : 0;
     const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
@@ -360,6 +360,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .rotary = a->rotary.kind != VX_ROTATE_NONE,
         .classifier = head ? head->name : "",
         .left_out = model->found.left_out,
+        .pool_heads = a->pool_heads,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -254,6 +254,8 @@ static int read_arguments(vx_hints *out, const vx_config *config)
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
     VX_TRY(vx_config_bool(&out->qk_norm, NULL, config->model_args, "qk_norm", path));
+    VX_TRY(vx_config_int(&out->pool_heads, NULL, config->model_args, "attn_pool_num_heads", 1,
+                         65536, path));
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         bool set = false;
         VX_TRY(vx_config_bool(&set, NULL, config->model_args, flags[i], path));

@@ -57,6 +57,7 @@ void vx_timm_rotary(vx_hints *out, const char *architecture)
             out->pool = known[i].pool;
             out->pool_known = true;
             out->pool_prefix = known[i].pool == VX_POOL_MAP;
+            out->pool_heads = known[i].pool == VX_POOL_MAP ? 8 : 0;
             out->eps = known[i].eps;
             out->from_eps = VITX_FROM_CONFIG;
             return;

@@ -69,7 +69,7 @@ const attention = {
     rows.fill(0);
     for (let l = 0; l < layers; l++) {
       const first = l * (heads + 1);
-      let whole = true;
+      let whole = source.headsOf(l) === heads;
       for (let h = 0; h < heads; h++) {
         held[first + h] = source.add(rows, (first + h) * tokens, l, h, at.q, by) ? 1 : 0;
         whole = whole && held[first + h] === 1;
