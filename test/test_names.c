@@ -183,7 +183,9 @@ static const struct {
     {"clip-hf", {{"", "model."}}, "model. before the names"},
     {"siglip-hf", {{"", "module."}}, "module. before the names"},
     {"vit-torchvision", {{"", "model."}}, "model. before the names"},
-    {"vit-torchvision", {{"encoder.layers.encoder_layer_", "encoder.layers.layer_"}}, ""}, /* SWAG */
+    {"vit-torchvision", /* SWAG */
+     {{"encoder.layers.encoder_layer_", "encoder.layers.layer_"}},
+     ""},
     {"vit-torchvision", {{NULL, NULL}}, ""},
     {"vit-mmpretrain", {{NULL, NULL}}, "backbone. before the names"},
     {"vit-mmpretrain", {{"head.", "head."}, {"data", "data"}, {"backbone.", ""}}, ""},
