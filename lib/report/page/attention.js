@@ -386,7 +386,8 @@ const attention = {
 
   /* What the file holds, why no more, and how to get more. */
   lacking() {
-    const {level, layers, left_out: left} = stage.picture().attention ?? {level: 'none', layers: []};
+    const {level, layers, left_out: left} =
+      stage.picture().attention ?? {level: 'none', layers: []};
     const means = layers.findIndex((layer) => layer.mean !== null), last = layers.length - 1;
     const said = ['level_' + level];
     if (level === 'class' && means >= 0)
