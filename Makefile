@@ -130,6 +130,9 @@ HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map exp
     render/scale render/tile report/code report/escape report/fused))
 $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
 
+# Loops over the weights of all heads: several at once (sqrtf has no errno to set).
+$(B)/lib/report/code.o $(B)/lib/report/fused.o: OWN = -O3 -fno-math-errno
+
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)

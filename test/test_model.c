@@ -366,7 +366,7 @@ static const struct {
     {"vit-timm", "\"blocks.2.norm1.bias\"", "\"blocks.5.norm1.bias\"", VITX_FORMAT,
      "the depth is 3, but"},
     {"vit-timm", "\"head.weight\":{\"dtype\":\"F32\"", "\"head.weight\":{\"dtype\":\"I32\"",
-     VITX_UNSUPPORTED, "tensor head.weight is I32; vitx reads F64, F32, F16 and BF16"},
+     VITX_UNSUPPORTED, "head.weight is I32, perhaps quantized; vitx reads F64, F32, F16 and BF16"},
     {"vit-timm", "{\"blocks",
      "{\"\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[0,0]},\"blocks", VITX_UNSUPPORTED,
      "is not part of family vit"},

@@ -183,6 +183,9 @@ static const struct {
     {"clip-hf", {{"", "model."}}, "model. before the names"},
     {"siglip-hf", {{"", "module."}}, "module. before the names"},
     {"vit-torchvision", {{"", "model."}}, "model. before the names"},
+    {"vit-torchvision", /* SWAG */
+     {{"encoder.layers.encoder_layer_", "encoder.layers.layer_"}},
+     ""},
     {"vit-torchvision", {{NULL, NULL}}, ""},
     {"vit-mmpretrain", {{NULL, NULL}}, "backbone. before the names"},
     {"vit-mmpretrain", {{"head.", "head."}, {"data", "data"}, {"backbone.", ""}}, ""},
@@ -649,11 +652,14 @@ static const struct {
      "lacks tensor head.weight; pre_logits.fc.weight [7, 24] is there, but has no name of one"},
     {{{"head.", "fc."}},
      {{"fc2.weight", "F32", "[5,7]", (size_t)5 * 7 * 4}},
-     "tensor fc2.weight is not part of family vit in the names of timm (shape [5, 7])"},
+     "its head has several layers (fc.weight [7, 24], fc2.weight [5, 7]); vitx runs heads of one"},
     {{{"head.", "fc.1."}},
      {{"fc.0.weight", "F32", "[24]", 96}, {"fc.0.bias", "F32", "[24]", 96}},
      "tensor fc.0.bias is not part of family vit"},
     {{{"head.weight", "head.weigth"}}, {{NULL, NULL, NULL, 0}}, "lacks tensor head.weight"},
+    {{{"blocks.1.", "blocks.0.1."}, {"blocks.2.", "blocks.1.0."}, {"blocks.0.", "blocks.0.0."}},
+     {{NULL, NULL, NULL, 0}},
+     "its blocks lie in chunks that begin with 0 each (blocks.1.0."},
 };
 
 START_TEST(test_names__what_is_unclear_is_named)
@@ -678,6 +684,15 @@ static const struct {
     const char *left_out;
 } left[] = {
     {{{NULL, NULL}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
+    {{{NULL, NULL}},
+     {{"normalizer.new_mean", "F32", "[3,1,1]", 12}, {"normalizer.new_std", "F32", "[3,1,1]", 12}},
+     "mean and std of pixels (normalizer.new_mean and 1 more)"},
+    {{{"", "1."}},
+     {{"0.mean", "F32", "[1,3,1,1]", 12}, {"0.std", "F32", "[1,3,1,1]", 12}},
+     "mean and std of pixels (0.mean and 1 more)"},
+    {{{NULL, NULL}},
+     {{"blocks.0.attn.relative_position_index", "I64", "[5,5]", 200}},
+     "numbers of positions (blocks.0.attn.relative_position_index)"},
     {{{"", "module."}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
     {{{"", "model."}},
      {{"global_step", "F32", "[]", 4}, {"any.thing", "I32", "[1]", 4}},

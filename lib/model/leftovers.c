@@ -19,6 +19,7 @@ static const struct {
     {"*total_ops", "counters", NULL, 1}, /* of thop */
     {"*total_params", "counters", NULL, 1},
     {"*position_ids", "numbers of positions", NULL, 0},
+    {"*relative_position_index", "numbers of positions", NULL, 0}, /* BEiT */
     {"*pixel_mean", "mean and std of pixels", NULL, 3},
     {"*pixel_std", "mean and std of pixels", NULL, 3},
     {"*image_mean", "mean and std of pixels", NULL, 3},
@@ -29,8 +30,12 @@ static const struct {
     {"*normalizer.std", "mean and std of pixels", NULL, 3},
     {"*data_preprocessor.mean", "mean and std of pixels", NULL, 3},
     {"*data_preprocessor.std", "mean and std of pixels", NULL, 3},
+    {"*new_mean", "mean and std of pixels", NULL, 3}, /* of robustness */
+    {"*new_std", "mean and std of pixels", NULL, 3},
     {"mean", "mean and std of pixels", NULL, 3},
     {"std", "mean and std of pixels", NULL, 3},
+    {"?.mean", "mean and std of pixels", NULL, 3}, /* the first of nn.Sequential */
+    {"?.std", "mean and std of pixels", NULL, 3},
     {"*mask_token", "the token of masked patches", NULL, 0},
     {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
     {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
@@ -160,6 +165,15 @@ static void write_kinds(char *text, size_t size, const kinds *k, const char *ign
     }
 }
 
+/* Whether a classifier of somebody's own may read it: transformers' classifiers do not. */
+static bool is_read(const vx_reader *r, const vx_tensor *t)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const char *class = naming->architecture ? naming->architecture(r->config) : NULL;
+    return strstr(t->key, "pooler.dense.") && !(class && strstr(class, "Classification")) &&
+           vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0);
+}
+
 int vx_leave_out(char **text, const vx_reader *r)
 {
     const vx_dialect *d = r->match->dialect;
@@ -174,6 +188,12 @@ int vx_leave_out(char **text, const vx_reader *r)
         const char *what = vx_harmless(t->key, d->naming->harmless, r->match->prefix)
                                ? "parts that do not answer"
                                : what_is(c, t);
+        if (is_read(r, t))
+            return vx_fail_field_in(VITX_UNSUPPORTED, c->path, "ignore",
+                                    "has a classifier and a pooler (%.100s), and nothing says "
+                                    "whether one reads the other; if not, leave it out with "
+                                    "ignore '*pooler.*'",
+                                    t->name);
         if (!what)
             return vx_fail_field_in(
                 VITX_UNSUPPORTED, c->path, "ignore",

@@ -90,6 +90,8 @@ static int add_pool(vitx_report *report, vx_report_picture *p, const vitx_view *
 {
     const int heads = report->model->arch.pool_heads;
     vx_record_rows rows;
+    if (heads == 0)
+        return vx_fail(VITX_INVALID, "the model has no pooling head");
     VX_TRY(vx_report_start_record(report, p));
     VX_TRY(read_view(&rows, report, p, v, picture, heads));
     if (rows.heads != heads || rows.rows != 1)
