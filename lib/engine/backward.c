@@ -124,6 +124,7 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
+    const int O = f->attended_width;
 
     /* out = mid + layernorm(branch2) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
@@ -164,8 +165,13 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* attended = layernorm(attended) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx_n = b->dattended, .lddx = A, .dy_n = b->dattended, .lddy = A, .x_n = b->kept.attended,
-        .ldx = A, .weight = w->attn_norm_w, .eps = a->eps, .rms = a->rms, .m = b->attn_norm_rows,
-        .n = A, .tokens = b->tokens, .targets = K});
+        .ldx = O, .weight = w->attn_norm_w, .eps = vx_arch_attn_eps(a), .rms = vx_arch_attn_rms(a),
+        .m = b->attn_norm_rows, .n = a->attn_norm, .groups = vx_arch_attn_groups(a),
+        .tokens = b->tokens, .targets = K});
+    /* attended = its first half + its second half */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = vx_run_at(f, b->dattended, (size_t)O), .ldy = A, .x_n = b->dattended, .ldx = A,
+        .m = b->differences, .n = O, .scale = 1});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,

@@ -40,6 +40,7 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a);
+    const int O = f->attended_width;
 
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -84,14 +85,19 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
-    /* attended = layernorm(attended) */
+    /* attended = its first half + its second half, which is negative */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y_n = b->attended_to, .ldy = A, .x_n = b->from.at, .ldx = b->from.ld,
-        .m = b->attended_kept, .n = A, .scale = 1});
+        .y_n = b->from.at, .ldy = b->from.ld, .x_n = vx_run_at(f, b->from.at, (size_t)O),
+        .ldx = b->from.ld, .m = b->differences, .n = O, .scale = 1, .accumulate = 1});
+    /* attended = layernorm(attended), all of it, or head by head an RMSNorm of its own eps */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = b->attended_to, .ldy = O, .x_n = b->from.at, .ldx = b->from.ld,
+        .m = b->attended_kept, .n = O, .scale = 1});
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->from.at, .ldy = b->from.ld, .x_n = b->from.at, .ldx = b->from.ld,
-        .weight = w->attn_norm_w, .bias = w->attn_norm_b, .eps = a->eps, .rms = a->rms,
-        .m = b->attn_norm_rows, .n = A});
+        .weight = w->attn_norm_w, .bias = w->attn_norm_b, .eps = vx_arch_attn_eps(a),
+        .rms = vx_arch_attn_rms(a), .m = b->attn_norm_rows, .n = a->attn_norm,
+        .groups = vx_arch_attn_groups(a)});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->proj.at, .ldy = b->proj.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,

@@ -23,12 +23,13 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .tokens = tokens,
                     .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
                     .width = a->width,
-                    .attention_width = a->heads * a->head_width,
+                    .attention_width = vx_arch_attention(a),
+                    .attended_width = vx_arch_attended(a),
                     .qk_groups = a->qk_norm ? a->heads * a->head_width / a->qk_norm : 0,
                     .targets = targets,
                     .gradients = targets * pass->batch,
                     .tables = vx_rotary_tables(a),
-                    .scale = 1.0f / sqrtf((float)a->head_width),
+                    .scale = 1.0f / sqrtf((float)vx_arch_query_width(a)),
                     .pool_scale = sqrtf((float)a->pool_heads / (float)a->width)};
 }
 
@@ -162,6 +163,7 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
     b.fc2_add = b.mid.at;
     if (f->arch->post_norm)
         post_norm(&b, f, l);
+    b.differences = f->arch->differential ? b.m : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.m : 0;
     b.mlp_norm_rows = f->arch->mlp_norm ? b.m : 0;
     if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
@@ -299,6 +301,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         b.dnorm1_n = NULL;
     }
     b.mlp_norm_rows = f->arch->mlp_norm ? b.rows : 0;
+    b.differences = f->arch->differential ? b.rows : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.rows : 0;
     if (alone) {
         b.dp = plan->dp;

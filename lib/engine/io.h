@@ -25,6 +25,7 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
+    int attended_width;      /* of attention_width what proj reads */
     int qk_groups;           /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients;  /* K, G: of the backward pass */
     int tables;              /* of rotations: 1, or one for each head */
@@ -79,14 +80,15 @@ typedef struct vx_block_io {
     vx_relative relative; /* table NULL: nothing is added to the scores */
     vx_narrow *attended;  /* [M,A]                                        */
     vx_recorded record;
-    int queries;                  /* as in vx_attention */
-    int picked;                   /* class tokens that have to be collected: B, or 0 */
-    vx_narrow_rows from;          /* [m,A] the rows of `attended` that go on */
-    int attn_norm_rows;           /* of these, rows that are normalised: m, or 0 */
-    int attended_kept;            /* ... of which the backward pass reads what they were: m, or 0 */
-    vx_narrow *attended_to;       /* [m,A] these */
-    vx_rows in;                   /* [m,D] the rows of x that go on          */
-    vx_rows mid;                  /* [m,D] */
+    int queries;            /* as in vx_attention */
+    int picked;             /* class tokens that have to be collected: B, or 0 */
+    vx_narrow_rows from;    /* [m,A] the rows of `attended` that go on */
+    int differences;        /* of these, rows whose second half is added to the first: m, or 0 */
+    int attn_norm_rows;     /* ... that are normalised: m, or 0 */
+    int attended_kept;      /* ... of which the backward pass reads what they were: m, or 0 */
+    vx_narrow *attended_to; /* [m,A] these */
+    vx_rows in;             /* [m,D] the rows of x that go on          */
+    vx_rows mid;            /* [m,D] */
     int post_rows, out_post_rows; /* rows normalised behind attention and mlp: m, or 0  */
     vx_far *branch1, *branch2;    /* [m,D] these before it                                  */
     vx_rows proj, fc2;            /* where these products go: mid and out, or the branches       */
@@ -125,6 +127,7 @@ typedef struct vx_block_grad_io {
     vx_narrow *dhidden;   /* [rows,F] */
     vx_act act;           /* what fc2's backward goes through: the activation, unless there is */
     int mlp_norm_rows;    /* a norm behind it for so many rows, whose backward does: rows, or 0 */
+    int differences;      /* as in vx_block_io: rows, or 0 */
     int attn_norm_rows;   /* rows, or 0 */
     vx_narrow *dnorm2;    /* [rows,D] */
     vx_narrow *dattended; /* [rows,A] */

@@ -77,6 +77,41 @@ static int refuse_linear4(const vx_reader *r)
     return VITX_OK;
 }
 
+static bool has(const vx_reader *r, vx_role role, int block)
+{
+    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+}
+
+/* The norm behind differential attention is of each head by itself, and tells their number. */
+static int read_attn_norm(vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    a->differential = has(r, VX_LAMBDA_Q1, 0);
+    a->attn_norm = has(r, VX_ATTN_NORM_W, 0) ? a->width : 0;
+    if (!a->differential)
+        return VITX_OK;
+    VX_TRY(vx_role_size(&a->attn_norm, r, VX_ATTN_NORM_W, 0, 0, a->width, "a width"));
+    a->heads = a->width / a->attn_norm;
+    return VITX_OK;
+}
+
+/* There are two softmaxes for each head. */
+static int double_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    if (!a->differential)
+        return VITX_OK;
+    if (a->qk_norm || a->rotary.kind || a->relative || a->head_width % 2 ||
+        a->attn_norm != a->head_width)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has a differential attention of heads of %d numbers in a width of %d; "
+                          "vitx runs it with an even number that divides the width, and queries "
+                          "and keys that are neither normalised nor rotated",
+                          a->attn_norm, a->width);
+    a->heads *= 2;
+    return VITX_OK;
+}
+
 /* Norms that do not subtract the mean have a weight alone. But a norm that does may lack its bias,
  * too, so the configuration has to say so. */
 static int read_norms(vx_reader *r)
@@ -90,6 +125,7 @@ static int read_norms(vx_reader *r)
         VX_TRY(vx_role_size(&r->arch->qk_norm, r, VX_Q_NORM_W, 0, 0, MAX_WIDTH, "a width"));
     else if (r->hints->qk_norm)
         return vx_role_missing(r, VX_Q_NORM_W, 0);
+    VX_TRY(read_attn_norm(r));
     if (r->arch->rms == r->hints->rms)
         return VITX_OK;
     if (r->hints->rms)
@@ -123,11 +159,6 @@ static int read_head_size(vx_reader *r)
     return vx_role_size(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
 
-static bool has(const vx_reader *r, vx_role role, int block)
-{
-    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
-}
-
 /* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many, which may lie in two
  * tensors. */
 static int read_hidden(vx_reader *r)
@@ -142,6 +173,11 @@ static int read_hidden(vx_reader *r)
     if (a->swiglu)
         return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     a->parallel = has(r, VX_IN_W, 0);
+    if (a->parallel && has(r, VX_OUT_W, 0)) {
+        VX_TRY(vx_role_size(&columns, r, VX_OUT_W, 0, 1, MAX_HIDDEN, "a width"));
+        a->hidden = columns - a->width;
+        return a->hidden > 0 ? VITX_OK : vx_role_missing(r, VX_FC2_W, 0);
+    }
     if (a->parallel)
         return vx_role_size(&a->hidden, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
@@ -373,6 +409,24 @@ static int check_qk_norm(const vx_reader *r)
     return VITX_OK;
 }
 
+/* Each head of keys and values serves as many heads of queries. */
+static int check_key_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    a->key_heads = a->heads;
+    for (int b = 0; b < a->depth; b++) {
+        const vx_tensor *k = vx_found_at(r->found, VX_K_W, b);
+        const int64_t heads = k ? k->shape[0] / a->head_width : a->heads;
+        if (heads < 1 || a->heads % heads || (k && k->shape[0] % a->head_width))
+            return vx_fail_in(VITX_FORMAT, r->container->path,
+                              "tensor %.100s has %lld rows, which make no number of heads of %d "
+                              "that divides %d",
+                              k->name, (long long)k->shape[0], a->head_width, a->heads);
+        a->key_heads = heads < a->key_heads ? (int)heads : a->key_heads;
+    }
+    return VITX_OK;
+}
+
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
@@ -404,6 +458,7 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
+    VX_TRY(check_key_heads(r));
     if (r->found->model[VX_POOL_PROBE]) {
         a->pool_heads = hints->pool_heads ? hints->pool_heads : a->heads;
         if (a->pool_heads > a->width || a->width % a->pool_heads)
@@ -418,7 +473,8 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "rotates queries and keys by rows and columns, and %d heads have a width "
                           "of %d, no multiple of 4",
                           a->heads, a->head_width);
-    return check_qk_norm(r);
+    VX_TRY(check_qk_norm(r));
+    return double_heads(r);
 }
 
 /* -------------------------------------------------------------------------- reading ------- */
@@ -427,7 +483,8 @@ static int read_heads(vx_reader *r, vx_hints *hints)
 static bool follows(const vx_reader *r, vx_role role)
 {
     const vx_need need = vx_role_need(role);
-    return need == VX_WITH || (need == VX_CENTRED && !r->arch->rms);
+    const bool rms = r->arch->rms || (role == VX_ATTN_NORM_B && r->arch->differential);
+    return need == VX_WITH || (need == VX_CENTRED && !rms);
 }
 
 /* Whether the model cannot do without a role; a projection needs no bias. */
@@ -589,6 +646,11 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
         return !vx_found_at(r->found, VX_QKV_W, block) && !r->arch->parallel;
     case VX_NORM2_W:
         return !r->arch->parallel;
+    case VX_PROJ_W:
+    case VX_FC2_W:
+        return !has(r, VX_OUT_W, 0);
+    case VX_LAMBDA_Q2:
+        return has(r, VX_LAMBDA_Q1, block);
     case VX_FC1_W:
         return (!r->arch->swiglu || !has(r, VX_GATE_W, 0)) && !r->arch->parallel;
     default:
@@ -600,6 +662,9 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
 static int take_block_roles(vx_reader *r)
 {
     for (int b = 0; b < r->arch->depth; b++) {
+        r->sizes.key_rows = r->arch->width;
+        if (has(r, VX_K_W, b))
+            VX_TRY(vx_role_size(&r->sizes.key_rows, r, VX_K_W, b, 0, r->arch->width, "rows"));
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const vx_need need = vx_role_need(role);
@@ -613,7 +678,6 @@ static int take_block_roles(vx_reader *r)
         if (b == 0)
             VX_TRY(check_biases(r));
         r->arch->masked_keys = r->hints->masked_keys;
-        r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
         r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }
     return VITX_OK;

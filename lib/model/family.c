@@ -51,8 +51,6 @@ static const struct {
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
     {".attns.", "a model with parallel blocks"},
-    {"blocks.0.lambda_", "a model with differential attention"},
-    {"attn.lambda_", "a model with differential attention"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -70,7 +68,6 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"qwen3_vit", "the picture's part of a Qwen3-VL, which rotates its queries and keys"},
-    {"_sapiens2", "whose keys and values have fewer heads than its queries"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is

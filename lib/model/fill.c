@@ -39,15 +39,6 @@ static int fill_vector(const vx_filler *f, const vx_far *dst, const vx_tensor *t
     return t ? fill_from(f, dst, t, 0) : VITX_OK;
 }
 
-/* n elements of a tensor that may be left out, then 0. */
-static int fill_or_clear(const vx_filler *f, const vx_far *dst, const vx_tensor *t, size_t n)
-{
-    if (t)
-        return fill_vector(f, dst, t);
-    memset(f->staging, 0, n * sizeof *f->staging);
-    return put(f, dst, f->staging, n);
-}
-
 /* -------------------------------------------------------------------------- matrices ------ */
 
 /* Where the rows of a matrix come from. */
@@ -56,9 +47,11 @@ typedef struct source {
     int (*read)(const struct source *s, float *out, int first, int rows, size_t k);
     const vx_tensor *of[3]; /* one below the other, of `rows_of` rows each; NULL behind the last */
     int rows_of;
-    int skip;            /* rows of of[0] before the matrix's first */
-    size_t stride;       /* of read_turned: a row's elements */
+    int skip;            /* rows of of[0] before the matrix's first; of read_columns columns */
+    size_t stride;       /* of read_turned and read_columns: a row's elements */
     const float *turned; /* of read_turned: [k, n] */
+    const vx_arch *arch; /* of read_heads */
+    float lambda;        /* of read_heads of differential attention */
 } source;
 
 /* The rows of a matrix as they stand in one tensor or in several. */
@@ -80,6 +73,49 @@ static int read_turned(const source *s, float *out, int first, int rows, size_t 
     for (int i = 0; i < rows; i++)
         for (size_t j = 0; j < k; j++)
             out[(size_t)i * k + j] = s->turned[j * s->stride + (size_t)(first + i)];
+    return VITX_OK;
+}
+
+/* Columns of a tensor. */
+static int read_columns(const source *s, float *out, int first, int rows, size_t k)
+{
+    for (int i = first; i < first + rows; i++, out += k)
+        VX_TRY(vx_tensor_read_f32(s->of[0], out, (uint64_t)i * s->stride + (uint64_t)s->skip, k));
+    return VITX_OK;
+}
+
+/* The tensor's row that is row `at` of queries, keys or values (part 0, 1, 2), and what it is
+ * multiplied by; -1: there is none, it is 0. */
+static int64_t row_of(float *factor, const source *s, int part, int at, int64_t rows)
+{
+    const int e = s->arch->head_width, half = s->arch->heads / 2, head = at / e, within = at % e;
+    const int of = head % half, queries = vx_arch_query_width(s->arch);
+    *factor = 1;
+    if (!s->arch->differential) /* a head of keys and values may serve several of queries */
+        return head / (s->arch->heads / (rows / e)) * e + within;
+    if (part < 2)
+        return within < queries ? (int64_t)(2 * of + head / half) * queries + within : -1;
+    *factor = head < half ? 1 : -s->lambda;
+    return (int64_t)of * e + within;
+}
+
+/* Rows of queries, keys and values whose heads do not lie in the file as they are run. */
+static int read_heads(const source *s, float *out, int first, int rows, size_t k)
+{
+    for (int i = first; i < first + rows; i++, out += k) {
+        const int part = i / s->rows_of;
+        const vx_tensor *t = s->of[s->of[1] ? part : 0];
+        const int64_t before = s->of[1] ? 0 : s->skip + (int64_t)part * s->arch->width;
+        float factor;
+        const int64_t row =
+            row_of(&factor, s, part, i % s->rows_of, s->of[1] ? t->shape[0] : s->arch->width);
+        if (row < 0)
+            memset(out, 0, k * sizeof *out);
+        else
+            VX_TRY(vx_tensor_read_f32(t, out, (uint64_t)(before + row) * k, k));
+        for (size_t j = 0; factor != 1 && j < k; j++)
+            out[j] *= factor;
+    }
     return VITX_OK;
 }
 
@@ -118,6 +154,21 @@ static int fill_matrix(const vx_filler *f, target t, const vx_tensor *weight, co
     return pack(f, t, &(source){.read = read_stack, .of = {weight}});
 }
 
+/* What lambda begins with in training, and is added to. */
+static double lambda_start(int block)
+{
+    return 0.8 - 0.6 * exp(-0.3 * block);
+}
+
+/* What is behind differential attention is multiplied by 1 - 0.8 + 0.6 exp(-0.3 block). */
+static int fill_scaled(const vx_filler *f, const float *dst, const vx_tensor *t, int block)
+{
+    VX_TRY(vx_tensor_read_f32(t, f->staging, 0, t->count));
+    for (uint64_t i = 0; i < t->count; i++)
+        f->staging[i] *= (float)(1 - lambda_start(block));
+    return put(f, dst, f->staging, (size_t)t->count);
+}
+
 int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_tensor *t = vx_found_at(f->found, m->roles[0], block);
@@ -125,6 +176,8 @@ int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
         return VITX_OK; /* the model has none */
     if (m->fill)
         return m->fill(f, m, place, block);
+    if (m->roles[0] == VX_ATTN_NORM_W && f->arch->differential)
+        return fill_scaled(f, vector_at(place), t, block);
     if (!m->matrix)
         return fill_vector(f, vector_at(place), t);
     return fill_matrix(f, target_of(f, m, place, block), t,
@@ -172,45 +225,58 @@ int vx_fill_frequencies(const vx_filler *f, const vx_member *m, void *place, int
 
 /* -------------------------------------------------------------------------- blocks -------- */
 
-/* Rows of the one matrix of a parallel block, from `skip` on. */
-static int fill_part(const vx_filler *f, target t, int block, int skip)
+/* exp(q1 k1) - exp(q2 k2) + 0.8 - 0.6 exp(-0.3 block) (Ye et al. 2024, arXiv:2410.05258, eq. 2) */
+static int read_lambda(float *out, const vx_filler *f, int block)
 {
-    const vx_tensor *bias = vx_found_at(f->found, VX_IN_B, block);
-    float *const values = f->staging;
-    if (bias) {
-        VX_TRY(vx_tensor_read_f32(bias, values, (uint64_t)skip, (uint64_t)t.w->n));
-        VX_TRY(put(f, t.w->bias, values, (size_t)t.w->n));
-    }
-    return pack(
-        f, t,
-        &(source){.read = read_stack, .of = {vx_found_at(f->found, VX_IN_W, block)}, .skip = skip});
+    const vx_role roles[] = {VX_LAMBDA_Q1, VX_LAMBDA_K1, VX_LAMBDA_Q2, VX_LAMBDA_K2};
+    const size_t n = (size_t)vx_arch_query_width(f->arch);
+    double sum[2] = {0};
+    for (size_t i = 0; i < 4; i++)
+        VX_TRY(
+            vx_tensor_read_f32(vx_found_at(f->found, roles[i], block), f->staging + i * n, 0, n));
+    for (size_t i = 0; i < 2 * n; i++)
+        sum[i / n] += (double)f->staging[i / n * n + i] * (double)f->staging[i / n * n + n + i];
+    *out = (float)(exp(sum[0]) - exp(sum[1]) + lambda_start(block));
+    return VITX_OK;
 }
 
-/* One tensor [3D, D], or three [D, D] one below the other. The bias is the same; its part of the
- * keys may be left out. */
+/* One tensor [3D, D], which may stand behind the rows of fc1, or three one below the other. The
+ * bias is the same; its part of the keys may be left out. */
 int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_weight *w = place;
-    const vx_role biases[] = {VX_Q_B, VX_K_B, VX_V_B};
-    const vx_tensor *whole = vx_found_at(f->found, VX_QKV_W, block);
-    const vx_tensor *bias = vx_found_at(f->found, VX_QKV_B, block);
-    const int d = w->n / 3;
-    if (f->arch->parallel) /* behind the rows of fc1 */
-        return fill_part(f, target_of(f, m, place, block), block, vx_arch_fc1(f->arch));
-    const source parts = {.read = read_stack,
-                          .of = {vx_found_at(f->found, VX_Q_W, block),
-                                 vx_found_at(f->found, VX_K_W, block),
-                                 vx_found_at(f->found, VX_V_W, block)},
-                          .rows_of = d};
-    if (w->bias && bias)
-        VX_TRY(fill_vector(f, w->bias, bias));
-    if (w->bias && bias && f->arch->masked_keys)
-        VX_TRY(fill_or_clear(f, w->bias + d, NULL, (size_t)d));
-    for (int i = 0; i < 3 && w->bias && !bias; i++)
-        VX_TRY(fill_or_clear(f, w->bias + (ptrdiff_t)i * d, vx_found_at(f->found, biases[i], block),
-                             (size_t)d));
-    return pack(f, target_of(f, m, place, block),
-                whole ? &(source){.read = read_stack, .of = {whole}} : &parts);
+    const vx_arch *a = f->arch;
+    const int each = w->n / 3;
+    const vx_tensor *k = vx_found_at(f->found, VX_K_W, block);
+    const vx_tensor *bias = vx_found_at(f->found, a->parallel ? VX_IN_B : VX_QKV_B, block);
+    const vx_role matrices[] = {VX_Q_W, VX_K_W, VX_V_W}, vectors[] = {VX_Q_B, VX_K_B, VX_V_B};
+    const bool mapped = a->differential || (k && k->shape[0] < each);
+    source rows = {.read = mapped ? read_heads : read_stack,
+                   .of = {vx_found_at(f->found, a->parallel ? VX_IN_W : VX_QKV_W, block)},
+                   .rows_of = each,
+                   .skip = a->parallel ? vx_arch_fc1(a) : 0,
+                   .arch = a};
+    if (a->differential)
+        VX_TRY(read_lambda(&rows.lambda, f, block));
+    source biases = rows;
+    biases.of[0] = bias;
+    for (int i = 0; i < 3; i++) {
+        if (k)
+            rows.of[i] = vx_found_at(f->found, matrices[i], block);
+        if (!bias)
+            biases.of[i] = vx_found_at(f->found, vectors[i], block);
+    }
+    const bool no_keys = (!bias && !biases.of[1]) || a->masked_keys;
+    if (!bias && !biases.of[1]) /* three there are, nevertheless */
+        biases.of[1] = biases.of[0];
+    for (int i = 0; i < 3 && w->bias; i++) {
+        if (i == 1 && no_keys)
+            memset(f->staging, 0, (size_t)each * sizeof *f->staging);
+        else
+            VX_TRY(biases.read(&biases, f->staging, i * each, each, 1));
+        VX_TRY(put(f, w->bias + (ptrdiff_t)i * each, f->staging, (size_t)each));
+    }
+    return pack(f, target_of(f, m, place, block), &rows);
 }
 
 /* sign(d) ln(1 + |d|) */
@@ -281,10 +347,15 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
     const target t = target_of(f, m, place, block);
     if (whole)
         return fill_matrix(f, t, whole, vx_found_at(f->found, VX_FC1_B, block));
-    if (f->arch->parallel) {
-        if (w->bias)
-            VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_FC1_B, block)));
-        return fill_part(f, t, block, 0);
+    if (f->arch->parallel) { /* the first rows of a matrix that goes on with queries */
+        const source rows = {.read = read_stack, .of = {vx_found_at(f->found, VX_IN_W, block)}},
+                     biases = {.read = read_stack, .of = {vx_found_at(f->found, VX_IN_B, block)}};
+        VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_FC1_B, block)));
+        if (biases.of[0]) {
+            VX_TRY(read_stack(&biases, f->staging, 0, w->n, 1));
+            VX_TRY(put(f, w->bias, f->staging, (size_t)w->n));
+        }
+        return pack(f, t, &rows);
     }
     VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_GATE_B, block)));
     if (w->bias)
@@ -294,6 +365,34 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
                           .of = {vx_found_at(f->found, VX_GATE_W, block),
                                  vx_found_at(f->found, VX_VALUE_W, block)},
                           .rows_of = w->n / 2});
+}
+
+/* A block's matrix that has a tensor of its own, or columns of the one that parallel blocks may
+ * have. */
+static int fill_output(const vx_filler *f, const vx_member *m, void *place, int block, int skip)
+{
+    const vx_tensor *whole = vx_found_at(f->found, VX_OUT_W, block);
+    const target t = target_of(f, m, place, block);
+    const vx_weight *w = place;
+    if (!whole)
+        return fill_matrix(f, t, vx_found_at(f->found, m->roles[0], block),
+                           vx_found_at(f->found, m->biases[0], block));
+    if (w->bias)
+        VX_TRY(fill_vector(f, w->bias, vx_found_at(f->found, VX_OUT_B, block)));
+    return pack(
+        f, t,
+        &(source){
+            .read = read_columns, .of = {whole}, .skip = skip, .stride = (size_t)whole->shape[1]});
+}
+
+int vx_fill_proj(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    return fill_output(f, m, place, block, 0);
+}
+
+int vx_fill_fc2(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    return fill_output(f, m, place, block, f->arch->width);
 }
 
 /* -------------------------------------------------------------------------- heads --------- */

@@ -17,11 +17,17 @@ typedef enum letter {
     HF,    /* heads of learnt rotary positions, as the file has them */
     EF,    /* half of such a head's width */
     I,     /* rows of fc1 and qkv in one */
+    KV,    /* rows of keys, and of values */
+    E2,    /* numbers of a head's queries */
+    O,     /* columns of proj and fc2 in one */
     BF,    /* hidden width of a perceptron of relative positions */
     BROWS, /* rows of a table of relative positions: B, or without the last three */
     D,     /* width */
     D2,    /* 2 D */
     D3,    /* 3 D */
+    A3,    /* 3 numbers of all heads */
+    AP,    /* what proj reads */
+    S,     /* what the attention gives that is normalised together */
     Q,     /* numbers of queries and keys that are normalised together */
     F,     /* hidden width */
     FP,    /* of a pooling head */
@@ -58,6 +64,12 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [D] = a->width,
                              [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
+                             [A3] = 3 * (int64_t)vx_arch_attention(a),
+                             [AP] = vx_arch_attended(a),
+                             [S] = a->attn_norm,
+                             [KV] = s->key_rows,
+                             [E2] = a->attn_norm / 2,
+                             [O] = (int64_t)a->width + a->hidden,
                              [Q] = a->qk_norm,
                              [F] = a->hidden,
                              [FP] = a->pool_hidden,

@@ -58,6 +58,7 @@ typedef struct vx_sizes {
     int64_t position_rows;
     int registers, relative_rows, relative_hidden;
     int frequency_heads;
+    int key_rows;      /* of the block at hand */
     bool concatenates; /* the head has columns for two vectors */
 } vx_sizes;
 

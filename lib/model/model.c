@@ -104,6 +104,28 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
     return status;
 }
 
+/* A block's steps in words. */
+static void describe_block(char *out, size_t size, const vx_arch *a)
+{
+    const char *act = a->swiglu ? "swiglu" : vx_act_name(a->act);
+    char attention[120], shared[50] = "";
+    if (a->key_heads < a->heads && !a->differential)
+        snprintf(shared, sizeof shared, ", in some blocks %d of keys and values", a->key_heads);
+    if (a->differential)
+        snprintf(attention, sizeof attention, "attention, %d heads of %d less %d others",
+                 a->heads / 2, a->head_width, a->heads / 2);
+    else
+        snprintf(attention, sizeof attention, "attention, %d heads of %d%s", a->heads,
+                 a->head_width, shared);
+    if (a->parallel)
+        snprintf(out, size, "norm - %s, and mlp %d, %s, side by side - add", attention, a->hidden,
+                 act);
+    else if (a->post_norm)
+        snprintf(out, size, "%s - norm - add - mlp %d, %s - norm - add", attention, a->hidden, act);
+    else
+        snprintf(out, size, "norm - %s - add - norm - mlp %d, %s - add", attention, a->hidden, act);
+}
+
 static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
 {
     vx_match match;
@@ -126,6 +148,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
+    describe_block(m->block, sizeof m->block, &m->arch);
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
@@ -283,7 +306,9 @@ int64_t vx_arch_flops(const vx_arch *a)
     const double t = vx_arch_tokens(a), d = a->width, f = a->hidden, g = a->pool_hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
-    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
+    const double w = vx_arch_attention(a);
+    const double block =
+        t * d * 3 * w + 2 * t * t * w + t * d * vx_arch_attended(a) + t * d * (f + vx_arch_fc1(a));
     const double heads = a->bare ? 0 : vx_arch_two_vectors(a) ? 2 : 1;
     const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * g : 0;
     const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
@@ -361,6 +386,7 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .classifier = head ? head->name : "",
         .left_out = model->found.left_out,
         .pool_heads = a->pool_heads,
+        .block = model->block,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

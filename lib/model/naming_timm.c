@@ -47,6 +47,8 @@ static const struct {
     {"_pe_lang_gigantic_", 1536, 47, 16},
     {"_pe_lang_large_", 1024, 23, 16},
     {"_gigantic_patch14_448_", 1536, 50, 16}, /* the other Perception Encoders */
+    {"_giant_patch16_sapiens2_", 1536, 40, 24},
+    {"_5b_patch16_sapiens2_", 2432, 56, 32},
     {"_giant_patch14_dinov2_", 1536, 40, 24},
     {"_giant_patch14_reg", 1536, 40, 24}, /* DINOv2 and TIPSv2 with registers */
     {"_giant_patch16_radio_", 1536, 40, 24},
@@ -73,6 +75,9 @@ static const struct {
     {"_wee_", 256, 14, 4},
     {"_pwee_", 256, 16, 4},
     {"_little_", 320, 14, 5},
+    {"_dwee_", 256, 14, 4},
+    {"_dpwee_", 256, 16, 4},
+    {"_dlittle_", 320, 14, 5},
     {"test_vit3_", 96, 9, 3},
     {"test_vit4_", 96, 9, 3},
     {"test_vit2_", 64, 8, 2},
@@ -127,7 +132,8 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
         }
     out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
     const bool aimv2 = strncmp(architecture, "aimv2_", 6) == 0;
-    out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_");
+    out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_") ||
+               strstr(architecture, "_sapiens2");
     out->post_norm = strstr(architecture, "_rpn") || strstr(architecture, "eva02_enormous_");
     out->pos_late = aimv2;
     if (aimv2 || strncmp(architecture, "beit3_", 6) == 0) {
@@ -523,10 +529,17 @@ const vx_naming vx_naming_timm = {
             [VX_WAY_FC1_B] = "blocks.#.attn.rel_pos.mlp.fc1.bias|shared_rel_pos.mlp.fc1.bias",
             [VX_WAY_FC2_W] = "blocks.#.attn.rel_pos.mlp.fc2.weight|shared_rel_pos.mlp.fc2.weight",
             [VX_WAY_FC2_B] = "blocks.#.attn.rel_pos.mlp.fc2.bias|shared_rel_pos.mlp.fc2.bias",
-            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight",
+            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight|"
+                               "blocks.#.attn.sub_norm.weight|blocks.#.sub_norm.weight",
             [VX_ATTN_NORM_B] = "blocks.#.attn.norm.bias|blocks.#.attn.inner_attn_ln.bias",
             [VX_MLP_NORM_W] = "blocks.#.mlp.norm.weight|blocks.#.mlp.ffn_ln.weight",
             [VX_MLP_NORM_B] = "blocks.#.mlp.norm.bias|blocks.#.mlp.ffn_ln.bias",
+            [VX_LAMBDA_Q1] = "blocks.#.attn.lambda_q1|blocks.#.lambda_q1",
+            [VX_LAMBDA_K1] = "blocks.#.attn.lambda_k1|blocks.#.lambda_k1",
+            [VX_LAMBDA_Q2] = "blocks.#.attn.lambda_q2|blocks.#.lambda_q2",
+            [VX_LAMBDA_K2] = "blocks.#.attn.lambda_k2|blocks.#.lambda_k2",
+            [VX_OUT_W] = "blocks.#.out_proj.weight",
+            [VX_OUT_B] = "blocks.#.out_proj.bias",
             [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight",
             [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1|blocks.#.ls.gamma",

@@ -135,6 +135,13 @@ def build_timm(architecture, seed, dtype, **args):
     return model
 
 
+def softmaxes(attention):
+    """Of differential attention both of each head: first the first ones, then those that are taken away."""
+    if not hasattr(attention, "sub_norm"):
+        return lambda o: o
+    return lambda o: o.unflatten(1, (attention.num_heads, 2)).transpose(1, 2).flatten(1, 2)
+
+
 def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
     if getattr(model, "rope", None) is not None:  # its tables were rounded to the file's dtype, and no file holds them
@@ -144,7 +151,7 @@ def expected_timm(folder, config, model, image, n, seed):
     attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
     for attention in attentions:
         attention.fused_attn = False
-    expected(folder, model, x, list(model.blocks), [(a.attn_drop, lambda o: o) for a in attentions], lambda m, t: m(t))
+    expected(folder, model, x, list(model.blocks), [(a.attn_drop, softmaxes(a)) for a in attentions], lambda m, t: m(t))
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
@@ -437,6 +444,15 @@ def make_internvit(of, folder):
                   num_attention_heads=3, image_size=12, patch_size=4, qkv_bias=False, qk_normalization=True, layer_norm_eps=1e-6,
                   hidden_act="gelu", norm_type="rms_norm")
     json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+
+
+def make_differences(image):
+    """Differential attention, and keys and values of fewer heads than queries."""
+    half, oblong = torch.float16, dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
+    make_timm("vit-timm-diff", image, "vit_dwee_patch16_reg1_gap_256", 82, half, class_token=True, global_pool="token", n=2, **oblong)
+    make_timm("vit-timm-diff-parallel", image, "vit_dpwee_patch16_reg1_gap_256", 83, half, **oblong)
+    make_timm("sapiens2-timm", image, "vit_base_patch16_sapiens2", 84, half, num_heads=4, num_kv_heads=(4, 2), embed_dim=32, num_reg_tokens=2,
+              **oblong)
 
 
 def make_blocks(image):
@@ -746,6 +762,7 @@ def main():
     make_norms(image)
     make_relative(image)
     make_blocks(image)
+    make_differences(image)
     make_rotary(image)
     make_torchvision("vit-torchvision", image, 70)
     make_lora("vit-hf-lora", image, 73)
