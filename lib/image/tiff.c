@@ -200,6 +200,7 @@ static int read_colour(tiff *t)
 static int check_samples(const tiff *t)
 {
     const bool grey = t->needed == 1 && t->colour != PHOTOMETRIC_PALETTE;
+    const bool spread = grey || t->colour == PHOTOMETRIC_RGB;
     const bool plain = t->format == SAMPLEFORMAT_UINT || t->format == SAMPLEFORMAT_VOID;
     bool known = false;
     switch (t->bits) {
@@ -215,13 +216,14 @@ static int check_samples(const tiff *t)
         known = grey && plain;
         break;
     case 16:
-        known = plain ? t->colour != PHOTOMETRIC_PALETTE : grey && t->format == SAMPLEFORMAT_INT;
+        known =
+            plain ? t->colour != PHOTOMETRIC_PALETTE : spread && t->format <= SAMPLEFORMAT_IEEEFP;
         break;
     case 32:
-        known = (grey || t->colour == PHOTOMETRIC_RGB) && t->format <= SAMPLEFORMAT_VOID;
+        known = spread && t->format <= SAMPLEFORMAT_VOID;
         break;
     case 64:
-        known = grey && t->format == SAMPLEFORMAT_IEEEFP;
+        known = spread && t->format == SAMPLEFORMAT_IEEEFP;
         break;
     }
     if (t->premultiplied && t->bits > 8)
@@ -428,7 +430,7 @@ static int wide_to_rgb(uint8_t *out, const uint8_t *samples, size_t pixels, cons
                     .bits = t->bits,
                     .inverted = t->colour == PHOTOMETRIC_MINISWHITE};
     if (t->format == SAMPLEFORMAT_IEEEFP)
-        s.type = t->bits == 64 ? VX_F64 : VX_F32;
+        s.type = t->bits == 64 ? VX_F64 : t->bits == 32 ? VX_F32 : VX_F16;
     else if (t->format == SAMPLEFORMAT_INT)
         s.type = t->bits == 32 ? VX_I32 : VX_I16;
     else
