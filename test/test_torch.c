@@ -84,6 +84,7 @@ static const struct good {
     {"packed.pth", NULL, "PyTorch zip", 0, 1},
     {"list.pth", "0", "PyTorch zip, key 0", 0, 1},
     {"device.pth", NULL, "PyTorch zip", 0, 1},
+    {"held.pth", NULL, "PyTorch zip, key a.b.c.state.net", 0, 1},
     {"arguments.ckpt", NULL, "PyTorch zip, key state_dict", 0, 1},
     {"arguments.ckpt", "hyper_parameters.net",
      "PyTorch zip, key hyper_parameters.net, a whole module", 0, 1},

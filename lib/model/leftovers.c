@@ -43,6 +43,7 @@ static const struct {
     {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
     {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
     {"decoder.*", "the decoder of its training", "decoder.decoder_pred.weight", 0}, /* MAE */
+    {"neck.*", "the decoder of its training", "neck.decoder_pred.", 0},             /* MMPretrain */
     {"head.mlp.*", "the head of its training", "head.last_layer.", 0},              /* DINO */
     {"head.last_layer*", "the head of its training", NULL, 0},                      /* DINO */
     {"dino_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */

@@ -12,7 +12,7 @@
 #include "model/npz.h"
 #include "model/torch_parts.h"
 
-#define MAX_DEPTH 4                   /* of dictionaries in dictionaries */
+#define MAX_DEPTH 6                   /* of dictionaries in dictionaries */
 #define MAX_MODULE_DEPTH 32           /* of modules in modules */
 #define MAX_STATE 512                 /* members of a module's object: keys and values */
 #define MAX_STEPS ((uint64_t)1 << 26) /* values looked at: several may hold the same ones */
@@ -22,21 +22,24 @@
 
 /* -------------------------------------------------------------------------- modules ------- */
 
-/* What a whole module holds: NULL if the value is none. */
-static const vx_py *module_state(const vx_py *v)
-{
-    const vx_py *state = v && v->kind == VX_PY_OBJECT ? v->made[2] : NULL;
-    if (state && state->count > MAX_STATE)
-        return NULL;
-    return vx_torch_get(state, "_modules") && vx_torch_get(state, "_parameters") ? state : NULL;
-}
-
+/* Whether a value is an object of a class in that module. */
 static bool lies_in(const vx_py *v, const char *module)
 {
     const vx_py *class = v && v->kind == VX_PY_OBJECT ? v->made[0] : NULL;
     const size_t n = strlen(module);
     return class && class->kind == VX_PY_GLOBAL && class->items[0]->count >= n &&
            memcmp(class->items[0]->text, module, n) == 0;
+}
+
+/* What a whole module holds: NULL if the value is none. */
+static const vx_py *module_state(const vx_py *v)
+{
+    const vx_py *state = v && v->kind == VX_PY_OBJECT ? v->made[2] : NULL;
+    if (lies_in(v, "torch.fx.graph_module"))
+        state = vx_py_item(v->made[1], 0); /* (what it holds, the code, ..) */
+    if (state && state->count > MAX_STATE)
+        return NULL;
+    return vx_torch_get(state, "_modules") && vx_torch_get(state, "_parameters") ? state : NULL;
 }
 
 /* The same of a module of TorchScript: parameters, buffers and modules by their names. */
@@ -202,6 +205,19 @@ static int count_network(vx_torch *a, const vx_py *dict, int least)
 
 static int find_networks(vx_torch *a, vx_py *value, const char *path, int depth);
 
+/* In what an object holds, as a Learner of fastai's or a class of somebody's own. */
+static int find_held(vx_torch *a, const vx_py *value, const char *path, int depth)
+{
+    vx_py *const held = value->kind == VX_PY_OBJECT ? value->made[2] : NULL;
+    if (!held || held->kind != VX_PY_DICT)
+        return VITX_OK;
+    const bool before = a->in_object;
+    a->in_object = true;
+    const int status = find_networks(a, held, path, depth);
+    a->in_object = before;
+    return status;
+}
+
 /* In the values of a dictionary, the items of a list. */
 static int find_inner(vx_torch *a, const vx_py *value, const char *path, int depth)
 {
@@ -243,10 +259,13 @@ static int find_networks(vx_torch *a, vx_py *value, const char *path, int depth)
                           VX_TORCH_NETWORKS);
     if (tensors) {
         vx_torch_network *found = &a->networks[a->network_count++];
-        *found = (vx_torch_network){.value = value, .tensors = tensors};
+        *found = (vx_torch_network){.value = value, .tensors = tensors, .held = a->in_object};
         snprintf(found->path, sizeof found->path, "%s", path[0] ? path : ".");
     }
-    return module ? VITX_OK : find_inner(a, value, path, depth);
+    if (module)
+        return VITX_OK;
+    VX_TRY(find_inner(a, value, path, depth));
+    return find_held(a, value, path, depth);
 }
 
 /* -------------------------------------------------------------------------- choice -------- */
@@ -270,16 +289,22 @@ static const vx_torch_network *find_path(const vx_torch *a, const char *path)
     return NULL;
 }
 
-/* Lightning keeps the arguments of a module, perhaps networks before their training, beside its
- * state_dict, from which alone it loads. */
-static void leave_arguments_out(vx_torch *a)
+/* What an object holds counts where there is nothing else. Lightning keeps the arguments of a
+ * module, perhaps networks before their training, beside its state_dict, from which alone it
+ * loads. */
+static void leave_others_out(vx_torch *a)
 {
     static const char arguments[] = "hyper_parameters.";
+    const bool lightning = find_path(a, "state_dict") != NULL;
+    bool any = false;
     int left = 0;
-    for (int i = 0; i < a->network_count && find_path(a, "state_dict"); i++)
-        if (strncmp(a->networks[i].path, arguments, sizeof arguments - 1) != 0)
+    for (int i = 0; i < a->network_count; i++)
+        any = any || !a->networks[i].held;
+    for (int i = 0; i < a->network_count; i++)
+        if (!(any && a->networks[i].held) &&
+            !(lightning && strncmp(a->networks[i].path, arguments, sizeof arguments - 1) == 0))
             a->networks[left++] = a->networks[i];
-    a->network_count = left ? left : a->network_count;
+    a->network_count = left;
 }
 
 static bool is_average(const char *path)
@@ -310,7 +335,7 @@ static int choose(const vx_torch_network **out, vx_torch *a)
     if (a->network_count == 0)
         return refuse_none(a);
     if (!key)
-        leave_arguments_out(a);
+        leave_others_out(a);
     *out = key ? find_path(a, key) : &a->networks[0];
     if (!*out)
         return vx_fail_field_in(VITX_FORMAT, a->file->path, "weights_key",

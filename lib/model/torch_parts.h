@@ -23,6 +23,7 @@ typedef struct vx_torch_network {
     const vx_py *value;
     char path[128]; /* "state_dict", "ema.model"; "." is the file's own value */
     int tensors;
+    bool held; /* by an object of some class */
 } vx_torch_network;
 
 typedef struct vx_torch {
@@ -36,6 +37,7 @@ typedef struct vx_torch {
     int count;
     vx_torch_network *networks; /* [VX_TORCH_NETWORKS] */
     int network_count;
+    bool in_object;      /* while networks are looked for */
     const char *instead; /* what is in the file where a network was looked for; NULL: unknown */
     /* While tensors are listed: counted first, then added. */
     bool adding;

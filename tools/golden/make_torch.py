@@ -188,6 +188,9 @@ def forms(sd):
     save([clone(sd), {"lr": 0.1}], "list.pth")
     save({k: FromDevice(v) for k, v in sd.items()}, "device.pth")
     save({"state_dict": clone(sd), "hyper_parameters": {"net": Bare(sd)}, "pytorch-lightning_version": "2"}, "arguments.ckpt")
+    holder = Settings()
+    holder.net = clone(sd)
+    save({"a": {"b": {"c": {"state": holder}}}}, "held.pth")
     torch.jit.save(torch.jit.script(Bare(sd)), os.path.join(OUT, "scripted.pth"))
     for name, value in no.items():
         save({f"layer.{i}.weight": value for i in range(5)}, f"no-{name}.pth")
