@@ -839,6 +839,24 @@ START_TEST(test_names__of_self_supervised_training)
 }
 END_TEST
 
+/* Angles that are not those of the network's rotation would change the answer. */
+START_TEST(test_names__other_angles_are_refused)
+{
+    static const extra cosines[] = {{"rope.freqs_cos", "F32", "[16,8]", (size_t)16 * 32},
+                                    {NULL, NULL, NULL, 0}};
+    char *folder = copy_golden("eva02-timm");
+    write_names(folder, no_rows, cosines);
+    try_open(folder, VITX_UNSUPPORTED, "tensor rope.freqs_cos is not part of family eva02");
+    remove_folder(folder);
+    free(folder);
+    vitx_model *m = open_ok(golden_model("eva02-timm-apart"));
+    ck_assert_str_eq(
+        info_with(m).left_out,
+        "angles of rotation, which are computed (blocks.0.attn.rope.freqs_cos and 1 more)");
+    vitx_model_free(m);
+}
+END_TEST
+
 START_TEST(test_names__others_are_left_out_by_request)
 {
     static const extra extras[] = {{"aux.0.weight", "F32", "[24]", 96},
@@ -908,6 +926,7 @@ static Suite *names_suite(void)
     tcase_add_test(t, test_names__what_is_there_is_named);
     tcase_add_test(t, test_names__another_normalisation_is_heard);
     tcase_add_loop_test(t, test_names__of_self_supervised_training, 0, COUNT(trained));
+    tcase_add_test(t, test_names__other_angles_are_refused);
     tcase_add_test(t, test_names__others_are_left_out_by_request);
     suite_add_tcase(s, t);
     t = tcase_create("adapters");

@@ -106,6 +106,9 @@ struct vitx_context {
     vx_activations act;
     vx_block pos_memory;
     const vx_far *pos; /* [gh*gw,D] positions resampled; NULL: the weights' own are for this grid */
+    vx_block relative_memory;
+    const vx_far
+        *relative; /* [depth,H,vx_relative_count] for this grid; NULL: the weights' own are */
     vx_block rotation_memory;
     const vx_far *rotations;  /* rotary.h, for this grid; NULL: nothing is rotated */
     vx_placement *placements; /* [max_batch] of the last forward   */

@@ -90,7 +90,7 @@ static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_d
     const vx_arch *a = &c->arch;
     size_t bytes = vx_context_activation_bytes(c);
     const size_t pos =
-        vx_rotary_floats(a) +
+        vx_rotary_floats(a) + vx_arch_relative_floats(a) +
         (vx_arch_resamples(a) ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
                               : 0);
     return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&

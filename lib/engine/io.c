@@ -121,7 +121,10 @@ static void all_tokens(vx_block_io *b, const vx_run *f)
 static vx_relative relative_of(const vx_run *f, int l)
 {
     const vx_arch *a = f->arch;
-    return (vx_relative){f->w->blocks[l].relative, a->grid_height, a->grid_width, a->prefix};
+    const size_t each = vx_arch_relative_floats(a) / (size_t)a->depth;
+    const vx_far *table =
+        f->c->relative ? f->c->relative + (size_t)l * each : f->w->blocks[l].relative;
+    return (vx_relative){table, a->grid_height, a->grid_width, a->prefix};
 }
 
 /* The table of block l; NULL: nothing is rotated. */

@@ -100,6 +100,16 @@ static inline bool vx_arch_resamples(const vx_arch *a)
     return a->pos_height && (a->grid_height != a->pos_height || a->grid_width != a->pos_width);
 }
 
+/* Floats of the relative positions of all blocks for the grid at hand; 0: there are none, or those
+ * of the weights are for it. */
+static inline size_t vx_arch_relative_floats(const vx_arch *a)
+{
+    return a->relative && vx_arch_resamples(a)
+               ? (size_t)a->depth * (size_t)a->heads *
+                     vx_relative_count(a->grid_height, a->grid_width)
+               : 0;
+}
+
 static inline int vx_arch_tokens(const vx_arch *a)
 {
     return a->prefix + a->grid_height * a->grid_width;

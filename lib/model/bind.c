@@ -603,6 +603,25 @@ static int take_model_roles(vx_reader *r)
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
 }
 
+/* timm's networks with a norm before the blocks and a pooling head, or without a norm behind them,
+ * are Perception Encoders. */
+static int refuse_unrotated(const vx_reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const vx_tensor *before = model[VX_NORM_PRE_W];
+    const bool encoder = model[VX_POOL_PROBE] || (!model[VX_NORM_W] && !model[VX_FC_NORM_W]);
+    if (r->match->dialect->naming != &vx_naming_timm || r->hints->network_told || !before ||
+        model[VX_PATCH_B] || !encoder || r->arch->rotary.kind)
+        return VITX_OK;
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "is a Perception Encoder by its tensors (%.100s, and %s), and no "
+                      "configuration says how it rotates queries and keys; say it in config.json: "
+                      "\"architecture\": \"vit_pe_...\"",
+                      before->name,
+                      model[VX_POOL_PROBE] ? model[VX_POOL_PROBE]->name
+                                           : "no norm behind the blocks");
+}
+
 /* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those
  * of the keys where the matrices are one tensor, as EVA has it. */
 static int check_biases(const vx_reader *r)
@@ -627,6 +646,7 @@ static int check_biases(const vx_reader *r)
                           "configuration says how it rotates queries and keys; say it in "
                           "config.json: \"architecture\": \"eva02_...\"",
                           q->name);
+    VX_TRY(refuse_unrotated(r));
     if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
         return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
                           r->hints->qkv_bias ? "true" : "false", r->container->path,

@@ -161,7 +161,7 @@ static double lambda_start(int block)
 }
 
 /* What is behind differential attention is multiplied by 1 - 0.8 + 0.6 exp(-0.3 block). */
-static int fill_scaled(const vx_filler *f, const float *dst, const vx_tensor *t, int block)
+static int fill_scaled(const vx_filler *f, const vx_far *dst, const vx_tensor *t, int block)
 {
     VX_TRY(vx_tensor_read_f32(t, f->staging, 0, t->count));
     for (uint64_t i = 0; i < t->count; i++)
@@ -320,21 +320,32 @@ static int make_ways(const vx_filler *f, float *table, int block)
 
 /* A file has a row for each way that a query lies from a key, and a column for each head. Here a
  * head's numbers lie together, in the order of the key's way from the query. */
-int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int block)
+int vx_relative_read(float *out, const vx_filler *f, int block)
 {
-    const vx_tensor *t = vx_found_at(f->found, m->roles[0], block);
+    const vx_tensor *t = vx_found_at(f->found, VX_RELATIVE, block);
     const size_t heads = (size_t)f->arch->heads;
     const size_t all = vx_relative_count(f->arch->pos_height, f->arch->pos_width), ways = all - 3;
-    float *table, *turned;
-    VX_TRY(vx_new(&table, f->hooks, 2 * heads * all, sizeof *table, "relative positions"));
-    turned = table + heads * all; /* both are 0: a file without prefix tokens has no last three */
-    int status = t ? vx_tensor_read_f32(t, table, 0, t->count) : make_ways(f, table, block);
+    float *table; /* 0: a file without prefix tokens has no last three */
+    VX_TRY(vx_new(&table, f->hooks, heads * all, sizeof *table, "relative positions"));
+    const int status = t ? vx_tensor_read_f32(t, table, 0, t->count) : make_ways(f, table, block);
     for (size_t i = 0; i < heads * all; i++) {
         const size_t at = i % all;
-        turned[i] = table[(at < ways ? ways - 1 - at : at) * heads + i / all];
+        out[i] = table[(at < ways ? ways - 1 - at : at) * heads + i / all];
     }
+    vx_release(f->hooks, table);
+    return status;
+}
+
+int vx_fill_relative(const vx_filler *f, const vx_member *m, void *place, int block)
+{
+    const size_t all =
+        (size_t)f->arch->heads * vx_relative_count(f->arch->pos_height, f->arch->pos_width);
+    float *table;
+    (void)m;
+    VX_TRY(vx_new(&table, f->hooks, all, sizeof *table, "relative positions"));
+    int status = vx_relative_read(table, f, block);
     if (status == VITX_OK)
-        status = put(f, vector_at(place), turned, heads * all);
+        status = put(f, vector_at(place), table, all);
     vx_release(f->hooks, table);
     return status;
 }

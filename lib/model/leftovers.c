@@ -1,8 +1,11 @@
 /* model/leftovers.c: see leftovers.h. */
 #include "model/leftovers.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "model/rotary.h"
 
 static const char pixels[] = "mean and std of pixels";
 
@@ -177,6 +180,34 @@ static bool is_read(const vx_reader *r, const vx_tensor *t)
            vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0);
 }
 
+/* EVA-02's own files hold the cosines and sines of their rotation: [patches, head width], each
+ * angle twice. They are left out if they are those that vitx computes, up to the rounding of
+ * halves. */
+static bool is_rotation(const vx_reader *r, const vx_tensor *t)
+{
+    const char *at = strstr(t->key, "rope.freqs_");
+    const size_t sine = at && strcmp(at, "rope.freqs_sin") == 0;
+    vx_arch grid = {.rotary = r->arch->rotary};
+    float *values;
+    if (!(sine || (at && strcmp(at, "rope.freqs_cos") == 0)) || t->rank != 2 ||
+        grid.rotary.kind != VX_ROTATE_GRID || t->shape[1] > r->arch->width || t->shape[1] % 4 ||
+        (r->hints->heads && t->shape[1] * r->hints->heads != r->arch->width))
+        return false;
+    grid.head_width = (int)t->shape[1];
+    while ((int64_t)grid.grid_height * grid.grid_height < t->shape[0] && grid.grid_height < 256)
+        grid.grid_width = ++grid.grid_height;
+    const size_t count = vx_rotary_floats(&grid), e = (size_t)grid.head_width;
+    if (count != t->count ||
+        vx_new(&values, &r->container->hooks, 2 * count, sizeof *values, "rotations") != VITX_OK)
+        return false;
+    vx_rotary_fill(values, &grid, NULL);
+    bool same = vx_tensor_read_f32(t, values + count, 0, count) == VITX_OK;
+    for (size_t i = 0; i < count && same; i++)
+        same = fabsf(values[count + i] - values[i / e * e + sine * e / 2 + i % e / 2]) < 0.02f;
+    vx_release(&r->container->hooks, values);
+    return same;
+}
+
 int vx_leave_out(char **text, const vx_reader *r)
 {
     const vx_dialect *d = r->match->dialect;
@@ -190,7 +221,8 @@ int vx_leave_out(char **text, const vx_reader *r)
             continue;
         const char *what = vx_harmless(t->key, d->naming->harmless, r->match->prefix)
                                ? "parts that do not answer"
-                               : what_is(c, t);
+                           : is_rotation(r, t) ? "angles of rotation, which are computed"
+                                               : what_is(c, t);
         if (is_read(r, t))
             return vx_fail_field_in(VITX_UNSUPPORTED, c->path, "ignore",
                                     "has a classifier and a pooler (%.100s), and nothing says "

@@ -613,6 +613,14 @@ def make_dinov3_meta(name, image, seed):
     expected_timm(folder, {"pretrained_cfg": dict(known, **cfg)}, model.float(), image, 1, seed)
 
 
+def add_angles(path):
+    """What EVA-02's own files hold besides: cosines and sines of the grid that they were trained on."""
+    sines, cosines = timm.layers.RotaryEmbeddingCat(8, in_pixels=False, feat_shape=[5, 5], ref_feat_shape=[16, 16]).get_embed().chunk(2, -1)
+    state = load_file(path)
+    state.update({"blocks.0.attn.rope.freqs_cos": cosines.half().contiguous(), "blocks.0.attn.rope.freqs_sin": sines.half().contiguous()})
+    save_file(state, path, metadata={"format": "pt"})
+
+
 def make_rotary(image):
     """Models that rotate queries and keys. Grids are oblong, so that rows and columns cannot be mistaken."""
     oblong = dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
@@ -623,6 +631,8 @@ def make_rotary(image):
     half = torch.float16
     make_timm("eva02-timm", image, "eva02_tiny_patch14_224", 62, half, **oblong)
     make_timm("eva02-timm-apart", image, "eva02_base_patch14_224", 63, half, depth=1, **oblong)
+    if wanted("eva02-timm-apart"):
+        add_angles(os.path.join(OUT, "eva02-timm-apart", "model.safetensors"))
     make_timm("eva02-timm-clip", image, "eva02_base_patch16_clip_224", 64, half, mlp_ratio=2, **oblong)
     make_timm("rope-timm", image, "vit_small_patch16_rope_224", 65, half, **oblong)
     make_timm("rope-timm-mixed", image, "vit_small_patch16_rope_mixed_ape_224", 66, half, **oblong)

@@ -184,7 +184,7 @@ def is_projection(model):
 def differences(info, model, without=()):
     expected = what_is(model)
     if is_projection(model):
-        expected.update(embedding=expected["classes"], classes=0)
+        expected.update(embedding=expected["classes"] or expected["embedding"], classes=0)
     told = dict(info, **info["recipe"])
     for key in ("norm_eps",):
         told[key] = np.float32(told[key])
