@@ -730,6 +730,40 @@ START_TEST(test_names__what_cannot_answer_is_left_out)
 }
 END_TEST
 
+static void hear(vitx_log_level level, const char *message, void *payload)
+{
+    if (level == VITX_LOG_WARNING)
+        snprintf(payload, 400, "%s", message);
+}
+
+/* A std of 0 is none of the recipe's, a mean of 0 changes nothing. */
+START_TEST(test_names__another_normalisation_is_heard)
+{
+    static const extra extras[] = {{"normalize.mean", "F32", "[3]", 12},
+                                   {"normalize.std", "F32", "[1,3,1,1]", 12},
+                                   {NULL, NULL, NULL, 0}};
+    static const renaming rows[] = {{NULL, NULL}};
+    char *folder = copy_golden("vit-timm"), heard[400] = "";
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    vitx_model *m;
+    hooks.log = hear;
+    hooks.payload = heard;
+    opts.hooks = &hooks;
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    vitx_model_free(m);
+    ck_assert_str_eq(heard, "");
+    write_names(folder, rows, extras);
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    vitx_model_free(m);
+    ck_assert_msg(strstr(heard, "tensor normalize.std is 0 0 0, but pictures are prepared with") !=
+                      NULL,
+                  "%s", heard);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
 /* What self-supervised training saves: a backbone, with what only the training needs. The answer is
  * the embedding of the tidy backbone. `rows` rename that of vit-timm without its head. */
 #define MATRIX(name, rows)                                                                         \
@@ -890,6 +924,7 @@ static Suite *names_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_names__what_cannot_answer_is_left_out, 0, COUNT(left));
     tcase_add_test(t, test_names__what_is_there_is_named);
+    tcase_add_test(t, test_names__another_normalisation_is_heard);
     tcase_add_loop_test(t, test_names__of_self_supervised_training, 0, COUNT(trained));
     tcase_add_test(t, test_names__other_angles_are_refused);
     tcase_add_test(t, test_names__others_are_left_out_by_request);

@@ -7,6 +7,8 @@
 
 #include "model/rotary.h"
 
+static const char pixels[] = "mean and std of pixels";
+
 /* Keys ('*': any characters, '?': one) and what such tensors are. */
 static const struct {
     const char *pattern, *what;
@@ -23,22 +25,22 @@ static const struct {
     {"*total_params", "counters", NULL, 1},
     {"*position_ids", "numbers of positions", NULL, 0},
     {"*relative_position_index", "numbers of positions", NULL, 0}, /* BEiT */
-    {"*pixel_mean", "mean and std of pixels", NULL, 3},
-    {"*pixel_std", "mean and std of pixels", NULL, 3},
-    {"*image_mean", "mean and std of pixels", NULL, 3},
-    {"*image_std", "mean and std of pixels", NULL, 3},
-    {"*normalize.mean", "mean and std of pixels", NULL, 3},
-    {"*normalize.std", "mean and std of pixels", NULL, 3},
-    {"*normalizer.mean", "mean and std of pixels", NULL, 3},
-    {"*normalizer.std", "mean and std of pixels", NULL, 3},
-    {"*data_preprocessor.mean", "mean and std of pixels", NULL, 3},
-    {"*data_preprocessor.std", "mean and std of pixels", NULL, 3},
-    {"*new_mean", "mean and std of pixels", NULL, 3}, /* of robustness */
-    {"*new_std", "mean and std of pixels", NULL, 3},
-    {"mean", "mean and std of pixels", NULL, 3},
-    {"std", "mean and std of pixels", NULL, 3},
-    {"?.mean", "mean and std of pixels", NULL, 3}, /* the first of nn.Sequential */
-    {"?.std", "mean and std of pixels", NULL, 3},
+    {"*pixel_mean", pixels, NULL, 3},
+    {"*pixel_std", pixels, NULL, 3},
+    {"*image_mean", pixels, NULL, 3},
+    {"*image_std", pixels, NULL, 3},
+    {"*normalize.mean", pixels, NULL, 3},
+    {"*normalize.std", pixels, NULL, 3},
+    {"*normalizer.mean", pixels, NULL, 3},
+    {"*normalizer.std", pixels, NULL, 3},
+    {"*data_preprocessor.mean", pixels, NULL, 3},
+    {"*data_preprocessor.std", pixels, NULL, 3},
+    {"*new_mean", pixels, NULL, 3}, /* of robustness */
+    {"*new_std", pixels, NULL, 3},
+    {"mean", pixels, NULL, 3},
+    {"std", pixels, NULL, 3},
+    {"?.mean", pixels, NULL, 3}, /* the first of nn.Sequential */
+    {"?.std", pixels, NULL, 3},
     {"*mask_token", "the token of masked patches", NULL, 0},
     {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
     {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
@@ -238,6 +240,43 @@ int vx_leave_out(char **text, const vx_reader *r)
     }
     write_kinds(written, sizeof written, &k, c->ignored);
     return vx_strdup(text, &c->hooks, written);
+}
+
+/* -------------------------------------------------------------------------- pixels -------- */
+
+/* A tensor that says how pixels are normalised, and says it otherwise than `means` or `stds`. Such
+ * a tensor of 0 or 1 alone does nothing; numbers above 3 count from 0 to 255. */
+static bool differs(float read[3], const vx_tensor *t, const float *means, const float *stds)
+{
+    const size_t n = strlen(t->key);
+    const bool is_std = n >= 3 && strcmp(t->key + n - 3, "std") == 0;
+    const float *expected = is_std ? stds : means, nothing = is_std ? 1 : 0;
+    if (t->count != 3 || t->dtype == VX_DTYPE_OTHER || vx_tensor_read_f32(t, read, 0, 3) != 0)
+        return false;
+    const float unit = read[0] > 3 || read[1] > 3 || read[2] > 3 ? 255 : 1;
+    bool other = false, any = false;
+    for (int i = 0; i < 3; i++) {
+        const float off = read[i] / unit - expected[i];
+        other = other || off > 0.002f || off < -0.002f;
+        any = any || read[i] != nothing;
+    }
+    return other && any;
+}
+
+void vx_leftovers_compare(const vx_container *c, const float means[3], const float stds[3])
+{
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        const char *what = what_is(c, t);
+        float read[3];
+        if (what && strcmp(what, pixels) == 0 && differs(read, t, means, stds))
+            vx_log(&c->hooks, VITX_LOG_WARNING,
+                   "%s: tensor %.100s is %g %g %g, but pictures are prepared with mean %g %g %g "
+                   "and std %g %g %g",
+                   c->path, t->name, (double)read[0], (double)read[1], (double)read[2],
+                   (double)means[0], (double)means[1], (double)means[2], (double)stds[0],
+                   (double)stds[1], (double)stds[2]);
+    }
 }
 
 /* -------------------------------------------------------------------------- by request ---- */

@@ -157,6 +157,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, m->path));
     VX_TRY(vx_guesses_tell(m, &hints));
+    vx_leftovers_compare(m->container, m->recipe.mean, m->recipe.std);
     VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
     m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
     if (hints.max_patches)
