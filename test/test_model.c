@@ -396,8 +396,9 @@ static const struct {
     const char *tensor, *part;
 } foreigners[] = {
     {"blocks.0.attn.rel_pos_h", "SAM"},
-    {"blocks.0.attn.lambda_q1", "differential attention"},
-    {"blocks.0.attns.0.qkv.weight", "parallel blocks"},
+    {"blocks.0.attn.lambda_q1", "lacks tensor blocks.0.attn.norm.weight"},
+    {"blocks.0.attns.2.norm.weight", "tensor blocks.0.attns.2.norm.weight is not part"},
+    {"radio_model.model.patch_generator.embedder.weight", "a C-RADIO in Hugging Face's names"},
     {"visual.attnpool.c_proj.weight", "residual network of a CLIP"},
     {"visual.attn_pool.query", "CoCa"},
     {"text_model.final_layer_norm.weight", "text part"},
