@@ -182,7 +182,8 @@ typedef struct vitx_recipe {
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
     const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
-                                    "clip", "siglip", "beit", "aimv2", "internvit", "sapiens2"  */
+                                    "clip", "siglip", "beit", "aimv2", "internvit", "sapiens2",
+                                    "tips"                                                      */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision", "torchvision", "mmpretrain"                   */
     const char *architecture;  /**< the name in the config; "" if the config has none           */

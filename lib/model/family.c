@@ -45,6 +45,8 @@ static const struct {
     {"^head.projection.", "a Hiera"},
     {"^merger.", "the picture's part of a language model, as Qwen3-VL"},
     {"^aligner.", "the picture's part of a language model, as DeepSeek's"},
+    {"patch_generator.", "a C-RADIO in Hugging Face's names, whose answer is several tokens in one "
+                         "vector (timm's names are run)"},
     {"attn.proj_l.", "a CaiT, whose attention heads are mixed"},
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
     {"^embeds.", "a NaFlexViT"},

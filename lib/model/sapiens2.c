@@ -17,6 +17,10 @@ static const vx_dialect dialects[] = {
      .prefix = "",
      .architectures = timm_architectures,
      .recipe = &timm_recipe},
+    {.naming = &vx_naming_hf_sapiens,
+     .prefix = "",
+     .recipe = &vx_hf_sapiens_processor,
+     .with = VX_Q_W},
     {0},
 };
 

@@ -302,12 +302,23 @@ HF_KINDS = {
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
     "aimv2-bare": (transformers.Aimv2VisionConfig, transformers.Aimv2VisionModel, CLIPImageProcessorPil),
     "internvl-bare": (transformers.InternVLVisionConfig, transformers.InternVLVisionModel, CLIPImageProcessorPil),
+    "tipsv2-bare": (transformers.Tipsv2VisionConfig, transformers.Tipsv2VisionModel, BeitImageProcessorPil),
+    "sapiens2-bare": (transformers.Sapiens2Config, transformers.Sapiens2Model, BeitImageProcessorPil),
     "beit": (transformers.BeitConfig, transformers.BeitForImageClassification, BeitImageProcessorPil),
     "beit-bare": (transformers.BeitConfig, transformers.BeitModel, BeitImageProcessorPil),
     "data2vec": (transformers.Data2VecVisionConfig, transformers.Data2VecVisionForImageClassification, BeitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
 }
+
+
+NO_PILLOW = {"tipsv2-bare": "Tipsv2ImageProcessor", "sapiens2-bare": "Sapiens2ImageProcessor"}
+
+
+def rename_processor(folder, name):
+    path = os.path.join(folder, "preprocessor_config.json")
+    config = dict(json.load(open(path)), image_processor_type=name)
+    json.dump(config, open(path, "w"), indent=2)
 
 
 def keep_pool(folder, model, x):
@@ -329,7 +340,7 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     folder = fresh(name)
     args = dict(dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=20,
                      patch_size=4), **args)
-    if kind.startswith("dinov2"):
+    if kind.startswith(("dinov2", "tipsv2")):
         del args["intermediate_size"]
     if labels:
         args.update(id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)})
@@ -348,11 +359,13 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
     transform = processor_class(**processor)
     transform.save_pretrained(folder)
-    model = model_class.from_pretrained(folder, dtype=torch.float32) if kind == "dinov3-bare" else model.float()  # frequencies in no file
+    if kind in NO_PILLOW:  # the same as its own class, which knows torchvision alone, but for one level here and there
+        rename_processor(folder, NO_PILLOW[kind])
+    model = model_class.from_pretrained(folder, dtype=torch.float32) if kind in ("dinov3-bare", "sapiens2-bare") else model.float()  # frequencies in no file
     model.config._attn_implementation = "softmax64"
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
-    base = model.base_model
+    base = model.model if kind == "sapiens2-bare" else model.base_model
     layers = list(base.layers if hasattr(base, "layers") else base.layer if hasattr(base, "layer") else base.encoder.layers
                   if hasattr(base.encoder, "layers") else base.encoder.layer)
     attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
@@ -453,6 +466,27 @@ def make_differences(image):
     make_timm("vit-timm-diff-parallel", image, "vit_dpwee_patch16_reg1_gap_256", 83, half, **oblong)
     make_timm("sapiens2-timm", image, "vit_base_patch16_sapiens2", 84, half, num_heads=4, num_kv_heads=(4, 2), embed_dim=32, num_reg_tokens=2,
               **oblong)
+    side = dict(size={"height": 20, "width": 20}, resample=2)
+    make_hf("tips-hf", image, "tipsv2-bare", 85, half, mlp_ratio=40 / 24, layerscale_value=0.5, processor=dict(do_normalize=False, **side))
+    if wanted("tips-hf-full"):
+        make_tips_full("tips-hf", fresh("tips-hf-full"))
+    side["size"] = {"height": 16, "width": 24}
+    make_hf("sapiens2-hf", image, "sapiens2-bare", 86, half, hidden_size=32, num_attention_heads=4, image_size=[16, 24], num_register_tokens=2,
+            num_key_value_heads_per_layer=[2, 4], layerscale_value=0.5,
+            processor=dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225], **side))
+
+
+def make_tips_full(tower, folder):
+    """The same tower beside a text tower, as Tipsv2Model saves both."""
+    tower = os.path.join(OUT, tower)
+    vision = transformers.Tipsv2VisionModel.from_pretrained(tower, dtype=torch.float16)
+    text = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=1, num_attention_heads=3, vocab_size=20)
+    full = transformers.Tipsv2Model(transformers.Tipsv2Config(vision_config=vision.config.to_dict(), text_config=text))
+    full.vision_model.load_state_dict(vision.state_dict())
+    full.half().save_pretrained(folder)
+    for name in os.listdir(tower):
+        if not os.path.exists(os.path.join(folder, name)):
+            shutil.copy(os.path.join(tower, name), folder)
 
 
 def make_blocks(image):
