@@ -65,6 +65,8 @@ draws vit-timm-post-norm "9 patches, 24 wide" "mean of the patches" "7 classes"
 out_has '^     \|    2 x \[ attention, 3 heads of 8 - norm - add - mlp 40, gelu - norm - add \]$'
 draws vit-timm-diff "class token + 1 register + 24 patches, 24 wide" "class token" "7 classes"
 out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 less 3 others - add - norm - mlp 40, gelu - add \]$'
+draws vit-timm-twins "class token + 24 patches, 24 wide" "class token" "7 classes"
+out_has '^     \|    2 x \[ norms - two attentions, 3 heads of 8 each - add - norms - two mlps 40, gelu - add \]$'
 draws sapiens2-timm "class token + 2 registers + 24 patches, 32 wide" "class token" "7 classes"
 out_has '^     \|    2 x \[ norm - attention, 4 heads of 8, in some blocks 2 of keys and values - add - '
 draws vit-hf-bare "class token + 25 patches, 24 wide" "class token" "embedding of 24 numbers"

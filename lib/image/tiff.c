@@ -114,7 +114,26 @@ static int damaged(const tiff *t, const char *what)
 
 static int refuse(const tiff *t, const char *what, unsigned value)
 {
-    return vx_fail_in(VITX_UNSUPPORTED, t->source->name, "a TIFF of %s %u", what, value);
+    static const struct {
+        unsigned value; /* no two of the refused ones are the same */
+        const char *name;
+    } names[] = {{6, "JPEG of before 1995"},
+                 {8, "CIE L*a*b*"},
+                 {9, "ICC L*a*b*"},
+                 {34925, "LZMA"},
+                 {50001, "WebP"},
+                 {34887, "LERC"},
+                 {32771, "words of 16 bits"},
+                 {32809, "ThunderScan"},
+                 {32803, "a camera's raw"},
+                 {34892, "a camera's raw"},
+                 {34712, "JPEG 2000"}};
+    const char *name = "";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].value == value)
+            name = names[i].name;
+    return vx_fail_in(VITX_UNSUPPORTED, t->source->name, "a TIFF of %s %u%s%s%s", what, value,
+                      name[0] ? " (" : "", name, name[0] ? ")" : "");
 }
 
 static int open_handle(tiff *t, const vx_source *source)

@@ -67,6 +67,9 @@ typedef struct vx_arch {
     bool pos_late;    /* positions are added behind norm_pre, not before it */
     bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
     bool post_norm;   /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool twins;       /* a block is two attentions side by side, then two mlps: run as one of twice
+                       * the heads and one of twice the width, their norms and LayerScales within
+                       * the matrices */
     bool parallel;    /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
     bool relative;    /* scores get what the weights hold for where two patches lie to each other */
     int key_heads;    /* the fewest heads of keys and values that the file has in a block; they are

@@ -95,10 +95,16 @@ static int read_attn_norm(vx_reader *r)
     return VITX_OK;
 }
 
-/* There are two softmaxes for each head. */
+/* There are two softmaxes for each head, or two attentions. */
 static int double_heads(const vx_reader *r)
 {
     vx_arch *a = r->arch;
+    if (a->twins && (a->qk_norm || a->rotary.kind || a->relative || a->differential))
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has two attentions side by side, which vitx runs with queries and keys "
+                          "that are neither normalised nor rotated, and scores as they are");
+    if (a->twins)
+        a->heads *= 2;
     if (!a->differential)
         return VITX_OK;
     if (a->qk_norm || a->rotary.kind || a->relative || a->head_width % 2 ||
@@ -184,6 +190,12 @@ static int read_hidden(vx_reader *r)
     VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
     a->hidden = a->swiglu ? columns : rows;
+    a->twins = has(r, VX_TWIN_NORM1_W, 0);
+    if (a->twins && (a->swiglu || a->rms))
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has two attentions side by side, and gates or RMSNorms: no known model "
+                          "has both");
+    a->hidden *= a->twins ? 2 : 1;
     return VITX_OK;
 }
 
@@ -669,6 +681,12 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
     case VX_PROJ_W:
     case VX_FC2_W:
         return !has(r, VX_OUT_W, 0);
+    case VX_TWIN_QKV_W:
+    case VX_TWIN_PROJ_W:
+    case VX_TWIN_NORM2_W:
+    case VX_TWIN_FC1_W:
+    case VX_TWIN_FC2_W:
+        return r->arch->twins;
     case VX_LAMBDA_Q2:
         return has(r, VX_LAMBDA_Q1, block);
     case VX_FC1_W:

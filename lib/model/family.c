@@ -52,7 +52,6 @@ static const struct {
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
-    {".attns.", "a model with parallel blocks"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},

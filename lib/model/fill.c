@@ -169,6 +169,14 @@ static int fill_scaled(const vx_filler *f, const vx_far *dst, const vx_tensor *t
     return put(f, dst, f->staging, (size_t)t->count);
 }
 
+/* The norms of twins are in the matrices behind them. */
+static int fill_same(const vx_filler *f, const vx_far *dst, float value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        f->staging[i] = value;
+    return put(f, dst, f->staging, n);
+}
+
 int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
 {
     const vx_tensor *t = vx_found_at(f->found, m->roles[0], block);
@@ -178,6 +186,8 @@ int vx_fill(const vx_filler *f, const vx_member *m, void *place, int block)
         return m->fill(f, m, place, block);
     if (m->roles[0] == VX_ATTN_NORM_W && f->arch->differential)
         return fill_scaled(f, vector_at(place), t, block);
+    if (f->arch->twins && m->group == VX_GROUP_BLOCK && m->stream < VX_KEPT)
+        return fill_same(f, vector_at(place), m->stream == VX_ONES, (size_t)f->arch->width);
     if (!m->matrix)
         return fill_vector(f, vector_at(place), t);
     return fill_matrix(f, target_of(f, m, place, block), t,
@@ -240,6 +250,72 @@ static int read_lambda(float *out, const vx_filler *f, int block)
     return VITX_OK;
 }
 
+/* Where a row of twins' qkv or fc1 comes from: each part of rows_of rows is the first twin's, then
+ * the second's. */
+static uint64_t row_of_twin(int *twin, const source *s, int row)
+{
+    const int half = s->rows_of / 2, at = row % s->rows_of;
+    *twin = at / half;
+    return (uint64_t)(row / s->rows_of) * (uint64_t)half + (uint64_t)(at % half);
+}
+
+/* Its columns are multiplied by the weight of its norm; `turned` holds both [2, k]. */
+static int read_twins(const source *s, float *out, int first, int rows, size_t k)
+{
+    for (int i = first, twin; i < first + rows; i++, out += k) {
+        const uint64_t row = row_of_twin(&twin, s, i);
+        VX_TRY(vx_tensor_read_f32(s->of[twin], out, row * k, k));
+        for (size_t j = 0; j < k; j++)
+            out[j] *= s->turned[(size_t)twin * k + j];
+    }
+    return VITX_OK;
+}
+
+/* Bias + what the matrix makes of the norm's bias, for row `row`. */
+static int read_twin_bias(float *out, const vx_filler *f, const source *s, int row,
+                          const vx_tensor *const *biases, const float *norms)
+{
+    const size_t k = (size_t)f->arch->width;
+    int twin;
+    const uint64_t at = row_of_twin(&twin, s, row);
+    float bias = 0;
+    if (biases[twin])
+        VX_TRY(vx_tensor_read_f32(biases[twin], &bias, at, 1));
+    VX_TRY(vx_tensor_read_f32(s->of[twin], f->staging, at * k, k));
+    double sum = (double)bias;
+    for (size_t j = 0; j < k; j++)
+        sum += (double)f->staging[j] * (double)norms[(size_t)twin * k + j];
+    *out = (float)sum;
+    return VITX_OK;
+}
+
+/* roles: matrix, bias, weight and bias of the norm, of the first and then of the second. rows_of:
+ * the rows that one part has of both. */
+static int fill_twins(const vx_filler *f, target t, const vx_role *roles, int rows_of, int block)
+{
+    const size_t d = (size_t)f->arch->width;
+    const vx_tensor *from[8];
+    float *norms, *bias;
+    for (int i = 0; i < 8; i++)
+        from[i] = vx_found_at(f->found, roles[i], block);
+    VX_TRY(vx_new(&norms, f->hooks, 4 * d + (size_t)t.w->n, sizeof *norms, "norms"));
+    bias = norms + 4 * d;
+    const source s = {
+        .read = read_twins, .of = {from[0], from[4]}, .rows_of = rows_of, .turned = norms};
+    int status = VITX_OK;
+    for (size_t i = 0; i < 4 && status == VITX_OK; i++)
+        status = vx_tensor_read_f32(from[i / 2 + 2 + i % 2 * 4], norms + i * d, 0, d);
+    for (int i = 0; i < t.w->n && status == VITX_OK; i++)
+        status = read_twin_bias(bias + i, f, &s, i, (const vx_tensor *const[]){from[1], from[5]},
+                                norms + 2 * d);
+    if (status == VITX_OK)
+        status = put(f, t.w->bias, bias, (size_t)t.w->n);
+    if (status == VITX_OK)
+        status = pack(f, t, &s);
+    vx_release(f->hooks, norms);
+    return status;
+}
+
 /* One tensor [3D, D], which may stand behind the rows of fc1, or three one below the other. The
  * bias is the same; its part of the keys may be left out. */
 int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
@@ -247,6 +323,10 @@ int vx_fill_qkv(const vx_filler *f, const vx_member *m, void *place, int block)
     const vx_weight *w = place;
     const vx_arch *a = f->arch;
     const int each = w->n / 3;
+    static const vx_role twins[] = {VX_QKV_W,      VX_QKV_B,      VX_NORM1_W,      VX_NORM1_B,
+                                    VX_TWIN_QKV_W, VX_TWIN_QKV_B, VX_TWIN_NORM1_W, VX_TWIN_NORM1_B};
+    if (a->twins)
+        return fill_twins(f, target_of(f, m, place, block), twins, each, block);
     const vx_tensor *k = vx_found_at(f->found, VX_K_W, block);
     const vx_tensor *bias = vx_found_at(f->found, a->parallel ? VX_IN_B : VX_QKV_B, block);
     const vx_role matrices[] = {VX_Q_W, VX_K_W, VX_V_W}, vectors[] = {VX_Q_B, VX_K_B, VX_V_B};
@@ -356,6 +436,10 @@ int vx_fill_fc1(const vx_filler *f, const vx_member *m, void *place, int block)
     const vx_weight *w = place;
     const vx_tensor *whole = vx_found_at(f->found, VX_FC1_W, block);
     const target t = target_of(f, m, place, block);
+    static const vx_role twins[] = {VX_FC1_W,      VX_FC1_B,      VX_NORM2_W,      VX_NORM2_B,
+                                    VX_TWIN_FC1_W, VX_TWIN_FC1_B, VX_TWIN_NORM2_W, VX_TWIN_NORM2_B};
+    if (f->arch->twins)
+        return fill_twins(f, t, twins, w->n, block);
     if (whole)
         return fill_matrix(f, t, whole, vx_found_at(f->found, VX_FC1_B, block));
     if (f->arch->parallel) { /* the first rows of a matrix that goes on with queries */
@@ -396,14 +480,68 @@ static int fill_output(const vx_filler *f, const vx_member *m, void *place, int 
             .read = read_columns, .of = {whole}, .skip = skip, .stride = (size_t)whole->shape[1]});
 }
 
+/* Rows of two matrices side by side, each times its LayerScale; `turned` holds both [2, n]. */
+static int read_beside(const source *s, float *out, int first, int rows, size_t k)
+{
+    const size_t half = k / 2;
+    for (int i = first; i < first + rows; i++)
+        for (size_t twin = 0; twin < 2; twin++, out += half) {
+            VX_TRY(vx_tensor_read_f32(s->of[twin], out, (uint64_t)i * half, half));
+            for (size_t j = 0; j < half; j++)
+                out[j] *= s->turned[twin * s->stride + (size_t)i];
+        }
+    return VITX_OK;
+}
+
+/* roles: matrix, bias and LayerScale of the first, then of the second. */
+static int fill_beside(const vx_filler *f, target t, const vx_role *roles, int block)
+{
+    const size_t n = (size_t)t.w->n;
+    const vx_tensor *from[6];
+    float *scales, *sum, *one;
+    for (int i = 0; i < 6; i++)
+        from[i] = vx_found_at(f->found, roles[i], block);
+    VX_TRY(vx_new(&scales, f->hooks, 4 * n, sizeof *scales, "LayerScales"));
+    sum = scales + 2 * n; /* 0 so far */
+    one = sum + n;
+    int status = VITX_OK;
+    for (size_t twin = 0; twin < 2 && status == VITX_OK; twin++) {
+        float *scale = scales + twin * n;
+        for (size_t i = 0; i < n; i++)
+            scale[i] = 1;
+        if (from[twin * 3 + 2])
+            status = vx_tensor_read_f32(from[twin * 3 + 2], scale, 0, n);
+        memset(one, 0, n * sizeof *one);
+        if (from[twin * 3 + 1] && status == VITX_OK)
+            status = vx_tensor_read_f32(from[twin * 3 + 1], one, 0, n);
+        for (size_t i = 0; i < n; i++)
+            sum[i] += scale[i] * one[i];
+    }
+    if (status == VITX_OK && t.w->bias)
+        status = put(f, t.w->bias, sum, n);
+    if (status == VITX_OK)
+        status =
+            pack(f, t,
+                 &(source){
+                     .read = read_beside, .of = {from[0], from[3]}, .stride = n, .turned = scales});
+    vx_release(f->hooks, scales);
+    return status;
+}
+
 int vx_fill_proj(const vx_filler *f, const vx_member *m, void *place, int block)
 {
-    return fill_output(f, m, place, block, 0);
+    static const vx_role twins[] = {VX_PROJ_W,      VX_PROJ_B,      VX_SIDE_LS1,
+                                    VX_TWIN_PROJ_W, VX_TWIN_PROJ_B, VX_TWIN_LS1};
+    return f->arch->twins ? fill_beside(f, target_of(f, m, place, block), twins, block)
+                          : fill_output(f, m, place, block, 0);
 }
 
 int vx_fill_fc2(const vx_filler *f, const vx_member *m, void *place, int block)
 {
-    return fill_output(f, m, place, block, f->arch->width);
+    static const vx_role twins[] = {VX_FC2_W,      VX_FC2_B,      VX_SIDE_LS2,
+                                    VX_TWIN_FC2_W, VX_TWIN_FC2_B, VX_TWIN_LS2};
+    return f->arch->twins ? fill_beside(f, target_of(f, m, place, block), twins, block)
+                          : fill_output(f, m, place, block, f->arch->width);
 }
 
 /* -------------------------------------------------------------------------- heads --------- */

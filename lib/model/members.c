@@ -20,6 +20,8 @@ typedef enum letter {
     KV,    /* rows of keys, and of values */
     E2,    /* numbers of a head's queries */
     O,     /* columns of proj and fc2 in one */
+    FT,    /* F, or of twins half of it */
+    FT1,   /* F1, or half of it */
     BF,    /* hidden width of a perceptron of relative positions */
     BROWS, /* rows of a table of relative positions: B, or without the last three */
     D,     /* width */
@@ -68,6 +70,8 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [AP] = vx_arch_attended(a),
                              [S] = a->attn_norm,
                              [KV] = s->key_rows,
+                             [FT] = a->twins ? a->hidden / 2 : a->hidden,
+                             [FT1] = a->twins ? vx_arch_fc1(a) / 2 : vx_arch_fc1(a),
                              [E2] = a->attn_norm / 2,
                              [O] = (int64_t)a->width + a->hidden,
                              [Q] = a->qk_norm,

@@ -26,8 +26,8 @@ struct vx_member {
     bool matrix;       /* a vx_weight; else a const vx_far * */
     vx_layer layer;    /* of a matrix */
     size_t offset;     /* in vx_block_weights if the group is BLOCK, else in vx_weights */
-    vx_role roles[4];  /* the member is there if the model has one of them; ended by VX_NO_ROLE */
-    vx_role biases[4]; /* its bias, the same */
+    vx_role roles[5];  /* the member is there if the model has one of them; ended by VX_NO_ROLE */
+    vx_role biases[5]; /* its bias, the same */
     int stream;
     unsigned char
         shape[VX_ROLE_DIMS + 1]; /* n, then factors of k: letters of members.c; ended by 0 */

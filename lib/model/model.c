@@ -111,7 +111,10 @@ static void describe_block(char *out, size_t size, const vx_arch *a)
     char attention[120], shared[50] = "";
     if (a->key_heads < a->heads && !a->differential)
         snprintf(shared, sizeof shared, ", in some blocks %d of keys and values", a->key_heads);
-    if (a->differential)
+    if (a->twins)
+        snprintf(attention, sizeof attention, "two attentions, %d heads of %d each", a->heads / 2,
+                 a->head_width);
+    else if (a->differential)
         snprintf(attention, sizeof attention, "attention, %d heads of %d less %d others",
                  a->heads / 2, a->head_width, a->heads / 2);
     else
@@ -120,6 +123,9 @@ static void describe_block(char *out, size_t size, const vx_arch *a)
     if (a->parallel)
         snprintf(out, size, "norm - %s, and mlp %d, %s, side by side - add", attention, a->hidden,
                  act);
+    else if (a->twins)
+        snprintf(out, size, "norms - %s - add - norms - two mlps %d, %s - add", attention,
+                 a->hidden / 2, act);
     else if (a->post_norm)
         snprintf(out, size, "%s - norm - add - mlp %d, %s - norm - add", attention, a->hidden, act);
     else

@@ -505,10 +505,14 @@ const vx_naming vx_naming_timm = {
             [VX_POOL_FC1_B] = "attn_pool.mlp.fc1.bias",
             [VX_POOL_FC2_W] = "attn_pool.mlp.fc2.weight",
             [VX_POOL_FC2_B] = "attn_pool.mlp.fc2.bias",
-            [VX_NORM1_W] = "blocks.#.norm1.weight|blocks.#.in_norm.weight",
-            [VX_NORM1_B] = "blocks.#.norm1.bias|blocks.#.in_norm.bias",
-            [VX_QKV_W] = "blocks.#.attn.qkv.weight",
-            [VX_QKV_B] = "blocks.#.attn.qkv.bias",
+            [VX_NORM1_W] = "blocks.#.norm1.weight|blocks.#.in_norm.weight|"
+                           "blocks.#.attns.0.norm.weight",
+            [VX_NORM1_B] = "blocks.#.norm1.bias|blocks.#.in_norm.bias|"
+                           "blocks.#.attns.0.norm.bias",
+            [VX_QKV_W] = "blocks.#.attn.qkv.weight|"
+                         "blocks.#.attns.0.attn.qkv.weight",
+            [VX_QKV_B] = "blocks.#.attn.qkv.bias|"
+                         "blocks.#.attns.0.attn.qkv.bias",
             [VX_Q_W] = "blocks.#.attn.q_proj.weight",
             [VX_Q_B] = "blocks.#.attn.q_bias|blocks.#.attn.q_proj.bias",
             [VX_K_W] = "blocks.#.attn.k_proj.weight",
@@ -540,21 +544,45 @@ const vx_naming vx_naming_timm = {
             [VX_LAMBDA_K2] = "blocks.#.attn.lambda_k2|blocks.#.lambda_k2",
             [VX_OUT_W] = "blocks.#.out_proj.weight",
             [VX_OUT_B] = "blocks.#.out_proj.bias",
-            [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight",
-            [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias",
+            [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight|"
+                          "blocks.#.attns.0.attn.proj.weight",
+            [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias|"
+                          "blocks.#.attns.0.attn.proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1|blocks.#.ls.gamma",
-            [VX_NORM2_W] = "blocks.#.norm2.weight",
-            [VX_NORM2_B] = "blocks.#.norm2.bias",
-            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias|blocks.#.mlp_bias",
+            [VX_NORM2_W] = "blocks.#.norm2.weight|"
+                           "blocks.#.ffns.0.norm.weight",
+            [VX_NORM2_B] = "blocks.#.norm2.bias|"
+                           "blocks.#.ffns.0.norm.bias",
+            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight|"
+                         "blocks.#.ffns.0.mlp.fc1.weight",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias|blocks.#.mlp_bias|"
+                         "blocks.#.ffns.0.mlp.fc1.bias",
             [VX_GATE_W] = "blocks.#.mlp.fc1_g.weight|blocks.#.mlp.w1.weight",
             [VX_GATE_B] = "blocks.#.mlp.fc1_g.bias|blocks.#.mlp.w1.bias",
             [VX_VALUE_W] = "blocks.#.mlp.fc1_x.weight|blocks.#.mlp.w2.weight",
             [VX_VALUE_B] = "blocks.#.mlp.fc1_x.bias|blocks.#.mlp.w2.bias",
             [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight|"
-                         "blocks.#.mlp_out_proj.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias|blocks.#.mlp_out_proj.bias",
+                         "blocks.#.mlp_out_proj.weight|"
+                         "blocks.#.ffns.0.mlp.fc2.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias|blocks.#.mlp_out_proj.bias|"
+                         "blocks.#.ffns.0.mlp.fc2.bias",
             [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2|blocks.#.ls.gamma",
+            [VX_SIDE_LS1] = "blocks.#.attns.0.ls.gamma",
+            [VX_SIDE_LS2] = "blocks.#.ffns.0.ls.gamma",
+            [VX_TWIN_NORM1_W] = "blocks.#.attns.1.norm.weight",
+            [VX_TWIN_NORM1_B] = "blocks.#.attns.1.norm.bias",
+            [VX_TWIN_QKV_W] = "blocks.#.attns.1.attn.qkv.weight",
+            [VX_TWIN_QKV_B] = "blocks.#.attns.1.attn.qkv.bias",
+            [VX_TWIN_PROJ_W] = "blocks.#.attns.1.attn.proj.weight",
+            [VX_TWIN_PROJ_B] = "blocks.#.attns.1.attn.proj.bias",
+            [VX_TWIN_NORM2_W] = "blocks.#.ffns.1.norm.weight",
+            [VX_TWIN_NORM2_B] = "blocks.#.ffns.1.norm.bias",
+            [VX_TWIN_FC1_W] = "blocks.#.ffns.1.mlp.fc1.weight",
+            [VX_TWIN_FC1_B] = "blocks.#.ffns.1.mlp.fc1.bias",
+            [VX_TWIN_FC2_W] = "blocks.#.ffns.1.mlp.fc2.weight",
+            [VX_TWIN_FC2_B] = "blocks.#.ffns.1.mlp.fc2.bias",
+            [VX_TWIN_LS1] = "blocks.#.attns.1.ls.gamma",
+            [VX_TWIN_LS2] = "blocks.#.ffns.1.ls.gamma",
         },
     .harmless = harmless_names,
     .two_heads = true,

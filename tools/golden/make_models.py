@@ -142,6 +142,15 @@ def softmaxes(attention):
     return lambda o: o.unflatten(1, (attention.num_heads, 2)).transpose(1, 2).flatten(1, 2)
 
 
+def join_twins(folder, depth):
+    """The heads of both attentions of a block, one behind the other."""
+    path = lambda i: os.path.join(folder, f"attention_{i}.npy")
+    for i in range(depth):
+        np.save(path(i), np.concatenate([np.load(path(2 * i)), np.load(path(2 * i + 1))], 1))
+    for i in range(depth, 2 * depth):
+        os.remove(path(i))
+
+
 def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
     if getattr(model, "rope", None) is not None:  # its tables were rounded to the file's dtype, and no file holds them
@@ -149,9 +158,14 @@ def expected_timm(folder, config, model, image, n, seed):
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
     attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
+    twins = hasattr(model.blocks[0], "attns")  # two attentions a block
+    if twins:
+        attentions = [each.attn for block in model.blocks for each in block.attns]
     for attention in attentions:
         attention.fused_attn = False
     expected(folder, model, x, list(model.blocks), [(a.attn_drop, softmaxes(a)) for a in attentions], lambda m, t: m(t))
+    if twins:
+        join_twins(folder, len(model.blocks))
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
@@ -463,6 +477,7 @@ def make_differences(image):
     """Differential attention, and keys and values of fewer heads than queries."""
     half, oblong = torch.float16, dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
     make_timm("vit-timm-diff", image, "vit_dwee_patch16_reg1_gap_256", 82, half, class_token=True, global_pool="token", n=2, **oblong)
+    make_timm("vit-timm-twins", image, "vit_small_patch16_18x2_224", 87, half, n=2, init_values=0.5, **oblong)
     make_timm("vit-timm-diff-parallel", image, "vit_dpwee_patch16_reg1_gap_256", 83, half, **oblong)
     make_timm("sapiens2-timm", image, "vit_base_patch16_sapiens2", 84, half, num_heads=4, num_kv_heads=(4, 2), embed_dim=32, num_reg_tokens=2,
               **oblong)

@@ -241,4 +241,5 @@ def main():
     print(", ".join(f"{n} {k}" for k, n in sorted(counts.items())))
 
 
-main()
+if __name__ == "__main__":
+    main()
