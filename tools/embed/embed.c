@@ -1,12 +1,13 @@
 /*
  * tools/embed/embed.c: puts the report page into C. `make` builds and runs it.
  *
- *      embed OUT.c page.html page.css SCRIPT.js...
+ *      embed OUT.c page.html STYLE.css... SCRIPT.js...
  *
- * Comments of the style sheet and the scripts that have their lines to themselves stay behind.
- * The scripts become one. page.html is cut in two at its line "<!-- stills -->". The parts are
- * compressed by zlib; the policy of the page holds the SHA-256 of the script and of the style
- * sheet, in base64, so that a browser runs just these bytes (lib/report/page.h).
+ * Comments of the style sheets and the scripts that have their lines to themselves stay behind.
+ * The style sheets become one, and so do the scripts. page.html is cut in two at its line
+ * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
+ * the script and of the style sheet, in base64, so that a browser runs just these bytes
+ * (lib/report/page.h).
  */
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -140,11 +141,12 @@ int main(int argc, char **argv)
     static const char *const in_style[] = {"</style", "<!--", NULL};
     struct bytes html = {0}, css = {0}, script = {0}, all = {0};
     if (argc < 5)
-        stop("%s", "usage: embed OUT.c page.html page.css SCRIPT.js...");
+        stop("%s", "usage: embed OUT.c page.html STYLE.css... SCRIPT.js...");
     append_file(&html, argv[2]);
-    append_file(&css, argv[3]);
-    for (int i = 4; i < argc; i++)
-        append_file(&script, argv[i]);
+    for (int i = 3; i < argc; i++) {
+        const char *ending = strrchr(argv[i], '.');
+        append_file(ending && strcmp(ending, ".css") == 0 ? &css : &script, argv[i]);
+    }
     drop_comments(&css);
     drop_comments(&script);
     check(&script, in_script);

@@ -472,6 +472,8 @@ def pick(o, kind):
         return o.pooler_output
     if kind.startswith(("DINOv3", "Aimv2", "Beit", "Data2Vec")) and o.pooler_output is not None:
         return o.pooler_output
+    if kind.startswith("Data2Vec"):
+        return o.last_hidden_state[:, 1:].mean(1)  # without a pooler; what the classifiers' pooler reads
     return o.last_hidden_state.mean(1) if kind.startswith("IJepa") else o.last_hidden_state[:, 0]
 
 
