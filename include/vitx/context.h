@@ -408,8 +408,8 @@ VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
 /**
  * The weights of an attention-pooling head (vitx_model_info.pooling "map"): the attention of the
- * head's one query over the tokens, f32 [n, H, 1, T]. It is 0 at prefix tokens that the head leaves
- * out. Recorded if vitx_trace_opts.record is not NONE.
+ * head's one query over the tokens, f32 [n, H, 1, T] with H = vitx_model_info.pool_heads. It is 0
+ * at prefix tokens that the head leaves out. Recorded if vitx_trace_opts.record is not NONE.
  *
  * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
  */
