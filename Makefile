@@ -65,7 +65,8 @@ CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
-PAGE     := $(addprefix lib/report/page/,page.html page.css words.js terms.js colours.js colour.js data.js \
+PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
+            small.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
@@ -123,12 +124,19 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 # Scenes are the same bytes on every machine: no multiplication is fused with an addition.
 $(SCENE_OBJ): OWN = -ffp-contract=off
 
-# Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
-# pixels, values or rows is not.
-HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
-    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally model/pickle \
-    render/scale render/tile report/code report/escape report/fused))
-$(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
+# Most of lib/ is compiled to be small: it runs once for a file, a call or a block, or it is as fast so.
+HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
+COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
+SMALL := $(if $(filter release,$(CONFIG)),$(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os))
+$(COOL): OWN = $(SMALL)
+$(filter $(B)/lib/image/% $(B)/kernels/%,$(COOL)): OWN = $(SMALL:-Oz=-Os)
+
+# Loops over the weights of all heads: several at once (sqrtf has no errno to set), as clang does by itself.
+VECTORS := $(shell $(CC) -fvect-cost-model=dynamic -E -x c /dev/null > /dev/null 2>&1 && echo -ftree-vectorize -fvect-cost-model=dynamic)
+$(B)/lib/report/code.o $(B)/lib/report/fused.o: OWN = -fno-math-errno $(VECTORS)
+
+# The vectors that any processor has: on x86 hardly a processor is left that has no better ones.
+$(B)/kernels/cpu/kernels_any.o: OWN = $(if $(X86),$(SMALL:-Oz=-Os))
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
@@ -139,7 +147,7 @@ AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vecto
 %_bf16.o %_bf16.tidy:     OWN = $(if $(X86),$(AVX512) -mavx512bf16)
 %_amx.o %_amx.tidy:       OWN = $(if $(X86),$(AVX512) -mamx-tile -mamx-int8 -mamx-bf16)
 # stb_image_write shifts bits out of an int, which -fwrapv defines.
-$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = -fwrapv
+$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
@@ -166,6 +174,9 @@ $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
 # It draws, and sees to it that memory runs out.
 $(B)/test_scenes: $(DRAW_OBJ)
 $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
+
+# It says what the processor has, and whether the system lets the process use tiles.
+$(B)/test_panels: WRAP = -Wl,--wrap=vx_cpu_features,--wrap=vx_cpu_allow_tiles
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
@@ -219,7 +230,7 @@ fuzz:                                                          ## fuzz files and
 	$(Q)test/fuzz/run.sh build/fuzz
 
 # As CI does it, two at a time.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 40
 fuzz-ci:
 	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
 	$(Q)JOBS=2 test/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)

@@ -87,7 +87,7 @@ struct vx_packing {
     size_t (*bytes)(int n, int k);
     /* Or NULL. The bias (w->bias), and the LayerScale gamma [n] that the matrix's outputs are
      * multiplied by, hold their values already; each is memory of the device or NULL. */
-    int (*begin)(const vx_device_env *env, const vx_weight *w, const float *gamma, char *err,
+    int (*begin)(const vx_device_env *env, const vx_weight *w, const vx_far *gamma, char *err,
                  size_t err_size);
     /* Packs rows first..first+rows-1 of w, given as f32 [rows,k] in host memory, into w->data.
      * first is a multiple of panel; so is rows, but for the last rows of the matrix. */

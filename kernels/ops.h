@@ -1,8 +1,8 @@
 /*
  * kernels/ops.h: the arguments of the operations and the operation table.
  *
- * Everything above kernels/ computes through this table only. All float pointers are memory of the
- * device (vx_device_class.mem_alloc), unless a field says host memory.
+ * Everything above kernels/ computes through this table only. All pointers to vx_far, vx_narrow and
+ * recorded data are memory of the device (vx_device_class.mem_alloc).
  *
  * A device may put an operation off until sync (device.h says what may be reused when). It copies
  * what it still needs of the host's memory at the call: the struct, its vx_weight or vx_recorded,
@@ -17,6 +17,10 @@
 #include <stdint.h>
 
 typedef struct vx_device vx_device;
+
+/* A float in the device's memory, which the host may not be able to read: in headers above kernels/
+ * it tells where a pointer leads. The compiler takes it for a float. */
+typedef float vx_far;
 
 /* clang-format off */
 typedef enum vx_act {
@@ -95,8 +99,8 @@ static inline vx_narrow *vx_narrow_at(const vx_narrow *array, size_t element_byt
 /* A matrix [n,k] in the form the device packed it (vx_packing in device.h), with its bias. */
 typedef struct vx_packing vx_packing;
 typedef struct vx_weight {
-    const void *data;  /* packing->bytes(n, k) bytes */
-    const float *bias; /* [n] or NULL               */
+    const void *data;   /* packing->bytes(n, k) bytes */
+    const vx_far *bias; /* [n] or NULL              */
     int n, k;
     const vx_packing *packing;
 } vx_weight;
@@ -111,7 +115,7 @@ extern const vx_packing vx_packing_plain;
 
 /* The layernorm in front of a product, over its k columns: see struct vx_layernorm. */
 typedef struct vx_prologue {
-    const float *weight, *bias; /* [k]; weight NULL: none */
+    const vx_far *weight, *bias; /* [k]; weight NULL: none */
     float eps;
 } vx_prologue;
 
@@ -121,21 +125,21 @@ typedef struct vx_prologue {
  * residual.
  */
 typedef struct vx_linear {
-    float *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre is wanted */
+    vx_far *y;              /* [m,n], rows ldy apart; must not overlap x. NULL: only pre wanted */
     int ldy;
-    float *pre;            /* [m,n], rows ldp apart, or NULL; overlaps neither x nor residual */
+    vx_far *pre;            /* [m,n], rows ldp apart, or NULL; overlaps neither x nor residual */
     int ldp;
-    const float *x;        /* [m,k], rows ldx apart                                           */
+    const vx_far *x;        /* [m,k], rows ldx apart                                          */
     int ldx;
     const vx_weight *w;
-    const float *gamma;    /* [n] LayerScale or NULL                                          */
-    const float *residual; /* [m,n], rows ldr apart, or NULL; may be y itself                 */
+    const vx_far *gamma;    /* [n] LayerScale or NULL                                         */
+    const vx_far *residual; /* [m,n], rows ldr apart, or NULL; may be y itself                */
     int ldr;
     vx_act act;
     int m;
-    vx_prologue norm;      /* if norm.weight is not NULL, x (not x_n) is normalised first     */
-    float *normed;         /* [m,k]: what x became. A device that does not need this room writes
-                            * it only if keep_normed.                                         */
+    vx_prologue norm;       /* if norm.weight is not NULL, x (not x_n) is normalised first    */
+    vx_far *normed;         /* [m,k]: what x became. A device that does not need this room writes
+                             * it only if keep_normed.                                        */
     int keep_normed;
     vx_narrow *y_n, *pre_n;
     const vx_narrow *x_n;
@@ -150,13 +154,13 @@ typedef struct vx_linear {
 /* dx[m,k] = act'(pre[m,k]) * ((gamma[n] * dy[m,n]) W): the gradient of a linear's input; act is the
  * activation that made that input from pre. VX_ACT_SWIGLU: dx and pre are [.,2k]. */
 typedef struct vx_linear_bwd {
-    float *dx;          /* [m,k], rows lddx apart; must not overlap dy                      */
+    vx_far *dx;          /* [m,k], rows lddx apart; must not overlap dy                     */
     int lddx;
-    const float *dy;    /* [m,n], rows lddy apart                                           */
+    const vx_far *dy;    /* [m,n], rows lddy apart                                          */
     int lddy;
-    const vx_weight *w; /* [n,k]                                                            */
-    const float *gamma; /* [n] LayerScale or NULL                                           */
-    const float *pre;   /* [m/targets,k], rows ldp apart; NULL where act is VX_ACT_NONE     */
+    const vx_weight *w;  /* [n,k]                                                           */
+    const vx_far *gamma; /* [n] LayerScale or NULL                                          */
+    const vx_far *pre;   /* [m/targets,k], rows ldp apart; NULL where act is VX_ACT_NONE    */
     int ldp;
     vx_act act;
     int m, tokens, targets; /* m = G*tokens */
@@ -169,20 +173,20 @@ typedef struct vx_linear_bwd {
  * mean(u) are 0. If x was made by an activation, x = act(pre), dx is multiplied by act'(pre); of
  * VX_ACT_SWIGLU dx and pre are [.,2n]. Then there is neither accumulate nor groups. */
 typedef struct vx_layernorm_bwd {
-    float *dx;           /* [m,n], rows lddx apart                                          */
+    vx_far *dx;           /* [m,n], rows lddx apart                                         */
     int lddx;
-    const float *dy;     /* [m,n], rows lddy apart                                          */
+    const vx_far *dy;     /* [m,n], rows lddy apart                                         */
     int lddy;
-    const float *x;      /* [m/targets,n], rows ldx apart: the input of the forward pass    */
+    const vx_far *x;      /* [m/targets,n], rows ldx apart: the input of the forward pass   */
     int ldx;
-    const float *weight; /* [n]                                                             */
+    const vx_far *weight; /* [n]                                                            */
     float eps;
-    int accumulate;      /* nonzero: added to dx                                            */
+    int accumulate;       /* nonzero: added to dx                                           */
     int m, n, tokens, targets;
     const vx_narrow *dy_n;
-    int rms, groups;     /* as in vx_layernorm                                              */
-    vx_act act;          /* VX_ACT_NONE: pre is not read                                    */
-    const float *pre;    /* [m/targets,n], rows ldp apart                                   */
+    int rms, groups;      /* as in vx_layernorm                                             */
+    vx_act act;           /* VX_ACT_NONE: pre is not read                                   */
+    const vx_far *pre;    /* [m/targets,n], rows ldp apart                                  */
     int ldp;
     vx_narrow *dx_n;
     const vx_narrow *x_n, *pre_n;
@@ -191,19 +195,19 @@ typedef struct vx_layernorm_bwd {
 /* With u, v the halves of x and s = 1/(1 + exp(-u)):
  * dx = [dy * v * (s + u s (1 - s)), dy * u s]. dy may be the first half of dx's rows. */
 typedef struct vx_swiglu_bwd {
-    float *dx;       /* [m,2n], rows lddx apart                                             */
+    vx_far *dx;       /* [m,2n], rows lddx apart                                            */
     int lddx;
-    const float *dy; /* [m,n], rows lddy apart                                              */
+    const vx_far *dy; /* [m,n], rows lddy apart                                             */
     int lddy;
-    const float *x;  /* [m/targets,2n], rows ldx apart: the input of the forward pass       */
+    const vx_far *x;  /* [m/targets,2n], rows ldx apart: the input of the forward pass      */
     int ldx;
     int m, n, tokens, targets;
 } vx_swiglu_bwd;
 
 /* y[i] = 1 / (1 + exp(-x[i])), without overflow for any x; y may be x. */
 typedef struct vx_sigmoid {
-    float *y;       /* [count] */
-    const float *x; /* [count] */
+    vx_far *y;       /* [count] */
+    const vx_far *x; /* [count] */
     int64_t count;
 } vx_sigmoid;
 
@@ -213,19 +217,19 @@ typedef struct vx_sigmoid {
  * whose stride is its kernel). Pixels beyond the last whole patch are not read.
  */
 typedef struct vx_patch_embed {
-    float *y;            /* [B, prefix_count + gh*gw, D]                                       */
-    const float *image;  /* [B,C,H,W]                                                          */
-    const vx_weight *w;  /* [D, C*ph*pw]                                                       */
-    const float *prefix; /* [prefix_count, D], position embedding already added; or NULL       */
-    const float *pos;    /* [gh*gw, D] or NULL                                                 */
+    vx_far *y;            /* [B, prefix_count + gh*gw, D]                                      */
+    const vx_far *image;  /* [B,C,H,W]                                                         */
+    const vx_weight *w;   /* [D, C*ph*pw]                                                      */
+    const vx_far *prefix; /* [prefix_count, D], position embedding already added; or NULL      */
+    const vx_far *pos;    /* [gh*gw, D] or NULL                                                */
     int batch, channels, height, width, patch_height, patch_width, prefix_count;
 } vx_patch_embed;
 
 /* dimage[g,c,y,x] of the pixels a patch embedding read; 0 beyond the last whole patch. Gradients of
  * prefix tokens are not read. */
 typedef struct vx_patch_embed_bwd {
-    float *dimage;      /* [G,C,H,W]                                                       */
-    const float *dy;    /* [G, prefix_count + gh*gw, D]                                    */
+    vx_far *dimage;     /* [G,C,H,W]                                                       */
+    const vx_far *dy;   /* [G, prefix_count + gh*gw, D]                                    */
     const vx_weight *w; /* [D, C*ph*pw]                                                    */
     int batch, channels, height, width, patch_height, patch_width, prefix_count; /* batch: G */
 } vx_patch_embed_bwd;
@@ -289,7 +293,7 @@ typedef struct vx_recorded {
  * both among them.
  */
 typedef struct vx_relative {
-    const float *table; /* [H, vx_relative_count]; NULL: nothing is added */
+    const vx_far *table; /* [H, vx_relative_count]; NULL: nothing is added */
     int height, width, prefix;
 } vx_relative;
 
@@ -304,13 +308,13 @@ static inline size_t vx_relative_count(int height, int width)
  * the head if `half`, else 2i and 2i + 1. Values, and tokens before `first`, stay as they are.
  */
 typedef struct vx_rotate {
-    float *qkv;         /* [rows,3*H*E]                                                       */
-    const float *table; /* [patches,tables,E]: E/2 cosines, then E/2 sines                    */
-    int tables;         /* 1: one for all heads; or H                                         */
+    vx_far *qkv;         /* [rows,3*H*E]                                                      */
+    const vx_far *table; /* [patches,tables,E]: E/2 cosines, then E/2 sines                   */
+    int tables;          /* 1: one for all heads; or H                                        */
     const int *tokens_of; /* [rows] host memory, may be reused on return: row r is that token of a
-                           * whole sequence. NULL: token r % tokens                           */
+                           * whole sequence. NULL: token r % tokens                          */
     int rows, tokens, first, heads, head_width;
-    int half, inverse;  /* inverse: by the negative angle, as gradients are                   */
+    int half, inverse;   /* inverse: by the negative angle, as gradients are                  */
     vx_narrow *qkv_n;
 } vx_rotate;
 
@@ -330,9 +334,9 @@ static inline const float *vx_rotate_row(const vx_rotate *a, int r)
  * does. Vaswani et al. 2017, eq. 1.
  */
 typedef struct vx_attention {
-    float *y;         /* [B,T,H*E]                          */
-    const float *qkv; /* [B,T,3*H*E]                        */
-    float scale;      /* 1/sqrt(E) for every present family */
+    vx_far *y;         /* [B,T,H*E]                         */
+    const vx_far *qkv; /* [B,T,3*H*E]                       */
+    float scale;       /* 1/sqrt(E) for every present family */
     int batch, tokens, heads, head_width;
     vx_recorded record; /* its batch, heads, tokens equal the above unless keep is NONE */
     /* Sequences of different lengths, one behind the other: sequence b is rows starts[b] to
@@ -361,11 +365,11 @@ typedef struct vx_attention {
  * y[s,:] is what that attention gives for the query.
  */
 typedef struct vx_attention_replaced {
-    float *y;             /* [count,H*E]                                      */
-    const float *qkv;     /* [T,3*H*E], of x as it is                         */
-    const float *x;       /* [T,D]                                            */
-    const float *columns; /* [count,3*H*E]                                    */
-    const int *channels;  /* [count]; host memory, and may be reused on return */
+    vx_far *y;             /* [count,H*E]                                     */
+    const vx_far *qkv;     /* [T,3*H*E], of x as it is                        */
+    const vx_far *x;       /* [T,D]                                           */
+    const vx_far *columns; /* [count,3*H*E]                                   */
+    const int *channels;   /* [count]; host memory, and may be reused on return */
     float value, scale;
     int count, query, tokens, width, heads, head_width;
     vx_narrow *y_n;
@@ -380,11 +384,11 @@ typedef struct vx_attention_replaced {
  * 0.
  */
 typedef struct vx_attention_bwd {
-    float *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                           */
-    float *dp;        /* [G,H,R,R] or NULL, R = T - first                                  */
-    const float *dy;  /* [G,queries,H*E]                                                   */
-    const float *qkv; /* [B,T,3*H*E]                                                       */
-    const float *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again          */
+    vx_far *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                          */
+    vx_far *dp;        /* [G,H,R,R] or NULL, R = T - first                                 */
+    const vx_far *dy;  /* [G,queries,H*E]                                                  */
+    const vx_far *qkv; /* [B,T,3*H*E]                                                      */
+    const vx_far *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again         */
     float scale;
     int batch, targets, tokens, heads, head_width, queries; /* batch: B; queries: 1..R */
     int first; /* as in vx_attention: dqkv is 0 before it; if it is not 0, p is NULL, and there is
@@ -400,17 +404,17 @@ typedef struct vx_attention_bwd {
  * (Zhang & Sennrich 2019, eq. 4). A row is `groups` such rows of n columns, one behind the other,
  * which have the same weight and bias. */
 typedef struct vx_layernorm {
-    float *y;            /* [m,n], rows ldy apart; may be x */
+    vx_far *y;            /* [m,n], rows ldy apart; may be x */
     int ldy;
-    const float *x;      /* [m,n], rows ldx apart           */
+    const vx_far *x;      /* [m,n], rows ldx apart          */
     int ldx;
-    const float *weight; /* [n]                             */
-    const float *bias;   /* [n], or NULL: 0                 */
+    const vx_far *weight; /* [n]                            */
+    const vx_far *bias;   /* [n], or NULL: 0                */
     float eps;
     int m, n;
     vx_narrow *y_n;
-    int rms, groups;     /* groups 0: 1                     */
-    const float *residual; /* [m,n], rows ldr apart, or NULL: 0; may be y itself */
+    int rms, groups;      /* groups 0: 1                    */
+    const vx_far *residual; /* [m,n], rows ldr apart, or NULL: 0; may be y itself */
     int ldr;
     const vx_narrow *x_n;
 } vx_layernorm;
@@ -441,8 +445,8 @@ static inline vx_linear vx_linear_normed(const vx_linear *a)
 
 /* y = act(x). (Inside linear the same functions are fused.) */
 typedef struct vx_activate {
-    float *y;       /* [count]; may be x */
-    const float *x; /* [count]           */
+    vx_far *y;       /* [count]; may be x */
+    const vx_far *x; /* [count]          */
     vx_act act;
     int64_t count;
 } vx_activate;
@@ -450,40 +454,40 @@ typedef struct vx_activate {
 /* y[m,:] = silu(x[m,0..n-1]) * x[m,n..2n-1], silu(v) = v / (1 + exp(-v)). Shazeer 2020, eq. 6 (the
  * product of both halves with W_2 is a linear). */
 typedef struct vx_swiglu {
-    float *y;       /* [m,n], rows ldy apart; may be x */
+    vx_far *y;       /* [m,n], rows ldy apart; may be x */
     int ldy;
-    const float *x; /* [m,2n], rows ldx apart          */
+    const vx_far *x; /* [m,2n], rows ldx apart         */
     int ldx;
     int m, n;
 } vx_swiglu;
 
 /* y[m,:] = exp(x[m,:] - max) / sum */
 typedef struct vx_softmax {
-    float *y;       /* [m,n]; may be x */
-    const float *x; /* [m,n]           */
+    vx_far *y;       /* [m,n]; may be x */
+    const vx_far *x; /* [m,n]          */
     int m, n;
 } vx_softmax;
 
 /* y[b,:] = mean over the tokens first..T-1 of x[b,t,:]; the mean over no tokens is 0 */
 typedef struct vx_mean_tokens {
-    float *y;          /* [B,D], rows ldy apart                            */
+    vx_far *y;         /* [B,D], rows ldy apart                            */
     int ldy;           /* 0: D                                             */
-    const float *x;    /* [B,T,D]                                          */
+    const vx_far *x;   /* [B,T,D]                                          */
     const int *starts; /* sequences of several lengths, as in vx_attention; host memory, too */
     int first, batch, tokens, width;
 } vx_mean_tokens;
 
 /* dx[b,t,:] = dy[b,:] / (T - first) for the tokens t >= first, 0 before them */
 typedef struct vx_mean_tokens_bwd {
-    float *dx;       /* [B,T,D]                */
-    const float *dy; /* [B,D], rows lddy apart */
-    int lddy;        /* 0: D                   */
+    vx_far *dx;       /* [B,T,D]               */
+    const vx_far *dy; /* [B,D], rows lddy apart */
+    int lddy;         /* 0: D                  */
     int first, batch, tokens, width;
 } vx_mean_tokens_bwd;
 
 /* y = 0 */
 typedef struct vx_clear {
-    float *y; /* [count] */
+    vx_far *y; /* [count] */
     int64_t count;
     vx_narrow *y_n;
 } vx_clear;
@@ -491,9 +495,9 @@ typedef struct vx_clear {
 /* y[i,:] = scale * x[i,:], or with accumulate y[i,:] += scale * x[i,:], for m rows of n columns. A
  * scale of 1 without accumulate keeps every bit. */
 typedef struct vx_copy_rows {
-    float *y;       /* [m,n], rows ldy apart; must not overlap x        */
+    vx_far *y;       /* [m,n], rows ldy apart; must not overlap x       */
     int64_t ldy;
-    const float *x; /* [m,n], rows ldx apart; ldx 0: one row for all    */
+    const vx_far *x; /* [m,n], rows ldx apart; ldx 0: one row for all   */
     int64_t ldx;
     int64_t m, n;
     float scale;
@@ -504,8 +508,8 @@ typedef struct vx_copy_rows {
 
 /* y[s,:,:] = x with column channels[s] set to `value`, for s = 0..count-1 */
 typedef struct vx_replace_channels {
-    float *y;            /* [count,T,D]                               */
-    const float *x;      /* [T,D]                                     */
+    vx_far *y;           /* [count,T,D]                               */
+    const vx_far *x;     /* [T,D]                                     */
     const int *channels; /* [count], host memory; reusable on return  */
     float value;
     int count, tokens, width;
@@ -514,10 +518,10 @@ typedef struct vx_replace_channels {
 
 /* y[r,:] = a[from[r],:] if from[r] >= 0, else b[-1 - from[r],:] */
 typedef struct vx_gather_rows {
-    float *y;        /* [rows,D], rows ldy apart                  */
+    vx_far *y;       /* [rows,D], rows ldy apart                  */
     int ldy;         /* 0: D                                      */
-    const float *a;  /* [.,D]                                     */
-    const float *b;  /* [.,D] or NULL                             */
+    const vx_far *a; /* [.,D]                                     */
+    const vx_far *b; /* [.,D] or NULL                             */
     const int *from; /* [rows], host memory; reusable on return   */
     int rows, width;
     vx_narrow *y_n;
@@ -526,9 +530,9 @@ typedef struct vx_gather_rows {
 
 /* sum[g,i] += over s of weights[s] * x[g,s,i], or, if squared, of weights[s] * x[g,s,i]^2 */
 typedef struct vx_add_weighted {
-    float *sum;           /* [groups,n]                                 */
-    const float *x;       /* [groups,samples,n]                         */
-    const float *weights; /* [samples], host memory; reusable on return */
+    vx_far *sum;           /* [groups,n]                                */
+    const vx_far *x;       /* [groups,samples,n]                        */
+    const vx_far *weights; /* [samples], host memory; reusable on return */
     int squared, groups, samples;
     int64_t n;
 } vx_add_weighted;
@@ -536,9 +540,9 @@ typedef struct vx_add_weighted {
 /* out[g,i] = the channels of g[g,c,i], each first multiplied by x[b,c,i] unless x is NULL, made
  * one: see enum vx_reduce. g = b*targets + k belongs to picture b. */
 typedef struct vx_reduce_channels {
-    float *out;     /* [B*targets,n]          */
-    const float *g; /* [B*targets,channels,n] */
-    const float *x; /* [B,channels,n] or NULL */
+    vx_far *out;     /* [B*targets,n]         */
+    const vx_far *g; /* [B*targets,channels,n] */
+    const vx_far *x; /* [B,channels,n] or NULL */
     vx_reduce kind;
     int batch, targets, channels;
     int64_t n;
@@ -558,7 +562,7 @@ static inline vx_reduce_channels vx_reduce_channels_of(const vx_reduce_channels 
 
 /* out[b] = heads of the recorded attention fused to one matrix, or one head copied (head >= 0) */
 typedef struct vx_attn_fuse {
-    float *out; /* [B,T,T] */
+    vx_far *out; /* [B,T,T] */
     const vx_recorded *record;
     vx_fuse fuse;
     int head;
@@ -567,7 +571,7 @@ typedef struct vx_attn_fuse {
 /* out[b,h] = the row of one query, or a mean of rows: see vx_query_first. The record holds
  * everything, or the rows of that very query. */
 typedef struct vx_attn_row {
-    float *out; /* [B,H,T] */
+    vx_far *out; /* [B,H,T] */
     const vx_recorded *record;
     int query, prefix; /* see vx_query_first */
 } vx_attn_row;
@@ -575,9 +579,9 @@ typedef struct vx_attn_row {
 /* out[g] = heads of attention times its gradient made one matrix: see enum vx_product. head >= 0:
  * that head alone. g = b*targets + k belongs to the recording of picture b. */
 typedef struct vx_attn_product {
-    float *out;      /* [B*targets,T,T]   */
-    const float *p;  /* [B,H,T,T]         */
-    const float *dp; /* [B*targets,H,T,T] */
+    vx_far *out;      /* [B*targets,T,T]  */
+    const vx_far *p;  /* [B,H,T,T]        */
+    const vx_far *dp; /* [B*targets,H,T,T] */
     vx_product kind;
     int head, batch, targets, heads, tokens;
 } vx_attn_product;
@@ -585,17 +589,17 @@ typedef struct vx_attn_product {
 /* out[g,j] = mean over heads and queries i of max(dp[g,h,i,j], 0); head >= 0: that head alone.
  * Every head by itself: G*H gradients of one head each. */
 typedef struct vx_attn_relu_mean {
-    float *out;      /* [G,T]     */
-    const float *dp; /* [G,H,T,T] */
+    vx_far *out;      /* [G,T]    */
+    const vx_far *dp; /* [G,H,T,T] */
     int head, gradients, heads, tokens;
 } vx_attn_relu_mean;
 
 /* Maps over the tokens first..T-1 from their activations and gradients: see enum vx_cam.
  * g = b*targets + k belongs to picture b. */
 typedef struct vx_token_cam {
-    float *out;     /* [B*targets,T-first] */
-    const float *a; /* [B,T,D]             */
-    const float *g; /* [B*targets,T,D]     */
+    vx_far *out;     /* [B*targets,T-first] */
+    const vx_far *a; /* [B,T,D]            */
+    const vx_far *g; /* [B*targets,T,D]    */
     vx_cam kind;
     int first, batch, targets, tokens, width;
 } vx_token_cam;
@@ -615,9 +619,9 @@ static inline vx_token_cam vx_token_cam_of(const vx_token_cam *a, int g)
 /* out[g,i,j] = sum_c x[i,c] x[j,c] over the tokens first..T-1. x is a (times g unless g is NULL)
  * less its mean over those tokens, channel by channel. g = b*targets + k belongs to picture b. */
 typedef struct vx_token_gram {
-    float *out;     /* [B*targets,T-first,T-first] */
-    const float *a; /* [B,T,D]                     */
-    const float *g; /* [B*targets,T,D] or NULL     */
+    vx_far *out;     /* [B*targets,T-first,T-first] */
+    const vx_far *a; /* [B,T,D]                    */
+    const vx_far *g; /* [B*targets,T,D] or NULL    */
     int first, batch, targets, tokens, width;
 } vx_token_gram;
 
@@ -636,7 +640,7 @@ static inline vx_token_gram vx_token_gram_of(const vx_token_gram *a, int g)
 /* Sets the `count` smallest entries of each f[b] to 0; if some are equal, those with the lowest
  * index first. keep_first: entry 0 is never set, though it counts. */
 typedef struct vx_discard_smallest {
-    float *f; /* [B,T,T] */
+    vx_far *f; /* [B,T,T] */
     int64_t count;
     int keep_first, batch, tokens;
 } vx_discard_smallest;
@@ -645,9 +649,9 @@ typedef struct vx_discard_smallest {
  * VX_NORM_COLUMNS divides column j by the sum of row j (what vit-explain does), VX_NORM_NONE leaves
  * f + I as it is */
 typedef struct vx_rollout_step {
-    float *out;       /* [B,T]   */
-    const float *row; /* [B,T]   */
-    const float *f;   /* [B,T,T] */
+    vx_far *out;       /* [B,T]  */
+    const vx_far *row; /* [B,T]  */
+    const vx_far *f;   /* [B,T,T] */
     vx_norm norm;
     int batch, tokens;
 } vx_rollout_step;

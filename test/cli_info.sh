@@ -57,7 +57,18 @@ draws dinov2-hf-registers-swiglu "class token + 4 registers + 25 patches, 24 wid
     "class token and mean of the patches, one behind the other" "7 classes"
 out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 - add - norm - mlp 32, swiglu - add \]$'
 draws vit-timm-registers-gap "4 registers + 25 patches, 24 wide" "mean of the patches" "7 classes"
-draws siglip-hf "25 patches, 24 wide" "attention of a learnt query, and its mlp" "embedding of 24 numbers"
+draws siglip-hf "25 patches, 24 wide" "attention of a learnt query, 3 heads of 8" "embedding of 24 numbers"
+draws pe-timm-core "class token + 24 patches, 24 wide" "attention of a learnt query, 8 heads of 3" "7 classes"
+draws vit-timm-parallel "1 register + 9 patches, 24 wide" "mean of the patches" "7 classes"
+out_has '^     \|    2 x \[ norm - attention, 3 heads of 8, and mlp 40, gelu, side by side - add \]$'
+draws vit-timm-post-norm "9 patches, 24 wide" "mean of the patches" "7 classes"
+out_has '^     \|    2 x \[ attention, 3 heads of 8 - norm - add - mlp 40, gelu - norm - add \]$'
+draws vit-timm-diff "class token + 1 register + 24 patches, 24 wide" "class token" "7 classes"
+out_has '^     \|    2 x \[ norm - attention, 3 heads of 8 less 3 others - add - norm - mlp 40, gelu - add \]$'
+draws vit-timm-twins "class token + 24 patches, 24 wide" "class token" "7 classes"
+out_has '^     \|    2 x \[ norms - two attentions, 3 heads of 8 each - add - norms - two mlps 40, gelu - add \]$'
+draws sapiens2-timm "class token + 2 registers + 24 patches, 32 wide" "class token" "7 classes"
+out_has '^     \|    2 x \[ norm - attention, 4 heads of 8, in some blocks 2 of keys and values - add - '
 draws vit-hf-bare "class token + 25 patches, 24 wide" "class token" "embedding of 24 numbers"
 draws vit-hf-margin "class token + 16 patches, 24 wide" "class token" "7 classes"
 out_has '^     \|    4 x 4 patches of 5 x 5, a margin is not seen$'

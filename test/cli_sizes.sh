@@ -60,6 +60,11 @@ gives 1
 err_lines 2
 err_has "61 x 47 pixels makes 49 tokens (6 rows of 8 patches), --max-tokens is 20: take a smaller size"
 
+{ printf 'P4 1 65535\n'; head -c 65535 /dev/zero; } > "$folder/thin.pbm"
+run classify -m $model --fit keep "$folder/thin.pbm"
+gives 1
+err_has "1 x 65535 pixels makes an input of 8 x 65536 in whole patches; at most 65535 a side are supported"
+
 check "pictures of several sizes in one batch"
 small=test/golden/image/2_8.png # 11 x 7: one patch
 right classify -m $model --fit keep --batch 4 --top 1 $picture $small $picture

@@ -273,6 +273,26 @@ err_has "no list of names"
 : > "$folder/empty"
 wrong "needs at least one picture" classify -m $model @"$folder/empty"
 
+# ---------------------------------------------------------------- readers that go ------------
+# gone ARGUMENT...: the reader of standard output goes at once: no word, death by SIGPIPE
+gone() {
+    check "${program##*/} $* | true"
+    mkfifo "$folder/pipe"
+    : < "$folder/pipe" &
+    (sleep 0.3; exec "$program" "$@") > "$folder/pipe" 2> "$err"
+    status=$?
+    rm "$folder/pipe"
+    gives 141
+    err_lines 0
+}
+bash -c 'kill -PIPE $$'
+if [ $? = 141 ]; then # else it is ignored, as in some services
+    gone classify -m $model $picture
+    gone explain -m $model --method rollout -o - --format npy $picture
+    gone stats -m $model --json $picture
+    gone methods
+fi
+
 # ---------------------------------------------------------------- methods --------------------
 right explain -m $model --method all --set rise.n=2 --set lime.n=30 --set kernelshap.n=60 -o "$folder/all/{method}.npy" $picture
 out_lines "$("$cli" methods --json | wc -l)"

@@ -22,15 +22,17 @@ for path in include/vitx/*.h; do
     # shellcheck disable=SC2086
     check "$(basename "$path")" c++ ${CXX:-c++} -std=c++11
 done
-# shellcheck disable=SC2086
-check vitx.hpp c++ ${CXX:-c++} -std=c++11
+for path in include/vitx/*.hpp; do
+    # shellcheck disable=SC2086
+    check "$(basename "$path")" c++ ${CXX:-c++} -std=c++11
+done
 
 # vitx.hpp stands before every function that can fail. Those without options have a form with them.
 functions=$(sed -n 's/^VITX_API int \(vitx_[a-z_0-9]*\)(.*/\1/p' include/vitx/*.h)
 [ "$(wc -w <<< "$functions")" -ge 70 ] || { echo "few functions were found: $functions"; failed=1; }
 for name in $functions; do
     case $name in vitx_image_open | vitx_trace_bytes) continue ;; esac
-    grep -q "\b$name(" include/vitx/vitx.hpp || { echo "vitx.hpp lacks $name"; failed=1; }
+    grep -q "\b$name(" include/vitx/*.hpp || { echo "vitx.hpp lacks $name"; failed=1; }
 done
 
 # VITX_MODEL_OPTS_INIT starts a vitx_model_opts.

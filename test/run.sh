@@ -48,15 +48,39 @@ report() {
     done
 }
 
+# What takes longest begins first, so that no processor waits for one program at the end.
+long=(test_boundary scenes.sh test_methods test_backward cli_report.sh test_every_method test_kernels
+    test_cams test_pixels)
+is_long() {
+    [[ " ${long[*]} " = *" $1 "* ]]
+}
+# A sanitizer learns nothing from what only looks at files, nor from installing what was tested.
+same_anyway() {
+    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh " = *" $1 "* ]]
+}
+
+run_program() {
+    [ -x "$BUILD/$1" ] || return 0
+    if [ -n "$threads" ]; then
+        grep -q VX_TEST_THREADS "test/$1.c" && run "$1" env CK_FORK=no "$BUILD/$1"
+    else
+        run "$1" "$BUILD/$1"
+    fi
+}
+
+run_script() {
+    [ -n "$threads" ] || [ "$1" = run.sh ] || same_anyway "$1" || run "$1" bash "test/$1"
+}
+
+for name in "${long[@]}"; do
+    case $name in
+        *.sh) run_script "$name" ;;
+        *) run_program "$name" ;;
+    esac
+done
 for test in "$BUILD"/test_*; do
     case $test in *.d | *.o) continue ;; esac
-    name=$(basename "$test")
-    if [ -n "$threads" ]; then
-        grep -q VX_TEST_THREADS "test/$name.c" || continue
-        run "$name" env CK_FORK=no "$test"
-    else
-        run "$name" "$test"
-    fi
+    is_long "$(basename "$test")" || run_program "$(basename "$test")"
 done
 # Those that say so run once more with each device of test/ in the place of "ref". Memory that the
 # library frees is overwritten, as work that was put off may still read it.
@@ -68,12 +92,9 @@ if [ -z "$threads" ] && [ "$OUT" = build ]; then
         done < <(grep -l VX_TEST_DEVICES test/test_*.c)
     done
 fi
-if [ -z "$threads" ]; then
-    for script in test/*.sh; do
-        [ "$script" = test/run.sh ] && continue
-        run "$(basename "$script")" bash "$script"
-    done
-fi
+for script in test/*.sh; do
+    is_long "$(basename "$script")" || run_script "$(basename "$script")"
+done
 report
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

@@ -187,14 +187,19 @@ case $BUILD in
         ;;
 esac
 few=(eval --scenes 4 --costly 1 --method "rollout,gradcam,occlusion" --json)
-right "${few[@]}" --threads 1
-without_time "$out" > "$folder/one"
-right "${few[@]}" --threads 1 --batch 3
-without_time "$out" | cmp -s - "$folder/one" || fail "it depends on the batch"
-right "${few[@]}" --threads 3 --quiet
-without_time "$out" > "$folder/three"
-near "$folder/one" "$folder/three" 1e-5 > "$folder/differ"
-[ -s "$folder/differ" ] && fail "it depends on the threads: $(head -3 "$folder/differ")"
+case $BUILD in
+    *san*) right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet ;; # once, and shorter
+    *)
+        right "${few[@]}" --threads 1
+        without_time "$out" > "$folder/one"
+        right "${few[@]}" --threads 1 --batch 3
+        without_time "$out" | cmp -s - "$folder/one" || fail "it depends on the batch"
+        right "${few[@]}" --threads 3 --quiet
+        without_time "$out" > "$folder/three"
+        near "$folder/one" "$folder/three" 1e-5 > "$folder/differ"
+        [ -s "$folder/differ" ] && fail "it depends on the threads: $(head -3 "$folder/differ")"
+        ;;
+esac
 grep -q '"method":"occlusion","one":{.*"cases":1}.*"two":{.*"cases":2}' "$folder/measured" || fail "costly methods are measured over another number of scenes"
 grep -q '"method":"random","one":{.*"cases":10}.*"two":{.*"follows":{"mean":0.5,.*"cases":20}' "$folder/measured" || fail "the map that knows nothing follows"
 

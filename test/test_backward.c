@@ -32,6 +32,7 @@ static const char *const folders[] = {"vit-timm",
                                       "vit-timm-map",
                                       "vit-timm-map-class",
                                       "vit-timm-map-registers",
+                                      "pe-timm-core",
                                       "deit-timm-distilled",
                                       "deit-timm-distilled-bare",
                                       "vit-timm-registers-gap",
@@ -43,6 +44,9 @@ static const char *const folders[] = {"vit-timm",
                                       "data2vec-hf",
                                       "vit-timm-post-norm",
                                       "vit-timm-parallel",
+                                      "vit-timm-diff",
+                                      "vit-timm-twins",
+                                      "vit-timm-diff-parallel",
                                       "vit-timm-relpos-post-norm",
                                       "aimv2-timm",
                                       "vit-timm-avg-prefix",
@@ -52,7 +56,8 @@ static const char *const folders[] = {"vit-timm",
                                       "dinov3-timm",
                                       "dinov3-timm-swiglu",
                                       "eva02-timm-clip",
-                                      "rope-timm-mixed"};
+                                      "rope-timm-mixed",
+                                      "sapiens2-timm"};
 enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ------------------------------------------------------------------ forward, in double ----- */
@@ -218,7 +223,8 @@ static void attend(double *out, const double *qkv, const vx_arch *a, const float
                 double score = 0;
                 for (int e = 0; e < E; e++)
                     score += qkv[i * 3 * A + h * E + e] * qkv[j * 3 * A + A + h * E + e];
-                sum += row[j] = exp(score / sqrt(E) + relative(table, a, h, i, j));
+                sum += row[j] =
+                    exp(score / sqrt(vx_arch_query_width(a)) + relative(table, a, h, i, j));
             }
             for (int j = 0; j < T; j++)
                 row[j] /= sum;
@@ -239,6 +245,7 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     const vx_arch *a = &c->arch;
     const vx_block_weights *w = &c->weights->blocks[l];
     const int T = vx_arch_tokens(a), D = a->width, A = a->heads * a->head_width, F = vx_arch_fc1(a);
+    const int O = vx_arch_attended(a);
     double *y = numbers((size_t)(T * (D > A ? D : A))), *wide = numbers((size_t)(T * (3 * A + F)));
     double *out = numbers((size_t)(T * D));
     double *read = numbers((size_t)(T * D)); /* by the attention */
@@ -251,8 +258,13 @@ static void block(double *x, const vitx_context *c, int l, const nudge *n)
     norm_qk(wide, w, a);
     rotate(wide, c, l);
     attend(y, wide, a, w->relative, l, n);
+    for (int i = 0; i < T * O && a->differential; i++)
+        y[i] = y[i / O * A + i % O] + y[i / O * A + O + i % O];
+    vx_arch behind = *a;
+    behind.rms = vx_arch_attn_rms(a);
+    behind.eps = vx_arch_attn_eps(a);
     if (w->attn_norm_w)
-        norm(y, y, w->attn_norm_w, w->attn_norm_b, a, T, A);
+        norm(y, y, w->attn_norm_w, w->attn_norm_b, &behind, T * O / a->attn_norm, a->attn_norm);
     product(out, y, &w->proj, T);
     if (a->post_norm)
         norm(out, out, w->norm1_w, w->norm1_b, a, T, D);
@@ -287,12 +299,12 @@ static void pool_map(double *pooled, const double *x, const vitx_context *c)
 {
     const vx_arch *a = &c->arch;
     const vx_pool_weights *w = &c->weights->pool;
-    const int T = vx_arch_tokens(a), D = a->width, E = a->head_width, F = a->hidden;
+    const int T = vx_arch_tokens(a), D = a->width, E = D / a->pool_heads, F = a->pool_hidden;
     const int first = a->pool_first;
     double *kv = numbers((size_t)(T * 2 * D)), *p = numbers((size_t)T);
     double *sum = numbers((size_t)D), *y = numbers((size_t)D), *wide = numbers((size_t)F);
     product(kv, x, &w->kv, T);
-    for (int h = 0; h < a->heads; h++) {
+    for (int h = 0; h < a->pool_heads; h++) {
         double total = 0;
         for (int t = first; t < T; t++) {
             double score = 0;

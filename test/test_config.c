@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vitx/vitx.h>
 
@@ -108,6 +109,23 @@ static const struct {
      "\"global_pool\": \"token\",\n    \"class", VITX_FORMAT, "class token is read"},
     {"vit-timm", "config.json", "vit_tiny_patch16_224", "vit_small_patch16_rope_mixed_ape_224",
      VITX_FORMAT, "lacks tensor rope.freqs"},
+    {"pe-timm-core", "config.json", "vit_pe_core_base_patch16_224", "vit_mine", VITX_UNSUPPORTED,
+     "is a Perception Encoder by its tensors (norm_pre.weight, and attn_pool.latent)"},
+    {"pe-timm-spatial", "config.json", "vit_pe_spatial_tiny_patch16_512", "vit_mine",
+     VITX_UNSUPPORTED, "(norm_pre.weight, and no norm behind the blocks)"},
+    {"pe-timm-core", "config.json", "\"num_heads\": 3",
+     "\"attn_pool_num_heads\": 5, \"num_heads\": 3", VITX_FORMAT,
+     "pooling head has 5 attention heads, which cannot share the width of 24"},
+    {"sapiens2-timm", "config.json", "\"num_heads\": 4", "\"num_heads\": 1", VITX_FORMAT,
+     "k_proj.weight has 16 rows, which make no number of heads of 32 that divides 1"},
+    {"vit-timm-diff", "config.json", "\"num_heads\": 3", "\"num_heads\": 6", VITX_FORMAT,
+     "the number of attention heads is 6, but"},
+    {"sapiens2-hf", "config.json", "\"silu\"", "\"gelu\"", VITX_UNSUPPORTED,
+     "hidden_act \"gelu\" of a gate is not silu"},
+    {"sapiens2-hf", "config.json", "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": -1", VITX_FORMAT,
+     "rms_norm_eps"},
+    {"tips-hf", "config.json", "\"tipsv2_vision_model\"", "\"tipsv2_dpt\"", VITX_UNSUPPORTED,
+     "model_type tipsv2_dpt is not supported"},
     {"dinov3-hf-gated", "config.json", "\"silu\"", "\"gelu\"", VITX_UNSUPPORTED,
      "hidden_act \"gelu\" of a gate is not silu"},
     {"dinov3-hf-gated", "config.json", "\"use_gated_mlp\": true", "\"use_gated_mlp\": false",
@@ -490,6 +508,45 @@ START_TEST(test_model__takes_the_only_weight_file_of_a_folder)
 }
 END_TEST
 
+/* What training keeps beside the weights, by the names that accelerate and DeepSpeed give. */
+START_TEST(test_model__leaves_what_training_keeps)
+{
+    static const char *const kept[] = {
+        "optimizer.bin",     "scheduler.bin",           "sampler.bin",       "random_states_0.pkl",
+        "rng_state_0.pth",   "custom_checkpoint_0.pkl", "training_args.bin", "scaler.pt",
+        "dl_state_dict.bin", "zero_optim_states.pt"};
+    char *folder = copy_golden("vit-timm"), from[300], to[300];
+    snprintf(from, sizeof from, "%s", in_folder(folder, "model.safetensors"));
+    snprintf(to, sizeof to, "%s", in_folder(folder, "net.bin"));
+    ck_assert_int_eq(rename(from, to), 0);
+    for (int i = 0; i < COUNT(kept); i++)
+        write_text(folder, kept[i], "x");
+    ck_assert_int_eq(info_of(folder).depth, 3);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+/* The cache of a model hub: models--OWNER--NAME/snapshots/COMMIT/. */
+START_TEST(test_model__takes_the_one_snapshot_of_a_hubs_cache)
+{
+    char *folder = make_folder(), *model = copy_golden("vit-timm"), to[300], other[300];
+    mkdir(in_folder(folder, "snapshots"), 0700);
+    snprintf(to, sizeof to, "%s/abc", in_folder(folder, "snapshots"));
+    snprintf(other, sizeof other, "%s/def", in_folder(folder, "snapshots"));
+    ck_assert_int_eq(rename(model, to), 0);
+    ck_assert_int_eq(info_of(folder).depth, 3);
+    mkdir(other, 0700);
+    try_open(folder, VITX_IO, "give one of the folders in its snapshots");
+    rmdir(other);
+    remove_folder(to);
+    rmdir(in_folder(folder, "snapshots"));
+    remove_folder(folder);
+    free(model);
+    free(folder);
+}
+END_TEST
+
 START_TEST(test_model__says_what_a_path_lacks)
 {
     char *folder = make_folder();
@@ -500,6 +557,12 @@ START_TEST(test_model__says_what_a_path_lacks)
         "holds no weights in a .safetensors, .npz, .pth, .pt, .bin or .ckpt file: it is empty");
     write_text(folder, "notes.txt", "x");
     try_open(folder, VITX_IO, "only: notes.txt");
+    mkdir(in_folder(folder, "checkpoint-500"), 0700);
+    try_open(folder, VITX_IO, "perhaps one of its folders does: checkpoint-500");
+    rmdir(in_folder(folder, "checkpoint-500"));
+    write_text(folder, "tf_model.h5", "x");
+    try_open(folder, VITX_IO,
+             "holds no weights that vitx reads; tf_model.h5 is weights of Keras or TensorFlow");
     write_text(folder, "pytorch_model.bin", "x");
     try_open(folder, VITX_FORMAT, "pytorch_model.bin: 1 bytes, too short");
     try_open(in_folder(folder, "nothing"), VITX_IO, "nothing");
@@ -535,6 +598,8 @@ static Suite *suite(void)
     tcase_add_test(t, test_config__reads_what_hubs_hold);
     tcase_add_test(t, test_config__reads_processor_config);
     tcase_add_test(t, test_model__takes_the_only_weight_file_of_a_folder);
+    tcase_add_test(t, test_model__leaves_what_training_keeps);
+    tcase_add_test(t, test_model__takes_the_one_snapshot_of_a_hubs_cache);
     tcase_add_test(t, test_model__says_what_a_path_lacks);
     suite_add_tcase(s, t);
     return s;

@@ -8,6 +8,7 @@
 #include <vitx/vitx.h>
 
 #include "little_model.h"
+#include "model_files.h"
 #include "util.h"
 
 /* ------------------------------------------------------------------ contradictions --------- */
@@ -282,6 +283,33 @@ START_TEST(test_guesses__pictures_without_a_processor)
 }
 END_TEST
 
+/* What else tensors may be: told, unless a configuration says heads. */
+START_TEST(test_guesses__networks_with_the_same_tensors)
+{
+    static const struct {
+        const char *model, *part;
+    } rows[] = {{"vit-timm-post-norm", "norms before attention and mlp (timm's rpn"},
+                {"deit3-meta", "queries and keys as they are (a RoPE-ViT"},
+                {"vit-timm-layerscale", NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *folder = copy_golden(rows[i].model);
+        vitx_model_opts o = VITX_MODEL_OPTS_INIT;
+        vitx_model_info info = VITX_MODEL_INFO_INIT;
+        vitx_model *m;
+        ck_assert_int_eq(remove(in_folder(folder, "config.json")), 0);
+        o.heads = 3;
+        ck_ok(vitx_model_open(&m, folder, &o));
+        ck_ok(vitx_model_get_info(&info, m));
+        ck_assert_msg(rows[i].part ? strstr(info.guesses, rows[i].part) != NULL
+                                   : !strstr(info.guesses, "RoPE") && !strstr(info.guesses, "rpn"),
+                      "%s: %s", rows[i].model, info.guesses);
+        vitx_model_free(m);
+        remove_folder(folder);
+        free(folder);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("guesses");
@@ -296,6 +324,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_guesses__unusual_heads_are_said_by_the_caller);
     tcase_add_test(t, test_guesses__are_told_in_one_warning);
     tcase_add_test(t, test_guesses__pictures_without_a_processor);
+    tcase_add_test(t, test_guesses__networks_with_the_same_tensors);
     suite_add_tcase(s, t);
     return s;
 }

@@ -183,6 +183,9 @@ static const struct {
     {"clip-hf", {{"", "model."}}, "model. before the names"},
     {"siglip-hf", {{"", "module."}}, "module. before the names"},
     {"vit-torchvision", {{"", "model."}}, "model. before the names"},
+    {"vit-torchvision", /* SWAG */
+     {{"encoder.layers.encoder_layer_", "encoder.layers.layer_"}},
+     ""},
     {"vit-torchvision", {{NULL, NULL}}, ""},
     {"vit-mmpretrain", {{NULL, NULL}}, "backbone. before the names"},
     {"vit-mmpretrain", {{"head.", "head."}, {"data", "data"}, {"backbone.", ""}}, ""},
@@ -649,11 +652,14 @@ static const struct {
      "lacks tensor head.weight; pre_logits.fc.weight [7, 24] is there, but has no name of one"},
     {{{"head.", "fc."}},
      {{"fc2.weight", "F32", "[5,7]", (size_t)5 * 7 * 4}},
-     "tensor fc2.weight is not part of family vit in the names of timm (shape [5, 7])"},
+     "its head has several layers (fc.weight [7, 24], fc2.weight [5, 7]); vitx runs heads of one"},
     {{{"head.", "fc.1."}},
      {{"fc.0.weight", "F32", "[24]", 96}, {"fc.0.bias", "F32", "[24]", 96}},
      "tensor fc.0.bias is not part of family vit"},
     {{{"head.weight", "head.weigth"}}, {{NULL, NULL, NULL, 0}}, "lacks tensor head.weight"},
+    {{{"blocks.1.", "blocks.0.1."}, {"blocks.2.", "blocks.1.0."}, {"blocks.0.", "blocks.0.0."}},
+     {{NULL, NULL, NULL, 0}},
+     "its blocks lie in chunks that begin with 0 each (blocks.1.0."},
 };
 
 START_TEST(test_names__what_is_unclear_is_named)
@@ -678,6 +684,15 @@ static const struct {
     const char *left_out;
 } left[] = {
     {{{NULL, NULL}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
+    {{{NULL, NULL}},
+     {{"normalizer.new_mean", "F32", "[3,1,1]", 12}, {"normalizer.new_std", "F32", "[3,1,1]", 12}},
+     "mean and std of pixels (normalizer.new_mean and 1 more)"},
+    {{{"", "1."}},
+     {{"0.mean", "F32", "[1,3,1,1]", 12}, {"0.std", "F32", "[1,3,1,1]", 12}},
+     "mean and std of pixels (0.mean and 1 more)"},
+    {{{NULL, NULL}},
+     {{"blocks.0.attn.relative_position_index", "I64", "[5,5]", 200}},
+     "numbers of positions (blocks.0.attn.relative_position_index)"},
     {{{"", "module."}}, {{"n_averaged", "I64", "[]", 8}}, "counters (n_averaged)"},
     {{{"", "model."}},
      {{"global_step", "F32", "[]", 4}, {"any.thing", "I32", "[1]", 4}},
@@ -710,6 +725,40 @@ START_TEST(test_names__what_cannot_answer_is_left_out)
     const answer is = answer_of(m);
     check_same(&is, &tidy, left[_i].left_out);
     vitx_model_free(m);
+    remove_folder(folder);
+    free(folder);
+}
+END_TEST
+
+static void hear(vitx_log_level level, const char *message, void *payload)
+{
+    if (level == VITX_LOG_WARNING)
+        snprintf(payload, 400, "%s", message);
+}
+
+/* A std of 0 is none of the recipe's, a mean of 0 changes nothing. */
+START_TEST(test_names__another_normalisation_is_heard)
+{
+    static const extra extras[] = {{"normalize.mean", "F32", "[3]", 12},
+                                   {"normalize.std", "F32", "[1,3,1,1]", 12},
+                                   {NULL, NULL, NULL, 0}};
+    static const renaming rows[] = {{NULL, NULL}};
+    char *folder = copy_golden("vit-timm"), heard[400] = "";
+    vitx_hooks hooks = VITX_HOOKS_INIT;
+    vitx_model_opts opts = VITX_MODEL_OPTS_INIT;
+    vitx_model *m;
+    hooks.log = hear;
+    hooks.payload = heard;
+    opts.hooks = &hooks;
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    vitx_model_free(m);
+    ck_assert_str_eq(heard, "");
+    write_names(folder, rows, extras);
+    ck_ok(vitx_model_open(&m, folder, &opts));
+    vitx_model_free(m);
+    ck_assert_msg(strstr(heard, "tensor normalize.std is 0 0 0, but pictures are prepared with") !=
+                      NULL,
+                  "%s", heard);
     remove_folder(folder);
     free(folder);
 }
@@ -790,6 +839,24 @@ START_TEST(test_names__of_self_supervised_training)
 }
 END_TEST
 
+/* Angles that are not those of the network's rotation would change the answer. */
+START_TEST(test_names__other_angles_are_refused)
+{
+    static const extra cosines[] = {{"rope.freqs_cos", "F32", "[16,8]", (size_t)16 * 32},
+                                    {NULL, NULL, NULL, 0}};
+    char *folder = copy_golden("eva02-timm");
+    write_names(folder, no_rows, cosines);
+    try_open(folder, VITX_UNSUPPORTED, "tensor rope.freqs_cos is not part of family eva02");
+    remove_folder(folder);
+    free(folder);
+    vitx_model *m = open_ok(golden_model("eva02-timm-apart"));
+    ck_assert_str_eq(
+        info_with(m).left_out,
+        "angles of rotation, which are computed (blocks.0.attn.rope.freqs_cos and 1 more)");
+    vitx_model_free(m);
+}
+END_TEST
+
 START_TEST(test_names__others_are_left_out_by_request)
 {
     static const extra extras[] = {{"aux.0.weight", "F32", "[24]", 96},
@@ -857,7 +924,9 @@ static Suite *names_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_names__what_cannot_answer_is_left_out, 0, COUNT(left));
     tcase_add_test(t, test_names__what_is_there_is_named);
+    tcase_add_test(t, test_names__another_normalisation_is_heard);
     tcase_add_loop_test(t, test_names__of_self_supervised_training, 0, COUNT(trained));
+    tcase_add_test(t, test_names__other_angles_are_refused);
     tcase_add_test(t, test_names__others_are_left_out_by_request);
     suite_add_tcase(s, t);
     t = tcase_create("adapters");

@@ -378,6 +378,48 @@ START_TEST(test_record__keeps_the_richest_level_that_fits)
 }
 END_TEST
 
+/* Where every head fits whatever the numbers are, nothing else is coded; else the result is the
+ * same. */
+START_TEST(test_record__codes_no_more_than_it_needs)
+{
+    vitx_hooks hooks = plain();
+    vx_record all = recorded(VITX_REPORT_ALL, 0);
+    const size_t raw = vx_code_bytes(HEADS, TOKENS, TOKENS, 1),
+                 fused = vx_fused_bytes(HEADS, TOKENS, TOKENS, 1);
+    const size_t most =
+        LAYERS * (vx_block_bytes(vx_pack_bound(raw)) + vx_block_bytes(vx_pack_bound(fused)));
+    for (int low = 0; low < 2; low++) {
+        vx_record r = {0};
+        ck_ok(vx_record_start(&r, LAYERS, VITX_REPORT_AUTO, most - (size_t)low, &hooks));
+        vx_record_expect(&r, HEADS, TOKENS, 1, 0);
+        for (int l = 0; l < LAYERS; l++) {
+            float *a = attention_of(l);
+            const vx_record_rows rows = vx_record_rows_of(a, HEADS, TOKENS, TOKENS, 1);
+            ck_ok(vx_record_layer(&r, l, &rows, 0, NULL, &hooks));
+            free(a);
+        }
+        ck_assert_int_eq(count_blocks(&r, 'm'), low ? LAYERS : 0);
+        ck_assert_int_eq(count_blocks(&r, 'r'), low ? LAYERS : 0);
+        /* A poorer block in place of one keeps the others. */
+        float *a = attention_of(0);
+        const vx_record_rows mean = vx_record_rows_of(a, 1, TOKENS, TOKENS, 1);
+        ck_ok(vx_record_layer(&r, 0, &mean, 0, NULL, &hooks));
+        free(a);
+        vx_record_settle(&r, &hooks);
+        ck_assert_int_eq(r.level, VITX_REPORT_ALL);
+        ck_assert_int_eq(count_blocks(&r, 'a'), LAYERS - 1);
+        ck_assert_int_eq(count_blocks(&r, 'm'), 1);
+        for (int l = 1; l < LAYERS; l++) {
+            const vx_packed *x = &r.layer[l].code[VX_WAY_ALL], *y = &all.layer[l].code[VX_WAY_ALL];
+            ck_assert_uint_eq(x->bytes, y->bytes);
+            ck_assert_int_eq(memcmp(x->data, y->data, x->bytes), 0);
+        }
+        vx_record_dispose(&r, &hooks);
+    }
+    vx_record_dispose(&all, &hooks);
+}
+END_TEST
+
 START_TEST(test_record__takes_means_rows_and_halves)
 {
     vitx_hooks hooks = plain();
@@ -494,16 +536,16 @@ static int level_in(const uint8_t *limit, const uint8_t *turn, float guessed)
     return level + (int8_t)*turn;
 }
 
-/* Few values, so that many are equal. */
+/* Few values, so that many are equal, and many values. */
 START_TEST(test_fused__levels_are_those_of_the_exact_weights)
 {
     vitx_hooks hooks = plain();
-    const int heads = _i == 0 ? 4 : 1, fusions = heads == 1 ? 1 : 3, n = SMALL * SMALL;
+    const int heads = _i % 2 == 0 ? 4 : 1, fusions = heads == 1 ? 1 : 3, n = SMALL * SMALL;
     const int reads[] = {1, 2, 0}, queries[] = {1, VX_QUERY_PREFIX, VX_QUERY_PATCHES};
     float a[4 * SMALL * SMALL], exact[SMALL * SMALL];
     rng r = {7};
     for (int i = 0; i < heads * n; i++) /* sums of four are exact, too */
-        a[i] = (float)rng_int(&r, 0, 12) / 64;
+        a[i] = _i < 2 ? (float)rng_int(&r, 0, 12) / 64 : (float)rng_int(&r, 0, 12288) / 65536;
     const vx_record_rows rows = vx_record_rows_of(a, heads, SMALL, SMALL, 2);
     for (int q = 0; q < 3; q++) {
         vx_packed packed, fused;
@@ -1409,8 +1451,9 @@ static Suite *report_suite(void)
     tcase_add_test(tcase, test_escape__html_is_text);
     tcase_add_test(tcase, test_escape__base64);
     tcase_add_test(tcase, test_record__keeps_the_richest_level_that_fits);
+    tcase_add_test(tcase, test_record__codes_no_more_than_it_needs);
     tcase_add_test(tcase, test_record__takes_means_rows_and_halves);
-    tcase_add_loop_test(tcase, test_fused__levels_are_those_of_the_exact_weights, 0, 2);
+    tcase_add_loop_test(tcase, test_fused__levels_are_those_of_the_exact_weights, 0, 4);
     tcase_add_loop_test(tcase, test_report__says_what_the_model_answers, 0, model_folders(folders));
     tcase_add_loop_test(tcase, test_report__takes_answers_from_anywhere, 0, 5);
     tcase_add_test(tcase, test_report__many_pictures_keep_to_the_budget);

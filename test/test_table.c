@@ -18,7 +18,8 @@ static const char *const folders[] = {"test/golden/models/vit-timm",
                                       "test/golden/models/deit-timm-distilled",
                                       "test/golden/models/dinov2-meta-registers-swiglu",
                                       "test/golden/models/dinov3-timm",
-                                      "test/golden/models/rope-timm"};
+                                      "test/golden/models/rope-timm",
+                                      "test/golden/models/pe-timm-core"};
 enum { FOLDERS = sizeof folders / sizeof folders[0], PICTURES = 3, MOST = 64 };
 
 /* So few samples that all methods together stay quick, two for each patch for kernelshap; a method

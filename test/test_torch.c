@@ -80,6 +80,15 @@ static const struct good {
     {"nested.pth", "student.backbone", "PyTorch zip, key student.backbone", 0, 1},
     {"nested.pth", "teacher", "PyTorch zip, key teacher", 0, 1},
     {"shards/pytorch_model.bin.index.json", NULL, "PyTorch zip", 0, 1},
+    {"big.pth", NULL, "PyTorch zip", 0, 1},
+    {"packed.pth", NULL, "PyTorch zip", 0, 1},
+    {"list.pth", "0", "PyTorch zip, key 0", 0, 1},
+    {"device.pth", NULL, "PyTorch zip", 0, 1},
+    {"held.pth", NULL, "PyTorch zip, key a.b.c.state.net", 0, 1},
+    {"arguments.ckpt", NULL, "PyTorch zip, key state_dict", 0, 1},
+    {"arguments.ckpt", "hyper_parameters.net",
+     "PyTorch zip, key hyper_parameters.net, a whole module", 0, 1},
+    {"scripted.pth", NULL, "PyTorch zip, a TorchScript module", 0, 1},
 };
 
 /* Every tensor of the model is in `c`, with its shape and values. */
@@ -252,7 +261,17 @@ static const struct refusal {
 } refusals[] = {
     {"harm.pth", NULL, VITX_UNSUPPORTED, "asks to run os.system; vitx runs nothing"},
     {"harm-old.pth", NULL, VITX_UNSUPPORTED, "asks to run os.system; vitx runs nothing"},
-    {"script.pth", NULL, VITX_UNSUPPORTED, "a TorchScript program"},
+    {"script.pth", NULL, VITX_UNSUPPORTED,
+     "holds no network of plain tensors: its weights are constants of a TorchScript program"},
+    {"no-sparse.pth", NULL, VITX_UNSUPPORTED, "its weights are sparse"},
+    {"no-meta.pth", NULL, VITX_UNSUPPORTED, "its weights are without values (device meta)"},
+    {"no-numpy.pth", NULL, VITX_UNSUPPORTED, "its weights are arrays of NumPy's"},
+    {"no-turned.pth", NULL, VITX_UNSUPPORTED, "its weights are a negated or conjugated view"},
+    {"no-quantized.pth", NULL, VITX_UNSUPPORTED, "its weights are quantized"},
+    {"no-quantized-module.pth", NULL, VITX_UNSUPPORTED, "its weights are quantized"},
+    {"no-flat.pth", NULL, VITX_UNSUPPORTED, "its weights are flat parameters of FSDP"},
+    {"no-parts.pth", NULL, VITX_UNSUPPORTED, "in parts (DeepSpeed's ZeRO 3)"},
+    {"no-torch.pkl", NULL, VITX_UNSUPPORTED, "a pickle, but not one of torch.save"},
     {"train-2.1.2.pth.tar", NULL, VITX_FORMAT,
      "under several keys: state_dict (32 tensors), state_dict_ema (32 tensors). Say which "
      "with weights_key"},
@@ -284,8 +303,10 @@ END_TEST
 
 /* -------------------------------------------------------------------------- damage -------- */
 
+#define MUTATED 5 /* the first of them, whose pickles are their first member */
 static const char *const damaged[] = {"plain-2.15.0.pth", "old-2.1.2.pth", "views.pth",
-                                      "module-old.pth", "types.pth"};
+                                      "module-old.pth",   "types.pth",     "big.pth",
+                                      "packed.pth",       "scripted.pth"};
 
 /* Opens what is in a file and reads every value. */
 static int read_all(const char *path, const char *key)
@@ -698,7 +719,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_torch__says_why_it_refuses, 0, COUNT(refusals));
     tcase_add_test(t, test_torch__other_forms_have_no_keys);
     tcase_add_loop_test(t, test_torch__refuses_every_truncation, 0, COUNT(damaged));
-    tcase_add_loop_test(t, test_torch__survives_mutated_pickles, 0, COUNT(damaged));
+    tcase_add_loop_test(t, test_torch__survives_mutated_pickles, 0, MUTATED);
     tcase_add_loop_test(t, test_torch__survives_each_allocation_that_fails, 0, COUNT(damaged));
     suite_add_tcase(s, t);
     t = tcase_create("by hand");

@@ -70,7 +70,8 @@ static const char *const pooled[] = {"aimv2-hf",           "siglip-hf",
                                      "siglip-timm",        "siglip-hf-full",
                                      "siglip-open-clip",   "vit-timm-map",
                                      "siglip-big-vision",  "vit-big-vision-map",
-                                     "vit-timm-map-class", "vit-timm-map-registers"};
+                                     "vit-timm-map-class", "vit-timm-map-registers",
+                                     "pe-timm-core",       "clip-open-clip-pe"};
 
 START_TEST(test_towers__pooling_attention_matches_float64)
 {
@@ -84,7 +85,7 @@ START_TEST(test_towers__pooling_attention_matches_float64)
     ck_ok(vitx_context_set_trace(b.c, &trace));
     forward(&b);
     ck_ok(vitx_pool_attention(&view, b.c));
-    ck_assert(view.rank == 4 && view.shape[0] == b.n && view.shape[1] == b.c->arch.heads &&
+    ck_assert(view.rank == 4 && view.shape[0] == b.n && view.shape[1] == b.c->arch.pool_heads &&
               view.shape[2] == 1 && view.shape[3] == vx_arch_tokens(&b.c->arch));
     const double error = max_error_f32(view.data, expected.data, expected.count);
     ck_assert_msg(error < TOL_MAP, "%s: error %g", name, error);
@@ -128,8 +129,9 @@ static void explain_it(vitx_explain_opts *o, const char *score, float *vector, i
     o->score = cosine ? VITX_SCORE_COSINE : VITX_SCORE_LOGIT;
 }
 
-static const char *const mapped[] = {"clip-hf", "siglip-hf", "vit-timm-map", "vit-timm-map-class",
-                                     "vit-timm-map-registers"};
+static const char *const mapped[] = {
+    "clip-hf",      "siglip-hf",          "pe-timm-core",
+    "vit-timm-map", "vit-timm-map-class", "vit-timm-map-registers"};
 #define MAPPED ((int)(sizeof mapped / sizeof mapped[0]))
 
 START_TEST(test_towers__maps_match_autograd)
@@ -199,7 +201,7 @@ END_TEST
 START_TEST(test_towers__pooling_of_fewer_patches_matches_float64)
 {
     static const char *const set[] = {"remove=drop"};
-    const char *name = mapped[2 + _i / 2];
+    const char *name = mapped[3 + _i / 2];
     npy input = golden(name, "input.npy"), expected = golden(name, "drop.npy");
     bench b = open_bench(name, devices[_i % 2], &input, VITX_GRADIENTS_AUTO);
     vitx_image *image = picture();
@@ -576,7 +578,7 @@ static Suite *towers_suite(void)
     tcase_add_loop_test(t, test_towers__maps_match_autograd, 0, 2 * MAPPED);
     tcase_add_loop_test(t, test_towers__saliency_of_a_cosine_matches_autograd, 0, 2 * MAPPED);
     tcase_add_loop_test(t, test_towers__pooling_of_fewer_patches_matches_float64, 0,
-                        2 * (MAPPED - 2));
+                        2 * (MAPPED - 3));
     tcase_add_test(t, test_embed__is_what_the_library_answers);
     tcase_add_loop_test(t, test_like__is_the_vector_of_that_picture, 0, 2);
     tcase_add_test(t, test_vector__bad_requests);

@@ -71,8 +71,18 @@ typedef struct vitx_context_opts {
     const char *device;       /**< "cpu", "ref" (the scalar definition: slow); with a number,
                                    like "cpu:0": one of several devices of that kind; NULL or
                                    "auto": the first of vitx_device_name() that this machine has */
-    const char *precision;    /**< "f32"; NULL or "auto": the fastest precision of the device
-                                   that keeps the f32 tolerance                                 */
+    const char *precision;    /**< what the products of the blocks take their numbers as; sums,
+                                   norms and softmax are f32 in all. NULL or "auto": the fastest of
+                                   the device's that keeps the tolerance of f32. The cpu has
+                                   "f32";
+                                   "bf16x3": two bf16 for each number, 17 bits, the tolerance of
+                                   f32 (1e-4 of the largest logit);
+                                   "bf16": 8 bits, about 1e-2 of the largest logit; half the memory
+                                   for weights;
+                                   "int8": a scale for each output of a matrix and for each token,
+                                   a few 1e-2; a quarter of the memory.
+                                   The best class changes only where two are that close. Maps of
+                                   int8 are to look at, not to measure: docs/numerics.md          */
     int threads;              /**< workers, including the caller's thread; at most 256. 0: the
                                    number of processors that the process may use, by its affinity
                                    and the CPU quota of its control group. If `threads` is larger
@@ -152,7 +162,7 @@ VITX_API uint64_t vitx_context_generation(const vitx_context *context);
 typedef struct vitx_context_info {
     size_t struct_size;
     const char *device;      /**< "cpu"                                                         */
-    const char *precision;   /**< "f32"                                                         */
+    const char *precision;   /**< "f32", "bf16x3", "bf16" or "int8"                             */
     const char *kernels;     /**< one line: instruction sets and libraries in use               */
     int threads;
     int max_batch;
@@ -398,8 +408,8 @@ VITX_API int vitx_attention(vitx_view *out, vitx_context *context, int layer);
 
 /**
  * The weights of an attention-pooling head (vitx_model_info.pooling "map"): the attention of the
- * head's one query over the tokens, f32 [n, H, 1, T]. It is 0 at prefix tokens that the head leaves
- * out. Recorded if vitx_trace_opts.record is not NONE.
+ * head's one query over the tokens, f32 [n, H, 1, T] with H = vitx_model_info.pool_heads. It is 0
+ * at prefix tokens that the head leaves out. Recorded if vitx_trace_opts.record is not NONE.
  *
  * @return VITX_OK, VITX_INVALID (not recorded), VITX_UNSUPPORTED (the model has no such head)
  */

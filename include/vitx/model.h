@@ -182,7 +182,8 @@ typedef struct vitx_recipe {
 typedef struct vitx_model_info {
     size_t struct_size;        /**< set before the call; VITX_MODEL_INFO_INIT does this         */
     const char *family;        /**< "vit", "deit", "dinov2", "dinov3", "eva02", "rope", "pe",
-                                    "clip", "siglip"                                            */
+                                    "clip", "siglip", "beit", "aimv2", "internvit", "sapiens2",
+                                    "tips"                                                      */
     const char *naming;        /**< "timm", "huggingface", "open_clip", "meta", "google",
                                     "big_vision", "torchvision", "mmpretrain"                   */
     const char *architecture;  /**< the name in the config; "" if the config has none           */
@@ -239,6 +240,9 @@ typedef struct vitx_model_info {
                                     (head.mlp.0.weight and 7 more)"; "" if all are read         */
     const char *adapter;       /**< the adapter that is added to the weights, as text for people:
                                     "LoRA of rank 8, scale 2, on 24 matrices"; "" if none       */
+    int pool_heads;            /**< heads of an attention-pooling head (pooling "map"); else 0   */
+    const char *block;         /**< the steps of a block, as text for people: "norm - attention, 3
+                                    heads of 64 - add - norm - mlp 768, gelu - add"             */
 } vitx_model_info;
 
 #define VITX_MODEL_INFO_INIT VITX_SIZED(vitx_model_info)

@@ -183,10 +183,10 @@ static void products(const run *r, const place *at, const strip *s)
                           .steps = vx_panel_steps(r->form, a->head_width),
                           .k = a->head_width};
     if (r->form->number != VX_NUMBER_F32) {
-        vx_panel_pack_rows(r->cpu, r->form->number,
-                           &(vx_panel_rows){s->q, NULL, q, ld, at->rows, a->head_width});
-        p.a = s->q;
         p.lda = vx_panel_row(r->form, a->head_width);
+        vx_panel_pack_rows(r->cpu, r->form->number,
+                           &(vx_panel_rows){s->q, p.lda, NULL, q, ld, at->rows, a->head_width});
+        p.a = s->q;
     }
     vx_panel_multiply(r->cpu, r->form->number, &p);
 }

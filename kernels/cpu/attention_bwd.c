@@ -143,9 +143,9 @@ static void rows_times(const run *r, const place *at, float *c, size_t ldc, cons
                        int which, int n, int k, float scale)
 {
     int ld;
-    vx_panel_pack_rows(
-        r->cpu, r->form->number,
-        &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows, NULL, x, ldx, at->rows, k});
+    vx_panel_pack_rows(r->cpu, r->form->number,
+                       &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows,
+                                        vx_panel_row(r->form, k), NULL, x, ldx, at->rows, k});
     const float *from = times_panels(r, at->worker, which, at->rows, n, k, &ld);
     for (int i = 0; i < at->rows; i++, c += ldc, from += ld)
         r->cpu->pieces.convert(c, VX_STORE_F32, from, VX_STORE_F32, scale, (size_t)n);

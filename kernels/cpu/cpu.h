@@ -76,10 +76,11 @@ typedef enum vx_number {
     VX_NUMBERS
 } vx_number;
 
-/* Rows of x into the form of a product: to [m, steps lines], filled up with 0. scales [m]: of int8
+/* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with 0. scales [m]: of int8
  * what a row's values are multiplied by; else not written. */
 typedef struct vx_panel_rows {
     char *to;
+    size_t ldt; /* bytes from row to row: vx_panel_row, or more */
     float *scales;
     const float *x; /* [m,k], rows ldx apart */
     int ldx, m, k;
@@ -236,7 +237,8 @@ typedef void vx_extend_fn(vx_pieces *pieces);
 /* Asks the system for the tiles of AMX, for the whole process. @return whether it has them */
 int vx_cpu_allow_tiles(void);
 
-/* The bits of isa.def and extensions.def that the processor has and whose registers the system saves (features.c). */
+/* The bits of isa.def and extensions.def that the processor has and whose registers the system
+ * saves (features.c). */
 unsigned vx_cpu_features(void);
 
 static inline vx_cpu *vx_cpu_of(vx_device *dev)

@@ -27,7 +27,8 @@ static size_t strip_floats(const vx_dims *max)
         (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
     /* of attention, in f32 and packed, one of the product, one of the fused sum; or what a variant
      * of attention_replaced has */
-    const size_t rows = 4 * (round_up((size_t)max->tokens) + round_up((size_t)max->head_width) + 16);
+    const size_t rows =
+        4 * (round_up((size_t)max->tokens) + round_up((size_t)max->head_width) + 16);
     const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
     const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
     const size_t wanted[] = {rows, wide, weights};
@@ -63,7 +64,8 @@ static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
            VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
-           round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) + VX_GEMM_PACK * sizeof(float);
+           round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) +
+           VX_GEMM_PACK * sizeof(float);
 }
 
 vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)

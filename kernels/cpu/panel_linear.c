@@ -21,10 +21,17 @@ typedef struct panel_run {
     vx_tiling tiling;
 } panel_run;
 
+/* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
+ * fall on the same places of the first cache. */
+static size_t row_apart(const vx_panel_form *f, int k)
+{
+    return vx_panel_row(f, k) | VX_LINE;
+}
+
 /* Rows of x that are packed at once. */
 static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int k)
 {
-    const size_t fit = s->rows_bytes / vx_panel_row(f, k);
+    const size_t fit = s->rows_bytes / row_apart(f, k);
     const int rows = fit < VX_ROW_SCALES ? (int)fit : VX_ROW_SCALES;
     return rows > ROWS ? rows / ROWS * ROWS : rows;
 }
@@ -113,6 +120,7 @@ static void run_tile(void *arg, int index, int worker)
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
     const int most = rows_at_once(&s, r->form, a->w->k);
+    const size_t row = row_apart(r->form, a->w->k);
     for (int i = 0; i < tile.m; i += most) {
         vx_tile t = tile;
         t.m0 += i;
@@ -125,9 +133,9 @@ static void run_tile(void *arg, int index, int worker)
                               .k = a->w->k};
         if (r->form->number != VX_NUMBER_F32) {
             vx_panel_pack_rows(r->cpu, r->form->number,
-                      &(vx_panel_rows){s.rows, s.scales, x, a->ldx, t.m, a->w->k});
+                               &(vx_panel_rows){s.rows, row, s.scales, x, a->ldx, t.m, a->w->k});
             p.a = s.rows;
-            p.lda = vx_panel_row(r->form, a->w->k);
+            p.lda = row;
         }
         rows_by_columns(r, &s, t, p);
     }

@@ -58,12 +58,15 @@ static void pack_bf16(char *panel, const float *row, int j, int k, int parts)
  * a number. */
 static void pack_int8(char *panel, char *tail, const float *row, int j, int k)
 {
-    float most = 0;
+    float most = 0, none = 0;
     int32_t sum = 0;
-    for (int i = 0; i < k; i++)
-        most = fabsf(row[i]) <= most ? most : fabsf(row[i]);
-    const int finite = most <= 3.4e38f;
-    const float scale = finite ? most / 127 : NAN, by = finite && most > 0 ? 127 / most : 0;
+    for (int i = 0; i < k; i++) {
+        most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
+        none += row[i] - row[i]; /* NaN, unless all are finite */
+    }
+    const int finite = none == 0;
+    const float scale = finite ? most / 127 : NAN;
+    const float by = finite && most >= VX_LEAST_INT8 ? 127 / most : 0;
     for (int i = 0; i < k; i++) {
         const float q = finite ? nearbyintf(row[i] * by) : 0;
         const int value = (int)(q > 127 ? 127 : q < -127 ? -127 : q);

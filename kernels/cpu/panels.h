@@ -17,7 +17,7 @@
  *      f32           16         1     none
  *      bf16          32         1     none
  *      bf16x3        32         2     none
- *      int8          64         1     16 scales (f32), 16 sums over k of the quantised values (int32)
+ *      int8          64         1     16 scales (f32), 16 sums over k of the whole numbers (int32)
  *
  * x = high + low + (at most 2^-17 of x), both bf16 (Henry, Tang, Heinecke 2019, section 2), and
  * x w = high high + high low + low high. int8 is symmetric: w = scale q, |q| <= 127, one scale an
@@ -27,6 +27,9 @@
 #define VX_CPU_PANELS_H
 
 #include "kernels/cpu/cpu.h"
+
+/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow. */
+#define VX_LEAST_INT8 1e-36f
 
 enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };
 

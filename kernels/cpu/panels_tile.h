@@ -9,7 +9,7 @@
  *           +--------+--------+
  *
  * Of bf16x3 the small products are summed first: high low, high high, low high; each half is loaded
- * once.
+ * once. AT_ONCE steps of 32 rows stay in the first cache while all panels pass by.
  */
 #ifndef VX_CPU_PANELS_TILE_H
 #define VX_CPU_PANELS_TILE_H
@@ -52,17 +52,36 @@ VX_TILE void shape_tiles(int rows)
             DOT(number, 3, 5, 7);                                                                  \
     } while (0)
 
-/* lower: whether there are more than 16 rows; a constant, as wide and number are. */
+/* Bytes of a row that are multiplied at once: 32 rows of them take half of the first cache. */
+#define AT_ONCE 768
+
+#define SUMS(action, c, stride, ldc, lower, wide)                                                  \
+    do {                                                                                           \
+        action(0, c, stride);                                                                      \
+        if (wide)                                                                                  \
+            action(1, (c) + VX_PANEL, stride);                                                     \
+        if (lower)                                                                                 \
+            action(2, (c) + 16 * (ldc), stride);                                                   \
+        if (lower && (wide))                                                                       \
+            action(3, (c) + 16 * (ldc) + VX_PANEL, stride);                                        \
+    } while (0)
+
+/* Some steps; the sums begin at 0, or where c is. Constants: lower (whether there are more than 16
+ * rows), wide and number. */
 VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, const char *b,
-                        int lower, int wide, vx_number number)
+                        int steps, int more, int lower, int wide, vx_number number)
 {
-    const size_t half = 16 * p->lda, stride = (size_t)p->ldc * sizeof *c;
+    const size_t half = 16 * p->lda, ldc = (size_t)p->ldc, stride = ldc * sizeof *c;
     const int three = number == VX_NUMBER_BF16X3;
-    TILE_ZERO(0);
-    TILE_ZERO(1);
-    TILE_ZERO(2);
-    TILE_ZERO(3);
-    for (int s = 0; s < p->steps; s++) {
+    if (more) {
+        SUMS(TILE_LOAD, c, stride, ldc, lower, wide);
+    } else {
+        TILE_ZERO(0);
+        TILE_ZERO(1);
+        TILE_ZERO(2);
+        TILE_ZERO(3);
+    }
+    for (int s = 0; s < steps; s++) {
         TILE_LOAD(4, a, p->lda);
         if (lower)
             TILE_LOAD(5, a + half, p->lda);
@@ -85,32 +104,34 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
         a += VX_LINE << three;
         b += VX_STEP << three;
     }
-    TILE_STORE(0, c, stride);
-    if (wide)
-        TILE_STORE(1, c + VX_PANEL, stride);
-    if (lower)
-        TILE_STORE(2, c + 16 * (size_t)p->ldc, stride);
-    if (lower && wide)
-        TILE_STORE(3, c + 16 * (size_t)p->ldc + VX_PANEL, stride);
+    SUMS(TILE_STORE, c, stride, ldc, lower, wide);
 }
 
-/* The rows of one shape: i..i+rows-1 of all panels. */
-VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number)
+/* Rows i..i+rows-1 of all panels, steps first..first+steps-1. */
+VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, int first, int steps,
+                       vx_number number)
 {
-    const char *a = p->a + (size_t)i * p->lda;
+    const size_t three = number == VX_NUMBER_BF16X3;
+    const char *a = p->a + (size_t)i * p->lda + ((size_t)first * VX_LINE << three);
     float *c = p->c + (size_t)i * (size_t)p->ldc;
-    for (int j = 0; j < p->panels; j += 2) {
-        const char *b = p->b + (size_t)j * p->ldb;
-        float *to = c + (size_t)j * VX_PANEL;
+    for (int j = 0; j < p->panels; j += 2, c += 2 * VX_PANEL) {
+        const char *b = p->b + (size_t)j * p->ldb + ((size_t)first * VX_STEP << three);
         if (rows > 16 && j + 1 < p->panels)
-            tile_block(p, to, a, b, 1, 1, number);
+            tile_block(p, c, a, b, steps, first > 0, 1, 1, number);
         else if (rows > 16)
-            tile_block(p, to, a, b, 1, 0, number);
+            tile_block(p, c, a, b, steps, first > 0, 1, 0, number);
         else if (j + 1 < p->panels)
-            tile_block(p, to, a, b, 0, 1, number);
+            tile_block(p, c, a, b, steps, first > 0, 0, 1, number);
         else
-            tile_block(p, to, a, b, 0, 0, number);
+            tile_block(p, c, a, b, steps, first > 0, 0, 0, number);
     }
+}
+
+VX_TILE void tile_steps(const vx_panel_product *p, int i, int rows, vx_number number)
+{
+    const int most = AT_ONCE / VX_LINE >> (number == VX_NUMBER_BF16X3);
+    for (int first = 0; first < p->steps; first += most)
+        tile_rows(p, i, rows, first, vx_least(most, p->steps - first), number);
 }
 
 VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
@@ -119,10 +140,10 @@ VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
     if (p->m >= 32)
         shape_tiles(32);
     for (; i + 32 <= p->m; i += 32)
-        tile_rows(p, i, 32, number);
+        tile_steps(p, i, 32, number);
     if (i < p->m) {
         shape_tiles(p->m - i);
-        tile_rows(p, i, p->m - i, number);
+        tile_steps(p, i, p->m - i, number);
     }
     TILES_RELEASE();
 }

@@ -283,11 +283,12 @@ VX_INLINE void row_step(char *to, const float *x, int left, int parts)
 
 VX_INLINE void rows_with(const vx_panel_rows *r, int parts)
 {
-    char *to = r->to;
     const float *x = r->x;
-    for (int i = 0; i < r->m; i++, x += r->ldx)
+    for (int i = 0; i < r->m; i++, x += r->ldx) {
+        char *to = r->to + (size_t)i * r->ldt;
         for (int j = 0; j < r->k; j += 32, to += (size_t)parts * VX_LINE)
             row_step(to, x + j, r->k - j, parts);
+    }
 }
 
 PIECE void VX_NAME(rows_bf16)(const vx_panel_rows *r)
@@ -334,11 +335,11 @@ VX_INLINE void store_bytes(char *to, vf x, float by, int bias)
 
 VX_INLINE void rows_int8_with(const vx_panel_rows *r, int bias)
 {
-    char *to = r->to;
     for (int i = 0; i < r->m; i++) {
+        char *to = r->to + (size_t)i * r->ldt;
         const float *x = r->x + (size_t)i * (size_t)r->ldx;
         const float most = row_most(x, r->k);
-        const float by = most > 0 && most == most ? 127 / most : 0;
+        const float by = most >= VX_LEAST_INT8 ? 127 / most : 0;
         r->scales[i] = most / 127;
         for (int j = 0; j < r->k; j += 64)
             for (int s = 0; s < 64; s += VL, to += VL) {

@@ -85,6 +85,21 @@ static bool is_pickle(const unsigned char *p, size_t bytes)
     return bytes >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5;
 }
 
+/* Formats that begin with no word, but with fields of few possible values. */
+static const char *kind_of_fields(const unsigned char *p, size_t bytes)
+{
+    if (bytes < 4)
+        return NULL;
+    if (p[0] == 8 && p[1] >= 3 && p[1] < 20 && strchr("\x12\x1a\x3a\x42", p[2]) && p[2])
+        return "an ONNX model";
+    if (p[0] == 8 && p[1] == 1 && p[2] == 0x12)
+        return "a model of TensorFlow";
+    const unsigned char *text = p[0] == 0xde ? p + 3 : p + 1; /* a map: of 16 bits, or of 4 */
+    if ((p[0] == 0xde || (p[0] > 0x80 && p[0] < 0x90)) && text[0] > 0xa0 && text[0] < 0xc0)
+        return "MessagePack (Flax's weights)";
+    return NULL;
+}
+
 const char *vx_kind_of(const void *data, size_t bytes)
 {
     const char *text = data;
@@ -93,5 +108,6 @@ const char *vx_kind_of(const void *data, size_t bytes)
         if (bytes >= k->offset + k->length && memcmp(text + k->offset, k->magic, k->length) == 0)
             return k->name;
     }
-    return is_pickle(data, bytes) ? "a Python pickle" : kind_of_text(text, bytes);
+    const char *fields = kind_of_fields(data, bytes);
+    return is_pickle(data, bytes) ? "a Python pickle" : fields ? fields : kind_of_text(text, bytes);
 }

@@ -16,7 +16,7 @@
 static void answer_bwd(const vx_run *f, const vx_head_grad_io *h)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch), K = f->arch->classes;
-    float *dpooled = f->plan->dpooled;
+    vx_far *dpooled = f->plan->dpooled;
 
     /* without a head: the features, or the mean of both vectors */
     f->ops->mean_tokens_bwd(f->dev, &(vx_mean_tokens_bwd){
@@ -39,8 +39,8 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     const vx_pool_weights *w = &f->w->pool;
     const vx_arch *a = f->arch;
     const vx_plan *plan = f->plan;
-    const int D = f->width, F = a->hidden, K = f->targets;
-    float *dpooled = plan->dpooled;
+    const int D = f->width, F = a->pool_hidden, K = f->targets;
+    vx_far *dpooled = plan->dpooled;
     vx_narrow *dhidden = plan->dwide, *dnorm = plan->dy, *dqkv = plan->dwide;
 
     /* pooled = mid + hidden W^T + b, hidden = act(pre) */
@@ -63,9 +63,9 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = plan->pool.qkv,
-        .scale = f->scale,
-        .batch = b->batch, .targets = K, .tokens = f->tokens, .heads = a->heads,
-        .head_width = a->head_width, .queries = 1, .first = a->pool_first});
+        .scale = f->pool_scale, .batch = b->batch, .targets = K, .tokens = f->tokens,
+        .heads = a->pool_heads, .head_width = b->head_width, .queries = 1,
+        .first = a->pool_first});
     /* k, v = tokens W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = plan->dx, .lddx = D, .dy_n = vx_run_at(f, dqkv, (size_t)D), .lddy = 3 * D,
@@ -88,7 +88,7 @@ static void classify_bwd(const vx_run *f)
 {
     const vx_head_grad_io h = vx_head_grad_io_of(f);
     const int D = f->width, T = f->tokens, W = vx_arch_pooled(f->arch);
-    float *dx = f->plan->dx;
+    vx_far *dx = f->plan->dx;
 
     answer_bwd(f, &h);
     /* tokens that the head does not read */
@@ -124,6 +124,7 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
+    const int O = f->attended_width;
 
     /* out = mid + layernorm(branch2) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
@@ -164,8 +165,13 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
     /* attended = layernorm(attended) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx_n = b->dattended, .lddx = A, .dy_n = b->dattended, .lddy = A, .x_n = b->kept.attended,
-        .ldx = A, .weight = w->attn_norm_w, .eps = a->eps, .rms = a->rms, .m = b->attn_norm_rows,
-        .n = A, .tokens = b->tokens, .targets = K});
+        .ldx = O, .weight = w->attn_norm_w, .eps = vx_arch_attn_eps(a), .rms = vx_arch_attn_rms(a),
+        .m = b->attn_norm_rows, .n = a->attn_norm, .groups = vx_arch_attn_groups(a),
+        .tokens = b->tokens, .targets = K});
+    /* attended = its first half + its second half */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = vx_run_at(f, b->dattended, (size_t)O), .ldy = A, .x_n = b->dattended, .ldx = A,
+        .m = b->differences, .n = O, .scale = 1});
     /* attended = softmax(q k^T / sqrt E + relative) v */
     f->ops->attention_bwd(f->dev, &(vx_attention_bwd){
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,
@@ -213,7 +219,7 @@ static void embed_bwd(const vx_run *f)
 {
     const vx_embed_io e = vx_embed_io_of(f);
     const vx_arch *a = f->arch;
-    float *dx = f->plan->dx;
+    vx_far *dx = f->plan->dx;
 
     /* x = layernorm(embedded) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
@@ -232,7 +238,7 @@ static void embed_bwd(const vx_run *f)
 /* d of a block's output, before the block's own backward changes it. */
 static void record_doutput(const vx_run *f, int l)
 {
-    float *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
+    vx_far *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
     if (to)
         f->ops->copy_rows(f->dev, &(vx_copy_rows){
             .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
@@ -296,7 +302,7 @@ int vx_pass_backward_ticks(const vx_plan *plan)
 static void own_forward(const vx_run *f, const vx_own_io *o)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
-    float *pooled = f->act->pooled;
+    vx_far *pooled = f->act->pooled;
 
     /* mean = mean(tokens) */
     f->ops->mean_tokens(f->dev, &(vx_mean_tokens){
@@ -321,7 +327,7 @@ static void own_forward(const vx_run *f, const vx_own_io *o)
 static void own_mean_bwd(const vx_run *f, const vx_own_io *o)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
-    float *dpooled = f->plan->dpooled;
+    vx_far *dpooled = f->plan->dpooled;
 
     /* pooled = [pooled, pooled] */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){

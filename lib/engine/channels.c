@@ -125,7 +125,7 @@ int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, floa
 }
 /* clang-format on */
 
-int vx_channels_run_output(vitx_context *c, const float *output, const int *channels, float value,
+int vx_channels_run_output(vitx_context *c, const vx_far *output, const int *channels, float value,
                            int n)
 {
     const vx_pass pass = pass_of(c, c->arch.depth, n);

@@ -26,7 +26,7 @@ int vx_channels_reserve(vitx_context *c);
 
 /* Of the last block: its input x and what norm1 makes of it, y, [T,D] each. */
 typedef struct vx_channels_of {
-    const float *x, *y;
+    const vx_far *x, *y;
 } vx_channels_of;
 
 /* Before the first run at norm1: q, k and v of the picture. */
@@ -35,7 +35,7 @@ void vx_channels_begin(vitx_context *c, vx_channels_of p);
  * then in c->channels.act.host [n,K]. */
 int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, float value, int n);
 /* The same of the last block's output [T,D]: only the head is run. */
-int vx_channels_run_output(vitx_context *c, const float *output, const int *channels, float value,
+int vx_channels_run_output(vitx_context *c, const vx_far *output, const int *channels, float value,
                            int n);
 
 #endif

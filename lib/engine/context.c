@@ -9,6 +9,7 @@
 #include "engine/footprint.h"
 #include "engine/run.h"
 #include "engine/size.h"
+#include "model/fill.h"
 #include "model/rotary.h"
 
 const char *vitx_device_name(int index)
@@ -237,6 +238,51 @@ static int make_rotations(vitx_context *c)
     return status;
 }
 
+/* Relative positions of one block: out [H,count]; own has room for the file's. */
+static int resample_block(float *out, float *own, const vitx_context *c, int block,
+                          const vitx_hooks *hooks)
+{
+    const vx_arch *a = &c->arch;
+    vx_arch grid = *a;
+    vx_filler f = {.found = &c->model->found, .arch = a, .hooks = hooks};
+    if (!vx_found_at(f.found, VX_RELATIVE, block)) { /* made for any grid */
+        grid.pos_height = a->grid_height;
+        grid.pos_width = a->grid_width;
+        f.arch = &grid;
+        return vx_relative_read(out, &f, block);
+    }
+    const vx_pos_grid from = {a->pos_height, a->pos_width}, to = {a->grid_height, a->grid_width};
+    VX_TRY(vx_relative_read(own, &f, block));
+    for (int h = 0; h < a->heads; h++, out += vx_relative_count(to.height, to.width),
+             own += vx_relative_count(from.height, from.width))
+        VX_TRY(vx_relative_resample(out, to, own, from, c->positions, hooks));
+    return VITX_OK;
+}
+
+/* Relative positions are a context's own, too, where its grid is not that of the weights. */
+static int resample_relative(vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
+    const size_t all = vx_arch_relative_floats(a), each = all / (size_t)a->depth,
+                 own = (size_t)a->heads * vx_relative_count(a->pos_height, a->pos_width);
+    float *made;
+    c->relative = NULL;
+    if (!all)
+        return VITX_OK;
+    VX_TRY(vx_new(&made, &scratch, all + own, sizeof *made, "relative positions"));
+    int status = vx_block_reserve(c, &c->relative_memory, all * sizeof *made, "relative positions");
+    for (int l = 0; l < a->depth && status == VITX_OK; l++)
+        status = resample_block(made + (size_t)l * each, made + all, c, l, &scratch);
+    if (status == VITX_OK) {
+        c->dev->cls->upload(c->dev, c->relative_memory.memory, made, all * sizeof *made);
+        status = vx_context_sync(c);
+        c->relative = c->relative_memory.memory;
+    }
+    vx_release(&scratch, made);
+    return status;
+}
+
 int vx_context_reserve(vitx_context *c)
 {
     size_t bytes;
@@ -252,6 +298,7 @@ int vx_context_reserve(vitx_context *c)
     VX_TRY(vx_context_reserve_device(c));
     VX_TRY(resample_positions(c));
     VX_TRY(make_rotations(c));
+    VX_TRY(resample_relative(c));
     c->sized = true;
     return VITX_OK;
 }
@@ -345,9 +392,9 @@ void vitx_context_free(vitx_context *context)
         char text[160];
         cls->sync(c->dev, text, sizeof text);
         void *const device_memory[] = {
-            c->memory.memory,         c->pos_memory.memory,     c->rotation_memory.memory,
-            c->trace.memory,          c->work.memory,           c->variants.memory.memory,
-            c->variants.trace.memory, c->channels.memory.memory};
+            c->memory.memory,          c->pos_memory.memory,     c->rotation_memory.memory,
+            c->relative_memory.memory, c->trace.memory,          c->work.memory,
+            c->variants.memory.memory, c->variants.trace.memory, c->channels.memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
@@ -397,7 +444,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
                               .weight_bytes = context->weights->bytes,
                               .activation_bytes =
                                   context->memory.bytes + context->pos_memory.bytes +
-                                  context->rotation_memory.bytes +
+                                  context->rotation_memory.bytes + context->relative_memory.bytes +
                                   context->dev->cls->reserve_bytes(context->dev, &dims),
                               .trace_bytes = context->trace.bytes,
                               .recipe = &context->recipe};

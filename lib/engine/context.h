@@ -38,14 +38,14 @@ typedef struct vx_host_side {
 } vx_host_side;
 
 typedef struct vx_activations {
-    float *input;    /* [B,3,H,W]                */
-    float *x;        /* [B,T,D]                  */
-    vx_narrow *y;    /* [B,T,D]                  */
-    float *normed;   /* [B,T,D]: the same place, for the head, whose tokens are floats */
-    vx_narrow *wide; /* [B,T,max(4A,F)]          */
-    float *pooled;   /* [S,W]                    */
-    float *features; /* [S,D]: pooled behind fc_norm, where there is one */
-    float *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
+    vx_far *input;    /* [B,3,H,W]                */
+    vx_far *x;        /* [B,T,D]                  */
+    vx_narrow *y;     /* [B,T,D]                  */
+    vx_far *normed;   /* [B,T,D]: the same place, for the head, whose tokens are floats */
+    vx_narrow *wide;  /* [B,T,max(4A,F)]          */
+    vx_far *pooled;   /* [S,W]                    */
+    vx_far *features; /* [S,D]: pooled behind fc_norm, where there is one */
+    vx_far *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
     vx_host_side host;
 } vx_activations;
 
@@ -105,10 +105,12 @@ struct vitx_context {
     vx_block memory; /* of the activations */
     vx_activations act;
     vx_block pos_memory;
-    const float *
-        pos; /* [gh*gw,D] position embeddings resampled; NULL: the weights' own are for this grid */
+    const vx_far *pos; /* [gh*gw,D] positions resampled; NULL: the weights' own are for this grid */
+    vx_block relative_memory;
+    const vx_far
+        *relative; /* [depth,H,vx_relative_count] for this grid; NULL: the weights' own are */
     vx_block rotation_memory;
-    const float *rotations;   /* rotary.h, for this grid; NULL: nothing is rotated */
+    const vx_far *rotations;  /* rotary.h, for this grid; NULL: nothing is rotated */
     vx_placement *placements; /* [max_batch] of the last forward   */
     vx_scratch scratch;       /* of preprocessing, on the host      */
 

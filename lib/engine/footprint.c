@@ -14,7 +14,7 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     const vx_arch *a = &c->arch;
     const size_t d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
-                 hidden = (size_t)vx_arch_fc1(a);
+                 hidden = (size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden);
     const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
     act->x = vx_arena_take(arena, rows, d * sizeof(float));
@@ -67,9 +67,10 @@ static vx_dims dims_with(const vitx_context *c, int variants, int channels)
     return (vx_dims){.batch = batch,
                      .tokens = tokens,
                      .width = a->width,
-                     .heads = a->heads,
-                     .head_width = a->head_width,
-                     .hidden = vx_arch_fc1(a),
+                     .heads = larger(a->heads, a->pool_heads),
+                     .head_width =
+                         larger(a->head_width, a->pool_heads ? a->width / a->pool_heads : 0),
+                     .hidden = larger(vx_arch_fc1(a), a->pool_hidden),
                      .channels = a->channels,
                      .patch_height = a->patch_height,
                      .patch_width = a->patch_width,
@@ -89,7 +90,7 @@ static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_d
     const vx_arch *a = &c->arch;
     size_t bytes = vx_context_activation_bytes(c);
     const size_t pos =
-        vx_rotary_floats(a) +
+        vx_rotary_floats(a) + vx_arch_relative_floats(a) +
         (vx_arch_resamples(a) ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
                               : 0);
     return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&

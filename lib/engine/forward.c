@@ -40,6 +40,7 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
     const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a);
+    const int O = f->attended_width;
 
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -84,14 +85,19 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .width = A});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y = b->in.at, .a = b->x, .from = f->pass->starts, .rows = b->picked, .width = D});
-    /* attended = layernorm(attended) */
+    /* attended = its first half + its second half, which is negative */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y_n = b->attended_to, .ldy = A, .x_n = b->from.at, .ldx = b->from.ld,
-        .m = b->attended_kept, .n = A, .scale = 1});
+        .y_n = b->from.at, .ldy = b->from.ld, .x_n = vx_run_at(f, b->from.at, (size_t)O),
+        .ldx = b->from.ld, .m = b->differences, .n = O, .scale = 1, .accumulate = 1});
+    /* attended = layernorm(attended), all of it, or head by head an RMSNorm of its own eps */
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y_n = b->attended_to, .ldy = O, .x_n = b->from.at, .ldx = b->from.ld,
+        .m = b->attended_kept, .n = O, .scale = 1});
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->from.at, .ldy = b->from.ld, .x_n = b->from.at, .ldx = b->from.ld,
-        .weight = w->attn_norm_w, .bias = w->attn_norm_b, .eps = a->eps, .rms = a->rms,
-        .m = b->attn_norm_rows, .n = A});
+        .weight = w->attn_norm_w, .bias = w->attn_norm_b, .eps = vx_arch_attn_eps(a),
+        .rms = vx_arch_attn_rms(a), .m = b->attn_norm_rows, .n = a->attn_norm,
+        .groups = vx_arch_attn_groups(a)});
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->proj.at, .ldy = b->proj.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
@@ -134,7 +140,7 @@ static void probabilities(const vx_run *f)
 {
     const vx_activations *act = f->act;
     const int64_t count = (int64_t)f->batch * f->arch->classes;
-    float *to = act->probabilities;
+    vx_far *to = act->probabilities;
     if (f->arch->units)
         f->ops->clear(f->dev, &(vx_clear){.y = to, .count = count});
     else if (f->arch->outputs == VITX_OUTPUTS_NONE)
@@ -174,7 +180,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 {
     const vx_pool_weights *w = &f->w->pool;
     const vx_arch *a = f->arch;
-    const int D = f->width, F = a->hidden;
+    const int D = f->width, F = a->pool_hidden;
     vx_narrow *norm = f->act->y, *hidden = f->act->wide;
 
     /* k, v = tokens W^T + b; the one query stands in all rows, that of the first token is read */
@@ -185,9 +191,9 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
         .y_n = b->qkv, .ldy = 3 * D, .x = w->query, .m = b->rows, .n = D, .scale = 1});
     /* attended = softmax(q k^T / sqrt E) v, over the tokens from pool_first on */
     f->ops->attention(f->dev, &(vx_attention){
-        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
-        .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
-        .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
+        .y_n = b->attended, .qkv_n = b->qkv, .scale = f->pool_scale, .batch = b->sequences,
+        .tokens = f->tokens, .heads = a->pool_heads, .head_width = b->head_width,
+        .record = b->record, .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = vx_run_at(f, b->attended, (size_t)a->pool_first * (size_t)D),
         .from = f->pass->starts, .rows = b->collected, .width = D});
@@ -213,7 +219,7 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
 static void classify(const vx_run *f, const vx_head_io *h)
 {
     const int D = f->width, W = vx_arch_pooled(f->arch);
-    float *pooled = f->act->pooled;
+    vx_far *pooled = f->act->pooled;
 
     /* all tokens: normed = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -246,7 +252,7 @@ static void classify(const vx_run *f, const vx_head_io *h)
 static int run_blocks(vitx_context *c, const vx_pass *pass)
 {
     const vx_run f = vx_run_of(c, pass);
-    float *x = vx_stream(&f, pass->first);
+    vx_far *x = vx_stream(&f, pass->first);
     vx_rows last = {x, f.width};
     bool picked = false; /* the last block has gone on with the class tokens alone */
     for (int l = pass->first; l < f.arch->depth; l++) {

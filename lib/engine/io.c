@@ -23,15 +23,17 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .tokens = tokens,
                     .rows = pass->starts ? pass->starts[pass->batch] : pass->batch * tokens,
                     .width = a->width,
-                    .attention_width = a->heads * a->head_width,
+                    .attention_width = vx_arch_attention(a),
+                    .attended_width = vx_arch_attended(a),
                     .qk_groups = a->qk_norm ? a->heads * a->head_width / a->qk_norm : 0,
                     .targets = targets,
                     .gradients = targets * pass->batch,
                     .tables = vx_rotary_tables(a),
-                    .scale = 1.0f / sqrtf((float)a->head_width)};
+                    .scale = 1.0f / sqrtf((float)vx_arch_query_width(a)),
+                    .pool_scale = sqrtf((float)a->pool_heads / (float)a->width)};
 }
 
-float *vx_stream(const vx_run *f, int l)
+vx_far *vx_stream(const vx_run *f, int l)
 {
     const vx_plan *plan = f->plan;
     if (plan && l > f->pass->first && plan->blocks[l - 1].tokens[VX_AT_OUTPUT])
@@ -45,9 +47,9 @@ float *vx_stream(const vx_run *f, int l)
 
 vx_embed_io vx_embed_io_of(const vx_run *f)
 {
-    float *x = vx_stream(f, 0);
+    vx_far *x = vx_stream(f, 0);
     const bool normed = f->w->norm_pre_w != NULL, kept = normed && f->plan && f->plan->embedded;
-    const float *pos = f->c->pos ? f->c->pos : f->w->pos;
+    const vx_far *pos = f->c->pos ? f->c->pos : f->w->pos;
     const bool late = f->arch->pos_late && pos;
     return (vx_embed_io){.embedded = kept ? f->plan->embedded : x,
                          .x = x,
@@ -83,7 +85,7 @@ static void post_norm(vx_block_io *b, const vx_run *f, int l)
 
 /* Floats that are to be recorded are made where they are recorded if the narrow type is float; else
  * they are copied there. */
-static void record_norm1(vx_block_io *b, const vx_run *f, float *to)
+static void record_norm1(vx_block_io *b, const vx_run *f, vx_far *to)
 {
     const bool same = !f->dev->cls->narrow_bytes && !b->plain;
     b->norm1 = same ? (vx_narrow *)to : b->norm1;
@@ -119,18 +121,21 @@ static void all_tokens(vx_block_io *b, const vx_run *f)
 static vx_relative relative_of(const vx_run *f, int l)
 {
     const vx_arch *a = f->arch;
-    return (vx_relative){f->w->blocks[l].relative, a->grid_height, a->grid_width, a->prefix};
+    const size_t each = vx_arch_relative_floats(a) / (size_t)a->depth;
+    const vx_far *table =
+        f->c->relative ? f->c->relative + (size_t)l * each : f->w->blocks[l].relative;
+    return (vx_relative){table, a->grid_height, a->grid_width, a->prefix};
 }
 
 /* The table of block l; NULL: nothing is rotated. */
-static const float *angles_of(const vx_run *f, int l)
+static const vx_far *angles_of(const vx_run *f, int l)
 {
-    const float *all = f->c->rotations;
+    const vx_far *all = f->c->rotations;
     return all ? all + (size_t)l * vx_rotary_step(f->arch) : NULL;
 }
 
 /* What a block has in common in its first run and when it runs again. */
-static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
+static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
 {
     vx_block_io b = {.w = &f->w->blocks[l],
                      .norm1_rows = f->rows,
@@ -161,6 +166,7 @@ static vx_block_io block_io(const vx_run *f, int l, float *x, float *next)
     b.fc2_add = b.mid.at;
     if (f->arch->post_norm)
         post_norm(&b, f, l);
+    b.differences = f->arch->differential ? b.m : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.m : 0;
     b.mlp_norm_rows = f->arch->mlp_norm ? b.m : 0;
     if (f->plan && f->plan->blocks[l].tokens[VX_AT_NORM1])
@@ -298,6 +304,7 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
         b.dnorm1_n = NULL;
     }
     b.mlp_norm_rows = f->arch->mlp_norm ? b.rows : 0;
+    b.differences = f->arch->differential ? b.rows : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.rows : 0;
     if (alone) {
         b.dp = plan->dp;

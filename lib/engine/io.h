@@ -25,10 +25,11 @@ typedef struct vx_run {
     const vx_ops *ops;
     const vx_activations *act;
     int batch, tokens, rows, width, attention_width;
-    int qk_groups;          /* parts of q, or of k, that are normalised each by itself */
-    int targets, gradients; /* K, G: of the backward pass */
-    int tables;             /* of rotations: 1, or one for each head */
-    float scale;
+    int attended_width;      /* of attention_width what proj reads */
+    int qk_groups;           /* parts of q, or of k, that are normalised each by itself */
+    int targets, gradients;  /* K, G: of the backward pass */
+    int tables;              /* of rotations: 1, or one for each head */
+    float scale, pool_scale; /* 1 / sqrt of a head's width: of blocks, of the pooling head */
 } vx_run;
 
 vx_run vx_run_of(vitx_context *c, const vx_pass *pass);
@@ -40,7 +41,7 @@ static inline vx_narrow *vx_run_at(const vx_run *f, const vx_narrow *array, size
 
 /* Rows `ld` floats apart. */
 typedef struct vx_rows {
-    float *at;
+    vx_far *at;
     int ld;
 } vx_rows;
 
@@ -52,12 +53,12 @@ typedef struct vx_narrow_rows {
 
 /* Where the tokens come out of the embedding: behind norm_pre, and before it if there is one. */
 typedef struct vx_embed_io {
-    float *embedded, *x;   /* [M,D] */
-    const float *pos;      /* [gh*gw,D] the weights' own, or the context's for another grid; NULL:
+    vx_far *embedded, *x;   /* [M,D] */
+    const vx_far *pos;      /* [gh*gw,D] the weights' own, or the context's for another grid; NULL:
                           * there are none, or they are added late */
-    int norm_rows;         /* of norm_pre: M, or 0 */
-    int late;              /* pictures whose positions are added behind it: B, or 0 */
-    const float *late_pos; /* [gh*gw,D] */
+    int norm_rows;          /* of norm_pre: M, or 0 */
+    int late;               /* pictures whose positions are added behind it: B, or 0 */
+    const vx_far *late_pos; /* [gh*gw,D] */
 } vx_embed_io;
 
 vx_embed_io vx_embed_io_of(const vx_run *f);
@@ -65,58 +66,59 @@ vx_embed_io vx_embed_io_of(const vx_run *f);
 typedef struct vx_block_io {
     const vx_block_weights *w;
     int norm1_rows, qkv_rows, sequences; /* M, M, B; 0: the pass begins behind that step */
-    float *x;                            /* [M,D] the block's input                      */
+    vx_far *x;                           /* [M,D] the block's input                      */
     vx_narrow *norm1;                    /* [M,D] what the attention reads               */
-    const float *plain;                  /* ... if that is x as it is: norm1 is NULL     */
-    float *norm1_to;                     /* [M,D] where it is recorded in floats         */
+    const vx_far *plain;                 /* ... if that is x as it is: norm1 is NULL     */
+    vx_far *norm1_to;                    /* [M,D] where it is recorded in floats         */
     int norm1_recorded;   /* of these rows: M, or 0: not wanted, or norm1 lies there */
     vx_narrow *qkv;       /* [M,3A]                                       */
     int qk_rows;          /* rows whose q and k are normalised: M, or 0   */
     int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
     vx_narrow *qk;        /* [M,2A] these */
-    const float *angles;  /* by which queries and keys are rotated (rotary.h) */
+    const vx_far *angles; /* by which queries and keys are rotated (rotary.h) */
     int rotated;          /* of these rows: M, or 0: nothing is rotated   */
     vx_relative relative; /* table NULL: nothing is added to the scores */
     vx_narrow *attended;  /* [M,A]                                        */
     vx_recorded record;
-    int queries;                  /* as in vx_attention */
-    int picked;                   /* class tokens that have to be collected: B, or 0 */
-    vx_narrow_rows from;          /* [m,A] the rows of `attended` that go on */
-    int attn_norm_rows;           /* of these, rows that are normalised: m, or 0 */
-    int attended_kept;            /* ... of which the backward pass reads what they were: m, or 0 */
-    vx_narrow *attended_to;       /* [m,A] these */
-    vx_rows in;                   /* [m,D] the rows of x that go on          */
-    vx_rows mid;                  /* [m,D] */
+    int queries;            /* as in vx_attention */
+    int picked;             /* class tokens that have to be collected: B, or 0 */
+    vx_narrow_rows from;    /* [m,A] the rows of `attended` that go on */
+    int differences;        /* of these, rows whose second half is added to the first: m, or 0 */
+    int attn_norm_rows;     /* ... that are normalised: m, or 0 */
+    int attended_kept;      /* ... of which the backward pass reads what they were: m, or 0 */
+    vx_narrow *attended_to; /* [m,A] these */
+    vx_rows in;             /* [m,D] the rows of x that go on          */
+    vx_rows mid;            /* [m,D] */
     int post_rows, out_post_rows; /* rows normalised behind attention and mlp: m, or 0  */
-    float *branch1, *branch2;     /* [m,D] these before it                                  */
+    vx_far *branch1, *branch2;    /* [m,D] these before it                                  */
     vx_rows proj, fc2;            /* where these products go: mid and out, or the branches       */
-    const float *proj_add, *fc2_add; /* what is added to them: in and mid, or NULL      */
-    int norm2_rows;                  /* m, or 0 */
-    vx_narrow *norm2;    /* [m,D] what the mlp reads                                    */
-    const float *plain2; /* ... if that is mid: norm2 is NULL                           */
-    int ld2;             /* of either */
-    vx_narrow *pre;      /* [m,F] or NULL: not wanted               */
-    vx_narrow *hidden;   /* [m,F]; its first columns are fc2's input */
-    int mlp_norm_rows;   /* as of the attention: rows of hidden that are normalised, and kept */
+    const vx_far *proj_add, *fc2_add; /* what is added to them: in and mid, or NULL      */
+    int norm2_rows;                   /* m, or 0 */
+    vx_narrow *norm2;     /* [m,D] what the mlp reads                                    */
+    const vx_far *plain2; /* ... if that is mid: norm2 is NULL                           */
+    int ld2;              /* of either */
+    vx_narrow *pre;       /* [m,F] or NULL: not wanted               */
+    vx_narrow *hidden;    /* [m,F]; its first columns are fc2's input */
+    int mlp_norm_rows;    /* as of the attention: rows of hidden that are normalised, and kept */
     int hidden_kept;
     vx_narrow *hidden_to; /* [m,F of fc2] */
     vx_rows out;          /* [m,D] */
     int m, out_rows;      /* rows of fc2: m, or 0 if the block runs again for its backward pass */
-    float *next;          /* the next block's input */
+    vx_far *next;         /* the next block's input */
 } vx_block_io;
 
 vx_block_io vx_block_io_of(const vx_run *f, int l);
 /* Block l once more, into plan->recomputed, as far as its backward pass reads it. */
 vx_block_io vx_block_io_recomputed(const vx_run *f, int l);
 /* The input of block l; if l is the depth, the output of the last block. */
-float *vx_stream(const vx_run *f, int l);
+vx_far *vx_stream(const vx_run *f, int l);
 
 /* The gradients of a block beside what its forward pass left. */
 typedef struct vx_block_grad_io {
     const vx_block_weights *w;
     vx_kept kept;
     int rows, tokens;     /* of gradients behind the attention: G*T and T, or G and 1 */
-    float *dx;            /* [G,T,D]: d of the output, then of the input */
+    vx_far *dx;           /* [G,T,D]: d of the output, then of the input */
     int lddx;             /* from one of `rows` to the next              */
     int post_rows;        /* of these, rows whose branches were normalised: rows, or 0 */
     vx_rows branch;       /* [rows,D] d of a branch: dx itself, or before its norm     */
@@ -125,15 +127,16 @@ typedef struct vx_block_grad_io {
     vx_narrow *dhidden;   /* [rows,F] */
     vx_act act;           /* what fc2's backward goes through: the activation, unless there is */
     int mlp_norm_rows;    /* a norm behind it for so many rows, whose backward does: rows, or 0 */
+    int differences;      /* as in vx_block_io: rows, or 0 */
     int attn_norm_rows;   /* rows, or 0 */
     vx_narrow *dnorm2;    /* [rows,D] */
     vx_narrow *dattended; /* [rows,A] */
     vx_relative relative;
-    float *dp;       /* [G,H,T,T] or NULL: not wanted */
+    vx_far *dp;      /* [G,H,T,T] or NULL: not wanted */
     vx_narrow *dqkv; /* [G,T,3A] or NULL: not wanted  */
-    float *dnorm1;   /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
+    vx_far *dnorm1;  /* [G,T,D] if it is recorded; else NULL, and it is dnorm1_n */
     vx_narrow *dnorm1_n;
-    const float *angles;     /* as in vx_block_io */
+    const vx_far *angles;    /* as in vx_block_io */
     int rotated;             /* rows of dqkv that are rotated back: G*T, or 0 */
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
@@ -148,13 +151,14 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest);
 /* A pooling head; for models with another one all rows are 0. */
 typedef struct vx_pool_io {
     int rows, sequences, m; /* M, B, B */
-    const float *tokens;    /* [M,D] */
-    vx_narrow *qkv;         /* [M,3D] */
-    vx_narrow *attended;    /* [M,D], of which one row a sequence is written */
+    int head_width;
+    const vx_far *tokens; /* [M,D] */
+    vx_narrow *qkv;       /* [M,3D] */
+    vx_narrow *attended;  /* [M,D], of which one row a sequence is written */
     vx_recorded record;
     int collected;       /* of these rows, if the sequences are of different lengths: B */
     vx_narrow_rows from; /* [B,D] the rows of `attended` that go on */
-    float *mid;          /* [B,D]; act->pooled if there is no perceptron */
+    vx_far *mid;         /* [B,D]; act->pooled if there is no perceptron */
     int mlp_rows;        /* B, or 0: there is none */
     vx_narrow *pre;      /* [B,F] or NULL: not wanted */
 } vx_pool_io;
@@ -163,36 +167,37 @@ typedef struct vx_pool_io {
 vx_pool_io vx_pool_io_nothing(const vx_run *f);
 
 typedef struct vx_pool_grad_io {
-    int m, batch, rows;   /* G, B, G*T */
+    int m, batch, rows; /* G, B, G*T */
+    int head_width;
     int mlp_rows;         /* G, or 0   */
     vx_narrow *dattended; /* [G,D] */
-    float *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
+    vx_far *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
 } vx_pool_grad_io;
 
 /* The head: what it reads is put together in act->pooled [B,W], W = D or 2D (vx_arch_pooled). Each
  * number of rows is 0 if the model has no such step. */
 typedef struct vx_head_io {
-    const float *x;      /* [M,D] the last block's output */
-    int all_rows;        /* tokens that are normalised before pooling: M */
-    const float *tokens; /* [M,D] what is pooled: these, or x */
-    vx_rows token;       /* token 0 of each sequence; token 1 lies D floats further */
-    int copied[2];       /* tokens 0 and 1 that go into pooled from equal distances: B each */
-    int collected[2];    /* ... from sequences of different lengths */
-    int means;           /* sequences whose mean over the patches goes into pooled: B */
-    float *mean;         /* where to */
-    int picked_rows;     /* vectors of pooled that are normalised only now: B, or 2B */
+    const vx_far *x;      /* [M,D] the last block's output */
+    int all_rows;         /* tokens that are normalised before pooling: M */
+    const vx_far *tokens; /* [M,D] what is pooled: these, or x */
+    vx_rows token;        /* token 0 of each sequence; token 1 lies D floats further */
+    int copied[2];        /* tokens 0 and 1 that go into pooled from equal distances: B each */
+    int collected[2];     /* ... from sequences of different lengths */
+    int means;            /* sequences whose mean over the patches goes into pooled: B */
+    vx_far *mean;         /* where to */
+    int picked_rows;      /* vectors of pooled that are normalised only now: B, or 2B */
     vx_pool_io pool;
 } vx_head_io;
 
 /* last: the rows of the last block's output, of class tokens alone if `picked`. */
-vx_head_io vx_head_io_of(const vx_run *f, const float *x, vx_rows last, bool picked);
+vx_head_io vx_head_io_of(const vx_run *f, const vx_far *x, vx_rows last, bool picked);
 
 /* From pooled to logits. */
 typedef struct vx_answer_io {
-    int fc_norm_rows;      /* B, or 0 */
-    const float *features; /* [B,W] behind fc_norm, if there is one */
-    int head_rows;         /* B, or 0: there is no head */
-    int bare_rows;         /* B, or 0: there is one     */
+    int fc_norm_rows;       /* B, or 0 */
+    const vx_far *features; /* [B,W] behind fc_norm, if there is one */
+    int head_rows;          /* B, or 0: there is no head */
+    int bare_rows;          /* B, or 0: there is one     */
 } vx_answer_io;
 
 vx_answer_io vx_answer_io_of(const vx_run *f);
@@ -202,13 +207,13 @@ typedef struct vx_head_grad_io {
     int head_rows, bare_rows, fc_norm_rows; /* G, or 0 */
     int64_t cleared;                        /* floats of dx that begin as 0: G*T*D, or 0 */
     int means;                              /* as above: G, or 0 */
-    const float *dmean;
+    const vx_far *dmean;
     int put[2];        /* tokens 0 and 1 whose gradients go into dx: G each */
     int all_rows;      /* rows of dx that were normalised before pooling: G*T */
     int token_rows[2]; /* G each */
     vx_pool_grad_io pool;
-    int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G*H */
-    float *record;       /* where the first of these begins: at token pool_first */
+    int64_t record_rows; /* rows of pool.dp that go to plan->pool_dp: G * its heads */
+    vx_far *record;      /* where the first of these begins: at token pool_first */
 } vx_head_grad_io;
 
 vx_head_grad_io vx_head_grad_io_of(const vx_run *f);
@@ -216,13 +221,13 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f);
 /* The head's answer to the tokens behind another block (pass.h, vx_pass_answer): what is pooled
  * of them. */
 typedef struct vx_own_io {
-    const float *tokens; /* [M,D] the block's output */
-    float *mean;         /* [B,D] its mean over all tokens */
-    int all_rows;        /* of a pooling head: tokens that are normalised, M */
-    int means;           /* of the others: B */
-    int norm_rows;       /* means that are normalised: B */
-    int plain_rows;      /* means that are pooled as they are: B */
-    int second_rows;     /* of a head that reads two vectors, both of them the mean: B */
+    const vx_far *tokens; /* [M,D] the block's output */
+    vx_far *mean;         /* [B,D] its mean over all tokens */
+    int all_rows;         /* of a pooling head: tokens that are normalised, M */
+    int means;            /* of the others: B */
+    int norm_rows;        /* means that are normalised: B */
+    int plain_rows;       /* means that are pooled as they are: B */
+    int second_rows;      /* of a head that reads two vectors, both of them the mean: B */
     vx_pool_io pool;
 } vx_own_io;
 

@@ -3,7 +3,7 @@
 
 /* -------------------------------------------------------------------------- pooling head -- */
 
-static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
+static vx_pool_io pool_io(const vx_run *f, const vx_far *tokens, vx_far *p)
 {
     const vx_activations *act = f->act;
     const vx_kept *kept = f->plan && f->plan->pool.qkv ? &f->plan->pool : NULL;
@@ -15,6 +15,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                     .sequences = f->batch,
                     .collected = starts ? f->batch : 0,
                     .m = f->batch,
+                    .head_width = D / f->arch->pool_heads,
                     .tokens = tokens,
                     .qkv = kept ? kept->qkv : act->wide,
                     .attended = vx_run_at(f, act->wide, (size_t)f->rows * 3 * (size_t)D),
@@ -31,7 +32,7 @@ static vx_pool_io pool_io(const vx_run *f, const float *tokens, float *p)
                                  .keep = VX_KEEP_ROW,
                                  .query = first,
                                  .batch = f->batch,
-                                 .heads = f->arch->heads,
+                                 .heads = f->arch->pool_heads,
                                  .tokens = f->tokens};
     return b;
 }
@@ -44,7 +45,7 @@ vx_pool_io vx_pool_io_nothing(const vx_run *f)
     return b;
 }
 
-static vx_pool_grad_io pool_grad_io(const vx_run *f, float *dp)
+static vx_pool_grad_io pool_grad_io(const vx_run *f, vx_far *dp)
 {
     vx_plan *plan = f->plan;
     const int G = f->gradients, T = f->tokens;
@@ -52,6 +53,7 @@ static vx_pool_grad_io pool_grad_io(const vx_run *f, float *dp)
         return (vx_pool_grad_io){0};
     return (vx_pool_grad_io){
         .m = G,
+        .head_width = f->width / f->arch->pool_heads,
         .mlp_rows = f->w->pool.fc1.data ? G : 0,
         .batch = f->batch,
         .rows = G * T,
@@ -80,12 +82,12 @@ static size_t mean_offset(const vx_arch *a)
     return a->pool == VX_POOL_TOKEN_AVG ? (size_t)a->width : 0;
 }
 
-vx_head_io vx_head_io_of(const vx_run *f, const float *x, vx_rows last, bool picked)
+vx_head_io vx_head_io_of(const vx_run *f, const vx_far *x, vx_rows last, bool picked)
 {
     const vx_arch *a = f->arch;
     const bool norm = f->w->norm_w != NULL, all = norm && vx_arch_reads_patches(a);
     const int D = f->width;
-    float *pooled = f->act->pooled;
+    vx_far *pooled = f->act->pooled;
     vx_head_io h = {.x = x,
                     .all_rows = all ? f->rows : 0,
                     .tokens = all ? f->act->normed : x,
@@ -131,7 +133,7 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
     }
     h.pool = pool_grad_io(f, f->plan->pool_dp ? f->plan->dp : NULL);
     if (f->plan->pool_dp) {
-        h.record_rows = (int64_t)G * a->heads;
+        h.record_rows = (int64_t)G * a->pool_heads;
         h.record = f->plan->pool_dp + a->pool_first;
     }
     return h;
@@ -143,7 +145,7 @@ vx_own_io vx_own_io_of(const vx_run *f, int layer)
 {
     const bool last = layer == f->arch->depth - 1, norm = f->w->norm_w != NULL,
                map = f->arch->pool == VX_POOL_MAP;
-    const float *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
+    const vx_far *tokens = last ? f->plan->last_x : f->plan->blocks[layer + 1].kept.x;
     const int means = map ? 0 : f->batch;
     vx_own_io o = {.tokens = tokens,
                    .mean = f->act->normed,

@@ -48,7 +48,7 @@ int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *context, int
 enum { SIDE = 1024, RUNS = 5, COPIED = 16 * 1024 * 1024 /* floats: 64 MiB, past any cache */ };
 
 /* The operations whose rates are the peaks, over memory that begins with zeroes. */
-static void product(vx_device *dev, float *memory, const vx_weight *w)
+static void product(vx_device *dev, vx_far *memory, const vx_weight *w)
 {
     dev->ops.linear(
         dev,
@@ -56,7 +56,7 @@ static void product(vx_device *dev, float *memory, const vx_weight *w)
             .y = memory, .ldy = SIDE, .x = memory + SIDE * SIDE, .ldx = SIDE, .w = w, .m = SIDE});
 }
 
-static void copy(vx_device *dev, float *memory, const vx_weight *w)
+static void copy(vx_device *dev, vx_far *memory, const vx_weight *w)
 {
     (void)w;
     dev->ops.copy_rows(
@@ -64,8 +64,8 @@ static void copy(vx_device *dev, float *memory, const vx_weight *w)
 }
 
 /* The best rate of a few runs, by a profile of their own. The first one is not counted. */
-static int best_of(double *best, vitx_context *c, int op, float *memory, const vx_weight *w,
-                   void (*run)(vx_device *dev, float *memory, const vx_weight *w))
+static int best_of(double *best, vitx_context *c, int op, vx_far *memory, const vx_weight *w,
+                   void (*run)(vx_device *dev, vx_far *memory, const vx_weight *w))
 {
     vx_profile profile;
     for (int i = 0; i <= RUNS; i++) {
@@ -114,7 +114,7 @@ int vitx_context_measure_peak(vitx_context *context, double *flops, double *byte
     char *memory = cls->mem_alloc(floats + w.packing->bytes(SIDE, SIDE), &context->env);
     if (!memory)
         return vx_fail(VITX_NOMEM, "no memory to measure the device's speed with");
-    float *numbers = (float *)(void *)memory;
+    vx_far *numbers = (vx_far *)(void *)memory;
     w.data = memory + floats;
     context->dev->ops.clear(context->dev, &(vx_clear){.y = numbers, .count = 2 * (int64_t)COPIED});
     int status = vx_context_sync(context);

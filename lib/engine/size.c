@@ -176,7 +176,10 @@ static int set_input(vitx_context *c, int64_t height, int64_t width, const char 
     if (height == c->recipe.input_height && width == c->recipe.input_width)
         return check_tokens(&arch, c->max_tokens, what);
     if (height > MAX_SIDE || width > MAX_SIDE)
-        return vx_fail(VITX_UNSUPPORTED, "%s: sides of at most %d are kept", what, MAX_SIDE);
+        return vx_fail(VITX_UNSUPPORTED,
+                       "%s makes an input of %lld x %lld in whole patches; at most %d a side are "
+                       "supported",
+                       what, (long long)width, (long long)height, MAX_SIDE);
     VX_TRY(vx_arch_set_input(&arch, (int)height, (int)width, what));
     VX_TRY(check_tokens(&arch, c->max_tokens, what));
     c->recorded = 0; /* views are of the old layout */

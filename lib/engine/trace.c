@@ -153,10 +153,11 @@ static void place_kept(vx_kept *kept, vx_arena *arena, const vx_arch *arch, size
     const size_t branch = arch->post_norm ? behind : 0;
     kept->branch1 = vx_arena_take(arena, branch, (size_t)arch->width * sizeof(float));
     kept->branch2 = vx_arena_take(arena, branch, (size_t)arch->width * sizeof(float));
-    kept->pre = vx_arena_take(arena, behind, (size_t)vx_arch_fc1(arch) * narrow);
+    kept->pre = vx_arena_take(arena, behind,
+                              (size_t)vx_arch_most(vx_arch_fc1(arch), arch->pool_hidden) * narrow);
 }
 
-static float *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
+static vx_far *take_tokens(vx_arena *arena, const vx_arch *arch, size_t pictures)
 {
     return vx_arena_take(arena, pictures,
                          (size_t)vx_arch_tokens(arch) * (size_t)arch->width * sizeof(float));
@@ -178,8 +179,8 @@ static void place_tokens(vx_plan *plan, int l, vx_arena *arena, const vx_arch *a
 }
 
 /* The input of a block, which lies where it is wanted anyway. */
-static float *place_input(const vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
-                          int batch)
+static vx_far *place_input(const vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
+                           int batch)
 {
     if (l > 0 && plan->blocks[l - 1].tokens_wanted[VX_AT_OUTPUT])
         return plan->blocks[l - 1].tokens[VX_AT_OUTPUT];
@@ -244,9 +245,10 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
 static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow,
                            int batch, size_t input_floats)
 {
-    const size_t t = (size_t)vx_arch_tokens(arch), h = (size_t)arch->heads;
-    const size_t a = h * (size_t)arch->head_width, f = (size_t)vx_arch_fc1(arch);
-    const size_t pictures = (size_t)batch;
+    const size_t t = (size_t)vx_arch_tokens(arch), pictures = (size_t)batch;
+    const size_t a = (size_t)arch->heads * (size_t)arch->head_width,
+                 f = (size_t)vx_arch_most(vx_arch_fc1(arch), arch->pool_hidden),
+                 h = (size_t)vx_arch_most(arch->heads, arch->pool_heads);
     const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
     const size_t wide = 4 * a > f ? 4 * a : f;
     bool product = plan->own_from < plan->depth || plan->dpool_wanted;
@@ -272,7 +274,7 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
 static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow,
                        int batch)
 {
-    const size_t row = (size_t)arch->heads * (size_t)vx_arch_tokens(arch) * sizeof(float);
+    const size_t row = (size_t)arch->pool_heads * (size_t)vx_arch_tokens(arch) * sizeof(float);
     const size_t pictures = (size_t)batch, gradients = pictures * (size_t)plan->targets;
     plan->pool_p = plan->pool_wanted ? vx_arena_take(arena, pictures, row) : NULL;
     plan->pool_dp = NULL;

@@ -43,25 +43,25 @@ typedef enum vx_dkeep {
 /* A block's forward pass, as far as its backward pass reads it. Where only the class token is
  * computed behind the attention, mid, the branches and pre have one row a picture. */
 typedef struct vx_kept {
-    float *x;            /* [B,T,D]   the block's input               */
+    vx_far *x;           /* [B,T,D]   the block's input               */
     vx_narrow *qkv;      /* [B,T,3A]                                  */
     vx_narrow *qk;       /* [B,T,2A]  q and k before their norms, if they have any */
     vx_narrow *attended; /* [B,T,A] what the attention gave, before its norm, if it has one */
-    float *mid;          /* [B,T,D]   behind the attention's residual */
-    float *branch1;      /* [B,T,D]   what the attention gives and ... */
-    float *branch2;      /* [B,T,D]   ... what the mlp gives, if they are normalised then */
+    vx_far *mid;         /* [B,T,D]   behind the attention's residual */
+    vx_far *branch1;     /* [B,T,D]   what the attention gives and ... */
+    vx_far *branch2;     /* [B,T,D]   ... what the mlp gives, if they are normalised then */
     vx_narrow *pre;      /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     vx_narrow *hidden;   /* [B,T,F] the hidden layer before its norm, if it has one; F: of fc2 */
-    float *p;            /* [B,H,T,T] attention                       */
+    vx_far *p;           /* [B,H,T,T] attention                       */
 } vx_kept;
 
 typedef struct vx_block_plan {
     bool tokens_wanted[VX_AT_COUNT], dtokens_wanted[VX_AT_COUNT];
-    float *tokens[VX_AT_COUNT];  /* [B,T,D] */
-    float *dtokens[VX_AT_COUNT]; /* [G,T,D] */
+    vx_far *tokens[VX_AT_COUNT];  /* [B,T,D] */
+    vx_far *dtokens[VX_AT_COUNT]; /* [G,T,D] */
     vx_dkeep dkeep;
     vx_product product;
-    float *dattention;
+    vx_far *dattention;
     vx_kept kept;
     bool widened; /* placing made the block's record hold everything, for the backward pass ... */
     vx_recorded wanted; /* ... and this is what the needs asked for                           */
@@ -69,7 +69,7 @@ typedef struct vx_block_plan {
 
 /* Looks at what block `layer` has recorded, and at its output x [B,T,D], before the next one
  * runs; a failure ends the pass. */
-typedef int vx_watch(void *watcher, int layer, const float *x);
+typedef int vx_watch(void *watcher, int layer, const vx_far *x);
 
 typedef struct vx_plan {
     int depth;
@@ -92,21 +92,21 @@ typedef struct vx_plan {
     void *shared;     /* the place of a watched plan's blocks */
     int lowest;       /* first block that the backward pass reaches; depth: none */
     int kept_from;    /* first block of which the forward pass is kept */
-    float *embedded;  /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
-    float *dlogits;   /* [G,classes]: filled by the caller of the backward pass */
-    float *dinput;    /* [G,C,H,W] */
-    float *dx;        /* [G,T,D] the residual stream's gradient */
-    float *dbranch;   /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
+    vx_far *embedded; /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
+    vx_far *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
+    vx_far *dinput;   /* [G,C,H,W] */
+    vx_far *dx;       /* [G,T,D] the residual stream's gradient */
+    vx_far *dbranch;  /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
                        * norm1 which both read; NULL: neither is */
     vx_narrow *dy;    /* [G,T,D] work of the backward pass      */
     vx_narrow *dwide; /* [G,T,max(3A + A, F)], of swiglu 2F     */
-    float *dp;        /* [G,H,T,T], where no block keeps it in a place of its own */
-    float *dpooled;   /* [G,W], W as in engine/context.h */
-    vx_kept recomputed;  /* the place of the block at hand (its x is the block's own) */
-    float *pool_p;       /* [B,H,T] */
-    float *pool_dp;      /* [G,H,T] */
-    vx_kept pool;        /* of a pooling head: qkv; mid and pre of one row a picture */
-    const float *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
+    vx_far *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
+    vx_far *dpooled;  /* [G,W], W as in engine/context.h */
+    vx_kept recomputed;   /* the place of the block at hand (its x is the block's own) */
+    vx_far *pool_p;       /* [B,H,T] */
+    vx_far *pool_dp;      /* [G,H,T] */
+    vx_kept pool;         /* of a pooling head: qkv; mid and pre of one row a picture */
+    const vx_far *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks);

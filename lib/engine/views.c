@@ -86,7 +86,7 @@ int vitx_pool_attention(vitx_view *out, vitx_context *context)
 {
     VX_TRY(check_forward(context, out));
     const vx_arch *a = &context->arch;
-    const int64_t n = context->recorded, h = a->heads, t = vx_arch_tokens(a);
+    const int64_t n = context->recorded, h = a->pool_heads, t = vx_arch_tokens(a);
     if (a->pool != VX_POOL_MAP)
         return vx_fail(VITX_UNSUPPORTED, "the model has no attention-pooling head");
     if (!context->wish.pool_p)
@@ -142,7 +142,7 @@ static int check_block(vitx_view *out, const vitx_context *c, int layer, bool gr
 }
 
 /* A view of `rows` things of shape[1..rank-1], f32. */
-static int view_trace(vitx_view *out, vitx_context *c, const float *at, int64_t rows, int rank,
+static int view_trace(vitx_view *out, vitx_context *c, const vx_far *at, int64_t rows, int rank,
                       const int64_t *shape)
 {
     vitx_view view = {.dtype = VITX_F32, .rank = rank, .shape = {rows, 1, 1, 1}};
@@ -171,7 +171,7 @@ int vitx_attention_gradient(vitx_view *out, vitx_context *context, int layer)
     VX_TRY(check_block(out, context, layer, true));
     const vx_arch *a = &context->arch;
     const int64_t t = vx_arch_tokens(a), shape[] = {a->heads, t, t};
-    const float *at = context->wish.blocks[layer].dattention;
+    const vx_far *at = context->wish.blocks[layer].dattention;
     if (!at)
         return not_recorded("the gradient of the attention", layer);
     return view_trace(out, context, at, (int64_t)context->recorded * context->wish.targets, 4,
@@ -184,7 +184,7 @@ static int view_tokens(vitx_view *out, vitx_context *c, int layer, vitx_tokens_a
     if (at != VITX_AT_NORM1 && at != VITX_AT_OUTPUT)
         return vx_fail(VITX_INVALID, "at = %d is no vitx_tokens_at", (int)at);
     const vx_block_plan *b = &c->wish.blocks[layer];
-    const float *data = gradient ? b->dtokens[at] : b->tokens[at];
+    const vx_far *data = gradient ? b->dtokens[at] : b->tokens[at];
     const int64_t shape[] = {vx_arch_tokens(&c->arch), c->arch.width};
     if (!data)
         return not_recorded(gradient ? "the gradient of the tokens" : "the tokens", layer);

@@ -40,7 +40,7 @@ void vx_ablation_prepare(vx_job *job, vx_plan *need, vx_at at)
 /* A picture's tokens, and the channels at hand. */
 typedef struct run {
     const vx_ablation *of;
-    const float *tokens, *input; /* [T,D] on the device; input counts at norm1 */
+    const vx_far *tokens, *input; /* [T,D] on the device; input counts at norm1 */
     float value;
     int *channels; /* [at once] */
     int *rows;     /* [at once, T]: 0..T-1 over and over */

@@ -34,7 +34,7 @@ static void take_row(float *out, const float *rows, float *room, const vx_job *j
     const settings *set = job->settings;
     const vx_arch *a = job->arch;
     const size_t t = (size_t)vx_arch_tokens(a), prefix = (size_t)a->prefix;
-    vx_fuse_rows(room, rows, a, head, set->fuse);
+    vx_fuse_rows(room, rows, job->heads, t, head, set->fuse);
     memcpy(out, room + prefix, (t - prefix) * sizeof *out);
 }
 
@@ -53,8 +53,8 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
         status = vx_query_read(rows, device, job, n, l);
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, at += plane)
             for (size_t i = 0; i < (size_t)n; i++)
-                take_row(maps[i]->values + at, rows + i * (size_t)a->heads * t, rows + floats, job,
-                         h);
+                take_row(maps[i]->values + at, rows + i * (size_t)job->heads * t, rows + floats,
+                         job, h);
     }
     vx_release(&scratch, rows);
     return status;
@@ -68,6 +68,7 @@ const vx_method vx_method_attention = {
     .cost = "1 forward",
     .reference = "Vaswani et al. 2017; shown as maps by Caron et al. 2021 (DINO)",
     .uses_query = true,
+    .of_pool_query = true,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),

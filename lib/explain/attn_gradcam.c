@@ -44,7 +44,7 @@ static void combine(float *out, const float *attention, const float *gradient, c
 static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const vx_arch *a = job->arch;
-    const size_t row = (size_t)a->heads * (size_t)vx_arch_tokens(a);
+    const size_t row = (size_t)job->heads * (size_t)vx_arch_tokens(a);
     const size_t plane = (size_t)a->grid_height * (size_t)a->grid_width;
     const size_t floats = vx_query_floats(job, n), gradients = (size_t)n * row;
     const vitx_hooks scratch = job->scratch;
@@ -58,7 +58,7 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
         for (int h = job->head_first; h <= job->head_last && status == VITX_OK; h++, at += plane)
             for (size_t i = 0; i < (size_t)n; i++)
                 combine(maps[i]->values + at, rows + i * row, rows + gradients + i * row, a,
-                        h < 0 ? 0 : h, h < 0 ? a->heads - 1 : h);
+                        h < 0 ? 0 : h, h < 0 ? job->heads - 1 : h);
     }
     vx_release(&scratch, rows);
     return status;
@@ -72,6 +72,7 @@ const vx_method vx_method_attn_gradcam = {
     .uses_target = true,
     .is_signed = true,
     .uses_query = true,
+    .of_pool_query = true,
     .prepare = prepare,
     .run_batch = run_batch,
 };

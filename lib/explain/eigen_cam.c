@@ -52,7 +52,7 @@ static int take(vitx_map *map, const float *grams, const vx_job *job, double *u)
 }
 
 /* Pictures first..first+some-1: products are queued for all, then read at once. */
-static int run_some(const vx_job *job, int first, int some, vitx_map *const *maps, float *device,
+static int run_some(const vx_job *job, int first, int some, vitx_map *const *maps, vx_far *device,
                     float *host, double *u)
 {
     const settings *set = job->settings;

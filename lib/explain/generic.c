@@ -60,7 +60,7 @@ static int prepare_rollout(vx_job *job, vx_plan *need)
 }
 
 /* One picture's, or those of n pictures whose gradients lie one behind the other, into space. */
-static void multiply(float *space, const vx_job *job, int first, int n, int layer, int paired,
+static void multiply(vx_far *space, const vx_job *job, int first, int n, int layer, int paired,
                      int head)
 {
     const settings *set = job->settings;
@@ -78,13 +78,14 @@ static void multiply(float *space, const vx_job *job, int first, int n, int laye
 }
 
 /* Abar_l or F_l: as the backward pass left it, or made of what it left. */
-static const float *product(const vx_job *job, int first, int n, int layer, int head, float *space)
+static const vx_far *product(const vx_job *job, int first, int n, int layer, int head,
+                             vx_far *space)
 {
     const settings *set = job->settings;
     const int t = vx_arch_tokens(job->arch), at_once = vx_job_at_once(job, n);
     const int64_t square = (int64_t)t * t;
     const int paired = set->compat ? job->arch->depth - 1 - layer : layer;
-    const float *f = vx_job_dattention(job, paired, first);
+    const vx_far *f = vx_job_dattention(job, paired, first);
     if (job->plan->blocks[paired].dkeep == VX_DKEEP_ALL) {
         for (int i = 0; i < n; i += at_once)
             multiply(space + i * square, job, first + i, at_once, layer, paired, head);
@@ -115,7 +116,7 @@ static void pooled(float *row, const float *attention, const float *gradient, co
                    int head)
 {
     const settings *set = job->settings;
-    const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->heads;
+    const size_t t = (size_t)vx_arch_tokens(job->arch), heads = (size_t)job->arch->pool_heads;
     const size_t first = head < 0 ? 0 : (size_t)head, end = head < 0 ? heads : first + 1;
     for (size_t j = 0; j < t; j++) {
         double sum = 0;

@@ -101,13 +101,13 @@ static void make_rule(double *at, double *weight, const settings *s)
 /* ------------------------------------------------------------------ the path -------------- */
 
 typedef struct path {
-    double *at, *exact;      /* [steps] nodes, and their weights */
-    float *weight;           /* [steps] the same weights */
-    float *start;            /* the baseline, on the host */
-    float *way;              /* the picture less the baseline, on the host */
-    float *values;           /* [H,W] on the host */
-    float *sum, *device_way; /* [C,H,W], device */
-    float *plane;            /* [H,W], device */
+    double *at, *exact;       /* [steps] nodes, and their weights */
+    float *weight;            /* [steps] the same weights */
+    float *start;             /* the baseline, on the host */
+    float *way;               /* the picture less the baseline, on the host */
+    float *values;            /* [H,W] on the host */
+    vx_far *sum, *device_way; /* [C,H,W], device */
+    vx_far *plane;            /* [H,W], device */
     size_t floats;
 } path;
 
@@ -119,7 +119,7 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
         *out++ = p->start[i] + a * p->way[i];
 }
 
-static void add(void *payload, const vx_job *job, float *gradients, int first, int n)
+static void add(void *payload, const vx_job *job, vx_far *gradients, int first, int n)
 {
     const path *p = payload;
     vx_walk_add(job, p->sum, gradients, p->weight + first, n, false);

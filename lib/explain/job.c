@@ -7,6 +7,7 @@
 #include "engine/pass.h"
 #include "engine/run.h"
 #include "explain/method.h"
+#include "explain/pool_query.h"
 
 /* ------------------------------------------------------------------ options to jobs -------- */
 
@@ -106,6 +107,14 @@ vx_job vx_job_of(vitx_context *c, const vx_method *method, const vitx_explain_op
         .given = {method->name, method->options, method->option_count, opts->set, opts->set_count}};
 }
 
+/* How many heads a map can be of. */
+static int heads_of(const vx_job *job)
+{
+    const bool pool = job->method->of_pool ? job->arch->pool == VX_POOL_MAP
+                                           : job->method->of_pool_query && vx_job_of_head(job);
+    return pool ? job->arch->pool_heads : job->arch->heads;
+}
+
 int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
 {
     const vx_arch *a = &c->arch;
@@ -119,10 +128,11 @@ int vx_job_prepare(vx_job *job, vitx_context *c, const vitx_explain_opts *given)
     *job = vx_job_of(c, method, &read);
     VX_TRY(resolve_range(&job->layer_first, &job->layer_last, opts->layer, a->depth - 1, a->depth,
                          "layer"));
-    VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, a->heads, "head"));
     VX_TRY(check_outputs(opts, a, c->grid_open));
     VX_TRY(check_method(job->method, opts));
     job->query = opts->query == VITX_AUTO ? vx_default_query(a) : opts->query;
+    job->heads = heads_of(job);
+    VX_TRY(resolve_range(&job->head_first, &job->head_last, opts->head, -1, job->heads, "head"));
     job->score = score_of(job);
     VX_TRY(vx_similarity_prepare(&job->similarity, c, opts));
     if (job->similarity.vector)
@@ -152,13 +162,13 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i)
 }
 
 /* The gradient of picture `i` that is this job's, of rows of `floats`. */
-static float *gradient_of(const vx_job *job, float *all, int i, size_t floats)
+static vx_far *gradient_of(const vx_job *job, vx_far *all, int i, size_t floats)
 {
     const size_t g = (size_t)i * (size_t)job->context->need.targets + (size_t)job->cotangent;
     return all + g * floats;
 }
 
-float *vx_job_dattention(const vx_job *job, int layer, int i)
+vx_far *vx_job_dattention(const vx_job *job, int layer, int i)
 {
     const vx_block_plan *b = &job->context->need.blocks[layer];
     const size_t t = (size_t)vx_arch_tokens(job->arch);
@@ -171,37 +181,37 @@ static size_t token_floats(const vx_job *job)
     return (size_t)vx_arch_tokens(job->arch) * (size_t)job->arch->width;
 }
 
-const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
+const vx_far *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i)
 {
     return job->context->need.blocks[layer].tokens[at] + (size_t)i * token_floats(job);
 }
 
-const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
+const vx_far *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i)
 {
     return gradient_of(job, job->context->need.blocks[layer].dtokens[at], i, token_floats(job));
 }
 
 static size_t pool_floats(const vx_job *job)
 {
-    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+    return (size_t)job->arch->pool_heads * (size_t)vx_arch_tokens(job->arch);
 }
 
-const float *vx_job_pool(const vx_job *job, int i)
+const vx_far *vx_job_pool(const vx_job *job, int i)
 {
     return job->context->need.pool_p + (size_t)i * pool_floats(job);
 }
 
-const float *vx_job_dpool(const vx_job *job, int i)
+const vx_far *vx_job_dpool(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.pool_dp, i, pool_floats(job));
 }
 
-const float *vx_job_dinput(const vx_job *job, int i)
+const vx_far *vx_job_dinput(const vx_job *job, int i)
 {
     return gradient_of(job, job->context->need.dinput, i, vx_context_input_count(job->context));
 }
 
-const float *vx_job_input(const vx_job *job, int i)
+const vx_far *vx_job_input(const vx_job *job, int i)
 {
     return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
 }
@@ -216,7 +226,7 @@ size_t vx_job_input_floats(const vx_job *job)
     return vx_context_input_count(job->context);
 }
 
-int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
+int vx_job_work(vx_far **out, const vx_job *job, size_t floats, const char *what)
 {
     vitx_context *c = job->context;
     if (c->work_taken)
@@ -227,12 +237,12 @@ int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what)
     return VITX_OK;
 }
 
-int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats)
+int vx_job_read(const vx_job *job, float *host, const vx_far *device, size_t floats)
 {
     return vx_context_read(job->context, host, device, floats * sizeof *host);
 }
 
-void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats)
+void vx_job_write(const vx_job *job, vx_far *device, const float *host, size_t floats)
 {
     job->dev->cls->upload(job->dev, device, host, floats * sizeof *host);
 }
@@ -276,7 +286,7 @@ static void set_shape(vitx_map_info *info, const vx_job *job)
     if (!job->method->no_layers && job->opts.layer == VITX_ALL)
         info->shape[info->rank++] = job->layer_last - job->layer_first + 1;
     if (!job->method->no_heads && job->opts.head == VITX_ALL)
-        info->shape[info->rank++] = job->arch->heads;
+        info->shape[info->rank++] = job->heads;
     info->shape[info->rank++] = job->pixels ? recipe->input_height : job->arch->grid_height;
     info->shape[info->rank++] = job->pixels ? recipe->input_width : job->arch->grid_width;
     info->channels = job->map_channels;

@@ -33,7 +33,7 @@ typedef struct batch {
     vitx_map *const *maps;
     int n;
     float *logits, *probabilities, *cotangents; /* [n,classes] each, on the host */
-    float *device, *host;                       /* [heads,n,T] */
+    vx_far *device, *host;                      /* [heads,n,T] */
 } batch;
 
 /* The gradient of each picture's own score, of this block's answer, down to the block's
@@ -82,7 +82,7 @@ static int add_block(const batch *s, int l)
                                                           .dp = job->plan->dp,
                                                           .head = job->head_first + h,
                                                           .gradients = s->n,
-                                                          .heads = a->heads,
+                                                          .heads = job->heads,
                                                           .tokens = t});
     VX_TRY(vx_job_read(job, s->host, s->device, (size_t)heads * rows));
     for (int h = 0; h < heads; h++)
@@ -122,6 +122,7 @@ const vx_method vx_method_legrad = {
     .cost = "1 forward, about 1 backward",
     .reference = "Bousselham et al. 2024, LeGrad",
     .uses_target = true,
+    .of_pool = true,
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .settings_size = sizeof(settings),

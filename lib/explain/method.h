@@ -37,6 +37,7 @@ typedef struct vx_job {
     vx_settings given;      /* the method's options, and what opts set of them */
     void *settings;         /* [method->settings_size] bytes, zeroed for prepare */
     int layer_first, layer_last; /* the blocks asked for; equal unless VITX_ALL */
+    int heads;                   /* that the map can be of: a block's, or the pooling head's */
     int head_first, head_last;   /* heads asked for; -1, -1: fused              */
     int query;                   /* a token, or a mean of rows: vx_query_first  */
     vitx_score score;            /* resolved: never VITX_SCORE_AUTO             */
@@ -58,14 +59,16 @@ typedef struct vx_job {
 struct vx_method {
     const char *name, *summary, *cost, *reference;
     bool uses_target;
-    bool is_signed;                    /* values below 0 mean something */
-    bool on_pixels;                    /* maps have the size of the model's input */
-    int channels;                      /* numbers per patch, as the last axis of a map; 0: one, and
+    bool is_signed;              /* values below 0 mean something */
+    bool on_pixels;              /* maps have the size of the model's input */
+    int channels;                /* numbers per patch, as the last axis of a map; 0: one, and
                                           no axis */
-    bool no_layers, no_heads;          /* layer and head of the options mean nothing to it */
-    bool uses_query;                   /* the query of the options does */
-    bool of_score;                     /* maps are in the score's unit, as parts of it */
-    vitx_score score;                  /* what VITX_SCORE_AUTO means; left out: the logit */
+    bool no_layers, no_heads;    /* layer and head of the options mean nothing to it */
+    bool uses_query;             /* the query of the options does */
+    bool of_pool_query, of_pool; /* if a head pools by attention, the map is of it: where no block
+                                    is asked for and the query is the head's own, or always */
+    bool of_score;               /* maps are in the score's unit, as parts of it */
+    vitx_score score;            /* what VITX_SCORE_AUTO means; left out: the logit */
     const vitx_method_option *options; /* [option_count] */
     int option_count;
     int kind; /* the method's own business: which one of those that a file makes it is */
@@ -102,13 +105,13 @@ vx_recorded vx_job_attention(const vx_job *job, int layer, int i);
 
 /* What the passes left behind for picture `i`. The gradient is [T,T] or [H,T,T] as the plan keeps
  * it. */
-float *vx_job_dattention(const vx_job *job, int layer, int i);
-const float *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
-const float *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
-const float *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
-const float *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
-const float *vx_job_host_input(const vx_job *job, int i);                   /* ... on the host */
-size_t vx_job_input_floats(const vx_job *job);                              /* C*H*W */
+vx_far *vx_job_dattention(const vx_job *job, int layer, int i);
+const vx_far *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* [T,D] */
+const vx_far *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
+const vx_far *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
+const vx_far *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
+const float *vx_job_host_input(const vx_job *job, int i);                    /* ... on the host */
+size_t vx_job_input_floats(const vx_job *job);                               /* C*H*W */
 /* How many of n pictures one operation can take: all, unless gradients of other jobs lie between
  * those of this one. */
 static inline int vx_job_at_once(const vx_job *job, int n)
@@ -116,8 +119,8 @@ static inline int vx_job_at_once(const vx_job *job, int n)
     return job->gradient && job->plan->targets > 1 ? 1 : n;
 }
 /* The attention of the pooling head, and its gradient, [H,T]. */
-const float *vx_job_pool(const vx_job *job, int i);
-const float *vx_job_dpool(const vx_job *job, int i);
+const vx_far *vx_job_pool(const vx_job *job, int i);
+const vx_far *vx_job_dpool(const vx_job *job, int i);
 /* What the map of picture `i` explains. */
 vx_target vx_map_target(const vitx_map *map);
 
@@ -126,7 +129,7 @@ vx_target vx_map_target(const vitx_map *map);
 /* Device memory of `floats` floats, until run() returns. Once in a run: what run() calls gets its
  * memory from run(), unless its header says that it takes the work memory itself. `what` is for the
  * message if there is not as much. */
-int vx_job_work(float **out, const vx_job *job, size_t floats, const char *what);
+int vx_job_work(vx_far **out, const vx_job *job, size_t floats, const char *what);
 /* Floats that begin where the device likes to read: a piece of work memory of at least that
  * many. */
 static inline size_t vx_job_piece(size_t floats)
@@ -141,9 +144,9 @@ static inline int vx_job_fit(size_t floats, int n)
     return most < 1 ? 1 : most < (size_t)n ? (int)most : n;
 }
 /* Device to host, after all that was queued; waits for the device. VITX_DEVICE. */
-int vx_job_read(const vx_job *job, float *host, const float *device, size_t floats);
+int vx_job_read(const vx_job *job, float *host, const vx_far *device, size_t floats);
 /* Host to device. The host's floats stay as they are until the next vx_job_read. */
-void vx_job_write(const vx_job *job, float *device, const float *host, size_t floats);
+void vx_job_write(const vx_job *job, vx_far *device, const float *host, size_t floats);
 /* LeGrad's two steps for the batch's n pictures (vx_pass_answer in engine/pass.h): the head's
  * answer to block `layer` alone, [n,classes] each, to the host; then, from its gradients
  * [n,classes] on the host, the gradient of that block's attention, which is plan->dp. */

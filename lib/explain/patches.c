@@ -17,7 +17,7 @@ typedef struct queue {
     int count;      /* patches */
     double nothing; /* the score of no patches, if that is not the answer of a pass */
     bool nothing_known;
-    float *tokens;       /* device: the picture's [T,D], then the baseline's */
+    vx_far *tokens;      /* device: the picture's [T,D], then the baseline's */
     int *from;           /* [at_once * T] which token a row is */
     int *starts;         /* [most + 1] */
     unsigned char *kept; /* [most, count] */

@@ -38,7 +38,7 @@ void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width,
         }
 }
 
-void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const float *x,
+void vx_pixels_reduce(const vx_job *job, vx_far *plane, const vx_far *g, const vx_far *x,
                       vx_reduce reduce)
 {
     const int channels = job->arch->channels;
@@ -61,8 +61,8 @@ void vx_pixels_take(vitx_map *map, const vx_job *job, const float *plane, vx_gri
         vx_pixels_pool(map->values, plane, job->arch, job->recipe->input_width, grid);
 }
 
-int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, const float *g,
-                  const float *x, vx_reduce reduce, vx_grid grid)
+int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, vx_far *plane, const vx_far *g,
+                  const vx_far *x, vx_reduce reduce, vx_grid grid)
 {
     const size_t pixels = vx_job_input_floats(job) / (size_t)job->arch->channels;
     vx_pixels_reduce(job, plane, g, x, reduce);
@@ -141,8 +141,8 @@ int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk)
     return vx_context_sync(c);
 }
 
-void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const float *weights, int n,
-                 bool squared)
+void vx_walk_add(const vx_job *job, vx_far *sum, const vx_far *gradients, const float *weights,
+                 int n, bool squared)
 {
     enum { MOST = 64 }; /* samples that an operation takes at once */
     const size_t floats = vx_job_input_floats(job);

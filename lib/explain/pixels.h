@@ -27,13 +27,13 @@ void vx_pixels_pool(float *out, const float *plane, const vx_arch *a, int width,
 
 /* Channels of g [C,H,W], times x unless x is NULL, reduced into `plane` [H,W]: all device
  * memory. */
-void vx_pixels_reduce(const vx_job *job, float *plane, const float *g, const float *x,
+void vx_pixels_reduce(const vx_job *job, vx_far *plane, const vx_far *g, const vx_far *x,
                       vx_reduce reduce);
 /* That plane, now on the host, pooled or as it is into map->values. */
 void vx_pixels_take(vitx_map *map, const vx_job *job, const float *plane, vx_grid grid);
 /* The one and the other for one map; host [H,W] gets the plane. */
-int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, const float *g,
-                  const float *x, vx_reduce reduce, vx_grid grid);
+int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, vx_far *plane, const vx_far *g,
+                  const vx_far *x, vx_reduce reduce, vx_grid grid);
 
 /*
  * The gradients of `count` variants of a picture, some at a time. fill writes `floats` values from
@@ -43,7 +43,7 @@ int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, float *plane, c
 typedef struct vx_walk {
     int count;
     void (*fill)(const void *payload, float *out, int v, size_t at, size_t floats);
-    void (*add)(void *payload, const vx_job *job, float *gradients, int first, int n);
+    void (*add)(void *payload, const vx_job *job, vx_far *gradients, int first, int n);
     void *payload;
 } vx_walk;
 
@@ -53,7 +53,7 @@ void vx_walk_prepare(vx_job *job, int count);
 int vx_walk_run(const vx_job *job, vitx_map *map, const vx_walk *walk);
 /* For add: sum [C,H,W] += over v of weights[v] * gradients[v], or of their squares. weights [n] is
  * host memory. */
-void vx_walk_add(const vx_job *job, float *sum, const float *gradients, const float *weights, int n,
-                 bool squared);
+void vx_walk_add(const vx_job *job, vx_far *sum, const vx_far *gradients, const float *weights,
+                 int n, bool squared);
 
 #endif

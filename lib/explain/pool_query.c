@@ -13,10 +13,14 @@ bool vx_job_of_head(const vx_job *job)
     return vx_job_pools(job) && job->opts.layer == VITX_AUTO;
 }
 
-void vx_fuse_rows(float *row, const float *rows, const vx_arch *a, int head, vx_fuse fuse)
+int vx_pool_head(const vx_job *job, int head)
 {
-    const size_t tokens = (size_t)vx_arch_tokens(a);
-    const int from = head < 0 ? 0 : head, to = head < 0 ? a->heads - 1 : head;
+    return job->arch->pool_heads == job->arch->heads ? head : -1;
+}
+
+void vx_fuse_rows(float *row, const float *rows, int heads, size_t tokens, int head, vx_fuse fuse)
+{
+    const int from = head < 0 ? 0 : head, to = head < 0 ? heads - 1 : head;
     for (size_t t = 0; t < tokens; t++) {
         float v = rows[(size_t)from * tokens + t];
         for (int h = from + 1; h <= to; h++) {
@@ -25,13 +29,20 @@ void vx_fuse_rows(float *row, const float *rows, const vx_arch *a, int head, vx_
                 : fuse == VX_FUSE_MIN ? fminf(v, next)
                                       : v + next;
         }
-        row[t] = fuse == VX_FUSE_MEAN && head < 0 ? v / (float)a->heads : v;
+        row[t] = fuse == VX_FUSE_MEAN && head < 0 ? v / (float)heads : v;
     }
 }
 
+/* Room for the rows of the blocks' heads or of the pooling head's. */
 static size_t row_floats(const vx_job *job)
 {
-    return (size_t)job->arch->heads * (size_t)vx_arch_tokens(job->arch);
+    return (size_t)vx_arch_most(job->arch->heads, job->arch->pool_heads) *
+           (size_t)vx_arch_tokens(job->arch);
+}
+
+static size_t pool_floats(const vx_job *job)
+{
+    return (size_t)job->arch->pool_heads * (size_t)vx_arch_tokens(job->arch);
 }
 
 size_t vx_query_floats(const vx_job *job, int n)
@@ -41,7 +52,7 @@ size_t vx_query_floats(const vx_job *job, int n)
 
 int vx_pool_read(float *rows, const vx_job *job, int n)
 {
-    const size_t floats = row_floats(job), all = (size_t)n * floats;
+    const size_t floats = pool_floats(job), all = (size_t)n * floats;
     const int at_once = vx_job_at_once(job, n);
     for (int i = 0; job->gradient && i < n; i += at_once)
         VX_TRY(vx_job_read(job, rows + all + (size_t)i * floats, vx_job_dpool(job, i),
@@ -50,11 +61,11 @@ int vx_pool_read(float *rows, const vx_job *job, int n)
 }
 
 /* out [H,T] = sum_t p_t A[h,t,:] of A [H,T,T], for each of n pictures; p [n,T] on the host. */
-static void weigh_rows(float *out, const float *p, const vx_recorded *record, int n,
+static void weigh_rows(vx_far *out, const vx_far *p, const vx_recorded *record, int n,
                        const vx_job *job)
 {
     const size_t heads = (size_t)job->arch->heads, t = (size_t)vx_arch_tokens(job->arch);
-    const float *whole = record->data;
+    const vx_far *whole = record->data;
     job->dev->ops.clear(job->dev, &(vx_clear){.y = out, .count = (int64_t)((size_t)n * heads * t)});
     for (size_t i = 0; i < (size_t)n; i++)
         job->dev->ops.add_weighted(job->dev, &(vx_add_weighted){.sum = out + i * heads * t,
@@ -66,7 +77,7 @@ static void weigh_rows(float *out, const float *p, const vx_recorded *record, in
 }
 
 /* Pictures first..first+n-1: the query's rows in a record of them, p as above if the job pools. */
-static void queue_rows(float *out, const vx_recorded *record, const float *p, int n,
+static void queue_rows(vx_far *out, const vx_recorded *record, const vx_far *p, int n,
                        const vx_job *job)
 {
     vx_recorded of = *record;
@@ -83,19 +94,20 @@ static void queue_rows(float *out, const vx_recorded *record, const float *p, in
 /* p [n,T]: the mean of the pooling head's rows over its heads. */
 static int read_weights(float *p, float *rows, const vx_job *job, int n)
 {
-    const size_t t = (size_t)vx_arch_tokens(job->arch), floats = row_floats(job);
+    const size_t t = (size_t)vx_arch_tokens(job->arch), floats = pool_floats(job);
     VX_TRY(vx_job_read(job, rows, vx_job_pool(job, 0), (size_t)n * floats));
     for (int i = 0; i < n; i++)
-        vx_fuse_rows(p + (size_t)i * t, rows + (size_t)i * floats, job->arch, -1, VX_FUSE_MEAN);
+        vx_fuse_rows(p + (size_t)i * t, rows + (size_t)i * floats, job->arch->pool_heads, t, -1,
+                     VX_FUSE_MEAN);
     return VITX_OK;
 }
 
-int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer)
+int vx_query_read(float *rows, vx_far *device, const vx_job *job, int n, int layer)
 {
-    const size_t floats = row_floats(job), t = (size_t)vx_arch_tokens(job->arch);
+    const size_t t = (size_t)vx_arch_tokens(job->arch), floats = (size_t)job->arch->heads * t;
     const int at_once = vx_job_at_once(job, n);
     const vitx_hooks scratch = job->scratch;
-    float *weights = NULL;
+    vx_far *weights = NULL;
     if (job->at_pool)
         return vx_pool_read(rows, job, n);
     if (vx_job_pools(job)) {
@@ -107,7 +119,7 @@ int vx_query_read(float *rows, float *device, const vx_job *job, int n, int laye
         }
     }
     for (int i = 0; i < n; i += at_once) {
-        const float *p = weights ? weights + (size_t)i * t : NULL;
+        const vx_far *p = weights ? weights + (size_t)i * t : NULL;
         vx_recorded record = vx_job_attention(job, layer, i);
         queue_rows(device + (size_t)i * floats, &record, p, at_once, job);
         if (!job->gradient)
@@ -115,7 +127,7 @@ int vx_query_read(float *rows, float *device, const vx_job *job, int n, int laye
         record.data = vx_job_dattention(job, layer, i);
         queue_rows(device + (size_t)(n + i) * floats, &record, p, at_once, job);
     }
-    const int status = vx_job_read(job, rows, device, vx_query_floats(job, n));
+    const int status = vx_job_read(job, rows, device, (job->gradient ? 2 : 1) * (size_t)n * floats);
     vx_release(&scratch, weights);
     return status;
 }

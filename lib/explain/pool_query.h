@@ -19,8 +19,11 @@ bool vx_job_pools(const vx_job *job);
 /* Whether its map is of the head itself: no block was asked for. */
 bool vx_job_of_head(const vx_job *job);
 
-/* rows [H,T] -> row [T]: one head, or (head < 0) all of them fused. */
-void vx_fuse_rows(float *row, const float *rows, const vx_arch *arch, int head, vx_fuse fuse);
+/* rows [heads,T] -> row [T]: one head, or (head < 0) all of them fused. */
+void vx_fuse_rows(float *row, const float *rows, int heads, size_t tokens, int head, vx_fuse fuse);
+/* The head of the pooling head's attention that goes with a block's head; -1, all of them fused, if
+ * one of them has more heads than the other. */
+int vx_pool_head(const vx_job *job, int head);
 
 /* Rows are read for n pictures at once: [n,H,T] of the attention, and behind it, if the job has
  * gradients, [n,H,T] of the gradient: so many floats. */
@@ -30,6 +33,6 @@ int vx_pool_read(float *rows, const vx_job *job, int n);
 /* The rows of the query in block `layer`, or of the pooling head if the map is of that
  * (job->at_pool), to the host; `device` has room for as many. If the job pools, blocks are recorded
  * whole. */
-int vx_query_read(float *rows, float *device, const vx_job *job, int n, int layer);
+int vx_query_read(float *rows, vx_far *device, const vx_job *job, int n, int layer);
 
 #endif

@@ -8,13 +8,13 @@
 typedef struct rolling {
     const vx_job *job;
     const vx_roll *roll;
-    int first, n;      /* pictures */
-    size_t tokens;     /* T */
-    float *begin;      /* [heads asked for, n,T], of one if the job does not pool */
-    float *now, *next; /* [n,T] */
-    float *out;        /* [planes,n,T] */
-    float *space;      /* [n,T,T] */
-    float *host;       /* [planes,n,T] */
+    int first, n;       /* pictures */
+    size_t tokens;      /* T */
+    vx_far *begin;      /* [heads asked for, n,T], of one if the job does not pool */
+    vx_far *now, *next; /* [n,T] */
+    vx_far *out;        /* [planes,n,T] */
+    vx_far *space;      /* [n,T,T] */
+    float *host;        /* [planes,n,T] */
 } rolling;
 
 static size_t heads_of(const vx_job *job)
@@ -40,7 +40,7 @@ static size_t work_floats(const vx_job *job, int n)
     return (heads_of(job) + 2 + planes_of(job)) * row + (size_t)n * t * t;
 }
 
-static void place(rolling *r, float *work)
+static void place(rolling *r, vx_far *work)
 {
     const size_t row = vx_job_piece((size_t)r->n * r->tokens);
     r->begin = work;
@@ -51,7 +51,7 @@ static void place(rolling *r, float *work)
 }
 
 /* The row of a token, or of a mean of tokens, for all pictures. */
-static void start_at_query(float *begin, const rolling *r)
+static void start_at_query(vx_far *begin, const rolling *r)
 {
     const vx_arch *a = r->job->arch;
     const int tokens = (int)r->tokens, first = vx_query_first(r->job->query, a->prefix),
@@ -65,13 +65,14 @@ static void start_at_query(float *begin, const rolling *r)
 static void start_at_pool(float *begin, const float *rows, int batch, const rolling *r)
 {
     const vx_job *job = r->job;
-    const size_t each = (size_t)job->arch->heads * r->tokens;
+    const size_t each = (size_t)job->arch->pool_heads * r->tokens;
     for (int h = job->head_first; h <= job->head_last; h++)
         for (int i = r->first; i < r->first + r->n; i++, begin += r->tokens) {
             const float *attention = rows + (size_t)i * each;
             double sum = 0;
             r->roll->pooled(begin, attention,
-                            job->gradient ? attention + (size_t)batch * each : NULL, job, h);
+                            job->gradient ? attention + (size_t)batch * each : NULL, job,
+                            vx_pool_head(job, h));
             for (size_t t = 0; t < r->tokens; t++)
                 sum += (double)begin[t];
             for (size_t t = 0; t < r->tokens && r->roll->norm == VX_NORM_ROWS && sum > 0; t++)
@@ -80,14 +81,14 @@ static void start_at_pool(float *begin, const float *rows, int batch, const roll
 }
 
 /* One plane: the rows in B_layer ... B_start. */
-static void push(const rolling *r, int layer, int head, const float *begin, float *out)
+static void push(const rolling *r, int layer, int head, const vx_far *begin, vx_far *out)
 {
     vx_device *dev = r->job->dev;
     const vx_roll *roll = r->roll;
-    float *to = r->now, *other = r->next;
+    vx_far *to = r->now, *other = r->next;
     for (int l = layer; l >= roll->start; l--) {
-        float *const y = l == roll->start ? out : to;
-        const float *f = roll->matrix(r->job, r->first, r->n, l, head, r->space);
+        vx_far *const y = l == roll->start ? out : to;
+        const vx_far *f = roll->matrix(r->job, r->first, r->n, l, head, r->space);
         dev->ops.rollout_step(dev, &(vx_rollout_step){.out = y,
                                                       .row = begin,
                                                       .f = f,
@@ -126,12 +127,12 @@ static void take(const rolling *r, vitx_map *const *maps)
 
 /* Queues all planes of the pictures at hand and reads them at once. begin, on the host, is
  * [heads,n,T]. */
-static int roll_some(rolling *r, const float *begin, vitx_map *const *maps)
+static int roll_some(rolling *r, const vx_far *begin, vitx_map *const *maps)
 {
     const vx_job *job = r->job;
     const size_t rows = (size_t)r->n * r->tokens, row = vx_job_piece(rows);
     const bool pools = vx_job_pools(job);
-    float *out = r->out;
+    vx_far *out = r->out;
     for (size_t h = 0; h < (pools ? heads_of(job) : 1); h++)
         vx_job_write(job, r->begin + h * row, begin + h * rows, rows);
     for (int l = job->layer_first; l <= job->layer_last; l++)

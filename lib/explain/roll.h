@@ -14,8 +14,8 @@
 
 /* F_l of pictures first..first+n-1, of one head or (head < 0) of all of them fused: [n,T,T] in
  * device memory, in a record or in `space` [n,T,T]. */
-typedef const float *vx_matrix_fn(const vx_job *job, int first, int n, int layer, int head,
-                                  float *space);
+typedef const vx_far *vx_matrix_fn(const vx_job *job, int first, int n, int layer, int head,
+                                   vx_far *space);
 
 /* The row [T] that is pushed if the query is that of a pooling head: made of rows [H,T] of its
  * attention and (if the job has one, else NULL) of its gradient; of one head, or (head < 0) of

@@ -37,7 +37,7 @@ static int prepare(vx_job *job, vx_plan *need)
 }
 
 /* F_l: the record itself where that is what was recorded and stays untouched. */
-static const float *fused(const vx_job *job, int first, int n, int layer, int head, float *space)
+static const vx_far *fused(const vx_job *job, int first, int n, int layer, int head, vx_far *space)
 {
     vx_device *dev = job->dev;
     const settings *set = job->settings;
@@ -64,7 +64,8 @@ static void pooled(float *row, const float *attention, const float *gradient, co
 {
     const settings *set = job->settings;
     (void)gradient;
-    vx_fuse_rows(row, attention, job->arch, head, set->fuse);
+    vx_fuse_rows(row, attention, job->arch->pool_heads, (size_t)vx_arch_tokens(job->arch), head,
+                 set->fuse);
 }
 
 static int run_batch(const vx_job *job, int n, vitx_map *const *maps)

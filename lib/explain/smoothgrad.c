@@ -48,9 +48,9 @@ typedef struct samples {
     const settings *s;
     const float *input; /* the picture's own, on the host */
     float deviation;
-    float *weights;     /* [n] 1/n each */
-    float *sum, *first; /* [C,H,W], device: what is summed; VAR: sample 0's gradient, and ... */
-    float *squares;     /* ... the squares of the differences */
+    float *weights;      /* [n] 1/n each */
+    vx_far *sum, *first; /* [C,H,W], device: what is summed; VAR: sample 0's gradient, and ... */
+    vx_far *squares;     /* ... the squares of the differences */
     int64_t floats;
 } samples;
 
@@ -64,7 +64,7 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
 
 /* The variance is that of the differences from sample 0: the difference of two large means would
  * lose it in their rounding. */
-static void subtract_first(const samples *a, vx_device *dev, float *gradients, int first, int n)
+static void subtract_first(const samples *a, vx_device *dev, vx_far *gradients, int first, int n)
 {
     if (first == 0)
         dev->ops.copy_rows(
@@ -79,7 +79,7 @@ static void subtract_first(const samples *a, vx_device *dev, float *gradients, i
                                             .accumulate = 1});
 }
 
-static void add(void *payload, const vx_job *job, float *gradients, int first, int n)
+static void add(void *payload, const vx_job *job, vx_far *gradients, int first, int n)
 {
     const samples *a = payload;
     if (a->s->kind == VAR)
@@ -90,7 +90,7 @@ static void add(void *payload, const vx_job *job, float *gradients, int first, i
 }
 
 /* Walks over the samples and takes the map. host: weights [n], then a plane [H,W]. */
-static int run_samples(const vx_job *job, vitx_map *map, samples *a, float *plane, float *host)
+static int run_samples(const vx_job *job, vitx_map *map, samples *a, vx_far *plane, float *host)
 {
     const settings *s = job->settings;
     const float minus_one = -1, *sum = a->sum;

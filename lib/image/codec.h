@@ -54,7 +54,7 @@ vx_decode_fn vx_decode_webp, vx_decode_tiff, vx_decode_avif, vx_decode_heic;
 /* Samples of more than 8 bits, in the machine's byte order, [pixels, channels]. */
 typedef struct vx_samples {
     const void *data;
-    enum { VX_U16, VX_I16, VX_U32, VX_I32, VX_F32, VX_F64 } type;
+    enum { VX_U16, VX_I16, VX_U32, VX_I32, VX_F16, VX_F32, VX_F64 } type;
     int channels; /* 1 and 2: the first is grey; from 3 on the first three are the colours */
     size_t pixels;
     int bits;      /* of VX_U16 that are used: 16, or 12 */

@@ -114,7 +114,26 @@ static int damaged(const tiff *t, const char *what)
 
 static int refuse(const tiff *t, const char *what, unsigned value)
 {
-    return vx_fail_in(VITX_UNSUPPORTED, t->source->name, "a TIFF of %s %u", what, value);
+    static const struct {
+        unsigned value; /* no two of the refused ones are the same */
+        const char *name;
+    } names[] = {{6, "JPEG of before 1995"},
+                 {8, "CIE L*a*b*"},
+                 {9, "ICC L*a*b*"},
+                 {34925, "LZMA"},
+                 {50001, "WebP"},
+                 {34887, "LERC"},
+                 {32771, "words of 16 bits"},
+                 {32809, "ThunderScan"},
+                 {32803, "a camera's raw"},
+                 {34892, "a camera's raw"},
+                 {34712, "JPEG 2000"}};
+    const char *name = "";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].value == value)
+            name = names[i].name;
+    return vx_fail_in(VITX_UNSUPPORTED, t->source->name, "a TIFF of %s %u%s%s%s", what, value,
+                      name[0] ? " (" : "", name, name[0] ? ")" : "");
 }
 
 static int open_handle(tiff *t, const vx_source *source)
@@ -200,6 +219,7 @@ static int read_colour(tiff *t)
 static int check_samples(const tiff *t)
 {
     const bool grey = t->needed == 1 && t->colour != PHOTOMETRIC_PALETTE;
+    const bool spread = grey || t->colour == PHOTOMETRIC_RGB;
     const bool plain = t->format == SAMPLEFORMAT_UINT || t->format == SAMPLEFORMAT_VOID;
     bool known = false;
     switch (t->bits) {
@@ -215,13 +235,14 @@ static int check_samples(const tiff *t)
         known = grey && plain;
         break;
     case 16:
-        known = plain ? t->colour != PHOTOMETRIC_PALETTE : grey && t->format == SAMPLEFORMAT_INT;
+        known =
+            plain ? t->colour != PHOTOMETRIC_PALETTE : spread && t->format <= SAMPLEFORMAT_IEEEFP;
         break;
     case 32:
-        known = (grey || t->colour == PHOTOMETRIC_RGB) && t->format <= SAMPLEFORMAT_VOID;
+        known = spread && t->format <= SAMPLEFORMAT_VOID;
         break;
     case 64:
-        known = grey && t->format == SAMPLEFORMAT_IEEEFP;
+        known = spread && t->format == SAMPLEFORMAT_IEEEFP;
         break;
     }
     if (t->premultiplied && t->bits > 8)
@@ -428,7 +449,7 @@ static int wide_to_rgb(uint8_t *out, const uint8_t *samples, size_t pixels, cons
                     .bits = t->bits,
                     .inverted = t->colour == PHOTOMETRIC_MINISWHITE};
     if (t->format == SAMPLEFORMAT_IEEEFP)
-        s.type = t->bits == 64 ? VX_F64 : VX_F32;
+        s.type = t->bits == 64 ? VX_F64 : t->bits == 32 ? VX_F32 : VX_F16;
     else if (t->format == SAMPLEFORMAT_INT)
         s.type = t->bits == 32 ? VX_I32 : VX_I16;
     else

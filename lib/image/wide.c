@@ -9,6 +9,16 @@
 #include <float.h>
 #include <math.h>
 
+/* IEEE 754 binary16. */
+static double half(uint16_t v)
+{
+    const int exponent = v >> 10 & 31, rest = v & 1023;
+    const double size = exponent == 31 ? (rest ? NAN : INFINITY)
+                        : exponent     ? ldexp(1024 + rest, exponent - 25)
+                                       : ldexp(rest, -24);
+    return v & 0x8000 ? -size : size;
+}
+
 static double value(const vx_samples *s, size_t i)
 {
     switch (s->type) {
@@ -20,6 +30,8 @@ static double value(const vx_samples *s, size_t i)
         return ((const uint32_t *)s->data)[i];
     case VX_I32:
         return ((const int32_t *)s->data)[i];
+    case VX_F16:
+        return half(((const uint16_t *)s->data)[i]);
     case VX_F32:
         return (double)((const float *)s->data)[i];
     case VX_F64:

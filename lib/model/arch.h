@@ -7,14 +7,15 @@
  *
  *      tokens = patches W + b (+ pos), prefix before them; [norm_pre]
  *      depth x:  x += ls1 * proj([attn_norm] attention(qkv(norm1(x)))), q and k of it [normalised],
- *                     [rotated], attention softmax(q k^T / sqrt E [+ relative]) v
+ *                     [rotated], attention softmax(q k^T / sqrt E [+ relative]) v, of differential
+ *                     attention with half as many heads: p v - lambda p' v
  *                x += ls2 * fc2([mlp_norm] act(fc1(norm2(x))))
  *                     post_norm: x += norm1(proj(attention(qkv(x)))), x += norm2(fc2(act(fc1(x))))
  *      [norm]; pool; [fc_norm]; [head] -> outputs [B,K]: logits, or an embedding
  *
  *      VX_POOL_MAP: a = proj(softmax(query k^T / sqrt E) v), k and v of the tokens from pool_first
  *      on;
- *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights, as wide as a block's
+ *                   pooled = a + fc2(act(fc1(norm(a)))), its own weights
  * The prefix is the class token, a distillation token, registers, in this order, as far as there
  * are any. A head that reads two vectors p and q reads them as one row [p, q]. Without a head the
  * answer is (p + q) / 2.
@@ -61,18 +62,28 @@ typedef struct vx_arch {
     vx_pool_kind pool;
     bool mean_prefix; /* of VX_POOL_AVG: the mean is over the prefix tokens, too */
     int pool_first;   /* of VX_POOL_MAP: the first token that is attended to: prefix, or 0 */
+    int pool_heads, pool_hidden; /* of it: heads, and the width of its perceptron, or 0 */
     bool swiglu;      /* fc1 gives 2 hidden; the activation is the operation swiglu, act is none */
     bool pos_late;    /* positions are added behind norm_pre, not before it */
     bool rms;         /* no norm subtracts the mean, and none has a bias (RMSNorm) */
     bool post_norm;   /* norm1 and norm2 stand behind the attention and the mlp, not before them */
+    bool twins;       /* a block is two attentions side by side, then two mlps: run as one of twice
+                       * the heads and one of twice the width, their norms and LayerScales within
+                       * the matrices */
     bool parallel;    /* the mlp reads norm1(x), as the attention does, and there is no norm2 */
     bool relative;    /* scores get what the weights hold for where two patches lie to each other */
+    int key_heads;    /* the fewest heads of keys and values that the file has in a block; they are
+                       * repeated */
     int qk_norm;      /* queries and keys are normalised, so many numbers at a time: those of one
                      * head, or of all heads; 0: they are not */
     bool masked_keys; /* the part of the keys in a bias of queries, keys and values counts as 0 */
-    bool attn_norm;   /* what the attention gives is normalised before proj */
-    bool mlp_norm;    /* the hidden layer is, before fc2 */
-    int prefix_pos;   /* the first so many prefix tokens have position rows, before the patches' */
+    int attn_norm;    /* what the attention gives is normalised before proj, so many numbers at a
+                       * time: all, or those of one head; 0: it is not */
+    bool differential; /* the second half of the heads is taken from the first half, head by head;
+                        * the weights of values hold by how much. Of a head's queries and keys the
+                        * second half is 0 */
+    bool mlp_norm;     /* the hidden layer is, before fc2 */
+    int prefix_pos;    /* the first so many prefix tokens have position rows, before the patches' */
     int pos_height, pos_width; /* the grid that the weights' position embeddings, and `relative`,
                                 * are for; or 0 */
     vx_rotary rotary;
@@ -92,6 +103,16 @@ static inline bool vx_arch_resamples(const vx_arch *a)
     return a->pos_height && (a->grid_height != a->pos_height || a->grid_width != a->pos_width);
 }
 
+/* Floats of the relative positions of all blocks for the grid at hand; 0: there are none, or those
+ * of the weights are for it. */
+static inline size_t vx_arch_relative_floats(const vx_arch *a)
+{
+    return a->relative && vx_arch_resamples(a)
+               ? (size_t)a->depth * (size_t)a->heads *
+                     vx_relative_count(a->grid_height, a->grid_width)
+               : 0;
+}
+
 static inline int vx_arch_tokens(const vx_arch *a)
 {
     return a->prefix + a->grid_height * a->grid_width;
@@ -104,10 +125,50 @@ static inline bool vx_arch_has_probability(const vx_arch *a)
     return a->outputs != VITX_OUTPUTS_NONE && a->classes > 1;
 }
 
+/* Numbers of all heads of the attention. */
+static inline int vx_arch_attention(const vx_arch *a)
+{
+    return a->heads * a->head_width;
+}
+
+/* What proj reads of a token. */
+static inline int vx_arch_attended(const vx_arch *a)
+{
+    return a->differential ? vx_arch_attention(a) / 2 : vx_arch_attention(a);
+}
+
+/* Numbers of a head's queries and keys. */
+static inline int vx_arch_query_width(const vx_arch *a)
+{
+    return a->differential ? a->head_width / 2 : a->head_width;
+}
+
+/* The norm behind the attention: of differential attention an RMSNorm with an eps of its own. */
+static inline float vx_arch_attn_eps(const vx_arch *a)
+{
+    return a->differential ? 1e-5f : a->eps;
+}
+
+static inline bool vx_arch_attn_rms(const vx_arch *a)
+{
+    return a->rms || a->differential;
+}
+
+static inline int vx_arch_attn_groups(const vx_arch *a)
+{
+    return a->attn_norm ? vx_arch_attended(a) / a->attn_norm : 0;
+}
+
 /* Rows of fc1. */
 static inline int vx_arch_fc1(const vx_arch *a)
 {
     return a->swiglu ? 2 * a->hidden : a->hidden;
+}
+
+/* The larger of two numbers of a block and of a pooling head, which share their room. */
+static inline int vx_arch_most(int block, int pool)
+{
+    return block > pool ? block : pool;
 }
 
 /* Whether the head reads two vectors. */

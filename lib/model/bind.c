@@ -77,6 +77,47 @@ static int refuse_linear4(const vx_reader *r)
     return VITX_OK;
 }
 
+static bool has(const vx_reader *r, vx_role role, int block)
+{
+    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
+}
+
+/* The norm behind differential attention is of each head by itself, and tells their number. */
+static int read_attn_norm(vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    a->differential = has(r, VX_LAMBDA_Q1, 0);
+    a->attn_norm = has(r, VX_ATTN_NORM_W, 0) ? a->width : 0;
+    if (!a->differential)
+        return VITX_OK;
+    VX_TRY(vx_role_size(&a->attn_norm, r, VX_ATTN_NORM_W, 0, 0, a->width, "a width"));
+    a->heads = a->width / a->attn_norm;
+    return VITX_OK;
+}
+
+/* There are two softmaxes for each head, or two attentions. */
+static int double_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    if (a->twins && (a->qk_norm || a->rotary.kind || a->relative || a->differential))
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has two attentions side by side, which vitx runs with queries and keys "
+                          "that are neither normalised nor rotated, and scores as they are");
+    if (a->twins)
+        a->heads *= 2;
+    if (!a->differential)
+        return VITX_OK;
+    if (a->qk_norm || a->rotary.kind || a->relative || a->head_width % 2 ||
+        a->attn_norm != a->head_width)
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has a differential attention of heads of %d numbers in a width of %d; "
+                          "vitx runs it with an even number that divides the width, and queries "
+                          "and keys that are neither normalised nor rotated",
+                          a->attn_norm, a->width);
+    a->heads *= 2;
+    return VITX_OK;
+}
+
 /* Norms that do not subtract the mean have a weight alone. But a norm that does may lack its bias,
  * too, so the configuration has to say so. */
 static int read_norms(vx_reader *r)
@@ -90,6 +131,7 @@ static int read_norms(vx_reader *r)
         VX_TRY(vx_role_size(&r->arch->qk_norm, r, VX_Q_NORM_W, 0, 0, MAX_WIDTH, "a width"));
     else if (r->hints->qk_norm)
         return vx_role_missing(r, VX_Q_NORM_W, 0);
+    VX_TRY(read_attn_norm(r));
     if (r->arch->rms == r->hints->rms)
         return VITX_OK;
     if (r->hints->rms)
@@ -123,11 +165,6 @@ static int read_head_size(vx_reader *r)
     return vx_role_size(&a->classes, r, VX_HEAD_W, 0, 0, MAX_CLASSES, "a number of classes");
 }
 
-static bool has(const vx_reader *r, vx_role role, int block)
-{
-    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
-}
-
 /* fc1 has as many rows as fc2 has columns, or, with SwiGLU, twice as many, which may lie in two
  * tensors. */
 static int read_hidden(vx_reader *r)
@@ -142,12 +179,23 @@ static int read_hidden(vx_reader *r)
     if (a->swiglu)
         return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
     a->parallel = has(r, VX_IN_W, 0);
+    if (a->parallel && has(r, VX_OUT_W, 0)) {
+        VX_TRY(vx_role_size(&columns, r, VX_OUT_W, 0, 1, MAX_HIDDEN, "a width"));
+        a->hidden = columns - a->width;
+        return a->hidden > 0 ? VITX_OK : vx_role_missing(r, VX_FC2_W, 0);
+    }
     if (a->parallel)
         return vx_role_size(&a->hidden, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width");
     VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
     VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
     a->hidden = a->swiglu ? columns : rows;
+    a->twins = has(r, VX_TWIN_NORM1_W, 0);
+    if (a->twins && (a->swiglu || a->rms))
+        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                          "has two attentions side by side, and gates or RMSNorms: no known model "
+                          "has both");
+    a->hidden *= a->twins ? 2 : 1;
     return VITX_OK;
 }
 
@@ -373,6 +421,39 @@ static int check_qk_norm(const vx_reader *r)
     return VITX_OK;
 }
 
+/* Each head of keys and values serves as many heads of queries. */
+static int check_key_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    a->key_heads = a->heads;
+    for (int b = 0; b < a->depth; b++) {
+        const vx_tensor *k = vx_found_at(r->found, VX_K_W, b);
+        const int64_t heads = k ? k->shape[0] / a->head_width : a->heads;
+        if (heads < 1 || a->heads % heads || (k && k->shape[0] % a->head_width))
+            return vx_fail_in(VITX_FORMAT, r->container->path,
+                              "tensor %.100s has %lld rows, which make no number of heads of %d "
+                              "that divides %d",
+                              k->name, (long long)k->shape[0], a->head_width, a->heads);
+        a->key_heads = heads < a->key_heads ? (int)heads : a->key_heads;
+    }
+    return VITX_OK;
+}
+
+/* A pooling head has heads of its own if the configuration says so. */
+static int read_pool_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    if (!r->found->model[VX_POOL_PROBE])
+        return VITX_OK;
+    a->pool_heads = r->hints->pool_heads ? r->hints->pool_heads : a->heads;
+    if (a->pool_heads <= a->width && a->width % a->pool_heads == 0)
+        return VITX_OK;
+    return vx_fail_in(VITX_FORMAT, said_by(r),
+                      " says that the pooling head has %d attention heads, which cannot share the "
+                      "width of %d in %s",
+                      a->pool_heads, a->width, r->container->path);
+}
+
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
@@ -404,13 +485,16 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           "its width of %d cannot be shared by %d attention heads", a->width,
                           a->heads);
     a->head_width = a->width / a->heads;
+    VX_TRY(check_key_heads(r));
+    VX_TRY(read_pool_heads(r));
     VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
     if (a->rotary.kind && a->head_width % 4)
         return vx_fail_in(VITX_FORMAT, r->container->path,
                           "rotates queries and keys by rows and columns, and %d heads have a width "
                           "of %d, no multiple of 4",
                           a->heads, a->head_width);
-    return check_qk_norm(r);
+    VX_TRY(check_qk_norm(r));
+    return double_heads(r);
 }
 
 /* -------------------------------------------------------------------------- reading ------- */
@@ -419,7 +503,8 @@ static int read_heads(vx_reader *r, vx_hints *hints)
 static bool follows(const vx_reader *r, vx_role role)
 {
     const vx_need need = vx_role_need(role);
-    return need == VX_WITH || (need == VX_CENTRED && !r->arch->rms);
+    const bool rms = r->arch->rms || (role == VX_ATTN_NORM_B && r->arch->differential);
+    return need == VX_WITH || (need == VX_CENTRED && !rms);
 }
 
 /* Whether the model cannot do without a role; a projection needs no bias. */
@@ -513,6 +598,9 @@ static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     VX_TRY(read_frequencies(r));
+    if (has(r, VX_POOL_FC1_W, 0))
+        VX_TRY(vx_role_size(&r->arch->pool_hidden, r, VX_POOL_FC1_W, 0, 0, MAX_HIDDEN,
+                            "a hidden width"));
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
                             "a number of registers"));
@@ -533,6 +621,25 @@ static int take_model_roles(vx_reader *r)
     VX_TRY(read_relative(r));
     VX_TRY(read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
+}
+
+/* timm's networks with a norm before the blocks and a pooling head, or without a norm behind them,
+ * are Perception Encoders. */
+static int refuse_unrotated(const vx_reader *r)
+{
+    const vx_tensor *const *model = r->found->model;
+    const vx_tensor *before = model[VX_NORM_PRE_W];
+    const bool encoder = model[VX_POOL_PROBE] || (!model[VX_NORM_W] && !model[VX_FC_NORM_W]);
+    if (r->match->dialect->naming != &vx_naming_timm || r->hints->network_told || !before ||
+        model[VX_PATCH_B] || !encoder || r->arch->rotary.kind)
+        return VITX_OK;
+    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                      "is a Perception Encoder by its tensors (%.100s, and %s), and no "
+                      "configuration says how it rotates queries and keys; say it in config.json: "
+                      "\"architecture\": \"vit_pe_...\"",
+                      before->name,
+                      model[VX_POOL_PROBE] ? model[VX_POOL_PROBE]->name
+                                           : "no norm behind the blocks");
 }
 
 /* Biases of queries, keys and values lie in one tensor, or apart: then all are there, but for those
@@ -559,6 +666,7 @@ static int check_biases(const vx_reader *r)
                           "configuration says how it rotates queries and keys; say it in "
                           "config.json: \"architecture\": \"eva02_...\"",
                           q->name);
+    VX_TRY(refuse_unrotated(r));
     if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
         return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
                           r->hints->qkv_bias ? "true" : "false", r->container->path,
@@ -578,6 +686,17 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
         return !vx_found_at(r->found, VX_QKV_W, block) && !r->arch->parallel;
     case VX_NORM2_W:
         return !r->arch->parallel;
+    case VX_PROJ_W:
+    case VX_FC2_W:
+        return !has(r, VX_OUT_W, 0);
+    case VX_TWIN_QKV_W:
+    case VX_TWIN_PROJ_W:
+    case VX_TWIN_NORM2_W:
+    case VX_TWIN_FC1_W:
+    case VX_TWIN_FC2_W:
+        return r->arch->twins;
+    case VX_LAMBDA_Q2:
+        return has(r, VX_LAMBDA_Q1, block);
     case VX_FC1_W:
         return (!r->arch->swiglu || !has(r, VX_GATE_W, 0)) && !r->arch->parallel;
     default:
@@ -589,6 +708,9 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
 static int take_block_roles(vx_reader *r)
 {
     for (int b = 0; b < r->arch->depth; b++) {
+        r->sizes.key_rows = r->arch->width;
+        if (has(r, VX_K_W, b))
+            VX_TRY(vx_role_size(&r->sizes.key_rows, r, VX_K_W, b, 0, r->arch->width, "rows"));
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
             const vx_need need = vx_role_need(role);
@@ -602,7 +724,6 @@ static int take_block_roles(vx_reader *r)
         if (b == 0)
             VX_TRY(check_biases(r));
         r->arch->masked_keys = r->hints->masked_keys;
-        r->arch->attn_norm = vx_found_at(r->found, VX_ATTN_NORM_W, b);
         r->arch->mlp_norm = vx_found_at(r->found, VX_MLP_NORM_W, b);
     }
     return VITX_OK;

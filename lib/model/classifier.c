@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model/leftovers.h"
+#include "model/naming_timm.h"
 #include "model/roles.h"
 
 /* Whether one of the words that dots and underscores separate is in a list. */
@@ -70,6 +71,28 @@ static bool may_be(const search *s, const vx_tensor *t)
     return (t->shape[0] != s->width || has_word(t->key, classifiers)) && !is_named(s, t);
 }
 
+/* A matrix that reads what `first` makes: NULL where there is none. */
+static const vx_tensor *next_layer(const search *s, const vx_tensor *first)
+{
+    for (int i = 0; i < s->c->count; i++) {
+        const vx_tensor *t = &s->c->tensors[i];
+        if (t != first && t->rank == 2 && t->shape[1] == first->shape[0] &&
+            ends_in_weight(t->key) && !is_named(s, t))
+            return t;
+    }
+    return NULL;
+}
+
+static int refuse_layers(const search *s, const vx_tensor *next)
+{
+    char one[60], other[60];
+    const vx_tensor *first = s->found[0];
+    return vx_fail_in(VITX_UNSUPPORTED, s->c->path,
+                      "its head has several layers (%.60s %s, %.60s %s); vitx runs heads of one",
+                      first->name, vx_shape_text(one, sizeof one, first->shape, first->rank),
+                      next->name, vx_shape_text(other, sizeof other, next->shape, next->rank));
+}
+
 static int refuse_several(const search *s)
 {
     char text[300] = "", shape[60];
@@ -81,7 +104,7 @@ static int refuse_several(const search *s)
     return vx_fail_field_in(
         VITX_UNSUPPORTED, s->c->path, "ignore",
         "has %d matrices that may be its classifier (%s): leave out all but one with "
-        "ignore",
+        "ignore, unless they are layers of one head, which vitx does not run",
         s->count, text);
 }
 
@@ -89,11 +112,17 @@ static int refuse_several(const search *s)
 static void note_like(vx_match *match, const search *s)
 {
     char shape[60];
-    for (int i = 0; i < s->c->count && !match->like[0]; i++) {
+    if (s->match->dialect->naming->architecture == vx_timm_architecture)
+        snprintf(match->like, sizeof match->like,
+                 "; without a classifier, \"num_classes\": 0 in config.json makes an embedding the "
+                 "answer");
+    for (int i = 0; i < s->c->count; i++) {
         const vx_tensor *t = &s->c->tensors[i];
-        if (t->rank == 2 && t->shape[1] == s->width && !is_named(s, t))
+        if (t->rank == 2 && t->shape[1] == s->width && !is_named(s, t)) {
             snprintf(match->like, sizeof match->like, "; %.60s %s is there, but has no name of one",
                      t->name, vx_shape_text(shape, sizeof shape, t->shape, t->rank));
+            return;
+        }
     }
 }
 
@@ -145,6 +174,9 @@ int vx_classifier_find(vx_match *match, vx_hints *hints, vx_container *c)
         note_like(match, &s);
         return VITX_OK;
     }
+    const vx_tensor *next = next_layer(&s, s.found[0]);
+    if (next)
+        return refuse_layers(&s, next);
     match->own_head = true;
     match->reads_one = s.found[0]->shape[1] == s.width;
     hints->units = false;

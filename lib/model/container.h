@@ -39,6 +39,7 @@ typedef struct vx_tensor {
      * .npz file or, with member -1, from the file. */
     vx_npz *npz;
     int member;
+    bool big;                   /* big-endian in the file; npz.h turns the bytes around */
     const struct vx_lora *lora; /* NULL, or what is added to the values (lora.h) */
     int axes; /* 0: C order. Else the axes in the order in which they are read:   */
     vx_axis axis[VX_MAX_RANK]; /* the shape with some of its dimensions divided; see permute */

@@ -45,14 +45,13 @@ static const struct {
     {"^head.projection.", "a Hiera"},
     {"^merger.", "the picture's part of a language model, as Qwen3-VL"},
     {"^aligner.", "the picture's part of a language model, as DeepSeek's"},
+    {"patch_generator.", "a C-RADIO in Hugging Face's names, whose answer is several tokens in one "
+                         "vector (timm's names are run)"},
     {"attn.proj_l.", "a CaiT, whose attention heads are mixed"},
     {"attn.pos_proj.", "a ConViT, whose attention is gated with positions"},
     {"^embeds.", "a NaFlexViT"},
     {"mlp_tokens.", "an MLP-Mixer"},
     {"rel_pos_h", "a SAM, whose attention adds the rows and columns of two tables"},
-    {".attns.", "a model with parallel blocks"},
-    {"blocks.0.lambda_", "a model with differential attention"},
-    {"attn.lambda_", "a model with differential attention"},
     {"lm_head.", "a language model"},
     {"embed_tokens.", "a language model"},
     {"word_embeddings.", "a language model"},
@@ -70,8 +69,6 @@ static const struct {
     const char *part, *what;
 } foreign_architectures[] = {
     {"qwen3_vit", "the picture's part of a Qwen3-VL, which rotates its queries and keys"},
-    {"_sapiens2", "whose keys and values have fewer heads than its queries"},
-    {"vit_pe_core_", "a Perception Encoder whose head has heads of its own"},
 };
 
 /* timm's networks that are no plain ViT though a word of their name begins as one's does; a '_' is

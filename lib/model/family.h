@@ -54,6 +54,7 @@ typedef struct vx_named {
 /* What the configuration says about the architecture; the tensors say the rest. */
 typedef struct vx_hints {
     int heads;                     /* 0: nothing known                          */
+    int pool_heads;                /* of a pooling head; 0: as many             */
     int image_height, image_width; /* 0: nothing known                          */
     /* 0: not said; else the tensors must agree */
     int depth, width, hidden, patch_height, patch_width, classes, registers, channels;
@@ -169,7 +170,8 @@ bool vx_family_find(vx_match *out, const vx_container *container, const vx_confi
 int vx_family_bind(vx_found *found, vx_arch *arch, const vx_match *match, vx_hints *hints,
                    const vx_container *container, const vx_config *config, const vitx_hooks *hooks);
 
-extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3;
+extern const vx_naming vx_naming_meta_dinov3, vx_naming_hf_dinov3, vx_naming_hf_tips,
+    vx_naming_hf_sapiens;
 extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_hf_dinov2,
     vx_naming_hf_beit, vx_naming_hf_aimv2, vx_naming_hf_internvl, vx_naming_internvit,
     vx_naming_hf_clip, vx_naming_hf_clip_class, vx_naming_hf_siglip, vx_naming_hf_siglip_class,
@@ -177,7 +179,7 @@ extern const vx_naming vx_naming_timm, vx_naming_meta, vx_naming_hf, vx_naming_h
     vx_naming_torchvision, vx_naming_mmpretrain;
 /* Of transformers' image processors of those classes; DINOv3's resizes floats. */
 extern const vx_recipe_defaults vx_hf_vit_processor, vx_hf_deit_processor, vx_hf_dinov3_processor,
-    vx_hf_clip_processor, vx_hf_siglip_processor;
+    vx_hf_tips_processor, vx_hf_sapiens_processor, vx_hf_clip_processor, vx_hf_siglip_processor;
 /* What CLIP's pictures are normalised with; of open_clip's PreprocessCfg. */
 #define VX_CLIP_MEAN                                                                               \
     {                                                                                              \

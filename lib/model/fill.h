@@ -26,6 +26,11 @@ typedef int vx_fill_fn(const vx_filler *f, const vx_member *m, void *place, int 
 /* Any member, by its own function or from its tensors as they stand. */
 vx_fill_fn vx_fill;
 
+/* Relative positions of a block for the grid pos_height x pos_width of f->arch: out [H,
+ * vx_relative_count], as kernels read them. A perceptron makes them for any grid; those of a table
+ * are for the file's. Of f it reads found, arch and hooks. */
+int vx_relative_read(float *out, const vx_filler *f, int block);
+
 /* One for each VX_MADE_ row of weights.def. */
 #define VX_MADE_VECTOR(group, member, ...) vx_fill_fn vx_fill_##member;
 #define VX_MADE_MATRIX(group, member, ...) vx_fill_fn vx_fill_##member;

@@ -36,6 +36,20 @@ static void add_network(list *l, const vitx_model *m)
         add(l, "norm eps %g", (double)m->arch.eps);
 }
 
+/* Networks whose tensors are these, too, but which compute something else with them. */
+static void add_others(list *l, const vitx_model *m)
+{
+    const vx_arch *a = &m->arch;
+    const vx_tensor *scale = vx_found_at(&m->found, VX_LS1, 0);
+    const bool biased = vx_found_at(&m->found, VX_QKV_B, 0), pos = m->found.model[VX_POSITIONS];
+    if (a->rotary.kind == VX_ROTATE_NONE && !a->relative && scale && pos && biased &&
+        strstr(scale->name, "gamma_1"))
+        add(l, "queries and keys as they are (a RoPE-ViT with positions rotates them)");
+    if (!a->post_norm && !a->parallel && !scale && !m->found.model[VX_CLASS_TOKEN] &&
+        m->naming == &vx_naming_timm && (a->relative || !biased))
+        add(l, "norms before attention and mlp (timm's rpn networks have them behind)");
+}
+
 static void add_pictures(list *l, const vitx_recipe *r)
 {
     if (r->from_mean == VITX_FROM_DEFAULT)
@@ -56,6 +70,8 @@ int vx_guesses_tell(vitx_model *m, const vx_hints *hints)
             m->arch.head_width);
     if (!hints->network_told && !m->naming->code_tells)
         add_network(&l, m);
+    if (!hints->network_told && m->from_heads != VITX_FROM_CONFIG)
+        add_others(&l, m);
     if (!hints->pictures_told && !m->naming->code_tells)
         add_pictures(&l, &m->recipe);
     VX_TRY(vx_strdup(&m->guesses, &m->hooks, l.text));

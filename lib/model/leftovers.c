@@ -1,8 +1,13 @@
 /* model/leftovers.c: see leftovers.h. */
 #include "model/leftovers.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "model/rotary.h"
+
+static const char pixels[] = "mean and std of pixels";
 
 /* Keys ('*': any characters, '?': one) and what such tensors are. */
 static const struct {
@@ -19,22 +24,28 @@ static const struct {
     {"*total_ops", "counters", NULL, 1}, /* of thop */
     {"*total_params", "counters", NULL, 1},
     {"*position_ids", "numbers of positions", NULL, 0},
-    {"*pixel_mean", "mean and std of pixels", NULL, 3},
-    {"*pixel_std", "mean and std of pixels", NULL, 3},
-    {"*image_mean", "mean and std of pixels", NULL, 3},
-    {"*image_std", "mean and std of pixels", NULL, 3},
-    {"*normalize.mean", "mean and std of pixels", NULL, 3},
-    {"*normalize.std", "mean and std of pixels", NULL, 3},
-    {"*normalizer.mean", "mean and std of pixels", NULL, 3},
-    {"*normalizer.std", "mean and std of pixels", NULL, 3},
-    {"*data_preprocessor.mean", "mean and std of pixels", NULL, 3},
-    {"*data_preprocessor.std", "mean and std of pixels", NULL, 3},
-    {"mean", "mean and std of pixels", NULL, 3},
-    {"std", "mean and std of pixels", NULL, 3},
+    {"*relative_position_index", "numbers of positions", NULL, 0}, /* BEiT */
+    {"*pixel_mean", pixels, NULL, 3},
+    {"*pixel_std", pixels, NULL, 3},
+    {"*image_mean", pixels, NULL, 3},
+    {"*image_std", pixels, NULL, 3},
+    {"*normalize.mean", pixels, NULL, 3},
+    {"*normalize.std", pixels, NULL, 3},
+    {"*normalizer.mean", pixels, NULL, 3},
+    {"*normalizer.std", pixels, NULL, 3},
+    {"*data_preprocessor.mean", pixels, NULL, 3},
+    {"*data_preprocessor.std", pixels, NULL, 3},
+    {"*new_mean", pixels, NULL, 3}, /* of robustness */
+    {"*new_std", pixels, NULL, 3},
+    {"mean", pixels, NULL, 3},
+    {"std", pixels, NULL, 3},
+    {"?.mean", pixels, NULL, 3}, /* the first of nn.Sequential */
+    {"?.std", pixels, NULL, 3},
     {"*mask_token", "the token of masked patches", NULL, 0},
     {"*masked_embed", "the token of masked patches", NULL, 0},                      /* iBOT */
     {"decoder_*", "the decoder of its training", "decoder_pred.weight", 0},         /* MAE */
     {"decoder.*", "the decoder of its training", "decoder.decoder_pred.weight", 0}, /* MAE */
+    {"neck.*", "the decoder of its training", "neck.decoder_pred.", 0},             /* MMPretrain */
     {"head.mlp.*", "the head of its training", "head.last_layer.", 0},              /* DINO */
     {"head.last_layer*", "the head of its training", NULL, 0},                      /* DINO */
     {"dino_head.*", "the head of its training", NULL, 0},                           /* DINOv2 */
@@ -160,6 +171,43 @@ static void write_kinds(char *text, size_t size, const kinds *k, const char *ign
     }
 }
 
+/* Whether a classifier of somebody's own may read it: transformers' classifiers do not. */
+static bool is_read(const vx_reader *r, const vx_tensor *t)
+{
+    const vx_naming *naming = r->match->dialect->naming;
+    const char *class = naming->architecture ? naming->architecture(r->config) : NULL;
+    return strstr(t->key, "pooler.dense.") && !(class && strstr(class, "Classification")) &&
+           vx_role_find(r->container, naming, r->match->prefix, VX_HEAD_W, 0);
+}
+
+/* EVA-02's own files hold the cosines and sines of their rotation: [patches, head width], each
+ * angle twice. They are left out if they are those that vitx computes, up to the rounding of
+ * halves. */
+static bool is_rotation(const vx_reader *r, const vx_tensor *t)
+{
+    const char *at = strstr(t->key, "rope.freqs_");
+    const size_t sine = at && strcmp(at, "rope.freqs_sin") == 0;
+    vx_arch grid = {.rotary = r->arch->rotary};
+    float *values;
+    if (!(sine || (at && strcmp(at, "rope.freqs_cos") == 0)) || t->rank != 2 ||
+        grid.rotary.kind != VX_ROTATE_GRID || t->shape[1] > r->arch->width || t->shape[1] % 4 ||
+        (r->hints->heads && t->shape[1] * r->hints->heads != r->arch->width))
+        return false;
+    grid.head_width = (int)t->shape[1];
+    while ((int64_t)grid.grid_height * grid.grid_height < t->shape[0] && grid.grid_height < 256)
+        grid.grid_width = ++grid.grid_height;
+    const size_t count = vx_rotary_floats(&grid), e = (size_t)grid.head_width;
+    if (count != t->count ||
+        vx_new(&values, &r->container->hooks, 2 * count, sizeof *values, "rotations") != VITX_OK)
+        return false;
+    vx_rotary_fill(values, &grid, NULL);
+    bool same = vx_tensor_read_f32(t, values + count, 0, count) == VITX_OK;
+    for (size_t i = 0; i < count && same; i++)
+        same = fabsf(values[count + i] - values[i / e * e + sine * e / 2 + i % e / 2]) < 0.02f;
+    vx_release(&r->container->hooks, values);
+    return same;
+}
+
 int vx_leave_out(char **text, const vx_reader *r)
 {
     const vx_dialect *d = r->match->dialect;
@@ -173,7 +221,14 @@ int vx_leave_out(char **text, const vx_reader *r)
             continue;
         const char *what = vx_harmless(t->key, d->naming->harmless, r->match->prefix)
                                ? "parts that do not answer"
-                               : what_is(c, t);
+                           : is_rotation(r, t) ? "angles of rotation, which are computed"
+                                               : what_is(c, t);
+        if (is_read(r, t))
+            return vx_fail_field_in(VITX_UNSUPPORTED, c->path, "ignore",
+                                    "has a classifier and a pooler (%.100s), and nothing says "
+                                    "whether one reads the other; if not, leave it out with "
+                                    "ignore '*pooler.*'",
+                                    t->name);
         if (!what)
             return vx_fail_field_in(
                 VITX_UNSUPPORTED, c->path, "ignore",
@@ -185,6 +240,43 @@ int vx_leave_out(char **text, const vx_reader *r)
     }
     write_kinds(written, sizeof written, &k, c->ignored);
     return vx_strdup(text, &c->hooks, written);
+}
+
+/* -------------------------------------------------------------------------- pixels -------- */
+
+/* A tensor that says how pixels are normalised, and says it otherwise than `means` or `stds`. Such
+ * a tensor of 0 or 1 alone does nothing; numbers above 3 count from 0 to 255. */
+static bool differs(float read[3], const vx_tensor *t, const float *means, const float *stds)
+{
+    const size_t n = strlen(t->key);
+    const bool is_std = n >= 3 && strcmp(t->key + n - 3, "std") == 0;
+    const float *expected = is_std ? stds : means, nothing = is_std ? 1 : 0;
+    if (t->count != 3 || t->dtype == VX_DTYPE_OTHER || vx_tensor_read_f32(t, read, 0, 3) != 0)
+        return false;
+    const float unit = read[0] > 3 || read[1] > 3 || read[2] > 3 ? 255 : 1;
+    bool other = false, any = false;
+    for (int i = 0; i < 3; i++) {
+        const float off = read[i] / unit - expected[i];
+        other = other || off > 0.002f || off < -0.002f;
+        any = any || read[i] != nothing;
+    }
+    return other && any;
+}
+
+void vx_leftovers_compare(const vx_container *c, const float means[3], const float stds[3])
+{
+    for (int i = 0; i < c->count; i++) {
+        const vx_tensor *t = &c->tensors[i];
+        const char *what = what_is(c, t);
+        float read[3];
+        if (what && strcmp(what, pixels) == 0 && differs(read, t, means, stds))
+            vx_log(&c->hooks, VITX_LOG_WARNING,
+                   "%s: tensor %.100s is %g %g %g, but pictures are prepared with mean %g %g %g "
+                   "and std %g %g %g",
+                   c->path, t->name, (double)read[0], (double)read[1], (double)read[2],
+                   (double)means[0], (double)means[1], (double)means[2], (double)stds[0],
+                   (double)stds[1], (double)stds[2]);
+    }
 }
 
 /* -------------------------------------------------------------------------- by request ---- */

@@ -20,4 +20,7 @@ int vx_leave_out(char **text, const vx_reader *r);
  * characters, '?': one). VITX_INVALID for a pattern that fits none. */
 int vx_ignore(vx_container *c, const char *patterns);
 
+/* Warns of tensors of the pixels' mean and std that say other numbers than the recipe. */
+void vx_leftovers_compare(const vx_container *container, const float means[3], const float stds[3]);
+
 #endif

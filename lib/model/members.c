@@ -17,13 +17,22 @@ typedef enum letter {
     HF,    /* heads of learnt rotary positions, as the file has them */
     EF,    /* half of such a head's width */
     I,     /* rows of fc1 and qkv in one */
+    KV,    /* rows of keys, and of values */
+    E2,    /* numbers of a head's queries */
+    O,     /* columns of proj and fc2 in one */
+    FT,    /* F, or of twins half of it */
+    FT1,   /* F1, or half of it */
     BF,    /* hidden width of a perceptron of relative positions */
     BROWS, /* rows of a table of relative positions: B, or without the last three */
     D,     /* width */
     D2,    /* 2 D */
     D3,    /* 3 D */
+    A3,    /* 3 numbers of all heads */
+    AP,    /* what proj reads */
+    S,     /* what the attention gives that is normalised together */
     Q,     /* numbers of queries and keys that are normalised together */
     F,     /* hidden width */
+    FP,    /* of a pooling head */
     F1,    /* rows of fc1: F, or 2 F of SwiGLU */
     K,     /* classes */
     W,     /* what the head reads: D, or 2 D of two vectors */
@@ -57,8 +66,17 @@ static int64_t size_of(letter at, const vx_sizes *s)
                              [D] = a->width,
                              [D2] = 2 * (int64_t)a->width,
                              [D3] = 3 * (int64_t)a->width,
+                             [A3] = 3 * (int64_t)vx_arch_attention(a),
+                             [AP] = vx_arch_attended(a),
+                             [S] = a->attn_norm,
+                             [KV] = s->key_rows,
+                             [FT] = a->twins ? a->hidden / 2 : a->hidden,
+                             [FT1] = a->twins ? vx_arch_fc1(a) / 2 : vx_arch_fc1(a),
+                             [E2] = a->attn_norm / 2,
+                             [O] = (int64_t)a->width + a->hidden,
                              [Q] = a->qk_norm,
                              [F] = a->hidden,
+                             [FP] = a->pool_hidden,
                              [F1] = vx_arch_fc1(a),
                              [K] = a->classes,
                              [W] = vx_arch_pooled(a),
@@ -174,11 +192,11 @@ static const struct {
 #include "model/weights.def"
 };
 
-const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
+const vx_far *vx_member_gamma(const vx_weights *w, const vx_member *m, int block)
 {
     for (size_t i = 0; i < sizeof scaled / sizeof scaled[0]; i++)
         if (scaled[i].group == m->group && scaled[i].matrix == m->offset)
-            return *(const float **)at(w, m->group, scaled[i].vector, block);
+            return *(const vx_far **)at(w, m->group, scaled[i].vector, block);
     return NULL;
 }
 

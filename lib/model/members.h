@@ -23,11 +23,11 @@ enum { VX_KEPT = -1, VX_ONES = -2, VX_ZEROS = -3 };
 struct vx_member {
     const char *name;
     vx_group group;
-    bool matrix;       /* a vx_weight; else a const float * */
+    bool matrix;       /* a vx_weight; else a const vx_far * */
     vx_layer layer;    /* of a matrix */
     size_t offset;     /* in vx_block_weights if the group is BLOCK, else in vx_weights */
-    vx_role roles[4];  /* the member is there if the model has one of them; ended by VX_NO_ROLE */
-    vx_role biases[4]; /* its bias, the same */
+    vx_role roles[5];  /* the member is there if the model has one of them; ended by VX_NO_ROLE */
+    vx_role biases[5]; /* its bias, the same */
     int stream;
     unsigned char
         shape[VX_ROLE_DIMS + 1]; /* n, then factors of k: letters of members.c; ended by 0 */
@@ -37,11 +37,11 @@ struct vx_member {
 /* The rows, in the order of weights.def; NULL behind the last. */
 const vx_member *vx_member_at(int index);
 
-/* The place of a member: a const float ** or a vx_weight *. */
+/* The place of a member: a const vx_far ** or a vx_weight *. */
 void *vx_member_of(const vx_weights *w, const vx_member *m, int block);
 
 /* The vector that a matrix's outputs are multiplied by, in device memory; or NULL. */
-const float *vx_member_gamma(const vx_weights *w, const vx_member *m, int block);
+const vx_far *vx_member_gamma(const vx_weights *w, const vx_member *m, int block);
 
 /* The first tensor that the model has of a list of roles, NULL if it has none. */
 const vx_tensor *vx_found_any(const vx_found *found, const vx_role *roles, int block);
@@ -58,6 +58,7 @@ typedef struct vx_sizes {
     int64_t position_rows;
     int registers, relative_rows, relative_hidden;
     int frequency_heads;
+    int key_rows;      /* of the block at hand */
     bool concatenates; /* the head has columns for two vectors */
 } vx_sizes;
 

@@ -104,6 +104,34 @@ static int read_labels(vitx_model *m, const vx_config *config, const char *folde
     return status;
 }
 
+/* A block's steps in words. */
+static void describe_block(char *out, size_t size, const vx_arch *a)
+{
+    const char *act = a->swiglu ? "swiglu" : vx_act_name(a->act);
+    char attention[120], shared[50] = "";
+    if (a->key_heads < a->heads && !a->differential)
+        snprintf(shared, sizeof shared, ", in some blocks %d of keys and values", a->key_heads);
+    if (a->twins)
+        snprintf(attention, sizeof attention, "two attentions, %d heads of %d each", a->heads / 2,
+                 a->head_width);
+    else if (a->differential)
+        snprintf(attention, sizeof attention, "attention, %d heads of %d less %d others",
+                 a->heads / 2, a->head_width, a->heads / 2);
+    else
+        snprintf(attention, sizeof attention, "attention, %d heads of %d%s", a->heads,
+                 a->head_width, shared);
+    if (a->parallel)
+        snprintf(out, size, "norm - %s, and mlp %d, %s, side by side - add", attention, a->hidden,
+                 act);
+    else if (a->twins)
+        snprintf(out, size, "norms - %s - add - norms - two mlps %d, %s - add", attention,
+                 a->hidden / 2, act);
+    else if (a->post_norm)
+        snprintf(out, size, "%s - norm - add - mlp %d, %s - norm - add", attention, a->hidden, act);
+    else
+        snprintf(out, size, "norm - %s - add - norm - mlp %d, %s - add", attention, a->hidden, act);
+}
+
 static int read_model(vitx_model *m, const vx_config *config, const vitx_model_opts *opts)
 {
     vx_match match;
@@ -126,6 +154,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     if (m->naming->arrange)
         VX_TRY(m->naming->arrange(m->container, &hints, match.prefix, config));
     VX_TRY(vx_family_bind(&m->found, &m->arch, &match, &hints, m->container, config, &m->hooks));
+    describe_block(m->block, sizeof m->block, &m->arch);
     m->from_eps = hints.from_eps;
     m->from_act = hints.from_act;
     m->from_heads = hints.from_heads;
@@ -134,6 +163,7 @@ static int read_model(vitx_model *m, const vx_config *config, const vitx_model_o
     VX_TRY(m->naming->read_recipe(&m->recipe, config, match.dialect));
     VX_TRY(vx_recipe_check(&m->recipe, m->path));
     VX_TRY(vx_guesses_tell(m, &hints));
+    vx_leftovers_compare(m->container, m->recipe.mean, m->recipe.std);
     VX_TRY(vx_arch_set_input(&m->arch, m->recipe.input_height, m->recipe.input_width, m->path));
     m->positions = match.dialect->positions ? match.dialect->positions : m->naming->positions;
     if (hints.max_patches)
@@ -280,12 +310,14 @@ void vitx_model_free(vitx_model *model)
 int64_t vx_arch_flops(const vx_arch *a)
 {
     /* In double, since the largest sizes that are accepted do not fit 64 bits. */
-    const double t = vx_arch_tokens(a), d = a->width, f = a->hidden;
+    const double t = vx_arch_tokens(a), d = a->width, f = a->hidden, g = a->pool_hidden;
     const double patches = (double)a->grid_height * a->grid_width;
     const double embed = patches * d * a->channels * a->patch_height * a->patch_width;
-    const double block = t * d * 3 * d + 2 * t * t * d + t * d * d + t * d * (f + vx_arch_fc1(a));
+    const double w = vx_arch_attention(a);
+    const double block =
+        t * d * 3 * w + 2 * t * t * w + t * d * vx_arch_attended(a) + t * d * (f + vx_arch_fc1(a));
     const double heads = a->bare ? 0 : vx_arch_two_vectors(a) ? 2 : 1;
-    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * f : 0;
+    const double pool = a->pool == VX_POOL_MAP ? t * d * 2 * d + 2 * t * d + d * d + 2 * d * g : 0;
     const double total = 2 * (embed + a->depth * block + pool + heads * d * a->classes);
     return total < 9e18 ? (int64_t)total : INT64_MAX;
 }
@@ -360,6 +392,8 @@ int vitx_model_get_info(vitx_model_info *out, const vitx_model *model)
         .rotary = a->rotary.kind != VX_ROTATE_NONE,
         .classifier = head ? head->name : "",
         .left_out = model->found.left_out,
+        .pool_heads = a->pool_heads,
+        .block = model->block,
     };
     return VX_STRUCT_WRITE(out, &info, vitx_model_info, recipe);
 }

@@ -29,12 +29,13 @@ struct vitx_model {
     vitx_source from_eps, from_act, from_heads, from_outputs;
     char *guesses;  /* guesses.h */
     char *wrapping; /* vitx_model_info.wrapping */
+    char block[200];
     int64_t parameters, weight_bytes;
     const char *weight_dtype;
     pthread_mutex_t lock; /* of what changes after opening: */
     vx_weights *packed;
     char digest[VITX_DIGEST_TEXT]; /* "": not yet computed */
-    atomic_int users; /* the caller, until vitx_model_free, and every context */
+    atomic_int users;              /* the caller, until vitx_model_free, and every context */
 };
 
 /* A context that uses the model, and that does no more: the last user frees it. */

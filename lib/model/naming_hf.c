@@ -28,6 +28,11 @@ static const vx_recipe_defaults naflex_processor = {
 const vx_recipe_defaults vx_hf_dinov3_processor = {
     VITX_BILINEAR,           false, VITX_RESIZE_EXACT, 1.0, {0.485f, 0.456f, 0.406f},
     {0.229f, 0.224f, 0.225f}};
+const vx_recipe_defaults vx_hf_sapiens_processor = {
+    VITX_BILINEAR,           false, VITX_RESIZE_EXACT, 1.0, {0.485f, 0.456f, 0.406f},
+    {0.229f, 0.224f, 0.225f}};
+const vx_recipe_defaults vx_hf_tips_processor = {VITX_BILINEAR, false,     VITX_RESIZE_EXACT,
+                                                 1.0,           {0, 0, 0}, {1, 1, 1}};
 #define CLASS_SIZE 224 /* of all classes' input */
 
 const char *vx_hf_architecture(const vx_config *config)
@@ -184,6 +189,8 @@ static const processor processors[] = {
     {"CLIP", &vx_hf_clip_processor, false},
     {"ChineseCLIP", &vx_hf_clip_processor, false},
     {"Bit", &vx_hf_clip_processor, false}, /* as CLIP's */
+    {"Tipsv2", &vx_hf_tips_processor, true},
+    {"Sapiens2", &vx_hf_sapiens_processor, true},
     {"Siglip", &vx_hf_siglip_processor, false},
     {"Siglip2", &naflex_processor, false},
     {"Beit", &vx_hf_siglip_processor, true}}; /* its defaults are SigLIP's */
@@ -322,7 +329,7 @@ static int read_class(const processor **out, const vx_json *p, const char *path,
             name, naflex ? "of any shape, as Siglip2ImageProcessor makes them" : "of one shape");
     return vx_fail_in(VITX_UNSUPPORTED, path,
                       "pictures are prepared by %.60s; vitx does what the processors of ViT, DeiT, "
-                      "CLIP, BiT (of DINOv2, too), DINOv3, SigLIP and BEiT do",
+                      "CLIP, BiT (of DINOv2, too), DINOv3, SigLIP, BEiT, TIPSv2 and Sapiens2 do",
                       name ? name : "a class that is not named");
 }
 

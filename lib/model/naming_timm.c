@@ -47,6 +47,8 @@ static const struct {
     {"_pe_lang_gigantic_", 1536, 47, 16},
     {"_pe_lang_large_", 1024, 23, 16},
     {"_gigantic_patch14_448_", 1536, 50, 16}, /* the other Perception Encoders */
+    {"_giant_patch16_sapiens2_", 1536, 40, 24},
+    {"_5b_patch16_sapiens2_", 2432, 56, 32},
     {"_giant_patch14_dinov2_", 1536, 40, 24},
     {"_giant_patch14_reg", 1536, 40, 24}, /* DINOv2 and TIPSv2 with registers */
     {"_giant_patch16_radio_", 1536, 40, 24},
@@ -73,6 +75,9 @@ static const struct {
     {"_wee_", 256, 14, 4},
     {"_pwee_", 256, 16, 4},
     {"_little_", 320, 14, 5},
+    {"_dwee_", 256, 14, 4},
+    {"_dpwee_", 256, 16, 4},
+    {"_dlittle_", 320, 14, 5},
     {"test_vit3_", 96, 9, 3},
     {"test_vit4_", 96, 9, 3},
     {"test_vit2_", 64, 8, 2},
@@ -127,7 +132,8 @@ void vx_timm_implied(vx_hints *out, const char *architecture)
         }
     out->pool_prefix = strstr(architecture, "test_vit3") != NULL;
     const bool aimv2 = strncmp(architecture, "aimv2_", 6) == 0;
-    out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_");
+    out->rms = aimv2 || strstr(architecture, "test_vit4") || strstr(architecture, "_xp_") ||
+               strstr(architecture, "_sapiens2");
     out->post_norm = strstr(architecture, "_rpn") || strstr(architecture, "eva02_enormous_");
     out->pos_late = aimv2;
     if (aimv2 || strncmp(architecture, "beit3_", 6) == 0) {
@@ -254,6 +260,8 @@ static int read_arguments(vx_hints *out, const vx_config *config)
                                          "embed_norm_layer"};
     const char *path = config->config_path, *norm = NULL;
     VX_TRY(vx_config_bool(&out->qk_norm, NULL, config->model_args, "qk_norm", path));
+    VX_TRY(vx_config_int(&out->pool_heads, NULL, config->model_args, "attn_pool_num_heads", 1,
+                         65536, path));
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         bool set = false;
         VX_TRY(vx_config_bool(&set, NULL, config->model_args, flags[i], path));
@@ -497,10 +505,14 @@ const vx_naming vx_naming_timm = {
             [VX_POOL_FC1_B] = "attn_pool.mlp.fc1.bias",
             [VX_POOL_FC2_W] = "attn_pool.mlp.fc2.weight",
             [VX_POOL_FC2_B] = "attn_pool.mlp.fc2.bias",
-            [VX_NORM1_W] = "blocks.#.norm1.weight|blocks.#.in_norm.weight",
-            [VX_NORM1_B] = "blocks.#.norm1.bias|blocks.#.in_norm.bias",
-            [VX_QKV_W] = "blocks.#.attn.qkv.weight",
-            [VX_QKV_B] = "blocks.#.attn.qkv.bias",
+            [VX_NORM1_W] = "blocks.#.norm1.weight|blocks.#.in_norm.weight|"
+                           "blocks.#.attns.0.norm.weight",
+            [VX_NORM1_B] = "blocks.#.norm1.bias|blocks.#.in_norm.bias|"
+                           "blocks.#.attns.0.norm.bias",
+            [VX_QKV_W] = "blocks.#.attn.qkv.weight|"
+                         "blocks.#.attns.0.attn.qkv.weight",
+            [VX_QKV_B] = "blocks.#.attn.qkv.bias|"
+                         "blocks.#.attns.0.attn.qkv.bias",
             [VX_Q_W] = "blocks.#.attn.q_proj.weight",
             [VX_Q_B] = "blocks.#.attn.q_bias|blocks.#.attn.q_proj.bias",
             [VX_K_W] = "blocks.#.attn.k_proj.weight",
@@ -521,25 +533,56 @@ const vx_naming vx_naming_timm = {
             [VX_WAY_FC1_B] = "blocks.#.attn.rel_pos.mlp.fc1.bias|shared_rel_pos.mlp.fc1.bias",
             [VX_WAY_FC2_W] = "blocks.#.attn.rel_pos.mlp.fc2.weight|shared_rel_pos.mlp.fc2.weight",
             [VX_WAY_FC2_B] = "blocks.#.attn.rel_pos.mlp.fc2.bias|shared_rel_pos.mlp.fc2.bias",
-            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight",
+            [VX_ATTN_NORM_W] = "blocks.#.attn.norm.weight|blocks.#.attn.inner_attn_ln.weight|"
+                               "blocks.#.attn.sub_norm.weight|blocks.#.sub_norm.weight",
             [VX_ATTN_NORM_B] = "blocks.#.attn.norm.bias|blocks.#.attn.inner_attn_ln.bias",
             [VX_MLP_NORM_W] = "blocks.#.mlp.norm.weight|blocks.#.mlp.ffn_ln.weight",
             [VX_MLP_NORM_B] = "blocks.#.mlp.norm.bias|blocks.#.mlp.ffn_ln.bias",
-            [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight",
-            [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias",
+            [VX_LAMBDA_Q1] = "blocks.#.attn.lambda_q1|blocks.#.lambda_q1",
+            [VX_LAMBDA_K1] = "blocks.#.attn.lambda_k1|blocks.#.lambda_k1",
+            [VX_LAMBDA_Q2] = "blocks.#.attn.lambda_q2|blocks.#.lambda_q2",
+            [VX_LAMBDA_K2] = "blocks.#.attn.lambda_k2|blocks.#.lambda_k2",
+            [VX_OUT_W] = "blocks.#.out_proj.weight",
+            [VX_OUT_B] = "blocks.#.out_proj.bias",
+            [VX_PROJ_W] = "blocks.#.attn.proj.weight|blocks.#.attn_out_proj.weight|"
+                          "blocks.#.attns.0.attn.proj.weight",
+            [VX_PROJ_B] = "blocks.#.attn.proj.bias|blocks.#.attn_out_proj.bias|"
+                          "blocks.#.attns.0.attn.proj.bias",
             [VX_LS1] = "blocks.#.ls1.gamma|blocks.#.gamma_1|blocks.#.ls.gamma",
-            [VX_NORM2_W] = "blocks.#.norm2.weight",
-            [VX_NORM2_B] = "blocks.#.norm2.bias",
-            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight",
-            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias|blocks.#.mlp_bias",
+            [VX_NORM2_W] = "blocks.#.norm2.weight|"
+                           "blocks.#.ffns.0.norm.weight",
+            [VX_NORM2_B] = "blocks.#.norm2.bias|"
+                           "blocks.#.ffns.0.norm.bias",
+            [VX_FC1_W] = "blocks.#.mlp.fc1.weight|blocks.#.mlp.w12.weight|"
+                         "blocks.#.ffns.0.mlp.fc1.weight",
+            [VX_FC1_B] = "blocks.#.mlp.fc1.bias|blocks.#.mlp.w12.bias|blocks.#.mlp_bias|"
+                         "blocks.#.ffns.0.mlp.fc1.bias",
             [VX_GATE_W] = "blocks.#.mlp.fc1_g.weight|blocks.#.mlp.w1.weight",
             [VX_GATE_B] = "blocks.#.mlp.fc1_g.bias|blocks.#.mlp.w1.bias",
             [VX_VALUE_W] = "blocks.#.mlp.fc1_x.weight|blocks.#.mlp.w2.weight",
             [VX_VALUE_B] = "blocks.#.mlp.fc1_x.bias|blocks.#.mlp.w2.bias",
             [VX_FC2_W] = "blocks.#.mlp.fc2.weight|blocks.#.mlp.w3.weight|"
-                         "blocks.#.mlp_out_proj.weight",
-            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias|blocks.#.mlp_out_proj.bias",
+                         "blocks.#.mlp_out_proj.weight|"
+                         "blocks.#.ffns.0.mlp.fc2.weight",
+            [VX_FC2_B] = "blocks.#.mlp.fc2.bias|blocks.#.mlp.w3.bias|blocks.#.mlp_out_proj.bias|"
+                         "blocks.#.ffns.0.mlp.fc2.bias",
             [VX_LS2] = "blocks.#.ls2.gamma|blocks.#.gamma_2|blocks.#.ls.gamma",
+            [VX_SIDE_LS1] = "blocks.#.attns.0.ls.gamma",
+            [VX_SIDE_LS2] = "blocks.#.ffns.0.ls.gamma",
+            [VX_TWIN_NORM1_W] = "blocks.#.attns.1.norm.weight",
+            [VX_TWIN_NORM1_B] = "blocks.#.attns.1.norm.bias",
+            [VX_TWIN_QKV_W] = "blocks.#.attns.1.attn.qkv.weight",
+            [VX_TWIN_QKV_B] = "blocks.#.attns.1.attn.qkv.bias",
+            [VX_TWIN_PROJ_W] = "blocks.#.attns.1.attn.proj.weight",
+            [VX_TWIN_PROJ_B] = "blocks.#.attns.1.attn.proj.bias",
+            [VX_TWIN_NORM2_W] = "blocks.#.ffns.1.norm.weight",
+            [VX_TWIN_NORM2_B] = "blocks.#.ffns.1.norm.bias",
+            [VX_TWIN_FC1_W] = "blocks.#.ffns.1.mlp.fc1.weight",
+            [VX_TWIN_FC1_B] = "blocks.#.ffns.1.mlp.fc1.bias",
+            [VX_TWIN_FC2_W] = "blocks.#.ffns.1.mlp.fc2.weight",
+            [VX_TWIN_FC2_B] = "blocks.#.ffns.1.mlp.fc2.bias",
+            [VX_TWIN_LS1] = "blocks.#.attns.1.ls.gamma",
+            [VX_TWIN_LS2] = "blocks.#.ffns.1.ls.gamma",
         },
     .harmless = harmless_names,
     .two_heads = true,

@@ -332,6 +332,17 @@ int vx_npz_open(vx_container **out, vx_shelf shelf, const char *path, const vitx
     return vx_container_make(out, shelf, path, NULL, hooks, open_npz);
 }
 
+int vx_npz_take_zip(vx_npz *npz, vx_zip *zip)
+{
+    if (npz->zip.hooks)
+        return vx_fail_in(VITX_UNSUPPORTED, zip->file->path,
+                          "its tensors are packed; among several files vitx reads packed tensors "
+                          "in one");
+    npz->zip = *zip;
+    *zip = (vx_zip){.hooks = NULL};
+    return VITX_OK;
+}
+
 void vx_npz_rest(vx_npz *npz)
 {
     if (!npz)
@@ -461,6 +472,16 @@ static void arrange(char *dst, const char *src, const vx_tensor *t, size_t item)
     }
 }
 
+static void turn_bytes(char *data, uint64_t count, size_t item)
+{
+    for (; count > 0; count--, data += item)
+        for (size_t i = 0; i < item / 2; i++) {
+            const char byte = data[i];
+            data[i] = data[item - 1 - i];
+            data[item - 1 - i] = byte;
+        }
+}
+
 /* From the tensor's first element in the file to its last: a layer's matrix may have gaps. */
 static uint64_t span(const vx_tensor *t)
 {
@@ -494,6 +515,8 @@ int vx_npz_load(const void **out, const vx_tensor *t)
     npz->data = NULL;
     VX_TRY(vx_new(&raw, &npz->hooks, bytes, 1, t->name));
     int status = read_bytes(raw, npz, t, bytes);
+    if (status == VITX_OK && t->big)
+        turn_bytes(raw, span(t), item);
     if (status == VITX_OK && t->axes) {
         status = vx_new(&arranged, &npz->hooks, (size_t)t->bytes, 1, t->name);
         if (status == VITX_OK)

@@ -3,9 +3,14 @@
 #define VX_MODEL_NPZ_H
 
 #include "model/container.h"
+#include "model/zip.h"
 
 /* A reader for tensors that lie in a file in another order: those of member -1. */
 int vx_npz_new(vx_npz **out, const vitx_hooks *hooks);
+
+/* Members of this archive are read from now on; it becomes the reader's. VITX_UNSUPPORTED if there
+ * is one already. */
+int vx_npz_take_zip(vx_npz *npz, vx_zip *zip);
 
 /* A tensor's elements, in the order of its axes and the file's type. They stay until another tensor
  * is asked for. */

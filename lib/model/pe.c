@@ -1,7 +1,8 @@
 /*
- * model/pe.c: Perception Encoder (Bolya et al. 2025, arXiv:2504.13181), spatial and lang, in timm's
- * names: rotated queries and keys beside position embeddings, a norm before the blocks, none behind
- * them. Heads of timm's read the mean of the patches.
+ * model/pe.c: Perception Encoder (Bolya et al. 2025, arXiv:2504.13181) in timm's names: rotated
+ * queries and keys beside position embeddings, a norm before the blocks. Core pools by attention,
+ * with 8 heads whatever the blocks have; of lang and spatial, which have no norm behind the blocks,
+ * timm's heads read the mean of the patches.
  *
  * On another grid than the file's, rotations are stretched to the reference grid and positions
  * resampled as timm does; Meta's own code does neither, and is 4 to 5 % away there.

@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <vitx/model.h>
 
@@ -220,6 +221,12 @@ static void fill_row(float *dst, int width, const float *src, vx_pos_grid from, 
     }
 }
 
+static void release_axis(const axis *x, const vitx_hooks *hooks)
+{
+    vx_release(hooks, x->index);
+    vx_release(hooks, x->weight);
+}
+
 int vx_positions_resample(float *dst, vx_pos_grid to, const float *src, vx_pos_grid from,
                           int channels, vx_pos_rule rule, const vitx_hooks *hooks)
 {
@@ -231,9 +238,71 @@ int vx_positions_resample(float *dst, vx_pos_grid to, const float *src, vx_pos_g
     for (int row = 0; status == VITX_OK && row < to.height; row++)
         fill_row(dst + (size_t)row * (size_t)to.width * (size_t)channels, to.width, src, from, &x,
                  &y, row, channels);
-    vx_release(hooks, x.index);
-    vx_release(hooks, x.weight);
-    vx_release(hooks, y.index);
-    vx_release(hooks, y.weight);
+    release_axis(&x, hooks);
+    release_axis(&y, hooks);
+    return status;
+}
+
+/* -------------------------------------------------------------------------- ways ---------- */
+
+/* q for which 1 + q + q^2 ... of n terms is about `sum`, from 1.01 to 1.5. */
+static double ratio_of(int n, int sum)
+{
+    double left = 1.01, right = 1.5, q = 1.5;
+    while (right - left > 1e-6) {
+        q = (left + right) / 2;
+        if ((1 - pow(q, n)) / (1 - q) > sum)
+            right = q;
+        else
+            left = q;
+    }
+    return q;
+}
+
+/* The ways of `in` patches are taken to lie at sums of a geometric series that reaches as far as
+ * those of `out` patches do, and between two of them lies a straight line: timm's
+ * resize_rel_pos_bias_table (layers/pos_embed_rel.py) without scipy. */
+static int make_ways_axis(axis *x, int out, int in, const vitx_hooks *hooks)
+{
+    const int ways = 2 * out - 1, own = 2 * in - 1;
+    const double q = ratio_of(in - 1, out - 1);
+    x->taps = 2;
+    VX_TRY(vx_new(&x->index, hooks, 2 * (size_t)ways, sizeof *x->index, "relative positions"));
+    VX_TRY(vx_new(&x->weight, hooks, 2 * (size_t)ways, sizeof *x->weight, "relative positions"));
+    for (int i = 0; i < ways; i++) {
+        const int way = abs(i - out + 1), sign = i < out - 1 ? -1 : 1;
+        double low = 0, high = 0, step = 1;
+        int k = 0; /* of the first place that is not nearer */
+        for (; k < in - 1 && high < way; k++, step *= q) {
+            low = high;
+            high += step;
+        }
+        const double t = high > low ? (way - low) / (high - low) : 0;
+        x->index[2 * i] = clamp(in - 1 + sign * (k - 1), own);
+        x->index[2 * i + 1] = in - 1 + sign * k;
+        x->weight[2 * i + 1] = (float)(t > 1 || k == 0 ? 1 : t);
+        x->weight[2 * i] = 1 - x->weight[2 * i + 1];
+    }
+    return VITX_OK;
+}
+
+int vx_relative_resample(float *dst, vx_pos_grid to, const float *src, vx_pos_grid from,
+                         vx_pos_rule rule, const vitx_hooks *hooks)
+{
+    const vx_pos_grid ways = {2 * to.height - 1, 2 * to.width - 1},
+                      own = {2 * from.height - 1, 2 * from.width - 1};
+    const size_t n = (size_t)ways.height * (size_t)ways.width,
+                 m = (size_t)own.height * (size_t)own.width;
+    axis x = {0}, y = {0};
+    memcpy(dst + n, src + m, 3 * sizeof *dst);
+    if (rule == VX_POS_HF || rule == VX_POS_HF_REGISTERS)
+        return vx_positions_resample(dst, ways, src, own, 1, VX_POS_TIMM_NPZ, hooks);
+    int status = make_ways_axis(&x, to.width, from.width, hooks);
+    if (status == VITX_OK)
+        status = make_ways_axis(&y, to.height, from.height, hooks);
+    for (int row = 0; status == VITX_OK && row < ways.height; row++)
+        fill_row(dst + (size_t)row * (size_t)ways.width, ways.width, src, own, &x, &y, row, 1);
+    release_axis(&x, hooks);
+    release_axis(&y, hooks);
     return status;
 }

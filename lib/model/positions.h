@@ -40,4 +40,10 @@ typedef struct vx_pos_grid {
 int vx_positions_resample(float *dst, vx_pos_grid to, const float *src, vx_pos_grid from,
                           int channels, vx_pos_rule rule, const vitx_hooks *hooks);
 
+/* One head's relative positions (vx_relative of kernels/ops.h) for another grid of patches: src and
+ * dst have one number for each way from patch to patch, and three more, which stay. Under the rules
+ * of Hugging Face bilinear, under others as timm does it. */
+int vx_relative_resample(float *dst, vx_pos_grid to, const float *src, vx_pos_grid from,
+                         vx_pos_rule rule, const vitx_hooks *hooks);
+
 #endif

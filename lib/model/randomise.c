@@ -17,7 +17,7 @@ typedef struct randomiser {
     uint64_t seed, first_stream;
 } randomiser;
 
-static int put(const randomiser *r, const float *dst, size_t count)
+static int put(const randomiser *r, const vx_far *dst, size_t count)
 {
     return vx_weights_write(r->w, dst, r->staging, count);
 }
@@ -85,7 +85,7 @@ static size_t size_of(const randomiser *r, const vx_member *m)
 }
 
 /* A vector: ones, zeros, or random. */
-static int draw_vector(const randomiser *r, const vx_member *m, const float *at)
+static int draw_vector(const randomiser *r, const vx_member *m, const vx_far *at)
 {
     const size_t n = size_of(r, m);
     for (size_t i = 0; i < n; i++)

@@ -102,12 +102,6 @@ int vx_arch_set_input(vx_arch *a, int height, int width, const char *what)
         return vx_fail(VITX_UNSUPPORTED,
                        "%s: %lld tokens of width %d: more than %d numbers a picture", what,
                        (long long)tokens, a->width, INT_MAX);
-    if (a->relative && (rows != a->pos_height || columns != a->pos_width))
-        return vx_fail(VITX_UNSUPPORTED,
-                       "%s: an input of %dx%d makes %lldx%lld patches, and its relative position "
-                       "bias is for %dx%d; vitx does not resample it",
-                       what, height, width, (long long)rows, (long long)columns, a->pos_height,
-                       a->pos_width);
     a->grid_height = (int)rows;
     a->grid_width = (int)columns;
     return VITX_OK;

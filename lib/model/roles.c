@@ -142,6 +142,16 @@ int vx_role_missing(const vx_reader *r, vx_role role, int block)
                       role == VX_HEAD_W ? r->match->like : "");
 }
 
+static int check_type(const vx_reader *r, const vx_tensor *t)
+{
+    const char *name = t->dtype_name;
+    return t->dtype != VX_DTYPE_OTHER
+               ? VITX_OK
+               : vx_fail_in(VITX_UNSUPPORTED, r->container->path,
+                            "tensor %.100s is %s%s; vitx reads F64, F32, F16 and BF16", t->name,
+                            name, name[0] == 'I' || name[0] == 'U' ? ", perhaps quantized" : "");
+}
+
 int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, bool required)
 {
     const vx_naming *naming = r->match->dialect->naming;
@@ -151,10 +161,7 @@ int vx_role_take(const vx_tensor **out, vx_reader *r, vx_role role, int block, b
         return VITX_OK;
     if (!t)
         return vx_role_missing(r, role, block);
-    if (t->dtype == VX_DTYPE_OTHER)
-        return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                          "tensor %.100s is %s; vitx reads F64, F32, F16 and BF16", t->name,
-                          t->dtype_name);
+    VX_TRY(check_type(r, t));
     r->used[t - r->container->tensors] = true;
     return check_shape(r, t, role);
 }
@@ -167,6 +174,7 @@ int vx_role_size(int *out, const vx_reader *r, vx_role role, int block, int at, 
     char shape[200];
     if (!t)
         return vx_role_missing(r, role, block);
+    VX_TRY(check_type(r, t));
     const int without = left_out(t, role);
     at -= without;
     if (t->rank + without != vx_role_rank(role))

@@ -21,7 +21,7 @@ static const struct {
 
 /* Which networks the file has, by the tensors that no other has. */
 typedef struct kinds {
-    bool vit, dinov2;
+    bool vit, dinov2, swag;
 } kinds;
 
 /* Behind `list` and a number; where the list begins is *from. NULL: it is not there. */
@@ -36,9 +36,35 @@ static const char *behind_number(const char **from, const char *key, const char 
     return NULL;
 }
 
+/* The names of SWAG's own files, where torchvision has encoder_layer_N and one dimension of
+ * positions before the other (facebookresearch/SWAG, models/vision_transformer.py). */
+static const char swag[] = "encoder.layers.layer_";
+
+static bool respell_swag(char *key, size_t size, const vx_tensor *t)
+{
+    const char *p = strstr(t->key, swag);
+    return p && (p == t->key || p[-1] == '.') &&
+           snprintf(key, size, "%.*sencoder.layers.encoder_layer_%s", (int)(p - t->key), t->key,
+                    p + strlen(swag)) < (int)size;
+}
+
+/* [N, 1, D] is [1, N, D] in memory, too. */
+static void turn_positions(vx_tensor *t)
+{
+    static const char name[] = "encoder.pos_embedding";
+    const size_t n = strlen(t->key);
+    if (n < sizeof name - 1 || strcmp(t->key + n - (sizeof name - 1), name) != 0 || t->rank != 3 ||
+        t->shape[1] != 1)
+        return;
+    t->shape[1] = t->shape[0];
+    t->shape[0] = 1;
+}
+
 static bool respell(char *key, size_t size, const vx_tensor *t, void *arg)
 {
     const kinds *has = arg;
+    if (has->swag)
+        return respell_swag(key, size, t);
     const char *from = NULL, *list = "layers.";
     const char *rest = has->vit ? behind_number(&from, t->key, list) : NULL;
     const bool dinov2 = !rest && has->dinov2;
@@ -61,7 +87,10 @@ int vx_spelling_take(vx_container *c)
     for (int i = 0; i < c->count; i++) {
         const char *key = c->tensors[i].key;
         has.vit = has.vit || strstr(key, ".0.layernorm_before.");
+        has.swag = has.swag || strstr(key, "encoder.layers.layer_0.ln_1.");
         has.dinov2 = has.dinov2 || strstr(key, "encoder.layer.0.layer_scale1.");
     }
-    return has.vit || has.dinov2 ? vx_container_rename(c, respell, &has) : VITX_OK;
+    for (int i = 0; i < c->count && has.swag; i++)
+        turn_positions(&c->tensors[i]);
+    return has.vit || has.dinov2 || has.swag ? vx_container_rename(c, respell, &has) : VITX_OK;
 }

@@ -28,6 +28,7 @@ static const struct {
 } known[] = {
     {"*_dinov3", VX_POOL_AVG, DINOV3, 1e-5},
     {"*_lingbot", VX_POOL_TOKEN, DINOV3, 1e-5},
+    {"*_sapiens2", VX_POOL_TOKEN, DINOV3, 1e-6},
     {"eva02_enormous_", VX_POOL_TOKEN, {.kind = VX_ROTATE_NONE}, 1e-6},
     {"eva02_base_patch16_clip_", VX_POOL_TOKEN, GRID(.reference = 16), 1e-6},
     {"eva02_large_patch14_clip_", VX_POOL_TOKEN, GRID(.reference = 16), 1e-6},
@@ -57,6 +58,7 @@ void vx_timm_rotary(vx_hints *out, const char *architecture)
             out->pool = known[i].pool;
             out->pool_known = true;
             out->pool_prefix = known[i].pool == VX_POOL_MAP;
+            out->pool_heads = known[i].pool == VX_POOL_MAP ? 8 : 0;
             out->eps = known[i].eps;
             out->from_eps = VITX_FROM_CONFIG;
             return;

@@ -66,7 +66,7 @@ static int told(const vx_weights *w, int failed, const char *text)
 }
 
 /* The pointers of vx_weights are const for those who run the model; here they are written. */
-int vx_weights_write(const vx_weights *weights, const float *device, const float *host,
+int vx_weights_write(const vx_weights *weights, const vx_far *device, const float *host,
                      size_t count)
 {
     char text[160];
@@ -76,7 +76,7 @@ int vx_weights_write(const vx_weights *weights, const float *device, const float
                 text);
 }
 
-int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const float *gamma)
+int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const vx_far *gamma)
 {
     char text[160];
     if (!w->packing->begin)

@@ -15,7 +15,7 @@
 /* The weights of one block. */
 typedef struct vx_block_weights {
 #define VX_ROWS 4
-#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_VECTOR(group, member, ...) const vx_far *member;
 #define VX_MATRIX(group, member, ...) vx_weight member;
 #define VX_MADE_VECTOR VX_VECTOR
 #define VX_MADE_MATRIX VX_MATRIX
@@ -25,7 +25,7 @@ typedef struct vx_block_weights {
 /* The pooling head of VX_POOL_MAP. Its query is the probe as the query's projection leaves it. */
 typedef struct vx_pool_weights {
 #define VX_ROWS 2
-#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_VECTOR(group, member, ...) const vx_far *member;
 #define VX_MATRIX(group, member, ...) vx_weight member;
 #define VX_MADE_VECTOR VX_VECTOR
 #define VX_MADE_MATRIX VX_MATRIX
@@ -45,7 +45,7 @@ typedef struct vx_weights {
     vx_block_weights *blocks; /* [depth] */
     vx_pool_weights pool;
 #define VX_ROWS 1
-#define VX_VECTOR(group, member, ...) const float *member;
+#define VX_VECTOR(group, member, ...) const vx_far *member;
 #define VX_MATRIX(group, member, ...) vx_weight member;
 #define VX_MADE_VECTOR VX_VECTOR
 #define VX_MADE_MATRIX VX_MATRIX
@@ -67,9 +67,9 @@ int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_site *s
 
 /* What packing and filling do to the weights' memory, with the site's message if it fails.
  * vx_weights_pack: the rows first.. of a matrix of them (vx_packing.pack). */
-int vx_weights_write(const vx_weights *weights, const float *device, const float *host,
+int vx_weights_write(const vx_weights *weights, const vx_far *device, const float *host,
                      size_t count);
-int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const float *gamma);
+int vx_weights_begin(const vx_weights *weights, const vx_weight *w, const vx_far *gamma);
 int vx_weights_pack(const vx_weights *weights, const vx_weight *w, const float *rows, int first,
                     int count);
 

@@ -214,6 +214,22 @@ static void describe(vx_wrapping *out, const vx_container *c, const vx_match *ma
         out->parts = has_part(c->tensors[i].name + shared(c->tensors[i].name, out->prefix));
 }
 
+/* Chunks whose blocks are numbered from 0 each. */
+static int refuse_chunks(const vx_container *c, const vx_match *match)
+{
+    int chunk, block;
+    for (int i = 0; i < c->count; i++) {
+        const char *key = c->tensors[i].key + strlen(match->prefix);
+        const char *first = strncmp(key, "blocks.", 7) == 0 ? chunk_of(&chunk, &block, key) : NULL;
+        if (first == key + 7 && block == 0 && chunk > 0)
+            return vx_fail_in(VITX_UNSUPPORTED, c->path,
+                              "its blocks lie in chunks that begin with 0 each (%.60s), so that "
+                              "nothing says in which order they run",
+                              c->tensors[i].name);
+    }
+    return VITX_OK;
+}
+
 static int take_prefix(vx_wrapping *out, vx_container *c, const vx_config *config)
 {
     wrapped w = {c, out->prefix};
@@ -235,9 +251,10 @@ int vx_wrapping_take(vx_wrapping *out, vx_container *c, const vx_config *config)
         VX_TRY(vx_container_rename(c, leave_chunk_out, NULL));
     if (!vx_family_find(&match, c, config))
         VX_TRY(take_prefix(out, c, config));
-    if (vx_family_find(&match, c, config))
-        describe(out, c, &match);
-    return VITX_OK;
+    if (!vx_family_find(&match, c, config))
+        return VITX_OK;
+    describe(out, c, &match);
+    return out->chunks ? VITX_OK : refuse_chunks(c, &match);
 }
 
 const char *vx_wrapping_text(char *text, size_t size, const vx_wrapping *w)

@@ -14,9 +14,9 @@ int vx_report_start_record(vitx_report *report, vx_report_picture *p)
                            &report->hooks);
 }
 
-/* Picture `i` of a view [n,H,R,T]. */
+/* Picture `i` of a view [n,heads,R,T]. */
 static int read_view(vx_record_rows *out, const vitx_report *report, const vx_report_picture *p,
-                     const vitx_view *v, int i)
+                     const vitx_view *v, int i, int all)
 {
     const vx_arch *a = &report->model->arch;
     const int tokens = vx_report_tokens(report, p);
@@ -24,13 +24,13 @@ static int read_view(vx_record_rows *out, const vitx_report *report, const vx_re
         return vx_fail(VITX_INVALID, "attention of a report is a view of rank 4");
     if (i < 0 || i >= v->shape[0])
         return vx_fail(VITX_INVALID, "picture %d of a view of %lld", i, (long long)v->shape[0]);
-    const bool heads = v->shape[1] == a->heads, square = v->shape[2] == tokens;
+    const bool heads = v->shape[1] == all, square = v->shape[2] == tokens;
     if (v->shape[3] != tokens || (!heads && v->shape[1] != 1) || (!square && v->shape[2] != 1) ||
         (!heads && !square))
         return vx_fail(VITX_INVALID,
                        "attention [%lld,%lld,%lld,%lld]; the picture has %d heads and %d tokens",
                        (long long)v->shape[0], (long long)v->shape[1], (long long)v->shape[2],
-                       (long long)v->shape[3], a->heads, tokens);
+                       (long long)v->shape[3], all, tokens);
     const size_t bytes = v->dtype == VITX_F32 ? 4 : 2;
     *out =
         (vx_record_rows){.data = (const char *)v->data + (int64_t)i * v->stride[0] * (int64_t)bytes,
@@ -73,7 +73,7 @@ static int add_layer(vitx_report *report, vx_report_picture *p, int layer, const
         return vx_fail(VITX_INVALID, "layer %d is out of range: the model has blocks 0 to %d",
                        layer, a->depth - 1);
     VX_TRY(vx_report_start_record(report, p));
-    VX_TRY(read_view(&rows, report, p, v, picture));
+    VX_TRY(read_view(&rows, report, p, v, picture, report->model->arch.heads));
     return vx_record_layer(&p->record, layer, &rows, vx_default_query(a), NULL, &report->hooks);
 }
 
@@ -88,12 +88,15 @@ int vitx_report_add_attention(vitx_report *report, int layer, const vitx_view *a
 
 static int add_pool(vitx_report *report, vx_report_picture *p, const vitx_view *v, int picture)
 {
+    const int heads = report->model->arch.pool_heads;
     vx_record_rows rows;
+    if (heads == 0)
+        return vx_fail(VITX_INVALID, "the model has no pooling head");
     VX_TRY(vx_report_start_record(report, p));
-    VX_TRY(read_view(&rows, report, p, v, picture));
-    if (rows.heads != report->model->arch.heads || rows.rows != 1)
-        return vx_fail(VITX_INVALID, "attention of a pooling head is [n,%d,1,%d]",
-                       report->model->arch.heads, rows.tokens);
+    VX_TRY(read_view(&rows, report, p, v, picture, heads));
+    if (rows.heads != heads || rows.rows != 1)
+        return vx_fail(VITX_INVALID, "attention of a pooling head is [n,%d,1,%d]", heads,
+                       rows.tokens);
     return vx_record_pool(&p->record, &rows, &report->hooks);
 }
 

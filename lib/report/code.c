@@ -38,28 +38,32 @@ void vx_put_floats(uint8_t *out, const float *values, size_t count)
 /* A softmax may be a little above 1 by rounding. */
 static bool is_weight(float a)
 {
-    return a >= 0 && a <= 1.001f;
+    return (a >= 0) & (a <= 1.001f);
 }
 
 bool vx_code_row(uint8_t *scale, uint8_t *prefix, uint8_t *weight, const float *row, int tokens,
                  int prefix_tokens)
 {
-    float largest = 0;
-    bool good = true;
+    /* As bits, so that a compiler may take several at once. */
+    int32_t most = 0;
+    int wrong = 0;
     for (int i = 0; i < tokens; i++)
-        good = good && is_weight(row[i]);
-    for (int i = prefix_tokens; i < tokens; i++)
-        largest = row[i] > largest ? row[i] : largest;
+        wrong |= !is_weight(row[i]);
+    for (int i = prefix_tokens; i < tokens; i++) {
+        const int32_t bits = (int32_t)vx_float_bits(row[i]);
+        most = bits > most ? bits : most;
+    }
+    const float largest = vx_bits_float((uint32_t)most);
     put_half(scale, largest);
     vx_put_halves(prefix, row, (size_t)prefix_tokens);
     /* What the reader divides by, not what was rounded. */
     const float rounded = vx_half_to_float(vx_float_to_half(largest));
     const float inverse = rounded > 0 ? 1 / rounded : 0;
-    for (int i = prefix_tokens; good && i < tokens; i++) {
+    for (int i = prefix_tokens; !wrong && i < tokens; i++) {
         const int u = (int)(255 * sqrtf(row[i] * inverse) + 0.5f);
         weight[i - prefix_tokens] = (uint8_t)(u > 255 ? 255 : u);
     }
-    return good;
+    return !wrong;
 }
 
 /* ------------------------------------------------------------------ a block ---------------- */

@@ -47,4 +47,7 @@ typedef struct vx_coded {
 int vx_fused_code(vx_packed *out, const vx_record_rows *rows, const vx_coded *coded, int query,
                   vx_pool *pool, const vitx_hooks *hooks);
 
+/* The most bytes of it before they are compressed, with every head. */
+size_t vx_fused_bytes(int heads, int rows, int tokens, int prefix);
+
 #endif

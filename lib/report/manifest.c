@@ -43,6 +43,8 @@ static int put_model(vx_sink *out, const vitx_report *r, const char *digest)
     VX_TRY(vx_put_quoted(out, ",\"architecture\":", m.architecture));
     VX_TRY(put_int(out, ",\"layers\":", m.depth));
     VX_TRY(put_int(out, ",\"heads\":", m.heads));
+    if (m.pool_heads && m.pool_heads != m.heads)
+        VX_TRY(put_int(out, ",\"pool_heads\":", m.pool_heads));
     VX_TRY(put_int(out, ",\"width\":", m.width));
     VX_TRY(put_int(out, ",\"tokens\":", m.tokens));
     VX_TRY(put_int(out, ",\"prefix\":", m.prefix_tokens));

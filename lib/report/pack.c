@@ -109,6 +109,12 @@ static int join(vx_packed *out, const packing *p, const vitx_hooks *hooks)
     return VITX_OK;
 }
 
+/* What does not compress is stored, 5 bytes for each 8 KiB; each piece has an end. */
+size_t vx_pack_bound(size_t bytes)
+{
+    return bytes + bytes / 512 + 64;
+}
+
 int vx_pack(vx_packed *out, const uint8_t *raw, size_t bytes, vx_pool *pool,
             const vitx_hooks *hooks)
 {

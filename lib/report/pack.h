@@ -17,6 +17,8 @@ typedef struct vx_packed {
  * (pool NULL: the caller alone); the stream does not depend on how many there are. */
 int vx_pack(vx_packed *out, const uint8_t *raw, size_t bytes, vx_pool *pool,
             const vitx_hooks *hooks);
+/* The most bytes that vx_pack makes of so many. */
+size_t vx_pack_bound(size_t bytes);
 /* A zlib stream of exactly that many bytes, which the build made. */
 int vx_unpack(uint8_t *out, size_t bytes, const uint8_t *data, size_t size,
               const vitx_hooks *hooks);

@@ -1,7 +1,7 @@
 /*
  * report/page.h: the constant parts of the page.
  *
- * lib/report/page/ has them as files that a browser reads: page.html, page.css and the scripts. The
+ * lib/report/page/ has them as files that a browser reads: page.html, style sheets and scripts. The
  * build puts them into C (tools/embed), compressed, with the policy that allows just these bytes to
  * run.
  */

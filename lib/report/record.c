@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "report/fused.h"
+
 #define MOST_BYTES ((size_t)1 << 28)
 
 size_t vx_block_bytes(size_t packed)
@@ -62,6 +64,23 @@ int vx_record_start(vx_record *r, int layers, vitx_report_level wish, size_t sha
     return VITX_OK;
 }
 
+/* Bytes of the file, at most. */
+static size_t most_bytes(int heads, int rows, int tokens, int prefix)
+{
+    return vx_block_bytes(vx_pack_bound(vx_code_bytes(heads, rows, tokens, prefix))) +
+           vx_block_bytes(vx_pack_bound(vx_fused_bytes(heads, rows, tokens, prefix)));
+}
+
+void vx_record_expect(vx_record *r, int heads, int tokens, int prefix, int pool)
+{
+    const size_t fit = MOST_BYTES / (size_t)heads / (size_t)tokens / (size_t)tokens;
+    if (!automatic(r) || r->all_gone || heads < 2 || fit < 2)
+        return;
+    const size_t aside = pool > 0 ? most_bytes(pool, 1, tokens, prefix) : 0;
+    const size_t block = most_bytes(heads, tokens, tokens, prefix);
+    r->whole = aside <= r->share && block <= (r->share - aside) / (size_t)r->layers;
+}
+
 /* ------------------------------------------------------------------ a block comes ---------- */
 
 /* Larger blocks are not even tried. */
@@ -79,12 +98,12 @@ static bool wants_all(const vx_record *r, int layer, const vx_record_rows *rows)
         return false;
     if (r->wish == VITX_REPORT_ALL || (r->wish == VITX_REPORT_MEAN && last))
         return true;
-    return automatic(r) && (!r->all_gone || last) && may_fit(r, rows, rows->heads);
+    return r->whole || (automatic(r) && (!r->all_gone || last) && may_fit(r, rows, rows->heads));
 }
 
 static bool wants_mean(const vx_record *r, const vx_record_rows *rows)
 {
-    if (rows->rows == 1 || r->wish == VITX_REPORT_CLASS)
+    if (rows->rows == 1 || r->wish == VITX_REPORT_CLASS || (r->whole && rows->heads > 1))
         return false;
     if (r->wish == VITX_REPORT_ALL)
         return rows->heads == 1; /* more is not known */
@@ -93,7 +112,7 @@ static bool wants_mean(const vx_record *r, const vx_record_rows *rows)
 
 static bool wants_row(const vx_record *r, const vx_record_rows *rows)
 {
-    return (r->wish != VITX_REPORT_ALL || rows->rows == 1) && !r->row_gone &&
+    return ((r->wish != VITX_REPORT_ALL && !r->whole) || rows->rows == 1) && !r->row_gone &&
            (rows->heads > 1 || rows->rows == 1);
 }
 

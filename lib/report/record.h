@@ -9,6 +9,8 @@
  *      mean   over the heads    the first ones make way for the last ones
  *      row    of the query      until the sum is above the share
  *
+ * Only the first way is coded if it is known to fit (vx_record_expect).
+ *
  * When all have come, vx_record_settle keeps the richest way that fits:
  *
  *      ALL    all
@@ -42,6 +44,7 @@ typedef struct vx_record {
     vx_report_layer *layer; /* [layers] */
     vx_packed pool, pool_fused;
     bool all_gone, row_gone; /* did not fit */
+    bool whole;              /* every head of every block fits, however badly it compresses */
     bool settled;
     vitx_report_level level; /* when settled */
     char left_out[256];      /* when settled: a sentence, or "" */
@@ -49,6 +52,9 @@ typedef struct vx_record {
 
 int vx_record_start(vx_record *record, int layers, vitx_report_level wish, size_t share,
                     const vitx_hooks *hooks);
+/* All blocks will come as [heads,tokens,tokens], and that of a pooling head of `pool` heads (0:
+ * none). If the share is large enough for it whatever the numbers are, no poorer way is coded. */
+void vx_record_expect(vx_record *record, int heads, int tokens, int prefix, int pool);
 /* `rows` is [H,T,T], [1,T,T] or [H,1,T]. */
 int vx_record_layer(vx_record *record, int layer, const vx_record_rows *rows, int query,
                     vx_pool *pool, const vitx_hooks *hooks);

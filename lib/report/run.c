@@ -59,7 +59,7 @@ static int keep_answers(const run *r)
 static int keep_pool(const run *r, const vitx_stats *s)
 {
     vitx_context *c = r->context;
-    const int heads = c->arch.heads, tokens = vx_arch_tokens(&c->arch);
+    const int heads = c->arch.pool_heads, tokens = vx_arch_tokens(&c->arch);
     const vitx_hooks *hooks = &r->report->hooks;
     float *values;
     if (!s->plan.pool_wanted)
@@ -84,7 +84,10 @@ static int start(const run *r, const vitx_image *image)
     VX_TRY(vx_place(&placement, &c->recipe, image->width, image->height));
     const vx_report_place place = vx_report_place_of(&placement, &c->arch);
     VX_TRY(vx_report_fit(r->picture, &place));
-    return vx_report_start_record(r->report, r->picture);
+    VX_TRY(vx_report_start_record(r->report, r->picture));
+    vx_record_expect(&r->picture->record, c->arch.heads, vx_arch_tokens(&c->arch), c->arch.prefix,
+                     c->arch.pool == VX_POOL_MAP ? c->arch.pool_heads : 0);
+    return VITX_OK;
 }
 
 static int run_picture(const run *r, const vitx_image *image)

@@ -156,6 +156,44 @@ def check_1374_tokens(lab):
     assert page.call("row", first, 1, 700) is None, "a row that the file does not hold"
 
 
+def check_left_out(lab):
+    """What the budget left out is said in the reader's language, from the same facts."""
+    found = set()
+    for budget in ("0.3", "0.4", "0.7", "0.8"):
+        recipe = make.scenes("two.png", "--method", "rollout", "--embed-budget", budget)
+        r = lab.make(f"left-{budget}", *recipe.all())
+        attention = r.picture()["attention"]
+        layers, level = attention["layers"], attention["level"]
+        means = [i for i, layer in enumerate(layers) if layer["mean"] is not None]
+        full = level == "mean" and layers[-1]["all"] is not None
+        some = len(means) if level == "class" else 0
+        found.add((level, full or min(some, 2)))
+        for locale, fit, last, many, one in (
+            (
+                "en-US",
+                "do not fit",
+                "Of the last layer it holds all heads",
+                "of layers {} to {}",
+                "of layer {1}.",
+            ),
+            (
+                "zh-CN",
+                "超出了文件的大小限额",
+                "最后一层包含所有头",
+                "第 {} 至 {} 层各头的平均",
+                "第 {1} 层各头的平均",
+            ),
+        ):
+            text = lab.open(r, locale=locale).locator("#vx-level").inner_text()
+            ends = means[0] if means else 0, len(layers) - 1
+            assert fit in text, text
+            assert (last in text) == full, (budget, text)
+            assert (many.format(*ends) in text) == (some > 1), (budget, text)
+            assert (one.format(*ends) in text) == (some == 1), (budget, text)
+            assert locale == "en-US" or "The" not in text, text
+    assert found == {("class", 1), ("class", 2), ("mean", False), ("mean", True)}, found
+
+
 def check_embed_none(lab):
     """Without attention the page is still one of maps."""
     r = lab.make("none", *make.golden("vit-timm", "--method", "generic", "--embed", "none").all())

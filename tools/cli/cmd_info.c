@@ -169,7 +169,7 @@ static const char *pooling_words(const char *pooling)
     static const char *const words[][2] = {
         {"token", "class token"},
         {"avg", "mean of the patches"},
-        {"map", "attention of a learnt query, and its mlp"},
+        {"map", "attention of a learnt query"},
         {"token+avg", "class token and mean of the patches, one behind the other"},
         {"token+dist", "class token and distillation token; the mean of both answers"},
     };
@@ -195,9 +195,11 @@ static void draw_model(const vitx_model_info *m)
     if (m->registers)
         printf("%d register%s + ", m->registers, m->registers > 1 ? "s" : "");
     printf("%d patches, %d wide\n", m->tokens - m->prefix_tokens, m->width);
-    printf("     |    %d x [ norm - attention, %d heads of %d - add - norm - mlp %d, %s - add ]\n",
-           m->depth, m->heads, m->width / m->heads, m->mlp_hidden, m->activation);
-    printf("  %s\n     |\n", pooling_words(m->pooling));
+    printf("     |    %d x [ %s ]\n", m->depth, m->block);
+    printf("  %s", pooling_words(m->pooling));
+    if (m->pool_heads)
+        printf(", %d heads of %d", m->pool_heads, m->width / m->pool_heads);
+    printf("\n     |\n");
     printf(m->units ? "  embedding of %d numbers\n\n" : "  %d classes\n\n", m->classes);
 }
 
@@ -305,6 +307,7 @@ static int json_model(const struct session *s, const struct common *common)
     json_pair("classifier", m->classifier);
     json_pair("left_out", m->left_out);
     json_pair("adapter", m->adapter);
+    json_pair("block", m->block);
     printf("\"weight_bytes\":%" PRId64 ",\"parameters\":%" PRId64 ",\"flops\":%" PRId64 ",",
            m->weight_bytes, m->parameters, m->flops);
     printf("\"depth\":%d,\"width\":%d,\"heads\":%d,\"mlp_hidden\":%d,", m->depth, m->width,

@@ -57,6 +57,7 @@ struct explain_plan {
     struct sources sources;  /* what no output may replace */
     bool pattern, to_output; /* -o: has a field; is standard output */
     bool page;               /* ... and is to hold maps of all methods and targets */
+    struct page *pages;      /* where these go; else NULL */
 };
 
 /* All give an exit status and complain where it is not DONE. */
@@ -107,8 +108,9 @@ void write_maps(const struct explain_plan *plan, struct map_writing *maps, int c
 /* The page of the pictures that are explained; with a field in -o one page after the other. */
 struct page;
 
-/* For `count` pictures; complains where that fails. */
-bool page_create(struct page **out, const struct explain_plan *plan, int count);
+/* For `count` pictures, and reads and hashes the weights from now on, beside all other work;
+ * complains if that fails. Free *out whatever comes of it. */
+bool page_create(struct page **out, const struct explain_plan *plan, char **files, int count);
 
 enum page_added { PAGE_ADDED, PAGE_FAILED, PAGE_STOPPED }; /* STOPPED: no page can be written */
 
@@ -116,7 +118,8 @@ enum page_added { PAGE_ADDED, PAGE_FAILED, PAGE_STOPPED }; /* STOPPED: no page c
  * left out. */
 enum page_added page_add(struct page *page, const char *picture, const vitx_image *image,
                          vitx_map *const *maps);
-/* Writes what is not written yet, names it, and frees the page; gives an exit status. */
+/* Writes what is not written yet, and names it; gives an exit status. */
 int page_end(struct page *page);
+void page_free(struct page *page);
 
 #endif

@@ -24,6 +24,7 @@ struct page {
     const struct explain_plan *plan;
     vitx_report *report; /* NULL: none is begun */
     int count;           /* pictures of a report */
+    const char *first;   /* the picture that the report was begun for, if -o has a field */
     int complete;        /* those that are in it */
     int *absent;         /* [absent_count]: classes that it lacks a map of */
     int absent_count;
@@ -68,6 +69,7 @@ static bool begin(struct page *page, const char *picture)
     free(command);
     if (status != VITX_OK)
         complain_last(NULL);
+    page->first = page->plan->pattern ? picture : NULL;
     return status == VITX_OK;
 }
 
@@ -76,6 +78,7 @@ static void drop(struct page *page)
     vitx_report_free(page->report);
     free(page->absent);
     page->report = NULL;
+    page->first = NULL;
     page->absent = NULL;
     page->absent_count = page->complete = 0;
     page->commands = 0;
@@ -252,7 +255,7 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
 
 /* ------------------------------------------------------------------ in order --------------- */
 
-bool page_create(struct page **out, const struct explain_plan *plan, int count)
+bool page_create(struct page **out, const struct explain_plan *plan, char **files, int count)
 {
     struct page *page = calloc(1, sizeof *page);
     if (!page) {
@@ -262,7 +265,7 @@ bool page_create(struct page **out, const struct explain_plan *plan, int count)
     page->plan = plan;
     page->count = plan->pattern ? 1 : count;
     *out = page;
-    return true;
+    return begin(page, files[0]);
 }
 
 enum page_added page_add(struct page *page, const char *picture, const vitx_image *image,
@@ -273,6 +276,8 @@ enum page_added page_add(struct page *page, const char *picture, const vitx_imag
         any |= maps[j] != NULL;
     if (!any)
         return PAGE_ADDED; /* said where the maps failed */
+    if (page->first && strcmp(page->first, picture) != 0)
+        drop(page);
     if (!page->report && !begin(page, picture))
         return PAGE_STOPPED;
     enum page_added added = fill(page, picture, image, maps) ? PAGE_ADDED : PAGE_FAILED;
@@ -291,6 +296,12 @@ int page_end(struct page *page)
     const bool wanted = page->report && page->complete > 0;
     const enum page_added saved = wanted ? save(page, "") : PAGE_ADDED;
     drop(page);
-    free(page);
     return saved == PAGE_ADDED ? DONE : SOME_FAILED;
+}
+
+void page_free(struct page *page)
+{
+    if (page)
+        drop(page);
+    free(page);
 }

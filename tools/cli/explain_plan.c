@@ -109,10 +109,9 @@ static int parse_query(int *out, const char *text, const struct session *session
         return session->varies ? DONE : check_range("query", *out, m->tokens, "tokens");
     }
     if (session->varies)
-        return wrong_usage(
-            "--query is \"%s\": each picture has a grid of its own, so "
-            "it takes a token's number or cls",
-            text);
+        return wrong_usage("--query is \"%s\": each picture has a grid of its own, so "
+                           "it takes a token's number or cls",
+                           text);
     const char *next = end + 1;
     if (digit && *end == ',' && *next >= '0' && *next <= '9') {
         const long second = strtol(next, &end, 10);
@@ -455,6 +454,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = check_outputs(plan, files, count);
     if (status == DONE && o->baseline)
         status = load_baseline(plan);
+    if (status == DONE && plan->page && !page_create(&plan->pages, plan, files, count))
+        status = SOME_FAILED;
     if (status == DONE)
         status = session_start(&plan->session, &o->common, VITX_FIT_RECIPE);
     if (status == DONE)
@@ -465,6 +466,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
 
 void explain_plan_free(struct explain_plan *plan)
 {
+    page_free(plan->pages);
     session_close(&plan->session);
     list_free(&plan->methods);
     list_free(&plan->set);

@@ -301,7 +301,7 @@ static void explain_all(struct work *w, char **files, int count)
 int explain_run(const struct explain_plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
-    struct work w = {.plan = plan};
+    struct work w = {.plan = plan, .page = plan->pages};
     char **lacking = calloc((size_t)count, sizeof *lacking);
     if (!lacking) {
         complain(NULL, "no memory");
@@ -309,8 +309,7 @@ int explain_run(const struct explain_plan *plan, char **files, int count)
     }
     const int n = find_lacking(lacking, plan, files, count);
     progress_begin(common, n, 1, "pictures");
-    if (n > 0 && (!work_create(&w, common->batch < n ? common->batch : n) ||
-                  (plan->page && !page_create(&w.page, plan, n))))
+    if (n > 0 && !work_create(&w, common->batch < n ? common->batch : n))
         w.status = SOME_FAILED;
     else if (n > 0)
         explain_all(&w, lacking, n);

@@ -6,7 +6,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,18 +95,32 @@ static int run(int argc, char **argv)
     return unknown_command(name);
 }
 
+/* Whether who read standard output has gone, as `head` does when it has enough. */
+static bool reader_has_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR);
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_streams();
     bundled_begin(argv[0]);
-    /* A reader that went away is a failed write like a full disk: status 1, not death by signal. */
-    signal(SIGPIPE, SIG_IGN);
+    /* A reader that went away ends the work like a full disk, so that no file is left half written;
+     * only then the signal comes, which ends programs without a word. */
+    void (*const before)(int) = signal(SIGPIPE, SIG_IGN);
     int status = run(argc, argv);
     errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status != WRONG_USAGE) {
+    const bool failed = (fflush(stdout) != 0 || ferror(stdout)) && status != WRONG_USAGE;
+    const bool alone = failed && before == SIG_DFL && reader_has_gone();
+    if (failed && !alone) {
         complain("standard output", "%s", errno ? strerror(errno) : "not all could be written");
         status = SOME_FAILED;
     }
     progress_end();
+    if (alone) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
     return status;
 }

@@ -135,6 +135,22 @@ def build_timm(architecture, seed, dtype, **args):
     return model
 
 
+def softmaxes(attention):
+    """Of differential attention both of each head: first the first ones, then those that are taken away."""
+    if not hasattr(attention, "sub_norm"):
+        return lambda o: o
+    return lambda o: o.unflatten(1, (attention.num_heads, 2)).transpose(1, 2).flatten(1, 2)
+
+
+def join_twins(folder, depth):
+    """The heads of both attentions of a block, one behind the other."""
+    path = lambda i: os.path.join(folder, f"attention_{i}.npy")
+    for i in range(depth):
+        np.save(path(i), np.concatenate([np.load(path(2 * i)), np.load(path(2 * i + 1))], 1))
+    for i in range(depth, 2 * depth):
+        os.remove(path(i))
+
+
 def expected_timm(folder, config, model, image, n, seed):
     model = model.float()
     if getattr(model, "rope", None) is not None:  # its tables were rounded to the file's dtype, and no file holds them
@@ -142,9 +158,14 @@ def expected_timm(folder, config, model, image, n, seed):
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
     attentions = [getattr(block, "attn", block) for block in model.blocks]  # of parallel blocks the block itself
+    twins = hasattr(model.blocks[0], "attns")  # two attentions a block
+    if twins:
+        attentions = [each.attn for block in model.blocks for each in block.attns]
     for attention in attentions:
         attention.fused_attn = False
-    expected(folder, model, x, list(model.blocks), [(a.attn_drop, lambda o: o) for a in attentions], lambda m, t: m(t))
+    expected(folder, model, x, list(model.blocks), [(a.attn_drop, softmaxes(a)) for a in attentions], lambda m, t: m(t))
+    if twins:
+        join_twins(folder, len(model.blocks))
 
 
 def make_timm(name, image, architecture, seed, dtype=torch.float32, n=1, labels=None, data={}, drop_args=(), **args):
@@ -295,12 +316,23 @@ HF_KINDS = {
     "dinov2": (transformers.Dinov2Config, transformers.Dinov2ForImageClassification, BitImageProcessorPil),
     "aimv2-bare": (transformers.Aimv2VisionConfig, transformers.Aimv2VisionModel, CLIPImageProcessorPil),
     "internvl-bare": (transformers.InternVLVisionConfig, transformers.InternVLVisionModel, CLIPImageProcessorPil),
+    "tipsv2-bare": (transformers.Tipsv2VisionConfig, transformers.Tipsv2VisionModel, BeitImageProcessorPil),
+    "sapiens2-bare": (transformers.Sapiens2Config, transformers.Sapiens2Model, BeitImageProcessorPil),
     "beit": (transformers.BeitConfig, transformers.BeitForImageClassification, BeitImageProcessorPil),
     "beit-bare": (transformers.BeitConfig, transformers.BeitModel, BeitImageProcessorPil),
     "data2vec": (transformers.Data2VecVisionConfig, transformers.Data2VecVisionForImageClassification, BeitImageProcessorPil),
     "dinov2-registers": (transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersForImageClassification,
                          BitImageProcessorPil),
 }
+
+
+NO_PILLOW = {"tipsv2-bare": "Tipsv2ImageProcessor", "sapiens2-bare": "Sapiens2ImageProcessor"}
+
+
+def rename_processor(folder, name):
+    path = os.path.join(folder, "preprocessor_config.json")
+    config = dict(json.load(open(path)), image_processor_type=name)
+    json.dump(config, open(path, "w"), indent=2)
 
 
 def keep_pool(folder, model, x):
@@ -322,7 +354,7 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     folder = fresh(name)
     args = dict(dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, image_size=20,
                      patch_size=4), **args)
-    if kind.startswith("dinov2"):
+    if kind.startswith(("dinov2", "tipsv2")):
         del args["intermediate_size"]
     if labels:
         args.update(id2label=dict(enumerate(labels)), label2id={v: k for k, v in enumerate(labels)})
@@ -341,11 +373,13 @@ def make_hf(name, image, kind, seed, dtype=torch.float32, n=1, labels=None, proc
     model.to(dtype).save_pretrained(folder, **({"max_shard_size": shard} if shard else {}))
     transform = processor_class(**processor)
     transform.save_pretrained(folder)
-    model = model_class.from_pretrained(folder, dtype=torch.float32) if kind == "dinov3-bare" else model.float()  # frequencies in no file
+    if kind in NO_PILLOW:  # the same as its own class, which knows torchvision alone, but for one level here and there
+        rename_processor(folder, NO_PILLOW[kind])
+    model = model_class.from_pretrained(folder, dtype=torch.float32) if kind in ("dinov3-bare", "sapiens2-bare") else model.float()  # frequencies in no file
     model.config._attn_implementation = "softmax64"
     pixels = transform(image, return_tensors="pt")["pixel_values"][0]
     x = batch(pixels, n, seed + 1)
-    base = model.base_model
+    base = model.model if kind == "sapiens2-bare" else model.base_model
     layers = list(base.layers if hasattr(base, "layers") else base.layer if hasattr(base, "layer") else base.encoder.layers
                   if hasattr(base.encoder, "layers") else base.encoder.layer)
     attentions = [(layer.attention, lambda o: o[1]) for layer in layers]
@@ -437,6 +471,37 @@ def make_internvit(of, folder):
                   num_attention_heads=3, image_size=12, patch_size=4, qkv_bias=False, qk_normalization=True, layer_norm_eps=1e-6,
                   hidden_act="gelu", norm_type="rms_norm")
     json.dump(config, open(os.path.join(folder, "config.json"), "w"), indent=2)
+
+
+def make_differences(image):
+    """Differential attention, and keys and values of fewer heads than queries."""
+    half, oblong = torch.float16, dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
+    make_timm("vit-timm-diff", image, "vit_dwee_patch16_reg1_gap_256", 82, half, class_token=True, global_pool="token", n=2, **oblong)
+    make_timm("vit-timm-twins", image, "vit_small_patch16_18x2_224", 87, half, n=2, init_values=0.5, **oblong)
+    make_timm("vit-timm-diff-parallel", image, "vit_dpwee_patch16_reg1_gap_256", 83, half, **oblong)
+    make_timm("sapiens2-timm", image, "vit_base_patch16_sapiens2", 84, half, num_heads=4, num_kv_heads=(4, 2), embed_dim=32, num_reg_tokens=2,
+              **oblong)
+    side = dict(size={"height": 20, "width": 20}, resample=2)
+    make_hf("tips-hf", image, "tipsv2-bare", 85, half, mlp_ratio=40 / 24, layerscale_value=0.5, processor=dict(do_normalize=False, **side))
+    if wanted("tips-hf-full"):
+        make_tips_full("tips-hf", fresh("tips-hf-full"))
+    side["size"] = {"height": 16, "width": 24}
+    make_hf("sapiens2-hf", image, "sapiens2-bare", 86, half, hidden_size=32, num_attention_heads=4, image_size=[16, 24], num_register_tokens=2,
+            num_key_value_heads_per_layer=[2, 4], layerscale_value=0.5,
+            processor=dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225], **side))
+
+
+def make_tips_full(tower, folder):
+    """The same tower beside a text tower, as Tipsv2Model saves both."""
+    tower = os.path.join(OUT, tower)
+    vision = transformers.Tipsv2VisionModel.from_pretrained(tower, dtype=torch.float16)
+    text = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=1, num_attention_heads=3, vocab_size=20)
+    full = transformers.Tipsv2Model(transformers.Tipsv2Config(vision_config=vision.config.to_dict(), text_config=text))
+    full.vision_model.load_state_dict(vision.state_dict())
+    full.half().save_pretrained(folder)
+    for name in os.listdir(tower):
+        if not os.path.exists(os.path.join(folder, name)):
+            shutil.copy(os.path.join(tower, name), folder)
 
 
 def make_blocks(image):
@@ -597,6 +662,14 @@ def make_dinov3_meta(name, image, seed):
     expected_timm(folder, {"pretrained_cfg": dict(known, **cfg)}, model.float(), image, 1, seed)
 
 
+def add_angles(path):
+    """What EVA-02's own files hold besides: cosines and sines of the grid that they were trained on."""
+    sines, cosines = timm.layers.RotaryEmbeddingCat(8, in_pixels=False, feat_shape=[5, 5], ref_feat_shape=[16, 16]).get_embed().chunk(2, -1)
+    state = load_file(path)
+    state.update({"blocks.0.attn.rope.freqs_cos": cosines.half().contiguous(), "blocks.0.attn.rope.freqs_sin": sines.half().contiguous()})
+    save_file(state, path, metadata={"format": "pt"})
+
+
 def make_rotary(image):
     """Models that rotate queries and keys. Grids are oblong, so that rows and columns cannot be mistaken."""
     oblong = dict(img_size=(16, 24), data=dict(input_size=(3, 16, 24)))
@@ -607,6 +680,8 @@ def make_rotary(image):
     half = torch.float16
     make_timm("eva02-timm", image, "eva02_tiny_patch14_224", 62, half, **oblong)
     make_timm("eva02-timm-apart", image, "eva02_base_patch14_224", 63, half, depth=1, **oblong)
+    if wanted("eva02-timm-apart"):
+        add_angles(os.path.join(OUT, "eva02-timm-apart", "model.safetensors"))
     make_timm("eva02-timm-clip", image, "eva02_base_patch16_clip_224", 64, half, mlp_ratio=2, **oblong)
     make_timm("rope-timm", image, "vit_small_patch16_rope_224", 65, half, **oblong)
     make_timm("rope-timm-mixed", image, "vit_small_patch16_rope_mixed_ape_224", 66, half, **oblong)
@@ -746,6 +821,7 @@ def main():
     make_norms(image)
     make_relative(image)
     make_blocks(image)
+    make_differences(image)
     make_rotary(image)
     make_torchvision("vit-torchvision", image, 70)
     make_lora("vit-hf-lora", image, 73)

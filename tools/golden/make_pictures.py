@@ -312,6 +312,16 @@ def wide_tiffs():
     yield "white_is_zero_16.tif", tiff(white, photometric="miniswhite"), white
 
 
+def late_tiffs():
+    """Kinds of samples that are read since later: a generator of their own leaves the others as they are."""
+    r = np.random.default_rng(15)
+    halves = r.normal(0.5, 0.2, (9, 7)).astype(np.float16)
+    halves[0, :3] = 6e-8, -3e-5, np.nan
+    for name, a in (("grey_f16.tif", halves), ("rgb_f16.tif", r.normal(9, 5, (9, 7, 3)).astype(np.float16)),
+                    ("rgb_i16.tif", r.integers(-1500, 3000, (9, 7, 3)).astype(np.int16)), ("rgb_f64.tif", r.normal(0, 1e9, (9, 7, 3)))):
+        yield name, tiff(a, photometric="rgb" if a.ndim == 3 else "minisblack", compression="zlib"), a
+
+
 def pages():
     b = io.BytesIO()
     kinds = [smooth(12, 9), smooth(7, 11).convert("L"), smooth(5, 5).convert("1")]
@@ -350,7 +360,8 @@ def narrow(samples, window=None, bits=16):
     if window is None and samples.dtype.kind in "ui" and samples.min() >= 0 and samples.max() < 1 << bits and bits < 32:
         return (samples >> bits - 8).astype(np.uint8)
     s = samples.astype(np.float64)
-    low, high = window or (s.min(), s.max())
+    low, high = window or (np.nanmin(s), np.nanmax(s))
+    s = np.nan_to_num(s, nan=low)
     return np.floor(((s - low) * (255 / (high - low))).clip(0, 255) + 0.5).clip(0, 255).astype(np.uint8)
 
 
@@ -373,11 +384,11 @@ def main():
             lines.append(line(name, narrow(samples, (-50.5, 60)), window="-50.5,60"))
         if name == "raw_65535.pgm":
             lines.append(line(name, narrow(samples, (1000, 30000)), window="1000,30000"))
-    for name, data, samples in wide_tiffs():
+    for name, data, samples in [*wide_tiffs(), *late_tiffs()]:
         (out / name).write_bytes(data)
         flip = 255 if name.startswith("white") else 0
         s = samples.astype(np.float64)
-        window = tuple(float(v) for v in np.round(np.quantile(s, (0.2, 0.7)), 3))
+        window = tuple(float(v) for v in np.round(np.nanquantile(s, (0.2, 0.7)), 3))
         lines.append(line(name, narrow(samples) ^ flip))
         lines.append(line(name, narrow(samples, window) ^ flip, window=f"{window[0]!r},{window[1]!r}"))
     data = packed_tiff(12)

@@ -29,6 +29,7 @@ from PIL import Image
 from reference import register_softmax64, timm_attentions
 from timm.data import create_transform, resolve_data_config
 from timm.layers import resample_abs_pos_embed
+from transformers.models.beit.image_processing_pil_beit import BeitImageProcessorPil
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -41,6 +42,7 @@ CASES = [
     ("vit-timm", 48, 48, 2), ("vit-timm", 24, 48, 5), ("vit-timm-layerscale", 28, 12, 1),
     ("vit-timm-oblong", 40, 24, 3), ("vit-timm-avg", 32, 20, 0), ("deit-timm", 16, 28, 4),
     ("dinov3-timm", 24, 16, 2), ("eva02-timm", 12, 32, 1), ("pe-timm-spatial", 20, 28, 3), ("rope-timm-mixed", 8, 20, 4),
+    ("beit-timm", 20, 24, 2), ("beit-timm", 12, 8, 1), ("vit-timm-relpos", 20, 24, 3), ("beit-hf", 20, 28, 4),
     ("vit-hf", 28, 28, 6), ("vit-hf", 16, 32, 2), ("deit-hf", 24, 16, 3), ("vit-hf-half", 32, 32, 1),
 ]
 PHOTOS = ["images/dog.jpg", "images/cheetah.jpg", "images/chelsea.png"]
@@ -175,13 +177,21 @@ def run_timm(name, folder, image, size, k):
     keep(name, x, logits, kept[-1], k)
 
 
+def attention_of(layer):
+    """The module that returns probabilities."""
+    return getattr(layer.attention, "attention", layer.attention)
+
+
 def run_hf(name, folder, image, size, k):
     """The crop is the size, and what is resized to grows with it, rounded down."""
-    deit = folder.name.startswith("deit")
-    model = (transformers.DeiTForImageClassification if deit else transformers.ViTForImageClassification).from_pretrained(folder)
+    kind = folder.name.split("-")[0]
+    of, transform = {"deit": (transformers.DeiTForImageClassification, DeiTImageProcessorPil),
+                     "vit": (transformers.ViTForImageClassification, ViTImageProcessorPil),
+                     "beit": (transformers.BeitForImageClassification, BeitImageProcessorPil)}[kind]
+    model = of.from_pretrained(folder)
     model.config._attn_implementation = "softmax64"
     model = model.float().double().eval()
-    processor = (DeiTImageProcessorPil if deit else ViTImageProcessorPil).from_pretrained(folder)
+    processor = transform.from_pretrained(folder)
     own = processor.crop_size if processor.do_center_crop else processor.size
     h, w = size
     new = {k: int(v) * (h if k != "width" else w) // (own["height"] if k != "width" else own["width"])
@@ -191,8 +201,9 @@ def run_hf(name, folder, image, size, k):
     assert tuple(pixels.shape[2:]) == size
     x = pixels.double().requires_grad_()
     kept = []
-    layers = (model.deit if deit else model.vit).layers
-    hook = layers[-1].attention.register_forward_hook(lambda m, a, o: kept.append(o[1].detach()))
+    tower = next(getattr(model, name) for name in ("deit", "vit", "beit") if hasattr(model, name))
+    layers = tower.layers if hasattr(tower, "layers") else tower.encoder.layer
+    hook = attention_of(layers[-1]).register_forward_hook(lambda m, a, o: kept.append(o[1].detach()))
     logits = model(x, interpolate_pos_encoding=True).logits
     hook.remove()
     keep(name, x, logits, kept[0], k)

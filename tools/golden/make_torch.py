@@ -2,10 +2,10 @@
 """Writes test/golden/torch: one tiny model as torch.save leaves it, by several versions of PyTorch.
 
     venv/bin/pip install torch numpy safetensors       # in one environment for each version
-    venv/bin/python tools/golden/make_torch.py [FIRST]
+    venv/bin/python tools/golden/make_torch.py [FIRST] [FORMS]
 
 Every run adds the files of its version (plain, old, train); with the word FIRST it also writes those
-that one version is enough for, and the seeds of fuzz_torch. The weights are those of test/golden/models/vit-timm-2x2-avg, so that the
+that one version is enough for, and the seeds of fuzz_torch; with FORMS only the files of forms(). The weights are those of test/golden/models/vit-timm-2x2-avg, so that the
 expected numbers are that model's, and test_torch.c compares every tensor with its model.safetensors.
 README.md there names the files.
 """
@@ -14,6 +14,7 @@ import collections
 import io
 import json
 import os
+import pickle
 import sys
 import zipfile
 
@@ -138,6 +139,69 @@ def first(sd):
         json.dump({"metadata": {"total_size": 0}, "weight_map": where}, f, indent=1)
 
 
+class Bare(torch.nn.Module):
+    """What torch.jit can compile: tensors and modules by their names."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        for name in dict.fromkeys(n.partition(".")[0] for n in tensors):
+            inner = {n.partition(".")[2]: t for n, t in tensors.items() if n.partition(".")[0] == name}
+            if "" in inner:
+                self.register_parameter(name, torch.nn.Parameter(inner[""]))
+            else:
+                self.add_module(name, Bare(inner))
+
+    def forward(self):
+        return 0
+
+
+class FromDevice:
+    """A tensor of a TPU, as torch_xla leaves it."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce_ex__(self, protocol):
+        return torch._utils._rebuild_device_tensor_from_cpu_tensor, (self.tensor, self.tensor.dtype, "xla:0", False)
+
+
+def packed_again(value, name, big=False):
+    """As other programs leave the archive: members deflated; as a big-endian machine does."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    with zipfile.ZipFile(file) as of, zipfile.ZipFile(os.path.join(OUT, name), "w", 0 if big else zipfile.ZIP_DEFLATED) as to:
+        for member in of.infolist():
+            data = of.read(member)
+            if big and "/data/" in member.filename:
+                data = np.frombuffer(data, "<f4").byteswap().tobytes()
+            to.writestr(member.filename, b"big" if big and member.filename.endswith("byteorder") else data)
+
+
+def forms(sd):
+    """What other programs than torch.save(state_dict) leave."""
+    no = {"sparse": torch.eye(4).to_sparse(), "meta": torch.ones(4, 4, device="meta"), "numpy": np.ones((4, 4)),
+          "turned": torch._neg_view(torch.ones(4, 4))}
+    layer = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(4, 4)), {torch.nn.Linear})
+    turned = collections.OrderedDict((k, v.t().contiguous().t() if v.dim() == 2 else v.float()) for k, v in sd.items())
+    packed_again({k: v.float() for k, v in turned.items()}, "big.pth", big=True)
+    packed_again(turned, "packed.pth")
+    save([clone(sd), {"lr": 0.1}], "list.pth")
+    save({k: FromDevice(v) for k, v in sd.items()}, "device.pth")
+    save({"state_dict": clone(sd), "hyper_parameters": {"net": Bare(sd)}, "pytorch-lightning_version": "2"}, "arguments.ckpt")
+    holder = Settings()
+    holder.net = clone(sd)
+    save({"a": {"b": {"c": {"state": holder}}}}, "held.pth")
+    torch.jit.save(torch.jit.script(Bare(sd)), os.path.join(OUT, "scripted.pth"))
+    for name, value in no.items():
+        save({f"layer.{i}.weight": value for i in range(5)}, f"no-{name}.pth")
+    save(layer.state_dict(), "no-quantized.pth")
+    save(layer, "no-quantized-module.pth")
+    save({"_fsdp_wrapped_module._flat_param": torch.ones(9)}, "no-flat.pth")
+    save({"module": {f"layer.{i}.weight": torch.empty(0) for i in range(5)}, "ds_version": "0.16"}, "no-parts.pth")
+    with open(os.path.join(OUT, "no-torch.pkl"), "wb") as f:
+        pickle.dump({"layer.weight": np.ones((4, 4))}, f)
+
+
 def flat(tensors, kind):
     """Everything in storage 0, then in storage 1, as fuzz_torch.c makes them: 16 n bytes each."""
     sizes = [a.size for a in tensors.values()]
@@ -186,11 +250,15 @@ def main():
     version = torch.__version__.split("+")[0]
     sd = collections.OrderedDict(load_file(MODEL))
     os.makedirs(OUT, exist_ok=True)
+    if "FORMS" in sys.argv:
+        forms(sd)
+        return
     save(clone(sd), f"plain-{version}.pth")
     save(clone(sd), f"old-{version}.pth", _use_new_zipfile_serialization=False)
     save(training(sd), f"train-{version}.pth.tar")
     if "FIRST" in sys.argv:
         first(sd)
+        forms(sd)
         seeds()
 
 

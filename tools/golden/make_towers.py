@@ -276,6 +276,8 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, size=20, pat
         config["model_args"].pop(key, None)
     json.dump(config, open(path, "w"), indent=2)
     model = model.float()
+    if getattr(model, "rope", None) is not None:  # its tables were rounded, and no file holds them
+        model.rope.init_non_persistent_buffers()
     cfg = resolve_data_config(pretrained_cfg=config["pretrained_cfg"])
     x = batch(create_transform(**cfg, is_training=False)(image), n, seed + 1)
     for block in model.blocks:
@@ -284,7 +286,7 @@ def make_timm(name, image, architecture, seed, dtype=torch.float32, size=20, pat
     run = lambda m, t: m(t)
     attentions = [b.attn.attn_drop for b in model.blocks]
     answer = finish(folder, model, x, list(model.blocks), attentions, pool, run)
-    if name.startswith("vit-timm-map"):
+    if name.startswith(("vit-timm-map", "pe-timm")):
         maps(folder, model, x, list(model.blocks), attentions, model.blocks[-1].norm1, model.attn_pool, run, answer,
              lambda tokens: model.forward_head(model.norm(tokens)), model.num_prefix_tokens)
     return answer, model, x
@@ -451,6 +453,11 @@ def main():
         make_open_clip("clip-open-clip-eva02", image, 47, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
                        timm_pool="token", timm_proj=None), dtype=half,
                        trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, pool="token", proj=None, width=48))
+    if wanted("clip-open-clip-pe"):  # as PE-Core-L-14-336; the tower's own head is its projection
+        name = "vit_pe_core_large_patch14_336"
+        make_open_clip("clip-open-clip-pe", image, 48, dict(image_size=20, timm_model_name=name, timm_model_pretrained=False,
+                       timm_pool="map", timm_proj=None), dtype=half, preprocess=squash,
+                       trunk=dict(name=name, embed_dim=OUTPUTS, size=20, patch=4, proj=None, width=64))
     if wanted("vit-timm-map"):
         make_timm("vit-timm-map", image, "vit_tiny_patch16_224", 40, half, global_pool="map", class_token=False, num_classes=OUTPUTS, n=2)
     if wanted("vit-timm-map-class"):
@@ -458,6 +465,9 @@ def main():
     if wanted("vit-timm-map-registers"):
         make_timm("vit-timm-map-registers", image, "vit_tiny_patch16_224", 46, half, global_pool="map", class_token=False, reg_tokens=4,
                   no_embed_class=True, pool_include_prefix=True, num_classes=OUTPUTS)
+    if wanted("pe-timm-core"):  # 3 heads in the blocks, 8 in the pooling head, whose perceptron is wider
+        make_timm("pe-timm-core", image, "vit_pe_core_base_patch16_224", 47, half, (16, 24), num_classes=OUTPUTS, n=2,
+                  data=dict(input_size=(3, 16, 24)), drop=("global_pool",))
     text = {"params/t": np.ones(1, np.float32), "params/b": np.ones(1, np.float32), "params/txt/head/bias": np.zeros(8, np.float32)}
     make_big_vision("siglip-big-vision", image, 42, "params/img/", torch.bfloat16, stacked=True, num_classes=0, extra=text)
     make_big_vision("siglip-big-vision-tower", image, 43, "params/", half, num_classes=0, img_size=40, patch_size=8,

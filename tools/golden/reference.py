@@ -118,6 +118,8 @@ def register_softmax64():
     import transformers
 
     def attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
+        if key.shape[1] < query.shape[1]:  # heads of keys and values serve several of queries
+            key, value = (t.repeat_interleave(query.shape[1] // t.shape[1], 1) for t in (key, value))
         scores = query @ key.transpose(2, 3) * scaling
         p = torch.softmax(scores if attention_mask is None else scores + attention_mask, -1)
         return (p @ value).transpose(1, 2).contiguous(), p

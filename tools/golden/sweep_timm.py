@@ -137,16 +137,26 @@ ACTS = {("GELU", "none"): "gelu", ("GELU", "tanh"): "gelu_tanh", ("GELUTanh", No
         ("QuickGELU", None): "quick_gelu", ("ReLU", None): "relu"}
 
 
+def attention_of(block):
+    return block.attns[0].attn if hasattr(block, "attns") else getattr(block, "attn", block)
+
+
 def what_is(model):
     """The model as `info --json` would tell it."""
     block = model.blocks[0]
+    twins = hasattr(block, "attns")  # two attentions and two perceptrons, which vitx counts as heads and width of one
+    parallel = not twins and not hasattr(block, "mlp")  # attention and perceptron in one
+    mlp = block if parallel else block.ffns[0].mlp if twins else block.mlp
+    act = block.mlp_act if parallel else mlp.act
+    attention = attention_of(block)
+    times = 2 if twins or hasattr(attention, "sub_norm") else 1  # differential attention has two softmaxes a head
     norms = {m.eps for m in model.modules() if "Norm" in type(m).__name__ and getattr(m, "eps", None) is not None}
     norms = norms or {m.eps for m in model.modules() if "Norm" in type(m).__name__ and hasattr(m, "eps")} or {1e-6}
     norms -= {None}
+    if hasattr(attention, "sub_norm"):  # which has an eps of its own
+        norms -= {attention.sub_norm.eps}
     assert len(norms) == 1, norms
-    parallel = not hasattr(block, "mlp")  # attention and perceptron in one
-    act = block.mlp_act if parallel else block.mlp.act
-    packed = not parallel and type(block.mlp).__name__ in ("GluMlp", "SwiGLU", "SwiGLUPacked")
+    packed = type(mlp).__name__ in ("GluMlp", "SwiGLU", "SwiGLUPacked")
     data = timm.data.resolve_model_data_config(model)
     size, pct = data["input_size"][1:], data["crop_pct"]
     resized = [math.floor(s / pct) for s in size]
@@ -156,8 +166,8 @@ def what_is(model):
         "architecture": model.pretrained_cfg["architecture"],
         "activation": "swiglu" if packed else ACTS.get((type(act).__name__, getattr(act, "approximate", None)), repr(act)),
         "pooling": "token+dist" if distilled else model.global_pool,
-        "depth": len(model.blocks), "width": model.embed_dim, "heads": (block if parallel else block.attn).num_heads,
-        "mlp_hidden": block.mlp_out_proj.in_features if parallel else block.mlp.fc2.in_features, "patch": list(model.patch_embed.patch_size),
+        "depth": len(model.blocks), "width": model.embed_dim, "heads": attention.num_heads * times,
+        "mlp_hidden": block.in_split[0] if parallel else mlp.fc2.in_features * (2 if twins else 1), "patch": list(model.patch_embed.patch_size),
         "grid": list(model.patch_embed.grid_size), "prefix_tokens": model.num_prefix_tokens,
         "registers": model.reg_token.shape[1] if getattr(model, "reg_token", None) is not None else 0, "classes": head.out_features if head else 0,
         "tokens": model.num_prefix_tokens + model.patch_embed.num_patches,
@@ -180,7 +190,7 @@ def is_projection(model):
 def differences(info, model, without=()):
     expected = what_is(model)
     if is_projection(model):
-        expected.update(embedding=expected["classes"], classes=0)
+        expected.update(embedding=expected["classes"] or expected["embedding"], classes=0)
     told = dict(info, **info["recipe"])
     for key in ("norm_eps",):
         told[key] = np.float32(told[key])
@@ -288,7 +298,9 @@ def sweep_answers(vitx, names, folder, pictures, verbose):
             report.refuses(architecture, why, folder)
             continue
         shutil.rmtree(folder)
-        model = timm.create_model(architecture, depth=2).eval()
+        heads = attention_of(meta.blocks[0]).num_heads
+        fewer = dict(num_kv_heads=(heads, heads // 2)) if "sapiens2" in architecture else {}  # one entry a block
+        model = timm.create_model(architecture, depth=2, **fewer).eval()
         assert len(model.blocks) == 2
         randomise(model, len(architecture))
         save_for_hf(model, str(folder), safe_serialization=True, model_args={"depth": 2})

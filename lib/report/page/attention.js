@@ -69,7 +69,7 @@ const attention = {
     rows.fill(0);
     for (let l = 0; l < layers; l++) {
       const first = l * (heads + 1);
-      let whole = true;
+      let whole = source.headsOf(l) === heads;
       for (let h = 0; h < heads; h++) {
         held[first + h] = source.add(rows, (first + h) * tokens, l, h, at.q, by) ? 1 : 0;
         whole = whole && held[first + h] === 1;
@@ -384,6 +384,22 @@ const attention = {
     attention.renameSoon();
   },
 
+  /* What the file holds, why no more, and how to get more. */
+  lacking() {
+    const {level, layers, left_out: left} =
+      stage.picture().attention ?? {level: 'none', layers: []};
+    const means = layers.findIndex((layer) => layer.mean !== null), last = layers.length - 1;
+    const said = ['level_' + level];
+    if (level === 'class' && means >= 0)
+      said.push(means === last ? 'level_means_one' : 'level_means');
+    if (level === 'mean' && layers[last].all !== null)
+      said.push('level_last');
+    if (left)
+      said.push('level_left');
+    return [...said, 'level_more'].map((key) => words.say(key, {first: means, last}))
+      .join(words.lang === 'zh' ? '' : ' ');
+  },
+
   titles(at) {
     const source = attention.source();
     const last = Math.max(0, source.layers - 1);
@@ -392,11 +408,7 @@ const attention = {
       at.l === source.depth ? words.say('pool') : words.say('layer_of', {n: at.l, last}));
     ui.text(ui.id('layer-title'),
       at.l === source.depth ? words.say('pool') : words.say('heads_layer', {n: at.l}));
-    const left = stage.picture().attention?.left_out;
-    ui.text(ui.id('level'),
-      source.level === 'all' ? '' :
-                               words.say('level_' + source.level) + ' ' +
-          (words.lang === 'en' && left ? left + ' ' : '') + words.say('level_more'));
+    ui.text(ui.id('level'), source.level === 'all' ? '' : attention.lacking());
     ui.id('level').hidden = source.level === 'all';
     ui.id('grid-hint').hidden = source.level !== 'all';
   },

@@ -153,7 +153,8 @@ const data = {
   async loadPool(p) {
     const held = data.pictures[p];
     const {attention, tokens, prefix} = data.report.pictures[p];
-    const {heads} = data.report.model;
+    const {model} = data.report;
+    const heads = model.pool_heads ?? model.heads; /* its own, or as many as a block's */
     held.pool = await data.part(
       p, attention?.pool, {pool: true}, (bytes) => new Rows(bytes, heads, 1, tokens, prefix));
     held.fused = await data.part(
@@ -340,19 +341,22 @@ class Attention {
   }
 
   addPool(out, at, head, by) {
-    if (!this.held.pool || by)
+    if (!this.held.pool || by || head >= this.held.pool.heads)
       return false;
     this.held.pool.add(out, at, head, 0, 1);
     return true;
   }
 
+  headsOf(layer) { return layer === this.depth ? this.held.pool?.heads ?? 0 : this.heads; }
+
   addMean(out, at, layer, query, by) {
-    for (let h = 0; h < this.heads; h++)
+    const heads = this.headsOf(layer);
+    for (let h = 0; h < heads; h++)
       if (!this.add(out, at, layer, h, query, by))
         return false;
-    for (let t = 0; t < this.tokens; t++)
-      out[at + t] /= this.heads;
-    return true;
+    for (let t = 0; t < this.tokens && heads > 0; t++)
+      out[at + t] /= heads;
+    return heads > 0;
   }
 
   row(layer, head, query, by = false) {

@@ -115,6 +115,15 @@ const foot = {
 
   pooling: (name) => words.all.en['pooling_' + name] ? words.say('pooling_' + name) : name,
 
+  /* Nothing for a map that no number changes. A number of a vector is no logit. */
+  explained(map) {
+    if (!map?.score || !map.uses_target)
+      return null;
+    const name = data.report.model.units && map.score === 'logit' ? words.say('score_units') :
+                                                                     map.score;
+    return `${name} ${ui.number(map.value)}`;
+  },
+
   facts() {
     const {model, version, command} = data.report;
     const picture = stage.picture();
@@ -139,7 +148,7 @@ const foot = {
         'settings',
         map && Object.entries(map.settings ?? {}).map(([k, v]) => `${k}=${v}`).join(' ')
       ],
-      ['score', map?.score ? `${map.score} ${ui.number(map.value)}` : null],
+      ['score', foot.explained(map)],
       [
         'completeness',
         map?.completeness_error !== null && map ? ui.number(map.completeness_error) : null

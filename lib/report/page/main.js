@@ -290,7 +290,7 @@ const main = {
     }
     document.documentElement.classList.add('live');
     ui.id('viewer').hidden = ui.id('foot').hidden = false;
-    ui.id('title').replaceChildren(ui.named(data.report.title));
+    ui.id('title').replaceChildren(ui.broken(ui.named(data.report.title)));
     state.read();
     main.speak(data.report.lang ?? (navigator.language.startsWith('zh') ? 'zh' : 'en'));
     main.strip();

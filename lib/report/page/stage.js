@@ -406,7 +406,7 @@ const stage = {
       parts.push(ui.make('strong', '', view.name.replace(/~\d+$/, '')));
       const target = views.targets(stage.picture()).find((t) => t.key === view.target);
       if (map && !map.uses_target)
-        parts.push(words.say('no_target'));
+        parts.push(words.say(data.report.model.units ? 'no_target_units' : 'no_target'));
       else if (target)
         parts.push(why.targetName(target));
       if (map && Number.isInteger(map.layer))

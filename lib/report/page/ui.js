@@ -21,6 +21,13 @@ const ui = {
     return node;
   },
 
+  /* A line may end behind a stroke of a long name, rather than anywhere. */
+  broken(node) {
+    const parts = node.textContent.split(/(?<=[_/-])/);
+    node.replaceChildren(...parts.flatMap((part, i) => i ? [ui.make('wbr'), part] : [part]));
+    return node;
+  },
+
   short(text, most) {
     const all = Array.from(String(text).slice(0, 2 * most));
     return all.length > most ? all.slice(0, most - 1).join('') + '…' : String(text);

@@ -1,0 +1,203 @@
+/*
+ * Whole models in every precision: each golden model against what its own library answers in
+ * float64, the gradient of its input, and that neither threads nor the batch change an answer.
+ * VX_TEST_THREADS
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vitx/vitx.h>
+
+#include "engine/footprint.h"
+#include "engine/pass.h"
+#include "engine/run.h"
+#include "util.h"
+
+/*
+ * The largest difference over the largest value that each may have: less than twice what was
+ * measured over all golden models (VX_TEST_PRINT=1 prints it).
+ *
+ * f32 and bf16x3 keep the tolerance of f32 (util.h): bf16x3 has 17 bits, which is 2^7 times less
+ * than f32, and measures 1e-4 at most where f32 measures 2e-6. An operand of bf16 is off by 2^-8 =
+ * 4e-3 of itself at most, one of int8 by half of 1/127 of the row's largest. Errors have random
+ * signs, and sums of 24 terms, as these models have, average little out, and some ten products lie
+ * one behind another: ten times the format's own error. Norms that follow the products
+ * (vit-timm-eva-post-norm) enlarge what is wrong with small rows: it is the worst of all.
+ */
+static const struct {
+    const char *name;
+    double logits, attention, gradient;
+} precisions[] = {
+    {"f32", TOL_LOGITS, TOL_MAP, 1e-4},
+    {"bf16x3", TOL_LOGITS, TOL_MAP, 2e-4},
+    {"bf16", 0.04, 0.08, 0.1},
+    {"int8", 0.09, 0.2, 0.3},
+};
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
+
+static char folders[MOST_MODELS][128];
+static int folder_count;
+
+static npy golden(const char *folder, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_npy(path);
+}
+
+static vitx_context *context_of(vitx_model *model, const char *precision, int threads, int batch)
+{
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_context *c;
+    o.device = "cpu";
+    o.precision = precision;
+    o.threads = threads;
+    o.max_batch = batch;
+    ck_ok(vitx_context_create(&c, model, &o));
+    return c;
+}
+
+/* Runs n inputs [n,3,H,W] of a golden; leaves the pass recorded. */
+static void run(vitx_context *c, const double *input, size_t count, int n)
+{
+    for (size_t i = 0; i < count; i++)
+        c->act.host.input[i] = (float)input[i];
+    c->dev->cls->upload(c->dev, c->act.input, c->act.host.input, count * sizeof(float));
+    vx_context_begin(c, 1);
+    ck_ok(vx_context_place(c, &c->wish, &c->trace, n));
+    ck_ok(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = n}));
+    ck_ok(vx_context_answers(c, &c->act, n));
+    c->recorded = n;
+}
+
+static float *logits_of(vitx_context *c, size_t count)
+{
+    float *out = malloc(count * sizeof *out);
+    ck_assert_ptr_nonnull(out);
+    ck_ok(vx_context_read(c, out, c->act.logits, count * sizeof *out));
+    return out;
+}
+
+static double worst_attention(vitx_context *c, const char *folder)
+{
+    double worst = 0;
+    for (int l = 0; l < c->arch.depth; l++) {
+        char name[32];
+        vitx_view view;
+        snprintf(name, sizeof name, "attention_%d.npy", l);
+        npy expected = golden(folder, name);
+        ck_ok(vitx_attention(&view, c, l));
+        worst = fmax(worst, max_error_f32(view.data, expected.data, expected.count));
+        free_npy(&expected);
+    }
+    return worst;
+}
+
+/* Of sum_k cos(k) answer_k. */
+static double gradient_error(vitx_context *c, const char *folder, int n)
+{
+    npy expected = golden(folder, "gradient.npy");
+    const int k = c->arch.classes;
+    float *dlogits = malloc((size_t)(n * k) * sizeof *dlogits);
+    vitx_view view;
+    ck_assert_ptr_nonnull(dlogits);
+    for (int i = 0; i < n * k; i++)
+        dlogits[i] = (float)cos(i % k);
+    ck_ok(vitx_backward(c, dlogits));
+    ck_ok(vitx_input_gradient(&view, c));
+    const double error = max_error_f32(view.data, expected.data, expected.count);
+    free(dlogits);
+    free_npy(&expected);
+    return error;
+}
+
+START_TEST(test_precisions__of_every_golden_model)
+{
+    const char *folder = folders[_i];
+    npy input = golden(folder, "input.npy"), expected = golden(folder, "logits.npy");
+    const int n = (int)input.shape[0];
+    vitx_model *model;
+    ck_ok(vitx_model_open(&model, folder, NULL));
+    for (int p = 0; p < PRECISIONS; p++) {
+        const char *name = precisions[p].name;
+        vitx_context *c = context_of(model, name, 1, n);
+        vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+        trace.record = VITX_RECORD_ALL;
+        trace.gradients = VITX_GRADIENT_INPUT;
+        trace.targets = 1;
+        ck_ok(vitx_context_set_trace(c, &trace));
+        run(c, input.data, input.count, n);
+        float *found = logits_of(c, expected.count);
+        const double logits = max_error_f32(found, expected.data, expected.count);
+        const double attention = worst_attention(c, folder);
+        const double gradient = gradient_error(c, folder, n);
+        if (getenv("VX_TEST_PRINT"))
+            printf("%-36s %-7s %9.1e %9.1e %9.1e\n", folder + strlen("test/golden/models/"), name,
+                   logits, attention, gradient);
+        ck_assert_msg(logits <= precisions[p].logits, "%s in %s: logits are off by %g", folder,
+                      name, logits);
+        ck_assert_msg(attention <= precisions[p].attention, "%s in %s: attention is off by %g",
+                      folder, name, attention);
+        ck_assert_msg(gradient <= precisions[p].gradient, "%s in %s: the gradient is off by %g",
+                      folder, name, gradient);
+        free(found);
+        vitx_context_free(c);
+    }
+    vitx_model_free(model);
+    free_npy(&input);
+    free_npy(&expected);
+}
+END_TEST
+
+/* A picture's answer is the same, bit for bit, for 1 to 3 threads, and beside others. */
+START_TEST(test_precisions__threads_and_batches_change_nothing)
+{
+    enum { PICTURES = 3 };
+    const char *folder = folders[_i];
+    npy input = golden(folder, "input.npy");
+    const size_t one = input.count / input.shape[0];
+    double *all = malloc(PICTURES * one * sizeof *all);
+    vitx_model *model;
+    ck_assert_ptr_nonnull(all);
+    for (size_t i = 0; i < PICTURES * one; i++) /* the same picture, and two like it */
+        all[i] = input.data[i % one] * (double)(1 + i / one) / 2;
+    ck_ok(vitx_model_open(&model, folder, NULL));
+    for (int p = 0; p < PRECISIONS; p++) {
+        float *first = NULL;
+        for (int threads = 1; threads <= 3; threads++)
+            for (int batch = 1; batch <= PICTURES; batch += PICTURES - 1) {
+                vitx_context *c = context_of(model, precisions[p].name, threads, batch);
+                const size_t classes = (size_t)c->arch.classes;
+                run(c, all, (size_t)batch * one, batch);
+                float *found = logits_of(c, (size_t)batch * classes);
+                if (!first)
+                    first = found;
+                ck_assert_msg(memcmp(first, found, classes * sizeof *found) == 0,
+                              "%s in %s: %d threads, %d pictures: %.9g, was %.9g", folder,
+                              precisions[p].name, threads, batch, (double)found[0],
+                              (double)first[0]);
+                if (found != first)
+                    free(found);
+                vitx_context_free(c);
+            }
+        free(first);
+    }
+    vitx_model_free(model);
+    free(all);
+    free_npy(&input);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("precisions");
+    TCase *t = tcase_create("precisions");
+    folder_count = model_folders(folders);
+    tcase_add_loop_test(t, test_precisions__of_every_golden_model, 0, folder_count);
+    tcase_add_loop_test(t, test_precisions__threads_and_batches_change_nothing, 0, folder_count);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+VX_TEST_MAIN(suite)
