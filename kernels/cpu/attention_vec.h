@@ -116,7 +116,7 @@ VX_INLINE void panels_of_columns(const vx_panels_of *p, vx_number number)
                          number);
 }
 
-PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
+PANEL_PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
 {
     switch ((int)p->number * 2 + (p->x_is_kn != 0)) {
     case VX_NUMBER_F32 * 2:
@@ -161,7 +161,7 @@ VX_INLINE void rows_of_columns(const vx_panels_of *p, int parts, vx_number numbe
         }
 }
 
-PIECE void VX_NAME(rows_of)(const vx_panels_of *p)
+PANEL_PIECE void VX_NAME(rows_of)(const vx_panels_of *p)
 {
     if (p->number == VX_NUMBER_BF16X3)
         rows_of_columns(p, 2, VX_NUMBER_BF16X3);
@@ -212,7 +212,7 @@ VX_INLINE void exponentials_with(const vx_exponentials *a, vx_number number)
         a->by[i] = exponentials_row(x, to, a->scale, a->n, number);
 }
 
-PIECE void VX_NAME(exponentials)(const vx_exponentials *a)
+PANEL_PIECE void VX_NAME(exponentials)(const vx_exponentials *a)
 {
     if (a->number == VX_NUMBER_F32)
         exponentials_with(a, VX_NUMBER_F32);

@@ -29,7 +29,7 @@
 #endif
 
 /* An extension of an instruction set takes some of these functions alone. */
-#define PIECE static __attribute__((unused))
+#define PANEL_PIECE static __attribute__((unused))
 
 #define PER_PANEL (VX_PANEL / VL) /* vectors in a line of a panel */
 /* Lines that are summed at once: two vectors' width of them stay in the first cache. */
@@ -177,17 +177,17 @@ VX_INLINE void panels_with(const vx_panel_product *p, vx_number number)
         }
 }
 
-PIECE void VX_NAME(panels_f32)(const vx_panel_product *p)
+PANEL_PIECE void VX_NAME(panels_f32)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_F32);
 }
 
-PIECE void VX_NAME(panels_bf16)(const vx_panel_product *p)
+PANEL_PIECE void VX_NAME(panels_bf16)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_BF16);
 }
 
-PIECE void VX_NAME(panels_bf16x3)(const vx_panel_product *p)
+PANEL_PIECE void VX_NAME(panels_bf16x3)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_BF16X3);
 }
@@ -208,7 +208,7 @@ VX_INLINE void scale_sums(const vx_panel_product *p, int bias)
     }
 }
 
-PIECE void VX_NAME(panels_int8)(const vx_panel_product *p)
+PANEL_PIECE void VX_NAME(panels_int8)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_INT8);
     scale_sums(p, BIAS);
@@ -291,12 +291,12 @@ VX_INLINE void rows_with(const vx_panel_rows *r, int parts)
     }
 }
 
-PIECE void VX_NAME(rows_bf16)(const vx_panel_rows *r)
+PANEL_PIECE void VX_NAME(rows_bf16)(const vx_panel_rows *r)
 {
     rows_with(r, 1);
 }
 
-PIECE void VX_NAME(rows_bf16x3)(const vx_panel_rows *r)
+PANEL_PIECE void VX_NAME(rows_bf16x3)(const vx_panel_rows *r)
 {
     rows_with(r, 2);
 }
@@ -350,7 +350,7 @@ VX_INLINE void rows_int8_with(const vx_panel_rows *r, int bias)
     }
 }
 
-PIECE void VX_NAME(rows_int8)(const vx_panel_rows *r)
+PANEL_PIECE void VX_NAME(rows_int8)(const vx_panel_rows *r)
 {
     rows_int8_with(r, BIAS);
 }
