@@ -418,15 +418,15 @@ static void choose_tasks(run *r, int heads, int most)
     }
 }
 
-/* bf16x3 is faster than f32 on tiles alone, and for int8 bf16 stands in where the processor has
- * instructions for it. */
+/* bf16 stands in for int8. f32 stands in for bf16 if the processor has no instructions for it, and
+ * for bf16x3 if it has no tiles: f32 is the faster one there. */
 vx_number vx_attention_number(const vx_cpu *cpu)
 {
-    if (cpu->number == VX_NUMBER_INT8)
-        return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
-    if (cpu->number == VX_NUMBER_BF16X3 && !(cpu->flags & VX_CPU_AMX))
+    if (cpu->number == VX_NUMBER_F32)
         return VX_NUMBER_F32;
-    return cpu->number;
+    if (cpu->number == VX_NUMBER_BF16X3)
+        return cpu->flags & VX_CPU_AMX ? VX_NUMBER_BF16X3 : VX_NUMBER_F32;
+    return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
 }
 
 /* Few queries gain nothing from panels, and OpenBLAS has its own. */

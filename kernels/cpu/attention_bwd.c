@@ -356,8 +356,7 @@ static void add_shares(vx_cpu *cpu, const void *op, int64_t first, int64_t count
     }
 }
 
-/* The format of the products, and the rows of a strip. bf16 without instructions for it is slower
- * than f32. */
+/* The format of the products, and the rows of a strip. */
 static void choose_form(run *r)
 {
     enum { MOST = 128 };
@@ -367,8 +366,7 @@ static void choose_form(run *r)
     const vx_number number = vx_attention_number(r->cpu);
     const vx_panel_form *form = &vx_panel_forms[number];
     size_t fit = room.strip_floats / (buffers * t);
-    if (number != VX_NUMBER_F32 && r->cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) &&
-        a->queries > VX_GEMM_FEW) {
+    if (number != VX_NUMBER_F32 && a->queries > VX_GEMM_FEW) {
         const size_t e = (size_t)a->head_width + VX_PANEL, row = 3 * t + 2 * VX_PANEL;
         const size_t packed = room.rows_bytes / vx_panel_row(form, a->tokens);
         size_t rows = room.strip_floats / (row > 2 * t + e ? row : 2 * t + e);

@@ -54,16 +54,16 @@ static void VX_NAME(epilogue)(const vx_epilogue *e)
 /* An epilogue of nothing else. */
 static void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
 {
-    enum { MOST = 1 << 24 };
+    enum { PIECE = 1 << 24 };
     (void)dev;
-    for (int64_t i = 0; i < a->count; i += MOST) {
+    for (int64_t i = 0; i < a->count; i += PIECE) {
         const int64_t left = a->count - i;
         VX_NAME(epilogue)
         (&(vx_epilogue){.y = a->y + i,
                         .c = a->x + i,
                         .act = a->act,
                         .m = 1,
-                        .n = left < MOST ? (int)left : MOST});
+                        .n = left < PIECE ? (int)left : PIECE});
     }
 }
 
