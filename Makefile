@@ -124,22 +124,26 @@ $(OUT)/vitx-scenes: $(SCENE_OBJ)
 # Scenes are the same bytes on every machine: no multiplication is fused with an addition.
 $(SCENE_OBJ): OWN = -ffp-contract=off
 
-# Most of lib/ runs once for a file, a call or a block: it is compiled to be small. What loops over
-# pixels, values or rows is not.
-HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/map explain/regress explain/rise \
-    image/jpeg_kernels image/preprocess image/resize image/stb image/wide measure/curve measure/tally model/pickle \
-    render/scale render/tile report/code report/escape report/fused))
-$(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC))): OWN = $(if $(filter release,$(CONFIG)),-Os)
+# Most of lib/ is compiled to be small: it runs once for a file, a call or a block, or it is as fast so.
+HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
+COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
+SMALL := $(if $(filter release,$(CONFIG)),$(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os))
+$(COOL): OWN = $(SMALL)
+$(filter $(B)/lib/image/% $(B)/kernels/%,$(COOL)): OWN = $(SMALL:-Oz=-Os)
 
-# Loops over the weights of all heads: several at once (sqrtf has no errno to set).
-$(B)/lib/report/code.o $(B)/lib/report/fused.o: OWN = -O3 -fno-math-errno
+# Loops over the weights of all heads: several at once (sqrtf has no errno to set), as clang does by itself.
+VECTORS := $(shell $(CC) -fvect-cost-model=dynamic -E -x c /dev/null > /dev/null 2>&1 && echo -ftree-vectorize -fvect-cost-model=dynamic)
+$(B)/lib/report/code.o $(B)/lib/report/fused.o: OWN = -fno-math-errno $(VECTORS)
+
+# The vectors that any processor has: on x86 hardly a processor is left that has no better ones.
+$(B)/kernels/cpu/kernels_any.o: OWN = $(if $(X86),$(SMALL:-Oz=-Os))
 
 # Vector code is compiled for its instruction set by the ending of its file name and chosen when
 # the program runs; everything else is for any processor of the kind.
 %_avx2.o %_avx2.tidy:     OWN = $(if $(X86),-mavx2 -mfma -mf16c)
 %_avx512.o %_avx512.tidy: OWN = $(if $(X86),-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512)
 # stb_image_write shifts bits out of an int, which -fwrapv defines.
-$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = -fwrapv
+$(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'

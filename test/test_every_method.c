@@ -30,9 +30,10 @@ enum { TARGET = 2, MOST_OUTPUTS = 64 };
 /* Of picture 0. H heads, T tokens, P patches, D width. */
 typedef struct truth {
     int depth, heads, tokens, patches, prefix, width, outputs;
+    int read; /* heads of the attention that the answer reads: a pooling head's, or H */
     vx_pool_kind pool;
     double *attention,
-        *pooling;              /* [L,H,T,T] and [H,T] of the library; pooling NULL: no such head */
+        *pooling; /* [L,H,T,T] and [read,T] of the library; pooling NULL: no such head */
     double *logits, *gradient; /* [K], [3,H,W], the latter of sum_k cos(k) answer_k */
     double *input;             /* [3,H,W] */
     int pixels;                /* 3 H W */
@@ -80,6 +81,7 @@ static void read_truth(scene *s)
     const size_t h = input.shape[2], w = input.shape[3];
     *t = (truth){.depth = a->depth, .width = a->width, .outputs = a->classes, .pool = a->pool};
     t->heads = (int)first.shape[1];
+    t->read = a->pool == VX_POOL_MAP ? a->pool_heads : t->heads;
     t->tokens = (int)first.shape[2];
     t->patches = (int)(h / (size_t)a->patch_height * (w / (size_t)a->patch_width));
     t->prefix = t->tokens - t->patches;
@@ -94,7 +96,7 @@ static void read_truth(scene *s)
         free(one);
     }
     if (t->pool == VX_POOL_MAP)
-        t->pooling = golden(s, "attention_pool.npy", (size_t)(t->heads * t->tokens));
+        t->pooling = golden(s, "attention_pool.npy", (size_t)(t->read * t->tokens));
     t->logits = golden(s, "logits.npy", (size_t)t->outputs);
     t->gradient = golden(s, "gradient.npy", (size_t)t->pixels);
     free_npy(&first);
@@ -227,7 +229,7 @@ static void differentiate(scene *s, vitx_score score)
         memcpy(t->dattention + (size_t)l * (size_t)block, one, (size_t)block * sizeof *one);
         free(one);
     }
-    t->dpooling = t->pooling ? fetch(c, plan->pool_dp, t->heads * t->tokens) : NULL;
+    t->dpooling = t->pooling ? fetch(c, plan->pool_dp, t->read * t->tokens) : NULL;
     t->a = fetch(c, plan->blocks[last].tokens[VX_AT_NORM1], t->tokens * t->width);
     t->g = fetch(c, plan->blocks[last].dtokens[VX_AT_NORM1], t->tokens * t->width);
     t->dinput = fetch(c, plan->dinput, t->pixels);
@@ -262,7 +264,7 @@ static void rows_of(double *rows, const truth *t, int l, bool gradient)
     double weights[256];
     ck_assert_int_le(n, 256);
     if (t->pooling) {
-        for (int i = 0; i < t->heads * n; i++)
+        for (int i = 0; i < t->read * n; i++)
             rows[i] = gradient ? (double)t->dpooling[i] : t->pooling[i];
         return;
     }
@@ -309,7 +311,7 @@ static void rolled(double *out, const truth *t, int kind)
     double *m = malloc((size_t)(n * n) * sizeof *m), *row = calloc((size_t)n, sizeof *row),
            *next = malloc((size_t)n * sizeof *next);
     if (t->pooling)
-        combine(row, t->pooling, t->dpooling, t->heads, n, kind);
+        combine(row, t->pooling, t->dpooling, t->read, n, kind);
     else
         query(row, t);
     if (t->pooling && kind == MEAN_RELU)
@@ -335,12 +337,12 @@ static void rolled(double *out, const truth *t, int kind)
 
 static void attention(double *out, const truth *t)
 {
-    double *rows = malloc((size_t)(t->heads * t->tokens) * sizeof *rows);
+    double *rows = malloc((size_t)(t->read * t->tokens) * sizeof *rows);
     rows_of(rows, t, t->depth - 1, false);
     for (int p = 0; p < t->patches; p++) {
         out[p] = 0;
-        for (int h = 0; h < t->heads; h++)
-            out[p] += rows[h * t->tokens + t->prefix + p] / t->heads;
+        for (int h = 0; h < t->read; h++)
+            out[p] += rows[h * t->tokens + t->prefix + p] / t->read;
     }
     free(rows);
 }
@@ -363,16 +365,16 @@ static void grad_rollout(double *out, const truth *t)
 static void attn_gradcam(double *out, const truth *t)
 {
     const int n = t->tokens;
-    double *a = malloc((size_t)(2 * t->heads * n) * sizeof *a), *g = a + t->heads * n;
+    double *a = malloc((size_t)(2 * t->read * n) * sizeof *a), *g = a + t->read * n;
     rows_of(a, t, t->depth - 1, false);
     rows_of(g, t, t->depth - 1, true);
     memset(out, 0, (size_t)t->patches * sizeof *out);
-    for (int h = 0; h < t->heads; h++) {
+    for (int h = 0; h < t->read; h++) {
         double w = 0;
         for (int p = 0; p < t->patches; p++)
             w += g[h * n + t->prefix + p] / t->patches;
         for (int p = 0; p < t->patches; p++)
-            out[p] += w * a[h * n + t->prefix + p] / t->heads;
+            out[p] += w * a[h * n + t->prefix + p] / t->read;
     }
     free(a);
 }
@@ -500,10 +502,10 @@ static void check_legrad(const found *f)
         const char *set[] = {start};
         snprintf(start, sizeof start, "start=%d", l);
         vitx_map_free(again(f, "legrad", l, set, 1));
-        float *d = fetch(c, c->need.dp, t->heads * n * n);
+        float *d = fetch(c, c->need.dp, t->read * n * n);
         for (int p = 0; p < t->patches; p++)
-            for (int i = 0; i < t->heads * n; i++)
-                sum[p] += fmax(0, (double)d[i * n + t->prefix - first + p]) / (t->heads * rows);
+            for (int i = 0; i < t->read * n; i++)
+                sum[p] += fmax(0, (double)d[i * n + t->prefix - first + p]) / (t->read * rows);
         free(d);
     }
     check_close(f, sum, TOL_MAP, "not the sum of its blocks");

@@ -61,8 +61,8 @@ static void open_bench(bench *b, const char *device, const double *a, int layers
                           .grid_width = gw,
                           .prefix = prefix,
                           .pool = pool};
-    b->c.env = (vx_device_env){
-        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
+    b->c.env =
+        (vx_device_env){.alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, t, 4 * heads, heads, 4, 8, 3, 2, 2, 3, 0};
@@ -116,6 +116,7 @@ static vx_job job_of(bench *b, const char *name, const char *const *set, int set
     memset(b->settings, 0, sizeof b->settings);
     vx_job job = vx_job_of(&b->c, method(name), opts);
     job.settings = b->settings;
+    job.heads = b->c.arch.heads;
     job.layer_first = job.layer_last = layer;
     job.head_first = job.head_last = head;
     job.query = query;

@@ -18,55 +18,19 @@
 
 /* ------------------------------------------------------------------- activation, epilogue -- */
 
-VX_INLINE void activate_with(float *y, const float *x, vx_act act, int64_t n)
-{
-    int64_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(y + i, v_act(v_load(x + i), act));
-    if (i < n)
-        v_store_n(y + i, v_act(v_load_n(x + i, (int)(n - i), 0), act), (int)(n - i));
-}
-
-static void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
-{
-    (void)dev;
-    switch (a->act) {
-    case VX_ACT_GELU:
-        activate_with(a->y, a->x, VX_ACT_GELU, a->count);
-        break;
-    case VX_ACT_GELU_TANH:
-        activate_with(a->y, a->x, VX_ACT_GELU_TANH, a->count);
-        break;
-    case VX_ACT_QUICK_GELU:
-        activate_with(a->y, a->x, VX_ACT_QUICK_GELU, a->count);
-        break;
-    case VX_ACT_RELU:
-        activate_with(a->y, a->x, VX_ACT_RELU, a->count);
-        break;
-    default:
-        activate_with(a->y, a->x, VX_ACT_NONE, a->count);
-    }
-}
-
+/* In each loop the last vector may be a part of one: the math, which is long, stands here once. */
 VX_INLINE void epilogue_with(const vx_epilogue *e, vx_act act)
 {
     for (int i = 0; i < e->m; i++) {
         const float *c = e->c + (size_t)i * (size_t)e->ldc;
         const float *r = e->residual ? e->residual + (size_t)i * (size_t)e->ldr : NULL;
         float *y = e->y + (size_t)i * (size_t)e->ldy;
-        int j = 0;
-        for (; j + VL <= e->n; j += VL) {
-            vf v = v_load(c + j);
-            v = v_act(e->bias ? v + v_load(e->bias + j) : v, act);
-            v = e->gamma ? v * v_load(e->gamma + j) : v;
-            v_store(y + j, r ? v + v_load(r + j) : v);
-        }
-        const int left = e->n - j;
-        if (left) {
-            vf v = v_load_n(c + j, left, 0);
-            v = v_act(e->bias ? v + v_load_n(e->bias + j, left, 0) : v, act);
-            v = e->gamma ? v * v_load_n(e->gamma + j, left, 0) : v;
-            v_store_n(y + j, r ? v + v_load_n(r + j, left, 0) : v, left);
+        for (int j = 0; j < e->n; j += VL) {
+            const size_t left = (size_t)(e->n - j);
+            vf v = v_load_most(c + j, left);
+            v = v_act(e->bias ? v + v_load_most(e->bias + j, left) : v, act);
+            v = e->gamma ? v * v_load_most(e->gamma + j, left) : v;
+            v_store_most(y + j, r ? v + v_load_most(r + j, left) : v, left);
         }
     }
 }
@@ -91,15 +55,27 @@ static void VX_NAME(epilogue)(const vx_epilogue *e)
     }
 }
 
+/* An epilogue of nothing else. */
+static void VX_NAME(activate)(vx_device *dev, const vx_activate *a)
+{
+    enum { PIECE = 1 << 24 };
+    (void)dev;
+    for (int64_t i = 0; i < a->count; i += PIECE) {
+        const int64_t left = a->count - i;
+        VX_NAME(epilogue)
+        (&(vx_epilogue){.y = a->y + i,
+                        .c = a->x + i,
+                        .act = a->act,
+                        .m = 1,
+                        .n = left < PIECE ? (int)left : PIECE});
+    }
+}
+
 VX_INLINE void slope_with(float *y, const float *x, vx_act act, size_t n)
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(y + i, v_load(y + i) * v_act_slope(v_load(x + i), act));
-    const int left = (int)(n - i);
-    if (left)
-        v_store_n(y + i, v_load_n(y + i, left, 0) * v_act_slope(v_load_n(x + i, left, 0), act),
-                  left);
+    for (size_t i = 0; i < n; i += VL)
+        v_store_most(y + i, v_load_most(y + i, n - i) * v_act_slope(v_load_most(x + i, n - i), act),
+                     n - i);
 }
 
 static void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
@@ -124,16 +100,9 @@ static void VX_NAME(slope)(float *y, const float *x, vx_act act, size_t n)
 
 static void VX_NAME(swiglu_row)(float *y, const float *x, size_t n)
 {
-    const float *gate = x, *value = x + n;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        const vf u = v_load(gate + i);
-        v_store(y + i, u * v_sigmoid(u) * v_load(value + i));
-    }
-    const int left = (int)(n - i);
-    if (left) {
-        const vf u = v_load_n(gate + i, left, 0);
-        v_store_n(y + i, u * v_sigmoid(u) * v_load_n(value + i, left, 0), left);
+    for (size_t i = 0; i < n; i += VL) {
+        const vf u = v_load_most(x + i, n - i);
+        v_store_most(y + i, u * v_sigmoid(u) * v_load_most(x + n + i, n - i), n - i);
     }
 }
 
@@ -147,19 +116,13 @@ VX_INLINE vf swiglu_slopes(vf *du, vf dy, vf u, vf v)
 
 static void VX_NAME(swiglu_bwd_row)(float *dx, const float *dy, const float *x, size_t n)
 {
-    size_t i = 0;
     vf du;
-    for (; i + VL <= n; i += VL) {
-        const vf dv = swiglu_slopes(&du, v_load(dy + i), v_load(x + i), v_load(x + n + i));
-        v_store(dx + i, du);
-        v_store(dx + n + i, dv);
-    }
-    const int left = (int)(n - i);
-    if (left) {
-        const vf dv = swiglu_slopes(&du, v_load_n(dy + i, left, 0), v_load_n(x + i, left, 0),
-                                    v_load_n(x + n + i, left, 0));
-        v_store_n(dx + i, du, left);
-        v_store_n(dx + n + i, dv, left);
+    for (size_t i = 0; i < n; i += VL) {
+        const size_t left = n - i;
+        const vf dv = swiglu_slopes(&du, v_load_most(dy + i, left), v_load_most(x + i, left),
+                                    v_load_most(x + n + i, left));
+        v_store_most(dx + i, du, left);
+        v_store_most(dx + n + i, dv, left);
     }
 }
 

@@ -33,7 +33,7 @@ const char *vx_json_key(const vx_json *node);
 const char *vx_json_string(const vx_json *node); /* NULL if no string */
 bool vx_json_number(const vx_json *node, double *out);
 bool vx_json_int(const vx_json *node, int *out);      /* false unless a whole number that fits */
-bool vx_json_u64(const vx_json *node, uint64_t *out); /* likewise, 0 to 2^53 */
+bool vx_json_u64(const vx_json *node, uint64_t *out); /* false unless one from 0 to 2^53 */
 bool vx_json_bool(const vx_json *node, bool *out);
 
 /* Whether the bytes are whole UTF-8 characters, none overlong, no surrogate. */

@@ -118,13 +118,12 @@ static void classify_bwd(const vx_run *f)
         .tokens = T, .targets = f->targets});
 }
 
-/* One block, from the last line of vx_block_forward to the first: dx is d out, then d x. */
-static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
+/* mlp_forward, from its last line to the first: dx is d out, then d mid. */
+static void mlp_bwd(const vx_run *f, const vx_block_grad_io *b)
 {
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
-    const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a), K = f->targets;
-    const int O = f->attended_width;
+    const int D = f->width, F = vx_arch_fc1(a), K = f->targets;
 
     /* out = mid + layernorm(branch2) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
@@ -150,10 +149,20 @@ static void block_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dx = b->dx, .lddx = b->lddx, .dy_n = b->dnorm2, .lddy = D, .x = b->kept.mid, .ldx = D,
         .weight = w->norm2_w, .eps = a->eps, .rms = a->rms, .accumulate = 1, .m = b->norm2_rows,
         .n = D, .tokens = b->tokens, .targets = K});
-    /* or the mlp read mid as it is, and mid = x + layernorm(branch1) */
+    /* or the mlp read mid as it is */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = b->dx, .ldy = b->lddx, .x_n = b->dnorm2, .ldx = D, .m = b->post_rows, .n = D,
         .scale = 1, .accumulate = 1});
+}
+
+/* attention_forward, from its last line to the first: dx is d mid, then d x. */
+static void attention_bwd(const vx_run *f, const vx_block_grad_io *b)
+{
+    const vx_block_weights *w = b->w;
+    const vx_arch *a = f->arch;
+    const int D = f->width, A = f->attention_width, O = f->attended_width, K = f->targets;
+
+    /* mid = x + layernorm(branch1) */
     f->ops->layernorm_bwd(f->dev, &(vx_layernorm_bwd){
         .dx = b->branch.at, .lddx = D, .dy = b->dx, .lddy = b->lddx, .x = b->kept.branch1,
         .ldx = D, .weight = w->norm1_w, .eps = a->eps, .rms = a->rms, .m = b->post_rows, .n = D,
@@ -233,25 +242,26 @@ static void embed_bwd(const vx_run *f)
         .width = f->c->recipe.input_width, .patch_height = a->patch_height,
         .patch_width = a->patch_width, .prefix_count = a->prefix});
 }
-/* clang-format on */
 
 /* d of a block's output, before the block's own backward changes it. */
 static void record_doutput(const vx_run *f, int l)
 {
     vx_far *to = f->plan->blocks[l].dtokens[VX_AT_OUTPUT];
-    if (to)
-        f->ops->copy_rows(f->dev, &(vx_copy_rows){
-            .y = to, .x = f->plan->dx, .m = 1, .n = (int64_t)f->gradients * f->tokens * f->width,
-            .scale = 1});
+    f->ops->copy_rows(f->dev, &(vx_copy_rows){
+        .y = to, .x = f->plan->dx, .m = to != NULL,
+        .n = (int64_t)f->gradients * f->tokens * f->width, .scale = 1});
 }
+/* clang-format on */
 
 /* The first block that the pass goes down to. */
 static int lowest_of(const vx_run *f)
 {
     const vx_end *to = &f->pass->to;
-    return to->at == VX_END_ATTENTION ? to->layer
-           : to->at == VX_END_OUTPUT  ? to->layer + 1
-                                      : f->plan->lowest;
+    if (to->at == VX_END_ATTENTION)
+        return to->layer;
+    if (to->at == VX_END_OUTPUT)
+        return to->layer + 1;
+    return f->plan->lowest;
 }
 
 /* Blocks from `top` down. */
@@ -265,7 +275,8 @@ static int blocks_bwd(const vx_run *f, int top)
             vx_block_forward(f, &recomputed);
         }
         const vx_block_grad_io b = vx_block_grad_io_of(f, l, lowest);
-        block_bwd(f, &b);
+        mlp_bwd(f, &b);
+        attention_bwd(f, &b);
         VX_TRY(vx_context_tick(f->c));
     }
     if (lowest > 0 && f->pass->to.at != VX_END_ATTENTION)

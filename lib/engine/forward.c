@@ -33,14 +33,12 @@ void vx_pass_embed(vitx_context *c, const vx_pass *pass)
         .n = (int64_t)f->tokens * f->width - prefix, .scale = 1, .accumulate = 1});
 }
 
-/* mid = x + ls1 * proj(attention(qkv(norm1(x)))); out = mid + ls2 * fc2(act(fc1(norm2(mid))));
- * or the norms stand behind: mid = x + norm1(proj(...)), out = mid + norm2(fc2(...)) */
-void vx_block_forward(const vx_run *f, const vx_block_io *b)
+/* mid = x + ls1 * proj(attention(qkv(norm1(x)))), or with the norm behind, mid = x + norm1(...) */
+static void attention_forward(const vx_run *f, const vx_block_io *b)
 {
     const vx_block_weights *w = b->w;
     const vx_arch *a = f->arch;
-    const int D = f->width, A = f->attention_width, F = vx_arch_fc1(a);
-    const int O = f->attended_width;
+    const int D = f->width, A = f->attention_width, O = f->attended_width;
 
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
@@ -107,6 +105,15 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .y = b->mid.at, .ldy = b->mid.ld, .x = b->branch1, .ldx = D, .residual = b->in.at,
         .ldr = b->in.ld, .weight = w->norm1_w, .bias = w->norm1_b, .eps = a->eps, .rms = a->rms,
         .m = b->post_rows, .n = D});
+}
+
+/* out = mid + ls2 * fc2(act(fc1(norm2(mid)))), or with the norm behind, out = mid + norm2(...) */
+static void mlp_forward(const vx_run *f, const vx_block_io *b)
+{
+    const vx_block_weights *w = b->w;
+    const vx_arch *a = f->arch;
+    const int D = f->width, F = vx_arch_fc1(a);
+
     /* norm2 = layernorm(mid) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
@@ -133,6 +140,12 @@ void vx_block_forward(const vx_run *f, const vx_block_io *b)
         .y = b->out.at, .ldy = b->out.ld, .x = b->branch2, .ldx = D, .residual = b->mid.at,
         .ldr = b->mid.ld, .weight = w->norm2_w, .bias = w->norm2_b, .eps = a->eps, .rms = a->rms,
         .m = b->out_post_rows, .n = D});
+}
+
+void vx_block_forward(const vx_run *f, const vx_block_io *b)
+{
+    attention_forward(f, b);
+    mlp_forward(f, b);
 }
 
 /* What the outputs are made into, as arch.outputs says. */
@@ -263,7 +276,7 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
         x = b.next;
         if (pass->plan && pass->plan->watch)
             VX_TRY(pass->plan->watch(pass->plan->watcher, l, x));
-        VX_TRY(vx_context_advance(c, pass->ticks ? pass->ticks : 1));
+        VX_TRY(vx_context_advance(c, vx_pass_block_ticks(pass)));
     }
     if (pass->plan)
         pass->plan->last_x = x;

@@ -44,6 +44,11 @@ typedef struct vx_pass {
     int targets;
 } vx_pass;
 
+static inline int vx_pass_block_ticks(const vx_pass *pass)
+{
+    return pass->ticks > 0 ? pass->ticks : 1;
+}
+
 /* act->input -> act->x: patches, prefix, positions, norm_pre. */
 void vx_pass_embed(vitx_context *c, const vx_pass *pass);
 /* act->x -> act->logits, act->probabilities. VITX_CANCELLED. */

@@ -145,7 +145,7 @@ static void draw(samples *s)
 }
 
 /* Variant 0 is the empty set. */
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     samples *s = payload;
     if (v > 0 && !s->complement) {
@@ -160,7 +160,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
     s->complement = v > 0 && !s->complement && s->size <= s->set->paired;
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     samples *s = payload;
     const settings *set = s->set;
@@ -194,8 +194,8 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&phi, &scratch, map->count, sizeof *phi, "Shapley values");
     if (status == VITX_OK)
-        status =
-            vx_patches_run_job(job, i, map, &set->removal, (int64_t)set->n + 1, choose, take, &s);
+        status = vx_patches_run_job(job, i, map, &set->removal, (int64_t)set->n + 1, write_kept,
+                                    take_score, &s);
     if (status == VITX_OK)
         status = vx_regress_with_sum(&s.regress, s.value - s.none, phi);
     map->info.base_value = s.none;

@@ -43,7 +43,7 @@ typedef struct samples {
     vx_regress regress;
 } samples;
 
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     const samples *s = payload;
     const uint64_t seed = (uint64_t)s->set->seed;
@@ -51,7 +51,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
         kept[p] = v == 0 || vx_random_uniform(seed, (uint64_t)v, (uint64_t)p) < 0.5;
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     samples *s = payload;
     (void)v;
@@ -70,7 +70,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&beta, &scratch, map->count, sizeof *beta, "coefficients");
     if (status == VITX_OK)
-        status = vx_patches_run_job(job, i, map, &set->removal, set->n, choose, take, &s);
+        status = vx_patches_run_job(job, i, map, &set->removal, set->n, write_kept, take_score, &s);
     if (status == VITX_OK)
         status = vx_regress_ridge(&s.regress, set->alpha, beta);
     for (size_t p = 0; status == VITX_OK && p < map->count; p++)

@@ -59,7 +59,7 @@ typedef struct sums {
     int *covered; /* [P] by how many */
 } sums;
 
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     const sums *s = payload;
     const int gh = s->arch->grid_height, gw = s->arch->grid_width, window = s->set->window;
@@ -71,7 +71,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
             kept[y * gw + x] = 0;
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     sums *s = payload;
     (void)v;
@@ -93,7 +93,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
         status = vx_new(&s.covered, &scratch, map->count, sizeof *s.covered, "counts");
     if (status == VITX_OK)
         status = vx_patches_run_job(job, i, map, &set->removal, (int64_t)set->down * set->across,
-                                    choose, take, &s);
+                                    write_kept, take_score, &s);
     for (size_t p = 0; status == VITX_OK && p < map->count; p++)
         map->values[p] = (float)(s.lost[p] / s.covered[p]);
     vx_release(&scratch, s.lost);

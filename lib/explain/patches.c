@@ -169,7 +169,7 @@ static int flush(queue *q, int64_t first)
         const double score = s == WHOLE ? q->of->whole : s == NOTHING ? q->nothing : score_of(q, s);
         if (q->of->map)
             vx_map_saw(q->of->map, score);
-        q->of->take(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count, score);
+        q->of->take_score(q->of->payload, first + e, q->kept + (size_t)e * (size_t)q->count, score);
     }
     q->forwards += q->sequences;
     q->waiting = q->sequences = q->rows = 0;
@@ -185,7 +185,7 @@ static int run(queue *q)
         if (q->waiting == q->most)
             VX_TRY(flush(q, v - q->waiting));
         unsigned char *kept = q->kept + (size_t)q->waiting * count;
-        of->choose(of->payload, v, kept);
+        of->write_kept(of->payload, v, kept);
         if (q->rows + tokens_of(q, kept) > room) {
             VX_TRY(flush(q, v - q->waiting));
             memmove(q->kept, kept, count);
@@ -224,7 +224,8 @@ void vx_patches_prepare(vx_job *job, int64_t n)
 }
 
 int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal *removal,
-                       int64_t n, vx_patches_choose *choose, vx_patches_take *take, void *payload)
+                       int64_t n, vx_patches_write_kept *write_kept,
+                       vx_patches_take_score *take_score, void *payload)
 {
     vitx_context *c = job->context;
     const vx_patches of = {.input = c->act.host.input + (size_t)i * vx_context_input_count(c),
@@ -234,8 +235,8 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
                            .removal = removal,
                            .at_once = job->variants,
                            .n = n,
-                           .choose = choose,
-                           .take = take,
+                           .write_kept = write_kept,
+                           .take_score = take_score,
                            .payload = payload};
     map->info.forwards = 0;
     return vx_patches_run(&map->info.forwards, c, &of);

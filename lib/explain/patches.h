@@ -44,9 +44,10 @@ int vx_setting_removal(vx_removal *out, const vx_settings *given);
 
 /* Writes which patches of variant v stay: kept [patches], 0 or 1. Called once for each, in
  * order. */
-typedef void vx_patches_choose(void *payload, int64_t v, unsigned char *kept);
-/* Takes its score. Called once for each, in order, some time after it was chosen. */
-typedef void vx_patches_take(void *payload, int64_t v, const unsigned char *kept, double score);
+typedef void vx_patches_write_kept(void *payload, int64_t v, unsigned char *kept);
+/* Takes its score. Called once for each, in order, some time after its kept was written. */
+typedef void vx_patches_take_score(void *payload, int64_t v, const unsigned char *kept,
+                                   double score);
 
 /* A picture, its variants 0..n-1, and who makes and reads them. */
 typedef struct vx_patches {
@@ -57,8 +58,8 @@ typedef struct vx_patches {
     const vx_removal *removal;
     int at_once; /* vx_patches_at_once */
     int64_t n;
-    vx_patches_choose *choose;
-    vx_patches_take *take;
+    vx_patches_write_kept *write_kept;
+    vx_patches_take_score *take_score;
     void *payload;
 } vx_patches;
 
@@ -76,7 +77,8 @@ void vx_patches_prepare(vx_job *job, int64_t n);
 /* Runs them for picture `i` of the batch, whose map is `map`: the score is the one that the map
  * explains, and its info.forwards is set. */
 int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal *removal,
-                       int64_t n, vx_patches_choose *choose, vx_patches_take *take, void *payload);
+                       int64_t n, vx_patches_write_kept *write_kept,
+                       vx_patches_take_score *take_score, void *payload);
 
 /* How many patches are kept. */
 int vx_patches_count(const unsigned char *kept, int count);

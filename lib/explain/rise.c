@@ -281,7 +281,7 @@ static void mean_weights(double *weights, const side *s, int first, int n, int c
     }
 }
 
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     dropped *d = payload;
     const vx_arch *a = d->arch;
@@ -310,7 +310,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
     }
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     dropped *d = payload;
     (void)v;
@@ -331,7 +331,7 @@ static int run_dropped(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = vx_new(&d.sum, &scratch, map->count, sizeof *d.sum, "a sum of masks");
     if (status == VITX_OK)
-        status = vx_patches_run_job(job, i, map, &set->removal, set->n, choose, take, &d);
+        status = vx_patches_run_job(job, i, map, &set->removal, set->n, write_kept, take_score, &d);
     const double pixels = set->grid == VX_GRID_SUM ? a->patch_height * a->patch_width : 1;
     for (size_t k = 0; status == VITX_OK && k < map->count; k++)
         map->values[k] = (float)(pixels * d.sum[k] / (set->n * set->p));

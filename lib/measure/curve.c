@@ -200,7 +200,7 @@ typedef struct patch_walk {
     double *curve;
 } patch_walk;
 
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     const patch_walk *w = payload;
     memset(kept, w->insert ? 0 : 1, w->patches);
@@ -208,7 +208,7 @@ static void choose(void *payload, int64_t v, unsigned char *kept)
         kept[w->order[i]] = w->insert;
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     const patch_walk *w = payload;
     (void)kept;
@@ -224,7 +224,8 @@ static int walk_patches(const vx_trial *trial, vitx_evaluation *out, patch_walk 
     VX_TRY(vx_new(&w->values, &s->scratch, n, sizeof *w->values, "the map on patches"));
     vx_plane_on_patches(w->values, s);
     vx_order(w->order, w->values, n, w->order + n);
-    VX_TRY(vx_trial_run_patches(trial, out, true, &walk->removal, trial->points, choose, take, w));
+    VX_TRY(vx_trial_run_patches(trial, out, true, &walk->removal, trial->points, write_kept,
+                                take_score, w));
     for (size_t i = 0; i <= n; i++)
         out->x[i] = (double)i / (double)n;
     out->values[0] = area_under(out->curves, (int)n);

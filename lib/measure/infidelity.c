@@ -55,14 +55,14 @@ typedef struct sums {
     double aa, ad, dd; /* of a.I and the differences d */
 } sums;
 
-static void choose(void *payload, int64_t v, unsigned char *kept)
+static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     const sums *m = payload;
     for (size_t i = 0; i < m->patches; i++)
         kept[i] = vx_random_uniform((uint64_t)m->set->seed, (uint64_t)v, i) >= m->set->p;
 }
 
-static void take(void *payload, int64_t v, const unsigned char *kept, double score)
+static void take_score(void *payload, int64_t v, const unsigned char *kept, double score)
 {
     sums *m = payload;
     const double d = m->value - score;
@@ -92,7 +92,7 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
               .patches = n,
               .value = s->value};
     const int status =
-        vx_trial_run_patches(trial, out, false, &set->removal, set->n, choose, take, &m);
+        vx_trial_run_patches(trial, out, false, &set->removal, set->n, write_kept, take_score, &m);
     const double b = !set->normalize ? 1 : m.aa > 0 ? m.ad / m.aa : 0;
     const double rounding = VX_ROUNDING * m.value;
     out->values[0] = fmax(0, b * b * m.aa - 2 * b * m.ad + m.dd) / set->n;

@@ -13,8 +13,8 @@ int vx_trial_patches(vx_trial *trial, vx_removal *removal, int64_t n)
 }
 
 int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, bool followed,
-                         const vx_removal *removal, int64_t n, vx_patches_choose *choose,
-                         vx_patches_take *take, void *payload)
+                         const vx_removal *removal, int64_t n, vx_patches_write_kept *write_kept,
+                         vx_patches_take_score *take_score, void *payload)
 {
     const vx_subject *s = trial->subject;
     const vx_patches of = {.input = s->input,
@@ -23,8 +23,8 @@ int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, boo
                            .removal = removal,
                            .at_once = trial->variants,
                            .n = n,
-                           .choose = choose,
-                           .take = take,
+                           .write_kept = write_kept,
+                           .take_score = take_score,
                            .payload = payload};
     s->context->work_taken = false;
     return vx_patches_run(&evaluation->info.forwards, s->context, &of);

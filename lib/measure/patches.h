@@ -10,7 +10,7 @@ int vx_trial_patches(vx_trial *trial, vx_removal *removal, int64_t n);
 /* As vx_patches_run on the picture. The score is, with `followed`, what curves are of, else what
  * the map explains. Adds to evaluation->info.forwards. */
 int vx_trial_run_patches(const vx_trial *trial, vitx_evaluation *evaluation, bool followed,
-                         const vx_removal *removal, int64_t n, vx_patches_choose *choose,
-                         vx_patches_take *take, void *payload);
+                         const vx_removal *removal, int64_t n, vx_patches_write_kept *write_kept,
+                         vx_patches_take_score *take_score, void *payload);
 
 #endif

@@ -439,6 +439,21 @@ static int check_key_heads(const vx_reader *r)
     return VITX_OK;
 }
 
+/* A pooling head has heads of its own if the configuration says so. */
+static int read_pool_heads(const vx_reader *r)
+{
+    vx_arch *a = r->arch;
+    if (!r->found->model[VX_POOL_PROBE])
+        return VITX_OK;
+    a->pool_heads = r->hints->pool_heads ? r->hints->pool_heads : a->heads;
+    if (a->pool_heads <= a->width && a->width % a->pool_heads == 0)
+        return VITX_OK;
+    return vx_fail_in(VITX_FORMAT, said_by(r),
+                      " says that the pooling head has %d attention heads, which cannot share the "
+                      "width of %d in %s",
+                      a->pool_heads, a->width, r->container->path);
+}
+
 static int read_heads(vx_reader *r, vx_hints *hints)
 {
     vx_arch *a = r->arch;
@@ -471,14 +486,7 @@ static int read_heads(vx_reader *r, vx_hints *hints)
                           a->heads);
     a->head_width = a->width / a->heads;
     VX_TRY(check_key_heads(r));
-    if (r->found->model[VX_POOL_PROBE]) {
-        a->pool_heads = hints->pool_heads ? hints->pool_heads : a->heads;
-        if (a->pool_heads > a->width || a->width % a->pool_heads)
-            return vx_fail_in(VITX_FORMAT, said_by(r),
-                              " says that the pooling head has %d attention heads, which cannot "
-                              "share the width of %d in %s",
-                              a->pool_heads, a->width, r->container->path);
-    }
+    VX_TRY(read_pool_heads(r));
     VX_TRY(agree(r, "the number of heads", r->sizes.frequency_heads, a->heads));
     if (a->rotary.kind && a->head_width % 4)
         return vx_fail_in(VITX_FORMAT, r->container->path,

@@ -3,6 +3,7 @@
  *
  *      embed OUT.c page.html STYLE.css... SCRIPT.js...
  *
+ * Comments of the style sheets and the scripts that have their lines to themselves stay behind.
  * The style sheets become one, and so do the scripts. page.html is cut in two at its line
  * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
  * the script and of the style sheet, in base64, so that a browser runs just these bytes
@@ -52,6 +53,35 @@ static void append_file(struct bytes *to, const char *path)
     if (ferror(file))
         stop("%s cannot be read", path);
     fclose(file);
+}
+
+/* Where the comment that begins at `line` (after blanks) has its end, behind the newline; NULL if
+ * none begins there, or if something follows it on its last line. */
+static char *comment_end(char *line)
+{
+    char *at = line + strspn(line, " ");
+    if (strncmp(at, "/*", 2) != 0 || !(at = strstr(at, "*/")))
+        return NULL;
+    return at[2] == '\n' ? at + 3 : NULL;
+}
+
+static void drop_comments(struct bytes *part)
+{
+    char *to = part->data;
+    for (char *line = part->data; line && *line;) {
+        char *end = comment_end(line);
+        if (!end) {
+            char *next = strchr(line, '\n');
+            const size_t n = next ? (size_t)(next - line) + 1 : strlen(line);
+            memmove(to, line, n);
+            to += n;
+            end = line + n;
+        }
+        line = end;
+    }
+    part->size = to ? (size_t)(to - part->data) : 0;
+    if (to)
+        *to = '\0';
 }
 
 /* Inside an element of script or style these would end it, or change what ends it. */
@@ -117,6 +147,8 @@ int main(int argc, char **argv)
         const char *ending = strrchr(argv[i], '.');
         append_file(ending && strcmp(ending, ".css") == 0 ? &css : &script, argv[i]);
     }
+    drop_comments(&css);
+    drop_comments(&script);
     check(&script, in_script);
     check(&css, in_style);
     char *marker = html.data ? strstr(html.data, MARKER) : NULL;
