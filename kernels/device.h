@@ -158,7 +158,7 @@ static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *pre
     return cls->narrow_bytes ? cls->narrow_bytes(precision) : sizeof(float);
 }
 
-/* @return the class's own string for a precision (NULL, "auto": its first), NULL where it has
+/* @return the class's own string for a precision (NULL, "auto": its first), NULL if it has
  * none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);
 

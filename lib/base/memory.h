@@ -36,6 +36,7 @@ typedef struct vx_buffer {
 } vx_buffer;
 
 int vx_buffer_append(vx_buffer *buffer, const void *data, size_t bytes);
+/* For the tests; the library prints into sinks (base/sink.h). */
 int vx_buffer_printf(vx_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void vx_buffer_dispose(vx_buffer *buffer);

@@ -44,7 +44,7 @@ typedef struct vx_activations {
     vx_far *normed;   /* [B,T,D]: the same place, for the head, whose tokens are floats */
     vx_narrow *wide;  /* [B,T,max(4A,F)]          */
     vx_far *pooled;   /* [S,W]                    */
-    vx_far *features; /* [S,D]: pooled behind fc_norm, where there is one */
+    vx_far *features; /* [S,D]: pooled behind fc_norm, if there is one */
     vx_far *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */
     vx_host_side host;
 } vx_activations;
@@ -117,7 +117,7 @@ struct vitx_context {
     vx_plan wish;   /* what vitx_context_set_trace asked for          */
     vx_plan need;   /* what the methods of a vitx_explain_many need   */
     vx_block trace; /* memory of the plan in force                    */
-    bool recompute; /* how gradients are made, where the caller said  */
+    bool recompute; /* how gradients are made, if the caller said  */
     bool keep;
     vx_variants variants;
     vx_channels channels;
@@ -132,7 +132,7 @@ struct vitx_context {
 };
 
 /* Lays memory out for c->arch and c->recipe: activations, what the device needs, and position
- * embeddings where the weights' own are for another grid. Blocks grow; variants and channels
+ * embeddings if the weights' own are for another grid. Blocks grow; variants and channels
  * have to be reserved again. VITX_NOMEM past the memory_budget. After a failure nothing may run
  * until it succeeds. */
 int vx_context_reserve(vitx_context *c);

@@ -141,7 +141,7 @@ typedef struct vx_block_grad_io {
     int dqkv_rows;           /* G*T, or 0: nothing below the attention is wanted */
     int qk_rows;             /* of these, rows whose q and k were normalised: G*T, or 0 */
     int norm1_rows;          /* G*T, or 0: nothing below norm1, or norm1 is behind */
-    int plain_rows;          /* G*T where the attention read x itself, or 0        */
+    int plain_rows;          /* G*T if the attention read x itself, or 0        */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
 } vx_block_grad_io;
 

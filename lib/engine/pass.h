@@ -57,7 +57,7 @@ int vx_pass_blocks(vitx_context *c, const vx_pass *pass);
 int vx_pass_forward(vitx_context *c, const vx_pass *pass);
 
 /*
- * What a model whose head reads patches alone answers where there are none, as sequence 0: the mean
+ * What a model whose head reads patches alone answers if there are none, as sequence 0: the mean
  * over none, and a pooling head's attention over none, is taken to be 0.
  */
 void vx_pass_no_patches(vitx_context *c, const vx_pass *pass);

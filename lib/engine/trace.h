@@ -88,24 +88,24 @@ typedef struct vx_plan {
     vx_watch *watch;
     void *watcher;
 
-    /* Set by vx_plan_place, and by the forward pass where it says so. */
-    void *shared;     /* the place of a watched plan's blocks */
-    int lowest;       /* first block that the backward pass reaches; depth: none */
-    int kept_from;    /* first block of which the forward pass is kept */
-    vx_far *embedded; /* [B,T,D] tokens before norm_pre, where there is one and pixels are wanted */
-    vx_far *dlogits;  /* [G,classes]: filled by the caller of the backward pass */
-    vx_far *dinput;   /* [G,C,H,W] */
-    vx_far *dx;       /* [G,T,D] the residual stream's gradient */
-    vx_far *dbranch;  /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
+    /* Set by vx_plan_place, and by the forward pass if it says so. */
+    void *shared;       /* the place of a watched plan's blocks */
+    int lowest;         /* first block that the backward pass reaches; depth: none */
+    int kept_from;      /* first block of which the forward pass is kept */
+    vx_far *embedded;   /* [B,T,D] tokens before norm_pre, if there is one and pixels are wanted */
+    vx_far *dlogits;    /* [G,classes]: filled by the caller of the backward pass */
+    vx_far *dinput;     /* [G,C,H,W] */
+    vx_far *dx;         /* [G,T,D] the residual stream's gradient */
+    vx_far *dbranch;    /* [G,T,D] the gradient before a norm behind attention or mlp, or that of a
                        * norm1 which both read; NULL: neither is */
-    vx_narrow *dy;    /* [G,T,D] work of the backward pass      */
-    vx_narrow *dwide; /* [G,T,max(3A + A, F)], of swiglu 2F     */
-    vx_far *dp;       /* [G,H,T,T], where no block keeps it in a place of its own */
-    vx_far *dpooled;  /* [G,W], W as in engine/context.h */
-    vx_kept recomputed;   /* the place of the block at hand (its x is the block's own) */
-    vx_far *pool_p;       /* [B,H,T] */
-    vx_far *pool_dp;      /* [G,H,T] */
-    vx_kept pool;         /* of a pooling head: qkv; mid and pre of one row a picture */
+    vx_narrow *dy;      /* [G,T,D] work of the backward pass      */
+    vx_narrow *dwide;   /* [G,T,max(3A + A, F)], of swiglu 2F     */
+    vx_far *dp;         /* [G,H,T,T], if no block keeps it in a place of its own */
+    vx_far *dpooled;    /* [G,W], W as in engine/context.h */
+    vx_kept recomputed; /* the place of the block at hand (its x is the block's own) */
+    vx_far *pool_p;     /* [B,H,T] */
+    vx_far *pool_dp;    /* [G,H,T] */
+    vx_kept pool;       /* of a pooling head: qkv; mid and pre of one row a picture */
     const vx_far *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
@@ -129,7 +129,7 @@ void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at);
 /* The attention of a pooling head (arch->pool is VX_POOL_MAP), and its gradient. */
 void vx_plan_need_pool(vx_plan *plan, bool gradient);
 
-/* The blocks down to which the backward pass goes, depth where it goes nowhere. */
+/* The blocks down to which the backward pass goes, depth if it goes nowhere. */
 int vx_plan_lowest(const vx_plan *plan);
 /* Whether block `layer` computes the class token alone behind its attention. */
 bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer);

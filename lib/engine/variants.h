@@ -42,7 +42,7 @@ int vx_variants_run_kept(vitx_context *c, int n);
 int vx_variants_backward(vitx_context *c, int n);
 /* Uploads the first n inputs and embeds them: tokens [n,T,D] are then in c->variants.act.x. */
 void vx_variants_embed(vitx_context *c, int n);
-/* What a model whose head reads patches alone answers where there are none, as variant 0. */
+/* What a model whose head reads patches alone answers if there are none, as variant 0. */
 int vx_variants_no_patches(vitx_context *c);
 /* A pass of the caller's own making, in c->variants.act, with act->x (and more) already filled:
  * no more tokens than were reserved for, and no more sequences than c->variants.sequences. */

@@ -15,7 +15,7 @@
  * ask. */
 int vx_explain_inputs(vitx_map **out, vitx_context *c, const vitx_image *image,
                       const vx_inputs *inputs, int n, const vitx_explain_opts *opts);
-/* By how many blocks that moves the progress. VITX_INVALID where the options are wrong. */
+/* By how many blocks that moves the progress. VITX_INVALID if the options are wrong. */
 int vx_explain_ticks(int64_t *out, vitx_context *c, const vitx_explain_opts *opts, int n);
 
 #endif

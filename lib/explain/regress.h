@@ -26,7 +26,7 @@ void vx_regress_dispose(vx_regress *r);
 void vx_regress_add(vx_regress *r, const unsigned char *z, double weight, double y);
 
 /*
- * Both end the regression: what was summed is lost. VITX_INVALID where the samples do not determine
+ * Both end the regression: what was summed is lost. VITX_INVALID if the samples do not determine
  * beta.
  *
  * Ridge with an intercept, which is not penalised: the beta that minimises

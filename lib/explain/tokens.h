@@ -14,7 +14,7 @@
 /* clang-format on */
 
 /* Reads the option and needs those tokens of the job's blocks; with `gradient` their gradient, too,
- * and the job takes part in the backward pass. VITX_INVALID where no patch can have a gradient:
+ * and the job takes part in the backward pass. VITX_INVALID if no patch can have a gradient:
  * behind the last block of a model whose head reads no patch. */
 int vx_tokens_prepare(vx_at *at, vx_job *job, vx_plan *need, bool gradient);
 

@@ -15,12 +15,12 @@
 typedef struct vx_located {
     float *values;         /* [count]: the pixels that the model saw, from the top left on */
     unsigned char *inside; /* [count]: 1 in the mask, else 0 */
-    unsigned char *beside; /* [count]: 1 in the other object's mask; NULL where it is not needed */
+    unsigned char *beside; /* [count]: 1 in the other object's mask; NULL if it is not needed */
     size_t count, inside_count, beside_count;
     uint32_t *order; /* [count] of the values, largest first, behind vx_located_order */
 } vx_located;
 
-/* VITX_INVALID where no pixel of a mask was seen. To be disposed, in any case. */
+/* VITX_INVALID if no pixel of a mask was seen. To be disposed, in any case. */
 int vx_located_create(vx_located *out, const vx_trial *trial);
 int vx_located_order(vx_located *located, const vx_trial *trial);
 void vx_located_dispose(vx_located *located, const vx_trial *trial);

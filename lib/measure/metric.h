@@ -55,7 +55,7 @@ typedef struct vx_trial {
     const vx_subject *subject;
     vitx_evaluate_opts opts;
     vitx_explain_opts
-        explain;    /* opts.explain, complete, for the map's own target; where it is needed */
+        explain;    /* opts.explain, complete, for the map's own target; if it is needed */
     void *settings; /* [metric->settings_size] bytes, zeroed for prepare */
 
     vx_settings given; /* the metric's options, and what opts set of them */

@@ -7,7 +7,7 @@
 /* The map on the pixels of the input that patches cover, resized bilinearly: out [seen_height,
  * seen_width]. */
 void vx_plane_on_pixels(float *out, const vx_subject *s);
-/* On the model's patches: as it is where it has the grid's shape, else the mean of each patch's
+/* On the model's patches: as it is if it has the grid's shape, else the mean of each patch's
  * pixels: out [gh,gw]. */
 void vx_plane_on_patches(float *out, const vx_subject *s);
 

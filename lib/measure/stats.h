@@ -63,7 +63,7 @@ struct vitx_stats {
     double *cosines;      /* [B,H,H] */
     double *norms;        /* [B,T] */
     double *sorted;       /* [N] */
-    float *attention;     /* [B,H,T,T] on the host, where it cannot read the device; else NULL */
+    float *attention;     /* [B,H,T,T] on the host, if it cannot read the device; else NULL */
     float *output;        /* [B,T,D], the same */
 };
 

@@ -57,7 +57,7 @@ typedef struct vx_tally_room {
 
 void vx_tally_room_place(vx_tally_room *room, vx_arena *arena, const vx_tally_common *common);
 
-/* Adds the rows of queries first..last-1 of a [H,T,T]; ends where it meets what is not finite. */
+/* Adds the rows of queries first..last-1 of a [H,T,T]; ends when it meets what is not finite. */
 void vx_tally_rows(vx_tally *tally, const float *a, int first, int last,
                    const vx_tally_common *common, const vx_tally_room *room);
 

@@ -504,7 +504,7 @@ def open_clip_cases():
         if "xxlarge" in name:  # two ConvNeXts of 3 GB
             continue
         own = not vision.get("timm_model_name") and isinstance(vision.get("layers", 12), int)
-        trunk = re.match(r"(vit|deit|eva_giant)_(?!.*(mci_|pe_core|relpos|hybrid))", vision.get("timm_model_name") or "")
+        trunk = re.match(r"(vit|deit|eva_giant|eva02)_(?!.*(mci_|hybrid))", vision.get("timm_model_name") or "")
         cases["open_clip: " + name] = (config, {}, bool(own or trunk) and not vision.get("attentional_pool"))
     b = {"embed_dim": 64, "vision_cfg": {"image_size": 224, "layers": 2, "width": 256, "patch_size": 16}, "text_cfg": {}}
     mine = lambda **v: dict(b, vision_cfg=dict(b["vision_cfg"], **v))
