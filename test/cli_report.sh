@@ -375,14 +375,6 @@ if [ -e /dev/full ]; then
     gives 1
     err_lines 1
 fi
-check "a reader that goes away"
-{
-    "$cli" explain --method rollout -o - --format html $scenes/one.png 2> "$err"
-    echo $? > "$folder/status"
-} | true
-status=$(cat "$folder/status")
-gives 1
-err_lines 1
 check "methods in Chinese"
 right methods
 methods=$(tail -n +2 "$out" | sed -n 's/^\([a-z][^ ]*\) .*/\1/p')

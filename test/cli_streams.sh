@@ -289,6 +289,7 @@ bash -c 'kill -PIPE $$'
 if [ $? = 141 ]; then # else it is ignored, as in some services
     gone classify -m $model $picture
     gone explain -m $model --method rollout -o - --format npy $picture
+    gone explain -m $model --method rollout -o - --format html $picture
     gone stats -m $model --json $picture
     gone methods
 fi

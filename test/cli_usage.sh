@@ -138,14 +138,5 @@ check "a closed standard output"
 status=$?
 gives 1
 err_lines 1
-check "a reader that has gone"
-{
-    sleep 0.2
-    "$cli" classify -m $model $picture 2> "$err"
-    echo $? > "$folder/status"
-} | true
-status=$(cat "$folder/status")
-gives 1
-err_lines 1
 
 finish
