@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/bind.h"
 #include "model/leftovers.h"
-#include "model/roles.h"
 
 #define MAX_WIDTH 65536
-#define MAX_HIDDEN (1 << 20)
 #define MAX_CLASSES (1 << 24)
 
 /* -------------------------------------------------------------------------- sizes --------- */
@@ -49,18 +48,22 @@ static int count_blocks(vx_reader *r)
     return r->arch->depth ? VITX_OK : vx_role_missing(r, VX_NORM1_W, 0);
 }
 
-/* The file of the configuration. */
-static const char *said_by(const vx_reader *r)
+const char *vx_said_by(const vx_reader *r)
 {
     return r->hints->path ? r->hints->path : r->config->config_path;
+}
+
+bool vx_role_has(const vx_reader *r, vx_role role, int block)
+{
+    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
 }
 
 static int agree(const vx_reader *r, const char *what, int declared, int actual)
 {
     if (declared == 0 || declared == actual)
         return VITX_OK;
-    return vx_fail_in(VITX_FORMAT, said_by(r), " says %s is %d, but in %s it is %d", what, declared,
-                      r->container->path, actual);
+    return vx_fail_in(VITX_FORMAT, vx_said_by(r), " says %s is %d, but in %s it is %d", what,
+                      declared, r->container->path, actual);
 }
 
 /* Meta's heads of DINOv2 that read the last four blocks. */
@@ -77,17 +80,12 @@ static int refuse_linear4(const vx_reader *r)
     return VITX_OK;
 }
 
-static bool has(const vx_reader *r, vx_role role, int block)
-{
-    return vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, role, block);
-}
-
 /* The norm behind differential attention is of each head by itself, and tells their number. */
 static int read_attn_norm(vx_reader *r)
 {
     vx_arch *a = r->arch;
-    a->differential = has(r, VX_LAMBDA_Q1, 0);
-    a->attn_norm = has(r, VX_ATTN_NORM_W, 0) ? a->width : 0;
+    a->differential = vx_role_has(r, VX_LAMBDA_Q1, 0);
+    a->attn_norm = vx_role_has(r, VX_ATTN_NORM_W, 0) ? a->width : 0;
     if (!a->differential)
         return VITX_OK;
     VX_TRY(vx_role_size(&a->attn_norm, r, VX_ATTN_NORM_W, 0, 0, a->width, "a width"));
@@ -135,7 +133,7 @@ static int read_norms(vx_reader *r)
     if (r->arch->rms == r->hints->rms)
         return VITX_OK;
     if (r->hints->rms)
-        return vx_fail_in(VITX_FORMAT, said_by(r),
+        return vx_fail_in(VITX_FORMAT, vx_said_by(r),
                           " says that norms are RMSNorms, but those of %s %s", r->container->path,
                           "have a bias");
     return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
@@ -171,26 +169,26 @@ static int read_hidden(vx_reader *r)
 {
     vx_arch *a = r->arch;
     int rows, columns;
-    a->swiglu = has(r, VX_GATE_W, 0);
+    a->swiglu = vx_role_has(r, VX_GATE_W, 0);
     if (r->hints->gated_known && r->hints->gated != a->swiglu)
-        return vx_fail_in(VITX_FORMAT, said_by(r), " says use_gated_mlp is %s, but %s %s a gate",
+        return vx_fail_in(VITX_FORMAT, vx_said_by(r), " says use_gated_mlp is %s, but %s %s a gate",
                           r->hints->gated ? "true" : "false", r->container->path,
                           a->swiglu ? "has" : "lacks");
     if (a->swiglu)
-        return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, MAX_HIDDEN, "a hidden width");
-    a->parallel = has(r, VX_IN_W, 0);
-    if (a->parallel && has(r, VX_OUT_W, 0)) {
-        VX_TRY(vx_role_size(&columns, r, VX_OUT_W, 0, 1, MAX_HIDDEN, "a width"));
+        return vx_role_size(&a->hidden, r, VX_GATE_W, 0, 0, VX_MAX_HIDDEN, "a hidden width");
+    a->parallel = vx_role_has(r, VX_IN_W, 0);
+    if (a->parallel && vx_role_has(r, VX_OUT_W, 0)) {
+        VX_TRY(vx_role_size(&columns, r, VX_OUT_W, 0, 1, VX_MAX_HIDDEN, "a width"));
         a->hidden = columns - a->width;
         return a->hidden > 0 ? VITX_OK : vx_role_missing(r, VX_FC2_W, 0);
     }
     if (a->parallel)
-        return vx_role_size(&a->hidden, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width");
-    VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, MAX_HIDDEN, "a hidden width"));
-    VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, MAX_HIDDEN, "a hidden width"));
+        return vx_role_size(&a->hidden, r, VX_FC2_W, 0, 1, VX_MAX_HIDDEN, "a hidden width");
+    VX_TRY(vx_role_size(&rows, r, VX_FC1_W, 0, 0, VX_MAX_HIDDEN, "a hidden width"));
+    VX_TRY(vx_role_size(&columns, r, VX_FC2_W, 0, 1, VX_MAX_HIDDEN, "a hidden width"));
     a->swiglu = rows == 2 * columns;
     a->hidden = a->swiglu ? columns : rows;
-    a->twins = has(r, VX_TWIN_NORM1_W, 0);
+    a->twins = vx_role_has(r, VX_TWIN_NORM1_W, 0);
     if (a->twins && (a->swiglu || a->rms))
         return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
                           "has two attentions side by side, and gates or RMSNorms: no known model "
@@ -218,7 +216,7 @@ static int agree_with_name(const vx_reader *r)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].named && sizes[i].named != sizes[i].is)
             return vx_fail_in(
-                VITX_FORMAT, said_by(r),
+                VITX_FORMAT, vx_said_by(r),
                 "architecture %.100s has a %s of %d, but in %s it is %d; a network of "
                 "other sizes says them: \"model_args\": {\"embed_dim\": %d, "
                 "\"num_heads\": N}",
@@ -252,139 +250,6 @@ static int read_sizes(vx_reader *r)
     VX_TRY(agree(r, "the patch height", h->patch_height, a->patch_height));
     VX_TRY(agree(r, "the patch width", h->patch_width, a->patch_width));
     return agree_with_name(r);
-}
-
-static int64_t square_root(int64_t n)
-{
-    int64_t s = 0;
-    while ((s + 1) * (s + 1) <= n)
-        s++;
-    return s;
-}
-
-/* What is wrong with position embeddings that make neither the image size's patches nor a
- * square. */
-static int refuse_positions(const vx_reader *r, int rows, int64_t patches)
-{
-    const vx_arch *a = r->arch;
-    const vx_hints *h = r->hints;
-    if (h->image_height)
-        return vx_fail_in(VITX_FORMAT, r->container->path,
-                          " has %d position embeddings, but %dx%d pixels (%s) in patches of "
-                          "%dx%d and %d more tokens make %lld",
-                          rows, h->image_height, h->image_width, said_by(r), a->patch_height,
-                          a->patch_width, a->prefix, (long long)(patches + a->prefix));
-    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                      "%d position embeddings make no square of patches; say the image "
-                      "size in config.json (timm: model_args.img_size, Hugging Face: "
-                      "image_size)",
-                      rows);
-}
-
-/* A perceptron makes the table, for whatever grid the pictures have. */
-static int read_made_relative(vx_reader *r)
-{
-    const vx_hints *h = r->hints;
-    vx_arch *a = r->arch;
-    VX_TRY(vx_role_size(&r->sizes.relative_hidden, r, VX_WAY_FC1_W, 0, 0, MAX_HIDDEN, "a width"));
-    VX_TRY(vx_role_size(&a->heads, r, VX_WAY_FC2_W, 0, 0, a->width, "a number of heads"));
-    a->pos_height = h->image_height / a->patch_height;
-    a->pos_width = h->image_width / a->patch_width;
-    if (a->pos_height > 0 && a->pos_width > 0)
-        return VITX_OK;
-    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                      "makes its relative positions for the size of the input, and nothing says "
-                      "that; say it in config.json (\"pretrained_cfg\": {\"input_size\": [3, H, "
-                      "W]})");
-}
-
-/* A table of relative positions, whose last three rows are for prefix tokens, tells the heads and
- * the grid: the image size's, or a square one. */
-static int read_relative(vx_reader *r)
-{
-    const vx_hints *h = r->hints;
-    vx_arch *a = r->arch;
-    const bool made = has(r, VX_WAY_FC1_W, 0);
-    a->relative = made || has(r, VX_RELATIVE, 0);
-    if (!a->relative)
-        return h->relative ? vx_role_missing(r, VX_RELATIVE, 0) : VITX_OK;
-    if (h->relative_known && !h->relative)
-        return vx_fail_in(VITX_FORMAT, said_by(r),
-                          " says that there are no relative positions, but %s has a table of them",
-                          r->container->path);
-    if (made)
-        return read_made_relative(r);
-    VX_TRY(vx_role_size(&r->sizes.relative_rows, r, VX_RELATIVE, 0, 0, 4 * VX_MAX_TOKENS, "rows"));
-    VX_TRY(vx_role_size(&a->heads, r, VX_RELATIVE, 0, 1, a->width, "a number of heads"));
-    const int rows = r->sizes.relative_rows, ends = a->prefix ? 3 : 0;
-    const int side = (int)square_root(rows < ends ? 0 : rows - ends);
-    a->pos_height = h->image_height / a->patch_height;
-    a->pos_width = h->image_width / a->patch_width;
-    if (a->pos_height > 0 && a->pos_width > 0 &&
-        vx_relative_count(a->pos_height, a->pos_width) == (size_t)(rows + 3 - ends))
-        return VITX_OK;
-    a->pos_height = a->pos_width = (side + 1) / 2;
-    if (side % 2 && side * side == rows - ends)
-        return VITX_OK;
-    return vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                      "its table of relative positions has %d rows, which neither the image size "
-                      "(%dx%d) nor a square of patches makes",
-                      rows, h->image_height, h->image_width);
-}
-
-/* Relative and rotary positions stand beside position embeddings, or in their place: then there are
- * 0 rows. */
-static int count_positions(vx_reader *r, int *rows)
-{
-    const vx_naming *naming = r->match->dialect->naming;
-    char name[200];
-    *rows = 0;
-    r->arch->rotary = r->hints->rotary;
-    if (!vx_role_find(r->container, naming, r->match->prefix, VX_POSITIONS, 0))
-        return r->arch->rotary.kind || r->arch->relative
-                   ? VITX_OK
-                   : vx_fail_in(VITX_UNSUPPORTED, r->container->path,
-                                "has no position embeddings (%s), and no configuration says that "
-                                "queries and keys are rotated instead, as in a DINOv3",
-                                vx_role_name(name, sizeof name, naming, r->match->prefix,
-                                             VX_POSITIONS, 0));
-    VX_TRY(vx_role_size(rows, r, VX_POSITIONS, 0, 1, VX_MAX_TOKENS, "a number of tokens"));
-    r->sizes.position_rows = *rows;
-    return VITX_OK;
-}
-
-/* The grid of the position embeddings: the image size's where they are as many, else a square one,
- * which is then resampled; and which prefix tokens have rows among them: all, none, or the class
- * token without the registers. */
-static int read_grid(vx_reader *r)
-{
-    vx_arch *a = r->arch;
-    const vx_hints *h = r->hints;
-    const int ways[] = {a->prefix, r->sizes.registers && r->found->model[VX_CLASS_TOKEN] ? 1 : 0,
-                        0};
-    int rows = 0;
-    VX_TRY(count_positions(r, &rows));
-    if (rows == 0)
-        return VITX_OK;
-    a->pos_height = h->image_height / a->patch_height;
-    a->pos_width = h->image_width / a->patch_width;
-    const int64_t patches = (int64_t)a->pos_height * a->pos_width;
-    if (h->image_height && patches == 0)
-        return refuse_positions(r, rows, patches);
-    for (int i = 0; i < 3 && patches > 0; i++)
-        if (rows == patches + ways[i]) {
-            a->prefix_pos = ways[i];
-            return VITX_OK;
-        }
-    for (int i = 0; i < 3; i++) {
-        const int64_t side = square_root(rows - ways[i]);
-        if (side > 0 && side * side == rows - ways[i]) {
-            a->prefix_pos = ways[i];
-            a->pos_height = a->pos_width = (int)side;
-            return VITX_OK;
-        }
-    }
-    return refuse_positions(r, rows, patches);
 }
 
 /* Where nobody says: widths for which all published networks have the same number of heads
@@ -448,7 +313,7 @@ static int read_pool_heads(const vx_reader *r)
     a->pool_heads = r->hints->pool_heads ? r->hints->pool_heads : a->heads;
     if (a->pool_heads <= a->width && a->width % a->pool_heads == 0)
         return VITX_OK;
-    return vx_fail_in(VITX_FORMAT, said_by(r),
+    return vx_fail_in(VITX_FORMAT, vx_said_by(r),
                       " says that the pooling head has %d attention heads, which cannot share the "
                       "width of %d in %s",
                       a->pool_heads, a->width, r->container->path);
@@ -598,8 +463,8 @@ static int take_model_roles(vx_reader *r)
 {
     const vx_tensor **model = r->found->model;
     VX_TRY(read_frequencies(r));
-    if (has(r, VX_POOL_FC1_W, 0))
-        VX_TRY(vx_role_size(&r->arch->pool_hidden, r, VX_POOL_FC1_W, 0, 0, MAX_HIDDEN,
+    if (vx_role_has(r, VX_POOL_FC1_W, 0))
+        VX_TRY(vx_role_size(&r->arch->pool_hidden, r, VX_POOL_FC1_W, 0, 0, VX_MAX_HIDDEN,
                             "a hidden width"));
     if (vx_role_find(r->container, r->match->dialect->naming, r->match->prefix, VX_REGISTERS, 0))
         VX_TRY(vx_role_size(&r->sizes.registers, r, VX_REGISTERS, 0, 1, VX_MAX_TOKENS,
@@ -618,8 +483,8 @@ static int take_model_roles(vx_reader *r)
     r->arch->prefix = (model[VX_CLASS_TOKEN] != NULL) + (model[VX_DISTILLATION_TOKEN] != NULL) +
                       r->sizes.registers;
     VX_TRY(check_heads(r));
-    VX_TRY(read_relative(r));
-    VX_TRY(read_grid(r));
+    VX_TRY(vx_read_relative(r));
+    VX_TRY(vx_read_grid(r));
     return vx_role_take(&model[VX_POSITIONS], r, VX_POSITIONS, 0, r->sizes.position_rows > 0);
 }
 
@@ -668,7 +533,7 @@ static int check_biases(const vx_reader *r)
                           q->name);
     VX_TRY(refuse_unrotated(r));
     if (r->hints->qkv_bias_known && r->hints->qkv_bias != (all || q))
-        return vx_fail_in(VITX_FORMAT, said_by(r), "says qkv_bias is %s, but %s %s such biases",
+        return vx_fail_in(VITX_FORMAT, vx_said_by(r), "says qkv_bias is %s, but %s %s such biases",
                           r->hints->qkv_bias ? "true" : "false", r->container->path,
                           all || q ? "has" : "lacks");
     return VITX_OK;
@@ -679,7 +544,7 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
 {
     switch (role) {
     case VX_QKV_W:
-        return !has(r, VX_Q_W, block) && !r->arch->parallel;
+        return !vx_role_has(r, VX_Q_W, block) && !r->arch->parallel;
     case VX_Q_W:
     case VX_K_W:
     case VX_V_W:
@@ -688,7 +553,7 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
         return !r->arch->parallel;
     case VX_PROJ_W:
     case VX_FC2_W:
-        return !has(r, VX_OUT_W, 0);
+        return !vx_role_has(r, VX_OUT_W, 0);
     case VX_TWIN_QKV_W:
     case VX_TWIN_PROJ_W:
     case VX_TWIN_NORM2_W:
@@ -696,9 +561,9 @@ static bool block_needs(const vx_reader *r, vx_role role, int block)
     case VX_TWIN_FC2_W:
         return r->arch->twins;
     case VX_LAMBDA_Q2:
-        return has(r, VX_LAMBDA_Q1, block);
+        return vx_role_has(r, VX_LAMBDA_Q1, block);
     case VX_FC1_W:
-        return (!r->arch->swiglu || !has(r, VX_GATE_W, 0)) && !r->arch->parallel;
+        return (!r->arch->swiglu || !vx_role_has(r, VX_GATE_W, 0)) && !r->arch->parallel;
     default:
         return vx_role_need(role) == VX_REQUIRED;
     }
@@ -709,7 +574,7 @@ static int take_block_roles(vx_reader *r)
 {
     for (int b = 0; b < r->arch->depth; b++) {
         r->sizes.key_rows = r->arch->width;
-        if (has(r, VX_K_W, b))
+        if (vx_role_has(r, VX_K_W, b))
             VX_TRY(vx_role_size(&r->sizes.key_rows, r, VX_K_W, b, 0, r->arch->width, "rows"));
         for (int i = 0; i < VX_BLOCK_ROLES; i++) {
             const vx_role role = (vx_role)(VX_MODEL_ROLES + i);
@@ -717,7 +582,7 @@ static int take_block_roles(vx_reader *r)
             const bool there = block_needs(r, role, b) || (b > 0 && r->found->blocks[0][i]) ||
                                (follows(r, role) && r->found->blocks[b][i - 1]);
             const bool whole = role == VX_FC1_W || role == VX_FC1_B;
-            if (((b > 0 || need >= VX_WITH) && !there) || (whole && has(r, VX_GATE_W, b)))
+            if (((b > 0 || need >= VX_WITH) && !there) || (whole && vx_role_has(r, VX_GATE_W, b)))
                 continue;
             VX_TRY(vx_role_take(&r->found->blocks[b][i], r, role, b, there));
         }
@@ -738,7 +603,7 @@ static int check_map(const vx_reader *r)
     if (vx_role_named(naming, VX_POOL_PROBE))
         vx_role_name(name, sizeof name, naming, r->match->prefix, VX_POOL_PROBE, 0);
     if (there != (r->arch->pool == VX_POOL_MAP))
-        return vx_fail_in(VITX_FORMAT, said_by(r), " %s attention pooling, but %s %s %s",
+        return vx_fail_in(VITX_FORMAT, vx_said_by(r), " %s attention pooling, but %s %s %s",
                           there ? "says nothing of" : "says", r->container->path,
                           there ? "holds" : "lacks", name);
     if (there && r->arch->swiglu && !r->hints->pool_plain)
@@ -770,7 +635,7 @@ static int read_pool(vx_reader *r)
         model[VX_NORM_W] = model[VX_NORM_B] = NULL;
     }
     if (a->pool != VX_POOL_AVG && a->pool != VX_POOL_MAP && !class_token)
-        return vx_fail_in(VITX_FORMAT, said_by(r),
+        return vx_fail_in(VITX_FORMAT, vx_said_by(r),
                           " says that the class token is read, but %s has none",
                           r->container->path);
     return VITX_OK;

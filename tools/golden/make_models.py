@@ -496,7 +496,9 @@ def make_tips_full(tower, folder):
     tower = os.path.join(OUT, tower)
     vision = transformers.Tipsv2VisionModel.from_pretrained(tower, dtype=torch.float16)
     text = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=1, num_attention_heads=3, vocab_size=20)
-    full = transformers.Tipsv2Model(transformers.Tipsv2Config(vision_config=vision.config.to_dict(), text_config=text))
+    config = vision.config.to_dict()
+    config.pop("_name_or_path")  # the path of the tower on this machine
+    full = transformers.Tipsv2Model(transformers.Tipsv2Config(vision_config=config, text_config=text))
     full.vision_model.load_state_dict(vision.state_dict())
     full.half().save_pretrained(folder)
     for name in os.listdir(tower):

@@ -1023,8 +1023,8 @@ proc.save_pretrained(d)
 hsaved = load_file(d / "model.safetensors")
 
 
-def hf(n, **k):
-    d = folder(n, config=False, ref="hfgood", **k)
+def hf(n, ref="hfgood", **k):
+    d = folder(n, config=False, ref=ref, **k)
     h.config.to_json_file(d / "config.json")
     proc.save_pretrained(d)
     return d
@@ -1141,20 +1141,13 @@ mg.save_pretrained(d)
 proc.save_pretrained(d)
 
 
-def lf(n, **k):
-    d = folder(n, config=False, ref="loragood", **k)
-    h.config.to_json_file(d / "config.json")
-    proc.save_pretrained(d)
-    return d
-
-
-d = lf("z-lora-module")
+d = hf("z-lora-module", "loragood")
 torch.save(lora, d / "model.pt")
 lora.peft_config["default"].save_pretrained(d)
-d = lf("z-lora-lit")
+d = hf("z-lora-lit", "loragood")
 torch.save({"state_dict": OD(("model." + k, v) for k, v in lora.state_dict().items())}, d / "last.ckpt")
 lora.peft_config["default"].save_pretrained(d)
-d = lf("z-lora-noconf", refuse="adapter_config|lora_alpha")
+d = hf("z-lora-noconf", "loragood", refuse="adapter_config|lora_alpha")
 torch.save(lora.state_dict(), d / "model.pt")
 # mmselfsup
 mmb = {mm(k): v for k, v in nohead.items()}
