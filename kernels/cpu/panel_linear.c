@@ -11,12 +11,12 @@
  *         +----+----+--
  *         |    |
  *
- * If rows are longer than CHUNK, they are packed and multiplied a part of k after the other. c is
- * read and written once for each part, so it is as wide as the strip allows.
+ * Rows of more than LONG bytes are packed and multiplied a part of k after the other, of CHUNK
+ * bytes at most. c is read and written once for each part, so it is as wide as the strip allows.
  */
 #include "kernels/cpu/panels.h"
 
-enum { ROWS = 256, PLAIN_ROWS = 96, COLUMNS = 64, CHUNK = 1536 };
+enum { ROWS = 416, PLAIN_ROWS = 96, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
 
 typedef struct panel_run {
     vx_cpu *cpu;
@@ -36,19 +36,24 @@ static size_t row_apart(const vx_panel_form *f, int k)
  * they are not cut; rows of f32 are not packed. */
 static int chunk_of(const vx_panel_form *f, int k)
 {
-    if (f->number == VX_NUMBER_INT8 || f->number == VX_NUMBER_F32)
+    const size_t row = vx_panel_row(f, k);
+    if (f->number == VX_NUMBER_INT8 || f->number == VX_NUMBER_F32 || row <= LONG)
         return k;
-    return vx_least(k, CHUNK / (VX_LINE * f->parts) * f->k);
+    const int parts = (int)((row + CHUNK - 1) / CHUNK);
+    return vx_ceil_div(vx_panel_steps(f, k), parts) * f->k;
 }
 
-/* ... and rows. */
-static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk)
+/* ... and of m rows so many, in parts of about the same size. */
+static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk, int m)
 {
     if (f->number == VX_NUMBER_F32)
-        return PLAIN_ROWS;
+        return vx_least(PLAIN_ROWS, m);
     const size_t fit = s->rows_bytes / row_apart(f, chunk);
-    const int rows = fit < ROWS ? (int)fit : ROWS;
-    return rows > 32 ? rows / 32 * 32 : rows;
+    const int most = fit < ROWS ? (int)fit : ROWS;
+    if (most < 64)
+        return vx_least(most, m);
+    const int even = vx_ceil_div(m, vx_ceil_div(m, most / 32 * 32));
+    return vx_least(vx_ceil_div(even, 32) * 32, m);
 }
 
 /* ... and columns of the product, `rows` rows of it and n columns in all. */
@@ -152,7 +157,7 @@ static void run_tile(void *arg, int index, int worker)
     const int k = r->a->w->k, chunk = chunk_of(r->form, k);
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
-    const int rows = vx_least(rows_at_once(&s, r->form, chunk), tile.m);
+    const int rows = rows_at_once(&s, r->form, chunk, tile.m);
     const int columns = chunk < k ? columns_at_once(&s, rows, tile.n) : COLUMNS;
     const int ldc = columns + VX_PANEL; /* an odd number of lines */
     for (int i = 0; i < tile.m; i += rows)

@@ -53,7 +53,7 @@ VX_TILE void shape_tiles(int rows)
     } while (0)
 
 /* Bytes of a row that are multiplied at once: 32 rows of them take half of the first cache. */
-#define AT_ONCE 768
+#define AT_ONCE 512
 
 #define SUMS(action, c, stride, ldc, lower, wide)                                                  \
     do {                                                                                           \
