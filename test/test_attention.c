@@ -20,6 +20,7 @@
 #define VX_VECTOR_BITS 128
 #define VX_EMULATE_TILES
 #include "kernel_bed.h"
+#include "kernels/cpu/attention_vec.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/panels_tile.h"
 
@@ -36,7 +37,7 @@ static const struct version masks[MASKS] = {
     {"avx2", "cpu", VX_CPU_AVX2, {"avx2", ""}},
     {"avx512", "cpu", UP_TO_512, {"avx512", ""}},
     {"avx512 bf16", "cpu", UP_TO_512 | VX_CPU_BF16, {"avx512 bf16", ""}},
-    {"avx512 amx", "cpu", UP_TO_512 | VX_CPU_AMX, {"avx512 amx", ""}},
+    {"avx512 bf16 amx", "cpu", UP_TO_512 | VX_CPU_BF16 | VX_CPU_AMX, {"avx512 bf16 amx", ""}},
     {"all", "cpu", VX_FEATURES_ALL, {"", ""}},
     {"emulated tiles", "cpu", 0, {"baseline", ""}},
 };
@@ -93,6 +94,9 @@ static bool open_bed(bed *b, int index, int threads)
     if (mask == EMULATED) {
         vx_cpu *cpu = vx_cpu_of(b->dev);
         cpu->flags |= VX_CPU_AMX; /* where attention looks which formats are fast */
+        cpu->pieces.exponentials = vx_exponentials_emulated;
+        cpu->pieces.panels_of = vx_panels_of_emulated;
+        cpu->pieces.rows_of = vx_rows_of_emulated;
         cpu->pieces.panels_bf16 = emulated_bf16;
         cpu->pieces.panels_bf16x3 = emulated_bf16x3;
     }

@@ -39,7 +39,7 @@ static const struct version masks[MASKS] = {
     {"avx512", "cpu", UP_TO_512, {"avx512", ""}},
     {"avx512 vnni", "cpu", UP_TO_512 | VX_CPU_VNNI, {"avx512 vnni", ""}},
     {"avx512 bf16", "cpu", UP_TO_512 | VX_CPU_BF16, {"avx512 bf16", ""}},
-    {"avx512 amx", "cpu", UP_TO_512 | VX_CPU_AMX, {"avx512 amx", ""}},
+    {"avx512 bf16 amx", "cpu", UP_TO_512 | VX_CPU_BF16 | VX_CPU_AMX, {"avx512 bf16 amx", ""}},
     {"all", "cpu", VX_FEATURES_ALL, {"", ""}},
     {"emulated tiles", "cpu", 0, {"baseline", ""}},
 };
@@ -777,14 +777,17 @@ static const char *kernels_in(const char *precision, int refuse)
 START_TEST(test_panels__tiles_need_permission)
 {
 #ifdef __x86_64__
-    pretended = UP_TO_512 | VX_CPU_AMX;
-    ck_assert_str_eq(kernels_in("bf16", 0), "avx512 amx; own matrix products");
+    pretended = UP_TO_512 | VX_CPU_BF16 | VX_CPU_AMX;
+    ck_assert_str_eq(kernels_in("bf16", 0), "avx512 bf16 amx; own matrix products");
     ck_assert(asked == 1 && !strstr(log_lines, "arch_prctl"));
-    ck_assert_str_eq(kernels_in("bf16", 1), "avx512; own matrix products");
+    ck_assert_str_eq(kernels_in("bf16", 1), "avx512 bf16; own matrix products");
     ck_assert(asked == 1 && strstr(log_lines, "AMX") && strstr(log_lines, "arch_prctl"));
-    ck_assert_str_eq(kernels_in("f32", 1), "avx512; own matrix products");
+    ck_assert_str_eq(kernels_in("f32", 1), "avx512 bf16; own matrix products");
     ck_assert(asked == 0 && !strstr(log_lines, "arch_prctl"));
-    /* an extension needs its instruction set */
+    /* an extension needs its instruction set, and tiles the roundings of bf16 */
+    pretended = UP_TO_512 | VX_CPU_AMX;
+    ck_assert_str_eq(kernels_in("bf16", 0), "avx512; own matrix products");
+    ck_assert_int_eq(asked, 0);
     pretended = VX_CPU_AVX2 | VX_CPU_AMX | VX_CPU_VNNI | VX_CPU_BF16;
     ck_assert_str_eq(kernels_in("int8", 0), "avx2; own matrix products");
     ck_assert_int_eq(asked, 0);

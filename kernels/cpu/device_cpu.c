@@ -121,14 +121,14 @@ static const struct isa {
 };
 
 static const struct extension {
-    unsigned bit;
+    unsigned bit, on;
     const char *name;
     vx_extend_fn *extend;
 } extensions[] = {
-#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) {bit, #name, vx_extend_##name},
+#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) {bit, on, #name, vx_extend_##name},
 #include "kernels/cpu/extensions.def"
 #undef VX_EXTENSION
-    {0, "", NULL},
+    {0, 0, "", NULL},
 };
 
 /* The last instruction set that counts among `flags`: those of the rows above it are there, too. */
@@ -141,15 +141,16 @@ static const struct isa *isa_of(unsigned flags)
 }
 
 /* `flags` up to that instruction set, since a mask may leave out one in between; and the extensions
- * if it is the last. */
+ * whose own needs are there. */
 static unsigned flags_in_use(unsigned flags)
 {
     const struct isa *best = isa_of(flags);
     unsigned bits = 0;
     for (const struct isa *isa = isas; isa <= best; isa++)
         bits |= isa->bit;
-    for (const struct extension *e = extensions; e->extend && bits & VX_CPU_AVX512; e++)
-        bits |= flags & e->bit;
+    for (const struct extension *e = extensions; e->extend; e++)
+        if ((bits & e->on) == e->on)
+            bits |= flags & e->bit;
     return bits;
 }
 
@@ -164,7 +165,8 @@ static void fill_tables(vx_cpu *cpu)
 #include "kernels/cpu/cpu.def"
 #undef VX_SPREAD
 #undef VX_PLAIN
-    isa_of(cpu->flags)->fill(serial, &cpu->pieces);
+    for (const struct isa *isa = isas; isa <= isa_of(cpu->flags); isa++)
+        isa->fill(serial, &cpu->pieces);
     for (const struct extension *e = extensions; e->extend; e++)
         if (cpu->flags & e->bit)
             e->extend(&cpu->pieces);
