@@ -8,8 +8,8 @@
  *      |  step   | -> |  step   |             |  |  | -> |  step   |
  *      +---------+    +---------+             +--+--+    +---------+
  *
- * Attention is multiplied in bf16 only where there are instructions for it (vx_attention_number), so
- * the others pack f32 alone.
+ * Attention is multiplied in bf16 only where there are instructions for it, so the others pack f32
+ * alone.
  */
 #ifndef VX_CPU_ATTENTION_VEC_H
 #define VX_CPU_ATTENTION_VEC_H
