@@ -222,6 +222,28 @@ static const char *precision_at(int index)
     return index >= 0 && index < VX_NUMBERS ? vx_panel_forms[index].packing.name : NULL;
 }
 
+/* The system may still refuse the tiles; that is asked for when a device is opened. */
+static const char *automatic(void)
+{
+    const unsigned fast = vx_cpu_features() & VX_CPU_AMX;
+    return precision_at(fast ? VX_NUMBER_BF16X3 : VX_NUMBER_F32);
+}
+
+/* The three products of bf16x3 are quicker than one of f32 on tiles alone. */
+static const char *instructions_of(const char *precision)
+{
+    static const unsigned by[VX_NUMBERS] = {[VX_NUMBER_BF16X3] = VX_CPU_AMX,
+                                            [VX_NUMBER_BF16] = VX_CPU_AMX | VX_CPU_BF16,
+                                            [VX_NUMBER_INT8] = VX_CPU_AMX | VX_CPU_VNNI};
+    const unsigned features = vx_cpu_features();
+    const vx_number number = ((const vx_panel_form *)vx_panel_packing(precision))->number;
+    const char *name = number == VX_NUMBER_F32 ? isa_of(features)->label : NULL;
+    for (const struct extension *e = extensions; e->extend; e++)
+        if (features & e->bit & by[number])
+            name = e->name;
+    return name;
+}
+
 /* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
 static const vx_packing *packing_for(const char *precision, vx_layer layer)
 {
@@ -281,6 +303,8 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
     .precision_at = precision_at,
+    .automatic = automatic,
+    .instructions_of = instructions_of,
     .packings = packings,
     .packing_for = packing_for,
     .probe = vx_host_probe,
