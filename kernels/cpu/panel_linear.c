@@ -140,9 +140,9 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ld
         p.steps = vx_panel_steps(f, p.k);
         if (f->number != VX_NUMBER_F32) {
             if (!packed)
-                vx_panel_pack_rows(r->cpu, f->number,
-                                   &(vx_panel_rows){s->rows, row, s->scales, x + first, a->ldx, t.m,
-                                                    p.k});
+                vx_panel_pack_rows(
+                    r->cpu, f->number,
+                    &(vx_panel_rows){s->rows, row, s->scales, x + first, a->ldx, t.m, p.k});
             p.a = s->rows;
             p.lda = row;
         }
