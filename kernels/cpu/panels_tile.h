@@ -66,8 +66,8 @@ VX_TILE void shape_tiles(int rows)
             action(3, (c) + 16 * (ldc) + VX_PANEL, stride);                                        \
     } while (0)
 
-/* What a block asks the memory for, so that it is in the second cache when its turn comes: its share
- * of what the two panels are multiplied with next. */
+/* What a block asks the memory for, so that it is in the second cache when its turn comes: its
+ * share of what the rows are multiplied with next. */
 typedef struct vx_tile_ahead {
     const char *at;
     int lines; /* a step */
