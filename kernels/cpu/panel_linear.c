@@ -19,6 +19,8 @@ typedef struct panel_run {
     const vx_linear *a;
     const vx_panel_form *form;
     vx_tiling tiling;
+    vx_panel_then_fn *then;
+    const void *arg;
 } panel_run;
 
 /* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
@@ -108,7 +110,10 @@ static void rows_by_columns(const panel_run *r, const vx_cpu_room *s, vx_tile t,
             p.a = rows + (size_t)i * p.lda;
             p.scales = scales + i;
             vx_panel_multiply(r->cpu, r->form->number, &p);
-            finish(r, (vx_tile){t.m0 + i, p.m, t.n0 + j, n}, p.c);
+            const vx_tile part = {t.m0 + i, p.m, t.n0 + j, n};
+            finish(r, part, p.c);
+            if (r->then)
+                r->then(r->cpu, r->arg, part);
         }
     }
 }
@@ -141,8 +146,9 @@ static void run_tile(void *arg, int index, int worker)
     }
 }
 
-void vx_panel_linear(vx_cpu *cpu, const vx_linear *a)
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg)
 {
-    panel_run r = {cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL)};
+    panel_run r = {cpu,  a,  vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL),
+                   then, arg};
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }
