@@ -4,7 +4,7 @@
  * A product reads panels of outputs, and here the columns of W are the outputs. So the panels are
  * turned: read in the order in which they lie, and written as those of (gamma W)^T. The product is
  * that of panel_linear.c then. Nothing is kept of it: another copy of every matrix would double the
- * memory of a model, while turning takes as long as the product with some 60 rows.
+ * memory of a model, while turning takes as long as the product with some 40 rows.
  */
 #include "kernels/cpu/panels.h"
 

@@ -88,6 +88,8 @@ VX_INLINE void turned_panel(const vx_turned *t, int i, vx_number number, int sca
             s.by[j] *= ((const float *)(const void *)(t->tail + (size_t)i * t->from_panel))[j];
     }
     for (int k = 0; k < t->panels * VX_PANEL; k += f->k, from += step) {
+        for (size_t ahead = 0; ahead < step; ahead += VX_LINE) /* the next panel's */
+            __builtin_prefetch(from + t->from_panel + ahead);
         for (int part = 0; part < f->parts; part++)
             turn_step(s.rows + part * VX_STEP, VX_LINE, from + part * VX_STEP, VX_LINE);
         for (int c = 0; c < f->k && k + c < t->panels * VX_PANEL; c += VL) {
