@@ -72,7 +72,10 @@ int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size)
 
 const char *vx_device_precision(const vx_device_class *cls, const char *name)
 {
-    if (!name || strcmp(name, "auto") == 0)
+    const int automatic = name && strcmp(name, "auto") == 0;
+    if (automatic && cls->automatic)
+        return cls->automatic();
+    if (!name || automatic)
         return cls->precision_at(0);
     for (int i = 0; cls->precision_at(i); i++)
         if (strcmp(cls->precision_at(i), name) == 0)

@@ -98,8 +98,13 @@ struct vx_packing {
 struct vx_device_class {
     const char *name;
     int host_memory; /* nonzero: device memory can be read by the host */
-    /* The precisions that this machine runs, NULL past the last; the first is what "auto" means. */
+    /* The precisions that this machine runs, NULL past the last; the first is the default. */
     const char *(*precision_at)(int index);
+    /* The fastest that keeps the tolerance of f32. NULL: the first. */
+    const char *(*automatic)(void);
+    /* The instructions of this machine that multiply a precision's numbers no slower than f32's;
+     * NULL: there are none. NULL instead of a function: of the device's one precision, its own. */
+    const char *(*instructions_of)(const char *precision);
     const vx_packing *const *packings; /* all of them, ended by NULL */
     const vx_packing *(*packing_for)(const char *precision, vx_layer layer);
     /* Bytes of an element of vx_narrow. NULL: vx_narrow is float, so that one array serves as both;
@@ -158,8 +163,8 @@ static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *pre
     return cls->narrow_bytes ? cls->narrow_bytes(precision) : sizeof(float);
 }
 
-/* @return the class's own string for a precision (NULL, "auto": its first), NULL if it has
- * none. */
+/* @return the class's own string for a precision (NULL: its first; "auto": automatic()), NULL if it
+ * has none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);
 
 #endif

@@ -26,10 +26,17 @@ wrong "did you mean rollout?" methods attention rolout
 right info
 out_has '^version'
 out_has '^devices +cpu'
+out_has '^precisions +f32 \([^;]+; default.*, bf16x3 \(.*, bf16 \(.*, int8 \('
 out_has '^formats +png, npy, json, html'
 out_has '^colormaps +turbo, viridis, inferno, jet, grey, coolwarm, rdbu, cividis$'
 right info --json
 out_lines 1
+out_has '"precisions":\[\{"name":"f32","instructions":"[^"]+","default":true,"auto":(true|false)\},\{"name":"bf16x3",'
+[ "$(grep -o '"default":true' "$out" | wc -l)/$(grep -o '"auto":true' "$out" | wc -l)" = 1/1 ] ||
+    fail "not one default and one auto: $(cat "$out")"
+right info --json --device ref
+out_has '"precisions":\[\{"name":"f32","instructions":"ref","default":true,"auto":true\}\]'
+right info --json
 out_has '^\{"version":".*"devices":\["cpu".*"formats":\["png","npy","json","html"'
 for m in "$models"/*/; do
     quiet=()

@@ -123,6 +123,11 @@ START_TEST(test_device__refuses_an_unknown_precision)
         ck_assert(dev == NULL && strstr(err, "\"f8\"") && strstr(err, cls->name));
         ck_assert_ptr_eq(vx_device_find(cls->name), cls);
         ck_assert_str_eq(cls->precision_at(0), "f32");
+        ck_assert_ptr_eq(vx_device_precision(cls, NULL), cls->precision_at(0));
+        for (int k = 0; cls->precision_at(k); k++)
+            ck_assert_ptr_eq(vx_device_precision(cls, cls->precision_at(k)), cls->precision_at(k));
+        const char *automatic = vx_device_precision(cls, "auto");
+        ck_assert(strcmp(automatic, "f32") == 0 || strcmp(automatic, "bf16x3") == 0);
     }
     ck_assert_ptr_null(vx_device_find("toaster"));
     bed_close(&b);

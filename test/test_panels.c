@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vitx/context.h>
+
 #define VX_ISA_NAME emulated
 #define VX_VECTOR_BITS 128
 #define VX_EMULATE_TILES
@@ -39,7 +41,7 @@ static const struct version masks[MASKS] = {
     {"avx512", "cpu", UP_TO_512, {"avx512", ""}},
     {"avx512 vnni", "cpu", UP_TO_512 | VX_CPU_VNNI, {"avx512 vnni", ""}},
     {"avx512 bf16", "cpu", UP_TO_512 | VX_CPU_BF16, {"avx512 bf16", ""}},
-    {"avx512 amx", "cpu", UP_TO_512 | VX_CPU_AMX, {"avx512 amx", ""}},
+    {"avx512 bf16 amx", "cpu", UP_TO_512 | VX_CPU_BF16 | VX_CPU_AMX, {"avx512 bf16 amx", ""}},
     {"all", "cpu", VX_FEATURES_ALL, {"", ""}},
     {"emulated tiles", "cpu", 0, {"baseline", ""}},
 };
@@ -790,14 +792,17 @@ static const char *kernels_in(const char *precision, int refuse)
 START_TEST(test_panels__tiles_need_permission)
 {
 #ifdef __x86_64__
-    pretended = UP_TO_512 | VX_CPU_AMX;
-    ck_assert_str_eq(kernels_in("bf16", 0), "avx512 amx; own matrix products");
+    pretended = UP_TO_512 | VX_CPU_BF16 | VX_CPU_AMX;
+    ck_assert_str_eq(kernels_in("bf16", 0), "avx512 bf16 amx; own matrix products");
     ck_assert(asked == 1 && !strstr(log_lines, "arch_prctl"));
-    ck_assert_str_eq(kernels_in("bf16", 1), "avx512; own matrix products");
+    ck_assert_str_eq(kernels_in("bf16", 1), "avx512 bf16; own matrix products");
     ck_assert(asked == 1 && strstr(log_lines, "AMX") && strstr(log_lines, "arch_prctl"));
-    ck_assert_str_eq(kernels_in("f32", 1), "avx512; own matrix products");
+    ck_assert_str_eq(kernels_in("f32", 1), "avx512 bf16; own matrix products");
     ck_assert(asked == 0 && !strstr(log_lines, "arch_prctl"));
-    /* an extension needs its instruction set */
+    /* an extension needs its instruction set, and tiles the roundings of bf16 */
+    pretended = UP_TO_512 | VX_CPU_AMX;
+    ck_assert_str_eq(kernels_in("bf16", 0), "avx512; own matrix products");
+    ck_assert_int_eq(asked, 0);
     pretended = VX_CPU_AVX2 | VX_CPU_AMX | VX_CPU_VNNI | VX_CPU_BF16;
     ck_assert_str_eq(kernels_in("int8", 0), "avx2; own matrix products");
     ck_assert_int_eq(asked, 0);
@@ -808,6 +813,46 @@ START_TEST(test_panels__tiles_need_permission)
 #else
     printf("skipped: this kind of processor has no tiles\n");
 #endif
+}
+END_TEST
+
+/* By what bf16x3, bf16 and int8 are multiplied on a pretended processor, and what auto is. */
+static void check_precisions(unsigned features, const char *f32, const char *const by[3],
+                             const char *automatic)
+{
+    vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+    pretended = features | VX_CPU_AVX2;
+    for (int i = 0; i < NUMBERS; i++) {
+        ck_assert_int_eq(vitx_precision_get(&p, "cpu", i), VITX_OK);
+        const char *expected = i ? by[i - 1] : f32;
+        ck_assert_str_eq(p.name, name_of((vx_number)i));
+        ck_assert_str_eq(p.instructions ? p.instructions : "none", expected);
+        ck_assert_int_eq(p.is_default, i == 0);
+        ck_assert_int_eq(p.is_auto, strcmp(automatic, p.name) == 0);
+    }
+    ck_assert_int_eq(vitx_precision_get(&p, "cpu", NUMBERS), VITX_INVALID);
+    ck_assert_int_eq(vitx_precision_get(&p, "cpu", -1), VITX_INVALID);
+    pretended = 0;
+}
+
+START_TEST(test_panels__a_machine_says_what_it_has)
+{
+    vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+#ifdef __x86_64__
+    asked = 0;
+    check_precisions(0, "avx2", (const char *const[]){"none", "none", "none"}, "f32");
+    check_precisions(UP_TO_512, "avx512", (const char *const[]){"none", "none", "none"}, "f32");
+    check_precisions(UP_TO_512 | VX_CPU_VNNI | VX_CPU_BF16, "avx512",
+                     (const char *const[]){"none", "bf16", "vnni"}, "f32");
+    check_precisions(UP_TO_512 | VX_CPU_VNNI | VX_CPU_BF16 | VX_CPU_AMX, "avx512",
+                     (const char *const[]){"amx", "amx", "amx"}, "bf16x3");
+    ck_assert_int_eq(asked, 0); /* telling changes nothing */
+#endif
+    ck_assert_int_eq(vitx_precision_get(&p, "ref", 0), VITX_OK);
+    ck_assert(strcmp(p.name, "f32") == 0 && p.instructions && p.is_default && p.is_auto);
+    ck_assert_int_eq(vitx_precision_get(&p, "ref", 1), VITX_INVALID);
+    ck_assert_int_eq(vitx_precision_get(&p, "toaster", 0), VITX_DEVICE);
+    ck_assert_int_eq(vitx_precision_get(NULL, "cpu", 0), VITX_INVALID);
 }
 END_TEST
 
@@ -824,6 +869,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
     tcase_add_test(t, test_panels__tiles_need_permission);
+    tcase_add_test(t, test_panels__a_machine_says_what_it_has);
     suite_add_tcase(s, t);
     return s;
 }

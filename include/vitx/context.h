@@ -29,6 +29,33 @@ typedef struct vitx_context vitx_context;
 /** @return the name of device `index` ("cpu"), NULL past the last one. Static; any thread. */
 VITX_API const char *vitx_device_name(int index);
 
+/**
+ * What a device knows of one of its precisions. Every precision runs on every machine; it is fast
+ * where the machine has instructions for it.
+ */
+typedef struct vitx_precision_info {
+    size_t struct_size;
+    const char *name;         /**< for vitx_context_opts.precision: "f32"                       */
+    const char *instructions; /**< those of this machine that multiply its numbers: "amx"; NULL:
+                                   there are none, so they are made of others, and it is not
+                                   faster than f32                                              */
+    int is_default;           /**< nonzero: a context without a precision has this one          */
+    int is_auto;              /**< nonzero: what "auto" means on this machine                   */
+} vitx_precision_info;
+
+#define VITX_PRECISION_INFO_INIT VITX_SIZED(vitx_precision_info)
+VITX_API void vitx_precision_info_init(vitx_precision_info *out, size_t struct_size);
+
+/**
+ * The precisions of a device, the default first. Any thread.
+ *
+ * @param device  a name as in vitx_context_opts.device; NULL: the first that this machine has
+ * @param index   0 for the first
+ * @return VITX_OK; VITX_INVALID (there is none of that index, or out is NULL), VITX_DEVICE (unknown
+ *         or missing device)
+ */
+VITX_API int vitx_precision_get(vitx_precision_info *out, const char *device, int index);
+
 /** How a picture is brought to the size of the model's input. */
 typedef enum vitx_fit {
     VITX_FIT_RECIPE = 0, /**< what the model's recipe says. With VITX_RESIZE_PATCHES each picture
@@ -72,8 +99,10 @@ typedef struct vitx_context_opts {
                                    like "cpu:0": one of several devices of that kind; NULL or
                                    "auto": the first of vitx_device_name() that this machine has */
     const char *precision;    /**< what the products of the blocks take their numbers as; sums,
-                                   norms and softmax are f32 in all. NULL or "auto": the fastest of
-                                   the device's that keeps the tolerance of f32. The cpu has
+                                   norms and softmax are f32 in all. NULL: the device's first,
+                                   "f32". "auto": the fastest on this machine that keeps the
+                                   tolerance of f32: "bf16x3" on a cpu with AMX, else "f32". The
+                                   cpu has
                                    "f32";
                                    "bf16x3": two bf16 for each number, 17 bits, the tolerance of
                                    f32 (1e-4 of the largest logit);

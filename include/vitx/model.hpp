@@ -443,6 +443,20 @@ inline std::vector<vitx_method_info> methods()
     return list;
 }
 
+/** The precisions of a device (nullptr: the first of this machine): vitx/context.h. */
+inline std::vector<vitx_precision_info> precisions(const char *device = nullptr)
+{
+    std::vector<vitx_precision_info> list;
+    vitx_precision_info info;
+    vitx_precision_info_init(&info, sizeof info);
+    int status;
+    while ((status = vitx_precision_get(&info, device, static_cast<int>(list.size()))) == VITX_OK)
+        list.push_back(info);
+    if (status != VITX_INVALID)
+        check(status);
+    return list;
+}
+
 /** All metrics: vitx/evaluate.h. */
 inline std::vector<vitx_metric_info> metrics()
 {

@@ -7,12 +7,21 @@
  *      +---------+    +---------+             +--+--+    +---------+
  *      |  step   | -> |  step   |             |  |  | -> |  step   |
  *      +---------+    +---------+             +--+--+    +---------+
+ *
+ * Attention is multiplied in bf16 only where there are instructions for it, so the others pack f32
+ * alone.
  */
 #ifndef VX_CPU_ATTENTION_VEC_H
 #define VX_CPU_ATTENTION_VEC_H
 
 #include "kernels/cpu/panels_vec.h"
 #include "kernels/cpu/vec_math.h"
+
+#if defined(__AVX512BF16__) || defined(VX_EMULATE_TILES)
+#define PACKS_BF16 1
+#else
+#define PACKS_BF16 0
+#endif
 
 VX_INLINE void store_bits(char *to, vu x)
 {
@@ -118,25 +127,19 @@ VX_INLINE void panels_of_columns(const vx_panels_of *p, vx_number number)
 
 PANEL_PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
 {
-    switch ((int)p->number * 2 + (p->x_is_kn != 0)) {
-    case VX_NUMBER_F32 * 2:
+    const vx_number number = PACKS_BF16 ? p->number : VX_NUMBER_F32;
+    if (number == VX_NUMBER_F32 && !p->x_is_kn)
         panels_of_rows(p, VX_NUMBER_F32);
-        break;
-    case VX_NUMBER_F32 * 2 + 1:
+    else if (number == VX_NUMBER_F32)
         panels_of_columns(p, VX_NUMBER_F32);
-        break;
-    case VX_NUMBER_BF16X3 * 2:
+    else if (number == VX_NUMBER_BF16X3 && !p->x_is_kn)
         panels_of_rows(p, VX_NUMBER_BF16X3);
-        break;
-    case VX_NUMBER_BF16X3 * 2 + 1:
+    else if (number == VX_NUMBER_BF16X3)
         panels_of_columns(p, VX_NUMBER_BF16X3);
-        break;
-    case VX_NUMBER_BF16 * 2:
+    else if (!p->x_is_kn)
         panels_of_rows(p, VX_NUMBER_BF16);
-        break;
-    default:
+    else
         panels_of_columns(p, VX_NUMBER_BF16);
-    }
 }
 
 /* A step of 16 columns as panels, turned, is a step of as many packed rows. The last columns may be
@@ -214,7 +217,7 @@ VX_INLINE void exponentials_with(const vx_exponentials *a, vx_number number)
 
 PANEL_PIECE void VX_NAME(exponentials)(const vx_exponentials *a)
 {
-    if (a->number == VX_NUMBER_F32)
+    if (!PACKS_BF16 || a->number == VX_NUMBER_F32)
         exponentials_with(a, VX_NUMBER_F32);
     else if (a->number == VX_NUMBER_BF16X3)
         exponentials_with(a, VX_NUMBER_BF16X3);

@@ -76,8 +76,8 @@ typedef enum vx_number {
     VX_NUMBERS
 } vx_number;
 
-/* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with 0. scales [m]: of int8
- * what a row's values are multiplied by; else not written. */
+/* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with
+ * 0. scales [m]: of int8 what a row's values are multiplied by; else not written. */
 typedef struct vx_panel_rows {
     char *to;
     size_t ldt; /* bytes from row to row: vx_panel_row, or more */

@@ -136,14 +136,14 @@ static const struct isa {
 };
 
 static const struct extension {
-    unsigned bit;
+    unsigned bit, on;
     const char *name;
     vx_extend_fn *extend;
 } extensions[] = {
-#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) {bit, #name, vx_extend_##name},
+#define VX_EXTENSION(name, bit, on, ecx7, edx7, eax71, xcr0) {bit, on, #name, vx_extend_##name},
 #include "kernels/cpu/extensions.def"
 #undef VX_EXTENSION
-    {0, "", NULL},
+    {0, 0, "", NULL},
 };
 
 /* The last instruction set that counts among `flags`: those of the rows above it are there, too. */
@@ -156,15 +156,16 @@ static const struct isa *isa_of(unsigned flags)
 }
 
 /* `flags` up to that instruction set, since a mask may leave out one in between; and the extensions
- * if it is the last. */
+ * whose own needs are there. */
 static unsigned flags_in_use(unsigned flags)
 {
     const struct isa *best = isa_of(flags);
     unsigned bits = 0;
     for (const struct isa *isa = isas; isa <= best; isa++)
         bits |= isa->bit;
-    for (const struct extension *e = extensions; e->extend && bits & VX_CPU_AVX512; e++)
-        bits |= flags & e->bit;
+    for (const struct extension *e = extensions; e->extend; e++)
+        if ((bits & e->on) == e->on)
+            bits |= flags & e->bit;
     return bits;
 }
 
@@ -179,7 +180,8 @@ static void fill_tables(vx_cpu *cpu)
 #include "kernels/cpu/cpu.def"
 #undef VX_SPREAD
 #undef VX_PLAIN
-    isa_of(cpu->flags)->fill(serial, &cpu->pieces);
+    for (const struct isa *isa = isas; isa <= isa_of(cpu->flags); isa++)
+        isa->fill(serial, &cpu->pieces);
     for (const struct extension *e = extensions; e->extend; e++)
         if (cpu->flags & e->bit)
             e->extend(&cpu->pieces);
@@ -233,6 +235,28 @@ static void ask_for_tiles(vx_cpu *cpu, int wanted)
 static const char *precision_at(int index)
 {
     return index >= 0 && index < VX_NUMBERS ? vx_panel_forms[index].packing.name : NULL;
+}
+
+/* The system may still refuse the tiles; that is asked for when a device is opened. */
+static const char *automatic(void)
+{
+    const unsigned fast = vx_cpu_features() & VX_CPU_AMX;
+    return precision_at(fast ? VX_NUMBER_BF16X3 : VX_NUMBER_F32);
+}
+
+/* The three products of bf16x3 are quicker than one of f32 on tiles alone. */
+static const char *instructions_of(const char *precision)
+{
+    static const unsigned by[VX_NUMBERS] = {[VX_NUMBER_BF16X3] = VX_CPU_AMX,
+                                            [VX_NUMBER_BF16] = VX_CPU_AMX | VX_CPU_BF16,
+                                            [VX_NUMBER_INT8] = VX_CPU_AMX | VX_CPU_VNNI};
+    const unsigned features = vx_cpu_features();
+    const vx_number number = ((const vx_panel_form *)vx_panel_packing(precision))->number;
+    const char *name = number == VX_NUMBER_F32 ? isa_of(features)->label : NULL;
+    for (const struct extension *e = extensions; e->extend; e++)
+        if (features & e->bit & by[number])
+            name = e->name;
+    return name;
 }
 
 /* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
@@ -294,6 +318,8 @@ static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_cpu = {
     .name = "cpu",
     .precision_at = precision_at,
+    .automatic = automatic,
+    .instructions_of = instructions_of,
     .packings = packings,
     .packing_for = packing_for,
     .probe = vx_host_probe,

@@ -18,6 +18,10 @@ void VX_NAME(fill)(vx_ops *serial, vx_pieces *pieces)
 #define VX_PLAIN(op)
 #define VX_KERNEL(op) serial->op = VX_NAME(op);
 #define VX_PIECE(name) pieces->name = VX_NAME(name);
+#define VX_EXTRA(name)
+#if VX_VECTOR_BITS == 512
+#define VX_FORMAT(name)
+#endif
 #include "kernels/cpu/cpu.def"
 #undef VX_SPREAD
 #undef VX_PLAIN

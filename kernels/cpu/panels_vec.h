@@ -28,6 +28,18 @@
 #define PANEL_MR 4 /* 8 of 16 */
 #endif
 
+#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+#define HAS_BF16 1
+#else
+#define HAS_BF16 0
+#endif
+
+#if VX_VECTOR_BITS == 512 && defined(__AVX512VNNI__)
+#define HAS_INT8 1
+#else
+#define HAS_INT8 0
+#endif
+
 /* An extension of an instruction set takes some of these functions alone. */
 #define PANEL_PIECE static __attribute__((unused))
 
@@ -54,7 +66,7 @@ VX_INLINE uint32_t bits_at(const char *p)
 /* sums + the products of pairs of bf16, one pair against one of each lane. */
 VX_INLINE vf v_dot_bf16(vf sums, uint32_t two, vu lanes)
 {
-#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+#if HAS_BF16
     return _mm512_dpbf16_ps(sums, (__m512bh)_mm512_set1_epi32((int)two), (__m512bh)lanes);
 #else
     sums = v_fma(v_set(vx_bits_float(two << 16)), (vf)(lanes << 16), sums);
@@ -63,23 +75,13 @@ VX_INLINE vf v_dot_bf16(vf sums, uint32_t two, vu lanes)
 }
 
 /* What is added to a value of x before it is multiplied, so that it is not negative. */
-#if VX_VECTOR_BITS == 512 && defined(__AVX512VNNI__)
-#define BIAS 128
-#else
-#define BIAS 0
-#endif
+#define BIAS (HAS_INT8 ? 128 : 0)
 
 /* sums + the products of four int8 (of x: x + BIAS), one four against one of each lane. */
 VX_INLINE vi v_dot_int8(vi sums, uint32_t four, vu lanes)
 {
-#if VX_VECTOR_BITS == 512 && defined(__AVX512VNNI__)
+#if HAS_INT8
     return (vi)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32((int)four), (__m512i)lanes);
-#elif VX_VECTOR_BITS == 512
-    const __m512i x = _mm512_set1_epi32((int)four), w = (__m512i)lanes;
-    const __m512i even = _mm512_madd_epi16(_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8),
-                                           _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8));
-    const __m512i odd = _mm512_madd_epi16(_mm512_srai_epi16(x, 8), _mm512_srai_epi16(w, 8));
-    return sums + (vi)_mm512_add_epi32(even, odd);
 #elif VX_VECTOR_BITS == 256
     const __m256i x = _mm256_set1_epi32((int)four), w = (__m256i)lanes;
     const __m256i even = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8),
@@ -91,6 +93,12 @@ VX_INLINE vi v_dot_int8(vi sums, uint32_t four, vu lanes)
         sums += ((vi)(lanes << (24 - i)) >> 24) * (int32_t)(int8_t)(four >> i & 0xff);
     return sums;
 #endif
+}
+
+/* Whether it has an instruction for the format: what is made of others has fewer blocks. */
+VX_INLINE int is_own(vx_number number)
+{
+    return number == VX_NUMBER_F32 || (number == VX_NUMBER_INT8 ? HAS_INT8 : HAS_BF16);
 }
 
 /* One line of a row and of one vector; `far` is how far the low halves of bf16x3 are behind. */
@@ -158,7 +166,8 @@ VX_INLINE void panel_columns(const vx_panel_product *p, int v, int wide, int fir
     for (; i + PANEL_MR <= p->m;
          i += PANEL_MR, a += PANEL_MR * p->lda, c += PANEL_MR * (size_t)p->ldc)
         panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, PANEL_MR, wide, number, first > 0);
-    for (; i + 4 <= p->m; i += 4, a += 4 * p->lda, c += 4 * (size_t)p->ldc)
+    for (; is_own(number) && PANEL_MR > 4 && i + 4 <= p->m;
+         i += 4, a += 4 * p->lda, c += 4 * (size_t)p->ldc)
         panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 4, wide, number, first > 0);
     for (; i < p->m; i++, a += p->lda, c += p->ldc)
         panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 1, wide, number, first > 0);
@@ -170,7 +179,7 @@ VX_INLINE void panels_with(const vx_panel_product *p, vx_number number)
     for (int v = 0; v < p->panels * PER_PANEL; v += 2)
         for (int first = 0; first < all; first += LINES_AT_ONCE) {
             const int lines = vx_least(LINES_AT_ONCE, all - first);
-            if (v + 1 < p->panels * PER_PANEL)
+            if (PER_PANEL % 2 == 0 || v + 1 < p->panels * PER_PANEL)
                 panel_columns(p, v, 1, first, lines, number);
             else
                 panel_columns(p, v, 0, first, lines, number);
@@ -239,7 +248,7 @@ VX_INLINE void store_u16(char *to, vu x)
 /* As bf16. */
 VX_INLINE void store_bf16(char *to, vf x)
 {
-#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+#if HAS_BF16
     const __m256bh low = _mm512_cvtneps_pbh(x);
     memcpy(to, &low, sizeof low);
 #else
@@ -257,7 +266,7 @@ VX_INLINE vf v_rest(vf x, vf high)
 /* The two halves of bf16x3, a line apart. */
 VX_INLINE void store_halves(char *to, vf x)
 {
-#if VX_VECTOR_BITS == 512 && defined(__AVX512BF16__)
+#if HAS_BF16
     const __m256bh high = _mm512_cvtneps_pbh(x);
     memcpy(to, &high, sizeof high);
     const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)high), 16);

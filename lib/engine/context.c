@@ -107,6 +107,12 @@ int vx_context_reserve_device(vitx_context *c)
     return failed ? device_failed(failed, cls->name, text) : VITX_OK;
 }
 
+void vitx_precision_info_init(vitx_precision_info *out, size_t struct_size)
+{
+    const vitx_precision_info full = VITX_PRECISION_INFO_INIT;
+    vx_struct_init(out, struct_size, &full, sizeof full);
+}
+
 static int find_site(vx_site *out, const char **precision, const vitx_context_opts *o)
 {
     char text[160];
@@ -121,6 +127,24 @@ static int find_site(vx_site *out, const char **precision, const vitx_context_op
         return VITX_OK;
     return vx_fail(VITX_DEVICE, "device %s has no precision \"%s\"; it has %s", out->cls->name,
                    o->precision, vx_name_list(text, sizeof text, out->cls->precision_at));
+}
+
+int vitx_precision_get(vitx_precision_info *out, const char *device, int index)
+{
+    vx_site site;
+    const char *first;
+    const vitx_context_opts opts = {.device = device};
+    if (!out)
+        return vx_fail(VITX_INVALID, "vitx_precision_get: out is NULL");
+    VX_TRY(find_site(&site, &first, &opts));
+    const vx_device_class *cls = site.cls;
+    const char *name = cls->precision_at(index);
+    if (!name)
+        return vx_fail(VITX_INVALID, "device %s has no precision %d", cls->name, index);
+    const vitx_precision_info info = {sizeof info, name,
+                                      cls->instructions_of ? cls->instructions_of(name) : cls->name,
+                                      name == first, name == vx_device_precision(cls, "auto")};
+    return VX_STRUCT_WRITE(out, &info, vitx_precision_info, is_auto);
 }
 
 int vx_context_narrow(size_t *out, const vitx_context_opts *o)

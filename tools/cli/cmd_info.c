@@ -43,7 +43,27 @@ static const struct {
     {"colormaps", vitx_colormap_name},
 };
 
-static void print_program(bool json)
+/* Of the device of the options. */
+static void print_precisions(const char *device, bool json)
+{
+    vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+    printf(json ? ",\"precisions\":[" : "precisions  ");
+    for (int i = 0; vitx_precision_get(&p, device, i) == VITX_OK; i++) {
+        printf(i ? json ? "," : ", " : "");
+        if (json) {
+            printf("{\"name\":\"%s\",\"instructions\":", p.name);
+            json_text(p.instructions);
+            printf(",\"default\":%s,\"auto\":%s}", p.is_default ? "true" : "false",
+                   p.is_auto ? "true" : "false");
+        } else {
+            printf("%s (%s%s%s)", p.name, text_or(p.instructions, "emulated"),
+                   p.is_default ? "; default" : "", p.is_auto ? "; auto" : "");
+        }
+    }
+    printf(json ? "]" : "\n");
+}
+
+static void print_program(const char *device, bool json)
 {
     printf(json ? "{\"version\":\"%s\"" : "version     %s\n", vitx_version());
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
@@ -57,6 +77,8 @@ static void print_program(bool json)
                 printf("%s", name);
         }
         printf(json ? "]" : "\n");
+        if (i == 0)
+            print_precisions(device, json);
     }
 }
 
@@ -341,9 +363,9 @@ static int json_model(const struct session *s, const struct common *common)
 }
 
 /* Before the model, which may not have been opened, or of the bundled one not found. */
-static void print_all(const struct session *s, bool json)
+static void print_all(const struct session *s, const char *device, bool json)
 {
-    print_program(json);
+    print_program(device, json);
     if (json) {
         printf(",\"bundled\":%s", s->model ? "" : "null");
     } else if (s->path) {
@@ -365,7 +387,7 @@ static int run(const void *settings, char **files, int count)
     const bool all = !o->common.model, any = o->common.model || bundled;
     int status = any ? session_open(&s, &o->common) : DONE;
     if (all && status != WRONG_USAGE)
-        print_all(&s, o->json);
+        print_all(&s, o->common.device, o->json);
     if (s.model)
         status = o->json ? json_model(&s, &o->common) : print_model(&s, &o->common);
     if (o->json && (s.model || (all && status != WRONG_USAGE)))
@@ -379,10 +401,12 @@ const struct command cmd_info = {
     .name = "info",
     .summary = "Describes a model; without -m, this vitx and its bundled model.",
     .usage = "[-m MODEL] [OPTIONS]",
-    .details = "For a model: a drawing of it, what it is, how a picture becomes its input and "
-               "which file says so, and how much memory its recorded attention takes. Without "
-               "-m: version, devices, methods, formats and colour maps, then the bundled "
-               "model.",
+    .details =
+        "For a model: a drawing of it, what it is, how a picture becomes its input and "
+        "which file says so, and how much memory its recorded attention takes. Without "
+        "-m: version, devices, precisions (and what multiplies their numbers here), methods, "
+        "formats and colour maps, then the bundled "
+        "model.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .defaults = &defaults,

@@ -89,12 +89,13 @@ const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, precision),
      .value = "NAME",
-     .help = "arithmetic of the products: f32, bf16x3, bf16, int8 or auto (default auto)",
+     .help = "arithmetic of the products: f32, bf16x3, bf16, int8 or auto (default f32)",
      .more = "bf16x3 keeps the tolerance of f32 (1e-4 of the largest logit); bf16 is off by about "
-             "1e-2, with half\n"
+             "1e-2, with half "
              "the memory for weights; int8 by a few 1e-2, with a quarter of the memory. auto: the "
-             "fastest that\n"
-             "keeps the tolerance of f32."},
+             "fastest here that "
+             "keeps the tolerance of f32. vitx-cli info says which of them this machine has "
+             "instructions for."},
     {.name = "threads",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, threads),
