@@ -431,8 +431,7 @@ vx_number vx_attention_number(const vx_cpu *cpu)
     return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
 }
 
-/* An error of a product of q and k is one of an exponent, so they get what is as good as f32, at
- * half of attention's products. */
+/* As good as f32, for half of attention's products. */
 const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form)
 {
     if (!form || form->number != VX_NUMBER_BF16)
@@ -477,7 +476,7 @@ void vx_attention_cpu(vx_device *dev, const vx_attention *given)
     r.queries =
         record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean ? t : r.attended;
     r.form = form_of(r.cpu, r.queries);
-    r.finer = vx_scores_form(r.cpu, r.form);
+    r.finer = a->differentiated ? vx_scores_form(r.cpu, r.form) : r.form;
     r.strip = strip_rows(&r, room);
     if (record->keep == VX_KEEP_FUSED) {
         const size_t fit = halves ? room / (size_t)t : (size_t)t;
