@@ -13,12 +13,15 @@
 #include "kernels/cpu/panels.h"
 
 enum { ROWS = 96, COLUMNS = 64 };
+/* In f32, whose x is read where it lies: see floats_vec.h. */
+enum { FLOAT_ROWS = 204, FLOAT_COLUMNS = 192 };
 
 typedef struct panel_run {
     vx_cpu *cpu;
     const vx_linear *a;
     const vx_panel_form *form;
     vx_tiling tiling;
+    int rows, columns; /* of a product, at most */
 } panel_run;
 
 /* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
@@ -65,7 +68,7 @@ static void finish(const panel_run *r, vx_tile t, const float *c)
     const size_t m0 = (size_t)t.m0, n0 = (size_t)t.n0;
     float *pre = a->pre ? a->pre + m0 * (size_t)a->ldp + n0 : NULL;
     vx_epilogue e = {.c = c,
-                     .ldc = COLUMNS,
+                     .ldc = r->columns,
                      .bias = a->w->bias ? a->w->bias + n0 : NULL,
                      .act = VX_ACT_NONE,
                      .m = t.m,
@@ -97,14 +100,14 @@ static void rows_by_columns(const panel_run *r, const vx_cpu_room *s, vx_tile t,
     const char *rows = p.a;
     const float *scales = p.scales;
     p.c = s->strip;
-    p.ldc = COLUMNS;
-    for (int j = 0; j < t.n; j += COLUMNS) {
-        const int n = vx_least(COLUMNS, t.n - j);
+    p.ldc = r->columns;
+    for (int j = 0; j < t.n; j += r->columns) {
+        const int n = vx_least(r->columns, t.n - j);
         p.b = (const char *)w->data + (size_t)((t.n0 + j) / VX_PANEL) * panel;
         p.ldb = panel;
         p.panels = vx_ceil_div(n, VX_PANEL);
-        for (int i = 0; i < t.m; i += ROWS) {
-            p.m = vx_least(ROWS, t.m - i);
+        for (int i = 0; i < t.m; i += r->rows) {
+            p.m = vx_least(r->rows, t.m - i);
             p.a = rows + (size_t)i * p.lda;
             p.scales = scales + i;
             vx_panel_multiply(r->cpu, r->form->number, &p);
@@ -143,6 +146,11 @@ static void run_tile(void *arg, int index, int worker)
 
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a)
 {
-    panel_run r = {cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL)};
+    panel_run r = {
+        cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL), ROWS, COLUMNS};
+    if (r.form->number == VX_NUMBER_F32) {
+        r.rows = vx_ceil_div(r.tiling.rows, vx_ceil_div(r.tiling.rows, FLOAT_ROWS));
+        r.columns = FLOAT_COLUMNS;
+    }
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }
