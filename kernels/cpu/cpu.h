@@ -100,7 +100,8 @@ typedef struct vx_panel_product {
     const char *b; /* panels, ldb bytes apart */
     size_t ldb;
     int m, panels, steps;
-    int k; /* of f32: columns of x that there are */
+    int k;    /* of f32: columns of x that there are */
+    int more; /* added to what c holds; not of int8, whose sums are scaled at the end */
 } vx_panel_product;
 typedef void vx_panels_f32_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16_fn(const vx_panel_product *p);

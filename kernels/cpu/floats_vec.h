@@ -74,7 +74,8 @@ static void float_rows(const vx_panel_product *p, const float_part *s, float *c,
     switch (rows) {
 #if VX_VECTOR_BITS == 512
         ROWS_OF(12)
-        ROWS_OF(11) ROWS_OF(10) ROWS_OF(9) ROWS_OF(8) ROWS_OF(7)
+        ROWS_OF(11)
+        ROWS_OF(10) ROWS_OF(9) ROWS_OF(8) ROWS_OF(7)
 #endif
 #if VX_VECTOR_BITS >= 256
             ROWS_OF(6) ROWS_OF(5)
@@ -126,7 +127,7 @@ PANEL_PIECE void VX_NAME(panels_f32)(const vx_panel_product *p)
             float_part s = {.b0 = lines_of(p, v, first),
                             .b1 = lines_of(p, v + 1, first),
                             .lines = lines,
-                            .more = first > 0};
+                            .more = p->more || first > 0};
             if (PER_PANEL % 2 == 0 || v + 1 < all)
                 float_columns(p, &s, v, first, next);
             else

@@ -1,27 +1,30 @@
 /*
  * kernels/cpu/panel_linear.c: y = residual + gamma * act(x W^T + bias) with a packed W (panels.h).
  *
- * A task is a tile, as in linear.c. It packs some rows of x, as many as stay in the second cache,
- * and multiplies them with the tile's panels, a few at a time:
+ * A task is a tile, as in linear.c. Some of its rows of x at a time are packed, and stay in the
+ * second cache while they are multiplied with the panels; the product lies in the cache, some
+ * columns at a time, and is made into y there:
  *
  *            COLUMNS
  *         +----+----+--
- *    ROWS | c  |    |        the product of ROWS x COLUMNS lies in the cache, and is made into y
- *         +----+----+--      there
+ *    ROWS | c  |    |
+ *         +----+----+--
  *         |    |
+ *
+ * Rows of more than LONG bytes are packed and multiplied a part of k after the other, of CHUNK
+ * bytes at most. c is read and written once for each part, so it is as wide as the strip allows.
  */
 #include "kernels/cpu/panels.h"
 
-enum { ROWS = 96, COLUMNS = 64 };
-/* In f32, whose x is read where it lies: see floats_vec.h. */
-enum { FLOAT_ROWS = 204, FLOAT_COLUMNS = 192 };
+enum { ROWS = 416, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+/* In f32, whose rows are read where they lie, a part of k at a time (floats_vec.h). */
+enum { PLAIN_ROWS = 204, PLAIN_COLUMNS = 192 };
 
 typedef struct panel_run {
     vx_cpu *cpu;
     const vx_linear *a;
     const vx_panel_form *form;
     vx_tiling tiling;
-    int rows, columns; /* of a product, at most */
 } panel_run;
 
 /* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
@@ -31,12 +34,37 @@ static size_t row_apart(const vx_panel_form *f, int k)
     return vx_panel_row(f, k) | VX_LINE;
 }
 
-/* Rows of x that are packed at once. */
-static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int k)
+/* Columns of x that are packed at once. The sums of int8 are scaled at the end of a product, so
+ * they are not cut; rows of f32 are not packed. */
+static int chunk_of(const vx_panel_form *f, int k)
 {
-    const size_t fit = s->rows_bytes / row_apart(f, k);
-    const int rows = fit < VX_ROW_SCALES ? (int)fit : VX_ROW_SCALES;
-    return rows > ROWS ? rows / ROWS * ROWS : rows;
+    const size_t row = vx_panel_row(f, k);
+    if (f->number == VX_NUMBER_INT8 || f->number == VX_NUMBER_F32 || row <= LONG)
+        return k;
+    const int parts = (int)((row + CHUNK - 1) / CHUNK);
+    return vx_ceil_div(vx_panel_steps(f, k), parts) * f->k;
+}
+
+/* ... and of m rows so many, in parts of about the same size. */
+static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk, int m)
+{
+    if (f->number == VX_NUMBER_F32)
+        return vx_ceil_div(m, vx_ceil_div(m, PLAIN_ROWS));
+    const size_t fit = s->rows_bytes / row_apart(f, chunk);
+    const int most = fit < ROWS ? (int)fit : ROWS;
+    if (most < 64)
+        return vx_least(most, m);
+    const int even = vx_ceil_div(m, vx_ceil_div(m, most / 32 * 32));
+    return vx_least(vx_ceil_div(even, 32) * 32, m);
+}
+
+/* ... and columns of the product, `rows` rows of it and n columns in all. */
+static int columns_at_once(const vx_cpu_room *s, int rows, int n)
+{
+    const int fit = (int)(s->strip_floats / (size_t)rows) - VX_PANEL;
+    const int most = vx_least(fit / VX_PANEL * VX_PANEL, n);
+    const int even = vx_ceil_div(n, vx_ceil_div(n, most));
+    return vx_ceil_div(even, VX_PANEL) * VX_PANEL;
 }
 
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r)
@@ -61,14 +89,14 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
         cpu->pieces.panels_bf16x3(p);
 }
 
-/* c [m,n], without the bias, becomes pre and y; t is its place. */
-static void finish(const panel_run *r, vx_tile t, const float *c)
+/* c [m,n], ldc wide, without the bias, becomes pre and y; t is its place. */
+static void finish(const panel_run *r, vx_tile t, const float *c, int ldc)
 {
     const vx_linear *a = r->a;
     const size_t m0 = (size_t)t.m0, n0 = (size_t)t.n0;
     float *pre = a->pre ? a->pre + m0 * (size_t)a->ldp + n0 : NULL;
     vx_epilogue e = {.c = c,
-                     .ldc = r->columns,
+                     .ldc = ldc,
                      .bias = a->w->bias ? a->w->bias + n0 : NULL,
                      .act = VX_ACT_NONE,
                      .m = t.m,
@@ -92,65 +120,61 @@ static void finish(const panel_run *r, vx_tile t, const float *c)
     r->cpu->pieces.epilogue(&e);
 }
 
-/* Packed rows (p), which are rows of t, with all panels of t. */
-static void rows_by_columns(const panel_run *r, const vx_cpu_room *s, vx_tile t, vx_panel_product p)
+/* c [m,n], ldc wide, = the rows and columns of t. packed: whether its rows are, all of them. */
+static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc, int packed)
 {
-    const vx_weight *w = r->a->w;
-    const size_t panel = vx_panel_bytes(r->form, w->k);
-    const char *rows = p.a;
-    const float *scales = p.scales;
-    p.c = s->strip;
-    p.ldc = r->columns;
-    for (int j = 0; j < t.n; j += r->columns) {
-        const int n = vx_least(r->columns, t.n - j);
-        p.b = (const char *)w->data + (size_t)((t.n0 + j) / VX_PANEL) * panel;
-        p.ldb = panel;
-        p.panels = vx_ceil_div(n, VX_PANEL);
-        for (int i = 0; i < t.m; i += r->rows) {
-            p.m = vx_least(r->rows, t.m - i);
-            p.a = rows + (size_t)i * p.lda;
-            p.scales = scales + i;
-            vx_panel_multiply(r->cpu, r->form->number, &p);
-            finish(r, (vx_tile){t.m0 + i, p.m, t.n0 + j, n}, p.c);
+    const vx_panel_form *f = r->form;
+    const vx_linear *a = r->a;
+    const int k = a->w->k, most = chunk_of(f, k);
+    const size_t row = row_apart(f, most), panel = vx_panel_bytes(f, k);
+    const float *x = a->x + (size_t)t.m0 * (size_t)a->ldx;
+    vx_panel_product p = {.c = s->strip,
+                          .ldc = ldc,
+                          .a = (const char *)x,
+                          .lda = (size_t)a->ldx * sizeof *x,
+                          .scales = s->scales,
+                          .b = (const char *)a->w->data + (size_t)(t.n0 / VX_PANEL) * panel,
+                          .ldb = panel,
+                          .m = t.m,
+                          .panels = vx_ceil_div(t.n, VX_PANEL)};
+    for (int first = 0; first < k; first += most, p.more = 1) {
+        p.k = vx_least(most, k - first);
+        p.steps = vx_panel_steps(f, p.k);
+        if (f->number != VX_NUMBER_F32) {
+            if (!packed)
+                vx_panel_pack_rows(
+                    r->cpu, f->number,
+                    &(vx_panel_rows){s->rows, row, s->scales, x + first, a->ldx, t.m, p.k});
+            p.a = s->rows;
+            p.lda = row;
         }
+        vx_panel_multiply(r->cpu, f->number, &p);
+        p.b += (size_t)p.steps * (size_t)f->parts * VX_STEP;
     }
 }
 
 static void run_tile(void *arg, int index, int worker)
 {
     const panel_run *r = arg;
-    const vx_linear *a = r->a;
+    const int k = r->a->w->k, chunk = chunk_of(r->form, k);
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
-    const int most = rows_at_once(&s, r->form, a->w->k);
-    const size_t row = row_apart(r->form, a->w->k);
-    for (int i = 0; i < tile.m; i += most) {
-        vx_tile t = tile;
-        t.m0 += i;
-        t.m = vx_least(most, tile.m - i);
-        const float *x = a->x + (size_t)t.m0 * (size_t)a->ldx;
-        vx_panel_product p = {.a = (const char *)x,
-                              .lda = (size_t)a->ldx * sizeof *x,
-                              .scales = s.scales,
-                              .steps = vx_panel_steps(r->form, a->w->k),
-                              .k = a->w->k};
-        if (r->form->number != VX_NUMBER_F32) {
-            vx_panel_pack_rows(r->cpu, r->form->number,
-                               &(vx_panel_rows){s.rows, row, s.scales, x, a->ldx, t.m, a->w->k});
-            p.a = s.rows;
-            p.lda = row;
+    const int rows = rows_at_once(&s, r->form, chunk, tile.m);
+    const int columns = chunk < k                          ? columns_at_once(&s, rows, tile.n)
+                        : r->form->number == VX_NUMBER_F32 ? PLAIN_COLUMNS
+                                                           : COLUMNS;
+    const int ldc = columns + VX_PANEL; /* an odd number of lines */
+    for (int i = 0; i < tile.m; i += rows)
+        for (int j = 0; j < tile.n; j += columns) {
+            const vx_tile t = {tile.m0 + i, vx_least(rows, tile.m - i), tile.n0 + j,
+                               vx_least(columns, tile.n - j)};
+            multiply(r, &s, t, ldc, chunk == k && j > 0);
+            finish(r, t, s.strip, ldc);
         }
-        rows_by_columns(r, &s, t, p);
-    }
 }
 
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a)
 {
-    panel_run r = {
-        cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL), ROWS, COLUMNS};
-    if (r.form->number == VX_NUMBER_F32) {
-        r.rows = vx_ceil_div(r.tiling.rows, vx_ceil_div(r.tiling.rows, FLOAT_ROWS));
-        r.columns = FLOAT_COLUMNS;
-    }
+    panel_run r = {cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL)};
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }

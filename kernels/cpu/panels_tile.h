@@ -53,7 +53,7 @@ VX_TILE void shape_tiles(int rows)
     } while (0)
 
 /* Bytes of a row that are multiplied at once: 32 rows of them take half of the first cache. */
-#define AT_ONCE 768
+#define AT_ONCE 512
 
 #define SUMS(action, c, stride, ldc, lower, wide)                                                  \
     do {                                                                                           \
@@ -66,10 +66,28 @@ VX_TILE void shape_tiles(int rows)
             action(3, (c) + 16 * (ldc) + VX_PANEL, stride);                                        \
     } while (0)
 
+/* What a block asks the memory for, so that it is in the second cache when its turn comes: its
+ * share of what the rows are multiplied with next. */
+typedef struct vx_tile_ahead {
+    const char *at;
+    int lines; /* a step */
+} vx_tile_ahead;
+
+/* next: where the first panel goes on; parts: steps of it that will be read, at most. */
+VX_TILE vx_tile_ahead ahead_of(const vx_panel_product *p, const char *next, int steps, int three,
+                               int block, int blocks)
+{
+    const int each = steps * VX_PANEL << three, from = 2 * each * block / blocks;
+    return (vx_tile_ahead){from < each ? next + (size_t)from * VX_LINE
+                                       : next + p->ldb + (size_t)(from - each) * VX_LINE,
+                           vx_ceil_div(2 * each, blocks * steps)};
+}
+
 /* Some steps; the sums begin at 0, or where c is. Constants: lower (whether there are more than 16
  * rows), wide and number. */
 VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, const char *b,
-                        int steps, int more, int lower, int wide, vx_number number)
+                        int steps, int more, int lower, int wide, vx_number number,
+                        vx_tile_ahead ahead)
 {
     const size_t half = 16 * p->lda, ldc = (size_t)p->ldc, stride = ldc * sizeof *c;
     const int three = number == VX_NUMBER_BF16X3;
@@ -103,48 +121,58 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
         }
         a += VX_LINE << three;
         b += VX_STEP << three;
+        for (int l = 0; l < ahead.lines; l++, ahead.at += VX_LINE)
+            __builtin_prefetch(ahead.at, 0, 2);
     }
     SUMS(TILE_STORE, c, stride, ldc, lower, wide);
 }
 
-/* Rows i..i+rows-1 of all panels, steps first..first+steps-1. */
-VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, int first, int steps,
+/* Panels j and j + 1 against rows i.., 32 at a time if `lower`, else `rows` (a constant number of
+ * blocks): steps by steps, so that those of both panels stay in the first cache. */
+VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lower, int wide,
                        vx_number number)
 {
-    const size_t three = number == VX_NUMBER_BF16X3;
-    const char *a = p->a + (size_t)i * p->lda + ((size_t)first * VX_LINE << three);
-    float *c = p->c + (size_t)i * (size_t)p->ldc;
-    for (int j = 0; j < p->panels; j += 2, c += 2 * VX_PANEL) {
+    const int three = number == VX_NUMBER_BF16X3, most = AT_ONCE / VX_LINE >> three;
+    const int blocks = lower ? vx_ceil_div(rows, 32) : 1;
+    for (int first = 0; first < p->steps; first += most) {
+        const int steps = vx_least(most, p->steps - first);
         const char *b = p->b + (size_t)j * p->ldb + ((size_t)first * VX_STEP << three);
-        if (rows > 16 && j + 1 < p->panels)
-            tile_block(p, c, a, b, steps, first > 0, 1, 1, number);
-        else if (rows > 16)
-            tile_block(p, c, a, b, steps, first > 0, 1, 0, number);
-        else if (j + 1 < p->panels)
-            tile_block(p, c, a, b, steps, first > 0, 0, 1, number);
-        else
-            tile_block(p, c, a, b, steps, first > 0, 0, 0, number);
+        const char *next = first + steps < p->steps ? b + ((size_t)steps * VX_STEP << three)
+                                                    : p->b + (size_t)(j + 2) * p->ldb;
+        const char *a = p->a + (size_t)i * p->lda + ((size_t)first * VX_LINE << three);
+        float *c = p->c + (size_t)i * (size_t)p->ldc + (size_t)j * VX_PANEL;
+        for (int block = 0; block < blocks; block++) {
+            const vx_tile_ahead ahead = ahead_of(p, next, steps, three, block, blocks);
+            tile_block(p, c, a, b, steps, p->more || first > 0, lower, wide, number, ahead);
+            a += 32 * p->lda;
+            c += 32 * (size_t)p->ldc;
+        }
     }
 }
 
-VX_TILE void tile_steps(const vx_panel_product *p, int i, int rows, vx_number number)
+/* Rows i..i+rows-1 of all panels; more than 32 rows are a multiple of 32. */
+VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number)
 {
-    const int most = AT_ONCE / VX_LINE >> (number == VX_NUMBER_BF16X3);
-    for (int first = 0; first < p->steps; first += most)
-        tile_rows(p, i, rows, first, vx_least(most, p->steps - first), number);
+    shape_tiles(vx_least(rows, 32));
+    for (int j = 0; j < p->panels; j += 2) {
+        if (rows > 16 && j + 1 < p->panels)
+            tile_pair(p, j, i, rows, 1, 1, number);
+        else if (rows > 16)
+            tile_pair(p, j, i, rows, 1, 0, number);
+        else if (j + 1 < p->panels)
+            tile_pair(p, j, i, rows, 0, 1, number);
+        else
+            tile_pair(p, j, i, rows, 0, 0, number);
+    }
 }
 
 VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
 {
-    int i = 0;
-    if (p->m >= 32)
-        shape_tiles(32);
-    for (; i + 32 <= p->m; i += 32)
-        tile_steps(p, i, 32, number);
-    if (i < p->m) {
-        shape_tiles(p->m - i);
-        tile_steps(p, i, p->m - i, number);
-    }
+    const int whole = p->m / 32 * 32;
+    if (whole)
+        tile_rows(p, 0, whole, number);
+    if (whole < p->m)
+        tile_rows(p, whole, p->m - whole, number);
     TILES_RELEASE();
 }
 

@@ -162,15 +162,16 @@ VX_INLINE void panel_columns(const vx_panel_product *p, int v, int wide, int fir
                      (size_t)((v + wide) % PER_PANEL) * VL * 4;
     const char *a = p->a + (size_t)first * 4 * parts;
     float *c = p->c + (size_t)v * VL;
+    const int more = p->more || first > 0;
     int i = 0;
     for (; i + PANEL_MR <= p->m;
          i += PANEL_MR, a += PANEL_MR * p->lda, c += PANEL_MR * (size_t)p->ldc)
-        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, PANEL_MR, wide, number, first > 0);
+        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, PANEL_MR, wide, number, more);
     for (; is_own(number) && PANEL_MR > 4 && i + 4 <= p->m;
          i += 4, a += 4 * p->lda, c += 4 * (size_t)p->ldc)
-        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 4, wide, number, first > 0);
+        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 4, wide, number, more);
     for (; i < p->m; i++, a += p->lda, c += p->ldc)
-        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 1, wide, number, first > 0);
+        panel_block(p, c, a, b0 + b_at, b1 + b_at, lines, 1, wide, number, more);
 }
 
 VX_INLINE void panels_with(const vx_panel_product *p, vx_number number)
