@@ -6,6 +6,7 @@
 #define VX_CPU_FILL_VEC_H
 
 #include "kernels/cpu/attention_vec.h"
+#include "kernels/cpu/floats_vec.h"
 #include "kernels/cpu/gemm_vec.h"
 #include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/panels_vec.h"

@@ -16,7 +16,9 @@
  */
 #include "kernels/cpu/panels.h"
 
-enum { ROWS = 416, PLAIN_ROWS = 96, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+enum { ROWS = 416, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+/* In f32, whose rows are read where they lie, a part of k at a time (floats_vec.h). */
+enum { PLAIN_ROWS = 204, PLAIN_COLUMNS = 192 };
 
 typedef struct panel_run {
     vx_cpu *cpu;
@@ -49,7 +51,7 @@ static int chunk_of(const vx_panel_form *f, int k)
 static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk, int m)
 {
     if (f->number == VX_NUMBER_F32)
-        return vx_least(PLAIN_ROWS, m);
+        return vx_ceil_div(m, vx_ceil_div(m, PLAIN_ROWS));
     const size_t fit = s->rows_bytes / row_apart(f, chunk);
     const int most = fit < ROWS ? (int)fit : ROWS;
     if (most < 64)
@@ -160,7 +162,9 @@ static void run_tile(void *arg, int index, int worker)
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
     const int rows = rows_at_once(&s, r->form, chunk, tile.m);
-    const int columns = chunk < k ? columns_at_once(&s, rows, tile.n) : COLUMNS;
+    const int columns = chunk < k                          ? columns_at_once(&s, rows, tile.n)
+                        : r->form->number == VX_NUMBER_F32 ? PLAIN_COLUMNS
+                                                           : COLUMNS;
     const int ldc = columns + VX_PANEL; /* an odd number of lines */
     for (int i = 0; i < tile.m; i += rows)
         for (int j = 0; j < tile.n; j += columns) {
