@@ -69,7 +69,7 @@ bool bed_open(bed *b, int index, const vx_dims *dims)
     expect(vx_pool_create(&b->pool, &hooks, 1 + index % MOST_THREADS) == 0, "no threads");
     const vx_device_env env = bed_env(b);
     const vx_device_class *cls = vx_device_find(b->version->device);
-    expect(cls->open(&b->dev, &env, "auto", b->version->features, err, sizeof err) == 0, "%s", err);
+    expect(cls->open(&b->dev, &env, "f32", b->version->features, err, sizeof err) == 0, "%s", err);
     expect(cls->reserve(b->dev, dims, err, sizeof err) == 0, "%s", err);
     if (strstr(b->dev->kernels, b->version->must_say[0]) &&
         strstr(b->dev->kernels, b->version->must_say[1]))

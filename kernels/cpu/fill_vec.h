@@ -6,9 +6,11 @@
 #define VX_CPU_FILL_VEC_H
 
 #include "kernels/cpu/attention_vec.h"
+#include "kernels/cpu/floats_vec.h"
 #include "kernels/cpu/gemm_vec.h"
 #include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/panels_vec.h"
+#include "kernels/cpu/turned_vec.h"
 #include "kernels/cpu/wide_vec.h"
 
 void VX_NAME(fill)(vx_ops *serial, vx_pieces *pieces)

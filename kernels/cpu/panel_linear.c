@@ -17,7 +17,9 @@
 #include "kernels/cpu/panels.h"
 
 /* UNIT: columns of y that fill a line of packed rows. */
-enum { UNIT = 2 * VX_PANEL, ROWS = 416, PLAIN_ROWS = 96, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+enum { UNIT = 2 * VX_PANEL, ROWS = 416, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+/* In f32, whose rows are read where they lie, a part of k at a time (floats_vec.h). */
+enum { PLAIN_ROWS = 204, PLAIN_COLUMNS = 192 };
 
 typedef struct panel_run {
     vx_cpu *cpu;
@@ -25,6 +27,8 @@ typedef struct panel_run {
     const vx_panel_form *form;
     const vx_panel_form *to; /* y is written in, or NULL: as floats */
     vx_tiling tiling;
+    vx_panel_then_fn *then;
+    const void *arg;
 } panel_run;
 
 /* Columns of x that are packed at once. The sums of int8 are scaled at the end of a product, so
@@ -42,7 +46,7 @@ static int chunk_of(const vx_panel_form *f, int k)
 static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk, int m)
 {
     if (f->number == VX_NUMBER_F32)
-        return vx_least(PLAIN_ROWS, m);
+        return vx_ceil_div(m, vx_ceil_div(m, PLAIN_ROWS));
     const size_t fit = s->rows_bytes / vx_panel_apart(f, chunk);
     const int most = fit < ROWS ? (int)fit : ROWS;
     if (most < 64)
@@ -178,7 +182,9 @@ static void run_tile(void *arg, int index, int worker)
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
     const int rows = rows_at_once(&s, r->form, chunk, tile.m);
-    const int columns = chunk < k ? columns_at_once(&s, rows, tile.n) : COLUMNS;
+    const int columns = chunk < k                          ? columns_at_once(&s, rows, tile.n)
+                        : r->form->number == VX_NUMBER_F32 ? PLAIN_COLUMNS
+                                                           : COLUMNS;
     const int ldc = columns + VX_PANEL; /* an odd number of lines */
     for (int i = 0; i < tile.m; i += rows)
         for (int j = 0; j < tile.n; j += columns) {
@@ -186,12 +192,19 @@ static void run_tile(void *arg, int index, int worker)
                                vx_least(columns, tile.n - j)};
             multiply(r, &s, t, ldc, chunk == k && j > 0);
             finish(r, &s, t, ldc);
+            if (r->then)
+                r->then(r->cpu, r->arg, t);
         }
 }
 
-void vx_panel_linear(vx_cpu *cpu, const vx_linear *a)
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg)
 {
-    panel_run r = {cpu, a, vx_panel_form_of(a->w), vx_panel_written(a->y_form),
-                   vx_cpu_tiling(cpu, a->m, a->w->n, UNIT)};
+    panel_run r = {cpu,
+                   a,
+                   vx_panel_form_of(a->w),
+                   vx_panel_written(a->y_form),
+                   vx_cpu_tiling(cpu, a->m, a->w->n, UNIT),
+                   then,
+                   arg};
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }

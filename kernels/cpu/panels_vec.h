@@ -187,11 +187,6 @@ VX_INLINE void panels_with(const vx_panel_product *p, vx_number number)
         }
 }
 
-PANEL_PIECE void VX_NAME(panels_f32)(const vx_panel_product *p)
-{
-    panels_with(p, VX_NUMBER_F32);
-}
-
 PANEL_PIECE void VX_NAME(panels_bf16)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_BF16);
