@@ -349,8 +349,20 @@ static float largest_of(const float *x, size_t n)
     return most;
 }
 
-/* dy may be taken as it is, or in the format, too; the bound allows for both. A scale of int8
- * belongs to an output, which the sum runs over: the largest of all. */
+/* How far g . w may be from the truth, g being gamma * dy. Panels of W^T are rounded once more if
+ * they are multiplied by gamma or by scales of int8, which then are bf16, as dy is. A scale belongs
+ * to an output, which the sum runs over: most_w is the largest of all. */
+static double gradient_bound(vx_number number, const sizes_of *s, int with_gamma)
+{
+    const double of_scales = (1 + 0x1p-14) * s->most_w / 127 * s->x / 2;
+    if (number == VX_NUMBER_INT8)
+        return bound_of(VX_NUMBER_BF16, s) + (1 + 0x1p-6) * of_scales;
+    const double again = number == VX_NUMBER_BF16X3 ? 0x1p-17
+                         : number == VX_NUMBER_BF16 ? 0x1p-8
+                                                    : U;
+    return bound_of(number, s) + (with_gamma ? 1.02 * again * s->products : 0);
+}
+
 static void check_gradient(const char *what, vx_number number, const vx_linear_bwd *a,
                            const float *dx, const float *expected)
 {
@@ -363,7 +375,8 @@ static void check_gradient(const char *what, vx_number number, const vx_linear_b
         for (int j = 0; j < k; j++) {
             sizes_of s = add_up(g, w + j, (size_t)k, n);
             s.most_w = (double)most;
-            const double limit = STEEPEST * bound_of(number, &s) + 1e-6 * (1 + s.products);
+            const double limit =
+                STEEPEST * gradient_bound(number, &s, a->gamma != NULL) + 1e-6 * (1 + s.products);
             expect(fabs((double)dx[i * k + j] - (double)expected[i * k + j]) <= limit,
                    "%s: element %d, %d is %g, expected %g", what, i, j, (double)dx[i * k + j],
                    (double)expected[i * k + j]);

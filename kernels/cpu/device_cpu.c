@@ -49,15 +49,28 @@ static size_t panels_bytes(const vx_dims *max)
     return 4 * round_up((size_t)max->tokens) * round_up((size_t)max->head_width) * sizeof(float);
 }
 
+/* The longest row of a matrix, turned or not. */
+static size_t longest(const vx_dims *max)
+{
+    const size_t qkv = 3 * (size_t)max->heads * (size_t)max->head_width;
+    const size_t k = (size_t)(max->hidden > max->width ? max->hidden : max->width);
+    return qkv > k ? qkv : k;
+}
+
 /* At least one row of the longest matrix, in the widest format. */
 static size_t rows_bytes(const vx_dims *max)
 {
-    const size_t attention = (size_t)max->heads * (size_t)max->head_width;
-    size_t k = (size_t)max->hidden;
-    k = (size_t)max->width > k ? (size_t)max->width : k;
-    k = attention > k ? attention : k;
-    const size_t row = round_up(k * sizeof(float)) + 2 * LINE;
+    const size_t row = round_up(longest(max) * sizeof(float)) + 2 * LINE;
     return row > VX_ROWS_BYTES ? row : VX_ROWS_BYTES;
+}
+
+/* Four panels of such rows at least, and no more than the largest matrix. */
+static size_t turned_bytes(const vx_dims *max)
+{
+    const size_t column = round_up(longest(max)) * sizeof(float);
+    const size_t all = round_up((size_t)max->width) * column, least = 4 * VX_PANEL * column;
+    const size_t bytes = all < VX_TURNED_BYTES ? all : VX_TURNED_BYTES;
+    return bytes > least ? bytes : least;
 }
 
 static size_t worker_bytes(const vx_dims *max)
@@ -89,7 +102,7 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
 {
-    return worker_bytes(max) * (size_t)dev->env.workers;
+    return worker_bytes(max) * (size_t)dev->env.workers + turned_bytes(max);
 }
 
 static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)
@@ -104,6 +117,8 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     }
     vx_host_mem_free(cpu->memory, &dev->env);
     cpu->memory = memory;
+    cpu->turned_bytes = turned_bytes(max);
+    cpu->turned = memory + bytes - cpu->turned_bytes;
     cpu->max = *max;
     return 0;
 }

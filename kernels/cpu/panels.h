@@ -71,7 +71,13 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
 
 /* What attention multiplies in: the precision's format, or a faster one that is no worse. */
 vx_number vx_attention_number(const vx_cpu *cpu);
+/* What it multiplies q and k in where gradients are taken, if it multiplies p and v in `form`;
+ * either may be NULL. */
+const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form);
 
-void vx_panel_linear(vx_cpu *cpu, const vx_linear *a);
+/* then: called with every part of y when it is done; or NULL. */
+typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
+void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
 
 #endif
