@@ -11,7 +11,8 @@
  *           2 * 2^-8 + 2^-16.
  *   bf16x3  high + low is off by at most 2^-17: low has 8 bits, too, and |low| <= 2^-8 |x|. That is
  *           2 * 2^-17 for a product; low * low, which is left out, is at most 2^-16 more.
- *   int8    a value is off by half a scale, a scale is the largest value / 127. So an element is
+ *   int8    a value is off by half a scale. A scale of w is the largest |value| / 127, one of x is
+ *           how far the smallest and the largest value (or 0) lie apart, / 255. So an element is
  *           off by at most (sw sum |x| + sx sum |w|) / 2 + k sx sw / 4. f32 rounds scales and what
  *           is divided by them: 2^-14 of that more.
  */
@@ -75,12 +76,11 @@ static void emulated_bf16x3(const vx_panel_product *p)
 static void emulated_int8(const vx_panel_product *p)
 {
     tiles_with(p, VX_NUMBER_INT8);
-    scale_sums(p, 0);
+    scale_sums(p);
 }
 
 static void emulate_tiles(vx_pieces *pieces)
 {
-    pieces->rows_int8 = vx_rows_int8_emulated;
     pieces->panels_bf16 = emulated_bf16;
     pieces->panels_bf16x3 = emulated_bf16x3;
     pieces->panels_int8 = emulated_int8;
@@ -134,7 +134,7 @@ static vx_weight packed_in(const bed *b, vx_number number, const float *w, const
 
 /* What |x| and |w| of one element add up to. */
 typedef struct sizes_of {
-    double products, x, w, most_x, most_w;
+    double products, x, w, low_x, high_x, most_w;
     int terms;
 } sizes_of;
 
@@ -146,7 +146,8 @@ static sizes_of add_up(const float *x, const float *w, size_t w_step, int terms)
         s.products += a * b;
         s.x += a;
         s.w += b;
-        s.most_x = fmax(s.most_x, a);
+        s.low_x = fmin(s.low_x, (double)x[i]);
+        s.high_x = fmax(s.high_x, (double)x[i]);
         s.most_w = fmax(s.most_w, b);
     }
     return s;
@@ -163,7 +164,7 @@ static double bound_of(vx_number number, const sizes_of *s)
         return sum + (2 * 0x1p-8 + 0x1p-16) * s->products;
     if (number == VX_NUMBER_BF16X3)
         return sum + (2 * 0x1p-17 + 0x1p-16) * s->products;
-    const double sx = s->most_x / 127, sw = s->most_w / 127;
+    const double sx = (s->high_x - s->low_x) / 255, sw = s->most_w / 127;
     return sum + (1 + 0x1p-14) * (sw * s->x / 2 + sx * s->w / 2 + s->terms * sx * sw / 4);
 }
 
@@ -440,21 +441,32 @@ END_TEST
 
 /* ---------------------------------------------------------------------- exact answers ------ */
 
-/* Whole numbers up to 127, the first of a row 127: a scale is 1 then, bf16 holds them, and no sum
- * reaches 2^24. So every precision has to give the whole number that is right. */
-static float *whole_numbers(rng *r, int rows, int columns)
+/* Whole numbers from `low` to `high`, which are the first of a row: a scale is 1 then, bf16 holds
+ * them, and no sum reaches 2^24. So every precision has to give the whole number that is right. */
+static void whole_numbers(rng *r, float *x, int columns, int low, int high)
 {
-    float *x = weights(r, (size_t)rows * (size_t)columns, 1);
-    for (int i = 0; i < rows * columns; i++)
-        x[i] = i % columns ? (float)rng_int(r, -127, 127) : 127;
-    return x;
+    for (int i = 0; i < columns; i++)
+        x[i] = i == 0 ? (float)high : i == 1 ? (float)low : (float)rng_int(r, low, high);
+}
+
+/* 255 apart: on one side of 0 in every other row, and where there is but one. */
+static void whole_rows(rng *r, float *x, int rows, int columns)
+{
+    for (int i = 0; i < rows; i++, x += columns)
+        if (i % 2 && columns > 1)
+            whole_numbers(r, x, columns, -128 + i % 5, 127 + i % 5);
+        else
+            whole_numbers(r, x, columns, 0, 255);
 }
 
 static void exact_case(bed *b, rng *r, vx_number number, int m, int n, int k)
 {
     const char *what = say(b, "exact %s [%d,%d]x%d", name_of(number), m, n, k);
-    float *x = whole_numbers(r, m, k), *w = whole_numbers(r, n, k);
+    float *x = weights(r, (size_t)(m * k), 1), *w = weights(r, (size_t)(n * k), 1);
     float *y = output_f32((size_t)m * (size_t)n);
+    whole_rows(r, x, m, k);
+    for (int j = 0; j < n; j++)
+        whole_numbers(r, w + j * k, k, -127, 127);
     const vx_weight packed = packed_in(b, number, w, NULL, n, k);
     b->dev->ops.linear(b->dev,
                        &(vx_linear){.y = y, .ldy = n, .x = x, .ldx = k, .w = &packed, .m = m});

@@ -77,7 +77,8 @@ typedef enum vx_number {
 } vx_number;
 
 /* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with
- * 0. scales [m]: of int8 what a row's values are multiplied by; else not written. */
+ * 0. Of int8 x is scale (q - zero), q being 0..255, and a row's scale and zero are scales[i] and
+ * scales[VX_ROW_SCALES + i]; else those are not written. */
 typedef struct vx_panel_rows {
     char *to;
     size_t ldt; /* bytes from row to row: vx_panel_row, or more */
@@ -214,7 +215,7 @@ typedef struct vx_cpu_room {
     char *panels;  /* four matrices [tokens,head_width] or the other way, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
-    float *scales; /* [VX_ROW_SCALES] of such rows */
+    float *scales; /* [2,VX_ROW_SCALES] of such rows */
     size_t strip_floats, rows_bytes;
 } vx_cpu_room;
 

@@ -76,7 +76,7 @@ static size_t turned_bytes(const vx_dims *max)
 static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
-           VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
+           2 * VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
            round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) +
            VX_GEMM_PACK * sizeof(float);
 }
@@ -260,10 +260,15 @@ static const char *instructions_of(const char *precision)
 }
 
 /* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
-static const vx_packing *packing_for(const char *precision, vx_layer layer)
+static const vx_packing *packing_for(const char *precision, vx_layer layer, int block)
 {
-    const int plain = layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD;
-    return plain ? &vx_packing_plain : vx_panel_packing(precision);
+    const vx_packing *packing = vx_panel_packing(precision);
+    if (layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD)
+        return &vx_packing_plain;
+    /* What the first block is off by goes through all others: docs/numerics.md. */
+    if (packing == &vx_panel_forms[VX_NUMBER_INT8].packing && layer != VX_LAYER_POOL && block == 0)
+        return &vx_panel_forms[VX_NUMBER_BF16].packing;
+    return packing;
 }
 
 static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_panel_forms[0].packing,

@@ -6,7 +6,6 @@
 
 void vx_extend_vnni(vx_pieces *pieces)
 {
-    pieces->rows_int8 = VX_NAME(rows_int8);
     pieces->panels_int8 = VX_NAME(panels_int8);
 }
 #else

@@ -20,15 +20,18 @@
  *      int8          64         1     16 scales (f32), 16 sums over k of the whole numbers (int32)
  *
  * x = high + low + (at most 2^-17 of x), both bf16 (Henry, Tang, Heinecke 2019, section 2), and
- * x w = high high + high low + low high. int8 is symmetric: w = scale q, |q| <= 127, one scale an
- * output; rows of x get theirs when they are packed.
+ * x w = high high + high low + low high. int8: w = scale q, |q| <= 127, one scale an output. Rows
+ * of x get scales of their own when they are packed, and a zero, since many (behind GELU all) lie
+ * almost on one side of 0: x = scale (q - zero), 0 <= q <= 255, and sum(q w) is too large by zero
+ * times the sum of w.
  */
 #ifndef VX_CPU_PANELS_H
 #define VX_CPU_PANELS_H
 
 #include "kernels/cpu/cpu.h"
 
-/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow. */
+/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow; one of x
+ * if its values lie less than twice this apart. */
 #define VX_LEAST_INT8 1e-36f
 
 enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };

@@ -106,7 +106,7 @@ int vitx_context_measure_peak(vitx_context *context, double *flops, double *byte
     const size_t floats = 2 * (size_t)COPIED * sizeof(float);
     vx_weight w = {.n = SIDE,
                    .k = SIDE,
-                   .packing = cls->packing_for(context->weights->precision, VX_LAYER_FC1)};
+                   .packing = cls->packing_for(context->weights->precision, VX_LAYER_FC1, 1)};
     *flops = *bytes = 0;
     if (context->dev->profile || !context->sized)
         return vx_fail(VITX_INVALID, "vitx_context_measure_peak: %s",
