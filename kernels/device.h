@@ -118,6 +118,9 @@ struct vx_device_class {
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
     void (*close)(vx_device *dev); /* nothing is queued */
+    /* Or NULL. Lets all workers multiply `rounds` times, with the instructions that the precision's
+     * products take, and nothing but registers. Needs reserve. @return operations */
+    double (*multiply)(vx_device *dev, int64_t rounds);
     int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);

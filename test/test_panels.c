@@ -79,8 +79,20 @@ static void emulated_int8(const vx_panel_product *p)
     scale_sums(p);
 }
 
+static double emulated_peak_bf16(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_BF16);
+}
+
+static double emulated_peak_int8(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_INT8);
+}
+
 static void emulate_tiles(vx_pieces *pieces)
 {
+    pieces->peak_bf16 = emulated_peak_bf16;
+    pieces->peak_int8 = emulated_peak_int8;
     pieces->panels_bf16 = emulated_bf16;
     pieces->panels_bf16x3 = emulated_bf16x3;
     pieces->panels_int8 = emulated_int8;
@@ -547,6 +559,47 @@ START_TEST(test_panels__whole_numbers_are_exact)
 }
 END_TEST
 
+/* With ones, each multiplication adds 1 to a sum: the operations that a peak counts are done. */
+static void peak_case(const bed *b, vx_peak_fn *peak, vx_number number)
+{
+    static const char one[NUMBERS][4] = {[VX_NUMBER_F32] = {0, 0, (char)0x80, 0x3f},
+                                         [VX_NUMBER_BF16] = {(char)0x80, 0x3f, (char)0x80, 0x3f},
+                                         [VX_NUMBER_INT8] = {1, 1, 1, 1}};
+    const char *what = say(b, "peak of %s", name_of(number));
+    char x[VX_STEP];
+    double sum = 0;
+    if (!peak)
+        return;
+    float *sums = output_f32(VX_PEAK_SUMS);
+    memset(sums, 0, VX_PEAK_SUMS * sizeof *sums);
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = one[number][i % 4];
+    const double once = peak(sums, x, 1), more = peak(sums, x, 7);
+    check_guards(what);
+    for (int i = 0; i < VX_PEAK_SUMS; i++)
+        sum += number == VX_NUMBER_INT8 ? (double)(int32_t)vx_float_bits(sums[i]) : (double)sums[i];
+    expect(once > 0 && more == 7 * once && once + more == 2 * sum,
+           "%s: %g operations and sums of %g", what, once + more, sum);
+    free_outputs();
+}
+
+START_TEST(test_panels__peaks_multiply)
+{
+    bed b;
+    for (int mask = 0; mask < MASKS; mask++) {
+        if (!open_version(&b, mask, VX_NUMBER_BF16, 1))
+            continue;
+        const vx_pieces *pieces = &vx_cpu_of(b.dev)->pieces;
+        peak_case(&b, pieces->peak_f32, VX_NUMBER_F32);
+        peak_case(&b, pieces->peak_bf16, VX_NUMBER_BF16);
+        peak_case(&b, pieces->peak_int8, VX_NUMBER_INT8);
+        expect(mask != EMULATED_TILES || (pieces->peak_bf16 && pieces->peak_int8),
+               "no peak of tiles");
+        bed_close(&b);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- packing --------- */
 
 /* What a format makes of one value; of int8 with the row's scale. */
@@ -923,6 +976,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__gradients_are_within_their_format, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
     tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
+    tcase_add_test(t, test_panels__peaks_multiply);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);

@@ -109,6 +109,12 @@ typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
 
+/* Multiplies nothing but x, `rounds` times, and adds to sums [VX_PEAK_SUMS]. x: VX_STEP bytes.
+ * @return operations; a multiplication and its addition are two */
+typedef double vx_peak_fn(float *sums, const char *x, int64_t rounds);
+typedef vx_peak_fn vx_peak_f32_fn, vx_peak_bf16_fn, vx_peak_int8_fn;
+#define VX_PEAK_SUMS 1024
+
 /* Panels of a matrix that is no weight: to[panels], x being [n,k], or [k,n] with x_is_kn. f32,
  * bf16 or bf16x3. */
 typedef struct vx_panels_of {

@@ -312,6 +312,40 @@ static void close_cpu(vx_device *dev)
     dev->env.release(cpu, dev->env.owner);
 }
 
+/* -------------------------------------------------------------------------- the peak ------ */
+
+typedef struct peak_run {
+    vx_cpu *cpu;
+    vx_peak_fn *multiply;
+    int64_t rounds;
+} peak_run;
+
+/* Zeroes, so that sums stay what they are. */
+static void multiply_share(void *arg, int index, int worker)
+{
+    const peak_run *r = arg;
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    (void)index;
+    memset(room.strip, 0, (VX_PEAK_SUMS + VX_STEP / sizeof(float)) * sizeof(float));
+    r->multiply(room.strip, (const char *)(room.strip + VX_PEAK_SUMS), r->rounds);
+}
+
+/* What has no instructions of its own is made of f32's. */
+static double multiply(vx_device *dev, int64_t rounds)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const vx_number number = cpu->number;
+    vx_peak_fn *own = number == VX_NUMBER_F32    ? NULL
+                      : number == VX_NUMBER_INT8 ? cpu->pieces.peak_int8
+                                                 : cpu->pieces.peak_bf16;
+    peak_run r = {cpu, own ? own : cpu->pieces.peak_f32, rounds};
+    float sums[VX_PEAK_SUMS] = {0};
+    const char x[VX_STEP] = {0};
+    const double one = r.multiply(sums, x, 1) * (own && number == VX_NUMBER_BF16X3 ? 1.0 / 3 : 1);
+    dev->env.parallel(multiply_share, &r, dev->env.workers, dev->env.owner);
+    return one * (double)rounds * dev->env.workers;
+}
+
 static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 {
     (void)dev; /* operations return when they are done */
@@ -331,6 +365,7 @@ const vx_device_class vx_device_cpu = {
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,
+    .multiply = multiply,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = vx_host_mem_alloc,
