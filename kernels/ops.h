@@ -344,6 +344,8 @@ typedef struct vx_attention {
      * Nothing is recorded then. NULL: B sequences of `tokens` rows. */
     const int *starts;
     int queries; /* only the rows of the first so many tokens of each are computed; 0: all */
+    int differentiated; /* nonzero: gradients will be taken. They suffer more from errors of q k^T,
+                         * which are exponents, than y: a device of few bits takes more for it */
     /* The tokens before this one are not there: none of them is a query or is attended to, their
      * rows of y are not written, and a recorded row is 0 at them. `queries` are counted from it;
      * each sequence is longer. If it is not 0, record.keep is NONE, or ROW of one query from

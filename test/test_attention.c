@@ -138,6 +138,17 @@ typedef struct expected {
     double d; /* how far a score may be off */
 } expected;
 
+/* What q and k are multiplied in. */
+static vx_number scores_number(int index, const vx_attention *a)
+{
+    const vx_number number = number_of(index);
+    if (!a->differentiated || number != VX_NUMBER_BF16)
+        return number;
+    return masks[index / VX_NUMBERS].features & VX_CPU_AMX || index / VX_NUMBERS == EMULATED
+               ? VX_NUMBER_BF16X3
+               : VX_NUMBER_F32;
+}
+
 static size_t rows_of(const vx_attention *a)
 {
     return a->starts ? (size_t)a->starts[a->batch] : (size_t)a->batch * (size_t)a->tokens;
@@ -253,7 +264,7 @@ static void run_case(int index, vx_attention a, const char *name)
 {
     const vx_number number = number_of(index);
     const size_t n = rows_of(&a) * (size_t)a.heads * (size_t)a.head_width;
-    const expected x = expect_of(&a, number);
+    const expected x = expect_of(&a, scores_number(index, &a));
     float *first = NULL;
     void *data = NULL;
     for (int threads = 1; threads <= (SANITIZED ? 1 : MOST_THREADS); threads++) {
@@ -340,6 +351,9 @@ START_TEST(test_attention__every_precision_keeps_its_bound)
             run_case(_i, a, "mean row");
             a.record.keep = VX_KEEP_ALL;
             run_case(_i, a, "all");
+            a.differentiated = 1;
+            run_case(_i, a, "all, for gradients");
+            a.differentiated = 0;
             a.record.keep = VX_KEEP_FUSED;
             for (int fuse = VX_FUSE_MEAN; fuse <= VX_FUSE_MIN; fuse++) {
                 a.record.fuse = (vx_fuse)fuse;

@@ -32,7 +32,7 @@ static const struct {
     {"f32", TOL_LOGITS, TOL_MAP, 1e-4},
     {"bf16x3", TOL_LOGITS, TOL_MAP, 2e-4},
     {"bf16", 0.04, 0.08, 0.1},
-    {"int8", 0.09, 0.2, 0.3},
+    {"int8", 0.05, 0.11, 0.17},
 };
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/json.h"
+#include "engine/explained.h"
 #include "kernels/bits.h"
 #include "kernels/ops.h"
 #include "report/escape.h"
@@ -907,6 +908,59 @@ static vitx_image *noise(int width, int height, uint64_t seed)
     return image;
 }
 
+static bool is_served(const bed *b, const vitx_image *image)
+{
+    bool there;
+    ck_ok(vx_explained_serves(&there, b->c, image));
+    return there;
+}
+
+/* A report of the picture by a run, in which a map of that method is made before (NULL: none). */
+static file run_behind(const bed *b, const vitx_map *shown, const char *method)
+{
+    vitx_report *report;
+    ck_ok(vitx_report_create(&report, b->model, NULL));
+    ck_ok(vitx_report_add(report, b->image, "p.png"));
+    ck_ok(vitx_report_add_map(report, shown, NULL));
+    if (method)
+        vitx_map_free(map_of(b, method));
+    const bool kept = method && strcmp(method, "generic") == 0;
+    ck_assert_int_eq(is_served(b, b->image), kept && b->c->arch.depth > 1);
+    ck_ok(vitx_report_run(report, b->c, b->image));
+    ck_assert(!is_served(b, b->image));
+    file f = written(report);
+    vitx_report_free(report);
+    return f;
+}
+
+/* The blocks that a method has run are not run again, and the file is the same. */
+START_TEST(test_report__takes_what_explaining_left_behind)
+{
+    const char *folder = strrchr(folders[_i], '/');
+    bed b = open_bed(folder ? folder + 1 : folders[_i], VITX_FIT_SQUASH);
+    vitx_map *map = map_of(&b, "generic");
+    vitx_image *other = noise(50, 40, 3);
+    const vitx_image *image = b.image;
+    ck_assert_int_eq(is_served(&b, b.image), b.c->arch.depth > 1);
+    ck_assert(!is_served(&b, other));
+    ck_ok(vitx_forward(b.c, &image, 1));
+    ck_assert(!is_served(&b, b.image));
+    vitx_image_free(other);
+
+    file plainly = run_behind(&b, map, NULL);
+    static const char *const methods[] = {"generic", "rollout"};
+    for (int i = 0; i < 2; i++) {
+        file behind = run_behind(&b, map, methods[i]);
+        ck_assert_uint_eq(plainly.text.size, behind.text.size);
+        ck_assert_int_eq(memcmp(plainly.text.data, behind.text.data, plainly.text.size), 0);
+        close_file(&behind);
+    }
+    close_file(&plainly);
+    vitx_map_free(map);
+    close_bed(&b);
+}
+END_TEST
+
 START_TEST(test_report__many_pictures_keep_to_the_budget)
 {
     static const int64_t budgets[] = {400000, 600000, 1500000, 8000000};
@@ -1456,6 +1510,8 @@ static Suite *report_suite(void)
     tcase_add_loop_test(tcase, test_fused__levels_are_those_of_the_exact_weights, 0, 4);
     tcase_add_loop_test(tcase, test_report__says_what_the_model_answers, 0, model_folders(folders));
     tcase_add_loop_test(tcase, test_report__takes_answers_from_anywhere, 0, 5);
+    tcase_add_loop_test(tcase, test_report__takes_what_explaining_left_behind, 0,
+                        model_folders(folders));
     tcase_add_test(tcase, test_report__many_pictures_keep_to_the_budget);
     tcase_add_test(tcase, test_report__pictures_may_have_grids_of_their_own);
     tcase_add_test(tcase, test_report__names_are_text);

@@ -12,7 +12,8 @@
  *     vitx_report_save(report, "dog.html");
  *     vitx_report_free(report);
  *
- * vitx_report_run() runs the model once for the last picture. Without it, everything can be given
+ * vitx_report_run() runs the model once for the last picture; behind vitx_explain() of that picture
+ * it may run one block alone. Without it, everything can be given
  * by the vitx_report_add_ functions from answers that the program already has.
  *
  * A report keeps what the file will hold, in its compressed form, and nothing else. It copies all
@@ -95,6 +96,10 @@ VITX_API int vitx_report_add(vitx_report *report, const vitx_image *image, const
  * Runs the picture once and adds predictions (the best 5; the length of the embedding for a model
  * without classes), the attention of every block, that of a pooling head, and statistics of the
  * attention. Each block is compressed before the next one runs: memory is that of one block.
+ *
+ * If the last call on the context was vitx_explain() of this picture alone, by a method that needs
+ * gradients of all blocks, then the blocks have run already, and only the last one runs again. What
+ * the report gets is the same to the last bit.
  *
  * The statistics are about all pictures of the report that were run and have the grid of the first.
  *

@@ -24,8 +24,9 @@
 typedef struct run {
     vx_cpu *cpu;
     const vx_attention *a;
-    const vx_panel_form *form; /* of k and v, NULL: they are read where they lie */
-    int attended;              /* queries that y is wanted of */
+    const vx_panel_form *form;  /* of p and v, NULL: they are read where they lie */
+    const vx_panel_form *finer; /* of q and k, with form: their products are exponents */
+    int attended;               /* queries that y is wanted of */
     int queries; /* that probabilities are wanted of, where y or the record takes them in turn */
     int tasks, rows; /* of one picture and head; queries of a task */
     int strip;       /* queries of a strip, at most */
@@ -127,7 +128,7 @@ static size_t strip_row(const vx_attention *a)
 static char *panels_of_v(const run *r, int worker)
 {
     return vx_cpu_room_of(r->cpu, worker).panels +
-           filled(r->a->tokens, 16) / 16 * vx_panel_bytes(r->form, r->a->head_width);
+           filled(r->a->tokens, 16) / 16 * vx_panel_bytes(r->finer, r->a->head_width);
 }
 
 /* k and v of a head as panels. */
@@ -142,8 +143,9 @@ static void pack_head(const run *r, const place *at)
                       .ldx = 3 * a->heads * a->head_width,
                       .n = tokens,
                       .k = a->head_width,
-                      .number = r->form->number};
+                      .number = r->finer->number};
     r->cpu->pieces.panels_of(&p);
+    p.number = r->form->number;
     p.to = panels_of_v(r, at->worker);
     p.x = part_of(a, 2, at->b, at->h, 0);
     p.x_is_kn = 1;
@@ -177,18 +179,18 @@ static void products(const run *r, const place *at, const strip *s)
                           .a = (const char *)q,
                           .lda = (size_t)ld * sizeof *q,
                           .b = vx_cpu_room_of(r->cpu, at->worker).panels,
-                          .ldb = vx_panel_bytes(r->form, a->head_width),
+                          .ldb = vx_panel_bytes(r->finer, a->head_width),
                           .m = at->rows,
                           .panels = vx_ceil_div(tokens, VX_PANEL),
-                          .steps = vx_panel_steps(r->form, a->head_width),
+                          .steps = vx_panel_steps(r->finer, a->head_width),
                           .k = a->head_width};
-    if (r->form->number != VX_NUMBER_F32) {
-        p.lda = vx_panel_row(r->form, a->head_width);
-        vx_panel_pack_rows(r->cpu, r->form->number,
+    if (r->finer->number != VX_NUMBER_F32) {
+        p.lda = vx_panel_row(r->finer, a->head_width);
+        vx_panel_pack_rows(r->cpu, r->finer->number,
                            &(vx_panel_rows){s->q, p.lda, NULL, q, ld, at->rows, a->head_width});
         p.a = s->q;
     }
-    vx_panel_multiply(r->cpu, r->form->number, &p);
+    vx_panel_multiply(r->cpu, r->finer->number, &p);
 }
 
 /* e and by of a strip: the probabilities are e times by. */
@@ -429,6 +431,14 @@ vx_number vx_attention_number(const vx_cpu *cpu)
     return cpu->flags & (VX_CPU_BF16 | VX_CPU_AMX) ? VX_NUMBER_BF16 : VX_NUMBER_F32;
 }
 
+/* As good as f32, for half of attention's products. */
+const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form)
+{
+    if (!form || form->number != VX_NUMBER_BF16)
+        return form;
+    return &vx_panel_forms[cpu->flags & VX_CPU_AMX ? VX_NUMBER_BF16X3 : VX_NUMBER_F32];
+}
+
 /* Few queries gain nothing from panels, and OpenBLAS has its own. */
 static const vx_panel_form *form_of(const vx_cpu *cpu, int queries)
 {
@@ -466,6 +476,7 @@ void vx_attention_cpu(vx_device *dev, const vx_attention *given)
     r.queries =
         record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean ? t : r.attended;
     r.form = form_of(r.cpu, r.queries);
+    r.finer = a->differentiated ? vx_scores_form(r.cpu, r.form) : r.form;
     r.strip = strip_rows(&r, room);
     if (record->keep == VX_KEEP_FUSED) {
         const size_t fit = halves ? room / (size_t)t : (size_t)t;

@@ -27,8 +27,9 @@
 typedef struct run {
     vx_cpu *cpu;
     const vx_attention_bwd *a;
-    const vx_panel_form *form; /* NULL: f32, as the matrices lie */
-    int tasks, rows;           /* rows: of a strip, at most */
+    const vx_panel_form *form;  /* NULL: f32, as the matrices lie */
+    const vx_panel_form *finer; /* of q and k, where p is computed again */
+    int tasks, rows;            /* rows: of a strip, at most */
 } run;
 
 /* A strip: queries first..first+rows-1 of head h of gradient g, and where its dk and dv go. */
@@ -87,11 +88,16 @@ static char *panels_at(const run *r, int worker, int which)
     return vx_cpu_room_of(r->cpu, worker).panels + (size_t)which * keys * e * sizeof(float);
 }
 
+static const vx_panel_form *form_of(const run *r, int which)
+{
+    return which == K_KEYS ? r->finer : r->form;
+}
+
 static void pack_panels(const run *r, int worker, int which, const float *x, int ldx, int x_is_kn,
                         int n, int k)
 {
-    r->cpu->pieces.panels_of(
-        &(vx_panels_of){panels_at(r, worker, which), x, ldx, x_is_kn, n, k, r->form->number});
+    r->cpu->pieces.panels_of(&(vx_panels_of){panels_at(r, worker, which), x, ldx, x_is_kn, n, k,
+                                             form_of(r, which)->number});
 }
 
 static void pack_head(const run *r, const place *at)
@@ -117,23 +123,25 @@ static float *products_of(const run *r, int worker, size_t *floats)
     return room.strip + used;
 }
 
-/* The packed rows in the worker's memory times some panels; n outputs. @return [m,n], rows *ld
- * apart */
-static const float *times_panels(const run *r, int worker, int which, int m, int n, int k, int *ld)
+/* Rows of x that are packed already, lda bytes apart, times some panels; n outputs. @return [m,n],
+ * rows *ld apart */
+static const float *times_panels(const run *r, int worker, int which, const char *x, size_t lda,
+                                 int m, int n, int k, int *ld)
 {
+    const vx_panel_form *form = form_of(r, which);
     size_t floats;
     float *c = products_of(r, worker, &floats);
     *ld = vx_ceil_div(n, VX_PANEL) * VX_PANEL;
-    vx_panel_multiply(r->cpu, r->form->number,
+    vx_panel_multiply(r->cpu, form->number,
                       &(vx_panel_product){.c = c,
                                           .ldc = *ld,
-                                          .a = vx_cpu_room_of(r->cpu, worker).rows,
-                                          .lda = vx_panel_row(r->form, k),
+                                          .a = x,
+                                          .lda = lda,
                                           .b = panels_at(r, worker, which),
-                                          .ldb = vx_panel_bytes(r->form, k),
+                                          .ldb = vx_panel_bytes(form, k),
                                           .m = m,
                                           .panels = *ld / VX_PANEL,
-                                          .steps = vx_panel_steps(r->form, k),
+                                          .steps = vx_panel_steps(form, k),
                                           .k = k});
     return c;
 }
@@ -142,11 +150,17 @@ static const float *times_panels(const run *r, int worker, int which, int m, int
 static void rows_times(const run *r, const place *at, float *c, size_t ldc, const float *x, int ldx,
                        int which, int n, int k, float scale)
 {
+    const vx_panel_form *form = form_of(r, which);
+    vx_panel_rows rows = {
+        vx_cpu_room_of(r->cpu, at->worker).rows, vx_panel_row(form, k), NULL, x, ldx, at->rows, k};
     int ld;
-    vx_panel_pack_rows(r->cpu, r->form->number,
-                       &(vx_panel_rows){vx_cpu_room_of(r->cpu, at->worker).rows,
-                                        vx_panel_row(r->form, k), NULL, x, ldx, at->rows, k});
-    const float *from = times_panels(r, at->worker, which, at->rows, n, k, &ld);
+    if (form->number == VX_NUMBER_F32) {
+        rows.to = (char *)(uintptr_t)x;
+        rows.ldt = (size_t)ldx * sizeof *x;
+    } else {
+        vx_panel_pack_rows(r->cpu, form->number, &rows);
+    }
+    const float *from = times_panels(r, at->worker, which, rows.to, rows.ldt, at->rows, n, k, &ld);
     for (int i = 0; i < at->rows; i++, c += ldc, from += ld)
         r->cpu->pieces.convert(c, VX_STORE_F32, from, VX_STORE_F32, scale, (size_t)n);
 }
@@ -169,7 +183,8 @@ static void columns_times(const run *r, const place *at, float *d, const float *
         int ld;
         r->cpu->pieces.rows_of(
             &(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows, r->form->number});
-        const float *from = times_panels(r, at->worker, OF_STRIP, keys, e, at->rows, &ld);
+        const float *from = times_panels(r, at->worker, OF_STRIP, room.rows,
+                                         vx_panel_row(r->form, at->rows), keys, e, at->rows, &ld);
         for (int i = 0; i < keys; i++, d += at->ld, from += ld)
             if (at->accumulate)
                 r->cpu->pieces.fuse(d, from, VX_STORE_F32, (size_t)e, VX_FUSE_MEAN);
@@ -373,6 +388,7 @@ static void choose_form(run *r)
         rows = packed < rows ? packed : rows;
         if (rows > 0) {
             r->form = form;
+            r->finer = vx_scores_form(r->cpu, form);
             fit = rows < MOST ? rows : MOST;
         }
     }

@@ -81,7 +81,8 @@ typedef enum vx_number {
 } vx_number;
 
 /* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with
- * 0. scales [m]: of int8 what a row's values are multiplied by; else not written. */
+ * 0. Of int8 x is scale (q - zero), q being 0..255, and a row's scale and zero are scales[i] and
+ * scales[VX_ROW_SCALES + i]; else those are not written. */
 typedef struct vx_panel_rows {
     char *to;
     size_t ldt; /* bytes from row to row: vx_panel_row, or more */
@@ -112,6 +113,12 @@ typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
 
+/* Multiplies nothing but x, `rounds` times, and adds to sums [VX_PEAK_SUMS]. x: VX_STEP bytes.
+ * @return operations; a multiplication and its addition are two */
+typedef double vx_peak_fn(float *sums, const char *x, int64_t rounds);
+typedef vx_peak_fn vx_peak_f32_fn, vx_peak_bf16_fn, vx_peak_int8_fn;
+#define VX_PEAK_SUMS 1024
+
 /* Panels of a matrix that is no weight: to[panels], x being [n,k], or [k,n] with x_is_kn. f32,
  * bf16 or bf16x3. */
 typedef struct vx_panels_of {
@@ -124,6 +131,19 @@ typedef struct vx_panels_of {
 typedef void vx_panels_of_fn(const vx_panels_of *p);
 /* The columns of x, which is [k,n], as packed rows: to[n]. bf16 or bf16x3. */
 typedef void vx_rows_of_fn(const vx_panels_of *p);
+
+/* Panels of W^T from those of W [n,k], for some columns of it. f32 and bf16 stay what they are,
+ * int8 becomes bf16. */
+typedef struct vx_turned {
+    char *to;                 /* [panels] */
+    const char *from;         /* the first column in the first panel of W: one that begins a step */
+    const char *tail;         /* of the first panel of W */
+    const float *gamma;       /* [n] what the rows of W are multiplied by, or NULL */
+    size_t panel, from_panel; /* bytes from panel to panel */
+    int panels, n;
+    vx_number number; /* of W */
+} vx_turned;
+typedef void vx_turned_fn(const vx_turned *t);
 
 /* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
  * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
@@ -194,6 +214,9 @@ typedef struct vx_pieces {
 #define VX_ROWS_BYTES ((size_t)1 << 20)
 #define VX_ROW_SCALES 1024
 
+/* The columns of a matrix that are turned at once, at most, for all workers. */
+#define VX_TURNED_BYTES ((size_t)8 << 20)
+
 /* One worker's memory. */
 typedef struct vx_cpu_room {
     float *strip;  /* [strip_floats] */
@@ -202,7 +225,7 @@ typedef struct vx_cpu_room {
     char *panels;  /* four matrices [tokens,head_width] or the other way, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
-    float *scales; /* [VX_ROW_SCALES] of such rows */
+    float *scales; /* [2,VX_ROW_SCALES] of such rows */
     size_t strip_floats, rows_bytes;
 } vx_cpu_room;
 
@@ -213,8 +236,10 @@ typedef struct vx_cpu {
     const vx_blas *blas; /* NULL: gemm_own alone */
     unsigned flags;      /* VX_CPU_* in use */
     vx_number number;    /* of the precision */
-    char *memory;        /* all workers' scratch */
-    vx_dims max;         /* what it was reserved for */
+    char *memory;        /* all workers' scratch, and behind it: */
+    char *turned;        /* [turned_bytes] panels of W^T (panel_linear_bwd.c) */
+    size_t turned_bytes;
+    vx_dims max; /* what it was reserved for */
 } vx_cpu;
 
 #define VX_SPREAD(op) vx_##op##_fn vx_##op##_cpu;
@@ -271,6 +296,9 @@ typedef struct vx_tile {
 /* Tiles begin at columns that are multiples of `unit`. */
 vx_tiling vx_cpu_tiling(const vx_cpu *cpu, int m, int n, int unit);
 vx_tile vx_cpu_tile(const vx_tiling *t, int index);
+
+/* dx of a tile becomes act'(pre) * dx, if the activation has a slope of its own. */
+void vx_cpu_slopes(const vx_cpu *cpu, const vx_linear_bwd *a, vx_tile t);
 
 /* Calls task(cpu, op, first, count) for parts of 0..items-1, some per worker; `least` items at
  * least. op is the operation's struct, or one of the caller's own. */

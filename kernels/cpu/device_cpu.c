@@ -50,21 +50,34 @@ static size_t panels_bytes(const vx_dims *max)
     return 4 * round_up((size_t)max->tokens) * round_up((size_t)max->head_width) * sizeof(float);
 }
 
+/* The longest row of a matrix, turned or not. */
+static size_t longest(const vx_dims *max)
+{
+    const size_t qkv = 3 * (size_t)max->heads * (size_t)max->head_width;
+    const size_t k = (size_t)(max->hidden > max->width ? max->hidden : max->width);
+    return qkv > k ? qkv : k;
+}
+
 /* At least one row of the longest matrix, in the widest format. */
 static size_t rows_bytes(const vx_dims *max)
 {
-    const size_t attention = (size_t)max->heads * (size_t)max->head_width;
-    size_t k = (size_t)max->hidden;
-    k = (size_t)max->width > k ? (size_t)max->width : k;
-    k = attention > k ? attention : k;
-    const size_t row = round_up(k * sizeof(float)) + 2 * LINE;
+    const size_t row = round_up(longest(max) * sizeof(float)) + 2 * LINE;
     return row > VX_ROWS_BYTES ? row : VX_ROWS_BYTES;
+}
+
+/* Four panels of such rows at least, and no more than the largest matrix. */
+static size_t turned_bytes(const vx_dims *max)
+{
+    const size_t column = round_up(longest(max)) * sizeof(float);
+    const size_t all = round_up((size_t)max->width) * column, least = 4 * VX_PANEL * column;
+    const size_t bytes = all < VX_TURNED_BYTES ? all : VX_TURNED_BYTES;
+    return bytes > least ? bytes : least;
 }
 
 static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
-           VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
+           2 * VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
            round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) +
            VX_GEMM_PACK * sizeof(float);
 }
@@ -90,7 +103,7 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
 {
-    return worker_bytes(max) * (size_t)dev->env.workers;
+    return worker_bytes(max) * (size_t)dev->env.workers + turned_bytes(max);
 }
 
 static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)
@@ -105,6 +118,8 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     }
     vx_host_mem_free(cpu->memory, &dev->env);
     cpu->memory = memory;
+    cpu->turned_bytes = turned_bytes(max);
+    cpu->turned = memory + bytes - cpu->turned_bytes;
     cpu->max = *max;
     return 0;
 }
@@ -246,10 +261,15 @@ static const char *instructions_of(const char *precision)
 }
 
 /* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
-static const vx_packing *packing_for(const char *precision, vx_layer layer)
+static const vx_packing *packing_for(const char *precision, vx_layer layer, int block)
 {
-    const int plain = layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD;
-    return plain ? &vx_packing_plain : vx_panel_packing(precision);
+    const vx_packing *packing = vx_panel_packing(precision);
+    if (layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD)
+        return &vx_packing_plain;
+    /* What the first block is off by goes through all others: docs/numerics.md. */
+    if (packing == &vx_panel_forms[VX_NUMBER_INT8].packing && layer != VX_LAYER_POOL && block == 0)
+        return &vx_panel_forms[VX_NUMBER_BF16].packing;
+    return packing;
 }
 
 static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_panel_forms[0].packing,
@@ -293,6 +313,40 @@ static void close_cpu(vx_device *dev)
     dev->env.release(cpu, dev->env.owner);
 }
 
+/* -------------------------------------------------------------------------- the peak ------ */
+
+typedef struct peak_run {
+    vx_cpu *cpu;
+    vx_peak_fn *multiply;
+    int64_t rounds;
+} peak_run;
+
+/* Zeroes, so that sums stay what they are. */
+static void multiply_share(void *arg, int index, int worker)
+{
+    const peak_run *r = arg;
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    (void)index;
+    memset(room.strip, 0, (VX_PEAK_SUMS + VX_STEP / sizeof(float)) * sizeof(float));
+    r->multiply(room.strip, (const char *)(room.strip + VX_PEAK_SUMS), r->rounds);
+}
+
+/* What has no instructions of its own is made of f32's. */
+static double multiply(vx_device *dev, int64_t rounds)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const vx_number number = cpu->number;
+    vx_peak_fn *own = number == VX_NUMBER_F32    ? NULL
+                      : number == VX_NUMBER_INT8 ? cpu->pieces.peak_int8
+                                                 : cpu->pieces.peak_bf16;
+    peak_run r = {cpu, own ? own : cpu->pieces.peak_f32, rounds};
+    float sums[VX_PEAK_SUMS] = {0};
+    const char x[VX_STEP] = {0};
+    const double one = r.multiply(sums, x, 1) * (own && number == VX_NUMBER_BF16X3 ? 1.0 / 3 : 1);
+    dev->env.parallel(multiply_share, &r, dev->env.workers, dev->env.owner);
+    return one * (double)rounds * dev->env.workers;
+}
+
 static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 {
     (void)dev; /* operations return when they are done */
@@ -312,6 +366,7 @@ const vx_device_class vx_device_cpu = {
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,
+    .multiply = multiply,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = vx_host_mem_alloc,

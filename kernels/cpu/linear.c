@@ -143,7 +143,7 @@ void vx_linear_cpu(vx_device *dev, const vx_linear *given)
     }
     linear_run r = {vx_cpu_of(dev), a, vx_cpu_tiling(vx_cpu_of(dev), a->m, a->w->n, TILE_COLUMNS)};
     if (vx_panel_form_of(a->w))
-        vx_panel_linear(vx_cpu_of(dev), a);
+        vx_panel_linear(vx_cpu_of(dev), a, NULL, NULL);
     else
         dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
     if (a->act == VX_ACT_SWIGLU && a->y)

@@ -4,16 +4,12 @@
  * gamma is a factor of the columns of dy, over which the product sums, and dy must stay as it is: a
  * tile's rows of it are scaled into scratch, some columns at a time, and the products added up.
  * Taking few columns rather than few rows packs no part of W twice.
- *
- * A packed W (panels.h) is unpacked into scratch, a tile's columns of some outputs at a time, and
- * the products are added up in the same way.
  */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/panels.h"
 
 #define TILE_COLUMNS 16
 #define MOST_ROWS 1024 /* that are scaled at once */
-#define UNPACKED 256   /* a multiple of every format's step */
 
 typedef struct linear_bwd_run {
     vx_cpu *cpu;
@@ -57,26 +53,15 @@ static void product(const vx_cpu *cpu, int worker, const vx_gemm *g, const float
         vx_cpu_gemm(cpu, worker, g);
 }
 
-/* The product of one tile, whose first column is k0, with a packed W. */
-static void unpacked_product(const vx_cpu *cpu, int worker, vx_gemm g, const vx_linear_bwd *a,
-                             int k0)
+void vx_cpu_slopes(const vx_cpu *cpu, const vx_linear_bwd *a, vx_tile t)
 {
-    const vx_cpu_room s = vx_cpu_room_of(cpu, worker);
-    float *const w = (float *)(void *)s.rows;
-    const int most = (int)(s.rows_bytes / sizeof *w / UNPACKED) / VX_PANEL * VX_PANEL;
-    for (int j = 0; j < g.n; j += UNPACKED)
-        for (int i = 0; i < g.k; i += most) {
-            vx_gemm part = g;
-            part.n = vx_least(UNPACKED, g.n - j);
-            part.k = vx_least(most, g.k - i);
-            part.a += i;
-            part.b = w;
-            part.ldb = part.n;
-            part.c += j;
-            part.accumulate = i > 0;
-            vx_panel_unpack(w, a->w, i, part.k, k0 + j, part.n);
-            product(cpu, worker, &part, a->gamma ? a->gamma + i : NULL);
-        }
+    if (a->act == VX_ACT_NONE || a->act == VX_ACT_SWIGLU)
+        return;
+    for (int m = t.m0; m < t.m0 + t.m; m++) {
+        const size_t row = vx_forward_row(m, a->tokens, a->targets);
+        cpu->pieces.slope(a->dx + (size_t)m * (size_t)a->lddx + (size_t)t.n0,
+                          a->pre + row * (size_t)a->ldp + t.n0, a->act, (size_t)t.n);
+    }
 }
 
 static void run_tile(void *arg, int i, int worker)
@@ -84,10 +69,9 @@ static void run_tile(void *arg, int i, int worker)
     const linear_bwd_run *r = arg;
     const vx_linear_bwd *a = r->a;
     const vx_tile t = vx_cpu_tile(&r->tiling, i);
-    const float *w = vx_panel_form_of(a->w) ? NULL : (const float *)a->w->data + t.n0;
     const vx_gemm g = {.c = a->dx + (size_t)t.m0 * (size_t)a->lddx + (size_t)t.n0,
                        .a = a->dy + (size_t)t.m0 * (size_t)a->lddy,
-                       .b = w,
+                       .b = (const float *)a->w->data + t.n0,
                        .ldc = a->lddx,
                        .lda = a->lddy,
                        .ldb = a->w->k,
@@ -96,15 +80,8 @@ static void run_tile(void *arg, int i, int worker)
                        .m = t.m,
                        .n = t.n,
                        .k = a->w->n};
-    if (vx_panel_form_of(a->w))
-        unpacked_product(r->cpu, worker, g, a, t.n0);
-    else
-        product(r->cpu, worker, &g, a->gamma);
-    for (int m = t.m0; m < t.m0 + t.m && a->act != VX_ACT_NONE && a->act != VX_ACT_SWIGLU; m++)
-        r->cpu->pieces.slope(a->dx + (size_t)m * (size_t)a->lddx + (size_t)t.n0,
-                             a->pre + vx_forward_row(m, a->tokens, a->targets) * (size_t)a->ldp +
-                                 t.n0,
-                             a->act, (size_t)t.n);
+    product(r->cpu, worker, &g, a->gamma);
+    vx_cpu_slopes(r->cpu, a, t);
 }
 
 void vx_linear_bwd_cpu(vx_device *dev, const vx_linear_bwd *given)
@@ -113,9 +90,11 @@ void vx_linear_bwd_cpu(vx_device *dev, const vx_linear_bwd *given)
     if (a->m <= 0)
         return;
     vx_cpu *cpu = vx_cpu_of(dev);
-    const int unit = vx_panel_form_of(a->w) ? UNPACKED : TILE_COLUMNS;
-    linear_bwd_run r = {cpu, a, vx_cpu_tiling(cpu, a->m, a->w->k, unit)};
-    dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
+    linear_bwd_run r = {cpu, a, vx_cpu_tiling(cpu, a->m, a->w->k, TILE_COLUMNS)};
+    if (vx_panel_form_of(a->w))
+        vx_panel_linear_bwd(cpu, a);
+    else
+        dev->env.parallel(run_tile, &r, r.tiling.count, dev->env.owner);
     if (a->act == VX_ACT_SWIGLU)
         vx_swiglu_bwd_cpu(dev, &(vx_swiglu_bwd){.dx = a->dx,
                                                 .lddx = a->lddx,

@@ -25,6 +25,8 @@ typedef struct panel_run {
     const vx_linear *a;
     const vx_panel_form *form;
     vx_tiling tiling;
+    vx_panel_then_fn *then;
+    const void *arg;
 } panel_run;
 
 /* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
@@ -170,11 +172,14 @@ static void run_tile(void *arg, int index, int worker)
                                vx_least(columns, tile.n - j)};
             multiply(r, &s, t, ldc, chunk == k && j > 0);
             finish(r, t, s.strip, ldc);
+            if (r->then)
+                r->then(r->cpu, r->arg, t);
         }
 }
 
-void vx_panel_linear(vx_cpu *cpu, const vx_linear *a)
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg)
 {
-    panel_run r = {cpu, a, vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL)};
+    panel_run r = {cpu,  a,  vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL),
+                   then, arg};
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }

@@ -20,15 +20,18 @@
  *      int8          64         1     16 scales (f32), 16 sums over k of the whole numbers (int32)
  *
  * x = high + low + (at most 2^-17 of x), both bf16 (Henry, Tang, Heinecke 2019, section 2), and
- * x w = high high + high low + low high. int8 is symmetric: w = scale q, |q| <= 127, one scale an
- * output; rows of x get theirs when they are packed.
+ * x w = high high + high low + low high. int8: w = scale q, |q| <= 127, one scale an output. Rows
+ * of x get scales of their own when they are packed, and a zero, since many (behind GELU all) lie
+ * almost on one side of 0: x = scale (q - zero), 0 <= q <= 255, and sum(q w) is too large by zero
+ * times the sum of w.
  */
 #ifndef VX_CPU_PANELS_H
 #define VX_CPU_PANELS_H
 
 #include "kernels/cpu/cpu.h"
 
-/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow. */
+/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow; one of x
+ * if its values lie less than twice this apart. */
 #define VX_LEAST_INT8 1e-36f
 
 enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };
@@ -71,7 +74,13 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
 
 /* What attention multiplies in: the precision's format, or a faster one that is no worse. */
 vx_number vx_attention_number(const vx_cpu *cpu);
+/* What it multiplies q and k in where gradients are taken, if it multiplies p and v in `form`;
+ * either may be NULL. */
+const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form);
 
-void vx_panel_linear(vx_cpu *cpu, const vx_linear *a);
+/* then: called with every part of y when it is done; or NULL. */
+typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
+void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
+void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
 
 #endif

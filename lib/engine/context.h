@@ -126,6 +126,7 @@ struct vitx_context {
     vx_block trace_copy; /* of what views show, if the host cannot read the device */
     int recorded;        /* pictures of the last vitx_forward whose views are valid; 0: none */
     bool differentiated; /* vitx_backward has run on them */
+    bool explained;      /* the passes of the last vitx_explain lie as it left them (explained.h) */
 
     atomic_int busy;     /* 1 in a public call that changes the context */
     uint64_t generation; /* how many of these there were: views of an earlier one are stale */

@@ -76,7 +76,7 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .tokens_of = f->pass->tokens_of, .relative = b->relative,
-        .queries = b->queries});
+        .queries = b->queries, .differentiated = f->differentiated});
     /* the rows that go on, if the class tokens have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = b->attended, .from = f->pass->starts, .rows = b->picked,
@@ -206,7 +206,8 @@ void vx_pool_forward(const vx_run *f, const vx_pool_io *b)
     f->ops->attention(f->dev, &(vx_attention){
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->pool_scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->pool_heads, .head_width = b->head_width,
-        .record = b->record, .starts = f->pass->starts, .queries = 1, .first = a->pool_first});
+        .record = b->record, .starts = f->pass->starts, .queries = 1, .first = a->pool_first,
+        .differentiated = f->differentiated});
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = vx_run_at(f, b->attended, (size_t)a->pool_first * (size_t)D),
         .from = f->pass->starts, .rows = b->collected, .width = D});

@@ -28,6 +28,7 @@ vx_run vx_run_of(vitx_context *c, const vx_pass *pass)
                     .qk_groups = a->qk_norm ? a->heads * a->head_width / a->qk_norm : 0,
                     .targets = targets,
                     .gradients = targets * pass->batch,
+                    .differentiated = pass->plan && pass->plan->targets > 0,
                     .tables = vx_rotary_tables(a),
                     .scale = 1.0f / sqrtf((float)vx_arch_query_width(a)),
                     .pool_scale = sqrtf((float)a->pool_heads / (float)a->width)};

@@ -28,6 +28,7 @@ typedef struct vx_run {
     int attended_width;      /* of attention_width what proj reads */
     int qk_groups;           /* parts of q, or of k, that are normalised each by itself */
     int targets, gradients;  /* K, G: of the backward pass */
+    int differentiated;      /* whether the plan has one */
     int tables;              /* of rotations: 1, or one for each head */
     float scale, pool_scale; /* 1 / sqrt of a head's width: of blocks, of the pooling head */
 } vx_run;

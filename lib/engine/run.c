@@ -127,10 +127,10 @@ static int run_loaded(vitx_context *c, int n, vx_plan *plan)
     return vx_context_answers(c, &c->act, n);
 }
 
-static int begin_run(vitx_context *c, vx_plan *plan, int n)
+int vx_context_begin_run(vitx_context *c, vx_plan *plan, int n)
 {
     c->recorded = 0;
-    c->differentiated = false;
+    c->differentiated = c->explained = false;
     /* Where each call has its own size, there is no place to keep for a larger batch of it. */
     const bool as_many = (plan && plan->watch) || c->varies;
     const int room = as_many ? n : c->max_batch;
@@ -159,7 +159,7 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
                        "together make inputs of one size");
     VX_TRY(vx_size_take(c, images[0]));
     VX_TRY(check_queries(plan, &c->arch));
-    VX_TRY(begin_run(c, plan, n));
+    VX_TRY(vx_context_begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
     return run_loaded(c, n, plan);
 }
@@ -167,7 +167,7 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan)
 {
-    VX_TRY(begin_run(c, plan, n));
+    VX_TRY(vx_context_begin_run(c, plan, n));
     for (int i = 0; i < n; i++)
         if (image)
             VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));

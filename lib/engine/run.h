@@ -21,6 +21,10 @@ int vx_context_leave(vitx_context *c, int status); /* gives `status` back */
  * then in c->act.host, checked to be finite. */
 int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
 
+/* Before such a run: what an earlier one recorded is lost, and the plan gets its places for `n`
+ * pictures, or for max_batch. */
+int vx_context_begin_run(vitx_context *c, vx_plan *plan, int n);
+
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
 /* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and

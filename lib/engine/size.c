@@ -183,7 +183,7 @@ static int set_input(vitx_context *c, int64_t height, int64_t width, const char 
     VX_TRY(vx_arch_set_input(&arch, (int)height, (int)width, what));
     VX_TRY(check_tokens(&arch, c->max_tokens, what));
     c->recorded = 0; /* views are of the old layout */
-    c->differentiated = false;
+    c->differentiated = c->explained = false;
     c->sized = false;
     c->arch = arch;
     c->recipe.input_height = (int)height;

@@ -120,6 +120,7 @@ static int set_trace(vitx_context *c, const vitx_trace_opts *opts)
     /* Tried on the other plan first, so that a refusal changes nothing. */
     wish(&c->need, &o, &c->arch);
     c->recorded = 0;
+    c->explained = false;
     VX_TRY(vx_context_place(c, &c->need, &c->trace, c->max_batch));
     vx_plan_copy(&c->wish, &c->need);
     return VITX_OK;

@@ -266,6 +266,7 @@ static int explain_feed(vitx_map **out, vitx_context *c, const vx_feed *feed, in
     int status = vx_feed_check(c, feed, n);
     if (status == VITX_OK)
         status = explain_call(out, &k, opts);
+    c->explained = status == VITX_OK && n == 1;
     return vx_context_leave(c, status);
 }
 

@@ -42,6 +42,7 @@ void vx_jobs_free(vx_job *jobs, int m, const vitx_hooks *hooks)
 
 int vx_jobs_prepare(vx_job *jobs, int m, vitx_context *c, const vitx_explain_opts *opts)
 {
+    c->explained = false;
     vx_plan_clear(&c->need);
     vx_plan_clear(&c->variants.need);
     /* The caller's array may be of structs of an older, shorter version: his size is the step. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/explained.h"
 #include "engine/size.h"
 
 static void place_totals(vx_totals *t, vx_arena *arena, const vitx_stats *s)
@@ -232,13 +233,27 @@ int vitx_stats_add(vitx_stats *stats, const vitx_image *const *images, int n)
     return vx_context_leave(s->context, status);
 }
 
+/* The picture that was explained last, from what that left behind. */
+static int add_explained(vitx_stats *s)
+{
+    vx_context_begin(s->context, s->arch.depth);
+    vx_stats_begin(s);
+    s->running = 1;
+    VX_TRY(vx_explained_run(s->context, &s->plan));
+    vx_stats_count(s, 1);
+    vx_stats_end(s);
+    return VITX_OK;
+}
+
 int vx_stats_add_watched(vitx_stats *s, const vitx_image *image, vx_stats_also *also, void *payload)
 {
+    bool there;
     VX_TRY(prepare(s, image));
+    VX_TRY(vx_explained_serves(&there, s->context, image));
     s->also = also;
     s->also_for = payload;
     s->plan.pool_wanted = s->arch.pool == VX_POOL_MAP;
-    const int status = add_all(s, &image, 1);
+    const int status = there ? add_explained(s) : add_all(s, &image, 1);
     s->also = NULL;
     return status;
 }

@@ -2,7 +2,8 @@
  * report/run.c: one pass of the model for a picture.
  *
  * The pass is that of the report's attention statistics (measure/stats.h), which show each block
- * here before the next one runs: it is coded at once, and only the code is kept.
+ * here before the next one runs: it is coded at once, and only the code is kept. If the picture has
+ * just been explained, its blocks may be there already (engine/explained.h).
  */
 #include "engine/size.h"
 #include "kernels/ops.h"

@@ -242,7 +242,7 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
         complain_last(picture);
         return false;
     }
-    /* One forward pass more, and the picture is whole. */
+    /* A forward pass more, or a part of it, and the picture is whole. */
     progress_let_end(true);
     const int code = vitx_report_run(page->report, plan->session.context, image);
     progress_let_end(false);
