@@ -451,6 +451,53 @@ START_TEST(test_panels__gradients_are_within_their_format)
 }
 END_TEST
 
+/* Also of a matrix that is turned in parts, since it is larger than the memory for that. */
+START_TEST(test_panels__gradients_are_the_same_for_any_threads)
+{
+    static const int shapes[][3] = {{3, 33, 9001}, {70, 100, 769}, {40, 769, 193}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {24};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+        float *dy = weights(&r, (size_t)m * (size_t)n, 0.5f);
+        float *w = weights(&r, (size_t)n * (size_t)k, 0.5f), *first = NULL;
+        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+            bed b;
+            if (!open_version(&b, _i / NUMBERS, number, threads))
+                continue;
+            const char *what = say(&b, "linear_bwd in %s [%d,%d]x%d", name_of(number), m, n, k);
+            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+                            packed = packed_in(&b, number, w, NULL, n, k);
+            float *dx = output_f32((size_t)m * (size_t)k);
+            vx_linear_bwd a = {.dx = dx,
+                               .lddx = k,
+                               .dy = dy,
+                               .lddy = n,
+                               .w = &packed,
+                               .m = m,
+                               .tokens = m,
+                               .targets = 1};
+            b.dev->ops.linear_bwd(b.dev, &a);
+            check_guards(what);
+            if (!first) {
+                float *expected = output_f32((size_t)m * (size_t)k);
+                a.w = &plain;
+                a.dx = expected;
+                vx_linear_bwd_ref(NULL, &a);
+                check_gradient(what, number, &a, dx, expected);
+            }
+            expect(!first || memcmp(first, dx, (size_t)m * (size_t)k * sizeof *dx) == 0,
+                   "%s: other bits", what);
+            first = dx;
+            bed_close(&b);
+        }
+        free(dy);
+        free(w);
+        free_outputs();
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- exact answers ------ */
 
 /* Whole numbers from `low` to `high`, which are the first of a row: a scale is 1 then, bf16 holds
@@ -700,6 +747,76 @@ END_TEST
 
 /* ---------------------------------------------------------------------- determinism -------- */
 
+/* hidden = gelu(layernorm(x) W^T + bias), y = hidden V^T, in `b`; formed: norm and hidden are
+ * written in the form of the product that reads them. y is in output memory. */
+static float *chain(bed *b, const float *x, const vx_weight *w, const vx_weight *v,
+                    const float *scale, int m, bool formed)
+{
+    const size_t rows = (size_t)m;
+    vx_narrow *norm = (vx_narrow *)output_f32(rows * vx_form_room((size_t)w->k));
+    vx_narrow *hidden = (vx_narrow *)output_f32(rows * vx_form_room((size_t)w->n));
+    float *y = output_f32(rows * (size_t)v->n);
+    const vx_layernorm before = {.y_n = norm,
+                                 .ldy = w->k,
+                                 .x = x,
+                                 .ldx = w->k,
+                                 .weight = scale,
+                                 .eps = 1e-5f,
+                                 .m = m,
+                                 .n = w->k,
+                                 .y_form = formed ? w->packing : NULL};
+    const vx_linear first = {.y_n = hidden,
+                             .ldy = w->n,
+                             .x_n = norm,
+                             .ldx = w->k,
+                             .w = w,
+                             .act = VX_ACT_GELU,
+                             .m = m,
+                             .y_form = formed ? v->packing : NULL,
+                             .x_formed = formed};
+    const vx_linear second = {
+        .y = y, .ldy = v->n, .x_n = hidden, .ldx = w->n, .w = v, .m = m, .x_formed = formed};
+    b->dev->ops.layernorm(b->dev, &before);
+    b->dev->ops.linear(b->dev, &first);
+    b->dev->ops.linear(b->dev, &second);
+    return y;
+}
+
+/* The same numbers, to the bit; short and long rows, which are multiplied in parts. */
+START_TEST(test_panels__forms_of_rows_change_nothing)
+{
+    static const int shapes[][4] = {{1, 8, 8, 8},      {5, 33, 65, 40},    {40, 64, 96, 64},
+                                    {71, 100, 193, 7}, {35, 72, 3100, 33}, {70, 1100, 64, 48}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {41};
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        bed b;
+        if (!open_version(&b, _i / NUMBERS, number, threads))
+            return;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2], last = shapes[i][3];
+            float *x = weights(&r, (size_t)m * (size_t)k, 1), *scale = weights(&r, (size_t)k, 1);
+            float *rows = weights(&r, (size_t)n * (size_t)k, 0.3f),
+                  *bias = weights(&r, (size_t)n, 1);
+            float *out = weights(&r, (size_t)last * (size_t)n, 0.3f);
+            const vx_weight w = packed_in(&b, number, rows, bias, n, k);
+            const vx_weight v = packed_in(&b, number, out, NULL, last, n);
+            const float *plain = chain(&b, x, &w, &v, scale, m, false);
+            const float *formed = chain(&b, x, &w, &v, scale, m, true);
+            const char *what = say(&b, "%s [%d,%d] to %d to %d", name_of(number), m, k, n, last);
+            check_guards(what);
+            expect(memcmp(plain, formed, (size_t)m * (size_t)last * sizeof *plain) == 0,
+                   "%s: in the reader's form the answer differs", what);
+            free_outputs();
+            float *all[] = {x, scale, rows, bias, out};
+            for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+                free(all[j]);
+        }
+        bed_close(&b);
+    }
+}
+END_TEST
+
 /* y [m,n] of a product with everything. */
 static float *answer(bed *b, vx_number number, const problem *p, const vx_weight *w, int first,
                      int rows)
@@ -928,10 +1045,12 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__linear_is_within_its_format, 0, MOST_THREADS);
     tcase_add_loop_test(t, test_panels__gradients_are_within_their_format, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
+    tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
     tcase_add_test(t, test_panels__peaks_multiply);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
+    tcase_add_loop_test(t, test_panels__forms_of_rows_change_nothing, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
     tcase_add_test(t, test_panels__tiles_need_permission);

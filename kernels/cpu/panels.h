@@ -64,6 +64,21 @@ static inline size_t vx_panel_bytes(const vx_panel_form *f, int k)
     return vx_panel_row(f, k) * VX_PANEL + (size_t)f->tail;
 }
 
+/* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
+ * fall on the same places of the first cache. */
+static inline size_t vx_panel_apart(const vx_panel_form *f, int k)
+{
+    return vx_panel_row(f, k) | VX_LINE;
+}
+
+/* The form in which y_form lets rows be written (ops.h): packed, vx_panel_apart of it apart. NULL:
+ * as floats. Rows of int8 have scales, which are known when a row is complete. */
+static inline const vx_panel_form *vx_panel_written(const vx_packing *form)
+{
+    const vx_panel_form *f = form && form != &vx_packing_plain ? (const vx_panel_form *)form : NULL;
+    return f && (f->number == VX_NUMBER_BF16 || f->number == VX_NUMBER_BF16X3) ? f : NULL;
+}
+
 /* to[n,count] = W[first.., k0..k0+count-1] as f32; first is a multiple of VX_PANEL, k0 of the
  * form's step. */
 void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count);
@@ -82,5 +97,7 @@ const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form
 typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
 void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
+/* y as packed rows (vx_panel_written). */
+void vx_panel_norm(vx_cpu *cpu, const vx_layernorm *a, const vx_panel_form *to);
 
 #endif
