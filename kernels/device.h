@@ -106,7 +106,8 @@ struct vx_device_class {
      * NULL: there are none. NULL instead of a function: of the device's one precision, its own. */
     const char *(*instructions_of)(const char *precision);
     const vx_packing *const *packings; /* all of them, ended by NULL */
-    const vx_packing *(*packing_for)(const char *precision, vx_layer layer);
+    /* block: the matrix's, from 0 on; 0 outside of the blocks. */
+    const vx_packing *(*packing_for)(const char *precision, vx_layer layer, int block);
     /* Bytes of an element of vx_narrow. NULL: vx_narrow is float, so that one array serves as both;
      * a function that returns 4 does not say that. */
     size_t (*narrow_bytes)(const char *precision);
@@ -117,6 +118,9 @@ struct vx_device_class {
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
     void (*close)(vx_device *dev); /* nothing is queued */
+    /* Or NULL. Lets all workers multiply `rounds` times, with the instructions that the precision's
+     * products take, and nothing but registers. Needs reserve. @return operations */
+    double (*multiply)(vx_device *dev, int64_t rounds);
     int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);

@@ -94,10 +94,11 @@ const vx_packing vx_packing_plain = {
 
 const vx_packing *const vx_host_packings[] = {&vx_packing_plain, NULL};
 
-const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer)
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer, int block)
 {
     (void)precision;
     (void)layer;
+    (void)block;
     return &vx_packing_plain;
 }
 

@@ -19,7 +19,7 @@ void vx_host_copy(vx_device *dev, void *dst, const void *src, size_t bytes);
 
 /* The one packing is vx_packing_plain. */
 extern const vx_packing *const vx_host_packings[];
-const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer);
+const vx_packing *vx_host_packing_for(const char *precision, vx_layer layer, int block);
 
 /* 0 if the precision is NULL, "auto" or one of vx_host_precision_at; else nonzero with the
  * reason. */

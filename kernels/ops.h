@@ -109,6 +109,18 @@ typedef struct vx_weight {
 extern const vx_packing vx_packing_plain;
 
 /*
+ * What one linear alone reads may be written in the form in which that linear multiplies. Where an
+ * operation has y_form, the packing of that linear's weight, the device may write y_n in a form of
+ * its own, with rows as far apart as it likes; the linear gets x_formed then. Whether a device does
+ * so depends on that packing and the length n of a row alone. y_n has room for m rows of
+ * vx_form_room(n) elements and begins at a multiple of 64 bytes.
+ */
+static inline size_t vx_form_room(size_t n)
+{
+    return (n + 31) / 32 * 32 + 16;
+}
+
+/*
  * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing,
  * and its pointers are not read. So a caller need not ask whether there is anything to do.
  */
@@ -143,6 +155,8 @@ typedef struct vx_linear {
     int keep_normed;
     vx_narrow *y_n, *pre_n;
     const vx_narrow *x_n;
+    const vx_packing *y_form; /* of the only reader of y_n, or NULL; not with VX_ACT_SWIGLU   */
+    int x_formed;             /* nonzero: x_n was written with this weight's packing as y_form */
 } vx_linear;
 
 /*
@@ -419,6 +433,7 @@ typedef struct vx_layernorm {
     const vx_far *residual; /* [m,n], rows ldr apart, or NULL: 0; may be y itself */
     int ldr;
     const vx_narrow *x_n;
+    const vx_packing *y_form; /* of the only reader of y_n, or NULL; without groups, residual */
 } vx_layernorm;
 
 /* The parts of a row that are normalised each by itself. */

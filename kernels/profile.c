@@ -18,7 +18,7 @@ const char *vx_op_name(int index)
     return names[index];
 }
 
-static double now(void)
+double vx_profile_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -42,7 +42,7 @@ static void count(vx_op_count *row, vx_work work, double since)
     if (work.bytes <= 0)
         return;
     row->calls++;
-    row->seconds += now() - since;
+    row->seconds += vx_profile_now() - since;
     row->flops += work.flops;
     row->bytes += work.bytes;
 }
@@ -51,7 +51,7 @@ static void count(vx_op_count *row, vx_work work, double since)
     static void timed_##name(vx_device *dev, const vx_##name *a)                                   \
     {                                                                                              \
         const vx_work work = vx_##name##_work(a);                                                  \
-        const double start = now();                                                                \
+        const double start = vx_profile_now();                                                     \
         dev->profile->own.name(dev, a);                                                            \
         wait_for(dev);                                                                             \
         count(&dev->profile->counts[VX_OP_##name], work, start);                                   \

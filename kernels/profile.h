@@ -34,6 +34,9 @@ typedef struct vx_profile {
 /* "linear" and so on; index 0..VX_OP_COUNT-1, in the order of ops.def. */
 const char *vx_op_name(int index);
 
+/* Seconds from some time on. */
+double vx_profile_now(void);
+
 /* Counts from 0. `profile` is the caller's, and must stay until vx_profile_end. Nothing is on. */
 void vx_profile_begin(vx_device *dev, vx_profile *profile);
 /* The device has its own table again; the counts stay. Nothing happens if no profile is on. */

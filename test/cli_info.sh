@@ -107,8 +107,15 @@ right bench -m $model --runs 1 --method rollout,attention+rollout --set discard=
 out_lines 4
 out_has '^what .* forwards$'
 right bench -m $model --runs 1 --method attention --layer all
+right bench -m $model --runs 1 --json --precision f32,int8,bf16 --method attention
+out_lines 6
+[ "$(grep -o '"what":"[a-z]*"\|"precision":"[a-z0-9]*"' "$out" | cut -d'"' -f4 | tr '\n' ' ')" = \
+    "forward f32 attention f32 forward int8 attention int8 forward bf16 attention bf16 " ] || fail "other rows: $(cat "$out")"
+[ "$(grep -c '"what":"forward".*"forwards":1.00' "$out")" = 3 ] || fail "a forward is not one forward: $(cat "$out")"
+wrong 'no precision "f8"' bench -m $model --runs 1 --precision f32,f8
+wrong "comma" bench -m $model --runs 1 --precision f32,
 right bench -m $model --runs 1 --ops --method generic
-out_has '^peak: [0-9.]+ GFLOP/s in a product, [0-9.]+ GB/s in a copy$'
+out_has '^peak: [0-9.]+ GFLOP/s multiplied, [0-9.]+ GB/s copied$'
 out_has '^  linear +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$'
 out_has '^  linear_bwd '
 out_has '^  outside of operations '

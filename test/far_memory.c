@@ -210,9 +210,10 @@ static size_t bytes(int n, int k)
 static const vx_packing plain = {.name = "plain", .panel = 1, .bytes = bytes, .pack = pack};
 const vx_packing *const far_packings[] = {&plain, NULL};
 
-const vx_packing *far_packing_for(const char *precision, vx_layer layer)
+const vx_packing *far_packing_for(const char *precision, vx_layer layer, int which)
 {
     (void)precision;
     (void)layer;
+    (void)which;
     return &plain;
 }

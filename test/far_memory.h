@@ -21,7 +21,7 @@ void far_free(void *memory, const vx_device_env *env);
 
 /* The other members of a class whose memory this is; its one packing is the plain one. */
 extern const vx_packing *const far_packings[];
-const vx_packing *far_packing_for(const char *precision, vx_layer layer);
+const vx_packing *far_packing_for(const char *precision, vx_layer layer, int which);
 int far_mem_write(const vx_device_env *env, void *device_dst, const void *host_src, size_t bytes,
                   char *err, size_t err_size);
 int far_mem_read(const vx_device_env *env, void *host_dst, const void *device_src, size_t bytes,

@@ -11,7 +11,8 @@
  *           2 * 2^-8 + 2^-16.
  *   bf16x3  high + low is off by at most 2^-17: low has 8 bits, too, and |low| <= 2^-8 |x|. That is
  *           2 * 2^-17 for a product; low * low, which is left out, is at most 2^-16 more.
- *   int8    a value is off by half a scale, a scale is the largest value / 127. So an element is
+ *   int8    a value is off by half a scale. A scale of w is the largest |value| / 127, one of x is
+ *           how far the smallest and the largest value (or 0) lie apart, / 255. So an element is
  *           off by at most (sw sum |x| + sx sum |w|) / 2 + k sx sw / 4. f32 rounds scales and what
  *           is divided by them: 2^-14 of that more.
  */
@@ -75,12 +76,23 @@ static void emulated_bf16x3(const vx_panel_product *p)
 static void emulated_int8(const vx_panel_product *p)
 {
     tiles_with(p, VX_NUMBER_INT8);
-    scale_sums(p, 0);
+    scale_sums(p);
+}
+
+static double emulated_peak_bf16(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_BF16);
+}
+
+static double emulated_peak_int8(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_INT8);
 }
 
 static void emulate_tiles(vx_pieces *pieces)
 {
-    pieces->rows_int8 = vx_rows_int8_emulated;
+    pieces->peak_bf16 = emulated_peak_bf16;
+    pieces->peak_int8 = emulated_peak_int8;
     pieces->panels_bf16 = emulated_bf16;
     pieces->panels_bf16x3 = emulated_bf16x3;
     pieces->panels_int8 = emulated_int8;
@@ -134,7 +146,7 @@ static vx_weight packed_in(const bed *b, vx_number number, const float *w, const
 
 /* What |x| and |w| of one element add up to. */
 typedef struct sizes_of {
-    double products, x, w, most_x, most_w;
+    double products, x, w, low_x, high_x, most_w;
     int terms;
 } sizes_of;
 
@@ -146,7 +158,8 @@ static sizes_of add_up(const float *x, const float *w, size_t w_step, int terms)
         s.products += a * b;
         s.x += a;
         s.w += b;
-        s.most_x = fmax(s.most_x, a);
+        s.low_x = fmin(s.low_x, (double)x[i]);
+        s.high_x = fmax(s.high_x, (double)x[i]);
         s.most_w = fmax(s.most_w, b);
     }
     return s;
@@ -163,7 +176,7 @@ static double bound_of(vx_number number, const sizes_of *s)
         return sum + (2 * 0x1p-8 + 0x1p-16) * s->products;
     if (number == VX_NUMBER_BF16X3)
         return sum + (2 * 0x1p-17 + 0x1p-16) * s->products;
-    const double sx = s->most_x / 127, sw = s->most_w / 127;
+    const double sx = (s->high_x - s->low_x) / 255, sw = s->most_w / 127;
     return sum + (1 + 0x1p-14) * (sw * s->x / 2 + sx * s->w / 2 + s->terms * sx * sw / 4);
 }
 
@@ -438,23 +451,81 @@ START_TEST(test_panels__gradients_are_within_their_format)
 }
 END_TEST
 
+/* Also of a matrix that is turned in parts, since it is larger than the memory for that. */
+START_TEST(test_panels__gradients_are_the_same_for_any_threads)
+{
+    static const int shapes[][3] = {{3, 33, 9001}, {70, 100, 769}, {40, 769, 193}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {24};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+        float *dy = weights(&r, (size_t)m * (size_t)n, 0.5f);
+        float *w = weights(&r, (size_t)n * (size_t)k, 0.5f), *first = NULL;
+        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+            bed b;
+            if (!open_version(&b, _i / NUMBERS, number, threads))
+                continue;
+            const char *what = say(&b, "linear_bwd in %s [%d,%d]x%d", name_of(number), m, n, k);
+            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+                            packed = packed_in(&b, number, w, NULL, n, k);
+            float *dx = output_f32((size_t)m * (size_t)k);
+            vx_linear_bwd a = {.dx = dx,
+                               .lddx = k,
+                               .dy = dy,
+                               .lddy = n,
+                               .w = &packed,
+                               .m = m,
+                               .tokens = m,
+                               .targets = 1};
+            b.dev->ops.linear_bwd(b.dev, &a);
+            check_guards(what);
+            if (!first) {
+                float *expected = output_f32((size_t)m * (size_t)k);
+                a.w = &plain;
+                a.dx = expected;
+                vx_linear_bwd_ref(NULL, &a);
+                check_gradient(what, number, &a, dx, expected);
+            }
+            expect(!first || memcmp(first, dx, (size_t)m * (size_t)k * sizeof *dx) == 0,
+                   "%s: other bits", what);
+            first = dx;
+            bed_close(&b);
+        }
+        free(dy);
+        free(w);
+        free_outputs();
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- exact answers ------ */
 
-/* Whole numbers up to 127, the first of a row 127: a scale is 1 then, bf16 holds them, and no sum
- * reaches 2^24. So every precision has to give the whole number that is right. */
-static float *whole_numbers(rng *r, int rows, int columns)
+/* Whole numbers from `low` to `high`, which are the first of a row: a scale is 1 then, bf16 holds
+ * them, and no sum reaches 2^24. So every precision has to give the whole number that is right. */
+static void whole_numbers(rng *r, float *x, int columns, int low, int high)
 {
-    float *x = weights(r, (size_t)rows * (size_t)columns, 1);
-    for (int i = 0; i < rows * columns; i++)
-        x[i] = i % columns ? (float)rng_int(r, -127, 127) : 127;
-    return x;
+    for (int i = 0; i < columns; i++)
+        x[i] = i == 0 ? (float)high : i == 1 ? (float)low : (float)rng_int(r, low, high);
+}
+
+/* 255 apart: on one side of 0 in every other row, and where there is but one. */
+static void whole_rows(rng *r, float *x, int rows, int columns)
+{
+    for (int i = 0; i < rows; i++, x += columns)
+        if (i % 2 && columns > 1)
+            whole_numbers(r, x, columns, -128 + i % 5, 127 + i % 5);
+        else
+            whole_numbers(r, x, columns, 0, 255);
 }
 
 static void exact_case(bed *b, rng *r, vx_number number, int m, int n, int k)
 {
     const char *what = say(b, "exact %s [%d,%d]x%d", name_of(number), m, n, k);
-    float *x = whole_numbers(r, m, k), *w = whole_numbers(r, n, k);
+    float *x = weights(r, (size_t)(m * k), 1), *w = weights(r, (size_t)(n * k), 1);
     float *y = output_f32((size_t)m * (size_t)n);
+    whole_rows(r, x, m, k);
+    for (int j = 0; j < n; j++)
+        whole_numbers(r, w + j * k, k, -127, 127);
     const vx_weight packed = packed_in(b, number, w, NULL, n, k);
     b->dev->ops.linear(b->dev,
                        &(vx_linear){.y = y, .ldy = n, .x = x, .ldx = k, .w = &packed, .m = m});
@@ -485,6 +556,47 @@ START_TEST(test_panels__whole_numbers_are_exact)
             exact_case(&b, &r, number, m, n, k);
     }
     bed_close(&b);
+}
+END_TEST
+
+/* With ones, each multiplication adds 1 to a sum: the operations that a peak counts are done. */
+static void peak_case(const bed *b, vx_peak_fn *peak, vx_number number)
+{
+    static const char one[NUMBERS][4] = {[VX_NUMBER_F32] = {0, 0, (char)0x80, 0x3f},
+                                         [VX_NUMBER_BF16] = {(char)0x80, 0x3f, (char)0x80, 0x3f},
+                                         [VX_NUMBER_INT8] = {1, 1, 1, 1}};
+    const char *what = say(b, "peak of %s", name_of(number));
+    char x[VX_STEP];
+    double sum = 0;
+    if (!peak)
+        return;
+    float *sums = output_f32(VX_PEAK_SUMS);
+    memset(sums, 0, VX_PEAK_SUMS * sizeof *sums);
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = one[number][i % 4];
+    const double once = peak(sums, x, 1), more = peak(sums, x, 7);
+    check_guards(what);
+    for (int i = 0; i < VX_PEAK_SUMS; i++)
+        sum += number == VX_NUMBER_INT8 ? (double)(int32_t)vx_float_bits(sums[i]) : (double)sums[i];
+    expect(once > 0 && more == 7 * once && once + more == 2 * sum,
+           "%s: %g operations and sums of %g", what, once + more, sum);
+    free_outputs();
+}
+
+START_TEST(test_panels__peaks_multiply)
+{
+    bed b;
+    for (int mask = 0; mask < MASKS; mask++) {
+        if (!open_version(&b, mask, VX_NUMBER_BF16, 1))
+            continue;
+        const vx_pieces *pieces = &vx_cpu_of(b.dev)->pieces;
+        peak_case(&b, pieces->peak_f32, VX_NUMBER_F32);
+        peak_case(&b, pieces->peak_bf16, VX_NUMBER_BF16);
+        peak_case(&b, pieces->peak_int8, VX_NUMBER_INT8);
+        expect(mask != EMULATED_TILES || (pieces->peak_bf16 && pieces->peak_int8),
+               "no peak of tiles");
+        bed_close(&b);
+    }
 }
 END_TEST
 
@@ -634,6 +746,76 @@ START_TEST(test_panels__of_tiny_numbers)
 END_TEST
 
 /* ---------------------------------------------------------------------- determinism -------- */
+
+/* hidden = gelu(layernorm(x) W^T + bias), y = hidden V^T, in `b`; formed: norm and hidden are
+ * written in the form of the product that reads them. y is in output memory. */
+static float *chain(bed *b, const float *x, const vx_weight *w, const vx_weight *v,
+                    const float *scale, int m, bool formed)
+{
+    const size_t rows = (size_t)m;
+    vx_narrow *norm = (vx_narrow *)output_f32(rows * vx_form_room((size_t)w->k));
+    vx_narrow *hidden = (vx_narrow *)output_f32(rows * vx_form_room((size_t)w->n));
+    float *y = output_f32(rows * (size_t)v->n);
+    const vx_layernorm before = {.y_n = norm,
+                                 .ldy = w->k,
+                                 .x = x,
+                                 .ldx = w->k,
+                                 .weight = scale,
+                                 .eps = 1e-5f,
+                                 .m = m,
+                                 .n = w->k,
+                                 .y_form = formed ? w->packing : NULL};
+    const vx_linear first = {.y_n = hidden,
+                             .ldy = w->n,
+                             .x_n = norm,
+                             .ldx = w->k,
+                             .w = w,
+                             .act = VX_ACT_GELU,
+                             .m = m,
+                             .y_form = formed ? v->packing : NULL,
+                             .x_formed = formed};
+    const vx_linear second = {
+        .y = y, .ldy = v->n, .x_n = hidden, .ldx = w->n, .w = v, .m = m, .x_formed = formed};
+    b->dev->ops.layernorm(b->dev, &before);
+    b->dev->ops.linear(b->dev, &first);
+    b->dev->ops.linear(b->dev, &second);
+    return y;
+}
+
+/* The same numbers, to the bit; short and long rows, which are multiplied in parts. */
+START_TEST(test_panels__forms_of_rows_change_nothing)
+{
+    static const int shapes[][4] = {{1, 8, 8, 8},      {5, 33, 65, 40},    {40, 64, 96, 64},
+                                    {71, 100, 193, 7}, {35, 72, 3100, 33}, {70, 1100, 64, 48}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {41};
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        bed b;
+        if (!open_version(&b, _i / NUMBERS, number, threads))
+            return;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2], last = shapes[i][3];
+            float *x = weights(&r, (size_t)m * (size_t)k, 1), *scale = weights(&r, (size_t)k, 1);
+            float *rows = weights(&r, (size_t)n * (size_t)k, 0.3f),
+                  *bias = weights(&r, (size_t)n, 1);
+            float *out = weights(&r, (size_t)last * (size_t)n, 0.3f);
+            const vx_weight w = packed_in(&b, number, rows, bias, n, k);
+            const vx_weight v = packed_in(&b, number, out, NULL, last, n);
+            const float *plain = chain(&b, x, &w, &v, scale, m, false);
+            const float *formed = chain(&b, x, &w, &v, scale, m, true);
+            const char *what = say(&b, "%s [%d,%d] to %d to %d", name_of(number), m, k, n, last);
+            check_guards(what);
+            expect(memcmp(plain, formed, (size_t)m * (size_t)last * sizeof *plain) == 0,
+                   "%s: in the reader's form the answer differs", what);
+            free_outputs();
+            float *all[] = {x, scale, rows, bias, out};
+            for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+                free(all[j]);
+        }
+        bed_close(&b);
+    }
+}
+END_TEST
 
 /* y [m,n] of a product with everything. */
 static float *answer(bed *b, vx_number number, const problem *p, const vx_weight *w, int first,
@@ -863,9 +1045,12 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__linear_is_within_its_format, 0, MOST_THREADS);
     tcase_add_loop_test(t, test_panels__gradients_are_within_their_format, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
+    tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
+    tcase_add_test(t, test_panels__peaks_multiply);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
+    tcase_add_loop_test(t, test_panels__forms_of_rows_change_nothing, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
     tcase_add_test(t, test_panels__tiles_need_permission);

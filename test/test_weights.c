@@ -161,9 +161,10 @@ static const vx_packing panels = {.name = "panels",
 static const vx_packing *const both[] = {&panels, &vx_packing_plain, NULL};
 
 /* The head stays plain: what a precision means is the class's business. */
-static const vx_packing *packing_for(const char *precision, vx_layer layer)
+static const vx_packing *packing_for(const char *precision, vx_layer layer, int block)
 {
     (void)precision;
+    (void)block;
     return layer == VX_LAYER_HEAD ? &vx_packing_plain : &panels;
 }
 
@@ -425,8 +426,9 @@ START_TEST(test_site__lists_its_packings)
         const vx_device_class *cls = vx_device_at(i);
         ck_assert_int_eq(cls->probe(0, (char[100]){""}, 100), 0);
         for (int p = 0; cls->precision_at(p); p++)
-            for (int layer = VX_LAYER_PATCH; layer <= VX_LAYER_HEAD; layer++) {
-                const vx_packing *packing = cls->packing_for(cls->precision_at(p), (vx_layer)layer);
+            for (int layer = VX_LAYER_PATCH; layer <= 2 * VX_LAYER_HEAD + 1; layer++) {
+                const vx_packing *packing =
+                    cls->packing_for(cls->precision_at(p), (vx_layer)(layer / 2), layer % 2);
                 int at = 0;
                 while (cls->packings[at] && cls->packings[at] != packing)
                     at++;

@@ -336,11 +336,13 @@ VITX_API int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *con
 
 /**
  * Measures the peak speed of the device with the context's threads, as a reference for operations:
- * a product of matrices of 1024 x 1024 and a copy of 64 MiB. Takes 130 MiB during the call, and
+ * of the instructions that multiply the numbers of the context's precision, on registers alone (or,
+ * on a device that does not offer that, of a product of matrices of 1024 x 1024), and of a copy of
+ * 64 MiB. Takes 130 MiB during the call, and
  * less than a second on most machines. Small arrays that stay in a cache can be read faster than
  * `bytes` says.
  *
- * @param flops  per second, of the product
+ * @param flops  per second, multiplied
  * @param bytes  per second, read and written by the copy
  * @return VITX_OK, VITX_INVALID (a profile is on; a context with VITX_FIT_KEEP has run nothing
  *         yet), VITX_NOMEM, VITX_DEVICE

@@ -477,7 +477,7 @@ inline std::size_t trace_bytes(const model &runs, const vitx_trace_opts &opts, i
     return bytes;
 }
 
-/** Per second: operations of a product of matrices, bytes of a copy. */
+/** Per second: operations of the instructions that multiply, bytes of a copy. */
 struct peak {
     double flops, bytes;
 };

@@ -56,16 +56,20 @@ typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
 #define VX_GEMM_FEW_KN 6
 
 /* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and
- * add are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
+ * add are n long; bias and add may be NULL. pack: VX_WIDE_LINES + m times VX_WIDE_COLUMNS
+ * doubles. */
 typedef struct vx_wide {
     float *y;
     const double *a;
     const float *b, *bias, *add;
     double *pack;
+    size_t lda; /* from row to row of a */
     int m, n, k;
 } vx_wide;
 typedef void vx_gemm_wide_fn(const vx_wide *g);
 #define VX_WIDE_COLUMNS 16
+#define VX_WIDE_LINES 256
+#define VX_WIDE_APART 8 /* doubles of a line */
 
 /* The number formats of packed matrices (panels.h). */
 typedef enum vx_number {
@@ -77,7 +81,8 @@ typedef enum vx_number {
 } vx_number;
 
 /* Rows of x into the form of a product: to [m, steps lines] with space between them, filled up with
- * 0. scales [m]: of int8 what a row's values are multiplied by; else not written. */
+ * 0. Of int8 x is scale (q - zero), q being 0..255, and a row's scale and zero are scales[i] and
+ * scales[VX_ROW_SCALES + i]; else those are not written. */
 typedef struct vx_panel_rows {
     char *to;
     size_t ldt; /* bytes from row to row: vx_panel_row, or more */
@@ -107,6 +112,12 @@ typedef void vx_panels_f32_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
+
+/* Multiplies nothing but x, `rounds` times, and adds to sums [VX_PEAK_SUMS]. x: VX_STEP bytes.
+ * @return operations; a multiplication and its addition are two */
+typedef double vx_peak_fn(float *sums, const char *x, int64_t rounds);
+typedef vx_peak_fn vx_peak_f32_fn, vx_peak_bf16_fn, vx_peak_int8_fn;
+#define VX_PEAK_SUMS 1024
 
 /* Panels of a matrix that is no weight: to[panels], x being [n,k], or [k,n] with x_is_kn. f32,
  * bf16 or bf16x3. */
@@ -214,7 +225,7 @@ typedef struct vx_cpu_room {
     char *panels;  /* four matrices [tokens,head_width] or the other way, in any format */
     float *pack;   /* [VX_GEMM_PACK] */
     char *rows;    /* [rows_bytes] of a packed product: rows of x, or of the matrix in f32 */
-    float *scales; /* [VX_ROW_SCALES] of such rows */
+    float *scales; /* [2,VX_ROW_SCALES] of such rows */
     size_t strip_floats, rows_bytes;
 } vx_cpu_room;
 

@@ -29,8 +29,9 @@ static size_t strip_floats(const vx_dims *max)
      * of attention_replaced has */
     const size_t rows =
         4 * (round_up((size_t)max->tokens) + round_up((size_t)max->head_width) + 16);
-    const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
-    const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
+    /* a panel, sums and one patch, in double */
+    const size_t wide = 2 * ((VX_WIDE_LINES + 1) * VX_WIDE_COLUMNS + patch + VX_WIDE_APART);
+    const size_t weights = 2 * (size_t)max->width; /* of token_cam's channels, in double */
     const size_t wanted[] = {rows, wide, weights};
     size_t most = VX_STRIP_FLOATS;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
@@ -76,7 +77,7 @@ static size_t turned_bytes(const vx_dims *max)
 static size_t worker_bytes(const vx_dims *max)
 {
     return round_up(strip_floats(max) * sizeof(float)) + rows_bytes(max) +
-           VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
+           2 * VX_ROW_SCALES * sizeof(float) + round_up((size_t)max->tokens * sizeof(float)) +
            round_up(part_floats(max) * sizeof(float)) + panels_bytes(max) +
            VX_GEMM_PACK * sizeof(float);
 }
@@ -260,10 +261,15 @@ static const char *instructions_of(const char *precision)
 }
 
 /* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
-static const vx_packing *packing_for(const char *precision, vx_layer layer)
+static const vx_packing *packing_for(const char *precision, vx_layer layer, int block)
 {
-    const int plain = layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD;
-    return plain ? &vx_packing_plain : vx_panel_packing(precision);
+    const vx_packing *packing = vx_panel_packing(precision);
+    if (layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD)
+        return &vx_packing_plain;
+    /* What the first block is off by goes through all others: docs/numerics.md. */
+    if (packing == &vx_panel_forms[VX_NUMBER_INT8].packing && layer != VX_LAYER_POOL && block == 0)
+        return &vx_panel_forms[VX_NUMBER_BF16].packing;
+    return packing;
 }
 
 static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_panel_forms[0].packing,
@@ -307,6 +313,40 @@ static void close_cpu(vx_device *dev)
     dev->env.release(cpu, dev->env.owner);
 }
 
+/* -------------------------------------------------------------------------- the peak ------ */
+
+typedef struct peak_run {
+    vx_cpu *cpu;
+    vx_peak_fn *multiply;
+    int64_t rounds;
+} peak_run;
+
+/* Zeroes, so that sums stay what they are. */
+static void multiply_share(void *arg, int index, int worker)
+{
+    const peak_run *r = arg;
+    const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
+    (void)index;
+    memset(room.strip, 0, (VX_PEAK_SUMS + VX_STEP / sizeof(float)) * sizeof(float));
+    r->multiply(room.strip, (const char *)(room.strip + VX_PEAK_SUMS), r->rounds);
+}
+
+/* What has no instructions of its own is made of f32's. */
+static double multiply(vx_device *dev, int64_t rounds)
+{
+    vx_cpu *cpu = vx_cpu_of(dev);
+    const vx_number number = cpu->number;
+    vx_peak_fn *own = number == VX_NUMBER_F32    ? NULL
+                      : number == VX_NUMBER_INT8 ? cpu->pieces.peak_int8
+                                                 : cpu->pieces.peak_bf16;
+    peak_run r = {cpu, own ? own : cpu->pieces.peak_f32, rounds};
+    float sums[VX_PEAK_SUMS] = {0};
+    const char x[VX_STEP] = {0};
+    const double one = r.multiply(sums, x, 1) * (own && number == VX_NUMBER_BF16X3 ? 1.0 / 3 : 1);
+    dev->env.parallel(multiply_share, &r, dev->env.workers, dev->env.owner);
+    return one * (double)rounds * dev->env.workers;
+}
+
 static int sync_cpu(vx_device *dev, char *err, size_t err_size)
 {
     (void)dev; /* operations return when they are done */
@@ -326,6 +366,7 @@ const vx_device_class vx_device_cpu = {
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,
+    .multiply = multiply,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,
     .mem_alloc = vx_host_mem_alloc,

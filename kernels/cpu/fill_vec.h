@@ -10,6 +10,7 @@
 #include "kernels/cpu/gemm_vec.h"
 #include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/panels_vec.h"
+#include "kernels/cpu/peak_vec.h"
 #include "kernels/cpu/turned_vec.h"
 #include "kernels/cpu/wide_vec.h"
 

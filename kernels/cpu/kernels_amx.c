@@ -18,12 +18,23 @@ static void panels_bf16x3(const vx_panel_product *p)
 static void panels_int8(const vx_panel_product *p)
 {
     tiles_with(p, VX_NUMBER_INT8);
-    scale_sums(p, 0);
+    scale_sums(p);
+}
+
+static double peak_bf16(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_BF16);
+}
+
+static double peak_int8(float *sums, const char *x, int64_t rounds)
+{
+    return peak_of_tiles(sums, x, rounds, VX_NUMBER_INT8);
 }
 
 void vx_extend_amx(vx_pieces *pieces)
 {
-    pieces->rows_int8 = VX_NAME(rows_int8); /* signed, whatever VNNI has put there */
+    pieces->peak_bf16 = peak_bf16;
+    pieces->peak_int8 = peak_int8;
     pieces->panels_bf16 = panels_bf16;
     pieces->panels_bf16x3 = panels_bf16x3;
     pieces->panels_int8 = panels_int8;

@@ -2,6 +2,7 @@
 #define VX_ISA_NAME bf16
 #define VX_VECTOR_BITS 512
 #if defined(__AVX512BF16__)
+#include "kernels/cpu/peak_vec.h"
 #include "kernels/cpu/turned_vec.h"
 
 void vx_extend_bf16(vx_pieces *pieces)
@@ -12,6 +13,7 @@ void vx_extend_bf16(vx_pieces *pieces)
     pieces->turned = VX_NAME(turned);
     pieces->rows_bf16 = VX_NAME(rows_bf16);
     pieces->rows_bf16x3 = VX_NAME(rows_bf16x3);
+    pieces->peak_bf16 = VX_NAME(peak_bf16);
     pieces->panels_bf16 = VX_NAME(panels_bf16);
     pieces->panels_bf16x3 = VX_NAME(panels_bf16x3);
 }

@@ -2,11 +2,11 @@
 #define VX_ISA_NAME vnni
 #define VX_VECTOR_BITS 512
 #if defined(__AVX512VNNI__)
-#include "kernels/cpu/panels_vec.h"
+#include "kernels/cpu/peak_vec.h"
 
 void vx_extend_vnni(vx_pieces *pieces)
 {
-    pieces->rows_int8 = VX_NAME(rows_int8);
+    pieces->peak_int8 = VX_NAME(peak_int8);
     pieces->panels_int8 = VX_NAME(panels_int8);
 }
 #else

@@ -16,7 +16,8 @@
  */
 #include "kernels/cpu/panels.h"
 
-enum { ROWS = 416, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
+/* UNIT: columns of y that fill a line of packed rows. */
+enum { UNIT = 2 * VX_PANEL, ROWS = 416, COLUMNS = 64, LONG = 4096, CHUNK = 3072 };
 /* In f32, whose rows are read where they lie, a part of k at a time (floats_vec.h). */
 enum { PLAIN_ROWS = 204, PLAIN_COLUMNS = 192 };
 
@@ -24,17 +25,11 @@ typedef struct panel_run {
     vx_cpu *cpu;
     const vx_linear *a;
     const vx_panel_form *form;
+    const vx_panel_form *to; /* y is written in, or NULL: as floats */
     vx_tiling tiling;
     vx_panel_then_fn *then;
     const void *arg;
 } panel_run;
-
-/* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
- * fall on the same places of the first cache. */
-static size_t row_apart(const vx_panel_form *f, int k)
-{
-    return vx_panel_row(f, k) | VX_LINE;
-}
 
 /* Columns of x that are packed at once. The sums of int8 are scaled at the end of a product, so
  * they are not cut; rows of f32 are not packed. */
@@ -52,7 +47,7 @@ static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk,
 {
     if (f->number == VX_NUMBER_F32)
         return vx_ceil_div(m, vx_ceil_div(m, PLAIN_ROWS));
-    const size_t fit = s->rows_bytes / row_apart(f, chunk);
+    const size_t fit = s->rows_bytes / vx_panel_apart(f, chunk);
     const int most = fit < ROWS ? (int)fit : ROWS;
     if (most < 64)
         return vx_least(most, m);
@@ -64,9 +59,9 @@ static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk,
 static int columns_at_once(const vx_cpu_room *s, int rows, int n)
 {
     const int fit = (int)(s->strip_floats / (size_t)rows) - VX_PANEL;
-    const int most = vx_least(fit / VX_PANEL * VX_PANEL, n);
+    const int most = vx_least(fit / UNIT * UNIT, n);
     const int even = vx_ceil_div(n, vx_ceil_div(n, most));
-    return vx_ceil_div(even, VX_PANEL) * VX_PANEL;
+    return vx_ceil_div(even, UNIT) * UNIT;
 }
 
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r)
@@ -91,9 +86,20 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
         cpu->pieces.panels_bf16x3(p);
 }
 
-/* c [m,n], ldc wide, without the bias, becomes pre and y; t is its place. */
-static void finish(const panel_run *r, vx_tile t, const float *c, int ldc)
+/* c [m,n], ldc wide, as packed rows of y. */
+static void pack(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
 {
+    const size_t row = vx_panel_apart(r->to, r->a->w->n);
+    char *y =
+        (char *)r->a->y + (size_t)t.m0 * row + (size_t)(t.n0 / r->to->k * r->to->parts) * VX_LINE;
+    vx_panel_pack_rows(r->cpu, r->to->number,
+                       &(vx_panel_rows){y, row, s->scales, s->strip, ldc, t.m, t.n});
+}
+
+/* c [m,n], ldc wide, without the bias, becomes pre and y; t is its place. */
+static void finish(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
+{
+    const float *c = s->strip;
     const vx_linear *a = r->a;
     const size_t m0 = (size_t)t.m0, n0 = (size_t)t.n0;
     float *pre = a->pre ? a->pre + m0 * (size_t)a->ldp + n0 : NULL;
@@ -113,6 +119,14 @@ static void finish(const panel_run *r, vx_tile t, const float *c, int ldc)
     }
     if (!a->y || a->act == VX_ACT_SWIGLU) /* which needs a whole row */
         return;
+    if (r->to) {
+        e.y = s->strip;
+        e.ldy = ldc;
+        e.act = a->act;
+        r->cpu->pieces.epilogue(&e);
+        pack(r, s, t, ldc);
+        return;
+    }
     e.y = a->y + m0 * (size_t)a->ldy + n0;
     e.ldy = a->ldy;
     e.gamma = a->gamma ? a->gamma + n0 : NULL;
@@ -128,7 +142,9 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ld
     const vx_panel_form *f = r->form;
     const vx_linear *a = r->a;
     const int k = a->w->k, most = chunk_of(f, k);
-    const size_t row = row_apart(f, most), panel = vx_panel_bytes(f, k);
+    const size_t row = vx_panel_apart(f, most), panel = vx_panel_bytes(f, k);
+    const size_t whole = vx_panel_apart(f, k);
+    const int formed = a->x_formed && vx_panel_written(&f->packing);
     const float *x = a->x + (size_t)t.m0 * (size_t)a->ldx;
     vx_panel_product p = {.c = s->strip,
                           .ldc = ldc,
@@ -142,7 +158,11 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ld
     for (int first = 0; first < k; first += most, p.more = 1) {
         p.k = vx_least(most, k - first);
         p.steps = vx_panel_steps(f, p.k);
-        if (f->number != VX_NUMBER_F32) {
+        if (formed) {
+            p.a = (const char *)a->x + (size_t)t.m0 * whole +
+                  (size_t)(first / f->k * f->parts) * VX_LINE;
+            p.lda = whole;
+        } else if (f->number != VX_NUMBER_F32) {
             if (!packed)
                 vx_panel_pack_rows(
                     r->cpu, f->number,
@@ -171,7 +191,7 @@ static void run_tile(void *arg, int index, int worker)
             const vx_tile t = {tile.m0 + i, vx_least(rows, tile.m - i), tile.n0 + j,
                                vx_least(columns, tile.n - j)};
             multiply(r, &s, t, ldc, chunk == k && j > 0);
-            finish(r, t, s.strip, ldc);
+            finish(r, &s, t, ldc);
             if (r->then)
                 r->then(r->cpu, r->arg, t);
         }
@@ -179,7 +199,12 @@ static void run_tile(void *arg, int index, int worker)
 
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg)
 {
-    panel_run r = {cpu,  a,  vx_panel_form_of(a->w), vx_cpu_tiling(cpu, a->m, a->w->n, VX_PANEL),
-                   then, arg};
+    panel_run r = {cpu,
+                   a,
+                   vx_panel_form_of(a->w),
+                   vx_panel_written(a->y_form),
+                   vx_cpu_tiling(cpu, a->m, a->w->n, UNIT),
+                   then,
+                   arg};
     cpu->base.env.parallel(run_tile, &r, r.tiling.count, cpu->base.env.owner);
 }

@@ -20,15 +20,18 @@
  *      int8          64         1     16 scales (f32), 16 sums over k of the whole numbers (int32)
  *
  * x = high + low + (at most 2^-17 of x), both bf16 (Henry, Tang, Heinecke 2019, section 2), and
- * x w = high high + high low + low high. int8 is symmetric: w = scale q, |q| <= 127, one scale an
- * output; rows of x get theirs when they are packed.
+ * x w = high high + high low + low high. int8: w = scale q, |q| <= 127, one scale an output. Rows
+ * of x get scales of their own when they are packed, and a zero, since many (behind GELU all) lie
+ * almost on one side of 0: x = scale (q - zero), 0 <= q <= 255, and sum(q w) is too large by zero
+ * times the sum of w.
  */
 #ifndef VX_CPU_PANELS_H
 #define VX_CPU_PANELS_H
 
 #include "kernels/cpu/cpu.h"
 
-/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow. */
+/* A row of int8 whose values are all smaller counts as 0, since 127 / most would overflow; one of x
+ * if its values lie less than twice this apart. */
 #define VX_LEAST_INT8 1e-36f
 
 enum { VX_PANEL = 16, VX_LINE = 64, VX_STEP = VX_PANEL * VX_LINE };
@@ -61,6 +64,21 @@ static inline size_t vx_panel_bytes(const vx_panel_form *f, int k)
     return vx_panel_row(f, k) * VX_PANEL + (size_t)f->tail;
 }
 
+/* From one packed row of x to the next: an odd number of lines, so that the rows of a tile do not
+ * fall on the same places of the first cache. */
+static inline size_t vx_panel_apart(const vx_panel_form *f, int k)
+{
+    return vx_panel_row(f, k) | VX_LINE;
+}
+
+/* The form in which y_form lets rows be written (ops.h): packed, vx_panel_apart of it apart. NULL:
+ * as floats. Rows of int8 have scales, which are known when a row is complete. */
+static inline const vx_panel_form *vx_panel_written(const vx_packing *form)
+{
+    const vx_panel_form *f = form && form != &vx_packing_plain ? (const vx_panel_form *)form : NULL;
+    return f && (f->number == VX_NUMBER_BF16 || f->number == VX_NUMBER_BF16X3) ? f : NULL;
+}
+
 /* to[n,count] = W[first.., k0..k0+count-1] as f32; first is a multiple of VX_PANEL, k0 of the
  * form's step. */
 void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count);
@@ -79,5 +97,7 @@ const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form
 typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
 void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
+/* y as packed rows (vx_panel_written). */
+void vx_panel_norm(vx_cpu *cpu, const vx_layernorm *a, const vx_panel_form *to);
 
 #endif

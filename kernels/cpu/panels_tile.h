@@ -176,4 +176,31 @@ VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
     TILES_RELEASE();
 }
 
+/* vx_peak_fn: four sums of two tiles by two, all of which hold x. */
+VX_TILE double peak_of_tiles(float *sums, const char *x, int64_t rounds, vx_number number)
+{
+    const int size = VX_PANEL * VX_PANEL;
+    shape_tiles(32);
+    TILE_LOAD(0, sums, VX_LINE);
+    TILE_LOAD(1, sums + size, VX_LINE);
+    TILE_LOAD(2, sums + 2 * size, VX_LINE);
+    TILE_LOAD(3, sums + 3 * size, VX_LINE);
+    TILE_LOAD(4, x, VX_LINE);
+    TILE_LOAD(5, x, VX_LINE);
+    TILE_LOAD(6, x, VX_LINE);
+    TILE_LOAD(7, x, VX_LINE);
+    for (int64_t r = 0; r < rounds; r++) {
+        DOT(number, 0, 4, 6);
+        DOT(number, 1, 4, 7);
+        DOT(number, 2, 5, 6);
+        DOT(number, 3, 5, 7);
+    }
+    TILE_STORE(0, sums, VX_LINE);
+    TILE_STORE(1, sums + size, VX_LINE);
+    TILE_STORE(2, sums + 2 * size, VX_LINE);
+    TILE_STORE(3, sums + 3 * size, VX_LINE);
+    TILES_RELEASE();
+    return 2.0 * 4 * size * (number == VX_NUMBER_INT8 ? 64 : 32) * (double)rounds;
+}
+
 #endif

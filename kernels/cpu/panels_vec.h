@@ -74,23 +74,20 @@ VX_INLINE vf v_dot_bf16(vf sums, uint32_t two, vu lanes)
 #endif
 }
 
-/* What is added to a value of x before it is multiplied, so that it is not negative. */
-#define BIAS (HAS_INT8 ? 128 : 0)
-
-/* sums + the products of four int8 (of x: x + BIAS), one four against one of each lane. */
+/* sums + the products of four bytes, one four of x, 0..255, against one int8 four of each lane. */
 VX_INLINE vi v_dot_int8(vi sums, uint32_t four, vu lanes)
 {
 #if HAS_INT8
     return (vi)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32((int)four), (__m512i)lanes);
 #elif VX_VECTOR_BITS == 256
     const __m256i x = _mm256_set1_epi32((int)four), w = (__m256i)lanes;
-    const __m256i even = _mm256_madd_epi16(_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8),
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(x, _mm256_set1_epi16(255)),
                                            _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8));
-    const __m256i odd = _mm256_madd_epi16(_mm256_srai_epi16(x, 8), _mm256_srai_epi16(w, 8));
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(w, 8));
     return sums + (vi)_mm256_add_epi32(even, odd);
 #else
     for (int i = 0; i < 32; i += 8)
-        sums += ((vi)(lanes << (24 - i)) >> 24) * (int32_t)(int8_t)(four >> i & 0xff);
+        sums += ((vi)(lanes << (24 - i)) >> 24) * (int32_t)(four >> i & 0xff);
     return sums;
 #endif
 }
@@ -197,17 +194,18 @@ PANEL_PIECE void VX_NAME(panels_bf16x3)(const vx_panel_product *p)
     panels_with(p, VX_NUMBER_BF16X3);
 }
 
-/* c, int32 sums of (x + bias) w, becomes sum(x w) times the scales of row and output. */
-VX_INLINE void scale_sums(const vx_panel_product *p, int bias)
+/* c, int32 sums of (x + zero) w, becomes sum(x w) times the scales of row and output. */
+VX_INLINE void scale_sums(const vx_panel_product *p)
 {
+    const float *zeros = p->scales + VX_ROW_SCALES;
     for (int v = 0; v < p->panels * PER_PANEL; v++) {
         const char *tail = p->b + (size_t)(v / PER_PANEL) * p->ldb + (size_t)p->steps * VX_STEP +
                            (size_t)(v % PER_PANEL) * VL * 4;
         const vf scale = (vf)v_load_bits(tail);
-        const vi off = (vi)v_load_bits(tail + VX_LINE) * bias;
+        const vi all = (vi)v_load_bits(tail + VX_LINE); /* sum w */
         float *c = p->c + (size_t)v * VL;
         for (int i = 0; i < p->m; i++, c += p->ldc) {
-            const vi sum = (vi)v_load_bits((const char *)c) - off;
+            const vi sum = (vi)v_load_bits((const char *)c) - all * (int32_t)zeros[i];
             v_store(c, __builtin_convertvector(sum, vf) * (scale * p->scales[i]));
         }
     }
@@ -216,7 +214,7 @@ VX_INLINE void scale_sums(const vx_panel_product *p, int bias)
 PANEL_PIECE void VX_NAME(panels_int8)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_INT8);
-    scale_sums(p, BIAS);
+    scale_sums(p);
 }
 
 /* ---------------------------------------------------------------------------- rows -------- */
@@ -306,30 +304,35 @@ PANEL_PIECE void VX_NAME(rows_bf16x3)(const vx_panel_rows *r)
     rows_with(r, 2);
 }
 
-/* The largest |x| of a row; NaN if one is not finite. */
-VX_INLINE float row_most(const float *x, int k)
+/* The smallest and the largest of a row and 0. @return half of how far they are apart; NaN if a
+ * value is not finite */
+VX_INLINE float row_range(const float *x, int k, float *low, float *high)
 {
-    vf most = {0}, none = {0};
+    vf least = {0}, most = {0}, none = {0};
     int i = 0;
     for (; i + VL <= k; i += VL) {
         const vf v = v_load(x + i);
-        most = v_max(most, v_abs(v));
+        least = v_min(least, v);
+        most = v_max(most, v);
         none += v - v;
     }
     if (i < k) {
         const vf v = v_load_n(x + i, k - i, 0);
-        most = v_max(most, v_abs(v));
+        least = v_min(least, v);
+        most = v_max(most, v);
         none += v - v;
     }
-    return v_largest(most) + v_sum(none);
+    *low = -v_largest(-least);
+    *high = v_largest(most);
+    return *high / 2 - *low / 2 + v_sum(none);
 }
 
-/* x times `by`, rounded, at most 127, plus `bias`: the low bytes of the lanes. */
-VX_INLINE void store_bytes(char *to, vf x, float by, int bias)
+/* x times `by`, rounded, plus zero, 0 to 255: the low bytes of the lanes. */
+VX_INLINE void store_bytes(char *to, vf x, float by, int zero)
 {
     /* adding 1.5 * 2^23 rounds to a whole number, and leaves it in the low bits */
-    const vf v = v_max(v_set(-127), v_min(v_set(127), x * by));
-    const vu q = (vu)(v + 12582912.0f) + (uint32_t)bias;
+    const vf v = v_max(v_set((float)-zero), v_min(v_set((float)(255 - zero)), x * by));
+    const vu q = (vu)(v + 12582912.0f) + (uint32_t)zero;
 #if VX_VECTOR_BITS == 512
     _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8((__m512i)q));
 #else
@@ -338,26 +341,24 @@ VX_INLINE void store_bytes(char *to, vf x, float by, int bias)
 #endif
 }
 
-VX_INLINE void rows_int8_with(const vx_panel_rows *r, int bias)
+PANEL_PIECE void VX_NAME(rows_int8)(const vx_panel_rows *r)
 {
     for (int i = 0; i < r->m; i++) {
         char *to = r->to + (size_t)i * r->ldt;
         const float *x = r->x + (size_t)i * (size_t)r->ldx;
-        const float most = row_most(x, r->k);
-        const float by = most >= VX_LEAST_INT8 ? 127 / most : 0;
-        r->scales[i] = most / 127;
+        float low, high;
+        const float half = row_range(x, r->k, &low, &high), scale = half / 127.5f;
+        const float by = half >= VX_LEAST_INT8 ? 1 / scale : 0;
+        const int zero = by > 0 ? (int)(-low * by + 0.5f) : 0;
+        r->scales[i] = scale;
+        r->scales[i + VX_ROW_SCALES] = (float)zero;
         for (int j = 0; j < r->k; j += 64)
             for (int s = 0; s < 64; s += VL, to += VL) {
                 const int left = r->k - j - s;
                 store_bytes(to, left > 0 ? v_load_most(x + j + s, (size_t)left) : (vf){0}, by,
-                            bias);
+                            zero);
             }
     }
-}
-
-PANEL_PIECE void VX_NAME(rows_int8)(const vx_panel_rows *r)
-{
-    rows_int8_with(r, BIAS);
 }
 
 #endif

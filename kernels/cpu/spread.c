@@ -3,7 +3,7 @@
  * workers. The arithmetic is that of cpu->serial and cpu->pieces. A task gets the operation itself
  * and which part of it to do.
  */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #include <string.h>
 
@@ -55,6 +55,11 @@ static void layernorm_part(vx_cpu *cpu, const void *op, int64_t first, int64_t c
 void vx_layernorm_cpu(vx_device *dev, const vx_layernorm *given)
 {
     const vx_layernorm floats = vx_layernorm_floats(given), *a = &floats;
+    const vx_panel_form *to = vx_panel_written(a->y_form);
+    if (to) {
+        vx_panel_norm(vx_cpu_of(dev), a, to);
+        return;
+    }
     vx_cpu_spread(vx_cpu_of(dev), layernorm_part, a, a->m, rows_of(vx_groups(a->groups) * a->n));
 }
 

@@ -26,7 +26,7 @@ typedef struct vx_tile_shapes {
 #define TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)
 #define TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
 #define TILE_DOT_BF16(sum, a, b) _tile_dpbf16ps(sum, a, b)
-#define TILE_DOT_INT8(sum, a, b) _tile_dpbssd(sum, a, b)
+#define TILE_DOT_INT8(sum, a, b) _tile_dpbusd(sum, a, b)
 
 #else
 
@@ -90,7 +90,7 @@ static inline void tile_dot_int8(int sum, int a, int b)
                 int32_t c;
                 memcpy(&c, tiles.tile[sum][i] + 4 * j, sizeof c);
                 for (int h = 0; h < 4; h++)
-                    c += (int8_t)tiles.tile[a][i][4 * k + h] * (int8_t)tiles.tile[b][k][4 * j + h];
+                    c += tiles.tile[a][i][4 * k + h] * (int8_t)tiles.tile[b][k][4 * j + h];
                 memcpy(tiles.tile[sum][i] + 4 * j, &c, sizeof c);
             }
 }

@@ -14,13 +14,14 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
     const vx_arch *a = &c->arch;
     const size_t d = (size_t)a->width;
     const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
-                 hidden = (size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden);
+                 hidden = vx_form_room((size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden)),
+                 y = vx_form_room(d);
     const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
     act->x = vx_arena_take(arena, rows, d * sizeof(float));
     /* Wide enough for either type. */
     act->normed =
-        vx_arena_take(arena, rows, d * (c->narrow > sizeof(float) ? c->narrow : sizeof(float)));
+        vx_arena_take(arena, rows, y * (c->narrow > sizeof(float) ? c->narrow : sizeof(float)));
     act->y = (vx_narrow *)act->normed;
     act->wide = vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * c->narrow);
     act->pooled = vx_arena_take(arena, s, (size_t)vx_arch_pooled(a) * sizeof(float));

@@ -43,14 +43,14 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
     /* norm1 = layernorm(x) */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm1, .ldy = D, .x = b->x, .ldx = D, .weight = w->norm1_w, .bias = w->norm1_b,
-        .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D});
+        .eps = a->eps, .rms = a->rms, .m = b->norm1_rows, .n = D, .y_form = b->norm1_form});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y = b->norm1_to, .ldy = D, .x = b->plain, .x_n = b->norm1, .ldx = D,
         .m = b->norm1_recorded, .n = D, .scale = 1});
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->qkv, .ldy = 3 * A, .x = b->plain, .x_n = b->norm1, .ldx = D, .w = &w->qkv,
-        .m = b->qkv_rows});
+        .m = b->qkv_rows, .x_formed = b->norm1_form != NULL});
     /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
      * for the backward pass */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
@@ -118,11 +118,12 @@ static void mlp_forward(const vx_run *f, const vx_block_io *b)
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y_n = b->norm2, .ldy = D, .x = b->mid.at, .ldx = b->mid.ld, .weight = w->norm2_w,
         .bias = w->norm2_b, .eps = a->eps, .rms = a->rms, .m = b->norm2_rows,
-        .n = D});
+        .n = D, .y_form = b->norm2_form});
     /* pre = norm2 W^T + b, hidden = act(pre) */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->hidden, .ldy = F, .pre_n = b->pre, .ldp = F, .x = b->plain2, .x_n = b->norm2,
-        .ldx = b->ld2, .w = &w->fc1, .act = a->act, .m = b->m});
+        .ldx = b->ld2, .w = &w->fc1, .act = a->act, .m = b->m, .y_form = b->hidden_form,
+        .x_formed = b->norm2_form != NULL});
     /* hidden = layernorm(hidden) */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
         .y_n = b->hidden_to, .ldy = a->hidden, .x_n = b->hidden, .ldx = F, .m = b->hidden_kept,
@@ -134,7 +135,8 @@ static void mlp_forward(const vx_run *f, const vx_block_io *b)
     /* out = mid + ls2 * (hidden W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->fc2.at, .ldy = b->fc2.ld, .x_n = b->hidden, .ldx = F, .w = &w->fc2, .gamma = w->ls2,
-        .residual = b->fc2_add, .ldr = b->mid.ld, .m = b->out_rows});
+        .residual = b->fc2_add, .ldr = b->mid.ld, .m = b->out_rows,
+        .x_formed = b->hidden_form != NULL});
     /* or out = mid + layernorm(branch2), branch2 = hidden W^T + b */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = b->out.at, .ldy = b->out.ld, .x = b->branch2, .ldx = D, .residual = b->mid.at,

@@ -135,6 +135,19 @@ static const vx_far *angles_of(const vx_run *f, int l)
     return all ? all + (size_t)l * vx_rotary_step(f->arch) : NULL;
 }
 
+/* What one product alone reads. Without a norm in front, or of a model whose hidden layer is gated
+ * or normalised, there is no such thing. */
+static void forms(vx_block_io *b, const vx_run *f)
+{
+    const vx_arch *a = f->arch;
+    if (!b->norm1_to && b->norm1_rows && !a->parallel)
+        b->norm1_form = b->w->qkv.packing;
+    if (b->norm2_rows)
+        b->norm2_form = b->w->fc1.packing;
+    if (b->hidden && !a->mlp_norm && a->act != VX_ACT_SWIGLU)
+        b->hidden_form = b->w->fc2.packing;
+}
+
 /* What a block has in common in its first run and when it runs again. */
 static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
 {
@@ -217,6 +230,7 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
         b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
         b.qkv_rows = b.qk_rows = b.qk_kept = b.rotated = b.sequences = 0;
+    forms(&b, f);
     return b;
 }
 
@@ -234,6 +248,7 @@ vx_block_io vx_block_io_recomputed(const vx_run *f, int l)
                                  .batch = f->batch,
                                  .heads = f->arch->heads,
                                  .tokens = f->tokens};
+    forms(&b, f);
     return b;
 }
 

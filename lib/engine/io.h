@@ -70,6 +70,7 @@ typedef struct vx_block_io {
     vx_far *x;                           /* [M,D] the block's input                      */
     vx_narrow *norm1;                    /* [M,D] what the attention reads               */
     const vx_far *plain;                 /* ... if that is x as it is: norm1 is NULL     */
+    const vx_packing *norm1_form;        /* qkv's, if nothing else reads norm1; or NULL  */
     vx_far *norm1_to;                    /* [M,D] where it is recorded in floats         */
     int norm1_recorded;   /* of these rows: M, or 0: not wanted, or norm1 lies there */
     vx_narrow *qkv;       /* [M,3A]                                       */
@@ -97,10 +98,11 @@ typedef struct vx_block_io {
     int norm2_rows;                   /* m, or 0 */
     vx_narrow *norm2;     /* [m,D] what the mlp reads                                    */
     const vx_far *plain2; /* ... if that is mid: norm2 is NULL                           */
-    int ld2;              /* of either */
-    vx_narrow *pre;       /* [m,F] or NULL: not wanted               */
-    vx_narrow *hidden;    /* [m,F]; its first columns are fc2's input */
-    int mlp_norm_rows;    /* as of the attention: rows of hidden that are normalised, and kept */
+    const vx_packing *norm2_form, *hidden_form; /* as norm1_form: fc1's, fc2's, or NULL  */
+    int ld2;                                    /* of either */
+    vx_narrow *pre;                             /* [m,F] or NULL: not wanted               */
+    vx_narrow *hidden;                          /* [m,F]; its first columns are fc2's input */
+    int mlp_norm_rows; /* as of the attention: rows of hidden that are normalised, and kept */
     int hidden_kept;
     vx_narrow *hidden_to; /* [m,F of fc2] */
     vx_rows out;          /* [m,D] */

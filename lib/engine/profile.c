@@ -82,6 +82,30 @@ static int best_of(double *best, vitx_context *c, int op, vx_far *memory, const 
     return VITX_OK;
 }
 
+/* Instructions alone. @return operations a second; *seconds: what it took */
+static double rate_of_instructions(vx_device *dev, int64_t rounds, double *seconds)
+{
+    const double since = vx_profile_now(), done = dev->cls->multiply(dev, rounds);
+    *seconds = vx_profile_now() - since;
+    return *seconds > 0 ? done / *seconds : 0;
+}
+
+/* The best of some runs, each of as many rounds as take a few milliseconds. */
+static double best_of_instructions(vx_device *dev)
+{
+    double best = 0, seconds = 0;
+    int64_t rounds = 1 << 12;
+    while (rounds < 1 << 30 && seconds < 5e-3) {
+        rounds *= 2;
+        rate_of_instructions(dev, rounds, &seconds);
+    }
+    for (int i = 0; i < RUNS; i++) {
+        const double rate = rate_of_instructions(dev, rounds, &seconds);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
 /* A matrix [SIDE,SIDE] of zeroes, packed into w->data. */
 static int pack_zeroes(vitx_context *c, const vx_weight *w)
 {
@@ -106,7 +130,7 @@ int vitx_context_measure_peak(vitx_context *context, double *flops, double *byte
     const size_t floats = 2 * (size_t)COPIED * sizeof(float);
     vx_weight w = {.n = SIDE,
                    .k = SIDE,
-                   .packing = cls->packing_for(context->weights->precision, VX_LAYER_FC1)};
+                   .packing = cls->packing_for(context->weights->precision, VX_LAYER_FC1, 1)};
     *flops = *bytes = 0;
     if (context->dev->profile || !context->sized)
         return vx_fail(VITX_INVALID, "vitx_context_measure_peak: %s",
@@ -120,7 +144,9 @@ int vitx_context_measure_peak(vitx_context *context, double *flops, double *byte
     int status = vx_context_sync(context);
     if (status == VITX_OK)
         status = pack_zeroes(context, &w);
-    if (status == VITX_OK)
+    if (status == VITX_OK && cls->multiply)
+        *flops = best_of_instructions(context->dev);
+    else if (status == VITX_OK)
         status = best_of(flops, context, VX_OP_linear, numbers, &w, product);
     if (status == VITX_OK)
         status = best_of(bytes, context, VX_OP_copy_rows, numbers, &w, copy);

@@ -40,7 +40,7 @@ static int place_member(const vx_member *m, void *place, int block, void *arg)
         return VITX_OK;
     w->n = (int)n;
     w->k = (int)k;
-    w->packing = s->w->site.cls->packing_for(s->w->precision, m->layer);
+    w->packing = s->w->site.cls->packing_for(s->w->precision, m->layer, block);
     w->data = vx_arena_take(&s->arena, w->packing->bytes(w->n, w->k), 1);
     if (vx_found_any(s->found, m->biases, block))
         w->bias = vx_arena_take(&s->arena, (size_t)n, sizeof(float));

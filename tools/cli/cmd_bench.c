@@ -12,6 +12,7 @@
 #include "progress.h"
 #include "results.h"
 
+enum { MOST_PRECISIONS = 16, PRECISION_SIZE = 32 };
 enum { LEAST_RUNS = 5, WARM_UPS = 2, LONG_MS = 1000, MOST_RUNS = 100000 };
 
 struct settings {
@@ -84,12 +85,12 @@ static const struct option options[] = {
      .help = "where the time goes: below each row, its operations",
      .more =
          "Calls and milliseconds are those of one run; share is the part of that run's time. of "
-         "peak:\n"
-         "compared with the GFLOP/s of a product of matrices of 1024 x 1024 or, for an operation "
-         "without\n"
-         "products, with the GB/s of a copy of 64 MiB, both measured first. Arrays that stay in a "
-         "cache can\n"
-         "exceed the copy's GB/s. The runs that are timed by operation are not the runs of the "
+         "peak: "
+         "compared with the GFLOP/s of the instructions that multiply the precision's numbers, on "
+         "registers alone, or, for an operation without products, with the GB/s of a copy of 64 "
+         "MiB, both measured first. Arrays that stay in a cache can exceed the copy's GB/s. In "
+         "int8, attention and the first block are bf16, which is slower than that peak. The runs "
+         "that are timed by operation are not the runs of the "
          "row."},
     {.name = "json",
      .kind = OPTION_FLAG,
@@ -110,8 +111,11 @@ struct row {
 };
 
 struct bench {
-    const struct settings *settings;
+    const struct settings *settings; /* of one precision at a time */
     struct session session;
+    char precisions[MOST_PRECISIONS][PRECISION_SIZE]; /* "": the default */
+    int precision_count;
+    bool headed;
     struct row *rows; /* [row_count], the first is the forward */
     int row_count;
     vitx_explain_opts *opts; /* [opts_count]: of all rows */
@@ -357,7 +361,7 @@ static int find_peak(struct bench *b)
         return SOME_FAILED;
     }
     if (!b->settings->json)
-        printf("peak: %.1f GFLOP/s in a product, %.1f GB/s in a copy\n", b->peak.flops / 1e9,
+        printf("peak: %.1f GFLOP/s multiplied, %.1f GB/s copied\n", b->peak.flops / 1e9,
                b->peak.bytes / 1e9);
     return DONE;
 }
@@ -367,9 +371,10 @@ static int run_rows(struct bench *b)
     int status = b->settings->ops ? find_peak(b) : DONE;
     if (status != DONE)
         return status;
-    if (!b->settings->json)
+    if (!b->settings->json && !b->headed)
         printf("%-24s  %5s  %7s  %-9s  %11s  %11s  %6s  %11s  %8s\n", "what", "batch", "threads",
                "precision", "median ms", "min ms", "runs", "peak RSS MB", "forwards");
+    b->headed = true;
     for (int i = 0; i < b->row_count && output_works(); i++) {
         const int one = run_row(b, &b->rows[i]);
         status = one == DONE ? status : SOME_FAILED;
@@ -412,23 +417,69 @@ static int bench(struct bench *b, char **files, int count)
     return status;
 }
 
+/* "bf16,int8" into b->precisions. */
+static int split_precisions(struct bench *b, const char *list)
+{
+    b->precision_count = list ? 0 : 1;
+    while (list) {
+        const size_t length = strcspn(list, ",");
+        if (length == 0 || length >= PRECISION_SIZE || b->precision_count == MOST_PRECISIONS)
+            return wrong_usage("--precision takes names with a comma between them, %d at most",
+                               MOST_PRECISIONS);
+        memcpy(b->precisions[b->precision_count++], list, length); /* the rest is 0 */
+        list = list[length] ? list + length + 1 : NULL;
+    }
+    return DONE;
+}
+
+/* All names are checked before the first row is run. */
+static int check_precisions(const struct bench *b, const char *device)
+{
+    for (int i = 0; i < b->precision_count; i++) {
+        const char *name = b->precisions[i];
+        bool known = !name[0] || strcmp(name, "auto") == 0;
+        vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+        for (int k = 0; !known && vitx_precision_get(&p, device, k) == VITX_OK; k++)
+            known = strcmp(p.name, name) == 0;
+        if (!known)
+            return wrong_usage("no precision \"%s\": vitx-cli info lists them", name);
+    }
+    return DONE;
+}
+
+static int bench_precision(struct bench *b, const struct common *common, char **files, int count)
+{
+    int status = session_start(&b->session, common, VITX_FIT_SQUASH);
+    b->forward_ms = 0;
+    if (status == DONE)
+        status = check_opts(&b->session, b->opts, b->opts_count);
+    if (status == DONE)
+        status = set_record(b);
+    if (status == DONE)
+        status = bench(b, files, count);
+    vitx_context_free(b->session.context);
+    b->session.context = NULL;
+    return status;
+}
+
 static int run(const void *settings, char **files, int count)
 {
-    struct bench b = {.settings = settings};
-    const struct common *common = &b.settings->common;
-    int status = make_rows(&b);
+    struct settings own = *(const struct settings *)settings;
+    struct bench b = {.settings = &own};
+    int status = split_precisions(&b, own.common.precision);
+    own.common.precision = NULL;
     if (status == DONE)
-        status = session_open(&b.session, common);
+        status = make_rows(&b);
+    if (status == DONE)
+        status = session_open(&b.session, &own.common);
+    if (status == DONE)
+        status = check_precisions(&b, own.common.device);
     if (status == DONE)
         status = check_against_model(&b);
-    if (status == DONE)
-        status = session_start(&b.session, common, VITX_FIT_SQUASH);
-    if (status == DONE)
-        status = check_opts(&b.session, b.opts, b.opts_count);
-    if (status == DONE)
-        status = set_record(&b);
-    if (status == DONE)
-        status = bench(&b, files, count);
+    for (int i = 0; status == DONE && i < b.precision_count && output_works(); i++) {
+        own.common.precision = b.precisions[i][0] ? b.precisions[i] : NULL;
+        status = bench_precision(&b, &own.common, files, count);
+    }
     session_close(&b.session);
     free(b.rows);
     free(b.opts);
@@ -446,7 +497,9 @@ const struct command cmd_bench = {
                "median). Without IMAGE, vitx-cli makes up a picture of the size of the "
                "model's input, so there is nothing to resize; the default of --fit is squash. "
                "If there are fewer pictures than the batch holds, they are repeated. Peak "
-               "memory is that of the process up to that row.\n"
+               "memory is that of the process up to that row. --precision may name several, "
+               "like f32,bf16: their rows follow one another, and the weights of all stay in "
+               "memory.\n"
                "\n"
                "  vitx-cli bench -m deit_tiny --method rollout,attention,attention+rollout "
                "--batch 8 --threads 4",
