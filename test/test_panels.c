@@ -451,6 +451,53 @@ START_TEST(test_panels__gradients_are_within_their_format)
 }
 END_TEST
 
+/* Also of a matrix that is turned in parts, since it is larger than the memory for that. */
+START_TEST(test_panels__gradients_are_the_same_for_any_threads)
+{
+    static const int shapes[][3] = {{3, 33, 9001}, {70, 100, 769}, {40, 769, 193}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {24};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+        float *dy = weights(&r, (size_t)m * (size_t)n, 0.5f);
+        float *w = weights(&r, (size_t)n * (size_t)k, 0.5f), *first = NULL;
+        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+            bed b;
+            if (!open_version(&b, _i / NUMBERS, number, threads))
+                continue;
+            const char *what = say(&b, "linear_bwd in %s [%d,%d]x%d", name_of(number), m, n, k);
+            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+                            packed = packed_in(&b, number, w, NULL, n, k);
+            float *dx = output_f32((size_t)m * (size_t)k);
+            vx_linear_bwd a = {.dx = dx,
+                               .lddx = k,
+                               .dy = dy,
+                               .lddy = n,
+                               .w = &packed,
+                               .m = m,
+                               .tokens = m,
+                               .targets = 1};
+            b.dev->ops.linear_bwd(b.dev, &a);
+            check_guards(what);
+            if (!first) {
+                float *expected = output_f32((size_t)m * (size_t)k);
+                a.w = &plain;
+                a.dx = expected;
+                vx_linear_bwd_ref(NULL, &a);
+                check_gradient(what, number, &a, dx, expected);
+            }
+            expect(!first || memcmp(first, dx, (size_t)m * (size_t)k * sizeof *dx) == 0,
+                   "%s: other bits", what);
+            first = dx;
+            bed_close(&b);
+        }
+        free(dy);
+        free(w);
+        free_outputs();
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------------- exact answers ------ */
 
 /* Whole numbers from `low` to `high`, which are the first of a row: a scale is 1 then, bf16 holds
@@ -998,6 +1045,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__linear_is_within_its_format, 0, MOST_THREADS);
     tcase_add_loop_test(t, test_panels__gradients_are_within_their_format, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
+    tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
     tcase_add_test(t, test_panels__peaks_multiply);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);

@@ -56,16 +56,20 @@ typedef void vx_gemm_own_fn(const vx_gemm *g, float *pack);
 #define VX_GEMM_FEW_KN 6
 
 /* y[m,n] = a[m,k] b[n,k]^T + bias[n] + add[m,n], summed in double and rounded once. Rows of y and
- * add are n long; bias and add may be NULL. pack: k * VX_WIDE_COLUMNS doubles. */
+ * add are n long; bias and add may be NULL. pack: VX_WIDE_LINES + m times VX_WIDE_COLUMNS
+ * doubles. */
 typedef struct vx_wide {
     float *y;
     const double *a;
     const float *b, *bias, *add;
     double *pack;
+    size_t lda; /* from row to row of a */
     int m, n, k;
 } vx_wide;
 typedef void vx_gemm_wide_fn(const vx_wide *g);
 #define VX_WIDE_COLUMNS 16
+#define VX_WIDE_LINES 256
+#define VX_WIDE_APART 8 /* doubles of a line */
 
 /* The number formats of packed matrices (panels.h). */
 typedef enum vx_number {

@@ -29,8 +29,9 @@ static size_t strip_floats(const vx_dims *max)
      * of attention_replaced has */
     const size_t rows =
         4 * (round_up((size_t)max->tokens) + round_up((size_t)max->head_width) + 16);
-    const size_t wide = 2 * (VX_WIDE_COLUMNS + 1) * patch; /* a panel and one patch, in double */
-    const size_t weights = 2 * (size_t)max->width;         /* of token_cam's channels, in double */
+    /* a panel, sums and one patch, in double */
+    const size_t wide = 2 * ((VX_WIDE_LINES + 1) * VX_WIDE_COLUMNS + patch + VX_WIDE_APART);
+    const size_t weights = 2 * (size_t)max->width; /* of token_cam's channels, in double */
     const size_t wanted[] = {rows, wide, weights};
     size_t most = VX_STRIP_FLOATS;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
