@@ -183,7 +183,7 @@ static void check_far(vx_device *dev, const task *t, const char *name, const voi
     for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
         const void *p;
         memcpy(&p, (const char *)args + at, sizeof p);
-        bool kept = ((uintptr_t)p & 0xffffffff) < 1 << 20 || p == (const void *)&vx_packing_plain;
+        bool kept = ((uintptr_t)p & 0xffffffff) < 1 << 20 || p == (const void *)far_packings[0];
         for (size_t i = 0; i < KEPT; i++)
             kept = kept || p == t->kept[i];
         if (!kept && near_holds(p) && !d->broken[0])

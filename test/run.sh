@@ -50,7 +50,7 @@ report() {
 
 # What takes longest begins first, so that no processor waits for one program at the end.
 long=(test_boundary scenes.sh test_methods test_backward cli_report.sh test_every_method test_kernels
-    test_cams test_pixels)
+    test_cams test_pixels test_precisions)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }

@@ -305,6 +305,15 @@ static const struct {
  * keep it. */
 static const char *const unstable[] = {"gradcam++", "xgradcam"};
 
+/* A sanitizer has seen the same code with the smaller models, and would take minutes. */
+static bool left_out(int index, const char *method)
+{
+    bool takes_many = false;
+    for (size_t i = 0; i < sizeof few / sizeof *few; i++)
+        takes_many = takes_many || strcmp(few[i].method, method) == 0;
+    return SANITIZED && (takes_many || index % 4);
+}
+
 static int ascending(const void *a, const void *b)
 {
     const float x = **(const float *const *)a, y = **(const float *const *)b;
@@ -371,6 +380,8 @@ START_TEST(test_precisions__every_method_keeps_its_order)
     vitx_context *c[PRECISIONS];
     vitx_image *image;
     ck_ok(vitx_method_get(&method, _i));
+    if (left_out(_i, method.name))
+        return;
     ck_ok(vitx_model_open(&model, "weights/scenes", NULL));
     ck_ok(vitx_image_open(&image, "docs/images/pair.jpg"));
     for (int p = 0; p < PRECISIONS; p++)
@@ -379,7 +390,8 @@ START_TEST(test_precisions__every_method_keeps_its_order)
     bool stable = true;
     for (size_t i = 0; i < sizeof unstable / sizeof *unstable; i++)
         stable = stable && strcmp(unstable[i], method.name) != 0;
-    for (int p = 0; p < PRECISIONS; p++) {
+    vitx_context_free(c[0]);
+    for (int p = 1; p < PRECISIONS; p++) {
         vitx_map *map = map_of(c[p], image, method.name);
         const double order = rank_correlation(exact, map);
         if (getenv("VX_TEST_PRINT"))

@@ -70,13 +70,12 @@ typedef struct vitx_report_opts {
 VITX_API void vitx_report_opts_init(vitx_report_opts *out, size_t struct_size);
 
 /**
- * Starts a report without pictures.
+ * Starts a report without pictures. If the digest of the weights (vitx_model_digest()), which is in
+ * the page, is not known yet, a thread of the report reads the weight files meanwhile.
  *
  * @param out    free it with vitx_report_free()
  * @param model  the model that gave the answers; must live until the report is freed
- * @param opts   copied; NULL: all defaults. A thread of the report reads the weight files
- * meanwhile, for
- *               the digest in the page (vitx_model_digest()), if it is not known yet
+ * @param opts   copied; NULL: all defaults
  * @return VITX_OK, VITX_INVALID (an unknown language or level, a negative number), VITX_NOMEM
  */
 VITX_API int vitx_report_create(vitx_report **out, vitx_model *model,
@@ -202,8 +201,7 @@ VITX_API int vitx_report_get_info(vitx_report_info *out, vitx_report *report);
  * to the pictures that are there, but further pictures can.
  *
  * @return VITX_OK, VITX_INVALID (no picture), VITX_IO (also: the weight file, whose digest is in
- * the
- *         page, cannot be read), VITX_NOMEM
+ *         the page, cannot be read), VITX_NOMEM
  */
 VITX_API int vitx_report_save(vitx_report *report, const char *path);
 /** vitx_report_save() to a callback, piece by piece. */

@@ -60,6 +60,19 @@ def check_keys(lab):
     assert p["predictions"][1]["label"] in pressed.inner_text()
 
 
+def check_facts_say_what_they_are(lab):
+    """What a head's second figure is follows the direction, and so does its explanation."""
+    page = lab.open("scenes")
+    line = page.locator("#vx-cards .fact").nth(1)
+    at_grid(page)
+    for direction, name, tip in (("to", "entropy", "Entropy of"), ("by", "receives", "Sum over")):
+        if page.state()["d"] != direction:
+            page.keyboard.press("d")
+            page.settle()
+        said = line.locator(".key").text_content(), line.get_attribute("title")
+        assert said[0] == name and said[1].startswith(tip), said
+
+
 def check_arrows_stay_inside(lab):
     page = lab.open("plain")
     at_grid(page)

@@ -268,7 +268,6 @@ const attention = {
     const source = attention.source();
     const [gh, gw] = stage.picture().grid;
     const key = [state.now.p, words.lang].join();
-    const limit = ui.number(Math.log(source.tokens));
     ui.rebuild(ui.id('cards'), key, () => Array.from({length: source.heads + 1}, (_, h) => {
       const head = attention.headOf(h);
       const card = ui.button('card', null, () => main.chooseHead(main.at().l, head));
@@ -279,9 +278,9 @@ const attention = {
       const list = ui.make('span', 'facts');
       for (const [name, tip, values] of [
              ['max', 'max_tip', {uniform: ui.percent(1 / source.tokens)}],
-             ['entropy', 'entropy_tip', {limit}], ['prefix_share', 'prefix_tip', {}]]) {
+             ['entropy', null], ['prefix_share', 'prefix_tip', {}]]) {
         const line = ui.make('span', 'fact');
-        line.title = words.say(tip, values);
+        line.title = tip ? words.say(tip, values) : ''; /* or as paintFacts has it */
         line.append(ui.make('span', 'key', words.say(name)), ui.make('span', 'figure'));
         list.append(line);
       }
@@ -321,6 +320,10 @@ const attention = {
     ui.text(prefix, m && !by ? ui.percent(m.prefix) : '–');
     const line = entropy.parentNode;
     ui.text(line.firstChild, words.say(by ? 'received' : 'entropy'));
+    const limit = ui.number(Math.log(attention.source().tokens));
+    const tip = words.say(by ? 'received_tip' : 'entropy_tip', {limit});
+    if (line.title !== tip)
+      line.title = tip;
     prefix.parentNode.hidden = by || attention.source().prefix === 0;
     card.classList.toggle('flat', Boolean(m) && !by && m.entropy > 0.97);
     card.classList.toggle('gone', !m);
@@ -334,8 +337,7 @@ const attention = {
     const key = [state.now.p, words.lang, state.now.q, atPool].join();
     ui.rebuild(ui.id('tokens'), key, () => {
       const chip = (q, text) => {
-        const button = ui.button(
-          'chip', text, () => state.set({q, ...(views.live(stage.picture()).length ? {} : {})}));
+        const button = ui.button('chip', text, () => state.set({q}));
         button.dataset.query = q;
         button.addEventListener(
           'pointerenter', (e) => e.pointerType !== 'touch' && main.pointToken(q));
