@@ -182,9 +182,9 @@ VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
         store_bf16(at, x);
 }
 
-/* One row. The difference is taken first: with x scale - max scale in one rounding, where the latter
- * is rounded, the largest of huge scores would not have exactly exp(0). A NaN in it, +infinity, or
- * nothing but -infinity makes 1 / sum NaN. */
+/* One row. The difference is taken first: if max scale were rounded on its own, the largest of huge
+ * scores would not have exactly exp(0). A NaN in it, +infinity, or nothing but -infinity makes
+ * 1 / sum NaN. */
 VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_number number)
 {
     const vf by = v_set(scale), max = v_set(row_max(x, n));
