@@ -386,6 +386,35 @@ START_TEST(test_attention__ragged_and_cut_sequences)
 }
 END_TEST
 
+/* Scores of 1e14, whose last place is far more than exp can bear: weights still sum to 1. */
+START_TEST(test_attention__huge_scores_are_weights)
+{
+    enum { T = 37, E = 40 };
+    rng r = {15};
+    bed b;
+    if (!open_bed(&b, _i, 1))
+        return;
+    for (int i = 0; i < 8; i++) {
+        vx_attention a = shape(NULL, 1, T, 1, E);
+        float *qkv = small_input(&r, &a), *y = output_f32((size_t)T * E);
+        for (int t = 0; t < T; t++)
+            for (int part = 0; part < 2; part++)
+                qkv[(t * 3 + part) * E + 7] = (i % 2 ? -1e7f : 1e7f) * (1 + (float)(i + t) / 64);
+        for (int t = 0; t < T; t++)
+            qkv[(t * 3 + 2) * E] = 1; /* the sum of the weights */
+        a.qkv = qkv;
+        a.y = y;
+        b.dev->ops.attention(b.dev, &a);
+        for (int t = 0; t < T; t++)
+            expect(fabs((double)y[t * E] - 1) < 0.01, "%s %s: row %d sums to %g",
+                   masks[_i / VX_NUMBERS].name, name_of(_i), t, (double)y[t * E]);
+        free(qkv);
+        free_outputs();
+    }
+    bed_close(&b);
+}
+END_TEST
+
 /* One NaN in q, k or v: no row that it reaches has a finite answer, the others are numbers. */
 START_TEST(test_attention__nan_is_not_lost)
 {
@@ -601,6 +630,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_attention__every_precision_keeps_its_bound, 0, CASES);
     tcase_add_loop_test(t, test_attention__ragged_and_cut_sequences, 0, CASES);
     tcase_add_loop_test(t, test_attention__nan_is_not_lost, 0, CASES);
+    tcase_add_loop_test(t, test_attention__huge_scores_are_weights, 0, CASES);
     tcase_add_loop_test(gradients, test_attention__gradients_keep_their_bounds, 0, CASES);
     suite_add_tcase(s, t);
     suite_add_tcase(s, gradients);

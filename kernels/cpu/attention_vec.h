@@ -182,21 +182,22 @@ VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
         store_bf16(at, x);
 }
 
-/* One row. max is rounded, so that all of them are off by one factor, which the sum has as well. A
- * NaN in it, +infinity, or nothing but -infinity makes 1 / sum NaN. */
+/* One row. The difference is taken first: if max scale were rounded on its own, the largest of huge
+ * scores would not have exactly exp(0). A NaN in it, +infinity, or nothing but -infinity makes
+ * 1 / sum NaN. */
 VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_number number)
 {
-    const vf by = v_set(scale), max = by * row_max(x, n);
+    const vf by = v_set(scale), max = v_set(row_max(x, n));
     vf sum = {0};
     int j = 0;
     for (; j + VL <= n; j += VL) {
-        const vf e = v_exp_below(v_fma(v_load(x + j), by, -max));
+        const vf e = v_exp_below((v_load(x + j) - max) * by);
         v_store(x + j, e);
         sum += e;
         pack_lanes(to, j, e, number);
     }
     if (j < n) {
-        const vf e = v_exp_below(v_fma(v_load_n(x + j, n - j, -INFINITY), by, -max));
+        const vf e = v_exp_below((v_load_n(x + j, n - j, -INFINITY) - max) * by);
         v_store_n(x + j, e, n - j);
         sum += e;
         pack_lanes(to, j, e, number);
