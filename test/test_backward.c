@@ -16,7 +16,7 @@
 #include "engine/run.h"
 #include "explain/score.h"
 #include "far_memory.h"
-#include "kernels/cpu/panels.h"
+#include "unpack.h"
 #include "util.h"
 
 static const char *const folders[] = {"vit-timm",
@@ -91,7 +91,7 @@ static void product(double *y, const double *x, const vx_weight *w, int m)
     float *matrix = malloc((size_t)w->n * (size_t)w->k * sizeof *matrix);
     ck_assert_ptr_nonnull(matrix);
     if (vx_panel_form_of(w))
-        vx_panel_unpack(matrix, w, 0, w->n, 0, w->k);
+        unpack(matrix, w, 0, w->n, 0, w->k);
     else
         memcpy(matrix, w->data, (size_t)w->n * (size_t)w->k * sizeof *matrix);
     for (int i = 0; i < m; i++)

@@ -30,6 +30,7 @@
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/panels_tile.h"
 #include "kernels/cpu/panels_vec.h"
+#include "unpack.h"
 
 /* ------------------------------------------------------------------------- versions -------- */
 
@@ -633,7 +634,7 @@ static void round_trip(bed *b, rng *r, vx_number number, int n, int k)
     for (int first = 0; first < n; first += VX_PANEL)
         for (int k0 = 0; k0 < k; k0 += step) {
             const int rows = vx_least(VX_PANEL, n - first), count = vx_least(step, k - k0);
-            vx_panel_unpack(back, &packed, first, rows, k0, count);
+            unpack(back, &packed, first, rows, k0, count);
             for (int i = 0; i < rows * count; i++) {
                 const int row = first + i / count;
                 const float value = w[row * k + k0 + i % count];

@@ -102,8 +102,7 @@ typedef struct vitx_context_opts {
                                    norms and softmax are f32 in all. NULL: the device's first,
                                    "f32". "auto": the fastest on this machine that keeps the
                                    tolerance of f32: "bf16x3" on a cpu with AMX, else "f32". The
-                                   cpu has
-                                   "f32";
+                                   cpu has "f32";
                                    "bf16x3": two bf16 for each number, 17 bits, the tolerance of
                                    f32 (1e-4 of the largest logit);
                                    "bf16": 8 bits, about 1e-2 of the largest logit; half the memory
@@ -338,9 +337,8 @@ VITX_API int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *con
  * Measures the peak speed of the device with the context's threads, as a reference for operations:
  * of the instructions that multiply the numbers of the context's precision, on registers alone (or,
  * on a device that does not offer that, of a product of matrices of 1024 x 1024), and of a copy of
- * 64 MiB. Takes 130 MiB during the call, and
- * less than a second on most machines. Small arrays that stay in a cache can be read faster than
- * `bytes` says.
+ * 64 MiB. Takes 130 MiB during the call, and less than a second on most machines. Small arrays that
+ * stay in a cache can be read faster than `bytes` says.
  *
  * @param flops  per second, multiplied
  * @param bytes  per second, read and written by the copy

@@ -13,8 +13,8 @@
  *     vitx_report_free(report);
  *
  * vitx_report_run() runs the model once for the last picture; behind vitx_explain() of that picture
- * it may run one block alone. Without it, everything can be given
- * by the vitx_report_add_ functions from answers that the program already has.
+ * it may run one block alone. Without it, everything can be given by the vitx_report_add_ functions
+ * from answers that the program already has.
  *
  * A report keeps what the file will hold, in its compressed form, and nothing else. It copies all
  * that it is given: pictures, maps and statistics may be freed after each call. The page holds the
@@ -97,8 +97,9 @@ VITX_API int vitx_report_add(vitx_report *report, const vitx_image *image, const
  * attention. Each block is compressed before the next one runs: memory is that of one block.
  *
  * If the last call on the context was vitx_explain() of this picture alone, by a method that needs
- * gradients of all blocks, then the blocks have run already, and only the last one runs again. What
- * the report gets is the same to the last bit.
+ * gradients of all blocks, then the blocks have run already, and only the last one runs again. In
+ * f32 and bf16x3 the report gets the same to the last bit. In bf16 and int8 it gets the attention
+ * that the maps were made with, whose scores are finer than those of a run without gradients.
  *
  * The statistics are about all pictures of the report that were run and have the grid of the first.
  *

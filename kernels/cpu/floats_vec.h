@@ -68,21 +68,21 @@ VX_INLINE void float_block(const vx_panel_product *p, const float_part *s, float
     case n:                                                                                        \
         float_block(p, s, c, a, n);                                                                \
         break;
+/* clang-format off */
 static void float_rows(const vx_panel_product *p, const float_part *s, float *c, const char *a,
                        int rows)
 {
     switch (rows) {
 #if VX_VECTOR_BITS == 512
-        ROWS_OF(12)
-        ROWS_OF(11)
-        ROWS_OF(10) ROWS_OF(9) ROWS_OF(8) ROWS_OF(7)
+    ROWS_OF(12) ROWS_OF(11) ROWS_OF(10) ROWS_OF(9) ROWS_OF(8) ROWS_OF(7)
 #endif
 #if VX_VECTOR_BITS >= 256
-            ROWS_OF(6) ROWS_OF(5)
+    ROWS_OF(6) ROWS_OF(5)
 #endif
-                ROWS_OF(4) ROWS_OF(3) ROWS_OF(2) ROWS_OF(1)
+    ROWS_OF(4) ROWS_OF(3) ROWS_OF(2) ROWS_OF(1)
     }
 }
+/* clang-format on */
 #undef ROWS_OF
 
 /* All rows, in blocks of about the same size. next: the lines that the next call begins with. */

@@ -1,9 +1,9 @@
 /*
  * kernels/cpu/panel_linear.c: y = residual + gamma * act(x W^T + bias) with a packed W (panels.h).
  *
- * A task is a tile, as in linear.c. Some of its rows of x at a time are packed, and stay in the
- * second cache while they are multiplied with the panels; the product lies in the cache, some
- * columns at a time, and is made into y there:
+ * A task is a tile, as in linear.c. Some of its rows of x at a time are packed, unless they came
+ * packed (x_formed in ops.h) or are f32, and stay in the second cache while they are multiplied
+ * with the panels; the product lies in the cache, some columns at a time, and is made into y there:
  *
  *            COLUMNS
  *         +----+----+--
@@ -55,9 +55,13 @@ static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk,
     return vx_least(vx_ceil_div(even, 32) * 32, m);
 }
 
-/* ... and columns of the product, `rows` rows of it and n columns in all. */
-static int columns_at_once(const vx_cpu_room *s, int rows, int n)
+/* ... and columns of the product, of which the tile has n. */
+static int columns_at_once(const panel_run *r, const vx_cpu_room *s, int rows, int n)
 {
+    if (r->form->number == VX_NUMBER_F32)
+        return PLAIN_COLUMNS;
+    if (chunk_of(r->form, r->a->w->k) == r->a->w->k)
+        return COLUMNS;
     const int fit = (int)(s->strip_floats / (size_t)rows) - VX_PANEL;
     const int most = vx_least(fit / UNIT * UNIT, n);
     const int even = vx_ceil_div(n, vx_ceil_div(n, most));
@@ -182,9 +186,7 @@ static void run_tile(void *arg, int index, int worker)
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const vx_tile tile = vx_cpu_tile(&r->tiling, index);
     const int rows = rows_at_once(&s, r->form, chunk, tile.m);
-    const int columns = chunk < k                          ? columns_at_once(&s, rows, tile.n)
-                        : r->form->number == VX_NUMBER_F32 ? PLAIN_COLUMNS
-                                                           : COLUMNS;
+    const int columns = columns_at_once(r, &s, rows, tile.n);
     const int ldc = columns + VX_PANEL; /* an odd number of lines */
     for (int i = 0; i < tile.m; i += rows)
         for (int j = 0; j < tile.n; j += columns) {

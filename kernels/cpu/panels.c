@@ -143,33 +143,3 @@ const vx_packing *vx_panel_packing(const char *precision)
             return &vx_panel_forms[i].packing;
     return NULL;
 }
-
-/* W[j,i] of a panel, i from its first step on. */
-static float value_at(const vx_panel_form *f, const char *panel, const char *tail, int j, int i)
-{
-    if (f->number == VX_NUMBER_F32)
-        return ((const float *)(const void *)panel)[(size_t)i * VX_PANEL + (size_t)j];
-    if (f->number == VX_NUMBER_INT8) {
-        float scale;
-        memcpy(&scale, tail + 4 * j, sizeof scale);
-        return scale *
-               (float)(signed char)panel[(size_t)(i / 4) * VX_LINE + (size_t)(4 * j + i % 4)];
-    }
-    const uint16_t *step =
-        (const uint16_t *)(const void *)panel + (size_t)(i / 32 * f->parts) * VX_STEP / 2;
-    const float high = from_bf16(step[pair_at(j, i % 32)]);
-    return f->parts == 1 ? high : high + from_bf16(step[VX_STEP / 2 + pair_at(j, i % 32)]);
-}
-
-void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count)
-{
-    const vx_panel_form *f = vx_panel_form_of(w);
-    const size_t bytes = vx_panel_bytes(f, w->k);
-    const size_t skip = (size_t)(k0 / f->k) * (size_t)f->parts * VX_STEP;
-    for (int r = 0; r < n; r++, to += count) {
-        const char *panel = (const char *)w->data + (size_t)((first + r) / VX_PANEL) * bytes;
-        const char *tail = panel + bytes - f->tail;
-        for (int i = 0; i < count; i++)
-            to[i] = value_at(f, panel + skip, tail, (first + r) % VX_PANEL, i);
-    }
-}

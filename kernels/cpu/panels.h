@@ -79,10 +79,6 @@ static inline const vx_panel_form *vx_panel_written(const vx_packing *form)
     return f && (f->number == VX_NUMBER_BF16 || f->number == VX_NUMBER_BF16X3) ? f : NULL;
 }
 
-/* to[n,count] = W[first.., k0..k0+count-1] as f32; first is a multiple of VX_PANEL, k0 of the
- * form's step. */
-void vx_panel_unpack(float *to, const vx_weight *w, int first, int n, int k0, int count);
-
 /* rows_<format> and panels_<format> of a format. Rows of f32 are not packed. */
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r);
 void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p);

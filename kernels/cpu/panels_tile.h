@@ -8,8 +8,8 @@
  *    tile 5 | sum 2  | sum 3  |    16 rows
  *           +--------+--------+
  *
- * Of bf16x3 the small products are summed first: high low, high high, low high; each half is loaded
- * once. AT_ONCE steps of 32 rows stay in the first cache while all panels pass by.
+ * In bf16x3 the order is high low, high high, low high: each half is loaded once. AT_ONCE of two
+ * panels stays in the first cache while all rows pass by.
  */
 #ifndef VX_CPU_PANELS_TILE_H
 #define VX_CPU_PANELS_TILE_H
@@ -52,7 +52,7 @@ VX_TILE void shape_tiles(int rows)
             DOT(number, 3, 5, 7);                                                                  \
     } while (0)
 
-/* Bytes of a row that are multiplied at once: 32 rows of them take half of the first cache. */
+/* Bytes of a row that are multiplied at once: those of two panels, and of 32 rows, take 32 KB. */
 #define AT_ONCE 512
 
 #define SUMS(action, c, stride, ldc, lower, wide)                                                  \
@@ -73,7 +73,7 @@ typedef struct vx_tile_ahead {
     int lines; /* a step */
 } vx_tile_ahead;
 
-/* next: where the first panel goes on; parts: steps of it that will be read, at most. */
+/* next: where the first panel goes on; steps: of it that will be read, at most. */
 VX_TILE vx_tile_ahead ahead_of(const vx_panel_product *p, const char *next, int steps, int three,
                                int block, int blocks)
 {
@@ -127,8 +127,8 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
     SUMS(TILE_STORE, c, stride, ldc, lower, wide);
 }
 
-/* Panels j and j + 1 against rows i.., 32 at a time if `lower`, else `rows` (a constant number of
- * blocks): steps by steps, so that those of both panels stay in the first cache. */
+/* Panels j and j + 1 against rows i..i+rows-1, 32 at a time: first with AT_ONCE of k, then with the
+ * next. Constants as in tile_block; without `lower` there are 16 rows at most. */
 VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lower, int wide,
                        vx_number number)
 {

@@ -98,7 +98,7 @@ VX_INLINE int is_own(vx_number number)
     return number == VX_NUMBER_F32 || (number == VX_NUMBER_INT8 ? HAS_INT8 : HAS_BF16);
 }
 
-/* One line of a row and of one vector; `far` is how far the low halves of bf16x3 are behind. */
+/* One line of a row and of one vector. w_at: where w lies; the low halves of bf16x3 are behind. */
 VX_INLINE vf line(vf sums, const char *x, vu w, const char *w_at, vx_number number)
 {
     if (number == VX_NUMBER_F32)
