@@ -1,7 +1,9 @@
 /* kernels/cpu/kernels_amx.c: products on the tiles of AMX, bf16 and int8. */
 #define VX_ISA_NAME amx
 #define VX_VECTOR_BITS 512
-#if defined(__AMX_BF16__) && defined(__AMX_INT8__)
+/* clang 14 writes these names without the second underscore. */
+#if (defined(__AMX_BF16__) && defined(__AMX_INT8__)) ||                                            \
+    (defined(__AMXBF16__) && defined(__AMXINT8__))
 #include "kernels/cpu/panels_tile.h"
 #include "kernels/cpu/panels_vec.h"
 
