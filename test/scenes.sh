@@ -188,7 +188,9 @@ case $BUILD in
 esac
 few=(eval --scenes 4 --costly 1 --method "rollout,gradcam,occlusion" --json)
 case $BUILD in
-    *san*) right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet ;; # once, and shorter
+    *san*) # once, and shorter
+        right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet --set occlusion.window=4 --set occlusion.stride=4
+        ;;
     *)
         right "${few[@]}" --threads 1
         without_time "$out" > "$folder/one"
