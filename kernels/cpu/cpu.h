@@ -94,6 +94,27 @@ typedef void vx_rows_bf16_fn(const vx_panel_rows *r);
 typedef void vx_rows_bf16x3_fn(const vx_panel_rows *r);
 typedef void vx_rows_int8_fn(const vx_panel_rows *r);
 
+/* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats or
+ * as packed rows. next() does one row of 32 columns, or what is left of them: so the tiles, which
+ * leave the vectors alone, can multiply what comes after meanwhile. */
+typedef struct vx_finish vx_finish;
+typedef void vx_finish_next_fn(vx_finish *f);
+struct vx_finish {
+    vx_finish_next_fn *next; /* of act and to, by `finish` below */
+    const float *c;          /* rows ldc apart, whole panels */
+    const float *scales;     /* of int8, whose sums c are not scaled yet (vx_panel_rows); or NULL */
+    const char *tail;        /* ... and the tail of the first panel (panels.h), tail_apart apart */
+    const float *bias, *gamma; /* [n] or NULL */
+    const float *residual;     /* floats alone; or NULL */
+    float *pre;                /* c + bias is written there, too; or NULL */
+    char *y;                   /* or NULL */
+    size_t ldc, ldr, ldp;
+    size_t ldy, tail_apart; /* in bytes */
+    int m, n, row, column;  /* where next() goes on: columns first */
+};
+/* to: what y is written as, VX_NUMBER_F32 for floats; bf16 and bf16x3 begin a line. */
+typedef void vx_finish_fn(vx_finish *f, vx_act act, vx_number to);
+
 /* c[m, 16 panels] = rows times panels, as f32. Every element is summed over k in the same order,
  * whatever m and panels are. */
 typedef struct vx_panel_product {
@@ -101,7 +122,8 @@ typedef struct vx_panel_product {
     int ldc;
     const char *a; /* packed rows, lda bytes apart; of f32 the rows of x themselves */
     size_t lda;
-    const float *scales;
+    const float *scales;  /* of int8; NULL: c becomes the int32 sums */
+    vx_finish *meanwhile; /* whose next() may be called while it is multiplied; or NULL */
     const char *b; /* panels, ldb bytes apart */
     size_t ldb;
     int m, panels, steps;

@@ -20,7 +20,8 @@ static void panels_bf16x3(const vx_panel_product *p)
 static void panels_int8(const vx_panel_product *p)
 {
     tiles_with(p, VX_NUMBER_INT8);
-    scale_sums(p);
+    if (p->scales)
+        scale_sums(p);
 }
 
 static double peak_bf16(float *sums, const char *x, int64_t rounds)

@@ -2,6 +2,7 @@
 #define VX_ISA_NAME bf16
 #define VX_VECTOR_BITS 512
 #if defined(__AVX512BF16__)
+#include "kernels/cpu/finish_vec.h"
 #include "kernels/cpu/peak_vec.h"
 #include "kernels/cpu/turned_vec.h"
 
@@ -10,6 +11,7 @@ void vx_extend_bf16(vx_pieces *pieces)
     pieces->exponentials = VX_NAME(exponentials);
     pieces->panels_of = VX_NAME(panels_of);
     pieces->rows_of = VX_NAME(rows_of);
+    pieces->finish = VX_NAME(finish);
     pieces->turned = VX_NAME(turned);
     pieces->rows_bf16 = VX_NAME(rows_bf16);
     pieces->rows_bf16x3 = VX_NAME(rows_bf16x3);

@@ -55,14 +55,26 @@ static int rows_at_once(const vx_cpu_room *s, const vx_panel_form *f, int chunk,
     return vx_least(vx_ceil_div(even, 32) * 32, m);
 }
 
+/* Whether a part of y is finished while the next is multiplied. */
+static int is_delayed(const panel_run *r)
+{
+    return r->cpu->pieces.finish && r->form->number != VX_NUMBER_F32;
+}
+
+/* Floats of a product; two lie in the strip if one is finished while the next is made. */
+static size_t room_of(const panel_run *r, const vx_cpu_room *s)
+{
+    return is_delayed(r) ? s->strip_floats / 2 : s->strip_floats;
+}
+
 /* ... and columns of the product, of which the tile has n. */
 static int columns_at_once(const panel_run *r, const vx_cpu_room *s, int rows, int n)
 {
     if (r->form->number == VX_NUMBER_F32)
         return PLAIN_COLUMNS;
     if (chunk_of(r->form, r->a->w->k) == r->a->w->k)
-        return COLUMNS;
-    const int fit = (int)(s->strip_floats / (size_t)rows) - VX_PANEL;
+        return is_delayed(r) ? UNIT : COLUMNS;
+    const int fit = (int)(room_of(r, s) / (size_t)rows) - VX_PANEL;
     const int most = vx_least(fit / UNIT * UNIT, n);
     const int even = vx_ceil_div(n, vx_ceil_div(n, most));
     return vx_ceil_div(even, UNIT) * UNIT;
@@ -140,8 +152,44 @@ static void finish(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
     r->cpu->pieces.epilogue(&e);
 }
 
+/* What makes a part of y from c, if it may be delayed. */
+static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float *c, vx_tile t,
+                           int ldc)
+{
+    const vx_linear *a = r->a;
+    const size_t m0 = (size_t)t.m0, n0 = (size_t)t.n0;
+    const size_t panel = vx_panel_bytes(r->form, a->w->k);
+    vx_finish f = {.c = c,
+                   .ldc = (size_t)ldc,
+                   .bias = a->w->bias ? a->w->bias + n0 : NULL,
+                   .pre = a->pre ? a->pre + m0 * (size_t)a->ldp + n0 : NULL,
+                   .ldp = (size_t)a->ldp,
+                   .m = t.m,
+                   .n = t.n};
+    if (r->form->number == VX_NUMBER_INT8) {
+        f.scales = s->scales;
+        f.tail = (const char *)a->w->data + (n0 / VX_PANEL + 1) * panel - (size_t)r->form->tail;
+        f.tail_apart = panel;
+    }
+    r->cpu->pieces.finish(&f, a->act, r->to ? r->to->number : VX_NUMBER_F32);
+    if (!a->y || a->act == VX_ACT_SWIGLU) /* which needs a whole row */
+        return f;
+    if (r->to) {
+        f.ldy = vx_panel_apart(r->to, a->w->n);
+        f.y = (char *)a->y + m0 * f.ldy + n0 / (size_t)r->to->k * (size_t)r->to->parts * VX_LINE;
+        return f;
+    }
+    f.ldy = (size_t)a->ldy * sizeof *a->y;
+    f.y = (char *)(a->y + m0 * (size_t)a->ldy + n0);
+    f.gamma = a->gamma ? a->gamma + n0 : NULL;
+    f.residual = a->residual ? a->residual + m0 * (size_t)a->ldr + n0 : NULL;
+    f.ldr = (size_t)a->ldr;
+    return f;
+}
+
 /* c [m,n], ldc wide, = the rows and columns of t. packed: whether its rows are, all of them. */
-static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc, int packed)
+static void multiply(const panel_run *r, const vx_cpu_room *s, float *c, vx_tile t, int ldc,
+                     int packed, vx_finish *meanwhile)
 {
     const vx_panel_form *f = r->form;
     const vx_linear *a = r->a;
@@ -150,11 +198,12 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ld
     const size_t whole = vx_panel_apart(f, k);
     const int formed = a->x_formed && vx_panel_written(&f->packing);
     const float *x = a->x + (size_t)t.m0 * (size_t)a->ldx;
-    vx_panel_product p = {.c = s->strip,
+    vx_panel_product p = {.c = c,
                           .ldc = ldc,
                           .a = (const char *)x,
                           .lda = (size_t)a->ldx * sizeof *x,
-                          .scales = s->scales,
+                          .scales = is_delayed(r) ? NULL : s->scales,
+                          .meanwhile = meanwhile,
                           .b = (const char *)a->w->data + (size_t)(t.n0 / VX_PANEL) * panel,
                           .ldb = panel,
                           .m = t.m,
@@ -176,7 +225,35 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ld
         }
         vx_panel_multiply(r->cpu, f->number, &p);
         p.b += (size_t)p.steps * (size_t)f->parts * VX_STEP;
+        p.meanwhile = NULL;
     }
+}
+
+/* What of a part of y has not been done yet. */
+static void complete(const panel_run *r, vx_finish *f, vx_tile t)
+{
+    while (f->row < f->m)
+        f->next(f);
+    if (f->m && r->then)
+        r->then(r->cpu, r->arg, t);
+}
+
+/* Rows of y; each part is finished while the next is multiplied. */
+static void rows_delayed(const panel_run *r, const vx_cpu_room *s, vx_tile all, int columns)
+{
+    const int ldc = columns + VX_PANEL, k = r->a->w->k;
+    const int reused = chunk_of(r->form, k) == k;
+    float *const c = s->strip, *const other = c + s->strip_floats / 2;
+    vx_finish last = {.m = 0};
+    vx_tile before = {0, 0, 0, 0};
+    for (int j = 0, turn = 0; j < all.n; j += columns, turn ^= 1) {
+        const vx_tile t = {all.m0, all.m, all.n0 + j, vx_least(columns, all.n - j)};
+        multiply(r, s, turn ? other : c, t, ldc, reused && j > 0, last.m ? &last : NULL);
+        complete(r, &last, before);
+        last = finish_of(r, s, turn ? other : c, t, ldc);
+        before = t;
+    }
+    complete(r, &last, before);
 }
 
 static void run_tile(void *arg, int index, int worker)
@@ -188,15 +265,21 @@ static void run_tile(void *arg, int index, int worker)
     const int rows = rows_at_once(&s, r->form, chunk, tile.m);
     const int columns = columns_at_once(r, &s, rows, tile.n);
     const int ldc = columns + VX_PANEL; /* an odd number of lines */
-    for (int i = 0; i < tile.m; i += rows)
+    for (int i = 0; i < tile.m; i += rows) {
+        vx_tile t = {tile.m0 + i, vx_least(rows, tile.m - i), tile.n0, tile.n};
+        if (is_delayed(r)) {
+            rows_delayed(r, &s, t, columns);
+            continue;
+        }
         for (int j = 0; j < tile.n; j += columns) {
-            const vx_tile t = {tile.m0 + i, vx_least(rows, tile.m - i), tile.n0 + j,
-                               vx_least(columns, tile.n - j)};
-            multiply(r, &s, t, ldc, chunk == k && j > 0);
+            t.n0 = tile.n0 + j;
+            t.n = vx_least(columns, tile.n - j);
+            multiply(r, &s, s.strip, t, ldc, chunk == k && j > 0, NULL);
             finish(r, &s, t, ldc);
             if (r->then)
                 r->then(r->cpu, r->arg, t);
         }
+    }
 }
 
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg)

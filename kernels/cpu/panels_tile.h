@@ -53,7 +53,7 @@ VX_TILE void shape_tiles(int rows)
     } while (0)
 
 /* Bytes of a row that are multiplied at once: those of two panels, and of 32 rows, take 32 KB. */
-#define AT_ONCE 512
+#define AT_ONCE 768
 
 #define SUMS(action, c, stride, ldc, lower, wide)                                                  \
     do {                                                                                           \
@@ -73,6 +73,22 @@ typedef struct vx_tile_ahead {
     int lines; /* a step */
 } vx_tile_ahead;
 
+/* The vectors' work for the steps of a product: an even share of it in every step. */
+typedef struct vx_tile_share {
+    vx_finish *f; /* NULL: none */
+    int64_t calls, steps, past;
+} vx_tile_share;
+
+/* The calls of the next steps. */
+VX_TILE int share_of(vx_tile_share *share, int steps)
+{
+    if (!share->f)
+        return 0;
+    const int64_t before = share->calls * share->past / share->steps;
+    share->past += steps;
+    return (int)(share->calls * share->past / share->steps - before);
+}
+
 /* next: where the first panel goes on; steps: of it that will be read, at most. */
 VX_TILE vx_tile_ahead ahead_of(const vx_panel_product *p, const char *next, int steps, int three,
                                int block, int blocks)
@@ -87,10 +103,11 @@ VX_TILE vx_tile_ahead ahead_of(const vx_panel_product *p, const char *next, int 
  * rows), wide and number. */
 VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, const char *b,
                         int steps, int more, int lower, int wide, vx_number number,
-                        vx_tile_ahead ahead)
+                        vx_tile_ahead ahead, vx_tile_share *share)
 {
     const size_t half = 16 * p->lda, ldc = (size_t)p->ldc, stride = ldc * sizeof *c;
-    const int three = number == VX_NUMBER_BF16X3;
+    const int three = number == VX_NUMBER_BF16X3, calls = share_of(share, steps);
+    int due = 0;
     if (more) {
         SUMS(TILE_LOAD, c, stride, ldc, lower, wide);
     } else {
@@ -100,9 +117,9 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
         TILE_ZERO(3);
     }
     for (int s = 0; s < steps; s++) {
-        TILE_LOAD(4, a, p->lda);
+        TILE_STREAM(4, a, p->lda);
         if (lower)
-            TILE_LOAD(5, a + half, p->lda);
+            TILE_STREAM(5, a + half, p->lda);
         if (three) {
             TILE_LOAD(6, b + VX_STEP, VX_LINE);
             if (wide)
@@ -114,15 +131,17 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
             TILE_LOAD(7, b + p->ldb, VX_LINE);
         DOT_ALL(number, lower, wide);
         if (three) {
-            TILE_LOAD(4, a + VX_LINE, p->lda);
+            TILE_STREAM(4, a + VX_LINE, p->lda);
             if (lower)
-                TILE_LOAD(5, a + half + VX_LINE, p->lda);
+                TILE_STREAM(5, a + half + VX_LINE, p->lda);
             DOT_ALL(number, lower, wide);
         }
         a += VX_LINE << three;
         b += VX_STEP << three;
         for (int l = 0; l < ahead.lines; l++, ahead.at += VX_LINE)
             __builtin_prefetch(ahead.at, 0, 2);
+        for (due += calls; due >= steps; due -= steps)
+            share->f->next(share->f);
     }
     SUMS(TILE_STORE, c, stride, ldc, lower, wide);
 }
@@ -130,7 +149,7 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
 /* Panels j and j + 1 against rows i..i+rows-1, 32 at a time: first with AT_ONCE of k, then with the
  * next. Constants as in tile_block; without `lower` there are 16 rows at most. */
 VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lower, int wide,
-                       vx_number number)
+                       vx_number number, vx_tile_share *share)
 {
     const int three = number == VX_NUMBER_BF16X3, most = AT_ONCE / VX_LINE >> three;
     const int blocks = lower ? vx_ceil_div(rows, 32) : 1;
@@ -143,7 +162,7 @@ VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lo
         float *c = p->c + (size_t)i * (size_t)p->ldc + (size_t)j * VX_PANEL;
         for (int block = 0; block < blocks; block++) {
             const vx_tile_ahead ahead = ahead_of(p, next, steps, three, block, blocks);
-            tile_block(p, c, a, b, steps, p->more || first > 0, lower, wide, number, ahead);
+            tile_block(p, c, a, b, steps, p->more || first > 0, lower, wide, number, ahead, share);
             a += 32 * p->lda;
             c += 32 * (size_t)p->ldc;
         }
@@ -151,28 +170,34 @@ VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lo
 }
 
 /* Rows i..i+rows-1 of all panels; more than 32 rows are a multiple of 32. */
-VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number)
+VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number,
+                       vx_tile_share *share)
 {
     shape_tiles(vx_least(rows, 32));
     for (int j = 0; j < p->panels; j += 2) {
         if (rows > 16 && j + 1 < p->panels)
-            tile_pair(p, j, i, rows, 1, 1, number);
+            tile_pair(p, j, i, rows, 1, 1, number, share);
         else if (rows > 16)
-            tile_pair(p, j, i, rows, 1, 0, number);
+            tile_pair(p, j, i, rows, 1, 0, number, share);
         else if (j + 1 < p->panels)
-            tile_pair(p, j, i, rows, 0, 1, number);
+            tile_pair(p, j, i, rows, 0, 1, number, share);
         else
-            tile_pair(p, j, i, rows, 0, 0, number);
+            tile_pair(p, j, i, rows, 0, 0, number, share);
     }
 }
 
 VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
 {
     const int whole = p->m / 32 * 32;
+    const vx_finish *f = p->meanwhile;
+    vx_tile_share share = {p->meanwhile, 0,
+                           (int64_t)vx_ceil_div(p->panels, 2) * vx_ceil_div(p->m, 32) * p->steps, 0};
+    if (f)
+        share.calls = (int64_t)f->m * vx_ceil_div(f->n, 32);
     if (whole)
-        tile_rows(p, 0, whole, number);
+        tile_rows(p, 0, whole, number, &share);
     if (whole < p->m)
-        tile_rows(p, whole, p->m - whole, number);
+        tile_rows(p, whole, p->m - whole, number, &share);
     TILES_RELEASE();
 }
 

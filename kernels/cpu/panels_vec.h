@@ -214,7 +214,8 @@ VX_INLINE void scale_sums(const vx_panel_product *p)
 PANEL_PIECE void VX_NAME(panels_int8)(const vx_panel_product *p)
 {
     panels_with(p, VX_NUMBER_INT8);
-    scale_sums(p);
+    if (p->scales)
+        scale_sums(p);
 }
 
 /* ---------------------------------------------------------------------------- rows -------- */

@@ -1,4 +1,5 @@
 /* base/memory.c: the caller's hooks, checked sizes, and a growing buffer. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -6,12 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/structs.h"
 
+enum { LARGE_PAGE = 2 << 20 };
+
+/* Linux then gives large pages, if it is set to. Whole matrices are read in order, many at a time:
+ * with small pages a product spends up to a fifth of its time on finding them. */
 static void *default_alloc(size_t bytes, void *payload)
 {
     (void)payload;
+#ifdef MADV_HUGEPAGE
+    void *memory;
+    if (bytes >= 2 * LARGE_PAGE && posix_memalign(&memory, LARGE_PAGE, bytes) == 0) {
+        (void)madvise(memory, bytes / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+        return memory;
+    }
+#endif
     return malloc(bytes);
 }
 

@@ -1,0 +1,96 @@
+/*
+ * kernels/cpu/finish_vec.h: what follows a product of packed matrices, a row of 32 columns at a call
+ * (vx_finish in cpu.h). The numbers are those of epilogue (rows_vec.h) and of the rows_* pieces.
+ */
+#ifndef VX_CPU_FINISH_VEC_H
+#define VX_CPU_FINISH_VEC_H
+
+#include "kernels/cpu/panels_vec.h"
+#include "kernels/cpu/vec_math.h"
+
+enum { AT_A_CALL = 32 };
+
+/* int32 sums of a row and of columns j.. as floats, as scale_sums (panels_vec.h) makes them. */
+VX_INLINE vf scaled(const vx_finish *f, vf sums, int row, int j)
+{
+    const char *tail = f->tail + (size_t)(j / VX_PANEL) * f->tail_apart + j % VX_PANEL * 4;
+    const vi all = (vi)v_load_bits(tail + VX_LINE);
+    const vi sum = (vi)sums - all * (int32_t)f->scales[row + VX_ROW_SCALES];
+    return __builtin_convertvector(sum, vf) * ((vf)v_load_bits(tail) * f->scales[row]);
+}
+
+/* VL columns from j on, of which `left` are there. */
+VX_INLINE vf finished(const vx_finish *f, int row, int j, size_t left, vx_act act)
+{
+    const size_t i = (size_t)row;
+    vf v = v_load(f->c + i * f->ldc + j);
+    if (f->scales)
+        v = scaled(f, v, row, j);
+    if (f->bias)
+        v += v_load_most(f->bias + j, left);
+    if (f->pre)
+        v_store_most(f->pre + i * f->ldp + j, v, left);
+    v = v_act(v, act);
+    if (f->gamma)
+        v *= v_load_most(f->gamma + j, left);
+    return f->residual ? v + v_load_most(f->residual + i * f->ldr + j, left) : v;
+}
+
+VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
+{
+    const int parts = to == VX_NUMBER_BF16X3 ? 2 : 1;
+    char *y = f->y + (size_t)f->row * f->ldy +
+              (size_t)f->column * (to == VX_NUMBER_F32 ? sizeof(float) : 2 * (size_t)parts);
+#pragma GCC unroll 2
+    for (int h = 0; h < AT_A_CALL; h += VL) {
+        const int j = f->column + h, left = f->n - j;
+        const vf v = left > 0 ? finished(f, f->row, j, (size_t)left, act) : (vf){0};
+        if (to == VX_NUMBER_BF16X3)
+            store_halves(y + 2 * h, v);
+        else if (to == VX_NUMBER_BF16)
+            store_bf16(y + 2 * h, v);
+        else if (left > 0 && f->y)
+            v_store_most((float *)(void *)y + h, v, (size_t)left);
+    }
+    f->column += AT_A_CALL;
+    if (f->column >= f->n) {
+        f->column = 0;
+        f->row++;
+    }
+}
+
+#define FINISH(name, act)                                                                          \
+    static void finish_##name(vx_finish *f)                                                        \
+    {                                                                                              \
+        finish_next(f, act, VX_NUMBER_F32);                                                        \
+    }                                                                                              \
+    static void finish_##name##_bf16(vx_finish *f)                                                 \
+    {                                                                                              \
+        finish_next(f, act, VX_NUMBER_BF16);                                                       \
+    }                                                                                              \
+    static void finish_##name##_bf16x3(vx_finish *f)                                               \
+    {                                                                                              \
+        finish_next(f, act, VX_NUMBER_BF16X3);                                                     \
+    }
+FINISH(none, VX_ACT_NONE)
+FINISH(gelu, VX_ACT_GELU)
+FINISH(gelu_tanh, VX_ACT_GELU_TANH)
+FINISH(quick_gelu, VX_ACT_QUICK_GELU)
+FINISH(relu, VX_ACT_RELU)
+#undef FINISH
+
+static void VX_NAME(finish)(vx_finish *f, vx_act act, vx_number to)
+{
+#define FINISHES(name) {finish_##name, finish_##name##_bf16x3, finish_##name##_bf16}
+    static vx_finish_next_fn *const all[][3] = {
+        [VX_ACT_NONE] = FINISHES(none),
+        [VX_ACT_GELU] = FINISHES(gelu),
+        [VX_ACT_GELU_TANH] = FINISHES(gelu_tanh),
+        [VX_ACT_QUICK_GELU] = FINISHES(quick_gelu),
+        [VX_ACT_RELU] = FINISHES(relu),
+    };
+#undef FINISHES
+    f->next = all[act == VX_ACT_SWIGLU ? VX_ACT_NONE : act][to];
+}
+
+#endif
