@@ -122,6 +122,11 @@ struct vx_device_class {
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
     void (*close)(vx_device *dev); /* nothing is queued */
+    /* Or NULL. The same device for one worker, 0..env.workers-1, alone: what it is told to do is done
+     * by the thread that calls, with that worker's scratch, and is done on return. Those of several
+     * workers may be at work at once, but not beside `dev`. They are the instance's, and have tables
+     * of operations of their own. Needs reserve. */
+    vx_device *(*alone)(vx_device *dev, int worker);
     /* Or NULL. Lets all workers multiply `rounds` times, with the instructions that the precision's
      * products take, and nothing but registers. Needs reserve. @return operations */
     double (*multiply)(vx_device *dev, int64_t rounds);

@@ -266,7 +266,8 @@ typedef struct vx_cpu {
     char *memory;        /* all workers' scratch, and behind it: */
     char *turned;        /* [turned_bytes] panels of W^T (panel_linear_bwd.c) */
     size_t turned_bytes;
-    vx_dims max; /* what it was reserved for */
+    vx_dims max;          /* what it was reserved for */
+    struct vx_cpu *alone; /* [workers] for one worker each, which have none */
 } vx_cpu;
 
 #define VX_SPREAD(op) vx_##op##_fn vx_##op##_cpu;

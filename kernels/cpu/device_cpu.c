@@ -121,6 +121,10 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     cpu->turned_bytes = turned_bytes(max);
     cpu->turned = memory + bytes - cpu->turned_bytes;
     cpu->max = *max;
+    for (int w = 0; w < dev->env.workers; w++) {
+        cpu->alone[w].memory = memory + (size_t)w * worker_bytes(max);
+        cpu->alone[w].max = *max;
+    }
     return 0;
 }
 
@@ -276,6 +280,29 @@ static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_pan
                                              &vx_panel_forms[1].packing, &vx_panel_forms[2].packing,
                                              &vx_panel_forms[3].packing, NULL};
 
+static void by_itself(void (*task)(void *arg, int i, int worker), void *arg, int count, void *owner)
+{
+    (void)owner;
+    for (int i = 0; i < count; i++)
+        task(arg, i, 0);
+}
+
+/* Memory is theirs when it is reserved. */
+static void open_alone(vx_cpu *cpu)
+{
+    for (int w = 0; w < cpu->base.env.workers; w++) {
+        cpu->alone[w] = *cpu;
+        cpu->alone[w].alone = NULL;
+        cpu->alone[w].base.env.workers = 1;
+        cpu->alone[w].base.env.parallel = by_itself;
+    }
+}
+
+static vx_device *alone(vx_device *dev, int worker)
+{
+    return &vx_cpu_of(dev)->alone[worker].base;
+}
+
 static int open_cpu(vx_device **out, const vx_device_env *env, const char *precision,
                     unsigned features, char *err, size_t err_size)
 {
@@ -285,12 +312,13 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
         snprintf(err, err_size, "device cpu has no precision \"%.40s\"", precision);
         return VX_DEVICE_FAILED;
     }
-    vx_cpu *cpu = env->alloc(sizeof *cpu, env->owner);
+    vx_cpu *cpu = env->alloc((1 + (size_t)env->workers) * sizeof *cpu, env->owner);
     if (!cpu) {
         snprintf(err, err_size, "no memory for the device cpu");
         return VX_DEVICE_NOMEM;
     }
     memset(cpu, 0, sizeof *cpu);
+    cpu->alone = cpu + 1;
     cpu->base.cls = &vx_device_cpu;
     cpu->base.env = *env;
     cpu->number = ((const vx_panel_form *)vx_panel_packing(name))->number;
@@ -298,6 +326,7 @@ static int open_cpu(vx_device **out, const vx_device_env *env, const char *preci
     ask_for_tiles(cpu, strcmp(name, "f32") != 0);
     fill_tables(cpu);
     find_blas(cpu, features);
+    open_alone(cpu);
     *out = &cpu->base;
     return 0;
 }
@@ -367,6 +396,7 @@ const vx_device_class vx_device_cpu = {
     .host_memory = 1,
     .open = open_cpu,
     .close = close_cpu,
+    .alone = alone,
     .multiply = multiply,
     .reserve = reserve,
     .reserve_bytes = reserve_bytes,

@@ -7,24 +7,31 @@
 #include "engine/variants.h"
 #include "model/rotary.h"
 
+vx_row_room vx_context_row_room(const vitx_context *c)
+{
+    const vx_arch *a = &c->arch;
+    const size_t A = (size_t)a->heads * (size_t)a->head_width;
+    const size_t attention = vx_qkv_room(A) + vx_form_room(A),
+                 hidden = vx_form_room((size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden));
+    /* y is wide enough for either type */
+    return (vx_row_room){.y = vx_form_room((size_t)a->width) *
+                              (c->narrow > sizeof(float) ? c->narrow : sizeof(float)),
+                         .wide = (attention > hidden ? attention : hidden) * c->narrow};
+}
+
 /* All but the input. */
 static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context *c, size_t rows,
                        int sequences)
 {
     const vx_arch *a = &c->arch;
     const size_t d = (size_t)a->width;
-    const size_t A = (size_t)a->heads * (size_t)a->head_width;
-    const size_t attention = vx_qkv_room(A) + vx_form_room(A),
-                 hidden = vx_form_room((size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden)),
-                 y = vx_form_room(d);
+    const vx_row_room room = vx_context_row_room(c);
     const size_t s = (size_t)sequences, k = (size_t)a->classes;
 
     act->x = vx_arena_take(arena, rows, d * sizeof(float));
-    /* Wide enough for either type. */
-    act->normed =
-        vx_arena_take(arena, rows, y * (c->narrow > sizeof(float) ? c->narrow : sizeof(float)));
+    act->normed = vx_arena_take(arena, rows, room.y);
     act->y = (vx_narrow *)act->normed;
-    act->wide = vx_arena_take(arena, rows, (attention > hidden ? attention : hidden) * c->narrow);
+    act->wide = vx_arena_take(arena, rows, room.wide);
     act->pooled = vx_arena_take(arena, s, (size_t)vx_arch_pooled(a) * sizeof(float));
     act->features = vx_arch_two_vectors(a) ? NULL : vx_arena_take(arena, s, d * sizeof(float));
     act->logits = vx_arena_take(arena, s, 2 * k * sizeof(float));

@@ -12,6 +12,12 @@
 
 /* ------------------------------------------------------------------ activations ------------ */
 
+/* Bytes that a row of y and one of wide have in the activations. */
+typedef struct vx_row_room {
+    size_t y, wide;
+} vx_row_room;
+vx_row_room vx_context_row_room(const vitx_context *c);
+
 /* Cuts memory for `batch` sequences, or for up to `sequences` >= batch that have no more tokens
  * together. */
 void vx_activations_place(vx_activations *act, vx_arena *arena, const vitx_context *c, int batch,

@@ -9,6 +9,7 @@
 #include "engine/forward.h"
 
 #include "engine/run.h"
+#include "engine/share.h"
 
 /* clang-format off */
 /* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
@@ -275,7 +276,8 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
     bool picked = false; /* the last block has gone on with the class tokens alone */
     for (int l = pass->first; l < f.arch->depth; l++) {
         const vx_block_io b = vx_block_io_of(&f, l);
-        vx_block_forward(&f, &b);
+        if (!vx_block_shared(&f, l))
+            vx_block_forward(&f, &b);
         picked = vx_plan_class_only(pass->plan, f.arch, l);
         last = b.out;
         x = b.next;
