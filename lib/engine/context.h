@@ -89,7 +89,7 @@ struct vitx_context {
     vx_device_env env;
     vx_device *dev;
     size_t narrow;              /* bytes of an element of vx_narrow */
-    struct vx_profile *profile; /* engine/profile.c; NULL: never asked for */
+    struct vx_profile *profile; /* [1 + workers alone] engine/profile.c; NULL: never asked for */
     int max_batch;
     int max_tokens;
     size_t trace_budget, memory_budget;

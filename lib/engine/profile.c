@@ -13,17 +13,43 @@ void vitx_op_time_init(vitx_op_time *out, size_t struct_size)
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
+/* Workers that may be at work alone (engine/share.h), each of which has a profile. */
+static int shares_of(const vx_device *dev)
+{
+    return dev->cls->alone ? dev->env.workers : 0;
+}
+
 int vitx_context_set_profile(vitx_context *context, int on)
 {
     if (!context)
         return vx_fail(VITX_INVALID, "vitx_context_set_profile: the context is NULL");
+    vx_device *dev = context->dev;
+    const int shares = shares_of(dev);
     if (!context->profile && on)
-        VX_TRY(
-            vx_new(&context->profile, &context->hooks, 1, sizeof *context->profile, "a profile"));
-    vx_profile_end(context->dev);
-    if (on)
-        vx_profile_begin(context->dev, context->profile);
+        VX_TRY(vx_new(&context->profile, &context->hooks, 1 + (size_t)shares,
+                      sizeof *context->profile, "a profile"));
+    for (int i = 0; i <= shares; i++) {
+        vx_device *part = i ? dev->cls->alone(dev, i - 1) : dev;
+        vx_profile_end(part);
+        if (on)
+            vx_profile_begin(part, &context->profile[i]);
+    }
     return VITX_OK;
+}
+
+/* What workers do at the same time takes as long as the mean of them. */
+static vx_op_count counted(const vitx_context *c, int index)
+{
+    const int shares = shares_of(c->dev);
+    vx_op_count sum = c->profile->counts[index];
+    for (int i = 1; i <= shares; i++) {
+        const vx_op_count *part = &c->profile[i].counts[index];
+        sum.calls += part->calls;
+        sum.seconds += part->seconds / shares;
+        sum.flops += part->flops;
+        sum.bytes += part->bytes;
+    }
+    return sum;
 }
 
 int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *context, int index)
@@ -34,12 +60,12 @@ int vitx_context_get_op_time(vitx_op_time *out, const vitx_context *context, int
         return vx_fail(
             VITX_INVALID,
             context->profile ? "there is no operation %d" : "no profile was asked for (%d)", index);
-    const vx_op_count *row = &context->profile->counts[index];
+    const vx_op_count row = counted(context, index);
     const vitx_op_time time = {.name = vx_op_name(index),
-                               .calls = row->calls,
-                               .seconds = row->seconds,
-                               .flops = row->flops,
-                               .bytes = row->bytes};
+                               .calls = row.calls,
+                               .seconds = row.seconds,
+                               .flops = row.flops,
+                               .bytes = row.bytes};
     return VX_STRUCT_WRITE(out, &time, vitx_op_time, bytes);
 }
 
