@@ -1,6 +1,7 @@
 /*
  * kernels/cpu/finish_vec.h: what follows a product of packed matrices, a row of 32 columns at a call
- * (vx_finish in cpu.h). The numbers are those of epilogue (rows_vec.h) and of the rows_* pieces.
+ * (vx_finish in cpu.h). The numbers are those of epilogue (rows_vec.h) and of the rows_* pieces, but
+ * for the activations (v_near_act).
  */
 #ifndef VX_CPU_FINISH_VEC_H
 #define VX_CPU_FINISH_VEC_H
@@ -30,7 +31,7 @@ VX_INLINE vf finished(const vx_finish *f, int row, int j, size_t left, vx_act ac
         v += v_load_most(f->bias + j, left);
     if (f->pre)
         v_store_most(f->pre + i * f->ldp + j, v, left);
-    v = v_act(v, act);
+    v = v_near_act(v, act);
     if (f->gamma)
         v *= v_load_most(f->gamma + j, left);
     return f->residual ? v + v_load_most(f->residual + i * f->ldr + j, left) : v;

@@ -128,6 +128,42 @@ VX_INLINE vf v_act(vf x, vx_act act)
     }
 }
 
+/* Phi(x), or what takes its place, = 1/2 + x P(u) for |x| < cut, u = 2 (x / cut)^2 - 1 in -1..1;
+ * beyond it 0 or 1. No division and no exponential: a third of the time. */
+VX_INLINE vf v_near_phi(vf x, float cut, const float *p, int degree)
+{
+    const vf within = v_max(v_set(-cut), v_min(v_set(cut), x));
+    const vf u = v_fma(within * within, v_set(2 / (cut * cut)), v_set(-1));
+    vf sum = v_set(p[degree]);
+#pragma GCC unroll 16
+    for (int i = degree - 1; i >= 0; i--)
+        sum = v_fma(sum, u, v_set(p[i]));
+    return v_max((vf){0}, v_min(v_set(1), v_fma(within, sum, v_set(0.5f))));
+}
+
+/* v_act for what is multiplied in a narrower format: off by 1.4e-6 at most, and by 4e-5 of a value
+ * of -0.03 or below it. */
+VX_INLINE vf v_near_act(vf x, vx_act act)
+{
+    static const float gelu[] = {
+        0.12625963985919952f,   -0.06305127590894699f,  0.04698001965880394f,
+        -0.038345545530319214f, 0.031989242881536484f,  -0.026320215314626694f,
+        0.02078304812312126f,   -0.01565413735806942f,  0.011587838642299175f,
+        -0.007987932302057743f, 0.004184359684586525f,  -0.001938577159307897f,
+        0.0018587061204016209f, -0.0015286528505384922f, 0.00046923206537030637f};
+    static const float gelu_tanh[] = {
+        0.14137855172157288f,  -0.0703660249710083f,  0.05165700986981392f,
+        -0.040535371750593185f, 0.03134695068001747f,  -0.023066462948918343f,
+        0.01605958677828312f,  -0.010310591198503971f, 0.005686732940375805f,
+        -0.003246667794883251f, 0.0027757990173995495f, -0.0019427811494097114f,
+        0.000563299108762294f};
+    if (act == VX_ACT_GELU)
+        return x * v_near_phi(x, 5.6f, gelu, 14);
+    if (act == VX_ACT_GELU_TANH)
+        return x * v_near_phi(x, 5.0f, gelu_tanh, 12);
+    return v_act(x, act);
+}
+
 /* The derivative of an activation. */
 VX_INLINE vf v_act_slope(vf x, vx_act act)
 {
