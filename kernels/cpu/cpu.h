@@ -97,8 +97,10 @@ typedef void vx_rows_int8_fn(const vx_panel_rows *r);
 typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_number number);
 
 /* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats or
- * as packed rows. next() does one row of 32 columns, or what is left of them: so the tiles, which
- * leave the vectors alone, can multiply what comes after meanwhile. */
+ * as packed rows. next() does VX_FINISH_ROWS rows of 32 columns, or what is left of them: so the
+ * tiles, which leave the vectors alone, can multiply what comes after meanwhile. */
+#define VX_FINISH_ROWS 4
+#define VX_FINISH_COLUMNS 32
 typedef struct vx_finish vx_finish;
 typedef void vx_finish_next_fn(vx_finish *f);
 struct vx_finish {
@@ -112,7 +114,7 @@ struct vx_finish {
     char *y;                   /* or NULL */
     size_t ldc, ldr, ldp;
     size_t ldy, tail_apart; /* in bytes */
-    int m, n, row, column;  /* where next() goes on: columns first */
+    int m, n, row, column;  /* where next() goes on: rows first */
 };
 /* to: what y is written as, VX_NUMBER_F32 for floats; bf16 and bf16x3 begin a line. */
 typedef void vx_finish_fn(vx_finish *f, vx_act act, vx_number to);
@@ -312,6 +314,21 @@ void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g);
 void vx_cpu_add_relative(const vx_cpu *cpu, float *p, size_t ldp, const vx_relative *r, int head,
                          int first, const int *tokens_of, int rows, int keys);
 
+static inline int vx_ceil_div(int a, int b)
+{
+    return a / b + (a % b != 0);
+}
+
+static inline int vx_least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t vx_finish_calls(const vx_finish *f)
+{
+    return (int64_t)vx_ceil_div(f->m, VX_FINISH_ROWS) * vx_ceil_div(f->n, VX_FINISH_COLUMNS);
+}
+
 /* How a product [m,n] is cut into tiles for the workers. */
 typedef struct vx_tiling {
     int count, across; /* tiles in all, in a row of tiles */
@@ -332,15 +349,5 @@ void vx_cpu_slopes(const vx_cpu *cpu, const vx_linear_bwd *a, vx_tile t);
  * least. op is the operation's struct, or one of the caller's own. */
 typedef void vx_part_fn(vx_cpu *cpu, const void *op, int64_t first, int64_t count);
 void vx_cpu_spread(vx_cpu *cpu, vx_part_fn *task, const void *op, int64_t items, int64_t least);
-
-static inline int vx_ceil_div(int a, int b)
-{
-    return a / b + (a % b != 0);
-}
-
-static inline int vx_least(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 #endif

@@ -9,8 +9,6 @@
 #include "kernels/cpu/panels_vec.h"
 #include "kernels/cpu/vec_math.h"
 
-enum { AT_A_CALL = 32 };
-
 /* int32 sums of a row and of columns j.. as floats, as scale_sums (panels_vec.h) makes them. */
 VX_INLINE vf scaled(const vx_finish *f, vf sums, int row, int j)
 {
@@ -37,26 +35,36 @@ VX_INLINE vf finished(const vx_finish *f, int row, int j, size_t left, vx_act ac
     return f->residual ? v + v_load_most(f->residual + i * f->ldr + j, left) : v;
 }
 
-VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
+/* A row of up to 32 columns from f->column on, `left` of which are there. */
+VX_INLINE void finish_row(const vx_finish *f, char *y, int row, int left, vx_act act, vx_number to)
 {
-    const int parts = to == VX_NUMBER_BF16X3 ? 2 : 1;
-    char *y = f->y + (size_t)f->row * f->ldy +
-              (size_t)f->column * (to == VX_NUMBER_F32 ? sizeof(float) : 2 * (size_t)parts);
 #pragma GCC unroll 2
-    for (int h = 0; h < AT_A_CALL; h += VL) {
-        const int j = f->column + h, left = f->n - j;
-        const vf v = left > 0 ? finished(f, f->row, j, (size_t)left, act) : (vf){0};
+    for (int h = 0; h < VX_FINISH_COLUMNS; h += VL) {
+        const vf v = h < left ? finished(f, row, f->column + h, (size_t)(left - h), act) : (vf){0};
         if (to == VX_NUMBER_BF16X3)
             store_halves(y + 2 * h, v);
         else if (to == VX_NUMBER_BF16)
             store_bf16(y + 2 * h, v);
-        else if (left > 0 && f->y)
-            v_store_most((float *)(void *)y + h, v, (size_t)left);
+        else if (h < left && f->y)
+            v_store_most((float *)(void *)y + h, v, (size_t)(left - h));
     }
-    f->column += AT_A_CALL;
-    if (f->column >= f->n) {
-        f->column = 0;
-        f->row++;
+}
+
+VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
+{
+    const int left = f->n - f->column, end = vx_least(f->row + VX_FINISH_ROWS, f->m);
+    const size_t bytes = to == VX_NUMBER_BF16 ? 2 : 4; /* of an element */
+    char *y = f->y + (size_t)f->row * f->ldy + (size_t)f->column * bytes;
+    if (left >= VX_FINISH_COLUMNS)
+        for (int i = f->row; i < end; i++, y += f->ldy)
+            finish_row(f, y, i, VX_FINISH_COLUMNS, act, to);
+    else
+        for (int i = f->row; i < end; i++, y += f->ldy)
+            finish_row(f, y, i, left, act, to);
+    f->row = end;
+    if (end == f->m) {
+        f->row = 0;
+        f->column += VX_FINISH_COLUMNS;
     }
 }
 

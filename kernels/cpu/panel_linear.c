@@ -232,7 +232,7 @@ static void multiply(const panel_run *r, const vx_cpu_room *s, float *c, vx_tile
 /* What of a part of y has not been done yet. */
 static void complete(const panel_run *r, vx_finish *f, vx_tile t)
 {
-    while (f->row < f->m)
+    while (f->m && f->column < f->n)
         f->next(f);
     if (f->m && r->then)
         r->then(r->cpu, r->arg, t);

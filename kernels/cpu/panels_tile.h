@@ -19,6 +19,13 @@
 
 #define VX_TILE static inline __attribute__((always_inline, unused))
 
+/* Blocks of 32 rows at most for m rows, of about the same size: one of few rows would take as long,
+ * since each product waits for the one before it. @return rows of all blocks but the last */
+VX_TILE int block_rows(int m)
+{
+    return vx_ceil_div(m, vx_ceil_div(m, 32));
+}
+
 /* For `rows` rows, 1..32: nothing beyond them is read or written. */
 VX_TILE void shape_tiles(int rows)
 {
@@ -146,13 +153,12 @@ VX_TILE void tile_block(const vx_panel_product *p, float *c, const char *a, cons
     SUMS(TILE_STORE, c, stride, ldc, lower, wide);
 }
 
-/* Panels j and j + 1 against rows i..i+rows-1, 32 at a time: first with AT_ONCE of k, then with the
- * next. Constants as in tile_block; without `lower` there are 16 rows at most. */
-VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lower, int wide,
-                       vx_number number, vx_tile_share *share)
+/* Panels j and j + 1 against `blocks` blocks of `rows` rows from row i on: first with AT_ONCE of k,
+ * then with the next. Constants as in tile_block. */
+VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int blocks, int lower,
+                       int wide, vx_number number, vx_tile_share *share)
 {
     const int three = number == VX_NUMBER_BF16X3, most = AT_ONCE / VX_LINE >> three;
-    const int blocks = lower ? vx_ceil_div(rows, 32) : 1;
     for (int first = 0; first < p->steps; first += most) {
         const int steps = vx_least(most, p->steps - first);
         const char *b = p->b + (size_t)j * p->ldb + ((size_t)first * VX_STEP << three);
@@ -163,41 +169,39 @@ VX_TILE void tile_pair(const vx_panel_product *p, int j, int i, int rows, int lo
         for (int block = 0; block < blocks; block++) {
             const vx_tile_ahead ahead = ahead_of(p, next, steps, three, block, blocks);
             tile_block(p, c, a, b, steps, p->more || first > 0, lower, wide, number, ahead, share);
-            a += 32 * p->lda;
-            c += 32 * (size_t)p->ldc;
+            a += (size_t)rows * p->lda;
+            c += (size_t)rows * (size_t)p->ldc;
         }
     }
 }
 
-/* Rows i..i+rows-1 of all panels; more than 32 rows are a multiple of 32. */
-VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, vx_number number,
+/* `blocks` blocks of `rows` rows from row i on, of all panels. */
+VX_TILE void tile_rows(const vx_panel_product *p, int i, int rows, int blocks, vx_number number,
                        vx_tile_share *share)
 {
-    shape_tiles(vx_least(rows, 32));
+    shape_tiles(rows);
     for (int j = 0; j < p->panels; j += 2) {
         if (rows > 16 && j + 1 < p->panels)
-            tile_pair(p, j, i, rows, 1, 1, number, share);
+            tile_pair(p, j, i, rows, blocks, 1, 1, number, share);
         else if (rows > 16)
-            tile_pair(p, j, i, rows, 1, 0, number, share);
+            tile_pair(p, j, i, rows, blocks, 1, 0, number, share);
         else if (j + 1 < p->panels)
-            tile_pair(p, j, i, rows, 0, 1, number, share);
+            tile_pair(p, j, i, rows, blocks, 0, 1, number, share);
         else
-            tile_pair(p, j, i, rows, 0, 0, number, share);
+            tile_pair(p, j, i, rows, blocks, 0, 0, number, share);
     }
 }
 
 VX_TILE void tiles_with(const vx_panel_product *p, vx_number number)
 {
-    const int whole = p->m / 32 * 32;
-    const vx_finish *f = p->meanwhile;
-    vx_tile_share share = {p->meanwhile, 0,
-                           (int64_t)vx_ceil_div(p->panels, 2) * vx_ceil_div(p->m, 32) * p->steps, 0};
-    if (f)
-        share.calls = (int64_t)f->m * vx_ceil_div(f->n, 32);
-    if (whole)
-        tile_rows(p, 0, whole, number, &share);
-    if (whole < p->m)
-        tile_rows(p, whole, p->m - whole, number, &share);
+    const int rows = block_rows(p->m), blocks = p->m / rows, rest = p->m - blocks * rows;
+    const int64_t pairs = vx_ceil_div(p->panels, 2);
+    vx_tile_share share = {p->meanwhile, 0, pairs * (blocks + (rest > 0)) * p->steps, 0};
+    if (share.f)
+        share.calls = vx_finish_calls(share.f);
+    tile_rows(p, 0, rows, blocks, number, &share);
+    if (rest)
+        tile_rows(p, blocks * rows, rest, 1, number, &share);
     TILES_RELEASE();
 }
 

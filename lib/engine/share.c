@@ -4,8 +4,8 @@
 #include "engine/footprint.h"
 #include "engine/forward.h"
 
-/* Rows that are enough to read a matrix for. */
-enum { ENOUGH = 256 };
+/* Rows that are enough to read a matrix for: its next panels come from memory meanwhile. */
+enum { ENOUGH = 400 };
 
 typedef struct share {
     const vx_run *f;
