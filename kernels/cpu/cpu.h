@@ -99,7 +99,7 @@ typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_numbe
 /* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats or
  * as packed rows. next() does VX_FINISH_ROWS rows of 32 columns, or what is left of them: so the
  * tiles, which leave the vectors alone, can multiply what comes after meanwhile. */
-#define VX_FINISH_ROWS 4
+#define VX_FINISH_ROWS 1
 #define VX_FINISH_COLUMNS 32
 typedef struct vx_finish vx_finish;
 typedef void vx_finish_next_fn(vx_finish *f);
