@@ -81,7 +81,8 @@ static size_t turned_bytes(const vx_dims *max)
 /* One patch at least, and no more than a picture's, in bf16x3. */
 static size_t patches_bytes(const vx_dims *max)
 {
-    const size_t row = round_up(patch_pixels(max) * sizeof(float)) + 2 * LINE;
+    const size_t columns = (size_t)vx_patch_columns((int)patch_pixels(max));
+    const size_t row = round_up(columns * sizeof(float)) + 2 * LINE;
     const size_t all = (size_t)max->tokens * row;
     const size_t bytes = all < VX_SHARED_BYTES ? all : VX_SHARED_BYTES;
     return bytes > row ? bytes : row;
