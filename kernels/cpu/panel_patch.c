@@ -1,24 +1,22 @@
 /*
  * kernels/cpu/panel_patch.c: the tokens of pictures in a packed precision, where tiles make bf16x3
- * the fastest product that is nearly f32's. Two steps, each spread over all workers:
+ * the fastest product that is nearly f32's. Two steps a picture, each spread over all workers:
  *
  *      patches -> packed rows, for all workers        tokens = rows times panels (panel_linear.c)
  *
- * Prefix tokens have rows of 0, so that all tokens of all pictures are one product; they are
- * written over what it makes of them. If the memory holds fewer rows than there are, some are done
- * after the others.
+ * Neighbouring pixels are alike, and the filters cancel them (wide_vec.h), but not what bf16x3
+ * rounds away of each pixel. So the pixels of a patch are in groups, and a group loses its mean m:
  *
- * Neighbouring pixels are alike and the filters cancel them (wide_vec.h), but not what bf16x3
- * rounds away of each. So pixels are split into groups, and of a group x the mean m is taken away:
+ *      sum w x = sum w (x - m) + (A + B) m,        A + B = sum w
  *
- *      sum w x = sum w (x - m) + (m, m) . (A, B)       A + B = sum w
+ * bf16x3 holds m, which has 16 bits, exactly, and also A, which has 8, and B, the next 16. A patch
+ * gets two more columns for each group, a filter too:
  *
- * m has the 16 bits that bf16x3 holds, A has 8, and B the next 16. Every row of patches ends with
- * the two m of every group, every filter with its A and B:
+ *      patch     | x - m                        | m m | m m | ...
+ *      filter    | w                            | A B | A B | ...
  *
- *      | x - m [k] | m m | m m | ...                   | w [k] | A B | A B | ...
- *
- * The filters are there twice: the gradient of the picture reads plain ones (patch_embed_bwd.c).
+ * The filters are there twice, since the gradient of the picture reads plain ones
+ * (patch_embed_bwd.c):
  *
  *      | plain [n,k] | up to 63 bytes | panels of bf16x3 |
  */
@@ -29,8 +27,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS = 8 }; /* that are packed at once, while they lie in the first cache */
-enum { GROUP = VX_PATCH_GROUP };
+/* ROWS: packed at once. */
+enum { ROWS = 16, GROUP = VX_PATCH_GROUP };
 
 /* ------------------------------------------------------------------------ the filters ------ */
 
@@ -93,56 +91,80 @@ const vx_packing vx_patch_packing = {"f32 and bf16x3", VX_PANEL, bytes, NULL, pa
 
 /* ------------------------------------------------------------------------- the tokens ------ */
 
+/* Some patches of one picture. */
 typedef struct patch_run {
     vx_cpu *cpu;
     const vx_patch_embed *a;
     const vx_panel_form *form;
-    size_t first;       /* token of those of all pictures where the rows at hand begin */
-    int rows, each;     /* at hand; of a task */
-    int across, tokens; /* patches in a row of patches; tokens of a picture */
-    int columns;        /* of a packed patch */
+    const float *picture;
+    int across, columns;   /* patches in a row of patches; columns of a packed patch */
+    int first, rows, each; /* the first, how many, and how many of a task */
 } patch_run;
 
-/* The patch of a token as [C,ph,pw]; 0 for a prefix token. */
-static void copy_patch(const patch_run *r, float *to, size_t token)
+/* Short lines: a call of memcpy for each takes as long as the copy. */
+static inline void copy_line(float *to, const float *from, size_t n)
 {
-    const vx_patch_embed *a = r->a;
-    const size_t height = (size_t)a->height, width = (size_t)a->width;
-    const size_t ph = (size_t)a->patch_height, pw = (size_t)a->patch_width;
-    const size_t c = (size_t)a->channels, tokens = (size_t)r->tokens;
-    const int patch = (int)(token % tokens) - a->prefix_count;
-    if (patch < 0) {
-        memset(to, 0, c * ph * pw * sizeof *to);
-        return;
-    }
-    const float *from = a->image + token / tokens * c * height * width +
-                        (size_t)(patch / r->across) * ph * width + (size_t)(patch % r->across) * pw;
-    for (size_t i = 0; i < c; i++)
-        for (size_t y = 0; y < ph; y++, to += pw)
-            memcpy(to, from + (i * height + y) * width, pw * sizeof *to);
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        memcpy(to + i, from + i, 4 * sizeof *to);
+    for (; i < n; i++)
+        to[i] = from[i];
 }
 
-/* Takes the mean of every group away, and writes both m behind the k pixels. What is not finite is
- * left as it is, so that the row does not look like numbers. */
-static void remove_means(float *row, int k)
+/* m patches that lie beside each other in a picture, each as [C,ph,pw]. Line by line, since so the
+ * picture is read in the order in which it lies. */
+static void copy_patches(const patch_run *r, float *to, int patch, int m)
+{
+    const vx_patch_embed *a = r->a;
+    const size_t n = (size_t)a->patch_width, row = (size_t)r->columns;
+    const size_t down = (size_t)(patch / r->across) * (size_t)a->patch_height;
+    const size_t right = (size_t)(patch % r->across) * n;
+    for (int c = 0; c < a->channels; c++)
+        for (int y = 0; y < a->patch_height; y++, to += n) {
+            const size_t line = (size_t)c * (size_t)a->height + down + (size_t)y;
+            const float *from = r->picture + line * (size_t)a->width + right;
+            for (size_t j = 0; j < (size_t)m; j++)
+                copy_line(to + j * row, from + j * n, n);
+        }
+}
+
+/* With n known, loops over vectors. */
+static inline float sum_of(const float *x, int n)
 {
     enum { LANES = 16 };
-    float *mean = row + k;
-    for (int first = 0; first < k; first += GROUP, mean += 2) {
-        float lanes[LANES] = {0}, *x = row + first, sum = 0;
-        const int n = vx_least(GROUP, k - first), whole = n / LANES * LANES;
-        for (int i = 0; i < whole; i += LANES)
-            for (int j = 0; j < LANES; j++)
-                lanes[j] += x[i + j];
-        for (int i = whole; i < n; i++)
-            lanes[0] += x[i];
+    float lanes[LANES] = {0};
+    const int whole = n / LANES * LANES;
+    for (int i = 0; i < whole; i += LANES)
         for (int j = 0; j < LANES; j++)
-            sum += lanes[j];
-        const float m = vx_bits_float(vx_float_bits(sum / (float)n) & 0xffffff00u);
-        mean[0] = mean[1] = isfinite(m) ? m : 0;
-        for (int i = 0; i < n; i++)
-            x[i] -= mean[0];
-    }
+            lanes[j] += x[i + j];
+    for (int i = whole; i < n; i++)
+        lanes[i - whole] += x[i];
+    for (int j = 0; j < 8; j++)
+        lanes[j] += lanes[j + 8];
+    for (int j = 0; j < 4; j++)
+        lanes[j] += lanes[j + 4];
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
+/* x [n] - m; m to both places of `mean`. If the mean is not finite, m is 0, and x keeps what is not
+ * finite in it. */
+static inline void remove_mean(float *x, float *mean, int n)
+{
+    const float whole = vx_bits_float(vx_float_bits(sum_of(x, n) / (float)n) & 0xffffff00u);
+    const float m = isfinite(whole) ? whole : 0;
+    for (int i = 0; i < n; i++)
+        x[i] -= m;
+    mean[0] = mean[1] = m;
+}
+
+static void remove_means(float *row, int k)
+{
+    float *mean = row + k;
+    int first = 0;
+    for (; first + GROUP <= k; first += GROUP, mean += 2)
+        remove_mean(row + first, mean, GROUP);
+    if (first < k)
+        remove_mean(row + first, mean, k - first);
 }
 
 static void pack_patches(void *arg, int index, int worker)
@@ -153,70 +175,56 @@ static void pack_patches(void *arg, int index, int worker)
     const vx_cpu_room s = vx_cpu_room_of(r->cpu, worker);
     const int most = s.strip_floats / (size_t)k < ROWS ? (int)(s.strip_floats / (size_t)k) : ROWS;
     for (int i = index * r->each, m; i < end; i += m) {
-        m = vx_least(most, end - i);
-        for (int j = 0; j < m; j++) {
-            float *patch = s.strip + (size_t)j * (size_t)k;
-            copy_patch(r, patch, r->first + (size_t)(i + j));
-            remove_means(patch, r->a->w->k);
-        }
+        m = vx_least(vx_least(most, end - i), r->across - (r->first + i) % r->across);
+        copy_patches(r, s.strip, r->first + i, m);
+        for (int j = 0; j < m; j++)
+            remove_means(s.strip + (size_t)j * (size_t)k, r->a->w->k);
         vx_panel_pack_rows(
             r->cpu, r->form->number,
             &(vx_panel_rows){r->cpu->shared + (size_t)i * row, row, s.scales, s.strip, k, m, k});
     }
 }
 
-/* What a tile of the tokens still lacks: positions, and the prefix. */
-static void complete(vx_cpu *cpu, const void *arg, vx_tile t)
+/* The tokens of the patches at hand, with their positions. */
+static void embed(patch_run *r, const vx_weight *w, float *y)
 {
-    const patch_run *r = arg;
-    const vx_patch_embed *a = r->a;
-    const size_t d = (size_t)a->w->n, n0 = (size_t)t.n0;
-    for (int i = 0, m; i < t.m; i += m) {
-        const size_t at = r->first + (size_t)(t.m0 + i);
-        const int token = (int)(at % (size_t)r->tokens), patch = token - a->prefix_count;
-        float *y = a->y + at * d + n0;
-        m = vx_least(t.m - i, patch < 0 ? 1 : r->tokens - token);
-        if (patch < 0)
-            memcpy(y, a->prefix + (size_t)token * d + n0, (size_t)t.n * sizeof *y);
-        else if (a->pos)
-            cpu->pieces.epilogue(&(vx_epilogue){.y = y,
-                                                .c = y,
-                                                .residual = a->pos + (size_t)patch * d + n0,
-                                                .ldy = a->w->n,
-                                                .ldc = a->w->n,
-                                                .ldr = a->w->n,
-                                                .act = VX_ACT_NONE,
-                                                .m = m,
-                                                .n = t.n});
-    }
+    const vx_device_env *env = &r->cpu->base.env;
+    const float *pos = r->a->pos;
+    r->each = vx_ceil_div(r->rows, 4 * env->workers);
+    env->parallel(pack_patches, r, vx_ceil_div(r->rows, r->each), env->owner);
+    vx_panel_linear(r->cpu,
+                    &(vx_linear){.y = y,
+                                 .ldy = w->n,
+                                 .x = (const float *)(const void *)r->cpu->shared,
+                                 .ldx = w->k,
+                                 .w = w,
+                                 .residual = pos ? pos + (size_t)r->first * (size_t)w->n : NULL,
+                                 .ldr = w->n,
+                                 .act = VX_ACT_NONE,
+                                 .m = r->rows,
+                                 .x_formed = 1},
+                    NULL, NULL);
 }
 
 void vx_panel_patch_embed(vx_cpu *cpu, const vx_patch_embed *a)
 {
     const vx_weight w = panels_of(a->w);
-    const vx_device_env *env = &cpu->base.env;
-    const int across = a->width / a->patch_width;
-    patch_run r = {.cpu = cpu,
-                   .a = a,
-                   .form = vx_panel_form_of(&w),
-                   .across = across,
-                   .columns = w.k,
-                   .tokens = a->prefix_count + a->height / a->patch_height * across};
-    const size_t all = (size_t)a->batch * (size_t)r.tokens;
-    const size_t fit = cpu->shared_bytes / vx_panel_apart(r.form, w.k);
-    for (; r.first < all; r.first += (size_t)r.rows) {
-        r.rows = (int)(all - r.first < fit ? all - r.first : fit);
-        r.each = vx_ceil_div(vx_ceil_div(r.rows, 4 * env->workers), ROWS) * ROWS;
-        env->parallel(pack_patches, &r, vx_ceil_div(r.rows, r.each), env->owner);
-        vx_panel_linear(cpu,
-                        &(vx_linear){.y = a->y + r.first * (size_t)w.n,
-                                     .ldy = w.n,
-                                     .x = (const float *)(const void *)cpu->shared,
-                                     .ldx = w.k,
-                                     .w = &w,
-                                     .act = VX_ACT_NONE,
-                                     .m = r.rows,
-                                     .x_formed = 1},
-                        complete, &r);
+    const int down = a->height / a->patch_height, across = a->width / a->patch_width;
+    const size_t d = (size_t)w.n, prefix = (size_t)a->prefix_count;
+    const size_t fit = cpu->shared_bytes / vx_panel_apart(vx_panel_form_of(&w), w.k);
+    const int patches = down * across, most = fit < (size_t)patches ? (int)fit : patches;
+    float *y = a->y;
+    for (int b = 0; b < a->batch; b++, y += (size_t)patches * d) {
+        if (prefix)
+            memcpy(y, a->prefix, prefix * d * sizeof *y);
+        y += prefix * d;
+        patch_run r = {
+            .cpu = cpu, .a = a, .form = vx_panel_form_of(&w), .across = across, .columns = w.k};
+        r.picture =
+            a->image + (size_t)b * (size_t)a->channels * (size_t)a->height * (size_t)a->width;
+        for (; r.first < patches; r.first += r.rows) {
+            r.rows = vx_least(most, patches - r.first);
+            embed(&r, &w, y + (size_t)r.first * d);
+        }
     }
 }
