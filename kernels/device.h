@@ -108,6 +108,10 @@ struct vx_device_class {
     const vx_packing *const *packings; /* all of them, ended by NULL */
     /* block: the matrix's, from 0 on; 0 outside of the blocks. */
     const vx_packing *(*packing_for)(const char *precision, vx_layer layer, int block);
+    /* Or NULL. The packing in whose form attention reads qkv (vx_attention.qkv_form in ops.h) with
+     * heads of that width and so many queries of each sequence, if no gradients are taken. NULL is
+     * given for: as floats. */
+    const vx_packing *(*attention_form)(const vx_device *dev, int head_width, int queries);
     /* Bytes of an element of vx_narrow. NULL: vx_narrow is float, so that one array serves as both;
      * a function that returns 4 does not say that. */
     size_t (*narrow_bytes)(const char *precision);

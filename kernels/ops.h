@@ -114,10 +114,21 @@ extern const vx_packing vx_packing_plain;
  * its own, with rows as far apart as it likes; the linear gets x_formed then. Whether a device does
  * so depends on that packing and the length n of a row alone. y_n has room for m rows of
  * vx_form_room(n) elements and begins at a multiple of 64 bytes.
+ *
+ * If attention alone reads the qkv of a linear, it is the same with the form in which attention
+ * multiplies. The device tells its packing (vx_device_class.attention_form): it is the y_form of
+ * the linear and the qkv_form of the attention.
  */
 static inline size_t vx_form_room(size_t n)
 {
     return (n + 31) / 32 * 32 + 16;
+}
+
+/* Elements of a row of the qkv [m,3a] of an attention whose output lies behind it: a multiple of
+ * 32, so that the output begins as y_n has to. */
+static inline size_t vx_qkv_room(size_t a)
+{
+    return vx_form_room(3 * a) + 16;
 }
 
 /*
@@ -371,6 +382,10 @@ typedef struct vx_attention {
     const int *tokens_of; /* [rows of `starts`], for `relative`: row r is that token of a whole
                            * sequence, and a sequence's tokens are in that order. Host memory, may
                            * be reused on return. NULL: they are numbered in each sequence */
+    const vx_packing *qkv_form; /* with which qkv_n was written as y_form, or NULL. If not NULL,
+                                 * `differentiated` is 0                                        */
+    const vx_packing *y_form;   /* of the only reader of y_n, which reads whole rows, or NULL;
+                                 * head_width is a multiple of 32 then                          */
 } vx_attention;
 
 /*

@@ -46,7 +46,7 @@ static const vx_dims dims = {.batch = 3,
                              .tokens = 197,
                              .width = 192,
                              .heads = 3,
-                             .head_width = 88,
+                             .head_width = 96,
                              .hidden = 192,
                              .channels = 3,
                              .patch_height = 4,
@@ -97,6 +97,7 @@ static bool open_bed(bed *b, int index, int threads)
         cpu->pieces.exponentials = vx_exponentials_emulated;
         cpu->pieces.panels_of = vx_panels_of_emulated;
         cpu->pieces.rows_of = vx_rows_of_emulated;
+        cpu->pieces.rows_scaled = vx_rows_scaled_emulated;
         cpu->pieces.panels_bf16 = emulated_bf16;
         cpu->pieces.panels_bf16x3 = emulated_bf16x3;
     }
@@ -386,6 +387,82 @@ START_TEST(test_attention__ragged_and_cut_sequences)
 }
 END_TEST
 
+/* ---------------------------------------------------------------------------------- forms -- */
+
+/* x [m,n] as packed rows, in output memory. */
+static char *packed(const bed *b, const vx_panel_form *form, const float *x, size_t m, int n)
+{
+    char *to = output(m * vx_form_room((size_t)n) * sizeof(float));
+    vx_panel_pack_rows(vx_cpu_of(b->dev), form->number,
+                       &(vx_panel_rows){to, vx_panel_apart(form, n), NULL, x, n, (int)m, n});
+    return to;
+}
+
+/* What attention makes of qkv as floats, and of packed ones where it asks for these: y as floats
+ * and in `to` (or NULL), and the record, are the same to the bit. */
+static void form_case(int index, vx_attention a, const vx_panel_form *to, int threads)
+{
+    bed b;
+    if (!open_bed(&b, index, threads))
+        return;
+    const int d = a.heads * a.head_width;
+    const size_t rows = rows_of(&a), bytes = record_bytes(&a.record);
+    char what[200];
+    snprintf(what, sizeof what, "%s %s: T%d H%d E%d %d queries, keep %d, y %s",
+             masks[index / VX_NUMBERS].name, name_of(index), a.tokens, a.heads, a.head_width,
+             a.queries, (int)a.record.keep, to ? to->packing.name : "as floats");
+    vx_attention formed = a;
+    a.y = output_f32(rows * (size_t)d);
+    a.record.data = a.record.keep ? output(bytes) : NULL;
+    b.dev->ops.attention(b.dev, &a);
+    formed.qkv_form =
+        b.dev->cls->attention_form(b.dev, a.head_width, a.queries ? a.queries : a.tokens);
+    if (formed.qkv_form)
+        formed.qkv =
+            (const float *)packed(&b, vx_panel_written(formed.qkv_form), a.qkv, rows, 3 * d);
+    formed.y_form = to ? &to->packing : NULL;
+    formed.y = output_f32(rows * vx_form_room((size_t)d));
+    formed.record.data = a.record.keep ? output(bytes) : NULL;
+    b.dev->ops.attention(b.dev, &formed);
+    check_guards(what);
+    expect(bytes == 0 || memcmp(a.record.data, formed.record.data, bytes) == 0, "%s: record", what);
+    const size_t row = to ? vx_panel_row(to, d) : (size_t)d * sizeof(float);
+    const size_t apart = to ? vx_panel_apart(to, d) : row;
+    const char *y = to ? packed(&b, to, a.y, rows, d) : (const char *)a.y;
+    for (size_t i = 0; i < rows; i++)
+        expect(untouched(a.y[i * (size_t)d]) ||
+                   memcmp(y + i * apart, (const char *)formed.y + i * apart, row) == 0,
+               "%s: row %zu", what, i);
+    bed_close(&b);
+    free_outputs();
+}
+
+/* Heads of a width that lines do not divide are not asked for in a form. */
+START_TEST(test_attention__forms_change_nothing)
+{
+    static const int shapes[][4] = {{1, 7, 2, 32},   {2, 17, 3, 64}, {3, 50, 3, 32},
+                                    {1, 197, 2, 64}, {2, 33, 2, 96}, {1, 40, 2, 24}};
+    static const int starts[] = {0, 5, 37, 38, 80};
+    static const vx_number forms[] = {VX_NUMBER_F32, VX_NUMBER_BF16, VX_NUMBER_BF16X3};
+    rng r = {16};
+    for (int i = 0; i < 7 * 4 - (SANITIZED ? 8 : 0); i++) {
+        const int *n = shapes[i / 4 % 6], ragged = i >= 6 * 4;
+        vx_attention a = ragged ? shape(NULL, 4, 42, 2, 64) : shape(NULL, n[0], n[1], n[2], n[3]);
+        a.starts = ragged ? starts : NULL;
+        float *qkv = small_input(&r, &a);
+        a.qkv = qkv;
+        a.relative =
+            i % 8 == 1 && !ragged ? relative_positions(&r, a.tokens, a.heads) : (vx_relative){0};
+        a.queries = i % 4 == 2 ? 6 : 0;
+        a.record.keep = ragged || i % 4 == 2 ? VX_KEEP_NONE : (vx_keep)(i % 4);
+        const vx_panel_form *to = &vx_panel_forms[forms[i % 3]];
+        form_case(_i, a, i % 3 && a.head_width % 32 == 0 ? to : NULL, 1 + i % 3);
+        free_relative(&a.relative);
+        free(qkv);
+    }
+}
+END_TEST
+
 /* Scores of 1e14, whose last place is far more than exp can bear: weights still sum to 1. */
 START_TEST(test_attention__huge_scores_are_weights)
 {
@@ -629,6 +706,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("precisions"), *gradients = tcase_create("gradients");
     tcase_add_loop_test(t, test_attention__every_precision_keeps_its_bound, 0, CASES);
     tcase_add_loop_test(t, test_attention__ragged_and_cut_sequences, 0, CASES);
+    tcase_add_loop_test(t, test_attention__forms_change_nothing, 0, CASES);
     tcase_add_loop_test(t, test_attention__nan_is_not_lost, 0, CASES);
     tcase_add_loop_test(t, test_attention__huge_scores_are_weights, 0, CASES);
     tcase_add_loop_test(gradients, test_attention__gradients_keep_their_bounds, 0, CASES);

@@ -26,6 +26,8 @@ typedef struct run {
     const vx_attention *a;
     const vx_panel_form *form;  /* of p and v, NULL: they are read where they lie */
     const vx_panel_form *finer; /* of q and k, with form: their products are exponents */
+    const vx_panel_form *came;  /* of qkv, which is `form` then, or NULL: as floats */
+    const vx_panel_form *to;    /* y is written in, or NULL: as floats */
     int attended;               /* queries that y is wanted of */
     int queries; /* that probabilities are wanted of, where y or the record takes them in turn */
     int tasks, rows; /* of one picture and head; queries of a task */
@@ -62,6 +64,16 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
     const size_t heads = (size_t)a->heads, e = (size_t)a->head_width;
     const size_t token = start_of(a, b) + (size_t)t;
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
+}
+
+/* The same, if qkv came packed. */
+static const char *packed_part_of(const run *r, int part, int b, int h, int t)
+{
+    const vx_attention *a = r->a;
+    const size_t row = vx_panel_apart(r->came, 3 * a->heads * a->head_width);
+    const size_t column = ((size_t)part * (size_t)a->heads + (size_t)h) * (size_t)a->head_width;
+    return (const char *)a->qkv + (start_of(a, b) + (size_t)t) * row +
+           column / (size_t)r->came->k * (size_t)r->came->parts * VX_LINE;
 }
 
 /* p [keys] += what is added to the scores of one query. tokens_of: [keys], or NULL. */
@@ -131,27 +143,36 @@ static char *panels_of_v(const run *r, int worker)
            filled(r->a->tokens, 16) / 16 * vx_panel_bytes(r->finer, r->a->head_width);
 }
 
-/* k and v of a head as panels. */
+/* k or v (part 1, 2) of a head as panels. */
+static void pack_part(const run *r, const place *at, int part, vx_panels_of p)
+{
+    const int width = 3 * r->a->heads * r->a->head_width;
+    if (r->came) {
+        p.rows = packed_part_of(r, part, at->b, at->h, 0);
+        p.ldr = vx_panel_apart(r->came, width);
+    } else {
+        p.x = part_of(r->a, part, at->b, at->h, 0);
+        p.ldx = width;
+    }
+    r->cpu->pieces.panels_of(&p);
+}
+
 static void pack_head(const run *r, const place *at)
 {
-    const vx_attention *a = r->a;
-    const int tokens = tokens_of(a, at->b);
+    const int tokens = tokens_of(r->a, at->b), e = r->a->head_width;
     if (!r->form)
         return;
-    vx_panels_of p = {.to = vx_cpu_room_of(r->cpu, at->worker).panels,
-                      .x = part_of(a, 1, at->b, at->h, 0),
-                      .ldx = 3 * a->heads * a->head_width,
-                      .n = tokens,
-                      .k = a->head_width,
-                      .number = r->finer->number};
-    r->cpu->pieces.panels_of(&p);
-    p.number = r->form->number;
-    p.to = panels_of_v(r, at->worker);
-    p.x = part_of(a, 2, at->b, at->h, 0);
-    p.x_is_kn = 1;
-    p.n = a->head_width;
-    p.k = tokens;
-    r->cpu->pieces.panels_of(&p);
+    pack_part(r, at, 1,
+              (vx_panels_of){.to = vx_cpu_room_of(r->cpu, at->worker).panels,
+                             .n = tokens,
+                             .k = e,
+                             .number = r->finer->number});
+    pack_part(r, at, 2,
+              (vx_panels_of){.to = panels_of_v(r, at->worker),
+                             .x_is_kn = 1,
+                             .n = e,
+                             .k = tokens,
+                             .number = r->form->number});
 }
 
 /* e = q k^T of a strip. */
@@ -159,7 +180,7 @@ static void products(const run *r, const place *at, const strip *s)
 {
     const vx_attention *a = r->a;
     const int ld = 3 * a->heads * a->head_width, tokens = tokens_of(a, at->b);
-    const float *q = part_of(a, 0, at->b, at->h, at->first);
+    const float *q = r->came ? NULL : part_of(a, 0, at->b, at->h, at->first);
     if (!r->form) {
         vx_cpu_gemm(r->cpu, at->worker,
                     &(vx_gemm){.c = s->e,
@@ -184,7 +205,10 @@ static void products(const run *r, const place *at, const strip *s)
                           .panels = vx_ceil_div(tokens, VX_PANEL),
                           .steps = vx_panel_steps(r->finer, a->head_width),
                           .k = a->head_width};
-    if (r->finer->number != VX_NUMBER_F32) {
+    if (r->came) {
+        p.lda = vx_panel_apart(r->came, ld);
+        p.a = packed_part_of(r, 0, at->b, at->h, at->first);
+    } else if (r->finer->number != VX_NUMBER_F32) {
         p.lda = vx_panel_row(r->finer, a->head_width);
         vx_panel_pack_rows(r->cpu, r->finer->number,
                            &(vx_panel_rows){s->q, p.lda, NULL, q, ld, at->rows, a->head_width});
@@ -254,20 +278,36 @@ static void sums_of_values(const run *r, const place *at, const strip *s, int ro
                                           .k = tokens});
 }
 
-/* e, by and, as far as it is wanted, y of a strip. */
-static void attend(const run *r, const place *at, const strip *s)
+/* s->y, of the first `rows` rows, times by, becomes y. */
+static void write_y(const run *r, const place *at, const strip *s, int rows)
 {
     const vx_attention *a = r->a;
     const size_t e = (size_t)a->head_width, d = (size_t)a->heads * e;
+    const size_t row = start_of(a, at->b) + (size_t)at->first, column = (size_t)at->h * e;
+    if (r->to) {
+        const size_t apart = vx_panel_apart(r->to, (int)d);
+        const size_t lines = column / (size_t)r->to->k * (size_t)r->to->parts;
+        r->cpu->pieces.rows_scaled(&(vx_panel_rows){(char *)a->y + row * apart + lines * VX_LINE,
+                                                    apart, NULL, s->y, (int)s->ldy, rows,
+                                                    a->head_width},
+                                   s->by, r->to->number);
+        return;
+    }
+    float *y = a->y + row * d + column;
+    for (int i = 0; i < rows; i++, y += d)
+        r->cpu->pieces.convert(y, VX_STORE_F32, s->y + (size_t)i * s->ldy, VX_STORE_F32, s->by[i],
+                               e);
+}
+
+/* e, by and, as far as it is wanted, y of a strip. */
+static void attend(const run *r, const place *at, const strip *s)
+{
     const int rows = vx_least(at->rows, r->attended - at->first);
     exponentials(r, at, s);
     if (rows <= 0)
         return;
     sums_of_values(r, at, s, rows);
-    float *y = a->y + (start_of(a, at->b) + (size_t)at->first) * d + (size_t)at->h * e;
-    for (int i = 0; i < rows; i++, y += d)
-        r->cpu->pieces.convert(y, VX_STORE_F32, s->y + (size_t)i * s->ldy, VX_STORE_F32, s->by[i],
-                               e);
+    write_y(r, at, s, rows);
 }
 
 /* Element `index` of the record. */
@@ -449,6 +489,13 @@ static const vx_panel_form *form_of(const vx_cpu *cpu, int queries)
     return &vx_panel_forms[number];
 }
 
+/* Packed rows hold 32 columns in a line, so a head of another width would begin inside one. */
+const vx_packing *vx_attention_packing(const vx_device *dev, int head_width, int queries)
+{
+    const vx_panel_form *form = form_of((const vx_cpu *)dev, queries);
+    return form && head_width % 32 == 0 && vx_panel_written(&form->packing) ? &form->packing : NULL;
+}
+
 /* Queries of a strip: as many as stay in the first cache, and whole blocks of the products. */
 static int strip_rows(const run *r, size_t room)
 {
@@ -475,8 +522,10 @@ void vx_attention_cpu(vx_device *dev, const vx_attention *given)
     r.attended = a->queries > 0 ? vx_least(a->queries, t) : t;
     r.queries =
         record->keep == VX_KEEP_ALL || record->keep == VX_KEEP_FUSED || of_mean ? t : r.attended;
-    r.form = form_of(r.cpu, r.queries);
-    r.finer = a->differentiated ? vx_scores_form(r.cpu, r.form) : r.form;
+    r.came = vx_panel_written(a->qkv_form);
+    r.to = vx_panel_written(a->y_form);
+    r.form = r.came ? r.came : form_of(r.cpu, r.queries);
+    r.finer = a->differentiated && !r.came ? vx_scores_form(r.cpu, r.form) : r.form;
     r.strip = strip_rows(&r, room);
     if (record->keep == VX_KEEP_FUSED) {
         const size_t fit = halves ? room / (size_t)t : (size_t)t;

@@ -97,7 +97,7 @@ static void pack_panels(const run *r, int worker, int which, const float *x, int
                         int n, int k)
 {
     r->cpu->pieces.panels_of(&(vx_panels_of){panels_at(r, worker, which), x, ldx, x_is_kn, n, k,
-                                             form_of(r, which)->number});
+                                             form_of(r, which)->number, NULL, 0});
 }
 
 static void pack_head(const run *r, const place *at)
@@ -182,7 +182,7 @@ static void columns_times(const run *r, const place *at, float *d, const float *
         const int keys = vx_least(most, t - key);
         int ld;
         r->cpu->pieces.rows_of(
-            &(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows, r->form->number});
+            &(vx_panels_of){room.rows, c + key, t, 1, keys, at->rows, r->form->number, NULL, 0});
         const float *from = times_panels(r, at->worker, OF_STRIP, room.rows,
                                          vx_panel_row(r->form, at->rows), keys, e, at->rows, &ld);
         for (int i = 0; i < keys; i++, d += at->ld, from += ld)

@@ -63,7 +63,7 @@ VX_INLINE void turn_step(char *to, size_t apart, const char *lines, size_t strid
 VX_INLINE void line_step(char *to, const float *x, int left, vx_number number)
 {
     if (number != VX_NUMBER_F32) {
-        row_step(to, x, left, number == VX_NUMBER_BF16X3 ? 2 : 1);
+        row_step(to, x, left, number == VX_NUMBER_BF16X3 ? 2 : 1, v_set(1));
         return;
     }
     for (int i = 0; i < VX_PANEL; i += VL)
@@ -125,8 +125,79 @@ VX_INLINE void panels_of_columns(const vx_panels_of *p, vx_number number)
                          number);
 }
 
+/* Packed rows, n of them, as outputs: what is there is only turned. */
+VX_INLINE void panels_of_packed(const vx_panels_of *p, int parts)
+{
+    char lines[VX_STEP], *to = p->to;
+    for (int j = 0; j < p->n; j += VX_PANEL) {
+        const int left = p->n - j;
+        for (int line = 0; line < p->k / 32 * parts; line++, to += VX_STEP) {
+            const char *from = p->rows + (size_t)j * p->ldr + (size_t)line * VX_LINE;
+            if (left >= VX_PANEL) {
+                turn_step(to, VX_LINE, from, p->ldr);
+                continue;
+            }
+            memset(lines, 0, sizeof lines);
+            for (int i = 0; i < left; i++)
+                memcpy(lines + i * VX_LINE, from + (size_t)i * p->ldr, VX_LINE);
+            turn_step(to, VX_LINE, lines, VX_LINE);
+        }
+    }
+}
+
+/* Two lines of bf16 become two of pairs: low[i] is the pair a[i], b[i], high[i] that of i + 16. */
+VX_INLINE void zip_lines(char *low, char *high, const char *a, const char *b)
+{
+#if VX_VECTOR_BITS == 512
+    static const uint16_t order[2][32] = {
+        {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+         8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47},
+        {16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55,
+         24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63}};
+    const __m512i x = _mm512_loadu_si512(a), y = _mm512_loadu_si512(b);
+    _mm512_storeu_si512(low, _mm512_permutex2var_epi16(x, _mm512_loadu_si512(order[0]), y));
+    _mm512_storeu_si512(high, _mm512_permutex2var_epi16(x, _mm512_loadu_si512(order[1]), y));
+#else
+    for (int i = 0; i < 16; i++) {
+        memcpy(low + 4 * i, a + 2 * i, 2);
+        memcpy(low + 4 * i + 2, b + 2 * i, 2);
+        memcpy(high + 4 * i, a + 2 * i + 32, 2);
+        memcpy(high + 4 * i + 2, b + 2 * i + 32, 2);
+    }
+#endif
+}
+
+/* Packed rows, k of them, whose columns are outputs: 32 of them, two panels, lie in a line. */
+VX_INLINE void panels_of_packed_columns(const vx_panels_of *p, int parts)
+{
+    static const char none[VX_LINE];
+    const size_t step = (size_t)parts * VX_STEP, panel = (size_t)vx_ceil_div(p->k, 32) * step;
+    for (int k = 0; k < vx_ceil_div(p->k, 32) * 32; k += 2)
+        for (int line = 0; line < p->n / 32 * parts; line++) {
+            const char *from = p->rows + (size_t)k * p->ldr + (size_t)line * VX_LINE;
+            char *to = p->to + (size_t)(line / parts) * 2 * panel + (size_t)(k / 32) * step +
+                       (size_t)(line % parts) * VX_STEP + (size_t)(k % 32) / 2 * VX_LINE;
+            zip_lines(to, to + panel, k < p->k ? from : none, k + 1 < p->k ? from + p->ldr : none);
+        }
+}
+
+VX_INLINE void panels_packed(const vx_panels_of *p)
+{
+    const int three = p->number == VX_NUMBER_BF16X3;
+    if (three && p->x_is_kn)
+        panels_of_packed_columns(p, 2);
+    else if (p->x_is_kn)
+        panels_of_packed_columns(p, 1);
+    else
+        panels_of_packed(p, three ? 2 : 1);
+}
+
 PANEL_PIECE void VX_NAME(panels_of)(const vx_panels_of *p)
 {
+    if (PACKS_BF16 && p->rows) {
+        panels_packed(p);
+        return;
+    }
     const vx_number number = PACKS_BF16 ? p->number : VX_NUMBER_F32;
     if (number == VX_NUMBER_F32 && !p->x_is_kn)
         panels_of_rows(p, VX_NUMBER_F32);

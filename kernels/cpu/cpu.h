@@ -93,6 +93,8 @@ typedef struct vx_panel_rows {
 typedef void vx_rows_bf16_fn(const vx_panel_rows *r);
 typedef void vx_rows_bf16x3_fn(const vx_panel_rows *r);
 typedef void vx_rows_int8_fn(const vx_panel_rows *r);
+/* The same with row i of x times by[i]: of bf16 or bf16x3. */
+typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_number number);
 
 /* c[m, 16 panels] = rows times panels, as f32. Every element is summed over k in the same order,
  * whatever m and panels are. */
@@ -120,13 +122,16 @@ typedef vx_peak_fn vx_peak_f32_fn, vx_peak_bf16_fn, vx_peak_int8_fn;
 #define VX_PEAK_SUMS 1024
 
 /* Panels of a matrix that is no weight: to[panels], x being [n,k], or [k,n] with x_is_kn. f32,
- * bf16 or bf16x3. */
+ * bf16 or bf16x3. The matrix may be packed rows of the same format instead of floats: then the
+ * length of a row is a multiple of 32. */
 typedef struct vx_panels_of {
     char *to;
     const float *x; /* rows ldx apart */
     int ldx, x_is_kn;
     int n, k;
     vx_number number;
+    const char *rows; /* packed rows, ldr bytes apart, in place of x; or NULL */
+    size_t ldr;
 } vx_panels_of;
 typedef void vx_panels_of_fn(const vx_panels_of *p);
 /* The columns of x, which is [k,n], as packed rows: to[n]. bf16 or bf16x3. */

@@ -390,6 +390,7 @@ const vx_device_class vx_device_cpu = {
     .instructions_of = instructions_of,
     .packings = packings,
     .packing_for = packing_for,
+    .attention_form = vx_attention_packing,
     .probe = vx_host_probe,
     .host_memory = 1,
     .open = open_cpu,

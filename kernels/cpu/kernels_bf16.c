@@ -13,6 +13,7 @@ void vx_extend_bf16(vx_pieces *pieces)
     pieces->turned = VX_NAME(turned);
     pieces->rows_bf16 = VX_NAME(rows_bf16);
     pieces->rows_bf16x3 = VX_NAME(rows_bf16x3);
+    pieces->rows_scaled = VX_NAME(rows_scaled);
     pieces->peak_bf16 = VX_NAME(peak_bf16);
     pieces->panels_bf16 = VX_NAME(panels_bf16);
     pieces->panels_bf16x3 = VX_NAME(panels_bf16x3);

@@ -85,6 +85,8 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
 
 /* What attention multiplies in: the precision's format, or a faster one that is no worse. */
 vx_number vx_attention_number(const vx_cpu *cpu);
+/* vx_device_class.attention_form */
+const vx_packing *vx_attention_packing(const vx_device *dev, int head_width, int queries);
 /* What it multiplies q and k in where gradients are taken, if it multiplies p and v in `form`;
  * either may be NULL. */
 const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form);

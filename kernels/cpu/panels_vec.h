@@ -272,11 +272,11 @@ VX_INLINE void store_halves(char *to, vf x)
 #endif
 }
 
-/* 32 values of a row, or what is left of them. */
-VX_INLINE void row_step(char *to, const float *x, int left, int parts)
+/* 32 values of a row, or what is left of them, times `by`. */
+VX_INLINE void row_step(char *to, const float *x, int left, int parts, vf by)
 {
     for (int i = 0; i < 32; i += VL) {
-        const vf v = i < left ? v_load_most(x + i, (size_t)(left - i)) : (vf){0};
+        const vf v = i < left ? v_load_most(x + i, (size_t)(left - i)) * by : (vf){0};
         if (parts == 1)
             store_bf16(to + 2 * i, v);
         else
@@ -284,24 +284,33 @@ VX_INLINE void row_step(char *to, const float *x, int left, int parts)
     }
 }
 
-VX_INLINE void rows_with(const vx_panel_rows *r, int parts)
+VX_INLINE void rows_with(const vx_panel_rows *r, const float *scales, int parts)
 {
     const float *x = r->x;
     for (int i = 0; i < r->m; i++, x += r->ldx) {
         char *to = r->to + (size_t)i * r->ldt;
+        const vf by = v_set(scales ? scales[i] : 1);
         for (int j = 0; j < r->k; j += 32, to += (size_t)parts * VX_LINE)
-            row_step(to, x + j, r->k - j, parts);
+            row_step(to, x + j, r->k - j, parts, by);
     }
 }
 
 PANEL_PIECE void VX_NAME(rows_bf16)(const vx_panel_rows *r)
 {
-    rows_with(r, 1);
+    rows_with(r, NULL, 1);
 }
 
 PANEL_PIECE void VX_NAME(rows_bf16x3)(const vx_panel_rows *r)
 {
-    rows_with(r, 2);
+    rows_with(r, NULL, 2);
+}
+
+PANEL_PIECE void VX_NAME(rows_scaled)(const vx_panel_rows *r, const float *by, vx_number number)
+{
+    if (number == VX_NUMBER_BF16X3)
+        rows_with(r, by, 2);
+    else
+        rows_with(r, by, 1);
 }
 
 /* The smallest and the largest of a row and 0. @return half of how far they are apart; NaN if a

@@ -103,7 +103,7 @@ int vx_channels_run(vitx_context *c, vx_channels_of p, const int *channels, floa
     const vx_pass pass = pass_of(c, last, n);
     const vx_run f = vx_run_of(c, &pass);
     const int D = f.width, A = f.attention_width;
-    vx_narrow *columns = f.act->wide, *attended = vx_run_at(&f, columns, (size_t)n * 3 * (size_t)A);
+    vx_narrow *columns = f.act->wide, *attended = vx_attended(&f, n);
     vx_weight w = f.w->blocks[last].qkv;
 
     /* What the weights make of a row that is 1 in one channel is their column. */

@@ -6,7 +6,7 @@
  * T tokens, D width, A = heads * head width, F hidden, K classes; cut by vx_activations_place in
  * footprint.c):
  *
- *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)] | pooled [S,W] |
+ *      input [B,3,H,W] | x [B,T,D] | y [B,T,D] | wide [B,T,max(3A+A, F)+] | pooled [S,W] |
  *      features [S,D] | logits [S,K] | probabilities [S,K]
  *
  * With swiglu F is twice the hidden width. W is D, or 2D if the head reads two vectors; then there
@@ -14,7 +14,8 @@
  * picture: some have fewer than T tokens.
  *
  * x is the residual stream; y what a norm makes of it; wide holds qkv and the attention's output
- * in a block's first half and the hidden layer in its second.
+ * in a block's first half and the hidden layer in its second, each with room for the device's own
+ * forms (kernels/ops.h).
  */
 #ifndef VX_ENGINE_CONTEXT_H
 #define VX_ENGINE_CONTEXT_H
@@ -42,7 +43,7 @@ typedef struct vx_activations {
     vx_far *x;        /* [B,T,D]                  */
     vx_narrow *y;     /* [B,T,D]                  */
     vx_far *normed;   /* [B,T,D]: the same place, for the head, whose tokens are floats */
-    vx_narrow *wide;  /* [B,T,max(4A,F)]          */
+    vx_narrow *wide;  /* [B,T,max(4A,F)] or more  */
     vx_far *pooled;   /* [S,W]                    */
     vx_far *features; /* [S,D]: pooled behind fc_norm, if there is one */
     vx_far *logits, *probabilities; /* [S,K] each, in this order and side by side: one download */

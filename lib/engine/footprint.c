@@ -13,7 +13,8 @@ static void place_rows(vx_activations *act, vx_arena *arena, const vitx_context 
 {
     const vx_arch *a = &c->arch;
     const size_t d = (size_t)a->width;
-    const size_t attention = 4 * (size_t)a->heads * (size_t)a->head_width,
+    const size_t A = (size_t)a->heads * (size_t)a->head_width;
+    const size_t attention = vx_qkv_room(A) + vx_form_room(A),
                  hidden = vx_form_room((size_t)vx_arch_most(vx_arch_fc1(a), a->pool_hidden)),
                  y = vx_form_room(d);
     const size_t s = (size_t)sequences, k = (size_t)a->classes;

@@ -50,7 +50,7 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->qkv, .ldy = 3 * A, .x = b->plain, .x_n = b->norm1, .ldx = D, .w = &w->qkv,
-        .m = b->qkv_rows, .x_formed = b->norm1_form != NULL});
+        .m = b->qkv_rows, .y_form = b->qkv_form, .x_formed = b->norm1_form != NULL});
     /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
      * for the backward pass */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
@@ -76,7 +76,8 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
         .y_n = b->attended, .qkv_n = b->qkv, .scale = f->scale, .batch = b->sequences,
         .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width, .record = b->record,
         .starts = f->pass->starts, .tokens_of = f->pass->tokens_of, .relative = b->relative,
-        .queries = b->queries, .differentiated = f->differentiated});
+        .queries = b->queries, .differentiated = f->differentiated, .qkv_form = b->qkv_form,
+        .y_form = b->attended_form});
     /* the rows that go on, if the class tokens have to be collected */
     f->ops->gather_rows(f->dev, &(vx_gather_rows){
         .y_n = b->from.at, .a_n = b->attended, .from = f->pass->starts, .rows = b->picked,
@@ -99,7 +100,8 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
     /* mid = x + ls1 * (attended W^T + b) */
     f->ops->linear(f->dev, &(vx_linear){
         .y = b->proj.at, .ldy = b->proj.ld, .x_n = b->from.at, .ldx = b->from.ld, .w = &w->proj,
-        .gamma = w->ls1, .residual = b->proj_add, .ldr = b->in.ld, .m = b->m});
+        .gamma = w->ls1, .residual = b->proj_add, .ldr = b->in.ld, .m = b->m,
+        .x_formed = b->attended_form != NULL});
     /* or mid = x + layernorm(branch1), branch1 = attended W^T + b */
     f->ops->layernorm(f->dev, &(vx_layernorm){
         .y = b->mid.at, .ldy = b->mid.ld, .x = b->branch1, .ldx = D, .residual = b->in.at,

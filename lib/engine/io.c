@@ -60,12 +60,6 @@ vx_embed_io vx_embed_io_of(const vx_run *f)
                          .late_pos = pos};
 }
 
-/* The attention's output lies behind the place of qkv, whether or not qkv is there. */
-static vx_narrow *attended_of(const vx_run *f)
-{
-    return vx_run_at(f, f->act->wide, (size_t)f->rows * 3 * (size_t)f->attention_width);
-}
-
 /* The attention reads x as it is, unless what it reads was given, and the mlp reads mid. What both
  * give is normalised before it is added. */
 static void post_norm(vx_block_io *b, const vx_run *f, int l)
@@ -135,6 +129,17 @@ static const vx_far *angles_of(const vx_run *f, int l)
     return all ? all + (size_t)l * vx_rotary_step(f->arch) : NULL;
 }
 
+/* The form of qkv, if no step stands between it and the attention, and it is not kept. What is
+ * differentiated is kept, or made again. */
+static const vx_packing *qkv_form(const vx_block_io *b, const vx_run *f)
+{
+    const vx_device_class *cls = f->dev->cls;
+    if (!cls->attention_form || f->differentiated || b->qkv != f->act->wide || !b->qkv_rows ||
+        !b->sequences || b->qk_rows || b->rotated)
+        return NULL;
+    return cls->attention_form(f->dev, f->arch->head_width, b->queries ? b->queries : f->tokens);
+}
+
 /* What one product alone reads. Without a norm in front, or of a model whose hidden layer is gated
  * or normalised, there is no such thing. */
 static void forms(vx_block_io *b, const vx_run *f)
@@ -146,6 +151,10 @@ static void forms(vx_block_io *b, const vx_run *f)
         b->norm2_form = b->w->fc1.packing;
     if (b->hidden && !a->mlp_norm && a->act != VX_ACT_SWIGLU)
         b->hidden_form = b->w->fc2.packing;
+    b->qkv_form = qkv_form(b, f);
+    if (b->sequences && b->from.at == b->attended && b->m == f->rows && !b->differences &&
+        !b->attn_norm_rows && a->head_width % 32 == 0)
+        b->attended_form = b->w->proj.packing;
 }
 
 /* What a block has in common in its first run and when it runs again. */
@@ -162,7 +171,7 @@ static vx_block_io block_io(const vx_run *f, int l, vx_far *x, vx_far *next)
                      .relative = relative_of(f, l),
                      .angles = angles_of(f, l),
                      .rotated = f->c->rotations ? f->rows : 0,
-                     .attended = attended_of(f),
+                     .attended = vx_attended(f, f->rows),
                      .norm2 = f->act->y,
                      .hidden = f->act->wide,
                      .next = next};

@@ -40,6 +40,13 @@ static inline vx_narrow *vx_run_at(const vx_run *f, const vx_narrow *array, size
     return vx_narrow_at(array, f->c->narrow, element);
 }
 
+/* Where in act->wide the attention's output [rows,A] lies: behind the place of qkv, whether or not
+ * qkv is there. */
+static inline vx_narrow *vx_attended(const vx_run *f, int rows)
+{
+    return vx_run_at(f, f->act->wide, (size_t)rows * vx_qkv_room((size_t)f->attention_width));
+}
+
 /* Rows `ld` floats apart. */
 typedef struct vx_rows {
     vx_far *at;
@@ -72,15 +79,17 @@ typedef struct vx_block_io {
     const vx_far *plain;                 /* ... if that is x as it is: norm1 is NULL     */
     const vx_packing *norm1_form;        /* qkv's, if nothing else reads norm1; or NULL  */
     vx_far *norm1_to;                    /* [M,D] where it is recorded in floats         */
-    int norm1_recorded;   /* of these rows: M, or 0: not wanted, or norm1 lies there */
-    vx_narrow *qkv;       /* [M,3A]                                       */
-    int qk_rows;          /* rows whose q and k are normalised: M, or 0   */
+    int norm1_recorded;         /* of these rows: M, or 0: not wanted, or norm1 lies there */
+    vx_narrow *qkv;             /* [M,3A]                                       */
+    const vx_packing *qkv_form; /* the attention's, if nothing else reads qkv; or NULL */
+    int qk_rows;                /* rows whose q and k are normalised: M, or 0   */
     int qk_kept;          /* ... of which the backward pass reads what they were before: M, or 0 */
     vx_narrow *qk;        /* [M,2A] these */
     const vx_far *angles; /* by which queries and keys are rotated (rotary.h) */
     int rotated;          /* of these rows: M, or 0: nothing is rotated   */
     vx_relative relative; /* table NULL: nothing is added to the scores */
     vx_narrow *attended;  /* [M,A]                                        */
+    const vx_packing *attended_form; /* as norm1_form: proj's, or NULL */
     vx_recorded record;
     int queries;            /* as in vx_attention */
     int picked;             /* class tokens that have to be collected: B, or 0 */

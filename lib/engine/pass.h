@@ -37,7 +37,7 @@ typedef struct vx_pass {
     const int *tokens_of; /* [rows of `starts`] which token of the model each is; host memory */
     int first;            /* the block to begin with: act->x holds its input */
     bool at_norm1;        /* act->y holds what norm1 of that block made of it */
-    bool attended;        /* act->wide + rows*3A holds what its attention made of it: [rows,A] */
+    bool attended;        /* vx_attended of act->wide holds what its attention made: [rows,A] */
     int ticks;            /* what a block of this pass is in the progress; 0: 1 */
     /* The backward pass: where it begins and ends; gradients a picture, 0: the plan's. */
     vx_end from, to;
