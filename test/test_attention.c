@@ -20,6 +20,7 @@
 #define VX_VECTOR_BITS 128
 #define VX_EMULATE_TILES
 #include "kernel_bed.h"
+#include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/attention_vec.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/panels_tile.h"
@@ -97,6 +98,8 @@ static bool open_bed(bed *b, int index, int threads)
         cpu->pieces.exponentials = vx_exponentials_emulated;
         cpu->pieces.panels_of = vx_panels_of_emulated;
         cpu->pieces.rows_of = vx_rows_of_emulated;
+        cpu->pieces.strip_rows = strip_rows_of_tiles;
+        cpu->pieces.strip_product = strip_product_of_tiles;
         cpu->pieces.rows_scaled = vx_rows_scaled_emulated;
         cpu->pieces.panels_bf16 = emulated_bf16;
         cpu->pieces.panels_bf16x3 = emulated_bf16x3;
