@@ -67,14 +67,14 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
 }
 
-/* The same, if qkv came packed. */
+/* The same, if qkv came packed (vx_panel_head). */
 static const char *packed_part_of(const run *r, int part, int b, int h, int t)
 {
     const vx_attention *a = r->a;
-    const size_t row = vx_panel_apart(r->came, 3 * a->heads * a->head_width);
-    const size_t column = ((size_t)part * (size_t)a->heads + (size_t)h) * (size_t)a->head_width;
-    return (const char *)a->qkv + (start_of(a, b) + (size_t)t) * row +
-           column / (size_t)r->came->k * (size_t)r->came->parts * VX_LINE;
+    const size_t rows = vx_start_of(a->starts, a->batch, a->tokens);
+    return (const char *)a->qkv + vx_panel_head(r->came, a->head_width, rows,
+                                                (size_t)part * (size_t)a->heads + (size_t)h,
+                                                start_of(a, b) + (size_t)t);
 }
 
 /* p [keys] += what is added to the scores of one query. tokens_of: [keys], or NULL. */
@@ -150,7 +150,7 @@ static void pack_part(const run *r, const place *at, int part, vx_panels_of p)
     const int width = 3 * r->a->heads * r->a->head_width;
     if (r->came) {
         p.rows = packed_part_of(r, part, at->b, at->h, 0);
-        p.ldr = vx_panel_apart(r->came, width);
+        p.ldr = vx_panel_row(r->came, r->a->head_width);
     } else {
         p.x = part_of(r->a, part, at->b, at->h, 0);
         p.ldx = width;
@@ -227,7 +227,7 @@ static void products(const run *r, const place *at, strip *s)
                           .steps = vx_panel_steps(r->finer, a->head_width),
                           .k = a->head_width};
     if (r->came) {
-        p.lda = vx_panel_apart(r->came, ld);
+        p.lda = vx_panel_row(r->came, a->head_width);
         p.a = packed_part_of(r, 0, at->b, at->h, at->first);
     } else if (r->finer->number != VX_NUMBER_F32) {
         p.lda = vx_panel_row(r->finer, a->head_width);
