@@ -249,7 +249,7 @@ static int recorded(const run *r, const place *at)
            first + at->rows > vx_query_first(k->query, k->prefix);
 }
 
-/* e, if it is recorded or multiplied in f32, and by of a strip: the probabilities are e times by. */
+/* by of a strip, and e if it is recorded or multiplied in f32: the probabilities are e by. */
 static void exponentials(const run *r, const place *at, strip *s)
 {
     const vx_attention *a = r->a;
