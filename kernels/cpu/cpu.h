@@ -227,8 +227,9 @@ typedef struct vx_pieces {
 #define VX_ROWS_BYTES ((size_t)1 << 20)
 #define VX_ROW_SCALES 1024
 
-/* The columns of a matrix that are turned at once, at most, for all workers. */
-#define VX_TURNED_BYTES ((size_t)8 << 20)
+/* What all workers read, at most: columns of a matrix that are turned at once, patches that are
+ * packed at once. */
+#define VX_SHARED_BYTES ((size_t)8 << 20)
 
 /* One worker's memory. */
 typedef struct vx_cpu_room {
@@ -250,8 +251,8 @@ typedef struct vx_cpu {
     unsigned flags;      /* VX_CPU_* in use */
     vx_number number;    /* of the precision */
     char *memory;        /* all workers' scratch, and behind it: */
-    char *turned;        /* [turned_bytes] panels of W^T (panel_linear_bwd.c) */
-    size_t turned_bytes;
+    char *shared;        /* [shared_bytes] panels of W^T (panel_linear_bwd.c), or packed patches */
+    size_t shared_bytes;
     vx_dims max; /* what it was reserved for */
 } vx_cpu;
 

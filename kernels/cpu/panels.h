@@ -104,6 +104,15 @@ const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form
 typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
 void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
+/* Of k pixels a group has so many; columns of packed patches (panel_patch.c). */
+#define VX_PATCH_GROUP 64
+static inline int vx_patch_columns(int k)
+{
+    return k + 2 * vx_ceil_div(k, VX_PATCH_GROUP);
+}
+/* The filters of a patch embedding: plain, and behind that for vx_panel_patch_embed. */
+extern const vx_packing vx_patch_packing;
+void vx_panel_patch_embed(vx_cpu *cpu, const vx_patch_embed *a);
 /* y as packed rows (vx_panel_written). */
 void vx_panel_norm(vx_cpu *cpu, const vx_layernorm *a, const vx_panel_form *to);
 
