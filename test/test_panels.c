@@ -818,6 +818,57 @@ START_TEST(test_panels__forms_of_rows_change_nothing)
 }
 END_TEST
 
+/* y in the form `to`, head by head: the rows of each head are those of the floats, packed. */
+static void heads_case(bed *b, const vx_panel_form *to, const vx_weight *w, const float *x, int m,
+                       int e)
+{
+    const size_t row = vx_panel_row(to, e), rows = (size_t)m, n = (size_t)w->n;
+    float *y = output_f32(rows * n), *formed = output_f32(rows * vx_form_room(n));
+    char *head = output(rows * row);
+    vx_linear a = {.y_n = (vx_narrow *)y, .ldy = w->n, .x = x, .ldx = w->k, .w = w, .m = m};
+    b->dev->ops.linear(b->dev, &a);
+    a.y_n = (vx_narrow *)formed;
+    a.y_form = &to->packing;
+    a.y_part = e;
+    b->dev->ops.linear(b->dev, &a);
+    const char *what = say(b, "%s [%d,%d] to %d, heads of %d as %s", w->packing->name, m, w->k,
+                           w->n, e, to->packing.name);
+    check_guards(what);
+    for (int h = 0; h < w->n / e; h++) {
+        vx_panel_pack_rows(vx_cpu_of(b->dev), to->number,
+                           &(vx_panel_rows){head, row, NULL, y + h * e, w->n, m, e});
+        expect(memcmp(head, (const char *)formed + vx_panel_head(to, e, rows, (size_t)h, 0),
+                      rows * row) == 0,
+               "%s: head %d differs", what, h);
+    }
+}
+
+START_TEST(test_panels__heads_lie_by_themselves)
+{
+    static const int shapes[][4] = {{5, 33, 96, 32}, {71, 64, 192, 64}, {40, 100, 288, 96}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {43};
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        bed b;
+        if (!open_version(&b, _i / NUMBERS, number, threads))
+            return;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2], e = shapes[i][3];
+            float *x = weights(&r, (size_t)m * (size_t)k, 1), *bias = weights(&r, (size_t)n, 1);
+            float *rows = weights(&r, (size_t)n * (size_t)k, 0.3f);
+            const vx_weight w = packed_in(&b, number, rows, bias, n, k);
+            heads_case(&b, &vx_panel_forms[VX_NUMBER_BF16], &w, x, m, e);
+            heads_case(&b, &vx_panel_forms[VX_NUMBER_BF16X3], &w, x, m, e);
+            free_outputs();
+            free(x);
+            free(rows);
+            free(bias);
+        }
+        bed_close(&b);
+    }
+}
+END_TEST
+
 /* y [m,n] of a product with everything. */
 static float *answer(bed *b, vx_number number, const problem *p, const vx_weight *w, int first,
                      int rows)
@@ -1295,6 +1346,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
     tcase_add_loop_test(t, test_panels__forms_of_rows_change_nothing, 0, CASES);
+    tcase_add_loop_test(t, test_panels__heads_lie_by_themselves, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__patches_are_within_their_format, 0, MASKS);
     tcase_add_loop_test(t, test_panels__patches_keep_nan_and_infinities, 0, MASKS);

@@ -115,6 +115,13 @@ typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
 
+/* The product of a strip of attention: m is the number of rows that strip_rows of this thread was
+ * called with last, 1 to VX_STRIP_ROWS, and `more` is 0. bf16 or bf16x3. NULL: panels_<format>. */
+typedef void vx_strip_product_fn(const vx_panel_product *p, vx_number number);
+/* 0: there are no more strips. */
+typedef void vx_strip_rows_fn(int rows);
+#define VX_STRIP_ROWS 32
+
 /* Multiplies nothing but x, `rounds` times, and adds to sums [VX_PEAK_SUMS]. x: VX_STEP bytes.
  * @return operations; a multiplication and its addition are two */
 typedef double vx_peak_fn(float *sums, const char *x, int64_t rounds);
@@ -151,7 +158,8 @@ typedef struct vx_turned {
 typedef void vx_turned_fn(const vx_turned *t);
 
 /* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
- * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
+ * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. These need not be written
+ * to x: only if kept. */
 typedef struct vx_exponentials {
     float *x; /* rows ldx apart */
     float *by;
@@ -159,7 +167,7 @@ typedef struct vx_exponentials {
     size_t ldx, ldt;
     vx_number number;
     float scale;
-    int m, n;
+    int m, n, kept;
 } vx_exponentials;
 typedef void vx_exponentials_fn(const vx_exponentials *a);
 

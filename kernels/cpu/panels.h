@@ -79,6 +79,15 @@ static inline const vx_panel_form *vx_panel_written(const vx_packing *form)
     return f && (f->number == VX_NUMBER_BF16 || f->number == VX_NUMBER_BF16X3) ? f : NULL;
 }
 
+/* With y_part, the columns of a head are a matrix [m, y_part] of its own, whose packed rows have no
+ * space between them; these matrices lie one behind the other. So attention reads what follows in
+ * the memory. @return where the rows from m0 on of head h begin */
+static inline size_t vx_panel_head(const vx_panel_form *f, int head_width, size_t m, size_t h,
+                                   size_t m0)
+{
+    return (h * m + m0) * vx_panel_row(f, head_width);
+}
+
 /* rows_<format> and panels_<format> of a format. Rows of f32 are not packed. */
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r);
 void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p);
