@@ -117,7 +117,7 @@ extern const vx_packing vx_packing_plain;
  *
  * If attention alone reads the qkv of a linear, it is the same with the form in which attention
  * multiplies. The device tells its packing (vx_device_class.attention_form): it is the y_form of
- * the linear and the qkv_form of the attention.
+ * the linear, with y_part, and the qkv_form of the attention.
  */
 static inline size_t vx_form_room(size_t n)
 {
@@ -167,6 +167,7 @@ typedef struct vx_linear {
     vx_narrow *y_n, *pre_n;
     const vx_narrow *x_n;
     const vx_packing *y_form; /* of the only reader of y_n, or NULL; not with VX_ACT_SWIGLU   */
+    int y_part;               /* head_width, if that reader is attention; else 0              */
     int x_formed;             /* nonzero: x_n was written with this weight's packing as y_form */
 } vx_linear;
 
@@ -382,7 +383,8 @@ typedef struct vx_attention {
     const int *tokens_of; /* [rows of `starts`], for `relative`: row r is that token of a whole
                            * sequence, and a sequence's tokens are in that order. Host memory, may
                            * be reused on return. NULL: they are numbered in each sequence */
-    const vx_packing *qkv_form; /* with which qkv_n was written as y_form, or NULL. If not NULL,
+    const vx_packing *qkv_form; /* with which qkv_n was written as y_form, by one linear, or NULL.
+                                 * The rows are those of the B sequences alone, and
                                  * `differentiated` is 0                                        */
     const vx_packing *y_form;   /* of the only reader of y_n, which reads whole rows, or NULL;
                                  * head_width is a multiple of 32 then                          */

@@ -20,6 +20,7 @@
 #define VX_VECTOR_BITS 128
 #define VX_EMULATE_TILES
 #include "kernel_bed.h"
+#include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/attention_vec.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/panels_tile.h"
@@ -97,6 +98,8 @@ static bool open_bed(bed *b, int index, int threads)
         cpu->pieces.exponentials = vx_exponentials_emulated;
         cpu->pieces.panels_of = vx_panels_of_emulated;
         cpu->pieces.rows_of = vx_rows_of_emulated;
+        cpu->pieces.strip_rows = strip_rows_of_tiles;
+        cpu->pieces.strip_product = strip_product_of_tiles;
         cpu->pieces.rows_scaled = vx_rows_scaled_emulated;
         cpu->pieces.panels_bf16 = emulated_bf16;
         cpu->pieces.panels_bf16x3 = emulated_bf16x3;
@@ -398,6 +401,18 @@ static char *packed(const bed *b, const vx_panel_form *form, const float *x, siz
     return to;
 }
 
+/* As a linear with this form and y_part writes it. */
+static float *packed_heads(const bed *b, const vx_panel_form *form, const vx_attention *a)
+{
+    const int n = 3 * a->heads * a->head_width, m = (int)rows_of(a), e = a->head_width;
+    char *to = output((size_t)m * vx_form_room((size_t)n) * sizeof(float));
+    for (int h = 0; h < 3 * a->heads; h++)
+        vx_panel_pack_rows(vx_cpu_of(b->dev), form->number,
+                           &(vx_panel_rows){to + vx_panel_head(form, e, (size_t)m, (size_t)h, 0),
+                                            vx_panel_row(form, e), NULL, a->qkv + h * e, n, m, e});
+    return (float *)to;
+}
+
 /* What attention makes of qkv as floats, and of packed ones where it asks for these: y as floats
  * and in `to` (or NULL), and the record, are the same to the bit. */
 static void form_case(int index, vx_attention a, const vx_panel_form *to, int threads)
@@ -418,8 +433,7 @@ static void form_case(int index, vx_attention a, const vx_panel_form *to, int th
     formed.qkv_form =
         b.dev->cls->attention_form(b.dev, a.head_width, a.queries ? a.queries : a.tokens);
     if (formed.qkv_form)
-        formed.qkv =
-            (const float *)packed(&b, vx_panel_written(formed.qkv_form), a.qkv, rows, 3 * d);
+        formed.qkv = packed_heads(&b, vx_panel_written(formed.qkv_form), &a);
     formed.y_form = to ? &to->packing : NULL;
     formed.y = output_f32(rows * vx_form_room((size_t)d));
     formed.record.data = a.record.keep ? output(bytes) : NULL;

@@ -818,6 +818,57 @@ START_TEST(test_panels__forms_of_rows_change_nothing)
 }
 END_TEST
 
+/* y in the form `to`, head by head: the rows of each head are those of the floats, packed. */
+static void heads_case(bed *b, const vx_panel_form *to, const vx_weight *w, const float *x, int m,
+                       int e)
+{
+    const size_t row = vx_panel_row(to, e), rows = (size_t)m, n = (size_t)w->n;
+    float *y = output_f32(rows * n), *formed = output_f32(rows * vx_form_room(n));
+    char *head = output(rows * row);
+    vx_linear a = {.y_n = (vx_narrow *)y, .ldy = w->n, .x = x, .ldx = w->k, .w = w, .m = m};
+    b->dev->ops.linear(b->dev, &a);
+    a.y_n = (vx_narrow *)formed;
+    a.y_form = &to->packing;
+    a.y_part = e;
+    b->dev->ops.linear(b->dev, &a);
+    const char *what = say(b, "%s [%d,%d] to %d, heads of %d as %s", w->packing->name, m, w->k,
+                           w->n, e, to->packing.name);
+    check_guards(what);
+    for (int h = 0; h < w->n / e; h++) {
+        vx_panel_pack_rows(vx_cpu_of(b->dev), to->number,
+                           &(vx_panel_rows){head, row, NULL, y + h * e, w->n, m, e});
+        expect(memcmp(head, (const char *)formed + vx_panel_head(to, e, rows, (size_t)h, 0),
+                      rows * row) == 0,
+               "%s: head %d differs", what, h);
+    }
+}
+
+START_TEST(test_panels__heads_lie_by_themselves)
+{
+    static const int shapes[][4] = {{5, 33, 96, 32}, {71, 64, 192, 64}, {40, 100, 288, 96}};
+    const vx_number number = (vx_number)(_i % NUMBERS);
+    rng r = {43};
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        bed b;
+        if (!open_version(&b, _i / NUMBERS, number, threads))
+            return;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2], e = shapes[i][3];
+            float *x = weights(&r, (size_t)m * (size_t)k, 1), *bias = weights(&r, (size_t)n, 1);
+            float *rows = weights(&r, (size_t)n * (size_t)k, 0.3f);
+            const vx_weight w = packed_in(&b, number, rows, bias, n, k);
+            heads_case(&b, &vx_panel_forms[VX_NUMBER_BF16], &w, x, m, e);
+            heads_case(&b, &vx_panel_forms[VX_NUMBER_BF16X3], &w, x, m, e);
+            free_outputs();
+            free(x);
+            free(rows);
+            free(bias);
+        }
+        bed_close(&b);
+    }
+}
+END_TEST
+
 /* y [m,n] of a product with everything. */
 static float *answer(bed *b, vx_number number, const problem *p, const vx_weight *w, int first,
                      int rows)
@@ -870,6 +921,249 @@ START_TEST(test_panels__a_row_does_not_depend_on_others)
     }
     for (int t = 0; t < MOST_THREADS; t++)
         bed_close(&beds[t]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- patches --------- */
+
+typedef struct patches_of {
+    int batch, channels, height, width, ph, pw, d, prefix, with_pos;
+} patches_of;
+
+/* Of a number of pixels that fills steps and groups, and of others; in one channel and in several;
+ * rows that are multiplied in parts; a picture smaller than a patch; more patches than there is
+ * memory for at once. */
+static const patches_of all_patches[] = {
+    {1, 3, 64, 48, 16, 16, 33, 1, 1},  {3, 3, 50, 61, 16, 8, 40, 2, 1},
+    {2, 3, 30, 30, 7, 5, 17, 0, 0},    {2, 3, 42, 57, 14, 14, 100, 1, 1},
+    {1, 1, 41, 44, 8, 4, 16, 5, 0},    {2, 5, 3, 9, 1, 3, 7, 1, 1},
+    {1, 3, 64, 70, 32, 32, 48, 1, 1},  {2, 3, 8, 8, 16, 16, 9, 2, 0},
+    {1, 1, 340, 350, 16, 16, 31, 1, 1}};
+enum { PATCHES = sizeof all_patches / sizeof *all_patches };
+
+typedef struct patch_problem {
+    vx_patch_embed a; /* of plain filters, its y is what the reference makes */
+    vx_weight w;
+    size_t count; /* of y */
+    float *arrays[6];
+} patch_problem;
+
+static int pixels_of(const patches_of *p)
+{
+    return p->channels * p->ph * p->pw;
+}
+
+/* Pixels that are alike: a level for each picture, far from 0, and little beside it. */
+static patch_problem make_patches(rng *r, const patches_of *p)
+{
+    const int k = pixels_of(p), across = p->width / p->pw, patches = p->height / p->ph * across;
+    const size_t image = (size_t)p->channels * (size_t)p->height * (size_t)p->width;
+    patch_problem made = {.count = (size_t)p->batch * (size_t)(p->prefix + patches) * (size_t)p->d,
+                          .arrays = {weights(r, (size_t)p->batch * image, 0.02f),
+                                     weights(r, (size_t)p->d * (size_t)k, 0.1f),
+                                     weights(r, (size_t)p->d, 1),
+                                     weights(r, (size_t)(p->prefix + 1) * (size_t)p->d, 1),
+                                     weights(r, (size_t)(patches + 1) * (size_t)p->d, 1)}};
+    made.arrays[5] = weights(r, made.count + 1, 1);
+    for (size_t i = 0; i < (size_t)p->batch * image; i++)
+        made.arrays[0][i] += i / image % 2 ? -2.2f : 1.7f;
+    made.w = (vx_weight){made.arrays[1], made.arrays[2], p->d, k, &vx_packing_plain};
+    made.a = (vx_patch_embed){made.arrays[5],
+                              made.arrays[0],
+                              NULL,
+                              p->prefix ? made.arrays[3] : NULL,
+                              p->with_pos ? made.arrays[4] : NULL,
+                              p->batch,
+                              p->channels,
+                              p->height,
+                              p->width,
+                              p->ph,
+                              p->pw,
+                              p->prefix};
+    return made;
+}
+
+static void free_patches(patch_problem *p)
+{
+    for (size_t i = 0; i < sizeof p->arrays / sizeof *p->arrays; i++)
+        free(p->arrays[i]);
+}
+
+/* The patch that token `token` of picture b is made of, less the means of its groups; what they
+ * were is in mean, one behind the other. */
+static void read_patch(float *x, float *mean, const vx_patch_embed *a, int b, int patch)
+{
+    const int across = a->width / a->patch_width, lines = a->patch_height, n = a->patch_width;
+    const int k = a->channels * lines * n;
+    for (int i = 0; i < k; i++) {
+        const int row = patch / across * lines + i / n % lines, column = patch % across * n + i % n;
+        x[i] = a->image[((b * a->channels + i / n / lines) * a->height + row) * a->width + column];
+    }
+    for (int first = 0; first < k; first += VX_PATCH_GROUP) {
+        const int end = vx_least(k, first + VX_PATCH_GROUP);
+        double sum = 0;
+        for (int i = first; i < end; i++)
+            sum += (double)x[i];
+        *mean++ = (float)(sum / (end - first));
+        for (int i = first; i < end; i++)
+            x[i] -= mean[-1];
+    }
+}
+
+/* How far element j of a token may be off: bf16x3 rounds what a pixel has beside its mean, and the
+ * 2^-15 of the mean that stay with it; the means times the sums of filters are as good as f32. */
+static double patch_bound(const float *x, const float *mean, const vx_weight *w, int j)
+{
+    const float *row = (const float *)w->data + (size_t)j * (size_t)w->k;
+    sizes_of s = {.terms = w->k + 2 * vx_ceil_div(w->k, VX_PATCH_GROUP)};
+    double of_means = 0;
+    for (int first = 0; first < w->k; first += VX_PATCH_GROUP, mean++) {
+        double sum = 0;
+        for (int i = first; i < vx_least(w->k, first + VX_PATCH_GROUP); i++) {
+            const double most = fabs((double)x[i]) + 0x1p-15 * fabs((double)*mean);
+            s.products += most * fabs((double)row[i]);
+            sum += (double)row[i];
+        }
+        of_means += fabs((double)*mean * sum);
+    }
+    return bound_of(VX_NUMBER_BF16X3, &s) + (3 * s.terms + 8) * U * 1.02 * of_means;
+}
+
+/* @return the largest share of its bound that an element takes */
+static double check_patches(const char *what, const patch_problem *p, const float *y)
+{
+    const vx_patch_embed *a = &p->a;
+    const int k = p->w.k, d = p->w.n, across = a->width / a->patch_width;
+    const int patches = a->height / a->patch_height * across, tokens = a->prefix_count + patches;
+    float *x = output_f32((size_t)k), *mean = output_f32((size_t)k);
+    double most = 0;
+    for (int t = 0; t < a->batch * tokens; t++) {
+        const int patch = t % tokens - a->prefix_count;
+        if (patch >= 0)
+            read_patch(x, mean, a, t / tokens, patch);
+        for (int j = 0; j < d; j++) {
+            const double value = (double)y[t * d + j], right = (double)a->y[t * d + j];
+            const double bound = patch < 0 ? 0 : patch_bound(x, mean, &p->w, j);
+            const double last = 8 * U * (1 + fabs(right));
+            expect(patch < 0 ? value == right : fabs(value - right) <= bound + last,
+                   "%s: token %d, %d is %.9g, expected %.9g, bound %g", what, t, j, value, right,
+                   bound);
+            most = patch < 0 ? most : fmax(most, fabs(value - right) / (bound + last));
+        }
+    }
+    check_guards(what);
+    return most;
+}
+
+/* Filters packed in two parts, in output memory. */
+static vx_weight packed_filters(bed *b, const vx_weight *plain)
+{
+    char err[200];
+    const int half = plain->n / 2 / vx_patch_packing.panel * vx_patch_packing.panel;
+    const float *rows = plain->data;
+    const vx_device_env env = bed_env(b);
+    vx_weight w = *plain;
+    w.packing = &vx_patch_packing;
+    w.data = output(w.packing->bytes(w.n, w.k));
+    if (half)
+        expect(w.packing->pack(&env, &w, rows, 0, half, err, sizeof err) == 0, "%s", err);
+    expect(w.packing->pack(&env, &w, rows + (size_t)half * (size_t)w.k, half, w.n - half, err,
+                           sizeof err) == 0,
+           "%s", err);
+    expect(memcmp(w.data, rows, (size_t)w.n * (size_t)w.k * sizeof *rows) == 0,
+           "the gradient reads other filters");
+    return w;
+}
+
+static bool open_for_patches(bed *b, int mask, int threads)
+{
+    if (!open_version(b, mask, VX_NUMBER_BF16, threads))
+        return false;
+    if (mask == EMULATED_TILES)
+        vx_cpu_of(b->dev)->flags |= VX_CPU_AMX; /* where it looks whether there are tiles */
+    return true;
+}
+
+/* Tokens of one version: within their format, the same bits whatever the number of threads. */
+START_TEST(test_panels__patches_are_within_their_format)
+{
+    const bool of_tiles = _i == EMULATED_TILES || masks[_i].features & VX_CPU_AMX;
+    rng r = {28};
+    double most = 0;
+    bed b;
+    for (int i = 0; i < PATCHES; i += SANITIZED ? 2 : 1) {
+        patch_problem p = make_patches(&r, &all_patches[i]);
+        const vx_weight plain = p.w;
+        float *first = NULL;
+        p.a.w = &plain;
+        vx_patch_embed_ref(NULL, &p.a);
+        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+            if (!open_for_patches(&b, _i, threads))
+                break;
+            const char *what = say(&b, "patches, case %d", i);
+            const vx_weight w = packed_filters(&b, &plain);
+            vx_patch_embed a = p.a;
+            a.y = output_f32(p.count);
+            a.w = &w;
+            b.dev->ops.patch_embed(b.dev, &a);
+            most = fmax(most, check_patches(what, &p, a.y));
+            expect(!first || memcmp(first, a.y, p.count * sizeof *first) == 0, "%s: other bits",
+                   what);
+            first = a.y;
+            bed_close(&b);
+        }
+        free_outputs();
+        free_patches(&p);
+    }
+    if (most > 0) { /* a bound that is never neared would prove nothing */
+        printf("patches, %s: at most %.2f of the bound\n", masks[_i].name, most);
+        ck_assert(!of_tiles || most > 0.03);
+    }
+}
+END_TEST
+
+/* A pixel that is not finite spoils its own token alone, and without memory filters are not
+ * packed. */
+START_TEST(test_panels__patches_keep_nan_and_infinities)
+{
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    enum { CASE = 3, SPOILT = 5 };
+    bed b;
+    rng r = {29};
+    char err[200] = "";
+    if (!open_for_patches(&b, _i, 2))
+        return;
+    patch_problem p = make_patches(&r, &all_patches[CASE]);
+    const int d = p.w.n, across = p.a.width / p.a.patch_width, k = p.w.k;
+    vx_weight w = packed_filters(&b, &p.w);
+    float *before = output_f32(p.count), *y = output_f32(p.count);
+    p.a.w = &w;
+    p.a.y = before;
+    b.dev->ops.patch_embed(b.dev, &p.a);
+    p.a.y = y;
+    for (int v = 0; v < 3; v++) {
+        float *pixel = p.arrays[0] +
+                       (size_t)(SPOILT / across * p.a.patch_height) * (size_t)p.a.width +
+                       SPOILT % across * p.a.patch_width + v;
+        const float was = *pixel;
+        *pixel = values[v];
+        b.dev->ops.patch_embed(b.dev, &p.a);
+        *pixel = was;
+        for (int i = 0; i < (int)p.count; i++)
+            expect(i / d == p.a.prefix_count + SPOILT ? !isfinite(y[i]) : y[i] == before[i],
+                   "patches with %g: element %d is %g, was %g", (double)values[v], i, (double)y[i],
+                   (double)before[i]);
+    }
+    b.allocations_left = 0;
+    const vx_device_env env = bed_env(&b);
+    ck_assert_int_eq(w.packing->pack(&env, &w, p.arrays[1], 0, d, err, sizeof err),
+                     VX_DEVICE_NOMEM);
+    ck_assert(strstr(err, "no memory") && k > 0);
+    b.allocations_left = -1;
+    check_guards("patches");
+    free_outputs();
+    free_patches(&p);
+    bed_close(&b);
 }
 END_TEST
 
@@ -1052,7 +1346,10 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
     tcase_add_loop_test(t, test_panels__forms_of_rows_change_nothing, 0, CASES);
+    tcase_add_loop_test(t, test_panels__heads_lie_by_themselves, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
+    tcase_add_loop_test(t, test_panels__patches_are_within_their_format, 0, MASKS);
+    tcase_add_loop_test(t, test_panels__patches_keep_nan_and_infinities, 0, MASKS);
     tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
     tcase_add_test(t, test_panels__tiles_need_permission);
     tcase_add_test(t, test_panels__a_machine_says_what_it_has);

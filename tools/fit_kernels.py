@@ -6,7 +6,7 @@
 Least maximum of the relative error at Chebyshev points, by Lawson's iteration of weighted least
 squares; the constants in the header are this output rounded to float. `phi`: Phi(-a) =
 exp(-a^2/2) t P(t) with t = 1/(1 + 0.305 a) on 0 <= a <= 14.5. `exp`: exp(r) = 1 + r + r^2 q(r) on
-|r| <= ln2/2.
+|r| <= ln2/2. `exp2`: 2^f = 1 + f q(f) on 0 <= f <= 1.
 """
 import mpmath
 import numpy as np
@@ -57,5 +57,15 @@ def fit_exp(degree=4):
     show("exp", *fit(columns, np.array([float(v) for v in q]) * weight, 200))
 
 
+def fit_exp2(degree=4):
+    f = points(0, 1, 400)
+    weight = f / 2**f
+    q = [(mpmath.mpf(2) ** mpmath.mpf(x) - 1) / mpmath.mpf(x) for x in f]
+    columns = np.vander(f, degree + 1, increasing=True) * weight[:, None]
+    show("exp2", *fit(columns, np.array([float(v) for v in q]) * weight, 200))
+
+
 fit_phi()
 fit_exp()
+fit_exp2()
+fit_exp2(3)

@@ -40,6 +40,7 @@ typedef struct strip {
     float *y;      /* [strip,E], rows ldy apart */
     char *p, *q;   /* packed rows of e, ldp apart, and of the queries */
     size_t lde, ldy, ldp;
+    int shaped; /* the rows that strip_rows was called with, 0: none */
 } strip;
 
 typedef struct place {
@@ -66,14 +67,14 @@ static const float *part_of(const vx_attention *a, int part, int b, int h, int t
     return a->qkv + (token * 3 + (size_t)part) * heads * e + (size_t)h * e;
 }
 
-/* The same, if qkv came packed. */
+/* The same, if qkv came packed (vx_panel_head). */
 static const char *packed_part_of(const run *r, int part, int b, int h, int t)
 {
     const vx_attention *a = r->a;
-    const size_t row = vx_panel_apart(r->came, 3 * a->heads * a->head_width);
-    const size_t column = ((size_t)part * (size_t)a->heads + (size_t)h) * (size_t)a->head_width;
-    return (const char *)a->qkv + (start_of(a, b) + (size_t)t) * row +
-           column / (size_t)r->came->k * (size_t)r->came->parts * VX_LINE;
+    const size_t rows = vx_start_of(a->starts, a->batch, a->tokens);
+    return (const char *)a->qkv + vx_panel_head(r->came, a->head_width, rows,
+                                                (size_t)part * (size_t)a->heads + (size_t)h,
+                                                start_of(a, b) + (size_t)t);
 }
 
 /* p [keys] += what is added to the scores of one query. tokens_of: [keys], or NULL. */
@@ -149,7 +150,7 @@ static void pack_part(const run *r, const place *at, int part, vx_panels_of p)
     const int width = 3 * r->a->heads * r->a->head_width;
     if (r->came) {
         p.rows = packed_part_of(r, part, at->b, at->h, 0);
-        p.ldr = vx_panel_apart(r->came, width);
+        p.ldr = vx_panel_row(r->came, r->a->head_width);
     } else {
         p.x = part_of(r->a, part, at->b, at->h, 0);
         p.ldx = width;
@@ -175,8 +176,28 @@ static void pack_head(const run *r, const place *at)
                              .number = r->form->number});
 }
 
+static void multiply(const run *r, strip *s, vx_number number, const vx_panel_product *p)
+{
+    const vx_pieces *pieces = &r->cpu->pieces;
+    if (number == VX_NUMBER_F32 || !pieces->strip_product) {
+        vx_panel_multiply(r->cpu, number, p);
+        return;
+    }
+    if (s->shaped != p->m)
+        pieces->strip_rows(p->m);
+    s->shaped = p->m;
+    pieces->strip_product(p, number);
+}
+
+/* The last strip of a task is done. */
+static void finish(const run *r, const strip *s)
+{
+    if (s->shaped)
+        r->cpu->pieces.strip_rows(0);
+}
+
 /* e = q k^T of a strip. */
-static void products(const run *r, const place *at, const strip *s)
+static void products(const run *r, const place *at, strip *s)
 {
     const vx_attention *a = r->a;
     const int ld = 3 * a->heads * a->head_width, tokens = tokens_of(a, at->b);
@@ -206,7 +227,7 @@ static void products(const run *r, const place *at, const strip *s)
                           .steps = vx_panel_steps(r->finer, a->head_width),
                           .k = a->head_width};
     if (r->came) {
-        p.lda = vx_panel_apart(r->came, ld);
+        p.lda = vx_panel_row(r->came, a->head_width);
         p.a = packed_part_of(r, 0, at->b, at->h, at->first);
     } else if (r->finer->number != VX_NUMBER_F32) {
         p.lda = vx_panel_row(r->finer, a->head_width);
@@ -214,11 +235,22 @@ static void products(const run *r, const place *at, const strip *s)
                            &(vx_panel_rows){s->q, p.lda, NULL, q, ld, at->rows, a->head_width});
         p.a = s->q;
     }
-    vx_panel_multiply(r->cpu, r->finer->number, &p);
+    multiply(r, s, r->finer->number, &p);
 }
 
-/* e and by of a strip: the probabilities are e times by. */
-static void exponentials(const run *r, const place *at, const strip *s)
+/* Whether anything is recorded of a strip. */
+static int recorded(const run *r, const place *at)
+{
+    const vx_recorded *k = &r->a->record;
+    if (k->keep != VX_KEEP_ROW)
+        return k->keep != VX_KEEP_NONE;
+    const int first = at->first + r->a->first;
+    return first < vx_query_end(k->query, k->prefix, r->a->tokens) &&
+           first + at->rows > vx_query_first(k->query, k->prefix);
+}
+
+/* by of a strip, and e if it is recorded or multiplied in f32: the probabilities are e by. */
+static void exponentials(const run *r, const place *at, strip *s)
 {
     const vx_attention *a = r->a;
     const int tokens = tokens_of(a, at->b);
@@ -241,11 +273,12 @@ static void exponentials(const run *r, const place *at, const strip *s)
                            .number = r->form ? r->form->number : VX_NUMBER_F32,
                            .scale = scale,
                            .m = at->rows,
-                           .n = tokens});
+                           .n = tokens,
+                           .kept = !r->form || recorded(r, at)});
 }
 
 /* s->y = e v, of the first `rows` rows. */
-static void sums_of_values(const run *r, const place *at, const strip *s, int rows)
+static void sums_of_values(const run *r, const place *at, strip *s, int rows)
 {
     const vx_attention *a = r->a;
     const int tokens = tokens_of(a, at->b);
@@ -265,17 +298,17 @@ static void sums_of_values(const run *r, const place *at, const strip *s, int ro
         return;
     }
     const int floats = r->form->number == VX_NUMBER_F32;
-    vx_panel_multiply(r->cpu, r->form->number,
-                      &(vx_panel_product){.c = s->y,
-                                          .ldc = (int)s->ldy,
-                                          .a = floats ? (const char *)s->e : s->p,
-                                          .lda = floats ? s->lde * sizeof *s->e : s->ldp,
-                                          .b = panels_of_v(r, at->worker),
-                                          .ldb = vx_panel_bytes(r->form, tokens),
-                                          .m = rows,
-                                          .panels = vx_ceil_div(a->head_width, VX_PANEL),
-                                          .steps = vx_panel_steps(r->form, tokens),
-                                          .k = tokens});
+    multiply(r, s, r->form->number,
+             &(vx_panel_product){.c = s->y,
+                                 .ldc = (int)s->ldy,
+                                 .a = floats ? (const char *)s->e : s->p,
+                                 .lda = floats ? s->lde * sizeof *s->e : s->ldp,
+                                 .b = panels_of_v(r, at->worker),
+                                 .ldb = vx_panel_bytes(r->form, tokens),
+                                 .m = rows,
+                                 .panels = vx_ceil_div(a->head_width, VX_PANEL),
+                                 .steps = vx_panel_steps(r->form, tokens),
+                                 .k = tokens});
 }
 
 /* s->y, of the first `rows` rows, times by, becomes y. */
@@ -300,7 +333,7 @@ static void write_y(const run *r, const place *at, const strip *s, int rows)
 }
 
 /* e, by and, as far as it is wanted, y of a strip. */
-static void attend(const run *r, const place *at, const strip *s)
+static void attend(const run *r, const place *at, strip *s)
 {
     const int rows = vx_least(at->rows, r->attended - at->first);
     exponentials(r, at, s);
@@ -348,7 +381,7 @@ static void part_of_head(void *arg, int i, int worker)
 {
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
-    const strip s = strip_of(r, worker);
+    strip s = strip_of(r, worker);
     const int head = i / r->tasks, first = i % r->tasks * r->rows;
     place at = {worker, head / r->a->heads, head % r->a->heads, first, 0};
     const int end = vx_least(first + r->rows, vx_least(r->queries, tokens_of(r->a, at.b)));
@@ -367,6 +400,7 @@ static void part_of_head(void *arg, int i, int worker)
         exponentials(r, &at, &s);
         keep_row(r, &at, &s, 0);
     }
+    finish(r, &s);
 }
 
 /* A strip of the first head becomes `fused` [rows,T], one of another is added to it. */
@@ -388,7 +422,7 @@ static void part_of_heads(void *arg, int i, int worker)
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
     const vx_cpu_room room = vx_cpu_room_of(r->cpu, worker);
-    const strip s = strip_of(r, worker);
+    strip s = strip_of(r, worker);
     const size_t t = (size_t)r->a->tokens;
     const int first = i % r->tasks * r->rows, end = vx_least(first + r->rows, r->a->tokens);
     place at = {worker, i / r->tasks, 0, first, 0};
@@ -403,6 +437,7 @@ static void part_of_heads(void *arg, int i, int worker)
             fuse_strip(r, &at, &s, fused + (size_t)(at.first - first) * t);
         }
     }
+    finish(r, &s);
     const float scale = record->fuse == VX_FUSE_MEAN ? 1 / (float)r->a->heads : 1;
     if (record->store == VX_STORE_F16 || record->fuse == VX_FUSE_MEAN)
         r->cpu->pieces.convert(record_at(record, index), record->store, fused, VX_STORE_F32, scale,
@@ -415,7 +450,7 @@ static void head_mean(void *arg, int i, int worker)
     const run *r = arg;
     const vx_recorded *record = &r->a->record;
     const vx_pieces *pieces = &r->cpu->pieces;
-    const strip s = strip_of(r, worker);
+    strip s = strip_of(r, worker);
     float *row = vx_cpu_room_of(r->cpu, worker).row;
     const size_t t = (size_t)r->a->tokens;
     const int begin = vx_query_first(record->query, record->prefix),
@@ -433,6 +468,7 @@ static void head_mean(void *arg, int i, int worker)
             pieces->fuse(row, e, VX_STORE_F32, t, VX_FUSE_MEAN);
         }
     }
+    finish(r, &s);
     pieces->convert(record_at(record, (size_t)i * t), record->store, row, VX_STORE_F32,
                     1 / (float)(end - begin), t);
 }
@@ -499,7 +535,7 @@ const vx_packing *vx_attention_packing(const vx_device *dev, int head_width, int
 /* Queries of a strip: as many as stay in the first cache, and whole blocks of the products. */
 static int strip_rows(const run *r, size_t room)
 {
-    enum { OF_TILES = 32, OF_VECTORS = 48 };
+    enum { OF_TILES = VX_STRIP_ROWS, OF_VECTORS = 48 };
     const size_t fit = room / strip_row(r->a);
     const int most = fit < VX_ROW_SCALES ? (int)fit : VX_ROW_SCALES;
     if (!r->form)

@@ -253,38 +253,82 @@ VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
         store_bf16(at, x);
 }
 
-/* One row. The difference is taken first: if max scale were rounded on its own, the largest of huge
- * scores would not have exactly exp(0). A NaN in it, +infinity, or nothing but -infinity makes
- * 1 / sum NaN. */
-VX_INLINE float exponentials_row(float *x, char *to, float scale, int n, vx_number number)
+/* 2 VL values, from a multiple of as many on. */
+VX_INLINE void pack_two(char *to, int j, vf x, vf y, vx_number number)
 {
-    const vf by = v_set(scale), max = v_set(row_max(x, n));
-    vf sum = {0};
-    int j = 0;
-    for (; j + VL <= n; j += VL) {
-        const vf e = v_exp_below((v_load(x + j) - max) * by);
-        v_store(x + j, e);
-        sum += e;
-        pack_lanes(to, j, e, number);
+#if HAS_BF16
+    if (number == VX_NUMBER_BF16) {
+        const __m512bh line = _mm512_cvtne2ps_pbh(y, x);
+        memcpy(to + 2 * j, &line, sizeof line);
+        return;
     }
-    if (j < n) {
-        const vf e = v_exp_below((v_load_n(x + j, n - j, -INFINITY) - max) * by);
-        v_store_n(x + j, e, n - j);
+#endif
+    pack_lanes(to, j, x, number);
+    pack_lanes(to, j + VL, y, number);
+}
+
+/* What exponential_of takes in the place of scale. */
+VX_INLINE vf scale_of(float scale)
+{
+#if VX_VECTOR_BITS == 512
+    return v_set(scale * 1.44269504f);
+#else
+    return v_set(scale);
+#endif
+}
+
+/* exp(scale (x - max)). The difference is taken first: if max scale were rounded on its own, the
+ * largest of huge scores would not have exactly exp(0). */
+VX_INLINE vf exponential_of(vf x, vf max, vf by)
+{
+#if VX_VECTOR_BITS == 512
+    return v_exp2_below((x - max) * by);
+#else
+    return v_exp_below((x - max) * by);
+#endif
+}
+
+/* One row. A NaN in it, +infinity, or nothing but -infinity makes 1 / sum NaN. */
+VX_INLINE float exponentials_row(const vx_exponentials *a, float *x, char *to, vf max, vf by,
+                                 vx_number number)
+{
+    const int n = a->n, kept = number == VX_NUMBER_F32 || a->kept;
+    vf sum = {0}, other = sum;
+    int j = 0;
+    for (; j + 2 * VL <= n; j += 2 * VL) {
+        const vf e = exponential_of(v_load(x + j), max, by);
+        const vf f = exponential_of(v_load(x + j + VL), max, by);
+        if (kept) {
+            v_store(x + j, e);
+            v_store(x + j + VL, f);
+        }
+        sum += e;
+        other += f;
+        pack_two(to, j, e, f, number);
+    }
+    for (; j < n; j += VL) {
+        const int left = vx_least(n - j, VL);
+        const vf e =
+            exponential_of(left < VL ? v_load_n(x + j, left, -INFINITY) : v_load(x + j), max, by);
+        if (kept)
+            v_store_most(x + j, e, (size_t)left);
         sum += e;
         pack_lanes(to, j, e, number);
-        j += VL;
     }
     for (; j % 32 != 0 && number != VX_NUMBER_F32; j += VL)
         pack_lanes(to, j, (vf){0}, number);
-    return 1 / v_sum(sum);
+    return 1 / v_sum(sum + other);
 }
 
+/* The largest of all rows come first: the lanes of one wait for each other, other rows do not. */
 VX_INLINE void exponentials_with(const vx_exponentials *a, vx_number number)
 {
-    char *to = a->to;
-    float *x = a->x;
-    for (int i = 0; i < a->m; i++, x += a->ldx, to += a->ldt)
-        a->by[i] = exponentials_row(x, to, a->scale, a->n, number);
+    const vf scale = scale_of(a->scale);
+    for (int i = 0; i < a->m; i++)
+        a->by[i] = row_max(a->x + (size_t)i * a->ldx, a->n);
+    for (int i = 0; i < a->m; i++)
+        a->by[i] = exponentials_row(a, a->x + (size_t)i * a->ldx, a->to + (size_t)i * a->ldt,
+                                    v_set(a->by[i]), scale, number);
 }
 
 PANEL_PIECE void VX_NAME(exponentials)(const vx_exponentials *a)

@@ -139,6 +139,13 @@ typedef void vx_panels_bf16_fn(const vx_panel_product *p);
 typedef void vx_panels_bf16x3_fn(const vx_panel_product *p);
 typedef void vx_panels_int8_fn(const vx_panel_product *p);
 
+/* The product of a strip of attention: m is the number of rows that strip_rows of this thread was
+ * called with last, 1 to VX_STRIP_ROWS, and `more` is 0. bf16 or bf16x3. NULL: panels_<format>. */
+typedef void vx_strip_product_fn(const vx_panel_product *p, vx_number number);
+/* 0: there are no more strips. */
+typedef void vx_strip_rows_fn(int rows);
+#define VX_STRIP_ROWS 32
+
 /* Multiplies nothing but x, `rounds` times, and adds to sums [VX_PEAK_SUMS]. x: VX_STEP bytes.
  * @return operations; a multiplication and its addition are two */
 typedef double vx_peak_fn(float *sums, const char *x, int64_t rounds);
@@ -175,7 +182,8 @@ typedef struct vx_turned {
 typedef void vx_turned_fn(const vx_turned *t);
 
 /* x[m,n] = exp(scale (x - largest of its row)), scale > 0; and by[m] = 1 / the sum of a row of
- * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. */
+ * them. to: the same as packed rows, ldt bytes apart, of bf16 and bf16x3. These need not be written
+ * to x: only if kept. */
 typedef struct vx_exponentials {
     float *x; /* rows ldx apart */
     float *by;
@@ -183,7 +191,7 @@ typedef struct vx_exponentials {
     size_t ldx, ldt;
     vx_number number;
     float scale;
-    int m, n;
+    int m, n, kept;
 } vx_exponentials;
 typedef void vx_exponentials_fn(const vx_exponentials *a);
 
@@ -243,8 +251,9 @@ typedef struct vx_pieces {
 #define VX_ROWS_BYTES ((size_t)1 << 20)
 #define VX_ROW_SCALES 1024
 
-/* The columns of a matrix that are turned at once, at most, for all workers. */
-#define VX_TURNED_BYTES ((size_t)8 << 20)
+/* What all workers read, at most: columns of a matrix that are turned at once, patches that are
+ * packed at once. */
+#define VX_SHARED_BYTES ((size_t)8 << 20)
 
 /* One worker's memory. */
 typedef struct vx_cpu_room {
@@ -266,10 +275,10 @@ typedef struct vx_cpu {
     unsigned flags;      /* VX_CPU_* in use */
     vx_number number;    /* of the precision */
     char *memory;        /* all workers' scratch, and behind it: */
-    char *turned;        /* [turned_bytes] panels of W^T (panel_linear_bwd.c) */
-    size_t turned_bytes;
+    char *shared;        /* [shared_bytes] panels of W^T (panel_linear_bwd.c), or packed patches */
+    size_t shared_bytes;
     vx_dims max;          /* what it was reserved for */
-    struct vx_cpu *alone; /* [workers] for one worker each, which have none */
+    struct vx_cpu *alone; /* [workers] for one worker each, without `alone` and `shared` */
 } vx_cpu;
 
 #define VX_SPREAD(op) vx_##op##_fn vx_##op##_cpu;

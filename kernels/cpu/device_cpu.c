@@ -21,10 +21,14 @@ static size_t round_up(size_t n)
     return (n + LINE - 1) / LINE * LINE;
 }
 
+static size_t patch_pixels(const vx_dims *max)
+{
+    return (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
+}
+
 static size_t strip_floats(const vx_dims *max)
 {
-    const size_t patch =
-        (size_t)max->channels * (size_t)max->patch_height * (size_t)max->patch_width;
+    const size_t patch = patch_pixels(max);
     /* of attention, in f32 and packed, one of the product, one of the fused sum; or what a variant
      * of attention_replaced has */
     const size_t rows =
@@ -70,8 +74,24 @@ static size_t turned_bytes(const vx_dims *max)
 {
     const size_t column = round_up(longest(max)) * sizeof(float);
     const size_t all = round_up((size_t)max->width) * column, least = 4 * VX_PANEL * column;
-    const size_t bytes = all < VX_TURNED_BYTES ? all : VX_TURNED_BYTES;
+    const size_t bytes = all < VX_SHARED_BYTES ? all : VX_SHARED_BYTES;
     return bytes > least ? bytes : least;
+}
+
+/* One patch at least, and no more than a picture's, in bf16x3. */
+static size_t patches_bytes(const vx_dims *max)
+{
+    const size_t columns = (size_t)vx_patch_columns((int)patch_pixels(max));
+    const size_t row = round_up(columns * sizeof(float)) + 2 * LINE;
+    const size_t all = (size_t)max->tokens * row;
+    const size_t bytes = all < VX_SHARED_BYTES ? all : VX_SHARED_BYTES;
+    return bytes > row ? bytes : row;
+}
+
+static size_t shared_bytes(const vx_dims *max)
+{
+    const size_t turned = turned_bytes(max), patches = patches_bytes(max);
+    return round_up(turned > patches ? turned : patches);
 }
 
 static size_t worker_bytes(const vx_dims *max)
@@ -103,7 +123,7 @@ vx_cpu_room vx_cpu_room_of(const vx_cpu *cpu, int worker)
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
 {
-    return worker_bytes(max) * (size_t)dev->env.workers + turned_bytes(max);
+    return worker_bytes(max) * (size_t)dev->env.workers + shared_bytes(max);
 }
 
 static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)
@@ -118,8 +138,8 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     }
     vx_host_mem_free(cpu->memory, &dev->env);
     cpu->memory = memory;
-    cpu->turned_bytes = turned_bytes(max);
-    cpu->turned = memory + bytes - cpu->turned_bytes;
+    cpu->shared_bytes = shared_bytes(max);
+    cpu->shared = memory + bytes - cpu->shared_bytes;
     cpu->max = *max;
     for (int w = 0; w < dev->env.workers; w++) {
         cpu->alone[w].memory = memory + (size_t)w * worker_bytes(max);
@@ -264,10 +284,14 @@ static const char *instructions_of(const char *precision)
     return name;
 }
 
-/* Pixels are summed in double (wide_vec.h), and a head is read once a picture. */
+/* In f32 pixels are summed in double (wide_vec.h), and so they are without tiles. A head is read
+ * once a picture. */
 static const vx_packing *packing_for(const char *precision, vx_layer layer, int block)
 {
     const vx_packing *packing = vx_panel_packing(precision);
+    const int in_f32 = packing == &vx_panel_forms[VX_NUMBER_F32].packing;
+    if (layer == VX_LAYER_PATCH && !in_f32 && vx_cpu_features() & VX_CPU_AMX)
+        return &vx_patch_packing;
     if (layer == VX_LAYER_PATCH || layer == VX_LAYER_HEAD)
         return &vx_packing_plain;
     /* What the first block is off by goes through all others: docs/numerics.md. */
@@ -276,9 +300,13 @@ static const vx_packing *packing_for(const char *precision, vx_layer layer, int 
     return packing;
 }
 
-static const vx_packing *const packings[] = {&vx_packing_plain,          &vx_panel_forms[0].packing,
-                                             &vx_panel_forms[1].packing, &vx_panel_forms[2].packing,
-                                             &vx_panel_forms[3].packing, NULL};
+static const vx_packing *const packings[] = {&vx_packing_plain,
+                                             &vx_panel_forms[0].packing,
+                                             &vx_panel_forms[1].packing,
+                                             &vx_panel_forms[2].packing,
+                                             &vx_panel_forms[3].packing,
+                                             &vx_patch_packing,
+                                             NULL};
 
 static void by_itself(void (*task)(void *arg, int i, int worker), void *arg, int count, void *owner)
 {

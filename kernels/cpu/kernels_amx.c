@@ -4,6 +4,7 @@
 /* clang 14 writes these names without the second underscore. */
 #if (defined(__AMX_BF16__) && defined(__AMX_INT8__)) ||                                            \
     (defined(__AMXBF16__) && defined(__AMXINT8__))
+#include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/panels_tile.h"
 #include "kernels/cpu/panels_vec.h"
 
@@ -41,6 +42,8 @@ void vx_extend_amx(vx_pieces *pieces)
     pieces->panels_bf16 = panels_bf16;
     pieces->panels_bf16x3 = panels_bf16x3;
     pieces->panels_int8 = panels_int8;
+    pieces->strip_rows = strip_rows_of_tiles;
+    pieces->strip_product = strip_product_of_tiles;
 }
 #else
 #include "kernels/cpu/cpu.h" /* another kind of processor */

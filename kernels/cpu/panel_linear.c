@@ -112,6 +112,22 @@ static void pack(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
                        &(vx_panel_rows){y, row, s->scales, s->strip, ldc, t.m, t.n});
 }
 
+/* The same, if y is to be read head by head. */
+static void pack_heads(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
+{
+    const int e = r->a->y_part;
+    for (int j = 0, n; j < t.n; j += n) {
+        const int head = (t.n0 + j) / e, column = (t.n0 + j) % e;
+        char *y = (char *)r->a->y +
+                  vx_panel_head(r->to, e, (size_t)r->a->m, (size_t)head, (size_t)t.m0) +
+                  (size_t)(column / r->to->k * r->to->parts) * VX_LINE;
+        n = vx_least(e - column, t.n - j);
+        vx_panel_pack_rows(
+            r->cpu, r->to->number,
+            &(vx_panel_rows){y, vx_panel_row(r->to, e), s->scales, s->strip + j, ldc, t.m, n});
+    }
+}
+
 /* c [m,n], ldc wide, without the bias, becomes pre and y; t is its place. */
 static void finish(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
 {
@@ -140,7 +156,10 @@ static void finish(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
         e.ldy = ldc;
         e.act = a->act;
         r->cpu->pieces.epilogue(&e);
-        pack(r, s, t, ldc);
+        if (a->y_part)
+            pack_heads(r, s, t, ldc);
+        else
+            pack(r, s, t, ldc);
         return;
     }
     e.y = a->y + m0 * (size_t)a->ldy + n0;

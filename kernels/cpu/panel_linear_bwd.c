@@ -31,7 +31,7 @@ static void turn_groups(vx_cpu *cpu, const void *op, int64_t first, int64_t coun
                    .n = w->n,
                    .number = f->number};
     for (int at = (int)first * GROUP; at < (int)(first + count) * GROUP; at += GROUP) {
-        t.to = cpu->turned + (size_t)(at / VX_PANEL) * t.panel;
+        t.to = cpu->shared + (size_t)(at / VX_PANEL) * t.panel;
         t.from = panels + vx_panel_row(f, r->first + at) * VX_PANEL;
         t.panels = vx_ceil_div(vx_least(GROUP, r->columns - at), VX_PANEL);
         cpu->pieces.turned(&t);
@@ -50,12 +50,12 @@ void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a)
     const vx_number of_w = vx_panel_form_of(a->w)->number;
     turning r = {.a = a, .form = &vx_panel_forms[of_w == VX_NUMBER_INT8 ? VX_NUMBER_BF16 : of_w]};
     const size_t group = vx_panel_bytes(r.form, a->w->n) * (GROUP / VX_PANEL);
-    const size_t fit = cpu->turned_bytes / group * GROUP;
+    const size_t fit = cpu->shared_bytes / group * GROUP;
     const int most = fit < (size_t)a->w->k ? (int)fit : a->w->k;
     for (; r.first < a->w->k; r.first += most) {
         r.columns = vx_least(most, a->w->k - r.first);
         vx_cpu_spread(cpu, turn_groups, &r, vx_ceil_div(r.columns, GROUP), 1);
-        const vx_weight turned = {cpu->turned, NULL, r.columns, a->w->n, &r.form->packing};
+        const vx_weight turned = {cpu->shared, NULL, r.columns, a->w->n, &r.form->packing};
         vx_panel_linear(cpu,
                         &(vx_linear){.y = a->dx + r.first,
                                      .ldy = a->lddx,

@@ -79,6 +79,15 @@ static inline const vx_panel_form *vx_panel_written(const vx_packing *form)
     return f && (f->number == VX_NUMBER_BF16 || f->number == VX_NUMBER_BF16X3) ? f : NULL;
 }
 
+/* With y_part, the columns of a head are a matrix [m, y_part] of its own, whose packed rows have no
+ * space between them; these matrices lie one behind the other. So attention reads what follows in
+ * the memory. @return where the rows from m0 on of head h begin */
+static inline size_t vx_panel_head(const vx_panel_form *f, int head_width, size_t m, size_t h,
+                                   size_t m0)
+{
+    return (h * m + m0) * vx_panel_row(f, head_width);
+}
+
 /* rows_<format> and panels_<format> of a format. Rows of f32 are not packed. */
 void vx_panel_pack_rows(const vx_cpu *cpu, vx_number number, const vx_panel_rows *r);
 void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_product *p);
@@ -95,6 +104,15 @@ const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form
 typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
 void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
+/* Of k pixels a group has so many; columns of packed patches (panel_patch.c). */
+#define VX_PATCH_GROUP 64
+static inline int vx_patch_columns(int k)
+{
+    return k + 2 * vx_ceil_div(k, VX_PATCH_GROUP);
+}
+/* The filters of a patch embedding: plain, and behind that for vx_panel_patch_embed. */
+extern const vx_packing vx_patch_packing;
+void vx_panel_patch_embed(vx_cpu *cpu, const vx_patch_embed *a);
 /* y as packed rows (vx_panel_written). */
 void vx_panel_norm(vx_cpu *cpu, const vx_layernorm *a, const vx_panel_form *to);
 

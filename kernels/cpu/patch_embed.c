@@ -3,6 +3,7 @@
  *
  *      | panel of the filters, sums | patches [rows, k] |    doubles */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/panels.h"
 
 #include <string.h>
 
@@ -61,6 +62,10 @@ static void embed_strip(void *arg, int i, int worker)
 void vx_patch_embed_cpu(vx_device *dev, const vx_patch_embed *a)
 {
     vx_cpu *cpu = vx_cpu_of(dev);
+    if (a->w->packing == &vx_patch_packing && cpu->flags & VX_CPU_AMX) {
+        vx_panel_patch_embed(cpu, a);
+        return;
+    }
     const int down = a->height / a->patch_height, across = a->width / a->patch_width;
     /* not whole pages, whose rows would fall on the same places of the first cache */
     const size_t apart = (size_t)a->w->k | VX_WIDE_APART;

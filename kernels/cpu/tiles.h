@@ -20,7 +20,13 @@ typedef struct vx_tile_shapes {
 
 #include <immintrin.h>
 
-#define TILES_SHAPE(shapes) _tile_loadconfig(shapes)
+/* gcc's intrinsic claims to read 8 bytes, so the compiler may leave out what is written to the
+ * others. */
+#define TILES_SHAPE(shapes)                                                                        \
+    do {                                                                                           \
+        __asm__ volatile("" : : "r"(shapes) : "memory");                                           \
+        _tile_loadconfig(shapes);                                                                  \
+    } while (0)
 #define TILES_RELEASE() _tile_release()
 #define TILE_ZERO(t) _tile_zero(t)
 #define TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)

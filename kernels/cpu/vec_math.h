@@ -49,6 +49,21 @@ VX_INLINE vf v_exp_below(vf x)
 #endif
 }
 
+#if VX_VECTOR_BITS == 512
+/* 2^x for x <= 0, relative error below 2e-7; NaN for NaN. x = k + f, 0 <= f < 1, 2^f = 1 + f q(f),
+ * by instructions that take k and f out of x and multiply by 2^k. */
+VX_INLINE vf v_exp2_below(vf x)
+{
+    const vf f = _mm512_reduce_ps(x, 1);
+    vf q = v_set(0.0018671309808269143f);
+    q = v_fma(q, f, v_set(0.009017027914524078f));
+    q = v_fma(q, f, v_set(0.05579991638660431f));
+    q = v_fma(q, f, v_set(0.24016444385051727f));
+    q = v_fma(q, f, v_set(0.6931512951850891f));
+    return _mm512_scalef_ps(v_fma(q, f, v_set(1)), x);
+}
+#endif
+
 /* The largest of a row. */
 VX_INLINE float row_max(const float *x, int n)
 {

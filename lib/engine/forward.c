@@ -51,7 +51,8 @@ static void attention_forward(const vx_run *f, const vx_block_io *b)
     /* qkv = norm1 W^T + b */
     f->ops->linear(f->dev, &(vx_linear){
         .y_n = b->qkv, .ldy = 3 * A, .x = b->plain, .x_n = b->norm1, .ldx = D, .w = &w->qkv,
-        .m = b->qkv_rows, .y_form = b->qkv_form, .x_formed = b->norm1_form != NULL});
+        .m = b->qkv_rows, .y_form = b->qkv_form, .y_part = b->qkv_form ? a->head_width : 0,
+        .x_formed = b->norm1_form != NULL});
     /* q = layernorm(q), k = layernorm(k), head by head or all heads at once; what they were is kept
      * for the backward pass */
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
