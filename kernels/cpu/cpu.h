@@ -97,9 +97,8 @@ typedef void vx_rows_int8_fn(const vx_panel_rows *r);
 typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_number number);
 
 /* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats or
- * as packed rows. next() does VX_FINISH_ROWS rows of 32 columns, or what is left of them: so the
- * tiles, which leave the vectors alone, can multiply what comes after meanwhile. */
-#define VX_FINISH_ROWS 1
+ * as packed rows. next() does a row of 32 columns, or what is left of them: so little that the
+ * tiles, which leave the vectors alone, go on multiplying meanwhile. */
 #define VX_FINISH_COLUMNS 32
 typedef struct vx_finish vx_finish;
 typedef void vx_finish_next_fn(vx_finish *f);
@@ -113,8 +112,10 @@ struct vx_finish {
     float *pre;                /* c + bias is written there, too; or NULL */
     char *y;                   /* or NULL */
     size_t ldc, ldr, ldp;
-    size_t ldy, tail_apart; /* in bytes */
-    int m, n, row, column;  /* where next() goes on: rows first */
+    size_t ldy, tail_apart, part_apart; /* in bytes */
+    int part;              /* y has parts of so many columns, part_apart apart; or 0 */
+    int from;              /* where in the first of them column 0 lies */
+    int m, n, row, column; /* where next() goes on: rows first */
 };
 /* to: what y is written as, VX_NUMBER_F32 for floats; bf16 and bf16x3 begin a line. */
 typedef void vx_finish_fn(vx_finish *f, vx_act act, vx_number to);
@@ -335,7 +336,7 @@ static inline int vx_least(int a, int b)
 
 static inline int64_t vx_finish_calls(const vx_finish *f)
 {
-    return (int64_t)vx_ceil_div(f->m, VX_FINISH_ROWS) * vx_ceil_div(f->n, VX_FINISH_COLUMNS);
+    return (int64_t)f->m * vx_ceil_div(f->n, VX_FINISH_COLUMNS);
 }
 
 /* How a product [m,n] is cut into tiles for the workers. */

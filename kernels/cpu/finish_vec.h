@@ -50,19 +50,25 @@ VX_INLINE void finish_row(const vx_finish *f, char *y, int row, int left, vx_act
     }
 }
 
+/* Where the row and column lie that next() goes on with. */
+VX_INLINE char *place_of(const vx_finish *f, vx_number to)
+{
+    const size_t bytes = to == VX_NUMBER_BF16 ? 2 : 4; /* of an element */
+    char *y = f->y + (size_t)f->row * f->ldy;
+    if (!f->part)
+        return y + (size_t)f->column * bytes;
+    const int column = f->from + f->column;
+    return y + (size_t)(column / f->part) * f->part_apart + (size_t)(column % f->part) * bytes;
+}
+
 VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
 {
-    const int left = f->n - f->column, end = vx_least(f->row + VX_FINISH_ROWS, f->m);
-    const size_t bytes = to == VX_NUMBER_BF16 ? 2 : 4; /* of an element */
-    char *y = f->y + (size_t)f->row * f->ldy + (size_t)f->column * bytes;
+    const int left = f->n - f->column;
     if (left >= VX_FINISH_COLUMNS)
-        for (int i = f->row; i < end; i++, y += f->ldy)
-            finish_row(f, y, i, VX_FINISH_COLUMNS, act, to);
+        finish_row(f, place_of(f, to), f->row, VX_FINISH_COLUMNS, act, to);
     else
-        for (int i = f->row; i < end; i++, y += f->ldy)
-            finish_row(f, y, i, left, act, to);
-    f->row = end;
-    if (end == f->m) {
+        finish_row(f, place_of(f, to), f->row, left, act, to);
+    if (++f->row == f->m) {
         f->row = 0;
         f->column += VX_FINISH_COLUMNS;
     }

@@ -193,6 +193,15 @@ static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float
     r->cpu->pieces.finish(&f, a->act, r->to ? r->to->number : VX_NUMBER_F32);
     if (!a->y || a->act == VX_ACT_SWIGLU) /* which needs a whole row */
         return f;
+    if (r->to && a->y_part) {
+        f.part = a->y_part;
+        f.from = t.n0 % f.part;
+        f.part_apart = vx_panel_head(r->to, f.part, (size_t)a->m, 1, 0);
+        f.ldy = vx_panel_row(r->to, f.part);
+        f.y = (char *)a->y +
+              vx_panel_head(r->to, f.part, (size_t)a->m, (size_t)(t.n0 / f.part), m0);
+        return f;
+    }
     if (r->to) {
         f.ldy = vx_panel_apart(r->to, a->w->n);
         f.y = (char *)a->y + m0 * f.ldy + n0 / (size_t)r->to->k * (size_t)r->to->parts * VX_LINE;
