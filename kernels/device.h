@@ -63,7 +63,7 @@ struct vx_device {
     /* Complete: the reference reads host memory, so it serves where that is the device's. */
     vx_ops ops;
     vx_device_env env;
-    char kernels[160]; /* one line for people: instruction sets and libraries in use */
+    char kernels[160];          /* one line for people: instruction sets and libraries in use */
     struct vx_profile *profile; /* kernels/profile.h; NULL: no operation is timed */
 };
 
@@ -122,10 +122,10 @@ struct vx_device_class {
     int (*open)(vx_device **out, const vx_device_env *env, const char *precision, unsigned features,
                 char *err, size_t err_size);
     void (*close)(vx_device *dev); /* nothing is queued */
-    /* Or NULL. The same device for one worker, 0..env.workers-1, alone: what it is told to do is done
-     * by the thread that calls, with that worker's scratch, and is done on return. Those of several
-     * workers may be at work at once, but not beside `dev`. They are the instance's, and have tables
-     * of operations of their own. Needs reserve. */
+    /* Or NULL. The same device for one worker, 0..env.workers-1, alone, with the operations of a
+     * block's forward pass: each is done by the thread that calls, with that worker's scratch, when
+     * it returns. Those of several workers may be at work at once, but not beside `dev`. They are
+     * the instance's, and have tables of operations of their own. Needs reserve. */
     vx_device *(*alone)(vx_device *dev, int worker);
     /* Or NULL. Lets all workers multiply `rounds` times, with the instructions that the precision's
      * products take, and nothing but registers. Needs reserve. @return operations */

@@ -27,6 +27,7 @@
 #define VX_VECTOR_BITS 128
 #define VX_EMULATE_TILES
 #include "kernel_bed.h"
+#include "kernels/cpu/finish_vec.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/panels_tile.h"
 #include "kernels/cpu/panels_vec.h"
@@ -77,7 +78,8 @@ static void emulated_bf16x3(const vx_panel_product *p)
 static void emulated_int8(const vx_panel_product *p)
 {
     tiles_with(p, VX_NUMBER_INT8);
-    scale_sums(p);
+    if (p->scales)
+        scale_sums(p);
 }
 
 static double emulated_peak_bf16(float *sums, const char *x, int64_t rounds)
@@ -97,6 +99,7 @@ static void emulate_tiles(vx_pieces *pieces)
     pieces->panels_bf16 = emulated_bf16;
     pieces->panels_bf16x3 = emulated_bf16x3;
     pieces->panels_int8 = emulated_int8;
+    pieces->finish = VX_NAME(finish);
 }
 
 /* false: this machine lacks it, or f32, which has no extensions, is not another with it. */

@@ -113,9 +113,9 @@ struct vx_finish {
     char *y;                   /* or NULL */
     size_t ldc, ldr, ldp;
     size_t ldy, tail_apart, part_apart; /* in bytes */
-    int part;              /* y has parts of so many columns, part_apart apart; or 0 */
-    int from;              /* where in the first of them column 0 lies */
-    int m, n, row, column; /* where next() goes on: rows first */
+    int part;                           /* y has parts of so many columns, part_apart apart; or 0 */
+    int from;                           /* where in the first of them column 0 lies */
+    int m, n, row, column;              /* where next() goes on: rows first */
 };
 /* to: what y is written as, VX_NUMBER_F32 for floats; bf16 and bf16x3 begin a line. */
 typedef void vx_finish_fn(vx_finish *f, vx_act act, vx_number to);
@@ -129,7 +129,7 @@ typedef struct vx_panel_product {
     size_t lda;
     const float *scales;  /* of int8; NULL: c becomes the int32 sums */
     vx_finish *meanwhile; /* whose next() may be called while it is multiplied; or NULL */
-    const char *b; /* panels, ldb bytes apart */
+    const char *b;        /* panels, ldb bytes apart */
     size_t ldb;
     int m, panels, steps;
     int k;    /* of f32: columns of x that there are */

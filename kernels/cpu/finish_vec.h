@@ -96,12 +96,13 @@ FINISH(relu, VX_ACT_RELU)
 
 static void VX_NAME(finish)(vx_finish *f, vx_act act, vx_number to)
 {
-#define FINISHES(name) {finish_##name, finish_##name##_bf16x3, finish_##name##_bf16}
+#define FINISHES(name)                                                                             \
+    {                                                                                              \
+        finish_##name, finish_##name##_bf16x3, finish_##name##_bf16                                \
+    }
     static vx_finish_next_fn *const all[][3] = {
-        [VX_ACT_NONE] = FINISHES(none),
-        [VX_ACT_GELU] = FINISHES(gelu),
-        [VX_ACT_GELU_TANH] = FINISHES(gelu_tanh),
-        [VX_ACT_QUICK_GELU] = FINISHES(quick_gelu),
+        [VX_ACT_NONE] = FINISHES(none),           [VX_ACT_GELU] = FINISHES(gelu),
+        [VX_ACT_GELU_TANH] = FINISHES(gelu_tanh), [VX_ACT_QUICK_GELU] = FINISHES(quick_gelu),
         [VX_ACT_RELU] = FINISHES(relu),
     };
 #undef FINISHES

@@ -198,8 +198,8 @@ static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float
         f.from = t.n0 % f.part;
         f.part_apart = vx_panel_head(r->to, f.part, (size_t)a->m, 1, 0);
         f.ldy = vx_panel_row(r->to, f.part);
-        f.y = (char *)a->y +
-              vx_panel_head(r->to, f.part, (size_t)a->m, (size_t)(t.n0 / f.part), m0);
+        f.y =
+            (char *)a->y + vx_panel_head(r->to, f.part, (size_t)a->m, (size_t)(t.n0 / f.part), m0);
         return f;
     }
     if (r->to) {
