@@ -1117,7 +1117,7 @@ START_TEST(test_panels__patches_are_within_their_format)
     }
     if (most > 0) { /* a bound that is never neared would prove nothing */
         printf("patches, %s: at most %.2f of the bound\n", masks[_i].name, most);
-        ck_assert(!of_tiles || most > 0.05);
+        ck_assert(!of_tiles || most > 0.03);
     }
 }
 END_TEST

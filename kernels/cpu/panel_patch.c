@@ -128,22 +128,20 @@ static void copy_patches(const patch_run *r, float *to, int patch, int m)
         }
 }
 
-/* With n known, loops over vectors. */
+/* Four sums, so that the compiler has a vector of them. */
 static inline float sum_of(const float *x, int n)
 {
-    enum { LANES = 16 };
-    float lanes[LANES] = {0};
-    const int whole = n / LANES * LANES;
-    for (int i = 0; i < whole; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            lanes[j] += x[i + j];
-    for (int i = whole; i < n; i++)
-        lanes[i - whole] += x[i];
-    for (int j = 0; j < 8; j++)
-        lanes[j] += lanes[j + 8];
-    for (int j = 0; j < 4; j++)
-        lanes[j] += lanes[j + 4];
-    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+    float a = 0, b = 0, c = 0, d = 0;
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        a += x[i];
+        b += x[i + 1];
+        c += x[i + 2];
+        d += x[i + 3];
+    }
+    for (; i < n; i++)
+        a += x[i];
+    return (a + c) + (b + d);
 }
 
 /* x [n] - m; m to both places of `mean`. If the mean is not finite, m is 0, and x keeps what is not
