@@ -332,11 +332,10 @@ static void write_y(const run *r, const place *at, const strip *s, int rows)
                                e);
 }
 
-/* e, by and, as far as it is wanted, y of a strip. */
-static void attend(const run *r, const place *at, strip *s)
+/* y of a strip, as far as it is wanted. e is recorded before: it lies near as long. */
+static void answer(const run *r, const place *at, strip *s)
 {
     const int rows = vx_least(at->rows, r->attended - at->first);
-    exponentials(r, at, s);
     if (rows <= 0)
         return;
     sums_of_values(r, at, s, rows);
@@ -371,9 +370,16 @@ static void keep(const run *r, const place *at, const strip *s)
     const int query = record->query - r->a->first;
     if (record->keep == VX_KEEP_ROW && query >= at->first && query < at->first + at->rows)
         keep_row(r, at, s, query - at->first);
-    for (int i = 0; i < at->rows && record->keep == VX_KEEP_ALL; i++)
-        r->cpu->pieces.convert(record_at(record, (head * t + (size_t)(at->first + i)) * t),
-                               record->store, s->e + (size_t)i * s->lde, VX_STORE_F32, s->by[i], t);
+    if (record->keep == VX_KEEP_ALL)
+        r->cpu->pieces.record_rows(
+            &(vx_record_rows){.to = record_at(record, (head * t + (size_t)at->first) * t),
+                              .store = record->store,
+                              .ldt = t,
+                              .x = s->e,
+                              .ldx = s->lde,
+                              .by = s->by,
+                              .m = at->rows,
+                              .n = (int)t});
 }
 
 /* A task of VX_KEEP_NONE, VX_KEEP_ALL, and VX_KEEP_ROW of one query. */
@@ -390,8 +396,9 @@ static void part_of_head(void *arg, int i, int worker)
     pack_head(r, &at);
     for (; at.first < end; at.first += at.rows) {
         at.rows = vx_least(r->strip, end - at.first);
-        attend(r, &at, &s);
+        exponentials(r, &at, &s);
         keep(r, &at, &s);
+        answer(r, &at, &s);
     }
     const int query = record->query - r->a->first;
     if (record->keep == VX_KEEP_ROW && first == 0 && query >= r->queries) {
@@ -406,14 +413,14 @@ static void part_of_head(void *arg, int i, int worker)
 /* A strip of the first head becomes `fused` [rows,T], one of another is added to it. */
 static void fuse_strip(const run *r, const place *at, const strip *s, float *fused)
 {
-    const vx_pieces *pieces = &r->cpu->pieces;
     const size_t t = (size_t)r->a->tokens;
-    for (int i = 0; i < at->rows; i++, fused += t) {
-        float *e = s->e + (size_t)i * s->lde, *to = at->h ? e : fused;
-        pieces->convert(to, VX_STORE_F32, e, VX_STORE_F32, s->by[i], t);
-        if (at->h)
-            pieces->fuse(fused, e, VX_STORE_F32, t, r->a->record.fuse);
-    }
+    const vx_record_rows rows = {
+        .to = fused, .ldt = t, .x = s->e, .ldx = s->lde, .by = s->by, .m = at->rows, .n = (int)t};
+    for (int i = 0; i < at->rows && at->h == 0; i++)
+        r->cpu->pieces.convert(fused + (size_t)i * t, VX_STORE_F32, s->e + (size_t)i * s->lde,
+                               VX_STORE_F32, s->by[i], t);
+    if (at->h)
+        r->cpu->pieces.fuse_rows(&rows, r->a->record.fuse);
 }
 
 /* A task of VX_KEEP_FUSED. The sum lies in the record, or in scratch where that is half. */
@@ -433,8 +440,9 @@ static void part_of_heads(void *arg, int i, int worker)
         pack_head(r, &at);
         for (at.first = first; at.first < end; at.first += at.rows) {
             at.rows = vx_least(r->strip, end - at.first);
-            attend(r, &at, &s);
+            exponentials(r, &at, &s);
             fuse_strip(r, &at, &s, fused + (size_t)(at.first - first) * t);
+            answer(r, &at, &s);
         }
     }
     finish(r, &s);
@@ -460,7 +468,8 @@ static void head_mean(void *arg, int i, int worker)
     pack_head(r, &at);
     for (; at.first < r->a->tokens; at.first += at.rows) {
         at.rows = vx_least(r->strip, r->a->tokens - at.first);
-        attend(r, &at, &s);
+        exponentials(r, &at, &s);
+        answer(r, &at, &s);
         for (int q = at.first < begin ? begin - at.first : 0; q < at.rows && at.first + q < end;
              q++) {
             float *e = s.e + (size_t)q * s.lde;

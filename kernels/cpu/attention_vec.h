@@ -253,13 +253,28 @@ VX_INLINE void pack_lanes(char *to, int j, vf x, vx_number number)
         store_bf16(at, x);
 }
 
-/* 2 VL values, from a multiple of as many on. */
+#if HAS_BF16
+/* 32 values become a line, of bf16x3 two. None is infinite. */
+VX_INLINE void pack_line(char *to, vf x, vf y, vx_number number)
+{
+    const __m512i high = (__m512i)_mm512_cvtne2ps_pbh(y, x);
+    _mm512_storeu_si512(to, high);
+    if (number == VX_NUMBER_BF16X3) {
+        const __m512i first = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(high)),
+                      last = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high, 1));
+        _mm512_storeu_si512(to + VX_LINE,
+                            (__m512i)_mm512_cvtne2ps_pbh(y - (vf)_mm512_slli_epi32(last, 16),
+                                                         x - (vf)_mm512_slli_epi32(first, 16)));
+    }
+}
+#endif
+
+/* 2 VL values, from a multiple of as many on; none is infinite. */
 VX_INLINE void pack_two(char *to, int j, vf x, vf y, vx_number number)
 {
 #if HAS_BF16
-    if (number == VX_NUMBER_BF16) {
-        const __m512bh line = _mm512_cvtne2ps_pbh(y, x);
-        memcpy(to + 2 * j, &line, sizeof line);
+    if (number != VX_NUMBER_F32) {
+        pack_line(to + (number == VX_NUMBER_BF16X3 ? 4 : 2) * j, x, y, number);
         return;
     }
 #endif

@@ -42,6 +42,19 @@ typedef void vx_fuse_fn(float *acc, const void *x, vx_store store, size_t n, vx_
 /* dst[n] = src[n] * scale, either of them f32 or f16. dst may be src. */
 typedef void vx_convert_fn(void *dst, vx_store to, const void *src, vx_store from, float scale,
                            size_t n);
+/* to[m,n] = x by, every row by its own factor: a strip of attention as it is recorded. */
+typedef struct vx_record_rows {
+    void *to;
+    vx_store store;
+    size_t ldt; /* elements from row to row */
+    const float *x;
+    size_t ldx;
+    const float *by; /* [m] */
+    int m, n;
+} vx_record_rows;
+typedef void vx_record_rows_fn(const vx_record_rows *r);
+/* to, which is f32, fused with that as in fuse. */
+typedef void vx_fuse_rows_fn(const vx_record_rows *r, vx_fuse fuse);
 /* Products of few rows, a [m,k]: every row of b is read once. b is [n,k], of the second [k,n]. */
 typedef void vx_gemm_few_fn(const vx_gemm *g);
 typedef void vx_gemm_few_kn_fn(const vx_gemm *g);

@@ -11,6 +11,7 @@
 #include "kernels/cpu/maps_vec.h"
 #include "kernels/cpu/panels_vec.h"
 #include "kernels/cpu/peak_vec.h"
+#include "kernels/cpu/records_vec.h"
 #include "kernels/cpu/turned_vec.h"
 #include "kernels/cpu/wide_vec.h"
 
