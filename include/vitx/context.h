@@ -307,7 +307,7 @@ VITX_API int vitx_input(vitx_view *out, const vitx_context *context);
 typedef struct vitx_op_time {
     size_t struct_size;
     const char *name; /**< "linear"; lives as long as the library                              */
-    int64_t calls;    /**< workers that run it side by side, each for its pictures, count one each */
+    int64_t calls;    /**< workers that each have pictures of their own count one each */
     double seconds;   /**< of such workers the mean                                            */
     double flops;     /**< of its matrix products, a multiply-add counts two; 0: it has none     */
     double bytes;     /**< bytes read and written, each array counted once                     */

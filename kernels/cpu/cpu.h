@@ -109,8 +109,8 @@ typedef void vx_rows_int8_fn(const vx_panel_rows *r);
 /* The same with row i of x times by[i]: of bf16 or bf16x3. */
 typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_number number);
 
-/* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats or
- * as packed rows. next() does a row of 32 columns, or what is left of them: so little that the
+/* What follows a product of packed matrices: y[m,n] = residual + gamma * act(c + bias), as floats
+ * or as packed rows. next() does a row of 32 columns, or what is left of them: so little that the
  * tiles, which leave the vectors alone, go on multiplying meanwhile. */
 #define VX_FINISH_COLUMNS 32
 typedef struct vx_finish vx_finish;

@@ -1,7 +1,7 @@
 /*
- * kernels/cpu/finish_vec.h: what follows a product of packed matrices, a row of 32 columns at a call
- * (vx_finish in cpu.h). The numbers are those of epilogue (rows_vec.h) and of the rows_* pieces, but
- * for the activations (v_near_act).
+ * kernels/cpu/finish_vec.h: what follows a product of packed matrices, a row of 32 columns at a
+ * call (vx_finish in cpu.h). The numbers are those of epilogue (rows_vec.h) and of the rows_*
+ * pieces, but for the activations (v_near_act).
  */
 #ifndef VX_CPU_FINISH_VEC_H
 #define VX_CPU_FINISH_VEC_H

@@ -13,7 +13,7 @@ typedef struct share {
     vx_row_room room;
 } share;
 
-/* As many pictures at a time as leave no more than a tenth of the workers' time idle; 0: none do. */
+/* As many pictures at a time as leave no more than a tenth of the workers' time idle; 0: none. */
 static int pictures_at_once(const vx_run *f)
 {
     const int workers = f->dev->env.workers;

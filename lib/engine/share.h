@@ -1,10 +1,10 @@
 /*
  * engine/share.h: a block of a batch with some whole pictures for each worker.
  *
- * A worker that takes an operation's share of all pictures finds what the operation before it made in
- * slow memory: a layer of one picture is a few hundred kilobytes, one of eight pictures is megabytes.
- * A worker that takes a block's share goes through all operations with a picture or two, whose layers
- * stay in its own cache, and the workers wait for each other once a block.
+ * If the workers share an operation, a worker finds what the operation before it made in slow
+ * memory: a layer of one picture is a few hundred kilobytes, one of eight pictures is megabytes. If
+ * they share a block, each goes through all operations with a picture or two, whose layers stay in
+ * its own cache, and the workers wait for each other once a block.
  */
 #ifndef VX_ENGINE_SHARE_H
 #define VX_ENGINE_SHARE_H
