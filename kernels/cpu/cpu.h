@@ -116,22 +116,22 @@ typedef void vx_rows_scaled_fn(const vx_panel_rows *r, const float *by, vx_numbe
 typedef struct vx_finish vx_finish;
 typedef void vx_finish_next_fn(vx_finish *f);
 struct vx_finish {
-    vx_finish_next_fn *next; /* of act and to, by `finish` below */
+    vx_finish_next_fn *next; /* what the piece `finish` gives */
     const float *c;          /* rows ldc apart, whole panels */
     const float *scales;     /* of int8, whose sums c are not scaled yet (vx_panel_rows); or NULL */
     const char *tail;        /* ... and the tail of the first panel (panels.h), tail_apart apart */
     const float *bias, *gamma; /* [n] or NULL */
     const float *residual;     /* floats alone; or NULL */
     float *pre;                /* c + bias is written there, too; or NULL */
-    char *y;                   /* or NULL */
+    char *y;                   /* or NULL; packed rows begin a line */
+    vx_number to;              /* what y is written as; VX_NUMBER_F32: floats */
     size_t ldc, ldr, ldp;
     size_t ldy, tail_apart, part_apart; /* in bytes */
     int part;                           /* y has parts of so many columns, part_apart apart; or 0 */
     int from;                           /* where in the first of them column 0 lies */
     int m, n, row, column;              /* where next() goes on: rows first */
 };
-/* to: what y is written as, VX_NUMBER_F32 for floats; bf16 and bf16x3 begin a line. */
-typedef void vx_finish_fn(vx_finish *f, vx_act act, vx_number to);
+typedef vx_finish_next_fn *vx_finish_fn(vx_act act);
 
 /* c[m, 16 panels] = rows times panels, as f32. Every element is summed over k in the same order,
  * whatever m and panels are. */

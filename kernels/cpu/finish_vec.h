@@ -35,25 +35,10 @@ VX_INLINE vf finished(const vx_finish *f, int row, int j, size_t left, vx_act ac
     return f->residual ? v + v_load_most(f->residual + i * f->ldr + j, left) : v;
 }
 
-/* A row of up to 32 columns from f->column on, `left` of which are there. */
-VX_INLINE void finish_row(const vx_finish *f, char *y, int row, int left, vx_act act, vx_number to)
-{
-#pragma GCC unroll 2
-    for (int h = 0; h < VX_FINISH_COLUMNS; h += VL) {
-        const vf v = h < left ? finished(f, row, f->column + h, (size_t)(left - h), act) : (vf){0};
-        if (to == VX_NUMBER_BF16X3)
-            store_halves(y + 2 * h, v);
-        else if (to == VX_NUMBER_BF16)
-            store_bf16(y + 2 * h, v);
-        else if (h < left && f->y)
-            v_store_most((float *)(void *)y + h, v, (size_t)(left - h));
-    }
-}
-
 /* Where the row and column lie that next() goes on with. */
-VX_INLINE char *place_of(const vx_finish *f, vx_number to)
+VX_INLINE char *place_of(const vx_finish *f)
 {
-    const size_t bytes = to == VX_NUMBER_BF16 ? 2 : 4; /* of an element */
+    const size_t bytes = f->to == VX_NUMBER_BF16 ? 2 : 4; /* of an element */
     char *y = f->y + (size_t)f->row * f->ldy;
     if (!f->part)
         return y + (size_t)f->column * bytes;
@@ -61,13 +46,20 @@ VX_INLINE char *place_of(const vx_finish *f, vx_number to)
     return y + (size_t)(column / f->part) * f->part_apart + (size_t)(column % f->part) * bytes;
 }
 
-VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
+VX_INLINE void finish_next(vx_finish *f, vx_act act)
 {
     const int left = f->n - f->column;
-    if (left >= VX_FINISH_COLUMNS)
-        finish_row(f, place_of(f, to), f->row, VX_FINISH_COLUMNS, act, to);
-    else
-        finish_row(f, place_of(f, to), f->row, left, act, to);
+    char *y = place_of(f);
+    for (int h = 0; h < VX_FINISH_COLUMNS; h += VL) {
+        const vf v =
+            h < left ? finished(f, f->row, f->column + h, (size_t)(left - h), act) : (vf){0};
+        if (f->to == VX_NUMBER_BF16X3)
+            store_halves(y + 2 * h, v);
+        else if (f->to == VX_NUMBER_BF16)
+            store_bf16(y + 2 * h, v);
+        else if (h < left && f->y)
+            v_store_most((float *)(void *)y + h, v, (size_t)(left - h));
+    }
     if (++f->row == f->m) {
         f->row = 0;
         f->column += VX_FINISH_COLUMNS;
@@ -77,15 +69,7 @@ VX_INLINE void finish_next(vx_finish *f, vx_act act, vx_number to)
 #define FINISH(name, act)                                                                          \
     static void finish_##name(vx_finish *f)                                                        \
     {                                                                                              \
-        finish_next(f, act, VX_NUMBER_F32);                                                        \
-    }                                                                                              \
-    static void finish_##name##_bf16(vx_finish *f)                                                 \
-    {                                                                                              \
-        finish_next(f, act, VX_NUMBER_BF16);                                                       \
-    }                                                                                              \
-    static void finish_##name##_bf16x3(vx_finish *f)                                               \
-    {                                                                                              \
-        finish_next(f, act, VX_NUMBER_BF16X3);                                                     \
+        finish_next(f, act);                                                                       \
     }
 FINISH(none, VX_ACT_NONE)
 FINISH(gelu, VX_ACT_GELU)
@@ -94,19 +78,14 @@ FINISH(quick_gelu, VX_ACT_QUICK_GELU)
 FINISH(relu, VX_ACT_RELU)
 #undef FINISH
 
-static void VX_NAME(finish)(vx_finish *f, vx_act act, vx_number to)
+static vx_finish_next_fn *VX_NAME(finish)(vx_act act)
 {
-#define FINISHES(name)                                                                             \
-    {                                                                                              \
-        finish_##name, finish_##name##_bf16x3, finish_##name##_bf16                                \
-    }
-    static vx_finish_next_fn *const all[][3] = {
-        [VX_ACT_NONE] = FINISHES(none),           [VX_ACT_GELU] = FINISHES(gelu),
-        [VX_ACT_GELU_TANH] = FINISHES(gelu_tanh), [VX_ACT_QUICK_GELU] = FINISHES(quick_gelu),
-        [VX_ACT_RELU] = FINISHES(relu),
+    static vx_finish_next_fn *const all[] = {
+        [VX_ACT_NONE] = finish_none,           [VX_ACT_GELU] = finish_gelu,
+        [VX_ACT_GELU_TANH] = finish_gelu_tanh, [VX_ACT_QUICK_GELU] = finish_quick_gelu,
+        [VX_ACT_RELU] = finish_relu,           [VX_ACT_SWIGLU] = finish_none,
     };
-#undef FINISHES
-    f->next = all[act == VX_ACT_SWIGLU ? VX_ACT_NONE : act][to];
+    return all[act];
 }
 
 #endif

@@ -178,7 +178,9 @@ static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float
     const vx_linear *a = r->a;
     const size_t m0 = (size_t)t.m0, n0 = (size_t)t.n0;
     const size_t panel = vx_panel_bytes(r->form, a->w->k);
-    vx_finish f = {.c = c,
+    vx_finish f = {.next = r->cpu->pieces.finish(a->act),
+                   .to = r->to ? r->to->number : VX_NUMBER_F32,
+                   .c = c,
                    .ldc = (size_t)ldc,
                    .bias = a->w->bias ? a->w->bias + n0 : NULL,
                    .pre = a->pre ? a->pre + m0 * (size_t)a->ldp + n0 : NULL,
@@ -190,7 +192,6 @@ static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float
         f.tail = (const char *)a->w->data + (n0 / VX_PANEL + 1) * panel - (size_t)r->form->tail;
         f.tail_apart = panel;
     }
-    r->cpu->pieces.finish(&f, a->act, r->to ? r->to->number : VX_NUMBER_F32);
     if (!a->y || a->act == VX_ACT_SWIGLU) /* which needs a whole row */
         return f;
     if (r->to && a->y_part) {
