@@ -604,6 +604,27 @@ START_TEST(test_panels__peaks_multiply)
 }
 END_TEST
 
+/* Every value of 8 bits, and NaN and infinities. */
+START_TEST(test_panels__near_activations_are_near)
+{
+    for (uint32_t bits = 0; bits < 1u << 16; bits++) {
+        const float x = vx_bits_float(bits << 16);
+        const vf gelu = v_near_act(v_set(x), VX_ACT_GELU),
+                 tanh_form = v_near_act(v_set(x), VX_ACT_GELU_TANH);
+        const double d = (double)x, exact = d * (erfc(-d * sqrt(0.5)) / 2),
+                     other = d / (1 + exp(-2 * 0.79788456080286536 * (d + 0.044715 * d * d * d)));
+        if (isnan(x) || isinf(x)) {
+            expect(!isfinite(gelu[0]) && !isfinite(tanh_form[0]), "of %g: finite", d);
+            continue;
+        }
+        expect(fabs((double)gelu[0] - exact) <= fmax(1.4e-6, 2e-7 * fabs(exact)),
+               "gelu(%g) is %g, not %g", d, (double)gelu[0], exact);
+        expect(fabs((double)tanh_form[0] - other) <= fmax(1.4e-6, 2e-7 * fabs(other)),
+               "gelu_tanh(%g) is %g, not %g", d, (double)tanh_form[0], other);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- packing --------- */
 
 /* What a format makes of one value; of int8 with the row's scale. */
@@ -1345,6 +1366,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
     tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
     tcase_add_test(t, test_panels__peaks_multiply);
+    tcase_add_test(t, test_panels__near_activations_are_near);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
     tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);

@@ -6,7 +6,9 @@
 Least maximum of the relative error at Chebyshev points, by Lawson's iteration of weighted least
 squares; the constants in the header are this output rounded to float. `phi`: Phi(-a) =
 exp(-a^2/2) t P(t) with t = 1/(1 + 0.305 a) on 0 <= a <= 14.5. `exp`: exp(r) = 1 + r + r^2 q(r) on
-|r| <= ln2/2. `exp2`: 2^f = 1 + f q(f) on 0 <= f <= 1.
+|r| <= ln2/2. `exp2`: 2^f = 1 + f q(f) on 0 <= f <= 1. `gelu` and `gelu tanh`: what x is multiplied
+by, 1/2 + x P(u) on |x| <= cut, u = 2 (x / cut)^2 - 1; the error is that of the product, beside its
+smaller side (of x and -x) and 0.03. At the cut it goes a little beyond 0 and 1.
 """
 import mpmath
 import numpy as np
@@ -65,7 +67,19 @@ def fit_exp2(degree=4):
     show("exp2", *fit(columns, np.array([float(v) for v in q]) * weight, 200))
 
 
+def fit_gate(name, gate, cut, degree):
+    x = points(1e-3, cut, 1500)
+    g = np.array([float(gate(mpmath.mpf(v))) for v in x])
+    weight = x / (x * (1 - g) + 0.03)
+    columns = np.vander(2 * x * x / cut**2 - 1, degree + 1, increasing=True)
+    error, c = fit(columns * (x * weight)[:, None], (g - 0.5) * weight, 2000)
+    c[0] += max(0, (0.5 + 2e-7) / cut - c.sum())
+    show(name, error, c)
+
+
 fit_phi()
 fit_exp()
+fit_gate("gelu", lambda x: (1 + mpmath.erf(x / mpmath.sqrt(2))) / 2, 5.6, 14)
+fit_gate("gelu tanh", lambda x: 1 / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + 0.044715 * x**3))), 5.0, 12)
 fit_exp2()
 fit_exp2(3)

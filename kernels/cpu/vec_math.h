@@ -156,8 +156,8 @@ VX_INLINE vf v_near_phi(vf x, float cut, const float *p, int degree)
     return v_max((vf){0}, v_min(v_set(1), v_fma(within, sum, v_set(0.5f))));
 }
 
-/* v_act for what is multiplied in a narrower format: off by 1.4e-6 at most, and by 4e-5 of a value
- * of -0.03 or below it. */
+/* v_act for what is multiplied in a narrower format: off by 1.4e-6, or 2e-7 of the value, at most.
+ */
 VX_INLINE vf v_near_act(vf x, vx_act act)
 {
     static const float gelu[] = {
