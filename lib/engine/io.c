@@ -234,7 +234,9 @@ vx_block_io vx_block_io_of(const vx_run *f, int l)
         if (f->plan->blocks[l].kept.qkv)
             keep(&b, f, &f->plan->blocks[l].kept);
     }
-    b.queries = vx_plan_class_only(f->plan, f->arch, l) && b.record.keep == VX_KEEP_NONE ? 1 : 0;
+    const bool few =
+        b.record.keep == VX_KEEP_NONE || (b.record.keep == VX_KEEP_ROW && b.record.query >= 0);
+    b.queries = vx_plan_class_only(f->plan, f->arch, l) && few ? 1 : 0;
     if (l == pass->first && (pass->at_norm1 || pass->attended))
         b.norm1_rows = b.norm1_recorded = 0;
     if (l == pass->first && pass->attended)
