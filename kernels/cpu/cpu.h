@@ -34,6 +34,7 @@ typedef struct vx_gemm {
     int a_is_km, b_is_kn, accumulate;
     float alpha;
     int m, n, k;
+    int whole_m; /* if this is a tile: rows of the product, which say how it is multiplied; or 0 */
 } vx_gemm;
 
 typedef void vx_epilogue_fn(const vx_epilogue *e);

@@ -15,9 +15,10 @@ static int own_is_faster(const vx_cpu *cpu, const vx_gemm *g)
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
 {
     enum { ROW_MAJOR = 101, NO = 111, YES = 112 };
-    if (!g->a_is_km && !g->b_is_kn && g->m <= VX_GEMM_FEW)
+    const int m = g->whole_m ? g->whole_m : g->m;
+    if (!g->a_is_km && !g->b_is_kn && m <= VX_GEMM_FEW)
         cpu->pieces.gemm_few(g);
-    else if (!g->a_is_km && g->b_is_kn && g->m <= VX_GEMM_FEW_KN)
+    else if (!g->a_is_km && g->b_is_kn && m <= VX_GEMM_FEW_KN)
         cpu->pieces.gemm_few_kn(g);
     else if (cpu->blas && !own_is_faster(cpu, g))
         cpu->blas->sgemm(ROW_MAJOR, g->a_is_km ? YES : NO, g->b_is_kn ? NO : YES, g->m, g->n, g->k,

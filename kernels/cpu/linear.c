@@ -63,6 +63,7 @@ static vx_gemm product_of(const vx_linear *a, vx_tile t)
                      .ldb = w->k,
                      .alpha = 1,
                      .m = t.m,
+                     .whole_m = a->m,
                      .n = t.n,
                      .k = w->k};
 }
@@ -79,6 +80,7 @@ static vx_epilogue epilogue_of(const vx_linear *a, vx_tile t, const vx_gemm *g)
                      .ldr = a->ldr,
                      .act = a->act,
                      .m = t.m,
+                     .whole_m = a->m,
                      .n = t.n};
     if (a->residual)
         e.residual = a->residual + (size_t)t.m0 * (size_t)a->ldr + (size_t)t.n0;
