@@ -7,9 +7,9 @@
 
 /* OpenBLAS packs both matrices, ours one: with AVX-512 it is the faster one where that tells
  * (docs/performance.md). */
-static int own_is_faster(const vx_cpu *cpu, const vx_gemm *g)
+static int own_is_faster(const vx_cpu *cpu, int m, int n)
 {
-    return (cpu->flags & VX_CPU_AVX512) && (g->m <= 256 || g->n <= 128);
+    return (cpu->flags & VX_CPU_AVX512) && (m <= 256 || n <= 128);
 }
 
 void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
@@ -20,7 +20,7 @@ void vx_cpu_gemm(const vx_cpu *cpu, int worker, const vx_gemm *g)
         cpu->pieces.gemm_few(g);
     else if (!g->a_is_km && g->b_is_kn && m <= VX_GEMM_FEW_KN)
         cpu->pieces.gemm_few_kn(g);
-    else if (cpu->blas && !own_is_faster(cpu, g))
+    else if (cpu->blas && !own_is_faster(cpu, m, g->n))
         cpu->blas->sgemm(ROW_MAJOR, g->a_is_km ? YES : NO, g->b_is_kn ? NO : YES, g->m, g->n, g->k,
                          g->alpha, g->a, g->lda, g->b, g->ldb, g->accumulate ? 1.0f : 0.0f, g->c,
                          g->ldc);

@@ -80,7 +80,6 @@ static vx_epilogue epilogue_of(const vx_linear *a, vx_tile t, const vx_gemm *g)
                      .ldr = a->ldr,
                      .act = a->act,
                      .m = t.m,
-                     .whole_m = a->m,
                      .n = t.n};
     if (a->residual)
         e.residual = a->residual + (size_t)t.m0 * (size_t)a->ldr + (size_t)t.n0;
