@@ -165,8 +165,8 @@ static void open_bench(bench *b, const char *device)
                           .grid_height = GH,
                           .grid_width = GW,
                           .prefix = PREFIX};
-    b->c.env = (vx_device_env){
-        .alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
+    b->c.env =
+        (vx_device_env){.alloc = lend, .release = give_back, .parallel = alone, .workers = 1};
     const vx_device_class *cls = vx_device_find(device);
     ck_assert_int_eq(cls->open(&b->c.dev, &b->c.env, "f32", VX_FEATURES_ALL, text, sizeof text), 0);
     const vx_dims dims = {1, T, D, 1, D, D, 3, 2, 2, 3, 0};
@@ -613,7 +613,8 @@ START_TEST(test_cams__do_not_depend_on_threads_and_batches)
                                          "test/golden/models/vit-timm-avg"};
     scene one = open_scene(models[_i], "cpu", 1, 1);
     for (int m = SCORECAM; m <= ABLATIONCAM; m++)
-        for (int layer = 0; layer < one.c->arch.depth; layer++) {
+        for (int layer = SANITIZED ? one.c->arch.depth - 1 : 0; layer < one.c->arch.depth;
+             layer++) {
             vitx_map_info info;
             const vitx_explain_opts o = ask(cams[m], layer, NULL);
             vitx_map *first = explain(&one, &o, &info);
