@@ -217,9 +217,12 @@ static void describe(vx_wrapping *out, const vx_container *c, const vx_match *ma
 /* Chunks whose blocks are numbered from 0 each. */
 static int refuse_chunks(const vx_container *c, const vx_match *match)
 {
+    const size_t n = strlen(match->prefix);
     int chunk, block;
     for (int i = 0; i < c->count; i++) {
-        const char *key = c->tensors[i].key + strlen(match->prefix);
+        if (strncmp(c->tensors[i].key, match->prefix, n) != 0)
+            continue;
+        const char *key = c->tensors[i].key + n;
         const char *first = strncmp(key, "blocks.", 7) == 0 ? chunk_of(&chunk, &block, key) : NULL;
         if (first == key + 7 && block == 0 && chunk > 0)
             return vx_fail_in(VITX_UNSUPPORTED, c->path,
