@@ -102,8 +102,9 @@ struct vx_device_class {
     const char *(*precision_at)(int index);
     /* The fastest that keeps the tolerance of f32. NULL: the first. */
     const char *(*automatic)(void);
-    /* The instructions of this machine that multiply a precision's numbers no slower than f32's;
-     * NULL: there are none. NULL instead of a function: of the device's one precision, its own. */
+    /* The instructions of this machine that multiply a precision's numbers; NULL: there are none,
+     * or none with which it can be faster than f32. NULL instead of a function: of the device's one
+     * precision, its own. */
     const char *(*instructions_of)(const char *precision);
     const vx_packing *const *packings; /* all of them, ended by NULL */
     /* block: the matrix's, from 0 on; 0 outside of the blocks. */

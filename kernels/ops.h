@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/form.h"
+
 typedef struct vx_device vx_device;
 
 /* A float in the device's memory, which the host may not be able to read: in headers above kernels/
@@ -107,29 +109,6 @@ typedef struct vx_weight {
 
 /* f32 [n,k], row-major: what the reference reads. */
 extern const vx_packing vx_packing_plain;
-
-/*
- * What one linear alone reads may be written in the form in which that linear multiplies. Where an
- * operation has y_form, the packing of that linear's weight, the device may write y_n in a form of
- * its own, with rows as far apart as it likes; the linear gets x_formed then. Whether a device does
- * so depends on that packing and the length n of a row alone. y_n has room for m rows of
- * vx_form_room(n) elements and begins at a multiple of 64 bytes.
- *
- * If attention alone reads the qkv of a linear, it is the same with the form in which attention
- * multiplies. The device tells its packing (vx_device_class.attention_form): it is the y_form of
- * the linear, with y_part, and the qkv_form of the attention.
- */
-static inline size_t vx_form_room(size_t n)
-{
-    return (n + 31) / 32 * 32 + 16;
-}
-
-/* Elements of a row of the qkv [m,3a] of an attention whose output lies behind it: a multiple of
- * 32, so that the output begins as y_n has to. */
-static inline size_t vx_qkv_room(size_t a)
-{
-    return vx_form_room(3 * a) + 16;
-}
 
 /*
  * All numbers of rows, pictures, gradients and elements may be 0: such an operation does nothing,

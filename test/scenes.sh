@@ -189,7 +189,8 @@ esac
 few=(eval --scenes 4 --costly 1 --method "rollout,gradcam,occlusion" --json)
 case $BUILD in
     *san*) # once, and shorter
-        right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet --set occlusion.window=4 --set occlusion.stride=4
+        right "${few[@]}" --scenes 2 --threads 3 --batch 3 --quiet --set occlusion.window=4 \
+            --set occlusion.stride=4
         ;;
     *)
         right "${few[@]}" --threads 1

@@ -77,9 +77,12 @@ def fit_gate(name, gate, cut, degree):
     show(name, error, c)
 
 
+def gate_of_tanh(x):
+    return 1 / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + 0.044715 * x**3)))
+
+
 fit_phi()
 fit_exp()
 fit_gate("gelu", lambda x: (1 + mpmath.erf(x / mpmath.sqrt(2))) / 2, 5.6, 14)
-fit_gate("gelu tanh", lambda x: 1 / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + 0.044715 * x**3))), 5.0, 12)
+fit_gate("gelu tanh", gate_of_tanh, 5.0, 12)
 fit_exp2()
-fit_exp2(3)

@@ -132,6 +132,7 @@ struct vx_finish {
     int from;                           /* where in the first of them column 0 lies */
     int m, n, row, column;              /* where next() goes on: rows first */
 };
+/* @return what next() is for an activation; of VX_ACT_SWIGLU, which y is made by later: for none */
 typedef vx_finish_next_fn *vx_finish_fn(vx_act act);
 
 /* c[m, 16 panels] = rows times panels, as f32. Every element is summed over k in the same order,
@@ -348,6 +349,7 @@ static inline int vx_least(int a, int b)
     return a < b ? a : b;
 }
 
+/* How often next() is called for all of y. */
 static inline int64_t vx_finish_calls(const vx_finish *f)
 {
     return (int64_t)f->m * vx_ceil_div(f->n, VX_FINISH_COLUMNS);

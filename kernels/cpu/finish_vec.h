@@ -9,13 +9,12 @@
 #include "kernels/cpu/panels_vec.h"
 #include "kernels/cpu/vec_math.h"
 
-/* int32 sums of a row and of columns j.. as floats, as scale_sums (panels_vec.h) makes them. */
+/* The sums of int8 of a row and of columns j.. as floats. */
 VX_INLINE vf scaled(const vx_finish *f, vf sums, int row, int j)
 {
     const char *tail = f->tail + (size_t)(j / VX_PANEL) * f->tail_apart + j % VX_PANEL * 4;
-    const vi all = (vi)v_load_bits(tail + VX_LINE);
-    const vi sum = (vi)sums - all * (int32_t)f->scales[row + VX_ROW_SCALES];
-    return __builtin_convertvector(sum, vf) * ((vf)v_load_bits(tail) * f->scales[row]);
+    return scaled_sums(sums, f->scales + row, (vf)v_load_bits(tail),
+                       (vi)v_load_bits(tail + VX_LINE));
 }
 
 /* VL columns from j on, of which `left` are there. */

@@ -3,7 +3,8 @@
  *
  * A task is a tile, as in linear.c. Some of its rows of x at a time are packed, unless they came
  * packed (x_formed in ops.h) or are f32, and stay in the second cache while they are multiplied
- * with the panels; the product lies in the cache, some columns at a time, and is made into y there:
+ * with the panels; the product lies in the cache, some columns at a time, and is made into y there.
+ * Where there are tiles that is done to one part while the next is multiplied (finish_of):
  *
  *            COLUMNS
  *         +----+----+--
@@ -102,29 +103,29 @@ void vx_panel_multiply(const vx_cpu *cpu, vx_number number, const vx_panel_produ
         cpu->pieces.panels_bf16x3(p);
 }
 
+/* Where packed rows of y begin, from row m0 and column n0 on, which begins a line; *apart: bytes
+ * from row to row. Heads lie by themselves if y is to be read head by head. */
+static char *packed_place(const panel_run *r, int m0, int n0, size_t *apart)
+{
+    const vx_linear *a = r->a;
+    const int part = a->y_part ? a->y_part : a->w->n;
+    char *y = (char *)a->y + (size_t)(n0 % part / r->to->k * r->to->parts) * VX_LINE;
+    *apart = a->y_part ? vx_panel_row(r->to, part) : vx_panel_apart(r->to, part);
+    if (a->y_part)
+        return y + vx_panel_head(r->to, part, (size_t)a->m, (size_t)(n0 / part), (size_t)m0);
+    return y + (size_t)m0 * *apart;
+}
+
 /* c [m,n], ldc wide, as packed rows of y. */
 static void pack(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
 {
-    const size_t row = vx_panel_apart(r->to, r->a->w->n);
-    char *y =
-        (char *)r->a->y + (size_t)t.m0 * row + (size_t)(t.n0 / r->to->k * r->to->parts) * VX_LINE;
-    vx_panel_pack_rows(r->cpu, r->to->number,
-                       &(vx_panel_rows){y, row, s->scales, s->strip, ldc, t.m, t.n});
-}
-
-/* The same, if y is to be read head by head. */
-static void pack_heads(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
-{
-    const int e = r->a->y_part;
+    const int part = r->a->y_part ? r->a->y_part : r->a->w->n;
     for (int j = 0, n; j < t.n; j += n) {
-        const int head = (t.n0 + j) / e, column = (t.n0 + j) % e;
-        char *y = (char *)r->a->y +
-                  vx_panel_head(r->to, e, (size_t)r->a->m, (size_t)head, (size_t)t.m0) +
-                  (size_t)(column / r->to->k * r->to->parts) * VX_LINE;
-        n = vx_least(e - column, t.n - j);
-        vx_panel_pack_rows(
-            r->cpu, r->to->number,
-            &(vx_panel_rows){y, vx_panel_row(r->to, e), s->scales, s->strip + j, ldc, t.m, n});
+        size_t apart;
+        char *y = packed_place(r, t.m0, t.n0 + j, &apart);
+        n = vx_least(part - (t.n0 + j) % part, t.n - j);
+        vx_panel_pack_rows(r->cpu, r->to->number,
+                           &(vx_panel_rows){y, apart, s->scales, s->strip + j, ldc, t.m, n});
     }
 }
 
@@ -156,10 +157,7 @@ static void finish(const panel_run *r, const vx_cpu_room *s, vx_tile t, int ldc)
         e.ldy = ldc;
         e.act = a->act;
         r->cpu->pieces.epilogue(&e);
-        if (a->y_part)
-            pack_heads(r, s, t, ldc);
-        else
-            pack(r, s, t, ldc);
+        pack(r, s, t, ldc);
         return;
     }
     e.y = a->y + m0 * (size_t)a->ldy + n0;
@@ -194,18 +192,11 @@ static vx_finish finish_of(const panel_run *r, const vx_cpu_room *s, const float
     }
     if (!a->y || a->act == VX_ACT_SWIGLU) /* which needs a whole row */
         return f;
-    if (r->to && a->y_part) {
-        f.part = a->y_part;
-        f.from = t.n0 % f.part;
-        f.part_apart = vx_panel_head(r->to, f.part, (size_t)a->m, 1, 0);
-        f.ldy = vx_panel_row(r->to, f.part);
-        f.y =
-            (char *)a->y + vx_panel_head(r->to, f.part, (size_t)a->m, (size_t)(t.n0 / f.part), m0);
-        return f;
-    }
     if (r->to) {
-        f.ldy = vx_panel_apart(r->to, a->w->n);
-        f.y = (char *)a->y + m0 * f.ldy + n0 / (size_t)r->to->k * (size_t)r->to->parts * VX_LINE;
+        f.part = a->y_part;
+        f.from = f.part ? t.n0 % f.part : 0;
+        f.part_apart = vx_panel_head(r->to, f.part, (size_t)a->m, 1, 0);
+        f.y = packed_place(r, t.m0, t.n0 - f.from, &f.ldy);
         return f;
     }
     f.ldy = (size_t)a->ldy * sizeof *a->y;

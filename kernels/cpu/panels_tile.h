@@ -59,7 +59,8 @@ VX_TILE void shape_tiles(int rows)
             DOT(number, 3, 5, 7);                                                                  \
     } while (0)
 
-/* Bytes of a row that are multiplied at once: those of two panels, and of 32 rows, take 32 KB. */
+/* Bytes of a row that are multiplied at once: those of two panels take 24 KB of the first cache.
+ * Rows are read by TILE_STREAM, which leaves that cache to the panels. */
 #define AT_ONCE 768
 
 #define SUMS(action, c, stride, ldc, lower, wide)                                                  \
@@ -80,7 +81,8 @@ typedef struct vx_tile_ahead {
     int lines; /* a step */
 } vx_tile_ahead;
 
-/* The vectors' work for the steps of a product: an even share of it in every step. */
+/* What the vectors have to do during a product (vx_finish in cpu.h): an even share in every step,
+ * since more at once would keep the tiles waiting. */
 typedef struct vx_tile_share {
     vx_finish *f; /* NULL: none */
     int64_t calls, steps, past;

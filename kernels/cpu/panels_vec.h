@@ -194,20 +194,24 @@ PANEL_PIECE void VX_NAME(panels_bf16x3)(const vx_panel_product *p)
     panels_with(p, VX_NUMBER_BF16X3);
 }
 
-/* c, int32 sums of (x + zero) w, becomes sum(x w) times the scales of row and output. */
+/* int32 sums of (x + zero) w become sum(x w) times the scales of row and outputs. row: its scale,
+ * and VX_ROW_SCALES behind it its zero; all: sum w. */
+VX_INLINE vf scaled_sums(vf sums, const float *row, vf scale, vi all)
+{
+    const vi sum = (vi)sums - all * (int32_t)row[VX_ROW_SCALES];
+    return __builtin_convertvector(sum, vf) * (scale * row[0]);
+}
+
 VX_INLINE void scale_sums(const vx_panel_product *p)
 {
-    const float *zeros = p->scales + VX_ROW_SCALES;
     for (int v = 0; v < p->panels * PER_PANEL; v++) {
         const char *tail = p->b + (size_t)(v / PER_PANEL) * p->ldb + (size_t)p->steps * VX_STEP +
                            (size_t)(v % PER_PANEL) * VL * 4;
         const vf scale = (vf)v_load_bits(tail);
         const vi all = (vi)v_load_bits(tail + VX_LINE); /* sum w */
         float *c = p->c + (size_t)v * VL;
-        for (int i = 0; i < p->m; i++, c += p->ldc) {
-            const vi sum = (vi)v_load_bits((const char *)c) - all * (int32_t)zeros[i];
-            v_store(c, __builtin_convertvector(sum, vf) * (scale * p->scales[i]));
-        }
+        for (int i = 0; i < p->m; i++, c += p->ldc)
+            v_store(c, scaled_sums(v_load(c), p->scales + i, scale, all));
     }
 }
 

@@ -144,7 +144,7 @@ VX_INLINE vf v_act(vf x, vx_act act)
 }
 
 /* Phi(x), or what takes its place, = 1/2 + x P(u) for |x| < cut, u = 2 (x / cut)^2 - 1 in -1..1;
- * beyond it 0 or 1. No division and no exponential: a third of the time. */
+ * beyond it 0 or 1. There is no division and no exponential. */
 VX_INLINE vf v_near_phi(vf x, float cut, const float *p, int degree)
 {
     const vf within = v_max(v_set(-cut), v_min(v_set(cut), x));
@@ -156,8 +156,8 @@ VX_INLINE vf v_near_phi(vf x, float cut, const float *p, int degree)
     return v_max((vf){0}, v_min(v_set(1), v_fma(within, sum, v_set(0.5f))));
 }
 
-/* v_act for what is multiplied in a narrower format: off by 1.4e-6, or 2e-7 of the value, at most.
- */
+/* v_act for what is multiplied in a narrower format: off by 1.4e-6, or by 2e-7 of the value, at
+ * most. */
 VX_INLINE vf v_near_act(vf x, vx_act act)
 {
     static const float gelu[] = {

@@ -4,7 +4,7 @@
 #include "engine/footprint.h"
 #include "engine/forward.h"
 
-/* Rows that are enough to read a matrix for: its next panels come from memory meanwhile. */
+/* Rows that keep a worker busy for as long as the next panels take to come from memory. */
 enum { ENOUGH = 400 };
 
 typedef struct share {
@@ -34,7 +34,7 @@ static bool keeps_nothing(const vx_run *f, int l)
            (!p || (!p->tokens[VX_AT_NORM1] && !p->kept.qkv));
 }
 
-static void *forward_by(const void *at, size_t bytes)
+static void *bytes_on(void *at, size_t bytes)
 {
     return (char *)at + bytes;
 }
@@ -46,7 +46,7 @@ static void skip(vx_recorded *r, int first)
     const size_t element = r->store == VX_STORE_F16 ? 2 : 4;
     const size_t picture = heads * t * (r->keep == VX_KEEP_ROW ? 1 : t) * element;
     if (r->keep != VX_KEEP_NONE)
-        r->data = forward_by(r->data, (size_t)first * picture);
+        r->data = bytes_on(r->data, (size_t)first * picture);
 }
 
 /* Pictures i * each.. of one block. The stream is theirs, all else the worker's. */
@@ -58,9 +58,9 @@ static void run_share(void *arg, int i, int worker)
     const size_t rows = (size_t)s->each * (size_t)f->tokens;
     vx_activations act = *f->act;
     act.x += (size_t)first * (size_t)f->tokens * (size_t)f->width;
-    act.normed = forward_by(act.normed, (size_t)worker * rows * s->room.y);
+    act.normed = bytes_on(act.normed, (size_t)worker * rows * s->room.y);
     act.y = (vx_narrow *)act.normed;
-    act.wide = forward_by(act.wide, (size_t)worker * rows * s->room.wide);
+    act.wide = bytes_on(act.wide, (size_t)worker * rows * s->room.wide);
     vx_run part = *f;
     part.act = &act;
     part.dev = f->dev->cls->alone(f->dev, worker);

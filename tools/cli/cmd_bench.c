@@ -84,9 +84,10 @@ static const struct option options[] = {
      .offset = offsetof(struct settings, ops),
      .help = "where the time goes: below each row, its operations",
      .more =
-         "Calls and milliseconds are those of one run; share is the part of that run's time. of "
-         "peak: "
-         "compared with the GFLOP/s of the instructions that multiply the precision's numbers, on "
+         "Calls and milliseconds are those of one run (workers that each have pictures of "
+         "their own count one each, and the milliseconds are their mean); share is the part of "
+         "that run's time. of peak: compared with the GFLOP/s of the instructions that multiply "
+         "the precision's numbers, on "
          "registers alone, or, for an operation without products, with the GB/s of a copy of 64 "
          "MiB, both measured first. Arrays that stay in a cache can exceed the copy's GB/s. In "
          "int8, attention and the first block are bf16, which is slower than that peak. The runs "
