@@ -73,7 +73,7 @@ PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.c
 # The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
 # the host twin (docs/cuda.md), for tests alone.
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
-TWIN_SRC := $(filter-out %/runtime_cuda.cu,$(CUDA_SRC)) $(sort $(wildcard kernels/cuda/host/*.cpp))
+TWIN_SRC := $(filter-out %_cuda.cu,$(CUDA_SRC)) $(sort $(wildcard kernels/cuda/host/*.cpp))
 TWIN_OBJ := $(addprefix $(B)/twin/,$(addsuffix .o,$(basename $(TWIN_SRC))))
 TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)

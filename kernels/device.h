@@ -51,6 +51,9 @@ typedef struct vx_dims {
 #define VX_CPU_VNNI 8u   /* AVX-512 VNNI: int8 */
 #define VX_CPU_BF16 16u  /* AVX-512 BF16 */
 #define VX_CPU_AMX 32u   /* AMX TILE, INT8 and BF16, and the system lets the process use them */
+/* And these the device cuda's. */
+#define VX_CUDA_BLAS 1u /* cuBLASLt; else products of its own */
+#define VX_CUDA_MMA 2u  /* the matrix instructions in kernels of its own */
 #define VX_FEATURES_ALL (~0u)
 
 typedef struct vx_device_class vx_device_class;
