@@ -7,6 +7,7 @@ LIBDIR   ?= $(PREFIX)/lib
 VERSION  := $(shell sed -n 's/^.define VITX_VERSION "\(.*\)"/\1/p' include/vitx/base.h)
 SOMAJOR  := $(word 1,$(subst ., ,$(VERSION)))
 SONAME   := libvitx.so.$(SOMAJOR)
+PLUGIN   := libvitx-cuda.so.$(SOMAJOR)
 DATADIR  ?= $(PREFIX)/share/vitx
 DEMO_OUT ?= build/demo
 B        := build/$(CONFIG)
@@ -80,7 +81,7 @@ REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face
-DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(B)/test/plugin/fake.d $(B)/test/plugin/abi.d $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
@@ -151,6 +152,10 @@ $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
+# Where the plug-in of the device cuda is looked for at last; what both sides have to agree about.
+PLUGIN_DEFINES := -DVX_VERSION='"$(VERSION)"'
+$(B)/kernels/plugin.o kernels/plugin.tidy: OWN = $(SMALL) $(PLUGIN_DEFINES) \
+    -DVX_PLUGIN_FILE='"$(PLUGIN)"' -DVX_PLUGIN_FOLDER='"$(LIBDIR)/vitx"'
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
@@ -180,6 +185,20 @@ $(B)/test_panels: WRAP = -Wl,--wrap=vx_cpu_features,--wrap=vx_cpu_allow_tiles
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+
+# Plug-ins of tests: the reference as the device cuda, and a library that is none.
+FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-nothing.so)
+$(B)/test/test_plugin.o $(B)/test/plugin/fake.o: OWN = $(PLUGIN_DEFINES)
+$(B)/test/plugin/abi.o: test/plugin/abi.cpp $(B)/flags
+	@echo "  CXX   $<"
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -Wall -Wshadow $(INCLUDES) $(PLUGIN_DEFINES) $(SANITIZE) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/plugin/libvitx-fake.so: $(B)/test/plugin/fake.o $(filter $(B)/kernels/ref/%,$(LIB_OBJ))
+$(FAKES): $(B)/kernels/host.o
+	@echo "  LINK  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm
+$(B)/test_plugin: $(B)/test/plugin/abi.o | $(FAKES)
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
