@@ -436,7 +436,7 @@ static int run(const void *settings, char **files, int count)
         return wrong_usage("takes no files: %s; a model comes with -m", files[0]);
     char *bundled = o->common.model ? NULL : bundled_model();
     const bool all = !o->common.model, any = o->common.model || bundled;
-    int status = any ? session_open(&s, &o->common) : DONE;
+    int status = any ? session_open(&s, &o->common) : check_device(o->common.device);
     if (all && status != WRONG_USAGE)
         print_all(&s, o->common.device, o->json);
     if (s.model)

@@ -52,7 +52,7 @@ int check_device(const char *device)
     const int status = check_kind(device, length);
     if (status != DONE)
         return status;
-    if (device[length] && strspn(number, "0123456789") != strlen(number))
+    if (device[length] && (!*number || strspn(number, "0123456789") != strlen(number)))
         return wrong_usage("--device %s: a number comes behind the colon", device);
     if (vitx_precision_get(&first, device, 0) == VITX_OK)
         return DONE;
