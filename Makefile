@@ -7,7 +7,6 @@ LIBDIR   ?= $(PREFIX)/lib
 VERSION  := $(shell sed -n 's/^.define VITX_VERSION "\(.*\)"/\1/p' include/vitx/base.h)
 SOMAJOR  := $(word 1,$(subst ., ,$(VERSION)))
 SONAME   := libvitx.so.$(SOMAJOR)
-PLUGIN   := libvitx-cuda.so.$(SOMAJOR)
 DATADIR  ?= $(PREFIX)/share/vitx
 DEMO_OUT ?= build/demo
 B        := build/$(CONFIG)
@@ -31,7 +30,9 @@ export WITHOUT
 MISSING  := $(shell tools/install-deps.sh --missing)
 MACHINE  := $(shell $(CC) -dumpmachine)
 X86      := $(filter x86_64%,$(MACHINE))
-CUDA_NVCC := $(shell command -v nvcc 2>/dev/null)
+# The plug-in for GPUs is built if there is an nvcc, unless CUDA=0.
+CUDA     ?= 1
+CUDA_NVCC := $(if $(filter-out 0,$(CUDA)),$(shell command -v nvcc 2>/dev/null))
 # OpenBLAS is loaded when a context is created (docs/performance.md says why): what is needed
 # here is the name under which the loader finds the library that pkg-config knows.
 BLAS_SO  := $(if $(MISSING),,$(shell tools/soname.sh "$(CC)" openblas cblas_sgemm))
@@ -69,6 +70,14 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
             small.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
+# The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
+# the host twin (docs/cuda.md), for tests alone.
+CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
+TWIN_SRC := $(filter-out %/runtime_cuda.cu,$(CUDA_SRC)) $(sort $(wildcard kernels/cuda/host/*.cpp))
+TWIN_OBJ := $(addprefix $(B)/twin/,$(addsuffix .o,$(basename $(TWIN_SRC))))
+TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
+CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
+PLUGIN   := $(OUT)/libvitx-cuda.so.$(SOMAJOR)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
@@ -81,7 +90,8 @@ REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face
-DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(B)/test/plugin/fake.d $(B)/test/plugin/abi.d $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d
+DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
+    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(B)/test/plugin/fake.d $(B)/test/plugin/abi.d
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
@@ -96,14 +106,14 @@ install-deps:
 else
 
 .PHONY: all demo check check-page asan tsan fuzz fuzz-ci fuzzers bench install uninstall format lint info tests threaded
-all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes  ## build the library, vitx-cli and vitx-scenes
+all: $(OUT)/libvitx.a $(OUT)/libvitx.so $(OUT)/vitx-cli $(OUT)/vitx-scenes $(if $(CUDA_NVCC),$(filter build/lib%,$(PLUGIN)))  ## build the library, vitx-cli and vitx-scenes
 
 $(OUT)/libvitx.a: $(LIB_OBJ)
 	@echo "  AR    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # What everything is built with; another compiler or other flags build everything again.
-BUILT_WITH := $(CC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
+BUILT_WITH := $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
@@ -155,7 +165,7 @@ $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 # Where the plug-in of the device cuda is looked for at last; what both sides have to agree about.
 PLUGIN_DEFINES := -DVX_VERSION='"$(VERSION)"'
 $(B)/kernels/plugin.o kernels/plugin.tidy: OWN = $(SMALL) $(PLUGIN_DEFINES) \
-    -DVX_PLUGIN_FILE='"$(PLUGIN)"' -DVX_PLUGIN_FOLDER='"$(LIBDIR)/vitx"'
+    -DVX_PLUGIN_FILE='"$(notdir $(PLUGIN))"' -DVX_PLUGIN_FOLDER='"$(LIBDIR)/vitx"'
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
@@ -172,7 +182,47 @@ $(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(OUT)/libvitx.a
+# ------------------------------------- the kernels for GPUs, twice ------------------------
+# C++ without its library: no exceptions, no types at run time, so that C programs link it.
+CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
+TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
+    $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(TWIN_SANITIZE) $(filter-out -std=%,$(CFLAGS))
+TWIN_SANITIZE = $(SANITIZE)
+# The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
+# does not look at it. Nor may its loops become calls of memcpy, which that sanitizer sees.
+MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o fiber.o warp.o)
+$(MACHINE_OBJ): TWIN_SANITIZE = $(filter-out -fsanitize=thread,$(SANITIZE)) $(NO_CALLS)
+NO_CALLS := $(shell $(CXX) -fno-tree-loop-distribute-patterns -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-tree-loop-distribute-patterns)
+$(B)/twin/%.o: %.cu $(B)/flags
+	@echo "  CXX   $<"
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(TWIN_FLAGS) -MMD -MP -c -o $@ -x c++ $<
+$(B)/twin/%.o: %.cpp $(B)/flags
+	@echo "  CXX   $<"
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(TWIN_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/libtwin.a: $(TWIN_OBJ)
+	@echo "  AR    $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# For GPUs from compute capability 8.0 on: code for 8.x and 9.0, and PTX for what comes later. What
+# ptxas says of registers is kept beside each object; test/cuda.sh reads it.
+NVCC_TARGETS := -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) $(NVCC_TARGETS) -Werror all-warnings -Xptxas -v -Xcompiler \
+    -Wall,-Wextra,-O2,-fPIC,-fvisibility=hidden,$(subst $(SPACE),$(comma),$(CXX_PLAIN))
+SPACE := $(subst ,, )
+$(B)/cuda/%.o: %.cu $(B)/flags
+	@echo "  NVCC  $<"
+	@mkdir -p $(@D)
+	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }
+# cudart lies beside nvcc, in one of two folders.
+NVCC_LIBS = $(addprefix -L,$(wildcard $(addprefix $(dir $(realpath $(CUDA_NVCC)))../,lib64 lib targets/*/lib)))
+$(PLUGIN): $(CUDA_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ $(NVCC_LIBS) -lcudart_static -lm -lrt -ldl -pthread \
+	    -Wl,--exclude-libs,ALL
+
+$(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 
@@ -183,6 +233,9 @@ $(B)/test_scenes: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=free
 # It says what the processor has, and whether the system lets the process use tiles.
 $(B)/test_panels: WRAP = -Wl,--wrap=vx_cpu_features,--wrap=vx_cpu_allow_tiles
 
+# Kernels of its own, right ones and wrong ones.
+$(B)/test_cuda_machine: $(TWIN_TEST)
+
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 
@@ -192,7 +245,7 @@ $(B)/test/test_plugin.o $(B)/test/plugin/fake.o: OWN = $(PLUGIN_DEFINES)
 $(B)/test/plugin/abi.o: test/plugin/abi.cpp $(B)/flags
 	@echo "  CXX   $<"
 	@mkdir -p $(@D)
-	$(Q)$(CXX) -std=c++17 -Wall -Wshadow $(INCLUDES) $(PLUGIN_DEFINES) $(SANITIZE) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(INCLUDES) $(PLUGIN_DEFINES) $(SANITIZE) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/plugin/libvitx-fake.so: $(B)/test/plugin/fake.o $(filter $(B)/kernels/ref/%,$(LIB_OBJ))
 $(FAKES): $(B)/kernels/host.o
 	@echo "  LINK  $@"
@@ -267,6 +320,9 @@ BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.t
 DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
     wrong.png wrong.1.png objects.txt)
 
+# Where kernels/plugin.c looks for it.
+PLUGINS := $(DESTDIR)$(LIBDIR)/vitx
+
 install: all                                                   ## install under PREFIX (default /usr/local), DESTDIR honoured
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/vitx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 644 include/vitx/*.h include/vitx/*.hpp $(DESTDIR)$(PREFIX)/include/vitx
@@ -276,6 +332,8 @@ install: all                                                   ## install under 
 	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
 	$(Q)install -m 755 $(OUT)/vitx-cli $(OUT)/vitx-scenes $(DESTDIR)$(PREFIX)/bin
+	$(Q)if [ "$(CUDA)" != 0 ] && [ -e $(PLUGIN) ]; then install -d $(PLUGINS) && \
+	    install -m 755 $(PLUGIN) $(PLUGINS) && $(STRIP) --strip-unneeded $(PLUGINS)/$(notdir $(PLUGIN)); fi
 	$(Q)install -d $(DESTDIR)$(DATADIR)/scenes $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
 	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
@@ -289,6 +347,7 @@ uninstall:                                                     ## remove what in
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx*.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli $(DESTDIR)$(PREFIX)/bin/vitx-scenes
 	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh)
+	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
 C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
@@ -303,7 +362,7 @@ lint: $(TIDY)                                                  ## clang-tidy, cp
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
 	$(Q)shellcheck -x tools/*.sh test/*.sh test/fuzz/*.sh .ci/run
 
-info:                                                          ## what was found: compiler, OpenBLAS, nvcc, versions
+info:                                                          ## what was found: compiler, OpenBLAS, nvcc, the plug-in, versions
 	@echo "vitx      $(VERSION), shared library $(SONAME), configuration $(CONFIG)"
 	@echo "compiler  $(shell $(CC) --version | head -n 1) for $(MACHINE)"
 	@echo "openblas  $(shell $(PKG) --modversion openblas), loaded at run time as $(BLAS_SO)"
@@ -314,7 +373,8 @@ info:                                                          ## what was found
 	@echo "pictures  $(foreach d,$(DECODERS),$(call part,2,$(d)) $(if $(filter $(d),$(PICTURES)),$(shell $(PKG) --modversion $(call part,2,$(d))),not used)$(comma)) and those that need no library"
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
-	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC); no CUDA device is built yet,not found)"
+	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC),not used)"
+	@echo "plug-in   $(PLUGIN) of the device cuda: $(if $(filter 0,$(CUDA)),left out,$(shell test -e $(PLUGIN) && echo built || echo not built))"
 endif
 
 .PHONY: help clean

@@ -17,6 +17,10 @@
 
 #include "kernels/ops.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What the owner lends to a device. alloc may return NULL; release takes what alloc gave. */
 typedef struct vx_device_env {
     void *(*alloc)(size_t bytes, void *owner);
@@ -185,5 +189,9 @@ static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *pre
 /* @return the class's own string for a precision (NULL: its first; "auto": automatic()), NULL if it
  * has none. */
 const char *vx_device_precision(const vx_device_class *cls, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

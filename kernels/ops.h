@@ -15,8 +15,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/form.h"
+
+/* The sources of a GPU are C++. */
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef struct vx_device vx_device;
 
@@ -441,9 +447,18 @@ static inline int vx_groups(int groups)
 /* The two operations that a linear with a norm is, if a device does not fuse them. */
 static inline vx_layernorm vx_layernorm_before(const vx_linear *a)
 {
-    return (vx_layernorm){.y = a->normed, .ldy = a->w->k, .x = a->x, .ldx = a->ldx,
-                          .weight = a->norm.weight, .bias = a->norm.bias, .eps = a->norm.eps,
-                          .m = a->m, .n = a->w->k};
+    vx_layernorm norm;
+    memset(&norm, 0, sizeof norm);
+    norm.y = a->normed;
+    norm.ldy = a->w->k;
+    norm.x = a->x;
+    norm.ldx = a->ldx;
+    norm.weight = a->norm.weight;
+    norm.bias = a->norm.bias;
+    norm.eps = a->norm.eps;
+    norm.m = a->m;
+    norm.n = a->w->k;
+    return norm;
 }
 
 static inline vx_linear vx_linear_normed(const vx_linear *a)
@@ -452,7 +467,7 @@ static inline vx_linear vx_linear_normed(const vx_linear *a)
     rest.x = a->normed;
     rest.x_n = NULL;
     rest.ldx = a->w->k;
-    rest.norm = (vx_prologue){0};
+    memset(&rest.norm, 0, sizeof rest.norm);
     return rest;
 }
 
@@ -688,5 +703,9 @@ typedef struct vx_ops {
 
 /* Fills every member with its reference version. */
 void vx_ops_init_ref(vx_ops *ops);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

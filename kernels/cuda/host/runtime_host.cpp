@@ -1,0 +1,367 @@
+/*
+ * kernels/cuda/host/runtime_host.cpp: runtime.h for the host twin. What is queued is done at once.
+ * Memory of a twin's GPU has its very size, with bytes around it that nobody may write; it begins as
+ * 0xff, which is a NaN. Copies look whether their memory is the GPU's, and this GPU's.
+ */
+#include "kernels/cuda/runtime.h"
+
+#include "kernels/cuda/host/fiber.h"
+#include "kernels/cuda/host/machine.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Numbers as CUDA's. */
+enum {
+    INVALID_VALUE = 1,
+    NO_MEMORY = 2,
+    INVALID_CONFIGURATION = 9,
+    NO_GPU = 100,
+    INVALID_GPU = 101,
+    LAUNCH_FAILED = 719
+};
+
+enum { ALIGNED = 256, GUARD = VX_UNDER_ASAN ? 0 : 64, FRONT = VX_UNDER_ASAN ? 0 : ALIGNED };
+
+/* A piece of a GPU's memory, or pinned memory of the host (ordinal -1). */
+struct piece {
+    piece *next;
+    unsigned char *at;
+    size_t bytes;
+    int ordinal;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static piece *pieces;
+static int gpus = 1;
+static size_t gpu_bytes = (size_t)16 << 30;
+static __thread int chosen;
+
+void vx_machine_gpus(int count, size_t bytes)
+{
+    pthread_mutex_lock(&lock);
+    gpus = count;
+    gpu_bytes = bytes;
+    pthread_mutex_unlock(&lock);
+}
+
+static int count_gpus()
+{
+    pthread_mutex_lock(&lock);
+    const int n = gpus;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+int vx_gpu_count(int *count)
+{
+    *count = count_gpus();
+    return *count ? 0 : NO_GPU;
+}
+
+void vx_gpu_versions(int *driver, int *built)
+{
+    *driver = *built = 13000;
+}
+
+/* With the lock. */
+static size_t used(int ordinal)
+{
+    size_t sum = 0;
+    for (const piece *p = pieces; p; p = p->next)
+        sum += p->ordinal == ordinal ? p->bytes : 0;
+    return sum;
+}
+
+int vx_gpu_describe(int ordinal, vx_gpu_info *out)
+{
+    if (ordinal < 0 || ordinal >= count_gpus())
+        return INVALID_GPU;
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "host twin %d", ordinal);
+    out->major = 9;
+    out->processors = 132;
+    out->block_bytes = 232448;
+    pthread_mutex_lock(&lock);
+    out->memory_total = gpu_bytes;
+    out->memory_free = gpu_bytes - used(ordinal);
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+int vx_gpu_use(int ordinal)
+{
+    if (ordinal < 0 || ordinal >= count_gpus())
+        return INVALID_GPU;
+    chosen = ordinal;
+    return 0;
+}
+
+static const struct {
+    int number;
+    const char *name, *text;
+} errors[] = {
+    {0, "cudaSuccess", "no error"},
+    {INVALID_VALUE, "cudaErrorInvalidValue", "invalid argument"},
+    {NO_MEMORY, "cudaErrorMemoryAllocation", "out of memory"},
+    {INVALID_CONFIGURATION, "cudaErrorInvalidConfiguration", "invalid configuration argument"},
+    {NO_GPU, "cudaErrorNoDevice", "no CUDA-capable device is detected"},
+    {INVALID_GPU, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {LAUNCH_FAILED, "cudaErrorLaunchFailure", "unspecified launch failure"},
+};
+
+const char *vx_gpu_error_name(int error)
+{
+    for (const auto &e : errors)
+        if (e.number == error)
+            return e.name;
+    return "unrecognized error code";
+}
+
+const char *vx_gpu_error_text(int error)
+{
+    for (const auto &e : errors)
+        if (e.number == error)
+            return e.text;
+    return "unrecognized error code";
+}
+
+int vx_gpu_no_memory(int error)
+{
+    return error == NO_MEMORY;
+}
+
+/* ---------------------------------------------- memory ----------------------------------------- */
+
+static void check_guard(const piece *p, const char *when)
+{
+    for (int i = 0; i < GUARD; i++) {
+        if (p->at[-1 - i] != 0xff)
+            vx_machine_stop(NULL, 0, "%s: byte -%d of memory of %zu bytes was written", when, 1 + i,
+                            p->bytes);
+        if (p->at[p->bytes + (size_t)i] != 0xff)
+            vx_machine_stop(NULL, 0, "%s: byte %zu of memory of %zu bytes was written", when,
+                            p->bytes + (size_t)i, p->bytes);
+    }
+}
+
+void vx_machine_check_guards(const char *kernel)
+{
+    pthread_mutex_lock(&lock);
+    for (const piece *p = pieces; p; p = p->next)
+        check_guard(p, kernel);
+    pthread_mutex_unlock(&lock);
+}
+
+static int take(void **out, size_t bytes, int ordinal)
+{
+    void *memory = NULL;
+    *out = NULL;
+    if (!bytes)
+        return 0;
+    pthread_mutex_lock(&lock);
+    const int fits = ordinal < 0 || bytes <= gpu_bytes - used(ordinal);
+    pthread_mutex_unlock(&lock);
+    piece *p = fits ? (piece *)malloc(sizeof *p) : NULL;
+    if (!p || posix_memalign(&memory, ALIGNED, FRONT + bytes + GUARD) != 0) {
+        free(p);
+        return NO_MEMORY;
+    }
+    memset(memory, 0xff, FRONT + bytes + GUARD);
+    p->at = (unsigned char *)memory + FRONT;
+    p->bytes = bytes;
+    p->ordinal = ordinal;
+    pthread_mutex_lock(&lock);
+    p->next = pieces;
+    pieces = p;
+    pthread_mutex_unlock(&lock);
+    *out = p->at;
+    return 0;
+}
+
+static void give_back(void *memory, const char *what)
+{
+    if (!memory)
+        return;
+    pthread_mutex_lock(&lock);
+    piece **at = &pieces;
+    while (*at && (*at)->at != memory)
+        at = &(*at)->next;
+    piece *p = *at;
+    if (p)
+        *at = p->next;
+    pthread_mutex_unlock(&lock);
+    if (!p)
+        vx_machine_stop(NULL, 0, "%s: %p was not allocated", what, memory);
+    check_guard(p, what);
+    free(p->at - FRONT);
+    free(p);
+}
+
+int vx_gpu_alloc(void **out, size_t bytes)
+{
+    return take(out, bytes, chosen);
+}
+
+void vx_gpu_free(void *memory)
+{
+    give_back(memory, "vx_gpu_free");
+}
+
+int vx_gpu_host_alloc(void **out, size_t bytes)
+{
+    return take(out, bytes, -1);
+}
+
+void vx_gpu_host_free(void *memory)
+{
+    give_back(memory, "vx_gpu_host_free");
+}
+
+/* ---------------------------------------------- the queue -------------------------------------- */
+
+int vx_gpu_stream_open(vx_gpu_stream *stream)
+{
+    memset(stream, 0, sizeof *stream);
+    stream->handle = malloc(1); /* so that a stream that is not closed is a leak */
+    stream->ordinal = chosen;
+    return stream->handle ? 0 : NO_MEMORY;
+}
+
+void vx_gpu_stream_close(vx_gpu_stream *stream)
+{
+    free(stream->handle);
+    memset(stream, 0, sizeof *stream);
+}
+
+void vx_gpu_fail(vx_gpu_stream *stream, int error, const char *what)
+{
+    if (!error || stream->error)
+        return;
+    stream->error = error;
+    stream->what = what;
+}
+
+static int usable(vx_gpu_stream *stream, const char *what)
+{
+    if (!stream->handle)
+        vx_machine_stop(NULL, 0, "%s: the stream is not open", what);
+    if (stream->ordinal != chosen)
+        vx_machine_stop(NULL, 0, "%s: the stream is GPU %d's, but GPU %d was chosen", what,
+                        stream->ordinal, chosen);
+    return !stream->error;
+}
+
+/* Of which GPU a piece is in which the bytes lie; -1 if they are the host's. */
+static int place_of(const void *at, size_t bytes, const char *what)
+{
+    const unsigned char *from = (const unsigned char *)at;
+    const piece *in = NULL;
+    pthread_mutex_lock(&lock);
+    for (const piece *p = pieces; p && !in; p = p->next)
+        if (from < p->at + p->bytes && from + bytes > p->at)
+            in = p;
+    const piece found = in ? *in : piece{NULL, NULL, 0, -1};
+    pthread_mutex_unlock(&lock);
+    if (in && (from < found.at || from + bytes > found.at + found.bytes))
+        vx_machine_stop(NULL, 0, "%s: bytes %td to %td of memory of %zu bytes", what, from - found.at,
+                        from + bytes - found.at, found.bytes);
+    return found.ordinal;
+}
+
+static int may_copy(vx_gpu_stream *stream, const void *gpu, const void *other, int other_gpu,
+                    size_t bytes, const char *what)
+{
+    if (!usable(stream, what) || !bytes)
+        return 0;
+    const int place = place_of(gpu, bytes, what);
+    if (place != stream->ordinal)
+        vx_machine_stop(NULL, 0, "%s: %p is not memory of GPU %d", what, gpu, stream->ordinal);
+    if (other && place_of(other, bytes, what) != other_gpu)
+        vx_machine_stop(NULL, 0, "%s: %p is not memory of %s", what, other,
+                        other_gpu < 0 ? "the host" : "this GPU");
+    return 1;
+}
+
+void vx_gpu_upload(vx_gpu_stream *stream, void *gpu, const void *host, size_t bytes)
+{
+    if (may_copy(stream, gpu, host, -1, bytes, "copy to the GPU"))
+        memcpy(gpu, host, bytes);
+}
+
+void vx_gpu_download(vx_gpu_stream *stream, void *host, const void *gpu, size_t bytes)
+{
+    if (may_copy(stream, gpu, host, -1, bytes, "copy from the GPU"))
+        memcpy(host, gpu, bytes);
+}
+
+void vx_gpu_copy(vx_gpu_stream *stream, void *gpu, const void *gpu_from, size_t bytes)
+{
+    if (may_copy(stream, gpu, gpu_from, stream->ordinal, bytes, "copy on the GPU"))
+        memcpy(gpu, gpu_from, bytes);
+}
+
+void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes)
+{
+    if (may_copy(stream, gpu, NULL, -1, bytes, "fill"))
+        memset(gpu, byte, bytes);
+}
+
+int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
+{
+    usable(stream, "vx_gpu_sync");
+    const int error = stream->error;
+    if (what)
+        *what = stream->what;
+    stream->error = 0;
+    stream->what = NULL;
+    return error;
+}
+
+int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,
+                      size_t shared_bytes)
+{
+    const vx_launch_shape *shape = (const vx_launch_shape *)function;
+    (void)shared_bytes;
+    if (!usable(stream, kernel))
+        return 0;
+    if (vx_machine_refuses(shape))
+        vx_gpu_fail(stream, INVALID_CONFIGURATION, kernel);
+    else if (vx_machine_launch_fails())
+        vx_gpu_fail(stream, LAUNCH_FAILED, kernel);
+    return !stream->error;
+}
+
+void vx_gpu_launched(vx_gpu_stream *stream, const char *kernel)
+{
+    (void)stream;
+    (void)kernel;
+}
+
+int vx_gpu_event_open(vx_gpu_event *event)
+{
+    memset(event, 0, sizeof *event);
+    event->ms = -1;
+    return 0;
+}
+
+void vx_gpu_event_close(vx_gpu_event *event)
+{
+    event->ms = -1;
+}
+
+void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream)
+{
+    struct timespec t;
+    usable(stream, "event");
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    event->ms = (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to)
+{
+    return from->ms < 0 || to->ms < 0 ? -1 : (float)(to->ms - from->ms);
+}

@@ -1,0 +1,206 @@
+/*
+ * kernels/cuda/runtime_cuda.cu: runtime.h over the CUDA runtime.
+ */
+#include "kernels/cuda/runtime.h"
+
+#include <cuda_runtime.h>
+#include <stdio.h>
+#include <string.h>
+
+static cudaStream_t queue(const vx_gpu_stream *stream)
+{
+    return (cudaStream_t)stream->handle;
+}
+
+int vx_gpu_count(int *count)
+{
+    *count = 0;
+    return cudaGetDeviceCount(count);
+}
+
+void vx_gpu_versions(int *driver, int *built)
+{
+    *driver = 0;
+    *built = CUDART_VERSION;
+    cudaDriverGetVersion(driver);
+}
+
+int vx_gpu_describe(int ordinal, vx_gpu_info *out)
+{
+    cudaDeviceProp has;
+    int error = cudaGetDeviceProperties(&has, ordinal);
+    if (error)
+        return error;
+    snprintf(out->name, sizeof out->name, "%s", has.name);
+    out->major = has.major;
+    out->minor = has.minor;
+    out->processors = has.multiProcessorCount;
+    out->block_bytes = has.sharedMemPerBlockOptin;
+    error = cudaSetDevice(ordinal);
+    return error ? error : cudaMemGetInfo(&out->memory_free, &out->memory_total);
+}
+
+int vx_gpu_use(int ordinal)
+{
+    return cudaSetDevice(ordinal);
+}
+
+const char *vx_gpu_error_name(int error)
+{
+    return cudaGetErrorName((cudaError_t)error);
+}
+
+const char *vx_gpu_error_text(int error)
+{
+    return cudaGetErrorString((cudaError_t)error);
+}
+
+int vx_gpu_no_memory(int error)
+{
+    return error == cudaErrorMemoryAllocation;
+}
+
+/* The runtime keeps the last error of a call as well: it is taken back, so that nobody else finds
+ * it. */
+static int reported(cudaError_t error)
+{
+    if (error != cudaSuccess)
+        cudaGetLastError();
+    return error;
+}
+
+int vx_gpu_alloc(void **out, size_t bytes)
+{
+    *out = NULL;
+    return bytes ? reported(cudaMalloc(out, bytes)) : 0;
+}
+
+void vx_gpu_free(void *memory)
+{
+    if (memory)
+        reported(cudaFree(memory));
+}
+
+int vx_gpu_host_alloc(void **out, size_t bytes)
+{
+    *out = NULL;
+    return bytes ? reported(cudaHostAlloc(out, bytes, cudaHostAllocDefault)) : 0;
+}
+
+void vx_gpu_host_free(void *memory)
+{
+    if (memory)
+        reported(cudaFreeHost(memory));
+}
+
+int vx_gpu_stream_open(vx_gpu_stream *stream)
+{
+    cudaStream_t handle = NULL;
+    memset(stream, 0, sizeof *stream);
+    const int error = reported(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking));
+    stream->handle = handle;
+    return error;
+}
+
+void vx_gpu_stream_close(vx_gpu_stream *stream)
+{
+    if (stream->handle) {
+        reported(cudaStreamSynchronize(queue(stream)));
+        reported(cudaStreamDestroy(queue(stream)));
+    }
+    memset(stream, 0, sizeof *stream);
+}
+
+void vx_gpu_fail(vx_gpu_stream *stream, int error, const char *what)
+{
+    if (!error || stream->error)
+        return;
+    stream->error = error;
+    stream->what = what;
+}
+
+static void copy(vx_gpu_stream *stream, void *to, const void *from, size_t bytes,
+                 cudaMemcpyKind kind, const char *what)
+{
+    if (bytes && !stream->error)
+        vx_gpu_fail(stream, reported(cudaMemcpyAsync(to, from, bytes, kind, queue(stream))), what);
+}
+
+void vx_gpu_upload(vx_gpu_stream *stream, void *gpu, const void *host, size_t bytes)
+{
+    copy(stream, gpu, host, bytes, cudaMemcpyHostToDevice, "copy to the GPU");
+}
+
+void vx_gpu_download(vx_gpu_stream *stream, void *host, const void *gpu, size_t bytes)
+{
+    copy(stream, host, gpu, bytes, cudaMemcpyDeviceToHost, "copy from the GPU");
+}
+
+void vx_gpu_copy(vx_gpu_stream *stream, void *gpu, const void *gpu_from, size_t bytes)
+{
+    copy(stream, gpu, gpu_from, bytes, cudaMemcpyDeviceToDevice, "copy on the GPU");
+}
+
+void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes)
+{
+    if (bytes && !stream->error)
+        vx_gpu_fail(stream, reported(cudaMemsetAsync(gpu, byte, bytes, queue(stream))), "fill");
+}
+
+int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
+{
+    vx_gpu_fail(stream, reported(cudaStreamSynchronize(queue(stream))), "queue");
+    const int error = stream->error;
+    if (what)
+        *what = stream->what;
+    stream->error = 0;
+    stream->what = NULL;
+    return error;
+}
+
+int vx_gpu_event_open(vx_gpu_event *event)
+{
+    cudaEvent_t handle = NULL;
+    memset(event, 0, sizeof *event);
+    const int error = reported(cudaEventCreate(&handle));
+    event->handle = handle;
+    return error;
+}
+
+void vx_gpu_event_close(vx_gpu_event *event)
+{
+    if (event->handle)
+        reported(cudaEventDestroy((cudaEvent_t)event->handle));
+    memset(event, 0, sizeof *event);
+}
+
+void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream)
+{
+    vx_gpu_fail(stream, reported(cudaEventRecord((cudaEvent_t)event->handle, queue(stream))),
+                "event");
+}
+
+float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to)
+{
+    float ms = 0;
+    const int error = reported(
+        cudaEventElapsedTime(&ms, (cudaEvent_t)from->handle, (cudaEvent_t)to->handle));
+    return error ? -1 : ms;
+}
+
+/* More than 48 KiB of shared memory are asked for kernel by kernel. */
+int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,
+                      size_t shared_bytes)
+{
+    if (!stream->error && shared_bytes > 48 * 1024)
+        vx_gpu_fail(stream,
+                    reported(cudaFuncSetAttribute(
+                        function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes)),
+                    kernel);
+    return !stream->error;
+}
+
+void vx_gpu_launched(vx_gpu_stream *stream, const char *kernel)
+{
+    vx_gpu_fail(stream, cudaGetLastError(), kernel);
+}
