@@ -17,9 +17,8 @@
 
 enum { PATH_SIZE = 4096 };
 
-static vx_plugin cuda = {.file = VX_PLUGIN_FILE,
-                         .folder = VX_PLUGIN_FOLDER,
-                         .lock = PTHREAD_MUTEX_INITIALIZER};
+static vx_plugin cuda = {
+    .file = VX_PLUGIN_FILE, .folder = VX_PLUGIN_FOLDER, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* The file that this code was loaded from. */
 typedef struct own {
@@ -44,9 +43,8 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *payload)
     if (!is_own)
         return 0;
     /* What a program is called is up to its caller; where its file lies is not. */
-    const ssize_t length =
-        is_program ? readlink("/proc/self/exe", o->path, sizeof o->path - 1)
-                   : snprintf(o->path, sizeof o->path, "%s", info->dlpi_name);
+    const ssize_t length = is_program ? readlink("/proc/self/exe", o->path, sizeof o->path - 1)
+                                      : snprintf(o->path, sizeof o->path, "%s", info->dlpi_name);
     if (length <= 0 || (size_t)length >= sizeof o->path || o->path[0] != '/')
         o->path[0] = '\0';
     return 1;
@@ -81,7 +79,8 @@ static const vx_device_class *open_file(vx_plugin *plugin, const char *path, cha
     const vx_device_class *cls = entry ? entry(vx_plugin_abi()) : NULL;
     if (!cls)
         snprintf(why, why_size,
-                 entry ? "%s belongs to another version of vitx" : "%s is no plug-in of vitx", path);
+                 entry ? "%s belongs to another version of vitx" : "%s is no plug-in of vitx",
+                 path);
     if (cls)
         plugin->library = library;
     return cls;
@@ -124,8 +123,8 @@ static const vx_device_class *load(vx_plugin *plugin, const char *path, char *wh
         snprintf(why, why_size, "a static program loads no %s", plugin->file);
         return NULL;
     }
-    plugin->cls = path ? open_file(plugin, path, why, why_size)
-                       : search(plugin, o.path, why, why_size);
+    plugin->cls =
+        path ? open_file(plugin, path, why, why_size) : search(plugin, o.path, why, why_size);
     return plugin->cls;
 }
 

@@ -12,9 +12,15 @@
  * VX_VERSION, the version of vitx.
  *
  * What a plug-in promises:
+ *   - It is, where cls is its class,
+ *         extern "C" __attribute__((visibility("default")))
+ *         const vx_device_class *vitx_device_plugin(uint64_t abi)
+ *         {
+ *             return abi == vx_plugin_abi() ? &cls : nullptr;
+ *         }
  *   - name, precision_at, automatic, packings, packing_for, narrow_bytes, reserve_bytes and
  *     instructions_of touch no GPU and no driver: the library asks for them without an instance.
- *   - Constructors of the file do nothing, as they run on machines without a GPU, too. The file
+ *   - Constructors of the file start nothing, as they run on machines without a GPU, too. The file
  *     stays loaded until the process ends.
  *   - probe is quick (below 1 ms if there is no driver) and starts nothing on the GPU: "auto" calls
  *     it for every context. Its reason stands behind "device cuda: ", without a full stop:
@@ -51,25 +57,27 @@ enum { VX_PLUGIN_REVISION = 1 };
  * structs that pass between them (FNV-1a). */
 static inline uint64_t vx_plugin_abi(void)
 {
-#define VX_AT(type, member) (uint16_t)offsetof(type, member)
-#define VX_OP(name) (uint16_t)sizeof(vx_##name),
+#define VX_SIZE(type) (uint16_t)sizeof(type)
+#define VX_AT(type, member) (uint16_t) offsetof(type, member)
+#define VX_OP(name) VX_SIZE(vx_##name),
     static const uint16_t facts[] = {
 #include "kernels/ops.def"
-        VX_PLUGIN_REVISION, (uint16_t)sizeof(vx_device_class), (uint16_t)sizeof(vx_ops),
-        (uint16_t)sizeof(struct vx_device), (uint16_t)sizeof(vx_device_env),
-        (uint16_t)sizeof(vx_dims), (uint16_t)sizeof(vx_weight), (uint16_t)sizeof(vx_recorded),
-        (uint16_t)sizeof(struct vx_packing), VX_AT(vx_recorded, query), VX_AT(vx_weight, packing),
-        VX_AT(vx_dims, classes), VX_AT(vx_device_env, ordinal), VX_AT(struct vx_device, ops),
-        VX_AT(struct vx_device, env), VX_AT(struct vx_device, kernels),
-        VX_AT(struct vx_packing, begin), VX_AT(struct vx_packing, pack),
+        /* clang-format off */
+        VX_PLUGIN_REVISION, VX_ACT_COUNT, VX_CAM_COUNT, VX_LAYER_HEAD, VX_SIZE(vx_ops),
+        VX_SIZE(vx_dims), VX_AT(vx_dims, classes), VX_SIZE(vx_recorded), VX_AT(vx_recorded, query),
+        VX_SIZE(vx_weight), VX_AT(vx_weight, packing), VX_SIZE(vx_device_env),
+        VX_AT(vx_device_env, ordinal), VX_SIZE(struct vx_device), VX_AT(struct vx_device, ops),
+        VX_AT(struct vx_device, env), VX_AT(struct vx_device, kernels), VX_SIZE(struct vx_packing),
+        VX_AT(struct vx_packing, begin), VX_AT(struct vx_packing, pack), VX_SIZE(vx_device_class),
         VX_AT(vx_device_class, precision_at), VX_AT(vx_device_class, packing_for),
         VX_AT(vx_device_class, narrow_bytes), VX_AT(vx_device_class, probe),
         VX_AT(vx_device_class, open), VX_AT(vx_device_class, reserve),
         VX_AT(vx_device_class, mem_alloc), VX_AT(vx_device_class, mem_read),
-        VX_AT(vx_device_class, upload), VX_AT(vx_device_class, sync), VX_ACT_COUNT, VX_CAM_COUNT,
-        VX_LAYER_HEAD};
+        VX_AT(vx_device_class, upload), VX_AT(vx_device_class, sync)};
+    /* clang-format on */
 #undef VX_OP
 #undef VX_AT
+#undef VX_SIZE
 #define VX_OP(name) " " #name
     static const char names[] = VX_VERSION
 #include "kernels/ops.def"

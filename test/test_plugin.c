@@ -80,8 +80,7 @@ START_TEST(test_plugin__is_found_beside_then_in_its_folder)
     ck_assert_msg(cls != NULL, "%s", why);
     ck_assert_str_eq(cls->name, "cuda");
     ck_assert_ptr_eq(vx_plugin_load(&beside, NULL, why, sizeof why), cls);
-    expect_failure(&nowhere, NULL,
-                   "libvitx-no.so not found beside the library or in /no folder");
+    expect_failure(&nowhere, NULL, "libvitx-no.so not found beside the library or in /no folder");
 
     char *folder = full_folder();
     join(inner, folder, "plugin");
@@ -114,8 +113,8 @@ START_TEST(test_plugin__says_what_is_wrong_with_a_file)
     expect_failure(&p, path, "No such file");
     expect_failure(&p, folder, " cannot be loaded: ");
     join(path, folder, "text.so");
-    write_file(path, "\177ELF, says this text, which is none for all that it has to say in 64 bytes",
-               70);
+    write_file(path,
+               "\177ELF, says this text, which is none for all that it has to say in 64 bytes", 70);
     expect_failure(&p, path, "text.so cannot be loaded: ");
     write_file(path, "", 0);
     expect_failure(&p, path, "text.so cannot be loaded: file too short");
@@ -185,8 +184,8 @@ END_TEST
 
 /* What a program's hooks see. */
 typedef struct watch {
-    ration memory;  /* the first member: the hooks' payload is both */
-    char log[500];  /* the last line about a device */
+    ration memory; /* the first member: the hooks' payload is both */
+    char log[500]; /* the last line about a device */
 } watch;
 
 static const watch plenty = {.memory = {.left = -1}};
@@ -325,8 +324,7 @@ START_TEST(test_device__fails_while_at_work)
     vitx_prediction top;
     ck_ok(vitx_image_open(&image, golden_path("models/picture.png")));
     ck_assert_int_eq(setenv("FAKE_SYNC", "linear: an illegal memory access", 1), 0);
-    ck_fails(vitx_classify(c, image, &top, 1), VITX_DEVICE,
-             "linear: an illegal memory access");
+    ck_fails(vitx_classify(c, image, &top, 1), VITX_DEVICE, "linear: an illegal memory access");
     ck_assert_int_eq(unsetenv("FAKE_SYNC"), 0);
     vitx_image_free(image);
     vitx_context_free(c);
