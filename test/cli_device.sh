@@ -159,6 +159,23 @@ for method in rollout gradcam; do
     cmp -s "$folder/ref.$method.npy" "$folder/cuda.$method.npy" || fail "cuda's map of $method is not that of ref"
 done
 
+check "a program with the shared library"
+mkdir "$folder/shared"
+cp "$OUT/libvitx.so" "$folder/shared/libvitx.so.${version%%.*}"
+cp "$fake" "$folder/shared/$file"
+example=$(realpath "$BUILD/example_c") full=$(realpath $models)
+shared() { # folder of the library, from $folder
+    (cd "$folder" && FAKE_MEMORY="no room" LD_LIBRARY_PATH=$1 "$example" "$full/vit-timm" "$full/picture.png" map.npy) > "$out" 2> "$err"
+    status=$?
+}
+shared "$folder/shared"
+[ "$status" != 0 ] || fail "the plug-in is not taken"
+err_has "device cuda: no room"
+if [ ! -e "$installed/$file" ]; then
+    shared shared # no full path
+    gives 0
+fi
+
 # ---------------------------------------------------------------- what was built -------------
 check "names of CUDA in the library"
 nm -D "$OUT/libvitx.so" > "$folder/names" || fail "nm"
