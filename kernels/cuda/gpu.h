@@ -39,6 +39,7 @@ struct vx_f16 {
 #ifdef __CUDACC__
 
 #define VX_UNROLL _Pragma("unroll")
+#define VX_ROLL _Pragma("unroll 1") /* not unrolled: what is in the loop is long */
 #define VX_DEVICE static __device__ __forceinline__
 
 /* The block's shared memory. */
