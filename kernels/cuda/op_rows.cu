@@ -245,30 +245,23 @@ struct reductions {
     }
 };
 
-struct mean_args {
-    float *y;
-    const float *x;
-    int64_t ldy;
+/* Groups are sequences. */
+struct means {
+    vx_rows y, x;
     int first, tokens, width, listed;
     vx_list starts;
+    __device__ void block(vx_column_sums &sums, int64_t b, int64_t column) const
+    {
+        const int64_t start = listed ? starts.at[b] : b * tokens;
+        const int64_t count = (listed ? starts.at[b + 1] - start : tokens) - first;
+        const int64_t from = (start + first) * x.ld + column;
+        const double sum = vx_column_sum(sums, column < width ? count : 0, [&](int64_t i) {
+            return (double)vx_read(x, from + i * x.ld);
+        });
+        if (vx_warp() == 0 && column < width)
+            vx_write(y, b * y.ld + column, count > 0 ? (float)(sum / (double)count) : 0.0f);
+    }
 };
-
-/* A block takes 32 columns of a sequence. */
-__global__ void __launch_bounds__(VX_COLUMN_THREADS)
-    mean_tokens(const __grid_constant__ mean_args a)
-{
-    int64_t strip;
-    const int64_t b = vx_divide(blockIdx.x, (a.width + VX_WARP - 1) / VX_WARP, &strip);
-    const int64_t column = strip * VX_WARP + vx_lane();
-    const int64_t start = a.listed ? a.starts.at[b] : b * a.tokens;
-    const int64_t tokens = a.listed ? a.starts.at[b + 1] - start : a.tokens;
-    const int64_t count = tokens - a.first;
-    const float *x = a.x + (start + a.first) * a.width + column;
-    const double sum = vx_column_sum(vx_shared<vx_column_sums>(), column < a.width ? count : 0,
-                                     [&](int64_t i) { return (double)x[i * a.width]; });
-    if (vx_warp() == 0 && column < a.width)
-        a.y[b * a.ldy + column] = count > 0 ? (float)(sum / (double)count) : 0.0f;
-}
 
 /* Copies `count` elements. */
 template <class L, class T> void fill_list(L *list, const T *from, int count)
@@ -414,28 +407,17 @@ extern "C" void vx_reduce_channels_cuda(vx_device *dev, const vx_reduce_channels
 extern "C" void vx_mean_tokens_cuda(vx_device *dev, const vx_mean_tokens *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const int64_t strips = (a->width + VX_WARP - 1) / VX_WARP;
-    mean_args args = {a->y,
-                      a->x,
-                      (int64_t)vx_distance(a->ldy, a->width),
-                      a->first,
-                      a->tokens,
-                      a->width,
-                      a->starts != nullptr,
-                      {}};
-    if (a->width <= 0)
-        return;
-    /* a piece has one start more than sequences; without starts it is as long as a grid may be */
-    const int64_t most = a->starts ? VX_LIST - 1 : 0x7fffffff / strips;
-    for (int64_t b = 0; b < a->batch; b += most) {
-        const int64_t count = a->batch - b < most ? a->batch - b : most;
-        args.y = a->y + b * args.ldy;
-        if (a->starts)
-            fill_list(&args.starts, a->starts + b, (int)count + 1);
-        else
-            args.x = a->x + b * a->tokens * a->width;
-        VX_LAUNCH(mean_tokens, (unsigned)(count * strips), VX_COLUMN_THREADS,
-                  sizeof(vx_column_sums), &cuda->stream, args);
+    const vx_rows y = vx_float_rows(a->y, (int64_t)vx_distance(a->ldy, a->width));
+    means f = {y,        vx_float_rows(a->x, a->width), a->first, a->tokens,
+               a->width, a->starts != nullptr,          {}};
+    if (!a->starts)
+        vx_queue_columns(cuda, "mean_tokens", f, a->batch, a->width);
+    /* a list has one start more than sequences */
+    for (int b = 0; a->starts && b < a->batch; b += VX_LIST - 1) {
+        const int count = piece_of(a->batch - b + 1) - 1;
+        f.y = vx_from(y, b * y.ld);
+        fill_list(&f.starts, a->starts + b, count + 1);
+        vx_queue_columns(cuda, "mean_tokens", f, count, a->width);
     }
 }
 

@@ -219,4 +219,44 @@ static inline void vx_queue_rows(vx_cuda *cuda, const char *name, const F &f, in
               fours ? vx_over_rows<4, F> : vx_over_rows<1, F>, f, rows, columns);
 }
 
+/* Calls f.block(sums, group, column) for every column of every group: in blocks of
+ * VX_COLUMN_THREADS, a lane each. All threads come; the columns may go on beyond the last one. */
+template <class F>
+__global__ void __launch_bounds__(VX_COLUMN_THREADS, 2)
+    vx_over_columns(const __grid_constant__ F f, int64_t groups, int64_t strips)
+{
+    for (int64_t i = blockIdx.x; i < groups * strips; i += gridDim.x) {
+        int64_t strip;
+        const int64_t group = vx_divide(i, strips, &strip);
+        f.block(vx_shared<vx_column_sums>(), group, strip * VX_WARP + vx_lane());
+    }
+}
+
+template <class F>
+static inline void vx_queue_columns(vx_cuda *cuda, const char *name, const F &f, int64_t groups,
+                                    int64_t columns)
+{
+    const int64_t strips = (columns + VX_WARP - 1) / VX_WARP;
+    if (groups > 0 && columns > 0)
+        vx_launch(name, vx_blocks((size_t)(groups * strips), 1), VX_COLUMN_THREADS,
+                  sizeof(vx_column_sums), &cuda->stream, vx_over_columns<F>, f, groups, strips);
+}
+
+/* Calls f.warp(row) for every row, by whole warps. */
+template <class F>
+__global__ void __launch_bounds__(VX_ROWS_THREADS, 4)
+    vx_over_warps(const __grid_constant__ F f, int64_t rows)
+{
+    for (int64_t row = vx_thread() / VX_WARP; row < rows; row += vx_threads() / VX_WARP)
+        f.warp(row);
+}
+
+template <class F>
+static inline void vx_queue_warps(vx_cuda *cuda, const char *name, const F &f, int64_t rows)
+{
+    if (rows > 0)
+        vx_launch(name, vx_blocks((size_t)rows, VX_ROWS_THREADS / VX_WARP), VX_ROWS_THREADS, 0,
+                  &cuda->stream, vx_over_warps<F>, f, rows);
+}
+
 #endif
