@@ -35,9 +35,9 @@ struct vx_attend {
 /* One head of one sequence. */
 struct vx_head {
     int b, h;
-    int tokens;       /* of the sequence; the present ones are first..tokens-1 */
-    size_t row;       /* its first                                             */
-    vx_rows q, k, v;  /* row r is token r                                      */
+    int tokens;      /* of the sequence; the present ones are first..tokens-1 */
+    size_t row;      /* its first                                             */
+    vx_rows q, k, v; /* row r is token r                                      */
     const float *table;
     size_t table_count;
     const float *p;
@@ -56,7 +56,8 @@ VX_DEVICE vx_head vx_head_of(const vx_attend &a, int b, int h)
     head.k = {a.qkv, head.q.first + all, 3 * all};
     head.v = {a.qkv, head.k.first + all, 3 * all};
     if (a.relative.table) {
-        head.table_count = (2 * (size_t)a.relative.height - 1) * (2 * (size_t)a.relative.width - 1) + 3;
+        head.table_count =
+            (2 * (size_t)a.relative.height - 1) * (2 * (size_t)a.relative.width - 1) + 3;
         head.table = a.relative.table + (size_t)h * head.table_count;
     }
     head.p = a.p ? a.p + ((size_t)b * (size_t)a.heads + (size_t)h) * t * t : nullptr;

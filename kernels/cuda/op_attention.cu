@@ -272,9 +272,9 @@ static vx_attention part_of(vx_cuda *cuda, const vx_attention *op, int b, int n)
     one.tokens_of = op->tokens_of ? op->tokens_of + row : nullptr;
     one.starts = op->starts ? op->starts + b : nullptr;
     if (op->record.keep)
-        one.record.data = static_cast<char *>(op->record.data) +
-                          at * recorded[op->record.keep] *
-                              (op->record.store == VX_STORE_F16 ? 2u : 4u);
+        one.record.data =
+            static_cast<char *>(op->record.data) +
+            at * recorded[op->record.keep] * (op->record.store == VX_STORE_F16 ? 2u : 4u);
     return one;
 }
 
@@ -293,7 +293,8 @@ static vx_attend attend_of(vx_cuda *cuda, const vx_attention *op)
     a.stats = static_cast<vx_row_stats *>(
         vx_room_take(&room, rows * (size_t)op->heads * sizeof(vx_row_stats)));
     if (op->starts) {
-        int *starts = static_cast<int *>(vx_room_take(&room, ((size_t)op->batch + 1) * sizeof(int)));
+        int *starts =
+            static_cast<int *>(vx_room_take(&room, ((size_t)op->batch + 1) * sizeof(int)));
         vx_list_copy(cuda, starts, op->starts, (size_t)op->batch + 1, op->starts[0]);
         a.starts = starts;
     }

@@ -199,15 +199,15 @@ static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
     const size_t heads = (size_t)op->batch * (size_t)op->heads;
     const size_t gradients = heads * (size_t)op->targets;
     vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
-    attend_bwd a = {forward_of(cuda, op),
-                    vx_any_of(cuda, op->dy, op->dy_n),
-                    vx_any_of(cuda, op->dqkv, op->dqkv_n),
-                    op->dp,
-                    static_cast<float *>(vx_room_take(
-                        &room, gradients * (size_t)op->queries * sizeof(float))),
-                    op->targets,
-                    op->queries,
-                    op->scale};
+    attend_bwd a = {
+        forward_of(cuda, op),
+        vx_any_of(cuda, op->dy, op->dy_n),
+        vx_any_of(cuda, op->dqkv, op->dqkv_n),
+        op->dp,
+        static_cast<float *>(vx_room_take(&room, gradients * (size_t)op->queries * sizeof(float))),
+        op->targets,
+        op->queries,
+        op->scale};
     a.forward.stats = static_cast<vx_row_stats *>(
         vx_room_take(&room, heads * (size_t)op->tokens * sizeof(vx_row_stats)));
     if (a.dqkv.at && !op->p)

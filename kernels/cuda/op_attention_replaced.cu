@@ -107,8 +107,8 @@ VX_DEVICE void add_changes(vx_share &o, float (&changes)[4], const vx_any &colum
         for (int j = 0; j < 4; j++) {
             const int c = e + 4 * vx_tile_x() + j;
             if (r < n && c < width)
-                o.at[i][j] += sum * vx_any_get(columns, q.first + (size_t)r * q.ld + 2 * all +
-                                                            (size_t)c);
+                o.at[i][j] +=
+                    sum * vx_any_get(columns, q.first + (size_t)r * q.ld + 2 * all + (size_t)c);
         }
     }
 }
@@ -123,8 +123,9 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
     const size_t part = (size_t)at.h * (size_t)a.head_width;
     const int variant = at.tile * VX_TILE, e = (int)blockIdx.y * VX_TILE;
     const int n = vx_at_most(a.count - variant, VX_TILE);
-    const replaced_query q = {a.qkv, a.columns, (size_t)a.query * 3 * all + part,
-                              (size_t)variant * 3 * all + part, 3 * all, s.change};
+    const replaced_query q = {
+        a.qkv,   a.columns, (size_t)a.query * 3 * all + part, (size_t)variant * 3 * all + part,
+        3 * all, s.change};
     const vx_rows k = {a.qkv, all + part, 3 * all}, v = {a.qkv, 2 * all + part, 3 * all};
     vx_softmax_row rows[4];
     vx_share c, o;
