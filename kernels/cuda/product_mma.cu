@@ -97,7 +97,7 @@ template <int STEP>
 VX_DEVICE void finish_strip(const vx_finish &f, const strip &s, int row0, int column0, int m, int n)
 {
     constexpr int groups = WARP_COLUMNS / STEP;
-    VX_ROLL
+    VX_ROLLED
     for (int at = vx_lane(); at < 16 * groups; at += VX_WARP) {
         const int row = at / groups, column = at % groups * STEP;
         if (row0 + row >= m || column0 + column >= n)
@@ -153,7 +153,7 @@ static __global__ void __launch_bounds__(COLUMNS / WARP_COLUMNS * 2 * VX_WARP)
     }
     vx_cp_wait<0>();
     strip &own = s.strips[vx_warp()];
-    VX_ROLL
+    VX_ROLLED
     for (int i = 0; i < tall; i++) {
         VX_UNROLL
         for (int j = 0; j < tall; j++)
