@@ -16,6 +16,7 @@
 #define __align__(n) alignas(n)
 #define __forceinline__ inline
 #define VX_UNROLL
+#define VX_ROLLED
 #define VX_DEVICE [[maybe_unused]] static inline
 
 struct dim3 {

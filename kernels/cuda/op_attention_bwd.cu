@@ -1,0 +1,271 @@
+/*
+ * kernels/cuda/op_attention_bwd.cu: gradients through attention in f32, for every width, length and
+ * number of queries.
+ *
+ * Three kernels, all of which make the probabilities and their gradients again: one sums p dp over
+ * each row (and writes dp), one owns queries and makes dq, one owns keys and makes dk and dv. So no
+ * number is added to by two blocks, and none needs room of its own but one sum a row.
+ */
+#include "kernels/cuda/attention.h"
+
+struct attend_bwd {
+    vx_attend forward;
+    vx_any dy, dqkv; /* dqkv.at NULL: only dp is wanted */
+    float *dp, *dots;
+    int targets, queries;
+    float scale;
+};
+
+/* One head of one gradient. */
+struct grad_head {
+    vx_head of; /* what the forward pass had */
+    vx_rows dy; /* row r is token r          */
+    vx_rows dq; /* dk and dv stand `all` and 2 `all` elements behind it */
+    size_t all;
+    size_t index; /* g*H + h */
+    float *dots;  /* of token r at r */
+};
+
+VX_DEVICE grad_head grad_head_of(const attend_bwd &a, int g, int h)
+{
+    const size_t width = (size_t)a.forward.width, all = (size_t)a.forward.heads * width;
+    const size_t first = (size_t)a.forward.first, queries = (size_t)a.queries;
+    grad_head head = {};
+    head.of = vx_head_of(a.forward, g / a.targets, h);
+    head.all = all;
+    head.index = (size_t)g * (size_t)a.forward.heads + (size_t)h;
+    head.dy = {a.dy, (size_t)g * queries * all + (size_t)h * width, all};
+    head.dq = {a.dqkv, (size_t)g * (size_t)a.forward.tokens * 3 * all + (size_t)h * width, 3 * all};
+    head.dots = a.dots + head.index * queries;
+    head.dy.first -= first * all; /* queries are counted from `first` on */
+    head.dots -= first;
+    return head;
+}
+
+/* scale * p * (dp - dot) into dp, of the rows from token i on and the columns from token j on;
+ * TURNED: rows are keys. */
+template <bool TURNED>
+VX_DEVICE void score_gradients(vx_share &dp, const vx_share &p, const attend_bwd &a,
+                               const grad_head &head, int i, int m, int j, int n)
+{
+    VX_UNROLL
+    for (int k = 0; k < 4; k++) {
+        VX_UNROLL
+        for (int l = 0; l < 4; l++) {
+            const int r = vx_tile_y() + 16 * k, c = vx_tile_x() + 16 * l;
+            float d = 0;
+            if (r < m && c < n)
+                d = a.scale * p.at[k][l] * (dp.at[k][l] - head.dots[TURNED ? j + c : i + r]);
+            dp.at[k][l] = d;
+        }
+    }
+}
+
+VX_DEVICE void write_dp(const attend_bwd &a, const grad_head &head, const vx_share &dp, int i,
+                        int m, int j, int n)
+{
+    const int first = a.forward.first;
+    const size_t present = (size_t)(a.forward.tokens - first);
+    float *to = a.dp + head.index * present * present;
+    VX_UNROLL
+    for (int k = 0; k < 4; k++) {
+        VX_UNROLL
+        for (int l = 0; l < 4; l++) {
+            const int r = vx_tile_y() + 16 * k, c = vx_tile_x() + 16 * l;
+            if (r < m && c < n)
+                to[(size_t)(i - first + r) * present + (size_t)(j - first + c)] = dp.at[k][l];
+        }
+    }
+}
+
+/* 64 rows of a head, those without a query, too: rowsum(p dp), and dp. */
+static __global__ void __launch_bounds__(VX_TILE_THREADS) sum_rows(attend_bwd a, int tiles)
+{
+    vx_tile &s = vx_shared<vx_tile>();
+    const vx_stand at = vx_stand_of(tiles, a.forward.heads);
+    const grad_head head = grad_head_of(a, at.b, at.h);
+    const int tokens = a.forward.tokens, i = a.forward.first + at.tile * VX_TILE;
+    const int rows = vx_at_most(tokens - i, VX_TILE);
+    const int m = vx_at_most(a.forward.first + a.queries - i, VX_TILE);
+    float sum[4] = {};
+    for (int j = a.forward.first; j < tokens; j += VX_TILE) {
+        const int n = vx_at_most(tokens - j, VX_TILE);
+        vx_share p, dp;
+        vx_share_clear(dp);
+        if (m > 0)
+            vx_tile_dot(dp, s, vx_rows_from(head.dy, i), m, vx_rows_from(head.of.v, j), n,
+                        a.forward.width);
+        if (a.dp)
+            write_dp(a, head, dp, i, rows, j, n);
+        if (m <= 0 || !a.dqkv.at)
+            continue;
+        vx_probabilities<false>(p, s, a.forward, head.of, i, m, j, n);
+        VX_UNROLL
+        for (int k = 0; k < 4; k++)
+            sum[k] += vx_sum_of_16(p.at[k][0] * dp.at[k][0] + p.at[k][1] * dp.at[k][1] +
+                                   p.at[k][2] * dp.at[k][2] + p.at[k][3] * dp.at[k][3]);
+    }
+    VX_UNROLL
+    for (int k = 0; k < 4; k++)
+        if (a.dqkv.at && vx_tile_x() == 0 && vx_tile_y() + 16 * k < m)
+            head.dots[i + vx_tile_y() + 16 * k] = sum[k];
+}
+
+/* Columns e..e+63 of the tokens before `first`: 0. */
+VX_DEVICE void clear_before(const vx_rows &to, int first, int e, int width)
+{
+    const int c = e + (int)threadIdx.x % VX_TILE;
+    for (int t = (int)threadIdx.x / VX_TILE; t < first; t += VX_TILE_THREADS / VX_TILE)
+        if (c < width)
+            vx_any_put(to.array, to.first + (size_t)t * to.ld + (size_t)c, 0.0f);
+}
+
+/* dq of 64 tokens, 64 columns (grid y); 0 where there is no query. */
+static __global__ void __launch_bounds__(VX_TILE_THREADS) query_gradients(attend_bwd a, int tiles)
+{
+    vx_tile &s = vx_shared<vx_tile>();
+    const vx_stand at = vx_stand_of(tiles, a.forward.heads);
+    const grad_head head = grad_head_of(a, at.b, at.h);
+    const int tokens = a.forward.tokens, width = a.forward.width;
+    const int i = a.forward.first + at.tile * VX_TILE, e = (int)blockIdx.y * VX_TILE;
+    const int m = vx_at_most(a.forward.first + a.queries - i, VX_TILE);
+    vx_share o;
+    vx_share_clear(o);
+    for (int j = a.forward.first; m > 0 && j < tokens; j += VX_TILE) {
+        const int n = vx_at_most(tokens - j, VX_TILE);
+        vx_share p, ds;
+        vx_probabilities<false>(p, s, a.forward, head.of, i, m, j, n);
+        vx_tile_dot(ds, s, vx_rows_from(head.dy, i), m, vx_rows_from(head.of.v, j), n, width);
+        score_gradients<false>(ds, p, a, head, i, m, j, n);
+        vx_tile_put(s, ds);
+        vx_tile_add(o, s, vx_rows_from(head.of.k, j), n, e, width);
+    }
+    vx_tile_write(vx_rows_from(head.dq, i), o, vx_at_most(tokens - i, VX_TILE), e, width);
+    if (at.tile == 0)
+        clear_before(head.dq, a.forward.first, e, width);
+}
+
+/* dk and dv of 64 tokens, 64 columns (grid y). */
+static __global__ void __launch_bounds__(VX_TILE_THREADS) key_gradients(attend_bwd a, int tiles)
+{
+    vx_tile &s = vx_shared<vx_tile>();
+    const vx_stand at = vx_stand_of(tiles, a.forward.heads);
+    const grad_head head = grad_head_of(a, at.b, at.h);
+    const int width = a.forward.width, end = a.forward.first + a.queries;
+    const int i = a.forward.first + at.tile * VX_TILE, e = (int)blockIdx.y * VX_TILE;
+    const int m = vx_at_most(a.forward.tokens - i, VX_TILE);
+    vx_share dk, dv;
+    vx_share_clear(dk);
+    vx_share_clear(dv);
+    for (int j = a.forward.first; j < end; j += VX_TILE) {
+        const int n = vx_at_most(end - j, VX_TILE);
+        vx_share p, ds;
+        vx_probabilities<true>(p, s, a.forward, head.of, i, m, j, n);
+        vx_tile_put(s, p);
+        vx_tile_add(dv, s, vx_rows_from(head.dy, j), n, e, width);
+        vx_tile_dot(ds, s, vx_rows_from(head.of.v, i), m, vx_rows_from(head.dy, j), n, width);
+        score_gradients<true>(ds, p, a, head, i, m, j, n);
+        vx_tile_put(s, ds);
+        vx_tile_add(dk, s, vx_rows_from(head.of.q, j), n, e, width);
+    }
+    const vx_rows to_k = {head.dq.array, head.dq.first + head.all, head.dq.ld},
+                  to_v = {head.dq.array, to_k.first + head.all, head.dq.ld};
+    vx_tile_write(vx_rows_from(to_k, i), dk, m, e, width);
+    vx_tile_write(vx_rows_from(to_v, i), dv, m, e, width);
+    if (at.tile == 0) {
+        clear_before(to_k, a.forward.first, e, width);
+        clear_before(to_v, a.forward.first, e, width);
+    }
+}
+
+/* ------------------------------------------------------------------------- for the host ---- */
+
+static vx_attend forward_of(vx_cuda *cuda, const vx_attention_bwd *op)
+{
+    vx_attend a = {};
+    a.qkv = vx_any_of(cuda, op->qkv, op->qkv_n);
+    a.heads = op->heads;
+    a.width = op->head_width;
+    a.tokens = op->tokens;
+    a.first = op->first;
+    a.scale = op->scale * VX_LOG2E;
+    a.relative = op->relative;
+    a.p = op->p;
+    return a;
+}
+
+static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
+{
+    const size_t heads = (size_t)op->batch * (size_t)op->heads;
+    const size_t gradients = heads * (size_t)op->targets;
+    vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
+    attend_bwd a = {
+        forward_of(cuda, op),
+        vx_any_of(cuda, op->dy, op->dy_n),
+        vx_any_of(cuda, op->dqkv, op->dqkv_n),
+        op->dp,
+        static_cast<float *>(vx_room_take(&room, gradients * (size_t)op->queries * sizeof(float))),
+        op->targets,
+        op->queries,
+        op->scale};
+    a.forward.stats = static_cast<vx_row_stats *>(
+        vx_room_take(&room, heads * (size_t)op->tokens * sizeof(vx_row_stats)));
+    if (a.dqkv.at && !op->p)
+        vx_attend_stats(cuda, a.forward, op->batch, op->first, op->first + op->queries);
+    const int tiles = vx_tiles(op->tokens - op->first);
+    const dim3 grid(vx_blocks((size_t)tiles * gradients, 1)),
+        wide(grid.x, (unsigned)vx_tiles(op->head_width));
+    VX_LAUNCH(sum_rows, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
+    if (!a.dqkv.at)
+        return;
+    VX_LAUNCH(query_gradients, wide, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
+    VX_LAUNCH(key_gradients, wide, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
+}
+
+static size_t scratch_of(const vx_attention_bwd *op, int batch, int targets)
+{
+    const size_t heads = (size_t)batch * (size_t)op->heads;
+    return vx_round_up(heads * (size_t)targets * (size_t)op->queries * sizeof(float), 256) +
+           vx_round_up(heads * (size_t)op->tokens * sizeof(vx_row_stats), 256);
+}
+
+/* The operation of `batch` pictures from picture b on; of their gradients the `targets` from k on,
+ * which are all if there are several pictures. */
+static vx_attention_bwd part_of(vx_cuda *cuda, const vx_attention_bwd *op, int b, int batch, int k,
+                                int targets)
+{
+    const size_t width = (size_t)op->heads * (size_t)op->head_width, t = (size_t)op->tokens;
+    const size_t row = (size_t)b * t, g = (size_t)b * (size_t)op->targets + (size_t)k;
+    const size_t dy = g * (size_t)op->queries * width, dqkv = g * t * 3 * width;
+    const size_t present = (size_t)(op->tokens - op->first);
+    const size_t element = vx_element(cuda, {nullptr, true});
+    vx_attention_bwd one = *op;
+    one.batch = batch;
+    one.targets = targets;
+    one.qkv = op->qkv ? op->qkv + row * 3 * width : nullptr;
+    one.qkv_n = op->qkv_n ? vx_narrow_at(op->qkv_n, element, row * 3 * width) : nullptr;
+    one.dy = op->dy ? op->dy + dy : nullptr;
+    one.dy_n = op->dy_n ? vx_narrow_at(op->dy_n, element, dy) : nullptr;
+    one.dqkv = op->dqkv ? op->dqkv + dqkv : nullptr;
+    one.dqkv_n = op->dqkv_n ? vx_narrow_at(op->dqkv_n, element, dqkv) : nullptr;
+    one.p = op->p ? op->p + row * (size_t)op->heads * t : nullptr;
+    one.dp = op->dp ? op->dp + g * (size_t)op->heads * present * present : nullptr;
+    return one;
+}
+
+extern "C" void vx_attention_bwd_cuda(vx_device *dev, const vx_attention_bwd *op)
+{
+    vx_cuda *cuda = vx_cuda_of(dev);
+    int batch = op->batch, targets = op->targets;
+    while (batch > 1 && scratch_of(op, batch, targets) > cuda->scratch_bytes)
+        batch = (batch + 1) / 2;
+    while (targets > 1 && scratch_of(op, batch, targets) > cuda->scratch_bytes)
+        targets = (targets + 1) / 2;
+    for (int b = 0; b < op->batch; b += batch)
+        for (int k = 0; k < op->targets; k += targets) {
+            const int left = op->batch - b, more = op->targets - k;
+            const vx_attention_bwd one = part_of(cuda, op, b, left < batch ? left : batch, k,
+                                                 more < targets ? more : targets);
+            gradients_plain(cuda, &one);
+        }
+}
