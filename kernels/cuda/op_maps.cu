@@ -334,6 +334,10 @@ int64_t smaller(int64_t a, int64_t b)
 template <class F> void in_parts(vx_cuda *cuda, tokens_part whole, int64_t gradients, F f)
 {
     const int64_t room = (int64_t)(cuda->scratch_bytes / sizeof(double));
+    if (room <= 0) {
+        vx_gpu_fail(&cuda->stream, VX_GPU_NO_ROOM, "maps of tokens: no room was reserved");
+        return;
+    }
     const int64_t channels = whole.width > 0 ? smaller(whole.width, room) : 1;
     const int64_t at_once = smaller(room / channels, 4096); /* a grid takes the tiles of so many */
     whole.kept = reinterpret_cast<double *>(cuda->scratch);
@@ -436,13 +440,14 @@ extern "C" void vx_token_gram_cuda(vx_device *dev, const vx_token_gram *a)
     });
 }
 
-/* The scratch holds a double for each token, since it was reserved for at least as many. */
 extern "C" void vx_rollout_step_cuda(vx_device *dev, const vx_rollout_step *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
     const int64_t t = a->tokens, room = (int64_t)(cuda->scratch_bytes / sizeof(double));
     double *const kept = reinterpret_cast<double *>(cuda->scratch);
-    const int64_t at_once = t > 0 ? room / t : 0;
+    const int64_t at_once = t > 0 ? room / t : a->batch;
+    if (at_once <= 0 && a->batch > 0)
+        vx_gpu_fail(&cuda->stream, VX_GPU_NO_ROOM, "rollout_step: no room was reserved");
     for (int64_t b = 0; b < a->batch && at_once > 0; b += at_once) {
         const int64_t count = smaller(at_once, a->batch - b);
         const float *const row = a->row + b * t, *const f = a->f + b * t * t;
