@@ -8,7 +8,7 @@
 #include "kernels/cuda/gpu.h"
 #include "kernels/ops.h"
 
-VX_DEVICE float vx_logistic(float x)
+VX_DEVICE float vx_sigmoid_of(float x)
 {
     return 1.0f / (1.0f + expf(-x));
 }
@@ -92,7 +92,7 @@ VX_DEVICE float vx_gelu_tanh_slope(float x)
     return fmaf(1.59576912f * t * fmaf(0.134145f, square, 1.0f), slope, s) + (x - x);
 }
 
-VX_DEVICE float vx_act_of(int act, float x)
+VX_DEVICE float vx_act_value(vx_act act, float x)
 {
     switch (act) {
     case VX_ACT_GELU:
@@ -108,7 +108,7 @@ VX_DEVICE float vx_act_of(int act, float x)
     }
 }
 
-VX_DEVICE float vx_act_slope(int act, float x)
+VX_DEVICE float vx_act_slope(vx_act act, float x)
 {
     switch (act) {
     case VX_ACT_GELU:
@@ -127,14 +127,14 @@ VX_DEVICE float vx_act_slope(int act, float x)
 /* silu(u) v */
 VX_DEVICE float vx_swiglu_value(float u, float v)
 {
-    return u * vx_logistic(u) * v;
+    return u * vx_sigmoid_of(u) * v;
 }
 
 /* The gradients of u and v from that of silu(u) v. */
 VX_DEVICE void vx_swiglu_slopes(float u, float v, float dy, float *du, float *dv)
 {
     *du = dy * v * vx_silu_slope(u, 1.0f);
-    *dv = dy * u * vx_logistic(u);
+    *dv = dy * u * vx_sigmoid_of(u);
 }
 
 #endif

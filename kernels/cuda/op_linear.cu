@@ -25,7 +25,7 @@ static __global__ void __launch_bounds__(THREADS) gate(vx_rows y, vx_rows x, int
         for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
             const float u = vx_get_some<1>(x, (size_t)r, (size_t)c).v[0];
             const float v = vx_get_some<1>(x, (size_t)r, (size_t)(n + c)).v[0];
-            vx_put_some<1>(y, (size_t)r, (size_t)c, {{u * vx_logistic(u) * v}});
+            vx_put_some<1>(y, (size_t)r, (size_t)c, {{vx_swiglu_value(u, v)}});
         }
 }
 
@@ -40,9 +40,10 @@ static __global__ void __launch_bounds__(THREADS)
             const float u = vx_get_some<1>(x, of, (size_t)c).v[0];
             const float v = vx_get_some<1>(x, of, (size_t)(n + c)).v[0];
             const float dy = vx_get_some<1>(dx, (size_t)r, (size_t)c).v[0];
-            const float s = vx_logistic(u), slope = s * (1 - s) > 0 ? s + u * (s * (1 - s)) : s;
-            vx_put_some<1>(dx, (size_t)r, (size_t)c, {{dy * v * slope}});
-            vx_put_some<1>(dx, (size_t)r, (size_t)(n + c), {{dy * u * s}});
+            float du, dv;
+            vx_swiglu_slopes(u, v, dy, &du, &dv);
+            vx_put_some<1>(dx, (size_t)r, (size_t)c, {{du}});
+            vx_put_some<1>(dx, (size_t)r, (size_t)(n + c), {{dv}});
         }
 }
 

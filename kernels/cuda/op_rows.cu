@@ -18,7 +18,7 @@ struct activation {
         float v[W];
         vx_read_some<W>(x, column, v);
         for (int i = 0; i < W; i++)
-            v[i] = vx_act_of(act, v[i]);
+            v[i] = vx_act_value(act, v[i]);
         vx_write_some<W>(y, column, v);
     }
 };
@@ -30,7 +30,7 @@ struct sigmoids {
         float v[W];
         vx_read_some<W>(x, column, v);
         for (int i = 0; i < W; i++)
-            v[i] = vx_logistic(v[i]);
+            v[i] = vx_sigmoid_of(v[i]);
         vx_write_some<W>(y, column, v);
     }
 };

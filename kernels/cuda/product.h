@@ -112,7 +112,8 @@ VX_DEVICE void vx_put_some(const vx_rows &r, size_t row, size_t c, const vx_some
 struct vx_finish {
     vx_rows y, pre, residual, slope;
     const float *bias, *gamma;
-    int act, tokens, targets, period, lead, first;
+    vx_act act;
+    int tokens, targets, period, lead, first;
     int step; /* 1, 2 or 4: how many neighbours may be read and written at once */
 };
 
@@ -135,7 +136,7 @@ VX_DEVICE vx_some<STEP> vx_finish_act(const vx_finish &f, int row, size_t c, vx_
     } else if (f.act != VX_ACT_NONE) {
         VX_UNROLL
         for (int i = 0; i < STEP; i++)
-            x.v[i] = vx_act_of(f.act, x.v[i]);
+            x.v[i] = vx_act_value(f.act, x.v[i]);
     }
     return x;
 }

@@ -14,8 +14,16 @@ template <int ROWS, int COLUMNS, bool TURNED> struct stage {
     uint16_t w[TURNED ? DEEP : COLUMNS][(TURNED ? COLUMNS : DEEP) + PAD];
 };
 
+/* 16 rows of a warp's part of the product, as they are finished. */
+struct strip {
+    alignas(16) float rows[16][WARP_COLUMNS + 4];
+};
+
 template <int ROWS, int COLUMNS, bool TURNED> struct mma_shared {
-    stage<ROWS, COLUMNS, TURNED> stages[2];
+    union {
+        stage<ROWS, COLUMNS, TURNED> stages[2];
+        strip strips[COLUMNS / WARP_COLUMNS * 2];
+    };
 };
 
 /* Rows row0.. and columns column0.. of a matrix of 16-bit elements; 0 outside of it. */
@@ -83,17 +91,34 @@ VX_DEVICE void add_stage(float (&sum)[TALL][4][4], const stage<ROWS, COLUMNS, TU
     }
 }
 
-VX_DEVICE void finish_two(const vx_finish &f, int row, int column, int n, float x, float y)
+/* A strip at (row0, column0) of the product. The loops are not unrolled: what is done to an element
+ * is long. */
+template <int STEP>
+VX_DEVICE void finish_strip(const vx_finish &f, const strip &s, int row0, int column0, int m, int n)
 {
-    if (f.step >= 2) {
-        if (column < n)
-            vx_finish_some<2>(f, row, column, {{x, y}});
-        return;
+    constexpr int groups = WARP_COLUMNS / STEP;
+    VX_ROLLED
+    for (int at = vx_lane(); at < 16 * groups; at += VX_WARP) {
+        const int row = at / groups, column = at % groups * STEP;
+        if (row0 + row >= m || column0 + column >= n)
+            continue;
+        vx_some<STEP> x;
+        VX_UNROLL
+        for (int i = 0; i < STEP; i++)
+            x.v[i] = s.rows[row][column + i];
+        vx_finish_some<STEP>(f, row0 + row, column0 + column, x);
     }
-    if (column < n)
-        vx_finish_some<1>(f, row, column, {{x}});
-    if (column + 1 < n)
-        vx_finish_some<1>(f, row, column + 1, {{y}});
+}
+
+/* Lane l holds elements (l/4, 2(l%4)) and the next, and those 8 rows below, of each 16 x 8 tile. */
+VX_DEVICE void write_strip(strip &s, const float (&sum)[4][4])
+{
+    const int row = vx_lane() / 4, column = vx_lane() % 4 * 2;
+    VX_UNROLL
+    for (int j = 0; j < 4; j++)
+        VX_UNROLL
+        for (int i = 0; i < 4; i++)
+            s.rows[row + i / 2 * 8][column + 8 * j + i % 2] = sum[j][i];
 }
 
 template <class N, int ROWS, int COLUMNS, bool TURNED>
@@ -127,17 +152,21 @@ static __global__ void __launch_bounds__(COLUMNS / WARP_COLUMNS * 2 * VX_WARP)
         __syncthreads();
     }
     vx_cp_wait<0>();
-    const int row = row0 + warp_row + vx_lane() / 4;
-    const int column = column0 + warp_column + vx_lane() % 4 * 2;
-    VX_UNROLL
-    for (int i = 0; i < tall; i++)
+    strip &own = s.strips[vx_warp()];
+    VX_ROLLED
+    for (int i = 0; i < tall; i++) {
         VX_UNROLL
-        for (int j = 0; j < 4; j++)
-            VX_UNROLL
-            for (int half = 0; half < 2; half++)
-                if (row + 16 * i + 8 * half < o.m)
-                    finish_two(f, row + 16 * i + 8 * half, column + 8 * j, o.n,
-                               sum[i][j][2 * half], sum[i][j][2 * half + 1]);
+        for (int j = 0; j < tall; j++)
+            if (i == j)
+                write_strip(own, sum[j]);
+        __syncwarp();
+        const int row = row0 + warp_row + 16 * i, column = column0 + warp_column;
+        if (f.step == 4)
+            finish_strip<4>(f, own, row, column, o.m, o.n);
+        else
+            finish_strip<1>(f, own, row, column, o.m, o.n);
+        __syncwarp();
+    }
 }
 
 template <class N, int ROWS, int COLUMNS, bool TURNED>
