@@ -328,6 +328,7 @@ static void sizes_of(const vx_dims *d, size_t *scratch, size_t *workspace)
                          MOST_WORKSPACE);
     *scratch = rows > (SIZE_MAX / 2 - fixed) / row ? SIZE_MAX / 2
                                                    : vx_round_up(fixed + rows * row, 256);
+    *scratch = larger(*scratch, VX_CUDA_SCRATCH);
 }
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
