@@ -73,7 +73,7 @@ PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.c
 # The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
 # the host twin (docs/cuda.md), for tests alone.
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
-TWIN_SRC := $(filter-out %/runtime_cuda.cu,$(CUDA_SRC)) $(sort $(wildcard kernels/cuda/host/*.cpp))
+TWIN_SRC := $(filter-out %_cuda.cu,$(CUDA_SRC)) $(sort $(wildcard kernels/cuda/host/*.cpp))
 TWIN_OBJ := $(addprefix $(B)/twin/,$(addsuffix .o,$(basename $(TWIN_SRC))))
 TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
@@ -90,8 +90,9 @@ REPLAYS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/replay_%)
 FUZZERS  := $(FUZZ_SRC:test/fuzz/fuzz_%.c=$(B)/fuzz_%)
 FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face
+ABIS     := $(addprefix $(B)/test/plugin/,abi.o abi_version.o abi_struct.o)
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
-    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d)
+    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(B)/test/plugin/fake.d $(ABIS:.o=.d)
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
@@ -162,6 +163,10 @@ $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
+# Where the plug-in of the device cuda is looked for at last; what both sides have to agree about.
+PLUGIN_DEFINES := -DVX_VERSION='"$(VERSION)"'
+$(B)/kernels/plugin.o kernels/plugin.tidy: OWN = $(SMALL) $(PLUGIN_DEFINES) \
+    -DVX_PLUGIN_FILE='"$(notdir $(PLUGIN))"' -DVX_PLUGIN_FOLDER='"$(LIBDIR)/vitx"'
 $(B)/%.o: %.c $(B)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
@@ -181,7 +186,7 @@ $(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
 # ------------------------------------- the kernels for GPUs, twice ------------------------
 # C++ without its library: no exceptions, no types at run time, so that C programs link it.
 CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
-TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. \
+TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
     $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(TWIN_SANITIZE) $(filter-out -std=%,$(CFLAGS))
 TWIN_SANITIZE = $(SANITIZE)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
@@ -204,7 +209,7 @@ $(B)/libtwin.a: $(TWIN_OBJ)
 # For GPUs from compute capability 8.0 on: code for 8.x and 9.0, and PTX for what comes later. What
 # ptxas says of registers is kept beside each object; test/cuda.sh reads it.
 NVCC_TARGETS := -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
-NVCC_FLAGS = -std=c++17 -O3 -I. $(NVCC_TARGETS) -Werror all-warnings -Xptxas -v -Xcompiler \
+NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) $(NVCC_TARGETS) -Werror all-warnings -Xptxas -v -Xcompiler \
     -Wall,-Wextra,-O2,-fPIC,-fvisibility=hidden,$(subst $(SPACE),$(comma),$(CXX_PLAIN))
 SPACE := $(subst ,, )
 $(B)/cuda/%.o: %.cu $(B)/flags
@@ -234,6 +239,23 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+
+# Plug-ins of tests: the reference as the device cuda, and a library that is none.
+FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-nothing.so)
+$(B)/test/test_plugin.o $(B)/test/plugin/fake.o: OWN = $(PLUGIN_DEFINES)
+# What the plug-in's compiler sees, and what that of a plug-in of another version, or of other structs, would.
+%/abi_version.o: ABI = -UVX_VERSION -DVX_VERSION='"0.0"' -Dabi_of_cpp=abi_of_version
+%/abi_struct.o: ABI = -Dsequences='sequences, more' -Dabi_of_cpp=abi_of_struct
+$(ABIS): test/plugin/abi.cpp $(B)/flags
+	@echo "  CXX   $<"
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(INCLUDES) $(PLUGIN_DEFINES) $(SANITIZE) $(CFLAGS) $(ABI) -MMD -MP -c -o $@ $<
+$(B)/plugin/libvitx-fake.so: $(B)/test/plugin/fake.o $(filter $(B)/kernels/ref/%,$(LIB_OBJ))
+$(FAKES): $(B)/kernels/host.o
+	@echo "  LINK  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm
+$(B)/test_plugin: $(ABIS) | $(FAKES)
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
@@ -302,6 +324,9 @@ BUNDLED := $(addprefix weights/scenes/,model.safetensors config.json labels.zh.t
 DEMO    := $(addprefix docs/images/scenes/,one.png one.1.png two.png two.1.png two.2.png \
     wrong.png wrong.1.png objects.txt)
 
+# Where kernels/plugin.c looks for it.
+PLUGINS := $(DESTDIR)$(LIBDIR)/vitx
+
 install: all                                                   ## install under PREFIX (default /usr/local), DESTDIR honoured
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/vitx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 644 include/vitx/*.h include/vitx/*.hpp $(DESTDIR)$(PREFIX)/include/vitx
@@ -311,6 +336,8 @@ install: all                                                   ## install under 
 	$(Q)ln -sf libvitx.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvitx.so
 	$(Q)install -m 755 $(OUT)/vitx-cli $(OUT)/vitx-scenes $(DESTDIR)$(PREFIX)/bin
+	$(Q)if [ "$(CUDA)" != 0 ] && [ -e $(PLUGIN) ]; then install -d $(PLUGINS) && \
+	    install -m 755 $(PLUGIN) $(PLUGINS) && $(STRIP) --strip-unneeded $(PLUGINS)/$(notdir $(PLUGIN)); fi
 	$(Q)install -d $(DESTDIR)$(DATADIR)/scenes $(DESTDIR)$(DATADIR)/demo
 	$(Q)install -m 644 $(BUNDLED) $(DESTDIR)$(DATADIR)/scenes
 	$(Q)install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)/demo
@@ -324,6 +351,7 @@ uninstall:                                                     ## remove what in
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/vitx*.pc $(DESTDIR)$(PREFIX)/bin/vitx-cli $(DESTDIR)$(PREFIX)/bin/vitx-scenes
 	$(Q)rm -f $(addprefix $(DESTDIR)$(DATADIR)/scenes/,$(notdir $(BUNDLED))) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/demo/,$(notdir $(DEMO)) demo.sh)
+	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
 C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
@@ -338,7 +366,7 @@ lint: $(TIDY)                                                  ## clang-tidy, cp
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --suppress=missingIncludeSystem -Iinclude -Ilib -I. lib kernels tools/cli
 	$(Q)shellcheck -x tools/*.sh test/*.sh test/fuzz/*.sh .ci/run
 
-info:                                                          ## what was found: compiler, OpenBLAS, nvcc, versions
+info:                                                          ## what was found: compiler, OpenBLAS, nvcc, the plug-in, versions
 	@echo "vitx      $(VERSION), shared library $(SONAME), configuration $(CONFIG)"
 	@echo "compiler  $(shell $(CC) --version | head -n 1) for $(MACHINE)"
 	@echo "openblas  $(shell $(PKG) --modversion openblas), loaded at run time as $(BLAS_SO)"
@@ -350,6 +378,7 @@ info:                                                          ## what was found
 	@echo "check     $(shell $(PKG) --modversion check)"
 	@echo "stb       $(shell printf '\43include <stb/stb_image.h>' | $(CC) $(INCLUDES) -E -M -x c - | grep -o '/[^ ]*/stb_image.h')"
 	@echo "nvcc      $(if $(CUDA_NVCC),$(shell $(CUDA_NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') at $(CUDA_NVCC),not used)"
+	@echo "plug-in   $(PLUGIN) of the device cuda: $(if $(filter 0,$(CUDA)),left out,$(shell test -e $(PLUGIN) && echo built || echo not built))"
 endif
 
 .PHONY: help clean

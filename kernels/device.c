@@ -25,12 +25,24 @@ const vx_device_class *vx_device_at(int index)
     return index >= 0 && index < count ? devices[index] : NULL;
 }
 
-const vx_device_class *vx_device_find(const char *name)
+static const vx_device_class *row_of(const char *name)
 {
     for (int i = 0; vx_device_at(i); i++)
         if (strcmp(vx_device_at(i)->name, name) == 0)
             return vx_device_at(i);
     return NULL;
+}
+
+static const vx_device_class *class_of(const vx_device_class *row, char *why, size_t why_size)
+{
+    return row->load ? row->load(why, why_size) : row;
+}
+
+const vx_device_class *vx_device_find(const char *name)
+{
+    char why[16];
+    const vx_device_class *row = row_of(name);
+    return row ? class_of(row, why, sizeof why) : NULL;
 }
 
 /* "cuda:1": the length of its class's name, and the number; of "cuda" 0. */
@@ -46,26 +58,36 @@ static size_t split(const char *name, int *ordinal)
     return (size_t)(colon - name);
 }
 
+static int find_site(vx_site *out, const vx_device_class *row, int ordinal, char *why,
+                     size_t why_size)
+{
+    *out = (vx_site){class_of(row, why, why_size), ordinal};
+    return out->cls ? out->cls->probe(ordinal, why, why_size) : VX_DEVICE_FAILED;
+}
+
 static int find_named(vx_site *out, const char *name, char *why, size_t why_size)
 {
-    char cls[32];
+    char kind[32];
     int ordinal;
     const size_t length = split(name, &ordinal);
-    snprintf(cls, sizeof cls, "%.*s", (int)length, name);
-    *out = (vx_site){length < sizeof cls ? vx_device_find(cls) : NULL, ordinal};
-    return out->cls ? out->cls->probe(ordinal, why, why_size) : VX_DEVICE_UNKNOWN;
+    snprintf(kind, sizeof kind, "%.*s", (int)length, name);
+    const vx_device_class *row = length < sizeof kind ? row_of(kind) : NULL;
+    return row ? find_site(out, row, ordinal, why, why_size) : VX_DEVICE_UNKNOWN;
 }
 
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size)
 {
     int status = VX_DEVICE_UNKNOWN;
+    const vx_device_class *row;
     if (why_size)
         why[0] = '\0';
     if (name && strcmp(name, "auto") != 0)
         return find_named(out, name, why, why_size);
-    for (int i = 0; vx_device_at(i) && status != 0; i++) {
-        *out = (vx_site){vx_device_at(i), 0};
-        status = out->cls->probe(0, why, why_size);
+    for (int i = 0; status != 0 && (row = vx_device_at(i)) != NULL; i++) {
+        char text[480];
+        status = find_site(out, row, 0, text, sizeof text);
+        if (status != 0)
+            snprintf(why, why_size, "%s: %s", row->name, text);
     }
     return status;
 }

@@ -51,6 +51,9 @@ typedef struct vx_dims {
 #define VX_CPU_VNNI 8u   /* AVX-512 VNNI: int8 */
 #define VX_CPU_BF16 16u  /* AVX-512 BF16 */
 #define VX_CPU_AMX 32u   /* AMX TILE, INT8 and BF16, and the system lets the process use them */
+/* And these the device cuda's. */
+#define VX_CUDA_BLAS 1u /* cuBLASLt; else products of its own */
+#define VX_CUDA_MMA 2u  /* the matrix instructions in kernels of its own */
 #define VX_FEATURES_ALL (~0u)
 
 typedef struct vx_device_class vx_device_class;
@@ -101,6 +104,9 @@ struct vx_packing {
 
 struct vx_device_class {
     const char *name;
+    /* Of a row of the table whose class lies in a plug-in (plugin.h), which has no other member but
+     * its name: gives the class, or NULL with the reason. NULL: this is the class. */
+    const vx_device_class *(*load)(char *why, size_t why_size);
     int host_memory; /* nonzero: device memory can be read by the host */
     /* The precisions that this machine runs, NULL past the last; the first is the default. */
     const char *(*precision_at)(int index);
@@ -168,12 +174,14 @@ struct vx_device_class {
     int (*sync)(vx_device *dev, char *err, size_t err_size);
 };
 
-/* @return the class of that name, NULL if there is none; or by index, NULL past the last. */
-const vx_device_class *vx_device_find(const char *name);
+/* @return a row of the table, NULL past the last: only its name if the class is in a plug-in. */
 const vx_device_class *vx_device_at(int index);
+/* @return the class of that name, loaded if it is in a plug-in; NULL if there is none. */
+const vx_device_class *vx_device_find(const char *name);
 
 /* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
- * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. */
+ * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. With 0, why
+ * says which device before it in the table is not there ("cuda: no NVIDIA driver"), or is empty. */
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 
 static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *precision)

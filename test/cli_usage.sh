@@ -48,7 +48,7 @@ wrong "--fit is" classify --fit stretch -m $model $picture
 for value in 0 -1 x 40x x40 40x40x40 40.0 ' 40' 1x100000 65536 99999999999; do
     wrong "--size is \"$value\"" classify --size "$value" -m $model $picture
 done
-wrong 'no device "gpu"; there are cpu' classify --device gpu -m $model $picture
+wrong 'no device "gpu"; there are auto, cuda, cpu, ref' classify --device gpu -m $model $picture
 wrong "explain: --alpha is" explain --alpha 1.5 -m $model $picture
 wrong "explain: --alpha is" explain --alpha nan -m $model $picture
 wrong "explain: --layout is" explain --layout both -m $model $picture

@@ -15,6 +15,17 @@ static void expect(bool is, const char *what)
         std::printf("face: %s\n", what), failed = 1;
 }
 
+static void devices()
+{
+    try {
+        vitx::load_device("/no/such.so");
+        expect(false, "a plug-in that is not there");
+    } catch (const vitx::error &error) {
+        expect(error.status() == VITX_DEVICE, "its status");
+    }
+    expect(!vitx::precisions("cpu").empty(), "precisions of the cpu");
+}
+
 static void classes(const vitx::image &picture)
 {
     vitx::model model("test/golden/models/deit-hf");
@@ -284,6 +295,7 @@ int main(int count, char **arguments)
 {
     try {
         const vitx::image picture("test/golden/models/picture.png");
+        devices();
         classes(picture);
         embeddings(picture);
         reports(picture);

@@ -33,6 +33,13 @@ bytes=$(stat -c %s "$library")
     fail "$library has $bytes bytes, 965000 at most"
 [ "$(nm -D --defined-only "$library" | awk '{print $3}' | sort)" = \
     "$(nm -D --defined-only "$OUT/libvitx.so" | awk '{print $3}' | sort)" ] || fail "a name was stripped off"
+# The plug-in of the device cuda, if it was built, where it is found.
+plugin=$(basename "$(echo "$OUT"/libvitx-cuda.so.*)")
+if [ -e "$OUT/$plugin" ]; then
+    [ -s "$root/opt/vitx/lib/vitx/$plugin" ] || fail "lib/vitx/$plugin is not there"
+    make_ install CUDA=0 DESTDIR="$folder/without"
+    [ -e "$folder/without/opt/vitx/lib/vitx" ] && fail "CUDA=0 installs the plug-in"
+fi
 for file in model.safetensors config.json labels.zh.txt README.md; do
     cmp "weights/scenes/$file" "$root/opt/vitx/share/vitx/scenes/$file" || fail "$file of the model"
 done
@@ -42,6 +49,7 @@ mv "$root/opt/vitx" "$moved"
 cd "$folder" || exit 1
 "$moved/bin/vitx-cli" info > found || fail "info without -m"
 grep -qxE "model +$moved/share/vitx/scenes" found || fail "another model: $(grep ^model found)"
+[ ! -e "$moved/lib/vitx/$plugin" ] || ! grep -q "^devices.*$plugin not found" found || fail "the plug-in is not found"
 ln -s "$moved/bin/vitx-cli" link
 ./link info | cmp -s - found || fail "through a link another model is found"
 

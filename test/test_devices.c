@@ -110,6 +110,14 @@ START_TEST(test_device__has_every_operation)
 }
 END_TEST
 
+/* Row i of the table; NULL if this machine does not have the device. */
+static const vx_device_class *class_at(int i)
+{
+    vx_site s;
+    char why[480];
+    return vx_site_find(&s, vx_device_at(i)->name, why, sizeof why) == 0 ? s.cls : NULL;
+}
+
 START_TEST(test_device__refuses_an_unknown_precision)
 {
     bed b;
@@ -117,8 +125,10 @@ START_TEST(test_device__refuses_an_unknown_precision)
     ck_assert(bed_open(&b, 0, &largest));
     const vx_device_env env = bed_env(&b);
     for (int i = 0; vx_device_at(i); i++) {
-        const vx_device_class *cls = vx_device_at(i);
+        const vx_device_class *cls = class_at(i);
         vx_device *dev = (vx_device *)&b;
+        if (!cls)
+            continue;
         ck_assert_int_ne(cls->open(&dev, &env, "f8", VX_FEATURES_ALL, err, sizeof err), 0);
         ck_assert(dev == NULL && strstr(err, "\"f8\"") && strstr(err, cls->name));
         ck_assert_ptr_eq(vx_device_find(cls->name), cls);
@@ -141,8 +151,10 @@ START_TEST(test_device__survives_failing_allocations)
     ck_assert(bed_open(&b, 0, &largest));
     const vx_device_env env = bed_env(&b);
     for (int i = 0; vx_device_at(i); i++) {
-        const vx_device_class *cls = vx_device_at(i);
+        const vx_device_class *cls = class_at(i);
         vx_device *dev;
+        if (!cls)
+            continue;
         b.allocations_left = 0;
         ck_assert_int_ne(cls->open(&dev, &env, NULL, VX_FEATURES_ALL, err, sizeof err), 0);
         ck_assert(dev == NULL && strstr(err, "memory"));

@@ -26,8 +26,32 @@ extern "C" {
 
 typedef struct vitx_context vitx_context;
 
-/** @return the name of device `index` ("cpu"), NULL past the last one. Static; any thread. */
+/**
+ * The devices that vitx knows, in the order in which "auto" tries them. This machine need not have
+ * all of them: vitx_precision_get() of a device fails with the reason.
+ *
+ * @return the name of device `index` ("cuda", "cpu"), NULL past the last one. Static; any thread
+ */
 VITX_API const char *vitx_device_name(int index);
+
+/**
+ * Loads the device "cuda" from a file.
+ *
+ * That device is a plug-in, libvitx-cuda.so with the major version at the end, because most
+ * machines have no use for it. vitx looks for it when the device is first asked for, by name or by
+ * "auto": in the folder of libvitx.so (or of the program that libvitx.a is linked into), in vitx/
+ * and ../lib/vitx/ of that folder, then in the folder where `make install` has put it. No
+ * environment variable and no working folder counts. A program that keeps the plug-in elsewhere
+ * calls this function before its first context. A plug-in stays loaded until the process ends.
+ *
+ * Success does not say that there is a GPU: vitx_precision_get() of "cuda" does.
+ *
+ * @param path  the plug-in; a full path, which begins with "/"
+ * @return VITX_OK (also if that file is loaded already), VITX_INVALID (path), VITX_DEVICE (the file
+ *         is missing, is no plug-in or belongs to another version of vitx; another plug-in is
+ *         loaded). Any thread
+ */
+VITX_API int vitx_device_load(const char *path);
 
 /**
  * What a device knows of one of its precisions. Every precision runs on every machine; it is fast
@@ -95,9 +119,12 @@ typedef int vitx_progress(int64_t done, int64_t total, void *payload);
 
 typedef struct vitx_context_opts {
     size_t struct_size;
-    const char *device;       /**< "cpu", "ref" (the scalar definition: slow); with a number,
-                                   like "cpu:0": one of several devices of that kind; NULL or
-                                   "auto": the first of vitx_device_name() that this machine has */
+    const char *device;       /**< "cpu", "ref" (the scalar definition: slow), "cuda" (a GPU, see
+                                   vitx_device_load()); with a number, like "cuda:1": one of
+                                   several devices of that kind; NULL or "auto": the first of
+                                   vitx_device_name() that this machine has, so "cpu" if there is
+                                   no GPU or no plug-in for it; why not "cuda" is logged as
+                                   VITX_LOG_DEBUG                                               */
     const char *precision;    /**< what the products of the blocks take their numbers as; sums,
                                    norms and softmax are f32 in all. NULL: the device's first,
                                    "f32". "auto": the fastest on this machine that keeps the
@@ -189,7 +216,7 @@ VITX_API uint64_t vitx_context_generation(const vitx_context *context);
  */
 typedef struct vitx_context_info {
     size_t struct_size;
-    const char *device;      /**< "cpu"                                                         */
+    const char *device;      /**< "cpu", "cuda" (without a number)                              */
     const char *precision;   /**< "f32", "bf16x3", "bf16" or "int8"                             */
     const char *kernels;     /**< one line: instruction sets and libraries in use               */
     int threads;

@@ -457,6 +457,12 @@ inline std::vector<vitx_precision_info> precisions(const char *device = nullptr)
     return list;
 }
 
+/** The plug-in of the device "cuda" from a file: vitx/context.h. */
+inline void load_device(const std::string &path)
+{
+    check(vitx_device_load(path.c_str()));
+}
+
 /** All metrics: vitx/evaluate.h. */
 inline std::vector<vitx_metric_info> metrics()
 {

@@ -44,7 +44,7 @@ struct vx_cuda {
     size_t scratch_bytes;
     char *workspace; /* cuBLASLt's */
     size_t workspace_bytes;
-    int widest; /* of the rows that were reserved for, in elements */
+    const char *failed; /* the operation that the first error since the last sync is of */
 };
 
 static inline vx_cuda *vx_cuda_of(vx_device *dev)

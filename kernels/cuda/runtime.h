@@ -16,6 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the device is called, and the object of its class. */
+#ifdef __CUDACC__
+#define VX_GPU_NAME "cuda"
+#define VX_GPU_CLASS vx_device_cuda_plugin
+#else
+#define VX_GPU_NAME "cuda-host"
+#define VX_GPU_CLASS vx_device_cuda_host
+#endif
+
+/* Numbers of errors of CUDA, for failures that are not of the runtime. */
+enum { VX_GPU_NO_ROOM = 1, VX_GPU_LAUNCH_FAILED = 719 };
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -48,6 +60,8 @@ int vx_gpu_count(int *count);
  * CUDA that this was built with. */
 void vx_gpu_versions(int *driver, int *built);
 int vx_gpu_describe(int ordinal, vx_gpu_info *out);
+/* Its compute capability, without starting anything on it. */
+int vx_gpu_capability(int ordinal, int *major, int *minor);
 int vx_gpu_use(int ordinal);
 const char *vx_gpu_error_name(int error);
 const char *vx_gpu_error_text(int error);

@@ -40,6 +40,16 @@ int vx_gpu_describe(int ordinal, vx_gpu_info *out)
     return error ? error : cudaMemGetInfo(&out->memory_free, &out->memory_total);
 }
 
+int vx_gpu_capability(int ordinal, int *major, int *minor)
+{
+    int error = cudaDeviceGetAttribute(major, cudaDevAttrComputeCapabilityMajor, ordinal);
+    if (!error)
+        error = cudaDeviceGetAttribute(minor, cudaDevAttrComputeCapabilityMinor, ordinal);
+    if (error)
+        cudaGetLastError();
+    return error;
+}
+
 int vx_gpu_use(int ordinal)
 {
     return cudaSetDevice(ordinal);

@@ -9,6 +9,7 @@
 #include "engine/footprint.h"
 #include "engine/run.h"
 #include "engine/size.h"
+#include "kernels/plugin.h"
 #include "model/fill.h"
 #include "model/rotary.h"
 
@@ -16,6 +17,17 @@ const char *vitx_device_name(int index)
 {
     const vx_device_class *device = vx_device_at(index);
     return device ? device->name : NULL;
+}
+
+int vitx_device_load(const char *path)
+{
+    char why[480];
+    if (!path || path[0] != '/')
+        return vx_fail(VITX_INVALID, "vitx_device_load: path is %s: a full path is needed",
+                       path ? path : "NULL");
+    if (!vx_plugin_load_cuda(path, why, sizeof why))
+        return vx_fail(VITX_DEVICE, "device cuda: %s", why);
+    return VITX_OK;
 }
 
 void vitx_context_opts_init(vitx_context_opts *out, size_t struct_size)
@@ -113,15 +125,19 @@ void vitx_precision_info_init(vitx_precision_info *out, size_t struct_size)
     vx_struct_init(out, struct_size, &full, sizeof full);
 }
 
-static int find_site(vx_site *out, const char **precision, const vitx_context_opts *o)
+/* hooks: where to log which device "auto" has passed over, or NULL. */
+static int find_site(vx_site *out, const char **precision, const vitx_context_opts *o,
+                     const vitx_hooks *hooks)
 {
-    char text[160];
+    char text[480];
     const int failed = vx_site_find(out, o->device, text, sizeof text);
     if (failed == VX_DEVICE_UNKNOWN && o->device)
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", o->device,
                        vx_name_list(text, sizeof text, vitx_device_name));
     if (failed)
         return device_failed(failed, o->device ? o->device : "auto", text);
+    if (hooks && text[0])
+        vx_log(hooks, VITX_LOG_DEBUG, "device %s", text);
     *precision = vx_device_precision(out->cls, o->precision);
     if (*precision)
         return VITX_OK;
@@ -136,7 +152,7 @@ int vitx_precision_get(vitx_precision_info *out, const char *device, int index)
     const vitx_context_opts opts = {.device = device};
     if (!out)
         return vx_fail(VITX_INVALID, "vitx_precision_get: out is NULL");
-    VX_TRY(find_site(&site, &first, &opts));
+    VX_TRY(find_site(&site, &first, &opts, NULL));
     const vx_device_class *cls = site.cls;
     const char *name = cls->precision_at(index);
     if (!name)
@@ -151,7 +167,7 @@ int vx_context_narrow(size_t *out, const vitx_context_opts *o)
 {
     vx_site site;
     const char *precision;
-    VX_TRY(find_site(&site, &precision, o));
+    VX_TRY(find_site(&site, &precision, o, NULL));
     *out = vx_narrow_bytes(site.cls, precision);
     return VITX_OK;
 }
@@ -161,7 +177,7 @@ static int open_device(vitx_context *c, const vitx_context_opts *o)
     char text[160];
     vx_site site;
     const char *precision;
-    VX_TRY(find_site(&site, &precision, o));
+    VX_TRY(find_site(&site, &precision, o, &c->hooks));
     c->env = (vx_device_env){.alloc = context_alloc,
                              .release = context_release,
                              .parallel = context_parallel,
@@ -489,7 +505,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     vitx_context c = {.hooks = model->hooks, .model = (vitx_model *)(uintptr_t)model};
     vitx_context_info info = {.kernels = "", .recipe = recipe};
     VX_TRY(read_sizes(&c, &info.threads, &o));
-    VX_TRY(find_site(&site, &precision, &o));
+    VX_TRY(find_site(&site, &precision, &o, NULL));
     c.narrow = vx_narrow_bytes(site.cls, precision);
     const vx_device dev = {.cls = site.cls,
                            .env = {.workers = info.threads, .ordinal = site.ordinal}};

@@ -433,21 +433,6 @@ static int split_precisions(struct bench *b, const char *list)
     return DONE;
 }
 
-/* All names are checked before the first row is run. */
-static int check_precisions(const struct bench *b, const char *device)
-{
-    for (int i = 0; i < b->precision_count; i++) {
-        const char *name = b->precisions[i];
-        bool known = !name[0] || strcmp(name, "auto") == 0;
-        vitx_precision_info p = VITX_PRECISION_INFO_INIT;
-        for (int k = 0; !known && vitx_precision_get(&p, device, k) == VITX_OK; k++)
-            known = strcmp(p.name, name) == 0;
-        if (!known)
-            return wrong_usage("no precision \"%s\": vitx-cli info lists them", name);
-    }
-    return DONE;
-}
-
 static int bench_precision(struct bench *b, const struct common *common, char **files, int count)
 {
     int status = session_start(&b->session, common, VITX_FIT_SQUASH);
@@ -473,8 +458,8 @@ static int run(const void *settings, char **files, int count)
         status = make_rows(&b);
     if (status == DONE)
         status = session_open(&b.session, &own.common);
-    if (status == DONE)
-        status = check_precisions(&b, own.common.device);
+    for (int i = 0; status == DONE && i < b.precision_count; i++) /* before the first row is run */
+        status = check_precision(own.common.device, b.precisions[i][0] ? b.precisions[i] : NULL);
     if (status == DONE)
         status = check_against_model(&b);
     for (int i = 0; status == DONE && i < b.precision_count && output_works(); i++) {

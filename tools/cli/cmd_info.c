@@ -37,7 +37,6 @@ static const struct {
     const char *what;
     const char *(*name_at)(int index);
 } lists[] = {
-    {"devices", vitx_device_name},
     {"methods", method_name},
     {"formats", format_name},
     {"colormaps", vitx_colormap_name},
@@ -48,7 +47,8 @@ static void print_precisions(const char *device, bool json)
 {
     vitx_precision_info p = VITX_PRECISION_INFO_INIT;
     printf(json ? ",\"precisions\":[" : "precisions  ");
-    for (int i = 0; vitx_precision_get(&p, device, i) == VITX_OK; i++) {
+    int i = 0;
+    for (; vitx_precision_get(&p, device, i) == VITX_OK; i++) {
         printf(i ? json ? "," : ", " : "");
         if (json) {
             printf("{\"name\":\"%s\",\"instructions\":", p.name);
@@ -60,12 +60,65 @@ static void print_precisions(const char *device, bool json)
                    p.is_default ? "; default" : "", p.is_auto ? "; auto" : "");
         }
     }
-    printf(json ? "]" : "\n");
+    printf(json ? "]" : i ? "\n" : "none\n"); /* none: the device is not there */
+}
+
+static bool is_there(const char *device)
+{
+    vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+    return vitx_precision_get(&p, device, 0) == VITX_OK;
+}
+
+/* A device that this machine has: "cuda", and where there are more of them "cuda:1". */
+static int print_device(const char *device, bool json, int printed)
+{
+    enum { MOST = 64 };
+    char name[48];
+    int numbers = 0;
+    for (snprintf(name, sizeof name, "%s", device); numbers < MOST && is_there(name); numbers++) {
+        printf(json ? "%s\"%s\"" : "%s%s", printed + numbers ? json ? "," : ", " : "", name);
+        snprintf(name, sizeof name, "%s:%d", device, numbers + 1);
+    }
+    return printed + numbers;
+}
+
+/* Those that this machine has not, with the reason. */
+static int print_missing(const char *device, bool json, int printed)
+{
+    if (is_there(device))
+        return printed;
+    char start[48];
+    snprintf(start, sizeof start, "device %s: ", device);
+    const char *all = vitx_last_error();
+    const char *why = strncmp(all, start, strlen(start)) == 0 ? all + strlen(start) : all;
+    if (json) {
+        printf("%s\"%s\":", printed ? "," : "", device);
+        json_text(why);
+    } else {
+        printf("; %s is not available: %s", device, why);
+    }
+    return printed + 1;
+}
+
+static void print_devices(bool json)
+{
+    const char *name;
+    int printed = 0;
+    printf(json ? ",\"devices\":[" : "devices     ");
+    for (int i = 0; (name = vitx_device_name(i)) != NULL; i++)
+        printed = print_device(name, json, printed);
+    printf(json ? "],\"missing_devices\":{" : "");
+    printed = 0;
+    for (int i = 0; (name = vitx_device_name(i)) != NULL; i++)
+        printed = print_missing(name, json, printed);
+    printf(json ? "}" : "\n");
 }
 
 static void print_program(const char *device, bool json)
 {
     printf(json ? "{\"version\":\"%s\"" : "version     %s\n", vitx_version());
+    print_devices(json);
+    print_precisions(device, json);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         const char *name;
         printf(json ? ",\"%s\":[" : "%-12s", lists[i].what);
@@ -77,8 +130,6 @@ static void print_program(const char *device, bool json)
                 printf("%s", name);
         }
         printf(json ? "]" : "\n");
-        if (i == 0)
-            print_precisions(device, json);
     }
 }
 
@@ -385,7 +436,7 @@ static int run(const void *settings, char **files, int count)
         return wrong_usage("takes no files: %s; a model comes with -m", files[0]);
     char *bundled = o->common.model ? NULL : bundled_model();
     const bool all = !o->common.model, any = o->common.model || bundled;
-    int status = any ? session_open(&s, &o->common) : DONE;
+    int status = any ? session_open(&s, &o->common) : check_device(o->common.device);
     if (all && status != WRONG_USAGE)
         print_all(&s, o->common.device, o->json);
     if (s.model)

@@ -83,8 +83,12 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, device),
      .value = "NAME",
      .help =
-         "device to run on (default auto: the first that this machine has); vitx-cli info lists "
-         "them"},
+         "device to run on: cuda, cuda:1, cpu, ref or auto (default auto: cuda if there is one, "
+         "else cpu)",
+     .more =
+         "cuda is a GPU, cuda:1 the second one. vitx-cli info lists the devices that this machine "
+         "has, and says why\n"
+         "it has not the others. ref is the definition of every operation: slow."},
     {.name = "precision",
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, precision),

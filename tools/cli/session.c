@@ -28,18 +28,45 @@ vitx_hooks hooks_of(const struct common *common)
     return hooks;
 }
 
-static int check_device(const struct common *common)
+/* A name of a device, without the number. All are listed: what is nearest to "gpu" is "cpu". */
+static int check_kind(const char *device, size_t length)
 {
-    char list[128] = "";
-    const char *name;
-    if (!common->device)
-        return DONE;
-    for (int i = 0; (name = vitx_device_name(i)) != NULL; i++) {
-        if (strcmp(name, common->device) == 0)
+    char list[128] = "auto";
+    const char *name = list;
+    for (int i = 0; name; name = vitx_device_name(i++)) {
+        if (strlen(name) == length && strncmp(name, device, length) == 0)
             return DONE;
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", name);
+        if (name != list)
+            snprintf(list + strlen(list), sizeof list - strlen(list), ", %s", name);
     }
-    return wrong_usage("no device \"%s\"; there are %s", common->device, list);
+    return wrong_usage("no device \"%s\"; there are %s", device, list);
+}
+
+int check_device(const char *device)
+{
+    vitx_precision_info first = VITX_PRECISION_INFO_INIT;
+    if (!device)
+        return DONE;
+    const size_t length = strcspn(device, ":");
+    const char *number = device + length + (device[length] == ':');
+    const int status = check_kind(device, length);
+    if (status != DONE)
+        return status;
+    if (device[length] && (!*number || strspn(number, "0123456789") != strlen(number)))
+        return wrong_usage("--device %s: a number comes behind the colon", device);
+    if (vitx_precision_get(&first, device, 0) == VITX_OK)
+        return DONE;
+    complain_last(NULL);
+    return SOME_FAILED;
+}
+
+int check_precision(const char *device, const char *precision)
+{
+    vitx_precision_info p = VITX_PRECISION_INFO_INIT;
+    bool known = !precision || strcmp(precision, "auto") == 0;
+    for (int i = 0; !known && vitx_precision_get(&p, device, i) == VITX_OK; i++)
+        known = strcmp(p.name, precision) == 0;
+    return known ? DONE : wrong_usage("no precision \"%s\": vitx-cli info lists them", precision);
 }
 
 static int choose_model(struct session *session, const struct common *common)
@@ -86,10 +113,9 @@ vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit)
     return opts;
 }
 
-static int refused(int status, const char *path, const struct common *common)
+static int refused(int status, const char *path)
 {
-    /* The device is known, so what a device refuses here is the precision that was asked for. */
-    if (status == VITX_INVALID || (status == VITX_DEVICE && common->precision))
+    if (status == VITX_INVALID)
         return wrong_usage("%s", reason());
     complain_last(path);
     return SOME_FAILED;
@@ -104,7 +130,7 @@ static int measure(struct session *session, const struct common *common)
     const int status =
         vitx_context_preview(size, &session->recipe, sizeof session->recipe, session->model, &opts);
     if (status != VITX_OK)
-        return refused(status, session->path, common);
+        return refused(status, session->path);
     session->info.grid_height = size->grid_height;
     session->info.grid_width = size->grid_width;
     session->info.tokens = size->tokens;
@@ -136,7 +162,9 @@ int session_open(struct session *session, const struct common *common)
         language = NULL;
     if (common->labels && language)
         return wrong_usage("--labels and --lang: one of them");
-    int index, status = check_device(common);
+    int index, status = check_device(common->device);
+    if (status == DONE)
+        status = check_precision(common->device, common->precision);
     if (status == DONE && common->pos_resample)
         status = find_name(&index, common->pos_resample, vitx_pos_resample_name, "way to resample");
     if (status != DONE)
@@ -173,7 +201,7 @@ int session_start(struct session *session, const struct common *common, vitx_fit
     vitx_context_opts opts = context_opts_of(common, fit);
     opts.progress = progress_tick;
     const int status = vitx_context_create(&session->context, session->model, &opts);
-    return status == VITX_OK ? DONE : refused(status, session->path, common);
+    return status == VITX_OK ? DONE : refused(status, session->path);
 }
 
 void session_close(struct session *session)

@@ -18,6 +18,12 @@ struct session {
     bool varies;        /* each picture has a size of its own: these are not its */
 };
 
+/* WRONG_USAGE for what is no device, SOME_FAILED for one that this machine does not have. NULL: the
+ * default. */
+int check_device(const char *device);
+/* Of a device that is there; NULL: the default. */
+int check_precision(const char *device, const char *precision);
+
 /* Both give an exit status and complain where it is not DONE. */
 int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);

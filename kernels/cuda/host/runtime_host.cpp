@@ -92,6 +92,13 @@ int vx_gpu_describe(int ordinal, vx_gpu_info *out)
     return 0;
 }
 
+int vx_gpu_capability(int ordinal, int *major, int *minor)
+{
+    *major = 9;
+    *minor = 0;
+    return ordinal < 0 || ordinal >= count_gpus() ? INVALID_GPU : 0;
+}
+
 int vx_gpu_use(int ordinal)
 {
     if (ordinal < 0 || ordinal >= count_gpus())

@@ -1,0 +1,220 @@
+/*
+ * kernels/cuda/blaslt.cu: how products of a shape are done by cuBLASLt is asked once and kept, for
+ * as many shapes as there is room.
+ */
+#include "kernels/cuda/blaslt.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+/* All that a way depends on. Without gaps: keys are compared byte by byte. */
+struct key {
+    int64_t lda, ldw, ldc, ldd;
+    int m, n, k;
+    int type, type_d, turned, epilogue, accumulate;
+};
+
+struct plan {
+    key of;
+    bool used, possible;
+    vx_lt_handle desc, a, w, c, d;
+    vx_lt_algo algo;
+};
+
+enum { PLANS = 256, PROBES = 8 };
+
+struct vx_products {
+    const vx_blaslt *lt;
+    vx_lt_handle handle, preference;
+    plan plans[PLANS];
+    unsigned turn; /* the place that is given up next, if all are taken */
+};
+
+/* The library does not say that handles may be made and destroyed in two threads at once. */
+static pthread_mutex_t handles = PTHREAD_MUTEX_INITIALIZER;
+
+static void forget(const vx_blaslt *lt, plan *p)
+{
+    const vx_lt_handle layouts[] = {p->a, p->w, p->c, p->d};
+    for (vx_lt_handle layout : layouts)
+        if (layout)
+            lt->layout_destroy(layout);
+    if (p->desc)
+        lt->desc_destroy(p->desc);
+    memset(p, 0, sizeof *p);
+}
+
+size_t vx_products_bytes(void)
+{
+    return sizeof(vx_products);
+}
+
+void vx_products_close(vx_products *products)
+{
+    if (!products)
+        return;
+    for (plan &p : products->plans)
+        forget(products->lt, &p);
+    if (products->preference)
+        products->lt->preference_destroy(products->preference);
+    pthread_mutex_lock(&handles);
+    if (products->handle)
+        products->lt->destroy(products->handle);
+    pthread_mutex_unlock(&handles);
+}
+
+static int start(vx_products *products)
+{
+    static const int alignments[] = {
+        VX_LT_PREF_MIN_ALIGNMENT_A_BYTES, VX_LT_PREF_MIN_ALIGNMENT_B_BYTES,
+        VX_LT_PREF_MIN_ALIGNMENT_C_BYTES, VX_LT_PREF_MIN_ALIGNMENT_D_BYTES};
+    const vx_blaslt *lt = products->lt;
+    const uint32_t aligned = 16;
+    pthread_mutex_lock(&handles);
+    int status = lt->create(&products->handle);
+    pthread_mutex_unlock(&handles);
+    if (status)
+        products->handle = NULL;
+    if (!status && (status = lt->preference_create(&products->preference)) != 0)
+        products->preference = NULL;
+    for (int i = 0; i < 4 && !status; i++)
+        status = lt->preference_set(products->preference, alignments[i], &aligned, sizeof aligned);
+    return status;
+}
+
+int vx_products_open(vx_products *room, char *why, size_t why_size)
+{
+    const vx_blaslt *lt = vx_blaslt_load(why, why_size);
+    if (!lt)
+        return VX_DEVICE_FAILED;
+    memset(room, 0, sizeof *room);
+    room->lt = lt;
+    const int status = start(room);
+    if (status == 0)
+        return 0;
+    snprintf(why, why_size, "it does not start (status %d)", status);
+    vx_products_close(room);
+    return VX_DEVICE_FAILED;
+}
+
+size_t vx_products_version(const vx_products *products)
+{
+    return products->lt->version();
+}
+
+/* ---------------------------------------------------------------------------- plans ---- */
+
+static int describe(const vx_blaslt *lt, plan *p, const vx_lt_product *of)
+{
+    const int transposed = of->turned ? VX_LT_OP_N : VX_LT_OP_T;
+    const int epilogue = (of->epilogue ? of->epilogue : of->bias ? 0 : VX_LT_EPILOGUE_DEFAULT) |
+                         (of->bias ? VX_LT_EPILOGUE_BIAS : 0);
+    const uint64_t m = (uint64_t)of->m, n = (uint64_t)of->n, k = (uint64_t)of->k;
+    int status = lt->desc_create(&p->desc, VX_LT_COMPUTE_32F, VX_LT_R_32F);
+    if (!status)
+        status = lt->desc_set(p->desc, VX_LT_DESC_TRANSA, &transposed, sizeof transposed);
+    if (!status)
+        status = lt->desc_set(p->desc, VX_LT_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    if (!status)
+        status = lt->layout_create(&p->w, of->type, of->turned ? n : k, of->turned ? k : n, of->ldw);
+    if (!status)
+        status = lt->layout_create(&p->a, of->type, k, m, of->lda);
+    if (!status)
+        status = lt->layout_create(&p->c, of->type_d, n, m, of->c ? of->ldc : of->ldd);
+    return status ? status : lt->layout_create(&p->d, of->type_d, n, m, of->ldd);
+}
+
+static int set_bias(const vx_blaslt *lt, plan *p, const void *bias)
+{
+    return bias ? lt->desc_set(p->desc, VX_LT_DESC_BIAS_POINTER, &bias, sizeof bias) : 0;
+}
+
+/* Fills a plan that is empty; without a way it is kept, too, so that nobody asks again. */
+static void make(vx_cuda *cuda, plan *p, const key *of, const vx_lt_product *product)
+{
+    vx_products *products = cuda->products;
+    const vx_blaslt *lt = products->lt;
+    vx_lt_found found;
+    int count = 0;
+    const uint64_t room = cuda->workspace_bytes;
+    memset(&found, 0, sizeof found);
+    p->of = *of;
+    p->used = true;
+    p->possible = describe(lt, p, product) == 0 && set_bias(lt, p, product->bias) == 0 &&
+                  lt->preference_set(products->preference, VX_LT_PREF_MAX_WORKSPACE_BYTES, &room,
+                                     sizeof room) == 0 &&
+                  lt->heuristic(products->handle, p->desc, p->w, p->a, p->c, p->d,
+                                products->preference, 1, &found, &count) == 0 &&
+                  count == 1 && found.status == 0 && found.workspace_bytes <= room;
+    p->algo = found.algo;
+}
+
+/* FNV-1a */
+static unsigned hash_of(const key *of)
+{
+    const unsigned char *bytes = (const unsigned char *)of;
+    unsigned hash = 0x811c9dc5u;
+    for (size_t i = 0; i < sizeof *of; i++)
+        hash = (hash ^ bytes[i]) * 0x01000193u;
+    return hash;
+}
+
+static plan *find_plan(vx_cuda *cuda, const key *of, const vx_lt_product *product)
+{
+    vx_products *products = cuda->products;
+    const unsigned from = hash_of(of);
+    plan *p = NULL;
+    for (unsigned i = 0; i < PROBES; i++) {
+        p = &products->plans[(from + i) % PLANS];
+        if (p->used && memcmp(&p->of, of, sizeof *of) == 0)
+            return p;
+        if (!p->used)
+            break;
+    }
+    if (p->used) {
+        p = &products->plans[(from + products->turn++ % PROBES) % PLANS];
+        forget(products->lt, p);
+    }
+    make(cuda, p, of, product);
+    return p;
+}
+
+static key key_of(const vx_lt_product *p)
+{
+    key of;
+    memset(&of, 0, sizeof of);
+    of.lda = p->lda;
+    of.ldw = p->ldw;
+    of.ldc = p->c ? p->ldc : 0;
+    of.ldd = p->ldd;
+    of.m = p->m;
+    of.n = p->n;
+    of.k = p->k;
+    of.type = p->type;
+    of.type_d = p->type_d;
+    of.turned = p->turned;
+    of.epilogue = p->epilogue | (p->bias ? VX_LT_EPILOGUE_BIAS : 0);
+    of.accumulate = p->c != NULL;
+    return of;
+}
+
+bool vx_products_multiply(vx_cuda *cuda, const vx_lt_product *p)
+{
+    const float one = 1, beta = p->c ? 1 : 0;
+    const key of = key_of(p);
+    if (cuda->stream.error)
+        return true; /* nothing is queued any more */
+    plan *way = find_plan(cuda, &of, p);
+    const vx_blaslt *lt = cuda->products->lt;
+    if (!way->possible || set_bias(lt, way, p->bias) != 0)
+        return false;
+    const int status = lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a,
+                                  way->a, &beta, p->c ? p->c : p->d, way->c, p->d, way->d,
+                                  &way->algo, cuda->workspace, cuda->workspace_bytes,
+                                  cuda->stream.handle);
+    if (status == VX_LT_STATUS_EXECUTION_FAILED)
+        vx_gpu_fail(&cuda->stream, VX_GPU_LAUNCH_FAILED, "product by cuBLASLt");
+    else if (status != 0)
+        way->possible = false;
+    return way->possible;
+}

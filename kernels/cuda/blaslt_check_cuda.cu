@@ -1,0 +1,37 @@
+/* kernels/cuda/blaslt_check_cuda.cu: blaslt.h against the library's own header; no code. */
+#include "kernels/cuda/blaslt.h"
+
+#if __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+
+#define VX_SAME(ours, theirs) static_assert((int)(ours) == (int)(theirs), #theirs)
+VX_SAME(VX_LT_R_32F, CUDA_R_32F);
+VX_SAME(VX_LT_R_16F, CUDA_R_16F);
+VX_SAME(VX_LT_R_16BF, CUDA_R_16BF);
+VX_SAME(VX_LT_COMPUTE_32F, CUBLAS_COMPUTE_32F);
+VX_SAME(VX_LT_OP_N, CUBLAS_OP_N);
+VX_SAME(VX_LT_OP_T, CUBLAS_OP_T);
+VX_SAME(VX_LT_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSA);
+VX_SAME(VX_LT_DESC_TRANSB, CUBLASLT_MATMUL_DESC_TRANSB);
+VX_SAME(VX_LT_DESC_EPILOGUE, CUBLASLT_MATMUL_DESC_EPILOGUE);
+VX_SAME(VX_LT_DESC_BIAS_POINTER, CUBLASLT_MATMUL_DESC_BIAS_POINTER);
+VX_SAME(VX_LT_PREF_MAX_WORKSPACE_BYTES, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+VX_SAME(VX_LT_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
+VX_SAME(VX_LT_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES);
+VX_SAME(VX_LT_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES);
+VX_SAME(VX_LT_PREF_MIN_ALIGNMENT_D_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
+VX_SAME(VX_LT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_DEFAULT);
+VX_SAME(VX_LT_EPILOGUE_RELU, CUBLASLT_EPILOGUE_RELU);
+VX_SAME(VX_LT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_BIAS);
+VX_SAME(VX_LT_EPILOGUE_RELU | VX_LT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_RELU_BIAS);
+VX_SAME(VX_LT_EPILOGUE_GELU, CUBLASLT_EPILOGUE_GELU);
+VX_SAME(VX_LT_EPILOGUE_GELU | VX_LT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_GELU_BIAS);
+VX_SAME(VX_LT_STATUS_EXECUTION_FAILED, CUBLAS_STATUS_EXECUTION_FAILED);
+static_assert(sizeof(vx_lt_algo) == sizeof(cublasLtMatmulAlgo_t), "algorithm");
+static_assert(sizeof(vx_lt_found) == sizeof(cublasLtMatmulHeuristicResult_t), "result");
+static_assert(offsetof(vx_lt_found, workspace_bytes) ==
+                  offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize),
+              "workspaceSize");
+static_assert(offsetof(vx_lt_found, status) == offsetof(cublasLtMatmulHeuristicResult_t, state),
+              "state");
+#endif

@@ -1,0 +1,225 @@
+/*
+ * kernels/cuda/host/blaslt_host.cpp: what the host twin has for cuBLASLt: plain loops over the
+ * layouts. It asks for more than the library does: pointers and rows that begin at multiples of 16
+ * bytes, layouts that fit together, distances that are no smaller than a row.
+ */
+#include "kernels/cuda/blaslt.h"
+
+#include <stdlib.h>
+
+namespace
+{
+struct descriptor {
+    int transposed, other, epilogue;
+    const void *bias;
+};
+
+struct layout {
+    int type;
+    int64_t rows, columns, ld;
+};
+
+enum { OK = 0, NO_MEMORY = 3, INVALID = 7, NOT_SUPPORTED = 15 };
+} // namespace
+
+static void demand(bool holds, const char *what)
+{
+    if (!holds)
+        vx_machine_stop(NULL, 0, "cuBLASLt's twin: %s", what);
+}
+
+static int create(vx_lt_handle *lt)
+{
+    *lt = malloc(1);
+    return *lt ? OK : NO_MEMORY;
+}
+
+static int destroy(vx_lt_handle lt)
+{
+    free(lt);
+    return OK;
+}
+
+static int desc_create(vx_lt_handle *desc, int compute, int scale_type)
+{
+    demand(compute == VX_LT_COMPUTE_32F && scale_type == VX_LT_R_32F, "it computes in f32 alone");
+    *desc = calloc(1, sizeof(descriptor));
+    return *desc ? OK : NO_MEMORY;
+}
+
+static int desc_set(vx_lt_handle desc, int attribute, const void *value, size_t bytes)
+{
+    descriptor *d = (descriptor *)desc;
+    void *at = attribute == VX_LT_DESC_TRANSA         ? (void *)&d->transposed
+               : attribute == VX_LT_DESC_TRANSB       ? (void *)&d->other
+               : attribute == VX_LT_DESC_EPILOGUE     ? (void *)&d->epilogue
+               : attribute == VX_LT_DESC_BIAS_POINTER ? (void *)&d->bias
+                                                      : NULL;
+    const size_t size = attribute == VX_LT_DESC_BIAS_POINTER ? sizeof(void *) : sizeof(int);
+    demand(at != NULL && bytes == size, "no such attribute of that size");
+    memcpy(at, value, bytes);
+    return OK;
+}
+
+static int layout_create(vx_lt_handle *out, int type, uint64_t rows, uint64_t columns, int64_t ld)
+{
+    layout *l = (layout *)malloc(sizeof *l);
+    *out = l;
+    if (!l)
+        return NO_MEMORY;
+    *l = {type, (int64_t)rows, (int64_t)columns, ld};
+    demand(ld >= l->rows, "a distance is smaller than a row");
+    return OK;
+}
+
+static int preference_create(vx_lt_handle *preference)
+{
+    *preference = calloc(1, sizeof(uint64_t));
+    return *preference ? OK : NO_MEMORY;
+}
+
+static int preference_set(vx_lt_handle preference, int attribute, const void *value, size_t bytes)
+{
+    const bool workspace = attribute == VX_LT_PREF_MAX_WORKSPACE_BYTES;
+    demand(bytes == (workspace ? sizeof(uint64_t) : sizeof(uint32_t)), "size of a preference");
+    if (workspace)
+        memcpy(preference, value, bytes);
+    return OK;
+}
+
+static bool known(int type)
+{
+    return type == VX_LT_R_32F || type == VX_LT_R_16F || type == VX_LT_R_16BF;
+}
+
+/* The shapes and types of a product; A is what is transposed. */
+static void check(const descriptor *desc, const layout *a, const layout *b, const layout *c,
+                  const layout *d)
+{
+    const int64_t n = desc->transposed ? a->columns : a->rows;
+    const int64_t k = desc->transposed ? a->rows : a->columns;
+    demand(!desc->other, "B is not transposed");
+    demand(known(a->type) && a->type == b->type, "types of the operands");
+    demand(d->type == c->type && (d->type == VX_LT_R_32F || d->type == a->type), "type of D");
+    demand(b->rows == k && d->rows == n && d->columns == b->columns, "the shapes do not fit");
+    demand(c->rows == d->rows && c->columns == d->columns, "C is not shaped as D");
+    demand(n > 0 && k > 0 && b->columns > 0, "nothing to multiply");
+    demand(n % 8 == 0, "the rows of D are no multiple of 8");
+}
+
+static int heuristic(vx_lt_handle, vx_lt_handle desc, vx_lt_handle a, vx_lt_handle b,
+                     vx_lt_handle c, vx_lt_handle d, vx_lt_handle, int wanted, vx_lt_found *found,
+                     int *count)
+{
+    check((const descriptor *)desc, (const layout *)a, (const layout *)b, (const layout *)c,
+          (const layout *)d);
+    demand(wanted == 1, "one way is wanted");
+    memset(found, 0, sizeof *found);
+    found->algo.data[0] = 0x5eed;
+    *count = 1;
+    return OK;
+}
+
+static size_t size_of(int type)
+{
+    return type == VX_LT_R_32F ? 4 : 2;
+}
+
+static float get(const void *at, int type, int64_t i)
+{
+    if (type == VX_LT_R_32F)
+        return ((const float *)at)[i];
+    return type == VX_LT_R_16F ? vx_get(((const vx_f16 *)at)[i]) : vx_get(((const vx_bf16 *)at)[i]);
+}
+
+static void put(void *at, int type, int64_t i, float x)
+{
+    if (type == VX_LT_R_32F)
+        ((float *)at)[i] = x;
+    else if (type == VX_LT_R_16F)
+        vx_put((vx_f16 *)at + i, x);
+    else
+        vx_put((vx_bf16 *)at + i, x);
+}
+
+static void check_place(const void *at, const layout *l, const char *what)
+{
+    demand(at && (uintptr_t)at % 16 == 0, what);
+    demand((size_t)l->ld * size_of(l->type) % 16 == 0, what);
+}
+
+/* Columns of a matrix as floats, `rows` apart. turned: its rows. */
+static float *floats_of(const void *at, const layout *l, bool turned)
+{
+    const int64_t rows = turned ? l->columns : l->rows, columns = turned ? l->rows : l->columns;
+    float *out = (float *)malloc((size_t)(rows * columns) * sizeof *out);
+    for (int64_t j = 0; j < columns && out; j++)
+        for (int64_t i = 0; i < rows; i++)
+            out[j * rows + i] = get(at, l->type, turned ? i * l->ld + j : j * l->ld + i);
+    return out;
+}
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    float sum[8] = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++)
+        sum[0] += a[i] * b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+static float act(int epilogue, float x)
+{
+    if (epilogue & VX_LT_EPILOGUE_GELU)
+        return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    return epilogue & VX_LT_EPILOGUE_RELU && x < 0 ? 0 : x;
+}
+
+static int matmul(vx_lt_handle, vx_lt_handle desc_, const void *alpha, const void *a,
+                  vx_lt_handle a_, const void *b, vx_lt_handle b_, const void *beta, const void *c,
+                  vx_lt_handle c_, void *d, vx_lt_handle d_, const vx_lt_algo *algo, void *, size_t,
+                  void *)
+{
+    const descriptor *desc = (const descriptor *)desc_;
+    const layout *la = (const layout *)a_, *lb = (const layout *)b_;
+    const layout *lc = (const layout *)c_, *ld = (const layout *)d_;
+    const float by = *(const float *)alpha, add = *(const float *)beta;
+    check(desc, la, lb, lc, ld);
+    demand(algo->data[0] == 0x5eed, "no algorithm");
+    check_place(a, la, "A is not aligned");
+    check_place(b, lb, "B is not aligned");
+    check_place(c, lc, "C is not aligned");
+    check_place(d, ld, "D is not aligned");
+    demand(c != d || lc->ld == ld->ld, "C is D, but with another distance");
+    const bool biased = (desc->epilogue & VX_LT_EPILOGUE_BIAS) != 0;
+    demand(!biased || (desc->bias && (uintptr_t)desc->bias % 16 == 0), "the bias is not aligned");
+    float *left = floats_of(a, la, !desc->transposed), *right = floats_of(b, lb, false);
+    for (int64_t j = 0; j < ld->columns && left && right; j++)
+        for (int64_t i = 0; i < ld->rows; i++) {
+            float v = by * dot(left + i * lb->rows, right + j * lb->rows, lb->rows);
+            v += add != 0 ? add * get(c, lc->type, j * lc->ld + i) : 0;
+            v += biased ? get(desc->bias, ld->type, i) : 0;
+            put(d, ld->type, j * ld->ld + i, act(desc->epilogue, v));
+        }
+    const int status = left && right ? OK : NO_MEMORY;
+    free(left);
+    free(right);
+    return status;
+}
+
+static size_t version()
+{
+    return 130100;
+}
+
+const vx_blaslt *vx_blaslt_load(char *, size_t)
+{
+    static const vx_blaslt twin = {create,            destroy,   desc_create,       destroy,
+                                   desc_set,          layout_create, destroy,       preference_create,
+                                   destroy,           preference_set, heuristic,    matmul,
+                                   version};
+    return &twin;
+}

@@ -1,0 +1,128 @@
+/* kernels/cuda/op_linear.cu: linear and its gradient (product.h), with a norm in front, and
+ * SwiGLU. */
+#include "kernels/cuda/product.h"
+
+enum { THREADS = 128, MOST_ROWS = 65535 };
+
+static vx_multiply multiply_with(vx_cuda *cuda, const vx_weight *w, int m)
+{
+    vx_multiply p = {};
+    p.w = w;
+    p.m = m;
+    p.scratch = cuda->scratch;
+    p.scratch_bytes = cuda->scratch_bytes;
+    return p;
+}
+
+/* ---------------------------------------------------------------------------- SwiGLU ---- */
+
+/* y = silu(u) v of the halves u, v of the rows x. An element of y is written where only its own
+ * thread reads, so y may be x. */
+static __global__ void __launch_bounds__(THREADS) gate(vx_rows y, vx_rows x, int m, int n)
+{
+    const int c = (int)(blockIdx.x * THREADS + threadIdx.x);
+    if (c < n)
+        for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
+            const float u = vx_get_some<1>(x, (size_t)r, (size_t)c).v[0];
+            const float v = vx_get_some<1>(x, (size_t)r, (size_t)(n + c)).v[0];
+            vx_put_some<1>(y, (size_t)r, (size_t)c, {{vx_swiglu_value(u, v)}});
+        }
+}
+
+/* dx = [dy v (s + u s (1 - s)), dy u s]; dy is the first half of dx's rows. */
+static __global__ void __launch_bounds__(THREADS)
+    gate_bwd(vx_rows dx, vx_rows x, int m, int n, int tokens, int targets)
+{
+    const int c = (int)(blockIdx.x * THREADS + threadIdx.x);
+    if (c < n)
+        for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
+            const size_t of = (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
+            const float u = vx_get_some<1>(x, of, (size_t)c).v[0];
+            const float v = vx_get_some<1>(x, of, (size_t)(n + c)).v[0];
+            const float dy = vx_get_some<1>(dx, (size_t)r, (size_t)c).v[0];
+            float du, dv;
+            vx_swiglu_slopes(u, v, dy, &du, &dv);
+            vx_put_some<1>(dx, (size_t)r, (size_t)c, {{du}});
+            vx_put_some<1>(dx, (size_t)r, (size_t)(n + c), {{dv}});
+        }
+}
+
+static dim3 grid_of(int m, int n)
+{
+    return dim3(vx_blocks((size_t)n, THREADS), (unsigned)(m < MOST_ROWS ? m : MOST_ROWS));
+}
+
+/* ---------------------------------------------------------------------------- linear ---- */
+
+/* The norm in front. Rows in 16 bits, if nobody wants them as floats: they go to the same room. */
+static vx_linear normalised(vx_device *dev, const vx_linear *a)
+{
+    vx_layernorm norm = vx_layernorm_before(a);
+    vx_linear rest = vx_linear_normed(a);
+    if (!a->keep_normed && vx_cuda_of(dev)->number >= VX_CUDA_BF16) {
+        norm.y_n = reinterpret_cast<vx_narrow *>(a->normed);
+        norm.y = NULL;
+        rest.x_n = norm.y_n;
+        rest.x = NULL;
+    }
+    vx_layernorm_cuda(dev, &norm);
+    return rest;
+}
+
+static void product(vx_cuda *cuda, const vx_linear *a)
+{
+    const bool gated = a->act == VX_ACT_SWIGLU;
+    const int n = a->w->n, y_columns = gated ? n / 2 : n;
+    const vx_rows y = vx_rows_of(cuda, a->y, a->y_n, vx_distance(a->ldy, y_columns));
+    vx_multiply p = multiply_with(cuda, a->w, a->m);
+    p.rows = vx_rows_of(cuda, a->x, a->x_n, vx_distance(a->ldx, a->w->k));
+    p.finish.pre = vx_rows_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, n));
+    p.finish.bias = a->w->bias;
+    if (!gated) {
+        p.finish.y = y;
+        p.finish.gamma = a->gamma;
+        p.finish.residual = vx_rows_of(cuda, a->residual, NULL, vx_distance(a->ldr, n));
+        p.finish.act = a->act;
+    }
+    vx_product_do(cuda, &p);
+    if (gated && y.data && n > 1)
+        VX_LAUNCH(gate, grid_of(a->m, y_columns), THREADS, 0, &cuda->stream, y, p.finish.pre, a->m,
+                  y_columns);
+}
+
+void vx_linear_cuda(vx_device *dev, const vx_linear *a)
+{
+    if (a->m <= 0 || a->w->n <= 0)
+        return;
+    if (a->norm.weight) {
+        const vx_linear rest = normalised(dev, a);
+        product(vx_cuda_of(dev), &rest);
+    } else {
+        product(vx_cuda_of(dev), a);
+    }
+}
+
+void vx_linear_bwd_cuda(vx_device *dev, const vx_linear_bwd *a)
+{
+    vx_cuda *cuda = vx_cuda_of(dev);
+    const bool gated = a->act == VX_ACT_SWIGLU;
+    const int k = a->w->k, columns = gated ? 2 * k : k;
+    if (a->m <= 0 || k <= 0)
+        return;
+    const vx_rows pre = vx_rows_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, columns));
+    vx_multiply p = multiply_with(cuda, a->w, a->m);
+    p.turned = true;
+    p.rows = vx_rows_of(cuda, a->dy, a->dy_n, vx_distance(a->lddy, a->w->n));
+    p.scale = a->gamma;
+    p.finish.y = vx_rows_of(cuda, a->dx, a->dx_n, vx_distance(a->lddx, columns));
+    p.finish.tokens = a->tokens;
+    p.finish.targets = a->targets;
+    if (a->act != VX_ACT_NONE && !gated) {
+        p.finish.act = a->act;
+        p.finish.slope = pre;
+    }
+    vx_product_do(cuda, &p);
+    if (gated)
+        VX_LAUNCH(gate_bwd, grid_of(a->m, k), THREADS, 0, &cuda->stream, p.finish.y, pre, a->m, k,
+                  a->tokens, a->targets);
+}
