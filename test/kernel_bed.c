@@ -17,6 +17,10 @@ const struct version versions[VERSIONS] = {
     {"cpu, avx2", "cpu", VX_CPU_AVX2, {"avx2", "own"}},
     {"cpu, baseline", "cpu", 0, {"baseline", "own"}},
     {"ref", "ref", VX_FEATURES_ALL, {"scalar", ""}},
+    {"cuda-host, all", "cuda-host", VX_FEATURES_ALL, {"cuBLASLt", ", tensor cores"}},
+    {"cuda-host, cuBLASLt", "cuda-host", VX_CUDA_BLAS, {"cuBLASLt", "no tensor cores"}},
+    {"cuda-host, tensor cores", "cuda-host", VX_CUDA_MMA, {"own products", ", tensor cores"}},
+    {"cuda-host, plain", "cuda-host", 0, {"own products", "no tensor cores"}},
 };
 static void *bed_alloc(size_t bytes, void *owner)
 {
@@ -99,6 +103,25 @@ static struct block {
 } blocks[MOST_BLOCKS];
 static int block_count;
 
+/* Memory of a device, for packed weights: it guards that itself. */
+static struct site_block {
+    void *memory;
+    const vx_device_class *cls;
+    int ordinal;
+} site_blocks[MOST_BLOCKS];
+static int site_block_count;
+
+static void *site_output(const bed *b, size_t bytes)
+{
+    const vx_device_env env = bed_env((bed *)(uintptr_t)b);
+    const vx_device_class *cls = b->dev->cls;
+    expect(site_block_count < MOST_BLOCKS, "too many packed weights");
+    void *memory = cls->mem_alloc(bytes, &env);
+    expect(memory != NULL, "no memory");
+    site_blocks[site_block_count++] = (struct site_block){memory, cls, env.ordinal};
+    return memory;
+}
+
 void *output(size_t bytes)
 {
     expect(block_count < MOST_BLOCKS, "too many outputs");
@@ -142,6 +165,11 @@ void free_outputs(void)
 {
     while (block_count)
         free(blocks[--block_count].memory);
+    while (site_block_count) {
+        const struct site_block *s = &site_blocks[--site_block_count];
+        const vx_device_env env = {.release = bed_release, .ordinal = s->ordinal};
+        s->cls->mem_free(s->memory, &env);
+    }
 }
 
 static float draw(rng *r, enum kind kind)
@@ -186,7 +214,9 @@ vx_weight packed_weight(const bed *b, vx_layer layer, const float *w, const floa
     char err[200];
     const vx_device_class *cls = b->dev->cls;
     const vx_packing *packing = cls->packing_for(cls->precision_at(0), layer, 0);
-    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing};
+    const size_t bytes = packing->bytes(n, k);
+    const bool own = strcmp(cls->name, "cuda-host") == 0; /* it copies to its own memory alone */
+    const vx_weight packed = {own ? site_output(b, bytes) : output(bytes), bias, n, k, packing};
     const int half = n / 2 / packing->panel * packing->panel; /* whole panels */
     const float *rest = w + (size_t)half * (size_t)k;
     const vx_device_env env = bed_env((bed *)(uintptr_t)b);

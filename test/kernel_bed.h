@@ -25,7 +25,7 @@
 
 /* ------------------------------------------------------------------------------ the bed ---- */
 
-enum { VERSIONS = 7, MOST_THREADS = 3, BEDS = VERSIONS * MOST_THREADS };
+enum { VERSIONS = 11, MOST_THREADS = 3, BEDS = VERSIONS * MOST_THREADS };
 
 typedef struct bed {
     vx_device *dev;

@@ -39,10 +39,7 @@ struct vx_f16 {
 #ifdef __CUDACC__
 
 #define VX_UNROLL _Pragma("unroll")
-<<<<<<< HEAD
-=======
 #define VX_ROLLED _Pragma("unroll 1")
->>>>>>> attn
 #define VX_DEVICE static __device__ __forceinline__
 
 /* The block's shared memory. */
