@@ -187,13 +187,14 @@ $(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
 # C++ without its library: no exceptions, no types at run time, so that C programs link it.
 CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
 TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
-    $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(TWIN_SANITIZE) $(filter-out -std=%,$(CFLAGS))
-TWIN_SANITIZE = $(SANITIZE)
+    $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(filter-out $(TWIN_PLAIN),$(TWIN_SANITIZE)) $(filter-out -std=%,$(CFLAGS))
+# Some checks of the undefined behaviour sanitizer need the library of C++.
+TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr $(NO_FUNCTION))
+NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
-# does not look at it. Nor may its loops become calls of memcpy, which that sanitizer sees.
+# does not look at it.
 MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o fiber.o warp.o)
-$(MACHINE_OBJ): TWIN_SANITIZE = $(filter-out -fsanitize=thread,$(SANITIZE)) $(NO_CALLS)
-NO_CALLS := $(shell $(CXX) -fno-tree-loop-distribute-patterns -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-tree-loop-distribute-patterns)
+$(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
 $(B)/twin/%.o: %.cu $(B)/flags
 	@echo "  CXX   $<"
 	@mkdir -p $(@D)

@@ -6,9 +6,12 @@
 
 #include <string.h>
 
+/* Two stores: a memset of so few bytes is no call, and gcc's thread sanitizer does not see it. */
 void vx_machine_poison16(void *to)
 {
-    memset(to, 0xff, 16);
+    typedef uint64_t __attribute__((may_alias)) word;
+    word *at = (word *)to;
+    at[0] = at[1] = ~(word)0;
 }
 
 void vx_machine_copy16(void *to, const void *from, int bytes)

@@ -180,12 +180,14 @@ VX_DEVICE void vx_mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 static inline void vx_ldmatrix(vx_meeting kind, uint32_t (&r)[4], const void *row, const char *file,
                                int line)
 {
+    typedef uint32_t __attribute__((may_alias)) word;
     const uint64_t at = (uint64_t)(uintptr_t)row;
     uint32_t in[6];
     if (at % 16)
         vx_machine_stop(file, line, "ldmatrix: a row at %p is not aligned to 16 bytes", row);
     memcpy(in, &at, sizeof at);
-    memcpy(in + 2, row, 16);
+    for (int i = 0; i < 4; i++)
+        in[2 + i] = static_cast<const word *>(row)[i];
     vx_machine_meet(kind, 0, in, 6, r, 4, file, line);
 }
 

@@ -3,7 +3,8 @@
  * meetings. It is compiled without the thread sanitizer, and tells it what orders memory: barriers
  * of a block and of a warp, the begin and the end of a launch, nothing else.
  *
- * No memcpy or memset of what several fibers touch: the thread sanitizer sees those, from here, too.
+ * No memcpy or memset of what several fibers touch, and no loop that a compiler makes one of: the
+ * thread sanitizer sees those, from here, too.
  */
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/host/fiber.h"
@@ -28,11 +29,18 @@ extern "C" void __tsan_release(void *);
 enum {
     THREADS = 1024,
     WARPS = THREADS / VX_WARP,
-    CHUNK = 128,                  /* fibers made at once                                      */
+    CHUNK = 64,                   /* fibers made at once                                      */
     SETS = VX_UNDER_TSAN ? 2 : 1, /* for alternating blocks, so that a race of two shows      */
     STACK = VX_UNDER_ASAN ? 256 * 1024 : 64 * 1024,
+    PLACES = 8,                   /* see order_of                                             */
     GUARD = 64                    /* bytes behind the block's shared memory                   */
 };
+/* In a loop: it stays a loop. */
+static inline void no_call()
+{
+    asm volatile("" ::: "memory");
+}
+
 /* Shared memory of the thread sanitizer's blocks, which no two of them may have in common. */
 static const size_t KEPT = (size_t)64 << 20;
 
@@ -60,7 +68,7 @@ struct meeting {
     int arrived, returned, line, phase;
     vx_meeting kind;
     uint32_t argument;
-    char order[2]; /* places the thread sanitizer knows; a fast one must not meet a slow one */
+    uint64_t order[PLACES][2];
 };
 
 struct kept {
@@ -83,7 +91,7 @@ struct machine {
     unsigned char *shared;
     size_t kept_bytes;
     kept *kept_list;
-    char start, end;
+    uint64_t start, end;
     vx_machine_counts counts;
     int64_t fail_after;
 };
@@ -108,13 +116,15 @@ void vx_machine_stop(const char *file, int line, const char *format, ...)
     va_end(args);
     fflush(stdout);
     if (m && m->shape)
-        fprintf(stderr, "twin: kernel %s, block (%u,%u,%u), ", m->shape->kernel, m->at.x, m->at.y,
+        fprintf(stderr, "twin: kernel %s, block (%u,%u,%u)", m->shape->kernel, m->at.x, m->at.y,
                 m->at.z);
     if (m && m->shape && m->now)
-        fprintf(stderr, "thread (%u,%u,%u), order %s, seed %llu: ", m->now->place.thread.x,
+        fprintf(stderr, ", thread (%u,%u,%u), order %s, seed %llu", m->now->place.thread.x,
                 m->now->place.thread.y, m->now->place.thread.z, names[m->schedule],
                 (unsigned long long)m->seed);
-    fprintf(stderr, "%s:%d: %s\n", file ? file : "twin", line, what);
+    if (file)
+        fprintf(stderr, "%s%s:%d", m && m->shape ? ": " : "twin: ", file, line);
+    fprintf(stderr, "%s%s\n", file || (m && m->shape) ? ": " : "twin: ", what);
     abort();
 }
 
@@ -273,7 +283,7 @@ static void put_in_order(machine *m)
 static inline void wake_all(machine *m)
 {
     const int words = m->threads / VX_WARP;
-    for (int w = 0; w < words; w++)
+    for (int w = 0; w < words; w++, no_call())
         m->ready[w] = VX_ALL_LANES;
     m->some = words == WARPS ? VX_ALL_LANES : (1u << words) - 1;
 }
@@ -362,12 +372,20 @@ static inline void maybe_yield(machine *m, fiber *f)
 
 /* ---------------------------------------------- meetings --------------------------------------- */
 
+/* What the thread sanitizer takes for the meeting (it tells apart what is 8 bytes apart): another
+ * place for the next one, as the fast are there before the slow have left; and others for the next
+ * block, since its barriers have nothing to do with these. */
+static inline uint64_t *order_of(machine *m, meeting *w)
+{
+    return &w->order[m->counts.blocks % PLACES][w->phase % 2];
+}
+
 void vx_machine_barrier(const char *file, int line)
 {
     machine *m = own;
     fiber *f = m->now;
     meeting *b = &m->block;
-    char *order = &b->order[b->phase % 2];
+    uint64_t *order = order_of(m, b);
     f->file = file;
     f->line = line;
     if (b->returned)
@@ -422,8 +440,8 @@ void vx_machine_meet(vx_meeting kind, uint32_t argument, const uint32_t *in, int
     fiber *f = m->now;
     const int warp = f->index / VX_WARP;
     meeting *w = &m->warps[warp];
-    char *order = &w->order[w->phase % 2];
-    for (int i = 0; i < in_words; i++)
+    uint64_t *order = order_of(m, w);
+    for (int i = 0; i < in_words; i++, no_call())
         f->words.in[i] = in[i];
     f->file = file;
     f->line = line;
@@ -441,7 +459,7 @@ void vx_machine_meet(vx_meeting kind, uint32_t argument, const uint32_t *in, int
     }
     if (kind == VX_MEET_SYNC)
         VX_ACQUIRE(order);
-    for (int i = 0; i < out_words; i++)
+    for (int i = 0; i < out_words; i++, no_call())
         out[i] = f->words.out[i];
 }
 
@@ -506,7 +524,9 @@ void vx_machine_wait(int groups_left)
 
 static void fill(unsigned char *at, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++)
+    if (!VX_UNDER_TSAN)
+        memset(at, 0xff, bytes);
+    for (size_t i = 0; VX_UNDER_TSAN && i < bytes; i++, no_call())
         at[i] = 0xff;
 }
 
@@ -528,7 +548,8 @@ static void fresh_shared(machine *m)
             taken(NULL);
         m->shared = (unsigned char *)memory;
     }
-    fill(m->shared, VX_UNDER_ASAN ? bytes : bytes + GUARD);
+    if (m->shared)
+        fill(m->shared, VX_UNDER_ASAN ? bytes : bytes + GUARD);
 }
 
 static void drop_shared(machine *m)
@@ -589,7 +610,7 @@ static void fiber_main()
     vx_stack_entered(m->came_from);
     for (;;) {
         VX_ACQUIRE(&m->start);
-        f->file = m->shape->kernel;
+        f->file = NULL;
         f->line = 0;
         m->run(m->args);
         thread_ends(m, f);
@@ -615,12 +636,12 @@ static void make_fibers(machine *m, int set)
 static void run_block(machine *m, int64_t number)
 {
     m->set = m->sets[number % SETS];
-    for (int i = 0; i < m->threads; i++) {
+    for (int i = 0; i < m->threads; i++, no_call()) {
         m->set[m->order[i]].position = i;
         m->set[i].state = RUNS;
     }
     m->block.arrived = m->block.returned = 0;
-    for (int w = 0; w < m->threads / VX_WARP; w++)
+    for (int w = 0; w < m->threads / VX_WARP; w++, no_call())
         m->warps[w].arrived = m->warps[w].returned = 0;
     wake_all(m);
     fresh_shared(m);
