@@ -329,6 +329,7 @@ static void sizes_of(const vx_dims *d, size_t *scratch, size_t *workspace)
         smaller(vx_round_up(4 * rows * sizeof(float) * smaller(widest, 4096), 256), MOST_WORKSPACE);
     *scratch =
         rows > (SIZE_MAX / 2 - fixed) / row ? SIZE_MAX / 2 : vx_round_up(fixed + rows * row, 256);
+    *scratch = larger(*scratch, VX_CUDA_SCRATCH);
 }
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
