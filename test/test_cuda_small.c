@@ -5,6 +5,7 @@
  * is too small for all at once. Each test runs in two schedules of the twin's threads.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
