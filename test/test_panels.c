@@ -133,7 +133,7 @@ static vx_weight packed_in(const bed *b, vx_number number, const float *w, const
 {
     char err[200];
     const vx_packing *packing = vx_panel_packing(name_of(number));
-    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing};
+    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing, NULL};
     const int half = n / 2 / packing->panel * packing->panel;
     const vx_device_env env = bed_env((bed *)(uintptr_t)b);
     if (half)
@@ -253,7 +253,7 @@ static problem make_problem(rng *r, int m, int n, int k, vx_act act, int parts, 
         for (int j = 0; j < n; j++)
             p.sizes[i * n + j] =
                 add_up(p.x + (size_t)i * (size_t)ld(&p, k), p.w + (size_t)j * (size_t)k, 1, k);
-    const vx_weight plain = {p.w, parts & BIASED ? p.bias : NULL, n, k, &vx_packing_plain};
+    const vx_weight plain = {p.w, parts & BIASED ? p.bias : NULL, n, k, &vx_packing_plain, NULL};
     const vx_linear a = linear_of(&p, &plain, p.y, p.pre);
     vx_linear_ref(NULL, &a);
     return p;
@@ -410,7 +410,7 @@ static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k,
     float *w = weights(r, (size_t)n * (size_t)k, 0.5f);
     float *gamma = weights(r, (size_t)n, 1), *pre = weights(r, size, 1);
     float *expected = output_f32(size), *dx = output_f32(size);
-    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain, NULL},
                     packed = packed_in(b, number, w, NULL, n, k);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = k,
@@ -470,7 +470,7 @@ START_TEST(test_panels__gradients_are_the_same_for_any_threads)
             if (!open_version(&b, _i / NUMBERS, number, threads))
                 continue;
             const char *what = say(&b, "linear_bwd in %s [%d,%d]x%d", name_of(number), m, n, k);
-            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain, NULL},
                             packed = packed_in(&b, number, w, NULL, n, k);
             float *dx = output_f32((size_t)m * (size_t)k);
             vx_linear_bwd a = {.dx = dx,
@@ -642,7 +642,7 @@ static void round_trip(bed *b, rng *r, vx_number number, int n, int k)
 {
     float *w = weights(r, (size_t)n * (size_t)k, 1), *back = output_f32((size_t)(n * k));
     vx_weight packed = {output(vx_panel_packing(name_of(number))->bytes(n, k)), NULL, n, k,
-                        vx_panel_packing(name_of(number))};
+                        vx_panel_packing(name_of(number)), NULL};
     const vx_device_env env = bed_env(b);
     char err[200];
     for (int i = 0; i < n; i += VX_PANEL)
@@ -991,7 +991,7 @@ static patch_problem make_patches(rng *r, const patches_of *p)
     made.arrays[5] = weights(r, made.count + 1, 1);
     for (size_t i = 0; i < (size_t)p->batch * image; i++)
         made.arrays[0][i] += i / image % 2 ? -2.2f : 1.7f;
-    made.w = (vx_weight){made.arrays[1], made.arrays[2], p->d, k, &vx_packing_plain};
+    made.w = (vx_weight){made.arrays[1], made.arrays[2], p->d, k, &vx_packing_plain, NULL};
     made.a = (vx_patch_embed){made.arrays[5],
                               made.arrays[0],
                               NULL,
