@@ -401,6 +401,23 @@ static void check_gradient(const char *what, vx_number number, const vx_linear_b
     }
 }
 
+/* The same with W^T that is made beforehand: dx has the same bits. */
+static void check_turned(bed *b, const char *what, const vx_linear_bwd *a)
+{
+    const vx_device_class *cls = b->dev->cls;
+    const size_t size = (size_t)a->m * (size_t)a->w->k;
+    vx_weight w = *a->w;
+    vx_linear_bwd with = *a;
+    void *turned = output(cls->turned_bytes(&w));
+    cls->turn(b->dev, &w, a->gamma, turned);
+    w.turned = turned;
+    with.w = &w;
+    with.dx = output_f32(size);
+    b->dev->ops.linear_bwd(b->dev, &with);
+    check_guards(what);
+    expect(memcmp(with.dx, a->dx, size * sizeof *a->dx) == 0, "%s: other bits, turned", what);
+}
+
 static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k, vx_act act,
                           int with_gamma)
 {
@@ -429,6 +446,7 @@ static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k,
     a.w = &packed;
     b->dev->ops.linear_bwd(b->dev, &a);
     check_guards(what);
+    check_turned(b, what, &a);
     a.w = &plain;
     check_gradient(what, number, &a, dx, expected);
     free(dy);
@@ -483,6 +501,7 @@ START_TEST(test_panels__gradients_are_the_same_for_any_threads)
                                .targets = 1};
             b.dev->ops.linear_bwd(b.dev, &a);
             check_guards(what);
+            check_turned(&b, what, &a);
             if (!first) {
                 float *expected = output_f32((size_t)m * (size_t)k);
                 a.w = &plain;
@@ -641,8 +660,12 @@ static double format_error(vx_number number, float value, float most)
 static void round_trip(bed *b, rng *r, vx_number number, int n, int k)
 {
     float *w = weights(r, (size_t)n * (size_t)k, 1), *back = output_f32((size_t)(n * k));
-    vx_weight packed = {output(vx_panel_packing(name_of(number))->bytes(n, k)), NULL, n, k,
-                        vx_panel_packing(name_of(number)), NULL};
+    vx_weight packed = {output(vx_panel_packing(name_of(number))->bytes(n, k)),
+                        NULL,
+                        n,
+                        k,
+                        vx_panel_packing(name_of(number)),
+                        NULL};
     const vx_device_env env = bed_env(b);
     char err[200];
     for (int i = 0; i < n; i += VX_PANEL)

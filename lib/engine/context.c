@@ -471,18 +471,17 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
     if (!out || !context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
     const vx_dims dims = vx_context_dims(context);
-    vitx_context_info info = {.device = context->dev->cls->name,
-                              .precision = context->weights->precision,
-                              .kernels = context->dev->kernels,
-                              .threads = vx_pool_threads(context->pool),
-                              .weight_bytes =
-                                  context->weights->bytes + context->weights->turned_bytes,
-                              .activation_bytes =
-                                  context->memory.bytes + context->pos_memory.bytes +
-                                  context->rotation_memory.bytes + context->relative_memory.bytes +
-                                  context->dev->cls->reserve_bytes(context->dev, &dims),
-                              .trace_bytes = context->trace.bytes,
-                              .recipe = &context->recipe};
+    vitx_context_info info = {
+        .device = context->dev->cls->name,
+        .precision = context->weights->precision,
+        .kernels = context->dev->kernels,
+        .threads = vx_pool_threads(context->pool),
+        .weight_bytes = context->weights->bytes + context->weights->turned_bytes,
+        .activation_bytes = context->memory.bytes + context->pos_memory.bytes +
+                            context->rotation_memory.bytes + context->relative_memory.bytes +
+                            context->dev->cls->reserve_bytes(context->dev, &dims),
+        .trace_bytes = context->trace.bytes,
+        .recipe = &context->recipe};
     fill_size(&info, context);
     return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
 }

@@ -75,7 +75,7 @@ int vx_weights_write(const vx_weights *weights, const vx_far *device, const floa
     char text[160];
     return told(weights,
                 weights->site.cls->mem_write(&weights->env, (void *)(uintptr_t)device, host,
-                                              count * sizeof *host, text, sizeof text),
+                                             count * sizeof *host, text, sizeof text),
                 text);
 }
 
@@ -150,8 +150,8 @@ static int allocate(vx_weights *w, const vitx_model *m)
     return VITX_OK;
 }
 
-int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model,
-                          const vx_site *site, const char *precision, int from)
+int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model, const vx_site *site,
+                          const char *precision, int from)
 {
     const int depth = model->arch.depth;
     vx_weights w = {.site = *site, .precision = precision};

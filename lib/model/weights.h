@@ -42,7 +42,7 @@ typedef struct vx_weights {
     struct vx_weights *next;
     struct vx_weights *views; /* of these, not of a view; each has more than the next */
     bool changes;             /* a copy: its values may change, so it has no views */
-    int turned_from;     /* first block whose matrices are turned, and the pooling head's are; depth:
+    int turned_from; /* first block whose matrices are turned, and the pooling head's are; depth:
                           * these alone; depth + 1: none */
     void *turned_memory; /* of what a view has and the next has not */
     size_t turned_bytes; /* of all that is turned */
@@ -81,8 +81,8 @@ size_t vx_weights_turned_bytes(const vx_weights *weights, int depth, int from);
 
 /* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. turned: of
  * vx_weights_turned_bytes, with that `from`; or NULL. */
-int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model,
-                          const vx_site *site, const char *precision, int from);
+int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model, const vx_site *site,
+                          const char *precision, int from);
 
 /* What packing and filling do to the weights' memory, with the site's message if it fails.
  * vx_weights_pack: the rows first.. of a matrix of them (vx_packing.pack). */
