@@ -117,8 +117,8 @@ static int backward(vitx_context *c, const float *dlogits)
     vx_context_begin(c, vx_pass_backward_ticks(plan));
     c->dev->cls->upload(c->dev, plan->dlogits, dlogits, count * sizeof *dlogits);
     VX_TRY(vx_context_settle(
-        c,
-        vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded})));
+        c, vx_pass_backward(
+               c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded})));
     c->differentiated = true;
     return VITX_OK;
 }

@@ -42,8 +42,9 @@ typedef struct vx_weights {
     struct vx_weights *next;
     struct vx_weights *views; /* of these, not of a view; each has more than the next */
     bool changes;             /* a copy: its values may change, so it has no views */
-    int turned_from; /* first block whose matrices are turned, and the pooling head's are; depth:
-                          * these alone; depth + 1: none */
+    /* First block whose matrices are turned; so are those of the pooling head. depth: these alone;
+     * depth + 1: none. */
+    int turned_from;
     void *turned_memory; /* of what a view has and the next has not */
     size_t turned_bytes; /* of all that is turned */
     vx_site site;
