@@ -418,7 +418,8 @@ VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_t
                               int batch);
 /**
  * vitx_trace_bytes() for contexts with these options (their device, precision, trace_budget and
- * input size count; NULL: all defaults). VITX_DEVICE for an unknown device or precision, like vitx_context_create().
+ * input size count; NULL: all defaults). VITX_DEVICE for an unknown device or precision, like
+ * vitx_context_create().
  */
 VITX_API int vitx_trace_bytes_with(size_t *out, const vitx_model *model,
                                    const vitx_context_opts *context, const vitx_trace_opts *opts,

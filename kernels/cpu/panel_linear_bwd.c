@@ -3,8 +3,8 @@
  *
  * A product reads panels of outputs, and here the columns of W are the outputs. So the panels are
  * turned: read in the order in which they lie, and written as those of (gamma W)^T. The product is
- * that of panel_linear.c then. vx_panel_turn does that once for a whole matrix, and the engine keeps
- * the result with the weights (w->turned). If it has no memory for another copy of them, some
+ * that of panel_linear.c then. vx_panel_turn does that once for a whole matrix, and the engine
+ * keeps the result with the weights (w->turned). If it has no memory for another copy of them, some
  * columns are turned at a time, at every product, into memory that all matrices share; that takes
  * as long as the product with some 40 rows.
  */
