@@ -8,6 +8,8 @@
 #ifndef VX_MODEL_WEIGHTS_H
 #define VX_MODEL_WEIGHTS_H
 
+#include <stdbool.h>
+
 #include <vitx/model.h>
 
 #include "kernels/device.h"
