@@ -193,7 +193,7 @@ TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-saniti
 NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
 # does not look at it.
-MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o fiber.o warp.o)
+MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o memory.o fiber.o warp.o)
 $(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
 $(B)/twin/%.o: %.cu $(B)/flags
 	@echo "  CXX   $<"

@@ -299,8 +299,8 @@ END_TEST
 static void all_right(void *arg)
 {
     int *right = arg;
-    *right = norm_is_right(VX_BUG_none) && tile_is_right(VX_BUG_none) &&
-             exchange_is_right(VX_BUG_none);
+    *right =
+        norm_is_right(VX_BUG_none) && tile_is_right(VX_BUG_none) && exchange_is_right(VX_BUG_none);
 }
 
 enum { MANY = 3 };
@@ -390,11 +390,11 @@ END_TEST
 START_TEST(narrow_numbers)
 {
     enum { COUNT = 8 };
-    const float x[COUNT] = {1,          1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f,
-                            65520,      0x1p-24f,    1e30f};
+    const float x[COUNT] = {
+        1, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65520, 0x1p-24f, 1e30f};
     const float bf16[COUNT] = {1, 1, 1 + 0x1p-6f, 1, 1, 65536, 0x1p-24f, 0x1.94p99f};
-    const float f16[COUNT] = {1,        1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1, 1 + 0x1p-9f,
-                              INFINITY, 0x1p-24f,    INFINITY};
+    const float f16[COUNT] = {1,           1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1,
+                              1 + 0x1p-9f, INFINITY,    0x1p-24f,        INFINITY};
     float out[6][COUNT];
     bench b;
     open_bench(&b);

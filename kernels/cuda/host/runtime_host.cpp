@@ -274,8 +274,8 @@ static int place_of(const void *at, size_t bytes, const char *what)
     const piece found = in ? *in : piece{NULL, NULL, 0, -1};
     pthread_mutex_unlock(&lock);
     if (in && (from < found.at || from + bytes > found.at + found.bytes))
-        vx_machine_stop(NULL, 0, "%s: bytes %td to %td of memory of %zu bytes", what, from - found.at,
-                        from + bytes - found.at, found.bytes);
+        vx_machine_stop(NULL, 0, "%s: bytes %td to %td of memory of %zu bytes", what,
+                        from - found.at, from + bytes - found.at, found.bytes);
     return found.ordinal;
 }
 
