@@ -355,7 +355,7 @@ uninstall:                                                     ## remove what in
 	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
-C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
+C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' 2>/dev/null)
 format:                                                        ## format the sources with clang-format
 	$(Q)clang-format -i $(C_FILES)
 TIDY := $(patsubst %.c,%.tidy,$(LIB_SRC) $(CLI_SRC))

@@ -28,7 +28,7 @@ enum {
     PLACES = 8, /* see order_of                                             */
     GUARD = 64  /* bytes behind the block's shared memory                   */
 };
-/* In a loop: it stays a loop. What several fibers touch is not copied by memcpy or memset, since the
+/* In a loop: it stays a loop. What several fibers touch is not copied by memcpy or memset, as the
  * thread sanitizer sees those, wherever they are called. */
 static inline void no_call()
 {

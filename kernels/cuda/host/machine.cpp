@@ -20,7 +20,7 @@ static int schedule_now;
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* ---------------------------------------------- reports ---------------------------------------- */
+/* ---------------------------------------------- reports -------------------------------------- */
 
 void vx_machine_stop(const char *file, int line, const char *format, ...)
 {
@@ -76,7 +76,7 @@ static void stop_all_wait(machine *m)
                     used ? text : "");
 }
 
-/* ---------------------------------------------- a machine a thread ----------------------------- */
+/* ---------------------------------------------- a machine a thread --------------------------- */
 
 /* With a page below that cannot be touched. */
 static size_t stack_bytes()
@@ -157,7 +157,7 @@ static uint32_t chance(machine *m, uint32_t below)
     return (uint32_t)((m->random >> 32) * below >> 32);
 }
 
-/* ---------------------------------------------- who goes on ------------------------------------ */
+/* ---------------------------------------------- who goes on ---------------------------------- */
 
 static void shuffle(machine *m, uint16_t *what, int n)
 {
@@ -281,7 +281,7 @@ static inline void maybe_yield(machine *m, fiber *f)
         go(m, &f->stack, position);
 }
 
-/* ---------------------------------------------- meetings --------------------------------------- */
+/* ---------------------------------------------- meetings ------------------------------------- */
 
 /* What the thread sanitizer takes for the meeting (it tells apart what is 8 bytes apart): another
  * place for the next one, as the fast are there before the slow have left; and others for the next
@@ -374,7 +374,7 @@ void vx_machine_meet(vx_meeting kind, uint32_t argument, const uint32_t *in, int
         out[i] = f->words.out[i];
 }
 
-/* ---------------------------------------------- blocks and launches ---------------------------- */
+/* ---------------------------------------------- blocks and launches -------------------------- */
 
 static void thread_ends(machine *m, fiber *f)
 {

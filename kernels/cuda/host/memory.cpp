@@ -79,7 +79,7 @@ static void fill(unsigned char *at, size_t bytes)
 }
 
 /* Shared memory that nothing was written to. With the address sanitizer it has its very size; with
- * that of threads each block has its own, since no order is between two blocks that use one place. */
+ * that of threads each block has its own, since blocks that use one place have no order. */
 void vx_machine_fresh_shared(machine *m)
 {
     const size_t bytes = m->shape->shared_bytes, own_bytes = sizeof(kept) + 128 + bytes + GUARD;
