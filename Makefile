@@ -219,10 +219,13 @@ $(B)/cuda/%.o: %.cu $(B)/flags
 	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }
 # cudart lies beside nvcc, in one of two folders.
 NVCC_LIBS = $(addprefix -L,$(wildcard $(addprefix $(dir $(realpath $(CUDA_NVCC)))../,lib64 lib targets/*/lib)))
+# cuBLASLt is opened by its name: beside the plug-in, in NVIDIA's Python packages, and where nvcc's is.
+PLUGIN_PATHS = $$ORIGIN:$$ORIGIN/../nvidia/cu13/lib$(subst $(SPACE),,$(patsubst -L%,:%,$(NVCC_LIBS)))
+$(B)/cuda/kernels/cuda/plugin_cuda.o: NVCC_FLAGS += $(PLUGIN_DEFINES)
 $(PLUGIN): $(CUDA_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ $(NVCC_LIBS) -lcudart_static -lm -lrt -ldl -pthread \
-	    -Wl,--exclude-libs,ALL
+	    -Wl,--exclude-libs,ALL -Wl,--enable-new-dtags,-rpath,'$(PLUGIN_PATHS)'
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	@echo "  LINK  $@"

@@ -18,6 +18,7 @@
 #include "engine/context.h"
 #include "far_memory.h"
 #include "util.h"
+#include "whole.h"
 
 static const char *const kinds[] = {"walled", "deferred", "padded"};
 enum { KINDS = 3, FAR_KINDS = 2 }; /* the first two have memory that the host cannot read */
@@ -162,178 +163,6 @@ END_TEST
 
 /* ------------------------------------------------------------------ the library ------------ */
 
-typedef struct bench {
-    vitx_model *model;
-    vitx_context *c;
-    vitx_image *images[2];
-} bench;
-
-static vitx_image *noise(uint64_t seed)
-{
-    enum { W = 39, H = 31 };
-    uint8_t rgb[3 * W * H];
-    rng r = {seed};
-    vitx_image *image;
-    for (int i = 0; i < 3 * W * H; i++)
-        rgb[i] = (uint8_t)rng_int(&r, 0, 255);
-    ck_ok(vitx_image_from_rgb(&image, rgb, W, H, 0, NULL));
-    return image;
-}
-
-static bench open_bench(const char *folder, const char *device, vitx_gradients gradients,
-                        vitx_progress *progress, void *payload)
-{
-    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
-    bench b = {0};
-    o.device = device;
-    o.threads = 1;
-    o.max_batch = 2;
-    o.gradients = gradients;
-    o.progress = progress;
-    o.progress_payload = payload;
-    ck_ok(vitx_model_open(&b.model, folder, NULL));
-    ck_ok(vitx_context_create(&b.c, b.model, &o));
-    for (int i = 0; i < 2; i++)
-        b.images[i] = noise((uint64_t)i + 1);
-    return b;
-}
-
-static void close_bench(bench *b)
-{
-    for (int i = 0; i < 2; i++)
-        vitx_image_free(b->images[i]);
-    vitx_context_free(b->c);
-    vitx_model_free(b->model);
-}
-
-static const vitx_image *const *pictures(const bench *b)
-{
-    return (const vitx_image *const *)b->images;
-}
-
-/* Numbers of a run, for a comparison bit by bit. */
-typedef struct numbers {
-    double *values;
-    size_t count, room;
-} numbers;
-
-static void add(numbers *n, double value)
-{
-    if (n->count == n->room) {
-        n->room = n->room ? 2 * n->room : 4096;
-        n->values = realloc(n->values, n->room * sizeof *n->values);
-        ck_assert_ptr_nonnull(n->values);
-    }
-    n->values[n->count++] = value;
-}
-
-static void add_floats(numbers *n, const float *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        add(n, (double)values[i]);
-}
-
-static void add_view(numbers *n, const vitx_view *view)
-{
-    size_t count = 1;
-    for (int axis = 0; axis < view->rank; axis++)
-        count *= (size_t)view->shape[axis];
-    add_floats(n, view->data, count);
-}
-
-static void add_map(numbers *n, vitx_map *map)
-{
-    vitx_map_info info = VITX_MAP_INFO_INIT;
-    size_t count = 1;
-    ck_ok(vitx_map_get_info(&info, map));
-    for (int axis = 0; axis < info.rank; axis++)
-        count *= (size_t)info.shape[axis];
-    add(n, info.target);
-    add(n, info.value);
-    add_floats(n, vitx_map_values(map), count);
-    vitx_map_free(map);
-}
-
-/* What run() collects on each device is what it collects on ref. */
-static void check_same(void (*run)(numbers *n, const char *device, int which), int which)
-{
-    numbers expected = {0};
-    run(&expected, "ref", which);
-    ck_assert_uint_gt(expected.count, 0);
-    for (int d = 0; d < KINDS; d++) {
-        numbers found = {0};
-        run(&found, kinds[d], which);
-        ck_assert_uint_eq(found.count, expected.count);
-        for (size_t i = 0; i < found.count; i++)
-            ck_assert_msg(memcmp(&found.values[i], &expected.values[i], sizeof(double)) == 0,
-                          "%s, number %zu: %g, on ref %g", kinds[d], i, found.values[i],
-                          expected.values[i]);
-        free(found.values);
-    }
-    free(expected.values);
-}
-
-/* Logits, input, attention, and gradients of everything. */
-static void run_model(numbers *n, const char *device, int which)
-{
-    bench b = open_bench(folders[which], device,
-                         which % 2 ? VITX_GRADIENTS_KEEP : VITX_GRADIENTS_RECOMPUTE, NULL, NULL);
-    vitx_model_info info = VITX_MODEL_INFO_INIT;
-    vitx_trace_opts t = VITX_TRACE_OPTS_INIT;
-    vitx_view view;
-    ck_ok(vitx_model_get_info(&info, b.model));
-    t.record = VITX_RECORD_ALL;
-    t.gradients = VITX_GRADIENT_ANY;
-    t.targets = 2;
-    ck_ok(vitx_context_set_trace(b.c, &t));
-    ck_ok(vitx_forward(b.c, pictures(&b), 2));
-    ck_ok(vitx_logits(&view, b.c));
-    add_view(n, &view);
-    float *dlogits = calloc(4 * (size_t)info.classes, sizeof *dlogits);
-    for (int g = 0; g < 4; g++)
-        dlogits[g * info.classes + g % info.classes] = 1;
-    ck_ok(vitx_backward(b.c, dlogits));
-    memset(dlogits, 0xff, 4 * (size_t)info.classes * sizeof *dlogits);
-    free(dlogits);
-    for (int l = 0; l < info.depth; l++) {
-        ck_ok(vitx_attention(&view, b.c, l));
-        add_view(n, &view);
-        ck_ok(vitx_attention_gradient(&view, b.c, l));
-        add_view(n, &view);
-        ck_ok(vitx_tokens(&view, b.c, l, VITX_AT_OUTPUT));
-        add_view(n, &view);
-        ck_ok(vitx_tokens_gradient(&view, b.c, l, VITX_AT_NORM1));
-        add_view(n, &view);
-    }
-    ck_ok(vitx_input_gradient(&view, b.c));
-    add_view(n, &view);
-    close_bench(&b);
-}
-
-START_TEST(test_library__every_golden_model)
-{
-    if (!SANITIZED || _i % 4 == 0) /* what repeats numbers is cut short there */
-        check_same(run_model, _i);
-}
-END_TEST
-
-/* kernelshap needs two samples for each patch. */
-static const char *const few[] = {"n=16", "steps=3", "n=64"};
-
-static vitx_explain_opts opts_of(const vitx_method_info *m)
-{
-    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
-    o.method = m->name;
-    for (int i = 0; i < m->option_count; i++)
-        for (int k = 0; k < 2; k++)
-            if (strncmp(few[k], m->options[i].key, strcspn(few[k], "=")) == 0 &&
-                strlen(m->options[i].key) == strcspn(few[k], "=")) {
-                o.set = &few[k == 0 && strcmp(m->name, "kernelshap") == 0 ? 2 : k];
-                o.set_count = 1;
-            }
-    return o;
-}
-
 static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/vit-timm-avg",
                                      "test/golden/models/vit-timm-oblong",
@@ -344,104 +173,47 @@ static const char *const models[] = {"test/golden/models/vit-timm",
                                      "test/golden/models/dinov3-timm"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
-/* Each method alone on two pictures, and then all in one call. */
-static void run_methods(numbers *n, const char *device, int which)
+/* What a run collects on each device is what it collects on ref. */
+static void check_same(whole_run *run, const char *folder, int which)
 {
-    enum { MOST = 64 };
-    bench b = open_bench(models[which], device, VITX_GRADIENTS_AUTO, NULL, NULL);
-    vitx_explain_opts all[MOST];
-    vitx_map *maps[2 * MOST];
-    const int count = vitx_method_count();
-    ck_assert_int_le(count, MOST);
-    for (int i = 0; i < count; i++) {
-        vitx_method_info m = VITX_METHOD_INFO_INIT;
-        ck_ok(vitx_method_get(&m, i));
-        all[i] = opts_of(&m);
-        const int status = vitx_explain_many(maps, b.c, pictures(&b), 2, &all[i], 1);
-        ck_assert_msg(status == VITX_OK, "%s on %s: %s", m.name, device, vitx_last_error());
-        for (int k = 0; k < 2; k++)
-            add_map(n, maps[k]);
+    numbers expected = {0};
+    run(&expected, folder, "ref", NULL, which);
+    ck_assert_uint_gt(expected.count, 0);
+    for (int d = 0; d < KINDS; d++) {
+        numbers found = {0};
+        run(&found, folder, kinds[d], NULL, which);
+        ck_assert_uint_eq(found.count, expected.count);
+        for (size_t i = 0; i < found.count; i++)
+            ck_assert_msg(memcmp(&found.values[i], &expected.values[i], sizeof(double)) == 0,
+                          "%s, number %zu: %g, on ref %g", kinds[d], i, found.values[i],
+                          expected.values[i]);
+        free_numbers(&found);
     }
-    ck_ok(vitx_explain_many(maps, b.c, pictures(&b), 2, all, count));
-    for (int i = 0; i < 2 * count; i++)
-        add_map(n, maps[i]);
-    close_bench(&b);
+    free_numbers(&expected);
 }
+
+START_TEST(test_library__every_golden_model)
+{
+    if (!SANITIZED || _i % 4 == 0) /* what repeats numbers is cut short there */
+        check_same(whole_model, folders[_i], _i);
+}
+END_TEST
 
 START_TEST(test_library__every_method)
 {
-    check_same(run_methods, _i);
+    check_same(whole_methods, models[_i], 0);
 }
 END_TEST
-
-/* All metrics of one map. */
-static void run_metrics(numbers *n, const char *device, int which)
-{
-    enum { MOST = 32 };
-    bench b = open_bench(models[which], device, VITX_GRADIENTS_AUTO, NULL, NULL);
-    vitx_explain_opts how = VITX_EXPLAIN_OPTS_INIT;
-    vitx_evaluate_opts opts[MOST];
-    vitx_evaluation *e[MOST];
-    vitx_map *map;
-    const int width = vitx_image_width(b.images[0]), height = vitx_image_height(b.images[0]);
-    const size_t pixels = (size_t)width * (size_t)height;
-    uint8_t *mask = calloc(2 * pixels, 1);
-    memset(mask + pixels / 4, 1, pixels / 2);
-    memset(mask + pixels, 1, pixels / 4);
-    how.method = "gradcam";
-    const int m = vitx_metric_count();
-    ck_assert_int_le(m, MOST);
-    for (int j = 0; j < m; j++) {
-        vitx_metric_info info = VITX_METRIC_INFO_INIT;
-        ck_ok(vitx_metric_get(&info, j));
-        vitx_evaluate_opts_init(&opts[j], sizeof opts[j]);
-        opts[j].metric = info.name;
-        opts[j].explain = &how;
-        opts[j].mask = mask;
-        opts[j].other = mask + pixels;
-        opts[j].mask_height = height;
-        opts[j].mask_width = width;
-    }
-    ck_ok(vitx_explain(&map, b.c, b.images[0], &how));
-    ck_ok(vitx_evaluate_many(e, b.c, b.images[0], map, opts, m));
-    for (int j = 0; j < m; j++) {
-        vitx_evaluation_info info = VITX_EVALUATION_INFO_INIT;
-        ck_ok(vitx_evaluation_get_info(&info, e[j]));
-        for (int i = 0; i < info.value_count; i++)
-            add(n, info.values[i]);
-        for (int i = 0; i < info.curve_count * info.point_count; i++)
-            add(n, info.curves[i]);
-        vitx_evaluation_free(e[j]);
-    }
-    vitx_map_free(map);
-    free(mask);
-    close_bench(&b);
-}
 
 START_TEST(test_library__every_metric)
 {
-    check_same(run_metrics, _i);
+    check_same(whole_metrics, models[_i], 0);
 }
 END_TEST
 
-static void run_stats(numbers *n, const char *device, int which)
-{
-    bench b = open_bench(models[which], device, VITX_GRADIENTS_AUTO, NULL, NULL);
-    vitx_stats *s;
-    vitx_stats_info info = VITX_STATS_INFO_INIT;
-    ck_ok(vitx_stats_create(&s, b.c));
-    ck_ok(vitx_stats_add(s, pictures(&b), 2));
-    ck_ok(vitx_stats_get_info(&info, s));
-    for (int stat = 0; vitx_stat_name(stat); stat++)
-        for (int i = 0; i < info.layers * info.heads; i++)
-            add(n, vitx_stats_mean(s, (vitx_stat)stat)[i]);
-    vitx_stats_free(s);
-    close_bench(&b);
-}
-
 START_TEST(test_library__statistics)
 {
-    check_same(run_stats, _i);
+    check_same(whole_stats, models[_i], 0);
 }
 END_TEST
 
@@ -456,6 +228,11 @@ static int stop(int64_t done, int64_t total, void *payload)
     watch *w = payload;
     w->total = total;
     return w->stop_at > 0 && done >= w->stop_at;
+}
+
+static bench open_deferred(const char *folder, watch *w)
+{
+    return open_bench(folder, &(bench_opts){.device = "deferred", .progress = stop, .payload = w});
 }
 
 /* A call that was stopped has returned: no copy that was put off may use the caller's memory, or
@@ -475,12 +252,12 @@ static bool is_worth(int64_t at, int64_t total)
 START_TEST(test_cancelled__methods_leave_no_copy_queued)
 {
     watch w = {0};
-    bench b = open_bench(models[_i], "deferred", VITX_GRADIENTS_AUTO, stop, &w);
+    bench b = open_deferred(models[_i], &w);
     for (int i = 0; i < vitx_method_count(); i++) {
         vitx_method_info m = VITX_METHOD_INFO_INIT;
         vitx_map *maps[2];
         ck_ok(vitx_method_get(&m, i));
-        const vitx_explain_opts o = opts_of(&m);
+        const vitx_explain_opts o = few_variants(&m);
         w = (watch){.total = 1};
         for (w.stop_at = 1; w.stop_at <= w.total; w.stop_at++) {
             if (!is_worth(w.stop_at, w.total))
@@ -504,7 +281,7 @@ END_TEST
 START_TEST(test_cancelled__backward_leaves_no_copy_queued)
 {
     watch w = {.stop_at = -1};
-    bench b = open_bench(models[_i], "deferred", VITX_GRADIENTS_AUTO, stop, &w);
+    bench b = open_deferred(models[_i], &w);
     vitx_trace_opts t = VITX_TRACE_OPTS_INIT;
     vitx_model_info info = VITX_MODEL_INFO_INIT;
     ck_ok(vitx_model_get_info(&info, b.model));

@@ -107,7 +107,9 @@ size_t vx_products_version(const vx_products *products)
 static int describe(const vx_blaslt *lt, plan *p, const vx_lt_product *of)
 {
     const int transposed = of->turned ? VX_LT_OP_N : VX_LT_OP_T;
-    const int epilogue = (of->epilogue ? of->epilogue : of->bias ? 0 : VX_LT_EPILOGUE_DEFAULT) |
+    const int epilogue = (of->epilogue ? of->epilogue
+                          : of->bias   ? 0
+                                       : VX_LT_EPILOGUE_DEFAULT) |
                          (of->bias ? VX_LT_EPILOGUE_BIAS : 0);
     const uint64_t m = (uint64_t)of->m, n = (uint64_t)of->n, k = (uint64_t)of->k;
     int status = lt->desc_create(&p->desc, VX_LT_COMPUTE_32F, VX_LT_R_32F);
@@ -116,7 +118,8 @@ static int describe(const vx_blaslt *lt, plan *p, const vx_lt_product *of)
     if (!status)
         status = lt->desc_set(p->desc, VX_LT_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     if (!status)
-        status = lt->layout_create(&p->w, of->type, of->turned ? n : k, of->turned ? k : n, of->ldw);
+        status =
+            lt->layout_create(&p->w, of->type, of->turned ? n : k, of->turned ? k : n, of->ldw);
     if (!status)
         status = lt->layout_create(&p->a, of->type, k, m, of->lda);
     if (!status)
@@ -208,10 +211,10 @@ bool vx_products_multiply(vx_cuda *cuda, const vx_lt_product *p)
     const vx_blaslt *lt = cuda->products->lt;
     if (!way->possible || set_bias(lt, way, p->bias) != 0)
         return false;
-    const int status = lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a,
-                                  way->a, &beta, p->c ? p->c : p->d, way->c, p->d, way->d,
-                                  &way->algo, cuda->workspace, cuda->workspace_bytes,
-                                  cuda->stream.handle);
+    const int status =
+        lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a, way->a, &beta,
+                   p->c ? p->c : p->d, way->c, p->d, way->d, &way->algo, cuda->workspace,
+                   cuda->workspace_bytes, cuda->stream.handle);
     if (status == VX_LT_STATUS_EXECUTION_FAILED)
         vx_gpu_fail(&cuda->stream, VX_GPU_LAUNCH_FAILED, "product by cuBLASLt");
     else if (status != 0)

@@ -28,6 +28,9 @@ enum vx_cuda_number {
 
 struct vx_products; /* blaslt.h */
 
+/* The scratch has at least so many bytes, whatever was reserved for. */
+constexpr size_t VX_CUDA_SCRATCH = (size_t)1 << 20;
+
 struct vx_cuda {
     vx_device base; /* the first member */
     vx_gpu_stream stream;

@@ -313,8 +313,9 @@ static size_t widest_row(const vx_dims *d)
     const size_t attention = 3 * positive(d->heads) * positive(d->head_width);
     const size_t patch =
         positive(d->channels) * positive(d->patch_height) * positive(d->patch_width);
-    return larger(larger(larger(attention, patch), larger(positive(d->width), 2 * positive(d->hidden))),
-                  positive(d->classes));
+    return larger(
+        larger(larger(attention, patch), larger(positive(d->width), 2 * positive(d->hidden))),
+        positive(d->classes));
 }
 
 /* SIZE_MAX: more than there can be. */
@@ -324,10 +325,11 @@ static void sizes_of(const vx_dims *d, size_t *scratch, size_t *workspace)
     const size_t row = vx_product_row_bytes(widest) + sizeof(float) * (widest + 8);
     const size_t fit = smaller(positive(d->batch) * tokens, MOST_SCRATCH / row);
     const size_t rows = larger(tokens, fit), fixed = vx_product_fixed_bytes(widest) + 512;
-    *workspace = smaller(vx_round_up(4 * rows * sizeof(float) * smaller(widest, 4096), 256),
-                         MOST_WORKSPACE);
-    *scratch = rows > (SIZE_MAX / 2 - fixed) / row ? SIZE_MAX / 2
-                                                   : vx_round_up(fixed + rows * row, 256);
+    *workspace =
+        smaller(vx_round_up(4 * rows * sizeof(float) * smaller(widest, 4096), 256), MOST_WORKSPACE);
+    *scratch =
+        rows > (SIZE_MAX / 2 - fixed) / row ? SIZE_MAX / 2 : vx_round_up(fixed + rows * row, 256);
+    *scratch = larger(*scratch, VX_CUDA_SCRATCH);
 }
 
 static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)

@@ -6,7 +6,7 @@
  * the other kernels make each probability from them, final at once, so what is recorded is what
  * the values were multiplied by.
  */
-#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_fast.h"
 
 /* ------------------------------------------------------------------------------- lists ---- */
 
@@ -215,23 +215,68 @@ static void launch_row(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r, 
               VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, record, tiles, lo, hi);
 }
 
+/* The record, as the kernels write it. */
+static vx_any record_of(const vx_recorded *r)
+{
+    return {r->data, r->store == VX_STORE_F16 ? VX_CUDA_F16 : VX_CUDA_F32};
+}
+
+static int queries_of(const vx_attention *op)
+{
+    const int present = op->tokens - op->first;
+    return op->queries > 0 && op->queries < present ? op->queries : present;
+}
+
+/* What is made from probabilities of several heads or several rows, from the rows' stats. */
+static void record_sums(vx_cuda *cuda, const vx_attention *op, const vx_attend &a)
+{
+    if (op->record.keep == VX_KEEP_FUSED)
+        launch_fused(cuda, a, &op->record, record_of(&op->record));
+    if (op->record.keep == VX_KEEP_ROW)
+        launch_row(cuda, a, &op->record, record_of(&op->record));
+}
+
 /* All sequences of an operation, with their stats in the scratch. */
 static void attend_plain(vx_cuda *cuda, const vx_attention *op, const vx_attend &a)
 {
-    const vx_recorded *r = &op->record;
-    const int present = a.tokens - a.first;
-    const int queries = op->queries > 0 && op->queries < present ? op->queries : present;
-    const bool all = r->keep == VX_KEEP_ALL;
-    const vx_any record = {r->data, r->store == VX_STORE_F16 ? VX_CUDA_F16 : VX_CUDA_F32};
+    const int present = a.tokens - a.first, queries = queries_of(op);
+    const bool all = op->record.keep == VX_KEEP_ALL;
     vx_attend_stats(cuda, a, op->batch, a.first,
-                    a.first + (r->keep == VX_KEEP_NONE ? queries : present));
+                    a.first + (op->record.keep == VX_KEEP_NONE ? queries : present));
     const attend_out out = {vx_any_of(cuda, op->y, op->y_n), queries, all ? present : queries,
-                            all ? record : vx_any{nullptr, VX_CUDA_F32}};
+                            all ? record_of(&op->record) : vx_any{nullptr, VX_CUDA_F32}};
     launch_attend(cuda, a, out, op->batch);
-    if (r->keep == VX_KEEP_FUSED)
-        launch_fused(cuda, a, r, record);
-    if (r->keep == VX_KEEP_ROW)
-        launch_row(cuda, a, r, record);
+    record_sums(cuda, op, a);
+}
+
+/* The same by instructions for matrices. */
+static void attend_fast(vx_cuda *cuda, const vx_attention *op, const vx_attend &a)
+{
+    const vx_recorded *r = &op->record;
+    const int present = a.tokens - a.first, queries = queries_of(op);
+    const bool row = r->keep == VX_KEEP_ROW && r->query >= 0;
+    const bool sums = r->keep != VX_KEEP_NONE && r->keep != VX_KEEP_ALL && !row;
+    vx_fast_out out = {};
+    out.y = vx_any_of(cuda, op->y, op->y_n);
+    out.queries = queries;
+    out.rows = sums || r->keep == VX_KEEP_ALL ? present : queries;
+    if (row && r->query - a.first >= queries)
+        out.rows = r->query - a.first + 1;
+    out.keep = sums ? VX_KEEP_NONE : r->keep;
+    out.query = r->query;
+    out.record = record_of(r);
+    out.stats = sums ? a.stats : nullptr;
+    vx_attend_strips(cuda, a, out, op->batch);
+    if (sums)
+        record_sums(cuda, op, a);
+}
+
+/* Whether they serve: the numbers have to be those that are multiplied. */
+static bool is_fast(const vx_cuda *cuda, const vx_attention *op)
+{
+    const bool narrow = op->qkv_n && cuda->number >= VX_CUDA_BF16;
+    return (cuda->features & VX_CUDA_MMA) && (narrow || cuda->number == VX_CUDA_BF16X3) &&
+           vx_attend_strips_serve(cuda, op->tokens - op->first, op->head_width);
 }
 
 /* Rows of the sequences b..b+n-1, and bytes of scratch that they take. */
@@ -315,6 +360,10 @@ extern "C" void vx_attention_cuda(vx_device *dev, const vx_attention *op)
             if (scratch_of(rows_of(op, b, n), op->heads, n, lists) <= cuda->scratch_bytes)
                 break;
         const vx_attention one = part_of(cuda, op, b, n);
-        attend_plain(cuda, &one, attend_of(cuda, &one));
+        const vx_attend a = attend_of(cuda, &one);
+        if (is_fast(cuda, op))
+            attend_fast(cuda, &one, a);
+        else
+            attend_plain(cuda, &one, a);
     }
 }

@@ -227,7 +227,11 @@ extern "C" void vx_discard_smallest_cuda(vx_device *dev, const vx_discard_smalle
         (int64_t)(cuda->scratch_bytes / (bins + (size_t)m.pieces * sizeof(unsigned)));
     if (m.count <= 0)
         return;
-    for (int64_t b = 0; b < a->batch && at_once > 0; b += at_once) {
+    if (at_once <= 0) {
+        vx_gpu_fail(&cuda->stream, VX_GPU_NO_ROOM, "discard_smallest: no room was reserved");
+        return;
+    }
+    for (int64_t b = 0; b < a->batch; b += at_once) {
         const int64_t here = a->batch - b < at_once ? a->batch - b : at_once;
         const unsigned blocks = (unsigned)(here * m.pieces);
         m.f = a->f + b * n;

@@ -36,7 +36,8 @@ static __global__ void __launch_bounds__(THREADS)
     const int c = (int)(blockIdx.x * THREADS + threadIdx.x);
     if (c < n)
         for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
-            const size_t of = (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
+            const size_t of =
+                (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
             const float u = vx_get_some<1>(x, of, (size_t)c).v[0];
             const float v = vx_get_some<1>(x, of, (size_t)(n + c)).v[0];
             const float dy = vx_get_some<1>(dx, (size_t)r, (size_t)c).v[0];

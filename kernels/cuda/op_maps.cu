@@ -27,7 +27,7 @@ VX_DEVICE float fused(vx_fuse fuse, float so_far, float value, int head)
 
 /* Rows are pictures, columns the elements of a matrix. */
 struct fuses {
-    vx_rows out, record; /* record.ld: of a head */
+    vx_view out, record; /* record.ld: of a head */
     vx_fuse fuse;
     int head, heads;
     template <int W> __device__ void at(int64_t row, int64_t column) const
@@ -51,7 +51,7 @@ struct fuses {
 
 /* A row of each head, as it was recorded. */
 struct recorded_row {
-    vx_rows out, record;
+    vx_view out, record;
     template <int W> __device__ void at(int64_t row, int64_t column) const
     {
         vx_move_some<W>(out, row * out.ld + column, record, row * record.ld + column);
@@ -60,7 +60,7 @@ struct recorded_row {
 
 /* Groups are heads: the mean of the rows first..first+count-1 of each. */
 struct mean_row {
-    vx_rows out, record;
+    vx_view out, record;
     int tokens, first, count;
     __device__ void block(vx_column_sums &sums, int64_t head, int64_t column) const
     {
@@ -75,7 +75,7 @@ struct mean_row {
 
 /* Rows are gradients, columns the elements of a matrix. */
 struct products {
-    vx_rows out, p, dp; /* p.ld, dp.ld: of a head */
+    vx_view out, p, dp; /* p.ld, dp.ld: of a head */
     vx_product kind;
     int heads, targets, first, count;
     template <int W> __device__ void at(int64_t g, int64_t column) const
@@ -334,6 +334,10 @@ int64_t smaller(int64_t a, int64_t b)
 template <class F> void in_parts(vx_cuda *cuda, tokens_part whole, int64_t gradients, F f)
 {
     const int64_t room = (int64_t)(cuda->scratch_bytes / sizeof(double));
+    if (room <= 0) {
+        vx_gpu_fail(&cuda->stream, VX_GPU_NO_ROOM, "maps of tokens: no room was reserved");
+        return;
+    }
     const int64_t channels = whole.width > 0 ? smaller(whole.width, room) : 1;
     const int64_t at_once = smaller(room / channels, 4096); /* a grid takes the tiles of so many */
     whole.kept = reinterpret_cast<double *>(cuda->scratch);
@@ -354,7 +358,7 @@ template <class F> void in_parts(vx_cuda *cuda, tokens_part whole, int64_t gradi
 extern "C" void vx_attn_fuse_cuda(vx_device *dev, const vx_attn_fuse *a)
 {
     const int64_t matrix = (int64_t)a->record->tokens * a->record->tokens;
-    const fuses f = {vx_float_rows(a->out, matrix), vx_record_rows(a->record, matrix), a->fuse,
+    const fuses f = {vx_float_view(a->out, matrix), vx_record_view(a->record, matrix), a->fuse,
                      a->head, a->record->keep == VX_KEEP_FUSED ? 1 : a->record->heads};
     vx_queue_rows(vx_cuda_of(dev), "attn_fuse", f, a->record->batch, matrix,
                   vx_fours(f.out) && vx_fours(f.record));
@@ -366,14 +370,14 @@ extern "C" void vx_attn_row_cuda(vx_device *dev, const vx_attn_row *a)
     const int tokens = a->record->tokens, first = vx_query_first(a->query, a->prefix);
     const int count = vx_query_end(a->query, a->prefix, tokens) - first;
     const int64_t heads = (int64_t)a->record->batch * a->record->heads;
-    const vx_rows out = vx_float_rows(a->out, tokens);
+    const vx_view out = vx_float_view(a->out, tokens);
     const bool whole = a->record->keep != VX_KEEP_ROW;
     if (whole && count != 1) {
-        const mean_row f = {out, vx_record_rows(a->record, tokens), tokens, first, count};
+        const mean_row f = {out, vx_record_view(a->record, tokens), tokens, first, count};
         vx_queue_columns(cuda, "attn_row", f, heads, tokens);
         return;
     }
-    recorded_row f = {out, vx_record_rows(a->record, whole ? (int64_t)tokens * tokens : tokens)};
+    recorded_row f = {out, vx_record_view(a->record, whole ? (int64_t)tokens * tokens : tokens)};
     if (whole)
         f.record = vx_from(f.record, (int64_t)first * tokens);
     vx_queue_rows(cuda, "attn_row", f, heads, tokens, vx_fours(f.out) && vx_fours(f.record));
@@ -382,9 +386,9 @@ extern "C" void vx_attn_row_cuda(vx_device *dev, const vx_attn_row *a)
 extern "C" void vx_attn_product_cuda(vx_device *dev, const vx_attn_product *a)
 {
     const int64_t matrix = (int64_t)a->tokens * a->tokens;
-    const products f = {vx_float_rows(a->out, matrix),
-                        vx_float_rows(a->p, matrix),
-                        vx_float_rows(a->dp, matrix),
+    const products f = {vx_float_view(a->out, matrix),
+                        vx_float_view(a->p, matrix),
+                        vx_float_view(a->dp, matrix),
                         a->kind,
                         a->heads,
                         a->targets,
@@ -436,13 +440,14 @@ extern "C" void vx_token_gram_cuda(vx_device *dev, const vx_token_gram *a)
     });
 }
 
-/* The scratch holds a double for each token, since it was reserved for at least as many. */
 extern "C" void vx_rollout_step_cuda(vx_device *dev, const vx_rollout_step *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
     const int64_t t = a->tokens, room = (int64_t)(cuda->scratch_bytes / sizeof(double));
     double *const kept = reinterpret_cast<double *>(cuda->scratch);
-    const int64_t at_once = t > 0 ? room / t : 0;
+    const int64_t at_once = t > 0 ? room / t : a->batch;
+    if (at_once <= 0 && a->batch > 0)
+        vx_gpu_fail(&cuda->stream, VX_GPU_NO_ROOM, "rollout_step: no room was reserved");
     for (int64_t b = 0; b < a->batch && at_once > 0; b += at_once) {
         const int64_t count = smaller(at_once, a->batch - b);
         const float *const row = a->row + b * t, *const f = a->f + b * t * t;

@@ -85,10 +85,10 @@ template <class S> VX_DEVICE float team_max(float x)
     return x;
 }
 
-template <class S, vx_type TYPE>
-VX_DEVICE void load_typed(float (&v)[S::K], vx_rows row, int n, float beyond)
+template <class S, vx_kind KIND>
+VX_DEVICE void load_typed(float (&v)[S::K], vx_view row, int n, float beyond)
 {
-    row.type = TYPE;
+    row.kind = KIND;
     VX_UNROLL
     for (int k = 0; k < S::K; k += S::W) {
         const int at = column<S>(k);
@@ -101,14 +101,14 @@ VX_DEVICE void load_typed(float (&v)[S::K], vx_rows row, int n, float beyond)
 }
 
 /* v = the row; `beyond` in columns that it does not have. */
-template <class S> VX_DEVICE void load_row(float (&v)[S::K], vx_rows row, int n, float beyond)
+template <class S> VX_DEVICE void load_row(float (&v)[S::K], vx_view row, int n, float beyond)
 {
-    if (row.type == VX_TYPE_F32)
-        load_typed<S, VX_TYPE_F32>(v, row, n, beyond);
-    else if (row.type == VX_TYPE_BF16)
-        load_typed<S, VX_TYPE_BF16>(v, row, n, beyond);
+    if (row.kind == VX_KIND_F32)
+        load_typed<S, VX_KIND_F32>(v, row, n, beyond);
+    else if (row.kind == VX_KIND_BF16)
+        load_typed<S, VX_KIND_BF16>(v, row, n, beyond);
     else
-        load_typed<S, VX_TYPE_F16>(v, row, n, beyond);
+        load_typed<S, VX_KIND_F16>(v, row, n, beyond);
 }
 
 template <class S> VX_DEVICE float sum_of(const float (&v)[S::K])
@@ -132,7 +132,7 @@ template <class S> VX_DEVICE void subtract(float (&v)[S::K], float mean, int n)
 
 /* v = (row - mean) / sqrt(var + eps) in double. @return 1 / sqrt(var + eps) */
 template <class S>
-VX_DEVICE float normalise_wide(float (&v)[S::K], vx_rows row, int n, float eps, int rms)
+VX_DEVICE float normalise_wide(float (&v)[S::K], vx_view row, int n, float eps, int rms)
 {
     double mean = 0, var = 0;
     load_row<S>(v, row, n, 0);
@@ -152,7 +152,7 @@ VX_DEVICE float normalise_wide(float (&v)[S::K], vx_rows row, int n, float eps, 
 
 /* The same. */
 template <class S>
-VX_DEVICE float normalise(float (&v)[S::K], vx_rows row, int n, float eps, int rms)
+VX_DEVICE float normalise(float (&v)[S::K], vx_view row, int n, float eps, int rms)
 {
     float var = 0;
     load_row<S>(v, row, n, 0);
@@ -175,7 +175,7 @@ VX_DEVICE float normalise(float (&v)[S::K], vx_rows row, int n, float eps, int r
 
 /* Of a row that stays in memory, by a block: the mean, and 1 / sqrt(var + eps). */
 using block_shape = shape<TEAM_WARPS, 1, 1>;
-VX_DEVICE double long_statistics(double *mean, vx_rows row, int n, float eps, int rms)
+VX_DEVICE double long_statistics(double *mean, vx_view row, int n, float eps, int rms)
 {
     double sum = 0, var = 0;
     for (int j = (int)threadIdx.x; j < n && !rms; j += block_shape::LANES)
@@ -191,7 +191,7 @@ VX_DEVICE double long_statistics(double *mean, vx_rows row, int n, float eps, in
 /* ------------------------------------------------------------------------- layernorm ---- */
 
 struct norm_args {
-    vx_rows y, x, residual;
+    vx_view y, x, residual;
     const float *weight, *bias;
     int64_t parts; /* rows times groups */
     float eps;
@@ -199,7 +199,7 @@ struct norm_args {
 };
 
 /* Part `part`: one group of a row. */
-VX_DEVICE vx_rows part_of(vx_rows a, int64_t part, int groups, int n)
+VX_DEVICE vx_view part_of(vx_view a, int64_t part, int groups, int n)
 {
     int64_t group;
     const int64_t row = vx_divide(part, groups, &group);
@@ -209,15 +209,15 @@ VX_DEVICE vx_rows part_of(vx_rows a, int64_t part, int groups, int n)
 /* W columns from `at` on. */
 template <int W> VX_DEVICE void load_floats(const float *from, int at, float *x)
 {
-    vx_read_some<W>({const_cast<float *>(from), 0, VX_TYPE_F32}, at, x);
+    vx_read_some<W>({const_cast<float *>(from), 0, VX_KIND_F32}, at, x);
 }
 
 template <class S> __global__ void __launch_bounds__(S::LANES *S::TEAMS) layernorm(norm_args a)
 {
     constexpr int W = S::W;
     for (int64_t part = first_row<S>(); part < a.parts; part += row_step<S>()) {
-        const vx_rows y = part_of(a.y, part, a.groups, a.n);
-        const vx_rows residual =
+        const vx_view y = part_of(a.y, part, a.groups, a.n);
+        const vx_view residual =
             a.residual.data ? part_of(a.residual, part, a.groups, a.n) : a.residual;
         float v[S::K];
         normalise<S>(v, part_of(a.x, part, a.groups, a.n), a.n, a.eps, a.rms);
@@ -242,9 +242,9 @@ template <class S> __global__ void __launch_bounds__(S::LANES *S::TEAMS) layerno
 __global__ void __launch_bounds__(block_shape::LANES) long_layernorm(norm_args a)
 {
     for (int64_t part = blockIdx.x; part < a.parts; part += gridDim.x) {
-        const vx_rows x = part_of(a.x, part, a.groups, a.n);
-        const vx_rows y = part_of(a.y, part, a.groups, a.n);
-        const vx_rows residual =
+        const vx_view x = part_of(a.x, part, a.groups, a.n);
+        const vx_view y = part_of(a.y, part, a.groups, a.n);
+        const vx_view residual =
             a.residual.data ? part_of(a.residual, part, a.groups, a.n) : a.residual;
         double mean;
         const double scale = long_statistics(&mean, x, a.n, a.eps, a.rms);
@@ -259,7 +259,7 @@ __global__ void __launch_bounds__(block_shape::LANES) long_layernorm(norm_args a
 /* -------------------------------------------------------------------- layernorm_bwd ---- */
 
 struct norm_bwd_args {
-    vx_rows dx, dy, x, pre;
+    vx_view dx, dy, x, pre;
     const float *weight;
     int64_t parts;
     float eps;
@@ -366,7 +366,7 @@ __global__ void __launch_bounds__(S::LANES *S::TEAMS)
     softmax(float *y, const float *x, int64_t m, int n)
 {
     for (int64_t row = first_row<S>(); row < m; row += row_step<S>()) {
-        const vx_rows in = {const_cast<float *>(x) + row * n, n, VX_TYPE_F32};
+        const vx_view in = {const_cast<float *>(x) + row * n, n, VX_KIND_F32};
         float v[S::K], most = -INFINITY;
         load_row<S>(v, in, n, -INFINITY);
         VX_UNROLL
@@ -442,9 +442,9 @@ template <class S> constexpr size_t shared_of(S)
 extern "C" void vx_layernorm_cuda(vx_device *dev, const vx_layernorm *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const norm_args args = {vx_rows_of(cuda, a->y, a->y_n, a->ldy),
-                            vx_rows_of(cuda, a->x, a->x_n, a->ldx),
-                            vx_float_rows(a->residual, a->ldr),
+    const norm_args args = {vx_view_of(cuda, a->y, a->y_n, a->ldy),
+                            vx_view_of(cuda, a->x, a->x_n, a->ldx),
+                            vx_float_view(a->residual, a->ldr),
                             a->weight,
                             a->bias,
                             (int64_t)a->m * vx_groups(a->groups),
@@ -469,10 +469,10 @@ extern "C" void vx_layernorm_cuda(vx_device *dev, const vx_layernorm *a)
 extern "C" void vx_layernorm_bwd_cuda(vx_device *dev, const vx_layernorm_bwd *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const norm_bwd_args args = {vx_rows_of(cuda, a->dx, a->dx_n, a->lddx),
-                                vx_rows_of(cuda, a->dy, a->dy_n, a->lddy),
-                                vx_rows_of(cuda, a->x, a->x_n, a->ldx),
-                                vx_rows_of(cuda, a->pre, a->pre_n, a->ldp),
+    const norm_bwd_args args = {vx_view_of(cuda, a->dx, a->dx_n, a->lddx),
+                                vx_view_of(cuda, a->dy, a->dy_n, a->lddy),
+                                vx_view_of(cuda, a->x, a->x_n, a->ldx),
+                                vx_view_of(cuda, a->pre, a->pre_n, a->ldp),
                                 a->weight,
                                 (int64_t)a->m * vx_groups(a->groups),
                                 a->eps,

@@ -51,10 +51,10 @@ static __global__ void __launch_bounds__(THREADS)
         const size_t plane = i / width / (size_t)of.height;
         const int channel = (int)(plane % (size_t)of.channels);
         const int row = y / of.patch_height, column = x / of.patch_width;
-        const int at = (channel * of.patch_height + y % of.patch_height) * of.patch_width +
-                       x % of.patch_width;
-        const size_t patch = (plane / (size_t)of.channels * (size_t)gh + (size_t)row) * (size_t)gw +
-                             (size_t)column;
+        const int at =
+            (channel * of.patch_height + y % of.patch_height) * of.patch_width + x % of.patch_width;
+        const size_t patch =
+            (plane / (size_t)of.channels * (size_t)gh + (size_t)row) * (size_t)gw + (size_t)column;
         dimage[i] = row < gh && column < gw ? rows[patch * ld + (size_t)at] : 0;
     }
 }

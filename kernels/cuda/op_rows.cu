@@ -11,7 +11,7 @@ namespace
 /* ----------------------------------------------------------------------- activations ---- */
 
 struct activation {
-    vx_rows y, x;
+    vx_view y, x;
     vx_act act;
     template <int W> __device__ void at(int64_t, int64_t column) const
     {
@@ -24,7 +24,7 @@ struct activation {
 };
 
 struct sigmoids {
-    vx_rows y, x;
+    vx_view y, x;
     template <int W> __device__ void at(int64_t, int64_t column) const
     {
         float v[W];
@@ -36,7 +36,7 @@ struct sigmoids {
 };
 
 struct swiglus {
-    vx_rows y, x;
+    vx_view y, x;
     int64_t n;
     template <int W> __device__ void at(int64_t row, int64_t column) const
     {
@@ -50,7 +50,7 @@ struct swiglus {
 };
 
 struct swiglu_gradients {
-    vx_rows dx, dy, x;
+    vx_view dx, dy, x;
     int64_t n;
     int tokens, targets;
     template <int W> __device__ void at(int64_t row, int64_t column) const
@@ -72,7 +72,7 @@ struct swiglu_gradients {
 /* ----------------------------------------------------------------------- moving rows ---- */
 
 struct zeros {
-    vx_rows y;
+    vx_view y;
     template <int W> __device__ void at(int64_t, int64_t column) const
     {
         const float v[W] = {};
@@ -81,7 +81,7 @@ struct zeros {
 };
 
 struct copies {
-    vx_rows y, x;
+    vx_view y, x;
     float scale;
     int accumulate;
     template <int W> __device__ void at(int64_t row, int64_t column) const
@@ -103,7 +103,7 @@ struct copies {
 
 /* Rows of variants of `tokens` tokens; the list has a channel for each variant. */
 struct replacements {
-    vx_rows y, x;
+    vx_view y, x;
     float value;
     int tokens;
     vx_list channels;
@@ -120,19 +120,19 @@ struct replacements {
 };
 
 struct gathered {
-    vx_rows y, a, b;
+    vx_view y, a, b;
     vx_list from;
     template <int W> __device__ void at(int64_t row, int64_t column) const
     {
         const int64_t which = from.at[row];
-        const vx_rows x = which >= 0 ? a : b;
+        const vx_view x = which >= 0 ? a : b;
         vx_move_some<W>(y, row * y.ld + column, x,
                         (which >= 0 ? which : -1 - which) * x.ld + column);
     }
 };
 
 struct spread_mean {
-    vx_rows dx, dy;
+    vx_view dx, dy;
     int first, tokens;
     template <int W> __device__ void at(int64_t row, int64_t column) const
     {
@@ -150,7 +150,7 @@ struct spread_mean {
 
 /* Columns are the pairs of all heads of q, then of k. */
 struct rotations {
-    vx_rows qkv;
+    vx_view qkv;
     const float *table;
     int tables, tokens, first, heads, pairs, half, inverse, listed;
     int64_t row0; /* of the whole qkv: what `listed` rows begin with */
@@ -181,7 +181,7 @@ struct vx_floats_list {
 
 /* Rows are groups. Samples s0..s0+count-1 of each. */
 struct weighted {
-    vx_rows sum, x; /* x.ld: of a sample */
+    vx_view sum, x; /* x.ld: of a sample */
     int squared, samples, s0, count;
     vx_floats_list weights;
     template <int W> __device__ void at(int64_t row, int64_t column) const
@@ -221,7 +221,7 @@ VX_DEVICE double with_channel(vx_reduce kind, double so_far, double one)
 
 /* Rows are gradients. */
 struct reductions {
-    vx_rows out, g, x; /* g.ld, x.ld: of a channel */
+    vx_view out, g, x; /* g.ld, x.ld: of a channel */
     vx_reduce kind;
     int targets, channels;
     template <int W> __device__ void at(int64_t row, int64_t column) const
@@ -247,7 +247,7 @@ struct reductions {
 
 /* Groups are sequences. */
 struct means {
-    vx_rows y, x;
+    vx_view y, x;
     int first, tokens, width, listed;
     vx_list starts;
     __device__ void block(vx_column_sums &sums, int64_t b, int64_t column) const
@@ -280,27 +280,27 @@ int piece_of(int64_t left)
 
 extern "C" void vx_activate_cuda(vx_device *dev, const vx_activate *a)
 {
-    const activation f = {vx_float_rows(a->y, 0), vx_float_rows(a->x, 0), a->act};
+    const activation f = {vx_float_view(a->y, 0), vx_float_view(a->x, 0), a->act};
     vx_queue_rows(vx_cuda_of(dev), "activate", f, 1, a->count, vx_fours(f.y) && vx_fours(f.x));
 }
 
 extern "C" void vx_sigmoid_cuda(vx_device *dev, const vx_sigmoid *a)
 {
-    const sigmoids f = {vx_float_rows(a->y, 0), vx_float_rows(a->x, 0)};
+    const sigmoids f = {vx_float_view(a->y, 0), vx_float_view(a->x, 0)};
     vx_queue_rows(vx_cuda_of(dev), "sigmoid", f, 1, a->count, vx_fours(f.y) && vx_fours(f.x));
 }
 
 extern "C" void vx_swiglu_cuda(vx_device *dev, const vx_swiglu *a)
 {
-    const swiglus f = {vx_float_rows(a->y, a->ldy), vx_float_rows(a->x, a->ldx), a->n};
+    const swiglus f = {vx_float_view(a->y, a->ldy), vx_float_view(a->x, a->ldx), a->n};
     vx_queue_rows(vx_cuda_of(dev), "swiglu", f, a->m, a->n, vx_fours(f.y) && vx_fours(f.x));
 }
 
 extern "C" void vx_swiglu_bwd_cuda(vx_device *dev, const vx_swiglu_bwd *a)
 {
-    const swiglu_gradients f = {vx_float_rows(a->dx, a->lddx),
-                                vx_float_rows(a->dy, a->lddy),
-                                vx_float_rows(a->x, a->ldx),
+    const swiglu_gradients f = {vx_float_view(a->dx, a->lddx),
+                                vx_float_view(a->dy, a->lddy),
+                                vx_float_view(a->x, a->ldx),
                                 a->n,
                                 a->tokens,
                                 a->targets};
@@ -310,23 +310,23 @@ extern "C" void vx_swiglu_bwd_cuda(vx_device *dev, const vx_swiglu_bwd *a)
 
 extern "C" void vx_clear_cuda(vx_device *dev, const vx_clear *a)
 {
-    const zeros f = {vx_rows_of(vx_cuda_of(dev), a->y, a->y_n, 0)};
+    const zeros f = {vx_view_of(vx_cuda_of(dev), a->y, a->y_n, 0)};
     vx_queue_rows(vx_cuda_of(dev), "clear", f, 1, a->count, vx_fours(f.y));
 }
 
 extern "C" void vx_copy_rows_cuda(vx_device *dev, const vx_copy_rows *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const copies f = {vx_rows_of(cuda, a->y, a->y_n, a->ldy),
-                      vx_rows_of(cuda, a->x, a->x_n, a->ldx), a->scale, a->accumulate};
+    const copies f = {vx_view_of(cuda, a->y, a->y_n, a->ldy),
+                      vx_view_of(cuda, a->x, a->x_n, a->ldx), a->scale, a->accumulate};
     vx_queue_rows(cuda, "copy_rows", f, a->m, a->n, vx_fours(f.y) && vx_fours(f.x));
 }
 
 extern "C" void vx_replace_channels_cuda(vx_device *dev, const vx_replace_channels *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const vx_rows y = vx_rows_of(cuda, a->y, a->y_n, a->width);
-    replacements f = {y, vx_float_rows(a->x, a->width), a->value, a->tokens, {}};
+    const vx_view y = vx_view_of(cuda, a->y, a->y_n, a->width);
+    replacements f = {y, vx_float_view(a->x, a->width), a->value, a->tokens, {}};
     if (a->tokens <= 0 || a->width <= 0)
         return;
     for (int s = 0; s < a->count; s += VX_LIST) {
@@ -341,8 +341,8 @@ extern "C" void vx_replace_channels_cuda(vx_device *dev, const vx_replace_channe
 extern "C" void vx_gather_rows_cuda(vx_device *dev, const vx_gather_rows *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const vx_rows y = vx_rows_of(cuda, a->y, a->y_n, (int64_t)vx_distance(a->ldy, a->width));
-    gathered f = {y, vx_rows_of(cuda, a->a, a->a_n, a->width), vx_float_rows(a->b, a->width), {}};
+    const vx_view y = vx_view_of(cuda, a->y, a->y_n, (int64_t)vx_distance(a->ldy, a->width));
+    gathered f = {y, vx_view_of(cuda, a->a, a->a_n, a->width), vx_float_view(a->b, a->width), {}};
     const bool fours = vx_fours(y) && vx_fours(f.a) && (!a->b || vx_fours(f.b));
     for (int r = 0; r < a->rows && a->width > 0; r += VX_LIST) {
         const int count = piece_of(a->rows - r);
@@ -356,7 +356,7 @@ extern "C" void vx_rotate_cuda(vx_device *dev, const vx_rotate *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
     const int pairs = a->head_width / 2;
-    rotations f = {vx_rows_of(cuda, a->qkv, a->qkv_n, (int64_t)3 * a->heads * a->head_width),
+    rotations f = {vx_view_of(cuda, a->qkv, a->qkv_n, (int64_t)3 * a->heads * a->head_width),
                    a->table,
                    a->tables,
                    a->tokens,
@@ -383,7 +383,7 @@ extern "C" void vx_add_weighted_cuda(vx_device *dev, const vx_add_weighted *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
     weighted f = {
-        vx_float_rows(a->sum, a->n), vx_float_rows(a->x, a->n), a->squared, a->samples, 0, 0, {}};
+        vx_float_view(a->sum, a->n), vx_float_view(a->x, a->n), a->squared, a->samples, 0, 0, {}};
     for (int s = 0; s < a->samples; s += VX_LIST) {
         f.s0 = s;
         f.count = piece_of(a->samples - s);
@@ -394,9 +394,9 @@ extern "C" void vx_add_weighted_cuda(vx_device *dev, const vx_add_weighted *a)
 
 extern "C" void vx_reduce_channels_cuda(vx_device *dev, const vx_reduce_channels *a)
 {
-    const reductions f = {vx_float_rows(a->out, a->n),
-                          vx_float_rows(a->g, a->n),
-                          vx_float_rows(a->x, a->n),
+    const reductions f = {vx_float_view(a->out, a->n),
+                          vx_float_view(a->g, a->n),
+                          vx_float_view(a->x, a->n),
                           a->kind,
                           a->targets,
                           a->channels};
@@ -407,8 +407,8 @@ extern "C" void vx_reduce_channels_cuda(vx_device *dev, const vx_reduce_channels
 extern "C" void vx_mean_tokens_cuda(vx_device *dev, const vx_mean_tokens *a)
 {
     vx_cuda *const cuda = vx_cuda_of(dev);
-    const vx_rows y = vx_float_rows(a->y, (int64_t)vx_distance(a->ldy, a->width));
-    means f = {y,        vx_float_rows(a->x, a->width), a->first, a->tokens,
+    const vx_view y = vx_float_view(a->y, (int64_t)vx_distance(a->ldy, a->width));
+    means f = {y,        vx_float_view(a->x, a->width), a->first, a->tokens,
                a->width, a->starts != nullptr,          {}};
     if (!a->starts)
         vx_queue_columns(cuda, "mean_tokens", f, a->batch, a->width);
@@ -423,8 +423,8 @@ extern "C" void vx_mean_tokens_cuda(vx_device *dev, const vx_mean_tokens *a)
 
 extern "C" void vx_mean_tokens_bwd_cuda(vx_device *dev, const vx_mean_tokens_bwd *a)
 {
-    const spread_mean f = {vx_float_rows(a->dx, a->width),
-                           vx_float_rows(a->dy, (int64_t)vx_distance(a->lddy, a->width)), a->first,
+    const spread_mean f = {vx_float_view(a->dx, a->width),
+                           vx_float_view(a->dy, (int64_t)vx_distance(a->lddy, a->width)), a->first,
                            a->tokens};
     vx_queue_rows(vx_cuda_of(dev), "mean_tokens_bwd", f, (int64_t)a->batch * a->tokens, a->width,
                   vx_fours(f.dx) && vx_fours(f.dy));

@@ -74,8 +74,8 @@ static __global__ void __launch_bounds__(THREADS) product_tiles(vx_operands o, v
             VX_UNROLL
             for (int i = 0; i < 4; i++)
                 VX_UNROLL
-                for (int j = 0; j < 4; j++)
-                    sum[i][j] = fmaf(s.a[d][row + i], s.w[d][column + j], sum[i][j]);
+            for (int j = 0; j < 4; j++)
+                sum[i][j] = fmaf(s.a[d][row + i], s.w[d][column + j], sum[i][j]);
         }
         __syncthreads();
     }
@@ -91,8 +91,8 @@ template <class T> static void tiles(vx_cuda *cuda, const vx_operands *o, const 
         VX_LAUNCH((product_tiles<T, true>), grid, THREADS, sizeof(tiles_shared), &cuda->stream, *o,
                   *f);
     else
-        VX_LAUNCH((product_tiles<T, false>), grid, THREADS, sizeof(tiles_shared), &cuda->stream,
-                  *o, *f);
+        VX_LAUNCH((product_tiles<T, false>), grid, THREADS, sizeof(tiles_shared), &cuda->stream, *o,
+                  *f);
 }
 
 /* -------------------------------------------------------------------------- a few rows ---- */
@@ -210,11 +210,11 @@ static bool lt_takes(const vx_rows &r)
 
 /* How a product by cuBLASLt is finished. */
 struct lt_way {
-    vx_rows to;       /* where it goes: y, pre, or the scratch */
-    bool raw;         /* the scratch                           */
-    bool add;         /* the residual, too                     */
+    vx_rows to; /* where it goes: y, pre, or the scratch */
+    bool raw;   /* the scratch                           */
+    bool add;   /* the residual, too                     */
     int epilogue;
-    bool after;       /* a pass follows                        */
+    bool after; /* a pass follows                        */
 };
 
 static int lt_epilogue(const vx_finish &f)
@@ -233,10 +233,10 @@ static lt_way lt_plan(const vx_finish &f)
     if (!f.pre.data) {
         const bool acts = f.act != VX_ACT_NONE && !f.slope.data;
         way.epilogue = acts && !f.residual.data && !f.gamma ? lt_epilogue(f) : 0;
-        way.add = f.residual.data && !acts && !f.gamma && f.y.type == VX_FLOAT &&
-                  lt_takes(f.residual);
-        way.after = f.gamma || f.slope.data || (acts && !way.epilogue) ||
-                    (f.residual.data && !way.add);
+        way.add =
+            f.residual.data && !acts && !f.gamma && f.y.type == VX_FLOAT && lt_takes(f.residual);
+        way.after =
+            f.gamma || f.slope.data || (acts && !way.epilogue) || (f.residual.data && !way.add);
     }
     const bool overwrites = way.after && !f.pre.data && f.residual.data == f.y.data;
     if (f.period || overwrites || !bias_fits || !lt_takes(way.to)) {
@@ -312,8 +312,8 @@ static bool lt_product(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, 
 static void multiply(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, const places &at)
 {
     const int type = lt_type(number_type(o->number));
-    const bool suits = vx_lt_suits(o->a, (int64_t)o->lda, type) &&
-                       vx_lt_suits(o->w, (int64_t)o->ldw, type);
+    const bool suits =
+        vx_lt_suits(o->a, (int64_t)o->lda, type) && vx_lt_suits(o->w, (int64_t)o->ldw, type);
     if (cuda->products && suits && o->n % 8 == 0 && lt_product(cuda, o, f, at))
         return;
     if (o->number == VX_CUDA_F32)

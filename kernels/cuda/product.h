@@ -76,8 +76,7 @@ template <int STEP> VX_DEVICE vx_some<STEP> vx_get_some(const vx_rows &r, size_t
     const size_t at = row * r.ld + c;
     if (r.type == VX_FLOAT)
         return reinterpret_cast<const floats *>(static_cast<const float *>(r.data) + at)->some;
-    return vx_get_halves<STEP>(static_cast<const uint16_t *>(r.data) + at,
-                                r.type == VX_TYPE_BF16);
+    return vx_get_halves<STEP>(static_cast<const uint16_t *>(r.data) + at, r.type == VX_TYPE_BF16);
 }
 
 template <int STEP>
@@ -127,8 +126,8 @@ VX_DEVICE vx_some<STEP> vx_finish_act(const vx_finish &f, int row, size_t c, vx_
 {
     if (f.slope.data) {
         const int tokens = f.tokens;
-        const size_t of = (size_t)(row / tokens / f.targets) * (size_t)tokens +
-                          (size_t)(row % tokens);
+        const size_t of =
+            (size_t)(row / tokens / f.targets) * (size_t)tokens + (size_t)(row % tokens);
         const vx_some<STEP> pre = vx_get_some<STEP>(f.slope, of, c);
         VX_UNROLL
         for (int i = 0; i < STEP; i++)

@@ -117,8 +117,8 @@ VX_DEVICE void write_strip(strip &s, const float (&sum)[4][4])
     VX_UNROLL
     for (int j = 0; j < 4; j++)
         VX_UNROLL
-        for (int i = 0; i < 4; i++)
-            s.rows[row + i / 2 * 8][column + 8 * j + i % 2] = sum[j][i];
+    for (int i = 0; i < 4; i++)
+        s.rows[row + i / 2 * 8][column + 8 * j + i % 2] = sum[j][i];
 }
 
 template <class N, int ROWS, int COLUMNS, bool TURNED>

@@ -7,69 +7,69 @@
 
 #include "kernels/cuda/cuda.h"
 
-enum vx_type { VX_TYPE_F32, VX_TYPE_BF16, VX_TYPE_F16 };
+enum vx_kind { VX_KIND_F32, VX_KIND_BF16, VX_KIND_F16 };
 
 /* Rows `ld` elements apart. The kernels ask for the type once a row, so that each of them is
  * compiled once, not once for each combination of types. data NULL: not there. */
-struct vx_rows {
+struct vx_view {
     void *data;
     int64_t ld;
-    vx_type type;
+    vx_kind kind;
 };
 
-static inline vx_rows vx_rows_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin,
+static inline vx_view vx_view_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin,
                                  int64_t ld)
 {
     const vx_array a = vx_array_of(floats, twin);
-    vx_rows rows = {const_cast<void *>(a.data), ld, VX_TYPE_F32};
+    vx_view rows = {const_cast<void *>(a.data), ld, VX_KIND_F32};
     if (a.narrow && cuda->number >= VX_CUDA_BF16)
-        rows.type = cuda->number == VX_CUDA_BF16 ? VX_TYPE_BF16 : VX_TYPE_F16;
+        rows.kind = cuda->number == VX_CUDA_BF16 ? VX_KIND_BF16 : VX_KIND_F16;
     return rows;
 }
 
-static inline vx_rows vx_float_rows(const float *floats, int64_t ld)
+static inline vx_view vx_float_view(const float *floats, int64_t ld)
 {
-    return {const_cast<float *>(floats), ld, VX_TYPE_F32};
+    return {const_cast<float *>(floats), ld, VX_KIND_F32};
 }
 
 /* Recorded attention; ld: of a matrix or a row of it. */
-static inline vx_rows vx_record_rows(const vx_recorded *record, int64_t ld)
+static inline vx_view vx_record_view(const vx_recorded *record, int64_t ld)
 {
-    return {record->data, ld, record->store == VX_STORE_F16 ? VX_TYPE_F16 : VX_TYPE_F32};
+    return {record->data, ld, record->store == VX_STORE_F16 ? VX_KIND_F16 : VX_KIND_F32};
 }
 
 /* Each row, and `step` elements on from its begin, are aligned for four elements at once. */
-static inline bool vx_fours(vx_rows a, int64_t step = 0)
+static inline bool vx_fours(vx_view a, int64_t step = 0)
 {
-    const size_t bytes = a.type == VX_TYPE_F32 ? 16 : 8;
+    const size_t bytes = a.kind == VX_KIND_F32 ? 16 : 8;
     return a.ld % 4 == 0 && step % 4 == 0 && vx_aligned(a.data, bytes);
 }
 
-static __host__ __device__ inline vx_rows vx_from(vx_rows a, int64_t element)
+static __host__ __device__ inline vx_view vx_from(vx_view a, int64_t element)
 {
-    a.data = static_cast<char *>(a.data) + element * (a.type == VX_TYPE_F32 ? 4 : 2);
+    a.data = static_cast<char *>(a.data) + element * (a.kind == VX_KIND_F32 ? 4 : 2);
     return a;
 }
 
-VX_DEVICE float vx_read(vx_rows a, int64_t i)
+VX_DEVICE float vx_read(vx_view a, int64_t i)
 {
-    switch (a.type) {
-    case VX_TYPE_F32:
+    switch (a.kind) {
+    case VX_KIND_F32:
         return static_cast<const float *>(a.data)[i];
-    case VX_TYPE_BF16:
+    case VX_KIND_BF16:
         return vx_of_bf16(static_cast<const vx_bf16 *>(a.data)[i]);
     default:
         return vx_of_f16(static_cast<const vx_f16 *>(a.data)[i]);
     }
 }
 
-VX_DEVICE void vx_write(vx_rows a, int64_t i, float x)
+VX_DEVICE void vx_write(vx_view a, int64_t i, float x)
 {
-    switch (a.type) {
-    case VX_TYPE_F32:
+    switch (a.kind) {
+    case VX_KIND_F32:
         static_cast<float *>(a.data)[i] = x;
         break;
-    case VX_TYPE_BF16:
+    case VX_KIND_BF16:
         static_cast<vx_bf16 *>(a.data)[i] = vx_to_bf16(x);
         break;
     default:
@@ -78,11 +78,11 @@ VX_DEVICE void vx_write(vx_rows a, int64_t i, float x)
 }
 
 /* W elements, 1 or 4, from element i on; 4 need vx_fours. */
-template <int W> VX_DEVICE void vx_read_some(vx_rows a, int64_t i, float *x)
+template <int W> VX_DEVICE void vx_read_some(vx_view a, int64_t i, float *x)
 {
     if constexpr (W == 1) {
         *x = vx_read(a, i);
-    } else if (a.type == VX_TYPE_F32) {
+    } else if (a.kind == VX_KIND_F32) {
         const float4 v = *reinterpret_cast<const float4 *>(static_cast<const float *>(a.data) + i);
         x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
     } else {
@@ -91,31 +91,31 @@ template <int W> VX_DEVICE void vx_read_some(vx_rows a, int64_t i, float *x)
         const uint16_t bits[4] = {v.x, v.y, v.z, v.w};
         VX_UNROLL
         for (int k = 0; k < 4; k++)
-            x[k] = a.type == VX_TYPE_BF16 ? vx_of_bf16({bits[k]}) : vx_of_f16({bits[k]});
+            x[k] = a.kind == VX_KIND_BF16 ? vx_of_bf16({bits[k]}) : vx_of_f16({bits[k]});
     }
 }
 
-template <int W> VX_DEVICE void vx_write_some(vx_rows a, int64_t i, const float *x)
+template <int W> VX_DEVICE void vx_write_some(vx_view a, int64_t i, const float *x)
 {
     if constexpr (W == 1) {
         vx_write(a, i, *x);
-    } else if (a.type == VX_TYPE_F32) {
+    } else if (a.kind == VX_KIND_F32) {
         *reinterpret_cast<float4 *>(static_cast<float *>(a.data) + i) =
             make_float4(x[0], x[1], x[2], x[3]);
     } else {
         uint16_t bits[4];
         VX_UNROLL
         for (int k = 0; k < 4; k++)
-            bits[k] = a.type == VX_TYPE_BF16 ? vx_to_bf16(x[k]).bits : vx_to_f16(x[k]).bits;
+            bits[k] = a.kind == VX_KIND_BF16 ? vx_to_bf16(x[k]).bits : vx_to_f16(x[k]).bits;
         *reinterpret_cast<ushort4 *>(static_cast<uint16_t *>(a.data) + i) =
             make_ushort4(bits[0], bits[1], bits[2], bits[3]);
     }
 }
 
 /* W elements of x become those of y: each bit if both are of one type. */
-template <int W> VX_DEVICE void vx_move_some(vx_rows y, int64_t to, vx_rows x, int64_t from)
+template <int W> VX_DEVICE void vx_move_some(vx_view y, int64_t to, vx_view x, int64_t from)
 {
-    if (y.type != x.type || y.type == VX_TYPE_F32) { /* a float that is only moved keeps its bits */
+    if (y.kind != x.kind || y.kind == VX_KIND_F32) { /* a float that is only moved keeps its bits */
         float v[W];
         vx_read_some<W>(x, from, v);
         vx_write_some<W>(y, to, v);

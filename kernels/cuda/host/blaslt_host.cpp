@@ -3,6 +3,8 @@
  * layouts. It asks for more than the library does: pointers and rows that begin at multiples of 16
  * bytes, layouts that fit together, distances that are no smaller than a row.
  */
+#include "kernels/cuda/host/blaslt_host.h"
+
 #include "kernels/cuda/blaslt.h"
 
 #include <stdlib.h>
@@ -19,8 +21,26 @@ struct layout {
     int64_t rows, columns, ld;
 };
 
-enum { OK = 0, NO_MEMORY = 3, INVALID = 7, NOT_SUPPORTED = 15 };
+enum { OK = 0, NO_MEMORY = 3, NOT_SUPPORTED = 15 };
 } // namespace
+
+static int behaviour;
+static long made;
+
+void vx_blaslt_host_behave(int how)
+{
+    __atomic_store_n(&behaviour, how, __ATOMIC_RELAXED);
+}
+
+static int behaves()
+{
+    return __atomic_load_n(&behaviour, __ATOMIC_RELAXED);
+}
+
+long vx_blaslt_host_products()
+{
+    return __atomic_load_n(&made, __ATOMIC_RELAXED);
+}
 
 static void demand(bool holds, const char *what)
 {
@@ -115,6 +135,9 @@ static int heuristic(vx_lt_handle, vx_lt_handle desc, vx_lt_handle a, vx_lt_hand
           (const layout *)d);
     demand(wanted == 1, "one way is wanted");
     memset(found, 0, sizeof *found);
+    *count = 0;
+    if (behaves() == VX_LT_NO_WAY)
+        return OK;
     found->algo.data[0] = 0x5eed;
     *count = 1;
     return OK;
@@ -196,6 +219,9 @@ static int matmul(vx_lt_handle, vx_lt_handle desc_, const void *alpha, const voi
     demand(c != d || lc->ld == ld->ld, "C is D, but with another distance");
     const bool biased = (desc->epilogue & VX_LT_EPILOGUE_BIAS) != 0;
     demand(!biased || (desc->bias && (uintptr_t)desc->bias % 16 == 0), "the bias is not aligned");
+    if (behaves() >= VX_LT_UNSUPPORTED)
+        return behaves() == VX_LT_BREAKS ? (int)VX_LT_STATUS_EXECUTION_FAILED : (int)NOT_SUPPORTED;
+    __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
     float *left = floats_of(a, la, !desc->transposed), *right = floats_of(b, lb, false);
     for (int64_t j = 0; j < ld->columns && left && right; j++)
         for (int64_t i = 0; i < ld->rows; i++) {
@@ -217,9 +243,9 @@ static size_t version()
 
 const vx_blaslt *vx_blaslt_load(char *, size_t)
 {
-    static const vx_blaslt twin = {create,            destroy,   desc_create,       destroy,
-                                   desc_set,          layout_create, destroy,       preference_create,
-                                   destroy,           preference_set, heuristic,    matmul,
+    static const vx_blaslt twin = {create,   destroy,        desc_create, destroy,
+                                   desc_set, layout_create,  destroy,     preference_create,
+                                   destroy,  preference_set, heuristic,   matmul,
                                    version};
     return &twin;
 }
