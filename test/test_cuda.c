@@ -1,6 +1,7 @@
 /*
  * The device cuda as its host twin: products in every precision, failures and what is said of them,
- * several contexts and several GPUs. (test_kernels has every operation in f32.) VX_TEST_THREADS
+ * several contexts and several GPUs. (test_kernels has every operation in f32.) Every second product
+ * is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
  *
  * The bounds. S = sum |x||w| of an element.
  *
@@ -318,6 +319,7 @@ START_TEST(test_linear__in_every_precision)
     rng r = {(uint64_t)_i + 1};
     for (int i = 0; i < rounds; i++) {
         const setting s = drawn_setting(&r, i);
+        vx_machine_schedule(i % 2 ? VX_SCHEDULE_AHEAD : VX_SCHEDULE_FORWARD);
         linear_case(dev, &r, precision, &s, told("linear", precision, features, &s));
     }
     cuda()->close(dev);
@@ -424,8 +426,28 @@ START_TEST(test_linear_bwd__in_every_precision)
     for (int i = 0; i < rounds; i++) {
         setting s = drawn_setting(&r, i);
         s.parts &= GAMMA;
+        vx_machine_schedule(i % 2 ? VX_SCHEDULE_AHEAD : VX_SCHEDULE_FORWARD);
         backward_case(dev, &r, precision, &s, told("linear_bwd", precision, features, &s));
     }
+    cuda()->close(dev);
+}
+END_TEST
+
+/* So large that the blocks of our own kernels are the large ones. */
+START_TEST(test_products__in_large_blocks)
+{
+    const int precision = 2 + _i;
+    vx_device *dev = open_on(0, precisions[precision].name, VX_CUDA_MMA);
+    rng r = {(uint64_t)_i + 151};
+    const setting forwards = {.m = 1450,
+                              .n = 1482,
+                              .k = 24,
+                              .parts = BIAS | GAMMA | RESIDUAL,
+                              .x_narrow = 1,
+                              .act = VX_ACT_QUICK_GELU};
+    const setting backwards = {.m = 1450, .n = 40, .k = 1480, .x_narrow = 1, .act = VX_ACT_GELU};
+    linear_case(dev, &r, precision, &forwards, "linear in large blocks");
+    backward_case(dev, &r, precision, &backwards, "linear_bwd in large blocks");
     cuda()->close(dev);
 }
 END_TEST
@@ -785,6 +807,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("products"), *rest = tcase_create("device");
     tcase_add_loop_test(c, test_linear__in_every_precision, 0, CASES);
     tcase_add_loop_test(c, test_linear_bwd__in_every_precision, 0, CASES);
+    tcase_add_loop_test(c, test_products__in_large_blocks, 0, SANITIZED ? 1 : 2);
     tcase_add_loop_test(c, test_patches__in_every_precision, 0, CASES);
     tcase_add_test(rest, test_class__names_and_sizes);
     tcase_add_test(rest, test_errors__stay_until_sync);
