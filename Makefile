@@ -193,7 +193,7 @@ TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-saniti
 NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
 # does not look at it.
-MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o fiber.o warp.o)
+MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o memory.o fiber.o warp.o)
 $(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
 $(B)/twin/%.o: %.cu $(B)/flags
 	@echo "  CXX   $<"
@@ -358,7 +358,7 @@ uninstall:                                                     ## remove what in
 	$(Q)rm -f $(PLUGINS)/libvitx-cuda.so.* && { rmdir $(PLUGINS) 2>/dev/null || true; }
 	$(Q)for folder in /scenes /demo ""; do rmdir $(DESTDIR)$(DATADIR)$$folder 2>/dev/null || true; done
 
-C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' 2>/dev/null)
+C_FILES := $(shell find lib kernels include tools test docs -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' 2>/dev/null)
 format:                                                        ## format the sources with clang-format
 	$(Q)clang-format -i $(C_FILES)
 TIDY := $(patsubst %.c,%.tidy,$(LIB_SRC) $(CLI_SRC))

@@ -3,7 +3,7 @@
 # for people.
 set -u
 long=$(find include lib kernels tools/cli tools/scenes tools/bench tools/embed test docs/examples \
-    '(' -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.def' -o -name '*.css' -o -name '*.js' -o -name '*.html' ')' \
+    '(' -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' -o -name '*.def' -o -name '*.css' -o -name '*.js' -o -name '*.html' ')' \
     ! -name '*_data.h' ! -name font.h -exec env LC_ALL=C.UTF-8 grep -HnE '.{101}' {} + |
     cut -d: -f1,2)
 [ -z "$long" ] && exit

@@ -56,7 +56,7 @@ is_long() {
 }
 # A sanitizer learns nothing from what only looks at files, nor from installing what was tested.
 same_anyway() {
-    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh " = *" $1 "* ]]
+    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh cuda.sh " = *" $1 "* ]]
 }
 
 run_program() {
@@ -90,6 +90,15 @@ if [ -z "$threads" ] && [ "$OUT" = build ]; then
             name=$(basename "$source" .c)
             run "$name on $device" env VX_TEST_DEVICE=$device MALLOC_PERTURB_=165 "$BUILD/$name"
         done < <(grep -l VX_TEST_DEVICES test/test_*.c)
+    done
+fi
+# Kernels for GPUs run once more with their threads in other orders (docs/cuda.md).
+if [ -z "$threads" ] && [ "$OUT" = build ]; then
+    for schedule in 1 4; do
+        while read -r source; do
+            name=$(basename "$source" .c)
+            run "$name in order $schedule" env VX_TEST_SCHEDULE=$schedule "$BUILD/$name"
+        done < <(grep -l VX_TEST_SCHEDULES test/test_*.c)
     done
 fi
 for script in test/*.sh; do

@@ -2,8 +2,6 @@
  * The machine under the host twin (kernels/cuda/host/machine.h): its operations give what a GPU's
  * do, kernels that are right pass in each order, and each planted bug (test/cuda/bugs.def) is found
  * by the runs that must find it. VX_TEST_THREADS
- *
- * VX_TEST_SCHEDULE=4 runs the right kernels in that order alone.
  */
 #include <math.h>
 #include <pthread.h>
@@ -35,7 +33,7 @@ const char *__tsan_default_options(void)
 }
 #endif
 
-/* ---------------------------------------------- the three kernels ----------------------------- */
+/* ---------------------------------------------- the three kernels ---------------------------- */
 
 typedef struct bench {
     vx_gpu_stream stream;
@@ -76,7 +74,7 @@ static int near(double got, double wanted, double limit)
     return fabs(got - wanted) <= limit; /* false for a NaN */
 }
 
-/* Numbers between -1 and 1, as far apart as a kernel needs them to be wrong if they are mixed up. */
+/* Numbers between -1 and 1, so far apart that a result is wrong if two are mixed up. */
 static float number(int i)
 {
     return (float)(i * 7919 % 1009) / 504.5f - 1;
@@ -184,7 +182,7 @@ static int exchange_is_right(vx_bug bug)
     return right;
 }
 
-/* ---------------------------------------------- the planted bugs ------------------------------ */
+/* ---------------------------------------------- the planted bugs ----------------------------- */
 
 enum { R = 1, A = 2, S = 4, T = 8 };
 
@@ -281,8 +279,8 @@ START_TEST(finds_planted_bug)
 }
 END_TEST
 
-/* test_cuda_machine --found: what each order finds, for docs/cuda.md; of the thread sanitizer, which
- * reports a place once, forward order alone. */
+/* test_cuda_machine --found: what each order finds, for docs/cuda.md. The thread sanitizer, which
+ * reports a place once, has forward order alone. */
 START_TEST(print_found)
 {
     for (int i = 0; i < PLANTED; i++) {
@@ -294,23 +292,20 @@ START_TEST(print_found)
 }
 END_TEST
 
-/* ---------------------------------------------- what is right --------------------------------- */
+/* ---------------------------------------------- what is right -------------------------------- */
 
 static void all_right(void *arg)
 {
     int *right = arg;
-    *right = norm_is_right(VX_BUG_none) && tile_is_right(VX_BUG_none) &&
-             exchange_is_right(VX_BUG_none);
+    *right =
+        norm_is_right(VX_BUG_none) && tile_is_right(VX_BUG_none) && exchange_is_right(VX_BUG_none);
 }
 
 enum { MANY = 3 };
 
 START_TEST(right_kernels_pass)
 {
-    const char *only = getenv("VX_TEST_SCHEDULE");
     int right = 0;
-    if (only && atoi(only) != _i)
-        return;
     vx_machine_seed(17);
     vx_machine_schedule(_i);
     listen(all_right, &right);
@@ -390,11 +385,11 @@ END_TEST
 START_TEST(narrow_numbers)
 {
     enum { COUNT = 8 };
-    const float x[COUNT] = {1,          1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f,
-                            65520,      0x1p-24f,    1e30f};
+    const float x[COUNT] = {
+        1, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65520, 0x1p-24f, 1e30f};
     const float bf16[COUNT] = {1, 1, 1 + 0x1p-6f, 1, 1, 65536, 0x1p-24f, 0x1.94p99f};
-    const float f16[COUNT] = {1,        1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1, 1 + 0x1p-9f,
-                              INFINITY, 0x1p-24f,    INFINITY};
+    const float f16[COUNT] = {1,           1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1,
+                              1 + 0x1p-9f, INFINITY,    0x1p-24f,        INFINITY};
     float out[6][COUNT];
     bench b;
     open_bench(&b);
@@ -443,7 +438,7 @@ START_TEST(rows_in_the_same_banks)
 }
 END_TEST
 
-/* ---------------------------------------------- the runtime ----------------------------------- */
+/* ---------------------------------------------- the runtime ---------------------------------- */
 
 START_TEST(failed_launch_is_kept)
 {

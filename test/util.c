@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* mkdtemp */
 #include "util.h"
+#include "kernels/cuda/host/machine.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -258,7 +259,10 @@ void ration_release(void *memory, void *payload)
 
 int run_suite(Suite *suite)
 {
+    const char *schedule = getenv("VX_TEST_SCHEDULE");
     SRunner *runner = srunner_create(suite);
+    if (schedule)
+        vx_machine_schedule(atoi(schedule));
     srunner_run_all(runner, CK_ENV);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -130,7 +130,8 @@ static __device__ void weigh(tile_state &at, const float (&s)[KEYS / 8][4],
     }
 }
 
-template <int BUG> static __device__ void finish(const tile_args &args, const tile_state &at, int query)
+template <int BUG>
+static __device__ void finish(const tile_args &args, const tile_state &at, int query)
 {
     const int lane = vx_lane(), t = BUG == VX_BUG_tile_column_of_row ? lane / 4 : lane % 4;
     for (int n = 0; n < E / 8; n++)

@@ -25,9 +25,8 @@ template <int BUG> static __device__ float change(float (&slot)[VX_WARP], float 
     return v;
 }
 
-/* The z of a block is its number; blocks_talk: and the sum of those before it, which is not there. */
-template <int BUG>
-static __global__ void exchange(float *y, const float *x, float *z, int *count)
+/* z[b + 1] is b + 1; blocks_talk: made from the z of the block before. */
+template <int BUG> static __global__ void exchange(float *y, const float *x, float *z, int *count)
 {
     exchange_shared &s = vx_shared<exchange_shared>();
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);

@@ -40,8 +40,7 @@ template <int BUG> static __device__ float sum_of_block(norm_shared &s, float v)
 }
 
 /* A row, and its mean over what others wrote. */
-template <int BUG>
-static __device__ float take_row(norm_shared &s, const float *x, int n, int more)
+template <int BUG> static __device__ float take_row(norm_shared &s, const float *x, int n, int more)
 {
     float v = 0;
     for (int i = (int)threadIdx.x; i < n; i += THREADS)
@@ -71,8 +70,7 @@ static __global__ void __launch_bounds__(THREADS) norm(float *y, const float *x,
         return;
     for (int r = (int)blockIdx.x; r < rows; r += (int)gridDim.x) {
         float *out = y + (size_t)r * (size_t)n, v = 0;
-        const float mean =
-            take_row<BUG>(s, x + (size_t)r * (size_t)n, n, (rows - 1 - r) * n);
+        const float mean = take_row<BUG>(s, x + (size_t)r * (size_t)n, n, (rows - 1 - r) * n);
         for (int i = (int)threadIdx.x; i < n; i += THREADS)
             v += (s.row[i] - mean) * (s.row[i] - mean);
         const float scale = vx_rsqrt(sum_of_block<BUG>(s, v) / (float)n + 1e-5f);

@@ -38,8 +38,8 @@ asm(".text\n.p2align 4\n.globl vx_registers_switch\n.hidden vx_registers_switch\
 static void *prepared(unsigned char *end, void (*entry)())
 {
     uintptr_t *top = (uintptr_t *)(void *)end;
-    top[-1] = 0;                  /* entry's return address: there is none           */
-    top[-2] = (uintptr_t)entry;   /* ret takes it; entry begins with rsp = end - 8   */
+    top[-1] = 0;                /* entry's return address: there is none           */
+    top[-2] = (uintptr_t)entry; /* ret takes it; entry begins with rsp = end - 8   */
     for (int i = 3; i <= 8; i++)
         top[-i] = 0;
     return top - 8;

@@ -24,8 +24,8 @@
 #endif
 
 struct vx_stack {
-    void *at;         /* what the switch needs: the stack's pointer, or a context           */
-    void *bottom;     /* lowest byte that may be used                                       */
+    void *at;     /* what the switch needs: the stack's pointer, or a context           */
+    void *bottom; /* lowest byte that may be used                                       */
     size_t bytes;
     void *fake, *tsan; /* the sanitizers' own                                               */
 };

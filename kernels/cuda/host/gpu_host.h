@@ -27,10 +27,12 @@ struct dim3 {
 };
 
 #define VX_VECTOR(type, name, bytes)                                                               \
-    struct alignas(2 * (bytes)) name##2 {                                                          \
+    struct alignas(2 * (bytes)) name##2                                                            \
+    {                                                                                              \
         type x, y;                                                                                 \
     };                                                                                             \
-    struct alignas(4 * (bytes)) name##4 {                                                          \
+    struct alignas(4 * (bytes)) name##4                                                            \
+    {                                                                                              \
         type x, y, z, w;                                                                           \
     };                                                                                             \
     [[maybe_unused]] static inline name##2 make_##name##2(type x, type y)                          \

@@ -6,9 +6,7 @@
  * No memcpy or memset of what several fibers touch, and no loop that a compiler makes one of: the
  * thread sanitizer sees those, from here, too.
  */
-#include "kernels/cuda/gpu.h"
-#include "kernels/cuda/host/fiber.h"
-#include "kernels/cuda/host/warp.h"
+#include "kernels/cuda/host/inside.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,99 +14,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#if VX_UNDER_TSAN
-extern "C" void __tsan_acquire(void *);
-extern "C" void __tsan_release(void *);
-#define VX_ACQUIRE(at) __tsan_acquire(at)
-#define VX_RELEASE(at) __tsan_release(at)
-#else
-#define VX_ACQUIRE(at) (void)(at)
-#define VX_RELEASE(at) (void)(at)
-#endif
-
-enum {
-    THREADS = 1024,
-    WARPS = THREADS / VX_WARP,
-    CHUNK = 64,                   /* fibers made at once                                      */
-    SETS = VX_UNDER_TSAN ? 2 : 1, /* for alternating blocks, so that a race of two shows      */
-    STACK = VX_UNDER_ASAN ? 256 * 1024 : 64 * 1024,
-    PLACES = 8,                   /* see order_of                                             */
-    GUARD = 64                    /* bytes behind the block's shared memory                   */
-};
-/* In a loop: it stays a loop. */
-static inline void no_call()
-{
-    asm volatile("" ::: "memory");
-}
-
-/* Shared memory of the thread sanitizer's blocks, which no two of them may have in common. */
-static const size_t KEPT = (size_t)64 << 20;
-
-enum state { RUNS, AT_WARP, AT_BLOCK, RETURNED };
-
-struct async_copy {
-    void *to;
-    const void *from;
-    int bytes, group;
-};
-
-struct fiber {
-    vx_stack stack;
-    vx_place place;
-    vx_lane_words words;
-    int index, position;
-    enum state state;
-    int line; /* where it waits */
-    const char *file;
-    async_copy *copies;
-    int copy_count, copy_room, group;
-};
-
-struct meeting {
-    int arrived, returned, line, phase;
-    vx_meeting kind;
-    uint32_t argument;
-    uint64_t order[PLACES][2];
-};
-
-struct kept {
-    kept *next;
-};
-
-struct machine {
-    fiber *sets[SETS], *set, *now;
-    void *stacks[SETS][THREADS / CHUNK];
-    vx_stack host, *came_from;
-    meeting block, warps[WARPS];
-    uint32_t ready[WARPS], some; /* by position; which of them are not 0 */
-    uint16_t order[THREADS];     /* position -> index                    */
-    int position, threads, schedule, ordered, ordered_threads;
-    uint64_t random, seed;
-    dim3 at, block_size, grid;
-    const vx_launch_shape *shape;
-    void (*run)(void *);
-    void *args;
-    unsigned char *shared;
-    size_t kept_bytes;
-    kept *kept_list;
-    uint64_t start, end;
-    vx_machine_counts counts;
-    int64_t fail_after;
-};
-
 __thread const vx_place *vx_here;
-static __thread machine *own;
+__thread machine *vx_machine_own;
 static int schedule_now;
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* ---------------------------------------------- reports ---------------------------------------- */
+/* ---------------------------------------------- reports -------------------------------------- */
 
 void vx_machine_stop(const char *file, int line, const char *format, ...)
 {
-    static const char *const names[] = {"forward", "reverse", "shuffled",
+    static const char *const names[] = {"forward",        "reverse",        "shuffled",
                                         "warps shuffled", "one warp ahead", "by chance"};
-    const machine *m = own;
+    const machine *m = vx_machine_own;
     char what[512];
     va_list args;
     va_start(args, format);
@@ -151,14 +69,14 @@ static void stop_all_wait(machine *m)
         }
         if (f->state == RETURNED || before || used > 300)
             continue;
-        used += snprintf(text + used, sizeof text - (size_t)used, "; %d in %s of line %d (thread %d)",
-                         same, doing(m, f), f->line, i);
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         "; %d in %s of line %d (thread %d)", same, doing(m, f), f->line, i);
     }
     vx_machine_stop(m->now->file, m->now->line, "all wait for each other: %d returned%s", returned,
                     used ? text : "");
 }
 
-/* ---------------------------------------------- a machine a thread ----------------------------- */
+/* ---------------------------------------------- a machine a thread --------------------------- */
 
 /* With a page below that cannot be touched. */
 static size_t stack_bytes()
@@ -179,7 +97,7 @@ static void free_machine(void *what)
         free(m->sets[s]);
     }
     free(m);
-    own = NULL;
+    vx_machine_own = NULL;
 }
 
 static void make_key()
@@ -188,23 +106,16 @@ static void make_key()
         vx_machine_stop(NULL, 0, "no key for a machine a thread");
 }
 
-static void *taken(void *memory)
-{
-    if (!memory)
-        vx_machine_stop(NULL, 0, "no memory for the machine itself");
-    return memory;
-}
-
 static machine *mine()
 {
-    if (own)
-        return own;
+    if (vx_machine_own)
+        return vx_machine_own;
     pthread_once(&once, make_key);
-    machine *m = (machine *)taken(calloc(1, sizeof *m));
+    machine *m = (machine *)vx_machine_taken(calloc(1, sizeof *m));
     m->random = 1;
     m->fail_after = -1;
     m->ordered = -1;
-    own = m;
+    vx_machine_own = m;
     pthread_setspecific(key, m);
     return m;
 }
@@ -246,7 +157,7 @@ static uint32_t chance(machine *m, uint32_t below)
     return (uint32_t)((m->random >> 32) * below >> 32);
 }
 
-/* ---------------------------------------------- who goes on ------------------------------------ */
+/* ---------------------------------------------- who goes on ---------------------------------- */
 
 static void shuffle(machine *m, uint16_t *what, int n)
 {
@@ -261,8 +172,8 @@ static void shuffle(machine *m, uint16_t *what, int n)
 /* The order of the threads. It stays for all launches, unless it is by chance. */
 static void put_in_order(machine *m)
 {
-    const int n = m->threads, by_chance = m->schedule == VX_SCHEDULE_SHUFFLED ||
-                                          m->schedule == VX_SCHEDULE_WARPS;
+    const int n = m->threads,
+              by_chance = m->schedule == VX_SCHEDULE_SHUFFLED || m->schedule == VX_SCHEDULE_WARPS;
     if (m->schedule == m->ordered && n == m->ordered_threads && !by_chance)
         return;
     uint16_t warps[WARPS];
@@ -370,7 +281,7 @@ static inline void maybe_yield(machine *m, fiber *f)
         go(m, &f->stack, position);
 }
 
-/* ---------------------------------------------- meetings --------------------------------------- */
+/* ---------------------------------------------- meetings ------------------------------------- */
 
 /* What the thread sanitizer takes for the meeting (it tells apart what is 8 bytes apart): another
  * place for the next one, as the fast are there before the slow have left; and others for the next
@@ -382,7 +293,7 @@ static inline uint64_t *order_of(machine *m, meeting *w)
 
 void vx_machine_barrier(const char *file, int line)
 {
-    machine *m = own;
+    machine *m = vx_machine_own;
     fiber *f = m->now;
     meeting *b = &m->block;
     uint64_t *order = order_of(m, b);
@@ -436,7 +347,7 @@ static void meet_all(machine *m, meeting *w, vx_meeting kind, int first)
 void vx_machine_meet(vx_meeting kind, uint32_t argument, const uint32_t *in, int in_words,
                      uint32_t *out, int out_words, const char *file, int line)
 {
-    machine *m = own;
+    machine *m = vx_machine_own;
     fiber *f = m->now;
     const int warp = f->index / VX_WARP;
     meeting *w = &m->warps[warp];
@@ -463,117 +374,7 @@ void vx_machine_meet(vx_meeting kind, uint32_t argument, const uint32_t *in, int
         out[i] = f->words.out[i];
 }
 
-/* ---------------------------------------------- memory ----------------------------------------- */
-
-void *vx_machine_shared(size_t bytes, const char *file, int line)
-{
-    const machine *m = own;
-    if (bytes > m->shape->shared_bytes)
-        vx_machine_stop(file, line, "shared memory of %zu bytes; %zu were given at launch", bytes,
-                        m->shape->shared_bytes);
-    return m->shared;
-}
-
-static void keep_copy(fiber *f, const async_copy *copy)
-{
-    if (f->copy_count == f->copy_room) {
-        f->copy_room = f->copy_room ? 2 * f->copy_room : 32;
-        f->copies = (async_copy *)taken(
-            realloc(f->copies, (size_t)f->copy_room * sizeof *f->copies));
-    }
-    f->copies[f->copy_count++] = *copy;
-}
-
-void vx_machine_copy_async(void *shared, const void *global, int bytes, const char *file, int line)
-{
-    machine *m = own;
-    const unsigned char *to = (unsigned char *)shared;
-    const async_copy copy = {shared, global, bytes, m->now->group};
-    if ((uintptr_t)shared % 16 || (bytes && (uintptr_t)global % 16))
-        vx_machine_stop(file, line, "cp.async from %p to %p: not aligned to 16 bytes", global,
-                        shared);
-    if (bytes < 0 || bytes > 16)
-        vx_machine_stop(file, line, "cp.async of %d bytes: 0 to 16", bytes);
-    if (to < m->shared || to + 16 > m->shared + m->shape->shared_bytes)
-        vx_machine_stop(file, line, "cp.async to %td of %zu bytes of shared memory", to - m->shared,
-                        m->shape->shared_bytes);
-    m->now->file = file;
-    m->now->line = line;
-    vx_machine_poison16(shared);
-    keep_copy(m->now, &copy);
-}
-
-void vx_machine_commit(void)
-{
-    own->now->group++;
-}
-
-void vx_machine_wait(int groups_left)
-{
-    fiber *f = own->now;
-    int left = 0;
-    for (int i = 0; i < f->copy_count; i++) {
-        const async_copy copy = f->copies[i];
-        if (copy.group < f->group - groups_left)
-            vx_machine_copy16(copy.to, copy.from, copy.bytes);
-        else
-            f->copies[left++] = copy;
-    }
-    f->copy_count = left;
-}
-
-static void fill(unsigned char *at, size_t bytes)
-{
-    if (!VX_UNDER_TSAN)
-        memset(at, 0xff, bytes);
-    for (size_t i = 0; VX_UNDER_TSAN && i < bytes; i++, no_call())
-        at[i] = 0xff;
-}
-
-/* Shared memory that nothing was written to. With the address sanitizer it has its very size; with
- * that of threads each block has its own, since no order is between two blocks that use one place. */
-static void fresh_shared(machine *m)
-{
-    const size_t bytes = m->shape->shared_bytes, own_bytes = sizeof(kept) + 128 + bytes + GUARD;
-    if (VX_UNDER_TSAN) {
-        kept *k = (kept *)taken(malloc(own_bytes));
-        k->next = m->kept_list;
-        m->kept_list = k;
-        m->kept_bytes += own_bytes;
-        m->shared = (unsigned char *)(((uintptr_t)(k + 1) + 127) / 128 * 128);
-    } else if (!m->shared) {
-        void *memory = NULL;
-        const size_t room = bytes + (VX_UNDER_ASAN ? 0 : GUARD);
-        if (room && posix_memalign(&memory, 128, room) != 0)
-            taken(NULL);
-        m->shared = (unsigned char *)memory;
-    }
-    if (m->shared)
-        fill(m->shared, VX_UNDER_ASAN ? bytes : bytes + GUARD);
-}
-
-static void drop_shared(machine *m)
-{
-    while (m->kept_list) {
-        kept *k = m->kept_list;
-        m->kept_list = k->next;
-        free(k);
-    }
-    m->kept_bytes = 0;
-    if (!VX_UNDER_TSAN)
-        free(m->shared);
-    m->shared = NULL;
-}
-
-static void check_shared(machine *m)
-{
-    const size_t bytes = m->shape->shared_bytes;
-    for (size_t i = bytes; !VX_UNDER_ASAN && i < bytes + GUARD; i++)
-        if (m->shared[i] != 0xff)
-            vx_machine_stop(NULL, 0, "byte %zu of %zu of shared memory was written", i, bytes);
-}
-
-/* ---------------------------------------------- blocks and launches ---------------------------- */
+/* ---------------------------------------------- blocks and launches -------------------------- */
 
 static void thread_ends(machine *m, fiber *f)
 {
@@ -581,11 +382,15 @@ static void thread_ends(machine *m, fiber *f)
     if (f->copy_count)
         vx_machine_stop(f->file, f->line, "the thread ends, and its cp.async was not waited for");
     if (m->block.arrived)
-        vx_machine_stop(f->file, f->line, "the thread ends, but others wait in __syncthreads of "
-                        "line %d", m->block.line);
+        vx_machine_stop(f->file, f->line,
+                        "the thread ends, but others wait in __syncthreads of "
+                        "line %d",
+                        m->block.line);
     if (w->arrived)
-        vx_machine_stop(f->file, f->line, "the thread ends, but lanes of its warp wait in %s of "
-                        "line %d", vx_meeting_name(w->kind), w->line);
+        vx_machine_stop(f->file, f->line,
+                        "the thread ends, but lanes of its warp wait in %s of "
+                        "line %d",
+                        vx_meeting_name(w->kind), w->line);
     f->state = RETURNED;
     f->group = 0;
     m->block.returned++;
@@ -605,7 +410,7 @@ static void thread_ends(machine *m, fiber *f)
 /* A fiber runs one thread of one block after the other. */
 static void fiber_main()
 {
-    machine *m = own;
+    machine *m = vx_machine_own;
     fiber *f = m->now;
     vx_stack_entered(m->came_from);
     for (;;) {
@@ -620,11 +425,11 @@ static void fiber_main()
 static void make_fibers(machine *m, int set)
 {
     if (!m->sets[set])
-        m->sets[set] = (fiber *)taken(calloc(THREADS, sizeof(fiber)));
+        m->sets[set] = (fiber *)vx_machine_taken(calloc(THREADS, sizeof(fiber)));
     for (int c = 0; c * CHUNK < m->threads; c++)
         if (!m->stacks[set][c])
-            m->stacks[set][c] = taken(vx_stacks_map(&m->sets[set][c * CHUNK].stack, sizeof(fiber),
-                                                    stack_bytes(), CHUNK, fiber_main));
+            m->stacks[set][c] = vx_machine_taken(vx_stacks_map(
+                &m->sets[set][c * CHUNK].stack, sizeof(fiber), stack_bytes(), CHUNK, fiber_main));
     for (int i = 0; i < m->threads; i++) {
         fiber *f = &m->sets[set][i];
         const unsigned x = m->block_size.x, y = m->block_size.y, at = (unsigned)i;
@@ -644,16 +449,16 @@ static void run_block(machine *m, int64_t number)
     for (int w = 0; w < m->threads / VX_WARP; w++, no_call())
         m->warps[w].arrived = m->warps[w].returned = 0;
     wake_all(m);
-    fresh_shared(m);
+    vx_machine_fresh_shared(m);
     VX_RELEASE(&m->start);
     m->position = 0;
     go(m, &m->host, m->schedule == VX_SCHEDULE_CHANCE ? next_position(m) : 0);
     m->now = NULL;
-    check_shared(m);
+    vx_machine_check_shared(m);
     m->counts.blocks++;
-    if (m->kept_bytes > KEPT) {
+    if (m->kept_bytes > VX_KEPT) {
         VX_ACQUIRE(&m->end);
-        drop_shared(m);
+        vx_machine_drop_shared(m);
     }
 }
 
@@ -721,7 +526,7 @@ void vx_machine_launch(const vx_launch_shape *shape, void (*run)(void *args), vo
     vx_stack_own(&m->host);
     run_blocks(m);
     VX_ACQUIRE(&m->end);
-    drop_shared(m);
+    vx_machine_drop_shared(m);
     m->counts.launches++;
     vx_machine_check_guards(shape->kernel);
     m->shape = NULL;

@@ -22,8 +22,8 @@ typedef enum vx_schedule {
     VX_SCHEDULE_FORWARD = 0,
     VX_SCHEDULE_REVERSE,
     VX_SCHEDULE_SHUFFLED,
-    VX_SCHEDULE_WARPS, /* the warps shuffled, their lanes forward     */
-    VX_SCHEDULE_AHEAD, /* one warp as far ahead as it can             */
+    VX_SCHEDULE_WARPS,  /* the warps shuffled, their lanes forward     */
+    VX_SCHEDULE_AHEAD,  /* one warp as far ahead as it can             */
     VX_SCHEDULE_CHANCE, /* any thread that can go on, at each step     */
     VX_SCHEDULES
 } vx_schedule;

@@ -1,7 +1,7 @@
 /*
  * kernels/cuda/host/runtime_host.cpp: runtime.h for the host twin. What is queued is done at once.
- * Memory of a twin's GPU has its very size, with bytes around it that nobody may write; it begins as
- * 0xff, which is a NaN. Copies look whether their memory is the GPU's, and this GPU's.
+ * Memory of a twin's GPU has its very size, with bytes around it that nobody may write; at first
+ * all of it is 0xff, which is a NaN. Copies look whether their memory is the GPU's, and this GPU's.
  */
 #include "kernels/cuda/runtime.h"
 
@@ -141,7 +141,7 @@ int vx_gpu_no_memory(int error)
     return error == NO_MEMORY;
 }
 
-/* ---------------------------------------------- memory ----------------------------------------- */
+/* ---------------------------------------------- memory --------------------------------------- */
 
 static void check_guard(const piece *p, const char *when)
 {
@@ -228,7 +228,7 @@ void vx_gpu_host_free(void *memory)
     give_back(memory, "vx_gpu_host_free");
 }
 
-/* ---------------------------------------------- the queue -------------------------------------- */
+/* ---------------------------------------------- the queue ------------------------------------ */
 
 int vx_gpu_stream_open(vx_gpu_stream *stream)
 {
@@ -274,8 +274,8 @@ static int place_of(const void *at, size_t bytes, const char *what)
     const piece found = in ? *in : piece{NULL, NULL, 0, -1};
     pthread_mutex_unlock(&lock);
     if (in && (from < found.at || from + bytes > found.at + found.bytes))
-        vx_machine_stop(NULL, 0, "%s: bytes %td to %td of memory of %zu bytes", what, from - found.at,
-                        from + bytes - found.at, found.bytes);
+        vx_machine_stop(NULL, 0, "%s: bytes %td to %td of memory of %zu bytes", what,
+                        from - found.at, from + bytes - found.at, found.bytes);
     return found.ordinal;
 }
 

@@ -10,8 +10,8 @@ enum { LANES = 32 };
 
 const char *vx_meeting_name(vx_meeting kind)
 {
-    static const char *const names[] = {"__syncwarp", "shuffle", "ballot", "mma (bf16)",
-                                        "mma (f16)", "ldmatrix", "ldmatrix (trans)"};
+    static const char *const names[] = {"__syncwarp", "shuffle",  "ballot",          "mma (bf16)",
+                                        "mma (f16)",  "ldmatrix", "ldmatrix (trans)"};
     return names[kind];
 }
 
