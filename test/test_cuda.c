@@ -155,7 +155,7 @@ static vx_weight packed(vx_device *dev, rng *r, const char *precision, float **p
     char err[200];
     const vx_packing *packing = cuda()->packing_for(precision, VX_LAYER_FC1, 0);
     void *data = cuda()->mem_alloc(packing->bytes(n, k), &dev->env);
-    const vx_weight w = {data, NULL, n, k, packing};
+    const vx_weight w = {.data = data, .n = n, .k = k, .packing = packing};
     *plain = weights(r, (size_t)n * (size_t)k, 0.5f);
     expect(data && packing->pack(&dev->env, &w, *plain, 0, n, err, sizeof err) == 0, "%s", err);
     return w;
@@ -549,7 +549,7 @@ static ones make_ones(vx_device *dev, const char *precision, int m)
     float rows[24 * 16];
     const vx_packing *packing = cuda()->packing_for(precision, VX_LAYER_HEAD, 0);
     void *data = cuda()->mem_alloc(packing->bytes(24, 16), &dev->env);
-    ones o = {.w = {data, NULL, 24, 16, packing}, .m = m};
+    ones o = {.w = {.data = data, .n = 24, .k = 16, .packing = packing}, .m = m};
     for (int i = 0; i < 24 * 16; i++)
         rows[i] = 1;
     expect(data && packing->pack(&dev->env, &o.w, rows, 0, 24, err, sizeof err) == 0, "%s", err);
