@@ -1,6 +1,7 @@
 /*
  * The device cuda as its host twin: products in every precision, failures and what is said of them,
- * several contexts and several GPUs. (test_kernels has every operation in f32.) VX_TEST_THREADS
+ * several contexts and several GPUs. (test_kernels has every operation in f32.) Every second product
+ * is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
  *
  * The bounds. S = sum |x||w| of an element.
  *
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda_bed.h"
 #include "kernel_bed.h"
 #include "kernels/cuda/host/blaslt_host.h"
 #include "kernels/cuda/host/machine.h"
@@ -46,44 +48,14 @@ static const vx_dims dims = {.batch = 1,
                              .patch_width = 7,
                              .classes = 200};
 
-static void *give(size_t bytes, void *owner)
-{
-    (void)owner;
-    return malloc(bytes);
-}
-
-static void take(void *memory, void *owner)
-{
-    (void)owner;
-    free(memory);
-}
-
-static vx_device_env env_of(int ordinal)
-{
-    return (vx_device_env){.alloc = give, .release = take, .workers = 1, .ordinal = ordinal};
-}
-
 static const vx_device_class *cuda(void)
 {
-    const vx_device_class *cls = vx_device_find("cuda-host");
-    expect(cls != NULL, "no cuda-host");
-    return cls;
+    return cuda_class();
 }
 
 static vx_device *open_on(int ordinal, const char *precision, unsigned features)
 {
-    char err[200] = "";
-    vx_device *dev;
-    const vx_device_env env = env_of(ordinal);
-    expect(cuda()->open(&dev, &env, precision, features, err, sizeof err) == 0, "%s", err);
-    expect(cuda()->reserve(dev, &dims, err, sizeof err) == 0, "%s", err);
-    return dev;
-}
-
-static void synced(vx_device *dev)
-{
-    char err[200] = "";
-    expect(cuda()->sync(dev, err, sizeof err) == 0, "%s", err);
+    return cuda_open(ordinal, precision, features, &dims);
 }
 
 /* ----------------------------------------------------------------------------- arrays ------ */
@@ -93,8 +65,8 @@ static void synced(vx_device *dev)
 typedef struct array {
     vx_device *dev;
     double *value;
-    char *memory;
-    size_t count, offset;
+    cuda_piece piece;
+    size_t count;
     int type; /* 0 f32, 1 bf16, 2 f16 */
 } array;
 
@@ -111,21 +83,21 @@ static uint16_t to_bf16(float x)
 
 static array array_of(vx_device *dev, size_t count, size_t offset, int type)
 {
-    array a = {dev, calloc(count + 1, sizeof(double)), NULL, count, offset, type};
-    a.memory = cuda()->mem_alloc((count + offset) * element(&a), &dev->env);
-    expect(a.value && a.memory, "no memory");
+    array a = {dev, calloc(count + 1, sizeof(double)), {0}, count, type};
+    expect(a.value != NULL, "no memory");
+    a.piece = cuda_send(dev, NULL, count * element(&a), offset * element(&a));
     return a;
 }
 
 static void free_array(array *a)
 {
     free(a->value);
-    cuda()->mem_free(a->memory, &a->dev->env);
+    cuda_free(&a->piece);
 }
 
 static void *at(const array *a)
 {
-    return a->memory + a->offset * element(a);
+    return cuda_at(&a->piece);
 }
 
 static float *floats(const array *a)
@@ -133,39 +105,39 @@ static float *floats(const array *a)
     return at(a);
 }
 
+static double held(int type, const void *bytes, size_t i)
+{
+    if (type == 0)
+        return (double)((const float *)bytes)[i];
+    const uint16_t half = ((const uint16_t *)bytes)[i];
+    return (double)(type == 1 ? vx_bits_float((uint32_t)half << 16) : vx_half_to_float(half));
+}
+
 /* value[] becomes what the array can hold, and goes there. */
 static void send(array *a)
 {
-    char *bytes = malloc(a->count * element(a) + 1);
+    void *bytes = malloc(a->count * element(a) + 1);
     expect(bytes != NULL, "no memory");
     for (size_t i = 0; i < a->count; i++) {
         const float x = (float)a->value[i];
-        const uint16_t half = a->type == 1 ? to_bf16(x) : vx_float_to_half(x);
-        memcpy(bytes + i * element(a), a->type ? (const void *)&half : &x, element(a));
-        a->value[i] = a->type == 1   ? (double)vx_bits_float((uint32_t)half << 16)
-                      : a->type == 2 ? (double)vx_half_to_float(half)
-                                     : (double)x;
+        if (a->type)
+            ((uint16_t *)bytes)[i] = a->type == 1 ? to_bf16(x) : vx_float_to_half(x);
+        else
+            ((float *)bytes)[i] = x;
+        a->value[i] = held(a->type, bytes, i);
     }
-    cuda()->upload(a->dev, at(a), bytes, a->count * element(a));
-    synced(a->dev);
+    a->dev->cls->upload(a->dev, at(a), bytes, a->count * element(a));
+    cuda_sync(a->dev);
     free(bytes);
 }
 
 static void fetch(array *a)
 {
-    char *bytes = malloc(a->count * element(a) + 1);
+    void *bytes = malloc(a->count * element(a) + 1);
     expect(bytes != NULL, "no memory");
-    cuda()->download(a->dev, bytes, at(a), a->count * element(a));
-    synced(a->dev);
-    for (size_t i = 0; i < a->count; i++) {
-        float x = 0;
-        uint16_t half = 0;
-        memcpy(&x, bytes + i * element(a), a->type ? 0 : sizeof x);
-        memcpy(&half, bytes + i * element(a), a->type ? sizeof half : 0);
-        a->value[i] = a->type == 1   ? (double)vx_bits_float((uint32_t)half << 16)
-                      : a->type == 2 ? (double)vx_half_to_float(half)
-                                     : (double)x;
-    }
+    cuda_fetch(bytes, &a->piece, "the operation");
+    for (size_t i = 0; i < a->count; i++)
+        a->value[i] = held(a->type, bytes, i);
     free(bytes);
 }
 
@@ -183,7 +155,7 @@ static vx_weight packed(vx_device *dev, rng *r, const char *precision, float **p
     char err[200];
     const vx_packing *packing = cuda()->packing_for(precision, VX_LAYER_FC1, 0);
     void *data = cuda()->mem_alloc(packing->bytes(n, k), &dev->env);
-    const vx_weight w = {data, NULL, n, k, packing};
+    const vx_weight w = {.data = data, .n = n, .k = k, .packing = packing};
     *plain = weights(r, (size_t)n * (size_t)k, 0.5f);
     expect(data && packing->pack(&dev->env, &w, *plain, 0, n, err, sizeof err) == 0, "%s", err);
     return w;
@@ -347,6 +319,7 @@ START_TEST(test_linear__in_every_precision)
     rng r = {(uint64_t)_i + 1};
     for (int i = 0; i < rounds; i++) {
         const setting s = drawn_setting(&r, i);
+        vx_machine_schedule(i % 2 ? VX_SCHEDULE_AHEAD : VX_SCHEDULE_FORWARD);
         linear_case(dev, &r, precision, &s, told("linear", precision, features, &s));
     }
     cuda()->close(dev);
@@ -453,8 +426,28 @@ START_TEST(test_linear_bwd__in_every_precision)
     for (int i = 0; i < rounds; i++) {
         setting s = drawn_setting(&r, i);
         s.parts &= GAMMA;
+        vx_machine_schedule(i % 2 ? VX_SCHEDULE_AHEAD : VX_SCHEDULE_FORWARD);
         backward_case(dev, &r, precision, &s, told("linear_bwd", precision, features, &s));
     }
+    cuda()->close(dev);
+}
+END_TEST
+
+/* So large that the blocks of our own kernels are the large ones. */
+START_TEST(test_products__in_large_blocks)
+{
+    const int precision = 2 + _i;
+    vx_device *dev = open_on(0, precisions[precision].name, VX_CUDA_MMA);
+    rng r = {(uint64_t)_i + 151};
+    const setting forwards = {.m = 1450,
+                              .n = 1482,
+                              .k = 24,
+                              .parts = BIAS | GAMMA | RESIDUAL,
+                              .x_narrow = 1,
+                              .act = VX_ACT_QUICK_GELU};
+    const setting backwards = {.m = 1450, .n = 40, .k = 1480, .x_narrow = 1, .act = VX_ACT_GELU};
+    linear_case(dev, &r, precision, &forwards, "linear in large blocks");
+    backward_case(dev, &r, precision, &backwards, "linear_bwd in large blocks");
     cuda()->close(dev);
 }
 END_TEST
@@ -556,7 +549,7 @@ static ones make_ones(vx_device *dev, const char *precision, int m)
     float rows[24 * 16];
     const vx_packing *packing = cuda()->packing_for(precision, VX_LAYER_HEAD, 0);
     void *data = cuda()->mem_alloc(packing->bytes(24, 16), &dev->env);
-    ones o = {.w = {data, NULL, 24, 16, packing}, .m = m};
+    ones o = {.w = {.data = data, .n = 24, .k = 16, .packing = packing}, .m = m};
     for (int i = 0; i < 24 * 16; i++)
         rows[i] = 1;
     expect(data && packing->pack(&dev->env, &o.w, rows, 0, 24, err, sizeof err) == 0, "%s", err);
@@ -592,6 +585,8 @@ static void free_ones(vx_device *dev, ones *o)
 
 START_TEST(test_errors__stay_until_sync)
 {
+    if (!cuda_is_twin("errors stay until sync"))
+        return;
     char err[200] = "";
     vx_device *dev = open_on(0, "bf16x3", VX_FEATURES_ALL);
     ones o = make_ones(dev, "bf16x3", 20);
@@ -601,7 +596,7 @@ START_TEST(test_errors__stay_until_sync)
     dev->ops.clear(dev, &(vx_clear){.y = floats(&o.y), .count = 5});
     ck_assert_int_eq(cuda()->sync(dev, err, sizeof err), VX_DEVICE_FAILED);
     expect(strncmp(err, "linear: unspecified launch failure (", 36) == 0, "%s", err);
-    synced(dev);
+    cuda_sync(dev);
     run_ones(dev, &o);
     check_ones(&o);
     free_ones(dev, &o);
@@ -611,9 +606,11 @@ END_TEST
 
 START_TEST(test_errors__say_how_much_memory)
 {
+    if (!cuda_is_twin("errors say how much memory"))
+        return;
     char err[200] = "";
     vx_device *dev = open_on(0, "f32", VX_FEATURES_ALL);
-    const vx_device_env env = env_of(0);
+    const vx_device_env env = cuda_env(0);
     const vx_dims more = {.batch = 8, .tokens = 1000, .width = 1000, .hidden = 4000};
     char wanted[100];
     vx_machine_gpus(1, (size_t)16 << 20);
@@ -637,7 +634,7 @@ START_TEST(test_errors__without_reserve)
 {
     char err[200] = "";
     vx_device *dev;
-    const vx_device_env env = env_of(0);
+    const vx_device_env env = cuda_env(0);
     ck_assert_int_eq(cuda()->open(&dev, &env, "bf16", 0, err, sizeof err), 0);
     ones o = make_ones(dev, "bf16", 20);
     run_ones(dev, &o);
@@ -650,6 +647,8 @@ END_TEST
 
 START_TEST(test_probe__says_what_is_wrong)
 {
+    if (!cuda_is_twin("probe says what is wrong"))
+        return;
     char why[200] = "";
     ck_assert_int_eq(cuda()->probe(0, why, sizeof why), 0);
     ck_assert_int_ne(cuda()->probe(2, why, sizeof why), 0);
@@ -665,6 +664,8 @@ END_TEST
 
 START_TEST(test_blas__is_used_and_replaced)
 {
+    if (!cuda_is_twin("blas is used and replaced"))
+        return;
     static const int behaviours[] = {VX_LT_WILLING, VX_LT_NO_WAY, VX_LT_UNSUPPORTED};
     for (int i = 0; i < 3; i++) {
         vx_device *dev = open_on(0, "bf16", VX_FEATURES_ALL);
@@ -685,6 +686,8 @@ END_TEST
 
 START_TEST(test_blas__failure_is_reported)
 {
+    if (!cuda_is_twin("blas failure is reported"))
+        return;
     char err[200] = "";
     vx_device *dev = open_on(0, "bf16", VX_FEATURES_ALL);
     ones o = make_ones(dev, "bf16", 20);
@@ -701,6 +704,8 @@ END_TEST
 /* More shapes than there are plans. */
 START_TEST(test_blas__plans_are_replaced)
 {
+    if (!cuda_is_twin("blas plans are replaced"))
+        return;
     vx_device *dev = open_on(0, "f32", VX_FEATURES_ALL);
     ones o = make_ones(dev, "f32", 700);
     const long before_all = vx_blaslt_host_products();
@@ -761,6 +766,8 @@ END_TEST
 /* One thread that has contexts on two GPUs: each chooses its own again. */
 START_TEST(test_contexts__on_two_gpus)
 {
+    if (!cuda_is_twin("contexts on two gpus"))
+        return;
     vx_machine_gpus(2, (size_t)16 << 30);
     vx_device *dev[2] = {open_on(0, "bf16x3", VX_FEATURES_ALL), open_on(1, "bf16x3", 0)};
     ones o[2] = {make_ones(dev[0], "bf16x3", 11), make_ones(dev[1], "bf16x3", 12)};
@@ -800,6 +807,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("products"), *rest = tcase_create("device");
     tcase_add_loop_test(c, test_linear__in_every_precision, 0, CASES);
     tcase_add_loop_test(c, test_linear_bwd__in_every_precision, 0, CASES);
+    tcase_add_loop_test(c, test_products__in_large_blocks, 0, SANITIZED ? 1 : 2);
     tcase_add_loop_test(c, test_patches__in_every_precision, 0, CASES);
     tcase_add_test(rest, test_class__names_and_sizes);
     tcase_add_test(rest, test_errors__stay_until_sync);

@@ -2,8 +2,8 @@
  * kernels/cuda/blaslt.h: products by cuBLASLt.
  *
  * The library is opened by its name, so that neither the build nor a machine without it needs it.
- * What is used of it is declared here, with its numbers; blaslt_check_cuda.cu compares them with the
- * library's own header where that is there. The host twin has functions of its own
+ * What is used of it is declared here, with its numbers; blaslt_check_cuda.cu compares them with
+ * the library's own header where that is there. The host twin has functions of its own
  * (host/blaslt_host.cpp), which are stricter.
  *
  * cuBLASLt's matrices lie by columns: row-major y [m,n] = x W^T is to it Y' [n,m] = W X'.
@@ -72,8 +72,8 @@ struct vx_blaslt {
     size_t (*version)(void);
 };
 
-/* The library's functions, loaded by the first call; any thread. NULL: it is not there, and why says
- * what was looked for. blaslt_cuda.cu, host/blaslt_host.cpp. */
+/* The library's functions, loaded by the first call; any thread. NULL: it is not there, and why
+ * says what was looked for. blaslt_cuda.cu, host/blaslt_host.cpp. */
 extern "C" const vx_blaslt *vx_blaslt_load(char *why, size_t why_size);
 
 /* ------------------------------------------------------------------------- products ---- */

@@ -251,6 +251,7 @@ static lt_way lt_plan(const vx_finish &f)
 struct places {
     char *a, *raw, *bias;
     size_t lda, raw_ld;
+    const lt_way *way; /* NULL: cuBLASLt is not asked */
 };
 
 static vx_rows shifted(const vx_rows &r, int rows)
@@ -275,7 +276,7 @@ static const void *lt_bias(vx_cuda *cuda, const vx_finish &f, int n, const vx_ro
 
 static bool lt_product(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, const places &at)
 {
-    lt_way way = lt_plan(*f);
+    const lt_way &way = *at.way;
     const vx_rows to = way.raw ? vx_rows{at.raw, at.raw_ld, VX_FLOAT} : shifted(way.to, f->first);
     const bool with_bias = !way.raw && (!way.after || f->pre.data);
     const vx_rows residual = shifted(f->residual, f->first);
@@ -314,7 +315,7 @@ static void multiply(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, co
     const int type = lt_type(number_type(o->number));
     const bool suits =
         vx_lt_suits(o->a, (int64_t)o->lda, type) && vx_lt_suits(o->w, (int64_t)o->ldw, type);
-    if (cuda->products && suits && o->n % 8 == 0 && lt_product(cuda, o, f, at))
+    if (at.way && suits && lt_product(cuda, o, f, at))
         return;
     if (o->number == VX_CUDA_F32)
         tiles<float>(cuda, o, f);
@@ -376,13 +377,15 @@ static int place(places *at, const vx_multiply *p, vx_cuda_number number, bool a
     const size_t bias = vx_round_up((size_t)n * 2, 256), fixed = vx_product_fixed_bytes((size_t)n);
     at->lda = as_it_is ? p->rows.ld : form_ld(p, number);
     at->raw_ld = vx_round_up((size_t)n, VX_CUDA_EIGHT);
-    const size_t a = as_it_is ? 0 : at->lda * element, each = a + at->raw_ld * sizeof(float);
+    const size_t a = as_it_is ? 0 : at->lda * element;
+    const size_t raw = at->way && at->way->raw ? at->raw_ld * sizeof(float) : 0;
     const size_t room = p->scratch_bytes < fixed ? 0 : p->scratch_bytes - fixed;
-    const size_t rows = room / each, most = rows < (size_t)p->m ? rows : (size_t)p->m;
+    const size_t rows = a + raw ? room / (a + raw) : (size_t)p->m;
+    const size_t most = rows < (size_t)p->m ? rows : (size_t)p->m;
     at->bias = p->scratch;
     at->a = p->scratch + bias;
     at->raw = at->a + vx_round_up(most * a, 256);
-    return (int)most;
+    return at->way && p->scratch_bytes < fixed ? 0 : (int)most;
 }
 
 void vx_product_do(vx_cuda *cuda, const vx_multiply *p)
@@ -391,8 +394,10 @@ void vx_product_do(vx_cuda *cuda, const vx_multiply *p)
     const bool as_it_is = fits_as_it_is(p, number);
     vx_operands o = operands_of(p, number, as_it_is);
     vx_finish f = p->finish;
-    places at;
+    const lt_way way = lt_plan(f);
+    places at = {};
     f.step = vx_finish_step(&f, o.n);
+    at.way = cuda->products && o.n % 8 == 0 ? &way : NULL;
     if (p->m <= FEW && !p->turned && !p->pictures) {
         few(cuda, p, number);
         return;

@@ -44,6 +44,20 @@ VX_DEVICE void bring(uint16_t (&to)[ROWS][COLUMNS + PAD], const uint16_t *from, 
     }
 }
 
+template <int ROWS, int COLUMNS, bool TURNED>
+VX_DEVICE void bring_stage(stage<ROWS, COLUMNS, TURNED> &to, const vx_operands &o, int row0,
+                           int column0, int depth)
+{
+    constexpr int threads = COLUMNS / WARP_COLUMNS * 2 * VX_WARP;
+    const uint16_t *a = static_cast<const uint16_t *>(o.a);
+    const uint16_t *w = static_cast<const uint16_t *>(o.w);
+    bring<ROWS, DEEP, threads>(to.a, a, o.lda, row0, o.m, depth, o.k);
+    if constexpr (TURNED)
+        bring<DEEP, COLUMNS, threads>(to.w, w, o.ldw, depth, o.k, column0, o.n);
+    else
+        bring<COLUMNS, DEEP, threads>(to.w, w, o.ldw, column0, o.n, depth, o.k);
+}
+
 VX_DEVICE void mma_of(vx_bf16, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     vx_mma_bf16(d, a, b);
@@ -125,24 +139,15 @@ template <class N, int ROWS, int COLUMNS, bool TURNED>
 static __global__ void __launch_bounds__(COLUMNS / WARP_COLUMNS * 2 * VX_WARP)
     product_mma(vx_operands o, vx_finish f)
 {
-    constexpr int threads = COLUMNS / WARP_COLUMNS * 2 * VX_WARP, tall = ROWS / 32;
+    constexpr int tall = ROWS / 32;
     auto &s = vx_shared<mma_shared<ROWS, COLUMNS, TURNED>>();
-    const uint16_t *a = static_cast<const uint16_t *>(o.a);
-    const uint16_t *w = static_cast<const uint16_t *>(o.w);
     const int row0 = (int)blockIdx.x * ROWS, column0 = (int)blockIdx.y * COLUMNS;
     const int warp_row = vx_warp() % 2 * (ROWS / 2), warp_column = vx_warp() / 2 * WARP_COLUMNS;
     const int steps = (o.k + DEEP - 1) / DEEP;
     float sum[tall][4][4] = {};
     for (int i = -1; i < steps; i++) {
-        if (i + 1 < steps) {
-            stage<ROWS, COLUMNS, TURNED> &next = s.stages[(i + 1) % 2];
-            const int depth = (i + 1) * DEEP;
-            bring<ROWS, DEEP, threads>(next.a, a, o.lda, row0, o.m, depth, o.k);
-            if constexpr (TURNED)
-                bring<DEEP, COLUMNS, threads>(next.w, w, o.ldw, depth, o.k, column0, o.n);
-            else
-                bring<COLUMNS, DEEP, threads>(next.w, w, o.ldw, column0, o.n, depth, o.k);
-        }
+        if (i + 1 < steps)
+            bring_stage(s.stages[(i + 1) % 2], o, row0, column0, (i + 1) * DEEP);
         vx_cp_commit();
         if (i < 0)
             continue;

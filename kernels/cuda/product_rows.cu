@@ -1,6 +1,6 @@
 /*
- * kernels/cuda/product_rows.cu: rows in the form of a matrix that they are multiplied by: as floats,
- * in 16 bits, or in two parts of 16 bits (packing.h).
+ * kernels/cuda/product_rows.cu: rows in the form of a matrix that they are multiplied by: as
+ * floats, in 16 bits, or in two parts of 16 bits (packing.h).
  */
 #include "kernels/cuda/product.h"
 
