@@ -131,6 +131,14 @@ struct vx_device_class {
     /* Or NULL. Lets all workers multiply `rounds` times, with the instructions that the precision's
      * products take, and nothing but registers. Needs reserve. @return operations */
     double (*multiply)(vx_device *dev, int64_t rounds);
+    /* Or NULL, both of them: linear_bwd reads a matrix as it is packed. Else turn queues an
+     * operation that writes to `to` (memory of the device) what linear_bwd makes of the matrix for
+     * every product: (gamma W)^T. If the engine hands that over as w->turned, with the same gamma
+     * in the operation, the results have the same bits, and the product takes less time. Instances
+     * of one site read what any of them made. turned_bytes: of `to`; it reads n, k and packing of
+     * w. 0: linear_bwd has no use for it. */
+    size_t (*turned_bytes)(const vx_weight *w);
+    void (*turn)(vx_device *dev, const vx_weight *w, const vx_far *gamma, void *to);
     int (*reserve)(vx_device *dev, const vx_dims *max, char *err, size_t err_size);
     /* Of dev it reads env.workers alone: asked before there is an instance, too. */
     size_t (*reserve_bytes)(const vx_device *dev, const vx_dims *max);

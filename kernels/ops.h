@@ -105,6 +105,7 @@ typedef struct vx_weight {
     const vx_far *bias; /* [n] or NULL              */
     int n, k;
     const vx_packing *packing;
+    const void *turned; /* what vx_device_class.turn made of it, for linear_bwd; or NULL */
 } vx_weight;
 
 /* f32 [n,k], row-major: what the reference reads. */

@@ -186,7 +186,7 @@ vx_weight packed_weight(const bed *b, vx_layer layer, const float *w, const floa
     char err[200];
     const vx_device_class *cls = b->dev->cls;
     const vx_packing *packing = cls->packing_for(cls->precision_at(0), layer, 0);
-    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing};
+    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing, NULL};
     const int half = n / 2 / packing->panel * packing->panel; /* whole panels */
     const float *rest = w + (size_t)half * (size_t)k;
     const vx_device_env env = bed_env((bed *)(uintptr_t)b);

@@ -204,7 +204,7 @@ static void call_reduce_channels(void *arg)
 static void call_patch_embed_bwd(void *arg)
 {
     job *j = arg;
-    const vx_weight w = {j->w, NULL, 768, 768, &vx_packing_plain};
+    const vx_weight w = {j->w, NULL, 768, 768, &vx_packing_plain, NULL};
     const vx_patch_embed_bwd a = {j->y, j->x, &w, 1, 3, 224, 224, 16, 16, 1};
     j->ops->patch_embed_bwd(j->dev, &a);
 }
@@ -455,7 +455,7 @@ static void time_linear(vx_device *dev, const char *version, int threads)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
         char what[64], note[96];
-        const vx_weight w = {bench_w, bench_x, n, k, &vx_packing_plain};
+        const vx_weight w = {bench_w, bench_x, n, k, &vx_packing_plain, NULL};
         job j = {.dev = dev,
                  .ops = &dev->ops,
                  .call = call_linear,
@@ -522,7 +522,7 @@ static void time_attention(vx_device *dev, const char *version, int threads)
         report(version, threads, &j);
     }
     free(record);
-    const vx_weight w = {bench_w, bench_w, 768, 768, &vx_packing_plain};
+    const vx_weight w = {bench_w, bench_w, 768, 768, &vx_packing_plain, NULL};
     job j = {
         .dev = dev, .ops = &dev->ops, .call = call_patch_embed, .what = "patch_embed 224, 16, 768"};
     j.patch_embed =
@@ -575,7 +575,7 @@ static void time_linear_bwd(vx_device *dev, const char *version, int threads)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const int m = rows[i].m, n = rows[i].n, k = rows[i].k;
         char what[64], note[96];
-        const vx_weight w = {bench_w, NULL, n, k, &vx_packing_plain};
+        const vx_weight w = {bench_w, NULL, n, k, &vx_packing_plain, NULL};
         job j = {.dev = dev,
                  .ops = &dev->ops,
                  .call = call_linear_bwd,

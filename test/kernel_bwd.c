@@ -36,7 +36,7 @@ static void linear_case(bed *b, rng *r, rows_shape s, vx_act act, int with_gamma
     float *dy = weights(r, (size_t)m * (size_t)lddy, 0.5f);
     float *pre = weights(r, (size_t)(m / s.targets) * (size_t)ldp, 1);
     float *expected = output_f32(count), *outputs[2] = {output_f32(count), output_f32(count)};
-    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain, NULL},
                     packed = packed_weight(b, VX_LAYER_FC1, w, NULL, n, k);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = lddx,
@@ -81,7 +81,7 @@ static void slopes_case(bed *b, rng *r, vx_act act)
         pre[i] = i < sizeof special / sizeof *special ? special[i] : pre[i] * 3;
         one[i] = 1;
     }
-    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain},
+    const vx_weight plain = {one, NULL, 1, N, &vx_packing_plain, NULL},
                     packed = packed_weight(b, VX_LAYER_FC1, one, NULL, 1, N);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = N,
@@ -592,7 +592,7 @@ static void patch_case(bed *b, rng *r, int batch, int height, int width, int ph,
     float *y = output_f32(count), *expected = output_f32(count);
     for (int i = 0; i < batch * tokens * d; i++)
         dy[i] = i / d % tokens < prefix ? NAN : dy[i];
-    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain},
+    const vx_weight plain = {w, NULL, d, k, &vx_packing_plain, NULL},
                     packed = packed_weight(b, VX_LAYER_PATCH, w, NULL, d, k);
     vx_patch_embed_bwd a = {expected, dy, &plain, batch, C, height, width, ph, pw, prefix};
     vx_patch_embed_bwd_ref(NULL, &a);

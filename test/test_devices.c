@@ -65,7 +65,7 @@ static void check_product(const bed *b, int size)
     const size_t n = (size_t)size * (size_t)size;
     float *x = weights(&r, n, 0.5f), *w = weights(&r, n, 0.5f);
     float *y = output_f32(n), *expected = output_f32(n);
-    const vx_weight plain = {w, NULL, size, size, &vx_packing_plain},
+    const vx_weight plain = {w, NULL, size, size, &vx_packing_plain, NULL},
                     packed = packed_weight(b, VX_LAYER_FC1, w, NULL, size, size);
     vx_linear a = {.y = expected, .ldy = size, .x = x, .ldx = size, .w = &plain, .m = size};
     vx_linear_ref(NULL, &a);

@@ -110,7 +110,7 @@ static void check_linear(rng *r, vx_act act, int tokens, int targets, int with_g
     float *dy = weights(r, (size_t)(m * lddy), 0.5f);
     float *pre = weights(r, (size_t)(m / targets * ldp), 0.8f);
     float *dx = output_f32((size_t)(m * lddx));
-    const vx_weight weight = {w, NULL, N, K, &vx_packing_plain};
+    const vx_weight weight = {w, NULL, N, K, &vx_packing_plain, NULL};
     const linear_shape s = {w, with_gamma ? gamma : NULL, act, tokens, N, K};
     vx_linear_bwd_ref(NULL, &(vx_linear_bwd){.dx = dx,
                                              .lddx = lddx,
@@ -158,7 +158,7 @@ START_TEST(test_linear_bwd__slopes_of_activations)
         pre[i] = (float)(i - N / 2) / 8 + 0.03f; /* -15 to 15, never 0 */
         one[i] = 1;
     }
-    const vx_weight weight = {one, NULL, 1, N, &vx_packing_plain};
+    const vx_weight weight = {one, NULL, 1, N, &vx_packing_plain, NULL};
     for (int act = 1; act < VX_ACT_COUNT; act++) {
         vx_linear_bwd_ref(NULL, &(vx_linear_bwd){.dx = dx,
                                                  .lddx = N,
@@ -469,7 +469,7 @@ static void check_patches(rng *r, const patch_shape *shape, int prefix)
     float *w = weights(r, (size_t)(s.d * k), 0.5f);
     float *dy = weights(r, (size_t)(B * tokens * s.d), 0.5f);
     float *dimage = output_f32((size_t)(B * picture));
-    const vx_weight weight = {w, NULL, s.d, k, &vx_packing_plain};
+    const vx_weight weight = {w, NULL, s.d, k, &vx_packing_plain, NULL};
     s.w = w;
     for (int i = 0; i < B * tokens * s.d; i++)
         dy[i] = i / s.d % tokens < prefix ? NAN : dy[i]; /* not read */

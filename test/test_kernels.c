@@ -362,7 +362,7 @@ static void linear_case(bed *b, rng *r, int m, int n, int k, vx_act act, int par
                       output_f32(all)}; /* pre [m,n], normed [m,k] */
     float *norm = weights(r, 2 * (size_t)k, 1);
     const vx_prologue prologue = {norm, norm + k, 0.01f};
-    const vx_weight plain = {w, parts & BIAS ? bias : NULL, n, k, &vx_packing_plain};
+    const vx_weight plain = {w, parts & BIAS ? bias : NULL, n, k, &vx_packing_plain, NULL};
     const vx_weight packed = packed_weight(b, VX_LAYER_FC1, w, plain.bias, n, k);
     vx_linear a = {.ldy = (int)ldy,
                    .x = x,
@@ -428,7 +428,7 @@ static void pre_case(bed *b, rng *r, int m, int n, int k, vx_act act, int parts)
     float *bias = weights(r, (size_t)columns, 1), *gamma = weights(r, (size_t)n, 1);
     float *pre = output_f32(all), *alone = output_f32(all), *expected_pre = output_f32(all);
     float *y = output_f32(some), *expected = output_f32(some);
-    const vx_weight plain = {w, parts & BIAS ? bias : NULL, columns, k, &vx_packing_plain};
+    const vx_weight plain = {w, parts & BIAS ? bias : NULL, columns, k, &vx_packing_plain, NULL};
     const vx_weight packed = packed_weight(b, VX_LAYER_FC1, w, plain.bias, columns, k);
     vx_linear a = {.y = expected,
                    .ldy = ldy,
@@ -507,7 +507,7 @@ START_TEST(test_linear__reference_is_the_formula)
     float *x = weights(&r, M * K, 1), *w = weights(&r, N * K, 1),
           *v = weights(&r, 2 * N + M * N, 1), y[M * N];
     double exact[M * N];
-    const vx_weight weight = {w, v, N, K, &vx_packing_plain};
+    const vx_weight weight = {w, v, N, K, &vx_packing_plain, NULL};
     for (int act = 0; act < VX_ACT_COUNT; act++) {
         for (int i = 0; i < M * N; i++) {
             double s = v[i % N];
@@ -547,7 +547,7 @@ static void patch_embed_case(bed *b, rng *r, int batch, int height, int width, i
     float *w = weights(r, (size_t)(d * k), 0.1f), *bias = weights(r, (size_t)d, 1);
     float *first = weights(r, (size_t)(prefix * d), 1), *pos = weights(r, (size_t)(gh * gw * d), 1);
     float *y = output_f32(count), *expected = output_f32(count);
-    const vx_weight plain = {w, bias, d, k, &vx_packing_plain},
+    const vx_weight plain = {w, bias, d, k, &vx_packing_plain, NULL},
                     packed = packed_weight(b, VX_LAYER_PATCH, w, bias, d, k);
     vx_patch_embed a = {expected,
                         image,

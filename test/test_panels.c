@@ -133,7 +133,7 @@ static vx_weight packed_in(const bed *b, vx_number number, const float *w, const
 {
     char err[200];
     const vx_packing *packing = vx_panel_packing(name_of(number));
-    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing};
+    const vx_weight packed = {output(packing->bytes(n, k)), bias, n, k, packing, NULL};
     const int half = n / 2 / packing->panel * packing->panel;
     const vx_device_env env = bed_env((bed *)(uintptr_t)b);
     if (half)
@@ -253,7 +253,7 @@ static problem make_problem(rng *r, int m, int n, int k, vx_act act, int parts, 
         for (int j = 0; j < n; j++)
             p.sizes[i * n + j] =
                 add_up(p.x + (size_t)i * (size_t)ld(&p, k), p.w + (size_t)j * (size_t)k, 1, k);
-    const vx_weight plain = {p.w, parts & BIASED ? p.bias : NULL, n, k, &vx_packing_plain};
+    const vx_weight plain = {p.w, parts & BIASED ? p.bias : NULL, n, k, &vx_packing_plain, NULL};
     const vx_linear a = linear_of(&p, &plain, p.y, p.pre);
     vx_linear_ref(NULL, &a);
     return p;
@@ -401,6 +401,23 @@ static void check_gradient(const char *what, vx_number number, const vx_linear_b
     }
 }
 
+/* The same with W^T that is made beforehand: dx has the same bits. */
+static void check_turned(bed *b, const char *what, const vx_linear_bwd *a)
+{
+    const vx_device_class *cls = b->dev->cls;
+    const size_t size = (size_t)a->m * (size_t)a->w->k;
+    vx_weight w = *a->w;
+    vx_linear_bwd with = *a;
+    void *turned = output(cls->turned_bytes(&w));
+    cls->turn(b->dev, &w, a->gamma, turned);
+    w.turned = turned;
+    with.w = &w;
+    with.dx = output_f32(size);
+    b->dev->ops.linear_bwd(b->dev, &with);
+    check_guards(what);
+    expect(memcmp(with.dx, a->dx, size * sizeof *a->dx) == 0, "%s: other bits, turned", what);
+}
+
 static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k, vx_act act,
                           int with_gamma)
 {
@@ -410,7 +427,7 @@ static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k,
     float *w = weights(r, (size_t)n * (size_t)k, 0.5f);
     float *gamma = weights(r, (size_t)n, 1), *pre = weights(r, size, 1);
     float *expected = output_f32(size), *dx = output_f32(size);
-    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+    const vx_weight plain = {w, NULL, n, k, &vx_packing_plain, NULL},
                     packed = packed_in(b, number, w, NULL, n, k);
     vx_linear_bwd a = {.dx = expected,
                        .lddx = k,
@@ -429,6 +446,7 @@ static void gradient_case(bed *b, rng *r, vx_number number, int m, int n, int k,
     a.w = &packed;
     b->dev->ops.linear_bwd(b->dev, &a);
     check_guards(what);
+    check_turned(b, what, &a);
     a.w = &plain;
     check_gradient(what, number, &a, dx, expected);
     free(dy);
@@ -470,7 +488,7 @@ START_TEST(test_panels__gradients_are_the_same_for_any_threads)
             if (!open_version(&b, _i / NUMBERS, number, threads))
                 continue;
             const char *what = say(&b, "linear_bwd in %s [%d,%d]x%d", name_of(number), m, n, k);
-            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain},
+            const vx_weight plain = {w, NULL, n, k, &vx_packing_plain, NULL},
                             packed = packed_in(&b, number, w, NULL, n, k);
             float *dx = output_f32((size_t)m * (size_t)k);
             vx_linear_bwd a = {.dx = dx,
@@ -483,6 +501,7 @@ START_TEST(test_panels__gradients_are_the_same_for_any_threads)
                                .targets = 1};
             b.dev->ops.linear_bwd(b.dev, &a);
             check_guards(what);
+            check_turned(&b, what, &a);
             if (!first) {
                 float *expected = output_f32((size_t)m * (size_t)k);
                 a.w = &plain;
@@ -641,8 +660,12 @@ static double format_error(vx_number number, float value, float most)
 static void round_trip(bed *b, rng *r, vx_number number, int n, int k)
 {
     float *w = weights(r, (size_t)n * (size_t)k, 1), *back = output_f32((size_t)(n * k));
-    vx_weight packed = {output(vx_panel_packing(name_of(number))->bytes(n, k)), NULL, n, k,
-                        vx_panel_packing(name_of(number))};
+    vx_weight packed = {output(vx_panel_packing(name_of(number))->bytes(n, k)),
+                        NULL,
+                        n,
+                        k,
+                        vx_panel_packing(name_of(number)),
+                        NULL};
     const vx_device_env env = bed_env(b);
     char err[200];
     for (int i = 0; i < n; i += VX_PANEL)
@@ -991,7 +1014,7 @@ static patch_problem make_patches(rng *r, const patches_of *p)
     made.arrays[5] = weights(r, made.count + 1, 1);
     for (size_t i = 0; i < (size_t)p->batch * image; i++)
         made.arrays[0][i] += i / image % 2 ? -2.2f : 1.7f;
-    made.w = (vx_weight){made.arrays[1], made.arrays[2], p->d, k, &vx_packing_plain};
+    made.w = (vx_weight){made.arrays[1], made.arrays[2], p->d, k, &vx_packing_plain, NULL};
     made.a = (vx_patch_embed){made.arrays[5],
                               made.arrays[0],
                               NULL,

@@ -209,8 +209,9 @@ static int64_t rows_wanted, rows_of_bf16, rows_plain;
 static void watched_linear(vx_device *dev, const vx_linear *a)
 {
     const vx_weight *w = a->w;
-    const bool first = w == &first_block->qkv || w == &first_block->proj ||
-                       w == &first_block->fc1 || w == &first_block->fc2;
+    const void *data = a->m ? w->data : NULL; /* the context may have another view of them */
+    const bool first = data && (data == first_block->qkv.data || data == first_block->proj.data ||
+                                data == first_block->fc1.data || data == first_block->fc2.data);
     const char *name = a->m ? w->packing->name : wanted; /* without rows there may be no matrix */
     if (strcmp(wanted, "int8") == 0 && first && strcmp(name, "bf16") == 0)
         rows_of_bf16 += a->m;

@@ -64,7 +64,7 @@ START_TEST(test_work__twins_count_the_same)
 {
     float array[1] = {0};
     vx_narrow *twin = (vx_narrow *)array;
-    const vx_weight w = {array, NULL, 12, 8, &vx_packing_plain};
+    const vx_weight w = {array, NULL, 12, 8, &vx_packing_plain, NULL};
     const vx_linear l = {.w = &w, .x = array, .m = 5},
                     plain = {.w = &w, .x = array, .m = 5, .y = array, .pre = array},
                     other = {.w = &w, .x_n = twin, .m = 5, .y_n = twin, .pre_n = twin};

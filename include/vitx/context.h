@@ -121,7 +121,10 @@ typedef struct vitx_context_opts {
     vitx_fit fit;             /**< default VITX_FIT_RECIPE                                      */
     size_t trace_budget;      /**< limit in bytes for recorded attention and for what gradients
                                    need. Pictures and their variants are counted apart: each has
-                                   this limit. 0: 1 GiB                                         */
+                                   this limit. If transposed weights fit beside that, a gradient
+                                   makes them once, and later gradients are faster; else it makes
+                                   parts of them again and again. They belong to the model, and
+                                   its contexts share them. 0: 1 GiB                            */
     vitx_progress *progress;  /**< NULL: none                                                   */
     void *progress_payload;
     vitx_gradients gradients; /**< default VITX_GRADIENTS_AUTO                                  */
@@ -194,7 +197,9 @@ typedef struct vitx_context_info {
     const char *kernels;     /**< one line: instruction sets and libraries in use               */
     int threads;
     int max_batch;
-    size_t weight_bytes;     /**< packed weights, shared by the model's contexts on the device  */
+    size_t weight_bytes;     /**< packed weights, shared by the model's contexts on the device;
+                                  and the transposed ones that this context's gradients have
+                                  been using until now                                          */
     size_t activation_bytes; /**< this context's memory without recorded attention              */
     size_t trace_bytes;      /**< memory of recorded attention held now                         */
     int input_height, input_width; /**< with VITX_FIT_KEEP: those of the last picture or, before
@@ -406,13 +411,15 @@ VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 
 /**
  * The bytes that recording takes for `batch` pictures and, with gradients (kept, not recomputed),
- * the backward pass. Allocates nothing.
+ * the backward pass. This includes transposed weights if they fit in the trace_budget, too, whether
+ * or not the model has them already. Allocates nothing.
  */
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
                               int batch);
 /**
- * vitx_trace_bytes() for contexts with these options (their device and input size count; NULL: all
- * defaults). VITX_DEVICE for an unknown device or precision, like vitx_context_create().
+ * vitx_trace_bytes() for contexts with these options (their device, precision, trace_budget and
+ * input size count; NULL: all defaults). VITX_DEVICE for an unknown device or precision, like
+ * vitx_context_create().
  */
 VITX_API int vitx_trace_bytes_with(size_t *out, const vitx_model *model,
                                    const vitx_context_opts *context, const vitx_trace_opts *opts,

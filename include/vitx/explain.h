@@ -142,11 +142,13 @@ VITX_API int vitx_explain_flip(vitx_map **out, vitx_context *context,
 
 /**
  * The bytes that vitx_explain_many() with these options needs in addition to the context's
- * activation_bytes: recordings and gradients of max_batch pictures, and the variants that methods
- * run at once. This call allocates nothing for them and runs nothing. Views of an earlier
- * vitx_forward() become invalid. With VITX_FIT_KEEP the bytes are for pictures of the size in
- * vitx_context_info. Options whose limit depends on the grid (a query, kernelshap's n, occlusion's
- * window) are not checked then, because each picture has its own grid.
+ * activation_bytes: recordings and gradients of max_batch pictures, the variants that methods run
+ * at once, and the transposed weights that gradients keep within the trace_budget (these are the
+ * model's: if another call has made them, they take no more memory). This call allocates nothing
+ * for all that and runs nothing. Views of an earlier vitx_forward() become invalid. With
+ * VITX_FIT_KEEP the bytes are for pictures of the size in vitx_context_info. Options whose limit
+ * depends on the grid (a query, kernelshap's n, occlusion's window) are not checked then, because
+ * each picture has its own grid.
  *
  * @return like vitx_explain(), for errors that the options show without a picture
  */

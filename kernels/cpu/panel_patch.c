@@ -46,8 +46,12 @@ static size_t bytes(int n, int k)
 
 static vx_weight panels_of(const vx_weight *w)
 {
-    return (vx_weight){(const char *)w->data + plain_bytes(w->n, w->k), w->bias, w->n,
-                       vx_patch_columns(w->k), panels};
+    return (vx_weight){(const char *)w->data + plain_bytes(w->n, w->k),
+                       w->bias,
+                       w->n,
+                       vx_patch_columns(w->k),
+                       panels,
+                       NULL};
 }
 
 /* w [k] with A and B of every group. */

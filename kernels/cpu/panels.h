@@ -104,6 +104,9 @@ const vx_panel_form *vx_scores_form(const vx_cpu *cpu, const vx_panel_form *form
 typedef void vx_panel_then_fn(vx_cpu *cpu, const void *arg, vx_tile t);
 void vx_panel_linear(vx_cpu *cpu, const vx_linear *a, vx_panel_then_fn *then, const void *arg);
 void vx_panel_linear_bwd(vx_cpu *cpu, const vx_linear_bwd *a);
+/* vx_device_class.turned_bytes, .turn */
+size_t vx_panel_turned_bytes(const vx_weight *w);
+void vx_panel_turn(vx_device *dev, const vx_weight *w, const float *gamma, void *to);
 /* Of k pixels a group has so many; columns of packed patches (panel_patch.c). */
 #define VX_PATCH_GROUP 64
 static inline int vx_patch_columns(int k)

@@ -147,6 +147,16 @@ int vitx_precision_get(vitx_precision_info *out, const char *device, int index)
     return VX_STRUCT_WRITE(out, &info, vitx_precision_info, is_auto);
 }
 
+int vx_context_turned_bytes(size_t *out, const vitx_model *model, const vitx_context_opts *o,
+                            int from)
+{
+    vx_site site;
+    const char *precision;
+    size_t bytes;
+    VX_TRY(find_site(&site, &precision, o));
+    return vx_model_weight_bytes(&bytes, out, model, &site, precision, from);
+}
+
 int vx_context_narrow(size_t *out, const vitx_context_opts *o)
 {
     vx_site site;
@@ -369,7 +379,7 @@ static int create(vitx_context *c, const vitx_context_opts *o)
         return vx_fail(VITX_INVALID, "gradients = %d is no vitx_gradients", (int)o->gradients);
     c->keep = o->gradients == VITX_GRADIENTS_KEEP;
     c->recompute = o->gradients == VITX_GRADIENTS_RECOMPUTE;
-    c->trace_budget = o->trace_budget ? o->trace_budget : (size_t)1 << 30;
+    c->trace_budget = vx_context_trace_budget(o);
     c->progress = o->progress;
     c->progress_payload = o->progress_payload;
     vx_scratch_init(&c->scratch, &c->hooks);
@@ -461,17 +471,17 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
     if (!out || !context)
         return vx_fail(VITX_INVALID, "vitx_context_get_info: an argument is NULL");
     const vx_dims dims = vx_context_dims(context);
-    vitx_context_info info = {.device = context->dev->cls->name,
-                              .precision = context->weights->precision,
-                              .kernels = context->dev->kernels,
-                              .threads = vx_pool_threads(context->pool),
-                              .weight_bytes = context->weights->bytes,
-                              .activation_bytes =
-                                  context->memory.bytes + context->pos_memory.bytes +
-                                  context->rotation_memory.bytes + context->relative_memory.bytes +
-                                  context->dev->cls->reserve_bytes(context->dev, &dims),
-                              .trace_bytes = context->trace.bytes,
-                              .recipe = &context->recipe};
+    vitx_context_info info = {
+        .device = context->dev->cls->name,
+        .precision = context->weights->precision,
+        .kernels = context->dev->kernels,
+        .threads = vx_pool_threads(context->pool),
+        .weight_bytes = context->weights->bytes + context->weights->turned_bytes,
+        .activation_bytes = context->memory.bytes + context->pos_memory.bytes +
+                            context->rotation_memory.bytes + context->relative_memory.bytes +
+                            context->dev->cls->reserve_bytes(context->dev, &dims),
+        .trace_bytes = context->trace.bytes,
+        .recipe = &context->recipe};
     fill_size(&info, context);
     return VX_STRUCT_WRITE(out, &info, vitx_context_info, trace_bytes);
 }
@@ -494,7 +504,7 @@ int vitx_context_preview(vitx_context_info *out, vitx_recipe *recipe, size_t rec
     const vx_device dev = {.cls = site.cls,
                            .env = {.workers = info.threads, .ordinal = site.ordinal}};
     VX_TRY(vx_context_bytes(&info.activation_bytes, &c, &dev));
-    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, model, &site, precision));
+    VX_TRY(vx_model_weight_bytes(&info.weight_bytes, NULL, model, &site, precision, 0));
     info.device = site.cls->name;
     info.precision = precision;
     fill_size(&info, &c);

@@ -143,6 +143,14 @@ int vx_context_reserve(vitx_context *c);
 int vx_context_reserve_device(vitx_context *c);
 /* The bytes of an element of vx_narrow on the device that these options name. */
 int vx_context_narrow(size_t *out, const vitx_context_opts *o);
+/* ... and of W^T from a block on (vx_weights_turned_bytes). */
+int vx_context_turned_bytes(size_t *out, const vitx_model *model, const vitx_context_opts *o,
+                            int from);
+/* What the trace_budget means. */
+static inline size_t vx_context_trace_budget(const vitx_context_opts *o)
+{
+    return o->trace_budget ? o->trace_budget : (size_t)1 << 30;
+}
 /* The host's side of activations that are placed for so many inputs and sequences. */
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences);
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */

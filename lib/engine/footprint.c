@@ -175,6 +175,15 @@ size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
     return bytes;
 }
 
+int vx_context_turned_from(const vitx_context *c, const vx_plan *plan, size_t bytes)
+{
+    const int depth = plan->depth, none = depth + 1;
+    if (!vx_plan_differentiates(plan))
+        return none;
+    const size_t turned = vx_weights_turned_bytes(c->weights, depth, plan->kept_from);
+    return vx_add_size(&bytes, bytes, turned) && bytes <= c->trace_budget ? plan->kept_from : none;
+}
+
 int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
 {
     const size_t bytes = vx_context_plan_bytes(c, plan, batch);
@@ -188,5 +197,6 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
     vx_arena arena = {.base = trace->memory};
     if (arena.base)
         vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
-    return VITX_OK;
+    return vx_weights_turn(&c->weights, c->model, c->weights, c->dev,
+                           vx_context_turned_from(c, plan, bytes));
 }

@@ -279,7 +279,7 @@ static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size
     plan->pool_p = plan->pool_wanted ? vx_arena_take(arena, pictures, row) : NULL;
     plan->pool_dp = NULL;
     plan->pool = (vx_kept){0};
-    if (plan->targets == 0 && plan->own_from == plan->depth)
+    if (!vx_plan_differentiates(plan))
         return;
     place_kept(&plan->pool, arena, arch, narrow, batch, true);
     if (plan->dpool_wanted)
@@ -296,7 +296,7 @@ void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t n
         place_block(plan, l, arena, arch, narrow, batch);
     if (arch->pool == VX_POOL_MAP)
         place_pool(plan, arena, arch, narrow, batch);
-    if (plan->targets > 0 || plan->own_from < plan->depth)
+    if (vx_plan_differentiates(plan))
         place_backward(plan, arena, arch, narrow, batch, input_floats);
 }
 

@@ -129,6 +129,11 @@ void vx_plan_need_dtokens(vx_plan *plan, int layer, vx_at at);
 /* The attention of a pooling head (arch->pool is VX_POOL_MAP), and its gradient. */
 void vx_plan_need_pool(vx_plan *plan, bool gradient);
 
+/* Whether there is a backward pass. */
+static inline bool vx_plan_differentiates(const vx_plan *plan)
+{
+    return plan->targets > 0 || plan->own_from < plan->depth;
+}
 /* The blocks down to which the backward pass goes, depth if it goes nowhere. */
 int vx_plan_lowest(const vx_plan *plan);
 /* Whether block `layer` computes the class token alone behind its attention. */

@@ -105,11 +105,18 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
     vx_plan_place(&plan, &arena, &size.arch, narrow, batch,
                   (size_t)size.arch.channels * (size_t)size.recipe.input_height *
                       (size_t)size.recipe.input_width);
+    const bool differentiates = vx_plan_differentiates(&plan);
+    const int from = plan.kept_from;
     vx_plan_dispose(&plan, &model->hooks);
+    size_t turned = 0, all;
+    if (differentiates)
+        VX_TRY(vx_context_turned_bytes(&turned, model, &sizes, from));
     if (arena.overflow)
         return vx_fail(VITX_NOMEM,
                        "the attention of %d pictures takes more bytes than can be counted", batch);
     *out = arena.size;
+    if (vx_add_size(&all, arena.size, turned) && all <= vx_context_trace_budget(&sizes))
+        *out = all;
     return VITX_OK;
 }
 

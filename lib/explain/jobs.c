@@ -82,15 +82,30 @@ int vx_jobs_reserve(vitx_context *c, const vx_job *jobs, int m)
     return e.channels ? vx_channels_reserve(c) : VITX_OK;
 }
 
+/* W^T for the pictures, whose plan takes so many bytes, and for `kept` variants: once. */
+static size_t turned_bytes(vitx_context *c, size_t bytes, int kept)
+{
+    vx_plan *variants = &c->variants.need;
+    int from = vx_context_turned_from(c, &c->need, bytes);
+    if (kept) {
+        const size_t of_variants = vx_context_plan_bytes(c, variants, kept);
+        const int first = vx_context_turned_from(c, variants, of_variants);
+        from = first < from ? first : from;
+    }
+    return vx_weights_turned_bytes(c->weights, c->arch.depth, from);
+}
+
 int vx_jobs_bytes(size_t *out, vitx_context *c, const vx_job *jobs, int m)
 {
     const extra e = extra_of(jobs, m);
     size_t bytes = vx_context_plan_bytes(c, &c->need, c->max_batch);
+    const size_t turned = turned_bytes(c, bytes, e.kept);
     const size_t variants =
         e.variants ? vx_variants_bytes(c, e.variants, e.kept, &c->variants.need) : 0;
     const size_t channels = e.channels ? vx_channels_bytes(c) : 0;
-    if (bytes == SIZE_MAX || variants == SIZE_MAX || channels == SIZE_MAX ||
-        !vx_add_size(&bytes, bytes, variants) || !vx_add_size(&bytes, bytes, channels))
+    if (bytes == SIZE_MAX || variants == SIZE_MAX || channels == SIZE_MAX || turned == SIZE_MAX ||
+        !vx_add_size(&bytes, bytes, turned) || !vx_add_size(&bytes, bytes, variants) ||
+        !vx_add_size(&bytes, bytes, channels))
         return vx_fail(VITX_NOMEM, "explaining takes more bytes than can be counted");
     *out = bytes;
     return VITX_OK;

@@ -6,7 +6,10 @@
  */
 #include "model/model.h"
 
+#include <string.h>
+
 #include "base/arena.h"
+#include "base/memory.h"
 #include "model/fill.h"
 #include "model/head.h"
 #include "model/members.h"
@@ -72,7 +75,7 @@ int vx_weights_write(const vx_weights *weights, const vx_far *device, const floa
     char text[160];
     return told(weights,
                 weights->site.cls->mem_write(&weights->env, (void *)(uintptr_t)device, host,
-                                              count * sizeof *host, text, sizeof text),
+                                             count * sizeof *host, text, sizeof text),
                 text);
 }
 
@@ -107,10 +110,23 @@ static void env_release(void *memory, void *model)
     vx_release(&((vitx_model *)model)->hooks, memory);
 }
 
+static void free_view(vx_weights *v, const vitx_hooks *hooks)
+{
+    if (v->turned_memory)
+        v->site.cls->mem_free(v->turned_memory, &v->env);
+    vx_release(hooks, v->blocks);
+    vx_release(hooks, v);
+}
+
 static void free_weights(vx_weights *w, const vitx_hooks *hooks)
 {
     if (!w)
         return;
+    while (w->views) {
+        vx_weights *const v = w->views;
+        w->views = v->next;
+        free_view(v, hooks);
+    }
     if (w->memory)
         w->site.cls->mem_free(w->memory, &w->env);
     vx_release(hooks, w->blocks);
@@ -134,13 +150,15 @@ static int allocate(vx_weights *w, const vitx_model *m)
     return VITX_OK;
 }
 
-int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_site *site,
-                          const char *precision)
+int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model, const vx_site *site,
+                          const char *precision, int from)
 {
+    const int depth = model->arch.depth;
     vx_weights w = {.site = *site, .precision = precision};
-    VX_TRY(vx_new(&w.blocks, &model->hooks, (size_t)model->arch.depth, sizeof *w.blocks,
-                  "the list of blocks"));
+    VX_TRY(vx_new(&w.blocks, &model->hooks, (size_t)depth, sizeof *w.blocks, "the list of blocks"));
     const vx_arena measured = layout(&w, model, NULL);
+    if (turned)
+        *turned = vx_weights_turned_bytes(&w, depth, from);
     vx_release(&model->hooks, w.blocks);
     *out = measured.overflow ? SIZE_MAX : measured.size;
     return VITX_OK;
@@ -200,6 +218,8 @@ static int pack(vx_weights **out, vitx_model *m, const vx_site *site, const char
     VX_TRY(vx_new(&w, &m->hooks, 1, sizeof *w, "packed weights"));
     w->site = *site;
     w->precision = precision;
+    w->turned_from = m->arch.depth + 1;
+    w->changes = from != NULL;
     w->env = (vx_device_env){
         .alloc = env_alloc, .release = env_release, .owner = m, .ordinal = site->ordinal};
     int status = allocate(w, m);
@@ -229,6 +249,15 @@ static bool same_site(const vx_site *a, const vx_site *b)
     return a->cls == b->cls && a->ordinal == b->ordinal;
 }
 
+/* The model's, or NULL. The lock is held. */
+static vx_weights *packed_for(const vitx_model *model, const vx_site *site, const char *precision)
+{
+    vx_weights *w = model->packed;
+    while (w && !(same_site(&w->site, site) && w->precision == precision))
+        w = w->next;
+    return w;
+}
+
 int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *site,
                      const char *precision)
 {
@@ -238,9 +267,7 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *s
         return vx_fail(VITX_DEVICE, "device %s has no precision \"%.40s\"", site->cls->name,
                        precision);
     pthread_mutex_lock(&model->lock);
-    vx_weights *w = model->packed;
-    while (w && !(same_site(&w->site, site) && w->precision == name))
-        w = w->next;
+    vx_weights *w = packed_for(model, site, name);
     int status = VITX_OK;
     if (!model->packed)
         status = vx_head_check(model);
@@ -253,6 +280,112 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *s
     }
     pthread_mutex_unlock(&model->lock);
     *out = status == VITX_OK ? w : NULL;
+    return status;
+}
+
+/* -------------------------------------------------------------------------- turning ------- */
+
+typedef struct turning {
+    vx_arena arena;
+    const vx_weights *w;
+    vx_device *dev; /* NULL: it is only measured */
+} turning;
+
+/* vx_visit_fn: W^T of a matrix, if the model has it. */
+static int turn_member(const vx_member *m, void *place, int block, void *arg)
+{
+    turning *t = arg;
+    vx_weight *w = place;
+    const vx_device_class *cls = t->w->site.cls;
+    const size_t bytes = m->matrix && w->n ? cls->turned_bytes(w) : 0;
+    if (!bytes)
+        return VITX_OK;
+    void *const to = vx_arena_take(&t->arena, bytes, 1);
+    if (t->dev) {
+        cls->turn(t->dev, w, vx_member_gamma(t->w, m, block), to);
+        w->turned = to;
+    }
+    return VITX_OK;
+}
+
+/* Blocks from..to-1; to > depth: and the pooling head, which gradients go through first. The
+ * patches and the head are read once a picture. */
+static void turn_groups(turning *t, int depth, int from, int to)
+{
+    if (to > depth)
+        vx_visit_group(t->w, VX_GROUP_POOL, 0, turn_member, t); /* which cannot fail */
+    for (int b = from; b < to && b < depth; b++)
+        vx_visit_group(t->w, VX_GROUP_BLOCK, b, turn_member, t);
+}
+
+size_t vx_weights_turned_bytes(const vx_weights *weights, int depth, int from)
+{
+    turning t = {.w = weights};
+    if (weights->site.cls->turn && from <= depth)
+        turn_groups(&t, depth, from, depth + 1);
+    return t.arena.overflow ? SIZE_MAX : t.arena.size;
+}
+
+/* Gives the view v what `last` lacks. */
+static int turn_rest(vx_weights *v, const vx_weights *last, vx_device *dev, int depth, int from)
+{
+    char text[160];
+    turning t = {.w = v};
+    turn_groups(&t, depth, from, last->turned_from);
+    const size_t bytes = t.arena.size;
+    if (t.arena.overflow || !vx_add_size(&v->turned_bytes, v->turned_bytes, bytes))
+        return vx_fail(VITX_NOMEM, "transposed weights have no size that fits memory");
+    v->turned_from = from;
+    if (!bytes)
+        return VITX_OK;
+    v->turned_memory = v->site.cls->mem_alloc(bytes, &v->env);
+    if (!v->turned_memory)
+        return vx_fail(VITX_NOMEM, "no memory for %zu bytes of transposed weights on device %s",
+                       bytes, v->site.cls->name);
+    t = (turning){.arena = {.base = v->turned_memory}, .w = v, .dev = dev};
+    turn_groups(&t, depth, from, last->turned_from);
+    return told(v, v->site.cls->sync(dev, text, sizeof text), text);
+}
+
+/* A new view in front of base->views. The lock is held. */
+static int add_view(vx_weights *base, const vitx_model *m, vx_device *dev, int from)
+{
+    const vx_weights *last = base->views ? base->views : base;
+    const size_t depth = (size_t)m->arch.depth;
+    vx_weights *v;
+    VX_TRY(vx_new(&v, &m->hooks, 1, sizeof *v, "packed weights"));
+    *v = *last;
+    v->next = base->views;
+    v->views = NULL;
+    v->turned_memory = NULL;
+    int status = vx_new(&v->blocks, &m->hooks, depth, sizeof *v->blocks, "the list of blocks");
+    if (status == VITX_OK) {
+        memcpy(v->blocks, last->blocks, depth * sizeof *v->blocks);
+        status = turn_rest(v, last, dev, m->arch.depth, from);
+    }
+    if (status != VITX_OK) {
+        free_view(v, &m->hooks);
+        return status;
+    }
+    base->views = v;
+    return VITX_OK;
+}
+
+int vx_weights_turn(const vx_weights **out, vitx_model *model, const vx_weights *weights,
+                    vx_device *dev, int from)
+{
+    const vx_device_class *cls = weights->site.cls;
+    int status = VITX_OK;
+    *out = weights;
+    if (!cls->turn || weights->changes || weights->turned_from <= from)
+        return VITX_OK;
+    pthread_mutex_lock(&model->lock);
+    vx_weights *base = packed_for(model, &weights->site, weights->precision);
+    if (!base->views || base->views->turned_from > from)
+        status = add_view(base, model, dev, from);
+    if (status == VITX_OK)
+        *out = base->views;
+    pthread_mutex_unlock(&model->lock);
     return status;
 }
 

@@ -8,6 +8,8 @@
 #ifndef VX_MODEL_WEIGHTS_H
 #define VX_MODEL_WEIGHTS_H
 
+#include <stdbool.h>
+
 #include <vitx/model.h>
 
 #include "kernels/device.h"
@@ -34,9 +36,19 @@ typedef struct vx_pool_weights {
 
 /* All weights, packed for one site and precision; shared by contexts, freed with the model.
  * The position embeddings have been added to `prefix`. `pos` is for the grid of the file; for
- * another one the context has its own (engine/size.h). */
+ * another one the context has its own (engine/size.h).
+ *
+ * Other contexts may be reading them, so what gradients need beside them (vx_weight.turned) makes
+ * another vx_weights, a view: the same matrices, and behind some of them their W^T. */
 typedef struct vx_weights {
     struct vx_weights *next;
+    struct vx_weights *views; /* of these, not of a view; each has more than the next */
+    bool changes;             /* a copy: its values may change, so it has no views */
+    /* First block whose matrices are turned; so are those of the pooling head. depth: these alone;
+     * depth + 1: none. */
+    int turned_from;
+    void *turned_memory; /* of what a view has and the next has not */
+    size_t turned_bytes; /* of all that is turned */
     vx_site site;
     const char *precision;
     vx_device_env env; /* what the site's memory needs */
@@ -61,9 +73,19 @@ int vx_model_weights(const vx_weights **out, vitx_model *model, const vx_site *s
 int vx_weights_copy(vx_weights **out, vitx_model *model, const vx_weights *weights);
 void vx_weights_free(vx_weights *weights, const vitx_model *model);
 
-/* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. */
-int vx_model_weight_bytes(size_t *out, const vitx_model *model, const vx_site *site,
-                          const char *precision);
+/* The same weights, turned from block `from` on (turned_from) by dev, if its class can do that; a
+ * copy stays as it is. They belong to the model. `out` may be where `weights` comes from. Any
+ * thread. */
+int vx_weights_turn(const vx_weights **out, vitx_model *model, const vx_weights *weights,
+                    vx_device *dev, int from);
+/* The bytes that takes in all, whatever is turned already; SIZE_MAX where they cannot be
+ * counted. */
+size_t vx_weights_turned_bytes(const vx_weights *weights, int depth, int from);
+
+/* The bytes they take, without packing any; SIZE_MAX where they cannot be counted. turned: of
+ * vx_weights_turned_bytes, with that `from`; or NULL. */
+int vx_model_weight_bytes(size_t *out, size_t *turned, const vitx_model *model, const vx_site *site,
+                          const char *precision, int from);
 
 /* What packing and filling do to the weights' memory, with the site's message if it fails.
  * vx_weights_pack: the rows first.. of a matrix of them (vx_packing.pack). */

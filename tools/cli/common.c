@@ -199,7 +199,8 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, budget),
      .value = "BYTES",
      .help = "memory for recordings and gradients, like 500M (default 1G)",
-     .more = "K, M and G stand for 1024, 1024^2 and 1024^3. Work that needs more is refused."},
+     .more = "K, M and G stand for 1024, 1024^2 and 1024^3. Work that needs more is refused. "
+             "Gradients are faster if there is room for transposed weights, too."},
     {.name = "gradients",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, gradients),
