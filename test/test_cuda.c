@@ -169,7 +169,7 @@ static void free_packed(vx_device *dev, const vx_weight *w, float *plain)
 
 /* ----------------------------------------------------------------------------- linear ------ */
 
-enum { BIAS = 1, GAMMA = 2, RESIDUAL = 4, PRE = 8, IN_PLACE = 16 };
+enum { BIAS = 1, GAMMA = 2, RESIDUAL = 4, PRE = 8, IN_PLACE = 16, NORM = 32 };
 
 typedef struct setting {
     int m, n, k, parts, pad, offset, x_narrow, y_narrow;
@@ -181,7 +181,7 @@ static setting drawn_setting(rng *r, int round)
 {
     static const int odd[] = {1, 7, 9, 17, 33, 65, 130}, even[] = {8, 16, 24, 64, 72, 128};
     const bool aligned = round % 3 != 0;
-    setting s = {.parts = rng_int(r, 0, 31), .pad = aligned ? 8 * rng_int(r, 0, 1) : 3};
+    setting s = {.parts = rng_int(r, 0, 63), .pad = aligned ? 8 * rng_int(r, 0, 1) : 3};
     s.m = odd[rng_int(r, 0, 6)];
     s.n = aligned ? even[rng_int(r, 0, 5)] : odd[rng_int(r, 0, 6)];
     s.k = aligned ? even[rng_int(r, 0, 5)] : odd[rng_int(r, 0, 6)];
@@ -190,11 +190,13 @@ static setting drawn_setting(rng *r, int round)
     s.x_narrow = rng_int(r, 0, 1);
     s.y_narrow = rng_int(r, 0, 1);
     if (s.act == VX_ACT_SWIGLU) {
-        s.parts = (s.parts & BIAS) | PRE;
+        s.parts = (s.parts & (BIAS | NORM)) | PRE;
         s.n *= 2;
     }
     if (!(s.parts & RESIDUAL) || s.y_narrow)
         s.parts &= ~IN_PLACE;
+    if (s.parts & NORM)
+        s.x_narrow = 0;
     return s;
 }
 
@@ -210,7 +212,7 @@ static void check_one(double got, double expected, double limit, const char *wha
 }
 
 typedef struct forward {
-    array x, y, pre, bias, gamma, residual;
+    array x, y, pre, bias, gamma, residual, norm, normed;
     float *w;
     int ldx, ldy, ldp, ldr;
 } forward;
@@ -226,8 +228,9 @@ static double before(const forward *f, const setting *s, int precision, int i, i
     }
     const double bias = s->parts & BIAS ? f->bias.value[j] : 0, v = sum + bias;
     const double stored = precisions[precision].stored;
-    *limit = size * (precisions[precision].product + (s->k + 8) * 0x1p-24) +
-             (fabs(bias) + fabs(v)) * (stored + 0x1p-23) + 2 * precisions[precision].least + 1e-30;
+    *limit =
+        size * (precisions[precision].product + (s->k + (s->parts & NORM ? 40 : 8)) * 0x1p-24) +
+        (fabs(bias) + fabs(v)) * (stored + 0x1p-23) + 2 * precisions[precision].least + 1e-30;
     return v;
 }
 
@@ -256,6 +259,20 @@ static void check_forward(forward *f, const setting *s, int precision, const cha
                       limit + (fabs(y) + limit) * 2 * stored + precisions[precision].least, what, i,
                       j);
         }
+}
+
+/* The layernorm in front: x becomes what it makes of it. */
+static void normalise(forward *f, const setting *s)
+{
+    for (int i = 0; i < s->m; i++) {
+        double *x = f->x.value + i * f->ldx, mean = 0, square = 0;
+        for (int p = 0; p < s->k; p++)
+            mean += x[p] / s->k;
+        for (int p = 0; p < s->k; p++)
+            square += (x[p] - mean) * (x[p] - mean) / s->k;
+        for (int p = 0; p < s->k; p++)
+            x[p] = (x[p] - mean) / sqrt(square + 0.25) * f->norm.value[p] + f->norm.value[s->k + p];
+    }
 }
 
 static void linear_case(vx_device *dev, rng *r, int precision, const setting *s, const char *what)
@@ -291,13 +308,22 @@ static void linear_case(vx_device *dev, rng *r, int precision, const setting *s,
         a.pre = s->y_narrow ? NULL : at(&f.pre);
         a.pre_n = s->y_narrow ? at(&f.pre) : NULL;
     }
+    f.norm = drawn(dev, r, 2 * (size_t)s->k, offset, 0, 1);
+    f.normed = drawn(dev, r, m * (size_t)s->k, 0, 0, 1);
+    if (s->parts & NORM) {
+        a.norm = (vx_prologue){floats(&f.norm), floats(&f.norm) + s->k, 0.25f};
+        a.normed = floats(&f.normed);
+        a.keep_normed = s->parts & PRE;
+        normalise(&f, s);
+    }
     dev->ops.linear(dev, &a);
+    fetch(&f.normed);
     fetch(&f.y);
     fetch(&f.pre);
     check_forward(&f, s, precision, what);
     free_packed(dev, &w, f.w);
-    array *all[] = {&f.x, &f.y, &f.pre, &f.bias, &f.gamma, &f.residual};
-    for (int i = 0; i < 6; i++)
+    array *all[] = {&f.x, &f.y, &f.pre, &f.bias, &f.gamma, &f.residual, &f.norm, &f.normed};
+    for (int i = 0; i < 8; i++)
         free_array(all[i]);
 }
 
