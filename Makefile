@@ -226,7 +226,7 @@ $(B)/cuda/kernels/cuda/plugin_cuda.o: NVCC_FLAGS += $(PLUGIN_DEFINES)
 $(PLUGIN): $(CUDA_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ $(NVCC_LIBS) -lcudart_static -lm -lrt -ldl -pthread \
-	    -Wl,--exclude-libs,ALL -Wl,--enable-new-dtags,-rpath,'$(PLUGIN_PATHS)'
+	    -Wl,-z,defs -Wl,--exclude-libs,ALL -Wl,--enable-new-dtags,-rpath,'$(PLUGIN_PATHS)'
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	@echo "  LINK  $@"
