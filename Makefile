@@ -42,10 +42,11 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wstric
 OPTIMISE := -O2 -g
 CFLAGS   ?=
 FLAGS_release :=
+# Sanitizers name functions and lines, not variables: -g1 is enough, and a fifth quicker to compile.
 FLAGS_debug   := -O0
-FLAGS_asan    := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_tsan    := -O1 -fsanitize=thread
-FLAGS_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_asan    := -O2 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan    := -O1 -g1 -fsanitize=thread
+FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE := $(FLAGS_$(CONFIG))
 # The shared library without padding between its parts (two pages less) and, if the C library can
 # load it so (glibc 2.36), with its many relative relocations packed (a twentieth less).

@@ -218,7 +218,8 @@ vx_weight packed_weight(const bed *b, vx_layer layer, const float *w, const floa
     const vx_packing *packing = cls->packing_for(cls->precision_at(0), layer, 0);
     const size_t bytes = packing->bytes(n, k);
     const bool own = strcmp(cls->name, "cuda-host") == 0; /* it copies to its own memory alone */
-    const vx_weight packed = {own ? site_output(b, bytes) : output(bytes), bias, n, k, packing, NULL};
+    const vx_weight packed = {
+        own ? site_output(b, bytes) : output(bytes), bias, n, k, packing, NULL};
     const int half = n / 2 / packing->panel * packing->panel; /* whole panels */
     const float *rest = w + (size_t)half * (size_t)k;
     const vx_device_env env = bed_env((bed *)(uintptr_t)b);

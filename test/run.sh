@@ -49,8 +49,8 @@ report() {
 }
 
 # What takes longest begins first, so that no processor waits for one program at the end.
-long=(test_boundary scenes.sh test_methods test_backward cli_report.sh test_every_method test_kernels
-    test_cams test_pixels test_precisions)
+long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh test_cams scenes.sh
+    test_panels test_attention test_report test_evaluate test_precisions test_pixels test_sizes)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }

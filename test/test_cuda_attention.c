@@ -419,11 +419,12 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("cuda attention");
-    TCase *c = tcase_create("attention on the host twin");
-    tcase_add_loop_test(c, test_attention__lengths_and_widths, 0, WAYS);
-    tcase_add_loop_test(c, test_attention__records, 0, WAYS);
+    TCase *c = tcase_create("forward"), *bwd = tcase_create("gradients");
     tcase_add_loop_test(c, test_attention__places, 0, WAYS);
-    tcase_add_loop_test(c, test_attention_bwd__lengths_and_widths, 0, WAYS);
+    tcase_add_loop_test(c, test_attention__records, 0, WAYS);
+    tcase_add_loop_test(c, test_attention__lengths_and_widths, 0, WAYS);
+    tcase_add_loop_test(bwd, test_attention_bwd__lengths_and_widths, 0, WAYS);
+    suite_add_tcase(s, bwd);
     suite_add_tcase(s, c);
     return s;
 }

@@ -1243,7 +1243,8 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("evaluate");
     TCase *tcase = tcase_create("evaluate");
-    tcase_add_loop_test(tcase, test_golden__on_the_cpu, 0, 3);
+    if (!SANITIZED_THREADS) /* it runs in one thread */
+        tcase_add_loop_test(tcase, test_golden__on_the_cpu, 0, 3);
     tcase_add_loop_test(tcase, test_golden__workers_and_batches_change_nothing, 0, 3);
     tcase_add_loop_test(tcase, test_golden__where_the_host_cannot_read_the_device, 0, 3);
     tcase_add_test(tcase, test_order__is_stable_and_knows_signs);

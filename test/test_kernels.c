@@ -1223,7 +1223,8 @@ void test_rollout_step__matches_reference(int index)
 #define VX_OP(name)                                                                                \
     START_TEST(name##_row)                                                                         \
     {                                                                                              \
-        test_##name##__matches_reference(_i);                                                      \
+        if (_i % MOST_THREADS + 1 >= LEAST_THREADS)                                                \
+            test_##name##__matches_reference(_i);                                                  \
     }                                                                                              \
     END_TEST
 #include "kernels/ops.def"

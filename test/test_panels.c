@@ -462,7 +462,7 @@ START_TEST(test_panels__gradients_are_within_their_format)
     bed b;
     rng r = {22};
     for (int mask = 0; mask < MASKS; mask++)
-        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        for (int threads = LEAST_THREADS; threads <= MOST_THREADS; threads++) {
             if (!open_version(&b, mask, (vx_number)number, threads))
                 continue;
             for (int i = threads + mask; i < M * N * K; i += SANITIZED ? 71 : 11)
@@ -483,7 +483,7 @@ START_TEST(test_panels__gradients_are_the_same_for_any_threads)
         const int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
         float *dy = weights(&r, (size_t)m * (size_t)n, 0.5f);
         float *w = weights(&r, (size_t)n * (size_t)k, 0.5f), *first = NULL;
-        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        for (int threads = LEAST_THREADS; threads <= MOST_THREADS; threads++) {
             bed b;
             if (!open_version(&b, _i / NUMBERS, number, threads))
                 continue;
@@ -837,7 +837,7 @@ START_TEST(test_panels__forms_of_rows_change_nothing)
                                     {71, 100, 193, 7}, {35, 72, 3100, 33}, {70, 1100, 64, 48}};
     const vx_number number = (vx_number)(_i % NUMBERS);
     rng r = {41};
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+    for (int threads = LEAST_THREADS; threads <= MOST_THREADS; threads++) {
         bed b;
         if (!open_version(&b, _i / NUMBERS, number, threads))
             return;
@@ -895,7 +895,7 @@ START_TEST(test_panels__heads_lie_by_themselves)
     static const int shapes[][4] = {{5, 33, 96, 32}, {71, 64, 192, 64}, {40, 100, 288, 96}};
     const vx_number number = (vx_number)(_i % NUMBERS);
     rng r = {43};
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+    for (int threads = LEAST_THREADS; threads <= MOST_THREADS; threads++) {
         bed b;
         if (!open_version(&b, _i / NUMBERS, number, threads))
             return;
@@ -1144,7 +1144,7 @@ START_TEST(test_panels__patches_are_within_their_format)
         float *first = NULL;
         p.a.w = &plain;
         vx_patch_embed_ref(NULL, &p.a);
-        for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        for (int threads = LEAST_THREADS; threads <= MOST_THREADS; threads++) {
             if (!open_for_patches(&b, _i, threads))
                 break;
             const char *what = say(&b, "patches, case %d", i);
@@ -1384,7 +1384,8 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("panels");
     TCase *t = tcase_create("panels");
-    tcase_add_loop_test(t, test_panels__linear_is_within_its_format, 0, MOST_THREADS);
+    tcase_add_loop_test(t, test_panels__linear_is_within_its_format, LEAST_THREADS - 1,
+                        MOST_THREADS);
     tcase_add_loop_test(t, test_panels__gradients_are_within_their_format, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__whole_numbers_are_exact, 0, CASES);
     tcase_add_loop_test(t, test_panels__gradients_are_the_same_for_any_threads, 0, CASES);
@@ -1392,13 +1393,15 @@ static Suite *suite(void)
     tcase_add_test(t, test_panels__near_activations_are_near);
     tcase_add_loop_test(t, test_panels__unpack_what_was_packed, 0, NUMBERS);
     tcase_add_loop_test(t, test_panels__keep_nan_and_infinities, 0, CASES);
-    tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
+    if (!SANITIZED_THREADS) /* it runs in one thread */
+        tcase_add_loop_test(t, test_panels__of_tiny_numbers, 0, CASES);
     tcase_add_loop_test(t, test_panels__forms_of_rows_change_nothing, 0, CASES);
     tcase_add_loop_test(t, test_panels__heads_lie_by_themselves, 0, CASES);
     tcase_add_loop_test(t, test_panels__a_row_does_not_depend_on_others, 0, CASES);
     tcase_add_loop_test(t, test_panels__patches_are_within_their_format, 0, MASKS);
     tcase_add_loop_test(t, test_panels__patches_keep_nan_and_infinities, 0, MASKS);
-    tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
+    if (!SANITIZED_THREADS) /* so does this one */
+        tcase_add_loop_test(t, test_panels__instructions_are_as_emulated, 0, TWINS);
     tcase_add_test(t, test_panels__tiles_need_permission);
     tcase_add_test(t, test_panels__a_machine_says_what_it_has);
     suite_add_tcase(s, t);

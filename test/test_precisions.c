@@ -420,7 +420,8 @@ static Suite *suite(void)
     Suite *s = suite_create("precisions");
     TCase *t = tcase_create("precisions");
     folder_count = model_folders(folders);
-    tcase_add_loop_test(t, test_precisions__of_every_golden_model, 0, folder_count);
+    if (!SANITIZED_THREADS) /* it runs in one thread */
+        tcase_add_loop_test(t, test_precisions__of_every_golden_model, 0, folder_count);
     tcase_add_loop_test(t, test_precisions__threads_and_batches_change_nothing, 0, folder_count);
     tcase_add_loop_test(t, test_precisions__variants_have_the_context_s, 0, MANY);
     tcase_add_loop_test(t, test_precisions__every_method_keeps_its_order, 0, vitx_method_count());

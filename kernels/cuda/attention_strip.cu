@@ -7,110 +7,13 @@
  */
 #include "kernels/cuda/attention_fast.h"
 
-/* Sixteen keys are a fragment. They are done in groups, as long as there are keys. */
+/* Fragments of 16 keys are done in such groups. */
 enum { GROUP = 4 };
-
-struct strip_place {
-    vx_half_rows k, v, q; /* q: the warp's own */
-    int i, m;             /* the first query, and how many  */
-    int end, fragments;   /* behind the last key; of 16 keys */
-};
-
-/* s = q k^T, not scaled. */
-template <int NUMBER, int F>
-VX_DEVICE void strip_products(float (&s)[2 * F][4], const strip_place &at)
-{
-    VX_UNROLL
-    for (int f = 0; f < 2 * F; f++)
-        s[f][0] = s[f][1] = s[f][2] = s[f][3] = 0;
-    for (int e = 0; e < at.q.ld - 8; e += VX_MMA) {
-        vx_operand<NUMBER, 4> q;
-        vx_load_a<NUMBER>(q, at.q, e);
-        VX_UNROLL
-        for (int group = 0; group < F; group += GROUP) {
-            if (group >= at.fragments)
-                break;
-            VX_UNROLL
-            for (int f = group; f < group + GROUP && f < F; f++) {
-                vx_operand<NUMBER, 4> k;
-                vx_load_b<NUMBER>(k, vx_half_rows_from(at.k, f * VX_MMA), e);
-                vx_mma_add<NUMBER>(s[2 * f], q, k, 0);
-                vx_mma_add<NUMBER>(s[2 * f + 1], q, k, 1);
-            }
-        }
-    }
-}
-
-/* Scores into 2^(score - largest), 0 beside the keys. */
-template <int F>
-VX_DEVICE void strip_softmax(float (&s)[2 * F][4], vx_row_stats (&rows)[2], const vx_attend &a,
-                             const vx_head &head, const strip_place &at)
-{
-    vx_seat seats[2] = {};
-    if (a.relative.table)
-        for (int half = 0; half < 2; half++)
-            seats[half] = vx_seat_of(a, head, at.i + vx_mma_row(half));
-    float max[2] = {-INFINITY, -INFINITY}, sum[2] = {};
-    VX_UNROLL
-    for (int f = 0; f < 2 * F; f++) {
-        vx_mma_score(s[f], a, head, seats, a.first + 8 * f, at.end);
-        max[0] = fmaxf(max[0], fmaxf(s[f][0], s[f][1]));
-        max[1] = fmaxf(max[1], fmaxf(s[f][2], s[f][3]));
-    }
-    max[0] = vx_max_of_4(max[0]);
-    max[1] = vx_max_of_4(max[1]);
-    VX_UNROLL
-    for (int f = 0; f < 2 * F; f++) {
-        VX_UNROLL
-        for (int k = 0; k < 4; k++) {
-            s[f][k] = vx_exp2(s[f][k] - max[k / 2]);
-            sum[k / 2] += s[f][k];
-        }
-    }
-    VX_UNROLL
-    for (int half = 0; half < 2; half++)
-        rows[half] = {max[half], 1.0f / vx_sum_of_4(sum[half])};
-}
-
-/* Final probabilities of the strip's rows to the record. */
-template <int F>
-VX_DEVICE void strip_record(float (&s)[2 * F][4], const vx_attend &a, const vx_head &head,
-                            const vx_fast_out &out, const strip_place &at)
-{
-    const size_t t = (size_t)a.tokens;
-    const size_t plane = (size_t)head.b * (size_t)a.heads + (size_t)head.h;
-    VX_UNROLL
-    for (int half = 0; half < 2; half++) {
-        const int r = vx_mma_row(half), query = at.i + r;
-        const bool all = out.keep == VX_KEEP_ALL;
-        if (r >= at.m || (!all && query != out.query))
-            continue;
-        const size_t row = (all ? plane * t + (size_t)query : plane) * t;
-        VX_UNROLL
-        for (int f = 0; f < 4 * F; f++) {
-            const int key = a.first + 8 * (f / 2) + vx_mma_column() + f % 2;
-            if (key < at.end)
-                vx_any_put(out.record, row + (size_t)key, s[f / 2][2 * half + f % 2]);
-        }
-        for (int key = vx_lane() % 4; !all && key < a.first; key += 4)
-            vx_any_put(out.record, row + (size_t)key, 0.0f);
-    }
-}
-
-/* Sixteen queries' probabilities for 16 keys, from the tiles 2f and 2f + 1 of scores. */
-template <int NUMBER, int F>
-VX_DEVICE void strip_weights(vx_operand<NUMBER, 4> &p, const float (&s)[2 * F][4], int f)
-{
-    VX_UNROLL
-    for (int i = 0; i < 4; i++)
-        vx_operand_set<NUMBER, 4>(p, i, s[2 * f + i / 2][i % 2 * 2],
-                                  s[2 * f + i / 2][i % 2 * 2 + 1]);
-}
 
 /* y = p v, 32 columns at a time. */
 template <int NUMBER, int F>
-VX_DEVICE void strip_values(const float (&s)[2 * F][4], const float (&scale)[2],
-                            const strip_place &at, const vx_rows &y, int m, int width)
+VX_DEVICE void strip_values(const float (&s)[2 * F][4], const float (&scale)[2], const vx_strip &at,
+                            const vx_rows &y, int m, int width)
 {
     for (int e = 0; e < width; e += 2 * VX_MMA) {
         const bool both = e + VX_MMA < width;
@@ -122,7 +25,7 @@ VX_DEVICE void strip_values(const float (&s)[2 * F][4], const float (&scale)[2],
             VX_UNROLL
             for (int f = group; f < group + GROUP && f < F; f++) {
                 vx_operand<NUMBER, 4> p, v;
-                strip_weights<NUMBER, F>(p, s, f);
+                vx_strip_weights<NUMBER, F>(p, s, f);
                 const vx_half_rows rows = vx_half_rows_from(at.v, f * VX_MMA);
                 vx_load_b_turned<NUMBER>(v, rows, e);
                 vx_mma_add<NUMBER>(o[0], p, v, 0);
@@ -143,15 +46,17 @@ VX_DEVICE void strip_values(const float (&s)[2 * F][4], const float (&scale)[2],
 /* The 16 queries from at.i on. */
 template <int NUMBER, int F>
 VX_DEVICE void strip(const vx_attend &a, const vx_head &head, const vx_fast_out &out,
-                     const strip_place &at)
+                     const vx_strip &at)
 {
-    float s[2 * F][4];
-    vx_row_stats rows[2];
-    strip_products<NUMBER, F>(s, at);
-    strip_softmax<F>(s, rows, a, head, at);
-    float scale[2] = {rows[0].inverse, rows[1].inverse};
-    if (out.keep == VX_KEEP_ALL ||
-        (out.keep == VX_KEEP_ROW && out.query >= at.i && out.query < at.i + VX_MMA)) {
+    float s[2 * F][4], max[2] = {-INFINITY, -INFINITY}, sum[2] = {}, scale[2] = {1, 1};
+    vx_strip_products<NUMBER, F, GROUP>(s, at);
+    vx_strip_scores<F>(s, a, head, at);
+    vx_strip_max<F>(max, s);
+    vx_strip_exp<F>(s, sum, max, scale);
+    scale[0] = 1.0f / vx_sum_of_4(sum[0]);
+    scale[1] = 1.0f / vx_sum_of_4(sum[1]);
+    vx_strip_stats(a, head, out, at, max, scale);
+    if (vx_recorded_here(out, at.i, VX_MMA)) {
         VX_UNROLL
         for (int f = 0; f < 2 * F; f++) {
             VX_UNROLL
@@ -159,11 +64,8 @@ VX_DEVICE void strip(const vx_attend &a, const vx_head &head, const vx_fast_out 
                 s[f][k] *= scale[k / 2];
         }
         scale[0] = scale[1] = 1;
-        strip_record<F>(s, a, head, out, at);
+        vx_strip_record<F>(s, a, head, out, at);
     }
-    for (int half = 0; out.stats && half < 2; half++)
-        if (vx_lane() % 4 == 0 && vx_mma_row(half) < at.m)
-            vx_stats_put(out.stats, a, head, at.i + vx_mma_row(half), rows[half]);
     const int m = vx_at_most(a.first + out.queries - at.i, at.m);
     if (m > 0)
         strip_values<NUMBER, F>(s, scale, at, vx_rows_from(vx_y_of(a, out, head), at.i), m,
@@ -182,9 +84,14 @@ static __global__ void __launch_bounds__(VX_MMA_THREADS)
     const int ld = vx_mma_ld(a.width), n = head.tokens - a.first;
     const int queries = vx_at_most(out.rows, n);
     uint16_t *all = vx_shared<vx_words>().at;
-    strip_place at = {
-        {all, ld, rows * ld},     {all + planes * rows * ld, ld, rows * ld}, {}, 0, 0, head.tokens,
-        (n + VX_MMA - 1) / VX_MMA};
+    vx_strip at = {{all, ld, rows * ld},
+                   {all + planes * rows * ld, ld, rows * ld},
+                   {},
+                   0,
+                   0,
+                   a.first,
+                   head.tokens,
+                   (n + VX_MMA - 1) / VX_MMA};
     at.q = {all + 2 * planes * rows * ld + vx_warp() * planes * VX_MMA * ld, ld, VX_MMA * ld};
     const int thread = (int)threadIdx.x;
     vx_copy_rows_in<NUMBER>(at.k, head.k, a.first, n, rows, a.width, thread, VX_MMA_THREADS);

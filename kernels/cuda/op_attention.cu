@@ -266,7 +266,10 @@ static void attend_fast(vx_cuda *cuda, const vx_attention *op, const vx_attend &
     out.query = r->query;
     out.record = record_of(r);
     out.stats = sums ? a.stats : nullptr;
-    vx_attend_strips(cuda, a, out, op->batch);
+    if (vx_attend_strips_serve(cuda, present, a.width))
+        vx_attend_strips(cuda, a, out, op->batch);
+    else
+        vx_attend_tiles(cuda, a, out, op->batch);
     if (sums)
         record_sums(cuda, op, a);
 }
@@ -276,7 +279,8 @@ static bool is_fast(const vx_cuda *cuda, const vx_attention *op)
 {
     const bool narrow = op->qkv_n && cuda->number >= VX_CUDA_BF16;
     return (cuda->features & VX_CUDA_MMA) && (narrow || cuda->number == VX_CUDA_BF16X3) &&
-           vx_attend_strips_serve(cuda, op->tokens - op->first, op->head_width);
+           (vx_attend_strips_serve(cuda, op->tokens - op->first, op->head_width) ||
+            vx_attend_tiles_serve(cuda, op->head_width));
 }
 
 /* Rows of the sequences b..b+n-1, and bytes of scratch that they take. */

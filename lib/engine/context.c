@@ -169,7 +169,7 @@ int vx_context_turned_bytes(size_t *out, const vitx_model *model, const vitx_con
     vx_site site;
     const char *precision;
     size_t bytes;
-    VX_TRY(find_site(&site, &precision, o));
+    VX_TRY(find_site(&site, &precision, o, NULL));
     return vx_model_weight_bytes(&bytes, out, model, &site, precision, from);
 }
 
