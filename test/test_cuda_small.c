@@ -1,8 +1,8 @@
 /*
- * The operations of the CUDA device that are no products, on its host twin: rows of the narrow types
- * against the reference on the same numbers as floats, and what the beds of test_kernels do not
- * reach: lists longer than a kernel's parameters take, rows longer than a block holds, scratch that
- * is too small for all at once. Each test runs in two schedules of the twin's threads.
+ * The operations of the CUDA device that are no products, on its host twin: rows of the narrow
+ * types against the reference on the same numbers as floats, and what the beds of test_kernels do
+ * not reach: lists longer than a kernel's parameters take, rows longer than a block holds, scratch
+ * that is too small for all at once. Each test runs in two schedules of the twin's threads.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,13 +20,15 @@ static const char *const narrow[PRECISIONS] = {"bf16", "f16"};
 
 /* ------------------------------------------------------------------------------ the bed ---- */
 
-enum { MOST_PIECES = 24 };
+enum { MOST_PIECES = 24, MOST_FLOATS = 24 };
 static struct {
     vx_device *dev;
     vx_device_env env;
     bool bf16;
     void *pieces[MOST_PIECES];
     int count;
+    float *floats[MOST_FLOATS]; /* of the host */
+    int floats_count;
 } bed;
 
 static void *plain_alloc(size_t bytes, void *owner)
@@ -67,6 +69,16 @@ static void free_pieces(void)
 {
     while (bed.count)
         bed.dev->cls->mem_free(bed.pieces[--bed.count], &bed.env);
+    while (bed.floats_count)
+        free(bed.floats[--bed.floats_count]);
+}
+
+/* Zeros of the host, until the pieces are freed. */
+static float *kept(size_t n)
+{
+    float *x = calloc(n + 1, sizeof *x);
+    ck_assert(x != NULL && bed.floats_count < MOST_FLOATS);
+    return bed.floats[bed.floats_count++] = x;
 }
 
 static void close_bed(void)
@@ -132,7 +144,7 @@ static void fetch(void *to, const void *from, size_t bytes)
 /* What the device holds, as floats. */
 static float *fetched(const float *wide, const vx_narrow *twin, size_t n)
 {
-    float *x = malloc(n * sizeof *x + 1);
+    float *x = kept(n);
     if (!twin) {
         fetch(x, wide, n * sizeof *x);
         return x;
@@ -147,7 +159,7 @@ static float *fetched(const float *wide, const vx_narrow *twin, size_t n)
 
 static float *numbers(rng *r, size_t n, float scale)
 {
-    float *x = malloc(n * sizeof *x + 1);
+    float *x = kept(n);
     for (size_t i = 0; i < n; i++)
         x[i] = rng_normal(r) * scale;
     return x;
@@ -181,7 +193,7 @@ static void layernorm_case(rng *r, const norm_case *c)
     const size_t count = (size_t)c->m * (size_t)ld;
     float *x = numbers(r, count, c->scale), *w = numbers(r, (size_t)c->n, 1);
     float *bias = numbers(r, (size_t)c->n, 1), *residual = numbers(r, count, 1);
-    float *y = calloc(count, sizeof *y);
+    float *y = kept(count);
     snprintf(what, sizeof what, "layernorm [%d,%dx%d] pad %d skip %d", c->m, c->groups, c->n,
              c->pad, c->skip);
     vx_narrow *x_n = c->x_twin ? narrowed(x, count, (size_t)c->skip) : NULL;
@@ -211,12 +223,6 @@ static void layernorm_case(rng *r, const norm_case *c)
     bed.dev->ops.layernorm(bed.dev, &b);
     float *found = fetched(b.y, b.y_n, count);
     check_near(found, y, count, c->y_twin, 1, what);
-    free(found);
-    free(x);
-    free(w);
-    free(bias);
-    free(residual);
-    free(y);
     free_pieces();
 }
 
@@ -293,12 +299,6 @@ static void layernorm_bwd_case(rng *r, int m, int n, vx_act act, int accumulate,
     bed.dev->ops.layernorm_bwd(bed.dev, &b);
     float *found = fetched(b.dx, b.dx_n, dxs);
     check_near(found, dx, dxs, twins & DX, 6, what);
-    free(found);
-    free(dx);
-    free(dy);
-    free(x);
-    free(pre);
-    free(w);
     free_pieces();
 }
 
@@ -325,7 +325,7 @@ START_TEST(test_softmax__rows_longer_than_a_block_holds)
     open_bed("f32", schedules[_i]);
     for (int i = 0; i < 4; i++) {
         const size_t n = 3 * (size_t)lengths[i];
-        float *x = numbers(&r, n, 3), *y = malloc(n * sizeof *y);
+        float *x = numbers(&r, n, 3), *y = kept(n);
         float *to = floats(x, n);
         x[n - 2] = NAN;
         const float *from = floats(x, n);
@@ -334,9 +334,6 @@ START_TEST(test_softmax__rows_longer_than_a_block_holds)
         float *found = fetched(to, NULL, n);
         check_near(found, y, n, false, 1e-30, "softmax");
         ck_assert(isnan(found[n - 1]) && !isnan(found[0]));
-        free(found);
-        free(x);
-        free(y);
         free_pieces();
     }
     close_bed();
@@ -366,9 +363,6 @@ static void copy_case(rng *r, int m, int n, int pad, int skip, int twins, float 
     bed.dev->ops.copy_rows(bed.dev, &b);
     float *found = fetched(b.y, b.y_n, ys);
     check_near(found, y, ys, twins & 1, 1e-3, "copy_rows");
-    free(found);
-    free(x);
-    free(y);
     free_pieces();
 }
 
@@ -422,7 +416,7 @@ START_TEST(test_gather_rows__long_lists)
     open_bed(narrow[_i % PRECISIONS], schedules[_i / PRECISIONS]);
     for (int way = 0; way < 4; way++) {
         float *a = numbers(&r, A * D, 1), *b = numbers(&r, B * D, 1);
-        float *y = calloc(ROWS * D, sizeof *y);
+        float *y = kept(ROWS * D);
         int *from = malloc(ROWS * sizeof *from);
         for (int i = 0; i < ROWS; i++)
             from[i] = rng_int(&r, -B, A - 1);
@@ -438,10 +432,6 @@ START_TEST(test_gather_rows__long_lists)
             memcpy(y + i * D, from[i] >= 0 ? a + from[i] * D : b + (-1 - from[i]) * D,
                    D * sizeof *y);
         check_near(found + 9 * D, y + 9 * D, (ROWS - 9) * D, way & 1, 0, "gather_rows");
-        free(found);
-        free(a);
-        free(b);
-        free(y);
         free(from);
         free_pieces();
     }
@@ -455,7 +445,7 @@ START_TEST(test_replace_channels__long_lists)
     rng r = {6};
     open_bed(narrow[_i % PRECISIONS], schedules[_i / PRECISIONS]);
     for (int twin = 0; twin < 2; twin++) {
-        float *x = numbers(&r, TOKENS * D, 1), *y = calloc(N, sizeof *y);
+        float *x = numbers(&r, TOKENS * D, 1), *y = kept(N);
         int *channels = malloc(COUNT * sizeof *channels);
         for (int i = 0; i < COUNT; i++)
             channels[i] = rng_int(&r, 0, D - 1);
@@ -474,9 +464,6 @@ START_TEST(test_replace_channels__long_lists)
         bed.dev->ops.replace_channels(bed.dev, &b);
         float *found = fetched(b.y, b.y_n, N);
         check_near(found, y, N, twin, 0, "replace_channels");
-        free(found);
-        free(x);
-        free(y);
         free(channels);
         free_pieces();
     }
@@ -513,9 +500,6 @@ START_TEST(test_rotate__narrow_and_long_lists)
         bed.dev->ops.rotate(bed.dev, &b);
         float *found = fetched(b.qkv, b.qkv_n, ROWS * WIDE);
         check_near(found, x, ROWS * WIDE, way & 4, 1, "rotate");
-        free(found);
-        free(x);
-        free(table);
         free_pieces();
     }
     close_bed();
@@ -535,7 +519,7 @@ START_TEST(test_mean_tokens__many_sequences)
         sequences++;
     }
     ck_assert_int_le(starts[MOST], 3 * MOST);
-    float *x = numbers(&r, (size_t)starts[MOST] * D, 1), *y = calloc(MOST * 7, sizeof *y);
+    float *x = numbers(&r, (size_t)starts[MOST] * D, 1), *y = kept(MOST * 7);
     vx_mean_tokens a = {.y = y,
                         .ldy = 7,
                         .x = x,
@@ -551,9 +535,6 @@ START_TEST(test_mean_tokens__many_sequences)
     bed.dev->ops.mean_tokens(bed.dev, &b);
     float *found = fetched(b.y, NULL, MOST * 7);
     check_near(found, y, MOST * 7, false, 0.1, "mean_tokens");
-    free(found);
-    free(x);
-    free(y);
     close_bed();
 }
 END_TEST
@@ -574,10 +555,6 @@ START_TEST(test_add_weighted__many_samples)
     bed.dev->ops.add_weighted(bed.dev, &b);
     float *found = fetched(b.sum, NULL, GROUPS * N);
     check_near(found, sum, GROUPS * N, false, 1, "add_weighted");
-    free(found);
-    free(x);
-    free(sum);
-    free(weights);
     close_bed();
 }
 END_TEST
@@ -595,7 +572,7 @@ START_TEST(test_token_maps__in_parts)
         const size_t n = (size_t)tokens * (size_t)width, all = n * (size_t)g;
         const size_t most = (size_t)(g * tokens * tokens);
         float *x = numbers(&r, n, 1), *dx = numbers(&r, all, 1);
-        float *out = calloc(most, sizeof *out), *to = floats(out, most);
+        float *out = kept(most), *to = floats(out, most);
         vx_token_cam a = {out, x, dx, VX_CAM_GRADCAM, 1, 1, g, tokens, width}, b = a;
         b.out = to;
         b.a = floats(x, n);
@@ -604,16 +581,11 @@ START_TEST(test_token_maps__in_parts)
         bed.dev->ops.token_cam(bed.dev, &b);
         float *found = fetched(to, NULL, most);
         check_near(found, out, (size_t)(g * (tokens - 1)), false, 100, "token_cam in parts");
-        free(found);
         vx_token_gram_ref(NULL, &(vx_token_gram){out, x, dx, 1, 1, g, tokens, width});
         bed.dev->ops.token_gram(bed.dev, &(vx_token_gram){to, b.a, b.g, 1, 1, g, tokens, width});
         found = fetched(to, NULL, most);
         check_near(found, out, (size_t)(g * (tokens - 1) * (tokens - 1)), false, width,
                    "token_gram in parts");
-        free(found);
-        free(x);
-        free(dx);
-        free(out);
         free_pieces();
     }
     close_bed();
@@ -636,14 +608,12 @@ START_TEST(test_rollout__many_pictures)
     bed.dev->ops.discard_smallest(bed.dev, &(vx_discard_smallest){f_far, 11, 1, BATCH, T});
     float *found = fetched(f_far, NULL, N);
     ck_assert_mem_eq(found, f, sizeof f);
-    free(found);
     for (int norm = VX_NORM_ROWS; norm <= VX_NORM_NONE; norm++) {
         vx_rollout_step_ref(NULL, &(vx_rollout_step){out, row, f, (vx_norm)norm, BATCH, T});
         bed.dev->ops.rollout_step(
             bed.dev, &(vx_rollout_step){out_far, row_far, f_far, (vx_norm)norm, BATCH, T});
         found = fetched(out_far, NULL, BATCH * T);
         check_near(found, out, BATCH * T, false, 0, "rollout_step");
-        free(found);
     }
     close_bed();
 }

@@ -46,8 +46,8 @@ VX_DEVICE float vx_bell(float x)
     return fmaf(bell, -0.5f * rest, bell);
 }
 
-/* Phi(-|x|) = vx_tail(x) * exp(-x^2/2): the normal distribution's tail without its bell. A polynomial
- * in u = 1 / (1 + 0.35 |x|), fitted to a relative error of 4e-8. */
+/* Phi(-|x|) = vx_tail(x) * exp(-x^2/2): the normal distribution's tail without its bell. A
+ * polynomial in u = 1 / (1 + 0.35 |x|), fitted to a relative error of 4e-8. */
 VX_DEVICE float vx_tail(float x)
 {
     const float t = fabsf(x), u = 1.0f / fmaf(0.35f, t < 16.0f ? t : 16.0f, 1.0f);
