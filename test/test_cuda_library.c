@@ -30,6 +30,18 @@ enum { PRECISIONS = sizeof bounds / sizeof bounds[0] };
 static char folders[MOST_MODELS][128];
 static int folder_count;
 
+/* The twin, or, with VX_TEST_CUDA (cuda_bed.h), a GPU. */
+static const char *device(void)
+{
+    const char *file = getenv("VX_TEST_CUDA");
+    char path[4096];
+    if (!file)
+        return "cuda-host";
+    ck_assert_ptr_nonnull(realpath(file, path));
+    ck_ok(vitx_device_load(path));
+    return "cuda";
+}
+
 static size_t end_of(const numbers *n, size_t p)
 {
     return p + 1 < n->part_count ? n->parts[p + 1].first : n->count;
@@ -85,7 +97,7 @@ static void check_near(whole_run *run, const char *folder, const bound *b, int w
 {
     numbers expected = {0}, found = {0};
     run(&expected, folder, "cpu", "f32", which);
-    run(&found, folder, "cuda-host", b->precision, which);
+    run(&found, folder, device(), b->precision, which);
     ck_assert_uint_gt(expected.count, 0);
     ck_assert_uint_eq(found.part_count, expected.part_count);
     for (size_t p = 0; p < expected.part_count; p++)
