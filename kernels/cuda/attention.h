@@ -12,10 +12,6 @@
 
 constexpr float VX_LOG2E = 1.44269504088896341f;
 
-/* Bytes of scratch with which the operations of attention do whole batches of such sizes; with less
- * they go picture by picture. */
-size_t vx_attention_scratch(const vx_dims *dims);
-
 /* What is known of one query's row before its probabilities are. */
 struct vx_row_stats {
     float max, inverse; /* of its scores; of the sum */
@@ -182,8 +178,8 @@ VX_DEVICE void vx_probabilities(vx_share &c, vx_tile &s, const vx_attend &a, con
 
 /* ------------------------------------------------------------------------- for the host ---- */
 
-/* The sequences of an operation that are done at once, as an operation of their own, and what of
- * the scratch they have. */
+/* What is left of the scratch. An operation does as many sequences at once as have room in it; the
+ * room for one is always there (device.cu: it is for rows of 3 H E numbers). */
 struct vx_attend_room {
     char *next;
     size_t left;
