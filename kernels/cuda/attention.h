@@ -88,9 +88,12 @@ struct vx_seat {
     int y, x; /* of the grid; y -1: it is no patch */
 };
 
+/* Tokens behind the sequence, of which a tile may have some, count as no patches. */
 VX_DEVICE vx_seat vx_seat_of(const vx_attend &a, const vx_head &head, int t)
 {
-    const int token = a.tokens_of && t < head.tokens ? a.tokens_of[head.row + (size_t)t] : t;
+    if (t >= head.tokens)
+        return {-1, 0};
+    const int token = a.tokens_of ? a.tokens_of[head.row + (size_t)t] : t;
     const int patch = token - a.relative.prefix;
     if (patch < 0)
         return {-1, 0};
