@@ -12,10 +12,6 @@
 
 constexpr float VX_LOG2E = 1.44269504088896341f;
 
-/* Bytes of scratch with which the operations of attention do whole batches of such sizes; with less
- * they go picture by picture. */
-size_t vx_attention_scratch(const vx_dims *dims);
-
 /* What is known of one query's row before its probabilities are. */
 struct vx_row_stats {
     float max, inverse; /* of its scores; of the sum */
@@ -92,9 +88,12 @@ struct vx_seat {
     int y, x; /* of the grid; y -1: it is no patch */
 };
 
+/* Tokens behind the sequence, of which a tile may have some, count as no patches. */
 VX_DEVICE vx_seat vx_seat_of(const vx_attend &a, const vx_head &head, int t)
 {
-    const int token = a.tokens_of && t < head.tokens ? a.tokens_of[head.row + (size_t)t] : t;
+    if (t >= head.tokens)
+        return {-1, 0};
+    const int token = a.tokens_of ? a.tokens_of[head.row + (size_t)t] : t;
     const int patch = token - a.relative.prefix;
     if (patch < 0)
         return {-1, 0};
@@ -182,8 +181,8 @@ VX_DEVICE void vx_probabilities(vx_share &c, vx_tile &s, const vx_attend &a, con
 
 /* ------------------------------------------------------------------------- for the host ---- */
 
-/* The sequences of an operation that are done at once, as an operation of their own, and what of
- * the scratch they have. */
+/* What is left of the scratch. An operation does as many sequences at once as have room in it; the
+ * room for one is always there (device.cu: it is for rows of 3 H E numbers). */
 struct vx_attend_room {
     char *next;
     size_t left;

@@ -219,7 +219,7 @@ VX_DEVICE void leave_sums(const vx_grads &g, const grad_place &at, const float (
 
 /* dq of 64 tokens. */
 template <int NUMBER, int C>
-static __global__ void __launch_bounds__(VX_MMA_THREADS) query_grads(vx_grads g, int tiles)
+static __global__ void __launch_bounds__(VX_MMA_THREADS, 2) query_grads(vx_grads g, int tiles)
 {
     const vx_stand stand = vx_stand_of(tiles, g.forward.heads);
     grad_place at = grad_place_of<NUMBER>(g, stand);
@@ -288,7 +288,7 @@ VX_DEVICE void turn(grad_share &s, grad_share &dp, const vx_grads &g, const grad
 
 /* dk and dv of 64 tokens. */
 template <int NUMBER, int C>
-static __global__ void __launch_bounds__(VX_MMA_THREADS) key_grads(vx_grads g, int tiles)
+static __global__ void __launch_bounds__(VX_MMA_THREADS, 2) key_grads(vx_grads g, int tiles)
 {
     const vx_stand stand = vx_stand_of(tiles, g.forward.heads);
     grad_place at = grad_place_of<NUMBER>(g, stand);

@@ -2,8 +2,8 @@
  * kernels/cuda/attention_mma.h: rows of 16-bit numbers in shared memory, and their products by
  * mma.m16n8k16, for the attention kernels of the fast precisions.
  *
- * NUMBER is VX_CUDA_BF16, VX_CUDA_F16, or VX_CUDA_BF16X3: floats that are kept as two bf16, x = high
- * + low. Their product leaves out low * low; it takes three mma.
+ * NUMBER is VX_CUDA_BF16, VX_CUDA_F16, or VX_CUDA_BF16X3: floats that are kept as two bf16, x =
+ * high + low. Their product leaves out low * low; it takes three mma.
  *
  * In shared memory a row has its width rounded up to 16 columns, and 8 more: so all rows begin at
  * multiples of 16 bytes, and 8 rows lie in different banks. The high halves of all rows come first,

@@ -296,14 +296,6 @@ static size_t scratch_of(size_t rows, int heads, int sequences, bool lists)
     return stats + (lists ? starts + vx_round_up(rows * sizeof(int), 256) : 0);
 }
 
-size_t vx_attention_scratch(const vx_dims *d)
-{
-    const size_t rows = (size_t)d->batch * (size_t)d->tokens;
-    const int sequences = d->sequences > d->batch ? d->sequences : d->batch;
-    /* twice: the backward pass keeps a sum for each row, too */
-    return 2 * scratch_of(rows, d->heads, sequences, true) + 1024;
-}
-
 /* The operation of the sequences b..b+n-1 alone, but for `starts`. */
 static vx_attention part_of(vx_cuda *cuda, const vx_attention *op, int b, int n)
 {
