@@ -48,7 +48,7 @@ static void ways_open(ways *w, int index, const vx_dims *dims)
     const unsigned features = w->matrices ? VX_FEATURES_ALL : VX_FEATURES_ALL & ~VX_CUDA_MMA;
     expect(cls->open(&w->b.dev, &env, w->format->name, features, err, sizeof err) == 0, "%s", err);
     expect(cls->reserve(w->b.dev, dims, err, sizeof err) == 0, "%s", err);
-    vx_machine_schedule(index % 3 == 0 ? VX_SCHEDULE_AHEAD : VX_SCHEDULE_REVERSE);
+    vx_machine_schedule(index / 2 % 2 ? VX_SCHEDULE_REVERSE : VX_SCHEDULE_AHEAD);
 }
 
 static void ways_close(ways *w)

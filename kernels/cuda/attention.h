@@ -179,6 +179,18 @@ VX_DEVICE void vx_probabilities(vx_share &c, vx_tile &s, const vx_attend &a, con
     }
 }
 
+/* Takes in head h's probability of a pair: see enum vx_fuse. A NaN stays. */
+VX_DEVICE float vx_fused(vx_fuse fuse, float so_far, float p, int h)
+{
+    if (h == 0)
+        return p;
+    if (fuse == VX_FUSE_MEAN)
+        return so_far + p;
+    if (so_far != so_far || p != p)
+        return so_far != so_far ? so_far : p;
+    return (fuse == VX_FUSE_MAX) == (p > so_far) ? p : so_far;
+}
+
 /* ------------------------------------------------------------------------- for the host ---- */
 
 /* What is left of the scratch. An operation does as many sequences at once as have room in it; the

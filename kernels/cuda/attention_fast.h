@@ -177,4 +177,8 @@ void vx_attend_strips(vx_cuda *cuda, const vx_attend &a, const vx_fast_out &out,
 bool vx_attend_tiles_serve(const vx_cuda *cuda, int width);
 void vx_attend_tiles(vx_cuda *cuda, const vx_attend &a, const vx_fast_out &out, int batch);
 
+/* The record of fused heads, from a.stats. false: a block has no room for rows of that width. */
+bool vx_attend_fused(vx_cuda *cuda, const vx_attend &a, const vx_fast_out &out, vx_fuse fuse,
+                     int batch);
+
 #endif

@@ -119,18 +119,6 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
 
 /* ------------------------------------------------------------------------ fused, one row ---- */
 
-/* A NaN stays. */
-VX_DEVICE float fused(vx_fuse fuse, float so_far, float p, int h)
-{
-    if (h == 0)
-        return p;
-    if (fuse == VX_FUSE_MEAN)
-        return so_far + p;
-    if (so_far != so_far || p != p)
-        return so_far != so_far ? so_far : p;
-    return (fuse == VX_FUSE_MAX) == (p > so_far) ? p : so_far;
-}
-
 /* 64 queries and 64 keys (grid y) of a sequence, all heads. */
 static __global__ void __launch_bounds__(VX_TILE_THREADS)
     record_fused(vx_attend a, vx_any record, vx_fuse fuse, int tiles)
@@ -148,7 +136,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
         for (int k = 0; k < 4; k++) {
             VX_UNROLL
             for (int l = 0; l < 4; l++)
-                sum.at[k][l] = fused(fuse, sum.at[k][l], p.at[k][l], h);
+                sum.at[k][l] = vx_fused(fuse, sum.at[k][l], p.at[k][l], h);
         }
     }
     const float heads = fuse == VX_FUSE_MEAN ? (float)a.heads : 1.0f;
@@ -270,7 +258,7 @@ static void attend_fast(vx_cuda *cuda, const vx_attention *op, const vx_attend &
         vx_attend_strips(cuda, a, out, op->batch);
     else
         vx_attend_tiles(cuda, a, out, op->batch);
-    if (sums)
+    if (sums && (r->keep != VX_KEEP_FUSED || !vx_attend_fused(cuda, a, out, r->fuse, op->batch)))
         record_sums(cuda, op, a);
 }
 
