@@ -1,7 +1,7 @@
 #!/bin/bash
 # headers.sh: every public header compiles alone, as C11 and as C++11, without a warning, and so
 # does a program that uses every _INIT macro; vitx.hpp has every function; every other header
-# compiles alone as C11. CC and CXX choose the compilers.
+# compiles alone as C11, or as C++17 if it is of the kernels for GPUs. CC and CXX choose the compilers.
 set -u
 failed=0
 
@@ -56,11 +56,18 @@ for standard in c11 c++11 c++17 c++20; do
     }
 done
 # What is written once for every vector width gets one; a font's glyphs are of no use to another file.
-for path in lib/*/*.h kernels/*.h kernels/*/*.h tools/cli/*.h; do
+# The kernels for GPUs are C++17.
+for path in lib/*/*.h kernels/*.h kernels/*/*.h kernels/cuda/host/*.h tools/cli/*.h; do
+    case $path in
+        */gpu_host.h) continue ;; # a part of gpu.h
+        kernels/cuda/*) language="${CXX:-c++} -x c++ -std=c++17 -fno-exceptions -fno-rtti" ;;
+        *) language="${CC:-cc} -x c -std=c11" ;;
+    esac
     # shellcheck disable=SC2086
-    printf '#include "%s"\n' "$path" |
-        ${CC:-cc} -x c -std=c11 -Iinclude -Ilib -I. -DVX_ISA_NAME=any -DVX_VECTOR_BITS=128 -Wall -Wno-unused -Werror \
-            -fsyntax-only - || {
+    said=$(printf '#include "%s"\n' "$path" |
+        $language -Iinclude -Ilib -I. -DVX_ISA_NAME=any -DVX_VECTOR_BITS=128 -Wall -Wno-unused -Werror \
+            -fsyntax-only - 2>&1) || {
+        head -n 5 <<< "$said"
         printf '%s does not compile alone\n' "$path"
         failed=1
     }

@@ -1,7 +1,7 @@
 /*
  * The device cuda as its host twin: products in every precision, failures and what is said of them,
- * several contexts and several GPUs. (test_kernels has every operation in f32.) Every second product
- * is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
+ * several contexts and several GPUs. (test_kernels has every operation in f32.) Every second
+ * product is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
  *
  * The bounds. S = sum |x||w| of an element.
  *

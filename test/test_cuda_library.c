@@ -9,6 +9,7 @@
 #include <string.h>
 #include <vitx/vitx.h>
 
+#include "cuda_bed.h"
 #include "util.h"
 #include "whole.h"
 
@@ -29,18 +30,6 @@ enum { PRECISIONS = sizeof bounds / sizeof bounds[0] };
 
 static char folders[MOST_MODELS][128];
 static int folder_count;
-
-/* The twin, or, with VX_TEST_CUDA (cuda_bed.h), a GPU. */
-static const char *device(void)
-{
-    const char *file = getenv("VX_TEST_CUDA");
-    char path[4096];
-    if (!file)
-        return "cuda-host";
-    ck_assert_ptr_nonnull(realpath(file, path));
-    ck_ok(vitx_device_load(path));
-    return "cuda";
-}
 
 static size_t end_of(const numbers *n, size_t p)
 {
@@ -97,7 +86,7 @@ static void check_near(whole_run *run, const char *folder, const bound *b, int w
 {
     numbers expected = {0}, found = {0};
     run(&expected, folder, "cpu", "f32", which);
-    run(&found, folder, device(), b->precision, which);
+    run(&found, folder, cuda_class()->name, b->precision, which);
     ck_assert_uint_gt(expected.count, 0);
     ck_assert_uint_eq(found.part_count, expected.part_count);
     for (size_t p = 0; p < expected.part_count; p++)

@@ -4,7 +4,8 @@
  * Two kernels, each of which owns what it writes. The first has 64 queries a block, 16 a warp, and
  * goes over the keys twice: once for the largest score, the sum and rowsum(p dp) of each row, which
  * it leaves behind, then for ds and dq (and dp). The second has 64 keys a block and goes over the
- * queries, with the scores turned: rows are keys. Nothing but the sums of rows is kept between them.
+ * queries, with the scores turned: rows are keys. Nothing but the sums of rows is kept between
+ * them.
  */
 #include "kernels/cuda/attention_grads.h"
 
