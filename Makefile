@@ -2,6 +2,7 @@
 
 CONFIG   ?= release
 comma    := ,
+SPACE    := $(subst ,, )
 PREFIX   ?= /usr/local
 LIBDIR   ?= $(PREFIX)/lib
 VERSION  := $(shell sed -n 's/^.define VITX_VERSION "\(.*\)"/\1/p' include/vitx/base.h)
@@ -32,6 +33,7 @@ MACHINE  := $(shell $(CC) -dumpmachine)
 X86      := $(filter x86_64%,$(MACHINE))
 # The plug-in for GPUs is built if there is an nvcc, unless CUDA=0.
 CUDA     ?= 1
+CUDA_TARGETS ?= 80 90
 CUDA_NVCC := $(if $(filter-out 0,$(CUDA)),$(shell command -v nvcc 2>/dev/null))
 # OpenBLAS is loaded when a context is created (docs/performance.md says why): what is needed
 # here is the name under which the loader finds the library that pkg-config knows.
@@ -115,7 +117,7 @@ $(OUT)/libvitx.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # What everything is built with; another compiler or other flags build everything again.
-BUILT_WITH := $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
+BUILT_WITH := $(CC) $(CXX) $(CUDA_NVCC) $(CUDA_TARGETS) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
@@ -189,8 +191,9 @@ $(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
 CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
 TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
     $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(filter-out $(TWIN_PLAIN),$(TWIN_SANITIZE)) $(filter-out -std=%,$(CFLAGS))
-# Some checks of the undefined behaviour sanitizer need the library of C++.
-TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr $(NO_FUNCTION))
+# Some checks of the undefined behaviour sanitizer need the library of C++. It runs as many steps as
+# a GPU has threads, so it is optimised in each configuration.
+TWIN_SANITIZE = $(filter-out -O1,$(SANITIZE)) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr $(NO_FUNCTION))
 NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
 # does not look at it.
@@ -208,12 +211,12 @@ $(B)/libtwin.a: $(TWIN_OBJ)
 	@echo "  AR    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-# For GPUs from compute capability 8.0 on: code for 8.x and 9.0, and PTX for what comes later. What
-# ptxas says of registers is kept beside each object; test/cuda.sh reads it.
-NVCC_TARGETS := -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
-NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) $(NVCC_TARGETS) -Werror all-warnings -Xptxas -v -Xcompiler \
+# For GPUs from compute capability 8.0 on: code for CUDA_TARGETS (80 is for all 8.x), and PTX for what
+# comes later. The PTX is made once for all: no kernel uses what 9.0 alone has. What ptxas says of
+# registers is kept beside each object; test/cuda.sh reads it.
+NVCC_CODE := $(subst $(SPACE),$(comma),$(addprefix sm_,$(CUDA_TARGETS)) compute_80)
+NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) -gencode arch=compute_80,code=[$(NVCC_CODE)] -Werror all-warnings -Xptxas -v -Xcompiler \
     -Wall,-Wextra,-O2,-fPIC,-fvisibility=hidden,$(subst $(SPACE),$(comma),$(CXX_PLAIN))
-SPACE := $(subst ,, )
 $(B)/cuda/%.o: %.cu $(B)/flags
 	@echo "  NVCC  $<"
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 /*
  * test/test_cuda_attention.c: attention and its gradients in the precisions of the device cuda,
  * on its host twin: with instructions for matrices and without, at lengths and widths around the
- * sizes of their tiles, against the reference on the same rounded numbers.
+ * sizes of their tiles, against the reference on the same rounded numbers. VX_TEST_THREADS
  */
 #include "kernel_bed.h"
 #include "kernels/cuda/host/machine.h"
@@ -191,10 +191,12 @@ static void attention_case(ways *w, rng *r, vx_attention a)
     exact.record.store = VX_STORE_F32;
     exact.record.data = output_f32(record_count(&a.record));
     vx_attention_ref(NULL, &exact);
+    /* Long ones are made once: what makes runs differ shows on short ones. */
+    const int runs = a.tokens < 100 ? 2 : 1;
     void *y[2], *data[2];
     const size_t record_bytes = record_count(&a.record) * (a.record.store == VX_STORE_F16 ? 2 : 4);
     a.qkv_n = qkv.device;
-    for (int run = 0; run < 2; run++) {
+    for (int run = 0; run < runs; run++) {
         y[run] = room(f, rows * d);
         a.y_n = y[run];
         a.record.data = data[run] = output(record_bytes);
@@ -203,8 +205,11 @@ static void attention_case(ways *w, rng *r, vx_attention a)
     check_guards(what);
     check_y(f, &a, y[0], exact.y, largest_of(qkv.floats, rows * 3 * d), what);
     check_record(f, &a.record, &exact.record, what);
-    expect(memcmp(y[0], y[1], rows * d * (f->narrow ? 2 : 4)) == 0, "%s: two runs differ", what);
-    expect(memcmp(data[0], data[1], record_bytes) == 0, "%s: two records differ", what);
+    if (runs == 2) {
+        const size_t y_bytes = rows * d * (f->narrow ? 2 : 4);
+        expect(memcmp(y[0], y[1], y_bytes) == 0, "%s: two runs differ", what);
+        expect(memcmp(data[0], data[1], record_bytes) == 0, "%s: two records differ", what);
+    }
     free_outputs();
     both_free(f, qkv);
 }
@@ -228,7 +233,7 @@ START_TEST(test_attention__lengths_and_widths)
     rng r = {(uint64_t)_i + 5};
     ways_open(&w, _i, &dims_most);
     for (int i = 0; i < (w.matrices ? 14 : 10); i++)
-        for (int j = 0; j < (lengths[i] < 100 ? 3 : QUICK ? 0 : 1); j++)
+        for (int j = 0; j < (lengths[i] < 100 ? 2 : QUICK ? 0 : 1); j++)
             attention_case(&w, &r,
                            (vx_attention){.batch = lengths[i] < 100 ? 2 : 1,
                                           .tokens = lengths[i],
@@ -340,7 +345,7 @@ static void check_gradients(const format *f, const vx_attention_bwd *a, const vo
     }
 }
 
-static void bwd_case(ways *w, rng *r, vx_attention_bwd a, bool dp, bool dqkv)
+static void bwd_case(ways *w, rng *r, vx_attention_bwd a, bool dp, bool dqkv, int runs)
 {
     const format *f = w->format;
     const size_t d = (size_t)(a.heads * a.head_width), g = (size_t)(a.batch * a.targets);
@@ -361,11 +366,11 @@ static void bwd_case(ways *w, rng *r, vx_attention_bwd a, bool dp, bool dqkv)
     exact.dqkv = output_f32(out);
     exact.dp = output_f32(dp_count);
     vx_attention_bwd_ref(NULL, &exact);
-    void *got[2];
-    float *got_dp[2];
+    void *got[2] = {0};
+    float *got_dp[2] = {0};
     a.qkv_n = qkv.device;
     a.dy_n = dy.device;
-    for (int run = 0; run < 2; run++) {
+    for (int run = 0; run < runs; run++) {
         a.dqkv_n = got[run] = dqkv ? room(f, out) : NULL;
         a.dp = got_dp[run] = dp ? output_f32(dp_count) : NULL;
         w->b.dev->ops.attention_bwd(w->b.dev, &a);
@@ -374,13 +379,13 @@ static void bwd_case(ways *w, rng *r, vx_attention_bwd a, bool dp, bool dqkv)
     const format floats = {"f32", 0, 0, 0, false};
     if (dqkv)
         check_gradients(f, &a, got[0], exact.dqkv, what);
-    if (dqkv)
+    if (dqkv && runs > 1)
         expect(memcmp(got[0], got[1], out * (f->narrow ? 2 : 4)) == 0, "%s: runs differ", what);
     if (dp) {
         const double off = distance(&floats, got_dp[0], exact.dp, 1, dp_count, dp_count);
         expect(off <= f->gradient, "%s: dp is off by %g", what, off);
-        expect(memcmp(got_dp[0], got_dp[1], dp_count * sizeof(float)) == 0, "%s: runs differ",
-               what);
+        expect(runs < 2 || memcmp(got_dp[0], got_dp[1], dp_count * sizeof(float)) == 0,
+               "%s: runs differ", what);
     }
     free_outputs();
     both_free(f, qkv);
@@ -391,9 +396,9 @@ START_TEST(test_attention_bwd__lengths_and_widths)
 {
     static const int shapes[][7] = {
         /* B, K, T, H, E, queries, first */
-        {2, 1, 17, 3, 64, 17, 0}, {1, 3, 16, 2, 32, 1, 0},   {1, 1, 1, 1, 8, 1, 0},
-        {1, 2, 65, 1, 24, 65, 0}, {2, 3, 50, 2, 80, 7, 3},   {1, 2, 33, 1, 72, 33, 0},
-        {1, 1, 31, 2, 96, 20, 1}, {1, 1, 32, 1, 128, 32, 0}, {1, 1, 130, 1, 9, 130, 0}};
+        {2, 1, 17, 2, 64, 17, 0}, {1, 3, 16, 2, 32, 1, 0},   {1, 1, 1, 1, 8, 1, 0},
+        {1, 2, 65, 1, 24, 65, 0}, {1, 2, 50, 2, 80, 7, 3},   {1, 2, 33, 1, 72, 33, 0},
+        {1, 1, 31, 1, 96, 20, 1}, {1, 1, 32, 1, 128, 32, 0}, {1, 1, 130, 1, 9, 130, 0}};
     ways w;
     rng r = {(uint64_t)_i + 8};
     ways_open(&w, _i, &dims_most);
@@ -408,8 +413,9 @@ START_TEST(test_attention_bwd__lengths_and_widths)
                               .first = s[6]};
         if (i % 2 == 0 && !a.first)
             a.relative = relative_positions(&r, a.tokens, a.heads);
-        bwd_case(&w, &r, a, i % 2 == 0, i != 2);
-        bwd_case(&w, &r, a, i % 2 != 0, true);
+        bwd_case(&w, &r, a, i % 2 == 0, i != 2, 1);
+        if (i < 4)
+            bwd_case(&w, &r, a, i % 2 != 0, true, 2);
         free_relative(&a.relative);
     }
     ways_close(&w);

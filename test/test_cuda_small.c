@@ -3,6 +3,7 @@
  * types against the reference on the same numbers as floats, and what the beds of test_kernels do
  * not reach: lists longer than a kernel's parameters take, rows longer than a block holds, scratch
  * that is too small for all at once. Each test runs in two schedules of the twin's threads.
+ * VX_TEST_THREADS
  */
 #include <math.h>
 #include <stdio.h>

@@ -100,12 +100,17 @@ VX_DEVICE vx_seat vx_seat_of(const vx_attend &a, const vx_head &head, int t)
     return {patch / a.relative.width, patch % a.relative.width};
 }
 
+VX_DEVICE float vx_table_at(const vx_relative &r, const float *table, vx_seat query, vx_seat key)
+{
+    const int across = 2 * r.width - 1;
+    if (query.y < 0 || key.y < 0)
+        return table[(2 * r.height - 1) * across + (key.y >= 0 ? 0 : query.y >= 0 ? 1 : 2)];
+    return table[(key.y - query.y + r.height - 1) * across + key.x - query.x + r.width - 1];
+}
+
 VX_DEVICE float vx_added(const vx_attend &a, const vx_head &head, vx_seat query, vx_seat key)
 {
-    if (query.y < 0 || key.y < 0)
-        return head.table[head.table_count - (key.y >= 0 ? 3 : query.y >= 0 ? 2 : 1)];
-    return head.table[(key.y - query.y + a.relative.height - 1) * (2 * a.relative.width - 1) +
-                      key.x - query.x + a.relative.width - 1];
+    return vx_table_at(a.relative, head.table, query, key);
 }
 
 /* Adds them to the scores of the rows from token i on and the columns from token j on; TURNED: rows

@@ -251,6 +251,19 @@ VX_DEVICE void vx_mma_write(const vx_rows &to, const float (&d)[4], int m, int c
 
 /* --------------------------------------------------------- scores of 16 queries in a warp ---- */
 
+/* What is added to the scores of two queries and a key. It is called: few models have relative
+ * positions, and many places make scores. */
+VX_DEVICE_APART float2 vx_added_to_two(vx_relative relative, const float *table, int token,
+                                       vx_seat one, vx_seat other)
+{
+    const int patch = token - relative.prefix;
+    vx_seat key = {-1, 0};
+    if (patch >= 0)
+        key = {patch / relative.width, patch % relative.width};
+    return {VX_LOG2E * vx_table_at(relative, table, one, key),
+            VX_LOG2E * vx_table_at(relative, table, other, key)};
+}
+
 /* Scaled scores s of 16 queries (from token i on) and 8 keys (from token j on): with relative
  * positions; -infinity from token `end` on. */
 VX_DEVICE void vx_mma_score(float (&s)[4], const vx_attend &a, const vx_head &head,
@@ -259,18 +272,13 @@ VX_DEVICE void vx_mma_score(float (&s)[4], const vx_attend &a, const vx_head &he
     VX_UNROLL
     for (int k = 0; k < 2; k++) {
         const int key = j + vx_mma_column() + k;
-        vx_seat seat = {-1, 0};
+        float2 added = {0, 0};
         if (a.relative.table && key < end)
-            seat = vx_seat_of(a, head, key);
-        VX_UNROLL
-        for (int half = 0; half < 2; half++) {
-            float &x = s[2 * half + k];
-            x *= a.scale;
-            if (a.relative.table && key < end)
-                x += VX_LOG2E * vx_added(a, head, queries[half], seat);
-            if (key >= end)
-                x = -INFINITY;
-        }
+            added = vx_added_to_two(a.relative, head.table,
+                                    a.tokens_of ? a.tokens_of[head.row + (size_t)key] : key,
+                                    queries[0], queries[1]);
+        s[k] = key < end ? s[k] * a.scale + added.x : -INFINITY;
+        s[2 + k] = key < end ? s[2 + k] * a.scale + added.y : -INFINITY;
     }
 }
 

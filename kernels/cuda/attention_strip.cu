@@ -117,7 +117,7 @@ static __global__ void __launch_bounds__(VX_MMA_THREADS)
 /* Fragments of 16 keys of the smallest kernel that has `keys`; 0: none has so many. */
 static int fragments_for(int keys)
 {
-    static const int sizes[] = {4, 8, 13, 17};
+    static const int sizes[] = {4, 13, 17};
     for (int f : sizes)
         if (keys <= f * VX_MMA)
             return f;
@@ -150,9 +150,6 @@ static void launch(vx_cuda *cuda, const vx_attend &a, const vx_fast_out &out, in
     vx_gpu_stream *stream = &cuda->stream;
     if (f == 4)
         VX_LAUNCH((attend_strips<NUMBER, 4>), grid, VX_MMA_THREADS, bytes, stream, a, out, parts,
-                  rows);
-    else if (f == 8)
-        VX_LAUNCH((attend_strips<NUMBER, 8>), grid, VX_MMA_THREADS, bytes, stream, a, out, parts,
                   rows);
     else if (f == 13)
         VX_LAUNCH((attend_strips<NUMBER, 13>), grid, VX_MMA_THREADS, bytes, stream, a, out, parts,

@@ -41,6 +41,7 @@ struct vx_f16 {
 #define VX_UNROLL _Pragma("unroll")
 #define VX_ROLLED _Pragma("unroll 1")
 #define VX_DEVICE static __device__ __forceinline__
+#define VX_DEVICE_APART [[maybe_unused]] static __device__ __noinline__ /* it is called */
 
 /* The block's shared memory. */
 template <class T> static __device__ __forceinline__ T &vx_shared()

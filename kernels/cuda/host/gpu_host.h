@@ -18,6 +18,7 @@
 #define VX_UNROLL
 #define VX_ROLLED
 #define VX_DEVICE [[maybe_unused]] static inline
+#define VX_DEVICE_APART [[maybe_unused]] static
 
 struct dim3 {
     unsigned x, y, z;
