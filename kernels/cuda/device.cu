@@ -345,6 +345,9 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     vx_cuda *cuda = vx_cuda_of(dev);
     size_t scratch, workspace;
     sizes_of(max, &scratch, &workspace);
+    /* Neither becomes smaller: cuBLASLt's ways were chosen for the workspace that there was. */
+    scratch = larger(scratch, cuda->scratch_bytes);
+    workspace = larger(workspace, cuda->workspace_bytes);
     int error = vx_gpu_use(cuda->ordinal);
     if (!error && cuda->memory_bytes < scratch + workspace) {
         vx_gpu_free(cuda->memory);

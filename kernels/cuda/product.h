@@ -70,12 +70,20 @@ template <int STEP> VX_DEVICE vx_some<STEP> vx_get_halves(const void *at, bool b
 
 template <int STEP> VX_DEVICE vx_some<STEP> vx_get_some(const vx_rows &r, size_t row, size_t c)
 {
+    /* Copied as a whole: of a member with an alignment of 4 nvcc makes four loads. */
     struct alignas(4 * STEP) floats {
-        vx_some<STEP> some;
+        float v[STEP];
     };
     const size_t at = row * r.ld + c;
-    if (r.type == VX_FLOAT)
-        return reinterpret_cast<const floats *>(static_cast<const float *>(r.data) + at)->some;
+    if (r.type == VX_FLOAT) {
+        const floats got =
+            *reinterpret_cast<const floats *>(static_cast<const float *>(r.data) + at);
+        vx_some<STEP> out;
+        VX_UNROLL
+        for (int i = 0; i < STEP; i++)
+            out.v[i] = got.v[i];
+        return out;
+    }
     return vx_get_halves<STEP>(static_cast<const uint16_t *>(r.data) + at, r.type == VX_TYPE_BF16);
 }
 
