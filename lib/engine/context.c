@@ -135,7 +135,7 @@ static int find_site(vx_site *out, const char **precision, const vitx_context_op
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", o->device,
                        vx_name_list(text, sizeof text, vitx_device_name));
     if (failed)
-        return device_failed(failed, o->device ? o->device : "auto", text);
+        return device_failed(failed, o->device ? o->device : VX_DEFAULT_DEVICE, text);
     if (hooks && text[0])
         vx_log(hooks, VITX_LOG_DEBUG, "device %s", text);
     *precision = vx_device_precision(out->cls, o->precision);
