@@ -160,6 +160,11 @@ struct vx_device_class {
     /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);
 
+    /* Or NULL. Memory of the host that copies reach by the shortest way (pinned), for what is copied
+     * with every batch. alloc gives NULL if there is none left: any other memory serves, too. */
+    void *(*host_alloc)(size_t bytes, const vx_device_env *env);
+    void (*host_free)(void *memory, const vx_device_env *env);
+
     /* Copies without an instance (packing weights), done on return: from the host, to the host,
      * within the device. */
     int (*mem_write)(const vx_device_env *env, void *device_dst, const void *host_src, size_t bytes,
