@@ -81,8 +81,8 @@ int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size)
     const vx_device_class *row;
     if (why_size)
         why[0] = '\0';
-    if (name && strcmp(name, "auto") != 0)
-        return find_named(out, name, why, why_size);
+    if (!name || strcmp(name, "auto") != 0)
+        return find_named(out, name ? name : VX_DEFAULT_DEVICE, why, why_size);
     for (int i = 0; status != 0 && (row = vx_device_at(i)) != NULL; i++) {
         char text[480];
         status = find_site(out, row, 0, text, sizeof text);

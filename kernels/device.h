@@ -160,6 +160,11 @@ struct vx_device_class {
     /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);
 
+    /* Or NULL. Memory of the host that copies reach by the shortest way (pinned), for what is copied
+     * with every batch. alloc gives NULL if there is none left: any other memory serves, too. */
+    void *(*host_alloc)(size_t bytes, const vx_device_env *env);
+    void (*host_free)(void *memory, const vx_device_env *env);
+
     /* Copies without an instance (packing weights), done on return: from the host, to the host,
      * within the device. */
     int (*mem_write)(const vx_device_env *env, void *device_dst, const void *host_src, size_t bytes,
@@ -187,8 +192,11 @@ const vx_device_class *vx_device_at(int index);
 /* @return the class of that name, loaded if it is in a plug-in; NULL if there is none. */
 const vx_device_class *vx_device_find(const char *name);
 
-/* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL or "auto": the first of the
- * table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. With 0, why
+/* A GPU is taken only if the program asks for it. */
+#define VX_DEFAULT_DEVICE "cpu"
+
+/* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL: VX_DEFAULT_DEVICE;
+ * "auto": the first of the table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. With 0, why
  * says which device before it in the table is not there ("cuda: no NVIDIA driver"), or is empty. */
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 

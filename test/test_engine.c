@@ -528,7 +528,7 @@ START_TEST(test_context__bad_options)
         int code;
         const char *part;
     } rows[] = {
-        {{.struct_size = size, .device = "tpu"}, VITX_DEVICE, "there are: cpu, ref"},
+        {{.struct_size = size, .device = "tpu"}, VITX_DEVICE, "there are: cuda, cpu, ref"},
         {{.struct_size = size, .device = "cpu", .precision = "f8"},
          VITX_DEVICE,
          "no precision \"f8\""},

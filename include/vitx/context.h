@@ -121,7 +121,7 @@ typedef struct vitx_context_opts {
     size_t struct_size;
     const char *device;       /**< "cpu", "ref" (the scalar definition: slow), "cuda" (a GPU, see
                                    vitx_device_load()); with a number, like "cuda:1": one of
-                                   several devices of that kind; NULL or "auto": the first of
+                                   several devices of that kind. NULL: "cpu". "auto": the first of
                                    vitx_device_name() that this machine has, so "cpu" if there is
                                    no GPU or no plug-in for it; why not "cuda" is logged as
                                    VITX_LOG_DEBUG                                               */

@@ -58,7 +58,7 @@ template <int NUMBER> VX_DEVICE uint32_t vx_pack_of(float low, float high)
 VX_DEVICE float vx_bf16_rest(float x)
 {
     const float rest = x - vx_of_bf16(vx_to_bf16(x));
-    return rest == rest ? rest : 0.0f; /* of an infinity */
+    return rest - rest == 0 ? rest : 0.0f; /* not of what is or became an infinity */
 }
 
 /* An operand: of two halves the low ones may be missing. */
@@ -234,6 +234,24 @@ VX_DEVICE int vx_mma_column()
     return vx_lane() % 4 * 2;
 }
 
+/* Elements i and i + 1 by one store; false: they do not lie so, and nothing was stored. */
+VX_DEVICE bool vx_any_put_two(vx_any a, size_t i, float x, float y)
+{
+    if (a.number == VX_CUDA_F32) {
+        float *at = static_cast<float *>(a.at) + i;
+        if ((uintptr_t)at % 8 != 0)
+            return false;
+        *reinterpret_cast<float2 *>(at) = make_float2(x, y);
+        return true;
+    }
+    uint16_t *at = static_cast<uint16_t *>(a.at) + i;
+    if ((uintptr_t)at % 4 != 0)
+        return false;
+    *reinterpret_cast<uint32_t *>(at) =
+        a.number == VX_CUDA_F16 ? vx_pack_f16(x, y) : vx_pack_bf16(x, y);
+    return true;
+}
+
 /* Columns c.. of a 16 x 8 product: to rows of `to` below m, columns below `width`. */
 VX_DEVICE void vx_mma_write(const vx_rows &to, const float (&d)[4], int m, int c, int width,
                             const float (&scale)[2])
@@ -242,6 +260,9 @@ VX_DEVICE void vx_mma_write(const vx_rows &to, const float (&d)[4], int m, int c
     for (int half = 0; half < 2; half++) {
         const int r = vx_mma_row(half), e = c + vx_mma_column();
         const size_t at = to.first + (size_t)r * to.ld + (size_t)e;
+        if (r < m && e + 1 < width &&
+            vx_any_put_two(to.array, at, d[2 * half] * scale[half], d[2 * half + 1] * scale[half]))
+            continue;
         VX_UNROLL
         for (int k = 0; k < 2; k++)
             if (r < m && e + k < width)

@@ -211,10 +211,11 @@ bool vx_products_multiply(vx_cuda *cuda, const vx_lt_product *p)
     const vx_blaslt *lt = cuda->products->lt;
     if (!way->possible || set_bias(lt, way, p->bias) != 0)
         return false;
-    const int status =
-        lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a, way->a, &beta,
-                   p->c ? p->c : p->d, way->c, p->d, way->d, &way->algo, cuda->workspace,
-                   cuda->workspace_bytes, cuda->stream.handle);
+    /* cuBLASLt's manual allows c == d for one and the same layout. */
+    const vx_lt_handle c = !p->c || p->ldc == p->ldd ? way->d : way->c;
+    const int status = lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a,
+                                  way->a, &beta, p->c ? p->c : p->d, c, p->d, way->d, &way->algo,
+                                  cuda->workspace, cuda->workspace_bytes, cuda->stream.handle);
     if (status == VX_LT_STATUS_EXECUTION_FAILED)
         vx_gpu_fail(&cuda->stream, VX_GPU_LAUNCH_FAILED, "product by cuBLASLt");
     else if (status != 0)

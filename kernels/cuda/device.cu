@@ -120,6 +120,20 @@ static void mem_free(void *memory, const vx_device_env *env)
         vx_gpu_free(memory);
 }
 
+static void *host_alloc(size_t bytes, const vx_device_env *env)
+{
+    void *memory = NULL;
+    if (vx_gpu_use(env->ordinal) || vx_gpu_host_alloc(&memory, bytes ? bytes : 1))
+        return NULL;
+    return memory;
+}
+
+static void host_free(void *memory, const vx_device_env *env)
+{
+    if (memory && vx_gpu_use(env->ordinal) == 0)
+        vx_gpu_host_free(memory);
+}
+
 int vx_cuda_copy_now(const vx_device_env *env, char which, void *to, const void *from, size_t bytes,
                      char *err, size_t err_size)
 {
@@ -345,6 +359,9 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     vx_cuda *cuda = vx_cuda_of(dev);
     size_t scratch, workspace;
     sizes_of(max, &scratch, &workspace);
+    /* Neither becomes smaller: cuBLASLt's ways were chosen for the workspace that there was. */
+    scratch = larger(scratch, cuda->scratch_bytes);
+    workspace = larger(workspace, cuda->workspace_bytes);
     int error = vx_gpu_use(cuda->ordinal);
     if (!error && cuda->memory_bytes < scratch + workspace) {
         vx_gpu_free(cuda->memory);
@@ -415,6 +432,8 @@ static constexpr vx_device_class make_class()
     c.reserve_bytes = reserve_bytes;
     c.mem_alloc = mem_alloc;
     c.mem_free = mem_free;
+    c.host_alloc = host_alloc;
+    c.host_free = host_free;
     c.mem_write = mem_write;
     c.mem_read = mem_read;
     c.mem_copy = mem_copy;

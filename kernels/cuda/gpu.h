@@ -50,7 +50,16 @@ template <class T> static __device__ __forceinline__ T &vx_shared()
     return *reinterpret_cast<T *>(vx_shared_bytes);
 }
 
-/* d += a b: 16x8 += 16x16 * 16x8, PTX's mma.m16n8k16 with floats as d. */
+/*
+ * d += a b: 16x8 += 16x16 * 16x8, PTX's mma.m16n8k16 with floats as d. What lane l has (PTX ISA,
+ * "Matrix Fragments for mma.m16n8k16 with floating point type"), with g = l/4 and t = l%4:
+ *
+ *      a[0] row g, a[1] row g+8: columns 2t, 2t+1;   a[2], a[3] the same rows: columns 2t+8, 2t+9
+ *      b[0] rows 2t, 2t+1,  b[1] rows 2t+8, 2t+9:    column g
+ *      d[0], d[1] row g,    d[2], d[3] row g+8:      columns 2t, 2t+1
+ *
+ * The first of two neighbours is the low half of a register.
+ */
 VX_DEVICE void vx_mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
@@ -69,7 +78,7 @@ VX_DEVICE void vx_mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 
 /* Four 8x8 matrices of 16-bit elements from shared memory. Lane l names row l%8 of matrix l/8: 16
  * bytes, aligned to 16. r[i]: two neighbours of row lane/4 of matrix i, from column 2(lane%4) on;
- * _trans: of the transposed matrix. */
+ * _trans: of the transposed matrix. (PTX ISA, "Warp-level matrix instructions: ldmatrix".) */
 VX_DEVICE void vx_ldmatrix_x4(uint32_t (&r)[4], const void *row)
 {
     const unsigned at = (unsigned)__cvta_generic_to_shared(row);
@@ -142,7 +151,8 @@ VX_DEVICE float vx_of_f16(vx_f16 x)
     return y;
 }
 
-/* Two in a register, `low` in its low half, as mma takes neighbours along k. */
+/* Two in a register, `low` in its low half, as mma takes neighbours along k. PTX names the high one
+ * first. */
 VX_DEVICE uint32_t vx_pack_bf16(float low, float high)
 {
     uint32_t y;

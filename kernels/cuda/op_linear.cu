@@ -4,6 +4,11 @@
 
 enum { THREADS = 128, MOST_ROWS = 65535 };
 
+static vx_view view_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin, size_t ld)
+{
+    return vx_view_of(cuda, floats, twin, (int64_t)ld);
+}
+
 static vx_multiply multiply_with(vx_cuda *cuda, const vx_weight *w, int m)
 {
     vx_multiply p = {};
@@ -19,7 +24,7 @@ static vx_multiply multiply_with(vx_cuda *cuda, const vx_weight *w, int m)
 /* y = silu(u) v of the halves u, v of the rows x. An element of y is written where only its own
  * thread reads, so y may be x. */
 template <int STEP>
-static __global__ void __launch_bounds__(THREADS) gate(vx_rows y, vx_rows x, int m, int n)
+static __global__ void __launch_bounds__(THREADS) gate(vx_view y, vx_view x, int m, int n)
 {
     const int c = (int)(blockIdx.x * THREADS + threadIdx.x) * STEP;
     if (c < n)
@@ -36,7 +41,7 @@ static __global__ void __launch_bounds__(THREADS) gate(vx_rows y, vx_rows x, int
 /* dx = [dy v (s + u s (1 - s)), dy u s]; dy is the first half of dx's rows. */
 template <int STEP>
 static __global__ void __launch_bounds__(THREADS)
-    gate_bwd(vx_rows dx, vx_rows x, int m, int n, int tokens, int targets)
+    gate_bwd(vx_view dx, vx_view x, int m, int n, int tokens, int targets)
 {
     const int c = (int)(blockIdx.x * THREADS + threadIdx.x) * STEP;
     if (c < n)
@@ -61,12 +66,12 @@ static dim3 grid_of(int m, int n, int step)
                 (unsigned)(m < MOST_ROWS ? m : MOST_ROWS));
 }
 
-static bool in_fours(const vx_rows &a, const vx_rows &b, int n)
+static bool in_fours(const vx_view &a, const vx_view &b, int n)
 {
-    return n % 4 == 0 && vx_rows_in_steps(a, 4) && vx_rows_in_steps(b, 4);
+    return n % 4 == 0 && vx_rows_in_fours(a) && vx_rows_in_fours(b);
 }
 
-static void do_gate(vx_cuda *cuda, const vx_rows &y, const vx_rows &x, int m, int n)
+static void do_gate(vx_cuda *cuda, const vx_view &y, const vx_view &x, int m, int n)
 {
     if (in_fours(y, x, n))
         VX_LAUNCH((gate<4>), grid_of(m, n, 4), THREADS, 0, &cuda->stream, y, x, m, n);
@@ -74,7 +79,7 @@ static void do_gate(vx_cuda *cuda, const vx_rows &y, const vx_rows &x, int m, in
         VX_LAUNCH((gate<1>), grid_of(m, n, 1), THREADS, 0, &cuda->stream, y, x, m, n);
 }
 
-static void do_gate_bwd(vx_cuda *cuda, const vx_rows &dx, const vx_rows &x, const vx_linear_bwd *a)
+static void do_gate_bwd(vx_cuda *cuda, const vx_view &dx, const vx_view &x, const vx_linear_bwd *a)
 {
     const int n = a->w->k;
     if (in_fours(dx, x, n))
@@ -106,15 +111,15 @@ static void product(vx_cuda *cuda, const vx_linear *a)
 {
     const bool gated = a->act == VX_ACT_SWIGLU;
     const int n = a->w->n, y_columns = gated ? n / 2 : n;
-    const vx_rows y = vx_rows_of(cuda, a->y, a->y_n, vx_distance(a->ldy, y_columns));
+    const vx_view y = view_of(cuda, a->y, a->y_n, vx_distance(a->ldy, y_columns));
     vx_multiply p = multiply_with(cuda, a->w, a->m);
-    p.rows = vx_rows_of(cuda, a->x, a->x_n, vx_distance(a->ldx, a->w->k));
-    p.finish.pre = vx_rows_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, n));
+    p.rows = view_of(cuda, a->x, a->x_n, vx_distance(a->ldx, a->w->k));
+    p.finish.pre = view_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, n));
     p.finish.bias = a->w->bias;
     if (!gated) {
         p.finish.y = y;
         p.finish.gamma = a->gamma;
-        p.finish.residual = vx_rows_of(cuda, a->residual, NULL, vx_distance(a->ldr, n));
+        p.finish.residual = view_of(cuda, a->residual, NULL, vx_distance(a->ldr, n));
         p.finish.act = a->act;
     }
     vx_product_do(cuda, &p);
@@ -141,12 +146,12 @@ void vx_linear_bwd_cuda(vx_device *dev, const vx_linear_bwd *a)
     const int k = a->w->k, columns = gated ? 2 * k : k;
     if (a->m <= 0 || k <= 0)
         return;
-    const vx_rows pre = vx_rows_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, columns));
+    const vx_view pre = view_of(cuda, a->pre, a->pre_n, vx_distance(a->ldp, columns));
     vx_multiply p = multiply_with(cuda, a->w, a->m);
     p.turned = true;
-    p.rows = vx_rows_of(cuda, a->dy, a->dy_n, vx_distance(a->lddy, a->w->n));
+    p.rows = view_of(cuda, a->dy, a->dy_n, vx_distance(a->lddy, a->w->n));
     p.scale = a->gamma;
-    p.finish.y = vx_rows_of(cuda, a->dx, a->dx_n, vx_distance(a->lddx, columns));
+    p.finish.y = view_of(cuda, a->dx, a->dx_n, vx_distance(a->lddx, columns));
     p.finish.tokens = a->tokens;
     p.finish.targets = a->targets;
     if (a->act != VX_ACT_NONE && !gated) {

@@ -32,8 +32,8 @@ void vx_patch_embed_cuda(vx_device *dev, const vx_patch_embed *a)
     p.pictures = &pictures;
     p.scratch = cuda->scratch;
     p.scratch_bytes = cuda->scratch_bytes;
-    p.finish.y = {a->y, d, VX_FLOAT};
-    p.finish.residual = {const_cast<float *>(a->pos), d, VX_FLOAT};
+    p.finish.y = {a->y, (int64_t)d, VX_KIND_F32};
+    p.finish.residual = {const_cast<float *>(a->pos), (int64_t)d, VX_KIND_F32};
     p.finish.bias = a->w->bias;
     p.finish.period = patches;
     p.finish.lead = a->prefix_count;
@@ -90,13 +90,13 @@ void vx_patch_embed_bwd_cuda(vx_device *dev, const vx_patch_embed_bwd *a)
         vx_multiply p = {};
         p.w = a->w;
         p.turned = true;
-        p.rows = {const_cast<float *>(a->dy) + (size_t)first * tokens * d, d, VX_FLOAT};
+        p.rows = {const_cast<float *>(a->dy) + (size_t)first * tokens * d, (int64_t)d, VX_KIND_F32};
         p.period = patches;
         p.lead = a->prefix_count;
         p.m = (int)rows;
         p.scratch = cuda->scratch + bytes;
         p.scratch_bytes = cuda->scratch_bytes - bytes;
-        p.finish.y = {cuda->scratch, ld, VX_FLOAT};
+        p.finish.y = {cuda->scratch, (int64_t)ld, VX_KIND_F32};
         if (rows)
             vx_product_do(cuda, &p);
         VX_LAUNCH(rows_to_pixels, vx_blocks((size_t)count * pixels, THREADS), THREADS, 0,

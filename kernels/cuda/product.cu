@@ -98,7 +98,7 @@ template <class T> static void tiles(vx_cuda *cuda, const vx_operands *o, const 
 /* -------------------------------------------------------------------------- a few rows ---- */
 
 /* Four of x from column c on; 0 from k on. */
-VX_DEVICE vx_some<4> load_four(const vx_rows &x, int row, int c, int k, bool aligned)
+VX_DEVICE vx_some<4> load_four(const vx_view &x, int row, int c, int k, bool aligned)
 {
     vx_some<4> out;
     if (aligned && c + 4 <= k)
@@ -112,7 +112,7 @@ VX_DEVICE vx_some<4> load_four(const vx_rows &x, int row, int c, int k, bool ali
 /* A warp makes one column for all rows. w [n,k], rows padded with zeros to a multiple of 4; `low`:
  * where the second part of each of its numbers lies, or 0. */
 static __global__ void __launch_bounds__(FINISH_THREADS)
-    product_few(vx_rows x, bool aligned, vx_rows w, size_t low, int m, int n, int k, vx_finish f)
+    product_few(vx_view x, bool aligned, vx_view w, size_t low, int m, int n, int k, vx_finish f)
 {
     const int lane = vx_lane(), column = (int)blockIdx.x * (FINISH_THREADS / VX_WARP) + vx_warp();
     float sum[FEW] = {}, mine = 0;
@@ -143,21 +143,21 @@ static __global__ void __launch_bounds__(FINISH_THREADS)
         vx_finish_some<1>(f, lane, column, {{mine}});
 }
 
-static int number_type(vx_cuda_number number)
+static vx_kind number_kind(vx_cuda_number number)
 {
     if (number == VX_CUDA_F32)
-        return VX_FLOAT;
-    return number == VX_CUDA_F16 ? VX_TYPE_F16 : VX_TYPE_BF16;
+        return VX_KIND_F32;
+    return number == VX_CUDA_F16 ? VX_KIND_F16 : VX_KIND_BF16;
 }
 
 static void few(vx_cuda *cuda, const vx_multiply *p, vx_cuda_number number)
 {
     const vx_weight *w = p->w;
     const size_t low = number == VX_CUDA_BF16X3 ? vx_packed_part(w->k) : 0;
-    const vx_rows matrix = {const_cast<void *>(w->data), vx_packed_ld(number, w->k),
-                            number_type(number)};
+    const vx_view matrix = {const_cast<void *>(w->data), (int64_t)vx_packed_ld(number, w->k),
+                            number_kind(number)};
     VX_LAUNCH(product_few, vx_blocks((size_t)w->n, FINISH_THREADS / VX_WARP), FINISH_THREADS, 0,
-              &cuda->stream, p->rows, vx_rows_in_steps(p->rows, 4), matrix, low, p->m, w->n, w->k,
+              &cuda->stream, p->rows, vx_rows_in_fours(p->rows), matrix, low, p->m, w->n, w->k,
               p->finish);
 }
 
@@ -165,7 +165,7 @@ static void few(vx_cuda *cuda, const vx_multiply *p, vx_cuda_number number)
 
 template <int STEP>
 static __global__ void __launch_bounds__(FINISH_THREADS)
-    finish_rows(vx_rows from, int m, int n, vx_finish f)
+    finish_rows(vx_view from, int m, int n, vx_finish f)
 {
     const int c = (int)(blockIdx.x * FINISH_THREADS + threadIdx.x) * STEP;
     if (c < n)
@@ -173,10 +173,10 @@ static __global__ void __launch_bounds__(FINISH_THREADS)
             vx_finish_some<STEP>(f, r, c, vx_get_some<STEP>(from, (size_t)r, (size_t)c));
 }
 
-void vx_finish_rows(vx_cuda *cuda, const vx_rows *from, int m, int n, const vx_finish *f)
+void vx_finish_rows(vx_cuda *cuda, const vx_view *from, int m, int n, const vx_finish *f)
 {
     const unsigned rows = (unsigned)(m < MOST_ROWS ? m : MOST_ROWS);
-    if (f->step == 4 && vx_rows_in_steps(*from, 4))
+    if (f->step == 4 && vx_rows_in_fours(*from))
         VX_LAUNCH(finish_rows<4>, dim3(vx_blocks((size_t)n, 4 * FINISH_THREADS), rows),
                   FINISH_THREADS, 0, &cuda->stream, *from, m, n, *f);
     else
@@ -186,31 +186,29 @@ void vx_finish_rows(vx_cuda *cuda, const vx_rows *from, int m, int n, const vx_f
 
 int vx_finish_step(const vx_finish *f, int n)
 {
-    for (int step = 4; step > 1; step /= 2)
-        if (n % step == 0 && vx_rows_in_steps(f->y, (size_t)step) &&
-            vx_rows_in_steps(f->pre, (size_t)step) && vx_rows_in_steps(f->residual, (size_t)step) &&
-            vx_rows_in_steps(f->slope, (size_t)step))
-            return step;
-    return 1;
+    return n % 4 == 0 && vx_rows_in_fours(f->y) && vx_rows_in_fours(f->pre) &&
+                   vx_rows_in_fours(f->residual) && vx_rows_in_fours(f->slope)
+               ? 4
+               : 1;
 }
 
 /* -------------------------------------------------------------------------- cuBLASLt ---- */
 
-static int lt_type(int type)
+static int lt_type(vx_kind kind)
 {
-    if (type == VX_FLOAT)
+    if (kind == VX_KIND_F32)
         return VX_LT_R_32F;
-    return type == VX_TYPE_BF16 ? VX_LT_R_16BF : VX_LT_R_16F;
+    return kind == VX_KIND_BF16 ? VX_LT_R_16BF : VX_LT_R_16F;
 }
 
-static bool lt_takes(const vx_rows &r)
+static bool lt_takes(const vx_view &r)
 {
-    return vx_lt_suits(r.data, (int64_t)r.ld, lt_type(r.type));
+    return vx_lt_suits(r.data, r.ld, lt_type(r.kind));
 }
 
 /* How a product by cuBLASLt is finished. */
 struct lt_way {
-    vx_rows to; /* where it goes: y, pre, or the scratch */
+    vx_view to; /* where it goes: y, pre, or the scratch */
     bool raw;   /* the scratch                           */
     bool add;   /* the residual, too                     */
     int epilogue;
@@ -223,7 +221,7 @@ static int lt_epilogue(const vx_finish &f)
         return VX_LT_EPILOGUE_RELU;
     /* Its GELU is the form with tanh: 4e-4 off the other one, which 16 bits do not show. */
     const bool gelu = f.act == VX_ACT_GELU || f.act == VX_ACT_GELU_TANH;
-    return gelu && f.y.type != VX_FLOAT ? VX_LT_EPILOGUE_GELU : 0;
+    return gelu && f.y.kind != VX_KIND_F32 ? VX_LT_EPILOGUE_GELU : 0;
 }
 
 static lt_way lt_plan(const vx_finish &f)
@@ -234,7 +232,7 @@ static lt_way lt_plan(const vx_finish &f)
         const bool acts = f.act != VX_ACT_NONE && !f.slope.data;
         way.epilogue = acts && !f.residual.data && !f.gamma ? lt_epilogue(f) : 0;
         way.add =
-            f.residual.data && !acts && !f.gamma && f.y.type == VX_FLOAT && lt_takes(f.residual);
+            f.residual.data && !acts && !f.gamma && f.y.kind == VX_KIND_F32 && lt_takes(f.residual);
         way.after =
             f.gamma || f.slope.data || (acts && !way.epilogue) || (f.residual.data && !way.add);
     }
@@ -254,21 +252,19 @@ struct places {
     const lt_way *way; /* NULL: cuBLASLt is not asked */
 };
 
-static vx_rows shifted(const vx_rows &r, int rows)
+static vx_view shifted(const vx_view &r, int rows)
 {
-    return {r.data ? static_cast<char *>(r.data) + (size_t)rows * r.ld * vx_type_bytes(r.type)
-                   : NULL,
-            r.ld, r.type};
+    return r.data ? vx_from(r, rows * r.ld) : r;
 }
 
 /* The bias in the type of what it is added to. */
-static const void *lt_bias(vx_cuda *cuda, const vx_finish &f, int n, const vx_rows &to, char *room)
+static const void *lt_bias(vx_cuda *cuda, const vx_finish &f, int n, const vx_view &to, char *room)
 {
-    if (!f.bias || to.type == VX_FLOAT)
+    if (!f.bias || to.kind == VX_KIND_F32)
         return f.bias;
-    const vx_rows from = {const_cast<float *>(f.bias), (size_t)n, VX_FLOAT};
+    const vx_view from = {const_cast<float *>(f.bias), n, VX_KIND_F32};
     vx_finish copy = {};
-    copy.y = {room, (size_t)n, to.type};
+    copy.y = {room, n, to.kind};
     copy.step = vx_finish_step(&copy, n);
     vx_finish_rows(cuda, &from, 1, n, &copy);
     return room;
@@ -277,24 +273,25 @@ static const void *lt_bias(vx_cuda *cuda, const vx_finish &f, int n, const vx_ro
 static bool lt_product(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, const places &at)
 {
     const lt_way &way = *at.way;
-    const vx_rows to = way.raw ? vx_rows{at.raw, at.raw_ld, VX_FLOAT} : shifted(way.to, f->first);
+    const vx_view to =
+        way.raw ? vx_view{at.raw, (int64_t)at.raw_ld, VX_KIND_F32} : shifted(way.to, f->first);
     const bool with_bias = !way.raw && (!way.after || f->pre.data);
-    const vx_rows residual = shifted(f->residual, f->first);
+    const vx_view residual = shifted(f->residual, f->first);
     vx_lt_product p = {};
     p.a = o->a;
     p.lda = (int64_t)o->lda;
     p.w = o->w;
     p.ldw = (int64_t)o->ldw;
     p.d = to.data;
-    p.ldd = (int64_t)to.ld;
+    p.ldd = to.ld;
     p.c = way.add ? residual.data : NULL;
-    p.ldc = (int64_t)residual.ld;
+    p.ldc = residual.ld;
     p.bias = with_bias ? lt_bias(cuda, *f, o->n, to, at.bias) : NULL;
     p.m = o->m;
     p.n = o->n;
     p.k = o->k;
-    p.type = lt_type(number_type(o->number));
-    p.type_d = lt_type(to.type);
+    p.type = lt_type(number_kind(o->number));
+    p.type_d = lt_type(to.kind);
     p.turned = o->turned;
     p.epilogue = way.epilogue;
     if (!vx_products_multiply(cuda, &p))
@@ -312,7 +309,7 @@ static bool lt_product(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, 
 
 static void multiply(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, const places &at)
 {
-    const int type = lt_type(number_type(o->number));
+    const int type = lt_type(number_kind(o->number));
     const bool suits =
         vx_lt_suits(o->a, (int64_t)o->lda, type) && vx_lt_suits(o->w, (int64_t)o->ldw, type);
     if (at.way && suits && lt_product(cuda, o, f, at))
@@ -330,8 +327,8 @@ static void multiply(vx_cuda *cuda, const vx_operands *o, const vx_finish *f, co
 /* x itself is in the matrix's form. */
 static bool fits_as_it_is(const vx_multiply *p, vx_cuda_number number)
 {
-    const int type = number_type(number);
-    if (p->pictures || p->scale || p->period || number == VX_CUDA_BF16X3 || p->rows.type != type)
+    const vx_kind kind = number_kind(number);
+    if (p->pictures || p->scale || p->period || number == VX_CUDA_BF16X3 || p->rows.kind != kind)
         return false;
     return number == VX_CUDA_F32 || lt_takes(p->rows);
 }
@@ -375,7 +372,7 @@ static int place(places *at, const vx_multiply *p, vx_cuda_number number, bool a
 {
     const size_t element = vx_packed_element(number);
     const size_t bias = vx_round_up((size_t)n * 2, 256), fixed = vx_product_fixed_bytes((size_t)n);
-    at->lda = as_it_is ? p->rows.ld : form_ld(p, number);
+    at->lda = as_it_is ? (size_t)p->rows.ld : form_ld(p, number);
     at->raw_ld = vx_round_up((size_t)n, VX_CUDA_EIGHT);
     const size_t a = as_it_is ? 0 : at->lda * element;
     const size_t raw = at->way && at->way->raw ? at->raw_ld * sizeof(float) : 0;

@@ -16,87 +16,30 @@
 
 #include "kernels/cuda/act.h"
 #include "kernels/cuda/packing.h"
+#include "kernels/cuda/rows.h"
 
-enum vx_type { VX_FLOAT = 0, VX_TYPE_BF16, VX_TYPE_F16 };
-
-/* Rows of numbers, ld elements apart. data NULL: there are none. */
-struct vx_rows {
-    void *data;
-    size_t ld;
-    int type;
-};
-
-static inline int vx_type_of(const vx_cuda *cuda, bool narrow)
+/* Elements of rows may be read four at a time; true, too, if there are none. */
+static inline bool vx_rows_in_fours(const vx_view &r)
 {
-    if (!narrow || cuda->number <= VX_CUDA_BF16X3)
-        return VX_FLOAT;
-    return cuda->number == VX_CUDA_BF16 ? VX_TYPE_BF16 : VX_TYPE_F16;
-}
-
-static inline vx_rows vx_rows_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin,
-                                 size_t ld)
-{
-    const vx_array a = vx_array_of(floats, twin);
-    return {const_cast<void *>(a.data), ld, vx_type_of(cuda, a.narrow)};
-}
-
-static inline size_t vx_type_bytes(int type)
-{
-    return type == VX_FLOAT ? 4 : 2;
-}
-
-/* Their elements may be read STEP at a time. */
-static inline bool vx_rows_in_steps(const vx_rows &r, size_t step)
-{
-    return !r.data || (vx_aligned(r.data, step * vx_type_bytes(r.type)) && r.ld % step == 0);
+    return !r.data || vx_fours(r);
 }
 
 template <int STEP> struct vx_some {
     float v[STEP];
 };
 
-/* STEP neighbours from column c on: 1, 2 or 4. */
-template <int STEP> VX_DEVICE vx_some<STEP> vx_get_halves(const void *at, bool bf16)
+/* STEP neighbours from column c on: 1 or 4. */
+template <int STEP> VX_DEVICE vx_some<STEP> vx_get_some(const vx_view &r, size_t row, size_t c)
 {
-    struct alignas(2 * STEP) halves {
-        uint16_t bits[STEP];
-    } got = *static_cast<const halves *>(at);
     vx_some<STEP> out;
-    VX_UNROLL
-    for (int i = 0; i < STEP; i++)
-        out.v[i] = bf16 ? vx_of_bf16({got.bits[i]}) : vx_of_f16({got.bits[i]});
+    vx_read_some<STEP>(r, (int64_t)row * r.ld + (int64_t)c, out.v);
     return out;
 }
 
-template <int STEP> VX_DEVICE vx_some<STEP> vx_get_some(const vx_rows &r, size_t row, size_t c)
-{
-    struct alignas(4 * STEP) floats {
-        vx_some<STEP> some;
-    };
-    const size_t at = row * r.ld + c;
-    if (r.type == VX_FLOAT)
-        return reinterpret_cast<const floats *>(static_cast<const float *>(r.data) + at)->some;
-    return vx_get_halves<STEP>(static_cast<const uint16_t *>(r.data) + at, r.type == VX_TYPE_BF16);
-}
-
 template <int STEP>
-VX_DEVICE void vx_put_some(const vx_rows &r, size_t row, size_t c, const vx_some<STEP> &x)
+VX_DEVICE void vx_put_some(const vx_view &r, size_t row, size_t c, const vx_some<STEP> &x)
 {
-    struct alignas(4 * STEP) floats {
-        vx_some<STEP> some;
-    };
-    struct alignas(2 * STEP) halves {
-        uint16_t bits[STEP];
-    } out;
-    const size_t at = row * r.ld + c;
-    if (r.type == VX_FLOAT) {
-        reinterpret_cast<floats *>(static_cast<float *>(r.data) + at)->some = x;
-        return;
-    }
-    VX_UNROLL
-    for (int i = 0; i < STEP; i++)
-        out.bits[i] = r.type == VX_TYPE_BF16 ? vx_to_bf16(x.v[i]).bits : vx_to_f16(x.v[i]).bits;
-    *reinterpret_cast<halves *>(static_cast<uint16_t *>(r.data) + at) = out;
+    vx_write_some<STEP>(r, (int64_t)row * r.ld + (int64_t)c, x.v);
 }
 
 /* ------------------------------------------------------------------ after a product ---- */
@@ -109,11 +52,11 @@ VX_DEVICE void vx_put_some(const vx_rows &r, size_t row, size_t c, const vx_some
  * up to its own, and the residual is row i % period.
  */
 struct vx_finish {
-    vx_rows y, pre, residual, slope;
+    vx_view y, pre, residual, slope;
     const float *bias, *gamma;
     vx_act act;
     int tokens, targets, period, lead, first;
-    int step; /* 1, 2 or 4: how many neighbours may be read and written at once */
+    int step; /* 1 or 4: how many neighbours may be read and written at once */
 };
 
 VX_DEVICE size_t vx_finish_row(const vx_finish &f, int row)
@@ -180,7 +123,7 @@ struct vx_pictures {
 struct vx_multiply {
     const vx_weight *w;
     bool turned;
-    vx_rows rows;
+    vx_view rows;
     int period, lead;
     const float *scale;
     const vx_pictures *pictures; /* or NULL */
@@ -216,7 +159,7 @@ void vx_product_rows(vx_cuda *cuda, const vx_multiply *p, int first, int m, void
 void vx_product_mma(vx_cuda *cuda, const vx_operands *o, const vx_finish *f);
 
 /* y = act(...) of a product that lies in `from` already. */
-void vx_finish_rows(vx_cuda *cuda, const vx_rows *from, int m, int n, const vx_finish *f);
+void vx_finish_rows(vx_cuda *cuda, const vx_view *from, int m, int n, const vx_finish *f);
 
 /* The number of neighbours that f may take at once in rows of n. */
 int vx_finish_step(const vx_finish *f, int n);

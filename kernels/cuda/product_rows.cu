@@ -11,7 +11,7 @@ enum { THREADS = 128, MOST_ROWS = 65535 };
 enum form { WHOLE = 0, BEHIND, BESIDE };
 
 struct rows_source {
-    vx_rows rows;
+    vx_view rows;
     const float *scale;
     int period, lead;
 
@@ -98,7 +98,7 @@ template <int STEP> VX_DEVICE void write_beside(uint16_t *row, int c, const vx_s
 /* Columns up to `columns`: those from k on become 0. */
 template <class S, int FORM, int STEP>
 static __global__ void __launch_bounds__(THREADS)
-    rows_in_form(const S source, vx_rows out, size_t part, int first, int m, int k, int columns)
+    rows_in_form(const S source, vx_view out, size_t part, int first, int m, int k, int columns)
 {
     const int c = (int)(blockIdx.x * THREADS + threadIdx.x) * STEP;
     if (c < columns)
@@ -109,7 +109,7 @@ static __global__ void __launch_bounds__(THREADS)
                 x.v[i] = 0;
             if (c < k)
                 x = source.template read<STEP>(first + r, c);
-            uint16_t *row = static_cast<uint16_t *>(out.data) + (size_t)r * out.ld;
+            uint16_t *row = static_cast<uint16_t *>(out.data) + (size_t)r * (size_t)out.ld;
             if (FORM == BEHIND)
                 write_behind<STEP>(row, c, part, x);
             else if (FORM == BESIDE)
@@ -120,7 +120,7 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 template <class S, int FORM, int STEP>
-static void launch(vx_cuda *cuda, const S &source, const vx_rows &out, size_t part, int first,
+static void launch(vx_cuda *cuda, const S &source, const vx_view &out, size_t part, int first,
                    int m, int k, int columns)
 {
     const dim3 grid(vx_blocks((size_t)columns, THREADS * STEP),
@@ -130,7 +130,7 @@ static void launch(vx_cuda *cuda, const S &source, const vx_rows &out, size_t pa
 }
 
 template <class S, int STEP>
-static void launch_form(vx_cuda *cuda, const S &source, const vx_rows &out, bool in_parts,
+static void launch_form(vx_cuda *cuda, const S &source, const vx_view &out, bool in_parts,
                         bool turned, int first, int m, int k)
 {
     const size_t part = vx_packed_part(k);
@@ -147,16 +147,16 @@ void vx_product_rows(vx_cuda *cuda, const vx_multiply *p, int first, int m, void
     const vx_cuda_number number = vx_packing_number(p->w->packing);
     const int k = p->turned ? p->w->n : p->w->k;
     const bool in_parts = number == VX_CUDA_BF16X3;
-    const int type = number == VX_CUDA_F32   ? VX_FLOAT
-                     : number == VX_CUDA_F16 ? VX_TYPE_F16
-                                             : VX_TYPE_BF16;
-    const vx_rows to = {out, lda, type};
+    const vx_kind kind = number == VX_CUDA_F32   ? VX_KIND_F32
+                         : number == VX_CUDA_F16 ? VX_KIND_F16
+                                                 : VX_KIND_BF16;
+    const vx_view to = {out, (int64_t)lda, kind};
     if (p->pictures) {
         launch_form<pictures_source, 1>(cuda, {*p->pictures}, to, in_parts, p->turned, first, m, k);
         return;
     }
     const rows_source source = {p->rows, p->scale, p->period, p->lead};
-    if (k % 4 == 0 && vx_rows_in_steps(p->rows, 4))
+    if (k % 4 == 0 && vx_rows_in_fours(p->rows))
         launch_form<rows_source, 4>(cuda, source, to, in_parts, p->turned, first, m, k);
     else
         launch_form<rows_source, 1>(cuda, source, to, in_parts, p->turned, first, m, k);

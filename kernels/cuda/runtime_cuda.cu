@@ -12,23 +12,32 @@ static cudaStream_t queue(const vx_gpu_stream *stream)
     return (cudaStream_t)stream->handle;
 }
 
+/* The runtime keeps the last error of a call as well: it is taken back, so that no launch finds it
+ * and counts as failed. */
+static int reported(cudaError_t error)
+{
+    if (error != cudaSuccess)
+        cudaGetLastError();
+    return error;
+}
+
 int vx_gpu_count(int *count)
 {
     *count = 0;
-    return cudaGetDeviceCount(count);
+    return reported(cudaGetDeviceCount(count));
 }
 
 void vx_gpu_versions(int *driver, int *built)
 {
     *driver = 0;
     *built = CUDART_VERSION;
-    cudaDriverGetVersion(driver);
+    reported(cudaDriverGetVersion(driver));
 }
 
 int vx_gpu_describe(int ordinal, vx_gpu_info *out)
 {
     cudaDeviceProp has;
-    int error = cudaGetDeviceProperties(&has, ordinal);
+    int error = reported(cudaGetDeviceProperties(&has, ordinal));
     if (error)
         return error;
     snprintf(out->name, sizeof out->name, "%s", has.name);
@@ -36,23 +45,22 @@ int vx_gpu_describe(int ordinal, vx_gpu_info *out)
     out->minor = has.minor;
     out->processors = has.multiProcessorCount;
     out->block_bytes = has.sharedMemPerBlockOptin;
-    error = cudaSetDevice(ordinal);
-    return error ? error : cudaMemGetInfo(&out->memory_free, &out->memory_total);
+    error = reported(cudaSetDevice(ordinal));
+    return error ? error : reported(cudaMemGetInfo(&out->memory_free, &out->memory_total));
 }
 
 int vx_gpu_capability(int ordinal, int *major, int *minor)
 {
-    int error = cudaDeviceGetAttribute(major, cudaDevAttrComputeCapabilityMajor, ordinal);
-    if (!error)
-        error = cudaDeviceGetAttribute(minor, cudaDevAttrComputeCapabilityMinor, ordinal);
+    const int error =
+        reported(cudaDeviceGetAttribute(major, cudaDevAttrComputeCapabilityMajor, ordinal));
     if (error)
-        cudaGetLastError();
-    return error;
+        return error;
+    return reported(cudaDeviceGetAttribute(minor, cudaDevAttrComputeCapabilityMinor, ordinal));
 }
 
 int vx_gpu_use(int ordinal)
 {
-    return cudaSetDevice(ordinal);
+    return reported(cudaSetDevice(ordinal));
 }
 
 const char *vx_gpu_error_name(int error)
@@ -68,15 +76,6 @@ const char *vx_gpu_error_text(int error)
 int vx_gpu_no_memory(int error)
 {
     return error == cudaErrorMemoryAllocation;
-}
-
-/* The runtime keeps the last error of a call as well: it is taken back, so that nobody else finds
- * it. */
-static int reported(cudaError_t error)
-{
-    if (error != cudaSuccess)
-        cudaGetLastError();
-    return error;
 }
 
 int vx_gpu_alloc(void **out, size_t bytes)
@@ -193,9 +192,27 @@ void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream)
 float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to)
 {
     float ms = 0;
-    const int error = reported(
-        cudaEventElapsedTime(&ms, (cudaEvent_t)from->handle, (cudaEvent_t)to->handle));
+    const int error =
+        reported(cudaEventElapsedTime(&ms, (cudaEvent_t)from->handle, (cudaEvent_t)to->handle));
     return error ? -1 : ms;
+}
+
+/* Lets a kernel have all the shared memory that a block of this GPU may have. It is always the same
+ * number: the attribute belongs to the kernel, not to the stream, so a smaller one, set by another
+ * thread between this call and the launch, would make the launch fail. */
+static int allow_shared(const void *function, size_t bytes)
+{
+    int ordinal = 0, most = 0;
+    int error = reported(cudaGetDevice(&ordinal));
+    if (!error)
+        error = reported(
+            cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal));
+    if (!error && bytes > (size_t)most)
+        error = cudaErrorInvalidConfiguration;
+    if (error)
+        return error;
+    return reported(
+        cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
 }
 
 /* More than 48 KiB of shared memory are asked for kernel by kernel. */
@@ -203,10 +220,7 @@ int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *fun
                       size_t shared_bytes)
 {
     if (!stream->error && shared_bytes > 48 * 1024)
-        vx_gpu_fail(stream,
-                    reported(cudaFuncSetAttribute(
-                        function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes)),
-                    kernel);
+        vx_gpu_fail(stream, allow_shared(function, shared_bytes), kernel);
     return !stream->error;
 }
 

@@ -82,6 +82,29 @@ static int create_plans(vitx_context *c)
     return vx_plan_create(&c->variants.plan, a, &c->hooks);
 }
 
+static void release_host(vitx_context *c, vx_host_side *host)
+{
+    if (host->pinned)
+        c->dev->cls->host_free(host->memory, &c->env);
+    else
+        vx_release(&c->hooks, host->memory);
+    *host = (vx_host_side){0};
+}
+
+static int reserve_host(vitx_context *c, vx_host_side *host, size_t floats)
+{
+    const vx_device_class *cls = c->dev->cls;
+    release_host(c, host);
+    if (cls->host_alloc && floats <= SIZE_MAX / sizeof(float))
+        host->memory = cls->host_alloc(floats * sizeof(float), &c->env);
+    host->pinned = host->memory != NULL;
+    if (!host->pinned)
+        VX_TRY(vx_new(&host->memory, &c->hooks, floats, sizeof(float),
+                      "inputs and answers on the host"));
+    host->floats = floats;
+    return VITX_OK;
+}
+
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences)
 {
     const size_t input = (size_t)batch * vx_context_input_count(c),
@@ -92,13 +115,8 @@ int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch,
             .input = act->input, .logits = act->logits, .probabilities = act->probabilities};
         return VITX_OK;
     }
-    if (host->floats < input + answers) {
-        vx_release(&c->hooks, host->memory);
-        *host = (vx_host_side){0};
-        VX_TRY(vx_new(&host->memory, &c->hooks, input + answers, sizeof(float),
-                      "inputs and answers on the host"));
-        host->floats = input + answers;
-    }
+    if (host->floats < input + answers)
+        VX_TRY(reserve_host(c, host, input + answers));
     host->logits = host->memory;
     host->probabilities = host->logits + answers / 2;
     host->input = host->logits + answers;
@@ -135,7 +153,7 @@ static int find_site(vx_site *out, const char **precision, const vitx_context_op
         return vx_fail(VITX_DEVICE, "no device \"%s\"; there are: %s", o->device,
                        vx_name_list(text, sizeof text, vitx_device_name));
     if (failed)
-        return device_failed(failed, o->device ? o->device : "auto", text);
+        return device_failed(failed, o->device ? o->device : VX_DEFAULT_DEVICE, text);
     if (hooks && text[0])
         vx_log(hooks, VITX_LOG_DEBUG, "device %s", text);
     *precision = vx_device_precision(out->cls, o->precision);
@@ -448,11 +466,11 @@ void vitx_context_free(vitx_context *context)
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
+        release_host(c, &c->act.host);
+        release_host(c, &c->variants.act.host);
+        release_host(c, &c->channels.act.host);
         cls->close(c->dev);
     }
-    vx_release(&hooks, c->act.host.memory);
-    vx_release(&hooks, c->variants.act.host.memory);
-    vx_release(&hooks, c->channels.act.host.memory);
     vx_release(&hooks, c->channels.starts);
     vx_release(&hooks, c->trace_copy.memory);
     vx_release(&hooks, c->profile);

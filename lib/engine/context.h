@@ -36,6 +36,7 @@ typedef struct vx_host_side {
     float *logits, *probabilities; /* [S,K] each, in this order            */
     float *memory;                 /* of the copies; NULL: there are none  */
     size_t floats;
+    bool pinned;                   /* the memory is the device's host_alloc's */
 } vx_host_side;
 
 typedef struct vx_activations {

@@ -83,8 +83,8 @@ const struct option common_options[] = {
      .offset = offsetof(struct common, device),
      .value = "NAME",
      .help =
-         "device to run on: cuda, cuda:1, cpu, ref or auto (default auto: cuda if there is one, "
-         "else cpu)",
+         "device to run on: cpu, cuda, cuda:1, ref or auto: cuda if there is one, else cpu "
+         "(default cpu)",
      .more =
          "cuda is a GPU, cuda:1 the second one. vitx-cli info lists the devices that this machine "
          "has, and says why\n"
