@@ -160,8 +160,8 @@ struct vx_device_class {
     /* No instance may have work queued that touches the memory. */
     void (*mem_free)(void *memory, const vx_device_env *env);
 
-    /* Or NULL. Memory of the host that copies reach by the shortest way (pinned), for what is copied
-     * with every batch. alloc gives NULL if there is none left: any other memory serves, too. */
+    /* Or NULL. Memory of the host that copies reach by the shortest way (pinned), for what is
+     * copied with every batch. alloc gives NULL if there is none left: any other memory serves. */
     void *(*host_alloc)(size_t bytes, const vx_device_env *env);
     void (*host_free)(void *memory, const vx_device_env *env);
 
@@ -196,8 +196,9 @@ const vx_device_class *vx_device_find(const char *name);
 #define VX_DEFAULT_DEVICE "cpu"
 
 /* A site by its name: "cpu", "cuda" (its processor 0), "cuda:1"; NULL: VX_DEFAULT_DEVICE;
- * "auto": the first of the table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why is empty. With 0, why
- * says which device before it in the table is not there ("cuda: no NVIDIA driver"), or is empty. */
+ * "auto": the first of the table that is there. VX_DEVICE_UNKNOWN: no device has that name, and why
+ * is empty. With 0, why says which device before it in the table is not there ("cuda: no NVIDIA
+ * driver"), or is empty. */
 int vx_site_find(vx_site *out, const char *name, char *why, size_t why_size);
 
 static inline size_t vx_narrow_bytes(const vx_device_class *cls, const char *precision)
