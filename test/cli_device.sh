@@ -13,7 +13,7 @@ cp "$program" "$bin"
 built=$program program=$bin/vitx-cli
 classify=(classify -m "$model" --top 3 --threads 1)
 
-# refused REASON: cuda gives status 1 and one line with the reason; by default it is the cpu, and --verbose and info say why.
+# refused REASON: cuda gives status 1 and one line with the reason; auto is the cpu, and --verbose and info say why.
 refused() {
     run "${classify[@]}" --device cuda $picture
     gives 1
@@ -21,7 +21,7 @@ refused() {
     err_lines 1
     err_has "vitx-cli: device cuda: "
     err_has "$1"
-    run "${classify[@]}" --verbose $picture
+    run "${classify[@]}" --device auto --verbose $picture
     gives 0
     err_has "info: cpu, f32"
     err_has "debug: device cuda: "
@@ -128,7 +128,7 @@ failing() { # what it says, arguments
 }
 export FAKE_MEMORY="2000000000 bytes, 70000 free of 9000000"
 failing "$FAKE_MEMORY" "${classify[@]}" --device cuda $picture
-failing "$FAKE_MEMORY" "${classify[@]}" $picture
+failing "$FAKE_MEMORY" "${classify[@]}" --device auto $picture
 unset FAKE_MEMORY
 
 check "a GPU"
@@ -136,7 +136,9 @@ accepted "fake 0" --device cuda
 accepted "fake 0" --device cuda:0
 accepted "fake 1" --device cuda:1
 accepted "fake 0" --device auto
-accepted "fake 0"
+run "${classify[@]}" --verbose $picture
+gives 0
+err_has "info: cpu, f32" # a GPU is taken only if it is asked for
 run "${classify[@]}" --device cuda:2 $picture
 gives 1
 err_lines 1
@@ -160,9 +162,9 @@ check "a program with the shared library"
 mkdir "$folder/shared"
 cp "$OUT/libvitx.so" "$folder/shared/libvitx.so.${version%%.*}"
 cp "$fake" "$folder/shared/$file"
-example=$(realpath "$BUILD/example_c") full=$(realpath $models)
+user=$(realpath "$BUILD/plugin_user")
 shared() { # folder of the library, from $folder
-    (cd "$folder" && FAKE_MEMORY="no room" LD_LIBRARY_PATH=$1 "$example" "$full/vit-timm" "$full/picture.png" map.npy) > "$out" 2> "$err"
+    (cd "$folder" && FAKE_PROBE="no room" LD_LIBRARY_PATH=$1 "$user") > "$out" 2> "$err"
     status=$?
 }
 shared "$folder/shared"
@@ -170,7 +172,7 @@ shared "$folder/shared"
 err_has "device cuda: no room"
 if [ ! -e "$installed/$file" ]; then
     shared shared # no full path
-    gives 0
+    err_has "not found beside the library"
 fi
 
 # ---------------------------------------------------------------- what was built -------------

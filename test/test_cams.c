@@ -869,7 +869,8 @@ START_TEST(test_cams__memory_is_stated_and_kept)
             }
             const vitx_context *c = s.c;
             ck_assert_uint_eq(bytes, c->trace.bytes + c->variants.memory.bytes +
-                                         c->variants.trace.bytes + c->channels.memory.bytes);
+                                         c->variants.trace.bytes + c->channels.memory.bytes +
+                                         c->weights->turned_bytes);
             ck_assert_int_eq(c->channels.capacity > 0, m == ABLATIONCAM && layer == 2);
             close_scene(&s);
         }
