@@ -191,8 +191,7 @@ $(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
 CXX_PLAIN := -fno-exceptions -fno-rtti -fno-threadsafe-statics
 TWIN_FLAGS = -std=c++17 $(CXX_PLAIN) $(OPTIMISE) -Wall -Wextra -Wshadow -fPIC -fvisibility=hidden -pthread -I. $(PLUGIN_DEFINES) \
     $(if $(filter tsan,$(CONFIG)),-DVX_UNDER_TSAN=1) $(filter-out $(TWIN_PLAIN),$(TWIN_SANITIZE)) $(filter-out -std=%,$(CFLAGS))
-# Some checks of the undefined behaviour sanitizer need the library of C++. With -O2 the thread sanitizer
-# no longer finds each planted race (test_cuda_machine), so FLAGS_tsan keeps its -O1 here, too.
+# Some checks of the undefined behaviour sanitizer need the library of C++.
 TWIN_SANITIZE = $(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize=vptr $(NO_FUNCTION))
 NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/null 2>&1 && echo -fno-sanitize=function)
 # The machine switches stacks and is what orders memory, so the thread sanitizer is told by it, and
