@@ -214,7 +214,7 @@ $(B)/libtwin.a: $(TWIN_OBJ)
 # comes later. The PTX is made once for all: no kernel uses what 9.0 alone has. What ptxas says of
 # registers is kept beside each object; test/cuda.sh reads it.
 NVCC_CODE := $(subst $(SPACE),$(comma),$(addprefix sm_,$(CUDA_TARGETS)) compute_80)
-NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) -gencode arch=compute_80,code=[$(NVCC_CODE)] -Werror all-warnings -Xptxas -v -Xcompiler \
+NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) -gencode arch=compute_80,code=[$(NVCC_CODE)] -Werror all-warnings -Xptxas -v -Xfatbin -compress-all -Xcompiler \
     -Wall,-Wextra,-O2,-fPIC,-fvisibility=hidden,$(subst $(SPACE),$(comma),$(CXX_PLAIN))
 $(B)/cuda/%.o: %.cu $(B)/flags
 	@echo "  NVCC  $<"
@@ -224,7 +224,6 @@ $(B)/cuda/%.o: %.cu $(B)/flags
 NVCC_LIBS = $(addprefix -L,$(wildcard $(addprefix $(dir $(realpath $(CUDA_NVCC)))../,lib64 lib targets/*/lib)))
 # cuBLASLt is opened by its name: beside the plug-in, in NVIDIA's Python packages, and where nvcc's is.
 PLUGIN_PATHS = $$ORIGIN:$$ORIGIN/../nvidia/cu13/lib$(subst $(SPACE),,$(patsubst -L%,:%,$(NVCC_LIBS)))
-$(B)/cuda/kernels/cuda/plugin_cuda.o: NVCC_FLAGS += $(PLUGIN_DEFINES)
 $(PLUGIN): $(CUDA_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) -shared $(LDFLAGS) -Wl,-soname,$(@F) -o $@ $^ $(NVCC_LIBS) -lcudart_static -lm -lrt -ldl -pthread \
