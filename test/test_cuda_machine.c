@@ -25,8 +25,8 @@ static char said[1500]; /* a message of Check has 8 KiB at most */
 
 #if SANITIZED_THREADS
 /* The races of this program are planted, many at one address. Names of functions would take
- * seconds. */
-const char *__tsan_default_options(void);
+ * seconds. The sanitizer's library looks the function up, so it has to be visible. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
     return "exitcode=0:symbolize=0:suppress_equal_addresses=0";
