@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build/release}
-echo '| kernel | target | forms | registers | spilled, bytes |'
+echo '| kernel | forms | registers on sm_80 | on sm_90 | spilled, bytes |'
 echo '|---|---|---|---|---|'
 cat "$build"/cuda/kernels/cuda/*.ptxas | c++filt | awk '
     /Compiling entry function/ {
@@ -18,14 +18,18 @@ cat "$build"/cuda/kernels/cuda/*.ptxas | c++filt | awk '
     / bytes spill stores/ { spilled = $5 }
     / Used [0-9]+ registers/ {
         match($0, /Used [0-9]+/); used = substr($0, RSTART + 5, RLENGTH - 5) + 0
-        key = name " | " target
-        if (!(key in forms) || used < least[key]) least[key] = used
+        key = name " " target
+        if (!(key in most) || used < least[key]) least[key] = used
         if (used > most[key]) most[key] = used
-        if (spilled + 0 > worst[key] + 0) worst[key] = spilled
+        if (spilled + 0 > worst[name] + 0) worst[name] = spilled
+        names[name] = 1
         forms[key]++
     }
+    function range(key) {
+        return !(key in most) ? "-" : least[key] == most[key] ? most[key] : least[key] " to " most[key]
+    }
     END {
-        for (key in forms)
-            printf "| %s | %d | %s | %d |\n", key, forms[key],
-                least[key] == most[key] ? most[key] : least[key] " to " most[key], worst[key]
+        for (name in names)
+            printf "| %s | %d | %s | %s | %d |\n", name, forms[name " sm_80"], range(name " sm_80"),
+                range(name " sm_90"), worst[name]
     }' | sort
