@@ -803,6 +803,8 @@ static char folders[MOST_MODELS][128];
 START_TEST(test_report__says_what_the_model_answers)
 {
     const char *folder = strrchr(folders[_i], '/');
+    if (SANITIZED_THREADS && _i % 4 != 0) /* threads are used in the same way for all */
+        return;
     bed b = open_bed(folder ? folder + 1 : folders[_i], VITX_FIT_SQUASH);
     vitx_report *report;
     vitx_map *map = map_of(&b, "attention");
