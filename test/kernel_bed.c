@@ -62,8 +62,9 @@ const vx_dims largest = {.batch = 3,
                          .patch_width = 16,
                          .classes = 1000};
 
-/* The twin asks nobody's threads: once is enough. A sanitizer watches test_cuda, test_cuda_small and
- * test_cuda_attention, which have every operation, and one version here; that of threads none. */
+/* The twin asks nobody's threads: once is enough. A sanitizer watches test_cuda, test_cuda_small
+ * and test_cuda_attention, which have every operation, and one version here; that of threads
+ * none. */
 static bool twin_serves(int index)
 {
     const bool all = versions[index / MOST_THREADS].features == VX_FEATURES_ALL;
