@@ -18,8 +18,9 @@
  *         {
  *             return abi == vx_plugin_abi() ? &cls : nullptr;
  *         }
- *   - name, precision_at, automatic, packings, packing_for, narrow_bytes, reserve_bytes and
- *     instructions_of touch no GPU and no driver: the library asks for them without an instance.
+ *   - name, precision_at, automatic, packings, packing_for, narrow_bytes, reserve_bytes,
+ *     turned_bytes and instructions_of touch no GPU and no driver: the library asks for them
+ *     without an instance.
  *   - Constructors of the file start nothing, as they run on machines without a GPU, too. The file
  *     stays loaded until the process ends.
  *   - probe is quick (below 1 ms if there is no driver) and starts nothing on the GPU: "auto" calls

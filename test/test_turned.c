@@ -192,6 +192,73 @@ START_TEST(test_turned__memory_of_a_trace)
 }
 END_TEST
 
+/* A block that was larger than the plan at hand leaves W^T less room. */
+START_TEST(test_turned__a_large_trace_leaves_less_room)
+{
+    vitx_model *model = open_model("vit-timm", NULL);
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    const vitx_explain_opts last = by("gradcam");
+    size_t large, with;
+    trace.record = VITX_RECORD_ALL;
+    trace.tokens = 1 << VITX_AT_NORM1 | 1 << VITX_AT_OUTPUT;
+    o.device = "cpu";
+    ck_ok(vitx_trace_bytes_with(&large, model, &o, &trace, 1));
+    vitx_context *c = create(model, "cpu", NULL, 1, 0);
+    ck_ok(vitx_explain_bytes(&with, c, &last, 1));
+    vitx_context_free(c);
+    const size_t budget = large > with ? large : with;
+    c = create(model, "cpu", NULL, 1, budget);
+    const size_t plain = weight_bytes(c);
+    ck_ok(vitx_context_set_trace(c, &trace));
+    vitx_map_free(explain(c, "gradcam"));
+    ck_ok(vitx_context_get_info(&info, c));
+    ck_assert_uint_eq(weight_bytes(c), plain);
+    ck_assert_uint_le(info.trace_bytes, budget);
+    vitx_context_free(c);
+    c = create(model, "cpu", NULL, 1, budget); /* without the trace there is room */
+    vitx_map_free(explain(c, "gradcam"));
+    ck_assert_uint_gt(weight_bytes(c), plain);
+    vitx_context_free(c);
+    vitx_model_free(model);
+}
+END_TEST
+
+/* Never less is told than is taken, whatever the budget. */
+START_TEST(test_turned__memory_of_a_trace_recomputed)
+{
+    vitx_model *model = open_model("vit-timm", NULL);
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    size_t most, told;
+    int turned = 0, not = 0;
+    trace.gradients = VITX_GRADIENT_ATTENTION;
+    trace.targets = 1;
+    o.device = "cpu";
+    o.threads = 1;
+    o.gradients = VITX_GRADIENTS_RECOMPUTE;
+    ck_ok(vitx_trace_bytes_with(&most, model, &o, &trace, 1));
+    for (int part = 2; part <= 16; part++) {
+        vitx_context *c;
+        o.trace_budget = most * (size_t)part / 16;
+        ck_ok(vitx_trace_bytes_with(&told, model, &o, &trace, 1));
+        ck_ok(vitx_context_create(&c, model, &o));
+        const size_t plain = weight_bytes(c);
+        if (vitx_context_set_trace(c, &trace) == VITX_OK) {
+            ck_ok(vitx_context_get_info(&info, c));
+            ck_assert_uint_ge(told, info.trace_bytes + info.weight_bytes - plain);
+            turned += info.weight_bytes > plain;
+            not += info.weight_bytes == plain;
+        }
+        vitx_context_free(c);
+    }
+    ck_assert(turned > 0 && not > 0);
+    vitx_model_free(model);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- failures -------- */
 
 /* Two calls, of which the second turns what the first has not. */
@@ -371,6 +438,8 @@ static Suite *suite(void)
     tcase_add_loop_test(c, test_turned__bits_are_those_of_every_product, 0, FOLDERS * PRECISIONS);
     tcase_add_loop_test(c, test_turned__memory_is_what_is_told, 0, PRECISIONS);
     tcase_add_test(c, test_turned__memory_of_a_trace);
+    tcase_add_test(c, test_turned__a_large_trace_leaves_less_room);
+    tcase_add_test(c, test_turned__memory_of_a_trace_recomputed);
     tcase_add_test(c, test_turned__every_allocation_may_fail);
     tcase_add_test(c, test_turned__a_failure_can_be_repeated);
     tcase_add_test(c, test_turned__threads_share_a_model);

@@ -94,6 +94,7 @@ static void release_host(vitx_context *c, vx_host_side *host)
 static int reserve_host(vitx_context *c, vx_host_side *host, size_t floats)
 {
     const vx_device_class *cls = c->dev->cls;
+    VX_TRY(vx_context_sync(c)); /* a call that failed may have left a copy queued */
     release_host(c, host);
     if (cls->host_alloc && floats <= SIZE_MAX / sizeof(float))
         host->memory = cls->host_alloc(floats * sizeof(float), &c->env);

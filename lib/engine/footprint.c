@@ -198,5 +198,5 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
     if (arena.base)
         vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
     return vx_weights_turn(&c->weights, c->model, c->weights, c->dev,
-                           vx_context_turned_from(c, plan, bytes));
+                           vx_context_turned_from(c, plan, trace->bytes));
 }

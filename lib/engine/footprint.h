@@ -46,9 +46,9 @@ int vx_context_allow_extra(const vitx_context *c, int variants, int channels, si
  * left it open, blocks are kept if that fits the trace_budget, else recomputed
  * (plan->recompute). */
 size_t vx_context_plan_bytes(const vitx_context *c, vx_plan *plan, int batch);
-/* The first block whose W^T is kept for the gradients of a plan of so many bytes, as
- * vx_weights_turn takes it: all that they multiply with, if the trace_budget has room for it beside
- * the plan, else nothing. */
+/* The first block whose W^T is kept for the gradients of a plan whose block has so many bytes (the
+ * plan's, or more, as a block never shrinks), as vx_weights_turn takes it: all that they multiply
+ * with, if the trace_budget has room for it beside the block, else nothing. */
 int vx_context_turned_from(const vitx_context *c, const vx_plan *plan, size_t bytes);
 /* Places the plan in `trace`, within the trace_budget, and keeps W^T for it. */
 int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch);

@@ -83,6 +83,16 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
     return vitx_trace_bytes_with(out, model, NULL, opts, batch);
 }
 
+/* SIZE_MAX where they cannot be counted. */
+static size_t placed_bytes(vx_plan *plan, const vx_size *size, size_t narrow, int batch)
+{
+    vx_arena arena = {0};
+    vx_plan_place(plan, &arena, &size->arch, narrow, batch,
+                  (size_t)size->arch.channels * (size_t)size->recipe.input_height *
+                      (size_t)size->recipe.input_width);
+    return arena.overflow ? SIZE_MAX : arena.size;
+}
+
 int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_context_opts *context,
                           const vitx_trace_opts *opts, int batch)
 {
@@ -100,22 +110,21 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
     VX_TRY(read_trace(&o, opts, &size.arch));
     vx_plan plan;
     VX_TRY(vx_plan_create(&plan, &size.arch, &model->hooks));
-    vx_arena arena = {0};
     wish(&plan, &o, &size.arch);
-    vx_plan_place(&plan, &arena, &size.arch, narrow, batch,
-                  (size_t)size.arch.channels * (size_t)size.recipe.input_height *
-                      (size_t)size.recipe.input_width);
+    const size_t kept = placed_bytes(&plan, &size, narrow, batch);
     const bool differentiates = vx_plan_differentiates(&plan);
+    plan.recompute = differentiates && sizes.gradients == VITX_GRADIENTS_RECOMPUTE;
+    const size_t placed = placed_bytes(&plan, &size, narrow, batch);
     const int from = plan.kept_from;
     vx_plan_dispose(&plan, &model->hooks);
     size_t turned = 0, all;
     if (differentiates)
         VX_TRY(vx_context_turned_bytes(&turned, model, &sizes, from));
-    if (arena.overflow)
+    if (kept == SIZE_MAX)
         return vx_fail(VITX_NOMEM,
                        "the attention of %d pictures takes more bytes than can be counted", batch);
-    *out = arena.size;
-    if (vx_add_size(&all, arena.size, turned) && all <= vx_context_trace_budget(&sizes))
+    *out = kept;
+    if (vx_add_size(&all, placed, turned) && all <= vx_context_trace_budget(&sizes) && all > kept)
         *out = all;
     return VITX_OK;
 }

@@ -82,14 +82,20 @@ int vx_jobs_reserve(vitx_context *c, const vx_job *jobs, int m)
     return e.channels ? vx_channels_reserve(c) : VITX_OK;
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* W^T for the pictures, whose plan takes so many bytes, and for `kept` variants: once. */
 static size_t turned_bytes(vitx_context *c, size_t bytes, int kept)
 {
     vx_plan *variants = &c->variants.need;
-    int from = vx_context_turned_from(c, &c->need, bytes);
+    int from = vx_context_turned_from(c, &c->need, larger(bytes, c->trace.bytes));
     if (kept) {
         const size_t of_variants = vx_context_plan_bytes(c, variants, kept);
-        const int first = vx_context_turned_from(c, variants, of_variants);
+        const int first =
+            vx_context_turned_from(c, variants, larger(of_variants, c->variants.trace.bytes));
         from = first < from ? first : from;
     }
     return vx_weights_turned_bytes(c->weights, c->arch.depth, from);
