@@ -225,6 +225,42 @@ START_TEST(test_turned__a_large_trace_leaves_less_room)
 }
 END_TEST
 
+/* Of inputs of any size the plan is made for the pictures at hand. */
+START_TEST(test_turned__memory_of_fewer_pictures)
+{
+    vitx_model *model = open_model("vit-timm", NULL);
+    vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    const vitx_explain_opts all = by("saliency");
+    size_t most, told;
+    o.device = "cpu";
+    o.threads = 1;
+    o.max_batch = 2;
+    o.fit = VITX_FIT_KEEP;
+    vitx_context *c;
+    ck_ok(vitx_context_create(&c, model, &o));
+    vitx_map_free(explain(c, "saliency"));
+    ck_ok(vitx_explain_bytes(&most, c, &all, 1));
+    vitx_context_free(c);
+    for (int part = 8; part <= 16; part++) {
+        o.trace_budget = most * (size_t)part / 16;
+        ck_ok(vitx_context_create(&c, model, &o));
+        const size_t plain = weight_bytes(c);
+        vitx_map *map;
+        vitx_image *image = picture();
+        if (vitx_explain(&map, c, image, &all) == VITX_OK) {
+            vitx_map_free(map);
+            ck_ok(vitx_explain_bytes(&told, c, &all, 1));
+            ck_ok(vitx_context_get_info(&info, c));
+            ck_assert_uint_ge(told, info.trace_bytes + info.weight_bytes - plain);
+        }
+        vitx_image_free(image);
+        vitx_context_free(c);
+    }
+    vitx_model_free(model);
+}
+END_TEST
+
 /* Never less is told than is taken, whatever the budget. */
 START_TEST(test_turned__memory_of_a_trace_recomputed)
 {
@@ -440,6 +476,7 @@ static Suite *suite(void)
     tcase_add_test(c, test_turned__memory_of_a_trace);
     tcase_add_test(c, test_turned__a_large_trace_leaves_less_room);
     tcase_add_test(c, test_turned__memory_of_a_trace_recomputed);
+    tcase_add_test(c, test_turned__memory_of_fewer_pictures);
     tcase_add_test(c, test_turned__every_allocation_may_fail);
     tcase_add_test(c, test_turned__a_failure_can_be_repeated);
     tcase_add_test(c, test_turned__threads_share_a_model);

@@ -87,6 +87,17 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* If sizes vary, the plan is that of the pictures at hand: fewer than max_batch, whose plan takes
+ * so many bytes, may leave room for W^T. What is told then is the most of both together. */
+static size_t turned_of_fewer(const vitx_context *c, size_t bytes)
+{
+    if (!c->varies || !vx_plan_differentiates(&c->need) || bytes >= c->trace_budget)
+        return 0;
+    const size_t room = c->trace_budget - bytes;
+    const size_t all = vx_weights_turned_bytes(c->weights, c->arch.depth, c->need.kept_from);
+    return all < room ? all : room;
+}
+
 /* W^T for the pictures, whose plan takes so many bytes, and for `kept` variants: once. */
 static size_t turned_bytes(vitx_context *c, size_t bytes, int kept)
 {
@@ -98,7 +109,8 @@ static size_t turned_bytes(vitx_context *c, size_t bytes, int kept)
             vx_context_turned_from(c, variants, larger(of_variants, c->variants.trace.bytes));
         from = first < from ? first : from;
     }
-    return vx_weights_turned_bytes(c->weights, c->arch.depth, from);
+    const size_t turned = vx_weights_turned_bytes(c->weights, c->arch.depth, from);
+    return larger(turned, turned_of_fewer(c, bytes));
 }
 
 int vx_jobs_bytes(size_t *out, vitx_context *c, const vx_job *jobs, int m)
