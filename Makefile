@@ -117,7 +117,7 @@ $(OUT)/libvitx.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # What everything is built with; another compiler or other flags build everything again.
-BUILT_WITH := $(CC) $(CXX) $(CUDA_NVCC) $(CUDA_TARGETS) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS)
+BUILT_WITH = $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TWIN_FLAGS) $(NVCC_FLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@

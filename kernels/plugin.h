@@ -33,8 +33,9 @@
  *         no GPU of that number     no GPU number 2: this machine has 2
  *         GPU too old               <its name> has compute capability 7.5, 8.0 is needed
  *
- *   - open, reserve and the mem_ functions say of memory "<n> bytes, <m> free of <k>", with
- *     VX_DEVICE_NOMEM; sync says of an operation that failed "<operation>: <cudaGetErrorString>".
+ *   - open and reserve say of memory "no memory for <what>: <n> bytes, <m> free of <k>", with
+ *     VX_DEVICE_NOMEM; sync says of an operation that failed
+ *     "<operation>: <cudaGetErrorString> (<kernel>)".
  */
 #ifndef VX_KERNELS_PLUGIN_H
 #define VX_KERNELS_PLUGIN_H

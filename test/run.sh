@@ -92,15 +92,6 @@ if [ -z "$threads" ] && [ "$OUT" = build ]; then
         done < <(grep -l VX_TEST_DEVICES test/test_*.c)
     done
 fi
-# Kernels for GPUs run once more with their threads in other orders (docs/cuda.md).
-if [ -z "$threads" ] && [ "$OUT" = build ]; then
-    for schedule in 1 4; do
-        while read -r source; do
-            name=$(basename "$source" .c)
-            run "$name in order $schedule" env VX_TEST_SCHEDULE=$schedule "$BUILD/$name"
-        done < <(grep -l VX_TEST_SCHEDULES test/test_*.c)
-    done
-fi
 for script in test/*.sh; do
     is_long "$(basename "$script")" || run_script "$(basename "$script")"
 done

@@ -92,6 +92,14 @@ static size_t weight_bytes(const vitx_context *c)
     return info.weight_bytes;
 }
 
+/* Bytes of what is recorded and of W^T, where weights took `plain` without it. */
+static size_t taken(const vitx_context *c, size_t plain)
+{
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    ck_ok(vitx_context_get_info(&info, c));
+    return info.trace_bytes + info.weight_bytes - plain;
+}
+
 /* ------------------------------------------------------------------------- bits ------------ */
 
 /* A copy of the weights may change, so its matrices are turned at every product. */
@@ -131,7 +139,6 @@ START_TEST(test_turned__memory_is_what_is_told)
     vitx_context *c = create(model, "cpu", precision, 1, 0);
     const size_t plain = weight_bytes(c);
     const vitx_explain_opts all = by("saliency"), last = by("gradcam");
-    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
     size_t bytes, again;
     vitx_map_free(explain(c, "rollout"));
     ck_assert_uint_eq(weight_bytes(c), plain);
@@ -139,15 +146,13 @@ START_TEST(test_turned__memory_is_what_is_told)
     ck_assert_uint_eq(weight_bytes(c), plain);
     vitx_map_free(explain(c, "gradcam"));
     const size_t of_last = weight_bytes(c) - plain;
-    ck_ok(vitx_context_get_info(&info, c));
-    ck_assert_uint_eq(bytes, info.trace_bytes + of_last);
+    ck_assert_uint_eq(bytes, taken(c, plain));
     ck_assert_uint_gt(of_last, 0);
     ck_assert_ptr_null(c->weights->blocks[0].fc2.turned);
     ck_ok(vitx_explain_bytes(&bytes, c, &all, 1));
     vitx_map_free(explain(c, "saliency"));
     const size_t turned = weight_bytes(c) - plain;
-    ck_ok(vitx_context_get_info(&info, c));
-    ck_assert_uint_eq(bytes, info.trace_bytes + turned);
+    ck_assert_uint_eq(bytes, taken(c, plain));
     ck_assert_uint_eq(turned, of_last * (size_t)c->arch.depth);
     ck_ok(vitx_explain_bytes(&again, c, &all, 1));
     ck_assert_uint_eq(again, bytes);
@@ -230,7 +235,6 @@ START_TEST(test_turned__memory_of_fewer_pictures)
 {
     vitx_model *model = open_model("vit-timm", NULL);
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
-    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
     const vitx_explain_opts all = by("saliency");
     size_t most, told;
     o.device = "cpu";
@@ -248,11 +252,12 @@ START_TEST(test_turned__memory_of_fewer_pictures)
         const size_t plain = weight_bytes(c);
         vitx_map *map;
         vitx_image *image = picture();
-        if (vitx_explain(&map, c, image, &all) == VITX_OK) {
+        const int status = vitx_explain(&map, c, image, &all);
+        ck_assert(status == VITX_OK || part < 16);
+        if (status == VITX_OK) {
             vitx_map_free(map);
             ck_ok(vitx_explain_bytes(&told, c, &all, 1));
-            ck_ok(vitx_context_get_info(&info, c));
-            ck_assert_uint_ge(told, info.trace_bytes + info.weight_bytes - plain);
+            ck_assert_uint_ge(told, taken(c, plain));
         }
         vitx_image_free(image);
         vitx_context_free(c);
@@ -267,7 +272,6 @@ START_TEST(test_turned__memory_of_a_trace_recomputed)
     vitx_model *model = open_model("vit-timm", NULL);
     vitx_context_opts o = VITX_CONTEXT_OPTS_INIT;
     vitx_trace_opts trace = VITX_TRACE_OPTS_INIT;
-    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
     size_t most, told;
     int turned = 0, not = 0;
     trace.gradients = VITX_GRADIENT_ATTENTION;
@@ -283,10 +287,9 @@ START_TEST(test_turned__memory_of_a_trace_recomputed)
         ck_ok(vitx_context_create(&c, model, &o));
         const size_t plain = weight_bytes(c);
         if (vitx_context_set_trace(c, &trace) == VITX_OK) {
-            ck_ok(vitx_context_get_info(&info, c));
-            ck_assert_uint_ge(told, info.trace_bytes + info.weight_bytes - plain);
-            turned += info.weight_bytes > plain;
-            not += info.weight_bytes == plain;
+            ck_assert_uint_ge(told, taken(c, plain));
+            turned += weight_bytes(c) > plain;
+            not += weight_bytes(c) == plain;
         }
         vitx_context_free(c);
     }

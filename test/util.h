@@ -114,8 +114,7 @@ void *ration_alloc(size_t bytes, void *payload);
 void ration_release(void *memory, void *payload);
 
 /* VX_TEST_SCHEDULE in the environment is the order in which threads of the GPUs' host twin run: a
- * vx_schedule of kernels/cuda/host/machine.h. run.sh runs programs that say VX_TEST_SCHEDULES in
- * two more of them. */
+ * vx_schedule of kernels/cuda/host/machine.h. */
 int run_suite(Suite *suite);
 #define VX_TEST_MAIN(suite)                                                                        \
     int main(void)                                                                                 \

@@ -73,7 +73,7 @@ VITX_API void vitx_precision_info_init(vitx_precision_info *out, size_t struct_s
 /**
  * The precisions of a device, the default first. Any thread.
  *
- * @param device  a name as in vitx_context_opts.device; NULL: the first that this machine has
+ * @param device  a name as in vitx_context_opts.device; NULL: "cpu"
  * @param index   0 for the first
  * @return VITX_OK; VITX_INVALID (there is none of that index, or out is NULL), VITX_DEVICE (unknown
  *         or missing device)
@@ -135,7 +135,9 @@ typedef struct vitx_context_opts {
                                    "bf16": 8 bits, about 1e-2 of the largest logit; half the memory
                                    for weights;
                                    "int8": a scale for each output of a matrix and for each token,
-                                   a few 1e-2; a quarter of the memory.
+                                   a few 1e-2; a quarter of the memory. "cuda" has "f32",
+                                   "bf16x3" ("auto"), "bf16" and "f16" (11 bits; numbers above
+                                   65504 become infinite).
                                    The best class changes only where two are that close. Maps of
                                    int8 are to look at, not to measure: docs/numerics.md          */
     int threads;              /**< workers, including the caller's thread; at most 256. 0: the
@@ -444,8 +446,9 @@ VITX_API void vitx_trace_opts_init(vitx_trace_opts *out, size_t struct_size);
 VITX_API int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts *opts,
                               int batch);
 /**
- * vitx_trace_bytes() for contexts with these options (their device, precision, trace_budget and
- * input size count; NULL: all defaults). VITX_DEVICE for an unknown device or precision, like
+ * vitx_trace_bytes() for contexts with these options (their device, precision, trace_budget,
+ * gradients and input size count; NULL: all defaults). With VITX_GRADIENTS_RECOMPUTE it is never
+ * less than what the context takes. VITX_DEVICE for an unknown device or precision, like
  * vitx_context_create().
  */
 VITX_API int vitx_trace_bytes_with(size_t *out, const vitx_model *model,

@@ -19,7 +19,7 @@ struct vx_row_stats {
 
 /* The inputs, as a kernel gets them. */
 struct vx_attend {
-    vx_any qkv;
+    vx_view qkv;
     int heads, width, tokens, first; /* tokens: of the longest sequence */
     float scale;                     /* times log2(e)                   */
     const int *starts, *tokens_of;   /* memory of the GPU, or NULL      */
@@ -27,6 +27,20 @@ struct vx_attend {
     vx_row_stats *stats; /* [rows,H]                           */
     const float *p;      /* [B,H,T,T], or NULL: computed again */
 };
+
+/* What attention and its gradients have in common: vx_attention, vx_attention_bwd. */
+template <class T> static inline vx_attend vx_attend_of(const vx_cuda *cuda, const T *op)
+{
+    vx_attend a = {};
+    a.qkv = vx_view_of(cuda, op->qkv, op->qkv_n, 0);
+    a.heads = op->heads;
+    a.width = op->head_width;
+    a.tokens = op->tokens;
+    a.first = op->first;
+    a.scale = op->scale * VX_LOG2E;
+    a.relative = op->relative;
+    return a;
+}
 
 /* One head of one sequence. */
 struct vx_head {

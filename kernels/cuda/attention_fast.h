@@ -8,12 +8,12 @@
 #include "kernels/cuda/attention_mma.h"
 
 struct vx_fast_out {
-    vx_any y;
+    vx_view y;
     int queries;  /* rows of y from `first` on                                     */
     int rows;     /* that are looked at: queries, or as many as are recorded       */
     vx_keep keep; /* what of the record is written: ALL, ROW of one query, or NONE */
     int query;    /* of ROW                                                        */
-    vx_any record;
+    vx_view record;
     vx_row_stats *stats; /* of all rows that are looked at, or NULL                       */
 };
 
@@ -38,10 +38,10 @@ VX_DEVICE bool vx_recorded_here(const vx_fast_out &out, int i, int n)
 
 VX_DEVICE void vx_record_put(const vx_fast_out &out, size_t i, float p)
 {
-    if (out.record.number == VX_CUDA_F16)
-        static_cast<vx_f16 *>(out.record.at)[i] = vx_to_f16(p);
+    if (out.record.kind == VX_KIND_F16)
+        static_cast<vx_f16 *>(out.record.data)[i] = vx_to_f16(p);
     else
-        static_cast<float *>(out.record.at)[i] = p;
+        static_cast<float *>(out.record.data)[i] = p;
 }
 
 /* ------------------------------------------------------------ 16 queries of a warp ---- */

@@ -137,7 +137,7 @@ VX_DEVICE void write_rows(const vx_rows &to, const float (&o)[2 * C][4], int m, 
 VX_DEVICE void clear_before(const vx_rows &to, int first, int width)
 {
     for (int i = (int)threadIdx.x; i < first * width; i += VX_MMA_THREADS)
-        vx_any_put(to.array, to.first + (size_t)(i / width) * to.ld + (size_t)(i % width), 0.0f);
+        vx_write(to.array, to.first + (size_t)(i / width) * to.ld + (size_t)(i % width), 0.0f);
 }
 
 /* ------------------------------------------------------------------------------ queries ---- */

@@ -9,9 +9,9 @@
 
 struct vx_grads {
     vx_attend forward;
-    vx_any dy, dqkv; /* [G,queries,H*E], [G,T,3*H*E]                                     */
-    float *dp;       /* or NULL                                                          */
-    float4 *sums;    /* [G,H,queries]: a row's largest score, 1/sum, and rowsum(p dp); 0 */
+    vx_view dy, dqkv; /* [G,queries,H*E], [G,T,3*H*E]                                     */
+    float *dp;        /* or NULL                                                          */
+    float4 *sums;     /* [G,H,queries]: a row's largest score, 1/sum, and rowsum(p dp); 0 */
     int targets, queries;
     float scale;
 };

@@ -110,16 +110,6 @@ VX_DEVICE void vx_load_a(vx_operand<NUMBER, 4> &a, const vx_half_rows &rows, int
         vx_ldmatrix_x4(a.of[p], rows.at + p * rows.plane + r * rows.ld + c);
 }
 
-/* a[r][k] of the transposed rows: 16 columns from e on are r, 16 rows are k. */
-template <int NUMBER>
-VX_DEVICE void vx_load_a_turned(vx_operand<NUMBER, 4> &a, const vx_half_rows &rows, int e)
-{
-    const int l = vx_lane(), r = l % 8 + l / 16 * 8, c = e + l / 8 % 2 * 8;
-    VX_UNROLL
-    for (int p = 0; p < vx_planes<NUMBER>; p++)
-        vx_ldmatrix_x4_trans(a.of[p], rows.at + p * rows.plane + r * rows.ld + c);
-}
-
 /* b[k][n]: n are 16 rows, k 16 columns from e on. */
 template <int NUMBER>
 VX_DEVICE void vx_load_b(vx_operand<NUMBER, 4> &b, const vx_half_rows &rows, int e)
@@ -202,10 +192,10 @@ VX_DEVICE void vx_copy_rows_in(const vx_half_rows &to, const vx_rows &from, int 
 {
     const size_t at = from.first + (size_t)r * from.ld;
     if (vx_planes<NUMBER> == 2)
-        vx_copy_floats(to, static_cast<const float *>(from.array.at) + at, from.ld, n, all, width,
+        vx_copy_floats(to, static_cast<const float *>(from.array.data) + at, from.ld, n, all, width,
                        thread, threads);
     else
-        vx_copy_halves(to, static_cast<const uint16_t *>(from.array.at) + at, from.ld, n, all,
+        vx_copy_halves(to, static_cast<const uint16_t *>(from.array.data) + at, from.ld, n, all,
                        width, thread, threads);
 }
 
@@ -235,20 +225,20 @@ VX_DEVICE int vx_mma_column()
 }
 
 /* Elements i and i + 1 by one store; false: they do not lie so, and nothing was stored. */
-VX_DEVICE bool vx_any_put_two(vx_any a, size_t i, float x, float y)
+VX_DEVICE bool vx_write_two(vx_view a, size_t i, float x, float y)
 {
-    if (a.number == VX_CUDA_F32) {
-        float *at = static_cast<float *>(a.at) + i;
+    if (a.kind == VX_KIND_F32) {
+        float *at = static_cast<float *>(a.data) + i;
         if ((uintptr_t)at % 8 != 0)
             return false;
         *reinterpret_cast<float2 *>(at) = make_float2(x, y);
         return true;
     }
-    uint16_t *at = static_cast<uint16_t *>(a.at) + i;
+    uint16_t *at = static_cast<uint16_t *>(a.data) + i;
     if ((uintptr_t)at % 4 != 0)
         return false;
     *reinterpret_cast<uint32_t *>(at) =
-        a.number == VX_CUDA_F16 ? vx_pack_f16(x, y) : vx_pack_bf16(x, y);
+        a.kind == VX_KIND_F16 ? vx_pack_f16(x, y) : vx_pack_bf16(x, y);
     return true;
 }
 
@@ -261,12 +251,12 @@ VX_DEVICE void vx_mma_write(const vx_rows &to, const float (&d)[4], int m, int c
         const int r = vx_mma_row(half), e = c + vx_mma_column();
         const size_t at = to.first + (size_t)r * to.ld + (size_t)e;
         if (r < m && e + 1 < width &&
-            vx_any_put_two(to.array, at, d[2 * half] * scale[half], d[2 * half + 1] * scale[half]))
+            vx_write_two(to.array, at, d[2 * half] * scale[half], d[2 * half + 1] * scale[half]))
             continue;
         VX_UNROLL
         for (int k = 0; k < 2; k++)
             if (r < m && e + k < width)
-                vx_any_put(to.array, at + (size_t)k, d[2 * half + k] * scale[half]);
+                vx_write(to.array, at + (size_t)k, d[2 * half + k] * scale[half]);
     }
 }
 

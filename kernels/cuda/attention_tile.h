@@ -8,7 +8,7 @@
 #ifndef VX_CUDA_ATTENTION_TILE_H
 #define VX_CUDA_ATTENTION_TILE_H
 
-#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/rows.h"
 
 enum { VX_TILE = 64, VX_TILE_STEP = 32, VX_TILE_THREADS = 256 };
 
@@ -33,41 +33,9 @@ VX_DEVICE int vx_tile_y()
     return (int)threadIdx.x / 16;
 }
 
-/* An array whose type is known when the kernel runs. */
-struct vx_any {
-    void *at;
-    int number; /* VX_CUDA_F32, VX_CUDA_BF16, VX_CUDA_F16 */
-};
-
-static inline vx_any vx_any_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin)
-{
-    const bool narrow = twin && cuda->number > VX_CUDA_BF16X3;
-    const void *at = twin ? static_cast<const void *>(twin) : floats;
-    return {const_cast<void *>(at), narrow ? cuda->number : VX_CUDA_F32};
-}
-
-VX_DEVICE float vx_any_get(vx_any a, size_t i)
-{
-    if (a.number == VX_CUDA_F32)
-        return static_cast<const float *>(a.at)[i];
-    if (a.number == VX_CUDA_BF16)
-        return vx_of_bf16(static_cast<const vx_bf16 *>(a.at)[i]);
-    return vx_of_f16(static_cast<const vx_f16 *>(a.at)[i]);
-}
-
-VX_DEVICE void vx_any_put(vx_any a, size_t i, float x)
-{
-    if (a.number == VX_CUDA_F32)
-        static_cast<float *>(a.at)[i] = x;
-    else if (a.number == VX_CUDA_BF16)
-        static_cast<vx_bf16 *>(a.at)[i] = vx_to_bf16(x);
-    else
-        static_cast<vx_f16 *>(a.at)[i] = vx_to_f16(x);
-}
-
-/* Rows of an array, from element `first` on, `ld` apart. */
+/* Rows of an array, from element `first` on, `ld` apart; the array's own ld is not used. */
 struct vx_rows {
-    vx_any array;
+    vx_view array;
     size_t first, ld;
 };
 
@@ -104,12 +72,12 @@ VX_DEVICE void vx_part_read(float (&to)[R][LD], const S &rows, int k, int n, int
 template <int R, int C, int LD>
 VX_DEVICE void vx_part_read(float (&to)[R][LD], const vx_rows &rows, int k, int n, int e, int width)
 {
-    const void *at = rows.array.at;
-    if (rows.array.number == VX_CUDA_F32)
+    const void *at = rows.array.data;
+    if (rows.array.kind == VX_KIND_F32)
         vx_part_read<R, C>(
             to, vx_typed_rows<float>{static_cast<const float *>(at) + rows.first, rows.ld}, k, n, e,
             width);
-    else if (rows.array.number == VX_CUDA_BF16)
+    else if (rows.array.kind == VX_KIND_BF16)
         vx_part_read<R, C>(
             to, vx_typed_rows<vx_bf16>{static_cast<const vx_bf16 *>(at) + rows.first, rows.ld}, k,
             n, e, width);
@@ -230,7 +198,7 @@ VX_DEVICE void vx_tile_write(const vx_rows &to, const vx_share &o, int m, int e,
         for (int j = 0; j < 4; j++) {
             const int c = e + 4 * vx_tile_x() + j;
             if (r < m && c < width)
-                vx_any_put(to.array, to.first + (size_t)r * to.ld + (size_t)c, o.at[i][j]);
+                vx_write(to.array, to.first + (size_t)r * to.ld + (size_t)c, o.at[i][j]);
         }
     }
 }

@@ -127,12 +127,6 @@ template <class F> static inline void vx_with(const vx_cuda *cuda, vx_array a, F
         f(vx_f16{});
 }
 
-/* Calls f with a number of the narrow type. */
-template <class F> static inline void vx_narrow_do(const vx_cuda *cuda, F f)
-{
-    vx_with(cuda, {nullptr, true}, f);
-}
-
 static inline bool vx_aligned(const void *at, size_t to)
 {
     return (uintptr_t)at % to == 0;

@@ -69,14 +69,14 @@ void vx_attend_stats(vx_cuda *cuda, const vx_attend &a, int batch, int lo, int h
 /* ----------------------------------------------------------------- values and the record ---- */
 
 struct attend_out {
-    vx_any y;
-    int queries;   /* rows of y from `first` on                  */
-    int rows;      /* that are looked at: queries, or all if they are recorded */
-    vx_any record; /* of VX_KEEP_ALL; at NULL: nothing is recorded */
+    vx_view y;
+    int queries;    /* rows of y from `first` on                  */
+    int rows;       /* that are looked at: queries, or all if they are recorded */
+    vx_view record; /* of VX_KEEP_ALL; at NULL: nothing is recorded */
 };
 
 /* What of P a thread has into the record [B,H,T,T]. */
-VX_DEVICE void record_tile(const vx_any &record, const vx_attend &a, const vx_head &head,
+VX_DEVICE void record_tile(const vx_view &record, const vx_attend &a, const vx_head &head,
                            const vx_share &p, int i, int m, int j, int n)
 {
     const size_t t = (size_t)a.tokens;
@@ -87,7 +87,7 @@ VX_DEVICE void record_tile(const vx_any &record, const vx_attend &a, const vx_he
         for (int l = 0; l < 4; l++) {
             const int r = vx_tile_y() + 16 * k, c = vx_tile_x() + 16 * l;
             if (r < m && c < n)
-                vx_any_put(record, (base + (size_t)(i + r)) * t + (size_t)(j + c), p.at[k][l]);
+                vx_write(record, (base + (size_t)(i + r)) * t + (size_t)(j + c), p.at[k][l]);
         }
     }
 }
@@ -107,7 +107,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
         const int n = vx_at_most(head.tokens - j, VX_TILE);
         vx_share p;
         vx_probabilities<false>(p, s, a, head, i, m, j, n);
-        if (out.record.at && e == 0)
+        if (out.record.data && e == 0)
             record_tile(out.record, a, head, p, i, m, j, n);
         vx_tile_put(s, p);
         vx_tile_add(o, s, vx_rows_from(head.v, j), n, e, a.width);
@@ -121,7 +121,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
 
 /* 64 queries and 64 keys (grid y) of a sequence, all heads. */
 static __global__ void __launch_bounds__(VX_TILE_THREADS)
-    record_fused(vx_attend a, vx_any record, vx_fuse fuse, int tiles)
+    record_fused(vx_attend a, vx_view record, vx_fuse fuse, int tiles)
 {
     vx_tile &s = vx_shared<vx_tile>();
     const vx_stand at = vx_stand_of(tiles, 1);
@@ -153,7 +153,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
 
 /* 64 keys of a sequence and head: the mean over the queries lo..hi-1. */
 static __global__ void __launch_bounds__(VX_TILE_THREADS)
-    record_row(vx_attend a, vx_any record, int tiles, int lo, int hi)
+    record_row(vx_attend a, vx_view record, int tiles, int lo, int hi)
 {
     vx_tile &s = vx_shared<vx_tile>();
     const vx_stand at = vx_stand_of(tiles, a.heads);
@@ -171,9 +171,9 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
     VX_UNROLL
     for (int k = 0; k < 4; k++)
         if (vx_tile_x() == 0 && vx_tile_y() + 16 * k < m)
-            vx_any_put(record, row + (size_t)(i + vx_tile_y() + 16 * k), sum[k] / (float)(hi - lo));
+            vx_write(record, row + (size_t)(i + vx_tile_y() + 16 * k), sum[k] / (float)(hi - lo));
     for (int t = (int)threadIdx.x; at.tile == 0 && t < a.first; t += VX_TILE_THREADS)
-        vx_any_put(record, row + (size_t)t, 0.0f);
+        vx_write(record, row + (size_t)t, 0.0f);
 }
 
 /* ------------------------------------------------------------------------- for the host ---- */
@@ -186,7 +186,7 @@ static void launch_attend(vx_cuda *cuda, const vx_attend &a, const attend_out &o
     VX_LAUNCH(attend, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, out, tiles);
 }
 
-static void launch_fused(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r, vx_any record)
+static void launch_fused(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r, vx_view record)
 {
     const int tiles = vx_tiles(a.tokens);
     const dim3 grid(vx_blocks((size_t)tiles * (size_t)r->batch, 1), (unsigned)tiles);
@@ -194,19 +194,13 @@ static void launch_fused(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r
               r->fuse, tiles);
 }
 
-static void launch_row(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r, vx_any record)
+static void launch_row(vx_cuda *cuda, const vx_attend &a, const vx_recorded *r, vx_view record)
 {
     const int lo = vx_query_first(r->query, r->prefix),
               hi = vx_query_end(r->query, r->prefix, a.tokens);
     const int tiles = vx_tiles(a.tokens - a.first);
     VX_LAUNCH(record_row, vx_blocks((size_t)tiles * (size_t)a.heads * (size_t)r->batch, 1),
               VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, record, tiles, lo, hi);
-}
-
-/* The record, as the kernels write it. */
-static vx_any record_of(const vx_recorded *r)
-{
-    return {r->data, r->store == VX_STORE_F16 ? VX_CUDA_F16 : VX_CUDA_F32};
 }
 
 static int queries_of(const vx_attention *op)
@@ -219,9 +213,9 @@ static int queries_of(const vx_attention *op)
 static void record_sums(vx_cuda *cuda, const vx_attention *op, const vx_attend &a)
 {
     if (op->record.keep == VX_KEEP_FUSED)
-        launch_fused(cuda, a, &op->record, record_of(&op->record));
+        launch_fused(cuda, a, &op->record, vx_record_view(&op->record, 0));
     if (op->record.keep == VX_KEEP_ROW)
-        launch_row(cuda, a, &op->record, record_of(&op->record));
+        launch_row(cuda, a, &op->record, vx_record_view(&op->record, 0));
 }
 
 /* All sequences of an operation, with their stats in the scratch. */
@@ -231,8 +225,8 @@ static void attend_plain(vx_cuda *cuda, const vx_attention *op, const vx_attend 
     const bool all = op->record.keep == VX_KEEP_ALL;
     vx_attend_stats(cuda, a, op->batch, a.first,
                     a.first + (op->record.keep == VX_KEEP_NONE ? queries : present));
-    const attend_out out = {vx_any_of(cuda, op->y, op->y_n), queries, all ? present : queries,
-                            all ? record_of(&op->record) : vx_any{nullptr, VX_CUDA_F32}};
+    const attend_out out = {vx_view_of(cuda, op->y, op->y_n, 0), queries, all ? present : queries,
+                            all ? vx_record_view(&op->record, 0) : vx_view{}};
     launch_attend(cuda, a, out, op->batch);
     record_sums(cuda, op, a);
 }
@@ -245,14 +239,14 @@ static void attend_fast(vx_cuda *cuda, const vx_attention *op, const vx_attend &
     const bool row = r->keep == VX_KEEP_ROW && r->query >= 0;
     const bool sums = r->keep != VX_KEEP_NONE && r->keep != VX_KEEP_ALL && !row;
     vx_fast_out out = {};
-    out.y = vx_any_of(cuda, op->y, op->y_n);
+    out.y = vx_view_of(cuda, op->y, op->y_n, 0);
     out.queries = queries;
     out.rows = sums || r->keep == VX_KEEP_ALL ? present : queries;
     if (row && r->query - a.first >= queries)
         out.rows = r->query - a.first + 1;
     out.keep = sums ? VX_KEEP_NONE : r->keep;
     out.query = r->query;
-    out.record = record_of(r);
+    out.record = vx_record_view(r, 0);
     out.stats = sums ? a.stats : nullptr;
     if (vx_attend_strips_serve(cuda, present, a.width))
         vx_attend_strips(cuda, a, out, op->batch);
@@ -311,14 +305,7 @@ static vx_attend attend_of(vx_cuda *cuda, const vx_attention *op)
 {
     const size_t rows = rows_of(op, 0, op->batch);
     vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
-    vx_attend a = {};
-    a.qkv = vx_any_of(cuda, op->qkv, op->qkv_n);
-    a.heads = op->heads;
-    a.width = op->head_width;
-    a.tokens = op->tokens;
-    a.first = op->first;
-    a.scale = op->scale * VX_LOG2E;
-    a.relative = op->relative;
+    vx_attend a = vx_attend_of(cuda, op);
     a.stats = static_cast<vx_row_stats *>(
         vx_room_take(&room, rows * (size_t)op->heads * sizeof(vx_row_stats)));
     if (op->starts) {

@@ -10,7 +10,7 @@
 
 struct attend_bwd {
     vx_attend forward;
-    vx_any dy, dqkv; /* dqkv.at NULL: only dp is wanted */
+    vx_view dy, dqkv; /* dqkv.data NULL: only dp is wanted */
     float *dp, *dots;
     int targets, queries;
     float scale;
@@ -97,7 +97,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS) sum_rows(attend_bwd a,
                         a.forward.width);
         if (a.dp)
             write_dp(a, head, dp, i, rows, j, n);
-        if (m <= 0 || !a.dqkv.at)
+        if (m <= 0 || !a.dqkv.data)
             continue;
         vx_probabilities<false>(p, s, a.forward, head.of, i, m, j, n);
         VX_UNROLL
@@ -107,7 +107,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS) sum_rows(attend_bwd a,
     }
     VX_UNROLL
     for (int k = 0; k < 4; k++)
-        if (a.dqkv.at && vx_tile_x() == 0 && vx_tile_y() + 16 * k < m)
+        if (a.dqkv.data && vx_tile_x() == 0 && vx_tile_y() + 16 * k < m)
             head.dots[i + vx_tile_y() + 16 * k] = sum[k];
 }
 
@@ -117,7 +117,7 @@ VX_DEVICE void clear_before(const vx_rows &to, int first, int e, int width)
     const int c = e + (int)threadIdx.x % VX_TILE;
     for (int t = (int)threadIdx.x / VX_TILE; t < first; t += VX_TILE_THREADS / VX_TILE)
         if (c < width)
-            vx_any_put(to.array, to.first + (size_t)t * to.ld + (size_t)c, 0.0f);
+            vx_write(to.array, to.first + (size_t)t * to.ld + (size_t)c, 0.0f);
 }
 
 /* dq of 64 tokens, 64 columns (grid y); 0 where there is no query. */
@@ -182,14 +182,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS) key_gradients(attend_b
 
 static vx_attend forward_of(vx_cuda *cuda, const vx_attention_bwd *op)
 {
-    vx_attend a = {};
-    a.qkv = vx_any_of(cuda, op->qkv, op->qkv_n);
-    a.heads = op->heads;
-    a.width = op->head_width;
-    a.tokens = op->tokens;
-    a.first = op->first;
-    a.scale = op->scale * VX_LOG2E;
-    a.relative = op->relative;
+    vx_attend a = vx_attend_of(cuda, op);
     a.p = op->p;
     return a;
 }
@@ -201,8 +194,8 @@ static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
     vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
     attend_bwd a = {
         forward_of(cuda, op),
-        vx_any_of(cuda, op->dy, op->dy_n),
-        vx_any_of(cuda, op->dqkv, op->dqkv_n),
+        vx_view_of(cuda, op->dy, op->dy_n, 0),
+        vx_view_of(cuda, op->dqkv, op->dqkv_n, 0),
         op->dp,
         static_cast<float *>(vx_room_take(&room, gradients * (size_t)op->queries * sizeof(float))),
         op->targets,
@@ -210,13 +203,13 @@ static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
         op->scale};
     a.forward.stats = static_cast<vx_row_stats *>(
         vx_room_take(&room, heads * (size_t)op->tokens * sizeof(vx_row_stats)));
-    if (a.dqkv.at && !op->p)
+    if (a.dqkv.data && !op->p)
         vx_attend_stats(cuda, a.forward, op->batch, op->first, op->first + op->queries);
     const int tiles = vx_tiles(op->tokens - op->first);
     const dim3 grid(vx_blocks((size_t)tiles * gradients, 1)),
         wide(grid.x, (unsigned)vx_tiles(op->head_width));
     VX_LAUNCH(sum_rows, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
-    if (!a.dqkv.at)
+    if (!a.dqkv.data)
         return;
     VX_LAUNCH(query_gradients, wide, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
     VX_LAUNCH(key_gradients, wide, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
@@ -238,8 +231,8 @@ static bool gradients_fast(vx_cuda *cuda, const vx_attention_bwd *op)
     if (!sums)
         return false;
     const vx_grads g = {forward_of(cuda, op),
-                        vx_any_of(cuda, op->dy, op->dy_n),
-                        vx_any_of(cuda, op->dqkv, op->dqkv_n),
+                        vx_view_of(cuda, op->dy, op->dy_n, 0),
+                        vx_view_of(cuda, op->dqkv, op->dqkv_n, 0),
                         op->dp,
                         static_cast<float4 *>(sums),
                         op->targets,

@@ -11,7 +11,7 @@
 #include "kernels/cuda/attention.h"
 
 struct replaced {
-    vx_any qkv, columns, y; /* of the first variant of the launch */
+    vx_view qkv, columns, y; /* of the first variant of the launch */
     const float *x;
     float value, scale; /* scale: times log2(e) */
     int count, query, tokens, width, heads, head_width;
@@ -25,15 +25,15 @@ struct replaced_shared {
 
 /* The queries q' of a block's variants. */
 struct replaced_query {
-    vx_any qkv, columns;
+    vx_view qkv, columns;
     size_t q, first, ld; /* of q in qkv; of w_q in columns, and from variant to variant */
     const float *change;
 };
 
 VX_DEVICE float vx_row_get(const replaced_query &a, int r, int e)
 {
-    return vx_any_get(a.qkv, a.q + (size_t)e) +
-           a.change[r] * vx_any_get(a.columns, a.first + (size_t)r * a.ld + (size_t)e);
+    return vx_read(a.qkv, a.q + (size_t)e) +
+           a.change[r] * vx_read(a.columns, a.first + (size_t)r * a.ld + (size_t)e);
 }
 
 VX_DEVICE float change_of(const replaced &a, const replaced_shared &s, int t, int r)
@@ -53,7 +53,7 @@ VX_DEVICE void prepare(const replaced &a, replaced_shared &s, const vx_list &cha
         const size_t w_k = q.first + (size_t)r * q.ld + all;
         float sum = 0;
         for (int e = 0; e < a.head_width; e++)
-            sum += vx_row_get(q, r, e) * vx_any_get(a.columns, w_k + (size_t)e);
+            sum += vx_row_get(q, r, e) * vx_read(a.columns, w_k + (size_t)e);
         s.score[r] = sum;
     }
     __syncthreads();
@@ -96,7 +96,7 @@ VX_DEVICE void replaced_weights(vx_share &c, float (&changes)[4], const replaced
 }
 
 /* o += (sum p c) w_v; sums: each thread's part of its rows'. */
-VX_DEVICE void add_changes(vx_share &o, float (&changes)[4], const vx_any &columns,
+VX_DEVICE void add_changes(vx_share &o, float (&changes)[4], const vx_view &columns,
                            const replaced_query &q, size_t all, int n, int e, int width)
 {
     VX_UNROLL
@@ -108,7 +108,7 @@ VX_DEVICE void add_changes(vx_share &o, float (&changes)[4], const vx_any &colum
             const int c = e + 4 * vx_tile_x() + j;
             if (r < n && c < width)
                 o.at[i][j] +=
-                    sum * vx_any_get(columns, q.first + (size_t)r * q.ld + 2 * all + (size_t)c);
+                    sum * vx_read(columns, q.first + (size_t)r * q.ld + 2 * all + (size_t)c);
         }
     }
 }
@@ -151,23 +151,17 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS)
     vx_tile_write({a.y, (size_t)variant * all + part, all}, o, n, e, a.head_width);
 }
 
-/* The array from element `at` on. */
-static vx_any any_from(vx_any a, size_t at)
-{
-    return {static_cast<char *>(a.at) + at * (a.number == VX_CUDA_F32 ? 4 : 2), a.number};
-}
-
 extern "C" void vx_attention_replaced_cuda(vx_device *dev, const vx_attention_replaced *op)
 {
     vx_cuda *cuda = vx_cuda_of(dev);
     const size_t all = (size_t)op->heads * (size_t)op->head_width;
-    const vx_any columns = vx_any_of(cuda, op->columns, op->columns_n),
-                 y = vx_any_of(cuda, op->y, op->y_n);
+    const vx_view columns = vx_view_of(cuda, op->columns, op->columns_n, 0),
+                  y = vx_view_of(cuda, op->y, op->y_n, 0);
     for (int s = 0; s < op->count; s += VX_LIST) {
         const int count = op->count - s < VX_LIST ? op->count - s : VX_LIST;
-        const replaced a = {vx_any_of(cuda, op->qkv, op->qkv_n),
-                            any_from(columns, (size_t)s * 3 * all),
-                            any_from(y, (size_t)s * all),
+        const replaced a = {vx_view_of(cuda, op->qkv, op->qkv_n, 0),
+                            vx_from(columns, (size_t)s * 3 * all),
+                            vx_from(y, (size_t)s * all),
                             op->x,
                             op->value,
                             op->scale * VX_LOG2E,

@@ -1,8 +1,7 @@
 /* kernels/cuda/op_linear.cu: linear and its gradient (product.h), with a norm in front, and
  * SwiGLU. */
 #include "kernels/cuda/product.h"
-
-enum { THREADS = 128, MOST_ROWS = 65535 };
+#include "kernels/cuda/swiglu.h"
 
 static vx_view view_of(const vx_cuda *cuda, const float *floats, const vx_narrow *twin, size_t ld)
 {
@@ -17,77 +16,6 @@ static vx_multiply multiply_with(vx_cuda *cuda, const vx_weight *w, int m)
     p.scratch = cuda->scratch;
     p.scratch_bytes = cuda->scratch_bytes;
     return p;
-}
-
-/* ---------------------------------------------------------------------------- SwiGLU ---- */
-
-/* y = silu(u) v of the halves u, v of the rows x. An element of y is written where only its own
- * thread reads, so y may be x. */
-template <int STEP>
-static __global__ void __launch_bounds__(THREADS) gate(vx_view y, vx_view x, int m, int n)
-{
-    const int c = (int)(blockIdx.x * THREADS + threadIdx.x) * STEP;
-    if (c < n)
-        for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
-            vx_some<STEP> u = vx_get_some<STEP>(x, (size_t)r, (size_t)c);
-            const vx_some<STEP> v = vx_get_some<STEP>(x, (size_t)r, (size_t)(n + c));
-            VX_UNROLL
-            for (int i = 0; i < STEP; i++)
-                u.v[i] = vx_swiglu_value(u.v[i], v.v[i]);
-            vx_put_some<STEP>(y, (size_t)r, (size_t)c, u);
-        }
-}
-
-/* dx = [dy v (s + u s (1 - s)), dy u s]; dy is the first half of dx's rows. */
-template <int STEP>
-static __global__ void __launch_bounds__(THREADS)
-    gate_bwd(vx_view dx, vx_view x, int m, int n, int tokens, int targets)
-{
-    const int c = (int)(blockIdx.x * THREADS + threadIdx.x) * STEP;
-    if (c < n)
-        for (int r = (int)blockIdx.y; r < m; r += (int)gridDim.y) {
-            const size_t of =
-                (size_t)(r / tokens / targets) * (size_t)tokens + (size_t)(r % tokens);
-            const vx_some<STEP> u = vx_get_some<STEP>(x, of, (size_t)c);
-            const vx_some<STEP> v = vx_get_some<STEP>(x, of, (size_t)(n + c));
-            const vx_some<STEP> dy = vx_get_some<STEP>(dx, (size_t)r, (size_t)c);
-            vx_some<STEP> du, dv;
-            VX_UNROLL
-            for (int i = 0; i < STEP; i++)
-                vx_swiglu_slopes(u.v[i], v.v[i], dy.v[i], &du.v[i], &dv.v[i]);
-            vx_put_some<STEP>(dx, (size_t)r, (size_t)c, du);
-            vx_put_some<STEP>(dx, (size_t)r, (size_t)(n + c), dv);
-        }
-}
-
-static dim3 grid_of(int m, int n, int step)
-{
-    return dim3(vx_blocks((size_t)n, (size_t)(THREADS * step)),
-                (unsigned)(m < MOST_ROWS ? m : MOST_ROWS));
-}
-
-static bool in_fours(const vx_view &a, const vx_view &b, int n)
-{
-    return n % 4 == 0 && vx_rows_in_fours(a) && vx_rows_in_fours(b);
-}
-
-static void do_gate(vx_cuda *cuda, const vx_view &y, const vx_view &x, int m, int n)
-{
-    if (in_fours(y, x, n))
-        VX_LAUNCH((gate<4>), grid_of(m, n, 4), THREADS, 0, &cuda->stream, y, x, m, n);
-    else
-        VX_LAUNCH((gate<1>), grid_of(m, n, 1), THREADS, 0, &cuda->stream, y, x, m, n);
-}
-
-static void do_gate_bwd(vx_cuda *cuda, const vx_view &dx, const vx_view &x, const vx_linear_bwd *a)
-{
-    const int n = a->w->k;
-    if (in_fours(dx, x, n))
-        VX_LAUNCH((gate_bwd<4>), grid_of(a->m, n, 4), THREADS, 0, &cuda->stream, dx, x, a->m, n,
-                  a->tokens, a->targets);
-    else
-        VX_LAUNCH((gate_bwd<1>), grid_of(a->m, n, 1), THREADS, 0, &cuda->stream, dx, x, a->m, n,
-                  a->tokens, a->targets);
 }
 
 /* ---------------------------------------------------------------------------- linear ---- */
@@ -123,8 +51,8 @@ static void product(vx_cuda *cuda, const vx_linear *a)
         p.finish.act = a->act;
     }
     vx_product_do(cuda, &p);
-    if (gated && y.data && n > 1)
-        do_gate(cuda, y, p.finish.pre, a->m, y_columns);
+    if (gated && y.data)
+        vx_swiglu_rows(cuda, {y, p.finish.pre, y_columns}, a->m);
 }
 
 void vx_linear_cuda(vx_device *dev, const vx_linear *a)
@@ -160,5 +88,5 @@ void vx_linear_bwd_cuda(vx_device *dev, const vx_linear_bwd *a)
     }
     vx_product_do(cuda, &p);
     if (gated)
-        do_gate_bwd(cuda, p.finish.y, pre, a);
+        vx_swiglu_bwd_rows(cuda, {p.finish.y, p.finish.y, pre, k, a->tokens, a->targets}, a->m);
 }

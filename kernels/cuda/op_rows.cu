@@ -2,8 +2,7 @@
  * kernels/cuda/op_rows.cu: what is done to each element, or to each row as it stands: activations,
  * copies, rotations, sums over samples and channels, means over tokens.
  */
-#include "kernels/cuda/act.h"
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/swiglu.h"
 
 namespace
 {
@@ -32,40 +31,6 @@ struct sigmoids {
         for (int i = 0; i < W; i++)
             v[i] = vx_sigmoid_of(v[i]);
         vx_write_some<W>(y, column, v);
-    }
-};
-
-struct swiglus {
-    vx_view y, x;
-    int64_t n;
-    template <int W> __device__ void at(int64_t row, int64_t column) const
-    {
-        float u[W], v[W];
-        vx_read_some<W>(x, row * x.ld + column, u);
-        vx_read_some<W>(x, row * x.ld + n + column, v);
-        for (int i = 0; i < W; i++)
-            u[i] = vx_swiglu_value(u[i], v[i]);
-        vx_write_some<W>(y, row * y.ld + column, u);
-    }
-};
-
-struct swiglu_gradients {
-    vx_view dx, dy, x;
-    int64_t n;
-    int tokens, targets;
-    template <int W> __device__ void at(int64_t row, int64_t column) const
-    {
-        float u[W], v[W], d[W];
-        int64_t token;
-        const int64_t picture = vx_divide(row, tokens, &token) / targets;
-        const int64_t from = (picture * tokens + token) * x.ld + column;
-        vx_read_some<W>(x, from, u);
-        vx_read_some<W>(x, from + n, v);
-        vx_read_some<W>(dy, row * dy.ld + column, d);
-        for (int i = 0; i < W; i++)
-            vx_swiglu_slopes(u[i], v[i], d[i], &u[i], &v[i]);
-        vx_write_some<W>(dx, row * dx.ld + column, u);
-        vx_write_some<W>(dx, row * dx.ld + n + column, v);
     }
 };
 
@@ -292,20 +257,19 @@ extern "C" void vx_sigmoid_cuda(vx_device *dev, const vx_sigmoid *a)
 
 extern "C" void vx_swiglu_cuda(vx_device *dev, const vx_swiglu *a)
 {
-    const swiglus f = {vx_float_view(a->y, a->ldy), vx_float_view(a->x, a->ldx), a->n};
-    vx_queue_rows(vx_cuda_of(dev), "swiglu", f, a->m, a->n, vx_fours(f.y) && vx_fours(f.x));
+    const vx_swiglus f = {vx_float_view(a->y, a->ldy), vx_float_view(a->x, a->ldx), a->n};
+    vx_swiglu_rows(vx_cuda_of(dev), f, a->m);
 }
 
 extern "C" void vx_swiglu_bwd_cuda(vx_device *dev, const vx_swiglu_bwd *a)
 {
-    const swiglu_gradients f = {vx_float_view(a->dx, a->lddx),
-                                vx_float_view(a->dy, a->lddy),
-                                vx_float_view(a->x, a->ldx),
-                                a->n,
-                                a->tokens,
-                                a->targets};
-    vx_queue_rows(vx_cuda_of(dev), "swiglu_bwd", f, a->m, a->n,
-                  vx_fours(f.dx) && vx_fours(f.dy) && vx_fours(f.x));
+    const vx_swiglu_gradients f = {vx_float_view(a->dx, a->lddx),
+                                   vx_float_view(a->dy, a->lddy),
+                                   vx_float_view(a->x, a->ldx),
+                                   a->n,
+                                   a->tokens,
+                                   a->targets};
+    vx_swiglu_bwd_rows(vx_cuda_of(dev), f, a->m);
 }
 
 extern "C" void vx_clear_cuda(vx_device *dev, const vx_clear *a)

@@ -40,12 +40,6 @@ typedef struct vx_gpu_stream {
     const char *what; /* that failed                               */
 } vx_gpu_stream;
 
-/* A place in a queue. */
-typedef struct vx_gpu_event {
-    void *handle;
-    double ms;
-} vx_gpu_event;
-
 typedef struct vx_gpu_info {
     char name[256];
     int major, minor;   /* compute capability                 */
@@ -90,12 +84,6 @@ void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes);
 int vx_gpu_sync(vx_gpu_stream *stream, const char **what);
 /* Keeps an error of somebody else who queues on the stream. what: a constant. */
 void vx_gpu_fail(vx_gpu_stream *stream, int error, const char *what);
-
-int vx_gpu_event_open(vx_gpu_event *event);
-void vx_gpu_event_close(vx_gpu_event *event);
-void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream);
-/* Milliseconds between two that were reached, -1 if they were not. */
-float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to);
 
 /* For VX_LAUNCH. 0: the stream has failed. */
 int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,

@@ -167,36 +167,6 @@ int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
     return error;
 }
 
-int vx_gpu_event_open(vx_gpu_event *event)
-{
-    cudaEvent_t handle = NULL;
-    memset(event, 0, sizeof *event);
-    const int error = reported(cudaEventCreate(&handle));
-    event->handle = handle;
-    return error;
-}
-
-void vx_gpu_event_close(vx_gpu_event *event)
-{
-    if (event->handle)
-        reported(cudaEventDestroy((cudaEvent_t)event->handle));
-    memset(event, 0, sizeof *event);
-}
-
-void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream)
-{
-    vx_gpu_fail(stream, reported(cudaEventRecord((cudaEvent_t)event->handle, queue(stream))),
-                "event");
-}
-
-float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to)
-{
-    float ms = 0;
-    const int error =
-        reported(cudaEventElapsedTime(&ms, (cudaEvent_t)from->handle, (cudaEvent_t)to->handle));
-    return error ? -1 : ms;
-}
-
 /* Lets a kernel have all the shared memory that a block of this GPU may have. It is always the same
  * number: the attribute belongs to the kernel, not to the stream, so a smaller one, set by another
  * thread between this call and the launch, would make the launch fail. */

@@ -98,8 +98,8 @@ const struct option common_options[] = {
              "1e-2, with half "
              "the memory for weights; int8 by a few 1e-2, with a quarter of the memory. auto: the "
              "fastest here that "
-             "keeps the tolerance of f32. vitx-cli info says which of them this machine has "
-             "instructions for."},
+             "keeps the tolerance of f32. cuda has f16, and no int8. vitx-cli info says which of "
+             "them this machine has instructions for."},
     {.name = "threads",
      .kind = OPTION_INT,
      .offset = offsetof(struct common, threads),

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Numbers as CUDA's. */
 enum {
@@ -346,29 +345,4 @@ void vx_gpu_launched(vx_gpu_stream *stream, const char *kernel)
 {
     (void)stream;
     (void)kernel;
-}
-
-int vx_gpu_event_open(vx_gpu_event *event)
-{
-    memset(event, 0, sizeof *event);
-    event->ms = -1;
-    return 0;
-}
-
-void vx_gpu_event_close(vx_gpu_event *event)
-{
-    event->ms = -1;
-}
-
-void vx_gpu_event_record(vx_gpu_event *event, vx_gpu_stream *stream)
-{
-    struct timespec t;
-    usable(stream, "event");
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    event->ms = (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-float vx_gpu_event_between(const vx_gpu_event *from, const vx_gpu_event *to)
-{
-    return from->ms < 0 || to->ms < 0 ? -1 : (float)(to->ms - from->ms);
 }
