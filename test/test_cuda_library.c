@@ -137,6 +137,54 @@ START_TEST(test_twin__statistics)
 }
 END_TEST
 
+/* Bytes of a trace with gradients of the tokens, and the rows of attention that its view has; 0:
+ * there is no view. */
+static size_t trace_of(int64_t *rows, const char *device, vitx_gradients gradients,
+                       vitx_record record, int layer)
+{
+    bench b = open_bench(models[0], &(bench_opts){.device = device, .gradients = gradients});
+    vitx_context_info info = VITX_CONTEXT_INFO_INIT;
+    vitx_trace_opts t = VITX_TRACE_OPTS_INIT;
+    vitx_view view;
+    t.record = record;
+    t.gradients = VITX_GRADIENT_NORM1;
+    t.targets = 1;
+    t.layers = &layer;
+    t.layer_count = 1;
+    ck_ok(vitx_context_set_trace(b.c, &t));
+    ck_ok(vitx_context_get_info(&info, b.c));
+    ck_ok(vitx_forward(b.c, pictures(&b), 2));
+    *rows = vitx_attention(&view, b.c, layer) == VITX_OK ? view.shape[2] : 0;
+    close_bench(&b);
+    return info.trace_bytes;
+}
+
+/* The device makes the probabilities again in its backward pass: none are kept for it, and what is
+ * recorded is what was asked for. */
+START_TEST(test_twin__keeps_no_probabilities)
+{
+    static const vitx_gradients ways[] = {VITX_GRADIENTS_KEEP, VITX_GRADIENTS_RECOMPUTE};
+    vitx_model *model;
+    vitx_model_info m = VITX_MODEL_INFO_INIT;
+    ck_ok(vitx_model_open(&model, models[0], NULL));
+    ck_ok(vitx_model_get_info(&m, model));
+    vitx_model_free(model);
+    const size_t t = (size_t)m.tokens, p = (2 * (size_t)m.heads * t * t * 4 + 63) / 64 * 64;
+    const size_t row = (2 * (size_t)m.heads * t * 4 + 63) / 64 * 64;
+    for (int keep = 0; keep < 2; keep++)
+        for (int record = 0; record < 2; record++) {
+            int64_t rows, expected;
+            const vitx_gradients how = ways[keep];
+            const size_t here = trace_of(&rows, cuda_class()->name, how, (vitx_record)record, 0);
+            const size_t there = trace_of(&expected, "ref", how, (vitx_record)record, 0);
+            const size_t blocks = how == VITX_GRADIENTS_KEEP ? (size_t)m.depth : 1;
+            const bool whole = record && how == VITX_GRADIENTS_KEEP;
+            ck_assert_int_eq(rows, record);
+            ck_assert_uint_eq(there - here, blocks * p - (whole ? row : 0));
+        }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cuda_library");
@@ -147,6 +195,7 @@ static Suite *suite(void)
                         SANITIZED_THREADS ? 0 : PRECISIONS);
     tcase_add_loop_test(t, test_twin__every_metric, 0, SANITIZED ? 0 : MODELS);
     tcase_add_loop_test(t, test_twin__statistics, 0, SANITIZED_THREADS ? 0 : MODELS);
+    tcase_add_test(t, test_twin__keeps_no_probabilities);
     suite_add_tcase(s, t);
     return s;
 }

@@ -426,7 +426,8 @@ typedef struct vitx_trace_opts {
     vitx_dtype storage; /**< VITX_F32, or VITX_F16 for half the memory                          */
     int gradients;      /**< sum of vitx_gradient, for the blocks in `layers`; 0: none. Blocks
                              that the backward pass goes through keep their whole attention, in
-                             f32, unless the attention is recomputed: vitx_view.shape tells      */
+                             f32, unless the attention is recomputed, as it always is on a GPU:
+                             vitx_view.shape tells                                               */
     int targets;        /**< gradients of each picture that vitx_backward() runs at once, 1 to
                              1024; 0 without gradients                                          */
     int tokens;         /**< tokens that vitx_tokens() gives, for the blocks in `layers`: sum of

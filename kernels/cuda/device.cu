@@ -425,6 +425,7 @@ static constexpr vx_device_class make_class()
     c.packings = vx_cuda_packings;
     c.packing_for = vx_cuda_packing_for;
     c.narrow_bytes = narrow_bytes;
+    c.recomputes_p = 1;
     c.probe = probe;
     c.open = open_cuda;
     c.close = close_cuda;

@@ -192,12 +192,12 @@ int vx_context_turned_bytes(size_t *out, const vitx_model *model, const vitx_con
     return vx_model_weight_bytes(&bytes, out, model, &site, precision, from);
 }
 
-int vx_context_narrow(size_t *out, const vitx_context_opts *o)
+int vx_context_plan_device(vx_plan_device *out, const vitx_context_opts *o)
 {
     vx_site site;
     const char *precision;
     VX_TRY(find_site(&site, &precision, o, NULL));
-    *out = vx_narrow_bytes(site.cls, precision);
+    *out = vx_plan_device_of(site.cls, vx_narrow_bytes(site.cls, precision));
     return VITX_OK;
 }
 

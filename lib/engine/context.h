@@ -142,8 +142,8 @@ int vx_context_reserve(vitx_context *c);
 /* Tells the device how much will run at once: max_batch pictures, or the variants and rows
  * reserved. */
 int vx_context_reserve_device(vitx_context *c);
-/* The bytes of an element of vx_narrow on the device that these options name. */
-int vx_context_narrow(size_t *out, const vitx_context_opts *o);
+/* What a plan's places depend on, of the device that these options name. */
+int vx_context_plan_device(vx_plan_device *out, const vitx_context_opts *o);
 /* ... and of W^T from a block on (vx_weights_turned_bytes). */
 int vx_context_turned_bytes(size_t *out, const vitx_model *model, const vitx_context_opts *o,
                             int from);

@@ -156,11 +156,17 @@ int vx_context_allow_extra(const vitx_context *c, int variants, int channels, si
         c->memory_budget);
 }
 
+static void place(const vitx_context *c, vx_plan *plan, vx_arena *arena, int batch)
+{
+    vx_plan_place(plan, arena, &c->arch, vx_plan_device_of(c->dev->cls, c->narrow), batch,
+                  vx_context_input_count(c));
+}
+
 /* Bytes of a plan's places for `batch` pictures; SIZE_MAX where they cannot be counted. */
 static size_t plan_bytes(const vitx_context *c, vx_plan *plan, int batch)
 {
     vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
+    place(c, plan, &arena, batch);
     return arena.overflow ? SIZE_MAX : arena.size;
 }
 
@@ -196,7 +202,7 @@ int vx_context_place(vitx_context *c, vx_plan *plan, vx_block *trace, int batch)
     VX_TRY(vx_block_reserve(c, trace, bytes, "recorded attention and gradients"));
     vx_arena arena = {.base = trace->memory};
     if (arena.base)
-        vx_plan_place(plan, &arena, &c->arch, c->narrow, batch, vx_context_input_count(c));
+        place(c, plan, &arena, batch);
     return vx_weights_turn(&c->weights, c->model, c->weights, c->dev,
                            vx_context_turned_from(c, plan, trace->bytes));
 }

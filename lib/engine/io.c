@@ -253,7 +253,7 @@ vx_block_io vx_block_io_recomputed(const vx_run *f, int l)
     b.hidden = b.post_rows || b.mlp_norm_rows ? b.hidden : NULL;
     b.out_rows = b.post_rows;
     b.out_post_rows = 0;
-    if (!kept->p)
+    if (!kept->p && f->plan->recomputed.p)
         b.record = (vx_recorded){.data = f->plan->recomputed.p,
                                  .keep = VX_KEEP_ALL,
                                  .batch = f->batch,

@@ -206,8 +206,14 @@ static void *take_shared(const vx_plan *plan, vx_arena *arena, const vx_arch *ar
     return vx_arena_take(arena, (size_t)batch, most);
 }
 
-static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch, size_t narrow,
-                        int batch)
+/* Whether the backward pass of a block reads its probabilities. */
+static bool reads_p(const vx_block_plan *b, vx_plan_device device)
+{
+    return !device.recomputes_p || b->dkeep == VX_DKEEP_PRODUCT;
+}
+
+static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
+                        vx_plan_device device, int batch)
 {
     vx_recorded *r = &plan->attention[l];
     vx_block_plan *b = &plan->blocks[l];
@@ -215,7 +221,7 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     const size_t gradients = pictures * (size_t)plan->targets;
     if (b->widened)
         *r = b->wanted;
-    b->widened = l >= plan->kept_from && !plan->recompute;
+    b->widened = l >= plan->kept_from && !plan->recompute && reads_p(b, device);
     if (b->widened) {
         b->wanted = *r;
         *r = (vx_recorded){.keep = VX_KEEP_ALL};
@@ -233,8 +239,9 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     if (l >= plan->kept_from) {
         b->kept.x = place_input(plan, l, arena, arch, batch);
         if (!plan->recompute)
-            place_kept(&b->kept, arena, arch, narrow, batch, vx_plan_class_only(plan, arch, l));
-        b->kept.p = holds_p(r) ? r->data : NULL;
+            place_kept(&b->kept, arena, arch, device.narrow, batch,
+                       vx_plan_class_only(plan, arch, l));
+        b->kept.p = reads_p(b, device) && holds_p(r) ? r->data : NULL;
     }
     const size_t planes = b->dkeep == VX_DKEEP_ALL ? (size_t)arch->heads : 1;
     b->dattention = b->dkeep == VX_DKEEP_NONE
@@ -242,18 +249,21 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
                         : vx_arena_take(arena, gradients * planes, t * t * sizeof(float));
 }
 
-static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow,
-                           int batch, size_t input_floats)
+static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch,
+                           vx_plan_device device, int batch, size_t input_floats)
 {
-    const size_t t = (size_t)vx_arch_tokens(arch), pictures = (size_t)batch;
+    const size_t t = (size_t)vx_arch_tokens(arch), pictures = (size_t)batch, narrow = device.narrow;
     const size_t a = (size_t)arch->heads * (size_t)arch->head_width,
                  f = (size_t)vx_arch_most(vx_arch_fc1(arch), arch->pool_hidden),
                  h = (size_t)vx_arch_most(arch->heads, arch->pool_heads);
     const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
     const size_t wide = 4 * a > f ? 4 * a : f;
     bool product = plan->own_from < plan->depth || plan->dpool_wanted;
-    for (int l = 0; l < plan->depth; l++)
+    bool p = false;
+    for (int l = 0; l < plan->depth; l++) {
         product = product || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
+        p = p || reads_p(&plan->blocks[l], device);
+    }
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
     plan->dpooled = vx_arena_take(arena, g, (size_t)vx_arch_pooled(arch) * sizeof(float));
     plan->dx = take_tokens(arena, arch, g);
@@ -264,7 +274,7 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch, 
     plan->recomputed = (vx_kept){0};
     if (plan->recompute && plan->kept_from < plan->depth) {
         place_kept(&plan->recomputed, arena, arch, narrow, batch, false);
-        plan->recomputed.p = vx_arena_take(arena, pictures * h, t * t * sizeof(float));
+        plan->recomputed.p = p ? vx_arena_take(arena, pictures * h, t * t * sizeof(float)) : NULL;
     }
     plan->embedded = plan->pixels ? take_tokens(arena, arch, pictures) : NULL;
     plan->dinput = plan->pixels ? vx_arena_take(arena, g, input_floats * sizeof(float)) : NULL;
@@ -286,18 +296,18 @@ static void place_pool(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size
         plan->pool_dp = vx_arena_take(arena, gradients > 0 ? gradients : pictures, row);
 }
 
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow, int batch,
-                   size_t input_floats)
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, vx_plan_device device,
+                   int batch, size_t input_floats)
 {
     plan->lowest = plan->targets > 0 ? vx_plan_lowest(plan) : plan->depth;
     plan->kept_from = plan->lowest < plan->own_from ? plan->lowest : plan->own_from;
     plan->shared = plan->watch ? take_shared(plan, arena, arch, batch) : NULL;
     for (int l = 0; l < plan->depth; l++)
-        place_block(plan, l, arena, arch, narrow, batch);
+        place_block(plan, l, arena, arch, device, batch);
     if (arch->pool == VX_POOL_MAP)
-        place_pool(plan, arena, arch, narrow, batch);
+        place_pool(plan, arena, arch, device.narrow, batch);
     if (vx_plan_differentiates(plan))
-        place_backward(plan, arena, arch, narrow, batch, input_floats);
+        place_backward(plan, arena, arch, device, batch, input_floats);
 }
 
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture)

@@ -52,7 +52,7 @@ typedef struct vx_kept {
     vx_far *branch2;     /* [B,T,D]   ... what the mlp gives, if they are normalised then */
     vx_narrow *pre;      /* [B,T,F]   fc1 before its activation; of swiglu [B,T,2F] */
     vx_narrow *hidden;   /* [B,T,F] the hidden layer before its norm, if it has one; F: of fc2 */
-    vx_far *p;           /* [B,H,T,T] attention                       */
+    vx_far *p;           /* [B,H,T,T] attention; NULL: made again of qkv */
 } vx_kept;
 
 typedef struct vx_block_plan {
@@ -109,6 +109,17 @@ typedef struct vx_plan {
     const vx_far *last_x; /* by the forward pass: the last block's output, rows of T*D a picture */
 } vx_plan;
 
+/* What a plan's places depend on, of the device. */
+typedef struct vx_plan_device {
+    size_t narrow;     /* bytes of an element of vx_narrow */
+    bool recomputes_p; /* vx_device_class.recomputes_p */
+} vx_plan_device;
+
+static inline vx_plan_device vx_plan_device_of(const vx_device_class *cls, size_t narrow)
+{
+    return (vx_plan_device){narrow, cls->recomputes_p != 0};
+}
+
 int vx_plan_create(vx_plan *out, const vx_arch *arch, const vitx_hooks *hooks);
 void vx_plan_dispose(vx_plan *plan, const vitx_hooks *hooks);
 /* No needs at all; recompute stays. */
@@ -142,9 +153,9 @@ bool vx_plan_class_only(const vx_plan *plan, const vx_arch *arch, int layer);
 /* Bytes of one picture's record of one block. */
 size_t vx_recorded_bytes(const vx_recorded *r, const vx_arch *arch);
 /* Takes the places of everything for `batch` pictures of `input_floats` values each from the arena
- * (base NULL: only measures). narrow: bytes of an element of vx_narrow. */
-void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, size_t narrow, int batch,
-                   size_t input_floats);
+ * (base NULL: only measures). */
+void vx_plan_place(vx_plan *plan, vx_arena *arena, const vx_arch *arch, vx_plan_device device,
+                   int batch, size_t input_floats);
 
 /* The part of a record that belongs to one picture of the batch. */
 vx_recorded vx_recorded_picture(const vx_recorded *r, const vx_arch *arch, int picture);

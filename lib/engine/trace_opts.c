@@ -84,10 +84,10 @@ int vitx_trace_bytes(size_t *out, const vitx_model *model, const vitx_trace_opts
 }
 
 /* SIZE_MAX where they cannot be counted. */
-static size_t placed_bytes(vx_plan *plan, const vx_size *size, size_t narrow, int batch)
+static size_t placed_bytes(vx_plan *plan, const vx_size *size, vx_plan_device device, int batch)
 {
     vx_arena arena = {0};
-    vx_plan_place(plan, &arena, &size->arch, narrow, batch,
+    vx_plan_place(plan, &arena, &size->arch, device, batch,
                   (size_t)size->arch.channels * (size_t)size->recipe.input_height *
                       (size_t)size->recipe.input_width);
     return arena.overflow ? SIZE_MAX : arena.size;
@@ -104,17 +104,17 @@ int vitx_trace_bytes_with(size_t *out, const vitx_model *model, const vitx_conte
         return vx_fail(VITX_INVALID, "batch = %d: 1 to 1024 are accepted", batch);
     VX_TRY(VX_STRUCT_READ(&sizes, context, vitx_context_opts, progress_payload));
     VX_TRY(vx_size_begin(&size, model, &sizes));
-    size_t narrow;
-    VX_TRY(vx_context_narrow(&narrow, &sizes));
+    vx_plan_device device;
+    VX_TRY(vx_context_plan_device(&device, &sizes));
     vitx_trace_opts o;
     VX_TRY(read_trace(&o, opts, &size.arch));
     vx_plan plan;
     VX_TRY(vx_plan_create(&plan, &size.arch, &model->hooks));
     wish(&plan, &o, &size.arch);
-    const size_t kept = placed_bytes(&plan, &size, narrow, batch);
+    const size_t kept = placed_bytes(&plan, &size, device, batch);
     const bool differentiates = vx_plan_differentiates(&plan);
     plan.recompute = differentiates && sizes.gradients == VITX_GRADIENTS_RECOMPUTE;
-    const size_t placed = placed_bytes(&plan, &size, narrow, batch);
+    const size_t placed = placed_bytes(&plan, &size, device, batch);
     const int from = plan.kept_from;
     vx_plan_dispose(&plan, &model->hooks);
     size_t turned = 0, all;
