@@ -95,7 +95,7 @@ FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face $(B)/plugin_user
 ABIS     := $(addprefix $(B)/test/plugin/,abi.o abi_version.o abi_struct.o)
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
-    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(B)/test/plugin/fake.d $(ABIS:.o=.d)
+    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(B)/test/plugin/fake.d $(B)/test/plugin/twin.d $(ABIS:.o=.d)
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
@@ -246,9 +246,9 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 
-# Plug-ins of tests: the reference as the device cuda, and a library that is none.
-FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-nothing.so)
-$(B)/test/test_plugin.o $(B)/test/plugin/fake.o: OWN = $(PLUGIN_DEFINES)
+# Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
+FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)
+$(B)/test/test_plugin.o $(addprefix $(B)/test/plugin/,fake.o twin.o): OWN = $(PLUGIN_DEFINES)
 # What the plug-in's compiler sees, and what that of a plug-in of another version, or of other structs, would.
 %/abi_version.o: ABI = -UVX_VERSION -DVX_VERSION='"0.0"' -Dabi_of_cpp=abi_of_version
 %/abi_struct.o: ABI = -Dsequences='sequences, more' -Dabi_of_cpp=abi_of_struct
@@ -257,10 +257,11 @@ $(ABIS): test/plugin/abi.cpp $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -Wall -Wextra -Wshadow $(INCLUDES) $(PLUGIN_DEFINES) $(SANITIZE) $(CFLAGS) $(ABI) -MMD -MP -c -o $@ $<
 $(B)/plugin/libvitx-fake.so: $(B)/test/plugin/fake.o $(filter $(B)/kernels/ref/%,$(LIB_OBJ))
+$(B)/plugin/libvitx-twin.so: $(B)/test/plugin/twin.o $(TWIN_OBJ)
 $(FAKES): $(B)/kernels/host.o
 	@echo "  LINK  $@"
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm
+	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm -pthread
 $(B)/test_plugin: $(ABIS) | $(FAKES)
 
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).

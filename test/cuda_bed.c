@@ -14,6 +14,11 @@ static const char *wished(void)
     return file && file[0] ? file : NULL;
 }
 
+bool cuda_wished(void)
+{
+    return wished() != NULL;
+}
+
 const vx_device_class *cuda_class(void)
 {
     char why[300] = "not in the table";

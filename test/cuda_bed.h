@@ -14,6 +14,8 @@
 /* Fails the test if there is no such device. */
 const vx_device_class *cuda_class(void);
 
+/* Whether a GPU is wished. */
+bool cuda_wished(void);
 /* Whether it is the twin. What asks its machine for something (vx_machine_fail_launch and others)
  * is skipped on a GPU, with a line that names `what`. */
 bool cuda_is_twin(const char *what);

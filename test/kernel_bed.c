@@ -1,4 +1,6 @@
 /* test/kernel_bed.c: see kernel_bed.h. */
+#define VX_TEST_OWN_MALLOC
+#include "cuda_bed.h"
 #include "kernel_bed.h"
 
 #include <math.h>
@@ -22,19 +24,76 @@ const struct version versions[VERSIONS] = {
     {"cuda-host, plain", "cuda-host", 0, {"own products", "no tensor cores"}},
     {"ref", "ref", VX_FEATURES_ALL, {"scalar", ""}},
 };
+
+/* ------------------------------------------------------- memory that a GPU reads, too ---- */
+
+/* Taken at once, since such memory is slow to take, and given out one piece behind the other. It
+ * begins anew when all pieces are free, which they are between two cases. */
+enum { SHARED_BYTES = 1 << 28 };
+static struct shared {
+    char *memory;
+    size_t used;
+    int pieces;
+} shared;
+
+static void share_memory(const vx_device_class *cls)
+{
+    const vx_device_env env = {.ordinal = 0};
+    if (shared.memory)
+        return;
+    expect(cls->host_alloc != NULL, "the device has no memory that both reach");
+    shared.memory = cls->host_alloc(SHARED_BYTES, &env);
+    expect(shared.memory != NULL, "no memory that both reach");
+}
+
+static bool is_shared(const void *memory)
+{
+    const uintptr_t at = (uintptr_t)memory, first = (uintptr_t)shared.memory;
+    return shared.memory && at >= first && at < first + SHARED_BYTES;
+}
+
+void *bed_malloc(size_t bytes)
+{
+    if (!shared.memory)
+        return malloc(bytes);
+    const size_t whole = (bytes + 63) / 64 * 64 + 64; /* no two pieces touch */
+    expect(whole <= SHARED_BYTES - shared.used, "more than %d bytes at once", SHARED_BYTES);
+    void *memory = shared.memory + shared.used;
+    shared.used += whole;
+    shared.pieces++;
+    return memory;
+}
+
+void *bed_calloc(size_t count, size_t bytes)
+{
+    if (!shared.memory)
+        return calloc(count, bytes);
+    return memset(bed_malloc(count * bytes), 0, count * bytes);
+}
+
+void bed_free(void *memory)
+{
+    if (!is_shared(memory))
+        free(memory);
+    else if (--shared.pieces == 0)
+        shared.used = 0;
+}
+
+/* ------------------------------------------------------------------------- a bed's own ---- */
+
 static void *bed_alloc(size_t bytes, void *owner)
 {
     bed *b = owner;
     if (b->allocations_left == 0)
         return NULL;
     b->allocations_left -= b->allocations_left > 0;
-    return malloc(bytes);
+    return bed_malloc(bytes);
 }
 
 static void bed_release(void *memory, void *owner)
 {
     (void)owner;
-    free(memory);
+    bed_free(memory);
 }
 
 static void bed_parallel(void (*task)(void *, int, int), void *arg, int count, void *owner)
@@ -71,28 +130,55 @@ static bool twin_serves(int index)
     return index % MOST_THREADS == 0 && !SANITIZED_THREADS && (all || !SANITIZED);
 }
 
-bool bed_open(bed *b, int index, const vx_dims *dims)
+const vx_device_class *bed_class(const char *device)
+{
+    const bool gpu = cuda_wished() && strcmp(device, "cuda-host") == 0;
+    const vx_device_class *cls = gpu ? cuda_class() : vx_device_find(device);
+    expect(cls != NULL, "no device %s", device);
+    return cls;
+}
+
+void bed_device(bed *b, const char *precision, unsigned features, const vx_dims *dims)
 {
     char err[200] = "";
+    const vx_device_env env = bed_env(b);
+    const vx_device_class *cls = bed_class(b->version->device);
+    if (cuda_wished())
+        share_memory(cls);
+    expect(cls->open(&b->dev, &env, precision, features, err, sizeof err) == 0, "%s", err);
+    expect(cls->reserve(b->dev, dims, err, sizeof err) == 0, "%s", err);
+    if (!cuda_wished())
+        return;
+    b->profile = bed_malloc(sizeof *b->profile);
+    vx_profile_begin(b->dev, b->profile);
+}
+
+static void close_device(bed *b)
+{
+    vx_profile_end(b->dev);
+    bed_free(b->profile);
+    b->dev->cls->close(b->dev);
+    vx_pool_free(b->pool);
+}
+
+bool bed_open(bed *b, int index, const vx_dims *dims)
+{
     vitx_hooks hooks;
     expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
     if (SANITIZED && index % MOST_THREADS == 1) /* three threads go every way that two go */
         return false;
     *b = (bed){.allocations_left = -1, .version = &versions[index / MOST_THREADS]};
-    if (strcmp(b->version->device, "cuda-host") == 0 && !twin_serves(index))
+    const bool cuda = strcmp(b->version->device, "cuda-host") == 0;
+    if ((cuda && !twin_serves(index)) || (!cuda && cuda_wished()))
         return false;
     expect(vx_pool_create(&b->pool, &hooks, 1 + index % MOST_THREADS) == 0, "no threads");
-    const vx_device_env env = bed_env(b);
-    const vx_device_class *cls = vx_device_find(b->version->device);
-    expect(cls->open(&b->dev, &env, "f32", b->version->features, err, sizeof err) == 0, "%s", err);
-    expect(cls->reserve(b->dev, dims, err, sizeof err) == 0, "%s", err);
+    bed_device(b, "f32", b->version->features, dims);
     if (strstr(b->dev->kernels, b->version->must_say[0]) &&
         strstr(b->dev->kernels, b->version->must_say[1]))
         return true;
     if (index % MOST_THREADS == 0)
         printf("skipped: \"%s\" is not on this machine (%s)\n", b->version->name, b->dev->kernels);
-    cls->close(b->dev);
-    vx_pool_free(b->pool);
+    close_device(b);
     return false;
 }
 
@@ -100,8 +186,8 @@ void bed_close(bed *b)
 {
     char err[200];
     expect(b->dev->cls->sync(b->dev, err, sizeof err) == 0, "%s", err);
-    b->dev->cls->close(b->dev);
-    vx_pool_free(b->pool);
+    expect(!b->profile || !b->profile->failed, "%s", b->profile->why);
+    close_device(b);
 }
 
 /* ----------------------------------------------------------------------- guarded memory ---- */
@@ -138,7 +224,7 @@ void *output(size_t bytes)
     expect(block_count < MOST_BLOCKS, "too many outputs");
     struct block *b = &blocks[block_count++];
     b->words = (bytes + 3) / 4;
-    b->memory = malloc((b->words + 2 * GUARD) * 4);
+    b->memory = bed_malloc((b->words + 2 * GUARD) * 4);
     expect(b->memory != NULL, "no memory");
     for (size_t i = 0; i < b->words + 2 * GUARD; i++)
         b->memory[i] = pattern;
@@ -175,7 +261,7 @@ void check_guards(const char *what)
 void free_outputs(void)
 {
     while (block_count)
-        free(blocks[--block_count].memory);
+        bed_free(blocks[--block_count].memory);
     while (site_block_count) {
         const struct site_block *s = &site_blocks[--site_block_count];
         const vx_device_env env = {.release = bed_release, .ordinal = s->ordinal};
@@ -204,7 +290,7 @@ static float draw(rng *r, enum kind kind)
 
 float *input(rng *r, size_t n, enum kind kind)
 {
-    float *x = malloc(n * sizeof *x + (n == 0));
+    float *x = bed_malloc(n * sizeof *x + (n == 0));
     expect(x != NULL, "no memory");
     for (size_t i = 0; i < n; i++)
         x[i] = draw(r, kind);
@@ -226,7 +312,8 @@ vx_weight packed_weight(const bed *b, vx_layer layer, const float *w, const floa
     const vx_device_class *cls = b->dev->cls;
     const vx_packing *packing = cls->packing_for(cls->precision_at(0), layer, 0);
     const size_t bytes = packing->bytes(n, k);
-    const bool own = strcmp(cls->name, "cuda-host") == 0; /* it copies to its own memory alone */
+    /* It copies to its own memory alone. */
+    const bool own = strcmp(b->version->device, "cuda-host") == 0;
     const vx_weight packed = {
         own ? site_output(b, bytes) : output(bytes), bias, n, k, packing, NULL};
     const int half = n / 2 / packing->panel * packing->panel; /* whole panels */
@@ -293,5 +380,5 @@ vx_relative relative_positions(rng *r, int tokens, int heads)
 
 void free_relative(const vx_relative *relative)
 {
-    free((void *)(uintptr_t)relative->table);
+    bed_free((void *)(uintptr_t)relative->table);
 }

@@ -7,10 +7,13 @@
 #ifndef VX_TEST_KERNEL_BED_H
 #define VX_TEST_KERNEL_BED_H
 
+#include <stdlib.h>
+
 #include "base/pool.h"
 #include "kernels/bits.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/device.h"
+#include "kernels/profile.h"
 #include "util.h"
 
 #define QUICK SANITIZED_THREADS
@@ -23,6 +26,21 @@
             ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
 
+/*
+ * With VX_TEST_CUDA (cuda_bed.h) the versions of the device cuda-host run on a GPU, and no others.
+ * Operations are given memory that this program has asked for, so it must be memory that a GPU
+ * reads and writes by the same address: it is the device's host_alloc then. What an operation gets
+ * must not be an array of the stack or a static one, unless ops.h calls it host memory.
+ */
+void *bed_malloc(size_t bytes);
+void *bed_calloc(size_t count, size_t bytes);
+void bed_free(void *memory);
+#ifndef VX_TEST_OWN_MALLOC
+#define malloc bed_malloc
+#define calloc bed_calloc
+#define free bed_free
+#endif
+
 /* ------------------------------------------------------------------------------ the bed ---- */
 
 enum { VERSIONS = 11, MOST_THREADS = 3, BEDS = VERSIONS * MOST_THREADS };
@@ -34,6 +52,7 @@ typedef struct bed {
     vx_pool *pool;
     int allocations_left; /* -1: any number */
     const struct version *version;
+    vx_profile *profile; /* of a GPU: it waits for each operation */
 } bed;
 
 struct version {
@@ -45,6 +64,10 @@ extern const struct version versions[VERSIONS];
 extern const vx_dims largest;
 
 vx_device_env bed_env(bed *b);
+/* The class that serves a version, or of the name "cuda-host": the GPU's, if one is wished. */
+const vx_device_class *bed_class(const char *device);
+/* Opens b->dev with b's threads, and reserves; on a GPU it waits for each operation. */
+void bed_device(bed *b, const char *precision, unsigned features, const vx_dims *dims);
 /* Index 0..BEDS-1 runs over the versions and 1 to 3 threads. false: this machine lacks the
  * version. */
 bool bed_open(bed *b, int index, const vx_dims *dims);

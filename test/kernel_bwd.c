@@ -109,7 +109,8 @@ static void slopes_case(bed *b, rng *r, vx_act act)
 static void nan_case(bed *b, int m)
 {
     enum { N = 9, K = 21, M = 40 };
-    float dy[M * N], w[N * K], pre[M * K], *dx = output_f32((size_t)(m * K));
+    float *dy = output_f32(M * N), *w = output_f32(N * K), *pre = output_f32(M * K);
+    float *dx = output_f32((size_t)(m * K));
     for (int i = 0; i < M * N; i++)
         dy[i] = 1;
     for (int i = 0; i < N * K; i++)
@@ -345,7 +346,8 @@ void test_layernorm_bwd__matches_reference(int index)
         activated_case(&b, &r, sizes[i], VX_ACT_GELU);
         activated_case(&b, &r, sizes[i], VX_ACT_SWIGLU);
     }
-    float x[6] = {1, NAN, 2, 1, 2, 4}, w[3] = {1, 1, 1}, y[6], dy[6] = {1, 2, 3, 1, 2, 4};
+    float *x = copied((float[]){1, NAN, 2, 1, 2, 4}, 6), *w = copied((float[]){1, 1, 1}, 3);
+    float *dy = copied((float[]){1, 2, 3, 1, 2, 4}, 6), *y = output_f32(6);
     b.dev->ops.layernorm_bwd(b.dev, &(vx_layernorm_bwd){.dx = y,
                                                         .lddx = 3,
                                                         .dy = dy,
@@ -359,6 +361,7 @@ void test_layernorm_bwd__matches_reference(int index)
                                                         .tokens = 2,
                                                         .targets = 1});
     ck_assert(isnan(y[0]) && isnan(y[1]) && isnan(y[2]) && isfinite(y[3]));
+    free_outputs();
     bed_close(&b);
 }
 

@@ -56,7 +56,7 @@ is_long() {
 }
 # A sanitizer learns nothing from what only looks at files, nor from installing what was tested.
 same_anyway() {
-    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh cuda.sh " = *" $1 "* ]]
+    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh cuda.sh cuda_gpu.sh " = *" $1 "* ]]
 }
 
 run_program() {

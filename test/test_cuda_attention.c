@@ -38,18 +38,13 @@ typedef struct ways {
 static void ways_open(ways *w, int index, const vx_dims *dims)
 {
     static const struct version version = {"cuda-host", "cuda-host", 0, {"", ""}};
-    char err[200] = "";
     vitx_hooks hooks;
     expect(vx_hooks_resolve(&hooks, NULL) == 0, "hooks");
     *w = (ways){.format = &formats[index / 2], .matrices = index % 2 == 0};
     w->b = (bed){.allocations_left = -1, .version = &version};
     expect(vx_pool_create(&w->b.pool, &hooks, 1) == 0, "no threads");
-    const vx_device_env env = bed_env(&w->b);
-    const vx_device_class *cls = vx_device_find("cuda-host");
-    expect(cls != NULL, "no device cuda-host");
     const unsigned features = w->matrices ? VX_FEATURES_ALL : VX_FEATURES_ALL & ~VX_CUDA_MMA;
-    expect(cls->open(&w->b.dev, &env, w->format->name, features, err, sizeof err) == 0, "%s", err);
-    expect(cls->reserve(w->b.dev, dims, err, sizeof err) == 0, "%s", err);
+    bed_device(&w->b, w->format->name, features, dims);
     vx_machine_schedule(index / 2 % 2 ? VX_SCHEDULE_REVERSE : VX_SCHEDULE_AHEAD);
 }
 

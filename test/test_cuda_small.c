@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda_bed.h"
 #include "kernels/bits.h"
 #include "kernels/cuda/host/machine.h"
 #include "kernels/device.h"
@@ -56,8 +57,7 @@ static void plain_parallel(void (*task)(void *, int, int), void *arg, int count,
 static void open_bed(const char *precision, int schedule)
 {
     char err[200] = "";
-    const vx_device_class *cls = vx_device_find("cuda-host");
-    ck_assert_ptr_nonnull(cls);
+    const vx_device_class *cls = cuda_class();
     vx_machine_schedule(schedule);
     bed.env = (vx_device_env){
         .alloc = plain_alloc, .release = plain_release, .parallel = plain_parallel, .workers = 1};
