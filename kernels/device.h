@@ -126,7 +126,8 @@ struct vx_device_class {
     /* Bytes of an element of vx_narrow. NULL: vx_narrow is float, so that one array serves as both;
      * a function that returns 4 does not say that. */
     size_t (*narrow_bytes)(const char *precision);
-    /* Nonzero: attention_bwd makes the probabilities again from qkv, so none are kept for it. */
+    /* Nonzero: attention_bwd makes the probabilities again from qkv, so none are kept for it, and
+     * what methods want of their gradients, so these are not written first. */
     int recomputes_p;
     /* 0 if there is such a processor, and it can be used; else the reason is in why. */
     int (*probe)(int ordinal, char *why, size_t why_size);

@@ -345,11 +345,12 @@ typedef struct vx_attention_replaced {
  *   dp = dy v^T;  ds = p * (dp - rowsum(p * dp));
  *   dq = scale ds k;  dk = scale ds^T q;  dv = p^T dy.
  * Only the rows of the tokens first..first+queries-1 have a gradient: dp and dq of the others are
- * 0.
+ * 0. Any of the outputs may be NULL. product is what attn_product makes of p and dp of all heads,
+ * relu_mean what attn_relu_mean makes of dp, head by head; dp itself need not be there for them.
  */
 typedef struct vx_attention_bwd {
-    vx_far *dqkv;      /* [G,T,3*H*E], or NULL: only dp is wanted                          */
-    vx_far *dp;        /* [G,H,R,R] or NULL, R = T - first                                 */
+    vx_far *dqkv;      /* [G,T,3*H*E]                                                      */
+    vx_far *dp;        /* [G,H,R,R], R = T - first                                         */
     const vx_far *dy;  /* [G,queries,H*E]                                                  */
     const vx_far *qkv; /* [B,T,3*H*E]                                                      */
     const vx_far *p;   /* [B,H,T,T] as recorded whole in f32; NULL: computed again         */
@@ -360,7 +361,18 @@ typedef struct vx_attention_bwd {
     vx_narrow *dqkv_n;
     const vx_narrow *dy_n, *qkv_n;
     vx_relative relative; /* read if p is NULL */
+    /* For classes with recomputes_p (device.h); others are given NULL, and 0 or R. */
+    vx_far *product;      /* [G,R,R] */
+    vx_product kind;      /* of product */
+    vx_far *relu_mean;    /* [G,H,R]: the mean is over R rows */
+    int dp_rows;          /* of each matrix of dp only so many rows are there, the first; 0: R */
 } vx_attention_bwd;
+
+/* How many rows of each of its matrices dp has. */
+static inline size_t vx_dp_rows(const vx_attention_bwd *a)
+{
+    return (size_t)(a->dp_rows ? a->dp_rows : a->tokens - a->first);
+}
 
 /* y[m,:] = residual[m,:] + (x[m,:] - mean) / sqrt(var + eps) * weight + bias over n columns, var
  * biased (1/n).

@@ -98,17 +98,21 @@ vx_work vx_attention_replaced_work(const vx_attention_replaced *a)
                      .bytes = 4 * (a->count * 4 * width + a->tokens * (3 * width + a->width))};
 }
 
-/* dp = dy v^T, and p if it was not recorded; dv, dq and dk. */
+/* dp = dy v^T, and p if it was not recorded; dv, dq and dk; what is made of dp. */
 vx_work vx_attention_bwd_work(const vx_attention_bwd *a)
 {
     const double heads = (double)a->batch * a->targets * a->heads, tokens = a->tokens - a->first;
     const bool all = has(a->dqkv, a->dqkv_n);
-    const double products = 1 + (all ? 3 + (a->p ? 0 : 1) : 0);
+    const bool scores = !a->p && (all || a->product);
+    const double products = 1 + (all ? 3 : 0) + (scores ? 1 : 0);
     const double e = a->head_width, rows = (a->p ? 1 : 0) + (a->dp ? 1 : 0);
-    return (vx_work){
-        .flops = 2 * products * heads * a->queries * tokens * e,
-        .bytes = 4 * heads *
-                 (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e + rows * a->queries * tokens)};
+    const double fused = (a->product ? heads / a->heads * a->queries * tokens : 0) +
+                         (a->relu_mean ? heads * tokens : 0);
+    return (vx_work){.flops = 2 * products * heads * a->queries * tokens * e,
+                     .bytes = 4 * heads *
+                                  (tokens * e * (3 + (all ? 3 : 0)) + a->queries * e +
+                                   rows * a->queries * tokens) +
+                              4 * fused};
 }
 
 vx_work vx_activate_work(const vx_activate *a)

@@ -353,6 +353,17 @@ double product_error(const float *a, const float *b, size_t n)
     return error / power;
 }
 
+void check_products(const float *y, const float *expected, int rows, int columns, int ld,
+                    const char *what)
+{
+    for (int i = 0; i < rows; i++, y += ld, expected += ld) {
+        const double error = product_error(y, expected, (size_t)columns);
+        expect(error < TOL_NMSE, "%s: row %d is off by %g", what, i, error);
+        for (int j = columns; j < ld; j++)
+            expect(untouched(y[j]), "%s: wrote between rows", what);
+    }
+}
+
 const char *say(const bed *b, const char *format, ...)
 {
     static char line[400];

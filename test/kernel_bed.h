@@ -101,6 +101,9 @@ void check_close(const float *a, const float *b, size_t n, double tolerance, dou
 
 /* nmse_ff, but a single element may be small because its terms cancel: they are of size 1. */
 double product_error(const float *a, const float *b, size_t n);
+/* Every row of a product is near, and nothing was written between them. */
+void check_products(const float *y, const float *expected, int rows, int columns, int ld,
+                    const char *what);
 
 /* "cpu, avx2, 3 threads: ..." in a buffer that the next call reuses. */
 const char *say(const bed *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

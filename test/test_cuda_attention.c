@@ -342,48 +342,68 @@ static void check_gradients(const format *f, const vx_attention_bwd *a, const vo
     }
 }
 
-static void bwd_case(ways *w, rng *r, vx_attention_bwd a, bool dp, bool dqkv, int runs)
+enum { DP = 1, DQKV = 2, PRODUCT = 4, MEAN = 8 };
+
+/* A result in floats within the format's bound, each time the same. */
+static void check_floats(const format *f, float *const got[2], const float *exact, size_t n,
+                         int runs, const char *which, const char *what)
+{
+    const format floats = {"f32", 0, 0, 0, false};
+    const double off = distance(&floats, got[0], exact, 1, n, n);
+    expect(off <= f->gradient, "%s: %s is off by %g", what, which, off);
+    for (size_t i = 0; i < n; i++)
+        expect(exact[i] != 0 || got[0][i] >= 0 || strcmp(which, "dp") == 0, "%s: %s is negative",
+               what, which);
+    expect(runs < 2 || memcmp(got[0], got[1], n * sizeof(float)) == 0, "%s: runs of %s differ",
+           what, which);
+}
+
+static void bwd_case(ways *w, rng *r, vx_attention_bwd a, int parts, int runs)
 {
     const format *f = w->format;
     const size_t d = (size_t)(a.heads * a.head_width), g = (size_t)(a.batch * a.targets);
     const size_t rows = (size_t)(a.batch * a.tokens) * 3 * d, out = g * (size_t)a.tokens * 3 * d;
     const size_t present = (size_t)(a.tokens - a.first);
-    const size_t dy_count = g * (size_t)a.queries * d,
-                 dp_count = g * (size_t)a.heads * present * present;
+    const size_t dy_count = g * (size_t)a.queries * d, products = g * present * present,
+                 dp_count = products * (size_t)a.heads, means = g * (size_t)a.heads * present;
     const both qkv = both_of(f, input(r, rows, NORMAL), rows),
                dy = both_of(f, weights(r, dy_count, 0.5f), dy_count);
     char what[300];
-    snprintf(what, sizeof what, "%s%s attention_bwd B%d K%d T%d H%d E%d, %d queries from %d%s%s",
+    snprintf(what, sizeof what,
+             "%s%s attention_bwd B%d K%d T%d H%d E%d, %d queries from %d, parts %d, kind %d",
              f->name, w->matrices ? "" : " plain", a.batch, a.targets, a.tokens, a.heads,
-             a.head_width, a.queries, a.first, dp ? ", dp" : "", dqkv ? ", dqkv" : "");
+             a.head_width, a.queries, a.first, parts, (int)a.kind);
     a.scale = 0.5f / sqrtf((float)a.head_width);
     vx_attention_bwd exact = a;
     exact.qkv = qkv.floats;
     exact.dy = dy.floats;
     exact.dqkv = output_f32(out);
     exact.dp = output_f32(dp_count);
+    exact.product = output_f32(products);
+    exact.relu_mean = output_f32(means);
     vx_attention_bwd_ref(NULL, &exact);
     void *got[2] = {0};
-    float *got_dp[2] = {0};
+    float *dp[2] = {0}, *product[2] = {0}, *mean[2] = {0};
     a.qkv_n = qkv.device;
     a.dy_n = dy.device;
     for (int run = 0; run < runs; run++) {
-        a.dqkv_n = got[run] = dqkv ? room(f, out) : NULL;
-        a.dp = got_dp[run] = dp ? output_f32(dp_count) : NULL;
+        a.dqkv_n = got[run] = parts & DQKV ? room(f, out) : NULL;
+        a.dp = dp[run] = parts & DP ? output_f32(dp_count) : NULL;
+        a.product = product[run] = parts & PRODUCT ? output_f32(products) : NULL;
+        a.relu_mean = mean[run] = parts & MEAN ? output_f32(means) : NULL;
         w->b.dev->ops.attention_bwd(w->b.dev, &a);
     }
     check_guards(what);
-    const format floats = {"f32", 0, 0, 0, false};
-    if (dqkv)
+    if (parts & DQKV)
         check_gradients(f, &a, got[0], exact.dqkv, what);
-    if (dqkv && runs > 1)
+    if (parts & DQKV && runs > 1)
         expect(memcmp(got[0], got[1], out * (f->narrow ? 2 : 4)) == 0, "%s: runs differ", what);
-    if (dp) {
-        const double off = distance(&floats, got_dp[0], exact.dp, 1, dp_count, dp_count);
-        expect(off <= f->gradient, "%s: dp is off by %g", what, off);
-        expect(runs < 2 || memcmp(got_dp[0], got_dp[1], dp_count * sizeof(float)) == 0,
-               "%s: runs differ", what);
-    }
+    if (parts & DP)
+        check_floats(f, dp, exact.dp, dp_count, runs, "dp", what);
+    if (parts & PRODUCT)
+        check_floats(f, product, exact.product, products, runs, "product", what);
+    if (parts & MEAN)
+        check_floats(f, mean, exact.relu_mean, means, runs, "relu_mean", what);
     free_outputs();
     both_free(f, qkv);
     both_free(f, dy);
@@ -395,11 +415,14 @@ START_TEST(test_attention_bwd__lengths_and_widths)
         /* B, K, T, H, E, queries, first */
         {2, 1, 17, 2, 64, 17, 0}, {1, 3, 16, 2, 32, 1, 0},   {1, 1, 1, 1, 8, 1, 0},
         {1, 2, 65, 1, 24, 65, 0}, {1, 2, 50, 2, 80, 7, 3},   {1, 2, 33, 1, 72, 33, 0},
-        {1, 1, 31, 1, 96, 20, 1}, {1, 1, 32, 1, 128, 32, 0}, {1, 1, 130, 1, 9, 130, 0}};
+        {1, 1, 31, 1, 96, 20, 1}, {1, 1, 32, 1, 128, 32, 0}, {1, 1, 130, 1, 9, 130, 0},
+        {2, 2, 17, 3, 16, 9, 2},  {1, 1, 97, 2, 64, 80, 0},  {2, 1, 71, 3, 40, 71, 0}};
+    static const int parts[] = {DP | DQKV | MEAN, DQKV | PRODUCT, DP,   DP | PRODUCT,
+                                PRODUCT | MEAN,   DP | DQKV,      MEAN, DQKV | MEAN | PRODUCT};
     ways w;
     rng r = {(uint64_t)_i + 8};
     ways_open(&w, _i, &dims_most);
-    for (int i = 0; i < (QUICK ? 3 : 9); i++) {
+    for (int i = 0; i < (QUICK ? 3 : 12); i++) {
         const int *s = shapes[i];
         vx_attention_bwd a = {.batch = s[0],
                               .targets = s[1],
@@ -407,12 +430,14 @@ START_TEST(test_attention_bwd__lengths_and_widths)
                               .heads = s[3],
                               .head_width = s[4],
                               .queries = s[5],
-                              .first = s[6]};
+                              .first = s[6],
+                              .kind = (vx_product)(i / 2 % 2)};
         if (i % 2 == 0 && !a.first)
             a.relative = relative_positions(&r, a.tokens, a.heads);
-        bwd_case(&w, &r, a, i % 2 == 0, i != 2, 1);
-        if (i < 4)
-            bwd_case(&w, &r, a, i % 2 != 0, true, 2);
+        bwd_case(&w, &r, a, parts[i % 8], 1);
+        bwd_case(&w, &r, a, parts[(i + 3) % 8], i < 4 || i == 9 ? 2 : 1);
+        a.kind = (vx_product)!a.kind;
+        bwd_case(&w, &r, a, i % 2 ? PRODUCT : MEAN, 1);
         free_relative(&a.relative);
     }
     ways_close(&w);

@@ -7,8 +7,8 @@
  *     test_kernels --bench linear   those whose name or version holds a word
  *
  * Every row of ops.def has its test_<operation>__matches_reference, or this program does not link:
- * here those of the forward pass and of attention's records, in kernel_bwd.c those of gradients, in
- * kernel_maps.c what methods make of them.
+ * here those of the forward pass and of attention's records, in kernel_bwd.c and kernel_attention.c
+ * those of gradients, in kernel_maps.c what methods make of them.
  */
 #include <math.h>
 #include <stdio.h>

@@ -95,6 +95,17 @@ START_TEST(test_work__twins_count_the_same)
     a.dqkv = NULL;
     a.dqkv_n = twin;
     check_work(vx_attention_bwd_work(&a), whole);
+    a.dqkv_n = NULL; /* what is made of dp for methods: the scores, too, and what is written */
+    a.dp = NULL;
+    a.p = NULL;
+    const vx_work least = vx_attention_bwd_work(&a);
+    a.product = array;
+    ck_assert_double_eq(vx_attention_bwd_work(&a).flops, 2 * least.flops);
+    ck_assert_double_eq(vx_attention_bwd_work(&a).bytes, least.bytes + 2 * 5 * 5 * 4);
+    a.product = NULL;
+    a.relu_mean = array;
+    ck_assert_double_eq(vx_attention_bwd_work(&a).flops, least.flops);
+    ck_assert_double_eq(vx_attention_bwd_work(&a).bytes, least.bytes + 2 * 2 * 5 * 4);
 }
 END_TEST
 

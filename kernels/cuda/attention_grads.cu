@@ -35,8 +35,7 @@ template <int NUMBER> VX_DEVICE grad_place grad_place_of(const vx_grads &a, cons
     grad_place at = {};
     at.head = vx_head_of(f, stand.b / a.targets, stand.h);
     at.index = (size_t)stand.b * (size_t)f.heads + (size_t)stand.h;
-    at.dy = {a.dy, (size_t)stand.b * (size_t)a.queries * all + (size_t)stand.h * width, all};
-    at.dy.first -= (size_t)f.first * all;
+    at.dy = vx_dy_of(a, stand.b, stand.h);
     at.dqkv = {a.dqkv, (size_t)stand.b * (size_t)f.tokens * 3 * all + (size_t)stand.h * width,
                3 * all};
     at.own[0] = {mine, ld, VX_MMA * ld};
@@ -190,16 +189,14 @@ VX_DEVICE void sum_queries(float (&max)[2], float (&inverse)[2], float (&dot)[2]
 /* dp of the warp's rows, 0 where there is no query, and the keys from token j on. */
 VX_DEVICE void write_dp(const vx_grads &g, const grad_place &at, const grad_share &dp, int j)
 {
-    const int first = g.forward.first;
-    const size_t present = (size_t)(g.forward.tokens - first);
-    float *to = g.dp + at.index * present * present;
+    const int end = g.forward.first + g.out.dp_rows;
     VX_UNROLL
     for (int f = 0; f < 2 * FRAGMENTS; f++) {
         VX_UNROLL
         for (int k = 0; k < 4; k++) {
             const int token = at.i + vx_mma_row(k / 2), key = j + 8 * f + vx_mma_column() + k % 2;
-            if (token < g.forward.tokens && key < g.forward.tokens)
-                to[(size_t)(token - first) * present + (size_t)(key - first)] =
+            if (token < end && key < g.forward.tokens)
+                g.out.dp[vx_dp_at(g.forward, g.out.dp_rows, at.index, token, key)] =
                     token < at.end ? dp[f][k] : 0.0f;
         }
     }
@@ -218,25 +215,21 @@ VX_DEVICE void leave_sums(const vx_grads &g, const grad_place &at, const float (
     }
 }
 
-/* dq of 64 tokens. */
+/* dq (and dp) of 64 tokens, the second time over the keys. */
 template <int NUMBER, int C>
-static __global__ void __launch_bounds__(VX_MMA_THREADS, 2) query_grads(vx_grads g, int tiles)
+VX_DEVICE void query_products(float (&o)[2 * C][4], const vx_grads &g, const grad_place &at,
+                              const float (&max)[2], const float (&inverse)[2],
+                              const float (&dot)[2])
 {
-    const vx_stand stand = vx_stand_of(tiles, g.forward.heads);
-    grad_place at = grad_place_of<NUMBER>(g, stand);
-    const int width = g.forward.width, m = vx_at_most(at.end - at.i, VX_MMA);
-    float max[2] = {-INFINITY, -INFINITY}, inverse[2] = {}, dot[2] = {}, o[2 * C][4] = {};
-    vx_copy_rows_in<NUMBER>(at.own[0], at.head.q, at.i, m, VX_MMA, width, vx_lane(), VX_WARP);
-    vx_copy_rows_in<NUMBER>(at.own[1], at.dy, at.i, m, VX_MMA, width, vx_lane(), VX_WARP);
-    sum_queries<NUMBER>(max, inverse, dot, g, at);
-    leave_sums(g, at, max, inverse, dot);
     over_sides<NUMBER>(g, at, at.head.k, at.head.v, at.head.tokens, [&](int t, int j) {
         grad_share s, dp;
         float sum[2] = {};
-        query_scores<NUMBER>(s, g, at, t, j);
         products<NUMBER>(dp, at.own[1], side_of(at, 1, t));
-        if (g.dp)
+        if (g.out.dp)
             write_dp(g, at, dp, j);
+        if (!g.dqkv.data)
+            return;
+        query_scores<NUMBER>(s, g, at, t, j);
         vx_strip_exp<FRAGMENTS>(s, sum, max, inverse);
         VX_UNROLL
         for (int f = 0; f < 2 * FRAGMENTS; f++) {
@@ -246,6 +239,26 @@ static __global__ void __launch_bounds__(VX_MMA_THREADS, 2) query_grads(vx_grads
         }
         add_products<NUMBER, C>(o, s, side_of(at, 0, t));
     });
+}
+
+/* The sums of 64 tokens, dq and dp. */
+template <int NUMBER, int C>
+static __global__ void __launch_bounds__(VX_MMA_THREADS, 2) query_grads(vx_grads g, int tiles)
+{
+    const vx_stand stand = vx_stand_of(tiles, g.forward.heads);
+    grad_place at = grad_place_of<NUMBER>(g, stand);
+    const int width = g.forward.width, m = vx_at_most(at.end - at.i, VX_MMA);
+    float max[2] = {-INFINITY, -INFINITY}, inverse[2] = {}, dot[2] = {}, o[2 * C][4] = {};
+    vx_copy_rows_in<NUMBER>(at.own[0], at.head.q, at.i, m, VX_MMA, width, vx_lane(), VX_WARP);
+    vx_copy_rows_in<NUMBER>(at.own[1], at.dy, at.i, m, VX_MMA, width, vx_lane(), VX_WARP);
+    if (g.dqkv.data || g.out.product) {
+        sum_queries<NUMBER>(max, inverse, dot, g, at);
+        leave_sums(g, at, max, inverse, dot);
+    }
+    if (g.dqkv.data || g.out.dp)
+        query_products<NUMBER, C>(o, g, at, max, inverse, dot);
+    if (!g.dqkv.data)
+        return;
     VX_UNROLL
     for (int c = 0; c < 2 * C; c++) {
         VX_UNROLL
@@ -330,8 +343,10 @@ template <int NUMBER, int C> static void launch(vx_cuda *cuda, const vx_grads &g
     const int tiles = (g.forward.tokens - g.forward.first + OWN - 1) / OWN;
     const dim3 grid(vx_blocks((size_t)tiles * (size_t)g.forward.heads * (size_t)gradients, 1));
     const size_t bytes = shared_bytes(cuda, g.forward.width);
-    VX_LAUNCH((query_grads<NUMBER, C>), grid, VX_MMA_THREADS, bytes, &cuda->stream, g, tiles);
-    VX_LAUNCH((key_grads<NUMBER, C>), grid, VX_MMA_THREADS, bytes, &cuda->stream, g, tiles);
+    if (g.dqkv.data || g.out.dp || g.out.product)
+        VX_LAUNCH((query_grads<NUMBER, C>), grid, VX_MMA_THREADS, bytes, &cuda->stream, g, tiles);
+    if (g.dqkv.data)
+        VX_LAUNCH((key_grads<NUMBER, C>), grid, VX_MMA_THREADS, bytes, &cuda->stream, g, tiles);
 }
 
 bool vx_attend_grads_serve(const vx_cuda *cuda, int width)

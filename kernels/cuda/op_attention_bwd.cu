@@ -3,15 +3,17 @@
  * number of queries.
  *
  * Three kernels, all of which make the probabilities and their gradients again: one sums p dp over
- * each row (and writes dp), one owns queries and makes dq, one owns keys and makes dk and dv. So no
- * number is added to by two blocks, and none needs room of its own but one sum a row.
+ * each row (and writes dp), one owns queries and makes dq, one owns keys and makes dk and dv. Two
+ * more make what methods want of dp. So no number is added to by two blocks, and none needs room of
+ * its own but one sum a row.
  */
 #include "kernels/cuda/attention_grads.h"
 
 struct attend_bwd {
     vx_attend forward;
-    vx_view dy, dqkv; /* dqkv.data NULL: only dp is wanted */
-    float *dp, *dots;
+    vx_view dy, dqkv; /* dqkv.data NULL: it is not wanted */
+    vx_grads_out out;
+    float *dots;
     int targets, queries;
     float scale;
 };
@@ -64,16 +66,15 @@ VX_DEVICE void score_gradients(vx_share &dp, const vx_share &p, const attend_bwd
 VX_DEVICE void write_dp(const attend_bwd &a, const grad_head &head, const vx_share &dp, int i,
                         int m, int j, int n)
 {
-    const int first = a.forward.first;
-    const size_t present = (size_t)(a.forward.tokens - first);
-    float *to = a.dp + head.index * present * present;
+    const int rows = vx_at_most(a.forward.first + a.out.dp_rows - i, m);
     VX_UNROLL
     for (int k = 0; k < 4; k++) {
         VX_UNROLL
         for (int l = 0; l < 4; l++) {
             const int r = vx_tile_y() + 16 * k, c = vx_tile_x() + 16 * l;
-            if (r < m && c < n)
-                to[(size_t)(i - first + r) * present + (size_t)(j - first + c)] = dp.at[k][l];
+            if (r < rows && c < n)
+                a.out.dp[vx_dp_at(a.forward, a.out.dp_rows, head.index, i + r, j + c)] =
+                    dp.at[k][l];
         }
     }
 }
@@ -95,7 +96,7 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS) sum_rows(attend_bwd a,
         if (m > 0)
             vx_tile_dot(dp, s, vx_rows_from(head.dy, i), m, vx_rows_from(head.of.v, j), n,
                         a.forward.width);
-        if (a.dp)
+        if (a.out.dp)
             write_dp(a, head, dp, i, rows, j, n);
         if (m <= 0 || !a.dqkv.data)
             continue;
@@ -178,6 +179,68 @@ static __global__ void __launch_bounds__(VX_TILE_THREADS) key_gradients(attend_b
     }
 }
 
+/* product of 64 queries and 64 keys (grid y) of a gradient; 0 where there is no query. */
+static __global__ void __launch_bounds__(VX_TILE_THREADS) head_products(attend_bwd a, int tiles)
+{
+    vx_tile &s = vx_shared<vx_tile>();
+    const vx_stand at = vx_stand_of(tiles, 1);
+    const int first = a.forward.first, tokens = a.forward.tokens;
+    const int i = first + at.tile * VX_TILE, j = first + (int)blockIdx.y * VX_TILE;
+    const int rows = vx_at_most(tokens - i, VX_TILE), n = vx_at_most(tokens - j, VX_TILE);
+    const int m = vx_at_most(first + a.queries - i, VX_TILE);
+    vx_share sum;
+    vx_share_clear(sum);
+    for (int h = 0; m > 0 && h < a.forward.heads; h++) {
+        const grad_head head = grad_head_of(a, at.b, h);
+        vx_share p, dp;
+        vx_probabilities<false>(p, s, a.forward, head.of, i, m, j, n);
+        vx_tile_dot(dp, s, vx_rows_from(head.dy, i), m, vx_rows_from(head.of.v, j), n,
+                    a.forward.width);
+        VX_UNROLL
+        for (int k = 0; k < 16; k++)
+            sum.at[k / 4][k % 4] = vx_product_of_head(a.out.kind, sum.at[k / 4][k % 4],
+                                                      p.at[k / 4][k % 4] * dp.at[k / 4][k % 4]);
+    }
+    VX_UNROLL
+    for (int k = 0; k < 16; k++) {
+        const int r = vx_tile_y() + 16 * (k / 4), c = vx_tile_x() + 16 * (k % 4);
+        if (r < rows && c < n)
+            a.out.product[vx_dp_at(a.forward, tokens - first, (size_t)at.b, i + r, j + c)] =
+                vx_product_of_all(sum.at[k / 4][k % 4], a.forward.heads);
+    }
+}
+
+/* relu_mean of 64 keys of a gradient's head: rows are keys. */
+static __global__ void __launch_bounds__(VX_TILE_THREADS) head_means(attend_bwd a, int tiles)
+{
+    vx_tile &s = vx_shared<vx_tile>();
+    const vx_stand at = vx_stand_of(tiles, a.forward.heads);
+    const grad_head head = grad_head_of(a, at.b, at.h);
+    const int first = a.forward.first, present = a.forward.tokens - first;
+    const int j = first + at.tile * VX_TILE, n = vx_at_most(a.forward.tokens - j, VX_TILE);
+    float sum[4] = {};
+    for (int i = first; i < first + a.queries; i += VX_TILE) {
+        vx_share dp;
+        vx_tile_dot(dp, s, vx_rows_from(head.of.v, j), n, vx_rows_from(head.dy, i),
+                    vx_at_most(first + a.queries - i, VX_TILE), a.forward.width);
+        VX_UNROLL
+        for (int k = 0; k < 4; k++) {
+            float positive = 0;
+            VX_UNROLL
+            for (int l = 0; l < 4; l++)
+                positive += dp.at[k][l] < 0 ? 0.0f : dp.at[k][l];
+            sum[k] += vx_sum_of_16(positive);
+        }
+    }
+    VX_UNROLL
+    for (int k = 0; k < 4; k++) {
+        const int r = vx_tile_y() + 16 * k;
+        if (vx_tile_x() == 0 && r < n)
+            a.out.relu_mean[head.index * (size_t)present + (size_t)(j - first + r)] =
+                sum[k] / (float)present;
+    }
+}
+
 /* ------------------------------------------------------------------------- for the host ---- */
 
 static vx_attend forward_of(vx_cuda *cuda, const vx_attention_bwd *op)
@@ -196,19 +259,26 @@ static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
         forward_of(cuda, op),
         vx_view_of(cuda, op->dy, op->dy_n, 0),
         vx_view_of(cuda, op->dqkv, op->dqkv_n, 0),
-        op->dp,
+        vx_grads_out_of(op),
         static_cast<float *>(vx_room_take(&room, gradients * (size_t)op->queries * sizeof(float))),
         op->targets,
         op->queries,
         op->scale};
     a.forward.stats = static_cast<vx_row_stats *>(
         vx_room_take(&room, heads * (size_t)op->tokens * sizeof(vx_row_stats)));
-    if (a.dqkv.data && !op->p)
+    if ((a.dqkv.data || op->product) && !op->p)
         vx_attend_stats(cuda, a.forward, op->batch, op->first, op->first + op->queries);
     const int tiles = vx_tiles(op->tokens - op->first);
     const dim3 grid(vx_blocks((size_t)tiles * gradients, 1)),
-        wide(grid.x, (unsigned)vx_tiles(op->head_width));
-    VX_LAUNCH(sum_rows, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
+        wide(grid.x, (unsigned)vx_tiles(op->head_width)),
+        matrices(grid.x / (unsigned)op->heads, (unsigned)tiles);
+    if (op->product)
+        VX_LAUNCH(head_products, matrices, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a,
+                  tiles);
+    if (op->relu_mean)
+        VX_LAUNCH(head_means, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
+    if (a.dqkv.data || op->dp)
+        VX_LAUNCH(sum_rows, grid, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
     if (!a.dqkv.data)
         return;
     VX_LAUNCH(query_gradients, wide, VX_TILE_THREADS, sizeof(vx_tile), &cuda->stream, a, tiles);
@@ -216,14 +286,13 @@ static void gradients_plain(vx_cuda *cuda, const vx_attention_bwd *op)
 }
 
 /* The same by instructions for matrices, whose numbers qkv and dy have to be. They make the
- * probabilities themselves, and are for dqkv; no: they do not serve. */
+ * probabilities themselves; no: they do not serve. */
 static bool gradients_fast(vx_cuda *cuda, const vx_attention_bwd *op)
 {
     const bool narrow = op->qkv_n && op->dy_n && cuda->number >= VX_CUDA_BF16;
-    const bool wanted = (op->dqkv || op->dqkv_n) && !op->p;
     const int gradients = op->batch * op->targets;
     vx_attend_room room = {cuda->scratch, cuda->scratch_bytes};
-    if (!wanted || !(cuda->features & VX_CUDA_MMA) || (!narrow && cuda->number != VX_CUDA_BF16X3) ||
+    if (op->p || !(cuda->features & VX_CUDA_MMA) || (!narrow && cuda->number != VX_CUDA_BF16X3) ||
         !vx_attend_grads_serve(cuda, op->head_width))
         return false;
     void *sums = vx_room_take(&room, (size_t)gradients * (size_t)op->heads * (size_t)op->queries *
@@ -233,12 +302,13 @@ static bool gradients_fast(vx_cuda *cuda, const vx_attention_bwd *op)
     const vx_grads g = {forward_of(cuda, op),
                         vx_view_of(cuda, op->dy, op->dy_n, 0),
                         vx_view_of(cuda, op->dqkv, op->dqkv_n, 0),
-                        op->dp,
+                        vx_grads_out_of(op),
                         static_cast<float4 *>(sums),
                         op->targets,
                         op->queries,
                         op->scale};
     vx_attend_grads(cuda, g, gradients);
+    vx_attend_products(cuda, g, gradients);
     return true;
 }
 
@@ -270,7 +340,9 @@ static vx_attention_bwd part_of(vx_cuda *cuda, const vx_attention_bwd *op, int b
     one.dqkv = op->dqkv ? op->dqkv + dqkv : nullptr;
     one.dqkv_n = op->dqkv_n ? vx_narrow_at(op->dqkv_n, element, dqkv) : nullptr;
     one.p = op->p ? op->p + row * (size_t)op->heads * t : nullptr;
-    one.dp = op->dp ? op->dp + g * (size_t)op->heads * present * present : nullptr;
+    one.dp = op->dp ? op->dp + g * (size_t)op->heads * vx_dp_rows(op) * present : nullptr;
+    one.product = op->product ? op->product + g * present * present : nullptr;
+    one.relu_mean = op->relu_mean ? op->relu_mean + g * (size_t)op->heads * present : nullptr;
     return one;
 }
 

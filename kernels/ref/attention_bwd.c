@@ -114,15 +114,62 @@ static void d_key_value(const vx_attention_bwd *a, int g, int h, int t, int star
     }
 }
 
+/* product [g,t,start..start+n-1], columns counted from `first` on. */
+static void product(const vx_attention_bwd *a, int g, int t, int start, int n)
+{
+    double sum[VX_REF_CHUNK] = {0};
+    for (int h = 0; asks(a, t) && h < a->heads; h++) {
+        const row r = row_of(a, g, h, t);
+        for (int c = 0; c < n; c++) {
+            const int j = a->first + start + c;
+            const double v =
+                probability(a, g / a->targets, h, t, j, r) * d_probability(a, g, h, t, j);
+            sum[c] += a->kind == VX_PRODUCT_RELU_MEAN && v < 0 ? 0 : v;
+        }
+    }
+    const size_t present = (size_t)(a->tokens - a->first);
+    float *out = a->product + ((size_t)g * present + (size_t)(t - a->first)) * present;
+    for (int c = 0; c < n; c++)
+        out[start + c] = (float)(sum[c] < 0 ? 0 : sum[c] / a->heads);
+}
+
+/* relu_mean [g,h,j], j counted from token 0 on. */
+static void relu_mean(const vx_attention_bwd *a, int g, int h, int j)
+{
+    const int present = a->tokens - a->first;
+    double sum = 0;
+    for (int i = a->first; i < a->first + a->queries; i++) {
+        const double d = (float)d_probability(a, g, h, i, j);
+        sum += d < 0 ? 0 : d;
+    }
+    a->relu_mean[((size_t)g * (size_t)a->heads + (size_t)h) * (size_t)present +
+                 (size_t)(j - a->first)] = (float)(sum / present);
+}
+
+static void for_methods(const vx_attention_bwd *a, int g)
+{
+    const int present = a->tokens - a->first;
+    for (int t = a->first; a->product && t < a->tokens; t++)
+        for (int start = 0; start < present; start += VX_REF_CHUNK)
+            product(a, g, t, start,
+                    present - start < VX_REF_CHUNK ? present - start : VX_REF_CHUNK);
+    for (int h = 0; a->relu_mean && h < a->heads; h++)
+        for (int j = a->first; j < a->tokens; j++)
+            relu_mean(a, g, h, j);
+}
+
 void vx_attention_bwd_ref(vx_device *dev, const vx_attention_bwd *given)
 {
     const vx_attention_bwd floats = vx_attention_bwd_floats(given), *a = &floats;
+    const int dp_end = a->first + (int)vx_dp_rows(a);
     (void)dev;
     float *dp = a->dp;
     for (int g = 0; g < a->batch * a->targets; g++)
+        for_methods(a, g);
+    for (int g = 0; g < a->batch * a->targets; g++)
         for (int h = 0; h < a->heads; h++)
             for (int t = 0; t < a->tokens; t++) {
-                for (int j = a->first; dp && t >= a->first && j < a->tokens; j++)
+                for (int j = a->first; dp && t >= a->first && t < dp_end && j < a->tokens; j++)
                     *dp++ = asks(a, t) ? (float)d_probability(a, g, h, t, j) : 0.0f;
                 for (int start = 0; a->dqkv && start < a->head_width; start += VX_REF_CHUNK) {
                     const int left = a->head_width - start;
