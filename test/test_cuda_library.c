@@ -159,6 +159,18 @@ static size_t trace_of(int64_t *rows, const char *device, vitx_gradients gradien
     return info.trace_bytes;
 }
 
+/* Bytes that a method takes for two pictures. */
+static size_t method_bytes(const char *method, const char *device, vitx_gradients gradients)
+{
+    bench b = open_bench(models[0], &(bench_opts){.device = device, .gradients = gradients});
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    size_t bytes;
+    o.method = method;
+    ck_ok(vitx_explain_bytes(&bytes, b.c, &o, 1));
+    close_bench(&b);
+    return bytes;
+}
+
 /* The device makes the probabilities again in its backward pass: none are kept for it, and what is
  * recorded is what was asked for. */
 START_TEST(test_twin__keeps_no_probabilities)
@@ -182,6 +194,51 @@ START_TEST(test_twin__keeps_no_probabilities)
             ck_assert_int_eq(rows, record);
             ck_assert_uint_eq(there - here, blocks * p - (whole ? row : 0));
         }
+    for (int keep = 0; keep < 2; keep++) { /* nor their gradients, whose size is the same */
+        const size_t blocks = ways[keep] == VITX_GRADIENTS_KEEP ? (size_t)m.depth : 1;
+        ck_assert_uint_eq(method_bytes("generic", "ref", ways[keep]) -
+                              method_bytes("generic", cuda_class()->name, ways[keep]),
+                          (blocks + 1) * p);
+        ck_assert_uint_eq(method_bytes("legrad", "ref", ways[keep]) -
+                              method_bytes("legrad", cuda_class()->name, ways[keep]),
+                          (blocks + 1) * p - row);
+    }
+}
+END_TEST
+
+/* Methods that read gradients of attention, of all heads together, each head, and one. */
+static void attention_gradients(numbers *n, const char *folder, const char *device,
+                                const char *precision, int which)
+{
+    static const char *const methods[] = {"legrad", "attn-gradcam", "generic", "grad-rollout"};
+    static const int heads[] = {VITX_AUTO, VITX_ALL, 1};
+    bench b = open_bench(
+        folder, &(bench_opts){.device = device,
+                              .precision = precision,
+                              .gradients = which ? VITX_GRADIENTS_RECOMPUTE : VITX_GRADIENTS_KEEP});
+    for (int i = 0; i < 12; i++) {
+        vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+        vitx_map *maps[2];
+        char how[24];
+        o.method = methods[i / 3];
+        o.head = heads[i % 3];
+        o.layer = o.head == VITX_ALL ? VITX_ALL : VITX_AUTO;
+        o.target = 1;
+        snprintf(how, sizeof how, "head %d", o.head);
+        ck_ok(vitx_explain_many(maps, b.c, pictures(&b), 2, &o, 1));
+        for (int k = 0; k < 2; k++)
+            add_map(n, maps[k], how);
+    }
+    close_bench(&b);
+}
+
+START_TEST(test_twin__gradients_of_attention)
+{
+    static const char *const folder[] = {"test/golden/models/vit-timm",
+                                         "test/golden/models/vit-timm-map-registers",
+                                         "test/golden/models/siglip-timm"};
+    for (int i = 0; i < 3; i++)
+        check_near(attention_gradients, folder[i], &bounds[_i], (i + _i) % 2);
 }
 END_TEST
 
@@ -196,6 +253,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_twin__every_metric, 0, SANITIZED ? 0 : MODELS);
     tcase_add_loop_test(t, test_twin__statistics, 0, SANITIZED_THREADS ? 0 : MODELS);
     tcase_add_test(t, test_twin__keeps_no_probabilities);
+    tcase_add_loop_test(t, test_twin__gradients_of_attention, 0,
+                        SANITIZED_THREADS ? 1 : PRECISIONS);
     suite_add_tcase(s, t);
     return s;
 }

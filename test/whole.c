@@ -95,7 +95,7 @@ static void add_view(numbers *n, const vitx_view *view, const char *name)
     add_floats(n, view->data, count);
 }
 
-static void add_map(numbers *n, vitx_map *map, const char *how)
+void add_map(numbers *n, vitx_map *map, const char *how)
 {
     vitx_map_info info = VITX_MAP_INFO_INIT;
     size_t count = 1;

@@ -41,6 +41,8 @@ typedef struct numbers {
 } numbers;
 
 void free_numbers(numbers *n);
+/* Adds a map's target, score and values, and frees it. */
+void add_map(numbers *n, vitx_map *map, const char *how);
 
 /* Options with which a method runs few variants. */
 vitx_explain_opts few_variants(const vitx_method_info *m);

@@ -65,7 +65,7 @@ static void pool_bwd(const vx_run *f, const vx_pool_grad_io *b)
         .dqkv_n = dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = plan->pool.qkv,
         .scale = f->pool_scale, .batch = b->batch, .targets = K, .tokens = f->tokens,
         .heads = a->pool_heads, .head_width = b->head_width, .queries = 1,
-        .first = a->pool_first});
+        .first = a->pool_first, .relu_mean = b->relu_mean, .dp_rows = b->dp_rows});
     /* k, v = tokens W^T + b */
     f->ops->linear_bwd(f->dev, &(vx_linear_bwd){
         .dx = plan->dx, .lddx = D, .dy_n = vx_run_at(f, dqkv, (size_t)D), .lddy = 3 * D,
@@ -79,7 +79,7 @@ static void record_dpool(const vx_run *f, const vx_head_grad_io *h)
     const int T = f->tokens, R = T - f->arch->pool_first;
     f->ops->clear(f->dev, &(vx_clear){.y = f->plan->pool_dp, .count = h->record_rows * T});
     f->ops->copy_rows(f->dev, &(vx_copy_rows){
-        .y = h->record, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)R * R,
+        .y = h->record, .ldy = T, .x = f->plan->dp, .ldx = (int64_t)h->pool.dp_rows * R,
         .m = h->record_rows, .n = R, .scale = 1});
 }
 
@@ -186,7 +186,7 @@ static void attention_bwd(const vx_run *f, const vx_block_grad_io *b)
         .dqkv_n = b->dqkv, .dp = b->dp, .dy_n = b->dattended, .qkv_n = b->kept.qkv,
         .p = b->kept.p, .relative = b->relative, .scale = f->scale, .batch = f->batch,
         .targets = K, .tokens = f->tokens, .heads = a->heads, .head_width = a->head_width,
-        .queries = b->tokens});
+        .queries = b->tokens, .product = b->fused, .kind = b->kind, .relu_mean = b->relu_mean});
     f->ops->attn_product(f->dev, &b->product);
     /* q, k = rotate(q, k) */
     f->ops->rotate(f->dev, &(vx_rotate){

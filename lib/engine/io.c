@@ -282,7 +282,10 @@ static void attention_grad(vx_block_grad_io *b, const vx_run *f, int l)
     const vx_block_plan *p = &f->plan->blocks[l];
     if (p->dkeep == VX_DKEEP_ALL)
         b->dp = p->dattention;
-    if (p->dkeep == VX_DKEEP_PRODUCT) {
+    if (p->dkeep == VX_DKEEP_PRODUCT && f->dev->cls->recomputes_p) {
+        b->fused = p->dattention;
+        b->kind = p->product;
+    } else if (p->dkeep == VX_DKEEP_PRODUCT) {
         b->dp = f->plan->dp;
         b->product = (vx_attn_product){.out = p->dattention,
                                        .p = b->kept.p,
@@ -334,7 +337,8 @@ vx_block_grad_io vx_block_grad_io_of(const vx_run *f, int l, int lowest)
     b.differences = f->arch->differential ? b.rows : 0;
     b.attn_norm_rows = f->arch->attn_norm ? b.rows : 0;
     if (alone) {
-        b.dp = plan->dp;
+        b.relu_mean = plan->relu_mean;
+        b.dp = plan->relu_mean ? NULL : plan->dp;
         return b;
     }
     attention_grad(&b, f, l);

@@ -155,6 +155,10 @@ typedef struct vx_block_grad_io {
     int norm1_rows;          /* G*T, or 0: nothing below norm1, or norm1 is behind */
     int plain_rows;          /* G*T if the attention read x itself, or 0        */
     vx_attn_product product; /* what is kept of dp; batch 0: nothing, or dp itself */
+    /* Instead of dp, with recomputes_p: */
+    vx_far *fused;     /* [G,T,T] its product with the attention, or NULL ... */
+    vx_product kind;   /* ... and which one */
+    vx_far *relu_mean; /* [G,H,T] or NULL: not wanted */
 } vx_block_grad_io;
 
 /* Block l of a backward pass that goes down to block `lowest`. */
@@ -183,7 +187,9 @@ typedef struct vx_pool_grad_io {
     int head_width;
     int mlp_rows;         /* G, or 0   */
     vx_narrow *dattended; /* [G,D] */
-    vx_far *dp; /* [G,H,R,R], of which row 0 is written, or NULL: not wanted. R = T - pool_first */
+    vx_far *dp;        /* [G,H,dp_rows,R], whose rows 0 are filled, or NULL. R = T - pool_first */
+    int dp_rows;       /* R, or 1 with recomputes_p */
+    vx_far *relu_mean; /* as in vx_block_grad_io: [G,H,R] */
 } vx_pool_grad_io;
 
 /* The head: what it reads is put together in act->pooled [B,W], W = D or 2D (vx_arch_pooled). Each

@@ -45,7 +45,7 @@ vx_pool_io vx_pool_io_nothing(const vx_run *f)
     return b;
 }
 
-static vx_pool_grad_io pool_grad_io(const vx_run *f, vx_far *dp)
+static vx_pool_grad_io pool_grad_io(const vx_run *f, vx_far *dp, vx_far *relu_mean)
 {
     vx_plan *plan = f->plan;
     const int G = f->gradients, T = f->tokens;
@@ -58,7 +58,9 @@ static vx_pool_grad_io pool_grad_io(const vx_run *f, vx_far *dp)
         .batch = f->batch,
         .rows = G * T,
         .dattended = vx_run_at(f, plan->dwide, (size_t)G * (size_t)T * 3 * (size_t)f->width),
-        .dp = dp};
+        .dp = dp,
+        .dp_rows = f->dev->cls->recomputes_p ? 1 : T - f->arch->pool_first,
+        .relu_mean = relu_mean};
 }
 
 /* -------------------------------------------------------------------------- head ---------- */
@@ -131,7 +133,7 @@ vx_head_grad_io vx_head_grad_io_of(const vx_run *f)
         h.put[t] = reads_token(a, t) ? G : 0;
         h.token_rows[t] = norm && !patches ? h.put[t] : 0;
     }
-    h.pool = pool_grad_io(f, f->plan->pool_dp ? f->plan->dp : NULL);
+    h.pool = pool_grad_io(f, f->plan->pool_dp ? f->plan->dp : NULL, NULL);
     if (f->plan->pool_dp) {
         h.record_rows = (int64_t)G * a->pool_heads;
         h.record = f->plan->pool_dp + a->pool_first;
@@ -160,5 +162,6 @@ vx_own_io vx_own_io_of(const vx_run *f, int layer)
 
 vx_pool_grad_io vx_own_pool_grad_io(const vx_run *f)
 {
-    return pool_grad_io(f, f->plan->dp);
+    vx_far *const relu_mean = f->plan->relu_mean;
+    return pool_grad_io(f, relu_mean ? NULL : f->plan->dp, relu_mean);
 }

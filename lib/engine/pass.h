@@ -18,7 +18,7 @@
 typedef enum vx_end_at {
     VX_END_PLAN = 0, /* it begins at plan->dlogits, and ends as low as the plan's needs reach   */
     VX_END_OUTPUT,   /* at the output of block `layer`: its gradient is plan->dx [G,T,D]        */
-    VX_END_ATTENTION /* it ends at the attention of block `layer`, in plan->dp [G,H,T,T]        */
+    VX_END_ATTENTION /* it ends at the attention of block `layer`: vx_pass_answer_backward      */
 } vx_end_at;
 
 typedef struct vx_end {
@@ -74,8 +74,9 @@ int vx_pass_backward(vitx_context *c, const vx_pass *pass);
  * are its own then. If a model has two heads, both read that mean. The second goes from
  * plan->dlogits [B,classes], which the caller has filled, to the gradient of that block's own
  * attention [B,H,T,T] in plan->dp; for a pooling head to that of the head's attention over the R
- * tokens from pool_first on, [B,H,R,R], of which row 0 is filled. Nothing may run between the two.
- * The plan has own_from <= layer and all_tokens. VITX_CANCELLED.
+ * tokens from pool_first on, [B,H,R,R], of which row 0 is filled. If there is a plan->relu_mean, it
+ * gets what attn_relu_mean makes of that, head by head, and dp is not written. Nothing may run
+ * between the two. The plan has own_from <= layer and all_tokens. VITX_CANCELLED.
  */
 void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer);
 int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer);

@@ -206,12 +206,6 @@ static void *take_shared(const vx_plan *plan, vx_arena *arena, const vx_arch *ar
     return vx_arena_take(arena, (size_t)batch, most);
 }
 
-/* Whether the backward pass of a block reads its probabilities. */
-static bool reads_p(const vx_block_plan *b, vx_plan_device device)
-{
-    return !device.recomputes_p || b->dkeep == VX_DKEEP_PRODUCT;
-}
-
 static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *arch,
                         vx_plan_device device, int batch)
 {
@@ -221,7 +215,7 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
     const size_t gradients = pictures * (size_t)plan->targets;
     if (b->widened)
         *r = b->wanted;
-    b->widened = l >= plan->kept_from && !plan->recompute && reads_p(b, device);
+    b->widened = l >= plan->kept_from && !plan->recompute && !device.recomputes_p;
     if (b->widened) {
         b->wanted = *r;
         *r = (vx_recorded){.keep = VX_KEEP_ALL};
@@ -241,12 +235,30 @@ static void place_block(vx_plan *plan, int l, vx_arena *arena, const vx_arch *ar
         if (!plan->recompute)
             place_kept(&b->kept, arena, arch, device.narrow, batch,
                        vx_plan_class_only(plan, arch, l));
-        b->kept.p = reads_p(b, device) && holds_p(r) ? r->data : NULL;
+        b->kept.p = !device.recomputes_p && holds_p(r) ? r->data : NULL;
     }
     const size_t planes = b->dkeep == VX_DKEEP_ALL ? (size_t)arch->heads : 1;
     b->dattention = b->dkeep == VX_DKEEP_NONE
                         ? NULL
                         : vx_arena_take(arena, gradients * planes, t * t * sizeof(float));
+}
+
+/* dp where something is made of it, or what attention_bwd makes in its place. */
+static void place_dp(vx_plan *plan, vx_arena *arena, const vx_arch *arch, vx_plan_device device,
+                     size_t gradients)
+{
+    const size_t t = (size_t)vx_arch_tokens(arch), pool = (size_t)arch->pool_heads;
+    const size_t h = (size_t)vx_arch_most(arch->heads, arch->pool_heads);
+    const bool own = plan->own_from < plan->depth, again = device.recomputes_p;
+    bool whole = own || plan->dpool_wanted;
+    for (int l = 0; l < plan->depth; l++)
+        whole = whole || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
+    plan->dp = NULL;
+    if (again && plan->dpool_wanted)
+        plan->dp = vx_arena_take(arena, gradients * pool, t * sizeof(float));
+    else if (!again && whole)
+        plan->dp = vx_arena_take(arena, gradients * h, t * t * sizeof(float));
+    plan->relu_mean = again && own ? vx_arena_take(arena, gradients * h, t * sizeof(float)) : NULL;
 }
 
 static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch,
@@ -258,23 +270,18 @@ static void place_backward(vx_plan *plan, vx_arena *arena, const vx_arch *arch,
                  h = (size_t)vx_arch_most(arch->heads, arch->pool_heads);
     const size_t g = pictures * (size_t)(plan->targets > 0 ? plan->targets : 1);
     const size_t wide = 4 * a > f ? 4 * a : f;
-    bool product = plan->own_from < plan->depth || plan->dpool_wanted;
-    bool p = false;
-    for (int l = 0; l < plan->depth; l++) {
-        product = product || plan->blocks[l].dkeep == VX_DKEEP_PRODUCT;
-        p = p || reads_p(&plan->blocks[l], device);
-    }
     plan->dlogits = vx_arena_take(arena, g, (size_t)arch->classes * sizeof(float));
     plan->dpooled = vx_arena_take(arena, g, (size_t)vx_arch_pooled(arch) * sizeof(float));
     plan->dx = take_tokens(arena, arch, g);
     plan->dbranch = arch->post_norm || arch->parallel ? take_tokens(arena, arch, g) : NULL;
     plan->dy = vx_arena_take(arena, g * t, (size_t)arch->width * narrow);
     plan->dwide = vx_arena_take(arena, g * t, wide * narrow);
-    plan->dp = product ? vx_arena_take(arena, g * h, t * t * sizeof(float)) : NULL;
+    place_dp(plan, arena, arch, device, g);
     plan->recomputed = (vx_kept){0};
     if (plan->recompute && plan->kept_from < plan->depth) {
         place_kept(&plan->recomputed, arena, arch, narrow, batch, false);
-        plan->recomputed.p = p ? vx_arena_take(arena, pictures * h, t * t * sizeof(float)) : NULL;
+        plan->recomputed.p =
+            device.recomputes_p ? NULL : vx_arena_take(arena, pictures * h, t * t * sizeof(float));
     }
     plan->embedded = plan->pixels ? take_tokens(arena, arch, pictures) : NULL;
     plan->dinput = plan->pixels ? vx_arena_take(arena, g, input_floats * sizeof(float)) : NULL;

@@ -100,7 +100,9 @@ typedef struct vx_plan {
                        * norm1 which both read; NULL: neither is */
     vx_narrow *dy;      /* [G,T,D] work of the backward pass      */
     vx_narrow *dwide;   /* [G,T,max(3A + A, F)], of swiglu 2F     */
-    vx_far *dp;         /* [G,H,T,T], if no block keeps it in a place of its own */
+    vx_far *dp;         /* [G,H,T,T], if no block keeps it in a place of its own. With recomputes_p
+                         * NULL, or of a pooling head [G,H,R]: row 0 of each matrix */
+    vx_far *relu_mean;  /* [G,H,T] with recomputes_p, for backward passes of blocks' own; or NULL */
     vx_far *dpooled;    /* [G,W], W as in engine/context.h */
     vx_kept recomputed; /* the place of the block at hand (its x is the block's own) */
     vx_far *pool_p;     /* [B,H,T] */

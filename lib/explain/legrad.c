@@ -33,8 +33,15 @@ typedef struct batch {
     vitx_map *const *maps;
     int n;
     float *logits, *probabilities, *cotangents; /* [n,classes] each, on the host */
-    vx_far *device, *host;                      /* [heads,n,T] */
+    vx_far *device, *host;                      /* [n,rows,T] */
 } batch;
+
+/* Rows of means over the queries that a picture has: one for each head if several are asked for, or
+ * if the device has made them with the gradient. */
+static int rows_of(const vx_job *job)
+{
+    return job->plan->relu_mean || job->head_first != job->head_last ? job->heads : 1;
+}
 
 /* The gradient of each picture's own score, of this block's answer, down to the block's
  * attention. */
@@ -49,8 +56,8 @@ static int run_block(const batch *s, int layer)
     return vx_job_answer_backward(job, s->n, layer, s->cotangents);
 }
 
-/* Adds one head's part of block l to the planes of picture i: one for each layer asked for from l
- * on. */
+/* Adds one head's part of block l, or that of the mean of all, to the planes of picture i: one for
+ * each layer asked for from l on. */
 static void add_plane(const batch *s, int l, int head, int i, const float *row)
 {
     const vx_job *job = s->job;
@@ -68,26 +75,44 @@ static void add_plane(const batch *s, int l, int head, int i, const float *row)
     }
 }
 
+/* Makes the mean of `count` rows of t floats the first of them. */
+static void take_mean(float *rows, int count, int t)
+{
+    for (int j = 0; j < t; j++) {
+        double sum = 0;
+        for (int r = 0; r < count; r++)
+            sum += (double)rows[r * t + j];
+        rows[j] = (float)(sum / count);
+    }
+}
+
 /* The same of all heads and pictures, which are read at once. */
 static int add_block(const batch *s, int l)
 {
     const vx_job *job = s->job;
     const vx_arch *a = job->arch;
     const int t = vx_arch_tokens(a) - a->pool_first, prefix = a->prefix - a->pool_first;
-    const int heads = job->head_last - job->head_first + 1;
-    const size_t rows = (size_t)s->n * (size_t)t;
-    for (int h = 0; h < heads; h++)
+    const int heads = job->head_last - job->head_first + 1, count = rows_of(job);
+    const vx_far *made = job->plan->relu_mean;
+    const size_t rows = (size_t)count * (size_t)t;
+    if (!made) /* several heads are gradients of one head each */
         job->dev->ops.attn_relu_mean(job->dev,
-                                     &(vx_attn_relu_mean){.out = s->device + (size_t)h * rows,
+                                     &(vx_attn_relu_mean){.out = s->device,
                                                           .dp = job->plan->dp,
-                                                          .head = job->head_first + h,
-                                                          .gradients = s->n,
-                                                          .heads = job->heads,
+                                                          .head = count > 1 ? -1 : job->head_first,
+                                                          .gradients = count * s->n,
+                                                          .heads = count > 1 ? 1 : job->heads,
                                                           .tokens = t});
-    VX_TRY(vx_job_read(job, s->host, s->device, (size_t)heads * rows));
-    for (int h = 0; h < heads; h++)
-        for (int i = 0; i < s->n; i++)
-            add_plane(s, l, h, i, s->host + (size_t)h * rows + (size_t)i * (size_t)t + prefix);
+    VX_TRY(vx_job_read(job, s->host, made ? made : s->device, (size_t)s->n * rows));
+    for (int i = 0; i < s->n; i++) {
+        float *means = s->host + (size_t)i * rows;
+        if (job->head_first < 0)
+            take_mean(means, count, t);
+        for (int h = 0; h < heads; h++) {
+            const int row = count > 1 && job->head_first >= 0 ? job->head_first + h : 0;
+            add_plane(s, l, h, i, means + (size_t)row * (size_t)t + prefix);
+        }
+    }
     return VITX_OK;
 }
 
@@ -95,8 +120,7 @@ static int run_batch(const vx_job *job, int n, vitx_map *const *maps)
 {
     const settings *set = job->settings;
     const size_t k = (size_t)n * (size_t)job->arch->classes;
-    const size_t rows = (size_t)(job->head_last - job->head_first + 1) * (size_t)n *
-                        (size_t)vx_arch_tokens(job->arch);
+    const size_t rows = (size_t)rows_of(job) * (size_t)n * (size_t)vx_arch_tokens(job->arch);
     const vitx_hooks scratch = job->scratch;
     float *host, *device;
     VX_TRY(vx_job_work(&device, job, rows, "legrad"));
