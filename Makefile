@@ -198,10 +198,13 @@ NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/
 # does not look at it.
 MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o memory.o fiber.o warp.o)
 $(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
+# Variants of a picture have the host's bits: no product and sum are made one instruction.
+$(B)/twin/kernels/cuda/op_variants.o: OWN = -ffp-contract=off
+$(B)/cuda/kernels/cuda/op_variants.o: OWN = -fmad=false
 $(B)/twin/%.o: %.cu $(B)/flags
 	@echo "  CXX   $<"
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(TWIN_FLAGS) -MMD -MP -c -o $@ -x c++ $<
+	$(Q)$(CXX) $(TWIN_FLAGS) $(OWN) -MMD -MP -c -o $@ -x c++ $<
 $(B)/twin/%.o: %.cpp $(B)/flags
 	@echo "  CXX   $<"
 	@mkdir -p $(@D)
@@ -219,7 +222,7 @@ NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) -gencode arch=compute_80,code=
 $(B)/cuda/%.o: %.cu $(B)/flags
 	@echo "  NVCC  $<"
 	@mkdir -p $(@D)
-	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }
+	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) $(OWN) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }
 # cudart lies beside nvcc, in one of two folders.
 NVCC_LIBS = $(addprefix -L,$(wildcard $(addprefix $(dir $(realpath $(CUDA_NVCC)))../,lib64 lib targets/*/lib)))
 # cuBLASLt is opened by its name: beside the plug-in, in NVIDIA's Python packages, and where nvcc's is.

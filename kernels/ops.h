@@ -19,6 +19,7 @@
 
 #include "kernels/form.h"
 #include "kernels/kinds.h"
+#include "kernels/variants.h"
 
 /* The sources of a GPU are C++. */
 #ifdef __cplusplus
@@ -26,10 +27,6 @@ extern "C" {
 #endif
 
 typedef struct vx_device vx_device;
-
-/* A float in the device's memory, which the host may not be able to read: in headers above kernels/
- * it tells where a pointer leads. The compiler takes it for a float. */
-typedef float vx_far;
 
 /* clang-format off */
 

@@ -180,6 +180,29 @@ vx_work vx_add_weighted_work(const vx_add_weighted *a)
     return floats((double)a->groups * (2. + a->samples) * (double)a->n);
 }
 
+/* Masks are made of few samples. */
+vx_work vx_blend_work(const vx_blend *a)
+{
+    const double plane = (double)a->height * a->width, pictures = a->n + (a->from ? 2. : 1.);
+    return floats(plane * (pictures * a->channels + (a->by == VX_BLEND_ORDER ? 1 : 0)));
+}
+
+vx_work vx_add_noise_work(const vx_add_noise *a)
+{
+    return floats((1. + a->n) * (double)a->count);
+}
+
+vx_work vx_mask_range_work(const vx_mask_range *a)
+{
+    return floats((2. + (double)a->masks.down.samples * a->masks.across.samples) * a->n);
+}
+
+vx_work vx_add_masks_work(const vx_add_masks *a)
+{
+    const double samples = (double)a->masks.down.samples * a->masks.across.samples;
+    return floats(4. * a->height * a->width + samples * a->n);
+}
+
 vx_work vx_reduce_channels_work(const vx_reduce_channels *a)
 {
     const double pictures = a->batch, gs = pictures * a->targets;

@@ -145,6 +145,28 @@ static void keep_add_weighted(task *t, vx_add_weighted *a)
     a->weights = keep(t, a->weights, (size_t)a->samples * sizeof *a->weights);
 }
 
+static void keep_masks(task *t, vx_masks *m, int n)
+{
+    m->shifts = keep(t, m->shifts, 2 * (size_t)n * sizeof *m->shifts);
+}
+
+static void keep_blend(task *t, vx_blend *a)
+{
+    a->values = keep(t, a->values, (size_t)a->n * sizeof *a->values);
+    keep_masks(t, &a->masks, a->n);
+}
+
+static void keep_mask_range(task *t, vx_mask_range *a)
+{
+    keep_masks(t, &a->masks, a->n);
+}
+
+static void keep_add_masks(task *t, vx_add_masks *a)
+{
+    a->weights = keep(t, a->weights, (size_t)a->n * sizeof *a->weights);
+    keep_masks(t, &a->masks, a->n);
+}
+
 static void keep_attn_fuse(task *t, vx_attn_fuse *a)
 {
     a->record = keep(t, a->record, sizeof *a->record);
@@ -168,7 +190,10 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_attention_replaced, vx_replace_channels                                        \
              : keep_replace_channels, vx_gather_rows                                               \
              : keep_gather_rows, vx_add_weighted                                                   \
-             : keep_add_weighted, vx_attn_fuse                                                     \
+             : keep_add_weighted, vx_blend                                                         \
+             : keep_blend, vx_mask_range                                                           \
+             : keep_mask_range, vx_add_masks                                                       \
+             : keep_add_masks, vx_attn_fuse                                                     \
              : keep_attn_fuse, vx_attn_row                                                         \
              : keep_attn_row, default                                                              \
              : keep_nothing)

@@ -646,6 +646,13 @@ START_TEST(test_small__of_nothing)
     ops->gather_rows(bed.dev, &(vx_gather_rows){.width = 1});
     ops->add_weighted(bed.dev, &(vx_add_weighted){.groups = 1, .samples = 0, .n = 4});
     ops->reduce_channels(bed.dev, &(vx_reduce_channels){.targets = 1, .channels = 1, .n = 4});
+    for (int by = VX_BLEND_VALUES; by <= VX_BLEND_ORDER; by++) {
+        ops->blend(bed.dev, &(vx_blend){.by = (vx_blend_by)by, .channels = 3, .height = 2});
+        ops->blend(bed.dev, &(vx_blend){.by = (vx_blend_by)by, .height = 2, .width = 2});
+    }
+    ops->add_noise(bed.dev, &(vx_add_noise){.count = 4});
+    ops->mask_range(bed.dev, &(vx_mask_range){.height = 2, .width = 2});
+    ops->add_masks(bed.dev, &(vx_add_masks){.height = 2, .width = 2});
     ops->attn_fuse(bed.dev, &(vx_attn_fuse){.record = &record, .head = -1});
     ops->attn_row(bed.dev, &(vx_attn_row){.record = &record});
     ops->attn_product(bed.dev, &(vx_attn_product){.targets = 1, .heads = 1, .tokens = 2});
