@@ -107,7 +107,14 @@ struct vx_device_class {
     /* Of a row of the table whose class lies in a plug-in (plugin.h), which has no other member but
      * its name: gives the class, or NULL with the reason. NULL: this is the class. */
     const vx_device_class *(*load)(char *why, size_t why_size);
-    int host_memory; /* nonzero: device memory can be read by the host */
+    /* Nonzero: device memory can be read by the host, which then makes variants of a picture, too.
+     * Else the device makes them (variants.h). */
+    int host_memory;
+    /* Variants are run so many at once that they have about so many tokens together, if memory
+     * allows; 0: no more than a few. */
+    int variant_tokens;
+    /* What those with gradients may record at once; 0: no more than a few need. */
+    size_t variant_bytes;
     /* The precisions that this machine runs, NULL past the last; the first is the default. */
     const char *(*precision_at)(int index);
     /* The fastest that keeps the tolerance of f32. NULL: the first. */

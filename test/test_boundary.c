@@ -3,7 +3,8 @@
  * "walled" and "deferred" (test/device_walled.c, test/device_deferred.c). First that the two see
  * what they are there to see; then that the library keeps its side, finished and cancelled: all
  * golden models, all methods, all metrics and the statistics give the very bits that they give on
- * "ref". So they do on "padded" (test/device_padded.c), whose narrow type is larger than a float.
+ * "ref". So they do on "padded" (test/device_padded.c), whose narrow type is larger than a float,
+ * and on "near" (test/device_near.c), where the host makes the variants of a picture.
  */
 #include <math.h>
 #include <signal.h>
@@ -20,8 +21,8 @@
 #include "util.h"
 #include "whole.h"
 
-static const char *const kinds[] = {"walled", "deferred", "padded"};
-enum { KINDS = 3, FAR_KINDS = 2 }; /* the first two have memory that the host cannot read */
+static const char *const kinds[] = {"walled", "deferred", "padded", "near"};
+enum { KINDS = 4, FAR_KINDS = 2 }; /* the first two have memory that the host cannot read */
 static char folders[MOST_MODELS][128];
 static int folder_count;
 
@@ -205,6 +206,12 @@ START_TEST(test_library__every_method)
 }
 END_TEST
 
+START_TEST(test_library__variants)
+{
+    check_same(whole_variants, models[_i], 0);
+}
+END_TEST
+
 START_TEST(test_library__every_metric)
 {
     check_same(whole_metrics, models[_i], 0);
@@ -325,6 +332,7 @@ static Suite *suite(void)
     t = tcase_create("library");
     tcase_add_loop_test(t, test_library__every_golden_model, 0, folder_count);
     tcase_add_loop_test(t, test_library__every_method, 0, SANITIZED ? 4 : MODELS);
+    tcase_add_loop_test(t, test_library__variants, 0, SANITIZED ? 1 : 3);
     tcase_add_loop_test(t, test_library__every_metric, 0, MODELS);
     tcase_add_loop_test(t, test_library__statistics, 0, MODELS);
     suite_add_tcase(s, t);

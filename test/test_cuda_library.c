@@ -1,8 +1,9 @@
 /*
  * The whole library on the device "cuda-host" (docs/cuda.md): the kernels of the CUDA device on
  * the host twin, in every precision, against the device cpu in f32. All golden models forward and
- * backward, all methods, metrics and statistics. Under the address sanitizer every 26th model, and
- * the methods in one precision; under the thread sanitizer one model. VX_TEST_THREADS
+ * backward, all methods, what makes variants in many ways, metrics and statistics. Under the
+ * address sanitizer every 26th model, and the methods in one precision; under the thread sanitizer
+ * one model. VX_TEST_THREADS
  */
 #include <float.h>
 #include <math.h>
@@ -122,6 +123,12 @@ enum { MODELS = sizeof models / sizeof models[0] };
 START_TEST(test_twin__every_method)
 {
     check_near(whole_methods, models[_i % MODELS], &bounds[_i], 1);
+}
+END_TEST
+
+START_TEST(test_twin__variants)
+{
+    check_near(whole_variants, models[_i], &bounds[0], 1);
 }
 END_TEST
 
@@ -250,6 +257,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_twin__every_golden_model, 0, SANITIZED_THREADS ? 1 : folder_count);
     tcase_add_loop_test(t, test_twin__every_method, SANITIZED ? PRECISIONS - 1 : 0,
                         SANITIZED_THREADS ? 0 : PRECISIONS);
+    tcase_add_loop_test(t, test_twin__variants, 0, SANITIZED_THREADS ? 0 : SANITIZED ? 1 : MODELS);
     tcase_add_loop_test(t, test_twin__every_metric, 0, SANITIZED ? 0 : MODELS);
     tcase_add_loop_test(t, test_twin__statistics, 0, SANITIZED_THREADS ? 0 : MODELS);
     tcase_add_test(t, test_twin__keeps_no_probabilities);

@@ -26,7 +26,7 @@ bench open_bench(const char *folder, const bench_opts *opts)
     o.device = opts->device;
     o.precision = opts->precision;
     o.threads = 1;
-    o.max_batch = 2;
+    o.max_batch = opts->max_batch ? opts->max_batch : 2;
     o.gradients = opts->gradients;
     o.progress = opts->progress;
     o.progress_payload = opts->payload;
@@ -191,6 +191,96 @@ void whole_methods(numbers *n, const char *folder, const char *device, const cha
     ck_ok(vitx_explain_many(maps, b.c, pictures(&b), 2, all, count));
     for (int i = 0; i < 2 * count; i++)
         add_map(n, maps[i], "with all others");
+    close_bench(&b);
+}
+
+/* Settings that reach the ways in which variants are made; more variants than one batch has. */
+static const struct {
+    const char *method, *set[4];
+    int layer;
+} many_ways[] = {
+    {"rise", {"n=37", "cells=3", "p=0.3", "seed=5"}, 0},
+    {"rise", {"n=11", "remove=blur", "sigma=2", "grid=mean"}, 0},
+    {"rise", {"n=9", "cells=1", "remove=black", "grid=sum"}, 0},
+    {"rise", {"n=9", "remove=white", "cells=40", NULL}, 0},
+    {"rise", {"n=30", "remove=drop", "p=0.7", NULL}, 0},
+    {"scorecam", {"at=output", NULL, NULL, NULL}, 0},
+    {"scorecam", {"at=norm1", NULL, NULL, NULL}, VITX_ALL},
+    {"integrated-gradients", {"steps=11", "baseline=black", NULL, NULL}, 0},
+    {"integrated-gradients", {"steps=9", "baseline=blur", "rule=trapezoid", "grid=sum"}, 0},
+    {"integrated-gradients", {"steps=2", "baseline=noise", "seed=3", "rule=right"}, 0},
+    {"smoothgrad", {"n=11", "kind=square", "seed=9", NULL}, 0},
+    {"smoothgrad", {"n=10", "kind=var", "sigma=0.4", "reduce=l2"}, 0},
+    {"smoothgrad", {"n=2", "sigma=0", "reduce=signed", "grid=mean"}, 0},
+    {"occlusion", {"remove=blur", NULL, NULL, NULL}, 0},
+    {"occlusion", {"remove=drop", "window=2", NULL, NULL}, 0},
+    {"kernelshap", {"n=64", "remove=white", NULL, NULL}, 0},
+    {"lime", {"n=24", "remove=black", NULL, NULL}, 0},
+};
+
+static const struct {
+    const char *metric, *set[2];
+} metric_ways[] = {
+    {"deletion", {"step=11", "fill=blur"}},
+    {"deletion", {"step=row", "fill=white"}},
+    {"insertion", {"step=29", "fill=mean"}},
+    {"road", {"steps=11", "noise=0.1"}},
+    {"sensitivity", {"n=3", "radius=0.3"}},
+    {"deletion-patch", {"remove=black", "sigma=1"}},
+    {"insertion-patch", {"remove=drop", "sigma=1"}},
+};
+
+/* Of a map that is explained again in few samples. */
+static void add_metric(numbers *n, const bench *b, const char *metric, const char *const set[2])
+{
+    static const char *const few_samples[] = {"n=9"};
+    vitx_explain_opts how = VITX_EXPLAIN_OPTS_INIT;
+    vitx_evaluate_opts o = VITX_EVALUATE_OPTS_INIT;
+    vitx_evaluation_info info = VITX_EVALUATION_INFO_INIT;
+    vitx_evaluation *e;
+    vitx_map *map;
+    how.method = "smoothgrad";
+    how.target = 1;
+    how.set = few_samples;
+    how.set_count = 1;
+    o.metric = metric;
+    o.explain = &how;
+    o.set = set;
+    o.set_count = 2;
+    ck_ok(vitx_explain(&map, b->c, b->images[0], &how));
+    ck_ok(vitx_evaluate(&e, b->c, b->images[0], map, &o));
+    ck_ok(vitx_evaluation_get_info(&info, e));
+    begin(n, info.metric, set[0]);
+    for (int i = 0; i < info.value_count; i++)
+        add(n, info.values[i]);
+    for (int i = 0; i < info.curve_count * info.point_count; i++)
+        add(n, info.curves[i]);
+    vitx_evaluation_free(e);
+    vitx_map_free(map);
+}
+
+void whole_variants(numbers *n, const char *folder, const char *device, const char *precision,
+                    int which)
+{
+    enum { WAYS = sizeof many_ways / sizeof many_ways[0] };
+    /* More at once than there are places for inputs on the host of a device that makes variants. */
+    bench b = open_bench(folder,
+                         &(bench_opts){.device = device, .precision = precision, .max_batch = 20});
+    for (int i = 0; i < WAYS; i++) {
+        vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+        vitx_map *maps[2];
+        o.method = many_ways[i].method;
+        o.set = many_ways[i].set;
+        while (o.set_count < 4 && o.set[o.set_count])
+            o.set_count++;
+        o.layer = many_ways[i].layer ? many_ways[i].layer : o.layer;
+        o.target = which ? which : VITX_AUTO;
+        ck_ok(vitx_explain_many(maps, b.c, pictures(&b), 2, &o, 1));
+        for (int k = 0; k < 2; k++)
+            add_map(n, maps[k], o.set[0]);
+    }
+    for (size_t i = 0; i < sizeof metric_ways / sizeof metric_ways[0]; i++)
+        add_metric(n, &b, metric_ways[i].metric, metric_ways[i].set);
     close_bench(&b);
 }
 

@@ -18,6 +18,7 @@ typedef struct bench {
 
 typedef struct bench_opts {
     const char *device, *precision; /* precision NULL: the device's first */
+    int max_batch;                  /* 0: 2 */
     vitx_gradients gradients;
     vitx_progress *progress;
     void *payload;
@@ -51,9 +52,10 @@ vitx_explain_opts few_variants(const vitx_method_info *m);
  * that should give the same. */
 typedef void whole_run(numbers *n, const char *folder, const char *device, const char *precision,
                        int which);
-whole_run whole_model;   /* logits, attention, tokens, and the gradients of everything      */
-whole_run whole_methods; /* each method alone, and then all methods in one call              */
-whole_run whole_metrics; /* all metrics of one map                                           */
-whole_run whole_stats;   /* the attention statistics                                         */
+whole_run whole_model;    /* logits, attention, tokens, and the gradients of everything      */
+whole_run whole_methods;  /* each method alone, and then all methods in one call              */
+whole_run whole_metrics;  /* all metrics of one map                                           */
+whole_run whole_variants; /* what makes variants of a picture, with many settings           */
+whole_run whole_stats;    /* the attention statistics                                         */
 
 #endif

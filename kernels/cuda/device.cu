@@ -415,6 +415,10 @@ static int sync(vx_device *dev, char *err, size_t err_size)
 
 /* ----------------------------------------------------------------------------- class ---- */
 
+/* 256 pictures of 224 x 224 pixels in patches of 16, and what 8 of ViT-L record. */
+static const int VARIANT_TOKENS = 256 * 197;
+static const size_t VARIANT_BYTES = (size_t)2 << 30;
+
 static constexpr vx_device_class make_class()
 {
     vx_device_class c{};
@@ -426,6 +430,8 @@ static constexpr vx_device_class make_class()
     c.packing_for = vx_cuda_packing_for;
     c.narrow_bytes = narrow_bytes;
     c.recomputes_p = 1;
+    c.variant_tokens = VARIANT_TOKENS;
+    c.variant_bytes = VARIANT_BYTES;
     c.probe = probe;
     c.open = open_cuda;
     c.close = close_cuda;

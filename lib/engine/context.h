@@ -61,6 +61,7 @@ typedef struct vx_block {
 typedef struct vx_variants {
     int capacity;  /* at once; 0: none reserved */
     int sequences; /* at once where they are shorter */
+    int on_host;   /* inputs that have a place on the host; all, if device memory is the host's */
     vx_activations act;
     vx_block memory; /* of act */
     vx_plan need;    /* what the methods of the call at hand record of variants */

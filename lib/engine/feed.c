@@ -61,5 +61,5 @@ int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, vx_plan 
         return vx_context_run(c, feed->images + first, n, plan);
     VX_TRY(vx_size_take_input(c, feed->height, feed->width));
     const copying k = {feed->tensors, input_floats(c, feed)};
-    return vx_context_run_inputs(c, NULL, &(vx_inputs){copy_input, &k}, first, n, plan);
+    return vx_context_run_inputs(c, NULL, &(vx_inputs){copy_input, &k, NULL}, first, n, plan);
 }

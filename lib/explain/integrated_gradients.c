@@ -102,11 +102,13 @@ static void make_rule(double *at, double *weight, const settings *s)
 
 typedef struct path {
     double *at, *exact;       /* [steps] nodes, and their weights */
-    float *weight;            /* [steps] the same weights */
+    float *weight, *node;     /* [steps] the same weights and nodes */
     float *start;             /* the baseline, on the host */
-    float *way;               /* the picture less the baseline, on the host */
+    float *way;               /* the picture less the baseline, on the host, if it makes variants */
     float *values;            /* [H,W] on the host */
     vx_far *sum, *device_way; /* [C,H,W], device */
+    vx_far *far_start;        /* [C,H,W], device; NULL: the host makes the variants */
+    const vx_far *far_input;  /* the picture, device */
     vx_far *plane;            /* [H,W], device */
     size_t floats;
 } path;
@@ -114,15 +116,54 @@ typedef struct path {
 static void fill(const void *payload, float *out, int v, size_t at, size_t floats)
 {
     const path *p = payload;
-    const float a = (float)p->at[v];
+    const float a = p->node[v];
     for (size_t i = at; i < at + floats; i++)
         *out++ = p->start[i] + a * p->way[i];
+}
+
+static void queue(const void *payload, const vx_job *job, vx_far *to, int first, int n)
+{
+    const path *p = payload;
+    const vitx_recipe *recipe = job->recipe;
+    job->dev->ops.blend(job->dev, &(vx_blend){.y = to,
+                                              .from = p->far_start,
+                                              .to = p->far_input,
+                                              .by = VX_BLEND_VALUES,
+                                              .values = p->node + first,
+                                              .n = n,
+                                              .channels = job->arch->channels,
+                                              .height = recipe->input_height,
+                                              .width = recipe->input_width});
 }
 
 static void add(void *payload, const vx_job *job, vx_far *gradients, int first, int n)
 {
     const path *p = payload;
     vx_walk_add(job, p->sum, gradients, p->weight + first, n, false);
+}
+
+/* The way, and where the device makes variants, the baseline, in device memory. */
+static void send_path(path *p, const vx_job *job, const float *input)
+{
+    const int64_t n = (int64_t)p->floats;
+    const vx_ops *ops = &job->dev->ops;
+    if (p->far_start) {
+        vx_job_write(job, p->far_start, p->start, p->floats);
+        ops->copy_rows(
+            job->dev,
+            &(vx_copy_rows){.y = p->device_way, .x = p->far_input, .m = 1, .n = n, .scale = 1});
+        ops->copy_rows(job->dev, &(vx_copy_rows){.y = p->device_way,
+                                                 .x = p->far_start,
+                                                 .m = 1,
+                                                 .n = n,
+                                                 .scale = -1,
+                                                 .accumulate = 1});
+    } else {
+        for (size_t k = 0; k < p->floats; k++)
+            p->way[k] = input[k] - p->start[k];
+        vx_job_write(job, p->device_way, p->way, p->floats);
+    }
+    ops->clear(job->dev, &(vx_clear){.y = p->sum, .count = n});
 }
 
 /* Leaves what it got in `p`: free_path. */
@@ -132,25 +173,28 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
     const vitx_hooks scratch = job->scratch;
     const size_t count = vx_job_input_floats(job), pixels = count / (size_t)job->arch->channels;
     const size_t steps = (size_t)s->steps;
-    const float *input = vx_job_host_input(job, i);
+    const bool far = vx_variants_are_far(job);
     p->floats = count;
-    VX_TRY(vx_job_work(&p->sum, job, 2 * count + pixels, "sums of gradients"));
+    p->far_input = vx_job_input(job, i);
+    VX_TRY(vx_job_work(&p->sum, job, (far ? 3 : 2) * count + pixels, "sums of gradients"));
     p->device_way = p->sum + count;
-    p->plane = p->device_way + count;
+    p->far_start = far ? p->device_way + count : NULL;
+    p->plane = p->device_way + (far ? 2 : 1) * count;
     VX_TRY(vx_new(&p->at, &scratch, 2 * steps, sizeof *p->at, "steps"));
-    VX_TRY(vx_new(&p->weight, &scratch, steps, sizeof *p->weight, "weights of steps"));
-    VX_TRY(vx_new(&p->start, &scratch, 2 * count + pixels, sizeof *p->start, "a baseline"));
+    VX_TRY(vx_new(&p->weight, &scratch, 2 * steps, sizeof *p->weight, "weights of steps"));
+    VX_TRY(vx_new(&p->start, &scratch, (far ? 1 : 2) * count + pixels, sizeof *p->start,
+                  "a baseline"));
     p->exact = p->at + steps;
-    p->way = p->start + count;
-    p->values = p->way + count;
+    p->node = p->weight + steps;
+    p->values = p->start + count;
+    p->way = far ? NULL : p->values + pixels;
     make_rule(p->at, p->exact, s);
-    for (size_t k = 0; k < steps; k++)
+    for (size_t k = 0; k < steps; k++) {
         p->weight[k] = (float)p->exact[k];
+        p->node[k] = (float)p->at[k];
+    }
     VX_TRY(vx_baseline_fill_job(p->start, &s->baseline, job, i, map));
-    for (size_t k = 0; k < count; k++)
-        p->way[k] = input[k] - p->start[k];
-    vx_job_write(job, p->device_way, p->way, count);
-    job->dev->ops.clear(job->dev, &(vx_clear){.y = p->sum, .count = (int64_t)count});
+    send_path(p, job, far ? NULL : vx_job_host_input(job, i));
     return VITX_OK;
 }
 
@@ -165,7 +209,14 @@ static void free_path(path *p, const vx_job *job)
 /* The baseline's score, of its own forward pass. */
 static int run_baseline(const vx_job *job, vitx_map *map, const path *p)
 {
-    memcpy(vx_variant_input(job, 0), p->start, p->floats * sizeof *p->start);
+    if (p->far_start)
+        job->dev->ops.copy_rows(job->dev, &(vx_copy_rows){.y = vx_variant_input(job, 0),
+                                                          .x = p->far_start,
+                                                          .m = 1,
+                                                          .n = (int64_t)p->floats,
+                                                          .scale = 1});
+    else
+        memcpy(vx_variant_input(job, 0), p->start, p->floats * sizeof *p->start);
     VX_TRY(vx_variants_score(&map->info.base_value, job, vx_map_target(map), 1));
     map->info.forwards++;
     return VITX_OK;
@@ -180,7 +231,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     if (status == VITX_OK)
         status = run_baseline(job, map, &p);
     if (status == VITX_OK)
-        status = vx_walk_run(job, map, &(vx_walk){s->steps, fill, add, &p});
+        status = vx_walk_run(job, map, &(vx_walk){s->steps, fill, queue, add, &p});
     if (status == VITX_OK)
         status =
             vx_pixels_map(map, p.values, job, p.plane, p.sum, p.device_way, VX_REDUCE_SUM, s->grid);

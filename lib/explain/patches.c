@@ -55,9 +55,11 @@ static int embed(queue *q)
     VX_TRY(vx_block_reserve(c, &c->work, (size_t)pictures * floats * sizeof(float),
                             "tokens of a picture and its baseline"));
     c->work_taken = true;
-    memcpy(vx_variants_input(c, 0), q->of->input, input * sizeof(float));
     if (!q->drop)
-        VX_TRY(vx_baseline_fill(vx_variants_input(c, 1), &q->of->removal->fill, c, q->of->input));
+        VX_TRY(
+            vx_baseline_fill(vx_variants_host_input(c, 1), &q->of->removal->fill, c, q->of->input));
+    memcpy(vx_variants_host_input(c, 0), q->of->input, input * sizeof(float));
+    vx_variants_upload(c, 0, pictures);
     vx_variants_embed(c, pictures);
     q->tokens = c->work.memory;
     c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = q->tokens,

@@ -114,7 +114,10 @@ static int gradients(const vx_job *job, const vitx_map *map, const vx_walk *walk
     const size_t classes = (size_t)job->arch->classes, floats = vx_context_input_count(c);
     filling f = {c, walk, first, floats, (floats - 1) / FILL_FLOATS + 1};
     float *cotangents;
-    vx_job_parallel(job, fill_part, &f, n * (int)f.tasks);
+    if (vx_variants_on_device(c))
+        walk->queue(walk->payload, job, vx_variants_input(c, 0), first, n);
+    else
+        vx_job_parallel(job, fill_part, &f, n * (int)f.tasks);
     VX_TRY(vx_variants_run_kept(c, n));
     VX_TRY(vx_new(&cotangents, &scratch, (size_t)n * classes, sizeof *cotangents,
                   "gradients of the logits"));

@@ -36,13 +36,16 @@ int vx_pixels_map(vitx_map *map, float *host, const vx_job *job, vx_far *plane, 
                   const vx_far *x, vx_reduce reduce, vx_grid grid);
 
 /*
- * The gradients of `count` variants of a picture, some at a time. fill writes `floats` values from
- * `at` on of variant v's input [C,H,W] to out, called by several workers at once. add takes the
- * gradients of the variants first..first+n-1, [n,C,H,W] in device memory, which it may change.
+ * The gradients of `count` variants of a picture, some at a time. They are made by the host or by
+ * the device (explain/variants.h): fill writes `floats` values from `at` on of variant v's input
+ * [C,H,W] to out, called by several workers at once; queue queues operations that write the inputs
+ * of variants first..first+n-1 to `to`. add takes the gradients of these, [n,C,H,W] in device
+ * memory, which it may change.
  */
 typedef struct vx_walk {
     int count;
     void (*fill)(const void *payload, float *out, int v, size_t at, size_t floats);
+    void (*queue)(const void *payload, const vx_job *job, vx_far *to, int first, int n);
     void (*add)(void *payload, const vx_job *job, vx_far *gradients, int first, int n);
     void *payload;
 } vx_walk;

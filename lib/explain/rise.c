@@ -59,29 +59,27 @@ static int prepare(vx_job *job, vx_plan *need)
 /* Where each place of a stretched side lies between the cells. */
 typedef struct side {
     int cell;          /* pixels of one */
-    vx_between *place; /* [(cells + 1) * cell] */
+    int length;        /* (cells + 1) * cell */
+    vx_between *place; /* [length] */
 } side;
-
-typedef struct mask {
-    int down, right; /* offset */
-    double level;    /* of remove=drop */
-    float cells[MOST_CELLS * MOST_CELLS];
-} mask;
 
 typedef struct masks {
     const settings *set;
-    int height, width;
+    int height, width, count; /* count: of the cells of a mask */
     side y, x;
-    mask *at_hand; /* [job->variants] */
+    /* Of the masks at hand, [job->variants]: */
+    float *cells; /* [,count] */
+    int *offsets; /* [,2] down, right */
+    double level; /* of remove=drop, of the mask that was drawn last */
 } masks;
 
 static int create_side(side *out, int pixels, int cells, const vitx_hooks *hooks)
 {
     out->cell = (pixels + cells - 1) / cells;
-    const int length = (cells + 1) * out->cell;
-    VX_TRY(vx_new(&out->place, hooks, (size_t)length, sizeof *out->place, "a mask's places"));
-    for (int i = 0; i < length; i++)
-        out->place[i] = vx_find_between(i + 0.5, length, cells);
+    out->length = (cells + 1) * out->cell;
+    VX_TRY(vx_new(&out->place, hooks, (size_t)out->length, sizeof *out->place, "a mask's places"));
+    for (int i = 0; i < out->length; i++)
+        out->place[i] = vx_find_between(i + 0.5, out->length, cells);
     return VITX_OK;
 }
 
@@ -89,28 +87,36 @@ static int create_masks(masks *out, const vx_job *job, const vitx_hooks *hooks)
 {
     const settings *set = job->settings;
     const vitx_recipe *recipe = job->recipe;
-    *out = (masks){.set = set, .height = recipe->input_height, .width = recipe->input_width};
+    const size_t variants = (size_t)job->variants, count = (size_t)set->cells * (size_t)set->cells;
+    *out = (masks){.set = set,
+                   .height = recipe->input_height,
+                   .width = recipe->input_width,
+                   .count = (int)count};
     VX_TRY(create_side(&out->y, out->height, set->cells, hooks));
     VX_TRY(create_side(&out->x, out->width, set->cells, hooks));
-    return vx_new(&out->at_hand, hooks, (size_t)job->variants, sizeof *out->at_hand, "masks");
+    VX_TRY(vx_new(&out->offsets, hooks, 2 * variants, sizeof *out->offsets, "masks"));
+    return vx_new(&out->cells, hooks, variants * count, sizeof *out->cells, "masks");
 }
 
 static void dispose_masks(masks *m, const vitx_hooks *hooks)
 {
-    vx_release(hooks, m->at_hand);
+    vx_release(hooks, m->cells);
+    vx_release(hooks, m->offsets);
     vx_release(hooks, m->x.place);
     vx_release(hooks, m->y.place);
 }
 
-static void draw(mask *out, const masks *m, int64_t sample)
+/* Mask v at hand. */
+static void draw(masks *m, int v, int64_t sample)
 {
     const settings *set = m->set;
     const uint64_t seed = (uint64_t)set->seed, stream = (uint64_t)sample;
-    out->down = (int)(vx_random_uniform(seed, stream, 0) * m->y.cell);
-    out->right = (int)(vx_random_uniform(seed, stream, 1) * m->x.cell);
-    out->level = 0.5 + (vx_random_uniform(seed, stream, 2) - 0.5) * (set->p == 0.5 ? 1e-6 : 1);
-    for (int k = 0; k < set->cells * set->cells; k++)
-        out->cells[k] = vx_random_uniform(seed, stream, 3 + (uint64_t)k) < set->p;
+    float *cells = m->cells + (size_t)v * (size_t)m->count;
+    m->offsets[2 * v] = (int)(vx_random_uniform(seed, stream, 0) * m->y.cell);
+    m->offsets[2 * v + 1] = (int)(vx_random_uniform(seed, stream, 1) * m->x.cell);
+    m->level = 0.5 + (vx_random_uniform(seed, stream, 2) - 0.5) * (set->p == 0.5 ? 1e-6 : 1);
+    for (int k = 0; k < m->count; k++)
+        cells[k] = vx_random_uniform(seed, stream, 3 + (uint64_t)k) < set->p;
 }
 
 static float between(float a, float b, float part)
@@ -118,21 +124,21 @@ static float between(float a, float b, float part)
     return a + part * (b - a);
 }
 
-/* Row y of a mask between its columns: [cells]. */
-static void mask_line(float *line, const masks *m, const mask *one, int y)
+/* Row y of mask v between its columns: [cells]. */
+static void mask_line(float *line, const masks *m, int v, int y)
 {
-    const vx_between at = m->y.place[y + one->down];
-    const float *first = one->cells + at.first * m->set->cells;
-    const float *second = one->cells + at.second * m->set->cells;
+    const float *cells = m->cells + (size_t)v * (size_t)m->count;
+    const vx_between at = m->y.place[y + m->offsets[2 * v]];
+    const float *first = cells + at.first * m->set->cells;
+    const float *second = cells + at.second * m->set->cells;
     for (int k = 0; k < m->set->cells; k++)
         line[k] = between(first[k], second[k], at.part);
 }
 
 /* n pixels of that row from x on. */
-static void mask_pixels(float *out, const masks *m, const mask *one, const float *line, int x,
-                        int n)
+static void mask_pixels(float *out, const masks *m, int v, const float *line, int x, int n)
 {
-    const vx_between *at = m->x.place + x + one->right;
+    const vx_between *at = m->x.place + x + m->offsets[2 * v + 1];
     for (int i = 0; i < n; i++)
         out[i] = between(line[at[i].first], line[at[i].second], at[i].part);
 }
@@ -147,6 +153,13 @@ typedef struct soft {
     double *sum;          /* [H,W] */
     double *scores;       /* [job->variants] */
     int n, strips;        /* variants at hand; strips of a mask's rows */
+    /* Where the device makes variants: */
+    vx_far *far_sum;      /* [H,W] doubles; NULL: the host makes them */
+    vx_far *far_baseline; /* [C,H,W] */
+    vx_far *far_cells;    /* [job->variants,count] */
+    vx_masks far_masks;   /* of the variants at hand */
+    const vx_far *far_picture;
+    float *places; /* on the host, of both sides */
 } soft;
 
 static int strip_end(const soft *s, int strip)
@@ -165,10 +178,10 @@ static void blend(void *arg, int i, int worker)
     float *out = vx_variant_input(s->job, v), line[MOST_CELLS], part[PIECE];
     (void)worker;
     for (int y = strip * STRIP; y < strip_end(s, strip); y++) {
-        mask_line(line, m, &m->at_hand[v], y);
+        mask_line(line, m, v, y);
         for (int x = 0; x < m->width; x += PIECE) {
             const int left = m->width - x, n = left < PIECE ? left : PIECE;
-            mask_pixels(part, m, &m->at_hand[v], line, x, n);
+            mask_pixels(part, m, v, line, x, n);
             for (int c = 0; c < channels; c++) {
                 const size_t at = (size_t)c * plane + (size_t)y * (size_t)m->width + (size_t)x;
                 for (int k = 0; k < n; k++)
@@ -188,16 +201,85 @@ static void add(void *arg, int strip, int worker)
     (void)worker;
     for (int y = strip * STRIP; y < strip_end(s, strip); y++)
         for (int v = 0; v < s->n; v++) {
-            mask_line(line, m, &m->at_hand[v], y);
+            mask_line(line, m, v, y);
             for (int x = 0; x < m->width; x += PIECE) {
                 const int left = m->width - x, n = left < PIECE ? left : PIECE;
                 double *sum = s->sum + (size_t)y * (size_t)m->width + (size_t)x;
-                mask_pixels(part, m, &m->at_hand[v], line, x, n);
+                mask_pixels(part, m, v, line, x, n);
                 for (int k = 0; k < n; k++)
                     sum[k] += s->scores[v] * part[k];
             }
         }
 }
+
+/* ------------------------------------------------------------------ the same on a device -- */
+
+/* Memory of the device. The host's side of what is sent stays until the scores of a batch are
+ * there. */
+static int send(soft *s, int i)
+{
+    const vx_job *job = s->job;
+    masks *m = &s->masks;
+    const int cells = m->set->cells;
+    const size_t input = vx_job_piece(vx_job_input_floats(job));
+    const size_t sum = vx_job_piece(2 * (size_t)m->height * (size_t)m->width);
+    const size_t y = 2 * (size_t)m->y.length, x = 2 * (size_t)m->x.length;
+    VX_TRY(vx_new(&s->places, &job->scratch, y + x, sizeof *s->places, "a mask's places"));
+    VX_TRY(vx_job_work(&s->far_sum, job,
+                       sum + input + vx_job_piece(y + x) + (size_t)job->variants * (size_t)m->count,
+                       "a sum of masks"));
+    s->far_baseline = s->far_sum + sum;
+    s->far_cells = s->far_baseline + input + vx_job_piece(y + x);
+    s->far_picture = vx_job_input(job, i);
+    vx_far *const places = s->far_baseline + input;
+    s->far_masks = (vx_masks){
+        .samples = s->far_cells,
+        .of_variant = m->count,
+        .of_row = cells,
+        .of_column = 1,
+        .down = vx_places_send(job, places, s->places, m->y.place, m->y.length, cells),
+        .across = vx_places_send(job, places + y, s->places + y, m->x.place, m->x.length, cells),
+        .shifts = m->offsets};
+    vx_job_write(job, s->far_baseline, s->baseline, vx_job_input_floats(job));
+    job->dev->ops.clear(job->dev, &(vx_clear){.y = s->far_sum, .count = (int64_t)sum});
+    return VITX_OK;
+}
+
+/* The masks at hand, and the inputs of the variants. */
+static void queue_blend(const soft *s)
+{
+    const masks *m = &s->masks;
+    vx_device *dev = s->job->dev;
+    vx_job_write(s->job, s->far_cells, m->cells, (size_t)s->n * (size_t)m->count);
+    dev->ops.blend(dev, &(vx_blend){.y = vx_variant_input(s->job, 0),
+                                    .from = s->far_baseline,
+                                    .to = s->far_picture,
+                                    .by = VX_BLEND_MASKS,
+                                    .masks = s->far_masks,
+                                    .n = s->n,
+                                    .channels = s->job->arch->channels,
+                                    .height = m->height,
+                                    .width = m->width});
+}
+
+static void queue_add(const soft *s)
+{
+    vx_device *dev = s->job->dev;
+    dev->ops.add_masks(dev, &(vx_add_masks){.sum = (double *)(void *)s->far_sum,
+                                            .weights = s->scores,
+                                            .masks = s->far_masks,
+                                            .n = s->n,
+                                            .height = s->masks.height,
+                                            .width = s->masks.width});
+}
+
+static int fetch(const soft *s)
+{
+    const size_t pixels = (size_t)s->masks.height * (size_t)s->masks.width;
+    return vx_job_read(s->job, (float *)(void *)s->sum, s->far_sum, 2 * pixels);
+}
+
+/* ------------------------------------------------------------------ batches --------------- */
 
 static int run_batches(soft *s, vitx_map *map)
 {
@@ -206,14 +288,20 @@ static int run_batches(soft *s, vitx_map *map)
     for (int first = 0; first < set->n; first += job->variants) {
         s->n = set->n - first < job->variants ? set->n - first : job->variants;
         for (int v = 0; v < s->n; v++)
-            draw(&s->masks.at_hand[v], &s->masks, (int64_t)first + v);
-        vx_job_parallel(job, blend, s, s->n * s->strips);
+            draw(&s->masks, v, (int64_t)first + v);
+        if (s->far_sum)
+            queue_blend(s);
+        else
+            vx_job_parallel(job, blend, s, s->n * s->strips);
         VX_TRY(vx_variants_score(s->scores, job, vx_map_target(map), s->n));
         for (int v = 0; v < s->n; v++)
             vx_map_saw(map, s->scores[v]);
-        vx_job_parallel(job, add, s, s->strips);
+        if (s->far_sum)
+            queue_add(s);
+        else
+            vx_job_parallel(job, add, s, s->strips);
     }
-    return VITX_OK;
+    return s->far_sum ? fetch(s) : VITX_OK;
 }
 
 /* The sum over the masks is done: the map. */
@@ -246,14 +334,19 @@ static int run_masked(soft *s, int i, vitx_map *map)
     VX_TRY(vx_new(&s->sum, scratch, pixels, sizeof *s->sum, "a sum of masks"));
     VX_TRY(vx_new(&s->scores, scratch, (size_t)job->variants, sizeof *s->scores, "scores"));
     VX_TRY(vx_baseline_fill_job(s->baseline, &set->removal.fill, job, i, map));
+    if (vx_variants_are_far(job))
+        VX_TRY(send(s, i));
     VX_TRY(run_batches(s, map));
     return finish(s, map, scratch);
 }
 
 static int run_soft(const vx_job *job, int i, vitx_map *map)
 {
-    soft s = {.job = job, .picture = vx_job_host_input(job, i)};
+    soft s = {.job = job};
+    if (!vx_variants_are_far(job))
+        s.picture = vx_job_host_input(job, i);
     const int status = run_masked(&s, i, map);
+    vx_release(&job->scratch, s.places);
     vx_release(&job->scratch, s.scores);
     vx_release(&job->scratch, s.sum);
     vx_release(&job->scratch, s.baseline);
@@ -285,27 +378,26 @@ static void write_kept(void *payload, int64_t v, unsigned char *kept)
 {
     dropped *d = payload;
     const vx_arch *a = d->arch;
-    const masks *m = &d->masks;
+    masks *m = &d->masks;
     const int cells = m->set->cells;
     double weights[MOST_CELLS];
-    mask *one = m->at_hand;
-    draw(one, m, v);
+    draw(m, 0, v);
     for (int gy = 0; gy < a->grid_height; gy++) {
         double *row = d->rows + (size_t)gy * (size_t)cells;
-        mean_weights(weights, &m->y, gy * a->patch_height + one->down, a->patch_height, cells);
+        mean_weights(weights, &m->y, gy * a->patch_height + m->offsets[0], a->patch_height, cells);
         for (int k = 0; k < cells; k++) {
             row[k] = 0;
             for (int j = 0; j < cells; j++)
-                row[k] += weights[j] * one->cells[j * cells + k];
+                row[k] += weights[j] * m->cells[j * cells + k];
         }
     }
     for (int gx = 0; gx < a->grid_width; gx++) {
-        mean_weights(weights, &m->x, gx * a->patch_width + one->right, a->patch_width, cells);
+        mean_weights(weights, &m->x, gx * a->patch_width + m->offsets[1], a->patch_width, cells);
         for (int gy = 0; gy < a->grid_height; gy++) {
             double mean = 0;
             for (int k = 0; k < cells; k++)
                 mean += weights[k] * d->rows[gy * cells + k];
-            kept[gy * a->grid_width + gx] = mean > one->level;
+            kept[gy * a->grid_width + gx] = mean > m->level;
         }
     }
 }

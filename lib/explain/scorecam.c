@@ -22,8 +22,9 @@ static int prepare(vx_job *job, vx_plan *need)
 {
     settings *set = job->settings;
     VX_TRY(vx_tokens_prepare(&set->at, job, need, false));
-    job->variants = vx_variants_most(job);
-    const int runs = (job->arch->width - 1) / job->variants + 1;
+    const int most = vx_variants_most(job), width = job->arch->width;
+    job->variants = width < most ? width : most;
+    const int runs = (width - 1) / job->variants + 1;
     job->ticks = (int64_t)(job->layer_last - job->layer_first + 1) * runs * job->arch->depth;
     return VITX_OK;
 }
@@ -38,6 +39,10 @@ typedef struct masking {
     vx_between *rows,
         *columns; /* [H], [W]: between which rows and columns of the grid a pixel lies */
     int first;    /* channel of variant 0 */
+    /* Where the device makes them: */
+    vx_masks masks;   /* of the block's channels */
+    vx_far *range;    /* [variants,2] */
+    const vx_far *to; /* x */
 } masking;
 
 /* Pixel 0 at the first of `count` samples, the last pixel at the last one. */
@@ -99,6 +104,49 @@ static void make_input(void *arg, int i, int worker)
             input[(size_t)k * plane + p] = m->x[(size_t)k * plane + p] * mask[p];
 }
 
+/* The same for n variants, by the device. */
+static void queue_inputs(const masking *m, int n)
+{
+    const vitx_recipe *recipe = m->job->recipe;
+    const int height = recipe->input_height, width = recipe->input_width;
+    vx_device *dev = m->job->dev;
+    vx_masks masks = m->masks;
+    masks.samples += m->first;
+    dev->ops.mask_range(dev, &(vx_mask_range){m->range, masks, n, height, width});
+    masks.range = m->range;
+    dev->ops.blend(dev, &(vx_blend){.y = vx_variant_input(m->job, 0),
+                                    .to = m->to,
+                                    .by = VX_BLEND_MASKS,
+                                    .masks = masks,
+                                    .n = n,
+                                    .channels = m->job->arch->channels,
+                                    .height = height,
+                                    .width = width});
+}
+
+/* What those masks are made of, but for the samples, which are a block's; axes [2(H+W)] is host
+ * memory, which gets the places. */
+static int send_places(masking *m, float *axes, int i)
+{
+    const vx_job *job = m->job;
+    const vx_arch *a = job->arch;
+    const size_t h = (size_t)job->recipe->input_height, w = (size_t)job->recipe->input_width;
+    vx_far *far;
+    VX_TRY(vx_job_work(&far, job, 2 * (h + w) + 2 * (size_t)job->variants, "places of masks"));
+    const vx_places down = vx_places_send(job, far, axes, m->rows, (int)h, a->grid_height);
+    const vx_places across =
+        vx_places_send(job, far + 2 * h, axes + 2 * h, m->columns, (int)w, a->grid_width);
+    m->masks = (vx_masks){.of_variant = 1,
+                          .of_row = (int64_t)a->grid_width * a->width,
+                          .of_column = a->width,
+                          .down = down,
+                          .across = across,
+                          .columns_first = 1};
+    m->range = far + 2 * (h + w);
+    m->to = vx_job_input(job, i);
+    return VITX_OK;
+}
+
 /* ------------------------------------------------------------------ scores ----------------- */
 
 /* weights[D]: the score of each channel's masked input, then their softmax. */
@@ -109,7 +157,10 @@ static int weigh(double *weights, masking *m, vitx_map *map)
     double max = -INFINITY, sum = 0;
     for (m->first = 0; m->first < width; m->first += job->variants) {
         const int left = width - m->first, n = left < job->variants ? left : job->variants;
-        vx_job_parallel(job, make_input, m, n);
+        if (m->to)
+            queue_inputs(m, n);
+        else
+            vx_job_parallel(job, make_input, m, n);
         VX_TRY(vx_variants_score(weights + m->first, job, vx_map_target(map), n));
     }
     for (int k = 0; k < width; k++) {
@@ -130,6 +181,7 @@ static int run_layers(const vx_job *job, int i, vitx_map *map, masking *m, float
     const vx_arch *a = job->arch;
     float *out = map->values;
     for (int l = job->layer_first; l <= job->layer_last; l++) {
+        m->masks.samples = vx_job_tokens(job, l, set->at, i) + (size_t)a->prefix * (size_t)a->width;
         VX_TRY(vx_tokens_download(tokens, job, l, set->at, i));
         VX_TRY(weigh(weights, m, map));
         vx_tokens_sum(out, tokens, weights, a);
@@ -144,11 +196,13 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const vx_arch *a = job->arch;
     const size_t width = (size_t)a->width, tokens = (size_t)vx_arch_tokens(a) * width;
     const int h = job->recipe->input_height, w = job->recipe->input_width;
+    const size_t axes = 2 * ((size_t)h + (size_t)w);
     const vitx_hooks scratch = job->scratch;
-    masking m = {.job = job, .x = vx_job_host_input(job, i)};
+    const bool far = vx_variants_are_far(job);
+    masking m = {.job = job, .x = far ? NULL : vx_job_host_input(job, i)};
     float *floats;
     double *weights = NULL;
-    VX_TRY(vx_new(&floats, &scratch, tokens, sizeof *floats, "scorecam"));
+    VX_TRY(vx_new(&floats, &scratch, tokens + (far ? axes : 0), sizeof *floats, "scorecam"));
     int status = vx_new(&weights, &scratch, width, sizeof *weights, "scorecam");
     if (status == VITX_OK)
         status = vx_new(&m.rows, &scratch, (size_t)h + (size_t)w, sizeof *m.rows, "scorecam");
@@ -157,7 +211,10 @@ static int run(const vx_job *job, int i, vitx_map *map)
         m.columns = m.rows + h;
         find_places(m.rows, h, a->grid_height);
         find_places(m.columns, w, a->grid_width);
-        status = run_layers(job, i, map, &m, floats, weights);
+        if (far)
+            status = send_places(&m, floats + tokens, i);
+        if (status == VITX_OK)
+            status = run_layers(job, i, map, &m, floats, weights);
     }
     vx_release(&scratch, m.rows);
     vx_release(&scratch, weights);

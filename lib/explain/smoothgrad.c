@@ -46,7 +46,8 @@ static int prepare(vx_job *job, vx_plan *need)
 
 typedef struct samples {
     const settings *s;
-    const float *input; /* the picture's own, on the host */
+    const float *input;      /* the picture's own, on the host ... */
+    const vx_far *far_input; /* ... and on the device */
     float deviation;
     float *weights;      /* [n] 1/n each */
     vx_far *sum, *first; /* [C,H,W], device: what is summed; VAR: sample 0's gradient, and ... */
@@ -60,6 +61,19 @@ static void fill(const void *payload, float *out, int v, size_t at, size_t float
     vx_random_normals(out, (uint64_t)a->s->seed, (uint64_t)v, at, floats);
     for (size_t i = 0; i < floats; i++)
         out[i] = a->input[at + i] + a->deviation * out[i];
+}
+
+static void queue(const void *payload, const vx_job *job, vx_far *to, int first, int n)
+{
+    const samples *a = payload;
+    job->dev->ops.add_noise(job->dev, &(vx_add_noise){.y = to,
+                                                      .x = a->far_input,
+                                                      .kind = VX_NOISE_NORMAL,
+                                                      .scale = a->deviation,
+                                                      .seed = (uint64_t)a->s->seed,
+                                                      .first = (uint64_t)first,
+                                                      .n = n,
+                                                      .count = a->floats});
 }
 
 /* The variance is that of the differences from sample 0: the difference of two large means would
@@ -97,7 +111,7 @@ static int run_samples(const vx_job *job, vitx_map *map, samples *a, vx_far *pla
     a->weights = host;
     for (int v = 0; v < s->n; v++)
         a->weights[v] = 1 / (float)s->n;
-    VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, add, a}));
+    VX_TRY(vx_walk_run(job, map, &(vx_walk){s->n, fill, queue, add, a}));
     if (s->kind == VAR) {
         vx_walk_add(job, a->squares, a->sum, &minus_one, 1, true);
         sum = a->squares;
@@ -117,6 +131,7 @@ static int run(const vx_job *job, int i, vitx_map *map)
     VX_TRY(vx_new(&host, &scratch, (size_t)s->n + pixels, sizeof *host, "a map of pixels"));
     samples a = {.s = s,
                  .input = vx_job_host_input(job, i),
+                 .far_input = vx_job_input(job, i),
                  .sum = sum,
                  .first = s->kind == VAR ? sum + count : NULL,
                  .squares = s->kind == VAR ? sum + 2 * count : NULL,

@@ -164,7 +164,7 @@ static int walk_pixels(const vx_trial *trial, vitx_evaluation *out, walking *w, 
     VX_TRY(fill_substrate(w->substrate, walk->substrate, s));
     w->from = insert ? w->substrate : s->input;
     w->to = insert ? s->input : w->substrate;
-    VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w}, n + 1));
+    VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w, NULL}, n + 1));
     for (int i = 0; i <= n; i++)
         out->x[i] = fmin(1, (double)i * (double)w->step / all);
     out->values[0] = area_under(out->curves, n);

@@ -87,7 +87,7 @@ static int run_stages(const vx_trial *trial, vitx_evaluation *out, const vx_rand
         vitx_map *map;
         if (stage > 0)
             VX_TRY(vx_random_weights_part(weights, stage - 1, set->seed));
-        VX_TRY(vx_trial_explain(&map, trial, &(vx_inputs){fill, s}, 1));
+        VX_TRY(vx_trial_explain(&map, trial, &(vx_inputs){fill, s, NULL}, 1));
         rank(r->now, r, map->values, n);
         vitx_map_free(map);
         out->x[stage] = stage;

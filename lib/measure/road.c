@@ -115,7 +115,7 @@ static int open_rooms(removing *r)
 static int score(const vx_trial *trial, vitx_evaluation *out, const removing *r)
 {
     const int n = r->set->steps;
-    VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill, r}, 2 * n));
+    VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill, r, NULL}, 2 * n));
     out->values[1] = out->values[2] = 0;
     for (int i = 0; i < n; i++) {
         out->x[i] = (double)(i + 1) / (n + 1);

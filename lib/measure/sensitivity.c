@@ -73,7 +73,7 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
     for (int at = 0; at < set->n; at += AT_ONCE) {
         const int n = set->n - at < AT_ONCE ? set->n - at : AT_ONCE;
         const noise u = {s, set, at};
-        VX_TRY(vx_trial_explain(maps, trial, &(vx_inputs){fill, &u}, n));
+        VX_TRY(vx_trial_explain(maps, trial, &(vx_inputs){fill, &u, NULL}, n));
         for (int i = 0; i < n; i++) {
             const double change =
                 distance(maps[i]->values, s->plane, count) / (norm > 0 ? norm : 1);

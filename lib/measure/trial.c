@@ -152,7 +152,7 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
     const int most = trial->variants;
     for (int at = 0; at < n; at += most) {
         const int count = n - at < most ? n - at : most;
-        vx_inputs_write(c, inputs, vx_variants_input(c, 0), at, count);
+        VX_TRY(vx_variants_write(c, inputs, at, count));
         VX_TRY(vx_variants_run(c, count));
         for (int i = 0; i < count; i++)
             out[at + i] =
