@@ -9,7 +9,7 @@
  * being which, and in no order.
  *
  * queue, or NULL, queues operations that write numbers first..first+n-1 one behind the other to
- * device memory. It is called for variants on devices that make them (engine/variants.h).
+ * device memory. It is called on devices that make variants (engine/variants.h).
  */
 typedef struct vx_inputs {
     void (*fill)(const void *payload, int v, float *input, int worker);

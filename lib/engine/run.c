@@ -119,10 +119,17 @@ void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int fi
     vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
 }
 
-/* The n inputs that lie in c->act.host.input. */
+/* By the device. Methods read the host's copy. */
+static int make_inputs(vitx_context *c, const vx_inputs *inputs, int first, int n)
+{
+    const size_t floats = (size_t)n * vx_context_input_count(c);
+    inputs->queue(inputs->payload, c->dev, c->act.input, first, n);
+    return vx_context_read(c, c->act.host.input, c->act.input, floats * sizeof(float));
+}
+
+/* The n inputs that lie in c->act.input. */
 static int run_loaded(vitx_context *c, int n, vx_plan *plan)
 {
-    vx_context_upload_inputs(c, &c->act, n);
     VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
     return vx_context_answers(c, &c->act, n);
 }
@@ -161,6 +168,7 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     VX_TRY(check_queries(plan, &c->arch));
     VX_TRY(vx_context_begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
+    vx_context_upload_inputs(c, &c->act, n);
     return run_loaded(c, n, plan);
 }
 
@@ -173,7 +181,12 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
             VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
         else
             vx_place_whole(&c->placements[i], &c->recipe);
-    vx_inputs_write(c, inputs, c->act.host.input, first, n);
+    if (inputs->queue && c->act.host.input != c->act.input)
+        VX_TRY(make_inputs(c, inputs, first, n));
+    else {
+        vx_inputs_write(c, inputs, c->act.host.input, first, n);
+        vx_context_upload_inputs(c, &c->act, n);
+    }
     return run_loaded(c, n, plan);
 }
 

@@ -27,7 +27,8 @@ int vx_context_begin_run(vitx_context *c, vx_plan *plan, int n);
 
 /* Writes inputs first..first+n-1 to `to`, one behind the other. */
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n);
-/* As vx_context_run with n of these: to the methods they are pictures of `image`'s size and
+/* As vx_context_run with n of these, made on the device if it makes variants and they can be
+ * queued: to the methods they are pictures of `image`'s size and
  * place, or, if that is NULL, pictures that are the input as it is. */
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
                           int first, int n, vx_plan *plan);

@@ -109,7 +109,7 @@ float *vx_variants_host_input(const vitx_context *c, int i)
 static void bring(vitx_context *c, int to, int from, int n)
 {
     const size_t bytes = (size_t)n * vx_context_input_count(c) * sizeof(float);
-    if (vx_variants_on_device(c))
+    if (n > 0 && vx_variants_on_device(c))
         c->dev->cls->upload(c->dev, vx_variants_input(c, to), vx_variants_host_input(c, from),
                             bytes);
 }

@@ -118,6 +118,9 @@ typedef struct walking {
     uint32_t *order;        /* of the seen pixels, and as much again as space */
     float *substrate;       /* [C,H,W] */
     const float *from, *to; /* the substrate and the picture, or the other way round */
+    /* Where the device makes the inputs: */
+    float *changes;                          /* [H,W] from which point on a pixel shows `to` */
+    vx_far *far_from, *far_to, *far_changes; /* the same on the device */
 } walking;
 
 /* Point v: the first v * step pixels have changed. */
@@ -136,6 +139,43 @@ static void fill_point(const void *payload, int v, float *input, int worker)
         for (int c = 0; c < s->arch->channels; c++)
             input[(size_t)c * plane + at] = w->to[(size_t)c * plane + at];
     }
+}
+
+static void queue_points(const void *payload, vx_device *dev, vx_far *to, int first, int n)
+{
+    const walking *w = payload;
+    dev->ops.blend(dev, &(vx_blend){.y = to,
+                                    .from = w->far_from,
+                                    .to = w->far_to,
+                                    .by = VX_BLEND_ORDER,
+                                    .order = w->far_changes,
+                                    .first = first,
+                                    .n = n,
+                                    .channels = w->s->arch->channels,
+                                    .height = w->s->input_height,
+                                    .width = w->s->input_width});
+}
+
+/* What that is made of. Points are fewer than a float can count. */
+static int send(walking *w, const vx_trial *trial)
+{
+    const vx_subject *s = w->s;
+    const size_t pixels = vx_subject_pixels(s), width = (size_t)s->seen_width;
+    const size_t plane = (size_t)s->input_height * (size_t)s->input_width;
+    const size_t input = vx_job_piece(s->input_floats);
+    VX_TRY(vx_new(&w->changes, &s->scratch, plane, sizeof *w->changes, "an order of pixels"));
+    VX_TRY(vx_trial_work(&w->far_from, trial, 2 * input + plane, "a walk between two pictures"));
+    w->far_to = w->far_from + input;
+    w->far_changes = w->far_to + input;
+    for (size_t p = 0; p < plane; p++)
+        w->changes[p] = INFINITY;
+    for (size_t i = 0; i < pixels; i++)
+        w->changes[w->order[i] / width * (size_t)s->input_width + w->order[i] % width] =
+            (float)(i / w->step + 1);
+    vx_trial_write(trial, w->far_from, w->from, s->input_floats);
+    vx_trial_write(trial, w->far_to, w->to, s->input_floats);
+    vx_trial_write(trial, w->far_changes, w->changes, plane);
+    return VITX_OK;
 }
 
 /* The seen pixels in the map's order: walking.order. */
@@ -164,7 +204,10 @@ static int walk_pixels(const vx_trial *trial, vitx_evaluation *out, walking *w, 
     VX_TRY(fill_substrate(w->substrate, walk->substrate, s));
     w->from = insert ? w->substrate : s->input;
     w->to = insert ? s->input : w->substrate;
-    VX_TRY(vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w, NULL}, n + 1));
+    if (vx_trial_is_far(trial))
+        VX_TRY(send(w, trial));
+    VX_TRY(
+        vx_trial_score(out->curves, trial, out, &(vx_inputs){fill_point, w, queue_points}, n + 1));
     for (int i = 0; i <= n; i++)
         out->x[i] = fmin(1, (double)i * (double)w->step / all);
     out->values[0] = area_under(out->curves, n);
@@ -177,6 +220,7 @@ int vx_pixel_walk_run(const vx_trial *trial, vitx_evaluation *out, bool insert)
     const vx_pixel_walk *walk = trial->settings;
     walking w = {.s = s, .step = (size_t)walk->step};
     const int status = walk_pixels(trial, out, &w, insert);
+    vx_release(&s->scratch, w.changes);
     vx_release(&s->scratch, w.order);
     vx_release(&s->scratch, w.substrate);
     return status;

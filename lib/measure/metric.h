@@ -109,6 +109,13 @@ int vx_trial_variants(vx_trial *trial, int n);
 int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluation,
                    const vx_inputs *inputs, int n);
 
+/* Whether the device makes inputs (vx_inputs.queue), and device memory for what it makes them of:
+ * `floats` floats until run() explains, or takes patches away, or returns. What is written to it
+ * from the host stays there as it is until run() returns. */
+bool vx_trial_is_far(const vx_trial *trial);
+int vx_trial_work(vx_far **out, const vx_trial *trial, size_t floats, const char *what);
+void vx_trial_write(const vx_trial *trial, vx_far *device, const float *host, size_t floats);
+
 /* For prepare: run() will explain n inputs, which need trial->explain. */
 int vx_trial_explains(vx_trial *trial, int n);
 /* Does it: out [n] maps, to be freed, all of the shape of the map that is measured; on failure

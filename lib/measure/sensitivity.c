@@ -52,6 +52,28 @@ static void fill(const void *payload, int v, float *input, int worker)
     }
 }
 
+/* The picture goes to the place of the last input, is made the others of, and then the last. */
+static void queue(const void *payload, vx_device *dev, vx_far *to, int first, int n)
+{
+    const noise *u = payload;
+    const size_t count = u->s->input_floats;
+    vx_far *const last = to + (size_t)(n - 1) * count;
+    vx_add_noise a = {.y = to,
+                      .x = last,
+                      .kind = VX_NOISE_UNIFORM,
+                      .scale = u->set->radius,
+                      .seed = (uint64_t)u->set->seed,
+                      .first = (uint64_t)(u->first + first),
+                      .n = n - 1,
+                      .count = (int64_t)count};
+    dev->cls->upload(dev, last, u->s->input, count * sizeof *last);
+    dev->ops.add_noise(dev, &a);
+    a.y = last;
+    a.first += (uint64_t)(n - 1);
+    a.n = 1;
+    dev->ops.add_noise(dev, &a);
+}
+
 static double distance(const float *a, const float *b, size_t count)
 {
     double sum = 0;
@@ -73,7 +95,7 @@ static int run(const vx_trial *trial, vitx_evaluation *out)
     for (int at = 0; at < set->n; at += AT_ONCE) {
         const int n = set->n - at < AT_ONCE ? set->n - at : AT_ONCE;
         const noise u = {s, set, at};
-        VX_TRY(vx_trial_explain(maps, trial, &(vx_inputs){fill, &u, NULL}, n));
+        VX_TRY(vx_trial_explain(maps, trial, &(vx_inputs){fill, &u, queue}, n));
         for (int i = 0; i < n; i++) {
             const double change =
                 distance(maps[i]->values, s->plane, count) / (norm > 0 ? norm : 1);

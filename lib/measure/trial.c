@@ -163,6 +163,25 @@ int vx_trial_score(double *out, const vx_trial *trial, vitx_evaluation *evaluati
     return VITX_OK;
 }
 
+bool vx_trial_is_far(const vx_trial *trial)
+{
+    return vx_variants_on_device(trial->subject->context);
+}
+
+int vx_trial_work(vx_far **out, const vx_trial *trial, size_t floats, const char *what)
+{
+    vitx_context *c = trial->subject->context;
+    VX_TRY(vx_block_reserve(c, &c->work, floats * sizeof(float), what));
+    *out = c->work.memory;
+    return VITX_OK;
+}
+
+void vx_trial_write(const vx_trial *trial, vx_far *device, const float *host, size_t floats)
+{
+    vx_device *dev = trial->subject->context->dev;
+    dev->cls->upload(dev, device, host, floats * sizeof *host);
+}
+
 int vx_trial_explains(vx_trial *trial, int n)
 {
     int64_t ticks;
