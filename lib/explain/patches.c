@@ -58,8 +58,17 @@ static int embed(queue *q)
     if (!q->drop)
         VX_TRY(
             vx_baseline_fill(vx_variants_host_input(c, 1), &q->of->removal->fill, c, q->of->input));
-    memcpy(vx_variants_host_input(c, 0), q->of->input, input * sizeof(float));
-    vx_variants_upload(c, 0, pictures);
+    if (q->of->picture) {
+        c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = vx_variants_input(c, 0),
+                                                      .x = q->of->picture,
+                                                      .m = 1,
+                                                      .n = (int64_t)input,
+                                                      .scale = 1});
+    } else {
+        memcpy(vx_variants_host_input(c, 0), q->of->input, input * sizeof(float));
+        vx_variants_upload(c, 0, 1);
+    }
+    vx_variants_upload(c, 1, pictures - 1);
     vx_variants_embed(c, pictures);
     q->tokens = c->work.memory;
     c->dev->ops.copy_rows(c->dev, &(vx_copy_rows){.y = q->tokens,
@@ -231,6 +240,7 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
 {
     vitx_context *c = job->context;
     const vx_patches of = {.input = c->act.host.input + (size_t)i * vx_context_input_count(c),
+                           .picture = vx_job_input(job, i),
                            .target = vx_map_target(map),
                            .whole = map->info.value,
                            .map = map,
