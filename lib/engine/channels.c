@@ -14,7 +14,9 @@ bool vx_channels_serve(const vx_arch *arch, int layer)
 int vx_channels_at_once(const vitx_context *c)
 {
     const int width = c->arch.width;
-    const int parts = (width - 1) / VX_CHANNELS_AT_ONCE + 1;
+    const int many = c->memory_budget ? 0 : c->dev->cls->variant_tokens;
+    const int most = many > VX_CHANNELS_AT_ONCE ? many : VX_CHANNELS_AT_ONCE;
+    const int parts = (width - 1) / most + 1;
     return (width - 1) / parts + 1;
 }
 

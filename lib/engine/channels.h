@@ -12,7 +12,8 @@
 
 #include "engine/pass.h"
 
-/* Rows at once: with more of them products are no faster. */
+/* Rows at once, unless the class says more (vx_device_class.variant_tokens) and there is no
+ * memory_budget: with more of them products are no faster on a processor. */
 #define VX_CHANNELS_AT_ONCE 256
 
 /* Whether what lies behind the tokens of block `layer` can be run so: the block computes the class
