@@ -62,7 +62,8 @@ typedef struct vx_blend {
 
 typedef enum vx_noise { VX_NOISE_NORMAL = 0, VX_NOISE_UNIFORM } vx_noise;
 
-/* y[v,i] = x[i] + noise, in place if n is 1; see random.h: stream first + v of the seed, number i of it.
+/* y[v,i] = x[i] + noise, in place if n is 1; see random.h: stream first + v of the seed, number
+ * i of it.
  *      VX_NOISE_NORMAL    x + (float)scale * (float)normal
  *      VX_NOISE_UNIFORM   x + scale * (2 * uniform - 1), in double */
 typedef struct vx_add_noise {
