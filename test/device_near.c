@@ -12,6 +12,9 @@ extern const vx_device_class vx_device_ref, vx_device_near;
 static int open_near(vx_device **out, const vx_device_env *env, const char *precision,
                      unsigned features, char *err, size_t err_size)
 {
+    *out = NULL;
+    if (vx_host_check_precision("near", precision, err, err_size) != 0)
+        return VX_DEVICE_FAILED;
     const int failed = vx_device_ref.open(out, env, precision, features, err, err_size);
     if (failed)
         return failed;
