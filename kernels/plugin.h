@@ -67,7 +67,8 @@ static inline uint64_t vx_plugin_abi(void)
         /* clang-format off */
         VX_PLUGIN_REVISION, VX_ACT_COUNT, VX_CAM_COUNT, VX_LAYER_HEAD, VX_SIZE(vx_ops),
         VX_SIZE(vx_dims), VX_AT(vx_dims, classes), VX_SIZE(vx_recorded), VX_AT(vx_recorded, query),
-        VX_SIZE(vx_weight), VX_AT(vx_weight, packing), VX_SIZE(vx_device_env),
+        VX_SIZE(vx_weight), VX_AT(vx_weight, packing), VX_SIZE(vx_resampled),
+        VX_AT(vx_resampled, down_first), VX_TAP_BITS, VX_SIZE(vx_device_env),
         VX_AT(vx_device_env, ordinal), VX_SIZE(struct vx_device), VX_AT(struct vx_device, ops),
         VX_AT(struct vx_device, env), VX_AT(struct vx_device, kernels), VX_SIZE(struct vx_packing),
         VX_AT(struct vx_packing, begin), VX_AT(struct vx_packing, pack), VX_SIZE(vx_device_class),

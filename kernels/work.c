@@ -19,6 +19,17 @@ static bool has(const float *array, const vx_narrow *twin)
     return array || twin;
 }
 
+/* The pictures are read once, and what lies between the passes is written and read. */
+vx_work vx_resample_work(const vx_resample *a)
+{
+    double bytes = 12. * a->batch * a->height * a->width;
+    for (int b = 0; b < a->batch; b++) {
+        const vx_resampled *p = &a->pictures[b];
+        bytes += 3. * p->rows * p->columns + 2. * (double)vx_resampled_room(p, a->unrounded);
+    }
+    return (vx_work){.bytes = bytes};
+}
+
 vx_work vx_patch_embed_work(const vx_patch_embed *a)
 {
     const double patches = (double)(a->height / a->patch_height) * (a->width / a->patch_width);

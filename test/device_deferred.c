@@ -108,6 +108,11 @@ KEEPS_WEIGHT(linear_bwd)
 KEEPS_WEIGHT(patch_embed)
 KEEPS_WEIGHT(patch_embed_bwd)
 
+static void keep_resample(task *t, vx_resample *a)
+{
+    a->pictures = keep(t, a->pictures, (size_t)a->batch * sizeof *a->pictures);
+}
+
 static void keep_attention(task *t, vx_attention *a)
 {
     if (a->starts)
@@ -183,7 +188,8 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_linear, vx_linear_bwd                                                          \
              : keep_linear_bwd, vx_patch_embed                                                     \
              : keep_patch_embed, vx_patch_embed_bwd                                                \
-             : keep_patch_embed_bwd, vx_attention                                                  \
+             : keep_patch_embed_bwd, vx_resample                                                   \
+             : keep_resample, vx_attention                                                         \
              : keep_attention, vx_rotate                                                           \
              : keep_rotate, vx_mean_tokens                                                         \
              : keep_mean_tokens, vx_attention_replaced                                             \

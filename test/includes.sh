@@ -6,7 +6,7 @@ set -u
 declare -A may=(
     [kernels]="kernels"
     [lib/base]="vitx base kernels"
-    [lib/image]="vitx base image"
+    [lib/image]="vitx base image kernels"
     [lib/model]="vitx base model kernels"
     [lib/engine]="vitx base image model engine kernels"
     [lib/explain]="vitx base image model engine explain kernels"

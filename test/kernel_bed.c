@@ -192,7 +192,7 @@ void bed_close(bed *b)
 
 /* ----------------------------------------------------------------------- guarded memory ---- */
 
-enum { GUARD = 37, MOST_BLOCKS = 16 };
+enum { GUARD = 37, MOST_BLOCKS = 48 };
 static const uint32_t pattern = 0x7fa5c3e1u;
 static struct block {
     uint32_t *memory;

@@ -630,6 +630,7 @@ START_TEST(test_small__of_nothing)
     open_bed("f32", schedules[_i]);
     const vx_ops *ops = &bed.dev->ops;
     vx_recorded record = {NULL, VX_KEEP_ALL, VX_STORE_F32, VX_FUSE_MEAN, 0, 0, 0, 3, 5};
+    ops->resample(bed.dev, &(vx_resample){.height = 2, .width = 2});
     ops->layernorm(bed.dev, &(vx_layernorm){.n = 4});
     ops->layernorm_bwd(bed.dev, &(vx_layernorm_bwd){.n = 4, .tokens = 1, .targets = 1});
     ops->rotate(bed.dev, &(vx_rotate){.tokens = 1, .tables = 1, .heads = 1, .head_width = 2});

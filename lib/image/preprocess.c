@@ -160,9 +160,7 @@ void vx_place_whole(vx_placement *out, const vitx_recipe *recipe)
     };
 }
 
-/* The part of the input that the picture covers, which begins *place samples behind the input's
- * first; the rest is padding. */
-static vx_resize_part part_of(size_t *place, const vitx_image *image, const vx_placement *p)
+vx_resize_part vx_placement_part(size_t *place, const vitx_image *image, const vx_placement *p)
 {
     const size_t row = (size_t)p->input_w * 3;
     const int x0 = p->left < 0 ? -p->left : 0, y0 = p->top < 0 ? -p->top : 0;
@@ -189,7 +187,7 @@ int vx_preprocess_u8(uint8_t *out, const vitx_image *image, const vx_placement *
                      const vitx_hooks *hooks)
 {
     size_t place;
-    vx_resize_part part = part_of(&place, image, p);
+    vx_resize_part part = vx_placement_part(&place, image, p);
     part.dst = out + place;
     if (part.width < p->input_w || part.height < p->input_h)
         for (size_t i = 0; i < part.dst_stride * (size_t)p->input_h; i++)
@@ -204,7 +202,7 @@ static int preprocess_f32(float *out, const vitx_image *image, const vitx_recipe
     const size_t pixels = (size_t)p->input_w * (size_t)p->input_h;
     size_t place;
     float *values;
-    const vx_resize_part part = part_of(&place, image, p);
+    const vx_resize_part part = vx_placement_part(&place, image, p);
     VX_TRY(vx_new(&values, hooks, pixels, 3 * sizeof *values, "the model's input"));
     for (size_t i = 0; i < 3 * pixels; i++)
         values[i] = p->pad[i % 3];
@@ -220,11 +218,20 @@ static int preprocess_f32(float *out, const vitx_image *image, const vitx_recipe
  * torchvision divides by 255 in float; transformers multiplies by 1/255 in double and rounds: the
  * same float for all 256 values. Another scale is multiplied by.
  */
+bool vx_recipe_divides(const vitx_recipe *r)
+{
+    return r->scale == 1.0f / 255.0f;
+}
+
 float vx_pixel_value(const vitx_recipe *r, int channel, int v)
 {
-    const float one_255th = 1.0f / 255.0f;
-    const float scaled = r->scale == one_255th ? (float)v / 255.0f : (float)v * r->scale;
+    const float scaled = vx_recipe_divides(r) ? (float)v / 255.0f : (float)v * r->scale;
     return (scaled - r->mean[channel]) / r->std[channel];
+}
+
+bool vx_recipe_unrounded(const vitx_recipe *recipe, const vx_placement *placement)
+{
+    return recipe->unrounded && placement->filter != VITX_NEAREST;
 }
 
 int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe,
@@ -232,7 +239,7 @@ int vx_preprocess(float *out, const vitx_image *image, const vitx_recipe *recipe
 {
     const size_t pixels = (size_t)placement->input_w * (size_t)placement->input_h;
     uint8_t *input;
-    if (recipe->unrounded && placement->filter != VITX_NEAREST)
+    if (vx_recipe_unrounded(recipe, placement))
         return preprocess_f32(out, image, recipe, placement, hooks);
     VX_TRY(vx_new(&input, hooks, pixels, 3, "the model's input"));
     const int status = vx_preprocess_u8(input, image, placement, hooks);

@@ -24,4 +24,17 @@ int vx_resize_part_u8(const vx_resize_part *part, const vitx_hooks *hooks);
  * sizes are those of a part that vx_resize_part_u8 accepts. */
 int vx_resize_part_f32(float *dst, const vx_resize_part *part, const vitx_hooks *hooks);
 
+/* The part of the input that the picture covers, which begins *place samples behind the input's
+ * first; the rest is padding. dst is not set. */
+vx_resize_part vx_placement_part(size_t *place, const vitx_image *image,
+                                 const vx_placement *placement);
+
+/* Which pass comes first decides how the result is rounded. */
+bool vx_resize_goes_down_first(const vx_resize_part *part);
+
+/* Whether the recipe resizes so. */
+bool vx_recipe_unrounded(const vitx_recipe *recipe, const vx_placement *placement);
+/* Whether its scale stands for a division by 255. */
+bool vx_recipe_divides(const vitx_recipe *recipe);
+
 #endif
