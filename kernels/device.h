@@ -110,6 +110,8 @@ struct vx_device_class {
     /* Nonzero: device memory can be read by the host, which then makes variants of a picture, too.
      * Else the device makes them (variants.h). */
     int host_memory;
+    int pictures; /* nonzero: the operation resample makes inputs of pictures, else the host does;
+                      * not with host_memory */
     /* Variants are run so many at once that they have about so many tokens together, if memory
      * allows; 0: no more than a few. */
     int variant_tokens;

@@ -357,6 +357,7 @@ static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
 const vx_device_class vx_device_deferred = {
     .name = "deferred",
     .host_memory = 0,
+    .pictures = 1,
     .precision_at = vx_host_precision_at,
     .packings = far_packings,
     .packing_for = far_packing_for,

@@ -71,6 +71,7 @@ static int sync(vx_device *dev, char *err, size_t err_size)
 const vx_device_class vx_device_walled = {
     .name = "walled",
     .host_memory = 0,
+    .pictures = 1,
     .precision_at = vx_host_precision_at,
     .packings = far_packings,
     .packing_for = far_packing_for,

@@ -1,7 +1,7 @@
 /*
- * The device cuda as its host twin: products in every precision, failures and what is said of them,
- * several contexts and several GPUs. (test_kernels has every operation in f32.) Every second
- * product is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
+ * The device cuda as its host twin: products in every precision, pictures, failures and what is
+ * said of them, several contexts and several GPUs. (test_kernels has every operation in f32.) Every
+ * second product is made with one warp as far ahead of the others as it can be. VX_TEST_THREADS
  *
  * The bounds. S = sum |x||w| of an element.
  *
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "cuda_bed.h"
+#include "image/sampling.h"
 #include "kernel_bed.h"
 #include "kernels/cuda/host/blaslt_host.h"
 #include "kernels/cuda/host/machine.h"
@@ -827,6 +828,75 @@ START_TEST(test_class__names_and_sizes)
 }
 END_TEST
 
+/* ----------------------------------------------------------------------------- pictures ---- */
+
+enum { WIDTH = 40, HEIGHT = 33, INPUT = 3 * WIDTH * HEIGHT };
+
+/* One picture's input on the device has the bits of vx_preprocess. */
+static void compare_picture(vx_device *dev, const vitx_image *image, const vitx_recipe *recipe)
+{
+    vitx_hooks hooks;
+    vx_placement place;
+    vx_sampling s;
+    vx_resampled one;
+    float expected[INPUT], found[INPUT];
+    ck_ok(vx_hooks_resolve(&hooks, NULL));
+    ck_ok(vx_place(&place, recipe, image->width, image->height));
+    ck_ok(vx_preprocess(expected, image, recipe, &place, &hooks));
+    vx_sampling_plan(&s, image, recipe, &place);
+    void *sent = calloc(s.bytes, 1);
+    cuda_piece there = cuda_send(dev, sent, s.bytes, 0), room = cuda_send(dev, NULL, s.room, 0);
+    cuda_piece y = cuda_send(dev, NULL, sizeof found, 4);
+    vx_sampling_fill(&one, &s, sent, cuda_at(&there), cuda_at(&room));
+    dev->cls->upload(dev, cuda_at(&there), sent, s.bytes);
+    vx_resample a = {.y = cuda_at(&y), .pictures = &one, .batch = 1};
+    vx_sampling_normalise(&a, recipe, &place);
+    dev->ops.resample(dev, &a);
+    cuda_fetch(found, &y, "resample");
+    for (int i = 0; i < INPUT; i++)
+        expect(memcmp(&found[i], &expected[i], sizeof *found) == 0,
+               "%d x %d, filter %d: number %d is %.9g, not %.9g", image->width, image->height,
+               (int)recipe->filter, i, (double)found[i], (double)expected[i]);
+    cuda_free(&there);
+    cuda_free(&room);
+    cuda_free(&y);
+    free(sent);
+}
+
+START_TEST(test_pictures__have_the_bits_of_the_host)
+{
+    static const int shapes[][2] = {{300, 200}, {70, 400}, {WIDTH, 77}, {9, 13}, {1, 1}};
+    vx_device *dev = open_on(0, "f32", VX_FEATURES_ALL);
+    vitx_recipe recipe = {.input_height = HEIGHT,
+                          .input_width = WIDTH,
+                          .scale = 1.0f / 255.0f,
+                          .mean = {0.485f, 0.456f, 0.406f},
+                          .std = {0.229f, 0.224f, 0.225f},
+                          .pad = {124, 116, 7}};
+    for (int i = 0; i < 5; i++) {
+        const size_t n = (size_t)shapes[i][0] * (size_t)shapes[i][1] * 3;
+        uint8_t *rgb = malloc(n);
+        vitx_image *image;
+        rng r = {(uint64_t)i};
+        for (size_t k = 0; k < n; k++)
+            rgb[k] = (uint8_t)rng_int(&r, 0, 255);
+        ck_ok(vitx_image_from_rgb(&image, rgb, shapes[i][0], shapes[i][1], 0, NULL));
+        for (int way = 0; way < 2 * (VITX_LANCZOS + 1); way++) {
+            recipe.filter = (vitx_filter)(way / 2);
+            recipe.unrounded = way % 2;
+            if (way % 3)
+                vx_recipe_pad(&recipe);
+            else
+                vx_recipe_crop(&recipe);
+            compare_picture(dev, image, &recipe);
+        }
+        vitx_image_free(image);
+        free(rgb);
+    }
+    dev->cls->close(dev);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("cuda");
@@ -835,6 +905,7 @@ static Suite *suite(void)
     tcase_add_loop_test(c, test_linear_bwd__in_every_precision, 0, CASES);
     tcase_add_loop_test(c, test_products__in_large_blocks, 0, SANITIZED ? 1 : 2);
     tcase_add_loop_test(c, test_patches__in_every_precision, 0, CASES);
+    tcase_add_test(rest, test_pictures__have_the_bits_of_the_host);
     tcase_add_test(rest, test_class__names_and_sizes);
     tcase_add_test(rest, test_errors__stay_until_sync);
     tcase_add_test(rest, test_errors__say_how_much_memory);

@@ -229,7 +229,8 @@ typedef struct vitx_context_info {
     size_t weight_bytes;     /**< packed weights, shared by the model's contexts on the device;
                                   and the transposed ones that this context's gradients have
                                   been using until now                                          */
-    size_t activation_bytes; /**< this context's memory without recorded attention              */
+    size_t activation_bytes; /**< this context's memory without recorded attention; on a GPU with
+                                  64 MiB, which is the most that pictures on their way take     */
     size_t trace_bytes;      /**< memory of recorded attention held now                         */
     int input_height, input_width; /**< with VITX_FIT_KEEP: those of the last picture or, before
                                         the first picture, the size that memory was taken for.
@@ -332,7 +333,11 @@ VITX_API int vitx_forward_inputs(vitx_context *context, const float *inputs, int
  */
 VITX_API int vitx_logits(vitx_view *out, const vitx_context *context);
 
-/** The normalised input of the last vitx_forward(): f32 [n, 3, H, W]. */
+/**
+ * The normalised input of the last vitx_forward(): f32 [n, 3, H, W].
+ *
+ * @return VITX_OK, VITX_INVALID (nothing ran), VITX_DEVICE (if it had to be copied from the device)
+ */
 VITX_API int vitx_input(vitx_view *out, const vitx_context *context);
 
 /* ------------------------------------------------------------------ where the time goes ---- */

@@ -423,6 +423,7 @@ static constexpr vx_device_class make_class()
 {
     vx_device_class c{};
     c.name = VX_GPU_NAME;
+    c.pictures = 1;
     c.precision_at = precision_at;
     c.automatic = automatic;
     c.instructions_of = instructions_of;

@@ -7,6 +7,7 @@
 #include "base/structs.h"
 #include "base/text.h"
 #include "engine/footprint.h"
+#include "engine/pictures.h"
 #include "engine/run.h"
 #include "engine/size.h"
 #include "kernels/plugin.h"
@@ -76,33 +77,36 @@ static int create_plans(vitx_context *c)
     const vx_arch *a = &c->arch;
     VX_TRY(vx_new(&c->placements, &c->hooks, (size_t)c->max_batch, sizeof *c->placements,
                   "placements"));
+    if (c->dev->cls->pictures)
+        VX_TRY(vx_pictures_create(c));
     VX_TRY(vx_plan_create(&c->wish, a, &c->hooks));
     VX_TRY(vx_plan_create(&c->need, a, &c->hooks));
     VX_TRY(vx_plan_create(&c->variants.need, a, &c->hooks));
     return vx_plan_create(&c->variants.plan, a, &c->hooks);
 }
 
-static void release_host(vitx_context *c, vx_host_side *host)
+static void release_host(vitx_context *c, vx_host_block *block)
 {
-    if (host->pinned)
-        c->dev->cls->host_free(host->memory, &c->env);
+    if (block->pinned)
+        c->dev->cls->host_free(block->memory, &c->env);
     else
-        vx_release(&c->hooks, host->memory);
-    *host = (vx_host_side){0};
+        vx_release(&c->hooks, block->memory);
+    *block = (vx_host_block){0};
 }
 
-static int reserve_host(vitx_context *c, vx_host_side *host, size_t floats)
+int vx_host_block_reserve(vitx_context *c, vx_host_block *block, size_t bytes, const char *what)
 {
     const vx_device_class *cls = c->dev->cls;
+    if (block->bytes >= bytes)
+        return VITX_OK;
     VX_TRY(vx_context_sync(c)); /* a call that failed may have left a copy queued */
-    release_host(c, host);
-    if (cls->host_alloc && floats <= SIZE_MAX / sizeof(float))
-        host->memory = cls->host_alloc(floats * sizeof(float), &c->env);
-    host->pinned = host->memory != NULL;
-    if (!host->pinned)
-        VX_TRY(vx_new(&host->memory, &c->hooks, floats, sizeof(float),
-                      "inputs and answers on the host"));
-    host->floats = floats;
+    release_host(c, block);
+    if (cls->host_alloc)
+        block->memory = cls->host_alloc(bytes, &c->env);
+    block->pinned = block->memory != NULL;
+    if (!block->pinned)
+        VX_TRY(vx_new(&block->memory, &c->hooks, bytes, 1, what));
+    block->bytes = bytes;
     return VITX_OK;
 }
 
@@ -116,9 +120,11 @@ int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch,
             .input = act->input, .logits = act->logits, .probabilities = act->probabilities};
         return VITX_OK;
     }
-    if (host->floats < input + answers)
-        VX_TRY(reserve_host(c, host, input + answers));
-    host->logits = host->memory;
+    if (input + answers > SIZE_MAX / sizeof(float))
+        return vx_fail(VITX_NOMEM, "inputs and answers are more than can be counted");
+    VX_TRY(vx_host_block_reserve(c, &host->copies, (input + answers) * sizeof(float),
+                                 "inputs and answers on the host"));
+    host->logits = host->copies.memory;
     host->probabilities = host->logits + answers / 2;
     host->input = host->logits + answers;
     return VITX_OK;
@@ -359,6 +365,7 @@ int vx_context_reserve(vitx_context *c)
     c->variants.capacity = c->variants.sequences = 0;
     c->variants.planned = 0;
     c->channels.capacity = 0;
+    c->inputs_away = 0;
     VX_TRY(vx_context_bytes(&bytes, c, c->dev));
     VX_TRY(vx_block_reserve(c, &c->memory, vx_context_activation_bytes(c), "the activations"));
     vx_arena arena = {.base = c->memory.memory};
@@ -460,22 +467,26 @@ void vitx_context_free(vitx_context *context)
         const vx_device_class *cls = c->dev->cls;
         char text[160];
         cls->sync(c->dev, text, sizeof text);
-        void *const device_memory[] = {
-            c->memory.memory,          c->pos_memory.memory,     c->rotation_memory.memory,
-            c->relative_memory.memory, c->trace.memory,          c->work.memory,
-            c->variants.memory.memory, c->variants.trace.memory, c->channels.memory.memory};
+        void *const device_memory[] = {c->memory.memory,          c->pos_memory.memory,
+                                       c->rotation_memory.memory, c->relative_memory.memory,
+                                       c->trace.memory,           c->work.memory,
+                                       c->variants.memory.memory, c->variants.trace.memory,
+                                       c->channels.memory.memory, c->pictures.memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
-        release_host(c, &c->act.host);
-        release_host(c, &c->variants.act.host);
-        release_host(c, &c->channels.act.host);
+        release_host(c, &c->act.host.copies);
+        release_host(c, &c->variants.act.host.copies);
+        release_host(c, &c->channels.act.host.copies);
+        release_host(c, &c->pictures.staging);
         cls->close(c->dev);
     }
     vx_release(&hooks, c->channels.starts);
     vx_release(&hooks, c->trace_copy.memory);
     vx_release(&hooks, c->profile);
     vx_release(&hooks, c->placements);
+    vx_release(&hooks, c->pictures.sent);
+    vx_release(&hooks, c->pictures.list);
     vx_plan_dispose(&c->wish, &hooks);
     vx_plan_dispose(&c->need, &hooks);
     vx_plan_dispose(&c->variants.need, &hooks);
@@ -514,7 +525,8 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
         .weight_bytes = context->weights->bytes + context->weights->turned_bytes,
         .activation_bytes = context->memory.bytes + context->pos_memory.bytes +
                             context->rotation_memory.bytes + context->relative_memory.bytes +
-                            context->dev->cls->reserve_bytes(context->dev, &dims),
+                            context->dev->cls->reserve_bytes(context->dev, &dims) +
+                            vx_pictures_most(context->dev->cls),
         .trace_bytes = context->trace.bytes,
         .recipe = &context->recipe};
     fill_size(&info, context);

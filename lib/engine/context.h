@@ -27,16 +27,22 @@
 #include "base/pool.h"
 #include "engine/scratch.h"
 #include "engine/trace.h"
-#include "image/image.h"
+#include "image/sampling.h"
 #include "model/model.h"
 
-/* Inputs and answers on the host: the device's own memory if the host can read it, else copies. */
+/* Memory of the host for copies, which grows and is kept. */
+typedef struct vx_host_block {
+    void *memory;
+    size_t bytes;
+    bool pinned; /* it is the device's host_alloc's */
+} vx_host_block;
+
+/* Inputs and answers on the host: the device's own memory if the host can read it, else copies.
+ * Inputs that the device has made are there when vx_context_host_input (run.h) was called. */
 typedef struct vx_host_side {
-    float *input;                  /* [B,3,H,W]                            */
-    float *logits, *probabilities; /* [S,K] each, in this order            */
-    float *memory;                 /* of the copies; NULL: there are none  */
-    size_t floats;
-    bool pinned;                   /* the memory is the device's host_alloc's */
+    float *input;                  /* [B,3,H,W]                 */
+    float *logits, *probabilities; /* [S,K] each, in this order */
+    vx_host_block copies;
 } vx_host_side;
 
 typedef struct vx_activations {
@@ -56,6 +62,14 @@ typedef struct vx_block {
     void *memory;
     size_t bytes;
 } vx_block;
+
+/* Pictures on their way to a device that makes inputs of them (engine/pictures.h). */
+typedef struct vx_pictures {
+    struct vx_sent_picture *sent; /* [max_batch] */
+    vx_resampled *list;           /* [max_batch] */
+    vx_block memory;
+    vx_host_block staging;
+} vx_pictures;
 
 /* Pictures that a method makes of one picture, run in memory of their own (engine/variants.h). */
 typedef struct vx_variants {
@@ -115,7 +129,9 @@ struct vitx_context {
     vx_block rotation_memory;
     const vx_far *rotations;  /* rotary.h, for this grid; NULL: nothing is rotated */
     vx_placement *placements; /* [max_batch] of the last forward   */
-    vx_scratch scratch;       /* of preprocessing, on the host      */
+    vx_pictures pictures;
+    int inputs_away;    /* so many inputs of act are on the device alone; 0: the host has all */
+    vx_scratch scratch; /* of preprocessing, on the host      */
 
     vx_plan wish;   /* what vitx_context_set_trace asked for          */
     vx_plan need;   /* what the methods of a vitx_explain_many need   */
@@ -157,6 +173,8 @@ static inline size_t vx_context_trace_budget(const vitx_context_opts *o)
 int vx_activations_reserve_host(vitx_context *c, vx_activations *act, int batch, int sequences);
 /* Makes block at least `bytes` bytes of device memory; what it held is lost when it grows. */
 int vx_block_reserve(vitx_context *c, vx_block *block, size_t bytes, const char *what);
+/* The same for memory of the host: pinned, if the device has such. */
+int vx_host_block_reserve(vitx_context *c, vx_host_block *block, size_t bytes, const char *what);
 
 /* Floats of one input. Its sides come from the recipe: they need not be multiples of the patch. */
 size_t vx_context_input_count(const vitx_context *c);

@@ -19,6 +19,7 @@ int vx_explained_serves(bool *out, vitx_context *c, const vitx_image *image)
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
     const size_t floats = vx_context_input_count(c);
     vx_placement place;
+    const float *last;
     float *input;
     *out = false;
     if (!c->explained || c->arch.depth < 2)
@@ -26,10 +27,11 @@ int vx_explained_serves(bool *out, vitx_context *c, const vitx_image *image)
     for (int l = 0; l + 1 < c->arch.depth; l++)
         if (!is_whole(&c->need, l))
             return VITX_OK;
+    VX_TRY(vx_context_host_input(&last, c, 0));
     VX_TRY(vx_place(&place, &c->recipe, image->width, image->height));
     VX_TRY(vx_new(&input, &scratch, floats, sizeof *input, "an input"));
     const int status = vx_preprocess(input, image, &c->recipe, &place, &scratch);
-    *out = status == VITX_OK && memcmp(input, c->act.host.input, floats * sizeof *input) == 0;
+    *out = status == VITX_OK && memcmp(input, last, floats * sizeof *input) == 0;
     vx_release(&scratch, input);
     return status;
 }

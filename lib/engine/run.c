@@ -5,6 +5,7 @@
 
 #include "engine/footprint.h"
 #include "engine/pass.h"
+#include "engine/pictures.h"
 #include "engine/size.h"
 #include "kernels/profile.h"
 
@@ -88,16 +89,21 @@ int vx_context_tick(vitx_context *c)
     return vx_context_advance(c, 1);
 }
 
+/* To c->act.input. */
 static int load_pictures(vitx_context *c, const vitx_image *const *images, int n)
 {
     const vitx_recipe *recipe = &c->recipe;
     const size_t size = vx_context_input_count(c);
     const vitx_hooks scratch = vx_scratch_hooks(&c->scratch);
-    for (int i = 0; i < n; i++) {
-        vx_placement *p = &c->placements[i];
-        VX_TRY(vx_place(p, recipe, images[i]->width, images[i]->height));
-        VX_TRY(vx_preprocess(c->act.host.input + (size_t)i * size, images[i], recipe, p, &scratch));
-    }
+    vx_placement *p = c->placements;
+    for (int i = 0; i < n; i++)
+        VX_TRY(vx_place(&p[i], recipe, images[i]->width, images[i]->height));
+    if (c->dev->cls->pictures)
+        return vx_pictures_load(c, images, n);
+    for (int i = 0; i < n; i++)
+        VX_TRY(vx_preprocess(c->act.host.input + (size_t)i * size, images[i], recipe, &p[i],
+                             &scratch));
+    vx_context_upload_inputs(c, &c->act, n);
     return VITX_OK;
 }
 
@@ -117,14 +123,6 @@ static void write_one(void *arg, int i, int worker)
 void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int first, int n)
 {
     vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
-}
-
-/* By the device. Methods read the host's copy. */
-static int make_inputs(vitx_context *c, const vx_inputs *inputs, int first, int n)
-{
-    const size_t floats = (size_t)n * vx_context_input_count(c);
-    inputs->queue(inputs->payload, c->dev, c->act.input, first, n);
-    return vx_context_read(c, c->act.host.input, c->act.input, floats * sizeof(float));
 }
 
 /* The n inputs that lie in c->act.input. */
@@ -181,9 +179,11 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
             VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
         else
             vx_place_whole(&c->placements[i], &c->recipe);
-    if (inputs->queue && c->act.host.input != c->act.input)
-        VX_TRY(make_inputs(c, inputs, first, n));
-    else {
+    if (inputs->queue && c->act.host.input != c->act.input) {
+        inputs->queue(inputs->payload, c->dev, c->act.input, first, n);
+        c->inputs_away = n;
+    } else {
+        c->inputs_away = 0;
         vx_inputs_write(c, inputs, c->act.host.input, first, n);
         vx_context_upload_inputs(c, &c->act, n);
     }
@@ -195,6 +195,16 @@ void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n)
     const size_t bytes = (size_t)n * vx_context_input_count(c) * sizeof(float);
     if (act->host.input != act->input)
         c->dev->cls->upload(c->dev, act->input, act->host.input, bytes);
+}
+
+int vx_context_host_input(const float **out, vitx_context *c, int i)
+{
+    const size_t floats = vx_context_input_count(c), n = (size_t)c->inputs_away;
+    *out = c->act.host.input + (size_t)i * floats;
+    if (n)
+        VX_TRY(vx_context_read(c, c->act.host.input, c->act.input, n * floats * sizeof **out));
+    c->inputs_away = 0;
+    return VITX_OK;
 }
 
 int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,

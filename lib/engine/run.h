@@ -35,6 +35,9 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
 
 /* The first n inputs of act->host to the device. */
 void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n);
+/* Input i of the last such run, on the host: if the device has made the inputs, they are copied
+ * once. */
+int vx_context_host_input(const float **out, vitx_context *c, int i);
 /* The answers of a pass over n sequences to the host, [n,K] each; one download if all that fit
  * were run. */
 int vx_context_read_answers(vitx_context *c, const vx_activations *act, float *logits,

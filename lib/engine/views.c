@@ -32,7 +32,9 @@ int vitx_input(vitx_view *out, const vitx_context *context)
     VX_TRY(check_forward(context, out));
     const int64_t c = context->arch.channels, h = context->recipe.input_height,
                   w = context->recipe.input_width;
-    *out = (vitx_view){.data = context->act.host.input,
+    const float *input; /* what the device alone has is copied when it is asked for */
+    VX_TRY(vx_context_host_input(&input, (vitx_context *)(uintptr_t)context, 0));
+    *out = (vitx_view){.data = input,
                        .dtype = VITX_F32,
                        .rank = 4,
                        .shape = {context->recorded, c, h, w},
@@ -117,8 +119,8 @@ static int backward(vitx_context *c, const float *dlogits)
     vx_context_begin(c, vx_pass_backward_ticks(plan));
     c->dev->cls->upload(c->dev, plan->dlogits, dlogits, count * sizeof *dlogits);
     VX_TRY(vx_context_settle(
-        c, vx_pass_backward(
-               c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded})));
+        c,
+        vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = &c->wish, .batch = c->recorded})));
     c->differentiated = true;
     return VITX_OK;
 }

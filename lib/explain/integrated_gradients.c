@@ -174,8 +174,11 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
     const size_t count = vx_job_input_floats(job), pixels = count / (size_t)job->arch->channels;
     const size_t steps = (size_t)s->steps;
     const bool far = vx_variants_are_far(job);
+    const float *input = NULL;
     p->floats = count;
     p->far_input = vx_job_input(job, i);
+    if (!far)
+        VX_TRY(vx_job_host_input(&input, job, i));
     VX_TRY(vx_job_work(&p->sum, job, (far ? 3 : 2) * count + pixels, "sums of gradients"));
     p->device_way = p->sum + count;
     p->far_start = far ? p->device_way + count : NULL;
@@ -194,7 +197,7 @@ static int make_path(path *p, const vx_job *job, int i, const vitx_map *map)
         p->node[k] = (float)p->at[k];
     }
     VX_TRY(vx_baseline_fill_job(p->start, &s->baseline, job, i, map));
-    send_path(p, job, far ? NULL : vx_job_host_input(job, i));
+    send_path(p, job, input);
     return VITX_OK;
 }
 

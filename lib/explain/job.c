@@ -216,9 +216,9 @@ const vx_far *vx_job_input(const vx_job *job, int i)
     return job->context->act.input + (size_t)i * vx_context_input_count(job->context);
 }
 
-const float *vx_job_host_input(const vx_job *job, int i)
+int vx_job_host_input(const float **out, const vx_job *job, int i)
 {
-    return job->context->act.host.input + (size_t)i * vx_context_input_count(job->context);
+    return vx_context_host_input(out, job->context, i);
 }
 
 size_t vx_job_input_floats(const vx_job *job)

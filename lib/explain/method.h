@@ -110,7 +110,7 @@ const vx_far *vx_job_tokens(const vx_job *job, int layer, vx_at at, int i);  /* 
 const vx_far *vx_job_dtokens(const vx_job *job, int layer, vx_at at, int i); /* [T,D] */
 const vx_far *vx_job_dinput(const vx_job *job, int i);                       /* [C,H,W] */
 const vx_far *vx_job_input(const vx_job *job, int i);                        /* [C,H,W] */
-const float *vx_job_host_input(const vx_job *job, int i);                    /* ... on the host */
+int vx_job_host_input(const float **out, const vx_job *job, int i);          /* ... on the host */
 size_t vx_job_input_floats(const vx_job *job);                               /* C*H*W */
 /* How many of n pictures one operation can take: all, unless gradients of other jobs lie between
  * those of this one. */

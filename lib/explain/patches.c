@@ -238,8 +238,10 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
                        int64_t n, vx_patches_write_kept *write_kept,
                        vx_patches_take_score *take_score, void *payload)
 {
-    vitx_context *c = job->context;
-    const vx_patches of = {.input = c->act.host.input + (size_t)i * vx_context_input_count(c),
+    const float *input = NULL; /* where patches are dropped, nothing is made of it */
+    if (!removal->drop)
+        VX_TRY(vx_job_host_input(&input, job, i));
+    const vx_patches of = {.input = input,
                            .picture = vx_job_input(job, i),
                            .target = vx_map_target(map),
                            .whole = map->info.value,
@@ -251,5 +253,5 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
                            .take_score = take_score,
                            .payload = payload};
     map->info.forwards = 0;
-    return vx_patches_run(&map->info.forwards, c, &of);
+    return vx_patches_run(&map->info.forwards, job->context, &of);
 }

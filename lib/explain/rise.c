@@ -344,7 +344,7 @@ static int run_soft(const vx_job *job, int i, vitx_map *map)
 {
     soft s = {.job = job};
     if (!vx_variants_are_far(job))
-        s.picture = vx_job_host_input(job, i);
+        VX_TRY(vx_job_host_input(&s.picture, job, i));
     const int status = run_masked(&s, i, map);
     vx_release(&job->scratch, s.places);
     vx_release(&job->scratch, s.scores);

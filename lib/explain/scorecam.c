@@ -199,9 +199,11 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const size_t axes = 2 * ((size_t)h + (size_t)w);
     const vitx_hooks scratch = job->scratch;
     const bool far = vx_variants_are_far(job);
-    masking m = {.job = job, .x = far ? NULL : vx_job_host_input(job, i)};
+    masking m = {.job = job};
     float *floats;
     double *weights = NULL;
+    if (!far)
+        VX_TRY(vx_job_host_input(&m.x, job, i));
     VX_TRY(vx_new(&floats, &scratch, tokens + (far ? axes : 0), sizeof *floats, "scorecam"));
     int status = vx_new(&weights, &scratch, width, sizeof *weights, "scorecam");
     if (status == VITX_OK)

@@ -126,11 +126,13 @@ static int run(const vx_job *job, int i, vitx_map *map)
     const vitx_hooks scratch = job->scratch;
     const size_t count = vx_job_input_floats(job), pixels = count / (size_t)job->arch->channels;
     const size_t sums = s->kind == VAR ? 3 : 1;
+    const float *input;
     float *sum, *host, low, high;
+    VX_TRY(vx_job_host_input(&input, job, i));
     VX_TRY(vx_job_work(&sum, job, sums * count + pixels, "sums of gradients"));
     VX_TRY(vx_new(&host, &scratch, (size_t)s->n + pixels, sizeof *host, "a map of pixels"));
     samples a = {.s = s,
-                 .input = vx_job_host_input(job, i),
+                 .input = input,
                  .far_input = vx_job_input(job, i),
                  .sum = sum,
                  .first = s->kind == VAR ? sum + count : NULL,

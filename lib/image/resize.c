@@ -488,12 +488,12 @@ static int nearest(const vx_resize_part *p, const vitx_hooks *hooks)
 /* ------------------------------------------------------------------ for a device --------- */
 
 /* Pixels that are one input pixel each, or none. */
-static bool moves(const vx_axis *a)
+static bool moves(const vx_sampled_axis *a)
 {
     return a->filter == VITX_NEAREST || (a->in == a->out && !a->unrounded);
 }
 
-void vx_axis_measure(vx_axis *a)
+void vx_sampled_axis_measure(vx_sampled_axis *a)
 {
     const kernel *k = &kernels[a->filter];
     const double scale = (double)a->in / a->out;
@@ -514,23 +514,23 @@ void vx_axis_measure(vx_axis *a)
 }
 
 /* Rounded weights are made of one output pixel's as they are, which lie in front of them. */
-static size_t bytes_before(const vx_axis *a)
+static size_t bytes_before(const vx_sampled_axis *a)
 {
     return moves(a) || a->unrounded ? 0 : (size_t)a->stride * sizeof(double);
 }
 
-static size_t bytes_of_weights(const vx_axis *a)
+static size_t bytes_of_weights(const vx_sampled_axis *a)
 {
     return (size_t)a->n * (size_t)a->stride * (a->unrounded ? sizeof(double) : sizeof(int));
 }
 
-size_t vx_axis_bytes(const vx_axis *a)
+size_t vx_sampled_axis_bytes(const vx_sampled_axis *a)
 {
     const size_t bytes = bytes_before(a) + bytes_of_weights(a) + 2 * (size_t)a->n * sizeof(int);
     return (bytes + 7) / 8 * 8;
 }
 
-static void fill_moves(const taps *t, const vx_axis *a)
+static void fill_moves(const taps *t, const vx_sampled_axis *a)
 {
     int first, end;
     if (a->filter == VITX_NEAREST)
@@ -542,7 +542,7 @@ static void fill_moves(const taps *t, const vx_axis *a)
     }
 }
 
-vx_taps vx_axis_fill(const vx_axis *a, void *memory, const void *far)
+vx_taps vx_sampled_axis_fill(const vx_sampled_axis *a, void *memory, const void *far)
 {
     const kernel *k = &kernels[a->filter];
     const size_t before = bytes_before(a), places = before + bytes_of_weights(a);

@@ -17,10 +17,12 @@ void vx_sampling_plan(vx_sampling *out, const vitx_image *image, const vitx_reci
         .top = p->top < 0 ? -p->top : 0,
         .down_first = !unrounded && vx_resize_goes_down_first(&part),
     };
-    vx_axis_measure(&out->x);
-    vx_axis_measure(&out->y);
+    vx_sampled_axis_measure(&out->x);
+    vx_sampled_axis_measure(&out->y);
     const size_t pixels = (size_t)out->x.count * (size_t)out->y.count;
-    out->bytes = (vx_axis_bytes(&out->x) + vx_axis_bytes(&out->y) + 3 * pixels + 15) / 16 * 16;
+    out->bytes =
+        (vx_sampled_axis_bytes(&out->x) + vx_sampled_axis_bytes(&out->y) + 3 * pixels + 15) / 16 *
+        16;
     const vx_resampled sizes = {.rows = out->y.count,
                                 .columns = out->x.count,
                                 .x = {.n = part.width},
@@ -32,15 +34,16 @@ void vx_sampling_plan(vx_sampling *out, const vitx_image *image, const vitx_reci
 void vx_sampling_fill(vx_resampled *out, const vx_sampling *s, void *memory, const void *far,
                       void *room)
 {
-    const size_t x_bytes = vx_axis_bytes(&s->x), before = x_bytes + vx_axis_bytes(&s->y);
+    const size_t x_bytes = vx_sampled_axis_bytes(&s->x),
+                 before = x_bytes + vx_sampled_axis_bytes(&s->y);
     const size_t row = 3 * (size_t)s->x.count, src_row = 3 * (size_t)s->image->width;
     const uint8_t *src = s->image->pixels + (size_t)s->y.first * src_row + 3 * (size_t)s->x.first;
     uint8_t *pixels = (uint8_t *)memory + before;
     *out = (vx_resampled){
         .pixels = (const uint8_t *)far + before,
         .middle = room,
-        .x = vx_axis_fill(&s->x, memory, far),
-        .y = vx_axis_fill(&s->y, (char *)memory + x_bytes, (const char *)far + x_bytes),
+        .x = vx_sampled_axis_fill(&s->x, memory, far),
+        .y = vx_sampled_axis_fill(&s->y, (char *)memory + x_bytes, (const char *)far + x_bytes),
         .rows = s->y.count,
         .columns = s->x.count,
         .left = s->left,

@@ -11,24 +11,25 @@
 
 /* One axis of a part, resampled by the operation `resample` (kernels/ops.h), with the sums that
  * vx_resize_part_u8 takes, or (unrounded) vx_resize_part_f32. */
-typedef struct vx_axis {
+typedef struct vx_sampled_axis {
     int in, out, from, n; /* pixels from..from+n-1 of `in` that become `out` */
     vitx_filter filter;
     bool unrounded;
-    /* By vx_axis_measure: the inputs that they are made of, at least one, and the most for one. */
+    /* By vx_sampled_axis_measure: the inputs that they are made of (at least one), and room for
+     * the weights of one. */
     int first, count, stride;
-} vx_axis;
+} vx_sampled_axis;
 
-void vx_axis_measure(vx_axis *axis);
-size_t vx_axis_bytes(const vx_axis *axis); /* a multiple of 8 */
+void vx_sampled_axis_measure(vx_sampled_axis *axis);
+size_t vx_sampled_axis_bytes(const vx_sampled_axis *axis); /* a multiple of 8 */
 /* Writes so many bytes to `memory`, aligned to 8. The result is for their copy at `far`, and counts
  * inputs from axis->first on. */
-vx_taps vx_axis_fill(const vx_axis *axis, void *memory, const void *far);
+vx_taps vx_sampled_axis_fill(const vx_sampled_axis *axis, void *memory, const void *far);
 
 /* What a picture takes to become an input. */
 typedef struct vx_sampling {
     const vitx_image *image;
-    vx_axis x, y;
+    vx_sampled_axis x, y;
     int left, top; /* of the picture in the input */
     bool down_first;
     size_t bytes; /* what the device is sent: weights, and the pixels that are used; a multiple of

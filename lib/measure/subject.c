@@ -85,8 +85,10 @@ int vx_subject_run(vx_subject *s)
     const vitx_map_info *info = &s->map->info;
     const float *logits = c->act.host.logits, *probabilities = c->act.host.probabilities;
     const bool vector = s->similarity[0].vector != NULL;
+    const float *input;
     VX_TRY(vx_context_run(c, &s->image, 1, NULL));
-    memcpy(s->input, c->act.host.input, s->input_floats * sizeof *s->input);
+    VX_TRY(vx_context_host_input(&input, c, 0));
+    memcpy(s->input, input, s->input_floats * sizeof *s->input);
     if (!vector && vx_subject_of_vector(s->map))
         return VITX_OK; /* nobody asks */
     VX_TRY(vx_followed_resolve(s));
