@@ -52,8 +52,9 @@ typedef struct vx_dims {
 #define VX_CPU_BF16 16u  /* AVX-512 BF16 */
 #define VX_CPU_AMX 32u   /* AMX TILE, INT8 and BF16, and the system lets the process use them */
 /* And these the device cuda's. */
-#define VX_CUDA_BLAS 1u /* cuBLASLt; else products of its own */
-#define VX_CUDA_MMA 2u  /* the matrix instructions in kernels of its own */
+#define VX_CUDA_BLAS 1u  /* cuBLASLt; else products of its own */
+#define VX_CUDA_MMA 2u   /* the matrix instructions in kernels of its own */
+#define VX_CUDA_LISTS 4u /* list_begin and list_end: passes as graphs */
 #define VX_FEATURES_ALL (~0u)
 
 typedef struct vx_device_class vx_device_class;
@@ -197,6 +198,13 @@ struct vx_device_class {
     /* Waits for everything queued; reports what went wrong since the last call. After a failure
      * nothing is queued either. */
     int (*sync)(vx_device *dev, char *err, size_t err_size);
+
+    /* Or NULL, both of them. Around operations that belong together, as those of a pass: the device
+     * may put them off until the end, and queue all of them as one. Copies and sync may be called
+     * between the two; what was called before them is done before them. Nothing is nested, and
+     * begin is followed by end whatever happens. */
+    void (*list_begin)(vx_device *dev);
+    void (*list_end)(vx_device *dev);
 };
 
 /* @return a row of the table, NULL past the last: only its name if the class is in a plug-in. */

@@ -35,6 +35,7 @@ typedef struct task {
 typedef struct deferred {
     vx_device dev;
     task *first, **last;
+    bool in_list;
     char broken[120]; /* the first promise that was not kept; "" */
 } deferred;
 
@@ -280,6 +281,27 @@ static void download(vx_device *dev, void *host_dst, const void *device_src, siz
     queue_copy(dev, run_download, (void *)(uintptr_t)device_src, host_dst, bytes);
 }
 
+/* ------------------------------------------------------------------ lists ------------------ */
+
+static void list_step(vx_device *dev, bool begins)
+{
+    deferred *d = (deferred *)dev;
+    if (d->in_list == begins && !d->broken[0])
+        snprintf(d->broken, sizeof d->broken, "a list %s",
+                 begins ? "began in another one" : "ended that had not begun");
+    d->in_list = begins;
+}
+
+static void list_begin(vx_device *dev)
+{
+    list_step(dev, true);
+}
+
+static void list_end(vx_device *dev)
+{
+    list_step(dev, false);
+}
+
 /* ------------------------------------------------------------------ the device ------------- */
 
 static int sync(vx_device *dev, char *err, size_t err_size)
@@ -331,8 +353,8 @@ static void close_deferred(vx_device *dev)
 {
     if (!dev)
         return;
-    if (deferred_queued(dev)) {
-        fprintf(stderr, "deferred: closed with work queued\n");
+    if (deferred_queued(dev) || ((deferred *)dev)->in_list) {
+        fprintf(stderr, "deferred: closed with work queued, or in a list\n");
         abort();
     }
     dev->env.release(dev, dev->env.owner);
@@ -374,4 +396,6 @@ const vx_device_class vx_device_deferred = {
     .upload = upload,
     .download = download,
     .sync = sync,
+    .list_begin = list_begin,
+    .list_end = list_end,
 };

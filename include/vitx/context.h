@@ -5,7 +5,8 @@
  * worker threads, the recorded attention. A context takes its memory when it is created.
  * vitx_context_get_info() tells how much; vitx_context_preview() tells it before the context is
  * made. Classifying allocates nothing afterwards, except with VITX_FIT_KEEP if a picture is larger
- * than all before.
+ * than all before, and on "cuda" in the first calls, which keep lists of what they queue: up to 9
+ * MiB of the host's memory.
  *
  * Thread rule: a context belongs to one thread at a time. Use one context per thread; contexts may
  * share a model. While one call runs on a context, a second call on that context returns VITX_BUSY
@@ -110,7 +111,9 @@ typedef enum vitx_gradients {
 /**
  * Called on the caller's thread while work is under way. Within one public call `done` grows from 0
  * to `total` in steps of one or more. The unit is one block of one batch, forward or backward, or
- * one block of one variant of a picture. The callback must not call vitx with this context: calls
+ * one block of one variant of a picture. A device that works beside its caller ("cuda") is told
+ * first what to do: there a block counts when it is prepared, and the blocks of a pass are all
+ * counted before the first of them runs. The callback must not call vitx with this context: calls
  * that run the context return VITX_BUSY.
  *
  * @return 0 to go on; anything else makes the running call return VITX_CANCELLED

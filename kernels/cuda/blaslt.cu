@@ -4,7 +4,6 @@
  */
 #include "kernels/cuda/blaslt.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 /* All that a way depends on. Without gaps: keys are compared byte by byte. */
@@ -17,9 +16,12 @@ struct key {
 struct plan {
     key of;
     bool used, possible;
+    bool proven; /* it was queued once: the library may refuse what its heuristic has offered */
     vx_lt_handle desc, a, w, c, d;
     vx_lt_algo algo;
 };
+
+static const char product_name[] = "product by cuBLASLt";
 
 enum { PLANS = 256, PROBES = 8 };
 
@@ -29,9 +31,6 @@ struct vx_products {
     plan plans[PLANS];
     unsigned turn; /* the place that is given up next, if all are taken */
 };
-
-/* The library does not say that handles may be made and destroyed in two threads at once. */
-static pthread_mutex_t handles = PTHREAD_MUTEX_INITIALIZER;
 
 static void forget(const vx_blaslt *lt, plan *p)
 {
@@ -57,10 +56,10 @@ void vx_products_close(vx_products *products)
         forget(products->lt, &p);
     if (products->preference)
         products->lt->preference_destroy(products->preference);
-    pthread_mutex_lock(&handles);
+    vx_captures_lock();
     if (products->handle)
         products->lt->destroy(products->handle);
-    pthread_mutex_unlock(&handles);
+    vx_captures_unlock();
 }
 
 static int start(vx_products *products)
@@ -70,9 +69,10 @@ static int start(vx_products *products)
         VX_LT_PREF_MIN_ALIGNMENT_C_BYTES, VX_LT_PREF_MIN_ALIGNMENT_D_BYTES};
     const vx_blaslt *lt = products->lt;
     const uint32_t aligned = 16;
-    pthread_mutex_lock(&handles);
+    /* Neither does the library say that two threads may do it at once. */
+    vx_captures_lock();
     int status = lt->create(&products->handle);
-    pthread_mutex_unlock(&handles);
+    vx_captures_unlock();
     if (status)
         products->handle = NULL;
     if (!status && (status = lt->preference_create(&products->preference)) != 0)
@@ -201,24 +201,71 @@ static key key_of(const vx_lt_product *p)
     return of;
 }
 
-bool vx_products_multiply(vx_cuda *cuda, const vx_lt_product *p)
+/* Queues it now. false: the library has refused it. */
+static bool queue(vx_cuda *cuda, plan *way, const vx_lt_product *p)
 {
     const float one = 1, beta = p->c ? 1 : 0;
+    const vx_blaslt *lt = cuda->products->lt;
+    /* cuBLASLt's manual allows c == d for one and the same layout. */
+    const vx_lt_handle c = !p->c || p->ldc == p->ldd ? way->d : way->c;
+    int status = set_bias(lt, way, p->bias);
+    if (!status)
+        status = lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a, way->a,
+                            &beta, p->c ? p->c : p->d, c, p->d, way->d, &way->algo, cuda->workspace,
+                            cuda->workspace_bytes, cuda->stream.handle);
+    if (status == VX_LT_STATUS_EXECUTION_FAILED)
+        vx_gpu_fail(&cuda->stream, VX_GPU_LAUNCH_FAILED, product_name);
+    else if (status != 0)
+        way->possible = false;
+    way->proven = way->proven || status == 0;
+    return way->possible;
+}
+
+/* All that a product's way and its queueing depend on, for a list. */
+struct listed {
+    vx_cuda *cuda;
+    vx_lt_product product;
+    const void *workspace;
+    size_t workspace_bytes;
+};
+
+static void play_product(vx_gpu_stream *stream, const vx_entry *entry)
+{
+    const listed *l = reinterpret_cast<const listed *>(entry + 1);
+    const key of = key_of(&l->product);
+    plan *way = find_plan(l->cuda, &of, &l->product);
+    if (!way->possible || !queue(l->cuda, way, &l->product))
+        vx_gpu_fail(stream, VX_GPU_LAUNCH_FAILED, product_name);
+}
+
+/* false: it is to be queued now. */
+static bool add_to_list(vx_cuda *cuda, const plan *way, const vx_lt_product *p)
+{
+    const vx_entry entry = {play_product, NULL, product_name, NULL, 0, {}, {}, 0};
+    if (!cuda->stream.list)
+        return false;
+    if (!way->proven) { /* if the library refuses it, another product has to be made in its place */
+        vx_list_break(cuda->lists);
+        return false;
+    }
+    listed *to = static_cast<listed *>(vx_list_add(&cuda->stream, &entry, sizeof *to));
+    if (!to)
+        return false;
+    to->cuda = cuda;
+    to->product = *p;
+    to->workspace = cuda->workspace;
+    to->workspace_bytes = cuda->workspace_bytes;
+    vx_clear_gaps(to);
+    return true;
+}
+
+bool vx_products_multiply(vx_cuda *cuda, const vx_lt_product *p)
+{
     const key of = key_of(p);
     if (cuda->stream.error)
         return true; /* nothing is queued any more */
     plan *way = find_plan(cuda, &of, p);
-    const vx_blaslt *lt = cuda->products->lt;
-    if (!way->possible || set_bias(lt, way, p->bias) != 0)
+    if (!way->possible)
         return false;
-    /* cuBLASLt's manual allows c == d for one and the same layout. */
-    const vx_lt_handle c = !p->c || p->ldc == p->ldd ? way->d : way->c;
-    const int status = lt->matmul(cuda->products->handle, way->desc, &one, p->w, way->w, p->a,
-                                  way->a, &beta, p->c ? p->c : p->d, c, p->d, way->d, &way->algo,
-                                  cuda->workspace, cuda->workspace_bytes, cuda->stream.handle);
-    if (status == VX_LT_STATUS_EXECUTION_FAILED)
-        vx_gpu_fail(&cuda->stream, VX_GPU_LAUNCH_FAILED, "product by cuBLASLt");
-    else if (status != 0)
-        way->possible = false;
-    return way->possible;
+    return add_to_list(cuda, way, p) || queue(cuda, way, p);
 }

@@ -6,6 +6,7 @@
  * the stream keeps the first error, and sync reports it.
  *
  *      device.cu             the class: instances, memory, copies, the table of operations
+ *      list.h, list.cu       what a pass queues as one graph
  *      packing.cu            matrices in a precision's form
  *      blaslt.h, blaslt.cu   products by cuBLASLt
  *      product.h, product*.cu  products by kernels of our own, and what comes after a product
@@ -39,6 +40,7 @@ struct vx_cuda {
     int ordinal;           /* of the GPU; chosen for the thread by whatever queues       */
     vx_gpu_info gpu;       /* as it was when the device was opened                       */
     vx_products *products; /* cuBLASLt's; NULL: own products                             */
+    vx_lists *lists;       /* NULL: what is queued goes to the GPU at once               */
     /* One block of the GPU's memory that reserve takes. The scratch is 256-byte aligned and for one
      * operation at a time: an operation that calls another one must not keep anything in it. */
     void *memory;

@@ -176,23 +176,30 @@ static int mem_copy(const vx_device_env *env, void *device_dst, const void *devi
 
 /* ----------------------------------------------------------------------- operations ---- */
 
-/* Around each operation: the thread's GPU, and which operation it was that failed. */
+/* Before anything is queued: what a list holds is before it, and the thread has the GPU. */
 static bool begin(vx_cuda *cuda)
 {
+    vx_list_break(cuda->lists);
     vx_gpu_fail(&cuda->stream, vx_gpu_use(cuda->ordinal), "GPU");
     return !cuda->stream.error;
 }
 
+/* Around each operation; what a list holds is queued later, and says itself which it was. */
+static bool begin_operation(vx_cuda *cuda, const char *operation)
+{
+    return vx_list_operation(cuda->lists, operation) ? !cuda->stream.error : begin(cuda);
+}
+
 static void end(vx_cuda *cuda, const char *operation)
 {
-    if (cuda->stream.error)
+    if (cuda->stream.error && !cuda->failed)
         cuda->failed = operation;
 }
 
 #define VX_OP(name)                                                                                \
     static void do_##name(vx_device *dev, const vx_##name *a)                                      \
     {                                                                                              \
-        if (!begin(vx_cuda_of(dev)))                                                               \
+        if (!begin_operation(vx_cuda_of(dev), #name))                                              \
             return;                                                                                \
         vx_##name##_cuda(dev, a);                                                                  \
         end(vx_cuda_of(dev), #name);                                                               \
@@ -216,6 +223,7 @@ static void close_cuda(vx_device *dev)
     vx_cuda *cuda = vx_cuda_of(dev);
     const vx_device_env env = dev->env;
     if (vx_gpu_use(cuda->ordinal) == 0) {
+        vx_lists_close(cuda->lists);
         vx_products_close(cuda->products);
         vx_gpu_stream_close(&cuda->stream);
         vx_gpu_free(cuda->memory);
@@ -223,11 +231,35 @@ static void close_cuda(vx_device *dev)
     env.release(cuda, env.owner);
 }
 
-/* cuBLASLt, if it is there and may be used; it lies behind the device in its block. */
+/* An instance is one block: itself, its lists, what it keeps of cuBLASLt. */
+static size_t lists_at(void)
+{
+    return vx_round_up(sizeof(vx_cuda), 64);
+}
+
+static size_t products_at(void)
+{
+    return lists_at() + vx_round_up(vx_lists_bytes(), 64);
+}
+
+static char *part_of(vx_cuda *cuda, size_t at)
+{
+    return reinterpret_cast<char *>(cuda) + at;
+}
+
+static void open_lists(vx_cuda *cuda)
+{
+    if (!(cuda->features & VX_CUDA_LISTS))
+        return;
+    cuda->lists = reinterpret_cast<vx_lists *>(part_of(cuda, lists_at()));
+    vx_lists_open(cuda->lists, cuda);
+}
+
+/* cuBLASLt, if it is there and may be used. */
 static void open_products(vx_cuda *cuda)
 {
     char why[200], line[300];
-    vx_products *room = reinterpret_cast<vx_products *>(cuda + 1);
+    vx_products *room = reinterpret_cast<vx_products *>(part_of(cuda, products_at()));
     if (!(cuda->features & VX_CUDA_BLAS))
         return;
     if (vx_products_open(room, why, sizeof why) == 0) {
@@ -263,6 +295,7 @@ static int start(vx_cuda *cuda, char *err, size_t err_size)
         error = vx_gpu_stream_open(&cuda->stream);
     if (error)
         return vx_cuda_failed(env, error, "a queue", 0, err, err_size);
+    open_lists(cuda);
     open_products(cuda);
     describe(cuda);
     return 0;
@@ -272,7 +305,7 @@ static int open_cuda(vx_device **out, const vx_device_env *env, const char *prec
                      unsigned features, char *err, size_t err_size)
 {
     const vx_cuda_number number = vx_cuda_number_of(precision);
-    const size_t bytes = sizeof(vx_cuda) + vx_products_bytes();
+    const size_t bytes = products_at() + vx_products_bytes();
     *out = NULL;
     if (number == VX_CUDA_NUMBERS) {
         snprintf(err, err_size,
@@ -364,6 +397,7 @@ static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_siz
     workspace = larger(workspace, cuda->workspace_bytes);
     int error = vx_gpu_use(cuda->ordinal);
     if (!error && cuda->memory_bytes < scratch + workspace) {
+        vx_lists_forget(cuda->lists);
         vx_gpu_free(cuda->memory);
         cuda->memory = NULL;
         cuda->memory_bytes = 0;
@@ -399,7 +433,7 @@ static int sync(vx_device *dev, char *err, size_t err_size)
 {
     vx_cuda *cuda = vx_cuda_of(dev);
     const char *what = NULL;
-    vx_gpu_fail(&cuda->stream, vx_gpu_use(cuda->ordinal), "GPU");
+    begin(cuda);
     const int error = vx_gpu_sync(&cuda->stream, &what);
     const char *operation = cuda->failed;
     cuda->failed = NULL;
@@ -411,6 +445,16 @@ static int sync(vx_device *dev, char *err, size_t err_size)
     else
         snprintf(err, err_size, "%s: %s", what ? what : "queue", vx_gpu_error_text(error));
     return vx_gpu_no_memory(error) ? VX_DEVICE_NOMEM : VX_DEVICE_FAILED;
+}
+
+static void list_begin(vx_device *dev)
+{
+    vx_list_begin(vx_cuda_of(dev)->lists);
+}
+
+static void list_end(vx_device *dev)
+{
+    vx_list_end(vx_cuda_of(dev)->lists);
 }
 
 /* ----------------------------------------------------------------------------- class ---- */
@@ -448,6 +492,8 @@ static constexpr vx_device_class make_class()
     c.upload = upload;
     c.download = download;
     c.sync = sync;
+    c.list_begin = list_begin;
+    c.list_end = list_end;
     return c;
 }
 

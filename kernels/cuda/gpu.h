@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/list.h"
 
 enum { VX_WARP = 32 };
 constexpr unsigned VX_ALL_LANES = 0xffffffffu;
@@ -228,22 +228,88 @@ VX_DEVICE unsigned vx_atomic_add(unsigned *at, unsigned x)
 }
 
 template <class... P, class... A>
-static inline void vx_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
-                             vx_gpu_stream *stream, void (*kernel)(P...), A... args)
+static inline void vx_launch_now(const vx_entry &how, vx_gpu_stream *stream, void (*kernel)(P...),
+                                 const A &...args)
 {
-    if (!vx_gpu_may_launch(stream, name, (const void *)kernel, shared_bytes))
+    const uint32_t *g = how.grid, *b = how.block;
+    if (!vx_gpu_may_launch(stream, how.name, how.function, how.shared_bytes))
         return;
-    kernel<<<grid, block, shared_bytes, (cudaStream_t)stream->handle>>>(args...);
-    vx_gpu_launched(stream, name);
+    kernel<<<dim3(g[0], g[1], g[2]), dim3(b[0], b[1], b[2]), how.shared_bytes,
+             (cudaStream_t)stream->handle>>>(args...);
+    vx_gpu_launched(stream, how.name);
 }
 
 #else
 #include "kernels/cuda/host/gpu_host.h"
 #endif
 
-/* Queues a kernel: grid and block are numbers or dim3, the arguments are copied. A template has
- * parentheses around it: VX_LAUNCH((rows<4, true>), blocks, 128, sizeof(rows_shared), stream, ...).
- * A failure is kept in the stream; vx_gpu_sync reports it. */
+/* ------------------------------------------------------------------------ launches ---- */
+
+/* The arguments of a kernel, as they lie behind an entry of a list. */
+template <class... P> struct vx_pack {
+};
+template <class H, class... T> struct vx_pack<H, T...> {
+    H head;
+    vx_pack<T...> rest;
+};
+
+static inline void vx_pack_set(vx_pack<> *)
+{
+}
+
+template <class H, class... T>
+static inline void vx_pack_set(vx_pack<H, T...> *p, const H &head, const T &...rest)
+{
+    memcpy(static_cast<void *>(&p->head), &head, sizeof head);
+    vx_pack_set(&p->rest, rest...);
+}
+
+template <class K, class... D>
+static inline void vx_pack_play(const vx_entry &how, vx_gpu_stream *stream, K kernel,
+                                const vx_pack<> &, const D &...args)
+{
+    vx_launch_now(how, stream, kernel, args...);
+}
+
+template <class K, class H, class... T, class... D>
+static inline void vx_pack_play(const vx_entry &how, vx_gpu_stream *stream, K kernel,
+                                const vx_pack<H, T...> &p, const D &...args)
+{
+    vx_pack_play(how, stream, kernel, p.rest, args..., p.head);
+}
+
+template <class... P> static void vx_play_launch(vx_gpu_stream *stream, const vx_entry *entry)
+{
+    typedef void kernel(P...);
+    static_assert(alignof(vx_pack<P...>) <= alignof(vx_entry), "arguments are aligned to 16");
+    vx_pack_play(*entry, stream, (kernel *)entry->function,
+                 *reinterpret_cast<const vx_pack<P...> *>(entry + 1));
+}
+
+template <class... P, class... A>
+static inline void vx_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
+                             vx_gpu_stream *stream, void (*kernel)(P...), A... args)
+{
+    const vx_entry how = {
+        vx_play_launch<P...>,     (const void *)kernel,        name, NULL, shared_bytes,
+        {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, 0};
+    typedef vx_pack<P...> pack;
+    if (stream->error)
+        return;
+    pack *to =
+        stream->list ? static_cast<pack *>(vx_list_add(stream, &how, sizeof(pack))) : nullptr;
+    if (!to) {
+        vx_launch_now(how, stream, kernel, static_cast<const P &>(args)...);
+        return;
+    }
+    vx_pack_set(to, static_cast<const P &>(args)...);
+    vx_clear_gaps(to);
+}
+
+/* Queues a kernel, or adds it to the stream's list: grid and block are numbers or dim3, the
+ * arguments are copied. A template has parentheses around it:
+ * VX_LAUNCH((rows<4, true>), blocks, 128, sizeof(rows_shared), stream, ...). A failure is kept in
+ * the stream; vx_gpu_sync reports it. */
 #define VX_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                                  \
     vx_launch(#kernel, dim3(grid), dim3(block), shared_bytes, stream, kernel, __VA_ARGS__)
 

@@ -237,7 +237,7 @@ extern "C" void vx_discard_smallest_cuda(vx_device *dev, const vx_discard_smalle
         m.f = a->f + b * n;
         m.bins = reinterpret_cast<unsigned *>(cuda->scratch);
         m.equal = m.bins + here * LEVELS * BINS;
-        vx_gpu_fill(&cuda->stream, m.bins, 0, (size_t)here * bins);
+        vx_queue_fill(&cuda->stream, m.bins, 0, (size_t)here * bins);
         for (int level = 0; level < LEVELS; level++)
             VX_LAUNCH(count_bins, blocks, THREADS, sizeof(places), &cuda->stream, m, level);
         VX_LAUNCH(count_equal, blocks, THREADS, sizeof(places), &cuda->stream, m);

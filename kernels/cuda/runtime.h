@@ -35,9 +35,12 @@ extern "C" {
 /* A queue of copies and kernels. The members are the runtime's. */
 typedef struct vx_gpu_stream {
     void *handle;     /* what other libraries take: a cudaStream_t */
-    int ordinal;      /* of the twin's checks                      */
+    int ordinal;      /* the GPU's                                 */
     int error;        /* the first since the last sync             */
     const char *what; /* that failed                               */
+    /* list.h: launches become entries of this list; NULL: they are queued. Nothing that follows
+     * here looks at it but VX_LAUNCH: while there is one, nothing else may be queued. */
+    struct vx_lists *list;
 } vx_gpu_stream;
 
 typedef struct vx_gpu_info {
@@ -84,6 +87,21 @@ void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes);
 int vx_gpu_sync(vx_gpu_stream *stream, const char **what);
 /* Keeps an error of somebody else who queues on the stream. what: a constant. */
 void vx_gpu_fail(vx_gpu_stream *stream, int error, const char *what);
+
+/* What is queued between the two does not run, but becomes a graph, which may be launched on this
+ * stream as often as one likes. The thread neither allocates nor waits meanwhile, and copies
+ * nothing from or to the host. end, after begin has given 0: *graph is NULL with an error, also one
+ * that the stream has kept since begin, which is forgotten then. */
+int vx_gpu_capture_begin(vx_gpu_stream *stream);
+int vx_gpu_capture_end(vx_gpu_stream *stream, void **graph);
+void vx_gpu_graph_launch(vx_gpu_stream *stream, void *graph);
+/* It may be at work; NULL is taken, too. */
+void vx_gpu_graph_destroy(void *graph);
+
+/* Lets a kernel have all the shared memory that a block of the chosen GPU may have. */
+int vx_gpu_allow_shared(const void *function);
+/* The same, asked of GPU `ordinal`, which is chosen, once for a function. list.cu; any thread. */
+int vx_shared_allow(int ordinal, const void *function);
 
 /* For VX_LAUNCH. 0: the stream has failed. */
 int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,

@@ -106,7 +106,9 @@ int vx_gpu_stream_open(vx_gpu_stream *stream)
 {
     cudaStream_t handle = NULL;
     memset(stream, 0, sizeof *stream);
-    const int error = reported(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking));
+    int error = reported(cudaGetDevice(&stream->ordinal));
+    if (!error)
+        error = reported(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking));
     stream->handle = handle;
     return error;
 }
@@ -167,30 +169,65 @@ int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
     return error;
 }
 
-/* Lets a kernel have all the shared memory that a block of this GPU may have. It is always the same
- * number: the attribute belongs to the kernel, not to the stream, so a smaller one, set by another
- * thread between this call and the launch, would make the launch fail. */
-static int allow_shared(const void *function, size_t bytes)
+/* Another thread may do what it likes, but for waiting for the whole GPU. */
+int vx_gpu_capture_begin(vx_gpu_stream *stream)
+{
+    return reported(cudaStreamBeginCapture(queue(stream), cudaStreamCaptureModeThreadLocal));
+}
+
+int vx_gpu_capture_end(vx_gpu_stream *stream, void **graph)
+{
+    cudaGraph_t list = NULL;
+    cudaGraphExec_t made = NULL;
+    const int ended = reported(cudaStreamEndCapture(queue(stream), &list));
+    int error = stream->error ? stream->error : ended;
+    stream->error = 0;
+    stream->what = NULL;
+    if (!error)
+        error = reported(cudaGraphInstantiateWithFlags(&made, list, 0));
+    if (list)
+        reported(cudaGraphDestroy(list));
+    *graph = error ? NULL : made;
+    return error;
+}
+
+void vx_gpu_graph_launch(vx_gpu_stream *stream, void *graph)
+{
+    if (!stream->error)
+        vx_gpu_fail(stream, reported(cudaGraphLaunch((cudaGraphExec_t)graph, queue(stream))),
+                    "graph");
+}
+
+/* One that is at work ends its work (the driver's manual, cuGraphExecDestroy). */
+void vx_gpu_graph_destroy(void *graph)
+{
+    if (graph)
+        reported(cudaGraphExecDestroy((cudaGraphExec_t)graph));
+}
+
+/* It is always the same number: the attribute belongs to the kernel, not to the stream, so a
+ * smaller one, set by another thread between this call and the launch, would make the launch
+ * fail. */
+int vx_gpu_allow_shared(const void *function)
 {
     int ordinal = 0, most = 0;
     int error = reported(cudaGetDevice(&ordinal));
     if (!error)
         error = reported(
             cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal));
-    if (!error && bytes > (size_t)most)
-        error = cudaErrorInvalidConfiguration;
     if (error)
         return error;
     return reported(
         cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
 }
 
-/* More than 48 KiB of shared memory are asked for kernel by kernel. */
+/* More than 48 KiB of shared memory are asked for kernel by kernel. More than there is makes the
+ * launch fail. */
 int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,
                       size_t shared_bytes)
 {
     if (!stream->error && shared_bytes > 48 * 1024)
-        vx_gpu_fail(stream, allow_shared(function, shared_bytes), kernel);
+        vx_gpu_fail(stream, vx_shared_allow(stream->ordinal, function), kernel);
     return !stream->error;
 }
 

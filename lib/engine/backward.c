@@ -298,7 +298,8 @@ static int run_backward(vitx_context *c, const vx_pass *pass)
 
 int vx_pass_backward(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_queued(c, run_backward(c, pass));
+    vx_context_list_begin(c);
+    return vx_context_list_end(c, vx_context_queued(c, run_backward(c, pass)));
 }
 
 int vx_pass_backward_ticks(const vx_plan *plan)
@@ -360,8 +361,10 @@ void vx_pass_answer(vitx_context *c, const vx_pass *pass, int layer)
 {
     const vx_run f = vx_run_of(c, pass);
     const vx_own_io o = vx_own_io_of(&f, layer);
+    vx_context_list_begin(c);
     own_forward(&f, &o);
     vx_answer_forward(&f);
+    vx_context_list_end(c, VITX_OK);
 }
 
 static int run_answer_bwd(vitx_context *c, const vx_pass *pass, int layer)
@@ -385,5 +388,6 @@ int vx_pass_answer_backward(vitx_context *c, const vx_pass *pass, int layer)
     own.from = (vx_end){VX_END_OUTPUT, layer};
     own.to = (vx_end){VX_END_ATTENTION, layer};
     own.targets = 1;
-    return vx_context_queued(c, run_answer_bwd(c, &own, layer));
+    vx_context_list_begin(c);
+    return vx_context_list_end(c, vx_context_queued(c, run_answer_bwd(c, &own, layer)));
 }

@@ -13,7 +13,7 @@
 
 /* clang-format off */
 /* Tokens: patches W + b + positions, the prefix before them; [norm_pre]. */
-void vx_pass_embed(vitx_context *c, const vx_pass *pass)
+static void embed(vitx_context *c, const vx_pass *pass)
 {
     const vx_run run = vx_run_of(c, pass), *f = &run;
     const vx_embed_io e = vx_embed_io_of(f);
@@ -293,25 +293,36 @@ static int run_blocks(vitx_context *c, const vx_pass *pass)
     return VITX_OK;
 }
 
+void vx_pass_embed(vitx_context *c, const vx_pass *pass)
+{
+    vx_context_list_begin(c);
+    embed(c, pass);
+    vx_context_list_end(c, VITX_OK);
+}
+
 int vx_pass_blocks(vitx_context *c, const vx_pass *pass)
 {
-    return vx_context_queued(c, run_blocks(c, pass));
+    vx_context_list_begin(c);
+    return vx_context_list_end(c, vx_context_queued(c, run_blocks(c, pass)));
 }
 
 void vx_pass_no_patches(vitx_context *c, const vx_pass *pass)
 {
     vx_run f = vx_run_of(c, pass);
     f.batch = 1;
+    vx_context_list_begin(c);
     f.ops->clear(f.dev, &(vx_clear){.y = f.act->pooled, .count = f.width});
     if (f.arch->pool == VX_POOL_MAP) /* attention over nothing is 0 */
         f.ops->clear(f.dev, &(vx_clear){.y_n = f.act->wide, .count = f.width});
     const vx_pool_io b = vx_pool_io_nothing(&f);
     vx_pool_forward(&f, &b);
     vx_answer_forward(&f);
+    vx_context_list_end(c, VITX_OK);
 }
 
 int vx_pass_forward(vitx_context *c, const vx_pass *pass)
 {
-    vx_pass_embed(c, pass);
-    return vx_pass_blocks(c, pass);
+    vx_context_list_begin(c);
+    embed(c, pass);
+    return vx_context_list_end(c, vx_context_queued(c, run_blocks(c, pass)));
 }

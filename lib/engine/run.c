@@ -39,6 +39,19 @@ int vx_context_queued(vitx_context *c, int status)
     return status == VITX_OK ? status : vx_context_settle(c, status);
 }
 
+void vx_context_list_begin(vitx_context *c)
+{
+    if (c->dev->cls->list_begin)
+        c->dev->cls->list_begin(c->dev);
+}
+
+int vx_context_list_end(vitx_context *c, int status)
+{
+    if (c->dev->cls->list_end)
+        c->dev->cls->list_end(c->dev);
+    return status;
+}
+
 int vx_context_enter(vitx_context *c)
 {
     if (atomic_exchange(&c->busy, 1))

@@ -68,6 +68,10 @@ int vx_context_sync(vitx_context *c);
 /* At the end of a pass that gave `status`: what was queued goes on if that is VITX_OK; else the
  * device is waited for, since the caller has nothing to wait for. `status` and its message stay. */
 int vx_context_queued(vitx_context *c, int status);
+/* Around what a pass queues, which the device may put off until the end and queue as one
+ * (kernels/device.h); end after vx_context_queued. */
+void vx_context_list_begin(vitx_context *c);
+int vx_context_list_end(vitx_context *c, int status); /* gives `status` back */
 /* vx_context_sync at the end of work that gave `status`: if that is a failure, the device is
  * still waited for, since what was queued may use memory that the caller gives back next;
  * `status` and its message stay. */

@@ -6,6 +6,7 @@
 #include "kernels/cuda/host/blaslt_host.h"
 
 #include "kernels/cuda/blaslt.h"
+#include "kernels/cuda/host/graph.h"
 
 #include <stdlib.h>
 
@@ -48,15 +49,24 @@ static void demand(bool holds, const char *what)
         vx_machine_stop(NULL, 0, "cuBLASLt's twin: %s", what);
 }
 
+/* Either may wait for the whole GPU, which no capture of any thread survives. */
 static int create(vx_lt_handle *lt)
 {
+    vx_host_no_captures("cublasLtCreate");
     *lt = malloc(1);
     return *lt ? OK : NO_MEMORY;
 }
 
 static int destroy(vx_lt_handle lt)
 {
+    vx_host_no_captures("cublasLtDestroy");
     free(lt);
+    return OK;
+}
+
+static int drop(vx_lt_handle descriptor_or_layout)
+{
+    free(descriptor_or_layout);
     return OK;
 }
 
@@ -201,39 +211,66 @@ static float act(int epilogue, float x)
     return epilogue & VX_LT_EPILOGUE_RELU && x < 0 ? 0 : x;
 }
 
+/* A product, with all that it needs. */
+namespace
+{
+struct product {
+    descriptor desc;
+    layout la, lb, lc, ld;
+    float by, add;
+    const void *a, *b, *c;
+    void *d;
+};
+} // namespace
+
+static void multiply(void *what)
+{
+    const product *p = (const product *)what;
+    const bool biased = (p->desc.epilogue & VX_LT_EPILOGUE_BIAS) != 0;
+    __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
+    float *left = floats_of(p->a, &p->la, !p->desc.transposed),
+          *right = floats_of(p->b, &p->lb, false);
+    demand(left && right, "no memory");
+    for (int64_t j = 0; j < p->ld.columns; j++)
+        for (int64_t i = 0; i < p->ld.rows; i++) {
+            float v = p->by * dot(left + i * p->lb.rows, right + j * p->lb.rows, p->lb.rows);
+            v += p->add != 0 ? p->add * get(p->c, p->lc.type, j * p->lc.ld + i) : 0;
+            v += biased ? get(p->desc.bias, p->ld.type, i) : 0;
+            put(p->d, p->ld.type, j * p->ld.ld + i, act(p->desc.epilogue, v));
+        }
+    free(left);
+    free(right);
+}
+
 static int matmul(vx_lt_handle, vx_lt_handle desc_, const void *alpha, const void *a,
                   vx_lt_handle a_, const void *b, vx_lt_handle b_, const void *beta, const void *c,
                   vx_lt_handle c_, void *d, vx_lt_handle d_, const vx_lt_algo *algo, void *, size_t,
-                  void *)
+                  void *stream)
 {
-    const descriptor *desc = (const descriptor *)desc_;
-    const layout *la = (const layout *)a_, *lb = (const layout *)b_;
-    const layout *lc = (const layout *)c_, *ld = (const layout *)d_;
-    const float by = *(const float *)alpha, add = *(const float *)beta;
-    check(desc, la, lb, lc, ld);
+    product p = {*(const descriptor *)desc_,
+                 *(const layout *)a_,
+                 *(const layout *)b_,
+                 *(const layout *)c_,
+                 *(const layout *)d_,
+                 *(const float *)alpha,
+                 *(const float *)beta,
+                 a,
+                 b,
+                 c,
+                 d};
+    check(&p.desc, &p.la, &p.lb, &p.lc, &p.ld);
     demand(algo->data[0] == 0x5eed, "no algorithm");
-    check_place(a, la, "A is not aligned");
-    check_place(b, lb, "B is not aligned");
-    check_place(c, lc, "C is not aligned");
-    check_place(d, ld, "D is not aligned");
-    demand(c != d || lc->ld == ld->ld, "C is D, but with another distance");
-    const bool biased = (desc->epilogue & VX_LT_EPILOGUE_BIAS) != 0;
-    demand(!biased || (desc->bias && (uintptr_t)desc->bias % 16 == 0), "the bias is not aligned");
+    check_place(a, &p.la, "A is not aligned");
+    check_place(b, &p.lb, "B is not aligned");
+    check_place(c, &p.lc, "C is not aligned");
+    check_place(d, &p.ld, "D is not aligned");
+    demand(c != d || p.lc.ld == p.ld.ld, "C is D, but with another distance");
+    const bool biased = (p.desc.epilogue & VX_LT_EPILOGUE_BIAS) != 0;
+    demand(!biased || (p.desc.bias && (uintptr_t)p.desc.bias % 16 == 0), "the bias is not aligned");
     if (behaves() >= VX_LT_UNSUPPORTED)
         return behaves() == VX_LT_BREAKS ? (int)VX_LT_STATUS_EXECUTION_FAILED : (int)NOT_SUPPORTED;
-    __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
-    float *left = floats_of(a, la, !desc->transposed), *right = floats_of(b, lb, false);
-    for (int64_t j = 0; j < ld->columns && left && right; j++)
-        for (int64_t i = 0; i < ld->rows; i++) {
-            float v = by * dot(left + i * lb->rows, right + j * lb->rows, lb->rows);
-            v += add != 0 ? add * get(c, lc->type, j * lc->ld + i) : 0;
-            v += biased ? get(desc->bias, ld->type, i) : 0;
-            put(d, ld->type, j * ld->ld + i, act(desc->epilogue, v));
-        }
-    const int status = left && right ? OK : NO_MEMORY;
-    free(left);
-    free(right);
-    return status;
+    vx_host_do(stream, multiply, &p, sizeof p);
+    return OK;
 }
 
 static size_t version()
@@ -243,9 +280,9 @@ static size_t version()
 
 const vx_blaslt *vx_blaslt_load(char *, size_t)
 {
-    static const vx_blaslt twin = {create,   destroy,        desc_create, destroy,
-                                   desc_set, layout_create,  destroy,     preference_create,
-                                   destroy,  preference_set, heuristic,   matmul,
+    static const vx_blaslt twin = {create,   destroy,        desc_create, drop,
+                                   desc_set, layout_create,  drop,        preference_create,
+                                   drop,     preference_set, heuristic,   matmul,
                                    version};
     return &twin;
 }

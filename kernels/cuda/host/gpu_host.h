@@ -5,6 +5,7 @@
 #define VX_CUDA_HOST_GPU_HOST_H
 
 #include "kernels/bits.h"
+#include "kernels/cuda/host/graph.h"
 #include "kernels/cuda/host/machine.h"
 
 #define __global__
@@ -303,18 +304,17 @@ VX_DEVICE unsigned vx_atomic_add(unsigned *at, unsigned x)
 }
 
 template <class... P, class... A>
-static inline void vx_launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
-                             vx_gpu_stream *stream, void (*kernel)(P...), A... args)
+static inline void vx_launch_now(const vx_entry &how, vx_gpu_stream *stream, void (*kernel)(P...),
+                                 const A &...args)
 {
     auto run = [kernel, args...]() { kernel(args...); };
     using closure = decltype(run);
+    const uint32_t *g = how.grid, *b = how.block;
     const vx_launch_shape shape = {
-        name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes};
-    if (!vx_gpu_may_launch(stream, name, &shape, shared_bytes))
-        return;
-    vx_machine_launch(
-        &shape, [](void *what) { (*static_cast<closure *>(what))(); }, &run);
-    vx_gpu_launched(stream, name);
+        how.name, {g[0], g[1], g[2]}, {b[0], b[1], b[2]}, how.shared_bytes};
+    vx_host_launch(
+        stream, &shape, how.function, [](void *what) { (*static_cast<closure *>(what))(); }, &run,
+        sizeof run);
 }
 
 #endif

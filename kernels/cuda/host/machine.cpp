@@ -137,6 +137,11 @@ void vx_machine_count(vx_machine_counts *out)
     *out = mine()->counts;
 }
 
+vx_machine_counts *vx_machine_tally(void)
+{
+    return &mine()->counts;
+}
+
 void vx_machine_fail_launch(int64_t after)
 {
     mine()->fail_after = after;

@@ -39,6 +39,11 @@ typedef struct vx_machine_counts {
     int64_t meetings;  /* of warps and of blocks                                        */
     int64_t rows;      /* of ldmatrix, 8 read at once                                   */
     int64_t conflicts; /* how many more reads those took as they lie in the same banks  */
+    int64_t queued;    /* what the host gave to its streams: launches, copies, graphs   */
+    int64_t graphs;    /* ... of which graphs                                           */
+    int64_t captures;  /* that were begun                                               */
+    int64_t alive;     /* graphs made, less those destroyed                             */
+    int64_t allowed;   /* calls that give a kernel more shared memory                   */
 } vx_machine_counts;
 void vx_machine_count(vx_machine_counts *out);
 
@@ -46,6 +51,17 @@ void vx_machine_count(vx_machine_counts *out);
 void vx_machine_gpus(int count, size_t bytes);
 /* The launch after so many more of this thread fails as a GPU's does; -1: none. */
 void vx_machine_fail_launch(int64_t after);
+
+/* What becomes of captures of this thread: they succeed; none is begun; what they give is not
+ * valid; no graph can be made of it; they succeed, but take 20 ms. */
+typedef enum vx_captures {
+    VX_CAPTURES_SUCCEED = 0,
+    VX_CAPTURES_NONE,
+    VX_CAPTURES_INVALID,
+    VX_CAPTURES_NO_GRAPH,
+    VX_CAPTURES_SLOW
+} vx_captures;
+void vx_machine_captures(vx_captures how);
 
 /* --- for gpu_host.h and runtime_host.cpp alone --- */
 
@@ -74,6 +90,8 @@ void vx_machine_launch(const vx_launch_shape *shape, void (*run)(void *args), vo
 const char *vx_machine_refuses(const vx_launch_shape *shape);
 /* Nonzero: this launch is to fail. */
 int vx_machine_launch_fails(void);
+/* The counts themselves, of this thread. */
+vx_machine_counts *vx_machine_tally(void);
 
 /* All threads of the block. */
 void vx_machine_barrier(const char *file, int line);

@@ -6,6 +6,7 @@
 #include "kernels/cuda/runtime.h"
 
 #include "kernels/cuda/host/fiber.h"
+#include "kernels/cuda/host/graph.h"
 #include "kernels/cuda/host/machine.h"
 
 #include <pthread.h>
@@ -117,6 +118,10 @@ static const struct {
     {NO_GPU, "cudaErrorNoDevice", "no CUDA-capable device is detected"},
     {INVALID_GPU, "cudaErrorInvalidDevice", "invalid device ordinal"},
     {LAUNCH_FAILED, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {VX_HOST_NOT_CAPTURED, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {VX_HOST_INVALIDATED, "cudaErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
 };
 
 const char *vx_gpu_error_name(int error)
@@ -165,6 +170,7 @@ void vx_machine_check_guards(const char *kernel)
 static int take(void **out, size_t bytes, int ordinal)
 {
     void *memory = NULL;
+    vx_host_no_capture("memory is allocated");
     *out = NULL;
     if (!bytes)
         return 0;
@@ -192,6 +198,7 @@ static void give_back(void *memory, const char *what)
 {
     if (!memory)
         return;
+    vx_host_no_capture(what);
     pthread_mutex_lock(&lock);
     piece **at = &pieces;
     while (*at && (*at)->at != memory)
@@ -231,14 +238,16 @@ void vx_gpu_host_free(void *memory)
 
 int vx_gpu_stream_open(vx_gpu_stream *stream)
 {
+    vx_host_no_capture("vx_gpu_stream_open");
     memset(stream, 0, sizeof *stream);
-    stream->handle = malloc(1); /* so that a stream that is not closed is a leak */
+    stream->handle = vx_host_stream_make(); /* so that a stream that is not closed is a leak */
     stream->ordinal = chosen;
     return stream->handle ? 0 : NO_MEMORY;
 }
 
 void vx_gpu_stream_close(vx_gpu_stream *stream)
 {
+    vx_host_no_capture("vx_gpu_stream_close");
     free(stream->handle);
     memset(stream, 0, sizeof *stream);
 }
@@ -251,13 +260,15 @@ void vx_gpu_fail(vx_gpu_stream *stream, int error, const char *what)
     stream->what = what;
 }
 
-static int usable(vx_gpu_stream *stream, const char *what)
+int vx_host_usable(vx_gpu_stream *stream, const char *what)
 {
     if (!stream->handle)
         vx_machine_stop(NULL, 0, "%s: the stream is not open", what);
     if (stream->ordinal != chosen)
         vx_machine_stop(NULL, 0, "%s: the stream is GPU %d's, but GPU %d was chosen", what,
                         stream->ordinal, chosen);
+    if (stream->list)
+        vx_machine_stop(NULL, 0, "%s: it passes by the stream's list", what);
     return !stream->error;
 }
 
@@ -281,7 +292,7 @@ static int place_of(const void *at, size_t bytes, const char *what)
 static int may_copy(vx_gpu_stream *stream, const void *gpu, const void *other, int other_gpu,
                     size_t bytes, const char *what)
 {
-    if (!usable(stream, what) || !bytes)
+    if (!vx_host_usable(stream, what) || !bytes)
         return 0;
     const int place = place_of(gpu, bytes, what);
     if (place != stream->ordinal)
@@ -292,33 +303,57 @@ static int may_copy(vx_gpu_stream *stream, const void *gpu, const void *other, i
     return 1;
 }
 
+/* A copy is done at once; a graph copies nothing. */
+static int may_copy_now(vx_gpu_stream *stream, const void *gpu, const void *other, int other_gpu,
+                        size_t bytes, const char *what)
+{
+    vx_host_no_capture(what);
+    const int may = may_copy(stream, gpu, other, other_gpu, bytes, what);
+    vx_machine_tally()->queued += may;
+    return may;
+}
+
 void vx_gpu_upload(vx_gpu_stream *stream, void *gpu, const void *host, size_t bytes)
 {
-    if (may_copy(stream, gpu, host, -1, bytes, "copy to the GPU"))
+    if (may_copy_now(stream, gpu, host, -1, bytes, "copy to the GPU"))
         memcpy(gpu, host, bytes);
 }
 
 void vx_gpu_download(vx_gpu_stream *stream, void *host, const void *gpu, size_t bytes)
 {
-    if (may_copy(stream, gpu, host, -1, bytes, "copy from the GPU"))
+    if (may_copy_now(stream, gpu, host, -1, bytes, "copy from the GPU"))
         memcpy(host, gpu, bytes);
 }
 
 void vx_gpu_copy(vx_gpu_stream *stream, void *gpu, const void *gpu_from, size_t bytes)
 {
-    if (may_copy(stream, gpu, gpu_from, stream->ordinal, bytes, "copy on the GPU"))
+    if (may_copy_now(stream, gpu, gpu_from, stream->ordinal, bytes, "copy on the GPU"))
         memcpy(gpu, gpu_from, bytes);
+}
+
+struct filling {
+    void *at;
+    size_t bytes;
+    int byte;
+};
+
+static void do_fill(void *what)
+{
+    const filling *f = (const filling *)what;
+    memset(f->at, f->byte, f->bytes);
 }
 
 void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes)
 {
+    filling f = {gpu, bytes, byte};
     if (may_copy(stream, gpu, NULL, -1, bytes, "fill"))
-        memset(gpu, byte, bytes);
+        vx_host_do(stream->handle, do_fill, &f, sizeof f);
 }
 
 int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
 {
-    usable(stream, "vx_gpu_sync");
+    vx_host_no_capture("vx_gpu_sync");
+    vx_host_usable(stream, "vx_gpu_sync");
     const int error = stream->error;
     if (what)
         *what = stream->what;
@@ -327,22 +362,64 @@ int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
     return error;
 }
 
+/* ---------------------------------------------- launches ------------------------------------- */
+
+/* What has more than 48 KiB of shared memory, and on which GPU. */
+enum { LARGE = 512 };
+static struct {
+    const void *function;
+    int ordinal;
+} large[LARGE];
+static int larges;
+
+static int is_large(const void *function)
+{
+    int found = 0;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < larges && !found; i++)
+        found = large[i].function == function && large[i].ordinal == chosen;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+int vx_gpu_allow_shared(const void *function)
+{
+    vx_host_no_capture("vx_gpu_allow_shared");
+    vx_machine_tally()->allowed++;
+    if (is_large(function))
+        return 0;
+    pthread_mutex_lock(&lock);
+    const int full = larges == LARGE;
+    if (!full)
+        large[larges++] = {function, chosen};
+    pthread_mutex_unlock(&lock);
+    if (full)
+        vx_machine_stop(NULL, 0, "more than %d kernels with much shared memory", LARGE);
+    return 0;
+}
+
 int vx_gpu_may_launch(vx_gpu_stream *stream, const char *kernel, const void *function,
                       size_t shared_bytes)
 {
-    const vx_launch_shape *shape = (const vx_launch_shape *)function;
-    (void)shared_bytes;
-    if (!usable(stream, kernel))
+    if (!vx_host_usable(stream, kernel))
         return 0;
-    if (vx_machine_refuses(shape))
-        vx_gpu_fail(stream, INVALID_CONFIGURATION, kernel);
-    else if (vx_machine_launch_fails())
-        vx_gpu_fail(stream, LAUNCH_FAILED, kernel);
+    if (shared_bytes > 48 * 1024) {
+        vx_gpu_fail(stream, vx_shared_allow(stream->ordinal, function), kernel);
+        if (!stream->error && !is_large(function))
+            vx_gpu_fail(stream, INVALID_VALUE, kernel);
+    }
     return !stream->error;
 }
 
-void vx_gpu_launched(vx_gpu_stream *stream, const char *kernel)
+void vx_host_launch(vx_gpu_stream *stream, const vx_launch_shape *shape, const void *function,
+                    void (*run)(void *), void *args, size_t bytes)
 {
-    (void)stream;
-    (void)kernel;
+    if (!vx_gpu_may_launch(stream, shape->kernel, function, shape->shared_bytes))
+        return;
+    if (vx_machine_refuses(shape))
+        vx_gpu_fail(stream, INVALID_CONFIGURATION, shape->kernel);
+    else if (vx_machine_launch_fails())
+        vx_gpu_fail(stream, LAUNCH_FAILED, shape->kernel);
+    else
+        vx_host_do_launch(stream->handle, shape, run, args, bytes);
 }
