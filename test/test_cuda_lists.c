@@ -611,60 +611,6 @@ START_TEST(test_memory__of_lists_may_be_refused)
 }
 END_TEST
 
-/* --------------------------------------------------------------------- shared memory ------- */
-
-static void attend(vx_device *dev, const cuda_piece *y, const cuda_piece *qkv)
-{
-    dev->ops.attention(dev, &(vx_attention){.y_n = cuda_at(y),
-                                            .qkv_n = cuda_at(qkv),
-                                            .scale = 0.25f,
-                                            .batch = 1,
-                                            .tokens = 197,
-                                            .heads = 1,
-                                            .head_width = 64});
-    cuda_sync(dev);
-}
-
-/* A kernel is given more than 48 KiB once on a GPU, in whatever context; a capture must not. */
-START_TEST(test_shared_memory__is_asked_for_once)
-{
-    if (!cuda_is_twin("shared memory is asked for once"))
-        return;
-    const vx_dims d = {.batch = 1,
-                       .tokens = 197,
-                       .width = 64,
-                       .heads = 1,
-                       .head_width = 64,
-                       .hidden = 64,
-                       .channels = 3,
-                       .patch_height = 4,
-                       .patch_width = 4,
-                       .classes = 8};
-    vx_machine_gpus(2, (size_t)16 << 30);
-    for (int i = 0; i < 4; i++) {
-        vx_machine_counts before, after;
-        vx_device *dev = cuda_open(i / 2, "bf16", VX_FEATURES_ALL, &d);
-        uint16_t *zeros = calloc(197 * 192, sizeof *zeros);
-        cuda_piece qkv = cuda_send(dev, zeros, 197 * 192 * sizeof *zeros, 0),
-                   y = cuda_send(dev, zeros, 197 * 64 * sizeof *zeros, 0);
-        vx_machine_count(&before);
-        for (int run = 0; run < 3; run++) {
-            dev->cls->list_begin(dev);
-            attend(dev, &y, &qkv);
-            dev->cls->list_end(dev);
-            attend(dev, &y, &qkv);
-        }
-        vx_machine_count(&after);
-        ck_assert_int_eq(after.allowed - before.allowed, i % 2 == 0);
-        cuda_free(&qkv);
-        cuda_free(&y);
-        free(zeros);
-        dev->cls->close(dev);
-    }
-    vx_machine_gpus(1, (size_t)16 << 30);
-}
-END_TEST
-
 /* --------------------------------------------------------------------- several threads ----- */
 
 /* Captures, while other threads make and destroy handles of cuBLASLt, and allocate. */
@@ -719,7 +665,6 @@ static Suite *suite(void)
     tcase_add_loop_test(rest, test_products__of_lists_are_replaced, 0, 2);
     tcase_add_test(rest, test_products__of_lists_that_fail);
     tcase_add_test(rest, test_memory__of_lists_may_be_refused);
-    tcase_add_test(rest, test_shared_memory__is_asked_for_once);
     tcase_add_test(rest, test_threads__have_lists_of_their_own);
     suite_add_tcase(s, t);
     suite_add_tcase(s, rest);
