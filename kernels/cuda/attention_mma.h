@@ -143,6 +143,8 @@ VX_DEVICE void vx_copy_halves(const vx_half_rows &to, const uint16_t *from, size
 {
     const int columns = to.ld - 8, chunks = columns / 8;
     if (width % 8 == 0 && vx_lies_at(from, ld * 2, 16)) {
+        /* Nothing waits for a copy, and registers are few. */
+        VX_ROLLED
         for (int i = thread; i < all * chunks; i += threads) {
             const int r = i / chunks, c = i % chunks * 8;
             const bool valid = r < n && c < width;
@@ -151,6 +153,7 @@ VX_DEVICE void vx_copy_halves(const vx_half_rows &to, const uint16_t *from, size
         }
         return;
     }
+    VX_ROLLED
     for (int i = thread; i < all * columns; i += threads) {
         const int r = i / columns, c = i % columns;
         to.at[r * to.ld + c] = r < n && c < width ? from[(size_t)r * ld + (size_t)c] : (uint16_t)0;

@@ -73,9 +73,9 @@ VX_DEVICE void strip(const vx_attend &a, const vx_head &head, const vx_fast_out 
 }
 
 /* A part of the queries of a head, strips of 16 to the warps in turn. rows: of keys and values in
- * shared memory. */
+ * shared memory. For more blocks on a processor than these, registers would have to be spilled. */
 template <int NUMBER, int F>
-static __global__ void __launch_bounds__(VX_MMA_THREADS)
+static __global__ void __launch_bounds__(VX_MMA_THREADS, F == 4 ? 3 : 2)
     attend_strips(vx_attend a, vx_fast_out out, int parts, int rows)
 {
     constexpr int planes = vx_planes<NUMBER>;
