@@ -129,13 +129,19 @@ static void blend_is_the_formula(bed *b)
     const float first[] = {0, 0, 1}, part[] = {0, 0.5f, 0};
     const int shifts[] = {0, 1};
     float *y = output_f32(12);
-    vx_blend a = {.y = y, .from = from, .to = to, .values = values, .n = 3, .channels = 1};
+    const float *far_first = copied(first, 3), *far_part = copied(part, 3);
+    vx_blend a = {.y = y,
+                  .from = copied(from, 4),
+                  .to = copied(to, 4),
+                  .values = values,
+                  .n = 3,
+                  .channels = 1};
     a.height = a.width = 2;
     b->dev->ops.blend(b->dev, &a);
     const float line[] = {1, 2, 3, 4, 11, 12, 13, 14, 6, 7, 8, 9};
     check_same(y, line, sizeof line, "blend by values");
     a.by = VX_BLEND_ORDER;
-    a.order = order;
+    a.order = copied(order, 4);
     a.first = 8;
     b->dev->ops.blend(b->dev, &a);
     const float walk[] = {11, 2, 3, 4, 11, 12, 3, 4, 11, 12, 13, 4};
@@ -143,12 +149,12 @@ static void blend_is_the_formula(bed *b)
     a.by = VX_BLEND_MASKS;
     a.from = NULL;
     a.n = 1;
-    a.masks = (vx_masks){.samples = samples,
+    a.masks = (vx_masks){.samples = copied(samples, 4),
                          .of_row = 2,
                          .of_column = 1,
                          .shifts = shifts,
-                         .down = {first, part, 2},
-                         .across = {first, part, 2}};
+                         .down = {far_first, far_part, 2},
+                         .across = {far_first, far_part, 2}};
     b->dev->ops.blend(b->dev, &a); /* masks .5 1; 1.75 2.5 */
     const float masked[] = {5.5f, 12, 22.75f, 35};
     check_same(y, masked, sizeof masked, "blend by masks");

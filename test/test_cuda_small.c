@@ -562,6 +562,59 @@ START_TEST(test_add_weighted__many_samples)
 }
 END_TEST
 
+/* Masks of more variants than a kernel's parameters hold, with the numbers of each from the host. */
+START_TEST(test_variants__long_lists)
+{
+    enum { N = 450, H = 3, W = 5, PLACES = 8, CELLS = 4, COUNT = N * H * W };
+    rng r = {12};
+    open_bed("f32", schedules[_i]);
+    float axis[2 * PLACES], *cells = numbers(&r, N * CELLS, 1), *picture = numbers(&r, H * W, 1);
+    float *range = kept(2 * N), *y = kept(COUNT), *sums = kept(2 * H * W);
+    double weights[N];
+    int shifts[2 * N];
+    for (int i = 0; i < PLACES; i++) {
+        axis[i] = (float)(i / 4);
+        axis[PLACES + i] = i / 4 ? 0 : (float)i / 4;
+    }
+    for (int i = 0; i < N; i++) {
+        weights[i] = (double)rng_float(&r, -1, 1);
+        shifts[2 * i] = rng_int(&r, 0, 3);
+        shifts[2 * i + 1] = rng_int(&r, 0, 3);
+    }
+    vx_masks a = {.samples = cells,
+                  .of_variant = CELLS,
+                  .of_row = 2,
+                  .of_column = 1,
+                  .down = {axis, axis + PLACES, 2},
+                  .across = {axis, axis + PLACES, 2},
+                  .shifts = shifts};
+    vx_masks b = a;
+    float *far_axis = floats(axis, 2 * PLACES), *far_range = floats(range, 2 * N);
+    float *far_y = floats(y, COUNT), *far_picture = floats(picture, H * W);
+    double *far_sums = piece(sums, 2 * H * W * sizeof *sums);
+    b.samples = floats(cells, N * CELLS);
+    b.down = b.across = (vx_places){far_axis, far_axis + PLACES, 2};
+    vx_mask_range_ref(NULL, &(vx_mask_range){range, a, N, H, W});
+    bed.dev->ops.mask_range(bed.dev, &(vx_mask_range){far_range, b, N, H, W});
+    ck_assert_mem_eq(fetched(far_range, NULL, 2 * N), range, 2 * N * sizeof *range);
+    a.range = range;
+    b.range = far_range;
+    vx_blend blend = {.y = y, .to = picture, .by = VX_BLEND_MASKS, .masks = a, .n = N};
+    blend.channels = 1, blend.height = H, blend.width = W;
+    vx_blend_ref(NULL, &blend);
+    blend.y = far_y;
+    blend.to = far_picture;
+    blend.masks = b;
+    bed.dev->ops.blend(bed.dev, &blend);
+    ck_assert_mem_eq(fetched(far_y, NULL, COUNT), y, COUNT * sizeof *y);
+    vx_add_masks_ref(NULL, &(vx_add_masks){(double *)(void *)sums, weights, a, N, H, W});
+    bed.dev->ops.add_masks(bed.dev, &(vx_add_masks){far_sums, weights, b, N, H, W});
+    ck_assert_mem_eq(fetched((float *)(void *)far_sums, NULL, 2 * H * W), sums,
+                     2 * H * W * sizeof *sums);
+    close_bed();
+}
+END_TEST
+
 /* ------------------------------------------------------------ more than the scratch holds ---- */
 
 /* 1 MiB of scratch is 131,072 numbers: more channels than that, and more gradients. */
@@ -680,6 +733,7 @@ static Suite *suite(void)
     tcase_add_loop_test(more, test_softmax__rows_longer_than_a_block_holds, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_mean_tokens__many_sequences, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_add_weighted__many_samples, 0, RUN_SCHEDULES);
+    tcase_add_loop_test(more, test_variants__long_lists, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_token_maps__in_parts, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_rollout__many_pictures, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_small__of_nothing, 0, RUN_SCHEDULES);
