@@ -562,7 +562,7 @@ START_TEST(test_add_weighted__many_samples)
 }
 END_TEST
 
-/* Masks of more variants than a kernel's parameters hold, with the numbers of each from the host. */
+/* Masks of more variants than a kernel has room for in its parameters. */
 START_TEST(test_variants__long_lists)
 {
     enum { N = 450, H = 3, W = 5, PLACES = 8, CELLS = 4, COUNT = N * H * W };
