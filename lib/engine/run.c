@@ -179,7 +179,6 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     VX_TRY(check_queries(plan, &c->arch));
     VX_TRY(vx_context_begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
-    vx_context_upload_inputs(c, &c->act, n);
     return run_loaded(c, n, plan);
 }
 
