@@ -67,7 +67,8 @@ int vx_baseline_fill_job(float *out, const vx_baseline *b, const vx_job *job, in
     vitx_context *c = job->context;
     if (b->kind == VX_BASELINE_PICTURE)
         return picture(out, c, job->opts.baseline, i, map);
-    const float *input;
-    VX_TRY(vx_job_host_input(&input, job, i));
+    const float *input = NULL;
+    if (vx_baseline_reads(b))
+        VX_TRY(vx_job_host_input(&input, job, i));
     return vx_baseline_fill(out, b, c, input);
 }

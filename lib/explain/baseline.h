@@ -38,8 +38,13 @@ int vx_setting_baseline(vx_baseline *out, const vx_settings *given, const char *
     { "sigma", "8", "0 to 256", "standard deviation of the blur, in pixels of the model's input" }
 /* clang-format on */
 
-/* Fills out [C,H,W] for the picture whose input [C,H,W] on the host is given. Any kind but
- * VX_BASELINE_PICTURE. */
+/* Whether it is made of the picture's own input. */
+static inline bool vx_baseline_reads(const vx_baseline *baseline)
+{
+    return baseline->kind == VX_BASELINE_BLUR || baseline->kind == VX_BASELINE_NOISE;
+}
+/* Fills out [C,H,W] for the picture whose input [C,H,W] on the host is given (NULL, if it is not
+ * read). Any kind but VX_BASELINE_PICTURE. */
 int vx_baseline_fill(float *out, const vx_baseline *baseline, vitx_context *c, const float *input);
 /* The same for picture `i` of the batch, whose map is `map`, with the job's baseline picture if
  * that is the kind. VITX_INVALID if it is of another size than the explained picture. */

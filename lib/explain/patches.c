@@ -238,8 +238,8 @@ int vx_patches_run_job(const vx_job *job, int i, vitx_map *map, const vx_removal
                        int64_t n, vx_patches_write_kept *write_kept,
                        vx_patches_take_score *take_score, void *payload)
 {
-    const float *input = NULL; /* where patches are dropped, nothing is made of it */
-    if (!removal->drop)
+    const float *input = NULL;
+    if (!removal->drop && vx_baseline_reads(&removal->fill))
         VX_TRY(vx_job_host_input(&input, job, i));
     const vx_patches of = {.input = input,
                            .picture = vx_job_input(job, i),

@@ -51,7 +51,8 @@ typedef void vx_patches_take_score(void *payload, int64_t v, const unsigned char
 
 /* A picture, its variants 0..n-1, and who makes and reads them. */
 typedef struct vx_patches {
-    const float *input;    /* [C,H,W] normalised, on the host */
+    const float *input;    /* [C,H,W] normalised, on the host; NULL, if there is a picture, and
+                            * what patches are filled with is not made of it */
     const vx_far *picture; /* the same on the device; NULL: it is sent there */
     vx_target target;   /* the score */
     double whole;       /* the score of the picture itself */
