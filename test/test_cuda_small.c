@@ -565,7 +565,8 @@ END_TEST
 /* Masks of more variants than a kernel has room for in its parameters. */
 START_TEST(test_variants__long_lists)
 {
-    enum { N = 450, H = 3, W = 5, PLACES = 8, CELLS = 4, COUNT = N * H * W };
+    /* Planes of several warps. */
+    enum { N = 450, H = 12, W = 9, PLACES = 16, CELLS = 4, COUNT = N * H * W };
     rng r = {12};
     open_bed("f32", schedules[_i]);
     float axis[2 * PLACES], *cells = numbers(&r, N * CELLS, 1), *picture = numbers(&r, H * W, 1);
@@ -573,8 +574,8 @@ START_TEST(test_variants__long_lists)
     double weights[N];
     int shifts[2 * N];
     for (int i = 0; i < PLACES; i++) {
-        axis[i] = (float)(i / 4);
-        axis[PLACES + i] = i / 4 ? 0 : (float)i / 4;
+        axis[i] = (float)(i / 12);
+        axis[PLACES + i] = i / 12 ? 0 : (float)i / 12;
     }
     for (int i = 0; i < N; i++) {
         weights[i] = (double)rng_float(&r, -1, 1);
