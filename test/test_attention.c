@@ -262,8 +262,15 @@ static void check_sums(const vx_recorded *record, const char *what)
 
 /* --------------------------------------------------------------------------------- cases --- */
 
-/* a.y and a.record.data are set here; with 1 to 3 threads the same bits come out, and those of y
- * whatever is recorded. */
+/* OpenBLAS sums a row in another order where another number of rows stands beside it
+ * (docs/numerics.md), and attention goes to it where there is no AVX-512. */
+static bool bits_are_promised(const vx_device *dev)
+{
+    return strstr(dev->kernels, "avx512") || !strstr(dev->kernels, "OpenBLAS");
+}
+
+/* a.y and a.record.data are set here; with 1 to 3 threads the same bits come out, if they are
+ * promised. */
 static void run_case(int index, vx_attention a, const char *name)
 {
     const vx_number number = number_of(index);
@@ -293,8 +300,8 @@ static void run_case(int index, vx_attention a, const char *name)
         expect(!first || memcmp(first, a.y, n * sizeof *first) == 0, "%s: other bits", what);
         expect(!data || memcmp(data, a.record.data, record_bytes(&a.record)) == 0,
                "%s: other bits of the record", what);
-        first = a.y;
-        data = a.record.data;
+        first = bits_are_promised(b.dev) ? a.y : NULL;
+        data = first ? a.record.data : NULL;
         bed_close(&b);
     }
     free_outputs();
