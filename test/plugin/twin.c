@@ -35,6 +35,11 @@ static const struct host_member {
     LIST(attention, tokens_of), LIST(attention_replaced, channels),
     LIST(mean_tokens, starts),  LIST(replace_channels, channels),
     LIST(gather_rows, from),    LIST(add_weighted, weights),
+    LIST(blend, values),
+    LIST(blend, masks.shifts),
+    LIST(mask_range, masks.shifts),
+    LIST(add_masks, weights),
+    LIST(add_masks, masks.shifts),
 #undef STRUCT
 #undef LIST
 };
