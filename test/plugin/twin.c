@@ -16,33 +16,38 @@ extern const vx_device_class vx_device_cuda_host;
 extern vx_plugin_entry vitx_device_plugin;
 
 /* Members of the operations that are host memory: lists of numbers, or structs with pointers. */
+#define LIST(name, member) {#name, offsetof(vx_##name, member), 0}
+#define STRUCT(name, member)                                                                       \
+    {#name, offsetof(vx_##name, member), sizeof *((vx_##name *)0)->member}
+/* clang-format off */
 static const struct host_member {
     const char *operation;
     size_t at, bytes; /* of the struct, 0 for a list */
 } host_members[] = {
-#define LIST(name, member)                                                                         \
-    {                                                                                              \
-#name, offsetof(vx_##name, member), 0                                                      \
-    }
-#define STRUCT(name, member)                                                                       \
-    {                                                                                              \
-#name, offsetof(vx_##name, member), sizeof *((vx_##name *)0)->member                       \
-    }
-    STRUCT(linear, w),          STRUCT(linear_bwd, w),
-    STRUCT(patch_embed, w),     STRUCT(patch_embed_bwd, w),
-    STRUCT(attn_fuse, record),  STRUCT(attn_row, record),
-    LIST(rotate, tokens_of),    LIST(attention, starts),
-    LIST(attention, tokens_of), LIST(attention_replaced, channels),
-    LIST(mean_tokens, starts),  LIST(replace_channels, channels),
-    LIST(gather_rows, from),    LIST(add_weighted, weights),
+    STRUCT(linear, w),
+    STRUCT(linear_bwd, w),
+    STRUCT(patch_embed, w),
+    STRUCT(patch_embed_bwd, w),
+    STRUCT(attn_fuse, record),
+    STRUCT(attn_row, record),
+    STRUCT(resample, pictures), /* the first of them */
+    LIST(rotate, tokens_of),
+    LIST(attention, starts),
+    LIST(attention, tokens_of),
+    LIST(attention_replaced, channels),
+    LIST(mean_tokens, starts),
+    LIST(replace_channels, channels),
+    LIST(gather_rows, from),
+    LIST(add_weighted, weights),
     LIST(blend, values),
     LIST(blend, masks.shifts),
     LIST(mask_range, masks.shifts),
     LIST(add_masks, weights),
     LIST(add_masks, masks.shifts),
+};
+/* clang-format on */
 #undef STRUCT
 #undef LIST
-};
 
 enum { MOST_RANGES = 16 };
 static struct range {
