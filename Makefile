@@ -318,7 +318,7 @@ fuzz:                                                          ## fuzz files and
 	$(Q)test/fuzz/run.sh build/fuzz
 
 # As CI does it, two at a time.
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 20
 fuzz-ci:
 	$(Q)$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
 	$(Q)JOBS=2 test/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)

@@ -59,6 +59,22 @@ int model_folders(char (*folders)[128])
     return count;
 }
 
+int fewer_folders(char (*folders)[128], int count)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        unsigned sum = 0;
+        for (const char *c = folders[i]; *c; c++)
+            sum += (unsigned char)*c;
+        if (SANITIZED && sum % 2)
+            continue;
+        if (left < i)
+            memcpy(folders[left], folders[i], sizeof folders[0]);
+        left++;
+    }
+    return left;
+}
+
 void *read_file(const char *path, size_t *bytes)
 {
     FILE *f = fopen(path, "rb");
