@@ -95,7 +95,8 @@ FUZZ_OBJ := $(B)/test/fuzz/fuzz.o $(B)/test/archive.o
 EXAMPLES := $(B)/example_c $(B)/example_report $(B)/example_cpp $(B)/face $(B)/plugin_user
 ABIS     := $(addprefix $(B)/test/plugin/,abi.o abi_version.o abi_struct.o)
 DEPS     := $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(SCENE_OBJ:.o=.d) $(TEST_SRC:%.c=$(B)/%.d) $(SUPPORT:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/test/fuzz/fuzz.d $(B)/test/fuzz/replay.d \
-    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(B)/test/plugin/fake.d $(B)/test/plugin/twin.d $(ABIS:.o=.d)
+    $(TWIN_OBJ:.o=.d) $(TWIN_TEST:.o=.d) $(CUDA_OBJ:.o=.d) $(ABIS:.o=.d) \
+    $(addprefix $(B)/test/plugin/,fake.d twin.d)
 .SECONDARY: $(TEST_SRC:%.c=$(B)/%.o) $(SUPPORT) $(FUZZ_SRC:%.c=$(B)/%.o) $(FUZZ_OBJ) $(B)/test/fuzz/replay.o
 
 ifneq ($(MISSING),)
@@ -117,7 +118,8 @@ $(OUT)/libvitx.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # What everything is built with; another compiler or other flags build everything again.
-BUILT_WITH = $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TWIN_FLAGS) $(NVCC_FLAGS)
+BUILT_WITH = $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TWIN_FLAGS) \
+    $(NVCC_FLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
@@ -143,7 +145,9 @@ $(SCENE_OBJ): OWN = -ffp-contract=off
 # With the address sanitizer it is compiled quickly: with -O2 that takes half as long again.
 HOT := $(addprefix lib/,$(addsuffix .c,base/pool explain/lanczos explain/rise measure/tally report/code report/escape report/fused))
 COOL := $(patsubst %.c,$(B)/%.o,$(filter-out $(HOT) kernels/cpu/%,$(LIB_SRC)))
-SMALL := $(if $(filter release,$(CONFIG)),$(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os),$(if $(filter asan,$(CONFIG)),-O1))
+SMALL_asan := -O1
+SMALL_release := $(shell $(CC) -Oz -E -x c /dev/null > /dev/null 2>&1 && echo -Oz || echo -Os)
+SMALL := $(SMALL_$(CONFIG))
 $(COOL): OWN = $(SMALL)
 $(filter $(B)/lib/image/% $(B)/kernels/%,$(COOL)): OWN = $(SMALL:-Oz=-Os)
 
@@ -199,9 +203,10 @@ NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/
 # does not look at it.
 MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o memory.o fiber.o warp.o)
 $(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
-# Variants of a picture have the host's bits: no product and sum are made one instruction.
-$(B)/twin/kernels/cuda/op_variants.o: OWN = -ffp-contract=off
-$(B)/cuda/kernels/cuda/op_variants.o: OWN = -fmad=false
+# Inputs and variants of a picture have the host's bits: no product and sum are made one instruction.
+EXACT := $(addprefix kernels/cuda/,op_resample.o op_variants.o)
+$(addprefix $(B)/twin/,$(EXACT)): OWN = -ffp-contract=off
+$(addprefix $(B)/cuda/,$(EXACT)): OWN = -fmad=false
 $(B)/twin/%.o: %.cu $(B)/flags
 	@echo "  CXX   $<"
 	@mkdir -p $(@D)
@@ -223,7 +228,8 @@ NVCC_FLAGS = -std=c++17 -O3 -I. $(PLUGIN_DEFINES) -gencode arch=compute_80,code=
 $(B)/cuda/%.o: %.cu $(B)/flags
 	@echo "  NVCC  $<"
 	@mkdir -p $(@D)
-	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) $(OWN) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; exit 1; }
+	$(Q)$(CUDA_NVCC) $(NVCC_FLAGS) $(OWN) -MMD -MP -c -o $@ $< 2> $(@:.o=.ptxas) || \
+	    { cat $(@:.o=.ptxas) >&2; exit 1; }
 # cudart lies beside nvcc, in one of two folders.
 NVCC_LIBS = $(addprefix -L,$(wildcard $(addprefix $(dir $(realpath $(CUDA_NVCC)))../,lib64 lib targets/*/lib)))
 # cuBLASLt is opened by its name: beside the plug-in, in NVIDIA's Python packages, and where nvcc's is.

@@ -58,12 +58,14 @@ fi
 # What ptxas said, in the build at hand: bytes that a thread puts aside for want of registers. The
 # kernels that multiply by instructions for matrices must do without.
 most=64
-hot='attend_strips|attend_tiles|query_grads|key_grads|grad_products|positive_means|fuse_heads|product_mma'
-for file in "$BUILD"/cuda/kernels/cuda/*.ptxas; do
+hot='attend_strips|attend_tiles|query_grads|key_grads|grad_products|positive_means'
+hot+='|fuse_heads|product_mma'
+for file in "${BUILD:-.}"/cuda/kernels/cuda/*.ptxas; do
     awk -v file="$(basename "$file" .ptxas).cu" -v most="$most" -v hot="$hot" '
         /Function properties for|Compiling entry function/ { name = $0; sub(/.*(for|function) .?/, "", name)
                                                               sub(/. for .sm.*/, "", name) }
-        / bytes spill stores/ && $5 + 0 > (name ~ hot ? 0 : most) { print file ": " name ": " $0; found = 1 }
+        / bytes spill stores/ && $5 + 0 > (name ~ hot ? 0 : most) {
+            print file ": " name ": " $0; found = 1 }
         END { exit found }' "$file" || complain "^ registers are spilled"
 done
 [ "$bad" = 0 ]

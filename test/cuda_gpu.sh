@@ -20,7 +20,8 @@ gives 0
 out_has '^100%: Checks: [0-9]+, Failures: 0, Errors: 0'
 
 check a plug-in that is none
-VX_TEST_CUDA=$BUILD/plugin/libvitx-nothing.so "$BUILD/test_kernels" > "$out" 2> "$err" && fail "it passed"
+VX_TEST_CUDA=$BUILD/plugin/libvitx-nothing.so "$BUILD/test_kernels" > "$out" 2> "$err" &&
+    fail "it passed"
 out_has 'is no plug-in of vitx'
 
 finish

@@ -8,13 +8,12 @@
  * operation writes is copied there and back whole, for the rows that the operation leaves alone.
  */
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "kernels/host.h"
+#include "as_ref.h"
 #include "kernels/narrow.h"
 
-extern const vx_device_class vx_device_ref, vx_device_padded;
+extern const vx_device_class vx_device_padded;
 
 static size_t narrow_bytes(const char *precision)
 {
@@ -246,15 +245,11 @@ static void padded_gather_rows(vx_device *dev, const vx_gather_rows *a)
 static int open_padded(vx_device **out, const vx_device_env *env, const char *precision,
                        unsigned features, char *err, size_t err_size)
 {
-    *out = NULL;
-    if (vx_host_check_precision("padded", precision, err, err_size) != 0)
-        return VX_DEVICE_FAILED;
-    const int failed = vx_device_ref.open(out, env, precision, features, err, err_size);
+    const int failed = as_ref_open(out, &vx_device_padded, "scalar reference, narrow type double",
+                                   env, precision, features, err, err_size);
     if (failed)
         return failed;
     vx_ops *ops = &(*out)->ops;
-    (*out)->cls = &vx_device_padded;
-    snprintf((*out)->kernels, sizeof(*out)->kernels, "scalar reference, narrow type double");
     ops->linear = padded_linear;
     ops->linear_bwd = padded_linear_bwd;
     ops->layernorm = padded_layernorm;
@@ -270,26 +265,6 @@ static int open_padded(vx_device **out, const vx_device_env *env, const char *pr
     return 0;
 }
 
-static void close_padded(vx_device *dev)
-{
-    vx_device_ref.close(dev);
-}
-
-static int reserve(vx_device *dev, const vx_dims *max, char *err, size_t err_size)
-{
-    return vx_device_ref.reserve(dev, max, err, err_size);
-}
-
-static size_t reserve_bytes(const vx_device *dev, const vx_dims *max)
-{
-    return vx_device_ref.reserve_bytes(dev, max);
-}
-
-static int sync_padded(vx_device *dev, char *err, size_t err_size)
-{
-    return vx_device_ref.sync(dev, err, err_size);
-}
-
 const vx_device_class vx_device_padded = {
     .name = "padded",
     .host_memory = 0,
@@ -299,9 +274,9 @@ const vx_device_class vx_device_padded = {
     .narrow_bytes = narrow_bytes,
     .probe = vx_host_probe,
     .open = open_padded,
-    .close = close_padded,
-    .reserve = reserve,
-    .reserve_bytes = reserve_bytes,
+    .close = as_ref_close,
+    .reserve = as_ref_reserve,
+    .reserve_bytes = as_ref_reserve_bytes,
     .mem_alloc = vx_host_mem_alloc,
     .mem_free = vx_host_mem_free,
     .mem_write = vx_host_mem_copy,
@@ -309,5 +284,5 @@ const vx_device_class vx_device_padded = {
     .mem_copy = vx_host_mem_copy,
     .upload = vx_host_copy,
     .download = vx_host_copy,
-    .sync = sync_padded,
+    .sync = as_ref_sync,
 };

@@ -54,10 +54,11 @@ long=(test_methods test_backward test_boundary test_every_method test_kernels cl
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }
-# A sanitizer learns nothing from what only looks at files, nor from what was run already: installing
-# it, or running it with the twin as a plug-in.
+# A sanitizer learns nothing from what only looks at files, nor from what was run already:
+# installing it, or running it with the twin as a plug-in.
+same=(headers.sh includes.sh lines.sh install.sh cuda.sh cuda_gpu.sh cli_cuda.sh)
 same_anyway() {
-    [ "$OUT" != build ] && [[ " headers.sh includes.sh lines.sh install.sh cuda.sh cuda_gpu.sh cli_cuda.sh " = *" $1 "* ]]
+    [ "$OUT" != build ] && [[ " ${same[*]} " = *" $1 "* ]]
 }
 
 run_program() {

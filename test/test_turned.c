@@ -3,6 +3,7 @@
  * bits are those of turning at every product, the memory is what is told beforehand, and neither
  * threads, failing allocations nor weights that change leave a wrong one. VX_TEST_THREADS
  */
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -449,11 +450,13 @@ START_TEST(test_turned__random_weights_have_their_own)
         }
         const size_t count = bytes_of(own) / sizeof(float);
         const float *found = vitx_map_values(maps[0]), *right = vitx_map_values(maps[1]);
-        float most = 0;
-        for (size_t i = 0; i < count; i++)
-            most = right[i] > most ? right[i] : most;
-        /* Rounding tells more with random weights; other weights would be another map. */
-        ck_assert_double_le(max_error_ff(found, right, count), 1e-3 * (double)most);
+        double error = 0, power = 0;
+        for (size_t i = 0; i < count; i++) {
+            const double d = (double)found[i] - (double)right[i];
+            error += d * d;
+            power += (double)right[i] * (double)right[i];
+        }
+        ck_assert_double_le(sqrt(error), 1e-5 * sqrt(power));
         ck_assert(!same(maps[0], own));
         vitx_map_free(maps[0]);
         vitx_map_free(maps[1]);

@@ -180,32 +180,6 @@ VX_DEVICE float vx_rsqrt(float x)
     return rsqrtf(x);
 }
 
-/* Rounded one by one: of a * b + c alone nvcc makes one instruction, with one rounding. */
-VX_DEVICE float vx_times(float a, float b)
-{
-    return __fmul_rn(a, b);
-}
-
-VX_DEVICE double vx_times(double a, double b)
-{
-    return __dmul_rn(a, b);
-}
-
-VX_DEVICE float vx_plus(float a, float b)
-{
-    return __fadd_rn(a, b);
-}
-
-VX_DEVICE double vx_plus(double a, double b)
-{
-    return __dadd_rn(a, b);
-}
-
-VX_DEVICE float vx_over(float a, float b)
-{
-    return __fdiv_rn(a, b);
-}
-
 VX_DEVICE uint32_t vx_bits_of(float x)
 {
     return __float_as_uint(x);

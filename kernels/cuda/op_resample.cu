@@ -1,7 +1,8 @@
 /*
  * kernels/cuda/op_resample.cu: pictures resized and normalised: a launch for each pass, over as
- * many pictures as a kernel's parameters take. A thread makes the three channels of a pixel. No
- * product is joined with a sum (vx_times, vx_plus), so the bits are the reference's.
+ * many pictures as a kernel's parameters take. A thread makes the three channels of a pixel. The
+ * bits are the host's, so the Makefile has this file compiled without making one instruction of a
+ * product and a sum.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -47,7 +48,7 @@ VX_DEVICE void output(float (&v)[3], const vx_taps &t, int i, const T *in, size_
         double sum[3] = {0, 0, 0};
         for (int j = 0; j < count; j++, in += step)
             for (int c = 0; c < 3; c++)
-                sum[c] = vx_plus(sum[c], vx_times(weight[j], (double)in[c]));
+                sum[c] += weight[j] * (double)in[c];
         for (int c = 0; c < 3; c++)
             v[c] = (float)sum[c];
     } else {
@@ -85,8 +86,8 @@ __global__ void __launch_bounds__(THREADS) first_pass(const __grid_constant__ pi
 
 VX_DEVICE float normalised(const inputs &a, float v, int c)
 {
-    const float scaled = a.by_255 ? vx_over(v, 255.0f) : vx_times(v, a.scale);
-    return vx_over(vx_plus(scaled, -a.mean[c]), a.std[c]);
+    const float scaled = a.by_255 ? v / 255.0f : v * a.scale;
+    return (scaled - a.mean[c]) / a.std[c];
 }
 
 template <bool UNROUNDED>

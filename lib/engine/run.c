@@ -7,6 +7,7 @@
 #include "engine/pass.h"
 #include "engine/pictures.h"
 #include "engine/size.h"
+#include "engine/variants.h"
 #include "kernels/profile.h"
 
 int vx_context_sync(vitx_context *c)
@@ -191,7 +192,7 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
             VX_TRY(vx_place(&c->placements[i], &c->recipe, image->width, image->height));
         else
             vx_place_whole(&c->placements[i], &c->recipe);
-    if (inputs->queue && c->act.host.input != c->act.input) {
+    if (inputs->queue && vx_variants_on_device(c)) {
         inputs->queue(inputs->payload, c->dev, c->act.input, first, n);
         c->inputs_away = n;
     } else {

@@ -1,7 +1,7 @@
 /*
  * image/sampling.h: vx_preprocess in two halves, for a device that has the operation `resample`
- * (kernels/ops.h). The host chooses pixels and computes weights, the device does the sums: the same
- * bits.
+ * (kernels/resample.h). The host chooses pixels and computes weights, the device does the sums: the
+ * same bits.
  */
 #ifndef VX_IMAGE_SAMPLING_H
 #define VX_IMAGE_SAMPLING_H
@@ -9,8 +9,8 @@
 #include "image/resize.h"
 #include "kernels/ops.h"
 
-/* One axis of a part, resampled by the operation `resample` (kernels/ops.h), with the sums that
- * vx_resize_part_u8 takes, or (unrounded) vx_resize_part_f32. */
+/* One axis of a part, resampled by the operation `resample`, with the sums that vx_resize_part_u8
+ * takes, or (unrounded) vx_resize_part_f32. */
 typedef struct vx_sampled_axis {
     int in, out, from, n; /* pixels from..from+n-1 of `in` that become `out` */
     vitx_filter filter;

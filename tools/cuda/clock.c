@@ -4,8 +4,8 @@
  *      clock MODEL DEVICE PRECISION BATCH SECONDS [row|fused|all]
  *
  * One line of JSON: the median of a forward pass of a batch of inputs that are already normalised,
- * and how far its logits are from the device cpu in f32, for two of the inputs at most, as the cpu is
- * slow. With a sixth word the forward pass records attention.
+ * and how far its logits are from the device cpu in f32, for two of the inputs at most, as the cpu
+ * is slow. With a sixth word the forward pass records attention.
  */
 #include <math.h>
 #include <stdio.h>

@@ -18,7 +18,8 @@ only=
 [ -n "$only" ] || OUT=${1:-build/prove}
 MAJOR=$(sed -n 's/^.define VITX_VERSION "\([0-9]*\).*/\1/p' include/vitx/base.h)
 PLUGIN=build/libvitx-cuda.so.$MAJOR
-TESTS=(test_cuda test_cuda_small test_cuda_attention test_cuda_lists test_cuda_passes test_cuda_library test_kernels)
+TESTS=(test_cuda test_cuda_small test_cuda_attention test_cuda_lists test_cuda_passes
+    test_cuda_library test_kernels)
 MODELS=(vit_base_patch16_224 vit_large_patch16_224 vit_small_patch14_dinov2)
 failed=0
 

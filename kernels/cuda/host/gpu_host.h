@@ -268,21 +268,6 @@ VX_DEVICE float vx_rsqrt(float x)
     return 1.0f / sqrtf(x);
 }
 
-template <class T> static inline T vx_times(T a, T b)
-{
-    return a * b;
-}
-
-template <class T> static inline T vx_plus(T a, T b)
-{
-    return a + b;
-}
-
-VX_DEVICE float vx_over(float a, float b)
-{
-    return a / b;
-}
-
 VX_DEVICE uint32_t vx_bits_of(float x)
 {
     return vx_float_bits(x);
