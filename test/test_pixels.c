@@ -202,8 +202,9 @@ START_TEST(test_integrated__is_complete)
         close_scene(&s);
     }
     ck_assert_int_ge(folder_count, SANITIZED_THREADS ? 2 : 12);
-    ck_assert_msg(left[2] < left[1] / 3 && left[1] < left[0] / 3, "errors %g %g %g", left[0],
-                  left[1], left[2]);
+    /* 2 steps are so few that a model alone can be right by chance: that takes all models. */
+    ck_assert_msg(left[2] < left[1] / 3 && (SANITIZED || left[1] < left[0] / 3),
+                  "errors %g %g %g", left[0], left[1], left[2]);
 }
 END_TEST
 
