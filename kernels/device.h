@@ -194,6 +194,12 @@ struct vx_device_class {
      * What an operation is called with may be reused when it returns: its struct, the vx_weight or
      * vx_recorded that it points to, and arrays that ops.h calls host memory. */
     void (*upload)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
+    /* Or NULL, both of them. An upload that need not wait for what was queued before it, which
+     * neither reads nor writes its destination; nor does what is queued after it, until a join.
+     * What is queued after that comes after all such uploads. Not in a list. sync waits for them,
+     * too. */
+    void (*upload_early)(vx_device *dev, void *device_dst, const void *host_src, size_t bytes);
+    void (*upload_join)(vx_device *dev);
     void (*download)(vx_device *dev, void *host_dst, const void *device_src, size_t bytes);
     /* Waits for everything queued; reports what went wrong since the last call. After a failure
      * nothing is queued either. */

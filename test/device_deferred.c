@@ -32,9 +32,13 @@ typedef struct task {
     bool is_copy;
 } task;
 
+typedef struct list {
+    task *first, **last;
+} list;
+
 typedef struct deferred {
     vx_device dev;
-    task *first, **last;
+    list tasks, early; /* early uploads that have not been joined */
     bool in_list;
     char broken[120]; /* the first promise that was not kept; "" */
 } deferred;
@@ -52,22 +56,32 @@ static void *twin(const void *from, size_t bytes)
     return memcpy(must(malloc(bytes ? bytes : 1)), from, bytes);
 }
 
-static task *queue(vx_device *dev, void (*run)(vx_device *, task *))
+static task *append(list *to, void (*run)(vx_device *, task *))
 {
-    deferred *d = (deferred *)dev;
     task *t = must(calloc(1, sizeof *t));
     t->run = run;
-    *d->last = t;
-    d->last = &t->next;
+    *to->last = t;
+    to->last = &t->next;
     return t;
+}
+
+static task *queue(vx_device *dev, void (*run)(vx_device *, task *))
+{
+    return append(&((deferred *)dev)->tasks, run);
+}
+
+static int count_in(const list *in, bool copies)
+{
+    int n = 0;
+    for (const task *t = in->first; t; t = t->next)
+        n += !copies || t->is_copy;
+    return n;
 }
 
 static int count(const vx_device *dev, bool copies)
 {
-    int n = 0;
-    for (const task *t = ((const deferred *)dev)->first; t; t = t->next)
-        n += !copies || t->is_copy;
-    return n;
+    const deferred *d = (const deferred *)dev;
+    return count_in(&d->tasks, copies) + count_in(&d->early, copies);
 }
 
 int deferred_queued(const vx_device *dev)
@@ -200,7 +214,7 @@ static void keep_attn_row(task *t, vx_attn_row *a)
              : keep_add_weighted, vx_blend                                                         \
              : keep_blend, vx_mask_range                                                           \
              : keep_mask_range, vx_add_masks                                                       \
-             : keep_add_masks, vx_attn_fuse                                                     \
+             : keep_add_masks, vx_attn_fuse                                                        \
              : keep_attn_fuse, vx_attn_row                                                         \
              : keep_attn_row, default                                                              \
              : keep_nothing)
@@ -259,10 +273,10 @@ static void run_download(vx_device *dev, task *t)
     far_download(t->near, t->far, t->bytes);
 }
 
-static void queue_copy(vx_device *dev, void (*run)(vx_device *, task *), void *far, void *near,
+static void queue_copy(list *to, void (*run)(vx_device *, task *), void *far, void *near,
                        size_t bytes)
 {
-    task *t = queue(dev, run);
+    task *t = append(to, run);
     t->far = far;
     t->near = near;
     t->bytes = bytes;
@@ -272,13 +286,40 @@ static void queue_copy(vx_device *dev, void (*run)(vx_device *, task *), void *f
 
 static void upload(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
 {
-    queue_copy(dev, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
+    queue_copy(&((deferred *)dev)->tasks, run_upload, device_dst, (void *)(uintptr_t)host_src,
+               bytes);
+}
+
+/* An early upload has begun when it is called, so that what was queued before finds no numbers
+ * there, and ends with the next join. */
+static void upload_early(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
+{
+    unsigned char poison[4096];
+    deferred *d = (deferred *)dev;
+    memset(poison, 0xff, sizeof poison);
+    queue_copy(&d->early, run_upload, device_dst, (void *)(uintptr_t)host_src, bytes);
+    far_open();
+    for (size_t at = 0; at < bytes; at += sizeof poison)
+        far_upload((char *)device_dst + at, poison,
+                   bytes - at < sizeof poison ? bytes - at : sizeof poison);
+    far_close();
+}
+
+static void upload_join(vx_device *dev)
+{
+    deferred *d = (deferred *)dev;
+    if (!d->early.first)
+        return;
+    *d->tasks.last = d->early.first;
+    d->tasks.last = d->early.last;
+    d->early = (list){NULL, &d->early.first};
 }
 
 static void download(vx_device *dev, void *host_dst, const void *device_src, size_t bytes)
 {
     memset(host_dst, 0xff, bytes);
-    queue_copy(dev, run_download, (void *)(uintptr_t)device_src, host_dst, bytes);
+    queue_copy(&((deferred *)dev)->tasks, run_download, (void *)(uintptr_t)device_src, host_dst,
+               bytes);
 }
 
 /* ------------------------------------------------------------------ lists ------------------ */
@@ -308,8 +349,9 @@ static int sync(vx_device *dev, char *err, size_t err_size)
 {
     deferred *d = (deferred *)dev;
     task *next;
+    upload_join(dev);
     far_open();
-    for (task *t = d->first; t; t = next) {
+    for (task *t = d->tasks.first; t; t = next) {
         t->run(dev, t);
         next = t->next;
         for (size_t i = 0; i < KEPT; i++)
@@ -319,8 +361,7 @@ static int sync(vx_device *dev, char *err, size_t err_size)
         free(t);
     }
     far_close();
-    d->first = NULL;
-    d->last = &d->first;
+    d->tasks = (list){NULL, &d->tasks.first};
     if (!d->broken[0])
         return 0;
     snprintf(err, err_size, "%s", d->broken);
@@ -340,7 +381,9 @@ static int open_deferred(vx_device **out, const vx_device_env *env, const char *
         snprintf(err, err_size, "no memory for the device deferred");
         return VX_DEVICE_NOMEM;
     }
-    *d = (deferred){.dev = {.cls = &vx_device_deferred, .env = *env}, .last = &d->first};
+    *d = (deferred){.dev = {.cls = &vx_device_deferred, .env = *env},
+                    .tasks = {NULL, &d->tasks.first},
+                    .early = {NULL, &d->early.first}};
     snprintf(d->dev.kernels, sizeof d->dev.kernels, "scalar reference, as late as possible");
 #define VX_OP(name) d->dev.ops.name = deferred_##name;
 #include "kernels/ops.def"
@@ -394,6 +437,8 @@ const vx_device_class vx_device_deferred = {
     .mem_read = far_mem_read,
     .mem_copy = far_mem_copy,
     .upload = upload,
+    .upload_early = upload_early,
+    .upload_join = upload_join,
     .download = download,
     .sync = sync,
     .list_begin = list_begin,

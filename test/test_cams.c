@@ -412,7 +412,7 @@ static float *record(const scene *s, int layer, vx_at at)
     vx_plan_need_tokens(&c->need, layer, at);
     vx_plan_need_tokens(&c->need, layer, VX_AT_INPUT);
     vx_context_begin(c, 1000000);
-    ck_ok(vx_context_run(c, (const vitx_image *const[]){s->image}, 1, &c->need));
+    ck_ok(vx_context_run(c, (const vitx_image *const[]){s->image}, 1, 0, &c->need));
     ck_ok(vx_context_read(c, tokens, c->need.blocks[layer].tokens[at], count * sizeof *tokens));
     return tokens;
 }

@@ -219,7 +219,7 @@ static void differentiate(scene *s, vitx_score score)
     if (t->pooling)
         vx_plan_need_pool(plan, true);
     vx_context_begin(c, 1000000);
-    ck_ok(vx_context_run(c, (const vitx_image *const[]){s->images[0]}, 1, plan));
+    ck_ok(vx_context_run(c, (const vitx_image *const[]){s->images[0]}, 1, 0, plan));
     score_of(score, t->logits, t->outputs, dz);
     seed(c, plan->dlogits, dz, t->outputs);
     ck_ok(vx_pass_backward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = 1}));

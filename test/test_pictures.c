@@ -17,7 +17,7 @@
 #include "util.h"
 
 static const char *const devices[] = {"walled", "deferred", "cuda-host"};
-enum { DEVICES = 3, TWIN = 2, MOST = 8 };
+enum { DEVICES = 3, DEFERRED = 1, TWIN = 2, MOST = 8 };
 
 #define VIT "test/golden/models/vit-timm"
 
@@ -192,7 +192,7 @@ static bool is_too_large(const bench *b)
     vx_sampling s;
     ck_ok(vx_place(&p, &b->c->recipe, image->width, image->height));
     vx_sampling_plan(&s, image, &b->c->recipe, &p);
-    return s.bytes + s.room > VX_PICTURES_BYTES;
+    return s.bytes + s.room > vx_pictures_room_bytes(b->c->max_batch);
 }
 
 /* Two of these are all that there is room for at once, and one is too large. */
@@ -209,8 +209,11 @@ START_TEST(test_pictures__more_than_there_is_room_for)
     add(&b, 5000, 4600);
     add(&b, 30, 20);
     check_run(&b, "many");
-    ck_assert_uint_eq(b.c->pictures.memory.bytes, VX_PICTURES_BYTES);
-    ck_assert_uint_le(b.c->pictures.staging.bytes, VX_PICTURES_BYTES);
+    for (int i = 0; i < 2; i++) {
+        const size_t most = vx_pictures_room_bytes(MOST);
+        ck_assert_uint_le(b.c->pictures.rooms[i].memory.bytes, most);
+        ck_assert_uint_le(b.c->pictures.rooms[i].staging.bytes, most);
+    }
     drop_images(&b);
     add(&b, 4600, 5000);
     ck_assert(is_too_large(&b));
@@ -310,6 +313,168 @@ START_TEST(test_pictures__of_a_gpu_without_memory)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ the next batch --------- */
+
+enum { AHEAD_BATCH = 3, AHEAD_MANY = MOST };
+
+static void open_ahead(bench *b, const char *device)
+{
+    vitx_context_opts o = opts_of(device);
+    o.max_batch = AHEAD_BATCH;
+    open_bench(b, VIT, &o);
+    for (int i = 0; i < AHEAD_MANY; i++)
+        add(b, 20 + 37 * i, 200 - 19 * i);
+}
+
+/* The answers to all pictures in one call are those of a call for each batch. */
+static void check_batches(bench *b, const char *what)
+{
+    vitx_prediction all[AHEAD_MANY], alone[AHEAD_MANY];
+    for (int at = 0; at < b->n; at += AHEAD_BATCH) {
+        const int n = b->n - at < AHEAD_BATCH ? b->n - at : AHEAD_BATCH;
+        ck_ok(vitx_classify_batch(b->c, images(b) + at, n, alone + at, 1));
+    }
+    ck_ok(vitx_classify_batch(b->c, images(b), b->n, all, 1));
+    for (int i = 0; i < b->n; i++)
+        ck_assert_msg(all[i].index == alone[i].index && all[i].logit == alone[i].logit,
+                      "%s: picture %d: class %d, %.9g, not %d, %.9g", what, i, all[i].index,
+                      (double)all[i].logit, alone[i].index, (double)alone[i].logit);
+    ck_assert_int_eq(b->c->pictures.ahead, 0);
+}
+
+/* Both rooms are in use then: in turn, if the device does not copy early. */
+START_TEST(test_pictures__of_the_next_batch)
+{
+    bench b;
+    open_ahead(&b, devices[_i]);
+    check_batches(&b, "classify");
+    ck_assert_uint_gt(b.c->pictures.rooms[0].memory.bytes, 0);
+    ck_assert_uint_gt(b.c->pictures.rooms[1].memory.bytes, 0);
+    vitx_map *all[AHEAD_MANY], *alone;
+    vitx_explain_opts o = VITX_EXPLAIN_OPTS_INIT;
+    o.method = "saliency";
+    ck_ok(vitx_explain_many(all, b.c, images(&b), b.n, &o, 1));
+    for (int i = 0; i < b.n; i++) {
+        vitx_map_info one = VITX_MAP_INFO_INIT, many = VITX_MAP_INFO_INIT;
+        ck_ok(vitx_explain(&alone, b.c, b.images[i], &o));
+        ck_ok(vitx_map_get_info(&one, alone));
+        ck_ok(vitx_map_get_info(&many, all[i]));
+        ck_assert_double_eq_tol(one.value, many.value, 1e-5);
+        ck_assert_double_eq_tol(one.max, many.max, 1e-4 * fabs((double)one.max));
+        vitx_map_free(alone);
+        vitx_map_free(all[i]);
+    }
+    close_bench(&b);
+}
+END_TEST
+
+/* What went early is not taken for what lies at the same address in a later call. */
+START_TEST(test_pictures__of_a_batch_that_did_not_come)
+{
+    bench b;
+    vitx_prediction top[AHEAD_MANY];
+    open_ahead(&b, devices[TWIN]);
+    check_batches(&b, "before");
+    vx_machine_fail_launch(_i);
+    ck_fails(vitx_classify_batch(b.c, images(&b), b.n, top, 1), VITX_DEVICE, "");
+    for (int i = 0; i < AHEAD_BATCH; i++) {
+        vitx_image *const other = b.images[AHEAD_BATCH + i];
+        b.images[AHEAD_BATCH + i] = b.images[i];
+        b.images[i] = other;
+    }
+    /* The second batch begins where the pictures lie that went early. */
+    vitx_prediction alone[AHEAD_BATCH];
+    ck_ok(vitx_classify_batch(b.c, images(&b) + AHEAD_BATCH, AHEAD_BATCH, top, 1));
+    close_bench(&b);
+    open_ahead(&b, devices[TWIN]);
+    ck_ok(vitx_classify_batch(b.c, images(&b), AHEAD_BATCH, alone, 1));
+    for (int i = 0; i < AHEAD_BATCH; i++)
+        ck_assert(top[i].index == alone[i].index && top[i].logit == alone[i].logit);
+    close_bench(&b);
+}
+END_TEST
+
+/* The pictures of a batch to come are reported when they run. */
+START_TEST(test_pictures__of_a_batch_that_cannot_run)
+{
+    bench b;
+    vitx_prediction top[AHEAD_MANY];
+    open_ahead(&b, devices[_i]);
+    vitx_image *const last = b.images[b.n - 1];
+    b.images[b.n - 1] = NULL;
+    ck_fails(vitx_classify_batch(b.c, images(&b), b.n, top, 1), VITX_INVALID, "is NULL");
+    b.images[b.n - 1] = last;
+    check_batches(&b, "again");
+    close_bench(&b);
+}
+END_TEST
+
+/* Early uploads: what is queued before a join may come before them, what is queued after it comes
+ * after them. */
+START_TEST(test_device__uploads_early)
+{
+    enum { N = 64 };
+    bench b;
+    float sent[N], found[2][N] = {{0}};
+    open_ahead(&b, devices[_i]);
+    vx_device *dev = b.c->dev;
+    const vx_device_class *cls = dev->cls;
+    float *const far = cls->mem_alloc(sizeof sent, &b.c->env);
+    float *const copies = cls->mem_alloc(2 * sizeof sent, &b.c->env);
+    char why[160];
+    ck_assert(far && copies);
+    for (int i = 0; i < N; i++)
+        sent[i] = (float)i;
+    for (int joined = 0; joined < 2; joined++) {
+        if (joined)
+            cls->upload_join(dev);
+        else
+            cls->upload_early(dev, far, sent, sizeof sent);
+        dev->ops.copy_rows(dev, &(vx_copy_rows){.y = copies + joined * N,
+                                                .x = far,
+                                                .ldy = N,
+                                                .ldx = N,
+                                                .m = 1,
+                                                .n = N,
+                                                .scale = 1});
+    }
+    cls->download(dev, found, copies, sizeof found);
+    ck_assert_int_eq(cls->sync(dev, why, sizeof why), 0);
+    for (int i = 0; i < N; i++) {
+        ck_assert(isnan(found[0][i])); /* these devices are as late as they may be */
+        ck_assert_float_eq(found[1][i], sent[i]);
+    }
+    cls->mem_free(far, &b.c->env);
+    cls->mem_free(copies, &b.c->env);
+    close_bench(&b);
+}
+END_TEST
+
+START_TEST(test_pictures__of_the_next_batch_without_memory)
+{
+    bench b;
+    vx_gpu_info gpu;
+    vitx_prediction top[AHEAD_MANY];
+    open_ahead(&b, "cuda-host");
+    for (int at = 0; at + AHEAD_BATCH <= b.n; at++) { /* the first room holds any of them */
+        b.c->pictures.turn = 0;
+        ck_ok(vitx_classify_batch(b.c, images(&b) + at, AHEAD_BATCH, top, 1));
+    }
+    ck_assert_uint_eq(b.c->pictures.rooms[1].memory.bytes, 0);
+    ck_assert_int_eq(vx_gpu_describe(0, &gpu), 0);
+    vx_machine_gpus(1, gpu.memory_total - gpu.memory_free + (1 << 10)); /* none for a second room */
+    ck_ok(vitx_classify_batch(b.c, images(&b), b.n, top, 1));
+    ck_assert_uint_eq(b.c->pictures.rooms[1].memory.bytes, 0);
+    for (int after = 0; after < 3; after++) {
+        vx_machine_fail_launch(after);
+        ck_fails(vitx_classify_batch(b.c, images(&b), AHEAD_BATCH + 1, top, 1), VITX_DEVICE, "");
+    }
+    vx_machine_gpus(1, (size_t)16 << 30);
+    check_batches(&b, "with memory again");
+    close_bench(&b);
+}
+END_TEST
+
 START_TEST(test_pictures__are_counted)
 {
     bench b;
@@ -319,7 +484,7 @@ START_TEST(test_pictures__are_counted)
     ck_ok(vitx_context_preview(&before, NULL, 0, b.model, &o));
     ck_ok(vitx_context_get_info(&info, b.c));
     ck_assert_uint_eq(info.activation_bytes, before.activation_bytes);
-    ck_assert_uint_gt(info.activation_bytes, VX_PICTURES_BYTES);
+    ck_assert_uint_gt(info.activation_bytes, 2 * vx_pictures_room_bytes(MOST));
     add(&b, 3000, 2000);
     check_run(&b, "counted");
     ck_ok(vitx_context_get_info(&info, b.c));
@@ -342,6 +507,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("on a device");
     if (SANITIZED_THREADS) { /* workers fill what is sent: one device tells all of it */
         tcase_add_loop_test(t, test_pictures__of_several_sizes, 0, 1);
+        tcase_add_loop_test(t, test_pictures__of_the_next_batch, TWIN, DEVICES);
         suite_add_tcase(s, t);
         return s;
     }
@@ -352,6 +518,11 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_pictures__survive_failing_allocations, SANITIZED ? TWIN : 0,
                         DEVICES);
     tcase_add_test(t, test_pictures__of_a_gpu_without_memory);
+    tcase_add_loop_test(t, test_pictures__of_the_next_batch, 0, DEVICES);
+    tcase_add_loop_test(t, test_pictures__of_a_batch_that_did_not_come, 0, 3);
+    tcase_add_loop_test(t, test_pictures__of_a_batch_that_cannot_run, 0, DEVICES);
+    tcase_add_loop_test(t, test_device__uploads_early, DEFERRED, DEVICES);
+    tcase_add_test(t, test_pictures__of_the_next_batch_without_memory);
     tcase_add_loop_test(t, test_pictures__are_counted, 0, DEVICES);
     suite_add_tcase(s, t);
     return s;

@@ -35,6 +35,8 @@ constexpr size_t VX_CUDA_SCRATCH = (size_t)1 << 20;
 struct vx_cuda {
     vx_device base; /* the first member */
     vx_gpu_stream stream;
+    vx_gpu_stream copies; /* early uploads, beside what the other one does              */
+    bool copying;         /* there were some since the last sync                        */
     vx_cuda_number number;
     unsigned features;     /* VX_CUDA_BLAS and the like                                  */
     int ordinal;           /* of the GPU; chosen for the thread by whatever queues       */

@@ -225,6 +225,7 @@ static void close_cuda(vx_device *dev)
     if (vx_gpu_use(cuda->ordinal) == 0) {
         vx_lists_close(cuda->lists);
         vx_products_close(cuda->products);
+        vx_gpu_stream_close(&cuda->copies);
         vx_gpu_stream_close(&cuda->stream);
         vx_gpu_free(cuda->memory);
     }
@@ -293,6 +294,8 @@ static int start(vx_cuda *cuda, char *err, size_t err_size)
         error = vx_gpu_describe(env->ordinal, &cuda->gpu);
     if (!error)
         error = vx_gpu_stream_open(&cuda->stream);
+    if (!error)
+        error = vx_gpu_stream_open(&cuda->copies);
     if (error)
         return vx_cuda_failed(env, error, "a queue", 0, err, err_size);
     open_lists(cuda);
@@ -423,10 +426,38 @@ static void upload(vx_device *dev, void *device_dst, const void *host_src, size_
         vx_gpu_upload(&vx_cuda_of(dev)->stream, device_dst, host_src, bytes);
 }
 
+static void upload_early(vx_device *dev, void *device_dst, const void *host_src, size_t bytes)
+{
+    vx_cuda *cuda = vx_cuda_of(dev);
+    if (!begin(cuda))
+        return;
+    vx_gpu_upload(&cuda->copies, device_dst, host_src, bytes);
+    cuda->copying = true;
+}
+
+static void upload_join(vx_device *dev)
+{
+    vx_cuda *cuda = vx_cuda_of(dev);
+    if (begin(cuda))
+        vx_gpu_wait(&cuda->stream, &cuda->copies);
+}
+
 static void download(vx_device *dev, void *host_dst, const void *device_src, size_t bytes)
 {
     if (begin(vx_cuda_of(dev)))
         vx_gpu_download(&vx_cuda_of(dev)->stream, host_dst, device_src, bytes);
+}
+
+/* Both queues. */
+static int wait_for(vx_cuda *cuda, const char **what)
+{
+    const char *of_copies = NULL;
+    const int copies = cuda->copying ? vx_gpu_sync(&cuda->copies, &of_copies) : 0;
+    const int error = vx_gpu_sync(&cuda->stream, what);
+    cuda->copying = false;
+    if (copies && !error)
+        *what = of_copies;
+    return error ? error : copies;
 }
 
 static int sync(vx_device *dev, char *err, size_t err_size)
@@ -434,7 +465,7 @@ static int sync(vx_device *dev, char *err, size_t err_size)
     vx_cuda *cuda = vx_cuda_of(dev);
     const char *what = NULL;
     begin(cuda);
-    const int error = vx_gpu_sync(&cuda->stream, &what);
+    const int error = wait_for(cuda, &what);
     const char *operation = cuda->failed;
     cuda->failed = NULL;
     if (!error)
@@ -490,6 +521,8 @@ static constexpr vx_device_class make_class()
     c.mem_read = mem_read;
     c.mem_copy = mem_copy;
     c.upload = upload;
+    c.upload_early = upload_early;
+    c.upload_join = upload_join;
     c.download = download;
     c.sync = sync;
     c.list_begin = list_begin;

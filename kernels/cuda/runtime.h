@@ -35,6 +35,7 @@ extern "C" {
 /* A queue of copies and kernels. The members are the runtime's. */
 typedef struct vx_gpu_stream {
     void *handle;     /* what other libraries take: a cudaStream_t */
+    void *mark;       /* how far others wait (vx_gpu_wait)         */
     int ordinal;      /* the GPU's                                 */
     int error;        /* the first since the last sync             */
     const char *what; /* that failed                               */
@@ -81,6 +82,9 @@ void vx_gpu_upload(vx_gpu_stream *stream, void *gpu, const void *host, size_t by
 void vx_gpu_download(vx_gpu_stream *stream, void *host, const void *gpu, size_t bytes);
 void vx_gpu_copy(vx_gpu_stream *stream, void *gpu, const void *gpu_from, size_t bytes);
 void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes);
+/* Queues on `stream` that it goes on when all is done that is queued on `other`, of the same
+ * GPU. */
+void vx_gpu_wait(vx_gpu_stream *stream, vx_gpu_stream *other);
 /* Waits for everything queued. @return the first error since the last call, which is forgotten
  * then; what was queued after it may not have been done. *what: the kernel or the copy that failed.
  * An error of a kernel at work may be found by what comes after it, and stays for good. */

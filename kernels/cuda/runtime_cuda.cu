@@ -119,6 +119,8 @@ void vx_gpu_stream_close(vx_gpu_stream *stream)
         reported(cudaStreamSynchronize(queue(stream)));
         reported(cudaStreamDestroy(queue(stream)));
     }
+    if (stream->mark)
+        reported(cudaEventDestroy((cudaEvent_t)stream->mark));
     memset(stream, 0, sizeof *stream);
 }
 
@@ -156,6 +158,28 @@ void vx_gpu_fill(vx_gpu_stream *stream, void *gpu, int byte, size_t bytes)
 {
     if (bytes && !stream->error)
         vx_gpu_fail(stream, reported(cudaMemsetAsync(gpu, byte, bytes, queue(stream))), "fill");
+}
+
+/* The mark is made once, and set again each time: who waits, waits for what it was then. */
+static int set_mark(vx_gpu_stream *stream)
+{
+    cudaEvent_t made = NULL;
+    int error = 0;
+    if (!stream->mark) {
+        error = reported(cudaEventCreateWithFlags(&made, cudaEventDisableTiming));
+        stream->mark = made;
+    }
+    return error ? error : reported(cudaEventRecord((cudaEvent_t)stream->mark, queue(stream)));
+}
+
+void vx_gpu_wait(vx_gpu_stream *stream, vx_gpu_stream *other)
+{
+    if (stream->error)
+        return;
+    int error = set_mark(other);
+    if (!error)
+        error = reported(cudaStreamWaitEvent(queue(stream), (cudaEvent_t)other->mark, 0));
+    vx_gpu_fail(stream, error, "wait");
 }
 
 int vx_gpu_sync(vx_gpu_stream *stream, const char **what)

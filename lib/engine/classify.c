@@ -57,10 +57,10 @@ void vx_rank(vitx_prediction *top, int k, const float *logits, const float *prob
         top[i] = (vitx_prediction){.index = -1};
 }
 
-/* How many of the n, from number `first` on, run next. */
+/* How many of the n, from number `first` on, run next; of 0: 0. */
 static int next_batch(const vitx_context *c, const vx_feed *feed, int first, int n)
 {
-    return vx_feed_alike(c, feed, first, n < c->max_batch ? n : c->max_batch);
+    return n ? vx_feed_alike(c, feed, first, n < c->max_batch ? n : c->max_batch) : 0;
 }
 
 static int64_t count_batches(const vitx_context *c, const vx_feed *feed, int n)
@@ -84,9 +84,9 @@ static int classify(vitx_context *c, const vx_feed *feed, int n, vitx_prediction
     VX_TRY(vx_feed_check(c, feed, n));
     const size_t classes = (size_t)c->arch.classes;
     vx_context_begin(c, count_batches(c, feed, n) * c->arch.depth);
-    for (int at = 0, count; at < n; at += count) {
-        count = next_batch(c, feed, at, n - at);
-        VX_TRY(vx_feed_run(c, feed, at, count, NULL));
+    for (int at = 0, count = next_batch(c, feed, 0, n), next; at < n; at += count, count = next) {
+        next = next_batch(c, feed, at + count, n - at - count);
+        VX_TRY(vx_feed_run(c, feed, at, count, next, NULL));
         for (int i = 0; i < count; i++)
             vx_rank(top + (size_t)(at + i) * (size_t)k, k, c->act.host.logits + (size_t)i * classes,
                     c->act.host.probabilities + (size_t)i * classes, c->model);
@@ -143,10 +143,10 @@ static int embed(vitx_context *c, const vx_feed *feed, int n, float *out, int no
     VX_TRY(vx_feed_check(c, feed, n));
     const size_t k = (size_t)c->arch.classes;
     vx_context_begin(c, count_batches(c, feed, n) * c->arch.depth);
-    for (int at = 0, count; at < n; at += count) {
-        count = next_batch(c, feed, at, n - at);
+    for (int at = 0, count = next_batch(c, feed, 0, n), next; at < n; at += count, count = next) {
+        next = next_batch(c, feed, at + count, n - at - count);
         float *const to = out + (size_t)at * k;
-        VX_TRY(vx_feed_run(c, feed, at, count, NULL));
+        VX_TRY(vx_feed_run(c, feed, at, count, next, NULL));
         memcpy(to, c->act.host.logits, (size_t)count * k * sizeof *to);
         for (int i = 0; normalize && i < count; i++)
             VX_TRY(make_unit(to + (size_t)i * k, k));
@@ -186,7 +186,7 @@ static int forward(vitx_context *c, const vx_feed *feed, int n)
                        c->max_batch);
     VX_TRY(vx_feed_check(c, feed, n));
     vx_context_begin(c, c->arch.depth);
-    VX_TRY(vx_feed_run(c, feed, 0, n, &c->wish));
+    VX_TRY(vx_feed_run(c, feed, 0, n, 0, &c->wish));
     c->recorded = n;
     return VITX_OK;
 }

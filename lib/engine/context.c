@@ -467,18 +467,25 @@ void vitx_context_free(vitx_context *context)
         const vx_device_class *cls = c->dev->cls;
         char text[160];
         cls->sync(c->dev, text, sizeof text);
-        void *const device_memory[] = {c->memory.memory,          c->pos_memory.memory,
-                                       c->rotation_memory.memory, c->relative_memory.memory,
-                                       c->trace.memory,           c->work.memory,
-                                       c->variants.memory.memory, c->variants.trace.memory,
-                                       c->channels.memory.memory, c->pictures.memory.memory};
+        void *const device_memory[] = {c->memory.memory,
+                                       c->pos_memory.memory,
+                                       c->rotation_memory.memory,
+                                       c->relative_memory.memory,
+                                       c->trace.memory,
+                                       c->work.memory,
+                                       c->variants.memory.memory,
+                                       c->variants.trace.memory,
+                                       c->channels.memory.memory,
+                                       c->pictures.rooms[0].memory.memory,
+                                       c->pictures.rooms[1].memory.memory};
         for (size_t i = 0; i < sizeof device_memory / sizeof device_memory[0]; i++)
             if (device_memory[i])
                 cls->mem_free(device_memory[i], &c->env);
         release_host(c, &c->act.host.copies);
         release_host(c, &c->variants.act.host.copies);
         release_host(c, &c->channels.act.host.copies);
-        release_host(c, &c->pictures.staging);
+        release_host(c, &c->pictures.rooms[0].staging);
+        release_host(c, &c->pictures.rooms[1].staging);
         cls->close(c->dev);
     }
     vx_release(&hooks, c->channels.starts);
@@ -526,7 +533,7 @@ int vitx_context_get_info(vitx_context_info *out, const vitx_context *context)
         .activation_bytes = context->memory.bytes + context->pos_memory.bytes +
                             context->rotation_memory.bytes + context->relative_memory.bytes +
                             context->dev->cls->reserve_bytes(context->dev, &dims) +
-                            vx_pictures_most(context->dev->cls),
+                            vx_pictures_most(context->dev->cls, context->max_batch),
         .trace_bytes = context->trace.bytes,
         .recipe = &context->recipe};
     fill_size(&info, context);

@@ -63,12 +63,22 @@ typedef struct vx_block {
     size_t bytes;
 } vx_block;
 
+/* Where pictures lie that go to a device together. */
+typedef struct vx_picture_room {
+    vx_block memory;
+    vx_host_block staging;
+    uint64_t used; /* 1 more than c->waits was when it was; 0: never */
+} vx_picture_room;
+
 /* Pictures on their way to a device that makes inputs of them (engine/pictures.h). */
 typedef struct vx_pictures {
     struct vx_sent_picture *sent; /* [max_batch] */
     vx_resampled *list;           /* [max_batch] */
-    vx_block memory;
-    vx_host_block staging;
+    vx_picture_room rooms[2];     /* the host fills one while the device reads the other */
+    int turn;                     /* the room that is next */
+    /* The first `ahead` of these are on their way, though their batch has not begun. */
+    const vitx_image *const *ahead_of;
+    int ahead;
 } vx_pictures;
 
 /* Pictures that a method makes of one picture, run in memory of their own (engine/variants.h). */
@@ -147,6 +157,7 @@ struct vitx_context {
     bool differentiated; /* vitx_backward has run on them */
     bool explained;      /* the passes of the last vitx_explain lie as it left them (explained.h) */
 
+    uint64_t waits;      /* how often the device was waited for */
     atomic_int busy;     /* 1 in a public call that changes the context */
     uint64_t generation; /* how many of these there were: views of an earlier one are stale */
 };

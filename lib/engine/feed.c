@@ -55,10 +55,10 @@ static void copy_input(const void *payload, int v, float *input, int worker)
     memcpy(input, k->from + (size_t)v * k->floats, k->floats * sizeof *input);
 }
 
-int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, vx_plan *plan)
+int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, int next, vx_plan *plan)
 {
     if (feed->images)
-        return vx_context_run(c, feed->images + first, n, plan);
+        return vx_context_run(c, feed->images + first, n, next, plan);
     VX_TRY(vx_size_take_input(c, feed->height, feed->width));
     const copying k = {feed->tensors, input_floats(c, feed)};
     return vx_context_run_inputs(c, NULL, &(vx_inputs){copy_input, &k, NULL}, first, n, plan);

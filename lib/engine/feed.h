@@ -22,7 +22,7 @@ int vx_feed_alike(const vitx_context *c, const vx_feed *feed, int first, int n);
 /* vx_size_measure for number `first`, and then vx_feed_alike. */
 int vx_feed_measure(int *alike, vitx_context *c, const vx_feed *feed, int first, int n);
 
-/* vx_context_run for the numbers first..first+n-1. */
-int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, vx_plan *plan);
+/* vx_context_run for the numbers first..first+n-1; `next` of those behind them run next. */
+int vx_feed_run(vitx_context *c, const vx_feed *feed, int first, int n, int next, vx_plan *plan);
 
 #endif

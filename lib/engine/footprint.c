@@ -104,7 +104,7 @@ static size_t bytes_with(const vitx_context *c, const vx_device *dev, const vx_d
         (vx_arch_resamples(a) ? (size_t)a->grid_height * (size_t)a->grid_width * (size_t)a->width
                               : 0);
     return bytes != SIZE_MAX && vx_add_size(&bytes, bytes, dev->cls->reserve_bytes(dev, dims)) &&
-                   vx_add_size(&bytes, bytes, vx_pictures_most(dev->cls)) &&
+                   vx_add_size(&bytes, bytes, vx_pictures_most(dev->cls, c->max_batch)) &&
                    vx_add_size(&bytes, bytes, pos * sizeof(float))
                ? bytes
                : SIZE_MAX;

@@ -13,6 +13,7 @@
 int vx_context_sync(vitx_context *c)
 {
     char text[160];
+    c->waits++;
     if (c->dev->cls->sync(c->dev, text, sizeof text) != 0)
         return vx_fail(VITX_DEVICE, "device %s: %s", c->dev->cls->name, text);
     if (c->dev->profile && c->dev->profile->failed)
@@ -64,6 +65,7 @@ int vx_context_enter(vitx_context *c)
 
 int vx_context_leave(vitx_context *c, int status)
 {
+    vx_pictures_forget(c);
     atomic_store(&c->busy, 0);
     return status;
 }
@@ -139,11 +141,10 @@ void vx_inputs_write(vitx_context *c, const vx_inputs *inputs, float *to, int fi
     vx_pool_run(c->pool, write_one, &(writing){inputs, to, vx_context_input_count(c), first}, n);
 }
 
-/* The n inputs that lie in c->act.input. */
-static int run_loaded(vitx_context *c, int n, vx_plan *plan)
+/* Queues the n inputs that lie in c->act.input. */
+static int queue_loaded(vitx_context *c, int n, vx_plan *plan)
 {
-    VX_TRY(vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n}));
-    return vx_context_answers(c, &c->act, n);
+    return vx_pass_forward(c, &(vx_pass){.act = &c->act, .plan = plan, .batch = n});
 }
 
 int vx_context_begin_run(vitx_context *c, vx_plan *plan, int n)
@@ -167,7 +168,7 @@ static int check_queries(const vx_plan *plan, const vx_arch *a)
     return VITX_OK;
 }
 
-int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan)
+int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, int next, vx_plan *plan)
 {
     for (int i = 0; i < n; i++)
         if (!images[i])
@@ -180,7 +181,9 @@ int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_p
     VX_TRY(check_queries(plan, &c->arch));
     VX_TRY(vx_context_begin_run(c, plan, n));
     VX_TRY(load_pictures(c, images, n));
-    return run_loaded(c, n, plan);
+    VX_TRY(queue_loaded(c, n, plan));
+    VX_TRY(vx_pictures_ahead(c, images + n, next));
+    return vx_context_answers(c, &c->act, n);
 }
 
 int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inputs *inputs,
@@ -200,7 +203,8 @@ int vx_context_run_inputs(vitx_context *c, const vitx_image *image, const vx_inp
         vx_inputs_write(c, inputs, c->act.host.input, first, n);
         vx_context_upload_inputs(c, &c->act, n);
     }
-    return run_loaded(c, n, plan);
+    VX_TRY(queue_loaded(c, n, plan));
+    return vx_context_answers(c, &c->act, n);
 }
 
 void vx_context_upload_inputs(vitx_context *c, const vx_activations *act, int n)

@@ -18,8 +18,10 @@ int vx_context_leave(vitx_context *c, int status); /* gives `status` back */
 /* ------------------------------------------------------------------ a batch ---------------- */
 
 /* Runs `n` <= max_batch pictures, recording what `plan` says (NULL: nothing). Their answers are
- * then in c->act.host, checked to be finite. */
-int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, vx_plan *plan);
+ * then in c->act.host, checked to be finite. next: so many pictures, <= max_batch, behind these are
+ * what this call runs next, so they may be copied to the device meanwhile; 0: it is not known. */
+int vx_context_run(vitx_context *c, const vitx_image *const *images, int n, int next,
+                   vx_plan *plan);
 
 /* Before such a run: what an earlier one recorded is lost, and the plan gets its places for `n`
  * pictures, or for max_batch. */

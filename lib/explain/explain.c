@@ -114,11 +114,11 @@ static int run_jobs(vitx_map **out, const call *k, int n)
     return VITX_OK;
 }
 
-static int run_forward(const call *k, int first, int n)
+static int run_forward(const call *k, int first, int n, int next)
 {
     if (k->inputs)
         return vx_context_run_inputs(k->c, k->feed.images[0], k->inputs, first, n, &k->c->need);
-    return vx_feed_run(k->c, &k->feed, first, n, &k->c->need);
+    return vx_feed_run(k->c, &k->feed, first, n, next, &k->c->need);
 }
 
 /* NULL: number i is an input that is no picture's. */
@@ -127,10 +127,10 @@ static const vitx_image *picture_of(const call *k, int i)
     return k->feed.images ? k->feed.images[k->inputs ? 0 : i] : NULL;
 }
 
-/* Pictures first..first+n-1. If it fails, maps are left pending. */
-static int explain_pending(vitx_map **out, const call *k, int first, int n)
+/* Pictures first..first+n-1, behind which `next` come. If it fails, maps are left pending. */
+static int explain_pending(vitx_map **out, const call *k, int first, int n, int next)
 {
-    VX_TRY(run_forward(k, first, n));
+    VX_TRY(run_forward(k, first, n, next));
     for (int i = 0; i < n; i++)
         for (int j = 0; j < k->m; j++)
             VX_TRY(vx_job_map(pending_of(k, i, j), &k->jobs[j], picture_of(k, first + i), i));
@@ -139,9 +139,9 @@ static int explain_pending(vitx_map **out, const call *k, int first, int n)
 }
 
 /* The same, and no map is left pending. */
-static int explain_batch(vitx_map **out, const call *k, int first, int n)
+static int explain_batch(vitx_map **out, const call *k, int first, int n, int next)
 {
-    const int status = explain_pending(out, k, first, n);
+    const int status = explain_pending(out, k, first, n, next);
     for (size_t i = 0; i < (size_t)n * (size_t)k->m; i++) {
         vitx_map_free(k->pending[i]);
         k->pending[i] = NULL;
@@ -161,6 +161,11 @@ static int prepare_at(int *alike, const call *k, const vitx_explain_opts *opts, 
     return vx_jobs_prepare(k->jobs, k->m, k->c, opts);
 }
 
+static int most(const vitx_context *c, int n)
+{
+    return n < c->max_batch ? n : c->max_batch;
+}
+
 /* Pictures of one size. */
 static int explain_alike(vitx_map **out, const call *k, int first, int n)
 {
@@ -168,10 +173,10 @@ static int explain_alike(vitx_map **out, const call *k, int first, int n)
     VX_TRY(vx_similarity_run(c, &k->jobs->similarity));
     VX_TRY(vx_size_reserve(c));
     VX_TRY(vx_jobs_reserve(c, k->jobs, k->m));
-    for (int at = first; at < first + n; at += c->max_batch) {
-        const int left = first + n - at;
-        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at,
-                             left < c->max_batch ? left : c->max_batch));
+    for (int at = first, count; at < first + n; at += count) {
+        count = most(c, first + n - at);
+        VX_TRY(explain_batch(out + (size_t)at * (size_t)k->m, k, at, count,
+                             most(c, first + n - at - count)));
     }
     return VITX_OK;
 }

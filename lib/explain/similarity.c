@@ -86,7 +86,7 @@ int vx_similarity_run(vitx_context *c, vx_similarity *list)
     for (vx_similarity *d = list; d; d = d->next) {
         if (!d->like || is_run_before(list, d))
             continue;
-        VX_TRY(vx_context_run(c, &d->like, 1, NULL));
+        VX_TRY(vx_context_run(c, &d->like, 1, 0, NULL));
         for (vx_similarity *other = d; other; other = other->next)
             if (other->like == d->like)
                 VX_TRY(set_vector(other, c->act.host.logits, c->arch.classes));

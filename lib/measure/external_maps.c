@@ -71,7 +71,7 @@ static int run(vitx_map **out, vitx_context *c, const vitx_image *image, const c
 {
     VX_TRY(vx_context_enter(c));
     vx_context_begin(c, c->arch.depth);
-    int status = vx_context_run(c, &image, 1, NULL);
+    int status = vx_context_run(c, &image, 1, 0, NULL);
     if (status == VITX_OK)
         status = create(out, c, image, method, height ? height : c->arch.grid_height,
                         width ? width : c->arch.grid_width, target);

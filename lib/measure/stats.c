@@ -196,6 +196,11 @@ static int watch(void *watcher, int layer, const float *x)
     return s->also ? s->also(s->also_for, layer, attention) : VITX_OK;
 }
 
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
 {
     if (vx_size_alike(s->context, images, n) < n)
@@ -206,8 +211,9 @@ static int add_all(vitx_stats *s, const vitx_image *const *images, int n)
     vx_context_begin(s->context, ((int64_t)(n - 1) / s->batch + 1) * s->arch.depth);
     vx_stats_begin(s);
     for (int at = 0; at < n; at += s->batch) {
-        s->running = n - at < s->batch ? n - at : s->batch;
-        VX_TRY(vx_context_run(s->context, images + at, s->running, &s->plan));
+        s->running = least(n - at, s->batch);
+        VX_TRY(vx_context_run(s->context, images + at, s->running,
+                              least(n - at - s->running, s->batch), &s->plan));
         vx_stats_count(s, s->running);
     }
     vx_stats_end(s);

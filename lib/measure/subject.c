@@ -86,7 +86,7 @@ int vx_subject_run(vx_subject *s)
     const float *logits = c->act.host.logits, *probabilities = c->act.host.probabilities;
     const bool vector = s->similarity[0].vector != NULL;
     const float *input;
-    VX_TRY(vx_context_run(c, &s->image, 1, NULL));
+    VX_TRY(vx_context_run(c, &s->image, 1, 0, NULL));
     VX_TRY(vx_context_host_input(&input, c, 0));
     memcpy(s->input, input, s->input_floats * sizeof *s->input);
     if (!vector && vx_subject_of_vector(s->map))

@@ -16,8 +16,16 @@ struct graph {
     node *first, **last;
 };
 
+struct upload {
+    upload *next;
+    void *to;
+    const void *from;
+    size_t bytes;
+};
+
 struct handle {
     graph *capturing;
+    upload *first, **last;
 };
 
 enum { OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719 };
@@ -33,7 +41,42 @@ void vx_machine_captures(vx_captures how)
 
 void *vx_host_stream_make(void)
 {
-    return calloc(1, sizeof(handle));
+    handle *h = (handle *)calloc(1, sizeof *h);
+    if (h)
+        h->last = &h->first;
+    return h;
+}
+
+void vx_host_stream_free(void *what)
+{
+    if (what)
+        vx_host_catch_up(what);
+    free(what);
+}
+
+void vx_host_put_off(void *stream, void *to, const void *from, size_t bytes)
+{
+    handle *h = (handle *)stream;
+    upload *u = (upload *)malloc(sizeof *u);
+    if (!u)
+        vx_machine_stop(NULL, 0, "no memory for a copy");
+    *u = {NULL, to, from, bytes};
+    *h->last = u;
+    h->last = &u->next;
+    memset(to, 0xff, bytes);
+}
+
+void vx_host_catch_up(void *stream)
+{
+    handle *h = (handle *)stream;
+    upload *next;
+    for (upload *u = h->first; u; u = next) {
+        next = u->next;
+        memcpy(u->to, u->from, u->bytes);
+        free(u);
+    }
+    h->first = NULL;
+    h->last = &h->first;
 }
 
 void vx_host_no_capture(const char *what)
@@ -67,6 +110,7 @@ void vx_host_do(void *stream, void (*run)(void *), void *args, size_t bytes)
         append(g, NULL, run, args, bytes);
         return;
     }
+    vx_host_catch_up(stream);
     vx_machine_tally()->queued++;
     run(args);
 }
@@ -79,6 +123,7 @@ void vx_host_do_launch(void *stream, const vx_launch_shape *shape, void (*run)(v
         append(g, shape, run, args, bytes);
         return;
     }
+    vx_host_catch_up(stream);
     vx_machine_tally()->queued++;
     vx_machine_launch(shape, run, args);
 }
@@ -132,6 +177,7 @@ void vx_gpu_graph_launch(vx_gpu_stream *stream, void *what)
     if (!vx_host_usable(stream, "graph"))
         return;
     vx_host_no_capture("vx_gpu_graph_launch");
+    vx_host_catch_up(stream->handle);
     vx_machine_tally()->queued++;
     vx_machine_tally()->graphs++;
     for (node *n = ((graph *)what)->first; n; n = n->next) {

@@ -16,8 +16,14 @@ extern "C" {
 /* Errors, by CUDA's numbers. */
 enum { VX_HOST_NOT_CAPTURED = 900, VX_HOST_INVALIDATED = 901 };
 
-/* A stream's handle; NULL: no memory. free() takes it. */
+/* A stream's handle; NULL: no memory. */
 void *vx_host_stream_make(void);
+void vx_host_stream_free(void *handle);
+
+/* Puts off what is copied to memory of the GPU, as a GPU may: until something else is queued on the
+ * stream, it is waited for, or another one waits for it. Until then the memory holds 0xff. */
+void vx_host_put_off(void *handle, void *to, const void *from, size_t bytes);
+void vx_host_catch_up(void *handle);
 
 /* Does run(args) now; during a capture of the stream, whenever the graph is launched, with a copy
  * of the arguments. _launch: with a machine of that shape. */

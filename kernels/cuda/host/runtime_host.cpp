@@ -248,7 +248,7 @@ int vx_gpu_stream_open(vx_gpu_stream *stream)
 void vx_gpu_stream_close(vx_gpu_stream *stream)
 {
     vx_host_no_capture("vx_gpu_stream_close");
-    free(stream->handle);
+    vx_host_stream_free(stream->handle);
     memset(stream, 0, sizeof *stream);
 }
 
@@ -303,7 +303,7 @@ static int may_copy(vx_gpu_stream *stream, const void *gpu, const void *other, i
     return 1;
 }
 
-/* A copy is done at once; a graph copies nothing. */
+/* A graph copies nothing. */
 static int may_copy_now(vx_gpu_stream *stream, const void *gpu, const void *other, int other_gpu,
                         size_t bytes, const char *what)
 {
@@ -316,19 +316,30 @@ static int may_copy_now(vx_gpu_stream *stream, const void *gpu, const void *othe
 void vx_gpu_upload(vx_gpu_stream *stream, void *gpu, const void *host, size_t bytes)
 {
     if (may_copy_now(stream, gpu, host, -1, bytes, "copy to the GPU"))
-        memcpy(gpu, host, bytes);
+        vx_host_put_off(stream->handle, gpu, host, bytes);
 }
 
 void vx_gpu_download(vx_gpu_stream *stream, void *host, const void *gpu, size_t bytes)
 {
-    if (may_copy_now(stream, gpu, host, -1, bytes, "copy from the GPU"))
-        memcpy(host, gpu, bytes);
+    if (!may_copy_now(stream, gpu, host, -1, bytes, "copy from the GPU"))
+        return;
+    vx_host_catch_up(stream->handle);
+    memcpy(host, gpu, bytes);
 }
 
 void vx_gpu_copy(vx_gpu_stream *stream, void *gpu, const void *gpu_from, size_t bytes)
 {
-    if (may_copy_now(stream, gpu, gpu_from, stream->ordinal, bytes, "copy on the GPU"))
-        memcpy(gpu, gpu_from, bytes);
+    if (!may_copy_now(stream, gpu, gpu_from, stream->ordinal, bytes, "copy on the GPU"))
+        return;
+    vx_host_catch_up(stream->handle);
+    memcpy(gpu, gpu_from, bytes);
+}
+
+void vx_gpu_wait(vx_gpu_stream *stream, vx_gpu_stream *other)
+{
+    vx_host_no_capture("vx_gpu_wait");
+    if (vx_host_usable(stream, "vx_gpu_wait"))
+        vx_host_catch_up(other->handle);
 }
 
 struct filling {
@@ -354,6 +365,7 @@ int vx_gpu_sync(vx_gpu_stream *stream, const char **what)
 {
     vx_host_no_capture("vx_gpu_sync");
     vx_host_usable(stream, "vx_gpu_sync");
+    vx_host_catch_up(stream->handle);
     const int error = stream->error;
     if (what)
         *what = stream->what;
