@@ -46,7 +46,7 @@ CFLAGS   ?=
 FLAGS_release :=
 # Sanitizers name functions and lines, not variables: -g1 is enough, and a fifth quicker to compile.
 FLAGS_debug   := -O0
-FLAGS_asan    := -O2 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -g1 -fsanitize=thread
 FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE := $(FLAGS_$(CONFIG))

@@ -16,7 +16,8 @@
 #include "kernels/profile.h"
 #include "util.h"
 
-#define QUICK SANITIZED_THREADS
+/* Fewer cases of what differs in size alone. */
+#define QUICK SANITIZED
 
 /* ck_assert_msg(), without the line that Check writes to a file for every assertion that holds:
  * there are millions, and --bench runs outside of Check. */

@@ -497,7 +497,7 @@ static const float *gradient_at(const vitx_context *c, const vx_plan *plan, plac
 static void check_gradient(const bench *b, const vx_plan *plan, place where, int l, rng *r,
                            const char *folder)
 {
-    enum { SAMPLES = SANITIZED ? 1 : 12 }; /* most of the time is the test's own arithmetic */
+    enum { SAMPLES = SANITIZED ? 1 : 8 }; /* most of the time is the test's own arithmetic */
     const double step = 1e-6;              /* small beside the distance to a kink of relu */
     vitx_context *c = b->c;
     size_t count;

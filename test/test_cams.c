@@ -1,7 +1,7 @@
 /*
  * The CAM methods on tokens: on given tokens and gradients, on tiny models against plain sums over
  * variants, and what all of them keep: threads, batches, errors, cancelling, memory. Maps of
- * pytorch-grad-cam are compared in test_methods. VX_TEST_THREADS
+ * pytorch-grad-cam are compared in test_methods.
  */
 #include <math.h>
 #include <stdio.h>

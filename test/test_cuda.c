@@ -955,7 +955,10 @@ static Suite *suite(void)
     TCase *c = tcase_create("products"), *rest = tcase_create("device");
     tcase_add_loop_test(c, test_linear__in_every_precision, 0, CASES);
     tcase_add_loop_test(c, test_linear_bwd__in_every_precision, 0, CASES);
-    tcase_add_loop_test(c, test_products__in_large_blocks, 0, SANITIZED ? 1 : 2);
+    tcase_add_loop_test(c, test_products__in_large_blocks, 0,
+                        SANITIZED_THREADS ? 0
+                        : SANITIZED       ? 1
+                                          : 2);
     tcase_add_loop_test(c, test_patches__in_every_precision, 0, CASES);
     tcase_add_test(rest, test_pictures__have_the_bits_of_the_host);
     tcase_add_test(rest, test_class__names_and_sizes);

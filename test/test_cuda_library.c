@@ -257,7 +257,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_twin__every_golden_model, 0, SANITIZED_THREADS ? 1 : folder_count);
     tcase_add_loop_test(t, test_twin__every_method, SANITIZED ? PRECISIONS - 1 : 0,
                         SANITIZED_THREADS ? 0 : PRECISIONS);
-    tcase_add_loop_test(t, test_twin__variants, 0, SANITIZED_THREADS ? 0 : SANITIZED ? 1 : MODELS);
+    tcase_add_loop_test(t, test_twin__variants, 0, SANITIZED ? 0 : MODELS); /* test_kernels */
     tcase_add_loop_test(t, test_twin__every_metric, 0, SANITIZED ? 0 : MODELS);
     tcase_add_loop_test(t, test_twin__statistics, 0,
                         SANITIZED_THREADS ? 0
@@ -265,7 +265,9 @@ static Suite *suite(void)
                                           : MODELS);
     tcase_add_test(t, test_twin__keeps_no_probabilities);
     tcase_add_loop_test(t, test_twin__gradients_of_attention, 0,
-                        SANITIZED_THREADS ? 1 : PRECISIONS);
+                        SANITIZED_THREADS ? 0
+                        : SANITIZED       ? 2
+                                          : PRECISIONS);
     suite_add_tcase(s, t);
     return s;
 }

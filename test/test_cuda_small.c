@@ -735,7 +735,7 @@ static Suite *suite(void)
     tcase_add_loop_test(more, test_mean_tokens__many_sequences, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_add_weighted__many_samples, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_variants__long_lists, 0, RUN_SCHEDULES);
-    tcase_add_loop_test(more, test_token_maps__in_parts, 0, RUN_SCHEDULES);
+    tcase_add_loop_test(more, test_token_maps__in_parts, 0, SANITIZED_THREADS ? 0 : RUN_SCHEDULES);
     tcase_add_loop_test(more, test_rollout__many_pictures, 0, RUN_SCHEDULES);
     tcase_add_loop_test(more, test_small__of_nothing, 0, RUN_SCHEDULES);
     suite_add_tcase(s, rows);

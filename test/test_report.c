@@ -1514,7 +1514,8 @@ static Suite *report_suite(void)
     tcase_add_loop_test(tcase, test_report__takes_answers_from_anywhere, 0, 5);
     tcase_add_loop_test(tcase, test_report__takes_what_explaining_left_behind, 0,
                         model_folders(folders));
-    tcase_add_test(tcase, test_report__many_pictures_keep_to_the_budget);
+    tcase_add_loop_test(tcase, test_report__many_pictures_keep_to_the_budget, 0,
+                        !SANITIZED_THREADS);
     tcase_add_test(tcase, test_report__pictures_may_have_grids_of_their_own);
     tcase_add_test(tcase, test_report__names_are_text);
     tcase_add_test(tcase, test_report__refuses_what_does_not_belong);

@@ -1213,7 +1213,8 @@ static Suite *stats_suite(void)
     tcase_add_test(tcase, test_stats__no_warnings_without_a_cause);
     tcase_add_test(tcase, test_stats_json__holds_everything);
     tcase_add_test(tcase, test_stats_png__cells_have_the_colours_of_their_values);
-    tcase_add_loop_test(tcase, test_stats_png__every_statistic_of_every_shape, 0, 5);
+    tcase_add_loop_test(tcase, test_stats_png__every_statistic_of_every_shape, 0,
+                        SANITIZED_THREADS ? 1 : 5);
     tcase_add_test(tcase, test_stats_render__files_and_what_is_refused);
     tcase_add_loop_test(tcase, test_stats__every_allocation_may_fail, 0, 2);
     tcase_add_test(tcase, test_stats__adding_allocates_nothing_after_the_first_call);

@@ -66,7 +66,7 @@ int fewer_folders(char (*folders)[128], int count)
         unsigned sum = 0;
         for (const char *c = folders[i]; *c; c++)
             sum += (unsigned char)*c;
-        if (SANITIZED && sum % 2)
+        if (SANITIZED && sum % 4)
             continue;
         if (left < i)
             memcpy(folders[left], folders[i], sizeof folders[0]);

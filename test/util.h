@@ -57,7 +57,7 @@ bool have_real_model(const char *what);
  * a test. */
 enum { MOST_MODELS = 128 };
 int model_folders(char (*folders)[128]);
-/* Under a sanitizer about half of them, by their names: most models run the same code. */
+/* Under a sanitizer about a quarter of them, by their names: most models run the same code. */
 int fewer_folders(char (*folders)[128], int count);
 
 /* A whole file in malloc'ed memory with a '\0' after it; fails the test if it is not there. */
