@@ -19,7 +19,7 @@
 static char folders[MOST_MODELS][128];
 static int folder_count;
 /* Of tests on every model: threads that wait for each other cost more than they save. */
-enum { THREADS = SANITIZED_THREADS ? 2 : 1 };
+enum { THREADS = 1 };
 
 static const char *const cams[] = {"gradcam",     "gradcam++",  "xgradcam", "hirescam",
                                    "elementwise", "layercam",   "eigencam", "eigengradcam",
@@ -899,8 +899,6 @@ static Suite *cams_suite(void)
     Suite *suite = suite_create("cams");
     TCase *tcase = tcase_create("cams");
     folder_count = fewer_folders(folders, with_two_blocks(model_folders(folders)));
-    if (SANITIZED_THREADS) /* of two models what all tell */
-        folder_count = 2;
     tcase_add_test(tcase, test_lanczos__known_eigenvalues);
     tcase_add_test(tcase, test_lanczos__exact_cases);
     tcase_add_loop_test(tcase, test_cams__zero_gradient_gives_zero_map, 0, 2);

@@ -515,7 +515,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, test_pictures__each_of_its_own_size, 0, DEVICES);
     tcase_add_loop_test(t, test_pictures__after_a_cancelled_run, 0, DEVICES);
     tcase_add_loop_test(t, test_pictures__more_than_there_is_room_for, 0, SANITIZED ? 0 : DEVICES);
-    tcase_add_loop_test(t, test_pictures__survive_failing_allocations, SANITIZED ? TWIN : 0,
+    tcase_add_loop_test(t, test_pictures__survive_failing_allocations, SANITIZED ? DEVICES : 0,
                         DEVICES);
     tcase_add_test(t, test_pictures__of_a_gpu_without_memory);
     tcase_add_loop_test(t, test_pictures__of_the_next_batch, 0, DEVICES);
