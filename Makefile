@@ -255,6 +255,7 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+$(B)/test_pipeline: $(B)/tools/cli/pipeline.o $(B)/tools/cli/progress.o $(B)/tools/cli/say.o
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)

@@ -3,16 +3,29 @@
 
 #include "answers.h"
 #include "inputs.h"
+#include "lanes.h"
 #include "progress.h"
 #include "results.h"
+
+/* A batch under way. */
+struct slot {
+    struct batch batch;
+    char *values;             /* a part of the work's                                   */
+    bool *good;               /* [batch]: the picture has its values                    */
+    bool complete, cancelled; /* all files have become pictures with values; Ctrl-C    */
+};
 
 struct work {
     const struct answers *how;
     const void *settings;
     struct session session;
-    struct batch batch;
-    char *values; /* of the batch, or of all pictures */
-    size_t size;  /* of a picture's */
+    struct lanes lanes;
+    struct slot *slots; /* [lanes.slots]                      */
+    char *values;       /* of all pictures, or of all slots   */
+    size_t size;        /* of a picture's                     */
+    char **files;
+    int count, batch; /* pictures, in a batch               */
+    int status;       /* what has come of those that are finished */
 };
 
 static const struct common *common_of(const struct work *w)
@@ -20,68 +33,123 @@ static const struct common *common_of(const struct work *w)
     return w->settings;
 }
 
-/* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. */
-static bool run_batch(const struct work *w, char *to)
+/* The pictures of a batch: how many. */
+static int extent(const struct work *w, int piece)
 {
-    const vitx_image *const *images = (const vitx_image *const *)w->batch.images;
-    bool all = true;
-    if (w->batch.count == 0)
-        return true;
-    int code = w->how->run(to, &w->session, w->settings, images, w->batch.count);
-    const bool together = code == VITX_OK;
-    for (int i = 0; i < w->batch.count; i++) {
-        char *mine = to + (size_t)i * w->size;
-        if (!together && code != VITX_CANCELLED)
-            code = w->how->run(mine, &w->session, w->settings, images + i, 1);
-        if (code == VITX_CANCELLED)
-            return !progress_cancelled();
-        if (code != VITX_OK)
-            complain_last(w->batch.names[i]);
-        else if (!w->how->all)
-            w->how->print(&w->session, w->settings, w->batch.names[i], mine);
-        all &= code == VITX_OK;
-    }
-    return all;
+    const int left = w->count - piece * w->batch;
+    return left < w->batch ? left : w->batch;
 }
 
-static int run_all(struct work *w, char **files, int count)
+static bool load(void *payload, int piece, int at)
 {
-    const struct common *common = common_of(w);
-    const int size = w->batch.capacity;
-    int status = DONE;
-    progress_begin(common, count, 1, "pictures");
-    for (int i = 0; i < count && output_works(); i += size) {
-        const int n = count - i < size ? count - i : size;
-        progress_step(i, n, files[i]);
-        if (progress_cancelled()) {
-            status = SOME_FAILED;
-            break;
-        }
-        if (!batch_load(&w->batch, files + i, n, common))
-            status = SOME_FAILED;
-        if (!run_batch(w, w->values + (w->how->all ? (size_t)i * w->size : 0)))
-            status = SOME_FAILED;
+    struct work *w = payload;
+    struct slot *slot = &w->slots[at];
+    char **files = w->files + piece * w->batch;
+    const int n = extent(w, piece);
+    if (lanes_in_turn(&w->lanes))
+        progress_step(piece * w->batch, n, files[0]);
+    slot->values = w->values + (size_t)(w->how->all ? piece : at) * (size_t)w->batch * w->size;
+    slot->complete = batch_load(&slot->batch, files, n, common_of(w));
+    slot->cancelled = false;
+    return true;
+}
+
+static int64_t pixels(void *payload, int at)
+{
+    return batch_pixels(&((const struct work *)payload)->slots[at].batch);
+}
+
+/* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. */
+static bool run(void *payload, int piece, int at, vitx_context *context)
+{
+    struct work *w = payload;
+    struct slot *slot = &w->slots[at];
+    const vitx_image *const *images = (const vitx_image *const *)slot->batch.images;
+    const int n = slot->batch.count;
+    (void)piece;
+    int code = VITX_OK;
+    if (n > 0)
+        code = w->how->run(slot->values, &w->session, w->settings, context, images, n);
+    const bool together = code == VITX_OK;
+    for (int i = 0; i < n; i++) {
+        char *mine = slot->values + (size_t)i * w->size;
+        if (!together && code != VITX_CANCELLED)
+            code = w->how->run(mine, &w->session, w->settings, context, images + i, 1);
+        slot->good[i] = code == VITX_OK;
+        slot->cancelled |= code == VITX_CANCELLED;
+        if (code != VITX_OK && code != VITX_CANCELLED)
+            complain_last(slot->batch.names[i]);
+        slot->complete &= slot->good[i];
     }
-    progress_hide();
-    return status;
+    batch_drop_images(&slot->batch);
+    return true;
+}
+
+static bool finish(void *payload, int piece, int at, bool begun)
+{
+    struct work *w = payload;
+    struct slot *slot = &w->slots[at];
+    if ((!begun || slot->cancelled) && progress_cancelled())
+        w->status = SOME_FAILED;
+    if (!begun)
+        return false;
+    for (int i = 0; i < slot->batch.count && !w->how->all; i++)
+        if (slot->good[i])
+            w->how->print(&w->session, w->settings, slot->batch.names[i],
+                          slot->values + (size_t)i * w->size);
+    if (!slot->complete)
+        w->status = SOME_FAILED;
+    batch_clear(&slot->batch);
+    const int done = piece * w->batch + extent(w, piece);
+    if (done < w->count)
+        progress_step(done, 1, w->files[done]);
+    return output_works();
+}
+
+static bool create_slots(struct work *w)
+{
+    const int n = w->lanes.slots;
+    w->size = w->how->size(&w->session, w->settings);
+    w->values = calloc((size_t)(w->how->all ? w->count : n * w->batch), w->size);
+    w->slots = calloc((size_t)n, sizeof *w->slots);
+    bool there = w->values && w->slots;
+    for (int i = 0; i < n && there; i++) {
+        w->slots[i].good = calloc((size_t)w->batch, sizeof *w->slots[i].good);
+        there = w->slots[i].good && batch_create(&w->slots[i].batch, w->batch);
+    }
+    if (!there)
+        complain(NULL, "no memory");
+    return there;
+}
+
+static void free_slots(struct work *w)
+{
+    for (int i = 0; i < w->lanes.slots && w->slots; i++) {
+        batch_free(&w->slots[i].batch);
+        free(w->slots[i].good);
+    }
+    free(w->slots);
+    free(w->values);
 }
 
 /* Room for the values, and the work. */
-static int answer(struct work *w, char **files, int count)
+static int answer(struct work *w)
 {
-    const int size = common_of(w)->batch < count ? common_of(w)->batch : count;
     int status = SOME_FAILED;
-    w->size = w->how->size(&w->session, w->settings);
-    w->values = calloc((size_t)(w->how->all ? count : size), w->size);
-    if (!w->values)
-        complain(NULL, "no memory");
-    if (w->values && batch_create(&w->batch, size)) {
-        status = run_all(w, files, count);
+    if (create_slots(w)) {
+        progress_begin(common_of(w), w->count, 1, "pictures");
+        status = lanes_run(&w->lanes, &(struct pipeline){.count = (w->count - 1) / w->batch + 1,
+                                                         .payload = w,
+                                                         .load = load,
+                                                         .pixels = pixels,
+                                                         .run = run,
+                                                         .finish = finish});
+        progress_hide();
+        status = status > w->status ? status : w->status;
         if (w->how->finish)
-            status = w->how->finish(&w->session, w->settings, w->values, count, status);
-        batch_free(&w->batch);
+            status = w->how->finish(&w->session, w->settings, w->values, w->count, status);
     }
-    free(w->values);
+    free_slots(w);
     return status;
 }
 
@@ -102,14 +170,17 @@ static int check_model(const struct work *w)
 
 int answers_run(const struct answers *how, const void *settings, char **files, int count)
 {
-    struct work w = {.how = how, .settings = settings};
-    int status = session_open(&w.session, common_of(&w));
+    struct work w = {.how = how, .settings = settings, .files = files, .count = count};
+    const struct common *common = settings;
+    w.batch = common->batch < count ? common->batch : count;
+    int status = session_open(&w.session, common);
     if (status == DONE)
         status = check_model(&w);
     if (status == DONE)
-        status = session_start(&w.session, common_of(&w), VITX_FIT_RECIPE);
+        status = lanes_start(&w.lanes, &w.session, common, files, count, false);
     if (status == DONE)
-        status = answer(&w, files, count);
+        status = answer(&w);
+    lanes_free(&w.lanes);
     session_close(&w.session);
     return status;
 }

@@ -13,9 +13,9 @@ struct answers {
     bool all;   /* values of all pictures lie one behind the other, else of a batch */
     /* Bytes of a picture's values. */
     size_t (*size)(const struct session *session, const void *settings);
-    /* Values of n pictures; the library's status. */
+    /* Values of n pictures, on any thread; the library's status. */
     int (*run)(void *values, const struct session *session, const void *settings,
-               const vitx_image *const *images, int n);
+               vitx_context *context, const vitx_image *const *images, int n);
     void (*print)(const struct session *session, const void *settings, const char *name,
                   const void *values);
     /* What is done in the end, `status` being what came of the pictures, with `all` to all values:

@@ -75,10 +75,10 @@ static size_t size_of(const struct session *s, const void *settings)
     return (size_t)top_of(s, settings) * sizeof(vitx_prediction);
 }
 
-static int classify(void *top, const struct session *s, const void *settings,
+static int classify(void *top, const struct session *s, const void *settings, vitx_context *context,
                     const vitx_image *const *images, int n)
 {
-    return vitx_classify_batch(s->context, images, n, top, top_of(s, settings));
+    return vitx_classify_batch(context, images, n, top, top_of(s, settings));
 }
 
 static void print(const struct session *s, const void *settings, const char *name, const void *top)

@@ -43,11 +43,12 @@ static size_t size_of(const struct session *s, const void *settings)
     return (size_t)s->info.classes * sizeof(float);
 }
 
-static int embed(void *values, const struct session *s, const void *settings,
+static int embed(void *values, const struct session *s, const void *settings, vitx_context *context,
                  const vitx_image *const *images, int n)
 {
     const struct settings *o = settings;
-    return vitx_embed_batch(s->context, images, n, values, o->normalize);
+    (void)s;
+    return vitx_embed_batch(context, images, n, values, o->normalize);
 }
 
 static void print(const struct session *s, const void *settings, const char *name,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "lanes.h"
 #include "outputs.h"
 #include "progress.h"
 #include "results.h"
@@ -294,30 +295,90 @@ static bool add_batch(vitx_stats *stats, const struct batch *batch, int *added)
     return all;
 }
 
-/* Ctrl-C ends the work on pictures; what was added until then is still printed. */
-static int collect(vitx_stats *stats, int *added, const struct settings *o, char **files, int count)
+/* Pictures are added in their order by the calling thread, and read beside that. */
+struct course {
+    vitx_stats *stats;
+    const struct settings *settings;
+    const struct lanes *lanes;
+    struct batch *slots; /* [lanes.slots] */
+    bool *complete;      /* [lanes.slots]: all files have become pictures */
+    char **files;
+    int count, batch, added, status;
+};
+
+static bool load(void *payload, int piece, int at)
 {
-    const int size = o->common.batch < count ? o->common.batch : count;
-    struct batch batch;
-    int status = DONE;
-    if (!batch_create(&batch, size))
-        return SOME_FAILED;
-    progress_begin(&o->common, count, 1, "pictures");
-    for (int i = 0; i < count; i += size) {
-        const int n = count - i < size ? count - i : size;
-        progress_step(i, n, files[i]);
-        if (progress_cancelled()) {
-            status = SOME_FAILED;
-            break;
-        }
-        if (!batch_load(&batch, files + i, n, &o->common))
-            status = SOME_FAILED;
-        if (!add_batch(stats, &batch, added))
-            status = SOME_FAILED;
+    struct course *all = payload;
+    const int done = piece * all->batch, left = all->count - done;
+    const int n = left < all->batch ? left : all->batch;
+    if (lanes_in_turn(all->lanes))
+        progress_step(done, n, all->files[done]);
+    all->complete[at] = batch_load(&all->slots[at], all->files + done, n, &all->settings->common);
+    return true;
+}
+
+static int64_t pixels(void *payload, int at)
+{
+    return batch_pixels(&((const struct course *)payload)->slots[at]);
+}
+
+static bool leave(void *payload, int piece, int at, vitx_context *context)
+{
+    (void)payload, (void)piece, (void)at, (void)context;
+    return true;
+}
+
+/* Ctrl-C ends the work on pictures; what was added until then is still printed. */
+static bool finish(void *payload, int piece, int at, bool begun)
+{
+    struct course *all = payload;
+    const int done = piece * all->batch;
+    if (!begun) {
+        all->status = progress_cancelled() ? SOME_FAILED : all->status;
+        return false;
     }
-    progress_hide();
-    batch_free(&batch);
-    return status;
+    progress_step(done, all->slots[at].count, all->files[done]);
+    if (!add_batch(all->stats, &all->slots[at], &all->added) || !all->complete[at])
+        all->status = SOME_FAILED;
+    batch_clear(&all->slots[at]);
+    return true;
+}
+
+static bool create_slots(struct course *all)
+{
+    const size_t n = (size_t)all->lanes->slots;
+    all->slots = calloc(n, sizeof *all->slots);
+    all->complete = calloc(n, sizeof *all->complete);
+    if (!all->slots || !all->complete) {
+        complain(NULL, "no memory");
+        return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!batch_create(&all->slots[i], all->batch))
+            return false;
+    return true;
+}
+
+static int collect(struct course *all)
+{
+    all->status = SOME_FAILED;
+    if (create_slots(all)) {
+        all->status = DONE;
+        progress_begin(&all->settings->common, all->count, 1, "pictures");
+        if (lanes_run(all->lanes, &(struct pipeline){.count = (all->count - 1) / all->batch + 1,
+                                                     .payload = all,
+                                                     .load = load,
+                                                     .pixels = pixels,
+                                                     .run = leave,
+                                                     .finish = finish}) != DONE)
+            all->status = SOME_FAILED;
+        progress_hide();
+    }
+    for (int i = 0; i < all->lanes->slots && all->slots; i++)
+        batch_free(&all->slots[i]);
+    free(all->slots);
+    free(all->complete);
+    return all->status;
 }
 
 static int report(const vitx_stats *stats, const struct settings *o, const char *model)
@@ -332,22 +393,25 @@ static int run(const void *settings, char **files, int count)
 {
     const struct settings *o = settings;
     struct session s;
-    vitx_stats *stats = NULL;
-    int added = 0, status = check_settings(o, files, count);
+    struct lanes lanes = {0};
+    struct course all = {.settings = o, .lanes = &lanes, .files = files, .count = count};
+    int status = check_settings(o, files, count);
     if (status != DONE)
         return status;
+    all.batch = o->common.batch < count ? o->common.batch : count;
     status = session_open(&s, &o->common);
     if (status == DONE)
-        status = session_start(&s, &o->common, VITX_FIT_RECIPE);
-    if (status == DONE && vitx_stats_create(&stats, s.context) != VITX_OK) {
+        status = lanes_start(&lanes, &s, &o->common, files, count, true);
+    if (status == DONE && vitx_stats_create(&all.stats, s.context) != VITX_OK) {
         complain_last(NULL);
         status = SOME_FAILED;
     }
     if (status == DONE)
-        status = collect(stats, &added, o, files, count);
-    if (added && report(stats, o, s.path) != DONE)
+        status = collect(&all);
+    if (all.added && report(all.stats, o, s.path) != DONE)
         status = SOME_FAILED;
-    vitx_stats_free(stats);
+    vitx_stats_free(all.stats);
+    lanes_free(&lanes);
     session_close(&s);
     return status;
 }

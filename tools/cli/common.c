@@ -82,9 +82,8 @@ const struct option common_options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(struct common, device),
      .value = "NAME",
-     .help =
-         "device to run on: cpu, cuda, cuda:1, ref or auto: cuda if there is one, else cpu "
-         "(default cpu)",
+     .help = "device to run on: cpu, cuda, cuda:1, ref or auto: cuda if there is one, else cpu "
+             "(default cpu)",
      .more =
          "cuda is a GPU, cuda:1 the second one. vitx-cli info lists the devices that this machine "
          "has, and says why\n"
@@ -115,6 +114,21 @@ const struct option common_options[] = {
      .high = 1024,
      .help = "pictures that run at once (default 1)",
      .more = "explain also draws the maps of a batch at once, with as many threads as there are."},
+    {.name = "lanes",
+     .kind = OPTION_INT,
+     .offset = offsetof(struct common, lanes),
+     .value = "N",
+     .low = 1,
+     .high = 256,
+     .word = "auto",
+     .word_value = 0,
+     .help = "batches that are worked on side by side, each with its share of the threads "
+             "(default: auto)",
+     .more = "auto takes as many as there are threads, if there are enough pictures and memory "
+             "enough, and one on a GPU.\n"
+             "Reading and writing go on beside the network in any case. Only classify, embed and "
+             "explain have "
+             "more than one."},
     {.name = "fit",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, fit),

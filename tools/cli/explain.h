@@ -8,6 +8,7 @@
 #define CLI_EXPLAIN_H
 
 #include "direction.h"
+#include "lanes.h"
 #include "methods.h"
 #include "outputs.h"
 #include <vitx/render.h>
@@ -39,6 +40,7 @@ struct ends {
 struct explain_plan {
     const struct explain_settings *settings;
     struct session session;
+    struct lanes lanes;
     struct list methods;     /* what --method means */
     struct list set;         /* --set, and --components as one of them */
     vitx_explain_opts *opts; /* [opts_count]: methods x targets */
@@ -90,6 +92,7 @@ struct map_writing {
     const vitx_image *image;
     const char *picture;
     enum written written; /* what came of it */
+    bool begun;           /* save_maps came as far as that */
     bool stopped;         /* this map or one before it was NO_MORE */
     vitx_map *mask;       /* the rest is in use while it is written */
     vitx_map_info info;
@@ -102,6 +105,9 @@ struct piece_state;
  * those under way then may still be written, and are named. states [count]. */
 void write_maps(const struct explain_plan *plan, struct map_writing *maps, int count,
                 struct piece_state *states);
+/* The same in two steps: maps into their files, one after the other, on any thread; their lines. */
+void save_maps(const struct explain_plan *plan, struct map_writing *maps, int count);
+void name_maps(const struct explain_plan *plan, struct map_writing *maps, int count);
 
 /* ------------------------------------------------------------------ pages ------------------ */
 

@@ -457,7 +457,8 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     if (status == DONE && plan->page && !page_create(&plan->pages, plan, files, count))
         status = SOME_FAILED;
     if (status == DONE)
-        status = session_start(&plan->session, &o->common, VITX_FIT_RECIPE);
+        status = lanes_start(&plan->lanes, &plan->session, &o->common, files, count,
+                             plan->page || plan->shared || o->together);
     if (status == DONE)
         status = keep_methods(&plan->session, &o->methods, plan->opts, &plan->opts_count,
                               o->common.quiet);
@@ -467,6 +468,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
 void explain_plan_free(struct explain_plan *plan)
 {
     page_free(plan->pages);
+    lanes_free(&plan->lanes);
     session_close(&plan->session);
     list_free(&plan->methods);
     list_free(&plan->set);

@@ -17,27 +17,40 @@
 
 enum { ALL = -1 };
 
+/* The pictures of a command. */
+struct course {
+    const struct explain_plan *plan;
+    struct work *slots; /* [lanes.slots] */
+    char **files;
+    int count, batch;  /* files, in a batch                       */
+    int left;          /* pictures that were not reached when nothing more could be written */
+    int status;        /* exit status so far                      */
+    bool stopped;      /* no map can be written any more          */
+    struct page *page; /* where the maps go; NULL: into files of their own */
+};
+
 /* A batch under way. */
 struct work {
     const struct explain_plan *plan;
     struct batch batch;
-    int done, status;            /* pictures before the batch; exit status so far             */
-    bool stopped;                /* no map can be written any more                            */
-    struct page *page;           /* where the maps go; NULL: into files of their own          */
+    vitx_context *context;
+    int status; /* exit status of the batch so far                           */
+    bool cancelled, loaded;
     vitx_prediction *top;        /* [batch, ranks]: the best classes of the pictures          */
     bool *settled;               /* [batch, opts_count]: the map was made, or reported        */
     vitx_map **maps;             /* [batch, opts_count]: of one call                          */
-    vitx_map **kept;             /* [batch, opts_count]: of a page, until the batch is done   */
+    vitx_map **kept;             /* [batch, opts_count]: of all, until they are written       */
     vitx_explain_opts *opts;     /* [opts_count]: of one call                                 */
-    struct map_writing *writing; /* [batch, opts_count]: of one call */
-    struct piece_state *states;  /* [batch, opts_count]: of one call */
     int *which;                  /* [opts_count]: where these are in the plan                 */
-    char **reasons;              /* [opts_count]: why a picture's maps failed, NULL: they did not */
+    struct map_writing *writing; /* [batch, opts_count] */
+    struct piece_state *states;  /* [batch, opts_count] */
+    int writings;
+    char **reasons; /* [opts_count]: why a picture's maps failed, NULL: they did not */
 };
 
-static void worsen(struct work *w, int status)
+static void worsen(int *status, int by)
 {
-    w->status = status > w->status ? status : w->status;
+    *status = by > *status ? by : *status;
 }
 
 /* The class that the plan's opts[j] asks for, of a picture of the batch. */
@@ -47,39 +60,20 @@ static int target_at(const struct work *w, int picture, int j)
     return rank ? w->top[picture * w->plan->ranks + rank - 1].index : target;
 }
 
-/* Writes the maps of a call, n pictures from `first` by m of the opts, and settles them. */
-static void write_all(struct work *w, int first, int n, int m)
+/* Keeps the maps of a call, n pictures from `first` by m of the opts, and settles them. */
+static void keep_all(struct work *w, int first, int n, int m)
 {
-    int count = 0;
-    for (int i = 0; i < n * m; i++) {
-        const int picture = first + i / m;
-        if (w->maps[i])
-            w->writing[count++] = (struct map_writing){.map = w->maps[i],
-                                                       .image = w->batch.images[picture],
-                                                       .picture = w->batch.names[picture],
-                                                       .written = NO_MORE};
-    }
-    if (!w->stopped)
-        write_maps(w->plan, w->writing, count, w->states);
-    for (int i = 0; i < count; i++) {
-        w->stopped |= w->writing[i].written == NO_MORE;
-        if (w->writing[i].written != WRITTEN)
-            worsen(w, SOME_FAILED);
-    }
     for (int i = 0; i < n * m; i++) {
         const int at = (first + i / m) * w->plan->opts_count + w->which[i % m];
         if (!w->maps[i])
             continue;
+        w->kept[at] = w->maps[i];
         w->settled[at] = true;
-        if (w->page)
-            w->kept[at] = w->maps[i];
-        else
-            vitx_map_free(w->maps[i]);
     }
 }
 
 /* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
- * the first of them lacks. Writes the maps that come out of it, of a failed call, too; where that
+ * the first of them lacks. Keeps the maps that come out of it, of a failed call, too; where that
  * was for a single map, keeps the reason for later. */
 static int attempt(struct work *w, int first, int n, int only)
 {
@@ -94,16 +88,14 @@ static int attempt(struct work *w, int first, int n, int only)
         }
     if (m == 0)
         return VITX_OK;
-    progress_step(w->done + first, n, w->batch.names[first]);
     const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
-        w->maps, plan->session.context, (const vitx_image *const *)w->batch.images + first, n,
-        w->opts, m);
+        w->maps, w->context, (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
     if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
         w->reasons[w->which[0]] = strdup(reason());
         w->settled[first * all + w->which[0]] = true;
-        worsen(w, SOME_FAILED);
+        worsen(&w->status, SOME_FAILED);
     }
-    write_all(w, first, n, m);
+    keep_all(w, first, n, m);
     return code;
 }
 
@@ -144,28 +136,6 @@ static bool settle_existing(struct work *w)
     return any;
 }
 
-/* The pictures of the batch whose maps are all there, or reported, in their order. */
-static void add_to_page(struct work *w)
-{
-    const int m = w->plan->opts_count;
-    for (int i = 0; i < w->batch.count; i++) {
-        bool all = true;
-        for (int j = 0; j < m; j++)
-            all &= w->settled[i * m + j];
-        const enum page_added added =
-            all && !w->stopped && !progress_interrupted()
-                ? page_add(w->page, w->batch.names[i], w->batch.images[i], w->kept + i * m)
-                : PAGE_ADDED;
-        if (added != PAGE_ADDED)
-            worsen(w, SOME_FAILED);
-        w->stopped |= added == PAGE_STOPPED;
-        for (int j = 0; j < m; j++) {
-            vitx_map_free(w->kept[i * m + j]);
-            w->kept[i * m + j] = NULL;
-        }
-    }
-}
-
 static bool same_method(const vitx_explain_opts *a, const vitx_explain_opts *b)
 {
     return strcmp(a->method, b->method) == 0;
@@ -198,18 +168,17 @@ static void settle_equal(struct work *w, int picture)
 static int find_ranks(struct work *w)
 {
     const int n = w->batch.count, k = w->plan->ranks, m = w->plan->opts_count;
-    vitx_context *context = w->plan->session.context;
     const vitx_image *const *images = (const vitx_image *const *)w->batch.images;
-    int code = vitx_classify_batch(context, images, n, w->top, k);
+    int code = vitx_classify_batch(w->context, images, n, w->top, k);
     const bool together = code == VITX_OK;
     for (int i = 0; i < n && code != VITX_CANCELLED; i++) {
         if (!together)
-            code = vitx_classify(context, images[i], w->top + i * k, k);
+            code = vitx_classify(w->context, images[i], w->top + i * k, k);
         if (code == VITX_OK) {
             settle_equal(w, i);
         } else if (code != VITX_CANCELLED) {
             complain_last(w->batch.names[i]);
-            worsen(w, SOME_FAILED);
+            worsen(&w->status, SOME_FAILED);
             for (int j = 0; j < m; j++)
                 w->settled[i * m + j] = true;
         }
@@ -229,28 +198,169 @@ static void explain_batch(struct work *w)
     if (code == VITX_OK)
         code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
     const int pictures = code == VITX_OK ? 0 : n;
-    for (int i = 0; i < pictures && code != VITX_CANCELLED && !w->stopped; i++) {
+    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
         if (n > 1 || some)
             code = attempt(w, i, 1, ALL);
-        for (int j = 0; j < m && code != VITX_CANCELLED && !w->stopped; j++)
+        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
             code = attempt(w, i, 1, j);
         report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
     }
-    if (w->page)
-        add_to_page(w);
-    if (code == VITX_CANCELLED && progress_cancelled())
-        worsen(w, SOME_FAILED);
+    w->cancelled = code == VITX_CANCELLED;
 }
 
-static bool work_create(struct work *w, int size)
+/* What write_maps and its like take, of the maps that there are. */
+static void list_writings(struct work *w)
 {
-    const size_t m = (size_t)w->plan->opts_count, all = (size_t)size * m;
+    const int m = w->plan->opts_count;
+    w->writings = 0;
+    for (int i = 0; i < w->batch.count * m; i++)
+        if (w->kept[i])
+            w->writing[w->writings++] = (struct map_writing){.map = w->kept[i],
+                                                             .image = w->batch.images[i / m],
+                                                             .picture = w->batch.names[i / m],
+                                                             .written = NO_MORE};
+}
+
+/* ------------------------------------------------------------------ stages ----------------- */
+
+/* A page is made by the calling thread, as it takes what the gradients of its pictures kept; then
+ * reading alone is done beside it. */
+static bool beside(const struct course *all)
+{
+    return !all->page && !lanes_in_turn(&all->plan->lanes);
+}
+
+static int extent(const struct course *all, int piece)
+{
+    const int left = all->count - piece * all->batch;
+    return left < all->batch ? left : all->batch;
+}
+
+static bool load(void *payload, int piece, int at)
+{
+    const struct course *all = payload;
+    struct work *w = &all->slots[at];
+    char **files = all->files + piece * all->batch;
+    const int n = extent(all, piece);
+    if (lanes_in_turn(&all->plan->lanes))
+        progress_step(piece * all->batch, n, files[0]);
+    w->loaded = batch_load(&w->batch, files, n, &all->plan->settings->common);
+    w->status = DONE;
+    w->cancelled = false;
+    return true;
+}
+
+static int64_t pixels(void *payload, int at)
+{
+    return batch_pixels(&((const struct course *)payload)->slots[at].batch);
+}
+
+static bool run(void *payload, int piece, int at, vitx_context *context)
+{
+    const struct course *all = payload;
+    struct work *w = &all->slots[at];
+    (void)piece;
+    w->context = context;
+    if (!all->page)
+        explain_batch(w);
+    return true;
+}
+
+static bool save(void *payload, int piece, int at)
+{
+    const struct course *all = payload;
+    struct work *w = &all->slots[at];
+    (void)piece;
+    list_writings(w);
+    if (beside(all))
+        save_maps(w->plan, w->writing, w->writings);
+    return w->writings == 0 || w->writing[w->writings - 1].written != NO_MORE || !beside(all);
+}
+
+/* The pictures of the batch whose maps are all there, or reported, in their order. */
+static void add_to_page(struct course *all, struct work *w)
+{
+    const int m = w->plan->opts_count;
+    for (int i = 0; i < w->batch.count; i++) {
+        bool complete = true;
+        for (int j = 0; j < m; j++)
+            complete &= w->settled[i * m + j];
+        const enum page_added added =
+            complete && !all->stopped && !progress_interrupted()
+                ? page_add(all->page, w->batch.names[i], w->batch.images[i], w->kept + i * m)
+                : PAGE_ADDED;
+        if (added != PAGE_ADDED)
+            worsen(&all->status, SOME_FAILED);
+        all->stopped |= added == PAGE_STOPPED;
+    }
+}
+
+/* Maps get their lines, and what goes to standard output. */
+static void tell(struct course *all, struct work *w)
+{
+    if (all->stopped && !beside(all))
+        return;
+    if (beside(all)) /* what is written is named, though an earlier one was the last */
+        name_maps(w->plan, w->writing, w->writings);
+    else
+        write_maps(w->plan, w->writing, w->writings, w->states);
+    for (int i = 0; i < w->writings; i++) {
+        all->stopped |= w->writing[i].written == NO_MORE;
+        if (w->writing[i].written != WRITTEN)
+            worsen(&all->status, SOME_FAILED);
+    }
+}
+
+static void release(struct work *w)
+{
+    for (int i = 0; i < w->batch.count * w->plan->opts_count; i++) {
+        vitx_map_free(w->kept[i]);
+        w->kept[i] = NULL;
+    }
+    batch_clear(&w->batch);
+}
+
+static bool finish(void *payload, int piece, int at, bool begun)
+{
+    struct course *all = payload;
+    struct work *w = &all->slots[at];
+    const int done = piece * all->batch;
+    if (!begun) {
+        if (progress_cancelled())
+            worsen(&all->status, SOME_FAILED);
+        return false;
+    }
+    if (all->page) {
+        progress_step(done, extent(all, piece), all->files[done]);
+        explain_batch(w);
+        list_writings(w);
+    }
+    tell(all, w);
+    if (all->page)
+        add_to_page(all, w);
+    if (w->cancelled && progress_cancelled())
+        worsen(&all->status, SOME_FAILED);
+    worsen(&all->status, w->loaded ? w->status : SOME_FAILED);
+    release(w);
+    if (all->stopped && all->left == 0 && done + all->batch < all->count)
+        all->left = all->count - done;
+    if (done + all->batch < all->count)
+        progress_step(done + all->batch, 1, all->files[done + all->batch]);
+    return !all->stopped && output_works();
+}
+
+/* ------------------------------------------------------------------ in order --------------- */
+
+static bool work_create(struct work *w, const struct explain_plan *plan, int size)
+{
+    const size_t m = (size_t)plan->opts_count, all = (size_t)size * m;
+    w->plan = plan;
     if (!batch_create(&w->batch, size))
         return false;
     w->settled = calloc(all, sizeof *w->settled);
     w->maps = calloc(all, sizeof(vitx_map *));
     w->kept = calloc(all, sizeof(vitx_map *));
-    w->top = calloc((size_t)size * (size_t)w->plan->ranks + 1, sizeof *w->top);
+    w->top = calloc((size_t)size * (size_t)plan->ranks + 1, sizeof *w->top);
     w->opts = calloc(m, sizeof *w->opts);
     w->which = calloc(m, sizeof *w->which);
     w->reasons = calloc(m, sizeof *w->reasons);
@@ -277,46 +387,48 @@ static void work_free(struct work *w)
     free(w->reasons);
 }
 
-/* All batches; w->done counts the pictures. */
-static void explain_all(struct work *w, char **files, int count)
+/* All batches. */
+static void explain_all(struct course *all)
 {
-    const struct common *common = &w->plan->settings->common;
-    const int size = w->batch.capacity;
-    for (; w->done < count && !w->stopped && output_works(); w->done += size) {
-        const int n = count - w->done < size ? count - w->done : size;
-        progress_step(w->done, n, files[w->done]);
-        if (progress_cancelled()) {
-            worsen(w, SOME_FAILED);
-            return;
-        }
-        if (!batch_load(&w->batch, files + w->done, n, common))
-            worsen(w, SOME_FAILED);
-        explain_batch(w);
-    }
-    if (w->stopped && w->done < count)
-        complain(NULL, "stopped: the maps of %d of %d pictures could not be written",
-                 count - w->done + size, count);
+    const int slots = all->plan->lanes.slots;
+    all->slots = calloc((size_t)slots, sizeof *all->slots);
+    bool there = all->slots != NULL;
+    for (int i = 0; i < slots && there; i++)
+        there = work_create(&all->slots[i], all->plan, all->batch);
+    struct pipeline stages = {.count = (all->count - 1) / all->batch + 1,
+                              .payload = all,
+                              .load = load,
+                              .pixels = pixels,
+                              .run = run,
+                              .save = save,
+                              .finish = finish};
+    if (!there || lanes_run(&all->plan->lanes, &stages) != DONE)
+        all->status = SOME_FAILED;
+    for (int i = 0; i < slots && all->slots; i++)
+        work_free(&all->slots[i]);
+    free(all->slots);
+    if (all->left > 0)
+        complain(NULL, "stopped: the maps of %d of %d pictures could not be written", all->left,
+                 all->count);
 }
 
 int explain_run(const struct explain_plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
-    struct work w = {.plan = plan, .page = plan->pages};
-    char **lacking = calloc((size_t)count, sizeof *lacking);
-    if (!lacking) {
+    struct course all = {.plan = plan, .page = plan->pages};
+    all.files = calloc((size_t)count, sizeof *all.files);
+    if (!all.files) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    const int n = find_lacking(lacking, plan, files, count);
-    progress_begin(common, n, 1, "pictures");
-    if (n > 0 && !work_create(&w, common->batch < n ? common->batch : n))
-        w.status = SOME_FAILED;
-    else if (n > 0)
-        explain_all(&w, lacking, n);
+    all.count = find_lacking(all.files, plan, files, count);
+    all.batch = common->batch < all.count ? common->batch : all.count;
+    progress_begin(common, all.count, 1, "pictures");
+    if (all.count > 0)
+        explain_all(&all);
     progress_hide();
-    if (w.page && page_end(w.page) != DONE)
-        w.status = SOME_FAILED;
-    work_free(&w);
-    free(lacking);
-    return w.status;
+    if (all.page && page_end(all.page) != DONE)
+        all.status = SOME_FAILED;
+    free(all.files);
+    return all.status;
 }

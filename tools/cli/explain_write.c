@@ -219,3 +219,20 @@ void write_maps(const struct explain_plan *plan, struct map_writing *maps, int c
                                     .listens = listens,
                                     .finish = finish_one});
 }
+
+void save_maps(const struct explain_plan *plan, struct map_writing *maps, int count)
+{
+    struct writing all = {plan, maps};
+    bool more = true;
+    for (int i = 0; i < count && more; i++) {
+        maps[i].begun = true;
+        more = save_one(&all, i);
+    }
+}
+
+void name_maps(const struct explain_plan *plan, struct map_writing *maps, int count)
+{
+    struct writing all = {plan, maps};
+    for (int i = 0; i < count; i++)
+        finish_one(&all, i, maps[i].begun);
+}

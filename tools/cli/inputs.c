@@ -87,12 +87,12 @@ static bool load_standard_input(vitx_image **out, const vitx_image_opts *opts)
     return load_stream(out, STDIN_FILENO, name, opts);
 }
 
-/* What has no size and cannot be read twice. */
-static bool is_stream(const char *file)
+bool image_is_stream(const char *file)
 {
     struct stat info;
-    return stat(file, &info) == 0 &&
-           (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) || S_ISCHR(info.st_mode));
+    return strcmp(file, "-") == 0 ||
+           (stat(file, &info) == 0 &&
+            (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) || S_ISCHR(info.st_mode)));
 }
 
 static bool load_pipe(vitx_image **out, const char *file, const vitx_image_opts *opts)
@@ -119,7 +119,7 @@ bool image_load(vitx_image **out, const char *file, const struct common *common)
     opts.window_high = common->window.high;
     if (strcmp(file, "-") == 0)
         return load_standard_input(out, &opts);
-    if (is_stream(file))
+    if (image_is_stream(file))
         return load_pipe(out, file, &opts);
     if (vitx_image_open_with(out, file, &opts) == VITX_OK)
         return true;
@@ -164,10 +164,25 @@ bool batch_load(struct batch *batch, char **files, int n, const struct common *c
     return all;
 }
 
+int64_t batch_pixels(const struct batch *batch)
+{
+    int64_t pixels = 0;
+    for (int i = 0; i < batch->count; i++)
+        pixels += (int64_t)vitx_image_width(batch->images[i]) * vitx_image_height(batch->images[i]);
+    return pixels;
+}
+
+void batch_drop_images(struct batch *batch)
+{
+    for (int i = 0; i < batch->count; i++) {
+        vitx_image_free(batch->images[i]);
+        batch->images[i] = NULL;
+    }
+}
+
 void batch_clear(struct batch *batch)
 {
-    for (int i = 0; i < batch->count; i++)
-        vitx_image_free(batch->images[i]);
+    batch_drop_images(batch);
     batch->count = 0;
 }
 

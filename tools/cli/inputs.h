@@ -3,6 +3,7 @@
 #ifndef CLI_INPUTS_H
 #define CLI_INPUTS_H
 
+#include <stdint.h>
 #include <vitx/image.h>
 
 #include "options.h"
@@ -12,6 +13,9 @@
 bool image_load(vitx_image **out, const char *file, const struct common *common);
 /* A picture beside those that the command is about, like a baseline: --page is not meant for it. */
 bool image_load_beside(vitx_image **out, const char *file, const struct common *common);
+
+/* Whether that is standard input or a pipe, which cannot be read twice. */
+bool image_is_stream(const char *file);
 
 /* Pictures that run together; names[i] is images[i]'s file. */
 struct batch {
@@ -24,7 +28,11 @@ struct batch {
 bool batch_create(struct batch *batch, int capacity);
 /* Opens files[0..n-1], n at most the capacity; complains about those that fail: false then. */
 bool batch_load(struct batch *batch, char **files, int n, const struct common *common);
+/* Of the pictures that it holds. */
+int64_t batch_pixels(const struct batch *batch);
 void batch_clear(struct batch *batch);
+/* The same, but for the names. */
+void batch_drop_images(struct batch *batch);
 void batch_free(struct batch *batch);
 
 #endif

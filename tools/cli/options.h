@@ -57,6 +57,7 @@ struct common {
     const struct given *given; /* the words that all this comes from */
     const char *labels, *language, *weights_key, *device, *precision, *pos_resample;
     int threads, batch, fit; /* fit as vitx_fit; -1: the command's own default */
+    int lanes;               /* 0: lanes.c chooses */
     struct size size;        /* 0 x 0: the recipe's */
     int max_tokens;          /* 0: the library's default */
     int max_patches;         /* 0: the recipe's */

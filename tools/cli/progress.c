@@ -2,7 +2,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "progress.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,10 +20,11 @@ static struct {
     int total, done, n;          /* steps: all, before the running call, in it */
     int steps;                   /* of a thing                                 */
     const char *what, *name;
+    pthread_t thread; /* that draws */
 } line;
 
 static volatile sig_atomic_t interrupted;
-static bool patient; /* the running call may end */
+static atomic_bool patient; /* the running call may end */
 
 double now_ms(void)
 {
@@ -60,6 +63,7 @@ void progress_begin(const struct common *common, int count, int steps, const cha
     line.total = count * steps;
     line.steps = steps;
     line.what = what;
+    line.thread = pthread_self();
     line.began = now_ms();
     progress_step(0, line.total, "");
 }
@@ -112,7 +116,7 @@ static void draw(double part, double now)
 int progress_tick(int64_t done, int64_t total, void *payload)
 {
     (void)payload;
-    if (line.wanted && total > 0) {
+    if (line.wanted && total > 0 && pthread_equal(line.thread, pthread_self())) {
         const double now = now_ms();
         /* Results that go to the same terminal are progress enough while calls are short. */
         const double since = line.results ? line.called : line.began;

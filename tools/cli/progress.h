@@ -24,7 +24,7 @@
 void progress_begin(const struct common *common, int count, int steps, const char *what);
 /* `done` steps are done, and the next call of the library works on n more; name is kept. */
 void progress_step(int done, int n, const char *name);
-/* For vitx_context_opts.progress. */
+/* For vitx_context_opts.progress, on any thread; the line is drawn by the one that began. */
 int progress_tick(int64_t done, int64_t total, void *payload);
 
 /* Whether Ctrl-C waits for the end of the running call: for a short one that completes what is

@@ -83,8 +83,7 @@ static int choose_model(struct session *session, const struct common *common)
     return SOME_FAILED;
 }
 
-/* Bytes of the machine; 0 where nothing says so. */
-static size_t machine_memory(void)
+size_t machine_memory(void)
 {
 #if defined(_SC_PHYS_PAGES) && defined(_SC_PAGESIZE)
     const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
@@ -196,12 +195,18 @@ int session_open(struct session *session, const struct common *common)
     return status;
 }
 
-int session_start(struct session *session, const struct common *common, vitx_fit fit)
+int session_context(vitx_context **out, const struct session *session, const struct common *common,
+                    vitx_fit fit)
 {
     vitx_context_opts opts = context_opts_of(common, fit);
     opts.progress = progress_tick;
-    const int status = vitx_context_create(&session->context, session->model, &opts);
+    const int status = vitx_context_create(out, session->model, &opts);
     return status == VITX_OK ? DONE : refused(status, session->path);
+}
+
+int session_start(struct session *session, const struct common *common, vitx_fit fit)
+{
+    return session_context(&session->context, session, common, fit);
 }
 
 void session_close(struct session *session)

@@ -27,7 +27,13 @@ int check_precision(const char *device, const char *precision);
 /* Both give an exit status and complain where it is not DONE. */
 int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);
+/* One more context of the session's model, by the same options; to be freed before it is closed. */
+int session_context(vitx_context **out, const struct session *session, const struct common *common,
+                    vitx_fit fit);
 void session_close(struct session *session);
+
+/* Bytes that the machine has; 0 if nothing says so. */
+size_t machine_memory(void);
 
 /* What a context is made with. */
 vitx_context_opts context_opts_of(const struct common *common, vitx_fit fit);

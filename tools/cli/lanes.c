@@ -1,0 +1,109 @@
+/* cli/lanes.c: see lanes.h. */
+#include "lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs.h"
+
+enum {
+    MOST_LANES = 64,
+    PIECES_A_LANE = 2, /* fewer pictures run with all threads each */
+    SLOTS_A_THREAD = 3
+};
+/* Pictures that wait: some 3 bytes a pixel. */
+#define MOST_PIXELS (INT64_C(200) * 1000 * 1000)
+
+/* Bytes that a context may need by its options; SIZE_MAX / 2: it does not say. */
+static size_t most_bytes(const struct session *session, const struct common *common)
+{
+    const vitx_context_opts opts = context_opts_of(common, VITX_FIT_RECIPE);
+    const size_t traces = opts.trace_budget ? opts.trace_budget : (size_t)1 << 30;
+    const size_t held = session->size.activation_bytes;
+    return held < SIZE_MAX / 2 - traces ? held + traces : SIZE_MAX / 2;
+}
+
+static bool on_cpu(const struct session *session)
+{
+    return strcmp(session->size.device, "cpu") == 0;
+}
+
+/* How many contexts of one thread; 1: a context has all threads. */
+static int choose(const struct session *session, const struct common *common, int pieces)
+{
+    const int threads = session->size.threads < MOST_LANES ? session->size.threads : MOST_LANES;
+    if (common->lanes)
+        return common->lanes < pieces ? common->lanes : pieces;
+    if (!on_cpu(session) || pieces < PIECES_A_LANE * threads)
+        return 1;
+    const size_t fit = machine_memory() / 2 / most_bytes(session, common);
+    return fit < 2 ? 1 : fit < (size_t)threads ? (int)fit : threads;
+}
+
+/* Pipes are read by the calling thread, which Ctrl-C reaches. */
+static bool has_pipe(char **files, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (image_is_stream(files[i]))
+            return true;
+    return false;
+}
+
+static int start_contexts(struct lanes *lanes, struct session *session, const struct common *common)
+{
+    struct common each = *common;
+    const int threads = session->size.threads / lanes->count;
+    if (lanes->count > 1)
+        each.threads = threads > 1 ? threads : 1;
+    const int status = session_start(session, &each, VITX_FIT_RECIPE);
+    if (status != DONE)
+        return status;
+    lanes->contexts[0] = session->context;
+    for (int i = 1; i < lanes->count; i++)
+        if (session_context(&lanes->contexts[i], session, &each, VITX_FIT_RECIPE) != DONE)
+            return SOME_FAILED;
+    return DONE;
+}
+
+int lanes_start(struct lanes *lanes, struct session *session, const struct common *common,
+                char **files, int count, bool together)
+{
+    const int pieces = count / common->batch + (count % common->batch > 0);
+    const int threads = session->size.threads;
+    const bool in_turn = pieces < 2 || threads < 2 || has_pipe(files, count);
+    *lanes = (struct lanes){.count = 1, .threads = 1, .slots = 1};
+    if (!in_turn && !together)
+        lanes->count = choose(session, common, pieces);
+    if (!in_turn) {
+        lanes->threads = lanes->count > 1 ? lanes->count : on_cpu(session) ? 2 : threads;
+        lanes->slots = SLOTS_A_THREAD * lanes->threads;
+    }
+    lanes->contexts = calloc((size_t)lanes->count, sizeof *lanes->contexts);
+    if (lanes->contexts)
+        return start_contexts(lanes, session, common);
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+int lanes_run(const struct lanes *lanes, struct pipeline *stages)
+{
+    stages->threads = lanes->threads;
+    stages->slots = lanes->slots;
+    stages->contexts = lanes->contexts;
+    stages->context_count = lanes->count;
+    stages->most_pixels = MOST_PIXELS;
+    return pipeline_run(stages) ? DONE : SOME_FAILED;
+}
+
+void lanes_free(struct lanes *lanes)
+{
+    for (int i = 1; i < lanes->count && lanes->contexts; i++)
+        vitx_context_free(lanes->contexts[i]);
+    free(lanes->contexts);
+    *lanes = (struct lanes){0};
+}
+
+bool lanes_in_turn(const struct lanes *lanes)
+{
+    return lanes->threads < 2;
+}

@@ -1,0 +1,32 @@
+/*
+ * cli/lanes.h: how a command's pieces of work (pipeline.h) share the processors.
+ *
+ * With many pictures each lane is a thread that reads, runs and writes pictures of its own, with a
+ * context of one thread: no processor waits for another, and decoding and encoding go on beside
+ * the network by themselves. With few pictures, on a GPU, or if there is not the memory for that
+ * many contexts, there is one context with all threads, and another thread reads ahead.
+ */
+#ifndef CLI_LANES_H
+#define CLI_LANES_H
+
+#include "pipeline.h"
+#include "session.h"
+
+struct lanes {
+    int count;               /* contexts                   */
+    vitx_context **contexts; /* the first is the session's */
+    int threads, slots;      /* as in struct pipeline      */
+};
+
+/* For pictures that run by --batch. together: all in one context. Starts the session, and complains
+ * if that fails; free lanes whatever comes of it, before the session is closed. An exit status. */
+int lanes_start(struct lanes *lanes, struct session *session, const struct common *common,
+                char **files, int count, bool together);
+/* The pipeline whose stages are given; the rest of it is set here. An exit status. */
+int lanes_run(const struct lanes *lanes, struct pipeline *stages);
+void lanes_free(struct lanes *lanes);
+
+/* Whether the pieces are done in turn by the calling thread, which then says what it does. */
+bool lanes_in_turn(const struct lanes *lanes);
+
+#endif

@@ -1,0 +1,272 @@
+/* cli/pipeline.c: see pipeline.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "pipeline.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "progress.h"
+#include "say.h"
+
+enum { STAGES = 3, MOST_THREADS = 256, REDRAW_NS = 100 * 1000 * 1000 };
+
+/* What a slot's piece waits for, or what is done with it. */
+enum state { TO_LOAD, LOADING, TO_RUN, RUNNING, TO_SAVE, SAVING, READY };
+
+struct slot {
+    enum state state;
+    int64_t pixels;
+    char *said[STAGES]; /* its complaints, until they are printed */
+};
+
+struct flow {
+    const struct pipeline *p;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t news;
+    struct slot *slots;
+    bool *taken;     /* [context_count] */
+    int first, next; /* the piece that is finished next, that is begun next */
+    int64_t pixels;  /* of all slots */
+    bool stopped;
+    bool over; /* the calling thread's: a piece was finished that is the last to be told of */
+};
+
+static struct slot *slot_of(const struct flow *f, int piece)
+{
+    return &f->slots[piece % f->p->slots];
+}
+
+static int free_context(const struct flow *f)
+{
+    for (int i = 0; i < f->p->context_count; i++)
+        if (!f->taken[i])
+            return i;
+    return -1;
+}
+
+/* The oldest piece in that state, -1: none. */
+static int oldest(const struct flow *f, enum state state)
+{
+    for (int i = f->first; i < f->next; i++)
+        if (slot_of(f, i)->state == state)
+            return i;
+    return -1;
+}
+
+static bool may_begin(const struct flow *f)
+{
+    const struct pipeline *p = f->p;
+    if (f->stopped || progress_interrupted() || f->next == p->count)
+        return false;
+    return f->next - f->first < p->slots && (f->pixels < p->most_pixels || f->next == f->first);
+}
+
+/* What has gone furthest comes first: memory is given back soonest then. */
+static int take(struct flow *f, int *context)
+{
+    int piece = oldest(f, TO_SAVE);
+    *context = -1;
+    if (piece >= 0) {
+        slot_of(f, piece)->state = SAVING;
+        return piece;
+    }
+    *context = free_context(f);
+    piece = *context >= 0 ? oldest(f, TO_RUN) : -1;
+    if (piece >= 0) {
+        slot_of(f, piece)->state = RUNNING;
+        f->taken[*context] = true;
+        return piece;
+    }
+    if (!may_begin(f))
+        return -1;
+    piece = f->next++;
+    slot_of(f, piece)->state = LOADING;
+    return piece;
+}
+
+static bool do_stage(const struct flow *f, int piece, enum state state, int context)
+{
+    const struct pipeline *p = f->p;
+    const int slot = piece % p->slots;
+    size_t length;
+    bool more;
+    say_hold(&f->slots[slot].said[state / 2], &length);
+    if (state == LOADING)
+        more = p->load(p->payload, piece, slot);
+    else if (state == RUNNING)
+        more = p->run(p->payload, piece, slot, p->contexts[context]);
+    else
+        more = p->save(p->payload, piece, slot);
+    say_release();
+    return more;
+}
+
+/* The stage of the piece was done. */
+static void pass_on(struct flow *f, int piece, int context)
+{
+    struct slot *slot = slot_of(f, piece);
+    if (slot->state == LOADING) {
+        slot->pixels = f->p->pixels(f->p->payload, piece % f->p->slots);
+        f->pixels += slot->pixels;
+        slot->state = TO_RUN;
+    } else if (slot->state == RUNNING) {
+        f->taken[context] = false;
+        slot->state = f->p->save ? TO_SAVE : READY;
+    } else {
+        slot->state = READY;
+    }
+}
+
+/* Stages of pieces, as long as there are some that could be begun. */
+static void *work(void *arg)
+{
+    struct flow *f = arg;
+    pthread_mutex_lock(&f->lock);
+    while (f->first < f->p->count && !(f->stopped && f->first == f->next)) {
+        int context;
+        const int piece = take(f, &context);
+        if (piece < 0) {
+            pthread_cond_wait(&f->news, &f->lock);
+            continue;
+        }
+        const enum state state = slot_of(f, piece)->state;
+        pthread_mutex_unlock(&f->lock);
+        const bool more = do_stage(f, piece, state, context);
+        pthread_mutex_lock(&f->lock);
+        f->stopped |= !more;
+        pass_on(f, piece, context);
+        pthread_cond_broadcast(&f->news);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+/* Starts them; fewer, if the system has no more. Only this thread gets the program's signals. */
+static int start(pthread_t *handles, int count, struct flow *f)
+{
+    sigset_t all, before;
+    int started = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (started < count && pthread_create(&handles[started], NULL, work, f) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+/* Until something has changed, or it is time to draw how far the work is. */
+static void await_news(struct flow *f)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += REDRAW_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&f->news, &f->lock, &until);
+}
+
+/* Waits for a piece; false: it will not be begun. */
+static bool await(struct flow *f, int piece)
+{
+    bool begun;
+    pthread_mutex_lock(&f->lock);
+    for (;;) {
+        begun = piece < f->next;
+        if (begun ? slot_of(f, piece)->state == READY : f->stopped)
+            break;
+        if (progress_interrupted() && !f->stopped) {
+            f->stopped = true;
+            pthread_cond_broadcast(&f->news);
+            continue;
+        }
+        await_news(f);
+        pthread_mutex_unlock(&f->lock);
+        progress_tick(0, 1, NULL);
+        pthread_mutex_lock(&f->lock);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return begun;
+}
+
+/* Its slot is free afterwards. */
+static void finish(struct flow *f, int piece, bool begun)
+{
+    const struct pipeline *p = f->p;
+    struct slot *slot = slot_of(f, piece);
+    for (int i = 0; begun && i < STAGES; i++) {
+        if (!f->over || i < STAGES - 1)
+            say_held(slot->said[i]);
+        free(slot->said[i]);
+    }
+    const bool more = p->finish(p->payload, piece, piece % p->slots, begun);
+    f->over |= !more;
+    pthread_mutex_lock(&f->lock);
+    if (begun) {
+        f->pixels -= slot->pixels;
+        *slot = (struct slot){TO_LOAD};
+        f->first = piece + 1;
+    }
+    f->stopped |= !more;
+    pthread_cond_broadcast(&f->news);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void run_beside(struct flow *f)
+{
+    const struct pipeline *p = f->p;
+    pthread_t handles[MOST_THREADS];
+    const int started = start(handles, p->threads < MOST_THREADS ? p->threads : MOST_THREADS, f);
+    if (started == 0)
+        f->stopped = true;
+    for (int i = 0; i < p->count; i++)
+        finish(f, i, await(f, i));
+    for (int i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+}
+
+static void run_in_turn(const struct pipeline *p)
+{
+    bool more = true;
+    for (int i = 0; i < p->count; i++) {
+        const bool begun = more && !progress_interrupted();
+        if (begun)
+            more = p->load(p->payload, i, 0) && p->run(p->payload, i, 0, p->contexts[0]) &&
+                   (!p->save || p->save(p->payload, i, 0));
+        more = p->finish(p->payload, i, 0, begun) && more;
+    }
+}
+
+static void flow_free(struct flow *f)
+{
+    free(f->slots);
+    free(f->taken);
+}
+
+bool pipeline_run(const struct pipeline *p)
+{
+    struct flow f = {.p = p};
+    pthread_condattr_t monotonic;
+    if (p->threads < 2) {
+        run_in_turn(p);
+        return true;
+    }
+    f.slots = calloc((size_t)p->slots, sizeof *f.slots);
+    f.taken = calloc((size_t)p->context_count, sizeof *f.taken);
+    if (!f.slots || !f.taken) {
+        flow_free(&f);
+        complain(NULL, "no memory");
+        return false;
+    }
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&f.news, &monotonic);
+    pthread_mutex_init(&f.lock, NULL);
+    run_beside(&f);
+    pthread_mutex_destroy(&f.lock);
+    pthread_cond_destroy(&f.news);
+    pthread_condattr_destroy(&monotonic);
+    flow_free(&f);
+    return true;
+}
