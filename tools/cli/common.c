@@ -126,9 +126,9 @@ const struct option common_options[] = {
              "(default: auto)",
      .more = "auto takes as many as there are threads, if there are enough pictures and memory "
              "enough, and one on a GPU.\n"
-             "Reading and writing go on beside the network in any case. Only classify, embed and "
-             "explain have "
-             "more than one."},
+             "Only classify, embed and explain have more than one. Several batches are read beside "
+             "the network\n"
+             "in any case."},
     {.name = "fit",
      .kind = OPTION_CHOICE,
      .offset = offsetof(struct common, fit),
