@@ -36,8 +36,8 @@ struct pipeline {
     bool (*finish)(void *payload, int piece, int slot, bool begun);
 };
 
-/* Does all pieces, or those before the one that says that there is no more, and those that had begun. false:
- * no memory. */
+/* Does all pieces, or those before the one that says that there is no more, and those that had
+ * begun. false: no memory. */
 bool pipeline_run(const struct pipeline *pipeline);
 
 #endif
