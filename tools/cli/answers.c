@@ -177,7 +177,7 @@ int answers_run(const struct answers *how, const void *settings, char **files, i
     if (status == DONE)
         status = check_model(&w);
     if (status == DONE)
-        status = lanes_start(&w.lanes, &w.session, common, files, count, false);
+        status = lanes_start(&w.lanes, &w.session, common, files, count, LANES_FORWARD);
     if (status == DONE)
         status = answer(&w);
     lanes_free(&w.lanes);

@@ -401,7 +401,7 @@ static int run(const void *settings, char **files, int count)
     all.batch = o->common.batch < count ? o->common.batch : count;
     status = session_open(&s, &o->common);
     if (status == DONE)
-        status = lanes_start(&lanes, &s, &o->common, files, count, true);
+        status = lanes_start(&lanes, &s, &o->common, files, count, LANES_ONE);
     if (status == DONE && vitx_stats_create(&all.stats, s.context) != VITX_OK) {
         complain_last(NULL);
         status = SOME_FAILED;

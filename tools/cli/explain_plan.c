@@ -458,7 +458,7 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
         status = SOME_FAILED;
     if (status == DONE)
         status = lanes_start(&plan->lanes, &plan->session, &o->common, files, count,
-                             plan->page || plan->shared || o->together);
+                             plan->page || plan->shared || o->together ? LANES_ONE : LANES_RECORD);
     if (status == DONE)
         status = keep_methods(&plan->session, &o->methods, plan->opts, &plan->opts_count,
                               o->common.quiet);

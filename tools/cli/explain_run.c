@@ -68,6 +68,7 @@ static void keep_all(struct work *w, int first, int n, int m)
         if (!w->maps[i])
             continue;
         w->kept[at] = w->maps[i];
+        w->maps[i] = NULL;
         w->settled[at] = true;
     }
 }

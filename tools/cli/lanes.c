@@ -14,13 +14,13 @@ enum {
 /* Pictures that wait: some 3 bytes a pixel. */
 #define MOST_PIXELS (INT64_C(200) * 1000 * 1000)
 
-/* Bytes that a context may need by its options; SIZE_MAX / 2: it does not say. */
-static size_t most_bytes(const struct session *session, const struct common *common)
+/* Bytes that a context may need. */
+static size_t most_bytes(const struct session *session, const struct common *common,
+                         enum lanes_for what)
 {
-    const vitx_context_opts opts = context_opts_of(common, VITX_FIT_RECIPE);
-    const size_t traces = opts.trace_budget ? opts.trace_budget : (size_t)1 << 30;
-    const size_t held = session->size.activation_bytes;
-    return held < SIZE_MAX / 2 - traces ? held + traces : SIZE_MAX / 2;
+    const size_t budget = common->budget ? common->budget : (size_t)1 << 30;
+    const size_t traces = what == LANES_RECORD ? budget : 0, held = session->size.activation_bytes;
+    return held < SIZE_MAX - traces - 1 ? held + traces + 1 : SIZE_MAX;
 }
 
 static bool on_cpu(const struct session *session)
@@ -29,14 +29,15 @@ static bool on_cpu(const struct session *session)
 }
 
 /* How many contexts of one thread; 1: a context has all threads. */
-static int choose(const struct session *session, const struct common *common, int pieces)
+static int choose(const struct session *session, const struct common *common, int pieces,
+                  enum lanes_for what)
 {
     const int threads = session->size.threads < MOST_LANES ? session->size.threads : MOST_LANES;
     if (common->lanes)
         return common->lanes < pieces ? common->lanes : pieces;
     if (!on_cpu(session) || pieces < PIECES_A_LANE * threads)
         return 1;
-    const size_t fit = machine_memory() / 2 / most_bytes(session, common);
+    const size_t fit = machine_memory() / 2 / most_bytes(session, common, what);
     return fit < 2 ? 1 : fit < (size_t)threads ? (int)fit : threads;
 }
 
@@ -66,14 +67,14 @@ static int start_contexts(struct lanes *lanes, struct session *session, const st
 }
 
 int lanes_start(struct lanes *lanes, struct session *session, const struct common *common,
-                char **files, int count, bool together)
+                char **files, int count, enum lanes_for what)
 {
     const int pieces = count / common->batch + (count % common->batch > 0);
     const int threads = session->size.threads;
     const bool in_turn = pieces < 2 || threads < 2 || has_pipe(files, count);
     *lanes = (struct lanes){.count = 1, .threads = 1, .slots = 1};
-    if (!in_turn && !together)
-        lanes->count = choose(session, common, pieces);
+    if (!in_turn && what != LANES_ONE)
+        lanes->count = choose(session, common, pieces, what);
     if (!in_turn) {
         lanes->threads = lanes->count > 1 ? lanes->count : on_cpu(session) ? 2 : threads;
         lanes->slots = SLOTS_A_THREAD * lanes->threads;

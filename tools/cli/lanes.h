@@ -18,10 +18,17 @@ struct lanes {
     int threads, slots;      /* as in struct pipeline      */
 };
 
-/* For pictures that run by --batch. together: all in one context. Starts the session, and complains
- * if that fails; free lanes whatever comes of it, before the session is closed. An exit status. */
+/* What the pictures do to a context. */
+enum lanes_for {
+    LANES_FORWARD, /* they run, each on its own                        */
+    LANES_RECORD,  /* ..., and what is recorded may take the --budget  */
+    LANES_ONE      /* they have one context in common                  */
+};
+
+/* For pictures that run by --batch. Starts the session, and complains if that fails; free lanes
+ * whatever comes of it, before the session is closed. An exit status. */
 int lanes_start(struct lanes *lanes, struct session *session, const struct common *common,
-                char **files, int count, bool together);
+                char **files, int count, enum lanes_for what);
 /* The pipeline whose stages are given; the rest of it is set here. An exit status. */
 int lanes_run(const struct lanes *lanes, struct pipeline *stages);
 void lanes_free(struct lanes *lanes);
