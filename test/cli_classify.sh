@@ -110,12 +110,13 @@ wrong "it has no class names, which --labels can give it" explain -m $models/vit
 
 check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
+: > "$folder/empty.png"
 for batch in 1 2 3 16; do
-    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder" - $picture < /dev/null
+    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder/empty.png" - $picture < /dev/null
     gives 1
     out_lines 2
     err_lines 5
-    for bad in cut.png missing.png text.jpg; do
+    for bad in cut.png missing.png text.jpg empty.png; do
         err_has "vitx-cli: $folder/$bad: "
     done
 done

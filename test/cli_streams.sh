@@ -299,4 +299,36 @@ right explain -m $model --method all --set rise.n=2 --set lime.n=30 --set kernel
 out_lines "$("$cli" methods --json | wc -l)"
 wrong "two maps would be written" explain -m $model --method all -o "$folder/all.npy" $picture
 
+check "a folder stands for its pictures, in order"
+mkdir -p "$folder/tree/b/c" "$folder/tree/.hidden" "$folder/tree/empty"
+for name in 2.png a.PNG b/c/1.jpg b/z.png .hidden/x.png .y.png; do
+    cp $picture "$folder/tree/$name"
+done
+echo text > "$folder/tree/notes.txt"
+ln -s .. "$folder/tree/b/up"
+ln -s ../2.png "$folder/tree/b/link.png"
+run classify -m $model --json --top 1 "$folder/5.png" "$folder/tree" "$folder/4.png"
+gives 0
+err_lines 0
+[ "$(sed -E 's/^\{"image":"([^"]*)".*/\1/' "$out" | sed "s#^$folder/##" | tr '\n' ' ')" = \
+    "5.png tree/2.png tree/a.PNG tree/b/c/1.jpg tree/b/link.png tree/b/z.png 4.png " ] || fail "order: $(cat "$out")"
+echo "$folder/tree/" > "$folder/list"
+run classify -m $model --json --top 1 @"$folder/list"
+gives 0
+out_lines 5
+right "${x[@]}" rollout --quiet -o "$folder/maps/{path}.npy" "$folder/tree"
+[ "$(find "$folder/maps" -path '*/tree/*' -name '*.npy' | wc -l)" = 5 ] || fail "files: $(find "$folder/maps")"
+run classify -m $model "$folder/tree/empty" "$folder/5.png"
+gives 1
+out_lines 0
+err_lines 1
+err_has "holds no pictures"
+deep=$folder/deep
+for i in $(seq 70); do deep=$deep/d; done
+mkdir -p "$deep"
+run classify -m $model "$folder/deep"
+gives 1
+err_lines 1
+err_has "more than 64 folders in each other"
+
 finish

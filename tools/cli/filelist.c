@@ -9,12 +9,21 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "say.h"
 
 static int no_memory(void)
 {
     complain(NULL, "no memory");
     return SOME_FAILED;
+}
+
+/* A picture, or a folder of pictures. */
+static int add_name(struct list *out, const char *name)
+{
+    if (is_folder(name))
+        return folder_expand(out, name);
+    return list_add(out, name, strlen(name)) ? DONE : no_memory();
 }
 
 /* Without the end of the line, of DOS, too. */
@@ -39,8 +48,9 @@ static int add_lines(struct list *out, FILE *file, const char *name)
         if (memchr(line, '\0', n)) {
             complain(name, "line %d holds a zero byte: no list of names", number);
             status = SOME_FAILED;
-        } else if (n > 0 && !list_add(out, line, n)) {
-            status = no_memory();
+        } else if (n > 0) {
+            line[n] = '\0'; /* getline has left room for it */
+            status = add_name(out, line);
         }
     }
     if (status == DONE && ferror(file)) {
@@ -71,8 +81,8 @@ int filelist_expand(struct list *out, char **names, int count)
     for (int i = 0; i < count && status == DONE; i++) {
         if (names[i][0] == '@' && names[i][1] && access(names[i], F_OK) != 0)
             status = add_list(out, names[i] + 1);
-        else if (!list_add(out, names[i], strlen(names[i])))
-            status = no_memory();
+        else
+            status = add_name(out, names[i]);
     }
     return status;
 }

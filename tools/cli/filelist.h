@@ -1,4 +1,5 @@
-/* cli/filelist.h: @LIST among the pictures, which stands for the names in a file. */
+/* cli/filelist.h: the pictures that words of the command line stand for: @LIST for the names in a
+ * file, a folder for the pictures in it. */
 #ifndef CLI_FILELIST_H
 #define CLI_FILELIST_H
 
@@ -6,8 +7,8 @@
 
 /* The names of the command line with those of lists in place of @LIST: one a line, read from
  * standard input for @-. Empty lines are left out. What is there under that very name is a picture.
- * Complains if a list cannot be read, and gives an exit status; list_free(out) whatever comes of
- * it. */
+ * Then the pictures of folders in place of these (folder.h). Complains if a list or a folder cannot
+ * be read, and gives an exit status; list_free(out) whatever comes of it. */
 int filelist_expand(struct list *out, char **names, int count);
 
 #endif

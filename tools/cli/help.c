@@ -50,7 +50,8 @@ void command_help(const struct command *command, bool everything)
     printf("\nOptions may stand before, between and behind the files; -- ends them.\n");
     if (command->pictures)
         printf("The picture - is standard input; @LIST stands for the pictures that the file LIST\n"
-               "names, one a line (@-: standard input).\n");
+               "names, one a line (@-: standard input); a folder for those in it, and in its "
+               "folders.\n");
     printf(EXIT_HELP);
 }
 

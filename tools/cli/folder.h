@@ -1,0 +1,17 @@
+/* cli/folder.h: a folder among the pictures, which stands for the pictures in it. */
+#ifndef CLI_FOLDER_H
+#define CLI_FOLDER_H
+
+#include <stdbool.h>
+
+#include "words.h"
+
+bool is_folder(const char *name);
+
+/* Adds the names of all files in it, and in the folders in it, that end as pictures do (.jpg, .png
+ * and the like, in small letters or capitals), in the order of their bytes. Names that begin with a
+ * dot are left out, and so are links to folders, which may lead in a circle. Complains if a folder
+ * cannot be read, or if there is no picture in all of it: an exit status. */
+int folder_expand(struct list *out, const char *name);
+
+#endif
