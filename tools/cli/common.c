@@ -125,7 +125,7 @@ const struct option common_options[] = {
      .help = "batches that are worked on side by side, each with its share of the threads "
              "(default: auto)",
      .more = "auto takes as many as there are threads, if there are enough pictures and memory "
-             "enough, and one on a GPU.\n"
+             "enough, and two on a GPU.\n"
              "Only classify, embed and explain have more than one. Several batches are read beside "
              "the network\n"
              "in any case."},

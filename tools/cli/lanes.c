@@ -9,6 +9,7 @@
 enum {
     MOST_LANES = 64,
     PIECES_A_LANE = 2, /* fewer pictures run with all threads each */
+    GPU_LANES = 2,     /* one prepares and copies while the other computes */
     SLOTS_A_THREAD = 3
 };
 /* Pictures that wait: some 3 bytes a pixel. */
@@ -28,17 +29,18 @@ static bool on_cpu(const struct session *session)
     return strcmp(session->size.device, "cpu") == 0;
 }
 
-/* How many contexts of one thread; 1: a context has all threads. */
+/* How many contexts; 1: it has all threads. */
 static int choose(const struct session *session, const struct common *common, int pieces,
                   enum lanes_for what)
 {
     const int threads = session->size.threads < MOST_LANES ? session->size.threads : MOST_LANES;
+    const int most = on_cpu(session) ? threads : GPU_LANES;
     if (common->lanes)
         return common->lanes < pieces ? common->lanes : pieces;
-    if (!on_cpu(session) || pieces < PIECES_A_LANE * threads)
+    if (pieces < PIECES_A_LANE * most)
         return 1;
     const size_t fit = machine_memory() / 2 / most_bytes(session, common, what);
-    return fit < 2 ? 1 : fit < (size_t)threads ? (int)fit : threads;
+    return fit < 2 ? 1 : fit < (size_t)most ? (int)fit : most;
 }
 
 /* Pipes are read by the calling thread, which Ctrl-C reaches. */
@@ -50,6 +52,7 @@ static bool has_pipe(char **files, int count)
     return false;
 }
 
+/* The first has to be there; of the others as many as there is memory for. */
 static int start_contexts(struct lanes *lanes, struct session *session, const struct common *common)
 {
     struct common each = *common;
@@ -59,10 +62,11 @@ static int start_contexts(struct lanes *lanes, struct session *session, const st
     const int status = session_start(session, &each, VITX_FIT_RECIPE);
     if (status != DONE)
         return status;
+    const vitx_context_opts opts = session_context_opts(&each, VITX_FIT_RECIPE);
     lanes->contexts[0] = session->context;
     for (int i = 1; i < lanes->count; i++)
-        if (session_context(&lanes->contexts[i], session, &each, VITX_FIT_RECIPE) != DONE)
-            return SOME_FAILED;
+        if (vitx_context_create(&lanes->contexts[i], session->model, &opts) != VITX_OK)
+            lanes->count = i;
     return DONE;
 }
 
@@ -76,7 +80,8 @@ int lanes_start(struct lanes *lanes, struct session *session, const struct commo
     if (!in_turn && what != LANES_ONE)
         lanes->count = choose(session, common, pieces, what);
     if (!in_turn) {
-        lanes->threads = lanes->count > 1 ? lanes->count : on_cpu(session) ? 2 : threads;
+        lanes->threads = !on_cpu(session) ? threads : lanes->count > 1 ? lanes->count : 2;
+        lanes->threads = lanes->threads > lanes->count ? lanes->threads : lanes->count;
         lanes->slots = SLOTS_A_THREAD * lanes->threads;
     }
     lanes->contexts = calloc((size_t)lanes->count, sizeof *lanes->contexts);

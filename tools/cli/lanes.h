@@ -3,8 +3,9 @@
  *
  * With many pictures each lane is a thread that reads, runs and writes pictures of its own, with a
  * context of one thread: no processor waits for another, and decoding and encoding go on beside
- * the network by themselves. With few pictures, on a GPU, or if there is not the memory for that
- * many contexts, there is one context with all threads, and another thread reads ahead.
+ * the network by themselves. On a GPU there are two contexts: one prepares and copies while the
+ * other computes. With few pictures, or without the memory for several contexts, there is one
+ * with all threads, and another thread reads ahead.
  */
 #ifndef CLI_LANES_H
 #define CLI_LANES_H

@@ -195,18 +195,18 @@ int session_open(struct session *session, const struct common *common)
     return status;
 }
 
-int session_context(vitx_context **out, const struct session *session, const struct common *common,
-                    vitx_fit fit)
+vitx_context_opts session_context_opts(const struct common *common, vitx_fit fit)
 {
     vitx_context_opts opts = context_opts_of(common, fit);
     opts.progress = progress_tick;
-    const int status = vitx_context_create(out, session->model, &opts);
-    return status == VITX_OK ? DONE : refused(status, session->path);
+    return opts;
 }
 
 int session_start(struct session *session, const struct common *common, vitx_fit fit)
 {
-    return session_context(&session->context, session, common, fit);
+    const vitx_context_opts opts = session_context_opts(common, fit);
+    const int status = vitx_context_create(&session->context, session->model, &opts);
+    return status == VITX_OK ? DONE : refused(status, session->path);
 }
 
 void session_close(struct session *session)

@@ -27,9 +27,8 @@ int check_precision(const char *device, const char *precision);
 /* Both give an exit status and complain where it is not DONE. */
 int session_open(struct session *session, const struct common *common);
 int session_start(struct session *session, const struct common *common, vitx_fit fit);
-/* One more context of the session's model, by the same options; to be freed before it is closed. */
-int session_context(vitx_context **out, const struct session *session, const struct common *common,
-                    vitx_fit fit);
+/* What session_start makes the context with. */
+vitx_context_opts session_context_opts(const struct common *common, vitx_fit fit);
 void session_close(struct session *session);
 
 /* Bytes that the machine has; 0 if nothing says so. */
