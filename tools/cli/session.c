@@ -37,7 +37,7 @@ static int check_kind(const char *device, size_t length)
         if (strlen(name) == length && strncmp(name, device, length) == 0)
             return DONE;
         if (name != list)
-            snprintf(list + strlen(list), sizeof list - strlen(list), ", %s", name);
+            snprintf(list + strlen(list), sizeof list - strlen(list), ", %.30s", name);
     }
     return wrong_usage("no device \"%s\"; there are %s", device, list);
 }
