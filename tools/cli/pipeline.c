@@ -205,7 +205,7 @@ static void finish(struct flow *f, int piece, bool begun)
     pthread_mutex_lock(&f->lock);
     if (begun) {
         f->pixels -= slot->pixels;
-        *slot = (struct slot){TO_LOAD};
+        *slot = (struct slot){.state = TO_LOAD};
         f->first = piece + 1;
     }
     f->stopped |= !more;
