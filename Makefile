@@ -44,10 +44,11 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wstric
 OPTIMISE := -O2 -g
 CFLAGS   ?=
 FLAGS_release :=
-# Sanitizers name functions and lines, not variables: -g1 is enough, and a fifth quicker to compile. With -O2 the
-# address sanitizer takes more than twice as long to compile the kernels.
+# Sanitizers name functions and lines, not variables: -g1 is enough, and a fifth quicker to compile.
+# With -O2 the address sanitizer takes more than twice as long to compile the kernels.
 FLAGS_debug   := -O0
-FLAGS_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -g1 -fsanitize=thread
 FLAGS_fuzz    := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE := $(FLAGS_$(CONFIG))
@@ -202,7 +203,7 @@ NO_FUNCTION := $(shell $(CXX) -fno-sanitize=function -E -x c++ /dev/null > /dev/
 # does not look at it.
 MACHINE_OBJ := $(addprefix $(B)/twin/kernels/cuda/host/,machine.o memory.o fiber.o warp.o)
 $(MACHINE_OBJ): TWIN_PLAIN = -fsanitize=thread
-# Inputs and variants of a picture have the host's bits: no product and sum are made one instruction.
+# Inputs and variants of a picture have the host's bits: no product is joined with a sum.
 EXACT := $(addprefix kernels/cuda/,op_resample.o op_variants.o)
 $(addprefix $(B)/twin/,$(EXACT)): OWN = -ffp-contract=off
 $(addprefix $(B)/cuda/,$(EXACT)): OWN = -fmad=false
@@ -254,7 +255,7 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
-$(B)/test_pipeline: $(B)/tools/cli/pipeline.o $(B)/tools/cli/progress.o $(B)/tools/cli/say.o
+$(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)

@@ -112,7 +112,8 @@ check "one bad picture among many, in every batch size"
 head -c 100 $picture > "$folder/cut.png"
 : > "$folder/empty.png"
 for batch in 1 2 3 16; do
-    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" "$folder/missing.png" "$folder/text.jpg" "$folder/empty.png" - $picture < /dev/null
+    run classify -m $model --json --top 1 --batch $batch $picture "$folder/cut.png" \
+        "$folder/missing.png" "$folder/text.jpg" "$folder/empty.png" - $picture < /dev/null
     gives 1
     out_lines 2
     err_lines 5

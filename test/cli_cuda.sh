@@ -1,8 +1,8 @@
 #!/bin/bash
-# cli_cuda.sh: every command of vitx-cli on the device cuda, beside the cpu: classes, embeddings, maps
-# of each kind of method, statistics, metrics, a page, times. The host twin (docs/cuda.md) is the
-# plug-in in the place of a GPU's (test/plugin/twin.c), which ends the program at an operation that is
-# given memory that no GPU reads.
+# cli_cuda.sh: every command of vitx-cli on the device cuda, beside the cpu: classes, embeddings,
+# maps of each kind of method, statistics, metrics, a page, times. The host twin (docs/cuda.md) is
+# the plug-in in the place of a GPU's (test/plugin/twin.c), which ends the program at an operation
+# that is given memory that no GPU reads.
 . test/check.bash
 : "${BUILD:=build/release}"
 version=$("$program" --version | sed -n '1s/.* //p')
@@ -30,7 +30,7 @@ near() {
           most = far > most ? far : most; largest = size > largest ? size : largest }
         END { exit !(NR > 0 && largest > 0 && most <= limit * largest) }' || fail "$2 and $3 differ"
 }
-# same NAME: tables with the same words, and numbers that are at most two of their last digits apart.
+# same NAME: tables with the same words, and numbers at most two of their last digits apart.
 same() {
     paste -d '\n' <(tr -s ' ' '\n' < "$folder/$1.cpu") <(tr -s ' ' '\n' < "$folder/$1.cuda") |
         awk '

@@ -94,47 +94,47 @@ is_for 2 3 2 3
 # ---------------------------------------------------------------- all-fast -------------------
 # The library runs the same in test_every_method: no work for a sanitizer.
 if [ "$OUT" = build ]; then
-methods() { grep -o '"method":"[^"]*"' "$out" | cut -d'"' -f4 | sort | tr '\n' ' '; }
-right explain -m $model --method all-fast --json $picture
-for name in attention rollout generic grad-rollout gradcam saliency; do
-    grep -q "\"method\":\"$name\"" "$out" || fail "all-fast lacks $name"
-done
-for name in rise lime occlusion kernelshap integrated-gradients smoothgrad scorecam; do
-    grep -q "\"method\":\"$name\"" "$out" && fail "all-fast has $name"
-done
-[ "$(grep -c '"forwards":0' "$out")" -ge 15 ] || fail "few maps: $(methods)"
-fast=$(methods)
-right explain -m $model --method all-fast,rollout --json $picture
-[ "$(methods)" = "$fast" ] || fail "a method that is named, too, is made twice: $(methods)"
-right explain -m $model --method rise,all-fast --set rise.n=4 --json $picture
-grep -q '"method":"rise"' "$out" || fail "the method that is named is left out"
-check "--set can make a method cheap enough"
-right explain -m $model --method all-fast --set smoothgrad.n=1 --json $picture
-wrong "rise" explain -m $model --method all-fast --set rise.n=many --json $picture
-check "models that cannot run all methods"
-for name in clip-hf dinov2-hf-bare siglip-timm; do
-    run explain -m $models/$name --method all-fast --json $picture
-    gives 0
-    err_has "left out: methods that explain a class, as the model has no classes"
-    grep -q '"method":"rollout"' "$out" || grep -q '"method":"attention"' "$out" || fail "$name: $(methods)"
-    run explain -m $models/$name --method all-fast --unit 1 --quiet --json $picture
-    gives 0
-    err_lines 0
-    grep -q '"method":"gradcam"' "$out" || fail "$name: $(methods)"
-done
-for name in vit-timm-map-class vit-timm-avg dinov2-timm-registers-swiglu deit-timm-distilled; do
-    run explain -m $models/$name --method all-fast --quiet --json $picture
-    gives 0
-    err_lines 0
-    grep -q '"method":"saliency"' "$out" || fail "$name: $(methods)"
-done
-wrong "gradcam explains an answer" explain -m $models/clip-hf --method all-fast,gradcam --json $picture
-check "eval knows the set, too"
-right eval -m $model --method all-fast --metric sparseness --no-baselines $picture
-for name in hirescam rollout; do
-    grep -q "^$name" "$out" || fail "all-fast of eval lacks $name: $(cat "$out")"
-done
-grep -q '^rise' "$out" && fail "all-fast of eval has rise"
+    methods() { grep -o '"method":"[^"]*"' "$out" | cut -d'"' -f4 | sort | tr '\n' ' '; }
+    right explain -m $model --method all-fast --json $picture
+    for name in attention rollout generic grad-rollout gradcam saliency; do
+        grep -q "\"method\":\"$name\"" "$out" || fail "all-fast lacks $name"
+    done
+    for name in rise lime occlusion kernelshap integrated-gradients smoothgrad scorecam; do
+        grep -q "\"method\":\"$name\"" "$out" && fail "all-fast has $name"
+    done
+    [ "$(grep -c '"forwards":0' "$out")" -ge 15 ] || fail "few maps: $(methods)"
+    fast=$(methods)
+    right explain -m $model --method all-fast,rollout --json $picture
+    [ "$(methods)" = "$fast" ] || fail "a method that is named, too, is made twice: $(methods)"
+    right explain -m $model --method rise,all-fast --set rise.n=4 --json $picture
+    grep -q '"method":"rise"' "$out" || fail "the method that is named is left out"
+    check "--set can make a method cheap enough"
+    right explain -m $model --method all-fast --set smoothgrad.n=1 --json $picture
+    wrong "rise" explain -m $model --method all-fast --set rise.n=many --json $picture
+    check "models that cannot run all methods"
+    for name in clip-hf dinov2-hf-bare siglip-timm; do
+        run explain -m $models/$name --method all-fast --json $picture
+        gives 0
+        err_has "left out: methods that explain a class, as the model has no classes"
+        grep -q '"method":"rollout"' "$out" || grep -q '"method":"attention"' "$out" || fail "$name: $(methods)"
+        run explain -m $models/$name --method all-fast --unit 1 --quiet --json $picture
+        gives 0
+        err_lines 0
+        grep -q '"method":"gradcam"' "$out" || fail "$name: $(methods)"
+    done
+    for name in vit-timm-map-class vit-timm-avg dinov2-timm-registers-swiglu deit-timm-distilled; do
+        run explain -m $models/$name --method all-fast --quiet --json $picture
+        gives 0
+        err_lines 0
+        grep -q '"method":"saliency"' "$out" || fail "$name: $(methods)"
+    done
+    wrong "gradcam explains an answer" explain -m $models/clip-hf --method all-fast,gradcam --json $picture
+    check "eval knows the set, too"
+    right eval -m $model --method all-fast --metric sparseness --no-baselines $picture
+    for name in hirescam rollout; do
+        grep -q "^$name" "$out" || fail "all-fast of eval lacks $name: $(cat "$out")"
+    done
+    grep -q '^rise' "$out" && fail "all-fast of eval has rise"
 fi
 
 # ---------------------------------------------------------------- one page -------------------
@@ -171,7 +171,8 @@ check "all layers and heads; options of pictures change nothing"
 right explain -m $model --method attention --layer all --head all -o "$folder/a.html" $picture
 count "$folder/a.html" '"method":"attention"' 9
 right explain -m $model --method rollout --layout side --colorbar -o "$folder/a.html" $picture
-[ "$OUT" = build ] || exit 0 # a sanitizer has seen how pages are made
+# A sanitizer has seen how pages are made.
+[ "$OUT" = build ] || { finish; exit; }
 check "a picture on standard input"
 "$cli" explain -m $model --method rollout -o "$folder/in.html" - < $picture > "$out" 2> "$err" || fail "$(cat "$err")"
 has "$folder/in.html" '"name":"stdin"'

@@ -311,13 +311,15 @@ run classify -m $model --json --top 1 "$folder/5.png" "$folder/tree" "$folder/4.
 gives 0
 err_lines 0
 [ "$(sed -E 's/^\{"image":"([^"]*)".*/\1/' "$out" | sed "s#^$folder/##" | tr '\n' ' ')" = \
-    "5.png tree/2.png tree/a.PNG tree/b/c/1.jpg tree/b/link.png tree/b/z.png 4.png " ] || fail "order: $(cat "$out")"
+    "5.png tree/2.png tree/a.PNG tree/b/c/1.jpg tree/b/link.png tree/b/z.png 4.png " ] ||
+    fail "order: $(cat "$out")"
 echo "$folder/tree/" > "$folder/list"
 run classify -m $model --json --top 1 @"$folder/list"
 gives 0
 out_lines 5
 right "${x[@]}" rollout --quiet -o "$folder/maps/{path}.npy" "$folder/tree"
-[ "$(find "$folder/maps" -path '*/tree/*' -name '*.npy' | wc -l)" = 5 ] || fail "files: $(find "$folder/maps")"
+[ "$(find "$folder/maps" -path '*/tree/*' -name '*.npy' | wc -l)" = 5 ] ||
+    fail "files: $(find "$folder/maps")"
 run classify -m $model "$folder/tree/empty" "$folder/5.png"
 gives 1
 out_lines 0

@@ -49,14 +49,15 @@ report() {
 }
 
 # What takes longest begins first, so that no processor waits for one program at the end.
-long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh test_cams scenes.sh
-    test_cuda_attention test_cuda_library test_panels test_attention test_report test_evaluate test_precisions
-    test_pixels test_sizes test_pictures test_variants)
+long=(test_methods test_backward test_boundary test_every_method test_kernels cli_report.sh
+    test_cams scenes.sh test_cuda_attention test_cuda_library test_panels test_attention
+    test_report test_evaluate test_precisions test_pixels test_sizes test_pictures test_variants)
 is_long() {
     [[ " ${long[*]} " = *" $1 "* ]]
 }
 # A sanitizer learns nothing from what only looks at files, nor from what was run already:
-# installing it, running it with the twin as a plug-in, or (test_scenes) drawing scenes.
+# installing it, running it with the twin as a plug-in. scenes.sh takes minutes there, and draws and
+# measures what test_scenes and test_evaluate do.
 same=(headers.sh includes.sh lines.sh install.sh cuda.sh cuda_gpu.sh cli_cuda.sh scenes.sh)
 same_anyway() {
     [ "$OUT" != build ] && [[ " ${same[*]} " = *" $1 "* ]]

@@ -385,9 +385,7 @@ static Suite *suite(void)
     Suite *s = suite_create("cuda_passes");
     TCase *t = tcase_create("passes");
     tcase_add_loop_test(t, test_passes__give_the_same_bits, 0,
-                        SANITIZED_THREADS ? 0
-                        : SANITIZED       ? CALLS
-                                          : CALLS * MODELS);
+                        SANITIZED_THREADS ? 0 : CALLS * MODELS);
     tcase_add_loop_test(t, test_passes__of_all_kinds_in_turn, 0, !SANITIZED);
     tcase_add_loop_test(t, test_passes__queue_little, 0, !SANITIZED_THREADS);
     tcase_add_loop_test(t, test_passes__may_be_cancelled, 0, !SANITIZED_THREADS);

@@ -51,21 +51,16 @@ static bool stage(struct probe *p, int piece, int slot, int which)
     return !(p->stop_at == which && p->stop_piece == piece);
 }
 
-static bool load(void *payload, int piece, int slot)
+static bool load(void *payload, int piece, int slot, int64_t *pixels)
 {
     struct probe *p = payload;
     p->piece_of[slot] = piece;
-    return stage(p, piece, slot, LOAD);
-}
-
-static int64_t pixels(void *payload, int slot)
-{
-    struct probe *p = payload;
     const int now = atomic_fetch_add(&p->pixels, 10) + 10;
-    if (now > p->most_pixels)
-        atomic_store(&p->most_pixels, now);
-    (void)slot;
-    return 10;
+    int most = p->most_pixels;
+    while (now > most && !atomic_compare_exchange_weak(&p->most_pixels, &most, now)) {
+    }
+    *pixels = 10;
+    return stage(p, piece, slot, LOAD);
 }
 
 static bool run(void *payload, int piece, int slot, vitx_context *context)
@@ -116,7 +111,6 @@ static void go(struct probe *p, int count, int threads, int contexts, int slots,
                                     .load = load,
                                     .run = run,
                                     .save = p->without_save ? NULL : save,
-                                    .pixels = pixels,
                                     .finish = finish};
     ck_assert(pipeline_run(&stages));
     ck_assert_int_eq(p->finished, count);

@@ -12,7 +12,7 @@ struct slot {
     struct batch batch;
     char *values;             /* a part of the work's                                   */
     bool *good;               /* [batch]: the picture has its values                    */
-    bool complete, cancelled; /* all files have become pictures with values; Ctrl-C    */
+    bool complete, cancelled; /* all files have become pictures with values; Ctrl-C     */
 };
 
 struct work {
@@ -23,9 +23,8 @@ struct work {
     struct slot *slots; /* [lanes.slots]                      */
     char *values;       /* of all pictures, or of all slots   */
     size_t size;        /* of a picture's                     */
-    char **files;
-    int count, batch; /* pictures, in a batch               */
-    int status;       /* what has come of those that are finished */
+    struct series series;
+    int status; /* what has come of the pictures that are finished */
 };
 
 static const struct common *common_of(const struct work *w)
@@ -33,30 +32,15 @@ static const struct common *common_of(const struct work *w)
     return w->settings;
 }
 
-/* The pictures of a batch: how many. */
-static int extent(const struct work *w, int piece)
-{
-    const int left = w->count - piece * w->batch;
-    return left < w->batch ? left : w->batch;
-}
-
-static bool load(void *payload, int piece, int at)
+static bool load(void *payload, int piece, int at, int64_t *pixels)
 {
     struct work *w = payload;
     struct slot *slot = &w->slots[at];
-    char **files = w->files + piece * w->batch;
-    const int n = extent(w, piece);
-    if (lanes_in_turn(&w->lanes))
-        progress_step(piece * w->batch, n, files[0]);
-    slot->values = w->values + (size_t)(w->how->all ? piece : at) * (size_t)w->batch * w->size;
-    slot->complete = batch_load(&slot->batch, files, n, common_of(w));
+    const size_t values = (size_t)w->series.batch * w->size;
+    slot->values = w->values + (size_t)(w->how->all ? piece : at) * values;
+    slot->complete = lanes_load(&w->lanes, &slot->batch, &w->series, piece, common_of(w), pixels);
     slot->cancelled = false;
     return true;
-}
-
-static int64_t pixels(void *payload, int at)
-{
-    return batch_pixels(&((const struct work *)payload)->slots[at].batch);
 }
 
 /* Runs a batch; where it fails, its pictures one by one, so that one does not cost the others. */
@@ -100,9 +84,10 @@ static bool finish(void *payload, int piece, int at, bool begun)
     if (!slot->complete)
         w->status = SOME_FAILED;
     batch_clear(&slot->batch);
-    const int done = piece * w->batch + extent(w, piece);
-    if (done < w->count)
-        progress_step(done, 1, w->files[done]);
+    int first;
+    const int done = series_extent(&w->series, piece, &first) + first;
+    if (done < w->series.count)
+        progress_step(done, 1, w->series.files[done]);
     return output_works();
 }
 
@@ -110,12 +95,12 @@ static bool create_slots(struct work *w)
 {
     const int n = w->lanes.slots;
     w->size = w->how->size(&w->session, w->settings);
-    w->values = calloc((size_t)(w->how->all ? w->count : n * w->batch), w->size);
+    w->values = calloc((size_t)(w->how->all ? w->series.count : n * w->series.batch), w->size);
     w->slots = calloc((size_t)n, sizeof *w->slots);
     bool there = w->values && w->slots;
     for (int i = 0; i < n && there; i++) {
-        w->slots[i].good = calloc((size_t)w->batch, sizeof *w->slots[i].good);
-        there = w->slots[i].good && batch_create(&w->slots[i].batch, w->batch);
+        w->slots[i].good = calloc((size_t)w->series.batch, sizeof *w->slots[i].good);
+        there = w->slots[i].good && batch_create(&w->slots[i].batch, w->series.batch);
     }
     if (!there)
         complain(NULL, "no memory");
@@ -137,17 +122,16 @@ static int answer(struct work *w)
 {
     int status = SOME_FAILED;
     if (create_slots(w)) {
-        progress_begin(common_of(w), w->count, 1, "pictures");
-        status = lanes_run(&w->lanes, &(struct pipeline){.count = (w->count - 1) / w->batch + 1,
+        progress_begin(common_of(w), w->series.count, 1, "pictures");
+        status = lanes_run(&w->lanes, &(struct pipeline){.count = series_pieces(&w->series),
                                                          .payload = w,
                                                          .load = load,
-                                                         .pixels = pixels,
                                                          .run = run,
                                                          .finish = finish});
         progress_hide();
         status = status > w->status ? status : w->status;
         if (w->how->finish)
-            status = w->how->finish(&w->session, w->settings, w->values, w->count, status);
+            status = w->how->finish(&w->session, w->settings, w->values, w->series.count, status);
     }
     free_slots(w);
     return status;
@@ -170,9 +154,9 @@ static int check_model(const struct work *w)
 
 int answers_run(const struct answers *how, const void *settings, char **files, int count)
 {
-    struct work w = {.how = how, .settings = settings, .files = files, .count = count};
     const struct common *common = settings;
-    w.batch = common->batch < count ? common->batch : count;
+    const int batch = common->batch < count ? common->batch : count;
+    struct work w = {.how = how, .settings = settings, .series = {files, count, batch}};
     int status = session_open(&w.session, common);
     if (status == DONE)
         status = check_model(&w);

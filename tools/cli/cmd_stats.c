@@ -302,24 +302,16 @@ struct course {
     const struct lanes *lanes;
     struct batch *slots; /* [lanes.slots] */
     bool *complete;      /* [lanes.slots]: all files have become pictures */
-    char **files;
-    int count, batch, added, status;
+    struct series series;
+    int added, status;
 };
 
-static bool load(void *payload, int piece, int at)
+static bool load(void *payload, int piece, int at, int64_t *pixels)
 {
     struct course *all = payload;
-    const int done = piece * all->batch, left = all->count - done;
-    const int n = left < all->batch ? left : all->batch;
-    if (lanes_in_turn(all->lanes))
-        progress_step(done, n, all->files[done]);
-    all->complete[at] = batch_load(&all->slots[at], all->files + done, n, &all->settings->common);
+    all->complete[at] = lanes_load(all->lanes, &all->slots[at], &all->series, piece,
+                                   &all->settings->common, pixels);
     return true;
-}
-
-static int64_t pixels(void *payload, int at)
-{
-    return batch_pixels(&((const struct course *)payload)->slots[at]);
 }
 
 static bool leave(void *payload, int piece, int at, vitx_context *context)
@@ -332,12 +324,13 @@ static bool leave(void *payload, int piece, int at, vitx_context *context)
 static bool finish(void *payload, int piece, int at, bool begun)
 {
     struct course *all = payload;
-    const int done = piece * all->batch;
+    int first;
+    const int n = series_extent(&all->series, piece, &first);
     if (!begun) {
         all->status = progress_cancelled() ? SOME_FAILED : all->status;
         return false;
     }
-    progress_step(done, all->slots[at].count, all->files[done]);
+    progress_step(first, n, all->series.files[first]);
     if (!add_batch(all->stats, &all->slots[at], &all->added) || !all->complete[at])
         all->status = SOME_FAILED;
     batch_clear(&all->slots[at]);
@@ -354,7 +347,7 @@ static bool create_slots(struct course *all)
         return false;
     }
     for (size_t i = 0; i < n; i++)
-        if (!batch_create(&all->slots[i], all->batch))
+        if (!batch_create(&all->slots[i], all->series.batch))
             return false;
     return true;
 }
@@ -364,11 +357,10 @@ static int collect(struct course *all)
     all->status = SOME_FAILED;
     if (create_slots(all)) {
         all->status = DONE;
-        progress_begin(&all->settings->common, all->count, 1, "pictures");
-        if (lanes_run(all->lanes, &(struct pipeline){.count = (all->count - 1) / all->batch + 1,
+        progress_begin(&all->settings->common, all->series.count, 1, "pictures");
+        if (lanes_run(all->lanes, &(struct pipeline){.count = series_pieces(&all->series),
                                                      .payload = all,
                                                      .load = load,
-                                                     .pixels = pixels,
                                                      .run = leave,
                                                      .finish = finish}) != DONE)
             all->status = SOME_FAILED;
@@ -394,11 +386,11 @@ static int run(const void *settings, char **files, int count)
     const struct settings *o = settings;
     struct session s;
     struct lanes lanes = {0};
-    struct course all = {.settings = o, .lanes = &lanes, .files = files, .count = count};
+    struct course all = {.settings = o, .lanes = &lanes, .series = {files, count, 1}};
     int status = check_settings(o, files, count);
     if (status != DONE)
         return status;
-    all.batch = o->common.batch < count ? o->common.batch : count;
+    all.series.batch = o->common.batch < count ? o->common.batch : count;
     status = session_open(&s, &o->common);
     if (status == DONE)
         status = lanes_start(&lanes, &s, &o->common, files, count, LANES_ONE);

@@ -105,8 +105,9 @@ struct piece_state;
  * those under way then may still be written, and are named. states [count]. */
 void write_maps(const struct explain_plan *plan, struct map_writing *maps, int count,
                 struct piece_state *states);
-/* The same in two steps: maps into their files, one after the other, on any thread; their lines. */
-void save_maps(const struct explain_plan *plan, struct map_writing *maps, int count);
+/* The same in two steps: maps into their files, one after the other, on any thread (false: after a
+ * NO_MORE); their lines. */
+bool save_maps(const struct explain_plan *plan, struct map_writing *maps, int count);
 void name_maps(const struct explain_plan *plan, struct map_writing *maps, int count);
 
 /* ------------------------------------------------------------------ pages ------------------ */

@@ -20,13 +20,12 @@ enum { ALL = -1 };
 /* The pictures of a command. */
 struct course {
     const struct explain_plan *plan;
-    struct work *slots; /* [lanes.slots] */
-    char **files;
-    int count, batch;  /* files, in a batch                       */
-    int left;          /* pictures that were not reached when nothing more could be written */
-    int status;        /* exit status so far                      */
-    bool stopped;      /* no map can be written any more          */
-    struct page *page; /* where the maps go; NULL: into files of their own */
+    struct work *slots;   /* [lanes.slots] */
+    struct series series; /* of the pictures that lack a map */
+    int left;             /* pictures that were not reached when nothing more could be written */
+    int status;           /* exit status so far */
+    bool stopped;         /* no map can be written any more */
+    struct page *page;    /* where the maps go; NULL: into files of their own */
 };
 
 /* A batch under way. */
@@ -187,28 +186,6 @@ static int find_ranks(struct work *w)
     return code == VITX_CANCELLED ? code : VITX_OK;
 }
 
-/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
- * too, map by map, so that no failure costs what could have been done. */
-static void explain_batch(struct work *w)
-{
-    const int n = w->batch.count, m = w->plan->opts_count;
-    if (n == 0)
-        return;
-    const bool some = settle_existing(w) || w->plan->ranks;
-    int code = w->plan->ranks ? find_ranks(w) : VITX_OK;
-    if (code == VITX_OK)
-        code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
-    const int pictures = code == VITX_OK ? 0 : n;
-    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
-        if (n > 1 || some)
-            code = attempt(w, i, 1, ALL);
-        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
-            code = attempt(w, i, 1, j);
-        report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
-    }
-    w->cancelled = code == VITX_CANCELLED;
-}
-
 /* What write_maps and its like take, of the maps that there are. */
 static void list_writings(struct work *w)
 {
@@ -222,6 +199,27 @@ static void list_writings(struct work *w)
                                                              .written = NO_MORE};
 }
 
+/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
+ * too, map by map, so that no failure costs what could have been done. */
+static void explain_batch(struct work *w)
+{
+    const int n = w->batch.count, m = w->plan->opts_count;
+    const bool some = settle_existing(w) || w->plan->ranks;
+    int code = w->plan->ranks ? find_ranks(w) : VITX_OK;
+    if (code == VITX_OK)
+        code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
+    const int pictures = code == VITX_OK ? 0 : n;
+    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
+        if (n > 1 || some)
+            code = attempt(w, i, 1, ALL);
+        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
+            code = attempt(w, i, 1, j);
+        report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
+    }
+    w->cancelled = code == VITX_CANCELLED;
+    list_writings(w);
+}
+
 /* ------------------------------------------------------------------ stages ----------------- */
 
 /* A page is made by the calling thread, as it takes what the gradients of its pictures kept; then
@@ -231,29 +229,16 @@ static bool beside(const struct course *all)
     return !all->page && !lanes_in_turn(&all->plan->lanes);
 }
 
-static int extent(const struct course *all, int piece)
-{
-    const int left = all->count - piece * all->batch;
-    return left < all->batch ? left : all->batch;
-}
-
-static bool load(void *payload, int piece, int at)
+static bool load(void *payload, int piece, int at, int64_t *pixels)
 {
     const struct course *all = payload;
     struct work *w = &all->slots[at];
-    char **files = all->files + piece * all->batch;
-    const int n = extent(all, piece);
-    if (lanes_in_turn(&all->plan->lanes))
-        progress_step(piece * all->batch, n, files[0]);
-    w->loaded = batch_load(&w->batch, files, n, &all->plan->settings->common);
+    w->loaded = lanes_load(&all->plan->lanes, &w->batch, &all->series, piece,
+                           &all->plan->settings->common, pixels);
     w->status = DONE;
     w->cancelled = false;
+    w->writings = 0;
     return true;
-}
-
-static int64_t pixels(void *payload, int at)
-{
-    return batch_pixels(&((const struct course *)payload)->slots[at].batch);
 }
 
 static bool run(void *payload, int piece, int at, vitx_context *context)
@@ -262,7 +247,7 @@ static bool run(void *payload, int piece, int at, vitx_context *context)
     struct work *w = &all->slots[at];
     (void)piece;
     w->context = context;
-    if (!all->page)
+    if (!all->page && w->batch.count > 0)
         explain_batch(w);
     return true;
 }
@@ -270,12 +255,9 @@ static bool run(void *payload, int piece, int at, vitx_context *context)
 static bool save(void *payload, int piece, int at)
 {
     const struct course *all = payload;
-    struct work *w = &all->slots[at];
+    const struct work *w = &all->slots[at];
     (void)piece;
-    list_writings(w);
-    if (beside(all))
-        save_maps(w->plan, w->writing, w->writings);
-    return w->writings == 0 || w->writing[w->writings - 1].written != NO_MORE || !beside(all);
+    return !beside(all) || save_maps(w->plan, w->writing, w->writings);
 }
 
 /* The pictures of the batch whose maps are all there, or reported, in their order. */
@@ -299,12 +281,12 @@ static void add_to_page(struct course *all, struct work *w)
 /* Maps get their lines, and what goes to standard output. */
 static void tell(struct course *all, struct work *w)
 {
-    if (all->stopped && !beside(all))
-        return;
     if (beside(all)) /* what is written is named, though an earlier one was the last */
         name_maps(w->plan, w->writing, w->writings);
-    else
+    else if (!all->stopped)
         write_maps(w->plan, w->writing, w->writings, w->states);
+    else
+        return;
     for (int i = 0; i < w->writings; i++) {
         all->stopped |= w->writing[i].written == NO_MORE;
         if (w->writing[i].written != WRITTEN)
@@ -325,16 +307,17 @@ static bool finish(void *payload, int piece, int at, bool begun)
 {
     struct course *all = payload;
     struct work *w = &all->slots[at];
-    const int done = piece * all->batch;
+    int first;
+    const int n = series_extent(&all->series, piece, &first), done = first + n;
     if (!begun) {
         if (progress_cancelled())
             worsen(&all->status, SOME_FAILED);
         return false;
     }
     if (all->page) {
-        progress_step(done, extent(all, piece), all->files[done]);
-        explain_batch(w);
-        list_writings(w);
+        progress_step(first, n, all->series.files[first]);
+        if (w->batch.count > 0)
+            explain_batch(w);
     }
     tell(all, w);
     if (all->page)
@@ -343,10 +326,10 @@ static bool finish(void *payload, int piece, int at, bool begun)
         worsen(&all->status, SOME_FAILED);
     worsen(&all->status, w->loaded ? w->status : SOME_FAILED);
     release(w);
-    if (all->stopped && all->left == 0 && done + all->batch < all->count)
-        all->left = all->count - done;
-    if (done + all->batch < all->count)
-        progress_step(done + all->batch, 1, all->files[done + all->batch]);
+    if (all->stopped && all->left == 0 && done < all->series.count)
+        all->left = all->series.count - first;
+    if (done < all->series.count)
+        progress_step(done, 1, all->series.files[done]);
     return !all->stopped && output_works();
 }
 
@@ -395,11 +378,10 @@ static void explain_all(struct course *all)
     all->slots = calloc((size_t)slots, sizeof *all->slots);
     bool there = all->slots != NULL;
     for (int i = 0; i < slots && there; i++)
-        there = work_create(&all->slots[i], all->plan, all->batch);
-    struct pipeline stages = {.count = (all->count - 1) / all->batch + 1,
+        there = work_create(&all->slots[i], all->plan, all->series.batch);
+    struct pipeline stages = {.count = series_pieces(&all->series),
                               .payload = all,
                               .load = load,
-                              .pixels = pixels,
                               .run = run,
                               .save = save,
                               .finish = finish};
@@ -410,26 +392,26 @@ static void explain_all(struct course *all)
     free(all->slots);
     if (all->left > 0)
         complain(NULL, "stopped: the maps of %d of %d pictures could not be written", all->left,
-                 all->count);
+                 all->series.count);
 }
 
 int explain_run(const struct explain_plan *plan, char **files, int count)
 {
     const struct common *common = &plan->settings->common;
     struct course all = {.plan = plan, .page = plan->pages};
-    all.files = calloc((size_t)count, sizeof *all.files);
-    if (!all.files) {
+    all.series.files = calloc((size_t)count, sizeof *all.series.files);
+    if (!all.series.files) {
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    all.count = find_lacking(all.files, plan, files, count);
-    all.batch = common->batch < all.count ? common->batch : all.count;
-    progress_begin(common, all.count, 1, "pictures");
-    if (all.count > 0)
+    all.series.count = find_lacking(all.series.files, plan, files, count);
+    all.series.batch = common->batch < all.series.count ? common->batch : all.series.count;
+    progress_begin(common, all.series.count, 1, "pictures");
+    if (all.series.count > 0)
         explain_all(&all);
     progress_hide();
     if (all.page && page_end(all.page) != DONE)
         all.status = SOME_FAILED;
-    free(all.files);
+    free(all.series.files);
     return all.status;
 }

@@ -220,7 +220,7 @@ void write_maps(const struct explain_plan *plan, struct map_writing *maps, int c
                                     .finish = finish_one});
 }
 
-void save_maps(const struct explain_plan *plan, struct map_writing *maps, int count)
+bool save_maps(const struct explain_plan *plan, struct map_writing *maps, int count)
 {
     struct writing all = {plan, maps};
     bool more = true;
@@ -228,6 +228,7 @@ void save_maps(const struct explain_plan *plan, struct map_writing *maps, int co
         maps[i].begun = true;
         more = save_one(&all, i);
     }
+    return more;
 }
 
 void name_maps(const struct explain_plan *plan, struct map_writing *maps, int count)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inputs.h"
+#include "progress.h"
 
 enum {
     MOST_LANES = 64,
@@ -73,7 +73,7 @@ static int start_contexts(struct lanes *lanes, struct session *session, const st
 int lanes_start(struct lanes *lanes, struct session *session, const struct common *common,
                 char **files, int count, enum lanes_for what)
 {
-    const int pieces = count / common->batch + (count % common->batch > 0);
+    const int pieces = series_pieces(&(struct series){files, count, common->batch});
     const int threads = session->size.threads;
     const bool in_turn = pieces < 2 || threads < 2 || has_pipe(files, count);
     *lanes = (struct lanes){.count = 1, .threads = 1, .slots = 1};
@@ -112,4 +112,28 @@ void lanes_free(struct lanes *lanes)
 bool lanes_in_turn(const struct lanes *lanes)
 {
     return lanes->threads < 2;
+}
+
+int series_pieces(const struct series *series)
+{
+    return series->count / series->batch + (series->count % series->batch > 0);
+}
+
+int series_extent(const struct series *series, int piece, int *first)
+{
+    *first = piece * series->batch;
+    const int left = series->count - *first;
+    return left < series->batch ? left : series->batch;
+}
+
+bool lanes_load(const struct lanes *lanes, struct batch *batch, const struct series *series,
+                int piece, const struct common *common, int64_t *pixels)
+{
+    int first;
+    const int n = series_extent(series, piece, &first);
+    if (lanes_in_turn(lanes))
+        progress_step(first, n, series->files[first]);
+    const bool all = batch_load(batch, series->files + first, n, common);
+    *pixels = batch_pixels(batch);
+    return all;
 }

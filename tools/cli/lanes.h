@@ -10,6 +10,7 @@
 #ifndef CLI_LANES_H
 #define CLI_LANES_H
 
+#include "inputs.h"
 #include "pipeline.h"
 #include "session.h"
 
@@ -34,7 +35,21 @@ int lanes_start(struct lanes *lanes, struct session *session, const struct commo
 int lanes_run(const struct lanes *lanes, struct pipeline *stages);
 void lanes_free(struct lanes *lanes);
 
-/* Whether the pieces are done in turn by the calling thread, which then says what it does. */
+/* Whether the pieces are done in turn by the calling thread. */
 bool lanes_in_turn(const struct lanes *lanes);
+
+/* Files whose pictures run `batch` at a time: a piece is a batch. */
+struct series {
+    char **files;
+    int count, batch;
+};
+
+int series_pieces(const struct series *series);
+/* The files of a piece: how many, and (first) the number of the first among all. */
+int series_extent(const struct series *series, int piece, int *first);
+/* batch_load() of a piece's files, for the stage load. If that is done in turn, the progress is told
+ * of them. */
+bool lanes_load(const struct lanes *lanes, struct batch *batch, const struct series *series,
+                int piece, const struct common *common, int64_t *pixels);
 
 #endif

@@ -80,14 +80,13 @@ static void await(struct pool *pool, int i)
     }
 }
 
-/* Starts them; fewer, if the system has no more. Only this thread gets the program's signals. */
-static int start(pthread_t *handles, int count, struct pool *pool)
+int start_threads(pthread_t *handles, int count, void *(*body)(void *), void *arg)
 {
     sigset_t all, before;
     int started = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started < count && pthread_create(&handles[started], NULL, help, pool) == 0)
+    while (started < count && pthread_create(&handles[started], NULL, body, arg) == 0)
         started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
@@ -101,7 +100,7 @@ void do_in_parallel(const struct pieces *p)
     int threads = p->threads < p->count ? p->threads : p->count;
     threads = threads < MOST_THREADS ? threads : MOST_THREADS;
     memset(p->states, 0, (size_t)p->count * sizeof *p->states);
-    const int started = threads > 1 ? start(handles, threads - 1, &pool) : 0;
+    const int started = threads > 1 ? start_threads(handles, threads - 1, help, &pool) : 0;
     for (int i = 0; i < p->count; i++) {
         await(&pool, i);
         struct piece_state *state = &p->states[i];

@@ -6,6 +6,7 @@
 #ifndef CLI_PARALLEL_H
 #define CLI_PARALLEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,6 +30,10 @@ struct pieces {
     bool (*listens)(void *payload, int i);
     bool (*finish)(void *payload, int i, bool begun);
 };
+
+/* Starts up to `count` threads, fewer if the system has no more: how many. Only the calling thread
+ * gets the program's signals. */
+int start_threads(pthread_t *handles, int count, void *(*body)(void *), void *arg);
 
 /* Does all pieces, or those before the one that says stop and those under way. */
 void do_in_parallel(const struct pieces *pieces);

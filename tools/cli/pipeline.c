@@ -3,10 +3,10 @@
 #include "pipeline.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "parallel.h"
 #include "progress.h"
 #include "say.h"
 
@@ -94,7 +94,7 @@ static bool do_stage(const struct flow *f, int piece, enum state state, int cont
     bool more;
     say_hold(&f->slots[slot].said[state / 2], &length);
     if (state == LOADING)
-        more = p->load(p->payload, piece, slot);
+        more = p->load(p->payload, piece, slot, &f->slots[slot].pixels);
     else if (state == RUNNING)
         more = p->run(p->payload, piece, slot, p->contexts[context]);
     else
@@ -108,7 +108,6 @@ static void pass_on(struct flow *f, int piece, int context)
 {
     struct slot *slot = slot_of(f, piece);
     if (slot->state == LOADING) {
-        slot->pixels = f->p->pixels(f->p->payload, piece % f->p->slots);
         f->pixels += slot->pixels;
         slot->state = TO_RUN;
     } else if (slot->state == RUNNING) {
@@ -141,19 +140,6 @@ static void *work(void *arg)
     }
     pthread_mutex_unlock(&f->lock);
     return NULL;
-}
-
-/* Starts them; fewer, if the system has no more. Only this thread gets the program's signals. */
-static int start(pthread_t *handles, int count, struct flow *f)
-{
-    sigset_t all, before;
-    int started = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started < count && pthread_create(&handles[started], NULL, work, f) == 0)
-        started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
 }
 
 /* Until something has changed, or it is time to draw how far the work is. */
@@ -213,26 +199,30 @@ static void finish(struct flow *f, int piece, bool begun)
     pthread_mutex_unlock(&f->lock);
 }
 
-static void run_beside(struct flow *f)
+/* false: the system has no thread for it. */
+static bool run_beside(struct flow *f)
 {
     const struct pipeline *p = f->p;
     pthread_t handles[MOST_THREADS];
-    const int started = start(handles, p->threads < MOST_THREADS ? p->threads : MOST_THREADS, f);
+    const int threads = p->threads < MOST_THREADS ? p->threads : MOST_THREADS;
+    const int started = start_threads(handles, threads, work, f);
     if (started == 0)
-        f->stopped = true;
+        return false;
     for (int i = 0; i < p->count; i++)
         finish(f, i, await(f, i));
     for (int i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
+    return true;
 }
 
 static void run_in_turn(const struct pipeline *p)
 {
     bool more = true;
+    int64_t pixels;
     for (int i = 0; i < p->count; i++) {
         const bool begun = more && !progress_interrupted();
         if (begun)
-            more = p->load(p->payload, i, 0) && p->run(p->payload, i, 0, p->contexts[0]) &&
+            more = p->load(p->payload, i, 0, &pixels) && p->run(p->payload, i, 0, p->contexts[0]) &&
                    (!p->save || p->save(p->payload, i, 0));
         more = p->finish(p->payload, i, 0, begun) && more;
     }
@@ -263,10 +253,12 @@ bool pipeline_run(const struct pipeline *p)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&f.news, &monotonic);
     pthread_mutex_init(&f.lock, NULL);
-    run_beside(&f);
+    const bool started = run_beside(&f);
     pthread_mutex_destroy(&f.lock);
     pthread_cond_destroy(&f.news);
     pthread_condattr_destroy(&monotonic);
     flow_free(&f);
+    if (!started)
+        run_in_turn(p);
     return true;
 }

@@ -24,12 +24,11 @@ struct pipeline {
     int64_t most_pixels; /* no piece is loaded beside others that hold so many             */
     void *payload;       /* of all calls                                                   */
     /* All give whether there will be more. Nothing else of the program may be written there, but
-     * what belongs to the slot; complain() may be called. save: NULL if there is nothing to. */
-    bool (*load)(void *payload, int piece, int slot);
+     * what belongs to the slot; complain() may be called. *pixels: those that the slot holds then.
+     * save: NULL if there is nothing to. */
+    bool (*load)(void *payload, int piece, int slot, int64_t *pixels);
     bool (*run)(void *payload, int piece, int slot, vitx_context *context);
     bool (*save)(void *payload, int piece, int slot);
-    /* Pixels that the slot holds after load. */
-    int64_t (*pixels)(void *payload, int slot);
     /* In their order, by the calling thread, after what the stages have complained of is printed
      * (after one that was the last, what save complains of is not: it says the same). begun false:
      * no stage was; none of a later piece is then. */
