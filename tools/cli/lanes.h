@@ -47,8 +47,8 @@ struct series {
 int series_pieces(const struct series *series);
 /* The files of a piece: how many, and (first) the number of the first among all. */
 int series_extent(const struct series *series, int piece, int *first);
-/* batch_load() of a piece's files, for the stage load. If that is done in turn, the progress is told
- * of them. */
+/* batch_load() of a piece's files, for the stage load. If that is done in turn, the progress is
+ * told of them. */
 bool lanes_load(const struct lanes *lanes, struct batch *batch, const struct series *series,
                 int piece, const struct common *common, int64_t *pixels);
 
