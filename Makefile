@@ -24,6 +24,9 @@ part      = $(word $(1),$(subst :, ,$(2)))
 found     = $(shell $(PKG) --atleast-version=$(call part,3,$(1)) $(call part,2,$(1)) 2>/dev/null && echo $(1))
 PICTURES := $(foreach d,$(DECODERS),$(if $(filter $(WITHOUT),$(call part,1,$(d))),,$(call found,$(d))))
 PACKAGES := libcjson zlib libpng nettle $(foreach d,$(PICTURES),$(call part,2,$(d)))
+# What vitx-cli alone links, in the same form, with the files of tools/cli that need it.
+EXTRAS   := ARCHIVE:libarchive:3.4:batch/archive.c HTTP:libmicrohttpd:0.9.75:serve/%
+PARTS    := $(foreach d,$(EXTRAS),$(if $(filter $(WITHOUT),$(call part,1,$(d))),,$(call found,$(d))))
 
 # -------------------------------------------------- what is here ---------------------------
 # What is missing is installed by one script, which the first target of a run calls.
@@ -60,15 +63,18 @@ PACKED   := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | awk '$$2 >= 2.36' | g
 # debuggers have .debug_frame. CFLAGS=-fasynchronous-unwind-tables brings them back for profilers.
 PLAIN    := $(if $(filter release,$(CONFIG)),-fno-asynchronous-unwind-tables)
 COMPACT  := $(if $(X86),-Wl$(comma)-z$(comma)noseparate-code) $(addprefix -Wl$(comma)-z$(comma),$(PACKED))
-DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"' $(foreach d,$(PICTURES),-DVX_WITH_$(call part,1,$(d)))
-INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES)))
+DEFINES  := -DVX_OPENBLAS_SONAME='"$(BLAS_SO)"' $(foreach d,$(PICTURES) $(PARTS),-DVX_WITH_$(call part,1,$(d)))
+CLI_PACKAGES := $(foreach d,$(PARTS),$(call part,2,$(d)))
+INCLUDES := -Iinclude -Ilib -I. $(if $(MISSING),,$(shell $(PKG) --cflags $(PACKAGES) $(CLI_PACKAGES)))
 ALL_CFLAGS := -std=c11 $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(INCLUDES) $(DEFINES) $(PLAIN) $(SANITIZE)
 LIBS     := $(if $(MISSING),,$(shell $(PKG) --libs $(PACKAGES))) -lm -ldl -pthread
+CLI_LIBS := $(if $(MISSING)$(if $(CLI_PACKAGES),,none),,$(shell $(PKG) --libs $(CLI_PACKAGES)))
 CHECK_LIBS = $(shell $(PKG) --libs check)
 
 LIB_SRC  := $(sort $(filter-out $(foreach d,$(filter-out $(PICTURES),$(DECODERS)),lib/image/$(call part,4,$(d)).c), \
             $(wildcard lib/*/*.c kernels/*.c kernels/*/*.c)))
-CLI_SRC  := $(sort $(wildcard tools/cli/*.c))
+CLI_SRC  := $(sort $(filter-out $(foreach d,$(filter-out $(PARTS),$(EXTRAS)),tools/cli/$(call part,4,$(d))), \
+            $(wildcard tools/cli/*.c tools/cli/*/*.c)))
 SCENE_SRC := $(sort $(wildcard tools/scenes/*.c tools/scenes/shapes/*.c))
 TEST_SRC := $(sort $(wildcard test/test_*.c))
 # The report page, in the order in which its scripts become one; tools/embed puts it into C.
@@ -120,7 +126,7 @@ $(OUT)/libvitx.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # What everything is built with; another compiler or other flags build everything again.
-BUILT_WITH = $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(TWIN_FLAGS) \
+BUILT_WITH = $(CC) $(CXX) $(CUDA_NVCC) $(ALL_CFLAGS) $(CFLAGS) $(LDFLAGS) $(CLI_LIBS) $(LIBS) $(TWIN_FLAGS) \
     $(NVCC_FLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(BUILT_WITH))' > $@.new
@@ -134,7 +140,7 @@ $(OUT)/libvitx.so: $(LIB_OBJ)
 
 $(OUT)/vitx-cli: $(CLI_OBJ) $(DRAW_OBJ) $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(LIBS)
 
 $(OUT)/vitx-scenes: $(SCENE_OBJ)
 	@echo "  LINK  $@"

@@ -57,7 +57,7 @@ for standard in c11 c++11 c++17 c++20; do
 done
 # What is written once for every vector width gets one; a font's glyphs are of no use to another file.
 # The kernels for GPUs are C++17.
-for path in lib/*/*.h kernels/*.h kernels/*/*.h kernels/cuda/host/*.h tools/cli/*.h; do
+for path in lib/*/*.h kernels/*.h kernels/*/*.h kernels/cuda/host/*.h tools/cli/*.h tools/cli/*/*.h; do
     case $path in
         */gpu_host.h) continue ;; # a part of gpu.h
         kernels/cuda/*) language="${CXX:-c++} -x c++ -std=c++17 -fno-exceptions -fno-rtti" ;;

@@ -4,8 +4,8 @@
 #   install-deps.sh            install what is missing; without root or apt, print the command and stop
 #   install-deps.sh --missing  print what is missing, install nothing
 #
-# Libraries that decode more kinds of pictures are installed if that can be done, and done without
-# if not; WITHOUT holds those that are not wanted (Makefile). With VITX_INSTALLED set they have been
+# Libraries that decode more kinds of pictures, read archives and serve are installed if that can be
+# done, and done without if not; WITHOUT holds those that are not wanted (Makefile). With VITX_INSTALLED set they have been
 # tried.
 set -u
 
@@ -35,6 +35,8 @@ want() { # want KIND PACKAGE DEBIAN
 if [ -z "${VITX_INSTALLED:-}" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     want WEBP libwebp libwebp-dev
     want TIFF libtiff-4 libtiff-dev
+    want ARCHIVE libarchive libarchive-dev
+    want HTTP libmicrohttpd libmicrohttpd-dev
 fi
 [ "${1:-}" = --missing ] && { echo "$missing$wanted"; exit 0; }
 [ -z "$missing$wanted" ] && exit 0
@@ -53,7 +55,7 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     if ! install $missing $wanted; then
         [ -z "$missing" ] || install $missing ||
             { tail -n 20 "$log" >&2; rm -f "$log"; echo "vitx: apt-get could not install: $missing" >&2; exit 1; }
-        [ -z "$wanted" ] || echo "vitx: apt-get could not install$wanted: those pictures are not read" >&2
+        [ -z "$wanted" ] || echo "vitx: apt-get could not install$wanted: what needs them is left out" >&2
     fi
     rm -f "$log"
     left=$(VITX_INSTALLED=1 "$0" --missing)
@@ -65,11 +67,12 @@ cat >&2 <<EOF
 vitx needs packages that are not installed: $missing
 Install them and run make again:
   Debian, Ubuntu:  sudo apt-get install -y libopenblas-dev check libstb-dev libcjson-dev zlib1g-dev libpng-dev nettle-dev pkg-config g++
-                   and, for more kinds of pictures, libwebp-dev libtiff-dev libavif-dev libheif-dev
+                   and, for more kinds of pictures, libwebp-dev libtiff-dev libavif-dev libheif-dev,
+                   for batch from archives libarchive-dev, for serve libmicrohttpd-dev
   Fedora:          sudo dnf install -y openblas-devel check-devel stb_image-devel stb_image_write-devel cjson-devel zlib-devel libpng-devel nettle-devel pkgconf-pkg-config gcc-c++
-                   and libwebp-devel libtiff-devel libavif-devel libheif-devel
-  Homebrew:        brew install openblas check cjson zlib libpng nettle pkgconf webp libtiff libavif libheif
-                   export PKG_CONFIG_PATH="\$(brew --prefix openblas)/lib/pkgconfig:\$(brew --prefix zlib)/lib/pkgconfig"
+                   and libwebp-devel libtiff-devel libavif-devel libheif-devel libarchive-devel libmicrohttpd-devel
+  Homebrew:        brew install openblas check cjson zlib libpng nettle pkgconf webp libtiff libavif libheif libarchive libmicrohttpd
+                   export PKG_CONFIG_PATH="\$(brew --prefix openblas)/lib/pkgconfig:\$(brew --prefix zlib)/lib/pkgconfig:\$(brew --prefix libarchive)/lib/pkgconfig"
                    and, because there is no formula for stb, stb_image.h and stb_image_write.h
                    from https://github.com/nothings/stb into "\$(brew --prefix)/include/stb"
 EOF

@@ -2,12 +2,14 @@
  * cli/explain.h: what the files of explain share.
  *
  * cmd_explain.c has the options, explain_plan.c makes a plan of them, and complains about all that
- * can be wrong with them, explain_run.c follows it.
+ * can be wrong with them, explain_make.c makes the maps of a batch by the plan, explain_run.c those
+ * of all pictures.
  */
 #ifndef CLI_EXPLAIN_H
 #define CLI_EXPLAIN_H
 
 #include "direction.h"
+#include "inputs.h"
 #include "lanes.h"
 #include "methods.h"
 #include "outputs.h"
@@ -39,7 +41,8 @@ struct ends {
 /* All the ways in which each picture is explained. */
 struct explain_plan {
     const struct explain_settings *settings;
-    struct session session;
+    const struct session *session;
+    struct session opened; /* the session, unless it was given                 */
     struct lanes lanes;
     struct list methods;     /* what --method means */
     struct list set;         /* --set, and --components as one of them */
@@ -70,6 +73,11 @@ int explain_check(const struct explain_settings *settings, int files);
  * plan whatever comes of it. */
 int explain_plan(struct explain_plan *plan, const struct explain_settings *settings, char **files,
                  int count);
+/* The same for a session that is started and stays open, and for pictures that are not known yet:
+ * -o is not looked at, but for {target} in it, and --scale shared and --together are not done. The
+ * session's context is used; the plan then serves any context that is made alike. */
+int explain_plan_on(struct explain_plan *plan, const struct explain_settings *settings,
+                    const struct session *session);
 void explain_plan_free(struct explain_plan *plan);
 
 /* --together: makes the basis of the method features from all pictures, and gives it to the plan.
@@ -80,6 +88,35 @@ int explain_together(struct explain_plan *plan, char **files, int *count, int *f
 int explain_shared(struct explain_plan *plan, char **files, int *count, int *failed);
 /* What a picture is drawn with, but for its name and the scale of its method. */
 vitx_render_opts explain_render_opts(const struct explain_plan *plan);
+
+/* The maps of a batch, until they are written. */
+struct making {
+    const struct explain_plan *plan;
+    const struct batch *batch; /* whose pictures they are */
+    vitx_context *context;
+    int size;                /* pictures that fit */
+    int status;              /* exit status of the batch */
+    bool cancelled;          /* Ctrl-C, or who waited has gone */
+    vitx_prediction *top;    /* [size, ranks]: the best classes of the pictures     */
+    bool *settled;           /* [size, opts_count]: the map was made, or reported   */
+    vitx_map **maps;         /* [size, opts_count]: of one call                     */
+    vitx_map **kept;         /* [size, opts_count]: of all                          */
+    vitx_explain_opts *opts; /* [opts_count]: of one call                           */
+    int *which;              /* [opts_count]: where these are in the plan           */
+    char **reasons;          /* [opts_count]: why a picture's maps failed, NULL: they did not */
+};
+
+/* For up to `size` pictures at once; complains if there is no memory. Free it whatever comes of
+ * it. */
+bool making_create(struct making *making, const struct explain_plan *plan, int size);
+/* The maps of the pictures of a batch that is not empty, into kept; if that fails what its pictures
+ * lack, picture by picture, and if one of these fails, too, map by map, so that no failure costs
+ * what could have been done. Complains of what fails. An exit status. some: maps that are not
+ * wanted are settled before. */
+int making_run(struct making *making, vitx_context *context, const struct batch *batch, bool some);
+/* For the next batch: frees the maps; none is settled. */
+void making_clear(struct making *making);
+void making_free(struct making *making);
 
 /* Explains the pictures and writes the maps, a line each. */
 int explain_run(const struct explain_plan *plan, char **files, int count);

@@ -65,7 +65,7 @@ static bool begin(struct page *page, const char *picture)
     opts.pictures = page->count;
     opts.level = (vitx_report_level)o->embed;
     opts.hooks = &hooks;
-    const int status = vitx_report_create(&page->report, page->plan->session.model, &opts);
+    const int status = vitx_report_create(&page->report, page->plan->session->model, &opts);
     free(command);
     if (status != VITX_OK)
         complain_last(NULL);
@@ -204,7 +204,7 @@ static bool add_all_absent(struct page *page, const char *picture, vitx_map *con
 {
     const struct explain_settings *o = page->plan->settings;
     vitx_prediction top[TOP];
-    if (page->plan->session.info.units || o->vector || o->like)
+    if (page->plan->session->info.units || o->vector || o->like)
         return true;
     if (vitx_report_get_predictions(top, TOP, page->report) != VITX_OK)
         return false;
@@ -244,7 +244,7 @@ static bool fill(struct page *page, const char *picture, const vitx_image *image
     }
     /* A forward pass more, or a part of it, and the picture is whole. */
     progress_let_end(true);
-    const int code = vitx_report_run(page->report, plan->session.context, image);
+    const int code = vitx_report_run(page->report, plan->session->context, image);
     progress_let_end(false);
     page->complete++;
     if (code == VITX_OK && add_all_absent(page, picture, maps))

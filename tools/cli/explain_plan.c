@@ -180,14 +180,14 @@ static int check_unaimed(struct explain_plan *plan)
 static int check_ways(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    const bool units = plan->session.info.units;
+    const bool units = plan->session->info.units;
     if (!units && o->units.count)
         return wrong_usage("--unit: the model has classes; --target names one");
     if (units && o->targets.count)
         return wrong_usage("--target: the model has no classes; --unit, --vector or --like");
     if (units && o->score == VITX_SCORE_PROBABILITY)
         return wrong_usage("--score probability: the model has no classes");
-    if (!units && o->versus && plan->session.info.classes == 1)
+    if (!units && o->versus && plan->session->info.classes == 1)
         return wrong_usage("--versus: the model has one output, and no other to compare it with");
     return units && !o->units.count && !o->vector && !o->like ? check_unaimed(plan) : DONE;
 }
@@ -213,10 +213,10 @@ static int top_of(const char *text)
 /* One of --target or --unit. */
 static int take_target(struct explain_plan *plan, const char *text)
 {
-    const vitx_model_info *m = &plan->session.info;
+    const vitx_model_info *m = &plan->session->info;
     const int k = m->units ? -1 : top_of(text);
     int target;
-    if (k < 0 && find_output(&target, &plan->session, m->units ? "unit" : "target", text) != DONE)
+    if (k < 0 && find_output(&target, plan->session, m->units ? "unit" : "target", text) != DONE)
         return WRONG_USAGE;
     if (k < 0) {
         add_target(plan, target);
@@ -254,7 +254,7 @@ static int choose_targets(struct explain_plan *plan, const struct list *named)
 static int check_against_model(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
-    const vitx_model_info *m = &plan->session.info;
+    const vitx_model_info *m = &plan->session->info;
     const struct list *named = o->units.count ? &o->units : &o->targets;
     if (check_ways(plan) != DONE)
         return WRONG_USAGE;
@@ -266,13 +266,13 @@ static int check_against_model(struct explain_plan *plan)
         return status;
     plan->score = o->versus ? VITX_SCORE_DIFFERENCE : o->score;
     plan->versus = VITX_AUTO;
-    if (o->versus && find_output(&plan->versus, &plan->session, "versus", o->versus) != DONE)
+    if (o->versus && find_output(&plan->versus, plan->session, "versus", o->versus) != DONE)
         return WRONG_USAGE;
     for (int i = 0; o->versus && i < plan->target_count; i++)
         if (plan->targets[i] == plan->versus)
             return wrong_usage("--versus %s: that is the %s", o->versus,
                                m->units ? "unit" : "target");
-    return parse_query(&plan->query, o->query, &plan->session);
+    return parse_query(&plan->query, o->query, plan->session);
 }
 
 /* ------------------------------------------------------------------ the plan --------------- */
@@ -368,7 +368,7 @@ static int load_direction(struct explain_plan *plan)
 {
     const struct explain_settings *o = plan->settings;
     const struct direction_words words = words_of(o);
-    const int status = direction_load(&plan->direction, &words, &plan->session, &o->common);
+    const int status = direction_load(&plan->direction, &words, plan->session, &o->common);
     direction_give(&plan->direction, plan->opts, plan->opts_count);
     return status;
 }
@@ -427,29 +427,50 @@ static int check_outputs(struct explain_plan *plan, char **files, int count)
 
 /* ------------------------------------------------------------------ in order --------------- */
 
-int explain_plan(struct explain_plan *plan, const struct explain_settings *o, char **files,
-                 int count)
+static void set_out(struct explain_plan *plan, const struct explain_settings *o)
 {
     *plan = (struct explain_plan){.settings = o,
                                   .shared = o->scale && strcmp(o->scale, "shared") == 0,
                                   .pattern = o->out && is_pattern(o->out),
                                   .to_output = o->out && strcmp(o->out, "-") == 0,
                                   .page = o->out && is_page(o->out, o->format)};
-    int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
-    if (status == DONE)
-        status = choose_methods(&plan->methods, &o->methods);
-    if (status == DONE)
-        status = session_open(&plan->session, &o->common);
-    if (status == DONE)
-        status = check_against_model(plan);
+}
+
+/* What is explained and how, of an open model; no file is looked at but --vector and --like. */
+static int aim(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    int status = check_against_model(plan);
     if (status == DONE)
         status = gather_set(plan);
     if (status == DONE)
         status = fill_opts(plan);
     if (status == DONE && o->baseline)
         status = choose_baseline(plan);
+    return status == DONE ? load_direction(plan) : status;
+}
+
+/* What a started session knows of the methods. */
+static int check_methods(struct explain_plan *plan)
+{
+    const struct explain_settings *o = plan->settings;
+    const int status =
+        keep_methods(plan->session, &o->methods, plan->opts, &plan->opts_count, o->common.quiet);
+    return status == DONE ? check_opts(plan->session, plan->opts, plan->opts_count) : status;
+}
+
+int explain_plan(struct explain_plan *plan, const struct explain_settings *o, char **files,
+                 int count)
+{
+    set_out(plan, o);
+    plan->session = &plan->opened;
+    int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
     if (status == DONE)
-        status = load_direction(plan);
+        status = choose_methods(&plan->methods, &o->methods);
+    if (status == DONE)
+        status = session_open(&plan->opened, &o->common);
+    if (status == DONE)
+        status = aim(plan);
     if (status == DONE)
         status = check_outputs(plan, files, count);
     if (status == DONE && o->baseline)
@@ -457,19 +478,31 @@ int explain_plan(struct explain_plan *plan, const struct explain_settings *o, ch
     if (status == DONE && plan->page && !page_create(&plan->pages, plan, files, count))
         status = SOME_FAILED;
     if (status == DONE)
-        status = lanes_start(&plan->lanes, &plan->session, &o->common, files, count,
+        status = lanes_start(&plan->lanes, &plan->opened, &o->common, files, count,
                              plan->page || plan->shared || o->together ? LANES_ONE : LANES_RECORD);
+    return status == DONE ? check_methods(plan) : status;
+}
+
+int explain_plan_on(struct explain_plan *plan, const struct explain_settings *o,
+                    const struct session *session)
+{
+    set_out(plan, o);
+    plan->session = session;
+    int status = parse_scale(&plan->scale, &plan->low, &plan->high, o->scale);
     if (status == DONE)
-        status = keep_methods(&plan->session, &o->methods, plan->opts, &plan->opts_count,
-                              o->common.quiet);
-    return status == DONE ? check_opts(&plan->session, plan->opts, plan->opts_count) : status;
+        status = choose_methods(&plan->methods, &o->methods);
+    if (status == DONE)
+        status = aim(plan);
+    if (status == DONE && o->baseline)
+        status = load_baseline(plan);
+    return status == DONE ? check_methods(plan) : status;
 }
 
 void explain_plan_free(struct explain_plan *plan)
 {
     page_free(plan->pages);
     lanes_free(&plan->lanes);
-    session_close(&plan->session);
+    session_close(&plan->opened);
     list_free(&plan->methods);
     list_free(&plan->set);
     vitx_basis_free(plan->basis);

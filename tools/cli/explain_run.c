@@ -15,8 +15,6 @@
 #include "progress.h"
 #include "results.h"
 
-enum { ALL = -1 };
-
 /* The pictures of a command. */
 struct course {
     const struct explain_plan *plan;
@@ -32,71 +30,17 @@ struct course {
 struct work {
     const struct explain_plan *plan;
     struct batch batch;
-    vitx_context *context;
-    int status; /* exit status of the batch so far                           */
-    bool cancelled, loaded;
-    vitx_prediction *top;        /* [batch, ranks]: the best classes of the pictures          */
-    bool *settled;               /* [batch, opts_count]: the map was made, or reported        */
-    vitx_map **maps;             /* [batch, opts_count]: of one call                          */
-    vitx_map **kept;             /* [batch, opts_count]: of all, until they are written       */
-    vitx_explain_opts *opts;     /* [opts_count]: of one call                                 */
-    int *which;                  /* [opts_count]: where these are in the plan                 */
+    struct making making;
+    int status; /* exit status of the batch so far */
+    bool loaded;
     struct map_writing *writing; /* [batch, opts_count] */
     struct piece_state *states;  /* [batch, opts_count] */
     int writings;
-    char **reasons; /* [opts_count]: why a picture's maps failed, NULL: they did not */
 };
 
 static void worsen(int *status, int by)
 {
     *status = by > *status ? by : *status;
-}
-
-/* The class that the plan's opts[j] asks for, of a picture of the batch. */
-static int target_at(const struct work *w, int picture, int j)
-{
-    const int target = w->plan->opts[j].target, rank = rank_of(target);
-    return rank ? w->top[picture * w->plan->ranks + rank - 1].index : target;
-}
-
-/* Keeps the maps of a call, n pictures from `first` by m of the opts, and settles them. */
-static void keep_all(struct work *w, int first, int n, int m)
-{
-    for (int i = 0; i < n * m; i++) {
-        const int at = (first + i / m) * w->plan->opts_count + w->which[i % m];
-        if (!w->maps[i])
-            continue;
-        w->kept[at] = w->maps[i];
-        w->maps[i] = NULL;
-        w->settled[at] = true;
-    }
-}
-
-/* One call of the library: n pictures from `first` by those of the plan's opts (ALL, or one) that
- * the first of them lacks. Keeps the maps that come out of it, of a failed call, too; where that
- * was for a single map, keeps the reason for later. */
-static int attempt(struct work *w, int first, int n, int only)
-{
-    const struct explain_plan *plan = w->plan;
-    const int all = plan->opts_count;
-    int m = 0;
-    for (int j = 0; j < all; j++)
-        if (!w->settled[first * all + j] && (only == ALL || only == j)) {
-            w->opts[m] = plan->opts[j];
-            w->opts[m].target = target_at(w, first, j);
-            w->which[m++] = j;
-        }
-    if (m == 0)
-        return VITX_OK;
-    const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
-        w->maps, w->context, (const vitx_image *const *)w->batch.images + first, n, w->opts, m);
-    if (code != VITX_OK && code != VITX_CANCELLED && n * m == 1) {
-        w->reasons[w->which[0]] = strdup(reason());
-        w->settled[first * all + w->which[0]] = true;
-        worsen(&w->status, SOME_FAILED);
-    }
-    keep_all(w, first, n, m);
-    return code;
 }
 
 /* Whether the file of a picture's map by the plan's opts[j] is there, for --skip-existing. */
@@ -130,60 +74,9 @@ static bool settle_existing(struct work *w)
 {
     const int m = w->plan->opts_count;
     bool any = false;
-    memset(w->settled, 0, (size_t)w->batch.count * (size_t)m * sizeof *w->settled);
     for (int i = 0; i < w->batch.count * m; i++)
-        any |= w->settled[i] = is_there(w->plan, w->batch.names[i / m], i % m);
+        any |= w->making.settled[i] = is_there(w->plan, w->batch.names[i / m], i % m);
     return any;
-}
-
-static bool same_method(const vitx_explain_opts *a, const vitx_explain_opts *b)
-{
-    return strcmp(a->method, b->method) == 0;
-}
-
-/* Where a rank's class has been named, too, one map is enough; where it is that of --versus,
- * there is none. */
-static void settle_equal(struct work *w, int picture)
-{
-    const struct explain_plan *plan = w->plan;
-    const int m = plan->opts_count;
-    for (int j = 0; j < m; j++) {
-        const int target = target_at(w, picture, j);
-        bool equal = target < 0;
-        if (!rank_of(plan->opts[j].target))
-            continue;
-        for (int k = 0; k < m && !equal; k++)
-            equal = plan->opts[k].target == target && same_method(&plan->opts[k], &plan->opts[j]);
-        if (!equal && plan->opts[j].versus == target) {
-            equal = true;
-            if (!plan->settings->common.quiet)
-                complain("warning", "%s: %s: class %d is that of --versus: no map",
-                         w->batch.names[picture], plan->opts[j].method, target);
-        }
-        w->settled[picture * m + j] |= equal;
-    }
-}
-
-/* The best classes of the batch's pictures; of one that fails all maps are settled. */
-static int find_ranks(struct work *w)
-{
-    const int n = w->batch.count, k = w->plan->ranks, m = w->plan->opts_count;
-    const vitx_image *const *images = (const vitx_image *const *)w->batch.images;
-    int code = vitx_classify_batch(w->context, images, n, w->top, k);
-    const bool together = code == VITX_OK;
-    for (int i = 0; i < n && code != VITX_CANCELLED; i++) {
-        if (!together)
-            code = vitx_classify(w->context, images[i], w->top + i * k, k);
-        if (code == VITX_OK) {
-            settle_equal(w, i);
-        } else if (code != VITX_CANCELLED) {
-            complain_last(w->batch.names[i]);
-            worsen(&w->status, SOME_FAILED);
-            for (int j = 0; j < m; j++)
-                w->settled[i * m + j] = true;
-        }
-    }
-    return code == VITX_CANCELLED ? code : VITX_OK;
 }
 
 /* What write_maps and its like take, of the maps that there are. */
@@ -192,31 +85,17 @@ static void list_writings(struct work *w)
     const int m = w->plan->opts_count;
     w->writings = 0;
     for (int i = 0; i < w->batch.count * m; i++)
-        if (w->kept[i])
-            w->writing[w->writings++] = (struct map_writing){.map = w->kept[i],
+        if (w->making.kept[i])
+            w->writing[w->writings++] = (struct map_writing){.map = w->making.kept[i],
                                                              .image = w->batch.images[i / m],
                                                              .picture = w->batch.names[i / m],
                                                              .written = NO_MORE};
 }
 
-/* A batch; if that fails what its pictures lack, picture by picture, and if one of these fails,
- * too, map by map, so that no failure costs what could have been done. */
-static void explain_batch(struct work *w)
+/* A batch, whose maps lack a file. */
+static void explain_batch(struct work *w, vitx_context *context)
 {
-    const int n = w->batch.count, m = w->plan->opts_count;
-    const bool some = settle_existing(w) || w->plan->ranks;
-    int code = w->plan->ranks ? find_ranks(w) : VITX_OK;
-    if (code == VITX_OK)
-        code = some ? VITX_INVALID : attempt(w, 0, n, ALL);
-    const int pictures = code == VITX_OK ? 0 : n;
-    for (int i = 0; i < pictures && code != VITX_CANCELLED; i++) {
-        if (n > 1 || some)
-            code = attempt(w, i, 1, ALL);
-        for (int j = 0; j < m && code != VITX_CANCELLED; j++)
-            code = attempt(w, i, 1, j);
-        report_reasons(w->reasons, w->plan->opts, m, w->batch.names[i]);
-    }
-    w->cancelled = code == VITX_CANCELLED;
+    worsen(&w->status, making_run(&w->making, context, &w->batch, settle_existing(w)));
     list_writings(w);
 }
 
@@ -236,7 +115,7 @@ static bool load(void *payload, int piece, int at, int64_t *pixels)
     w->loaded = lanes_load(&all->plan->lanes, &w->batch, &all->series, piece,
                            &all->plan->settings->common, pixels);
     w->status = DONE;
-    w->cancelled = false;
+    w->making.cancelled = false;
     w->writings = 0;
     return true;
 }
@@ -246,9 +125,8 @@ static bool run(void *payload, int piece, int at, vitx_context *context)
     const struct course *all = payload;
     struct work *w = &all->slots[at];
     (void)piece;
-    w->context = context;
     if (!all->page && w->batch.count > 0)
-        explain_batch(w);
+        explain_batch(w, context);
     return true;
 }
 
@@ -267,10 +145,10 @@ static void add_to_page(struct course *all, struct work *w)
     for (int i = 0; i < w->batch.count; i++) {
         bool complete = true;
         for (int j = 0; j < m; j++)
-            complete &= w->settled[i * m + j];
+            complete &= w->making.settled[i * m + j];
         const enum page_added added =
             complete && !all->stopped && !progress_interrupted()
-                ? page_add(all->page, w->batch.names[i], w->batch.images[i], w->kept + i * m)
+                ? page_add(all->page, w->batch.names[i], w->batch.images[i], w->making.kept + i * m)
                 : PAGE_ADDED;
         if (added != PAGE_ADDED)
             worsen(&all->status, SOME_FAILED);
@@ -296,10 +174,7 @@ static void tell(struct course *all, struct work *w)
 
 static void release(struct work *w)
 {
-    for (int i = 0; i < w->batch.count * w->plan->opts_count; i++) {
-        vitx_map_free(w->kept[i]);
-        w->kept[i] = NULL;
-    }
+    making_clear(&w->making);
     batch_clear(&w->batch);
 }
 
@@ -317,12 +192,12 @@ static bool finish(void *payload, int piece, int at, bool begun)
     if (all->page) {
         progress_step(first, n, all->series.files[first]);
         if (w->batch.count > 0)
-            explain_batch(w);
+            explain_batch(w, all->plan->session->context);
     }
     tell(all, w);
     if (all->page)
         add_to_page(all, w);
-    if (w->cancelled && progress_cancelled())
+    if (w->making.cancelled && progress_cancelled())
         worsen(&all->status, SOME_FAILED);
     worsen(&all->status, w->loaded ? w->status : SOME_FAILED);
     release(w);
@@ -337,21 +212,13 @@ static bool finish(void *payload, int piece, int at, bool begun)
 
 static bool work_create(struct work *w, const struct explain_plan *plan, int size)
 {
-    const size_t m = (size_t)plan->opts_count, all = (size_t)size * m;
+    const size_t all = (size_t)size * (size_t)plan->opts_count;
     w->plan = plan;
-    if (!batch_create(&w->batch, size))
+    if (!batch_create(&w->batch, size) || !making_create(&w->making, plan, size))
         return false;
-    w->settled = calloc(all, sizeof *w->settled);
-    w->maps = calloc(all, sizeof(vitx_map *));
-    w->kept = calloc(all, sizeof(vitx_map *));
-    w->top = calloc((size_t)size * (size_t)plan->ranks + 1, sizeof *w->top);
-    w->opts = calloc(m, sizeof *w->opts);
-    w->which = calloc(m, sizeof *w->which);
-    w->reasons = calloc(m, sizeof *w->reasons);
     w->writing = calloc(all, sizeof *w->writing);
     w->states = calloc(all, sizeof *w->states);
-    if (w->writing && w->states && w->settled && w->maps && w->kept && w->top && w->opts &&
-        w->which && w->reasons)
+    if (w->writing && w->states)
         return true;
     complain(NULL, "no memory");
     return false;
@@ -360,15 +227,9 @@ static bool work_create(struct work *w, const struct explain_plan *plan, int siz
 static void work_free(struct work *w)
 {
     batch_free(&w->batch);
-    free(w->settled);
-    free(w->maps);
+    making_free(&w->making);
     free(w->writing);
     free(w->states);
-    free(w->kept);
-    free(w->top);
-    free(w->opts);
-    free(w->which);
-    free(w->reasons);
 }
 
 /* All batches. */

@@ -52,7 +52,7 @@ static int look(struct explain_plan *plan, const struct batch *batch, int first,
     const int m = plan->opts_count;
     const vitx_image *const *images = (const vitx_image *const *)batch->images + first;
     const int code = (plan->settings->flip ? vitx_explain_flip : vitx_explain_many)(
-        maps, plan->session.context, images, n, plan->opts, m);
+        maps, plan->session->context, images, n, plan->opts, m);
     for (int i = 0; i < n * m; i++) {
         if (maps[i])
             widen(plan, maps[i], i % m);

@@ -66,7 +66,7 @@ static int add_all(vitx_basis *basis, struct explain_plan *plan, char **files, i
         if (!batch_load(&batch, files + done, n, common))
             *failed = SOME_FAILED;
         if (batch.count > 0 &&
-            vitx_basis_add(basis, plan->session.context, (const vitx_image *const *)batch.images,
+            vitx_basis_add(basis, plan->session->context, (const vitx_image *const *)batch.images,
                            batch.count) != VITX_OK) {
             if (!progress_cancelled())
                 complain_last(batch.names[0]);
@@ -85,7 +85,7 @@ int explain_together(struct explain_plan *plan, char **files, int *count, int *f
     int status = check(plan, files, *count);
     if (status != DONE)
         return status;
-    if (vitx_basis_create(&plan->basis, plan->session.context, plan->settings->layer,
+    if (vitx_basis_create(&plan->basis, plan->session->context, plan->settings->layer,
                           components_of(find_features(plan))) != VITX_OK)
         return wrong_usage("%s", reason());
     progress_begin(common, *count, 1, NULL);

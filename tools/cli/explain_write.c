@@ -69,7 +69,7 @@ static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_
     opts.label = info->explains == VITX_EXPLAINED_VECTOR ? o->vector
                  : info->explains == VITX_EXPLAINED_PICTURE
                      ? o->like
-                     : vitx_model_label(plan->session.model, info->target);
+                     : vitx_model_label(plan->session->model, info->target);
     return opts;
 }
 
@@ -164,7 +164,7 @@ static void print_one(const struct explain_plan *plan, struct map_writing *w)
     if (w->written == WRITTEN && plan->to_output && !plan->page)
         w->written = print_map(map, w->image, w->picture, &w->opts);
     else if (w->written == WRITTEN && has_files(plan) && !o->common.quiet && !o->json)
-        print_line(plan->session.model, w->name, &w->info, w->opts.label);
+        print_line(plan->session->model, w->name, &w->info, w->opts.label);
     w->opts.format = "json";
     if (o->json && w->written == WRITTEN)
         w->written = print_map(map, w->image, w->picture, &w->opts);
@@ -196,7 +196,7 @@ static int drawing_threads(const struct explain_plan *plan, const struct map_wri
     const int64_t room = INT64_C(1) << 30;
     vitx_context_info info = VITX_CONTEXT_INFO_INIT;
     int64_t largest = 1;
-    if (!has_files(plan) || vitx_context_get_info(&info, plan->session.context) != VITX_OK)
+    if (!has_files(plan) || vitx_context_get_info(&info, plan->session->context) != VITX_OK)
         return 1;
     for (int i = 0; i < count; i++) {
         const int64_t pixels =

@@ -1,0 +1,27 @@
+/* cli/text.h: a text that grows, and JSON in it. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Zero before the first use. Once memory has run out nothing is added any more, and `failed` says
+ * so. */
+struct text {
+    char *data; /* ended by '\0'; NULL: empty */
+    size_t length, room;
+    bool failed;
+};
+
+void text_add(struct text *text, const void *data, size_t bytes);
+void text_put(struct text *text, const char *words);
+void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD; NULL becomes null. */
+void text_json(struct text *text, const char *words);
+/* A number with the digits that give the float again; null if it is none that JSON has. */
+void text_number(struct text *text, double value);
+/* For vitx_render_write() and its like; payload: the text. */
+int text_write(const void *data, size_t bytes, void *payload);
+void text_free(struct text *text);
+
+#endif
