@@ -40,8 +40,8 @@ struct gallery_row {
 bool gallery_row_make(struct gallery_row *row, const struct gallery_picture *picture);
 void gallery_row_free(struct gallery_row *row);
 
-/* The scripts of a shard: begin, put a row for each of its pictures, end. Text that cannot grow says
- * so by itself (text.h). Zero before the first use. */
+/* The scripts of a shard: begin, put a row for each of its pictures, end. Text that cannot grow
+ * says so by itself (text.h). Zero before the first use. */
 struct gallery_sheet {
     struct text list, sheet;
     int rows;

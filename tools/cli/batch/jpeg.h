@@ -1,4 +1,4 @@
-/* cli/batch/jpeg.h: small pictures as JPEG, by stb_image_write, whose header only jpeg.c includes. */
+/* cli/batch/jpeg.h: small pictures as JPEG, by stb_image_write, which only jpeg.c includes. */
 #ifndef CLI_BATCH_JPEG_H
 #define CLI_BATCH_JPEG_H
 

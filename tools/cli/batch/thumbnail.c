@@ -78,7 +78,7 @@ bool thumbnail_picture(struct text *out, const vitx_image *image)
 
 /* ------------------------------------------------------------------ a map ------------------ */
 
-/* The means of the values that each of [h,w] covers of src [height,width], both at least as many. */
+/* out [h,w]: means of what each value covers of src [height,width], which has at least as many. */
 static void gather(float *out, int w, int h, const float *src, int width, int height)
 {
     for (int y = 0; y < h; y++)

@@ -68,7 +68,7 @@ const card = {
 
   bar(share) {
     const bar = ui.make('span', 'bar-of');
-    const inside = ui.make('i');
+    const inside = ui.make('span');
     inside.style.width = 100 * Math.min(1, Math.max(0, share)) + '%';
     bar.append(inside);
     return bar;
@@ -95,9 +95,10 @@ const card = {
     button.tabIndex = -1;
     const what = ui.make('span', 'what');
     if (picture.value !== null)
-      what.append(ui.named(view.className(picture)), ui.make('b', '', view.valueText(picture.value)));
+      what.append(
+        ui.named(view.className(picture)), ui.make('span', 'part', view.valueText(picture.value)));
     else
-      what.append(ui.make('b', '', picture.error !== null ? words.say('failed') : '–'));
+      what.append(ui.make('span', 'part', picture.error !== null ? words.say('failed') : '–'));
     const name = ui.make('span', 'name');
     name.append(ui.named(picture.key));
     button.append(ui.make('span', 'shot'), what, name);

@@ -5,14 +5,16 @@ const gallery = {
   pictures: [], /* {key, error, class, value, label, shard, row, at} in the order of the run */
   lists: [],    /* [shard]: its pictures, until all have come */
   sheets: new Map(), /* shard -> rows, or null: on its way; 'bad': it cannot be read */
-  undone: [], damaged: [],
+  undone: [],
+  damaged: [],
   read: 0,
   most: 20000, /* thumbnails that are kept at once */
   heard: () => {},
 
   list(shard, rows) {
     if (Number.isInteger(shard) && Array.isArray(rows))
-      gallery.lists[shard] = rows.filter(Array.isArray).map((row, i) => gallery.picture(row, shard, i));
+      gallery.lists[shard] =
+        rows.filter(Array.isArray).map((row, i) => gallery.picture(row, shard, i));
   },
 
   picture([key, error, number, value, label], shard, row) {
@@ -79,7 +81,9 @@ const gallery = {
 
   join() {
     gallery.pictures = gallery.lists.flat();
-    gallery.pictures.forEach((p, i) => { p.at = i; });
+    gallery.pictures.forEach((p, i) => {
+      p.at = i;
+    });
   },
 
   /* The thumbnails of a picture; null: not yet; 'bad': there are none. */

@@ -22,8 +22,8 @@ const detail = {
     const thumbnails = card.fill(ui.id('shot'), picture, view.state.map);
     const rest = thumbnails && thumbnails !== 'bad' ? thumbnails : {};
     ui.id('name').replaceChildren(ui.broken(ui.named(picture.key)));
-    ui.text(ui.id('place'), words.say('place',
-      {n: words.number(detail.at + 1), all: words.number(wall.count)}));
+    ui.text(ui.id('place'),
+      words.say('place', {n: words.number(detail.at + 1), all: words.number(wall.count)}));
     ui.id('before').disabled = detail.at === 0;
     ui.id('after').disabled = detail.at === wall.count - 1;
     ui.id('error').hidden = picture.error === null;
@@ -34,21 +34,24 @@ const detail = {
   },
 
   drawTop(top) {
-    ui.id('top').replaceChildren(...top.flatMap(([number, value, label]) => [
-      ui.named(label ?? words.say('class_n', {n: number})),
-      ui.make('b', '', view.valueText(value)),
-      card.bar(card.share(value)),
+    ui.id('top').replaceChildren(...top.flatMap(
+      ([number, value, label]) => [ui.named(label ?? words.say('class_n', {n: number})),
+        ui.make('span', 'part', view.valueText(value)),
+        card.bar(card.share(value)),
     ]));
   },
 
   drawFacts(picture, {size, report}) {
     const shard = picture.shard;
-    ui.text(ui.id('facts'), size ? words.say('facts', {width: size[0], height: size[1], shard}) :
-                                   words.say('facts_short', {shard}));
+    ui.text(ui.id('facts'),
+      size ? words.say('facts', {width: size[0], height: size[1], shard}) :
+             words.say('facts_short', {shard}));
     const link = ui.make('a', '', words.say('report'));
-    ui.id('report').hidden = typeof report !== 'string' || !/^(\.\.\/)?[^:/\\?#]+(\/[^:\\?#]+)*$/.test(report);
+    ui.id('report').hidden =
+      typeof report !== 'string' || !/^(\.\.\/)?[^:/\\?#]+(\/[^:\\?#]+)*$/.test(report);
     if (!ui.id('report').hidden)
-      link.href = report.split('/').map((part) => part === '..' ? part : encodeURIComponent(part)).join('/');
+      link.href =
+        report.split('/').map((part) => part === '..' ? part : encodeURIComponent(part)).join('/');
     ui.id('report').replaceChildren(link);
   },
 
@@ -59,9 +62,12 @@ const detail = {
     const shot = ui.make('span', 'shot');
     shot.append(card.frame(thumbnails, map));
     const name = ui.make('span', '', i < 0 ? words.say('plain') : card.maps()[i]);
-    const note = i < 0 ? '' : !map ? words.say('missing') : map.nothing ? words.say('nothing') :
-      map.label !== null         ? map.label :
-      map.target >= 0            ? words.say('class_n', {n: map.target}) : '';
+    const note = i < 0   ? '' :
+      !map               ? words.say('missing') :
+      map.nothing        ? words.say('nothing') :
+      map.label !== null ? map.label :
+      map.target >= 0    ? words.say('class_n', {n: map.target}) :
+                           '';
     const more = ui.make('small');
     more.append(ui.named(note));
     button.append(shot, name, more);
@@ -94,8 +100,8 @@ const detail = {
     ui.id('after').addEventListener('click', () => detail.step(1));
     ui.id('close').addEventListener('click', () => ui.id('dialog').close());
     ui.id('dialog').addEventListener('keydown', detail.key);
-    ui.id('dialog').addEventListener('click',
-      (e) => e.target === ui.id('dialog') && ui.id('dialog').close());
+    ui.id('dialog').addEventListener(
+      'click', (e) => e.target === ui.id('dialog') && ui.id('dialog').close());
     ui.id('dialog').addEventListener('close', () => wall.focus(detail.at));
   },
 };

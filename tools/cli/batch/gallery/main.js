@@ -40,7 +40,8 @@ const main = {
     if (wall.count < some)
       parts.push(words.say('count_cut', {n: words.number(wall.count)}));
     if (gallery.read < gallery.run.shards)
-      parts.push(words.say('reading', {n: words.number(gallery.read), all: words.number(gallery.run.shards)}));
+      parts.push(words.say(
+        'reading', {n: words.number(gallery.read), all: words.number(gallery.run.shards)}));
     ui.text(ui.id('count'), parts.join(' · '));
     ui.id('none').hidden = some > 0 || gallery.read < gallery.run.shards;
     ui.id('clear').hidden = !view.filtered();
@@ -50,7 +51,8 @@ const main = {
   trouble() {
     const said = [];
     if (gallery.undone.length)
-      said.push(words.say('undone', {n: words.number(gallery.undone.length), all: words.number(gallery.run.shards)}));
+      said.push(words.say('undone',
+        {n: words.number(gallery.undone.length), all: words.number(gallery.run.shards)}));
     if (gallery.damaged.length)
       said.push(words.say('damaged', {list: gallery.damaged.slice(0, 20).join(', ')}));
     ui.id('trouble').hidden = !said.length || gallery.read < gallery.run.shards;
@@ -63,7 +65,8 @@ const main = {
       if (p.value !== null)
         counts[Math.min(bins - 1, Math.max(0, Math.floor(card.share(p.value) * bins)))]++;
     const most = Math.max(1, ...counts);
-    const bar = (n, i) => n ? `M${i} 20v-${Math.max(1, 20 * Math.sqrt(n / most)).toFixed(2)}h.8V20z` : '';
+    const bar = (n, i) =>
+      n ? `M${i} 20v-${Math.max(1, 20 * Math.sqrt(n / most)).toFixed(2)}h.8V20z` : '';
     const inside = (i) => (i + 1) * 2 > view.state.low && i * 2 < view.state.high;
     const path = (wanted) => counts.map((n, i) => inside(i) === wanted ? bar(n, i) : '').join('');
     const [rest, within] = ui.id('histogram').children;
@@ -95,7 +98,8 @@ const main = {
   },
 
   classOptions() {
-    const pairs = main.classes().map(([n, p, count]) => [n, `${view.className(p)} (${words.number(count)})`]);
+    const pairs =
+      main.classes().map(([n, p, count]) => [n, `${view.className(p)} (${words.number(count)})`]);
     const wanted = view.state.class;
     if (wanted >= 0 && !pairs.some(([n]) => n === wanted))
       pairs.push([wanted, words.say('class_n', {n: wanted}) + ' (0)']);
@@ -105,8 +109,10 @@ const main = {
 
   sortOptions() {
     const values = gallery.run.probable ? ['surest', 'unsurest'] : ['largest', 'smallest'];
-    const pairs = [['order', 'in_order'], ['surest', values[0]], ['unsurest', values[1]],
-      ['name', 'by_name'], ['class', 'by_class']];
+    const pairs = [
+      ['order', 'in_order'], ['surest', values[0]], ['unsurest', values[1]], ['name', 'by_name'],
+      ['class', 'by_class']
+    ];
     main.options(ui.id('sort'), pairs.map(([v, key]) => [v, words.say(key)]), view.state.sort);
   },
 
@@ -129,7 +135,8 @@ const main = {
     main.confidence();
     for (const button of ui.id('show').children)
       button.setAttribute('aria-pressed', String(button.dataset.show === show));
-    main.options(ui.id('map'), [[-1, words.say('no_map')], ...card.maps().map((m, i) => [i, m])], map);
+    main.options(
+      ui.id('map'), [[-1, words.say('no_map')], ...card.maps().map((m, i) => [i, m])], map);
     ui.id('map-box').hidden = ui.id('opacity-box').hidden = card.maps().length === 0;
     ui.id('opacity').value = opacity;
     ui.id('size').value = size;
@@ -149,8 +156,10 @@ const main = {
     ui.text(ui.id('theme'), {auto: '◐', light: '☀', dark: '☾'}[theme]);
     ui.id('theme').title = words.say('theme_' + theme);
     ui.id('theme').setAttribute('aria-label', words.say('theme_' + theme));
-    const keys = [['← → ↑ ↓', 'key_arrows'], ['Enter', 'key_enter'], ['← →', 'key_sides'], ['/', 'key_slash'],
-      ['m', 'key_m'], ['Esc', 'key_escape']];
+    const keys = [
+      ['← → ↑ ↓', 'key_arrows'], ['Enter', 'key_enter'], ['← →', 'key_sides'], ['/', 'key_slash'],
+      ['m', 'key_m'], ['Esc', 'key_escape']
+    ];
     ui.id('key-list').replaceChildren(...keys.flatMap(([key, what]) => {
       const term = ui.make('dt');
       term.append(ui.make('kbd', '', key));
@@ -202,8 +211,8 @@ const main = {
       ui.id('search').focus();
     });
     on('language', 'click', () => main.set({lang: words.lang === 'zh' ? 'en' : 'zh'}));
-    on('theme', 'click', () => main.set(
-      {theme: {auto: 'light', light: 'dark', dark: 'auto'}[view.state.theme]}));
+    on('theme', 'click',
+      () => main.set({theme: {auto: 'light', light: 'dark', dark: 'auto'}[view.state.theme]}));
     on('help', 'click', () => ui.id('keys').showModal());
     addEventListener('keydown', main.key);
     addEventListener('hashchange', () => {

@@ -5,8 +5,17 @@ const view = {
 
   plain() {
     return {
-      q: '', class: -1, low: 0, high: 100, show: 'all', sort: 'order', map: 0, opacity: 80,
-      size: 176, lang: '', theme: 'auto',
+      q: '',
+      class: -1,
+      low: 0,
+      high: 100,
+      show: 'all',
+      sort: 'order',
+      map: 0,
+      opacity: 80,
+      size: 176,
+      lang: '',
+      theme: 'auto',
     };
   },
 
@@ -16,8 +25,14 @@ const view = {
     lang: ['', 'en', 'zh'],
     theme: ['auto', 'light', 'dark'],
   },
-  bounds: {class: [-1, 1e9], low: [0, 100], high: [0, 100], map: [-1, 1e4], opacity: [0, 100],
-    size: [96, 320]},
+  bounds: {
+    class: [-1, 1e9],
+    low: [0, 100],
+    high: [0, 100],
+    map: [-1, 1e4],
+    opacity: [0, 100],
+    size: [96, 320]
+  },
 
   /* What the address says, within what there is. */
   fromAddress() {
@@ -69,7 +84,8 @@ const view = {
   /* But for the confidence: what the histogram counts. */
   fits(p, q) {
     const {class: wanted, show} = view.state;
-    return (wanted < 0 || p.class === wanted) && (show === 'all' || (show === 'failed') === (p.error !== null)) &&
+    return (wanted < 0 || p.class === wanted) &&
+      (show === 'all' || (show === 'failed') === (p.error !== null)) &&
       (!q || p.key.toLowerCase().includes(q));
   },
 
@@ -80,7 +96,8 @@ const view = {
     const least = from + (to - from) * low / 100, most = from + (to - from) * high / 100;
     const free = low === 0 && high === 100;
     view.candidates = gallery.pictures.filter((p) => view.fits(p, q));
-    view.shown = free ? view.candidates :
+    view.shown = free ?
+      view.candidates :
       view.candidates.filter((p) => p.value !== null && p.value >= least && p.value <= most);
     const order = view.orders[sort];
     if (order)
@@ -91,14 +108,14 @@ const view = {
   orders: {
     surest: (a, b) => (b.value ?? -Infinity) - (a.value ?? -Infinity) || 0,
     unsurest: (a, b) => (a.value ?? Infinity) - (b.value ?? Infinity) || 0,
-    name: (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0,
+    name: (a, b) => a.key < b.key ? -1 :
+      a.key > b.key               ? 1 :
+                                    0,
     class: (a, b) => (a.class < 0) - (b.class < 0) || a.class - b.class ||
       (b.value ?? -Infinity) - (a.value ?? -Infinity) || 0,
   },
 
-  className(p) {
-    return p.label ?? (p.class >= 0 ? words.say('class_n', {n: p.class}) : '');
-  },
+  className(p) { return p.label ?? (p.class >= 0 ? words.say('class_n', {n: p.class}) : ''); },
 
   valueText(v) { return gallery.run.probable ? ui.percent(v) : ui.number(v); },
 };

@@ -3,7 +3,8 @@
 const wall = {
   cards: new Map(), /* place in view.shown -> li */
   active: 0,        /* the one that Tab reaches */
-  gap: 14, below: 48, /* pixels: between cards; of the words below a picture */
+  gap: 14,
+  below: 48,     /* pixels: between cards; of the words below a picture */
   tallest: 12e6, /* pixels: no browser makes an element much taller */
 
   node() { return ui.id('wall'); },
@@ -120,7 +121,8 @@ const wall = {
   reveal(i, how) {
     const y = wall.top() + Math.floor(i / wall.columns) * wall.row;
     const head = ui.id('count').parentElement.getBoundingClientRect();
-    const covered = getComputedStyle(ui.id('count').parentElement).position === 'sticky' ? head.height : 0;
+    const covered =
+      getComputedStyle(ui.id('count').parentElement).position === 'sticky' ? head.height : 0;
     if (how === 'start' || y < covered + 8)
       scrollBy(0, y - covered - 8);
     else if (y + wall.row > innerHeight)
@@ -140,20 +142,29 @@ const wall = {
     if (e.ctrlKey || e.metaKey || e.altKey || e.shiftKey || !e.target.closest('li'))
       return;
     const page = Math.max(1, Math.floor(innerHeight / wall.row) - 1) * wall.columns;
-    const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wall.columns, ArrowDown: wall.columns,
-      PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity}[e.key];
+    const step = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -wall.columns,
+      ArrowDown: wall.columns,
+      PageUp: -page,
+      PageDown: page,
+      Home: -Infinity,
+      End: Infinity
+    }[e.key];
     if (step === undefined)
       return;
     e.preventDefault();
     const to = wall.placeOf(e.target.closest('li')) + step;
     if (Math.abs(step) === 1 || !Number.isFinite(step) || Math.abs(step) === page ||
-        (to >= 0 && to < wall.count))
+      (to >= 0 && to < wall.count))
       wall.focus(to);
   },
 
   start() {
     addEventListener('scroll', wall.later, {passive: true});
-    new ResizeObserver(() => wall.node().clientWidth !== wall.width && wall.widened()).observe(wall.node());
+    new ResizeObserver(() => wall.node().clientWidth !== wall.width && wall.widened())
+      .observe(wall.node());
     wall.node().addEventListener('keydown', wall.key);
     wall.node().addEventListener('focusin', (e) => {
       const item = e.target.closest('li');
