@@ -196,8 +196,8 @@ void gallery_page(struct text *out, const struct gallery_run *run)
     text_json(&json, run->model);
     text_put(&json, ",\"version\":");
     text_json(&json, vitx_version());
-    text_format(&json, ",\"pictures\":%lld,\"shards\":%d,\"probable\":%s,\"maps\":[",
-                (long long)run->pictures, run->shards, run->probable ? "true" : "false");
+    text_format(&json, ",\"shards\":%d,\"probable\":%s,\"maps\":[", run->shards,
+                run->probable ? "true" : "false");
     for (int i = 0; i < run->map_count; i++) {
         text_put(&json, i ? "," : "");
         text_json(&json, run->maps[i]);

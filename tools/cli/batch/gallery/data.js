@@ -53,11 +53,14 @@ const gallery = {
 
   async readList(shard) {
     const came = await gallery.script(gallery.file(shard, '.list.js'));
-    if (!came)
+    if (!came && gallery.endless) /* the one before was the last */
+      gallery.run.shards = shard;
+    else if (!came)
       gallery.undone.push(shard);
     else if (!gallery.lists[shard])
       gallery.damaged.push(shard);
     gallery.read++;
+    gallery.read = Math.min(gallery.read, gallery.run.shards);
   },
 
   /* All lists, a few at a time; tell() now and then. */
@@ -74,7 +77,10 @@ const gallery = {
         }
       }
     };
-    await Promise.all(Array.from({length: 8}, worker));
+    gallery.endless = gallery.run.shards < 0;
+    if (gallery.endless)
+      gallery.run.shards = Infinity;
+    await Promise.all(Array.from({length: gallery.endless ? 1 : 8}, worker));
     gallery.join();
     tell();
   },

@@ -153,6 +153,9 @@ const main = {
     else
       document.documentElement.dataset.theme = theme;
     words.fill(document);
+    const title = gallery.run.title ?? words.say('gallery');
+    document.title = ui.short(title, 200) + ' · vitx';
+    ui.id('title').replaceChildren(ui.broken(ui.named(title)));
     ui.text(ui.id('theme'), {auto: '◐', light: '☀', dark: '☾'}[theme]);
     ui.id('theme').title = words.say('theme_' + theme);
     ui.id('theme').setAttribute('aria-label', words.say('theme_' + theme));
@@ -231,8 +234,6 @@ const main = {
 
   async start() {
     gallery.run = JSON.parse(ui.id('run').textContent);
-    document.title = ui.short(gallery.run.title, 200) + ' · vitx';
-    ui.id('title').replaceChildren(ui.broken(ui.named(gallery.run.title)));
     if (gallery.run.model !== null)
       ui.id('model').append(ui.named(gallery.run.model));
     view.fromAddress();
