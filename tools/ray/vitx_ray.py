@@ -48,7 +48,7 @@ def _end_with_parent():
 
 
 def _call(program, arguments, threads):
-    """Runs vitx-cli batch: its status and the end of what it said."""
+    """Runs vitx-cli batch: its status, the end of what it said, and its standard output."""
     command = [program, "batch", "--threads", str(threads), "--progress", "none", *arguments]
     environment = dict(os.environ)
     environment.pop("OMP_NUM_THREADS", None)  # Ray sets it; --threads is what counts
@@ -56,16 +56,15 @@ def _call(program, arguments, threads):
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=environment,
             preexec_fn=_end_with_parent,
             check=False,
         )
     except OSError as error:
-        return USAGE, f"{program}: {error.strerror}"
+        return USAGE, f"{program}: {error.strerror}", b""
     said = done.stderr.decode("utf-8", "replace").strip()
-    return done.returncode, "\n".join(said.splitlines()[-5:])
+    return done.returncode, "\n".join(said.splitlines()[-5:]), done.stdout
 
 
 class _Worker:
@@ -78,10 +77,11 @@ class _Worker:
     def plan(self):
         """Makes the plan, or compares it with the one that is there: status, words, and for each
         shard what do() says of it, None if it is not done."""
-        status, said = _call(self.program, [*self.arguments, "--plan-only"], self.threads)
+        arguments = [*self.arguments, "--plan-only"]
+        status, said, plan = _call(self.program, arguments, self.threads)
         if status != DONE:
             return status, said, []
-        shards = self._shards()
+        shards = json.loads(plan)["shards"]
         if shards is None:
             return USAGE, "a stream is read from its beginning: it has no shards to give out", []
         return status, said, [self._marker(i) for i in range(shards)]
@@ -89,12 +89,9 @@ class _Worker:
     def do(self, shard):
         """A shard: status, words, and if it is done now [inputs, failed]."""
         arguments = [a for a in self.arguments if a != "--restart"]  # which the plan did
-        status, said = _call(self.program, [*arguments, "--shards", str(shard)], self.threads)
+        arguments += ["--shards", str(shard)]
+        status, said, _ = _call(self.program, arguments, self.threads)
         return status, said, self._marker(shard)
-
-    def _shards(self):
-        with open(self.state.parent / "plan.json", encoding="utf-8") as file:
-            return json.load(file).get("shards")
 
     def _marker(self, shard):
         try:
@@ -290,7 +287,7 @@ class Explainer:
         for i, data in enumerate(pictures):
             (folder / "in" / f"{i:08}").write_bytes(bytes(data))
         arguments = [*self.arguments, "--out", str(folder / "out"), str(folder / "in")]
-        status, said = _call(self.program, arguments, self.threads)
+        status, said, _ = _call(self.program, arguments, self.threads)
         for path in sorted((folder / "out").glob("predictions*/*.jsonl")) or sorted(
             (folder / "out").glob("*predictions.jsonl")
         ):

@@ -54,9 +54,9 @@ void gallery_sheet_free(struct gallery_sheet *sheet);
 
 /* What the page says of the run. */
 struct gallery_run {
-    const char *title; /* NULL: the page has one */
-    const char *model; /* its name; NULL: unknown */
-    int shards;        /* -1: not known: as many as have scripts, from 0 on */
+    const char *title;       /* NULL: the page has one */
+    const char *model;       /* its name; NULL: unknown */
+    int shards;              /* -1: not known: as many as have scripts, from 0 on */
     const char *const *maps; /* [map_count]: names of the maps of a picture */
     int map_count;
     bool probable; /* the predictions have probabilities, else numbers */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats;
+extern const struct sink sink_files, sink_tar, sink_npz, sink_rows, sink_stats, sink_gallery;
 
 const struct form forms[] = {
     {"files", {&sink_rows, &sink_files}},
@@ -23,6 +23,8 @@ void sinks_of(const struct run *run, const struct sink **out)
         out[n++] = &sink_stats;
     for (int i = 0; run->form->sinks[i]; i++)
         out[n++] = run->form->sinks[i];
+    if (run->settings->gallery)
+        out[n++] = &sink_gallery;
     out[n] = NULL;
 }
 
