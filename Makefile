@@ -81,6 +81,11 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
             small.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
+# The page of vitx-cli batch --gallery, which has parts in common with it.
+GALLERY  := $(addprefix tools/cli/batch/gallery/,page.html) lib/report/page/page.css \
+            $(addprefix tools/cli/batch/gallery/,gallery.css words.js) \
+            $(addprefix lib/report/page/,colours.js colour.js ui.js) \
+            $(addprefix tools/cli/batch/gallery/,data.js view.js card.js wall.js detail.js main.js)
 # The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
 # the host twin (docs/cuda.md), for tests alone.
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
@@ -90,7 +95,7 @@ TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
 PLUGIN   := $(OUT)/libvitx-cuda.so.$(SOMAJOR)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
-CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(B)/tools/cli/batch/gallery_page.o
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 # The scenes without their program, for others that draw them.
 DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
@@ -174,6 +179,7 @@ AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vecto
 %_amx.o %_amx.tidy:       OWN = $(if $(X86),$(AVX512) -mamx-tile -mamx-int8 -mamx-bf16)
 # stb_image_write shifts bits out of an int, which -fwrapv defines.
 $(B)/lib/report/jpeg.o lib/report/jpeg.tidy: OWN = $(SMALL:-Oz=-Os) -fwrapv
+$(B)/tools/cli/batch/jpeg.o tools/cli/batch/jpeg.tidy: OWN = -fwrapv
 # Where the bundled model is looked for when it is not beside the program (tools/cli/bundled.h).
 # That PREFIX may come later, with `make install`, is why it is looked for beside it first.
 %/bundled.o %/bundled.tidy: OWN = -DVITX_BUNDLED='"$(DATADIR)/scenes"'
@@ -193,7 +199,10 @@ $(B)/embed: tools/embed/embed.c $(B)/flags
 $(B)/lib/report/page_data.c: $(B)/embed $(PAGE) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(B)/embed $@ $(PAGE)
-$(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
+$(B)/tools/cli/batch/gallery_page.c: $(B)/embed $(GALLERY) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed --gallery $@ $(GALLERY)
+$(B)/lib/report/page_data.o $(B)/tools/cli/batch/gallery_page.o: %.o: %.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -261,6 +270,7 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
+$(B)/test_gallery: $(addprefix $(B)/tools/cli/,batch/gallery_sheet.o batch/gallery_page.o batch/thumbnail.o batch/jpeg.o text.o)
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.

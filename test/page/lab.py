@@ -39,12 +39,13 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ------------------------------------------------------------ pages --------------------
-    def cli(self, *arguments, **options):
-        """Runs vitx-cli; gives what it says on both streams."""
+    def cli(self, *arguments, may_fail=0, **options):
+        """Runs vitx-cli; gives what it says on both streams. may_fail: a status that is no failure,
+        beside 0."""
         run = subprocess.run(
             [self.program, *map(str, arguments)], check=False, capture_output=True, **options
         )
-        if run.returncode:
+        if run.returncode not in (0, may_fail):
             said = (run.stderr + run.stdout).decode("utf-8", "replace")
             raise AssertionError(f"vitx-cli {' '.join(map(str, arguments))}: {said[:800]}")
         return (run.stdout + run.stderr).decode("utf-8", "replace")
@@ -86,7 +87,7 @@ class Lab:
     def open(self, report, fragment="", size="wide", **options):
         """The page of a report, or of a name of make.RECIPES, ready for use. options: those of a
         Playwright context (color_scheme, locale, has_touch, java_script_enabled, ...)."""
-        report = report if isinstance(report, Report) else self.page(report)
+        report = self.page(report) if isinstance(report, str) else report
         width, height = SIZES[size] if isinstance(size, str) else size
         options.setdefault("locale", "en-US")
         context = self.browser.new_context(
@@ -117,6 +118,8 @@ class Page:
 
     def go(self, fragment="", ready=True):
         self.url0 = self.report.path.resolve().as_uri()
+        # What a gallery's page may read: the scripts of its shards.
+        self.beside = [f.resolve().as_uri() for f in getattr(self.report, "beside", [])]
         self.tab.goto("about:blank")
         self.tab.goto(self.url0 + fragment)
         if ready:
@@ -130,7 +133,8 @@ class Page:
         strangers = [
             u[:200]
             for u in self.requests
-            if u.split("#")[0] not in (self.url0, "about:blank") and not u.startswith("data:")
+            if u.split("#")[0] not in (self.url0, "about:blank", *self.beside)
+            and not u.startswith("data:")
         ]
         assert not strangers, f"the page asks for {strangers[:3]}"
         said = [s for s in self.said if not any(m in s for m in self.may_say)]

@@ -88,6 +88,9 @@ int explain_together(struct explain_plan *plan, char **files, int *count, int *f
 int explain_shared(struct explain_plan *plan, char **files, int *count, int *failed);
 /* What a picture is drawn with, but for its name and the scale of its method. */
 vitx_render_opts explain_render_opts(const struct explain_plan *plan);
+/* What that map of the picture is drawn with; texts are borrowed. */
+vitx_render_opts explain_map_opts(const struct explain_plan *plan, const vitx_map_info *info,
+                                  const char *picture);
 
 /* The maps of a batch, until they are written. */
 struct making {

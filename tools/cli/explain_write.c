@@ -52,9 +52,8 @@ vitx_render_opts explain_render_opts(const struct explain_plan *plan)
     return opts;
 }
 
-/* What vitx_render() takes for that map; texts are borrowed. */
-static vitx_render_opts render_opts(const struct explain_plan *plan, const vitx_map_info *info,
-                                    const char *picture)
+vitx_render_opts explain_map_opts(const struct explain_plan *plan, const vitx_map_info *info,
+                                  const char *picture)
 {
     const struct explain_settings *o = plan->settings;
     vitx_render_opts opts = explain_render_opts(plan);
@@ -129,7 +128,7 @@ static enum written save(const struct explain_plan *plan, struct map_writing *w)
         complain_last(w->picture);
         return NOT_WRITTEN;
     }
-    w->opts = render_opts(plan, &w->info, w->picture);
+    w->opts = explain_map_opts(plan, &w->info, w->picture);
     if (!has_files(plan))
         return WRITTEN;
     w->name = output_name(o->out, w->picture, w->info.method, w->info.target, w->info.explains);

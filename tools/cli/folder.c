@@ -20,7 +20,7 @@ bool is_folder(const char *name)
     return stat(name, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool ends_as_a_picture(const char *name)
+bool ends_as_a_picture(const char *name)
 {
     static const char *const endings[] = {"jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "gif",
                                           "pnm", "ppm",  "pgm", "pbm", "avif", "heic", "heif"};

@@ -7,6 +7,8 @@
 #include "words.h"
 
 bool is_folder(const char *name);
+/* Whether a file's name ends as those of pictures do: .jpg, .png and the like. */
+bool ends_as_a_picture(const char *name);
 
 /* Adds the names of all files in it, and in the folders in it, that end as pictures do (.jpg, .png
  * and the like, in small letters or capitals), in the order of their bytes. Names that begin with a

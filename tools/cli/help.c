@@ -24,11 +24,24 @@ static void put_option(char letter, const char *name, const char *value, const c
         put_wrapped(more, HELP_COLUMN, 0);
 }
 
+static void put_one(const struct option *o, bool everything)
+{
+    put_option(o->letter, o->name, o->value, o->help, everything ? o->more : NULL);
+}
+
 static void put_options(const struct option *options, int count, bool everything)
 {
     for (int i = 0; i < count; i++)
-        put_option(options[i].letter, options[i].name, options[i].value, options[i].help,
-                   everything ? options[i].more : NULL);
+        put_one(&options[i], everything);
+}
+
+/* Those of another command. */
+static void put_taken(const struct command *command, bool everything)
+{
+    printf("\nOptions of %s\n", command->like->name);
+    for (int i = 0; i < command->like->option_count; i++)
+        if (takes_option(command, &command->like->options[i]))
+            put_one(&command->like->options[i], everything);
 }
 
 void command_help(const struct command *command, bool everything)
@@ -42,6 +55,8 @@ void command_help(const struct command *command, bool everything)
     if (command->option_count)
         printf("\nOptions\n");
     put_options(command->options, command->option_count, everything);
+    if (command->like)
+        put_taken(command, everything);
     printf("\nOptions of every command\n");
     put_options(common_options, common_option_count, everything);
     put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);

@@ -107,16 +107,35 @@ static bool load_pipe(vitx_image **out, const char *file, const vitx_image_opts 
     return loaded;
 }
 
-bool image_load(vitx_image **out, const char *file, const struct common *common)
+/* hooks has to live as long as the options. */
+static vitx_image_opts image_opts(const struct common *common, vitx_hooks *hooks)
 {
-    const vitx_hooks hooks = hooks_of(common);
     vitx_image_opts opts = VITX_IMAGE_OPTS_INIT;
-    opts.hooks = &hooks;
+    *hooks = hooks_of(common);
+    opts.hooks = hooks;
     opts.max_pixels = common->max_pixels;
     opts.allow_truncated = common->allow_truncated;
     opts.page = common->page;
     opts.window_low = common->window.low;
     opts.window_high = common->window.high;
+    return opts;
+}
+
+bool image_load_bytes(vitx_image **out, const void *data, size_t bytes, const char *name,
+                      const struct common *common)
+{
+    vitx_hooks hooks;
+    const vitx_image_opts opts = image_opts(common, &hooks);
+    if (vitx_image_open_memory(out, data, bytes, name, &opts) == VITX_OK)
+        return true;
+    complain_last(name);
+    return false;
+}
+
+bool image_load(vitx_image **out, const char *file, const struct common *common)
+{
+    vitx_hooks hooks;
+    const vitx_image_opts opts = image_opts(common, &hooks);
     if (strcmp(file, "-") == 0)
         return load_standard_input(out, &opts);
     if (image_is_stream(file))

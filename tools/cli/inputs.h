@@ -11,6 +11,9 @@
 /* Reads a picture: "-" is standard input, which can be read once; a pipe is read to its end.
  * Complains if it fails. */
 bool image_load(vitx_image **out, const char *file, const struct common *common);
+/* The same for a file in memory. */
+bool image_load_bytes(vitx_image **out, const void *data, size_t bytes, const char *name,
+                      const struct common *common);
 /* A picture beside those that the command is about, like a baseline: --page is not meant for it. */
 bool image_load_beside(vitx_image **out, const char *file, const struct common *common);
 

@@ -165,18 +165,28 @@ static int store(void *settings, const struct option *o, const char *text)
 
 /* ------------------------------------------------------------------ parsing ---------------- */
 
-/* The options of a command: its own, then the common ones. */
-static const struct option *option_at(const struct command *command, int i)
+bool takes_option(const struct command *command, const struct option *option)
+{
+    for (int i = 0; command->taken[i]; i++)
+        if (strcmp(command->taken[i], option->name) == 0)
+            return true;
+    return false;
+}
+
+const struct option *option_at(const struct command *command, int i)
 {
     if (i < command->option_count)
         return &command->options[i];
     i -= command->option_count;
+    for (int k = 0; command->like && k < command->like->option_count; k++)
+        if (takes_option(command, &command->like->options[k]) && i-- == 0)
+            return &command->like->options[k];
     return i < common_option_count ? &common_options[i] : NULL;
 }
 
 static int unknown_option(const struct command *command, const char *name, int length)
 {
-    const char *names[64];
+    const char *names[128];
     char text[64];
     int n = 0;
     const struct option *o;
@@ -305,9 +315,10 @@ int command_main(const struct command *command, int argc, char **argv)
     if (status == DONE && !asked)
         status = command->pictures ? run_on_pictures(command, settings, argv, files)
                                    : command->run(settings, argv, files);
-    for (int i = 0; i < command->option_count; i++)
-        if (command->options[i].kind == OPTION_LIST || command->options[i].kind == OPTION_NAMES)
-            list_free((struct list *)((char *)settings + command->options[i].offset));
+    const struct option *o;
+    for (int i = 0; (o = option_at(command, i)) != NULL; i++)
+        if (o->kind == OPTION_LIST || o->kind == OPTION_NAMES)
+            list_free((struct list *)((char *)settings + o->offset));
     free(settings);
     given_free(&given);
     return status;

@@ -84,6 +84,10 @@ struct command {
     const char *details; /* paragraphs of the long help                                    */
     const struct option *options;
     int option_count;
+    /* A command whose settings these begin with, and its options that this one has, too, ended by
+     * NULL. NULL: none. */
+    const struct command *like;
+    const char *const *taken;
     const void *defaults; /* settings to start from                                        */
     size_t settings_size;
     bool pictures; /* the arguments are pictures: @LIST stands for those that a file lists */
@@ -93,6 +97,11 @@ struct command {
 /* The options of every command (common.c). */
 extern const struct option common_options[];
 extern const int common_option_count;
+
+/* Whether the command has an option of the one that it is like. */
+bool takes_option(const struct command *command, const struct option *option);
+/* The options of a command: its own, those that it takes, the common ones; NULL past the last. */
+const struct option *option_at(const struct command *command, int index);
 
 /* Parses and runs; argv[0] is the command's name. */
 int command_main(const struct command *command, int argc, char **argv);

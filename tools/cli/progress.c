@@ -25,6 +25,7 @@ static struct {
 
 static volatile sig_atomic_t interrupted;
 static atomic_bool patient; /* the running call may end */
+static bool stoppable;      /* the command's status tells of the signal */
 
 double now_ms(void)
 {
@@ -51,6 +52,18 @@ static void catch_interrupt(void)
     action.sa_flags = (int)(SA_RESTART | SA_RESETHAND); /* the second one is deadly again */
     sigemptyset(&action.sa_mask);
     caught = sigaction(SIGINT, &action, NULL) == 0;
+}
+
+void progress_stoppable(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupt;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    catch_interrupt();
+    stoppable = true;
 }
 
 void progress_begin(const struct common *common, int count, int steps, const char *what)
@@ -163,7 +176,7 @@ bool progress_cancelled(void)
 
 void progress_end(void)
 {
-    if (!interrupted)
+    if (!interrupted || stoppable)
         return;
     signal(SIGINT, SIG_DFL);
     raise(SIGINT);

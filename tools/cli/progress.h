@@ -27,6 +27,10 @@ void progress_step(int done, int n, const char *name);
 /* For vitx_context_opts.progress, on any thread; the line is drawn by the one that began. */
 int progress_tick(int64_t done, int64_t total, void *payload);
 
+/* From now on SIGTERM does what Ctrl-C does, and the program ends with the command's status after
+ * either. */
+void progress_stoppable(void);
+
 /* Whether Ctrl-C waits for the end of the running call: for a short one that completes what is
  * nearly done. A second Ctrl-C does not wait. */
 void progress_let_end(bool call);

@@ -38,27 +38,27 @@ void put_printable(const char *text)
 }
 
 /* Where this thread's messages are held. */
-static _Thread_local struct {
+struct holding {
     char **text;
     size_t *length;
     FILE *file; /* NULL: there was none yet */
     bool on;
-} held;
+};
+static _Thread_local struct holding held, outer;
 
 void say_hold(char **text, size_t *length)
 {
+    outer = held;
     *text = NULL;
-    held.text = text;
-    held.length = length;
-    held.on = true;
+    held = (struct holding){text, length, NULL, true};
 }
 
 void say_release(void)
 {
     if (held.file)
         fclose(held.file);
-    held.file = NULL;
-    held.on = false;
+    held = outer;
+    outer = (struct holding){0};
 }
 
 void say_held(const char *text)

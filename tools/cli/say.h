@@ -21,7 +21,8 @@ void complain(const char *what, const char *format, ...) __attribute__((format(p
 /* "vitx-cli: COMMAND: message"; gives WRONG_USAGE. */
 int wrong_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* From here on this thread's messages go into *text, until say_release(); *text is to be freed, and
+/* From here on this thread's messages go into *text, until say_release(); once more before that:
+ * into another text, and after its say_release() into the first again. *text is to be freed, and
  * NULL if there were none. say_held() prints such a text (NULL: nothing) as complain() would. */
 void say_hold(char **text, size_t *length);
 void say_release(void);

@@ -103,6 +103,22 @@ void text_number(struct text *text, double value)
         text_put(text, "null");
 }
 
+void text_base64(struct text *text, const void *data, size_t bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = data;
+    for (; bytes > 0; p += 3) {
+        const size_t left = bytes < 3 ? bytes : 3;
+        const unsigned group = (unsigned)p[0] << 16 | (left > 1 ? (unsigned)p[1] << 8 : 0) |
+                               (left > 2 ? (unsigned)p[2] : 0);
+        const char four[4] = {digits[group >> 18], digits[group >> 12 & 63],
+                              left > 1 ? digits[group >> 6 & 63] : '=',
+                              left > 2 ? digits[group & 63] : '='};
+        text_add(text, four, sizeof four);
+        bytes -= left;
+    }
+}
+
 int text_write(const void *data, size_t bytes, void *payload)
 {
     struct text *text = payload;

@@ -20,6 +20,8 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
 void text_json(struct text *text, const char *words);
 /* A number with the digits that give the float again; null if it is none that JSON has. */
 void text_number(struct text *text, double value);
+/* The bytes in base64 (RFC 4648, with padding). */
+void text_base64(struct text *text, const void *data, size_t bytes);
 /* For vitx_render_write() and its like; payload: the text. */
 int text_write(const void *data, size_t bytes, void *payload);
 void text_free(struct text *text);

@@ -1,13 +1,18 @@
 /*
- * tools/embed/embed.c: puts the report page into C. `make` builds and runs it.
+ * tools/embed/embed.c: puts the pages into C. `make` builds and runs it.
  *
- *      embed OUT.c page.html STYLE.css... SCRIPT.js...
+ *      embed OUT.c page.html STYLE.css... SCRIPT.js...               the report page
+ *      embed --gallery OUT.c page.html STYLE.css... SCRIPT.js...     the gallery of vitx-cli batch
  *
  * Comments of the style sheets and the scripts that have their lines to themselves stay behind.
  * The style sheets become one, and so do the scripts. page.html is cut in two at its line
  * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
  * the script and of the style sheet, in base64, so that a browser runs just these bytes
  * (lib/report/page.h).
+ *
+ * The gallery is a whole document, whose markers are replaced, and which is cut in two at
+ * "<!-- run -->". It is not compressed. Its policy also allows scripts from where the page lies,
+ * which hold its data (tools/cli/batch/gallery_sheet.h).
  */
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -112,12 +117,14 @@ static void put_hash(struct bytes *to, const struct bytes *part)
     append(to, "'", 1);
 }
 
-static struct bytes policy_of(const struct bytes *script, const struct bytes *css)
+/* also: further sources of scripts, each with a blank before it. */
+static struct bytes policy_of(const struct bytes *script, const struct bytes *css, const char *also)
 {
     static const char rest[] = "; img-src data:; base-uri 'none'; form-action 'none'";
     struct bytes policy = {0};
     append(&policy, "default-src 'none'; script-src ", 31);
     put_hash(&policy, script);
+    append(&policy, also, strlen(also));
     append(&policy, "; style-src ", 12);
     put_hash(&policy, css);
     append(&policy, rest, sizeof rest - 1);
@@ -135,45 +142,117 @@ static struct bytes compress_all(const struct bytes *all)
     return packed;
 }
 
-int main(int argc, char **argv)
+/* The files of the command line, without comments. */
+static void read_parts(struct bytes *html, struct bytes *css, struct bytes *script, char **files)
 {
     static const char *const in_script[] = {"</script", "<script", "<!--", NULL};
     static const char *const in_style[] = {"</style", "<!--", NULL};
-    struct bytes html = {0}, css = {0}, script = {0}, all = {0};
-    if (argc < 5)
-        stop("%s", "usage: embed OUT.c page.html STYLE.css... SCRIPT.js...");
-    append_file(&html, argv[2]);
-    for (int i = 3; i < argc; i++) {
-        const char *ending = strrchr(argv[i], '.');
-        append_file(ending && strcmp(ending, ".css") == 0 ? &css : &script, argv[i]);
+    append_file(html, *files++);
+    for (; *files; files++) {
+        const char *ending = strrchr(*files, '.');
+        append_file(ending && strcmp(ending, ".css") == 0 ? css : script, *files);
     }
-    drop_comments(&css);
-    drop_comments(&script);
-    check(&script, in_script);
-    check(&css, in_style);
-    char *marker = html.data ? strstr(html.data, MARKER) : NULL;
-    if (!marker)
-        stop("%s has no line <!-- stills -->", argv[2]);
-    const size_t top = (size_t)(marker - html.data), bottom = html.size - top - strlen(MARKER);
+    drop_comments(css);
+    drop_comments(script);
+    check(script, in_script);
+    check(css, in_style);
+}
+
+/* Where `marker` is in the page, which must have it once. */
+static size_t marker_at(const struct bytes *html, const char *marker)
+{
+    const char *at = html->data ? strstr(html->data, marker) : NULL;
+    if (!at || strstr(at + 1, marker))
+        stop("the page must have one line %s", marker);
+    return (size_t)(at - html->data);
+}
+
+static FILE *open_out(const char *path, const char *from, const char *header)
+{
+    FILE *out = fopen(path, "wb");
+    if (!out)
+        stop("%s cannot be written", path);
+    fprintf(out, "/* Made by tools/embed from %s. */\n#include \"%s\"\n\n", from, header);
+    return out;
+}
+
+static void put_bytes(FILE *out, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)data[i]);
+}
+
+static void write_report(const char *path, char **files)
+{
+    struct bytes html = {0}, css = {0}, script = {0}, all = {0};
+    read_parts(&html, &css, &script, files);
+    const size_t top = marker_at(&html, MARKER), bottom = html.size - top - strlen(MARKER);
     append(&all, html.data, top);
     append(&all, css.data, css.size);
-    append(&all, marker + strlen(MARKER), bottom);
+    append(&all, html.data + top + strlen(MARKER), bottom);
     append(&all, script.data, script.size);
-    const struct bytes policy = policy_of(&script, &css), packed = compress_all(&all);
+    const struct bytes policy = policy_of(&script, &css, ""), packed = compress_all(&all);
 
-    FILE *out = fopen(argv[1], "wb");
-    if (!out)
-        stop("%s cannot be written", argv[1]);
-    fprintf(out,
-            "/* Made by tools/embed from lib/report/page/. */\n#include \"report/page.h\"\n\n");
+    FILE *out = open_out(path, "lib/report/page/", "report/page.h");
     fprintf(out, "static const unsigned char packed[] = {");
-    for (size_t i = 0; i < packed.size; i++)
-        fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)packed.data[i]);
+    put_bytes(out, packed.data, packed.size);
     fprintf(out,
             "\n};\n\nconst vx_page_data vx_page_embedded = {\n    packed, sizeof packed, %zu, %zu, "
             "%zu, %zu,\n    \"%s\"};\n",
             top, css.size, bottom, script.size, policy.data);
     if (fclose(out) != 0)
-        stop("%s cannot be written", argv[1]);
+        stop("%s cannot be written", path);
+}
+
+/* ------------------------------------------------------------------ the gallery ------------ */
+
+/* The marker with an element around `part` in its place. */
+static void replace(struct bytes *html, const char *marker, const char *before,
+                    const struct bytes *part, const char *after)
+{
+    const size_t at = marker_at(html, marker);
+    struct bytes whole = {0};
+    append(&whole, html->data, at);
+    append(&whole, before, strlen(before));
+    append(&whole, part->data, part->size);
+    append(&whole, after, strlen(after));
+    append(&whole, html->data + at + strlen(marker), html->size - at - strlen(marker));
+    *html = whole;
+}
+
+static void put_text(FILE *out, const char *name, const char *data, size_t size)
+{
+    fprintf(out, "const unsigned char gallery_page_%s[] = {", name);
+    put_bytes(out, data, size);
+    fprintf(out, "0};\n");
+}
+
+static void write_gallery(const char *path, char **files)
+{
+    static const char run[] = "<!-- run -->";
+    struct bytes html = {0}, css = {0}, script = {0};
+    read_parts(&html, &css, &script, files);
+    const struct bytes policy = policy_of(&script, &css, " 'self' file:");
+    replace(&html, "<!-- policy -->", "<meta http-equiv=\"Content-Security-Policy\" content=\"",
+            &policy, "\">");
+    replace(&html, "<!-- style -->", "<style>", &css, "</style>");
+    replace(&html, "<!-- script -->", "<script>", &script, "</script>");
+    const size_t top = marker_at(&html, run), rest = top + strlen(run);
+    FILE *out = open_out(path, "tools/cli/batch/gallery/", "tools/cli/batch/gallery_page.h");
+    put_text(out, "top", html.data, top);
+    put_text(out, "bottom", html.data + rest, html.size - rest);
+    if (fclose(out) != 0)
+        stop("%s cannot be written", path);
+}
+
+int main(int argc, char **argv)
+{
+    const int first = argc > 1 && strcmp(argv[1], "--gallery") == 0 ? 2 : 1;
+    if (argc < first + 4)
+        stop("%s", "usage: embed [--gallery] OUT.c page.html STYLE.css... SCRIPT.js...");
+    if (first == 2)
+        write_gallery(argv[first], argv + first + 1);
+    else
+        write_report(argv[first], argv + first + 1);
     return 0;
 }

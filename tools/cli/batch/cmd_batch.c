@@ -1,0 +1,357 @@
+/* batch/cmd_batch.c: very many pictures, in shards that several workers do. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "journal.h"
+#include "reading.h"
+#include "sink.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/results.h"
+
+extern const struct command cmd_explain;
+
+static const char *const progresses[] = {"auto", "json", "none", NULL}; /* as enum lines_form */
+
+static const struct run_settings defaults = {.explain = {.common = COMMON_DEFAULTS,
+                                                         .layer = VITX_AUTO,
+                                                         .head = VITX_AUTO,
+                                                         .alpha = VITX_AUTO,
+                                                         .smooth = VITX_AUTO},
+                                             .name = "{path}.{method}.png",
+                                             .shard_size = 256,
+                                             .shard_bytes = (size_t)64 << 20,
+                                             .top = 5};
+
+#define AT(member) .offset = offsetof(struct run_settings, member)
+static const struct option options[] = {
+    {.name = "out",
+     .letter = 'o',
+     .kind = OPTION_TEXT,
+     AT(out),
+     .value = "DIR",
+     .path = true,
+     .help = "folder for everything that is written; also what a resumed run goes on with"},
+    {.name = "do",
+     .kind = OPTION_NAMES,
+     AT(deeds),
+     .value = "NAME[,NAME...]",
+     .help = "classify, explain, embed, stats (default: what the model gives, and explain with "
+             "--method)"},
+    {.name = "write",
+     .kind = OPTION_CHOICE,
+     AT(form),
+     .value = "files|tar|npz",
+     .choices = form_names,
+     .help = "what a shard becomes (default files)",
+     .more =
+         "files: DIR/NNNNN.predictions.jsonl and a file for each map below DIR/maps, by --name. "
+         "tar: DIR/NNNNN.tar\n"
+         "in the form of WebDataset: KEY.json, KEY.METHOD.npy, KEY.METHOD.png. npz: "
+         "DIR/NNNNN.predictions.jsonl\n"
+         "and DIR/NNNNN.maps.npz with an array KEY.METHOD for each map, and with embed the "
+         "array embeddings."},
+    {.name = "name",
+     .kind = OPTION_TEXT,
+     AT(name),
+     .value = "PATTERN",
+     .help = "names of maps' files below DIR/maps (default '{path}.{method}.png')",
+     .more = "As -o of explain; {path} is the picture's key: its path without ending, with _ for "
+             "dots. The ending is\n"
+             ".png, .npy or .json."},
+    {.name = "top",
+     .kind = OPTION_INT,
+     AT(top),
+     .value = "K",
+     .low = 1,
+     .high = 1000000,
+     .word = "all",
+     .word_value = 0,
+     .help = "how many classes (default 5), or all"},
+    {.name = "normalize",
+     .kind = OPTION_FLAG,
+     AT(normalize),
+     .help = "divide each embedding by its Euclidean length"},
+    {.name = "gallery",
+     .kind = OPTION_FLAG,
+     AT(gallery),
+     .help = "also DIR/gallery/index.html, a page over all pictures"},
+    {.name = "shard-size",
+     .kind = OPTION_INT,
+     AT(shard_size),
+     .value = "N",
+     .low = 1,
+     .high = 1000000,
+     .help = "pictures of a shard (default 256), which is what is lost at most when a worker ends"},
+    {.name = "shard-bytes",
+     .kind = OPTION_BYTES,
+     AT(shard_bytes),
+     .value = "BYTES",
+     .help = "a shard ends before its pictures' files are larger (default 64M)"},
+    {.name = "shard",
+     .kind = OPTION_TEXT,
+     AT(shard),
+     .value = "I/N|auto|auto/N",
+     .help = "only every Nth shard, from I (0 to N-1): one of N workers",
+     .more = "auto: as Slurm (arrays, srun), Open MPI or PMI say in the environment; Kubernetes' "
+             "indexed jobs and GNU\n"
+             "parallel do not say how many workers there are, auto/N or VITX_SHARDS does."},
+    {.name = "shards",
+     .kind = OPTION_NAMES,
+     AT(shards),
+     .value = "A[,B-C...]",
+     .help = "only these shards"},
+    {.name = "plan-only",
+     .kind = OPTION_FLAG,
+     AT(plan_only),
+     .help = "makes the plan and prints how many shards it has, as JSON"},
+    {.name = "retry-failed",
+     .kind = OPTION_FLAG,
+     AT(retry_failed),
+     .help = "does again what failed, as if it were done for the first time"},
+    {.name = "restart",
+     .kind = OPTION_FLAG,
+     AT(restart),
+     .help = "discards the plan in DIR and all results of it"},
+    {.name = "verify",
+     .kind = OPTION_FLAG,
+     AT(verify),
+     .help = "does a shard again if the SHA-256 of a file of it differs (else: its size)"},
+    {.name = "progress",
+     .kind = OPTION_CHOICE,
+     AT(progress),
+     .value = "auto|json|none",
+     .choices = progresses,
+     .help = "a line on a terminal (auto), or JSON lines on standard error"},
+};
+
+static const char *const taken[] = {"method",   "target",   "unit",       "vector",   "like",
+                                    "score",    "versus",   "baseline",   "layer",    "head",
+                                    "query",    "set",      "components", "flip",     "layout",
+                                    "underlay", "colormap", "alpha",      "smooth",   "interpolate",
+                                    "scale",    "mask",     "frame",      "colorbar", NULL};
+
+/* ------------------------------------------------------------------ the folder ------------- */
+
+static int open_folder(const struct run_settings *o)
+{
+    struct stat info;
+    char *state = path_in(o->out, "state/x");
+    if (!state) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    const bool there = stat(o->out, &info) == 0;
+    if (there && !S_ISDIR(info.st_mode)) {
+        free(state);
+        return wrong_usage("--out %s is no folder", o->out);
+    }
+    const bool made = make_folders(state);
+    free(state);
+    return made ? DONE : SOME_FAILED;
+}
+
+/* ------------------------------------------------------------------ shards ----------------- */
+
+/* Pictures of the shards that were chosen; -1: that is not known before. */
+static int count_inputs(const struct run *run)
+{
+    int count = 0;
+    if (run->plan.listing.stream)
+        return -1;
+    for (int i = 0; i < run->plan.shards; i++)
+        if (is_chosen(&run->choice, i))
+            count += run->plan.first[i + 1] - run->plan.first[i];
+    return count;
+}
+
+/* What has become of all shards. */
+struct course {
+    int failed, last; /* pictures; the shard that was worked on last */
+    bool taken, stopped, over;
+};
+
+static void do_one(struct run *run, struct reading *reading, int shard, struct course *c)
+{
+    int failed = 0;
+    c->last = shard;
+    switch (shard_do(run, reading, shard, &failed)) {
+    case SHARD_DONE:
+        c->failed += failed;
+        break;
+    case SHARD_TAKEN:
+        c->taken = true;
+        break;
+    case SHARD_STOPPED:
+        c->stopped = true;
+        break;
+    case SHARD_NONE:
+        c->over = true;
+        break;
+    }
+}
+
+static void do_all(struct run *run, struct reading *reading, struct course *c)
+{
+    const bool stream = run->plan.listing.stream;
+    for (int i = 0; (stream ? !c->over : i < run->plan.shards) && !c->stopped; i++) {
+        if (progress_interrupted())
+            c->stopped = true;
+        else if (is_chosen(&run->choice, i))
+            do_one(run, reading, i, c);
+        else if (stream)
+            c->over = reading_skip(reading) == 0;
+        c->over |= stream && reading_over(reading);
+    }
+}
+
+static int do_shards(struct run *run)
+{
+    const struct run_settings *o = run->settings;
+    const struct cut cut = {o->shard_size, (int64_t)o->shard_bytes};
+    struct course c = {.last = -1};
+    struct reading *reading = reading_begin(&run->plan, &cut);
+    if (!reading)
+        return STOPPED;
+    lines_begin(&run->lines, &o->explain.common, (enum lines_form)o->progress, count_inputs(run));
+    do_all(run, reading, &c);
+    lines_end(&run->lines, c.last);
+    reading_end(reading);
+    lock_await(&run->locks, LOCK_PLAN);
+    const bool gathered =
+        failures_gather(run->folder, run->plan.listing.stream ? -1 : run->plan.shards);
+    lock_give(&run->locks, LOCK_PLAN);
+    if (c.stopped || c.taken || !gathered) {
+        complain(run->folder, "not all is done; the same command goes on with it");
+        return STOPPED;
+    }
+    return c.failed ? SOME_FAILED : DONE;
+}
+
+static void print_plan(const struct run *run)
+{
+    const struct plan *p = &run->plan;
+    printf("{\"out\":");
+    json_text(run->folder);
+    if (p->listing.stream)
+        printf(",\"inputs\":null,\"shards\":null}\n");
+    else
+        printf(",\"inputs\":%d,\"shards\":%d}\n", p->listing.count, p->shards);
+}
+
+/* ------------------------------------------------------------------ in order --------------- */
+
+static int check_settings(struct run *run)
+{
+    const struct run_settings *o = run->settings;
+    if (!o->out)
+        return wrong_usage("needs --out DIR");
+    if (o->restart && o->retry_failed)
+        return wrong_usage("--restart and --retry-failed: one of them");
+    if (o->restart && (o->shard || o->shards.count))
+        return wrong_usage("--restart is for one worker; the others then join it without");
+    return choose(&run->choice, o->shard, &o->shards,
+                  o->explain.common.quiet || o->progress == LINES_JSON);
+}
+
+/* The plan that all workers agree on. */
+static int agree(struct run *run, struct listing *listing)
+{
+    const struct run_settings *o = run->settings;
+    const struct cut cut = {o->shard_size, (int64_t)o->shard_bytes};
+    struct text head = {0};
+    run->plan.listing.stream = listing->stream;
+    int status = put_head(&head, run) ? DONE : SOME_FAILED;
+    if (status == DONE && o->restart && !discard_all(run->folder))
+        status = SOME_FAILED;
+    if (status == DONE)
+        status = plan_agree(&run->plan, run->folder, &head, listing, &cut, &run->locks);
+    text_free(&head);
+    const int most = choice_most(&run->choice);
+    if (status == DONE && !run->plan.listing.stream && most >= run->plan.shards)
+        return wrong_usage("--shards: there is no shard %d, the plan has %d", most,
+                           run->plan.shards);
+    return status;
+}
+
+static int begin(struct run *run, char **words, int count)
+{
+    struct listing listing = {0};
+    int status = check_settings(run);
+    if (status == DONE)
+        status = listing_make(&listing, words, count);
+    if (status == DONE && !listing.stream && listing.count == 0)
+        status = wrong_usage("no pictures among the inputs");
+    if (status == DONE)
+        status = run_start(run, listing.count);
+    if (status == DONE)
+        status = open_folder(run->settings);
+    if (status == DONE)
+        status = locks_open(&run->locks, run->folder) ? DONE : SOME_FAILED;
+    if (status == DONE)
+        status = agree(run, &listing);
+    listing_free(&listing);
+    return status;
+}
+
+/* A disk that is full, and a limit of a file's size, are said by write(); not by a signal. */
+static void prepare_signals(void)
+{
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN);
+#endif
+    progress_stoppable();
+}
+
+static int run_batch(const void *given, char **words, int count)
+{
+    struct run_settings settings = *(const struct run_settings *)given;
+    struct run run = {.settings = &settings, .folder = settings.out, .locks = {.fd = -1}};
+    settings.explain.json = true; /* maps go nowhere by explain's own words */
+    prepare_signals();
+    int status = begin(&run, words, count);
+    if (status == DONE && settings.plan_only)
+        print_plan(&run);
+    else if (status == DONE)
+        status = do_shards(&run);
+    else if (status != STOPPED)
+        status = WRONG_USAGE;
+    run_end(&run);
+    locks_close(&run.locks);
+    return status;
+}
+
+const struct command cmd_batch = {
+    .name = "batch",
+    .summary = "Does very many pictures, in shards: stopped, it goes on; several workers share it.",
+    .usage = "[-m MODEL] --out DIR [OPTIONS] INPUT...",
+    .details =
+        "An INPUT is a picture, a folder (with the folders in it), a pattern, - (a list of names "
+        "on "
+        "standard input), @LIST, a tar or zip, or tar:- (a tar on standard input). What is to be "
+        "done is written to DIR/plan.json; the pictures are cut into shards, and a shard's files "
+        "appear all together once they are complete. Called again the same way, batch goes on "
+        "where "
+        "it stopped. A picture that fails is a line in DIR/failed.jsonl.\n"
+        "\n"
+        "  vitx-cli batch --out answers photos/\n"
+        "  vitx-cli batch --out maps --method rollout --write tar photos.tar\n"
+        "  vitx-cli batch --out maps --method rollout --shard 0/4 photos/    (and 1/4, 2/4, 3/4 "
+        "elsewhere)\n"
+        "\n"
+        "Exit status: 0 all done; 1 done, some pictures failed; 2 wrong usage, or another plan; 75 "
+        "stopped (a signal, a full disk, a shard that another worker does): the same command goes "
+        "on.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .like = &cmd_explain,
+    .taken = taken,
+    .defaults = &defaults,
+    .settings_size = sizeof defaults,
+    .run = run_batch,
+};

@@ -1,0 +1,109 @@
+/* card.js: a picture with a map over it, small or large. */
+const card = {
+  maps() { return gallery.run.maps; },
+
+  source(base64) { return 'data:image/jpeg;base64,' + base64; },
+
+  /* The values of a map as pixels, one each; the browser makes them large. */
+  paint(canvas, map) {
+    const values = atob(map.values);
+    const bytes = Float32Array.from(values, (c) => c.charCodeAt(0));
+    const count = map.width * map.height;
+    const table = colour.table(map.signed ? 'coolwarm' : 'inferno', 1, map.signed, 'value');
+    ui.pixels(canvas, map.width, map.height,
+      (pixels) => colour.paint(pixels, 0, bytes, 0, Math.min(count, bytes.length), 0, 255, table));
+  },
+
+  over(map) {
+    if (map.drawing) {
+      const image = ui.make('img', 'drawing');
+      image.alt = '';
+      image.src = card.source(map.drawing);
+      return image;
+    }
+    const canvas = ui.make('canvas');
+    canvas.setAttribute('aria-hidden', 'true');
+    card.paint(canvas, map);
+    const [x0, y0, x1, y1] = map.box;
+    canvas.style.left = 100 * x0 + '%';
+    canvas.style.top = 100 * y0 + '%';
+    canvas.style.width = 100 * (x1 - x0) + '%';
+    canvas.style.height = 100 * (y1 - y0) + '%';
+    return canvas;
+  },
+
+  /* The picture within a square. */
+  frame(thumbnails, map) {
+    const frame = ui.make('span', 'frame');
+    const [width, height] = thumbnails.size ?? [1, 1];
+    const longest = Math.max(width, height);
+    frame.style.width = 100 * width / longest + '%';
+    frame.style.height = 100 * height / longest + '%';
+    const image = ui.make('img');
+    image.alt = '';
+    image.src = card.source(thumbnails.picture);
+    frame.append(image);
+    if (map && !map.nothing) {
+      frame.classList.toggle('grey', map.signed === true);
+      frame.append(card.over(map));
+    }
+    return frame;
+  },
+
+  /* Fills a .shot with what there is of a picture. map: its number, -1 for none. */
+  fill(shot, picture, map) {
+    const thumbnails = gallery.thumbnails(picture);
+    const key = `${picture.at},${map},${thumbnails === null},${words.lang}`;
+    ui.rebuild(shot, key, () => {
+      if (thumbnails === null)
+        return [ui.make('span', 'wait')];
+      if (thumbnails === 'bad')
+        return [ui.make('span', 'why', words.say('thumbnails'))];
+      if (!thumbnails.picture)
+        return [ui.make('span', 'why', ui.short(picture.error ?? words.say('failed'), 300))];
+      return [card.frame(thumbnails, map >= 0 ? thumbnails.maps?.[map] : null)];
+    });
+    return thumbnails;
+  },
+
+  bar(share) {
+    const bar = ui.make('span', 'bar-of');
+    const inside = ui.make('span');
+    inside.style.width = 100 * Math.min(1, Math.max(0, share)) + '%';
+    bar.append(inside);
+    return bar;
+  },
+
+  share(value) {
+    const [low, high] = view.ends();
+    return value === null ? 0 : (value - low) / (high - low);
+  },
+
+  spoken(picture) {
+    const parts = [picture.key];
+    if (picture.error !== null)
+      parts.push(words.say('failed') + ': ' + picture.error);
+    if (picture.value !== null)
+      parts.push(view.className(picture) + ' ' + view.valueText(picture.value));
+    return ui.short(parts.join(', '), 400);
+  },
+
+  /* A card of the wall. */
+  make(picture, open) {
+    const item = ui.make('li');
+    const button = ui.button('card', null, open);
+    button.tabIndex = -1;
+    const what = ui.make('span', 'what');
+    if (picture.value !== null)
+      what.append(
+        ui.named(view.className(picture)), ui.make('span', 'part', view.valueText(picture.value)));
+    else
+      what.append(ui.make('span', 'part', picture.error !== null ? words.say('failed') : '–'));
+    const name = ui.make('span', 'name');
+    name.append(ui.named(picture.key));
+    button.append(ui.make('span', 'shot'), what, name);
+    button.setAttribute('aria-label', card.spoken(picture));
+    item.append(button);
+    return item;
+  },
+};

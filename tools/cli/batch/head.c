@@ -1,0 +1,168 @@
+/* batch/head.c: what has to be the same in all runs on one plan: all that changes a byte of the
+ * results. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit.h"
+#include "run.h"
+#include "sink.h"
+
+extern const struct command cmd_batch;
+
+/* Options that change no byte, and those that are told of in another way: the model and its labels
+ * by digests, device and precision as what they came to. */
+static const char *const no_bytes[] = {
+    "threads", "lanes",  "quiet",  "verbose",   "progress",  "shard",        "shards",
+    "out",     "write",  "do",     "restart",   "plan-only", "retry-failed", "verify",
+    "model",   "labels", "device", "precision", "lang",      "memory",       NULL};
+
+static bool is_among(const char *const *words, const char *word)
+{
+    for (; *words; words++)
+        if (strcmp(*words, word) == 0)
+            return true;
+    return false;
+}
+
+/* A file whose content counts: its digest. */
+static void put_content(struct text *text, const char *path)
+{
+    uint8_t sum[DIGEST_BYTES];
+    char words[DIGEST_TEXT] = "";
+    int error;
+    size_t bytes;
+    char *data = file_get(".", path, (size_t)1 << 30, &bytes, &error);
+    if (path[0] == '/' && !data)
+        data = file_get("", path + 1, (size_t)1 << 30, &bytes, &error);
+    if (data) {
+        digest_of(sum, data, bytes);
+        digest_text(words, sum);
+    }
+    free(data);
+    text_json(text, words);
+}
+
+static void put_list(struct text *text, const struct list *list)
+{
+    struct text all = {0};
+    for (int i = 0; i < list->count; i++) {
+        text_put(&all, i ? "," : "");
+        text_put(&all, list->items[i]);
+    }
+    text_json(text, all.data ? all.data : "");
+    text->failed |= all.failed;
+    text_free(&all);
+}
+
+/* The option's value as JSON. */
+static void put_value(struct text *text, const struct option *o, const void *settings)
+{
+    const void *at = (const char *)settings + o->offset;
+    const struct size *size = at;
+    const struct window *window = at;
+    switch (o->kind) {
+    case OPTION_FLAG:
+        text_put(text, *(const bool *)at ? "1" : "0");
+        break;
+    case OPTION_TEXT:
+        if (o->path && *(const char *const *)at)
+            put_content(text, *(const char *const *)at);
+        else
+            text_json(text, *(const char *const *)at);
+        break;
+    case OPTION_INT:
+    case OPTION_CHOICE:
+        text_format(text, "%d", *(const int *)at);
+        break;
+    case OPTION_REAL:
+        text_format(text, "%.17g", *(const double *)at);
+        break;
+    case OPTION_BYTES:
+        text_format(text, "%zu", *(const size_t *)at);
+        break;
+    case OPTION_SIZE:
+        text_format(text, "\"%dx%d\"", size->height, size->width);
+        break;
+    case OPTION_WINDOW:
+        text_format(text, "\"%.17g,%.17g\"", window->low, window->high);
+        break;
+    case OPTION_LIST:
+    case OPTION_NAMES:
+        put_list(text, at);
+        break;
+    }
+}
+
+/* Not --batch on a CPU, where every picture runs alone. */
+static bool counts(const struct run *run, const struct option *o)
+{
+    if (strcmp(o->name, "batch") == 0)
+        return run->batch > 1;
+    return !is_among(no_bytes, o->name);
+}
+
+static void put_options(struct text *text, const struct run *run)
+{
+    const struct option *o;
+    bool any = false;
+    text_put(text, "\"options\":{");
+    for (int i = 0; (o = option_at(&cmd_batch, i)) != NULL; i++) {
+        if (!counts(run, o))
+            continue;
+        text_format(text, "%s\"%s\":", any ? "," : "", o->name);
+        put_value(text, o, run->settings);
+        any = true;
+    }
+    text_put(text, "},");
+}
+
+static void put_labels(struct text *text, const struct run *run)
+{
+    uint8_t sum[DIGEST_BYTES];
+    char words[DIGEST_TEXT];
+    struct digest *digest = digest_begin();
+    text->failed |= !digest;
+    for (int i = 0; digest && i < run->session.info.classes; i++) {
+        const char *label = vitx_model_label(run->session.model, i);
+        digest_add(digest, label ? label : "", label ? strlen(label) + 1 : 1);
+    }
+    if (!digest)
+        return;
+    digest_end(digest, sum);
+    digest_text(words, sum);
+    text_format(text, "\"labels\":\"%s\",", words);
+}
+
+static void put_recipe(struct text *text, const vitx_recipe *r)
+{
+    text_format(text,
+                "\"recipe\":\"input %dx%d, resize %d to %dx%d, filter %d, crop %d %d %.17g, scale "
+                "%.9g, mean %.9g %.9g %.9g, std %.9g %.9g %.9g, pad %d %d %d, patches %d, %d\",",
+                r->input_height, r->input_width, (int)r->resize, r->resize_height, r->resize_width,
+                (int)r->filter, r->crop_round, r->no_crop, r->crop_pct, (double)r->scale,
+                (double)r->mean[0], (double)r->mean[1], (double)r->mean[2], (double)r->std[0],
+                (double)r->std[1], (double)r->std[2], r->pad[0], r->pad[1], r->pad[2],
+                r->max_patches, r->unrounded);
+}
+
+bool put_head(struct text *text, const struct run *run)
+{
+    char digest[VITX_DIGEST_TEXT];
+    if (vitx_model_digest(digest, run->session.model) != VITX_OK) {
+        complain_last(run->session.path);
+        return false;
+    }
+    text_format(text, "{\"vitx\":\"%s\",\"model\":\"%s\",", vitx_version(), digest);
+    put_labels(text, run);
+    put_recipe(text, &run->session.recipe);
+    text_format(text, "\"device\":\"%s\",\"precision\":\"%s\",\"do\":\"%s%s%s%s\",",
+                run->session.size.device, run->session.size.precision,
+                run->classifies ? "classify " : "", run->explains ? "explain " : "",
+                run->embeds ? "embed " : "", run->measures ? "stats " : "");
+    text_format(text, "\"write\":\"%s\",\"stream\":%d,", run->form->name, run->plan.listing.stream);
+    put_options(text, run);
+    if (text->failed)
+        complain(NULL, "no memory");
+    return !text->failed;
+}

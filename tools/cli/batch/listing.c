@@ -1,0 +1,230 @@
+/* batch/listing.c: see listing.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "listing.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pack.h"
+#include "tools/cli/folder.h"
+#include "tools/cli/say.h"
+
+static int no_memory(void)
+{
+    complain(NULL, "no memory");
+    return SOME_FAILED;
+}
+
+static bool make_room(struct listing *l)
+{
+    if (l->count < l->room)
+        return true;
+    if (l->room > INT_MAX / 2)
+        return false;
+    const int room = l->room ? 2 * l->room : 256;
+    struct input *inputs = realloc(l->inputs, (size_t)room * sizeof *inputs);
+    if (!inputs)
+        return false;
+    l->inputs = inputs;
+    l->room = room;
+    return true;
+}
+
+bool listing_add(struct listing *l, const struct input *input, const char *path)
+{
+    struct input one = *input;
+    if (!one.key && path)
+        one.key = keys_add(&l->keys, path);
+    if (one.key && one.name && make_room(l)) {
+        l->inputs[l->count++] = one;
+        return true;
+    }
+    free(one.name);
+    free(one.error);
+    return false;
+}
+
+/* ------------------------------------------------------------------ files ------------------ */
+
+static char *error_text(int error)
+{
+    return strdup(strerror(error));
+}
+
+static int add_file(struct listing *l, const char *name)
+{
+    struct stat info;
+    struct input one = {.name = strdup(name), .archive = NO_ARCHIVE, .size = -1};
+    if (stat(name, &info) == 0) {
+        one.size = (int64_t)info.st_size;
+        one.mtime = (int64_t)info.st_mtime;
+        if (!S_ISREG(info.st_mode))
+            one.error = strdup("is no regular file");
+    } else {
+        one.error = error_text(errno);
+    }
+    return listing_add(l, &one, name) ? DONE : no_memory();
+}
+
+static int add_folder(struct listing *l, const char *name)
+{
+    struct list files = {0};
+    int status = folder_expand(&files, name);
+    for (int i = 0; i < files.count && status == DONE; i++)
+        status = add_file(l, files.items[i]);
+    list_free(&files);
+    return status;
+}
+
+/* ------------------------------------------------------------------ archives --------------- */
+
+static char *member_name(const char *archive, const char *member)
+{
+    const size_t size = strlen(archive) + strlen(member) + 2;
+    char *name = malloc(size);
+    if (name)
+        snprintf(name, size, "%s:%s", archive, member);
+    return name;
+}
+
+static bool add_member(struct listing *l, const char *archive, const struct pack_member *m)
+{
+    if (!ends_as_a_picture(m->name))
+        return true;
+    return listing_add(l,
+                       &(struct input){.name = member_name(archive, m->name),
+                                       .archive = l->archives.count - 1,
+                                       .member = m->number,
+                                       .size = m->size,
+                                       .mtime = m->mtime},
+                       m->name);
+}
+
+/* An archive that cannot be read on is an input that failed: what came before it is kept. Takes
+ * why. */
+static bool add_failure(struct listing *l, const char *archive, char *why)
+{
+    struct input one = {.name = strdup(archive), .error = why, .archive = NO_ARCHIVE, .size = -1};
+    if (why)
+        return listing_add(l, &one, archive);
+    free(one.name);
+    return false;
+}
+
+static int add_archive(struct listing *l, const char *name)
+{
+    char *why;
+    struct pack_member member;
+    enum pack_step step = PACK_END;
+    bool added = list_add(&l->archives, name, strlen(name));
+    struct pack *pack = added ? pack_open(name, &why) : NULL;
+    if (added && !pack)
+        return add_failure(l, name, why) ? DONE : no_memory();
+    while (added && (step = pack_next(pack, &member)) == PACK_MEMBER)
+        added = add_member(l, name, &member);
+    if (added && step == PACK_FAILED)
+        added = add_failure(l, name, strdup(pack_why(pack)));
+    pack_close(pack);
+    return added ? DONE : no_memory();
+}
+
+/* ------------------------------------------------------------------ words ------------------ */
+
+static int add_name(struct listing *l, const char *name)
+{
+    if (is_folder(name))
+        return add_folder(l, name);
+    return is_pack(name) ? add_archive(l, name) : add_file(l, name);
+}
+
+static int add_glob(struct listing *l, const char *pattern)
+{
+    glob_t found;
+    int status = DONE;
+    const int code = glob(pattern, 0, NULL, &found);
+    if (code == GLOB_NOMATCH)
+        return wrong_usage("%s: no file has such a name", pattern);
+    if (code != 0)
+        return no_memory();
+    for (size_t i = 0; i < found.gl_pathc && status == DONE; i++)
+        status = add_name(l, found.gl_pathv[i]);
+    globfree(&found);
+    return status;
+}
+
+static int add_list(struct listing *l, FILE *file, const char *name)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    int status = DONE;
+    while (status == DONE && (length = getline(&line, &room, file)) >= 0) {
+        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+            line[--length] = '\0';
+        if (memchr(line, '\0', (size_t)length))
+            status = wrong_usage("%s holds a zero byte: no list of names", name);
+        else if (length > 0)
+            status = add_name(l, line);
+    }
+    if (status == DONE && ferror(file)) {
+        complain(name, "cannot be read");
+        status = SOME_FAILED;
+    }
+    free(line);
+    return status;
+}
+
+static int add_list_file(struct listing *l, const char *name)
+{
+    FILE *file = fopen(name, "r");
+    if (!file)
+        return wrong_usage("%s: %s", name, strerror(errno));
+    const int status = add_list(l, file, name);
+    fclose(file);
+    return status;
+}
+
+static int add_word(struct listing *l, const char *word)
+{
+    if (strcmp(word, "-") == 0 || strcmp(word, "@-") == 0)
+        return add_list(l, stdin, "standard input");
+    if (access(word, F_OK) == 0)
+        return add_name(l, word);
+    if (word[0] == '@' && word[1])
+        return add_list_file(l, word + 1);
+    return strpbrk(word, "*?[") ? add_glob(l, word) : add_name(l, word);
+}
+
+int listing_make(struct listing *out, char **words, int count)
+{
+    int status = DONE;
+    *out = (struct listing){0};
+    if (count == 0)
+        return wrong_usage("needs pictures: files, folders, archives, - for a list on standard "
+                           "input, tar:- for a tar there");
+    for (int i = 0; i < count; i++)
+        out->stream |= strcmp(words[i], "tar:-") == 0;
+    if (out->stream)
+        return count == 1 ? DONE : wrong_usage("tar:- is the only input, where it is one");
+    for (int i = 0; i < count && status == DONE; i++)
+        status = add_word(out, words[i]);
+    return status;
+}
+
+void listing_free(struct listing *l)
+{
+    for (int i = 0; i < l->count; i++) {
+        free(l->inputs[i].name);
+        free(l->inputs[i].error);
+    }
+    free(l->inputs);
+    list_free(&l->archives);
+    keys_free(&l->keys);
+    *l = (struct listing){0};
+}

@@ -1,0 +1,40 @@
+/*
+ * batch/listing.h: the pictures that the words of the command line stand for: files, folders,
+ * patterns that no shell expanded, lists, and archives.
+ */
+#ifndef CLI_BATCH_LISTING_H
+#define CLI_BATCH_LISTING_H
+
+#include <stdint.h>
+
+#include "keys.h"
+#include "tools/cli/words.h"
+
+enum { NO_ARCHIVE = -1 };
+
+struct input {
+    const char *key; /* owned by the listing's keys */
+    char *name;      /* of the file; or ARCHIVE:MEMBER, for people alone */
+    char *error;     /* why there is no picture; NULL: there may be one */
+    int archive;     /* its place among the archives, NO_ARCHIVE: a file */
+    int64_t member;  /* of the archive, counted from 0 */
+    int64_t size;    /* bytes; -1: not known */
+    int64_t mtime;   /* seconds since 1970; 0: not known */
+};
+
+struct listing {
+    struct input *inputs;
+    int count, room;
+    struct list archives; /* their files */
+    struct keys keys;
+    bool stream; /* a tar on standard input: what is in it is not known before */
+};
+
+/* Complains where words mean nothing: an exit status. listing_free() whatever comes of it. */
+int listing_make(struct listing *out, char **words, int count);
+/* Takes name and error (malloc) whatever comes of it; false without memory. key NULL: that of
+ * `path`. */
+bool listing_add(struct listing *listing, const struct input *input, const char *path);
+void listing_free(struct listing *listing);
+
+#endif

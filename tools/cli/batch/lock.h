@@ -1,0 +1,29 @@
+/*
+ * batch/lock.h: two workers never do one shard.
+ *
+ * A byte of the file state/lock stands for each shard, and is locked by fcntl(): the lock ends with
+ * its process, however that ends, so none is left behind; and NFS knows it from machine to machine
+ * (flock() is the same there, and a file that says whose it is outlives a dead machine).
+ */
+#ifndef CLI_BATCH_LOCK_H
+#define CLI_BATCH_LOCK_H
+
+#include <stdbool.h>
+
+struct locks {
+    int fd;    /* stays open: closing it gives all locks back */
+    bool none; /* the file system has no locks, which was said */
+};
+
+enum { LOCK_PLAN = -1 }; /* in place of a shard: the plan, and what is made of all shards */
+
+/* Complains if it fails. */
+bool locks_open(struct locks *locks, const char *folder);
+/* false: another process has it; its number, if that is known, else 0. */
+bool lock_take(struct locks *locks, int shard, long *holder);
+/* The same, and waits. */
+void lock_await(struct locks *locks, int shard);
+void lock_give(struct locks *locks, int shard);
+void locks_close(struct locks *locks);
+
+#endif

@@ -1,0 +1,98 @@
+/* batch/row.c: a picture's row in predictions.jsonl, which is also its KEY.json in a tar. */
+#include <stdio.h>
+#include <string.h>
+
+#include "run.h"
+
+void map_name(char *out, size_t size, const struct run *run, int j)
+{
+    const vitx_explain_opts *opts = run->maps.opts;
+    int same = 0;
+    for (int i = 0; i < run->maps.opts_count; i++)
+        same += strcmp(opts[i].method, opts[j].method) == 0;
+    if (same == 1)
+        snprintf(out, size, "%s", opts[j].method);
+    else if (rank_of(opts[j].target))
+        snprintf(out, size, "%s.top%d", opts[j].method, rank_of(opts[j].target));
+    else
+        snprintf(out, size, "%s.%d", opts[j].method, opts[j].target);
+}
+
+static void put_predictions(struct text *text, const struct run *run, const vitx_prediction *top)
+{
+    const bool probable = run->session.info.outputs != VITX_OUTPUTS_NONE;
+    text_put(text, ",\"predictions\":[");
+    for (int i = 0; i < run->top && top[i].index >= 0; i++) {
+        text_format(text, "%s{\"index\":%d,\"label\":", i ? "," : "", top[i].index);
+        text_json(text, top[i].label);
+        text_put(text, ",\"probability\":");
+        if (probable)
+            text_number(text, (double)top[i].probability);
+        else
+            text_put(text, "null");
+        text_put(text, ",\"logit\":");
+        text_number(text, (double)top[i].logit);
+        text_put(text, "}");
+    }
+    text_put(text, "]");
+}
+
+static void put_embedding(struct text *text, const struct run *run, const float *values)
+{
+    text_put(text, ",\"embedding\":[");
+    for (int i = 0; i < run->session.info.classes; i++) {
+        text_put(text, i ? "," : "");
+        text_number(text, (double)values[i]);
+    }
+    text_put(text, "]");
+}
+
+/* What is known of a map beside its values. */
+static void put_map_info(struct text *text, const struct run *run, int j, const vitx_map *map)
+{
+    char name[256];
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    map_name(name, sizeof name, run, j);
+    text_json(text, name);
+    text_put(text, ":{");
+    if (vitx_map_get_info(&info, map) == VITX_OK) {
+        if (info.target >= 0) {
+            text_format(text, "\"target\":%d,\"label\":", info.target);
+            text_json(text, vitx_model_label(run->session.model, info.target));
+            text_put(text, ",");
+        }
+        text_put(text, "\"value\":");
+        text_number(text, info.value);
+        text_put(text, ",\"min\":");
+        text_number(text, (double)info.min);
+        text_put(text, ",\"max\":");
+        text_number(text, (double)info.max);
+        text_format(text, ",\"nothing\":%s", info.nothing ? "true" : "false");
+    }
+    text_put(text, "}");
+}
+
+void put_row(struct text *text, const struct run *run, const struct outcome *o)
+{
+    bool any = false;
+    text_put(text, "{\"key\":");
+    text_json(text, o->input->key);
+    text_put(text, ",\"image\":");
+    text_json(text, o->input->name);
+    text_format(text, ",\"width\":%d,\"height\":%d", vitx_image_width(o->image),
+                vitx_image_height(o->image));
+    if (run->classifies)
+        put_predictions(text, run, o->top);
+    if (run->embeds)
+        put_embedding(text, run, o->embedding);
+    if (run->explains)
+        text_put(text, ",\"maps\":{");
+    for (int j = 0; j < run->maps.opts_count; j++) {
+        if (!o->maps[j])
+            continue;
+        text_put(text, any ? "," : "");
+        put_map_info(text, run, j, o->maps[j]);
+        any = true;
+    }
+    text_put(text, run->explains ? "}}" : "}");
+}

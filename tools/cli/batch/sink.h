@@ -1,0 +1,71 @@
+/*
+ * batch/sink.h: what is written of a shard's pictures.
+ *
+ * A sink is a struct of functions; a form of output (--write) is a row of sinks in sinks.c. A new
+ * form is one file and one row. The files that sinks open are committed together (commit.h).
+ */
+#ifndef CLI_BATCH_SINK_H
+#define CLI_BATCH_SINK_H
+
+#include "commit.h"
+#include "run.h"
+
+/* What a sink has made of one picture, to be written in the pictures' order. */
+struct item {
+    char *name; /* owned */
+    struct text data;
+};
+struct parcel {
+    struct item *items;
+    int count, room;
+};
+/* A new item, with that name: printf's words. NULL without memory. */
+struct text *parcel_add(struct parcel *parcel, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void parcel_clear(struct parcel *parcel);
+void parcel_free(struct parcel *parcel);
+
+/* What the functions of a sink get. */
+struct sinking {
+    const struct run *run;
+    struct parts *parts;
+    int shard;
+    void *state; /* the sink's own */
+};
+
+struct sink {
+    const char *name;
+    /* Before the first picture; false: complained of. */
+    bool (*open)(struct sinking *s);
+    /* The slow part of a picture without an error, on any thread: nothing but the parcel is
+     * written. false: the library's reason says why, and the picture has failed. NULL: nothing. */
+    bool (*pack)(const struct sinking *s, const struct outcome *outcome, struct parcel *parcel);
+    /* In the pictures' order, before anything of the picture is added: what may fail for it. false:
+     * the library's reason says why, and the picture has failed. NULL: nothing. */
+    bool (*take)(struct sinking *s, const struct outcome *outcome);
+    /* Every picture, those with an error, too, in their order. false: nothing more can be written,
+     * which was complained of. */
+    bool (*add)(struct sinking *s, const struct outcome *outcome, const struct parcel *parcel);
+    /* Behind the last one. */
+    bool (*close)(struct sinking *s);
+    void (*free)(struct sinking *s); /* always called */
+};
+
+enum { MOST_SINKS = 8 };
+struct form {
+    const char *name;
+    const struct sink *sinks[MOST_SINKS]; /* ended by NULL */
+};
+extern const struct form forms[];
+extern const char *const form_names[]; /* for --write; ended by NULL */
+
+/* The sinks of a run into out[MOST_SINKS], ended by NULL. */
+void sinks_of(const struct run *run, const struct sink **out);
+
+/* A map as a file of that format, of the picture; its mask if --mask asks for it. */
+bool put_map(struct text *text, const struct run *run, const struct outcome *outcome, int j,
+             const char *format);
+/* "00012.SUFFIX" */
+void shard_name(char *out, size_t size, int shard, const char *suffix);
+
+#endif

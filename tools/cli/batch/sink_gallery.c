@@ -1,0 +1,183 @@
+/* batch/sink_gallery.c: the gallery's scripts of a shard, and its page (gallery_sheet.h). */
+#define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gallery_sheet.h"
+#include "sink.h"
+
+#define PAGE "gallery/index.html"
+
+struct gallery {
+    struct gallery_sheet sheet; /* what is not written yet */
+    struct part *list, *rest;
+};
+
+/* ------------------------------------------------------------------ the page --------------- */
+
+/* The names of all maps, one behind the other, each ended by '\0'; NULL: no memory. */
+static const char **map_names(const struct run *run)
+{
+    enum { LONGEST = 256 };
+    const size_t count = (size_t)run->maps.opts_count;
+    const char **names = malloc(count * (sizeof *names + LONGEST) + 1);
+    char *text = (char *)(names + count);
+    for (size_t i = 0; names && i < count; i++, text += LONGEST) {
+        map_name(text, LONGEST, run, (int)i);
+        names[i] = text;
+    }
+    return names;
+}
+
+/* The last part of the model's path; NULL: there is none, as of ".". */
+static const char *model_name(const struct run *run)
+{
+    const char *path = run->session.path;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = slash ? slash + 1 : path;
+    return name && *name && *name != '.' ? name : NULL;
+}
+
+/* Writes the page unless it is there as it should be. */
+static bool put_page(const struct run *run)
+{
+    const bool stream = run->plan.listing.stream;
+    const char **names = map_names(run);
+    struct text page = {0};
+    const struct gallery_run facts = {
+        .title = run->settings->explain.title,
+        .model = model_name(run),
+        .shards = stream ? -1 : run->plan.shards,
+        .maps = names,
+        .map_count = run->maps.opts_count,
+        .probable = run->session.info.outputs != VITX_OUTPUTS_NONE,
+    };
+    bool put = names != NULL;
+    if (put)
+        gallery_page(&page, &facts);
+    if (!put || page.failed) {
+        complain(PAGE, "no memory");
+        put = false;
+    }
+    size_t bytes = 0;
+    int error = 0;
+    char *old = put ? file_get(run->folder, PAGE, page.length + 1, &bytes, &error) : NULL;
+    if (put && (!old || bytes != page.length || memcmp(old, page.data, bytes) != 0))
+        put = file_put(run->folder, PAGE, page.data, page.length);
+    free(old);
+    free(names);
+    text_free(&page);
+    return put;
+}
+
+/* ------------------------------------------------------------------ a shard ---------------- */
+
+/* Hands what there is to the files. */
+static bool flush(struct gallery *g)
+{
+    struct text *list = &g->sheet.list, *sheet = &g->sheet.sheet;
+    if (list->failed || sheet->failed) {
+        complain(PAGE, "no memory");
+        return false;
+    }
+    const bool put = part_write(g->list, list->data, list->length) &&
+                     part_write(g->rest, sheet->data, sheet->length);
+    list->length = sheet->length = 0;
+    return put;
+}
+
+static bool begin(struct sinking *s)
+{
+    char name[64];
+    struct gallery *g = calloc(1, sizeof *g);
+    s->state = g;
+    if (!g) {
+        complain(PAGE, "no memory");
+        return false;
+    }
+    shard_name(name, sizeof name, s->shard, "list.js");
+    char path[80];
+    snprintf(path, sizeof path, "gallery/%s", name);
+    g->list = part_open(s->parts, path);
+    shard_name(name, sizeof name, s->shard, "js");
+    snprintf(path, sizeof path, "gallery/%s", name);
+    g->rest = g->list ? part_open(s->parts, path) : NULL;
+    if (!g->rest || !put_page(s->run))
+        return false;
+    gallery_sheet_begin(&g->sheet, s->shard);
+    return flush(g);
+}
+
+/* The two halves of a picture's row are the two items of its parcel. */
+static bool pack(const struct sinking *s, const struct outcome *o, struct parcel *parcel)
+{
+    const struct run *run = s->run;
+    const size_t count = (size_t)run->maps.opts_count;
+    vitx_render_opts *opts = malloc(count * sizeof *opts + 1);
+    const char **labels = malloc(count * sizeof *labels + 1);
+    struct gallery_picture picture = {.key = o->input->key,
+                                      .image = o->image,
+                                      .maps = o->maps,
+                                      .labels = labels,
+                                      .map_count = (int)count,
+                                      .opts = opts};
+    if (run->classifies) {
+        picture.top = o->top;
+        picture.top_count = run->top;
+    }
+    for (size_t j = 0; opts && labels && j < count; j++) {
+        vitx_map_info info = VITX_MAP_INFO_INIT;
+        labels[j] = NULL;
+        if (!o->maps[j] || vitx_map_get_info(&info, o->maps[j]) != VITX_OK)
+            continue;
+        opts[j] = explain_map_opts(&run->maps, &info, o->input->name);
+        labels[j] = info.target >= 0 ? vitx_model_label(run->session.model, info.target) : NULL;
+    }
+    struct gallery_row row = {0};
+    struct text *list = parcel_add(parcel, "list"), *sheet;
+    bool packed = opts && labels && list && gallery_row_make(&row, &picture);
+    if (packed)
+        *list = row.list;
+    sheet = packed ? parcel_add(parcel, "sheet") : NULL;
+    if (sheet)
+        *sheet = row.sheet;
+    else
+        gallery_row_free(&row);
+    free(labels);
+    free(opts);
+    return sheet != NULL;
+}
+
+static bool add(struct sinking *s, const struct outcome *o, const struct parcel *parcel)
+{
+    struct gallery *g = s->state;
+    struct gallery_row row = {0};
+    if (o->error) {
+        const struct gallery_picture failed = {.key = o->input->key, .error = o->error};
+        gallery_row_make(&row, &failed); /* a lack of memory stays in its texts */
+        gallery_sheet_put(&g->sheet, &row);
+        gallery_row_free(&row);
+    } else {
+        row = (struct gallery_row){parcel->items[0].data, parcel->items[1].data};
+        gallery_sheet_put(&g->sheet, &row); /* the parcel keeps them */
+    }
+    return flush(g);
+}
+
+static bool finish(struct sinking *s)
+{
+    struct gallery *g = s->state;
+    gallery_sheet_end(&g->sheet);
+    return flush(g) && part_close(g->list) && part_close(g->rest);
+}
+
+static void end(struct sinking *s)
+{
+    struct gallery *g = s->state;
+    if (g)
+        gallery_sheet_free(&g->sheet);
+    free(g);
+}
+
+const struct sink sink_gallery = {"gallery", begin, pack, NULL, add, finish, end};
