@@ -247,7 +247,7 @@ $(PLUGIN): $(CUDA_OBJ)
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(LIBS)
 
 # It draws, and sees to it that memory runs out.
 $(B)/test_scenes: $(DRAW_OBJ)
@@ -262,6 +262,10 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 # A part of the tool that has tests of its own.
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
+# What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.
+SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
+    $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c jobfiles.c jobs.c metrics.c outcome.c problem.c queue.c sniff.c work.c worker.c)
+$(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)

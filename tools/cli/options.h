@@ -94,6 +94,15 @@ struct command {
 extern const struct option common_options[];
 extern const int common_option_count;
 
+/* The option of a command, or of all commands, with that name; NULL: there is none. */
+const struct option *option_find(const struct command *command, const char *name);
+/* Stores a value as if it had stood on the command line; a flag takes none. The text is borrowed,
+ * but for lists. Complains; gives an exit status. */
+int option_store(void *settings, const struct option *option, const char *value);
+/* A copy of the command's defaults; NULL without memory. To be freed with its lists. */
+void *settings_create(const struct command *command);
+void settings_free(const struct command *command, void *settings);
+
 /* Parses and runs; argv[0] is the command's name. */
 int command_main(const struct command *command, int argc, char **argv);
 
