@@ -53,7 +53,7 @@ struct exchange {
 
     const struct route *route;
     char params[ROUTE_PARAMS][ROUTE_PARAM];
-    int64_t began; /* milliseconds */
+    double began; /* of progress.h's now_ms() */
     struct share *share;  /* NULL: counts for nobody */
     size_t body_memory;   /* taken of the server's */
 

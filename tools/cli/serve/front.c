@@ -13,6 +13,7 @@
 #include "json.h"
 #include "media.h"
 #include "metrics.h"
+#include "tools/cli/progress.h"
 #include "tools/cli/say.h"
 
 enum { PER_CLIENT = 8 };
@@ -204,7 +205,7 @@ void front_head(struct exchange *x)
 void front_body(struct exchange *x)
 {
     if (x->route->flags & ROUTE_BODY)
-        metrics_stage(STAGE_READ, (double)(now_ms() - x->began) / 1e3);
+        metrics_stage(STAGE_READ, (now_ms() - x->began) / 1e3);
     if (x->received < x->length)
         answer_refused(x, 400, "bad_request", NULL, "the body is shorter than its Content-Length");
     else
@@ -235,7 +236,7 @@ void front_end(struct exchange *x)
 {
     /* 499, nginx's word: the client left before its answer. */
     const int status = x->answer.status ? x->answer.status : 499;
-    const double seconds = (double)(now_ms() - x->began) / 1e3;
+    const double seconds = (now_ms() - x->began) / 1e3;
     if (x->begun) {
         metrics_request(x->route ? x->route->name : "none", status, seconds);
         log_request(x, status, seconds);

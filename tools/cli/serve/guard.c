@@ -13,6 +13,7 @@
 
 #include "exchange.h"
 #include "tools/cli/parallel.h"
+#include "tools/cli/progress.h"
 
 enum {
     TICK_MS = 50,
@@ -32,7 +33,7 @@ struct connection {
     char address[ADDRESS_TEXT];
     bool local;
     enum phase phase;
-    int64_t since;      /* when the phase began */
+    double since;      /* when the phase began */
     uint64_t received;  /* of the body          */
     struct exchange *x; /* that waits           */
     bool shut;
@@ -50,13 +51,6 @@ struct guard {
     struct exchange **waiting;
     int room;
 };
-
-int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------------------------ addresses -------------- */
 
@@ -101,18 +95,18 @@ bool guard_admits(struct guard *guard, const struct sockaddr *address)
 
 /* ------------------------------------------------------------------ the thread ------------- */
 
-static bool is_late(const struct connection *c, int64_t now)
+static bool is_late(const struct connection *c, double now)
 {
     static const int limits[] = {[PHASE_IDLE] = IDLE_MS, [PHASE_FIRST] = FIRST_MS,
                                  [PHASE_HEAD] = HEAD_MS, [PHASE_BODY] = BODY_MS,
                                  [PHASE_WRITE] = WRITE_MS};
-    const int64_t passed = now - c->since;
+    const double passed = now - c->since;
     if (c->phase == PHASE_WORK)
         return false;
     if (passed >= limits[c->phase])
         return true;
     return c->phase == PHASE_BODY && passed >= BODY_START_MS &&
-           (int64_t)c->received < passed * BODY_BYTES_PER_S / 1000;
+           (double)c->received < passed * BODY_BYTES_PER_S / 1e3;
 }
 
 static bool grow(struct guard *g)
@@ -157,7 +151,7 @@ static void *watch(void *arg)
     pthread_mutex_lock(&g->lock);
     while (!g->stops) {
         struct timespec until;
-        const int64_t now = now_ms();
+        const double now = now_ms();
         for (struct connection *c = g->first; c; c = c->next)
             if (!c->shut && is_late(c, now)) {
                 c->shut = true;

@@ -51,6 +51,4 @@ void guard_end_waits(struct guard *guard);
 const char *guard_address(const struct connection *connection);
 bool guard_is_local(const struct connection *connection);
 
-int64_t now_ms(void);
-
 #endif

@@ -1,4 +1,5 @@
 /* serve/http.c: see http.h. */
+#define _POSIX_C_SOURCE 200809L
 #include "http.h"
 
 #include <ctype.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "front.h"
+#include "tools/cli/progress.h"
 #include "tools/cli/say.h"
 
 enum {

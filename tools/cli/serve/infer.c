@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
+#include "group.h"
 #include "json.h"
 #include "tensors.h"
 
@@ -36,11 +36,6 @@ static unsigned outputs_of(const struct served *model, enum verb verb)
 
 /* ------------------------------------------------------------------ metadata --------------- */
 
-void answer_server(struct exchange *x);
-void answer_metadata(struct exchange *x);
-void answer_model_ready(struct exchange *x);
-void answer_infer(struct exchange *x);
-
 void answer_server(struct exchange *x)
 {
     struct text text = {.data = NULL};
@@ -58,7 +53,7 @@ static void put_tensor(struct text *text, const char *name, const char *type, co
 
 void answer_metadata(struct exchange *x)
 {
-    const struct served *model = batch_model(x);
+    const struct served *model = group_model(x);
     struct text text = {.data = NULL};
     char row[32];
     if (!model)
@@ -83,7 +78,7 @@ void answer_metadata(struct exchange *x)
 
 void answer_model_ready(struct exchange *x)
 {
-    const struct served *model = batch_model(x);
+    const struct served *model = group_model(x);
     struct text text = {.data = NULL};
     const bool ready = !atomic_load(&x->server->leaving);
     if (!model)
@@ -108,14 +103,14 @@ static bool means_nothing(const char *name)
     return false;
 }
 
-static bool read_parameters(struct batch *batch, const struct json *parameters, struct problem *why)
+static bool read_parameters(struct group *group, const struct json *parameters, struct problem *why)
 {
     struct fields read = {.count = 0};
     bool good = !parameters || fields_json(&read, parameters, "headers", why);
     for (int i = 0; good && i < read.count; i++) {
         const struct field *f = &read.items[i];
         if (!means_nothing(f->name))
-            good = fields_add(&batch->fields, f->name, strlen(f->name), f->value, strlen(f->value),
+            good = fields_add(&group->fields, f->name, strlen(f->name), f->value, strlen(f->value),
                               why);
     }
     fields_free(&read);
@@ -155,7 +150,7 @@ static bool json_bytes(size_t *bytes, const struct exchange *x, struct problem *
                   "Inference-Header-Content-Length is no length within the body");
 }
 
-static bool read_request(struct wanted *wanted, struct batch *batch, const struct json *json,
+static bool read_request(struct wanted *wanted, struct group *group, const struct json *json,
                          const unsigned char *raw, size_t left, struct problem *why)
 {
     const struct json *inputs = json_get(json, "inputs"), *id = json_get(json, "id");
@@ -165,15 +160,15 @@ static bool read_request(struct wanted *wanted, struct batch *batch, const struc
         return refuse(why, 400, "bad_json", NULL, "the id is no text of at most 128 bytes");
     snprintf(wanted->id, sizeof wanted->id, "%s", id ? json_string(id) : "");
     if (!read_outputs(wanted, json_get(json, "outputs"), why) ||
-        !read_parameters(batch, json_get(json, "parameters"), why) ||
-        !tensor_pictures(batch, json_first(inputs), &raw, &left, why))
+        !read_parameters(group, json_get(json, "parameters"), why) ||
+        !tensor_pictures(group, json_first(inputs), &raw, &left, why))
         return false;
     if (left)
         return refuse(why, 400, "bad_data", NULL, "raw data is left over");
     if (wanted->verb != VERB_CLASSIFY)
         return true;
-    fields_drop(&batch->fields, "top");
-    return fields_add(&batch->fields, "top", 3, "all", 3, why);
+    fields_drop(&group->fields, "top");
+    return fields_add(&group->fields, "top", 3, "all", 3, why);
 }
 
 /* ------------------------------------------------------------------ answers ---------------- */
@@ -317,7 +312,7 @@ static void compose(struct exchange *x)
     const struct wanted *wanted = x->compose_payload;
     struct rows rows = {.count = 0};
     struct text text = {.data = NULL};
-    if (!batch_good(x))
+    if (!group_good(x))
         return;
     float *scratch = malloc((size_t)wanted->model->session.info.classes * sizeof *scratch);
     bool read = scratch != NULL;
@@ -342,33 +337,33 @@ static void compose(struct exchange *x)
 
 void answer_infer(struct exchange *x)
 {
-    struct batch batch = {
-        .model = batch_model(x), .verb = x->route->verb, .most = x->received};
-    struct wanted *wanted = batch.model ? calloc(1, sizeof *wanted) : NULL;
+    struct group group = {
+        .model = group_model(x), .verb = x->route->verb, .most = x->received};
+    struct wanted *wanted = group.model ? calloc(1, sizeof *wanted) : NULL;
     struct problem why;
     size_t bytes;
-    if (!batch.model)
+    if (!group.model)
         return;
     if (!wanted) {
         answer_refused(x, 503, "no_memory", NULL, "no memory");
         return;
     }
-    if (batch.verb == VERB_CLASSIFY && batch.model->session.info.units)
-        batch.verb = VERB_EMBED;
-    wanted->model = batch.model;
-    wanted->verb = batch.verb;
+    if (group.verb == VERB_CLASSIFY && group.model->session.info.units)
+        group.verb = VERB_EMBED;
+    wanted->model = group.model;
+    wanted->verb = group.verb;
     x->compose_payload = wanted;
     struct json *json = NULL;
     bool good = json_bytes(&bytes, x, &why);
     if (good) {
         json = json_read(x->body, bytes);
-        good = json ? read_request(wanted, &batch, json, x->body + bytes, x->received - bytes, &why)
+        good = json ? read_request(wanted, &group, json, x->body + bytes, x->received - bytes, &why)
                     : refuse(&why, 400, "bad_json", NULL, "the body is no JSON");
     }
     if (good)
-        batch_submit(x, &batch, compose);
+        group_submit(x, &group, compose);
     else
         answer_problem(x, &why);
     json_free(json);
-    batch_free(&batch);
+    group_free(&group);
 }

@@ -1,7 +1,7 @@
 /* serve/instances.c: KServe's first protocol: {"instances": [{"image": {"b64": ...}}]}. */
 #include <string.h>
 
-#include "batch.h"
+#include "group.h"
 #include "json.h"
 
 /* {"image": {"b64": text}}, with any name; {"image": text}; {"b64": text}; text */
@@ -14,7 +14,7 @@ static const char *text_of(const struct json *instance)
     return json_string(inner ? inner : image);
 }
 
-static bool read_instances(struct batch *batch, const struct json *json, struct problem *why)
+static bool read_instances(struct group *group, const struct json *json, struct problem *why)
 {
     const struct json *instances = json_get(json, "instances");
     const struct json *parameters = json_get(json, "parameters");
@@ -26,16 +26,16 @@ static bool read_instances(struct batch *batch, const struct json *json, struct 
         if (!text)
             return refuse(why, 400, "bad_json", "{\"instances\": [{\"image\": {\"b64\": \"...\"}}]}",
                           "an instance has no picture");
-        if (!batch_add_base64(batch, text, why))
+        if (!group_add_base64(group, text, why))
             return false;
     }
-    return !parameters || fields_json(&batch->fields, parameters, "", why);
+    return !parameters || fields_json(&group->fields, parameters, "", why);
 }
 
 static void compose(struct exchange *x)
 {
     struct text text = {.data = NULL};
-    if (!batch_good(x))
+    if (!group_good(x))
         return;
     text_put(&text, x->route->verb == VERB_EXPLAIN ? "{\"explanations\":[" : "{\"predictions\":[");
     for (int i = 0; i < x->ticket_count; i++) {
@@ -50,21 +50,19 @@ static void compose(struct exchange *x)
     answer_text(x, 200, "application/json", &text);
 }
 
-void answer_instances(struct exchange *x);
-
 void answer_instances(struct exchange *x)
 {
-    struct batch batch = {.model = batch_model(x), .verb = x->route->verb};
+    struct group group = {.model = group_model(x), .verb = x->route->verb};
     struct problem why;
-    if (!batch.model)
+    if (!group.model)
         return;
-    if (batch.verb == VERB_CLASSIFY && batch.model->session.info.units)
-        batch.verb = VERB_EMBED;
+    if (group.verb == VERB_CLASSIFY && group.model->session.info.units)
+        group.verb = VERB_EMBED;
     struct json *json = json_read(x->body, x->received);
-    if (read_instances(&batch, json, &why))
-        batch_submit(x, &batch, compose);
+    if (read_instances(&group, json, &why))
+        group_submit(x, &group, compose);
     else
         answer_problem(x, &why);
     json_free(json);
-    batch_free(&batch);
+    group_free(&group);
 }

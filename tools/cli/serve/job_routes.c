@@ -4,10 +4,6 @@
 
 #include "exchange.h"
 
-void answer_job(struct exchange *x);
-void answer_job_result(struct exchange *x);
-void answer_job_cancel(struct exchange *x);
-
 /* 32 small hexadecimal digits: what is none needs no look at the jobs. */
 static bool is_id(struct exchange *x)
 {

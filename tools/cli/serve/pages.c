@@ -7,11 +7,6 @@
 #include "http.h"
 #include "metrics.h"
 
-#define VX_ROUTE(method, pattern, name, flags, verb, function)                                     \
-    void function(struct exchange *x);
-#include "routes.def"
-#undef VX_ROUTE
-
 /* ------------------------------------------------------------------ health ----------------- */
 
 void answer_live(struct exchange *x)

@@ -6,11 +6,6 @@
 
 #include "fields.h"
 
-#define VX_ROUTE(method, pattern, name, flags, verb, function)                                     \
-    void function(struct exchange *x);
-#include "routes.def"
-#undef VX_ROUTE
-
 const struct route routes[] = {
 #define VX_ROUTE(method, pattern, name, flags, verb, function)                                     \
     {#method, pattern, #name, flags, VERB_##verb, function},

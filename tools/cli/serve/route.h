@@ -25,6 +25,12 @@ struct route {
     void (*answer)(struct exchange *x); /* once the body is there */
 };
 
+/* The functions: each answers an exchange whose body is there, or lets it wait. */
+#define VX_ROUTE(method, pattern, name, flags, verb, function)                                     \
+    void function(struct exchange *x);
+#include "routes.def"
+#undef VX_ROUTE
+
 extern const struct route routes[];
 extern const int route_count;
 

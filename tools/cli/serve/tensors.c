@@ -46,19 +46,19 @@ static bool read_data(struct tensor *t, const struct json *input, const unsigned
 
 /* ------------------------------------------------------------------ files ------------------ */
 
-static bool add_texts(struct batch *batch, const struct json *data, int depth, struct problem *why)
+static bool add_texts(struct group *group, const struct json *data, int depth, struct problem *why)
 {
     if (json_kind(data) != JSON_LIST)
-        return batch_add_base64(batch, json_string(data), why);
+        return group_add_base64(group, json_string(data), why);
     if (depth == DEPTH_MOST)
         return refuse(why, 400, "bad_data", NULL, "data is nested too deeply");
     for (const struct json *i = json_first(data); i; i = json_next(i))
-        if (!add_texts(batch, i, depth + 1, why))
+        if (!add_texts(group, i, depth + 1, why))
             return false;
     return true;
 }
 
-static bool add_files(struct batch *batch, const struct tensor *t, struct problem *why)
+static bool add_files(struct group *group, const struct tensor *t, struct problem *why)
 {
     size_t at = 0;
     while (at + 4 <= t->bytes) {
@@ -69,7 +69,7 @@ static bool add_files(struct batch *batch, const struct tensor *t, struct proble
         void *picture = malloc(n + 1);
         if (picture)
             memcpy(picture, p + 4, n);
-        if (!batch_add(batch, picture, n, why))
+        if (!group_add(group, picture, n, why))
             return false;
         at += 4 + n;
     }
@@ -125,13 +125,13 @@ static bool read_values(struct values *v, const struct tensor *t, bool floats, s
 }
 
 /* One picture as a PPM. */
-static bool add_pixels(struct batch *batch, const float *values, int height, int width, bool floats,
+static bool add_pixels(struct group *group, const float *values, int height, int width, bool floats,
                        struct problem *why)
 {
     const size_t pixels = (size_t)height * (size_t)width;
     unsigned char *file = malloc(pixels * 3 + HEADER_ROOM);
     if (!file)
-        return batch_add(batch, NULL, 0, why);
+        return group_add(group, NULL, 0, why);
     const size_t head = (size_t)snprintf((char *)file, HEADER_ROOM, "P6\n%d %d\n255\n", width, height);
     for (size_t i = 0; i < pixels * 3; i++) {
         const size_t from = floats ? i % 3 * pixels + i / 3 : i;
@@ -143,10 +143,10 @@ static bool add_pixels(struct batch *batch, const float *values, int height, int
         }
         file[head + i] = (unsigned char)(value + 0.5F);
     }
-    return batch_add(batch, file, head + pixels * 3, why);
+    return group_add(group, file, head + pixels * 3, why);
 }
 
-static bool add_tensor(struct batch *batch, struct tensor *t, bool floats, size_t most,
+static bool add_tensor(struct group *group, struct tensor *t, bool floats, size_t most,
                        struct problem *why)
 {
     const int first = t->dims == 4; /* 3 dimensions: one picture */
@@ -165,14 +165,14 @@ static bool add_tensor(struct batch *batch, struct tensor *t, bool floats, size_
     bool good = values.to ? read_values(&values, t, floats, why)
                           : refuse(why, 503, "no_memory", NULL, "no memory");
     for (int i = 0; good && i < count; i++)
-        good = add_pixels(batch, values.to + (size_t)i * each, height, width, floats, why);
+        good = add_pixels(group, values.to + (size_t)i * each, height, width, floats, why);
     free(values.to);
     return good;
 }
 
 /* ------------------------------------------------------------------ an input --------------- */
 
-bool tensor_pictures(struct batch *batch, const struct json *input, const unsigned char **raw,
+bool tensor_pictures(struct group *group, const struct json *input, const unsigned char **raw,
                      size_t *left, struct problem *why)
 {
     const char *type = json_string(json_get(input, "datatype"));
@@ -180,16 +180,16 @@ bool tensor_pictures(struct batch *batch, const struct json *input, const unsign
     if (!read_shape(&t, json_get(input, "shape"), why) || !read_data(&t, input, raw, left, why))
         return false;
     if (type && strcmp(type, "UINT8") == 0)
-        return add_tensor(batch, &t, false, t.data ? batch->most : t.bytes, why);
+        return add_tensor(group, &t, false, t.data ? group->most : t.bytes, why);
     if (type && strcmp(type, "FP32") == 0)
-        return add_tensor(batch, &t, true, t.data ? batch->most : t.bytes, why);
+        return add_tensor(group, &t, true, t.data ? group->most : t.bytes, why);
     if (!type || strcmp(type, "BYTES") != 0)
         return refuse(why, 400, "bad_type", NULL, "the datatype of a picture is BYTES, UINT8 or FP32");
-    if (!(t.data ? add_texts(batch, t.data, 0, why) : add_files(batch, &t, why)))
+    if (!(t.data ? add_texts(group, t.data, 0, why) : add_files(group, &t, why)))
         return false;
     size_t count = 1;
     for (int i = 0; i < t.dims; i++)
         count = count > TICKETS_MOST ? count : count * (size_t)t.shape[i];
-    return count == (size_t)batch->count ||
+    return count == (size_t)group->count ||
            refuse(why, 400, "bad_shape", NULL, "the data has not as many pictures as the shape says");
 }

@@ -9,11 +9,11 @@
 #ifndef CLI_SERVE_TENSORS_H
 #define CLI_SERVE_TENSORS_H
 
-#include "batch.h"
+#include "group.h"
 #include "json.h"
 
 /* An entry of "inputs"; raw: the data behind the JSON, *left bytes, of which it takes its own. */
-bool tensor_pictures(struct batch *batch, const struct json *input, const unsigned char **raw,
+bool tensor_pictures(struct group *group, const struct json *input, const unsigned char **raw,
                      size_t *left, struct problem *why);
 
 #endif

@@ -1,26 +1,26 @@
-/* serve/batch.c: see batch.h. */
-#include "batch.h"
+/* serve/group.c: see group.h. */
+#include "group.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base64.h"
 
-bool batch_add(struct batch *batch, void *picture, size_t bytes, struct problem *why)
+bool group_add(struct group *group, void *picture, size_t bytes, struct problem *why)
 {
     if (!picture)
         return refuse(why, 503, "no_memory", NULL, "no memory");
-    if (batch->count == TICKETS_MOST) {
+    if (group->count == TICKETS_MOST) {
         free(picture);
         return refuse(why, 422, "too_many", NULL, "a request has at most %d pictures",
                       TICKETS_MOST);
     }
-    batch->pictures[batch->count] = picture;
-    batch->bytes[batch->count++] = bytes;
+    group->pictures[group->count] = picture;
+    group->bytes[group->count++] = bytes;
     return true;
 }
 
-bool batch_add_base64(struct batch *batch, const char *text, struct problem *why)
+bool group_add_base64(struct group *group, const char *text, struct problem *why)
 {
     const size_t length = text ? strlen(text) : 0;
     size_t bytes = 0;
@@ -29,41 +29,41 @@ bool batch_add_base64(struct batch *batch, const char *text, struct problem *why
         free(picture);
         return refuse(why, 400, "bad_image", NULL, "a picture is no text in base64");
     }
-    return batch_add(batch, picture, bytes, why);
+    return group_add(group, picture, bytes, why);
 }
 
-void batch_free(struct batch *batch)
+void group_free(struct group *group)
 {
-    for (int i = 0; i < batch->count; i++)
-        free(batch->pictures[i]);
-    batch->count = 0;
-    fields_free(&batch->fields);
+    for (int i = 0; i < group->count; i++)
+        free(group->pictures[i]);
+    group->count = 0;
+    fields_free(&group->fields);
 }
 
-static bool submit_one(struct exchange *x, struct batch *batch, int i)
+static bool submit_one(struct exchange *x, struct group *group, int i)
 {
     struct problem why;
     struct ask *ask;
-    void *picture = batch->pictures[i];
-    if (!ask_create(&ask, batch->model, batch->verb, FORM_JSON, batch->fields.items,
-                    batch->fields.count, &why)) {
+    void *picture = group->pictures[i];
+    if (!ask_create(&ask, group->model, group->verb, FORM_JSON, group->fields.items,
+                    group->fields.count, &why)) {
         answer_problem(x, &why);
         return false;
     }
-    batch->pictures[i] = NULL;
-    return exchange_submit(x, ask, picture, batch->bytes[i]);
+    group->pictures[i] = NULL;
+    return exchange_submit(x, ask, picture, group->bytes[i]);
 }
 
-void batch_submit(struct exchange *x, struct batch *batch, void (*compose)(struct exchange *x))
+void group_submit(struct exchange *x, struct group *group, void (*compose)(struct exchange *x))
 {
     x->compose = compose;
     if (exchange_wait(x))
-        for (int i = 0; i < batch->count && submit_one(x, batch, i); i++)
+        for (int i = 0; i < group->count && submit_one(x, group, i); i++)
             continue;
     exchange_submitted(x);
 }
 
-bool batch_good(struct exchange *x)
+bool group_good(struct exchange *x)
 {
     for (int i = 0; i < x->ticket_count; i++) {
         const struct reply *reply = ticket_reply(x->tickets[i]);
@@ -77,7 +77,7 @@ bool batch_good(struct exchange *x)
     return true;
 }
 
-struct served *batch_model(struct exchange *x)
+struct served *group_model(struct exchange *x)
 {
     struct served *model = server_model(x->server, x->params[0]);
     const char *version = x->params[1];

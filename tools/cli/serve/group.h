@@ -1,13 +1,13 @@
-/* serve/batch.h: requests of several pictures, as KServe's clients send them: an ask and a ticket
+/* serve/group.h: requests of several pictures, as KServe's clients send them: an ask and a ticket
  * for each, and one answer. */
-#ifndef CLI_SERVE_BATCH_H
-#define CLI_SERVE_BATCH_H
+#ifndef CLI_SERVE_GROUP_H
+#define CLI_SERVE_GROUP_H
 
 #include "exchange.h"
 #include "fields.h"
 
 /* Zero before the first use. */
-struct batch {
+struct group {
     struct served *model;
     enum verb verb;
     struct fields fields;
@@ -18,17 +18,17 @@ struct batch {
 };
 
 /* One more, taken; NULL: no memory. */
-bool batch_add(struct batch *batch, void *picture, size_t bytes, struct problem *why);
+bool group_add(struct group *group, void *picture, size_t bytes, struct problem *why);
 /* One more, in base64. */
-bool batch_add_base64(struct batch *batch, const char *text, struct problem *why);
-void batch_free(struct batch *batch);
+bool group_add_base64(struct group *group, const char *text, struct problem *why);
+void group_free(struct group *group);
 
 /* Submits all, whose answers `compose` makes into one. Takes the pictures. */
-void batch_submit(struct exchange *x, struct batch *batch, void (*compose)(struct exchange *x));
+void group_submit(struct exchange *x, struct group *group, void (*compose)(struct exchange *x));
 /* Whether all answers are good; else the exchange's answer is the first that is not. */
-bool batch_good(struct exchange *x);
+bool group_good(struct exchange *x);
 
 /* The model that the address names; NULL: the answer says that there is none. */
-struct served *batch_model(struct exchange *x);
+struct served *group_model(struct exchange *x);
 
 #endif
