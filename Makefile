@@ -86,6 +86,8 @@ GALLERY  := $(addprefix tools/cli/batch/gallery/,page.html) lib/report/page/page
             $(addprefix tools/cli/batch/gallery/,gallery.css words.js) \
             $(addprefix lib/report/page/,colours.js colour.js ui.js) \
             $(addprefix tools/cli/batch/gallery/,data.js view.js card.js wall.js detail.js main.js)
+# The start page of vitx-cli serve, in the same way.
+START    := $(addprefix tools/cli/serve/page/,start.html start.css words.js start.js)
 # The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
 # the host twin (docs/cuda.md), for tests alone.
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
@@ -95,7 +97,8 @@ TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
 PLUGIN   := $(OUT)/libvitx-cuda.so.$(SOMAJOR)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
-CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(B)/tools/cli/batch/gallery_page.o
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(B)/tools/cli/batch/gallery_page.o \
+    $(if $(filter HTTP:%,$(PARTS)),$(addprefix $(B)/tools/cli/serve/,start_data.o openapi_data.o))
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 # The scenes without their program, for others that draw them.
 DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
@@ -202,7 +205,14 @@ $(B)/lib/report/page_data.c: $(B)/embed $(PAGE) Makefile
 $(B)/tools/cli/batch/gallery_page.c: $(B)/embed $(GALLERY) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(B)/embed --gallery $@ $(GALLERY)
-$(B)/lib/report/page_data.o $(B)/tools/cli/batch/gallery_page.o: %.o: %.c
+$(B)/tools/cli/serve/start_data.c: $(B)/embed $(START) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed --page serve_start $@ $(START)
+$(B)/tools/cli/serve/openapi_data.c: $(B)/embed tools/cli/serve/page/openapi.json
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed --file serve_openapi $@ tools/cli/serve/page/openapi.json
+$(B)/lib/report/page_data.o $(B)/tools/cli/batch/gallery_page.o $(B)/tools/cli/serve/start_data.o \
+    $(B)/tools/cli/serve/openapi_data.o: %.o: %.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -256,7 +266,7 @@ $(PLUGIN): $(CUDA_OBJ)
 
 $(B)/test_%: $(B)/test/test_%.o $(SUPPORT) $(B)/libtwin.a $(OUT)/libvitx.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(CC) $(SANITIZE) $(LDFLAGS) $(WRAP) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(LIBS)
 
 # It draws, and sees to it that memory runs out.
 $(B)/test_scenes: $(DRAW_OBJ)
@@ -272,6 +282,10 @@ $(B)/test_cuda_machine: $(TWIN_TEST)
 $(B)/test_parallel: $(B)/tools/cli/parallel.o $(B)/tools/cli/say.o
 $(B)/test_gallery: $(addprefix $(B)/tools/cli/,batch/gallery_sheet.o batch/gallery_page.o batch/thumbnail.o batch/jpeg.o text.o)
 $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o say.o)
+# What answers the requests of a server, without what speaks HTTP, and the commands whose options it takes.
+SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
+    $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c jobfiles.c jobs.c metrics.c outcome.c problem.c queue.c sniff.c work.c worker.c)
+$(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)

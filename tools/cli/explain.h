@@ -165,6 +165,8 @@ enum page_added { PAGE_ADDED, PAGE_FAILED, PAGE_STOPPED }; /* STOPPED: no page c
  * left out. */
 enum page_added page_add(struct page *page, const char *picture, const vitx_image *image,
                          vitx_map *const *maps);
+/* The page so far to a writer, in place of page_end(); complains if that fails. */
+bool page_write(struct page *page, vitx_writer *write, void *payload);
 /* Writes what is not written yet, and names it; gives an exit status. */
 int page_end(struct page *page);
 void page_free(struct page *page);

@@ -291,6 +291,14 @@ enum page_added page_add(struct page *page, const char *picture, const vitx_imag
     return added;
 }
 
+bool page_write(struct page *page, vitx_writer *write, void *payload)
+{
+    if (vitx_report_write(page->report, write, payload) == VITX_OK)
+        return true;
+    complain_last(NULL);
+    return false;
+}
+
 int page_end(struct page *page)
 {
     const bool wanted = page->report && page->complete > 0;

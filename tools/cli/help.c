@@ -35,6 +35,15 @@ static void put_options(const struct option *options, int count, bool everything
         put_one(&options[i], everything);
 }
 
+/* Where those of every command begin. */
+static int first_common(const struct command *command)
+{
+    int first = command->option_count;
+    for (int i = 0; command->like && i < command->like->option_count; i++)
+        first += takes_option(command, &command->like->options[i]);
+    return first;
+}
+
 /* Those of another command. */
 static void put_taken(const struct command *command, bool everything)
 {
@@ -58,7 +67,9 @@ void command_help(const struct command *command, bool everything)
     if (command->like)
         put_taken(command, everything);
     printf("\nOptions of every command\n");
-    put_options(common_options, common_option_count, everything);
+    const struct option *o;
+    for (int i = first_common(command); (o = option_at(command, i)) != NULL; i++)
+        put_one(o, everything);
     put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);
     if (!everything)
         return;

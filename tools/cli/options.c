@@ -124,7 +124,7 @@ static int parse_window(struct window *out, const struct option *o, const char *
                        text, o->value);
 }
 
-static int store(void *settings, const struct option *o, const char *text)
+int option_store(void *settings, const struct option *o, const char *text)
 {
     void *at = (char *)settings + o->offset;
     bool stored = true;
@@ -173,6 +173,14 @@ bool takes_option(const struct command *command, const struct option *option)
     return false;
 }
 
+static bool has_own(const struct command *command, const char *name)
+{
+    for (int i = 0; i < command->option_count; i++)
+        if (strcmp(command->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 const struct option *option_at(const struct command *command, int i)
 {
     if (i < command->option_count)
@@ -181,7 +189,19 @@ const struct option *option_at(const struct command *command, int i)
     for (int k = 0; command->like && k < command->like->option_count; k++)
         if (takes_option(command, &command->like->options[k]) && i-- == 0)
             return &command->like->options[k];
-    return i < common_option_count ? &common_options[i] : NULL;
+    for (int c = 0; c < common_option_count; c++)
+        if (!has_own(command, common_options[c].name) && i-- == 0)
+            return &common_options[c];
+    return NULL;
+}
+
+const struct option *option_find(const struct command *command, const char *name)
+{
+    const struct option *o;
+    for (int i = 0; (o = option_at(command, i)) != NULL; i++)
+        if (strcmp(o->name, name) == 0)
+            break;
+    return o;
 }
 
 static int unknown_option(const struct command *command, const char *name, int length)
@@ -212,7 +232,7 @@ struct arguments {
 static int take(void *settings, const struct option *o, const char *value, struct arguments *a)
 {
     if (given_add(a->given, o, value))
-        return store(settings, o, value);
+        return option_store(settings, o, value);
     complain(NULL, "no memory");
     return SOME_FAILED;
 }
@@ -297,11 +317,28 @@ static int run_on_pictures(const struct command *command, void *settings, char *
     return status;
 }
 
+void *settings_create(const struct command *command)
+{
+    void *settings = malloc(command->settings_size);
+    if (settings)
+        memcpy(settings, command->defaults, command->settings_size);
+    return settings;
+}
+
+void settings_free(const struct command *command, void *settings)
+{
+    const struct option *o;
+    for (int i = 0; settings && (o = option_at(command, i)) != NULL; i++)
+        if (o->kind == OPTION_LIST || o->kind == OPTION_NAMES)
+            list_free((struct list *)((char *)settings + o->offset));
+    free(settings);
+}
+
 int command_main(const struct command *command, int argc, char **argv)
 {
     struct given given = {0};
     struct arguments arguments = {.argc = argc, .next = 1, .argv = argv, .given = &given};
-    void *settings = malloc(command->settings_size);
+    void *settings = settings_create(command);
     bool asked = false;
     int files, status;
     say_command(command->name);
@@ -309,17 +346,12 @@ int command_main(const struct command *command, int argc, char **argv)
         complain(NULL, "no memory");
         return SOME_FAILED;
     }
-    memcpy(settings, command->defaults, command->settings_size);
     ((struct common *)settings)->given = &given;
     status = parse(command, settings, &arguments, &files, &asked);
     if (status == DONE && !asked)
         status = command->pictures ? run_on_pictures(command, settings, argv, files)
                                    : command->run(settings, argv, files);
-    const struct option *o;
-    for (int i = 0; (o = option_at(command, i)) != NULL; i++)
-        if (o->kind == OPTION_LIST || o->kind == OPTION_NAMES)
-            list_free((struct list *)((char *)settings + o->offset));
-    free(settings);
+    settings_free(command, settings);
     given_free(&given);
     return status;
 }

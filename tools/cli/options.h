@@ -94,7 +94,8 @@ struct command {
     int (*run)(const void *settings, char **files, int file_count); /* gives the exit status */
 };
 
-/* The options of every command (common.c). */
+/* The options of every command (common.c), but those that a command has under the same name itself:
+ * serve's --model may stand there several times. */
 extern const struct option common_options[];
 extern const int common_option_count;
 
@@ -102,6 +103,14 @@ extern const int common_option_count;
 bool takes_option(const struct command *command, const struct option *option);
 /* The options of a command: its own, those that it takes, the common ones; NULL past the last. */
 const struct option *option_at(const struct command *command, int index);
+/* The option of a command, or of all commands, with that name; NULL: there is none. */
+const struct option *option_find(const struct command *command, const char *name);
+/* Stores a value as if it had stood on the command line; a flag takes none. The text is borrowed,
+ * but for lists. Complains; gives an exit status. */
+int option_store(void *settings, const struct option *option, const char *value);
+/* A copy of the command's defaults; NULL without memory. To be freed with its lists. */
+void *settings_create(const struct command *command);
+void settings_free(const struct command *command, void *settings);
 
 /* Parses and runs; argv[0] is the command's name. */
 int command_main(const struct command *command, int argc, char **argv);

@@ -1,18 +1,26 @@
 /*
  * tools/embed/embed.c: puts the pages into C. `make` builds and runs it.
  *
- *      embed OUT.c page.html STYLE.css... SCRIPT.js...               the report page
- *      embed --gallery OUT.c page.html STYLE.css... SCRIPT.js...     the gallery of vitx-cli batch
+ *      embed OUT.c page.html STYLE.css... SCRIPT.js...
  *
- * Comments of the style sheets and the scripts that have their lines to themselves stay behind.
+ * The report page. Comments of the style sheets and the scripts that have their lines to themselves stay behind.
  * The style sheets become one, and so do the scripts. page.html is cut in two at its line
  * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
  * the script and of the style sheet, in base64, so that a browser runs just these bytes
  * (lib/report/page.h).
  *
- * The gallery is a whole document, whose markers are replaced, and which is cut in two at
- * "<!-- run -->". It is not compressed. Its policy also allows scripts from where the page lies,
- * which hold its data (tools/cli/batch/gallery_sheet.h).
+ *      embed --gallery OUT.c page.html STYLE.css... SCRIPT.js...
+ *
+ * The gallery of vitx-cli batch: a whole document with its policy in it, cut in two at its line
+ * "<!-- run -->". The policy also allows scripts from where the page lies, which hold its data
+ * (tools/cli/batch/gallery_sheet.h).
+ *
+ *      embed --page NAME OUT.c page.html STYLE.css... SCRIPT.js...
+ *      embed --file NAME OUT.c FILE
+ *
+ * The start page of vitx-cli serve, whole: the style sheets and the scripts stand where page.html
+ * has the lines "<!-- style -->" and "<!-- script -->", as in the gallery. A file as it is. Both
+ * become a struct embedded (tools/cli/serve/pages.h).
  */
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -117,17 +125,17 @@ static void put_hash(struct bytes *to, const struct bytes *part)
     append(to, "'", 1);
 }
 
-/* also: further sources of scripts, each with a blank before it. */
-static struct bytes policy_of(const struct bytes *script, const struct bytes *css, const char *also)
+/* also: further sources of scripts, each with a blank before it; rest: the other directives. */
+static struct bytes policy_of(const struct bytes *script, const struct bytes *css, const char *also,
+                              const char *rest)
 {
-    static const char rest[] = "; img-src data:; base-uri 'none'; form-action 'none'";
     struct bytes policy = {0};
     append(&policy, "default-src 'none'; script-src ", 31);
     put_hash(&policy, script);
     append(&policy, also, strlen(also));
     append(&policy, "; style-src ", 12);
     put_hash(&policy, css);
-    append(&policy, rest, sizeof rest - 1);
+    append(&policy, rest, strlen(rest));
     return policy;
 }
 
@@ -142,15 +150,14 @@ static struct bytes compress_all(const struct bytes *all)
     return packed;
 }
 
-/* The files of the command line, without comments. */
-static void read_parts(struct bytes *html, struct bytes *css, struct bytes *script, char **files)
+/* Style sheets and scripts, each kind one after the other. */
+static void read_parts(struct bytes *css, struct bytes *script, char **paths, int count)
 {
     static const char *const in_script[] = {"</script", "<script", "<!--", NULL};
     static const char *const in_style[] = {"</style", "<!--", NULL};
-    append_file(html, *files++);
-    for (; *files; files++) {
-        const char *ending = strrchr(*files, '.');
-        append_file(ending && strcmp(ending, ".css") == 0 ? css : script, *files);
+    for (int i = 0; i < count; i++) {
+        const char *ending = strrchr(paths[i], '.');
+        append_file(ending && strcmp(ending, ".css") == 0 ? css : script, paths[i]);
     }
     drop_comments(css);
     drop_comments(script);
@@ -158,101 +165,165 @@ static void read_parts(struct bytes *html, struct bytes *css, struct bytes *scri
     check(css, in_style);
 }
 
-/* Where `marker` is in the page, which must have it once. */
-static size_t marker_at(const struct bytes *html, const char *marker)
-{
-    const char *at = html->data ? strstr(html->data, marker) : NULL;
-    if (!at || strstr(at + 1, marker))
-        stop("the page must have one line %s", marker);
-    return (size_t)(at - html->data);
-}
-
-static FILE *open_out(const char *path, const char *from, const char *header)
+static FILE *begin_file(const char *path, const char *folder, const char *header)
 {
     FILE *out = fopen(path, "wb");
     if (!out)
         stop("%s cannot be written", path);
-    fprintf(out, "/* Made by tools/embed from %s. */\n#include \"%s\"\n\n", from, header);
+    fprintf(out, "/* Made by tools/embed from %s. */\n#include \"%s\"\n\n", folder, header);
     return out;
 }
 
-static void put_bytes(FILE *out, const char *data, size_t size)
+static void put_bytes(FILE *out, const char *name, const char *data, size_t size)
 {
+    fprintf(out, "%s[] = {", name);
     for (size_t i = 0; i < size; i++)
         fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)data[i]);
 }
 
-static void write_report(const char *path, char **files)
+static void end_file(FILE *out, const char *path)
+{
+    if (fclose(out) != 0)
+        stop("%s cannot be written", path);
+}
+
+/* ------------------------------------------------------------------ whole pages ------------ */
+
+/* What stands before the marker's line, with the part in its element; *html: what stands behind. */
+static void put_element(struct bytes *to, const char **html, const char *element,
+                        const struct bytes *part)
+{
+    char marker[32];
+    snprintf(marker, sizeof marker, "<!-- %s -->\n", element);
+    const char *at = strstr(*html, marker);
+    if (!at)
+        stop("the page has no line for its %s", element);
+    append(to, *html, (size_t)(at - *html));
+    append(to, "<", 1);
+    append(to, element, strlen(element));
+    append(to, ">", 1);
+    append(to, part->data, part->size);
+    append(to, "</", 2);
+    append(to, element, strlen(element));
+    append(to, ">\n", 2);
+    *html = at + strlen(marker);
+}
+
+/* ------------------------------------------------------------------ of the gallery --------- */
+
+/* The marker's line in the page, which is cut there: what stands before it, *html behind it. */
+static struct bytes cut_at(const char **html, const char *marker)
+{
+    struct bytes before = {0};
+    const char *at = strstr(*html, marker);
+    if (!at)
+        stop("the page has no line %s", marker);
+    append(&before, *html, (size_t)(at - *html));
+    *html = at + strlen(marker);
+    return before;
+}
+
+static void embed_gallery(const char *path, char **parts, int count)
+{
+    struct bytes html = {0}, css = {0}, script = {0}, page = {0};
+    append_file(&html, parts[0]);
+    read_parts(&css, &script, parts + 1, count - 1);
+    const struct bytes policy = policy_of(
+        &script, &css, " 'self' file:", "; img-src data:; base-uri 'none'; form-action 'none'");
+    const char *rest = html.data;
+    page = cut_at(&rest, "<!-- policy -->\n");
+    static const char before[] = "<meta http-equiv=\"Content-Security-Policy\" content=\"";
+    append(&page, before, strlen(before));
+    append(&page, policy.data, policy.size);
+    append(&page, "\">\n", 3);
+    put_element(&page, &rest, "style", &css);
+    const char *run = rest;
+    const struct bytes middle = cut_at(&run, "<!-- run -->");
+    append(&page, middle.data, middle.size);
+    struct bytes bottom = {0};
+    put_element(&bottom, &run, "script", &script);
+    append(&bottom, run, strlen(run));
+    FILE *out = begin_file(path, "tools/cli/batch/gallery/", "tools/cli/batch/gallery_page.h");
+    put_bytes(out, "const unsigned char gallery_page_top", page.data, page.size);
+    fprintf(out, "0};\n");
+    put_bytes(out, "const unsigned char gallery_page_bottom", bottom.data, bottom.size);
+    fprintf(out, "0};\n");
+    end_file(out, path);
+}
+
+/* ------------------------------------------------------------------ of the server ---------- */
+
+static void write_embedded(const char *path, const char *name, const struct bytes *bytes,
+                           const char *policy)
+{
+    FILE *out = begin_file(path, "tools/cli/serve/page/", "tools/cli/serve/pages.h");
+    put_bytes(out, "static const unsigned char bytes", bytes->data, bytes->size);
+    fprintf(out, "0};\n\nconst struct embedded %s = {(const char *)bytes, %zu, \"%s\"};\n", name,
+            bytes->size, policy);
+    end_file(out, path);
+}
+
+static void embed_page(const char *name, const char *path, char **parts, int count)
+{
+    struct bytes html = {0}, css = {0}, script = {0}, page = {0};
+    append_file(&html, parts[0]);
+    read_parts(&css, &script, parts + 1, count - 1);
+    const char *rest = html.data;
+    put_element(&page, &rest, "style", &css);
+    put_element(&page, &rest, "script", &script);
+    append(&page, rest, strlen(rest));
+    const struct bytes policy =
+        policy_of(&script, &css, "",
+                  "; img-src blob: data:; connect-src 'self'; form-action 'self'; "
+                  "frame-src 'self'; base-uri 'none'; frame-ancestors 'none'");
+    write_embedded(path, name, &page, policy.data);
+}
+
+static void embed_file(const char *name, const char *path, const char *file)
+{
+    struct bytes bytes = {0};
+    append_file(&bytes, file);
+    write_embedded(path, name, &bytes, "");
+}
+
+/* ------------------------------------------------------------------ of the report ---------- */
+
+static void embed_report(const char *path, char **parts, int count)
 {
     struct bytes html = {0}, css = {0}, script = {0}, all = {0};
-    read_parts(&html, &css, &script, files);
-    const size_t top = marker_at(&html, MARKER), bottom = html.size - top - strlen(MARKER);
+    append_file(&html, parts[0]);
+    read_parts(&css, &script, parts + 1, count - 1);
+    char *marker = html.data ? strstr(html.data, MARKER) : NULL;
+    if (!marker)
+        stop("%s has no line <!-- stills -->", parts[0]);
+    const size_t top = (size_t)(marker - html.data), bottom = html.size - top - strlen(MARKER);
     append(&all, html.data, top);
     append(&all, css.data, css.size);
-    append(&all, html.data + top + strlen(MARKER), bottom);
+    append(&all, marker + strlen(MARKER), bottom);
     append(&all, script.data, script.size);
-    const struct bytes policy = policy_of(&script, &css, ""), packed = compress_all(&all);
-
-    FILE *out = open_out(path, "lib/report/page/", "report/page.h");
-    fprintf(out, "static const unsigned char packed[] = {");
-    put_bytes(out, packed.data, packed.size);
+    const struct bytes packed = compress_all(&all);
+    const struct bytes policy =
+        policy_of(&script, &css, "", "; img-src data:; base-uri 'none'; form-action 'none'");
+    FILE *out = begin_file(path, "lib/report/page/", "report/page.h");
+    put_bytes(out, "static const unsigned char packed", packed.data, packed.size);
     fprintf(out,
             "\n};\n\nconst vx_page_data vx_page_embedded = {\n    packed, sizeof packed, %zu, %zu, "
             "%zu, %zu,\n    \"%s\"};\n",
             top, css.size, bottom, script.size, policy.data);
-    if (fclose(out) != 0)
-        stop("%s cannot be written", path);
-}
-
-/* ------------------------------------------------------------------ the gallery ------------ */
-
-/* The marker with an element around `part` in its place. */
-static void replace(struct bytes *html, const char *marker, const char *before,
-                    const struct bytes *part, const char *after)
-{
-    const size_t at = marker_at(html, marker);
-    struct bytes whole = {0};
-    append(&whole, html->data, at);
-    append(&whole, before, strlen(before));
-    append(&whole, part->data, part->size);
-    append(&whole, after, strlen(after));
-    append(&whole, html->data + at + strlen(marker), html->size - at - strlen(marker));
-    *html = whole;
-}
-
-static void put_text(FILE *out, const char *name, const char *data, size_t size)
-{
-    fprintf(out, "const unsigned char gallery_page_%s[] = {", name);
-    put_bytes(out, data, size);
-    fprintf(out, "0};\n");
-}
-
-static void write_gallery(const char *path, char **files)
-{
-    static const char run[] = "<!-- run -->";
-    struct bytes html = {0}, css = {0}, script = {0};
-    read_parts(&html, &css, &script, files);
-    const struct bytes policy = policy_of(&script, &css, " 'self' file:");
-    replace(&html, "<!-- policy -->", "<meta http-equiv=\"Content-Security-Policy\" content=\"",
-            &policy, "\">");
-    replace(&html, "<!-- style -->", "<style>", &css, "</style>");
-    replace(&html, "<!-- script -->", "<script>", &script, "</script>");
-    const size_t top = marker_at(&html, run), rest = top + strlen(run);
-    FILE *out = open_out(path, "tools/cli/batch/gallery/", "tools/cli/batch/gallery_page.h");
-    put_text(out, "top", html.data, top);
-    put_text(out, "bottom", html.data + rest, html.size - rest);
-    if (fclose(out) != 0)
-        stop("%s cannot be written", path);
+    end_file(out, path);
 }
 
 int main(int argc, char **argv)
 {
-    const int first = argc > 1 && strcmp(argv[1], "--gallery") == 0 ? 2 : 1;
-    if (argc < first + 4)
-        stop("%s", "usage: embed [--gallery] OUT.c page.html STYLE.css... SCRIPT.js...");
-    if (first == 2)
-        write_gallery(argv[first], argv + first + 1);
+    if (argc >= 7 && strcmp(argv[1], "--page") == 0)
+        embed_page(argv[2], argv[3], argv + 4, argc - 4);
+    else if (argc == 5 && strcmp(argv[1], "--file") == 0)
+        embed_file(argv[2], argv[3], argv[4]);
+    else if (argc >= 6 && strcmp(argv[1], "--gallery") == 0)
+        embed_gallery(argv[2], argv + 3, argc - 3);
+    else if (argc >= 5 && argv[1][0] != '-')
+        embed_report(argv[1], argv + 2, argc - 2);
     else
-        write_report(argv[first], argv + first + 1);
+        stop("%s", "usage: embed OUT.c page.html STYLE.css... SCRIPT.js...");
     return 0;
 }

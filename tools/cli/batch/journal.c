@@ -21,7 +21,7 @@ struct journal {
 /* A line that was cut short by an end is none. */
 static void know(struct journal *j, const char *line, size_t length)
 {
-    struct json *row = json_parse(line, length);
+    struct json *row = json_read(line, length);
     const char *key = json_string(json_get(row, "key"));
     const int64_t crc = json_int(json_get(row, "crc"), -1);
     struct text text = {0};

@@ -7,7 +7,7 @@
 #define CLI_BATCH_JOURNAL_H
 
 #include "commit.h"
-#include "json.h"
+#include "tools/cli/json.h"
 #include "listing.h"
 #include "tools/cli/text.h"
 

@@ -84,7 +84,7 @@ static struct json *read_marker(const char *folder, int shard)
     int error;
     marker_name(name, sizeof name, shard);
     char *text = file_get(folder, name, MOST_MARKER, &bytes, &error);
-    struct json *marker = text ? json_parse(text, bytes) : NULL;
+    struct json *marker = text ? json_read(text, bytes) : NULL;
     free(text);
     return marker;
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "commit.h"
-#include "json.h"
+#include "tools/cli/json.h"
 #include "tools/cli/say.h"
 
 #define PLAN "plan.json"
@@ -224,7 +224,7 @@ static struct json *read_head(FILE *file, char **line, size_t *room)
         return NULL;
     memcpy(text, *line, length);
     strcpy(text + length, "]}");
-    struct json *head = json_parse(text, length + 2);
+    struct json *head = json_read(text, length + 2);
     free(text);
     return head;
 }
@@ -237,7 +237,7 @@ static bool read_lines(struct listing *l, FILE *file, char **line, size_t *room)
             return true;
         while (n > 0 && ((*line)[n - 1] == '\n' || (*line)[n - 1] == ','))
             n--;
-        struct json *node = json_parse(*line, (size_t)n);
+        struct json *node = json_read(*line, (size_t)n);
         const bool read = node && read_input(l, node);
         json_free(node);
         if (!read)
@@ -285,7 +285,7 @@ static int compare_members(const struct json *a, const struct json *b, const cha
 {
     char mine[256], theirs[256];
     for (const struct json *m = json_first(a); m; m = json_next(m)) {
-        const char *key = json_key(m);
+        const char *key = json_name(m);
         const struct json *other = json_get(b, key);
         if (strcmp(key, "archives") == 0 || strcmp(key, "inputs") == 0 || json_same(m, other))
             continue;
@@ -307,7 +307,7 @@ static int compare_heads(const struct text *head, const struct json *there)
     struct text all = {0};
     text_add(&all, head->data, head->length);
     text_put(&all, "\"inputs\":[]}");
-    struct json *now = all.failed ? NULL : json_parse(all.data, all.length);
+    struct json *now = all.failed ? NULL : json_read(all.data, all.length);
     text_free(&all);
     if (!now)
         return no_memory();

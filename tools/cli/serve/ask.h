@@ -5,13 +5,16 @@
 #ifndef CLI_SERVE_ASK_H
 #define CLI_SERVE_ASK_H
 
+#include <pthread.h>
+
 #include "problem.h"
 #include "tools/cli/session.h"
 
 /* A model that is served; all requests share it. */
 struct served {
     const char *name;       /* in addresses */
-    struct session session; /* started: its context serves questions about methods alone */
+    struct session session; /* started: its context serves questions about methods alone ... */
+    pthread_mutex_t asking; /* ... under this lock: PTHREAD_MUTEX_INITIALIZER */
     struct common common;   /* what it was opened with */
     char digest[VITX_DIGEST_TEXT];
 };

@@ -3,6 +3,8 @@
 #ifndef CLI_SERVE_PROBLEM_H
 #define CLI_SERVE_PROBLEM_H
 
+#include "tools/cli/text.h"
+
 struct problem {
     int status;       /* of HTTP */
     const char *code; /* one word for programs, a constant: "too_large" */
@@ -14,5 +16,8 @@ struct problem {
 /* Always gives false, so that a function can return it. hint NULL: none. */
 _Bool refuse(struct problem *why, int status, const char *code, const char *hint,
              const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The body of the answer that says so. */
+void problem_write(struct text *out, const struct problem *why);
 
 #endif

@@ -43,7 +43,8 @@ void work_stop(struct work *work);
 bool work_has_room(struct work *work, double cost, struct problem *why);
 
 /* Takes the ask and the picture (malloc), whatever comes of it. ready(payload) is called once, on a
- * worker's thread or within this call, and not after ticket_leave() has returned. NULL: *why. */
+ * worker's thread or within this call, so perhaps before this call has returned, and not after
+ * ticket_leave() has returned. NULL: *why. */
 struct ticket *work_submit(struct work *work, struct ask *ask, void *picture, size_t bytes,
                            void (*ready)(void *payload), void *payload, struct problem *why);
 /* Of a ticket that is ready; owned by the ticket. */

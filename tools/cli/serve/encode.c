@@ -1,0 +1,161 @@
+/* serve/encode.c: an outcome as JSON, PNG, npy or the report page; see outcome.h. */
+#include "outcome.h"
+
+#include "tools/cli/given.h"
+#include "tools/cli/reason.h"
+
+enum { MOST_BYTES = 256 << 20 }; /* of an answer */
+
+static bool no_memory(struct problem *why)
+{
+    return refuse(why, 503, "no_memory", NULL, "no memory");
+}
+
+/* A writer into a text that may not grow for ever. */
+static int write_some(const void *data, size_t bytes, void *payload)
+{
+    const struct text *text = payload;
+    return text->length + bytes > MOST_BYTES || text_write(data, bytes, payload);
+}
+
+/* ------------------------------------------------------------------ JSON ------------------- */
+
+/* The same numbers as those of classify --json. */
+static void put_predictions(struct text *out, const struct ask *ask, const struct outcome *o)
+{
+    const bool probable = ask->model->session.info.outputs != VITX_OUTPUTS_NONE;
+    text_put(out, "\"predictions\":[");
+    for (int i = 0; i < o->top_count && o->top[i].index >= 0; i++) {
+        text_format(out, "%s{\"index\":%d,\"label\":", i ? "," : "", o->top[i].index);
+        text_json(out, o->top[i].label);
+        text_put(out, ",\"probability\":");
+        if (probable)
+            text_number(out, (double)o->top[i].probability);
+        else
+            text_put(out, "null");
+        text_put(out, ",\"logit\":");
+        text_number(out, (double)o->top[i].logit);
+        text_put(out, "}");
+    }
+    text_put(out, "]");
+}
+
+static void put_embedding(struct text *out, const struct ask *ask, const struct outcome *o)
+{
+    text_put(out, "\"embedding\":[");
+    for (int i = 0; i < ask->model->session.info.classes; i++) {
+        text_put(out, i ? "," : "");
+        text_number(out, (double)o->embedding[i]);
+    }
+    text_put(out, "]");
+}
+
+/* What a map is drawn with, or written as. */
+static vitx_render_opts render_opts(const struct ask *ask, const vitx_map *map, const char *format)
+{
+    vitx_render_opts opts = explain_render_opts(&ask->plan);
+    vitx_map_info info = VITX_MAP_INFO_INIT;
+    opts.format = format;
+    opts.title = "picture";
+    if (vitx_map_get_info(&info, map) == VITX_OK && info.target >= 0)
+        opts.label = vitx_model_label(ask->model->session.model, info.target);
+    return opts;
+}
+
+/* The map, or the mask that was asked for in its place, which is *mask then: to be freed. */
+static const vitx_map *shown_map(vitx_map **mask, const struct ask *ask, const vitx_map *map)
+{
+    const struct explain_settings *o = ask->explain;
+    *mask = NULL;
+    if (o->mask <= 0)
+        return map;
+    return vitx_map_mask(mask, map, o->mask / 100) == VITX_OK ? *mask : NULL;
+}
+
+static bool write_map(struct text *out, const struct ask *ask, const vitx_map *map,
+                      const vitx_image *image, const char *format, struct problem *why)
+{
+    vitx_map *mask;
+    const vitx_map *shown = shown_map(&mask, ask, map);
+    const vitx_render_opts opts = render_opts(ask, map, format);
+    const int code = shown ? vitx_render_write(shown, image, write_some, out, &opts) : VITX_INVALID;
+    vitx_map_free(mask);
+    if (code == VITX_OK)
+        return true;
+    if (out->failed || code == VITX_NOMEM)
+        return no_memory(why);
+    if (code == VITX_IO)
+        return refuse(why, 422, "too_large", "ask for fewer maps, or for a smaller picture",
+                      "the answer has more than %d bytes", MOST_BYTES);
+    return refuse(why, 422, "failed", NULL, "%s", reason());
+}
+
+/* Each map is the object that explain --json prints. */
+static bool put_maps(struct text *out, const struct ask *ask, const struct outcome *o,
+                     struct problem *why)
+{
+    text_put(out, "\"explanations\":[");
+    for (int i = 0; i < o->map_count; i++) {
+        text_put(out, i ? "," : "");
+        if (!write_map(out, ask, o->maps[i], NULL, "json", why))
+            return false;
+        while (!out->failed && out->length > 0 && out->data[out->length - 1] == '\n')
+            out->data[--out->length] = '\0';
+    }
+    text_put(out, "]");
+    return true;
+}
+
+static bool write_json(struct text *out, const struct outcome *o, const struct ask *ask,
+                       const vitx_image *image, struct problem *why)
+{
+    text_put(out, "{\"model\":{\"name\":");
+    text_json(out, ask->model->name);
+    text_put(out, ",\"digest\":");
+    text_json(out, ask->model->digest);
+    text_format(out, "},\"image\":{\"width\":%d,\"height\":%d},", vitx_image_width(image),
+                vitx_image_height(image));
+    if (ask->verb == VERB_EMBED)
+        put_embedding(out, ask, o);
+    else
+        put_predictions(out, ask, o);
+    if (ask->verb == VERB_EXPLAIN) {
+        text_put(out, ",");
+        if (!put_maps(out, ask, o, why))
+            return false;
+    }
+    text_put(out, "}\n");
+    return true;
+}
+
+/* ------------------------------------------------------------------ other forms ------------ */
+
+static bool write_npy(struct text *out, const struct outcome *o, const struct ask *ask,
+                      struct problem *why)
+{
+    if (ask->verb == VERB_EXPLAIN)
+        return write_map(out, ask, o->maps[0], NULL, "npy", why);
+    return vitx_vectors_write(o->embedding, 1, ask->model->session.info.classes, write_some, out) ==
+               VITX_OK ||
+           no_memory(why);
+}
+
+bool outcome_write(struct text *out, const char **type, const struct outcome *o,
+                   const struct ask *ask, const vitx_image *image, struct problem *why)
+{
+    static const char *const types[] = {"application/json", "image/png", "application/x-npy",
+                                        "text/html; charset=utf-8"};
+    bool written = true;
+    *type = types[ask->form];
+    if (ask->form != FORM_JSON && ask->verb == VERB_EXPLAIN && o->map_count == 0)
+        return refuse(why, 422, "no_map", NULL, "there is no map");
+    if (ask->form == FORM_JSON)
+        written = write_json(out, o, ask, image, why);
+    else if (ask->form == FORM_PNG)
+        written = write_map(out, ask, o->maps[0], image, "png", why);
+    else if (ask->form == FORM_NPY)
+        written = write_npy(out, o, ask, why);
+    else
+        text_add(out, o->page.data, o->page.length);
+    return written && (!out->failed || no_memory(why));
+}

@@ -1,0 +1,134 @@
+/* serve/outcome.c: pictures through the model, by the plan of an ask; see outcome.h. */
+#include "outcome.h"
+
+#include <stdlib.h>
+
+#include "tools/cli/reason.h"
+
+static int no_memory(struct problem *why)
+{
+    refuse(why, 503, "no_memory", NULL, "no memory");
+    return VITX_INVALID;
+}
+
+/* What the library said, where it is not that the work was cancelled. */
+static int failed(int code, struct problem *why)
+{
+    if (code == VITX_CANCELLED)
+        return VITX_CANCELLED;
+    const int status = code == VITX_NOMEM ? 503 : code == VITX_DEVICE ? 500 : 422;
+    refuse(why, status, code == VITX_UNSUPPORTED ? "unsupported" : vitx_status_name(code), NULL,
+           "%s", reason());
+    return VITX_INVALID;
+}
+
+static int make_predictions(struct outcome *out, const struct ask *ask, vitx_context *context,
+                            const vitx_image *image, struct problem *why)
+{
+    out->top = calloc((size_t)ask->top, sizeof *out->top);
+    if (!out->top)
+        return no_memory(why);
+    const int code = vitx_classify(context, image, out->top, ask->top);
+    out->top_count = code == VITX_OK ? ask->top : 0;
+    return code == VITX_OK ? code : failed(code, why);
+}
+
+static int make_embedding(struct outcome *out, const struct ask *ask, vitx_context *context,
+                          const vitx_image *image, struct problem *why)
+{
+    out->embedding = calloc((size_t)ask->model->session.info.classes, sizeof *out->embedding);
+    if (!out->embedding)
+        return no_memory(why);
+    const int code = vitx_embed(context, image, out->embedding, ask->normalize);
+    return code == VITX_OK ? code : failed(code, why);
+}
+
+/* The page of `explain -o page.html`: a forward pass more, for its attention. */
+static bool make_page(struct outcome *out, const struct explain_plan *plan, const vitx_image *image,
+                      char **names, vitx_map *const *maps)
+{
+    struct page *page = NULL;
+    const bool made = page_create(&page, plan, names, 1) &&
+                      page_add(page, names[0], image, maps) == PAGE_ADDED &&
+                      page_write(page, text_write, &out->page);
+    page_free(page);
+    return made;
+}
+
+/* The maps that came out move to the outcome; whether none is missing but those that are another
+ * one's again. */
+static bool take_maps(struct outcome *out, struct making *making, int count)
+{
+    out->maps = calloc((size_t)count, sizeof(vitx_map *));
+    for (int i = 0; i < count && out->maps; i++)
+        if (making->kept[i]) {
+            out->maps[out->map_count++] = making->kept[i];
+            making->kept[i] = NULL;
+        }
+    return out->maps != NULL;
+}
+
+/* All complaints are held by the caller. */
+static int make_held(struct outcome *out, const struct ask *ask, vitx_context *context,
+                     const vitx_image *image, bool *cancelled)
+{
+    char name[] = "picture", *names[] = {name};
+    int order = 0;
+    vitx_image *images[] = {(vitx_image *)image}; /* is only read */
+    const struct batch batch = {images, names, &order, 1, 1};
+    struct session session = ask->model->session;
+    struct explain_plan plan = ask->plan;
+    struct making making;
+    session.context = context;
+    plan.session = &session;
+    int status = making_create(&making, &plan, 1) ? DONE : SOME_FAILED;
+    if (status == DONE)
+        status = making_run(&making, context, &batch, false);
+    *cancelled = making.cancelled;
+    if (status == DONE && !making.cancelled && ask->form == FORM_HTML &&
+        !make_page(out, &plan, image, names, making.kept))
+        status = SOME_FAILED;
+    if (status == DONE && !making.cancelled && !take_maps(out, &making, plan.opts_count))
+        status = SOME_FAILED;
+    making_free(&making);
+    return status;
+}
+
+static int make_maps(struct outcome *out, const struct ask *ask, vitx_context *context,
+                     const vitx_image *image, struct problem *why)
+{
+    char *said;
+    size_t length;
+    bool cancelled = false;
+    say_hold(&said, &length);
+    const int status = make_held(out, ask, context, image, &cancelled);
+    say_release();
+    if (status != DONE)
+        refuse_as_said(why, 422, "failed", said);
+    free(said);
+    return cancelled ? VITX_CANCELLED : status == DONE ? VITX_OK : VITX_INVALID;
+}
+
+int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *context,
+                 const vitx_image *image, struct problem *why)
+{
+    int code = VITX_OK;
+    if (ask->verb == VERB_EMBED)
+        code = make_embedding(out, ask, context, image, why);
+    if (ask->top > 0)
+        code = make_predictions(out, ask, context, image, why);
+    if (code == VITX_OK && ask->verb == VERB_EXPLAIN)
+        code = make_maps(out, ask, context, image, why);
+    return code;
+}
+
+void outcome_free(struct outcome *outcome)
+{
+    for (int i = 0; i < outcome->map_count; i++)
+        vitx_map_free(outcome->maps[i]);
+    free(outcome->maps);
+    free(outcome->top);
+    free(outcome->embedding);
+    text_free(&outcome->page);
+    *outcome = (struct outcome){0};
+}

@@ -1,0 +1,27 @@
+/* serve/outcome.h: what came of a picture, and the bytes that a client gets of it. */
+#ifndef CLI_SERVE_OUTCOME_H
+#define CLI_SERVE_OUTCOME_H
+
+#include "asked.h"
+
+/* Zero before the first use. */
+struct outcome {
+    vitx_prediction *top; /* [top_count] */
+    int top_count;
+    float *embedding; /* [session.info.classes] */
+    vitx_map **maps;  /* [map_count]; none is NULL */
+    int map_count;
+    struct text page; /* of FORM_HTML */
+};
+
+/* Runs the picture on a context of the ask's model, and fills the outcome; *why where it fails.
+ * VITX_CANCELLED where the context's progress said so, VITX_INVALID for any other failure. */
+int outcome_make(struct outcome *out, const struct ask *ask, vitx_context *context,
+                 const vitx_image *image, struct problem *why);
+void outcome_free(struct outcome *outcome);
+
+/* In the ask's form; image: the picture that was run. The content's type is *type. */
+bool outcome_write(struct text *out, const char **type, const struct outcome *outcome,
+                   const struct ask *ask, const vitx_image *image, struct problem *why);
+
+#endif

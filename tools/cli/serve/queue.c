@@ -1,0 +1,209 @@
+/* serve/queue.c: pieces of work from one who asks to one who works, and back; see pieces.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "pieces.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "metrics.h"
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* For those who look at the server. */
+static void show(const struct work *work)
+{
+    double cost = 0;
+    for (int i = 0; i < work->opts.model_count; i++)
+        cost += work->models[i].queued[LANE_FAST] + work->models[i].queued[LANE_SLOW];
+    metrics_set(GAUGE_QUEUE_COST, cost);
+    metrics_set(GAUGE_INFLIGHT, work->pieces);
+}
+
+/* ------------------------------------------------------------------ lanes ------------------ */
+
+void queue_add(struct work *work, struct piece *piece)
+{
+    struct lodged *m = piece->model;
+    piece->next = NULL;
+    *m->last[piece->lane] = piece;
+    m->last[piece->lane] = &piece->next;
+    m->queued[piece->lane] += piece->ask->cost;
+    m->waiting[piece->lane]++;
+    piece->older = work->newest;
+    piece->newer = NULL;
+    *(work->newest ? &work->newest->newer : &work->oldest) = piece;
+    work->newest = piece;
+    work->pieces++;
+    show(work);
+    pthread_cond_broadcast(&work->more);
+}
+
+static void leave_lane(struct piece *piece)
+{
+    struct lodged *m = piece->model;
+    struct piece **at = &m->first[piece->lane];
+    while (*at != piece)
+        at = &(*at)->next;
+    *at = piece->next;
+    if (m->last[piece->lane] == &piece->next)
+        m->last[piece->lane] = at;
+    m->queued[piece->lane] -= piece->ask->cost;
+    m->waiting[piece->lane]--;
+    if (m->waiting[piece->lane] == 0)
+        m->queued[piece->lane] = 0; /* no rests of sums */
+}
+
+/* Out of all lists. */
+static void leave_all(struct work *work, struct piece *piece)
+{
+    struct lodged *m = piece->model;
+    if (piece->stage == PIECE_QUEUED) {
+        leave_lane(piece);
+    } else {
+        m->running[piece->lane] -= piece->ask->cost;
+        m->slow_running -= piece->lane == LANE_SLOW;
+    }
+    *(piece->newer ? &piece->newer->older : &work->newest) = piece->older;
+    *(piece->older ? &piece->older->newer : &work->oldest) = piece->newer;
+    work->pieces--;
+    show(work);
+    pthread_cond_broadcast(&work->moved);
+}
+
+/* The slow lane's next one, if it may run beside those that do. */
+static struct piece *next_slow(const struct worker *worker)
+{
+    const struct lodged *m = worker->model;
+    const int most = m->contexts > 1 ? m->contexts - 1 : 1;
+    return worker->fast_only || m->slow_running >= most ? NULL : m->first[LANE_SLOW];
+}
+
+struct piece *queue_take(struct worker *worker)
+{
+    struct lodged *m = worker->model;
+    struct piece *fast = m->first[LANE_FAST], *slow = next_slow(worker);
+    if (worker->work->stopping || (worker->guest && !m->guest_turn))
+        return NULL;
+    struct piece *next = !fast ? slow : !slow || fast->begun <= slow->begun ? fast : slow;
+    if (!next)
+        return NULL;
+    leave_lane(next);
+    next->stage = PIECE_RUNNING;
+    m->running[next->lane] += next->ask->cost;
+    m->slow_running += next->lane == LANE_SLOW;
+    show(worker->work);
+    return next;
+}
+
+/* ------------------------------------------------------------------ time ------------------- */
+
+static double wait_of(const struct lodged *m, double cost)
+{
+    const int fast = m->contexts > m->slow_running ? m->contexts - m->slow_running : 1;
+    const int slow = m->contexts > 1 ? m->contexts - 1 : 1;
+    double forwards = m->queued[LANE_FAST] + m->running[LANE_FAST] / 2;
+    double wait = (forwards * m->forward_s + m->waiting[LANE_FAST] * m->extra_s) / fast;
+    if (cost <= SLOW_COST)
+        return wait;
+    forwards = m->queued[LANE_SLOW] + m->running[LANE_SLOW] / 2;
+    return wait + (forwards * m->forward_s + m->waiting[LANE_SLOW] * m->extra_s) / slow;
+}
+
+double queue_wait(const struct work *work, const struct lodged *model, double cost)
+{
+    double worst = 0;
+    for (int i = 0; i < work->opts.model_count; i++)
+        if (!model || model == &work->models[i])
+            worst = fmax(worst, wait_of(&work->models[i], cost));
+    return worst;
+}
+
+static struct piece *find_expired(const struct work *work, double now)
+{
+    for (struct piece *p = work->oldest; p; p = p->newer)
+        if (p->stage == PIECE_QUEUED && p->queue_until < now)
+            return p;
+    return NULL;
+}
+
+void queue_expire(struct work *work, double now)
+{
+    struct piece *piece;
+    while ((piece = find_expired(work, now)) != NULL) {
+        struct problem why;
+        refuse(&why, 503, "queue_timeout", NULL, "no worker became free within %.0f s",
+               work->opts.queue_s);
+        why.retry_after = 1 + (int)queue_wait(work, piece->model, piece->ask->cost);
+        metrics_rejected("queue_timeout");
+        piece_finish(work, piece, answer_refusing(&why));
+    }
+}
+
+/* ------------------------------------------------------------------ ends ------------------- */
+
+/* Where there is no memory to say that there is none. */
+static struct answer *last_resort(void)
+{
+    static const char body[] = "{\"error\":\"no memory\",\"code\":\"no_memory\"}\n";
+    static struct answer answer = {.holders = 1,
+                                   .reply = {.status = 503,
+                                             .type = "application/json",
+                                             .body = body,
+                                             .bytes = sizeof body - 1,
+                                             .retry_after = 1}};
+    return answer_hold(&answer);
+}
+
+/* Tells one client, and all of its ticket if the client has left meanwhile. */
+static void tell(struct work *work, struct ticket *ticket)
+{
+    ticket->ready(ticket->payload);
+    pthread_mutex_lock(&work->lock);
+    ticket->calling = false;
+    const bool left = ticket->left;
+    pthread_cond_broadcast(&work->moved);
+    pthread_mutex_unlock(&work->lock);
+    if (left)
+        ticket_leave(ticket);
+}
+
+void piece_finish(struct work *work, struct piece *piece, struct answer *answer)
+{
+    struct ticket *next, *tickets = piece->tickets;
+    if (!answer)
+        answer = last_resort();
+    for (struct ticket *t = tickets; t; t = t->next) {
+        t->piece = NULL;
+        t->answer = answer_hold(answer);
+        t->caller = pthread_self();
+        t->calling = true;
+    }
+    leave_all(work, piece);
+    pthread_mutex_unlock(&work->lock);
+    for (struct ticket *t = tickets; t; t = next) {
+        next = t->next;
+        tell(work, t);
+    }
+    answer_drop(answer);
+    piece_free(piece);
+    pthread_mutex_lock(&work->lock);
+}
+
+void piece_forget(struct work *work, struct piece *piece)
+{
+    leave_all(work, piece);
+    piece_free(piece);
+}
+
+void piece_free(struct piece *piece)
+{
+    ask_free(piece->ask);
+    free(piece->picture);
+    free(piece);
+}

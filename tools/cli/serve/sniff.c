@@ -1,0 +1,56 @@
+/* serve/sniff.c: see sniff.h. */
+#include "sniff.h"
+
+#include <string.h>
+
+static int64_t word(const uint8_t *p)
+{
+    return p[0] << 8 | p[1];
+}
+
+/* IHDR comes first: length, type, width, height. */
+static int64_t png_pixels(const uint8_t *p, size_t bytes)
+{
+    if (bytes < 24 || memcmp(p + 12, "IHDR", 4) != 0)
+        return 0;
+    const int64_t width = word(p + 16) << 16 | word(p + 18);
+    const int64_t height = word(p + 20) << 16 | word(p + 22);
+    return width < INT32_MAX && height < INT32_MAX ? width * height : INT64_MAX;
+}
+
+/* A marker that begins a frame: SOF0 to SOF15, but for DHT, JPG and DAC among them. */
+static bool begins_frame(int marker)
+{
+    return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+/* From segment to segment to the first frame. */
+static int64_t jpeg_pixels(const uint8_t *p, size_t bytes)
+{
+    size_t at = 2;
+    while (at + 9 < bytes) {
+        if (p[at] != 0xff)
+            return 0;
+        const int marker = p[at + 1];
+        if (marker == 0xff) { /* filling */
+            at++;
+            continue;
+        }
+        if (begins_frame(marker))
+            return word(p + at + 5) * word(p + at + 7);
+        if (marker == 0xda || word(p + at + 2) < 2)
+            return 0;
+        at += 2 + (size_t)word(p + at + 2);
+    }
+    return 0;
+}
+
+bool sniff_picture(const void *data, size_t bytes, int64_t *pixels)
+{
+    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
+    const bool is_png = bytes >= sizeof png && memcmp(data, png, sizeof png) == 0;
+    const bool is_jpeg = bytes >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0;
+    *pixels = is_png ? png_pixels(data, bytes) : is_jpeg ? jpeg_pixels(data, bytes) : 0;
+    return is_png || is_jpeg;
+}

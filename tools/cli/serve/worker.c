@@ -1,0 +1,361 @@
+/*
+ * serve/worker.c: the threads that work. Each has a context and takes its pictures from the bytes
+ * of a file to those of an answer, so that decoding and encoding of one go on beside the network of
+ * another; see pieces.h.
+ *
+ * Where a model has one context alone, a slow piece makes room between two blocks of the network:
+ * its thread waits while a guest, which has a context of its own, does one piece of the fast lane.
+ */
+#include "pieces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics.h"
+#include "outcome.h"
+#include "tools/cli/parallel.h"
+#include "tools/cli/reason.h"
+
+enum { MOST_CONTEXTS = 64, GPU_CONTEXTS = 2 };
+
+/* ------------------------------------------------------------------ between blocks --------- */
+
+/* A guest's turn, if there is something for it. */
+static void make_room(struct worker *worker)
+{
+    struct work *work = worker->work;
+    struct lodged *m = worker->model;
+    const double before = seconds_now();
+    pthread_mutex_lock(&work->lock);
+    if (m->first[LANE_FAST] && !work->stopping) {
+        m->guest_turn = true;
+        pthread_cond_broadcast(&work->more);
+        while (m->guest_turn && !work->stopping)
+            pthread_cond_wait(&work->moved, &work->lock);
+    }
+    pthread_mutex_unlock(&work->lock);
+    worker->paused += seconds_now() - before;
+}
+
+/* For vitx_context_opts.progress. */
+static int tick(int64_t done, int64_t total, void *payload)
+{
+    struct worker *worker = payload;
+    struct piece *piece = worker->piece;
+    if (!piece)
+        return 0;
+    piece->share = total > 0 ? (double)done / (double)total : 0;
+    if (seconds_now() - worker->began - worker->paused > piece->run_s)
+        piece->late = true;
+    if (piece->cancelled || piece->late)
+        return 1;
+    if (worker->model->contexts == 1 && piece->lane == LANE_SLOW)
+        make_room(worker);
+    return piece->cancelled;
+}
+
+/* ------------------------------------------------------------------ a piece ---------------- */
+
+/* Waits until there is room for the pixels of a picture. A guest takes them, as its host may hold
+ * what it would wait for. */
+static void claim_pixels(struct worker *worker, int64_t pixels)
+{
+    struct work *work = worker->work;
+    pthread_mutex_lock(&work->lock);
+    while (!worker->guest && work->pixels > 0 && work->pixels > work->opts.pixels - pixels &&
+           !work->stopping)
+        pthread_cond_wait(&work->moved, &work->lock);
+    work->pixels += pixels;
+    metrics_set(GAUGE_PIXELS, (double)work->pixels);
+    pthread_mutex_unlock(&work->lock);
+}
+
+static void free_pixels(struct work *work, int64_t pixels)
+{
+    pthread_mutex_lock(&work->lock);
+    work->pixels -= pixels;
+    metrics_set(GAUGE_PIXELS, (double)work->pixels);
+    pthread_cond_broadcast(&work->moved);
+    pthread_mutex_unlock(&work->lock);
+}
+
+static bool decode(vitx_image **image, const struct piece *piece, const struct work_opts *opts,
+                   struct problem *why)
+{
+    const struct common *common = piece->ask->answers;
+    vitx_image_opts how = VITX_IMAGE_OPTS_INIT;
+    how.max_pixels = opts->max_pixels;
+    how.window_low = common->window.low;
+    how.window_high = common->window.high;
+    const int code = vitx_image_open_memory(image, piece->picture, piece->bytes, "picture", &how);
+    if (code == VITX_OK)
+        return true;
+    if (code == VITX_NOMEM)
+        return refuse(why, 503, "no_memory", NULL, "no memory for the picture");
+    return refuse(why, 422, "unreadable", NULL, "%s", reason());
+}
+
+/* What stopped it. */
+static void refuse_cancelled(const struct worker *worker, struct problem *why)
+{
+    const struct piece *piece = worker->piece;
+    if (piece->late)
+        refuse(why, 504, "deadline", "ask for a job: Prefer: respond-async",
+               "the work took longer than %.3g s", (double)piece->run_s);
+    else
+        refuse(why, 503, "cancelled", NULL, "the work was cancelled");
+}
+
+/* What a forward takes, and a piece beside its forwards, as they have been lately. */
+static void learn(struct worker *worker, double decode_s, double compute_s, double encode_s)
+{
+    struct lodged *m = worker->model;
+    const double cost = worker->piece->ask->cost, weight = 0.1;
+    pthread_mutex_lock(&worker->work->lock);
+    m->forward_s += weight * (compute_s / cost - m->forward_s);
+    m->extra_s += weight * (decode_s + encode_s - m->extra_s);
+    pthread_mutex_unlock(&worker->work->lock);
+    metrics_stage(STAGE_DECODE, decode_s);
+    metrics_stage(STAGE_COMPUTE, compute_s);
+    metrics_stage(STAGE_ENCODE, encode_s);
+    metrics_add(COUNT_FORWARDS, cost);
+    metrics_add(COUNT_BATCHES, 1);
+}
+
+static struct answer *answer_of(const struct piece *piece, const char *type, struct text *body)
+{
+    struct answer *answer = answer_create(200, type, body);
+    char text[DIGEST_TEXT];
+    if (!answer)
+        return NULL;
+    digest_text(text, piece->key);
+    text[32] = '\0';
+    answer->reply.etag[0] = '"';
+    memcpy(answer->reply.etag + 1, text, 32);
+    memcpy(answer->reply.etag + 33, "\"", 2);
+    return answer;
+}
+
+/* The network, and the bytes of what came out of it; NULL: *why. */
+static struct answer *run(struct worker *worker, const vitx_image *image, double decoded,
+                          struct problem *why)
+{
+    const struct piece *piece = worker->piece;
+    struct outcome outcome = {0};
+    struct text body = {0};
+    const char *type = NULL;
+    const int code = outcome_make(&outcome, piece->ask, worker->context, image, why);
+    const double computed = seconds_now();
+    if (code == VITX_CANCELLED)
+        refuse_cancelled(worker, why);
+    const bool written =
+        code == VITX_OK && outcome_write(&body, &type, &outcome, piece->ask, image, why);
+    outcome_free(&outcome);
+    if (!written) {
+        text_free(&body);
+        return NULL;
+    }
+    learn(worker, decoded - worker->began, computed - decoded - worker->paused,
+          seconds_now() - computed);
+    struct answer *answer = answer_of(piece, type, &body);
+    if (!answer)
+        refuse(why, 503, "no_memory", NULL, "no memory");
+    return answer;
+}
+
+/* From the bytes of the picture to those of the answer; NULL: *why. */
+static struct answer *work_on(struct worker *worker, struct problem *why)
+{
+    const struct work *work = worker->work;
+    const struct piece *piece = worker->piece;
+    const int64_t pixels = piece->pixels ? piece->pixels : work->opts.max_pixels;
+    vitx_image *image;
+    struct answer *answer = NULL;
+    claim_pixels(worker, pixels);
+    worker->began = seconds_now();
+    worker->paused = 0;
+    metrics_stage(STAGE_QUEUE, worker->began - piece->begun);
+    if (piece->cancelled)
+        refuse_cancelled(worker, why);
+    else if (decode(&image, piece, &work->opts, why)) {
+        answer = run(worker, image, seconds_now(), why);
+        vitx_image_free(image);
+    }
+    free_pixels(worker->work, pixels);
+    return answer;
+}
+
+/* Without the lock. */
+static void carry_out(struct worker *worker, struct piece *piece)
+{
+    struct work *work = worker->work;
+    struct problem why;
+    worker->piece = piece;
+    struct answer *answer = work_on(worker, &why);
+    if (answer)
+        cache_add(work->cache, piece->key, answer);
+    else
+        answer = answer_refusing(&why);
+    pthread_mutex_lock(&work->lock);
+    worker->piece = NULL;
+    piece_finish(work, piece, answer);
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* ------------------------------------------------------------------ threads ---------------- */
+
+/* With the lock held: waits for a piece; NULL: there will be none. */
+static struct piece *wait_for_piece(struct worker *worker)
+{
+    struct work *work = worker->work;
+    struct piece *piece = NULL;
+    while (!work->stopping && (piece = queue_take(worker)) == NULL) {
+        if (worker->guest && worker->model->guest_turn) { /* it has gone meanwhile */
+            worker->model->guest_turn = false;
+            pthread_cond_broadcast(&work->moved);
+        }
+        pthread_cond_wait(&work->more, &work->lock);
+    }
+    return piece;
+}
+
+static void *work_on_pieces(void *payload)
+{
+    struct worker *worker = payload;
+    struct work *work = worker->work;
+    struct piece *piece;
+    pthread_mutex_lock(&work->lock);
+    while ((piece = wait_for_piece(worker)) != NULL) {
+        pthread_mutex_unlock(&work->lock);
+        carry_out(worker, piece);
+        pthread_mutex_lock(&work->lock);
+        if (worker->guest) {
+            worker->model->guest_turn = false;
+            pthread_cond_broadcast(&work->moved);
+        }
+    }
+    pthread_mutex_unlock(&work->lock);
+    return NULL;
+}
+
+/* A context for each thread, like lanes: as many as there is memory for. */
+static int choose_contexts(const struct work_opts *opts, const struct session *session,
+                           const struct common *common)
+{
+    const bool cpu = strcmp(session->size.device, "cpu") == 0;
+    const int most = !cpu                                    ? GPU_CONTEXTS
+                     : session->size.threads < MOST_CONTEXTS ? session->size.threads
+                                                             : MOST_CONTEXTS;
+    const size_t budget = common->budget ? common->budget : (size_t)1 << 30;
+    const size_t each = session->size.activation_bytes + budget;
+    const size_t fit = machine_memory() / 2 / (each ? each : 1);
+    if (opts->contexts)
+        return opts->contexts;
+    return fit < 1 ? 1 : fit < (size_t)most ? (int)fit : most;
+}
+
+static bool create_context(struct worker *worker, int threads)
+{
+    struct served *served = worker->model->served;
+    struct common each = served->common;
+    each.threads = threads;
+    vitx_context_opts opts = session_context_opts(&each, VITX_FIT_RECIPE);
+    opts.progress = tick;
+    opts.progress_payload = worker;
+    return vitx_context_create(&worker->context, served->session.model, &opts) == VITX_OK;
+}
+
+/* The contexts of a model, the guest's too; fewer than wanted if there is no memory for more. */
+static int create_contexts(struct work *work, struct lodged *m)
+{
+    const struct session *session = &m->served->session;
+    const int wanted = choose_contexts(&work->opts, session, &m->served->common);
+    const int share = session->size.threads / wanted;
+    const int threads = work->opts.threads ? work->opts.threads : share > 1 ? share : 1;
+    m->workers = calloc((size_t)wanted + 1, sizeof *m->workers);
+    if (!m->workers) {
+        complain(NULL, "no memory");
+        return SOME_FAILED;
+    }
+    for (int i = 0; i < wanted + (wanted == 1); i++) {
+        struct worker *worker = &m->workers[i];
+        *worker = (struct worker){.work = work, .model = m, .guest = i == wanted};
+        if (!create_context(worker, threads))
+            break;
+        m->worker_count++;
+        m->contexts += !worker->guest;
+    }
+    if (m->contexts > 1)
+        m->workers[0].fast_only = true;
+    if (m->contexts > 0)
+        return DONE;
+    complain_last(m->served->name);
+    return SOME_FAILED;
+}
+
+/* A forward's time, by the second of two, as the first one takes memory. */
+static int measure(struct lodged *m)
+{
+    const int height = m->served->session.size.input_height;
+    const int width = m->served->session.size.input_width;
+    uint8_t *grey = malloc((size_t)height * (size_t)width * 3);
+    vitx_image *image = NULL;
+    int code = grey ? VITX_OK : VITX_NOMEM;
+    if (grey) {
+        memset(grey, 127, (size_t)height * (size_t)width * 3);
+        code = vitx_image_from_rgb(&image, grey, width, height, 0, NULL);
+    }
+    for (int i = 0; i < 2 && code == VITX_OK; i++) {
+        const vitx_image *const images[] = {image};
+        const double begun = seconds_now();
+        code = vitx_forward(m->workers[0].context, images, 1);
+        m->forward_s = seconds_now() - begun;
+    }
+    vitx_image_free(image);
+    free(grey);
+    if (code == VITX_OK)
+        return DONE;
+    complain_last(m->served->name);
+    return SOME_FAILED;
+}
+
+static bool start_thread(struct worker *worker)
+{
+    worker->begun = start_threads(&worker->thread, 1, work_on_pieces, worker) == 1;
+    return worker->begun;
+}
+
+int workers_start(struct work *work)
+{
+    int status = DONE;
+    for (int i = 0; i < work->opts.model_count && status == DONE; i++) {
+        struct lodged *m = &work->models[i];
+        status = create_contexts(work, m);
+        if (status == DONE)
+            status = measure(m);
+        for (int k = 0; k < m->worker_count && status == DONE; k++)
+            if (!start_thread(&m->workers[k])) {
+                complain(NULL, "no thread");
+                status = SOME_FAILED;
+            }
+    }
+    return status;
+}
+
+void workers_stop(struct work *work)
+{
+    for (int i = 0; i < work->opts.model_count && work->models; i++) {
+        struct lodged *m = &work->models[i];
+        for (int k = 0; k < m->worker_count; k++)
+            if (m->workers[k].begun)
+                pthread_join(m->workers[k].thread, NULL);
+    }
+    for (int i = 0; i < work->opts.model_count && work->models; i++) {
+        struct lodged *m = &work->models[i];
+        for (int k = 0; k < m->worker_count; k++)
+            vitx_context_free(m->workers[k].context);
+        free(m->workers);
+        m->workers = NULL;
+        m->worker_count = 0;
+    }
+}
