@@ -33,7 +33,7 @@ static struct work_opts usual(void)
                               .cache_bytes = 1 << 20,
                               .pixels = 4000000,
                               .max_pixels = 1000000,
-                              .queue_s = 60,
+                              .queue_s = 1e6,
                               .compute_s = 60,
                               .most_cost = 100000,
                               .async_cost = 100000};
@@ -343,7 +343,11 @@ static void nap(double seconds)
 
 /* Work for many seconds. */
 #define ENDLESS "method=rise&set=n=60000"
+#if SANITIZED
+#define SLOW "method=rise&set=n=60"
+#else
 #define SLOW "method=rise&set=n=600"
+#endif
 
 static struct ticket *submit(struct client *client, const char *words, struct bytes b)
 {
@@ -608,10 +612,10 @@ static int dice(struct crowd *c, int sides)
 
 static void *ask_often(void *payload)
 {
-    static const char *const words[] = {"method=rollout", "method=gradcam", SLOW,
-                                        "method=attention"};
+    static const char *const words[] = {"method=rollout", "method=gradcam",
+                                        "method=rise&set=n=60", "method=attention"};
     struct crowd *c = payload;
-    for (int i = 0; i < (SANITIZED ? 40 : 200); i++) {
+    for (int i = 0; i < (SANITIZED_THREADS ? 6 : SANITIZED ? 20 : 100); i++) {
         struct client client = CLIENT_INIT;
         struct problem why = {0};
         const int kind = dice(c, 4);
