@@ -81,6 +81,8 @@ TEST_SRC := $(sort $(wildcard test/test_*.c))
 PAGE     := $(addprefix lib/report/page/,page.html page.css picture.css panels.css \
             small.css words.js terms.js colours.js colour.js data.js \
             state.js ui.js stage.js why.js attention.js bench.js foot.js controls.js main.js)
+# The start page of vitx-cli serve, in the same way.
+START    := $(addprefix tools/cli/serve/page/,start.html start.css words.js start.js)
 # The kernels for GPUs, which are compiled twice: by nvcc for the plug-in, and by the C++ compiler as
 # the host twin (docs/cuda.md), for tests alone.
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
@@ -90,7 +92,7 @@ TWIN_TEST := $(patsubst %.cu,$(B)/twin/%.o,$(sort $(wildcard test/cuda/*.cu)))
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
 PLUGIN   := $(OUT)/libvitx-cuda.so.$(SOMAJOR)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(B)/lib/report/page_data.o
-CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(if $(filter HTTP:%,$(PARTS)),$(addprefix $(B)/tools/cli/serve/,start_data.o openapi_data.o))
 SCENE_OBJ := $(SCENE_SRC:%.c=$(B)/%.o)
 # The scenes without their program, for others that draw them.
 DRAW_OBJ := $(filter-out %/main.o %/png.o,$(SCENE_OBJ))
@@ -193,7 +195,13 @@ $(B)/embed: tools/embed/embed.c $(B)/flags
 $(B)/lib/report/page_data.c: $(B)/embed $(PAGE) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(B)/embed $@ $(PAGE)
-$(B)/lib/report/page_data.o: $(B)/lib/report/page_data.c
+$(B)/tools/cli/serve/start_data.c: $(B)/embed $(START) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed --page serve_start $@ $(START)
+$(B)/tools/cli/serve/openapi_data.c: $(B)/embed tools/cli/serve/page/openapi.json
+	@mkdir -p $(@D)
+	$(Q)$(B)/embed --file serve_openapi $@ tools/cli/serve/page/openapi.json
+$(B)/%_data.o: $(B)/%_data.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

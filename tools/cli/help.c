@@ -24,11 +24,15 @@ static void put_option(char letter, const char *name, const char *value, const c
         put_wrapped(more, HELP_COLUMN, 0);
 }
 
+static void put_row(const struct option *o, bool everything)
+{
+    put_option(o->letter, o->name, o->value, o->help, everything ? o->more : NULL);
+}
+
 static void put_options(const struct option *options, int count, bool everything)
 {
     for (int i = 0; i < count; i++)
-        put_option(options[i].letter, options[i].name, options[i].value, options[i].help,
-                   everything ? options[i].more : NULL);
+        put_row(&options[i], everything);
 }
 
 void command_help(const struct command *command, bool everything)
@@ -43,7 +47,9 @@ void command_help(const struct command *command, bool everything)
         printf("\nOptions\n");
     put_options(command->options, command->option_count, everything);
     printf("\nOptions of every command\n");
-    put_options(common_options, common_option_count, everything);
+    const struct option *o;
+    for (int i = command->option_count; (o = option_at(command, i)) != NULL; i++)
+        put_row(o, everything);
     put_option('h', "help", NULL, "-h: this, in short; --help: at length", NULL);
     if (!everything)
         return;

@@ -165,13 +165,23 @@ int option_store(void *settings, const struct option *o, const char *text)
 
 /* ------------------------------------------------------------------ parsing ---------------- */
 
-/* The options of a command: its own, then the common ones. */
-static const struct option *option_at(const struct command *command, int i)
+static bool has_own(const struct command *command, const char *name)
+{
+    for (int i = 0; i < command->option_count; i++)
+        if (strcmp(command->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+const struct option *option_at(const struct command *command, int i)
 {
     if (i < command->option_count)
         return &command->options[i];
     i -= command->option_count;
-    return i < common_option_count ? &common_options[i] : NULL;
+    for (int c = 0; c < common_option_count; c++)
+        if (!has_own(command, common_options[c].name) && i-- == 0)
+            return &common_options[c];
+    return NULL;
 }
 
 const struct option *option_find(const struct command *command, const char *name)

@@ -90,10 +90,13 @@ struct command {
     int (*run)(const void *settings, char **files, int file_count); /* gives the exit status */
 };
 
-/* The options of every command (common.c). */
+/* The options of every command (common.c), but those that a command has under the same name itself:
+ * serve's --model may stand there several times. */
 extern const struct option common_options[];
 extern const int common_option_count;
 
+/* The options of a command: its own, then the common ones; NULL past the last one. */
+const struct option *option_at(const struct command *command, int i);
 /* The option of a command, or of all commands, with that name; NULL: there is none. */
 const struct option *option_find(const struct command *command, const char *name);
 /* Stores a value as if it had stood on the command line; a flag takes none. The text is borrowed,

@@ -8,6 +8,13 @@
  * "<!-- stills -->". The parts are compressed by zlib; the policy of the page holds the SHA-256 of
  * the script and of the style sheet, in base64, so that a browser runs just these bytes
  * (lib/report/page.h).
+ *
+ *      embed --page NAME OUT.c page.html STYLE.css... SCRIPT.js...
+ *      embed --file NAME OUT.c FILE
+ *
+ * The start page of vitx-cli serve, whole: the style sheets and the scripts stand where page.html
+ * has the lines "<!-- style -->" and "<!-- script -->". A file as it is. Both become a
+ * struct embedded (tools/cli/serve/pages.h).
  */
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -112,15 +119,14 @@ static void put_hash(struct bytes *to, const struct bytes *part)
     append(to, "'", 1);
 }
 
-static struct bytes policy_of(const struct bytes *script, const struct bytes *css)
+static struct bytes policy_of(const struct bytes *script, const struct bytes *css, const char *rest)
 {
-    static const char rest[] = "; img-src data:; base-uri 'none'; form-action 'none'";
     struct bytes policy = {0};
     append(&policy, "default-src 'none'; script-src ", 31);
     put_hash(&policy, script);
     append(&policy, "; style-src ", 12);
     put_hash(&policy, css);
-    append(&policy, rest, sizeof rest - 1);
+    append(&policy, rest, strlen(rest));
     return policy;
 }
 
@@ -135,45 +141,134 @@ static struct bytes compress_all(const struct bytes *all)
     return packed;
 }
 
-int main(int argc, char **argv)
+/* Style sheets and scripts, each kind one after the other. */
+static void read_parts(struct bytes *css, struct bytes *script, char **paths, int count)
 {
     static const char *const in_script[] = {"</script", "<script", "<!--", NULL};
     static const char *const in_style[] = {"</style", "<!--", NULL};
-    struct bytes html = {0}, css = {0}, script = {0}, all = {0};
-    if (argc < 5)
-        stop("%s", "usage: embed OUT.c page.html STYLE.css... SCRIPT.js...");
-    append_file(&html, argv[2]);
-    for (int i = 3; i < argc; i++) {
-        const char *ending = strrchr(argv[i], '.');
-        append_file(ending && strcmp(ending, ".css") == 0 ? &css : &script, argv[i]);
+    for (int i = 0; i < count; i++) {
+        const char *ending = strrchr(paths[i], '.');
+        append_file(ending && strcmp(ending, ".css") == 0 ? css : script, paths[i]);
     }
-    drop_comments(&css);
-    drop_comments(&script);
-    check(&script, in_script);
-    check(&css, in_style);
+    drop_comments(css);
+    drop_comments(script);
+    check(script, in_script);
+    check(css, in_style);
+}
+
+static FILE *begin_file(const char *path, const char *folder, const char *header)
+{
+    FILE *out = fopen(path, "wb");
+    if (!out)
+        stop("%s cannot be written", path);
+    fprintf(out, "/* Made by tools/embed from %s. */\n#include \"%s\"\n\n", folder, header);
+    return out;
+}
+
+static void put_bytes(FILE *out, const char *name, const struct bytes *bytes)
+{
+    fprintf(out, "static const %s[] = {", name);
+    for (size_t i = 0; i < bytes->size; i++)
+        fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)bytes->data[i]);
+}
+
+static void end_file(FILE *out, const char *path)
+{
+    if (fclose(out) != 0)
+        stop("%s cannot be written", path);
+}
+
+/* ------------------------------------------------------------------ of the server ---------- */
+
+/* What stands before the marker's line, with the part in its element; *html: what stands behind. */
+static void put_element(struct bytes *to, const char **html, const char *element,
+                        const struct bytes *part)
+{
+    char marker[32];
+    snprintf(marker, sizeof marker, "<!-- %s -->\n", element);
+    const char *at = strstr(*html, marker);
+    if (!at)
+        stop("the page has no line for its %s", element);
+    append(to, *html, (size_t)(at - *html));
+    append(to, "<", 1);
+    append(to, element, strlen(element));
+    append(to, ">", 1);
+    append(to, part->data, part->size);
+    append(to, "</", 2);
+    append(to, element, strlen(element));
+    append(to, ">\n", 2);
+    *html = at + strlen(marker);
+}
+
+static void write_embedded(const char *path, const char *name, const struct bytes *bytes,
+                           const char *policy)
+{
+    FILE *out = begin_file(path, "tools/cli/serve/page/", "tools/cli/serve/pages.h");
+    put_bytes(out, "unsigned char bytes", bytes);
+    fprintf(out, "0};\n\nconst struct embedded %s = {(const char *)bytes, %zu, \"%s\"};\n", name, bytes->size,
+            policy);
+    end_file(out, path);
+}
+
+static void embed_page(const char *name, const char *path, char **parts, int count)
+{
+    struct bytes html = {0}, css = {0}, script = {0}, page = {0};
+    append_file(&html, parts[0]);
+    read_parts(&css, &script, parts + 1, count - 1);
+    const char *rest = html.data;
+    put_element(&page, &rest, "style", &css);
+    put_element(&page, &rest, "script", &script);
+    append(&page, rest, strlen(rest));
+    const struct bytes policy =
+        policy_of(&script, &css,
+                  "; img-src blob: data:; connect-src 'self'; form-action 'self'; "
+                  "frame-src 'self'; base-uri 'none'; frame-ancestors 'none'");
+    write_embedded(path, name, &page, policy.data);
+}
+
+static void embed_file(const char *name, const char *path, const char *file)
+{
+    struct bytes bytes = {0};
+    append_file(&bytes, file);
+    write_embedded(path, name, &bytes, "");
+}
+
+/* ------------------------------------------------------------------ of the report ---------- */
+
+static void embed_report(const char *path, char **parts, int count)
+{
+    struct bytes html = {0}, css = {0}, script = {0}, all = {0};
+    append_file(&html, parts[0]);
+    read_parts(&css, &script, parts + 1, count - 1);
     char *marker = html.data ? strstr(html.data, MARKER) : NULL;
     if (!marker)
-        stop("%s has no line <!-- stills -->", argv[2]);
+        stop("%s has no line <!-- stills -->", parts[0]);
     const size_t top = (size_t)(marker - html.data), bottom = html.size - top - strlen(MARKER);
     append(&all, html.data, top);
     append(&all, css.data, css.size);
     append(&all, marker + strlen(MARKER), bottom);
     append(&all, script.data, script.size);
-    const struct bytes policy = policy_of(&script, &css), packed = compress_all(&all);
-
-    FILE *out = fopen(argv[1], "wb");
-    if (!out)
-        stop("%s cannot be written", argv[1]);
-    fprintf(out,
-            "/* Made by tools/embed from lib/report/page/. */\n#include \"report/page.h\"\n\n");
-    fprintf(out, "static const unsigned char packed[] = {");
-    for (size_t i = 0; i < packed.size; i++)
-        fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", (unsigned char)packed.data[i]);
+    const struct bytes packed = compress_all(&all);
+    const struct bytes policy =
+        policy_of(&script, &css, "; img-src data:; base-uri 'none'; form-action 'none'");
+    FILE *out = begin_file(path, "lib/report/page/", "report/page.h");
+    put_bytes(out, "unsigned char packed", &packed);
     fprintf(out,
             "\n};\n\nconst vx_page_data vx_page_embedded = {\n    packed, sizeof packed, %zu, %zu, "
             "%zu, %zu,\n    \"%s\"};\n",
             top, css.size, bottom, script.size, policy.data);
-    if (fclose(out) != 0)
-        stop("%s cannot be written", argv[1]);
+    end_file(out, path);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 7 && strcmp(argv[1], "--page") == 0)
+        embed_page(argv[2], argv[3], argv + 4, argc - 4);
+    else if (argc == 5 && strcmp(argv[1], "--file") == 0)
+        embed_file(argv[2], argv[3], argv[4]);
+    else if (argc >= 5 && argv[1][0] != '-')
+        embed_report(argv[1], argv + 2, argc - 2);
+    else
+        stop("%s", "usage: embed OUT.c page.html STYLE.css... SCRIPT.js...");
     return 0;
 }

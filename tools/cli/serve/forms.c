@@ -1,0 +1,340 @@
+/* serve/forms.c: see forms.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "forms.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base64.h"
+#include "fields.h"
+#include "json.h"
+#include "media.h"
+#include "multipart.h"
+
+static const char *const types[] = {
+    [FORM_JSON] = "application/json",
+    [FORM_PNG] = "image/png",
+    [FORM_NPY] = "application/x-npy",
+    [FORM_HTML] = "text/html",
+};
+static const char *const words[] = {
+    [FORM_JSON] = "json", [FORM_PNG] = "png", [FORM_NPY] = "npy", [FORM_HTML] = "html"};
+enum { FORMS = sizeof types / sizeof types[0] };
+
+/* ------------------------------------------------------------------ what is asked ---------- */
+
+/* Maps have all forms, an embedding two, classes are JSON. */
+static int forms_of(enum form forms[FORMS], const struct exchange *x)
+{
+    static const enum form all[] = {FORM_JSON, FORM_PNG, FORM_NPY, FORM_HTML};
+    static const enum form numbers[] = {FORM_JSON, FORM_NPY};
+    const bool maps = x->route->verb == VERB_EXPLAIN;
+    memcpy(forms, maps ? all : numbers, maps ? sizeof all : sizeof numbers);
+    return maps ? FORMS : x->route->verb == VERB_EMBED ? 2 : 1;
+}
+
+/* "a, b, c" */
+static void list_forms(char *out, size_t size, const char *const *names, const enum form *forms,
+                       int count)
+{
+    out[0] = '\0';
+    for (int i = 0; i < count; i++)
+        snprintf(out + strlen(out), size - strlen(out), "%s%s", i ? ", " : "", names[forms[i]]);
+}
+
+static bool choose_form(struct exchange *x, const char *format, struct problem *why)
+{
+    enum form forms[FORMS];
+    const char *offered[FORMS];
+    const int count = forms_of(forms, x);
+    char list[128];
+    int chosen = -1;
+    for (int i = 0; i < count; i++) {
+        offered[i] = types[forms[i]];
+        if (format && strcmp(words[forms[i]], format) == 0)
+            chosen = i;
+    }
+    if (!format)
+        chosen = media_choose(exchange_header(x, "Accept"), offered, count);
+    if (chosen >= 0) {
+        x->form = forms[chosen];
+        return true;
+    }
+    list_forms(list, sizeof list, format ? words : types, forms, count);
+    if (format)
+        return refuse(why, 400, "bad_option", NULL, "format is one of %s here", list);
+    return refuse(why, 406, "not_acceptable", NULL, "this address gives %s", list);
+}
+
+static bool prefers_async(const struct exchange *x)
+{
+    const char *prefer = exchange_header(x, "Prefer");
+    for (; prefer && *prefer; prefer += strcspn(prefer, ","), prefer += *prefer == ',') {
+        prefer += strspn(prefer, " \t");
+        const size_t n = strcspn(prefer, "; \t,");
+        if (n == strlen("respond-async") && strncasecmp(prefer, "respond-async", n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool read_switch(bool *on, const char *name, const char *value, struct problem *why)
+{
+    *on = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+    return *on || strcmp(value, "0") == 0 || strcmp(value, "false") == 0 ||
+           refuse(why, 400, "bad_option", NULL, "%s is 1, true, 0 or false", name);
+}
+
+/* The ask of all fields; those that are the server's own are taken out. */
+static bool make_ask(struct exchange *x, struct fields *fields, struct problem *why)
+{
+    const char *name = fields_get(fields, "model"), *async = fields_get(fields, "async");
+    struct served *model = server_model(x->server, name ? name : "");
+    if (!model)
+        return refuse(why, 404, "no_model", "GET /v1/models lists the models", "no such model");
+    if ((async && !read_switch(&x->async, "async", async, why)) ||
+        !choose_form(x, fields_get(fields, "format"), why))
+        return false;
+    fields_drop(fields, "model");
+    fields_drop(fields, "async");
+    fields_drop(fields, "format");
+    return ask_create(&x->ask, model, x->route->verb, x->form, fields->items, fields->count, why);
+}
+
+bool form_type(const struct exchange *x)
+{
+    const char *type = x->content_type;
+    /* curl --data-binary calls everything a form. The bytes are looked at in any case. */
+    return !type || strncasecmp(type, "image/", 6) == 0 || media_is(type, "multipart/form-data") ||
+           media_is(type, "application/json") || media_is(type, "application/octet-stream") ||
+           media_is(type, "application/x-www-form-urlencoded");
+}
+
+static bool has_fields(const struct exchange *x)
+{
+    return media_is(x->content_type, "multipart/form-data") ||
+           media_is(x->content_type, "application/json");
+}
+
+bool form_head(struct exchange *x, struct problem *why)
+{
+    struct fields fields = {.count = 0};
+    x->async = prefers_async(x);
+    bool good = fields_query(&fields, x->query, why);
+    const bool told = fields.count > 0;
+    if (good && !make_ask(x, &fields, why))
+        /* What the query lacks may come in the body. */
+        good = why->status == 400 && !told && has_fields(x);
+    fields_free(&fields);
+    return good;
+}
+
+/* ------------------------------------------------------------------ bodies ----------------- */
+
+struct picture {
+    void *data; /* malloc */
+    size_t bytes;
+    bool found;
+};
+
+static bool no_picture(struct problem *why)
+{
+    return refuse(why, 415, "no_picture", "JPEG, PNG and what else vitx-cli --version lists",
+                  "the body is no picture");
+}
+
+/* A part of the body becomes all of it. */
+static void keep_part(struct exchange *x, struct picture *picture, const void *data, size_t bytes)
+{
+    memmove(x->body, data, bytes);
+    *picture = (struct picture){.data = x->body, .bytes = bytes, .found = true};
+    x->body = NULL;
+}
+
+static bool read_multipart(struct exchange *x, struct fields *fields, struct picture *picture,
+                           struct problem *why)
+{
+    struct multipart reader;
+    struct part part, image = {.data = NULL};
+    int more = -1;
+    if (multipart_begin(&reader, x->content_type, x->body, x->received))
+        while ((more = multipart_next(&reader, &part)) == 1) {
+            const bool is_image = part.file || strcmp(part.name, "image") == 0;
+            if (is_image && image.data)
+                return refuse(why, 400, "several_pictures", NULL, "there are several pictures");
+            if (is_image)
+                image = part;
+            else if (!fields_add(fields, part.name, strlen(part.name), (const char *)part.data,
+                                 part.bytes, why))
+                return false;
+        }
+    if (more < 0)
+        return refuse(why, 400, "bad_form", NULL, "the form is malformed");
+    if (image.data)
+        keep_part(x, picture, image.data, image.bytes);
+    return true;
+}
+
+static bool decode_picture(struct picture *picture, const char *text, struct problem *why)
+{
+    /* "data:image/png;base64," as a browser makes it */
+    if (text && strncmp(text, "data:", 5) == 0 && (text = strstr(text, ";base64,")) != NULL)
+        text += 8;
+    if (!text)
+        return refuse(why, 400, "bad_image", NULL, "image is no text in base64");
+    const size_t length = strlen(text);
+    picture->data = malloc(base64_room(length));
+    if (!picture->data)
+        return refuse(why, 503, "no_memory", NULL, "no memory");
+    picture->found = base64_decode(picture->data, &picture->bytes, text, length);
+    return picture->found || refuse(why, 400, "bad_image", NULL, "image is no base64");
+}
+
+/* A value that is one word: texts, numbers, true and false. */
+static bool add_value(struct fields *fields, const char *name, const struct json *value,
+                      struct problem *why)
+{
+    const char *text = json_string(value);
+    char number[32];
+    double v;
+    if (!text && json_number(&v, value)) {
+        snprintf(number, sizeof number, "%.17g", v);
+        text = number;
+    } else if (!text && json_kind(value) == JSON_BOOL) {
+        text = json_true(value) ? "true" : "false";
+    }
+    if (!text)
+        return refuse(why, 400, "bad_option", NULL,
+                      "an option of the JSON is a text, a number, true, false or a list of those");
+    return fields_add(fields, name, strlen(name), text, strlen(text), why);
+}
+
+/* {"set": {"KEY": value}} is set.KEY=value. */
+static bool add_set(struct fields *fields, const struct json *set, struct problem *why)
+{
+    for (const struct json *m = json_first(set); m; m = json_next(m)) {
+        char name[FIELD_NAME_MOST + 2];
+        snprintf(name, sizeof name, "set.%s", json_name(m));
+        if (!add_value(fields, name, m, why))
+            return false;
+    }
+    return true;
+}
+
+bool fields_json(struct fields *fields, const struct json *object, const char *but,
+                 struct problem *why)
+{
+    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        const char *name = json_name(m);
+        bool good = true;
+        if (strcmp(name, but) == 0)
+            continue;
+        if (json_kind(m) == JSON_OBJECT && strcmp(name, "set") == 0)
+            good = add_set(fields, m, why);
+        else if (json_kind(m) == JSON_LIST)
+            for (const struct json *i = json_first(m); i && good; i = json_next(i))
+                good = add_value(fields, name, i, why);
+        else if (json_kind(m) != JSON_NULL)
+            good = add_value(fields, name, m, why);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static bool read_json(struct exchange *x, struct fields *fields, struct picture *picture,
+                      struct problem *why)
+{
+    struct json *json = json_read(x->body, x->received);
+    bool good;
+    if (!json || json_kind(json) != JSON_OBJECT)
+        good = refuse(why, 400, "bad_json", NULL, "the body is no JSON object");
+    else if (!json_get(json, "image"))
+        good = refuse(why, 400, "no_picture", NULL, "\"image\" is missing: the picture in base64");
+    else
+        good = decode_picture(picture, json_string(json_get(json, "image")), why) &&
+               fields_json(fields, json, "image", why);
+    json_free(json);
+    return good;
+}
+
+static bool read_body(struct exchange *x, struct fields *fields, struct picture *picture,
+                      struct problem *why)
+{
+    bool good = true;
+    if (media_is(x->content_type, "multipart/form-data"))
+        good = read_multipart(x, fields, picture, why);
+    else if (media_is(x->content_type, "application/json"))
+        good = read_json(x, fields, picture, why);
+    else if (x->body)
+        keep_part(x, picture, x->body, x->received);
+    if (!good)
+        return false;
+    return (picture->found && media_is_picture(picture->data, picture->bytes)) || no_picture(why);
+}
+
+/* Fields of the body go behind those of the query. */
+static bool ask_again(struct exchange *x, const struct fields *more, struct problem *why)
+{
+    struct fields all = {.count = 0};
+    bool good = fields_query(&all, x->query, why);
+    for (int i = 0; good && i < more->count; i++)
+        good = fields_add(&all, more->items[i].name, strlen(more->items[i].name),
+                          more->items[i].value, strlen(more->items[i].value), why);
+    ask_free(x->ask);
+    x->ask = NULL;
+    good = good && make_ask(x, &all, why);
+    fields_free(&all);
+    return good;
+}
+
+/* ------------------------------------------------------------------ the work --------------- */
+
+static void make_job(struct exchange *x, void *picture, size_t bytes)
+{
+    struct problem why;
+    char id[JOB_ID], location[sizeof x->answer.location];
+    struct ask *ask = x->ask;
+    struct text text = {.data = NULL};
+    x->ask = NULL;
+    if (!job_create(id, x->server->work, ask, picture, bytes, &why)) {
+        answer_problem(x, &why);
+        return;
+    }
+    snprintf(location, sizeof location, "/v1/jobs/%s", id);
+    text_format(&text, "{\"id\":\"%s\",\"state\":\"queued\",\"location\":\"%s\"}\n", id, location);
+    answer_text(x, 202, "application/json", &text);
+    memcpy(x->answer.location, location, sizeof location);
+}
+
+static void submit(struct exchange *x, void *picture, size_t bytes)
+{
+    struct ask *ask = x->ask;
+    x->ask = NULL;
+    if (exchange_wait(x)) {
+        exchange_submit(x, ask, picture, bytes);
+    } else {
+        ask_free(ask);
+        free(picture);
+    }
+    exchange_submitted(x);
+}
+
+void answer_form(struct exchange *x)
+{
+    struct fields fields = {.count = 0};
+    struct picture picture = {.data = NULL};
+    struct problem why;
+    if (!read_body(x, &fields, &picture, &why) ||
+        ((fields.count || !x->ask) && !ask_again(x, &fields, &why))) {
+        answer_problem(x, &why);
+        free(picture.data);
+    } else if (x->async) {
+        make_job(x, picture.data, picture.bytes);
+    } else {
+        submit(x, picture.data, picture.bytes);
+    }
+    fields_free(&fields);
+}

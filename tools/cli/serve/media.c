@@ -1,0 +1,100 @@
+/* serve/media.c: see media.h. */
+#define _POSIX_C_SOURCE 200809L
+#include "media.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* q of a range's parameters, in thousandths; 0 also for what is none. */
+static int quality(const char *text, size_t n)
+{
+    for (size_t i = 0; i + 2 < n; i++) {
+        if (text[i] != ';')
+            continue;
+        while (i + 1 < n && text[i + 1] == ' ')
+            i++;
+        if (i + 3 >= n || (text[i + 1] != 'q' && text[i + 1] != 'Q') || text[i + 2] != '=')
+            continue;
+        int q = text[i + 3] == '1' ? 1000 : 0, scale = 100;
+        for (size_t d = i + 5; d < n && scale && text[d] >= '0' && text[d] <= '9'; d++, scale /= 10)
+            q += (text[d] - '0') * scale;
+        return q > 1000 ? 1000 : q;
+    }
+    return 1000;
+}
+
+/* How exactly a range names a type: 3: itself, 2: its half before '/', 1: all types, 0: not. */
+static int fit(const char *range, size_t n, const char *type)
+{
+    const size_t slash = strcspn(type, "/");
+    if (n == strlen(type) && strncasecmp(range, type, n) == 0)
+        return 3;
+    if (n == slash + 2 && strncasecmp(range, type, slash + 1) == 0 && range[n - 1] == '*')
+        return 2;
+    return n == 3 && memcmp(range, "*/*", 3) == 0;
+}
+
+/* What the client's most exact range says of a type, in thousandths. */
+static int liking(const char *accept, const char *type)
+{
+    int best = 0, q = 0;
+    while (*accept) {
+        const size_t n = strcspn(accept, ",");
+        const char *range = accept + strspn(accept, " \t");
+        size_t length = strcspn(range, "; \t,");
+        if (range < accept + n) {
+            const int exact = fit(range, length, type);
+            if (exact > best) {
+                best = exact;
+                q = quality(range, n - (size_t)(range - accept));
+            }
+        }
+        accept += n + (accept[n] == ',');
+    }
+    return q;
+}
+
+int media_choose(const char *accept, const char *const *types, int count)
+{
+    int best = -1, most = 0;
+    if (!accept || accept[strspn(accept, " \t")] == '\0')
+        return 0;
+    for (int i = 0; i < count; i++) {
+        const int q = liking(accept, types[i]);
+        if (q > most) {
+            most = q;
+            best = i;
+        }
+    }
+    return best;
+}
+
+bool media_is(const char *content_type, const char *type)
+{
+    const size_t n = strlen(type);
+    return content_type && strncasecmp(content_type, type, n) == 0 &&
+           strchr("; \t", content_type[n]) != NULL;
+}
+
+bool media_is_picture(const void *data, size_t bytes)
+{
+    static const struct {
+        size_t at, bytes;
+        const char *magic;
+    } kinds[] = {
+        {0, 3, "\xff\xd8\xff"},        {0, 8, "\x89PNG\r\n\x1a\n"}, {0, 6, "GIF87a"},
+        {0, 6, "GIF89a"},              {8, 4, "WEBP"},              {0, 4, "II*\0"},
+        {0, 4, "MM\0*"},               {0, 4, "II+\0"},             {0, 4, "MM\0+"},
+        {4, 8, "ftypavif"},            {4, 8, "ftypavis"},          {4, 8, "ftypheic"},
+        {4, 8, "ftypheix"},            {4, 8, "ftypmif1"},          {4, 8, "ftypmsf1"},
+        {4, 8, "ftyphevc"},
+    };
+    const char *text = data;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (bytes >= kinds[i].at + kinds[i].bytes &&
+            memcmp(text + kinds[i].at, kinds[i].magic, kinds[i].bytes) == 0)
+            return true;
+    /* PNM: P1 to P6, and PFM's Pf and PF */
+    return bytes > 2 && text[0] == 'P' && strchr("123456fF", text[1]) && text[1] &&
+           strchr(" \t\r\n#", text[2]) && text[2];
+}
