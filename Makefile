@@ -274,6 +274,7 @@ $(B)/test_pipeline: $(addprefix $(B)/tools/cli/,pipeline.o parallel.o progress.o
 SERVE_ASKED := $(addprefix tools/cli/cmd_,classify.c embed.c explain.c) $(filter-out %/main.c tools/cli/cmd_% tools/cli/eval_%,$(wildcard tools/cli/*.c)) \
     $(addprefix tools/cli/serve/,answer.c ask.c cache.c encode.c jobfiles.c jobs.c metrics.c outcome.c problem.c queue.c sniff.c work.c worker.c)
 $(B)/test_serve_work: $(SERVE_ASKED:%.c=$(B)/%.o)
+$(B)/test_serve_work: WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Plug-ins of tests: the reference and the twin as the device cuda, and a library that is none.
 FAKES := $(addprefix $(B)/plugin/,libvitx-fake.so libvitx-twin.so libvitx-nothing.so)

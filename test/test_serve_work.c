@@ -13,11 +13,46 @@
 #include <vitx/vitx.h>
 
 #include "tools/cli/serve/metrics.h"
+#include "tools/cli/serve/outcome.h"
 #include "tools/cli/serve/pieces.h"
 #include "util.h"
 
 #define MODEL "models/vit-timm"
 #define EMBEDDER "models/clip-hf"
+
+/* ------------------------------------------------------------------ memory ----------------- */
+
+/* Allocations of this thread until one fails, and all after it; below 0: none does. */
+static _Thread_local int left = -1;
+
+static bool fails(void)
+{
+    if (left > 0)
+        left--;
+    return left == 0;
+}
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return fails() ? NULL : __real_realloc(memory, bytes);
+}
 
 /* ------------------------------------------------------------------ a bench ---------------- */
 
@@ -705,6 +740,75 @@ START_TEST(stops_in_the_midst)
 }
 END_TEST
 
+/* ------------------------------------------------------------------ no memory -------------- */
+
+/* From the words to the bytes, with a failure at every place in turn: nothing is lost (the address
+ * sanitizer looks for that), and whoever asked is told. Gives whether it came to the end. */
+static bool answers_with(int allocations, enum form form, const vitx_image *image)
+{
+    static const struct field fields[] = {
+        {"method", "rollout"}, {"target", "top2"}, {"mask", "60"}};
+    struct ask *ask;
+    struct problem why = {0};
+    struct outcome outcome = {0};
+    struct text text = {0};
+    const char *type;
+    left = allocations;
+    const bool asked =
+        ask_create(&ask, &served[0], VERB_EXPLAIN, form, fields, form == FORM_JSON ? 3 : 1, &why);
+    const bool made =
+        asked && outcome_make(&outcome, ask, served[0].session.context, image, &why) == VITX_OK;
+    const bool written = made && outcome_write(&text, &type, &outcome, ask, image, &why);
+    left = -1;
+    ck_assert(written || (why.status >= 400 && why.code && why.text[0]));
+    text_free(&text);
+    outcome_free(&outcome);
+    ask_free(ask);
+    return written;
+}
+
+START_TEST(memory_runs_out_anywhere)
+{
+    static const enum form forms[] = {FORM_JSON, FORM_PNG, FORM_HTML};
+    vitx_image *image;
+    const struct work_opts opts = usual();
+    begin(&opts);
+    ck_assert_int_eq(vitx_image_open(&image, "docs/images/scenes/one.png"), VITX_OK);
+    int n = 1;
+    while (!answers_with(n, forms[_i], image))
+        n += 1 + n / 40;
+    ck_assert_int_gt(n, 20);
+    vitx_image_free(image);
+    end();
+}
+END_TEST
+
+START_TEST(memory_runs_out_at_the_counter)
+{
+    const struct work_opts opts = usual();
+    begin(&opts);
+    for (int n = 1, came = 0; !came; n++) {
+        struct client client = CLIENT_INIT;
+        struct problem why = {0};
+        char id[JOB_ID];
+        const struct bytes one = picture(500), two = picture(501);
+        struct ask *ask = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout");
+        struct ask *other = ask_of(&served[0], VERB_EXPLAIN, FORM_NPY, "method=rollout");
+        left = n;
+        struct ticket *ticket =
+            work_submit(work, ask, one.data, one.count, on_ready, &client, &why);
+        const bool created = job_create(id, work, other, two.data, two.count, &why);
+        left = -1;
+        if (ticket)
+            wait_for(&client);
+        ck_assert((ticket && created) || why.status == 503);
+        ticket_leave(ticket);
+        came = ticket && created;
+    }
+    end();
+}
+END_TEST
+
 /* ------------------------------------------------------------------ jobs ------------------- */
 
 static void create_job(char id[JOB_ID], const char *words, struct bytes b)
@@ -872,6 +976,8 @@ static Suite *suite(void)
     tcase_add_test(t, keys_tell_answers_apart);
     tcase_add_loop_test(t, many_at_once, 0, 3);
     tcase_add_test(t, stops_in_the_midst);
+    tcase_add_loop_test(t, memory_runs_out_anywhere, 0, 3);
+    tcase_add_test(t, memory_runs_out_at_the_counter);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     t = tcase_create("jobs");
