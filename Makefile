@@ -293,6 +293,14 @@ $(FAKES): $(B)/kernels/host.o
 	$(Q)$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ -lm -pthread
 $(B)/test_plugin: $(ABIS) | $(FAKES)
 
+# Clients of vitx-cli serve, for test/cli_serve.sh and for measuring.
+HTTP_CLIENTS := $(if $(filter HTTP:%,$(PARTS)),$(B)/serve_client $(B)/serve_load)
+$(B)/serve_client: test/serve/client.c $(B)/flags
+$(B)/serve_load: tools/bench/load.c $(B)/flags
+$(B)/serve_client $(B)/serve_load:
+	@echo "  CC    $<"
+	$(Q)$(CC) -std=c11 $(OPTIMISE) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
 # Fuzz targets: with the corpus as input (make check), and driven by clang's libFuzzer (make fuzz).
 $(B)/replay_%: $(B)/test/fuzz/fuzz_%.o $(FUZZ_OBJ) $(B)/test/fuzz/replay.o $(OUT)/libvitx.a
 	@echo "  LINK  $@"
@@ -320,7 +328,7 @@ $(B)/face: test/face.cpp
 demo: all                                                      ## explain a few pictures with the bundled model, into DEMO_OUT
 	$(Q)tools/demo.sh $(OUT)/vitx-cli docs/images/scenes "$(DEMO_OUT)"
 
-tests: all $(TESTS) $(REPLAYS) $(EXAMPLES)
+tests: all $(TESTS) $(REPLAYS) $(EXAMPLES) $(HTTP_CLIENTS)
 # Those that run.sh --threads runs.
 threaded: $(patsubst test/%.c,$(B)/%,$(shell grep -l VX_TEST_THREADS $(TEST_SRC)))
 check: tests                                                   ## build and run all tests

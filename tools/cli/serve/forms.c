@@ -12,6 +12,7 @@
 #include "json.h"
 #include "media.h"
 #include "multipart.h"
+#include "sniff.h"
 
 static const char *const types[] = {
     [FORM_JSON] = "application/json",
@@ -139,12 +140,6 @@ struct picture {
     bool found;
 };
 
-static bool no_picture(struct problem *why)
-{
-    return refuse(why, 415, "no_picture", "JPEG, PNG and what else vitx-cli --version lists",
-                  "the body is no picture");
-}
-
 /* A part of the body becomes all of it. */
 static void keep_part(struct exchange *x, struct picture *picture, const void *data, size_t bytes)
 {
@@ -270,9 +265,11 @@ static bool read_body(struct exchange *x, struct fields *fields, struct picture 
         good = read_json(x, fields, picture, why);
     else if (x->body)
         keep_part(x, picture, x->body, x->received);
+    int64_t pixels;
     if (!good)
         return false;
-    return (picture->found && media_is_picture(picture->data, picture->bytes)) || no_picture(why);
+    return (picture->found && sniff_picture(picture->data, picture->bytes, &pixels)) ||
+           refuse(why, 415, "no_picture", NULL, "the body holds no JPEG and no PNG");
 }
 
 /* Fields of the body go behind those of the query. */
